@@ -1,0 +1,36 @@
+# Two commands: `make deploy` shows a whole blue/green deployment on this machine, `make test` runs the framework's own tests.
+# A virtual environment is made once, and again only when the requirements change.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+TARGET ?= green
+ARGS   ?=
+
+.PHONY: deploy test lint clean
+.DEFAULT_GOAL := deploy
+
+deploy: $(VENV)/.installed
+	@$(BIN)/python -m pytest --target=$(TARGET) $(ARGS)
+
+test: lint
+	@$(BIN)/python -m pytest tests $(ARGS)
+
+lint: $(VENV)/.installed-dev
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy .
+
+$(VENV)/.installed: requirements.txt
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; this is " + sys.version.split()[0] + ". Try: make PYTHON=python3.11") if sys.version_info < (3, 11) else None'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing requirements.txt into $(VENV) (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.txt requirements.txt $(VENV)/.installed
+	@echo "installing requirements-dev.txt into $(VENV) (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
