@@ -1,0 +1,139 @@
+"""The things a deployment is about: colours, images, routes, holders of the lease."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, StrEnum
+
+
+class Colour(StrEnum):
+    """One of the two sides of the estate."""
+
+    BLUE = "blue"
+    GREEN = "green"
+
+    @property
+    def other(self) -> Colour:
+        """The other side."""
+        return Colour.GREEN if self is Colour.BLUE else Colour.BLUE
+
+
+@dataclass(frozen=True)
+class Image:
+    """A release as the registry has it; the digest is its identity, the tag a name somebody gave it once.
+
+    ``version`` is the manifest's annotation ``org.opencontainers.image.version``: what the running release must report.
+    ``uri`` is what a platform pulls: ``ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY@sha256:…``.
+    """
+
+    repository: str
+    tag: str
+    digest: str
+    version: str
+    uri: str
+
+    @property
+    def name(self) -> str:
+        """``REPOSITORY:TAG``, for people."""
+        return f"{self.repository}:{self.tag}"
+
+
+@dataclass(frozen=True)
+class Service:
+    """What the platform says about one colour, now.
+
+    ``digest`` is the configured one, None where the service does not exist. ``origin`` is the host (and port) that the
+    front door forwards to, ``url`` the same as a URL; both None unless it exists. ``running`` means that it serves.
+    ``busy`` means that an operation is under way and the platform refuses others.
+    """
+
+    colour: Colour
+    status: str
+    running: bool = False
+    busy: bool = False
+    digest: str | None = None
+    origin: str | None = None
+    url: str | None = None
+
+
+class Readiness(Enum):
+    """The three answers to 'is it up?'."""
+
+    READY = "ready"
+    NOT_YET = "not yet"
+    STUCK = "stuck"
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a rollout, or a retirement, stands; ``detail`` says what is waited for, or why it is stuck."""
+
+    readiness: Readiness
+    detail: str
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """A platform operation that was started and can be followed by ``operation``, also by another process later.
+
+    ``operation`` is empty where nothing had to be done.
+    """
+
+    colour: Colour
+    digest: str
+    operation: str
+
+
+@dataclass(frozen=True)
+class Routes:
+    """Where the front door sends viewers: ``weights`` in percent (sum 100), ``generation`` grows by one with each switch.
+
+    ``revision`` is the router's own compare-and-set token (an ETag), empty where it has none. ``fence`` is the fencing
+    token of the deployment that wrote last.
+    """
+
+    live: Colour
+    weights: Mapping[Colour, int]
+    generation: int
+    revision: str = ""
+    fence: int = 0
+
+
+@dataclass(frozen=True)
+class Holder:
+    """Who holds the lease: enough to name them, and to find out whether their process still lives.
+
+    ``process_started`` is the process's start in seconds since the epoch, which tells it from a later one of the same pid.
+    ``token`` is the fencing token; it grows with every acquisition.
+    """
+
+    deployment_id: str
+    actor: str
+    host: str
+    pid: int
+    process_started: float
+    since: datetime
+    expires_at: datetime
+    token: int = 0
+    doing: str = ""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """The identity that AWS sees behind the credentials in use."""
+
+    arn: str
+    account: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer of the live domain on a connection of its own: which colour, generation and version, or why none."""
+
+    ok: bool
+    colour: str | None = None
+    generation: int | None = None
+    version: str | None = None
+    problem: str | None = None

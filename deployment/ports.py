@@ -1,0 +1,121 @@
+"""What a deployment needs from the world, as small protocols; one implementation is one file under ``infrastructure/aws``.
+
+Every implementation raises the errors of ``deployment.errors`` only, and each of its waits has a deadline of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from deployment.model import Answer, Caller, Colour, Holder, Image, Progress, Rollout, Routes, Service
+
+
+class Clock(Protocol):
+    """Time, so that tests need not wait for it."""
+
+    def now(self) -> datetime:
+        """The time of day, with time zone UTC."""
+
+    def monotonic(self) -> float:
+        """Seconds that never run backwards."""
+
+    def sleep(self, seconds: float) -> None:
+        """Lets ``seconds`` pass."""
+
+
+class Registry(Protocol):
+    """Where releases are kept."""
+
+    def resolve(self, tag: str) -> Image:
+        """Turns a tag into its image, once; raises UnknownTag with the known ones, highest SemVer last."""
+
+    def tags(self) -> Sequence[str]:
+        """Every tag, in SemVer precedence, the others after them."""
+
+
+class Platform(Protocol):
+    """What runs a release on a colour."""
+
+    def describe(self, colour: Colour) -> Service:
+        """What is configured and what runs, now; never raises NotFound (a service that does not exist is status 'ABSENT')."""
+
+    def provision(self, colour: Colour, image: Image) -> Rollout:
+        """Starts bringing ``image`` up on ``colour`` and returns at once; safe to repeat. Raises ProvisionFailed."""
+
+    def progress(self, rollout: Rollout) -> Progress:
+        """READY only when that very operation succeeded and the wanted digest is configured and running."""
+
+    def retire(self, colour: Colour) -> Rollout | None:
+        """Starts stopping a colour, None where nothing runs; safe to repeat. While ``busy``, returns the operation to wait for."""
+
+    def stopped(self, colour: Colour) -> Progress:
+        """READY when nothing of the colour runs any more."""
+
+    def logs(self, colour: Colour, since: datetime, limit: int = 200) -> Sequence[str]:
+        """The colour's newest log lines since then (service events and application), oldest first; empty where there are none."""
+
+
+class Router(Protocol):
+    """What decides which colour a viewer reaches."""
+
+    def observe(self) -> Routes:
+        """Reads the routes as they are."""
+
+    def set(self, seen: Routes, weights: Mapping[Colour, int], origins: Mapping[Colour, str], token: int) -> Routes:
+        """Writes new weights, if nothing changed since ``seen``; returns what was written.
+
+        Raises RouteConflict where the routes are no longer ``seen`` (nothing was written), LeaseLost where a later fencing
+        token than ``token`` has written already, SwitchFailed where it cannot be told whether the write took effect.
+        ``origins`` are the colours' own hosts; those not named keep theirs.
+        """
+
+
+class Lease(Protocol):
+    """Who may act: one holder at a time, a fencing token that grows, and notes that outlive the holder's disk."""
+
+    def acquire(self, holder: Holder, *, take_over: int | None = None) -> Holder:
+        """Takes the lease; returns the holder with its fencing token. Raises LeaseHeld.
+
+        ``take_over`` is the token of a holder known to be dead, whose unexpired lease may be taken.
+        """
+
+    def renew(self, holder: Holder) -> Holder:
+        """Extends the lease by its time to live. Raises LeaseLost."""
+
+    def check(self, holder: Holder) -> None:
+        """Raises LeaseLost unless this holder still holds an unexpired lease, right now, read consistently."""
+
+    def release(self, holder: Holder) -> None:
+        """Gives the lease back; nothing happens if it was lost. Notes stay."""
+
+    def current(self) -> Holder | None:
+        """The holder, expired or not; None where it was given back."""
+
+    def note(self, holder: Holder, notes: Mapping[str, str | None]) -> None:
+        """Writes (or, with None, removes) notes beside the lease in one write. Raises LeaseLost unless held by ``holder``."""
+
+    def notes(self) -> Mapping[str, str]:
+        """The notes, whoever wrote them."""
+
+
+class Secrets(Protocol):
+    """Where credentials are kept."""
+
+    def read(self, name: str) -> str:
+        """The secret's current value. Raises NotFound or CloudDenied; no message ever contains a value."""
+
+
+class Identity(Protocol):
+    """Who the credentials in use belong to."""
+
+    def caller(self) -> Caller:
+        """Asks for the caller's identity."""
+
+
+class FrontDoor(Protocol):
+    """The live domain, as its users see it."""
+
+    def ask(self, times: int) -> Sequence[Answer]:
+        """Asks the live domain's health path, each time on a fresh connection, never retrying."""
