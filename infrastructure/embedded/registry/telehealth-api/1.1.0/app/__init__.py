@@ -1,0 +1,1 @@
+"""The telehealth API: an ordinary web service, ready to be deployed blue/green."""
