@@ -115,7 +115,10 @@ class Identity(Protocol):
 
 
 class FrontDoor(Protocol):
-    """The live domain, as its users see it."""
+    """The service as its users see it: through the live domain, or a colour at its own address."""
 
-    def ask(self, times: int) -> Sequence[Answer]:
-        """Asks the live domain's health path, each time on a fresh connection, never retrying."""
+    def ask(self, times: int, url: str | None = None) -> Sequence[Answer]:
+        """Asks the health path (of the live domain, or at ``url``), each time on a fresh connection, never retrying."""
+
+    def examine(self, url: str | None = None) -> Sequence[str]:
+        """Asks for health, database, Redis, a sign-in and a read; returns what is wrong, empty where all is well."""

@@ -1,0 +1,327 @@
+"""The machine: one deployment's phases, each step at most once, and a way out of every phase.
+
+Whoever drives it calls ``lease``, ``provision``, ``promote``, ``begin_live``, ``bake``, ``complete`` in that order, and
+``abandon`` instead of going on: what that does depends on the phase (refused, rejected, rolled back, halted).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from deployment.errors import (
+    CloudError,
+    DeploymentError,
+    LeaseLost,
+    ProvisionFailed,
+    RouteConflict,
+    StepFailed,
+    TargetIsLive,
+)
+from deployment.events import Listener, PhaseChanged
+from deployment.journal import Journal
+from deployment.lease_keeper import LeaseKeeper
+from deployment.model import Holder, Readiness, Service
+from deployment.phases import TERMINAL, Outcome, Phase, advance
+from deployment.plan import Note, Plan, Ports, Promotion, Standing, this_process
+from deployment.rollback import retire, send_back
+from deployment.settings import DeploymentLimits
+from deployment.steps import Steps, first_line
+from deployment.switching import Destination, confirm, undisturbed, write
+from deployment.verdict import GateResult, not_passed
+from deployment.waiting import poll
+
+# How often the watch is asked while a release bakes, and how often the routes are read meanwhile.
+WATCH_EVERY_S = 0.1
+OBSERVE_EVERY_S = 5.0
+
+
+class Machine:
+    """One deployment, from PENDING to one of the terminal phases."""
+
+    def __init__(
+        self, plan: Plan, limits: DeploymentLimits, ports: Ports, journal: Journal, listener: Listener
+    ) -> None:
+        self.plan = plan
+        self.limits = limits
+        self.ports = ports
+        self.journal = journal
+        self.phase = Phase.PENDING
+        self.reason: str | None = None
+        self.previous: Standing | None = None
+        self.candidate: Service | None = None
+        self.holder: Holder | None = None
+        self.promoted_generation: int | None = None
+        self.steps = Steps(journal, ports.clock, listener, self._publish)
+        self._phase_since = ports.clock.now()
+        self._keeper: LeaseKeeper | None = None
+        self._baking_since = 0.0
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing more is to be done."""
+        return self.phase in TERMINAL
+
+    # -- the way forward -------------------------------------------------------------------------------------------
+
+    def lease(self, take_over: int | None = None) -> Standing:
+        """Takes the lock, and makes sure that the other colour is live and well. Raises Refused or StepFailed."""
+        plan, ports = self.plan, self.ports
+        with self.steps.step("lease", "take the lock and look at what is live") as result:
+            owner = this_process(plan.deployment_id, plan.actor, ports.clock, self.limits, f"deploy {plan.image.name}")
+            self.hold(ports.lease.acquire(owner, take_over=take_over))
+            self._move(Outcome.OK)
+            routes = ports.router.observe()
+            if routes.live is plan.target:
+                raise TargetIsLive(
+                    f"{plan.target} is live: nothing is deployed to the colour that takes the traffic",
+                    hint=f"Deploy to the idle one: --target={plan.target.other}, or --target=auto.",
+                )
+            live = ports.platform.describe(routes.live)
+            problems = ports.front.examine() and ports.front.examine()
+            if problems:
+                raise StepFailed(f"{routes.live} is live and already sick: {problems[0]}")
+            version = next((answer.version for answer in ports.front.ask(1) if answer.ok), None)
+            self.previous = Standing(routes.live, live.digest, version, live.url, live.origin, routes.generation)
+            result["detail"] = f"{routes.live} is live and well on {version}"
+        return self.previous
+
+    def hold(self, holder: Holder) -> None:
+        """Acts from now on as this holder, and keeps the lease alive."""
+        self.holder = holder
+        self._keeper = LeaseKeeper(self.ports.lease, holder, self.limits.lease_ttl)
+        self._keeper.start()
+
+    def provision(self) -> Service:
+        """Brings the release up on the target colour. Raises ProvisionFailed or DeadlinePassed."""
+        plan, ports = self.plan, self.ports
+        self._move(Outcome.OK)
+        with self.steps.step("provision", f"bring up {plan.image.name} on {plan.target}") as result:
+            ports.lease.check(self._held())
+            rollout = ports.platform.provision(plan.target, plan.image)
+            self.journal.append("rollout", colour=plan.target, digest=rollout.digest, operation=rollout.operation)
+            last = [f"{plan.target} to run {plan.image.name}"]
+
+            def attempt() -> Service | None:
+                self.still_ours()
+                progress = ports.platform.progress(rollout)
+                last[0] = progress.detail
+                if progress.readiness is Readiness.STUCK:
+                    raise ProvisionFailed(progress.detail)
+                return ports.platform.describe(plan.target) if progress.readiness is Readiness.READY else None
+
+            self.candidate = poll(
+                ports.clock,
+                attempt,
+                timeout_s=self.limits.provision_timeout,
+                waiting_for=lambda: last[0],
+                tick=lambda elapsed: self.steps.waiting(last[0], elapsed),
+            )
+            result["detail"] = f"{plan.image.name} runs on {plan.target}, digest {plan.image.digest[:19]}"
+        self._move(Outcome.OK)
+        self.steps.begin("verify", f"verify {plan.image.name} on {plan.target}")
+        return self.candidate
+
+    def promote(self, gates: Sequence[GateResult]) -> None:
+        """Moves all traffic to the candidate and sees it arrive. Everything that was verified is read again right before."""
+        blocked = not_passed(gates)
+        if blocked:
+            raise AssertionError(f"promotion was asked for while {blocked[0].name} has not passed")
+        self._reread()
+        self.steps.end(True, f"{sum(gate.checks for gate in gates)} checks passed in {len(gates)} gates")
+        seen = self.ports.router.observe()
+        previous = self._previous()
+        undisturbed(seen, previous.colour, previous.generation)
+        self._move(Outcome.OK)
+        to = self._candidate_destination()
+        with self.steps.step("promote", f"move traffic to {to.colour}", generation=seen.generation + 1) as result:
+            found = write(self.ports, self._held(), seen, to)
+            self.promoted_generation = found.generation
+            self.journal.append("switched", colour=to.colour, generation=found.generation)
+            result["detail"] = confirm(
+                self.ports,
+                self.steps,
+                to,
+                found.generation,
+                answers=self.limits.confirmations,
+                timeout_s=self.limits.promote_timeout,
+            )
+        self._baking_since = self.ports.clock.monotonic()
+        self._move(Outcome.OK)
+        self.steps.begin("live", f"verify {self.plan.image.name} through the live domain")
+
+    def bake(self, harm: Callable[[], str | None]) -> None:
+        """Watches the promoted release until it has been live for ``bake`` seconds. Raises StepFailed at the first harm."""
+        self.steps.end(True, "verified through the live domain")
+        clock, bake = self.ports.clock, self.limits.bake
+        with self.steps.step("bake", f"watch {self.plan.target} for {bake:g} s") as result:
+            observed = clock.monotonic()
+            while (elapsed := clock.monotonic() - self._baking_since) < bake:
+                found = harm()
+                if found:
+                    raise StepFailed(found)
+                self.still_ours()
+                if clock.monotonic() - observed >= OBSERVE_EVERY_S:
+                    observed = clock.monotonic()
+                    undisturbed(self.ports.router.observe(), self.plan.target, self.promoted_generation or 0)
+                self.steps.waiting(f"{elapsed:.0f} of {bake:g} s without harm", elapsed)
+                clock.sleep(min(WATCH_EVERY_S, bake - elapsed))
+            result["detail"] = f"{bake:g} s without harm"
+
+    def complete(self) -> None:
+        """The deployment is done: promoted, baked and verified."""
+        self._move(Outcome.OK)
+        self._let_go()
+
+    # -- the way out -----------------------------------------------------------------------------------------------
+
+    def abandon(self, reason: str, *, refused: bool = False) -> None:
+        """Ends a deployment that did not come through; safe to call again. ``reason`` is ``STEP_OR_GATE: text``."""
+        if self.settled:
+            return
+        self.reason = self.reason or reason
+        self.steps.end(False, reason.partition(": ")[2] or reason)
+        if self.phase in (Phase.PENDING, Phase.LEASED):
+            self._move(Outcome.REFUSED if refused else Outcome.FAILED)
+        elif self.phase in (Phase.PROVISIONING, Phase.VERIFYING):
+            self._move(Outcome.FAILED)
+            self._retire()
+        elif self.phase is Phase.PROMOTING and self._never_moved():
+            self._move(Outcome.UNMOVED)
+            self._retire()
+        else:
+            self._roll_back()
+        self._let_go()
+
+    def _roll_back(self) -> None:
+        if self.phase is not Phase.ROLLING_BACK:
+            self._move(Outcome.FAILED)
+        previous = self._previous()
+        try:
+            with self.steps.step("rollback", f"move traffic back to {previous.colour}") as result:
+                result["detail"] = send_back(self.ports, self.steps, self._held(), previous, self.limits)
+        except DeploymentError as error:
+            self.reason = f"rollback: {first_line(error)}; it was begun because of {self.reason}"
+            self._move(Outcome.FAILED)
+            return
+        self._move(Outcome.OK)
+        self._retire()
+
+    def _retire(self) -> None:
+        """Stops the failed candidate and keeps its logs; traffic is safe by now, so a failure here changes no verdict."""
+        retire(self.ports, self.steps, self.journal, self.plan, self.limits)
+
+    def _never_moved(self) -> bool:
+        """Whether the routes are, by their own word, still what they were."""
+        previous = self._previous()
+        try:
+            undisturbed(self.ports.router.observe(), previous.colour, previous.generation)
+        except (CloudError, StepFailed, RouteConflict):
+            return False
+        return True
+
+    # -- what each of them leans on --------------------------------------------------------------------------------
+
+    def still_ours(self) -> None:
+        """Raises LeaseLost as soon as this run may not act any more."""
+        if self._keeper and self._keeper.lost:
+            raise LeaseLost(self._keeper.lost)
+
+    def _reread(self) -> None:
+        """What was verified is what is promoted, and there is something to go back to. Raises StepFailed or LeaseLost."""
+        plan, ports, previous = self.plan, self.ports, self._previous()
+        candidate = ports.platform.describe(plan.target)
+        if not candidate.running or candidate.digest != plan.image.digest:
+            raise StepFailed(
+                f"{plan.target} is {candidate.status} on {candidate.digest}, but {plan.image.digest} was verified"
+            )
+        for answer in ports.front.ask(self.limits.confirmations, candidate.url):
+            if not answer.ok or answer.version != plan.image.version:
+                raise StepFailed(
+                    f"asked again before the switch, the candidate is not healthy on {plan.image.version}: "
+                    f"{answer.problem or f'version {answer.version!r}'}"
+                )
+        standing = ports.platform.describe(previous.colour)
+        if not standing.running or standing.digest != previous.digest:
+            raise StepFailed(
+                f"there is nothing to roll back to: {previous.colour} is {standing.status} on {standing.digest}"
+            )
+
+    def _candidate_destination(self) -> Destination:
+        if self.candidate is None:
+            raise AssertionError("nothing was provisioned")
+        return Destination(self.plan.target, self.candidate.origin, self.plan.image.version)
+
+    def _held(self) -> Holder:
+        if self.holder is None:
+            raise LeaseLost("this run does not hold the lease")
+        return self.holder
+
+    def _previous(self) -> Standing:
+        if self.previous is None:
+            raise AssertionError("the live colour was never looked at")
+        return self.previous
+
+    def _move(self, outcome: Outcome) -> None:
+        before, self.phase = self.phase, advance(self.phase, outcome)
+        self._phase_since = self.ports.clock.now()
+        self.journal.append("phase", before=before, after=self.phase, reason=self.reason)
+        self._publish()
+        self.steps.tell(PhaseChanged(before, self.phase, self.reason))
+
+    def note(self) -> Note:
+        """This deployment as the lease item carries it."""
+        plan, owner = self.plan, self._held()
+        return Note(
+            plan.deployment_id,
+            plan.environment,
+            self.phase,
+            self._phase_since.isoformat(),
+            self.steps.current,
+            plan.target,
+            plan.image,
+            self.previous,
+            plan.actor,
+            plan.started_at.isoformat(),
+            owner.host,
+            owner.pid,
+            owner.process_started,
+            self.reason,
+        )
+
+    def _publish(self) -> None:
+        """Writes the deployment beside the lease. Where that is refused, only what moves towards safety goes on."""
+        if self.holder is None:
+            return
+        try:
+            self.ports.lease.note(self.holder, {"deployment": self.note().dump(), "head": self.journal.head})
+        except (CloudError, LeaseLost) as error:
+            if self.phase not in TERMINAL and self.phase is not Phase.ROLLING_BACK:
+                raise
+            self.journal.append("note_failed", error=first_line(error))
+
+    def _let_go(self) -> None:
+        """Closes the note and gives the lease back; a halted deployment keeps both, so that nobody deploys on top of it."""
+        if self._keeper:
+            self._keeper.stop()
+        if self.holder is None or self.phase is Phase.HALTED:
+            return
+        notes: dict[str, str | None] = {"deployment": None, "head": self.journal.head}
+        if self.phase is Phase.SUCCEEDED:
+            notes["promotion"] = self._promotion().dump()
+        elif self.phase is Phase.ROLLED_BACK or self.candidate is not None:
+            notes["promotion"] = None  # the colour that it would go back to was just deployed to, and stopped
+        try:
+            self.ports.lease.note(self.holder, notes)
+            self.ports.lease.release(self.holder)
+        except (CloudError, LeaseLost) as error:
+            self.journal.append("note_failed", error=first_line(error))
+
+    def _promotion(self) -> Promotion:
+        return Promotion(
+            self.plan.deployment_id,
+            self.plan.target,
+            self.plan.image,
+            self.promoted_generation or 0,
+            self._previous(),
+            self.ports.clock.now().isoformat(),
+        )

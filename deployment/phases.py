@@ -1,0 +1,66 @@
+"""The phases of a deployment, and the one table of transitions between them."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Phase(StrEnum):
+    """Where a deployment stands. The values are what users see in reports and in ``status``."""
+
+    PENDING = "PENDING"  # settings are read, nothing is touched
+    LEASED = "LEASED"  # this run alone may act; live was seen to be well
+    PROVISIONING = "PROVISIONING"  # the idle colour is being brought up with the release
+    VERIFYING = "VERIFYING"  # the candidate runs, and its gates are being asked
+    PROMOTING = "PROMOTING"  # traffic is being moved to the candidate, or may have been
+    BAKING = "BAKING"  # the candidate is live and is watched
+    ROLLING_BACK = "ROLLING_BACK"  # traffic is being moved back
+    SUCCEEDED = "SUCCEEDED"  # promoted, baked, verified on the live domain
+    REJECTED = "REJECTED"  # traffic never moved; the candidate is stopped, its logs kept
+    ROLLED_BACK = "ROLLED_BACK"  # the previous colour is live again, and verified
+    REFUSED = "REFUSED"  # nothing was touched
+    HALTED = "HALTED"  # the live state is unknown or wrong: a person must act
+
+
+class Outcome(StrEnum):
+    """How what a phase does came out."""
+
+    OK = "ok"
+    FAILED = "failed"
+    REFUSED = "refused"  # it may not begin: somebody else's, or the wrong colour
+    UNMOVED = "unmoved"  # the switch failed, and the routes were read back: traffic never moved
+
+
+TERMINAL = frozenset({Phase.SUCCEEDED, Phase.REJECTED, Phase.ROLLED_BACK, Phase.REFUSED, Phase.HALTED})
+
+TRANSITIONS: dict[tuple[Phase, Outcome], Phase] = {
+    (Phase.PENDING, Outcome.OK): Phase.LEASED,
+    (Phase.PENDING, Outcome.FAILED): Phase.REJECTED,
+    (Phase.PENDING, Outcome.REFUSED): Phase.REFUSED,
+    (Phase.LEASED, Outcome.OK): Phase.PROVISIONING,
+    (Phase.LEASED, Outcome.FAILED): Phase.REJECTED,
+    (Phase.LEASED, Outcome.REFUSED): Phase.REFUSED,
+    (Phase.PROVISIONING, Outcome.OK): Phase.VERIFYING,
+    (Phase.PROVISIONING, Outcome.FAILED): Phase.REJECTED,
+    (Phase.VERIFYING, Outcome.OK): Phase.PROMOTING,
+    (Phase.VERIFYING, Outcome.FAILED): Phase.REJECTED,
+    (Phase.PROMOTING, Outcome.OK): Phase.BAKING,
+    (Phase.PROMOTING, Outcome.UNMOVED): Phase.REJECTED,
+    (Phase.PROMOTING, Outcome.FAILED): Phase.ROLLING_BACK,
+    (Phase.BAKING, Outcome.OK): Phase.SUCCEEDED,
+    (Phase.BAKING, Outcome.FAILED): Phase.ROLLING_BACK,
+    (Phase.ROLLING_BACK, Outcome.OK): Phase.ROLLED_BACK,
+    (Phase.ROLLING_BACK, Outcome.FAILED): Phase.HALTED,
+}
+
+
+class IllegalTransitionError(AssertionError):
+    """A phase was left by an outcome that the table does not have: a defect of this program, never of a release."""
+
+
+def advance(phase: Phase, outcome: Outcome) -> Phase:
+    """The phase that follows; raises IllegalTransitionError where the table has none."""
+    try:
+        return TRANSITIONS[phase, outcome]
+    except KeyError:
+        raise IllegalTransitionError(f"{phase} cannot end as {outcome!r}") from None

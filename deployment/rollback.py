@@ -1,0 +1,127 @@
+"""Traffic back first, capacity second."""
+
+from __future__ import annotations
+
+from deployment.errors import CloudError, DeploymentError, RouteConflict, StepFailed, SwitchFailed
+from deployment.journal import Journal
+from deployment.model import Holder, Readiness, Rollout
+from deployment.plan import Plan, Ports, Standing
+from deployment.settings import DeploymentLimits
+from deployment.steps import Steps, first_line
+from deployment.switching import Destination, confirm, write
+from deployment.waiting import poll
+
+# Tries to see the previous colour healthy at its own address before traffic goes there.
+ALIVE_TRIES = 3
+LOG_LINES = 200
+
+
+def send_back(ports: Ports, steps: Steps, holder: Holder, previous: Standing, limits: DeploymentLimits) -> str:
+    """Moves traffic back to ``previous`` and verifies it through the live domain, within ``rollback_timeout``.
+
+    What AWS answers with an error is tried again until then. Returns a sentence; raises StepFailed or LeaseLost.
+    """
+    began = ports.clock.monotonic()
+
+    def left() -> float:
+        return max(0.0, limits.rollback_timeout - (ports.clock.monotonic() - began))
+
+    last = ["nothing was tried yet"]
+
+    def attempt() -> int | None:
+        try:
+            return _point_at(ports, holder, previous)
+        except (CloudError, RouteConflict, SwitchFailed) as error:
+            last[0] = first_line(error)
+            return None
+
+    generation = poll(
+        ports.clock,
+        attempt,
+        timeout_s=left(),
+        waiting_for=lambda: f"traffic to move back to {previous.colour}; last: {last[0]}",
+        tick=lambda elapsed: steps.waiting(last[0], elapsed),
+    )
+    to = Destination(previous.colour, previous.origin, previous.version)
+    sentence = confirm(ports, steps, to, generation, answers=limits.confirmations, timeout_s=left())
+    problems = _well(ports, steps, left())
+    if problems:
+        raise StepFailed(f"traffic is back on {previous.colour}, but {problems}")
+    return f"{sentence}; health, database, Redis, sign-in and a read are well"
+
+
+def _point_at(ports: Ports, holder: Holder, previous: Standing) -> int:
+    """Sends traffic to ``previous`` unless it is there already; returns the generation that must answer."""
+    seen = ports.router.observe()
+    if seen.live is previous.colour and seen.weights.get(previous.colour) == 100:
+        return seen.generation
+    _alive(ports, previous)
+    return write(ports, holder, seen, Destination(previous.colour, previous.origin, previous.version)).generation
+
+
+def _alive(ports: Ports, previous: Standing) -> None:
+    """Raises StepFailed where the previous colour does not answer at its own address: traffic is not sent to nothing."""
+    problem = "no answer"
+    for _ in range(ALIVE_TRIES):
+        for answer in ports.front.ask(1, previous.url):
+            if answer.ok and answer.version == previous.version:
+                return
+            problem = answer.problem or f"version {answer.version!r}, not {previous.version!r}"
+    raise StepFailed(
+        f"the previous colour {previous.colour} is not there to go back to ({problem}); traffic was left where it is",
+        hint=f"Bring {previous.colour} back, then run `python scripts/deploy.py recover`.",
+    )
+
+
+def _well(ports: Ports, steps: Steps, timeout_s: float) -> str | None:
+    """What is wrong through the live domain, asked until it is well or the time is over."""
+    last = [""]
+
+    def attempt() -> bool | None:
+        problems = ports.front.examine()
+        last[0] = problems[0] if problems else ""
+        return True if not problems else None
+
+    try:
+        poll(
+            ports.clock,
+            attempt,
+            timeout_s=timeout_s,
+            waiting_for=lambda: last[0],
+            tick=lambda elapsed: steps.waiting(last[0], elapsed),
+        )
+    except StepFailed as error:
+        return first_line(error)
+    return None
+
+
+def retire(ports: Ports, steps: Steps, journal: Journal, plan: Plan, limits: DeploymentLimits) -> None:
+    """Stops the colour that failed and journals its logs. Never raises: by now the outcome is decided."""
+    colour = plan.target
+    try:
+        with steps.step("retire", f"stop {colour}") as result:
+            followed: list[Rollout | None] = [None]
+
+            def attempt() -> str | None:
+                progress = ports.platform.stopped(colour)
+                if progress.readiness is Readiness.READY:
+                    return progress.detail
+                if progress.readiness is Readiness.STUCK:
+                    raise StepFailed(progress.detail)
+                followed[0] = ports.platform.retire(colour)
+                return None
+
+            result["detail"] = poll(
+                ports.clock,
+                attempt,
+                timeout_s=limits.retire_timeout,
+                waiting_for=lambda: f"{colour} to stop",
+                tick=lambda elapsed: steps.waiting(f"{colour} to stop", elapsed),
+            )
+    except DeploymentError as error:
+        journal.append("retire_failed", colour=colour, error=first_line(error))
+    try:
+        lines = list(ports.platform.logs(colour, plan.started_at, LOG_LINES))
+        journal.append("logs", colour=colour, lines=lines)
+    except DeploymentError as error:
+        journal.append("logs_failed", colour=colour, error=first_line(error))

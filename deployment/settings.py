@@ -1,0 +1,134 @@
+"""``deployment.toml``: read, checked against its JSON Schema, and narrowed to one environment."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import jsonschema
+
+from deployment.errors import SettingsError
+from deployment.verdict import GateRule
+
+SCHEMA_FILE = Path(__file__).with_name("settings.schema.json")
+
+
+@dataclass(frozen=True)
+class DeploymentLimits:
+    """The ``[deployment]`` table; everything in seconds but ``prober_rate`` (requests a second) and ``confirmations``."""
+
+    bake: float = 300
+    provision_timeout: float = 1800
+    promote_timeout: float = 120
+    rollback_timeout: float = 300
+    retire_timeout: float = 1500
+    lease_ttl: float = 60
+    prober_rate: float = 5
+    prober_timeout: float = 10
+    confirmations: int = 20
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One environment's settings, its overrides applied.
+
+    ``gates`` maps a gate's name to its table as written; ``estate`` holds the environment's own keys (provider, account, …).
+    """
+
+    environment: str
+    repository: str
+    contract: Path
+    limits: DeploymentLimits
+    gates: Mapping[str, Mapping[str, Any]]
+    estate: Mapping[str, Any]
+
+    @property
+    def provider(self) -> str:
+        """``embedded`` or ``aws``."""
+        return str(self.estate["provider"])
+
+    def rule(self, gate: str) -> GateRule:
+        """What is required of a gate; one that the settings do not name is required, with one check at least."""
+        table = self.gates.get(gate, {})
+        return GateRule(gate, bool(table.get("required", True)), int(table.get("min_checks", 1)))
+
+
+def load(path: Path, environment: str | None = None) -> Settings:
+    """Reads the settings of ``environment`` (None: the default one). Raises SettingsError, naming place and nearest word."""
+    document = _parse(path)
+    _validate(document, path)
+    name = environment or document["default_environment"]
+    environments = document["environments"]
+    if name not in environments:
+        raise SettingsError(
+            f"there is no environment {name!r} in {path.name}{_nearest(name, environments)}",
+            hint=f"known environments: {', '.join(sorted(environments))}",
+        )
+    own = environments[name]
+    limits = {**document.get("deployment", {}), **own.get("deployment", {})}
+    gates = {gate: dict(table) for gate, table in document.get("gates", {}).items()}
+    for gate, table in own.get("gates", {}).items():
+        gates[gate] = {**gates.get(gate, {}), **table}
+    return Settings(
+        environment=name,
+        repository=document["repository"],
+        contract=path.parent / document["contract"],
+        limits=DeploymentLimits(**limits),
+        gates=gates,
+        estate={key: value for key, value in own.items() if key not in ("deployment", "gates")},
+    )
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SettingsError(
+            f"there is no {path}", hint="It holds environments and budgets; see docs/settings.md."
+        ) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path.name} is not TOML: {error}") from None
+
+
+def _validate(document: Mapping[str, Any], path: Path) -> None:
+    schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
+    problems = sorted(
+        _leaves(jsonschema.Draft202012Validator(schema).iter_errors(document)), key=lambda e: list(map(str, e.path))
+    )
+    if problems:
+        lines = [_explain(problem) for problem in problems]
+        raise SettingsError(
+            f"{path.name}: " + f"\n  {path.name}: ".join(dict.fromkeys(lines)),
+            hint="docs/settings.md describes every key.",
+        )
+
+
+def _leaves(errors: Any) -> Iterator[jsonschema.ValidationError]:
+    """The errors that say something: those inside a combination, rather than the combination's own."""
+    for error in errors:
+        if error.context:
+            yield from _leaves(error.context)
+        else:
+            yield error
+
+
+def _explain(problem: jsonschema.ValidationError) -> str:
+    where = ".".join(map(str, problem.absolute_path)) or "top level"
+    schema = problem.schema if isinstance(problem.schema, Mapping) else {}
+    if problem.validator == "additionalProperties":
+        known = schema.get("properties", {})
+        unknown = [key for key in cast("dict[str, Any]", problem.instance) if key not in known]
+        return "; ".join(f"unknown key {key!r} in [{where}]{_nearest(key, known)}" for key in unknown)
+    if problem.validator == "required":
+        return f"[{where}] {problem.message}"
+    return f"{where} = {problem.instance!r} is not allowed: {problem.message}"
+
+
+def _nearest(word: str, known: Any) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,165 @@
+"""The verdict: it counts what was expected against what passed, and trusts nothing else."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+ORDER = ("health", "database", "redis", "auth", "endpoints", "latency", "load")
+LIVE = "live"
+FEW_SECONDS = 3  # decimals of a duration in a report
+
+
+class CheckOutcome(StrEnum):
+    """How one check came out; only ``PASSED`` is a pass."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"  # its fixtures failed, or its worker was lost
+    INCONCLUSIVE = "inconclusive"  # skipped, expected to fail, …: it proved nothing
+
+
+class GateOutcome(StrEnum):
+    """How a gate came out, as reports name it."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    ERROR = "error"
+    NOT_RUN = "not_run"
+
+
+@dataclass(frozen=True)
+class GateRule:
+    """What the settings ask of a gate: a required one must pass, with at least ``min_checks`` checks."""
+
+    name: str
+    required: bool = True
+    min_checks: int = 1
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """What came of one check. ``requests`` counts what it was recorded to ask of the release."""
+
+    check: str
+    gate: str
+    outcome: CheckOutcome
+    duration_s: float = 0.0
+    requests: int = 0
+    message: str | None = None
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """A gate's line in the report; ``reason`` says in a sentence why it did not pass."""
+
+    name: str
+    required: bool
+    outcome: GateOutcome
+    checks: int
+    failed: int
+    duration_s: float
+    waived: str | None = None
+    requests: int = 0
+    reason: str | None = None
+
+    def as_report(self) -> dict[str, object]:
+        """The fields of the public report."""
+        return {
+            "name": self.name,
+            "required": self.required,
+            "outcome": self.outcome.value,
+            "checks": self.checks,
+            "failed": self.failed,
+            "duration_s": round(self.duration_s, FEW_SECONDS),
+            "waived": self.waived,
+        }
+
+
+def in_report_order(names: Iterable[str]) -> list[str]:
+    """The gates of a report: the seven of old first, further ones alphabetically, ``live`` last."""
+    further = sorted(set(names) - set(ORDER) - {LIVE})
+    return [*ORDER, *further, LIVE]
+
+
+@dataclass
+class Tally:
+    """Collects what is expected and what came of it. A check that is expected and never heard of is not a pass."""
+
+    expected: dict[str, str] = field(default_factory=dict)  # check -> gate
+    results: dict[str, list[CheckResult]] = field(default_factory=dict)
+    faults: list[tuple[str, str]] = field(default_factory=list)  # (gate or step, what): lost workers, internal errors
+
+    def expect(self, check: str, gate: str) -> None:
+        """A check that must pass."""
+        self.expected[check] = gate
+
+    def record(self, result: CheckResult) -> None:
+        """What came of a check; a second, different outcome of the same one never improves the first."""
+        self.results.setdefault(result.check, []).append(result)
+
+    def fault(self, where: str, what: str) -> None:
+        """Something that belongs to no check and forbids a pass."""
+        self.faults.append((where, what))
+
+    def gate(self, rule: GateRule) -> GateResult:
+        """The gate's result so far."""
+        checks = [check for check, gate in self.expected.items() if gate == rule.name]
+        heard = {check: self.results.get(check, []) for check in checks}
+        outcomes = Counter(_worst(results) for results in heard.values() if results)
+        ran = sum(outcomes.values())
+        duration = sum(result.duration_s for results in heard.values() for result in results)
+        requests = sum(result.requests for results in heard.values() for result in results)
+        failed = ran - outcomes[CheckOutcome.PASSED]
+        outcome, reason = self._judge(rule, len(checks), ran, failed, outcomes, requests, heard)
+        return GateResult(rule.name, rule.required, outcome, len(checks), failed, duration, None, requests, reason)
+
+    def _judge(
+        self,
+        rule: GateRule,
+        expected: int,
+        ran: int,
+        failed: int,
+        outcomes: Counter[CheckOutcome],
+        requests: int,
+        heard: Mapping[str, Sequence[CheckResult]],
+    ) -> tuple[GateOutcome, str | None]:
+        if expected < rule.min_checks:
+            return GateOutcome.NOT_RUN, f"{expected} checks were collected, {rule.min_checks} are required"
+        if expected == 0 or ran == 0:
+            return GateOutcome.NOT_RUN, "no check ran" if expected else None
+        if failed:
+            outcome = GateOutcome.FAILED if failed > outcomes[CheckOutcome.ERROR] else GateOutcome.ERROR
+            return outcome, _first_failure(heard)
+        if ran < expected:
+            missing = next(check for check, results in heard.items() if not results)
+            return GateOutcome.ERROR, f"{expected - ran} of {expected} checks never reported, among them {missing}"
+        if rule.required and requests == 0:
+            return (
+                GateOutcome.FAILED,
+                "its checks sent the release no recorded request, so they proved nothing about it",
+            )
+        return GateOutcome.PASSED, None
+
+
+def _worst(results: Sequence[CheckResult]) -> CheckOutcome:
+    for outcome in (CheckOutcome.FAILED, CheckOutcome.ERROR, CheckOutcome.INCONCLUSIVE):
+        if any(result.outcome is outcome for result in results):
+            return outcome
+    return CheckOutcome.PASSED
+
+
+def _first_failure(heard: Mapping[str, Sequence[CheckResult]]) -> str:
+    for check, results in heard.items():
+        for result in results:
+            if result.outcome is not CheckOutcome.PASSED:
+                name = check.rpartition("::")[2]
+                return f"{name}: {result.message or result.outcome.value}"
+    raise AssertionError("a failed gate has a check that did not pass")
+
+
+def not_passed(gates: Iterable[GateResult]) -> list[GateResult]:
+    """The required gates that stand between a candidate and its promotion."""
+    return [gate for gate in gates if gate.required and gate.outcome is not GateOutcome.PASSED and gate.waived is None]
