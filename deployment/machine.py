@@ -192,6 +192,13 @@ class Machine:
             self._roll_back()
         self._let_go()
 
+    def finish_settled(self, promoted_generation: int | None) -> None:
+        """Does what a run that died after its outcome was journalled left undone: stops the candidate, frees the lease."""
+        self.promoted_generation = promoted_generation
+        if self.phase in (Phase.REJECTED, Phase.ROLLED_BACK):
+            self._retire()
+        self._let_go()
+
     def _roll_back(self) -> None:
         if self.phase is not Phase.ROLLING_BACK:
             self._move(Outcome.FAILED)

@@ -1,0 +1,106 @@
+"""Settling what a run that died left behind: read its note, ask the world, finish or undo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from deployment.errors import LeaseHeld
+from deployment.events import Listener
+from deployment.journal import Journal
+from deployment.machine import Machine
+from deployment.model import Holder
+from deployment.phases import Phase
+from deployment.plan import Note, Plan, Ports, owner_alive, this_process
+from deployment.settings import DeploymentLimits
+from deployment.waiting import poll
+
+
+@dataclass(frozen=True)
+class Unsettled:
+    """A deployment whose note is still open, and the holder of the lease, if any."""
+
+    note: Note
+    holder: Holder | None
+
+
+def unsettled(ports: Ports) -> Unsettled | None:
+    """The deployment that is under way, or was when its process died; None where there is none."""
+    text = ports.lease.notes().get("deployment")
+    if text is None:
+        return None
+    return Unsettled(Note.load(text), ports.lease.current())
+
+
+def alive(ports: Ports, holder: Holder | None) -> bool:
+    """Whether the holder may still act: its process lives, or is another host's and its lease has not run out."""
+    if holder is None:
+        return False
+    here = owner_alive(holder.host, holder.pid, holder.process_started)
+    return holder.expires_at > ports.clock.now() if here is None else here
+
+
+def take_over(ports: Ports, found: Unsettled, actor: str, limits: DeploymentLimits) -> Holder:
+    """Takes the lease of a dead run: at once where its process was this host's, else when it expires. Raises LeaseHeld."""
+    owner = this_process(found.note.deployment_id, actor, ports.clock, limits, f"recover {found.note.deployment_id}")
+    holder = found.holder
+    if holder is None:
+        return ports.lease.acquire(owner)
+    dead_here = owner_alive(holder.host, holder.pid, holder.process_started) is False
+    if dead_here:
+        return ports.lease.acquire(owner, take_over=holder.token)
+
+    def attempt() -> Holder | None:
+        try:
+            return ports.lease.acquire(owner)
+        except LeaseHeld:
+            return None
+
+    left = max(0.0, (holder.expires_at - ports.clock.now()).total_seconds())
+    return poll(
+        ports.clock,
+        attempt,
+        timeout_s=left + limits.lease_ttl,
+        waiting_for=lambda: f"the lease of {holder.deployment_id} on {holder.host} to run out",
+    )
+
+
+def settle(
+    found: Unsettled, actor: str, limits: DeploymentLimits, ports: Ports, journal: Journal, listener: Listener
+) -> Machine:
+    """Finishes or undoes the deployment of a dead run; the returned machine is settled.
+
+    Before the promote intent the candidate is stopped; from there until the bake's outcome traffic goes back; after that
+    the promotion stands. Raises LeaseHeld where its owner lives.
+    """
+    if alive(ports, found.holder) and found.holder is not None:
+        raise LeaseHeld(found.holder)
+    holder = take_over(ports, found, actor, limits)
+    note = found.note
+    plan = Plan(
+        note.deployment_id,
+        note.environment,
+        note.target,
+        note.image,
+        note.actor,
+        datetime.fromisoformat(note.started_at),
+    )
+    machine = Machine(plan, limits, ports, journal, listener)
+    # HALTED is where an earlier rollback gave up: it is tried again.
+    machine.phase = Phase.ROLLING_BACK if note.phase is Phase.HALTED else note.phase
+    machine.reason = note.reason
+    machine.previous = note.previous
+    machine.hold(replace(holder, doing=f"recover {note.deployment_id}"))
+    journal.append("recovering", phase=note.phase, step=note.step, by=actor)
+    _finish(machine, note, ports)
+    return machine
+
+
+def _finish(machine: Machine, note: Note, ports: Ports) -> None:
+    died = f"{(note.step or 'verify')}: the run died in phase {note.phase}"
+    if not machine.settled:
+        if machine.phase in (Phase.PROVISIONING, Phase.VERIFYING):
+            machine.candidate = ports.platform.describe(note.target)
+        machine.abandon(died)
+        return
+    machine.finish_settled(ports.router.observe().generation)

@@ -1,0 +1,100 @@
+"""``verification.json``: derived from the journal alone, so that a run and a ``recover`` of it say the same."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from deployment.journal import Record
+from deployment.phases import Phase
+from deployment.verdict import GateOutcome, GateResult, in_report_order
+
+SCHEMA_VERSION = 1
+
+VERDICTS = {
+    Phase.SUCCEEDED: "promoted",
+    Phase.REJECTED: "rejected",
+    Phase.ROLLED_BACK: "rolled_back",
+    Phase.HALTED: "rollback_failed",
+    Phase.REFUSED: "refused",
+}
+
+
+def build(records: Sequence[Record]) -> dict[str, Any]:
+    """The public report (contract: docs/reports.md) of a journal that was opened and closed."""
+    opened = _last(records, "opened")
+    planned = _last(records, "planned")
+    traffic = _last(records, "traffic")
+    closed = _last(records, "closed")
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "deployment_id": opened.get("deployment_id"),
+        "environment": opened.get("environment"),
+        "target": planned.get("target") or opened.get("target"),
+        "image": planned.get("image"),
+        "digest": planned.get("digest"),
+        "version": planned.get("version"),
+        "actor": opened.get("actor"),
+        "started_at": opened.get("started_at"),
+        "finished_at": closed.get("finished_at"),
+        "exit_code": closed.get("exit_code"),
+        "recovered": bool(closed.get("recovered", False)),
+        "partial": bool(closed.get("partial", False)),
+        "verdict": closed.get("verdict"),
+        "reason": closed.get("reason"),
+        "live_harmed": bool(closed.get("live_harmed", False)),
+        "gates": _last(records, "gates").get("gates") or [gate.as_report() for gate in no_gates(())],
+        "steps": _steps(records),
+        "promotion": traffic.get("promotion"),
+        "rollback": traffic.get("rollback"),
+    }
+
+
+def no_gates(names: Sequence[str]) -> list[GateResult]:
+    """The gates of a run in which none was run."""
+    return [GateResult(name, True, GateOutcome.NOT_RUN, 0, 0, 0.0) for name in in_report_order(names)]
+
+
+def _last(records: Sequence[Record], kind: str) -> Mapping[str, Any]:
+    return next((record.data for record in reversed(records) if record.kind == kind), {})
+
+
+def _steps(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Those that began, in order; one whose process died before its outcome is ``failed``."""
+    steps: list[dict[str, Any]] = []
+    for record in records:
+        if record.kind == "intent":
+            step = {"name": record.data["step"], "outcome": "failed", "started_at": record.time, "duration_s": 0.0}
+            steps.append(step)
+        elif record.kind == "outcome":
+            for step in reversed(steps):
+                if step["name"] == record.data["step"]:
+                    step["outcome"] = record.data["outcome"]
+                    step["started_at"] = record.data["started_at"]
+                    step["duration_s"] = record.data["duration_s"]
+                    break
+    return steps
+
+
+def write(folder: Path, report: Mapping[str, Any]) -> Path:
+    """Writes ``verification.json`` whole or not at all, then moves ``latest`` to this folder, atomically both."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "verification.json"
+    _replace(path, json.dumps(report, indent=2) + "\n")
+    link = folder.parent / f".latest-{os.getpid()}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(folder.name)
+    os.replace(link, folder.parent / "latest")
+    return path
+
+
+def _replace(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}-{os.getpid()}")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)

@@ -1,0 +1,110 @@
+"""Undoing the last promotion, outside of any deployment: what ``scripts/deploy.py rollback`` does."""
+
+from __future__ import annotations
+
+from deployment.errors import DeploymentError, Refused
+from deployment.events import Listener
+from deployment.journal import Journal
+from deployment.lease_keeper import LeaseKeeper
+from deployment.model import Colour
+from deployment.phases import Phase
+from deployment.plan import Note, Plan, Ports, Promotion, this_process
+from deployment.recovery import alive, unsettled
+from deployment.rollback import retire, send_back
+from deployment.settings import DeploymentLimits
+from deployment.steps import Steps, first_line
+
+
+def last_promotion(ports: Ports) -> Promotion:
+    """The promotion that stands now and can be undone. Raises Refused where there is none."""
+    found = unsettled(ports)
+    if found is not None:
+        who = "is under way" if alive(ports, found.holder) else "was left half done"
+        raise Refused(
+            f"deployment {found.note.deployment_id} {who} (phase {found.note.phase})",
+            hint="`python scripts/deploy.py recover` settles one whose process is gone.",
+        )
+    text = ports.lease.notes().get("promotion")
+    routes = ports.router.observe()
+    if text is None:
+        raise Refused(f"there is no promotion to undo; {routes.live} is live")
+    promotion = Promotion.load(text)
+    if routes.live is not promotion.target or routes.generation != promotion.generation:
+        raise Refused(
+            f"the last promotion ({promotion.deployment_id}, to {promotion.target}) is not what is live any more: "
+            f"{routes.live} is, at generation {routes.generation}"
+        )
+    return promotion
+
+
+class Undo:
+    """One undoing: lease, rollback, retire. ``phase`` ends as ROLLED_BACK, REJECTED (not moved), REFUSED or HALTED."""
+
+    def __init__(
+        self,
+        deployment_id: str,
+        environment: str,
+        actor: str,
+        limits: DeploymentLimits,
+        ports: Ports,
+        journal: Journal,
+        listener: Listener,
+    ) -> None:
+        self.phase = Phase.PENDING
+        self.reason: str | None = None
+        self._id, self._environment, self._actor = deployment_id, environment, actor
+        self._limits, self._ports, self._journal = limits, ports, journal
+        self._steps = Steps(journal, ports.clock, listener, lambda: None)
+        self._since = ports.clock.now()
+
+    def run(self, promotion: Promotion) -> None:
+        """Moves traffic back to the colour that was live before ``promotion``, verifies it, stops the other."""
+        ports, limits = self._ports, self._limits
+        with self._steps.step("lease", "take the lock"):
+            owner = this_process(self._id, self._actor, ports.clock, limits, f"roll back {promotion.deployment_id}")
+            holder = ports.lease.acquire(owner)
+        keeper = LeaseKeeper(ports.lease, holder, limits.lease_ttl)
+        keeper.start()
+        try:
+            plan = Plan(self._id, self._environment, promotion.target, promotion.image, self._actor, self._since)
+            self.phase = Phase.ROLLING_BACK
+            ports.lease.note(holder, {"deployment": self._note(plan, promotion, holder.pid, holder.process_started)})
+            try:
+                with self._steps.step("rollback", f"move traffic back to {promotion.previous.colour}") as result:
+                    result["detail"] = send_back(ports, self._steps, holder, promotion.previous, limits)
+            except DeploymentError as error:
+                self.reason = f"rollback: {first_line(error)}"
+                self.phase = Phase.REJECTED if self._unmoved(promotion.target) else Phase.HALTED
+            else:
+                self.phase = Phase.ROLLED_BACK
+                retire(ports, self._steps, self._journal, plan, limits)
+                ports.lease.note(holder, {"promotion": None})
+            if self.phase is not Phase.HALTED:
+                ports.lease.note(holder, {"deployment": None, "head": self._journal.head})
+                ports.lease.release(holder)
+        finally:
+            keeper.stop()
+
+    def _unmoved(self, live: Colour) -> bool:
+        try:
+            return self._ports.router.observe().live is live
+        except DeploymentError:
+            return False
+
+    def _note(self, plan: Plan, promotion: Promotion, pid: int, process_started: float) -> str:
+        owner = this_process(self._id, self._actor, self._ports.clock, self._limits, "")
+        return Note(
+            plan.deployment_id,
+            plan.environment,
+            Phase.ROLLING_BACK,
+            self._since.isoformat(),
+            "rollback",
+            plan.target,
+            plan.image,
+            promotion.previous,
+            plan.actor,
+            plan.started_at.isoformat(),
+            owner.host,
+            pid,
+            process_started,
+        ).dump()
