@@ -31,6 +31,9 @@ class Registry(Protocol):
     def resolve(self, tag: str) -> Image:
         """Turns a tag into its image, once; raises UnknownTag with the known ones, highest SemVer last."""
 
+    def find(self, digest: str) -> Image | None:
+        """The image of a digest, under its highest tag; None where the registry does not have it any more."""
+
     def tags(self) -> Sequence[str]:
         """Every tag, in SemVer precedence, the others after them."""
 
