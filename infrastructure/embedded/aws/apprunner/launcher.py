@@ -1,0 +1,158 @@
+"""Bringing a revision up: pull, release, start, health."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event, Lock
+
+import psutil
+
+from .. import health
+from ..config import EndpointConfig
+from ..errors import DeploymentFailed
+from ..images import Images, procfile
+from ..instances import Instance, Processes, free_port, listens
+from ..secrets import SecretResolver
+from .records import Revision, Settings
+
+POLL_S = 0.05
+
+
+class Launcher:
+    """Makes revisions and starts instances of them; everything that fails is a DeploymentFailed."""
+
+    def __init__(
+        self, config: EndpointConfig, processes: Processes, images: Images, secrets: SecretResolver, stopping: Event
+    ) -> None:
+        self._config = config
+        self._processes = processes
+        self._images = images
+        self._secrets = secrets
+        self._stopping = stopping
+        self._environments: dict[str, dict[str, str]] = {}
+        self._ports: set[int] = set()
+        self._lock = Lock()
+        self.folder = config.state_dir / "revisions"
+
+    def prepare(self, settings: Settings) -> Revision:
+        """Pulls the image into a folder of its own and resolves the secrets."""
+        digest = self._images.digest(settings.image["ImageIdentifier"])
+        revision_id = uuid.uuid4().hex
+        folder = self.folder / revision_id
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        revision = Revision(revision_id, digest, str(folder), settings)
+        self._images.unpack(digest, folder)
+        self._environment(revision)
+        return revision
+
+    def release(self, revision: Revision, log: Path) -> None:
+        """Runs the image's `release:` command, where it has one, to its end."""
+        command = procfile(Path(revision.folder)).release
+        if command is None:
+            return
+        process = self._spawn(command, revision, free_port(), log)
+        deadline = time.monotonic() + self._config.release_timeout_s
+        try:
+            while (code := self._processes.exit_code(process.pid)) is None:
+                self._refuse_when_stopping()
+                if time.monotonic() >= deadline:
+                    raise DeploymentFailed(f"release command took longer than {self._config.release_timeout_s:g} s")
+                time.sleep(POLL_S)
+        finally:
+            self._processes.stop_tree(process, 1.0)
+        if code != 0:
+            raise DeploymentFailed(f"release command exited with {code}")
+
+    def start(self, revision: Revision, log: Callable[[str], Path], spawned: Callable[[Instance], None]) -> Instance:
+        """Starts `web:` and returns the instance once it is healthy; `spawned` hears of each process before that.
+
+        Where another process took the port first, it tries once more with a fresh one.
+        """
+        try:
+            return self._start_once(revision, log, spawned)
+        except _PortTaken:
+            return self._start_once(revision, log, spawned)
+
+    def discard(self, revision: Revision) -> None:
+        """Forgets a revision that nothing runs any more."""
+        self._environments.pop(revision.id, None)
+        self._processes.kill_strays(Path(revision.folder), set())
+        shutil.rmtree(revision.folder, ignore_errors=True)
+
+    def discard_unknown(self, known: set[str]) -> None:
+        """Removes folders of revisions that no service knows: what a kill left behind."""
+        for folder in self.folder.glob("*"):
+            if folder.name not in known:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _start_once(
+        self, revision: Revision, log: Callable[[str], Path], spawned: Callable[[Instance], None]
+    ) -> Instance:
+        port, instance_id = self._fresh_port(), uuid.uuid4().hex
+        process = self._spawn(procfile(Path(revision.folder)).web, revision, port, log(instance_id))
+        instance = Instance(instance_id, revision.id, process.pid, process.create_time(), port)
+        spawned(instance)
+        check = health.from_document(revision.settings.health_check)
+        deadline = time.monotonic() + self._config.start_timeout_s
+        try:
+            health.wait_until_healthy(check, port, lambda: self._refuse_when_dead(instance), deadline)
+            if not listens(instance.pid, port):
+                raise _PortTaken(f"another process answers on port {port}")
+        except BaseException:
+            self._processes.stop(instance, 1.0)
+            raise
+        return instance
+
+    def _refuse_when_dead(self, instance: Instance) -> None:
+        self._refuse_when_stopping()
+        code = self._processes.exit_code(instance.pid)
+        if code is None:
+            return
+        if _taken(instance.port):
+            raise _PortTaken(f"another process took port {instance.port}")
+        raise DeploymentFailed(f"the container exited with {code} before it was healthy")
+
+    def _refuse_when_stopping(self) -> None:
+        if self._stopping.is_set():
+            raise DeploymentFailed("interrupted: the endpoint stops")
+
+    def _spawn(self, command: str, revision: Revision, port: int, log: Path) -> psutil.Process:
+        folder = Path(revision.folder)
+        environment = self._processes.environment(folder, self._environment(revision), port)
+        return self._processes.spawn(command, folder, environment, log)
+
+    def _environment(self, revision: Revision) -> dict[str, str]:
+        """Variables and secrets; secrets keep the values of the deployment as long as this process lives."""
+        if revision.id not in self._environments:
+            configuration = revision.settings.image_configuration
+            secrets = self._secrets.resolve(configuration.get("RuntimeEnvironmentSecrets", {}))
+            self._environments[revision.id] = configuration.get("RuntimeEnvironmentVariables", {}) | secrets
+        return self._environments[revision.id]
+
+    def _fresh_port(self) -> int:
+        """A free port that no instance of this process was given before."""
+        with self._lock:
+            port = free_port()
+            while port in self._ports:
+                port = free_port()
+            self._ports.add(port)
+            return port
+
+
+class _PortTaken(DeploymentFailed):
+    """The port went to another process between its choice and the instance's start."""
+
+
+def _taken(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return True
+    return False

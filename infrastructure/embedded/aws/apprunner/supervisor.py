@@ -1,0 +1,129 @@
+"""What App Runner does unasked: an instance that died is replaced; and what a new process does first: recovery."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event, Thread
+
+from ..errors import DeploymentFailed
+from ..instances import Processes
+from .launcher import Launcher
+from .operations import Operations
+from .records import Service
+from .store import Store
+
+LOOK_EVERY_S = 0.2
+FIRST_PAUSE_S = 0.5
+LONGEST_PAUSE_S = 30.0
+STEADY_AFTER_S = 30.0
+"""An instance that lived this long has ended a crash loop: the next crash is answered at once again."""
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass
+class _BackOff:
+    attempts: int = 0
+    not_before: float = 0.0
+
+
+class Supervisor:
+    """A thread that looks at the instances of RUNNING services and restarts the dead ones, with growing pauses."""
+
+    def __init__(
+        self, store: Store, processes: Processes, launcher: Launcher, operations: Operations, stopping: Event
+    ) -> None:
+        self._store = store
+        self._processes = processes
+        self._launcher = launcher
+        self._operations = operations
+        self._stopping = stopping
+        self._back_off: dict[str, _BackOff] = defaultdict(_BackOff)
+        self._thread = Thread(target=self._watch, name="supervisor", daemon=True)
+
+    def recover(self) -> None:
+        """Settles what the last process left: operations in flight, strays, the ingress; living instances are kept."""
+        for service in self._store.all():
+            self._settle(service)
+        kept = {found.pid for service in self._store.all() for found in service.instances()}
+        strays = self._processes.kill_strays(self._launcher.folder, kept)
+        if strays:
+            _log.warning("killed what no service knows: pids %s", strays)
+        self._launcher.discard_unknown({service.revision.id for service in self._store.all() if service.revision})
+
+    def start(self) -> None:
+        """Begins to watch."""
+        self._thread.start()
+
+    def stop(self, grace_s: float) -> None:
+        """Stops every instance, after the thread and the operations have ended; services keep their status."""
+        self._thread.join(grace_s)
+        self._operations.join(grace_s)
+        for service in self._store.all():
+            self._operations.turn(service.arn).acquire(timeout=grace_s)  # a restart under way gives up by itself
+        instances = [found for service in self._store.all() for found in service.instances()]
+        for service in self._store.all():
+            self._operations.route(replace(service, instance=None))
+        with ThreadPoolExecutor(max_workers=max(len(instances), 1)) as pool:
+            list(pool.map(lambda instance: self._processes.stop(instance, grace_s), instances))
+
+    def _settle(self, service: Service) -> None:
+        if service.flight is not None:
+            self._operations.fail(service.arn, service.flight.operation_id, "interrupted: the endpoint was stopped")
+        elif service.candidate is not None:
+            self._processes.stop(service.candidate, 1.0)
+            service = self._store.change(service.arn, lambda now: replace(now, candidate=None))
+        self._operations.route(self._store.get(service.arn))
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(LOOK_EVERY_S):
+            for service in self._store.all():
+                if service.status == "RUNNING" and self._is_dead(service):
+                    self._consider(service)
+
+    def _is_dead(self, service: Service) -> bool:
+        return service.instance is None or not self._processes.alive(service.instance)
+
+    def _consider(self, service: Service) -> None:
+        pause = self._back_off[service.arn]
+        if time.monotonic() < pause.not_before or not self._operations.turn(service.arn).acquire(blocking=False):
+            return
+        Thread(target=self._restart, args=(service.arn,), name=f"restart-{service.name}", daemon=True).start()
+
+    def _restart(self, arn: str) -> None:
+        """One attempt, in the service's turn, which the caller has taken for it."""
+        try:
+            service = self._store.get(arn)
+            if service.status == "RUNNING" and self._is_dead(service):
+                self._note_attempt(service)
+                self._replace(service)
+        except DeploymentFailed as exc:
+            self._operations.logs(service).event(f"instance could not be replaced: {exc}")
+            self._store.change(arn, lambda now: replace(now, candidate=None))
+        except Exception:
+            _log.exception("restart of %s", arn)
+        finally:
+            self._operations.turn(arn).release()
+
+    def _note_attempt(self, service: Service) -> None:
+        back_off = self._back_off[service.arn]
+        lived = time.time() - service.instance.started_at if service.instance else 0.0
+        if lived > STEADY_AFTER_S:
+            back_off.attempts = 0
+        pause = min(FIRST_PAUSE_S * 2**back_off.attempts, LONGEST_PAUSE_S)
+        back_off.attempts += 1
+        back_off.not_before = time.monotonic() + pause
+
+    def _replace(self, service: Service) -> None:
+        if service.revision is None:
+            return
+        self._operations.logs(service).event("instance has ended unasked; it is replaced")
+        self._processes.kill_strays(Path(service.revision.folder), set())  # its orphaned workers hold the old port
+        instance = self._operations.start_instance(service, service.revision, None)
+        changed = self._store.change(service.arn, lambda now: replace(now, instance=instance, candidate=None))
+        self._operations.route(changed)

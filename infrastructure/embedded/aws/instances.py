@@ -1,0 +1,195 @@
+"""Instances of images: processes that outlive the endpoint's death and are known by pid and start time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+import psutil
+
+SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+START_TIME_TOLERANCE_S = 1.0
+"""psutil derives start times from clock ticks and boot time; two readings may differ by less than this."""
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A process that serves, or served, a revision: `started_at` is the operating system's start time of `pid`."""
+
+    id: str
+    revision_id: str
+    pid: int
+    started_at: float
+    port: int
+
+
+class Processes:
+    """Starts, watches and stops process groups, its own children and adopted ones alike."""
+
+    def __init__(self, bin_dir: Path) -> None:
+        self._children: dict[int, subprocess.Popen[bytes]] = {}
+        self._lock = Lock()
+        self._path = f"{python_on_path(bin_dir)}:{SEARCH_PATH}"
+
+    def environment(self, folder: Path, configured: dict[str, str], port: int) -> dict[str, str]:
+        """All that an instance sees: nothing of the caller's environment but what is listed here."""
+        base = {"PATH": self._path, "HOME": str(folder), "LANG": "C.UTF-8"}
+        return base | configured | {"PORT": str(port)}
+
+    def spawn(self, command: str, folder: Path, environment: dict[str, str], log: Path) -> psutil.Process:
+        """Starts a Procfile command in a session of its own, its output appended to `log`."""
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            child = subprocess.Popen(
+                ["/bin/sh", "-c", command],  # a Procfile command is shell by definition
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        with self._lock:
+            self._children[child.pid] = child
+        return psutil.Process(child.pid)
+
+    def exit_code(self, pid: int) -> int | None:
+        """The exit code of a child of this process that has ended; None while it runs or where it is adopted."""
+        with self._lock:
+            child = self._children.get(pid)
+            return child.poll() if child else None
+
+    def alive(self, instance: Instance) -> bool:
+        """Whether that very process still runs: same pid, same start time, not a zombie."""
+        self.exit_code(instance.pid)  # reaps a child that has ended
+        return _same_process(instance) is not None
+
+    def stop(self, instance: Instance, grace_s: float) -> None:
+        """SIGTERM to the instance's group, SIGKILL to what is left after `grace_s` seconds."""
+        process = _same_process(instance)
+        if process is not None:
+            self.stop_tree(process, grace_s)
+
+    def stop_tree(self, leader: psutil.Process, grace_s: float) -> None:
+        """The same for a process group by its leader; returns when none of its processes runs any more."""
+        family = _family(leader)
+        _signal_group(leader.pid, signal.SIGTERM)
+        if not self._gone(leader.pid, family, grace_s):
+            _signal_group(leader.pid, signal.SIGKILL)
+            for process in family:  # those that left the group
+                _quietly(process.kill)
+            self._gone(leader.pid, family, 5.0)
+        with self._lock:
+            self._children.pop(leader.pid, None)
+
+    def kill_strays(self, root: Path, keep: set[int]) -> list[int]:
+        """Kills what works in a folder below `root` and belongs to no instance in `keep` (pids of group leaders).
+
+        After a kill -9 of the endpoint these are `release:` commands and starts that nothing records yet.
+        """
+        strays = [process for process in psutil.process_iter() if _works_below(process, root)]
+        strays = [process for process in strays if _group(process) not in keep]
+        for process in strays:
+            _quietly(process.kill)
+        psutil.wait_procs(strays, timeout=5)
+        return [process.pid for process in strays]
+
+    def _gone(self, leader: int, family: list[psutil.Process], within_s: float) -> bool:
+        deadline = time.monotonic() + within_s
+        while True:
+            self.exit_code(leader)
+            if not any(_runs(process) for process in family):
+                return True
+            if time.monotonic() >= deadline:
+                return False
+            time.sleep(0.02)
+
+
+def free_port() -> int:
+    """A port that is free now; the process that gets it may still lose the race for it."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def listens(leader: int, port: int) -> bool:
+    """Whether the instance itself, and not a stranger that took the port first, listens there."""
+    try:
+        sockets = [found for process in _family(psutil.Process(leader)) for found in _sockets(process)]
+    except psutil.AccessDenied:
+        return True  # some systems do not tell; then the answer to the health check has to do
+    except psutil.NoSuchProcess:
+        return False
+    return port in sockets
+
+
+def python_on_path(bin_dir: Path) -> str:
+    """Folders to search first, so that `python` is the interpreter that runs this (a venv's stays a venv's)."""
+    bin_dir.mkdir(parents=True, exist_ok=True)
+    wrapper = bin_dir / "python"
+    wrapper.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    wrapper.chmod(0o755)
+    return f"{bin_dir}:{Path(sys.executable).parent}"
+
+
+def _same_process(instance: Instance) -> psutil.Process | None:
+    try:
+        process = psutil.Process(instance.pid)
+        same = abs(process.create_time() - instance.started_at) < START_TIME_TOLERANCE_S
+    except psutil.NoSuchProcess:
+        return None
+    return process if same and _runs(process) else None
+
+
+def _family(leader: psutil.Process) -> list[psutil.Process]:
+    try:
+        return [leader, *leader.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return [leader]
+
+
+def _runs(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _sockets(process: psutil.Process) -> list[int]:
+    return [found.laddr.port for found in process.net_connections("tcp") if found.status == psutil.CONN_LISTEN]
+
+
+def _works_below(process: psutil.Process, root: Path) -> bool:
+    try:
+        return Path(process.cwd()).is_relative_to(root)
+    except (psutil.Error, OSError):
+        return False
+
+
+def _group(process: psutil.Process) -> int:
+    try:
+        return os.getpgid(process.pid)
+    except ProcessLookupError:
+        return 0
+
+
+def _signal_group(leader: int, number: signal.Signals) -> None:
+    try:
+        os.killpg(leader, number)
+    except (ProcessLookupError, PermissionError):
+        return  # gone already
+
+
+def _quietly(kill: Callable[[], None]) -> None:
+    try:
+        kill()
+    except psutil.NoSuchProcess:
+        return

@@ -1,0 +1,159 @@
+"""The walk along botocore's service model, for what comes in and for what goes out.
+
+`botocore.validate` looks at required members, types and lengths alone. AWS also refuses a value outside an enum, one
+that does not match its pattern, and (so does this endpoint, so that a typo is seen) a member that the model lacks,
+at any depth. One table of rules, both directions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import botocore.session
+
+TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "long": (int,),
+    "float": (int, float),
+    "double": (int, float),
+    "boolean": (bool,),
+    "timestamp": (int, float),
+    "structure": (dict,),
+    "list": (list,),
+    "map": (dict,),
+}
+
+CONTRADICTIONS = {
+    # The model wants 32 characters *and* the 36 of a UUID with dashes; App Runner itself answers 32 hex digits.
+    ("ServiceId", "pattern"),
+}
+
+
+@dataclass(frozen=True)
+class Violation:
+    """One breach: where (`SourceConfiguration.ImageRepository.ImageIdentifier`) and of what rule."""
+
+    path: str
+    text: str
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A constraint of the model: the metadata that states it, whether a value keeps it, what to say where it does not."""
+
+    name: str
+    kept: Callable[[Any, Any], bool]
+    say: Callable[[Any], str]
+
+
+def _size(value: Any) -> float:
+    return value if isinstance(value, int | float) else len(value)
+
+
+@cache
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(text)
+
+
+RULES = (
+    Rule(
+        "min", lambda limit, value: _size(value) >= limit, lambda limit: f"must be at least {limit} (value or length)"
+    ),
+    Rule("max", lambda limit, value: _size(value) <= limit, lambda limit: f"must be at most {limit} (value or length)"),
+    Rule(
+        "enum", lambda allowed, value: value in allowed, lambda allowed: f"must satisfy enum value set: {list(allowed)}"
+    ),
+    Rule(
+        "pattern",
+        lambda pattern, value: _pattern(pattern).fullmatch(value) is not None,
+        lambda pattern: f"must satisfy regular expression pattern: {pattern}",
+    ),
+)
+
+
+@cache
+def service_model(name: str) -> Any:
+    """botocore's model of a service, read once."""
+    return botocore.session.Session().get_service_model(name)
+
+
+def violations(shape: Any, value: Any, path: str = "") -> Iterator[Violation]:
+    """Every breach of `shape` by `value`, a JSON value; timestamps are seconds since the epoch."""
+    if not _has_type(shape, value):
+        yield Violation(path, f"Value at '{path}' has the wrong type: member must be of type {shape.type_name}")
+        return
+    yield from _broken_rules(shape, value, path)
+    descend = DESCENTS.get(shape.type_name)
+    if descend is not None:
+        yield from descend(shape, value, path)
+
+
+def _has_type(shape: Any, value: Any) -> bool:
+    if isinstance(value, bool):  # a bool is an int to Python, not to AWS
+        return bool(shape.type_name == "boolean")
+    return isinstance(value, TYPES[shape.type_name])
+
+
+def _broken_rules(shape: Any, value: Any, path: str) -> Iterator[Violation]:
+    shown = "***" if shape.metadata.get("sensitive") or not isinstance(value, str | int | float) else str(value)[:120]
+    for rule in RULES:
+        limit = shape.metadata.get(rule.name)
+        if limit is None or (shape.name, rule.name) in CONTRADICTIONS:
+            continue
+        if not rule.kept(limit, value):
+            said = f"Value '{shown}' at '{path}' failed to satisfy constraint: Member {rule.say(limit)}"
+            yield Violation(path, said)
+
+
+def _structure(shape: Any, value: dict[str, Any], path: str) -> Iterator[Violation]:
+    prefix = f"{path}." if path else ""
+    for name in shape.metadata.get("required", ()):
+        if value.get(name) is None:
+            said = f"Value null at '{prefix}{name}' failed to satisfy constraint: Member must not be null"
+            yield Violation(f"{prefix}{name}", said)
+    for name, member in value.items():
+        if name not in shape.members:
+            yield Violation(f"{prefix}{name}", f"Unknown member '{prefix}{name}'; known: {sorted(shape.members)}")
+        elif member is not None:  # JSON null is an absent member to AWS
+            yield from violations(shape.members[name], member, f"{prefix}{name}")
+
+
+def _list(shape: Any, value: list[Any], path: str) -> Iterator[Violation]:
+    for number, element in enumerate(value):
+        yield from violations(shape.member, element, f"{path}[{number}]")
+
+
+def _map(shape: Any, value: dict[str, Any], path: str) -> Iterator[Violation]:
+    for key, element in value.items():
+        yield from violations(shape.key, key, f"{path} (key)")
+        yield from violations(shape.value, element, f"{path}.{key}")
+
+
+DESCENTS: dict[str, Callable[[Any, Any, str], Iterator[Violation]]] = {
+    "structure": _structure,
+    "list": _list,
+    "map": _map,
+}
+
+
+def complaint(found: list[Violation]) -> str:
+    """AWS's sentence about a request's breaches."""
+    plural = "error" if len(found) == 1 else "errors"
+    return f"{len(found)} validation {plural} detected: " + "; ".join(str(violation) for violation in found)
+
+
+def without_nulls(value: Any) -> Any:
+    """The same JSON value without its null members, which AWS treats as absent."""
+    if isinstance(value, dict):
+        return {name: without_nulls(member) for name, member in value.items() if member is not None}
+    if isinstance(value, list):
+        return [without_nulls(element) for element in value]
+    return value

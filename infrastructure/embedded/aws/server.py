@@ -1,0 +1,129 @@
+"""The ASGI application: routing, both protocols, and the check of everything that passes, in either direction."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from . import protocol
+from .errors import AwsError, invalid_request, unknown_operation
+from .model import complaint, violations, without_nulls
+from .protocol import Call, Reply
+
+_log = logging.getLogger(__name__)
+
+Handlers = dict[str, Callable[[dict[str, Any]], dict[str, Any]]]
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """What a service calls its own errors, and the media type it speaks."""
+
+    invalid: str
+    internal: str
+    media_type: str
+
+
+APP_RUNNER = Dialect("InvalidRequestException", "InternalServiceErrorException", "application/x-amz-json-1.0")
+KEY_VALUE_STORE = Dialect("ValidationException", "InternalServerException", "application/json")
+ALWAYS_ALLOWED = {"ValidationException", "SerializationException", "UnknownOperationException"}
+
+
+def application(apprunner: Handlers, kvs: Handlers, start: Callable[[], None], stop: Callable[[], None]) -> Starlette:
+    """The application; `start` runs before the first request is answered, `stop` after the last."""
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await run_in_threadpool(start)
+        yield
+        await run_in_threadpool(stop)
+
+    async def ready(_: Request) -> Response:
+        return PlainTextResponse("ready\n")
+
+    async def json_endpoint(request: Request) -> Response:
+        call = await _call(request)
+        return _response(await run_in_threadpool(_answer_json, call, apprunner), APP_RUNNER)
+
+    async def rest_endpoint(request: Request) -> Response:
+        call = await _call(request)
+        return _response(await run_in_threadpool(_answer_rest, call, kvs), KEY_VALUE_STORE)
+
+    routes = [
+        Route("/_ready", ready),
+        Route("/", json_endpoint, methods=["POST"]),
+        Route("/{path:path}", rest_endpoint, methods=["GET", "PUT", "POST", "DELETE"]),
+    ]
+    return Starlette(routes=routes, lifespan=lifespan)
+
+
+def _answer_json(call: Call, handlers: Handlers) -> Reply:
+    def answer() -> Reply:
+        operation = protocol.json_operation(call)
+        return Reply(200, {}, _checked(operation, protocol.json_parameters(call), handlers, APP_RUNNER))
+
+    return _guarded(answer, APP_RUNNER)
+
+
+def _answer_rest(call: Call, handlers: Handlers) -> Reply:
+    def answer() -> Reply:
+        operation, from_path = protocol.rest_operation(call)
+        parameters = protocol.rest_parameters(operation, call, from_path)
+        return protocol.rest_reply(operation, _checked(operation, parameters, handlers, KEY_VALUE_STORE))
+
+    return _guarded(answer, KEY_VALUE_STORE)
+
+
+def _checked(operation: Any, parameters: dict[str, Any], handlers: Handlers, dialect: Dialect) -> dict[str, Any]:
+    """Input against the model, the handler, output against the model."""
+    if operation.name not in handlers:
+        raise unknown_operation(f"{operation.name} is not answered by the embedded endpoint")
+    found = list(violations(operation.input_shape, parameters))
+    if found:
+        raise AwsError(dialect.invalid, complaint(found))
+    try:
+        output = handlers[operation.name](without_nulls(parameters))
+    except AwsError as exc:
+        raise _declared(operation, exc, dialect) from exc
+    broken = list(violations(operation.output_shape, output))
+    if broken:
+        raise RuntimeError(f"the answer of {operation.name} breaks AWS's model: {complaint(broken)}")
+    return output
+
+
+def _declared(operation: Any, error: AwsError, dialect: Dialect) -> AwsError:
+    """App Runner answers InvalidRequestException where an operation's model lacks the more telling error."""
+    declared = {shape.name for shape in operation.error_shapes}
+    if dialect is APP_RUNNER and error.code not in declared | ALWAYS_ALLOWED:
+        return invalid_request(error.message)
+    return error
+
+
+def _guarded(answer: Callable[[], Reply], dialect: Dialect) -> Reply:
+    try:
+        return answer()
+    except AwsError as exc:
+        return protocol.error_reply(exc)
+    except Exception as exc:
+        _log.exception("a defect of the endpoint")
+        return protocol.error_reply(AwsError(dialect.internal, f"{type(exc).__name__}: see the endpoint's log", 500))
+
+
+async def _call(request: Request) -> Call:
+    body = await request.body()
+    raw: bytes = request.scope["raw_path"]
+    return Call(request.method, raw.decode(), request.url.query, request.headers, body)
+
+
+def _response(reply: Reply, dialect: Dialect) -> Response:
+    return Response(json.dumps(reply.body), reply.status, reply.headers, dialect.media_type)
