@@ -1,0 +1,93 @@
+"""A load that is to be made, and what came of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from urllib.parse import urlsplit
+
+from verification.accounts import SmokeUser
+
+# What a weight can be given to. A createConsult brings a readConsult and a cancelConsult of the same consult with it.
+OPERATIONS = ("health", "listConsults", "createConsult")
+DEFAULT_WEIGHTS: Mapping[str, int] = MappingProxyType({"health": 2, "listConsults": 5, "createConsult": 1})
+
+
+class LoadFailed(AssertionError):
+    """The load was not made, or nobody can say what came of it: no verdict about the service, and no pass."""
+
+
+@dataclass(frozen=True)
+class LoadPlan:
+    """``rate`` requests per second in all, by ``users`` simultaneous users, for ``seconds`` from the first user's start.
+
+    ``ramp`` is how many users start per second (None: all within one second). The users sign in as ``smoke_users`` in turn.
+    ``weights`` name operations of ``OPERATIONS``. ``timeout_s`` limits one request. Raises ValueError where a value makes no sense.
+    """
+
+    base_url: str
+    smoke_users: tuple[SmokeUser, ...] = field(repr=False)
+    users: int = 10
+    rate: float = 50.0
+    seconds: float = 10.0
+    ramp: float | None = None
+    weights: Mapping[str, int] = field(default_factory=lambda: DEFAULT_WEIGHTS)
+    list_limit: int = 20
+    timeout_s: float = 10.0
+    ca_file: str | None = None
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.base_url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"the load needs an http or https URL, got {self.base_url!r}")
+        if not self.smoke_users:
+            raise ValueError("the load needs at least one smoke user")
+        for name in ("users", "rate", "seconds", "timeout_s"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"the load's {name} is {getattr(self, name)}; it must be above 0")
+        unknown = sorted(set(self.weights) - set(OPERATIONS))
+        if unknown:
+            raise ValueError(f"the load has no operation {unknown[0]!r}; there are {', '.join(OPERATIONS)}")
+        if any(weight < 0 for weight in self.weights.values()) or not any(self.weights.values()):
+            raise ValueError("the load's weights must not be negative, and one must be above 0")
+
+
+@dataclass(frozen=True)
+class OperationLoad:
+    """One operation's part of a load. Times in ms."""
+
+    operation: str
+    requests: int
+    failures: int
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    max_ms: float
+
+
+@dataclass(frozen=True)
+class LoadResult:
+    """What came of a load.
+
+    ``requests``, ``failures`` and ``failure_ratio`` count the mix, and sign-ins that failed; times (ms) and ``throughput``
+    (requests/s) are the mix's alone. Sign-ins that went well stand in ``by_operation`` only (``login``).
+    ``seconds`` is how long the load really lasted; ``cut_short`` where that is under 95 % of ``planned_seconds``.
+    ``generator_cpu`` is how many cores Locust kept busy: near 1.0 the generator, not the service, set the pace.
+    Times come from Locust's histogram: whole ms below 100 ms, two significant digits above.
+    """
+
+    requests: int
+    failures: int
+    failure_ratio: float
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    max_ms: float
+    throughput: float
+    seconds: float
+    planned_seconds: float
+    cut_short: bool
+    generator_cpu: float
+    by_operation: tuple[OperationLoad, ...]
+    errors: tuple[tuple[str, int], ...]

@@ -1,0 +1,63 @@
+"""What the prober's process is told, on its stdin and nowhere else."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from verification.accounts import SmokeUser
+
+
+@dataclass(frozen=True)
+class ProberConfig:
+    """Where to ask, as whom, how often.
+
+    ``rate`` is requests per second in all; ``timeout_s`` what a request may take, from connecting to the answer's last byte.
+    ``sign_in_pause_s`` is the pause before signing in is tried again. ``run`` marks what the prober writes, so that it finds
+    all of it again, what a lost answer left behind included. ``stderr_log`` is a path; None: no log.
+    Raises ValueError where a value makes no sense.
+    """
+
+    base_url: str
+    user: SmokeUser
+    rate: float = 40.0
+    timeout_s: float = 2.0
+    sign_in_pause_s: float = 1.0
+    ca_file: str | None = None
+    stderr_log: str | None = None
+    run: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.base_url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"the prober needs an http or https URL, got {self.base_url!r}")
+        if not 0 < self.rate <= 500:
+            raise ValueError(f"the prober's rate is {self.rate} requests/s; it must lie above 0 and not above 500")
+        if not 0 < self.timeout_s <= 60:
+            raise ValueError(f"the prober's timeout is {self.timeout_s} s; it must lie above 0 and not above 60")
+
+    @property
+    def max_in_flight(self) -> int:
+        """Slow answers may pile up to this many before an arrival waits: what the rate makes in one timeout, and 2 spare."""
+        return min(256, int(self.rate * self.timeout_s) + 3)
+
+    def to_line(self) -> str:
+        """One line of JSON, credentials included: for a pipe, never for a log."""
+        values = {
+            "base_url": self.base_url,
+            "user": {"email": self.user.email, "password": self.user.password},
+            "rate": self.rate,
+            "timeout_s": self.timeout_s,
+            "sign_in_pause_s": self.sign_in_pause_s,
+            "ca_file": self.ca_file,
+            "run": self.run,
+        }
+        return json.dumps(values) + "\n"
+
+    @classmethod
+    def from_line(cls, line: str) -> ProberConfig:
+        """Raises ValueError or TypeError where the line is no configuration."""
+        values = json.loads(line)
+        return cls(user=SmokeUser(**values.pop("user")), **values)

@@ -1,0 +1,49 @@
+"""One request of the availability prober, as its process writes it and its handle reads it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal
+
+ConnectionKind = Literal["kept", "fresh"]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What became of one request to the live domain.
+
+    ``at`` is the moment of sending, ``done`` that of the answer's last byte or of giving up, both in epoch seconds on one
+    clock that never steps back. ``operation`` is an operationId of the contract. ``colour`` and ``generation`` are those of the
+    front door's headers, ``version`` is what ``GET /health`` said; None where the answer did not say. ``problem`` is None
+    exactly when ``ok``.
+    """
+
+    at: float
+    done: float
+    ok: bool
+    kind: ConnectionKind
+    operation: str
+    status: int | None
+    colour: str | None = None
+    generation: int | None = None
+    version: str | None = None
+    problem: str | None = None
+
+    @property
+    def elapsed_ms(self) -> float:
+        """From sending to the end of the answer."""
+        return (self.done - self.at) * 1000
+
+    def to_line(self) -> str:
+        """One line of JSON, with its line feed."""
+        return json.dumps(asdict(self), separators=(",", ":")) + "\n"
+
+    @classmethod
+    def from_line(cls, line: str | bytes) -> Sample:
+        """Raises ValueError where the line is no sample."""
+        value: Any = json.loads(line)
+        names = {field.name for field in fields(cls)}
+        if not isinstance(value, dict) or set(value) != names:
+            raise ValueError("not a sample of the prober")
+        return cls(**value)
