@@ -80,6 +80,11 @@ class Postgres:
             )
         wait_until(self._answers, "PostgreSQL answers")
 
+    @property
+    def runs(self) -> bool:
+        """Whether its process is there."""
+        return self.process is not None and self.process.poll() is None
+
     def stop(self) -> None:
         """Stop it without waiting for its clients."""
         if self.process is not None:

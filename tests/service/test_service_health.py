@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from tests.service.shapes import DEPENDENCY, HEALTH, expect, expect_problem
-from tests.service.support import Image, Service, free_port, postgres, serve, valkey, wait_until
-from tests.service.users import ALICE, SignedIn, log_in
+from tests.service.support import Image, Postgres, Service, free_port, serve, valkey, wait_until
+from tests.service.users import ALICE, SignedIn
 
 
 def test_health_says_the_images_version_and_no_more(service: Service, images: dict[str, Image]) -> None:
@@ -58,31 +58,30 @@ def test_redis_down_and_back(
 
 
 def test_database_down_and_back(
-    images: dict[str, Image], environment: dict[str, str], folder: Path, tmp_path: Path
+    cluster: Postgres,
+    colours: dict[str, Service],
+    signed_in: dict[tuple[str, str], SignedIn],
+    images: dict[str, Image],
+    environment: dict[str, str],
+    tmp_path: Path,
 ) -> None:
-    """1.1.0 alone: the code is 1.0.0's, and a PostgreSQL of its own costs a second."""
-    (folder / "second").mkdir()
-    with postgres(folder / "second") as server:
-        settings = {**environment, "DATABASE_URL": server.database("telehealth")}
-        code, output = images["1.1.0"].release(settings)
-        assert code == 0, output
-        with serve(images["1.1.0"], settings, tmp_path / "log") as service:
-            caller = log_in(service, ALICE)
-            assert caller.request("GET", "/consults").status_code == 200
-            server.stop()
-            expect_problem(service.client.get("/health/database"), 503)
+    """Both colours, and one that starts in the middle of the outage."""
+    callers = [signed_in[version, ALICE.email] for version in colours]
+    cluster.stop()
+    try:
+        for caller in callers:
+            expect_problem(caller.service.client.get("/health/database"), 503)
             expect_problem(caller.request("GET", "/consults"), 503)
-            expect_problem(service.client.post("/auth/login", json=ALICE.as_json()), 503)
-            expect(service.client.get("/health"), 200, HEALTH)
-            expect(service.client.get("/health/redis"), 200, DEPENDENCY)
-            server.start()
-            wait_until(lambda: service.client.get("/health/database").status_code == 200, "healed")
-            assert caller.request("GET", "/consults").status_code == 200
-    assert "canary" not in (tmp_path / "log").read_text()
-
-
-def test_starts_without_its_database(images: dict[str, Image], environment: dict[str, str], tmp_path: Path) -> None:
-    url = f"postgresql://postgres:canary@127.0.0.1:{free_port()}/telehealth"
-    with serve(images["1.0.0"], {**environment, "DATABASE_URL": url}, tmp_path / "log") as service:
-        expect_problem(service.client.get("/health/database"), 503)
-        assert service.client.get("/health/redis").status_code == 200
+            expect(caller.service.client.get("/health"), 200, HEALTH)
+            expect(caller.service.client.get("/health/redis"), 200, DEPENDENCY)
+        with serve(images["1.0.0"], environment, tmp_path / "log") as born_without:
+            expect_problem(born_without.client.get("/health/database"), 503)
+            cluster.start()
+            for service in (born_without, *colours.values()):
+                wait_until(lambda service=service: service.client.get("/health/database").status_code == 200, "healed")
+    finally:
+        if not cluster.runs:
+            cluster.start()
+    for caller in callers:
+        assert caller.request("GET", "/consults").status_code == 200
+        assert "canary" not in caller.service.log.read_text()

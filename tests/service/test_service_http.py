@@ -1,7 +1,6 @@
 """What holds for every request: errors as problem documents, CORS, the rate limit."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
@@ -65,18 +64,18 @@ def test_other_origins_may_not(service: Service) -> None:
     expect_problem(service.client.options("/consults", headers={**origin, "Access-Control-Request-Method": "GET"}), 400)
 
 
-@pytest.fixture(params=["1.0.0", "1.1.0"])
+@pytest.fixture(scope="module", params=["1.0.0", "1.1.0"])
 def limited(
     request: pytest.FixtureRequest,
     colours: dict[str, Service],
     images: dict[str, Image],
     environment: dict[str, str],
-    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Service, Service]]:
     """Two processes of one release, with a limit and one count; the unlimited colours have migrated the database."""
     settings = {**environment, "RATE_LIMIT_MAX_REQUESTS": str(LIMIT)}
-    image = images[request.param]
-    with serve(image, settings, tmp_path / "a.log") as one, serve(image, settings, tmp_path / "b.log") as two:
+    image, logs = images[request.param], tmp_path_factory.mktemp("limited")
+    with serve(image, settings, logs / "a.log") as one, serve(image, settings, logs / "b.log") as two:
         yield one, two
 
 

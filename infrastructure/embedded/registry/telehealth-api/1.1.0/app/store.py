@@ -12,7 +12,7 @@ from psycopg.rows import class_row
 from psycopg_pool import AsyncConnectionPool
 
 CONNECTIONS = 5
-WAIT_S = 2.0  # for a free connection
+WAIT_S = 1.0  # for a free connection
 STATEMENT_TIMEOUT_MS = 5000
 
 
