@@ -1,0 +1,39 @@
+"""The newest lines of CloudWatch Logs groups, merged by time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from deployment.errors import NotFound
+from infrastructure.aws.errors import aws_errors
+from infrastructure.aws.session import Clients
+
+
+def newest_lines(clients: Clients, groups: Mapping[str, str], since: datetime, limit: int) -> Sequence[str]:
+    """The newest ``limit`` lines since then of all ``groups`` (label to name), oldest first; a missing group has none.
+
+    FilterLogEvents answers oldest first, so every page since then is read; only ``limit`` events are kept meanwhile.
+    """
+    found: list[tuple[int, str]] = []
+    for label, group in groups.items():
+        found += _events(clients, label, group, since, limit)
+    found.sort(key=lambda event: event[0])
+    return [line for _, line in found[-limit:]] if limit > 0 else []
+
+
+def _events(clients: Clients, label: str, group: str, since: datetime, limit: int) -> list[tuple[int, str]]:
+    kept: deque[tuple[int, str]] = deque(maxlen=max(limit, 0))
+    start = int(since.timestamp() * 1000)
+    try:
+        with aws_errors("logs", "FilterLogEvents"):
+            pages = clients.client("logs").get_paginator("filter_log_events")
+            for page in pages.paginate(logGroupName=group, startTime=start):
+                for event in page.get("events", ()):
+                    at = datetime.fromtimestamp(event["timestamp"] / 1000, tz=UTC)
+                    text = event["message"].rstrip()
+                    kept.append((event["timestamp"], f"{at:%H:%M:%S}.{at.microsecond // 1000:03d} {label}: {text}"))
+    except NotFound:
+        return []
+    return list(kept)

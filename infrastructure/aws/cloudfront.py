@@ -1,0 +1,140 @@
+"""CloudFront as the router: its function reads the colour from a KeyValueStore, which is written with compare-and-set."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from deployment.errors import CloudError, CloudUnreachable, LeaseLost, NotFound, RouteConflict, SwitchFailed
+from deployment.model import Colour, Routes
+from infrastructure.aws.errors import aws_code
+from infrastructure.aws.session import KEY_VALUE_STORE, Clients
+
+_WRITE_ATTEMPTS = 2
+_READ_ATTEMPTS = 5
+"""How often a read is begun anew because somebody wrote meanwhile; writers are few, and each holds the lease."""
+
+
+class CloudFrontRouter:
+    """The Router port on a CloudFront KeyValueStore; its ETag is the routes' revision."""
+
+    def __init__(self, clients: Clients, key_value_store_arn: str) -> None:
+        self._clients = clients
+        self._store = key_value_store_arn
+
+    def observe(self) -> Routes:
+        """The routes as one consistent reading. Raises SwitchFailed where a key is missing or malformed, CloudError."""
+        for _ in range(_READ_ATTEMPTS):
+            # ETag first: values that are newer than it make the next write conflict; the other way round it would win.
+            revision = self._revision()
+            values = {key: self._value(key) for key in ("active", "weights", "generation", "fence")}
+            if self._revision() == revision:
+                return _routes(values, revision)
+        raise SwitchFailed(f"the routes changed {_READ_ATTEMPTS} times while they were read")
+
+    def set(self, seen: Routes, weights: Mapping[Colour, int], origins: Mapping[Colour, str], token: int) -> Routes:
+        """Writes new weights in one atomic call; see the port for what it raises. A lost answer is settled by reading back."""
+        if token < seen.fence:
+            raise LeaseLost(f"the routes were written under fencing token {seen.fence}, this run holds {token}")
+        wanted = _wanted(seen, weights, token)
+        puts = _puts(wanted, origins)
+        for _ in range(_WRITE_ATTEMPTS):
+            try:
+                answer = self._call("UpdateKeys", IfMatch=seen.revision, Puts=puts)
+                return _with_revision(wanted, answer["ETag"])
+            except CloudError as error:
+                # A conflict too may hide success: the client's own retry meets what its first try wrote.
+                if aws_code(error) != "ConflictException" and not isinstance(error, CloudUnreachable):
+                    raise
+                settled = self._settle(seen, wanted, token, error)
+                if settled is not None:
+                    return settled
+        raise SwitchFailed(
+            f"writing generation {wanted.generation} got no usable answer {_WRITE_ATTEMPTS} times; "
+            f"generation {seen.generation} ({seen.live}) was still there when last read",
+            hint="The write may still arrive: read the routes again before anything else (`python scripts/deploy.py status`).",
+        )
+
+    def _settle(self, seen: Routes, wanted: Routes, token: int, error: CloudError) -> Routes | None:
+        """What the store holds after a doubtful write: the wanted routes, None where still ``seen``, or an error."""
+        try:
+            now = self.observe()
+        except CloudError as unread:
+            raise SwitchFailed(f"{error.message}; and the routes could not be read back: {unread.message}") from error
+        if now == _with_revision(wanted, now.revision):
+            return now
+        if now.fence > token:
+            raise LeaseLost(f"fencing token {now.fence} has written the routes, this run holds {token}") from error
+        if now.revision == seen.revision and aws_code(error) != "ConflictException":
+            return None
+        raise RouteConflict(
+            f"the routes are at generation {now.generation} ({now.live}), no longer at {seen.generation} ({seen.live})"
+        ) from error
+
+    def _revision(self) -> str:
+        return str(self._call("DescribeKeyValueStore")["ETag"])
+
+    def _value(self, key: str) -> str | None:
+        try:
+            return str(self._call("GetKey", Key=key)["Value"])
+        except NotFound:
+            return None
+
+    def _call(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
+        return self._clients.call(KEY_VALUE_STORE, operation, KvsARN=self._store, **parameters)
+
+
+def _wanted(seen: Routes, weights: Mapping[Colour, int], token: int) -> Routes:
+    full = {colour: weights.get(colour, 0) for colour in Colour}
+    if sum(full.values()) != 100 or min(full.values()) < 0:
+        raise SwitchFailed(f"weights must be percentages with sum 100, not {_weights(full)}")
+    # On a tie the live colour stays the one that answers where no weight is looked at.
+    live = max(Colour, key=lambda colour: (full[colour], colour is seen.live))
+    return Routes(live, full, seen.generation + 1, fence=token)
+
+
+def _puts(wanted: Routes, origins: Mapping[Colour, str]) -> list[dict[str, str]]:
+    values = {
+        "active": str(wanted.live),
+        "weights": _weights(wanted.weights),
+        "generation": str(wanted.generation),
+        "fence": str(wanted.fence),
+        **{f"origin.{colour}": origin for colour, origin in origins.items()},
+    }
+    return [{"Key": key, "Value": value} for key, value in values.items()]
+
+
+def _weights(weights: Mapping[Colour, int]) -> str:
+    return json.dumps({str(colour): weight for colour, weight in weights.items()})
+
+
+def _with_revision(routes: Routes, revision: str) -> Routes:
+    return Routes(routes.live, routes.weights, routes.generation, revision, routes.fence)
+
+
+def _routes(values: Mapping[str, str | None], revision: str) -> Routes:
+    try:
+        live = Colour(_present(values, "active"))
+        loaded = json.loads(_present(values, "weights"))
+        weights = {colour: loaded[str(colour)] for colour in Colour}
+        generation = int(_present(values, "generation"))
+        # Absent until a deployment has written: the estate is created without one.
+        fence = int(values["fence"] or 0)
+    except (ValueError, KeyError, TypeError) as error:
+        raise SwitchFailed(f"the key value store does not say where traffic goes: {_shown(values)}") from error
+    percentages = all(type(weight) is int and 0 <= weight <= 100 for weight in weights.values())
+    if not percentages or sum(weights.values()) != 100 or weights[live] < weights[live.other]:
+        raise SwitchFailed(f"the key value store contradicts itself: {_shown(values)}")
+    return Routes(live, weights, generation, revision, fence)
+
+
+def _present(values: Mapping[str, str | None], key: str) -> str:
+    value = values[key]
+    if value is None:
+        raise KeyError(key)
+    return value
+
+
+def _shown(values: Mapping[str, str | None]) -> str:
+    return ", ".join(f"{key} is {'missing' if value is None else repr(value[:80])}" for key, value in values.items())

@@ -1,0 +1,216 @@
+"""The lease as one DynamoDB item: who holds it, a fencing token that grows with each acquisition, and notes beside it.
+
+The item is never deleted and must have no TTL attribute: token and notes outlive every holder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from deployment.errors import CloudError, LeaseHeld, LeaseLost
+from deployment.model import Holder
+from deployment.ports import Clock
+from infrastructure.aws.errors import aws_code, aws_item
+from infrastructure.aws.session import Clients
+
+HASH_KEY = "id"
+"""The table's partition key, a string; there is no sort key."""
+
+_OWNER = ("deployment_id", "actor", "host", "pid", "process_started", "since", "expires_at", "expires_epoch", "doing")
+_IS_MINE = "#fence = :token AND #deployment_id = :deployment_id AND #expires_epoch >= :now"
+
+Attribute = dict[str, Any]
+
+
+class DynamoLease:
+    """The Lease port on the item ``key`` of ``table``; a lease lasts ``ttl_s`` seconds of ``clock`` unless renewed."""
+
+    def __init__(self, clients: Clients, table: str, ttl_s: float, clock: Clock, key: str = "deployment") -> None:
+        self._clients = clients
+        self._where: dict[str, Any] = {"TableName": table, "Key": {HASH_KEY: {"S": key}}}
+        self._ttl = timedelta(seconds=ttl_s)
+        self._clock = clock
+
+    def acquire(self, holder: Holder, *, take_over: int | None = None) -> Holder:
+        """Takes the lease if it is free, expired, or held under the token ``take_over``. Raises LeaseHeld, CloudError.
+
+        A process that already holds it (its answer was lost) gets the token that it has.
+        """
+        now = self._clock.now()
+        mine = replace(holder, since=now, expires_at=now + self._ttl)
+        condition = "attribute_not_exists(#deployment_id) OR #expires_epoch < :now"
+        values = {":now": _number(now.timestamp()), ":one": {"N": "1"}, ":none": {"M": {}}}
+        if take_over is not None:
+            condition += " OR #fence = :dead"
+            values[":dead"] = {"N": str(take_over)}
+        owner = _owner(mine)
+        assignments = ", ".join(f"#{name} = :{name}" for name in owner)
+        try:
+            answer = self._update(
+                f"SET {assignments}, #notes = if_not_exists(#notes, :none) ADD #fence :one",
+                condition,
+                values | {f":{name}": value for name, value in owner.items()},
+            )
+        except CloudError as error:
+            if not _condition_failed(error):
+                raise
+            return self._already(holder, aws_item(error), error)
+        return replace(mine, token=int(answer["Attributes"]["fence"]["N"]))
+
+    def renew(self, holder: Holder) -> Holder:
+        """Extends the lease and notes what the holder is doing. Raises LeaseLost, also where it ran out untaken; CloudError."""
+        later = replace(holder, expires_at=self._clock.now() + self._ttl)
+        changed = {name: _owner(later)[name] for name in ("expires_at", "expires_epoch", "doing")}
+        assignments = ", ".join(f"#{name} = :{name}" for name in changed)
+        self._as_holder(holder, f"SET {assignments}", {f":{name}": value for name, value in changed.items()})
+        return later
+
+    def check(self, holder: Holder) -> None:
+        """Raises LeaseLost unless the item, read consistently, still names this holder and has not expired; CloudError."""
+        item = self._item()
+        now = _holder(item)
+        if now is None or not _same_lease(now, holder) or now.expires_at < self._clock.now():
+            raise _lost(holder, now)
+
+    def release(self, holder: Holder) -> None:
+        """Gives the lease back, nothing if it was lost. Raises CloudError."""
+        try:
+            self._update(
+                "REMOVE " + ", ".join(f"#{name}" for name in _OWNER),
+                "#fence = :token AND #deployment_id = :deployment_id",
+                _identity(holder),
+            )
+        except CloudError as error:
+            if not _condition_failed(error):
+                raise
+
+    def current(self) -> Holder | None:
+        """The holder, expired or not, None where it was given back; read consistently. Raises CloudError."""
+        return _holder(self._item())
+
+    def note(self, holder: Holder, notes: Mapping[str, str | None]) -> None:
+        """Writes, or with None removes, notes in one write. Raises LeaseLost, CloudError."""
+        if not notes:
+            self.check(holder)
+            return
+        names = {f"#note{index}": name for index, name in enumerate(notes)}
+        values = {f":note{i}": {"S": text} for i, text in enumerate(notes.values()) if text is not None}
+        kept = [f"#notes.#note{i} = :note{i}" for i, text in enumerate(notes.values()) if text is not None]
+        gone = [f"#notes.#note{i}" for i, text in enumerate(notes.values()) if text is None]
+        clauses = [("SET " + ", ".join(kept)) if kept else "", ("REMOVE " + ", ".join(gone)) if gone else ""]
+        self._as_holder(holder, " ".join(filter(None, clauses)), values, names)
+
+    def notes(self) -> Mapping[str, str]:
+        """The notes, whoever wrote them; read consistently. Raises CloudError."""
+        return {name: value["S"] for name, value in self._item().get("notes", {}).get("M", {}).items()}
+
+    def _already(self, holder: Holder, item: Mapping[str, Attribute] | None, error: CloudError) -> Holder:
+        there = _holder(item or self._item())
+        if there is None:
+            # Given back since: the caller may simply try again, but who is to be named is gone.
+            raise CloudError(
+                "dynamodb UpdateItem: the lease changed hands while it was asked for; try again"
+            ) from error
+        if _same_process(there, holder):
+            return there
+        raise LeaseHeld(there) from error
+
+    def _as_holder(
+        self, holder: Holder, update: str, values: Mapping[str, Attribute], names: Mapping[str, str] | None = None
+    ) -> None:
+        try:
+            now = {":now": _number(self._clock.now().timestamp())}
+            self._update(update, _IS_MINE, _identity(holder) | now | dict(values), names)
+        except CloudError as error:
+            if not _condition_failed(error):
+                raise
+            raise _lost(holder, _holder(aws_item(error) or {})) from error
+
+    def _update(
+        self, update: str, condition: str, values: Mapping[str, Attribute], names: Mapping[str, str] | None = None
+    ) -> Mapping[str, Any]:
+        text = f"{update} {condition}"
+        # Every name goes through a placeholder: DynamoDB reserves hundreds of words, and refuses names that are not used.
+        known = {f"#{name}": name for name in (*_OWNER, "fence", "notes") if f"#{name}" in text}
+        return self._clients.call(
+            "dynamodb",
+            "UpdateItem",
+            **self._where,
+            UpdateExpression=update,
+            ConditionExpression=condition,
+            ExpressionAttributeNames=known | dict(names or {}),
+            ExpressionAttributeValues=dict(values),
+            ReturnValues="ALL_NEW",
+            ReturnValuesOnConditionCheckFailure="ALL_OLD",
+        )
+
+    def _item(self) -> Mapping[str, Attribute]:
+        answer = self._clients.call("dynamodb", "GetItem", **self._where, ConsistentRead=True)
+        item: Mapping[str, Attribute] = answer.get("Item", {})
+        return item
+
+
+def _condition_failed(error: CloudError) -> bool:
+    return aws_code(error) == "ConditionalCheckFailedException"
+
+
+def _number(value: float) -> Attribute:
+    return {"N": repr(float(value))}
+
+
+def _identity(holder: Holder) -> dict[str, Attribute]:
+    return {":token": {"N": str(holder.token)}, ":deployment_id": {"S": holder.deployment_id}}
+
+
+def _owner(holder: Holder) -> dict[str, Attribute]:
+    return {
+        "deployment_id": {"S": holder.deployment_id},
+        "actor": {"S": holder.actor},
+        "host": {"S": holder.host},
+        "pid": {"N": str(holder.pid)},
+        "process_started": _number(holder.process_started),
+        "since": {"S": holder.since.isoformat()},
+        "expires_at": {"S": holder.expires_at.isoformat()},
+        "expires_epoch": _number(holder.expires_at.timestamp()),
+        "doing": {"S": holder.doing},
+    }
+
+
+def _holder(item: Mapping[str, Attribute]) -> Holder | None:
+    if "deployment_id" not in item:
+        return None
+    return Holder(
+        deployment_id=item["deployment_id"]["S"],
+        actor=item["actor"]["S"],
+        host=item["host"]["S"],
+        pid=int(item["pid"]["N"]),
+        process_started=float(item["process_started"]["N"]),
+        since=datetime.fromisoformat(item["since"]["S"]),
+        expires_at=datetime.fromisoformat(item["expires_at"]["S"]),
+        token=int(item["fence"]["N"]),
+        doing=item["doing"]["S"],
+    )
+
+
+def _same_lease(one: Holder, other: Holder) -> bool:
+    return (one.token, one.deployment_id) == (other.token, other.deployment_id)
+
+
+def _same_process(one: Holder, other: Holder) -> bool:
+    def process(holder: Holder) -> tuple[str, str, int, float]:
+        return (holder.deployment_id, holder.host, holder.pid, holder.process_started)
+
+    return process(one) == process(other)
+
+
+def _lost(holder: Holder, now: Holder | None) -> LeaseLost:
+    if now is None:
+        state = "it was given back"
+    elif _same_lease(now, holder):
+        state = f"it ran out at {now.expires_at:%H:%M:%S} UTC"
+    else:
+        state = f"deployment {now.deployment_id} of {now.actor} holds it under token {now.token}"
+    return LeaseLost(f"deployment {holder.deployment_id} lost the lock (token {holder.token}): {state}")

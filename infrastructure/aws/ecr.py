@@ -1,0 +1,114 @@
+"""The registry of releases, from ECR: a tag is resolved to a digest once, and its manifest says which version it reports."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import semver
+
+from deployment.errors import CloudError, NotFound, Refused, UnknownTag
+from deployment.model import Image
+from infrastructure.aws.session import Clients
+
+VERSION_ANNOTATION = "org.opencontainers.image.version"
+
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")  # the distribution specification's rule for tags
+_MANIFESTS = (
+    "application/vnd.oci.image.index.v1+json",
+    "application/vnd.oci.image.manifest.v1+json",
+    "application/vnd.docker.distribution.manifest.list.v2+json",
+    "application/vnd.docker.distribution.manifest.v2+json",
+)
+_MOST_TAGS_SHOWN = 30
+
+
+class EcrRegistry:
+    """The Registry port on one ECR repository of the connection's account."""
+
+    def __init__(self, clients: Clients, repository: str, account: str, region: str) -> None:
+        self._clients = clients
+        self._repository = repository
+        self._account = account
+        self._host = f"{account}.dkr.ecr.{region}.amazonaws.com"
+
+    def resolve(self, tag: str) -> Image:
+        """The image behind a tag. Raises UnknownTag, Refused where it names no version, CloudError."""
+        digest = self._digest(tag)
+        version = self._version(digest)
+        if not version:
+            raise Refused(
+                f"{self._repository}:{tag} ({digest}) has no annotation {VERSION_ANNOTATION}: "
+                "nothing says which version its release must report",
+                hint=f'Build it with `docker buildx build --annotation "{VERSION_ANNOTATION}=VERSION" …` and push it again.',
+            )
+        return Image(self._repository, tag, digest, version, f"{self._host}/{self._repository}@{digest}")
+
+    def tags(self) -> Sequence[str]:
+        """Every tag: those that are SemVer in its precedence, then the others by name. Raises CloudError."""
+        details = self._clients.pages(
+            "ecr", "DescribeImages", "imageDetails", **self._where(), filter={"tagStatus": "TAGGED"}
+        )
+        return in_precedence({tag for detail in details for tag in detail.get("imageTags", ())})
+
+    def _digest(self, tag: str) -> str:
+        if not _TAG.fullmatch(tag):
+            raise self._unknown(tag)
+        try:
+            answer = self._clients.call("ecr", "DescribeImages", **self._where(), imageIds=[{"imageTag": tag}])
+        except NotFound as error:
+            # Where the repository is missing, listing its tags raises that.
+            raise self._unknown(tag) from error
+        return str(answer["imageDetails"][0]["imageDigest"])
+
+    def _version(self, digest: str) -> str | None:
+        manifest = self._manifest(digest)
+        version = _annotation(manifest)
+        linux = next((entry["digest"] for entry in manifest.get("manifests", ()) if _is_linux(entry)), None)
+        return version or (_annotation(self._manifest(linux)) if linux else None)
+
+    def _manifest(self, digest: str) -> Mapping[str, Any]:
+        answer = self._clients.call(
+            "ecr",
+            "BatchGetImage",
+            **self._where(),
+            imageIds=[{"imageDigest": digest}],
+            acceptedMediaTypes=list(_MANIFESTS),
+        )
+        if not answer.get("images"):
+            code = next((failure.get("failureCode") for failure in answer.get("failures", ())), "no image")
+            raise CloudError(f"ecr BatchGetImage: {code} for {self._repository}@{digest}")
+        manifest: Mapping[str, Any] = json.loads(answer["images"][0]["imageManifest"])
+        return manifest
+
+    def _unknown(self, tag: str) -> UnknownTag:
+        known = self.tags()
+        # The highest version last, where the eye ends up.
+        shown = [*(one for one in known if not _semver(one)), *(one for one in known if _semver(one))]
+        left = f"… ({len(shown)} in all) " if len(shown) > _MOST_TAGS_SHOWN else ""
+        listed = left + ", ".join(shown[-_MOST_TAGS_SHOWN:]) if shown else "none at all"
+        return UnknownTag(f"{self._repository} has no tag {tag!r}", hint=f"It has: {listed}.")
+
+    def _where(self) -> dict[str, str]:
+        return {"registryId": self._account, "repositoryName": self._repository}
+
+
+def in_precedence(tags: set[str]) -> Sequence[str]:
+    """Tags that are SemVer in its precedence, lowest first, then the others by name."""
+    versions = [version for tag in tags if (version := _semver(tag))]
+    return [*map(str, sorted(versions)), *sorted(tag for tag in tags if not _semver(tag))]
+
+
+def _semver(tag: str) -> semver.Version | None:
+    return semver.Version.parse(tag) if semver.Version.is_valid(tag) else None
+
+
+def _annotation(manifest: Mapping[str, Any]) -> str | None:
+    return (manifest.get("annotations") or {}).get(VERSION_ANNOTATION)
+
+
+def _is_linux(entry: Mapping[str, Any]) -> bool:
+    platform = entry.get("platform") or {}
+    return platform.get("os") == "linux" and platform.get("architecture") == "amd64"

@@ -1,0 +1,194 @@
+"""What botocore and boto3 raise, told in the project's own errors: by class and by AWS's code, never by text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import boto3.exceptions as b3
+import botocore.exceptions as bc
+from botocore.parsers import ResponseParserError
+
+from deployment.errors import CloudDenied, CloudError, CloudUnreachable, DeploymentError, NotFound, SettingsError
+
+_UNREACHABLE: tuple[type[Exception], ...] = (bc.ConnectionError, bc.HTTPClientError, bc.IncompleteReadError)
+
+_DENIED: tuple[type[Exception], ...] = (
+    bc.NoCredentialsError,
+    bc.PartialCredentialsError,
+    bc.CredentialRetrievalError,
+    bc.UnknownCredentialError,
+    bc.MetadataRetrievalError,
+    bc.RefreshWithMFAUnsupportedError,
+    bc.NoAuthTokenError,
+    bc.TokenRetrievalError,
+    bc.UnknownTokenProviderError,
+    bc.SSOError,
+    bc.LoginError,
+)
+
+_SETTINGS: tuple[type[Exception], ...] = (
+    bc.ProfileNotFound,
+    bc.ConfigNotFound,
+    bc.ConfigParseError,
+    bc.InvalidConfigError,
+    bc.InvalidRetryConfigurationError,
+    bc.InvalidDefaultsMode,
+    bc.InvalidProxiesConfigError,
+    bc.InvalidSTSRegionalEndpointsConfigError,
+    bc.InvalidEndpointConfigurationError,
+    bc.InvalidEndpointDiscoveryConfigurationError,
+    bc.InvalidIMDSEndpointError,
+    bc.InvalidIMDSEndpointModeError,
+    bc.InvalidChecksumConfigError,
+    bc.InvalidRegionError,
+    bc.UnknownRegionError,
+    bc.ServiceNotInRegionError,
+    bc.BaseEndpointResolverError,
+    bc.EndpointProviderError,
+    bc.UnknownEndpointResolutionBuiltInName,
+    bc.MissingDependencyException,
+)
+
+# A call that was put wrongly, or an answer that makes no sense: nothing that settings, rights or patience would mend.
+_OTHER: tuple[type[Exception], ...] = (
+    bc.ApiVersionNotFoundError,
+    bc.AwsChunkedWrapperError,
+    bc.CapacityNotAvailableError,
+    bc.ChecksumError,
+    bc.DataNotFoundError,
+    bc.FlexibleChecksumError,
+    bc.InvalidDNSNameError,
+    bc.InvalidExpressionError,
+    bc.InvalidHostLabelError,
+    bc.InvalidS3AddressingStyleError,
+    bc.InvalidS3UsEast1RegionalEndpointConfigError,
+    bc.MD5UnavailableError,
+    bc.MissingParametersError,
+    bc.OperationNotPageableError,
+    bc.PaginationError,
+    bc.ParamValidationError,
+    bc.StubResponseError,
+    bc.UndefinedModelAttributeError,
+    bc.UnknownClientMethodError,
+    bc.UnknownServiceStyle,
+    bc.UnknownSignatureVersionError,
+    bc.UnseekableStreamError,
+    bc.UnsupportedOutpostResourceError,
+    bc.UnsupportedS3AccesspointConfigurationError,
+    bc.UnsupportedS3ArnError,
+    bc.UnsupportedS3ConfigurationError,
+    bc.UnsupportedS3ControlArnError,
+    bc.UnsupportedS3ControlConfigurationError,
+    bc.UnsupportedServiceProtocolsError,
+    bc.UnsupportedSignatureVersionError,
+    bc.ValidationError,
+    bc.WaiterConfigError,
+    bc.WaiterError,
+    ResponseParserError,
+    b3.Boto3Error,
+    b3.ResourceNotExistsError,
+    b3.UnknownAPIVersionError,
+    b3.DynamoDBOperationNotSupportedError,
+    b3.DynamoDBNeedsConditionError,
+    b3.DynamoDBNeedsKeyConditionError,
+    b3.InvalidCrtTransferConfigError,
+)
+
+BY_CLASS: dict[type[Exception], type[DeploymentError]] = {
+    **dict.fromkeys(_UNREACHABLE, CloudUnreachable),
+    **dict.fromkeys(_DENIED, CloudDenied),
+    **dict.fromkeys(_SETTINGS, SettingsError),
+    **dict.fromkeys(_OTHER, CloudError),
+}
+"""Every foreign class, or the nearest of its bases; ClientError is told apart by its code instead."""
+
+
+def _codes(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_DENIED_CODES = _codes(
+    "AccessDenied AccessDeniedException AuthFailure ExpiredToken ExpiredTokenException IncompleteSignature "
+    "InvalidAccessKeyId InvalidClientTokenId InvalidSignatureException InvalidToken KMSAccessDeniedException "
+    "MissingAuthenticationToken MissingAuthenticationTokenException NotAuthorized OptInRequired RequestExpired "
+    "SignatureDoesNotMatch UnauthorizedException UnauthorizedOperation UnrecognizedClientException"
+)
+_NOT_FOUND_CODES = _codes(
+    "ImageNotFoundException NoSuchEntity NotFoundException RepositoryNotFoundException ResourceNotFoundException"
+)
+_BUSY_CODES = _codes(
+    "InternalFailure InternalServerError InternalServerException InternalServiceError InternalServiceErrorException "
+    "ProvisionedThroughputExceededException RequestLimitExceeded RequestTimeout RequestTimeoutException ServerException "
+    "ServiceUnavailable ServiceUnavailableException SlowDown Throttling ThrottlingException ThrottledException "
+    "TooManyRequestsException"
+)
+# AWS's text is shown for these alone: elsewhere it may quote what was sent (a signature's text quotes the session token).
+_TEXT_IS_SAFE = _codes(
+    "AccessDenied AccessDeniedException InvalidRequestException InvalidStateException LimitExceededException "
+    "ServiceQuotaExceededException UnauthorizedOperation"
+)
+_LONGEST_TEXT = 300
+
+
+@contextmanager
+def aws_errors(service: str, operation: str) -> Iterator[None]:
+    """Turns whatever boto3 raises inside into CloudError, one of its kinds, or SettingsError; everything else passes."""
+    try:
+        yield
+    except bc.ClientError as error:
+        raise _from_answer(service, operation, error) from error
+    except tuple({*BY_CLASS, bc.BotoCoreError}) as error:
+        ours = next((BY_CLASS[base] for base in type(error).__mro__ if base in BY_CLASS), CloudError)
+        raise ours(f"{service} {operation}: {type(error).__name__}", hint=_hint(ours)) from error
+
+
+def aws_code(error: BaseException) -> str:
+    """AWS's own code behind an error that ``aws_errors`` raised, empty where AWS gave none."""
+    return _code(_answer(error))
+
+
+def aws_item(error: BaseException) -> Mapping[str, Any] | None:
+    """The item that DynamoDB sends along when a condition does not hold, None where it sent none."""
+    return _answer(error).get("Item")
+
+
+def _answer(error: BaseException) -> Mapping[str, Any]:
+    cause = error.__cause__
+    return cause.response if isinstance(cause, bc.ClientError) else {}
+
+
+def _code(answer: Mapping[str, Any]) -> str:
+    return str(answer.get("Error", {}).get("Code", ""))
+
+
+def _from_answer(service: str, operation: str, error: bc.ClientError) -> CloudError:
+    code = _code(error.response)
+    status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
+    ours = _kind(code, status)
+    text = f"{service} {operation}: {code or 'an error without a code'}"
+    if code in _TEXT_IS_SAFE:
+        text += ": " + " ".join(str(error.response["Error"].get("Message", "")).split())[:_LONGEST_TEXT]
+    request = error.response.get("ResponseMetadata", {}).get("RequestId")
+    return ours(f"{text} (request {request})" if request else text, hint=_hint(ours))
+
+
+def _kind(code: str, status: int) -> type[CloudError]:
+    if code in _DENIED_CODES:
+        return CloudDenied
+    if code in _NOT_FOUND_CODES:
+        return NotFound
+    if code in _BUSY_CODES or status >= 500 or status == 429:
+        return CloudUnreachable
+    if status in (401, 403):
+        return CloudDenied
+    return NotFound if status == 404 else CloudError
+
+
+def _hint(ours: type[DeploymentError]) -> str | None:
+    if ours is CloudDenied:
+        return "Check the credentials in use (`aws sts get-caller-identity`) and the rights of their role."
+    if ours is SettingsError:
+        return "Check profile, region and ARNs of this environment in deployment.toml, and the installed requirements."
+    return None

@@ -1,0 +1,30 @@
+"""Which implementation a name in deployment.toml means; imported when it is asked for, not before."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from deployment.errors import SettingsError
+
+PLATFORMS: Mapping[str, str] = {"apprunner": "infrastructure.aws.apprunner.AppRunnerPlatform"}
+ROUTERS: Mapping[str, str] = {"cloudfront": "infrastructure.aws.cloudfront.CloudFrontRouter"}
+
+
+def platform(name: str) -> type[Any]:
+    """The class of the platform of that name; raises SettingsError with the known names."""
+    return _load("platform", name, PLATFORMS)
+
+
+def router(name: str) -> type[Any]:
+    """The class of the router of that name; raises SettingsError with the known names."""
+    return _load("router", name, ROUTERS)
+
+
+def _load(kind: str, name: str, known: Mapping[str, str]) -> type[Any]:
+    if name not in known:
+        raise SettingsError(f"{kind} {name!r} is not known", hint=f"Known: {', '.join(sorted(known))}.")
+    module, _, attribute = known[name].rpartition(".")
+    found: type[Any] = getattr(import_module(module), attribute)
+    return found
