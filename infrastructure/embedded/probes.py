@@ -1,0 +1,51 @@
+"""Does it answer? Short questions over loopback, with nothing but the standard library."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+
+TIMEOUT_S = 2.0
+"""For a process that is busy, not for one that is dead: a closed port is refused at once."""
+
+
+def http_status(port: int, path: str, host: str = "127.0.0.1") -> int | None:
+    """The status of a GET on loopback with this Host; None where nobody answers."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
+    try:
+        connection.request("GET", path, headers={"Host": host})
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def says(port: int, question: bytes, answer: bytes) -> bool:
+    """Whether a TCP server's answer to `question` begins with `answer`."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S) as connection:
+            connection.sendall(question)
+            return connection.recv(len(answer)) == answer
+    except OSError:
+        return False
+
+
+def listens(port: int) -> bool:
+    """Whether somebody accepts connections on the loopback port."""
+    try:
+        with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S):
+            return True
+    except OSError:
+        return False
+
+
+def is_free(port: int) -> bool:
+    """Whether a server could listen on the loopback port now."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True

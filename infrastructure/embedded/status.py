@@ -1,0 +1,75 @@
+"""The truth about an environment's processes: asked of the operating system and of the processes, never remembered."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import psutil
+
+from . import processes
+from .layout import Environment, Layout
+from .passwords import Passwords
+from .probes import listens
+from .processes import ProcessSpec
+from .supervisor import specs
+
+
+@dataclass(frozen=True)
+class ProcessStatus:
+    """One process: `started_at` in Unix seconds; `pid` is None where the process is not known to run."""
+
+    name: str
+    pid: int | None
+    started_at: float | None
+    port: int
+    alive: bool
+    answers: bool
+
+
+@dataclass(frozen=True)
+class CloudStatus:
+    """The servers and the instances of an environment that is up, in whole or in part."""
+
+    processes: tuple[ProcessStatus, ...]
+    instances: tuple[ProcessStatus, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether every process runs and answers."""
+        return all(process.alive and process.answers for process in (*self.processes, *self.instances))
+
+
+def look(layout: Layout, environment: Environment, passwords: Passwords) -> CloudStatus | None:
+    """Asks each; None where not one of the environment's processes runs."""
+    servers = tuple(_server(layout, spec) for spec in specs(layout, environment, passwords))
+    instances = _instances(layout)
+    up = any(process.alive for process in (*servers, *instances))
+    return CloudStatus(servers, instances) if up else None
+
+
+def _server(layout: Layout, spec: ProcessSpec) -> ProcessStatus:
+    known = processes.recorded(layout, spec.name)
+    if known is None or not processes.alive(known):
+        return ProcessStatus(spec.name, None, None, spec.port, alive=False, answers=False)
+    return ProcessStatus(spec.name, known.pid, known.started_at, known.port, alive=True, answers=spec.ready())
+
+
+def _instances(layout: Layout) -> tuple[ProcessStatus, ...]:
+    """What the ingress sends requests to, and which process is there; one entry a service host."""
+    listening = {port: process for process in processes.working_below(layout.aws) for port in _ports(process)}
+    found = []
+    for file in sorted(layout.ingress.glob("*/127.0.0.1:*")):
+        port = int(file.name.rpartition(":")[2])
+        process = listening.get(port)
+        pid, started = (process.pid, process.create_time()) if process else (None, None)
+        answers = process is not None and listens(port)
+        found.append(ProcessStatus(file.parent.name, pid, started, port, alive=process is not None, answers=answers))
+    return tuple(found)
+
+
+def _ports(process: psutil.Process) -> list[int]:
+    try:
+        sockets = process.net_connections("tcp")
+    except psutil.Error:
+        return []
+    return [found.laddr.port for found in sockets if found.status == psutil.CONN_LISTEN]
