@@ -214,7 +214,11 @@ class Image:
     def release(self, environment: Mapping[str, str]) -> tuple[int, str]:
         """Run `release:` to its end; exit code and output."""
         with (self.folder / "release.log").open("w+b") as log:
-            code = self.start("release", environment, log).wait(DEADLINE_S)
+            process = self.start("release", environment, log)
+            try:
+                code = process.wait(DEADLINE_S)
+            finally:
+                stop(process)
             log.seek(0)
             return code, log.read().decode()
 

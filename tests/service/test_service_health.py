@@ -1,6 +1,8 @@
 """Health: who answers, and whether it reaches PostgreSQL and Redis, now."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -69,19 +71,27 @@ def test_database_down_and_back(
     callers = [signed_in[version, ALICE.email] for version in colours]
     cluster.stop()
     try:
-        for caller in callers:
-            expect_problem(caller.service.client.get("/health/database"), 503)
-            expect_problem(caller.request("GET", "/consults"), 503)
-            expect(caller.service.client.get("/health"), 200, HEALTH)
-            expect(caller.service.client.get("/health/redis"), 200, DEPENDENCY)
+        with ThreadPoolExecutor() as threads:  # each waits out its second
+            list(threads.map(_has_lost_its_database, callers))
         with serve(images["1.0.0"], environment, tmp_path / "log") as born_without:
             expect_problem(born_without.client.get("/health/database"), 503)
             cluster.start()
             for service in (born_without, *colours.values()):
-                wait_until(lambda service=service: service.client.get("/health/database").status_code == 200, "healed")
+                wait_until(partial(_reaches_its_database, service), "healed")
     finally:
         if not cluster.runs:
             cluster.start()
     for caller in callers:
         assert caller.request("GET", "/consults").status_code == 200
         assert "canary" not in caller.service.log.read_text()
+
+
+def _has_lost_its_database(caller: SignedIn) -> None:
+    expect_problem(caller.service.client.get("/health/database"), 503)
+    expect_problem(caller.request("GET", "/consults"), 503)
+    expect(caller.service.client.get("/health"), 200, HEALTH)
+    expect(caller.service.client.get("/health/redis"), 200, DEPENDENCY)
+
+
+def _reaches_its_database(service: Service) -> bool:
+    return service.client.get("/health/database").status_code == 200

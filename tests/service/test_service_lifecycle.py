@@ -3,6 +3,7 @@
 import json
 import shutil
 import threading
+from contextlib import ExitStack
 from http.client import HTTPConnection
 from itertools import count
 from pathlib import Path
@@ -41,8 +42,10 @@ def test_release_may_run_any_number_of_times(images: dict[str, Image], fresh: di
 
 
 def test_releases_at_once_do_not_collide(images: dict[str, Image], fresh: dict[str, str]) -> None:
-    with TemporaryFile() as log:
+    with TemporaryFile() as log, ExitStack() as cleaning:
         running = [images[version].start("release", fresh, log) for version in ("1.0.0", "1.1.0", "1.0.0", "1.1.0")]
+        for process in running:
+            cleaning.callback(stop, process)
         codes = [process.wait(20) for process in running]
         log.seek(0)
         assert codes == [0] * 4, log.read()
@@ -85,30 +88,34 @@ def test_seeds_follow_a_changed_password_alone(images: dict[str, Image], fresh: 
     assert before[BOB.email.lower()] != after[BOB.email.lower()]
 
 
-@pytest.mark.parametrize(
-    ("version", "command", "name", "value"),
-    [
-        ("1.1.0", "web", "REDIS_HOST", None),
-        ("1.0.0", "web", "JWT_SECRET", ""),
-        ("1.0.0", "web", "RATE_LIMIT_MAX_REQUESTS", "-1"),
-        ("1.1.0", "web", "DATABASE_URL", "canary-db-password@nowhere"),
-        ("1.0.0", "release", "DATABASE_URL", None),
-        ("1.1.0", "release", "SEED_USERS", '[{"email": "a@b.c", "password": "canary'),
-        ("1.0.0", "release", "SEED_USERS", '{"canary": 1}'),
-    ],
-)
-def test_wrong_configuration_is_one_clear_line(
-    images: dict[str, Image], environment: dict[str, str], version: str, command: str, name: str, value: str | None
-) -> None:
-    settings = {key: text for key, text in {**environment, "PORT": "1024", name: value}.items() if text is not None}
-    with TemporaryFile() as log:
-        code = images[version].start(command, settings, log).wait(20)
-        log.seek(0)
-        output = log.read().decode()
-    assert code == 2
-    assert output.startswith("telehealth-api: the environment variable " + name)
-    assert output.count("\n") == 1
-    assert "canary" not in output
+WRONG: list[tuple[str, str, str, str | None]] = [
+    ("1.1.0", "web", "REDIS_HOST", None),
+    ("1.0.0", "web", "JWT_SECRET", ""),
+    ("1.1.0", "web", "RATE_LIMIT_MAX_REQUESTS", "-1"),
+    ("1.0.0", "web", "DATABASE_URL", "canary-db-password@nowhere"),
+    ("1.1.0", "release", "DATABASE_URL", None),
+    ("1.0.0", "release", "SEED_USERS", '[{"email": "a@b.c", "password": "canary'),
+    ("1.1.0", "release", "SEED_USERS", '{"canary": 1}'),
+]
+
+
+def test_wrong_configuration_is_one_clear_line(images: dict[str, Image], environment: dict[str, str]) -> None:
+    with ExitStack() as cleaning:
+        running = []  # all at once: each spends half a second on imports alone
+        for version, command, name, value in WRONG:
+            changed = {**environment, "PORT": "1024", name: value}
+            settings = {key: text for key, text in changed.items() if text is not None}
+            log = cleaning.enter_context(TemporaryFile())
+            process = images[version].start(command, settings, log)
+            cleaning.callback(stop, process)
+            running.append((name, process, log))
+        for name, process, log in running:
+            assert process.wait(20) == 2
+            log.seek(0)
+            output = log.read().decode()
+            assert output.startswith(f"telehealth-api: the environment variable {name} ")
+            assert output.count("\n") == 1
+            assert "canary" not in output
 
 
 def test_the_older_colour_serves_on_while_the_newer_migrates(
