@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -27,6 +28,12 @@ T = TypeVar("T")
 ROOT = Path(__file__).parents[2]
 ACCOUNT, REGION = "123456789012", "us-east-1"
 KVS_ARN = f"arn:aws:cloudfront::{ACCOUNT}:key-value-store/{uuid.UUID(int=7)}"
+BOGUS = dict.fromkeys(("AWS_ENDPOINT_URL", "HTTP_PROXY", "HTTPS_PROXY"), "http://127.0.0.1:9") | {
+    "AWS_PROFILE": "no-such-profile",
+    "AWS_REGION": "eu-west-1",
+    "CANARY": "of the caller",
+}
+"""A caller's environment that must change nothing."""
 WEB = """
 import http.server, json, os, sys, threading
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -76,10 +83,15 @@ def client(service: str, endpoint: str, **config: Any) -> Any:
     )
 
 
-def run(arguments: list[str], log: Path) -> subprocess.Popen[bytes]:
+def run(arguments: list[str], log: Path, **ambient: str) -> subprocess.Popen[bytes]:
     with log.open("ab") as output:
         return subprocess.Popen(
-            [sys.executable, *arguments], cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=os.environ | ambient,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
         )
 
 
@@ -107,7 +119,8 @@ class Endpoint:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
-    def start(self) -> Endpoint:
+    def write_config(self) -> Path:
+        """CONFIG.json as the cloud part writes it, with short times."""
         document = {
             "host": "127.0.0.1",
             "port": self.port,
@@ -129,7 +142,12 @@ class Endpoint:
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / "config.json"
         file.write_text(json.dumps(document | self.settings))
-        self.process = run(["-m", "infrastructure.embedded.aws", str(file)], self.folder / "endpoint.log")
+        return file
+
+    def start(self) -> Endpoint:
+        """Starts the process and waits until it is ready."""
+        arguments = ["-m", "infrastructure.embedded.aws", str(self.write_config())]
+        self.process = run(arguments, self.folder / "endpoint.log", **BOGUS)
         wait_for(self.ready)
         return self
 

@@ -52,7 +52,8 @@ def assemble(config: EndpointConfig) -> Starlette:
         supervisor.stop(config.stop_grace_s)
         delivery.stop()
 
-    return server.application(AppRunner(config, store, operations).handlers(), key_value_store.handlers(), start, stop)
+    apprunner = AppRunner(config, store, operations).handlers()
+    return server.application(apprunner, key_value_store.handlers(), config.region, start, stop)
 
 
 def main(arguments: list[str]) -> int:

@@ -47,6 +47,6 @@ def load(path: Path) -> EndpointConfig:
     if unknown or missing:
         raise ValueError(f"{path}: unknown members {unknown}, missing members {missing}")
     typed: dict[str, Any] = {
-        name: Path(value) if known[name].type == "Path" else value for name, value in document.items()
+        name: Path(value).resolve() if known[name].type == "Path" else value for name, value in document.items()
     }
     return EndpointConfig(**typed)

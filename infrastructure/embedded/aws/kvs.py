@@ -152,7 +152,7 @@ def _require(keys: Mapping[str, str], key: str) -> None:
 
 def _key_of_token(token: str) -> str:
     try:
-        return base64.urlsafe_b64decode(token.encode()).decode()
+        return base64.b64decode(token, altchars="-_", validate=True).decode()
     except ValueError as exc:
         raise AwsError("ValidationException", "Value at 'NextToken' is no token of this operation") from exc
 

@@ -33,6 +33,19 @@ class Reply:
     body: dict[str, Any] | None
 
 
+def refuse_unsigned(call: Call, algorithm: str, scope: str) -> None:
+    """Raises what AWS answers where a signature is absent, of another kind, or made for another service or region.
+
+    The signature itself is not recomputed: on loopback any key will do.
+    """
+    given = call.headers.get("authorization", "")
+    if not given:
+        raise AwsError("MissingAuthenticationTokenException", "Missing Authentication Token", 403)
+    wanted = rf"{algorithm} Credential=[^/\s]+/\d{{8}}/{scope}/aws4_request\b.*"
+    if not re.fullmatch(wanted, given):
+        raise AwsError("InvalidSignatureException", f"Credential should be scoped to {scope}, signed {algorithm}", 403)
+
+
 def json_operation(call: Call) -> Any:
     """App Runner's operation model that the X-Amz-Target header names; raises UnknownOperationException."""
     model = service_model("apprunner")

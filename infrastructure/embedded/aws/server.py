@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import uuid
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -39,8 +40,14 @@ KEY_VALUE_STORE = Dialect("ValidationException", "InternalServerException", "app
 ALWAYS_ALLOWED = {"ValidationException", "SerializationException", "UnknownOperationException"}
 
 
-def application(apprunner: Handlers, kvs: Handlers, start: Callable[[], None], stop: Callable[[], None]) -> Starlette:
-    """The application; `start` runs before the first request is answered, `stop` after the last."""
+def application(
+    apprunner: Handlers,
+    kvs: Handlers,
+    region: str,
+    start: Callable[[], None],
+    stop: Callable[[], None],
+) -> Starlette:
+    """The application for one region; `start` runs before the first request is answered, `stop` after the last."""
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -53,11 +60,11 @@ def application(apprunner: Handlers, kvs: Handlers, start: Callable[[], None], s
 
     async def json_endpoint(request: Request) -> Response:
         call = await _call(request)
-        return _response(await run_in_threadpool(_answer_json, call, apprunner), APP_RUNNER)
+        return _response(await run_in_threadpool(answer_json, call, apprunner, region), APP_RUNNER)
 
     async def rest_endpoint(request: Request) -> Response:
         call = await _call(request)
-        return _response(await run_in_threadpool(_answer_rest, call, kvs), KEY_VALUE_STORE)
+        return _response(await run_in_threadpool(answer_rest, call, kvs), KEY_VALUE_STORE)
 
     routes = [
         Route("/_ready", ready),
@@ -67,16 +74,22 @@ def application(apprunner: Handlers, kvs: Handlers, start: Callable[[], None], s
     return Starlette(routes=routes, lifespan=lifespan)
 
 
-def _answer_json(call: Call, handlers: Handlers) -> Reply:
+def answer_json(call: Call, handlers: Handlers, region: str) -> Reply:
+    """Answers a call of App Runner."""
+
     def answer() -> Reply:
+        protocol.refuse_unsigned(call, "AWS4-HMAC-SHA256", rf"{region}/apprunner")
         operation = protocol.json_operation(call)
         return Reply(200, {}, _checked(operation, protocol.json_parameters(call), handlers, APP_RUNNER))
 
     return _guarded(answer, APP_RUNNER)
 
 
-def _answer_rest(call: Call, handlers: Handlers) -> Reply:
+def answer_rest(call: Call, handlers: Handlers) -> Reply:
+    """Answers a call of the key value store, which takes signatures for all regions (SigV4A) only."""
+
     def answer() -> Reply:
+        protocol.refuse_unsigned(call, "AWS4-ECDSA-P256-SHA256", "cloudfront-keyvaluestore")
         operation, from_path = protocol.rest_operation(call)
         parameters = protocol.rest_parameters(operation, call, from_path)
         return protocol.rest_reply(operation, _checked(operation, parameters, handlers, KEY_VALUE_STORE))
@@ -126,4 +139,5 @@ async def _call(request: Request) -> Call:
 
 
 def _response(reply: Reply, dialect: Dialect) -> Response:
-    return Response(json.dumps(reply.body), reply.status, reply.headers, dialect.media_type)
+    headers = reply.headers | {"x-amzn-requestid": str(uuid.uuid4())}
+    return Response(json.dumps(reply.body), reply.status, headers, dialect.media_type)

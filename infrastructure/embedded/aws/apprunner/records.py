@@ -37,7 +37,7 @@ class Settings:
     @property
     def public(self) -> bool:
         """Whether the service's URL answers the public."""
-        return bool(self.network["IngressConfiguration"]["IsPubliclyAccessible"])
+        return bool(self.network.get("IngressConfiguration", {}).get("IsPubliclyAccessible", True))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,79 @@
+"""Where a port goes to somebody else between its choice and the start of the instance."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Event
+
+import pytest
+
+from infrastructure.embedded.aws import config as configuration
+from infrastructure.embedded.aws.apprunner import launcher as module
+from infrastructure.embedded.aws.apprunner import rules
+from infrastructure.embedded.aws.apprunner.launcher import Launcher
+from infrastructure.embedded.aws.clients import AwsClients
+from infrastructure.embedded.aws.errors import DeploymentFailed
+from infrastructure.embedded.aws.images import Images
+from infrastructure.embedded.aws.instances import Instance, Processes, free_port
+from infrastructure.embedded.aws.secrets import SecretResolver
+from tests.embedded_aws.harness import Endpoint, creation
+
+
+@pytest.fixture
+def stranger() -> Iterator[int]:
+    """A port that somebody else listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield int(server.getsockname()[1])
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Endpoint:
+    return Endpoint(tmp_path, "http://127.0.0.1:9")
+
+
+@pytest.fixture
+def processes(tmp_path: Path) -> Iterator[Processes]:
+    made = Processes(tmp_path / "bin")
+    yield made
+    made.kill_strays(tmp_path, set())
+
+
+def start(images: Endpoint, processes: Processes, web: str) -> tuple[Instance, list[int]]:
+    """The instance that came up, and the ports of all that were tried."""
+    config = configuration.load(images.write_config())
+    clients = AwsClients(config)
+    launcher = Launcher(config, processes, Images(config.images_dir, clients), SecretResolver(clients), Event())
+    members = creation("ports", images.image("1.0.0", web))
+    members["HealthCheckConfiguration"] = {"Protocol": "TCP", "Interval": 1}
+    revision = launcher.prepare(rules.created(members, config))
+    tried: list[int] = []
+
+    def log(instance_id: str) -> Path:
+        return images.folder / f"{instance_id}.log"
+
+    return launcher.start(revision, log, lambda instance: tried.append(instance.port)), tried
+
+
+def test_an_instance_gets_a_fresh_port_once(
+    images: Endpoint, processes: Processes, stranger: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports = iter([stranger, free_port()])
+    monkeypatch.setattr(module, "free_port", lambda: next(ports))
+    instance, tried = start(images, processes, "exec python web.py")
+    assert tried == [stranger, instance.port]
+    assert instance.port != stranger
+    assert processes.alive(instance)
+    processes.stop(instance, 2.0)
+    assert not processes.alive(instance)
+
+
+def test_a_strangers_answer_is_not_the_instances_health(
+    images: Endpoint, processes: Processes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        ports = iter([one.getsockname()[1], other.getsockname()[1]])
+        monkeypatch.setattr(module, "free_port", lambda: next(ports))
+        with pytest.raises(DeploymentFailed, match="another process"):
+            start(images, processes, "exec sleep 60")
