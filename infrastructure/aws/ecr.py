@@ -46,6 +46,19 @@ class EcrRegistry:
             )
         return Image(self._repository, tag, digest, version, f"{self._host}/{self._repository}@{digest}")
 
+    def find(self, digest: str) -> Image | None:
+        """The image of a digest under its highest tag; None where it is gone, has no tag, or names no version."""
+        try:
+            answer = self._clients.call("ecr", "DescribeImages", **self._where(), imageIds=[{"imageDigest": digest}])
+        except NotFound:
+            return None
+        tags = in_precedence(set(answer["imageDetails"][0].get("imageTags", ())))
+        version = self._version(digest)
+        if not tags or not version:
+            return None
+        best = [tag for tag in tags if _semver(tag)] or tags
+        return Image(self._repository, best[-1], digest, version, f"{self._host}/{self._repository}@{digest}")
+
     def tags(self) -> Sequence[str]:
         """Every tag: those that are SemVer in its precedence, then the others by name. Raises CloudError."""
         details = self._clients.pages(

@@ -1,0 +1,155 @@
+"""The lease, on a real conditional store: one winner, a growing token, and nothing lost when an answer is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from uuid import uuid4
+
+import pytest
+
+from deployment.errors import LeaseHeld, LeaseLost, NotFound
+from deployment.model import Holder
+from deployment.ports import Clock
+from infrastructure.aws.dynamodb import HASH_KEY, DynamoLease
+from infrastructure.aws.session import Clients
+
+TTL_S = 60.0
+
+
+@pytest.fixture
+def lease(clients: Clients, clock: Clock) -> DynamoLease:
+    table = f"lease-{uuid4().hex}"
+    clients.call(
+        "dynamodb",
+        "CreateTable",
+        TableName=table,
+        KeySchema=[{"AttributeName": HASH_KEY, "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": HASH_KEY, "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+    return DynamoLease(clients, table, TTL_S, clock)
+
+
+def holder(deployment: str = "d-1", pid: int = 100) -> Holder:
+    epoch = datetime(2026, 1, 1, tzinfo=UTC)
+    return Holder(deployment, "ada", "host-1", pid, 1763800000.123456, epoch, epoch, doing="provision")
+
+
+def test_acquired_lease_names_its_holder(lease: DynamoLease, clock: Clock) -> None:
+    mine = lease.acquire(holder())
+    assert mine.token == 1
+    assert mine.since == clock.now()
+    assert (mine.expires_at - mine.since).total_seconds() == TTL_S
+    assert lease.current() == mine
+    lease.check(mine)
+
+
+def test_held_lease_refuses_and_names_who(lease: DynamoLease) -> None:
+    mine = lease.acquire(holder())
+    with pytest.raises(LeaseHeld) as caught:
+        lease.acquire(holder("d-2", 200))
+    assert caught.value.holder == mine
+
+
+def test_lost_answer_gives_the_same_token(lease: DynamoLease) -> None:
+    mine = lease.acquire(holder())
+    assert lease.acquire(holder()) == mine
+    with pytest.raises(LeaseHeld):
+        lease.acquire(replace(holder(), process_started=1.0))  # a later process that got the same pid
+
+
+def test_one_of_24_wins(lease: DynamoLease) -> None:
+    def race(number: int) -> Holder | LeaseHeld:
+        try:
+            return lease.acquire(holder(f"d-{number}", number))
+        except LeaseHeld as refused:
+            return refused
+
+    with ThreadPoolExecutor(24) as pool:
+        came = list(pool.map(race, range(24)))
+    winners = [each for each in came if isinstance(each, Holder)]
+    assert len(winners) == 1
+    assert {each.holder.deployment_id for each in came if isinstance(each, LeaseHeld)} == {winners[0].deployment_id}
+
+
+def test_token_grows_with_every_acquisition(lease: DynamoLease, clock: Clock) -> None:
+    first = lease.acquire(holder())
+    clock.sleep(TTL_S + 1)
+    second = lease.acquire(holder("d-2"))
+    lease.release(second)
+    assert (first.token, second.token, lease.acquire(holder("d-3")).token) == (1, 2, 3)
+
+
+def test_renewed_lease_lasts(lease: DynamoLease, clock: Clock) -> None:
+    mine = lease.acquire(holder())
+    clock.sleep(TTL_S - 1)
+    mine = lease.renew(replace(mine, doing="bake"))
+    clock.sleep(TTL_S - 1)
+    lease.check(mine)
+    there = lease.current()
+    assert there is not None
+    assert there.doing == "bake"
+    assert there.expires_at == mine.expires_at
+
+
+Act = Callable[[DynamoLease, Holder], object]
+ACTS: list[Act] = [
+    lambda lease, mine: lease.renew(mine),
+    lambda lease, mine: lease.check(mine),
+    lambda lease, mine: lease.note(mine, {"intent": "promote"}),
+    lambda lease, mine: lease.note(mine, {}),
+]
+
+
+@pytest.mark.parametrize("act", ACTS, ids=["renew", "check", "note", "empty note"])
+def test_who_lost_the_lease_may_not_act(lease: DynamoLease, clock: Clock, act: Act) -> None:
+    mine = lease.acquire(holder())
+    clock.sleep(TTL_S + 1)
+    with pytest.raises(LeaseLost, match="ran out"):
+        act(lease, mine)
+    theirs = lease.acquire(holder("d-2"))
+    with pytest.raises(LeaseLost, match="d-2"):
+        act(lease, mine)
+    lease.release(mine)
+    assert lease.current() == theirs
+    lease.release(theirs)
+    with pytest.raises(LeaseLost, match="given back"):
+        act(lease, theirs)
+
+
+def test_dead_holder_is_taken_over_by_its_token_alone(lease: DynamoLease) -> None:
+    dead = lease.acquire(holder())
+    with pytest.raises(LeaseHeld):
+        lease.acquire(holder("d-2"), take_over=dead.token + 1)
+    mine = lease.acquire(holder("d-2"), take_over=dead.token)
+    assert mine.token == dead.token + 1
+    assert lease.acquire(holder("d-2"), take_over=dead.token) == mine
+    with pytest.raises(LeaseHeld):
+        lease.acquire(holder("d-3"), take_over=dead.token)
+
+
+def test_notes_outlive_their_writer(lease: DynamoLease, clock: Clock) -> None:
+    mine = lease.acquire(holder())
+    assert lease.notes() == {}
+    lease.note(mine, {"intent": "promote", "journal.head": "abc", "size": "1"})
+    lease.note(mine, {"intent": None, "size": "2", "never there": None})
+    lease.release(mine)
+    assert lease.current() is None
+    assert lease.notes() == {"journal.head": "abc", "size": "2"}
+    lease.acquire(holder("d-2"))
+    assert lease.notes() == {"journal.head": "abc", "size": "2"}
+
+
+def test_lease_that_was_never_taken_is_nobodys(lease: DynamoLease) -> None:
+    assert lease.current() is None
+    assert lease.notes() == {}
+    lease.release(replace(holder(), token=1))
+    assert lease.acquire(holder()).token == 1
+
+
+def test_missing_table_is_not_found(clients: Clients, clock: Clock) -> None:
+    with pytest.raises(NotFound, match="ResourceNotFoundException"):
+        DynamoLease(clients, "no-such-table", TTL_S, clock).acquire(holder())

@@ -1,0 +1,111 @@
+"""Tags, digests and versions, as ECR has them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from deployment.errors import NotFound, Refused, UnknownTag
+from infrastructure.aws.ecr import VERSION_ANNOTATION, EcrRegistry, in_precedence
+from infrastructure.aws.session import Clients
+
+ACCOUNT, REGION = "123456789012", "us-east-1"
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+
+
+class Repository:
+    def __init__(self, clients: Clients) -> None:
+        self.name = f"telehealth-{uuid4().hex[:8]}"
+        self._clients = clients
+        clients.call("ecr", "CreateRepository", repositoryName=self.name)
+        self.registry = EcrRegistry(clients, self.name, ACCOUNT, REGION)
+
+    def push(self, tag: str | None, version: str | None, media: str = MANIFEST, **extra: Any) -> str:
+        manifest: dict[str, Any] = {"schemaVersion": 2, "mediaType": media, "salt": uuid4().hex, **extra}
+        if media == MANIFEST:
+            config = {
+                "mediaType": "application/vnd.oci.image.config.v1+json",
+                "digest": "sha256:" + "0" * 64,
+                "size": 1,
+            }
+            manifest |= {"config": config, "layers": []}
+        if version is not None:
+            manifest["annotations"] = {VERSION_ANNOTATION: version}
+        text = json.dumps(manifest)
+        digest = "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+        named = {"imageTag": tag} if tag else {}
+        self._clients.call(
+            "ecr",
+            "PutImage",
+            repositoryName=self.name,
+            imageManifest=text,
+            imageManifestMediaType=media,
+            imageDigest=digest,
+            **named,
+        )
+        return digest
+
+
+@pytest.fixture
+def repository(clients: Clients) -> Repository:
+    return Repository(clients)
+
+
+def test_tag_is_resolved_to_its_digest_and_version(repository: Repository) -> None:
+    digest = repository.push("1.2.0", "1.2.0+build.7")
+    image = repository.registry.resolve("1.2.0")
+    assert (image.digest, image.version, image.tag) == (digest, "1.2.0+build.7", "1.2.0")
+    assert image.uri == f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{repository.name}@{digest}"
+
+
+def test_index_may_carry_the_version(repository: Repository) -> None:
+    repository.push("2.0.0", "2.0.0", INDEX, manifests=[])
+    assert repository.registry.resolve("2.0.0").version == "2.0.0"
+
+
+def test_index_without_one_asks_its_linux_manifest(repository: Repository) -> None:
+    entries = [
+        {"digest": repository.push("windows", "9.9.9"), "platform": {"os": "windows", "architecture": "amd64"}},
+        {"digest": repository.push("linux", "2.1.0"), "platform": {"os": "linux", "architecture": "amd64"}},
+    ]
+    digest = repository.push("2.1.0", None, INDEX, manifests=entries)
+    image = repository.registry.resolve("2.1.0")
+    assert (image.digest, image.version) == (digest, "2.1.0")
+
+
+def test_image_without_a_version_is_refused_with_what_to_do(repository: Repository) -> None:
+    repository.push("1.0.0", None)
+    with pytest.raises(Refused, match=VERSION_ANNOTATION) as caught:
+        repository.registry.resolve("1.0.0")
+    assert "docker buildx build --annotation" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("tag", ["9.9.9", "", "no spaces", "-dash", "x" * 129])
+def test_unknown_tag_lists_the_known_ones(repository: Repository, tag: str) -> None:
+    for known in ("1.10.0", "1.9.0", "latest"):
+        repository.push(known, known)
+    with pytest.raises(UnknownTag) as caught:
+        repository.registry.resolve(tag)
+    assert caught.value.hint == "It has: latest, 1.9.0, 1.10.0."
+
+
+def test_empty_repository_says_so(repository: Repository) -> None:
+    assert repository.registry.tags() == []
+    with pytest.raises(UnknownTag, match="has no tag") as caught:
+        repository.registry.resolve("1.0.0")
+    assert caught.value.hint == "It has: none at all."
+
+
+def test_missing_repository_is_not_found(clients: Clients) -> None:
+    with pytest.raises(NotFound, match="RepositoryNotFoundException"):
+        EcrRegistry(clients, "no-such-repository", ACCOUNT, REGION).resolve("1.0.0")
+
+
+def test_tags_go_by_precedence() -> None:
+    tags = {"1.10.0", "1.9.0", "1.10.0-rc.2", "1.10.0-rc.10", "latest", "v2.0.0", "2.0"}
+    assert in_precedence(tags) == ["1.9.0", "1.10.0-rc.2", "1.10.0-rc.10", "1.10.0", "2.0", "latest", "v2.0.0"]
