@@ -62,7 +62,7 @@ def _start(plan: LoadPlan, stats: Path, output: IO[bytes]) -> subprocess.Popen[b
     """The command line holds no credentials: those go through stdin, whose end also tells Locust that its parent is gone."""
     argv = [
         *(sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--only-summary"),
-        *("--json-file", str(stats), "--host", plan.base_url, "--skip-log-setup"),
+        *("--json-file", str(stats), "--host", plan.base_url),
         *("-u", str(plan.users), "-r", str(plan.ramp or plan.users), "--stop-timeout", "2"),
     ]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}

@@ -69,10 +69,13 @@ def _started(environment: Any, **_: Any) -> None:
 
 def _stopping(**_: Any) -> None:
     """The load's own time: what users need to finish after it is not part of it."""
-    _noted.update(seconds=time.monotonic() - _begun["at"], cpu_s=_cpu_s() - _begun["cpu_s"])
+    if not _noted:
+        _noted.update(seconds=time.monotonic() - _begun["at"], cpu_s=_cpu_s() - _begun["cpu_s"])
 
 
 def _write(environment: Any, **_: Any) -> None:
+    if _begun:  # after a signal Locust quits first and stops then
+        _stopping()
     errors = [
         [f"{e.method} {e.name}: {e.parse_error(e.error)}"[:300], e.occurrences]
         for e in environment.stats.errors.values()

@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from verification.contract import Contract, ContractViolation
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "suites" / "contract" / "telehealth.openapi.yaml"
+ID = "0b0e7a3e-3d5f-4e0b-9d2b-6f0a5f1c2d3e"
+CONSULT = {
+    "id": ID,
+    "patient": "P",
+    "reason": "R",
+    "starts_at": "2026-01-01T10:00:00Z",
+    "status": "booked",
+    "created_at": "2026-01-01T09:00:00Z",
+}
+
+
+@pytest.fixture(scope="module")
+def contract() -> Contract:
+    return Contract.load(DOCUMENT)
+
+
+def answer(method: str, path: str, status: int, body: Any = None, **options: Any) -> httpx.Response:
+    request = httpx.Request(
+        method, f"http://api.telehealth.localhost:1{path}", headers={"Authorization": "Bearer canary-1"}
+    )
+    if body is not None:
+        options["json"] = body
+    return httpx.Response(status, request=request, **options)
+
+
+def test_every_operation_of_the_document_is_known(contract: Contract) -> None:
+    assert {o.operation_id for o in contract.operations} == {
+        *("health", "healthDatabase", "healthRedis", "login", "logout"),
+        *("listConsults", "createConsult", "readConsult", "cancelConsult"),
+    }
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        answer("GET", "/health", 200, {"status": "ok", "version": "1.1.0"}),
+        answer("GET", "/health", 200, {"status": "ok", "version": "1.1.0", "added": [1]}),
+        answer("GET", "/health/database", 200, {"status": "ok", "latency_ms": 0.2}),
+        answer("GET", f"/consults/{ID}", 200, CONSULT),
+        answer("DELETE", f"/consults/{ID}", 204),
+        answer("GET", "/consults?limit=2", 200, {"items": [CONSULT], "next_cursor": None}),
+        answer("GET", "/consults", 429, {}, headers={"Retry-After": "3"}),
+        answer(
+            "GET",
+            "/consults",
+            401,
+            {"title": "no", "status": 401},
+            headers={"content-type": "application/problem+json"},
+        ),
+    ],
+    ids=lambda response: f"{response.request.method}-{response.request.url.path}-{response.status_code}",
+)
+def test_what_the_contract_allows_passes(contract: Contract, response: httpx.Response) -> None:
+    contract.check(response)
+    assert contract.operation_for(response.request.method, response.request.url.path) is not None
+
+
+@pytest.mark.parametrize(
+    ("response", "words"),
+    [
+        (answer("GET", "/nowhere", 200, {}), ["no such operation", "GET /health"]),
+        (answer("PATCH", "/consults", 200, {}), ["no such operation"]),
+        (answer("GET", "/consults", 500, {}), ["listConsults", "status 500", "status 200, 401, 422"]),
+        (answer("GET", "/consults", 429, {}), ["status 429"]),
+        (
+            answer("GET", "/consults", 401, {"title": "no", "status": 401}),
+            ["application/json", "application/problem+json"],
+        ),
+        (
+            answer("GET", "/health", 200, {"status": "degraded", "version": "1"}),
+            ["$.status", '"degraded"', 'const "ok"'],
+        ),
+        (answer("GET", "/health", 200, {"status": "ok"}), ["$", "an object with status", "required"]),
+        (answer("GET", f"/consults/{ID}", 200, {**CONSULT, "id": "7"}), ["$.id", '"7"', 'format "uuid"']),
+        (answer("GET", f"/consults/{ID}", 200, {**CONSULT, "starts_at": "soon"}), ["$.starts_at", "date-time"]),
+        (
+            answer("GET", "/consults", 200, {"items": [{**CONSULT, "status": 3}], "next_cursor": None}),
+            ["$.items[0].status"],
+        ),
+        (
+            answer("GET", "/health", 200, content=b"<html>", headers={"content-type": "application/json"}),
+            ["not JSON", "<html>"],
+        ),
+        (answer("DELETE", f"/consults/{ID}", 204, content=b"x"), ["a body of 1 bytes", "no body"]),
+    ],
+)
+def test_a_violation_says_what_where_and_how_to_see_it(
+    contract: Contract, response: httpx.Response, words: list[str]
+) -> None:
+    with pytest.raises(ContractViolation) as caught:
+        contract.check(response)
+    message = str(caught.value)
+    assert [word for word in words if word not in message] == []
+    assert "curl -i" in message
+    assert "canary" not in message
+
+
+def test_a_violation_shows_no_token(contract: Contract) -> None:
+    jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.c2lnbmF0dXJl"
+    for body in ({"access_token": 7, "token_type": "Bearer", "expires_in": 1}, {"access_token": jwt}, jwt):
+        with pytest.raises(ContractViolation) as caught:
+            contract.check(answer("POST", "/auth/login", 200, body))
+        assert "eyJ" not in str(caught.value)
+    with pytest.raises(ContractViolation, match="hidden"):
+        contract.check(answer("POST", "/auth/login", 200, {"access_token": 7, "token_type": "Bearer", "expires_in": 1}))
+
+
+def test_validate_by_schema_name(contract: Contract) -> None:
+    contract.validate("Consult", CONSULT)
+    with pytest.raises(ContractViolation, match=r"Consult at \$.patient"):
+        contract.validate("Consult", {**CONSULT, "patient": 5})
+    with pytest.raises(KeyError, match="no schema"):
+        contract.validate("Nothing", {})

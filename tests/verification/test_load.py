@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.verification.contract_server import USER, Service
+from verification.accounts import SmokeUser
+from verification.load import LoadFailed, LoadPlan, run_load
+
+
+def plan_for(service: Service, **values: Any) -> LoadPlan:
+    return LoadPlan(service.url, (SmokeUser(**USER),), **({"users": 4, "rate": 60, "seconds": 2.5} | values))
+
+
+def locusts() -> list[psutil.Process]:
+    return [p for p in psutil.Process().children(recursive=True) if "locust" in p.cmdline()]
+
+
+def test_a_load_is_made_and_leaves_nothing(service: Service, tmp_path: Path) -> None:
+    shown: list[str] = []
+
+    def on_tick(_: float) -> None:
+        shown.extend(str([p.cmdline(), p.environ()]) for p in locusts())
+
+    result = run_load(plan_for(service), log=tmp_path / "load.log", on_tick=on_tick)
+    assert (result.failures, result.failure_ratio, result.cut_short, result.errors) == (0, 0.0, False, ())
+    assert result.requests > 50
+    assert result.p50_ms <= result.p95_ms <= result.p99_ms
+    assert result.generator_cpu > 0
+    by_name = {operation.operation: operation for operation in result.by_operation}
+    assert by_name["login"].requests == service.logins == 4
+    assert result.requests == sum(o.requests for o in result.by_operation) - 4
+    assert {"health", "listConsults", "createConsult", "readConsult", "cancelConsult"} <= set(by_name)
+    assert service.consults == {}
+    assert service.hosts == {f"api.telehealth.localhost:{service.port}"}
+    assert shown
+    assert not [text for text in shown if USER["password"] in text]
+    assert USER["password"] not in (tmp_path / "load.log").read_text()
+    assert locusts() == []
+
+
+def test_failures_are_counted_with_their_words(service: Service, tmp_path: Path) -> None:
+    service.fail = {"listConsults": 500}
+    result = run_load(plan_for(service, seconds=1), log=tmp_path / "load.log")
+    (listed,) = (o for o in result.by_operation if o.operation == "listConsults")
+    assert result.failures == listed.failures == listed.requests > 0
+    assert result.errors == (("GET listConsults: status 500, expected 200", listed.failures),)
+
+
+def test_a_sign_in_that_fails_is_a_failure(service: Service, tmp_path: Path) -> None:
+    service.fail = {"login": 503}
+    result = run_load(plan_for(service, seconds=1), log=tmp_path / "load.log")
+    assert result.failure_ratio == 1.0
+    assert "POST login: status 503" in result.errors[0][0]
+
+
+def test_a_run_that_was_cut_short_says_so(service: Service, tmp_path: Path) -> None:
+    def on_tick(_: float) -> None:
+        if service.seen.count("health") > 3:
+            for process in locusts():
+                process.send_signal(signal.SIGTERM)
+
+    result = run_load(plan_for(service, seconds=30), log=tmp_path / "load.log", on_tick=on_tick)
+    assert result.cut_short
+    assert 0 < result.seconds < result.planned_seconds == 30
+
+
+def test_a_crash_is_no_result(service: Service, tmp_path: Path) -> None:
+    def on_tick(_: float) -> None:
+        for process in locusts():
+            os.kill(process.pid, signal.SIGKILL)
+
+    with pytest.raises(LoadFailed, match=r"wrote no stats\.json"):
+        run_load(plan_for(service, seconds=30), log=tmp_path / "load.log", on_tick=on_tick)
+
+
+def test_whatever_is_raised_no_process_is_left(service: Service, tmp_path: Path) -> None:
+    def on_tick(_: float) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_load(plan_for(service, seconds=30), log=tmp_path / "load.log", on_tick=on_tick)
+    assert locusts() == []
+
+
+@pytest.mark.parametrize(
+    "values", [{"users": 0}, {"rate": 0}, {"weights": {"lists": 1}}, {"weights": {"health": 0}}, {"smoke_users": ()}]
+)
+def test_a_plan_without_sense_is_refused(values: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="the load"):
+        LoadPlan(**({"base_url": "http://x", "smoke_users": (SmokeUser("a", "b"),)} | values))

@@ -1,0 +1,195 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.verification.contract_server import USER, Service
+from verification.accounts import SmokeUser
+from verification.prober import Prober, ProberFailed
+from verification.prober_config import ProberConfig
+
+ROOT = Path(__file__).resolve().parents[2]
+Start = Callable[..., Prober]
+
+
+@pytest.fixture
+def start(service: Service, tmp_path: Path) -> Iterator[Start]:
+    probers: list[Prober] = []
+
+    def begin(**settings: object) -> Prober:
+        values = {"rate": 100.0, "sign_in_pause_s": 0.1, "stderr_log": str(tmp_path / "prober.log")} | settings
+        probers.append(Prober.start(ProberConfig(service.url, SmokeUser(**USER), **values)))  # type: ignore[arg-type]  # one dict for all types
+        return probers[-1]
+
+    yield begin
+    for prober in probers:
+        prober.stop()
+
+
+def wait_until(condition: Callable[[], bool], deadline_s: float = 20) -> None:
+    deadline = time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < deadline, "did not come about in time"
+        time.sleep(0.01)  # the pause of a poll with a deadline
+
+
+def test_reads_and_writes_on_kept_and_fresh_connections(start: Start, service: Service) -> None:
+    prober = start()
+    prober.wait_for_samples(100, 20)
+    samples = prober.samples()
+    assert prober.failures() == []
+    assert {(s.operation, s.kind) for s in samples} >= {
+        (operation, kind)
+        for operation in ("health", "listConsults", "createConsult", "readConsult", "cancelConsult")
+        for kind in ("kept", "fresh")
+    }
+    assert {(s.colour, s.generation) for s in samples} == {("blue", 7)}
+    assert {s.version for s in samples if s.operation == "health"} == {"1.0.0"}
+    assert all(s.done >= s.at for s in samples)
+    assert service.hosts == {f"api.telehealth.localhost:{service.port}"}
+    assert len(set(service.ports)) < len(service.ports), "no connection was kept"
+    prober.stop()
+    assert service.consults == {}
+    assert (prober.alive, prober.problem) == (False, None)
+    prober.stop()
+
+
+def test_a_failure_is_a_sample_and_never_retried(start: Start, service: Service) -> None:
+    prober = start()
+    prober.wait_for_samples(20, 20)
+    since = time.time()
+    service.fail = {"health": 503}
+    wait_until(lambda: len(prober.failures(since)) >= 5)
+    service.fail = {}
+    failure = prober.failures()[0]
+    assert (failure.operation, failure.status, failure.problem) == ("health", 503, "status 503, expected 200")
+    prober.stop()
+    assert Counter(s.operation for s in prober.samples())["health"] <= service.seen.count("health")
+    assert service.logins == 1
+
+
+def test_a_lost_session_is_one_failure_and_a_new_sign_in(start: Start, service: Service) -> None:
+    prober = start()
+    prober.wait_for_samples(20, 20)
+    service.tokens.clear()
+    wait_until(lambda: service.logins == 2 and bool(prober.failures()))
+    count = len(prober.samples())
+    prober.wait_for_samples(count + 60, 20)
+    assert {s.status for s in prober.failures()} == {401}
+    assert prober.samples()[-1].ok
+
+
+def test_a_failed_sign_in_does_not_stop_it(start: Start, service: Service) -> None:
+    service.fail = {"login": 500}
+    prober = start()
+    wait_until(lambda: len(prober.failures()) >= 2)
+    assert {s.operation for s in prober.failures()} == {"login"}
+    service.fail = {}
+    wait_until(lambda: any(s.operation == "createConsult" and s.ok for s in prober.samples()))
+    assert prober.alive
+
+
+def test_one_slow_answer_holds_up_nothing(start: Start, service: Service) -> None:
+    prober = start(timeout_s=1.0)
+    prober.wait_for_samples(30, 20)
+    service.delays = {"listConsults": 30.0}
+    wait_until(lambda: any(s.problem and "WireTimeout" in s.problem for s in prober.failures()))
+    slow = next(s for s in prober.failures() if s.problem and "WireTimeout" in s.problem)
+    assert slow.status is None
+    meanwhile = [s for s in prober.samples() if s.ok and slow.at < s.done < slow.done]
+    assert len(meanwhile) > 10
+
+
+def test_what_is_no_answer_is_a_failure(start: Start, service: Service) -> None:
+    prober = start()
+    prober.wait_for_samples(20, 20)
+    service.raw = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n{"
+    wait_until(lambda: any("IncompleteRead" in str(s.problem) for s in prober.failures()))
+    service.raw = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n[1]\n"
+    wait_until(lambda: any(s.problem == "the body is not a JSON object" for s in prober.failures()))
+    assert prober.alive
+
+
+def test_nobody_listens(tmp_path: Path) -> None:
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))  # bound, and not listening: refused
+        url = f"http://api.telehealth.localhost:{bound.getsockname()[1]}"
+        with Prober.start(ProberConfig(url, SmokeUser(**USER), rate=100)) as prober:
+            prober.wait_for_samples(5, 20)
+            assert all("ConnectionRefusedError" in str(s.problem) for s in prober.samples())
+            assert len(prober.failures()) == len(prober.samples())
+
+
+def test_its_own_death_is_seen(start: Start) -> None:
+    prober = start()
+    prober.wait_for_samples(5, 20)
+    os.kill(prober.pid, signal.SIGKILL)
+    wait_until(lambda: not prober.alive)
+    assert "killed by signal 9" in str(prober.problem)
+    with pytest.raises(ProberFailed, match="killed by signal 9"):
+        prober.wait_for_samples(10**6, 20)
+    prober.stop()
+    assert "killed by signal 9" in str(prober.problem)
+
+
+def test_credentials_are_in_no_command_line_no_environment_and_no_log(start: Start, service: Service) -> None:
+    service.fail = {"login": 401}
+    prober = start()
+    wait_until(lambda: bool(prober.failures()))
+    process = psutil.Process(prober.pid)
+    shown = json.dumps([process.cmdline(), process.environ(), [s.to_line() for s in prober.samples()]])
+    assert USER["password"] not in shown
+    assert os.getsid(prober.pid) == prober.pid != os.getsid(0)
+
+
+def test_it_ends_with_its_parent_and_deletes_what_it_wrote(service: Service) -> None:
+    # A parent of its own, killed without a chance to say anything.
+    program = """
+import sys
+from verification.accounts import SmokeUser
+from verification.prober import Prober, ProberConfig
+prober = Prober.start(ProberConfig(sys.argv[1], SmokeUser(*sys.stdin.readline().split()), rate=100))
+prober.wait_for_samples(40, 20)
+print(prober.pid, flush=True)
+sys.stdin.read()
+"""
+    argv = [sys.executable, "-c", program, service.url]
+    with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as parent:
+        try:
+            assert parent.stdin is not None
+            assert parent.stdout is not None
+            parent.stdin.write(f"{USER['email']} {USER['password']}\n")
+            parent.stdin.flush()
+            child = psutil.Process(int(parent.stdout.readline()))
+        finally:
+            parent.kill()
+    wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+    assert "createConsult" in service.seen
+    assert service.consults == {}
+
+
+def test_what_a_lost_answer_left_behind_is_deleted_too(start: Start, service: Service) -> None:
+    prober = start(run="run-of-this-test")
+    prober.wait_for_samples(30, 20)
+    orphan = {"id": "0b0e7a3e-0000-4e0b-9d2b-6f0a5f1c2d3e", "reason": "availability probe run-of-this-test"}
+    service.consults[orphan["id"]] = orphan
+    service.consults["other"] = {"id": "other", "reason": "somebody else's"}
+    prober.stop()
+    assert list(service.consults) == ["other"]
+
+
+@pytest.mark.parametrize("values", [{"rate": 0}, {"rate": 5000}, {"timeout_s": 0}, {"base_url": "ftp://x"}])
+def test_a_configuration_without_sense_is_refused(values: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="prober"):
+        ProberConfig(**({"base_url": "http://x", "user": SmokeUser("a", "b")} | values))  # type: ignore[arg-type]  # wrong on purpose

@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import base64
+import html
+import json
+import string
+from urllib.parse import quote, quote_plus, urlencode
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from verification.redaction import MARK, Redactor
+
+SECRETS = st.text(string.ascii_letters + string.digits + "+/=&%$\"'\\<>@: é€", min_size=6, max_size=30).filter(
+    lambda s: len(s.strip()) >= 6 and s not in MARK
+)
+ORDINARY = st.sampled_from(
+    [
+        "sha256:" + "0f" * 32,
+        "2026-11-22T22:19:46.123Z",
+        "0b0e7a3e-3d5f-4e0b-9d2b-6f0a5f1c2d3e",
+        "http://api.telehealth.localhost:8080/consults?limit=5",
+        "arn:aws:secretsmanager:eu-west-1:123456789012:secret:smoke-users-AbCdEf",
+        "telehealth-api:1.1.0",
+        '{"token": 17, "since": "2026-01-01"}',
+        "status 401, expected 200",
+        "the bearer of the lease",
+        'curl -i -H "Authorization: Bearer $TOKEN" http://a.localhost/x',
+        '--data "{\\"password\\": \\"$PASSWORD\\"}"',
+    ]
+)
+
+
+@settings(deadline=None)
+@given(SECRETS, st.text(max_size=20), st.text(max_size=20))
+def test_a_known_secret_leaves_in_no_encoding(secret: str, before: str, after: str) -> None:
+    clean = Redactor([secret]).clean
+    for form in (
+        secret,
+        quote(secret),
+        quote(secret, safe=""),
+        quote_plus(secret),
+        json.dumps(secret)[1:-1],
+        html.escape(secret),
+        repr(secret)[1:-1],
+    ):
+        assert form not in clean(f"{before} {form} {after}")
+
+
+@settings(deadline=None)
+@given(SECRETS, st.binary(max_size=6), st.binary(max_size=6))
+def test_nor_inside_of_base64(secret: str, before: bytes, after: bytes) -> None:
+    text = base64.b64encode(before + secret.encode() + after).decode()
+    assert MARK in Redactor([secret]).clean(text)
+
+
+@settings(deadline=None)
+@given(st.lists(ORDINARY, max_size=6), SECRETS)
+def test_ordinary_text_stays(pieces: list[str], secret: str) -> None:
+    text = " ".join(pieces)
+    if secret not in text:
+        assert Redactor([]).clean(text) == text
+
+
+@settings(deadline=None)
+@given(st.text(), st.lists(SECRETS, max_size=3))
+def test_cleaning_twice_is_cleaning_once(text: str, secrets: list[str]) -> None:
+    clean = Redactor(secrets).clean
+    once = clean(text + " password=" + "".join(secrets))
+    assert clean(once) == once
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Authorization: Bearer canary.canary",
+        "authorization: Basic canary",
+        "{'authorization': 'Bearer canary'}",
+        "(b'Authorization', b'Bearer canary')",
+        "Set-Cookie: sid=canary; Path=/",
+        "> Cookie: a=canary",
+        "curl -H 'Cookie: a=canary' http://x",
+        '{"email": "a@b", "password": "canary\\"canary"}',
+        '{"password": "ends in a backslash canary\\\\", "x": 1}',
+        '"{\\"password\\": \\"canary\\"}"',
+        "{'access_token': 'canary'}",
+        "SmokeUser(email='a', password='canary')",
+        "POST /x?" + urlencode({"password": "canary", "a": "b"}),
+        '{"access_token": "canary cut of',
+        "postgresql://app:canary@127.0.0.1:5432/db",
+        "redis://:canary@host",
+        "postgresql://app:p@canary@127.0.0.1/db",
+        "Bearer canary-0123456789abcdef",
+        "JWT_SECRET=canary",
+    ],
+)
+def test_what_is_shaped_like_a_secret_leaves(text: str) -> None:
+    cleaned = Redactor([]).clean(f"before {text}\nafter")
+    assert "canary" not in cleaned
+    assert cleaned.startswith("before ")
+    assert cleaned.endswith("\nafter")
+
+
+def test_a_jwt_leaves_whole() -> None:
+    jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.c2lnbmF0dXJlLQ"
+    assert Redactor([]).clean(f"got {jwt}, expected") == f"got {MARK}, expected"
+
+
+def test_a_short_secret_is_a_word() -> None:
+    assert Redactor(["abc"]).clean("abc abcdef x=abc.") == f"{MARK} abcdef x={MARK}."
+
+
+def test_the_redactor_does_not_show_what_it_knows() -> None:
+    redactor = Redactor(["canary-secret"])
+    assert "canary" not in repr(redactor)
+    assert redactor.clean("a canary-secret b") == f"a {MARK} b"
