@@ -71,6 +71,7 @@ def main(arguments: list[str]) -> int:
         port=config.port,
         access_log=False,
         log_config=None,
+        timeout_keep_alive=75,  # longer than clients keep idle connections: none is closed under a request
         timeout_graceful_shutdown=2,
     )
     server_ = uvicorn.Server(options)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 
-def replace(path: Path, text: str, mode: int = 0o600) -> None:
-    """Replaces the file's content atomically, and has it on the disk before it returns."""
+def replace(path: Path, text: str, mode: int = 0o600, *, durable: bool = True) -> None:
+    """Replaces the file's content atomically; `durable` has it on the disk before it returns."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -18,12 +18,14 @@ def replace(path: Path, text: str, mode: int = 0o600) -> None:
             stream.write(text)
             stream.flush()
             os.fchmod(stream.fileno(), mode)
-            os.fsync(stream.fileno())
+            if durable:
+                os.fsync(stream.fileno())
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
-    _sync_folder(path.parent)
+    if durable:
+        _sync_folder(path.parent)
 
 
 def replace_json(path: Path, document: Any) -> None:

@@ -99,7 +99,7 @@ class Processes:
         strays = [process for process in strays if _group(process) not in keep]
         for process in strays:
             _quietly(process.kill)
-        psutil.wait_procs(strays, timeout=5)
+        self._gone(0, strays, 5.0)
         return [process.pid for process in strays]
 
     def _gone(self, leader: int, family: list[psutil.Process], within_s: float) -> bool:

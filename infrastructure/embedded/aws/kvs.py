@@ -126,7 +126,8 @@ class KeyValueStore:
     def _write_route(self) -> None:
         line = edge.route_line(self._contents.keys)
         if line is not None:
-            files.replace(self._route_file, line, mode=0o644)
+            # Not synced: it is derived from the keys, which are, and made anew at each start.
+            files.replace(self._route_file, line, mode=0o644, durable=False)
 
 
 def _refuse_batch(puts: list[Any], deletes: list[Any]) -> None:

@@ -69,7 +69,7 @@ class AppRunner:
         with self._store.locked():
             if any(other.name == name and other.status != "DELETED" for other in self._store.all()):
                 raise invalid_request(f"Service with the provided name already exists: {name}.")
-            return self._begun(*self._operations.begin(service, "CREATE_SERVICE"))
+            return self._begun(*self._operations.begin(service, service, "CREATE_SERVICE"))
 
     def update(self, request: Document) -> Document:
         """UpdateService: what is omitted stays, and the result is deployed."""
@@ -77,7 +77,7 @@ class AppRunner:
             service = self._store.get(request["ServiceArn"])
             refuse_unless(service, ALLOWED["UPDATE_SERVICE"], "UpdateService")
             wanted = replace(service, settings=rules.updated(service.settings, request, self._config))
-            return self._begun(*self._operations.begin(wanted, "UPDATE_SERVICE"))
+            return self._begun(*self._operations.begin(service, wanted, "UPDATE_SERVICE"))
 
     def start_deployment(self, request: Document) -> Document:
         """StartDeployment: deploys what is configured once more; answers the OperationId alone."""
@@ -152,7 +152,7 @@ class AppRunner:
         with self._store.locked():
             service = self._store.get(request["ServiceArn"])
             refuse_unless(service, ALLOWED[kind], kind)
-            return self._begun(*self._operations.begin(service, kind))
+            return self._begun(*self._operations.begin(service, service, kind))
 
     def _begun(self, service: Service, operation_id: str) -> Document:
         return {"Service": documents.service_document(service), "OperationId": operation_id}

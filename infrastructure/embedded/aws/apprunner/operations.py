@@ -80,15 +80,14 @@ class Operations:
             "DELETE_SERVICE": self._delete,
         }
 
-    def begin(self, service: Service, kind: str) -> tuple[Service, str]:
-        """Records a new operation on a service (whose settings are the wanted ones) and starts it.
+    def begin(self, before: Service, service: Service, kind: str) -> tuple[Service, str]:
+        """Records a new operation, from the service `before` to `service` with the wanted settings, and starts it.
 
         The caller holds the store's lock and has refused what the status refuses. Returns what the API answers:
         the service, OPERATION_IN_PROGRESS, and the OperationId.
         """
-        known = {known.arn: known for known in self._store.all()}.get(service.arn, service)
         operation_id, now = str(uuid.uuid4()), time.time()
-        flight = Flight(operation_id, known.status, known.settings)
+        flight = Flight(operation_id, before.status, before.settings)
         begun = replace(service, status="OPERATION_IN_PROGRESS", flight=flight, updated_at=now)
         begun = self._store.put(with_operation(begun, Operation(operation_id, kind, "PENDING", now, now)))
         thread = Thread(target=self._run, args=(service.arn, operation_id, kind), name=operation_id, daemon=True)

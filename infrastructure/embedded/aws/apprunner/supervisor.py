@@ -6,30 +6,21 @@ import logging
 import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from threading import Event, Thread
 
 from ..errors import DeploymentFailed
 from ..instances import Processes
+from .backoff import BackOff
 from .launcher import Launcher
 from .operations import Operations
 from .records import Service
 from .store import Store
 
 LOOK_EVERY_S = 0.2
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 30.0
-STEADY_AFTER_S = 30.0
-"""An instance that lived this long has ended a crash loop: the next crash is answered at once again."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass
-class _BackOff:
-    attempts: int = 0
-    not_before: float = 0.0
 
 
 class Supervisor:
@@ -43,7 +34,7 @@ class Supervisor:
         self._launcher = launcher
         self._operations = operations
         self._stopping = stopping
-        self._back_off: dict[str, _BackOff] = defaultdict(_BackOff)
+        self._back_off: dict[str, BackOff] = defaultdict(BackOff)
         self._thread = Thread(target=self._watch, name="supervisor", daemon=True)
 
     def recover(self) -> None:
@@ -90,8 +81,8 @@ class Supervisor:
         return service.instance is None or not self._processes.alive(service.instance)
 
     def _consider(self, service: Service) -> None:
-        pause = self._back_off[service.arn]
-        if time.monotonic() < pause.not_before or not self._operations.turn(service.arn).acquire(blocking=False):
+        due = self._back_off[service.arn].due(time.time())
+        if not due or not self._operations.turn(service.arn).acquire(blocking=False):
             return
         Thread(target=self._restart, args=(service.arn,), name=f"restart-{service.name}", daemon=True).start()
 
@@ -100,7 +91,7 @@ class Supervisor:
         try:
             service = self._store.get(arn)
             if service.status == "RUNNING" and self._is_dead(service):
-                self._note_attempt(service)
+                self._back_off[arn].attempted(service.instance, time.time())
                 self._replace(service)
         except DeploymentFailed as exc:
             self._operations.logs(service).event(f"instance could not be replaced: {exc}")
@@ -109,15 +100,6 @@ class Supervisor:
             _log.exception("restart of %s", arn)
         finally:
             self._operations.turn(arn).release()
-
-    def _note_attempt(self, service: Service) -> None:
-        back_off = self._back_off[service.arn]
-        lived = time.time() - service.instance.started_at if service.instance else 0.0
-        if lived > STEADY_AFTER_S:
-            back_off.attempts = 0
-        pause = min(FIRST_PAUSE_S * 2**back_off.attempts, LONGEST_PAUSE_S)
-        back_off.attempts += 1
-        back_off.not_before = time.monotonic() + pause
 
     def _replace(self, service: Service) -> None:
         if service.revision is None:
