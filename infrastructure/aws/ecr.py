@@ -62,7 +62,7 @@ class EcrRegistry:
     def tags(self) -> Sequence[str]:
         """Every tag: those that are SemVer in its precedence, then the others by name. Raises CloudError."""
         details = self._clients.pages(
-            "ecr", "DescribeImages", "imageDetails", **self._where(), filter={"tagStatus": "TAGGED"}
+            "ecr", "DescribeImages", "imageDetails", marker="nextToken", **self._where(), filter={"tagStatus": "TAGGED"}
         )
         return in_precedence({tag for detail in details for tag in detail.get("imageTags", ())})
 

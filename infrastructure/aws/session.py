@@ -95,11 +95,21 @@ class Clients:
             answer: Mapping[str, Any] = getattr(self.client(service), _method(operation))(**parameters)
             return answer
 
-    def pages(self, service: str, operation: str, key: str, **parameters: Any) -> list[Mapping[str, Any]]:
-        """The list under ``key`` of every page of an operation that has a paginator; raises as ``call`` does."""
-        with aws_errors(service, operation):
-            pages = self.client(service).get_paginator(_method(operation)).paginate(**parameters)
-            return [item for page in pages for item in page.get(key, ())]
+    def pages(
+        self, service: str, operation: str, key: str, *, marker: str = "NextToken", **parameters: Any
+    ) -> list[Mapping[str, Any]]:
+        """The list under ``key`` of every page; ``marker`` is what the operation calls its place. Raises as ``call`` does.
+
+        By hand, since botocore has no paginators for App Runner.
+        """
+        found: list[Mapping[str, Any]] = []
+        place: dict[str, str] = {}
+        while True:
+            answer = self.call(service, operation, **parameters, **place)
+            found += answer.get(key, ())
+            if not answer.get(marker):
+                return found
+            place = {marker: answer[marker]}
 
     def _make(self, service: str) -> Any:
         endpoint = self.target.endpoint(service)

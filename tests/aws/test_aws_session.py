@@ -113,3 +113,16 @@ def test_key_value_store_endpoint_keeps_its_host_and_is_signed_for_it() -> None:
 def test_clients_are_made_once(clients: Clients) -> None:
     assert clients.client("sts") is clients.client("sts")
     assert os.environ["AWS_PROFILE"] == "nobody"
+
+
+@pytest.mark.parametrize("marker", ["NextToken", "nextToken"])
+def test_every_page_is_read(clients: Clients, monkeypatch: pytest.MonkeyPatch, marker: str) -> None:
+    asked: list[dict[str, str]] = []
+
+    def call(_service: str, _operation: str, **given: str) -> dict[str, object]:
+        asked.append(given)
+        return {"Items": [len(asked)], **({marker: f"page {len(asked) + 1}"} if len(asked) < 3 else {})}
+
+    monkeypatch.setattr(clients, "call", call)
+    assert clients.pages("s", "ListThings", "Items", marker=marker, A="1") == [1, 2, 3]
+    assert asked == [{"A": "1"}, {"A": "1", marker: "page 2"}, {"A": "1", marker: "page 3"}]

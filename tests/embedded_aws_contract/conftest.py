@@ -1,0 +1,67 @@
+"""The embedded endpoint as a process, spoken to by the adapters as AWS is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import httpx
+import pytest
+
+from deployment.model import Colour, Readiness, Rollout
+from infrastructure.aws.apprunner import AppRunnerPlatform
+from infrastructure.aws.session import Clients, Connection, Credentials, connect
+from tests.embedded_aws.harness import ACCOUNT, REGION, Endpoint, free_port, run, stop, wait_for
+
+NAMES = {Colour.BLUE: "contract-api-blue", Colour.GREEN: "contract-api-green"}
+
+Settle = Callable[[Rollout], tuple[Readiness, str]]
+
+
+@pytest.fixture(scope="session")
+def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    port = free_port()
+    process = run(["-m", "moto.server", "-p", str(port)], tmp_path_factory.mktemp("moto") / "moto.log")
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(lambda: httpx.get(f"{url}/moto-api/data.json", trust_env=False).status_code == 200, 30)
+        yield url
+    finally:
+        stop(process)
+
+
+@pytest.fixture
+def endpoint(tmp_path_factory: pytest.TempPathFactory, moto: str) -> Iterator[Endpoint]:
+    own = Endpoint(tmp_path_factory.mktemp("endpoint"), moto)
+    try:
+        yield own.start()
+    finally:
+        own.stop()
+        for process in own.leftovers():
+            process.kill()
+
+
+@pytest.fixture
+def clients(endpoint: Endpoint, moto: str) -> Clients:
+    endpoints = {"default": moto, "apprunner": endpoint.url, "cloudfront-keyvaluestore": endpoint.url}
+    return connect(Connection(REGION, ACCOUNT, credentials=Credentials("AKIATEST", "s"), endpoints=endpoints))
+
+
+@pytest.fixture
+def platform(clients: Clients) -> AppRunnerPlatform:
+    return AppRunnerPlatform(clients, NAMES, scheme="http")
+
+
+@pytest.fixture
+def settle(platform: AppRunnerPlatform) -> Settle:
+    """Follows a rollout to its end."""
+
+    def follow(rollout: Rollout) -> tuple[Readiness, str]:
+        def ended() -> tuple[Readiness, str] | None:
+            progress = platform.progress(rollout)
+            return None if progress.readiness is Readiness.NOT_YET else (progress.readiness, progress.detail)
+
+        found = wait_for(ended, 30)
+        assert found is not None
+        return found
+
+    return follow
