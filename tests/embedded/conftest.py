@@ -1,0 +1,110 @@
+"""A tiny image that starts in a tenth of a second, and environments that run it for real."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infrastructure.embedded import cloud
+from infrastructure.embedded.aws_session import AwsSession
+from infrastructure.embedded.outputs import Outputs
+
+SERVE = """
+import json, os, sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    def do_GET(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        names = ("DATABASE_URL", "JWT_SECRET", "SEED_USERS")
+        seen = {"version": open("VERSION").read().strip(), "host": self.headers["Host"], "size": len(body),
+                "viewer": self.headers.get("X-Forwarded-Host"), "aws": [n for n in os.environ if n.startswith("AWS")],
+                "injected": [n for n in names if os.environ.get(n)]}
+        answer = json.dumps(seen).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+    do_POST = do_GET
+    def log_message(self, *args):
+        pass
+
+ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
+def make_image(registry: Path, tag: str, serve: str = SERVE, repository: str = "telehealth-api") -> Path:
+    """Writes an image folder whose release reports its tag as its version."""
+    folder = registry / repository / tag
+    folder.mkdir(parents=True)
+    (folder / "VERSION").write_text(f"{tag}\n")
+    (folder / "Procfile").write_text("web: exec python serve.py\n")
+    (folder / "serve.py").write_text(serve)
+    return folder
+
+
+@dataclass(frozen=True)
+class Running:
+    """An environment that is up."""
+
+    state: Path
+    registry: Path
+    outputs: Outputs
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of this environment."""
+        endpoints = self.outputs.endpoints
+        return AwsSession(self.outputs.credentials).client(service, endpoints.get(service, endpoints["default"]))
+
+
+@pytest.fixture
+def image() -> Callable[..., Path]:
+    """`image(registry, tag)` makes a tiny image."""
+    return make_image
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Path:
+    """A registry folder with 1.0.0 and 1.1.0."""
+    folder = tmp_path / "registry"
+    for tag in ("1.1.0", "1.0.0"):
+        make_image(folder, tag)
+    return folder
+
+
+@pytest.fixture
+def state() -> Iterator[Path]:
+    """A state folder that does not exist yet; what is up in it at the end is stopped."""
+    parent = Path(tempfile.mkdtemp(prefix="embedded-test-"))
+    parent.chmod(0o755)
+    yield parent / "state"
+    cloud.down(parent / "state")
+    shutil.rmtree(parent)
+
+
+@pytest.fixture(scope="session")
+def running() -> Iterator[Running]:
+    """One environment for all tests that leave it as they found it: up, with 1.0.0 live."""
+    parent = Path(tempfile.mkdtemp(prefix="embedded-test-"))
+    parent.chmod(0o755)
+    for tag in ("1.0.0", "1.1.0"):
+        make_image(parent / "registry", tag)
+    ambient = {"AWS_PROFILE": "bogus", "AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_ACCESS_KEY_ID": "not-this"}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ambient.items():
+            patch.setitem(os.environ, name, value)  # none of them may have any effect
+        try:
+            outputs = cloud.up(parent / "state", parent / "registry")
+            yield Running(parent / "state", parent / "registry", outputs)
+        finally:
+            cloud.down(parent / "state")
+            shutil.rmtree(parent)

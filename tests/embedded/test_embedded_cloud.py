@@ -1,0 +1,154 @@
+"""An environment that is up: what it tells, what its AWS holds, what a second `up` and a registry sync do."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from infrastructure.embedded import cloud
+from infrastructure.embedded.errors import EmptyRegistry, ImageChanged, NotRunning
+
+
+def live(running: Any, path: str = "/health") -> httpx.Response:
+    """Asks the live domain; its name resolves nowhere, so the address is loopback and the Host says it."""
+    host = running.outputs.live_url.removeprefix("http://")
+    port = host.partition(":")[2]
+    return httpx.get(f"http://127.0.0.1:{port}{path}", headers={"Host": host}, trust_env=False)
+
+
+def test_the_live_domain_serves_the_lowest_tag_on_blue(running: Any) -> None:
+    answer = live(running)
+    assert answer.json()["version"] == "1.0.0"
+    assert (answer.headers["x-bg-color"], answer.headers["x-bg-generation"]) == ("blue", "1")
+
+
+def test_the_release_sees_its_own_host_the_viewers_and_its_secrets_and_no_ambient_aws(running: Any) -> None:
+    seen = live(running).json()
+    assert seen["viewer"] == running.outputs.live_url.removeprefix("http://")
+    assert ".awsapprunner.localhost:" in seen["host"]
+    assert seen["injected"] == ["DATABASE_URL", "JWT_SECRET", "SEED_USERS"]
+    assert seen["aws"] == []
+
+
+def test_up_again_says_so_and_changes_nothing(running: Any) -> None:
+    said: list[str] = []
+    before = cloud.inspect(running.state)
+    assert cloud.up(running.state, Path("/nowhere"), progress=said.append) == running.outputs
+    assert said == [f"already up: {running.outputs.live_url}"]
+    assert cloud.inspect(running.state) == before
+
+
+def test_inspect_knows_every_process(running: Any) -> None:
+    found = cloud.inspect(running.state)
+    assert found is not None
+    assert found.healthy
+    assert [process.name for process in found.processes] == ["postgres", "valkey", "moto", "caddy", "endpoint"]
+    assert len(found.instances) == 1
+
+
+def test_the_outputs_are_on_disk_for_their_owner_alone(running: Any) -> None:
+    file = running.state / "outputs.json"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert json.loads(file.read_text())["services"]["green"] == "embedded-telehealth-api-green"
+    assert cloud.outputs(running.state) == running.outputs
+    assert running.outputs.credentials.secret_access_key not in repr(running.outputs)
+
+
+def test_no_secret_is_in_a_log_or_an_argv(running: Any) -> None:
+    known = json.loads((running.state / "secrets.json").read_text())
+    values = [value for value in known.values() if isinstance(value, str)] + known["smoke_users"]
+    found = cloud.inspect(running.state)
+    assert found is not None
+    texts = [path.read_text(errors="replace") for path in (running.state / "logs").rglob("*") if path.is_file()]
+    texts += [Path(f"/proc/{process.pid}/cmdline").read_text() for process in found.processes]
+    assert texts
+    assert not [name for name in known if any(value in text for value in values for text in texts)]
+
+
+def test_ecr_holds_the_images_under_their_true_digests(running: Any) -> None:
+    ecr = running.client("ecr")
+    answer = ecr.batch_get_image(
+        repositoryName=running.outputs.repository, imageIds=[{"imageTag": "1.0.0"}, {"imageTag": "1.1.0"}]
+    )
+    assert len(answer["images"]) == 2
+    for image in answer["images"]:
+        digest = f"sha256:{hashlib.sha256(image['imageManifest'].encode()).hexdigest()}"
+        assert image["imageId"]["imageDigest"] == digest
+        version = json.loads(image["imageManifest"])["annotations"]["org.opencontainers.image.version"]
+        assert version == image["imageId"]["imageTag"]
+        assert (running.state / "images" / digest.replace(":", "-") / "content" / "VERSION").exists()
+
+
+def test_secrets_manager_holds_what_the_service_needs(running: Any) -> None:
+    manager = running.client("secretsmanager")
+    values = {
+        name: manager.get_secret_value(SecretId=arn)["SecretString"] for name, arn in running.outputs.secrets.items()
+    }
+    users = json.loads(values["smoke_users"])
+    assert [sorted(user) for user in users] == [["email", "password"]] * 2
+    assert values["signing_key"].startswith("-----BEGIN PRIVATE KEY-----")
+    with psycopg.connect(values["database_url"]) as connection:
+        row = connection.execute("select current_user, usesuper from pg_user where usename = current_user").fetchone()
+    assert row == ("telehealth", False)
+
+
+def test_the_database_refuses_whoever_has_no_password(running: Any) -> None:
+    found = cloud.inspect(running.state)
+    assert found is not None
+    with pytest.raises(psycopg.OperationalError, match="password"):
+        psycopg.connect(f"postgresql://postgres@127.0.0.1:{found.processes[0].port}/postgres", connect_timeout=5)
+
+
+def test_the_key_value_store_has_its_first_content(running: Any) -> None:
+    store = running.client("cloudfront-keyvaluestore")
+    arn = running.outputs.key_value_store_arn
+    values = {item["Key"]: item["Value"] for item in store.list_keys(KvsARN=arn)["Items"]}
+    assert (values["active"], values["generation"]) == ("blue", "1")
+    assert json.loads(values["weights"]) == {"blue": 100, "green": 0}
+    assert ".awsapprunner.localhost:" in values["origin.blue"]
+
+
+def test_a_new_tag_is_pushed_and_a_changed_one_refused(running: Any, image: Callable[..., Path]) -> None:
+    folder = image(running.registry, "1.2.0")
+    try:
+        assert cloud.sync_registry(running.state) == ["1.2.0"]
+        assert cloud.sync_registry(running.state) == []
+        (folder / "serve.py").write_text("# other content\n")
+        image(running.registry, "1.3.0")
+        with pytest.raises(ImageChanged, match=r"1\.2\.0") as refused:
+            cloud.sync_registry(running.state)
+        assert refused.value.tag == "1.2.0"
+        details = running.client("ecr").describe_images(repositoryName="telehealth-api")["imageDetails"]
+        assert "1.3.0" not in [tag for detail in details for tag in detail["imageTags"]]
+    finally:
+        for tag in ("1.2.0", "1.3.0"):
+            shutil.rmtree(running.registry / "telehealth-api" / tag, ignore_errors=True)
+
+
+def test_a_registry_that_has_gone_is_refused(running: Any) -> None:
+    hidden = running.registry.with_name("hidden")
+    os.rename(running.registry, hidden)
+    try:
+        with pytest.raises(EmptyRegistry):
+            cloud.sync_registry(running.state)
+    finally:
+        os.rename(hidden, running.registry)
+
+
+def test_where_nothing_is_up_there_is_nothing_to_tell(tmp_path: Path) -> None:
+    assert cloud.inspect(tmp_path / "none") is None
+    assert cloud.outputs(tmp_path / "none") is None
+    assert not cloud.down(tmp_path / "none")
+    with pytest.raises(NotRunning, match=r"deploy\.py up"):
+        cloud.sync_registry(tmp_path / "none")
+    assert not (tmp_path / "none").exists()

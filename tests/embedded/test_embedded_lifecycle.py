@@ -1,0 +1,204 @@
+"""Up and down: nothing left behind, nothing taken that is not ours, one at a time, several side by side."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+
+from infrastructure.embedded import cloud, postgres
+from infrastructure.embedded import layout as layouts
+from infrastructure.embedded.errors import EmptyRegistry, StartFailed, StateBusy, StateForeign, UnknownTag
+from infrastructure.embedded.layout import PROJECT_ROOT, Layout
+from infrastructure.embedded.probes import is_free
+from infrastructure.embedded.processes import User
+from infrastructure.embedded.statelock import locked
+from infrastructure.embedded.status import CloudStatus
+
+MakeImage = Callable[..., Path]
+
+
+def inspected(state: Path) -> CloudStatus:
+    found = cloud.inspect(state)
+    assert found is not None
+    return found
+
+
+def all_of(found: CloudStatus) -> dict[int, int]:
+    """pid -> port, instances included."""
+    return {process.pid: process.port for process in (*found.processes, *found.instances) if process.pid is not None}
+
+
+def still_runs(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def test_down_leaves_no_process_no_port_and_no_data(state: Path, registry: Path) -> None:
+    cloud.up(state, registry, image_tag="1.1.0")
+    pids = all_of(inspected(state))
+    family = {child.pid for pid in pids for child in psutil.Process(pid).children(recursive=True)} | set(pids)
+    assert len(family) > len(pids)
+    stopped = cloud.down(state)
+    assert set(stopped.processes) >= {"postgres", "valkey", "moto", "caddy", "endpoint"}
+    assert [pid for pid in family if still_runs(pid)] == []
+    assert [port for port in pids.values() if not is_free(port)] == []
+    assert not state.exists()
+    assert not cloud.down(state)
+
+
+def test_down_after_a_kill_of_the_endpoint_stops_its_instances_too(state: Path, registry: Path) -> None:
+    cloud.up(state, registry)
+    found = inspected(state)
+    endpoint = next(process.pid for process in found.processes if process.name == "endpoint")
+    (instance,) = found.instances
+    assert endpoint is not None
+    assert instance.pid is not None
+    psutil.Process(endpoint).kill()
+    cloud.down(state)
+    assert not still_runs(instance.pid)
+
+
+def test_two_states_run_side_by_side_and_know_nothing_of_each_other(state: Path, registry: Path) -> None:
+    other = state.with_name("other")
+    try:
+        with ThreadPoolExecutor(2) as pool:
+            first = pool.submit(cloud.up, state, registry, image_tag="1.0.0")
+            second = pool.submit(cloud.up, other, registry, image_tag="1.1.0")
+            assert first.result().live_url != second.result().live_url
+        assert all_of(inspected(state)).keys().isdisjoint(all_of(inspected(other)))
+        assert not set(all_of(inspected(state)).values()) & set(all_of(inspected(other)).values())
+        cloud.down(other)
+        assert inspected(state).healthy
+    finally:
+        cloud.down(other)
+
+
+def test_concurrent_ups_make_one_environment(state: Path, registry: Path) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        outputs = list(pool.map(lambda _: cloud.up(state, registry), range(3)))
+    assert outputs[0] == outputs[1] == outputs[2]
+    assert inspected(state).healthy
+
+
+def test_it_survives_the_process_and_the_session_that_started_it(state: Path, registry: Path) -> None:
+    code = "import sys; from pathlib import Path; from infrastructure.embedded import cloud; "
+    code += "cloud.up(Path(sys.argv[1]), Path(sys.argv[2]))"
+    argv = [sys.executable, "-c", code, str(state), str(registry)]
+    # stdout is a pipe: were it inherited by a server, this call would never come back
+    done = subprocess.run(argv, cwd=PROJECT_ROOT, start_new_session=True, capture_output=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr.decode()
+    assert inspected(state).healthy
+    assert os.getsid(next(iter(all_of(inspected(state))))) != os.getsid(0)
+
+
+def test_an_unknown_tag_or_an_empty_registry_starts_nothing(state: Path, registry: Path, tmp_path: Path) -> None:
+    with pytest.raises(UnknownTag, match=r"1\.0\.0, 1\.1\.0"):
+        cloud.up(state, registry, image_tag="7.0.0")
+    with pytest.raises(EmptyRegistry):
+        cloud.up(state, tmp_path / "nothing")
+    assert cloud.inspect(state) is None
+    assert not (state / "environment.json").exists()
+
+
+def test_a_release_that_does_not_start_is_named_and_leaves_nothing(
+    state: Path, tmp_path: Path, image: MakeImage
+) -> None:
+    image(tmp_path / "bad", "1.0.0", serve="import sys; sys.exit('no such luck')")
+    with pytest.raises(StartFailed) as failed:
+        cloud.up(state, tmp_path / "bad")
+    assert failed.value.process == "embedded-telehealth-api-blue"
+    assert cloud.inspect(state) is None
+    assert not cloud.down(state)
+    assert not state.exists()
+
+
+def test_a_folder_with_other_things_in_it_is_refused_and_left_alone(state: Path, registry: Path) -> None:
+    state.mkdir()
+    (state / "thesis.txt").write_text("ten years of work")
+    with pytest.raises(StateForeign, match=r"thesis\.txt.*EMBEDDED_STATE"):
+        cloud.up(state, registry)
+    assert not cloud.down(state)
+    assert [path.name for path in state.iterdir()] == ["thesis.txt"]
+
+
+def hold(state: Path, held: object, let_go: object) -> None:
+    with locked(Layout(state), "up"):
+        held.set()  # type: ignore[attr-defined]  # multiprocessing's Event has no importable class
+        let_go.wait(30)  # type: ignore[attr-defined]  # likewise
+
+
+@pytest.fixture
+def busy(state: Path) -> Iterator[Path]:
+    """A state folder whose lock another process holds."""
+    context = multiprocessing.get_context("spawn")
+    held, let_go = context.Event(), context.Event()
+    holder = context.Process(target=hold, args=(state, held, let_go))
+    holder.start()
+    try:
+        assert held.wait(20)
+        yield state
+    finally:
+        let_go.set()
+        holder.join(20)
+        holder.close()
+
+
+def test_the_lock_names_its_holder_and_waiting_has_a_limit(busy: Path) -> None:
+    with pytest.raises(StateBusy, match=r"`up` of process \d+"), locked(Layout(busy), "down", wait_s=0.1):
+        pytest.fail("two hold one lock")
+
+
+def test_ports_that_a_stranger_took_are_exchanged_at_the_first_start(
+    state: Path, registry: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", 0))
+        stranger.listen()
+        taken = stranger.getsockname()[1]
+        good = [layouts.choose_ports() for _ in range(2)]
+        answers = iter([layouts.Ports(**(vars(good[0]) | {"valkey": taken})), good[1]])
+        monkeypatch.setattr(cloud, "choose_ports", lambda: next(answers))
+        said: list[str] = []
+        cloud.up(state, registry, progress=said.append)
+        assert "another process took one of the ports; trying others" in said
+        assert inspected(state).healthy
+        assert taken not in all_of(inspected(state)).values()
+
+
+@pytest.mark.parametrize("reachable", [True, False])
+def test_the_clusters_home_is_one_that_the_servers_user_can_reach(
+    tmp_path: Path, reachable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres, "server_user", lambda: User(65534, 65534))
+    monkeypatch.setattr(postgres, "_traversable", lambda _: reachable)
+    layout = Layout(tmp_path / "state")
+    home = postgres.choose_home(layout)
+    assert home.is_relative_to(layout.data) is reachable
+    postgres.remove_home(layout, home)
+    assert not home.exists()
+
+
+def test_a_state_below_a_private_folder_works_and_leaves_nothing(tmp_path: Path, registry: Path) -> None:
+    private = tmp_path / "private"
+    private.mkdir()
+    private.chmod(0o700)  # where we are root, PostgreSQL's user cannot pass
+    state = private / "state"
+    before = set(Path("/var/tmp").glob(f"{postgres.HOME_PREFIX}*"))  # noqa: S108  # only looked at
+    try:
+        cloud.up(state, registry)
+        assert inspected(state).healthy
+    finally:
+        cloud.down(state)
+    assert not set(Path("/var/tmp").glob(f"{postgres.HOME_PREFIX}*")) - before  # noqa: S108  # only looked at
+    assert not state.exists()
