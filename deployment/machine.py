@@ -134,7 +134,7 @@ class Machine:
         self._move(Outcome.OK)
         to = self._candidate_destination()
         with self.steps.step("promote", f"move traffic to {to.colour}", generation=seen.generation + 1) as result:
-            found = write(self.ports, self._held(), seen, to)
+            found = write(self.ports, self.steps, self._held(), seen, to)
             self.promoted_generation = found.generation
             self.journal.append("switched", colour=to.colour, generation=found.generation)
             result["detail"] = confirm(

@@ -30,7 +30,7 @@ def send_back(ports: Ports, steps: Steps, holder: Holder, previous: Standing, li
 
     def attempt() -> int | None:
         try:
-            return _point_at(ports, holder, previous)
+            return _point_at(ports, steps, holder, previous)
         except (CloudError, RouteConflict, SwitchFailed) as error:
             last[0] = first_line(error)
             return None
@@ -50,13 +50,13 @@ def send_back(ports: Ports, steps: Steps, holder: Holder, previous: Standing, li
     return f"{sentence}; health, database, Redis, sign-in and a read are well"
 
 
-def _point_at(ports: Ports, holder: Holder, previous: Standing) -> int:
+def _point_at(ports: Ports, steps: Steps, holder: Holder, previous: Standing) -> int:
     """Sends traffic to ``previous`` unless it is there already; returns the generation that must answer."""
     seen = ports.router.observe()
     if seen.live is previous.colour and seen.weights.get(previous.colour) == 100:
         return seen.generation
     _alive(ports, previous)
-    return write(ports, holder, seen, Destination(previous.colour, previous.origin, previous.version)).generation
+    return write(ports, steps, holder, seen, Destination(previous.colour, previous.origin, previous.version)).generation
 
 
 def _alive(ports: Ports, previous: Standing) -> None:

@@ -33,6 +33,7 @@ class Steps:
         self._publish = publish
         self._open: _Open | None = None
         self._told = 0.0
+        self.written: list[tuple[float, int]] = []  # when (epoch seconds) which generation was about to be written
 
     @property
     def current(self) -> str | None:
@@ -75,6 +76,11 @@ class Steps:
             self.end(False, first_line(error))
             raise
         self.end(True, result.get("detail", what))
+
+    def writing(self, colour: str, generation: int) -> None:
+        """Journals the moment right before traffic is told to go to ``colour``; the time of a switch is counted from it."""
+        self.written.append((self._clock.now().timestamp(), generation))
+        self._journal.append("writing", colour=colour, generation=generation)
 
     def waiting(self, detail: str, elapsed_s: float) -> None:
         """Tells the listeners what the open step waits for."""

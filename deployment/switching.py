@@ -32,7 +32,7 @@ class _Seen:
     last: str = "no answer yet"
 
 
-def write(ports: Ports, holder: Holder, seen: Routes, to: Destination) -> Routes:
+def write(ports: Ports, steps: Steps, holder: Holder, seen: Routes, to: Destination) -> Routes:
     """Sends all traffic to one colour; the lease is asked right before, the routes are read back right after.
 
     Raises RouteConflict, LeaseLost (nothing was written) or SwitchFailed (it cannot be told).
@@ -40,6 +40,7 @@ def write(ports: Ports, holder: Holder, seen: Routes, to: Destination) -> Routes
     ports.lease.check(holder)
     weights = {to.colour: 100, to.colour.other: 0}
     origins = {to.colour: to.origin} if to.origin else {}
+    steps.writing(to.colour, seen.generation + 1)
     wrote = ports.router.set(seen, weights, origins, holder.token)
     found = ports.router.observe()
     if found.live is not to.colour or found.generation != wrote.generation:

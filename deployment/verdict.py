@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -41,13 +41,11 @@ class GateRule:
 
 @dataclass(frozen=True)
 class CheckResult:
-    """What came of one check. ``requests`` counts what it was recorded to ask of the release."""
+    """What came of one check; ``message`` says in a line why it did not pass."""
 
     check: str
     gate: str
     outcome: CheckOutcome
-    duration_s: float = 0.0
-    requests: int = 0
     message: str | None = None
 
 
@@ -90,6 +88,8 @@ class Tally:
 
     expected: dict[str, str] = field(default_factory=dict)  # check -> gate
     results: dict[str, list[CheckResult]] = field(default_factory=dict)
+    requests: Counter[str] = field(default_factory=Counter)  # by check: what it was recorded to ask of the release
+    seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     faults: list[tuple[str, str]] = field(default_factory=list)  # (gate or step, what): lost workers, internal errors
 
     def expect(self, check: str, gate: str) -> None:
@@ -99,6 +99,11 @@ class Tally:
     def record(self, result: CheckResult) -> None:
         """What came of a check; a second, different outcome of the same one never improves the first."""
         self.results.setdefault(result.check, []).append(result)
+
+    def spent(self, check: str, requests: int, seconds: float) -> None:
+        """What a check used up, setup and teardown included."""
+        self.requests[check] += requests
+        self.seconds[check] += seconds
 
     def fault(self, where: str, what: str) -> None:
         """Something that belongs to no check and forbids a pass."""
@@ -110,8 +115,8 @@ class Tally:
         heard = {check: self.results.get(check, []) for check in checks}
         outcomes = Counter(_worst(results) for results in heard.values() if results)
         ran = sum(outcomes.values())
-        duration = sum(result.duration_s for results in heard.values() for result in results)
-        requests = sum(result.requests for results in heard.values() for result in results)
+        duration = sum(self.seconds[check] for check in checks)
+        requests = sum(self.requests[check] for check in checks)
         failed = ran - outcomes[CheckOutcome.PASSED]
         outcome, reason = self._judge(rule, len(checks), ran, failed, outcomes, requests, heard)
         return GateResult(rule.name, rule.required, outcome, len(checks), failed, duration, None, requests, reason)

@@ -1,0 +1,21 @@
+"""Tags as releases: ordered by SemVer precedence, others never a default."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import semver
+
+from deployment.errors import UnknownTag
+
+
+def default_tag(tags: Sequence[str]) -> str:
+    """The highest SemVer tag. Raises UnknownTag where there is none."""
+    versions = [tag for tag in tags if semver.Version.is_valid(tag)]
+    if not versions:
+        known = ", ".join(tags) or "none at all"
+        raise UnknownTag(
+            f"the registry has no tag that is a version, so there is no default release (it has: {known})",
+            hint="Name one with --image-tag=TAG.",
+        )
+    return max(versions, key=semver.Version.parse)

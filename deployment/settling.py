@@ -1,0 +1,83 @@
+"""Settling leftovers, report included: what ``recover`` does, and what the next run does by itself before it starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from deployment import report
+from deployment.errors import JournalBroken
+from deployment.events import Listener
+from deployment.journal import Journal
+from deployment.machine import Machine
+from deployment.phases import Phase
+from deployment.plan import Note, Ports
+from deployment.recovery import Unsettled, settle
+from deployment.report import VERDICTS
+from deployment.settings import DeploymentLimits
+
+JOURNAL_FILE = "audit.jsonl"
+
+
+def settle_leftover(
+    found: Unsettled,
+    ports: Ports,
+    limits: DeploymentLimits,
+    *,
+    actor: str,
+    reports: Path,
+    listener: Listener,
+    clean: Callable[[str], str] = str,
+) -> Phase:
+    """Settles one unsettled deployment and completes its report; returns the phase that it ended in. Raises LeaseHeld."""
+    note = found.note
+    folder = reports / note.deployment_id
+    journal = _journal(folder / JOURNAL_FILE, note, actor, ports, clean)
+    machine = settle(found, actor, limits, ports, journal, listener)
+    close(journal, machine, ports, folder)
+    return machine.phase
+
+
+def _journal(path: Path, note: Note, actor: str, ports: Ports, clean: Callable[[str], str]) -> Journal:
+    """The dead run's own journal where this disk has it, else one that begins with what the lease item knows."""
+    try:
+        journal = Journal(path, actor, ports.clock, clean)
+    except JournalBroken:
+        path.rename(path.with_suffix(".broken.jsonl"))
+        journal = Journal(path, actor, ports.clock, clean)
+    if not journal.records():
+        journal.append(
+            "opened",
+            deployment_id=note.deployment_id,
+            environment=note.environment,
+            target=note.target,
+            actor=note.actor,
+            started_at=note.started_at,
+            host=note.host,
+            pid=note.pid,
+            reconstructed=True,
+        )
+        journal.append(
+            "planned",
+            target=note.target,
+            image=note.image.name,
+            digest=note.image.digest,
+            version=note.image.version,
+            actor=note.actor,
+        )
+        if note.phase in (Phase.PROMOTING, Phase.BAKING, Phase.ROLLING_BACK, Phase.HALTED):
+            journal.append("intent", step="promote", what="known from the lease item")
+    return journal
+
+
+def close(journal: Journal, machine: Machine, ports: Ports, folder: Path) -> None:
+    """Closes a recovered journal and writes its report."""
+    journal.append(
+        "closed",
+        verdict=VERDICTS[machine.phase],
+        exit_code=None,
+        reason=machine.reason,
+        recovered=True,
+        finished_at=ports.clock.now().isoformat(timespec="milliseconds"),
+    )
+    report.write(folder, report.build(journal.records()))

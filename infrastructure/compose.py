@@ -1,0 +1,227 @@
+"""Where concrete classes are named: one environment's settings become the ports of a deployment."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from deployment.errors import Refused, SettingsError
+from deployment.model import Caller, Colour, Image
+from deployment.plan import Ports
+from deployment.ports import Registry
+from deployment.releases import default_tag
+from deployment.settings import Settings
+from infrastructure.aws import registry as classes
+from infrastructure.aws.dynamodb import DynamoLease
+from infrastructure.aws.ecr import EcrRegistry
+from infrastructure.aws.secretsmanager import SecretsManager
+from infrastructure.aws.session import Clients, Connection, Credentials, connect
+from infrastructure.aws.sts import StsIdentity
+from infrastructure.embedded import cloud, images
+from infrastructure.embedded.errors import EmbeddedError
+from infrastructure.front_door import HttpFrontDoor
+from verification.accounts import SmokeUser, parse_smoke_users
+
+ROOT = Path(__file__).resolve().parent.parent
+SETTINGS_FILE = ROOT / "deployment.toml"
+
+Progress = Callable[[str], None]
+
+
+class SystemClock:
+    """Time as it passes."""
+
+    def now(self) -> datetime:
+        """See ``deployment.ports.Clock``."""
+        return datetime.now(UTC)
+
+    def monotonic(self) -> float:
+        """See ``deployment.ports.Clock``."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """See ``deployment.ports.Clock``."""
+        time.sleep(seconds)
+
+
+@dataclass(frozen=True)
+class Estate:
+    """What is the environment's own: from the settings on AWS, from the running environment on a laptop."""
+
+    connection: Connection
+    platform: str
+    router: str
+    account: str
+    live_url: str
+    scheme: str
+    services: dict[Colour, str]
+    key_value_store_arn: str
+    lease_table: str
+    smoke_users_secret: str
+
+
+@dataclass(frozen=True)
+class World:
+    """An environment, reached: its ports, its registry, the caller and the smoke users."""
+
+    environment: str
+    live_url: str
+    ports: Ports
+    registry: Registry
+    caller: Caller
+    smoke_users: tuple[SmokeUser, ...]
+    secrets: tuple[str, ...]
+
+    def image_of(self, digest: str | None) -> Image | None:
+        """The registry's image of a digest; None where it is not known."""
+        return None if digest is None else self.registry.find(digest)
+
+
+def embedded_state() -> Path:
+    """Where the embedded environment keeps its data: ``EMBEDDED_STATE``, or ``.embedded/`` beside pytest.ini."""
+    return Path(os.environ.get("EMBEDDED_STATE") or ROOT / ".embedded").absolute()
+
+
+def embedded_registry() -> Path:
+    """The folder of images: ``EMBEDDED_REGISTRY``, or the one that the project ships."""
+    return Path(os.environ.get("EMBEDDED_REGISTRY") or ROOT / "infrastructure" / "embedded" / "registry").absolute()
+
+
+def is_up(settings: Settings) -> bool:
+    """Whether the environment can be asked: one on AWS always, an embedded one while it runs."""
+    return settings.provider != "embedded" or cloud.outputs(embedded_state()) is not None
+
+
+def start(settings: Settings, progress: Progress) -> bool:
+    """Starts an embedded environment that is not up; returns whether it did. Raises Refused where the registry forbids it.
+
+    One that is up is asked for new tags of its registry, as a push to ECR would have made them known.
+    """
+    if settings.provider != "embedded":
+        return False
+    state = embedded_state()
+    try:
+        if cloud.outputs(state) is None:
+            progress("starting the embedded cloud")
+            cloud.up(state, embedded_registry(), progress=progress)
+            return True
+        cloud.sync_registry(state)
+    except EmbeddedError as error:
+        raise Refused(str(error)) from error
+    return False
+
+
+def stop(settings: Settings) -> None:
+    """Stops the embedded environment; nothing to do on AWS."""
+    if settings.provider == "embedded":
+        cloud.down(embedded_state())
+
+
+def reach(settings: Settings) -> World:
+    """Connects to an environment that is up. Raises Refused, SettingsError or CloudError."""
+    estate = _estate(settings)
+    clock = SystemClock()
+    clients = connect(estate.connection)
+    caller = StsIdentity(clients).caller()
+    if caller.account != estate.account:
+        raise Refused(
+            f"the credentials in use belong to account {caller.account}, but environment {settings.environment} "
+            f"is account {estate.account}",
+            hint="Name the right profile in deployment.toml, or sign in to the right account.",
+        )
+    secret = SecretsManager(clients).read(estate.smoke_users_secret)
+    try:
+        users = parse_smoke_users(secret)
+    except ValueError as error:
+        raise SettingsError(f"{estate.smoke_users_secret}: {error}") from None
+    ports = Ports(
+        platform=classes.platform(estate.platform)(clients, services=estate.services, scheme=estate.scheme),
+        router=classes.router(estate.router)(clients, key_value_store_arn=estate.key_value_store_arn),
+        lease=DynamoLease(clients, table=estate.lease_table, ttl_s=settings.limits.lease_ttl, clock=clock),
+        front=HttpFrontDoor(estate.live_url, users[0], timeout_s=settings.limits.prober_timeout),
+        clock=clock,
+    )
+    return World(
+        settings.environment,
+        estate.live_url,
+        ports,
+        _registry(clients, settings, estate),
+        caller,
+        users,
+        (secret, *(user.password for user in users)),
+    )
+
+
+def _registry(clients: Clients, settings: Settings, estate: Estate) -> Registry:
+    return EcrRegistry(clients, repository=settings.repository, account=estate.account, region=estate.connection.region)
+
+
+def _estate(settings: Settings) -> Estate:
+    return _embedded_estate() if settings.provider == "embedded" else _aws_estate(settings)
+
+
+def _aws_estate(settings: Settings) -> Estate:
+    own = settings.estate
+    return Estate(
+        Connection(
+            region=own["region"], account=own["account"], profile=own.get("profile"), credentials=None, endpoints={}
+        ),
+        own["platform"],
+        own["router"],
+        own["account"],
+        own["live_url"],
+        "https",
+        {Colour(name): service for name, service in own["services"].items()},
+        own["key_value_store_arn"],
+        own["lease_table"],
+        own["smoke_users_secret"],
+    )
+
+
+def _embedded_estate() -> Estate:
+    outputs = cloud.outputs(embedded_state())
+    if outputs is None:
+        raise Refused(
+            f"no embedded environment is up in {embedded_state()}",
+            hint="Start one with `python scripts/deploy.py up`; `pytest --target=green` starts one for itself.",
+        )
+    return Estate(
+        Connection(
+            region=outputs.region,
+            account=outputs.account_id,
+            profile=None,
+            credentials=Credentials(outputs.credentials.access_key_id, outputs.credentials.secret_access_key),
+            endpoints=outputs.endpoints,
+        ),
+        "apprunner",
+        "cloudfront",
+        outputs.account_id,
+        outputs.live_url,
+        outputs.colour_scheme,
+        {Colour(name): service for name, service in outputs.services.items()},
+        outputs.key_value_store_arn,
+        outputs.lease_table,
+        outputs.secrets["smoke_users"],
+    )
+
+
+def foresee(settings: Settings, tag: str | None) -> tuple[Image, Colour]:
+    """The image that a deployment would take and the colour that is live, without starting anything.
+
+    An embedded environment that is not up would start with its lowest release live on blue. Raises Refused or CloudError.
+    """
+    if is_up(settings):
+        world = reach(settings)
+        return world.registry.resolve(tag or default_tag(world.registry.tags())), world.ports.router.observe().live
+    try:
+        registry = embedded_registry()
+        folder = images.choose(registry, tag or images.highest(registry))
+        image = images.build(folder)
+    except EmbeddedError as error:
+        raise Refused(str(error)) from error
+    version = (folder.path / "VERSION").read_text(encoding="utf-8").strip()
+    return Image(folder.repository, folder.tag, image.digest, version, image.digest), Colour.BLUE

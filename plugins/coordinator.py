@@ -1,0 +1,349 @@
+"""The coordinator: owns the deployment, performs each step at most once, and alone counts the verdict.
+
+It lives in one process, the xdist controller or the only one. ``plugins.serial`` and ``plugins.parallel`` drive it through
+``expect``, ``enter`` and ``record``; ``finish`` ends it. What each mode does at a stage is in ``plugins.deploying`` and
+``plugins.verifying``.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Protocol
+
+import pytest
+
+from deployment import report
+from deployment.errors import DeploymentError, Refused
+from deployment.events import Listener
+from deployment.journal import Journal, Record
+from deployment.phases import Phase
+from deployment.report import VERDICTS
+from deployment.settings import Settings
+from deployment.settling import JOURNAL_FILE
+from deployment.steps import first_line
+from deployment.verdict import CheckOutcome, CheckResult, GateResult, Tally, in_report_order
+from infrastructure.compose import SystemClock
+from plugins import state as published
+from plugins.evidence import requests_in
+from plugins.gates import Check, Stage, objections
+from plugins.options import RunOptions
+from plugins.redacting import RunRedactor
+from plugins.signals import Signals
+from plugins.state import State
+
+INTERRUPTED, INTERNAL_ERROR, REFUSED, NOTHING = 2, 3, 4, 5
+
+
+class Conduct(Protocol):
+    """What a mode does at each stage. ``live_harmed``: users of the live colour suffered before any switch."""
+
+    live_harmed: bool
+
+    def enter(self, stage: Stage) -> None:
+        """Does what comes before the stage's checks; raises a DeploymentError where the run cannot go on."""
+
+    def failed(self, result: CheckResult) -> None:
+        """Hears of a required check that did not pass."""
+
+    def conclude(self) -> None:
+        """All checks are through, or the run cannot go on: decides, and moves traffic back where it must."""
+
+    def seal(self) -> None:
+        """The very last moment at which the run can still be called off."""
+
+    def outcome(self) -> tuple[str, int]:
+        """The verdict's word and the exit code that it stands for."""
+
+    def close(self) -> None:
+        """Ends what the mode started; never raises."""
+
+
+class Coordinator:
+    """One run's knowledge: what is expected, what came of it, what was refused, and where it is written."""
+
+    def __init__(
+        self,
+        run_id: str,
+        options: RunOptions,
+        settings: Settings | None,
+        suites: Path,
+        redactor: RunRedactor,
+        listener: Listener,
+        progress: Callable[[str], None],
+    ) -> None:
+        self.run_id = run_id
+        self.options = options
+        self.settings = settings
+        self.suites = suites
+        self.redactor = redactor
+        self.listener = listener
+        self.progress = progress
+        self.folder = options.reports / run_id
+        self.clock = SystemClock()
+        self.actor = f"{getpass.getuser()}@{socket.gethostname()}"
+        self.started_at = self.clock.now()
+        self.journal = Journal(self.folder / JOURNAL_FILE, self.actor, self.clock, redactor.clean)
+        self.tally = Tally()
+        self.checks: list[Check] = []
+        self.signals = Signals()
+        self.refusal: Refused | None = None
+        self.reason: str | None = None
+        self.stopped = False
+        self.internal_error = False
+        self.nothing_collected = False
+        self.collection_errors = 0
+        self.sealed = False
+        self.report: dict[str, Any] | None = None
+        self._state_folder = Path(tempfile.mkdtemp(prefix="deployment-"))
+        self.state_file = self._state_folder / "state.json"
+        self.state = State(run_id, options.target is not None, settings.environment if settings else "")
+        self.conduct: Conduct | None = None
+        self._open()
+
+    def _open(self) -> None:
+        self.journal.append(
+            "opened",
+            deployment_id=self.run_id,
+            environment=self.settings.environment if self.settings else self.options.environment,
+            target=self.options.target,
+            actor=self.actor,
+            started_at=self.started_at.isoformat(timespec="milliseconds"),
+            mode=self.options.mode.value,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            argv=sys.argv[1:],
+            versions={name: version(name) for name in ("pytest", "pytest-xdist", "httpx", "boto3", "locust")}
+            | {"python": platform.python_version()},
+        )
+        published.write(self.state, self.state_file)
+
+    # -- what the run is expected to ask ---------------------------------------------------------------------------
+
+    def expect(self, checks: Sequence[Check], deselected: int = 0, errors: int = 0) -> None:
+        """Fixes what must pass, before anything is touched. Raises Refused where it is not what the settings ask for."""
+        self.checks = list(checks)
+        for check in checks:
+            self.tally.expect(check.nodeid, check.gate)
+        problems = list(objections(checks))
+        if errors:
+            raise Refused(
+                f"{errors} files of checks could not be collected", hint="Their errors stand above; mend them first."
+            )
+        if problems:
+            raise Refused(problems[0])
+        if not checks:
+            self.nothing_collected = True
+            raise Refused(
+                "no check was collected", hint="suites/ holds a folder for each gate; see docs/add-a-check.md."
+            )
+        if self.state.deploying:
+            self._complete_set(deselected)
+        self.journal.append("manifest", checks={name: self.gate_size(name) for name in self.gate_names()})
+
+    def _complete_set(self, deselected: int) -> None:
+        if deselected:
+            raise Refused(f"{deselected} checks were deselected, and a deployment runs them all")
+        assert self.settings is not None, "a run without settings is refused before it collects"
+        for name in self.gate_names():
+            rule = self.settings.rule(name)
+            if rule.required and self.gate_size(name) < rule.min_checks:
+                raise Refused(
+                    f"gate {name} has {self.gate_size(name)} checks, and {rule.min_checks} are required",
+                    hint=f"Look at suites/{name}/, or change gates.{name}.min_checks in deployment.toml.",
+                )
+
+    def gate_size(self, name: str) -> int:
+        """How many checks a gate is expected to run."""
+        return sum(check.gate == name for check in self.checks)
+
+    def gate_names(self) -> list[str]:
+        """Every gate of the report, in its order."""
+        named = set(self.settings.gates) if self.settings else set()
+        return in_report_order({check.gate for check in self.checks} | named)
+
+    def gates(self) -> list[GateResult]:
+        """Every gate's result so far."""
+        assert self.settings is not None
+        return [self.tally.gate(self.settings.rule(name)) for name in self.gate_names()]
+
+    # -- what came of it ---------------------------------------------------------------------------------------------
+
+    def enter(self, stage: Stage) -> bool:
+        """Called before a stage's checks are handed out, on the main thread; False means that none of them runs."""
+        if self.stopped or self.conduct is None:
+            return False
+        try:
+            self.conduct.enter(stage)
+        except Refused as error:
+            self.refuse(error)
+        except DeploymentError as error:
+            self.stop(f"{self.where()}: {first_line(error)}")
+        self.publish(self.state)
+        return not self.stopped
+
+    def record(self, report: pytest.TestReport) -> None:
+        """Hears of one report of one check; only a call that passed, with a setup and teardown that did, is a pass."""
+        check = report.nodeid
+        gate = self.tally.expected.get(check)
+        if gate is None:
+            return
+        self.tally.spent(check, requests_in(report), report.duration)
+        outcome = _outcome(report)
+        if outcome is None:
+            return
+        message = None if outcome is CheckOutcome.PASSED else self.redactor.clean(_message(report))
+        result = CheckResult(check, gate, outcome, message)
+        self.tally.record(result)
+        if outcome is not CheckOutcome.PASSED and self.conduct and self.settings and self.settings.rule(gate).required:
+            with self.signals.shielded():
+                self.conduct.failed(result)
+
+    def fault(self, where: str, what: str) -> None:
+        """Something that belongs to no check and forbids a pass: a lost worker, an internal error."""
+        self.tally.fault(where, what)
+        self.journal.append("fault", where=where, what=what)
+
+    def refuse(self, refusal: Refused) -> None:
+        """Nothing was touched, and nothing will be."""
+        self.refusal = self.refusal or refusal
+        self.stop(f"refused: {first_line(refusal)}")
+
+    def stop(self, reason: str) -> None:
+        """No further check is handed out."""
+        self.reason = self.reason or self.redactor.clean(reason)
+        self.stopped = True
+
+    def publish(self, state: State) -> None:
+        """Lets fixtures, also those on workers, see what became of the steps."""
+        self.state = state.but(problem=self.reason)
+        published.write(self.state, self.state_file)
+
+    # -- the end -------------------------------------------------------------------------------------------------------
+
+    def finish(self, exitstatus: int) -> int:
+        """Decides, before other plugins write their reports; returns the exit code."""
+        with self.signals.shielded():
+            if exitstatus == pytest.ExitCode.INTERNAL_ERROR:
+                self.internal_error = True
+                self.stop("verify: an internal error of the framework or of a plugin")
+            if self.signals.received:
+                self.stop(f"{self.where()}: interrupted by {self.signals.received}")
+            elif exitstatus == pytest.ExitCode.INTERRUPTED and not self._any_failure():
+                self.stop(f"{self.where()}: the run was stopped before all checks had run")
+            if self.conduct is not None:
+                self.conduct.conclude()
+            return self.exit_code()
+
+    def seal(self, late_failure: BaseException | None) -> int:
+        """After the other plugins: the promotion is made final, or called off; then the report is written."""
+        with self.signals.shielded():
+            if late_failure is not None:
+                self.internal_error = True
+                self.stop(f"verify: {type(late_failure).__name__} while the run was ending")
+            if self.conduct is not None:
+                if late_failure is not None or self.signals.received:
+                    self.conduct.conclude()
+                self.conduct.seal()
+            self.sealed = True
+            code = self.exit_code()
+            self._write_report(code)
+            if self.conduct is not None:
+                self.conduct.close()
+            shutil.rmtree(self._state_folder, ignore_errors=True)
+            return code
+
+    def exit_code(self) -> int:
+        """The exit code as things stand. Precedence: 11, 3, 2, then the verdict's own."""
+        if self.refusal is not None:
+            return NOTHING if self.nothing_collected else REFUSED
+        code = self.conduct.outcome()[1] if self.conduct else INTERNAL_ERROR
+        if code == 11:
+            return code
+        if self.internal_error:
+            return INTERNAL_ERROR
+        if self.signals.received and not (self.sealed and code == 0):
+            return INTERRUPTED
+        return code
+
+    def verdict(self) -> str:
+        """The verdict's word."""
+        if self.refusal is not None:
+            return VERDICTS[Phase.REFUSED]
+        return self.conduct.outcome()[0] if self.conduct else "rejected"
+
+    def preview(self) -> dict[str, Any]:
+        """The report as it will be if nothing goes wrong any more, for pages that are written before the run's end."""
+        records = self.journal.records()
+        last = self.journal.head
+        closing = [Record(0, "", self.actor, kind, data, last, last) for kind, data in self._closing(self.exit_code())]
+        return report.build([*records, *closing])
+
+    def _write_report(self, code: int) -> None:
+        for kind, data in self._closing(code):
+            self.journal.append(kind, **data)
+        self.report = report.build(self.journal.records())
+        report.write(self.folder, self.report)
+
+    def _closing(self, code: int) -> list[tuple[str, dict[str, Any]]]:
+        """The last two lines of the journal: the gates, and how it all ended."""
+        verdict = self.verdict()
+        return [
+            ("gates", {"gates": self._reported_gates()}),
+            (
+                "closed",
+                {
+                    "verdict": verdict,
+                    "exit_code": code,
+                    "reason": None if verdict in ("promoted", "verified") else self.reason,
+                    "live_harmed": self.conduct is not None and self.conduct.live_harmed,
+                    "partial": self.options.partial and not self.state.deploying,
+                    "finished_at": self.clock.now().isoformat(timespec="milliseconds"),
+                },
+            ),
+        ]
+
+    def _reported_gates(self) -> list[dict[str, object]]:
+        if self.settings is None:
+            return [gate.as_report() for gate in report.no_gates(())]
+        if self.refusal is None:
+            return [gate.as_report() for gate in self.gates()]
+        gates = report.no_gates(self.gate_names())
+        return [gate.as_report() | {"required": self.settings.rule(gate.name).required} for gate in gates]
+
+    def _any_failure(self) -> bool:
+        return any(r.outcome is not CheckOutcome.PASSED for results in self.tally.results.values() for r in results)
+
+    def where(self) -> str:
+        """The step that was begun last: the one to name when something stops the run."""
+        steps = [record.data["step"] for record in self.journal.records() if record.kind == "intent"]
+        return str(steps[-1]) if steps else "verify"
+
+
+def _outcome(report: pytest.TestReport) -> CheckOutcome | None:
+    """What one report says of its check; None where it adds nothing (a setup or teardown that went well)."""
+    if report.passed and isinstance(report, pytest.SubtestReport):
+        return None  # only the whole check can pass
+    if hasattr(report, "wasxfail") or report.skipped:
+        return CheckOutcome.INCONCLUSIVE
+    if report.failed:
+        return CheckOutcome.FAILED if report.when == "call" else CheckOutcome.ERROR
+    return CheckOutcome.PASSED if report.when == "call" else None
+
+
+def _message(report: pytest.TestReport) -> str:
+    """The failure in one line."""
+    if report.skipped:
+        return "it was skipped, which proves nothing"
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = str(crash.message) if crash is not None else str(report.longrepr or report.outcome)
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    return (lines[0] if lines else report.outcome)[:300]

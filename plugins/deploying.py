@@ -1,0 +1,290 @@
+"""What a deployment does at each stage of a run: the steps of its machine, and the way out."""
+
+from __future__ import annotations
+
+import time
+
+from deployment.errors import DeploymentError, LeaseHeld, StepFailed, TargetIsLive
+from deployment.machine import Machine
+from deployment.model import Colour, Image
+from deployment.phases import Phase
+from deployment.plan import Plan
+from deployment.recovery import alive, unsettled
+from deployment.releases import default_tag
+from deployment.report import VERDICTS
+from deployment.settings import Settings
+from deployment.settling import settle_leftover
+from deployment.steps import first_line
+from deployment.verdict import LIVE, CheckResult, GateOutcome, GateResult, not_passed
+from infrastructure import compose
+from infrastructure.compose import World
+from plugins.coordinator import Coordinator
+from plugins.gates import Stage
+from plugins.options import AUTO
+from plugins.state import Lock, Release
+from plugins.traffic import Traffic
+from verification.prober_config import ProberConfig
+from verification.watch import WatchLimits
+
+EXIT_CODES = {
+    Phase.SUCCEEDED: 0,
+    Phase.REJECTED: 1,
+    Phase.REFUSED: 4,
+    Phase.ROLLED_BACK: 10,
+    Phase.HALTED: 11,
+}
+
+
+class Deploying:
+    """One deployment, driven stage by stage."""
+
+    def __init__(self, coordinator: Coordinator, settings: Settings) -> None:
+        self._run = coordinator
+        self._settings = settings
+        self._own_cloud = False
+        self._world: World | None = None
+        self._machine: Machine | None = None
+        self._traffic: Traffic | None = None
+        self._decided_at: float | None = None
+        self._promoted_at: float | None = None
+        self._baked = False
+        self.live_harmed = False
+
+    # -- stages --------------------------------------------------------------------------------------------------------
+
+    def enter(self, stage: Stage) -> None:
+        """Does what comes before the stage's checks."""
+        if stage is Stage.HEALTH:
+            self._begin()
+        elif stage in (Stage.FUNCTIONAL, Stage.LATENCY, Stage.LOAD):
+            self._stop_where_blocked()
+        elif stage is Stage.LIVE:
+            self._promote()
+        else:
+            self._bake()
+
+    def _begin(self) -> None:
+        run, settings = self._run, self._settings
+        self._own_cloud = compose.start(settings, run.progress)
+        world = self._world = compose.reach(settings)
+        run.redactor.learn(*world.secrets)
+        self._settle_leftover(world)
+        plan = self._plan(world)
+        machine = self._machine = Machine(plan, settings.limits, world.ports, run.journal, run.listener)
+        live = machine.lease()
+        holder = machine.holder
+        assert holder is not None, "a leased machine has a holder"
+        run.state = run.state.but(
+            smoke_users=world.smoke_users,
+            lease=Lock(run.run_id, holder.token, holder.since.isoformat()),
+            live=_live_release(world, live.version, live.colour, live.digest),
+        )
+        self._start_traffic(world, machine)
+        candidate = machine.provision()
+        run.state = run.state.but(
+            candidate=Release(candidate.url or "", plan.image.version, plan.target, plan.image.name, plan.image.digest)
+        )
+
+    def _settle_leftover(self, world: World) -> None:
+        """What an earlier run left half done is settled first; one that is under way is not touched."""
+        found = unsettled(world.ports)
+        if found is None:
+            return
+        if found.holder is not None and alive(world.ports, found.holder):
+            raise LeaseHeld(found.holder)
+        self._run.progress(f"settling {found.note.deployment_id}, whose run died in phase {found.note.phase}")
+        phase = settle_leftover(
+            found,
+            world.ports,
+            self._settings.limits,
+            actor=world.caller.arn,
+            reports=self._run.options.reports,
+            listener=self._run.listener,
+            clean=self._run.redactor.clean,
+        )
+        self._run.journal.append("settled", deployment_id=found.note.deployment_id, verdict=VERDICTS[phase])
+        if phase is Phase.HALTED:
+            raise StepFailed(f"what {found.note.deployment_id} left could not be settled; a person must act")
+
+    def _plan(self, world: World) -> Plan:
+        image = choose_image(world, self._run.options.image_tag)
+        target = choose_target(world, self._run.options.target)
+        actor = world.caller.arn
+        self._run.journal.append(
+            "planned",
+            target=target,
+            image=image.name,
+            digest=image.digest,
+            version=image.version,
+            actor=actor,
+            requested_by=self._run.actor,
+        )
+        return Plan(self._run.run_id, self._settings.environment, target, image, actor, self._run.started_at)
+
+    def _start_traffic(self, world: World, machine: Machine) -> None:
+        limits, live, previous = self._settings.limits, self._settings.gates.get(LIVE, {}), machine.previous
+        assert previous is not None, "a leased machine knows what is live"
+        self._traffic = Traffic(
+            ProberConfig(
+                world.live_url,
+                world.smoke_users[-1],
+                rate=limits.prober_rate,
+                timeout_s=limits.prober_timeout,
+                stderr_log=str(self._run.folder / "prober.log"),
+            ),
+            WatchLimits(
+                max_failure_ratio=float(live.get("failure_ratio", 0.01)),
+                max_median_ms=float(live.get("median_ms", 1000)),
+            ),
+        )
+        self._traffic.settle()
+        self._traffic.watch_from_now(colour=previous.colour, generation=previous.generation, version=previous.version)
+
+    def _stop_where_blocked(self) -> None:
+        """No time is spent on later gates once a required one has failed, or once users are harmed."""
+        before_live = [gate for gate in self._run.gates() if gate.name != LIVE]
+        begun = [gate for gate in before_live if gate.outcome is not GateOutcome.NOT_RUN]
+        self._block(not_passed(begun))
+
+    def _block(self, gates: list[GateResult]) -> None:
+        run = self._run
+        if gates:
+            run.stop(f"{gates[0].name}: {gates[0].reason or gates[0].outcome.value}")
+        elif run.tally.faults:
+            where, what = run.tally.faults[0]
+            run.stop(f"{where}: {what}")
+        elif self._traffic is not None and (harm := self._traffic.harm()):
+            run.stop(f"{LIVE}: the live colour was harmed while the candidate was being verified: {harm}")
+
+    def _promote(self) -> None:
+        run, machine, traffic = self._run, self._machine, self._traffic
+        assert machine is not None, "the live stage comes after the health stage"
+        assert traffic is not None, "the prober starts before provisioning"
+        gates = [gate for gate in run.gates() if gate.name != LIVE]
+        run.journal.append("verified", gates=[gate.as_report() | {"reason": gate.reason} for gate in gates])
+        self._block(not_passed(gates))
+        if run.stopped:
+            return
+        problems = machine.ports.front.examine() and machine.ports.front.examine()
+        if problems:
+            self.live_harmed = True
+            raise StepFailed(f"the live colour is sick since the candidate runs: {problems[0]}")
+        self.live_harmed = traffic.harmed is not None
+        machine.promote(gates)
+        self._promoted_at = time.time()
+        traffic.watch_from_now(
+            colour=machine.plan.target, generation=machine.promoted_generation or 0, version=machine.plan.image.version
+        )
+        image = machine.plan.image
+        world = self._world
+        assert world is not None, "a deployment that promotes has reached its environment"
+        release = Release(world.live_url, image.version, machine.plan.target, image.name, image.digest)
+        run.state = run.state.but(promoted=release, live=release)
+
+    def _bake(self) -> None:
+        run, machine, traffic = self._run, self._machine, self._traffic
+        assert machine is not None, "the bake comes after the promotion"
+        assert traffic is not None, "the bake comes after the promotion"
+        try:
+            machine.bake(traffic.harm)
+        except DeploymentError as error:
+            self._abandon(f"bake: {first_line(error)}")
+            return
+        self._baked = True
+        now = time.time()
+        run.state = run.state.but(baked=traffic.bake(self._promoted_at or now, now))
+
+    # -- results -------------------------------------------------------------------------------------------------------
+
+    def failed(self, result: CheckResult) -> None:
+        """A required check failed: after the switch that sends traffic back at once, before it the stage may end."""
+        if self._machine is not None and self._machine.phase is Phase.BAKING:
+            self._abandon(
+                f"{result.gate}: {result.check.rpartition('::')[2]}: {result.message or result.outcome.value}"
+            )
+
+    def conclude(self) -> None:
+        """Everything that must be true for a promotion to stand is asked once more; else it is taken back."""
+        machine, run = self._machine, self._run
+        if machine is None or machine.settled:
+            return
+        if run.refusal is not None:
+            machine.abandon(run.reason or "refused", refused=True)
+            return
+        if not run.stopped:
+            begun = [gate for gate in run.gates() if machine.phase is Phase.BAKING or gate.failed]
+            self._block(not_passed(begun))
+        if not run.stopped and not self._baked:
+            run.stop(f"{run.where()}: the run ended before all checks had run")
+        if run.stopped:
+            self._abandon(run.reason or "verify: the run was stopped")
+        self._journal_traffic()
+
+    def _abandon(self, reason: str) -> None:
+        """Rejects or rolls back, whichever the phase asks for."""
+        run, machine = self._run, self._machine
+        assert machine is not None, "there is something to abandon"
+        self._decided_at = self._decided_at or time.time()
+        run.stop(reason)
+        run.journal.append("decided", reason=run.reason)
+        if machine.promoted_generation is None and self._traffic is not None:
+            self.live_harmed = self.live_harmed or self._traffic.harmed is not None
+        with run.signals.shielded():
+            machine.abandon(run.reason or reason)
+        run.reason = machine.reason
+
+    def _journal_traffic(self) -> None:
+        machine, traffic = self._machine, self._traffic
+        if machine is None or traffic is None or machine.promoted_generation is None:
+            return
+        written = machine.steps.written
+        end = self._decided_at or time.time()
+        promotion = traffic.promotion(written[0][0], machine.promoted_generation, end)
+        rollback = None
+        if self._decided_at is not None:
+            back = written[-1] if len(written) > 1 else None
+            rollback = traffic.rollback(self._decided_at, back, self._run.reason or "")
+        self._run.journal.append("traffic", promotion=promotion, rollback=rollback)
+
+    def seal(self) -> None:
+        """Makes the promotion final."""
+        if self._machine is not None and self._machine.phase is Phase.BAKING:
+            self._machine.complete()
+
+    def outcome(self) -> tuple[str, int]:
+        """By the machine's phase; one that is still baking here has passed everything but the end of the run."""
+        if self._machine is None:
+            return VERDICTS[Phase.REJECTED], EXIT_CODES[Phase.REJECTED]
+        phase = self._machine.phase
+        if phase is Phase.BAKING and self._baked and not self._run.stopped:
+            phase = Phase.SUCCEEDED
+        return VERDICTS.get(phase, VERDICTS[Phase.REJECTED]), EXIT_CODES.get(phase, EXIT_CODES[Phase.REJECTED])
+
+    def close(self) -> None:
+        """Ends the prober, and the embedded environment if this run started it."""
+        if self._traffic is not None:
+            self._traffic.stop()
+        if self._own_cloud:
+            compose.stop(self._settings)
+
+
+def choose_image(world: World, tag: str | None) -> Image:
+    """The image of the tag, or of the highest SemVer tag where none is given. Raises UnknownTag or Refused."""
+    return world.registry.resolve(tag if tag is not None else default_tag(world.registry.tags()))
+
+
+def choose_target(world: World, target: str | None) -> Colour:
+    """The colour to deploy to. Raises TargetIsLive later, under the lock, where it is live."""
+    live = world.ports.router.observe().live
+    chosen = live.other if target == AUTO else Colour(str(target))
+    if chosen is live:
+        raise TargetIsLive(
+            f"{chosen} is live: nothing is deployed to the colour that takes the traffic",
+            hint=f"Deploy to the idle one: --target={live.other}, or --target=auto.",
+        )
+    return chosen
+
+
+def _live_release(world: World, version: str | None, colour: Colour, digest: str | None) -> Release:
+    image = world.image_of(digest)
+    return Release(world.live_url, version, colour, image.name if image else None, digest)

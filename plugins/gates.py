@@ -1,0 +1,70 @@
+"""Gates by folder: a check's gate is the folder of ``suites/`` that it lies in, and its gate decides when it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from pathlib import Path
+
+import pytest
+
+from deployment.verdict import LIVE
+
+BAKED = "baked"
+
+
+class Stage(IntEnum):
+    """When checks run. What measures time has the machine to itself; what needs the promotion comes after it."""
+
+    HEALTH = 0
+    FUNCTIONAL = 1
+    LATENCY = 2
+    LOAD = 3
+    LIVE = 4
+    BAKE = 5
+
+
+STAGES = {"health": Stage.HEALTH, "latency": Stage.LATENCY, "load": Stage.LOAD, LIVE: Stage.LIVE}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One expected item: its node id, its gate (empty where it lies in no gate's folder) and its stage."""
+
+    nodeid: str
+    gate: str
+    stage: Stage
+
+
+def gate_of(path: Path, suites: Path) -> str:
+    """The folder of ``suites/`` that holds the file; empty where there is none."""
+    if not path.is_relative_to(suites):
+        return ""
+    parts = path.relative_to(suites).parts
+    return parts[0] if len(parts) > 1 else ""
+
+
+def check_of(item: pytest.Item, suites: Path) -> Check:
+    """An item as a check. A check of the live gate that asks for ``baked`` runs when the watch is over."""
+    gate = gate_of(item.path, suites)
+    stage = STAGES.get(gate, Stage.FUNCTIONAL)
+    if stage is Stage.LIVE and BAKED in getattr(item, "fixturenames", ()):
+        stage = Stage.BAKE
+    return Check(item.nodeid, gate, stage)
+
+
+def folders(suites: Path) -> list[str]:
+    """The gates that there are folders for."""
+    return sorted(path.name for path in suites.iterdir() if path.is_dir() and any(path.glob("**/test_*.py")))
+
+
+def objections(checks: Sequence[Check]) -> Iterable[str]:
+    """What makes a set of checks unfit to be counted."""
+    seen: set[str] = set()
+    for check in checks:
+        if not check.gate:
+            yield f"{check.nodeid} lies in no gate's folder; move it to suites/GATE/"
+        if check.nodeid in seen:
+            yield f"there are two checks named {check.nodeid}"
+        seen.add(check.nodeid)

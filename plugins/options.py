@@ -1,0 +1,135 @@
+"""The options of a run, and which options of pytest's own a deployment refuses."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+import pytest
+
+from deployment.errors import Refused
+from deployment.model import Colour
+
+AUTO = "auto"
+TARGETS = (*Colour, AUTO)
+
+
+class Mode(Enum):
+    """What a pytest run is."""
+
+    DEPLOY = "deploy"
+    VERIFY = "verify"
+    PLAN = "plan"
+    ORDINARY = "ordinary"  # pytest on something else than suites/, or --collect-only: no environment, no report
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """The framework's own options, as given."""
+
+    mode: Mode
+    target: str | None
+    image_tag: str | None
+    environment: str | None
+    base_url: str | None
+    load: bool
+    reports: Path
+    partial: bool
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the options; one that another plugin owns already is shared with it."""
+    group = parser.getgroup("deployment", "blue/green deployment")
+    group.addoption(
+        "--target", metavar="COLOUR", help="deploy to this colour: green, blue, or auto (whichever is idle)"
+    )
+    group.addoption("--image-tag", metavar="TAG", help="the release to deploy (default: the highest version there is)")
+    group.addoption("--environment", metavar="NAME", help="an environment of deployment.toml (default: its default)")
+    group.addoption(
+        "--plan", action="store_true", help="say what would be done and which checks would run; change nothing"
+    )
+    group.addoption("--load", action="store_true", help="without --target: run the load gate, too")
+    group.addoption("--reports", metavar="DIR", help="where reports are written (default: reports/ beside pytest.ini)")
+    # pytest-base-url, where somebody has it, owns the same option with the same meaning.
+    with contextlib.suppress(ValueError):
+        group.addoption("--base-url", metavar="URL", help="verify this URL instead of what is live")
+
+
+def read(config: pytest.Config, suites: Path) -> RunOptions:
+    """The options of this run."""
+    option = config.option
+    inside, outside = _paths(config, suites)
+    given = option.target is not None or bool(option.plan)
+    ordinary = bool(outside) and not inside and not given
+    if ordinary or option.collectonly or option.help:
+        mode = Mode.ORDINARY
+    elif option.plan:
+        mode = Mode.PLAN
+    else:
+        mode = Mode.DEPLOY if option.target is not None else Mode.VERIFY
+    return RunOptions(
+        mode=mode,
+        target=option.target,
+        image_tag=option.image_tag,
+        environment=option.environment,
+        base_url=getattr(option, "base_url", None),
+        load=option.load,
+        reports=Path(option.reports).absolute() if option.reports else config.rootpath / "reports",
+        partial=bool(selections(config, suites)),
+    )
+
+
+def check(options: RunOptions, config: pytest.Config, suites: Path) -> None:
+    """Raises Refused where the options contradict each other, or would leave out what a deployment must ask."""
+    if options.target is not None and options.target not in TARGETS:
+        raise Refused(f"--target={options.target} is no colour", hint=f"Give one of: {', '.join(TARGETS)}.")
+    if options.mode is Mode.PLAN and options.target is None:
+        raise Refused("--plan says what a deployment would do, and no --target was given", hint="Add --target=auto.")
+    if options.image_tag is not None and options.target is None:
+        raise Refused("--image-tag names a release to deploy, and no --target was given", hint="Add --target=auto.")
+    if options.base_url is not None and options.target is not None:
+        raise Refused("--base-url verifies an address, --target deploys: give one of them")
+    if options.base_url is not None and not options.base_url.startswith(("http://", "https://")):
+        raise Refused(
+            f"--base-url={options.base_url} is no URL", hint="Give it with its scheme, as in https://api.example.com."
+        )
+    if options.target is not None and (left_out := selections(config, suites)):
+        raise Refused(
+            f"{left_out[0]} leaves checks out, and a deployment runs them all",
+            hint=f"Leave {left_out[0]} away, or verify without deploying (no --target).",
+        )
+
+
+def selections(config: pytest.Config, suites: Path) -> list[str]:
+    """The options in force that leave checks out."""
+    option = config.option
+    found = {
+        "-k": option.keyword,
+        "-m": option.markexpr,
+        "--deselect": option.deselect,
+        "--ignore": option.ignore,
+        "--ignore-glob": option.ignore_glob,
+        "--lf": getattr(option, "lf", False),
+        "--sw": getattr(option, "stepwise", False),
+        "--setup-only": option.setuponly,
+        "--setup-plan": option.setupplan,
+        "--reruns": getattr(option, "reruns", None),
+    }
+    left_out = [name for name, value in found.items() if value]
+    inside, outside = _paths(config, suites)
+    whole = [path for path in inside if path == suites]
+    if (inside or outside) and not whole:
+        left_out.append("a path")
+    return left_out
+
+
+def _paths(config: pytest.Config, suites: Path) -> tuple[list[Path], list[Path]]:
+    """The paths given on the command line: those in the suites' folder, and the others."""
+    if config.args_source is not pytest.Config.ArgsSource.ARGS:
+        return [], []
+    base = config.invocation_params.dir
+    paths = [(base / argument.partition("::")[0]).resolve() for argument in config.args]
+    inside = [path for path in paths if path.is_relative_to(suites)]
+    return inside, [path for path in paths if not path.is_relative_to(suites)]

@@ -1,0 +1,99 @@
+"""``--plan``: says what would be done and which checks would run; starts and changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from pathlib import Path
+
+import pytest
+
+from deployment.errors import CloudError, Refused
+from deployment.model import Colour, Image
+from deployment.settings import Settings, load
+from deployment.verdict import in_report_order
+from infrastructure import compose
+from plugins import options as run_options
+from plugins.gates import Check, check_of, objections
+from plugins.options import AUTO, RunOptions
+
+REFUSED = 4
+
+
+class Planning:
+    """Collects as a deployment would, and prints instead of running."""
+
+    def __init__(self, config: pytest.Config, options: RunOptions, suites: Path) -> None:
+        self._config = config
+        self._options = options
+        self._suites = suites
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Prints the plan, or why there is none."""
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        assert terminal is not None, "a plan without a terminal has no reader"
+        checks = [check_of(item, self._suites) for item in session.items]
+        try:
+            lines = self._plan(checks, session.testsfailed)
+        except (Refused, CloudError) as error:
+            terminal.write_line(f"REFUSED: {error}", red=True)
+            self._exit_code = REFUSED
+            return True
+        terminal.ensure_newline()
+        for line in lines:
+            terminal.write_line(line)
+        self._exit_code = 0
+        return True
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
+        """The plan's own exit code."""
+        yield
+        session.exitstatus = self._exit_code
+
+    _exit_code = REFUSED
+
+    def _plan(self, checks: Sequence[Check], errors: int) -> list[str]:
+        run_options.check(self._options, self._config, self._suites)
+        settings = load(compose.SETTINGS_FILE, self._options.environment)
+        for problem in objections(checks):
+            raise Refused(problem)
+        if errors:
+            raise Refused(f"{errors} files of checks could not be collected")
+        self._enough(settings, checks)
+        image, live = compose.foresee(settings, self._options.image_tag)
+        target = live.other if self._options.target == AUTO else Colour(str(self._options.target))
+        if target is live:
+            raise Refused(f"{target} is live", hint=f"Deploy to the idle colour: --target={target.other}.")
+        return [*_steps(settings, image, target), "", *_gates(settings, checks)]
+
+    def _enough(self, settings: Settings, checks: Sequence[Check]) -> None:
+        for name in in_report_order({*settings.gates, *(check.gate for check in checks)}):
+            rule, size = settings.rule(name), sum(check.gate == name for check in checks)
+            if rule.required and size < rule.min_checks:
+                raise Refused(f"gate {name} has {size} checks, and {rule.min_checks} are required")
+
+
+def _steps(settings: Settings, image: Image, target: Colour) -> list[str]:
+    limits = settings.limits
+    return [
+        f"plan for environment {settings.environment}: nothing was started or changed",
+        "",
+        "  lease      take the lock; the live colour must be well",
+        f"  provision  {image.name} (version {image.version}, {image.digest[:19]}…) on {target}, within {limits.provision_timeout:g} s",
+        "  verify     the gates below, in this order; every required one must pass",
+        f"  promote    move all traffic from {target.other} to {target}; {limits.confirmations} answers in a row confirm it",
+        "  live       verify it through the live domain",
+        f"  bake       watch it for {limits.bake:g} s",
+        f"  on failure before promote: stop {target}; after it: traffic back to {target.other} within {limits.rollback_timeout:g} s",
+    ]
+
+
+def _gates(settings: Settings, checks: Sequence[Check]) -> list[str]:
+    lines = []
+    for name in in_report_order({*settings.gates, *(check.gate for check in checks)}):
+        own = [check for check in checks if check.gate == name]
+        required = "required" if settings.rule(name).required else "not required"
+        lines.append(f"  gate {name}: {len(own)} checks, {required}")
+        lines += [f"      {check.nodeid.rpartition('suites/')[2]}" for check in own]
+    return lines

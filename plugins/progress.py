@@ -1,0 +1,139 @@
+"""What a person sees while a deployment works: the step, how long it takes, what it waits for."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from deployment.events import Event, PhaseChanged, StepBegan, StepEnded, Waiting
+from deployment.phases import Phase
+
+if TYPE_CHECKING:
+    from plugins.coordinator import Coordinator
+
+# A terminal's line is rewritten in place; a CI log gets a line of its own, so seldom that it stays readable.
+LOG_EVERY_S = 15.0
+NAME_WIDTH = 10
+
+SENTENCES = {
+    "promoted": "PROMOTED: {image} is live on {target} in {environment}; every required gate passed and the bake saw no harm.",
+    "rejected": "REJECTED: {image} was not promoted; live traffic never moved.",
+    "rolled_back": "ROLLED BACK: {image} had been promoted to {target}; the previous colour is live again and verified.",
+    "rollback_failed": "ROLLBACK FAILED: the live state of {environment} is unknown or wrong. A person must act now.",
+    "refused": "REFUSED: nothing was touched.",
+    "verified": "VERIFIED: every check that ran has passed.",
+    "failed": "FAILED: what was verified does not hold.",
+}
+
+NEXT = {
+    "rollback_failed": "See docs/roll-back-by-hand.md; `python scripts/deploy.py status` tells where traffic goes, "
+    "`python scripts/deploy.py recover` tries again.",
+}
+
+
+def sentence(report: dict[str, object]) -> str:
+    """The verdict in one sentence."""
+    words = {key: report.get(key) or "the release" for key in ("image", "target", "environment")}
+    return SENTENCES[str(report["verdict"])].format(**words)
+
+
+class Progress:
+    """Writes to pytest's terminal; a listener of the machine's events."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._waited = False
+        self._last_line = 0.0
+
+    def _terminal(self) -> pytest.TerminalReporter | None:
+        found: pytest.TerminalReporter | None = self._config.pluginmanager.get_plugin("terminalreporter")
+        return found
+
+    def headline(self, run: Coordinator) -> None:
+        """What this run is."""
+        terminal = self._terminal()
+        if terminal is None:
+            return
+        options = run.options
+        environment = run.settings.environment if run.settings else options.environment
+        what = (
+            f"deploy {options.image_tag or 'the highest version'} to {options.target}"
+            if options.target
+            else "verify what is live"
+        )
+        if options.base_url:
+            what = f"verify {options.base_url}"
+        terminal.write_sep("=", f"{what} ({environment})", bold=True)
+        terminal.write_line(f"id {run.run_id}")
+
+    def say(self, text: str) -> None:
+        """One line about what is going on."""
+        self._line("cloud", text)
+
+    def event(self, event: Event) -> None:
+        """One event of the deployment."""
+        if isinstance(event, StepBegan):
+            self._last_line = time.monotonic()
+            if self._in_place():
+                self._rewrite(f"{event.step:<{NAME_WIDTH}} {event.what} ...")
+        elif isinstance(event, Waiting):
+            self._waiting(event)
+        elif isinstance(event, StepEnded):
+            mark = {"green": True} if event.passed else {"red": True}
+            word = "" if event.passed else "FAILED: "
+            self._line(event.step, f"{word}{event.detail} ({event.duration_s:.1f} s)", **mark)
+        elif isinstance(event, PhaseChanged) and event.after is Phase.ROLLING_BACK:
+            self._line("rollback", f"because of {event.reason}", red=True, bold=True)
+
+    def _waiting(self, event: Waiting) -> None:
+        text = f"{event.step:<{NAME_WIDTH}} {event.detail} ({event.elapsed_s:.0f} s)"
+        if self._in_place():
+            self._rewrite(text)
+        elif time.monotonic() - self._last_line >= LOG_EVERY_S:
+            self._line(event.step, f"still waiting: {event.detail} ({event.elapsed_s:.0f} s)")
+
+    def _in_place(self) -> bool:
+        terminal = self._terminal()
+        return terminal is not None and bool(terminal.isatty) and self._config.option.verbose >= 0
+
+    def _rewrite(self, text: str) -> None:
+        terminal = self._terminal()
+        if terminal is not None:
+            terminal.ensure_newline() if not self._waited else None
+            terminal.rewrite(text[: terminal._tw.fullwidth - 1], erase=True)
+            self._waited = True
+
+    def _line(self, name: str, text: str, **markup: bool) -> None:
+        terminal = self._terminal()
+        if terminal is None or self._config.option.verbose < -1:
+            return
+        if self._waited:
+            terminal.rewrite("", erase=True)
+            terminal.write("\r")
+            self._waited = False
+            terminal.currentfspath = None
+        else:
+            terminal.ensure_newline()
+        self._last_line = time.monotonic()
+        terminal.write(f"{name:<{NAME_WIDTH}} ", bold=True)
+        terminal.write_line(text, **markup)
+
+    def verdict(self, run: Coordinator) -> None:
+        """The last lines: the verdict, why, and where the report is."""
+        terminal, report = self._terminal(), run.report
+        if terminal is None or report is None:
+            return
+        good = report["exit_code"] == 0
+        terminal.ensure_newline()
+        terminal.write_sep("=", "verdict", bold=True, green=good, red=not good)
+        terminal.write_line(sentence(report), bold=True, green=good, red=not good)
+        if run.refusal is not None:
+            terminal.write_line(f"  {run.redactor.clean(str(run.refusal))}")
+        elif report["reason"]:
+            terminal.write_line(f"  {report['reason']}")
+        if hint := NEXT.get(str(report["verdict"])):
+            terminal.write_line(f"  {hint}")
+        terminal.write_line(f"  report: {run.folder / 'report.html'}")
+        terminal.write_line(f"  exit code {report['exit_code']}")

@@ -1,0 +1,195 @@
+"""Wires a run: its options become a coordinator, and pytest's hooks are handed to it."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Generator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from deployment.errors import Refused, SettingsError
+from deployment.settings import load
+from infrastructure.compose import SETTINGS_FILE
+from plugins import options as run_options
+from plugins.coordinator import Coordinator
+from plugins.deploying import Deploying
+from plugins.evidence import Recorder
+from plugins.gates import gate_of
+from plugins.options import Mode, RunOptions
+from plugins.parallel import ParallelPhases, WorkerSide
+from plugins.planning import Planning
+from plugins.progress import Progress
+from plugins.redacting import RunRedactor
+from plugins.serial import SerialPhases
+from plugins.verifying import Verifying
+
+coordinator_key = pytest.StashKey[Coordinator]()
+recorder_key = pytest.StashKey[Recorder]()
+options_key = pytest.StashKey[RunOptions]()
+
+
+def suites_of(config: pytest.Config) -> Path:
+    """The folder of the checks: ``suites/`` beside pytest.ini."""
+    return config.rootpath / "suites"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Decides what this run is, and registers what it needs."""
+    config.stash[recorder_key] = Recorder()
+    suites = suites_of(config)
+    if hasattr(config, "workerinput"):
+        if "deployment_state" in config.workerinput:
+            config.pluginmanager.register(WorkerSide(suites), "deployment-worker")
+            config.pluginmanager.register(LoadOption(config, suites), "deployment-load-option")
+        return
+    options = config.stash[options_key] = run_options.read(config, suites)
+    if options.mode is Mode.ORDINARY:
+        return
+    if options.mode is Mode.PLAN:
+        _without_workers(config)
+        config.pluginmanager.register(Planning(config, options, suites), "deployment-plan")
+        return
+    _coordinate(config, options, suites)
+
+
+def _coordinate(config: pytest.Config, options: RunOptions, suites: Path) -> None:
+    redactor, progress = RunRedactor(), Progress(config)
+    refusal: Refused | None = None
+    settings = None
+    try:
+        run_options.check(options, config, suites)
+        settings = load(SETTINGS_FILE, options.environment)
+    except SettingsError as error:
+        refusal = error
+    except Refused as error:
+        refusal = error
+        settings = load(SETTINGS_FILE)
+    run_id = _run_id(options)
+    coordinator = Coordinator(run_id, options, settings, suites, redactor, progress.event, progress.say)
+    config.stash[coordinator_key] = coordinator
+    config.option.htmlpath = str(coordinator.folder / "report.html")
+    config.option.self_contained_html = True
+    config.option.xmlpath = str(coordinator.folder / "junit.xml")
+    config.pluginmanager.register(LoadOption(config, suites), "deployment-load-option")
+    config.pluginmanager.register(Hooks(config, coordinator, progress), "deployment-run")
+    if refusal is not None:
+        coordinator.refuse(refusal)
+        _without_workers(config)
+        return
+    assert settings is not None, "settings that could not be read are a refusal"
+    deploying = options.mode is Mode.DEPLOY
+    coordinator.conduct = Deploying(coordinator, settings) if deploying else Verifying(coordinator, settings)
+    parallel = config.option.dist != "no" and bool(config.option.tx)
+    phases = ParallelPhases(coordinator) if parallel else SerialPhases(coordinator)
+    config.pluginmanager.register(phases, "deployment-phases")
+
+
+def _without_workers(config: pytest.Config) -> None:
+    config.option.dist = "no"
+    config.option.tx = []
+    config.option.numprocesses = None
+
+
+def _run_id(options: RunOptions) -> str:
+    """Sorts by time, says what the run was, and is unique."""
+    what = (
+        options.target if options.target in run_options.TARGETS else "verify" if options.target is None else "refused"
+    )
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{what}-{secrets.token_hex(3)}"
+
+
+class LoadOption:
+    """Without a deployment the load gate is asked for by ``--load``: nobody loads production by typing ``pytest``."""
+
+    def __init__(self, config: pytest.Config, suites: Path) -> None:
+        self._leave_out = config.option.target is None and not config.option.load
+        self._suites = suites
+
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """Leaves the load gate's checks out."""
+        load = [item for item in items if gate_of(item.path, self._suites) == "load"]
+        if self._leave_out and load:
+            items[:] = [item for item in items if item not in load]
+            config.hook.pytest_deselected(items=load)
+
+
+class Hooks:
+    """pytest's hooks of the process that coordinates."""
+
+    def __init__(self, config: pytest.Config, coordinator: Coordinator, progress: Progress) -> None:
+        self._config = config
+        self._run = coordinator
+        self._progress = progress
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionstart(self) -> None:
+        """From here on signals are the run's."""
+        self._run.signals.install()
+        self._progress.headline(self._run)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self, session: pytest.Session) -> bool | None:
+        """A refused run collects nothing."""
+        if self._run.refusal is None:
+            return None
+        session.items = []
+        return True
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self) -> bool | None:
+        """A refused run runs nothing."""
+        return True if self._run.refusal is not None else None
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Redacts each report before anybody writes it, then counts it."""
+        redact(report, self._run.redactor)
+        self._run.record(report)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A file that cannot be collected forbids a deployment; xdist alone would go on."""
+        if report.failed:
+            report.longrepr = self._run.redactor.clean(str(report.longrepr))
+
+    def pytest_internalerror(self) -> None:
+        """A defect of pytest, of a plugin, or of this framework."""
+        self._run.internal_error = True
+        self._run.fault("verify", "internal error")
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, None, None]:
+        """Twice: traffic is safe before other plugins take their time, and what goes wrong in them still counts."""
+        session.exitstatus = self._run.finish(int(exitstatus))
+        late: BaseException | None = None
+        try:
+            return (yield)
+        except BaseException as error:
+            late = error
+            raise
+        finally:
+            session.exitstatus = self._run.seal(late)
+            self._progress.verdict(self._run)
+            self._run.signals.restore()
+
+
+def redact(report: pytest.TestReport, redactor: RunRedactor) -> None:
+    """Removes secrets from what a report would show, wherever it is shown."""
+    report.sections = [(title, redactor.clean(text)) for title, text in report.sections]
+    if report.longrepr is not None and not isinstance(report.longrepr, tuple):
+        text = str(report.longrepr)
+        cleaned = redactor.clean(text)
+        if cleaned != text:
+            report.longrepr = cleaned
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Attaches a check's evidence to its reports, on whichever process it ran."""
+    report = yield
+    recorder = item.config.stash.get(recorder_key, None)
+    if recorder is not None:
+        recorder.hand_over(report)
+    return report

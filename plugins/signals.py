@@ -1,0 +1,49 @@
+"""Ctrl-C and SIGTERM: the first one ends the run, unless the run is just ending; a rollback is never cut short."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class SignalReceived(KeyboardInterrupt):
+    """A signal asked the run to end; no ``except Exception`` of a step or a check can swallow it."""
+
+
+class Signals:
+    """The run's signal handlers; ``received`` is the first signal's name."""
+
+    def __init__(self) -> None:
+        self.received: str | None = None
+        self._shielded = False
+        self._previous: dict[signal.Signals, object] = {}
+
+    def install(self) -> None:
+        """Takes the signals over; only possible in the main thread."""
+        for number in CAUGHT:
+            self._previous[number] = signal.signal(number, self._handle)
+
+    def restore(self) -> None:
+        """Gives them back."""
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]  # it is what signal.signal returned
+        self._previous.clear()
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        first = self.received is None
+        self.received = self.received or signal.Signals(number).name
+        if first and not self._shielded:
+            raise SignalReceived(f"received {self.received}")
+
+    @contextmanager
+    def shielded(self) -> Iterator[None]:
+        """Within it, signals are noted and wait."""
+        before, self._shielded = self._shielded, True
+        try:
+            yield
+        finally:
+            self._shielded = before
