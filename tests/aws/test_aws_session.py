@@ -121,8 +121,8 @@ def test_every_page_is_read(clients: Clients, monkeypatch: pytest.MonkeyPatch, m
 
     def call(_service: str, _operation: str, **given: str) -> dict[str, object]:
         asked.append(given)
-        return {"Items": [len(asked)], **({marker: f"page {len(asked) + 1}"} if len(asked) < 3 else {})}
+        return {"Items": [{"N": len(asked)}], **({marker: f"page {len(asked) + 1}"} if len(asked) < 3 else {})}
 
     monkeypatch.setattr(clients, "call", call)
-    assert clients.pages("s", "ListThings", "Items", marker=marker, A="1") == [1, 2, 3]
+    assert clients.pages("s", "ListThings", "Items", marker=marker, A="1") == [{"N": 1}, {"N": 2}, {"N": 3}]
     assert asked == [{"A": "1"}, {"A": "1", marker: "page 2"}, {"A": "1", marker: "page 3"}]
