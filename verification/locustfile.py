@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import resource
 import ssl
 import sys
@@ -22,7 +23,8 @@ from gevent import socket as gevent_socket
 from locust import constant_throughput, events, task
 from locust.contrib.fasthttp import FastHttpUser
 
-_SETTLE_S = 3.0
+_SETTLE_S = 5.0
+_CLEAR_S = 2.0
 
 
 def _first_line() -> dict[str, Any]:
@@ -44,6 +46,7 @@ NAMES = [name for name, weight in PLAN["weights"].items() if weight > 0]
 WEIGHTS = [PLAN["weights"][name] for name in NAMES]
 _begun: dict[str, float] = {}
 _noted: dict[str, float] = {}
+_booked: dict[str, SmokeUser] = {}  # consults that nobody has deleted yet
 
 if HOST == "localhost" or HOST.endswith(".localhost"):
     _resolve = gevent_socket.getaddrinfo
@@ -76,12 +79,25 @@ def _stopping(**_: Any) -> None:
 def _write(environment: Any, **_: Any) -> None:
     if _begun:  # after a signal Locust quits first and stops then
         _stopping()
-    errors = [
-        [f"{e.method} {e.name}: {e.parse_error(e.error)}"[:300], e.occurrences]
-        for e in environment.stats.errors.values()
-    ]
+    environment.runner.stop()
+    _clear()
+    errors = [[_words(entry), entry.occurrences] for entry in environment.stats.errors.values()]
     with open(PLAN["extra"], "w", encoding="utf-8") as file:
-        json.dump({**_noted, "errors": sorted(errors, key=lambda entry: -int(entry[1]))}, file)
+        json.dump({**_noted, "errors": sorted(errors, key=lambda error: -int(error[1]))}, file)
+
+
+def _words(entry: Any) -> str:
+    """The failure as it was put by ``ask``, without Locust's own class around it."""
+    text = entry.parse_error(entry.error)
+    own = re.fullmatch(r"CatchResponseError\((['\"])(.*)\1\)", text)
+    return f"{entry.method} {entry.name}: {own[2] if own else text}"[:300]
+
+
+def _clear() -> None:
+    """Deletes what is still booked; not in ``on_stop``, since Locust does not wait for that of a user who was between requests."""
+    with gevent.Timeout(_CLEAR_S, False):
+        for consult, user in list(_booked.items()):
+            user.ask("DELETE", f"/consults/{consult}", "cancelConsult", 204)
 
 
 def _follow_parent(environment: Any) -> None:
@@ -113,12 +129,6 @@ class SmokeUser(FastHttpUser):
         self.follow_ups: deque[tuple[str, str]] = deque()
         self.sign_in()
 
-    def on_stop(self) -> None:
-        """Deletes what is still booked."""
-        for operation, consult in self.follow_ups:
-            if operation == "cancelConsult":
-                self.ask("DELETE", f"/consults/{consult}", operation, 204)
-
     def sign_in(self) -> None:
         """A session; where there is none, the next request tries again."""
         answer = self.ask("POST", "/auth/login", "login", 200, self.account)
@@ -147,6 +157,7 @@ class SmokeUser(FastHttpUser):
             body = {"patient": "Load Check", "reason": "load check", "starts_at": starts_at}
             answer = self.ask("POST", "/consults", operation, 201, body)
             if answer and "id" in answer:
+                _booked[answer["id"]] = self
                 self.follow_ups.extend([("readConsult", answer["id"]), ("cancelConsult", answer["id"])])
 
     def ask(self, method: str, path: str, operation: str, status: int, body: Any = None) -> dict[str, Any] | None:
@@ -170,6 +181,8 @@ class SmokeUser(FastHttpUser):
                 response.failure("the body is not a JSON object")
                 return None
             response.success()
+            if operation == "cancelConsult":
+                _booked.pop(path.rpartition("/")[2], None)
             return value
         return None
 
