@@ -1,15 +1,21 @@
 """App Runner's own front, as files: which instance answers for a host.
 
 The proxy in front (one server, never reloaded) looks for a file named `127.0.0.1:PORT` in a folder named after
-the request's host. Switching an instance is a rename of that file, which the file system makes atomic; a host
-without such a file is unknown, and unknown hosts get 404.
+the request's host. A host without such a file is unknown, and unknown hosts get 404.
+
+Switching an instance puts the new file beside the old one and takes the old one away a moment later. A rename would
+be atomic to the file system, but not to the proxy, which lists the folder and then looks at what it found: with 565
+renames under load it answered 404 twice.
 """
 
 from __future__ import annotations
 
-import os
 import re
+import time
 from pathlib import Path
+
+OVERLAP_S = 0.1
+"""Longer than the proxy needs from listing a folder to looking at what it found there, by far."""
 
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
@@ -22,22 +28,20 @@ class Ingress:
         directory.mkdir(parents=True, exist_ok=True)
 
     def point(self, host: str, port: int) -> None:
-        """Sends `host` (a port in it is ignored) to the instance on loopback `port`, atomically.
+        """Sends `host` (a port in it is ignored) to the instance on loopback `port`.
 
-        Raises ValueError for something that is no host name, so that no name leaves the folder.
+        When it returns, no request goes to another instance any more; none is refused in between, provided that the
+        instance before it still answers. Raises ValueError for what is no host name, so that none leaves the folder.
         """
         folder = self._folder(host)
         folder.mkdir(parents=True, exist_ok=True)
         target = folder / f"127.0.0.1:{port}"
-        present = _upstreams(folder)
-        if not present:
-            target.touch()
-        elif target not in present:
-            os.rename(present[0], target)
-            present = present[1:]
-        for stale in present:
-            if stale != target:
-                stale.unlink(missing_ok=True)
+        stale = [upstream for upstream in _upstreams(folder) if upstream != target]
+        target.touch()
+        if stale:
+            time.sleep(OVERLAP_S)
+        for upstream in stale:
+            upstream.unlink(missing_ok=True)
 
     def remove(self, host: str) -> None:
         """Makes `host` unknown; a host that is unknown already stays so."""
