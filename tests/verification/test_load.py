@@ -2,6 +2,10 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +15,15 @@ import pytest
 from tests.verification.contract_server import USER, Service
 from verification.accounts import SmokeUser
 from verification.load import LoadFailed, LoadPlan, run_load
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def wait_until(condition: Callable[[], bool], deadline_s: float = 30) -> None:
+    deadline = time.monotonic() + deadline_s
+    while not condition():
+        assert time.monotonic() < deadline, "did not come about in time"
+        time.sleep(0.01)  # the pause of a poll with a deadline
 
 
 def plan_for(service: Service, **values: Any) -> LoadPlan:
@@ -94,3 +107,26 @@ def test_whatever_is_raised_no_process_is_left(service: Service, tmp_path: Path)
 def test_a_plan_without_sense_is_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="the load"):
         LoadPlan(**({"base_url": "http://x", "smoke_users": (SmokeUser("a", "b"),)} | values))
+
+
+def test_it_ends_with_its_parent(service: Service, tmp_path: Path) -> None:
+    program = """
+import sys
+from pathlib import Path
+from verification.load import LoadPlan, run_load
+from verification.accounts import SmokeUser
+plan = LoadPlan(sys.argv[1], (SmokeUser(*sys.stdin.readline().split()),), users=2, rate=40, seconds=120)
+run_load(plan, log=Path(sys.argv[2]))
+"""
+    argv = [sys.executable, "-c", program, service.url, str(tmp_path / "load.log")]
+    with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, text=True) as parent:
+        try:
+            assert parent.stdin is not None
+            parent.stdin.write(f"{USER['email']} {USER['password']}\n")
+            parent.stdin.flush()
+            wait_until(lambda: "createConsult" in service.seen)
+            (child,) = locusts()
+        finally:
+            parent.kill()
+    wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
+    assert service.consults == {}

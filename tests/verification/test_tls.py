@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import ssl
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from tests.verification.contract_server import USER, Service
+from verification.accounts import SmokeUser
+from verification.http import open_client
+from verification.load import LoadPlan, run_load
+from verification.loopback import tls_context
+from verification.prober import Prober
+from verification.prober_config import ProberConfig
+from verification.wire import Connection
+
+NAME = "api.telehealth.localhost"
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A certificate for the live domain that signs itself, and its key, in one PEM file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
+    now = datetime.now(UTC)
+    built = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(hours=1))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(NAME)]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    form = serialization.PrivateFormat.PKCS8
+    private = key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption())
+    path = tmp_path / "server.pem"
+    path.write_bytes(built.public_bytes(serialization.Encoding.PEM) + private)
+    return path
+
+
+@pytest.fixture
+def secure_url(service: Service, certificate: Path) -> str:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    # The handshake happens in the request's own thread, at its first read: one bad client must not hold up the others.
+    service.server.socket = context.wrap_socket(service.server.socket, server_side=True, do_handshake_on_connect=False)
+    return f"https://{NAME}:{service.port}"
+
+
+def test_the_name_is_checked_although_the_address_is_loopback(secure_url: str, certificate: Path) -> None:
+    with open_client(secure_url, timeout_s=5, ca_file=str(certificate)) as client:
+        assert client.get("/health").json()["status"] == "ok"
+    with open_client(secure_url, timeout_s=5) as client, pytest.raises(httpx.ConnectError, match="CERTIFICATE"):
+        client.get("/health")
+    wrong = secure_url.replace("api.", "other.")
+    with open_client(wrong, timeout_s=5, ca_file=str(certificate)) as client, pytest.raises(httpx.ConnectError):
+        client.get("/health")
+
+
+def test_the_probers_connections_do_the_same(secure_url: str, certificate: Path) -> None:
+    connection = Connection(secure_url, tls_context(str(certificate)), 5)
+    assert connection.ask("GET", "/health", {}, None).status == 200
+    assert connection.usable
+    connection.close()
+    stranger = Connection(secure_url, tls_context(None), 5)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        stranger.ask("GET", "/health", {}, None)
+    stranger.close()
+    config = ProberConfig(secure_url, SmokeUser(**USER), rate=100, ca_file=str(certificate))
+    with Prober.start(config) as prober:
+        prober.wait_for_samples(20, 20)
+        assert prober.failures() == []
+
+
+def test_so_does_the_load(secure_url: str, certificate: Path, tmp_path: Path) -> None:
+    plan = LoadPlan(secure_url, (SmokeUser(**USER),), users=2, rate=20, seconds=1, ca_file=str(certificate))
+    result = run_load(plan, log=tmp_path / "load.log")
+    assert (result.failures, result.errors) == (0, ())
+    assert result.requests > 5
