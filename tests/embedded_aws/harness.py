@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -71,9 +72,16 @@ def wait_for(what: Callable[[], T], within_s: float = 15.0) -> T:
         time.sleep(0.03)
 
 
-def client(service: str, endpoint: str, **config: Any) -> Any:
+@cache
+def boto() -> boto3.session.Session:
+    """One session for all tests: reading the services' models is the dear part of a client."""
     core = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
-    return boto3.session.Session(botocore_session=core).client(
+    return boto3.session.Session(botocore_session=core)
+
+
+def client(service: str, endpoint: str, **config: Any) -> Any:
+    """A client without retries, towards an endpoint."""
+    return boto().client(
         service,
         region_name=REGION,
         endpoint_url=endpoint,
