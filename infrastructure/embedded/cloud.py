@@ -18,7 +18,7 @@ from .estate import Estate
 from .images import highest, lowest, tags
 from .layout import Environment, Layout, choose_ports, read_environment, write_environment
 from .outputs import Outputs
-from .probes import http_status, is_free
+from .probes import http_answer, is_free
 from .statelock import locked
 from .status import CloudStatus
 
@@ -56,9 +56,13 @@ def up(
     layout = Layout(state.resolve())
     with locked(layout, "up"):
         environment = read_environment(layout)
-        if environment is None:
+        if environment is not None:
+            return _mend(layout, environment, progress)
+        try:
             return _create(layout, registry.resolve(), image_tag, progress)
-        return _mend(layout, environment, progress)
+        except BaseException:
+            _leave_folder(layout)
+            raise
 
 
 def down(state: Path) -> Stopped:
@@ -67,7 +71,9 @@ def down(state: Path) -> Stopped:
     if not layout.state.is_dir():
         return Stopped(())
     with locked(layout, "down"):
-        return Stopped(_destroy(layout))
+        stopped = _destroy(layout)
+        _leave_folder(layout)
+        return Stopped(stopped)
 
 
 def inspect(state: Path) -> CloudStatus | None:
@@ -94,7 +100,8 @@ def sync_registry(state: Path) -> Sequence[str]:
     environment = read_environment(layout)
     if environment is None or outputs(state) is None:
         raise NotRunning(state)
-    return Estate(layout, environment, passwords.keep(layout.secrets)).push()
+    with locked(layout, "registry sync"):  # two that push the same tag at once would disturb each other
+        return Estate(layout, environment, passwords.keep(layout.secrets)).push()
 
 
 def _create(layout: Layout, registry: Path, image_tag: str | None, progress: Callable[[str], None]) -> Outputs:
@@ -103,7 +110,6 @@ def _create(layout: Layout, registry: Path, image_tag: str | None, progress: Cal
         images.build(folder)  # refuse a broken image before anything is started
     foreign = [path.name for path in layout.state.iterdir() if path != layout.lock]
     if foreign:
-        layout.lock.unlink(missing_ok=True)
         raise StateForeign(layout.state, f"holds {', '.join(sorted(foreign)[:3])}")
     progress(f"starting an embedded environment in {layout.state}, blue on {image.repository}:{image.tag}")
     for attempt in range(1, PORT_ATTEMPTS + 1):
@@ -120,7 +126,7 @@ def _create(layout: Layout, registry: Path, image_tag: str | None, progress: Cal
             return _bring_up(layout, environment, progress)
         except BaseException as exc:
             clashed = isinstance(exc, StartFailed) and _clashed(layout, environment)
-            _destroy(layout, keep_lock=True)
+            _destroy(layout)
             if not clashed or attempt == PORT_ATTEMPTS:
                 raise
             progress("another process took one of the ports; trying others")
@@ -158,12 +164,13 @@ def _bring_up(layout: Layout, environment: Environment, progress: Callable[[str]
 
 
 def _serves(environment: Environment) -> bool:
-    answer = http_status(environment.ports.edge, "/health", host=f"{LIVE_HOST}:{environment.ports.edge}")
-    return answer is not None and answer not in (502, 503, 504)
+    """Whether the edge knows a live colour and somebody answers for it; a sick release's 503 is its own affair."""
+    port = environment.ports.edge
+    answer = http_answer(port, "/health", host=f"{LIVE_HOST}:{port}")
+    return answer is not None and "x-bg-color" in answer[1] and answer[0] not in (404, 502)
 
 
 def _wait_until_serving(layout: Layout, environment: Environment) -> None:
-    """A live release may be sick, which is its own affair; what must be is that it, and not the edge, answers."""
     deadline = time.monotonic() + SERVING_WITHIN_S
     while not _serves(environment):
         if time.monotonic() >= deadline:
@@ -182,17 +189,20 @@ def _clashed(layout: Layout, environment: Environment) -> bool:
     return not all(is_free(port) for port in vars(environment.ports).values())
 
 
-def _destroy(layout: Layout, keep_lock: bool = False) -> tuple[str, ...]:
+def _destroy(layout: Layout) -> tuple[str, ...]:
     """Stops and removes what is ours; a folder that is no environment's is left as it is."""
     environment = read_environment(layout)
-    stopped: tuple[str, ...] = ()
-    if environment is not None:
-        stopped = supervisor.stop_all(layout, environment)
-        postgres.remove_home(layout, environment.postgres_home)
-        for path in layout.owned():
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
-    if not keep_lock:
-        layout.lock.unlink(missing_ok=True)
-        if not any(layout.state.iterdir()):
-            layout.state.rmdir()
+    if environment is None:
+        return ()
+    stopped = supervisor.stop_all(layout, environment)
+    postgres.remove_home(layout, environment.postgres_home)
+    for path in layout.owned():
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     return stopped
+
+
+def _leave_folder(layout: Layout) -> None:
+    """Removes the lock, and the folder where nothing else is in it."""
+    layout.lock.unlink(missing_ok=True)
+    if not any(layout.state.iterdir()):
+        layout.state.rmdir()

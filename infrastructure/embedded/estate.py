@@ -44,18 +44,20 @@ class Estate:
         return self._ensure_secrets()
 
     def ensure_live(self, secrets: dict[str, str]) -> None:
-        """The service of the first colour, RUNNING, and the key value store's first content; existing ones are kept.
+        """The first time: the service of the first colour, RUNNING, and the key value store's first content.
 
-        Raises StartFailed where the service does not become RUNNING.
+        Where the store has content the colours are the deployer's, and nothing is touched. Raises StartFailed where
+        the service does not become RUNNING.
         """
+        arn = self._environment.key_value_store_arn
+        store = self._session.client("cloudfront-keyvaluestore", self._environment.endpoint_url)
+        described = store.describe_key_value_store(KvsARN=arn)
+        if described["ItemCount"]:
+            return
         app_runner = self._session.client("apprunner", self._environment.endpoint_url)
-        known = {summary["ServiceName"]: summary["ServiceArn"] for summary in _services(app_runner)}
-        if not known:
-            created = app_runner.create_service(**self._service(FIRST_COLOUR, secrets))["Service"]
-            known = {created["ServiceName"]: created["ServiceArn"]}
-        if SERVICES[FIRST_COLOUR] in known:
-            service = self._settled(app_runner, known[SERVICES[FIRST_COLOUR]])
-            self._ensure_keys(service["ServiceUrl"])
+        service = self._settled(app_runner, self._ensure_service(app_runner, secrets))
+        puts = [{"Key": key, "Value": value} for key, value in _first_keys(service["ServiceUrl"]).items()]
+        store.update_keys(KvsARN=arn, IfMatch=described["ETag"], Puts=puts)
 
     def known_images(self) -> dict[str, str]:
         """ECR's tags and their digests."""
@@ -140,6 +142,14 @@ class Estate:
         }
         return {name: _ensure_secret(manager, f"{PREFIX}/{name.replace('_', '-')}", values[name]) for name in values}
 
+    def _ensure_service(self, app_runner: Any, secrets: dict[str, str]) -> str:
+        name = SERVICES[FIRST_COLOUR]
+        known = app_runner.list_services()["ServiceSummaryList"]  # at most this one: the store has no content yet
+        for summary in known:
+            if summary["ServiceName"] == name:  # made by an `up` that was killed
+                return str(summary["ServiceArn"])
+        return str(app_runner.create_service(**self._service(FIRST_COLOUR, secrets))["Service"]["ServiceArn"])
+
     def _service(self, colour: str, secrets: dict[str, str]) -> dict[str, Any]:
         """CreateService's request for a colour on the environment's first image."""
         registry = f"{ACCOUNT_ID}.dkr.ecr.{REGION}.amazonaws.com"
@@ -196,32 +206,11 @@ class Estate:
         newest = sorted(written, key=lambda path: path.stat().st_mtime)[-2:]
         return "\n".join(line for path in newest for line in path.read_text(errors="replace").splitlines()[-20:])
 
-    def _ensure_keys(self, first_host: str) -> None:
-        arn = self._environment.key_value_store_arn
-        store = self._session.client("cloudfront-keyvaluestore", self._environment.endpoint_url)
-        described = store.describe_key_value_store(KvsARN=arn)
-        if described["ItemCount"]:
-            return
-        weights = {colour: 100 if colour == FIRST_COLOUR else 0 for colour in SERVICES}
-        first = {
-            "active": FIRST_COLOUR,
-            "weights": json.dumps(weights),
-            "generation": "1",
-            f"origin.{FIRST_COLOUR}": first_host,
-        }
-        puts = [{"Key": key, "Value": value} for key, value in first.items()]
-        store.update_keys(KvsARN=arn, IfMatch=described["ETag"], Puts=puts)
 
-
-def _services(app_runner: Any) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = []
-    token: dict[str, str] = {}
-    while True:
-        page = app_runner.list_services(**token)
-        found += page["ServiceSummaryList"]
-        if not page.get("NextToken"):
-            return found
-        token = {"NextToken": page["NextToken"]}
+def _first_keys(host: str) -> dict[str, str]:
+    weights = {colour: 100 if colour == FIRST_COLOUR else 0 for colour in SERVICES}
+    first = {"active": FIRST_COLOUR, "weights": json.dumps(weights), "generation": "1"}
+    return first | {f"origin.{FIRST_COLOUR}": host}
 
 
 def _ensure_secret(manager: Any, name: str, value: str) -> str:

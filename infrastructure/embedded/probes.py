@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+from collections.abc import Mapping
 
 TIMEOUT_S = 2.0
 """For a process that is busy, not for one that is dead: a closed port is refused at once."""
@@ -11,10 +12,17 @@ TIMEOUT_S = 2.0
 
 def http_status(port: int, path: str, host: str = "127.0.0.1") -> int | None:
     """The status of a GET on loopback with this Host; None where nobody answers."""
+    answer = http_answer(port, path, host)
+    return None if answer is None else answer[0]
+
+
+def http_answer(port: int, path: str, host: str) -> tuple[int, Mapping[str, str]] | None:
+    """(status, headers with names in lower case) of a GET on loopback with this Host; None where nobody answers."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
     try:
         connection.request("GET", path, headers={"Host": host})
-        return connection.getresponse().status
+        response = connection.getresponse()
+        return response.status, {name.lower(): value for name, value in response.getheaders()}
     except (OSError, http.client.HTTPException):
         return None
     finally:

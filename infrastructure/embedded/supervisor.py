@@ -64,7 +64,7 @@ def start(
         if known is not None and processes.alive(known):
             if spec.ready():
                 continue
-            processes.stop(layout, known, spec.stop_signal, grace_s=2.0)
+            processes.stop(layout, known, spec.stop_signal, grace_s=0.5)  # it hangs; it may not hear either
         started[spec.name] = pool.submit(one, spec)
     return Starting(started)
 

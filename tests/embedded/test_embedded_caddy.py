@@ -123,7 +123,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     environment = Environment(Path("/"), "1.0.0", "r", choose_ports(), Path("/"), "x")
     instances = {colour: [Instance(f"{colour}-{number}") for number in range(2)] for colour in COLOURS}
     for instance in chain.from_iterable(instances.values()):
-        threading.Thread(target=instance.serve_forever, daemon=True).start()
+        threading.Thread(target=instance.serve_forever, args=(0.02,), daemon=True).start()
     hosts = {colour: f"{colour:a<10}.{environment.service_domain}" for colour in COLOURS}
     ingress = Ingress(layout.ingress)
     for colour in COLOURS:

@@ -57,20 +57,13 @@ def test_down_leaves_no_process_no_port_and_no_data(state: Path, registry: Path)
     assert not cloud.down(state)
 
 
-def test_down_after_a_kill_of_the_endpoint_stops_its_instances_too(state: Path, registry: Path) -> None:
-    cloud.up(state, registry)
-    found = inspected(state)
-    endpoint = next(process.pid for process in found.processes if process.name == "endpoint")
-    (instance,) = found.instances
-    assert endpoint is not None
-    assert instance.pid is not None
-    psutil.Process(endpoint).kill()
-    cloud.down(state)
-    assert not still_runs(instance.pid)
-
-
-def test_two_states_run_side_by_side_and_know_nothing_of_each_other(state: Path, registry: Path) -> None:
-    other = state.with_name("other")
+def test_two_states_run_side_by_side_one_of_them_below_a_private_folder(
+    state: Path, registry: Path, tmp_path: Path
+) -> None:
+    private = tmp_path / "private"
+    private.mkdir()
+    private.chmod(0o700)  # where we are root, PostgreSQL's user cannot pass
+    other, homes = private / "state", set(private_homes())
     try:
         with ThreadPoolExecutor(2) as pool:
             first = pool.submit(cloud.up, state, registry, image_tag="1.0.0")
@@ -80,8 +73,14 @@ def test_two_states_run_side_by_side_and_know_nothing_of_each_other(state: Path,
         assert not set(all_of(inspected(state)).values()) & set(all_of(inspected(other)).values())
         cloud.down(other)
         assert inspected(state).healthy
+        assert not other.exists()
+        assert not set(private_homes()) - homes
     finally:
         cloud.down(other)
+
+
+def private_homes() -> list[Path]:
+    return list(Path("/var/tmp").glob(f"{postgres.HOME_PREFIX}*"))  # noqa: S108  # only looked at
 
 
 def test_concurrent_ups_make_one_environment(state: Path, registry: Path) -> None:
@@ -91,15 +90,25 @@ def test_concurrent_ups_make_one_environment(state: Path, registry: Path) -> Non
     assert inspected(state).healthy
 
 
-def test_it_survives_the_process_and_the_session_that_started_it(state: Path, registry: Path) -> None:
+def test_it_survives_who_started_it_and_down_finds_even_what_a_killed_endpoint_left(
+    state: Path, registry: Path
+) -> None:
     code = "import sys; from pathlib import Path; from infrastructure.embedded import cloud; "
     code += "cloud.up(Path(sys.argv[1]), Path(sys.argv[2]))"
     argv = [sys.executable, "-c", code, str(state), str(registry)]
     # stdout is a pipe: were it inherited by a server, this call would never come back
     done = subprocess.run(argv, cwd=PROJECT_ROOT, start_new_session=True, capture_output=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr.decode()
-    assert inspected(state).healthy
-    assert os.getsid(next(iter(all_of(inspected(state))))) != os.getsid(0)
+    found = inspected(state)
+    assert found.healthy
+    endpoint = next(process.pid for process in found.processes if process.name == "endpoint")
+    (instance,) = found.instances
+    assert endpoint is not None
+    assert instance.pid is not None
+    assert os.getsid(endpoint) != os.getsid(0)
+    psutil.Process(endpoint).kill()
+    cloud.down(state)
+    assert not still_runs(instance.pid)
 
 
 def test_an_unknown_tag_or_an_empty_registry_starts_nothing(state: Path, registry: Path, tmp_path: Path) -> None:
@@ -108,7 +117,7 @@ def test_an_unknown_tag_or_an_empty_registry_starts_nothing(state: Path, registr
     with pytest.raises(EmptyRegistry):
         cloud.up(state, tmp_path / "nothing")
     assert cloud.inspect(state) is None
-    assert not (state / "environment.json").exists()
+    assert not state.exists()
 
 
 def test_a_release_that_does_not_start_is_named_and_leaves_nothing(
@@ -187,18 +196,3 @@ def test_the_clusters_home_is_one_that_the_servers_user_can_reach(
     assert home.is_relative_to(layout.data) is reachable
     postgres.remove_home(layout, home)
     assert not home.exists()
-
-
-def test_a_state_below_a_private_folder_works_and_leaves_nothing(tmp_path: Path, registry: Path) -> None:
-    private = tmp_path / "private"
-    private.mkdir()
-    private.chmod(0o700)  # where we are root, PostgreSQL's user cannot pass
-    state = private / "state"
-    before = set(Path("/var/tmp").glob(f"{postgres.HOME_PREFIX}*"))  # noqa: S108  # only looked at
-    try:
-        cloud.up(state, registry)
-        assert inspected(state).healthy
-    finally:
-        cloud.down(state)
-    assert not set(Path("/var/tmp").glob(f"{postgres.HOME_PREFIX}*")) - before  # noqa: S108  # only looked at
-    assert not state.exists()
