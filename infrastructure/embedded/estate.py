@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from . import images, postgres
@@ -13,6 +14,7 @@ from .errors import ImageChanged, StartFailed
 from .layout import ACCOUNT_ID, REGION, Environment, Layout
 from .outputs import Credentials, Outputs
 from .passwords import Passwords
+from .processes import LOG_TAIL_LINES
 
 PREFIX = "embedded-telehealth"
 SERVICES = {colour: f"{PREFIX}-api-{colour}" for colour in ("blue", "green")}
@@ -203,8 +205,8 @@ class Estate:
     def _service_log(self) -> str:
         """The end of what services said last; their logs are below the environment's, named by the endpoint."""
         written = [path for path in self._layout.logs.rglob("*") if path.is_file() and path.parent != self._layout.logs]
-        newest = sorted(written, key=lambda path: path.stat().st_mtime)[-2:]
-        return "\n".join(line for path in newest for line in path.read_text(errors="replace").splitlines()[-20:])
+        newest = sorted(written, key=lambda path: path.stat().st_mtime)[-4:]
+        return "\n".join(f"{path.name}: {line}" for path in newest for line in _last_lines(path))
 
 
 def _first_keys(host: str) -> dict[str, str]:
@@ -218,3 +220,7 @@ def _ensure_secret(manager: Any, name: str, value: str) -> str:
         return str(manager.create_secret(Name=name, SecretString=value)["ARN"])
     except manager.exceptions.ResourceExistsException:
         return str(manager.describe_secret(SecretId=name)["ARN"])
+
+
+def _last_lines(path: Path) -> list[str]:
+    return path.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]

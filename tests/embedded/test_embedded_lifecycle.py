@@ -127,8 +127,8 @@ def test_a_release_that_does_not_start_is_named_and_leaves_nothing(
     with pytest.raises(StartFailed) as failed:
         cloud.up(state, tmp_path / "bad")
     assert failed.value.process == "embedded-telehealth-api-blue"
+    assert "no such luck" in failed.value.log_tail
     assert cloud.inspect(state) is None
-    assert not cloud.down(state)
     assert not state.exists()
 
 
