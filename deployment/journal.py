@@ -47,7 +47,7 @@ class Journal:
         Raises JournalBroken where what is there cannot be read.
         """
         self.path = path
-        self._actor = actor
+        self.actor = actor
         self._clock = clock
         self._clean = clean
         self._lock = threading.Lock()
@@ -64,7 +64,7 @@ class Journal:
             body = {
                 "seq": self._seq + 1,
                 "time": self._clock.now().isoformat(timespec="milliseconds"),
-                "actor": self._actor,
+                "actor": self.actor,
                 "kind": kind,
                 **cleaned,
                 "prev": self.head,

@@ -37,7 +37,7 @@ def build(records: Sequence[Record]) -> dict[str, Any]:
         "image": planned.get("image"),
         "digest": planned.get("digest"),
         "version": planned.get("version"),
-        "actor": opened.get("actor"),
+        "actor": planned.get("by") or opened.get("by"),
         "started_at": opened.get("started_at"),
         "finished_at": closed.get("finished_at"),
         "exit_code": closed.get("exit_code"),

@@ -51,7 +51,7 @@ def _journal(path: Path, note: Note, actor: str, ports: Ports, clean: Callable[[
             deployment_id=note.deployment_id,
             environment=note.environment,
             target=note.target,
-            actor=note.actor,
+            by=note.actor,
             started_at=note.started_at,
             host=note.host,
             pid=note.pid,
@@ -63,7 +63,7 @@ def _journal(path: Path, note: Note, actor: str, ports: Ports, clean: Callable[[
             image=note.image.name,
             digest=note.image.digest,
             version=note.image.version,
-            actor=note.actor,
+            by=note.actor,
         )
         if note.phase in (Phase.PROMOTING, Phase.BAKING, Phase.ROLLING_BACK, Phase.HALTED):
             journal.append("intent", step="promote", what="known from the lease item")

@@ -57,6 +57,11 @@ class Undo:
         self._steps = Steps(journal, ports.clock, listener, lambda: None)
         self._since = ports.clock.now()
 
+    @property
+    def written(self) -> list[tuple[float, int]]:
+        """When (epoch seconds) which generation was about to be written."""
+        return self._steps.written
+
     def run(self, promotion: Promotion) -> None:
         """Moves traffic back to the colour that was live before ``promotion``, verifies it, stops the other."""
         ports, limits = self._ports, self._limits

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from deployment.errors import Refused, SettingsError
+from deployment.errors import Refused, SettingsError, StepFailed
 from deployment.model import Caller, Colour, Image
 from deployment.plan import Ports
 from deployment.ports import Registry
@@ -22,7 +22,7 @@ from infrastructure.aws.secretsmanager import SecretsManager
 from infrastructure.aws.session import Clients, Connection, Credentials, connect
 from infrastructure.aws.sts import StsIdentity
 from infrastructure.embedded import cloud, images
-from infrastructure.embedded.errors import EmbeddedError
+from infrastructure.embedded.errors import EmbeddedError, StartFailed
 from infrastructure.front_door import HttpFrontDoor
 from verification.accounts import SmokeUser, parse_smoke_users
 
@@ -110,6 +110,8 @@ def start(settings: Settings, progress: Progress) -> bool:
             cloud.up(state, embedded_registry(), progress=progress)
             return True
         cloud.sync_registry(state)
+    except StartFailed as error:
+        raise StepFailed(str(error)) from error
     except EmbeddedError as error:
         raise Refused(str(error)) from error
     return False
@@ -119,6 +121,38 @@ def stop(settings: Settings) -> None:
     """Stops the embedded environment; nothing to do on AWS."""
     if settings.provider == "embedded":
         cloud.down(embedded_state())
+
+
+def up(image_tag: str | None, progress: Progress) -> str:
+    """Starts the embedded environment, or mends it; returns its live URL. Raises Refused or StepFailed."""
+    try:
+        return cloud.up(embedded_state(), embedded_registry(), image_tag=image_tag, progress=progress).live_url
+    except StartFailed as error:
+        raise StepFailed(str(error)) from error
+    except EmbeddedError as error:
+        raise Refused(str(error)) from error
+
+
+def down() -> tuple[str, ...]:
+    """Stops the embedded environment; returns what was stopped."""
+    try:
+        return cloud.down(embedded_state()).processes
+    except EmbeddedError as error:
+        raise Refused(str(error)) from error
+
+
+def processes(settings: Settings) -> list[str]:
+    """A line for each process of an embedded environment; none on AWS."""
+    found = cloud.inspect(embedded_state()) if settings.provider == "embedded" else None
+    if found is None:
+        return []
+    lines = []
+    for process in (*found.processes, *found.instances):
+        state = "answers" if process.answers else "runs, but does not answer" if process.alive else "is not running"
+        lines.append(f"{process.name} {state} (pid {process.pid}, port {process.port})")
+    if not found.healthy:
+        lines.append("`python scripts/deploy.py up` mends what is not well")
+    return lines
 
 
 def reach(settings: Settings) -> World:

@@ -115,7 +115,7 @@ class Coordinator:
             deployment_id=self.run_id,
             environment=self.settings.environment if self.settings else self.options.environment,
             target=self.options.target,
-            actor=self.actor,
+            by=self.actor,
             started_at=self.started_at.isoformat(timespec="milliseconds"),
             mode=self.options.mode.value,
             host=socket.gethostname(),

@@ -109,14 +109,14 @@ class Deploying:
     def _plan(self, world: World) -> Plan:
         image = choose_image(world, self._run.options.image_tag)
         target = choose_target(world, self._run.options.target)
-        actor = world.caller.arn
+        actor = self._run.journal.actor = world.caller.arn
         self._run.journal.append(
             "planned",
             target=target,
             image=image.name,
             digest=image.digest,
             version=image.version,
-            actor=actor,
+            by=actor,
             requested_by=self._run.actor,
         )
         return Plan(self._run.run_id, self._settings.environment, target, image, actor, self._run.started_at)

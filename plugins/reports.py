@@ -98,7 +98,7 @@ def _timeline(records: Sequence[Record]) -> list[dict[str, str]]:
     for record in records:
         data = record.data
         text = {
-            "opened": lambda d=data: f"run opened by {d.get('actor')} on {d.get('host')}, pid {d.get('pid')}",
+            "opened": lambda d=data: f"run opened by {d.get('by')} on {d.get('host')}, pid {d.get('pid')}",
             "planned": lambda d=data: f"{d.get('image')} ({d.get('digest')}) for {d.get('target')}",
             "intent": lambda d=data: f"{d['step']}: about to {d.get('what')}",
             "outcome": lambda d=data: f"{d['step']}: {d['outcome']} — {d.get('detail')}",

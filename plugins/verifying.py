@@ -64,7 +64,7 @@ class Verifying:
             image=image.name if image else None,
             digest=service.digest,
             version=image.version if image else None,
-            actor=world.caller.arn,
+            by=world.caller.arn,
         )
         return Release(
             world.live_url, image.version if image else None, colour, image.name if image else None, service.digest

@@ -1,0 +1,58 @@
+"""What the command line prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from deployment.events import Event, StepBegan, StepEnded
+
+
+def say(text: str) -> None:
+    """One line about what is going on."""
+    click.echo(f"  {text}")
+
+
+def event(happened: Event) -> None:
+    """One event of a deployment."""
+    if isinstance(happened, StepBegan):
+        click.echo(f"{happened.step:<10} {happened.what} ...")
+    elif isinstance(happened, StepEnded):
+        word = "" if happened.passed else "FAILED: "
+        click.echo(f"{happened.step:<10} {word}{happened.detail} ({happened.duration_s:.1f} s)")
+
+
+def nothing_up() -> str:
+    """Where there is no environment."""
+    return "no embedded environment is up; start one with `python scripts/deploy.py up`"
+
+
+def status(document: Mapping[str, Any], processes: Sequence[str]) -> str:
+    """``status`` for people."""
+    lines = [f"environment  {document['environment']}", f"live domain  {document['live_url']}"]
+    lines += [_colour(name, document[name]) for name in ("live", "idle")]
+    deployment, lock = document["deployment"], document["lock"]
+    if deployment is None:
+        lines.append("deployment   none under way")
+    else:
+        alive = {True: "its process lives", False: "its process is gone: run recover", None: "on another host"}
+        lines.append(
+            f"deployment   {deployment['id']}: {deployment['image']} to {deployment['target']}, {deployment['phase']} "
+            f"since {deployment['phase_since']}, by {deployment['actor']} ({alive[deployment['owner_alive']]})"
+        )
+    held = (
+        "free"
+        if lock is None
+        else f"held by {lock['deployment_id']} ({lock['host']}, pid {lock['pid']}) until {lock['expires_at']}"
+    )
+    lines.append(f"lock         {held}")
+    lines += [f"process      {line}" for line in processes]
+    return "\n".join(lines)
+
+
+def _colour(name: str, colour: Mapping[str, Any]) -> str:
+    image = colour["image"] or colour["digest"] or "nothing"
+    running = f"running {colour['version']} at {colour['url']}" if colour["url"] else "not running"
+    return f"{name:<12} {colour['colour']}: {image}, {running}"

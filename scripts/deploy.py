@@ -1,0 +1,126 @@
+"""The command line: parses, builds, calls, and turns what came of it into an exit code."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# `python scripts/deploy.py` puts scripts/ first on the import path; the project's packages lie one level up.
+sys.path[0] = str(ROOT)
+
+import click  # noqa: E402  # after the path is right
+
+from deployment import status as environment_status  # noqa: E402
+from deployment.errors import DeploymentError, Refused  # noqa: E402
+from deployment.settings import Settings, load  # noqa: E402
+from infrastructure import compose  # noqa: E402
+from scripts import console, running, settling, undoing  # noqa: E402
+
+FAILED, INTERRUPTED, REFUSED = 1, 2, 4
+
+environment_option = click.option("--environment", metavar="NAME", help="An environment of deployment.toml.")
+reports_option = click.option(
+    "--reports",
+    type=click.Path(path_type=Path),
+    default=ROOT / "reports",
+    show_default="reports/",
+    help="Where reports go.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Blue/green deployments: the embedded environment, status, rollback, recovery."""
+
+
+@cli.command()
+@click.option("--image-tag", metavar="TAG", help="The release that goes live on blue (default: the lowest version).")
+def up(image_tag: str | None) -> None:
+    """Start the embedded environment in the background, blue live; it stays until `down`."""
+    url = compose.up(image_tag, console.say)
+    click.echo(f"up: {url}")
+    click.echo("next: python -m pytest --target=green")
+
+
+@cli.command()
+def down() -> None:
+    """Stop the embedded environment, and leave no process behind."""
+    stopped = compose.down()
+    click.echo(f"stopped: {', '.join(stopped)}" if stopped else "nothing was up")
+
+
+@cli.command()
+@environment_option
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def status(environment: str | None, as_json: bool) -> None:
+    """Show the live and the idle colour, the deployment under way, the lock."""
+    settings = _settings(environment)
+    if not compose.is_up(settings):
+        click.echo(json.dumps({"environment": None}) if as_json else console.nothing_up())
+        sys.exit(FAILED)
+    world = compose.reach(settings)
+    document = environment_status.look(world.environment, world.live_url, world.ports, world.registry)
+    click.echo(json.dumps(document, indent=2) if as_json else console.status(document, compose.processes(settings)))
+
+
+@cli.command(context_settings={"ignore_unknown_options": True})
+@click.option("--image-tag", required=True, metavar="TAG", help="The release to deploy.")
+@click.option(
+    "--target", default="auto", show_default=True, metavar="COLOUR", help="blue, green, or auto (whichever is idle)."
+)
+@environment_option
+@click.argument("pytest_options", nargs=-1, type=click.UNPROCESSED)
+def deploy(image_tag: str, target: str, environment: str | None, pytest_options: tuple[str, ...]) -> None:
+    """Deploy a release; options after `--` are pytest's."""
+    sys.exit(running.deploy(ROOT, image_tag, target, environment, pytest_options))
+
+
+@cli.command()
+@environment_option
+@reports_option
+def rollback(environment: str | None, reports: Path) -> None:
+    """Undo the last promotion: traffic back first, verified, then the failed colour is stopped."""
+    settings = _settings(environment)
+    sys.exit(undoing.rollback(settings, compose.reach(settings), reports.absolute()))
+
+
+@cli.command()
+@environment_option
+@reports_option
+def recover(environment: str | None, reports: Path) -> None:
+    """Finish or undo what a killed run left half done; safe to repeat."""
+    settings = _settings(environment)
+    if not compose.is_up(settings):
+        click.echo("nothing to recover: no embedded environment is up")
+        return
+    sys.exit(settling.recover(settings, compose.reach(settings), reports.absolute()))
+
+
+def _settings(environment: str | None) -> Settings:
+    return load(compose.SETTINGS_FILE, environment)
+
+
+def main() -> None:
+    """Every error that a user can cause or meet is told in words, without a traceback."""
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(REFUSED)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(INTERRUPTED)
+    except Refused as error:
+        click.echo(f"refused: {error}", err=True)
+        sys.exit(REFUSED)
+    except DeploymentError as error:
+        click.echo(f"failed: {error}", err=True)
+        sys.exit(FAILED)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""``deploy``: the pytest run, watched by a parent process that does not take its word for it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+INTERNAL_ERROR = 3
+
+
+def deploy(root: Path, image_tag: str, target: str, environment: str | None, options: Sequence[str]) -> int:
+    """Runs pytest and returns its exit code; a success without a report that says so is none."""
+    command = [sys.executable, "-m", "pytest", f"--target={target}", f"--image-tag={image_tag}", *options]
+    if environment is not None:
+        command.append(f"--environment={environment}")
+    before = _latest(root, options)
+    child = subprocess.Popen(command, cwd=root)
+    # Ctrl-C reaches the child by itself, which decides; a SIGTERM for this process is passed on.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: child.send_signal(signal.SIGTERM))
+    code = child.wait()
+    if code == 0 and not _confirmed(_latest(root, options), before):
+        click.echo("pytest ended with 0 and wrote no report of a promotion: the run was cut short", err=True)
+        return INTERNAL_ERROR
+    return code if code >= 0 else INTERNAL_ERROR
+
+
+def _latest(root: Path, options: Sequence[str]) -> Path | None:
+    reports = next((option.partition("=")[2] for option in options if option.startswith("--reports=")), "reports")
+    link = root / reports / "latest"
+    return Path(os.path.realpath(link)) if link.exists() else None
+
+
+def _confirmed(latest: Path | None, before: Path | None) -> bool:
+    if latest is None or latest == before:
+        return False
+    report = json.loads((latest / "verification.json").read_text(encoding="utf-8"))
+    return bool(report["exit_code"] == 0)

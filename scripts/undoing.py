@@ -1,0 +1,103 @@
+"""``rollback``: undoes the last promotion, and writes a report of its own."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from deployment import report
+from deployment.journal import Journal
+from deployment.phases import Phase
+from deployment.plan import Promotion
+from deployment.report import VERDICTS
+from deployment.settings import Settings
+from deployment.settling import JOURNAL_FILE
+from deployment.undo import Undo, last_promotion
+from infrastructure.compose import World
+from plugins.traffic import Traffic
+from scripts import console
+from verification.prober_config import ProberConfig
+from verification.redaction import Redactor
+from verification.watch import WatchLimits
+
+EXIT_CODES = {Phase.ROLLED_BACK: 0, Phase.REJECTED: 1, Phase.HALTED: 11}
+
+
+def rollback(settings: Settings, world: World, reports: Path) -> int:
+    """0: moved and verified; 1: the previous colour is unhealthy, nothing moved; 11: unknown. Raises Refused."""
+    promotion = last_promotion(world.ports)
+    run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-rollback-{secrets.token_hex(3)}"
+    folder = reports / run_id
+    journal = Journal(folder / JOURNAL_FILE, world.caller.arn, world.ports.clock, Redactor(world.secrets).clean)
+    _open(journal, run_id, world, promotion)
+    traffic = Traffic(_prober(settings, world, folder), WatchLimits())
+    began = time.time()
+    try:
+        traffic.settle()
+        undo = Undo(run_id, world.environment, world.caller.arn, settings.limits, world.ports, journal, console.event)
+        undo.run(promotion)
+        written = undo.written[-1] if undo.written else None
+        reason = undo.reason or f"rollback of {promotion.deployment_id} was asked for"
+        journal.append("traffic", promotion=None, rollback=traffic.rollback(began, written, reason))
+    finally:
+        traffic.stop()
+    code = EXIT_CODES[undo.phase]
+    journal.append(
+        "closed",
+        verdict=VERDICTS[undo.phase],
+        exit_code=code,
+        reason=undo.reason,
+        finished_at=world.ports.clock.now().isoformat(timespec="milliseconds"),
+    )
+    report.write(folder, report.build(journal.records()))
+    click.echo(_sentence(undo.phase, promotion, undo.reason))
+    click.echo(f"report: {folder / 'verification.json'}")
+    return code
+
+
+def _open(journal: Journal, run_id: str, world: World, promotion: Promotion) -> None:
+    journal.append(
+        "opened",
+        deployment_id=run_id,
+        environment=world.environment,
+        target=promotion.previous.colour,
+        by=world.caller.arn,
+        started_at=world.ports.clock.now().isoformat(timespec="milliseconds"),
+        mode="rollback",
+        host=socket.gethostname(),
+        pid=os.getpid(),
+    )
+    image = world.image_of(promotion.previous.digest)
+    journal.append(
+        "planned",
+        target=promotion.previous.colour,
+        image=image.name if image else None,
+        digest=promotion.previous.digest,
+        version=promotion.previous.version,
+        undoes=promotion.deployment_id,
+        by=world.caller.arn,
+    )
+
+
+def _prober(settings: Settings, world: World, folder: Path) -> ProberConfig:
+    return ProberConfig(
+        world.live_url,
+        world.smoke_users[-1],
+        rate=settings.limits.prober_rate,
+        timeout_s=settings.limits.prober_timeout,
+        stderr_log=str(folder / "prober.log"),
+    )
+
+
+def _sentence(phase: Phase, promotion: Promotion, reason: str | None) -> str:
+    back, away = promotion.previous.colour, promotion.target
+    return {
+        Phase.ROLLED_BACK: f"rolled back: {back} is live again and verified; {away} is stopped",
+        Phase.REJECTED: f"not rolled back, traffic stays on {away}: {reason}",
+    }.get(phase, f"ROLLBACK FAILED, a person must act: {reason}. See docs/roll-back-by-hand.md.")
