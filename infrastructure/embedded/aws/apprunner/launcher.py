@@ -78,10 +78,14 @@ class Launcher:
         except _PortTaken:
             return self._start_once(revision, log, spawned)
 
+    def clear(self, revision: Revision) -> None:
+        """Kills whatever still works in the revision's folder."""
+        self._processes.kill_strays(Path(revision.folder), set())
+
     def discard(self, revision: Revision) -> None:
         """Forgets a revision that nothing runs any more."""
         self._environments.pop(revision.id, None)
-        self._processes.kill_strays(Path(revision.folder), set())
+        self.clear(revision)
         shutil.rmtree(revision.folder, ignore_errors=True)
 
     def discard_unknown(self, known: set[str]) -> None:

@@ -23,7 +23,7 @@ from .store import Store, with_operation, with_operation_status
 _log = logging.getLogger(__name__)
 
 ALLOWED = {
-    # What App Runner accepts in which status (facts: manage-pause, API_Service). Everything else is InvalidState.
+    # What App Runner accepts in which status (its guide, manage-pause; API_Service). All else is InvalidState.
     "UPDATE_SERVICE": ("RUNNING", "CREATE_FAILED"),
     "START_DEPLOYMENT": ("RUNNING",),
     "PAUSE_SERVICE": ("RUNNING",),
@@ -239,4 +239,6 @@ class Operations:
         if service.instance is not None:
             self._stopping.wait(self._config.drain_s)
             self._processes.stop(service.instance, self._config.stop_grace_s)
+        if service.revision is not None:
+            self._launcher.clear(service.revision)  # workers that outlived a crashed instance
         self._store.change(service.arn, lambda now: replace(now, instance=None))

@@ -7,7 +7,6 @@ import time
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from pathlib import Path
 from threading import Event, Thread
 
 from ..errors import DeploymentFailed
@@ -105,7 +104,7 @@ class Supervisor:
         if service.revision is None:
             return
         self._operations.logs(service).event("instance has ended unasked; it is replaced")
-        self._processes.kill_strays(Path(service.revision.folder), set())  # its orphaned workers hold the old port
+        self._launcher.clear(service.revision)  # its orphaned workers hold the old port
         instance = self._operations.start_instance(service, service.revision, None)
         changed = self._store.change(service.arn, lambda now: replace(now, instance=instance, candidate=None))
         self._operations.route(changed)
