@@ -44,7 +44,11 @@ class DeploymentError(Exception):
 
 
 class Refused(DeploymentError):
-    """The deployment was refused before anything was touched (exit code 4)."""
+    """The deployment was refused before anything was touched (exit code 4); ``where`` names the step or gate concerned."""
+
+    def __init__(self, message: str, *, hint: str | None = None, where: str | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.where = where
 
 
 class SettingsError(Refused):

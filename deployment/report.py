@@ -47,7 +47,8 @@ def build(records: Sequence[Record]) -> dict[str, Any]:
         "reason": closed.get("reason"),
         "live_harmed": bool(closed.get("live_harmed", False)),
         "gates": _last(records, "gates").get("gates") or [gate.as_report() for gate in no_gates(())],
-        "steps": _steps(records),
+        # A refused run touched nothing, whatever it had begun to look at.
+        "steps": [] if closed.get("verdict") == VERDICTS[Phase.REFUSED] else _steps(records),
         "promotion": traffic.get("promotion"),
         "rollback": traffic.get("rollback"),
     }

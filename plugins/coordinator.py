@@ -99,6 +99,7 @@ class Coordinator:
         self.reason: str | None = None
         self.stopped = False
         self.internal_error = False
+        self.interrupted = False  # by pytest.exit, or whatever else stops pytest without a signal or a failure
         self.nothing_collected = False
         self.collection_errors = 0
         self.sealed = False
@@ -158,6 +159,7 @@ class Coordinator:
             if rule.required and self.gate_size(name) < rule.min_checks:
                 raise Refused(
                     f"gate {name} has {self.gate_size(name)} checks, and {rule.min_checks} are required",
+                    where=name,
                     hint=f"Look at suites/{name}/, or change gates.{name}.min_checks in deployment.toml.",
                 )
 
@@ -215,7 +217,7 @@ class Coordinator:
     def refuse(self, refusal: Refused) -> None:
         """Nothing was touched, and nothing will be."""
         self.refusal = self.refusal or refusal
-        self.stop(f"refused: {first_line(refusal)}")
+        self.stop(f"{refusal.where or self.where()}: {first_line(refusal)}")
 
     def stop(self, reason: str) -> None:
         """No further check is handed out."""
@@ -238,6 +240,7 @@ class Coordinator:
             if self.signals.received:
                 self.stop(f"{self.where()}: interrupted by {self.signals.received}")
             elif exitstatus == pytest.ExitCode.INTERRUPTED and not self._any_failure():
+                self.interrupted = True
                 self.stop(f"{self.where()}: the run was stopped before all checks had run")
             if self.conduct is not None:
                 self.conduct.conclude()
@@ -254,11 +257,13 @@ class Coordinator:
                     self.conduct.conclude()
                 self.conduct.seal()
             self.sealed = True
-            code = self.exit_code()
-            self._write_report(code)
-            if self.conduct is not None:
-                self.conduct.close()
-            shutil.rmtree(self._state_folder, ignore_errors=True)
+            try:
+                code = self.exit_code()
+                self._write_report(code)
+            finally:
+                if self.conduct is not None:
+                    self.conduct.close()
+                shutil.rmtree(self._state_folder, ignore_errors=True)
             return code
 
     def exit_code(self) -> int:
@@ -270,7 +275,7 @@ class Coordinator:
             return code
         if self.internal_error:
             return INTERNAL_ERROR
-        if self.signals.received and not (self.sealed and code == 0):
+        if (self.signals.received or self.interrupted) and not (self.sealed and code == 0):
             return INTERRUPTED
         return code
 
@@ -325,7 +330,7 @@ class Coordinator:
     def where(self) -> str:
         """The step that was begun last: the one to name when something stops the run."""
         steps = [record.data["step"] for record in self.journal.records() if record.kind == "intent"]
-        return str(steps[-1]) if steps else "verify"
+        return str(steps[-1]) if steps else "lease" if self.state.deploying else "verify"
 
 
 def _outcome(report: pytest.TestReport) -> CheckOutcome | None:

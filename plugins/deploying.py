@@ -65,7 +65,7 @@ class Deploying:
 
     def _begin(self) -> None:
         run, settings = self._run, self._settings
-        self._own_cloud = compose.start(settings, run.progress)
+        self._own_cloud = compose.start(settings, run.options.image_tag, run.progress)
         world = self._world = compose.reach(settings)
         run.redactor.learn(*world.secrets)
         self._settle_leftover(world)

@@ -101,9 +101,17 @@ class Progress:
     def _rewrite(self, text: str) -> None:
         terminal = self._terminal()
         if terminal is not None:
-            terminal.ensure_newline() if not self._waited else None
+            if not self._waited:
+                self._newline(terminal)
             terminal.rewrite(text[: terminal._tw.fullwidth - 1], erase=True)
             self._waited = True
+
+    @staticmethod
+    def _newline(terminal: pytest.TerminalReporter) -> None:
+        """Leaves a line of dots alone, with workers (where pytest keeps no track of it) as without."""
+        terminal.ensure_newline()
+        if terminal._tw.width_of_current_line:
+            terminal.write_line("")
 
     def _line(self, name: str, text: str, **markup: bool) -> None:
         terminal = self._terminal()
@@ -115,7 +123,7 @@ class Progress:
             self._waited = False
             terminal.currentfspath = None
         else:
-            terminal.ensure_newline()
+            self._newline(terminal)
         self._last_line = time.monotonic()
         terminal.write(f"{name:<{NAME_WIDTH}} ", bold=True)
         terminal.write_line(text, **markup)
@@ -126,7 +134,7 @@ class Progress:
         if terminal is None or report is None:
             return
         good = report["exit_code"] == 0
-        terminal.ensure_newline()
+        self._newline(terminal)
         terminal.write_sep("=", "verdict", bold=True, green=good, red=not good)
         terminal.write_line(sentence(report), bold=True, green=good, red=not good)
         if run.refusal is not None:

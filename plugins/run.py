@@ -68,7 +68,10 @@ def _coordinate(config: pytest.Config, options: RunOptions, suites: Path) -> Non
         refusal = error
         settings = load(SETTINGS_FILE)
     run_id = _run_id(options)
-    coordinator = Coordinator(run_id, options, settings, suites, redactor, progress.event, progress.say)
+    try:
+        coordinator = Coordinator(run_id, options, settings, suites, redactor, progress.event, progress.say)
+    except OSError as error:
+        raise pytest.UsageError(f"reports cannot be written to {options.reports}: {error.strerror}") from None
     config.stash[coordinator_key] = coordinator
     config.option.htmlpath = str(coordinator.folder / "report.html")
     config.option.self_contained_html = True
@@ -162,9 +165,9 @@ class Hooks:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, None, None]:
         """Twice: traffic is safe before other plugins take their time, and what goes wrong in them still counts."""
-        session.exitstatus = self._run.finish(int(exitstatus))
         late: BaseException | None = None
         try:
+            session.exitstatus = self._run.finish(int(exitstatus))
             return (yield)
         except BaseException as error:
             late = error
