@@ -40,7 +40,7 @@ def test_closed_without_a_token(client, contract, path):
 
 
 FORGED = jwt.encode({"sub": "1", "iat": 0, "exp": 4102444800, "jti": "x"}, "k" * 32, algorithm="HS256")
-UNSIGNED = jwt.encode({"sub": "1", "iat": 0, "exp": 4102444800, "jti": "x"}, None, algorithm="none")
+UNSIGNED = jwt.encode({"sub": "1", "iat": 0, "exp": 4102444800, "jti": "x"}, "", algorithm="none")
 
 
 @pytest.mark.parametrize("token", ["not-a-token", FORGED, UNSIGNED], ids=["malformed", "forged", "unsigned"])
