@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 LOG_EVERY_S = 15.0
 NAME_WIDTH = 10
 
+# While these steps are open the checks run, and pytest's own lines show how far they are.
+SPANNING = ("verify", "live")
+
 SENTENCES = {
     "promoted": "PROMOTED: {image} is live on {target} in {environment}; every required gate passed and the bake saw no harm.",
     "rejected": "REJECTED: {image} was not promoted; live traffic never moved.",
@@ -76,7 +79,7 @@ class Progress:
         """One event of the deployment."""
         if isinstance(event, StepBegan):
             self._last_line = time.monotonic()
-            if self._in_place():
+            if self._in_place() and event.step not in SPANNING:
                 self._rewrite(f"{event.step:<{NAME_WIDTH}} {event.what} ...")
         elif isinstance(event, Waiting):
             self._waiting(event)
