@@ -24,7 +24,7 @@ VERDICTS = {
 
 
 def build(records: Sequence[Record]) -> dict[str, Any]:
-    """The public report (contract: docs/reports.md) of a journal that was opened and closed."""
+    """The public report (contract: docs/read-a-report.md) of a journal that was opened and closed."""
     opened = _last(records, "opened")
     planned = _last(records, "planned")
     traffic = _last(records, "traffic")

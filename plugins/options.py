@@ -43,15 +43,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds the options; one that another plugin owns already is shared with it."""
     group = parser.getgroup("deployment", "blue/green deployment")
     group.addoption(
-        "--target", metavar="COLOUR", help="deploy to this colour: green, blue, or auto (whichever is idle)"
+        "--target",
+        metavar="COLOUR",
+        help="deploy to green, blue, or auto (whichever is idle); without it nothing is deployed",
     )
-    group.addoption("--image-tag", metavar="TAG", help="the release to deploy (default: the highest version there is)")
+    group.addoption("--image-tag", metavar="TAG", help="the release to deploy (default: the highest version)")
     group.addoption("--environment", metavar="NAME", help="an environment of deployment.toml (default: its default)")
     group.addoption(
-        "--plan", action="store_true", help="say what would be done and which checks would run; change nothing"
+        "--plan", action="store_true", help="say what --target would do and which checks would run; change nothing"
     )
-    group.addoption("--load", action="store_true", help="without --target: run the load gate, too")
-    group.addoption("--reports", metavar="DIR", help="where reports are written (default: reports/ beside pytest.ini)")
+    group.addoption("--load", action="store_true", help="when only verifying: run the load gate, too")
+    group.addoption("--reports", metavar="DIR", help="folder for reports (default: reports/)")
     # pytest-base-url, where somebody has it, owns the same option with the same meaning.
     with contextlib.suppress(ValueError):
         group.addoption("--base-url", metavar="URL", help="verify this URL instead of what is live")
@@ -63,7 +65,7 @@ def read(config: pytest.Config, suites: Path) -> RunOptions:
     inside, outside = _paths(config, suites)
     given = option.target is not None or bool(option.plan)
     ordinary = bool(outside) and not inside and not given
-    if ordinary or option.collectonly or option.help:
+    if ordinary or option.collectonly or option.help or option.showfixtures or option.show_fixtures_per_test:
         mode = Mode.ORDINARY
     elif option.plan:
         mode = Mode.PLAN

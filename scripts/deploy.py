@@ -20,22 +20,29 @@ from scripts import console, running, settling, undoing  # noqa: E402
 
 FAILED, INTERRUPTED, REFUSED = 1, 2, 4
 
-environment_option = click.option("--environment", metavar="NAME", help="An environment of deployment.toml.")
+environment_option = click.option(
+    "--environment", metavar="NAME", help="An environment of deployment.toml (default: its default_environment)."
+)
 reports_option = click.option(
     "--reports",
     type=click.Path(path_type=Path),
     default=ROOT / "reports",
-    show_default="reports/",
-    help="Where reports go.",
+    metavar="DIR",
+    help="Folder for the report (default: reports/).",
 )
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 def cli() -> None:
-    """Blue/green deployments: the embedded environment, status, rollback, recovery."""
+    """Deploy a release beside the live one, verify it, move traffic to it, and back if need be.
+
+    Start with `up`, then `deploy --image-tag 1.1.0`. Every run leaves a report in reports/latest.
+
+    Exit codes, and what to do about each: docs/run-a-deployment.md.
+    """
 
 
-@cli.command()
+@cli.command(short_help="Start the embedded environment.")
 @click.option("--image-tag", metavar="TAG", help="The release that goes live on blue (default: the lowest version).")
 def up(image_tag: str | None) -> None:
     """Start the embedded environment in the background, blue live; it stays until `down`."""
@@ -44,16 +51,16 @@ def up(image_tag: str | None) -> None:
     click.echo("next: python -m pytest --target=green")
 
 
-@cli.command()
+@cli.command(short_help="Stop the embedded environment.")
 def down() -> None:
     """Stop the embedded environment, and leave no process behind."""
     stopped = compose.down()
     click.echo(f"stopped: {', '.join(stopped)}" if stopped else "nothing was up")
 
 
-@cli.command()
+@cli.command(short_help="Show what is live, under way and locked.")
 @environment_option
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="The same as one JSON object.")
 def status(environment: str | None, as_json: bool) -> None:
     """Show the live and the idle colour, the deployment under way, the lock."""
     settings = _settings(environment)
@@ -65,19 +72,22 @@ def status(environment: str | None, as_json: bool) -> None:
     click.echo(json.dumps(document, indent=2) if as_json else console.status(document, compose.processes(settings)))
 
 
-@cli.command(context_settings={"ignore_unknown_options": True})
+@cli.command(short_help="Deploy a release.", context_settings={"ignore_unknown_options": True})
 @click.option("--image-tag", required=True, metavar="TAG", help="The release to deploy.")
 @click.option(
-    "--target", default="auto", show_default=True, metavar="COLOUR", help="blue, green, or auto (whichever is idle)."
+    "--target", default="auto", show_default=True, metavar="COLOUR", help="blue, green, or auto: the idle one."
 )
 @environment_option
 @click.argument("pytest_options", nargs=-1, type=click.UNPROCESSED)
 def deploy(image_tag: str, target: str, environment: str | None, pytest_options: tuple[str, ...]) -> None:
-    """Deploy a release; options after `--` are pytest's."""
+    """Deploy a release: provision, verify, promote, bake; roll back where it fails.
+
+    Options after `--` are pytest's: deploy --image-tag 1.1.0 -- -n 4
+    """
     sys.exit(running.deploy(ROOT, image_tag, target, environment, pytest_options))
 
 
-@cli.command()
+@cli.command(short_help="Undo the last promotion.")
 @environment_option
 @reports_option
 def rollback(environment: str | None, reports: Path) -> None:
@@ -86,7 +96,7 @@ def rollback(environment: str | None, reports: Path) -> None:
     sys.exit(undoing.rollback(settings, compose.reach(settings), reports.absolute()))
 
 
-@cli.command()
+@cli.command(short_help="Settle what a killed run left half done.")
 @environment_option
 @reports_option
 def recover(environment: str | None, reports: Path) -> None:
