@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -35,7 +36,7 @@ def deploy(root: Path, image_tag: str, target: str, environment: str | None, opt
 
 
 def _latest(root: Path, options: Sequence[str]) -> Path | None:
-    given = dict(zip(options, options[1:], strict=False))
+    given = dict(itertools.pairwise(options))
     joined = [option.partition("=")[2] for option in options if option.startswith("--reports=")]
     reports = joined[-1] if joined else given.get("--reports", "reports")
     link = root / reports / "latest"
