@@ -70,15 +70,24 @@ class Journal:
                 "prev": self.head,
             }
             line = {**body, "hash": _digest(body)}
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-            try:
-                os.write(descriptor, (json.dumps(line) + "\n").encode())
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
-            self._seq += 1
-            self.head = line["hash"]
+            self._write(json.dumps(line) + "\n")
+            self._seq, self.head = line["seq"], line["hash"]
             return _record(line)
+
+    def _write(self, line: str) -> None:
+        """The whole line or nothing: half a line would spoil the next one."""
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        before = os.fstat(descriptor).st_size
+        try:
+            rest = line.encode()
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
+            os.fsync(descriptor)
+        except BaseException:
+            os.ftruncate(descriptor, before)
+            raise
+        finally:
+            os.close(descriptor)
 
     def records(self) -> list[Record]:
         """Every line written so far."""
@@ -94,7 +103,8 @@ def _record(line: Mapping[str, Any]) -> Record:
 def read(path: Path) -> Iterator[Record]:
     """Reads a journal and checks its chain; a last line that a crash left torn is left out. Raises JournalBroken."""
     previous, seq = FIRST, 0
-    text = path.read_text(encoding="utf-8", errors="replace")
+    # Not read_text, which would take a line end that was changed for the one that was written.
+    text = path.read_bytes().decode("utf-8", errors="replace")
     lines = text.split("\n")
     complete = lines[:-1]  # what follows the last newline was never finished
     for number, raw in enumerate(complete, 1):
@@ -104,7 +114,8 @@ def read(path: Path) -> Iterator[Record]:
         except (ValueError, KeyError, TypeError, AttributeError):
             raise JournalBroken(f"{path}:{number} is not a line of a journal") from None
         body = {key: value for key, value in line.items() if key != "hash"}
-        if record.seq != seq + 1 or record.prev != previous or record.hash != _digest(body):
+        # The hash is over what the line says; its spelling is compared too, so that not one byte can be another.
+        if record.seq != seq + 1 or record.prev != previous or record.hash != _digest(body) or raw != json.dumps(line):
             raise JournalBroken(f"{path}:{number} does not continue the chain: it, or a line before it, was changed")
         previous, seq = record.hash, record.seq
         yield record
