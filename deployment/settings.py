@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import math
 import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -86,13 +87,23 @@ def load(path: Path, environment: str | None = None) -> Settings:
 
 def _parse(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8"), parse_float=_finite)
     except FileNotFoundError:
         raise SettingsError(
             f"there is no {path}", hint="It holds environments and budgets; see docs/settings.md."
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
+    except ValueError as error:  # TOML's own errors, broken UTF-8, and numbers that are none
         raise SettingsError(f"{path.name} is not TOML: {error}") from None
+
+
+def _finite(text: str) -> float:
+    """TOML knows nan, which is within no limit and beyond none: a bake of nan seconds would be over at once."""
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is not a number to measure by")
+    return number
 
 
 def _validate(document: Mapping[str, Any], path: Path) -> None:
