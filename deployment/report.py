@@ -64,20 +64,15 @@ def _last(records: Sequence[Record], kind: str) -> Mapping[str, Any]:
 
 
 def _steps(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Those that began, in order; one whose process died before its outcome is ``failed``."""
-    steps: list[dict[str, Any]] = []
+    """Those that began, in order; one whose process died before its outcome is ``failed``, one begun anew counts as that."""
+    steps: dict[str, dict[str, Any]] = {}
     for record in records:
+        name = record.data.get("step")
         if record.kind == "intent":
-            step = {"name": record.data["step"], "outcome": "failed", "started_at": record.time, "duration_s": 0.0}
-            steps.append(step)
-        elif record.kind == "outcome":
-            for step in reversed(steps):
-                if step["name"] == record.data["step"]:
-                    step["outcome"] = record.data["outcome"]
-                    step["started_at"] = record.data["started_at"]
-                    step["duration_s"] = record.data["duration_s"]
-                    break
-    return steps
+            steps[name] = {"name": name, "outcome": "failed", "started_at": record.time, "duration_s": 0.0}
+        elif record.kind == "outcome" and name in steps:
+            steps[name] |= {key: record.data[key] for key in ("outcome", "started_at", "duration_s")}
+    return list(steps.values())
 
 
 def write(folder: Path, report: Mapping[str, Any]) -> Path:
