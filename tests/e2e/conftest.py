@@ -1,0 +1,69 @@
+"""Desks with environments: every process is stopped and its absence checked, whatever becomes of the tests."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.desk import Desk
+from tests.e2e.images import REJECTED, ROLLED_BACK, make_registry
+from tests.e2e.user import User
+
+
+@contextmanager
+def _desk(registry: Path) -> Iterator[Desk]:
+    # Not pytest's own folder: PostgreSQL's user must be able to pass through it.
+    folder = Path(tempfile.mkdtemp(prefix="e2e-"))
+    folder.chmod(0o755)
+    desk = Desk(folder, registry)
+    try:
+        yield desk
+    finally:
+        desk.close()
+        left = desk.running()
+        shutil.rmtree(folder, ignore_errors=True)
+    assert not left, f"still running: {left}"
+
+
+@pytest.fixture(scope="session")
+def good_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """1.0.0 and 1.1.0, as shipped."""
+    return make_registry(tmp_path_factory.mktemp("good") / "registry")
+
+
+@pytest.fixture(scope="session")
+def broken_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The good ones, and every broken release."""
+    return make_registry(tmp_path_factory.mktemp("broken") / "registry", (*REJECTED, *ROLLED_BACK))
+
+
+@pytest.fixture
+def desk(good_registry: Path) -> Iterator[Desk]:
+    """A desk where nothing is up."""
+    with _desk(good_registry) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def up_desk(broken_registry: Path) -> Iterator[Desk]:
+    """A desk where 1.0.0 is live on blue; its tests leave it so."""
+    with _desk(broken_registry) as made:
+        ran = made.script("up")
+        assert ran.code == 0, ran.output
+        yield made
+
+
+@pytest.fixture
+def user_of() -> Callable[[Desk], User]:
+    """A user of the desk's live domain."""
+
+    def make(desk: Desk) -> User:
+        with desk.world() as world:
+            return User(world.live_url, world.smoke_users[0])
+
+    return make

@@ -1,0 +1,246 @@
+"""A user's desk: the commands as they are typed, each a process of its own, and what of them is still running."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from deployment.settings import load
+from infrastructure import compose
+from infrastructure.compose import World
+from infrastructure.embedded.layout import Layout, read_environment
+
+ROOT = Path(__file__).resolve().parents[2]
+# Of the process that runs these tests, and nothing that its own users would have in their environment.
+NOT_INHERITED = ("PYTEST_", "COV_", "EMBEDDED_")
+LONGEST_RUN_S = 150.0
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A command that has ended."""
+
+    code: int
+    output: str
+    seconds: float
+    report: Mapping[str, Any] | None
+    folder: Path | None
+
+    @property
+    def facts(self) -> Mapping[str, Any]:
+        """The report, which must exist."""
+        assert self.report is not None, f"no report was written:\n{self.output}"
+        return self.report
+
+    def gate(self, name: str) -> Mapping[str, Any]:
+        """One gate of the report."""
+        return next(gate for gate in self.facts["gates"] if gate["name"] == name)
+
+    @property
+    def steps(self) -> list[str]:
+        """The steps of the report that began, in order."""
+        return [step["name"] for step in self.facts["steps"]]
+
+    def journal(self, kind: str) -> list[Mapping[str, Any]]:
+        """The journal's lines of one kind."""
+        assert self.folder is not None, f"no report was written:\n{self.output}"
+        return [line for line in journal(self.folder) if line["kind"] == kind]
+
+    def intents(self, step: str) -> int:
+        """How often a step was begun."""
+        return sum(line["step"] == step for line in self.journal("intent"))
+
+
+def journal(folder: Path) -> list[Mapping[str, Any]]:
+    """The lines of a journal that are complete."""
+    path = folder / "audit.jsonl"
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return [json.loads(line) for line in text.split("\n")[:-1]]
+
+
+class Desk:
+    """One state folder, one registry, one folder of reports; ``close`` ends whatever was started from here."""
+
+    def __init__(self, folder: Path, registry: Path) -> None:
+        self.state = folder / "state"
+        self.reports = folder / "reports"
+        self.registry = registry
+        self._environment = {k: v for k, v in os.environ.items() if not k.startswith(NOT_INHERITED)}
+        self._environment |= {"EMBEDDED_STATE": str(self.state), "EMBEDDED_REGISTRY": str(registry)}
+        self._started: list[subprocess.Popen[str]] = []
+
+    # -- commands ------------------------------------------------------------------------------------------------------
+
+    def pytest(self, *options: str) -> Ran:
+        """``python -m pytest OPTIONS``, to its end."""
+        return self.wait(self.begin_pytest(*options))
+
+    def script(self, *arguments: str) -> Ran:
+        """``python scripts/deploy.py ARGUMENTS``, to its end."""
+        return self.wait(self._begin(["scripts/deploy.py", *arguments], arguments[0]))
+
+    def undo(self, command: str) -> Ran:
+        """``rollback`` or ``recover``, with this desk's folder of reports."""
+        return self.script(command, "--reports", str(self.reports))
+
+    def begin_pytest(self, *options: str) -> Running:
+        """The same, without waiting for its end."""
+        return self._begin(["-m", "pytest", *options, f"--reports={self.reports}"], " ".join(options))
+
+    def _begin(self, arguments: list[str], name: str) -> Running:
+        before = self._folders()
+        process = subprocess.Popen(
+            [sys.executable, *arguments],
+            cwd=ROOT,
+            env=self._environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        self._started.append(process)
+        return Running(self, process, before, name, time.monotonic())
+
+    def wait(self, running: Running) -> Ran:
+        """What came of it."""
+        try:
+            output, _ = running.process.communicate(timeout=LONGEST_RUN_S)
+        except subprocess.TimeoutExpired:
+            running.process.kill()
+            output, _ = running.process.communicate()
+            raise AssertionError(f"{running.name} did not end within {LONGEST_RUN_S:g} s:\n{output}") from None
+        seconds = time.monotonic() - running.began
+        folder = running.folder()
+        path = None if folder is None else folder / "verification.json"
+        report = json.loads(path.read_text(encoding="utf-8")) if path is not None and path.exists() else None
+        print(f"{running.name}: exit {running.process.returncode} after {seconds:.1f} s")
+        return Ran(running.process.returncode, output, seconds, report, folder)
+
+    def _folders(self) -> set[Path]:
+        return {path for path in self.reports.glob("*") if not path.is_symlink()} if self.reports.exists() else set()
+
+    # -- the world -----------------------------------------------------------------------------------------------------
+
+    def status(self) -> dict[str, Any]:
+        """``status --json``."""
+        ran = self.script("status", "--json")
+        assert ran.code == 0, ran.output
+        document: dict[str, Any] = json.loads(ran.output)
+        return document
+
+    def assert_live(self, colour: str, version: str) -> None:
+        """That colour is live on that version, nobody deploys, and the lock is free."""
+        status = self.status()
+        assert (status["live"]["colour"], status["live"]["version"]) == (colour, version)
+        assert (status["deployment"], status["lock"]) == (None, None)
+
+    @contextmanager
+    def world(self) -> Iterator[World]:
+        """The environment through its ports, as the framework itself reaches it."""
+        before = os.environ.get("EMBEDDED_STATE")
+        os.environ["EMBEDDED_STATE"] = str(self.state)
+        try:
+            yield compose.reach(load(compose.SETTINGS_FILE, None))
+        finally:
+            os.environ.pop("EMBEDDED_STATE")
+            if before is not None:
+                os.environ["EMBEDDED_STATE"] = before
+
+    def ports(self) -> list[int]:
+        """The environment's ports."""
+        environment = read_environment(Layout(self.state.resolve()))
+        return [] if environment is None else list(vars(environment.ports).values())
+
+    def running(self) -> dict[int, str]:
+        """Every process that this desk has to do with, by pid; PostgreSQL's workers come and go and are left out."""
+        sessions = {process.pid for process in self._started}
+        return {process.pid: _name(process) for process in psutil.process_iter() if self._ours(process, sessions)}
+
+    def _ours(self, process: psutil.Process, sessions: set[int]) -> bool:
+        try:
+            if process.status() == psutil.STATUS_ZOMBIE or process.name().startswith("postgres: "):
+                return False
+            command = process.cmdline()
+            if not command or command[0].startswith("postgres: "):
+                return False
+            return (
+                os.getsid(process.pid) in sessions
+                or any(str(self.state) in part for part in command)
+                or process.cwd().startswith(str(self.state))
+                or process.environ().get("EMBEDDED_STATE") == str(self.state)
+            )
+        except (psutil.Error, ProcessLookupError):
+            return False
+
+    def close(self) -> None:
+        """Ends what was started from here, the environment included; safe to repeat."""
+        for process in self._started:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
+        self.script("down")
+        for pid in self.running():
+            psutil.Process(pid).kill()
+
+
+@dataclass(frozen=True)
+class Running:
+    """A command that is under way."""
+
+    desk: Desk
+    process: subprocess.Popen[str]
+    before: set[Path]
+    name: str
+    began: float
+
+    def folder(self) -> Path | None:
+        """The folder of its report; None where there is none (yet)."""
+        new = sorted(self.desk._folders() - self.before)
+        return new[0] if new else None
+
+    def wait_for(self, kind: str, step: str | None = None) -> None:
+        """Waits until its journal holds such a line."""
+
+        def there() -> bool:
+            folder = self.folder()
+            lines = journal(folder) if folder is not None else []
+            return any(line["kind"] == kind and step in (None, line.get("step")) for line in lines)
+
+        wait_until(there, f"{kind} {step or ''} of {self.name}", alive=lambda: self.process.poll() is None)
+
+    def signal(self, number: signal.Signals, *, group: bool = False) -> None:
+        """Sends a signal to the process or, as a terminal's Ctrl-C does, to it and all its children."""
+        if group:
+            os.killpg(self.process.pid, number)
+        else:
+            self.process.send_signal(number)
+
+
+def wait_until(
+    true: Callable[[], bool], what: str, *, timeout_s: float = 60.0, alive: Callable[[], bool] = lambda: True
+) -> None:
+    """Polls until it is true; fails at the deadline, or when whoever could make it true is gone."""
+    deadline = time.monotonic() + timeout_s
+    while not true():
+        assert alive(), f"ended before: {what}"
+        assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what}"
+        time.sleep(0.02)
+
+
+def _name(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())[:160]
+    except psutil.Error:
+        return "gone"

@@ -1,0 +1,124 @@
+"""Registries: the shipped releases, and broken ones that are copies of 1.1.0 with one small patch each."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+SHIPPED = Path(__file__).resolve().parents[2] / "infrastructure" / "embedded" / "registry"
+REPOSITORY = "telehealth-api"
+OLD, NEW = "1.0.0", "1.1.0"
+
+# App Runner's and the edge's proxies both hand a host on; only the live domain's begins like this.
+_LIVE = 'any(n == b"x-forwarded-host" and v.startswith(b"api.") for n, v in scope["headers"])'
+_ANSWER_500 = "            await problem_response(500)(scope, receive, send)\n            return\n"
+_ENTRY = "        status = 0\n\n        async def watched"
+_POOL = "AsyncConnectionPool(\n            database_url,"
+_LIST = "        limit = _limit(request"
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with a release: in one file, ``before`` (which stands there once) becomes ``after``."""
+
+    name: str
+    file: str
+    before: str
+    after: str
+
+    @property
+    def tag(self) -> str:
+        """A pre-release of the good one, so that the good one stays the default."""
+        return f"{NEW}-{self.name}"
+
+
+NEVER_LISTENS = Fault("never-listens", "serve.py", "    uvicorn.run(\n", "    signal.pause()\n    uvicorn.run(\n")
+CRASHES = Fault("crashes", "serve.py", "    configure_logging()\n", '    sys.exit("no licence found")\n')
+RELEASE_FAILS = Fault("release-fails", "release.py", "    configure_logging()\n", '    sys.exit("cannot migrate")\n')
+DEGRADED = Fault("degraded", "app/health.py", '{"status": "ok", "version"', '{"status": "degraded", "version"')
+WRONG_VERSION = Fault("wrong-version", "app/application.py", "Health(VERSION, ", f'Health("{OLD}", ')
+DATABASE_DOWN = Fault(
+    "database-down", "app/store.py", _POOL, _POOL.replace("database_url", '"postgresql://nobody@127.0.0.1:1/none"')
+)
+REDIS_DOWN = Fault("redis-down", "app/sessions.py", "            port=port,", "            port=1,")
+LOGIN_REFUSED = Fault(
+    "login-refused", "app/auth.py", "if user is None or not fits:", "if user is not None or not fits:"
+)
+ANY_PASSWORD = Fault("any-password", "app/auth.py", "if user is None or not fits:", "if user is None:")
+OPEN_CONSULTS = Fault(
+    "open-consults",
+    "app/consults.py",
+    "        token = await self._auth.identify(request)\n        limit",
+    '        if "authorization" not in request.headers:\n'
+    '            return JSONResponse({"items": [], "next_cursor": None}, headers=_PRIVATE)\n'
+    "        token = await self._auth.identify(request)\n        limit",
+)
+FIELD_REMOVED = Fault("field-removed", "app/consults.py", '        "status": consult.status,\n', "")
+FIELD_RETYPED = Fault(
+    "field-retyped", "app/consults.py", "format_time(consult.created_at)", "consult.created_at.timestamp()"
+)
+# One list in ten takes 1.2 s: the p95 of a hundred samples is beyond one second, and the test is not 120 times as long.
+TOO_SLOW = Fault(
+    "too-slow",
+    "app/consults.py",
+    _LIST,
+    '        self.lists = getattr(self, "lists", 0) + 1\n'
+    '        await __import__("asyncio").sleep(0 if self.lists % 10 else 1.2)\n' + _LIST,
+)
+# Fine for the 250 requests of the functional gates and of latency; then one in twenty fails.
+ERRS_UNDER_LOAD = Fault(
+    "errs-under-load",
+    "app/guard.py",
+    _ENTRY,
+    '        self.asked = getattr(self, "asked", 0) + (not scope["path"].startswith("/health"))\n'
+    "        if self.asked > 250 and self.asked % 20 == 0:\n" + _ANSWER_500 + _ENTRY,
+)
+FAILS_WHEN_LIVE = Fault("fails-when-live", "app/guard.py", _ENTRY, f"        if {_LIVE}:\n" + _ANSWER_500 + _ENTRY)
+FAILS_LATER = Fault(
+    "fails-later",
+    "app/guard.py",
+    _ENTRY,
+    f"        if {_LIVE}:\n"
+    '            self.since = getattr(self, "since", time.monotonic())\n'
+    '        if time.monotonic() - getattr(self, "since", time.monotonic()) > 5:\n' + _ANSWER_500 + _ENTRY,
+)
+
+REJECTED = (
+    NEVER_LISTENS,
+    CRASHES,
+    RELEASE_FAILS,
+    DEGRADED,
+    WRONG_VERSION,
+    DATABASE_DOWN,
+    REDIS_DOWN,
+    LOGIN_REFUSED,
+    ANY_PASSWORD,
+    OPEN_CONSULTS,
+    FIELD_REMOVED,
+    FIELD_RETYPED,
+    TOO_SLOW,
+    ERRS_UNDER_LOAD,
+)
+ROLLED_BACK = (FAILS_WHEN_LIVE, FAILS_LATER)
+
+
+def make_registry(folder: Path, faults: Iterable[Fault] = ()) -> Path:
+    """A registry with the two good releases and one for each fault, all below ``folder``."""
+    for tag in (OLD, NEW):
+        _copy(folder, tag, tag)
+    for fault in faults:
+        image = _copy(folder, NEW, fault.tag)
+        (image / "VERSION").write_text(f"{fault.tag}\n", encoding="utf-8")
+        source = image / fault.file
+        text = source.read_text(encoding="utf-8")
+        assert text.count(fault.before) == 1, f"{fault.name}: the patch does not fit {fault.file} any more"
+        source.write_text(text.replace(fault.before, fault.after), encoding="utf-8")
+    return folder
+
+
+def _copy(registry: Path, tag: str, to: str) -> Path:
+    target = registry / REPOSITORY / to
+    shutil.copytree(SHIPPED / REPOSITORY / tag, target, ignore=shutil.ignore_patterns("__pycache__"))
+    return target

@@ -1,0 +1,82 @@
+"""Releases that are broken never reach a user: refused by the step or gate that ought to, without one failed request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from tests.e2e import images
+from tests.e2e.desk import Desk
+from tests.e2e.images import Fault
+from tests.e2e.user import User
+
+GATES = ["health", "database", "redis", "auth", "endpoints", "latency", "load", "live"]
+# The gates that run together: where one of them fails, the others have run, too.
+TOGETHER = {"database", "redis", "auth", "endpoints"}
+
+EXPECTED = [
+    (images.NEVER_LISTENS, "provision"),
+    (images.CRASHES, "provision"),
+    (images.RELEASE_FAILS, "provision"),
+    (images.DEGRADED, "health"),
+    (images.WRONG_VERSION, "health"),
+    (images.DATABASE_DOWN, "database"),
+    (images.REDIS_DOWN, "redis"),
+    (images.LOGIN_REFUSED, "auth"),
+    (images.ANY_PASSWORD, "auth"),
+    (images.OPEN_CONSULTS, "auth"),
+    (images.FIELD_REMOVED, "endpoints"),
+    (images.FIELD_RETYPED, "endpoints"),
+    (images.TOO_SLOW, "latency"),
+    (images.ERRS_UNDER_LOAD, "load"),
+]
+WITH_WORKERS = [(images.CRASHES, "provision"), (images.WRONG_VERSION, "health"), (images.FIELD_RETYPED, "endpoints")]
+
+
+def test_every_broken_release_is_tried() -> None:
+    """No fault is built and then forgotten."""
+    assert {fault for fault, _ in EXPECTED} == set(images.REJECTED)
+
+
+@pytest.mark.parametrize(
+    ("fault", "culprit", "workers"),
+    [(*one, "0") for one in EXPECTED] + [(*one, "2") for one in WITH_WORKERS],
+    ids=lambda value: value.name if isinstance(value, Fault) else str(value),
+)
+def test_rejected(up_desk: Desk, user_of: Callable[[Desk], User], fault: Fault, culprit: str, workers: str) -> None:
+    """Exit 1, blue live throughout, and the reason names the culprit; the same with and without workers."""
+    before = up_desk.running()
+    with user_of(up_desk) as user:
+        ran = up_desk.pytest("--target=green", f"--image-tag={fault.tag}", "-n", workers)
+    print(ran.facts["reason"], user.seen.requests)
+    assert ran.code == 1, ran.output
+    assert (ran.facts["verdict"], ran.facts["exit_code"], ran.facts["live_harmed"]) == ("rejected", 1, False)
+    assert ran.facts["reason"].startswith(f"{culprit}: "), ran.facts["reason"]
+    assert user.seen.failures == []
+    assert user.seen.writes > 10
+    up_desk.assert_live("blue", images.OLD)
+    assert up_desk.running() == before
+    _assert_report(ran.facts, fault, culprit)
+    assert ran.folder is not None
+    for name in ("verification.json", "report.html", "junit.xml", "audit.jsonl"):
+        assert (ran.folder / name).stat().st_size > 0
+    assert (up_desk.reports / "latest").resolve() == ran.folder.resolve()
+
+
+def _assert_report(facts: Mapping[str, Any], fault: Fault, culprit: str) -> None:
+    outcomes = {gate["name"]: gate["outcome"] for gate in facts["gates"]}
+    assert list(outcomes) == GATES
+    first = GATES.index(culprit) if culprit in GATES else -1
+    for number, name in enumerate(GATES):
+        if name == culprit:
+            assert outcomes[name] in ("failed", "error")
+        elif number > first and not (culprit in TOGETHER and name in TOGETHER):
+            assert outcomes[name] == "not_run", name
+    steps = [step["name"] for step in facts["steps"]]
+    assert steps == ["lease", "provision", *([] if culprit == "provision" else ["verify"]), "retire"]
+    last = facts["steps"][-2]
+    assert last["outcome"] == "failed"
+    assert (facts["promotion"], facts["rollback"]) == (None, None)
+    assert (facts["image"], facts["version"]) == (f"telehealth-api:{fault.tag}", fault.tag)
