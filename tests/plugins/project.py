@@ -1,0 +1,190 @@
+"""A project in pytester's folder with suites of its own, and what came of a run in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from tests.plugins.world import Facts
+
+# Exit code, verdict, and how often it provisioned, promoted, rolled back.
+PROMOTED = (0, "promoted", 1, 1, 0)
+REJECTED = (1, "rejected", 1, 0, 0)
+ROLLED_BACK = (10, "rolled_back", 1, 1, 1)
+REFUSED = (4, "refused", 0, 0, 0)
+
+ROOT = Path(__file__).resolve().parents[2]
+ASKS = 'def test_asks(client):\n    assert client.get("/health").status_code == 200\n'
+CONFTEST = """
+import pytest
+from tests.plugins import world
+world.install(pytest.MonkeyPatch())
+pytest_plugins = ("plugins.options", "plugins.run", "plugins.fixtures", "plugins.reports")
+"""
+INI = """
+[pytest]
+minversion = 9.0
+testpaths = suites
+addopts = -p xdist -p html -p metadata
+python_files = test_*.py
+empty_parameter_set_mark = fail_at_collect
+strict_config = true
+strict_markers = true
+strict_xfail = true
+filterwarnings =
+    error
+    ignore::pytest.PytestAssertRewriteWarning
+"""
+SETTINGS = """
+default_environment = "test"
+repository = "telehealth-api"
+contract = "{root}/suites/contract/telehealth.openapi.yaml"
+[deployment]
+bake = 0.1
+provision_timeout = 10
+promote_timeout = 10
+rollback_timeout = 10
+retire_timeout = 10
+prober_rate = 100
+prober_timeout = 5
+confirmations = 3
+{gates}
+[environments.test]
+provider = "embedded"
+"""
+SUITES = {
+    "health": ASKS,
+    "database": ASKS,
+    "redis": ASKS,
+    "auth": ASKS,
+    "endpoints": ASKS,
+    "latency": ASKS,
+    "load": ASKS,
+    "live": """
+        def test_promoted(client, promoted):
+            assert client.get("/health").json()["version"] == promoted.version
+
+        def test_baked(client, baked):
+            assert baked.requests > 0
+            assert client.get("/health").status_code == 200
+    """,
+}
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run left: exit code, output, report, journal, and what it asked of the world."""
+
+    code: int
+    output: str
+    report: dict[str, Any]
+    journal: list[dict[str, Any]]
+    calls: list[str]
+    folder: Path
+
+    @property
+    def steps(self) -> Counter[str]:
+        """How often each step was begun, by the journal's intents."""
+        return Counter(record["step"] for record in self.journal if record["kind"] == "intent")
+
+    @property
+    def told(self) -> tuple[int, str, int, int, int]:
+        """Exit code, verdict, and how often it provisioned, promoted, rolled back."""
+        steps = self.steps
+        return self.code, self.report["verdict"], steps["provision"], steps["promote"], steps["rollback"]
+
+    def gate(self, name: str) -> dict[str, Any]:
+        """One gate's line of the report."""
+        return next(gate for gate in self.report["gates"] if gate["name"] == name)
+
+
+class Project:
+    """Suites of checks; each run is one deployment to green unless its arguments say otherwise."""
+
+    def __init__(self, pytester: pytest.Pytester, facts: Facts) -> None:
+        self.pytester = pytester
+        self.path = pytester.path
+        self.facts = facts
+        self._runs = 0
+        (self.path / "pytest.ini").write_text(INI)
+        (self.path / "conftest.py").write_text(CONFTEST)
+        for gate, source in SUITES.items():
+            self.suite(gate, source)
+        self.settings()
+
+    def settings(self, gates: str = "") -> None:
+        """The gates' tables of deployment.toml."""
+        (self.facts.folder / "deployment.toml").write_text(SETTINGS.format(root=ROOT, gates=gates))
+
+    def suite(self, gate: str, source: str, name: str | None = None) -> Path:
+        """Writes the checks of a gate; ``name`` adds a file instead of replacing the gate's own."""
+        path = self.path / "suites" / gate / f"test_{name or gate}.py"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(dedent(source))
+        return path
+
+    def add(self, gate: str, source: str) -> None:
+        """One more file of checks in a gate's folder, beside the one that asks and passes."""
+        self.suite(gate, source, f"{gate}_more")
+
+    def plugin(self, source: str) -> None:
+        """Code for the project's conftest.py: somebody else's hooks, in the controller and in workers."""
+        with (self.path / "conftest.py").open("a") as file:
+            file.write(dedent(source))
+
+    def run(self, *args: str, target: str | None = "green") -> Outcome:
+        """Runs pytest in this process (workers are processes of their own all the same)."""
+        given = [f"--target={target}"] if target else []
+        result = self.pytester.runpytest_inprocess(*given, *args, no_reraise_ctrlc=True)
+        return self._outcome(int(result.ret), result.stdout.str() + "\n" + result.stderr.str())
+
+    def run_outside(self, *args: str, target: str | None = "green", **options: Any) -> Outcome:
+        """Runs pytest in a process of its own; ``options`` are ``subprocess.run``'s."""
+        given = [f"--target={target}"] if target else []
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", *given, *args],
+            cwd=self.path,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            timeout=60,
+            check=False,
+            **options,
+        )
+        return self._outcome(done.returncode, done.stdout)
+
+    def _outcome(self, code: int, output: str) -> Outcome:
+        folder = self.path / "reports" / "latest"
+        report, journal = {}, []
+        if folder.exists():
+            report = json.loads((folder / "verification.json").read_text())
+            journal = [json.loads(line) for line in (folder / "audit.jsonl").read_text().splitlines()]
+        outcome = Outcome(code, output, report, journal, self.facts.calls(), folder)
+        if report and report["target"] is not None:
+            self._consistent(outcome)
+        return outcome
+
+    def _consistent(self, run: Outcome) -> None:
+        """What holds of every deployment, however it ended: asked of the world, not of the journal."""
+        routed = sum(call.startswith("route green") for call in run.calls)
+        assert sum(call.startswith("provision") for call in run.calls) == run.steps["provision"] <= 1, run.output
+        assert routed == run.steps["promote"] <= 1, run.output
+        assert sum(call.startswith("route blue") for call in run.calls) == run.steps["rollback"] <= 1, run.output
+        assert run.calls.count("start") == run.calls.count("stop") <= 1, run.output
+        live = "green" if run.report["verdict"] == "promoted" else "blue"
+        assert self.facts.read("routes")["live"] == live, run.output
+        assert self.facts.read("services")["green"] is None or live == "green", run.output
+        assert self.facts.read("holder") is None, "the lease was not given back"
+        assert "deployment" not in self.facts.read("notes", {}), "the note was not closed"
+        assert run.report["exit_code"] == run.code, run.output

@@ -1,0 +1,189 @@
+"""What checks come to, and the verdict that follows: anything but a pass keeps a release from its users."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugins.project import PROMOTED, REJECTED, ROLLED_BACK, Project
+
+NOT_A_PASS = {
+    "fails": "def test_it(client): assert client.get('/health').status_code == 500",
+    "raises": "def test_it(client): raise RuntimeError('boom')",
+    "exits": "def test_it(client): raise SystemExit(0)",
+    "setup": """
+        import pytest
+        @pytest.fixture
+        def broken(): raise RuntimeError("setup")
+        def test_it(broken): pass
+    """,
+    "teardown": """
+        import pytest
+        @pytest.fixture
+        def broken():
+            yield
+            raise RuntimeError("teardown")
+        def test_it(broken, client): assert client.get("/health").status_code == 200
+    """,
+    "skip": "import pytest\ndef test_it(): pytest.skip('not today')",
+    "skipif": "import pytest\n@pytest.mark.skipif(True, reason='never')\ndef test_it(): pass",
+    "xfail": "import pytest\n@pytest.mark.xfail\ndef test_it(): assert False",
+    "xpass": "import pytest\n@pytest.mark.xfail(strict=False)\ndef test_it(): pass",
+    "strict xpass": "import pytest\n@pytest.mark.xfail(strict=True)\ndef test_it(): pass",
+    "subtest": """
+        def test_it(client, subtests):
+            for number in range(3):
+                with subtests.test(number=number):
+                    assert number != 1
+    """,
+    "skipped subtest": """
+        import pytest
+        def test_it(client, subtests):
+            with subtests.test():
+                pytest.skip("not today")
+    """,
+    "missing fixture": "def test_it(no_such_fixture): pass",
+    "warning": "import warnings\ndef test_it(): warnings.warn('deprecated', DeprecationWarning)",
+    "promoted too early": "def test_it(promoted): pass",
+    "baked too early": "def test_it(baked): pass",
+}
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_all_good(project: Project, workers: str) -> None:
+    run = project.run(workers)
+    assert run.told == PROMOTED, run.output
+    assert run.report["reason"] is None
+    assert [(gate["name"], gate["outcome"], gate["checks"], gate["failed"]) for gate in run.report["gates"]] == [
+        (name, "passed", 2 if name == "live" else 1, 0)
+        for name in ("health", "database", "redis", "auth", "endpoints", "latency", "load", "live")
+    ]
+    assert [step["name"] for step in run.report["steps"]] == ["lease", "provision", "verify", "promote", "live", "bake"]
+    assert run.report["promotion"]["requests"] > 0
+    assert run.report["promotion"]["failed"] == 0
+
+
+@pytest.mark.parametrize("what", NOT_A_PASS)
+def test_anything_but_a_pass_rejects(project: Project, what: str) -> None:
+    project.add("endpoints", NOT_A_PASS[what])
+    run = project.run()
+    assert run.told == REJECTED, run.output
+    assert run.gate("endpoints")["checks"] == 2
+    assert run.gate("endpoints")["failed"] == 1
+    assert run.gate("endpoints")["outcome"] in ("failed", "error")
+    assert run.report["reason"].startswith("endpoints: test_it")
+    assert run.gate("live")["outcome"] == "not_run"
+
+
+@pytest.mark.parametrize("what", ["teardown", "xpass", "subtest"])
+def test_anything_but_a_pass_rejects_with_workers(project: Project, what: str) -> None:
+    project.add("endpoints", NOT_A_PASS[what])
+    run = project.run("-n2")
+    assert run.told == REJECTED, run.output
+    assert run.gate("endpoints")["failed"] == 1
+
+
+@pytest.mark.parametrize("gate", ["health", "database", "redis", "auth", "endpoints", "latency", "load", "zebra"])
+def test_a_failure_in_any_gate_rejects(project: Project, gate: str) -> None:
+    project.add(gate, NOT_A_PASS["fails"])
+    run = project.run()
+    assert run.told == REJECTED, run.output
+    assert run.report["reason"].startswith(f"{gate}: test_it: ")
+    assert run.gate(gate)["outcome"] == "failed"
+
+
+@pytest.mark.parametrize("what", ["fails", "teardown", "skip", "xfail", "subtest"])
+@pytest.mark.parametrize("after", ["promoted", "baked"])
+def test_anything_but_a_pass_after_the_switch_rolls_back(project: Project, what: str, after: str) -> None:
+    source = NOT_A_PASS[what].replace("def test_it(", f"def test_it({after}, ").replace(", )", ")")
+    project.add("live", source)
+    run = project.run()
+    assert run.told == ROLLED_BACK, run.output
+    assert run.report["reason"].startswith("live: test_it")
+    assert run.report["rollback"]["reason"] == run.report["reason"]
+
+
+@pytest.mark.parametrize(("gate", "told"), [("health", REJECTED), ("latency", REJECTED), ("live", ROLLED_BACK)])
+def test_a_failure_with_workers(project: Project, gate: str, told: tuple[object, ...]) -> None:
+    project.add(gate, NOT_A_PASS["fails"])
+    run = project.run("-n2")
+    assert run.told == told, run.output
+    assert run.report["reason"].startswith(f"{gate}: test_it: ")
+
+
+def test_a_gate_that_asks_nothing_has_failed(project: Project) -> None:
+    project.suite("redis", "def test_it(): pass")
+    run = project.run()
+    assert run.told == REJECTED, run.output
+    assert run.report["reason"].startswith("redis: its checks sent the release no recorded request")
+    assert run.gate("redis")["outcome"] == "failed"
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_a_gate_that_is_not_required_blocks_nothing(project: Project, workers: str) -> None:
+    project.settings("[gates.zebra]\nrequired = false")
+    project.add("zebra", NOT_A_PASS["fails"])
+    run = project.run(workers)
+    assert run.told == PROMOTED, run.output
+    assert run.gate("zebra")["outcome"] == "failed"
+    assert run.gate("zebra")["required"] is False
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+@pytest.mark.parametrize(("option", "failures"), [("-x", 1), ("--maxfail=2", 2)])
+def test_stopping_at_failures_is_a_rejection(project: Project, option: str, failures: int, workers: str) -> None:
+    project.add("endpoints", "\n".join(f"def test_it_{n}(client): assert False" for n in range(failures)))
+    project.add("redis", "def test_other(client): assert client.get('/health').status_code == 200")
+    run = project.run(option, workers)
+    assert run.told == REJECTED, run.output
+    assert run.report["reason"].startswith("endpoints: test_it_"), run.report["reason"]
+
+
+def test_stopping_at_a_failure_after_the_switch_is_a_rollback(project: Project) -> None:
+    project.add("live", NOT_A_PASS["fails"])
+    run = project.run("-x")
+    assert run.told == ROLLED_BACK, run.output
+
+
+@pytest.mark.parametrize("first", ["failed", "rerun"])
+def test_a_second_try_that_passes_is_no_pass(project: Project, first: str) -> None:
+    project.add("endpoints", "def test_flaky(client): assert client.get('/health').status_code == 200")
+    project.plugin(f"""
+        from _pytest.runner import runtestprotocol
+
+        @pytest.hookimpl(tryfirst=True)
+        def pytest_runtest_protocol(item, nextitem):
+            if item.name != "test_flaky":
+                return None
+            for attempt in (1, 2):
+                for report in runtestprotocol(item, nextitem=nextitem, log=False):
+                    if attempt == 1 and report.when == "call":
+                        report.outcome = "{first}"
+                    item.ihook.pytest_runtest_logreport(report=report)
+                item._initrequest()
+            return True
+
+        def pytest_report_teststatus(report):
+            return ("rerun", "R", "RERUN") if report.outcome == "rerun" else None
+    """)
+    run = project.run()
+    assert run.told == REJECTED, run.output
+    assert run.gate("endpoints")["failed"] == 1
+
+
+def test_a_release_that_falls_ill_while_it_bakes_is_rolled_back(project: Project) -> None:
+    world = project.facts.folder / "sick.json"
+    project.suite(
+        "live",
+        f"""
+        def test_promoted(client, promoted):
+            assert client.get("/health").json()["version"] == promoted.version
+            open({str(world)!r}, "w").write('{{"green": true}}')
+
+        def test_baked(client, baked):
+            assert client.get("/health").status_code == 200
+    """,
+    )
+    run = project.run()
+    assert run.told == ROLLED_BACK, run.output
+    assert run.report["reason"].startswith("bake: ")
+    assert run.report["rollback"]["failed"] > 0

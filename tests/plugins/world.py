@@ -1,0 +1,322 @@
+"""A small world for runs of the plugins: fake ports, and a real service behind real HTTP that follows the fake router.
+
+The controller alone acts on the ports; what they know lies in files, so that a run in another process, and the test that
+started it, see the same. Workers see nothing of it but the state that the controller publishes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from datetime import datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from deployment.errors import LeaseHeld, LeaseLost, UnknownTag
+from deployment.model import Caller, Colour, Holder, Image, Progress, Readiness, Rollout, Routes, Service
+from deployment.plan import Ports
+from deployment.settings import Settings
+from infrastructure import compose
+from infrastructure.compose import SystemClock, World
+from infrastructure.front_door import HttpFrontDoor
+from verification.accounts import SmokeUser
+
+FOLDER = "FAKE_WORLD"
+"""The environment variable that names the world's folder."""
+
+USERS = (SmokeUser("one@smoke.example", "canary-password-1"), SmokeUser("two@smoke.example", "canary-password-2"))
+TOKEN = "canarytoken" + "0" * 20
+IMAGES = [
+    Image("telehealth-api", tag, f"sha256:{number * 64}", tag, f"registry.example/telehealth-api@sha256:{number * 64}")
+    for tag, number in (("1.0.0", "a"), ("1.1.0", "b"))
+]
+
+
+class Facts:
+    """What is the case in the world, in files: whole or not at all."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def read(self, name: str, default: Any = None) -> Any:
+        """What was written last under this name."""
+        try:
+            return json.loads((self.folder / f"{name}.json").read_text())
+        except FileNotFoundError:
+            return default
+
+    def write(self, name: str, value: Any) -> None:
+        """Replaces what is there."""
+        temporary = self.folder / f".{name}-{threading.get_ident()}"
+        temporary.write_text(json.dumps(value))
+        os.replace(temporary, self.folder / f"{name}.json")
+
+    def note(self, call: str) -> None:
+        """One more call, in order."""
+        with (self.folder / "calls.txt").open("a") as file:
+            file.write(f"{call}\n")
+
+    def calls(self) -> list[str]:
+        """Every call so far."""
+        path = self.folder / "calls.txt"
+        return path.read_text().split("\n")[:-1] if path.exists() else []
+
+
+class FakePlatform:
+    """Two colours; blue runs 1.0.0 from the start, and whatever is provisioned is up at once."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+
+    def describe(self, colour: Colour) -> Service:
+        """See ``deployment.ports.Platform``."""
+        digest = self._facts.read("services")[colour]
+        url = self._facts.read("urls")[colour]
+        running = digest is not None
+        return Service(
+            colour, "RUNNING" if running else "PAUSED", running, False, digest, url.removeprefix("http://"), url
+        )
+
+    def provision(self, colour: Colour, image: Image) -> Rollout:
+        """See ``deployment.ports.Platform``."""
+        self._facts.note(f"provision {colour} {image.tag}")
+        self._facts.write("services", {**self._facts.read("services"), colour: image.digest})
+        return Rollout(colour, image.digest, "operation-1")
+
+    def progress(self, rollout: Rollout) -> Progress:
+        """See ``deployment.ports.Platform``."""
+        return Progress(Readiness.READY, f"{rollout.colour} runs")
+
+    def retire(self, colour: Colour) -> Rollout | None:
+        """See ``deployment.ports.Platform``."""
+        self._facts.note(f"retire {colour}")
+        self._facts.write("services", {**self._facts.read("services"), colour: None})
+        return None
+
+    def stopped(self, colour: Colour) -> Progress:
+        """See ``deployment.ports.Platform``."""
+        stopped = self._facts.read("services")[colour] is None
+        return Progress(Readiness.READY if stopped else Readiness.NOT_YET, f"{colour} is stopped")
+
+    def logs(self, colour: Colour, since: datetime, limit: int = 200) -> Sequence[str]:
+        """See ``deployment.ports.Platform``."""
+        return list(self._facts.read("logs", []))
+
+
+class FakeRouter:
+    """Where viewers go; the service's live domain reads the same file."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+
+    def observe(self) -> Routes:
+        """See ``deployment.ports.Router``."""
+        raw = self._facts.read("routes")
+        live = Colour(raw["live"])
+        return Routes(live, {live: 100, live.other: 0}, raw["generation"])
+
+    def set(self, seen: Routes, weights: Mapping[Colour, int], origins: Mapping[Colour, str], token: int) -> Routes:
+        """See ``deployment.ports.Router``."""
+        live = max(weights, key=lambda colour: weights[colour])
+        self._facts.note(f"route {live}")
+        self._facts.write("routes", {"live": live, "generation": seen.generation + 1})
+        return replace(seen, live=live, weights=weights, generation=seen.generation + 1, fence=token)
+
+
+class FakeLease:
+    """One holder, in a file; it never runs out."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+
+    def acquire(self, holder: Holder, *, take_over: int | None = None) -> Holder:
+        """See ``deployment.ports.Lease``."""
+        current = self.current()
+        if current is not None and current.token != take_over:
+            raise LeaseHeld(current)
+        token = self._facts.read("token", 0) + 1
+        held = replace(holder, token=token)
+        self._facts.write("token", token)
+        self._facts.write("holder", json.loads(json.dumps(asdict(held), default=str)))
+        return held
+
+    def renew(self, holder: Holder) -> Holder:
+        """See ``deployment.ports.Lease``."""
+        self.check(holder)
+        return holder
+
+    def check(self, holder: Holder) -> None:
+        """See ``deployment.ports.Lease``."""
+        current = self.current()
+        if current is None or current.token != holder.token:
+            raise LeaseLost("the lease is somebody else's")
+
+    def release(self, holder: Holder) -> None:
+        """See ``deployment.ports.Lease``."""
+        self._facts.write("holder", None)
+
+    def current(self) -> Holder | None:
+        """See ``deployment.ports.Lease``."""
+        raw = self._facts.read("holder")
+        if raw is None:
+            return None
+        times = {key: datetime.fromisoformat(raw[key]) for key in ("since", "expires_at")}
+        return Holder(**{**raw, **times})
+
+    def note(self, holder: Holder, notes: Mapping[str, str | None]) -> None:
+        """See ``deployment.ports.Lease``."""
+        self.check(holder)
+        merged = {**self.notes(), **notes}
+        self._facts.write("notes", {key: value for key, value in merged.items() if value is not None})
+
+    def notes(self) -> Mapping[str, str]:
+        """See ``deployment.ports.Lease``."""
+        found: dict[str, str] = self._facts.read("notes", {})
+        return found
+
+
+class FakeRegistry:
+    """Two releases."""
+
+    def resolve(self, tag: str) -> Image:
+        """See ``deployment.ports.Registry``."""
+        for image in IMAGES:
+            if image.tag == tag:
+                return image
+        raise UnknownTag(f"no release {tag}; there are {', '.join(self.tags())}")
+
+    def find(self, digest: str) -> Image | None:
+        """See ``deployment.ports.Registry``."""
+        return next((image for image in IMAGES if image.digest == digest), None)
+
+    def tags(self) -> Sequence[str]:
+        """See ``deployment.ports.Registry``."""
+        return [image.tag for image in IMAGES]
+
+
+def _facts() -> Facts:
+    return Facts(Path(os.environ[FOLDER]))
+
+
+def _start(settings: Settings, tag: str | None, progress: compose.Progress) -> bool:
+    _facts().note("start")
+    return True
+
+
+def _reach(settings: Settings) -> World:
+    facts, clock = _facts(), SystemClock()
+    live_url = facts.read("urls")["live"]
+    front = HttpFrontDoor(live_url, USERS[0], timeout_s=settings.limits.prober_timeout)
+    return World(
+        settings.environment,
+        live_url,
+        Ports(FakePlatform(facts), FakeRouter(facts), FakeLease(facts), front, clock),
+        FakeRegistry(),
+        Caller("arn:aws:iam::123456789012:user/tester", "123456789012"),
+        USERS,
+        tuple(user.password for user in USERS),
+    )
+
+
+def _stop(settings: Settings) -> None:
+    _facts().note("stop")
+
+
+def install(patch: pytest.MonkeyPatch) -> None:
+    """Puts the fake world in place of the real one, in this process."""
+    from plugins import fixtures, run  # they are told where the settings are when they are imported
+
+    settings = Path(os.environ[FOLDER]) / "deployment.toml"
+    for name, value in (("start", _start), ("reach", _reach), ("stop", _stop)):
+        patch.setattr(compose, name, value)
+    for module in (compose, fixtures, run):
+        patch.setattr(module, "SETTINGS_FILE", settings)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """The service in a few lines; ``side`` is a colour, or the live domain."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    facts: ClassVar[Facts]
+    side: ClassVar[str]
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Keeps quiet."""
+
+    def _answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        routes = self.facts.read("routes")
+        colour = routes["live"] if self.side == "live" else self.side
+        digest = self.facts.read("services")[colour]
+        path = self.path.partition("?")[0]
+        if digest is None or self.facts.read("sick", {}).get(colour):
+            self._send(503, {"status": 503}, colour, routes["generation"])
+            return
+        version = next(image.version for image in IMAGES if image.digest == digest)
+        status, value = self._route(path, body, version)
+        self._send(status, value, colour, routes["generation"])
+
+    def _route(self, path: str, body: bytes, version: str) -> tuple[int, object]:
+        if path.startswith("/health"):
+            return 200, {"status": "ok", "version": version, "latency_ms": 1.0}
+        if path == "/auth/login":
+            given = json.loads(body)
+            known = any(given == {"email": user.email, "password": user.password} for user in USERS)
+            return (200, {"access_token": TOKEN}) if known else (401, {"title": "no"})
+        if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+            return 401, {"title": "no token"}
+        if path == "/auth/logout" or self.command == "DELETE":
+            return 204, None
+        if self.command == "POST":
+            return 201, {"id": "c-1"}
+        return 200, {"items": []} if path == "/consults" else {"id": path.rpartition("/")[2]}
+
+    def _send(self, status: int, value: object, colour: str, generation: int) -> None:
+        body = b"" if value is None else json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        if self.side == "live":
+            self.send_header("x-bg-color", colour)
+            self.send_header("x-bg-generation", str(generation))
+        self.end_headers()
+        self.wfile.write(body)
+
+    do_GET = do_POST = do_DELETE = _answer  # noqa: N815  # http.server's names
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that hangs up is none of our business."""
+
+
+@contextmanager
+def serving(facts: Facts) -> Iterator[None]:
+    """The service on three ports of its own: each colour's address, and the live domain. Blue is live on 1.0.0."""
+    servers, urls = [], {}
+    for side in ("blue", "green", "live"):
+        handler = type(f"{side.title()}Handler", (_Handler,), {"facts": facts, "side": side})
+        server = _Server(("127.0.0.1", 0), handler)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        servers.append(server)
+        urls[side] = f"http://127.0.0.1:{server.server_port}"
+    facts.write("urls", urls)
+    facts.write("services", {"blue": IMAGES[0].digest, "green": None})
+    facts.write("routes", {"live": "blue", "generation": 7})
+    try:
+        yield
+    finally:
+        for server in servers:
+            server.shutdown()
+            server.server_close()
