@@ -67,7 +67,7 @@ def _steps(records: Sequence[Record]) -> list[dict[str, Any]]:
     """Those that began, in order; one whose process died before its outcome is ``failed``, one begun anew counts as that."""
     steps: dict[str, dict[str, Any]] = {}
     for record in records:
-        name = record.data.get("step")
+        name = str(record.data.get("step"))
         if record.kind == "intent":
             steps[name] = {"name": name, "outcome": "failed", "started_at": record.time, "duration_s": 0.0}
         elif record.kind == "outcome" and name in steps:
