@@ -20,7 +20,7 @@ from deployment.errors import (
 from deployment.events import Listener, PhaseChanged
 from deployment.journal import Journal
 from deployment.lease_keeper import LeaseKeeper
-from deployment.model import Holder, Readiness, Service
+from deployment.model import Holder, Readiness, Routes, Service
 from deployment.phases import TERMINAL, Outcome, Phase, advance
 from deployment.plan import Note, Plan, Ports, Promotion, Standing, this_process
 from deployment.rollback import retire, send_back
@@ -33,6 +33,8 @@ from deployment.waiting import poll
 # How often the watch is asked while a release bakes, and how often the routes are read meanwhile.
 WATCH_EVERY_S = 0.1
 OBSERVE_EVERY_S = 5.0
+# Answers asked of the live colour for its version: one that is lost must not cost the way back.
+VERSION_TRIES = 3
 
 
 class Machine:
@@ -51,10 +53,14 @@ class Machine:
         self.candidate: Service | None = None
         self.holder: Holder | None = None
         self.promoted_generation: int | None = None
+        self.touched = False  # the target colour was, or may have been, changed
+        self.baked = False  # the bake ended without harm
+        self.doubtful = False  # a write of the routes may still arrive
         self.steps = Steps(journal, ports.clock, listener, self._publish)
         self._phase_since = ports.clock.now()
         self._keeper: LeaseKeeper | None = None
         self._baking_since = 0.0
+        self._closed = False
 
     @property
     def settled(self) -> bool:
@@ -80,7 +86,10 @@ class Machine:
             problems = ports.front.examine() and ports.front.examine()
             if problems:
                 raise StepFailed(f"{routes.live} is live and already sick: {problems[0]}")
-            version = next((answer.version for answer in ports.front.ask(1) if answer.ok), None)
+            answers = [answer for answer in ports.front.ask(VERSION_TRIES) if answer.ok]
+            if not answers:
+                raise StepFailed(f"{routes.live} is live and already sick: it does not say which version it is")
+            version = answers[-1].version
             self.previous = Standing(routes.live, live.digest, version, live.url, live.origin, routes.generation)
             result["detail"] = f"{routes.live} is live and well on {version}"
         return self.previous
@@ -94,6 +103,7 @@ class Machine:
     def provision(self) -> Service:
         """Brings the release up on the target colour. Raises ProvisionFailed or DeadlinePassed."""
         plan, ports = self.plan, self.ports
+        self.touched = True
         self._move(Outcome.OK)
         with self.steps.step("provision", f"bring up {plan.image.name} on {plan.target}") as result:
             ports.lease.check(self._held())
@@ -123,6 +133,8 @@ class Machine:
 
     def promote(self, gates: Sequence[GateResult]) -> None:
         """Moves all traffic to the candidate and sees it arrive. Everything that was verified is read again right before."""
+        if not gates:
+            raise AssertionError("promotion was asked for without a single gate")
         blocked = not_passed(gates)
         if blocked:
             raise AssertionError(f"promotion was asked for while {blocked[0].name} has not passed")
@@ -134,7 +146,7 @@ class Machine:
         self._move(Outcome.OK)
         to = self._candidate_destination()
         with self.steps.step("promote", f"move traffic to {to.colour}", generation=seen.generation + 1) as result:
-            found = write(self.ports, self.steps, self._held(), seen, to)
+            found = self._write(seen, to)
             self.promoted_generation = found.generation
             self.journal.append("switched", colour=to.colour, generation=found.generation)
             result["detail"] = confirm(
@@ -155,28 +167,44 @@ class Machine:
         clock, bake = self.ports.clock, self.limits.bake
         with self.steps.step("bake", f"watch {self.plan.target} for {bake:g} s") as result:
             observed = clock.monotonic()
-            while (elapsed := clock.monotonic() - self._baking_since) < bake:
-                found = harm()
+            while True:
+                elapsed = clock.monotonic() - self._baking_since
+                found = harm()  # asked at least once, and once more when the time is over
                 if found:
                     raise StepFailed(found)
                 self.still_ours()
-                if clock.monotonic() - observed >= OBSERVE_EVERY_S:
+                if elapsed >= bake or clock.monotonic() - observed >= OBSERVE_EVERY_S:
                     observed = clock.monotonic()
                     undisturbed(self.ports.router.observe(), self.plan.target, self.promoted_generation or 0)
+                if elapsed >= bake:
+                    break
                 self.steps.waiting(f"{elapsed:.0f} of {bake:g} s without harm", elapsed)
                 clock.sleep(min(WATCH_EVERY_S, bake - elapsed))
             result["detail"] = f"{bake:g} s without harm"
+        self.baked = True
+        self._publish()
 
     def complete(self) -> None:
-        """The deployment is done: promoted, baked and verified."""
+        """The deployment is done: promoted, baked and verified. One whose lease was lost meanwhile is abandoned instead."""
+        try:
+            self.ports.lease.check(self._held())
+        except LeaseLost as error:
+            self.abandon(f"bake: {first_line(error)}")
+            return
+        except CloudError as error:
+            self.journal.append("check_failed", error=first_line(error))
         self._move(Outcome.OK)
         self._let_go()
 
     # -- the way out -----------------------------------------------------------------------------------------------
 
-    def abandon(self, reason: str, *, refused: bool = False) -> None:
-        """Ends a deployment that did not come through; safe to call again. ``reason`` is ``STEP_OR_GATE: text``."""
+    def abandon(self, reason: str, *, refused: bool = False, moved: bool = False) -> None:
+        """Ends a deployment that did not come through; safe to call again. ``reason`` is ``STEP_OR_GATE: text``.
+
+        ``moved`` takes for granted that traffic may have moved, whatever the routes say.
+        """
         if self.settled:
+            self._let_go()
             return
         self.reason = self.reason or reason
         self.steps.end(False, reason.partition(": ")[2] or reason)
@@ -185,7 +213,7 @@ class Machine:
         elif self.phase in (Phase.PROVISIONING, Phase.VERIFYING):
             self._move(Outcome.FAILED)
             self._retire()
-        elif self.phase is Phase.PROMOTING and self._never_moved():
+        elif self.phase is Phase.PROMOTING and not moved and self._never_moved():
             self._move(Outcome.UNMOVED)
             self._retire()
         else:
@@ -195,7 +223,7 @@ class Machine:
     def finish_settled(self, promoted_generation: int | None) -> None:
         """Does what a run that died after its outcome was journalled left undone: stops the candidate, frees the lease."""
         self.promoted_generation = promoted_generation
-        if self.phase in (Phase.REJECTED, Phase.ROLLED_BACK):
+        if self.phase is Phase.ROLLED_BACK or (self.phase is Phase.REJECTED and self.touched):
             self._retire()
         self._let_go()
 
@@ -215,14 +243,35 @@ class Machine:
 
     def _retire(self) -> None:
         """Stops the failed candidate and keeps its logs; traffic is safe by now, so a failure here changes no verdict."""
-        retire(self.ports, self.steps, self.journal, self.plan, self.limits)
+        retire(self.ports, self.steps, self.journal, self.plan, self.limits, self.holder)
+
+    def _write(self, seen: Routes, to: Destination) -> Routes:
+        try:
+            return write(self.ports, self.steps, self._held(), seen, to)
+        except (CloudError, RouteConflict, LeaseLost):
+            raise  # nothing was written, for certain
+        except BaseException:
+            self.doubtful = True
+            raise
 
     def _never_moved(self) -> bool:
-        """Whether the routes are, by their own word, still what they were."""
-        previous = self._previous()
+        """Whether traffic stayed where it was, for certain: a write that may still arrive is made to miss by another."""
+        previous, holder = self._previous(), self._held()
         try:
-            undisturbed(self.ports.router.observe(), previous.colour, previous.generation)
-        except (CloudError, StepFailed, RouteConflict):
+            seen = self.ports.router.observe()
+            if self.promoted_generation is not None or seen.weights.get(previous.colour) != 100:
+                return False
+            if seen.fence == holder.token:  # ours took effect, and somebody moved the traffic back
+                return False
+            if self.doubtful and seen.fence < holder.token:
+                write(
+                    self.ports,
+                    self.steps,
+                    holder,
+                    seen,
+                    Destination(previous.colour, previous.origin, previous.version),
+                )
+        except (CloudError, StepFailed, RouteConflict, LeaseLost):
             return False
         return True
 
@@ -293,6 +342,8 @@ class Machine:
             owner.pid,
             owner.process_started,
             self.reason,
+            self.touched,
+            self.baked,
         )
 
     def _publish(self) -> None:
@@ -310,16 +361,17 @@ class Machine:
         """Closes the note and gives the lease back; a halted deployment keeps both, so that nobody deploys on top of it."""
         if self._keeper:
             self._keeper.stop()
-        if self.holder is None or self.phase is Phase.HALTED:
+        if self.holder is None or self._closed or self.phase is Phase.HALTED:
             return
         notes: dict[str, str | None] = {"deployment": None, "head": self.journal.head}
         if self.phase is Phase.SUCCEEDED:
             notes["promotion"] = self._promotion().dump()
-        elif self.phase is Phase.ROLLED_BACK or self.candidate is not None:
+        elif self.phase is Phase.ROLLED_BACK or self.touched:
             notes["promotion"] = None  # the colour that it would go back to was just deployed to, and stopped
         try:
             self.ports.lease.note(self.holder, notes)
             self.ports.lease.release(self.holder)
+            self._closed = True
         except (CloudError, LeaseLost) as error:
             self.journal.append("note_failed", error=first_line(error))
 

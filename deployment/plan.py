@@ -57,7 +57,8 @@ class Standing:
 class Note:
     """The deployment as the lease item carries it: enough to settle it from another machine with an empty disk.
 
-    ``step`` is the open intent, None between two steps.
+    ``step`` is the open intent, None between two steps. ``touched``: the target colour was, or may have been, changed.
+    ``baked``: the bake ended without harm.
     """
 
     deployment_id: str
@@ -74,6 +75,8 @@ class Note:
     pid: int
     process_started: float
     reason: str | None = None
+    touched: bool = False
+    baked: bool = False
 
     def dump(self) -> str:
         """As JSON, for the lease item."""

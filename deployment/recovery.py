@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from deployment.errors import LeaseHeld
+from deployment.errors import LeaseHeld, Refused
 from deployment.events import Listener
 from deployment.journal import Journal
 from deployment.machine import Machine
@@ -41,7 +41,10 @@ def alive(ports: Ports, holder: Holder | None) -> bool:
 
 
 def take_over(ports: Ports, found: Unsettled, actor: str, limits: DeploymentLimits) -> Holder:
-    """Takes the lease of a dead run: at once where its process was this host's, else when it expires. Raises LeaseHeld."""
+    """Takes the lease of a dead run: at once where its process was this host's, else when it expires.
+
+    Raises LeaseHeld where it was renewed meanwhile: its owner lives.
+    """
     owner = this_process(found.note.deployment_id, actor, ports.clock, limits, f"recover {found.note.deployment_id}")
     holder = found.holder
     if holder is None:
@@ -53,7 +56,9 @@ def take_over(ports: Ports, found: Unsettled, actor: str, limits: DeploymentLimi
     def attempt() -> Holder | None:
         try:
             return ports.lease.acquire(owner)
-        except LeaseHeld:
+        except LeaseHeld as error:
+            if error.holder.expires_at > holder.expires_at or error.holder.token != holder.token:
+                raise
             return None
 
     left = max(0.0, (holder.expires_at - ports.clock.now()).total_seconds())
@@ -71,12 +76,17 @@ def settle(
     """Finishes or undoes the deployment of a dead run; the returned machine is settled.
 
     Before the promote intent the candidate is stopped; from there until the bake's outcome traffic goes back; after that
-    the promotion stands. Raises LeaseHeld where its owner lives.
+    the promotion stands. Raises LeaseHeld where its owner lives, Refused where somebody else settled it meanwhile.
     """
-    if alive(ports, found.holder) and found.holder is not None:
-        raise LeaseHeld(found.holder)
+    owner = found.holder
+    if owner is not None and owner_alive(owner.host, owner.pid, owner.process_started):
+        raise LeaseHeld(owner)
     holder = take_over(ports, found, actor, limits)
-    note = found.note
+    now = unsettled(ports)
+    if now is None or now.note.deployment_id != found.note.deployment_id:
+        ports.lease.release(holder)
+        raise Refused(f"deployment {found.note.deployment_id} was settled meanwhile")
+    note = now.note  # not the one that was read before the lease was ours
     plan = Plan(
         note.deployment_id,
         note.environment,
@@ -90,6 +100,8 @@ def settle(
     machine.phase = Phase.ROLLING_BACK if note.phase is Phase.HALTED else note.phase
     machine.reason = note.reason
     machine.previous = note.previous
+    machine.touched = note.touched
+    machine.doubtful = True  # whatever the dead run was doing
     machine.hold(replace(holder, doing=f"recover {note.deployment_id}"))
     journal.append("recovering", phase=note.phase, step=note.step, by=actor)
     _finish(machine, note, ports)
@@ -98,9 +110,25 @@ def settle(
 
 def _finish(machine: Machine, note: Note, ports: Ports) -> None:
     died = f"{(note.step or 'verify')}: the run died in phase {note.phase}"
-    if not machine.settled:
-        if machine.phase in (Phase.PROVISIONING, Phase.VERIFYING):
-            machine.candidate = ports.platform.describe(note.target)
-        machine.abandon(died)
-        return
-    machine.finish_settled(ports.router.observe().generation)
+    if machine.phase is Phase.BAKING and (note.baked or _passed(machine.journal, "bake")):
+        machine.promoted_generation = ports.router.observe().generation
+        machine.complete()
+    elif machine.settled:
+        machine.finish_settled(ports.router.observe().generation)
+    else:
+        machine.abandon(died, moved=note.step == "promote" or _began(machine.journal, "promote"))
+
+
+def _began(journal: Journal, step: str) -> bool:
+    return any(record.kind == "intent" and record.data.get("step") == step for record in journal.records())
+
+
+def _passed(journal: Journal, step: str) -> bool:
+    """Whether the step passed, and nothing was decided against it since."""
+    passed = False
+    for record in journal.records():
+        if record.kind == "outcome" and record.data.get("step") == step:
+            passed = record.data.get("outcome") == "passed"
+        elif record.kind == "decided":
+            passed = False
+    return passed

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from deployment.errors import CloudError, DeploymentError, RouteConflict, StepFailed, SwitchFailed
+from deployment.errors import CloudError, DeploymentError, LeaseLost, RouteConflict, StepFailed, SwitchFailed
 from deployment.journal import Journal
-from deployment.model import Holder, Readiness, Rollout
+from deployment.model import Colour, Holder, Readiness
 from deployment.plan import Plan, Ports, Standing
 from deployment.settings import DeploymentLimits
 from deployment.steps import Steps, first_line
@@ -43,7 +43,8 @@ def send_back(ports: Ports, steps: Steps, holder: Holder, previous: Standing, li
         tick=lambda elapsed: steps.waiting(last[0], elapsed),
     )
     to = Destination(previous.colour, previous.origin, previous.version)
-    sentence = confirm(ports, steps, to, generation, answers=limits.confirmations, timeout_s=left())
+    # The candidate's last errors arrive here too, and there is no better place for traffic to be: only time decides.
+    sentence = confirm(ports, steps, to, generation, answers=limits.confirmations, timeout_s=left(), patient=True)
     problems = _well(ports, steps, left())
     if problems:
         raise StepFailed(f"traffic is back on {previous.colour}, but {problems}")
@@ -51,11 +52,17 @@ def send_back(ports: Ports, steps: Steps, holder: Holder, previous: Standing, li
 
 
 def _point_at(ports: Ports, steps: Steps, holder: Holder, previous: Standing) -> int:
-    """Sends traffic to ``previous`` unless it is there already; returns the generation that must answer."""
+    """Sends traffic to ``previous`` unless it is there for good already; returns the generation that must answer.
+
+    It is there for good where this run, or one after it, wrote last. Before that, a write of the promotion that got no
+    answer, or of a run that this one took over from, may still arrive: a write of our own makes it miss.
+    """
     seen = ports.router.observe()
-    if seen.live is previous.colour and seen.weights.get(previous.colour) == 100:
+    there = seen.live is previous.colour and seen.weights.get(previous.colour) == 100
+    if there and seen.fence >= holder.token:
         return seen.generation
-    _alive(ports, previous)
+    if not there:
+        _alive(ports, previous)
     return write(ports, steps, holder, seen, Destination(previous.colour, previous.origin, previous.version)).generation
 
 
@@ -64,7 +71,7 @@ def _alive(ports: Ports, previous: Standing) -> None:
     problem = "no answer"
     for _ in range(ALIVE_TRIES):
         for answer in ports.front.ask(1, previous.url):
-            if answer.ok and answer.version == previous.version:
+            if answer.ok and previous.version in (None, answer.version):
                 return
             problem = answer.problem or f"version {answer.version!r}, not {previous.version!r}"
     raise StepFailed(
@@ -95,12 +102,17 @@ def _well(ports: Ports, steps: Steps, timeout_s: float) -> str | None:
     return None
 
 
-def retire(ports: Ports, steps: Steps, journal: Journal, plan: Plan, limits: DeploymentLimits) -> None:
-    """Stops the colour that failed and journals its logs. Never raises: by now the outcome is decided."""
+def retire(
+    ports: Ports, steps: Steps, journal: Journal, plan: Plan, limits: DeploymentLimits, holder: Holder | None
+) -> None:
+    """Stops the colour that failed and journals its logs. Never raises a DeploymentError: by now the outcome is decided.
+
+    Nothing is stopped without the lease, since the colour may be another deployment's by now, nor what takes traffic.
+    """
     colour = plan.target
     try:
         with steps.step("retire", f"stop {colour}") as result:
-            followed: list[Rollout | None] = [None]
+            _may_stop(ports, holder, colour)
 
             def attempt() -> str | None:
                 progress = ports.platform.stopped(colour)
@@ -108,7 +120,7 @@ def retire(ports: Ports, steps: Steps, journal: Journal, plan: Plan, limits: Dep
                     return progress.detail
                 if progress.readiness is Readiness.STUCK:
                     raise StepFailed(progress.detail)
-                followed[0] = ports.platform.retire(colour)
+                ports.platform.retire(colour)
                 return None
 
             result["detail"] = poll(
@@ -125,3 +137,11 @@ def retire(ports: Ports, steps: Steps, journal: Journal, plan: Plan, limits: Dep
         journal.append("logs", colour=colour, lines=lines)
     except DeploymentError as error:
         journal.append("logs_failed", colour=colour, error=first_line(error))
+
+
+def _may_stop(ports: Ports, holder: Holder | None, colour: Colour) -> None:
+    if holder is None:
+        raise LeaseLost("this run does not hold the lease")
+    ports.lease.check(holder)
+    if ports.router.observe().weights.get(colour):
+        raise StepFailed(f"{colour} takes traffic and was not stopped")

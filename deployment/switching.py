@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from deployment.errors import RouteConflict, SwitchFailed
+from deployment.errors import CloudError, RouteConflict, SwitchFailed
 from deployment.model import Answer, Colour, Holder, Routes
 from deployment.plan import Ports
 from deployment.steps import Steps
@@ -35,14 +35,19 @@ class _Seen:
 def write(ports: Ports, steps: Steps, holder: Holder, seen: Routes, to: Destination) -> Routes:
     """Sends all traffic to one colour; the lease is asked right before, the routes are read back right after.
 
-    Raises RouteConflict, LeaseLost (nothing was written) or SwitchFailed (it cannot be told).
+    Raises RouteConflict, LeaseLost, CloudError (nothing was written) or SwitchFailed (it cannot be told).
     """
     ports.lease.check(holder)
     weights = {to.colour: 100, to.colour.other: 0}
     origins = {to.colour: to.origin} if to.origin else {}
     steps.writing(to.colour, seen.generation + 1)
     wrote = ports.router.set(seen, weights, origins, holder.token)
-    found = ports.router.observe()
+    try:
+        found = ports.router.observe()
+    except CloudError as error:
+        raise SwitchFailed(
+            f"the routes were written (generation {wrote.generation}, {to.colour}) and cannot be read: {error.message}"
+        ) from error
     if found.live is not to.colour or found.generation != wrote.generation:
         raise SwitchFailed(
             f"the routes were written (generation {wrote.generation}, {to.colour}) "
@@ -51,10 +56,20 @@ def write(ports: Ports, steps: Steps, holder: Holder, seen: Routes, to: Destinat
     return found
 
 
-def confirm(ports: Ports, steps: Steps, to: Destination, generation: int, *, answers: int, timeout_s: float) -> str:
+def confirm(
+    ports: Ports,
+    steps: Steps,
+    to: Destination,
+    generation: int,
+    *,
+    answers: int,
+    timeout_s: float,
+    patient: bool = False,
+) -> str:
     """Asks the live domain on fresh connections until ``answers`` in a row come from ``to``; returns a sentence.
 
-    Answers by the other colour are waited out: front doors converge point by point. Raises SwitchFailed, DeadlinePassed.
+    Answers by the other colour, healthy or not, are waited out: front doors converge point by point. ``patient``: so are
+    errors of ``to``, where there is no better place to go. Raises SwitchFailed, DeadlinePassed.
     """
     seen = _Seen()
 
@@ -63,7 +78,7 @@ def confirm(ports: Ports, steps: Steps, to: Destination, generation: int, *, ans
             problem = _objection(answer, to, generation)
             seen.last = problem or "ok"
             seen.streak = 0 if problem else seen.streak + 1
-            if problem and (not answer.ok or answer.colour == to.colour):
+            if problem and not patient and answer.colour in ((None, to.colour) if not answer.ok else (to.colour,)):
                 seen.errors += 1
                 if seen.errors > ERRORS_TOLERATED:
                     raise SwitchFailed(f"through the live domain, {to.colour} answers wrongly: {problem}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from deployment.errors import DeploymentError, Refused
+from deployment.errors import CloudError, DeploymentError, LeaseLost, Refused
 from deployment.events import Listener
 from deployment.journal import Journal
 from deployment.lease_keeper import LeaseKeeper
-from deployment.model import Colour
+from deployment.model import Colour, Holder
 from deployment.phases import Phase
 from deployment.plan import Note, Plan, Ports, Promotion, this_process
 from deployment.recovery import alive, unsettled
@@ -68,6 +68,7 @@ class Undo:
         with self._steps.step("lease", "take the lock"):
             owner = this_process(self._id, self._actor, ports.clock, limits, f"roll back {promotion.deployment_id}")
             holder = ports.lease.acquire(owner)
+            self._still_stands(promotion, holder)
         keeper = LeaseKeeper(ports.lease, holder, limits.lease_ttl)
         keeper.start()
         try:
@@ -82,13 +83,32 @@ class Undo:
                 self.phase = Phase.REJECTED if self._unmoved(promotion.target) else Phase.HALTED
             else:
                 self.phase = Phase.ROLLED_BACK
-                retire(ports, self._steps, self._journal, plan, limits)
-                ports.lease.note(holder, {"promotion": None})
+                retire(ports, self._steps, self._journal, plan, limits, holder)
             if self.phase is not Phase.HALTED:
-                ports.lease.note(holder, {"deployment": None, "head": self._journal.head})
-                ports.lease.release(holder)
+                self._let_go(holder)
         finally:
             keeper.stop()
+
+    def _still_stands(self, promotion: Promotion, holder: Holder) -> None:
+        """Raises Refused where somebody else deployed or rolled back before the lock was ours."""
+        try:
+            if last_promotion(self._ports) != promotion:
+                raise Refused("another promotion was made meanwhile")
+        except DeploymentError:
+            self.phase = Phase.REFUSED
+            self._ports.lease.release(holder)
+            raise
+
+    def _let_go(self, holder: Holder) -> None:
+        """The outcome is decided by now: what cannot be noted is journalled, and ``recover`` finds the note still open."""
+        notes: dict[str, str | None] = {"deployment": None, "head": self._journal.head}
+        if self.phase is Phase.ROLLED_BACK:
+            notes["promotion"] = None
+        try:
+            self._ports.lease.note(holder, notes)
+            self._ports.lease.release(holder)
+        except (CloudError, LeaseLost) as error:
+            self._journal.append("note_failed", error=first_line(error))
 
     def _unmoved(self, live: Colour) -> bool:
         try:
