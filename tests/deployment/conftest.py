@@ -1,0 +1,18 @@
+"""A deployment of the small world, whose thread ends with the test."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.deployment.harness import Deployment
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> Iterator[Deployment]:
+    """Green gets 1.1.0 while blue is live on 1.0.0."""
+    deployment = Deployment(tmp_path / "reports")
+    yield deployment
+    deployment.stop_keeper()

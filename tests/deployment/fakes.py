@@ -1,0 +1,288 @@
+"""A small world for the machine: two colours, routes, a lease and users, in memory, on a clock that only sleeps move.
+
+Every call of a port passes ``World.call``, which counts it, notes how long the journal was, and raises what a test asked for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+from deployment.errors import LeaseHeld, LeaseLost, RouteConflict, UnknownTag
+from deployment.model import Answer, Colour, Holder, Image, Progress, Readiness, Rollout, Routes, Service
+
+BLUE, GREEN = Colour.BLUE, Colour.GREEN
+PROVISION_POLLS = 2
+
+
+class Killed(BaseException):
+    """The process is gone: nothing handles this, and nothing has an effect any more."""
+
+
+def image(version: str) -> Image:
+    digest = "sha256:" + version.replace(".", "") * 20
+    return Image("telehealth-api", version, digest, version, f"registry/telehealth-api@{digest}")
+
+
+OLD, NEW = image("1.0.0"), image("1.1.0")
+
+
+class FakeClock:
+    """Time that passes by sleeping alone."""
+
+    def __init__(self) -> None:
+        self.elapsed = 0.0
+        self.world: World | None = None
+
+    def now(self) -> datetime:
+        return datetime(2026, 11, 22, 12, tzinfo=UTC) + timedelta(seconds=self.elapsed)
+
+    def monotonic(self) -> float:
+        return self.elapsed
+
+    def sleep(self, seconds: float) -> None:
+        if self.world is None:
+            self.elapsed += seconds
+            return
+        with self.world.call("sleep"):
+            self.elapsed += seconds
+
+
+@dataclass
+class Side:
+    """What runs on a colour. ``ill`` is what its answers say where they are none."""
+
+    image: Image | None = None
+    running: bool = False
+    ill: str | None = None
+    version: str | None = None
+    polls: int = 0
+
+
+@dataclass
+class World:
+    """Everything outside of the process, and what happens to a call: ``plans`` by name, ``trap`` by number."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    sides: dict[Colour, Side] = field(default_factory=lambda: {BLUE: Side(OLD, True), GREEN: Side()})
+    routes: Routes = field(default_factory=lambda: Routes(BLUE, {BLUE: 100, GREEN: 0}, 7, "etag-7"))
+    calls: list[tuple[str, int]] = field(default_factory=list)
+    plans: dict[str, list[BaseException | None]] = field(default_factory=dict)
+    always: dict[str, Exception] = field(default_factory=dict)
+    hooks: dict[str, Callable[[], None]] = field(default_factory=dict)
+    trap: tuple[int, str, type[BaseException]] | None = None
+    kinds: Callable[[], Sequence[str]] = lambda: ()
+    dead: bool = False
+
+    def __post_init__(self) -> None:
+        self.clock.world = self
+
+    @contextmanager
+    def call(self, name: str) -> Iterator[None]:
+        """Around the effect of one call; a trap springs ``before`` it or ``after`` it."""
+        if self.dead:
+            raise Killed(name)
+        number = len(self.calls)
+        self.calls.append((name, len(self.kinds()) if not name.startswith("journal") else 0))
+        if name in self.hooks:
+            self.hooks[name]()
+        if name in self.always:
+            raise self.always[name]
+        planned = self.plans.get(name)
+        error = planned.pop(0) if planned else None
+        if error is not None:
+            raise error
+        self._spring(number, "before")
+        yield
+        self._spring(number, "after")
+
+    def _spring(self, number: int, moment: str) -> None:
+        if self.trap and self.trap[:2] == (number, moment):
+            error = self.trap[2]
+            self.trap = None
+            self.dead = error is Killed
+            raise error("trap")
+
+    def names(self) -> list[str]:
+        return [name for name, _ in self.calls]
+
+    def serving(self) -> Side:
+        """What the users reach."""
+        return self.sides[self.routes.live]
+
+    def move(self, colour: Colour, fence: int) -> None:
+        """Traffic goes to ``colour``, whoever did it."""
+        generation = self.routes.generation + 1
+        self.routes = Routes(colour, {colour: 100, colour.other: 0}, generation, f"etag-{generation}", fence)
+
+
+class FakePlatform:
+    """Colours that come up after a few looks."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.stuck: str | None = None
+
+    def describe(self, colour: Colour) -> Service:
+        with self.world.call("describe"):
+            side = self.world.sides[colour]
+            if side.image is None:
+                return Service(colour, "ABSENT")
+            status = "RUNNING" if side.running else "PAUSED"
+            url = f"https://{colour}.test"
+            return Service(colour, status, side.running, False, side.image.digest, f"{colour}.test", url)
+
+    def provision(self, colour: Colour, image: Image) -> Rollout:
+        with self.world.call("provision"):
+            self.world.sides[colour] = Side(image, True, polls=0)
+            return Rollout(colour, image.digest, "operation-1")
+
+    def progress(self, rollout: Rollout) -> Progress:
+        with self.world.call("progress"):
+            side = self.world.sides[rollout.colour]
+            side.polls += 1
+            if self.stuck:
+                return Progress(Readiness.STUCK, self.stuck)
+            ready = side.polls > PROVISION_POLLS
+            return Progress(Readiness.READY if ready else Readiness.NOT_YET, f"look {side.polls}")
+
+    def retire(self, colour: Colour) -> Rollout | None:
+        with self.world.call("retire"):
+            self.world.sides[colour].running = False
+            return Rollout(colour, "", "operation-2")
+
+    def stopped(self, colour: Colour) -> Progress:
+        with self.world.call("stopped"):
+            running = self.world.sides[colour].running
+            return Progress(Readiness.NOT_YET if running else Readiness.READY, "runs" if running else "stopped")
+
+    def logs(self, colour: Colour, since: datetime, limit: int = 200) -> Sequence[str]:
+        with self.world.call("logs"):
+            return [f"{colour} said goodbye"]
+
+
+class FakeRouter:
+    """Routes with compare-and-set and a fence. ``lose_answers``: so many writes take effect and raise the error given."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+
+    def observe(self) -> Routes:
+        with self.world.call("observe"):
+            return self.world.routes
+
+    def set(self, seen: Routes, weights: Mapping[Colour, int], origins: Mapping[Colour, str], token: int) -> Routes:
+        with self.world.call("set"):
+            if token < self.world.routes.fence:
+                raise LeaseLost("a later token has written")
+            if seen.revision != self.world.routes.revision:
+                raise RouteConflict("the routes changed")
+            self.world.move(max(weights, key=lambda colour: weights[colour]), token)
+            return self.world.routes
+
+
+class FakeLease:
+    """One holder, a token that grows, expiry by the clock, and notes."""
+
+    def __init__(self, world: World, ttl_s: float) -> None:
+        self.world = world
+        self.ttl = timedelta(seconds=ttl_s)
+        self.holder: Holder | None = None
+        self.token = 0
+        self.kept: dict[str, str] = {}
+
+    def acquire(self, holder: Holder, *, take_over: int | None = None) -> Holder:
+        with self.world.call("acquire"):
+            there = self.holder
+            if there and there.expires_at > self.world.clock.now() and there.token != take_over:
+                raise LeaseHeld(there)
+            self.token += 1
+            now = self.world.clock.now()
+            self.holder = replace(holder, token=self.token, since=now, expires_at=now + self.ttl)
+            return self.holder
+
+    def renew(self, holder: Holder) -> Holder:
+        with self.world.call("renew"):
+            self._mine(holder)
+            self.holder = replace(holder, expires_at=self.world.clock.now() + self.ttl)
+            return self.holder
+
+    def check(self, holder: Holder) -> None:
+        with self.world.call("check"):
+            self._mine(holder)
+
+    def release(self, holder: Holder) -> None:
+        with self.world.call("release"):
+            if self.holder and self.holder.token == holder.token:
+                self.holder = None
+
+    def current(self) -> Holder | None:
+        with self.world.call("current"):
+            return self.holder
+
+    def note(self, holder: Holder, notes: Mapping[str, str | None]) -> None:
+        with self.world.call("note"):
+            self._mine(holder)
+            self.kept |= {name: text for name, text in notes.items() if text is not None}
+            for name in [name for name, text in notes.items() if text is None]:
+                self.kept.pop(name, None)
+
+    def notes(self) -> Mapping[str, str]:
+        with self.world.call("notes"):
+            return dict(self.kept)
+
+    def _mine(self, holder: Holder) -> None:
+        there = self.holder
+        if there is None or there.token != holder.token or there.expires_at <= self.world.clock.now():
+            raise LeaseLost("the lease is not ours any more")
+
+
+class FakeFront:
+    """Users: answers follow from routes and colours; ``script`` comes first, one answer each, for the live domain."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.script: list[Answer] = []
+
+    def ask(self, times: int, url: str | None = None) -> Sequence[Answer]:
+        with self.world.call("ask"):
+            if url is None:
+                return [self.script.pop(0) if self.script else self._live() for _ in range(times)]
+            colour = GREEN if "green" in url else BLUE
+            return [self._of(colour, None, None)] * times
+
+    def examine(self, url: str | None = None) -> Sequence[str]:
+        with self.world.call("examine"):
+            answer = self._live()
+            return [] if answer.ok else [answer.problem or "ill"]
+
+    def _live(self) -> Answer:
+        routes = self.world.routes
+        return self._of(routes.live, routes.live, routes.generation)
+
+    def _of(self, side_of: Colour, colour: Colour | None, generation: int | None) -> Answer:
+        side = self.world.sides[side_of]
+        if side.image is None or not side.running or side.ill:
+            return Answer(False, colour, generation, None, side.ill or "connection refused")
+        return Answer(True, colour, generation, side.version or side.image.version)
+
+
+class FakeRegistry:
+    """A few releases by tag."""
+
+    def __init__(self, *images: Image) -> None:
+        self.images = images or (OLD, NEW)
+
+    def resolve(self, tag: str) -> Image:
+        for known in self.images:
+            if known.tag == tag:
+                return known
+        raise UnknownTag(f"no {tag}; there are {', '.join(self.tags())}")
+
+    def find(self, digest: str) -> Image | None:
+        return next((known for known in self.images if known.digest == digest), None)
+
+    def tags(self) -> Sequence[str]:
+        return [known.tag for known in self.images]

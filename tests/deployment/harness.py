@@ -1,0 +1,147 @@
+"""One deployment in the small world: built, driven, killed, and looked at afterwards."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from deployment.events import Event
+from deployment.journal import Journal, Record, read
+from deployment.machine import Machine
+from deployment.phases import Phase
+from deployment.plan import Plan, Ports, Promotion
+from deployment.recovery import unsettled
+from deployment.settings import DeploymentLimits
+from deployment.settling import settle_leftover
+from deployment.undo import Undo, last_promotion
+from deployment.verdict import GateOutcome, GateResult
+from tests.deployment.fakes import GREEN, NEW, FakeClock, FakeFront, FakeLease, FakePlatform, FakeRouter, World
+
+# The keeper renews in real time, and no test lasts a third of this; the fake clock may pass rollback_timeout within it.
+TTL = 3000.0
+LIMITS = DeploymentLimits(bake=0.3, confirmations=4, lease_ttl=TTL)
+GATES = [GateResult("health", True, GateOutcome.PASSED, 4, 0, 0.1)]
+ACTOR = "arn:aws:iam::123456789012:role/deployer"
+Harm = Callable[[], str | None]
+
+
+class WorldlyJournal(Journal):
+    """A journal whose appends are calls of the world, too: they count, and a trap may spring around them."""
+
+    world: World | None = None
+
+    def append(self, kind: str, **data: Any) -> Record:
+        if self.world is None:
+            return super().append(kind, **data)
+        with self.world.call("journal"):
+            return super().append(kind, **data)
+
+
+class Deployment:
+    """A machine with its world and its folder of reports; ``green`` gets 1.1.0 while ``blue`` is live on 1.0.0."""
+
+    def __init__(self, reports: Path, limits: DeploymentLimits = LIMITS, deployment_id: str = "one") -> None:
+        self.reports, self.limits, self.id = reports, limits, deployment_id
+        self.world = World(FakeClock())
+        self.platform, self.router = FakePlatform(self.world), FakeRouter(self.world)
+        self.lease, self.front = FakeLease(self.world, limits.lease_ttl), FakeFront(self.world)
+        self.ports = Ports(self.platform, self.router, self.lease, self.front, self.world.clock)
+        self.events: list[Event] = []
+        self.journal = WorldlyJournal(self.folder / "audit.jsonl", ACTOR, self.world.clock)
+        started = self.world.clock.now()
+        self.journal.append(
+            "opened", deployment_id=self.id, environment="test", target=GREEN, by=ACTOR, started_at=started.isoformat()
+        )
+        self.journal.append("planned", target=GREEN, image=NEW.name, digest=NEW.digest, version=NEW.version, by=ACTOR)
+        self.journal.world = self.world
+        self.world.kinds = self.journal_kinds
+        plan = Plan(self.id, "test", GREEN, NEW, ACTOR, started)
+        self.machine = Machine(plan, limits, self.ports, self.journal, self.events.append)
+
+    @property
+    def folder(self) -> Path:
+        return self.reports / self.id
+
+    def records(self) -> list[Record]:
+        """What is on the disk; read without the world."""
+        return list(read(self.folder / "audit.jsonl"))
+
+    def journal_kinds(self) -> list[str]:
+        return [record.kind for record in self.records()]
+
+    def story(self) -> list[str]:
+        """``>step`` for an intent, ``+step`` and ``-step`` for outcomes, the phase for a change of it."""
+        words = []
+        for record in self.records():
+            if record.kind == "intent":
+                words.append(f">{record.data['step']}")
+            elif record.kind == "outcome":
+                words.append(("+" if record.data["outcome"] == "passed" else "-") + record.data["step"])
+            elif record.kind == "phase":
+                words.append(record.data["after"])
+        return words
+
+    def forward(self, harm: Harm = lambda: None, gates: Sequence[GateResult] = GATES) -> None:
+        """The way forward, as the coordinator drives it."""
+        self.to_verified()
+        self.machine.promote(gates)
+        self.machine.bake(harm)
+        self.machine.complete()
+
+    def to_verified(self) -> None:
+        self.machine.lease()
+        self.machine.provision()
+
+    def run(self, harm: Harm = lambda: None, gates: Sequence[GateResult] = GATES) -> Phase:
+        """The whole of it, abandoned at the first error; returns where it ended."""
+        try:
+            self.forward(harm, gates)
+        except Exception as error:
+            self.machine.abandon(f"verify: {error}")
+        return self.machine.phase
+
+    # -- death and what comes after it -----------------------------------------------------------------------------
+
+    def bury(self) -> None:
+        """The process is gone for good: its threads, its traps, and its start time, which is another's now."""
+        self.stop_keeper()
+        self.world.dead, self.world.trap, self.journal.world = False, None, None
+        if self.lease.holder:
+            self.lease.holder = replace(self.lease.holder, process_started=0.0)
+
+    def stop_keeper(self) -> None:
+        keeper = self.machine._keeper
+        if keeper:
+            keeper.stop()
+
+    def settle(self, reports: Path | None = None) -> Phase | None:
+        """What ``recover`` does; None where there is nothing to settle."""
+        found = unsettled(self.ports)
+        if found is None:
+            return None
+        return settle_leftover(
+            found, self.ports, self.limits, actor="recoverer", reports=reports or self.reports, listener=lambda _: None
+        )
+
+    def report(self, reports: Path | None = None) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(((reports or self.reports) / self.id / "verification.json").read_text())
+        return found
+
+    def promotion(self) -> Promotion | None:
+        text = self.lease.kept.get("promotion")
+        return Promotion.load(text) if text else None
+
+    def undo(self) -> Undo:
+        """Undoes the last promotion; raises Refused where there is none."""
+        promotion = last_promotion(self.ports)
+        journal = Journal(self.reports / "undo" / "audit.jsonl", ACTOR, self.world.clock)
+        undo = Undo("undo", "test", ACTOR, self.limits, self.ports, journal, self.events.append)
+        undo.run(promotion)
+        return undo
+
+    def expire_lease(self) -> None:
+        self.world.clock.elapsed += timedelta(seconds=self.limits.lease_ttl).total_seconds() + 1
