@@ -1,6 +1,7 @@
 """The release answers within its budgets: percentiles over enough warm samples, for each kind of request."""
 
 import time
+from collections.abc import Mapping
 
 import pytest
 
@@ -16,7 +17,7 @@ SHARES = {"p50_ms": 50, "p95_ms": 95, "p99_ms": 99}
 LONGEST_WARM_UP_S = 5
 
 
-def _hopeless(times, limits):
+def _hopeless(times: list[float], limits: Mapping[str, float]) -> bool:
     """Whether so many of all samples are over a budget already that the rest cannot bring its percentile back."""
     allowed = {key: limits["samples"] * (100 - share) / 100 for key, share in SHARES.items()}
     return any(sum(one > limits[key] for one in times) > allowed[key] for key in SHARES)
@@ -39,7 +40,7 @@ def test_percentiles(client, signed_in, limits, measure, name):
         ask()
         if time.monotonic() - began > LONGEST_WARM_UP_S:
             break
-    times = []
+    times: list[float] = []
     while len(times) < limits["samples"] and not _hopeless(times, limits):
         times.append(ask())
     seen = percentiles(times)
