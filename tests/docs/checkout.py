@@ -1,0 +1,113 @@
+"""A copy of the project in which documents' commands are run, with short times, and nothing left running afterwards."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from infrastructure.embedded import cloud
+from tests.docs.documents import ROOT
+
+LEFT_OUT = shutil.ignore_patterns(
+    ".git", ".venv", ".embedded*", "reports", "tests", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache"
+)
+# The documents' commands are what is tested, not how long a release is watched.
+SHORT = {"bake = 10\n": "bake = 2\n", "samples = 100\n": "samples = 20\n"}
+SHORT_LOAD = {"duration = 6\n": "duration = 2\n", "min_requests = 200\n": "min_requests = 20\n"}
+BIN = Path(sys.executable).parent
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What came of a script."""
+
+    code: int
+    output: str
+
+
+@dataclass(frozen=True)
+class Checkout:
+    """The copy's folder."""
+
+    folder: Path
+
+    def bash(self, script: str, variables: Mapping[str, str] | None = None, deadline_s: float = 180) -> Ran:
+        """Runs a script as GitHub and a careful person do (``bash -e``); ends it and its children after the deadline."""
+        path = self.folder / ".script.sh"
+        path.write_text(script, encoding="utf-8")
+        out = self.folder / ".output.txt"
+        with out.open("wb") as file:
+            child = subprocess.Popen(
+                ["bash", "-e", str(path)],
+                cwd=self.folder,
+                env=_environment() | dict(variables or {}),
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            try:
+                code = child.wait(deadline_s)
+            except subprocess.TimeoutExpired:
+                os.killpg(child.pid, signal.SIGKILL)
+                code = child.wait()
+        return Ran(code, out.read_text(encoding="utf-8", errors="replace"))
+
+    def reports(self) -> list[Path]:
+        """Every ``verification.json``."""
+        return sorted(path for path in self.folder.glob("reports/*/verification.json") if path.parent.name != "latest")
+
+    def stop(self) -> None:
+        """Stops whatever environment was left up."""
+        for state in self.folder.glob(".embedded*"):
+            cloud.down(state)
+
+
+def _environment() -> dict[str, str]:
+    """The tests' own environment without what would change a run."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("PYTEST_", "EMBEDDED_", "GITHUB_", "AWS_", "MAKE"))
+    }
+    return kept | {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONDONTWRITEBYTECODE": "1", "TERM": "dumb"}
+
+
+@contextmanager
+def checkout() -> Iterator[Checkout]:
+    """A fresh copy; its processes are stopped and their absence is asserted."""
+    # Not pytest's own folder: PostgreSQL's user must be able to pass through it.
+    folder = Path(tempfile.mkdtemp(prefix="docs-"))
+    folder.chmod(0o755)
+    copy = Checkout(folder / "project")
+    shutil.copytree(ROOT, copy.folder, ignore=LEFT_OUT)
+    (copy.folder / "reports").mkdir()
+    (copy.folder / ".venv").symlink_to(BIN.parent)
+    settings = copy.folder / "deployment.toml"
+    text = settings.read_text(encoding="utf-8")
+    head, embedded = text.split("[environments.embedded.deployment]")
+    for before, after in (SHORT | SHORT_LOAD).items():
+        assert embedded.count(before) == 1, f"deployment.toml: {before!r} is not there once"
+        embedded = embedded.replace(before, after)
+    settings.write_text(f"{head}[environments.embedded.deployment]{embedded}", encoding="utf-8")
+    try:
+        yield copy
+    finally:
+        copy.stop()
+        left = [process.info for process in psutil.process_iter(["pid", "cmdline"]) if _of(process, folder)]
+        shutil.rmtree(folder, ignore_errors=True)
+    assert not left, f"still running: {left}"
+
+
+def _of(process: psutil.Process, folder: Path) -> bool:
+    return any(str(folder) in word for word in process.info["cmdline"] or ())
