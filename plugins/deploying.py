@@ -218,7 +218,8 @@ class Deploying:
             run.stop(f"{run.where()}: the run ended before all checks had run")
         if run.stopped:
             self._abandon(run.reason or "verify: the run was stopped")
-        self._journal_traffic()
+        else:
+            self._journal_traffic()
 
     def _abandon(self, reason: str) -> None:
         """Rejects or rolls back, whichever the phase asks for."""
@@ -231,6 +232,7 @@ class Deploying:
             self.live_harmed = self.live_harmed or self._traffic.harmed is not None
         with run.signals.shielded():
             machine.abandon(run.reason or reason)
+            self._journal_traffic()
         run.reason = machine.reason
 
     def _journal_traffic(self) -> None:
