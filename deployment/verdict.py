@@ -157,14 +157,19 @@ def _worst(results: Sequence[CheckResult]) -> CheckOutcome:
 
 
 def _first_failure(heard: Mapping[str, Sequence[CheckResult]]) -> str:
-    for check, results in heard.items():
-        for result in results:
-            if result.outcome is not CheckOutcome.PASSED:
-                name = check.rpartition("::")[2]
-                return f"{name}: {result.message or result.outcome.value}"
-    raise AssertionError("a failed gate has a check that did not pass")
+    """What the first check said that failed by itself, else the first that could not begin."""
+    bad = [result for results in heard.values() for result in results if result.outcome is not CheckOutcome.PASSED]
+    if not bad:
+        raise AssertionError("a failed gate has a check that did not pass")
+    first = next((result for result in bad if result.outcome is CheckOutcome.FAILED), bad[0])
+    return f"{first.check.rpartition('::')[2]}: {first.message or first.outcome.value}"
 
 
 def not_passed(gates: Iterable[GateResult]) -> list[GateResult]:
     """The required gates that stand between a candidate and its promotion."""
     return [gate for gate in gates if gate.required and gate.outcome is not GateOutcome.PASSED and gate.waived is None]
+
+
+def culprit(gates: Sequence[GateResult]) -> GateResult:
+    """Of gates that did not pass, the one to name: checks that could not even begin (no sign-in, say) are not the cause."""
+    return next((gate for gate in gates if gate.outcome is GateOutcome.FAILED), gates[0])

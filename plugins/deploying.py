@@ -15,7 +15,7 @@ from deployment.report import VERDICTS
 from deployment.settings import Settings
 from deployment.settling import settle_leftover
 from deployment.steps import first_line
-from deployment.verdict import LIVE, CheckResult, GateOutcome, GateResult, not_passed
+from deployment.verdict import LIVE, CheckResult, GateOutcome, GateResult, culprit, not_passed
 from infrastructure import compose
 from infrastructure.compose import World
 from plugins.coordinator import Coordinator
@@ -149,7 +149,8 @@ class Deploying:
     def _block(self, gates: list[GateResult]) -> None:
         run = self._run
         if gates:
-            run.stop(f"{gates[0].name}: {gates[0].reason or gates[0].outcome.value}")
+            first = culprit(gates)
+            run.stop(f"{first.name}: {first.reason or first.outcome.value}")
         elif run.tally.faults:
             where, what = run.tally.faults[0]
             run.stop(f"{where}: {what}")

@@ -1,5 +1,19 @@
 """The release reaches Redis, by its own word and by what it does."""
 
+import pytest
+
+
+@pytest.fixture
+def session(sign_in, smoke_user):
+    """Headers of a session that is this check's alone; where signing in fails, that is the auth gate's to say."""
+    return sign_in(smoke_user)
+
+
+@pytest.fixture
+def other_session(sign_in, smoke_user):
+    """Another one of the same user."""
+    return sign_in(smoke_user)
+
 
 def test_round_trip(client, contract, limits, measure):
     """`consecutive` round trips in a row are answered as the contract says."""
@@ -12,17 +26,15 @@ def test_round_trip(client, contract, limits, measure):
     measure("slowest round trip by its own word", max(latencies), unit="ms", samples=len(latencies))
 
 
-def test_a_session_lives_and_ends(client, sign_in, smoke_user):
+def test_a_session_lives_and_ends(client, session):
     """Sessions are kept in Redis: a token works until it is revoked, and not a moment longer."""
-    headers = sign_in(smoke_user)
-    assert client.get("/consults?limit=1", headers=headers).status_code == 200
-    assert client.post("/auth/logout", headers=headers).status_code == 204
-    assert client.get("/consults?limit=1", headers=headers).status_code == 401
+    assert client.get("/consults?limit=1", headers=session).status_code == 200
+    assert client.post("/auth/logout", headers=session).status_code == 204
+    assert client.get("/consults?limit=1", headers=session).status_code == 401
 
 
-def test_ending_one_session_leaves_the_others(client, sign_in, smoke_user):
+def test_ending_one_session_leaves_the_others(client, session, other_session):
     """Logout revokes that token and no other."""
-    first, second = sign_in(smoke_user), sign_in(smoke_user)
-    client.post("/auth/logout", headers=first)
-    assert client.get("/consults?limit=1", headers=second).status_code == 200
-    client.post("/auth/logout", headers=second)
+    client.post("/auth/logout", headers=session)
+    assert client.get("/consults?limit=1", headers=other_session).status_code == 200
+    client.post("/auth/logout", headers=other_session)
