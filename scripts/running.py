@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import argparse
 import json
 import os
 import signal
