@@ -1,0 +1,115 @@
+"""The journal: on the disk when it returns, and nothing in it changes unseen."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from pathlib import Path
+
+import pytest
+
+from deployment.errors import JournalBroken
+from deployment.journal import FIRST, Journal, read
+from tests.deployment.fakes import FakeClock
+
+
+@pytest.fixture
+def journal(tmp_path: Path) -> Journal:
+    journal = Journal(tmp_path / "folder" / "audit.jsonl", "actor", FakeClock())
+    journal.append("opened", host="a", number=1.50)
+    journal.append("phase", before="PENDING", after="LEASED", text="Köln")
+    journal.append("closed", reason=None)
+    return journal
+
+
+def test_each_line_carries_the_hash_of_the_one_before(journal: Journal) -> None:
+    records = journal.records()
+    assert [record.seq for record in records] == [1, 2, 3]
+    assert [record.prev for record in records] == [FIRST, records[0].hash, records[1].hash]
+    assert journal.head == records[-1].hash
+    assert records[1].data == {"before": "PENDING", "after": "LEASED", "text": "Köln"}
+
+
+def test_append_returns_when_the_line_is_on_the_disk(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: list[int] = []
+    fsync = os.fsync
+
+    def spy(descriptor: int) -> None:
+        synced.append(os.fstat(descriptor).st_size)
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", spy)
+    journal.append("later")
+    assert synced == [journal.path.stat().st_size]
+
+
+@pytest.mark.parametrize(
+    "torn", ["{", '{"seq": 4, "time": "x"}', "\udcff".encode("utf-8", "surrogateescape").decode("latin-1")]
+)
+def test_torn_last_line_is_dropped_and_written_over(journal: Journal, torn: str) -> None:
+    with journal.path.open("a") as file:
+        file.write(torn)
+    assert len(journal.records()) == 3
+    again = Journal(journal.path, "actor", FakeClock())
+    assert again.append("later").seq == 4
+    assert [record.kind for record in read(journal.path)] == ["opened", "phase", "closed", "later"]
+
+
+def test_any_changed_byte_is_found(journal: Journal) -> None:
+    content = journal.path.read_bytes()
+    for place in range(len(content) - 1):  # without the last line's end, that line counts as torn
+        for other in {content[place] ^ 1, 0x20, 0x09, 0x0D, 0x0A} - {content[place]}:
+            changed = content[:place] + bytes([other]) + content[place + 1 :]
+            journal.path.write_bytes(changed)
+            with pytest.raises(JournalBroken):
+                list(read(journal.path))
+
+
+def test_any_removed_byte_is_found(journal: Journal) -> None:
+    content = journal.path.read_bytes()
+    for place in range(len(content) - 1):
+        journal.path.write_bytes(content[:place] + content[place + 1 :])
+        with pytest.raises(JournalBroken):
+            list(read(journal.path))
+
+
+def test_any_other_order_of_lines_is_found(journal: Journal) -> None:
+    lines = journal.path.read_bytes().splitlines(keepends=True)
+    for number, order in enumerate(itertools.permutations(lines)):
+        journal.path.write_bytes(b"".join(order))
+        if number:
+            with pytest.raises(JournalBroken):
+                list(read(journal.path))
+    for removed in range(2):
+        journal.path.write_bytes(b"".join(line for i, line in enumerate(lines) if i != removed))
+        with pytest.raises(JournalBroken):
+            list(read(journal.path))
+    journal.path.write_bytes(b"".join([*lines, lines[-1]]))
+    with pytest.raises(JournalBroken):
+        list(read(journal.path))
+
+
+def test_continues_after_reopening(journal: Journal) -> None:
+    head = journal.head
+    again = Journal(journal.path, "another", FakeClock())
+    record = again.append("recovering")
+    assert (record.seq, record.prev, record.actor) == (4, head, "another")
+    assert len(again.records()) == 4
+
+
+def test_a_write_that_fails_leaves_no_half_line(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:9]))
+    monkeypatch.setattr(os, "fsync", lambda descriptor: (_ for _ in ()).throw(OSError(28, "No space left on device")))
+    with pytest.raises(OSError, match="No space"):
+        journal.append("lost")
+    monkeypatch.undo()
+    assert journal.append("later").seq == 4
+    assert [record.kind for record in journal.records()] == ["opened", "phase", "closed", "later"]
+
+
+def test_secrets_are_cleaned_before_they_are_written(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j", "actor", FakeClock(), lambda text: text.replace("hunter2", "***"))
+    record = journal.append("logs", lines=["password=hunter2"], nested={"deep": ["hunter2"]})
+    assert record.data == {"lines": ["password=***"], "nested": {"deep": ["***"]}}
+    assert b"hunter2" not in journal.path.read_bytes()

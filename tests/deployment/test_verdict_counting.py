@@ -1,0 +1,92 @@
+"""The verdict: what was expected against what passed."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from deployment.verdict import CheckOutcome, CheckResult, GateOutcome, GateRule, Tally, in_report_order, not_passed
+
+PASSED, FAILED = CheckOutcome.PASSED, CheckOutcome.FAILED
+ERROR, NOTHING = CheckOutcome.ERROR, CheckOutcome.INCONCLUSIVE
+RULE = GateRule("health", True, 2)
+
+
+def tally(*outcomes: CheckOutcome | None | tuple[CheckOutcome, ...], requests: int = 1) -> Tally:
+    """One expected check an outcome; None never reports, a tuple reports again and again."""
+    counted = Tally()
+    for number, outcome in enumerate(outcomes):
+        check = f"suites/health/test_health.py::test_{number}"
+        counted.expect(check, "health")
+        for one in outcome if isinstance(outcome, tuple) else [outcome] if outcome else []:
+            counted.record(CheckResult(check, "health", one, f"said {one}"))
+            counted.spent(check, requests, 0.5)
+    return counted
+
+
+def test_all_expected_checks_passed() -> None:
+    gate = tally(PASSED, PASSED).gate(RULE)
+    assert (gate.outcome, gate.checks, gate.failed, gate.duration_s, gate.reason) == (
+        GateOutcome.PASSED,
+        2,
+        0,
+        1.0,
+        None,
+    )
+    assert not_passed([gate]) == []
+
+
+@pytest.mark.parametrize(
+    ("counted", "outcome", "reason"),
+    [
+        (tally(), GateOutcome.NOT_RUN, "0 checks were collected, 2 are required"),
+        (tally(PASSED), GateOutcome.NOT_RUN, "1 checks were collected"),
+        (tally(None, None), GateOutcome.NOT_RUN, "no check ran"),
+        (tally(PASSED, FAILED), GateOutcome.FAILED, "test_1: said failed"),
+        (tally(PASSED, ERROR), GateOutcome.ERROR, "test_1: said error"),
+        (tally(PASSED, NOTHING), GateOutcome.FAILED, "test_1: said inconclusive"),
+        (tally(FAILED, ERROR), GateOutcome.FAILED, "test_0"),
+        (tally(PASSED, PASSED, None), GateOutcome.ERROR, "1 of 3 checks never reported, among them .*test_2"),
+        (tally(PASSED, (FAILED, PASSED)), GateOutcome.FAILED, "test_1"),
+        (tally(PASSED, (PASSED, FAILED)), GateOutcome.FAILED, "test_1"),
+        (tally(PASSED, (PASSED, ERROR)), GateOutcome.ERROR, "test_1"),
+        (tally(PASSED, (NOTHING, PASSED)), GateOutcome.FAILED, "test_1"),
+        (tally(PASSED, PASSED, requests=0), GateOutcome.FAILED, "no recorded request"),
+    ],
+)
+def test_ways_not_to_pass(counted: Tally, outcome: GateOutcome, reason: str) -> None:
+    gate = counted.gate(RULE)
+    assert gate.outcome is outcome
+    pytest.raises(AssertionError, _raise, gate.reason).match(reason)
+    assert not_passed([gate]) == [gate]
+
+
+def _raise(text: str | None) -> None:
+    raise AssertionError(text)
+
+
+def test_gate_that_is_not_required_bars_nothing() -> None:
+    gate = tally(PASSED, FAILED).gate(replace(RULE, required=False))
+    assert gate.outcome is GateOutcome.FAILED
+    assert not_passed([gate]) == []
+    silent = tally(PASSED, PASSED, requests=0).gate(replace(RULE, required=False))
+    assert silent.outcome is GateOutcome.PASSED
+
+
+def test_waived_gate_bars_nothing_but_says_so() -> None:
+    gate = replace(tally(PASSED, FAILED).gate(RULE), waived="CHG-1")
+    assert not_passed([gate]) == []
+    assert gate.as_report()["waived"] == "CHG-1"
+
+
+def test_checks_of_other_gates_do_not_count() -> None:
+    counted = tally(PASSED, PASSED)
+    counted.expect("other", "redis")
+    assert counted.gate(RULE).checks == 2
+    assert counted.gate(GateRule("redis")).outcome is GateOutcome.NOT_RUN
+
+
+def test_order_of_gates() -> None:
+    order = ["health", "database", "redis", "auth", "endpoints", "latency", "load", "billing", "zeta", "live"]
+    assert in_report_order({"zeta", "live", "billing", "auth"}) == order
