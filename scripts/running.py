@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import argparse
 import json
 import os
 import signal
