@@ -16,7 +16,8 @@ from tests.e2e.user import User
 
 
 @contextmanager
-def _desk(registry: Path) -> Iterator[Desk]:
+def open_desk(registry: Path) -> Iterator[Desk]:
+    """A desk that is cleared afterwards; fails where something is still running then."""
     # Not pytest's own folder: PostgreSQL's user must be able to pass through it.
     folder = Path(tempfile.mkdtemp(prefix="e2e-"))
     folder.chmod(0o755)
@@ -45,14 +46,14 @@ def broken_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def desk(good_registry: Path) -> Iterator[Desk]:
     """A desk where nothing is up."""
-    with _desk(good_registry) as made:
+    with open_desk(good_registry) as made:
         yield made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def up_desk(broken_registry: Path) -> Iterator[Desk]:
     """A desk where 1.0.0 is live on blue; its tests leave it so."""
-    with _desk(broken_registry) as made:
+    with open_desk(broken_registry) as made:
         ran = made.script("up")
         assert ran.code == 0, ran.output
         yield made

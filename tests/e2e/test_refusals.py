@@ -1,0 +1,75 @@
+"""What cannot be meant is refused before anything is touched, in words, and with a report that says so."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.e2e import images
+from tests.e2e.desk import Desk
+
+REFUSALS = {
+    "unknown tag": (["--target=green", "--image-tag=9.9.9"], "9.9.9"),
+    "unknown environment": (["--target=green", "--environment=prod"], "prod"),
+    "no colour": (["--target=purple"], "purple"),
+    "image without target": (["--image-tag=1.1.0"], "--target"),
+    "address and target": (["--target=green", "--base-url=http://127.0.0.1:1"], "--base-url"),
+    "-k": (["--target=green", "-k", "health"], "-k"),
+    "-m": (["--target=green", "-m", "not slow"], "-m"),
+    "--deselect": (["--target=green", "--deselect=suites/live/test_live.py::test_bake"], "--deselect"),
+    "--lf": (["--target=green", "--lf"], "--lf"),
+    "a path": (["--target=green", "suites/health"], "a path"),
+    "with workers": (["--target=green", "-k", "health", "-n", "2"], "-k"),
+    "live colour": (["--target=blue"], "blue is live"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_refused(up_desk: Desk, case: str) -> None:
+    """Exit 4, the culprit named, no step, no gate, nothing touched."""
+    options, word = REFUSALS[case]
+    before = up_desk.running()
+    ran = up_desk.pytest(*options)
+    assert ran.code == 4, ran.output
+    assert word in ran.output.partition("= verdict =")[2]
+    assert (ran.facts["verdict"], ran.facts["exit_code"], ran.facts["steps"]) == ("refused", 4, [])
+    assert {gate["outcome"] for gate in ran.facts["gates"]} == {"not_run"}
+    assert (ran.facts["promotion"], ran.facts["rollback"]) == (None, None)
+    assert word in ran.facts["reason"]
+    assert up_desk.running() == before
+    up_desk.assert_live("blue", images.OLD)
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        (["--collect-only", "-q"], 0),
+        (["--collect-only", "-q", "--target=green"], 0),
+        (["tests/verification/test_statistics.py", "-q", "-p", "no:cacheprovider"], 0),
+        (["--target=green", "--plan"], 0),
+        (["--target=green", "--plan", "--image-tag=9.9.9"], 4),
+        (["--target=blue", "--plan"], 4),
+    ],
+    ids=["collect", "collect a deployment", "ordinary", "plan", "plan of an unknown tag", "plan for the live colour"],
+)
+def test_no_report(up_desk: Desk, options: list[str], code: int) -> None:
+    """What deploys and verifies nothing reports nothing and changes nothing."""
+    before = up_desk.running()
+    ran = up_desk.pytest(*options)
+    assert ran.code == code, ran.output
+    assert ran.folder is None
+    assert up_desk.running() == before
+
+
+def test_rollback_without_a_promotion(up_desk: Desk) -> None:
+    """There is nothing to undo in an environment that never promoted."""
+    ran = up_desk.undo("rollback")
+    assert ran.code == 4, ran.output
+    assert "no promotion to undo" in ran.output
+
+
+def test_recover_without_a_deployment(up_desk: Desk) -> None:
+    """Nothing to do is a success, and may be asked for again."""
+    for _ in range(2):
+        ran = up_desk.undo("recover")
+        assert ran.code == 0, ran.output
+        assert "nothing to recover" in ran.output

@@ -1,0 +1,49 @@
+"""Releases that fail only once users reach them: traffic goes back at once, and stays back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.e2e import images
+from tests.e2e.desk import Desk
+from tests.e2e.images import Fault
+from tests.e2e.user import User
+
+# Shown, and compared with 3 s in benchmarks; here only that it is not the bake's length.
+LONGEST_HARM_S = 9.0
+
+
+@pytest.mark.parametrize(
+    ("fault", "culprit", "steps"),
+    [
+        (images.FAILS_LATER, "bake", ["promote", "live", "bake", "rollback", "retire"]),
+        (images.FAILS_WHEN_LIVE, "promote", ["promote", "rollback", "retire"]),
+    ],
+    ids=["fails-later", "fails-when-live"],
+)
+def test_rolled_back(
+    up_desk: Desk, user_of: Callable[[Desk], User], fault: Fault, culprit: str, steps: list[str]
+) -> None:
+    """Exit 10, blue live and verified, and nothing but the short while between failure and rollback was lost."""
+    before = up_desk.running()
+    with user_of(up_desk) as user:
+        ran = up_desk.pytest("--target=green", f"--image-tag={fault.tag}")
+    assert ran.code == 10, ran.output
+    assert (ran.facts["verdict"], ran.facts["exit_code"], ran.facts["live_harmed"]) == ("rolled_back", 10, False)
+    assert ran.facts["reason"].startswith(f"{culprit}: "), ran.facts["reason"]
+    assert ran.steps == ["lease", "provision", "verify", *steps]
+    assert ran.gate("load")["outcome"] == "passed"
+    assert ran.gate("live")["outcome"] != "passed"
+    promotion, rollback = ran.facts["promotion"], ran.facts["rollback"]
+    assert promotion["failed"] == 0
+    assert rollback["failed"] > 0
+    assert rollback["reason"] == ran.facts["reason"]
+    failures = user.seen.failures
+    assert {failure.colour for failure in failures} == {"green"}
+    harm = user.seen.last_by["green"] - failures[0].at
+    print(f"{ran.facts['reason']}\n{harm:.2f} s from the first failing answer to green's last; {rollback}")
+    assert harm < LONGEST_HARM_S
+    up_desk.assert_live("blue", images.OLD)
+    assert up_desk.running() == before
