@@ -24,10 +24,26 @@ from deployment.plan import this_process
 from tests.deployment.fakes import BLUE, GREEN, NEW, OLD
 from tests.deployment.harness import GATES, LIMITS, Deployment
 
-GOOD = (
-    ">lease LEASED +lease PROVISIONING >provision +provision VERIFYING >verify +verify "
-    "PROMOTING >promote +promote BAKING >live +live >bake +bake SUCCEEDED"
-).split()
+GOOD = [
+    ">lease",
+    "LEASED",
+    "+lease",
+    "PROVISIONING",
+    ">provision",
+    "+provision",
+    "VERIFYING",
+    ">verify",
+    "+verify",
+    "PROMOTING",
+    ">promote",
+    "+promote",
+    "BAKING",
+    ">live",
+    "+live",
+    ">bake",
+    "+bake",
+    "SUCCEEDED",
+]
 
 
 def test_good_path_takes_each_step_once(one: Deployment) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -13,7 +14,7 @@ ERROR, NOTHING = CheckOutcome.ERROR, CheckOutcome.INCONCLUSIVE
 RULE = GateRule("health", True, 2)
 
 
-def tally(*outcomes: CheckOutcome | None | tuple[CheckOutcome, ...], requests: int = 1) -> Tally:
+def tally(*outcomes: CheckOutcome | tuple[CheckOutcome, ...] | None, requests: int = 1) -> Tally:
     """One expected check an outcome; None never reports, a tuple reports again and again."""
     counted = Tally()
     for number, outcome in enumerate(outcomes):
@@ -58,12 +59,8 @@ def test_all_expected_checks_passed() -> None:
 def test_ways_not_to_pass(counted: Tally, outcome: GateOutcome, reason: str) -> None:
     gate = counted.gate(RULE)
     assert gate.outcome is outcome
-    pytest.raises(AssertionError, _raise, gate.reason).match(reason)
+    assert re.match(reason, gate.reason or "")
     assert not_passed([gate]) == [gate]
-
-
-def _raise(text: str | None) -> None:
-    raise AssertionError(text)
 
 
 def test_gate_that_is_not_required_bars_nothing() -> None:

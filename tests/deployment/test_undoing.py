@@ -1,0 +1,119 @@
+"""Undoing the last promotion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from deployment.errors import CloudUnreachable, LeaseHeld, Refused, SwitchFailed
+from deployment.phases import Phase
+from deployment.plan import this_process
+from deployment.undo import last_promotion
+from tests.deployment.fakes import BLUE, GREEN
+from tests.deployment.harness import LIMITS, Deployment
+
+
+@pytest.fixture
+def done(one: Deployment) -> Deployment:
+    """Green is promoted."""
+    assert one.run() is Phase.SUCCEEDED
+    return one
+
+
+def test_moves_verifies_and_stops(done: Deployment) -> None:
+    assert done.undo().phase is Phase.ROLLED_BACK
+    assert done.world.routes.live is BLUE
+    assert not done.world.sides[GREEN].running
+    assert done.lease.holder is None
+    assert set(done.lease.kept) == {"head"}
+
+
+def test_second_call_is_refused(done: Deployment) -> None:
+    done.undo()
+    routes = done.world.routes
+    with pytest.raises(Refused, match="no promotion to undo"):
+        done.undo()
+    assert done.world.routes == routes
+
+
+@pytest.mark.parametrize("sick", [{"running": False}, {"ill": "status 503"}, {"version": "0.9.0"}])
+def test_unhealthy_previous_colour_moves_nothing(done: Deployment, sick: dict[str, object]) -> None:
+    for name, value in sick.items():
+        setattr(done.world.sides[BLUE], name, value)
+    routes = done.world.routes
+    undo = done.undo()
+    assert undo.phase is Phase.REJECTED
+    assert "not there to go back to" in (undo.reason or "")
+    assert done.world.routes == routes
+    assert done.world.sides[GREEN].running
+    assert done.lease.holder is None
+    assert done.promotion() is not None, "it can be tried again"
+
+
+def test_deployment_under_way_is_refused(one: Deployment) -> None:
+    one.to_verified()
+    with pytest.raises(Refused, match="is under way"):
+        last_promotion(one.ports)
+
+
+def test_deployment_left_half_done_is_refused(one: Deployment) -> None:
+    one.to_verified()
+    one.bury()
+    with pytest.raises(Refused, match="left half done") as caught:
+        last_promotion(one.ports)
+    assert "recover" in (caught.value.hint or "")
+
+
+def test_promotion_that_is_not_live_any_more_is_refused(done: Deployment) -> None:
+    done.world.move(BLUE, 9)
+    with pytest.raises(Refused, match="not what is live"):
+        done.undo()
+
+
+def test_lease_held_by_another(done: Deployment) -> None:
+    done.lease.acquire(this_process("two", "somebody", done.world.clock, LIMITS, "deploy"))
+    with pytest.raises(LeaseHeld):
+        done.undo()
+    assert done.world.routes.live is GREEN
+
+
+@pytest.mark.parametrize("meanwhile", ["undone", "deployed"])
+def test_what_changed_before_the_lock_was_ours_is_refused(done: Deployment, meanwhile: str) -> None:
+    def change() -> None:
+        done.world.hooks.clear()
+        done.world.move(BLUE, 9)
+        if meanwhile == "undone":
+            del done.lease.kept["promotion"]
+
+    done.world.hooks["acquire"] = change
+    with pytest.raises(Refused):
+        done.undo()
+    assert done.lease.holder is None
+    assert done.world.sides[GREEN].running
+
+
+def breaks_after(world_call: str, error: Exception) -> Callable[[Deployment], None]:
+    def arrange(one: Deployment) -> None:
+        one.world.hooks["set"] = lambda: one.world.always.__setitem__(world_call, error)
+
+    return arrange
+
+
+def test_moved_and_unverified_is_halted(done: Deployment) -> None:
+    done.world.hooks["set"] = lambda: setattr(done.world.sides[BLUE], "ill", "status 500")
+    undo = done.undo()
+    assert undo.phase is Phase.HALTED
+    assert done.world.routes.live is BLUE
+    assert done.world.sides[GREEN].running, "nothing is stopped while the move has not been seen to work"
+    assert "deployment" in done.lease.kept
+
+
+def test_unknown_routes_are_halted(done: Deployment) -> None:
+    breaks_after("observe", SwitchFailed("unreadable"))(done)
+    assert done.undo().phase is Phase.HALTED
+
+
+def test_verified_stays_verified_when_its_note_cannot_be_closed(done: Deployment) -> None:
+    breaks_after("release", CloudUnreachable("no answer"))(done)
+    assert done.undo().phase is Phase.ROLLED_BACK
