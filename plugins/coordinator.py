@@ -103,6 +103,7 @@ class Coordinator:
         self.interrupted = False  # by pytest.exit, or whatever else stops pytest without a signal or a failure
         self.nothing_collected = False
         self.collection_errors = 0
+        self.skipped_files = 0
         self.sealed = False
         self.report: dict[str, Any] | None = None
         self._state_folder = Path(tempfile.mkdtemp(prefix="deployment-"))
@@ -154,6 +155,8 @@ class Coordinator:
     def _complete_set(self, deselected: int) -> None:
         if deselected:
             raise Refused(f"{deselected} checks were deselected, and a deployment runs them all")
+        if self.skipped_files:
+            raise Refused(f"{self.skipped_files} files of checks were skipped whole, and a deployment runs them all")
         assert self.settings is not None, "a run without settings is refused before it collects"
         for name in self.gate_names():
             rule = self.settings.rule(name)
@@ -228,6 +231,11 @@ class Coordinator:
         self.reason = self.reason or self.redactor.clean(reason)
         self.stopped = True
 
+    def interrupt(self) -> None:
+        """A check or a plugin has ended pytest itself, not a signal and not a failure."""
+        self.interrupted = True
+        self.stop(f"{self.where()}: the run was stopped before all checks had run")
+
     def publish(self, state: State) -> None:
         """Lets fixtures, also those on workers, see what became of the steps."""
         self.state = state.but(problem=self.reason)
@@ -244,8 +252,7 @@ class Coordinator:
             if self.signals.received:
                 self.stop(f"{self.where()}: interrupted by {self.signals.received}")
             elif exitstatus == pytest.ExitCode.INTERRUPTED and not self._any_failure():
-                self.interrupted = True
-                self.stop(f"{self.where()}: the run was stopped before all checks had run")
+                self.interrupt()
             if self.conduct is not None:
                 self.conduct.conclude()
             return self.exit_code()
@@ -254,8 +261,10 @@ class Coordinator:
         """After the other plugins: the promotion is made final, or called off; then the report is written."""
         with self.signals.shielded():
             if late_failure is not None:
-                self.internal_error = True
-                self.stop(f"verify: {type(late_failure).__name__} while the run was ending")
+                interrupted = isinstance(late_failure, KeyboardInterrupt)
+                self.interrupted |= interrupted
+                self.internal_error |= not interrupted
+                self.stop(f"{self.where()}: {type(late_failure).__name__} while the run was ending")
             if self.conduct is not None:
                 if late_failure is not None or self.signals.received:
                     self.conduct.conclude()

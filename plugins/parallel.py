@@ -51,8 +51,10 @@ class WorkerSide:
     def pytest_collection_modifyitems(
         self, session: pytest.Session, items: list[pytest.Item]
     ) -> Generator[None, None, None]:
-        """After everybody else's changes to the collection."""
+        """After everybody else's changes to the collection; what they took out without a word counts as deselected."""
+        before = {item.nodeid for item in items}
         result = yield
+        self._deselected = max(self._deselected, len(before - {item.nodeid for item in items}))
         checks = [check_of(item, self._suites) for item in items]
         facts = {"gates": [check.gate for check in checks], "stages": [int(check.stage) for check in checks]}
         name = base64.urlsafe_b64encode(json.dumps(facts | {"deselected": self._deselected}).encode()).decode()
@@ -237,6 +239,8 @@ class ParallelPhases:
     @pytest.hookimpl(tryfirst=True)
     def pytest_testnodedown(self, node: Any, error: object | None) -> None:
         """Comes before the lost item is reported: nothing may be promoted in between."""
+        if error == "keyboard-interrupt":  # xdist's word for a check that ended pytest itself: pytest.exit, Ctrl-C
+            self._run.interrupt()
         if error is not None:
             self._run.fault("verify", f"worker {node.gateway.id} was lost: {str(error).strip().splitlines()[-1]}")
 

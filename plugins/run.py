@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Generator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -156,9 +157,16 @@ class Hooks:
         """A file that cannot be collected forbids a deployment; xdist alone would go on."""
         if report.failed:
             report.longrepr = self._run.redactor.clean(str(report.longrepr))
+        elif report.skipped:
+            self._run.skipped_files += 1
 
-    def pytest_internalerror(self) -> None:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_internalerror(self, excrepr: Any) -> None:
         """A defect of pytest, of a plugin, or of this framework."""
+        text = str(excrepr)
+        cleaned = self._run.redactor.clean(text)
+        if cleaned != text:
+            excrepr.toterminal = lambda writer: writer.line(cleaned)  # what everybody shows it by
         self._run.internal_error = True
         self._run.fault("verify", "internal error")
 
@@ -170,8 +178,10 @@ class Hooks:
             session.exitstatus = self._run.finish(int(exitstatus))
             return (yield)
         except BaseException as error:
+            # Not raised on: pytest does not expect it here, and would end with 1, which means something else.
             late = error
-            raise
+            if not isinstance(error, KeyboardInterrupt):
+                self._config.notify_exception(pytest.ExceptionInfo.from_exception(error), self._config.option)
         finally:
             session.exitstatus = self._run.seal(late)
             self._progress.verdict(self._run)

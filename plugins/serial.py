@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 
 import pytest
 
@@ -32,6 +32,14 @@ class SerialPhases:
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         """Counts what was deselected, by whatever option."""
         self._deselected += len(items)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, None, None]:
+        """Counts what plugins take out without a word, too."""
+        before = {item.nodeid for item in items}
+        result = yield
+        self._deselected = max(self._deselected, len(before - {item.nodeid for item in items}))
+        return result
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
