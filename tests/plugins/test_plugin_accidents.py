@@ -1,0 +1,97 @@
+"""What goes wrong around checks: exits, interrupts, lost workers, internal errors. Never a promotion that stands."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugins.project import REJECTED, ROLLED_BACK, Project
+
+PASSES = "def test_other_{n}(client): assert client.get('/health').status_code == 200\n"
+
+
+def told_of(code: int, gate: str) -> tuple[int, str, int, int, int]:
+    """What a run with this exit code came to, by the stage in which it was hit."""
+    return (code, "rolled_back", 1, 1, 1) if gate == "live" else (code, "rejected", 1, 0, 0)
+
+
+@pytest.mark.parametrize("gate", ["health", "endpoints", "live"])
+@pytest.mark.parametrize("how", ["pytest.exit('enough')", "raise KeyboardInterrupt"])
+def test_a_check_that_ends_the_run(project: Project, gate: str, how: str) -> None:
+    project.add(gate, f"import pytest\ndef test_it(client): {how}")
+    run = project.run()
+    assert run.told == told_of(2, gate), run.output
+
+
+@pytest.mark.parametrize("gate", ["endpoints", "live"])
+def test_a_check_that_ends_its_worker(project: Project, gate: str) -> None:
+    project.add(gate, "import pytest\ndef test_it(client): pytest.exit('enough')")
+    run = project.run("-n2")
+    assert run.told == told_of(2, gate), run.output
+
+
+@pytest.mark.parametrize(("gate", "told"), [("database", REJECTED), ("live", ROLLED_BACK)])
+@pytest.mark.parametrize("how", ["os._exit(0)", "os.kill(os.getpid(), 9)"])
+def test_a_worker_that_is_lost(project: Project, gate: str, told: tuple[object, ...], how: str) -> None:
+    project.add(gate, f"import os\ndef test_it(client): {how}")
+    run = project.run("-n2")
+    assert run.told == told, run.output
+    assert run.gate(gate)["outcome"] in ("error", "failed")
+    assert run.report["reason"].startswith((f"{gate}: test_it", "verify: worker gw", "live: worker gw"))
+
+
+def test_all_workers_are_lost(project: Project) -> None:
+    project.add("health", "\n".join(f"import os\ndef test_{n}(client): os._exit(1)" for n in range(4)))
+    run = project.run("-n2", "--max-worker-restart=0")
+    assert run.told == REJECTED, run.output
+
+
+def test_workers_that_die_before_they_have_collected(project: Project) -> None:
+    project.plugin("""
+        import os
+        def pytest_collection_finish(session):
+            if hasattr(session.config, "workerinput"):
+                os._exit(1)
+    """)
+    run = project.run("-n2", "--max-worker-restart=0")
+    assert run.code not in (0, 10), run.output
+    assert run.calls == [], run.output
+    assert run.report["exit_code"] == run.code
+
+
+HOOKS = {
+    "logreport": """
+        def pytest_runtest_logreport(report):
+            if report.when == "call" and "/{gate}/" in report.nodeid:
+                raise RuntimeError("a plugin's own defect")
+    """,
+    "protocol": """
+        @pytest.hookimpl(wrapper=True)
+        def pytest_runtest_protocol(item):
+            yield
+            if "/{gate}/" in item.nodeid:
+                raise RuntimeError("a plugin's own defect")
+    """,
+}
+
+
+@pytest.mark.parametrize("gate", ["auth", "live"])
+@pytest.mark.parametrize(("hook", "workers"), [("logreport", "-n0"), ("protocol", "-n0"), ("logreport", "-n2")])
+def test_a_plugin_that_raises(project: Project, gate: str, hook: str, workers: str) -> None:
+    project.plugin(HOOKS[hook].format(gate=gate))
+    run = project.run(workers)
+    assert run.told == told_of(3, gate), run.output
+
+
+def test_a_plugin_that_raises_in_a_worker(project: Project) -> None:
+    project.plugin(HOOKS["protocol"].format(gate="live"))
+    run = project.run("-n2")
+    assert run.code in (3, 10), run.output
+    assert run.told[1:] == ROLLED_BACK[1:], run.output
+
+
+@pytest.mark.parametrize("hookimpl", ["", "@pytest.hookimpl(tryfirst=True)\n", "@pytest.hookimpl(trylast=True)\n"])
+def test_a_plugin_that_raises_at_the_end(project: Project, hookimpl: str) -> None:
+    project.plugin(f'{hookimpl}def pytest_sessionfinish(): raise RuntimeError("a plugin\'s own defect")')
+    run = project.run_outside()
+    assert run.told == told_of(3, "live"), run.output
+    assert "a plugin's own defect" in run.output

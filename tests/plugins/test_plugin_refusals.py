@@ -1,0 +1,142 @@
+"""Runs that must not begin: nothing is started, nothing is touched, and the exit code is 4."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugins.project import ASKS, REFUSED, Outcome, Project
+
+ABSENT_MODULE = "import pytest\npytest.importorskip('a_module_that_nobody_has')\ndef test_it(): pass"
+DROPS = "def pytest_collection_modifyitems(items): items[:] = [i for i in items if 'drop' not in i.name]"
+DESELECTS = """
+def pytest_collection_modifyitems(config, items):
+    dropped = [i for i in items if "drop" in i.name]
+    items[:] = [i for i in items if i not in dropped]
+    config.hook.pytest_deselected(items=dropped)
+"""
+
+
+def refused(run: Outcome) -> bool:
+    """Whether nothing at all was done, and the report says so."""
+    assert run.told == REFUSED, run.output
+    assert run.calls == [], run.output
+    assert run.report["steps"] == []
+    assert {gate["outcome"] for gate in run.report["gates"]} == {"not_run"}
+    assert run.report["reason"]
+    return "REFUSED" in run.output
+
+
+@pytest.mark.parametrize(
+    "option",
+    [
+        ("-k", "health"),
+        ("-m", "not slow"),
+        ("--deselect", "suites/health/test_health.py::test_asks"),
+        ("--ignore", "suites/redis"),
+        ("--ignore-glob", "*redis*"),
+        ("--lf",),
+        ("--sw",),
+        ("suites/health",),
+        ("suites/health/test_health.py::test_asks",),
+        ("--setup-only",),
+    ],
+    ids=" ".join,
+)
+def test_options_that_leave_checks_out(project: Project, option: tuple[str, ...]) -> None:
+    assert refused(project.run(*option))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--target=red",),
+        ("--target=green", "--base-url=http://127.0.0.1:1"),
+        ("--target=green", "--environment=nowhere"),
+        ("--image-tag=1.0.0",),
+        ("--base-url=localhost",),
+    ],
+    ids=" ".join,
+)
+def test_options_that_contradict(project: Project, options: tuple[str, ...]) -> None:
+    run = project.run(*options, target=None)
+    assert (run.code, run.report["verdict"], run.calls) == (4, "refused", []), run.output
+
+
+def test_a_tag_that_does_not_exist(project: Project) -> None:
+    run = project.run("--image-tag=9.9.9")
+    assert run.told == REFUSED, run.output
+    assert "1.0.0" in run.output, "it says which there are"
+
+
+def test_the_colour_that_is_live(project: Project) -> None:
+    run = project.run("--target=blue", target=None)
+    assert (run.code, run.report["verdict"]) == (4, "refused"), run.output
+    assert run.calls == ["start", "stop"]
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_too_few_checks(project: Project, workers: str) -> None:
+    project.settings("[gates.auth]\nmin_checks = 2")
+    run = project.run(workers)
+    assert refused(run)
+    assert run.report["reason"] == "auth: gate auth has 1 checks, and 2 are required"
+
+
+def test_a_required_gate_without_checks(project: Project) -> None:
+    (project.path / "suites/load/test_load.py").unlink()
+    assert refused(project.run())
+
+
+def test_a_gate_of_the_settings_without_a_folder(project: Project) -> None:
+    project.settings("[gates.privacy]\nmin_checks = 1")
+    assert refused(project.run())
+
+
+def test_a_check_in_no_gates_folder(project: Project) -> None:
+    (project.path / "suites" / "test_stray.py").write_text(ASKS)
+    run = project.run()
+    assert refused(run)
+    assert "test_stray" in run.report["reason"]
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_two_checks_of_one_name(project: Project, workers: str) -> None:
+    project.plugin("""
+        def pytest_collection_modifyitems(items):
+            items.append(next(item for item in items if "redis" in item.nodeid))
+    """)
+    run = project.run(workers)
+    assert refused(run)
+    assert "two checks named" in run.report["reason"]
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+@pytest.mark.parametrize(
+    "source",
+    ["import no_such_module", ABSENT_MODULE, "import pytest\n@pytest.mark.parametrize('x', [])\ndef test_it(x): pass"],
+    ids=["broken import", "importorskip", "empty parametrize"],
+)
+def test_files_that_cannot_be_collected(project: Project, source: str, workers: str) -> None:
+    project.add("endpoints", source)
+    assert refused(project.run(workers))
+
+
+@pytest.mark.parametrize("source", ["@pytest.mark.nonsense\ndef test_it(): pass", "def test_it(: pass"])
+def test_files_that_are_broken(project: Project, source: str) -> None:
+    project.add("endpoints", f"import pytest\n{source}")
+    assert refused(project.run("--continue-on-collection-errors"))
+
+
+@pytest.mark.parametrize("plugin", [DROPS, DESELECTS], ids=["drops", "deselects"])
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_a_plugin_that_takes_checks_away(project: Project, plugin: str, workers: str) -> None:
+    project.add("endpoints", "def test_drop_me(client): assert False")
+    project.plugin(plugin)
+    assert refused(project.run(workers))
+
+
+def test_nothing_collected_at_all(project: Project) -> None:
+    for path in (project.path / "suites").glob("*/test_*.py"):
+        path.unlink()
+    run = project.run()
+    assert (run.code, run.report["verdict"], run.calls) == (5, "refused", []), run.output
