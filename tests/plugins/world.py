@@ -32,7 +32,7 @@ FOLDER = "FAKE_WORLD"
 """The environment variable that names the world's folder."""
 
 USERS = (SmokeUser("one@smoke.example", "canary-password-1"), SmokeUser("two@smoke.example", "canary-password-2"))
-TOKEN = "canarytoken" + "0" * 20
+TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.c2lnbmF0dXJlLWNhbmFyeQ"
 IMAGES = [
     Image("telehealth-api", tag, f"sha256:{number * 64}", tag, f"registry.example/telehealth-api@sha256:{number * 64}")
     for tag, number in (("1.0.0", "a"), ("1.1.0", "b"))

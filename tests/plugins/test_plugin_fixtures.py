@@ -1,0 +1,142 @@
+"""What checks get from the fixtures, and where and in which order they run, with workers as without."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.plugins.project import PROMOTED, Project
+
+TRACE = """
+    import json, os, time
+    import pytest
+    from pathlib import Path
+
+    TRACE = Path({folder!r})
+
+    def trace(name, **facts):
+        facts |= {{"name": name, "worker": os.environ.get("PYTEST_XDIST_WORKER", "main"), "at": time.monotonic()}}
+        with (TRACE / "trace.txt").open("a") as file:
+            file.write(json.dumps(facts, default=str) + chr(10))
+
+    @pytest.fixture(scope="module")
+    def of_module(request):
+        trace("setup", module=request.module.__name__)
+        yield
+        trace("teardown", module=request.module.__name__)
+"""
+MEASURES = """
+    @pytest.mark.parametrize("number", range(3))
+    def test_measures(client, number):
+        trace("begin", gate="{gate}")
+        assert client.get("/health").status_code == 200
+        trace("end", gate="{gate}")
+"""
+SEES = """
+    from dataclasses import asdict
+
+    def test_sees(client, candidate, live, lease, promoted, baked, provisioned, of_module):
+        assert client.get("/health").json()["version"] == promoted.version
+        trace("sees", candidate=asdict(candidate), live=asdict(live), lease=asdict(lease),
+              promoted=asdict(promoted), baked=asdict(baked), same=provisioned == candidate)
+
+    @pytest.mark.parametrize("number", range(3))
+    def test_more(client, promoted, number, of_module):
+        assert client.get("/health").status_code == 200
+"""
+
+
+def traced(project: Project, *args: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """What the checks of a good run wrote down, and the run's report."""
+    head = TRACE.format(folder=str(project.facts.folder))
+    for gate in ("latency", "load"):
+        project.suite(gate, head + MEASURES.format(gate=gate))
+    project.suite("live", head + SEES)
+    run = project.run(*args)
+    assert run.told == PROMOTED, run.output
+    lines = (project.facts.folder / "trace.txt").read_text().splitlines()
+    return [json.loads(line) for line in lines], run.report
+
+
+@pytest.mark.parametrize(
+    "args", [("-n0",), ("-n2", "--dist=each"), ("-n4", "--dist=worksteal")], ids=["alone", "two", "four"]
+)
+def test_checks_see_the_deployment_itself(project: Project, args: tuple[str, ...]) -> None:
+    trace, report = traced(project, *args)
+    urls = project.facts.read("urls")
+    (sees,) = [line for line in trace if line["name"] == "sees"]
+    image = {"version": "1.1.0", "colour": "green", "image": "telehealth-api:1.1.0", "digest": f"sha256:{'b' * 64}"}
+    assert sees["candidate"] == {"url": urls["green"], **image}
+    assert sees["promoted"] == {"url": urls["live"], **image}
+    assert sees["live"] == sees["promoted"]
+    assert sees["lease"]["deployment_id"] == report["deployment_id"]
+    assert sees["lease"]["token"] == 1
+    assert sees["baked"]["requests"] > 0
+    assert sees["baked"]["failed"] == 0
+    assert sees["same"] is True
+
+    measuring = [line for line in trace if line["name"] in ("begin", "end")]
+    assert len({line["worker"] for line in measuring}) == 1, "what measures time shares the machine with nothing"
+    assert [line["name"] for line in measuring] == ["begin", "end"] * 6
+    assert [line["gate"] for line in measuring] == ["latency"] * 6 + ["load"] * 6
+
+    # Once for the stage before the bake and once for the one after it, on each process that had checks of it.
+    setups = [line["worker"] for line in trace if line["name"] == "setup"]
+    teardowns = [line["worker"] for line in trace if line["name"] == "teardown"]
+    assert sorted(setups) == sorted(teardowns)
+    assert all(setups.count(worker) <= 2 for worker in setups)
+    if args == ("-n0",):
+        assert setups == ["main", "main"]
+
+
+def test_users_and_sessions(project: Project) -> None:
+    project.suite(
+        "auth",
+        """
+        import pytest
+
+        def test_users(smoke_users, smoke_user, client, fresh_client, sign_in, signed_in, limits, gate, contract, base_url):
+            assert smoke_users[0] == smoke_user and len(smoke_users) == 2
+            assert "canary" not in repr(smoke_users)
+            assert client.get("/consults", headers=signed_in).status_code == 200
+            assert fresh_client.get("/consults", headers=sign_in(smoke_users[1])).status_code == 200
+            assert client.get("/consults").status_code == 401
+            assert gate == "auth" and limits["timeout"] == 3
+            assert str(client.base_url).rstrip("/") == base_url == str(fresh_client.base_url).rstrip("/")
+    """,
+    )
+    project.settings("[gates.auth]\ntimeout = 3")
+    run = project.run()
+    assert run.told == PROMOTED, run.output
+
+
+def test_without_a_deployment_what_is_live_is_verified(project: Project) -> None:
+    project.suite(
+        "live",
+        """
+        def test_live(client, candidate, live, promoted, baked):
+            assert candidate == live == promoted
+            assert client.get("/health").json()["version"] == candidate.version == "1.0.0"
+            assert baked.requests > 0
+
+        def test_no_lock(client, lease):
+            assert False, "nothing is locked"
+    """,
+    )
+    run = project.run(target=None)
+    assert (run.code, run.report["verdict"]) == (1, "failed"), run.output
+    assert run.report["reason"].startswith("live: test_no_lock: Failed: no lock is held")
+    assert run.calls == []
+    assert run.gate("load")["outcome"] == "not_run"
+    assert run.report["steps"] == []
+
+
+def test_an_address_is_verified(project: Project) -> None:
+    url = project.facts.read("urls")["blue"]
+    run = project.run(f"--base-url={url}", "--load", target=None)
+    assert (run.code, run.report["verdict"], run.report["partial"]) == (0, "verified", False), run.output
+    assert run.gate("load")["outcome"] == "passed"
+    partial = project.run(f"--base-url={url}", "-k", "redis or health", target=None)
+    assert (partial.code, partial.report["partial"]) == (0, True), partial.output

@@ -1,0 +1,248 @@
+"""What a run leaves behind: its reports, without secrets, and what it shows while it works."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import struct
+import subprocess
+import sys
+import termios
+from html.parser import HTMLParser
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from tests.plugins.project import PROMOTED, REJECTED, ROOT, Outcome, Project
+from tests.plugins.world import TOKEN, USERS
+
+CANARIES = (*(user.password for user in USERS), TOKEN)
+LEAKS = """
+import logging, sys, warnings
+import pytest
+
+PASSWORD = {password!r}
+TOKEN = {token!r}
+
+def test_message(client, smoke_user):
+    assert client.get("/health").text == smoke_user.password, f"{{smoke_user.password}} and {{TOKEN}}"
+
+def test_output(client, smoke_user):
+    print("printed", smoke_user.password, TOKEN)
+    print("printed to stderr", smoke_user.password, file=sys.stderr)
+    logging.getLogger("x").warning("logged %s %s", smoke_user.password, TOKEN)
+    assert False
+
+def test_properties(client, smoke_user, record_property, measure):
+    record_property("password of a user", smoke_user.password)
+    record_property(TOKEN, {{"a": [TOKEN]}})
+    measure("leak", smoke_user.password, limit=TOKEN, unit="x")
+
+@pytest.mark.parametrize("value", [PASSWORD], ids=[PASSWORD])
+def test_parameter(client, value):
+    assert value == "x"
+
+def test_chain(client, smoke_user):
+    try:
+        raise ValueError(smoke_user.password)
+    except ValueError as error:
+        raise RuntimeError(TOKEN) from error
+
+def test_skipped(client, smoke_user):
+    pytest.skip(f"because of {{smoke_user.password}}")
+
+@pytest.mark.xfail(reason=PASSWORD)
+def test_xfail(client):
+    assert False
+
+def test_subtests(client, smoke_user, subtests):
+    with subtests.test(smoke_user.password, token=TOKEN):
+        assert smoke_user.password == "x"
+
+@pytest.mark.filterwarnings("default")
+def test_warning(client, smoke_user):
+    warnings.warn(f"deprecated: {{smoke_user.password}}")
+
+@pytest.fixture
+def leaking(smoke_user):
+    yield
+    raise RuntimeError(smoke_user.password)
+
+def test_teardown(leaking, signed_in):
+    assert signed_in == {{}}
+"""
+
+
+def leaks(run: Outcome) -> list[str]:
+    """Where a canary can be read: file or output, and the line."""
+    texts = {"output": run.output}
+    for path in run.folder.resolve().rglob("*"):
+        if path.is_file():
+            texts[path.name] = path.read_text(errors="replace")
+    assert {"verification.json", "report.html", "junit.xml", "audit.jsonl"} <= texts.keys()
+    return [
+        f"{name}: …{line[max(0, line.index(canary) - 60) : line.index(canary) + 40]}…"
+        for name, text in texts.items()
+        for line in text.splitlines()
+        for canary in CANARIES
+        if canary in line
+    ]
+
+
+@pytest.mark.parametrize("args", [("-n0", "-ra", "--showlocals"), ("-n2", "-ra", "-v")], ids=["alone", "two"])
+def test_no_secret_anywhere(project: Project, args: tuple[str, ...]) -> None:
+    project.add("auth", LEAKS.format(password=USERS[0].password, token=TOKEN))
+    project.facts.write("logs", [f"connecting with {USERS[1].password}", f"Authorization: Bearer {TOKEN}"])
+    run = project.run(*args)
+    assert run.told == REJECTED, run.output
+    assert "[redacted]" in run.output
+    assert leaks(run) == []
+
+
+def test_no_secret_of_an_internal_error(project: Project) -> None:
+    project.plugin(f"def pytest_sessionfinish(): raise RuntimeError({USERS[0].password!r})")
+    run = project.run()
+    assert run.code == 3, run.output
+    assert "RuntimeError: [redacted]" in run.output
+    assert leaks(run) == []
+
+
+class Page(HTMLParser):
+    """What a browser would load, and the texts in order."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.loads: list[str] = []
+        self.texts: list[str] = []
+        self.tags: list[str] = []
+        self._quiet = 0
+        self.feed(html)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Notes what is fetched without a click."""
+        self.tags.append(tag)
+        self._quiet += tag in ("style", "script", "template", "title")
+        given = dict(attrs)
+        if tag in ("script", "img", "iframe", "link", "source", "embed", "object"):
+            self.loads += [value for name in ("src", "href", "data") if (value := given.get(name))]
+
+    def handle_endtag(self, tag: str) -> None:
+        """Ends what is not shown."""
+        self._quiet -= tag in ("style", "script", "template", "title")
+
+    def handle_data(self, data: str) -> None:
+        """Keeps what is shown."""
+        if not self._quiet and data.strip():
+            self.texts.append(" ".join(data.split()))
+
+
+def test_the_page(project: Project) -> None:
+    project.settings("[gates.zebra]\nrequired = false")
+    project.suite(
+        "zebra",
+        """
+        def test_it(client, measure):
+            measure("p95 <of> all", 12.5, limit=1000, unit="ms", samples=200)
+            measure("version", "1.1.0", limit="1.1.0")
+            assert client.get("/health").text == "<script>alert('canary')</script><img src=x onerror=alert(1)>"
+    """,
+    )
+    run = project.run()
+    assert run.told == PROMOTED, run.output
+    html = (run.folder / "report.html").read_text()
+    page = Page(html)
+    assert [load for load in page.loads if not load.startswith("data:")] == []
+    assert not re.search(r"@import|url\(\s*['\"]?https?:", html)
+    assert "<script>alert(" not in html
+    assert "onerror=alert" not in "".join(re.findall(r"<[^>]*>", re.sub(r'data-jsonblob="[^"]*"', "", html)))
+    sentence = "PROMOTED: telehealth-api:1.1.0 is live on green in test; every required gate passed and the bake saw no harm."
+    assert page.texts.index(sentence) < page.texts.index("Who, what, when") < page.texts.index("Gates")
+    shown = " | ".join(page.texts)
+    assert "zebra | test_it | p95 <of> all | 12.5 ms | 1000 ms | 200" in shown
+    assert "zebra | test_it | version | 1.1.0 | 1.1.0" in shown
+    for fact in (run.report["digest"], run.report["deployment_id"], "arn:aws:iam::123456789012:user/tester"):
+        assert fact in shown, fact
+
+
+def test_reports_have_every_check(project: Project) -> None:
+    project.add("load", "def test_fails(client): assert False")
+    run = project.run()
+    assert run.told == REJECTED, run.output
+    cases = [case.get("name") for case in ElementTree.parse(run.folder / "junit.xml").iter("testcase")]  # noqa: S314  # our own file
+    assert sorted(filter(None, cases)) == ["test_asks"] * 7 + ["test_fails"]
+    assert list(run.report) == [
+        *("schema_version", "deployment_id", "environment", "target", "image", "digest", "version", "actor"),
+        *("started_at", "finished_at", "exit_code", "recovered", "partial", "verdict", "reason", "live_harmed"),
+        *("gates", "steps", "promotion", "rollback"),
+    ]
+    assert (run.report["promotion"], run.report["rollback"], run.report["live_harmed"]) == (None, None, False)
+    assert run.report["reason"].startswith("load: test_fails: ")
+    assert os.readlink(project.path / "reports" / "latest") == run.report["deployment_id"]
+    assert not (run.folder / "state.json").exists()
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_a_log_has_one_line_for_each_step(project: Project, workers: str) -> None:
+    project.add("live", "def test_fails(client, promoted): assert client.get('/health').status_code == 500")
+    run = project.run(workers)
+    found = re.findall(r"^(lease|provision|verify|promote|live|bake|rollback|retire) +(.*)$", run.output, re.M)
+    assert [name for name, _ in found] == [
+        *("lease", "provision", "verify", "promote", "live", "rollback", "rollback", "retire")
+    ]
+    assert found[4][1].startswith("FAILED: test_fails")
+    assert found[5][1].startswith("because of live: test_fails")
+    assert "\r" not in run.output
+    assert "\x1b" not in run.output
+    assert f"report: {run.folder.parent / run.report['deployment_id']}/report.html" in run.output
+    assert run.output.rstrip().endswith("exit code 10")
+
+
+def test_a_terminal_of_80_columns(project: Project) -> None:
+    text = on_a_terminal(project.path, 80)
+    steps = [line for line in text if re.match(r"(lease|provision|verify|promote|live|bake) ", line)]
+    assert [line.split()[0] for line in steps] == ["lease", "provision", "verify", "promote", "live", "bake"]
+    assert [line for line in steps if len(line) > 80] == []
+    assert any(line.startswith("PROMOTED: ") for line in text)
+    checks = [line for line in text if line.startswith("suites/")]
+    assert [line for line in checks if len(line) > 80] == []
+    assert sum(line.count(" .") for line in checks) == 9
+
+
+def on_a_terminal(folder: Path, columns: int) -> list[str]:
+    """The lines that a run leaves on a terminal: rewritten in place, colours away."""
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    environment = {key: value for key, value in os.environ.items() if key not in ("PY_COLORS", "COLUMNS", "CI")}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", "--target=green"],
+        cwd=folder,
+        env={**environment, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+    )
+    os.close(theirs)
+    written = bytearray()
+    try:
+        while piece := os.read(ours, 65536):
+            written += piece
+    except OSError:  # how Linux says that nobody has the other side open any more
+        pass
+    finally:
+        os.close(ours)
+        code = process.wait(30)
+    assert code == 0, written.decode()
+    text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", written.decode())
+    return [shown(line, columns) for line in text.replace("\r\n", "\n").split("\n")]
+
+
+def shown(line: str, columns: int) -> str:
+    """What is left of a line after its carriage returns; what is rewritten must have fitted, else it is left behind."""
+    screen = ""
+    parts = line.split("\r")
+    for number, part in enumerate(parts):
+        assert number == len(parts) - 1 or len(part) <= columns, f"rewritten, and wider than the terminal: {part!r}"
+        screen = part + screen[len(part) :]
+    return screen.rstrip()
