@@ -1,0 +1,93 @@
+"""Ctrl-C and SIGTERM, in every phase: never left promoted, nothing left running, and a rollback is never cut short."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from tests.e2e import images
+from tests.e2e.desk import Desk, Ran
+from tests.e2e.user import User
+
+
+@dataclass(frozen=True)
+class Case:
+    """A signal right after the intent of ``step``; ``group``: to all children, too, as a terminal's Ctrl-C."""
+
+    step: str
+    number: signal.Signals
+    group: bool = False
+    workers: str = "0"
+
+
+CASES = [
+    Case("provision", signal.SIGINT, group=True),
+    Case("verify", signal.SIGTERM),
+    Case("verify", signal.SIGINT, group=True, workers="2"),
+    Case("promote", signal.SIGINT),
+    Case("bake", signal.SIGTERM, workers="2"),
+]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.step}-{case.number.name}-n{case.workers}")
+def test_interrupted(up_desk: Desk, user_of: Callable[[Desk], User], case: Case) -> None:
+    """Exit 2; rejected where traffic had not moved, else rolled back; blue live, and no user noticed."""
+    before = up_desk.running()
+    with user_of(up_desk) as user:
+        running = up_desk.begin_pytest("--target=green", "-n", case.workers)
+        running.wait_for("intent", case.step)
+        running.signal(case.number, group=case.group)
+        ran = up_desk.wait(running)
+    print(ran.facts["verdict"], ran.facts["reason"])
+    _assert_called_off(ran, case.step, case.number)
+    assert user.seen.failures == []
+    up_desk.assert_live("blue", images.OLD)
+    assert up_desk.running() == before
+
+
+def _assert_called_off(ran: Ran, step: str, number: signal.Signals) -> None:
+    assert ran.code == 2, ran.output
+    moved = ran.intents("rollback") == 1
+    assert (ran.facts["verdict"], ran.facts["exit_code"]) == ("rolled_back" if moved else "rejected", 2)
+    assert moved or step != "bake"
+    assert not (moved and step in ("provision", "verify"))
+    assert ran.facts["reason"] == f"{step}: interrupted by {number.name}"
+    assert (ran.facts["promotion"] is not None, ran.facts["rollback"] is not None) == (moved, moved)
+    assert ran.steps[-1] == "retire"
+    assert len(ran.journal("closed")) == 1
+
+
+def test_under_way_and_ctrl_c_twice(up_desk: Desk, user_of: Callable[[Desk], User]) -> None:
+    """While one deploys, others are told so; and a second Ctrl-C does not keep its rollback from ending."""
+    before = up_desk.running()
+    with user_of(up_desk) as user:
+        running = up_desk.begin_pytest("--target=green")
+        running.wait_for("intent", "bake")
+        _assert_told(up_desk, running.process.pid)
+        running.signal(signal.SIGINT, group=True)
+        running.wait_for("intent", "rollback")
+        running.signal(signal.SIGINT, group=True)
+        ran = up_desk.wait(running)
+    _assert_called_off(ran, "bake", signal.SIGINT)
+    assert ran.facts["verdict"] == "rolled_back"
+    assert user.seen.failures == []
+    up_desk.assert_live("blue", images.OLD)
+    assert up_desk.running() == before
+
+
+def _assert_told(desk: Desk, pid: int) -> None:
+    """Somebody else's status, deployment, rollback and recovery, while the bake goes on."""
+    status = desk.status()
+    assert (status["deployment"]["pid"], status["deployment"]["phase"]) == (pid, "BAKING")
+    assert status["deployment"]["owner_alive"] is True
+    assert status["lock"]["pid"] == pid
+    for ran in (desk.undo("recover"), desk.undo("rollback")):
+        assert ran.code == 4, ran.output
+        assert status["deployment"]["id"] in ran.output
+    second = desk.pytest("--target=auto")
+    assert second.code == 4, second.output
+    assert second.facts["verdict"] == "refused"
+    assert status["deployment"]["id"] in second.output

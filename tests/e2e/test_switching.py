@@ -1,0 +1,81 @@
+"""Twenty promotions and rollbacks in a row, through the real ports, under users who never ask twice."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from deployment.journal import Journal
+from deployment.lease_keeper import LeaseKeeper
+from deployment.model import Colour, Holder, Readiness
+from deployment.plan import Ports, this_process
+from deployment.settings import load
+from deployment.steps import Steps
+from deployment.switching import Destination, confirm, write
+from deployment.waiting import poll
+from infrastructure.compose import SETTINGS_FILE, World
+from tests.e2e import images
+from tests.e2e.desk import Desk
+from tests.e2e.user import User
+
+SWITCHES = 20
+USERS = 3
+
+
+def _bring_up(world: World, colour: Colour, tag: str) -> Destination:
+    platform, image = world.ports.platform, world.registry.resolve(tag)
+    rollout = platform.provision(colour, image)
+    poll(
+        world.ports.clock,
+        lambda: True if platform.progress(rollout).readiness is Readiness.READY else None,
+        timeout_s=60,
+        waiting_for=lambda: f"{colour} to run {tag}",
+    )
+    return Destination(colour, platform.describe(colour).origin, image.version)
+
+
+@contextmanager
+def _held(ports: Ports) -> Iterator[Holder]:
+    limits = load(SETTINGS_FILE, None).limits
+    holder = ports.lease.acquire(this_process("switching", "tests", ports.clock, limits, "switching to and fro"))
+    keeper = LeaseKeeper(ports.lease, holder, limits.lease_ttl)
+    keeper.start()
+    try:
+        yield holder
+    finally:
+        keeper.stop()
+        ports.lease.release(holder)
+
+
+def test_no_request_is_lost(up_desk: Desk, user_of: Callable[[Desk], User], tmp_path: Path) -> None:
+    """Both colours run; each switch is read back and confirmed; not one request fails, and both colours were asked."""
+    with up_desk.world() as world, _held(world.ports) as holder:
+        ports = world.ports
+        steps = Steps(
+            Journal(tmp_path / "audit.jsonl", "tests", ports.clock), ports.clock, lambda _: None, lambda: None
+        )
+        live = ports.platform.describe(Colour.BLUE)
+        there = {
+            Colour.BLUE: Destination(Colour.BLUE, live.origin, images.OLD),
+            Colour.GREEN: _bring_up(world, Colour.GREEN, images.NEW),
+        }
+        users = [user_of(up_desk) for _ in range(USERS)]
+        with users[0], users[1], users[2]:
+            for number in range(SWITCHES):
+                seen = ports.router.observe()
+                to = there[Colour.GREEN if number % 2 == 0 else Colour.BLUE]
+                found = write(ports, steps, holder, seen, to)
+                confirm(ports, steps, to, found.generation, answers=20, timeout_s=30)
+        poll(
+            ports.clock,
+            lambda: True if ports.platform.retire(Colour.GREEN) is None else None,
+            timeout_s=60,
+            waiting_for=lambda: "green to stop",
+        )
+    print(f"{sum(user.seen.requests for user in users)} requests over {SWITCHES} switches")
+    for user in users:
+        assert user.seen.failures == []
+        assert user.seen.last_by.keys() == {"blue", "green"}
+        assert user.seen.requests > SWITCHES
+    up_desk.assert_live("blue", images.OLD)
