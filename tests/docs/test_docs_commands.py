@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import shlex
 import sys
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
 
-from tests.docs.checkout import Checkout
+from tests.docs.checkout import Ran, checkout
 from tests.docs.documents import DOCUMENTS, ROOT, Block, Document
 
 SHELL = ("sh", "console", "bash")
@@ -56,13 +60,36 @@ def _run(block: Block, where: str) -> str:
     return f"{block.text}{values}"
 
 
+@dataclass(frozen=True)
+class Result:
+    """What came of one document's commands, and the reports that they left."""
+
+    ran: Ran
+    reports: list[Any]
+
+
+def follow(document: Document) -> Result:
+    """Does what a document says, in a fresh copy of the project."""
+    with checkout() as copy:
+        ran = copy.bash(script(document))
+        return Result(ran, [json.loads(path.read_text(encoding="utf-8")) for path in copy.reports()])
+
+
+@pytest.fixture(scope="module")
+def results(request: pytest.FixtureRequest) -> Iterator[Mapping[str, Future[Result]]]:
+    """The documents of this session, two at a time: each has an environment of its own and waits most of its time."""
+    parameters = [getattr(item, "callspec", None) for item in request.session.items]
+    chosen = [found.params.get("document") for found in parameters if found is not None]
+    with ThreadPoolExecutor(2) as pool:
+        yield {one.name: pool.submit(follow, one) for one in WITH_COMMANDS if one in chosen}
+
+
 @pytest.mark.parametrize("document", WITH_COMMANDS, ids=lambda found: found.name)
-def test_every_command_does_what_the_document_says(copy: Checkout, document: Document) -> None:
+def test_every_command_does_what_the_document_says(results: Mapping[str, Future[Result]], document: Document) -> None:
     """All blocks succeed (or give the exit code that is announced), and leave reports that fit the schema."""
-    ran = copy.bash(script(document))
-    assert ran.code == 0, ran.output[-6000:]
+    result = results[document.name].result()
+    assert result.ran.code == 0, result.ran.output[-6000:]
     schema = json.loads((ROOT / "docs" / "verification.schema.json").read_text(encoding="utf-8"))
-    reports = copy.reports()
-    assert reports or "pytest" not in ran.output
-    for path in reports:
-        jsonschema.Draft202012Validator(schema).validate(json.loads(path.read_text(encoding="utf-8")))
+    assert result.reports
+    for report in result.reports:
+        jsonschema.Draft202012Validator(schema).validate(report)

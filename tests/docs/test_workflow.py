@@ -1,0 +1,109 @@
+""".github/workflows/deploy.yml: its scripts are run by bash, as GitHub would."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.docs.checkout import Checkout
+from tests.docs.documents import ROOT, document
+
+WORKFLOW: dict[Any, Any] = yaml.safe_load((ROOT / ".github" / "workflows" / "deploy.yml").read_text(encoding="utf-8"))
+JOB = WORKFLOW["jobs"]["deploy"]
+STEPS = {step.get("name", step.get("uses")): step for step in JOB["steps"]}
+SCRIPTS = {name: step["run"] for name, step in STEPS.items() if "run" in step}
+NICE = {"IMAGE_TAG": "1.1.0", "TARGET": "auto", "ENVIRONMENT": "embedded"}
+NASTY = '1.1.0"; touch pwned; $(touch pwned) `touch pwned`'
+
+
+def test_inputs_are_never_part_of_a_script() -> None:
+    """Expressions stand in ``env`` and ``with`` alone: an input cannot become a command."""
+    assert len(SCRIPTS) > 3
+    assert [name for name, script in SCRIPTS.items() if "${{" in script] == []
+
+
+def test_no_run_is_cancelled_and_no_key_is_stored() -> None:
+    """One at a time into an environment; OIDC; the report is kept whatever the outcome."""
+    assert WORKFLOW["concurrency"]["cancel-in-progress"] is False
+    assert "inputs.environment" in WORKFLOW["concurrency"]["group"]
+    assert WORKFLOW["permissions"] == {"contents": "read", "id-token": "write"}
+    text = yaml.safe_dump(WORKFLOW)
+    assert "secrets." not in text
+    assert "vars.AWS_ROLE_ARN" in text
+    assert STEPS["Keep the report"]["if"] == "always()"
+    assert STEPS["Keep the report"]["with"]["path"] == "reports/"
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_scripts_parse(copy: Checkout, name: str) -> None:
+    """bash understands each of them."""
+    (copy.folder / "step.sh").write_text(SCRIPTS[name], encoding="utf-8")
+    ran = copy.bash("bash -n step.sh")
+    assert (ran.code, ran.output) == (0, "")
+
+
+def test_install_names_a_file_that_is_there() -> None:
+    """The step and the cache mean the same file."""
+    assert "-r requirements.txt" in SCRIPTS["Install"]
+    setup = next(step for name, step in STEPS.items() if name.startswith("actions/setup-python"))
+    assert (ROOT / setup["with"]["cache-dependency-path"]).exists()
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("0", "Promoted, baked and verified"),
+        ("1", "Rejected: live traffic never moved"),
+        ("2", "Interrupted"),
+        ("3", "Internal error"),
+        ("4", "Refused: nothing was touched"),
+        ("5", "No check was collected"),
+        ("10", "Rolled back"),
+        ("11", "a person must act now"),
+        ("", "cut short"),
+        ("137", "killed"),
+    ],
+)
+def test_exit_codes_are_told_apart(copy: Checkout, code: str, says: str) -> None:
+    """One sentence each in the job's summary; 11, and only 11, calls a person."""
+    summary = copy.folder / "summary.md"
+    variables = NICE | {"IMAGE_TAG": NASTY, "CODE": code, "SETTLED": "", "GITHUB_STEP_SUMMARY": str(summary)}
+    ran = copy.bash(SCRIPTS["Say what happened"], variables)
+    assert ran.code == 0, ran.output
+    said = summary.read_text(encoding="utf-8")
+    assert says in said
+    assert NASTY in said
+    assert ("::error title=A person must act now::" in ran.output) == (code == "11")
+    assert ("::warning" in ran.output) == (code not in ("0", "11"))
+    assert not (copy.folder / "pwned").exists()
+
+
+def test_every_exit_code_of_the_readme_has_its_sentence() -> None:
+    """No code is told as "killed" that the README knows."""
+    script = SCRIPTS["Say what happened"]
+    codes = [row[0] for row in document("README.md").table("code")]
+    assert [code for code in codes if f" {code}) said=" not in script] == []
+
+
+def test_a_recovery_that_fails_calls_a_person(copy: Checkout) -> None:
+    """Whatever the deployment's own code was."""
+    variables = NICE | {"CODE": "", "SETTLED": "11", "GITHUB_STEP_SUMMARY": str(copy.folder / "summary.md")}
+    ran = copy.bash(SCRIPTS["Say what happened"], variables)
+    assert ran.code == 0, ran.output
+    assert "::error title=A person must act now::" in ran.output
+
+
+def test_deploy_hands_on_its_exit_code(copy: Checkout) -> None:
+    """A refused deployment and a promoted one, on an environment that each starts for itself; then there is nothing to settle."""
+    output = copy.folder / "output.txt"
+    variables = {**NICE, "GITHUB_OUTPUT": str(output)}
+    refused = copy.bash(SCRIPTS["Deploy"], variables | {"IMAGE_TAG": NASTY})
+    assert refused.code == 4, refused.output
+    assert not (copy.folder / "pwned").exists()
+    promoted = copy.bash(SCRIPTS["Deploy"], variables)
+    assert promoted.code == 0, promoted.output[-4000:]
+    settled = copy.bash(SCRIPTS["Settle what was left half done"], variables)
+    assert settled.code == 0, settled.output
+    assert output.read_text(encoding="utf-8").split() == ["code=4", "code=0", "code=0"]
