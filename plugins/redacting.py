@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
+
 from verification.redaction import Redactor
 
 
@@ -20,3 +24,45 @@ class RunRedactor:
     def clean(self, text: str) -> str:
         """The text without secrets."""
         return self._redactor.clean(text)
+
+
+def redact(report: pytest.TestReport, redactor: RunRedactor) -> None:
+    """Removes secrets from what a report would show, wherever it is shown; its name is left for ``redact_name``."""
+    report.sections = [(title, redactor.clean(text)) for title, text in report.sections]
+    report.user_properties = [
+        (redactor.clean(name), _clean_value(value, redactor)) for name, value in report.user_properties
+    ]
+    if isinstance(report.longrepr, tuple):  # a skip: path, line, reason
+        path, line, reason = report.longrepr
+        report.longrepr = (path, line, redactor.clean(reason))
+    elif report.longrepr is not None:
+        text = str(report.longrepr)
+        cleaned = redactor.clean(text)
+        if cleaned != text:
+            report.longrepr = cleaned
+    if hasattr(report, "wasxfail"):
+        report.wasxfail = redactor.clean(report.wasxfail)
+    if isinstance(report, pytest.SubtestReport):
+        context = report.context
+        message = context.msg and redactor.clean(context.msg)
+        values = {name: redactor.clean(value) for name, value in context.kwargs.items()}
+        if (message, values) != (context.msg, context.kwargs):
+            report.context = type(context)(msg=message, kwargs=values)
+
+
+def redact_name(report: pytest.TestReport, redactor: RunRedactor) -> None:
+    """Removes secrets from the name of a check, which a parameter may have become part of; it is counted by its own."""
+    report.nodeid = redactor.clean(report.nodeid)
+    path, line, domain = report.location
+    report.location = (path, line, redactor.clean(domain))
+
+
+def _clean_value(value: Any, redactor: RunRedactor) -> Any:
+    """A property's value: text, or what is made of texts."""
+    if isinstance(value, str):
+        return redactor.clean(value)
+    if isinstance(value, dict):
+        return {name: _clean_value(inner, redactor) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean_value(inner, redactor) for inner in value]
+    return value

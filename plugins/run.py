@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import warnings
 from collections.abc import Generator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,7 +23,7 @@ from plugins.options import Mode, RunOptions
 from plugins.parallel import ParallelPhases, WorkerSide
 from plugins.planning import Planning
 from plugins.progress import Progress
-from plugins.redacting import RunRedactor
+from plugins.redacting import RunRedactor, redact, redact_name
 from plugins.serial import SerialPhases
 from plugins.verifying import Verifying
 
@@ -152,6 +153,15 @@ class Hooks:
         """Redacts each report before anybody writes it, then counts it."""
         redact(report, self._run.redactor)
         self._run.record(report)
+        redact_name(report, self._run.redactor)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
+        """Redacts what the summary of warnings will show."""
+        text = str(warning_message.message)
+        cleaned = self._run.redactor.clean(text)
+        if cleaned != text:
+            warning_message.message = UserWarning(cleaned)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """A file that cannot be collected forbids a deployment; xdist alone would go on."""
@@ -174,6 +184,8 @@ class Hooks:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, None, None]:
         """Twice: traffic is safe before other plugins take their time, and what goes wrong in them still counts."""
         late: BaseException | None = None
+        # In the midst of another plugin's report a signal would leave it torn; ``seal`` asks whether one came.
+        self._run.signals.shield()
         try:
             session.exitstatus = self._run.finish(int(exitstatus))
             return (yield)
@@ -185,17 +197,11 @@ class Hooks:
         finally:
             session.exitstatus = self._run.seal(late)
             self._progress.verdict(self._run)
-            self._run.signals.restore()
 
-
-def redact(report: pytest.TestReport, redactor: RunRedactor) -> None:
-    """Removes secrets from what a report would show, wherever it is shown."""
-    report.sections = [(title, redactor.clean(text)) for title, text in report.sections]
-    if report.longrepr is not None and not isinstance(report.longrepr, tuple):
-        text = str(report.longrepr)
-        cleaned = redactor.clean(text)
-        if cleaned != text:
-            report.longrepr = cleaned
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self) -> None:
+        """Not before: a signal after the verdict changes nothing, the exit code included."""
+        self._run.signals.restore()
 
 
 @pytest.hookimpl(wrapper=True)
