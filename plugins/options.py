@@ -13,7 +13,10 @@ from deployment.errors import Refused
 from deployment.model import Colour
 
 AUTO = "auto"
+NEEDED = ("plugins.run", "plugins.fixtures", "plugins.reports")
 TARGETS = (*Colour, AUTO)
+# pytest's own questions: it answers and runs nothing, so there is nothing to report.
+QUESTIONS = ("collectonly", "help", "version", "markers", "showfixtures", "show_fixtures_per_test", "cacheshow")
 
 
 class Mode(Enum):
@@ -65,7 +68,7 @@ def read(config: pytest.Config, suites: Path) -> RunOptions:
     inside, outside = _paths(config, suites)
     given = option.target is not None or bool(option.plan)
     ordinary = bool(outside) and not inside and not given
-    if ordinary or option.collectonly or option.help or option.showfixtures or option.show_fixtures_per_test:
+    if ordinary or any(getattr(option, question, None) for question in QUESTIONS):
         mode = Mode.ORDINARY
     elif option.plan:
         mode = Mode.PLAN
@@ -81,6 +84,13 @@ def read(config: pytest.Config, suites: Path) -> RunOptions:
         reports=Path(option.reports).absolute() if option.reports else config.rootpath / "reports",
         partial=bool(selections(config, suites)),
     )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Without the plugins that make a verdict there is none: raises UsageError where one of them was switched off."""
+    off = [name for name in NEEDED if not config.pluginmanager.has_plugin(name)]
+    if off and config.option.target is not None:
+        raise pytest.UsageError(f"-p no:{off[0]} switches off what a deployment's verdict needs; leave it away")
 
 
 def check(options: RunOptions, config: pytest.Config, suites: Path) -> None:
@@ -118,6 +128,9 @@ def selections(config: pytest.Config, suites: Path) -> list[str]:
         "--setup-only": option.setuponly,
         "--setup-plan": option.setupplan,
         "--reruns": getattr(option, "reruns", None),
+        "-o": option.override_ini,
+        "-c": config.inipath is not None and config.inipath != suites.parent / "pytest.ini",
+        "--noconftest": option.noconftest,
     }
     left_out = [name for name, value in found.items() if value]
     inside, outside = _paths(config, suites)
