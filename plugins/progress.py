@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from typing import TYPE_CHECKING
 
@@ -129,7 +130,16 @@ class Progress:
             self._newline(terminal)
         self._last_line = time.monotonic()
         terminal.write(f"{name:<{NAME_WIDTH}} ", bold=True)
-        terminal.write_line(text, **markup)
+        terminal.write_line(self._fitted(terminal, text, NAME_WIDTH + 1), **markup)
+
+    @staticmethod
+    def _fitted(terminal: pytest.TerminalReporter, text: str, indent: int) -> str:
+        """On a terminal, the text broken between words and indented from its second line on; a log keeps it in one line."""
+        if not terminal.isatty:
+            return text
+        width = max(20, terminal._tw.fullwidth - indent)
+        lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+        return ("\n" + " " * indent).join(lines)
 
     def verdict(self, run: Coordinator) -> None:
         """The last lines: the verdict, why, and where the report is."""
@@ -139,11 +149,11 @@ class Progress:
         good = report["exit_code"] == 0
         self._newline(terminal)
         terminal.write_sep("=", "verdict", bold=True, green=good, red=not good)
-        terminal.write_line(sentence(report), bold=True, green=good, red=not good)
+        terminal.write_line(self._fitted(terminal, sentence(report), 0), bold=True, green=good, red=not good)
         if run.refusal is not None:
             terminal.write_line(f"  {run.redactor.clean(str(run.refusal))}")
         elif report["reason"]:
-            terminal.write_line(f"  {report['reason']}")
+            terminal.write_line(f"  {self._fitted(terminal, report['reason'], 2)}")
         if hint := NEXT.get(str(report["verdict"])):
             terminal.write_line(f"  {hint}")
         terminal.write_line(f"  report: {run.folder / 'report.html'}")
