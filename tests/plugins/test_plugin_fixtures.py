@@ -135,6 +135,7 @@ def test_without_a_deployment_what_is_live_is_verified(project: Project) -> None
 
 def test_an_address_is_verified(project: Project) -> None:
     url = project.facts.read("urls")["blue"]
+    project.suite("live", "def test_live(client, promoted): assert client.get('/health').json()['version'] == '1.0.0'")
     run = project.run(f"--base-url={url}", "--load", target=None)
     assert (run.code, run.report["verdict"], run.report["partial"]) == (0, "verified", False), run.output
     assert run.gate("load")["outcome"] == "passed"
