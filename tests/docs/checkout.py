@@ -22,8 +22,8 @@ LEFT_OUT = shutil.ignore_patterns(
     ".git", ".venv", ".embedded*", "reports", "tests", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache"
 )
 # The documents' commands are what is tested, not how long a release is watched.
-SHORT = {"bake = 10\n": "bake = 2\n", "samples = 100\n": "samples = 20\n"}
-SHORT_LOAD = {"duration = 6\n": "duration = 2\n", "min_requests = 200\n": "min_requests = 20\n"}
+SHORT = {"bake = 10\n": "bake = 1\n", "samples = 100\n": "samples = 20\n"}
+SHORT_LOAD = {"duration = 6\n": "duration = 1\n", "min_requests = 200\n": "min_requests = 5\n"}
 BIN = Path(sys.executable).parent
 
 

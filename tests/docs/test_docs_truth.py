@@ -217,21 +217,28 @@ def test_fixtures_not_for_checks_are_private() -> None:
 # -- help texts ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("command", ["", "up", "down", "status", "deploy", "rollback", "recover"])
-def test_help_fits_a_terminal(command: str) -> None:
-    """80 columns, and no sentence is cut off with dots."""
-    words = [command] if command else []
-    ran = subprocess.run(
-        [sys.executable, "scripts/deploy.py", *words, "--help"], cwd=ROOT, capture_output=True, text=True, check=False
-    )
+COMMANDS = ["", "up", "down", "status", "deploy", "rollback", "recover"]
+HELP = """
+import json, sys
+sys.path.insert(0, "scripts")
+from click.testing import CliRunner
+from deploy import cli
+print(json.dumps({word: CliRunner().invoke(cli, [*word.split(), "--help"]).output for word in sys.argv[1:]}))
+"""
+
+
+def test_help_fits_a_terminal() -> None:
+    """80 columns, no sentence is cut off with dots, and every command stands in a document."""
+    ran = subprocess.run([sys.executable, "-c", HELP, *COMMANDS], cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
-    usage, *lines = ran.stdout.splitlines()
-    assert [line for line in lines if len(line) > 80 or line.endswith("...")] == [], usage
-    if not command:
-        commands = re.findall(r"^  (\w+)  +\S", ran.stdout.partition("Commands:")[2], flags=re.MULTILINE)
-        assert len(commands) > 5
-        text = "\n".join(Document(path).text for path in DOCUMENTS)
-        assert [name for name in commands if f"scripts/deploy.py {name}" not in text] == []
+    shown = json.loads(ran.stdout)
+    for command, text in shown.items():
+        usage, *lines = text.splitlines()
+        assert [line for line in lines if len(line) > 80 or line.endswith("...")] == [], f"{command}: {usage}"
+    listed = re.findall(r"^  (\w+)  +\S", shown[""].partition("Commands:")[2], flags=re.MULTILINE)
+    assert set(COMMANDS) - {""} <= set(listed)
+    documents = "\n".join(Document(path).text for path in DOCUMENTS)
+    assert [name for name in listed if f"scripts/deploy.py {name}" not in documents] == []
 
 
 def test_options_are_documented() -> None:

@@ -37,10 +37,10 @@ def test_no_run_is_cancelled_and_no_key_is_stored() -> None:
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
-def test_scripts_parse(copy: Checkout, name: str) -> None:
+def test_scripts_parse(folder: Checkout, name: str) -> None:
     """bash understands each of them."""
-    (copy.folder / "step.sh").write_text(SCRIPTS[name], encoding="utf-8")
-    ran = copy.bash("bash -n step.sh")
+    (folder.folder / "step.sh").write_text(SCRIPTS[name], encoding="utf-8")
+    ran = folder.bash("bash -n step.sh")
     assert (ran.code, ran.output) == (0, "")
 
 
@@ -66,18 +66,18 @@ def test_install_names_a_file_that_is_there() -> None:
         ("137", "killed"),
     ],
 )
-def test_exit_codes_are_told_apart(copy: Checkout, code: str, says: str) -> None:
+def test_exit_codes_are_told_apart(folder: Checkout, code: str, says: str) -> None:
     """One sentence each in the job's summary; 11, and only 11, calls a person."""
-    summary = copy.folder / "summary.md"
+    summary = folder.folder / "summary.md"
     variables = NICE | {"IMAGE_TAG": NASTY, "CODE": code, "SETTLED": "", "GITHUB_STEP_SUMMARY": str(summary)}
-    ran = copy.bash(SCRIPTS["Say what happened"], variables)
+    ran = folder.bash(SCRIPTS["Say what happened"], variables)
     assert ran.code == 0, ran.output
     said = summary.read_text(encoding="utf-8")
     assert says in said
     assert NASTY in said
     assert ("::error title=A person must act now::" in ran.output) == (code == "11")
     assert ("::warning" in ran.output) == (code not in ("0", "11"))
-    assert not (copy.folder / "pwned").exists()
+    assert not (folder.folder / "pwned").exists()
 
 
 def test_every_exit_code_of_the_readme_has_its_sentence() -> None:
@@ -87,10 +87,10 @@ def test_every_exit_code_of_the_readme_has_its_sentence() -> None:
     assert [code for code in codes if f" {code}) said=" not in script] == []
 
 
-def test_a_recovery_that_fails_calls_a_person(copy: Checkout) -> None:
+def test_a_recovery_that_fails_calls_a_person(folder: Checkout) -> None:
     """Whatever the deployment's own code was."""
-    variables = NICE | {"CODE": "", "SETTLED": "11", "GITHUB_STEP_SUMMARY": str(copy.folder / "summary.md")}
-    ran = copy.bash(SCRIPTS["Say what happened"], variables)
+    variables = NICE | {"CODE": "", "SETTLED": "11", "GITHUB_STEP_SUMMARY": str(folder.folder / "summary.md")}
+    ran = folder.bash(SCRIPTS["Say what happened"], variables)
     assert ran.code == 0, ran.output
     assert "::error title=A person must act now::" in ran.output
 
