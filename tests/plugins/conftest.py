@@ -14,11 +14,11 @@ from tests.plugins.project import ROOT, Project
 @pytest.fixture
 def pytester(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[pytest.Pytester]:
+) -> pytest.Pytester:
     """pytest's own fixture: its plugin can only be named by the root conftest, which is the users', too."""
     monkeypatch.setattr(request.config.option, "--runpytest", "inprocess", raising=False)
     monkeypatch.setenv("PY_COLORS", "0")
-    yield pytest.Pytester(request, tmp_path_factory, monkeypatch, _ispytest=True)
+    return pytest.Pytester(request, tmp_path_factory, monkeypatch, _ispytest=True)
 
 
 @pytest.fixture

@@ -6,8 +6,6 @@ import pytest
 
 from tests.plugins.project import REJECTED, ROLLED_BACK, Project
 
-PASSES = "def test_other_{n}(client): assert client.get('/health').status_code == 200\n"
-
 
 def told_of(code: int, gate: str) -> tuple[int, str, int, int, int]:
     """What a run with this exit code came to, by the stage in which it was hit."""
@@ -22,15 +20,18 @@ def test_a_check_that_ends_the_run(project: Project, gate: str, how: str) -> Non
     assert run.told == told_of(2, gate), run.output
 
 
-@pytest.mark.parametrize("gate", ["endpoints", "live"])
-def test_a_check_that_ends_its_worker(project: Project, gate: str) -> None:
-    project.add(gate, "import pytest\ndef test_it(client): pytest.exit('enough')")
+@pytest.mark.parametrize(("gate", "how"), [("endpoints", "raise KeyboardInterrupt"), ("live", "pytest.exit('enough')")])
+def test_a_check_that_ends_its_worker(project: Project, gate: str, how: str) -> None:
+    project.add(gate, f"import pytest\ndef test_it(client): {how}")
     run = project.run("-n2")
     assert run.told == told_of(2, gate), run.output
 
 
-@pytest.mark.parametrize(("gate", "told"), [("database", REJECTED), ("live", ROLLED_BACK)])
-@pytest.mark.parametrize("how", ["os._exit(0)", "os.kill(os.getpid(), 9)"])
+@pytest.mark.parametrize(
+    ("gate", "told", "how"),
+    [("database", REJECTED, "os._exit(0)"), ("live", ROLLED_BACK, "os.kill(os.getpid(), 9)")],
+    ids=["exit", "kill"],
+)
 def test_a_worker_that_is_lost(project: Project, gate: str, told: tuple[object, ...], how: str) -> None:
     project.add(gate, f"import os\ndef test_it(client): {how}")
     run = project.run("-n2")
@@ -64,18 +65,32 @@ HOOKS = {
             if report.when == "call" and "/{gate}/" in report.nodeid:
                 raise RuntimeError("a plugin's own defect")
     """,
-    "protocol": """
-        @pytest.hookimpl(wrapper=True)
-        def pytest_runtest_protocol(item):
-            yield
-            if "/{gate}/" in item.nodeid:
+    "logfinish": """
+        def pytest_runtest_logfinish(nodeid):
+            if "/{gate}/" in nodeid:
+                raise RuntimeError("a plugin's own defect")
+    """,
+    "in a worker": """
+        workers = []
+        def pytest_configure(config):
+            workers[:] = [config] if hasattr(config, "workerinput") else []
+        def pytest_runtest_logfinish(nodeid):
+            if workers and "/{gate}/" in nodeid:
                 raise RuntimeError("a plugin's own defect")
     """,
 }
 
 
-@pytest.mark.parametrize("gate", ["auth", "live"])
-@pytest.mark.parametrize(("hook", "workers"), [("logreport", "-n0"), ("protocol", "-n0"), ("logreport", "-n2")])
+@pytest.mark.parametrize(
+    ("gate", "hook", "workers"),
+    [
+        ("auth", "logreport", "-n0"),
+        ("auth", "logfinish", "-n0"),
+        ("live", "logreport", "-n0"),
+        ("live", "logfinish", "-n0"),
+        ("live", "logreport", "-n2"),
+    ],
+)
 def test_a_plugin_that_raises(project: Project, gate: str, hook: str, workers: str) -> None:
     project.plugin(HOOKS[hook].format(gate=gate))
     run = project.run(workers)
@@ -83,15 +98,19 @@ def test_a_plugin_that_raises(project: Project, gate: str, hook: str, workers: s
 
 
 def test_a_plugin_that_raises_in_a_worker(project: Project) -> None:
-    project.plugin(HOOKS["protocol"].format(gate="live"))
+    project.plugin(HOOKS["in a worker"].format(gate="live"))
     run = project.run("-n2")
     assert run.code in (3, 10), run.output
     assert run.told[1:] == ROLLED_BACK[1:], run.output
 
 
-@pytest.mark.parametrize("hookimpl", ["", "@pytest.hookimpl(tryfirst=True)\n", "@pytest.hookimpl(trylast=True)\n"])
-def test_a_plugin_that_raises_at_the_end(project: Project, hookimpl: str) -> None:
-    project.plugin(f'{hookimpl}def pytest_sessionfinish(): raise RuntimeError("a plugin\'s own defect")')
+@pytest.mark.parametrize("order", ["tryfirst", "trylast"])
+def test_a_plugin_that_raises_at_the_end(project: Project, order: str) -> None:
+    project.plugin(f"""
+        @pytest.hookimpl({order}=True)
+        def pytest_sessionfinish():
+            raise RuntimeError("a plugin's own defect")
+    """)
     run = project.run_outside()
     assert run.told == told_of(3, "live"), run.output
     assert "a plugin's own defect" in run.output

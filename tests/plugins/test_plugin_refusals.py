@@ -6,6 +6,7 @@ import pytest
 
 from tests.plugins.project import ASKS, REFUSED, Outcome, Project
 
+BROKEN_IMPORT = "import no_such_module"
 ABSENT_MODULE = "import pytest\npytest.importorskip('a_module_that_nobody_has')\ndef test_it(): pass"
 DROPS = "def pytest_collection_modifyitems(items): items[:] = [i for i in items if 'drop' not in i.name]"
 DESELECTS = """
@@ -74,10 +75,9 @@ def test_the_colour_that_is_live(project: Project) -> None:
     assert run.calls == ["start", "stop"]
 
 
-@pytest.mark.parametrize("workers", ["-n0", "-n2"])
-def test_too_few_checks(project: Project, workers: str) -> None:
+def test_too_few_checks(project: Project) -> None:
     project.settings("[gates.auth]\nmin_checks = 2")
-    run = project.run(workers)
+    run = project.run()
     assert refused(run)
     assert run.report["reason"] == "auth: gate auth has 1 checks, and 2 are required"
 
@@ -99,22 +99,26 @@ def test_a_check_in_no_gates_folder(project: Project) -> None:
     assert "test_stray" in run.report["reason"]
 
 
-@pytest.mark.parametrize("workers", ["-n0", "-n2"])
-def test_two_checks_of_one_name(project: Project, workers: str) -> None:
+def test_two_checks_of_one_name(project: Project) -> None:
     project.plugin("""
         def pytest_collection_modifyitems(items):
             items.append(next(item for item in items if "redis" in item.nodeid))
     """)
-    run = project.run(workers)
+    run = project.run()
     assert refused(run)
     assert "two checks named" in run.report["reason"]
 
 
-@pytest.mark.parametrize("workers", ["-n0", "-n2"])
 @pytest.mark.parametrize(
-    "source",
-    ["import no_such_module", ABSENT_MODULE, "import pytest\n@pytest.mark.parametrize('x', [])\ndef test_it(x): pass"],
-    ids=["broken import", "importorskip", "empty parametrize"],
+    ("source", "workers"),
+    [
+        (BROKEN_IMPORT, "-n0"),
+        (BROKEN_IMPORT, "-n2"),
+        (ABSENT_MODULE, "-n0"),
+        (ABSENT_MODULE, "-n2"),
+        ("import pytest\n@pytest.mark.parametrize('x', [])\ndef test_it(x): pass", "-n0"),
+    ],
+    ids=["broken import", "broken import, workers", "importorskip", "importorskip, workers", "empty parametrize"],
 )
 def test_files_that_cannot_be_collected(project: Project, source: str, workers: str) -> None:
     project.add("endpoints", source)
@@ -127,8 +131,11 @@ def test_files_that_are_broken(project: Project, source: str) -> None:
     assert refused(project.run("--continue-on-collection-errors"))
 
 
-@pytest.mark.parametrize("plugin", [DROPS, DESELECTS], ids=["drops", "deselects"])
-@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+@pytest.mark.parametrize(
+    ("plugin", "workers"),
+    [(DROPS, "-n0"), (DESELECTS, "-n0"), (DROPS, "-n2")],
+    ids=["drops", "deselects", "drops, workers"],
+)
 def test_a_plugin_that_takes_checks_away(project: Project, plugin: str, workers: str) -> None:
     project.add("endpoints", "def test_drop_me(client): assert False")
     project.plugin(plugin)

@@ -105,7 +105,7 @@ class FakePlatform:
         stopped = self._facts.read("services")[colour] is None
         return Progress(Readiness.READY if stopped else Readiness.NOT_YET, f"{colour} is stopped")
 
-    def logs(self, colour: Colour, since: datetime, limit: int = 200) -> Sequence[str]:
+    def logs(self, colour: Colour, since: datetime, limit: int = 200) -> Sequence[str]:  # noqa: ARG002  # the port's signature
         """See ``deployment.ports.Platform``."""
         return list(self._facts.read("logs", []))
 
@@ -122,7 +122,7 @@ class FakeRouter:
         live = Colour(raw["live"])
         return Routes(live, {live: 100, live.other: 0}, raw["generation"])
 
-    def set(self, seen: Routes, weights: Mapping[Colour, int], origins: Mapping[Colour, str], token: int) -> Routes:
+    def set(self, seen: Routes, weights: Mapping[Colour, int], origins: Mapping[Colour, str], token: int) -> Routes:  # noqa: ARG002  # the port's signature
         """See ``deployment.ports.Router``."""
         live = max(weights, key=lambda colour: weights[colour])
         self._facts.note(f"route {live}")
@@ -158,7 +158,7 @@ class FakeLease:
         if current is None or current.token != holder.token:
             raise LeaseLost("the lease is somebody else's")
 
-    def release(self, holder: Holder) -> None:
+    def release(self, holder: Holder) -> None:  # noqa: ARG002  # the port's signature
         """See ``deployment.ports.Lease``."""
         self._facts.write("holder", None)
 

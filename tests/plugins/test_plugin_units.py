@@ -1,0 +1,199 @@
+"""The scheduler, the counting of outcomes and the evidence, by themselves."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from deployment.errors import Refused
+from deployment.verdict import CheckOutcome
+from plugins.coordinator import Coordinator, _outcome
+from plugins.evidence import Measurement, Recorder, measurements_in, requests_in
+from plugins.gates import Check, Stage, gate_of, objections
+from plugins.parallel import AHEAD, BARRIER, PhaseScheduler, decode
+
+
+class Node:
+    """A worker that remembers what it was sent."""
+
+    def __init__(self) -> None:
+        self.sent: list[int] = []
+        self.shutting_down = False
+
+    def send_runtest_some(self, indices: Sequence[int]) -> None:
+        """xdist's own name."""
+        self.sent.extend(indices)
+
+
+class Run:
+    """What the scheduler asks of the coordinator."""
+
+    def __init__(self) -> None:
+        self.stopped = False
+        self.collection_errors = 0
+        self.entered: list[Stage] = []
+        self.refusal: Refused | None = None
+        self.expected: list[Check] = []
+
+    def expect(self, checks: Sequence[Check], *_: object, **__: object) -> None:
+        """Takes what there is."""
+        self.expected = list(checks)
+
+    def enter(self, stage: Stage) -> bool:
+        """Each stage may be entered."""
+        self.entered.append(stage)
+        return not self.stopped
+
+    def refuse(self, error: Refused) -> None:
+        """Nothing is run."""
+        self.refusal = error
+        self.stopped = True
+
+
+def collection(*stages: Stage) -> list[str]:
+    """What a worker says that it has collected: a check of each stage, and the barrier."""
+    facts = {"gates": ["g"] * len(stages), "stages": [int(stage) for stage in stages], "deselected": 3, "strangers": []}
+    name = base64.urlsafe_b64encode(json.dumps(facts).encode()).decode()
+    return [*(f"check-{number}" for number in range(len(stages))), f"::{BARRIER}[{name}]"]
+
+
+def scheduled(workers: int, *stages: Stage) -> tuple[PhaseScheduler, Run, list[Node]]:
+    """A scheduler whose workers have all collected."""
+    run, nodes = Run(), [Node() for _ in range(workers)]
+    scheduler = PhaseScheduler(cast("Coordinator", run), workers)
+    for node in nodes:
+        scheduler.add_node(node)
+        scheduler.add_node_collection(node, collection(*stages))
+    assert scheduler.collection_is_completed
+    scheduler.schedule()
+    return scheduler, run, nodes
+
+
+def work_off(scheduler: PhaseScheduler, nodes: Sequence[Node], barrier: int) -> list[tuple[int, int]]:
+    """Plays workers: each runs an item only when it knows the next; returns (worker, check) in order."""
+    done, position = [], [0] * len(nodes)
+    progress = True
+    while progress and not scheduler.tests_finished:
+        progress = False
+        for number, node in enumerate(nodes):
+            if not node.shutting_down and position[number] + 1 < len(node.sent):
+                index = node.sent[position[number]]
+                position[number] += 1
+                progress = True
+                scheduler.mark_test_complete(node, index)
+                if index != barrier:
+                    done.append((number, index))
+    return done
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3, 8])
+def test_each_check_runs_once_and_stage_by_stage(workers: int) -> None:
+    stages = [stage for stage in (*Stage, *Stage, Stage.FUNCTIONAL) for _ in range(2)]
+    scheduler, run, nodes = scheduled(workers, *stages)
+    done = work_off(scheduler, nodes, len(stages))
+    assert scheduler.tests_finished
+    assert run.entered == list(Stage)
+    assert sorted(index for _, index in done) == list(range(len(stages)))
+    order = [stages[index] for _, index in done]
+    assert order == sorted(order)
+    for alone in (Stage.LATENCY, Stage.LOAD):
+        assert len({worker for worker, index in done if stages[index] is alone}) == 1
+
+
+def test_nothing_of_the_next_stage_is_sent_ahead() -> None:
+    _, run, (node,) = scheduled(1, Stage.HEALTH, Stage.HEALTH, Stage.HEALTH, Stage.FUNCTIONAL)
+    assert node.sent == [0, 1][:AHEAD]
+    assert run.entered == [Stage.HEALTH]
+
+
+def test_what_a_lost_worker_had_not_begun_goes_to_others() -> None:
+    scheduler, _, nodes = scheduled(2, *[Stage.HEALTH] * 6)
+    lost, other = nodes
+    begun, waiting = lost.sent[:2]
+    lost.shutting_down = True
+    assert scheduler.remove_node(lost) == f"check-{begun}"
+    scheduler.mark_test_complete(other, other.sent[0])
+    done = [index for _, index in work_off(scheduler, [other], 6)]
+    assert scheduler.tests_finished
+    assert waiting in other.sent
+    assert begun not in done
+
+
+def test_a_stopped_run_hands_nothing_out() -> None:
+    scheduler, run, nodes = scheduled(2, *[Stage.HEALTH] * 8, Stage.FUNCTIONAL)
+    run.stopped = True
+    work_off(scheduler, nodes, 9)
+    assert scheduler.tests_finished
+    assert run.entered == [Stage.HEALTH]
+    assert sum(len([index for index in node.sent if index != 9]) for node in nodes) == 2 * AHEAD
+
+
+def test_workers_must_agree_on_what_there_is() -> None:
+    run, nodes = Run(), [Node(), Node()]
+    scheduler = PhaseScheduler(cast("Coordinator", run), 2)
+    for node, stage in zip(nodes, (Stage.HEALTH, Stage.LIVE), strict=True):
+        scheduler.add_node(node)
+        scheduler.add_node_collection(node, collection(stage))
+    scheduler.schedule()
+    assert run.refusal is not None
+    assert scheduler.tests_finished
+    assert [node.sent for node in nodes] == [[], []]
+
+
+def test_a_collection_carries_what_only_workers_know() -> None:
+    checks, deselected = decode(collection(Stage.LOAD, Stage.BAKE))[:2]
+    assert [(check.gate, check.stage) for check in checks] == [("g", Stage.LOAD), ("g", Stage.BAKE)]
+    assert deselected == 3
+
+
+def report(when: str, outcome: str, **more: Any) -> pytest.TestReport:
+    """One report of one check."""
+    return pytest.TestReport("x", ("x.py", 1, "x"), {}, cast("Any", outcome), None, cast("Any", when), **more)
+
+
+@pytest.mark.parametrize(
+    ("when", "outcome", "expected"),
+    [
+        ("setup", "passed", None),
+        ("teardown", "passed", None),
+        ("call", "passed", CheckOutcome.PASSED),
+        ("call", "failed", CheckOutcome.FAILED),
+        ("setup", "failed", CheckOutcome.ERROR),
+        ("teardown", "failed", CheckOutcome.ERROR),
+        ("???", "failed", CheckOutcome.ERROR),
+        ("setup", "skipped", CheckOutcome.INCONCLUSIVE),
+        ("call", "skipped", CheckOutcome.INCONCLUSIVE),
+        ("call", "rerun", CheckOutcome.INCONCLUSIVE),
+        ("setup", "rerun", CheckOutcome.INCONCLUSIVE),
+    ],
+)
+def test_what_one_report_says(when: str, outcome: str, expected: CheckOutcome | None) -> None:
+    assert _outcome(report(when, outcome)) is expected
+
+
+def test_evidence_is_handed_over_once() -> None:
+    recorder, shared = Recorder(), cast("list[tuple[str, object]]", [])
+    recorder.requested(3)
+    recorder.measured(Measurement("p95", 1.5, 2.0, "ms", 10))
+    first, second = report("setup", "passed"), report("call", "passed")
+    first.user_properties = second.user_properties = shared
+    recorder.hand_over(first)
+    recorder.requested(1)
+    recorder.hand_over(second)
+    assert requests_in(first) + requests_in(second) >= 4
+    assert measurements_in(first) == [Measurement("p95", 1.5, 2.0, "ms", 10)]
+    assert measurements_in(second) == []
+
+
+def test_gates_are_folders(tmp_path: Path) -> None:
+    suites = tmp_path / "suites"
+    assert gate_of(suites / "auth" / "deep" / "test_x.py", suites) == "auth"
+    assert gate_of(suites / "test_x.py", suites) == ""
+    assert gate_of(tmp_path / "tests" / "test_x.py", suites) == ""
+    checks = [Check("a", "auth", Stage.FUNCTIONAL), Check("a", "auth", Stage.FUNCTIONAL), Check("b", "", Stage.LIVE)]
+    assert len(list(objections(checks))) == 2
