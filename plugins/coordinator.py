@@ -8,6 +8,7 @@ It lives in one process, the xdist controller or the only one. ``plugins.serial`
 from __future__ import annotations
 
 import getpass
+import hashlib
 import os
 import platform
 import shutil
@@ -34,6 +35,7 @@ from deployment.steps import first_line
 from deployment.verdict import CheckOutcome, CheckResult, GateResult, Tally, in_report_order
 from infrastructure.compose import SystemClock
 from plugins import state as published
+from plugins.doors import missing
 from plugins.evidence import requests_in
 from plugins.gates import Check, Stage, objections
 from plugins.options import RunOptions
@@ -102,6 +104,7 @@ class Coordinator:
         self.internal_error = False
         self.interrupted = False  # by pytest.exit, or whatever else stops pytest without a signal or a failure
         self.nothing_collected = False
+        self.manifest_hash = ""
         self.collection_errors = 0
         self.skipped_files = 0
         self.sealed = False
@@ -131,7 +134,9 @@ class Coordinator:
 
     # -- what the run is expected to ask ---------------------------------------------------------------------------
 
-    def expect(self, checks: Sequence[Check], deselected: int = 0, errors: int = 0) -> None:
+    def expect(
+        self, checks: Sequence[Check], deselected: int = 0, errors: int = 0, strangers: Sequence[str] = ()
+    ) -> None:
         """Fixes what must pass, before anything is touched. Raises Refused where it is not what the settings ask for."""
         self.checks = list(checks)
         for check in checks:
@@ -149,14 +154,27 @@ class Coordinator:
                 "no check was collected", hint="suites/ holds a folder for each gate; see docs/add-a-check.md."
             )
         if self.state.deploying:
-            self._complete_set(deselected)
-        self.journal.append("manifest", checks={name: self.gate_size(name) for name in self.gate_names()})
+            self._complete_set(deselected, strangers)
+        names = sorted(check.nodeid for check in checks)
+        self.manifest_hash = hashlib.sha256("\n".join(names).encode()).hexdigest()
+        counts = {name: self.gate_size(name) for name in self.gate_names()}
+        self.journal.append("manifest", checks=counts, sha256=self.manifest_hash, names=names)
 
-    def _complete_set(self, deselected: int) -> None:
+    def _complete_set(self, deselected: int, strangers: Sequence[str]) -> None:
+        if strangers:
+            raise Refused(
+                f"{strangers[0]}: nobody but pytest and this framework decides a check's outcome in a deployment",
+                hint="Take it out of the conftest, or switch the plugin off for this run with -p no:NAME.",
+            )
         if deselected:
             raise Refused(f"{deselected} checks were deselected, and a deployment runs them all")
         if self.skipped_files:
             raise Refused(f"{self.skipped_files} files of checks were skipped whole, and a deployment runs them all")
+        if left_out := missing(self.suites, [check.nodeid for check in self.checks]):
+            raise Refused(
+                f"{left_out[0]} is in its file and was not collected ({len(left_out)} in all)",
+                hint="Something leaves it out: collect_ignore, a conftest, an option. A deployment runs all checks.",
+            )
         assert self.settings is not None, "a run without settings is refused before it collects"
         for name in self.gate_names():
             rule = self.settings.rule(name)
@@ -265,6 +283,8 @@ class Coordinator:
                 self.interrupted |= interrupted
                 self.internal_error |= not interrupted
                 self.stop(f"{self.where()}: {type(late_failure).__name__} while the run was ending")
+            if self.signals.received:
+                self.stop(f"{self.where()}: interrupted by {self.signals.received}")
             if self.conduct is not None:
                 if late_failure is not None or self.signals.received:
                     self.conduct.conclude()

@@ -19,6 +19,7 @@ from xdist.workermanage import parse_tx_spec_config
 
 from deployment.errors import Refused
 from plugins.coordinator import Coordinator
+from plugins.doors import strangers
 from plugins.gates import Check, Stage, check_of
 
 BARRIER = "__barrier__"
@@ -56,8 +57,13 @@ class WorkerSide:
         result = yield
         self._deselected = max(self._deselected, len(before - {item.nodeid for item in items}))
         checks = [check_of(item, self._suites) for item in items]
-        facts = {"gates": [check.gate for check in checks], "stages": [int(check.stage) for check in checks]}
-        name = base64.urlsafe_b64encode(json.dumps(facts | {"deselected": self._deselected}).encode()).decode()
+        facts = {
+            "gates": [check.gate for check in checks],
+            "stages": [int(check.stage) for check in checks],
+            "deselected": self._deselected,
+            "strangers": strangers(session.config),  # the controller does not load the conftests of folders
+        }
+        name = base64.urlsafe_b64encode(json.dumps(facts).encode()).decode()
         items.append(Barrier.from_parent(session, name=f"{BARRIER}[{name}]"))
         return result
 
@@ -70,8 +76,8 @@ class WorkerSide:
         return True
 
 
-def decode(collection: Sequence[str]) -> tuple[list[Check], int]:
-    """A worker's collection as checks, and how many it deselected."""
+def decode(collection: Sequence[str]) -> tuple[list[Check], int, list[str]]:
+    """A worker's collection as checks, how many it deselected, and the strangers that it has."""
     *nodeids, barrier = collection
     encoded = barrier.rpartition(f"{BARRIER}[")[2].rstrip("]")
     facts = json.loads(base64.urlsafe_b64decode(encoded))
@@ -79,7 +85,7 @@ def decode(collection: Sequence[str]) -> tuple[list[Check], int]:
         Check(nodeid, gate, Stage(stage))
         for nodeid, gate, stage in zip(nodeids, facts["gates"], facts["stages"], strict=True)
     ]
-    return checks, int(facts["deselected"])
+    return checks, int(facts["deselected"]), facts["strangers"]
 
 
 # What measures time shares the machine with nothing: these stages run on one worker, one check after the other.
@@ -172,8 +178,8 @@ class PhaseScheduler:
         try:
             if any(other != first for other in others):
                 raise Refused("the workers collected different checks; their names must not depend on chance or time")
-            self._checks, deselected = decode(first)
-            self._run.expect(self._checks, deselected, errors=self._run.collection_errors)
+            self._checks, deselected, strange = decode(first)
+            self._run.expect(self._checks, deselected, errors=self._run.collection_errors, strangers=strange)
         except Refused as error:
             self._checks = self._checks or []
             self._finished = True

@@ -8,6 +8,7 @@ import pytest
 
 from deployment.errors import Refused
 from plugins.coordinator import Coordinator
+from plugins.doors import strangers
 from plugins.gates import Stage, check_of
 
 
@@ -46,7 +47,8 @@ class SerialPhases:
         """Replaces pytest's own loop."""
         try:
             checks = [check_of(item, self._run.suites) for item in session.items]
-            self._run.expect(checks, self._deselected, errors=session.testsfailed)
+            strange = strangers(session.config)
+            self._run.expect(checks, self._deselected, errors=session.testsfailed, strangers=strange)
         except Refused as error:
             self._run.refuse(error)
             return True

