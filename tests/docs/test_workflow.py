@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pytest
@@ -95,15 +96,34 @@ def test_a_recovery_that_fails_calls_a_person(folder: Checkout) -> None:
     assert "::error title=A person must act now::" in ran.output
 
 
-def test_deploy_hands_on_its_exit_code(copy: Checkout) -> None:
-    """A refused deployment and a promoted one, on an environment that each starts for itself; then there is nothing to settle."""
+def test_a_refused_deployment_is_told_as_such(copy: Checkout) -> None:
+    """The deploy step itself, on the embedded environment; its options are the command's, and its input is only a tag."""
     output = copy.folder / "output.txt"
-    variables = {**NICE, "GITHUB_OUTPUT": str(output)}
-    refused = copy.bash(SCRIPTS["Deploy"], variables | {"IMAGE_TAG": NASTY})
+    variables = NICE | {"IMAGE_TAG": NASTY, "GITHUB_OUTPUT": str(output)}
+    refused = copy.bash(SCRIPTS["Deploy"], variables)
     assert refused.code == 4, refused.output
+    assert "REFUSED: nothing was touched" in refused.output
     assert not (copy.folder / "pwned").exists()
-    promoted = copy.bash(SCRIPTS["Deploy"], variables)
-    assert promoted.code == 0, promoted.output[-4000:]
     settled = copy.bash(SCRIPTS["Settle what was left half done"], variables)
     assert settled.code == 0, settled.output
-    assert output.read_text(encoding="utf-8").split() == ["code=4", "code=0", "code=0"]
+    assert output.read_text(encoding="utf-8").split() == ["code=4", "code=0"]
+
+
+@pytest.mark.parametrize("name", ["Deploy", "Settle what was left half done"])
+@pytest.mark.parametrize("code", [0, 1, 10, 11])
+def test_steps_hand_on_the_exit_code(folder: Checkout, name: str, code: int) -> None:
+    """Whatever the command ends with is the step's output and its exit code; each input is one word to it."""
+    python = folder.folder / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" > words.txt\nexit {code}\n", encoding="utf-8")
+    python.chmod(0o755)
+    output = folder.folder / "output.txt"
+    variables = NICE | {"IMAGE_TAG": NASTY, "GITHUB_OUTPUT": str(output)}
+    variables["PATH"] = f"{python.parent}:{os.environ['PATH']}"
+    ran = folder.bash(SCRIPTS[name], variables)
+    assert ran.code == code, ran.output
+    assert output.read_text(encoding="utf-8") == f"code={code}\n"
+    words = (folder.folder / "words.txt").read_text(encoding="utf-8").splitlines()
+    assert words[0] == "scripts/deploy.py"
+    assert (NASTY in words) == (name == "Deploy")
+    assert not (folder.folder / "pwned").exists()
