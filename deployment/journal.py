@@ -11,6 +11,7 @@ import json
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,8 +42,17 @@ def _digest(body: Mapping[str, Any]) -> str:
 class Journal:
     """Appends to one file; several threads may, several processes must not."""
 
-    def __init__(self, path: Path, actor: str, clock: Clock, clean: Callable[[str], str] = str) -> None:
+    def __init__(
+        self,
+        path: Path,
+        actor: str,
+        clock: Clock,
+        clean: Callable[[str], str] = str,
+        unbroken: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> None:
         """Opens ``path``, continuing what is there. ``clean`` removes secrets from every line before it is written.
+
+        ``unbroken`` is entered around each line: no signal's exception may fall between the line and what is known of it.
 
         Raises JournalBroken where what is there cannot be read.
         """
@@ -50,6 +60,7 @@ class Journal:
         self.actor = actor
         self._clock = clock
         self._clean = clean
+        self._unbroken = unbroken
         self._lock = threading.Lock()
         records = list(read(path)) if path.exists() else []
         self._seq = records[-1].seq if records else 0
@@ -59,7 +70,7 @@ class Journal:
 
     def append(self, kind: str, **data: Any) -> Record:
         """Writes one line and returns when it is on the disk."""
-        with self._lock:
+        with self._unbroken(), self._lock:
             cleaned: dict[str, Any] = json.loads(self._clean(json.dumps(data, default=str)))
             body = {
                 "seq": self._seq + 1,

@@ -94,10 +94,12 @@ class Coordinator:
         self.clock = SystemClock()
         self.actor = f"{getpass.getuser()}@{socket.gethostname()}"
         self.started_at = self.clock.now()
-        self.journal = Journal(self.folder / JOURNAL_FILE, self.actor, self.clock, redactor.clean)
+        self.signals = Signals()
+        self.journal = Journal(
+            self.folder / JOURNAL_FILE, self.actor, self.clock, redactor.clean, self.signals.deferred
+        )
         self.tally = Tally()
         self.checks: list[Check] = []
-        self.signals = Signals()
         self.refusal: Refused | None = None
         self.reason: str | None = None
         self.stopped = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -39,6 +40,10 @@ class Signals:
         if first and not self._shielded:
             raise SignalReceived(f"received {self.received}")
 
+    def shield(self) -> None:
+        """From here on signals are noted and wait, for good."""
+        self._shielded = True
+
     @contextmanager
     def shielded(self) -> Iterator[None]:
         """Within it, signals are noted and wait."""
@@ -47,3 +52,15 @@ class Signals:
             yield
         finally:
             self._shielded = before
+
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Within it, signals wait; one that came is raised at its end. Signals are the main thread's: others just pass."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = self.received
+        with self.shielded():
+            yield
+        if before is None and self.received is not None and not self._shielded:
+            raise SignalReceived(f"received {self.received}")
