@@ -92,10 +92,14 @@ class Desk:
 
     def undo(self, command: str) -> Ran:
         """``rollback`` or ``recover``, with this desk's folder of reports."""
-        return self.script(command, "--reports", str(self.reports))
+        return self.wait(self.begin_undo(command))
+
+    def begin_undo(self, command: str) -> Running:
+        """The same, without waiting for its end."""
+        return self._begin(["scripts/deploy.py", command, "--reports", str(self.reports)], command)
 
     def begin_pytest(self, *options: str) -> Running:
-        """The same, without waiting for its end."""
+        """``pytest OPTIONS`` that is not waited for."""
         return self._begin(["-m", "pytest", *options, f"--reports={self.reports}"], " ".join(options))
 
     def _begin(self, arguments: list[str], name: str) -> Running:
@@ -218,7 +222,12 @@ class Running:
             lines = journal(folder) if folder is not None else []
             return any(line["kind"] == kind and step in (None, line.get("step")) for line in lines)
 
-        wait_until(there, f"{kind} {step or ''} of {self.name}", alive=lambda: self.process.poll() is None)
+        deadline = time.monotonic() + LONGEST_RUN_S
+        while not there():
+            if self.process.poll() is not None:
+                raise AssertionError(f"{self.name} ended before {kind} {step}:\n{self.desk.wait(self).output}")
+            assert time.monotonic() < deadline, f"{self.name} did not come to {kind} {step}"
+            time.sleep(0.02)
 
     def signal(self, number: signal.Signals, *, group: bool = False) -> None:
         """Sends a signal to the process or, as a terminal's Ctrl-C does, to it and all its children."""
@@ -228,13 +237,10 @@ class Running:
             self.process.send_signal(number)
 
 
-def wait_until(
-    true: Callable[[], bool], what: str, *, timeout_s: float = 60.0, alive: Callable[[], bool] = lambda: True
-) -> None:
-    """Polls until it is true; fails at the deadline, or when whoever could make it true is gone."""
+def wait_until(true: Callable[[], bool], what: str, *, timeout_s: float = 60.0) -> None:
+    """Polls until it is true; fails at the deadline."""
     deadline = time.monotonic() + timeout_s
     while not true():
-        assert alive(), f"ended before: {what}"
         assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what}"
         time.sleep(0.02)
 

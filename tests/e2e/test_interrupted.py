@@ -65,8 +65,9 @@ def test_under_way_and_ctrl_c_twice(up_desk: Desk, user_of: Callable[[Desk], Use
     before = up_desk.running()
     with user_of(up_desk) as user:
         running = up_desk.begin_pytest("--target=green")
-        running.wait_for("intent", "bake")
+        running.wait_for("intent", "verify")
         _assert_told(up_desk, running.process.pid)
+        running.wait_for("intent", "bake")
         running.signal(signal.SIGINT, group=True)
         running.wait_for("intent", "rollback")
         running.signal(signal.SIGINT, group=True)
@@ -79,15 +80,27 @@ def test_under_way_and_ctrl_c_twice(up_desk: Desk, user_of: Callable[[Desk], Use
 
 
 def _assert_told(desk: Desk, pid: int) -> None:
-    """Somebody else's status, deployment, rollback and recovery, while the bake goes on."""
+    """Somebody else's status, deployment, rollback and recovery, while the first goes on."""
+    others = [desk.begin_undo("recover"), desk.begin_undo("rollback"), desk.begin_pytest("--target=auto")]
     status = desk.status()
-    assert (status["deployment"]["pid"], status["deployment"]["phase"]) == (pid, "BAKING")
+    assert status["deployment"]["pid"] == pid
     assert status["deployment"]["owner_alive"] is True
     assert status["lock"]["pid"] == pid
-    for ran in (desk.undo("recover"), desk.undo("rollback")):
+    for other in others:
+        ran = desk.wait(other)
         assert ran.code == 4, ran.output
         assert status["deployment"]["id"] in ran.output
-    second = desk.pytest("--target=auto")
-    assert second.code == 4, second.output
-    assert second.facts["verdict"] == "refused"
-    assert status["deployment"]["id"] in second.output
+    assert ran.facts["verdict"] == "refused"
+
+
+def test_a_signal_at_the_very_end(up_desk: Desk, user_of: Callable[[Desk], User]) -> None:
+    """When the bake is over and the verdict is not yet journalled, a promotion is still taken back."""
+    with user_of(up_desk) as user:
+        running = up_desk.begin_pytest("--target=green")
+        running.wait_for("traffic")
+        running.signal(signal.SIGTERM)
+        ran = up_desk.wait(running)
+    _assert_called_off(ran, "bake", signal.SIGTERM)
+    assert ran.facts["verdict"] == "rolled_back"
+    assert user.seen.failures == []
+    up_desk.assert_live("blue", images.OLD)
