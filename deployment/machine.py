@@ -162,27 +162,28 @@ class Machine:
         self.steps.begin("live", f"verify {self.plan.image.name} through the live domain")
 
     def bake(self, harm: Callable[[], str | None]) -> None:
-        """Watches the promoted release until it has been live for ``bake`` seconds. Raises StepFailed at the first harm."""
+        """Watches the promoted release until it has been live for ``bake`` seconds. Raises StepFailed at the first harm.
+
+        The step stays open until ``complete``: its outcome, which makes a promotion stand whatever dies, is only journalled
+        when the checks that look at the watch have passed as well.
+        """
         self.steps.end(True, "verified through the live domain")
         clock, bake = self.ports.clock, self.limits.bake
-        with self.steps.step("bake", f"watch {self.plan.target} for {bake:g} s") as result:
-            observed = clock.monotonic()
-            while True:
-                elapsed = clock.monotonic() - self._baking_since
-                found = harm()  # asked at least once, and once more when the time is over
-                if found:
-                    raise StepFailed(found)
-                self.still_ours()
-                if elapsed >= bake or clock.monotonic() - observed >= OBSERVE_EVERY_S:
-                    observed = clock.monotonic()
-                    undisturbed(self.ports.router.observe(), self.plan.target, self.promoted_generation or 0)
-                if elapsed >= bake:
-                    break
-                self.steps.waiting(f"{elapsed:.0f} of {bake:g} s without harm", elapsed)
-                clock.sleep(min(WATCH_EVERY_S, bake - elapsed))
-            result["detail"] = f"{bake:g} s without harm"
-        self.baked = True
-        self._publish()
+        self.steps.begin("bake", f"watch {self.plan.target} for {bake:g} s")
+        observed = clock.monotonic()
+        while True:
+            elapsed = clock.monotonic() - self._baking_since
+            found = harm()  # asked at least once, and once more when the time is over
+            if found:
+                raise StepFailed(found)
+            self.still_ours()
+            if elapsed >= bake or clock.monotonic() - observed >= OBSERVE_EVERY_S:
+                observed = clock.monotonic()
+                undisturbed(self.ports.router.observe(), self.plan.target, self.promoted_generation or 0)
+            if elapsed >= bake:
+                return
+            self.steps.waiting(f"{elapsed:.0f} of {bake:g} s without harm", elapsed)
+            clock.sleep(min(WATCH_EVERY_S, bake - elapsed))
 
     def complete(self) -> None:
         """The deployment is done: promoted, baked and verified. One whose lease was lost meanwhile is abandoned instead."""
@@ -193,8 +194,9 @@ class Machine:
             return
         except CloudError as error:
             self.journal.append("check_failed", error=first_line(error))
+        self.steps.end(True, f"{self.limits.bake:g} s without harm")
+        self.baked = True
         self._move(Outcome.OK)
-        self._let_go()
 
     # -- the way out -----------------------------------------------------------------------------------------------
 
@@ -204,7 +206,6 @@ class Machine:
         ``moved`` takes for granted that traffic may have moved, whatever the routes say.
         """
         if self.settled:
-            self._let_go()
             return
         self.reason = self.reason or reason
         self.steps.end(False, reason.partition(": ")[2] or reason)
@@ -218,14 +219,12 @@ class Machine:
             self._retire()
         else:
             self._roll_back()
-        self._let_go()
 
     def finish_settled(self, promoted_generation: int | None) -> None:
-        """Does what a run that died after its outcome was journalled left undone: stops the candidate, frees the lease."""
+        """Does what a run that died after its outcome was journalled left undone: stops the candidate."""
         self.promoted_generation = promoted_generation
         if self.phase is Phase.ROLLED_BACK or (self.phase is Phase.REJECTED and self.touched):
             self._retire()
-        self._let_go()
 
     def _roll_back(self) -> None:
         if self.phase is not Phase.ROLLING_BACK:
@@ -357,8 +356,10 @@ class Machine:
                 raise
             self.journal.append("note_failed", error=first_line(error))
 
-    def _let_go(self) -> None:
-        """Closes the note and gives the lease back; a halted deployment keeps both, so that nobody deploys on top of it."""
+    def let_go(self) -> None:
+        """Closes the note and gives the lease back; safe to repeat. The last thing to do, after the report was written:
+        until then whatever dies is found by the next command. A halted deployment keeps both, so that nobody deploys on it.
+        """
         if self._keeper:
             self._keeper.stop()
         if self.holder is None or self._closed or self.phase is Phase.HALTED:

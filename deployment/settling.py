@@ -34,7 +34,9 @@ def settle_leftover(
     folder = reports / note.deployment_id
     journal = _journal(folder / JOURNAL_FILE, note, actor, ports, clean)
     machine = settle(found, actor, limits, ports, journal, listener)
-    close(journal, machine, ports, folder)
+    if not any(record.kind == "closed" for record in journal.records()):
+        close(journal, machine, ports, folder)
+    machine.let_go()
     return machine.phase
 
 

@@ -253,6 +253,7 @@ class Deploying:
         """Makes the promotion final."""
         if self._machine is not None and self._machine.phase is Phase.BAKING:
             self._machine.complete()
+            self._run.reason = self._run.reason or self._machine.reason
 
     def outcome(self) -> tuple[str, int]:
         """By the machine's phase; one that is still baking here has passed everything but the end of the run."""
@@ -265,6 +266,8 @@ class Deploying:
 
     def close(self) -> None:
         """Ends the prober, and the embedded environment if this run started it."""
+        if self._machine is not None:
+            self._machine.let_go()
         if self._traffic is not None:
             self._traffic.stop()
         if self._own_cloud:

@@ -234,6 +234,13 @@ class FakeLease:
         with self.world.call("notes"):
             return dict(self.kept)
 
+    def swap_note(self, name: str, seen: str | None, text: str) -> bool:
+        with self.world.call("swap_note"):
+            if self.kept.get(name) != seen:
+                return False
+            self.kept[name] = text
+            return True
+
     def _mine(self, holder: Holder) -> None:
         there = self.holder
         if there is None or there.token != holder.token or there.expires_at <= self.world.clock.now():

@@ -91,6 +91,7 @@ class Deployment:
         self.machine.promote(gates)
         self.machine.bake(harm)
         self.machine.complete()
+        self.machine.let_go()
 
     def to_verified(self) -> None:
         self.machine.lease()
@@ -102,6 +103,7 @@ class Deployment:
             self.forward(harm, gates)
         except Exception as error:
             self.machine.abandon(f"verify: {error}")
+            self.machine.let_go()
         return self.machine.phase
 
     # -- death and what comes after it -----------------------------------------------------------------------------

@@ -71,6 +71,7 @@ def test_interrupt_then_abandon(one: Deployment, number: int, moment: str) -> No
         one.forward()
     succeeded = one.machine.phase is Phase.SUCCEEDED
     one.machine.abandon("verify: interrupted by SIGINT")
+    one.machine.let_go()
     assert one.machine.settled
     assert one.machine.phase is not Phase.HALTED
     assert one.world.routes.live is (GREEN if succeeded else BLUE)

@@ -73,6 +73,7 @@ def test_live_target_is_refused_and_nothing_touched(one: Deployment) -> None:
     with pytest.raises(TargetIsLive):
         one.machine.lease()
     one.machine.abandon("refused: live", refused=True)
+    one.machine.let_go()
     assert one.machine.phase is Phase.REFUSED
     assert one.lease.holder is None
     assert not {"provision", "set", "retire"} & set(one.world.names())
@@ -84,6 +85,7 @@ def test_held_lease_is_refused(one: Deployment) -> None:
     with pytest.raises(LeaseHeld, match="somebody"):
         one.machine.lease()
     one.machine.abandon("refused: held", refused=True)
+    one.machine.let_go()
     assert one.machine.phase is Phase.REFUSED
     assert one.lease.holder is not None
     assert one.lease.holder.deployment_id == "another"
@@ -137,6 +139,7 @@ def test_digest_is_read_again_before_the_switch(one: Deployment) -> None:
     with pytest.raises(StepFailed, match="was verified"):
         one.machine.promote(GATES)
     one.machine.abandon("verify: changed")
+    one.machine.let_go()
     assert one.machine.phase is Phase.REJECTED
     assert one.world.routes.live is BLUE
 
@@ -175,6 +178,7 @@ def test_routes_changed_by_somebody_else_reject(one: Deployment) -> None:
     with pytest.raises(RouteConflict):
         one.machine.promote(GATES)
     one.machine.abandon("promote: conflict")
+    one.machine.let_go()
     assert one.machine.phase is Phase.REJECTED
 
 
@@ -196,6 +200,7 @@ def test_switch_that_cannot_be_read_back_is_rolled_back(one: Deployment) -> None
         one.machine.promote(GATES)
     del one.world.hooks["set"]
     one.machine.abandon("promote: unread")
+    one.machine.let_go()
     assert one.machine.phase is Phase.ROLLED_BACK
     assert one.world.routes.live is BLUE
 
@@ -236,6 +241,7 @@ def test_routes_moved_by_hand_end_the_bake(one: Deployment) -> None:
     with pytest.raises(RouteConflict):
         one.machine.bake(lambda: None)
     one.machine.abandon("bake: by hand")
+    one.machine.let_go()
     assert one.machine.phase is Phase.ROLLED_BACK
 
 
@@ -248,6 +254,7 @@ def test_dead_previous_colour_halts_and_leaves_traffic_alone(one: Deployment) ->
     promoted(one)
     one.world.sides[BLUE].running = False
     one.machine.abandon("bake: harm")
+    one.machine.let_go()
     assert one.machine.phase is Phase.HALTED
     assert one.world.routes.live is GREEN
     assert one.world.sides[GREEN].running
@@ -259,6 +266,7 @@ def test_rollback_tries_again_until_its_deadline(one: Deployment) -> None:
     one.world.always["set"] = CloudUnreachable("AWS does not answer")
     before = one.world.clock.elapsed
     one.machine.abandon("bake: harm")
+    one.machine.let_go()
     took = one.world.clock.elapsed - before
     assert one.machine.phase is Phase.HALTED
     assert took == pytest.approx(300, abs=10)
@@ -269,6 +277,7 @@ def test_rollback_outlasts_errors_of_aws(one: Deployment) -> None:
     promoted(one)
     one.world.plans["set"] = [CloudUnreachable("no answer")] * 20
     one.machine.abandon("bake: harm")
+    one.machine.let_go()
     assert one.machine.phase is Phase.ROLLED_BACK
 
 
@@ -276,6 +285,7 @@ def test_rollback_waits_out_the_candidates_last_errors(one: Deployment) -> None:
     promoted(one)
     one.front.script = [Answer(False, None, None, None, "502")] * 30
     one.machine.abandon("bake: harm")
+    one.machine.let_go()
     assert one.machine.phase is Phase.ROLLED_BACK
 
 
@@ -307,6 +317,7 @@ def test_lease_lost_while_baking_cannot_complete_or_switch(one: Deployment) -> N
     one.machine.bake(lambda: None)
     lose_lease(one)
     one.machine.complete()
+    one.machine.let_go()
     assert one.machine.phase is Phase.HALTED
     assert one.world.names().count("set") == 1
 
@@ -323,6 +334,7 @@ def test_abandon_again_changes_nothing(one: Deployment) -> None:
     one.run(lambda: "harm")
     story, routes = one.story(), one.world.routes
     one.machine.abandon("verify: again")
+    one.machine.let_go()
     assert (one.story(), one.world.routes) == (story, routes)
     assert one.machine.phase is Phase.ROLLED_BACK
 

@@ -113,6 +113,7 @@ def test_a_paused_run_that_wakes_cannot_switch_any_more(one: Deployment) -> None
         one.machine.promote(GATES)
     assert paused == [Phase.ROLLED_BACK]
     one.machine.abandon("promote: too late")
+    one.machine.let_go()
     assert one.world.routes.live is BLUE
     assert one.world.sides[BLUE].running
 
@@ -121,6 +122,7 @@ def test_halted_deployment_is_tried_again(one: Deployment) -> None:
     baking(one)
     one.world.sides[BLUE].running = False
     one.machine.abandon("bake: harm")
+    one.machine.let_go()
     assert one.machine.phase is Phase.HALTED
     one.bury()
     assert one.settle() is Phase.HALTED

@@ -96,6 +96,7 @@ def test_recovered(one: Deployment, dies: str) -> None:
 
 def test_refused_lists_all_gates_and_no_steps(one: Deployment) -> None:
     one.machine.abandon("refused: no", refused=True)
+    one.machine.let_go()
     one.journal.world = None
     one.journal.append(
         "closed", verdict="refused", exit_code=4, reason="refused: no", finished_at="2026-11-22T12:00:00Z"
