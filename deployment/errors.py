@@ -10,14 +10,16 @@ DeploymentError
 ├── CloudError               AWS answered with an error, or did not answer
 │   ├── CloudUnreachable     no answer, after retries
 │   ├── CloudDenied          credentials or rights are missing
-│   └── NotFound             what was asked for does not exist
+│   ├── NotFound             what was asked for does not exist
+│   └── StoredOtherwise      the audit store has other content under that name
 ├── StepFailed               a step did what it could and did not succeed
 │   ├── ProvisionFailed      the platform could not bring the release up
 │   ├── SwitchFailed         traffic did not move, or it cannot be told where it is
 │   └── DeadlinePassed       a wait reached its limit
 ├── RouteConflict            somebody else changed the routes since they were read
 ├── LeaseLost                the lease ran out or was taken over: this run may not act any more
-└── JournalBroken            the journal cannot be read, or its chain does not hold
+├── JournalBroken            the journal cannot be read, or its chain does not hold
+└── NoKey                    there is no key to sign or to check a signature with, or it cannot be used
 """
 
 from __future__ import annotations
@@ -96,6 +98,10 @@ class NotFound(CloudError):
     """What was asked for does not exist."""
 
 
+class StoredOtherwise(CloudError):
+    """The audit store has other content under that name, and nothing in it is ever overwritten."""
+
+
 class StepFailed(DeploymentError):
     """A step did what it could, and did not succeed."""
 
@@ -122,3 +128,7 @@ class LeaseLost(DeploymentError):
 
 class JournalBroken(DeploymentError):
     """The journal cannot be read, or its chain of hashes does not hold."""
+
+
+class NoKey(DeploymentError):
+    """There is no key to sign with, or to check a signature with, or it cannot be used; no message ever contains one."""

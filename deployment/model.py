@@ -46,6 +46,7 @@ class Service:
 
     ``digest`` is the configured one, None where the service does not exist. ``origin`` is the host (and port) that the
     front door forwards to, ``url`` the same as a URL; both None unless it exists. ``running`` means that it serves.
+    ``configuration`` is a hash over everything configured but the image (variables, secrets' names, size, health check).
     ``busy`` means that an operation is under way and the platform refuses others.
     """
 
@@ -56,6 +57,7 @@ class Service:
     digest: str | None = None
     origin: str | None = None
     url: str | None = None
+    configuration: str | None = None
 
 
 class Readiness(Enum):
@@ -126,6 +128,14 @@ class Caller:
 
     arn: str
     account: str
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What AWS said about a caller's rights: the actions it would be denied, and in words what could not be found out."""
+
+    missing: tuple[str, ...] = ()
+    unchecked: str | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from deployment.model import Answer, Caller, Colour, Holder, Image, Progress, Rollout, Routes, Service
+from deployment.model import Answer, Caller, Colour, Holder, Image, Progress, Rights, Rollout, Routes, Service
 
 
 class Clock(Protocol):
@@ -102,6 +102,9 @@ class Lease(Protocol):
     def notes(self) -> Mapping[str, str]:
         """The notes, whoever wrote them."""
 
+    def swap_note(self, name: str, seen: str | None, text: str) -> bool:
+        """Replaces one note if it still is what was ``seen`` (None: absent), and says whether it did; needs no lease."""
+
 
 class Secrets(Protocol):
     """Where credentials are kept."""
@@ -110,11 +113,28 @@ class Secrets(Protocol):
         """The secret's current value. Raises NotFound or CloudDenied; no message ever contains a value."""
 
 
+class AuditStore(Protocol):
+    """Where evidence is kept out of reach of whoever ran a deployment; nothing in it is ever overwritten."""
+
+    def put(self, name: str, content: bytes) -> None:
+        """Keeps ``content``; safe to repeat. Raises StoredOtherwise where other content is there already, CloudError."""
+
+    def get(self, name: str) -> bytes | None:
+        """What is kept under that name, None where nothing is. Raises CloudError."""
+
+
 class Identity(Protocol):
     """Who the credentials in use belong to."""
 
     def caller(self) -> Caller:
         """Asks for the caller's identity."""
+
+
+class Permissions(Protocol):
+    """What AWS itself would let a caller do."""
+
+    def missing(self, caller: Caller, duties: Sequence[str]) -> Rights:
+        """Asks for all that the duties need, and does nothing of it. Never raises: what cannot be asked is ``unchecked``."""
 
 
 class FrontDoor(Protocol):

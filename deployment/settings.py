@@ -7,12 +7,14 @@ import json
 import math
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import jsonschema
 
+from deployment import access
+from deployment.access import Access
 from deployment.errors import SettingsError
 from deployment.verdict import GateRule
 
@@ -21,7 +23,7 @@ SCHEMA_FILE = Path(__file__).with_name("settings.schema.json")
 
 @dataclass(frozen=True)
 class DeploymentLimits:
-    """The ``[deployment]`` table; everything in seconds but ``prober_rate`` (requests a second) and ``confirmations``."""
+    """The ``[deployment]`` table; in seconds but ``prober_rate`` (requests a second), ``confirmations`` and ``approval``."""
 
     bake: float = 300
     provision_timeout: float = 1800
@@ -32,6 +34,9 @@ class DeploymentLimits:
     prober_rate: float = 5
     prober_timeout: float = 10
     confirmations: int = 20
+    evidence_max_age: float = 3600
+    approval: str = "none"
+    approval_timeout: float = 3600
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class Settings:
     limits: DeploymentLimits
     gates: Mapping[str, Mapping[str, Any]]
     estate: Mapping[str, Any]
+    access: Access = field(default_factory=Access)
 
     @property
     def provider(self) -> str:
@@ -81,7 +87,8 @@ def load(path: Path, environment: str | None = None) -> Settings:
         contract=path.parent / document["contract"],
         limits=DeploymentLimits(**limits),
         gates=gates,
-        estate={key: value for key, value in own.items() if key not in ("deployment", "gates")},
+        estate={key: value for key, value in own.items() if key not in ("deployment", "gates", "access")},
+        access=access.read(document, name),
     )
 
 

@@ -107,6 +107,18 @@ class DynamoLease:
         """The notes, whoever wrote them; read consistently. Raises CloudError."""
         return {name: value["S"] for name, value in self._item().get("notes", {}).get("M", {}).items()}
 
+    def swap_note(self, name: str, seen: str | None, text: str) -> bool:
+        """Replaces one note if it still is what was ``seen``; needs no lease, but an item that once had one. Raises CloudError."""
+        condition = "attribute_not_exists(#notes.#note)" if seen is None else "#notes.#note = :seen"
+        values = {":text": {"S": text}} | ({} if seen is None else {":seen": {"S": seen}})
+        try:
+            self._update("SET #notes.#note = :text", condition, values, {"#note": name})
+        except CloudError as error:
+            if not _condition_failed(error):
+                raise
+            return False
+        return True
+
     def _already(self, holder: Holder, item: Mapping[str, Attribute] | None, error: CloudError) -> Holder:
         there = _holder(item or self._item())
         if there is None:

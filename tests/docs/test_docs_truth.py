@@ -124,6 +124,7 @@ def test_every_setting_is_described() -> None:
     definitions = SCHEMA["$defs"]
     assert sorted(row[0] for row in _rows("Top level")) == sorted(SCHEMA["properties"])
     assert [row[0] for row in _rows("`[deployment]`")] == list(definitions["deployment"]["properties"])
+    assert [row[0] for row in _rows("`[access]`")] == list(definitions["access"]["properties"])
     gates = {
         f"{gate}.{key}"
         for gate, schema in definitions["gates"]["properties"].items()
@@ -145,8 +146,8 @@ def test_values_are_the_shipped_ones() -> None:
     embedded = SHIPPED["environments"]["embedded"]
     defaults = {field.name: field.default for field in fields(DeploymentLimits)}
     for key, _, shipped, own, _ in _rows("`[deployment]`"):
-        assert float(shipped) == SHIPPED["deployment"][key] == defaults[key], key
-        assert float(own) == embedded["deployment"].get(key, SHIPPED["deployment"][key]), key
+        assert json.loads(shipped) == SHIPPED["deployment"][key] == defaults[key], key
+        assert json.loads(own) == embedded["deployment"].get(key, SHIPPED["deployment"][key]), key
     for row in _rows("`[gates.GATE]`"):
         if "." in row[0]:
             gate, key = row[0].split(".")

@@ -1,0 +1,114 @@
+"""Who may do what: the settings' lists of principals against the caller that AWS sees."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from deployment.errors import NotPermitted
+from deployment.model import Caller
+from deployment.ports import Permissions
+
+
+class Duty(StrEnum):
+    """What a person or a pipeline can be allowed to do; the values are the settings' keys."""
+
+    DEPLOY = "deploy"  # bring a release up and verify it
+    PROMOTE = "promote"  # move traffic to it
+    ROLLBACK = "rollback"  # undo a promotion
+    WAIVE = "waive"  # let a promotion stand without one of its gates
+    APPROVE = "approve"  # say yes to somebody else's promotion
+
+
+DEPLOYMENT = (Duty.DEPLOY, Duty.PROMOTE)
+"""What a run that deploys needs: it promotes by itself."""
+CLEARING_UP = (Duty.DEPLOY, Duty.ROLLBACK)
+"""Either is enough to settle what a dead run left, or to break its lock."""
+
+# AWS names a session of a role by the role's name alone; the path that the role's own ARN has is lost in it.
+_SESSION = re.compile(r"arn:([\w-]+):sts::(\d+):assumed-role/([^/]+)/[^/]+")
+_ROLE = re.compile(r"arn:([\w-]+):iam::(\d+):role/(?:.*/)?([^/]+)")
+
+
+@dataclass(frozen=True)
+class Access:
+    """``lists`` maps a duty to its principals, ``places`` to where the list stands; a duty without a list is everybody's."""
+
+    lists: Mapping[Duty, Sequence[str]] = field(default_factory=dict)
+    places: Mapping[Duty, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Admission:
+    """Somebody who may: ``caller`` by the lists and as far as AWS could be asked; ``unchecked`` says what it was not."""
+
+    caller: Caller
+    duties: Sequence[Duty]
+    unchecked: str | None = None
+
+
+def read(document: Mapping[str, Any], environment: str) -> Access:
+    """The lists of ``[access]``, each replaced by that of ``[environments.NAME.access]`` where it has one."""
+    lists: dict[Duty, Sequence[str]] = {}
+    places: dict[Duty, str] = {}
+    own = document["environments"][environment].get("access", {})
+    for place, table in (("access", document.get("access", {})), (f"environments.{environment}.access", own)):
+        for name, principals in table.items():
+            lists[Duty(name)], places[Duty(name)] = tuple(principals), f"{place}.{name}"
+    return Access(lists, places)
+
+
+def role_of(arn: str) -> str | None:
+    """The ARN of the role, without its path, whose session this is; None where it is no session of a role."""
+    found = _SESSION.fullmatch(arn)
+    return f"arn:{found[1]}:iam::{found[2]}:role/{found[3]}" if found else None
+
+
+def listed(arn: str, principals: Sequence[str]) -> bool:
+    """Whether one of the principals means this caller: its ARN, that of its role, or a pattern in which ``*`` is anything."""
+    names = {arn, role_of(arn)} - {None}
+    for principal in principals:
+        role = _ROLE.fullmatch(principal)
+        plain = f"arn:{role[1]}:iam::{role[2]}:role/{role[3]}" if role and "*" not in principal else principal
+        pattern = ".*".join(map(re.escape, plain.split("*")))
+        if principal in names or any(re.fullmatch(pattern, str(name)) for name in names):
+            return True
+    return False
+
+
+def permits(access: Access, duty: Duty, arn: str) -> bool:
+    """Whether the lists let this caller; an empty list lets nobody."""
+    return duty not in access.lists or listed(arn, access.lists[duty])
+
+
+def demand(access: Access, duties: Sequence[Duty], caller: Caller) -> None:
+    """Raises NotPermitted, naming caller, duty and list, unless the lists let the caller do all of it."""
+    for duty in duties:
+        if not permits(access, duty, caller.arn):
+            raise NotPermitted(
+                f"{caller.arn} may not {duty}: it is not on the list {access.places[duty]} of deployment.toml",
+                hint="Use credentials of a principal that is on it, or have it added there.",
+            )
+
+
+def demand_any(access: Access, duties: Sequence[Duty], caller: Caller) -> None:
+    """Raises NotPermitted unless the lists let the caller do at least one of the duties."""
+    if not any(permits(access, duty, caller.arn) for duty in duties):
+        demand(access, duties, caller)
+
+
+def admit(access: Access, duties: Sequence[Duty], caller: Caller, permissions: Permissions | None) -> Admission:
+    """Asks the lists first, AWS second. Raises NotPermitted, naming every right that AWS says is missing."""
+    demand(access, duties, caller)
+    if permissions is None:
+        return Admission(caller, duties, "which rights AWS gives this caller cannot be asked here")
+    rights = permissions.missing(caller, [duty.value for duty in duties])
+    if rights.missing:
+        raise NotPermitted(
+            f"{caller.arn} lacks rights on AWS: {', '.join(rights.missing)}",
+            hint="Add them to the policies of its role; nothing was touched.",
+        )
+    return Admission(caller, duties, rights.unchecked)

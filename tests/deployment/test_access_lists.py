@@ -1,0 +1,127 @@
+"""Who may do what: lists, patterns, sessions of roles, overrides, and what a refusal says."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from deployment.access import CLEARING_UP, DEPLOYMENT, Access, Duty, admit, demand, demand_any, listed, permits
+from deployment.errors import NotPermitted, SettingsError
+from deployment.model import Caller, Rights
+from deployment.settings import load
+
+ACCOUNT = "123456789012"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/deployer"
+SESSION = f"arn:aws:sts::{ACCOUNT}:assumed-role/deployer/jane@example.com"
+USER = f"arn:aws:iam::{ACCOUNT}:user/jane"
+HEAD = 'default_environment = "e"\nrepository = "r"\ncontract = "c.yaml"\n'
+BODY = '[environments.e]\nprovider = "embedded"\n'
+
+
+@pytest.mark.parametrize(
+    ("arn", "principal", "means"),
+    [
+        (USER, USER, True),
+        (USER, USER + "t", False),
+        (USER + "t", USER, False),
+        (SESSION, SESSION, True),
+        (SESSION, ROLE, True),
+        (SESSION, f"arn:aws:iam::{ACCOUNT}:role/ci/eu/deployer", True),
+        (SESSION, f"arn:aws:iam::{ACCOUNT}:role/ci/deployer2", False),
+        (SESSION, f"arn:aws:iam::{ACCOUNT}:user/deployer", False),
+        (SESSION, "arn:aws:iam::210987654321:role/deployer", False),
+        (SESSION, f"arn:aws:iam::{ACCOUNT}:role/deploy*", True),
+        (SESSION, f"arn:aws:sts::{ACCOUNT}:assumed-role/deployer/*@example.com", True),
+        (SESSION, f"arn:aws:sts::{ACCOUNT}:assumed-role/deployer/john*", False),
+        (ROLE, SESSION, False),
+        (USER, "*", True),
+        (USER, f"arn:aws:iam::{ACCOUNT}:user/jan?", False),
+        (USER, f"arn:aws:iam::{ACCOUNT}:user/[j]ane", False),
+        (USER, "arn.aws:iam::123456789012:user/jane", False),
+    ],
+)
+def test_principals(arn: str, principal: str, means: bool) -> None:
+    """A role means its sessions, whatever path it has; only the star is special."""
+    assert listed(arn, ["arn:aws:iam::1:user/nobody", principal]) is means
+
+
+def test_a_missing_list_is_everybody_s_and_an_empty_one_nobody_s() -> None:
+    access = Access({Duty.PROMOTE: ()}, {Duty.PROMOTE: "access.promote"})
+    assert permits(access, Duty.DEPLOY, USER)
+    assert not permits(access, Duty.PROMOTE, USER)
+
+
+def test_an_environment_replaces_single_lists(tmp_path: Path) -> None:
+    file = tmp_path / "deployment.toml"
+    file.write_text(
+        f'{HEAD}[access]\ndeploy = ["{ROLE}"]\nwaive = []\n{BODY}[environments.e.access]\ndeploy = ["{USER}"]\n'
+    )
+    access = load(file).access
+    assert access.lists == {Duty.DEPLOY: (USER,), Duty.WAIVE: ()}
+    assert access.places == {Duty.DEPLOY: "environments.e.access.deploy", Duty.WAIVE: "access.waive"}
+    assert load(file).estate == {"provider": "embedded"}
+
+
+@pytest.mark.parametrize("entry", ['"jane"', '"arn:aws:s3:::bucket"', "5"])
+def test_what_is_no_principal_is_refused(tmp_path: Path, entry: str) -> None:
+    file = tmp_path / "deployment.toml"
+    file.write_text(f"{HEAD}{BODY}[environments.e.access]\ndeploy = [{entry}]\n")
+    with pytest.raises(SettingsError, match=r"environments\.e\.access\.deploy"):
+        load(file)
+
+
+def test_an_unknown_duty_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "deployment.toml"
+    file.write_text(f'{HEAD}[access]\nroll_back = ["*"]\n{BODY}')
+    with pytest.raises(SettingsError, match="did you mean 'rollback'"):
+        load(file)
+
+
+def test_a_refusal_names_caller_duty_and_list() -> None:
+    access = Access({Duty.PROMOTE: (USER,)}, {Duty.PROMOTE: "environments.e.access.promote"})
+    with pytest.raises(NotPermitted) as refusal:
+        demand(access, DEPLOYMENT, Caller(SESSION, ACCOUNT))
+    for word in (SESSION, "may not promote", "environments.e.access.promote"):
+        assert word in str(refusal.value)
+
+
+def test_either_duty_is_enough_to_clear_up() -> None:
+    places = {Duty.DEPLOY: "access.deploy", Duty.ROLLBACK: "access.rollback"}
+    demand_any(Access({Duty.DEPLOY: (), Duty.ROLLBACK: (USER,)}, places), CLEARING_UP, Caller(USER, ACCOUNT))
+    with pytest.raises(NotPermitted, match=r"access\.deploy"):
+        demand_any(Access({Duty.DEPLOY: (), Duty.ROLLBACK: ()}, places), CLEARING_UP, Caller(USER, ACCOUNT))
+
+
+class Said:
+    """AWS's answer about rights, and what it was asked."""
+
+    def __init__(self, rights: Rights) -> None:
+        self.rights = rights
+        self.asked: list[Sequence[str]] = []
+
+    def missing(self, caller: Caller, duties: Sequence[str]) -> Rights:
+        assert caller.arn
+        self.asked.append(duties)
+        return self.rights
+
+
+def test_aws_is_asked_for_the_duties_and_what_is_missing_is_named() -> None:
+    said = Said(Rights(("dynamodb:UpdateItem", "apprunner:UpdateService")))
+    with pytest.raises(NotPermitted, match=r"dynamodb:UpdateItem, apprunner:UpdateService"):
+        admit(Access(), DEPLOYMENT, Caller(USER, ACCOUNT), said)
+    assert said.asked == [["deploy", "promote"]]
+
+
+def test_aws_is_not_asked_about_whom_the_lists_refuse() -> None:
+    said = Said(Rights())
+    with pytest.raises(NotPermitted):
+        admit(Access({Duty.DEPLOY: ()}, {Duty.DEPLOY: "access.deploy"}), DEPLOYMENT, Caller(USER, ACCOUNT), said)
+    assert said.asked == []
+
+
+def test_what_could_not_be_asked_is_said_and_refuses_nobody() -> None:
+    assert admit(Access(), DEPLOYMENT, Caller(USER, ACCOUNT), Said(Rights((), "denied"))).unchecked == "denied"
+    assert admit(Access(), DEPLOYMENT, Caller(USER, ACCOUNT), None).unchecked
+    assert admit(Access(), DEPLOYMENT, Caller(USER, ACCOUNT), Said(Rights())).unchecked is None
