@@ -35,7 +35,9 @@ class Record:
     hash: str
 
 
-def _digest(body: Mapping[str, Any]) -> str:
+def sealed(line: Mapping[str, Any]) -> str:
+    """The hash that belongs to a line: over its canonical JSON without ``hash``."""
+    body = {key: value for key, value in line.items() if key != "hash"}
     return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
@@ -80,10 +82,10 @@ class Journal:
                 **cleaned,
                 "prev": self.head,
             }
-            line = {**body, "hash": _digest(body)}
+            line = {**body, "hash": sealed(body)}
             self._write(json.dumps(line) + "\n")
             self._seq, self.head = line["seq"], line["hash"]
-            return _record(line)
+            return record_of(line)
 
     def _write(self, line: str) -> None:
         """The whole line or nothing: half a line would spoil the next one."""
@@ -105,7 +107,8 @@ class Journal:
         return list(read(self.path)) if self.path.exists() else []
 
 
-def _record(line: Mapping[str, Any]) -> Record:
+def record_of(line: Mapping[str, Any]) -> Record:
+    """A line's JSON as a record, unchecked. Raises KeyError, TypeError or AttributeError where it is none."""
     own = {"seq", "time", "actor", "kind", "prev", "hash"}
     data = {key: value for key, value in line.items() if key not in own}
     return Record(line["seq"], line["time"], line["actor"], line["kind"], data, line["prev"], line["hash"])
@@ -121,12 +124,11 @@ def read(path: Path) -> Iterator[Record]:
     for number, raw in enumerate(complete, 1):
         try:
             line = json.loads(raw)
-            record = _record(line)
+            record = record_of(line)
         except (ValueError, KeyError, TypeError, AttributeError):
             raise JournalBroken(f"{path}:{number} is not a line of a journal") from None
-        body = {key: value for key, value in line.items() if key != "hash"}
         # The hash is over what the line says; its spelling is compared too, so that not one byte can be another.
-        if record.seq != seq + 1 or record.prev != previous or record.hash != _digest(body) or raw != json.dumps(line):
+        if record.seq != seq + 1 or record.prev != previous or record.hash != sealed(line) or raw != json.dumps(line):
             raise JournalBroken(f"{path}:{number} does not continue the chain: it, or a line before it, was changed")
         previous, seq = record.hash, record.seq
         yield record

@@ -345,18 +345,21 @@ class Machine:
             self.baked,
         )
 
+        Returns what went wrong, None where all went well.
+
     def _publish(self) -> None:
         """Writes the deployment beside the lease. Where that is refused, only what moves towards safety goes on."""
         if self.holder is None:
-            return
+            return None
         try:
             self.ports.lease.note(self.holder, {"deployment": self.note().dump(), "head": self.journal.head})
         except (CloudError, LeaseLost) as error:
             if self.phase not in TERMINAL and self.phase is not Phase.ROLLING_BACK:
                 raise
-            self.journal.append("note_failed", error=first_line(error))
+            return f"the lock was not given back, run recover: {first_line(error)}"  # the journal is closed, and signed
+        return None
 
-    def let_go(self) -> None:
+    def let_go(self) -> str | None:
         """Closes the note and gives the lease back; safe to repeat. The last thing to do, after the report was written:
         until then whatever dies is found by the next command. A halted deployment keeps both, so that nobody deploys on it.
         """

@@ -75,11 +75,16 @@ def _steps(records: Sequence[Record]) -> list[dict[str, Any]]:
     return list(steps.values())
 
 
+def spelled(report: Mapping[str, Any]) -> str:
+    """The one way in which ``verification.json`` is written down."""
+    return json.dumps(report, indent=2) + "\n"
+
+
 def write(folder: Path, report: Mapping[str, Any]) -> Path:
     """Writes ``verification.json`` whole or not at all, then moves ``latest`` to this folder, atomically both."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "verification.json"
-    _replace(path, json.dumps(report, indent=2) + "\n")
+    replace(path, spelled(report))
     link = folder.parent / f".latest-{os.getpid()}"
     link.unlink(missing_ok=True)
     link.symlink_to(folder.name)
@@ -87,7 +92,8 @@ def write(folder: Path, report: Mapping[str, Any]) -> Path:
     return path
 
 
-def _replace(path: Path, text: str) -> None:
+def replace(path: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
     temporary = path.with_name(f".{path.name}-{os.getpid()}")
     with temporary.open("w", encoding="utf-8") as file:
         file.write(text)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
-from deployment import report
+from deployment.archiving import NOWHERE, Archive
+from deployment.archiving import close as close_evidence
 from deployment.errors import JournalBroken
 from deployment.events import Listener
 from deployment.journal import Journal
@@ -28,15 +30,17 @@ def settle_leftover(
     reports: Path,
     listener: Listener,
     clean: Callable[[str], str] = str,
+    archive: Archive = NOWHERE,
+    say: Callable[[str], None] = lambda _: None,
 ) -> Phase:
     """Settles one unsettled deployment and completes its report; returns the phase that it ended in. Raises LeaseHeld."""
     note = found.note
     folder = reports / note.deployment_id
     journal = _journal(folder / JOURNAL_FILE, note, actor, ports, clean)
     machine = settle(found, actor, limits, ports, journal, listener)
-    if not any(record.kind == "closed" for record in journal.records()):
-        close(journal, machine, ports, folder)
-    machine.let_go()
+    close_evidence(journal, folder, [("closed", _closing(journal, machine, ports))], archive, say)
+    if problem := machine.let_go():
+        say(problem)
     return machine.phase
 
 
@@ -72,14 +76,15 @@ def _journal(path: Path, note: Note, actor: str, ports: Ports, clean: Callable[[
     return journal
 
 
-def close(journal: Journal, machine: Machine, ports: Ports, folder: Path) -> None:
-    """Closes a recovered journal and writes its report."""
-    journal.append(
-        "closed",
-        verdict=VERDICTS[machine.phase],
-        exit_code=None,
-        reason=machine.reason,
-        recovered=True,
-        finished_at=ports.clock.now().isoformat(timespec="milliseconds"),
-    )
-    report.write(folder, report.build(journal.records()))
+def _closing(journal: Journal, machine: Machine, ports: Ports) -> dict[str, Any]:
+    """How it ended: as the dead run itself had said, where it came that far and that is what came of it."""
+    said = next((record.data for record in reversed(journal.records()) if record.kind == "closed"), None)
+    if said is not None and said.get("verdict") == VERDICTS[machine.phase]:
+        return dict(said)
+    return {
+        "verdict": VERDICTS[machine.phase],
+        "exit_code": None,
+        "reason": machine.reason,
+        "recovered": True,
+        "finished_at": ports.clock.now().isoformat(timespec="milliseconds"),
+    }

@@ -9,15 +9,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from deployment import keys
+from deployment.archiving import Archive
+from deployment.attestation import Checker, Signer
 from deployment.errors import Refused, SettingsError, StepFailed
 from deployment.model import Caller, Colour, Image
 from deployment.plan import Ports
-from deployment.ports import Registry
+from deployment.ports import AuditStore, Registry
 from deployment.releases import default_tag
 from deployment.settings import Settings
 from infrastructure.aws import registry as classes
 from infrastructure.aws.dynamodb import DynamoLease
 from infrastructure.aws.ecr import EcrRegistry
+from infrastructure.aws.s3 import S3AuditStore
 from infrastructure.aws.secretsmanager import SecretsManager
 from infrastructure.aws.session import Clients, Connection, Credentials, connect
 from infrastructure.aws.sts import StsIdentity
@@ -62,6 +66,10 @@ class Estate:
     key_value_store_arn: str
     lease_table: str
     smoke_users_secret: str
+    audit_bucket: str | None
+    signing_key_secret: str | None
+    signing_key_file: Path | None = None
+    signing_public_key_file: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +83,13 @@ class World:
     caller: Caller
     smoke_users: tuple[SmokeUser, ...]
     secrets: tuple[str, ...]
+    signer: Callable[[], Signer] = keys.no_key
+    checker: Callable[[], Checker] = keys.no_checker
+    store: AuditStore | None = None
+
+    def archive(self, *, leased: bool = False) -> Archive:
+        """Where a run's evidence goes; ``leased``: the run held the lock."""
+        return Archive(self.environment, self.signer, self.store, self.ports.lease if leased else None)
 
     def image_of(self, digest: str | None) -> Image | None:
         """The registry's image of a digest; None where it is not known."""
@@ -170,7 +185,9 @@ def reach(settings: Settings) -> World:
             f"is account {estate.account}",
             hint="Name the right profile in deployment.toml, or sign in to the right account.",
         )
-    secret = SecretsManager(clients).read(estate.smoke_users_secret)
+    vault = SecretsManager(clients)
+    signer = keys.signer(vault, estate.signing_key_secret, estate.signing_key_file)
+    secret = vault.read(estate.smoke_users_secret)
     try:
         users = parse_smoke_users(secret)
     except ValueError as error:
@@ -190,6 +207,9 @@ def reach(settings: Settings) -> World:
         caller,
         users,
         (secret, *(user.password for user in users)),
+        signer,
+        keys.checker(signer, estate.signing_public_key_file),
+        S3AuditStore(clients, estate.audit_bucket, clock) if estate.audit_bucket else None,
     )
 
 
@@ -216,7 +236,20 @@ def _aws_estate(settings: Settings) -> Estate:
         own["key_value_store_arn"],
         own["lease_table"],
         own["smoke_users_secret"],
+        own.get("audit_bucket"),
+        own.get("signing_key_secret"),
+        _beside_settings(own.get("signing_key_file")),
+        public_key_file(settings),
     )
+
+
+def public_key_file(settings: Settings) -> Path | None:
+    """The file of the public key, for those who cannot reach the environment; None where none is named."""
+    return _beside_settings(settings.estate.get("signing_public_key_file"))
+
+
+def _beside_settings(name: str | None) -> Path | None:
+    return None if name is None else SETTINGS_FILE.parent / name
 
 
 def _embedded_estate() -> Estate:
@@ -243,6 +276,8 @@ def _embedded_estate() -> Estate:
         outputs.key_value_store_arn,
         outputs.lease_table,
         outputs.secrets["smoke_users"],
+        outputs.audit_bucket,
+        outputs.secrets["signing_key"],
     )
 
 

@@ -23,7 +23,8 @@ from typing import Any, Protocol
 
 import pytest
 
-from deployment import report
+from deployment import archiving, report
+from deployment.archiving import NOWHERE, Archive
 from deployment.errors import DeploymentError, Refused
 from deployment.events import Listener
 from deployment.journal import Journal, Record
@@ -68,6 +69,9 @@ class Conduct(Protocol):
 
     def close(self) -> None:
         """Ends what the mode started; never raises."""
+    def archive(self) -> Archive:
+        """Where the run's evidence goes beyond the folder of its report."""
+
 
 
 class Coordinator:
@@ -328,10 +332,8 @@ class Coordinator:
         return report.build([*records, *closing])
 
     def _write_report(self, code: int) -> None:
-        for kind, data in self._closing(code):
-            self.journal.append(kind, **data)
-        self.report = report.build(self.journal.records())
-        report.write(self.folder, self.report)
+        archive = self.conduct.archive() if self.conduct else NOWHERE
+        self.report = archiving.close(self.journal, self.folder, self._closing(code), archive, self.progress)
 
     def _closing(self, code: int) -> list[tuple[str, dict[str, Any]]]:
         """The last two lines of the journal: the gates, and how it all ended."""
@@ -366,30 +368,3 @@ class Coordinator:
         """The step that was begun last: the one to name when something stops the run."""
         steps = [record.data["step"] for record in self.journal.records() if record.kind == "intent"]
         return str(steps[-1]) if steps else "lease" if self.state.deploying else "verify"
-
-
-def _outcome(report: pytest.TestReport) -> CheckOutcome | None:
-    """What one report says of its check; None where it adds nothing (a setup or teardown that went well)."""
-    if report.passed and isinstance(report, pytest.SubtestReport):
-        return None  # only the whole check can pass
-    if hasattr(report, "wasxfail") or report.skipped:
-        return CheckOutcome.INCONCLUSIVE
-    if report.failed:
-        return CheckOutcome.FAILED if report.when == "call" else CheckOutcome.ERROR
-    if not report.passed:
-        return (
-            CheckOutcome.INCONCLUSIVE
-        )  # a word of another plugin's, "rerun" for instance: a second try proves nothing
-    return CheckOutcome.PASSED if report.when == "call" else None
-
-
-def _message(report: pytest.TestReport) -> str:
-    """The failure in one line."""
-    if report.skipped:
-        return "it was skipped, which proves nothing"
-    crash = getattr(report.longrepr, "reprcrash", None)
-    text = str(crash.message) if crash is not None else str(report.longrepr or report.outcome)
-    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    # Where a secret was redacted, all that is left is the text of the whole traceback; pytest marks its errors with an E.
-    lines = [line[1:].strip() for line in lines if crash is None and line.startswith("E  ")] or lines
-    return (lines[0] if lines else report.outcome)[:300]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from deployment.errors import DeploymentError, LeaseHeld, StepFailed, TargetIsLive
+from deployment.archiving import NOWHERE, Archive
 from deployment.machine import Machine
 from deployment.model import Colour, Image
 from deployment.phases import Phase
@@ -116,6 +117,8 @@ class Deploying:
             image=image.name,
             digest=image.digest,
             version=image.version,
+            archive=world.archive(leased=True),
+            say=self._run.progress,
             by=actor,
             requested_by=self._run.actor,
         )
@@ -266,8 +269,8 @@ class Deploying:
 
     def close(self) -> None:
         """Ends the prober, and the embedded environment if this run started it."""
-        if self._machine is not None:
-            self._machine.let_go()
+        if self._machine is not None and (problem := self._machine.let_go()):
+            self._run.progress(problem)
         if self._traffic is not None:
             self._traffic.stop()
         if self._own_cloud:
@@ -278,6 +281,12 @@ def choose_image(world: World, tag: str | None) -> Image:
     """The image of the tag, or of the highest SemVer tag where none is given. Raises UnknownTag or Refused."""
     return world.registry.resolve(tag if tag is not None else default_tag(world.registry.tags()))
 
+
+    def archive(self) -> Archive:
+        """The environment's; the journal of a run that held the lock is anchored beside it."""
+        if self._world is None:
+            return NOWHERE
+        return self._world.archive(leased=self._machine is not None and self._machine.holder is not None)
 
 def choose_target(world: World, target: str | None) -> Colour:
     """The colour to deploy to. Raises TargetIsLive later, under the lock, where it is live."""

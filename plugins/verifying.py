@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from deployment.archiving import NOWHERE, Archive
 from deployment.errors import DeploymentError, Refused
 from deployment.settings import Settings
 from deployment.steps import first_line
@@ -118,6 +119,10 @@ class Verifying:
         """Verified only where every check that ran has passed, and one did."""
         passed = not self._run.stopped and any(gate.outcome is GateOutcome.PASSED for gate in self._run.gates())
         return ("verified", 0) if passed else ("failed", 1)
+
+    def archive(self) -> Archive:
+        """The environment's, where it was reached; there is no lock to anchor anything beside."""
+        return self._world.archive() if self._world is not None else NOWHERE
 
     def close(self) -> None:
         """Ends the prober."""

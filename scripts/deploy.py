@@ -16,7 +16,7 @@ from deployment import status as environment_status  # noqa: E402
 from deployment.errors import DeploymentError, Refused  # noqa: E402
 from deployment.settings import Settings, load  # noqa: E402
 from infrastructure import compose  # noqa: E402
-from scripts import console, running, settling, undoing  # noqa: E402
+from scripts import auditing, console, running, settling, undoing  # noqa: E402
 
 FAILED, INTERRUPTED, REFUSED = 1, 2, 4
 
@@ -106,6 +106,23 @@ def recover(environment: str | None, reports: Path) -> None:
         click.echo("nothing to recover: no embedded environment is up")
         return
     sys.exit(settling.recover(settings, compose.reach(settings), reports.absolute()))
+
+
+@cli.group(short_help="Check the evidence of a run.")
+def audit() -> None:
+    """Check the evidence of a run."""
+
+
+@audit.command(short_help="Check a report's journal, files and signature.")
+@click.argument("deployment_id", metavar="[ID]", required=False)
+@click.option(
+    "--environment", metavar="NAME", help="An environment of deployment.toml (default: the one that the report names)."
+)
+@reports_option
+def verify(deployment_id: str | None, environment: str | None, reports: Path) -> None:
+    """Check a report's journal, files and signature (default: the newest report)."""
+    folder = auditing.choose(reports.absolute(), deployment_id)
+    sys.exit(auditing.verify(_settings(environment or auditing.environment_of(folder)), folder))
 
 
 def _settings(environment: str | None) -> Settings:

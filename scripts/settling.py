@@ -35,6 +35,8 @@ def recover(settings: Settings, world: World, reports: Path) -> int:
         reports=reports,
         listener=console.event,
         clean=Redactor(world.secrets).clean,
+        archive=world.archive(leased=True),
+        say=console.say,
     )
     click.echo(f"{found.note.deployment_id}: {VERDICTS[phase]}; report in {reports / found.note.deployment_id}")
     if phase is Phase.HALTED:

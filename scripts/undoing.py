@@ -11,7 +11,7 @@ from pathlib import Path
 
 import click
 
-from deployment import report
+from deployment import archiving
 from deployment.journal import Journal
 from deployment.phases import Phase
 from deployment.plan import Promotion
@@ -48,14 +48,13 @@ def rollback(settings: Settings, world: World, reports: Path) -> int:
     finally:
         traffic.stop()
     code = EXIT_CODES[undo.phase]
-    journal.append(
-        "closed",
-        verdict=VERDICTS[undo.phase],
-        exit_code=code,
-        reason=undo.reason,
-        finished_at=world.ports.clock.now().isoformat(timespec="milliseconds"),
-    )
-    report.write(folder, report.build(journal.records()))
+    closing = {
+        "verdict": VERDICTS[undo.phase],
+        "exit_code": code,
+        "reason": undo.reason,
+        "finished_at": world.ports.clock.now().isoformat(timespec="milliseconds"),
+    }
+    archiving.close(journal, folder, [("closed", closing)], world.archive(leased=True), console.say)
     click.echo(_sentence(undo.phase, promotion, undo.reason))
     click.echo(f"report: {folder / 'verification.json'}")
     return code

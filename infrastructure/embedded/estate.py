@@ -19,6 +19,7 @@ from .processes import LOG_TAIL_LINES
 PREFIX = "embedded-telehealth"
 SERVICES = {colour: f"{PREFIX}-api-{colour}" for colour in ("blue", "green")}
 LEASE_TABLE = f"{PREFIX}-deploy-state"
+AUDIT_BUCKET = f"{PREFIX}-audit"
 FIRST_COLOUR = "blue"
 CREATE_WITHIN_S = 90.0
 """Longer than the endpoint gives `release:` (60 s) and the first health check (20 s) together."""
@@ -41,6 +42,7 @@ class Estate:
         """
         self._ensure_repository()
         self._ensure_lease_table()
+        self._ensure_audit_bucket()
         if not self.known_images():
             self.push()
         return self._ensure_secrets()
@@ -112,6 +114,7 @@ class Estate:
             repository=self._environment.repository,
             secrets=secrets,
             registry=str(self._environment.registry),
+            audit_bucket=AUDIT_BUCKET,
         )
 
     def _ensure_repository(self) -> None:
@@ -132,6 +135,11 @@ class Estate:
             )
         except dynamodb.exceptions.ResourceInUseException:
             return
+
+    def _ensure_audit_bucket(self) -> None:
+        s3 = self._session.client("s3", self._environment.moto_url)
+        # In us-east-1 alone S3 answers 200 where the bucket is there already, and ours.
+        s3.create_bucket(Bucket=AUDIT_BUCKET, ObjectLockEnabledForBucket=True)
 
     def _ensure_secrets(self) -> dict[str, str]:
         manager = self._session.client("secretsmanager", self._environment.moto_url)

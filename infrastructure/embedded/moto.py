@@ -14,7 +14,7 @@ READY_PATH = "/_ready"
 
 
 def spec(layout: Layout, environment: Environment) -> ProcessSpec:
-    """moto on its port; DynamoDB, Secrets Manager and ECR are saved before each answer and read again at its start."""
+    """moto on its port; DynamoDB, Secrets Manager, ECR and S3 are saved before each answer and read again at its start."""
     port = environment.ports.moto
     config = layout.run / "moto.json"
     document = {"host": "127.0.0.1", "port": port, "data_dir": str(layout.data / "moto")}

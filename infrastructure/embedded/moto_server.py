@@ -27,13 +27,16 @@ from werkzeug.serving import make_server
 
 from .moto import READY_PATH
 
-_Service = Literal["dynamodb", "secretsmanager", "ecr"]
+_Service = Literal["dynamodb", "secretsmanager", "ecr", "s3"]
 _REMEMBERED: dict[str, _Service] = {
     "DynamoDB": "dynamodb",
     "secretsmanager": "secretsmanager",
     "AmazonEC2ContainerRegistry": "ecr",
 }
 """Start of an X-Amz-Target -> moto's name of the service. Logs are left out: the instances' log files are their truth."""
+_ALL: tuple[_Service, ...] = (*_REMEMBERED.values(), "s3")
+_S3 = "/s3/aws4_request"
+"""In the signature of a request to S3, which has no X-Amz-Target."""
 _READS = ("Get", "List", "Describe", "BatchGet", "BatchCheck", "Query", "Scan")
 
 StartResponse = Callable[..., Any]
@@ -58,7 +61,7 @@ class Memory:
 
     def restore(self) -> None:
         """Gives moto back what it knew; raises RuntimeError where another version of moto wrote it."""
-        for service in _REMEMBERED.values():
+        for service in _ALL:
             if self._file(service).exists():
                 wrote, known = pickle.loads(self._file(service).read_bytes())  # noqa: S301  # our own file, 0600, in a 0700 folder
                 if wrote != version("moto"):
@@ -77,14 +80,14 @@ class Remembering:
     def __init__(self, moto: Wsgi, memory: Memory) -> None:
         self._moto = moto
         self._memory = memory
-        self._locks = {service: Lock() for service in _REMEMBERED.values()}
+        self._locks = {service: Lock() for service in _ALL}
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         """Answers READY_PATH itself; a change that could not be saved is not answered but fails (500)."""
         if environ["PATH_INFO"] == READY_PATH:
             start_response("200 OK", [("Content-Type", "text/plain")])
             return [b"ready\n"]
-        service = _changes(environ.get("HTTP_X_AMZ_TARGET", ""))
+        service = _changes(environ)
         if service is None:
             return self._moto(environ, start_response)
         with self._locks[service]:
@@ -93,9 +96,11 @@ class Remembering:
         return body
 
 
-def _changes(target: str) -> _Service | None:
-    """The remembered service that a request with this X-Amz-Target changes; None for a read and for any other service."""
-    prefix, _, action = target.partition(".")
+def _changes(environ: dict[str, Any]) -> _Service | None:
+    """The remembered service that a request changes; None for a read and for any other service."""
+    if _S3 in environ.get("HTTP_AUTHORIZATION", ""):
+        return None if environ["REQUEST_METHOD"] in ("GET", "HEAD") else "s3"
+    prefix, _, action = environ.get("HTTP_X_AMZ_TARGET", "").partition(".")
     service = _REMEMBERED.get(prefix.partition("_")[0])
     return None if service is None or action.startswith(_READS) else service
 
@@ -103,7 +108,7 @@ def _changes(target: str) -> _Service | None:
 def main(config_file: str) -> None:
     """Serves until SIGTERM."""
     config = json.loads(Path(config_file).read_text())
-    # ECR's backend holds a lock; a lock has no content, and a new one is as good.
+    # Backends hold locks; a lock has no content, and a new one is as good.
     copyreg.pickle(type(RLock()), lambda _: (RLock, ()))
     logging.getLogger("werkzeug").setLevel(logging.WARNING)  # else a line for each request
     os.environ["MOTO_PORT"] = str(config["port"])

@@ -34,6 +34,7 @@ class Outputs:
     repository: str
     secrets: Mapping[str, str]
     registry: str
+    audit_bucket: str
 
 
 def write(path: Path, outputs: Outputs) -> None:

@@ -1,0 +1,150 @@
+"""How a run's evidence is closed: the journal's last lines, the report, the copy in the store, the signature, the anchor.
+
+In this order, since each of them covers those before it. Nothing of it decides a run: what fails is told, in the journal
+as long as that may grow (up to the signature), then on the terminal.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from deployment import report
+from deployment.attestation import ENVELOPE_FILE, Signer, digests, statement
+from deployment.errors import CloudError, DeploymentError, NoKey, StoredOtherwise
+from deployment.journal import Journal
+from deployment.ports import AuditStore, Lease
+from deployment.steps import first_line
+
+HEADS_NOTE = "heads"
+HEADS_KEPT = 20
+ANCHOR_TRIES = 5
+COPIES = 10
+"""One, and one more for each time that a halted deployment was settled anew."""
+
+
+@dataclass(frozen=True)
+class Archive:
+    """Where the evidence of an environment's runs goes beyond the folder of the report.
+
+    ``signer`` reads the key when it is called and raises NoKey or CloudError; ``store`` is None where there is none.
+    ``lease`` is given for runs that held it: their journal's head is kept beside it.
+    """
+
+    environment: str
+    signer: Callable[[], Signer]
+    store: AuditStore | None
+    lease: Lease | None = None
+
+
+def _unreached() -> Signer:
+    raise NoKey("no environment was reached")
+
+
+NOWHERE = Archive("", _unreached, None)
+"""The archive of a run that reached no environment."""
+
+
+def close(
+    journal: Journal,
+    folder: Path,
+    closing: Sequence[tuple[str, dict[str, Any]]],
+    archive: Archive = NOWHERE,
+    say: Callable[[str], None] = lambda _: None,
+) -> dict[str, Any]:
+    """Appends the ``closing`` lines, writes the report and moves ``latest`` to it, then archives; returns the report."""
+    signer = _signer(journal, archive)
+    for kind, data in closing:
+        journal.append(kind, **data)
+    built = report.build(journal.records())
+    report.write(folder, built)
+    _archive(journal, folder, archive, signer, say)
+    return built
+
+
+def _signer(journal: Journal, archive: Archive) -> Signer | None:
+    try:
+        return archive.signer()
+    except DeploymentError as error:
+        journal.append("unsigned", reason=first_line(error))
+        return None
+
+
+def _archive(
+    journal: Journal, folder: Path, archive: Archive, signer: Signer | None, say: Callable[[str], None]
+) -> None:
+    try:
+        if archive.store is not None:
+            try:
+                put(archive.store, archive.environment, folder.name, journal.path.name, journal.path.read_bytes())
+            except CloudError as error:
+                journal.append("not_stored", error=first_line(error))
+                say(f"the journal was not copied to the audit store: {first_line(error)}")
+        if signer is not None:
+            signed = signer.sign(statement(journal.records(), digests(folder)))
+            report.replace(folder / ENVELOPE_FILE, signed.decode())
+            if archive.store is not None:
+                put(archive.store, archive.environment, folder.name, ENVELOPE_FILE, signed)
+        if archive.lease is not None:
+            anchor(archive.lease, folder.name, journal)
+    except (OSError, ValueError, DeploymentError) as error:
+        say(f"the evidence of this run was not archived: {first_line(error)}")
+
+
+# -- the store -------------------------------------------------------------------------------------------------------------
+
+
+def names(environment: str, run_id: str, file: str) -> Iterator[str]:
+    """Under which names a file is kept: a run that was closed, and settled later, has a second copy, of more lines."""
+    stem, dot, rest = file.partition(".")
+    for number in count(1):
+        yield f"{environment}/{run_id}/{stem}{'' if number == 1 else f'-{number}'}{dot}{rest}"
+
+
+def put(store: AuditStore, environment: str, run_id: str, file: str, content: bytes) -> None:
+    """Keeps a copy beside the earlier ones. Raises CloudError; StoredOtherwise where there are more than a run can have."""
+    for _, name in zip(range(COPIES), names(environment, run_id, file), strict=False):
+        try:
+            store.put(name, content)
+        except StoredOtherwise:
+            continue
+        return
+    raise StoredOtherwise(f"the audit store has {COPIES} other copies of {run_id}/{file}")
+
+
+def copies(store: AuditStore, environment: str, run_id: str, file: str) -> list[bytes]:
+    """Every copy, oldest first. Raises CloudError."""
+    found = []
+    for _, name in zip(range(COPIES), names(environment, run_id, file), strict=False):
+        content = store.get(name)
+        if content is None:
+            break
+        found.append(content)
+    return found
+
+
+# -- the anchor beside the lease ---------------------------------------------------------------------------------------------
+
+
+def anchor(lease: Lease, run_id: str, journal: Journal) -> None:
+    """Notes a journal's head beside the lease, with those of the newest others. Raises CloudError."""
+    last = journal.records()[-1]
+    for _ in range(ANCHOR_TRIES):
+        seen = lease.notes().get(HEADS_NOTE)
+        kept: dict[str, list[Any]] = json.loads(seen) if seen else {}
+        kept.pop(run_id, None)
+        newest = dict([*kept.items(), (run_id, [last.seq, last.hash])][-HEADS_KEPT:])
+        if lease.swap_note(HEADS_NOTE, seen, json.dumps(newest)):
+            return
+    raise CloudError(f"the head of {run_id} could not be noted beside the lease: others kept noting theirs")
+
+
+def anchored(lease: Lease, run_id: str) -> tuple[int, str] | None:
+    """The head of a run's journal as the lease item has it: number of lines and last hash. Raises CloudError."""
+    seen = lease.notes().get(HEADS_NOTE)
+    head = json.loads(seen).get(run_id) if seen else None
+    return None if head is None else (int(head[0]), str(head[1]))

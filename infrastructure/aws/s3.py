@@ -1,0 +1,64 @@
+"""The audit store as an S3 bucket: objects are made once, and S3 itself refuses whoever would write over one."""
+
+from __future__ import annotations
+
+from deployment.errors import CloudError, StoredOtherwise
+from deployment.ports import Clock
+from infrastructure.aws.errors import aws_code, aws_errors
+from infrastructure.aws.session import Clients
+
+# S3 answers 409 while another conditional write of the same name is under way; AWS's advice is to try again.
+CONFLICT_TRIES = 5
+CONFLICT_PAUSE_S = 0.2
+
+
+class S3AuditStore:
+    """The AuditStore port on ``bucket``; the caller needs s3:PutObject and s3:GetObject there, and s3:ListBucket.
+
+    Without s3:ListBucket S3 says "denied" of what does not exist, and ``get`` raises CloudDenied.
+    """
+
+    def __init__(self, clients: Clients, bucket: str, clock: Clock) -> None:
+        self._clients = clients
+        self._bucket = bucket
+        self._clock = clock
+
+    def put(self, name: str, content: bytes) -> None:
+        """Makes the object; one of equal content that is there already is as good. Raises StoredOtherwise, CloudError."""
+        for left in reversed(range(CONFLICT_TRIES)):
+            try:
+                self._clients.call(
+                    "s3",
+                    "PutObject",
+                    Bucket=self._bucket,
+                    Key=name,
+                    Body=content,
+                    IfNoneMatch="*",
+                    ContentType=_type(name),
+                )
+                return
+            except CloudError as error:
+                code = aws_code(error)
+                if code == "PreconditionFailed":
+                    break  # there already: by somebody else, or by an earlier try whose answer was lost
+                if code != "ConditionalRequestConflict" or not left:
+                    raise
+                self._clock.sleep(CONFLICT_PAUSE_S)
+        if self.get(name) != content:
+            raise StoredOtherwise(f"s3 PutObject: {self._bucket}/{name} is there already, and is something else")
+
+    def get(self, name: str) -> bytes | None:
+        """The object's content, None where there is no such object. Raises CloudError, also where there is no such bucket."""
+        try:
+            answer = self._clients.call("s3", "GetObject", Bucket=self._bucket, Key=name)
+            with aws_errors("s3", "GetObject"):  # the body is only read here, and may break off
+                content: bytes = answer["Body"].read()
+        except CloudError as error:
+            if aws_code(error) == "NoSuchKey":
+                return None
+            raise
+        return content
+
+
+def _type(name: str) -> str:
+    return "application/x-ndjson" if name.endswith(".jsonl") else "application/json"
