@@ -345,28 +345,27 @@ class Machine:
             self.baked,
         )
 
-        Returns what went wrong, None where all went well.
-
     def _publish(self) -> None:
         """Writes the deployment beside the lease. Where that is refused, only what moves towards safety goes on."""
         if self.holder is None:
-            return None
+            return
         try:
             self.ports.lease.note(self.holder, {"deployment": self.note().dump(), "head": self.journal.head})
         except (CloudError, LeaseLost) as error:
             if self.phase not in TERMINAL and self.phase is not Phase.ROLLING_BACK:
                 raise
-            return f"the lock was not given back, run recover: {first_line(error)}"  # the journal is closed, and signed
-        return None
+            self.journal.append("note_failed", error=first_line(error))
 
     def let_go(self) -> str | None:
         """Closes the note and gives the lease back; safe to repeat. The last thing to do, after the report was written:
         until then whatever dies is found by the next command. A halted deployment keeps both, so that nobody deploys on it.
+
+        Returns what went wrong, None where all went well.
         """
         if self._keeper:
             self._keeper.stop()
         if self.holder is None or self._closed or self.phase is Phase.HALTED:
-            return
+            return None
         notes: dict[str, str | None] = {"deployment": None, "head": self.journal.head}
         if self.phase is Phase.SUCCEEDED:
             notes["promotion"] = self._promotion().dump()
@@ -377,7 +376,8 @@ class Machine:
             self.ports.lease.release(self.holder)
             self._closed = True
         except (CloudError, LeaseLost) as error:
-            self.journal.append("note_failed", error=first_line(error))
+            return f"the lock was not given back, run recover: {first_line(error)}"  # the journal is closed, and signed
+        return None
 
     def _promotion(self) -> Promotion:
         return Promotion(

@@ -67,11 +67,11 @@ class Conduct(Protocol):
     def outcome(self) -> tuple[str, int]:
         """The verdict's word and the exit code that it stands for."""
 
-    def close(self) -> None:
-        """Ends what the mode started; never raises."""
     def archive(self) -> Archive:
         """Where the run's evidence goes beyond the folder of its report."""
 
+    def close(self) -> None:
+        """Ends what the mode started; never raises."""
 
 
 class Coordinator:
@@ -368,3 +368,30 @@ class Coordinator:
         """The step that was begun last: the one to name when something stops the run."""
         steps = [record.data["step"] for record in self.journal.records() if record.kind == "intent"]
         return str(steps[-1]) if steps else "lease" if self.state.deploying else "verify"
+
+
+def _outcome(report: pytest.TestReport) -> CheckOutcome | None:
+    """What one report says of its check; None where it adds nothing (a setup or teardown that went well)."""
+    if report.passed and isinstance(report, pytest.SubtestReport):
+        return None  # only the whole check can pass
+    if hasattr(report, "wasxfail") or report.skipped:
+        return CheckOutcome.INCONCLUSIVE
+    if report.failed:
+        return CheckOutcome.FAILED if report.when == "call" else CheckOutcome.ERROR
+    if not report.passed:
+        return (
+            CheckOutcome.INCONCLUSIVE
+        )  # a word of another plugin's, "rerun" for instance: a second try proves nothing
+    return CheckOutcome.PASSED if report.when == "call" else None
+
+
+def _message(report: pytest.TestReport) -> str:
+    """The failure in one line."""
+    if report.skipped:
+        return "it was skipped, which proves nothing"
+    crash = getattr(report.longrepr, "reprcrash", None)
+    text = str(crash.message) if crash is not None else str(report.longrepr or report.outcome)
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    # Where a secret was redacted, all that is left is the text of the whole traceback; pytest marks its errors with an E.
+    lines = [line[1:].strip() for line in lines if crash is None and line.startswith("E  ")] or lines
+    return (lines[0] if lines else report.outcome)[:300]

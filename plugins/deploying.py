@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 
-from deployment.errors import DeploymentError, LeaseHeld, StepFailed, TargetIsLive
 from deployment.archiving import NOWHERE, Archive
+from deployment.errors import DeploymentError, LeaseHeld, StepFailed, TargetIsLive
 from deployment.machine import Machine
 from deployment.model import Colour, Image
 from deployment.phases import Phase
@@ -102,6 +102,8 @@ class Deploying:
             reports=self._run.options.reports,
             listener=self._run.listener,
             clean=self._run.redactor.clean,
+            archive=world.archive(leased=True),
+            say=self._run.progress,
         )
         self._run.journal.append("settled", deployment_id=found.note.deployment_id, verdict=VERDICTS[phase])
         if phase is Phase.HALTED:
@@ -117,8 +119,6 @@ class Deploying:
             image=image.name,
             digest=image.digest,
             version=image.version,
-            archive=world.archive(leased=True),
-            say=self._run.progress,
             by=actor,
             requested_by=self._run.actor,
         )
@@ -267,6 +267,12 @@ class Deploying:
             phase = Phase.SUCCEEDED
         return VERDICTS.get(phase, VERDICTS[Phase.REJECTED]), EXIT_CODES.get(phase, EXIT_CODES[Phase.REJECTED])
 
+    def archive(self) -> Archive:
+        """The environment's; the journal of a run that held the lock is anchored beside it."""
+        if self._world is None:
+            return NOWHERE
+        return self._world.archive(leased=self._machine is not None and self._machine.holder is not None)
+
     def close(self) -> None:
         """Ends the prober, and the embedded environment if this run started it."""
         if self._machine is not None and (problem := self._machine.let_go()):
@@ -281,12 +287,6 @@ def choose_image(world: World, tag: str | None) -> Image:
     """The image of the tag, or of the highest SemVer tag where none is given. Raises UnknownTag or Refused."""
     return world.registry.resolve(tag if tag is not None else default_tag(world.registry.tags()))
 
-
-    def archive(self) -> Archive:
-        """The environment's; the journal of a run that held the lock is anchored beside it."""
-        if self._world is None:
-            return NOWHERE
-        return self._world.archive(leased=self._machine is not None and self._machine.holder is not None)
 
 def choose_target(world: World, target: str | None) -> Colour:
     """The colour to deploy to. Raises TargetIsLive later, under the lock, where it is live."""
