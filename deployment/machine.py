@@ -6,6 +6,7 @@ Whoever drives it calls ``lease``, ``provision``, ``promote``, ``begin_live``, `
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 
 from deployment.errors import (
@@ -23,6 +24,7 @@ from deployment.lease_keeper import LeaseKeeper
 from deployment.model import Holder, Readiness, Routes, Service
 from deployment.phases import TERMINAL, Outcome, Phase, advance
 from deployment.plan import Note, Plan, Ports, Promotion, Standing, this_process
+from deployment.rereading import reread
 from deployment.rollback import retire, send_back
 from deployment.settings import DeploymentLimits
 from deployment.steps import Steps, first_line
@@ -53,6 +55,7 @@ class Machine:
         self.candidate: Service | None = None
         self.holder: Holder | None = None
         self.promoted_generation: int | None = None
+        self.manifest: tuple[str, ...] = ()
         self.touched = False  # the target colour was, or may have been, changed
         self.baked = False  # the bake ended without harm
         self.doubtful = False  # a write of the routes may still arrive
@@ -60,6 +63,7 @@ class Machine:
         self._phase_since = ports.clock.now()
         self._keeper: LeaseKeeper | None = None
         self._baking_since = 0.0
+        self._verifying_since = 0.0
         self._closed = False
 
     @property
@@ -128,6 +132,7 @@ class Machine:
             )
             result["detail"] = f"{plan.image.name} runs on {plan.target}, digest {plan.image.digest[:19]}"
         self._move(Outcome.OK)
+        self._verifying_since = ports.clock.monotonic()
         self.steps.begin("verify", f"verify {plan.image.name} on {plan.target}")
         return self.candidate
 
@@ -138,7 +143,7 @@ class Machine:
         blocked = not_passed(gates)
         if blocked:
             raise AssertionError(f"promotion was asked for while {blocked[0].name} has not passed")
-        self._reread()
+        reread(self.plan, self.limits, self.ports, self._previous(), self.candidate, self._verifying_since)
         self.steps.end(True, f"{sum(gate.checks for gate in gates)} checks passed in {len(gates)} gates")
         seen = self.ports.router.observe()
         previous = self._previous()
@@ -281,26 +286,6 @@ class Machine:
         if self._keeper and self._keeper.lost:
             raise LeaseLost(self._keeper.lost)
 
-    def _reread(self) -> None:
-        """What was verified is what is promoted, and there is something to go back to. Raises StepFailed or LeaseLost."""
-        plan, ports, previous = self.plan, self.ports, self._previous()
-        candidate = ports.platform.describe(plan.target)
-        if not candidate.running or candidate.digest != plan.image.digest:
-            raise StepFailed(
-                f"{plan.target} is {candidate.status} on {candidate.digest}, but {plan.image.digest} was verified"
-            )
-        for answer in ports.front.ask(self.limits.confirmations, candidate.url):
-            if not answer.ok or answer.version != plan.image.version:
-                raise StepFailed(
-                    f"asked again before the switch, the candidate is not healthy on {plan.image.version}: "
-                    f"{answer.problem or f'version {answer.version!r}'}"
-                )
-        standing = ports.platform.describe(previous.colour)
-        if not standing.running or standing.digest != previous.digest:
-            raise StepFailed(
-                f"there is nothing to roll back to: {previous.colour} is {standing.status} on {standing.digest}"
-            )
-
     def _candidate_destination(self) -> Destination:
         if self.candidate is None:
             raise AssertionError("nothing was provisioned")
@@ -369,6 +354,7 @@ class Machine:
         notes: dict[str, str | None] = {"deployment": None, "head": self.journal.head}
         if self.phase is Phase.SUCCEEDED:
             notes["promotion"] = self._promotion().dump()
+            notes["checks"] = json.dumps(self.manifest)
         elif self.phase is Phase.ROLLED_BACK or self.touched:
             notes["promotion"] = None  # the colour that it would go back to was just deployed to, and stopped
         try:

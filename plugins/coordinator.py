@@ -36,10 +36,12 @@ from deployment.steps import first_line
 from deployment.verdict import CheckOutcome, CheckResult, GateResult, Tally, in_report_order
 from infrastructure.compose import SystemClock
 from plugins import state as published
+from plugins import waiving
 from plugins.doors import missing
 from plugins.evidence import requests_in
 from plugins.gates import Check, Stage, objections
 from plugins.options import RunOptions
+from plugins.outcomes import message_of, outcome_of
 from plugins.redacting import RunRedactor
 from plugins.signals import Signals
 from plugins.state import State
@@ -111,6 +113,8 @@ class Coordinator:
         self.interrupted = False  # by pytest.exit, or whatever else stops pytest without a signal or a failure
         self.nothing_collected = False
         self.manifest_hash = ""
+        self.waivers: dict[str, str] = {}  # gate -> reason and who
+        self.gone: list[str] = []  # checks of the last promotion that this run does not have
         self.collection_errors = 0
         self.skipped_files = 0
         self.sealed = False
@@ -160,6 +164,8 @@ class Coordinator:
                 "no check was collected", hint="suites/ holds a folder for each gate; see docs/add-a-check.md."
             )
         if self.state.deploying:
+            for gate, reason in waiving.parse(self.options.waive, self.gate_names()).items():
+                self.waivers[gate] = f"{reason} (by {self.actor})"
             self._complete_set(deselected, strangers)
         names = sorted(check.nodeid for check in checks)
         self.manifest_hash = hashlib.sha256("\n".join(names).encode()).hexdigest()
@@ -206,7 +212,8 @@ class Coordinator:
         # Where somebody asked for a few checks only, how many there are says nothing about the release.
         few = self.options.partial and not self.state.deploying
         rules = [self.settings.rule(name) for name in self.gate_names()]
-        return [self.tally.gate(replace(rule, min_checks=1) if few else rule) for rule in rules]
+        results = [self.tally.gate(replace(rule, min_checks=1) if few else rule) for rule in rules]
+        return [replace(gate, waived=self.waivers.get(gate.name)) for gate in results]
 
     # -- what came of it ---------------------------------------------------------------------------------------------
 
@@ -230,10 +237,10 @@ class Coordinator:
         if gate is None:
             return
         self.tally.spent(check, requests_in(report), report.duration)
-        outcome = _outcome(report)
+        outcome = outcome_of(report)
         if outcome is None:
             return
-        message = None if outcome is CheckOutcome.PASSED else self.redactor.clean(_message(report))
+        message = None if outcome is CheckOutcome.PASSED else self.redactor.clean(message_of(report))
         result = CheckResult(check, gate, outcome, message)
         self.tally.record(result)
         if outcome is not CheckOutcome.PASSED and self.conduct and self.settings and self.settings.rule(gate).required:
@@ -368,30 +375,3 @@ class Coordinator:
         """The step that was begun last: the one to name when something stops the run."""
         steps = [record.data["step"] for record in self.journal.records() if record.kind == "intent"]
         return str(steps[-1]) if steps else "lease" if self.state.deploying else "verify"
-
-
-def _outcome(report: pytest.TestReport) -> CheckOutcome | None:
-    """What one report says of its check; None where it adds nothing (a setup or teardown that went well)."""
-    if report.passed and isinstance(report, pytest.SubtestReport):
-        return None  # only the whole check can pass
-    if hasattr(report, "wasxfail") or report.skipped:
-        return CheckOutcome.INCONCLUSIVE
-    if report.failed:
-        return CheckOutcome.FAILED if report.when == "call" else CheckOutcome.ERROR
-    if not report.passed:
-        return (
-            CheckOutcome.INCONCLUSIVE
-        )  # a word of another plugin's, "rerun" for instance: a second try proves nothing
-    return CheckOutcome.PASSED if report.when == "call" else None
-
-
-def _message(report: pytest.TestReport) -> str:
-    """The failure in one line."""
-    if report.skipped:
-        return "it was skipped, which proves nothing"
-    crash = getattr(report.longrepr, "reprcrash", None)
-    text = str(crash.message) if crash is not None else str(report.longrepr or report.outcome)
-    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    # Where a secret was redacted, all that is left is the text of the whole traceback; pytest marks its errors with an E.
-    lines = [line[1:].strip() for line in lines if crash is None and line.startswith("E  ")] or lines
-    return (lines[0] if lines else report.outcome)[:300]

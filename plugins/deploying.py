@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 from deployment.archiving import NOWHERE, Archive
@@ -72,6 +73,7 @@ class Deploying:
         self._settle_leftover(world)
         plan = self._plan(world)
         machine = self._machine = Machine(plan, settings.limits, world.ports, run.journal, run.listener)
+        self._compare_manifests(world, machine)
         live = machine.lease()
         holder = machine.holder
         assert holder is not None, "a leased machine has a holder"
@@ -85,6 +87,19 @@ class Deploying:
         run.state = run.state.but(
             candidate=Release(candidate.url or "", plan.image.version, plan.target, plan.image.name, plan.image.digest)
         )
+
+    def _compare_manifests(self, world: World, machine: Machine) -> None:
+        """Which checks the last promotion had to pass and this one has not: nobody loses a check without it being seen."""
+        run = self._run
+        machine.manifest = tuple(sorted(check.nodeid for check in run.checks))
+        run.waivers = {gate: reason.replace(run.actor, world.caller.arn) for gate, reason in run.waivers.items()}
+        for gate, reason in run.waivers.items():
+            run.journal.append("waived", gate=gate, reason=reason)
+        last = json.loads(world.ports.lease.notes().get("checks", "[]"))
+        run.gone = sorted(set(last) - set(machine.manifest))
+        if run.gone:
+            run.journal.append("gone", checks=run.gone)
+            run.progress(f"{len(run.gone)} checks of the last promotion are gone, among them {run.gone[0]}")
 
     def _settle_leftover(self, world: World) -> None:
         """What an earlier run left half done is settled first; one that is under way is not touched."""

@@ -40,6 +40,7 @@ class RunOptions:
     load: bool
     reports: Path
     partial: bool
+    waive: tuple[str, ...] = ()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -54,6 +55,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--environment", metavar="NAME", help="an environment of deployment.toml (default: its default)")
     group.addoption(
         "--plan", action="store_true", help="say what --target would do and which checks would run; change nothing"
+    )
+    group.addoption(
+        "--waive",
+        metavar="GATE=REASON",
+        action="append",
+        default=[],
+        help="let a required gate fail, on the record; repeatable; never health or live",
     )
     group.addoption("--load", action="store_true", help="when only verifying: run the load gate, too")
     group.addoption("--reports", metavar="DIR", help="folder for reports (default: reports/)")
@@ -83,6 +91,7 @@ def read(config: pytest.Config, suites: Path) -> RunOptions:
         load=option.load,
         reports=Path(option.reports).absolute() if option.reports else config.rootpath / "reports",
         partial=bool(selections(config, suites)),
+        waive=tuple(option.waive),
     )
 
 
@@ -101,6 +110,8 @@ def check(options: RunOptions, config: pytest.Config, suites: Path) -> None:
         raise Refused("--plan says what a deployment would do, and no --target was given", hint="Add --target=auto.")
     if options.image_tag is not None and options.target is None:
         raise Refused("--image-tag names a release to deploy, and no --target was given", hint="Add --target=auto.")
+    if options.waive and options.target is None:
+        raise Refused("--waive lets a gate fail in a deployment, and no --target was given")
     if options.base_url is not None and options.target is not None:
         raise Refused("--base-url verifies an address, --target deploys: give one of them")
     if options.base_url is not None and not options.base_url.startswith(("http://", "https://")):

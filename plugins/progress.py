@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import textwrap
 import time
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -22,7 +23,7 @@ NAME_WIDTH = 10
 SPANNING = ("verify", "live")
 
 SENTENCES = {
-    "promoted": "PROMOTED: {image} is live on {target} in {environment}; every required gate passed and the bake saw no harm.",
+    "promoted": "PROMOTED: {image} is live on {target} in {environment}; {gates} required gate passed and the bake saw no harm.",
     "rejected": "REJECTED: {image} was not promoted; live traffic never moved.",
     "rolled_back": "ROLLED BACK: {image} had been promoted to {target}; the previous colour is live again and verified.",
     "rollback_failed": "ROLLBACK FAILED: the live state of {environment} is unknown or wrong. A person must act now.",
@@ -37,9 +38,12 @@ NEXT = {
 }
 
 
-def sentence(report: dict[str, object]) -> str:
+def sentence(report: Mapping[str, Any]) -> str:
     """The verdict in one sentence."""
     words = {key: report.get(key) or "the release" for key in ("image", "target", "environment")}
+    gates: Sequence[Mapping[str, Any]] = report["gates"]
+    waived = [gate["name"] for gate in gates if gate["waived"] and gate["outcome"] != "passed"]
+    words["gates"] = f"{', '.join(waived)} did NOT pass and was waived, every other" if waived else "every"
     return SENTENCES[str(report["verdict"])].format(**words)
 
 

@@ -70,6 +70,7 @@ class HtmlReport:
             steps=facts["steps"],
             timeline=_timeline(records),
             measured=self._values(),
+            gone=run.gone,
             logs=[record.data for record in records if record.kind == "logs"],
             requested_by=next((r.data.get("requested_by") for r in records if r.kind == "planned"), None),
         )

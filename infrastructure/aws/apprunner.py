@@ -14,6 +14,7 @@ from infrastructure.aws.apprunner_requests import (
     FAILED,
     Operation,
     Step,
+    configuration_hash,
     create_request,
     digest,
     newer_than,
@@ -60,6 +61,7 @@ class AppRunnerPlatform:
             digest=digest(service),
             origin=origin,
             url=f"{self._scheme}://{origin}" if origin else None,
+            configuration=configuration_hash(service),
         )
 
     def provision(self, colour: Colour, image: Image) -> Rollout:

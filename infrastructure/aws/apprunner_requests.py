@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -90,6 +92,21 @@ def identifier(service: Mapping[str, Any]) -> str:
 def digest(service: Mapping[str, Any]) -> str | None:
     """The configured image's digest, None where it is named by a tag."""
     return identifier(service).partition("@")[2] or None
+
+
+def configuration_hash(service: Mapping[str, Any]) -> str:
+    """A hash over all that is configured but the image: variables, secrets' names, size, health check, network."""
+    source = {key: value for key, value in service.get("SourceConfiguration", {}).items() if key != "ImageRepository"}
+    repository = service.get("SourceConfiguration", {}).get("ImageRepository", {})
+    configured = {
+        "source": source,
+        "image": repository.get("ImageConfiguration"),
+        **{
+            key: service.get(key)
+            for key in ("InstanceConfiguration", "HealthCheckConfiguration", "NetworkConfiguration")
+        },
+    }
+    return hashlib.sha256(json.dumps(configured, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def update_request(service: Mapping[str, Any], uri: str) -> dict[str, Any]:

@@ -26,7 +26,7 @@ def test_moves_verifies_and_stops(done: Deployment) -> None:
     assert done.world.routes.live is BLUE
     assert not done.world.sides[GREEN].running
     assert done.lease.holder is None
-    assert set(done.lease.kept) == {"head"}
+    assert set(done.lease.kept) == {"head", "checks"}
 
 
 def test_second_call_is_refused(done: Deployment) -> None:
