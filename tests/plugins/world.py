@@ -181,6 +181,14 @@ class FakeLease:
         found: dict[str, str] = self._facts.read("notes", {})
         return found
 
+    def swap_note(self, name: str, seen: str | None, text: str) -> bool:
+        """See ``deployment.ports.Lease``."""
+        notes = self.notes()
+        if notes.get(name) != seen:
+            return False
+        self._facts.write("notes", {**notes, name: text})
+        return True
+
 
 class FakeRegistry:
     """Two releases."""
