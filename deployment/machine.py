@@ -23,7 +23,7 @@ from deployment.journal import Journal
 from deployment.lease_keeper import LeaseKeeper
 from deployment.model import Holder, Readiness, Routes, Service
 from deployment.phases import TERMINAL, Outcome, Phase, advance
-from deployment.plan import Note, Plan, Ports, Promotion, Standing, this_process
+from deployment.plan import Note, Plan, Ports, Promotion, Request, Standing, this_process
 from deployment.rereading import reread
 from deployment.rollback import retire, send_back
 from deployment.settings import DeploymentLimits
@@ -53,6 +53,7 @@ class Machine:
         self.reason: str | None = None
         self.previous: Standing | None = None
         self.candidate: Service | None = None
+        self.request: Request | None = None
         self.holder: Holder | None = None
         self.promoted_generation: int | None = None
         self.manifest: tuple[str, ...] = ()
@@ -136,6 +137,12 @@ class Machine:
         self.steps.begin("verify", f"verify {plan.image.name} on {plan.target}")
         return self.candidate
 
+    def await_yes(self, request: Request) -> None:
+        """Verified, and kept as it is until another principal has approved; ``deployment.approval`` does the waiting."""
+        self.steps.end(True, "every required gate passed; an approval is needed")
+        self.request = request
+        self._move(Outcome.HELD)
+
     def promote(self, gates: Sequence[GateResult]) -> None:
         """Moves all traffic to the candidate and sees it arrive. Everything that was verified is read again right before."""
         if not gates:
@@ -216,7 +223,7 @@ class Machine:
         self.steps.end(False, reason.partition(": ")[2] or reason)
         if self.phase in (Phase.PENDING, Phase.LEASED):
             self._move(Outcome.REFUSED if refused else Outcome.FAILED)
-        elif self.phase in (Phase.PROVISIONING, Phase.VERIFYING):
+        elif self.phase in (Phase.PROVISIONING, Phase.VERIFYING, Phase.AWAITING_APPROVAL):
             self._move(Outcome.FAILED)
             self._retire()
         elif self.phase is Phase.PROMOTING and not moved and self._never_moved():
@@ -328,6 +335,7 @@ class Machine:
             self.reason,
             self.touched,
             self.baked,
+            self.request,
         )
 
     def _publish(self) -> None:

@@ -12,6 +12,7 @@ class Phase(StrEnum):
     LEASED = "LEASED"  # this run alone may act; live was seen to be well
     PROVISIONING = "PROVISIONING"  # the idle colour is being brought up with the release
     VERIFYING = "VERIFYING"  # the candidate runs, and its gates are being asked
+    AWAITING_APPROVAL = "AWAITING_APPROVAL"  # the candidate is verified, and another principal has to say yes
     PROMOTING = "PROMOTING"  # traffic is being moved to the candidate, or may have been
     BAKING = "BAKING"  # the candidate is live and is watched
     ROLLING_BACK = "ROLLING_BACK"  # traffic is being moved back
@@ -26,6 +27,7 @@ class Outcome(StrEnum):
     """How what a phase does came out."""
 
     OK = "ok"
+    HELD = "held"  # all is well, and it may not go on without a yes
     FAILED = "failed"
     REFUSED = "refused"  # it may not begin: somebody else's, or the wrong colour
     UNMOVED = "unmoved"  # the switch failed, and the routes were read back: traffic never moved
@@ -43,7 +45,10 @@ TRANSITIONS: dict[tuple[Phase, Outcome], Phase] = {
     (Phase.PROVISIONING, Outcome.OK): Phase.VERIFYING,
     (Phase.PROVISIONING, Outcome.FAILED): Phase.REJECTED,
     (Phase.VERIFYING, Outcome.OK): Phase.PROMOTING,
+    (Phase.VERIFYING, Outcome.HELD): Phase.AWAITING_APPROVAL,
     (Phase.VERIFYING, Outcome.FAILED): Phase.REJECTED,
+    (Phase.AWAITING_APPROVAL, Outcome.OK): Phase.PROMOTING,
+    (Phase.AWAITING_APPROVAL, Outcome.FAILED): Phase.REJECTED,
     (Phase.PROMOTING, Outcome.OK): Phase.BAKING,
     (Phase.PROMOTING, Outcome.UNMOVED): Phase.REJECTED,
     (Phase.PROMOTING, Outcome.FAILED): Phase.ROLLING_BACK,

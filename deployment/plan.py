@@ -54,11 +54,19 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class Request:
+    """What an approval must be for: the hash of the verification's journal line, and until when (ISO 8601, UTC)."""
+
+    evidence: str
+    until: str
+
+
+@dataclass(frozen=True)
 class Note:
     """The deployment as the lease item carries it: enough to settle it from another machine with an empty disk.
 
     ``step`` is the open intent, None between two steps. ``touched``: the target colour was, or may have been, changed.
-    ``baked``: the bake ended without harm.
+    ``baked``: the bake ended without harm. ``request``: what an approval is awaited for.
     """
 
     deployment_id: str
@@ -77,6 +85,7 @@ class Note:
     reason: str | None = None
     touched: bool = False
     baked: bool = False
+    request: Request | None = None
 
     def dump(self) -> str:
         """As JSON, for the lease item."""
@@ -94,6 +103,7 @@ class Note:
                 "target": Colour(raw["target"]),
                 "image": Image(**raw["image"]),
                 "previous": standing(previous) if previous else None,
+                "request": Request(**raw["request"]) if raw.get("request") else None,
             }
         )
 

@@ -1,0 +1,274 @@
+"""Approval: another principal's yes, to this evidence, once, in time; and what becomes of a run that waits for it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deployment.access import Access, Duty
+from deployment.approval import Approval, give, wait_for_approval
+from deployment.errors import CloudUnreachable, DeadlinePassed, LeaseLost, NotPermitted, Refused, StepFailed
+from deployment.model import Caller
+from deployment.phases import Phase
+from deployment.recovery import unsettled
+from tests.deployment.fakes import GREEN, NEW, Killed, Side
+from tests.deployment.harness import ACTOR, GATES, LIMITS, Deployment
+
+EVIDENCE = "e" * 64
+OTHER = Caller("arn:aws:iam::123456789012:role/manager", "123456789012")
+LIST = Access({Duty.APPROVE: (OTHER.arn,)}, {Duty.APPROVE: "environments.e.access.approve"})
+
+
+@pytest.fixture
+def one(tmp_path: Path) -> Iterator[Deployment]:
+    """Verified, with ten minutes for an approval."""
+    deployment = Deployment(tmp_path / "reports", replace(LIMITS, approval_timeout=600))
+    deployment.to_verified()
+    yield deployment
+    deployment.stop_keeper()
+
+
+def later(one: Deployment, seconds: float, act: Callable[[], None]) -> None:
+    """Does something once, as soon as so many seconds have passed."""
+    due = one.world.clock.elapsed + seconds
+
+    def hook() -> None:
+        if one.world.clock.elapsed >= due:
+            del one.world.hooks["notes"]
+            act()
+
+    one.world.hooks["notes"] = hook
+
+
+def lay(one: Deployment, **changed: str) -> None:
+    """Writes an approval beside the lease, past every check of ``give``."""
+    right = Approval("one", NEW.digest, EVIDENCE, OTHER.arn, one.world.clock.now().isoformat())
+    one.lease.kept["approval"] = replace(right, **changed).dump()
+
+
+def wait(one: Deployment, access: Access | None = None, harm: Callable[[], str | None] = lambda: None) -> Approval:
+    return wait_for_approval(one.machine, EVIDENCE, access or Access(), harm)
+
+
+def refusals(one: Deployment) -> list[str]:
+    return [record.data["reason"] for record in one.records() if record.kind == "approval_refused"]
+
+
+def test_approved(one: Deployment) -> None:
+    """The phase is published with what is to be approved; the yes is used up; the rest goes its way."""
+    seen: list[Phase] = []
+
+    def approve() -> None:
+        found = unsettled(one.ports)
+        assert found is not None
+        seen.append(found.note.phase)
+        given = give(one.ports, LIST, OTHER, "one", "looked at it")
+        assert (given.digest, given.evidence) == (NEW.digest, EVIDENCE)
+
+    later(one, 30, approve)
+    given = wait(one, LIST)
+    assert (given.by, given.reason, seen) == (OTHER.arn, "looked at it", [Phase.AWAITING_APPROVAL])
+    assert "approval" not in one.lease.kept
+    one.machine.promote(GATES)
+    one.machine.bake(lambda: None)
+    one.machine.complete()
+    assert one.machine.phase is Phase.SUCCEEDED
+    story = one.story()
+    assert story[story.index("+verify") :][:3] == ["+verify", "AWAITING_APPROVAL", "PROMOTING"]
+    approved = [record.data for record in one.records() if record.kind == "approved"]
+    assert [(line["by"], line["evidence"]) for line in approved] == [(OTHER.arn, EVIDENCE)]
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"deployment_id": "another"}, "for deployment another"),
+        ({"digest": "sha256:0"}, "it is for sha256:0"),
+        ({"evidence": "f" * 64}, "other evidence"),
+        ({"by": ACTOR}, "the one who deploys"),
+        ({"by": "arn:aws:iam::123456789012:user/guest"}, "not on the list environments.e.access.approve"),
+    ],
+)
+def test_what_is_no_approval_of_this_is_journalled_and_the_wait_goes_on(
+    one: Deployment, changed: dict[str, str], reason: str
+) -> None:
+    later(one, 10, lambda: lay(one, **changed))
+    with pytest.raises(DeadlinePassed, match="nobody approved"):
+        wait(one, LIST)
+    assert [reason in found for found in refusals(one)] == [True]
+    one.machine.abandon("promote: nobody approved")
+    assert (one.machine.phase, one.world.routes.generation) == (Phase.REJECTED, 7)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"by": "me"}', json.dumps({"deployment_id": "one"})])
+def test_rubbish_is_no_approval(one: Deployment, text: str) -> None:
+    later(one, 10, lambda: one.lease.kept.update(approval=text))
+    with pytest.raises(DeadlinePassed):
+        wait(one)
+    assert refusals(one) == ["it is not an approval"]
+
+
+def test_one_that_lay_there_before_is_not_taken(one: Deployment) -> None:
+    lay(one)
+    with pytest.raises(DeadlinePassed):
+        wait(one)
+
+
+def test_a_wrong_one_does_not_keep_a_right_one_out(one: Deployment) -> None:
+    def both() -> None:
+        lay(one, digest="sha256:0")
+        later(one, 5, lambda: lay(one))
+
+    later(one, 5, both)
+    assert wait(one).by == OTHER.arn
+    assert len(refusals(one)) == 1
+
+
+def test_too_late(one: Deployment) -> None:
+    """A yes that arrives after the time is none, even where it is seen."""
+
+    def oversleep() -> None:
+        one.world.clock.elapsed += 700
+        lay(one)
+
+    later(one, 595, oversleep)
+    with pytest.raises(DeadlinePassed):
+        wait(one)
+    assert ["too late" in found for found in refusals(one)] == [True]
+
+
+def test_a_lost_lease_ends_the_wait(one: Deployment) -> None:
+    def take() -> None:
+        one.expire_lease()
+        lay(one)
+
+    later(one, 20, take)
+    with pytest.raises(LeaseLost):
+        wait(one)
+    one.machine.abandon("promote: lost")
+    assert one.machine.phase is Phase.REJECTED
+    assert "set" not in one.world.names()
+
+
+def test_harm_ends_the_wait(one: Deployment) -> None:
+    with pytest.raises(StepFailed, match="harmed while the approval was awaited: 500"):
+        wait(one, harm=lambda: "500" if one.world.clock.elapsed > 30 else None)
+
+
+def test_a_table_that_does_not_answer_is_asked_again(one: Deployment) -> None:
+    later(one, 20, lambda: lay(one))
+    one.world.plans["notes"] = [CloudUnreachable("dynamodb GetItem: InternalServerError")] * 3
+    assert wait(one).by == OTHER.arn
+
+
+def test_a_candidate_that_fell_ill_meanwhile_is_not_promoted(one: Deployment) -> None:
+    def approve_and_break() -> None:
+        lay(one)
+        one.world.sides[GREEN].ill = "database gone"
+
+    later(one, 20, approve_and_break)
+    with pytest.raises(StepFailed, match="not well any more since it was verified: database gone"):
+        wait(one)
+
+
+def test_a_candidate_that_was_exchanged_meanwhile_is_not_promoted(one: Deployment) -> None:
+    def approve_and_exchange() -> None:
+        lay(one)
+        one.world.sides[GREEN] = Side(replace(NEW, digest="sha256:evil"), True)
+
+    later(one, 20, approve_and_exchange)
+    wait(one)
+    with pytest.raises(StepFailed, match="sha256:evil"):
+        one.machine.promote(GATES)
+
+
+def test_a_signal_rejects(one: Deployment) -> None:
+    def signal() -> None:
+        raise KeyboardInterrupt
+
+    later(one, 20, signal)
+    with pytest.raises(KeyboardInterrupt):
+        wait(one)
+    one.machine.abandon("promote: interrupted by SIGTERM")
+    assert (one.machine.phase, one.machine.reason) == (Phase.REJECTED, "promote: interrupted by SIGTERM")
+    assert not one.world.sides[GREEN].running
+
+
+def test_recover_rejects_a_run_that_died_waiting(one: Deployment) -> None:
+    def die() -> None:
+        one.world.dead = True
+        raise Killed("power")
+
+    later(one, 20, die)
+    with pytest.raises(Killed):
+        wait(one)
+    one.bury()
+    assert one.settle() is Phase.REJECTED
+    assert (one.report()["verdict"], one.world.routes.generation) == ("rejected", 7)
+
+
+# -- who gives it ------------------------------------------------------------------------------------------------------
+
+
+def awaiting(one: Deployment, act: Callable[[], None]) -> None:
+    """Acts while the run waits; the run then goes on waiting to its end."""
+    later(one, 20, act)
+    with pytest.raises(DeadlinePassed):
+        wait(one)
+
+
+def test_the_same_principal_may_not(one: Deployment) -> None:
+    def same() -> None:
+        with pytest.raises(NotPermitted, match="another principal's"):
+            give(one.ports, Access(), Caller(ACTOR, "123456789012"), "one", None)
+
+    awaiting(one, same)
+    assert "swap_note" not in one.world.names()
+
+
+def test_nobody_off_the_list_may(one: Deployment) -> None:
+    with pytest.raises(NotPermitted, match=r"may not approve.*environments\.e\.access\.approve"):
+        give(one.ports, LIST, Caller("arn:aws:iam::123456789012:user/guest", "123456789012"), "one", None)
+
+
+def test_once(one: Deployment) -> None:
+    def twice() -> None:
+        give(one.ports, Access(), OTHER, "one", None)
+        with pytest.raises(Refused, match="has an approval already"):
+            give(one.ports, Access(), OTHER, "one", None)
+
+    later(one, 20, twice)
+    assert wait(one).by == OTHER.arn
+    one.machine.promote(GATES)
+    with pytest.raises(Refused, match="does not wait for an approval: its phase is BAKING"):
+        give(one.ports, Access(), OTHER, "one", None)
+
+
+def test_not_after_the_time(one: Deployment) -> None:
+    def late() -> None:
+        one.world.clock.elapsed += 700
+        with pytest.raises(Refused, match="waits no longer"):
+            give(one.ports, Access(), OTHER, "one", None)
+
+    awaiting(one, late)
+
+
+def test_another_deployment(one: Deployment) -> None:
+    with pytest.raises(Refused, match=r"two is not under way; one is \(VERIFYING\)"):
+        give(one.ports, Access(), OTHER, "two", None)
+    with pytest.raises(Refused, match="its phase is VERIFYING"):
+        give(one.ports, Access(), OTHER, "one", None)
+
+
+def test_a_run_that_has_died(one: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deployment.approval.owner_alive", lambda *_: False)
+
+    def dead() -> None:
+        with pytest.raises(Refused, match="has died while it waited"):
+            give(one.ports, Access(), OTHER, "one", None)
+
+    awaiting(one, dead)
