@@ -72,6 +72,15 @@ class Connection:
         return self.endpoints.get(service) or self.endpoints.get(ANY_SERVICE)
 
 
+@dataclass(frozen=True)
+class Patience:
+    """How long one call may take: seconds to connect, seconds between two bytes of an answer, and tries in all."""
+
+    connect_timeout_s: float = CONNECT_TIMEOUT_S
+    read_timeout_s: float = READ_TIMEOUT_S
+    attempts: int = ATTEMPTS
+
+
 class Clients:
     """Clients of one connection, made when first asked for; safe to share between threads."""
 
@@ -121,11 +130,11 @@ class Clients:
         return client
 
 
-def connect(target: Connection) -> Clients:
+def connect(target: Connection, patience: Patience = Patience()) -> Clients:
     """Makes ready to talk to AWS as ``target`` says; no call is made yet. Raises SettingsError, e.g. for an unknown profile."""
     with aws_errors("boto3", "Session"):
         core = botocore.session.Session(session_vars=_variables(target))
-        core.set_default_client_config(_config())
+        core.set_default_client_config(_config(patience))
         keys = target.credentials
         session = boto3.Session(
             botocore_session=core,
@@ -143,11 +152,11 @@ def connect(target: Connection) -> Clients:
         return Clients(target, session)
 
 
-def _config() -> Config:
+def _config(patience: Patience) -> Config:
     return Config(
-        connect_timeout=CONNECT_TIMEOUT_S,
-        read_timeout=READ_TIMEOUT_S,
-        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        connect_timeout=patience.connect_timeout_s,
+        read_timeout=patience.read_timeout_s,
+        retries={"mode": "standard", "total_max_attempts": patience.attempts},
         ignore_configured_endpoint_urls=True,
         user_agent_extra="bluegreen-verifier",
     )
