@@ -13,7 +13,7 @@ deploy: $(VENV)/.installed
 	@$(BIN)/python -m pytest --target=$(TARGET) $(ARGS)
 
 test: lint
-	@$(BIN)/python -m pytest tests $(ARGS)
+	@$(BIN)/python -m pytest tests -n 3 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	@$(BIN)/ruff check .

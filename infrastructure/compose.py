@@ -111,10 +111,10 @@ def is_up(settings: Settings) -> bool:
     return settings.provider != "embedded" or cloud.outputs(embedded_state()) is not None
 
 
-def start(settings: Settings, tag: str | None, progress: Progress) -> bool:
+def start(settings: Settings, progress: Progress) -> bool:
     """Starts an embedded environment that is not up; returns whether it did.
 
-    Raises Refused, with nothing started, where the registry does not have the release ``tag``, and StepFailed.
+    Raises Refused, with nothing started, where the registry forbids it, and StepFailed.
 
     One that is up is asked for new tags of its registry, as a push to ECR would have made them known.
     """
@@ -123,7 +123,6 @@ def start(settings: Settings, tag: str | None, progress: Progress) -> bool:
     state = embedded_state()
     try:
         if cloud.outputs(state) is None:
-            images.choose(embedded_registry(), tag or images.highest(embedded_registry()))
             progress("starting the embedded cloud")
             cloud.up(state, embedded_registry(), progress=progress)
             return True

@@ -67,7 +67,10 @@ class Deploying:
 
     def _begin(self) -> None:
         run, settings = self._run, self._settings
-        self._own_cloud = compose.start(settings, run.options.image_tag, run.progress)
+        if not compose.is_up(settings):
+            # What would be refused is refused before an environment is started for it.
+            choose_target(compose.foresee(settings, run.options.image_tag)[1], run.options.target)
+        self._own_cloud = compose.start(settings, run.progress)
         world = self._world = compose.reach(settings)
         run.redactor.learn(*world.secrets)
         self._settle_leftover(world)
@@ -126,7 +129,7 @@ class Deploying:
 
     def _plan(self, world: World) -> Plan:
         image = choose_image(world, self._run.options.image_tag)
-        target = choose_target(world, self._run.options.target)
+        target = choose_target(world.ports.router.observe().live, self._run.options.target)
         actor = self._run.journal.actor = world.caller.arn
         self._run.journal.append(
             "planned",
@@ -303,9 +306,8 @@ def choose_image(world: World, tag: str | None) -> Image:
     return world.registry.resolve(tag if tag is not None else default_tag(world.registry.tags()))
 
 
-def choose_target(world: World, target: str | None) -> Colour:
-    """The colour to deploy to. Raises TargetIsLive later, under the lock, where it is live."""
-    live = world.ports.router.observe().live
+def choose_target(live: Colour, target: str | None) -> Colour:
+    """The colour to deploy to. Raises TargetIsLive; that is asked again later, under the lock."""
     chosen = live.other if target == AUTO else Colour(str(target))
     if chosen is live:
         raise TargetIsLive(

@@ -53,7 +53,7 @@ def test_forth_and_back_and_undone(good_registry: Path, user_of: Callable[[Desk]
             _assert_promoted(desk.pytest("--target=green"), "green")
             desk.assert_live("green", images.NEW)
             _assert_refused(desk.pytest("--target=green"), "green is live")
-            _assert_promoted(desk.pytest("--target=auto", "-n", "2"), "blue")
+            _assert_promoted(desk.pytest("--environment=quick", "--target=auto", "-n", "2"), "blue")
             desk.assert_live("blue", images.NEW)
             _undo(desk)
             _verify(desk)
@@ -119,7 +119,7 @@ def test_an_environment_for_one_run(private: Desk) -> None:
     assert "9.9.9" in unknown.output
     assert not private.state.exists()
     assert not private.reports.exists()
-    _assert_promoted(private.pytest("--target=green", "-n", "4"), "green")
+    _assert_promoted(private.pytest("--environment=quick", "--target=green", "-n", "4"), "green")
     assert private.running() == {}
     assert private.script("status", "--json").code == 1
     _assert_refused(private.pytest("--target=blue"), "blue is live")

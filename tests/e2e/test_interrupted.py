@@ -37,7 +37,7 @@ def test_interrupted(up_desk: Desk, user_of: Callable[[Desk], User], case: Case)
     """Exit 2; rejected where traffic had not moved, else rolled back; blue live, and no user noticed."""
     before = up_desk.running()
     with user_of(up_desk) as user:
-        running = up_desk.begin_pytest("--target=green", "-n", case.workers)
+        running = up_desk.begin_pytest("--environment=quick", "--target=green", "-n", case.workers)
         running.wait_for("intent", case.step)
         running.signal(case.number, group=case.group)
         ran = up_desk.wait(running)
@@ -64,7 +64,7 @@ def test_under_way_and_ctrl_c_twice(up_desk: Desk, user_of: Callable[[Desk], Use
     """While one deploys, others are told so; and a second Ctrl-C does not keep its rollback from ending."""
     before = up_desk.running()
     with user_of(up_desk) as user:
-        running = up_desk.begin_pytest("--target=green")
+        running = up_desk.begin_pytest("--environment=quick", "--target=green")
         running.wait_for("intent", "verify")
         _assert_told(up_desk, running.process.pid)
         running.wait_for("intent", "bake")
@@ -81,7 +81,11 @@ def test_under_way_and_ctrl_c_twice(up_desk: Desk, user_of: Callable[[Desk], Use
 
 def _assert_told(desk: Desk, pid: int) -> None:
     """Somebody else's status, deployment, rollback and recovery, while the first goes on."""
-    others = [desk.begin_undo("recover"), desk.begin_undo("rollback"), desk.begin_pytest("--target=auto")]
+    others = [
+        desk.begin_undo("recover"),
+        desk.begin_undo("rollback"),
+        desk.begin_pytest("--environment=quick", "--target=auto"),
+    ]
     status = desk.status()
     assert status["deployment"]["pid"] == pid
     assert status["deployment"]["owner_alive"] is True
@@ -96,7 +100,7 @@ def _assert_told(desk: Desk, pid: int) -> None:
 def test_a_signal_at_the_very_end(up_desk: Desk, user_of: Callable[[Desk], User]) -> None:
     """When the bake is over and the verdict is not yet journalled, a promotion is still taken back."""
     with user_of(up_desk) as user:
-        running = up_desk.begin_pytest("--target=green")
+        running = up_desk.begin_pytest("--environment=quick", "--target=green")
         running.wait_for("traffic")
         running.signal(signal.SIGTERM)
         ran = up_desk.wait(running)

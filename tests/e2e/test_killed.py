@@ -17,7 +17,7 @@ from tests.e2e.user import User
 
 def _kill(desk: Desk, kind: str, step: str | None) -> Path:
     """Begins a deployment and kills it at that line of its journal; returns the folder of its report."""
-    running = desk.begin_pytest("--target=green")
+    running = desk.begin_pytest("--environment=quick", "--target=green")
     running.wait_for(kind, step)
     running.signal(signal.SIGKILL)
     assert running.process.wait(10) == -signal.SIGKILL
@@ -73,7 +73,7 @@ def test_the_next_run_settles(up_desk: Desk, user_of: Callable[[Desk], User]) ->
     before = up_desk.running()
     with user_of(up_desk) as user:
         folder = _kill(up_desk, "intent", "bake")
-        ran = up_desk.pytest("--target=green")
+        ran = up_desk.pytest("--environment=quick", "--target=green")
         assert ran.code == 0, ran.output
         assert ran.facts["verdict"] == "promoted"
         assert [line["deployment_id"] for line in ran.journal("settled")] == [folder.name]

@@ -213,7 +213,11 @@ def _facts() -> Facts:
     return Facts(Path(os.environ[FOLDER]))
 
 
-def _start(settings: Settings, tag: str | None, progress: compose.Progress) -> bool:
+def _is_up(settings: Settings) -> bool:
+    return True
+
+
+def _start(settings: Settings, progress: compose.Progress) -> bool:
     _facts().note("start")
     return True
 
@@ -242,7 +246,7 @@ def install(patch: pytest.MonkeyPatch) -> None:
     from plugins import fixtures, run  # they are told where the settings are when they are imported
 
     settings = Path(os.environ[FOLDER]) / "deployment.toml"
-    for name, value in (("start", _start), ("reach", _reach), ("stop", _stop)):
+    for name, value in (("is_up", _is_up), ("start", _start), ("reach", _reach), ("stop", _stop)):
         patch.setattr(compose, name, value)
     for module in (compose, fixtures, run):
         patch.setattr(module, "SETTINGS_FILE", settings)
