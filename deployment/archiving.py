@@ -77,22 +77,40 @@ def _signer(journal: Journal, archive: Archive) -> Signer | None:
 def _archive(
     journal: Journal, folder: Path, archive: Archive, signer: Signer | None, say: Callable[[str], None]
 ) -> None:
+    """Each of these where it can be done, whatever became of the others."""
+    if archive.store is not None:
+        problem = _tried(lambda: _copy(archive, folder, journal.path))
+        if problem:
+            say(f"the journal was not copied to the audit store: {problem}")
+            _tried(lambda: journal.append("not_stored", error=problem))
+    if signer is not None:
+        problem = _tried(lambda: _sign(journal, folder, signer))
+        if problem:
+            say(f"the report was not signed: {problem}")
+        elif archive.store is not None and (problem := _tried(lambda: _copy(archive, folder, folder / ENVELOPE_FILE))):
+            say(f"the signature was not copied to the audit store: {problem}")
+    lease = archive.lease
+    if lease is not None and (problem := _tried(lambda: anchor(lease, folder.name, journal))):
+        say(f"the journal was not anchored beside the lease: {problem}")
+
+
+def _tried(act: Callable[[], object]) -> str | None:
+    """What went wrong, None where nothing did."""
     try:
-        if archive.store is not None:
-            try:
-                put(archive.store, archive.environment, folder.name, journal.path.name, journal.path.read_bytes())
-            except CloudError as error:
-                journal.append("not_stored", error=first_line(error))
-                say(f"the journal was not copied to the audit store: {first_line(error)}")
-        if signer is not None:
-            signed = signer.sign(statement(journal.records(), digests(folder)))
-            report.replace(folder / ENVELOPE_FILE, signed.decode())
-            if archive.store is not None:
-                put(archive.store, archive.environment, folder.name, ENVELOPE_FILE, signed)
-        if archive.lease is not None:
-            anchor(archive.lease, folder.name, journal)
+        act()
     except (OSError, ValueError, DeploymentError) as error:
-        say(f"the evidence of this run was not archived: {first_line(error)}")
+        return first_line(error)
+    return None
+
+
+def _copy(archive: Archive, folder: Path, file: Path) -> None:
+    if archive.store is not None:
+        put(archive.store, archive.environment, folder.name, file.name, file.read_bytes())
+
+
+def _sign(journal: Journal, folder: Path, signer: Signer) -> None:
+    signed = signer.sign(statement(journal.records(), digests(folder)))
+    report.replace(folder / ENVELOPE_FILE, signed.decode())
 
 
 # -- the store -------------------------------------------------------------------------------------------------------------

@@ -15,8 +15,9 @@ from typing import Any
 
 from deployment import report
 from deployment.attestation import ENVELOPE_FILE, SIGNED_FILES, Checker, digests, envelope_of, statement
+from deployment.chain import chain
 from deployment.errors import DeploymentError
-from deployment.journal import FIRST, Record, record_of, sealed
+from deployment.journal import Record
 from deployment.steps import first_line
 
 AFTER_CLOSED = frozenset({"not_stored"})
@@ -76,60 +77,7 @@ def examine(folder: Path, journal_file: str, anchors: Anchors, checker: Callable
     return findings + _signed(folder, None if broken else records, anchors, checker)
 
 
-# -- the journal by itself -------------------------------------------------------------------------------------------------
-
-
-def chain(content: bytes) -> tuple[list[Record], str | None]:
-    """The records up to the first line that does not hold, and what is wrong with that line."""
-    records: list[Record] = []
-    lines = content.split(b"\n")
-    seqs = [_seq(line) for line in lines]
-    for number, raw in enumerate(lines[:-1], 1):
-        previous = records[-1] if records else None
-        record, problem = _record(raw)
-        if record is None:
-            return records, f"line {number} {problem}"
-        if record.seq != number or record.prev != (previous.hash if previous else FIRST):
-            return records, _misplaced(number, record, previous, seqs)
-        records.append(record)
-    if lines[-1]:
-        return records, f"line {len(lines)} is cut in its middle"
-    return (records, None) if records else (records, "it is empty")
-
-
-def _record(raw: bytes) -> tuple[Record | None, str]:
-    try:
-        text = raw.decode()
-        line = json.loads(text)
-        record = record_of(line)
-        if type(record.seq) is int and sealed(line) == record.hash and json.dumps(line) == text:
-            return record, ""
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None, "was changed: it is not a line of a journal any more"
-    return None, "was changed: its hash is another's"
-
-
-def _seq(raw: bytes) -> int | None:
-    try:
-        seq = json.loads(raw)["seq"]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return None
-    return seq if type(seq) is int else None
-
-
-def _misplaced(number: int, record: Record, previous: Record | None, seqs: Sequence[int | None]) -> str:
-    """In words: a whole line, unchanged, that does not follow the one before it."""
-    if record.seq > number:
-        missing = f"line {number}" if record.seq == number + 1 else f"lines {number} to {record.seq - 1}"
-        if number in seqs:
-            return (
-                f"line {number} was moved: it says that it is line {record.seq}, and line {number} stands further down"
-            )
-        return f"{missing} of the journal was removed: line {record.seq} stands there"
-    if record.seq < number:
-        return f"line {number} was added, or moved: it says that it is line {record.seq}"
-    after = f"line {number - 1}" if previous else "the beginning"
-    return f"line {number} does not follow {after}: one of the two was replaced"
+# -- the journal by itself, and what is known of it elsewhere ----------------------------------------------------------
 
 
 def _closed(records: Sequence[Record]) -> Finding:
@@ -140,9 +88,6 @@ def _closed(records: Sequence[Record]) -> Finding:
     return Finding(
         "closed", Outcome.BAD, f"the journal ends with {last.kind!r} at line {last.seq}: it was cut, or the run died"
     )
-
-
-# -- the journal against what is known of it elsewhere ---------------------------------------------------------------------
 
 
 def _anchored(content: bytes, records: Sequence[Record], anchors: Anchors) -> list[Finding]:

@@ -143,6 +143,24 @@ def test_notes_outlive_their_writer(lease: DynamoLease, clock: Clock) -> None:
     assert lease.notes() == {"journal.head": "abc", "size": "2"}
 
 
+def test_a_note_is_swapped_without_the_lease_only_where_it_is_what_was_seen(lease: DynamoLease) -> None:
+    lease.release(lease.acquire(holder()))
+    assert lease.swap_note("heads", None, "one")
+    assert not lease.swap_note("heads", None, "two")
+    assert not lease.swap_note("heads", "two", "three")
+    assert lease.swap_note("heads", "one", "two")
+    assert lease.notes()["heads"] == "two"
+    assert lease.current() is None
+
+
+def test_of_eight_that_swap_a_note_one_wins(lease: DynamoLease) -> None:
+    lease.release(lease.acquire(holder()))
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(lambda number: lease.swap_note("heads", None, str(number)), range(8)))
+    assert won.count(True) == 1
+    assert lease.notes()["heads"] == str(won.index(True))
+
+
 def test_lease_that_was_never_taken_is_nobodys(lease: DynamoLease) -> None:
     assert lease.current() is None
     assert lease.notes() == {}

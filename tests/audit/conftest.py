@@ -1,0 +1,14 @@
+"""A run whose evidence holds, to be tampered with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.audit.evidence import Estate, Run, make_run
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    return make_run(tmp_path / "reports", Estate())

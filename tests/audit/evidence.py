@@ -1,0 +1,130 @@
+"""A small run whose evidence was closed: a real key, a store and a lease in memory, and a folder to tamper with."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from deployment import archiving
+from deployment.archiving import Archive
+from deployment.attestation import ENVELOPE_FILE, Signer
+from deployment.audit import Anchors, Finding, Outcome, examine
+from deployment.errors import StoredOtherwise
+from deployment.journal import Journal, sealed
+from deployment.settling import JOURNAL_FILE
+from tests.deployment.fakes import FakeClock, FakeLease, World
+
+ENVIRONMENT = "test"
+GATES = [
+    {
+        "name": name,
+        "required": name != "load",
+        "outcome": "passed" if name != "load" else "failed",
+        "checks": 2,
+        "failed": 0,
+        "duration_s": 0.1,
+        "waived": None,
+    }
+    for name in ("health", "load", "live")
+]
+
+
+def private_pem() -> str:
+    """A new key."""
+    return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+class MemoryStore:
+    """An AuditStore that forgets with its process."""
+
+    def __init__(self) -> None:
+        self.kept: dict[str, bytes] = {}
+
+    def put(self, name: str, content: bytes) -> None:
+        """See ``deployment.ports.AuditStore``."""
+        if self.kept.setdefault(name, content) != content:
+            raise StoredOtherwise(name)
+
+    def get(self, name: str) -> bytes | None:
+        """See ``deployment.ports.AuditStore``."""
+        return self.kept.get(name)
+
+
+@dataclass
+class Estate:
+    """Where a run's evidence goes beyond its folder."""
+
+    store: MemoryStore = field(default_factory=MemoryStore)
+    lease: FakeLease = field(default_factory=lambda: FakeLease(World(FakeClock()), 60))
+    pem: str = field(default_factory=private_pem)
+
+    @property
+    def archive(self) -> Archive:
+        return Archive(ENVIRONMENT, lambda: Signer(self.pem), self.store, self.lease)
+
+
+@dataclass
+class Run:
+    """One closed run."""
+
+    folder: Path
+    estate: Estate
+
+    @property
+    def journal(self) -> Path:
+        return self.folder / JOURNAL_FILE
+
+    @property
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.journal.read_text().splitlines()]
+
+    def rewrite(self, lines: list[dict[str, Any]]) -> None:
+        """A whole journal anew, its chain as it should be."""
+        previous = "0" * 64
+        for number, line in enumerate(lines, 1):
+            line |= {"seq": number, "prev": previous}
+            previous = line["hash"] = sealed(line)
+        self.journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    def anchors(self) -> Anchors:
+        """What lease and store know of it."""
+        estate, name = self.estate, self.folder.name
+        return Anchors(
+            archiving.anchored(estate.lease, name),
+            archiving.copies(estate.store, ENVIRONMENT, name, JOURNAL_FILE),
+            archiving.copies(estate.store, ENVIRONMENT, name, ENVELOPE_FILE),
+        )
+
+    def examine(self, anchors: Anchors | None = None) -> list[Finding]:
+        """Every finding, by default against everything that is known."""
+        signer = Signer(self.estate.pem)
+        return examine(
+            self.folder, JOURNAL_FILE, self.anchors() if anchors is None else anchors, lambda: signer.checker
+        )
+
+    def bad(self, anchors: Anchors | None = None) -> dict[str, str]:
+        """What does not hold, by name."""
+        return {finding.what: finding.detail for finding in self.examine(anchors) if finding.outcome is Outcome.BAD}
+
+
+def make_run(reports: Path, estate: Estate, run_id: str = "20261122-120000-green-abcdef", **closed: Any) -> Run:
+    """A promoted run of seven lines, with a page and a JUnit file beside its journal."""
+    folder = reports / run_id
+    journal = Journal(folder / JOURNAL_FILE, "tester", FakeClock())
+    journal.append("opened", deployment_id=run_id, environment=ENVIRONMENT, target="green", by="tester")
+    journal.append("manifest", checks={"health": 2, "live": 2})
+    journal.append("planned", target="green", image="api:1.1.0", digest="sha256:" + "a" * 64, version="1.1.0")
+    journal.append("intent", step="lease")
+    journal.append("outcome", step="lease", outcome="passed", started_at="…", duration_s=0.1)
+    (folder / "report.html").write_text("<p>promoted")
+    (folder / "junit.xml").write_text("<testsuites/>")
+    finished = datetime(2026, 11, 22, 12, tzinfo=UTC).isoformat()
+    ending = {"verdict": "promoted", "exit_code": 0, "reason": None, "finished_at": finished, **closed}
+    archiving.close(journal, folder, [("gates", {"gates": GATES}), ("closed", ending)], estate.archive)
+    return Run(folder, estate)

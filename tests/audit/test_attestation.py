@@ -1,0 +1,213 @@
+"""What is signed, how it is kept, and that neither ever decides a run or tells a key."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+
+from deployment import archiving, keys
+from deployment.archiving import Archive
+from deployment.attestation import ENVELOPE_FILE, Checker, Signer, envelope_of
+from deployment.errors import CloudUnreachable, NoKey, SettingsError
+from deployment.journal import Journal, read
+from tests.audit.evidence import ENVIRONMENT, Estate, MemoryStore, Run, make_run, private_pem
+from tests.deployment.fakes import FakeClock
+
+
+def statement_of(run: Run) -> dict[str, Any]:
+    document = json.loads((run.folder / ENVELOPE_FILE).read_text())
+    assert document["payloadType"] == "application/vnd.in-toto+json"
+    assert [set(signature) for signature in document["signatures"]] == [{"keyid", "sig"}]
+    found: dict[str, Any] = json.loads(base64.b64decode(document["payload"]))
+    return found
+
+
+def test_the_statement_is_a_test_result(run: Run) -> None:
+    said = statement_of(run)
+    assert said["_type"] == "https://in-toto.io/Statement/v1"
+    assert said["predicateType"] == "https://in-toto.io/attestation/test-result/v0.1"
+    names = ["verification.json", "audit.jsonl", "report.html", "junit.xml", "api:1.1.0"]
+    assert [subject["name"] for subject in said["subject"]] == names
+    assert said["subject"][-1]["digest"] == {"sha256": "a" * 64}
+    predicate = said["predicate"]
+    assert predicate["result"] == "WARNED", "a gate that is not required has failed"
+    assert predicate["passedTests"] == ["health", "live"]
+    assert (predicate["warnedTests"], predicate["failedTests"]) == (["load"], [])
+    configuration = {item["name"]: item["digest"]["sha256"] for item in predicate["configuration"]}
+    lines = {line["kind"]: line["hash"] for line in run.lines}
+    assert configuration == {
+        "audit.jsonl:1 opened": lines["opened"],
+        "audit.jsonl:2 manifest": lines["manifest"],
+        "audit.jsonl:3 planned": lines["planned"],
+    }
+
+
+@pytest.mark.parametrize(
+    ("closed", "result"),
+    [
+        ({"verdict": "rejected", "exit_code": 1}, "FAILED"),
+        ({"verdict": "rolled_back", "exit_code": 10}, "FAILED"),
+        ({"verdict": "rolled_back", "exit_code": 0}, "WARNED"),
+        ({"verdict": "refused", "exit_code": 4}, "FAILED"),
+        ({"verdict": "rolled_back", "exit_code": None, "recovered": True}, "FAILED"),
+    ],
+)
+def test_the_result_is_the_verdict_s(tmp_path: Path, closed: dict[str, Any], result: str) -> None:
+    assert statement_of(make_run(tmp_path, Estate(), **closed))["predicate"]["result"] == result
+
+
+def test_copies_lie_under_environment_and_run(run: Run) -> None:
+    name = run.folder.name
+    assert run.estate.store.kept == {
+        f"test/{name}/audit.jsonl": run.journal.read_bytes(),
+        f"test/{name}/evidence.dsse.json": (run.folder / ENVELOPE_FILE).read_bytes(),
+    }
+    last = run.lines[-1]
+    assert json.loads(run.estate.lease.kept["heads"]) == {name: [last["seq"], last["hash"]]}
+
+
+def test_the_heads_of_twenty_runs_are_kept(tmp_path: Path) -> None:
+    estate = Estate()
+    runs = [make_run(tmp_path, estate, f"run-{number:02}") for number in range(23)]
+    assert list(json.loads(estate.lease.kept["heads"])) == [run.folder.name for run in runs[3:]]
+    assert runs[-1].bad() == {}
+    assert list(runs[0].bad()) == [], "the store's copy outlives the note"
+
+
+def test_a_run_that_is_settled_later_is_archived_anew(run: Run) -> None:
+    """A halted deployment was closed once; its journal goes on, and both copies are kept."""
+    journal = Journal(run.journal, "recoverer", FakeClock())
+    journal.append("recovering", phase="HALTED")
+    archiving.close(journal, run.folder, [("closed", {"verdict": "rolled_back"})], run.estate.archive)
+    assert run.bad() == {}
+    assert len(run.estate.store.kept) == 4
+    run.rewrite(run.lines[:7])
+    assert {"head", "copy"} <= set(run.bad())
+
+
+def test_nothing_known_of_the_key_is_told_where_the_run_is_not_signed(tmp_path: Path) -> None:
+    run = make_run(tmp_path, Estate(pem="-----BEGIN PRIVATE KEY-----\ncanary\n-----END PRIVATE KEY-----"))
+    assert not (run.folder / ENVELOPE_FILE).exists()
+    line = next(line for line in run.lines if line["kind"] == "unsigned")
+    assert line["reason"] == "what should be the signing key is not an Ed25519 private key in PEM (PKCS#8, no password)"
+    assert "canary" not in run.journal.read_text()
+    assert [record.kind for record in read(run.journal)][-1] == "closed"
+
+
+class Unreachable(MemoryStore):
+    """A store that does not answer."""
+
+    def put(self, name: str, content: bytes) -> None:  # noqa: ARG002  # the port's signature
+        raise CloudUnreachable("s3 PutObject: no answer")
+
+
+def test_a_store_that_does_not_answer_decides_nothing(tmp_path: Path) -> None:
+    said: list[str] = []
+    estate, folder = Estate(store=Unreachable()), tmp_path / "one"
+    journal = Journal(folder / "audit.jsonl", "tester", FakeClock())
+    journal.append("opened", deployment_id="one")
+    report = archiving.close(journal, folder, [("closed", {"verdict": "promoted"})], estate.archive, said.append)
+    assert report["verdict"] == "promoted"
+    assert (tmp_path / "latest" / "verification.json").exists()
+    assert [record.kind for record in read(journal.path)][-2:] == ["closed", "not_stored"]
+    assert said[0] == "the journal was not copied to the audit store: s3 PutObject: no answer"
+    run = Run(folder, estate)
+    assert run.bad() == {}, "signed and anchored beside the lease it is all the same"
+
+
+def test_a_lease_that_is_broken_decides_nothing(tmp_path: Path) -> None:
+    estate = Estate()
+    estate.lease.kept["heads"] = "{"
+    run = make_run(tmp_path, estate)
+    assert (run.folder / "verification.json").exists()
+
+
+def test_a_death_before_the_signature_leaves_an_unsigned_report(tmp_path: Path) -> None:
+    class Killed(BaseException):
+        pass
+
+    class Deadly(MemoryStore):
+        def put(self, name: str, content: bytes) -> None:  # noqa: ARG002  # the port's signature
+            raise Killed
+
+    estate = Estate(store=Deadly())
+    with pytest.raises(Killed):
+        make_run(tmp_path, estate)
+    run = Run((tmp_path / "latest").resolve(), estate)
+    found = run.bad()
+    assert found.pop("anchor")
+    assert found == {"signature": f"unsigned: there is no {ENVELOPE_FILE}"}
+
+
+# -- keys --------------------------------------------------------------------------------------------------------------------
+
+
+def test_no_key_is_ever_shown(run: Run) -> None:
+    pem = run.estate.pem
+    secret = "".join(pem.splitlines()[1:-1])
+    signer = Signer(pem)
+    shown = [repr(signer), str(signer), repr(signer.checker), repr(run.estate.archive)]
+    shown += [path.read_text() for path in run.folder.iterdir()] + [repr(run.estate.store.kept)]
+    assert [text for text in shown if secret in text or pem in text] == []
+
+
+def rsa_pem() -> str:
+    key = generate_private_key(65537, 2048)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+@pytest.mark.parametrize("pem", ["", "canary", rsa_pem(), private_pem()[:60]])
+def test_what_is_no_key_is_refused_without_showing_it(pem: str) -> None:
+    for make in (Signer, Checker):
+        with pytest.raises(NoKey) as caught:
+            make(pem)
+        assert caught.value.__context__ is None
+        assert not pem or pem not in str(caught.value)
+
+
+def test_keys_come_from_a_secret_or_a_file_and_not_from_both(run: Run, tmp_path: Path) -> None:
+    class Vault:
+        def read(self, name: str) -> str:
+            return {"key": run.estate.pem}[name]
+
+    private, public = tmp_path / "key.pem", tmp_path / "key.pub"
+    private.write_text(run.estate.pem)
+    key = load_pem_private_key(run.estate.pem.encode(), None).public_key()
+    public.write_bytes(key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    envelope = envelope_of((run.folder / ENVELOPE_FILE).read_bytes())
+    from_secret, from_file = keys.signer(Vault(), "key", None), keys.signer(Vault(), None, private)
+    for checker in (
+        keys.checker(from_secret, None),
+        keys.checker(from_file, None),
+        keys.checker(keys.no_key, public),
+    ):
+        assert checker().check(envelope)
+    with pytest.raises(SettingsError, match="both"):
+        keys.signer(Vault(), "key", private)
+    for missing in (keys.signer(Vault(), None, None), keys.signer(Vault(), None, tmp_path / "none"), keys.no_key):
+        with pytest.raises(NoKey):
+            missing()
+    with pytest.raises(NoKey):
+        keys.checker(keys.no_key, None)()
+
+
+def test_a_run_without_an_environment_says_that_it_is_not_signed(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "one" / "audit.jsonl", "tester", FakeClock())
+    archiving.close(journal, tmp_path / "one", [("closed", {"verdict": "refused"})])
+    assert [(record.kind, record.data.get("reason")) for record in read(journal.path)] == [
+        ("unsigned", "no environment was reached"),
+        ("closed", None),
+    ]
+    assert Archive(ENVIRONMENT, keys.no_key, None).lease is None

@@ -1,0 +1,255 @@
+"""Whatever is done to a report's folder is found, and named."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deployment import report
+from deployment.attestation import ENVELOPE_FILE, SIGNED_FILES, Signer, digests, statement
+from deployment.audit import Anchors, Outcome, examine
+from deployment.errors import NoKey
+from deployment.journal import read
+from deployment.settling import JOURNAL_FILE
+from tests.audit.evidence import Estate, Run, make_run, private_pem
+
+NOTHING = Anchors()
+
+
+def head_alone(run: Run) -> Anchors:
+    return Anchors(head=run.anchors().head)
+
+
+def copy_alone(run: Run) -> Anchors:
+    return replace(run.anchors(), head=None)
+
+
+def test_untouched_evidence_holds(run: Run) -> None:
+    findings = run.examine()
+    assert [finding.what for finding in findings if not finding.good] == []
+    names = ["chain", "closed", "head", "copy", "report", "signature", *SIGNED_FILES]
+    assert [finding.what for finding in findings] == names
+
+
+@pytest.mark.parametrize("anchors", [head_alone, copy_alone])
+def test_one_anchor_is_enough(run: Run, anchors: Callable[[Run], Anchors]) -> None:
+    assert all(finding.good for finding in run.examine(anchors(run)))
+
+
+def test_no_anchor_is_said(run: Run) -> None:
+    assert run.bad(NOTHING) == {"anchor": "not anchored: neither the lease nor an audit store knows this journal"}
+
+
+# -- the journal -----------------------------------------------------------------------------------------------------------
+
+
+def test_every_changed_byte_of_the_journal_is_found(run: Run) -> None:
+    """By the chain alone, in the line in which it is; a byte of each line's every field, and every newline."""
+    whole = run.journal.read_bytes()
+    places = random.Random(7)
+    ends = [at for at, byte in enumerate(whole) if byte == 0x0A]
+    tried = 0
+    for at in sorted({*ends, *places.sample(range(len(whole)), 600)}):
+        bit = 1 << places.randrange(8)
+        run.journal.write_bytes(whole[:at] + bytes([whole[at] ^ bit]) + whole[at + 1 :])
+        line = whole[:at].count(b"\n") + 1
+        found = run.bad(NOTHING)
+        assert "chain" in found, (at, bit)
+        assert f"line {line} " in found["chain"] or at in ends, (at, bit, found["chain"])
+        tried += 1
+    print(f"journal bytes changed and found: {tried} of {tried}")
+    assert tried >= 600
+
+
+@pytest.mark.parametrize("number", range(1, 7))
+def test_a_removed_line_is_found(run: Run, number: int) -> None:
+    lines = run.journal.read_bytes().splitlines(keepends=True)
+    run.journal.write_bytes(b"".join(lines[: number - 1] + lines[number:]))
+    assert run.bad(NOTHING)["chain"] == f"line {number} of the journal was removed: line {number + 1} stands there"
+
+
+def test_several_removed_lines_are_counted(run: Run) -> None:
+    lines = run.journal.read_bytes().splitlines(keepends=True)
+    run.journal.write_bytes(b"".join(lines[:2] + lines[4:]))
+    assert run.bad(NOTHING)["chain"] == "lines 3 to 4 of the journal were removed: line 5 stands there"
+
+
+@pytest.mark.parametrize("number", range(1, 7))
+def test_a_line_twice_is_found(run: Run, number: int) -> None:
+    lines = run.journal.read_bytes().splitlines(keepends=True)
+    run.journal.write_bytes(b"".join([*lines[:number], *lines[number - 1 :]]))
+    assert run.bad(NOTHING)["chain"] == f"line {number + 1} was added, or moved: it says that it is line {number}"
+
+
+@pytest.mark.parametrize("number", range(1, 7))
+def test_swapped_lines_are_found(run: Run, number: int) -> None:
+    lines = run.journal.read_bytes().splitlines(keepends=True)
+    lines[number - 1], lines[number] = lines[number], lines[number - 1]
+    run.journal.write_bytes(b"".join(lines))
+    assert run.bad(NOTHING)["chain"].startswith(f"line {number} was moved: it says that it is line {number + 1}")
+
+
+def test_a_line_of_another_run_is_found(run: Run, tmp_path: Path) -> None:
+    other = make_run(tmp_path / "other", Estate(), "another")
+    lines = run.journal.read_bytes().splitlines(keepends=True)
+    lines[3] = other.journal.read_bytes().splitlines(keepends=True)[3]
+    run.journal.write_bytes(b"".join(lines))
+    assert run.bad(NOTHING)["chain"] == "line 4 does not follow line 3: one of the two was replaced"
+
+
+@pytest.mark.parametrize("left", range(7))
+def test_a_cut_tail_is_found(run: Run, left: int) -> None:
+    """By the journal's own end, by the head beside the lease, by the copy, and by the signature."""
+    lines = run.journal.read_bytes().splitlines(keepends=True)
+    run.journal.write_bytes(b"".join(lines[:left]))
+    found = run.bad()
+    assert ("closed" if left else "chain") in found
+    assert found["head"] == f"lines {left + 1} to 7 are missing, or broken: there were 7"
+    assert found["copy"].startswith(f"lines {left + 1} to 7 are missing")
+    assert found[JOURNAL_FILE] == "was changed: it is not what was signed"
+
+
+def test_a_line_cut_in_its_middle_is_found(run: Run) -> None:
+    run.journal.write_bytes(run.journal.read_bytes()[:-10])
+    assert run.bad(NOTHING)["chain"] == "line 7 is cut in its middle"
+
+
+@pytest.mark.parametrize("anchors", [head_alone, copy_alone])
+def test_a_whole_rewrite_is_found_by_each_anchor(run: Run, anchors: Callable[[Run], Anchors]) -> None:
+    """The chain of it is right, the report follows from it, and it is signed with a key of its own."""
+    known = anchors(run)
+    lines = run.lines
+    lines[2]["version"] = "6.6.6"
+    run.rewrite(lines)
+    forge(run, private_pem())
+    found = run.bad(known)
+    assert {"chain", "closed", "report", JOURNAL_FILE}.isdisjoint(found)
+    assert found["signature"]
+    assert "rewritten" in found["head"] if known.head else found["copy"].startswith("line 3 is another one")
+
+
+def test_added_lines_are_found(run: Run) -> None:
+    known, lines = run.anchors(), run.lines
+    run.rewrite([*lines, {**lines[-1], "verdict": "rejected"}])
+    found = run.bad(known)
+    assert found["head"] == "line 8 was added: the journal had 7 lines when it was closed"
+    assert found["copy"].startswith("line 8 was added")
+
+
+def test_a_journal_that_was_never_closed_is_found(run: Run) -> None:
+    run.rewrite(run.lines[:-1])
+    assert "the journal ends with 'gates' at line 6" in run.bad(NOTHING)["closed"]
+
+
+# -- report, files, signature ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SIGNED_FILES)
+def test_a_changed_file_is_found(run: Run, name: str) -> None:
+    path = run.folder / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+    assert run.bad()[name] == "was changed: it is not what was signed"
+
+
+@pytest.mark.parametrize("name", SIGNED_FILES[2:])
+def test_a_removed_file_is_found(run: Run, name: str) -> None:
+    (run.folder / name).unlink()
+    assert run.bad() == {name: "was removed: it is among what was signed"}
+
+
+def test_an_added_file_is_found(tmp_path: Path) -> None:
+    run = make_run(tmp_path, Estate())
+    for name in SIGNED_FILES[2:]:
+        (run.folder / name).unlink()
+    forge(run, run.estate.pem)
+    (run.folder / "junit.xml").write_text("<testsuites/>")
+    assert run.bad(Anchors(head=run.anchors().head)) == {"junit.xml": "was added: it is not among what was signed"}
+
+
+def test_no_journal_is_said(run: Run) -> None:
+    run.journal.unlink()
+    assert run.bad() == {"chain": "there is no audit.jsonl"}
+
+
+def test_a_report_that_says_otherwise_is_found(run: Run) -> None:
+    """Also where it was signed so: it must follow from the journal."""
+    path = run.folder / "verification.json"
+    said = json.loads(path.read_text()) | {"verdict": "rejected", "exit_code": 1}
+    path.write_text(json.dumps(said, indent=2) + "\n")
+    forge(run, run.estate.pem)
+    found = run.bad(head_alone(run))
+    assert found == {"report": "verification.json says otherwise than the journal: exit_code, verdict"}
+
+
+def test_a_removed_envelope_is_found(run: Run) -> None:
+    (run.folder / ENVELOPE_FILE).unlink()
+    assert run.bad()["signature"] == f"{ENVELOPE_FILE} was removed: the audit store has it"
+    assert run.bad(head_alone(run)) == {"signature": f"unsigned: there is no {ENVELOPE_FILE}"}
+
+
+def test_another_key_is_found(run: Run) -> None:
+    forge(run, private_pem())
+    assert list(run.bad(head_alone(run))) == ["signature"]
+    assert run.bad()["signature"]
+
+
+def test_the_envelope_of_another_run_is_found(run: Run) -> None:
+    other = make_run(run.folder.parent, run.estate, "another")
+    (run.folder / ENVELOPE_FILE).write_bytes((other.folder / ENVELOPE_FILE).read_bytes())
+    found = run.bad(head_alone(run))
+    assert found[JOURNAL_FILE] == found["verification.json"] == "was changed: it is not what was signed"
+
+
+def test_a_statement_of_more_than_the_journal_says_is_found(run: Run) -> None:
+    said = statement(list(read(run.journal)), digests(run.folder))
+    said["predicate"]["passedTests"].append("load")
+    (run.folder / ENVELOPE_FILE).write_bytes(Signer(run.estate.pem).sign(said))
+    assert run.bad(head_alone(run)) == {"statement": "what was signed does not follow from the journal"}
+
+
+def test_every_changed_byte_of_the_envelope_is_found(run: Run) -> None:
+    path = run.folder / ENVELOPE_FILE
+    whole, known = path.read_bytes(), head_alone(run)
+    places = random.Random(11)
+    for at in places.sample(range(len(whole)), 300):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << places.randrange(8))]) + whole[at + 1 :])
+        assert "signature" in run.bad(known), at
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"null", b'{"payload": 1}', b"\xff", b"[" * 100_000])
+def test_what_is_no_envelope_is_said(run: Run, content: bytes) -> None:
+    (run.folder / ENVELOPE_FILE).write_bytes(content)
+    assert "was changed: it is not a DSSE envelope" in run.bad(head_alone(run))["signature"]
+
+
+@pytest.mark.parametrize("payload", [b"", b"[]", b'{"subject": 1}', b'{"subject": [1]}'])
+def test_a_signed_statement_that_is_none_is_said(run: Run, payload: bytes) -> None:
+    document = json.loads((run.folder / ENVELOPE_FILE).read_bytes())
+    document["payload"] = base64.b64encode(payload).decode()
+    (run.folder / ENVELOPE_FILE).write_text(json.dumps(document, indent=2, sort_keys=True) + "\n")
+    assert set(run.bad(head_alone(run))) == {"signature", "files"}
+
+
+def test_what_cannot_be_checked_is_not_good(run: Run) -> None:
+    def gone() -> object:
+        raise NoKey("the key is gone")
+
+    findings = examine(run.folder, JOURNAL_FILE, Anchors(unread=["the lease was not asked"]), gone)  # type: ignore[arg-type]  # it never returns
+    unchecked = {finding.what: finding.detail for finding in findings if finding.outcome is Outcome.UNCHECKED}
+    assert unchecked == {"anchor": "the lease was not asked", "signature": "the key is gone"}
+
+
+def forge(run: Run, pem: str) -> None:
+    """Signs what is there with a key of one's own; who can write the folder can do that."""
+    if run.lines[2]["version"] == "6.6.6":
+        report.write(run.folder, report.build(list(read(run.journal))))
+    said = statement(list(read(run.journal)), digests(run.folder))
+    (run.folder / ENVELOPE_FILE).write_bytes(Signer(pem).sign(said))

@@ -1,0 +1,112 @@
+"""The audit store on a real conditional put: nothing is ever overwritten, whoever races, whatever answer is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import uuid4
+
+import botocore.exceptions as bc
+import pytest
+
+from deployment.errors import CloudError, NotFound, StoredOtherwise
+from deployment.ports import Clock
+from infrastructure.aws.errors import aws_errors
+from infrastructure.aws.s3 import CONFLICT_TRIES, S3AuditStore
+from infrastructure.aws.session import Clients
+
+
+@pytest.fixture
+def store(clients: Clients, clock: Clock) -> S3AuditStore:
+    bucket = f"audit-{uuid4().hex}"
+    clients.call("s3", "CreateBucket", Bucket=bucket, ObjectLockEnabledForBucket=True)
+    return S3AuditStore(clients, bucket, clock)
+
+
+def test_what_is_put_is_there(store: S3AuditStore) -> None:
+    store.put("test/one/audit.jsonl", b"line\n")
+    assert store.get("test/one/audit.jsonl") == b"line\n"
+    assert store.get("test/two/audit.jsonl") is None
+
+
+def test_equal_content_again_is_fine_and_other_content_is_refused(store: S3AuditStore) -> None:
+    store.put("one", b"a")
+    store.put("one", b"a")
+    with pytest.raises(StoredOtherwise, match="one is there already"):
+        store.put("one", b"b")
+    assert store.get("one") == b"a"
+
+
+def test_of_eight_that_race_one_content_wins(store: S3AuditStore) -> None:
+    def race(number: int) -> bool:
+        try:
+            store.put("one", f"content {number}".encode())
+        except StoredOtherwise:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(race, range(8)))
+    assert won.count(True) == 1
+    assert store.get("one") == f"content {won.index(True)}".encode()
+
+
+def test_a_bucket_that_is_not_there_is_an_error(clients: Clients, clock: Clock) -> None:
+    missing = S3AuditStore(clients, f"none-{uuid4().hex}", clock)
+    with pytest.raises(NotFound, match="NoSuchBucket"):
+        missing.put("one", b"a")
+    with pytest.raises(NotFound, match="NoSuchBucket"):
+        missing.get("one")
+
+
+class Scripted(Clients):
+    """Clients whose puts answer as told, then as S3 does."""
+
+    def __init__(self, real: Clients, answers: list[Callable[[], None]]) -> None:
+        self._real = real
+        self.answers = answers
+
+    def call(self, service: str, operation: str, **parameters: Any) -> Mapping[str, Any]:
+        if operation == "PutObject" and self.answers:
+            with aws_errors(service, operation):
+                self.answers.pop(0)()
+        return self._real.call(service, operation, **parameters)
+
+
+def conflict() -> None:
+    answer = {"Error": {"Code": "ConditionalRequestConflict"}, "ResponseMetadata": {"HTTPStatusCode": 409}}
+    raise bc.ClientError(answer, "PutObject")
+
+
+def scripted(clients: Clients, clock: Clock, answers: list[Callable[[], None]]) -> S3AuditStore:
+    bucket = f"audit-{uuid4().hex}"
+    clients.call("s3", "CreateBucket", Bucket=bucket)
+    return S3AuditStore(Scripted(clients, answers), bucket, clock)
+
+
+def test_a_conflict_is_tried_again(clients: Clients, clock: Clock) -> None:
+    store = scripted(clients, clock, [conflict] * (CONFLICT_TRIES - 1))
+    store.put("one", b"a")
+    assert store.get("one") == b"a"
+    assert 0 < clock.monotonic() < 2
+
+
+def test_conflicts_without_end_are_given_up(clients: Clients, clock: Clock) -> None:
+    answers: list[Callable[[], None]] = [conflict] * (CONFLICT_TRIES + 3)
+    store = scripted(clients, clock, answers)
+    with pytest.raises(CloudError, match="ConditionalRequestConflict"):
+        store.put("one", b"a")
+    assert len(answers) == 3
+
+
+def test_a_put_whose_answer_was_lost_has_taken_place(clients: Clients, clock: Clock) -> None:
+    bucket = f"audit-{uuid4().hex}"
+    clients.call("s3", "CreateBucket", Bucket=bucket)
+
+    def took_effect() -> None:
+        clients.call("s3", "PutObject", Bucket=bucket, Key="one", Body=b"a")
+
+    store = S3AuditStore(Scripted(clients, [took_effect]), bucket, clock)
+    store.put("one", b"a")
+    assert store.get("one") == b"a"
