@@ -1,0 +1,110 @@
+"""The evidence of real runs: it holds as they left it, and no longer once somebody laid hands on it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from deployment.settings import load
+from infrastructure.compose import SETTINGS_FILE
+from infrastructure.embedded.layout import Layout
+from scripts import auditing
+from tests.e2e.desk import Desk, Ran
+
+CHECKED = ("chain", "closed", "head", "copy", "report", "signature", "verification.json", "audit.jsonl")
+
+
+def verify(desk: Desk, *arguments: str) -> Ran:
+    """``audit verify`` of this desk's reports."""
+    return desk.script("audit", "verify", *arguments, "--reports", str(desk.reports))
+
+
+@contextmanager
+def tampered(folder: Path, name: str, content: bytes | None) -> Iterator[None]:
+    """For a while, one file of a report is another, or gone; then all is as it was."""
+    kept = folder.with_name(f"{folder.name}.kept")
+    shutil.copytree(folder, kept)
+    try:
+        if content is None:
+            (folder / name).unlink()
+        else:
+            (folder / name).write_bytes(content)
+        yield
+    finally:
+        shutil.rmtree(folder)
+        kept.rename(folder)
+
+
+def test_evidence_of_a_deployment_and_its_rollback(
+    up_desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both are verified, the newest by default; then each kind of tampering is named, with exit code 1."""
+    deployed = up_desk.pytest("--target=green", "--image-tag=1.1.0")
+    assert deployed.code == 0, deployed.output
+    back = up_desk.undo("rollback")
+    assert back.code == 0, back.output
+    first, newest = deployed.folder, back.folder
+    assert first is not None
+    assert newest is not None
+
+    for folder, arguments in ((newest, ()), (first, (first.name,))):
+        ran = verify(up_desk, *arguments)
+        assert ran.code == 0, ran.output
+        assert folder.name in ran.output
+        lines = [line.split()[:2] for line in ran.output.splitlines() if line.startswith("  ")]
+        assert [what for word, what in lines if what in CHECKED and word == "ok"] == list(CHECKED)
+    unknown = verify(up_desk, "nonsense")
+    assert unknown.code == 4
+    assert newest.name in unknown.output
+
+    _tamper(up_desk, first, newest, monkeypatch, capsys)
+
+    secret = _signing_key(up_desk)
+    texts = [path.read_text(errors="replace") for path in up_desk.reports.rglob("*") if path.is_file()]
+    assert [text for text in (*texts, deployed.output, back.output) if secret in text] == []
+
+    monkeypatch.setenv("EMBEDDED_STATE", str(tmp_path))
+    code, output = _verified(first, capsys)
+    assert code == 1
+    assert "neither the lease nor the audit store was asked: no embedded environment is up" in output
+    assert "ok           chain" in output
+
+
+def _tamper(
+    desk: Desk, first: Path, newest: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In this process, since each is a second of starting Python otherwise."""
+    monkeypatch.setenv("EMBEDDED_STATE", str(desk.state))
+    journal = (first / "audit.jsonl").read_bytes()
+    lines = journal.splitlines(keepends=True)
+    page = (first / "report.html").read_bytes()
+    foreign = (newest / "evidence.dsse.json").read_bytes()
+    for name, content, words in (
+        ("audit.jsonl", journal.replace(b"telehealth-api:1.1.0", b"telehealth-api:1.0.0", 1), "was changed"),
+        ("audit.jsonl", b"".join(lines[:-3]), f"lines {len(lines) - 2} to {len(lines)} are missing"),
+        ("audit.jsonl", b"".join([*lines[:3], *lines[4:]]), "line 4 of the journal was removed"),
+        ("report.html", page.replace(b"PROMOTED", b"REJECTED", 1), "report.html        was changed"),
+        ("evidence.dsse.json", foreign, "evidence.dsse.json is not the one in the audit store"),
+        ("evidence.dsse.json", None, "evidence.dsse.json was removed"),
+    ):
+        with tampered(first, name, content):
+            code, output = _verified(first, capsys)
+        assert code == 1, (name, words, output)
+        assert words in output
+    assert _verified(first, capsys)[0] == 0
+
+
+def _verified(folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    code = auditing.verify(load(SETTINGS_FILE, None), folder)
+    return code, capsys.readouterr().out
+
+
+def _signing_key(desk: Desk) -> str:
+    """What is secret of the environment's key."""
+    passwords = json.loads(Layout(desk.state).secrets.read_text())
+    return "".join(passwords["signing_key"].splitlines()[1:-1])
