@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 from moto.backends import get_backend
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
+from moto.s3.models import S3BackendDict
 from werkzeug.serving import make_server
 
 from .moto import READY_PATH
@@ -68,7 +69,11 @@ class Memory:
                     raise RuntimeError(
                         f"{self._file(service)} was written by moto {wrote}; start afresh: down, then up"
                     )
-                dict.update(get_backend(service), known)
+                backend = get_backend(service)
+                dict.update(backend, known)
+                if isinstance(backend, S3BackendDict):
+                    # Beside the dict's own content: whose each bucket is. Without it a bucket would be made anew, empty.
+                    backend.bucket_accounts.update(known.bucket_accounts)
 
     def _file(self, service: str) -> Path:
         return self._folder / f"{service}.pickle"

@@ -149,3 +149,16 @@ def test_a_conditional_write_that_was_answered_survives_a_kill_of_moto(running: 
     cloud.up(running.state, running.registry)
     assert dynamodb.get_item(TableName=table, Key=key)["Item"] == answer["Attributes"]
     dynamodb.delete_item(TableName=table, Key=key)
+
+
+def test_evidence_that_was_stored_survives_a_kill_of_moto(running: Any) -> None:
+    s3, place = running.client("s3"), {"Bucket": running.outputs.audit_bucket, "Key": "test/one/audit.jsonl"}
+    s3.put_object(**place, Body=b"line", IfNoneMatch="*")
+    pid = the(running, "moto").pid
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not the(running, "moto").alive)
+    cloud.up(running.state, running.registry)
+    assert s3.get_object(**place)["Body"].read() == b"line"
+    with pytest.raises(s3.exceptions.ClientError, match="PreconditionFailed"):
+        s3.put_object(**place, Body=b"another", IfNoneMatch="*")
