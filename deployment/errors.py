@@ -6,6 +6,7 @@ DeploymentError
 │   ├── UnknownTag           no such release
 │   ├── TargetIsLive         the target colour takes the traffic
 │   ├── LeaseHeld            another deployment is under way
+│   ├── EnvironmentTaken     the environment is that of another run alone
 │   └── NotPermitted         this caller may not
 ├── CloudError               AWS answered with an error, or did not answer
 │   ├── CloudUnreachable     no answer, after retries
@@ -77,9 +78,13 @@ class LeaseHeld(Refused):
         super().__init__(
             f"deployment {holder.deployment_id} of {holder.actor} holds the lock "
             f"(host {holder.host}, pid {holder.pid}, since {holder.since:%Y-%m-%d %H:%M:%S} UTC, doing: {holder.doing})",
-            hint="Wait for it to end; `python scripts/deploy.py status` shows it, "
+            hint="Wait for it to end (--wait-for-lock SECONDS does); `python scripts/deploy.py status` shows it, "
             "`python scripts/deploy.py recover` settles it if its process is gone.",
         )
+
+
+class EnvironmentTaken(Refused):
+    """The environment was started by another run for itself alone, and ends with it; the message names the run."""
 
 
 class CloudError(DeploymentError):

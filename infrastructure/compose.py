@@ -5,28 +5,29 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from deployment import keys
 from deployment.archiving import Archive
 from deployment.attestation import Checker, Signer
-from deployment.errors import Refused, SettingsError, StepFailed
+from deployment.errors import EnvironmentTaken, Refused, SettingsError, StepFailed
 from deployment.model import Caller, Colour, Image
 from deployment.plan import Ports
-from deployment.ports import AuditStore, Registry
+from deployment.ports import AuditStore, Permissions, Registry
 from deployment.releases import default_tag
 from deployment.settings import Settings
 from infrastructure.aws import registry as classes
 from infrastructure.aws.dynamodb import DynamoLease
 from infrastructure.aws.ecr import EcrRegistry
+from infrastructure.aws.permissions import Resources, SimulatedPermissions
 from infrastructure.aws.s3 import S3AuditStore
 from infrastructure.aws.secretsmanager import SecretsManager
 from infrastructure.aws.session import Clients, Connection, Credentials, connect
 from infrastructure.aws.sts import StsIdentity
 from infrastructure.embedded import cloud, images
-from infrastructure.embedded.errors import EmbeddedError, StartFailed
+from infrastructure.embedded.errors import EmbeddedError, StartFailed, StateOwned
 from infrastructure.front_door import HttpFrontDoor
 from verification.accounts import SmokeUser, parse_smoke_users
 
@@ -86,6 +87,8 @@ class World:
     signer: Callable[[], Signer] = keys.no_key
     checker: Callable[[], Checker] = keys.no_checker
     store: AuditStore | None = None
+    permissions: Permissions | None = None
+    region: str = ""
 
     def archive(self, *, leased: bool = False) -> Archive:
         """Where a run's evidence goes; ``leased``: the run held the lock."""
@@ -111,24 +114,26 @@ def is_up(settings: Settings) -> bool:
     return settings.provider != "embedded" or cloud.outputs(embedded_state()) is not None
 
 
-def start(settings: Settings, progress: Progress) -> bool:
-    """Starts an embedded environment that is not up; returns whether it did.
+def start(settings: Settings, progress: Progress, run_id: str) -> bool:
+    """Starts an embedded environment that is not up, for this run alone; returns whether it did, and has to stop it.
 
-    Raises Refused, with nothing started, where the registry forbids it, and StepFailed.
-
-    One that is up is asked for new tags of its registry, as a push to ECR would have made them known.
+    Raises Refused, with nothing started, where the registry forbids it; EnvironmentTaken where the environment is that of
+    another run alone; StepFailed. One that is up is asked for new tags, as a push to ECR would have made them known.
     """
     if settings.provider != "embedded":
         return False
     state = embedded_state()
     try:
+        cloud.refuse_strangers(state)
         if cloud.outputs(state) is None:
             progress("starting the embedded cloud")
-            cloud.up(state, embedded_registry(), progress=progress)
-            return True
+            if cloud.up_for(run_id, state, embedded_registry(), progress=progress):
+                return True
         cloud.sync_registry(state)
     except StartFailed as error:
         raise StepFailed(str(error)) from error
+    except StateOwned as error:
+        raise EnvironmentTaken(str(error)) from error
     except EmbeddedError as error:
         raise Refused(str(error)) from error
     return False
@@ -177,6 +182,9 @@ def reach(settings: Settings) -> World:
     estate = _estate(settings)
     clock = SystemClock()
     clients = connect(estate.connection)
+    if role := settings.estate.get("role"):
+        session = StsIdentity(clients).session_of(f"arn:aws:iam::{estate.account}:role/{role}", name="embedded")
+        clients = connect(replace(estate.connection, credentials=Credentials(*session)))
     caller = StsIdentity(clients).caller()
     if caller.account != estate.account:
         raise Refused(
@@ -209,6 +217,22 @@ def reach(settings: Settings) -> World:
         signer,
         keys.checker(signer, estate.signing_public_key_file),
         S3AuditStore(clients, estate.audit_bucket, clock) if estate.audit_bucket else None,
+        _permissions(clients, settings, estate),
+        estate.connection.region,
+    )
+
+
+def _permissions(clients: Clients, settings: Settings, estate: Estate) -> Permissions:
+    return SimulatedPermissions(
+        clients,
+        Resources(
+            region=estate.connection.region,
+            account=estate.account,
+            repository=settings.repository,
+            lease_table=estate.lease_table,
+            key_value_store_arn=estate.key_value_store_arn,
+            services=tuple(estate.services.values()),
+        ),
     )
 
 
@@ -222,6 +246,7 @@ def _estate(settings: Settings) -> Estate:
 
 def _aws_estate(settings: Settings) -> Estate:
     own = settings.estate
+    _one_estate(settings)
     return Estate(
         Connection(
             region=own["region"], account=own["account"], profile=own.get("profile"), credentials=None, endpoints={}
@@ -240,6 +265,21 @@ def _aws_estate(settings: Settings) -> Estate:
         _beside_settings(own.get("signing_key_file")),
         public_key_file(settings),
     )
+
+
+def _one_estate(settings: Settings) -> None:
+    """Raises SettingsError where an ARN of the settings is of another account or region than the environment's."""
+    own = settings.estate
+    for key in ("key_value_store_arn", "smoke_users_secret", "signing_key_secret"):
+        part = str(own.get(key, "")).split(":")
+        if part[0] != "arn":
+            continue
+        for what, found in (("region", part[3]), ("account", part[4])):
+            if found not in ("", own[what]):  # what is global has no region
+                raise SettingsError(
+                    f"environments.{settings.environment}.{key} is of {what} {found}, "
+                    f"but the environment is of {what} {own[what]}"
+                )
 
 
 def public_key_file(settings: Settings) -> Path | None:

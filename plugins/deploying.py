@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import time
 
+from deployment.access import DEPLOYMENT
+from deployment.approval import REQUIRED, wait_for_approval
 from deployment.archiving import NOWHERE, Archive
 from deployment.errors import DeploymentError, LeaseHeld, StepFailed, TargetIsLive
 from deployment.machine import Machine
 from deployment.model import Colour, Image
 from deployment.phases import Phase
-from deployment.plan import Plan
+from deployment.plan import Plan, Standing
+from deployment.queueing import abandoned, refuse_while_held
 from deployment.recovery import alive, unsettled
 from deployment.releases import default_tag
 from deployment.report import VERDICTS
@@ -20,6 +23,7 @@ from deployment.steps import first_line
 from deployment.verdict import LIVE, CheckResult, GateOutcome, GateResult, culprit, not_passed
 from infrastructure import compose
 from infrastructure.compose import World
+from plugins.admission import admit_run, queue_of, tell_broken_locks
 from plugins.coordinator import Coordinator
 from plugins.gates import Stage
 from plugins.options import AUTO
@@ -67,18 +71,13 @@ class Deploying:
 
     def _begin(self) -> None:
         run, settings = self._run, self._settings
-        if not compose.is_up(settings):
-            # What would be refused is refused before an environment is started for it.
-            choose_target(compose.foresee(settings, run.options.image_tag)[1], run.options.target)
-        self._own_cloud = compose.start(settings, run.progress)
+        queue = queue_of(run)
+        self._own_cloud = queue.through(self._start_cloud)
         world = self._world = compose.reach(settings)
         run.redactor.learn(*world.secrets)
-        self._settle_leftover(world)
-        plan = self._plan(world)
-        machine = self._machine = Machine(plan, settings.limits, world.ports, run.journal, run.listener)
-        self._compare_manifests(world, machine)
-        live = machine.lease()
-        holder = machine.holder
+        admit_run(run, world, settings, DEPLOYMENT)
+        machine, live = queue.through(lambda: self._take_lock(world))
+        plan, holder = machine.plan, machine.holder
         assert holder is not None, "a leased machine has a holder"
         run.state = run.state.but(
             smoke_users=world.smoke_users,
@@ -90,6 +89,25 @@ class Deploying:
         run.state = run.state.but(
             candidate=Release(candidate.url or "", plan.image.version, plan.target, plan.image.name, plan.image.digest)
         )
+
+    def _start_cloud(self) -> bool:
+        run, settings = self._run, self._settings
+        if not compose.is_up(settings):
+            # What would be refused is refused before an environment is started for it.
+            choose_target(compose.foresee(settings, run.options.image_tag)[1], run.options.target)
+        return compose.start(settings, run.progress, run.run_id)
+
+    def _take_lock(self, world: World) -> tuple[Machine, Standing]:
+        """Settles what the dead left, plans, and takes the lock. Raises LeaseHeld where somebody who lives has it."""
+        run = self._run
+        refuse_while_held(world.ports)
+        self._settle_leftover(world)
+        plan = self._plan(world)
+        machine = self._machine = Machine(plan, self._settings.limits, world.ports, run.journal, run.listener)
+        self._compare_manifests(world, machine)
+        live = machine.lease(abandoned(world.ports))
+        tell_broken_locks(machine, run.progress)
+        return machine, live
 
     def _compare_manifests(self, world: World, machine: Machine) -> None:
         """Which checks the last promotion had to pass and this one has not: nobody loses a check without it being seen."""
@@ -183,9 +201,9 @@ class Deploying:
         assert machine is not None, "the live stage comes after the health stage"
         assert traffic is not None, "the prober starts before provisioning"
         gates = [gate for gate in run.gates() if gate.name != LIVE]
-        run.journal.append("verified", gates=[gate.as_report() | {"reason": gate.reason} for gate in gates])
+        verified = run.journal.append("verified", gates=[gate.as_report() | {"reason": gate.reason} for gate in gates])
         self._block(not_passed(gates))
-        if run.stopped:
+        if run.stopped or not self._approved(machine, verified.hash, traffic):
             return
         problems = machine.ports.front.examine() and machine.ports.front.examine()
         if problems:
@@ -202,6 +220,18 @@ class Deploying:
         assert world is not None, "a deployment that promotes has reached its environment"
         release = Release(world.live_url, image.version, machine.plan.target, image.name, image.digest)
         run.state = run.state.but(promoted=release, live=release)
+
+    def _approved(self, machine: Machine, evidence: str, traffic: Traffic) -> bool:
+        """Waits for another principal's yes where the settings ask for it; without it the run is stopped."""
+        if self._settings.limits.approval != REQUIRED:
+            return True
+        try:
+            given = wait_for_approval(machine, evidence, self._settings.access, traffic.harm)
+        except DeploymentError as error:
+            self._run.stop(f"promote: {first_line(error)}")
+            return False
+        self._run.progress(f"approved by {given.by}" + (f": {given.reason}" if given.reason else ""))
+        return True
 
     def _bake(self) -> None:
         run, machine, traffic = self._run, self._machine, self._traffic

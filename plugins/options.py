@@ -40,6 +40,7 @@ class RunOptions:
     load: bool
     reports: Path
     partial: bool
+    wait_for_lock: float = 0.0
     waive: tuple[str, ...] = ()
 
 
@@ -62,6 +63,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         action="append",
         default=[],
         help="let a required gate fail, on the record; repeatable; never health or live",
+    )
+    group.addoption(
+        "--wait-for-lock",
+        metavar="SECONDS",
+        type=float,
+        default=0.0,
+        help="wait so long for a deployment that is under way, instead of being refused at once (default: 0)",
     )
     group.addoption("--load", action="store_true", help="when only verifying: run the load gate, too")
     group.addoption("--reports", metavar="DIR", help="folder for reports (default: reports/)")
@@ -91,6 +99,7 @@ def read(config: pytest.Config, suites: Path) -> RunOptions:
         load=option.load,
         reports=Path(option.reports).absolute() if option.reports else config.rootpath / "reports",
         partial=bool(selections(config, suites)),
+        wait_for_lock=option.wait_for_lock,
         waive=tuple(option.waive),
     )
 
@@ -112,6 +121,8 @@ def check(options: RunOptions, config: pytest.Config, suites: Path) -> None:
         raise Refused("--image-tag names a release to deploy, and no --target was given", hint="Add --target=auto.")
     if options.waive and options.target is None:
         raise Refused("--waive lets a gate fail in a deployment, and no --target was given")
+    if not 0 <= options.wait_for_lock < float("inf"):
+        raise Refused(f"--wait-for-lock={options.wait_for_lock:g} is no number of seconds")
     if options.base_url is not None and options.target is not None:
         raise Refused("--base-url verifies an address, --target deploys: give one of them")
     if options.base_url is not None and not options.base_url.startswith(("http://", "https://")):

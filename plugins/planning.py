@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from deployment.access import DEPLOYMENT, Admission
+from deployment.approval import REQUIRED
 from deployment.errors import CloudError, Refused
 from deployment.model import Colour, Image
 from deployment.settings import Settings, load
 from deployment.verdict import in_report_order
 from infrastructure import compose
 from plugins import options as run_options
+from plugins.admission import admit
 from plugins.gates import Check, check_of, objections
 from plugins.options import AUTO, RunOptions
 
@@ -61,11 +64,14 @@ class Planning:
         if errors:
             raise Refused(f"{errors} files of checks could not be collected")
         self._enough(settings, checks)
+        admission = None
+        if compose.is_up(settings):
+            admission = admit(compose.reach(settings), settings, DEPLOYMENT)
         image, live = compose.foresee(settings, self._options.image_tag)
         target = live.other if self._options.target == AUTO else Colour(str(self._options.target))
         if target is live:
             raise Refused(f"{target} is live", hint=f"Deploy to the idle colour: --target={target.other}.")
-        return [*_steps(settings, image, target), "", *_gates(settings, checks)]
+        return [*_steps(settings, image, target, admission), "", *_gates(settings, checks)]
 
     def _enough(self, settings: Settings, checks: Sequence[Check]) -> None:
         for name in in_report_order({*settings.gates, *(check.gate for check in checks)}):
@@ -74,19 +80,30 @@ class Planning:
                 raise Refused(f"gate {name} has {size} checks, and {rule.min_checks} are required")
 
 
-def _steps(settings: Settings, image: Image, target: Colour) -> list[str]:
+def _steps(settings: Settings, image: Image, target: Colour, admission: Admission | None) -> list[str]:
     limits = settings.limits
+    approval = f"  approval   of another principal, within {limits.approval_timeout:g} s"
     return [
         f"plan for environment {settings.environment}: nothing was started or changed",
         "",
+        *_caller(admission),
         "  lease      take the lock; the live colour must be well",
         f"  provision  {image.name} (version {image.version}, {image.digest[:19]}…) on {target}, within {limits.provision_timeout:g} s",
         "  verify     the gates below, in this order; every required one must pass",
+        *([approval] if limits.approval == REQUIRED else []),
         f"  promote    move all traffic from {target.other} to {target}; {limits.confirmations} answers in a row confirm it",
         "  live       verify it through the live domain",
         f"  bake       watch it for {limits.bake:g} s",
         f"  on failure before promote: stop {target}; after it: traffic back to {target.other} within {limits.rollback_timeout:g} s",
     ]
+
+
+def _caller(admission: Admission | None) -> list[str]:
+    """Who would do it; without an environment there is nobody to ask."""
+    if admission is None:
+        return []
+    may = f"  caller     {admission.caller.arn}, who may {' and '.join(admission.duties)}"
+    return [may, *([f"             not checked: {admission.unchecked}"] if admission.unchecked else [])]
 
 
 def _gates(settings: Settings, checks: Sequence[Check]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,8 +107,21 @@ def _timeline(records: Sequence[Record]) -> list[dict[str, str]]:
             "writing": lambda d=data: f"routes: {d['colour']}, generation {d['generation']}",
             "fault": lambda d=data: f"fault: {d['what']}",
             "decided": lambda d=data: f"decided: {d['reason']}",
+            "admitted": lambda d=data: f"{d['by']} may {' and '.join(d['duties'])}" + _unchecked(d),
+            "broken_locks": lambda d=data: f"locks broken by hand since the last deployment: {_broken(d)}",
+            "approval_awaited": lambda d=data: f"waiting for another principal's approval until {d['until']}",
+            "approved": lambda d=data: f"approved by {d['by']}: {d.get('reason') or 'no reason given'}",
+            "approval_refused": lambda d=data: f"approval by {d['by']} refused: {d['reason']}",
             "settled": lambda d=data: f"settled what {d['deployment_id']} had left: {d['verdict']}",
         }.get(record.kind)
         if text is not None:
             rows.append({"time": record.time[11:23], "text": text()})
     return rows
+
+
+def _unchecked(data: Mapping[str, Any]) -> str:
+    return f"; not checked: {data['unchecked']}" if data.get("unchecked") else ""
+
+
+def _broken(data: Mapping[str, Any]) -> str:
+    return "; ".join(f"{lock['deployment_id']} by {lock['by']}: {lock['reason']}" for lock in data["locks"])

@@ -22,6 +22,9 @@ READ_TIMEOUT_S = 20.0
 ATTEMPTS = 4
 """The first try and three more, in botocore's standard mode: about 7 s of pauses at the most."""
 
+HURRIED = Config(connect_timeout=2.0, read_timeout=5.0, retries={"mode": "standard", "total_max_attempts": 1})
+"""Of calls that a run can do without."""
+
 KEY_VALUE_STORE = "cloudfront-keyvaluestore"
 ANY_SERVICE = "default"
 
@@ -104,6 +107,17 @@ class Clients:
             answer: Mapping[str, Any] = getattr(self.client(service), _method(operation))(**parameters)
             return answer
 
+    def call_once(self, service: str, operation: str, **parameters: Any) -> Mapping[str, Any]:
+        """Like ``call``, for what a run can do without: no retries, and no long wait for an answer."""
+        with aws_errors(service, operation):
+            with self._making:
+                name = f"{service}, once"
+                if name not in self._made:
+                    self._made[name] = self._make(service, HURRIED)
+                client = self._made[name]
+            answer: Mapping[str, Any] = getattr(client, _method(operation))(**parameters)
+            return answer
+
     def pages(
         self, service: str, operation: str, key: str, *, marker: str = "NextToken", **parameters: Any
     ) -> list[Mapping[str, Any]]:
@@ -120,10 +134,10 @@ class Clients:
                 return found
             place = {marker: answer[marker]}
 
-    def _make(self, service: str) -> Any:
+    def _make(self, service: str, config: Config | None = None) -> Any:
         endpoint = self.target.endpoint(service)
         # An empty mapping, unlike None, keeps botocore from asking HTTP_PROXY and its like.
-        direct = Config(proxies={}) if endpoint else None
+        direct = (config or Config()).merge(Config(proxies={})) if endpoint else config
         client = self._session.client(service, endpoint_url=endpoint, config=direct)
         if endpoint and service == KEY_VALUE_STORE:
             client.meta.events.register(f"before-call.{service}", _keep_host(endpoint))

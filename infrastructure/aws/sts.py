@@ -16,3 +16,8 @@ class StsIdentity:
         """Asks for the caller's identity; raises CloudError."""
         answer = self._clients.call("sts", "GetCallerIdentity")
         return Caller(arn=answer["Arn"], account=answer["Account"])
+
+    def session_of(self, role_arn: str, name: str) -> tuple[str, str, str]:
+        """Assumes a role; returns access key, secret key and session token. Raises CloudError."""
+        keys = self._clients.call("sts", "AssumeRole", RoleArn=role_arn, RoleSessionName=name)["Credentials"]
+        return keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"]

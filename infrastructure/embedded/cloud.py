@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import images, passwords, postgres, status, supervisor
+from . import images, ownership, passwords, postgres, status, supervisor
 from . import outputs as outputs_file
 from .caddy_config import LIVE_HOST
 from .errors import NotRunning, StartFailed, StateForeign
@@ -22,7 +22,20 @@ from .probes import http_answer, is_free
 from .statelock import locked
 from .status import CloudStatus
 
-__all__ = ["Outputs", "Stopped", "down", "highest", "inspect", "lowest", "outputs", "sync_registry", "tags", "up"]
+__all__ = [
+    "Outputs",
+    "Stopped",
+    "down",
+    "highest",
+    "inspect",
+    "lowest",
+    "outputs",
+    "refuse_strangers",
+    "sync_registry",
+    "tags",
+    "up",
+    "up_for",
+]
 
 PORT_ATTEMPTS = 3
 """Between the choice of a port and its use another process may take it; a second clash in a row is bad luck enough."""
@@ -51,10 +64,12 @@ def up(
 
     A first `up` puts `image_tag`, or the lowest SemVer tag, on blue; later ones keep data, ports, registry and colours.
     Raises UnknownTag, EmptyRegistry, BrokenImage (nothing was started); StartFailed (a first `up` leaves nothing
-    running); StateForeign for a folder that holds something else; StateBusy while another `up` or `down` works on it.
+    running); StateForeign for a folder that holds something else; StateBusy while another `up` or `down` works on it;
+    StateOwned for the environment of a run alone.
     """
     layout = Layout(state.resolve())
     with locked(layout, "up"):
+        ownership.refuse_strangers(layout)
         environment = read_environment(layout)
         if environment is not None:
             return _mend(layout, environment, progress)
@@ -63,6 +78,37 @@ def up(
         except BaseException:
             _leave_folder(layout)
             raise
+
+
+def up_for(run: str, state: Path, registry: Path, *, progress: Callable[[str], None] = _silent) -> bool:
+    """Starts the environment for one run of this process, unless it is up, and returns whether that run has to stop it.
+
+    Raises as ``up`` does; StateOwned where it is another run's, also one that began to start it a moment before.
+    """
+    layout = Layout(state.resolve())
+    refuse_strangers(state)
+    if outputs(state) is not None:
+        return False
+    with locked(layout, "up"):
+        ownership.refuse_strangers(layout)
+        if outputs(state) is not None:
+            return False
+        environment = read_environment(layout)
+        if environment is not None:
+            ownership.take(layout, run)
+            _mend(layout, environment, progress)
+            return True
+        try:
+            _create(layout, registry.resolve(), None, progress, run)
+        except BaseException:
+            _leave_folder(layout)
+            raise
+    return True
+
+
+def refuse_strangers(state: Path) -> None:
+    """Raises StateOwned where the environment is that of another process's run."""
+    ownership.refuse_strangers(Layout(state.resolve()))
 
 
 def down(state: Path) -> Stopped:
@@ -104,7 +150,9 @@ def sync_registry(state: Path) -> Sequence[str]:
         return Estate(layout, environment, passwords.keep(layout.secrets)).push()
 
 
-def _create(layout: Layout, registry: Path, image_tag: str | None, progress: Callable[[str], None]) -> Outputs:
+def _create(
+    layout: Layout, registry: Path, image_tag: str | None, progress: Callable[[str], None], run: str | None = None
+) -> Outputs:
     image = images.choose(registry, image_tag)
     for folder in images.scan(registry):
         images.build(folder)  # refuse a broken image before anything is started
@@ -122,6 +170,8 @@ def _create(layout: Layout, registry: Path, image_tag: str | None, progress: Cal
             key_value_store_id=str(uuid.uuid4()),
         )
         write_environment(layout, environment)
+        if run is not None:
+            ownership.take(layout, run)
         try:
             return _bring_up(layout, environment, progress)
         except BaseException as exc:

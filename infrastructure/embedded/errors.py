@@ -8,6 +8,7 @@ EmbeddedError
 │   └── ImageChanged       a known tag whose content is another one now
 ├── StateError
 │   ├── StateBusy          another `up` or `down` works on the folder
+│   ├── StateOwned         the environment is that of one run alone, which is under way
 │   ├── StateForeign       the folder holds something that is not an embedded environment
 │   └── NotRunning         no environment is up in the folder
 └── StartFailed            a process of the environment did not become ready
@@ -78,6 +79,18 @@ class StateBusy(StateError):
     def __init__(self, state: Path, holder: str) -> None:
         super().__init__(f"{state} is in use by {holder}; wait until it has finished and try again")
         self.state, self.holder = state, holder
+
+
+class StateOwned(StateError):
+    """A run started the environment for itself alone, and stops it at its end."""
+
+    def __init__(self, state: Path, run: str, pid: int, since: str) -> None:
+        super().__init__(
+            f"the embedded environment in {state} is that of deployment {run} alone (this host, pid {pid}, "
+            f"since {since}), and ends with it; wait for its end (--wait-for-lock SECONDS does), "
+            "or start one that stays: python scripts/deploy.py up"
+        )
+        self.state, self.run, self.pid = state, run, pid
 
 
 class StateForeign(StateError):

@@ -88,6 +88,11 @@ class Layout:
         return self.state / "outputs.json"
 
     @property
+    def owner(self) -> Path:
+        """The run that started the environment for itself alone; absent where it stays until `down`."""
+        return self.state / "owner.json"
+
+    @property
     def lock(self) -> Path:
         """Held by an `up` or `down` at work."""
         return self.state / "lock"
@@ -135,7 +140,7 @@ class Layout:
     def owned(self) -> tuple[Path, ...]:
         """Everything that `down` removes: our own names only, never the folder's other content."""
         folders = (self.logs, self.images, self.aws, self.run, self.data)
-        return (self.outputs, self.secrets, *folders, self.environment)
+        return (self.owner, self.outputs, self.secrets, *folders, self.environment)
 
     def make(self) -> None:
         """Makes the folders; the state folder is traversable by others (PostgreSQL's user), its content is not readable."""

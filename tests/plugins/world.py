@@ -217,7 +217,7 @@ def _is_up(settings: Settings) -> bool:
     return True
 
 
-def _start(settings: Settings, progress: compose.Progress) -> bool:
+def _start(settings: Settings, progress: compose.Progress, run_id: str) -> bool:
     _facts().note("start")
     return True
 

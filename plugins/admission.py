@@ -1,0 +1,64 @@
+"""Before anything is touched: whether the caller may, whether the estate is there, and whose turn it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+
+from deployment import access
+from deployment.access import Admission, Duty
+from deployment.errors import Refused
+from deployment.events import Waiting
+from deployment.machine import Machine
+from deployment.model import Colour
+from deployment.queueing import Queue
+from deployment.settings import Settings
+from infrastructure.compose import World
+from plugins.coordinator import Coordinator
+
+BROKEN = "broken_locks"
+"""The note beside the lease in which ``unlock`` leaves word for the next deployment."""
+
+
+def admit(world: World, settings: Settings, duties: Sequence[Duty]) -> Admission:
+    """Asks lists and AWS, then for the estate. Raises NotPermitted, or Refused where neither colour's service is there."""
+    admission = access.admit(settings.access, duties, world.caller, world.permissions)
+    if all(world.ports.platform.describe(colour).status == "ABSENT" for colour in Colour):
+        raise Refused(
+            f"neither of the services of environment {world.environment} is in region {world.region}",
+            hint="Compare `region`, `account` and `services` of deployment.toml with what is there.",
+        )
+    return admission
+
+
+def admit_run(run: Coordinator, world: World, settings: Settings, duties: Sequence[Duty]) -> None:
+    """The same for a run: what was found out, and what was not, stands in its journal and on the terminal."""
+    admission = admit(world, settings, duties)
+    run.journal.append("admitted", by=world.caller.arn, duties=list(duties), unchecked=admission.unchecked)
+    if admission.unchecked:
+        run.progress(f"not checked: {admission.unchecked}")
+
+
+def queue_of(run: Coordinator) -> Queue:
+    """The run's patience with others' locks, told on the terminal."""
+    said: list[str] = []
+
+    def tell(whom: str, elapsed: float) -> None:
+        if whom not in said:
+            said.append(whom)
+            run.progress(f"waiting up to {run.options.wait_for_lock:g} s in all: {whom}")
+        run.listener(Waiting("lease", whom, elapsed))
+
+    return Queue(run.clock, run.options.wait_for_lock, tell)
+
+
+def tell_broken_locks(machine: Machine, say: Callable[[str], None]) -> None:
+    """Takes what ``unlock`` noted since the last deployment into this one's journal, for everybody to see."""
+    text = machine.ports.lease.notes().get(BROKEN)
+    if text is None or machine.holder is None:
+        return
+    locks = json.loads(text)
+    machine.journal.append("broken_locks", locks=locks)
+    for lock in locks:
+        say(f"the lock of {lock['deployment_id']} was broken by {lock['by']} at {lock['at']}: {lock['reason']}")
+    machine.ports.lease.note(machine.holder, {BROKEN: None})
