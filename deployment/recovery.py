@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -81,6 +82,7 @@ def settle(
     owner = found.holder
     if owner is not None and owner_alive(owner.host, owner.pid, owner.process_started):
         raise LeaseHeld(owner)
+    _ended(found.note)
     holder = take_over(ports, found, actor, limits)
     now = unsettled(ports)
     if now is None or now.note.deployment_id != found.note.deployment_id:
@@ -106,6 +108,15 @@ def settle(
     journal.append("recovering", phase=note.phase, step=note.step, by=actor)
     _finish(machine, note, ports)
     return machine
+
+
+def _ended(note: Note) -> None:
+    """Raises Refused where the run lost its lock and still lives on this host: two would write one journal."""
+    if note.pid != os.getpid() and owner_alive(note.host, note.pid, note.process_started):
+        raise Refused(
+            f"the process of deployment {note.deployment_id} lives (pid {note.pid} on this host), though its lock is gone",
+            hint=f"End it first (`kill -CONT {note.pid}; kill {note.pid}`), then run `python scripts/deploy.py recover`.",
+        )
 
 
 def _finish(machine: Machine, note: Note, ports: Ports) -> None:

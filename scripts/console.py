@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import click
 
 from deployment.events import Event, StepBegan, StepEnded
+from deployment.phases import Phase
 
 
 def say(text: str) -> None:
@@ -22,6 +23,18 @@ def event(happened: Event) -> None:
     elif isinstance(happened, StepEnded):
         word = "" if happened.passed else "FAILED: "
         click.echo(f"{happened.step:<10} {word}{happened.detail} ({happened.duration_s:.1f} s)")
+
+
+def waiting() -> Callable[[str, float], None]:
+    """Tells whom a command waits for, once each."""
+    said: set[str] = set()
+
+    def tell(whom: str, _elapsed: float) -> None:
+        if whom not in said:
+            said.add(whom)
+            click.echo(f"waiting: {whom}")
+
+    return tell
 
 
 def nothing_up() -> str:
@@ -42,6 +55,8 @@ def status(document: Mapping[str, Any], processes: Sequence[str]) -> str:
             f"deployment   {deployment['id']}: {deployment['image']} to {deployment['target']}, {deployment['phase']} "
             f"since {deployment['phase_since']}, by {deployment['actor']} ({alive[deployment['owner_alive']]})"
         )
+        if deployment["phase"] == Phase.AWAITING_APPROVAL:
+            lines.append(f"approval     awaited: python scripts/deploy.py approve {deployment['id']}")
     held = (
         "free"
         if lock is None

@@ -16,7 +16,7 @@ from deployment import status as environment_status  # noqa: E402
 from deployment.errors import DeploymentError, Refused  # noqa: E402
 from deployment.settings import Settings, load  # noqa: E402
 from infrastructure import compose  # noqa: E402
-from scripts import auditing, console, running, settling, undoing  # noqa: E402
+from scripts import approving, auditing, console, running, settling, undoing, unlocking  # noqa: E402
 
 FAILED, INTERRUPTED, REFUSED = 1, 2, 4
 
@@ -90,10 +90,42 @@ def deploy(image_tag: str, target: str, environment: str | None, pytest_options:
 @cli.command(short_help="Undo the last promotion.")
 @environment_option
 @reports_option
-def rollback(environment: str | None, reports: Path) -> None:
+@click.option(
+    "--wait-for-lock",
+    type=click.FloatRange(min=0),
+    default=0,
+    metavar="SECONDS",
+    help="Wait so long for a deployment that is under way (default: 0).",
+)
+def rollback(environment: str | None, reports: Path, wait_for_lock: float) -> None:
     """Undo the last promotion: traffic back first, verified, then the failed colour is stopped."""
     settings = _settings(environment)
-    sys.exit(undoing.rollback(settings, compose.reach(settings), reports.absolute()))
+    sys.exit(undoing.rollback(settings, compose.reach(settings), reports.absolute(), wait_for_lock))
+
+
+@cli.command(short_help="Say yes to a promotion that waits for it.")
+@click.argument("deployment_id", metavar="ID")
+@environment_option
+@click.option("--reason", metavar="TEXT", help="What it was approved on; stands in the run's journal.")
+def approve(deployment_id: str, environment: str | None, reason: str | None) -> None:
+    """Approve the promotion of deployment ID, which another principal started; `status` shows what waits."""
+    settings = _settings(environment)
+    sys.exit(approving.approve(settings, compose.reach(settings), deployment_id, reason))
+
+
+@cli.command(short_help="Break a lock by hand.")
+@environment_option
+@reports_option
+@click.option(
+    "--reason", required=True, metavar="TEXT", help="Why; stands in the journals of this and of the next run."
+)
+@click.option("--force", is_flag=True, help="Also where the holder lives: it can change nothing any more then.")
+def unlock(environment: str | None, reports: Path, reason: str, force: bool) -> None:
+    """Break the lock of a deployment that shows no sign of life, on the record. `recover` settles what it left."""
+    if not reason.strip():
+        raise click.BadParameter("it says nothing", param_hint="--reason")
+    settings = _settings(environment)
+    sys.exit(unlocking.unlock(settings, compose.reach(settings), reports.absolute(), reason.strip(), force))
 
 
 @cli.command(short_help="Settle what a killed run left half done.")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from deployment.access import CLEARING_UP, demand_any
 from deployment.phases import Phase
 from deployment.recovery import unsettled
 from deployment.report import VERDICTS
@@ -20,6 +21,7 @@ HALTED = 11
 
 def recover(settings: Settings, world: World, reports: Path) -> int:
     """0: settled, or nothing to do; 11: could not be settled. Raises LeaseHeld where the owner lives."""
+    demand_any(settings.access, CLEARING_UP, world.caller)
     found = unsettled(world.ports)
     if found is None:
         holder = world.ports.lease.current()

@@ -12,9 +12,11 @@ from pathlib import Path
 import click
 
 from deployment import archiving
+from deployment.access import Duty, admit
 from deployment.journal import Journal
 from deployment.phases import Phase
 from deployment.plan import Promotion
+from deployment.queueing import Queue, refuse_while_held
 from deployment.report import VERDICTS
 from deployment.settings import Settings
 from deployment.settling import JOURNAL_FILE
@@ -29,13 +31,18 @@ from verification.watch import WatchLimits
 EXIT_CODES = {Phase.ROLLED_BACK: 0, Phase.REJECTED: 1, Phase.HALTED: 11}
 
 
-def rollback(settings: Settings, world: World, reports: Path) -> int:
+def rollback(settings: Settings, world: World, reports: Path, wait_for_lock: float = 0.0) -> int:
     """0: moved and verified; 1: the previous colour is unhealthy, nothing moved; 11: unknown. Raises Refused."""
+    admission = admit(settings.access, [Duty.ROLLBACK], world.caller, world.permissions)
+    if admission.unchecked:
+        console.say(f"not checked: {admission.unchecked}")
+    Queue(world.ports.clock, wait_for_lock, console.waiting()).through(lambda: refuse_while_held(world.ports))
     promotion = last_promotion(world.ports)
     run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-rollback-{secrets.token_hex(3)}"
     folder = reports / run_id
     journal = Journal(folder / JOURNAL_FILE, world.caller.arn, world.ports.clock, Redactor(world.secrets).clean)
     _open(journal, run_id, world, promotion)
+    journal.append("admitted", by=world.caller.arn, duties=list(admission.duties), unchecked=admission.unchecked)
     traffic = Traffic(_prober(settings, world, folder), WatchLimits())
     began = time.time()
     try:
