@@ -1,0 +1,142 @@
+"""Two at once: waiting, naming, breaking a lock by hand, and holders who slept past theirs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from deployment.errors import EnvironmentTaken, LeaseHeld, LeaseLost, Refused
+from deployment.journal import Journal
+from deployment.lockbreaking import NOTE, break_lock
+from deployment.model import Holder
+from deployment.phases import Phase
+from deployment.queueing import Queue, refuse_while_held
+from tests.deployment.fakes import FakeClock
+from tests.deployment.harness import ACTOR, GATES, LIMITS, Deployment
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+OTHER = Holder("other", "jane", "host-2", 7, 1.0, NOW, NOW + timedelta(days=9), 3, "deploy telehealth-api:1.1.0")
+
+
+def test_without_patience_the_first_answer_counts() -> None:
+    def held() -> None:
+        raise LeaseHeld(OTHER)
+
+    clock = FakeClock()
+    with pytest.raises(LeaseHeld, match=r"other of jane.*host-2, pid 7, since .*doing: deploy telehealth-api:1\.1\.0"):
+        Queue(clock, 0, lambda *_: None).through(held)
+    assert clock.elapsed == 0
+
+
+@pytest.mark.parametrize("error", [LeaseHeld(OTHER), EnvironmentTaken("taken by run x")])
+def test_waits_says_for_whom_and_goes_on(error: Exception) -> None:
+    clock, told = FakeClock(), []
+
+    def attempt() -> str:
+        if clock.elapsed < 5:
+            raise error
+        return "mine"
+
+    queue = Queue(clock, 20, lambda whom, seconds: told.append((whom, seconds)))
+    assert queue.through(attempt) == "mine"
+    assert [seconds for _, seconds in told] == [0, 1, 2, 3, 4]
+    assert {whom for whom, _ in told} == {str(error).splitlines()[0]}
+
+
+def test_one_deadline_for_all_that_is_waited_for() -> None:
+    clock = FakeClock()
+    queue = Queue(clock, 10, lambda *_: None)
+    clock.sleep(8)
+
+    def held() -> None:
+        raise LeaseHeld(OTHER)
+
+    with pytest.raises(LeaseHeld):
+        queue.through(held)
+    assert clock.elapsed == 10
+
+
+def broken(one: Deployment, *, force: bool = True) -> Journal:
+    journal = Journal(one.reports / "unlock" / "audit.jsonl", "breaker", one.world.clock)
+    break_lock(one.ports, one.limits, journal, by="breaker", reason="ticket 4711", force=force)
+    return journal
+
+
+STAGES: dict[str, Callable[[Deployment], object]] = {
+    "leased": lambda one: one.machine.lease(),
+    "verified": lambda one: one.to_verified(),
+}
+TAKEN: dict[str, Callable[[Deployment], object]] = {"broken": broken, "slept": lambda one: one.expire_lease()}
+
+
+@pytest.mark.parametrize("how", TAKEN)
+@pytest.mark.parametrize("stage", STAGES)
+def test_who_lost_the_lock_cannot_switch_and_says_so(one: Deployment, stage: str, how: str) -> None:
+    STAGES[stage](one)
+    TAKEN[how](one)
+    with pytest.raises(LeaseLost) as lost:
+        one.machine.provision() if stage == "leased" else one.machine.promote(GATES)
+    one.machine.abandon(f"promote: {lost.value}")
+    assert (one.machine.phase, one.world.routes.generation) == (Phase.REJECTED, 7)
+    assert "set" not in one.world.names()
+
+
+def test_who_lost_the_lock_after_the_switch_is_never_promoted(one: Deployment) -> None:
+    one.to_verified()
+    one.machine.promote(GATES)
+    one.expire_lease()
+    with pytest.raises(LeaseLost) as lost:
+        one.machine.bake(lambda: None)
+    one.machine.abandon(f"bake: {lost.value}")
+    assert one.machine.phase is Phase.HALTED
+    assert "lease" in (one.machine.reason or "")
+
+
+def test_a_living_holder_s_lock_is_broken_by_force_alone(one: Deployment) -> None:
+    one.to_verified()
+    with pytest.raises(Refused, match=r"the holder of the lock lives.*runs on this host"):
+        broken(one, force=False)
+    assert one.machine.holder is not None
+    one.lease.check(one.machine.holder)
+    journal = broken(one)
+    told = json.loads(one.lease.kept[NOTE])
+    assert [(lock["deployment_id"], lock["reason"], lock["forced"]) for lock in told] == [("one", "ticket 4711", True)]
+    assert [record.kind for record in journal.records()] == ["intent", "lock_broken"]
+    assert "deployment" in one.lease.kept  # what it left half done is recover's
+    refuse_while_held(one.ports)
+
+
+def test_a_dead_holder_s_lock_needs_no_force(one: Deployment) -> None:
+    one.to_verified()
+    one.bury()
+    broken(one, force=False)
+    assert one.settle() is Phase.REJECTED
+
+
+def test_a_holder_elsewhere_is_watched(one: Deployment) -> None:
+    """A renewal is a sign of life; none within half the time to live is none."""
+    one.to_verified()
+    one.stop_keeper()
+    assert one.lease.holder is not None
+    elsewhere = one.lease.holder = replace(one.lease.holder, host="elsewhere")
+
+    def renew() -> None:
+        if one.world.clock.elapsed > 10:
+            one.lease.holder = replace(elsewhere, expires_at=elsewhere.expires_at + timedelta(seconds=30))
+
+    one.world.hooks["current"] = renew
+    with pytest.raises(Refused, match="renewed from elsewhere"):
+        broken(one, force=False)
+    del one.world.hooks["current"]
+    one.lease.holder = elsewhere
+    broken(one, force=False)
+
+
+def test_nothing_to_break(tmp_path: Path) -> None:
+    with pytest.raises(Refused, match="nobody holds the lock"):
+        broken(Deployment(tmp_path / "reports", LIMITS, deployment_id=ACTOR[-3:]))
