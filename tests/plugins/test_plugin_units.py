@@ -12,9 +12,10 @@ import pytest
 
 from deployment.errors import Refused
 from deployment.verdict import CheckOutcome
-from plugins.coordinator import Coordinator, _outcome
+from plugins.coordinator import Coordinator
 from plugins.evidence import Measurement, Recorder, measurements_in, requests_in
 from plugins.gates import Check, Stage, gate_of, objections
+from plugins.outcomes import outcome_of
 from plugins.parallel import AHEAD, BARRIER, PhaseScheduler, decode
 
 
@@ -172,7 +173,7 @@ def report(when: str, outcome: str, **more: Any) -> pytest.TestReport:
     ],
 )
 def test_what_one_report_says(when: str, outcome: str, expected: CheckOutcome | None) -> None:
-    assert _outcome(report(when, outcome)) is expected
+    assert outcome_of(report(when, outcome)) is expected
 
 
 def test_evidence_is_handed_over_once() -> None:
