@@ -24,7 +24,7 @@ from deployment.lease_keeper import LeaseKeeper
 from deployment.model import Holder, Readiness, Routes, Service
 from deployment.phases import TERMINAL, Outcome, Phase, advance
 from deployment.plan import Note, Plan, Ports, Promotion, Request, Standing, this_process
-from deployment.rereading import reread
+from deployment.rereading import nothing_half_done, reread
 from deployment.rollback import retire, send_back
 from deployment.settings import DeploymentLimits
 from deployment.steps import Steps, first_line
@@ -79,7 +79,9 @@ class Machine:
         plan, ports = self.plan, self.ports
         with self.steps.step("lease", "take the lock and look at what is live") as result:
             owner = this_process(plan.deployment_id, plan.actor, ports.clock, self.limits, f"deploy {plan.image.name}")
-            self.hold(ports.lease.acquire(owner, take_over=take_over))
+            holder = ports.lease.acquire(owner, take_over=take_over)
+            nothing_half_done(plan, ports, holder)
+            self.hold(holder)
             self._move(Outcome.OK)
             routes = ports.router.observe()
             if routes.live is plan.target:
@@ -118,6 +120,9 @@ class Machine:
 
             def attempt() -> Service | None:
                 self.still_ours()
+                ports.lease.check(
+                    self._held()
+                )  # it may start the rollout's next operation, and this run may have slept
                 progress = ports.platform.progress(rollout)
                 last[0] = progress.detail
                 if progress.readiness is Readiness.STUCK:

@@ -1,11 +1,25 @@
-"""Right before the switch: what was verified is what is promoted, and there is something to go back to."""
+"""What is read again right before it counts: leftovers once the lock is ours, and before the switch what was verified."""
 
 from __future__ import annotations
 
-from deployment.errors import StepFailed
-from deployment.model import Service
-from deployment.plan import Plan, Ports, Standing
+from deployment.errors import Refused, StepFailed
+from deployment.model import Holder, Service
+from deployment.plan import Note, Plan, Ports, Standing
 from deployment.settings import DeploymentLimits
+
+
+def nothing_half_done(plan: Plan, ports: Ports, holder: Holder) -> None:
+    """Raises Refused, the lock given back, where another deployment's note is still open.
+
+    Whoever held the lock since leftovers were settled may have left one: writing our note would wipe out its only trace.
+    """
+    try:
+        text = ports.lease.notes().get("deployment")
+        if text and (left := Note.load(text).deployment_id) != plan.deployment_id:
+            raise Refused(f"deployment {left} was left half done meanwhile", hint="Start again: that settles it first.")
+    except BaseException:
+        ports.lease.release(holder)
+        raise
 
 
 def reread(

@@ -112,7 +112,6 @@ def retire(
     colour = plan.target
     try:
         with steps.step("retire", f"stop {colour}") as result:
-            _may_stop(ports, holder, colour)
 
             def attempt() -> str | None:
                 progress = ports.platform.stopped(colour)
@@ -120,6 +119,8 @@ def retire(
                     return progress.detail
                 if progress.readiness is Readiness.STUCK:
                     raise StepFailed(progress.detail)
+                # Asked each time: a run that slept in here may wake when the colour is another deployment's, and live.
+                _may_stop(ports, holder, colour)
                 ports.platform.retire(colour)
                 return None
 
@@ -142,6 +143,6 @@ def retire(
 def _may_stop(ports: Ports, holder: Holder | None, colour: Colour) -> None:
     if holder is None:
         raise LeaseLost("this run does not hold the lease")
-    ports.lease.check(holder)
     if ports.router.observe().weights.get(colour):
         raise StepFailed(f"{colour} takes traffic and was not stopped")
+    ports.lease.check(holder)  # last: while the lease is ours, nobody else moves traffic

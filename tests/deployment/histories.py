@@ -1,0 +1,434 @@
+"""Histories: several processes on one small world, taking turns at every call, meeting faults, sleeping, dying.
+
+A ``History`` says what happens; ``live_through`` lets it happen and returns the world it ends in, settled. Each process is a
+thread that runs only while it has its turn, so that a history always happens in the same way.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from deployment.errors import CloudUnreachable, DeploymentError, LeaseHeld, Refused, SwitchFailed
+from deployment.journal import Journal, Record, read
+from deployment.machine import Machine
+from deployment.model import Answer, Colour, Holder, Image, Routes
+from deployment.phases import Phase
+from deployment.plan import Plan, Ports, Promotion
+from deployment.recovery import alive, unsettled
+from deployment.settings import DeploymentLimits
+from deployment.settling import settle_leftover
+from deployment.undo import Undo, last_promotion
+from deployment.verdict import GateOutcome, GateResult
+from tests.deployment.fakes import OLD, FakeClock, FakeFront, FakeLease, FakePlatform, FakeRouter, Killed, World, image
+
+LIMITS = DeploymentLimits(
+    bake=0.3,
+    confirmations=4,
+    lease_ttl=60,
+    provision_timeout=30,
+    promote_timeout=10,
+    rollback_timeout=20,
+    retire_timeout=20,
+)
+MOST_CALLS = 4000
+CLOUD = frozenset(
+    {"describe", "provision", "progress", "retire", "stopped", "logs", "observe", "set"}
+    | {"acquire", "renew", "check", "release", "current", "note", "notes"}
+)
+# The platform knows no fencing token: these are only as safe as the question right before them, and nothing comes between.
+UNFENCED = frozenset({"provision", "progress", "retire"})
+
+
+class Trouble(StrEnum):
+    """What can happen to one call."""
+
+    LOST = "no answer and no effect"
+    UNHEARD = "an effect and no answer"
+    LATE = "no answer, and an effect much later"
+    DIES_BEFORE = "the process dies before it"
+    DIES_AFTER = "the process dies after it"
+    ASLEEP = "the process sleeps past its lease before it"
+    INTERRUPTED = "SIGINT before it"
+
+
+class Kind(StrEnum):
+    """What a process was started for."""
+
+    DEPLOY = "deploy"
+    RECOVER = "recover"
+    ROLLBACK = "rollback"
+
+
+@dataclass(frozen=True)
+class Command:
+    """One process. ``passes``: its gates; ``reckless``: it asks for promotion all the same; ``troubles``: by number of call."""
+
+    kind: Kind
+    here: bool = True
+    passes: bool = True
+    reckless: bool = False
+    sick: bool = False
+    harmed: bool = False
+    troubles: tuple[tuple[int, Trouble], ...] = ()
+
+
+@dataclass(frozen=True)
+class History:
+    """Processes, and whose turn it is: pairs of a number (which of those still running) and how many calls.
+
+    ``promoted``: another deployment came first, and nothing happened to it.
+    """
+
+    commands: tuple[Command, ...]
+    promoted: bool = False
+    turns: tuple[tuple[int, int], ...] = ()
+
+
+class ViolationError(AssertionError):
+    """Something happened that must never happen."""
+
+
+@dataclass
+class Estate:
+    """The small world, what its history has shown so far, and the writes of routes that are still on their way."""
+
+    folder: Path
+    world: World = field(default_factory=lambda: World(FakeClock()))
+    allowed: set[str] = field(default_factory=lambda: {OLD.digest})
+    sick: set[str] = field(default_factory=set)
+    late: list[Callable[[], None]] = field(default_factory=list)
+    seen: Counter[str] = field(default_factory=Counter)
+    violations: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.platform, self.router = FakePlatform(self.world), FakeRouter(self.world)
+        self.lease, self.front = FakeLease(self.world, LIMITS.lease_ttl), FakeFront(self.world)
+
+    def must(self, holds: bool, what: str) -> None:
+        if not holds:
+            self.violations.append(what)
+
+    def journals(self) -> list[Path]:
+        return sorted(self.folder.glob("*/*/audit.jsonl"))
+
+    def records(self, deployment_id: str) -> list[Record]:
+        """What all hosts' journals say of one deployment."""
+        return [record for path in self.folder.glob(f"*/{deployment_id}/audit.jsonl") for record in read(path)]
+
+    def arrive(self) -> None:
+        """What was on its way arrives."""
+        while self.late:
+            self.late.pop(0)()
+
+
+class Port:
+    """One of a process's ports: every call of it is the process's."""
+
+    def __init__(self, process: Process, behind: object) -> None:
+        self._process, self._behind = process, behind
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        act = getattr(self._behind, name)
+        return lambda *given, **named: self._process.call(name, lambda *g: act(*(g or given), **named), given)
+
+
+class ProcessClock:
+    """The world's clock; while the process sleeps its keeper renews the lease."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self.now, self.monotonic = process.estate.world.clock.now, process.estate.world.clock.monotonic
+
+    def sleep(self, seconds: float) -> None:
+        self._process.keep_lease()
+        # Real time moves on even where a float that is added to it does not.
+        self._process.call("sleep", lambda: self._process.estate.world.clock.sleep(max(seconds, 0.001)), ())
+
+
+class ProcessJournal(Journal):
+    """A journal whose appends are calls."""
+
+    process: Process | None = None
+
+    def append(self, kind: str, **data: Any) -> Record:
+        if self.process is None:
+            return super().append(kind, **data)
+        record: Record = self.process.call("journal", lambda: Journal.append(self, kind, **data), ())
+        return record
+
+
+class Process:
+    """One command on its way, in a thread that waits for its turns."""
+
+    def __init__(self, number: int, command: Command, estate: Estate) -> None:
+        self.command, self.estate, self.id = command, estate, f"d{number}"
+        self.number = number
+        self.host = None if command.here else f"host-{number}"
+        self.reports = estate.folder / (self.host or "here")
+        self.troubles = dict(command.troubles)
+        self.calls, self.budget, self.token = 0, 0, -1
+        self.dead = self.done = False
+        self.ended: str | None = None
+        self.error: BaseException | None = None
+        self._mine, self._theirs = threading.Semaphore(0), threading.Semaphore(0)
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    # -- turns -----------------------------------------------------------------------------------------------------
+
+    def turn(self, calls: int) -> None:
+        """Lets the process make so many calls; returns when it has, or has ended."""
+        self.budget = calls
+        self._mine.release()
+        assert self._theirs.acquire(timeout=60), f"{self.id} hangs"
+
+    def _run(self) -> None:
+        self._mine.acquire()
+        try:
+            {Kind.DEPLOY: self._deploy, Kind.RECOVER: self._recover, Kind.ROLLBACK: self._rollback}[self.command.kind]()
+        except Killed:
+            self.ended = "killed"
+        except KeyboardInterrupt:
+            self.ended = "interrupted"
+        except DeploymentError as error:
+            self.ended = type(error).__name__
+        except BaseException as error:
+            self.error = error
+        self.done = True
+        self._gone()
+        self._theirs.release()
+
+    def call(self, name: str, act: Callable[..., Any], given: Sequence[Any]) -> Any:
+        """One call: somebody else's turn may come first, and trouble before or after its effect."""
+        if self.dead:
+            raise Killed(name)
+        self.calls += 1
+        if self.calls > MOST_CALLS:
+            raise ViolationError(f"{self.id} never ends")
+        if self.budget <= 0 and name not in UNFENCED:
+            self._theirs.release()
+            self._mine.acquire()
+        self.budget -= 1
+        trouble = self.troubles.pop(self.calls, None)
+        if trouble is not None:
+            self.estate.seen[trouble.name] += 1
+        self._before(name, act, given, trouble)
+        if trouble is Trouble.LOST and name in ("ask", "examine"):
+            return ["no answer"] if name == "examine" else [Answer(False, None, None, None, "no answer")] * given[0]
+        result = self._effect(name, act, given)
+        if trouble is Trouble.DIES_AFTER:
+            self._die(name)
+        if trouble is Trouble.UNHEARD and name in CLOUD:
+            raise SwitchFailed("unheard") if name == "set" else CloudUnreachable(f"{name}: unheard")
+        return result
+
+    def _before(self, name: str, act: Callable[..., Any], given: Sequence[Any], trouble: Trouble | None) -> None:
+        if trouble is Trouble.ASLEEP and name not in UNFENCED:
+            self.estate.world.clock.elapsed += LIMITS.lease_ttl + 1
+            self._theirs.release()
+            self._mine.acquire()
+        elif trouble is Trouble.DIES_BEFORE:
+            self._die(name)
+        elif trouble is Trouble.INTERRUPTED:
+            raise KeyboardInterrupt
+        elif trouble is Trouble.LATE and name == "set":
+            self.estate.late.append(lambda: self._arrive_late(act, given))
+            raise SwitchFailed("no answer")
+        elif trouble in (Trouble.LOST, Trouble.LATE) and name in CLOUD:
+            raise CloudUnreachable(f"{name}: lost")
+
+    def _arrive_late(self, act: Callable[..., Any], given: Sequence[Any]) -> None:
+        seen: Routes = given[0]
+        if seen.revision == self.estate.world.routes.revision:  # all that the store itself compares
+            self.estate.seen["arrived late"] += 1
+            self._watch("set", given)
+            act(*given)
+
+    def _effect(self, name: str, act: Callable[..., Any], given: Sequence[Any]) -> Any:
+        if name == "acquire":
+            holder: Holder = given[0]
+            result = act(replace(holder, host=self.host)) if self.host else act()
+            self.estate.must(result.token > self.token, "a fencing token grows")
+            self.token = result.token
+            return result
+        self._watch(name, given)
+        result = act()
+        if name == "provision" and given[1].digest in self.estate.sick:
+            self.estate.world.sides[given[0]].ill = "sick"
+        return result
+
+    def _watch(self, name: str, given: Sequence[Any]) -> None:
+        """What must never be done is noted as it is done."""
+        estate, routes = self.estate, self.estate.world.routes
+        if name in UNFENCED:
+            holder = estate.lease.holder
+            estate.must(holder is not None and holder.token == self.token, f"{self.id}: {name} without the lease")
+            colour = getattr(
+                given[0], "colour", given[0]
+            )  # progress, which may start an operation, is asked with a rollout
+            estate.must(not routes.weights[colour], f"{self.id}: {name} of the live {colour}")
+        if name == "set" and given[0].revision == routes.revision:
+            weights = given[1]
+            estate.must(sorted(weights.values()) == [0, 100], f"two live colours: {weights}")
+            to = max(Colour, key=lambda colour: weights[colour])
+            there = estate.world.sides[to].image
+            estate.must(there is not None and there.digest in estate.allowed, f"{self.id}: {to} was never verified")
+
+    def keep_lease(self) -> None:
+        """What the keeper's thread does; it knows nothing of the world's time."""
+        lease, now = self.estate.lease, self.estate.world.clock.now()
+        if not self.dead and lease.holder and lease.holder.token == self.token and lease.holder.expires_at > now:
+            lease.holder = replace(lease.holder, expires_at=now + lease.ttl)
+
+    def _die(self, where: str) -> None:
+        self.dead = True
+        raise Killed(where)
+
+    def _gone(self) -> None:
+        """Nobody has that pid and that start any more."""
+        holder = self.estate.lease.holder
+        if holder and self.host is None and holder.token == self.token:
+            self.estate.lease.holder = replace(holder, process_started=0.0)
+
+    # -- what it was started for -----------------------------------------------------------------------------------
+
+    def _ports(self) -> Ports:
+        estate = self.estate
+
+        def own(port: object) -> Any:
+            return Port(self, port)
+
+        return Ports(own(estate.platform), own(estate.router), own(estate.lease), own(estate.front), ProcessClock(self))
+
+    def _journal(self, deployment_id: str) -> ProcessJournal:
+        journal = ProcessJournal(self.reports / deployment_id / "audit.jsonl", self.id, self.estate.world.clock)
+        journal.process = self
+        return journal
+
+    def _settle(self, ports: Ports, *, waiting: bool) -> Phase | None:
+        found = unsettled(ports)
+        if found is None:
+            return None
+        if not waiting and found.holder is not None and alive(ports, found.holder):
+            raise LeaseHeld(found.holder)
+        self.estate.seen["settlements"] += 1
+        return settle_leftover(found, ports, LIMITS, actor=self.id, reports=self.reports, listener=lambda _: None)
+
+    def _recover(self) -> None:
+        phase = self._settle(self._ports(), waiting=True)
+        self.ended = phase.name if phase else "nothing to recover"
+
+    def _rollback(self) -> None:
+        ports = self._ports()
+        promotion = last_promotion(ports)
+        undo = Undo(self.id, "test", self.id, LIMITS, ports, self._journal(self.id), lambda _: None)
+        undo.run(promotion)
+        self.ended = undo.phase.name
+
+    def _deploy(self) -> None:
+        ports = self._ports()
+        if self._settle(ports, waiting=False) is Phase.HALTED:
+            self.ended = "not settled"
+            return
+        release = image(f"1.{self.number + 1}.0")
+        if self.command.sick:
+            self.estate.sick.add(release.digest)
+        target, started = ports.router.observe().live.other, ports.clock.now()
+        journal = self._journal(self.id)
+        journal.append("opened", deployment_id=self.id, environment="test", by=self.id, started_at=started.isoformat())
+        journal.append("planned", target=target, image=release.name, digest=release.digest, by=self.id)
+        machine = Machine(
+            Plan(self.id, "test", target, release, self.id, started), LIMITS, ports, journal, lambda _: None
+        )
+        try:
+            self._forward(machine, release)
+        except (Exception, KeyboardInterrupt) as error:
+            try:
+                machine.abandon(f"verify: {error}", refused=isinstance(error, Refused))
+            except KeyboardInterrupt:
+                machine.abandon("verify: interrupted")
+        journal.append("closed", verdict=machine.phase.value, exit_code=0)
+        machine.let_go()
+        self.ended = machine.phase.name
+
+    def _forward(self, machine: Machine, release: Image) -> None:
+        machine.lease()
+        machine.provision()
+        outcome = GateOutcome.PASSED if self.command.passes else GateOutcome.FAILED
+        if not self.command.passes and not self.command.reckless:
+            raise RuntimeError("health: a check failed")
+        if self.command.passes:
+            self.estate.allowed.add(release.digest)
+        machine.promote([GateResult("health", True, outcome, 4, 0, 0.1)])
+        machine.bake(lambda: "users see errors" if self.command.harmed else None)
+        machine.complete()
+
+
+def live_through(history: History, folder: Path) -> Estate:
+    """Lets it happen, then what was late arrives and ``recover`` settles what is left; the invariants are asserted."""
+    estate = Estate(folder)
+    before = [Command(Kind.DEPLOY)] if history.promoted else []
+    processes = [Process(number, command, estate) for number, command in enumerate([*before, *history.commands])]
+    for process in processes[: len(before)]:
+        process.turn(MOST_CALLS)
+    turns = deque(history.turns)
+    while running := [process for process in processes if not process.done]:
+        which, calls = turns.popleft() if turns else (0, MOST_CALLS)
+        running[which % len(running)].turn(calls)
+        if calls % 3 == 0:
+            estate.arrive()
+    for process in processes:
+        if process.error is not None:
+            raise process.error
+        estate.seen[f"{process.command.kind}: {process.ended}"] += 1
+    _settle_for_good(estate, len(processes))
+    assert_invariants(estate)
+    return estate
+
+
+def _settle_for_good(estate: Estate, number: int) -> None:
+    estate.arrive()
+    estate.world.clock.elapsed += LIMITS.lease_ttl + 1
+    for here in (True, False):
+        process = Process(number, Command(Kind.RECOVER, here=here), estate)
+        while not process.done:
+            process.turn(MOST_CALLS)
+        if process.error is not None:
+            raise process.error
+        estate.seen[f"at last: {process.ended}"] += 1
+
+
+def assert_invariants(estate: Estate) -> None:
+    """What holds in every world that was settled."""
+    assert estate.violations == [], "; ".join(estate.violations)
+    routes, kept = estate.world.routes, estate.lease.kept
+    assert sorted(routes.weights.values()) == [0, 100]
+    live = estate.world.serving()
+    assert live.running, "the live colour was stopped"
+    assert live.image is not None
+    assert live.image.digest in estate.allowed, "what is live was verified, or was live before"
+    assert "deployment" not in kept, "nothing is left half done"
+    holder = estate.lease.holder
+    assert holder is None or holder.expires_at <= estate.world.clock.now(), "nobody keeps the lease"
+    for path in estate.journals():
+        assert list(read(path)), path  # raises where the chain does not hold
+    if "promotion" in kept:
+        promotion = Promotion.load(kept["promotion"])
+        assert baked(estate, promotion.deployment_id), "promoted, and the end of its bake was never journalled"
+    if live.image != OLD:
+        number = int(live.image.version.split(".")[1]) - 1
+        assert baked(estate, f"d{number}"), "live, and the end of its bake was never journalled"
+
+
+def baked(estate: Estate, deployment_id: str) -> bool:
+    """Whether a journal of the deployment has the bake's outcome, and it passed."""
+    return any(
+        record.kind == "outcome" and record.data["step"] == "bake" and record.data["outcome"] == "passed"
+        for record in estate.records(deployment_id)
+    )

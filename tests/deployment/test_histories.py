@@ -1,0 +1,73 @@
+"""Thousands of histories of concurrent, failing, sleeping and dying runs: whatever happens, what is settled is right.
+
+``HISTORIES=50000 python -m pytest tests/deployment/test_histories.py -s`` explores more than the 2,000 of everyday.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from deployment.lease_keeper import LeaseKeeper
+from tests.deployment.histories import Command, History, Kind, Trouble, live_through
+
+HISTORIES = int(os.environ.get("HISTORIES", "2000"))
+
+troubles = st.lists(st.tuples(st.integers(1, 75), st.sampled_from(Trouble)), max_size=3).map(tuple)
+commands = st.builds(
+    Command,
+    kind=st.sampled_from([Kind.DEPLOY, Kind.DEPLOY, Kind.DEPLOY, Kind.RECOVER, Kind.ROLLBACK]),
+    here=st.booleans(),
+    passes=st.sampled_from([True, True, True, False]),
+    reckless=st.booleans(),
+    sick=st.sampled_from([False, False, False, True]),
+    harmed=st.sampled_from([False, False, False, True]),
+    troubles=troubles,
+)
+histories = st.builds(
+    History,
+    commands=st.lists(commands, min_size=1, max_size=4).map(tuple),
+    promoted=st.booleans(),
+    turns=st.lists(st.tuples(st.integers(0, 3), st.integers(1, 80)), max_size=8).map(tuple),
+)
+
+
+@pytest.fixture(autouse=True)
+def _no_disk_and_no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The keeper renews in real time, of which none passes here; and no power fails, so that no fsync is needed."""
+    monkeypatch.setattr(LeaseKeeper, "start", lambda _: None)
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+def test_histories_end_well() -> None:
+    """The invariants are in ``tests/deployment/histories.py``: see ``assert_invariants`` and ``Process._watch``."""
+    seen: Counter[str] = Counter()
+
+    @settings(
+        max_examples=HISTORIES,
+        derandomize=True,
+        deadline=None,
+        database=None,
+        phases=[Phase.explicit, Phase.generate, Phase.shrink],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(histories)
+    def explore(history: History) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            seen.update(live_through(history, Path(folder)).seen)
+        seen["histories explored"] += 1
+
+    explore()
+    print()
+    for what, times in sorted(seen.items()):
+        print(f"{times:6} {what}")
+    assert seen["histories explored"] >= HISTORIES
+    ends = {"SUCCEEDED", "REJECTED", "ROLLED_BACK", "REFUSED", "killed"}
+    assert {end for end in ends if not seen[f"{Kind.DEPLOY}: {end}"]} == set()
+    assert {trouble.name for trouble in Trouble if not seen[trouble.name]} == set()

@@ -1,0 +1,54 @@
+"""A run that sleeps past its lease, at each of its calls, while another takes over: when it wakes, it does no harm."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from deployment.lease_keeper import LeaseKeeper
+from tests.deployment.histories import Command, History, Kind, Trouble, live_through
+
+TO_ITS_END = 4000
+CALLS = 100
+"""More than a deployment makes, a failed one included."""
+SLEEPERS = {
+    "promotes": Command(Kind.DEPLOY, here=False),
+    "is rejected": Command(Kind.DEPLOY, here=False, passes=False),
+    "is rolled back": Command(Kind.DEPLOY, here=False, harmed=True),
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_disk_and_no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LeaseKeeper, "start", lambda _: None)
+    monkeypatch.setattr(os, "fsync", lambda _: None)
+
+
+def asleep(command: Command, *calls: int) -> Command:
+    troubles = tuple((call, Trouble.ASLEEP) for call in calls)
+    return Command(command.kind, command.here, command.passes, harmed=command.harmed, troubles=troubles)
+
+
+@pytest.mark.parametrize("other", [Kind.DEPLOY, Kind.RECOVER])
+@pytest.mark.parametrize("sleeper", SLEEPERS)
+def test_sleeper_is_overtaken(sleeper: str, other: Kind, tmp_path: Path) -> None:
+    """The other run settles, deploys, and is live: the sleeper stops nothing of it, and moves no traffic."""
+    overtaken = 0
+    for call in range(1, CALLS):
+        commands = (asleep(SLEEPERS[sleeper], call), Command(other))
+        turns = ((0, TO_ITS_END), (1, TO_ITS_END))
+        seen = live_through(History(commands, turns=turns), tmp_path / str(call)).seen
+        overtaken += seen["settlements"]
+    assert overtaken > CALLS / 5
+
+
+@pytest.mark.parametrize("call", range(4, 9))
+def test_leftover_made_while_one_waits_for_the_lock_is_not_wiped_out(call: int, tmp_path: Path) -> None:
+    """Nothing was half done when the first looked; by the time that it gets the lock, the second has left something."""
+    sleeper = asleep(SLEEPERS["promotes"], call)
+    for death in range(30, 70):
+        left = asleep(SLEEPERS["promotes"], death)
+        turns = ((0, TO_ITS_END), (1, TO_ITS_END), (0, TO_ITS_END))
+        live_through(History((sleeper, left), turns=turns), tmp_path / str(death))
