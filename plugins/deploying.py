@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 
-from deployment.access import DEPLOYMENT
+from deployment.access import DEPLOYMENT, Duty
 from deployment.approval import REQUIRED, wait_for_approval
 from deployment.archiving import NOWHERE, Archive
 from deployment.errors import DeploymentError, LeaseHeld, StepFailed, TargetIsLive
@@ -75,7 +75,7 @@ class Deploying:
         self._own_cloud = queue.through(self._start_cloud)
         world = self._world = compose.reach(settings)
         run.redactor.learn(*world.secrets)
-        admit_run(run, world, settings, DEPLOYMENT)
+        admit_run(run, world, settings, (*DEPLOYMENT, Duty.WAIVE) if run.waivers else DEPLOYMENT)
         machine, live = queue.through(lambda: self._take_lock(world))
         plan, holder = machine.plan, machine.holder
         assert holder is not None, "a leased machine has a holder"

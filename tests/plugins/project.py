@@ -49,7 +49,7 @@ default_environment = "test"
 repository = "telehealth-api"
 contract = "{root}/suites/contract/telehealth.openapi.yaml"
 [deployment]
-bake = 0.1
+bake = 0.4
 provision_timeout = 10
 promote_timeout = 10
 rollback_timeout = 10
