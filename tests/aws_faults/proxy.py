@@ -1,0 +1,184 @@
+"""A reverse proxy on loopback that stands before AWS's stand-ins and spoils calls: the n-th of an operation, in one of six ways."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import re
+import socket
+import struct
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+HELD_S = 3.0
+"""How long a slow answer is held back at the most: longer than a hasty client waits."""
+
+
+class Fault(StrEnum):
+    """What happens to a call."""
+
+    THROTTLED = "throttled"
+    FAILED = "500"
+    RESET_BEFORE = "reset before it took effect"
+    RESET_AFTER = "reset after it took effect"
+    SLOW = "an answer slower than the read timeout"
+    CONFLICT = "a concurrent writer"
+
+
+@dataclass
+class Armed:
+    """The next ``times`` calls of ``operation`` are spoiled."""
+
+    operation: str
+    fault: Fault
+    times: int
+    conflict: str
+    intrude: Callable[[], None] | None = None
+
+
+class Proxy:
+    """Forwards to ``upstream``; ``seen`` counts the calls by operation, ``sprung`` those that were spoiled."""
+
+    def __init__(self, upstream: str) -> None:
+        self.upstream = urlsplit(upstream).netloc
+        self.seen: Counter[str] = Counter()
+        self.sprung: Counter[str] = Counter()
+        self.armed: Armed | None = None
+        self.calm = threading.Event()
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+
+    @contextmanager
+    def running(self) -> Iterator[Proxy]:
+        """Serves while the block runs."""
+        self._thread.start()
+        try:
+            yield self
+        finally:
+            self.calm.set()
+            self._server.shutdown()
+            self._server.server_close()
+
+    @contextmanager
+    def spoiling(self, armed: Armed) -> Iterator[None]:
+        """Spoils calls while the block runs."""
+        self.seen.clear()
+        self.sprung.clear()
+        self.calm.clear()
+        self.armed = armed
+        try:
+            yield
+        finally:
+            self.armed = None
+            self.calm.set()
+
+    def take(self, operation: str) -> Armed | None:
+        """What is to happen to this call."""
+        self.seen[operation] += 1
+        armed = self.armed
+        if armed is None or armed.operation != operation or self.sprung[operation] >= armed.times:
+            return None
+        self.sprung[operation] += 1
+        return armed
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that has gone away is what these tests are about."""
+
+
+def operation_of(method: str, path: str, target: str, body: bytes) -> str:
+    """The operation's name: from the target header, the form, or what is asked of which path."""
+    if target:
+        return target.rpartition(".")[2]
+    if b"Action=" in body:
+        return parse_qs(body.decode())["Action"][0]
+    if path.startswith("/key-value-stores/"):
+        keys = re.search(r"/keys(/.+)?$", path)
+        return "DescribeKeyValueStore" if keys is None else "GetKey" if keys[1] else "UpdateKeys"
+    return {"PUT": "PutObject", "GET": "GetObject"}[method]
+
+
+def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _serve(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            operation = operation_of(self.command, self.path, self.headers.get("X-Amz-Target", ""), body)
+            armed = proxy.take(operation)
+            if armed is None:
+                self._answer(*self._forward(body))
+                return
+            if armed.intrude is not None:
+                armed.intrude()
+            if armed.fault is Fault.RESET_BEFORE:
+                self._reset()
+            elif armed.fault in (Fault.RESET_AFTER, Fault.SLOW):
+                answer = self._forward(body)
+                if armed.fault is Fault.SLOW:
+                    proxy.calm.wait(HELD_S)
+                    self._answer(*answer)
+                self._reset()
+            elif armed.fault is Fault.CONFLICT and armed.intrude is not None:
+                self._answer(*self._forward(body))
+            else:
+                self._answer(*self._error(armed))
+
+        do_GET = do_POST = do_PUT = _serve  # noqa: N815  # the names that the standard library asks for
+
+        def _forward(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
+            upstream = http.client.HTTPConnection(proxy.upstream, timeout=30)
+            try:
+                headers = {name: value for name, value in self.headers.items() if name.lower() != "expect"}
+                upstream.request(self.command, self.path, body, headers)
+                answer = upstream.getresponse()
+                return answer.status, answer.getheaders(), answer.read()
+            finally:
+                upstream.close()
+
+        def _error(self, armed: Armed) -> tuple[int, list[tuple[str, str]], bytes]:
+            status, code = {
+                Fault.THROTTLED: (400, "ThrottlingException"),
+                Fault.FAILED: (500, "InternalServerError"),
+                Fault.CONFLICT: (409 if "Conflict" in armed.conflict else 400, armed.conflict),
+            }[armed.fault]
+            if self.headers.get("X-Amz-Target") or self.path.startswith("/key-value-stores/"):
+                text = json.dumps({"__type": code, "message": "spoiled"})
+                return status, [("x-amzn-ErrorType", code), ("Content-Type", "application/json")], text.encode()
+            error = f"<Error><Code>{code}</Code><Message>spoiled</Message></Error>"
+            if armed.operation not in ("PutObject", "GetObject"):
+                error = f"<ErrorResponse>{error}</ErrorResponse>"
+            return status, [("Content-Type", "text/xml")], error.encode()
+
+        def _answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+            self.send_response_only(status)
+            for name, value in headers:
+                if name.lower() not in ("content-length", "connection", "transfer-encoding"):
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
+            self.send_header("Connection", "close")
+            self.end_headers()
+            self.wfile.write(body)
+            self.close_connection = True
+
+        def _reset(self) -> None:
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.connection.close()
+            self.close_connection = True
+
+        def log_message(self, *_: Any) -> None:
+            """Quiet."""
+
+    return Handler

@@ -1,0 +1,362 @@
+"""Every call of every adapter, spoiled in each way: a documented error in bounded tries, and a repetition that sets it right.
+
+App Runner's are in ``tests/aws_faults/test_apprunner_faults.py``. The count:
+``python -m pytest tests/aws_faults -q -s | grep "faults injected"``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from deployment.errors import CloudError, DeploymentError, LeaseHeld, LeaseLost, RouteConflict, SwitchFailed
+from deployment.model import Colour, Holder
+from deployment.ports import Clock
+from infrastructure.aws.apprunner_logs import newest_lines
+from infrastructure.aws.cloudfront import CloudFrontRouter
+from infrastructure.aws.dynamodb import HASH_KEY, DynamoLease
+from infrastructure.aws.ecr import VERSION_ANNOTATION, EcrRegistry
+from infrastructure.aws.s3 import S3AuditStore
+from infrastructure.aws.secretsmanager import SecretsManager
+from infrastructure.aws.session import Clients
+from infrastructure.aws.sts import StsIdentity
+from tests.aws_faults.conftest import Aws
+from tests.aws_faults.proxy import Armed, Fault
+from tests.embedded_aws.harness import ACCOUNT, KVS_ARN, REGION
+
+MOST_TRIES = 10
+"""Tries of one spoiled call, those of the adapter times those of its client, however long the trouble lasts."""
+TO_GREEN = {Colour.BLUE: 0, Colour.GREEN: 100}
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INJECTED: list[str] = []
+
+
+@dataclass
+class Scene:
+    """What a call is made in: ``calm`` clients that nobody spoils, and a clock."""
+
+    calm: Clients
+    clock: Clock
+    name: str
+
+
+@dataclass(frozen=True)
+class Act:
+    """One action of an adapter, and ``right``: whether the world, and what was answered, is what was asked for."""
+
+    do: Callable[[Clients], object]
+    right: Callable[[object], bool]
+
+
+@dataclass(frozen=True)
+class Call:
+    """An operation of AWS, and an action that makes it. ``conflict`` is what AWS says to one of two writers."""
+
+    operation: str
+    scene: Callable[[Scene], Act]
+    conflict: str | None = None
+
+
+def holder(name: str, pid: int = 100) -> Holder:
+    epoch = datetime(2026, 1, 1, tzinfo=UTC)
+    return Holder(name, "ada", "host-1", pid, 1763800000.5, epoch, epoch, doing="provision")
+
+
+# -- the lease ---------------------------------------------------------------------------------------------------------
+
+
+def leased(
+    scene: Scene, act: Callable[[DynamoLease, Holder], object], right: Callable[[DynamoLease, Holder, Any], bool]
+) -> Act:
+    """An action of somebody who holds the lease."""
+    calm = lease_of(scene.calm, scene)
+    mine = calm.acquire(holder(scene.name))
+    calm.note(mine, {"old": "1"})
+    return Act(lambda clients: act(lease_of(clients, scene), mine), lambda came: right(calm, mine, came))
+
+
+def lease_of(clients: Clients, scene: Scene) -> DynamoLease:
+    return DynamoLease(clients, "lease", 60.0, scene.clock, key=scene.name)
+
+
+def acquire(scene: Scene) -> Act:
+    calm, wanted = lease_of(scene.calm, scene), holder(scene.name)
+
+    def right(came: object) -> bool:
+        return calm.current() == came and isinstance(came, Holder) and came.token == 1
+
+    return Act(lambda clients: lease_of(clients, scene).acquire(wanted), right)
+
+
+def renew(scene: Scene) -> Act:
+    return leased(
+        scene,
+        lambda lease, mine: lease.renew(replace(mine, doing="bake")),
+        lambda calm, _, came: calm.current() == came and came.doing == "bake",
+    )
+
+
+def release(scene: Scene) -> Act:
+    return leased(
+        scene,
+        lambda lease, mine: lease.release(mine),
+        lambda calm, _, __: calm.current() is None and calm.notes() == {"old": "1"},
+    )
+
+
+def note(scene: Scene) -> Act:
+    return leased(
+        scene,
+        lambda lease, mine: lease.note(mine, {"new": "2", "old": None}),
+        lambda calm, mine, _: calm.notes() == {"new": "2"} and calm.current() == mine,
+    )
+
+
+def swap_note(scene: Scene) -> Act:
+    return leased(
+        scene,
+        lambda lease, _: lease.swap_note("old", "1", "2"),
+        lambda calm, _, came: came is True and calm.notes() == {"old": "2"},
+    )
+
+
+def check(scene: Scene) -> Act:
+    return leased(scene, lambda lease, mine: lease.check(mine), lambda calm, mine, _: calm.current() == mine)
+
+
+def current(scene: Scene) -> Act:
+    return leased(scene, lambda lease, _: lease.current(), lambda _, mine, came: came == mine)
+
+
+def notes(scene: Scene) -> Act:
+    return leased(scene, lambda lease, _: lease.notes(), lambda _, __, came: came == {"old": "1"})
+
+
+# -- the routes --------------------------------------------------------------------------------------------------------
+
+
+def routes(scene: Scene) -> CloudFrontRouter:
+    """The store, as if nobody had ever deployed."""
+    values = {"active": "blue", "weights": '{"blue": 100, "green": 0}', "generation": "1", "fence": "0"}
+    write(scene.calm, {**values, "origin.blue": "blue.example", "origin.green": "green.example"})
+    return CloudFrontRouter(scene.calm, KVS_ARN)
+
+
+def write(clients: Clients, values: Mapping[str, str]) -> None:
+    kvs = "cloudfront-keyvaluestore"
+    etag = clients.call(kvs, "DescribeKeyValueStore", KvsARN=KVS_ARN)["ETag"]
+    puts = [{"Key": key, "Value": value} for key, value in values.items()]
+    clients.call(kvs, "UpdateKeys", KvsARN=KVS_ARN, IfMatch=etag, Puts=puts)
+
+
+def observe(scene: Scene) -> Act:
+    calm = routes(scene)
+    return Act(lambda clients: CloudFrontRouter(clients, KVS_ARN).observe(), lambda came: came == calm.observe())
+
+
+def switch(scene: Scene) -> Act:
+    calm = routes(scene)
+    seen = calm.observe()
+
+    def do(clients: Clients) -> object:
+        now = calm.observe()  # whoever repeats it reads first what came of the first time
+        return now if now.live is Colour.GREEN else CloudFrontRouter(clients, KVS_ARN).set(seen, TO_GREEN, {}, 5)
+
+    def right(came: object) -> bool:
+        now = calm.observe()
+        return came == now and (now.live, now.generation, now.fence) == (Colour.GREEN, 2, 5)
+
+    return Act(do, right)
+
+
+# -- releases, secrets, logs, identity, evidence -----------------------------------------------------------------------
+
+
+def resolve(scene: Scene) -> Act:
+    digest = push(scene)
+    return Act(
+        lambda clients: registry(clients, scene).resolve("1.0.0"), lambda came: getattr(came, "digest", 0) == digest
+    )
+
+
+def find(scene: Scene) -> Act:
+    digest = push(scene)
+    return Act(lambda clients: registry(clients, scene).find(digest), lambda came: getattr(came, "tag", 0) == "1.0.0")
+
+
+def registry(clients: Clients, scene: Scene) -> EcrRegistry:
+    return EcrRegistry(clients, scene.name, ACCOUNT, REGION)
+
+
+def push(scene: Scene) -> str:
+    text = json.dumps(
+        {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": {
+                "mediaType": "application/vnd.oci.image.config.v1+json",
+                "digest": "sha256:" + "0" * 64,
+                "size": 1,
+            },
+            "layers": [],
+            "annotations": {VERSION_ANNOTATION: "1.0.0"},
+        }
+    )
+    scene.calm.call("ecr", "CreateRepository", repositoryName=scene.name)
+    digest = "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+    scene.calm.call(
+        "ecr",
+        "PutImage",
+        repositoryName=scene.name,
+        imageManifest=text,
+        imageManifestMediaType=MANIFEST,
+        imageTag="1.0.0",
+        imageDigest=digest,
+    )
+    return digest
+
+
+def secret(scene: Scene) -> Act:
+    scene.calm.call("secretsmanager", "CreateSecret", Name=scene.name, SecretString="hidden")
+    return Act(lambda clients: SecretsManager(clients).read(scene.name), lambda came: came == "hidden")
+
+
+def logs(scene: Scene) -> Act:
+    at = int(datetime.now(UTC).timestamp() * 1000)
+    scene.calm.call("logs", "CreateLogGroup", logGroupName=scene.name)
+    scene.calm.call("logs", "CreateLogStream", logGroupName=scene.name, logStreamName="one")
+    event = {"timestamp": at, "message": "hello"}
+    scene.calm.call("logs", "PutLogEvents", logGroupName=scene.name, logStreamName="one", logEvents=[event])
+    since = datetime.fromtimestamp(at / 1000 - 60, tz=UTC)
+    return Act(
+        lambda clients: newest_lines(clients, {"app": scene.name}, since, 10),
+        lambda came: isinstance(came, list) and len(came) == 1 and came[0].endswith("app: hello"),
+    )
+
+
+def identity(_: Scene) -> Act:
+    return Act(lambda clients: StsIdentity(clients).caller(), lambda came: getattr(came, "account", 0) == ACCOUNT)
+
+
+def put(scene: Scene) -> Act:
+    scene.calm.call("s3", "CreateBucket", Bucket=scene.name)
+    calm = S3AuditStore(scene.calm, scene.name, scene.clock)
+    return Act(
+        lambda clients: S3AuditStore(clients, scene.name, scene.clock).put("run/a.jsonl", b"{}\n"),
+        lambda _: calm.get("run/a.jsonl") == b"{}\n",
+    )
+
+
+def get(scene: Scene) -> Act:
+    act = put(scene)
+    act.do(scene.calm)
+    return Act(
+        lambda clients: S3AuditStore(clients, scene.name, scene.clock).get("run/a.jsonl"), lambda came: came == b"{}\n"
+    )
+
+
+KVS_CONFLICT, ITEM_CONFLICT = "ConflictException", "TransactionConflictException"
+CALLS = {
+    "lease.acquire": Call("UpdateItem", acquire, ITEM_CONFLICT),
+    "lease.renew": Call("UpdateItem", renew, ITEM_CONFLICT),
+    "lease.release": Call("UpdateItem", release, ITEM_CONFLICT),
+    "lease.note": Call("UpdateItem", note, ITEM_CONFLICT),
+    "lease.swap_note": Call("UpdateItem", swap_note, ITEM_CONFLICT),
+    "lease.check": Call("GetItem", check),
+    "lease.current": Call("GetItem", current),
+    "lease.notes": Call("GetItem", notes),
+    "router.observe/etag": Call("DescribeKeyValueStore", observe),
+    "router.observe/key": Call("GetKey", observe),
+    "router.set": Call("UpdateKeys", switch, KVS_CONFLICT),
+    "registry.resolve/tag": Call("DescribeImages", resolve),
+    "registry.resolve/manifest": Call("BatchGetImage", resolve),
+    "registry.find": Call("DescribeImages", find),
+    "secrets.read": Call("GetSecretValue", secret),
+    "platform.logs": Call("FilterLogEvents", logs),
+    "identity.caller": Call("GetCallerIdentity", identity),
+    "store.put": Call("PutObject", put, "ConditionalRequestConflict"),
+    "store.get": Call("GetObject", get),
+}
+TABLE = [
+    (name, fault) for name, call in CALLS.items() for fault in Fault if fault is not Fault.CONFLICT or call.conflict
+]
+
+
+@pytest.fixture(scope="module")
+def _table(aws: Aws) -> None:
+    aws.clients().call(
+        "dynamodb",
+        "CreateTable",
+        TableName="lease",
+        KeySchema=[{"AttributeName": HASH_KEY, "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": HASH_KEY, "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+    )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _counted() -> Any:
+    yield
+    print(f"\nfaults injected: {len(INJECTED)} into {len(CALLS)} calls of the adapters")
+
+
+def spoil(aws: Aws, call: Call, fault: Fault, act: Act, *, times: int, attempts: int) -> object:
+    """Makes the call while it is spoiled; returns what it answered, or the documented error that it raised."""
+    clients = aws.clients(hasty=fault is Fault.SLOW, attempts=attempts)
+    proxy = aws.endpoint if call.operation in ("DescribeKeyValueStore", "GetKey", "UpdateKeys") else aws.moto
+    with proxy.spoiling(Armed(call.operation, fault, times, call.conflict or "")):
+        try:
+            came = act.do(clients)
+        except DeploymentError as error:
+            came = error
+        assert proxy.sprung[call.operation], "the fault has to happen"
+        assert proxy.seen[call.operation] <= MOST_TRIES
+        INJECTED.extend([call.operation] * proxy.sprung[call.operation])
+    return came
+
+
+def documented(error: object) -> bool:
+    """Whether a caller that handles what the ports promise handles this."""
+    return isinstance(error, (CloudError, SwitchFailed, RouteConflict, LeaseLost, LeaseHeld))
+
+
+@pytest.mark.usefixtures("_table")
+@pytest.mark.parametrize(("name", "fault"), TABLE)
+def test_one_fault_then_the_same_again(aws: Aws, clock: Clock, name: str, fault: Fault) -> None:
+    """Without any retry: the error is a documented one, and doing it again gives the world, and the answer, asked for."""
+    call = CALLS[name]
+    act = call.scene(Scene(aws.clients(), clock, f"a{uuid4().hex}"))
+    came = spoil(aws, call, fault, act, times=1, attempts=1)
+    if isinstance(came, DeploymentError):
+        assert documented(came)
+        assert act.right(act.do(aws.clients()))
+    else:
+        assert act.right(came)
+
+
+@pytest.mark.usefixtures("_table")
+@pytest.mark.parametrize(("name", "fault"), [row for row in TABLE if row[1] is not Fault.CONFLICT])
+def test_one_fault_is_retried_by_the_client(aws: Aws, clock: Clock, name: str, fault: Fault) -> None:
+    """The client's own second try comes right, also where the first had taken effect: nobody hears of the fault."""
+    call = CALLS[name]
+    act = call.scene(Scene(aws.clients(), clock, f"a{uuid4().hex}"))
+    came = spoil(aws, call, fault, act, times=1, attempts=2)
+    assert not isinstance(came, DeploymentError), came
+    assert act.right(came)
+
+
+@pytest.mark.usefixtures("_table")
+@pytest.mark.parametrize(("name", "fault"), [row for row in TABLE if row[1] is not Fault.SLOW])
+def test_a_fault_that_lasts_ends_in_bounded_tries(aws: Aws, clock: Clock, name: str, fault: Fault) -> None:
+    """However long it lasts: a documented error, or what was asked for, after ten tries at the most."""
+    call = CALLS[name]
+    act = call.scene(Scene(aws.clients(), clock, f"a{uuid4().hex}"))
+    came = spoil(aws, call, fault, act, times=1000, attempts=2)
+    assert documented(came) if isinstance(came, DeploymentError) else act.right(came)
