@@ -89,3 +89,28 @@ def test_each_reading_survives_a_fault(aws: Aws, embedded: Endpoint, fault: Faul
     for operation, method in READS.items():
         reading = methodcaller(method, Colour.BLUE)
         assert estate.spoiled(operation, fault, reading) == reading(estate.calm)
+
+
+def test_change_refused_for_a_while_is_made_afterwards(aws: Aws, embedded: Endpoint) -> None:
+    """RUNNING when it was read, busy when it was changed: maintenance came in between, and is waited out."""
+    estate = Estate(aws, embedded)
+    release = estate.image("1.1.0")
+    estate.comes_up("CreateService", Fault.THROTTLED, release)
+    estate.comes_up("UpdateService", Fault.CONFLICT, estate.image("1.2.0"))
+
+
+def test_operation_that_ends_rolled_back_is_stuck(aws: Aws, embedded: Endpoint) -> None:
+    """The old release is RUNNING again, as if nothing had happened: only the operation itself says so."""
+    estate = Estate(aws, embedded)
+    digest = embedded.image("1.1.0", "python -c raise(SystemExit(7))")
+    bad = Image("telehealth-api", "1.1.0", digest, "1.1.0", f"{REPOSITORY}@{digest}")
+    rollout = estate.calm.provision(Colour.BLUE, bad)
+
+    def ended() -> str | None:
+        found = estate.calm.progress(rollout)
+        return None if found.readiness is Readiness.NOT_YET else found.readiness.name
+
+    assert wait_for(ended, 40) == "STUCK"
+    wait_for(lambda: estate.calm.describe(Colour.BLUE).status == "RUNNING", 30)
+    assert estate.calm.progress(rollout).readiness is Readiness.STUCK
+    assert estate.calm.describe(Colour.BLUE).digest != digest
