@@ -10,7 +10,6 @@ import threading
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,7 @@ from deployment.settling import settle_leftover
 from deployment.undo import Undo, last_promotion
 from deployment.verdict import GateOutcome, GateResult
 from tests.deployment.fakes import OLD, FakeClock, FakeFront, FakeLease, FakePlatform, FakeRouter, Killed, World, image
+from tests.deployment.history_plan import Command, History, Kind, Trouble
 
 LIMITS = DeploymentLimits(
     bake=0.3,
@@ -43,51 +43,6 @@ CLOUD = frozenset(
 )
 # The platform knows no fencing token: these are only as safe as the question right before them, and nothing comes between.
 UNFENCED = frozenset({"provision", "progress", "retire"})
-
-
-class Trouble(StrEnum):
-    """What can happen to one call."""
-
-    LOST = "no answer and no effect"
-    UNHEARD = "an effect and no answer"
-    LATE = "no answer, and an effect much later"
-    DIES_BEFORE = "the process dies before it"
-    DIES_AFTER = "the process dies after it"
-    ASLEEP = "the process sleeps past its lease before it"
-    INTERRUPTED = "SIGINT before it"
-
-
-class Kind(StrEnum):
-    """What a process was started for."""
-
-    DEPLOY = "deploy"
-    RECOVER = "recover"
-    ROLLBACK = "rollback"
-
-
-@dataclass(frozen=True)
-class Command:
-    """One process. ``passes``: its gates; ``reckless``: it asks for promotion all the same; ``troubles``: by number of call."""
-
-    kind: Kind
-    here: bool = True
-    passes: bool = True
-    reckless: bool = False
-    sick: bool = False
-    harmed: bool = False
-    troubles: tuple[tuple[int, Trouble], ...] = ()
-
-
-@dataclass(frozen=True)
-class History:
-    """Processes, and whose turn it is: pairs of a number (which of those still running) and how many calls.
-
-    ``promoted``: another deployment came first, and nothing happened to it.
-    """
-
-    commands: tuple[Command, ...]
-    promoted: bool = False
-    turns: tuple[tuple[int, int], ...] = ()
 
 
 class ViolationError(AssertionError):

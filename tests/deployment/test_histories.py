@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from deployment.lease_keeper import LeaseKeeper
-from tests.deployment.histories import Command, History, Kind, Trouble, live_through
+from tests.deployment.histories import live_through
+from tests.deployment.history_plan import Command, History, Kind, Trouble
 
 HISTORIES = int(os.environ.get("HISTORIES", "2000"))
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from deployment.lease_keeper import LeaseKeeper
-from tests.deployment.histories import Command, History, Kind, Trouble, live_through
+from tests.deployment.histories import live_through
+from tests.deployment.history_plan import Command, History, Kind, Trouble
 
 TO_ITS_END = 4000
 CALLS = 100
