@@ -168,7 +168,9 @@ def rsa_pem() -> str:
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
-@pytest.mark.parametrize("pem", ["", "canary", rsa_pem(), private_pem()[:60]])
+@pytest.mark.parametrize(
+    "pem", ["", "canary", rsa_pem(), private_pem()[:60]], ids=["nothing", "no PEM", "RSA", "cut short"]
+)
 def test_what_is_no_key_is_refused_without_showing_it(pem: str) -> None:
     for make in (Signer, Checker):
         with pytest.raises(NoKey) as caught:
