@@ -353,6 +353,7 @@ def test_one_fault_is_retried_by_the_client(aws: Aws, clock: Clock, name: str, f
 
 
 @pytest.mark.usefixtures("_table")
+@pytest.mark.soak
 @pytest.mark.parametrize(("name", "fault"), [row for row in TABLE if row[1] is not Fault.SLOW])
 def test_a_fault_that_lasts_ends_in_bounded_tries(aws: Aws, clock: Clock, name: str, fault: Fault) -> None:
     """However long it lasts: a documented error, or what was asked for, after ten tries at the most."""

@@ -1,6 +1,6 @@
 """Thousands of histories of concurrent, failing, sleeping and dying runs: whatever happens, what is settled is right.
 
-``HISTORIES=50000 python -m pytest tests/deployment/test_histories.py -s`` explores more than the 2,000 of everyday.
+``HISTORIES=50000 python -m pytest tests/deployment/test_histories.py -s`` explores more than the 500 of everyday.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from deployment.lease_keeper import LeaseKeeper
 from tests.deployment.histories import live_through
 from tests.deployment.history_plan import Command, History, Kind, Trouble
 
-HISTORIES = int(os.environ.get("HISTORIES", "2000"))
+HISTORIES = int(os.environ.get("HISTORIES", "500"))
 
 troubles = st.lists(st.tuples(st.integers(1, 75), st.sampled_from(Trouble)), max_size=3).map(tuple)
 commands = st.builds(

@@ -25,7 +25,7 @@ class Case:
 
 CASES = [
     Case("provision", signal.SIGINT, group=True),
-    Case("verify", signal.SIGTERM),
+    pytest.param(Case("verify", signal.SIGTERM), marks=pytest.mark.soak),
     Case("verify", signal.SIGINT, group=True, workers="2"),
     Case("promote", signal.SIGINT),
     Case("bake", signal.SIGTERM, workers="2"),

@@ -39,7 +39,7 @@ def _settled(folder: Path) -> Mapping[str, Any]:
     ("kind", "step", "verdict"),
     [
         ("intent", "provision", "rejected"),
-        ("intent", "verify", "rejected"),
+        pytest.param("intent", "verify", "rejected", marks=pytest.mark.soak),
         ("switched", None, "rolled_back"),
         ("intent", "bake", "rolled_back"),
     ],

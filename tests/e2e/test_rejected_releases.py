@@ -44,7 +44,8 @@ def test_every_broken_release_is_tried() -> None:
 
 @pytest.mark.parametrize(
     ("fault", "culprit", "workers"),
-    [(*one, "2" if one[0] in LONG else "0") for one in EXPECTED] + [(*one, "2") for one in WITH_WORKERS],
+    [(*one, "2" if one[0] in LONG else "0") for one in EXPECTED]
+    + [pytest.param(*one, "2", marks=pytest.mark.soak) for one in WITH_WORKERS],
     ids=lambda value: value.name if isinstance(value, Fault) else str(value),
 )
 def test_rejected(up_desk: Desk, user_of: Callable[[Desk], User], fault: Fault, culprit: str, workers: str) -> None:

@@ -88,7 +88,8 @@ def test_checks_see_the_deployment_itself(project: Project, args: tuple[str, ...
     assert sorted(setups) == sorted(teardowns)
     assert all(setups.count(worker) <= 2 for worker in setups)
     if args == ("-n0",):
-        assert setups == ["main", "main"]
+        assert len(setups) == 2
+        assert len(set(setups)) == 1
 
 
 def test_users_and_sessions(project: Project) -> None:
