@@ -91,9 +91,12 @@ def state() -> Iterator[Path]:
     shutil.rmtree(parent)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def running() -> Iterator[Running]:
-    """One environment for all tests that leave it as they found it: up, with 1.0.0 live."""
+    """One environment for a file of tests that leave it as they found it: up, with 1.0.0 live.
+
+    A file and not the session: what is set in the process's environment here must not reach other folders' tests.
+    """
     parent = Path(tempfile.mkdtemp(prefix="embedded-test-"))
     parent.chmod(0o755)
     for tag in ("1.0.0", "1.1.0"):
