@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+# httpx imports it at the first request. pytester gives sys.modules back after a run in this process: a first request in there
+# would leave httpx with the exceptions of a copy that nobody raises any more, and no ConnectError would be known again.
+import httpcore  # noqa: F401
 import pytest
 
 
