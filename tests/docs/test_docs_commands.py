@@ -77,7 +77,7 @@ def follow(document: Document) -> Result:
 
 @pytest.fixture(scope="module")
 def results(request: pytest.FixtureRequest) -> Iterator[Mapping[str, Future[Result]]]:
-    """The documents of this session, two at a time: each has an environment of its own and waits most of its time."""
+    """The documents that this run of the tests wants, two at a time: each has an environment of its own and waits most of its time."""
     parameters = [getattr(item, "callspec", None) for item in request.session.items]
     chosen = [found.params.get("document") for found in parameters if found is not None]
     with ThreadPoolExecutor(2) as pool:
