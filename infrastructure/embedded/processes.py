@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import signal
@@ -193,6 +194,14 @@ def _runs(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+@atexit.register
+def _leave_running() -> None:
+    """Lets go of the children without ``Popen``'s warning about them: that they outlive this process is what they are for."""
+    for child in _children.values():
+        if child.poll() is None:
+            child.returncode = 0
 
 
 def _reap(pid: int) -> None:

@@ -194,6 +194,9 @@ class Desk:
             if process.poll() is None:
                 process.kill()
                 process.wait()
+            # Whoever was killed was not read to the end: an open pipe would be some later test's ResourceWarning.
+            if process.stdout is not None:
+                process.stdout.close()
         self.script("down")
         for pid in self.running():
             psutil.Process(pid).kill()
