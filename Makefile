@@ -6,6 +6,9 @@ BIN    := $(VENV)/bin
 TARGET ?= green
 ARGS   ?=
 
+# Where it is set (in many containers), each of the dozen processes of a deployment would compile the whole project again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: deploy test soak lint clean
 .DEFAULT_GOAL := deploy
 
@@ -13,11 +16,11 @@ deploy: $(VENV)/.installed
 	@$(BIN)/python -m pytest --target=$(TARGET) $(ARGS)
 
 test: lint
-	@$(BIN)/python -m pytest tests -n 2 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest tests -n 3 --dist loadfile $(ARGS)
 
 # All of `make test` and what goes further; takes its time.
 soak: lint
-	@HISTORIES=20000 $(BIN)/python -m pytest tests --soak -n 2 --dist loadfile $(ARGS)
+	@HISTORIES=20000 $(BIN)/python -m pytest tests --soak -n 3 --dist loadfile $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	@$(BIN)/ruff check .

@@ -19,6 +19,7 @@ from deployment.errors import SettingsError
 from deployment.verdict import GateRule
 
 SCHEMA_FILE = Path(__file__).with_name("settings.schema.json")
+SETTINGS_FILE = Path(__file__).resolve().parent.parent / "deployment.toml"
 
 
 @dataclass(frozen=True)

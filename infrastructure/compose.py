@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
 from deployment import keys
 from deployment.archiving import Archive
 from deployment.attestation import Checker, Signer
+from deployment.clock import SystemClock
 from deployment.errors import EnvironmentTaken, Refused, SettingsError, StepFailed
 from deployment.model import Caller, Colour, Image
 from deployment.plan import Ports
 from deployment.ports import AuditStore, Permissions, Registry
 from deployment.releases import default_tag
-from deployment.settings import Settings
+from deployment.settings import SETTINGS_FILE, Settings
 from infrastructure.aws import registry as classes
 from infrastructure.aws.dynamodb import DynamoLease
 from infrastructure.aws.ecr import EcrRegistry
@@ -32,25 +31,7 @@ from infrastructure.front_door import HttpFrontDoor
 from verification.accounts import SmokeUser, parse_smoke_users
 
 ROOT = Path(__file__).resolve().parent.parent
-SETTINGS_FILE = ROOT / "deployment.toml"
-
 Progress = Callable[[str], None]
-
-
-class SystemClock:
-    """Time as it passes."""
-
-    def now(self) -> datetime:
-        """See ``deployment.ports.Clock``."""
-        return datetime.now(UTC)
-
-    def monotonic(self) -> float:
-        """See ``deployment.ports.Clock``."""
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        """See ``deployment.ports.Clock``."""
-        time.sleep(seconds)
 
 
 @dataclass(frozen=True)

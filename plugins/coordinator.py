@@ -25,6 +25,7 @@ import pytest
 
 from deployment import archiving, report
 from deployment.archiving import NOWHERE, Archive
+from deployment.clock import SystemClock
 from deployment.errors import DeploymentError, Refused
 from deployment.events import Listener
 from deployment.journal import Journal, Record
@@ -34,7 +35,6 @@ from deployment.settings import Settings
 from deployment.settling import JOURNAL_FILE
 from deployment.steps import first_line
 from deployment.verdict import CheckOutcome, CheckResult, GateResult, Tally, in_report_order
-from infrastructure.compose import SystemClock
 from plugins import state as published
 from plugins import waiving
 from plugins.doors import missing

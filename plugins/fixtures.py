@@ -11,9 +11,8 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 
-from deployment.settings import load
+from deployment.settings import SETTINGS_FILE, load
 from deployment.verdict import LIVE
-from infrastructure.compose import SETTINGS_FILE
 from plugins import state as published
 from plugins.evidence import Measurement, Recorder
 from plugins.gates import gate_of

@@ -12,15 +12,17 @@ import json
 from collections import deque
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from xdist.workermanage import parse_tx_spec_config
 
 from deployment.errors import Refused
-from plugins.coordinator import Coordinator
 from plugins.doors import strangers
 from plugins.gates import Check, Stage, check_of
+
+if TYPE_CHECKING:
+    from plugins.coordinator import Coordinator
 
 BARRIER = "__barrier__"
 

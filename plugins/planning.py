@@ -11,7 +11,7 @@ from deployment.access import DEPLOYMENT, Admission
 from deployment.approval import REQUIRED
 from deployment.errors import CloudError, Refused
 from deployment.model import Colour, Image
-from deployment.settings import Settings, load
+from deployment.settings import SETTINGS_FILE, Settings, load
 from deployment.verdict import in_report_order
 from infrastructure import compose
 from plugins import options as run_options
@@ -58,7 +58,7 @@ class Planning:
 
     def _plan(self, checks: Sequence[Check], errors: int) -> list[str]:
         run_options.check(self._options, self._config, self._suites)
-        settings = load(compose.SETTINGS_FILE, self._options.environment)
+        settings = load(SETTINGS_FILE, self._options.environment)
         for problem in objections(checks):
             raise Refused(problem)
         if errors:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 import pytest
 
 from deployment.journal import Record
 from deployment.verdict import CheckOutcome
-from plugins.coordinator import Coordinator
 from plugins.evidence import Measurement, measurements_in
 from plugins.progress import sentence
 from plugins.run import coordinator_key
+
+if TYPE_CHECKING:
+    from plugins.coordinator import Coordinator
 
 TEMPLATES = Path(__file__).with_name("templates")
 measured_key = pytest.StashKey[dict[str, list[Measurement]]]()

@@ -7,27 +7,25 @@ import warnings
 from collections.abc import Generator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from deployment.errors import Refused, SettingsError
-from deployment.settings import load
-from infrastructure.compose import SETTINGS_FILE
+from deployment.settings import SETTINGS_FILE, load
 from plugins import options as run_options
-from plugins.coordinator import Coordinator
-from plugins.deploying import Deploying
 from plugins.evidence import Recorder
 from plugins.gates import gate_of
 from plugins.options import Mode, RunOptions
 from plugins.parallel import ParallelPhases, WorkerSide
-from plugins.planning import Planning
 from plugins.progress import Progress
 from plugins.redacting import RunRedactor, redact, redact_name
 from plugins.serial import SerialPhases
-from plugins.verifying import Verifying
 
-coordinator_key = pytest.StashKey[Coordinator]()
+if TYPE_CHECKING:
+    from plugins.coordinator import Coordinator
+
+coordinator_key = pytest.StashKey["Coordinator"]()
 recorder_key = pytest.StashKey[Recorder]()
 options_key = pytest.StashKey[RunOptions]()
 
@@ -51,6 +49,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if options.mode is Mode.ORDINARY:
         return
     if options.mode is Mode.PLAN:
+        from plugins.planning import Planning
+
         _without_workers(config)
         config.pluginmanager.register(Planning(config, options, suites), "deployment-plan")
         return
@@ -58,6 +58,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _coordinate(config: pytest.Config, options: RunOptions, suites: Path) -> None:
+    # Here, not above: whoever coordinates needs boto3 and the embedded environment; a worker does without that second.
+    from plugins.coordinator import Coordinator
+    from plugins.deploying import Deploying
+    from plugins.verifying import Verifying
+
     redactor, progress = RunRedactor(), Progress(config)
     refusal: Refused | None = None
     settings = None

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING
 
 import pytest
 
 from deployment.errors import Refused
-from plugins.coordinator import Coordinator
 from plugins.doors import strangers
 from plugins.gates import Stage, check_of
+
+if TYPE_CHECKING:
+    from plugins.coordinator import Coordinator
 
 
 class StageEnd:

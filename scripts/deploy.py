@@ -14,7 +14,11 @@ import click  # noqa: E402  # after the path is right
 
 from deployment import status as environment_status  # noqa: E402
 from deployment.errors import DeploymentError, Refused  # noqa: E402
-from deployment.settings import Settings, load  # noqa: E402
+from deployment.settings import (  # noqa: E402
+    SETTINGS_FILE,
+    Settings,
+    load,
+)
 from infrastructure import compose  # noqa: E402
 from scripts import approving, auditing, console, running, settling, undoing, unlocking  # noqa: E402
 
@@ -158,7 +162,7 @@ def verify(deployment_id: str | None, environment: str | None, reports: Path) ->
 
 
 def _settings(environment: str | None) -> Settings:
-    return load(compose.SETTINGS_FILE, environment)
+    return load(SETTINGS_FILE, environment)
 
 
 def main() -> None:

@@ -80,7 +80,7 @@ def _environment() -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("PYTEST_", "EMBEDDED_", "GITHUB_", "AWS_", "MAKE"))
     }
-    return kept | {"PATH": f"{BIN}:{os.environ['PATH']}", "PYTHONDONTWRITEBYTECODE": "1", "TERM": "dumb"}
+    return kept | {"PATH": f"{BIN}:{os.environ['PATH']}", "TERM": "dumb"}
 
 
 @contextmanager

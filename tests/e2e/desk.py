@@ -16,7 +16,7 @@ from typing import Any
 
 import psutil
 
-from deployment.settings import load
+from deployment.settings import SETTINGS_FILE, load
 from infrastructure import compose
 from infrastructure.compose import World
 from infrastructure.embedded.layout import Layout, read_environment
@@ -156,7 +156,7 @@ class Desk:
         before = os.environ.get("EMBEDDED_STATE")
         os.environ["EMBEDDED_STATE"] = str(self.state)
         try:
-            yield compose.reach(load(compose.SETTINGS_FILE, None))
+            yield compose.reach(load(SETTINGS_FILE, None))
         finally:
             os.environ.pop("EMBEDDED_STATE")
             if before is not None:

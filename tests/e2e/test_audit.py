@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deployment.settings import load
-from infrastructure.compose import SETTINGS_FILE
+from deployment.settings import SETTINGS_FILE, load
 from infrastructure.embedded.layout import Layout
 from scripts import auditing
 from tests.e2e.desk import Desk, Ran

@@ -10,11 +10,11 @@ from deployment.journal import Journal
 from deployment.lease_keeper import LeaseKeeper
 from deployment.model import Colour, Holder, Readiness
 from deployment.plan import Ports, this_process
-from deployment.settings import load
+from deployment.settings import SETTINGS_FILE, load
 from deployment.steps import Steps
 from deployment.switching import Destination, confirm, write
 from deployment.waiting import poll
-from infrastructure.compose import SETTINGS_FILE, World
+from infrastructure.compose import World
 from tests.e2e import images
 from tests.e2e.desk import Desk
 from tests.e2e.user import User

@@ -34,7 +34,7 @@ INI = """
 [pytest]
 minversion = 9.0
 testpaths = suites
-addopts = --import-mode=importlib -p xdist -p html -p metadata
+addopts = --import-mode=importlib -p xdist -p html -p metadata -p no:hypothesispytest -p no:anyio -p no:valkey -p no:locust
 python_files = test_*.py
 empty_parameter_set_mark = fail_at_collect
 strict_config = true

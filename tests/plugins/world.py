@@ -19,12 +19,13 @@ from typing import Any, ClassVar
 
 import pytest
 
+from deployment.clock import SystemClock
 from deployment.errors import LeaseHeld, LeaseLost, UnknownTag
 from deployment.model import Caller, Colour, Holder, Image, Progress, Readiness, Rollout, Routes, Service
 from deployment.plan import Ports
 from deployment.settings import Settings
 from infrastructure import compose
-from infrastructure.compose import SystemClock, World
+from infrastructure.compose import World
 from infrastructure.front_door import HttpFrontDoor
 from verification.accounts import SmokeUser
 
@@ -243,12 +244,12 @@ def _stop(settings: Settings) -> None:
 
 def install(patch: pytest.MonkeyPatch) -> None:
     """Puts the fake world in place of the real one, in this process."""
-    from plugins import fixtures, run  # they are told where the settings are when they are imported
+    from plugins import fixtures, planning, run  # they are told where the settings are when they are imported
 
     settings = Path(os.environ[FOLDER]) / "deployment.toml"
     for name, value in (("is_up", _is_up), ("start", _start), ("reach", _reach), ("stop", _stop)):
         patch.setattr(compose, name, value)
-    for module in (compose, fixtures, run):
+    for module in (compose, fixtures, planning, run):
         patch.setattr(module, "SETTINGS_FILE", settings)
 
 
