@@ -23,6 +23,8 @@ from deployment.steps import first_line
 HEADS_NOTE = "heads"
 HEADS_KEPT = 20
 ANCHOR_TRIES = 5
+REDACTED = (".xml", ".html", ".log", ".txt")
+"""Files of a report that plugins and processes write by themselves."""
 COPIES = 10
 """One, and one more for each time that a halted deployment was settled anew."""
 
@@ -61,9 +63,19 @@ def close(
     for kind, data in closing:
         journal.append(kind, **data)
     built = report.build(journal.records())
+    _redact(folder, journal)
     report.write(folder, built)
     _archive(journal, folder, archive, signer, say)
     return built
+
+
+def _redact(folder: Path, journal: Journal) -> None:
+    """What others wrote into the folder (junit.xml, logs, the page) before every secret was known; the journal is clean."""
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path != journal.path and path.suffix in REDACTED:
+            text = path.read_text(encoding="utf-8", errors="replace")
+            if (cleaned := journal.clean(text)) != text:
+                report.replace(path, cleaned)
 
 
 def _signer(journal: Journal, archive: Archive) -> Signer | None:

@@ -61,7 +61,7 @@ class Journal:
         self.path = path
         self.actor = actor
         self._clock = clock
-        self._clean = clean
+        self.clean = clean
         self._unbroken = unbroken
         self._lock = threading.Lock()
         records = list(read(path)) if path.exists() else []
@@ -73,7 +73,7 @@ class Journal:
     def append(self, kind: str, **data: Any) -> Record:
         """Writes one line and returns when it is on the disk."""
         with self._unbroken(), self._lock:
-            cleaned: dict[str, Any] = json.loads(self._clean(json.dumps(data, default=str)))
+            cleaned: dict[str, Any] = json.loads(self.clean(json.dumps(data, default=str)))
             body = {
                 "seq": self._seq + 1,
                 "time": self._clock.now().isoformat(timespec="milliseconds"),

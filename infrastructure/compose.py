@@ -162,10 +162,12 @@ def reach(settings: Settings) -> World:
     """Connects to an environment that is up. Raises Refused, SettingsError or CloudError."""
     estate = _estate(settings)
     clock = SystemClock()
-    clients = connect(estate.connection)
+    connection = estate.connection
+    clients = connect(connection)
     if role := settings.estate.get("role"):
         session = StsIdentity(clients).session_of(f"arn:aws:iam::{estate.account}:role/{role}", name="embedded")
-        clients = connect(replace(estate.connection, credentials=Credentials(*session)))
+        connection = replace(connection, credentials=Credentials(*session))
+        clients = connect(connection)
     caller = StsIdentity(clients).caller()
     if caller.account != estate.account:
         raise Refused(
@@ -194,13 +196,19 @@ def reach(settings: Settings) -> World:
         _registry(clients, settings, estate),
         caller,
         users,
-        (secret, *(user.password for user in users)),
+        (secret, *(user.password for user in users), *_keys(connection)),
         signer,
         keys.checker(signer, estate.signing_public_key_file),
         S3AuditStore(clients, estate.audit_bucket, clock) if estate.audit_bucket else None,
         _permissions(clients, settings, estate),
         estate.connection.region,
     )
+
+
+def _keys(connection: Connection) -> tuple[str, ...]:
+    """What of the credentials in use is secret; those of a profile or of the environment are botocore's alone."""
+    credentials = connection.credentials
+    return tuple(filter(None, (credentials.secret_key, credentials.session_token))) if credentials else ()
 
 
 def _permissions(clients: Clients, settings: Settings, estate: Estate) -> Permissions:

@@ -42,9 +42,9 @@ from plugins.evidence import requests_in
 from plugins.gates import Check, Stage, objections
 from plugins.options import RunOptions
 from plugins.outcomes import message_of, outcome_of
-from plugins.redacting import RunRedactor
 from plugins.signals import Signals
 from plugins.state import State
+from verification.redaction import LearningRedactor
 
 INTERRUPTED, INTERNAL_ERROR, REFUSED, NOTHING = 2, 3, 4, 5
 
@@ -85,7 +85,7 @@ class Coordinator:
         options: RunOptions,
         settings: Settings | None,
         suites: Path,
-        redactor: RunRedactor,
+        redactor: LearningRedactor,
         listener: Listener,
         progress: Callable[[str], None],
     ) -> None:
@@ -170,7 +170,11 @@ class Coordinator:
         names = sorted(check.nodeid for check in checks)
         self.manifest_hash = hashlib.sha256("\n".join(names).encode()).hexdigest()
         counts = {name: self.gate_size(name) for name in self.gate_names()}
-        self.journal.append("manifest", checks=counts, sha256=self.manifest_hash, names=names)
+        self.journal.append("manifest", checks=counts, sha256=self.manifest_hash)
+
+    def name_checks(self) -> None:
+        """Journals the names that the manifest's hash is over; not before the secrets are known that may be in them."""
+        self.journal.append("checks", names=sorted(check.nodeid for check in self.checks))
 
     def _complete_set(self, deselected: int, strangers: Sequence[str]) -> None:
         if strangers:

@@ -16,7 +16,7 @@ from deployment.verdict import LIVE
 from plugins import state as published
 from plugins.evidence import Measurement, Recorder
 from plugins.gates import gate_of
-from plugins.run import coordinator_key, recorder_key, suites_of
+from plugins.run import coordinator_key, recorder_key, redactor_key, suites_of
 from plugins.state import Bake, Lock, Release, State
 from verification.accounts import SmokeUser
 from verification.accounts import sign_in as ask_for_token
@@ -49,7 +49,9 @@ class Session:
             return coordinator.state
         workerinput = getattr(self._config, "workerinput", {})
         if "deployment_state" in workerinput:
-            return published.read(Path(workerinput["deployment_state"]))
+            state = published.read(Path(workerinput["deployment_state"]))
+            self.learn(*(user.password for user in state.smoke_users))
+            return state
         raise pytest.UsageError("the deployment's fixtures exist only in checks below suites/")
 
     @cached_property
@@ -76,8 +78,19 @@ class Session:
         """One token for each user and address."""
         key = (url, user.email)
         if key not in self._tokens:
-            self._tokens[key] = ask_for_token(client, user)
+            self._tokens[key] = self.new_token(client, user)
         return self._tokens[key]
+
+    def new_token(self, client: httpx.Client, user: SmokeUser) -> str:
+        """A token of its own; no output shows it."""
+        token = ask_for_token(client, user)
+        self.learn(token)
+        return token
+
+    def learn(self, *secrets: str) -> None:
+        """Values that may not be written, wherever a check puts them."""
+        if (redactor := self._config.stash.get(redactor_key, None)) is not None:
+            redactor.learn(*secrets)
 
     def close(self) -> None:
         """Closes all clients."""
@@ -182,9 +195,9 @@ def smoke_user(smoke_users: tuple[SmokeUser, ...]) -> SmokeUser:
 
 
 @pytest.fixture
-def sign_in(client: httpx.Client) -> Callable[[SmokeUser], dict[str, str]]:
+def sign_in(_deployment: Session, client: httpx.Client) -> Callable[[SmokeUser], dict[str, str]]:
     """A function that opens a new session: headers = sign_in(smoke_user)."""
-    return lambda user: {"Authorization": f"Bearer {ask_for_token(client, user)}"}
+    return lambda user: {"Authorization": f"Bearer {_deployment.new_token(client, user)}"}
 
 
 @pytest.fixture

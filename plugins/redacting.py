@@ -1,4 +1,4 @@
-"""The one place through which everything that a run writes passes; it learns secrets as they are read."""
+"""What pytest's reports would show, without secrets: cleaned where they are made, and again before they are written."""
 
 from __future__ import annotations
 
@@ -6,27 +6,10 @@ from typing import Any
 
 import pytest
 
-from verification.redaction import Redactor
+from verification.redaction import LearningRedactor
 
 
-class RunRedactor:
-    """A redactor that knows more and more secrets."""
-
-    def __init__(self) -> None:
-        self._known: set[str] = set()
-        self._redactor = Redactor(())
-
-    def learn(self, *secrets: str) -> None:
-        """Values that must not appear anywhere from now on."""
-        self._known.update(secrets)
-        self._redactor = Redactor(self._known)
-
-    def clean(self, text: str) -> str:
-        """The text without secrets."""
-        return self._redactor.clean(text)
-
-
-def redact(report: pytest.TestReport, redactor: RunRedactor) -> None:
+def redact(report: pytest.TestReport, redactor: LearningRedactor) -> None:
     """Removes secrets from what a report would show, wherever it is shown; its name is left for ``redact_name``."""
     report.sections = [(title, redactor.clean(text)) for title, text in report.sections]
     report.user_properties = [
@@ -50,14 +33,14 @@ def redact(report: pytest.TestReport, redactor: RunRedactor) -> None:
             report.context = type(context)(msg=message, kwargs=values)
 
 
-def redact_name(report: pytest.TestReport, redactor: RunRedactor) -> None:
+def redact_name(report: pytest.TestReport, redactor: LearningRedactor) -> None:
     """Removes secrets from the name of a check, which a parameter may have become part of; it is counted by its own."""
     report.nodeid = redactor.clean(report.nodeid)
     path, line, domain = report.location
     report.location = (path, line, redactor.clean(domain))
 
 
-def _clean_value(value: Any, redactor: RunRedactor) -> Any:
+def _clean_value(value: Any, redactor: LearningRedactor) -> Any:
     """A property's value: text, or what is made of texts."""
     if isinstance(value, str):
         return redactor.clean(value)

@@ -17,16 +17,19 @@ from plugins import options as run_options
 from plugins.evidence import Recorder
 from plugins.gates import gate_of
 from plugins.options import Mode, RunOptions
+from plugins.output import Output, WorkerOutput
 from plugins.parallel import ParallelPhases, WorkerSide
 from plugins.progress import Progress
-from plugins.redacting import RunRedactor, redact, redact_name
+from plugins.redacting import redact, redact_name
 from plugins.serial import SerialPhases
+from verification.redaction import LearningRedactor
 
 if TYPE_CHECKING:
     from plugins.coordinator import Coordinator
 
 coordinator_key = pytest.StashKey["Coordinator"]()
 recorder_key = pytest.StashKey[Recorder]()
+redactor_key = pytest.StashKey[LearningRedactor]()
 options_key = pytest.StashKey[RunOptions]()
 
 
@@ -39,11 +42,13 @@ def suites_of(config: pytest.Config) -> Path:
 def pytest_configure(config: pytest.Config) -> None:
     """Decides what this run is, and registers what it needs."""
     config.stash[recorder_key] = Recorder()
-    suites = suites_of(config)
+    redactor, suites = LearningRedactor(), suites_of(config)
     if hasattr(config, "workerinput"):
         if "deployment_state" in config.workerinput:
             config.pluginmanager.register(WorkerSide(suites), "deployment-worker")
             config.pluginmanager.register(LoadOption(config, suites), "deployment-load-option")
+            config.stash[redactor_key] = redactor
+            config.pluginmanager.register(WorkerOutput(config, redactor), "deployment-output")
         return
     options = config.stash[options_key] = run_options.read(config, suites)
     if options.mode is Mode.ORDINARY:
@@ -53,17 +58,19 @@ def pytest_configure(config: pytest.Config) -> None:
 
         _without_workers(config)
         config.pluginmanager.register(Planning(config, options, suites), "deployment-plan")
+        config.pluginmanager.register(Output(config, redactor), "deployment-output")
         return
-    _coordinate(config, options, suites)
+    config.stash[redactor_key] = redactor
+    _coordinate(config, options, suites, redactor)
 
 
-def _coordinate(config: pytest.Config, options: RunOptions, suites: Path) -> None:
+def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redactor: LearningRedactor) -> None:
     # Here, not above: whoever coordinates needs boto3 and the embedded environment; a worker does without that second.
     from plugins.coordinator import Coordinator
     from plugins.deploying import Deploying
     from plugins.verifying import Verifying
 
-    redactor, progress = RunRedactor(), Progress(config)
+    progress = Progress(config)
     refusal: Refused | None = None
     settings = None
     try:
@@ -85,6 +92,7 @@ def _coordinate(config: pytest.Config, options: RunOptions, suites: Path) -> Non
     config.option.xmlpath = str(coordinator.folder / "junit.xml")
     config.pluginmanager.register(LoadOption(config, suites), "deployment-load-option")
     config.pluginmanager.register(Hooks(config, coordinator, progress), "deployment-run")
+    config.pluginmanager.register(Output(config, redactor), "deployment-output")
     if refusal is not None:
         coordinator.refuse(refusal)
         _without_workers(config)
@@ -211,9 +219,11 @@ class Hooks:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Attaches a check's evidence to its reports, on whichever process it ran."""
+    """Attaches a check's evidence to its reports, and takes out the secrets known where it ran."""
     report = yield
     recorder = item.config.stash.get(recorder_key, None)
     if recorder is not None:
         recorder.hand_over(report)
+    if redactor_key in item.config.stash:
+        redact(report, item.config.stash[redactor_key])
     return report

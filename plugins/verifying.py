@@ -50,6 +50,7 @@ class Verifying:
         users = self._world.smoke_users if self._world else ()
         if self._world is not None:
             run.redactor.learn(*self._world.secrets)
+        run.name_checks()
         release = Release(base_url.rstrip("/")) if base_url is not None else self._live()
         run.state = run.state.but(smoke_users=users, candidate=release, live=release, promoted=release)
 

@@ -7,12 +7,12 @@ import click
 from deployment.approval import give
 from deployment.settings import Settings
 from infrastructure.compose import World
-from verification.redaction import Redactor
+from scripts import console
 
 
 def approve(settings: Settings, world: World, deployment_id: str, reason: str | None) -> int:
     """0: said; the run takes it, or refuses it, within seconds. Raises Refused where this caller, or this run, may not."""
-    clean = Redactor(world.secrets).clean
+    clean = console.redactor_of(world).clean
     given = give(world.ports, settings.access, world.caller, deployment_id, None if reason is None else clean(reason))
     click.echo(f"approved: {given.deployment_id}, {given.digest}, by {given.by}")
     return 0

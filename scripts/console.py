@@ -9,6 +9,15 @@ import click
 
 from deployment.events import Event, StepBegan, StepEnded
 from deployment.phases import Phase
+from infrastructure.compose import World
+from verification.redaction import LearningRedactor
+
+
+def redactor_of(world: World) -> LearningRedactor:
+    """What takes an environment's secrets, and this process's, out of whatever a command writes down."""
+    redactor = LearningRedactor()
+    redactor.learn(*world.secrets)
+    return redactor
 
 
 def say(text: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import sys
 from pathlib import Path
@@ -20,9 +21,14 @@ from deployment.settings import (  # noqa: E402
     load,
 )
 from infrastructure import compose  # noqa: E402
+from infrastructure.compose import World  # noqa: E402
 from scripts import approving, auditing, console, running, settling, undoing, unlocking  # noqa: E402
+from verification.redacted_output import Guard  # noqa: E402
+from verification.redaction import LearningRedactor  # noqa: E402
 
 FAILED, INTERRUPTED, REFUSED = 1, 2, 4
+REDACTOR = LearningRedactor()
+"""Everything that a command prints passes through it."""
 
 environment_option = click.option(
     "--environment", metavar="NAME", help="An environment of deployment.toml (default: its default_environment)."
@@ -71,7 +77,7 @@ def status(environment: str | None, as_json: bool) -> None:
     if not compose.is_up(settings):
         click.echo(json.dumps({"environment": None}) if as_json else console.nothing_up())
         sys.exit(FAILED)
-    world = compose.reach(settings)
+    world = _reach(settings)
     document = environment_status.look(world.environment, world.live_url, world.ports, world.registry)
     click.echo(json.dumps(document, indent=2) if as_json else console.status(document, compose.processes(settings)))
 
@@ -104,7 +110,7 @@ def deploy(image_tag: str, target: str, environment: str | None, pytest_options:
 def rollback(environment: str | None, reports: Path, wait_for_lock: float) -> None:
     """Undo the last promotion: traffic back first, verified, then the failed colour is stopped."""
     settings = _settings(environment)
-    sys.exit(undoing.rollback(settings, compose.reach(settings), reports.absolute(), wait_for_lock))
+    sys.exit(undoing.rollback(settings, _reach(settings), reports.absolute(), wait_for_lock))
 
 
 @cli.command(short_help="Say yes to a promotion that waits for it.")
@@ -114,7 +120,7 @@ def rollback(environment: str | None, reports: Path, wait_for_lock: float) -> No
 def approve(deployment_id: str, environment: str | None, reason: str | None) -> None:
     """Approve the promotion of deployment ID, which another principal started; `status` shows what waits."""
     settings = _settings(environment)
-    sys.exit(approving.approve(settings, compose.reach(settings), deployment_id, reason))
+    sys.exit(approving.approve(settings, _reach(settings), deployment_id, reason))
 
 
 @cli.command(short_help="Break a lock by hand.")
@@ -129,7 +135,7 @@ def unlock(environment: str | None, reports: Path, reason: str, force: bool) -> 
     if not reason.strip():
         raise click.BadParameter("it says nothing", param_hint="--reason")
     settings = _settings(environment)
-    sys.exit(unlocking.unlock(settings, compose.reach(settings), reports.absolute(), reason.strip(), force))
+    sys.exit(unlocking.unlock(settings, _reach(settings), reports.absolute(), reason.strip(), force))
 
 
 @cli.command(short_help="Settle what a killed run left half done.")
@@ -141,7 +147,7 @@ def recover(environment: str | None, reports: Path) -> None:
     if not compose.is_up(settings):
         click.echo("nothing to recover: no embedded environment is up")
         return
-    sys.exit(settling.recover(settings, compose.reach(settings), reports.absolute()))
+    sys.exit(settling.recover(settings, _reach(settings), reports.absolute()))
 
 
 @cli.group(short_help="Check the evidence of a run.")
@@ -161,12 +167,22 @@ def verify(deployment_id: str | None, environment: str | None, reports: Path) ->
     sys.exit(auditing.verify(_settings(environment or auditing.environment_of(folder)), folder))
 
 
+def _reach(settings: Settings) -> World:
+    """The environment; from here on no output shows its secrets."""
+    world = compose.reach(settings)
+    REDACTOR.learn(*world.secrets)
+    return world
+
+
 def _settings(environment: str | None) -> Settings:
     return load(SETTINGS_FILE, environment)
 
 
 def main() -> None:
-    """Every error that a user can cause or meet is told in words, without a traceback."""
+    """Every error that a user can cause or meet is told in words, without a traceback and without secrets."""
+    guard = Guard(REDACTOR.clean, children=False)  # pytest, as a child, has the terminal and a guard of its own
+    guard.install()
+    atexit.register(guard.close)
     try:
         cli(standalone_mode=False)
     except click.exceptions.Exit as stop:

@@ -14,7 +14,6 @@ from deployment.settings import Settings
 from deployment.settling import settle_leftover
 from infrastructure.compose import World
 from scripts import console
-from verification.redaction import Redactor
 
 HALTED = 11
 
@@ -36,7 +35,7 @@ def recover(settings: Settings, world: World, reports: Path) -> int:
         actor=world.caller.arn,
         reports=reports,
         listener=console.event,
-        clean=Redactor(world.secrets).clean,
+        clean=console.redactor_of(world).clean,
         archive=world.archive(leased=True),
         say=console.say,
     )

@@ -25,7 +25,6 @@ from infrastructure.compose import World
 from plugins.traffic import Traffic
 from scripts import console
 from verification.prober_config import ProberConfig
-from verification.redaction import Redactor
 from verification.watch import WatchLimits
 
 EXIT_CODES = {Phase.ROLLED_BACK: 0, Phase.REJECTED: 1, Phase.HALTED: 11}
@@ -40,7 +39,7 @@ def rollback(settings: Settings, world: World, reports: Path, wait_for_lock: flo
     promotion = last_promotion(world.ports)
     run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-rollback-{secrets.token_hex(3)}"
     folder = reports / run_id
-    journal = Journal(folder / JOURNAL_FILE, world.caller.arn, world.ports.clock, Redactor(world.secrets).clean)
+    journal = Journal(folder / JOURNAL_FILE, world.caller.arn, world.ports.clock, console.redactor_of(world).clean)
     _open(journal, run_id, world, promotion)
     journal.append("admitted", by=world.caller.arn, duties=list(admission.duties), unchecked=admission.unchecked)
     traffic = Traffic(_prober(settings, world, folder), WatchLimits())

@@ -19,7 +19,7 @@ from deployment.settings import Settings
 from deployment.settling import JOURNAL_FILE
 from deployment.steps import first_line
 from infrastructure.compose import World
-from verification.redaction import Redactor
+from scripts import console
 
 RISK = (
     "--force: if that run still lives, it can change nothing from now on, also not bring traffic back: whatever it was "
@@ -32,7 +32,7 @@ def unlock(settings: Settings, world: World, reports: Path, reason: str, force: 
     demand_any(settings.access, CLEARING_UP, world.caller)
     run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-unlock-{secrets.token_hex(3)}"
     journal = Journal(
-        reports / run_id / JOURNAL_FILE, world.caller.arn, world.ports.clock, Redactor(world.secrets).clean
+        reports / run_id / JOURNAL_FILE, world.caller.arn, world.ports.clock, console.redactor_of(world).clean
     )
     journal.append(
         "opened",

@@ -12,10 +12,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import IO
+from typing import TextIO
 
 from verification.load_model import (
     DEFAULT_WEIGHTS,
@@ -26,6 +27,8 @@ from verification.load_model import (
     OperationLoad,
 )
 from verification.load_results import result_of
+from verification.redacted_output import RedactedStream, forward
+from verification.redaction import Redactor
 
 __all__ = ["DEFAULT_WEIGHTS", "OPERATIONS", "LoadFailed", "LoadPlan", "LoadResult", "OperationLoad", "run_load"]
 
@@ -34,31 +37,45 @@ LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 _GRACE_S = 30.0
 _TICK_S = 0.5
 _TAIL_LINES = 12
+# What of its output is still on the way when Locust has ended.
+_LAST_WORDS_S = 2.0
 
 
 def run_load(plan: LoadPlan, *, log: Path, on_tick: Callable[[float], None] | None = None) -> LoadResult:
     """Makes the load and returns what came of it, failures of the service included.
 
-    ``log`` is the file that Locust's output is appended to. ``on_tick`` is told about every half second how many seconds have
+    ``log`` is the file that Locust's output is appended to, without secrets. ``on_tick`` is told about every half second how many seconds have
     passed. Raises LoadFailed, with the log's tail, where there was no load or no result. Whatever is raised, no process is left.
     """
     with tempfile.TemporaryDirectory(prefix="load-") as folder:
         stats, extra = Path(folder, "stats"), Path(folder, "run.json")
-        with log.open("ab") as output:
+        with log.open("a", encoding="utf-8") as output:
             start = log.stat().st_size
-            process = _start(plan, stats, output)
+            process = _start(plan, stats)
+            reader = _keep_output(process, output, plan)
             try:
                 _tell(process, plan, extra)
                 code = _wait(process, plan, on_tick)
             finally:
                 _end(process)
+                _hear_out(process, reader)
         try:
             return result_of(plan, stats.with_suffix(".json"), extra)
         except LoadFailed as exc:
             raise LoadFailed(f"{exc} (Locust's exit code {code}){_tail(log, start)}") from exc
 
 
-def _start(plan: LoadPlan, stats: Path, output: IO[bytes]) -> subprocess.Popen[bytes]:
+def _keep_output(process: subprocess.Popen[bytes], output: TextIO, plan: LoadPlan) -> threading.Thread:
+    """What Locust prints goes into the log without the smoke users' passwords, tokens and the like."""
+    assert process.stdout is not None, "opened with PIPE"
+    redactor = Redactor(user.password for user in plan.smoke_users)
+    arguments = (process.stdout.fileno(), RedactedStream(output, redactor.clean))
+    reader = threading.Thread(target=forward, args=arguments, name="locust-output", daemon=True)
+    reader.start()
+    return reader
+
+
+def _start(plan: LoadPlan, stats: Path) -> subprocess.Popen[bytes]:
     """The command line holds no credentials: those go through stdin, whose end also tells Locust that its parent is gone."""
     argv = [
         *(sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--only-summary"),
@@ -71,7 +88,7 @@ def _start(plan: LoadPlan, stats: Path, output: IO[bytes]) -> subprocess.Popen[b
         cwd=stats.parent,  # a locust.conf or a pyproject.toml of the working directory must not change the plan
         env=environment | {"PYTHONUNBUFFERED": "1", "HOME": str(stats.parent)},
         stdin=subprocess.PIPE,
-        stdout=output,
+        stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         start_new_session=True,
     )
@@ -118,6 +135,12 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     if process.stdin is not None:
         with contextlib.suppress(BrokenPipeError):
             process.stdin.close()
+
+
+def _hear_out(process: subprocess.Popen[bytes], reader: threading.Thread) -> None:
+    reader.join(_LAST_WORDS_S)
+    if process.stdout is not None and not reader.is_alive():
+        process.stdout.close()
 
 
 def _tail(log: Path, start: int) -> str:

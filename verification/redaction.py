@@ -5,16 +5,21 @@ from __future__ import annotations
 import base64
 import html
 import json
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote, quote_plus
+from xml.sax.saxutils import quoteattr
 
 MARK = "[redacted]"
 # A shorter secret is replaced as a whole word only; "abc" is part of too many words.
 _SHORT = 6
+# Lines of a key; what holds a secret of several lines together is shorter.
+_LONG = 20
 _FIELDS = (
     "password|passwd|new_password|old_password|access_token|refresh_token|id_token|session_token|secret|client_secret|"
-    "jwt_secret|api_key|secret_access_key|aws_secret_access_key|aws_session_token|secretaccesskey|sessiontoken"
+    "jwt_secret|api_key|secret_access_key|aws_secret_access_key|aws_session_token|secretaccesskey|sessiontoken|"
+    "patient|patient_name"  # whom a consultation is for is nobody's business but theirs
 )
 _HEADERS = "authorization|proxy-authorization|set-cookie|cookie|x-api-key|x-amz-security-token"
 # What stands for a secret in a command that is shown: "Bearer $TOKEN" is to stay readable.
@@ -38,16 +43,32 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(rf"(\b(?:{_HEADERS}):[ \t]*)(?![ \t\"']|{_VARIABLE})[^\r\n\"']+", re.I), rf"\1{MARK}"),
     (re.compile(r"\b(Bearer )(?=[\w.~+/-]*\d)[\w.~+/-]{16,}=*", re.I), rf"\1{MARK}"),
     (re.compile(r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?"), MARK),
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?:.|\n)*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"), MARK),
+    # What pytest leaves of a long value is its beginning and its end.
+    (re.compile(r"(\[redacted\])\.\.\.[\w./+=-]+"), r"\1"),
     # user:password@ of a URL; the greedy part ends at the last @ before the path
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/@:\"'<>]*:)[^\s/\"'<>]+(?=@)", re.I), rf"\1{MARK}"),
 )
+
+# Names of variables that hold a secret, unless they end in what says where one is.
+_SECRET_NAME = re.compile(r"PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|API_?KEY|ACCESS_KEY|PRIVATE_KEY", re.I)
+_NO_SECRET_NAME = re.compile(r"_(?:FILE|PATH|DIR|ID|ARN|NAME|URL|URI|HOST|TTL|TIMEOUT|EXPIRATION)$", re.I)
+# Shorter ones, and those of letters alone, are words like "test" and "disabled", whose loss would make output unreadable.
+_LEAST_OF_ENVIRONMENT = 8
+
+
+def secrets_in(environment: Mapping[str, str]) -> Iterator[str]:
+    """The values of variables that hold secrets by their name, at least eight characters long."""
+    for name, value in environment.items():
+        if _SECRET_NAME.search(name) and not _NO_SECRET_NAME.search(name) and len(value) >= _LEAST_OF_ENVIRONMENT:
+            yield value
 
 
 class Redactor:
     """Knows some secrets, and the shapes that secrets have. ``clean`` twice is ``clean`` once."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
-        known = {secret for secret in secrets if secret.strip()}
+        known = {part for secret in secrets for part in _parts(secret)}
         forms = {form for secret in known if len(secret) >= _SHORT for form in _encodings(secret)}
         words = {form for secret in known if len(secret) < _SHORT for form in _spellings(secret)}
         longest_first = sorted(forms, key=lambda form: (-len(form), form))
@@ -68,13 +89,47 @@ class Redactor:
         return "Redactor()"
 
 
+class LearningRedactor:
+    """A redactor that knows more and more secrets; those of the process's environment from the start."""
+
+    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        self._known = set(secrets_in(os.environ if environment is None else environment))
+        self._redactor = Redactor(self._known)
+
+    def learn(self, *secrets: str) -> None:
+        """Values that must not appear anywhere from now on."""
+        if not self._known.issuperset(secrets):
+            self._known.update(secrets)
+            self._redactor = Redactor(self._known)
+
+    def clean(self, text: str) -> str:
+        """The text without secrets."""
+        return self._redactor.clean(text)
+
+
 def _spellings(secret: str) -> set[str]:
     """The secret as it stands in a text, a URL, a JSON or HTML document, a Python literal."""
     urls = {quote(secret), quote(secret, safe=""), quote_plus(secret)}
     lower = {re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), url) for url in urls}
     escaped = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]}
     twice = {json.dumps(form)[1:-1] for form in escaped}
-    return {secret, *urls, *lower, *escaped, *twice, html.escape(secret), html.escape(secret, quote=False)}
+    pages = {page for form in (secret, *escaped) for page in _in_a_page(form)}
+    return {secret, *urls, *lower, *escaped, *twice, *pages}
+
+
+def _in_a_page(text: str) -> set[str]:
+    """As Python's, the template engine's and the XML library's ways of escaping leave it."""
+    templates = html.escape(text).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")
+    attribute = html.escape(text, quote=False).replace('"', "&quot;")
+    return {html.escape(text), html.escape(text, quote=False), templates, attribute, quoteattr(text)[1:-1]}
+
+
+def _parts(secret: str) -> set[str]:
+    """The secret, and where it has several lines its longer ones: output is cleaned line by line."""
+    lines = [line.strip() for line in secret.splitlines()]
+    return {
+        part for part in (secret, *(line for line in lines if len(lines) > 1 and len(line) > _LONG)) if part.strip()
+    }
 
 
 def _encodings(secret: str) -> set[str]:

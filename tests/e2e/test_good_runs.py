@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import images
+from tests.e2e.canaries import assert_kept, command_lines
 from tests.e2e.conftest import open_desk
 from tests.e2e.desk import Desk, Ran
 from tests.e2e.user import User
@@ -50,12 +51,16 @@ def test_forth_and_back_and_undone(good_registry: Path, user_of: Callable[[Desk]
         assert "already up" in again.output
         ports = desk.ports()
         with user_of(desk) as user:
-            _assert_promoted(desk.pytest("--target=green"), "green")
+            with command_lines() as shown:
+                promoted = desk.pytest("--target=green", "-s", "-vv", "-rA", "--log-cli-level=DEBUG")
+            _assert_promoted(promoted, "green")
             desk.assert_live("green", images.NEW)
             _assert_refused(desk.pytest("--target=green"), "green is live")
             _assert_promoted(desk.pytest("--environment=quick", "--target=auto", "-n", "2"), "blue")
             desk.assert_live("blue", images.NEW)
             _undo(desk)
+            assert any("-m locust" in line for line in shown), "the load's process was seen, too"
+            assert_kept(desk, {"the terminal": promoted.output, "ps": "\n".join(shown)})
             _verify(desk)
         assert user.seen.failures == []
         print(f"{user.seen.requests} requests, {user.seen.writes} of them writes")

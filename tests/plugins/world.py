@@ -6,6 +6,7 @@ started it, see the same. Workers see nothing of it but the state that the contr
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import threading
@@ -244,8 +245,9 @@ def _stop(settings: Settings) -> None:
 
 def install(patch: pytest.MonkeyPatch) -> None:
     """Puts the fake world in place of the real one, in this process."""
-    from plugins import fixtures, planning, run  # they are told where the settings are when they are imported
+    from plugins import fixtures, run  # they are told where the settings are when they are imported
 
+    planning = importlib.import_module("plugins.planning")  # pytester forgets it from run to run, its package does not
     settings = Path(os.environ[FOLDER]) / "deployment.toml"
     for name, value in (("is_up", _is_up), ("start", _start), ("reach", _reach), ("stop", _stop)):
         patch.setattr(compose, name, value)

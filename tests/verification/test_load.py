@@ -138,3 +138,25 @@ run_load(plan, log=Path(sys.argv[2]))
             parent.kill()
     wait_until(lambda: not child.is_running() or child.status() == psutil.STATUS_ZOMBIE)
     assert service.consults == {}
+
+
+def test_what_locust_prints_is_kept_without_secrets(
+    service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A locustfile that shows what it was told, and then its Authorization header, on its way down."""
+    leaky = tmp_path / "leaky.py"
+    leaky.write_text(
+        "import os, sys\n"
+        "told = os.read(0, 65536).decode()\n"
+        "print(told, told.encode())\n"
+        "print('Authorization: Bearer canary-0123456789', file=sys.stderr)\n"
+        "raise RuntimeError(told)\n"
+    )
+    monkeypatch.setattr("verification.load.LOCUSTFILE", leaky)
+    with pytest.raises(LoadFailed) as caught:
+        run_load(plan_for(service), log=tmp_path / "load.log")
+    log = (tmp_path / "load.log").read_text()
+    assert "[redacted]" in log
+    assert "RuntimeError" in log
+    for canary in (USER["password"], "canary-0123456789"):
+        assert canary not in log + str(caught.value)
