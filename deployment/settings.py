@@ -70,7 +70,7 @@ def load(path: Path, environment: str | None = None) -> Settings:
     """Reads the settings of ``environment`` (None: the default one). Raises SettingsError, naming place and nearest word."""
     document = _parse(path)
     _validate(document, path)
-    name = environment or document["default_environment"]
+    name = document["default_environment"] if environment is None else environment
     environments = document["environments"]
     if name not in environments:
         raise SettingsError(

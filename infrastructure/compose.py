@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +12,7 @@ from deployment import keys
 from deployment.archiving import Archive
 from deployment.attestation import Checker, Signer
 from deployment.clock import SystemClock
-from deployment.errors import EnvironmentTaken, Refused, SettingsError, StepFailed
+from deployment.errors import CloudDenied, EnvironmentTaken, NotPermitted, Refused, SettingsError, StepFailed
 from deployment.model import Caller, Colour, Image
 from deployment.plan import Ports
 from deployment.ports import AuditStore, Permissions, Registry
@@ -24,7 +25,7 @@ from infrastructure.aws.permissions import Resources, SimulatedPermissions
 from infrastructure.aws.s3 import S3AuditStore
 from infrastructure.aws.secretsmanager import SecretsManager
 from infrastructure.aws.session import Clients, Connection, Credentials, connect
-from infrastructure.aws.sts import StsIdentity
+from infrastructure.aws.sts import StsIdentity, clock_in_words
 from infrastructure.embedded import cloud, images
 from infrastructure.embedded.errors import EmbeddedError, StartFailed, StateOwned
 from infrastructure.front_door import HttpFrontDoor
@@ -90,6 +91,20 @@ def embedded_registry() -> Path:
     return Path(os.environ.get("EMBEDDED_REGISTRY") or ROOT / "infrastructure" / "embedded" / "registry").absolute()
 
 
+def _usable_state() -> Path:
+    """The same folder, which is there from now on. Raises Refused where it cannot be."""
+    state = embedded_state()
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=state).close()
+    except OSError as error:
+        raise Refused(
+            f"the embedded environment cannot keep its data in {state}: {error.strerror}",
+            hint="Set EMBEDDED_STATE to a folder that can be written.",
+        ) from error
+    return state
+
+
 def is_up(settings: Settings) -> bool:
     """Whether the environment can be asked: one on AWS always, an embedded one while it runs."""
     return settings.provider != "embedded" or cloud.outputs(embedded_state()) is not None
@@ -103,7 +118,7 @@ def start(settings: Settings, progress: Progress, run_id: str) -> bool:
     """
     if settings.provider != "embedded":
         return False
-    state = embedded_state()
+    state = _usable_state()
     try:
         cloud.refuse_strangers(state)
         if cloud.outputs(state) is None:
@@ -129,7 +144,7 @@ def stop(settings: Settings) -> None:
 def up(image_tag: str | None, progress: Progress) -> str:
     """Starts the embedded environment, or mends it; returns its live URL. Raises Refused or StepFailed."""
     try:
-        return cloud.up(embedded_state(), embedded_registry(), image_tag=image_tag, progress=progress).live_url
+        return cloud.up(_usable_state(), embedded_registry(), image_tag=image_tag, progress=progress).live_url
     except StartFailed as error:
         raise StepFailed(str(error)) from error
     except EmbeddedError as error:
@@ -168,7 +183,7 @@ def reach(settings: Settings) -> World:
         session = StsIdentity(clients).session_of(f"arn:aws:iam::{estate.account}:role/{role}", name="embedded")
         connection = replace(connection, credentials=Credentials(*session))
         clients = connect(connection)
-    caller = StsIdentity(clients).caller()
+    caller = _caller(clients, settings)
     if caller.account != estate.account:
         raise Refused(
             f"the credentials in use belong to account {caller.account}, but environment {settings.environment} "
@@ -203,6 +218,23 @@ def reach(settings: Settings) -> World:
         _permissions(clients, settings, estate),
         estate.connection.region,
     )
+
+
+def _caller(clients: Clients, settings: Settings) -> Caller:
+    """Who the credentials are of. Raises NotPermitted where AWS does not take them, Refused where the clock is wrong."""
+    try:
+        caller, ahead = StsIdentity(clients).caller_and_clock()
+    except CloudDenied as error:
+        raise NotPermitted(
+            f"AWS does not let anybody in for environment {settings.environment}: {error.message}", hint=error.hint
+        ) from error
+    # Whoever is ahead by more than this would take a lease for expired whose holder has just missed one renewal.
+    if abs(ahead) > settings.limits.lease_ttl / 3:
+        raise Refused(
+            f"this machine's clock is {clock_in_words(ahead)} AWS's, and locks go by it",
+            hint=f"Set the clock (NTP); {settings.limits.lease_ttl / 3:.0f} s, a third of lease_ttl, are allowed.",
+        )
+    return caller
 
 
 def _keys(connection: Connection) -> tuple[str, ...]:

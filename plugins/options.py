@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -125,15 +127,39 @@ def check(options: RunOptions, config: pytest.Config, suites: Path) -> None:
         raise Refused(f"--wait-for-lock={options.wait_for_lock:g} is no number of seconds")
     if options.base_url is not None and options.target is not None:
         raise Refused("--base-url verifies an address, --target deploys: give one of them")
-    if options.base_url is not None and not options.base_url.startswith(("http://", "https://")):
-        raise Refused(
-            f"--base-url={options.base_url} is no URL", hint="Give it with its scheme, as in https://api.example.com."
-        )
+    _check_words(options)
     if options.target is not None and (left_out := selections(config, suites)):
         raise Refused(
             f"{left_out[0]} leaves checks out, and a deployment runs them all",
             hint=f"Leave {left_out[0]} away, or verify without deploying (no --target).",
         )
+
+
+# The distribution specification's rule for tags.
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
+
+
+def _check_words(options: RunOptions) -> None:
+    """Raises Refused where a value cannot be what it is given as."""
+    if options.image_tag is not None and not _TAG.fullmatch(options.image_tag):
+        raise Refused(
+            f"--image-tag={options.image_tag!r} is no tag of an image",
+            hint="Give one like --image-tag=1.1.0, or leave it away for the highest version.",
+        )
+    if options.environment == "":
+        raise Refused("--environment= names none", hint="Leave it away for the default one of deployment.toml.")
+    if options.base_url is None:
+        return
+    example = "Give it with scheme and host, as in https://api.example.com."
+    try:
+        url = urlsplit(options.base_url)
+        complete = url.scheme in ("http", "https") and bool(url.hostname) and (url.port is None or url.port > 0)
+    except ValueError:  # a port that is none, a bracket that is left open
+        complete = False
+    if not complete:
+        raise Refused(f"--base-url={options.base_url} is no URL", hint=example)
+    if url.username is not None or url.query or url.fragment:
+        raise Refused("--base-url holds a user, a query or a fragment, and is an address only", hint=example)
 
 
 def selections(config: pytest.Config, suites: Path) -> list[str]:

@@ -18,6 +18,7 @@ from plugins import options as run_options
 from plugins.admission import admit
 from plugins.gates import Check, check_of, objections
 from plugins.options import AUTO, RunOptions
+from plugins.preflight import contract_is_readable
 
 REFUSED = 4
 
@@ -59,6 +60,7 @@ class Planning:
     def _plan(self, checks: Sequence[Check], errors: int) -> list[str]:
         run_options.check(self._options, self._config, self._suites)
         settings = load(SETTINGS_FILE, self._options.environment)
+        contract_is_readable(settings)
         for problem in objections(checks):
             raise Refused(problem)
         if errors:

@@ -65,7 +65,7 @@ class Progress:
         if terminal is None:
             return
         options = run.options
-        environment = run.settings.environment if run.settings else options.environment
+        environment = run.settings.environment if run.settings else options.environment or "no environment"
         what = (
             f"deploy {options.image_tag or 'the highest version'} to {options.target}"
             if options.target
@@ -155,7 +155,8 @@ class Progress:
         terminal.write_sep("=", "verdict", bold=True, green=good, red=not good)
         terminal.write_line(self._fitted(terminal, sentence(report), 0), bold=True, green=good, red=not good)
         if run.refusal is not None:
-            terminal.write_line(f"  {run.redactor.clean(str(run.refusal))}")
+            for line in str(run.refusal).splitlines():
+                terminal.write_line(f"  {self._fitted(terminal, line.strip(), 2)}")
         elif report["reason"]:
             terminal.write_line(f"  {self._fitted(terminal, report['reason'], 2)}")
         if hint := NEXT.get(str(report["verdict"])):

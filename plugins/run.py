@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import warnings
 from collections.abc import Generator
@@ -19,6 +20,7 @@ from plugins.gates import gate_of
 from plugins.options import Mode, RunOptions
 from plugins.output import Output, WorkerOutput
 from plugins.parallel import ParallelPhases, WorkerSide
+from plugins.preflight import contract_is_readable
 from plugins.progress import Progress
 from plugins.redacting import redact, redact_name
 from plugins.serial import SerialPhases
@@ -76,11 +78,11 @@ def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redact
     try:
         run_options.check(options, config, suites)
         settings = load(SETTINGS_FILE, options.environment)
-    except SettingsError as error:
-        refusal = error
+        contract_is_readable(settings)
     except Refused as error:
         refusal = error
-        settings = load(SETTINGS_FILE)
+        with contextlib.suppress(SettingsError):  # the report names the gates where it can
+            settings = settings or load(SETTINGS_FILE)
     run_id = _run_id(options)
     try:
         coordinator = Coordinator(run_id, options, settings, suites, redactor, progress.event, progress.say)

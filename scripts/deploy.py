@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -109,7 +109,7 @@ def deploy(image_tag: str, target: str, environment: str | None, pytest_options:
 )
 def rollback(environment: str | None, reports: Path, wait_for_lock: float) -> None:
     """Undo the last promotion: traffic back first, verified, then the failed colour is stopped."""
-    settings = _settings(environment)
+    settings = _settings(environment, reports)
     sys.exit(undoing.rollback(settings, _reach(settings), reports.absolute(), wait_for_lock))
 
 
@@ -134,7 +134,7 @@ def unlock(environment: str | None, reports: Path, reason: str, force: bool) -> 
     """Break the lock of a deployment that shows no sign of life, on the record. `recover` settles what it left."""
     if not reason.strip():
         raise click.BadParameter("it says nothing", param_hint="--reason")
-    settings = _settings(environment)
+    settings = _settings(environment, reports)
     sys.exit(unlocking.unlock(settings, _reach(settings), reports.absolute(), reason.strip(), force))
 
 
@@ -143,7 +143,7 @@ def unlock(environment: str | None, reports: Path, reason: str, force: bool) -> 
 @reports_option
 def recover(environment: str | None, reports: Path) -> None:
     """Finish or undo what a killed run left half done; safe to repeat."""
-    settings = _settings(environment)
+    settings = _settings(environment, reports)
     if not compose.is_up(settings):
         click.echo("nothing to recover: no embedded environment is up")
         return
@@ -174,15 +174,31 @@ def _reach(settings: Settings) -> World:
     return world
 
 
-def _settings(environment: str | None) -> Settings:
+def _settings(environment: str | None, reports: Path | None = None) -> Settings:
+    """The environment's settings. Raises SettingsError, and Refused where a report could not be written to ``reports``."""
+    if reports is not None:
+        try:
+            reports.mkdir(parents=True, exist_ok=True)
+            tempfile.TemporaryFile(dir=reports).close()
+        except OSError as error:
+            raise Refused(
+                f"reports cannot be written to {reports}: {error.strerror}", hint="Give another with --reports DIR."
+            ) from error
     return load(SETTINGS_FILE, environment)
 
 
 def main() -> None:
-    """Every error that a user can cause or meet is told in words, without a traceback and without secrets."""
+    """Runs one command; whatever it prints passes redaction."""
     guard = Guard(REDACTOR.clean, children=False)  # pytest, as a child, has the terminal and a guard of its own
     guard.install()
-    atexit.register(guard.close)
+    try:
+        _run()
+    finally:
+        guard.close()
+
+
+def _run() -> None:
+    """Every error that a user can cause or meet is told in words, without a traceback."""
     try:
         cli(standalone_mode=False)
     except click.exceptions.Exit as stop:

@@ -14,6 +14,7 @@ import yaml
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 from referencing import Registry
+from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
 from verification.http import SECRET_FIELDS, curl_for
@@ -58,12 +59,18 @@ class Contract:
 
     @classmethod
     def load(cls, path: Path) -> Contract:
-        """Reads a YAML document. Raises OSError, ``yaml.YAMLError``, or ValueError where it is no OpenAPI document."""
+        """Reads a YAML document. Raises OSError, or ValueError where it is no OpenAPI document."""
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where PyYAML was built with libyaml
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 - both are safe loaders
+        try:
+            document = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 - both are safe loaders
+        except yaml.YAMLError as error:
+            raise ValueError(f"{path} is not YAML: {error}") from error
         if not isinstance(document, dict) or not isinstance(document.get("paths"), dict):
             raise ValueError(f"{path} is no OpenAPI document: it has no paths")
-        return cls(document)
+        try:
+            return cls(document)
+        except (LookupError, AttributeError, TypeError, Unresolvable) as error:
+            raise ValueError(f"{path} is no OpenAPI document: {type(error).__name__}: {error}") from error
 
     def check(self, response: httpx.Response) -> None:
         """Raises ContractViolation where operation, status, content type or body is not as documented."""

@@ -146,15 +146,16 @@ def aws_errors(service: str, operation: str) -> Iterator[None]:
 
 def aws_code(error: BaseException) -> str:
     """AWS's own code behind an error that ``aws_errors`` raised, empty where AWS gave none."""
-    return _code(_answer(error))
+    return _code(aws_answer(error))
 
 
 def aws_item(error: BaseException) -> Mapping[str, Any] | None:
     """The item that DynamoDB sends along when a condition does not hold, None where it sent none."""
-    return _answer(error).get("Item")
+    return aws_answer(error).get("Item")
 
 
-def _answer(error: BaseException) -> Mapping[str, Any]:
+def aws_answer(error: BaseException) -> Mapping[str, Any]:
+    """AWS's whole answer behind an error that ``aws_errors`` raised, empty where there was none."""
     cause = error.__cause__
     return cause.response if isinstance(cause, bc.ClientError) else {}
 

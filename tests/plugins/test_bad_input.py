@@ -1,0 +1,196 @@
+"""Bad input of every kind, as a newcomer types it: one clear message, exit 4, nothing touched, no traceback."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from deployment.errors import CloudDenied, NotPermitted, Refused
+from deployment.model import Caller
+from deployment.settings import DeploymentLimits, Settings
+from infrastructure import compose
+from infrastructure.aws.session import Clients, Connection, connect
+from infrastructure.aws.sts import StsIdentity
+from scripts import deploy
+from tests.plugins.project import Project
+
+Prepare = Callable[[Project], object]
+
+
+def _settings(change: Callable[[str], str]) -> Prepare:
+    def prepare(project: Project) -> None:
+        path = project.facts.folder / "deployment.toml"
+        path.write_text(change(path.read_text()))
+
+    return prepare
+
+
+def _contract(text: str | None) -> Prepare:
+    def prepare(project: Project) -> None:
+        path = project.facts.folder / "contract.yaml"
+        if text is not None:
+            path.write_text(text)
+        settings = project.facts.folder / "deployment.toml"
+        lines = [
+            f'contract = "{path}"' if line.startswith("contract") else line for line in settings.read_text().split("\n")
+        ]
+        settings.write_text("\n".join(lines))
+
+    return prepare
+
+
+@dataclass(frozen=True)
+class Case:
+    """What was typed, what lay there, and what the message has to name: what was wrong, and what to do."""
+
+    args: tuple[str, ...]
+    words: tuple[str, ...]
+    prepare: Prepare = id
+    reported: bool = True
+
+
+GREEN = ("--target=green",)
+CASES = {
+    "settings: unknown key": Case(
+        GREEN, ("unknown key 'bakee'", "did you mean 'bake'?"), _settings(lambda s: s.replace("bake =", "bakee ="))
+    ),
+    "settings: wrong type": Case(
+        GREEN, ("deployment.bake = 'long'", "not of type 'number'"), _settings(lambda s: s.replace("= 0.4", '= "long"'))
+    ),
+    "settings: out of range": Case(
+        GREEN, ("deployment.bake = -1", "docs/settings.md"), _settings(lambda s: s.replace("= 0.4", "= -1"))
+    ),
+    "settings: not TOML": Case(GREEN, ("is not TOML", "line 2"), _settings(lambda _: "\nx = \ny = 1")),
+    "settings: not TOML, and a wrong option": Case(("--target=red",), ("red is no colour",), _settings(lambda _: "[[")),
+    "settings: empty": Case(GREEN, ("'default_environment' is a required property",), _settings(lambda _: "")),
+    "settings: missing": Case(
+        GREEN, ("there is no", "docs/settings.md"), lambda p: (p.facts.folder / "deployment.toml").unlink()
+    ),
+    "settings: a default environment that is not there": Case(
+        GREEN,
+        ("no environment 'nowhere'", "known environments: test"),
+        _settings(lambda s: s.replace('"test"', '"nowhere"')),
+    ),
+    "contract: missing": Case(GREEN, ("contract.yaml cannot be used: No such file",), _contract(None)),
+    "contract: not YAML": Case(GREEN, ("is not YAML",), _contract("paths: [")),
+    "contract: something else": Case(GREEN, ("it has no paths",), _contract("openapi: 3.1.0")),
+    "contract: broken inside": Case(GREEN, ("is no OpenAPI document",), _contract("paths: {/x: {get: {}}}")),
+    "colour": Case(("--target=red",), ("--target=red is no colour", "blue, green, auto")),
+    "colour: none": Case(("--target=",), ("is no colour", "blue, green, auto")),
+    "colour: live": Case(("--target=blue",), ("blue is live", "--target=green")),
+    "tag: none": Case((*GREEN, "--image-tag="), ("--image-tag='' is no tag", "--image-tag=1.1.0")),
+    "tag: no word": Case((*GREEN, "--image-tag=a b"), ("--image-tag='a b' is no tag",)),
+    "tag: unknown": Case((*GREEN, "--image-tag=9.9.9"), ("9.9.9", "1.0.0, 1.1.0")),
+    "tag: without a target": Case(("--image-tag=1.0.0",), ("no --target was given", "--target=auto")),
+    "environment: unknown": Case((*GREEN, "--environment=tset"), ("no environment 'tset'", "did you mean 'test'?")),
+    "environment: none": Case((*GREEN, "--environment="), ("--environment= names none",)),
+    "address: no scheme": Case(("--base-url=localhost",), ("is no URL", "https://api.example.com")),
+    "address: no host": Case(("--base-url=http://",), ("is no URL", "https://api.example.com")),
+    "address: no port": Case(("--base-url=http://h:x",), ("is no URL", "https://api.example.com")),
+    "address: a password": Case(("--base-url=http://u:canary@h",), ("--base-url holds a user",)),
+    "address and target": Case((*GREEN, "--base-url=http://h"), ("--base-url", "--target", "one of them")),
+    "wait: negative": Case((*GREEN, "--wait-for-lock=-1"), ("--wait-for-lock=-1",)),
+    "wait: not a number": Case((*GREEN, "--wait-for-lock=soon"), ("--wait-for-lock", "'soon'"), reported=False),
+    "wait: nan": Case((*GREEN, "--wait-for-lock=nan"), ("--wait-for-lock=nan",)),
+    "waive: unknown gate": Case((*GREEN, "--waive=zebra=x"), ("no gate 'zebra'", "gates: auth")),
+    "waive: no reason": Case((*GREEN, "--waive=load"), ("gives no reason", "GATE=REASON")),
+    "waive: health": Case((*GREEN, "--waive=health=x"), ("health",)),
+    "waive: without a target": Case(("--waive=load=x",), ("--waive", "--target")),
+    "plan: without a target": Case(("--plan",), ("--plan", "--target=auto"), reported=False),
+    "plan: unknown tag": Case((*GREEN, "--plan", "--image-tag=9.9.9"), ("9.9.9",), reported=False),
+    "plan: contract": Case((*GREEN, "--plan"), ("contract.yaml cannot be used",), _contract(None), reported=False),
+    "reports: a file": Case(
+        (*GREEN, "--reports=pytest.ini"), ("reports cannot be written to", "Not a directory"), reported=False
+    ),
+    "an option that is none": Case((*GREEN, "--nonsense"), ("--nonsense",), reported=False),
+    "workers: none": Case((*GREEN, "-n", "x"), ("'x'",), reported=False),
+}
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_bad_input(project: Project, case: Case) -> None:
+    case.prepare(project)
+    run = project.run(*case.args, target=None)
+    assert run.code == 4, run.output
+    assert "Traceback" not in run.output
+    assert "INTERNALERROR" not in run.output
+    assert "canary" not in run.output
+    for word in case.words:
+        assert word in run.output
+    assert [call for call in run.calls if call not in ("start", "stop")] == []
+    if case.reported:
+        assert (run.report["verdict"], run.report["exit_code"], run.report["steps"]) == ("refused", 4, [])
+        assert run.report["reason"]
+        assert run.output.count(run.report["reason"].partition(": ")[2][:60]) == 1, "one message"
+    else:
+        assert run.report == {}
+
+
+COMMANDS = {
+    "no command": (["nonsense"], "No such command 'nonsense'"),
+    "no tag": (["deploy"], "Missing option '--image-tag'"),
+    "unknown environment": (["status", "--environment=nope"], "there is no environment 'nope'"),
+    "no environment": (["status", "--environment="], "there is no environment ''"),
+    "nothing up": (["rollback"], "no embedded environment is up"),
+    "reports, rollback": (["rollback", "--reports={file}"], "reports cannot be written to"),
+    "reports, recover": (["recover", "--reports={file}"], "reports cannot be written to"),
+    "reports, unlock": (["unlock", "--reason=x", "--reports={file}"], "reports cannot be written to"),
+    "no reason": (["unlock", "--reason= "], "it says nothing"),
+    "no number": (["rollback", "--wait-for-lock=soon"], "'soon' is not a valid"),
+    "no id": (["approve"], "Missing argument 'ID'"),
+    "no report": (["audit", "verify", "nope", "--reports={folder}"], "there is no report nope"),
+    "unknown tag": (["up", "--image-tag=9.9.9"], "no image tagged '9.9.9'"),
+    "state": (["up"], "cannot keep its data in"),
+}
+
+
+@pytest.mark.parametrize("case", COMMANDS)
+def test_bad_commands(
+    case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    arguments, words = COMMANDS[case]
+    state = file / "state" if case == "state" else tmp_path / "state"
+    monkeypatch.setenv("EMBEDDED_STATE", str(state))
+    monkeypatch.setattr(sys, "argv", ["deploy.py", *(a.format(file=file, folder=tmp_path) for a in arguments)])
+    with pytest.raises(SystemExit) as stop:
+        deploy.main()
+    told = capsys.readouterr()
+    assert stop.value.code == 4, told
+    assert words in told.err
+    assert "Traceback" not in told.err
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("ahead", "refused"), [(0.0, False), (19.0, False), (21.0, True), (-21.0, True)], ids=lambda value: str(value)
+)
+def test_a_wrong_clock(ahead: float, refused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By AWS's Date header; a third of the lease's 60 s is allowed."""
+    settings = Settings("production", "x", Path("x"), DeploymentLimits(), {}, {"provider": "aws"})
+    monkeypatch.setattr(StsIdentity, "caller_and_clock", lambda _: (Caller("arn:x", "1"), ahead))
+    clients = connect(Connection("us-east-1", "123456789012"))
+    if not refused:
+        assert compose._caller(clients, settings).arn == "arn:x"
+        return
+    with pytest.raises(Refused, match=r"clock is 21 s (ahead of|behind) AWS's"):
+        compose._caller(clients, settings)
+
+
+def test_credentials_that_aws_does_not_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No rights are a refusal, not a rejected release."""
+
+    def denied(_: StsIdentity) -> tuple[Caller, float]:
+        raise CloudDenied("sts GetCallerIdentity: ExpiredToken", hint="Check the credentials in use.")
+
+    monkeypatch.setattr(StsIdentity, "caller_and_clock", denied)
+    clients: Clients = connect(Connection("us-east-1", "123456789012"))
+    settings = Settings("production", "x", Path("x"), DeploymentLimits(), {}, {"provider": "aws"})
+    with pytest.raises(NotPermitted, match="ExpiredToken") as caught:
+        compose._caller(clients, settings)
+    assert "Check the credentials" in str(caught.value)
