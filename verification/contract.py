@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,10 @@ from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
 from verification.http import SECRET_FIELDS, curl_for
+from verification.leaks import leaks
 from verification.redaction import Redactor
 
+PROBLEM = "application/problem+json"
 _DOCUMENT = "urn:contract"
 _METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
 _LONGEST_VALUE = 120
@@ -32,12 +34,16 @@ class ContractViolation(AssertionError):
 
 @dataclass(frozen=True)
 class Operation:
-    """One method of one path template. ``statuses`` maps a documented status to its content types (none: no body)."""
+    """One method of one path template.
+
+    ``statuses`` maps a documented status to its content types (none: no body); ``secured`` operations want a token.
+    """
 
     operation_id: str
     method: str
     path: str
     statuses: Mapping[int, tuple[str, ...]]
+    secured: bool
     pattern: re.Pattern[str] = field(repr=False, compare=False)
 
 
@@ -47,14 +53,14 @@ class Contract:
     def __init__(self, document: Mapping[str, Any]) -> None:
         resource = DRAFT202012.create_resource(document)
         self._registry: Registry[Any] = Registry().with_resource(_DOCUMENT, resource)
-        self._schemas = tuple(document.get("components", {}).get("schemas", {}))
+        self.schemas = tuple(document.get("components", {}).get("schemas", {}))
         self._validators: dict[str, Draft202012Validator] = {}
         self.operations = _operations(document)
         for operation in self.operations:
             for status, types in operation.statuses.items():
                 for content_type in types:
                     self._validator(_pointer(operation, status, content_type))
-        for name in self._schemas:
+        for name in self.schemas:
             self._validator(f"/components/schemas/{_escape(name)}")
 
     @classmethod
@@ -78,41 +84,64 @@ class Contract:
         operation = self.operation_for(request.method, request.url.path)
         if operation is None:
             known = ", ".join(sorted({f"{o.method} {o.path}" for o in self.operations}))
-            raise _violation(response, f"{request.method} {request.url.path}", "no such operation", f"one of {known}")
+            raise violation(response, f"{request.method} {request.url.path}", "no such operation", f"one of {known}")
         name = f"{operation.operation_id} ({operation.method} {operation.path})"
         if response.status_code == 429 and "retry-after" in response.headers:
             return  # the document's description allows it for every operation, and lists it for none
         types = operation.statuses.get(response.status_code)
         if types is None:
             documented = ", ".join(str(status) for status in sorted(operation.statuses))
-            raise _violation(response, name, f"status {response.status_code}", f"status {documented}")
+            raise violation(response, name, f"status {response.status_code}", f"status {documented}")
         if not types:
             if response.content:
-                raise _violation(response, name, f"a body of {len(response.content)} bytes", "no body")
+                raise violation(response, name, f"a body of {len(response.content)} bytes", "no body")
             return
-        self._check_body(response, operation, name, types)
+        self._check_body(response, name, types, lambda found: _pointer(operation, response.status_code, found))
 
-    def _check_body(self, response: httpx.Response, operation: Operation, name: str, types: tuple[str, ...]) -> None:
+    def refused(self, response: httpx.Response, *statuses: int) -> None:
+        """Raises ContractViolation unless the answer is one of these statuses, a problem document, and tells nothing it should not.
+
+        Where the request is no operation of the document, the document's ``Problem`` is still what an error looks like.
+        """
+        request = response.request
+        name = f"{request.method} {request.url.path}"
+        if response.status_code not in statuses:
+            expected = " or ".join(map(str, statuses))
+            raise violation(response, name, f"status {response.status_code}", f"status {expected}")
+        documented = self.operation_for(request.method, request.url.path) is not None
+        if documented and response.status_code != 429:
+            self.check(response)
+        else:
+            self._check_body(response, name, (PROBLEM,), lambda _type: "/components/schemas/Problem")
+        if told := leaks(response):
+            raise violation(response, name, f"an answer with {told[0]}", "one that tells nothing about the inside")
+
+    def _check_body(
+        self, response: httpx.Response, name: str, types: tuple[str, ...], pointer: Callable[[str], str]
+    ) -> None:
         content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type not in types:
-            raise _violation(response, name, f"content type {content_type or 'none'}", " or ".join(types))
+            raise violation(response, name, f"content type {content_type or 'none'}", " or ".join(types))
         try:
             value = response.json()
         except ValueError:
-            raise _violation(response, name, f"a body that is not JSON: {_show(response.text)}", "JSON") from None
-        error = best_match(self._validator(_pointer(operation, response.status_code, content_type)).iter_errors(value))
+            raise violation(response, name, f"a body that is not JSON: {show(response.text)}", "JSON") from None
+        error = best_match(self._validator(pointer(content_type)).iter_errors(value))
         if error is not None:
-            got, expected = _explain(error)
-            raise _violation(response, name, got, expected, where=error.json_path)
+            got, expected = explain(error)
+            raise violation(response, name, got, expected, where=error.json_path)
+        # RFC 9457, 3.1.2: the member, where it is there, is the answer's own status.
+        if content_type == PROBLEM and value.get("status", response.status_code) != response.status_code:
+            raise violation(response, name, str(value["status"]), str(response.status_code), where="$.status")
 
     def validate(self, schema_name: str, value: object) -> None:
         """Checks a value against ``components/schemas``. Raises ContractViolation; KeyError for a schema that is not there."""
-        if schema_name not in self._schemas:
-            raise KeyError(f"the contract has no schema {schema_name!r}; there are {', '.join(self._schemas)}")
+        if schema_name not in self.schemas:
+            raise KeyError(f"the contract has no schema {schema_name!r}; there are {', '.join(self.schemas)}")
         error = best_match(self._validator(f"/components/schemas/{_escape(schema_name)}").iter_errors(value))
         if error is not None:
-            got, expected = _explain(error)
-            raise ContractViolation(f"{schema_name} at {error.json_path}\n  got:      {got}\n  expected: {expected}")
+            got, expected = explain(error)
+            raise ContractViolation(f"{schema_name} at {error.json_path}: {got}, expected {expected}")
 
     def operation_for(self, method: str, path: str) -> Operation | None:
         """The operation that a request is; a path without parameters goes before a template that fits as well."""
@@ -134,6 +163,7 @@ def _operations(document: Mapping[str, Any]) -> tuple[Operation, ...]:
             method.upper(),
             path,
             {int(s): tuple(r.get("content", {})) for s, r in value["responses"].items() if s.isdecimal()},
+            bool(value.get("security", document.get("security"))),
             re.compile("".join("[^/]+" if p.startswith("{") else re.escape(p) for p in re.split(r"(\{[^}]+\})", path))),
         )
         for path, item in document["paths"].items()
@@ -153,14 +183,14 @@ def _escape(part: str) -> str:
     return part.replace("~", "~0").replace("/", "~1").replace("%", "%25")
 
 
-def _explain(error: ValidationError) -> tuple[str, str]:
+def explain(error: ValidationError) -> tuple[str, str]:
     """Got and expected, in the schema's own words."""
     hidden = any(str(step).lower() in SECRET_FIELDS for step in error.absolute_path)
-    got = "(hidden)" if hidden else _show(error.instance)
+    got = "(hidden)" if hidden else show(error.instance)
     return got, f"{error.validator} {json.dumps(error.validator_value, ensure_ascii=False)[:_LONGEST_VALUE]}"
 
 
-def _show(value: object) -> str:
+def show(value: object) -> str:
     """Short, and without secrets: of an object its names alone."""
     if isinstance(value, dict):
         return f"an object with {', '.join(map(str, value)) or 'no fields'}"[:_LONGEST_VALUE]
@@ -171,13 +201,13 @@ def _show(value: object) -> str:
     return text if len(text) <= _LONGEST_VALUE else text[: _LONGEST_VALUE - 1] + "…"
 
 
-def _violation(
+def violation(
     response: httpx.Response, operation: str, got: str, expected: str, *, where: str | None = None
 ) -> ContractViolation:
-    at = f" at {where}" if where else ""
+    """What is wrong with an answer: which, where, got, expected, and a command that shows it again."""
+    status = "" if got == f"status {response.status_code}" else f"status {response.status_code}, "
+    at = f"{where} is " if where else ""
+    # The first line is what a report shows as the reason: it says everything but how to see it again.
     return ContractViolation(
-        f"{operation}, status {response.status_code}{at}\n"
-        f"  got:      {got}\n"
-        f"  expected: {expected}\n"
-        f"  again:    {curl_for(response.request)}"
+        f"{operation}: {status}{at}{got}, expected {expected}\n  again: {curl_for(response.request)}"
     )

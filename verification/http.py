@@ -182,7 +182,7 @@ def _body_of(request: httpx.Request) -> str:
         return ""
     try:
         value = json.loads(raw)
-    except ValueError:  # UnicodeDecodeError is one
+    except (ValueError, RecursionError):  # UnicodeDecodeError is one; a body may be malformed on purpose
         return shlex.quote(f"({len(raw)} bytes that are not JSON)")
     hidden, found = _hide(value)
     text = json.dumps(hidden, ensure_ascii=False)

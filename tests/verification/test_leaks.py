@@ -1,0 +1,106 @@
+"""What an answer gives away is found, and shown without secrets; what a good answer says is no leak."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+
+from verification.contract import Contract, ContractViolation
+from verification.leaks import leaks
+from verification.tokens import altered, claims_of, forge, header_of, signer
+
+DOCUMENT = Path(__file__).resolve().parents[2] / "suites" / "contract" / "telehealth.openapi.yaml"
+PROBLEM = {"content-type": "application/problem+json"}
+
+
+@pytest.fixture(scope="module")
+def contract() -> Contract:
+    return Contract.load(DOCUMENT)
+
+
+def answer(text: str, status: int = 422, path: str = "/no-such-page", **headers: str) -> httpx.Response:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    request = httpx.Request("GET", f"http://api.telehealth.localhost:1{path}")
+    return httpx.Response(status, text=text, headers={**PROBLEM, **named}, request=request)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ('{"detail": "Traceback (most recent call last):\\n  File \\"x.py\\", line 3"}', "a stack trace"),
+        ("at Object.handle (/srv/app/index.js:12:5)", "a stack trace"),
+        ("java.lang.NullPointerException\n\tat com.acme.Web.get(Web.java:77)", "a stack trace"),
+        ("panic: nil\n\ngoroutine 12 [running]:", "a stack trace"),
+        ("cannot reach postgresql://app:canary-1@db.internal:5432/telehealth", "a connection string"),
+        ("redis://:canary-1@cache:6379 is down", "a connection string"),
+        ('syntax error at or near "x"', "SQL"),
+        ("SELECT id FROM consults WHERE id = 1", "SQL"),
+        ("psycopg.errors.UndefinedTable", "SQL"),
+        ("/opt/telehealth/app/main.py", "a path of the server"),
+        ("C:\\\\inetpub\\\\wwwroot", "a path of the server"),
+        ("<title>Werkzeug Debugger</title>", "the page of a framework"),
+        ("Cannot GET /no-such-page", "the page of a framework"),
+    ],
+)
+def test_found(text: str, what: str) -> None:
+    (found, *_) = leaks(answer(text))
+    assert found.startswith(what)
+    assert "canary" not in found
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("x_powered_by", "Express"), ("server", "uvicorn"), ("server", "Werkzeug/3 Python/3.11")]
+)
+def test_banners(name: str, value: str) -> None:
+    assert leaks(answer("{}", 422, "/", **{name: value})) == [f"the header {name.replace('_', '-')}: {value}"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"type": "https://api.telehealth.com/problems/not-found", "title": "Not Found", "status": 404}',
+        '{"title": "Not Found", "status": 404, "instance": "/consults/0b0e7a3e-3d5f-4e0b-9d2b-6f0a5f1c2d3e"}',
+        '{"title": "x", "status": 422, "detail": "please select an hour from the list; update the date"}',
+        '{"title": "x", "status": 422, "detail": "starts_at: format, at the latest 23:59:59"}',
+        '{"title": "x", "status": 422, "detail": "see /docs/errors/limits for the rules"}',
+    ],
+)
+def test_no_leak(text: str) -> None:
+    assert leaks(answer(text, server="envoy")) == []
+
+
+def test_a_refusal_is_a_problem_of_that_status_that_tells_nothing(contract: Contract) -> None:
+    refused = contract.refused
+    good = '{"title": "Not Found", "status": 404}'
+    refused(answer(good, 404), 404)
+    refused(answer(good, 404), 405, 404)
+    for response, words in (
+        (answer(good, 404), "GET /no-such-page: status 404, expected status 405"),
+        (answer("<html>", 404, content_type="text/html"), "content type text/html, expected application/problem"),
+        (answer('{"title": "Not Found", "status": 400}', 404), "$.status is 400, expected 404"),
+        (answer('{"status": 404}', 404), 'required ["title", "status"]'),
+        (answer('{"title": "redis://x/1", "status": 404}', 404), "a connection string"),
+        (answer(good, 404, path="/consults"), "status 404, expected status 200, 401, 422"),
+    ):
+        with pytest.raises(ContractViolation) as caught:
+            refused(response, 405 if "405" in words else 404)
+        first, again = str(caught.value).splitlines()
+        assert words in first
+        assert again.startswith("  again: curl -i ")
+
+
+def test_tokens_as_a_forger_makes_them() -> None:
+    claims = {"sub": "1", "exp": 2_000_000_000}
+    token = signer("key")(claims)
+    # RFC 7515's construction, checked against the library in the service's own tests by what it accepts.
+    assert (header_of(token), claims_of(token)) == ({"alg": "HS256", "typ": "JWT"}, claims)
+    assert claims_of(altered(token, sub="2")) == {**claims, "sub": "2"}
+    assert altered(token, sub="2").rpartition(".")[2] == token.rpartition(".")[2]
+    assert forge(claims, None, "none").endswith(".")
+    assert header_of(forge(claims, None, "none"))["alg"] == "none"
+    for text in ("canary", "a.b.c", "a.W10.c"):
+        with pytest.raises(ValueError, match="token") as caught:
+            claims_of(text)
+        assert "canary" not in str(caught.value)
