@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from deployment import keys
@@ -53,11 +53,12 @@ class Estate:
     signing_key_secret: str | None
     signing_key_file: Path | None = None
     signing_public_key_file: Path | None = None
+    token_secret: str | None = None
 
 
 @dataclass(frozen=True)
 class World:
-    """An environment, reached: its ports, its registry, the caller and the smoke users."""
+    """An environment, reached: its ports, its registry, the caller, the smoke users, and what the service signs tokens with."""
 
     environment: str
     live_url: str
@@ -71,6 +72,7 @@ class World:
     store: AuditStore | None = None
     permissions: Permissions | None = None
     region: str = ""
+    token_secret: str | None = field(default=None, repr=False)
 
     def archive(self, *, leased: bool = False) -> Archive:
         """Where a run's evidence goes; ``leased``: the run held the lock."""
@@ -197,6 +199,7 @@ def reach(settings: Settings) -> World:
         users = parse_smoke_users(secret)
     except ValueError as error:
         raise SettingsError(f"{estate.smoke_users_secret}: {error}") from None
+    token_secret = vault.read(estate.token_secret) if estate.token_secret is not None else None
     ports = Ports(
         platform=classes.platform(estate.platform)(clients, services=estate.services, scheme=estate.scheme),
         router=classes.router(estate.router)(clients, key_value_store_arn=estate.key_value_store_arn),
@@ -211,12 +214,13 @@ def reach(settings: Settings) -> World:
         _registry(clients, settings, estate),
         caller,
         users,
-        (secret, *(user.password for user in users), *_keys(connection)),
+        (secret, *(user.password for user in users), *_keys(connection), *filter(None, [token_secret])),
         signer,
         keys.checker(signer, estate.signing_public_key_file),
         S3AuditStore(clients, estate.audit_bucket, clock) if estate.audit_bucket else None,
         _permissions(clients, settings, estate),
         estate.connection.region,
+        token_secret,
     )
 
 
@@ -285,13 +289,14 @@ def _aws_estate(settings: Settings) -> Estate:
         own.get("signing_key_secret"),
         _beside_settings(own.get("signing_key_file")),
         public_key_file(settings),
+        own.get("token_secret"),
     )
 
 
 def _one_estate(settings: Settings) -> None:
     """Raises SettingsError where an ARN of the settings is of another account or region than the environment's."""
     own = settings.estate
-    for key in ("key_value_store_arn", "smoke_users_secret", "signing_key_secret"):
+    for key in ("key_value_store_arn", "smoke_users_secret", "signing_key_secret", "token_secret"):
         part = str(own.get(key, "")).split(":")
         if part[0] != "arn":
             continue
@@ -338,6 +343,7 @@ def _embedded_estate() -> Estate:
         outputs.secrets["smoke_users"],
         outputs.audit_bucket,
         outputs.secrets["signing_key"],
+        token_secret=outputs.secrets["jwt_secret"],
     )
 
 

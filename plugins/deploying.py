@@ -82,6 +82,7 @@ class Deploying:
         assert holder is not None, "a leased machine has a holder"
         run.state = run.state.but(
             smoke_users=world.smoke_users,
+            token_secret=world.token_secret,
             lease=Lock(run.run_id, holder.token, holder.since.isoformat()),
             live=_live_release(world, live.version, live.colour, live.digest),
         )

@@ -24,6 +24,7 @@ from verification.contract import Contract
 from verification.http import open_client
 from verification.load import LoadPlan, LoadResult
 from verification.load import run_load as make_load
+from verification.tokens import SignToken, signer
 
 DEFAULT_TIMEOUT_S = 10.0
 
@@ -207,8 +208,15 @@ def signed_in(_deployment: Session, client: httpx.Client, base_url: str, smoke_u
 
 
 @pytest.fixture
+def sign_token(_deployment: Session) -> SignToken | None:
+    """A function that signs claims as the service would: sign_token(claims); None where the settings name no token_secret."""
+    secret = _deployment.state.token_secret
+    return None if secret is None else signer(secret)
+
+
+@pytest.fixture
 def contract(_deployment: Session) -> Contract:
-    """The service's wire contract: contract.check(response) fails with what does not fit."""
+    """The service's wire contract: contract.check(response) and contract.refused(response, 404) fail with what does not fit."""
     return _deployment.contract
 
 

@@ -55,6 +55,7 @@ class State:
     deploying: bool
     environment: str
     smoke_users: tuple[SmokeUser, ...] = field(default=(), repr=False)
+    token_secret: str | None = field(default=None, repr=False)
     lease: Lock | None = None
     candidate: Release | None = None
     live: Release | None = None

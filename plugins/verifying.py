@@ -52,7 +52,10 @@ class Verifying:
             run.redactor.learn(*self._world.secrets)
         run.name_checks()
         release = Release(base_url.rstrip("/")) if base_url is not None else self._live()
-        run.state = run.state.but(smoke_users=users, candidate=release, live=release, promoted=release)
+        secret = self._world.token_secret if self._world else None
+        run.state = run.state.but(
+            smoke_users=users, token_secret=secret, candidate=release, live=release, promoted=release
+        )
 
     def _live(self) -> Release:
         world = self._world

@@ -18,10 +18,36 @@ def new_consult():
 
 
 @pytest.fixture
-def consult(client, signed_in, new_consult):
+def try_to_book(client, signed_in):
+    """A function that posts to /consults and hands back the answer; what it books is deleted afterwards."""
+    booked = []
+
+    def post(headers=signed_in, **request):
+        response = client.post("/consults", headers=headers, **request)
+        found = response.json() if response.is_success else None
+        if isinstance(found, dict) and "id" in found:
+            booked.append(found["id"])
+        return response
+
+    yield post
+    for one in booked:
+        client.delete(f"/consults/{one}", headers=signed_in)
+
+
+@pytest.fixture
+def book(try_to_book, contract, new_consult):
+    """A function that books a consult of the first smoke user, deleted again afterwards: book(reason="a cough")."""
+
+    def make(**more):
+        response = try_to_book(json={**new_consult, **more})
+        contract.check(response)
+        assert response.status_code == 201, f"POST /consults: status {response.status_code}, expected 201"
+        return response.json()
+
+    return make
+
+
+@pytest.fixture
+def consult(book):
     """A booked consult of the first smoke user; deleted again afterwards."""
-    response = client.post("/consults", json=new_consult, headers=signed_in)
-    assert response.status_code == 201, f"POST /consults: status {response.status_code}, expected 201"
-    booked = response.json()
-    yield booked
-    client.delete(f"/consults/{booked['id']}", headers=signed_in)
+    return book()

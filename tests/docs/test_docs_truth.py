@@ -151,8 +151,8 @@ def test_values_are_the_shipped_ones() -> None:
     for row in _rows("`[gates.GATE]`"):
         if "." in row[0]:
             gate, key = row[0].split(".")
-            assert float(row[2]) == SHIPPED["gates"][gate][key], row[0]
-            assert float(row[3]) == embedded["gates"].get(gate, {}).get(key, SHIPPED["gates"][gate][key]), row[0]
+            assert json.loads(row[2]) == SHIPPED["gates"][gate][key], row[0]
+            assert json.loads(row[3]) == embedded["gates"].get(gate, {}).get(key, SHIPPED["gates"][gate][key]), row[0]
     assert {row[0]: row[1] for row in _rows("Top level") if row[1]} == {
         key: json.dumps(SHIPPED[key]) for key in ("default_environment", "repository", "contract")
     }

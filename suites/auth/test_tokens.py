@@ -1,0 +1,76 @@
+"""No operation takes a token that the service did not issue, or that is no longer good. Every one of them is tried."""
+
+import time
+import uuid
+
+import pytest
+
+from suites.auth.conftest import PROTECTED, saying
+from verification.tokens import altered, forge
+
+# What is found in tutorials, and in services that were started without their secret.
+KNOWN_KEYS = ("", "secret", "changeme", "your-256-bit-secret")
+# Beyond the leeway that libraries give to clocks.
+EXPIRED_S = 600
+
+
+def test_no_operation_is_left_out(contract):
+    """Whoever protects another operation adds it to suites/auth/conftest.py."""
+    missing = {(one.method, one.path) for one in contract.operations if one.secured} - set(PROTECTED)
+    assert not missing, (
+        f"{', '.join(' '.join(one) for one in sorted(missing))}: protected, and not in suites/auth/conftest.py"
+    )
+
+
+def _bearer(token):
+    return {"Authorization": f"Bearer {token}"}
+
+
+def test_closed_without_a_token(try_every_door):
+    """Consults are nobody's business without a token."""
+    try_every_door("without a token", {})
+
+
+@pytest.mark.parametrize(
+    "header", ["Bearer", "Bearer not-a-token", "Bearer a.b.c", "Basic {token}", "{token}"], ids=lambda text: text
+)
+def test_malformed(client, contract, token, header):
+    """No token, or not as RFC 6750 has it."""
+    response = client.get("/consults", headers={"Authorization": header.format(token=token)})
+    with saying(f"Authorization: {header}"):
+        contract.refused(response, 401)
+
+
+def test_signed_with_another_key(try_every_door, client, contract, forged):
+    """The right claims, signed by somebody else; and by somebody who guesses."""
+    try_every_door("a token signed with another key", _bearer(forge(forged, uuid.uuid4().hex)))
+    for key in KNOWN_KEYS:
+        with saying(f"a token signed with the key {key!r}"):
+            contract.refused(client.get("/consults", headers=_bearer(forge(forged, key))), 401)
+
+
+@pytest.mark.parametrize("algorithm", ["none", "None", "HS256"])
+def test_not_signed(try_every_door, forged, algorithm):
+    """The right claims and no signature, whatever the header says of the algorithm (none: RFC 7518, 3.6)."""
+    try_every_door(f"a token with alg {algorithm} and no signature", _bearer(forge(forged, None, algorithm)))
+
+
+def test_altered(try_every_door, token, forged):
+    """A good signature under other claims: another user, a later end."""
+    other, later = altered(token, sub=str(uuid.uuid4())), altered(token, exp=forged["exp"] + 86400, jti=forged["jti"])
+    try_every_door("a token whose sub was altered", _bearer(other))
+    try_every_door("a token whose exp was altered", _bearer(later))
+
+
+def test_expired(try_every_door, client, token, forged, sign_token, measure):
+    """Signed by the service's own secret, and over; without `token_secret` in the settings: moved into the past by hand."""
+    now = int(time.time())
+    over = {"iat": now - EXPIRED_S - 3600, "exp": now - EXPIRED_S, "jti": str(uuid.uuid4())}
+    measure("expired tokens signed by", "the service's own secret" if sign_token else "nobody: no token_secret")
+    if sign_token is None:
+        try_every_door(f"a token whose exp was altered to {EXPIRED_S} s ago", _bearer(altered(token, **over)))
+        return
+    good = {**forged, "iat": now, "exp": now + EXPIRED_S}
+    status = client.get("/consults?limit=1", headers=_bearer(sign_token(good))).status_code
+    assert status == 200, f"a good token signed with token_secret: status {status}, expected 200; is it the service's?"
+    try_every_door(f"a token that expired {EXPIRED_S} s ago", _bearer(sign_token({**good, **over})))

@@ -1,0 +1,28 @@
+"""What a lie is: a release that is 1.1.0 with one small patch, and the gate that ought to refuse it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tests.e2e.images import Fault
+
+
+@dataclass(frozen=True)
+class Lie:
+    """``gates``: where it may be found (one of them must fail); ``says``: words of the failing check's message."""
+
+    fault: Fault
+    gates: tuple[str, ...]
+    says: tuple[str, ...] = ()
+    load: bool = False  # seen only by who asks often enough
+    restarts: bool = False  # a platform brings it up again
+
+    @property
+    def name(self) -> str:
+        """The release's name in a test's id."""
+        return self.fault.name
+
+
+def lie(gate: str, name: str, file: str, before: str, after: str, *says: str) -> Lie:
+    """One that a single gate must find."""
+    return Lie(Fault(name, file, before, after), (gate,), says)

@@ -1,0 +1,44 @@
+"""A pytest plugin for the runs of these tests: the environment that ``--base-url`` would reach has smoke users and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from deployment.archiving import NOWHERE, Archive
+from deployment.settings import Settings
+from infrastructure import compose
+from verification.accounts import SmokeUser, parse_smoke_users
+
+FILE = "GATES_STAND_IN"
+"""The environment variable that names a file: ``{"users": [{"email", "password"}, …], "token_secret": "…" or null}``."""
+SETTINGS = "GATES_SETTINGS"
+"""The environment variable that names another deployment.toml."""
+
+
+@dataclass(frozen=True)
+class StandIn:
+    """As much of a ``World`` as verifying an address takes."""
+
+    smoke_users: tuple[SmokeUser, ...]
+    token_secret: str | None = field(repr=False)
+    secrets: tuple[str, ...] = field(repr=False)
+
+    def archive(self) -> Archive:
+        """Kept nowhere else."""
+        return NOWHERE
+
+
+def reach(_settings: Settings) -> StandIn:
+    """In place of ``compose.reach``."""
+    facts = json.loads(Path(os.environ[FILE]).read_text(encoding="utf-8"))
+    users = parse_smoke_users(json.dumps(facts["users"]))
+    secret = facts["token_secret"]
+    return StandIn(users, secret, tuple(filter(None, (secret, *(user.password for user in users)))))
+
+
+if SETTINGS in os.environ:
+    compose.SETTINGS_FILE = Path(os.environ[SETTINGS])
+compose.reach = reach  # type: ignore[assignment]  # less than a World, and enough

@@ -1,0 +1,49 @@
+"""Each lie is found, by the gate that ought to find it, and said in words that help; the truth passes."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.gates import lies_of_auth, lies_of_health, lies_of_the_contract
+from tests.gates.lies import Lie
+from tests.gates.verifying import FUNCTIONAL, Bench
+
+LIES = (*lies_of_health.LIES, *lies_of_the_contract.LIES, *lies_of_auth.LIES)
+# One of each kind; the others wait for `make soak`.
+SAMPLE = {
+    "flapping-by-time",
+    "list-is-stale",
+    "text-trimmed",
+    "shows-a-trace",
+    "alg-none-accepted",
+    "next-page-is-anybody-s",
+}
+
+
+def _parameters() -> list[object]:
+    return [pytest.param(lie, id=lie.name, marks=() if lie.name in SAMPLE else pytest.mark.soak) for lie in LIES]
+
+
+def test_names_are_unique() -> None:
+    names = [lie.name for lie in LIES]
+    assert len(names) == len(set(names))
+    assert set(names) >= SAMPLE
+
+
+@pytest.mark.parametrize("lie", _parameters())
+def test_refused(bench: Bench, lie: Lie) -> None:
+    with bench.serving(lie.fault, lie.restarts) as service:
+        gates = (*FUNCTIONAL, "latency", "load") if lie.load else FUNCTIONAL
+        ran = bench.verify(service, gates, *(["--load"] if lie.load else []))
+    failed = [gate for gate, outcome in ran.gates.items() if outcome in ("failed", "error")]
+    messages = "\n".join(text for gate in lie.gates for text in ran.failing(gate))
+    print(f"{lie.name}: {', '.join(failed) or 'PROMOTED'}\n{messages}")
+    assert ran.code == 1, ran.output
+    assert set(failed) & set(lie.gates), f"found by {failed}"
+    assert [word for word in lie.says if word not in messages] == [], messages
+
+
+def test_the_truth_passes(bench: Bench) -> None:
+    with bench.serving(None) as service:
+        ran = bench.verify(service)
+    assert (ran.code, ran.failures) == (0, {}), ran.output

@@ -1,0 +1,141 @@
+"""The shipped checks, run as a QA engineer would (``pytest --base-url=URL``) against one release in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import xml.etree.ElementTree as ET
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.e2e.images import REPOSITORY, Fault, make_registry
+from tests.gates import stand_in
+from tests.service.support import Image, Postgres, Service, serve, stop
+
+ROOT = Path(__file__).resolve().parents[2]
+FUNCTIONAL = ("health", "database", "redis", "auth", "endpoints")
+LONGEST_RUN_S = 120
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What became of a run: exit code, output, the outcome of each gate, and each failing check with its message."""
+
+    code: int
+    output: str
+    gates: Mapping[str, str]
+    failures: Mapping[str, str]
+
+    def failing(self, gate: str) -> list[str]:
+        """The messages of a gate's failing checks."""
+        return [text for name, text in self.failures.items() if name.startswith(f"suites.{gate}.")]
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Servers that releases are tried on: one database, one Valkey, one signing secret."""
+
+    folder: Path
+    cluster: Postgres
+    environment: Mapping[str, str]
+    users: Sequence[Mapping[str, str]]
+
+    def image(self, fault: Fault | None) -> Image:
+        """1.1.0, broken in that way."""
+        name = "good" if fault is None else fault.name
+        place = self.folder / name
+        if not place.exists():
+            make_registry(place, () if fault is None else (fault,))
+        return Image(place / REPOSITORY / ("1.1.0" if fault is None else fault.tag))
+
+    @contextmanager
+    def serving(self, fault: Fault | None, restarts: bool = False, **variables: str) -> Iterator[Service]:
+        """The release, until the block ends."""
+        image, log = self.image(fault), self.folder / "service.log"
+        with serve(image, {**self.environment, **variables}, log) as service:
+            if not restarts:
+                yield service
+                return
+            with _kept_alive(image, {**self.environment, **variables}, service, log):
+                yield service
+
+    def verify(
+        self, service: Service, gates: Sequence[str] = FUNCTIONAL, *options: str, settings: Path | None = None
+    ) -> Verified:
+        """Runs those gates' checks against it, with the shipped settings unless others are given."""
+        facts = {"users": list(self.users), "token_secret": self.environment["JWT_SECRET"]}
+        told = self.folder / "stand-in.json"
+        told.write_text(json.dumps(facts), encoding="utf-8")
+        reports = self.folder / "reports"
+        url = f"http://api.telehealth.localhost:{service.port}"
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "EMBEDDED_"))}
+        ran = subprocess.run(
+            [
+                *(
+                    sys.executable,
+                    "-m",
+                    "pytest",
+                    f"--base-url={url}",
+                    f"--reports={reports}",
+                    "-p",
+                    "no:cacheprovider",
+                ),
+                *("-p", "tests.gates.stand_in", "-p", "html", "-p", "metadata", "-p", "xdist", "-q", "--tb=line"),
+                *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
+                *options,
+                *(f"suites/{gate}" for gate in gates),
+            ],
+            cwd=ROOT,
+            env={
+                **inherited,
+                stand_in.FILE: str(told),
+                **({stand_in.SETTINGS: str(settings)} if settings else {}),
+                "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # plugins of development take a second to import
+                "EMBEDDED_STATE": str(self.folder / "no-environment"),
+            },
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=LONGEST_RUN_S,
+            check=False,
+        )
+        return _read(ran.returncode, ran.stdout + ran.stderr, reports / "latest")
+
+
+def _read(code: int, output: str, folder: Path) -> Verified:
+    assert (folder / "verification.json").exists(), output
+    facts = json.loads((folder / "verification.json").read_text(encoding="utf-8"))
+    failures = {}
+    for case in ET.parse(folder / "junit.xml").iter("testcase"):  # noqa: S314 - our own file
+        for found in (*case.findall("failure"), *case.findall("error")):
+            failures[f"{case.get('classname')}::{case.get('name')}"] = found.get("message", "")
+    return Verified(code, output, {gate["name"]: gate["outcome"] for gate in facts["gates"]}, failures)
+
+
+@contextmanager
+def _kept_alive(image: Image, environment: Mapping[str, str], service: Service, log: Path) -> Iterator[None]:
+    """As a platform does: starts it again each time that it ends."""
+    ending = threading.Event()
+    running = [service.process]
+
+    def watch() -> None:
+        while not ending.is_set():
+            running[-1].wait()
+            if not ending.is_set():
+                with log.open("ab") as output:
+                    running.append(image.start("web", {**environment, "PORT": str(service.port)}, output))
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ending.set()
+        for process in running:
+            stop(process)
+        thread.join()
