@@ -12,6 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from plugins.gates import files_of_checks
+from verification.yaml_checks import load
+from verification.yaml_source import InvalidChecks
+
 # A hook of these decides what a check's outcome is, or whether it is run at all.
 DECIDING_HOOKS = (
     "pytest_runtest_protocol",
@@ -39,7 +43,7 @@ OWN = "plugins."
 
 
 def declared(suites: Path) -> Iterator[str]:
-    """The test functions that the gates' files hold, as the beginnings of their node ids (relative to ``suites``' parent)."""
+    """The checks that the gates' files hold, as the beginnings of their node ids (relative to ``suites``' parent)."""
     for path in sorted(suites.glob("*/**/test_*.py")):
         try:
             tree = ast.parse(path.read_text(encoding="utf-8"))
@@ -47,6 +51,12 @@ def declared(suites: Path) -> Iterator[str]:
             continue  # pytest says so itself, as an error of collection
         file = path.relative_to(suites.parent).as_posix()
         yield from (f"{file}::{name}" for name in _tests_in(tree.body))
+    for path in files_of_checks(suites):
+        file = path.relative_to(suites.parent).as_posix()
+        try:
+            yield from (f"{file}::{check.name}" for check in load(path, file))
+        except (InvalidChecks, OSError):
+            continue  # said by the plugin that collects it, as an error of collection
 
 
 def _tests_in(body: Sequence[ast.stmt], prefix: str = "") -> Iterator[str]:
@@ -58,7 +68,7 @@ def _tests_in(body: Sequence[ast.stmt], prefix: str = "") -> Iterator[str]:
 
 
 def missing(suites: Path, nodeids: Iterable[str]) -> list[str]:
-    """The declared test functions of which nothing was collected."""
+    """The declared checks of which nothing was collected."""
     collected = {nodeid.partition("[")[0] for nodeid in nodeids}
     return [name for name in declared(suites) if name not in collected]
 

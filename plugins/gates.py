@@ -10,8 +10,11 @@ from pathlib import Path
 import pytest
 
 from deployment.verdict import LIVE
+from verification.yaml_checks import SUFFIXES
 
 BAKED = "baked"
+CONTRACT_FOLDER = "contract"
+"""``suites/contract/`` holds the service's own document, and no checks."""
 
 
 class Stage(IntEnum):
@@ -56,7 +59,21 @@ def check_of(item: pytest.Item, suites: Path) -> Check:
 
 def folders(suites: Path) -> list[str]:
     """The gates that there are folders for."""
-    return sorted(path.name for path in suites.iterdir() if path.is_dir() and any(path.glob("**/test_*.py")))
+    declared = {path.relative_to(suites).parts[0] for path in files_of_checks(suites)}
+    coded = {path.name for path in suites.iterdir() if path.is_dir() and any(path.glob("**/test_*.py"))}
+    return sorted(declared | coded)
+
+
+def files_of_checks(suites: Path) -> list[Path]:
+    """The files of checks in YAML, whatever pytest was told to collect."""
+    return [path for path in sorted(suites.glob("*/**/*")) if is_file_of_checks(path, suites)]
+
+
+def is_file_of_checks(path: Path, suites: Path) -> bool:
+    """Every YAML file below ``suites/`` is one but the contract: what somebody wrote there is never passed over in silence."""
+    if path.suffix not in SUFFIXES or not path.is_relative_to(suites):
+        return False
+    return path.relative_to(suites).parts[0] != CONTRACT_FOLDER
 
 
 def objections(checks: Sequence[Check]) -> Iterable[str]:

@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from deployment import settings
 from deployment.archiving import NOWHERE, Archive
 from deployment.settings import Settings
 from infrastructure import compose
@@ -40,5 +41,5 @@ def reach(_settings: Settings) -> StandIn:
 
 
 if SETTINGS in os.environ:
-    compose.SETTINGS_FILE = Path(os.environ[SETTINGS])
+    settings.SETTINGS_FILE = Path(os.environ[SETTINGS])
 compose.reach = reach  # type: ignore[assignment]  # less than a World, and enough

@@ -1,0 +1,112 @@
+"""Checks in YAML: each ``suites/GATE/*.yaml`` is collected as a file of checks, and each check in it is an item like any other."""
+
+from __future__ import annotations
+
+import inspect
+import types
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from plugins.gates import is_file_of_checks
+from plugins.run import suites_of
+from verification.contract import Contract
+from verification.yaml_checks import DeclaredCheck, fill, load
+from verification.yaml_judge import CheckFailed, ask, judge, statuses
+from verification.yaml_source import InvalidChecks
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """A file of checks becomes a collector of its own."""
+    if is_file_of_checks(file_path, suites_of(parent.config)):
+        return CheckFile.from_parent(parent, path=file_path)
+    return None
+
+
+class CheckFile(pytest.Module):
+    """A module whose functions come from YAML: fixtures, parameters, workers and reports are pytest's own."""
+
+    def _getobj(self) -> types.ModuleType:
+        """The functions, by their names. Raises CollectError with every mistake in the file."""
+        try:
+            checks = load(self.path, self.path.relative_to(self.config.rootpath).as_posix())
+        except InvalidChecks as error:
+            raise self.CollectError(f"{error}\ndocs/add-a-check.md shows what a file of checks may say") from None
+        module = types.ModuleType(self.path.stem)
+        for check in checks:
+            setattr(module, check.name, _function(check, self.path))
+        return module
+
+    def funcnamefilter(self, name: str) -> bool:
+        """Every check is one, whatever its name begins with."""
+        return not name.startswith("__")
+
+
+def _function(check: DeclaredCheck, path: Path) -> Callable[..., None]:
+    def run(
+        client: httpx.Client,
+        contract: Contract,
+        measure: Callable[..., None],
+        signed_in: Mapping[str, str] | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> None:
+        _run(check, client, contract, measure, signed_in or {}, parameters or {})
+
+    asked = ["client", "contract", "measure"]
+    asked += ["signed_in"] if check.signed_in else []
+    asked += ["parameters"] if check.parameters else []
+    own = inspect.signature(run).parameters
+    # What pytest reads the fixtures' names from, and where it says that the check stands.
+    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # PEP 362
+        [own[name].replace(default=inspect.Parameter.empty) for name in asked]
+    )
+    run.__code__ = run.__code__.replace(co_filename=str(path), co_firstlineno=check.line, co_name=check.name)
+    if check.parameters:
+        ids = [_id(one) for one in check.parameters]
+        pytest.mark.parametrize("parameters", check.parameters, ids=ids)(run)
+    return run
+
+
+def _id(parameters: Mapping[str, Any]) -> str:
+    """``id`` where there is one, else the values; a bracket would end the item's id early."""
+    text = str(parameters["id"]) if "id" in parameters else "-".join(str(value) for value in parameters.values())
+    return "".join(letter if letter.isalnum() or letter in " _.,=-" else "_" for letter in text)[:60]
+
+
+def _run(
+    check: DeclaredCheck,
+    client: httpx.Client,
+    contract: Contract,
+    measure: Callable[..., None],
+    headers: Mapping[str, str],
+    parameters: Mapping[str, Any],
+) -> None:
+    expect = fill(dict(check.expect), parameters)
+    problem = None
+    try:
+        response = ask(client, check, parameters, headers)
+        _clean_up(client, contract, response, headers)
+        wanted = statuses(expect)
+        measure("status", response.status_code, limit=" or ".join(map(str, wanted)), samples=1)
+        elapsed = round(response.elapsed.total_seconds() * 1000, 1)
+        measure("answered in", elapsed, limit=expect.get("within_ms"), unit="ms", samples=1)
+        judge(check, response, contract, parameters)
+    except CheckFailed as failure:
+        problem = str(failure)
+    if problem is not None:
+        pytest.fail(problem, pytrace=False)  # what there is to trace is this framework's own code
+
+
+def _clean_up(client: httpx.Client, contract: Contract, response: httpx.Response, headers: Mapping[str, str]) -> None:
+    """What a POST made is deleted again, where the contract says how: ``DELETE`` of the path and the answer's ``id``."""
+    request = response.request
+    if request.method != "POST" or not response.is_success:
+        return
+    made = response.json() if "json" in response.headers.get("content-type", "") else None
+    if isinstance(made, dict) and isinstance(made.get("id"), str):
+        path = f"{request.url.path}/{made['id']}"
+        if contract.operation_for("DELETE", path) is not None:
+            client.delete(path, headers=dict(headers))
