@@ -51,7 +51,7 @@ class Session:
         workerinput = getattr(self._config, "workerinput", {})
         if "deployment_state" in workerinput:
             state = published.read(Path(workerinput["deployment_state"]))
-            self.learn(*(user.password for user in state.smoke_users))
+            self.learn(*(user.password for user in state.smoke_users), *filter(None, [state.token_secret]))
             return state
         raise pytest.UsageError("the deployment's fixtures exist only in checks below suites/")
 

@@ -35,12 +35,12 @@ def try_to_book(client, signed_in):
 
 
 @pytest.fixture
-def book(try_to_book, contract, new_consult):
+def book(try_to_book, new_consult):
     """A function that books a consult of the first smoke user, deleted again afterwards: book(reason="a cough")."""
 
     def make(**more):
         response = try_to_book(json={**new_consult, **more})
-        contract.check(response)
+        # Its shape is for suites/endpoints/ to check: where it is wrong, that gate says so, and no other.
         assert response.status_code == 201, f"POST /consults: status {response.status_code}, expected 201"
         return response.json()
 

@@ -155,10 +155,10 @@ def _mistakes(source: Source) -> Iterator[str]:
 
 def _holes(source: Source, path: list[Step], check: Mapping[str, Any]) -> Iterator[str]:
     sets = check.get("parameters", ())
-    names = set(sets[0]) if sets else set()
+    names = set(sets[0]) - {"id"} if sets else set()  # an id is what a set is called in reports
     for number, one in enumerate(sets):
-        if set(one) != names:
-            other = ", ".join(sorted(set(one) ^ names))
+        if set(one) - {"id"} != names:
+            other = ", ".join(sorted((set(one) - {"id"}) ^ names))
             yield source.error(
                 [*path, "parameters", number], f"parameters {number + 1} and 1 do not have the same names: {other}"
             )

@@ -58,10 +58,9 @@ def test_unknown_user_is_refused(client, contract):
     contract.refused(_login(client, "nobody@smoke.example", "whatever"), 401)
 
 
-def test_a_token_opens_the_door(client, contract, signed_in):
+def test_a_token_opens_the_door(client, signed_in):
     """With a token, one's own consults can be read."""
     response = client.get("/consults?limit=1", headers=signed_in)
-    contract.check(response)
     assert response.status_code == 200, f"GET /consults with a token: status {response.status_code}, expected 200"
 
 

@@ -20,18 +20,17 @@ def test_by_id(client, contract, signed_in, consult, other):
     assert kept.status_code == 200, f"after another user's DELETE {path}: status {kept.status_code}, expected 200"
 
 
-def test_in_the_list(client, contract, new_consult, consult, other):
+def test_in_the_list(client, new_consult, consult, other):
     """On no page: the first, of a hundred; and the one that comes after a cursor."""
     own = [client.post("/consults", json=new_consult, headers=other).json()["id"] for _ in range(2)]
     try:
         whole = client.get("/consults?limit=100", headers=other)
-        contract.check(whole)
         first = client.get("/consults?limit=1", headers=other).json()
         later = client.get("/consults", params={"limit": 100, "cursor": first["next_cursor"]}, headers=other)
-        contract.check(later)
     finally:
         for one in own:
             client.delete(f"/consults/{one}", headers=other)
     for where, page in (("the first page", whole), ("the page after a cursor", later)):
+        assert page.status_code == 200, f"{where} of the second smoke user: status {page.status_code}, expected 200"
         ids = [item["id"] for item in page.json()["items"]]
         assert consult["id"] not in ids, f"{where} of the second smoke user lists {consult['id']}, the first one's"

@@ -23,9 +23,10 @@ TIMES = {
 
 @pytest.fixture
 def everywhere(client, contract, signed_in):
-    """A function that shows a consult as GET and as the list have it: [(where, consult), …]."""
+    """A function that shows a consult as POST, GET and the list have it, as the contract says: [(where, consult), …]."""
 
     def look(booked):
+        contract.validate("Consult", booked)
         path = f"/consults/{booked['id']}"
         read = client.get(path, headers=signed_in)
         contract.check(read)

@@ -28,7 +28,7 @@ CONFTEST = """
 import pytest
 from tests.plugins import world
 world.install(pytest.MonkeyPatch())
-pytest_plugins = ("plugins.options", "plugins.run", "plugins.fixtures", "plugins.reports")
+pytest_plugins = ("plugins.options", "plugins.run", "plugins.fixtures", "plugins.declarative", "plugins.reports")
 """
 INI = """
 [pytest]
