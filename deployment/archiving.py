@@ -16,13 +16,15 @@ from typing import Any
 from deployment import report
 from deployment.attestation import ENVELOPE_FILE, Signer, digests, statement
 from deployment.errors import CloudError, DeploymentError, NoKey, StoredOtherwise
-from deployment.journal import Journal
+from deployment.journal import Journal, Record
 from deployment.ports import AuditStore, Lease
 from deployment.steps import first_line
 
 HEADS_NOTE = "heads"
 HEADS_KEPT = 20
 ANCHOR_TRIES = 5
+PAGE_FILE = "report.html"
+Page = Callable[[Sequence[Record]], str]
 REDACTED = (".xml", ".html", ".log", ".txt")
 """Files of a report that plugins and processes write by themselves."""
 COPIES = 10
@@ -57,12 +59,21 @@ def close(
     closing: Sequence[tuple[str, dict[str, Any]]],
     archive: Archive = NOWHERE,
     say: Callable[[str], None] = lambda _: None,
+    page: Page | None = None,
 ) -> dict[str, Any]:
-    """Appends the ``closing`` lines, writes the report and moves ``latest`` to it, then archives; returns the report."""
+    """Appends the ``closing`` lines, writes the report and moves ``latest`` to it, then archives; returns the report.
+
+    ``page`` makes report.html of the journal, where nobody else has made one.
+    """
     signer = _signer(journal, archive)
     for kind, data in closing:
         journal.append(kind, **data)
     built = report.build(journal.records())
+    if page is not None:
+        try:
+            report.replace(folder / PAGE_FILE, page(journal.records()))
+        except Exception as error:  # whatever a page cannot show must not keep a run from being settled
+            say(f"{PAGE_FILE} was not written: {type(error).__name__}: {first_line(error)}")
     _redact(folder, journal)
     report.write(folder, built)
     _archive(journal, folder, archive, signer, say)

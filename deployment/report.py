@@ -46,7 +46,7 @@ def build(records: Sequence[Record]) -> dict[str, Any]:
         "verdict": closed.get("verdict"),
         "reason": closed.get("reason"),
         "live_harmed": bool(closed.get("live_harmed", False)),
-        "gates": _last(records, "gates").get("gates") or [gate.as_report() for gate in no_gates(())],
+        "gates": _last(records, "gates").get("gates") or _verified(records) or [g.as_report() for g in no_gates(())],
         # A refused run touched nothing, whatever it had begun to look at.
         "steps": [] if closed.get("verdict") == VERDICTS[Phase.REFUSED] else _steps(records),
         "promotion": traffic.get("promotion"),
@@ -57,6 +57,13 @@ def build(records: Sequence[Record]) -> dict[str, Any]:
 def no_gates(names: Sequence[str]) -> list[GateResult]:
     """The gates of a run in which none was run."""
     return [GateResult(name, True, GateOutcome.NOT_RUN, 0, 0, 0.0) for name in in_report_order(names)]
+
+
+def _verified(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """The gates of a run that died after its verification, as it noted them; empty where it did not come that far."""
+    known = {gate["name"]: gate for gate in _last(records, "verified").get("gates", ())}
+    blank = [gate.as_report() for gate in no_gates(list(known))] if known else []
+    return [{key: known.get(gate["name"], gate)[key] for key in gate} for gate in blank]
 
 
 def _last(records: Sequence[Record], kind: str) -> Mapping[str, Any]:

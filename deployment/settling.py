@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from deployment.archiving import NOWHERE, Archive
+from deployment.archiving import NOWHERE, Archive, Page
 from deployment.archiving import close as close_evidence
 from deployment.errors import JournalBroken
 from deployment.events import Listener
@@ -32,13 +32,14 @@ def settle_leftover(
     clean: Callable[[str], str] = str,
     archive: Archive = NOWHERE,
     say: Callable[[str], None] = lambda _: None,
+    page: Page | None = None,
 ) -> Phase:
     """Settles one unsettled deployment and completes its report; returns the phase that it ended in. Raises LeaseHeld."""
     note = found.note
     folder = reports / note.deployment_id
     journal = _journal(folder / JOURNAL_FILE, note, actor, ports, clean)
     machine = settle(found, actor, limits, ports, journal, listener)
-    close_evidence(journal, folder, [("closed", _closing(journal, machine, ports))], archive, say)
+    close_evidence(journal, folder, [("closed", _closing(journal, machine, ports))], archive, say, page)
     if problem := machine.let_go():
         say(problem)
     return machine.phase

@@ -123,6 +123,7 @@ class Coordinator:
         self.state_file = self._state_folder / "state.json"
         self.state = State(run_id, options.target is not None, settings.environment if settings else "")
         self.conduct: Conduct | None = None
+        self.page: archiving.Page | None = None
         self._open()
 
     def _open(self) -> None:
@@ -335,16 +336,16 @@ class Coordinator:
             return VERDICTS[Phase.REFUSED]
         return self.conduct.outcome()[0] if self.conduct else "rejected"
 
-    def preview(self) -> dict[str, Any]:
-        """The report as it will be if nothing goes wrong any more, for pages that are written before the run's end."""
+    def foreseen(self) -> list[Record]:
+        """The journal as it will be if nothing goes wrong any more, for pages that are written before the run's end."""
         records = self.journal.records()
         last = self.journal.head
         closing = [Record(0, "", self.actor, kind, data, last, last) for kind, data in self._closing(self.exit_code())]
-        return report.build([*records, *closing])
+        return [*records, *closing]
 
     def _write_report(self, code: int) -> None:
         archive = self.conduct.archive() if self.conduct else NOWHERE
-        self.report = archiving.close(self.journal, self.folder, self._closing(code), archive, self.progress)
+        self.report = archiving.close(self.journal, self.folder, self._closing(code), archive, self.progress, self.page)
 
     def _closing(self, code: int) -> list[tuple[str, dict[str, Any]]]:
         """The last two lines of the journal: the gates, and how it all ended."""

@@ -27,6 +27,7 @@ from plugins.admission import admit_run, queue_of, tell_broken_locks
 from plugins.coordinator import Coordinator
 from plugins.gates import Stage
 from plugins.options import AUTO
+from plugins.page import standalone
 from plugins.state import Lock, Release
 from plugins.traffic import Traffic
 from verification.prober_config import ProberConfig
@@ -142,6 +143,7 @@ class Deploying:
             clean=self._run.redactor.clean,
             archive=world.archive(leased=True),
             say=self._run.progress,
+            page=standalone,
         )
         self._run.journal.append("settled", deployment_id=found.note.deployment_id, verdict=VERDICTS[phase])
         if phase is Phase.HALTED:

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 import pytest
 
+from deployment import archiving
 from deployment.journal import Record
 from deployment.verdict import CheckOutcome
+from plugins import page
 from plugins.evidence import Measurement, measurements_in
-from plugins.progress import sentence
 from plugins.run import coordinator_key
 
 if TYPE_CHECKING:
     from plugins.coordinator import Coordinator
 
-TEMPLATES = Path(__file__).with_name("templates")
 measured_key = pytest.StashKey[dict[str, list[Measurement]]]()
 
 
@@ -36,6 +34,7 @@ class HtmlReport:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._measured = config.stash[measured_key]
+        self._run.page = self._final
 
     @property
     def _run(self) -> Coordinator:
@@ -59,29 +58,17 @@ class HtmlReport:
     def render(self) -> str:
         """The summary as HTML; everything in it is escaped by the template engine."""
         run = self._run
-        environment = jinja2.Environment(
-            loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
-        )
-        facts = run.preview()
-        records = run.journal.records()
-        html = environment.get_template("summary.html").render(
-            report=facts,
-            sentence=sentence(facts),
-            good=facts["exit_code"] == 0,
-            gates=self._gates(facts["gates"]),
-            steps=facts["steps"],
-            timeline=_timeline(records),
-            measured=self._values(),
-            gone=run.gone,
-            logs=[record.data for record in records if record.kind == "logs"],
-            requested_by=next((r.data.get("requested_by") for r in records if r.kind == "planned"), None),
-        )
-        return run.redactor.clean(html)
-
-    def _gates(self, gates: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-        run = self._run
         reasons = {gate.name: gate.reason for gate in run.gates()} if run.settings else {}
-        return [{**gate, "reason": reasons.get(gate["name"])} for gate in gates]
+        return run.redactor.clean(page.marked(page.summary(run.foreseen(), reasons, self._values())))
+
+    def _final(self, records: Sequence[Record]) -> str:
+        """The whole page as it stands, its summary made anew: what comes after the checks can still change the verdict."""
+        run = self._run
+        path = run.folder / archiving.PAGE_FILE
+        if not path.exists():  # pytest-html did not come to its end
+            return page.standalone(records)
+        reasons = {gate.name: gate.reason for gate in run.gates()} if run.settings else {}
+        return page.replaced(path.read_text(encoding="utf-8"), page.summary(records, reasons, self._values()))
 
     def _values(self) -> list[dict[str, Any]]:
         """One row for each value: its gate, its check, whether the check passed."""
@@ -93,37 +80,3 @@ class HtmlReport:
             check = nodeid.rpartition("::")[2]
             rows += [{"gate": gate, "check": check, "value": value, "passed": passed} for value in measurements]
         return rows
-
-
-def _timeline(records: Sequence[Record]) -> list[dict[str, str]]:
-    """The journal in words, for a reader."""
-    rows = []
-    for record in records:
-        data = record.data
-        text = {
-            "opened": lambda d=data: f"run opened by {d.get('by')} on {d.get('host')}, pid {d.get('pid')}",
-            "planned": lambda d=data: f"{d.get('image')} ({d.get('digest')}) for {d.get('target')}",
-            "intent": lambda d=data: f"{d['step']}: about to {d.get('what')}",
-            "outcome": lambda d=data: f"{d['step']}: {d['outcome']} — {d.get('detail')}",
-            "phase": lambda d=data: f"phase {d['before']} → {d['after']}",
-            "writing": lambda d=data: f"routes: {d['colour']}, generation {d['generation']}",
-            "fault": lambda d=data: f"fault: {d['what']}",
-            "decided": lambda d=data: f"decided: {d['reason']}",
-            "admitted": lambda d=data: f"{d['by']} may {' and '.join(d['duties'])}" + _unchecked(d),
-            "broken_locks": lambda d=data: f"locks broken by hand since the last deployment: {_broken(d)}",
-            "approval_awaited": lambda d=data: f"waiting for another principal's approval until {d['until']}",
-            "approved": lambda d=data: f"approved by {d['by']}: {d.get('reason') or 'no reason given'}",
-            "approval_refused": lambda d=data: f"approval by {d['by']} refused: {d['reason']}",
-            "settled": lambda d=data: f"settled what {d['deployment_id']} had left: {d['verdict']}",
-        }.get(record.kind)
-        if text is not None:
-            rows.append({"time": record.time[11:23], "text": text()})
-    return rows
-
-
-def _unchecked(data: Mapping[str, Any]) -> str:
-    return f"; not checked: {data['unchecked']}" if data.get("unchecked") else ""
-
-
-def _broken(data: Mapping[str, Any]) -> str:
-    return "; ".join(f"{lock['deployment_id']} by {lock['by']}: {lock['reason']}" for lock in data["locks"])

@@ -13,6 +13,7 @@ from deployment.report import VERDICTS
 from deployment.settings import Settings
 from deployment.settling import settle_leftover
 from infrastructure.compose import World
+from plugins.page import standalone
 from scripts import console
 
 HALTED = 11
@@ -38,6 +39,7 @@ def recover(settings: Settings, world: World, reports: Path) -> int:
         clean=console.redactor_of(world).clean,
         archive=world.archive(leased=True),
         say=console.say,
+        page=standalone,
     )
     click.echo(f"{found.note.deployment_id}: {VERDICTS[phase]}; report in {reports / found.note.deployment_id}")
     if phase is Phase.HALTED:

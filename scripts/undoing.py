@@ -22,6 +22,7 @@ from deployment.settings import Settings
 from deployment.settling import JOURNAL_FILE
 from deployment.undo import Undo, last_promotion
 from infrastructure.compose import World
+from plugins.page import standalone
 from plugins.traffic import Traffic
 from scripts import console
 from verification.prober_config import ProberConfig
@@ -60,9 +61,9 @@ def rollback(settings: Settings, world: World, reports: Path, wait_for_lock: flo
         "reason": undo.reason,
         "finished_at": world.ports.clock.now().isoformat(timespec="milliseconds"),
     }
-    archiving.close(journal, folder, [("closed", closing)], world.archive(leased=True), console.say)
+    archiving.close(journal, folder, [("closed", closing)], world.archive(leased=True), console.say, standalone)
     click.echo(_sentence(undo.phase, promotion, undo.reason))
-    click.echo(f"report: {folder / 'verification.json'}")
+    click.echo(f"report: {folder / 'report.html'}")
     return code
 
 

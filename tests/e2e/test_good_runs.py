@@ -79,6 +79,8 @@ def _undo(desk: Desk) -> None:
     assert ran.code == 0, ran.output
     assert (ran.facts["verdict"], ran.facts["exit_code"]) == ("rolled_back", 0)
     assert ran.facts["rollback"]["failed"] == 0
+    assert ran.folder is not None
+    assert "ROLLED BACK: the promotion" in (ran.folder / "report.html").read_text(encoding="utf-8")
     desk.assert_live("green", images.NEW)
     second = desk.undo("rollback")
     assert second.code == 4, second.output

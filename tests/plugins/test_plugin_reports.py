@@ -71,6 +71,7 @@ def test_the_page(project: Project) -> None:
     )
     assert page.texts.index(sentence) < page.texts.index("Who, what, when") < page.texts.index("Gates")
     shown = " | ".join(page.texts)
+    assert re.search(r"\| bake \| passed \|", shown), "the page is of the end, not of a moment before it"
     assert "zebra | test_it | p95 <of> all | 12.5 ms | 1000 ms | 200" in shown
     assert "zebra | test_it | version | 1.1.0 | 1.1.0" in shown
     for fact in (run.report["digest"], run.report["deployment_id"], "arn:aws:iam::123456789012:user/tester"):

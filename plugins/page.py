@@ -1,0 +1,138 @@
+"""The page of a report: verdict, who, what, when, gates, values and timeline, from the journal.
+
+A run of checks puts it on top of pytest-html's page; ``rollback`` and ``recover`` have no other.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from deployment import report
+from deployment.journal import Record
+from plugins.progress import sentence
+
+TEMPLATES = Path(__file__).with_name("templates")
+
+
+def summary(
+    records: Sequence[Record],
+    reasons: Mapping[str, str | None] | None = None,
+    measured: Sequence[Mapping[str, Any]] = (),
+) -> str:
+    """The summary as HTML, everything in it escaped, from a journal that was opened and closed.
+
+    ``reasons`` says by gate why it did not pass; ``measured`` has a row for each value: gate, check, value, passed.
+    """
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
+    facts, reasons = report.build(records), _reasons(records) if reasons is None else reasons
+    planned, opened = _last(records, "planned"), _last(records, "opened")
+    undoes = planned.get("undoes")
+    return environment.get_template("summary.html").render(
+        report=facts,
+        sentence=undone(facts, undoes) if undoes else sentence(facts),
+        good=facts["exit_code"] == 0,
+        gates=[] if undoes else [{**gate, "reason": reasons.get(gate["name"])} for gate in facts["gates"]],
+        steps=facts["steps"],
+        timeline=_timeline(records),
+        measured=measured,
+        gone=_last(records, "gone").get("checks", ()),
+        logs=[record.data for record in records if record.kind == "logs"],
+        requested_by=planned.get("requested_by"),
+        undoes=undoes,
+        host=opened.get("host"),
+        settled_by=next((r.actor for r in reversed(records) if r.kind == "recovering"), None),
+    )
+
+
+BEGIN, END = "<!-- the deployment's summary -->", "<!-- the end of the deployment's summary -->"
+
+
+def marked(text: str) -> str:
+    """A summary that ``replaced`` finds again within a larger page."""
+    return f"{BEGIN}{text}{END}"
+
+
+def replaced(page: str, text: str) -> str:
+    """The page with another summary; raises ValueError where it has none."""
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError("the page has no summary")
+    return before + marked(text) + after
+
+
+def undone(facts: Mapping[str, Any], undoes: str) -> str:
+    """The verdict of ``rollback`` in one sentence."""
+    release = f"{facts['image'] or 'the previous release'} on {facts['target']}"
+    return {
+        "rolled_back": f"ROLLED BACK: the promotion {undoes} was undone; {release} is live again and verified.",
+        "rejected": f"NOT ROLLED BACK: the promotion {undoes} stands; traffic never moved back to {release}.",
+    }.get(str(facts["verdict"]), sentence(facts))
+
+
+def standalone(records: Sequence[Record]) -> str:
+    """A page of its own, without anything that a browser would have to fetch."""
+    title = html.escape(f"Deployment report {_last(records, 'opened').get('deployment_id')}")
+    return (
+        f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{title}</title></head>\n'
+        f'<body style="margin: 1rem 2rem">\n<h1 style="font: 600 24px system-ui, sans-serif">{title}</h1>\n'
+        f"{summary(records)}\n</body>\n</html>\n"
+    )
+
+
+def _last(records: Sequence[Record], kind: str) -> Mapping[str, Any]:
+    return next((record.data for record in reversed(records) if record.kind == kind), {})
+
+
+def _reasons(records: Sequence[Record]) -> dict[str, str | None]:
+    """As the run itself noted them before the switch, where it came that far."""
+    return {gate["name"]: gate.get("reason") for gate in _last(records, "verified").get("gates", ())}
+
+
+def _timeline(records: Sequence[Record]) -> list[dict[str, str]]:
+    """The journal in words, for a reader."""
+    rows = []
+    for record in records:
+        data = record.data
+        text = {
+            "opened": lambda d=data: f"run opened by {d.get('by')} on {d.get('host')}, pid {d.get('pid')}",
+            "planned": lambda d=data: f"{d.get('image')} ({d.get('digest')}) for {d.get('target')}",
+            "intent": lambda d=data: f"{d['step']}: about to {d.get('what')}",
+            "outcome": lambda d=data: f"{d['step']}: {d['outcome']} — {d.get('detail')}",
+            "phase": lambda d=data: f"phase {d['before']} → {d['after']}",
+            "writing": lambda d=data: f"routes: {d['colour']}, generation {d['generation']}",
+            "fault": lambda d=data: f"fault: {d['what']}",
+            "decided": lambda d=data: f"decided: {d['reason']}",
+            "admitted": lambda d=data: f"{d['by']} may {' and '.join(d['duties'])}" + _unchecked(d),
+            "broken_locks": lambda d=data: f"locks broken by hand since the last deployment: {_broken(d)}",
+            "approval_awaited": lambda d=data: f"waiting for another principal's approval until {d['until']}",
+            "approved": lambda d=data: f"approved by {d['by']}: {d.get('reason') or 'no reason given'}",
+            "approval_refused": lambda d=data: f"approval by {d['by']} refused: {d['reason']}",
+            "recovering": lambda d=data: f"{d['by']} settles it, whose run died in phase {d['phase']}",
+            "switched": lambda d=data: f"traffic was sent to {d['colour']}, generation {d['generation']}",
+            "waived": lambda d=data: f"{d['gate']} was waived: {d['reason']}",
+            "gone": lambda d=data: f"{len(d['checks'])} checks of the last promotion are gone",
+            "unsigned": lambda d=data: f"the report is not signed: {d['reason']}",
+            "retire_failed": lambda d=data: f"{d['colour']} was not stopped: {d['error']}",
+            "note_failed": lambda d=data: f"the lock's note was not written: {d['error']}",
+            "check_failed": lambda d=data: f"the lock could not be checked: {d['error']}",
+            "settled": lambda d=data: f"settled what {d['deployment_id']} had left: {d['verdict']}",
+        }.get(record.kind)
+        if text is not None:
+            rows.append({"time": record.time[11:23], "text": text()})
+    return rows
+
+
+def _unchecked(data: Mapping[str, Any]) -> str:
+    return f"; not checked: {data['unchecked']}" if data.get("unchecked") else ""
+
+
+def _broken(data: Mapping[str, Any]) -> str:
+    return "; ".join(f"{lock['deployment_id']} by {lock['by']}: {lock['reason']}" for lock in data["locks"])
