@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import signal
@@ -14,12 +13,14 @@ from pathlib import Path
 import click
 
 INTERNAL_ERROR = 3
+REPORTS = "--reports"
 ONLY_TELL = frozenset({"--plan", "--collect-only", "--co", "--help", "-h"})
 """pytest's options with which nothing is deployed, and no report written."""
 
 
 def deploy(root: Path, image_tag: str, target: str, environment: str | None, options: Sequence[str]) -> int:
     """Runs pytest and returns its exit code; a success without a report that says so is none."""
+    options = joined(options)
     command = [sys.executable, "-m", "pytest", f"--target={target}", f"--image-tag={image_tag}", *options]
     if environment is not None:
         command.append(f"--environment={environment}")
@@ -35,11 +36,20 @@ def deploy(root: Path, image_tag: str, target: str, environment: str | None, opt
     return code if code >= 0 else INTERNAL_ERROR
 
 
+def joined(options: Sequence[str]) -> list[str]:
+    """``--reports DIR`` as one word: pytest takes a folder that stands alone for the place of its own configuration."""
+    kept: list[str] = []
+    for option in options:
+        if kept and kept[-1] == REPORTS:
+            kept[-1] = f"{REPORTS}={option}"
+        else:
+            kept.append(option)
+    return kept
+
+
 def _latest(root: Path, options: Sequence[str]) -> Path | None:
-    given = dict(itertools.pairwise(options))
-    joined = [option.partition("=")[2] for option in options if option.startswith("--reports=")]
-    reports = joined[-1] if joined else given.get("--reports", "reports")
-    link = root / reports / "latest"
+    given = [option.partition("=")[2] for option in options if option.startswith(f"{REPORTS}=")]
+    link = root / (given[-1] if given else "reports") / "latest"
     return Path(os.path.realpath(link)) if link.exists() else None
 
 

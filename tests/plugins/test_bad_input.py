@@ -15,7 +15,7 @@ from deployment.settings import DeploymentLimits, Settings
 from infrastructure import compose
 from infrastructure.aws.session import Clients, Connection, connect
 from infrastructure.aws.sts import StsIdentity
-from scripts import deploy
+from scripts import deploy, running
 from tests.plugins.project import Project
 
 Prepare = Callable[[Project], object]
@@ -165,6 +165,19 @@ def test_bad_commands(
     assert words in told.err
     assert "Traceback" not in told.err
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["file"]
+
+
+@pytest.mark.parametrize(
+    ("given", "joined"),
+    [
+        (["--reports", "/d", "-q"], ["--reports=/d", "-q"]),
+        (["-n", "2", "--reports=/d"], ["-n", "2", "--reports=/d"]),
+        (["--reports"], ["--reports"]),
+    ],
+    ids=["two words", "one word", "nothing after it"],
+)
+def test_a_folder_of_reports_is_not_taken_for_the_project(given: list[str], joined: list[str]) -> None:
+    assert running.joined(given) == joined
 
 
 @pytest.mark.parametrize(
