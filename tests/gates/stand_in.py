@@ -7,6 +7,8 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pytest
+
 from deployment import settings
 from deployment.archiving import NOWHERE, Archive
 from deployment.settings import Settings
@@ -40,6 +42,9 @@ def reach(_settings: Settings) -> StandIn:
     return StandIn(users, secret, tuple(filter(None, (secret, *(user.password for user in users)))))
 
 
-if SETTINGS in os.environ:
-    settings.SETTINGS_FILE = Path(os.environ[SETTINGS])
-compose.reach = reach  # type: ignore[assignment]  # less than a World, and enough
+@pytest.hookimpl(tryfirst=True)
+def pytest_load_initial_conftests() -> None:
+    """Puts it in place before conftest.py brings the framework in; merely importing this module changes nothing."""
+    if SETTINGS in os.environ:
+        settings.SETTINGS_FILE = Path(os.environ[SETTINGS])
+    compose.reach = reach  # type: ignore[assignment]  # less than a World, and enough
