@@ -13,7 +13,7 @@ from typing import Any, cast
 
 import jsonschema
 
-from deployment import access
+from deployment import access, pairs
 from deployment.access import Access
 from deployment.errors import SettingsError
 from deployment.verdict import GateRule
@@ -35,6 +35,7 @@ class DeploymentLimits:
     prober_rate: float = 5
     prober_timeout: float = 10
     confirmations: int = 20
+    drain_window: float = 120
     evidence_max_age: float = 3600
     approval: str = "none"
     approval_timeout: float = 3600
@@ -69,6 +70,7 @@ class Settings:
 def load(path: Path, environment: str | None = None) -> Settings:
     """Reads the settings of ``environment`` (None: the default one). Raises SettingsError, naming place and nearest word."""
     document = _parse(path)
+    pairs.refuse_impossible(document, path.name)
     _validate(document, path)
     name = document["default_environment"] if environment is None else environment
     environments = document["environments"]
@@ -145,6 +147,8 @@ def _explain(problem: jsonschema.ValidationError) -> str:
         return "; ".join(f"unknown key {key!r} in [{where}]{_nearest(key, known)}" for key in unknown)
     if problem.validator == "required":
         return f"[{where}] {problem.message}"
+    if problem.validator == "not":  # a key that another platform or router has
+        return f"{where} is not allowed: {schema['description']}"
     return f"{where} = {problem.instance!r} is not allowed: {problem.message}"
 
 

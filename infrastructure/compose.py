@@ -17,7 +17,7 @@ from deployment.model import Caller, Colour, Image
 from deployment.plan import Ports
 from deployment.ports import AuditStore, Permissions, Registry
 from deployment.releases import default_tag
-from deployment.settings import SETTINGS_FILE, Settings
+from deployment.settings import Settings
 from infrastructure.aws import registry as classes
 from infrastructure.aws.dynamodb import DynamoLease
 from infrastructure.aws.ecr import EcrRegistry
@@ -28,32 +28,12 @@ from infrastructure.aws.session import Clients, Connection, Credentials, connect
 from infrastructure.aws.sts import StsIdentity, clock_in_words
 from infrastructure.embedded import cloud, images
 from infrastructure.embedded.errors import EmbeddedError, StartFailed, StateOwned
+from infrastructure.estate import Adapter, Estate, aws_estate
 from infrastructure.front_door import HttpFrontDoor
 from verification.accounts import SmokeUser, parse_smoke_users
 
 ROOT = Path(__file__).resolve().parent.parent
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Estate:
-    """What is the environment's own: from the settings on AWS, from the running environment on a laptop."""
-
-    connection: Connection
-    platform: str
-    router: str
-    account: str
-    live_url: str
-    scheme: str
-    services: dict[Colour, str]
-    key_value_store_arn: str
-    lease_table: str
-    smoke_users_secret: str
-    audit_bucket: str | None
-    signing_key_secret: str | None
-    signing_key_file: Path | None = None
-    signing_public_key_file: Path | None = None
-    token_secret: str | None = None
 
 
 @dataclass(frozen=True)
@@ -201,8 +181,8 @@ def reach(settings: Settings) -> World:
         raise SettingsError(f"{estate.smoke_users_secret}: {error}") from None
     token_secret = vault.read(estate.token_secret) if estate.token_secret is not None else None
     ports = Ports(
-        platform=classes.platform(estate.platform)(clients, services=estate.services, scheme=estate.scheme),
-        router=classes.router(estate.router)(clients, key_value_store_arn=estate.key_value_store_arn),
+        platform=classes.platform(estate.platform.name)(clients, **estate.platform.options),
+        router=classes.router(estate.router.name)(clients, **estate.router.options),
         lease=DynamoLease(clients, table=estate.lease_table, ttl_s=settings.limits.lease_ttl, clock=clock),
         front=HttpFrontDoor(estate.live_url, users[0], timeout_s=settings.limits.prober_timeout),
         clock=clock,
@@ -255,8 +235,8 @@ def _permissions(clients: Clients, settings: Settings, estate: Estate) -> Permis
             account=estate.account,
             repository=settings.repository,
             lease_table=estate.lease_table,
-            key_value_store_arn=estate.key_value_store_arn,
-            services=tuple(estate.services.values()),
+            key_value_store_arn=estate.router.options["key_value_store_arn"],
+            services=tuple(estate.platform.options["services"].values()),
         ),
     )
 
@@ -266,55 +246,7 @@ def _registry(clients: Clients, settings: Settings, estate: Estate) -> Registry:
 
 
 def _estate(settings: Settings) -> Estate:
-    return _embedded_estate() if settings.provider == "embedded" else _aws_estate(settings)
-
-
-def _aws_estate(settings: Settings) -> Estate:
-    own = settings.estate
-    _one_estate(settings)
-    return Estate(
-        Connection(
-            region=own["region"], account=own["account"], profile=own.get("profile"), credentials=None, endpoints={}
-        ),
-        own["platform"],
-        own["router"],
-        own["account"],
-        own["live_url"],
-        "https",
-        {Colour(name): service for name, service in own["services"].items()},
-        own["key_value_store_arn"],
-        own["lease_table"],
-        own["smoke_users_secret"],
-        own.get("audit_bucket"),
-        own.get("signing_key_secret"),
-        _beside_settings(own.get("signing_key_file")),
-        public_key_file(settings),
-        own.get("token_secret"),
-    )
-
-
-def _one_estate(settings: Settings) -> None:
-    """Raises SettingsError where an ARN of the settings is of another account or region than the environment's."""
-    own = settings.estate
-    for key in ("key_value_store_arn", "smoke_users_secret", "signing_key_secret", "token_secret"):
-        part = str(own.get(key, "")).split(":")
-        if part[0] != "arn":
-            continue
-        for what, found in (("region", part[3]), ("account", part[4])):
-            if found not in ("", own[what]):  # what is global has no region
-                raise SettingsError(
-                    f"environments.{settings.environment}.{key} is of {what} {found}, "
-                    f"but the environment is of {what} {own[what]}"
-                )
-
-
-def public_key_file(settings: Settings) -> Path | None:
-    """The file of the public key, for those who cannot reach the environment; None where none is named."""
-    return _beside_settings(settings.estate.get("signing_public_key_file"))
-
-
-def _beside_settings(name: str | None) -> Path | None:
-    return None if name is None else SETTINGS_FILE.parent / name
+    return _embedded_estate() if settings.provider == "embedded" else aws_estate(settings)
 
 
 def _embedded_estate() -> Estate:
@@ -332,13 +264,16 @@ def _embedded_estate() -> Estate:
             credentials=Credentials(outputs.credentials.access_key_id, outputs.credentials.secret_access_key),
             endpoints=outputs.endpoints,
         ),
-        "apprunner",
-        "cloudfront",
         outputs.account_id,
         outputs.live_url,
-        outputs.colour_scheme,
-        {Colour(name): service for name, service in outputs.services.items()},
-        outputs.key_value_store_arn,
+        Adapter(
+            "apprunner",
+            {
+                "services": {Colour(name): service for name, service in outputs.services.items()},
+                "scheme": outputs.colour_scheme,
+            },
+        ),
+        Adapter("cloudfront", {"key_value_store_arn": outputs.key_value_store_arn}),
         outputs.lease_table,
         outputs.secrets["smoke_users"],
         outputs.audit_bucket,

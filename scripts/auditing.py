@@ -16,7 +16,7 @@ from deployment.errors import DeploymentError, NoKey, Refused
 from deployment.settings import Settings
 from deployment.settling import JOURNAL_FILE
 from deployment.steps import first_line
-from infrastructure import compose
+from infrastructure import compose, estate
 from infrastructure.compose import World
 
 FAILED = 1
@@ -73,7 +73,7 @@ def _checker(settings: Settings, world: World | None, problem: str) -> Callable[
     """The environment's public key; where it was not reached, the one of a file is as good."""
     if world is not None:
         return world.checker
-    public = compose.public_key_file(settings)
+    public = estate.public_key_file(settings)
 
     def unreached() -> Checker:
         raise NoKey(f"the key could not be read: {problem}")

@@ -21,6 +21,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "infrastructure.aws": ("infrastructure.aws", "deployment.ports", "deployment.model", "deployment.errors"),
     "infrastructure.embedded": ("infrastructure.embedded",),
     "infrastructure.compose": ("infrastructure", "deployment", "verification"),
+    "infrastructure.estate": ("infrastructure.aws.session", "deployment"),
     "infrastructure.front_door": ("deployment", "verification"),
     "infrastructure": (),
     "deployment": ("deployment",),

@@ -102,3 +102,81 @@ def test_every_shipped_gate_is_required_and_has_a_minimum(environment: str) -> N
     settings = load(SHIPPED, environment)
     assert set(settings.gates) == {"health", "database", "redis", "auth", "endpoints", "latency", "load", "live"}
     assert all(settings.rule(gate).required and "min_checks" in settings.gates[gate] for gate in settings.gates)
+
+
+AWS = (
+    '[environments.e]\nprovider = "aws"\naccount = "123456789012"\nregion = "us-east-1"\nlive_url = "https://x.example"\n'
+    'services = { blue = "api-blue", green = "api-green" }\nlease_table = "locks"\nsmoke_users_secret = "s"\n'
+)
+ELB = "arn:aws:elasticloadbalancing:us-east-1:123456789012"
+APPRUNNER, CLOUDFRONT, ALB, ROUTE53 = (
+    'platform = "apprunner"\n',
+    'router = "cloudfront"\n',
+    'router = "alb"\n',
+    'router = "route53"\n',
+)
+KVS = f'key_value_store_arn = "arn:aws:cloudfront::123456789012:key-value-store/{"0" * 8}-0000-0000-0000-{"0" * 12}"\n'
+ECS = (
+    'platform = "ecs"\ncluster = "c"\n'
+    f'target_groups = {{ blue = "{ELB}:targetgroup/b/1a", green = "{ELB}:targetgroup/g/2b" }}\n'
+    'colour_urls = { blue = "https://b.example:8443", green = "https://g.example:8443" }\n'
+)
+RULE, LISTENER = (
+    f'listener_rule_arn = "{ELB}:listener-rule/app/l/1a/2b/3c"\n',
+    f'listener_arn = "{ELB}:listener/app/l/1a/2b"\n',
+)
+RECORDS = 'hosted_zone_id = "Z1"\nset_identifiers = { blue = "b", green = "g" }\nresolvers = ["192.0.2.1", "[2001:db8::1]:5353"]\n'
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        APPRUNNER + CLOUDFRONT + KVS,
+        ECS + ALB + RULE,
+        ECS + ALB + LISTENER,
+        ECS + ROUTE53 + RECORDS,
+        ECS + ROUTE53 + RECORDS + 'record_name = "api.x.example"\n',
+    ],
+)
+def test_every_pair_that_works_is_allowed(file: Path, text: str) -> None:
+    file.write_text(HEAD + AWS + text)
+    assert load(file).estate["live_url"] == "https://x.example"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        # A pair that cannot work is refused for its reason, not for the keys that its router would need.
+        (APPRUNNER + ROUTE53, r"'apprunner' with router 'route53' cannot work.*404.*one custom domain"),
+        (APPRUNNER + ALB + RULE, "'apprunner' with router 'alb' cannot work.*404"),
+        (ECS + CLOUDFRONT + KVS, "'ecs' with router 'cloudfront' cannot work.*second switch"),
+        ('platform = "lambda"\n' + CLOUDFRONT + KVS, "platform = 'lambda'"),
+        (APPRUNNER + 'router = "dns"\n', "router = 'dns'"),
+        (APPRUNNER + CLOUDFRONT, "'key_value_store_arn' is a required property"),
+        (APPRUNNER + CLOUDFRONT + KVS + 'cluster = "c"\n', r"e\.cluster is not allowed: .*\"ecs\" alone"),
+        (APPRUNNER.replace("apprunner", "ecs") + ALB + RULE, "'cluster' is a required property"),
+        (ECS + ALB, "'listener_rule_arn' is a required property"),
+        (ECS + ALB + RULE + LISTENER, "name listener_rule_arn or listener_arn, not both"),
+        (ECS + ALB + RULE + KVS, r"key_value_store_arn is not allowed: .*\"cloudfront\" alone"),
+        (ECS + ALB + RULE + 'resolvers = ["192.0.2.1"]\n', r"resolvers is not allowed: .*\"route53\" alone"),
+        (ECS + ALB + RULE.replace("listener-rule", "targetgroup"), "listener_rule_arn = .* is not allowed"),
+        (ECS + ALB + "target_group = 1\n" + RULE, "unknown key 'target_group'.*did you mean 'target_groups'"),
+        (ECS + ALB + RULE.replace("listener_rule_arn", "listner_rule_arn"), "did you mean 'listener_rule_arn'"),
+        (ECS + ROUTE53, "'hosted_zone_id' is a required property"),
+        (ECS + ROUTE53 + RECORDS.replace("192.0.2.1", "resolver.example"), r"resolvers\.0 = 'resolver.example'"),
+        (ECS + ROUTE53 + RECORDS.replace('"192.0.2.1", "[2001:db8::1]:5353"', ""), "resolvers = .* is not allowed"),
+        (APPRUNNER + CLOUDFRONT + KVS.replace("arn:aws:cloudfront", "arn:aws:s3"), "key_value_store_arn = "),
+    ],
+)
+def test_each_platform_and_router_has_its_own_keys(file: Path, text: str, message: str) -> None:
+    file.write_text(HEAD + AWS + text)
+    with pytest.raises(SettingsError, match=message):
+        load(file)
+
+
+def test_names_of_app_runner_are_short(file: Path) -> None:
+    file.write_text(HEAD + AWS.replace("api-blue", "a" * 41) + APPRUNNER + CLOUDFRONT + KVS)
+    with pytest.raises(SettingsError, match=r"services\.blue"):
+        load(file)
+    file.write_text(HEAD + AWS.replace("api-blue", "a" * 41) + ECS + ALB + RULE)
+    assert load(file).estate["platform"] == "ecs"

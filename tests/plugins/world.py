@@ -25,7 +25,7 @@ from deployment.errors import LeaseHeld, LeaseLost, UnknownTag
 from deployment.model import Caller, Colour, Holder, Image, Progress, Readiness, Rollout, Routes, Service
 from deployment.plan import Ports
 from deployment.settings import Settings
-from infrastructure import compose
+from infrastructure import compose, estate
 from infrastructure.compose import World
 from infrastructure.front_door import HttpFrontDoor
 from verification.accounts import SmokeUser
@@ -251,7 +251,7 @@ def install(patch: pytest.MonkeyPatch) -> None:
     settings = Path(os.environ[FOLDER]) / "deployment.toml"
     for name, value in (("is_up", _is_up), ("start", _start), ("reach", _reach), ("stop", _stop)):
         patch.setattr(compose, name, value)
-    for module in (compose, fixtures, planning, run):
+    for module in (estate, fixtures, planning, run):
         patch.setattr(module, "SETTINGS_FILE", settings)
 
 

@@ -1,0 +1,141 @@
+"""What is one environment's own, whichever platform and router it has; on AWS it comes from the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from deployment.clock import SystemClock
+from deployment.errors import SettingsError
+from deployment.model import Colour
+from deployment.settings import SETTINGS_FILE, Settings
+from infrastructure.aws.session import Connection
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A platform or a router: its name in the registry of classes, and what its constructor takes besides clients."""
+
+    name: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Estate:
+    """What is the environment's own: from the settings on AWS, from the running environment on a laptop."""
+
+    connection: Connection
+    account: str
+    live_url: str
+    platform: Adapter
+    router: Adapter
+    lease_table: str
+    smoke_users_secret: str
+    audit_bucket: str | None
+    signing_key_secret: str | None
+    signing_key_file: Path | None = None
+    signing_public_key_file: Path | None = None
+    token_secret: str | None = None
+
+
+def aws_estate(settings: Settings) -> Estate:
+    """The estate that an environment of ``provider = "aws"`` names. Raises SettingsError where it names two of them."""
+    own = settings.estate
+    _one_estate(settings)
+    return Estate(
+        Connection(
+            region=own["region"], account=own["account"], profile=own.get("profile"), credentials=None, endpoints={}
+        ),
+        own["account"],
+        own["live_url"],
+        Adapter(own["platform"], _PLATFORMS[own["platform"]](settings)),
+        Adapter(own["router"], _ROUTERS[own["router"]](settings)),
+        own["lease_table"],
+        own["smoke_users_secret"],
+        own.get("audit_bucket"),
+        own.get("signing_key_secret"),
+        _beside_settings(own.get("signing_key_file")),
+        public_key_file(settings),
+        own.get("token_secret"),
+    )
+
+
+def public_key_file(settings: Settings) -> Path | None:
+    """The file of the public key, for those who cannot reach the environment; None where none is named."""
+    return _beside_settings(settings.estate.get("signing_public_key_file"))
+
+
+def _apprunner(settings: Settings) -> Mapping[str, Any]:
+    return {"services": _by_colour(settings.estate["services"]), "scheme": "https"}
+
+
+def _ecs(settings: Settings) -> Mapping[str, Any]:
+    own = settings.estate
+    return {
+        "cluster": own["cluster"],
+        **{key: _by_colour(own[key]) for key in ("services", "target_groups", "colour_urls")},
+        "drain_window_s": settings.limits.drain_window,
+        "clock": SystemClock(),
+    }
+
+
+def _cloudfront(settings: Settings) -> Mapping[str, Any]:
+    return {"key_value_store_arn": settings.estate["key_value_store_arn"]}
+
+
+def _alb(settings: Settings) -> Mapping[str, Any]:
+    own = settings.estate
+    return {
+        "arn": own.get("listener_rule_arn") or own["listener_arn"],
+        "target_groups": _by_colour(own["target_groups"]),
+        "clock": SystemClock(),
+    }
+
+
+def _route53(settings: Settings) -> Mapping[str, Any]:
+    own = settings.estate
+    return {
+        "hosted_zone_id": own["hosted_zone_id"],
+        "record_name": own.get("record_name") or str(urlsplit(own["live_url"]).hostname),
+        "set_identifiers": _by_colour(own["set_identifiers"]),
+        "resolvers": tuple(own["resolvers"]),
+        "clock": SystemClock(),
+    }
+
+
+Options = Callable[[Settings], Mapping[str, Any]]
+_PLATFORMS: Mapping[str, Options] = {"apprunner": _apprunner, "ecs": _ecs}
+_ROUTERS: Mapping[str, Options] = {"cloudfront": _cloudfront, "alb": _alb, "route53": _route53}
+
+
+def _by_colour(table: Mapping[str, str]) -> Mapping[Colour, str]:
+    return {Colour(name): value for name, value in table.items()}
+
+
+def _one_estate(settings: Settings) -> None:
+    """Raises SettingsError where an ARN of the settings is of another account or region than the environment's."""
+    own = settings.estate
+    for key, arn in _arns(own):
+        part = arn.split(":")
+        for what, found in (("region", part[3]), ("account", part[4])):
+            if found not in ("", own[what]):  # what is global has no region
+                raise SettingsError(
+                    f"environments.{settings.environment}.{key} is of {what} {found}, "
+                    f"but the environment is of {what} {own[what]}"
+                )
+
+
+def _arns(own: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(key, ARN) of every setting that is one, those by colour too."""
+    for key, value in own.items():
+        if isinstance(value, str) and value.startswith("arn:"):
+            yield key, value
+        elif isinstance(value, Mapping) and key not in ("access", "gates", "deployment"):
+            yield from ((f"{key}.{inner}", arn) for inner, arn in _arns(value))
+
+
+def _beside_settings(name: str | None) -> Path | None:
+    return None if name is None else SETTINGS_FILE.parent / name
