@@ -138,6 +138,37 @@ class Rights:
     unchecked: str | None = None
 
 
+class Happening(StrEnum):
+    """What a team is told about."""
+
+    STARTED = "started"
+    AWAITING_APPROVAL = "waiting for approval"
+    REJECTED = "rejected"
+    PROMOTED = "promoted"
+    ROLLED_BACK = "rolled back"
+    ROLLBACK_FAILED = "rollback failed"
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One message for the team; ``report`` is where the evidence will be, ``reason`` is ``STEP_OR_GATE: text``."""
+
+    happening: Happening
+    deployment_id: str
+    environment: str
+    target: str
+    image: str
+    digest: str
+    actor: str
+    report: str
+    reason: str | None = None
+
+    @property
+    def gate(self) -> str | None:
+        """The step or gate that the reason names; None without a reason."""
+        return self.reason.partition(": ")[0] if self.reason else None
+
+
 @dataclass(frozen=True)
 class Answer:
     """One answer of the live domain on a connection of its own: which colour, generation and version, or why none."""

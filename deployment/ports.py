@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from deployment.model import Answer, Caller, Colour, Holder, Image, Progress, Rights, Rollout, Routes, Service
+from deployment.model import Answer, Caller, Colour, Holder, Image, Notice, Progress, Rights, Rollout, Routes, Service
 
 
 class Clock(Protocol):
@@ -135,6 +135,13 @@ class Permissions(Protocol):
 
     def missing(self, caller: Caller, duties: Sequence[str]) -> Rights:
         """Asks for all that the duties need, and does nothing of it. Never raises: what cannot be asked is ``unchecked``."""
+
+
+class Notifier(Protocol):
+    """How the team hears of a deployment."""
+
+    def tell(self, notice: Notice) -> None:
+        """Hands the message on; who then gets it is the channel's affair. Raises CloudError."""
 
 
 class FrontDoor(Protocol):

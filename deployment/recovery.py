@@ -89,15 +89,7 @@ def settle(
         ports.lease.release(holder)
         raise Refused(f"deployment {found.note.deployment_id} was settled meanwhile")
     note = now.note  # not the one that was read before the lease was ours
-    plan = Plan(
-        note.deployment_id,
-        note.environment,
-        note.target,
-        note.image,
-        note.actor,
-        datetime.fromisoformat(note.started_at),
-    )
-    machine = Machine(plan, limits, ports, journal, listener)
+    machine = Machine(plan_of(note), limits, ports, journal, listener)
     # HALTED is where an earlier rollback gave up: it is tried again.
     machine.phase = Phase.ROLLING_BACK if note.phase is Phase.HALTED else note.phase
     machine.reason = note.reason
@@ -108,6 +100,18 @@ def settle(
     journal.append("recovering", phase=note.phase, step=note.step, by=actor)
     _finish(machine, note, ports)
     return machine
+
+
+def plan_of(note: Note) -> Plan:
+    """What the deployment of a note was to do."""
+    return Plan(
+        note.deployment_id,
+        note.environment,
+        note.target,
+        note.image,
+        note.actor,
+        datetime.fromisoformat(note.started_at),
+    )
 
 
 def _ended(note: Note) -> None:

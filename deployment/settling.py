@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,11 @@ from deployment.errors import JournalBroken
 from deployment.events import Listener
 from deployment.journal import Journal
 from deployment.machine import Machine
+from deployment.notifying import Notices, about
 from deployment.phases import Phase
 from deployment.plan import Note, Ports
-from deployment.recovery import Unsettled, settle
+from deployment.ports import Notifier
+from deployment.recovery import Unsettled, plan_of, settle
 from deployment.report import VERDICTS
 from deployment.settings import DeploymentLimits
 
@@ -33,12 +36,15 @@ def settle_leftover(
     archive: Archive = NOWHERE,
     say: Callable[[str], None] = lambda _: None,
     page: Page | None = None,
+    notifier: Notifier | None = None,
 ) -> Phase:
     """Settles one unsettled deployment and completes its report; returns the phase that it ended in. Raises LeaseHeld."""
     note = found.note
     folder = reports / note.deployment_id
     journal = _journal(folder / JOURNAL_FILE, note, actor, ports, clean)
-    machine = settle(found, actor, limits, ports, journal, listener)
+    notices = Notices(notifier, journal, replace(about(plan_of(note), folder), actor=actor), listener, say)
+    machine = settle(found, actor, limits, ports, journal, notices)
+    notices.settle()
     close_evidence(journal, folder, [("closed", _closing(journal, machine, ports))], archive, say, page)
     if problem := machine.let_go():
         say(problem)

@@ -15,7 +15,7 @@ from deployment.clock import SystemClock
 from deployment.errors import CloudDenied, EnvironmentTaken, NotPermitted, Refused, SettingsError, StepFailed
 from deployment.model import Caller, Colour, Image
 from deployment.plan import Ports
-from deployment.ports import AuditStore, Permissions, Registry
+from deployment.ports import AuditStore, Notifier, Permissions, Registry
 from deployment.releases import default_tag
 from deployment.settings import Settings
 from infrastructure.aws import registry as classes
@@ -25,6 +25,7 @@ from infrastructure.aws.permissions import Resources, SimulatedPermissions
 from infrastructure.aws.s3 import S3AuditStore
 from infrastructure.aws.secretsmanager import SecretsManager
 from infrastructure.aws.session import Clients, Connection, Credentials, connect
+from infrastructure.aws.sns import SnsNotifier
 from infrastructure.aws.sts import StsIdentity, clock_in_words
 from infrastructure.embedded import cloud, images
 from infrastructure.embedded.errors import EmbeddedError, StartFailed, StateOwned
@@ -52,6 +53,7 @@ class World:
     store: AuditStore | None = None
     permissions: Permissions | None = None
     region: str = ""
+    notifier: Notifier | None = None
     token_secret: str | None = field(default=None, repr=False)
 
     def archive(self, *, leased: bool = False) -> Archive:
@@ -200,6 +202,7 @@ def reach(settings: Settings) -> World:
         S3AuditStore(clients, estate.audit_bucket, clock) if estate.audit_bucket else None,
         _permissions(clients, settings, estate),
         estate.connection.region,
+        SnsNotifier(clients, estate.notifications_topic) if estate.notifications_topic else None,
         token_secret,
     )
 
@@ -237,6 +240,7 @@ def _permissions(clients: Clients, settings: Settings, estate: Estate) -> Permis
             lease_table=estate.lease_table,
             key_value_store_arn=estate.router.options["key_value_store_arn"],
             services=tuple(estate.platform.options["services"].values()),
+            topic=estate.notifications_topic,
         ),
     )
 
@@ -279,6 +283,7 @@ def _embedded_estate() -> Estate:
         outputs.audit_bucket,
         outputs.secrets["signing_key"],
         token_secret=outputs.secrets["jwt_secret"],
+        notifications_topic=outputs.notifications_topic,
     )
 
 

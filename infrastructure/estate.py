@@ -39,6 +39,7 @@ class Estate:
     signing_key_file: Path | None = None
     signing_public_key_file: Path | None = None
     token_secret: str | None = None
+    notifications_topic: str | None = None
 
 
 def aws_estate(settings: Settings) -> Estate:
@@ -60,6 +61,7 @@ def aws_estate(settings: Settings) -> Estate:
         _beside_settings(own.get("signing_key_file")),
         public_key_file(settings),
         own.get("token_secret"),
+        own.get("notifications_topic"),
     )
 
 

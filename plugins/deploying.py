@@ -11,6 +11,7 @@ from deployment.archiving import NOWHERE, Archive
 from deployment.errors import DeploymentError, LeaseHeld, StepFailed, TargetIsLive
 from deployment.machine import Machine
 from deployment.model import Colour, Image
+from deployment.notifying import Notices, about
 from deployment.phases import Phase
 from deployment.plan import Plan, Standing
 from deployment.queueing import abandoned, refuse_while_held
@@ -52,6 +53,7 @@ class Deploying:
         self._world: World | None = None
         self._machine: Machine | None = None
         self._traffic: Traffic | None = None
+        self._notices: Notices | None = None
         self._decided_at: float | None = None
         self._promoted_at: float | None = None
         self._baked = False
@@ -106,7 +108,10 @@ class Deploying:
         refuse_while_held(world.ports)
         self._settle_leftover(world)
         plan = self._plan(world)
-        machine = self._machine = Machine(plan, self._settings.limits, world.ports, run.journal, run.listener)
+        notices = self._notices = Notices(
+            world.notifier, run.journal, about(plan, run.folder), run.listener, run.progress
+        )
+        machine = self._machine = Machine(plan, self._settings.limits, world.ports, run.journal, notices)
         self._compare_manifests(world, machine)
         live = machine.lease(abandoned(world.ports))
         tell_broken_locks(machine, run.progress)
@@ -144,6 +149,7 @@ class Deploying:
             archive=world.archive(leased=True),
             say=self._run.progress,
             page=standalone,
+            notifier=world.notifier,
         )
         self._run.journal.append("settled", deployment_id=found.note.deployment_id, verdict=VERDICTS[phase])
         if phase is Phase.HALTED:
@@ -305,10 +311,12 @@ class Deploying:
         self._run.journal.append("traffic", promotion=promotion, rollback=rollback)
 
     def seal(self) -> None:
-        """Makes the promotion final."""
+        """Makes the promotion final, and sees the team told of how it ended."""
         if self._machine is not None and self._machine.phase is Phase.BAKING:
             self._machine.complete()
             self._run.reason = self._run.reason or self._machine.reason
+        if self._notices is not None:
+            self._notices.settle()
 
     def outcome(self) -> tuple[str, int]:
         """By the machine's phase; one that is still baking here has passed everything but the end of the run."""

@@ -119,6 +119,8 @@ def _timeline(records: Sequence[Record]) -> list[dict[str, str]]:
             "switched": lambda d=data: f"traffic was sent to {d['colour']}, generation {d['generation']}",
             "waived": lambda d=data: f"{d['gate']} was waived: {d['reason']}",
             "gone": lambda d=data: f"{len(d['checks'])} checks of the last promotion are gone",
+            "notified": lambda d=data: f"the team was told: {d['event']}",
+            "not_notified": lambda d=data: f"the team was not told ({d['event']}): {d['error']}",
             "unsigned": lambda d=data: f"the report is not signed: {d['reason']}",
             "retire_failed": lambda d=data: f"{d['colour']} was not stopped: {d['error']}",
             "note_failed": lambda d=data: f"the lock's note was not written: {d['error']}",

@@ -40,6 +40,7 @@ def recover(settings: Settings, world: World, reports: Path) -> int:
         archive=world.archive(leased=True),
         say=console.say,
         page=standalone,
+        notifier=world.notifier,
     )
     click.echo(f"{found.note.deployment_id}: {VERDICTS[phase]}; report in {reports / found.note.deployment_id}")
     if phase is Phase.HALTED:

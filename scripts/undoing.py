@@ -14,6 +14,8 @@ import click
 from deployment import archiving
 from deployment.access import Duty, admit
 from deployment.journal import Journal
+from deployment.model import Happening, Notice
+from deployment.notifying import Notices, place_of
 from deployment.phases import Phase
 from deployment.plan import Promotion
 from deployment.queueing import Queue, refuse_while_held
@@ -29,6 +31,11 @@ from verification.prober_config import ProberConfig
 from verification.watch import WatchLimits
 
 EXIT_CODES = {Phase.ROLLED_BACK: 0, Phase.REJECTED: 1, Phase.HALTED: 11}
+HAPPENINGS = {
+    Phase.ROLLED_BACK: Happening.ROLLED_BACK,
+    Phase.REJECTED: Happening.REJECTED,
+    Phase.HALTED: Happening.ROLLBACK_FAILED,
+}
 
 
 def rollback(settings: Settings, world: World, reports: Path, wait_for_lock: float = 0.0) -> int:
@@ -43,6 +50,7 @@ def rollback(settings: Settings, world: World, reports: Path, wait_for_lock: flo
     journal = Journal(folder / JOURNAL_FILE, world.caller.arn, world.ports.clock, console.redactor_of(world).clean)
     _open(journal, run_id, world, promotion)
     journal.append("admitted", by=world.caller.arn, duties=list(admission.duties), unchecked=admission.unchecked)
+    notices = Notices(world.notifier, journal, _about(run_id, world, promotion, folder), say=console.say)
     traffic = Traffic(_prober(settings, world, folder), WatchLimits())
     began = time.time()
     try:
@@ -55,6 +63,8 @@ def rollback(settings: Settings, world: World, reports: Path, wait_for_lock: flo
     finally:
         traffic.stop()
     code = EXIT_CODES[undo.phase]
+    notices.send(HAPPENINGS[undo.phase], undo.reason or reason)
+    notices.settle()
     closing = {
         "verdict": VERDICTS[undo.phase],
         "exit_code": code,
@@ -88,6 +98,22 @@ def _open(journal: Journal, run_id: str, world: World, promotion: Promotion) -> 
         version=promotion.previous.version,
         undoes=promotion.deployment_id,
         by=world.caller.arn,
+    )
+
+
+def _about(run_id: str, world: World, promotion: Promotion, folder: Path) -> Notice:
+    """What the team is told, whatever comes of it."""
+    back = promotion.previous
+    image = world.image_of(back.digest)
+    return Notice(
+        Happening.STARTED,
+        run_id,
+        world.environment,
+        back.colour,
+        image.name if image else "the previous release",
+        back.digest or "unknown",
+        world.caller.arn,
+        place_of(folder),
     )
 
 

@@ -12,9 +12,10 @@ from deployment.model import Caller, Rights
 from infrastructure.aws.errors import aws_code
 from infrastructure.aws.session import Clients
 
-SERVICES, ROLES, ROUTES, LEASE, IMAGES, ANYTHING = "services", "roles", "routes", "lease", "images", "*"
+SERVICES, ROLES, ROUTES, LEASE, IMAGES, TOPIC, ANYTHING = "services", "roles", "routes", "lease", "images", "topic", "*"
 
 _LEASE = {LEASE: ("dynamodb:GetItem", "dynamodb:UpdateItem")}
+_TELL = {TOPIC: ("sns:Publish",)}
 _READ_ROUTES = ("cloudfront-keyvaluestore:DescribeKeyValueStore", "cloudfront-keyvaluestore:GetKey")
 _WRITE_ROUTES = {ROUTES: (*_READ_ROUTES, "cloudfront-keyvaluestore:UpdateKeys")}
 _STOP = ("apprunner:DescribeService", "apprunner:ListOperations", "apprunner:PauseService")
@@ -27,9 +28,10 @@ ACTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
         IMAGES: ("ecr:BatchGetImage", "ecr:DescribeImages"),
         ROUTES: _READ_ROUTES,
         **_LEASE,
+        **_TELL,
     },
-    "promote": {**_WRITE_ROUTES, **_LEASE},
-    "rollback": {ANYTHING: ("apprunner:ListServices",), SERVICES: _STOP, **_WRITE_ROUTES, **_LEASE},
+    "promote": {**_WRITE_ROUTES, **_LEASE, **_TELL},
+    "rollback": {ANYTHING: ("apprunner:ListServices",), SERVICES: _STOP, **_WRITE_ROUTES, **_LEASE, **_TELL},
     "approve": _LEASE,
     "waive": {},
 }
@@ -54,6 +56,7 @@ class Resources:
     lease_table: str
     key_value_store_arn: str
     services: Sequence[str]
+    topic: str | None = None
 
 
 class SimulatedPermissions:
@@ -120,6 +123,7 @@ class SimulatedPermissions:
             LEASE: (f"arn:aws:dynamodb:{where}:table/{own.lease_table}",),
             ROUTES: (own.key_value_store_arn,),
             IMAGES: (f"arn:aws:ecr:{where}:repository/{own.repository}",),
+            TOPIC: (own.topic,) if own.topic else (),
         }[kind]
 
     def _running(self) -> Mapping[str, Sequence[str]]:
@@ -141,7 +145,7 @@ class SimulatedPermissions:
 
 def _needs(duties: Sequence[str]) -> Mapping[str, Sequence[str]]:
     """What the duties need together, by kind; the kinds whose ARNs need no looking up come first."""
-    needs: dict[str, dict[str, None]] = {kind: {} for kind in (ANYTHING, LEASE, ROUTES, IMAGES, SERVICES, ROLES)}
+    needs: dict[str, dict[str, None]] = {kind: {} for kind in (ANYTHING, LEASE, ROUTES, IMAGES, TOPIC, SERVICES, ROLES)}
     for duty in duties:
         for kind, actions in ACTIONS[duty].items():
             needs[kind] |= dict.fromkeys(actions)

@@ -20,6 +20,7 @@ PREFIX = "embedded-telehealth"
 SERVICES = {colour: f"{PREFIX}-api-{colour}" for colour in ("blue", "green")}
 LEASE_TABLE = f"{PREFIX}-deploy-state"
 AUDIT_BUCKET = f"{PREFIX}-audit"
+TOPIC = f"{PREFIX}-deployments"
 FIRST_COLOUR = "blue"
 CREATE_WITHIN_S = 90.0
 """Longer than the endpoint gives `release:` (60 s) and the first health check (20 s) together."""
@@ -43,6 +44,7 @@ class Estate:
         self._ensure_repository()
         self._ensure_lease_table()
         self._ensure_audit_bucket()
+        self._ensure_topic()
         if not self.known_images():
             self.push()
         return self._ensure_secrets()
@@ -115,6 +117,8 @@ class Estate:
             secrets=secrets,
             registry=str(self._environment.registry),
             audit_bucket=AUDIT_BUCKET,
+            notifications_topic=f"arn:aws:sns:{REGION}:{ACCOUNT_ID}:{TOPIC}",
+            notifications_queue=TOPIC,
         )
 
     def _ensure_repository(self) -> None:
@@ -140,6 +144,16 @@ class Estate:
         s3 = self._session.client("s3", self._environment.moto_url)
         # In us-east-1 alone S3 answers 200 where the bucket is there already, and ours.
         s3.create_bucket(Bucket=AUDIT_BUCKET, ObjectLockEnabledForBucket=True)
+
+    def _ensure_topic(self) -> None:
+        """The topic of the deployments' messages, and a queue that keeps them for whoever wants to read them."""
+        sns = self._session.client("sns", self._environment.moto_url)
+        sqs = self._session.client("sqs", self._environment.moto_url)
+        topic = sns.create_topic(Name=TOPIC)["TopicArn"]
+        sqs.create_queue(QueueName=TOPIC)
+        queue = f"arn:aws:sqs:{REGION}:{ACCOUNT_ID}:{TOPIC}"
+        raw = {"RawMessageDelivery": "true"}
+        sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue, Attributes=raw)
 
     def _ensure_secrets(self) -> dict[str, str]:
         manager = self._session.client("secretsmanager", self._environment.moto_url)

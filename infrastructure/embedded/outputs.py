@@ -35,6 +35,8 @@ class Outputs:
     secrets: Mapping[str, str]
     registry: str
     audit_bucket: str
+    notifications_topic: str
+    notifications_queue: str
 
 
 def write(path: Path, outputs: Outputs) -> None:

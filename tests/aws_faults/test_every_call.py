@@ -17,7 +17,7 @@ from uuid import uuid4
 import pytest
 
 from deployment.errors import CloudError, DeploymentError, LeaseHeld, LeaseLost, RouteConflict, SwitchFailed
-from deployment.model import Colour, Holder
+from deployment.model import Colour, Happening, Holder, Notice
 from deployment.ports import Clock
 from infrastructure.aws.apprunner_logs import newest_lines
 from infrastructure.aws.cloudfront import CloudFrontRouter
@@ -26,6 +26,7 @@ from infrastructure.aws.ecr import VERSION_ANNOTATION, EcrRegistry
 from infrastructure.aws.s3 import S3AuditStore
 from infrastructure.aws.secretsmanager import SecretsManager
 from infrastructure.aws.session import Clients
+from infrastructure.aws.sns import SnsNotifier
 from infrastructure.aws.sts import StsIdentity
 from tests.aws_faults.conftest import Aws
 from tests.aws_faults.proxy import Armed, Fault
@@ -262,6 +263,22 @@ def get(scene: Scene) -> Act:
     )
 
 
+def tell(scene: Scene) -> Act:
+    topic = str(scene.calm.call("sns", "CreateTopic", Name=scene.name)["TopicArn"])
+    queue = str(scene.calm.call("sqs", "CreateQueue", QueueName=scene.name)["QueueUrl"])
+    arn = topic.replace(":sns:", ":sqs:")
+    scene.calm.call("sns", "Subscribe", TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    image = "telehealth-api:1.1.0"
+    notice = Notice(Happening.PROMOTED, scene.name, "production", "green", image, "sha256:1", "ada", "reports/1")
+
+    def right(_: object) -> bool:
+        answer = scene.calm.call("sqs", "ReceiveMessage", QueueUrl=queue, MaxNumberOfMessages=10)
+        # Once or more: a topic promises no less, and a lost answer makes it twice.
+        return any(scene.name in message["Body"] for message in answer.get("Messages", ()))
+
+    return Act(lambda clients: SnsNotifier(clients, topic).tell(notice), right)
+
+
 KVS_CONFLICT, ITEM_CONFLICT = "ConflictException", "TransactionConflictException"
 CALLS = {
     "lease.acquire": Call("UpdateItem", acquire, ITEM_CONFLICT),
@@ -281,6 +298,7 @@ CALLS = {
     "secrets.read": Call("GetSecretValue", secret),
     "platform.logs": Call("FilterLogEvents", logs),
     "identity.caller": Call("GetCallerIdentity", identity),
+    "notifier.tell": Call("Publish", tell),
     "store.put": Call("PutObject", put, "ConditionalRequestConflict"),
     "store.get": Call("GetObject", get),
 }

@@ -14,6 +14,7 @@ from deployment.settings import SETTINGS_FILE, load
 from infrastructure.embedded.layout import Layout
 from scripts import auditing
 from tests.e2e.desk import Desk, Ran
+from tests.e2e.messages import messages
 
 CHECKED = ("chain", "closed", "head", "copy", "report", "signature", "verification.json", "audit.jsonl")
 
@@ -45,8 +46,14 @@ def test_evidence_of_a_deployment_and_its_rollback(
     """Both are verified, the newest by default; then each kind of tampering is named, with exit code 1."""
     deployed = up_desk.pytest("--target=green", "--image-tag=1.1.0")
     assert deployed.code == 0, deployed.output
+    told = messages(up_desk, deployed.facts["deployment_id"])
+    assert [message["event"] for message in told] == ["started", "promoted"]
+    assert (told[-1]["environment"], told[-1]["digest"]) == ("embedded", deployed.facts["digest"])
     back = up_desk.undo("rollback")
     assert back.code == 0, back.output
+    [undone] = messages(up_desk, back.facts["deployment_id"])
+    assert (undone["event"], undone["target"]) == ("rolled back", "blue")
+    assert undone["report"] == str(back.folder)
     first, newest = deployed.folder, back.folder
     assert first is not None
     assert newest is not None

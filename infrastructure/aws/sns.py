@@ -1,0 +1,45 @@
+"""The team's messages, over an SNS topic: whoever subscribes gets JSON under a subject that says it all."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from deployment.model import Notice
+from infrastructure.aws.session import Clients
+
+_LONGEST_SUBJECT = 99  # SNS takes fewer than 100 characters, ASCII without control characters
+
+
+class SnsNotifier:
+    """The Notifier port on a standard topic; the caller needs sns:Publish on it."""
+
+    def __init__(self, clients: Clients, topic: str) -> None:
+        self._clients = clients
+        self._topic = topic
+
+    def tell(self, notice: Notice) -> None:
+        """Publishes the notice; the attributes ``event`` and ``environment`` are for subscriptions' filters. Raises CloudError."""
+        attributes = {"event": notice.happening.value, "environment": notice.environment}
+        self._clients.call(
+            "sns",
+            "Publish",
+            TopicArn=self._topic,
+            Subject=subject(notice),
+            Message=json.dumps(body(notice), indent=2),
+            MessageAttributes={
+                name: {"DataType": "String", "StringValue": value} for name, value in attributes.items()
+            },
+        )
+
+
+def subject(notice: Notice) -> str:
+    """One line for an e-mail: environment, what happened, release, colour."""
+    line = f"[{notice.environment}] {notice.happening.value}: {notice.image} on {notice.target}"
+    return "".join(one if " " <= one <= "~" else "?" for one in line)[:_LONGEST_SUBJECT]
+
+
+def body(notice: Notice) -> dict[str, str | None]:
+    """The message: the notice's fields, ``event`` and ``gate``; it grows, and nothing in it changes its meaning."""
+    fields = {key: value for key, value in asdict(notice).items() if key != "happening"}
+    return {"event": notice.happening.value, **fields, "gate": notice.gate}

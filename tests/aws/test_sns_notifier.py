@@ -1,0 +1,75 @@
+"""What a subscriber of the topic gets."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from deployment.errors import NotFound
+from deployment.model import Happening, Notice
+from infrastructure.aws.session import Clients
+from infrastructure.aws.sns import SnsNotifier, subject
+
+NOTICE = Notice(
+    Happening.REJECTED,
+    "20261125-120000-green-abc123",
+    "production",
+    "green",
+    "telehealth-api:1.1.0",
+    "sha256:" + "b" * 64,
+    "arn:aws:iam::123456789012:role/deployer",
+    "reports/20261125-120000-green-abc123",
+    "health: test_version: it says 1.0.0",
+)
+
+
+def subscribed(clients: Clients) -> tuple[str, str]:
+    """A topic, and the URL of a queue that hears it."""
+    name = f"t{uuid4().hex}"
+    topic = str(clients.call("sns", "CreateTopic", Name=name)["TopicArn"])
+    queue = str(clients.call("sqs", "CreateQueue", QueueName=name)["QueueUrl"])
+    arn = topic.replace(":sns:", ":sqs:")
+    clients.call("sns", "Subscribe", TopicArn=topic, Protocol="sqs", Endpoint=arn)
+    return topic, queue
+
+
+def heard(clients: Clients, queue: str) -> list[dict[str, Any]]:
+    answer = clients.call("sqs", "ReceiveMessage", QueueUrl=queue, MaxNumberOfMessages=10)
+    return [json.loads(message["Body"]) for message in answer.get("Messages", ())]
+
+
+def test_a_subscriber_gets_the_whole_notice(clients: Clients) -> None:
+    topic, queue = subscribed(clients)
+    SnsNotifier(clients, topic).tell(NOTICE)
+    [envelope] = heard(clients, queue)
+    assert envelope["Subject"] == "[production] rejected: telehealth-api:1.1.0 on green"
+    assert envelope["MessageAttributes"]["event"]["Value"] == "rejected"
+    message = json.loads(envelope["Message"])
+    assert message == {
+        "event": "rejected",
+        "deployment_id": NOTICE.deployment_id,
+        "environment": "production",
+        "target": "green",
+        "image": NOTICE.image,
+        "digest": NOTICE.digest,
+        "actor": NOTICE.actor,
+        "report": NOTICE.report,
+        "reason": NOTICE.reason,
+        "gate": "health",
+    }
+
+
+def test_a_topic_that_is_gone_is_not_found(clients: Clients) -> None:
+    with pytest.raises(NotFound, match="sns Publish"):
+        SnsNotifier(clients, "arn:aws:sns:us-east-1:123456789012:gone").tell(NOTICE)
+
+
+def test_a_subject_is_what_sns_takes() -> None:
+    line = subject(replace(NOTICE, environment="prod\u00fcktion\n", image="x" * 200))
+    assert len(line) < 100
+    assert line.isascii()
+    assert line.isprintable()

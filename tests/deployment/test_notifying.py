@@ -1,0 +1,168 @@
+"""Who is told what, and that a channel which is slow, gone or broken changes nothing but a line of the journal."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deployment.errors import CloudUnreachable
+from deployment.events import PhaseChanged
+from deployment.model import Happening, Notice
+from deployment.notifying import BY_PHASE, Notices, about, place_of
+from deployment.phases import TERMINAL, Phase
+from tests.deployment.harness import Deployment
+
+PASSWORD = "canary-password-1"
+
+
+class FakeNotifier:
+    """Keeps what it is told; ``blocked`` holds it up, ``error`` is raised instead."""
+
+    def __init__(self) -> None:
+        self.told: list[Notice] = []
+        self.blocked = threading.Event()
+        self.blocked.set()
+        self.error: Exception | None = None
+
+    def tell(self, notice: Notice) -> None:
+        assert self.blocked.wait(30)
+        if self.error is not None:
+            raise self.error
+        self.told.append(notice)
+
+
+@pytest.fixture
+def notifier() -> Iterator[FakeNotifier]:
+    made = FakeNotifier()
+    yield made
+    made.blocked.set()
+
+
+def drive(
+    deployment: Deployment, notifier: FakeNotifier | None, *, patience_s: float = 10.0, harm: str | None = None
+) -> Phase:
+    """The whole deployment, its team told."""
+    machine = deployment.machine
+    deployment.journal.clean = lambda text: text.replace(PASSWORD, "***")
+    notices = Notices(notifier, deployment.journal, about(machine.plan, deployment.folder), deployment.events.append)
+    machine.steps._listener = notices
+    phase = deployment.run(lambda: harm)
+    notices.settle(patience_s)
+    return phase
+
+
+def kinds(deployment: Deployment, kind: str) -> list[str]:
+    return [record.data["event"] for record in deployment.records() if record.kind == kind]
+
+
+def test_a_promotion_is_told_with_its_digest(tmp_path: Path, notifier: FakeNotifier) -> None:
+    deployment = Deployment(tmp_path)
+    assert drive(deployment, notifier) is Phase.SUCCEEDED
+    assert [notice.happening for notice in notifier.told] == [Happening.STARTED, Happening.PROMOTED]
+    last, plan = notifier.told[-1], deployment.machine.plan
+    assert (last.environment, last.digest, last.target, last.deployment_id) == (
+        "test",
+        plan.image.digest,
+        "green",
+        "one",
+    )
+    assert (last.reason, last.gate, last.report) == (None, None, str(deployment.folder))
+    assert kinds(deployment, "notified") == ["started", "promoted"]
+
+
+def test_a_rollback_is_told_with_its_reason_and_without_secrets(tmp_path: Path, notifier: FakeNotifier) -> None:
+    deployment = Deployment(tmp_path)
+    assert drive(deployment, notifier, harm=f"users see\n {PASSWORD}") is Phase.ROLLED_BACK
+    assert [notice.happening for notice in notifier.told] == [Happening.STARTED, Happening.ROLLED_BACK]
+    assert notifier.told[-1].reason == "verify: users see ***"
+    assert notifier.told[-1].gate == "verify"
+
+
+def test_a_rejection_and_a_failed_rollback_are_told(tmp_path: Path, notifier: FakeNotifier) -> None:
+    rejected = Deployment(tmp_path / "rejected")
+    rejected.platform.stuck = "it does not come up"
+    assert drive(rejected, notifier) is Phase.REJECTED
+    halted = Deployment(tmp_path / "halted", deployment_id="two")
+    writes: list[int] = []
+
+    def only_once() -> None:
+        writes.append(1)
+        if len(writes) > 1:
+            raise CloudUnreachable("the store does not answer")
+
+    halted.world.hooks["set"] = only_once
+    assert drive(halted, FakeNotifier(), harm="users see errors") is Phase.HALTED
+    assert kinds(halted, "notified") == ["started", "rollback failed"]
+    assert notifier.told[1].reason == "verify: it does not come up"
+
+
+@pytest.mark.parametrize("error", [CloudUnreachable("sns Publish: no answer"), RuntimeError(PASSWORD)])
+def test_a_topic_that_is_gone_is_recorded_and_changes_nothing(
+    tmp_path: Path, notifier: FakeNotifier, error: Exception
+) -> None:
+    deployment = Deployment(tmp_path)
+    notifier.error = error
+    assert drive(deployment, notifier) is Phase.SUCCEEDED
+    assert kinds(deployment, "not_notified") == ["started", "promoted"]
+    text = (deployment.folder / "audit.jsonl").read_text()
+    assert type(error).__name__ in text or str(error) in text
+    assert PASSWORD not in text
+
+
+def test_a_topic_that_is_slow_holds_nothing_up(tmp_path: Path, notifier: FakeNotifier) -> None:
+    """It does not answer at all until the deployment is over: the fake clock's deployment never waits for it."""
+    deployment = Deployment(tmp_path)
+    notifier.blocked.clear()
+    assert drive(deployment, notifier, patience_s=0.05) is Phase.SUCCEEDED
+    assert kinds(deployment, "not_notified") == ["started", "promoted"]
+    before = deployment.journal.path.read_bytes()
+    notifier.blocked.set()
+    assert deployment.journal.path.read_bytes() == before, "a closed journal does not grow"
+
+
+def test_nobody_is_told_without_a_topic(tmp_path: Path) -> None:
+    deployment = Deployment(tmp_path)
+    assert drive(deployment, None) is Phase.SUCCEEDED
+    assert kinds(deployment, "notified") == kinds(deployment, "not_notified") == []
+
+
+def test_recover_tells_what_became_of_a_dead_run(tmp_path: Path, notifier: FakeNotifier) -> None:
+    from deployment.recovery import unsettled
+    from deployment.settling import settle_leftover
+
+    deployment = Deployment(tmp_path)
+    deployment.to_verified()
+    deployment.bury()
+    found = unsettled(deployment.ports)
+    assert found is not None
+    phase = settle_leftover(
+        found,
+        deployment.ports,
+        deployment.limits,
+        actor="recoverer",
+        reports=tmp_path,
+        listener=lambda _: None,
+        notifier=notifier,
+    )
+    assert phase is Phase.REJECTED
+    assert [(notice.happening, notice.actor) for notice in notifier.told] == [(Happening.REJECTED, "recoverer")]
+    assert "died in phase VERIFYING" in (notifier.told[0].reason or "")
+
+
+def test_every_end_but_a_refusal_is_told(tmp_path: Path, notifier: FakeNotifier) -> None:
+    assert TERMINAL - set(BY_PHASE) == {Phase.REFUSED}
+    deployment = Deployment(tmp_path)
+    notices = Notices(notifier, deployment.journal, about(deployment.machine.plan, "there"))
+    for after in Phase:
+        notices(PhaseChanged(Phase.PENDING, after, "gate: why"))
+    notices.settle(10)
+    assert {notice.happening for notice in notifier.told} == set(Happening)
+
+
+def test_a_report_is_found_where_ci_keeps_it() -> None:
+    ci = {"GITHUB_SERVER_URL": "https://github.example", "GITHUB_REPOSITORY": "a/b", "GITHUB_RUN_ID": "7"}
+    assert place_of("reports/one", ci) == "https://github.example/a/b/actions/runs/7"
+    assert place_of("reports/one", {}) == "reports/one"

@@ -1,0 +1,25 @@
+"""What the team was told, read from the queue that hears the environment's topic."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from infrastructure.aws.session import Connection, Credentials, connect
+from infrastructure.embedded import cloud
+from tests.e2e.desk import Desk
+
+
+def messages(desk: Desk, deployment_id: str) -> list[dict[str, Any]]:
+    """Every message about one deployment, oldest first; what is about others is thrown away."""
+    outputs = cloud.outputs(desk.state)
+    assert outputs is not None, "an environment is up"
+    keys = Credentials(outputs.credentials.access_key_id, outputs.credentials.secret_access_key)
+    clients = connect(Connection(outputs.region, outputs.account_id, None, keys, outputs.endpoints))
+    url = clients.call("sqs", "GetQueueUrl", QueueName=outputs.notifications_queue)["QueueUrl"]
+    found: list[dict[str, Any]] = []
+    while batch := clients.call("sqs", "ReceiveMessage", QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):
+        for message in batch:
+            found.append(json.loads(message["Body"]))
+            clients.call("sqs", "DeleteMessage", QueueUrl=url, ReceiptHandle=message["ReceiptHandle"])
+    return [message for message in found if message["deployment_id"] == deployment_id]
