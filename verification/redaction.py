@@ -19,6 +19,8 @@ _LONG = 20
 _FIELDS = (
     "password|passwd|new_password|old_password|access_token|refresh_token|id_token|session_token|secret|client_secret|"
     "jwt_secret|api_key|secret_access_key|aws_secret_access_key|aws_session_token|secretaccesskey|sessiontoken|"
+    # Secrets Manager, ECR and Cognito: botocore logs whole answers at level DEBUG, before anybody could learn what is in them.
+    "secretstring|secretbinary|authorizationtoken|accesstoken|idtoken|refreshtoken|"
     "patient|patient_name"  # whom a consultation is for is nobody's business but theirs
 )
 _HEADERS = "authorization|proxy-authorization|set-cookie|cookie|x-api-key|x-amz-security-token"

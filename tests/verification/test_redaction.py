@@ -93,6 +93,10 @@ def test_cleaning_twice_is_cleaning_once(text: str, secrets: list[str]) -> None:
         "postgresql://app:p@canary@127.0.0.1/db",
         "Bearer canary-0123456789abcdef",
         "JWT_SECRET=canary",
+        """Response body:\nb'{"Name": "jwt-secret", "SecretString": "canary"}'""",
+        """b'{"SecretString": "[{\\\\"email\\\\": \\\\"a@b\\\\", \\\\"password\\\\": \\\\"canary\\\\"}]"}'""",
+        '{"authorizationData": [{"authorizationToken": "canary"}]}',
+        '{"AuthenticationResult": {"AccessToken": "canary", "IdToken": "canary"}}',
     ],
 )
 def test_what_is_shaped_like_a_secret_leaves(text: str) -> None:
