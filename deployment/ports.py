@@ -74,6 +74,9 @@ class Router(Protocol):
         ``origins`` are the colours' own hosts; those not named keep theirs.
         """
 
+    def spread(self, live: Colour, generation: int) -> Progress:
+        """READY once what was written has reached every place that the router itself can ask; it is never STUCK."""
+
 
 class Lease(Protocol):
     """Who may act: one holder at a time, a fencing token that grows, and notes that outlive the holder's disk."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from deployment.errors import CloudError, RouteConflict, SwitchFailed
-from deployment.model import Answer, Colour, Holder, Routes
+from deployment.model import Answer, Colour, Holder, Readiness, Routes
 from deployment.plan import Ports
 from deployment.steps import Steps
 from deployment.waiting import poll
@@ -69,7 +69,9 @@ def confirm(
     """Asks the live domain on fresh connections until ``answers`` in a row come from ``to``; returns a sentence.
 
     Answers by the other colour, healthy or not, are waited out: front doors converge point by point. ``patient``: so are
-    errors of ``to``, where there is no better place to go. Raises SwitchFailed, DeadlinePassed.
+    errors of ``to``, where there is no better place to go. Where the front door names neither colour nor generation, the
+    version of the answers has to do. What this process gets is one place's view: the router is asked for the others.
+    Raises SwitchFailed, DeadlinePassed.
     """
     seen = _Seen()
 
@@ -82,9 +84,9 @@ def confirm(
                 seen.errors += 1
                 if seen.errors > ERRORS_TOLERATED:
                     raise SwitchFailed(f"through the live domain, {to.colour} answers wrongly: {problem}")
-        if seen.streak >= answers:
-            return f"{seen.streak} answers in a row on fresh connections by {to.colour}"
-        return None
+        if seen.streak < answers or not _has_spread(ports, to, generation, seen):
+            return None
+        return f"{seen.streak} answers in a row on fresh connections by {to.colour}"
 
     return poll(
         ports.clock,
@@ -94,6 +96,17 @@ def confirm(
         tick=lambda elapsed: steps.waiting(f"{seen.streak} of {answers} answers by {to.colour}", elapsed),
         longest_pause_s=1.0,
     )
+
+
+def _has_spread(ports: Ports, to: Destination, generation: int, seen: _Seen) -> bool:
+    """Whether the router's own places have the switch; one that cannot be asked just now may have it later."""
+    try:
+        progress = ports.router.spread(to.colour, generation)
+    except CloudError as error:
+        seen.last = error.message
+        return False
+    seen.last = progress.detail
+    return progress.readiness is Readiness.READY
 
 
 def _objection(answer: Answer, to: Destination, generation: int) -> str | None:

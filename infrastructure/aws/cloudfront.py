@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from deployment.errors import CloudError, CloudUnreachable, LeaseLost, NotFound, RouteConflict, SwitchFailed
-from deployment.model import Colour, Routes
+from deployment.model import Colour, Progress, Readiness, Routes
 from infrastructure.aws.errors import aws_code
+from infrastructure.aws.routes import wanted
 from infrastructure.aws.session import KEY_VALUE_STORE, Clients
 
 _WRITE_ATTEMPTS = 2
@@ -37,32 +38,36 @@ class CloudFrontRouter:
         """Writes new weights in one atomic call; see the port for what it raises. A lost answer is settled by reading back."""
         if token < seen.fence:
             raise LeaseLost(f"the routes were written under fencing token {seen.fence}, this run holds {token}")
-        wanted = _wanted(seen, weights, token)
-        puts = _puts(wanted, origins)
+        goal = wanted(seen, weights, token)
+        puts = _puts(goal, origins)
         for _ in range(_WRITE_ATTEMPTS):
             try:
                 answer = self._call("UpdateKeys", IfMatch=seen.revision, Puts=puts)
-                return _with_revision(wanted, answer["ETag"])
+                return _with_revision(goal, answer["ETag"])
             except CloudError as error:
                 # A conflict too may hide success: the client's own retry meets what its first try wrote.
                 if aws_code(error) != "ConflictException" and not isinstance(error, CloudUnreachable):
                     raise
-                settled = self._settle(seen, wanted, token, error)
+                settled = self._settle(seen, goal, token, error)
                 if settled is not None:
                     return settled
         raise SwitchFailed(
-            f"writing generation {wanted.generation} got no usable answer {_WRITE_ATTEMPTS} times; "
+            f"writing generation {goal.generation} got no usable answer {_WRITE_ATTEMPTS} times; "
             f"generation {seen.generation} ({seen.live}) was still there when last read",
             hint="The write may still arrive: read the routes again before anything else (`python scripts/deploy.py status`).",
         )
 
-    def _settle(self, seen: Routes, wanted: Routes, token: int, error: CloudError) -> Routes | None:
+    def spread(self, live: Colour, generation: int) -> Progress:
+        """The store cannot be asked how far its copies have come: answers through the live domain name their generation."""
+        return Progress(Readiness.READY, f"generation {generation} ({live}) is written")
+
+    def _settle(self, seen: Routes, goal: Routes, token: int, error: CloudError) -> Routes | None:
         """What the store holds after a doubtful write: the wanted routes, None where still ``seen``, or an error."""
         try:
             now = self.observe()
         except CloudError as unread:
             raise SwitchFailed(f"{error.message}; and the routes could not be read back: {unread.message}") from error
-        if now == _with_revision(wanted, now.revision):
+        if now == _with_revision(goal, now.revision):
             return now
         if now.fence > token:
             raise LeaseLost(f"fencing token {now.fence} has written the routes, this run holds {token}") from error
@@ -85,21 +90,12 @@ class CloudFrontRouter:
         return self._clients.call(KEY_VALUE_STORE, operation, KvsARN=self._store, **parameters)
 
 
-def _wanted(seen: Routes, weights: Mapping[Colour, int], token: int) -> Routes:
-    full = {colour: weights.get(colour, 0) for colour in Colour}
-    if sum(full.values()) != 100 or min(full.values()) < 0:
-        raise SwitchFailed(f"weights must be percentages with sum 100, not {_weights(full)}")
-    # On a tie the live colour stays the one that answers where no weight is looked at.
-    live = max(Colour, key=lambda colour: (full[colour], colour is seen.live))
-    return Routes(live, full, seen.generation + 1, fence=token)
-
-
-def _puts(wanted: Routes, origins: Mapping[Colour, str]) -> list[dict[str, str]]:
+def _puts(goal: Routes, origins: Mapping[Colour, str]) -> list[dict[str, str]]:
     values = {
-        "active": str(wanted.live),
-        "weights": _weights(wanted.weights),
-        "generation": str(wanted.generation),
-        "fence": str(wanted.fence),
+        "active": str(goal.live),
+        "weights": _weights(goal.weights),
+        "generation": str(goal.generation),
+        "fence": str(goal.fence),
         **{f"origin.{colour}": origin for colour, origin in origins.items()},
     }
     return [{"Key": key, "Value": value} for key, value in values.items()]

@@ -116,18 +116,20 @@ _DENIED_CODES = _codes(
     "SignatureDoesNotMatch UnauthorizedException UnauthorizedOperation UnrecognizedClientException"
 )
 _NOT_FOUND_CODES = _codes(
-    "ImageNotFoundException NoSuchEntity NotFoundException RepositoryNotFoundException ResourceNotFoundException"
+    "ClusterNotFoundException ImageNotFoundException ListenerNotFound LoadBalancerNotFound NoSuchChange NoSuchEntity "
+    "NoSuchHostedZone NotFoundException RepositoryNotFoundException ResourceNotFoundException RuleNotFound "
+    "ServiceNotFoundException TargetGroupNotFound"
 )
 _BUSY_CODES = _codes(
     "InternalFailure InternalServerError InternalServerException InternalServiceError InternalServiceErrorException "
-    "ProvisionedThroughputExceededException RequestLimitExceeded RequestTimeout RequestTimeoutException ServerException "
+    "PriorRequestNotComplete ProvisionedThroughputExceededException RequestLimitExceeded RequestTimeout RequestTimeoutException ServerException "
     "ServiceUnavailable ServiceUnavailableException SlowDown Throttling ThrottlingException ThrottledException "
     "TooManyRequestsException"
 )
 # AWS's text is shown for these alone: elsewhere it may quote what was sent (a signature's text quotes the session token).
 _TEXT_IS_SAFE = _codes(
-    "AccessDenied AccessDeniedException InvalidRequestException InvalidStateException LimitExceededException "
-    "ServiceQuotaExceededException UnauthorizedOperation"
+    "AccessDenied AccessDeniedException InvalidChangeBatch InvalidInput InvalidRequestException InvalidStateException "
+    "LimitExceededException ServiceQuotaExceededException UnauthorizedOperation"
 )
 _LONGEST_TEXT = 300
 

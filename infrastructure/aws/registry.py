@@ -9,7 +9,10 @@ from typing import Any
 from deployment.errors import SettingsError
 
 PLATFORMS: Mapping[str, str] = {"apprunner": "infrastructure.aws.apprunner.AppRunnerPlatform"}
-ROUTERS: Mapping[str, str] = {"cloudfront": "infrastructure.aws.cloudfront.CloudFrontRouter"}
+ROUTERS: Mapping[str, str] = {
+    "cloudfront": "infrastructure.aws.cloudfront.CloudFrontRouter",
+    "alb": "infrastructure.aws.alb.AlbRouter",
+}
 
 
 def platform(name: str) -> type[Any]:

@@ -183,6 +183,10 @@ class FakeRouter:
             self.world.move(max(weights, key=lambda colour: weights[colour]), token)
             return self.world.routes
 
+    def spread(self, live: Colour, generation: int) -> Progress:
+        with self.world.call("spread"):
+            return Progress(Readiness.READY, f"{live} at {generation}")
+
 
 class FakeLease:
     """One holder, a token that grows, expiry by the clock, and notes."""

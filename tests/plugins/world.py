@@ -131,6 +131,10 @@ class FakeRouter:
         self._facts.write("routes", {"live": live, "generation": seen.generation + 1})
         return replace(seen, live=live, weights=weights, generation=seen.generation + 1, fence=token)
 
+    def spread(self, live: Colour, generation: int) -> Progress:
+        """See ``deployment.ports.Router``."""
+        return Progress(Readiness.READY, f"{live} at {generation}")
+
 
 class FakeLease:
     """One holder, in a file; it never runs out."""

@@ -1,0 +1,96 @@
+"""What is read from a load balancer's actions and sent back: pure functions, so that each rule can be tried in a line."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deployment.errors import SwitchFailed
+from deployment.model import Colour, Routes
+from infrastructure.aws.routes import Stamp, percentages
+
+Actions = Sequence[Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A rule or a listener as it is: its actions as AWS gave them, the stamp's text (None: never stamped), the routes."""
+
+    actions: Actions
+    stamp: str | None
+    routes: Routes
+
+    @property
+    def later(self) -> Mapping[Colour, int] | None:
+        """The weights that the stamp speaks of, where the actions have others; None where both agree."""
+        if self.stamp is None:
+            return None
+        meant = Stamp.parse(self.stamp, "the stamp").weights
+        return None if meant == self.routes.weights else meant
+
+
+def reading(actions: Actions, stamp: str | None, groups: Mapping[Colour, str], place: str) -> Reading:
+    """Actions and stamp as routes. Raises SwitchFailed where they do not say where traffic goes."""
+    shares = _shares(_forward(actions, place), place)
+    strangers = sorted(set(shares) - set(groups.values()))
+    if strangers:
+        raise SwitchFailed(f"{place} forwards to {strangers[0]}, which is neither colour's target group")
+    weights = percentages({colour: shares.get(groups[colour], 0) for colour in Colour}, place)
+    said = Stamp.parse(stamp, f"the tag of {place}") if stamp is not None else None
+    live = max(Colour, key=lambda colour: (weights[colour], said is not None and colour is said.live))
+    revision = hashlib.sha256(json.dumps([list(actions), stamp], sort_keys=True).encode()).hexdigest()
+    return Reading(
+        actions,
+        stamp,
+        Routes(live, weights, said.generation if said else 0, revision, said.fence if said else 0),
+    )
+
+
+def with_weights(
+    actions: Actions, weights: Mapping[Colour, int], groups: Mapping[Colour, str], place: str
+) -> Sequence[Mapping[str, Any]]:
+    """The actions to send for new weights: whole, since what is left out of a modification is gone."""
+    _forward(actions, place)
+    return [_forwarding(one, weights, groups) if one["Type"] == "forward" else _resent(one) for one in actions]
+
+
+def _forwarding(
+    action: Mapping[str, Any], weights: Mapping[Colour, int], groups: Mapping[Colour, str]
+) -> Mapping[str, Any]:
+    config = copy.deepcopy(dict(action.get("ForwardConfig", {})))
+    config["TargetGroups"] = [{"TargetGroupArn": groups[colour], "Weight": weights[colour]} for colour in Colour]
+    if 0 in weights.values():
+        # A client that sticks to a target group is sent there whatever its weight is: all traffic has to move.
+        config["TargetGroupStickinessConfig"] = {"Enabled": False}
+    order = {"Order": action["Order"]} if "Order" in action else {}
+    return {"Type": "forward", "ForwardConfig": config, **order}
+
+
+def _resent(action: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An action before the forwarding one, as it has to be sent: the secret of a sign-in is not given out."""
+    own = copy.deepcopy(dict(action))
+    if "AuthenticateOidcConfig" in own:
+        own["AuthenticateOidcConfig"]["UseExistingClientSecret"] = True
+    return own
+
+
+def _forward(actions: Actions, place: str) -> Mapping[str, Any]:
+    found = [one for one in actions if one.get("Type") == "forward"]
+    if len(found) != 1:
+        kinds = ", ".join(str(one.get("Type")) for one in actions) or "nothing"
+        raise SwitchFailed(f"{place} does not forward to the colours: its actions are {kinds}")
+    return found[0]
+
+
+def _shares(forward: Mapping[str, Any], place: str) -> Mapping[str, int]:
+    """Weight by target group's ARN; a group named alone has all of it."""
+    groups = forward.get("ForwardConfig", {}).get("TargetGroups") or (
+        [{"TargetGroupArn": forward["TargetGroupArn"]}] if "TargetGroupArn" in forward else []
+    )
+    if not groups:
+        raise SwitchFailed(f"{place} forwards to no target group")
+    return {str(group["TargetGroupArn"]): int(group.get("Weight", 1)) for group in groups}

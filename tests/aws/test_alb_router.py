@@ -1,0 +1,296 @@
+"""The router against a load balancer without compare-and-set: other writers come in between, and answers get lost."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+from deployment.errors import CloudDenied, CloudError, LeaseLost, RouteConflict, SwitchFailed
+from deployment.model import Colour, Readiness, Routes
+from infrastructure.aws.alb import TAG, AlbRouter
+from infrastructure.aws.errors import aws_errors
+from infrastructure.aws.session import Clients
+from tests.aws.conftest import SteppedClock
+
+TO_GREEN, TO_BLUE = {Colour.BLUE: 0, Colour.GREEN: 100}, {Colour.BLUE: 100, Colour.GREEN: 0}
+GROUPS = {Colour.BLUE: "arn:tg/blue", Colour.GREEN: "arn:tg/green"}
+RULE, LISTENER = (
+    "arn:aws:elasticloadbalancing:x:1:listener-rule/app/l/1/2/3",
+    "arn:aws:elasticloadbalancing:x:1:listener/app/l/1/2",
+)
+
+
+def forward(blue: int, green: int, **config: Any) -> dict[str, Any]:
+    groups = [
+        {"TargetGroupArn": GROUPS[Colour.BLUE], "Weight": blue},
+        {"TargetGroupArn": GROUPS[Colour.GREEN], "Weight": green},
+    ]
+    return {"Type": "forward", "Order": 1, "ForwardConfig": {"TargetGroups": groups, **config}}
+
+
+class Balancer:
+    """Answers as Clients does. ``before`` and ``after`` hold, by operation, what happens around its next call."""
+
+    def __init__(self) -> None:
+        self.actions: list[dict[str, Any]] = [forward(1, 0)]
+        self.tags: dict[str, str] = {"Color": "both"}
+        self.health = {arn: ["healthy", "healthy"] for arn in GROUPS.values()}
+        self.before: dict[str, Callable[[], None]] = {}
+        self.after: dict[str, Callable[[], None]] = {}
+        self.calls: list[str] = []
+
+    def call(self, service: str, operation: str, **given: Any) -> Mapping[str, Any]:
+        assert service == "elbv2"
+        self.calls.append(operation)
+        with aws_errors(service, operation):
+            self.before.pop(operation, lambda: None)()
+            answer = copy.deepcopy(self._answer(operation, given))
+            self.after.pop(operation, lambda: None)()
+            return answer
+
+    def _answer(self, operation: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        if operation == "DescribeTags":
+            return {"TagDescriptions": [{"Tags": [{"Key": key, "Value": value} for key, value in self.tags.items()]}]}
+        if operation == "AddTags":
+            self.tags |= {tag["Key"]: tag["Value"] for tag in given["Tags"]}
+        elif operation == "RemoveTags":
+            self.tags = {key: value for key, value in self.tags.items() if key not in given["TagKeys"]}
+        elif operation in ("ModifyRule", "ModifyListener"):
+            self.actions = list(given.get("Actions") or given["DefaultActions"])
+        elif operation == "DescribeRules":
+            return {"Rules": [{"Actions": self.actions}]}
+        elif operation == "DescribeListeners":
+            return {"Listeners": [{"DefaultActions": self.actions}]}
+        elif operation == "DescribeTargetHealth":
+            states = self.health[given["TargetGroupArn"]]
+            return {"TargetHealthDescriptions": [{"TargetHealth": {"State": state}} for state in states]}
+        return {}
+
+
+@pytest.fixture
+def balancer() -> Balancer:
+    return Balancer()
+
+
+@pytest.fixture
+def router(balancer: Balancer, clock: SteppedClock) -> AlbRouter:
+    return AlbRouter(cast(Clients, balancer), RULE, GROUPS, clock)
+
+
+def raising(error: Exception) -> Callable[[], None]:
+    def happen() -> None:
+        raise error
+
+    return happen
+
+
+LOST = raising(ReadTimeoutError(endpoint_url="https://elb"))
+
+
+def refused(code: str) -> Callable[[], None]:
+    return raising(ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 400}}, "x"))
+
+
+def test_an_estate_that_no_deployment_has_written_to(router: AlbRouter) -> None:
+    found = router.observe()
+    assert (found.live, found.weights, found.generation, found.fence) == (Colour.BLUE, TO_BLUE, 0, 0)
+
+
+@pytest.mark.parametrize("arn", [RULE, LISTENER])
+def test_switch_is_written_and_read_back(balancer: Balancer, clock: SteppedClock, arn: str) -> None:
+    router = AlbRouter(cast(Clients, balancer), arn, GROUPS, clock)
+    written = router.set(router.observe(), TO_GREEN, {Colour.GREEN: "means nothing here"}, token=4)
+    assert written == router.observe()
+    assert (written.live, written.weights, written.generation, written.fence) == (Colour.GREEN, TO_GREEN, 1, 4)
+    assert ("ModifyRule" in balancer.calls, "ModifyListener" in balancer.calls) == (arn == RULE, arn == LISTENER)
+    assert router.spread(Colour.GREEN, 1).readiness is Readiness.READY
+
+
+def test_the_whole_action_is_sent_again(balancer: Balancer, router: AlbRouter) -> None:
+    """What a modification leaves out is gone: a sign-in before the forwarding would be, and everybody let in."""
+    signin = {
+        "Type": "authenticate-oidc",
+        "Order": 1,
+        "AuthenticateOidcConfig": {"Issuer": "https://i", "ClientId": "c"},
+    }
+    balancer.actions = [signin, {**forward(100, 0), "Order": 2}]
+    router.set(router.observe(), TO_GREEN, {}, token=4)
+    assert balancer.actions[0]["AuthenticateOidcConfig"] == {
+        "Issuer": "https://i",
+        "ClientId": "c",
+        "UseExistingClientSecret": True,
+    }
+    assert (balancer.actions[1]["Type"], balancer.actions[1]["Order"]) == ("forward", 2)
+
+
+def test_clients_that_stick_are_moved_with_all_others_and_stick_while_it_is_shared(
+    balancer: Balancer, router: AlbRouter
+) -> None:
+    sticky = {"TargetGroupStickinessConfig": {"Enabled": True, "DurationSeconds": 600}}
+    balancer.actions = [forward(100, 0, **sticky)]
+    seen = router.set(router.observe(), {Colour.BLUE: 90, Colour.GREEN: 10}, {}, token=4)
+    assert balancer.actions[0]["ForwardConfig"]["TargetGroupStickinessConfig"]["Enabled"] is True
+    assert (seen.live, seen.weights[Colour.GREEN]) == (Colour.BLUE, 10)
+    router.set(seen, TO_GREEN, {}, token=4)
+    assert balancer.actions[0]["ForwardConfig"]["TargetGroupStickinessConfig"] == {"Enabled": False}
+
+
+@pytest.mark.parametrize(
+    ("actions", "message"),
+    [
+        ([], "its actions are nothing"),
+        ([{"Type": "fixed-response"}], "its actions are fixed-response"),
+        ([forward(0, 0)], "neither colour"),
+        ([{"Type": "forward", "TargetGroupArn": "arn:tg/other"}], "arn:tg/other, which is neither colour's"),
+    ],
+)
+def test_a_rule_that_says_no_colour_is_an_error(
+    balancer: Balancer, router: AlbRouter, actions: list[dict[str, Any]], message: str
+) -> None:
+    balancer.actions = actions
+    with pytest.raises(SwitchFailed, match=message):
+        router.observe()
+
+
+def test_one_target_group_alone_has_all_traffic(balancer: Balancer, router: AlbRouter) -> None:
+    balancer.actions = [{"Type": "forward", "TargetGroupArn": GROUPS[Colour.GREEN]}]
+    assert router.observe().live is Colour.GREEN
+
+
+def test_a_tag_that_is_none_of_ours_is_an_error(balancer: Balancer, router: AlbRouter) -> None:
+    balancer.tags[f"{TAG}7"] = "green, I think"
+    with pytest.raises(SwitchFailed, match="does not say which generation"):
+        router.observe()
+
+
+@pytest.mark.parametrize("states", [[], ["unhealthy", "initial"], ["draining"]])
+def test_traffic_is_not_sent_to_a_colour_without_a_healthy_target(
+    balancer: Balancer, router: AlbRouter, states: list[str]
+) -> None:
+    balancer.health[GROUPS[Colour.GREEN]] = states
+    with pytest.raises(CloudError, match="green has no healthy target"):
+        router.set(router.observe(), TO_GREEN, {}, token=4)
+    assert (list(balancer.tags), router.observe().live) == (["Color"], Colour.BLUE)
+
+
+def test_one_sick_target_does_not_stop_the_way_back(balancer: Balancer, router: AlbRouter) -> None:
+    seen = router.set(router.observe(), TO_GREEN, {}, token=4)
+    balancer.health[GROUPS[Colour.BLUE]] = ["unhealthy", "healthy"]
+    assert router.set(seen, TO_BLUE, {}, token=4).live is Colour.BLUE
+
+
+def test_changed_routes_conflict(balancer: Balancer, router: AlbRouter) -> None:
+    seen = router.observe()
+    balancer.actions = [forward(50, 50)]  # by hand
+    with pytest.raises(RouteConflict, match="no longer at 0"):
+        router.set(seen, TO_GREEN, {}, token=4)
+    assert balancer.actions == [forward(50, 50)]
+
+
+def test_later_token_wins(balancer: Balancer, router: AlbRouter) -> None:
+    seen = router.observe()
+    later = router.set(seen, TO_GREEN, {}, token=9)
+    for stale in (seen, later):
+        with pytest.raises(LeaseLost, match="9"):
+            router.set(stale, TO_BLUE, {}, token=8)
+    assert router.observe() == later
+
+
+@pytest.mark.parametrize("moment", ["AddTags", "ModifyRule"])
+def test_a_writer_that_is_overtaken_in_the_middle_undoes_its_own_write(
+    balancer: Balancer, router: AlbRouter, clock: SteppedClock, moment: str
+) -> None:
+    """It slept between its last look and its write; meanwhile another took the lease, and moved traffic on."""
+    seen = router.observe()
+    other = AlbRouter(cast(Clients, balancer), RULE, GROUPS, clock)
+    rival: list[Routes] = []
+
+    def overtake() -> None:
+        rival.append(other.set(other.observe(), TO_BLUE, {}, token=5))
+
+    balancer.before[moment] = overtake
+    with pytest.raises(LeaseLost, match="fencing token 5"):
+        router.set(seen, TO_GREEN, {}, token=4)
+    assert router.observe() == rival[0]
+    # One that sees it before it sends traffic anywhere sends none.
+    assert balancer.calls.count("ModifyRule") == (1 if moment == "AddTags" else 3)
+
+
+def test_tags_of_earlier_tokens_do_not_pile_up(balancer: Balancer, router: AlbRouter) -> None:
+    seen = router.observe()
+    for token in (4, 4, 5, 8):
+        seen = router.set(seen, TO_BLUE if seen.live is Colour.GREEN else TO_GREEN, {}, token)
+    assert sorted(balancer.tags) == ["Color", f"{TAG}8"]
+    balancer.before["RemoveTags"] = refused("AccessDenied")
+    router.set(seen, TO_GREEN, {}, token=9)
+    assert router.observe().fence == 9
+
+
+@pytest.mark.parametrize("operation", ["AddTags", "ModifyRule"])
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_lost_answers_are_settled(balancer: Balancer, router: AlbRouter, operation: str, moment: str) -> None:
+    getattr(balancer, moment)[operation] = LOST
+    written = router.set(router.observe(), TO_GREEN, {}, token=4)
+    assert (written.live, written.generation, written.fence) == (Colour.GREEN, 1, 4)
+    assert written == router.observe()
+
+
+def test_switch_without_any_answer_cannot_be_told(balancer: Balancer, router: AlbRouter) -> None:
+    def again() -> None:
+        balancer.before["ModifyRule"] = again
+        LOST()
+
+    balancer.before["ModifyRule"] = again
+    with pytest.raises(SwitchFailed, match="no usable answer 2 times"):
+        router.set(router.observe(), TO_GREEN, {}, token=4)
+    assert balancer.calls.count("ModifyRule") == 2
+
+
+def test_a_refused_write_leaves_no_trace(balancer: Balancer, router: AlbRouter) -> None:
+    seen = router.observe()
+    balancer.before["ModifyRule"] = refused("AccessDenied")
+    with pytest.raises(CloudDenied):
+        router.set(seen, TO_GREEN, {}, token=4)
+    now = router.observe()
+    assert (now.live, now.generation, now.fence) == (seen.live, seen.generation, seen.fence)
+
+
+def test_a_write_that_is_not_there_afterwards_cannot_be_told(balancer: Balancer, router: AlbRouter) -> None:
+    """Somebody without any lease writes, too: by hand, or a `terraform apply` that was not told to leave traffic alone."""
+    seen = router.observe()
+
+    def undo() -> None:
+        balancer.actions = [forward(100, 0)]
+
+    balancer.after["ModifyRule"] = undo
+    with pytest.raises(SwitchFailed, match="somebody else writes them"):
+        router.set(seen, TO_GREEN, {}, token=4)
+
+
+def test_the_same_write_asked_for_twice_is_one(balancer: Balancer, router: AlbRouter) -> None:
+    seen = router.observe()
+    written = router.set(seen, TO_GREEN, {}, token=4)
+    assert router.set(seen, TO_GREEN, {}, token=4) == written
+    assert balancer.calls.count("ModifyRule") == 1
+
+
+@pytest.mark.parametrize("weights", [{Colour.GREEN: 99}, {Colour.BLUE: -1, Colour.GREEN: 101}, {}])
+def test_weights_that_are_no_percentages_are_not_written(
+    balancer: Balancer, router: AlbRouter, weights: dict[Colour, int]
+) -> None:
+    with pytest.raises(SwitchFailed, match="sum 100"):
+        router.set(router.observe(), weights, {}, token=3)
+    assert list(balancer.tags) == ["Color"]
+
+
+def test_reading_that_was_overtaken_is_begun_anew(balancer: Balancer, router: AlbRouter) -> None:
+    def overtake() -> None:
+        balancer.tags[f"{TAG}2"] = "live=green blue=0 green=100 generation=3 fence=2"
+        balancer.actions = [forward(0, 100)]
+
+    balancer.before["DescribeRules"] = overtake
+    assert (router.observe().generation, router.observe().live) == (3, Colour.GREEN)
