@@ -1,0 +1,145 @@
+# One colour on ECS Fargate. Once it is made, its task definition and its size belong to the deployer.
+
+data "aws_region" "current" {}
+
+locals {
+  service_name = "${var.environment}-telehealth-api-${var.color}"
+  variables    = merge(var.variables, { DEPLOY_COLOR = var.color, OTEL_SERVICE_NAME = "telehealth-api-${var.environment}-${var.color}", PORT = tostring(var.port) })
+}
+
+resource "aws_ecs_task_definition" "main" {
+  family                   = local.service_name
+  requires_compatibilities = ["FARGATE"]
+  network_mode             = "awsvpc"
+  cpu                      = tostring(var.cpu)
+  memory                   = tostring(var.memory)
+  execution_role_arn       = var.execution_role_arn
+  task_role_arn            = var.task_role_arn
+  # The deployer registers further revisions, and rolls back to earlier ones.
+  skip_destroy = true
+
+  runtime_platform {
+    operating_system_family = "LINUX"
+    cpu_architecture        = "X86_64"
+  }
+
+  container_definitions = jsonencode([{
+    name                   = "app"
+    image                  = var.image_identifier
+    essential              = true
+    readonlyRootFilesystem = true
+    linuxParameters        = { initProcessEnabled = true }
+    stopTimeout            = 60
+    portMappings           = [{ containerPort = var.port, hostPort = var.port, protocol = "tcp" }]
+    environment            = [for name in sort(keys(local.variables)) : { name = name, value = local.variables[name] }]
+    secrets                = [for name in sort(keys(var.secrets)) : { name = name, valueFrom = var.secrets[name] }]
+
+    logConfiguration = {
+      logDriver = "awslogs"
+      options = {
+        awslogs-group         = var.log_group_name
+        awslogs-region        = data.aws_region.current.region
+        awslogs-stream-prefix = var.color
+      }
+    }
+  }])
+
+  tags = { Color = var.color }
+
+  lifecycle {
+    ignore_changes = [container_definitions]
+  }
+}
+
+resource "aws_security_group" "main" {
+  name        = "${local.service_name}-in"
+  description = "Who reaches ${var.color}"
+  vpc_id      = var.vpc_id
+
+  tags = { Name = "${local.service_name}-in" }
+}
+
+resource "aws_vpc_security_group_ingress_rule" "load_balancer" {
+  security_group_id            = aws_security_group.main.id
+  description                  = "The load balancer"
+  referenced_security_group_id = var.load_balancer_security_group_id
+  ip_protocol                  = "tcp"
+  from_port                    = var.port
+  to_port                      = var.port
+}
+
+resource "aws_ecs_service" "main" {
+  name             = local.service_name
+  cluster          = var.cluster_arn
+  task_definition  = aws_ecs_task_definition.main.arn
+  launch_type      = "FARGATE"
+  platform_version = "LATEST"
+  desired_count    = var.min_size
+
+  availability_zone_rebalancing      = "ENABLED"
+  deployment_minimum_healthy_percent = 100
+  deployment_maximum_percent         = 200
+  health_check_grace_period_seconds  = 60
+  enable_ecs_managed_tags            = true
+  propagate_tags                     = "SERVICE"
+  enable_execute_command             = false
+
+  deployment_controller {
+    type = "ECS"
+  }
+
+  # A rollout that does not come up ends by itself; the deployer takes that for what it is, a failure.
+  deployment_circuit_breaker {
+    enable   = true
+    rollback = true
+  }
+
+  network_configuration {
+    subnets          = var.private_subnet_ids
+    security_groups  = [var.service_security_group_id, aws_security_group.main.id]
+    assign_public_ip = false
+  }
+
+  load_balancer {
+    target_group_arn = var.target_group_arn
+    container_name   = "app"
+    container_port   = var.port
+  }
+
+  tags = { Color = var.color }
+
+  lifecycle {
+    ignore_changes = [task_definition, desired_count]
+  }
+}
+
+resource "aws_appautoscaling_target" "main" {
+  service_namespace  = "ecs"
+  resource_id        = "service/${var.cluster_name}/${aws_ecs_service.main.name}"
+  scalable_dimension = "ecs:service:DesiredCount"
+  min_capacity       = var.min_size
+  max_capacity       = var.max_size
+
+  # A colour that is retired runs nothing, and must not be brought back for it.
+  lifecycle {
+    ignore_changes = [min_capacity]
+  }
+}
+
+resource "aws_appautoscaling_policy" "main" {
+  name               = "requests"
+  policy_type        = "TargetTrackingScaling"
+  service_namespace  = aws_appautoscaling_target.main.service_namespace
+  resource_id        = aws_appautoscaling_target.main.resource_id
+  scalable_dimension = aws_appautoscaling_target.main.scalable_dimension
+
+  target_tracking_scaling_policy_configuration {
+    target_value       = 60
+    scale_in_cooldown  = 300
+    scale_out_cooldown = 60
+
+    predefined_metric_specification {
+      predefined_metric_type = "ECSServiceAverageCPUUtilization"
+    }
+  }
+}

@@ -1,0 +1,119 @@
+# A role for each duty, made of the policies of the duties that it needs. Who may take them: people on call, by their own roles, and
+# GitHub's jobs of this repository, in this environment, which GitHub can guard with reviewers.
+
+locals {
+  # `release` is the role of a whole run, which verifies what it brought up and moves traffic to it. The others do one thing.
+  roles = {
+    plan         = ["plan"]
+    release      = ["plan", "deploy-blue", "deploy-green", "promote", "smoke", "evidence"]
+    deploy-blue  = ["plan", "deploy-blue", "smoke", "evidence"]
+    deploy-green = ["plan", "deploy-green", "smoke", "evidence"]
+    promote      = ["promote", "smoke", "evidence"]
+    rollback     = ["rollback", "smoke", "evidence"]
+    approve      = ["approve", "smoke"]
+    smoke        = ["smoke"]
+    audit        = ["audit"]
+  }
+
+  role_names    = { for role in keys(local.roles) : role => "${var.name}-${role}" }
+  own_role_arns = [for name in values(local.role_names) : "arn:aws:iam::${var.account}:role/${name}"]
+  attachments   = merge([for role, duties in local.roles : { for duty in duties : "${role}/${duty}" => { role = role, duty = duty } }]...)
+
+  github_provider = var.github_repository == null ? null : coalesce(var.github_oidc_provider_arn, try(aws_iam_openid_connect_provider.github[0].arn, null))
+  # Without any of both the account's own administrators decide who may take a role.
+  people = length(var.operators) > 0 ? var.operators : var.github_repository == null ? ["arn:aws:iam::${var.account}:root"] : []
+}
+
+resource "aws_iam_openid_connect_provider" "github" {
+  count = var.github_repository != null && var.github_oidc_provider_arn == null ? 1 : 0
+
+  url            = "https://token.actions.githubusercontent.com"
+  client_id_list = ["sts.amazonaws.com"]
+}
+
+data "aws_iam_policy_document" "trust" {
+  dynamic "statement" {
+    for_each = length(local.people) > 0 ? [local.people] : []
+
+    content {
+      actions = ["sts:AssumeRole"]
+
+      principals {
+        type        = "AWS"
+        identifiers = statement.value
+      }
+    }
+  }
+
+  dynamic "statement" {
+    for_each = var.github_repository == null ? [] : [local.github_provider]
+
+    content {
+      actions = ["sts:AssumeRoleWithWebIdentity"]
+
+      principals {
+        type        = "Federated"
+        identifiers = [statement.value]
+      }
+
+      condition {
+        test     = "StringEquals"
+        variable = "token.actions.githubusercontent.com:aud"
+        values   = ["sts.amazonaws.com"]
+      }
+
+      # The whole of it, without a wildcard: no other repository, branch or environment.
+      condition {
+        test     = "StringEquals"
+        variable = "token.actions.githubusercontent.com:sub"
+        values   = ["repo:${var.github_repository}:environment:${var.environment}"]
+      }
+    }
+  }
+}
+
+data "aws_iam_policy_document" "duty" {
+  for_each = local.duties
+
+  dynamic "statement" {
+    for_each = each.value
+
+    content {
+      actions   = statement.value.actions
+      resources = statement.value.resources
+
+      dynamic "condition" {
+        for_each = try([statement.value.condition], [])
+
+        content {
+          test     = condition.value.test
+          variable = condition.value.variable
+          values   = condition.value.values
+        }
+      }
+    }
+  }
+}
+
+resource "aws_iam_policy" "duty" {
+  for_each = local.duties
+
+  name   = "${var.name}-${each.key}"
+  policy = data.aws_iam_policy_document.duty[each.key].json
+}
+
+resource "aws_iam_role" "duty" {
+  for_each = local.roles
+
+  name                 = local.role_names[each.key]
+  description          = "Deployments of ${var.name}: ${each.key}"
+  assume_role_policy   = data.aws_iam_policy_document.trust.json
+  max_session_duration = 7200
+}
+
+resource "aws_iam_role_policy_attachment" "duty" {
+  for_each = local.attachments
+
+  role       = aws_iam_role.duty[each.value.role].name
+  policy_arn = aws_iam_policy.duty[each.value.duty].arn
+}

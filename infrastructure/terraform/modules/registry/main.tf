@@ -1,0 +1,30 @@
+# A tag means one image for ever, and every image is scanned when it is pushed and whenever a new weakness becomes known.
+
+resource "aws_ecr_repository" "main" {
+  name                 = var.repository
+  image_tag_mutability = "IMMUTABLE"
+  force_delete         = false
+
+  image_scanning_configuration {
+    scan_on_push = true
+  }
+
+  encryption_configuration {
+    encryption_type = "KMS"
+    kms_key         = var.kms_key_arn
+  }
+}
+
+# Tagged images are kept: what was released once can be rolled back to, and its evidence points to it.
+resource "aws_ecr_lifecycle_policy" "main" {
+  repository = aws_ecr_repository.main.name
+
+  policy = jsonencode({
+    rules = [{
+      rulePriority = 1
+      description  = "Images that never got a tag"
+      selection    = { tagStatus = "untagged", countType = "sinceImagePushed", countUnit = "days", countNumber = 14 }
+      action       = { type = "expire" }
+    }]
+  })
+}

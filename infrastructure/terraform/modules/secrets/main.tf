@@ -1,0 +1,32 @@
+# Places for secrets. What a person has to choose gets its value by hand (docs/terraform.md): no variable, plan or state ever
+# holds it. Redis's password is the one that AWS wants to be told.
+
+locals {
+  by_hand = {
+    database-url = "DATABASE_URL of the service's own database user, with sslmode=verify-full"
+    jwt-secret   = "What the service signs its tokens with"
+    smoke-users  = "The two smoke users: a JSON list of {email, password}"
+    signing-key  = "Ed25519 key that signs the deployments' reports, PKCS#8, PEM"
+  }
+}
+
+resource "aws_secretsmanager_secret" "by_hand" {
+  for_each = local.by_hand
+
+  name                    = "${var.prefix}/${each.key}"
+  description             = each.value
+  kms_key_id              = var.kms_key_arn
+  recovery_window_in_days = 30
+}
+
+resource "aws_secretsmanager_secret" "redis_auth" {
+  name                    = "${var.prefix}/redis-auth"
+  description             = "Password of Redis"
+  kms_key_id              = var.kms_key_arn
+  recovery_window_in_days = 30
+}
+
+resource "aws_secretsmanager_secret_version" "redis_auth" {
+  secret_id     = aws_secretsmanager_secret.redis_auth.id
+  secret_string = var.redis_auth_token
+}

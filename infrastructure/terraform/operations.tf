@@ -1,0 +1,91 @@
+# Names, alarms, and who may do what.
+
+locals {
+  colour_dimensions = local.apprunner ? {
+    for colour, service in module.app_runner : colour => { ServiceName = service.service_name, ServiceID = service.app_runner_id }
+    } : {
+    for colour, key in local.balancer_of : colour => { LoadBalancer = module.load_balancer[key].arn_suffix, TargetGroup = module.load_balancer[key].target_group_arn_suffixes[colour] }
+  }
+
+  live_targets = local.apprunner ? {
+    main = { name = one(module.front_door[*].domain_name), zone_id = one(module.front_door[*].hosted_zone_id) }
+    } : {
+    for key, balancer in module.load_balancer : key => { name = balancer.dns_name, zone_id = balancer.zone_id }
+  }
+
+  services = { for colour in local.colours : colour => local.apprunner ? module.app_runner[colour].service_name : module.ecs_service[colour].service_name }
+
+  # App Runner's ARNs end in an ID that is another one once the service had to be made anew.
+  service_arns = {
+    for colour, service in local.services : colour =>
+    local.apprunner ? "arn:aws:apprunner:${var.aws_region}:${local.account}:service/${service}/*" : "arn:aws:ecs:${var.aws_region}:${local.account}:service/${local.name}/${service}"
+  }
+
+  route_arns = {
+    cloudfront = module.front_door[*].key_value_store_arn
+    alb        = [for balancer in module.load_balancer : balancer.listener_rule_arn]
+    route53    = [data.aws_route53_zone.main.arn]
+  }[local.router]
+}
+
+module "monitoring" {
+  source    = "./modules/monitoring"
+  providers = { aws = aws, aws.global = aws.global }
+
+  name                = local.name
+  account             = local.account
+  region              = var.aws_region
+  platform            = var.platform
+  colours             = local.colour_dimensions
+  latency_alarm_ms    = var.latency_alarm_ms
+  errors_alarm        = var.errors_alarm
+  notification_emails = var.notification_emails
+  kms_key_arn         = aws_kms_key.main.arn
+  global_kms_key_arn  = aws_kms_key.global.arn
+}
+
+module "route53" {
+  source    = "./modules/route53"
+  providers = { aws = aws, aws.global = aws.global }
+
+  name         = local.name
+  zone_id      = data.aws_route53_zone.main.zone_id
+  domain_name  = var.domain_name
+  live_targets = local.live_targets
+  ipv6         = local.apprunner
+  colour_targets = {
+    for colour, key in local.balancer_of : colour => { host = local.colour_hosts[colour], name = module.load_balancer[key].dns_name, zone_id = module.load_balancer[key].zone_id }
+  }
+  health_path      = local.health_path
+  global_topic_arn = module.monitoring.global_topic_arn
+}
+
+module "iam" {
+  source = "./modules/iam"
+
+  name                     = local.name
+  environment              = var.environment
+  account                  = local.account
+  region                   = var.aws_region
+  platform                 = var.platform
+  router                   = local.router
+  domain_name              = var.domain_name
+  service_arns             = local.service_arns
+  service_names            = local.services
+  cluster_arn              = local.ecs ? module.ecs[0].cluster_arn : ""
+  route_arns               = local.route_arns
+  repository_arn           = module.registry.repository_arn
+  passed_role_arns         = local.apprunner ? [module.app_runner_base[0].access_role_arn, module.app_runner_base[0].instance_role_arn] : [module.ecs[0].execution_role_arn, module.ecs[0].task_role_arn]
+  log_group_arns           = local.apprunner ? [for service in values(local.services) : "arn:aws:logs:${var.aws_region}:${local.account}:log-group:/aws/apprunner/${service}/*"] : ["arn:aws:logs:${var.aws_region}:${local.account}:log-group:${module.ecs[0].log_group_name}:*"]
+  health_check_arns        = ["arn:aws:route53:::healthcheck/${module.route53.health_check_id}"]
+  lease_table_arn          = module.deploy_state.lease_table_arn
+  audit_bucket_arn         = module.deploy_state.audit_bucket_arn
+  smoke_users_secret_arn   = module.secrets.arns["smoke-users"]
+  signing_key_secret_arn   = module.secrets.arns["signing-key"]
+  user_pool_arn            = module.cognito.user_pool_arn
+  topic_arn                = module.monitoring.topic_arn
+  kms_key_arn              = aws_kms_key.main.arn
+  github_repository        = var.github_repository
+  github_oidc_provider_arn = var.github_oidc_provider_arn
+  operators                = var.operators
+}
