@@ -12,6 +12,7 @@ PLATFORMS: Mapping[str, str] = {"apprunner": "infrastructure.aws.apprunner.AppRu
 ROUTERS: Mapping[str, str] = {
     "cloudfront": "infrastructure.aws.cloudfront.CloudFrontRouter",
     "alb": "infrastructure.aws.alb.AlbRouter",
+    "route53": "infrastructure.aws.route53.Route53Router",
 }
 
 

@@ -1,0 +1,115 @@
+"""Weighted records as routes, and the batch that changes them: pure functions, so that each rule can be tried in a line."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from deployment.errors import SwitchFailed
+from deployment.model import Colour, Routes
+from infrastructure.aws.routes import Stamp, percentages
+
+STAMP_LABEL = "_deployment-routes"
+"""The stamp is a TXT record of this name under the weighted records' own."""
+
+ALIAS_TTL_S = 60
+"""Of an alias for a load balancer: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/resource-record-sets-values-alias-common.html"""
+
+_STAMP_TTL_S = 60
+
+RecordSet = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The zone as it is: each colour's records (one a type), the stamp's record (None: never stamped), the routes."""
+
+    records: Mapping[Colour, Sequence[RecordSet]]
+    stamp: RecordSet | None
+    routes: Routes
+
+    @property
+    def ttl_s(self) -> int:
+        """How long a cache may keep an answer, in seconds."""
+        return max(int(one.get("TTL", ALIAS_TTL_S)) for records in self.records.values() for one in records)
+
+
+def reading(
+    sets: Sequence[RecordSet], stamp: RecordSet | None, identifiers: Mapping[Colour, str], name: str
+) -> Reading:
+    """Record sets of one name as routes. Raises SwitchFailed where they do not say where traffic goes."""
+    weighted = [one for one in sets if "SetIdentifier" in one]
+    strangers = sorted({str(one["SetIdentifier"]) for one in weighted} - set(identifiers.values()))
+    if strangers:
+        raise SwitchFailed(f"{name} has a record {strangers[0]!r}, which is neither colour's")
+    records = {
+        colour: [one for one in weighted if one["SetIdentifier"] == identifier]
+        for colour, identifier in identifiers.items()
+    }
+    weights = percentages({colour: _weight(records[colour], identifiers[colour], name) for colour in Colour}, name)
+    said = Stamp.parse(_text(stamp), f"the TXT record of {name}") if stamp is not None else None
+    live = max(Colour, key=lambda colour: (weights[colour], said is not None and colour is said.live))
+    revision = hashlib.sha256(json.dumps([weighted, stamp], sort_keys=True).encode()).hexdigest()
+    return Reading(
+        records, stamp, Routes(live, weights, said.generation if said else 0, revision, said.fence if said else 0)
+    )
+
+
+def batch(now: Reading, goal: Routes, name: str) -> Sequence[Mapping[str, Any]]:
+    """The changes that bring the goal about, all or none of them.
+
+    Taking the stamp away takes its very text: where somebody wrote since, the whole batch is refused. That is the
+    compare-and-set that Route 53 has.
+    """
+    changes: list[Mapping[str, Any]] = []
+    if now.stamp is not None:
+        changes.append({"Action": "DELETE", "ResourceRecordSet": now.stamp})
+    changes.append({"Action": "CREATE", "ResourceRecordSet": stamp_record(Stamp.of(goal), name)})
+    for colour, records in now.records.items():
+        for record in records:
+            changed = {**copy.deepcopy(dict(record)), "Weight": goal.weights[colour]}
+            changes.append({"Action": "UPSERT", "ResourceRecordSet": changed})
+    return changes
+
+
+def stamp_record(stamp: Stamp, name: str) -> RecordSet:
+    """The TXT record that holds a stamp."""
+    return {
+        "Name": f"{STAMP_LABEL}.{name}.",
+        "Type": "TXT",
+        "TTL": _STAMP_TTL_S,
+        "ResourceRecords": [{"Value": f'"{stamp}"'}],
+    }
+
+
+def targets(records: Sequence[RecordSet]) -> Sequence[tuple[str, str | None, frozenset[str]]]:
+    """What a colour's records lead to, as (A or AAAA, the name that they stand for or None, their own addresses)."""
+    found: list[tuple[str, str | None, frozenset[str]]] = []
+    for one in records:
+        kind = "A" if one["Type"] == "CNAME" else str(one["Type"])
+        values = [str(value["Value"]) for value in one.get("ResourceRecords", ())]
+        if "AliasTarget" in one:
+            found.append((kind, str(one["AliasTarget"]["DNSName"]), frozenset()))
+        elif one["Type"] == "CNAME":
+            found.append((kind, values[0], frozenset()))
+        else:
+            found.append((kind, None, frozenset(values)))
+    return found
+
+
+def _weight(records: Sequence[RecordSet], identifier: str, name: str) -> int:
+    if not records:
+        raise SwitchFailed(f"{name} has no record with the set identifier {identifier!r}")
+    weights = {one.get("Weight") for one in records}
+    if len(weights) != 1 or None in weights:
+        raise SwitchFailed(f"{name}: the records {identifier!r} are not of one weight: {sorted(map(str, weights))}")
+    return int(weights.pop())  # type: ignore[arg-type]  # None was told apart above
+
+
+def _text(stamp: RecordSet) -> str:
+    values = [str(one["Value"]) for one in stamp.get("ResourceRecords", ())]
+    return values[0].strip('"') if len(values) == 1 else " ".join(values)

@@ -1,0 +1,317 @@
+"""The router against a zone that refuses what Route 53 refuses, and resolvers on loopback that learn when they are told."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, cast
+
+import pytest
+from botocore.exceptions import ClientError, ReadTimeoutError
+
+from deployment.errors import CloudDenied, LeaseLost, RouteConflict, SwitchFailed
+from deployment.model import Colour, Readiness, Routes
+from infrastructure.aws.errors import aws_errors
+from infrastructure.aws.route53 import Route53Router
+from infrastructure.aws.session import Clients
+from tests.aws.authority import Authority
+from tests.aws.conftest import SteppedClock
+
+TO_GREEN, TO_BLUE = {Colour.BLUE: 0, Colour.GREEN: 100}, {Colour.BLUE: 100, Colour.GREEN: 0}
+NAME, IDENTIFIERS = "api.telehealth.example", {Colour.BLUE: "b", Colour.GREEN: "g"}
+ADDRESSES = {Colour.BLUE: "192.0.2.1", Colour.GREEN: "192.0.2.2"}
+STAMP = f"_deployment-routes.{NAME}."
+
+
+def address(identifier: str, weight: int, **more: Any) -> dict[str, Any]:
+    colour = Colour.BLUE if identifier == "b" else Colour.GREEN
+    return {
+        "Name": f"{NAME}.",
+        "Type": "A",
+        "SetIdentifier": identifier,
+        "Weight": weight,
+        "TTL": 60,
+        "ResourceRecords": [{"Value": ADDRESSES[colour]}],
+        **more,
+    }
+
+
+def aliased(identifier: str, weight: int) -> dict[str, Any]:
+    plain = address(identifier, weight)
+    target = {"HostedZoneId": "ZELB", "DNSName": f"lb-{identifier}.elb.example.", "EvaluateTargetHealth": True}
+    return {key: plain[key] for key in ("Name", "Type", "SetIdentifier", "Weight")} | {"AliasTarget": target}
+
+
+def named(identifier: str, weight: int) -> dict[str, Any]:
+    return address(
+        identifier, weight, Type="CNAME", TTL=30, ResourceRecords=[{"Value": f"lb-{identifier}.elb.example"}]
+    )
+
+
+BALANCERS = [
+    {"Name": f"lb-{identifier}.elb.example.", "Type": "A", "ResourceRecords": [{"Value": ADDRESSES[colour]}]}
+    for colour, identifier in IDENTIFIERS.items()
+]
+KINDS: dict[str, Callable[..., dict[str, Any]]] = {"address": address, "alias": aliased, "cname": named}
+
+
+class Zone:
+    """Answers as Clients does. A batch is applied as a whole or refused as a whole; ``before`` and ``after`` come around calls."""
+
+    def __init__(self) -> None:
+        self.sets: list[dict[str, Any]] = [address("b", 100), address("g", 0), *BALANCERS]
+        self.before: dict[str, Callable[[], None]] = {}
+        self.after: dict[str, Callable[[], None]] = {}
+        self.status = "INSYNC"
+        self.batches = 0
+
+    def call(self, service: str, operation: str, **given: Any) -> Mapping[str, Any]:
+        assert service == "route53"
+        with aws_errors(service, operation):
+            self.before.pop(operation, lambda: None)()
+            answer = copy.deepcopy(self._answer(operation, given))
+            self.after.pop(operation, lambda: None)()
+            return answer
+
+    def _answer(self, operation: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        if operation == "GetChange":
+            return {"ChangeInfo": {"Id": given["Id"], "Status": self.status}}
+        if operation == "ListResourceRecordSets":
+            start = given["StartRecordName"].rstrip(".").split(".")[::-1]
+            listed = [one for one in self._sorted() if one["Name"].rstrip(".").split(".")[::-1] >= start]
+            return {"ResourceRecordSets": listed[: int(given["MaxItems"])], "IsTruncated": False}
+        self.batches += 1
+        changed = copy.deepcopy(self.sets)
+        for change in given["ChangeBatch"]["Changes"]:
+            self._apply(changed, change["Action"], dict(change["ResourceRecordSet"]))
+        self.sets = changed
+        return {"ChangeInfo": {"Id": f"/change/C{self.batches}", "Status": "PENDING"}}
+
+    def _apply(self, sets: list[dict[str, Any]], action: str, record: dict[str, Any]) -> None:
+        there = next((one for one in sets if _key(one) == _key(record)), None)
+        if (action == "CREATE" and there) or (action == "DELETE" and there != record):
+            raise ClientError({"Error": {"Code": "InvalidChangeBatch", "Message": "values do not match"}}, "x")
+        if there:
+            sets.remove(there)
+        if action != "DELETE":
+            sets.append(record)
+
+    def _sorted(self) -> Sequence[dict[str, Any]]:
+        return sorted(self.sets, key=lambda one: one["Name"].rstrip(".").split(".")[::-1])
+
+    @property
+    def stamp(self) -> str | None:
+        return next((one["ResourceRecords"][0]["Value"] for one in self.sets if one["Name"] == STAMP), None)
+
+
+def _key(record: Mapping[str, Any]) -> tuple[Any, ...]:
+    return record["Name"], record["Type"], record.get("SetIdentifier")
+
+
+def raising(error: Exception) -> Callable[[], None]:
+    def happen() -> None:
+        raise error
+
+    return happen
+
+
+LOST = raising(ReadTimeoutError(endpoint_url="https://route53"))
+
+
+@pytest.fixture
+def zone() -> Zone:
+    return Zone()
+
+
+@pytest.fixture
+def resolvers(zone: Zone) -> Iterator[list[Authority]]:
+    """Two; they know the zone as it was when they were last told."""
+    with (
+        Authority(lambda: copy.deepcopy(zone.sets)).running() as one,
+        Authority(lambda: copy.deepcopy(zone.sets)).running() as two,
+    ):
+        yield [one, two]
+
+
+@pytest.fixture
+def router(zone: Zone, clock: SteppedClock, resolvers: list[Authority]) -> Route53Router:
+    places = [one.place for one in resolvers]
+    return Route53Router(cast(Clients, zone), "Z1", f"{NAME}.", IDENTIFIERS, places, clock)
+
+
+def test_an_estate_that_no_deployment_has_written_to(router: Route53Router) -> None:
+    found = router.observe()
+    assert (found.live, found.weights, found.generation, found.fence) == (Colour.BLUE, TO_BLUE, 0, 0)
+
+
+def test_switch_is_one_batch_with_everything_else_as_it_was(zone: Zone, router: Route53Router) -> None:
+    zone.sets[0]["HealthCheckId"] = "h-1"
+    written = router.set(router.observe(), TO_GREEN, {Colour.GREEN: "means nothing here"}, token=4)
+    assert written == router.observe()
+    assert (written.live, written.weights, written.generation, written.fence) == (Colour.GREEN, TO_GREEN, 1, 4)
+    assert zone.batches == 1
+    assert {one["SetIdentifier"]: one["Weight"] for one in zone.sets if "Weight" in one} == {"b": 0, "g": 100}
+    assert next(one for one in zone.sets if one.get("SetIdentifier") == "b")["HealthCheckId"] == "h-1"
+    assert zone.stamp == '"live=green blue=0 green=100 generation=1 fence=4"'
+
+
+@pytest.mark.parametrize(
+    ("sets", "message"),
+    [
+        ([], "no record with the set identifier 'b'"),
+        ([address("b", 100)], "no record with the set identifier 'g'"),
+        ([address("b", 0), address("g", 0)], "neither colour"),
+        ([address("b", 1), address("g", 0), address("x", 5)], "'x', which is neither colour's"),
+        ([address("b", 1), address("b", 2, Type="AAAA"), address("g", 0)], "are not of one weight"),
+    ],
+)
+def test_records_that_say_no_colour_are_an_error(
+    zone: Zone, router: Route53Router, sets: list[dict[str, Any]], message: str
+) -> None:
+    zone.sets = sets
+    with pytest.raises(SwitchFailed, match=message):
+        router.observe()
+
+
+def test_another_writer_between_the_last_look_and_the_write_wins(
+    zone: Zone, router: Route53Router, clock: SteppedClock
+) -> None:
+    """The compare-and-set: the batch takes the stamp away by its very text, so it is refused as a whole."""
+    other = Route53Router(cast(Clients, zone), "Z1", NAME, IDENTIFIERS, [], clock)
+    rival: list[Routes] = []
+
+    def overtake() -> None:
+        rival.append(other.set(other.observe(), TO_GREEN, {}, token=7))
+
+    seen = router.set(router.observe(), TO_GREEN, {}, token=4)
+    zone.before["ChangeResourceRecordSets"] = overtake
+    with pytest.raises(LeaseLost, match="fencing token 7"):
+        router.set(seen, TO_BLUE, {}, token=4)
+    assert router.observe() == rival[0]
+
+
+def test_the_first_two_writers_of_an_estate_are_told_apart(
+    zone: Zone, router: Route53Router, clock: SteppedClock
+) -> None:
+    other = Route53Router(cast(Clients, zone), "Z1", NAME, IDENTIFIERS, [], clock)
+    zone.before["ChangeResourceRecordSets"] = lambda: void(other.set(other.observe(), TO_BLUE, {}, token=3))
+    with pytest.raises(RouteConflict, match="at generation 1"):
+        router.set(router.observe(), TO_GREEN, {}, token=4)
+    assert router.observe().live is Colour.BLUE
+
+
+def void(_: object) -> None:
+    """Nothing is made of it."""
+
+
+def test_changed_routes_conflict_and_a_later_token_wins(zone: Zone, router: Route53Router) -> None:
+    seen = router.observe()
+    later = router.set(seen, TO_GREEN, {}, token=9)
+    for stale in (seen, later):
+        with pytest.raises(LeaseLost, match="9"):
+            router.set(stale, TO_BLUE, {}, token=8)
+    zone.sets = [{**one, "Weight": 50} if "Weight" in one else one for one in zone.sets]  # by hand
+    with pytest.raises(RouteConflict):
+        router.set(later, TO_BLUE, {}, token=9)
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_lost_answers_are_settled(zone: Zone, router: Route53Router, moment: str) -> None:
+    getattr(zone, moment)["ChangeResourceRecordSets"] = LOST
+    written = router.set(router.observe(), TO_GREEN, {}, token=4)
+    assert (written.live, written.generation) == (Colour.GREEN, 1)
+    assert zone.batches == 1
+
+
+def test_switch_without_any_answer_cannot_be_told(zone: Zone, router: Route53Router) -> None:
+    def again() -> None:
+        zone.before["ChangeResourceRecordSets"] = again
+        LOST()
+
+    zone.before["ChangeResourceRecordSets"] = again
+    with pytest.raises(SwitchFailed, match="no usable answer 2 times"):
+        router.set(router.observe(), TO_GREEN, {}, token=4)
+
+
+def test_a_lost_answer_and_an_unreadable_zone_is_a_failed_switch(zone: Zone, router: Route53Router) -> None:
+    def lose() -> None:
+        zone.before["ListResourceRecordSets"] = LOST
+        LOST()
+
+    seen = router.observe()
+    zone.after["ChangeResourceRecordSets"] = lose
+    with pytest.raises(SwitchFailed, match="could not be read back"):
+        router.set(seen, TO_GREEN, {}, token=4)
+
+
+def test_missing_rights_are_told_as_such(zone: Zone, router: Route53Router) -> None:
+    denied = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
+    zone.before["ChangeResourceRecordSets"] = raising(ClientError(denied, "x"))
+    with pytest.raises(CloudDenied):
+        router.set(router.observe(), TO_GREEN, {}, token=4)
+    assert router.observe().live is Colour.BLUE
+
+
+# -- how far a switch has come -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_switch_has_spread_once_servers_resolvers_and_caches_have_it(
+    zone: Zone, router: Route53Router, resolvers: list[Authority], clock: SteppedClock, kind: str
+) -> None:
+    zone.sets = [KINDS[kind]("b", 100), KINDS[kind]("g", 0), *BALANCERS]
+    for one in resolvers:
+        one.refresh()
+    zone.status = "PENDING"
+    generation = router.set(router.observe(), TO_GREEN, {}, token=4).generation
+
+    def said() -> tuple[Readiness, str]:
+        progress = router.spread(Colour.GREEN, generation)
+        return progress.readiness, progress.detail
+
+    assert said() == (Readiness.NOT_YET, "Route 53's own servers do not all have the change yet (PENDING)")
+    zone.status = "INSYNC"
+    assert "does not lead to green yet: api.telehealth.example is 192.0.2.1" in said()[1]
+    resolvers[0].refresh()
+    assert said()[1].startswith(resolvers[1].place)
+    resolvers[1].refresh()
+    ttl = 30 if kind == "cname" else 60
+    assert said() == (Readiness.NOT_YET, f"caches may keep the former answer for {ttl} s more")
+    clock.sleep(ttl)
+    assert said()[0] is Readiness.READY
+
+
+def test_a_shared_weight_waits_for_no_resolver(
+    zone: Zone, router: Route53Router, resolvers: list[Authority], clock: SteppedClock
+) -> None:
+    generation = router.set(router.observe(), {Colour.BLUE: 90, Colour.GREEN: 10}, {}, token=4).generation
+    assert "caches" in router.spread(Colour.BLUE, generation).detail
+    assert not any(one.asked for one in resolvers)
+    clock.sleep(60)
+    assert router.spread(Colour.BLUE, generation).readiness is Readiness.READY
+
+
+def test_another_process_can_go_on_waiting(
+    zone: Zone, router: Route53Router, resolvers: list[Authority], clock: SteppedClock
+) -> None:
+    generation = router.set(router.observe(), TO_GREEN, {}, token=4).generation
+    places = [one.place for one in resolvers]
+    later = Route53Router(cast(Clients, zone), "Z1", NAME, IDENTIFIERS, places, clock)
+    assert "does not lead to green yet" in later.spread(Colour.GREEN, generation).detail
+    clock.sleep(60)
+    for one in resolvers:
+        one.refresh()
+    assert later.spread(Colour.GREEN, generation).readiness is Readiness.READY
+
+
+def test_a_resolver_that_is_gone_holds_nothing_up_unless_all_are(
+    zone: Zone, clock: SteppedClock, resolvers: list[Authority], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("infrastructure.aws.resolvers.TIMEOUT_S", 0.2)
+    gone = "127.0.0.1:9"
+    half = Route53Router(cast(Clients, zone), "Z1", NAME, IDENTIFIERS, [gone, resolvers[0].place], clock)
+    generation = half.set(half.observe(), TO_GREEN, {}, token=4).generation
+    resolvers[0].refresh()
+    assert "caches" in half.spread(Colour.GREEN, generation).detail
+    none = Route53Router(cast(Clients, zone), "Z1", NAME, IDENTIFIERS, [gone], clock)
+    assert f"no resolver can be asked: {gone} does not answer" in none.spread(Colour.GREEN, generation).detail
