@@ -107,6 +107,10 @@ def operation_of(method: str, path: str, target: str, body: bytes) -> str:
     if path.startswith("/key-value-stores/"):
         keys = re.search(r"/keys(/.+)?$", path)
         return "DescribeKeyValueStore" if keys is None else "GetKey" if keys[1] else "UpdateKeys"
+    if path.startswith("/2013-04-01/"):  # Route 53
+        if path.startswith("/2013-04-01/change/"):
+            return "GetChange"
+        return {"GET": "ListResourceRecordSets", "POST": "ChangeResourceRecordSets"}[method]
     return {"PUT": "PutObject", "GET": "GetObject"}[method]
 
 
