@@ -30,9 +30,9 @@ from plugins.gates import Stage
 from plugins.options import AUTO
 from plugins.page import standalone
 from plugins.state import Lock, Release
-from plugins.traffic import Traffic
+from plugins.traffic import CONTROL_SHARE, LEAST_CONTROL_RATE, Traffic, watch_limits
 from verification.prober_config import ProberConfig
-from verification.watch import WatchLimits
+from verification.vigil import Side
 
 EXIT_CODES = {
     Phase.SUCCEEDED: 0,
@@ -180,14 +180,13 @@ class Deploying:
                 rate=limits.prober_rate,
                 timeout_s=limits.prober_timeout,
                 stderr_log=str(self._run.folder / "prober.log"),
+                control_url=previous.url,
+                control_rate=max(LEAST_CONTROL_RATE, CONTROL_SHARE * limits.prober_rate),
             ),
-            WatchLimits(
-                max_failure_ratio=float(live.get("failure_ratio", 0.01)),
-                max_median_ms=float(live.get("median_ms", 1000)),
-            ),
+            watch_limits(live),
         )
         self._traffic.settle()
-        self._traffic.watch_from_now(colour=previous.colour, generation=previous.generation, version=previous.version)
+        self._traffic.watch_live(colour=previous.colour, generation=previous.generation, version=previous.version)
 
     def _stop_where_blocked(self) -> None:
         """No time is spent on later gates once a required one has failed, or once users are harmed."""
@@ -222,10 +221,14 @@ class Deploying:
         self.live_harmed = traffic.harmed is not None
         machine.promote(gates)
         self._promoted_at = time.time()
-        traffic.watch_from_now(
-            colour=machine.plan.target, generation=machine.promoted_generation or 0, version=machine.plan.image.version
+        image, previous = machine.plan.image, machine.previous
+        assert previous is not None, "a leased machine knows what is live"
+        traffic.watch_candidate(
+            Side(machine.plan.target, image.version),
+            Side(previous.colour, previous.version),
+            generation=machine.promoted_generation or 0,
+            since=machine.steps.written[-1][0],
         )
-        image = machine.plan.image
         world = self._world
         assert world is not None, "a deployment that promotes has reached its environment"
         release = Release(world.live_url, image.version, machine.plan.target, image.name, image.digest)
@@ -253,6 +256,7 @@ class Deploying:
             self._abandon(f"bake: {first_line(error)}")
             return
         self._baked = True
+        run.journal.append("watched", **traffic.watched())
         now = time.time()
         run.state = run.state.but(baked=traffic.bake(self._promoted_at or now, now))
 

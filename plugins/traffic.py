@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from statistics import median
 from typing import Any
 
 from plugins.state import Bake
 from verification import figures
+from verification.baseline import Baseline, baseline
 from verification.prober import Prober
 from verification.prober_config import ProberConfig
 from verification.samples import Sample
+from verification.slowness import SlowLimits
+from verification.vigil import Side, Vigil
 from verification.watch import Watch, WatchLimits
+
+SLOW_FOR_S = 5.0
+"""So long, at the prober's rate, is the window that slowness is counted in: a hiccup of the machine is shorter."""
+LEAST_WINDOW = 40
+CONTROL_SHARE, LEAST_CONTROL_RATE = 0.2, 2.0
+"""The previous colour is asked at its own address, too, at this share of the prober's rate, and so often a second at least."""
 
 
 class Traffic:
@@ -19,9 +29,13 @@ class Traffic:
 
     def __init__(self, config: ProberConfig, limits: WatchLimits) -> None:
         self._prober = Prober.start(config)
+        self._rate = config.rate
         self._limits = limits
-        self._watch: Watch | None = None
-        self._read = 0
+        self._live: Watch | None = None
+        self._vigil: Vigil | None = None
+        self._before: tuple[Baseline, Baseline | None] | None = None
+        self._has_control = config.control is not None
+        self._read = self._read_control = 0
 
     def stop(self) -> None:
         """Ends the prober; its samples stay."""
@@ -44,24 +58,83 @@ class Traffic:
         """Why the prober itself cannot be believed, None where it can."""
         return self._prober.problem
 
-    def watch_from_now(self, *, colour: str, generation: int, version: str | None) -> None:
-        """Begins to watch what the promoted release answers."""
-        self._watch = Watch(replace(self._limits, colour=colour, generation=generation, version=version))
+    def watch_live(self, *, colour: str, generation: int, version: str | None) -> None:
+        """Begins to watch what is live while nothing is switched."""
+        limits = replace(self._limits, slow=self._slow(1.0))
+        self._live = Watch(replace(limits, colour=colour, generation=generation, version=version))
         self._read = len(self._prober.samples_from(0))
 
+    def watch_candidate(
+        self, candidate: Side, previous: Side, *, generation: int, since: float, share: float = 1.0
+    ) -> None:
+        """Begins to watch what the candidate answers: from ``since`` on (epoch s) it has that share (0 to 1) of the traffic."""
+        before, control_before = self._baselines(since)
+        self._vigil = Vigil(
+            replace(self._limits, slow=self._slow(share)),
+            candidate,
+            previous,
+            generation,
+            before,
+            control_before,
+            share=share < 1,
+        )
+        everything = self._prober.samples_from(0)
+        self._read = next((n for n, sample in enumerate(everything) if sample.done >= since), len(everything))
+        controls = self._prober.controls_from(0)
+        self._read_control = next((n for n, one in enumerate(controls) if one.done >= since), len(controls))
+
+    def _baselines(self, since: float) -> tuple[Baseline, Baseline | None]:
+        """What was answered before the first switch, at the live domain and by the control."""
+        if self._before is None:
+            controls = [sample for sample in self._prober.controls_from(0) if sample.done < since]
+            live = [sample for sample in self._prober.samples_from(0) if sample.done < since]
+            self._before = baseline(live), baseline(controls) if self._has_control else None
+        return self._before
+
+    def _slow(self, share: float) -> SlowLimits:
+        return replace(self._limits.slow, window=max(LEAST_WINDOW, round(self._rate * share * SLOW_FOR_S)))
+
     def harm(self) -> str | None:
-        """Proof that the promoted release harms its users, None while there is none."""
-        if self._watch is None:
+        """Proof that users are harmed, by the candidate or while nothing was switched; None while there is none."""
+        hear = self._vigil.hear if self._vigil else self._hear_live if self._live else None
+        if hear is None:
             return None
         if self.trouble:
             return f"nobody watches any more: {self.trouble}"
-        fresh = self._prober.samples_from(self._read)
-        self._read += len(fresh)
-        for sample in fresh:
-            found = self._watch.feed(sample)
-            if found.harmed:
-                return found.reason
+        self._hear_control()
+        for sample in self._prober.samples_from(self._read):
+            self._read += 1
+            if found := hear(sample):
+                return found
         return None
+
+    def _hear_live(self, sample: Sample) -> str | None:
+        return self._live.feed(sample).reason if self._live else None
+
+    def _hear_control(self) -> None:
+        """Before the live domain's answers of the same time: they are weighed against it."""
+        for sample in self._prober.controls_from(self._read_control) if self._vigil else ():
+            self._read_control += 1
+            if self._vigil:
+                self._vigil.hear_control(sample)
+
+    @property
+    def seen(self) -> tuple[int, int]:
+        """How many answers of the candidate's since its share last changed, and how many of them had failed."""
+        return (self._vigil.requests, self._vigil.failures) if self._vigil else (0, 0)
+
+    def watched(self) -> dict[str, Any]:
+        """What the watch stands on, for the journal."""
+        before, control = self._before or (Baseline(), None)
+        return {
+            "requests_before": before.requests,
+            "failed_before": before.failures,
+            "typical_ms_before": {" ".join(cell).strip(): round(ms, 1) for cell, ms in before.typical_ms.items()},
+            "control_requests_before": control.requests if control else 0,
+            "requests": self.seen[0],
+            "failed": self.seen[1],
+            "slow_as_the_machine": self._vigil.excused if self._vigil else 0,
+        }
 
     def bake(self, since: float, until: float) -> Bake:
         """What the watch saw between two moments (epoch seconds)."""
@@ -100,6 +173,17 @@ class Traffic:
     def _switch_s(self, written_at: float, generation: int) -> float | None:
         first = figures.first_answer_by(self._prober.samples(), since=written_at, generation=generation)
         return None if first is None else round(first.done - written_at, 3)
+
+
+def watch_limits(live: Mapping[str, Any]) -> WatchLimits:
+    """What counts as harm, from the table of the live gate."""
+    defaults = SlowLimits()
+    slow = replace(
+        defaults,
+        factor=float(live.get("slowdown", defaults.factor)),
+        max_ms=float(live.get("median_ms", defaults.max_ms)),
+    )
+    return WatchLimits(max_failure_ratio=float(live.get("failure_ratio", 0.01)), slow=slow)
 
 
 def describe(sample: Sample) -> str:

@@ -35,6 +35,7 @@ class Prober:
         self._process = process
         self._log_path = log_path
         self._samples: list[Sample] = []
+        self._controls: list[Sample] = []
         self._changed = threading.Condition()
         self._stopping = False
         self._unreadable: str | None = None
@@ -98,6 +99,11 @@ class Prober:
         with self._changed:
             return self._samples[index:]
 
+    def controls_from(self, index: int) -> list[Sample]:
+        """The same of what the control answered."""
+        with self._changed:
+            return self._controls[index:]
+
     def wait_for_samples(self, count: int, deadline_s: float) -> None:
         """Waits until there are ``count`` samples in all. Raises ProberFailed after ``deadline_s``, or as soon as it has died."""
         deadline = time.monotonic() + deadline_s
@@ -137,7 +143,7 @@ class Prober:
             for line in _pipe(self._process.stdout):
                 sample = Sample.from_line(line)
                 with self._changed:
-                    self._samples.append(sample)
+                    (self._controls if sample.control else self._samples).append(sample)
                     self._changed.notify_all()
         except ValueError as exc:
             if line.endswith(b"\n"):  # else the process was killed in the middle of a line

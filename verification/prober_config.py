@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from verification.accounts import SmokeUser
@@ -17,6 +17,8 @@ class ProberConfig:
     ``rate`` is requests per second in all; ``timeout_s`` what a request may take, from connecting to the answer's last byte.
     ``sign_in_pause_s`` is the pause before signing in is tried again. ``run`` marks what the prober writes, so that it finds
     all of it again, what a lost answer left behind included. ``stderr_log`` is a path; None: no log.
+    ``control_url`` is an address that is asked the same, from the same process, ``control_rate`` times a second: what is slow
+    at both is the machine's doing. Those samples are ``control`` ones. None: there is none.
     Raises ValueError where a value makes no sense.
     """
 
@@ -27,6 +29,8 @@ class ProberConfig:
     sign_in_pause_s: float = 1.0
     ca_file: str | None = None
     stderr_log: str | None = None
+    control_url: str | None = None
+    control_rate: float = 0.0
     run: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def __post_init__(self) -> None:
@@ -37,6 +41,15 @@ class ProberConfig:
             raise ValueError(f"the prober's rate is {self.rate} requests/s; it must lie above 0 and not above 500")
         if not 0 < self.timeout_s <= 60:
             raise ValueError(f"the prober's timeout is {self.timeout_s} s; it must lie above 0 and not above 60")
+
+    @property
+    def control(self) -> ProberConfig | None:
+        """The same questions to the control; its marker is one of its own, so that each finds what it wrote itself."""
+        if self.control_url is None:
+            return None
+        return replace(
+            self, base_url=self.control_url, rate=self.control_rate, control_url=None, run=f"{self.run}-control"
+        )
 
     @property
     def max_in_flight(self) -> int:
@@ -52,6 +65,8 @@ class ProberConfig:
             "timeout_s": self.timeout_s,
             "sign_in_pause_s": self.sign_in_pause_s,
             "ca_file": self.ca_file,
+            "control_url": self.control_url,
+            "control_rate": self.control_rate,
             "run": self.run,
         }
         return json.dumps(values) + "\n"

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 
 from verification.loopback import tls_context
 from verification.prober_config import ProberConfig
@@ -44,8 +45,10 @@ class Clock:
 class ProberProcess:
     """Paces arrivals, hands each to a thread of its own choosing, writes the samples."""
 
-    def __init__(self, config: ProberConfig) -> None:
+    def __init__(self, config: ProberConfig, writing: threading.Lock, *, control: bool = False) -> None:
+        """``writing`` is held while a sample is written; ``control`` marks the samples."""
         self._config = config
+        self._control = control
         self._context = tls_context(config.ca_file) if config.base_url.startswith("https:") else None
         self._script = Script(config)
         self._clock = Clock()
@@ -54,7 +57,7 @@ class ProberProcess:
         self._work: queue.SimpleQueue[Ask] = queue.SimpleQueue()
         self._idle = threading.Semaphore(0)
         self._workers = 0
-        self._writing = threading.Lock()
+        self._writing = writing
 
     def stop(self) -> None:
         """No further arrival; safe in a signal handler's thread."""
@@ -131,7 +134,19 @@ class ProberProcess:
         self._script.learn(ask, answer, problem)
         status = answer.status if answer else None
         colour, generation = _origin(answer)
-        return Sample(at, done, problem is None, ask.kind, ask.operation, status, colour, generation, version, problem)
+        return Sample(
+            at,
+            done,
+            problem is None,
+            ask.kind,
+            ask.operation,
+            status,
+            colour,
+            generation,
+            version,
+            problem,
+            self._control,
+        )
 
     def _connection(self, ask: Ask) -> Connection:
         if ask.kind == "kept":
@@ -193,10 +208,10 @@ def _log(text: str) -> None:
     print(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), text, file=sys.stderr, flush=True)
 
 
-def _watch_parent(process: ProberProcess) -> None:
+def _watch_parent(stop: Callable[[], None]) -> None:
     while os.read(0, 4096):
         pass
-    process.stop()
+    stop()
 
 
 def main() -> int:
@@ -208,11 +223,24 @@ def main() -> int:
             _log("no configuration on stdin")
             return 2
         line += piece
-    process = ProberProcess(ProberConfig.from_line(line.decode()))
+    config, writing = ProberConfig.from_line(line.decode()), threading.Lock()
+    processes = [ProberProcess(config, writing)]
+    if config.control is not None:
+        processes.append(ProberProcess(config.control, writing, control=True))
+
+    def stop(*_: object) -> None:
+        for process in processes:
+            process.stop()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: process.stop())
-    threading.Thread(target=_watch_parent, args=(process,), daemon=True).start()
-    process.run()
+        signal.signal(number, stop)
+    threading.Thread(target=_watch_parent, args=(stop,), daemon=True).start()
+    beside = [threading.Thread(target=process.run, daemon=True) for process in processes[1:]]
+    for thread in beside:
+        thread.start()
+    processes[0].run()
+    for thread in beside:
+        thread.join(_SETTLE_S + _CLEAN_UP_S + 0.5)
     return 0
 
 

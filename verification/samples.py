@@ -16,7 +16,7 @@ class Sample:
     ``at`` is the moment of sending, ``done`` that of the answer's last byte or of giving up, both in epoch seconds on one
     clock that never steps back. ``operation`` is an operationId of the contract. ``colour`` and ``generation`` are those of the
     front door's headers, ``version`` is what ``GET /health`` said; None where the answer did not say. ``problem`` is None
-    exactly when ``ok``.
+    exactly when ``ok``. ``control``: the previous colour was asked at its own address, and no user with it.
     """
 
     at: float
@@ -29,6 +29,7 @@ class Sample:
     generation: int | None = None
     version: str | None = None
     problem: str | None = None
+    control: bool = False
 
     @property
     def elapsed_ms(self) -> float:

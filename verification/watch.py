@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from verification.baseline import Baseline
 from verification.samples import Sample
-from verification.statistics import failure_bounds, percentile
+from verification.sequential import Hypotheses, PageTest
+from verification.slowness import Control, SlowLimits, Slowness
+
+GROSS = 0.5
+"""A release that fails every other request is found after a handful."""
+GROSS_THRESHOLD = 11.5
+SLIGHT_TIMES = 5
+SLIGHT_THRESHOLD = 8.0
+MOST_ALLOWED = 0.09
+"""Above this the two hypotheses of slight failure would no longer lie apart from gross failure."""
 
 
 @dataclass(frozen=True)
 class WatchLimits:
-    """What counts as harm. The defaults are weighed against false alarms in ``benchmarks/watch_false_alarms.py``.
+    """What counts as harm; how seldom a good release is taken for harm is measured by ``benchmarks/watch_false_alarms.py``.
 
-    Gross failure: ``consecutive`` failures in a row, or ``window_failures`` in the last ``window`` samples. Slow failure: the
-    lower bound of the ratio since the switch, at ``confidence``, is above ``max_failure_ratio``. Identity: ``wrong_identities``
-    answers of ``generation`` (None: of any) by another version or colour than the expected (None: not compared). Latency:
-    the median of the last ``latency_window`` samples is above ``max_median_ms``.
+    Failures: sequential tests of ``max_failure_ratio`` (or the ratio before the switch, where that was higher) against half
+    of all requests, and against five times the ratio: over all requests, and for each operation and each connection kind.
+    Identity: ``wrong_identities`` answers of ``generation`` (None: of any) by another version or colour than the expected
+    (None: not compared). Slowness: see ``SlowLimits``.
     """
 
     version: str | None = None
     colour: str | None = None
     generation: int | None = None
-    consecutive: int = 3
-    ratio_from: int = 100
-    window: int = 20
-    window_failures: int = 4
     max_failure_ratio: float = 0.01
-    confidence: float = 0.99
     wrong_identities: int = 2
-    latency_window: int = 40
-    max_median_ms: float = 1000.0
+    slow: SlowLimits = field(default_factory=SlowLimits)
 
 
 @dataclass(frozen=True)
@@ -43,20 +46,26 @@ class Health:
 
 
 HEALTHY = Health(harmed=False)
+NOTHING_BEFORE = Baseline()
 
 
 class Watch:
-    """Feed it each sample since the switch, in the order of arrival. Harm, once seen, stays harm."""
+    """Feed it each sample since the switch, in the order of arrival. Harm, once seen, stays harm.
 
-    def __init__(self, limits: WatchLimits) -> None:
+    ``before`` is what users got before the switch; without it nothing is compared with that time. ``control`` is fed by the
+    caller with the previous colour's answers of the same time; without it slowness is taken for the release's own.
+    """
+
+    def __init__(self, limits: WatchLimits, before: Baseline = NOTHING_BEFORE, control: Control | None = None) -> None:
         self._limits = limits
         self._health = HEALTHY
         self._requests = 0
         self._failures = 0
-        self._in_a_row = 0
         self._wrong = 0
-        self._recent: deque[bool] = deque(maxlen=limits.window)
-        self._times: deque[float] = deque(maxlen=limits.latency_window)
+        self._allowed = min(MOST_ALLOWED, max(limits.max_failure_ratio, before.failure_ratio, 1e-4))
+        self._gross = PageTest(Hypotheses(self._allowed, GROSS, GROSS_THRESHOLD))
+        self._slight: dict[str, PageTest] = {}
+        self._slowness = Slowness(before, limits.slow, control)
 
     @property
     def health(self) -> Health:
@@ -73,21 +82,19 @@ class Watch:
         """How many of them had failed."""
         return self._failures
 
+    @property
+    def excused(self) -> int:
+        """How often answers were slow while the previous colour's were, too: the machine's doing, not the release's."""
+        return self._slowness.excused
+
     def feed(self, sample: Sample) -> Health:
         """Takes in one sample and says how things stand."""
-        self._count(sample)
-        if not self._health.harmed:
-            reason = self._identity(sample) or self._gross(sample) or self._ratio(sample) or self._latency()
-            if reason is not None:
-                self._health = Health(harmed=True, reason=reason, at=sample.done)
-        return self._health
-
-    def _count(self, sample: Sample) -> None:
         self._requests += 1
         self._failures += not sample.ok
-        self._in_a_row = 0 if sample.ok else self._in_a_row + 1
-        self._recent.append(sample.ok)
-        self._times.append(sample.elapsed_ms)
+        reason = self._identity(sample) or self._failing(sample) or self._slowness.feed(sample)
+        if reason is not None and not self._health.harmed:
+            self._health = Health(harmed=True, reason=reason, at=sample.done)
+        return self._health
 
     def _identity(self, sample: Sample) -> str | None:
         limits = self._limits
@@ -106,38 +113,24 @@ class Watch:
             return None
         return f"{self._wrong} answers by {' and '.join(wrong)}"
 
-    def _gross(self, sample: Sample) -> str | None:
-        limits = self._limits
-        if self._in_a_row >= limits.consecutive:
-            return f"{self._in_a_row} failures in a row, the last: {_what(sample)}"
-        failed = len(self._recent) - sum(self._recent)
-        if failed >= limits.window_failures:
-            return f"{failed} failures in the last {len(self._recent)} requests, the last: {_what(sample)}"
+    def _failing(self, sample: Sample) -> str | None:
+        """Each test hears of each request, also where another one has decided already."""
+        tests = {"": self._gross, **{name: self._slight_of(name) for name in ("requests", *_groups(sample))}}
+        found = {name or "requests": test for name, test in tests.items() if test.feed(not sample.ok)}
+        for name, test in found.items():
+            return (
+                f"{test.failures} of the last {test.since} {name} failed, limit {self._allowed:.2%}; "
+                f"the last: {sample.operation} on a {sample.kind} connection, {sample.problem}"
+            )
         return None
 
-    def _ratio(self, sample: Sample) -> str | None:
-        limits = self._limits
-        # The bound is computed for a failure alone, or when it first may decide: with each success the ratio falls.
-        if self._requests < limits.ratio_from or (sample.ok and self._requests != limits.ratio_from):
-            return None
-        # One-sided: each tail of the two-sided interval at 98 % holds 1 %.
-        bounds = failure_bounds(self._failures, self._requests, 2 * limits.confidence - 1)
-        if bounds.low <= limits.max_failure_ratio:
-            return None
-        return (
-            f"{self._failures} of {self._requests} requests failed: at least {bounds.low:.2%} at {limits.confidence:.0%} "
-            f"confidence, limit {limits.max_failure_ratio:.2%}; the last: {_what(sample)}"
-        )
-
-    def _latency(self) -> str | None:
-        limits = self._limits
-        if len(self._times) < limits.latency_window:
-            return None
-        median = percentile(sorted(self._times), 50)
-        if median <= limits.max_median_ms:
-            return None
-        return f"median of the last {len(self._times)} requests {median:.0f} ms, limit {limits.max_median_ms:.0f} ms"
+    def _slight_of(self, name: str) -> PageTest:
+        if name not in self._slight:
+            bad = min(0.45, SLIGHT_TIMES * self._allowed)
+            self._slight[name] = PageTest(Hypotheses(self._allowed, bad, SLIGHT_THRESHOLD))
+        return self._slight[name]
 
 
-def _what(sample: Sample) -> str:
-    return f"{sample.operation} on a {sample.kind} connection, {sample.problem}"
+def _groups(sample: Sample) -> tuple[str, str]:
+    """What a failure may be the fault of; named as a message names it."""
+    return f"requests for {sample.operation}", f"requests on {sample.kind} connections"

@@ -193,3 +193,15 @@ def test_what_a_lost_answer_left_behind_is_deleted_too(start: Start, service: Se
 def test_a_configuration_without_sense_is_refused(values: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="prober"):
         ProberConfig(**({"base_url": "http://x", "user": SmokeUser("a", "b")} | values))  # type: ignore[arg-type]  # wrong on purpose
+
+
+def test_the_control_is_asked_beside_and_kept_apart(start: Start, service: Service) -> None:
+    """At an address of its own, the same questions, a marker of its own; it ends with the prober and leaves nothing."""
+    prober = start(control_url=f"http://127.0.0.1:{service.port}", control_rate=50.0)
+    wait_until(lambda: len(prober.controls_from(0)) >= 20)
+    assert len(prober.samples()) >= 10
+    assert all(sample.control and sample.ok for sample in prober.controls_from(0))
+    assert not any(sample.control for sample in prober.samples())
+    assert f"127.0.0.1:{service.port}" in service.hosts
+    prober.stop()
+    assert service.consults == {}

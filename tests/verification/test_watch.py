@@ -1,13 +1,31 @@
 from __future__ import annotations
 
+import math
 import random
+from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
 
+from verification.baseline import Baseline, baseline
 from verification.figures import Traffic, first_answer_by, first_failure, last_answer_by, traffic
 from verification.samples import Sample
+from verification.sequential import Hypotheses, PageTest, by_chance
+from verification.slowness import Control, SlowLimits
+from verification.vigil import Side, Vigil
 from verification.watch import HEALTHY, Health, Watch, WatchLimits
+
+BLUE, GREEN = Side("blue", "1.0.0"), Side("green", "1.1.0")
+OPERATIONS = (
+    "health",
+    "listConsults",
+    "createConsult",
+    "health",
+    "readConsult",
+    "listConsults",
+    "health",
+    "cancelConsult",
+)
 
 
 def sample(n: int, *, ok: bool = True, ms: float = 5.0, colour: str = "green", version: str | None = "1.1.0") -> Sample:
@@ -28,6 +46,10 @@ def pattern(text: str) -> list[Sample]:
     return [sample(n, ok=letter == ".") for n, letter in enumerate(text)]
 
 
+def before(ms: float = 5.0, count: int = 200, colour: str = "blue") -> Baseline:
+    return baseline(sample(n, ms=ms, colour=colour) for n in range(count))
+
+
 def test_nothing_seen_and_all_well() -> None:
     assert fed() == HEALTHY
     assert fed(*pattern("." * 400)) == HEALTHY
@@ -43,10 +65,10 @@ def test_a_hiccup_is_no_harm(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("xxx", "3 failures in a row"),
-        ("." * 300 + "xxx", "3 failures in a row"),
-        ("." * 300 + "x.x.x.x", "4 failures in the last 20"),
-        ((("." * 30 + "x") * 12), "requests failed: at least"),
+        ("xxx", "3 of the last 3 requests failed, limit 1.00%"),
+        ("." * 300 + "xxx", "3 of the last 3 requests failed"),
+        ("." * 300 + "x.x.x.x", "4 of the last 7 requests failed"),
+        ((("." * 19 + "x") * 12), "requests failed"),
     ],
 )
 def test_failures_are_harm_and_stay_it(text: str, reason: str) -> None:
@@ -54,6 +76,25 @@ def test_failures_are_harm_and_stay_it(text: str, reason: str) -> None:
     assert health.harmed
     assert reason in str(health.reason)
     assert "status 500" in str(health.reason)
+
+
+def test_one_operation_that_fails_is_named() -> None:
+    """One in eight requests is for it, and every fourth of those fails: 3 % of all, and it is found by itself."""
+    samples = [replace(sample(n), operation=OPERATIONS[n % 8]) for n in range(400)]
+    failing = [
+        replace(one, ok=False, problem="status 500") if one.operation == "createConsult" and n % 32 == 2 else one
+        for n, one in enumerate(samples)
+    ]
+    assert "requests for createConsult failed" in str(fed(*failing).reason)
+
+
+def test_what_failed_before_the_switch_may_fail_after_it() -> None:
+    def sick(count: int) -> Iterable[Sample]:
+        return (sample(n, ok=n % 20 != 0) for n in range(count))
+
+    watch = Watch(WatchLimits(), baseline(sick(400)))
+    assert not [one for one in sick(400) if watch.feed(one).harmed]
+    assert fed(*sick(400)).harmed
 
 
 def test_the_second_wrong_identity_is_harm() -> None:
@@ -69,10 +110,100 @@ def test_late_answers_of_the_old_generation_are_not_wrong() -> None:
     assert fed(*late) == HEALTHY
 
 
-def test_slowness_is_harm_once_it_is_the_rule() -> None:
-    assert fed(*[sample(n, ms=1500) for n in range(39)]) == HEALTHY
-    health = fed(*[sample(n, ms=1500) for n in range(40)])
-    assert health.reason == "median of the last 40 requests 1500 ms, limit 1000 ms"
+def slow_after(ms: float, control_ms: float | None, *, count: int = 300) -> Health:
+    """A release that takes ``ms`` where 5 were usual, beside a previous colour that takes ``control_ms`` (None: unknown)."""
+    limits = WatchLimits()
+    control = None if control_ms is None else Control(limits.slow)
+    watch = Watch(limits, before(), control)
+    for n in range(count):
+        if control and control_ms and n % 5 == 0:
+            control.feed(replace(sample(n, ms=control_ms), control=True), before())
+        watch.feed(sample(n, ms=ms))
+    return watch.health
+
+
+def test_slowness_is_harm_once_it_lasts() -> None:
+    assert slow_after(25, 5, count=248) == HEALTHY
+    health = slow_after(25, 5, count=249)
+    assert "200 of the last 200 answers took longer than 3 times what they took before the switch" in str(health.reason)
+    assert "health on a kept connection, 25 ms, before 5 ms" in str(health.reason)
+    assert "of the previous colour at the same time: 0 of" in str(health.reason)
+
+
+def test_a_slow_machine_is_not_a_slow_release() -> None:
+    """The previous colour is as slow, by either measure; a release that is slower than the machine still is harm."""
+    assert slow_after(25, 25) == HEALTHY
+    assert slow_after(1500, 1500) == HEALTHY
+    assert slow_after(1500, 25).harmed
+
+
+def test_slowness_without_anybody_to_compare_with() -> None:
+    assert slow_after(25, None).harmed
+    assert "200 of the last 200 answers took longer than 1000 ms" in str(
+        fed(*[sample(n, ms=1500) for n in range(300)]).reason
+    )
+    assert slow_after(12, None) == HEALTHY
+    assert fed(*[sample(n, ms=25) for n in range(300)]) == HEALTHY, "nothing is known about before"
+
+
+def test_a_spell_of_slowness_is_no_harm() -> None:
+    watch = Watch(WatchLimits(), before())
+    assert not any(watch.feed(sample(n, ms=50 if 100 < n < 180 else 5)).harmed for n in range(400))
+
+
+def vigil(*, share: bool = False, control: bool = True) -> Vigil:
+    return Vigil(WatchLimits(), GREEN, BLUE, 8, before(), before() if control else None, share=share)
+
+
+def blue(n: int, *, generation: int = 8, ok: bool = True) -> Sample:
+    return replace(sample(n, colour="blue", version="1.0.0", ok=ok), generation=generation)
+
+
+def test_whose_an_answer_is() -> None:
+    """All of the traffic is the candidate's: who came late is not held against it, who came elsewhere is."""
+    watch = vigil()
+    assert not any(watch.hear(blue(n, generation=7, ok=False)) for n in range(50))
+    assert watch.requests == 0
+    assert [watch.hear(blue(n)) for n in range(2)][1] == (
+        "2 answers by version 1.0.0, expected 1.1.0 and colour blue, expected green"
+    )
+
+
+def test_of_a_share_the_candidate_s_answers_alone_count() -> None:
+    watch = vigil(share=True)
+    for n in range(0, 400, 2):
+        assert watch.hear(blue(n, ok=n % 40 != 0)) is None
+        assert watch.hear(sample(n + 1)) is None
+    assert (watch.requests, watch.failures) == (200, 0)
+    assert [watch.hear(sample(n, ok=False)) for n in range(400, 403)][-1]
+
+
+def test_of_a_share_without_colours_the_version_tells() -> None:
+    """And failures that name neither are counted by themselves."""
+    watch = vigil(share=True)
+    for n in range(100):
+        watch.hear(replace(sample(n), colour=None))
+        watch.hear(replace(blue(n), colour=None))
+    assert (watch.requests, watch.harm) == (100, None)
+    nameless = [replace(sample(n, ok=n % 10 != 0), colour=None, version=None) for n in range(200)]
+    assert any(watch.hear(one) for one in nameless)
+
+
+def test_a_lost_control_excuses_nothing() -> None:
+    watch = vigil()
+    slow = [sample(n, ms=25) for n in range(300)]
+    assert not any(watch.hear(one) for one in slow), "the control may still come"
+    watch.lose_control()
+    assert any(watch.hear(one) for one in slow)
+
+
+def test_a_share_is_compared_with_the_previous_colour_s_own() -> None:
+    small = SlowLimits(window=40)
+    watch = Vigil(WatchLimits(slow=small), GREEN, BLUE, 8, before(), None, share=True)
+    both_slow = [one for n in range(300) for one in (sample(n, ms=25), replace(blue(n), done=1000 + n / 40 + 0.025))]
+    assert not any(watch.hear(one) for one in both_slow)
+    one_slow = [one for n in range(300, 500) for one in (sample(n, ms=25), blue(n))]
+    assert any(watch.hear(one) for one in one_slow)
 
 
 def test_of_two_thousand_good_releases_hardly_one_is_rolled_back_and_every_bad_one_is() -> None:
@@ -85,6 +216,41 @@ def test_of_two_thousand_good_releases_hardly_one_is_rolled_back_and_every_bad_o
         missed += not fed(*[sample(n, ok=draw.random() >= 0.3) for n in range(80)]).harmed
     assert alarms <= 4
     assert missed == 0
+
+
+def test_page_s_test_keeps_its_word() -> None:
+    """At the ratio that is allowed, not more than one false alarm in exp(threshold) requests, on the average."""
+    draw, alarms, requests = random.Random(3), 0, 200_000
+    hypotheses = Hypotheses(0.05, 0.25, math.log(2000))
+    test = PageTest(hypotheses)
+    for _ in range(requests):
+        if test.feed(draw.random() < 0.05):
+            alarms += 1
+            test = PageTest(hypotheses)
+    assert 0 < alarms <= requests / 2000
+    with pytest.raises(ValueError, match="told apart"):
+        Hypotheses(0.5, 0.5, 1)
+
+
+def test_fisher_s_exact_test() -> None:
+    """The values of R's fisher.test(matrix(c(3, 1, 1, 3), 2), alternative="greater") and of a lopsided table."""
+    assert by_chance(3, 4, 1, 4) == pytest.approx(0.2428571)
+    assert by_chance(10, 10, 0, 10) == pytest.approx(1 / 184756)
+    assert by_chance(0, 10, 5, 5) == pytest.approx(1)
+    assert by_chance(5, 10, 0, 0) == 1.0
+    with pytest.raises(ValueError, match="no sense"):
+        by_chance(5, 4, 0, 0)
+
+
+def test_the_baseline_is_of_each_operation_and_kind() -> None:
+    quick = [replace(sample(n, ms=2), kind="fresh") for n in range(20)]
+    few = [replace(sample(n, ms=90), operation="login") for n in range(3)]
+    found = baseline([*quick, *(sample(n, ms=8) for n in range(20)), *few, sample(9, ok=False)])
+    assert (found.requests, found.failures) == (44, 1)
+    assert found.typical(quick[0]) == pytest.approx(2)
+    assert found.typical(sample(0)) == pytest.approx(8)
+    assert found.typical(few[0]) == pytest.approx(2), "too few to speak for themselves"
+    assert Baseline().typical(sample(0)) is None
 
 
 def test_traffic_counts_and_the_longest_gap() -> None:
