@@ -47,7 +47,8 @@ class Service:
     ``digest`` is the configured one, None where the service does not exist. ``origin`` is the host (and port) that the
     front door forwards to, ``url`` the same as a URL; both None unless it exists. ``running`` means that it serves.
     ``configuration`` is a hash over everything configured but the image (variables, secrets' names, size, health check).
-    ``busy`` means that an operation is under way and the platform refuses others.
+    ``busy`` means that an operation is under way and the platform refuses others. ``unwell`` says which of its instances
+    is missing or does not pass its health checks, None where all do or the platform does not tell them apart.
     """
 
     colour: Colour
@@ -58,6 +59,7 @@ class Service:
     origin: str | None = None
     url: str | None = None
     configuration: str | None = None
+    unwell: str | None = None
 
 
 class Readiness(Enum):

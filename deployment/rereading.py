@@ -6,6 +6,7 @@ from deployment.errors import Refused, StepFailed
 from deployment.model import Holder, Service
 from deployment.plan import Note, Plan, Ports, Standing
 from deployment.settings import DeploymentLimits
+from deployment.waiting import poll
 
 
 def nothing_half_done(plan: Plan, ports: Ports, holder: Holder) -> None:
@@ -39,7 +40,7 @@ def reread(
         raise StepFailed(
             f"the evidence is too old: verification began {age:.0f} s ago, the limit is {limits.evidence_max_age:g} s"
         )
-    candidate = ports.platform.describe(plan.target)
+    candidate = _whole(plan, limits, ports)
     if not candidate.running or candidate.digest != plan.image.digest:
         raise StepFailed(
             f"{plan.target} is {candidate.status} on {candidate.digest}, but {plan.image.digest} was verified"
@@ -57,3 +58,20 @@ def reread(
         raise StepFailed(
             f"there is nothing to roll back to: {previous.colour} is {standing.status} on {standing.digest}"
         )
+
+
+def _whole(plan: Plan, limits: DeploymentLimits, ports: Ports) -> Service:
+    """The candidate once each of its instances is well: one that is being replaced just now is given ``promote_timeout``."""
+    last = [""]
+
+    def attempt() -> Service | None:
+        found = ports.platform.describe(plan.target)
+        last[0] = found.unwell or ""
+        return None if found.unwell and found.running else found
+
+    return poll(
+        ports.clock,
+        attempt,
+        timeout_s=limits.promote_timeout,
+        waiting_for=lambda: f"every instance of {plan.target} to be well before traffic goes there; last: {last[0]}",
+    )

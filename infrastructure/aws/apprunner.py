@@ -8,7 +8,6 @@ from typing import Any
 
 from deployment.errors import CloudError, NotFound, ProvisionFailed
 from deployment.model import Colour, Image, Progress, Readiness, Rollout, Service
-from infrastructure.aws.apprunner_logs import newest_lines
 from infrastructure.aws.apprunner_requests import (
     DEPLOYS,
     FAILED,
@@ -23,6 +22,7 @@ from infrastructure.aws.apprunner_requests import (
     update_request,
 )
 from infrastructure.aws.errors import aws_code
+from infrastructure.aws.logs import newest_lines
 from infrastructure.aws.session import Clients
 
 _BUSY = "OPERATION_IN_PROGRESS"

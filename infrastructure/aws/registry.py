@@ -8,7 +8,10 @@ from typing import Any
 
 from deployment.errors import SettingsError
 
-PLATFORMS: Mapping[str, str] = {"apprunner": "infrastructure.aws.apprunner.AppRunnerPlatform"}
+PLATFORMS: Mapping[str, str] = {
+    "apprunner": "infrastructure.aws.apprunner.AppRunnerPlatform",
+    "ecs": "infrastructure.aws.ecs.EcsPlatform",
+}
 ROUTERS: Mapping[str, str] = {
     "cloudfront": "infrastructure.aws.cloudfront.CloudFrontRouter",
     "alb": "infrastructure.aws.alb.AlbRouter",

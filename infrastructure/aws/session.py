@@ -101,13 +101,13 @@ class Clients:
                 self._made[service] = self._make(service)
             return self._made[service]
 
-    def call(self, service: str, operation: str, **parameters: Any) -> Mapping[str, Any]:
+    def call(self, service: str, operation: str, /, **parameters: Any) -> Mapping[str, Any]:
         """Calls one operation (``DescribeService``) and returns its answer; raises CloudError and its kinds, nothing else."""
         with aws_errors(service, operation):
             answer: Mapping[str, Any] = getattr(self.client(service), _method(operation))(**parameters)
             return answer
 
-    def call_once(self, service: str, operation: str, **parameters: Any) -> Mapping[str, Any]:
+    def call_once(self, service: str, operation: str, /, **parameters: Any) -> Mapping[str, Any]:
         """Like ``call``, for what a run can do without: no retries, and no long wait for an answer."""
         with aws_errors(service, operation):
             with self._making:
@@ -119,7 +119,7 @@ class Clients:
             return answer
 
     def pages(
-        self, service: str, operation: str, key: str, *, marker: str = "NextToken", **parameters: Any
+        self, service: str, operation: str, key: str, /, *, marker: str = "NextToken", **parameters: Any
     ) -> list[Mapping[str, Any]]:
         """The list under ``key`` of every page; ``marker`` is what the operation calls its place. Raises as ``call`` does.
 

@@ -67,7 +67,7 @@ class Scripted(Clients):
         self._real = real
         self.answers = answers
 
-    def call(self, service: str, operation: str, **parameters: Any) -> Mapping[str, Any]:
+    def call(self, service: str, operation: str, /, **parameters: Any) -> Mapping[str, Any]:
         if operation == "PutObject" and self.answers:
             with aws_errors(service, operation):
                 self.answers.pop(0)()

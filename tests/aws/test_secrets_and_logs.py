@@ -8,7 +8,7 @@ from uuid import uuid4
 import pytest
 
 from deployment.errors import CloudError, NotFound
-from infrastructure.aws.apprunner_logs import newest_lines
+from infrastructure.aws.logs import newest_lines
 from infrastructure.aws.secretsmanager import SecretsManager
 from infrastructure.aws.session import Clients
 from infrastructure.aws.sts import StsIdentity

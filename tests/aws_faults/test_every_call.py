@@ -19,10 +19,10 @@ import pytest
 from deployment.errors import DeploymentError
 from deployment.model import Colour, Happening, Holder, Notice
 from deployment.ports import Clock
-from infrastructure.aws.apprunner_logs import newest_lines
 from infrastructure.aws.cloudfront import CloudFrontRouter
 from infrastructure.aws.dynamodb import HASH_KEY, DynamoLease
 from infrastructure.aws.ecr import VERSION_ANNOTATION, EcrRegistry
+from infrastructure.aws.logs import newest_lines
 from infrastructure.aws.s3 import S3AuditStore
 from infrastructure.aws.secretsmanager import SecretsManager
 from infrastructure.aws.session import Clients

@@ -59,6 +59,7 @@ class Side:
     ill: str | None = None
     version: str | None = None
     polls: int = 0
+    unwell: str | None = None
 
 
 @dataclass
@@ -66,6 +67,7 @@ class World:
     """Everything outside of the process, and what happens to a call: ``plans`` by name, ``trap`` by number."""
 
     clock: FakeClock = field(default_factory=FakeClock)
+    spreads: int = 0  # looks until a switch has reached every resolver
     sides: dict[Colour, Side] = field(default_factory=lambda: {BLUE: Side(OLD, True), GREEN: Side()})
     routes: Routes = field(default_factory=lambda: Routes(BLUE, {BLUE: 100, GREEN: 0}, 7, "etag-7"))
     calls: list[tuple[str, int]] = field(default_factory=list)
@@ -132,7 +134,8 @@ class FakePlatform:
                 return Service(colour, "ABSENT")
             status = "RUNNING" if side.running else "PAUSED"
             url = f"https://{colour}.test"
-            return Service(colour, status, side.running, False, side.image.digest, f"{colour}.test", url)
+            digest = side.image.digest
+            return Service(colour, status, side.running, False, digest, f"{colour}.test", url, unwell=side.unwell)
 
     def provision(self, colour: Colour, image: Image) -> Rollout:
         with self.world.call("provision"):
@@ -185,7 +188,11 @@ class FakeRouter:
 
     def spread(self, live: Colour, generation: int) -> Progress:
         with self.world.call("spread"):
-            return Progress(Readiness.READY, f"{live} at {generation}")
+            self.world.spreads -= 1
+            ready = self.world.spreads < 0
+            return Progress(
+                Readiness.READY if ready else Readiness.NOT_YET, f"a resolver to learn of {live}, {generation}"
+            )
 
 
 class FakeLease:

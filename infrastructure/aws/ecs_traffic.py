@@ -1,0 +1,78 @@
+"""A colour of ECS behind its target group: whether each task is healthy, and whether anybody still asks it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from deployment.model import Colour
+from deployment.ports import Clock
+from infrastructure.aws.session import Clients
+
+_PERIOD_S = 60
+_LEAVING = frozenset({"draining", "unused"})
+"""States of targets that are no longer the deployment's: tasks of the former one that still end their requests."""
+
+
+class TargetGroups:
+    """The colours' target groups, by their ARNs."""
+
+    def __init__(self, clients: Clients, groups: Mapping[Colour, str], clock: Clock) -> None:
+        self._clients = clients
+        self._groups = groups
+        self._clock = clock
+
+    def arn(self, colour: Colour) -> str:
+        """The ARN of a colour's."""
+        return self._groups[colour]
+
+    def health(self, colour: Colour, wanted: int) -> tuple[int, str | None]:
+        """How many targets are healthy, and what keeps ``wanted`` of them, and every other one, from being so; raises CloudError."""
+        answer = self._call("DescribeTargetHealth", TargetGroupArn=self._groups[colour])
+        states = [one["TargetHealth"] for one in answer["TargetHealthDescriptions"]]
+        staying = [one for one in states if one["State"] not in _LEAVING]
+        healthy = sum(one["State"] == "healthy" for one in staying)
+        sick = next((one for one in staying if one["State"] != "healthy"), None)
+        if sick is not None:
+            why = sick.get("Reason") or sick.get("Description") or "no reason given"
+            return healthy, f"{healthy} of {len(staying)} targets are healthy, one is {sick['State']} ({why})"
+        return healthy, None if healthy >= wanted else f"{healthy} of {wanted} targets are registered and healthy"
+
+    def asked(self, colour: Colour, window_s: float) -> str | None:
+        """Who still asks the colour, in words; None where nobody has for ``window_s`` or its deregistration delay, the longer.
+
+        Health checks do not count. CloudWatch has a minute's figure a minute later or two: one period more is looked at.
+        """
+        balancers = self._call("DescribeTargetGroups", TargetGroupArns=[self._groups[colour]])["TargetGroups"]
+        found = [
+            str(arn).partition(":loadbalancer/")[2] for one in balancers for arn in one.get("LoadBalancerArns", ())
+        ]
+        window = max(window_s, self._deregistration_s(colour))
+        asked = sum(self._requests(colour, balancer, window) for balancer in found)
+        return f"{asked} requests in the last {window:.0f} s" if asked else None
+
+    def _deregistration_s(self, colour: Colour) -> float:
+        answer = self._call("DescribeTargetGroupAttributes", TargetGroupArn=self._groups[colour])
+        attributes = {one["Key"]: one["Value"] for one in answer["Attributes"]}
+        return float(attributes.get("deregistration_delay.timeout_seconds", 300))
+
+    def _requests(self, colour: Colour, balancer: str, window_s: float) -> int:
+        now = self._clock.now()
+        end = now.replace(second=0, microsecond=0) + timedelta(seconds=_PERIOD_S)
+        start = end - timedelta(seconds=_PERIOD_S * (math.ceil(window_s / _PERIOD_S) + 2))
+        dimensions = {"LoadBalancer": balancer, "TargetGroup": self._groups[colour].rpartition(":")[2]}
+        metric = {
+            "Namespace": "AWS/ApplicationELB",
+            "MetricName": "RequestCount",
+            "Dimensions": [{"Name": name, "Value": value} for name, value in dimensions.items()],
+        }
+        query = {"Id": "requests", "MetricStat": {"Metric": metric, "Period": _PERIOD_S, "Stat": "Sum"}}
+        answer = self._clients.call(
+            "cloudwatch", "GetMetricData", MetricDataQueries=[query], StartTime=start, EndTime=end
+        )
+        return int(sum(value for result in answer["MetricDataResults"] for value in result.get("Values", ())))
+
+    def _call(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
+        return self._clients.call("elbv2", operation, **parameters)

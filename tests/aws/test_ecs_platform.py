@@ -1,0 +1,307 @@
+"""The platform against a cluster that deploys only when told to, and rolls back as a circuit breaker does."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+
+from deployment.errors import ProvisionFailed
+from deployment.model import Colour, Image, Readiness, Rollout
+from infrastructure.aws.ecs import EcsPlatform
+from infrastructure.aws.session import Clients
+from tests.aws.cluster import GROUPS, HOST, NAMES, Cluster, uri
+from tests.aws.conftest import SteppedClock
+
+BLUE, GREEN = Colour.BLUE, Colour.GREEN
+OLD, NEW, OTHER = (f"sha256:{letter * 64}" for letter in "abc")
+URLS = {colour: f"https://{colour}.telehealth.example:8443" for colour in Colour}
+IMAGE = Image("telehealth-api", "1.1.0", NEW, "1.1.0", uri(NEW))
+GREENS = f"service/main/{NAMES[GREEN]}"
+BLUES = f"service/main/{NAMES[BLUE]}"
+
+
+@pytest.fixture
+def cluster(clock: SteppedClock) -> Cluster:
+    """Blue is live with four tasks, green has an old release with one."""
+    made = Cluster(clock)
+    made.create(BLUE, OLD, tasks=4)
+    made.create(GREEN, OLD, tasks=1)
+    return made
+
+
+def process(cluster: Cluster) -> EcsPlatform:
+    """A platform as another process has it: it remembers nothing."""
+    return EcsPlatform(cast(Clients, cluster), "main", NAMES, GROUPS, URLS, 120.0, cluster.clock)
+
+
+@pytest.fixture
+def platform(cluster: Cluster) -> EcsPlatform:
+    return process(cluster)
+
+
+def said(cluster: Cluster, rollout: Rollout) -> tuple[Readiness, str]:
+    progress = process(cluster).progress(rollout)
+    return progress.readiness, progress.detail
+
+
+def test_a_colour_is_described(cluster: Cluster, platform: EcsPlatform) -> None:
+    found = platform.describe(BLUE)
+    assert (found.status, found.running, found.busy, found.digest, found.unwell) == ("ACTIVE", True, False, OLD, None)
+    assert (found.url, found.origin) == (URLS[BLUE], "blue.telehealth.example:8443")
+    del cluster.services[NAMES[GREEN]]
+    assert (platform.describe(GREEN).status, platform.describe(GREEN).running) == ("ABSENT", False)
+
+
+def test_release_comes_up_as_large_as_the_live_colour(cluster: Cluster, platform: EcsPlatform) -> None:
+    cluster.bounds = {BLUES: (3, 8), GREENS: (1, 6)}
+    rollout = platform.provision(GREEN, IMAGE)
+    assert cluster.services[NAMES[GREEN]].desired == 4
+    assert cluster.bounds == {BLUES: (3, 8), GREENS: (3, 8)}
+    assert said(cluster, rollout)[0] is Readiness.NOT_YET
+    assert "0 of 4 tasks run" in said(cluster, rollout)[1]
+    assert platform.describe(GREEN).busy
+    cluster.settle(GREEN)
+    assert said(cluster, rollout) == (Readiness.READY, f"api-green: 4 tasks run {NEW[:19]}")
+    assert (platform.describe(GREEN).digest, platform.describe(BLUE).digest) == (NEW, OLD)
+
+
+def test_everything_but_the_image_is_as_it_was(cluster: Cluster, platform: EcsPlatform) -> None:
+    migrations = {"name": "migrate", "image": f"{HOST}/telehealth-api:1.0.0", "essential": False}
+    sidecar = {"name": "collector", "image": "public.ecr.aws/otel/collector:1"}
+    green = cluster.definitions[cluster.services[NAMES[GREEN]].definition]
+    green["containerDefinitions"] += [migrations, sidecar]
+    green |= {
+        "taskRoleArn": "arn:aws:iam::123456789012:role/task",
+        "volumes": [],
+        "networkMode": "awsvpc",
+        "compatibilities": ["FARGATE"],
+    }
+    before = platform.describe(GREEN).configuration
+    platform.provision(GREEN, IMAGE)
+    made = cluster.definitions[cluster.services[NAMES[GREEN]].definition]
+    assert made["taskDefinitionArn"] != green["taskDefinitionArn"]
+    assert [one["image"] for one in made["containerDefinitions"]] == [
+        uri(NEW),
+        uri(NEW),
+        "public.ecr.aws/otel/collector:1",
+    ]
+    assert (made["taskRoleArn"], made["networkMode"], made["cpu"]) == (green["taskRoleArn"], "awsvpc", "256")
+    assert made["containerDefinitions"][0]["environment"] == [{"name": "DEPLOY_COLOR", "value": "green"}]
+    cluster.settle(GREEN)
+    assert platform.describe(GREEN).configuration == before
+
+
+def test_what_terraform_changed_since_the_last_deployment_comes_along(cluster: Cluster, platform: EcsPlatform) -> None:
+    before = platform.describe(GREEN).configuration
+    newest = dict(cluster.definitions[cluster.services[NAMES[GREEN]].definition], cpu="512")
+    newest["containerDefinitions"] = [dict(newest["containerDefinitions"][0], image="bootstrap:1")]
+    cluster._register(
+        {key: value for key, value in newest.items() if key not in ("taskDefinitionArn", "revision", "status")}
+    )
+    platform.provision(GREEN, IMAGE)
+    made = cluster.definitions[cluster.services[NAMES[GREEN]].definition]
+    assert (made["cpu"], made["containerDefinitions"][0]["image"]) == ("512", uri(NEW))
+    assert platform.describe(GREEN).configuration != before
+
+
+def test_a_deployment_that_the_circuit_breaker_rolled_back_is_stuck(cluster: Cluster, platform: EcsPlatform) -> None:
+    """Also once the former release is stable again, and the failed deployment is no longer listed."""
+    rollout = platform.provision(GREEN, IMAGE)
+    cluster.break_down(GREEN)
+    readiness, detail = said(cluster, rollout)
+    assert (readiness, "circuit breaker" in detail) == (Readiness.STUCK, True)
+    cluster.settle(GREEN)
+    readiness, detail = said(cluster, rollout)
+    assert readiness is Readiness.STUCK
+    assert "is brought to api-green:1, not to api-green:2: ECS rolled the deployment back" in detail
+
+
+def test_an_answer_from_before_the_deployment_is_no_rollback(cluster: Cluster, platform: EcsPlatform) -> None:
+    """ECS does not promise that the next reading already knows of the last write."""
+    made = cluster.services[NAMES[GREEN]]
+    stale = ([dict(one) for one in made.deployments], made.definition)
+    rollout = platform.provision(GREEN, IMAGE)
+    fresh = (made.deployments, made.definition)
+    made.deployments, made.definition = stale
+    assert said(cluster, rollout) == (Readiness.NOT_YET, "api-green: ecs-svc/3 is not listed yet")
+    made.deployments, made.definition = fresh
+    cluster.settle(GREEN)
+    assert said(cluster, rollout)[0] is Readiness.READY
+
+
+@pytest.mark.parametrize(
+    ("runs", "index", "ready", "text"),
+    [
+        (NEW, [], Readiness.READY, "4 tasks run"),
+        (OTHER, [], Readiness.STUCK, f"a task runs {OTHER}, not {NEW}"),
+        (OTHER, [OTHER, OLD], Readiness.READY, "4 tasks run"),  # the manifest of this platform, out of the index
+        (None, [], Readiness.NOT_YET, "does not say yet which image"),
+    ],
+)
+def test_every_task_runs_the_digest(
+    cluster: Cluster, platform: EcsPlatform, runs: str | None, index: list[str], ready: Readiness, text: str
+) -> None:
+    cluster.runs, cluster.index = {NEW: runs}, {NEW: index}
+    rollout = platform.provision(GREEN, IMAGE)
+    cluster.settle(GREEN)
+    readiness, detail = said(cluster, rollout)
+    assert (readiness, text in detail) == (ready, True), detail
+
+
+@pytest.mark.parametrize(
+    ("states", "ready", "text"),
+    [
+        (["healthy"] * 4, Readiness.READY, ""),
+        (["healthy"] * 4 + ["draining"], Readiness.READY, ""),
+        (["healthy"] * 3, Readiness.NOT_YET, "3 of 4 targets are registered and healthy"),
+        (["healthy"] * 3 + ["unhealthy"], Readiness.NOT_YET, "3 of 4 targets are healthy, one is unhealthy (Target.F"),
+        (["healthy"] * 4 + ["initial"], Readiness.NOT_YET, "4 of 5 targets are healthy, one is initial"),
+        ([], Readiness.NOT_YET, "0 of 4 targets"),
+    ],
+)
+def test_every_target_is_healthy(
+    cluster: Cluster, platform: EcsPlatform, states: list[str], ready: Readiness, text: str
+) -> None:
+    rollout = platform.provision(GREEN, IMAGE)
+    cluster.settle(GREEN)
+    cluster.health[GROUPS[GREEN]] = states
+    readiness, detail = said(cluster, rollout)
+    assert (readiness, text in detail) == (ready, True), detail
+    unwell = platform.describe(GREEN).unwell
+    assert (unwell is None) == (ready is Readiness.READY)
+
+
+def test_a_former_task_that_is_still_there_is_waited_for(cluster: Cluster, platform: EcsPlatform) -> None:
+    former = cluster.services[NAMES[GREEN]].definition
+    rollout = platform.provision(GREEN, IMAGE)
+    cluster.settle(GREEN)
+    cluster.services[NAMES[GREEN]].tasks.append(former)
+    assert said(cluster, rollout) == (Readiness.NOT_YET, "api-green: a task of the former deployment is still ending")
+
+
+def test_provisioning_twice_is_provisioning_once(cluster: Cluster, platform: EcsPlatform) -> None:
+    rollout = platform.provision(GREEN, IMAGE)
+    assert process(cluster).provision(GREEN, IMAGE) == rollout
+    assert cluster.wrote == ["RegisterTaskDefinition", "UpdateService"]
+
+
+def test_an_update_that_did_not_arrive_leaves_its_definition_for_the_next_try(
+    cluster: Cluster, platform: EcsPlatform
+) -> None:
+    platform._registered(cluster.services[NAMES[GREEN]].definition, "api", IMAGE)
+    rollout = platform.provision(GREEN, IMAGE)
+    assert cluster.wrote == ["RegisterTaskDefinition", "UpdateService"]
+    cluster.settle(GREEN)
+    assert said(cluster, rollout)[0] is Readiness.READY
+
+
+def test_the_same_release_is_started_anew(cluster: Cluster, platform: EcsPlatform) -> None:
+    """It is proven by starting now: the deployment that is followed is the new one, not the one that it ran by."""
+    cluster.settle(GREEN)
+    image = Image("telehealth-api", "1.0.0", OLD, "1.0.0", uri(OLD))
+    rollout = platform.provision(GREEN, image)
+    assert cluster.wrote == ["UpdateService"]
+    assert said(cluster, rollout)[0] is Readiness.NOT_YET
+    cluster.settle(GREEN)
+    assert said(cluster, rollout)[0] is Readiness.READY
+
+
+def test_a_deployment_that_never_ends_is_overtaken_by_the_next(cluster: Cluster, platform: EcsPlatform) -> None:
+    broken = platform.provision(GREEN, IMAGE)
+    good = platform.provision(GREEN, Image("telehealth-api", "1.2.0", OTHER, "1.2.0", uri(OTHER)))
+    cluster.settle(GREEN)
+    assert said(cluster, good)[0] is Readiness.READY
+    assert said(cluster, broken)[0] is Readiness.STUCK
+
+
+def test_a_stopped_colour_comes_back_and_its_floor_with_it(cluster: Cluster, platform: EcsPlatform) -> None:
+    cluster.bounds = {BLUES: (2, 8), GREENS: (0, 8)}
+    cluster.services[NAMES[GREEN]].desired = 0
+    cluster.settle(GREEN)
+    assert (platform.describe(GREEN).status, platform.describe(GREEN).running) == ("STOPPED", False)
+    platform.provision(GREEN, IMAGE)
+    assert (cluster.bounds[GREENS], cluster.services[NAMES[GREEN]].desired) == ((2, 8), 4)
+
+
+@pytest.mark.parametrize("absent", [True, False])
+def test_an_estate_that_is_not_as_the_settings_say_is_told(
+    cluster: Cluster, platform: EcsPlatform, absent: bool
+) -> None:
+    if absent:
+        del cluster.services[NAMES[GREEN]]
+    swapped = {BLUE: GROUPS[GREEN], GREEN: GROUPS[BLUE]}
+    other = (
+        platform if absent else EcsPlatform(cast(Clients, cluster), "main", NAMES, swapped, URLS, 1.0, cluster.clock)
+    )
+    with pytest.raises(ProvisionFailed, match="does not exist in cluster" if absent else "registers no tasks with"):
+        other.provision(GREEN, IMAGE)
+    assert cluster.wrote == []
+
+
+# -- stopping ------------------------------------------------------------------------------------------------------------
+
+
+def asked(cluster: Cluster, seconds_ago: float, count: float = 5) -> None:
+    cluster.requests[GROUPS[GREEN]].append((cluster.clock.now() - timedelta(seconds=seconds_ago), count))
+
+
+def test_a_colour_that_is_still_asked_is_not_stopped(cluster: Cluster, platform: EcsPlatform) -> None:
+    """After a switch by DNS clients stay on the connections that they have: only they can say when they are done."""
+    asked(cluster, 30)
+    assert platform.retire(GREEN) is not None
+    assert cluster.services[NAMES[GREEN]].desired == 1
+    progress = platform.stopped(GREEN)
+    assert (progress.readiness, "it still serves: 5 requests in the last 120 s" in progress.detail) == (
+        Readiness.NOT_YET,
+        True,
+    )
+    cluster.clock.sleep(300)
+    platform.retire(GREEN)
+    assert cluster.services[NAMES[GREEN]].desired == 0
+    assert "it still serves" not in platform.stopped(GREEN).detail
+    cluster.settle(GREEN)
+    assert platform.stopped(GREEN).readiness is Readiness.READY
+    assert platform.retire(GREEN) is None
+    assert cluster.services[NAMES[BLUE]].desired == 4
+
+
+def test_the_deregistration_delay_is_waited_for_where_it_is_longer(cluster: Cluster, platform: EcsPlatform) -> None:
+    cluster.delay_s = 600
+    asked(cluster, 500)
+    platform.retire(GREEN)
+    assert cluster.services[NAMES[GREEN]].desired == 1
+    cluster.clock.sleep(300)
+    platform.retire(GREEN)
+    assert cluster.services[NAMES[GREEN]].desired == 0
+
+
+def test_autoscaling_does_not_bring_a_stopped_colour_back(cluster: Cluster, platform: EcsPlatform) -> None:
+    cluster.bounds = {BLUES: (2, 8), GREENS: (2, 8)}
+    platform.retire(GREEN)
+    assert cluster.bounds == {BLUES: (2, 8), GREENS: (0, 8)}
+    assert cluster.wrote[-2:] == ["RegisterScalableTarget", "UpdateService"]
+
+
+def test_a_colour_that_is_not_there_needs_no_stopping(cluster: Cluster, platform: EcsPlatform) -> None:
+    del cluster.services[NAMES[GREEN]]
+    assert platform.retire(GREEN) is None
+    assert platform.stopped(GREEN).readiness is Readiness.READY
+    assert platform.logs(GREEN, cluster.clock.now()) == ()
+
+
+def test_logs_are_the_colours_own_streams_and_the_services_events(
+    cluster: Cluster, platform: EcsPlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {}
+
+    def newest(_: Clients, groups: Mapping[str, str], *__: object, **more: Any) -> list[str]:
+        given.update(more, groups=groups)
+        return ["line"]
+
+    monkeypatch.setattr("infrastructure.aws.ecs.newest_lines", newest)
+    assert platform.logs(GREEN, cluster.clock.now()) == ["line"]
+    assert (given["groups"], given["streams"]) == ({"api": "/ecs/api"}, {"api": "green/api/"})
+    assert "steady state" in given["events"][0][1]
