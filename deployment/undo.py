@@ -38,7 +38,10 @@ def last_promotion(ports: Ports) -> Promotion:
 
 
 class Undo:
-    """One undoing: lease, rollback, retire. ``phase`` ends as ROLLED_BACK, REJECTED (not moved), REFUSED or HALTED."""
+    """One undoing: lease, rollback, retire. ``phase`` ends as ROLLED_BACK, REJECTED (not moved), REFUSED or HALTED.
+
+    ``let_go`` comes after the report was written: until then whoever dies is found by ``recover``.
+    """
 
     def __init__(
         self,
@@ -56,6 +59,8 @@ class Undo:
         self._limits, self._ports, self._journal = limits, ports, journal
         self._steps = Steps(journal, ports.clock, listener, lambda: None)
         self._since = ports.clock.now()
+        self._holder: Holder | None = None
+        self._keeper: LeaseKeeper | None = None
 
     @property
     def written(self) -> list[tuple[float, int]]:
@@ -69,25 +74,46 @@ class Undo:
             owner = this_process(self._id, self._actor, ports.clock, limits, f"roll back {promotion.deployment_id}")
             holder = ports.lease.acquire(owner)
             self._still_stands(promotion, holder)
-        keeper = LeaseKeeper(ports.lease, holder, limits.lease_ttl)
-        keeper.start()
+        self._holder = holder
+        self._keeper = LeaseKeeper(ports.lease, holder, limits.lease_ttl)
+        self._keeper.start()
+        plan = Plan(self._id, self._environment, promotion.target, promotion.image, self._actor, self._since)
+        self.phase = Phase.ROLLING_BACK
+        ports.lease.note(holder, {"deployment": self._note(plan, promotion, holder)})
         try:
-            plan = Plan(self._id, self._environment, promotion.target, promotion.image, self._actor, self._since)
-            self.phase = Phase.ROLLING_BACK
-            ports.lease.note(holder, {"deployment": self._note(plan, promotion, holder.pid, holder.process_started)})
-            try:
-                with self._steps.step("rollback", f"move traffic back to {promotion.previous.colour}") as result:
-                    result["detail"] = send_back(ports, self._steps, holder, promotion.previous, limits)
-            except DeploymentError as error:
-                self.reason = f"rollback: {first_line(error)}"
-                self.phase = Phase.REJECTED if self._unmoved(promotion.target) else Phase.HALTED
-            else:
-                self.phase = Phase.ROLLED_BACK
-                retire(ports, self._steps, self._journal, plan, limits, holder)
-            if self.phase is not Phase.HALTED:
-                self._let_go(holder)
-        finally:
-            keeper.stop()
+            with self._steps.step("rollback", f"move traffic back to {promotion.previous.colour}") as result:
+                result["detail"] = send_back(ports, self._steps, holder, promotion.previous, limits)
+        except DeploymentError as error:
+            self.reason = f"rollback: {first_line(error)}"
+            self.phase = Phase.REJECTED if self._unmoved(promotion.target) else Phase.HALTED
+        else:
+            self.phase = Phase.ROLLED_BACK
+        try:  # whoever settles a death from here on goes by it
+            ports.lease.note(holder, {"deployment": self._note(plan, promotion, holder)})
+        except (CloudError, LeaseLost) as error:
+            self._journal.append("note_failed", error=first_line(error))
+        if self.phase is Phase.ROLLED_BACK:
+            retire(ports, self._steps, self._journal, plan, limits, holder)
+
+    def let_go(self) -> str | None:
+        """Closes the note and gives the lease back; safe to repeat, and without effect where nothing was taken.
+
+        What is halted keeps both, so that nobody deploys on it. Returns what went wrong, None where all went well.
+        """
+        if self._keeper is not None:
+            self._keeper.stop()
+        holder, self._holder = self._holder, None
+        if holder is None or self.phase is Phase.HALTED:
+            return None
+        notes: dict[str, str | None] = {"deployment": None, "head": self._journal.head}
+        if self.phase is Phase.ROLLED_BACK:
+            notes["promotion"] = None
+        try:
+            self._ports.lease.note(holder, notes)
+            self._ports.lease.release(holder)
+        except (CloudError, LeaseLost) as error:
+            return f"the lock was not given back, run recover: {first_line(error)}"  # the journal is closed, and signed
+        return None
 
     def _still_stands(self, promotion: Promotion, holder: Holder) -> None:
         """Raises Refused where somebody else deployed or rolled back before the lock was ours."""
@@ -99,37 +125,26 @@ class Undo:
             self._ports.lease.release(holder)
             raise
 
-    def _let_go(self, holder: Holder) -> None:
-        """The outcome is decided by now: what cannot be noted is journalled, and ``recover`` finds the note still open."""
-        notes: dict[str, str | None] = {"deployment": None, "head": self._journal.head}
-        if self.phase is Phase.ROLLED_BACK:
-            notes["promotion"] = None
-        try:
-            self._ports.lease.note(holder, notes)
-            self._ports.lease.release(holder)
-        except (CloudError, LeaseLost) as error:
-            self._journal.append("note_failed", error=first_line(error))
-
     def _unmoved(self, live: Colour) -> bool:
         try:
             return self._ports.router.observe().live is live
         except DeploymentError:
             return False
 
-    def _note(self, plan: Plan, promotion: Promotion, pid: int, process_started: float) -> str:
-        owner = this_process(self._id, self._actor, self._ports.clock, self._limits, "")
+    def _note(self, plan: Plan, promotion: Promotion, holder: Holder) -> str:
         return Note(
             plan.deployment_id,
             plan.environment,
-            Phase.ROLLING_BACK,
+            self.phase,
             self._since.isoformat(),
-            "rollback",
+            "rollback" if self.phase is Phase.ROLLING_BACK else None,
             plan.target,
             plan.image,
             promotion.previous,
             plan.actor,
             plan.started_at.isoformat(),
-            owner.host,
-            pid,
-            process_started,
+            holder.host,
+            holder.pid,
+            holder.process_started,
+            self.reason,
         ).dump()

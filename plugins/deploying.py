@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 
+from deployment import unfinished
 from deployment.access import DEPLOYMENT, Duty
 from deployment.approval import REQUIRED, wait_for_approval
 from deployment.archiving import NOWHERE, Archive
@@ -115,6 +116,16 @@ class Deploying:
         self._compare_manifests(world, machine)
         live = machine.lease(abandoned(world.ports))
         tell_broken_locks(machine, run.progress)
+        unfinished.complete(
+            run.options.reports,
+            self._settings.environment,
+            actor=world.caller.arn,
+            clock=run.clock,
+            clean=run.redactor.clean,
+            archive=world.archive(),
+            say=run.progress,
+            page=standalone,
+        )
         return machine, live
 
     def _compare_manifests(self, world: World, machine: Machine) -> None:

@@ -145,7 +145,8 @@ def recover(environment: str | None, reports: Path) -> None:
     """Finish or undo what a killed run left half done; safe to repeat."""
     settings = _settings(environment, reports)
     if not compose.is_up(settings):
-        click.echo("nothing to recover: no embedded environment is up")
+        if not settling.complete_reports(settings, reports.absolute()):
+            click.echo("nothing to recover: no embedded environment is up")
         return
     sys.exit(settling.recover(settings, _reach(settings), reports.absolute()))
 

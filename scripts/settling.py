@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import getpass
 from pathlib import Path
 
 import click
 
 from deployment.access import CLEARING_UP, demand_any
+from deployment.archiving import NOWHERE
+from deployment.clock import SystemClock
 from deployment.phases import Phase
 from deployment.recovery import unsettled
 from deployment.report import VERDICTS
 from deployment.settings import Settings
 from deployment.settling import settle_leftover
+from deployment.unfinished import complete, free_lock
 from infrastructure.compose import World
 from plugins.page import standalone
 from scripts import console
+from verification.redaction import LearningRedactor
 
 HALTED = 11
 
@@ -24,10 +29,7 @@ def recover(settings: Settings, world: World, reports: Path) -> int:
     demand_any(settings.access, CLEARING_UP, world.caller)
     found = unsettled(world.ports)
     if found is None:
-        holder = world.ports.lease.current()
-        click.echo(
-            "nothing to recover" + (f"; the lock of {holder.deployment_id} runs out by itself" if holder else "")
-        )
+        _clear_away(settings, world, reports)
         return 0
     phase = settle_leftover(
         found,
@@ -46,4 +48,32 @@ def recover(settings: Settings, world: World, reports: Path) -> int:
     if phase is Phase.HALTED:
         click.echo("The live state could not be settled. See docs/roll-back-by-hand.md.", err=True)
         return HALTED
+    complete_reports(settings, reports, world)
     return 0
+
+
+def _clear_away(settings: Settings, world: World, reports: Path) -> None:
+    """Nothing is half done; a lock and reports may still be left of runs that died before they touched anything."""
+    freed = free_lock(world.ports, world.caller.arn, settings.limits)
+    completed = complete_reports(settings, reports, world)
+    holder = world.ports.lease.current()
+    if freed is not None:
+        click.echo(f"the lock of {freed}, whose process is gone, is free again; it had touched nothing")
+    elif holder is not None:
+        click.echo(f"nothing to recover; the lock of {holder.deployment_id} runs out by itself")
+    elif not completed:
+        click.echo("nothing to recover")
+
+
+def complete_reports(settings: Settings, reports: Path, world: World | None = None) -> int:
+    """Completes the reports of runs that died on this host before they touched anything; returns how many."""
+    return complete(
+        reports,
+        settings.environment,
+        actor=world.caller.arn if world is not None else getpass.getuser(),
+        clock=SystemClock(),
+        clean=(console.redactor_of(world) if world is not None else LearningRedactor()).clean,
+        archive=world.archive() if world is not None else NOWHERE,
+        say=console.say,
+        page=standalone,
+    )

@@ -13,6 +13,7 @@ import click
 
 from deployment import archiving
 from deployment.access import Duty, admit
+from deployment.errors import Refused
 from deployment.journal import Journal
 from deployment.model import Happening, Notice
 from deployment.notifying import Notices, place_of
@@ -22,6 +23,7 @@ from deployment.queueing import Queue, refuse_while_held
 from deployment.report import VERDICTS
 from deployment.settings import Settings
 from deployment.settling import JOURNAL_FILE
+from deployment.steps import first_line
 from deployment.undo import Undo, last_promotion
 from infrastructure.compose import World
 from plugins.page import standalone
@@ -30,7 +32,7 @@ from scripts import console
 from verification.prober_config import ProberConfig
 from verification.watch import WatchLimits
 
-EXIT_CODES = {Phase.ROLLED_BACK: 0, Phase.REJECTED: 1, Phase.HALTED: 11}
+EXIT_CODES = {Phase.ROLLED_BACK: 0, Phase.REJECTED: 1, Phase.REFUSED: 4, Phase.HALTED: 11}
 HAPPENINGS = {
     Phase.ROLLED_BACK: Happening.ROLLED_BACK,
     Phase.REJECTED: Happening.REJECTED,
@@ -52,26 +54,38 @@ def rollback(settings: Settings, world: World, reports: Path, wait_for_lock: flo
     journal.append("admitted", by=world.caller.arn, duties=list(admission.duties), unchecked=admission.unchecked)
     notices = Notices(world.notifier, journal, _about(run_id, world, promotion, folder), say=console.say)
     traffic = Traffic(_prober(settings, world, folder), WatchLimits())
+    undo = Undo(run_id, world.environment, world.caller.arn, settings.limits, world.ports, journal, console.event)
+    refusal: Refused | None = None
+    asked_for = f"rollback of {promotion.deployment_id} was asked for"
     began = time.time()
     try:
         traffic.settle()
-        undo = Undo(run_id, world.environment, world.caller.arn, settings.limits, world.ports, journal, console.event)
-        undo.run(promotion)
-        written = undo.written[-1] if undo.written else None
-        reason = undo.reason or f"rollback of {promotion.deployment_id} was asked for"
-        journal.append("traffic", promotion=None, rollback=traffic.rollback(began, written, reason))
+        try:
+            undo.run(promotion)
+        except Refused as error:  # somebody else was faster
+            refusal, undo.phase, undo.reason = error, Phase.REFUSED, f"lease: {first_line(error)}"
+        else:
+            written = undo.written[-1] if undo.written else None
+            seen = traffic.rollback(began, written, undo.reason or asked_for)
+            journal.append("traffic", promotion=None, rollback=seen)
     finally:
         traffic.stop()
     code = EXIT_CODES[undo.phase]
-    notices.send(HAPPENINGS[undo.phase], undo.reason or reason)
-    notices.settle()
+    if refusal is None:
+        notices.send(HAPPENINGS[undo.phase], undo.reason or asked_for)
+        notices.settle()
     closing = {
         "verdict": VERDICTS[undo.phase],
         "exit_code": code,
         "reason": undo.reason,
         "finished_at": world.ports.clock.now().isoformat(timespec="milliseconds"),
     }
-    archiving.close(journal, folder, [("closed", closing)], world.archive(leased=True), console.say, standalone)
+    leased = refusal is None
+    archiving.close(journal, folder, [("closed", closing)], world.archive(leased=leased), console.say, standalone)
+    if problem := undo.let_go():
+        console.say(problem)
+    if refusal is not None:
+        raise refusal
     click.echo(_sentence(undo.phase, promotion, undo.reason))
     click.echo(f"report: {folder / 'report.html'}")
     return code

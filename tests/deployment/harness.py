@@ -143,6 +143,7 @@ class Deployment:
         journal = Journal(self.reports / "undo" / "audit.jsonl", ACTOR, self.world.clock)
         undo = Undo("undo", "test", ACTOR, self.limits, self.ports, journal, self.events.append)
         undo.run(promotion)
+        undo.let_go()
         return undo
 
     def expire_lease(self) -> None:

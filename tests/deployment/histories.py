@@ -284,6 +284,7 @@ class Process:
         promotion = last_promotion(ports)
         undo = Undo(self.id, "test", self.id, LIMITS, ports, self._journal(self.id), lambda _: None)
         undo.run(promotion)
+        undo.let_go()
         self.ended = undo.phase.name
 
     def _deploy(self) -> None:

@@ -1,0 +1,110 @@
+"""Runs that died before they touched anything: their lock is free again, and their report is there."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deployment import unfinished
+from deployment.clock import SystemClock
+from deployment.journal import Journal, read
+from tests.deployment.fakes import BLUE
+from tests.deployment.harness import ACTOR, LIMITS, Deployment
+
+GONE = 2**22 + 1  # beyond what Linux gives to any process
+
+
+def journal(
+    reports: Path, name: str, mode: str = "deploy", pid: int = GONE, host: str | None = None, environment: str = "test"
+) -> Journal:
+    """The journal of a run that has just opened it."""
+    made = Journal(reports / name / "audit.jsonl", ACTOR, SystemClock())
+    where = host or socket.gethostname()
+    made.append("opened", deployment_id=name, environment=environment, mode=mode, by=ACTOR, host=where, pid=pid)
+    return made
+
+
+def complete(reports: Path) -> int:
+    return unfinished.complete(reports, "test", actor="somebody else", clock=SystemClock())
+
+
+@pytest.mark.parametrize(
+    ("mode", "step", "verdict", "reason"),
+    [
+        ("deploy", None, "rejected", "lease: the run died before it had touched anything"),
+        ("deploy", "lease", "rejected", "lease: the run died before it had touched anything"),
+        ("rollback", "lease", "rejected", "lease: the run died before it had touched anything"),
+        ("verify", None, "failed", "verify: the run died"),
+    ],
+)
+def test_the_report_is_completed(tmp_path: Path, mode: str, step: str | None, verdict: str, reason: str) -> None:
+    made = journal(tmp_path, "one", mode)
+    if step:
+        made.append("intent", step=step, what="take the lock")
+    assert complete(tmp_path) == 1
+    report = json.loads((tmp_path / "one" / "verification.json").read_text())
+    assert (report["verdict"], report["reason"], report["exit_code"]) == (verdict, reason, None)
+    assert report["recovered"] is True
+    assert list(read(made.path))[-1].kind == "closed"
+    assert complete(tmp_path) == 0
+
+
+def test_what_the_run_itself_had_said_stands(tmp_path: Path) -> None:
+    journal(tmp_path, "one").append("closed", verdict="refused", exit_code=4, reason="lease: no")
+    assert complete(tmp_path) == 1
+    report = json.loads((tmp_path / "one" / "verification.json").read_text())
+    assert (report["verdict"], report["exit_code"], report["recovered"]) == ("refused", 4, False)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"pid": os.getpid()}, {"host": "a-runner-far-away"}, {"environment": "production"}, {"mode": "unlock"}],
+    ids=["alive", "elsewhere", "another environment", "without a report"],
+)
+def test_whose_report_is_left_alone(tmp_path: Path, other: dict[str, object]) -> None:
+    journal(tmp_path, "one", **other)  # type: ignore[arg-type]  # one of its own arguments
+    assert complete(tmp_path) == 0
+    assert not (tmp_path / "one" / "verification.json").exists()
+
+
+@pytest.mark.parametrize("step", ["provision", "rollback"])
+def test_whoever_touched_something_is_recovered_and_not_completed(tmp_path: Path, step: str) -> None:
+    journal(tmp_path, "one").append("intent", step=step, what="change something")
+    assert complete(tmp_path) == 0
+
+
+def test_a_changed_journal_stays_as_it_is(tmp_path: Path) -> None:
+    path = journal(tmp_path, "one").path
+    path.write_bytes(path.read_bytes().replace(b"deploy", b"DEPLOY"))
+    kept = path.read_bytes()
+    assert complete(tmp_path) == 0
+    assert path.read_bytes() == kept
+
+
+def test_the_lock_of_a_dead_run_is_free_again(one: Deployment) -> None:
+    one.machine.lease()
+    one.bury()
+    one.lease.kept.pop("deployment")  # as if it had died right after it had the lock
+    assert unfinished.free_lock(one.ports, "recoverer", LIMITS) == "one"
+    assert one.lease.holder is None
+    assert unfinished.free_lock(one.ports, "recoverer", LIMITS) is None
+
+
+def test_the_lock_of_a_living_run_or_of_a_half_done_one_is_not(one: Deployment) -> None:
+    one.machine.lease()
+    assert one.lease.holder is not None
+    half_done = one.lease.kept.pop("deployment")
+    assert unfinished.free_lock(one.ports, "recoverer", LIMITS) is None
+    one.bury()
+    one.lease.kept["deployment"] = half_done
+    assert unfinished.free_lock(one.ports, "recoverer", LIMITS) is None
+    one.lease.kept.pop("deployment")
+    one.lease.holder = replace(one.lease.holder, host="a-runner-far-away")
+    assert unfinished.free_lock(one.ports, "recoverer", LIMITS) is None
+    assert one.lease.holder is not None
+    assert one.world.routes.live is BLUE
