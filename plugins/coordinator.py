@@ -37,11 +37,11 @@ from deployment.steps import first_line
 from deployment.verdict import CheckOutcome, CheckResult, GateResult, Tally, in_report_order
 from plugins import state as published
 from plugins import waiving
-from plugins.doors import missing
+from plugins.doors import missing, twice
 from plugins.evidence import requests_in
 from plugins.gates import Check, Stage, objections
 from plugins.options import RunOptions
-from plugins.outcomes import message_of, outcome_of
+from plugins.outcomes import changed, message_of, outcome_of
 from plugins.signals import Signals
 from plugins.state import State
 from verification.redaction import LearningRedactor
@@ -187,6 +187,10 @@ class Coordinator:
             raise Refused(f"{deselected} checks were deselected, and a deployment runs them all")
         if self.skipped_files:
             raise Refused(f"{self.skipped_files} files of checks were skipped whole, and a deployment runs them all")
+        if doubled := twice(self.suites):
+            raise Refused(
+                f"{doubled[0]} is in its file twice, and only the last one would run", hint="Rename one of them."
+            )
         if left_out := missing(self.suites, [check.nodeid for check in self.checks]):
             raise Refused(
                 f"{left_out[0]} is in its file and was not collected ({len(left_out)} in all)",
@@ -242,7 +246,7 @@ class Coordinator:
         if gate is None:
             return
         self.tally.spent(check, requests_in(report), report.duration)
-        outcome = outcome_of(report)
+        outcome = CheckOutcome.INCONCLUSIVE if changed(report) else outcome_of(report)
         if outcome is None:
             return
         message = None if outcome is CheckOutcome.PASSED else self.redactor.clean(message_of(report))
@@ -289,6 +293,10 @@ class Coordinator:
                 self.stop(f"{self.where()}: interrupted by {self.signals.received}")
             elif exitstatus == pytest.ExitCode.INTERRUPTED and not self._any_failure():
                 self.interrupt()
+            elif not (self.manifest_hash or self.stopped):
+                self.refuse(
+                    Refused("no check was counted: a pytest_runtestloop that is not this framework's ran instead")
+                )
             if self.conduct is not None:
                 self.conduct.conclude()
             return self.exit_code()

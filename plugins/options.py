@@ -173,6 +173,8 @@ def selections(config: pytest.Config, suites: Path) -> list[str]:
         "--ignore-glob": option.ignore_glob,
         "--lf": getattr(option, "lf", False),
         "--sw": getattr(option, "stepwise", False),
+        "--sw-skip": getattr(option, "stepwise_skip", False),
+        "--sw-reset": getattr(option, "stepwise_reset", False),
         "--setup-only": option.setuponly,
         "--setup-plan": option.setupplan,
         "--reruns": getattr(option, "reruns", None),

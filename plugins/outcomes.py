@@ -21,8 +21,26 @@ def outcome_of(report: pytest.TestReport) -> CheckOutcome | None:
     return CheckOutcome.PASSED if report.when == "call" else None
 
 
+def seal(report: pytest.TestReport) -> None:
+    """Notes in the report, as pytest has just made it, what it says; whoever changes it later is found out."""
+    report.sealed = _said(report)  # type: ignore[attr-defined]  # reports keep, and send on, what they do not know
+
+
+def changed(report: pytest.TestReport) -> bool:
+    """Whether a report that speaks well of its check is another than was made when it had run."""
+    return (
+        report.passed and not isinstance(report, pytest.SubtestReport) and _said(report) != vars(report).get("sealed")
+    )
+
+
+def _said(report: pytest.TestReport) -> str:
+    return f"{report.when} {report.outcome}{' xfail' if hasattr(report, 'wasxfail') else ''}"
+
+
 def message_of(report: pytest.TestReport) -> str:
     """The failure in one line."""
+    if changed(report):
+        return "its report, or the check itself, was changed while it ran"
     if report.skipped:
         return "it was skipped, which proves nothing"
     crash = getattr(report.longrepr, "reprcrash", None)

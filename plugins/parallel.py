@@ -63,7 +63,7 @@ class WorkerSide:
             "gates": [check.gate for check in checks],
             "stages": [int(check.stage) for check in checks],
             "deselected": self._deselected,
-            "strangers": strangers(session.config),  # the controller does not load the conftests of folders
+            "strangers": strangers(session.config, items),  # the controller does not load the conftests of folders
         }
         name = base64.urlsafe_b64encode(json.dumps(facts).encode()).decode()
         items.append(Barrier.from_parent(session, name=f"{BARRIER}[{name}]"))

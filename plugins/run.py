@@ -15,9 +15,11 @@ import pytest
 from deployment.errors import Refused, SettingsError
 from deployment.settings import SETTINGS_FILE, load
 from plugins import options as run_options
+from plugins.doors import edited
 from plugins.evidence import Recorder
 from plugins.gates import gate_of
 from plugins.options import Mode, RunOptions
+from plugins.outcomes import seal
 from plugins.output import Output, WorkerOutput
 from plugins.parallel import ParallelPhases, WorkerSide
 from plugins.preflight import contract_is_readable
@@ -143,10 +145,12 @@ class Hooks:
         self._config = config
         self._run = coordinator
         self._progress = progress
+        self._session: pytest.Session | None = None
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_sessionstart(self) -> None:
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
         """From here on signals are the run's."""
+        self._session = session
         self._run.signals.install()
         self._progress.headline(self._run)
 
@@ -215,14 +219,18 @@ class Hooks:
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
-        """Not before: a signal after the verdict changes nothing, the exit code included."""
+        """Not before: a signal after the verdict changes nothing, nor does a plugin that would like another exit code."""
         self._run.signals.restore()
+        if self._session is not None and self._run.sealed:
+            self._session.exitstatus = self._run.exit_code()
 
 
-@pytest.hookimpl(wrapper=True)
+@pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Attaches a check's evidence to its reports, and takes out the secrets known where it ran."""
+    """Attaches a check's evidence to its reports, seals them, and takes out the secrets known where it ran."""
     report = yield
+    if not edited(item):
+        seal(report)
     recorder = item.config.stash.get(recorder_key, None)
     if recorder is not None:
         recorder.hand_over(report)

@@ -50,7 +50,7 @@ class SerialPhases:
         """Replaces pytest's own loop."""
         try:
             checks = [check_of(item, self._run.suites) for item in session.items]
-            strange = strangers(session.config)
+            strange = strangers(session.config, session.items)
             self._run.expect(checks, self._deselected, errors=session.testsfailed, strangers=strange)
         except Refused as error:
             self._run.refuse(error)

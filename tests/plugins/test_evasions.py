@@ -1,0 +1,185 @@
+"""Ways to a promotion past the checks, each tried: by an option, an environment variable, a conftest, a plugin, a file.
+
+Failure mode 2: gates that are empty, skipped or left out pass. Where a way is known before anything is touched, the run is
+refused; else its release is rejected. ``python -m pytest tests/plugins/test_evasions.py -q`` counts them.
+"""
+
+from __future__ import annotations
+
+from textwrap import indent
+
+import pytest
+
+from tests.plugins.project import ASKS, PROMOTED, REFUSED, REJECTED, Outcome, Project
+
+BAD = "def test_bad(client): assert client.get('/health').status_code == 500\n"
+
+
+def conftest(project: Project, source: str, gate: str = "endpoints") -> None:
+    """A conftest in a gate's folder, of which the root's knows nothing."""
+    (project.path / "suites" / gate / "conftest.py").write_text(f"import pytest\n{source}")
+
+
+def hook(name: str, body: str, options: str = "") -> str:
+    """One hook's implementation."""
+    decorator = f"@pytest.hookimpl({options})\n" if options else ""
+    name = name if "(" in name else f"{name}()"
+    return f"{decorator}def {name}:\n{indent(body, '    ')}\n"
+
+
+def refused(run: Outcome) -> bool:
+    """Nothing was touched, and it is said why."""
+    assert run.told == REFUSED, run.output
+    assert run.calls == [], run.output
+    return bool(run.report["reason"])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--sw-skip",),
+        ("--stepwise",),
+        ("--last-failed", "--last-failed-no-failures=none"),
+        ("--setup-plan",),
+        ("-o", "python_functions=check_*"),
+        ("-o", "python_files=nothing.py"),
+        ("--override-ini=addopts="),
+        ("-m", "not soak"),
+        ("--reruns=2",),
+        ("--pyargs", "suites.health"),
+        ("suites/health", "suites/load"),
+        ("-n2", "-k", "not bad"),
+    ],
+    ids=" ".join,
+)
+def test_options(project: Project, options: tuple[str, ...]) -> None:
+    project.add("endpoints", BAD)
+    if "--reruns=2" in options:
+        project.plugin("def pytest_addoption(parser): parser.addoption('--reruns', type=int)")
+    assert refused(project.run(*([options] if isinstance(options, str) else options)))
+
+
+@pytest.mark.parametrize(
+    "words", ["-k health", "--deselect=suites/endpoints", "--ignore=suites/endpoints", "-o python_functions=x"]
+)
+def test_environment_variable(project: Project, monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    project.add("endpoints", BAD)
+    monkeypatch.setenv("PYTEST_ADDOPTS", words)
+    assert refused(project.run())
+
+
+def test_other_configuration(project: Project) -> None:
+    project.add("endpoints", BAD)
+    (project.path / "other.ini").write_text(
+        (project.path / "pytest.ini").read_text() + "\npython_functions = test_asks*\n"
+    )
+    assert refused(project.run("-c", "other.ini"))
+
+
+COLLECTION = {
+    "collect_ignore": "collect_ignore = ['test_endpoints_more.py']",
+    "collect_ignore_glob": "collect_ignore_glob = ['*more*']",
+    "ignores": hook(
+        "pytest_ignore_collect(collection_path)", "return True if 'more' in collection_path.name else None"
+    ),
+    "makes no item": hook("pytest_pycollect_makeitem(name)", "return [] if 'bad' in name else None", "tryfirst=True"),
+    "empties the items": hook(
+        "pytest_collection_modifyitems(items)", "items[:] = [i for i in items if 'bad' not in i.name]"
+    ),
+    "another function": hook("pytest_collection_modifyitems(items)", "for i in items:\n    i.obj = lambda: None"),
+    "another runtest": hook("pytest_collection_modifyitems(items)", "for i in items:\n    i.runtest = lambda: None"),
+    "another function as it is made": hook("pytest_itemcollected(item)", "item.runtest = lambda: None"),
+    "another function in its setup": hook("pytest_runtest_setup(item)", "item.obj = lambda **_: None"),
+    "another report": hook("pytest_runtest_logreport(report)", "report.outcome = 'passed'", "tryfirst=True"),
+    "a report's wrapper": hook(
+        "pytest_runtest_logreport(report)", "report.outcome = 'passed'\nyield", "wrapper=True, tryfirst=True"
+    ),
+    "makes the report": hook(
+        "pytest_runtest_makereport", "report = yield\nreport.outcome = 'passed'\nreturn report", "wrapper=True"
+    ),
+    "runs it itself": hook("pytest_pyfunc_call", "return True"),
+    "a protocol of its own": hook("pytest_runtest_protocol", "return True"),
+    "a loop of its own": hook("pytest_runtestloop", "return True", "tryfirst=True"),
+    "fixtures of its own": hook("pytest_fixture_setup(fixturedef)", "return None"),
+}
+
+
+@pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("way", COLLECTION)
+def test_conftest_of_a_gate(project: Project, way: str, workers: str) -> None:
+    project.add("endpoints", BAD)
+    conftest(project, COLLECTION[way])
+    assert refused(project.run(workers))
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [
+        ("__test__ = False\n" + BAD, REFUSED),
+        ("class TestIt:\n    __test__ = False\n    def test_bad(self, client): assert False\n", REFUSED),
+        (BAD + ASKS.replace("test_asks", "test_bad"), REFUSED),
+        ("class TestIt:\n    def test_it(self): assert False\nclass TestIt:\n    def test_it(self): pass\n", REFUSED),
+        (BAD + "del test_bad\n", REFUSED),
+        ("import pytest\npytest.skip('not today', allow_module_level=True)\n" + BAD, REFUSED),
+        ("import pytest\npytestmark = pytest.mark.skip\n" + BAD, REJECTED),
+        ("import pytest\n@pytest.fixture(autouse=True)\ndef _skip(): pytest.skip('no')\n" + BAD, REJECTED),
+        ("import pytest\n@pytest.fixture(autouse=True)\ndef _fails(): pytest.xfail('no')\n" + BAD, REJECTED),
+        ("import pytest\n@pytest.mark.parametrize('x', [pytest.param(1, marks=pytest.mark.skip)])\ndef test_it(x): pass", REJECTED),
+        ("import unittest\nclass Bad(unittest.TestCase):\n    @unittest.expectedFailure\n    def test_bad(self): assert False\n", REJECTED),
+    ],
+    ids=[
+        "module's __test__", "class's __test__", "one name twice", "one class twice", "deleted", "skipped module",
+        "pytestmark", "autouse skip", "autouse xfail", "skipped parameter", "unittest's expectedFailure",
+    ],
+)  # fmt: skip
+def test_file(project: Project, how: str, told: tuple[object, ...]) -> None:
+    project.add("endpoints", how)
+    assert project.run().told == told
+
+
+def test_a_plugin_by_its_name(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that looks like another's is not taken for it."""
+    project.add("endpoints", BAD)
+    (project.path / "locusts.py").write_text("import pytest\n" + hook("pytest_pyfunc_call", "return True"))
+    monkeypatch.syspath_prepend(project.path)
+    assert refused(project.run("-p", "locusts"))
+
+
+@pytest.mark.parametrize(
+    "off", ["plugins.run", "plugins.fixtures", "plugins.reports", "plugins.declarative", "python", "html", "junitxml"]
+)
+def test_a_plugin_switched_off(project: Project, off: str) -> None:
+    """Either the run is refused, or it does without; a usage error of pytest's own is one that touches nothing."""
+    project.add("endpoints", BAD)
+    run = project.run("-p", f"no:{off}")
+    assert run.code in (1, 4, 5), run.output
+    assert run.calls == [] if run.code != 1 else run.told == REJECTED
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        hook("pytest_sessionfinish(session)", "yield\nsession.exitstatus = 0", "wrapper=True, tryfirst=True"),
+        hook("pytest_sessionfinish(session)", "session.exitstatus = 0", "trylast=True"),
+        hook("pytest_unconfigure(config)", "import sys\nsys.exitstatus = 0"),
+    ],
+    ids=["a wrapper", "the last", "the very last"],
+)
+def test_exit_code(project: Project, source: str) -> None:
+    """What a pipeline sees is the verdict, whatever else would like to be seen."""
+    project.add("endpoints", BAD)
+    conftest(project, source)
+    run = project.run()
+    assert run.code in (1, 4), run.output
+
+
+def test_a_conftest_that_only_helps_is_welcome(project: Project) -> None:
+    """Fixtures, markers, another order, a word for the terminal: nothing of it decides anything."""
+    conftest(
+        project,
+        "@pytest.fixture\ndef consult(client): return client.get('/consults/c-1').json()\n"
+        + hook("pytest_collection_modifyitems(items)", "items.reverse()\nfor i in items: i.add_marker('usefixtures')")
+        + hook("pytest_terminal_summary(terminalreporter)", "terminalreporter.write_line('done')"),
+    )
+    run = project.run()
+    assert run.told == PROMOTED, run.output
