@@ -12,6 +12,7 @@ import pytest
 
 from tests.e2e.desk import Desk
 from tests.e2e.images import REJECTED, ROLLED_BACK, make_registry
+from tests.e2e.killing import hasty_settings
 from tests.e2e.user import User
 
 
@@ -68,3 +69,9 @@ def user_of() -> Callable[[Desk], User]:
             return User(world.live_url, world.smoke_users[0])
 
     return make
+
+
+@pytest.fixture(scope="session")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A deployment.toml with as little patience as there can be: what is killed is not the gates."""
+    return hasty_settings(tmp_path_factory.mktemp("hasty"))

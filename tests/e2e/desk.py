@@ -88,26 +88,27 @@ class Desk:
 
     def script(self, *arguments: str) -> Ran:
         """``python scripts/deploy.py ARGUMENTS``, to its end."""
-        return self.wait(self._begin(["scripts/deploy.py", *arguments], arguments[0]))
+        return self.wait(self.begin(["scripts/deploy.py", *arguments], arguments[0]))
 
-    def undo(self, command: str) -> Ran:
+    def undo(self, command: str, *options: str) -> Ran:
         """``rollback`` or ``recover``, with this desk's folder of reports."""
-        return self.wait(self.begin_undo(command))
+        return self.wait(self.begin_undo(command, *options))
 
-    def begin_undo(self, command: str) -> Running:
+    def begin_undo(self, command: str, *options: str) -> Running:
         """The same, without waiting for its end."""
-        return self._begin(["scripts/deploy.py", command, "--reports", str(self.reports)], command)
+        return self.begin(["scripts/deploy.py", command, "--reports", str(self.reports), *options], command)
 
     def begin_pytest(self, *options: str) -> Running:
         """``pytest OPTIONS`` that is not waited for."""
-        return self._begin(["-m", "pytest", *options, f"--reports={self.reports}"], " ".join(options))
+        return self.begin(["-m", "pytest", *options, f"--reports={self.reports}"], " ".join(options))
 
-    def _begin(self, arguments: list[str], name: str) -> Running:
+    def begin(self, arguments: list[str], name: str, variables: Mapping[str, str] | None = None) -> Running:
+        """Python with these arguments, and with more variables than a user has."""
         before = self._folders()
         process = subprocess.Popen(
             [sys.executable, *arguments],
             cwd=ROOT,
-            env=self._environment,
+            env={**self._environment, **(variables or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

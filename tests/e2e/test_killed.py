@@ -1,85 +1,94 @@
-"""SIGKILL in every phase: `recover`, or the next run, settles what is left, and the report is completed."""
+"""SIGKILL at lines of the journal, workers and load left alive: `recover`, or the next run, settles what is left.
+
+Failure mode 11: an interrupted run. The whole matrix, every line before and after, is in the files beside this one.
+"""
 
 from __future__ import annotations
 
-import json
-import signal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.e2e import images
-from tests.e2e.desk import Desk, wait_until
+from tests.e2e import killing
+from tests.e2e.desk import Desk, journal
+from tests.e2e.kill_spots import PROMOTION, Spot, promotion_ends
+from tests.e2e.killing import NEW, OLD
 from tests.e2e.user import User
 
 
-def _kill(desk: Desk, kind: str, step: str | None) -> Path:
-    """Begins a deployment and kills it at that line of its journal; returns the folder of its report."""
-    running = desk.begin_pytest("--environment=quick", "--target=green")
-    running.wait_for(kind, step)
-    running.signal(signal.SIGKILL)
-    assert running.process.wait(10) == -signal.SIGKILL
-    folder = running.folder()
-    assert folder is not None
-    assert not (folder / "verification.json").exists()
-    return folder
-
-
-def _settled(folder: Path) -> Mapping[str, Any]:
-    """The completed report of a killed run."""
-    report: dict[str, Any] = json.loads((folder / "verification.json").read_text(encoding="utf-8"))
-    assert (report["deployment_id"], report["recovered"], report["exit_code"]) == (folder.name, True, None)
-    assert report["image"] == f"telehealth-api:{images.NEW}"
-    return report
-
-
 @pytest.mark.parametrize(
-    ("kind", "step", "verdict"),
+    "spot",
     [
-        ("intent", "provision", "rejected"),
-        pytest.param("intent", "verify", "rejected", marks=pytest.mark.soak),
-        ("switched", None, "rolled_back"),
-        ("intent", "bake", "rolled_back"),
+        Spot(PROMOTION, PROMOTION.index("phase LEASED"), "before"),
+        Spot(PROMOTION, PROMOTION.index("rollout"), "after"),
+        Spot(PROMOTION, PROMOTION.index("switched"), "before"),
     ],
-    ids=["provision", "verify", "promote", "bake"],
+    ids=str,
 )
-def test_recover(up_desk: Desk, user_of: Callable[[Desk], User], kind: str, step: str | None, verdict: str) -> None:
+def test_recover(up_desk: Desk, user_of: Callable[[Desk], User], hasty: Path, spot: Spot) -> None:
     """Exit 0, blue live, the lock free; a second call has nothing to do; and no user noticed."""
     before = up_desk.running()
     with user_of(up_desk) as user:
-        folder = _kill(up_desk, kind, step)
-        status = up_desk.status()
-        assert status["deployment"]["id"] == folder.name
-        assert status["deployment"]["owner_alive"] is False
-        ran = up_desk.undo("recover")
-        assert ran.code == 0, ran.output
-        up_desk.assert_live("blue", images.OLD)
-    report = _settled(folder)
-    assert report["verdict"] == verdict
-    assert report["reason"]
-    names = [one["name"] for one in report["steps"]]
-    assert ("rollback" in names) == (verdict == "rolled_back")
-    assert names[-1] == "retire"
-    assert len(names) == len(set(names))
+        killed = killing.dead(up_desk, killing.deploy(up_desk, hasty, spot=str(spot)))
+        assert killed.folder is not None
+        if spot.written("phase LEASED"):
+            status = up_desk.status()
+            assert (status["deployment"]["id"], status["deployment"]["owner_alive"]) == (killed.folder.name, False)
+        killing.recover(up_desk)
+        killing.assert_settled(up_desk, OLD, killed.folder, promotion_ends(spot))
+        assert "nothing to recover" in killing.recover(up_desk).output
+        killing.assert_left_in_peace(up_desk, killed, before)
     assert user.seen.failures == []
-    assert "nothing to recover" in up_desk.undo("recover").output
-    wait_until(lambda: up_desk.running() == before, f"what the killed run started to end: {before}")
 
 
-def test_the_next_run_settles(up_desk: Desk, user_of: Callable[[Desk], User]) -> None:
-    """Nobody has to know of `recover`: the next deployment brings blue back first, and then does its own work."""
+def test_promoted_and_undone(up_desk: Desk, user_of: Callable[[Desk], User], hasty: Path) -> None:
+    """After the bake's outcome a promotion stands; a `rollback` that dies before its own is done once more."""
     before = up_desk.running()
     with user_of(up_desk) as user:
-        folder = _kill(up_desk, "intent", "bake")
-        ran = up_desk.pytest("--environment=quick", "--target=green")
-        assert ran.code == 0, ran.output
-        assert ran.facts["verdict"] == "promoted"
-        assert [line["deployment_id"] for line in ran.journal("settled")] == [folder.name]
-        assert _settled(folder)["verdict"] == "rolled_back"
-        up_desk.assert_live("green", images.NEW)
-        assert up_desk.undo("rollback").code == 0
-        up_desk.assert_live("blue", images.OLD)
+        killed = killing.dead(up_desk, killing.deploy(up_desk, hasty, spot="after outcome bake"))
+        killing.recover(up_desk)
+        killing.assert_settled(up_desk, NEW, killed.folder, "promoted")
+        killed.thaw()
+        undone = killing.dead(up_desk, killing.undo(up_desk, hasty, "rollback", "before outcome rollback"))
+        killing.recover(up_desk)
+        killing.assert_settled(up_desk, OLD, undone.folder, "rolled_back")
+        killing.assert_left_in_peace(up_desk, undone, before)
     assert user.seen.failures == []
-    wait_until(lambda: up_desk.running() == before, f"what the killed run started to end: {before}")
+
+
+def test_recover_killed_and_done_elsewhere(
+    up_desk: Desk, user_of: Callable[[Desk], User], hasty: Path, tmp_path: Path
+) -> None:
+    """`recover` dies as well; a third one, in a fresh clone without a single report, brings blue back."""
+    before = up_desk.running()
+    with user_of(up_desk) as user:
+        killed = killing.dead(up_desk, killing.deploy(up_desk, hasty, spot="after switched"))
+        again = killing.dead(up_desk, killing.undo(up_desk, hasty, "recover", "after writing"))
+        assert killed.folder is not None
+        assert "recovering" in killing.labels(killed.folder)
+        ran = up_desk.script("recover", "--reports", str(tmp_path), *killing.ENVIRONMENT)
+        assert ran.code == 0, ran.output
+        killing.assert_settled(up_desk, OLD, tmp_path / killed.folder.name, "rolled_back")
+        again.thaw()
+        killing.assert_left_in_peace(up_desk, killed, before)
+    assert user.seen.failures == []
+
+
+def test_the_next_run_settles(up_desk: Desk, user_of: Callable[[Desk], User], hasty: Path) -> None:
+    """Nobody has to know of `recover`: killed under load, its Locust still there; the next run settles, then deploys."""
+    before = up_desk.running()
+    with user_of(up_desk) as user:
+        killed = killing.dead(up_desk, killing.deploy(up_desk, hasty, spot="while locust"))
+        assert killed.left == ()
+        assert any("locust" in command for command in up_desk.running().values()), "load goes on"
+        ran = up_desk.wait(killing.deploy(up_desk, hasty))
+        assert ran.code == 0, ran.output
+        assert killed.folder is not None
+        assert [line["deployment_id"] for line in ran.journal("settled")] == [killed.folder.name]
+        assert journal(killed.folder)[-1]["verdict"] == "rejected"
+        killing.assert_settled(up_desk, NEW, ran.folder, "promoted")
+        assert up_desk.undo("rollback").code == 0
+        killing.assert_left_in_peace(up_desk, killed, before)
+        killing.assert_settled(up_desk, OLD)
+    assert user.seen.failures == []

@@ -1,0 +1,123 @@
+"""Every line of the journals of a promotion, a rollback of its own, a ``rollback`` and a ``recover``, and what follows a death there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+PROMOTION = (
+    "opened",
+    "manifest",
+    "checks",
+    "admitted",
+    "planned",
+    "intent lease",
+    "phase LEASED",
+    "outcome lease",
+    "phase PROVISIONING",
+    "intent provision",
+    "rollout",
+    "outcome provision",
+    "phase VERIFYING",
+    "intent verify",
+    "verified",
+    "outcome verify",
+    "phase PROMOTING",
+    "intent promote",
+    "writing",
+    "switched",
+    "outcome promote",
+    "phase BAKING",
+    "intent live",
+    "outcome live",
+    "intent bake",
+    "traffic",
+    "outcome bake",
+    "phase SUCCEEDED",
+    "gates",
+    "closed",
+)
+# From the first line on that a promotion of a release does not have which fails as soon as users reach it.
+ROLLED_BACK = (
+    "outcome promote",
+    "decided",
+    "phase ROLLING_BACK",
+    "intent rollback",
+    "writing#2",
+    "outcome rollback",
+    "phase ROLLED_BACK",
+    "intent retire",
+    "outcome retire",
+    "logs",
+    "traffic",
+    "gates",
+    "closed",
+)
+UNDONE = (
+    "opened",
+    "planned",
+    "admitted",
+    "intent lease",
+    "outcome lease",
+    "intent rollback",
+    "writing",
+    "outcome rollback",
+    "intent retire",
+    "outcome retire",
+    "logs",
+    "traffic",
+    "closed",
+)
+# Of a run that died right after the switch.
+RECOVERED = (
+    "recovering",
+    "phase ROLLING_BACK",
+    "intent rollback",
+    "writing",
+    "outcome rollback",
+    "phase ROLLED_BACK",
+    "intent retire",
+    "outcome retire",
+    "logs",
+    "closed",
+)
+MOMENTS = ("before", "after")
+
+
+@dataclass(frozen=True)
+class Spot:
+    """Where a process dies: right before or right after it has written the line at ``index`` of ``lines``."""
+
+    lines: Sequence[str]
+    index: int
+    moment: str
+
+    def __str__(self) -> str:
+        return f"{self.moment} {self.lines[self.index]}"
+
+    def written(self, line: str) -> bool:
+        """Whether that line was written when it died."""
+        at = self.lines.index(line)
+        return at < self.index or (at == self.index and self.moment == "after")
+
+
+def spots(lines: Sequence[str]) -> list[Spot]:
+    """All of a drive's."""
+    return [Spot(lines, index, moment) for index in range(len(lines)) for moment in MOMENTS]
+
+
+def promotion_ends(spot: Spot) -> str | None:
+    """The verdict after a death in a promotion; None where there was no run yet."""
+    if not spot.written("opened"):
+        return None
+    if spot.written("outcome bake"):
+        return "promoted"
+    return "rolled_back" if spot.written("intent promote") else "rejected"
+
+
+def undoing_ends(spot: Spot) -> str | None:
+    """The same for ``rollback``: its note, beside the lease, comes right before the intent."""
+    if not spot.written("opened"):
+        return None
+    noted = spot.written("outcome lease") and str(spot) != "after outcome lease"
+    return "rolled_back" if noted else "rejected"

@@ -1,0 +1,139 @@
+"""Processes that die at a line of their journal, and what must be true once ``recover`` has been there."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from deployment.settings import SETTINGS_FILE, load
+from deployment.status import look
+from scripts import auditing
+from tests.e2e import images, kill_switch
+from tests.e2e.desk import Desk, Ran, Running, journal, wait_until
+
+ENVIRONMENT = ("--environment", "quick")
+OLD, NEW = ("blue", images.OLD), ("green", images.NEW)
+SWITCH = "tests.e2e.kill_switch"
+# What is killed is not the gates: they are as short as they can be, and yet all there.
+HASTE = {
+    "deployment": {"bake": "1"},
+    "gates.latency": {"warmup": "1", "samples": "20"},
+    "gates.load": {"users": "4", "duration": "1", "min_requests": "5"},
+}
+HASTE_FOR_ALL = {"consecutive": "5", "window": "0.2"}
+
+
+def hasty_settings(folder: Path) -> Path:
+    """A deployment.toml whose environment ``quick`` is quicker."""
+    text = SETTINGS_FILE.read_text(encoding="utf-8")
+    for table, values in HASTE.items():
+        head, title, rest = text.partition(f"[environments.quick.{table}]\n")
+        for key, value in values.items():
+            rest, found = re.subn(rf"^{key} = \S+", f"{key} = {value}", rest, count=1, flags=re.MULTILINE)
+            assert found == 1, f"{table}.{key} is not set in the environment quick any more"
+        text = head + title + rest
+    head, title, rest = text.partition("[gates.health]\n")
+    for key, value in HASTE_FOR_ALL.items():
+        rest, found = re.subn(rf"^{key} = \S+", f"{key} = {value}", rest, count=1, flags=re.MULTILINE)
+        assert found == 1, f"gates.health.{key} is not set any more"
+    path = folder / "deployment.toml"
+    contract = load(SETTINGS_FILE, None).contract  # the file's own is relative to where it lies
+    whole = re.sub(r"^contract = .*", f'contract = "{contract}"', head + title + rest, count=1, flags=re.MULTILINE)
+    path.write_text(whole, encoding="utf-8")
+    return path
+
+
+@dataclass(frozen=True)
+class Killed:
+    """A process that died at its spot: the folder of its report (None: it had none yet), and what it left frozen."""
+
+    folder: Path | None
+    left: tuple[psutil.Process, ...]
+
+    def thaw(self) -> None:
+        """What was left goes on now, long after its run was settled."""
+        for process in self.left:
+            if process.is_running():
+                process.resume()
+
+
+def deploy(desk: Desk, settings: Path, *options: str, spot: str = "") -> Running:
+    """A deployment to green, on two workers; ``spot`` is where it dies."""
+    command = ["-m", "pytest", "-p", SWITCH, "--target=green", "--environment=quick", "-n", "2", *options]
+    variables = {kill_switch.SETTINGS: str(settings), kill_switch.SPOT: spot}
+    return desk.begin([*command, f"--reports={desk.reports}"], f"deploy, {spot or 'whole'}", variables)
+
+
+def undo(desk: Desk, settings: Path, command: str, spot: str) -> Running:
+    """``rollback`` or ``recover`` that dies at its spot."""
+    arguments = ["-m", SWITCH, "scripts/deploy.py", command, "--reports", str(desk.reports), *ENVIRONMENT]
+    return desk.begin(arguments, f"{command}, {spot}", {kill_switch.SETTINGS: str(settings), kill_switch.SPOT: spot})
+
+
+def dead(desk: Desk, running: Running) -> Killed:
+    """Waits for its death."""
+    try:
+        code = running.process.wait(120)
+    except Exception:
+        running.process.kill()
+        raise
+    assert code == -signal.SIGKILL, f"{running.name}: it ended with {code}\n{desk.wait(running).output[-3000:]}"
+    left = [process for process in map(psutil.Process, desk.running()) if process.status() == psutil.STATUS_STOPPED]
+    return Killed(running.folder(), tuple(left))
+
+
+def labels(folder: Path) -> list[str]:
+    """The lines of a journal by name; what the team was told comes when it comes, and has no place among them."""
+    seen = Counter[str]()
+    lines = [line for line in journal(folder) if line["kind"] not in ("notified", "not_notified")]
+    return [kill_switch.label(line["kind"], line, seen) for line in lines]
+
+
+def looked(desk: Desk) -> Mapping[str, Any]:
+    """``status``, without a process of its own."""
+    with desk.world() as world:
+        return look(world.environment, world.live_url, world.ports, world.registry)
+
+
+def recover(desk: Desk) -> Ran:
+    """``recover``, which must succeed."""
+    ran = desk.undo("recover", *ENVIRONMENT)
+    assert ran.code == 0, ran.output
+    return ran
+
+
+def assert_settled(desk: Desk, live: tuple[str, str], folder: Path | None = None, verdict: str | None = None) -> None:
+    """One colour live and well on its version, the lease free, nothing under way; the journal closed, report and evidence there."""
+    status = looked(desk)
+    assert (status["live"]["colour"], status["live"]["version"]) == live
+    assert (status["deployment"], status["lock"]) == (None, None)
+    with desk.world() as world:
+        assert world.ports.router.observe().weights[world.ports.router.observe().live] == 100
+        assert world.ports.front.examine() == []
+        if folder is None:
+            return
+        assert auditing.verify(load(SETTINGS_FILE, "quick"), folder) == 0
+    last = journal(folder)[-1]
+    assert last["kind"] == "closed"
+    report = json.loads((folder / "verification.json").read_text(encoding="utf-8"))
+    assert (report["deployment_id"], report["verdict"]) == (folder.name, verdict)
+    assert report["recovered"] is (report["exit_code"] is None)
+    assert (report["reason"] is None) is (verdict == "promoted")
+    names = [step["name"] for step in report["steps"]]
+    assert len(names) == len(set(names))
+
+
+def assert_left_in_peace(desk: Desk, killed: Killed, before: Mapping[int, str]) -> None:
+    """What the dead run left wakes up, ends, and changes nothing."""
+    settled = looked(desk)
+    killed.thaw()
+    wait_until(lambda: desk.running() == before, f"what the killed run started to end: {before}")
+    assert looked(desk) == settled

@@ -1,0 +1,71 @@
+"""SIGKILL right before and right after every line of `rollback`'s journal, and of `recover`'s, then `recover`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import killing
+from tests.e2e.desk import Desk
+from tests.e2e.kill_spots import RECOVERED, UNDONE, Spot, spots, undoing_ends
+from tests.e2e.killing import NEW, OLD
+from tests.e2e.user import User
+
+pytestmark = pytest.mark.soak
+
+
+def promoted(desk: Desk, hasty: Path) -> None:
+    """Green is live, by a promotion that can be undone."""
+    if killing.looked(desk)["live"]["colour"] != "green":
+        ran = desk.wait(killing.deploy(desk, hasty))
+        assert ran.code == 0, ran.output
+
+
+@pytest.mark.parametrize("spot", spots(UNDONE), ids=str)
+def test_rollback_killed(up_desk: Desk, user_of: Callable[[Desk], User], hasty: Path, spot: Spot) -> None:
+    """It is done, or was never begun; no user noticed either way."""
+    promoted(up_desk, hasty)
+    before, verdict = up_desk.running(), undoing_ends(spot)
+    with user_of(up_desk) as user:
+        killed = killing.dead(up_desk, killing.undo(up_desk, hasty, "rollback", str(spot)))
+        killing.recover(up_desk)
+        live = OLD if verdict == "rolled_back" else NEW
+        killing.assert_settled(up_desk, live, killed.folder, verdict)
+        killed.thaw()
+        if live == NEW:
+            killing.assert_left_in_peace(up_desk, killed, before)
+    assert user.seen.failures == []
+
+
+def test_every_line_of_rollback_is_among_them(up_desk: Desk, hasty: Path) -> None:
+    promoted(up_desk, hasty)
+    ran = up_desk.undo("rollback")
+    assert ran.code == 0, ran.output
+    assert ran.folder is not None
+    assert tuple(killing.labels(ran.folder)) == UNDONE
+
+
+@pytest.mark.parametrize("spot", spots(RECOVERED), ids=str)
+def test_recover_killed(up_desk: Desk, user_of: Callable[[Desk], User], hasty: Path, spot: Spot) -> None:
+    """Blue is live after the second one, and no user noticed."""
+    before = up_desk.running()
+    with user_of(up_desk) as user:
+        first = killing.dead(up_desk, killing.deploy(up_desk, hasty, spot="after switched"))
+        killing.dead(up_desk, killing.undo(up_desk, hasty, "recover", str(spot)))
+        killing.recover(up_desk)
+        killing.assert_settled(up_desk, OLD, first.folder, "rolled_back")
+        killing.assert_left_in_peace(up_desk, first, before)
+    assert user.seen.failures == []
+
+
+def test_every_line_of_recover_is_among_them(up_desk: Desk, hasty: Path) -> None:
+    killed = killing.dead(up_desk, killing.deploy(up_desk, hasty, spot="after switched"))
+    killing.recover(up_desk)
+    killed.thaw()
+    assert killed.folder is not None
+    lines = killing.labels(killed.folder)
+    # Of the dead run's own journal, which it goes on with: the second `writing` is its first.
+    own = lines[lines.index("recovering") :]
+    assert tuple(line.partition("#")[0] for line in own) == RECOVERED
