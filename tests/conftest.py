@@ -7,10 +7,18 @@ from __future__ import annotations
 import httpcore  # noqa: F401
 import pytest
 
+from tests.soak import Soak
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds ``--soak``."""
     parser.addoption("--soak", action="store_true", help="also run what `make test` leaves out for its time")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where asked for, keeps what passed, so that a soak can go on where it ended."""
+    if config.getoption("--soak"):
+        config.pluginmanager.register(Soak(config), "soak")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -1,0 +1,127 @@
+"""`make soak`: what passed at this commit is not run again, and what came of it is kept in a file.
+
+``python -m tests.soak`` prints that file. What is under way lies in ``.soak/COMMIT.jsonl``, one line a test.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results" / "soak.json"
+STATE = ROOT / ".soak"
+PASSED, FAILED = "passed", "failed"
+WORKERINPUT = "soak_passed"
+
+
+def tree() -> str:
+    """The commit that is tested, and a hash of what was changed since; results of soaks are no change."""
+    commit = _git("rev-parse", "--short=10", "HEAD").strip() or "no-commit"
+    changed = _git("diff", "HEAD", "--", ".", ":!benchmarks/results")
+    return f"{commit}+{hashlib.sha256(changed.encode()).hexdigest()[:8]}" if changed else commit
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False).stdout
+
+
+class Soak:
+    """Leaves out what has passed already, and writes down what comes of the rest; on workers it only leaves out."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._worker = hasattr(config, "workerinput")
+        self._tree = "" if self._worker else tree()
+        self._state = STATE / f"{self._tree}.jsonl"
+        known = _read(self._state) if not self._worker else {}
+        self._passed: list[str] = (
+            config.workerinput[WORKERINPUT]  # type: ignore[attr-defined]  # xdist's
+            if self._worker
+            else sorted(name for name, line in known.items() if line["outcome"] == PASSED)
+        )
+        self._open: dict[str, dict[str, Any]] = {}
+        self._soaks: set[str] = set()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Every worker leaves out the same, also one that replaces another."""
+        node.workerinput[WORKERINPUT] = self._passed
+
+    def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
+        """What has passed at this commit is not run again."""
+        done = set(self._passed)
+        again = [item for item in items if item.nodeid in done]
+        items[:] = [item for item in items if item.nodeid not in done]
+        config.hook.pytest_deselected(items=again)
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A test has passed when none of its parts failed; one that was skipped has not."""
+        line = self._open.setdefault(report.nodeid, {"test": report.nodeid, "outcome": PASSED, "seconds": 0.0})
+        line["seconds"] += report.duration
+        line["soak"] = "soak" in report.keywords
+        if not report.passed:
+            line["outcome"] = FAILED if report.failed else report.outcome
+        if report.when == "teardown" and not self._worker:
+            line["seconds"] = round(line["seconds"], 3)
+            self._state.parent.mkdir(exist_ok=True)
+            with self._state.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(self._open.pop(report.nodeid)) + "\n")
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self) -> None:
+        """The whole of what is known of this commit becomes the file that is committed."""
+        if not self._worker and (lines := _read(self._state)):
+            RESULTS.parent.mkdir(parents=True, exist_ok=True)
+            RESULTS.write_text(json.dumps(summed(self._tree, lines.values()), indent=1) + "\n", encoding="utf-8")
+
+
+def _read(path: Path) -> dict[str, Mapping[str, Any]]:
+    """The newest line of each test."""
+    text = path.read_text(encoding="utf-8") if path.exists() else ""
+    return {line["test"]: line for line in map(json.loads, text.splitlines())}
+
+
+def summed(commit: str, lines: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """Results by file: how many tests passed, of those that `make test` leaves out and of the others, and which did not."""
+    files: dict[str, dict[str, Any]] = {}
+    failed = []
+    for line in lines:
+        name = line["test"].partition("::")[0]
+        file = files.setdefault(name, {"soak": 0, "others": 0, "seconds": 0.0})
+        file["seconds"] = round(file["seconds"] + line["seconds"], 1)
+        if line["outcome"] == PASSED:
+            file["soak" if line["soak"] else "others"] += 1
+        else:
+            failed.append(f"{line['test']}: {line['outcome']}")
+    date = datetime.now(UTC).isoformat(timespec="minutes")
+    return {"commit": commit, "date": date, "files": dict(sorted(files.items())), "not_passed": sorted(failed)}
+
+
+def table(results: Mapping[str, Any]) -> str:
+    """For people."""
+    rows = [f"  {'passed of soak':>14} {'of others':>9} {'seconds':>8}"]
+    rows += [
+        f"  {one['soak']:>14} {one['others']:>9} {one['seconds']:>8.1f}  {name}"
+        for name, one in results["files"].items()
+        if one["soak"] or one["seconds"] >= 1
+    ]
+    total = {key: sum(one[key] for one in results["files"].values()) for key in ("soak", "others", "seconds")}
+    return "\n".join(
+        [
+            f"commit {results['commit']}, {results['date']}",
+            *rows,
+            f"  {total['soak']:>14} {total['others']:>9} {total['seconds']:>8.1f}  in all",
+            *(f"  NOT PASSED: {one}" for one in results["not_passed"]),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    print(table(json.loads(RESULTS.read_text(encoding="utf-8"))) if RESULTS.exists() else "nobody has run `make soak`")
