@@ -1,0 +1,273 @@
+"""Deployments of a good release, each killed at a random moment and settled by `recover`: is every state that is left safe?
+
+    python benchmarks/random_kills.py [--runs 50] [--at-once 2] [--seed 1] [--seconds 240] [--table]
+
+Each run is `make deploy`'s command in an environment of its own; its pytest process gets SIGKILL, its prober, its Locust
+and the environment stay alive. A state is safe where, after `recover` (and `up`, where the run died before its environment
+was up), one colour takes all traffic and is well on the version that the journal makes it expect, nobody holds the lock, no
+deployment is under way, every journal is closed and every report there, the evidence holds, and no request of a prober on
+the live domain failed. Results are appended to the file as they come: a second call goes on where the first one ended,
+after `--seconds` for instance. `--table` only prints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from datetime import UTC, datetime
+from io import StringIO
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # a script's path begins with its own folder
+
+from deployment.journal import read  # noqa: E402  # the path had to be set first
+from deployment.settings import SETTINGS_FILE, load  # noqa: E402
+from deployment.settling import JOURNAL_FILE  # noqa: E402
+from deployment.status import look  # noqa: E402
+from infrastructure import compose  # noqa: E402
+from scripts import auditing  # noqa: E402
+from verification.prober import Prober, ProberFailed  # noqa: E402
+from verification.prober_config import ProberConfig  # noqa: E402
+
+RESULTS = ROOT / "benchmarks" / "results" / "random-kills.jsonl"
+OLD, NEW = ("blue", "1.0.0"), ("green", "1.1.0")
+ANSWERS = 20
+LONGEST_S = 300.0
+Line = Mapping[str, Any]
+
+
+@contextmanager
+def room() -> Iterator[Path]:
+    """A folder with a state folder and one for reports; whatever runs in it afterwards is stopped."""
+    folder = Path(tempfile.mkdtemp(prefix="random-kills-"))
+    folder.chmod(0o755)  # PostgreSQL's user passes through
+    os.environ["EMBEDDED_STATE"] = str(folder / "state")
+    try:
+        yield folder
+    finally:
+        compose.down()
+        for process in psutil.process_iter(["cmdline"]):
+            if any(str(folder) in word for word in process.info["cmdline"] or ()):
+                process.kill()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def begin(folder: Path) -> subprocess.Popen[bytes]:
+    """`make deploy`'s command."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "pytest", "--target=green", f"--reports={folder / 'reports'}"],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def script(*arguments: str) -> tuple[int, str]:
+    """`scripts/deploy.py ARGUMENTS`: its exit code and what it printed."""
+    command = [sys.executable, "scripts/deploy.py", *arguments]
+    done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def undisturbed() -> float:
+    """How long such a run takes here when nobody kills it; seconds."""
+    with room() as folder:
+        began = time.monotonic()
+        code = begin(folder).wait(LONGEST_S)
+        if code != 0:
+            raise SystemExit(f"an undisturbed run ended with {code}")
+        return time.monotonic() - began
+
+
+def watch(folder: Path, process: subprocess.Popen[bytes], until: float) -> Prober | None:
+    """A prober of ours on the run's live domain, as soon as there is one; None where the moment came before."""
+    settings = load(SETTINGS_FILE, None)
+    while time.monotonic() < until and process.poll() is None:
+        if (folder / "state" / "outputs.json").exists() and compose.is_up(settings):
+            world = compose.reach(settings)
+            return Prober.start(ProberConfig(world.live_url, world.smoke_users[0], rate=20, timeout_s=10))
+        time.sleep(0.05)
+    return None
+
+
+def one(number: int, seed: int, length: float) -> Line:
+    """One run, killed, settled, and looked at."""
+    draw = random.Random(f"{seed}-{number}")  # noqa: S311  # not a secret
+    with room() as folder:
+        while True:
+            moment = draw.uniform(0, length)
+            process = begin(folder)
+            until = time.monotonic() + moment
+            prober = watch(folder, process, until)
+            try:
+                with suppress(subprocess.TimeoutExpired):
+                    process.wait(max(0.0, until - time.monotonic()))
+                if process.poll() is None:
+                    process.send_signal(signal.SIGKILL)
+                    process.wait()
+                    where, expected = _where(folder / "reports")
+                    problems = _settle(folder / "reports", expected)
+                    return _line(number, seed, moment, where, problems, prober)
+            finally:
+                if prober is not None:
+                    prober.stop()
+            shutil.rmtree(folder / "reports", ignore_errors=True)  # it was faster than the moment: another is drawn
+
+
+def _runs(reports: Path) -> list[Path]:
+    return [path.parent for path in reports.glob(f"*/{JOURNAL_FILE}") if not path.parent.is_symlink()]
+
+
+def _where(reports: Path) -> tuple[str, tuple[str, str]]:
+    """Which step was open, or had ended last, and what must be live in the end: only a bake that passed stands."""
+    records = [record for folder in _runs(reports) for record in read(folder / JOURNAL_FILE)]
+    steps = [record for record in records if record.kind in ("intent", "outcome")]
+    baked = any(r.kind == "outcome" and r.data["step"] == "bake" and r.data["outcome"] == "passed" for r in steps)
+    if not records:
+        return "before the journal", OLD
+    if not steps:
+        return "before the lease", OLD
+    last = steps[-1]
+    return f"{'in' if last.kind == 'intent' else 'after'} {last.data['step']}", NEW if baked else OLD
+
+
+def _settle(reports: Path, expected: tuple[str, str]) -> list[str]:
+    """Calls `recover`; returns what is not safe afterwards."""
+    code, output = script("recover", "--reports", str(reports))
+    problems = [f"recover: exit {code}: {output[-300:]}"] if code else []
+    settings = load(SETTINGS_FILE, None)
+    reached = compose.is_up(settings)
+    if not reached:
+        code, output = script("up")
+        problems += [f"up: exit {code}: {output[-300:]}"] if code else []
+    world = compose.reach(settings)
+    status = look(settings.environment, world.live_url, world.ports, world.registry)
+    live = status["live"]["colour"], status["live"]["version"]
+    if live != expected:
+        problems.append(f"live is {live}, expected {expected}")
+    problems += [f"{name} is left: {status[name]}" for name in ("deployment", "lock") if status[name] is not None]
+    answers = world.ports.front.ask(ANSWERS)
+    seen = Counter((answer.colour, answer.version) if answer.ok else ("problem", answer.problem) for answer in answers)
+    if seen != {expected: ANSWERS}:
+        problems.append(f"the live domain answered {dict(seen)}")
+    problems += world.ports.front.examine()
+    for folder in _runs(reports):
+        problems += _evidence(folder, expected == NEW, reached)
+    return problems
+
+
+def _evidence(folder: Path, promoted: bool, reached: bool) -> list[str]:
+    """What is wrong with a run's report; where there was no environment yet, nobody can have signed it."""
+    path = folder / "verification.json"
+    if not path.exists():
+        return ["no report"]
+    verdict = json.loads(path.read_text(encoding="utf-8"))["verdict"]
+    said = StringIO()
+    with redirect_stdout(said), redirect_stderr(said):
+        code = auditing.verify(load(SETTINGS_FILE, None), folder)
+    wrong = [] if (verdict == "promoted") is promoted else [f"the report says {verdict}"]
+    return wrong + ([f"audit verify: exit {code}: {said.getvalue()[-600:]}"] if code and reached else [])
+
+
+def _line(number: int, seed: int, moment: float, where: str, problems: list[str], prober: Prober | None) -> Line:
+    requests = failed = 0
+    if prober is not None:
+        with suppress(ProberFailed):
+            prober.wait_for_samples(1, 5)
+        samples = prober.samples()
+        requests, failed = len(samples), sum(not sample.ok for sample in samples)
+        problems += [f"{s.operation} by {s.colour}: {s.problem}" for s in samples if not s.ok][:3]
+    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    return {
+        "seed": seed,
+        "run": number,
+        "date": f"{datetime.now(UTC):%Y-%m-%d %H:%M}",
+        "commit": git.stdout.strip(),
+        "killed_after_s": round(moment, 2),
+        "where": where,
+        "requests": requests,
+        "failed": failed,
+        "problems": problems,
+    }
+
+
+def table(lines: list[Line]) -> str:
+    """Where the kills hit, and how many of the states were safe."""
+    hit, safe = (
+        Counter(line["where"] for line in lines),
+        Counter(line["where"] for line in lines if not line["problems"]),
+    )
+    rows = [f"  {where:<20} {count:>5} {safe[where]:>5}" for where, count in hit.most_common()]
+    bad = [f"  run {line['run']}: {problem}" for line in lines for problem in line["problems"]]
+    requests, failed = (sum(line[name] for line in lines) for name in ("requests", "failed"))
+    return "\n".join(
+        [
+            "  the kill came         runs  safe",
+            *rows,
+            *bad,
+            f"  {sum(safe.values())} of {len(lines)} states were safe; {failed} of {requests} requests to the live domain failed",
+        ]
+    )
+
+
+def run(numbers: list[int], options: argparse.Namespace) -> Iterator[Line]:
+    """The runs of these numbers, each in a process of its own, as many at once as asked for, as long as there is time."""
+    until = time.monotonic() + options.seconds
+    length = undisturbed()
+    with ProcessPoolExecutor(options.at_once, mp_context=get_context("spawn")) as pool:
+        left, running = list(numbers), set[Future[Line]]()
+        while running or (left and time.monotonic() < until):
+            while left and len(running) < options.at_once and time.monotonic() < until:
+                running.add(pool.submit(one, left.pop(0), options.seed, length))
+            done, running = wait(running, return_when=FIRST_COMPLETED)
+            yield from (future.result() for future in done)
+    if left:
+        print(f"{len(left)} runs are left; call again")
+
+
+def main() -> None:
+    """Runs what is missing, and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--seconds", type=float, default=float("inf"), help="begin no run after this; call again to go on"
+    )
+    parser.add_argument("--at-once", type=int, default=2, help="most of a run is waiting")
+    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--table", action="store_true", help="run nothing, print what is in the file")
+    options = parser.parse_args()
+    text = options.results.read_text(encoding="utf-8") if options.results.exists() else ""
+    lines = [line for line in map(json.loads, text.splitlines()) if line["seed"] == options.seed]
+    missing = [number for number in range(1, options.runs + 1) if number not in {line["run"] for line in lines}]
+    if missing and not options.table:
+        for line in run(missing, options):
+            lines.append(line)
+            options.results.parent.mkdir(parents=True, exist_ok=True)
+            with options.results.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+            print(f"run {line['run']}: killed {line['where']}, {'; '.join(line['problems']) or 'safe'}", flush=True)
+    print(table(lines))
+
+
+if __name__ == "__main__":
+    main()
