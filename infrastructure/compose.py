@@ -238,8 +238,11 @@ def _permissions(clients: Clients, settings: Settings, estate: Estate) -> Permis
             account=estate.account,
             repository=settings.repository,
             lease_table=estate.lease_table,
-            key_value_store_arn=estate.router.options["key_value_store_arn"],
+            platform=estate.platform.name,
             services=tuple(estate.platform.options["services"].values()),
+            router=estate.router.name,
+            options=estate.router.options,
+            cluster=estate.platform.options.get("cluster"),
             topic=estate.notifications_topic,
         ),
     )

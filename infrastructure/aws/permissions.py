@@ -1,4 +1,7 @@
-"""Missing rights, found before anything is touched: IAM simulates the caller's policies and performs nothing."""
+"""Missing rights, found before anything is touched: IAM simulates the caller's policies and performs nothing.
+
+Which calls each duty makes: ``infrastructure/aws/duties.py``.
+"""
 
 from __future__ import annotations
 
@@ -9,53 +12,45 @@ from typing import Any
 
 from deployment.errors import CloudError, NotFound
 from deployment.model import Caller, Rights
+from infrastructure.aws.duties import (
+    ANYTHING,
+    CHANGES,
+    DEFINITIONS,
+    IMAGES,
+    LEASE,
+    PASSED_TO,
+    ROLES,
+    ROUTES,
+    SCALING,
+    SERVICES,
+    TASKS,
+    TOPIC,
+    needs,
+)
 from infrastructure.aws.errors import aws_code
+from infrastructure.aws.route53_records import STAMP_LABEL
 from infrastructure.aws.session import Clients
 
-SERVICES, ROLES, ROUTES, LEASE, IMAGES, TOPIC, ANYTHING = "services", "roles", "routes", "lease", "images", "topic", "*"
-
-_LEASE = {LEASE: ("dynamodb:GetItem", "dynamodb:UpdateItem")}
-_TELL = {TOPIC: ("sns:Publish",)}
-_READ_ROUTES = ("cloudfront-keyvaluestore:DescribeKeyValueStore", "cloudfront-keyvaluestore:GetKey")
-_WRITE_ROUTES = {ROUTES: (*_READ_ROUTES, "cloudfront-keyvaluestore:UpdateKeys")}
-_STOP = ("apprunner:DescribeService", "apprunner:ListOperations", "apprunner:PauseService")
-
-ACTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
-    "deploy": {
-        ANYTHING: ("apprunner:ListServices",),
-        SERVICES: (*_STOP, "apprunner:UpdateService", "apprunner:StartDeployment", "apprunner:ResumeService"),
-        ROLES: ("iam:PassRole",),
-        IMAGES: ("ecr:BatchGetImage", "ecr:DescribeImages"),
-        ROUTES: _READ_ROUTES,
-        **_LEASE,
-        **_TELL,
-    },
-    "promote": {**_WRITE_ROUTES, **_LEASE, **_TELL},
-    "rollback": {ANYTHING: ("apprunner:ListServices",), SERVICES: _STOP, **_WRITE_ROUTES, **_LEASE, **_TELL},
-    "approve": _LEASE,
-    "waive": {},
-}
-"""What each duty does, by what it does it to. Reading the smoke users' secret is left out: that is done before IAM is asked.
-
-Source: https://docs.aws.amazon.com/service-authorization/latest/reference/ (list_awsapprunner, list_cloudfront-keyvaluestore,
-list_amazondynamodb, list_amazonelasticcontainerregistry).
-"""
-
-PASSED_TO = ("build.apprunner.amazonaws.com", "tasks.apprunner.amazonaws.com")
 _SESSION = re.compile(r"arn:([\w-]+):sts::(\d+):assumed-role/([^/]+)/[^/]+")
 _MOST_RESULTS = 1000
 
 
 @dataclass(frozen=True)
 class Resources:
-    """The ARNs of what a deployment acts on; ``services`` are App Runner's names, whose ARNs are looked up."""
+    """What a deployment acts on. ``services`` are names, whose ARNs are looked up; ``options`` are the router's own.
+
+    ``cluster`` is that of ECS, None on App Runner; ``topic`` that of the notifications, if there is one.
+    """
 
     region: str
     account: str
     repository: str
     lease_table: str
-    key_value_store_arn: str
+    platform: str
     services: Sequence[str]
+    router: str
+    options: Mapping[str, Any]
+    cluster: str | None = None
     topic: str | None = None
 
 
@@ -69,7 +64,7 @@ class SimulatedPermissions:
     def missing(self, caller: Caller, duties: Sequence[str]) -> Rights:
         """The actions that IAM says the caller would be denied, each once; never raises a CloudError."""
         try:
-            results = list(self._simulate(self._principal(caller.arn), _needs(duties)))
+            results = list(self._simulate(self._principal(caller.arn), self._needs(duties)))
         except CloudError as error:
             what = aws_code(error) or error.message
             return Rights(
@@ -93,27 +88,48 @@ class SimulatedPermissions:
         except CloudError:
             return plain  # without the right to look it up, most roles have no path
 
+    def _needs(self, duties: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        own = self._resources
+        found = dict(needs(duties, own.platform, own.router))
+        if own.router == "alb" and "elasticloadbalancing:AddTags" in found.get(ROUTES, ()):
+            kind = "ModifyRule" if ":listener-rule/" in own.options["arn"] else "ModifyListener"
+            found[ROUTES] = (*found[ROUTES], f"elasticloadbalancing:{kind}")
+        return found
+
     def _simulate(self, principal: str, needs: Mapping[str, Sequence[str]]) -> Iterable[tuple[str, str, bool]]:
         """(action, decision, whether a condition could not be evaluated) of each action on each of its resources."""
         arns: Mapping[str, Sequence[str]] | None = None
         for kind, actions in needs.items():
             # What is `*` or known without asking comes first: where IAM does not answer, nothing else is asked either.
-            if kind in (SERVICES, ROLES) and arns is None:
-                arns = self._running()
-            resources = self._known(kind) if kind not in (SERVICES, ROLES) else (arns or {}).get(kind, ())
+            looked_up = kind in (SERVICES, ROLES, DEFINITIONS)
+            if looked_up and arns is None:
+                arns = self._running() if self._resources.platform == "apprunner" else self._running_on_ecs()
+            resources = (arns or {}).get(kind, ()) if looked_up else self._known(kind)
             if not resources:
                 continue
-            context = [_text("iam:PassedToService", PASSED_TO)] if kind == ROLES else []
             answer = self._ask(
                 "SimulatePrincipalPolicy",
                 PolicySourceArn=principal,
                 ActionNames=list(actions),
                 ResourceArns=list(resources),
-                ContextEntries=context,
+                ContextEntries=self._context(kind),
                 MaxItems=_MOST_RESULTS,
             )
             for result in answer["EvaluationResults"]:
                 yield from _decisions(result)
+
+    def _context(self, kind: str) -> list[Mapping[str, Any]]:
+        """What the call itself would tell a policy's conditions."""
+        own = self._resources
+        if kind == ROLES:
+            return [_text("iam:PassedToService", PASSED_TO[own.platform])]
+        if kind == TASKS:
+            return [_text("ecs:cluster", [f"arn:aws:ecs:{own.region}:{own.account}:cluster/{own.cluster}"])]
+        if kind == ROUTES and own.router == "route53":
+            name = own.options["record_name"]
+            names = [name, f"{STAMP_LABEL}.{name}"]
+            return [_text("route53:ChangeResourceRecordSetsNormalizedRecordNames", names)]
+        return []
 
     def _known(self, kind: str) -> Sequence[str]:
         own = self._resources
@@ -121,10 +137,23 @@ class SimulatedPermissions:
         return {
             ANYTHING: ("*",),
             LEASE: (f"arn:aws:dynamodb:{where}:table/{own.lease_table}",),
-            ROUTES: (own.key_value_store_arn,),
+            ROUTES: (self._routes(),),
+            CHANGES: ("arn:aws:route53:::change/C0",),
             IMAGES: (f"arn:aws:ecr:{where}:repository/{own.repository}",),
             TOPIC: (own.topic,) if own.topic else (),
+            SCALING: (f"arn:aws:application-autoscaling:{where}:scalable-target/*",),
+            TASKS: (
+                f"arn:aws:ecs:{where}:task/{own.cluster}/*",
+                f"arn:aws:ecs:{where}:container-instance/{own.cluster}/*",
+            ),
         }[kind]
+
+    def _routes(self) -> str:
+        """The ARN of what a switch is written to."""
+        own = self._resources
+        if own.router == "route53":
+            return f"arn:aws:route53:::hostedzone/{own.options['hosted_zone_id']}"
+        return str(own.options["arn" if own.router == "alb" else "key_value_store_arn"])
 
     def _running(self) -> Mapping[str, Sequence[str]]:
         """The ARNs of the services that exist, and of the roles that an update hands on to App Runner."""
@@ -139,17 +168,25 @@ class SimulatedPermissions:
             roles |= {str(role) for role in (access, instance) if role}
         return {SERVICES: services, ROLES: sorted(roles)}
 
+    def _running_on_ecs(self) -> Mapping[str, Sequence[str]]:
+        """The ARNs of the services that exist, of their families, and of the roles that a new task definition hands on."""
+        own = self._resources
+        found = self._clients.call("ecs", "DescribeServices", cluster=own.cluster, services=list(own.services))
+        services = [one for one in found["services"] if one["status"] != "INACTIVE"]
+        roles, families = set(), set()
+        for service in services:
+            arn = str(service["taskDefinition"])
+            families.add(f"{arn.rpartition(':')[0]}:*")
+            definition = self._clients.call("ecs", "DescribeTaskDefinition", taskDefinition=arn)["taskDefinition"]
+            roles |= {str(definition[key]) for key in ("taskRoleArn", "executionRoleArn") if definition.get(key)}
+        return {
+            SERVICES: [str(one["serviceArn"]) for one in services],
+            ROLES: sorted(roles),
+            DEFINITIONS: sorted(families),
+        }
+
     def _ask(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
         return self._clients.call_once("iam", operation, **parameters)
-
-
-def _needs(duties: Sequence[str]) -> Mapping[str, Sequence[str]]:
-    """What the duties need together, by kind; the kinds whose ARNs need no looking up come first."""
-    needs: dict[str, dict[str, None]] = {kind: {} for kind in (ANYTHING, LEASE, ROUTES, IMAGES, TOPIC, SERVICES, ROLES)}
-    for duty in duties:
-        for kind, actions in ACTIONS[duty].items():
-            needs[kind] |= dict.fromkeys(actions)
-    return {kind: list(actions) for kind, actions in needs.items() if actions}
 
 
 def _decisions(result: Mapping[str, Any]) -> Iterable[tuple[str, str, bool]]:

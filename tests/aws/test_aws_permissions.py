@@ -10,16 +10,17 @@ from botocore.stub import Stubber
 
 from deployment.access import Duty
 from deployment.model import Caller
-from infrastructure.aws.permissions import ACTIONS, Resources, SimulatedPermissions
-from infrastructure.aws.session import Connection, Credentials, connect
+from infrastructure.aws.duties import PASSED_TO, needs
+from infrastructure.aws.permissions import Resources, SimulatedPermissions
+from infrastructure.aws.session import Clients, Connection, Credentials, connect
+from tests.aws.shapes import checked
 
 ACCOUNT = "123456789012"
 USER = Caller(f"arn:aws:iam::{ACCOUNT}:user/jane", ACCOUNT)
 SESSION = Caller(f"arn:aws:sts::{ACCOUNT}:assumed-role/deployer/jane", ACCOUNT)
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/ci/deployer"
-RESOURCES = Resources(
-    "us-east-1", ACCOUNT, "telehealth-api", "locks", f"arn:aws:cloudfront::{ACCOUNT}:key-value-store/1", ()
-)
+STORE = {"key_value_store_arn": f"arn:aws:cloudfront::{ACCOUNT}:key-value-store/1"}
+RESOURCES = Resources("us-east-1", ACCOUNT, "telehealth-api", "locks", "apprunner", (), "cloudfront", STORE)
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def answer(stubber: Stubber, actions: Sequence[str], decision: str = "allowed", 
 
 def test_allowed(stubbed: tuple[SimulatedPermissions, Stubber]) -> None:
     permissions, stubber = stubbed
-    answer(stubber, ACTIONS["approve"]["lease"])
+    answer(stubber, needs(["approve"], "apprunner", "cloudfront")["lease"])
     rights = permissions.missing(USER, ["approve"])
     assert (rights.missing, rights.unchecked) == ((), None)
     stubber.assert_no_pending_responses()
@@ -92,5 +93,78 @@ def test_a_session_is_asked_about_as_its_role_with_its_path(stubbed: tuple[Simul
     stubber.assert_no_pending_responses()
 
 
-def test_every_duty_has_its_actions() -> None:
-    assert set(ACTIONS) == {duty.value for duty in Duty}
+PAIRS = [("apprunner", "cloudfront"), ("ecs", "alb"), ("ecs", "route53")]
+
+
+@pytest.mark.parametrize(("platform", "router"), PAIRS)
+def test_every_duty_has_its_actions(platform: str, router: str) -> None:
+    for duty in Duty:
+        assert bool(needs([duty.value], platform, router)) is (duty is not Duty.WAIVE)
+    writes = ("UpdateService", "PassRole", "RegisterTaskDefinition")
+    promote = [action for actions in needs(["promote"], platform, router).values() for action in actions]
+    assert not any(action.endswith(writes) for action in promote), (
+        "who moves traffic need not be able to change a release"
+    )
+
+
+ELB = f"arn:aws:elasticloadbalancing:us-east-1:{ACCOUNT}"
+OPTIONS: dict[str, dict[str, Any]] = {
+    "alb": {"arn": f"{ELB}:listener-rule/app/l/1/2/3"},
+    "route53": {"hosted_zone_id": "Z1", "record_name": "api.example"},
+}
+
+
+@pytest.mark.parametrize("router", OPTIONS)
+def test_ecs_is_asked_about_by_its_own_arns(router: str) -> None:
+    """Every kind of thing that the duties touch is asked about, with what the call itself would tell a policy."""
+    ecs = f"arn:aws:ecs:us-east-1:{ACCOUNT}"
+    resources = Resources(
+        "us-east-1",
+        ACCOUNT,
+        "telehealth-api",
+        "locks",
+        "ecs",
+        ("api-blue",),
+        router,
+        OPTIONS[router],
+        "main",
+        "arn:topic",
+    )
+    asked: dict[str, tuple[Sequence[str], Sequence[Mapping[str, Any]]]] = {}
+
+    class Answering(Clients):
+        def __init__(self) -> None:
+            """Of nothing real."""
+
+        def call(self, service: str, operation: str, /, **given: Any) -> Mapping[str, Any]:
+            if operation == "DescribeServices":
+                services = [
+                    {
+                        "serviceArn": f"{ecs}:service/main/api-blue",
+                        "status": "ACTIVE",
+                        "taskDefinition": f"{ecs}:task-definition/api-blue:7",
+                    }
+                ]
+                return checked(service, operation, given, {"services": services})
+            roles = {"taskRoleArn": "arn:task", "executionRoleArn": "arn:execution"}
+            return checked(service, operation, given, {"taskDefinition": roles})
+
+        def call_once(self, service: str, operation: str, /, **given: Any) -> Mapping[str, Any]:
+            asked.update(dict.fromkeys(given["ActionNames"], (given["ResourceArns"], given["ContextEntries"])))
+            return checked(service, operation, given, {"EvaluationResults": []})
+
+    SimulatedPermissions(Answering(), resources).missing(USER, ["deploy", "promote", "rollback"])
+    assert set(asked) >= {
+        action for part in needs(["deploy", "promote", "rollback"], "ecs", router).values() for action in part
+    }
+    assert asked["ecs:UpdateService"][0] == [f"{ecs}:service/main/api-blue"]
+    assert asked["ecs:RegisterTaskDefinition"][0] == [f"{ecs}:task-definition/api-blue:*"]
+    assert asked["iam:PassRole"][0] == ["arn:execution", "arn:task"]
+    assert asked["iam:PassRole"][1][0]["ContextKeyValues"] == list(PASSED_TO["ecs"])
+    assert asked["ecs:DescribeTasks"][1][0]["ContextKeyValues"] == [f"{ecs}:cluster/main"]
+    if router == "alb":
+        assert asked["elasticloadbalancing:ModifyRule"][0] == [OPTIONS["alb"]["arn"]]
+    else:
+        arns, context = asked["route53:ChangeResourceRecordSets"]
+        assert arns == ["arn:aws:route53:::hostedzone/Z1"]
+        assert context[0]["ContextKeyValues"] == ["api.example", "_deployment-routes.api.example"]

@@ -1,0 +1,108 @@
+"""What each duty does on AWS, by what it does it to, on each platform and behind each router.
+
+Sources: https://docs.aws.amazon.com/service-authorization/latest/reference/ (list_awsapprunner, list_amazonelasticcontainerservice,
+list_awselasticloadbalancingv2, list_amazonroute53, list_cloudfront-keyvaluestore, list_amazondynamodb,
+list_amazonelasticcontainerregistry, list_applicationautoscaling, list_amazonsns).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+SERVICES, ROLES, TASKS, DEFINITIONS = "services", "roles", "tasks", "task definitions"
+ROUTES, CHANGES, LEASE, IMAGES, SCALING = "routes", "changes", "lease", "images", "scalable targets"
+TOPIC, ANYTHING = "topic", "*"
+
+Rights = Mapping[str, Sequence[str]]
+"""Actions by the kind of thing that they are done to."""
+
+_LEASE: Rights = {LEASE: ("dynamodb:GetItem", "dynamodb:UpdateItem")}
+_TELL: Rights = {TOPIC: ("sns:Publish",)}
+_IMAGES: Rights = {IMAGES: ("ecr:BatchGetImage", "ecr:DescribeImages")}
+
+_ECS_LOOK: Rights = {
+    ANYTHING: ("ecs:DescribeTaskDefinition", "elasticloadbalancing:DescribeTargetHealth"),
+    SERVICES: ("ecs:DescribeServices",),
+}
+_ECS_STOP: Rights = {
+    ANYTHING: (
+        "elasticloadbalancing:DescribeTargetGroups",
+        "elasticloadbalancing:DescribeTargetGroupAttributes",
+        "cloudwatch:GetMetricData",
+        "application-autoscaling:DescribeScalableTargets",
+    ),
+    SERVICES: ("ecs:UpdateService",),
+    SCALING: ("application-autoscaling:RegisterScalableTarget",),
+}
+_APPRUNNER_STOP: Rights = {
+    ANYTHING: ("apprunner:ListServices",),
+    SERVICES: ("apprunner:DescribeService", "apprunner:ListOperations", "apprunner:PauseService"),
+}
+
+BRING_UP: Mapping[str, Sequence[Rights]] = {
+    "apprunner": (
+        _APPRUNNER_STOP,
+        {
+            SERVICES: ("apprunner:UpdateService", "apprunner:StartDeployment", "apprunner:ResumeService"),
+            ROLES: ("iam:PassRole",),
+        },
+    ),
+    "ecs": (
+        _ECS_LOOK,
+        _ECS_STOP,
+        {
+            TASKS: ("ecs:ListTasks", "ecs:DescribeTasks"),
+            DEFINITIONS: ("ecs:RegisterTaskDefinition", "ecs:TagResource"),
+            ROLES: ("iam:PassRole",),
+        },
+    ),
+}
+STOP: Mapping[str, Sequence[Rights]] = {"apprunner": (_APPRUNNER_STOP,), "ecs": (_ECS_LOOK, _ECS_STOP)}
+
+READ_ROUTES: Mapping[str, Rights] = {
+    "cloudfront": {ROUTES: ("cloudfront-keyvaluestore:DescribeKeyValueStore", "cloudfront-keyvaluestore:GetKey")},
+    "alb": {
+        ANYTHING: (
+            "elasticloadbalancing:DescribeListeners",
+            "elasticloadbalancing:DescribeRules",
+            "elasticloadbalancing:DescribeTags",
+        )
+    },
+    "route53": {ROUTES: ("route53:ListResourceRecordSets",)},
+}
+WRITE_ROUTES: Mapping[str, Rights] = {
+    "cloudfront": {ROUTES: ("cloudfront-keyvaluestore:UpdateKeys",)},
+    "alb": {
+        ANYTHING: ("elasticloadbalancing:DescribeTargetHealth",),
+        # ModifyRule or ModifyListener comes from the ARN that the settings name.
+        ROUTES: ("elasticloadbalancing:AddTags", "elasticloadbalancing:RemoveTags"),
+    },
+    "route53": {ROUTES: ("route53:ChangeResourceRecordSets",), CHANGES: ("route53:GetChange",)},
+}
+PASSED_TO: Mapping[str, Sequence[str]] = {
+    "apprunner": ("build.apprunner.amazonaws.com", "tasks.apprunner.amazonaws.com"),
+    "ecs": ("ecs-tasks.amazonaws.com",),
+}
+
+
+def rights(duty: str, platform: str, router: str) -> Sequence[Rights]:
+    """What a duty needs. Reading the smoke users' secret is left out: that is done before IAM is asked."""
+    read, write = READ_ROUTES[router], WRITE_ROUTES[router]
+    return {
+        "deploy": (*BRING_UP[platform], _IMAGES, read, _LEASE, _TELL),
+        "promote": (read, write, _LEASE, _TELL),
+        "rollback": (*STOP[platform], read, write, _LEASE, _TELL),
+        "approve": (_LEASE,),
+        "waive": (),
+    }[duty]
+
+
+def needs(duties: Sequence[str], platform: str, router: str) -> Rights:
+    """What duties need together, by kind, each action once; the kinds whose ARNs need no looking up come first."""
+    order = (ANYTHING, LEASE, ROUTES, CHANGES, IMAGES, TOPIC, SCALING, TASKS, SERVICES, ROLES, DEFINITIONS)
+    found: dict[str, dict[str, None]] = {kind: {} for kind in order}
+    for duty in duties:
+        for part in rights(duty, platform, router):
+            for kind, actions in part.items():
+                found[kind] |= dict.fromkeys(actions)
+    return {kind: list(actions) for kind, actions in found.items() if actions}
