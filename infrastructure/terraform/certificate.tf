@@ -1,6 +1,8 @@
 # One certificate for the live domain and the colours' own hosts, in the region of what ends TLS: us-east-1 for CloudFront.
 
 locals {
+  certified_hosts = local.ecs ? concat([var.domain_name], values(local.colour_hosts)) : [var.domain_name]
+
   certificate_proofs = merge([
     for certificate in concat(aws_acm_certificate.global, aws_acm_certificate.regional) : {
       for option in certificate.domain_validation_options :
@@ -10,7 +12,7 @@ locals {
 }
 
 resource "aws_acm_certificate" "global" {
-  count    = local.router == "cloudfront" ? 1 : 0
+  count    = local.apprunner ? 1 : 0
   provider = aws.global
 
   domain_name       = var.domain_name
@@ -34,12 +36,12 @@ resource "aws_acm_certificate" "regional" {
 }
 
 resource "aws_route53_record" "certificate" {
-  for_each = local.certificate_proofs
+  for_each = toset(local.certified_hosts)
 
   zone_id         = data.aws_route53_zone.main.zone_id
-  name            = each.value.name
-  type            = each.value.type
-  records         = [each.value.value]
+  name            = local.certificate_proofs[each.key].name
+  type            = local.certificate_proofs[each.key].type
+  records         = [local.certificate_proofs[each.key].value]
   ttl             = 300
   allow_overwrite = true
 }

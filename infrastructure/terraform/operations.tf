@@ -28,25 +28,41 @@ locals {
   }[local.router]
 }
 
-module "monitoring" {
-  source    = "./modules/monitoring"
-  providers = { aws = aws, aws.global = aws.global }
+# An alarm can only tell a topic of its own region, and the metrics of Route 53's health checks are in us-east-1: hence two.
+module "topic" {
+  source = "./modules/topic"
 
-  name                = local.name
+  name                = "${local.name}-deployments"
   account             = local.account
-  region              = var.aws_region
-  platform            = var.platform
-  colours             = local.colour_dimensions
-  latency_alarm_ms    = var.latency_alarm_ms
-  errors_alarm        = var.errors_alarm
   notification_emails = var.notification_emails
   kms_key_arn         = aws_kms_key.main.arn
-  global_kms_key_arn  = aws_kms_key.global.arn
+}
+
+module "global_topic" {
+  source    = "./modules/topic"
+  providers = { aws = aws.global }
+
+  name                = "${local.name}-live-domain"
+  account             = local.account
+  notification_emails = var.notification_emails
+  kms_key_arn         = aws_kms_key.global.arn
+}
+
+module "monitoring" {
+  source = "./modules/monitoring"
+
+  name             = local.name
+  region           = var.aws_region
+  platform         = var.platform
+  colours          = local.colour_dimensions
+  latency_alarm_ms = var.latency_alarm_ms
+  errors_alarm     = var.errors_alarm
+  topic_arn        = module.topic.arn
 }
 
 module "route53" {
   source    = "./modules/route53"
-  providers = { aws = aws, aws.global = aws.global }
+  providers = { aws = aws.global } # records know no region; the health check's metric is there
 
   name         = local.name
   zone_id      = data.aws_route53_zone.main.zone_id
@@ -56,8 +72,8 @@ module "route53" {
   colour_targets = {
     for colour, key in local.balancer_of : colour => { host = local.colour_hosts[colour], name = module.load_balancer[key].dns_name, zone_id = module.load_balancer[key].zone_id }
   }
-  health_path      = local.health_path
-  global_topic_arn = module.monitoring.global_topic_arn
+  health_path = local.health_path
+  topic_arn   = module.global_topic.arn
 }
 
 module "iam" {
@@ -83,7 +99,7 @@ module "iam" {
   smoke_users_secret_arn   = module.secrets.arns["smoke-users"]
   signing_key_secret_arn   = module.secrets.arns["signing-key"]
   user_pool_arn            = module.cognito.user_pool_arn
-  topic_arn                = module.monitoring.topic_arn
+  topic_arn                = module.topic.arn
   kms_key_arn              = aws_kms_key.main.arn
   github_repository        = var.github_repository
   github_oidc_provider_arn = var.github_oidc_provider_arn

@@ -112,7 +112,7 @@ output "route53_health_checks" {
 
 output "notifications_topic" {
   description = "Topic that is told of deployments."
-  value       = module.monitoring.topic_arn
+  value       = module.topic.arn
 }
 
 # For people and for CI; `configure` leaves these alone.

@@ -1,4 +1,4 @@
-# The one way in: CloudFront, whose function knows the live colour.
+# The one way in: CloudFront, whose function knows the live colour. All of it in us-east-1, where CloudFront is at home.
 
 locals {
   # AWS's own policies. Caching off: a cached answer would be the other colour's.
@@ -7,15 +7,14 @@ locals {
 }
 
 module "waf" {
-  source    = "../waf"
-  providers = { aws = aws.global }
+  source = "../waf"
 
   name               = "${var.name}-front-door"
   scope              = "CLOUDFRONT"
   everybody          = true
   verifier_cidrs     = var.verifier_cidrs
   rate_limit         = var.rate_limit
-  kms_key_arn        = var.global_kms_key_arn
+  kms_key_arn        = var.kms_key_arn
   log_retention_days = var.log_retention_days
 }
 

@@ -44,7 +44,7 @@ variable "rate_limit" {
   type        = number
 }
 
-variable "global_kms_key_arn" {
+variable "kms_key_arn" {
   description = "Key that encrypts the web ACL's log, in us-east-1."
   type        = string
 }

@@ -29,7 +29,7 @@ locals {
 
   read_routes = {
     cloudfront = [{ actions = ["cloudfront-keyvaluestore:DescribeKeyValueStore", "cloudfront-keyvaluestore:GetKey"], resources = var.route_arns }]
-    alb        = [{ actions = ["elasticloadbalancing:DescribeListeners", "elasticloadbalancing:DescribeRules", "elasticloadbalancing:DescribeTags"], resources = local.everything }]
+    alb        = [{ actions = ["elasticloadbalancing:DescribeRules", "elasticloadbalancing:DescribeTags", "elasticloadbalancing:DescribeTargetHealth"], resources = local.everything }]
     route53 = [
       { actions = ["route53:ListResourceRecordSets"], resources = var.route_arns },
       { actions = ["route53:GetChange"], resources = ["arn:aws:route53:::change/*"] },
@@ -38,11 +38,11 @@ locals {
 
   write_routes = {
     cloudfront = [{ actions = ["cloudfront-keyvaluestore:UpdateKeys"], resources = var.route_arns }]
-    alb        = [{ actions = ["elasticloadbalancing:ModifyRule"], resources = var.route_arns }]
+    alb        = [{ actions = ["elasticloadbalancing:AddTags", "elasticloadbalancing:ModifyRule", "elasticloadbalancing:RemoveTags"], resources = var.route_arns }]
     route53    = [{ actions = ["route53:ChangeResourceRecordSets"], resources = var.route_arns, condition = local.live_record }]
   }[var.router]
 
-  live_record = { test = "ForAllValues:StringEquals", variable = "route53:ChangeResourceRecordSetsNormalizedRecordNames", values = [var.domain_name] }
+  live_record = { test = "ForAllValues:StringEquals", variable = "route53:ChangeResourceRecordSetsNormalizedRecordNames", values = [var.domain_name, "_deployment-routes.${var.domain_name}"] }
 
   stop = {
     for colour, arn in var.service_arns : colour => {

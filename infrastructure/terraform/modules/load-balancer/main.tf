@@ -130,8 +130,9 @@ resource "aws_lb_listener_rule" "live" {
     }
   }
 
+  # The weights, and the tags by which the deployer says whose they are.
   lifecycle {
-    ignore_changes = [action]
+    ignore_changes = [action, tags, tags_all]
   }
 }
 

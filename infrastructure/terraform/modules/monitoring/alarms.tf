@@ -34,8 +34,8 @@ resource "aws_cloudwatch_metric_alarm" "latency" {
   comparison_operator = "GreaterThanThreshold"
   threshold           = local.latency.threshold
   treat_missing_data  = "notBreaching"
-  alarm_actions       = [aws_sns_topic.regional.arn]
-  ok_actions          = [aws_sns_topic.regional.arn]
+  alarm_actions       = [var.topic_arn]
+  ok_actions          = [var.topic_arn]
 }
 
 resource "aws_cloudwatch_metric_alarm" "errors" {
@@ -52,8 +52,8 @@ resource "aws_cloudwatch_metric_alarm" "errors" {
   comparison_operator = "GreaterThanOrEqualToThreshold"
   threshold           = var.errors_alarm
   treat_missing_data  = "notBreaching"
-  alarm_actions       = [aws_sns_topic.regional.arn]
-  ok_actions          = [aws_sns_topic.regional.arn]
+  alarm_actions       = [var.topic_arn]
+  ok_actions          = [var.topic_arn]
 }
 
 resource "aws_cloudwatch_metric_alarm" "instances" {

@@ -3,11 +3,6 @@ variable "name" {
   type        = string
 }
 
-variable "account" {
-  description = "Account whose alarms may publish."
-  type        = string
-}
-
 variable "region" {
   description = "Region of the metrics."
   type        = string
@@ -33,17 +28,7 @@ variable "errors_alarm" {
   type        = number
 }
 
-variable "notification_emails" {
-  description = "Addresses that are told."
-  type        = list(string)
-}
-
-variable "kms_key_arn" {
-  description = "Key that encrypts the topic."
-  type        = string
-}
-
-variable "global_kms_key_arn" {
-  description = "Key that encrypts the topic in us-east-1."
+variable "topic_arn" {
+  description = "Topic that the alarms tell."
   type        = string
 }

@@ -90,7 +90,6 @@ resource "aws_route53_health_check" "live" {
 
 # In us-east-1, where the metric is. It is 1 while the check is healthy, and 0 otherwise.
 resource "aws_cloudwatch_metric_alarm" "live" {
-  provider = aws.global
 
   alarm_name          = "${var.name}-live-domain"
   alarm_description   = "The live domain does not answer ${var.health_path} with a status below 400, seen from outside"
@@ -103,6 +102,6 @@ resource "aws_cloudwatch_metric_alarm" "live" {
   comparison_operator = "LessThanThreshold"
   threshold           = 1
   treat_missing_data  = "breaching"
-  alarm_actions       = [var.global_topic_arn]
-  ok_actions          = [var.global_topic_arn]
+  alarm_actions       = [var.topic_arn]
+  ok_actions          = [var.topic_arn]
 }

@@ -33,7 +33,7 @@ variable "health_path" {
   type        = string
 }
 
-variable "global_topic_arn" {
+variable "topic_arn" {
   description = "Topic in us-east-1 that is told of the health check's alarm."
   type        = string
 }

@@ -1,9 +1,8 @@
 terraform {
   required_providers {
     aws = {
-      source                = "hashicorp/aws"
-      version               = "~> 6.0"
-      configuration_aliases = [aws.global]
+      source  = "hashicorp/aws"
+      version = "~> 6.0"
     }
   }
 }

