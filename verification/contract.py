@@ -99,19 +99,20 @@ class Contract:
         self._check_body(response, name, types, lambda found: _pointer(operation, response.status_code, found))
 
     def refused(self, response: httpx.Response, *statuses: int) -> None:
-        """Raises ContractViolation unless the answer is one of these statuses, a problem document, and tells nothing it should not.
+        """Raises ContractViolation unless the answer is one of these statuses, as documented, and tells nothing it should not.
 
-        Where the request is no operation of the document, the document's ``Problem`` is still what an error looks like.
+        A status that the operation does not document is still a problem document. Of a request that is no operation of the
+        document the contract says nothing: there the status alone counts, and what the answer tells.
         """
         request = response.request
         name = f"{request.method} {request.url.path}"
         if response.status_code not in statuses:
             expected = " or ".join(map(str, statuses))
             raise violation(response, name, f"status {response.status_code}", f"status {expected}")
-        documented = self.operation_for(request.method, request.url.path) is not None
-        if documented and response.status_code != 429:
+        operation = self.operation_for(request.method, request.url.path)
+        if operation is not None and response.status_code in operation.statuses:
             self.check(response)
-        else:
+        elif operation is not None:
             self._check_body(response, name, (PROBLEM,), lambda _type: "/components/schemas/Problem")
         if told := leaks(response):
             raise violation(response, name, f"an answer with {told[0]}", "one that tells nothing about the inside")

@@ -46,10 +46,8 @@ _BODY: tuple[tuple[str, re.Pattern[str]], ...] = (
         ),
     ),
 )
-_SERVERS = re.compile(
-    r"werkzeug|gunicorn|uvicorn|hypercorn|daphne|waitress|tornado|kestrel|jetty|tomcat|puma|webrick|phusion|php|python",
-    re.I,
-)
+# What serves, services may say (RFC 9110, 10.2.4; App Runner's own proxy puts another name there); not that it is for development.
+_SERVERS = re.compile(r"werkzeug|webrick|wsgiref|php/", re.I)
 _BANNERS = ("x-powered-by", "x-aspnet-version", "x-aspnetmvc-version", "x-runtime", "x-debug-token")
 
 

@@ -1,6 +1,5 @@
 """What the auth gate's checks share: every operation that wants a token, asked with one that is none."""
 
-import uuid
 from contextlib import contextmanager
 
 import pytest
@@ -26,9 +25,17 @@ def saying(what):
 
 
 @pytest.fixture
-def forged(token):
-    """The claims of the first smoke user's token under another `jti`: whoever takes them revokes nothing that is needed."""
-    return {**claims_of(token), "jti": str(uuid.uuid4())}
+def session(client, sign_in, smoke_user):
+    """A session of the first smoke user that nothing else needs, as a token: whoever takes what is forged of it ends it alone."""
+    headers = sign_in(smoke_user)
+    yield headers["Authorization"].removeprefix("Bearer ")
+    client.post("/auth/logout", headers=headers)
+
+
+@pytest.fixture
+def forged(session):
+    """The claims of a session that is open: a service that knows its sessions has no other reason to refuse them."""
+    return claims_of(session)
 
 
 @pytest.fixture

@@ -1,0 +1,41 @@
+"""A good release that shares nothing with the reference service but the contract is promoted."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import images
+from tests.e2e.conftest import open_desk
+
+SERVICE = Path(__file__).with_name("stranger")
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The stranger, twice: nothing of the reference service is in it."""
+    folder = tmp_path_factory.mktemp("stranger") / "registry"
+    for tag in (images.OLD, images.NEW):
+        image = folder / images.REPOSITORY / tag
+        shutil.copytree(SERVICE, image, ignore=shutil.ignore_patterns("__pycache__"))
+        (image / "VERSION").write_text(f"{tag}\n", encoding="utf-8")
+    return folder
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param(("--environment=quick",), id="quick"),
+        pytest.param(("-n", "2"), id="workers", marks=pytest.mark.soak),
+    ],
+)
+def test_promoted(registry: Path, options: tuple[str, ...]) -> None:
+    """Every gate passes, and its bake sees no harm."""
+    with open_desk(registry) as desk:
+        ran = desk.pytest("--target=green", *options)
+    assert ran.code == 0, ran.output
+    assert [gate["outcome"] for gate in ran.facts["gates"] if gate["required"]] == ["passed"] * len(
+        [gate for gate in ran.facts["gates"] if gate["required"]]
+    )
