@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, StrEnum
 
@@ -49,6 +49,7 @@ class Service:
     ``configuration`` is a hash over everything configured but the image (variables, secrets' names, size, health check).
     ``busy`` means that an operation is under way and the platform refuses others. ``unwell`` says which of its instances
     is missing or does not pass its health checks, None where all do or the platform does not tell them apart.
+    ``obstacle`` says why nothing can be deployed to it, None where something can.
     """
 
     colour: Colour
@@ -60,6 +61,20 @@ class Service:
     url: str | None = None
     configuration: str | None = None
     unwell: str | None = None
+    obstacle: str | None = None
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What is configured for a colour besides its image, by name.
+
+    ``variables`` may hold secrets, so their values are shown nowhere; ``secrets`` maps a variable to the secret's name or
+    ARN; ``rest`` is everything else, by dotted names.
+    """
+
+    variables: Mapping[str, str] = field(repr=False)
+    secrets: Mapping[str, str]
+    rest: Mapping[str, str]
 
 
 class Readiness(Enum):
@@ -138,6 +153,40 @@ class Rights:
 
     missing: tuple[str, ...] = ()
     unchecked: str | None = None
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What a scan of an image for weaknesses said: findings by severity, once it is ``finished``.
+
+    ``detail`` says why it is not; ``under_way`` that it may finish by itself.
+    """
+
+    finished: bool
+    findings: Mapping[str, int]
+    detail: str = ""
+    under_way: bool = False
+
+
+@dataclass(frozen=True)
+class Quota:
+    """How much of a quota is used, as AWS measured it last."""
+
+    name: str
+    used: float
+    limit: float
+
+    def __str__(self) -> str:
+        return f"{self.used:g} of {self.limit:g} {self.name}"
+
+
+@dataclass(frozen=True)
+class DomainState:
+    """Where the live domain leads, and when its certificate ends; None where its URL is of http."""
+
+    host: str
+    addresses: tuple[str, ...]
+    expires_at: datetime | None
 
 
 class Happening(StrEnum):

@@ -9,7 +9,23 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
-from deployment.model import Answer, Caller, Colour, Holder, Image, Notice, Progress, Rights, Rollout, Routes, Service
+from deployment.model import (
+    Answer,
+    Caller,
+    Colour,
+    Configuration,
+    DomainState,
+    Holder,
+    Image,
+    Notice,
+    Progress,
+    Quota,
+    Rights,
+    Rollout,
+    Routes,
+    Scan,
+    Service,
+)
 
 
 class Clock(Protocol):
@@ -43,6 +59,9 @@ class Platform(Protocol):
 
     def describe(self, colour: Colour) -> Service:
         """What is configured and what runs, now; never raises NotFound (a service that does not exist is status 'ABSENT')."""
+
+    def configured(self, colour: Colour) -> Configuration | None:
+        """What is configured for the colour besides its image; None where the service does not exist."""
 
     def provision(self, colour: Colour, image: Image) -> Rollout:
         """Starts bringing ``image`` up on ``colour`` and returns at once; safe to repeat. Raises ProvisionFailed."""
@@ -116,6 +135,13 @@ class Secrets(Protocol):
         """The secret's current value. Raises NotFound or CloudDenied; no message ever contains a value."""
 
 
+class Vault(Protocol):
+    """Whether secrets are there, without their values."""
+
+    def obstacle(self, name: str) -> str | None:
+        """What keeps a secret from being used ("does not exist"), None where nothing does. Raises CloudError."""
+
+
 class AuditStore(Protocol):
     """Where evidence is kept out of reach of whoever ran a deployment; nothing in it is ever overwritten."""
 
@@ -138,6 +164,27 @@ class Permissions(Protocol):
 
     def missing(self, caller: Caller, duties: Sequence[str]) -> Rights:
         """Asks for all that the duties need, and does nothing of it. Never raises: what cannot be asked is ``unchecked``."""
+
+
+class Scans(Protocol):
+    """What is known about the weaknesses of images."""
+
+    def of(self, digest: str) -> Scan:
+        """The newest scan of an image. Raises CloudError."""
+
+
+class Quotas(Protocol):
+    """How much of what AWS grants is used."""
+
+    def measured(self) -> Sequence[Quota]:
+        """Every quota that concerns the estate and whose use AWS measures. Raises CloudError."""
+
+
+class Domain(Protocol):
+    """The live domain, before anything is asked of the service behind it."""
+
+    def look(self) -> DomainState:
+        """Resolves it and, for https, shakes hands with it. Raises CloudUnreachable where either fails."""
 
 
 class Notifier(Protocol):

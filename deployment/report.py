@@ -51,6 +51,7 @@ def build(records: Sequence[Record]) -> dict[str, Any]:
         "steps": [] if closed.get("verdict") == VERDICTS[Phase.REFUSED] else _steps(records),
         "promotion": traffic.get("promotion"),
         "rollback": traffic.get("rollback"),
+        "preflight": _last(records, "preflight").get("items", []),
     }
 
 

@@ -39,6 +39,8 @@ class DeploymentLimits:
     evidence_max_age: float = 3600
     approval: str = "none"
     approval_timeout: float = 3600
+    scan_severity: str = "MEDIUM"
+    certificate_days: float = 14
 
 
 @dataclass(frozen=True)

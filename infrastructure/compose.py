@@ -16,12 +16,15 @@ from deployment.errors import CloudDenied, EnvironmentTaken, NotPermitted, Refus
 from deployment.model import Caller, Colour, Image
 from deployment.plan import Ports
 from deployment.ports import AuditStore, Notifier, Permissions, Registry
+from deployment.preflight import Surroundings
 from deployment.releases import default_tag
 from deployment.settings import Settings
 from infrastructure.aws import registry as classes
 from infrastructure.aws.dynamodb import DynamoLease
 from infrastructure.aws.ecr import EcrRegistry
+from infrastructure.aws.ecr_scans import EcrScans
 from infrastructure.aws.permissions import Resources, SimulatedPermissions
+from infrastructure.aws.quotas import MeasuredQuotas
 from infrastructure.aws.s3 import S3AuditStore
 from infrastructure.aws.secretsmanager import SecretsManager
 from infrastructure.aws.session import Clients, Connection, Credentials, connect
@@ -31,6 +34,7 @@ from infrastructure.embedded import cloud, images
 from infrastructure.embedded.errors import EmbeddedError, StartFailed, StateOwned
 from infrastructure.estate import Adapter, Estate, aws_estate
 from infrastructure.front_door import HttpFrontDoor
+from infrastructure.live_domain import LiveDomain
 from verification.accounts import SmokeUser, parse_smoke_users
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -55,6 +59,7 @@ class World:
     region: str = ""
     notifier: Notifier | None = None
     token_secret: str | None = field(default=None, repr=False)
+    surroundings: Surroundings = field(default_factory=Surroundings)
 
     def archive(self, *, leased: bool = False) -> Archive:
         """Where a run's evidence goes; ``leased``: the run held the lock."""
@@ -204,6 +209,21 @@ def reach(settings: Settings) -> World:
         estate.connection.region,
         SnsNotifier(clients, estate.notifications_topic) if estate.notifications_topic else None,
         token_secret,
+        _surroundings(clients, settings, estate, vault, clock),
+    )
+
+
+def _surroundings(
+    clients: Clients, settings: Settings, estate: Estate, vault: SecretsManager, clock: SystemClock
+) -> Surroundings:
+    """What preflight looks at besides the ports."""
+    own = (estate.smoke_users_secret, estate.token_secret, estate.signing_key_secret)
+    return Surroundings(
+        scans=EcrScans(clients, settings.repository, estate.account),
+        quotas=MeasuredQuotas(clients, classes.QUOTAS[estate.platform.name], clock),
+        vault=vault,
+        own_secrets=tuple(filter(None, own)),
+        domain=LiveDomain(estate.live_url, timeout_s=settings.limits.prober_timeout),
     )
 
 
@@ -290,13 +310,13 @@ def _embedded_estate() -> Estate:
     )
 
 
-def foresee(settings: Settings, tag: str | None) -> tuple[Image, Colour]:
+def foresee(settings: Settings, tag: str | None, world: World | None = None) -> tuple[Image, Colour]:
     """The image that a deployment would take and the colour that is live, without starting anything.
 
     An embedded environment that is not up would start with its lowest release live on blue. Raises Refused or CloudError.
     """
     if is_up(settings):
-        world = reach(settings)
+        world = world or reach(settings)
         return world.registry.resolve(tag or default_tag(world.registry.tags())), world.ports.router.observe().live
     try:
         registry = embedded_registry()

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 
-from deployment import access
+from deployment import access, preflight
 from deployment.access import Admission, Duty
 from deployment.errors import Refused
 from deployment.events import Waiting
 from deployment.machine import Machine
 from deployment.model import Colour
+from deployment.plan import Plan
 from deployment.queueing import Queue
 from deployment.settings import Settings
 from infrastructure.compose import World
@@ -31,12 +32,29 @@ def admit(world: World, settings: Settings, duties: Sequence[Duty]) -> Admission
     return admission
 
 
-def admit_run(run: Coordinator, world: World, settings: Settings, duties: Sequence[Duty]) -> None:
+def admit_run(run: Coordinator, world: World, settings: Settings, duties: Sequence[Duty]) -> Admission:
     """The same for a run: what was found out, and what was not, stands in its journal and on the terminal."""
     admission = admit(world, settings, duties)
     run.journal.append("admitted", by=world.caller.arn, duties=list(duties), unchecked=admission.unchecked)
     if admission.unchecked:
         run.progress(f"not checked: {admission.unchecked}")
+    return admission
+
+
+def look_ahead(run: Coordinator, world: World, settings: Settings, admission: Admission | None, plan: Plan) -> None:
+    """The preflight of a run, in its journal and in one line on the terminal. Raises Refused or StepFailed."""
+    items = preflight.look(
+        world.ports,
+        world.surroundings,
+        settings.limits,
+        admission,
+        plan.image,
+        plan.target,
+        run.options.clean_plan,
+    )
+    run.journal.append("preflight", items=preflight.as_reports(items))
+    run.progress(f"preflight: {preflight.summed_up(items)}")
+    preflight.judge(items)
 
 
 def queue_of(run: Coordinator) -> Queue:

@@ -6,7 +6,7 @@ import json
 import time
 
 from deployment import unfinished
-from deployment.access import DEPLOYMENT, Duty
+from deployment.access import DEPLOYMENT, Admission, Duty
 from deployment.approval import REQUIRED, wait_for_approval
 from deployment.archiving import NOWHERE, Archive
 from deployment.errors import DeploymentError, LeaseHeld, StepFailed, TargetIsLive
@@ -25,7 +25,7 @@ from deployment.steps import first_line
 from deployment.verdict import LIVE, CheckResult, GateOutcome, GateResult, culprit, not_passed
 from infrastructure import compose
 from infrastructure.compose import World
-from plugins.admission import admit_run, queue_of, tell_broken_locks
+from plugins.admission import admit_run, look_ahead, queue_of, tell_broken_locks
 from plugins.coordinator import Coordinator
 from plugins.gates import Stage
 from plugins.options import AUTO
@@ -55,6 +55,7 @@ class Deploying:
         self._machine: Machine | None = None
         self._traffic: Traffic | None = None
         self._notices: Notices | None = None
+        self._admission: Admission | None = None
         self._decided_at: float | None = None
         self._promoted_at: float | None = None
         self._baked = False
@@ -80,7 +81,7 @@ class Deploying:
         world = self._world = compose.reach(settings)
         run.redactor.learn(*world.secrets)
         run.name_checks()
-        admit_run(run, world, settings, (*DEPLOYMENT, Duty.WAIVE) if run.waivers else DEPLOYMENT)
+        self._admission = admit_run(run, world, settings, (*DEPLOYMENT, Duty.WAIVE) if run.waivers else DEPLOYMENT)
         machine, live = queue.through(lambda: self._take_lock(world))
         plan, holder = machine.plan, machine.holder
         assert holder is not None, "a leased machine has a holder"
@@ -109,6 +110,7 @@ class Deploying:
         refuse_while_held(world.ports)
         self._settle_leftover(world)
         plan = self._plan(world)
+        look_ahead(run, world, self._settings, self._admission, plan)
         notices = self._notices = Notices(
             world.notifier, run.journal, about(plan, run.folder), run.listener, run.progress
         )

@@ -44,6 +44,7 @@ class RunOptions:
     partial: bool
     wait_for_lock: float = 0.0
     waive: tuple[str, ...] = ()
+    clean_plan: Path | None = None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -72,6 +73,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=float,
         default=0.0,
         help="wait so long for a deployment that is under way, instead of being refused at once (default: 0)",
+    )
+    group.addoption(
+        "--require-clean-plan",
+        metavar="FILE",
+        help="a Terraform plan (terraform show -json) that must change nothing but the target colour",
     )
     group.addoption("--load", action="store_true", help="when only verifying: run the load gate, too")
     group.addoption("--reports", metavar="DIR", help="folder for reports (default: reports/)")
@@ -103,6 +109,7 @@ def read(config: pytest.Config, suites: Path) -> RunOptions:
         partial=bool(selections(config, suites)),
         wait_for_lock=option.wait_for_lock,
         waive=tuple(option.waive),
+        clean_plan=Path(option.require_clean_plan).absolute() if option.require_clean_plan else None,
     )
 
 
@@ -119,6 +126,8 @@ def check(options: RunOptions, config: pytest.Config, suites: Path) -> None:
         raise Refused(f"--target={options.target} is no colour", hint=f"Give one of: {', '.join(TARGETS)}.")
     if options.mode is Mode.PLAN and options.target is None:
         raise Refused("--plan says what a deployment would do, and no --target was given", hint="Add --target=auto.")
+    if options.clean_plan is not None and options.target is None:
+        raise Refused("--require-clean-plan is of a deployment, and no --target was given", hint="Add --target=auto.")
     if options.image_tag is not None and options.target is None:
         raise Refused("--image-tag names a release to deploy, and no --target was given", hint="Add --target=auto.")
     if options.waive and options.target is None:

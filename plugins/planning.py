@@ -7,10 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from deployment import preflight
 from deployment.access import DEPLOYMENT, Admission
 from deployment.approval import REQUIRED
 from deployment.errors import CloudError, Refused
 from deployment.model import Colour, Image
+from deployment.preflight import Item, Outcome
 from deployment.settings import SETTINGS_FILE, Settings, load
 from deployment.verdict import in_report_order
 from infrastructure import compose
@@ -21,6 +23,12 @@ from plugins.options import AUTO, RunOptions
 from plugins.preflight import contract_is_readable
 
 REFUSED = 4
+WORDS = {
+    Outcome.OK: "ok",
+    Outcome.REFUSED: "REFUSED",
+    Outcome.SICK: "SICK",
+    Outcome.NOT_CHECKED: "not checked",
+}
 
 
 class Planning:
@@ -46,7 +54,7 @@ class Planning:
         terminal.ensure_newline()
         for line in lines:
             terminal.write_line(line)
-        self._exit_code = 0
+        self._exit_code = REFUSED if self._refused else 0
         return True
 
     @pytest.hookimpl(wrapper=True, trylast=True)
@@ -56,6 +64,7 @@ class Planning:
         session.exitstatus = self._exit_code
 
     _exit_code = REFUSED
+    _refused = False
 
     def _plan(self, checks: Sequence[Check], errors: int) -> list[str]:
         run_options.check(self._options, self._config, self._suites)
@@ -66,14 +75,19 @@ class Planning:
         if errors:
             raise Refused(f"{errors} files of checks could not be collected")
         self._enough(settings, checks)
-        admission = None
-        if compose.is_up(settings):
-            admission = admit(compose.reach(settings), settings, DEPLOYMENT)
-        image, live = compose.foresee(settings, self._options.image_tag)
+        world = compose.reach(settings) if compose.is_up(settings) else None
+        admission = None if world is None else admit(world, settings, DEPLOYMENT)
+        image, live = compose.foresee(settings, self._options.image_tag, world)
         target = live.other if self._options.target == AUTO else Colour(str(self._options.target))
         if target is live:
             raise Refused(f"{target} is live", hint=f"Deploy to the idle colour: --target={target.other}.")
-        return [*_steps(settings, image, target, admission), "", *_gates(settings, checks)]
+        items: Sequence[Item] = ()
+        if world is not None:
+            items = preflight.look(
+                world.ports, world.surroundings, settings.limits, admission, image, target, self._options.clean_plan
+            )
+        self._refused = any(item.outcome is Outcome.REFUSED for item in items)
+        return [*_steps(settings, image, target, admission), "", *_preflight(items), "", *_gates(settings, checks)]
 
     def _enough(self, settings: Settings, checks: Sequence[Check]) -> None:
         for name in in_report_order({*settings.gates, *(check.gate for check in checks)}):
@@ -106,6 +120,18 @@ def _caller(admission: Admission | None) -> list[str]:
         return []
     may = f"  caller     {admission.caller.arn}, who may {' and '.join(admission.duties)}"
     return [may, *([f"             not checked: {admission.unchecked}"] if admission.unchecked else [])]
+
+
+def _preflight(items: Sequence[Item]) -> list[str]:
+    """Item by item: outcome, name, what was found; and what was expected, where that is not what was found."""
+    if not items:
+        return ["  preflight is for an environment that is up; none is: a run starts one, and looks at it then"]
+    lines = ["  preflight:"]
+    for item in items:
+        lines.append(f"      {WORDS[item.outcome]:<11}  {item.name}: {item.found}")
+        if item.outcome is not Outcome.OK:
+            lines.append(f"      {'':<11}  expected: {item.expected}")
+    return lines
 
 
 def _gates(settings: Settings, checks: Sequence[Check]) -> list[str]:

@@ -23,6 +23,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "infrastructure.compose": ("infrastructure", "deployment", "verification"),
     "infrastructure.estate": ("infrastructure.aws.session", "deployment"),
     "infrastructure.front_door": ("deployment", "verification"),
+    "infrastructure.live_domain": ("deployment", "verification"),
     "infrastructure": (),
     "deployment": ("deployment",),
     "verification": ("verification",),

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from deployment.errors import CloudError, NotFound, ProvisionFailed
-from deployment.model import Colour, Image, Progress, Readiness, Rollout, Service
+from deployment.model import Colour, Configuration, Image, Progress, Readiness, Rollout, Service
 from infrastructure.aws.apprunner_requests import (
     DEPLOYS,
     FAILED,
@@ -16,11 +16,13 @@ from infrastructure.aws.apprunner_requests import (
     configuration_hash,
     create_request,
     digest,
+    identifier,
     newer_than,
     operation_of,
     serves,
     update_request,
 )
+from infrastructure.aws.configured import of_app_runner
 from infrastructure.aws.errors import aws_code
 from infrastructure.aws.logs import newest_lines
 from infrastructure.aws.session import Clients
@@ -62,7 +64,13 @@ class AppRunnerPlatform:
             origin=origin,
             url=f"{self._scheme}://{origin}" if origin else None,
             configuration=configuration_hash(service),
+            obstacle=_obstacle(service),
         )
+
+    def configured(self, colour: Colour) -> Configuration | None:
+        """See ``deployment.ports.Platform``."""
+        service = self._find(colour)
+        return None if service is None else of_app_runner(service)
 
     def provision(self, colour: Colour, image: Image) -> Rollout:
         """Creates, resumes or updates the colour's service; where it is busy, ``progress`` goes on once it is free.
@@ -224,6 +232,15 @@ class AppRunnerPlatform:
 
     def _call(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
         return self._clients.call("apprunner", operation, **parameters)
+
+
+def _obstacle(service: Mapping[str, Any]) -> str | None:
+    """Why no rollout can begin on a service, whatever is waited for."""
+    if not identifier(service):
+        return "it is built from source code; only images can be deployed by digest"
+    if service["Status"] not in (*_DEPLOYABLE, _BUSY):
+        return "App Runner deploys nothing to it; delete the service for good, the next deployment creates it anew"
+    return None
 
 
 def _newest(operations: Sequence[Operation]) -> str:

@@ -8,8 +8,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from deployment.errors import CloudError, ProvisionFailed
-from deployment.model import Colour, Image, Progress, Readiness, Rollout, Service
+from deployment.model import Colour, Configuration, Image, Progress, Readiness, Rollout, Service
 from deployment.ports import Clock
+from infrastructure.aws.configured import of_ecs
 from infrastructure.aws.ecs_requests import (
     Followed,
     configuration_hash,
@@ -77,6 +78,11 @@ class EcsPlatform:
             configuration=configuration_hash(service, definition, repository_of(image)),
             unwell=unwell if desired else None,
         )
+
+    def configured(self, colour: Colour) -> Configuration | None:
+        """See ``deployment.ports.Platform``."""
+        service = self._find(colour)
+        return None if service is None else of_ecs(service, self._definition(service["taskDefinition"]))
 
     def provision(self, colour: Colour, image: Image) -> Rollout:
         """Registers the colour's task definition with the image and updates its service, as large as the other colour's.

@@ -18,6 +18,9 @@ ROUTERS: Mapping[str, str] = {
     "route53": "infrastructure.aws.route53.Route53Router",
 }
 
+QUOTAS: Mapping[str, str] = {"apprunner": "apprunner", "ecs": "fargate"}
+"""The service whose quotas a platform uses up, by the name that Service Quotas has for it."""
+
 
 def platform(name: str) -> type[Any]:
     """The class of the platform of that name; raises SettingsError with the known names."""

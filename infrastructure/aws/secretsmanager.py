@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from deployment.errors import CloudError
+from deployment.errors import CloudError, NotFound
 from infrastructure.aws.session import Clients
+
+_SECRET_ARN_PARTS = 7
+"""Of ``arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME``; a key of its JSON, a stage and a version may follow."""
 
 
 class SecretsManager:
@@ -19,3 +22,19 @@ class SecretsManager:
         if value is None:
             raise CloudError(f"secretsmanager GetSecretValue: secret {name} is binary, text is needed")
         return str(value)
+
+    def obstacle(self, name: str) -> str | None:
+        """What keeps a secret from being used, without asking for its value. Raises CloudError, also where it is no secret of
+        Secrets Manager.
+        """
+        parts = name.split(":")
+        if parts[0] == "arn" and parts[2] != "secretsmanager":
+            raise CloudError(f"{name} is kept by {parts[2]}, not by Secrets Manager")
+        try:
+            found = self._clients.call("secretsmanager", "DescribeSecret", SecretId=":".join(parts[:_SECRET_ARN_PARTS]))
+        except NotFound:
+            return "does not exist"
+        if found.get("DeletedDate"):
+            return "is about to be deleted"
+        stages = [stage for stages in found.get("VersionIdsToStages", {}).values() for stage in stages]
+        return None if "AWSCURRENT" in stages else "has no current value"

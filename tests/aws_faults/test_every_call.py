@@ -17,11 +17,12 @@ from uuid import uuid4
 import pytest
 
 from deployment.errors import DeploymentError
-from deployment.model import Colour, Happening, Holder, Notice
+from deployment.model import Colour, Happening, Holder, Notice, Scan
 from deployment.ports import Clock
 from infrastructure.aws.cloudfront import CloudFrontRouter
 from infrastructure.aws.dynamodb import HASH_KEY, DynamoLease
 from infrastructure.aws.ecr import VERSION_ANNOTATION, EcrRegistry
+from infrastructure.aws.ecr_scans import EcrScans
 from infrastructure.aws.logs import newest_lines
 from infrastructure.aws.s3 import S3AuditStore
 from infrastructure.aws.secretsmanager import SecretsManager
@@ -202,6 +203,20 @@ def secret(scene: Scene) -> Act:
     return Act(lambda clients: SecretsManager(clients).read(scene.name), lambda came: came == "hidden")
 
 
+def vault(scene: Scene) -> Act:
+    scene.calm.call("secretsmanager", "CreateSecret", Name=scene.name, SecretString="hidden")
+    return Act(lambda clients: SecretsManager(clients).obstacle(scene.name), lambda came: came is None)
+
+
+def scanned(scene: Scene) -> Act:
+    digest = push(scene)
+    scene.calm.call("ecr", "StartImageScan", repositoryName=scene.name, imageId={"imageDigest": digest})
+    return Act(
+        lambda clients: EcrScans(clients, scene.name, ACCOUNT).of(digest),
+        lambda came: isinstance(came, Scan) and came.finished and came.findings == {"HIGH": 1},
+    )
+
+
 def logs(scene: Scene) -> Act:
     at = int(datetime.now(UTC).timestamp() * 1000)
     scene.calm.call("logs", "CreateLogGroup", logGroupName=scene.name)
@@ -271,6 +286,8 @@ CALLS = {
     "secrets.read": Call("GetSecretValue", secret),
     "platform.logs": Call("FilterLogEvents", logs),
     "identity.caller": Call("GetCallerIdentity", identity),
+    "scans.of": Call("DescribeImageScanFindings", scanned),
+    "vault.obstacle": Call("DescribeSecret", vault),
     "notifier.tell": Call("Publish", tell),
     "store.put": Call("PutObject", put, "ConditionalRequestConflict"),
     "store.get": Call("GetObject", get),

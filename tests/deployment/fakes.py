@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from deployment.errors import LeaseHeld, LeaseLost, RouteConflict, UnknownTag
-from deployment.model import Answer, Colour, Holder, Image, Progress, Readiness, Rollout, Routes, Service
+from deployment.model import Answer, Colour, Configuration, Holder, Image, Progress, Readiness, Rollout, Routes, Service
 
 BLUE, GREEN = Colour.BLUE, Colour.GREEN
 PROVISION_POLLS = 2
@@ -126,6 +126,7 @@ class FakePlatform:
     def __init__(self, world: World) -> None:
         self.world = world
         self.stuck: str | None = None
+        self.configurations = {colour: Configuration({}, {}, {}) for colour in Colour}
 
     def describe(self, colour: Colour) -> Service:
         with self.world.call("describe"):
@@ -136,6 +137,10 @@ class FakePlatform:
             url = f"https://{colour}.test"
             digest = side.image.digest
             return Service(colour, status, side.running, False, digest, f"{colour}.test", url, unwell=side.unwell)
+
+    def configured(self, colour: Colour) -> Configuration | None:
+        with self.world.call("configured"):
+            return None if self.world.sides[colour].image is None else self.configurations[colour]
 
     def provision(self, colour: Colour, image: Image) -> Rollout:
         with self.world.call("provision"):

@@ -22,7 +22,7 @@ import pytest
 
 from deployment.clock import SystemClock
 from deployment.errors import LeaseHeld, LeaseLost, UnknownTag
-from deployment.model import Caller, Colour, Holder, Image, Progress, Readiness, Rollout, Routes, Service
+from deployment.model import Caller, Colour, Configuration, Holder, Image, Progress, Readiness, Rollout, Routes, Service
 from deployment.plan import Ports
 from deployment.settings import Settings
 from infrastructure import compose, estate
@@ -85,6 +85,10 @@ class FakePlatform:
         return Service(
             colour, "RUNNING" if running else "PAUSED", running, False, digest, url.removeprefix("http://"), url
         )
+
+    def configured(self, colour: Colour) -> Configuration | None:
+        """See ``deployment.ports.Platform``."""
+        return Configuration(self._facts.read("variables", {}).get(colour, {}), {}, {})
 
     def provision(self, colour: Colour, image: Image) -> Rollout:
         """See ``deployment.ports.Platform``."""

@@ -10,6 +10,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from deployment.errors import CloudUnreachable
+from infrastructure.live_domain import LiveDomain
 from tests.verification.contract_server import USER, Service
 from verification.accounts import SmokeUser
 from verification.http import open_client
@@ -82,3 +84,24 @@ def test_so_does_the_load(secure_url: str, certificate: Path, tmp_path: Path) ->
     result = run_load(plan, log=tmp_path / "load.log")
     assert (result.failures, result.errors) == (0, ())
     assert result.requests > 5
+
+
+def test_the_live_domain_s_certificate_is_looked_at(secure_url: str, certificate: Path) -> None:
+    """By a real handshake: when it ends, and why one is not good; an http domain has none."""
+    found = LiveDomain(secure_url, timeout_s=5, ca_file=str(certificate)).look()
+    assert (found.host, found.addresses) == (NAME, ("127.0.0.1",))
+    assert found.expires_at is not None
+    assert timedelta(minutes=50) < found.expires_at - datetime.now(UTC) < timedelta(hours=1)
+    with pytest.raises(CloudUnreachable, match=r"certificate of .* is not good"):
+        LiveDomain(secure_url, timeout_s=5).look()
+    other = secure_url.replace("api.", "other.")
+    with pytest.raises(CloudUnreachable, match="is not good"):
+        LiveDomain(other, timeout_s=5, ca_file=str(certificate)).look()
+
+
+def test_a_live_domain_without_tls_or_address(service: Service) -> None:
+    assert LiveDomain(f"http://{NAME}:{service.port}", timeout_s=5).look().expires_at is None
+    with pytest.raises(CloudUnreachable, match="does not resolve"):
+        LiveDomain("https://no-such-host.invalid", timeout_s=5).look()
+    with pytest.raises(CloudUnreachable, match="no TLS with"):
+        LiveDomain(f"https://{NAME}:{service.port}", timeout_s=5).look()

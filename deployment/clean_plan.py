@@ -1,0 +1,62 @@
+"""A Terraform plan is clean where nothing but the idle colour would change; read from ``terraform show -json PLANFILE``."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from deployment.errors import Refused
+from deployment.model import Colour
+
+IDLE_ACTIONS = frozenset({"no-op", "read"})
+MOST_SHOWN = 8
+_FORMAT = re.compile(r"1\.\d+")
+
+
+def load(path: Path) -> Mapping[str, Any]:
+    """The plan in a file. Raises Refused where it is none."""
+    hint = "Make one: terraform plan -out=plan.bin, then terraform show -json plan.bin > plan.json."
+    plan: Any
+    try:
+        plan = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise Refused(f"the plan {path} cannot be read: {error.strerror}", hint=hint) from None
+    except ValueError:
+        raise Refused(f"the plan {path} is not JSON", hint=hint) from None
+    known = isinstance(plan, dict) and _FORMAT.fullmatch(str(plan.get("format_version", "")))
+    if not known or not isinstance(plan.get("resource_changes", []), list):
+        raise Refused(f"{path} is no plan of Terraform, or of a format that is not known here", hint=hint)
+    found: Mapping[str, Any] = plan
+    return found
+
+
+def objections(plan: Mapping[str, Any], idle: Colour, now: datetime, max_age_s: float) -> Sequence[str]:
+    """Why the plan is not clean, a line each; empty where it is."""
+    lines = []
+    if plan.get("errored"):
+        lines.append("planning ended with an error")
+    made = plan.get("timestamp")
+    if made is not None:
+        age = now - datetime.fromisoformat(str(made))
+        if age > timedelta(seconds=max_age_s):
+            lines.append(f"the plan is {age.total_seconds():.0f} s old, the limit is {max_age_s:g} s")
+    changes = [
+        f"{change['address']}: {', '.join(actions)}"
+        for change in plan.get("resource_changes", ())
+        if (actions := [one for one in change["change"]["actions"] if one not in IDLE_ACTIONS])
+        and not belongs_to(str(change["address"]), idle)
+    ]
+    lines += changes[:MOST_SHOWN]
+    if len(changes) > MOST_SHOWN:
+        lines.append(f"and {len(changes) - MOST_SHOWN} changes more")
+    return lines
+
+
+def belongs_to(address: str, colour: Colour) -> bool:
+    """Whether a resource's address names this colour, and not the other: ``module.app_runner["green"].aws_…``."""
+    words = set(re.split(r"[^A-Za-z0-9]+", address.lower()))
+    return colour.value in words and colour.other.value not in words

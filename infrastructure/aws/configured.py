@@ -1,0 +1,67 @@
+"""What is configured for a colour besides its image, as platforms' answers say it: pure functions."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from deployment.model import Configuration
+
+_COUNTED = frozenset(
+    {"family", "revision", "taskDefinitionArn", "status", "registeredAt", "registeredBy", "deregisteredAt"}
+)
+"""Of a task definition: what each registration has of its own."""
+_GIVEN = frozenset({"compatibilities", "requiresAttributes"})
+"""Of a task definition: what ECS derives from the rest."""
+_SERVICE = ("launchType", "capacityProviderStrategy", "platformVersion", "networkConfiguration", "schedulingStrategy",
+            "healthCheckGracePeriodSeconds", "enableExecuteCommand")  # fmt: skip
+
+
+def of_app_runner(service: Mapping[str, Any]) -> Configuration:
+    """A service of App Runner as DescribeService gives it; what each deployment sets itself (AutoDeploymentsEnabled) is left out."""
+    source = dict(service.get("SourceConfiguration", {}))
+    image = dict(source.pop("ImageRepository", {}).get("ImageConfiguration", {}))
+    source.pop("AutoDeploymentsEnabled", None)
+    variables = image.pop("RuntimeEnvironmentVariables", {})
+    secrets = image.pop("RuntimeEnvironmentSecrets", {})
+    parts = (
+        "InstanceConfiguration",
+        "HealthCheckConfiguration",
+        "NetworkConfiguration",
+        "ObservabilityConfiguration",
+        "EncryptionConfiguration",
+    )
+    rest = {"Image": image, **source, **{part: service.get(part) or {} for part in parts}}
+    scaling = service.get("AutoScalingConfigurationSummary", {}).get("AutoScalingConfigurationArn")
+    return Configuration(dict(variables), dict(secrets), flat(rest | ({"AutoScaling": scaling} if scaling else {})))
+
+
+def of_ecs(service: Mapping[str, Any], definition: Mapping[str, Any]) -> Configuration:
+    """A service of ECS and the task definition that it has; images and the number of tasks are left out."""
+    variables: dict[str, str] = {}
+    secrets: dict[str, str] = {}
+    containers: dict[str, Any] = {}
+    for container in definition.get("containerDefinitions", ()):
+        own = {key: value for key, value in container.items() if key not in ("image", "environment", "secrets")}
+        name = str(own.pop("name", ""))
+        containers[name] = own
+        variables |= {f"{name}.{one['name']}": str(one["value"]) for one in container.get("environment", ())}
+        secrets |= {f"{name}.{one['name']}": str(one["valueFrom"]) for one in container.get("secrets", ())}
+    left_out = _COUNTED | _GIVEN | {"containerDefinitions"}
+    task = {key: value for key, value in definition.items() if key not in left_out}
+    how = {key: service[key] for key in _SERVICE if service.get(key) is not None}
+    return Configuration(variables, secrets, flat({"Container": containers, "Task": task, "Service": how}))
+
+
+def flat(value: Any, name: str = "") -> dict[str, str]:
+    """A nested answer by dotted names, lists by position."""
+    if isinstance(value, Mapping):
+        parts: Iterable[tuple[Any, Any]] = value.items()
+    elif isinstance(value, list | tuple):
+        parts = enumerate(value)
+    else:
+        return {name: str(value)}
+    found: dict[str, str] = {}
+    for key, part in parts:
+        found |= flat(part, f"{name}.{key}" if name else str(key))
+    return found

@@ -1,0 +1,149 @@
+"""What preflight asks AWS: scans, secrets without their values, quotas that are measured."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from botocore.stub import Stubber
+
+from deployment.errors import CloudError
+from infrastructure.aws.configured import of_app_runner, of_ecs
+from infrastructure.aws.ecr_scans import EcrScans
+from infrastructure.aws.quotas import MeasuredQuotas
+from infrastructure.aws.secretsmanager import SecretsManager
+from infrastructure.aws.session import Clients, Connection, Credentials, connect
+from tests.aws.conftest import ACCOUNT, SteppedClock
+from tests.aws.test_ecr_registry import Repository
+
+
+def test_a_scan_that_never_was_is_said(clients: Clients) -> None:
+    repository = Repository(clients)
+    digest = repository.push("1.0.0", "1.0.0")
+    scan = EcrScans(clients, repository.name, ACCOUNT).of(digest)
+    assert (scan.finished, scan.under_way) == (False, False)
+    assert "never scanned" in scan.detail
+
+
+def test_findings_are_counted_by_severity(clients: Clients) -> None:
+    repository = Repository(clients)
+    digest = repository.push("1.0.0", "1.0.0")
+    clients.call("ecr", "StartImageScan", repositoryName=repository.name, imageId={"imageDigest": digest})
+    scan = EcrScans(clients, repository.name, ACCOUNT).of(digest)
+    assert (scan.finished, scan.findings) == (True, {"HIGH": 1})
+
+
+@pytest.mark.parametrize(
+    ("status", "finished", "under_way"),
+    [("IN_PROGRESS", False, True), ("PENDING", False, True), ("ACTIVE", True, False), ("FAILED", False, False),
+     ("UNSUPPORTED_IMAGE", False, False)],
+)  # fmt: skip
+def test_a_scan_s_status(status: str, finished: bool, under_way: bool) -> None:
+    offline = connect(Connection("us-east-1", ACCOUNT, credentials=Credentials("key", "secret")))
+    with Stubber(offline.client("ecr")) as stubber:
+        findings = {"findingSeverityCounts": {"LOW": 2}} if finished else {}
+        stubber.add_response(
+            "describe_image_scan_findings", {"imageScanStatus": {"status": status}, "imageScanFindings": findings}
+        )
+        scan = EcrScans(offline, "telehealth-api", ACCOUNT).of("sha256:" + "a" * 64)
+    assert (scan.finished, scan.under_way) == (finished, under_way)
+
+
+def test_a_secret_is_looked_at_without_its_value(clients: Clients) -> None:
+    vault, name = SecretsManager(clients), f"s{uuid4().hex}"
+    arn = str(clients.call("secretsmanager", "CreateSecret", Name=name, SecretString="hidden")["ARN"])
+    assert vault.obstacle(name) is None
+    assert vault.obstacle(f"{arn}:password::") is None, "a key of its JSON, as ECS names it"
+    clients.call("secretsmanager", "DeleteSecret", SecretId=name, RecoveryWindowInDays=7)
+    assert vault.obstacle(name) == "is about to be deleted"
+    assert vault.obstacle("nobody") == "does not exist"
+    empty = f"s{uuid4().hex}"
+    clients.call("secretsmanager", "CreateSecret", Name=empty)
+    assert vault.obstacle(empty) == "has no current value"
+    with pytest.raises(CloudError, match="kept by ssm"):
+        vault.obstacle("arn:aws:ssm:us-east-1:123456789012:parameter/jwt")
+
+
+@pytest.fixture
+def stubbed() -> Iterator[tuple[MeasuredQuotas, Stubber, Stubber]]:
+    offline = connect(Connection("us-east-1", ACCOUNT, credentials=Credentials("key", "secret")))
+    made = {name: offline._make(name) for name in ("service-quotas", "cloudwatch")}
+    offline._made |= {f"{name}, once": client for name, client in made.items()}
+    with Stubber(made["service-quotas"]) as quotas, Stubber(made["cloudwatch"]) as metrics:
+        yield MeasuredQuotas(offline, "fargate", SteppedClock()), quotas, metrics
+
+
+def quota(name: str, value: float, metric: str | None) -> dict[str, Any]:
+    usage = {
+        "MetricNamespace": "AWS/Usage",
+        "MetricName": metric,
+        "MetricDimensions": {"Service": "Fargate"},
+        "MetricStatisticRecommendation": "Maximum",
+    }
+    return {"QuotaName": name, "Value": value} | ({"UsageMetric": usage} if metric else {})
+
+
+def test_quotas_are_those_that_are_measured(stubbed: tuple[MeasuredQuotas, Stubber, Stubber]) -> None:
+    measured, quotas, metrics = stubbed
+    quotas.add_response("list_service_quotas", {"Quotas": [quota("unmeasured", 5, None)], "NextToken": "more"})
+    quotas.add_response(
+        "list_service_quotas", {"Quotas": [quota("vCPUs", 100, "ResourceCount"), quota("silent", 1, "X")]}
+    )
+    metrics.add_response(
+        "get_metric_data",
+        {"MetricDataResults": [{"Id": "q0", "Values": [42.0, 7.0]}, {"Id": "q1", "Values": []}]},
+    )
+    assert [str(one) for one in measured.measured()] == ["42 of 100 vCPUs"]
+    quotas.assert_no_pending_responses()
+
+
+def test_quotas_that_cannot_be_asked_are_asked_once(stubbed: tuple[MeasuredQuotas, Stubber, Stubber]) -> None:
+    measured, quotas, _ = stubbed
+    quotas.add_client_error("list_service_quotas", "AccessDeniedException", http_status_code=400)
+    with pytest.raises(CloudError, match="AccessDenied"):
+        measured.measured()
+
+
+def test_what_app_runner_has_configured_but_its_image() -> None:
+    image = {
+        "ImageIdentifier": "registry/telehealth-api@sha256:1",
+        "ImageConfiguration": {
+            "Port": "3000",
+            "RuntimeEnvironmentVariables": {"LEVEL": "info"},
+            "RuntimeEnvironmentSecrets": {"JWT_SECRET": "arn:jwt"},
+        },
+    }
+    service = {
+        "SourceConfiguration": {"ImageRepository": image, "AutoDeploymentsEnabled": True},
+        "InstanceConfiguration": {"Cpu": "1024"},
+        "NetworkConfiguration": {"EgressConfiguration": {"VpcConnectorArn": "arn:connector"}},
+        "AutoScalingConfigurationSummary": {"AutoScalingConfigurationArn": "arn:scaling"},
+    }
+    found = of_app_runner(service)
+    assert (found.variables, found.secrets) == ({"LEVEL": "info"}, {"JWT_SECRET": "arn:jwt"})
+    assert found.rest == {
+        "Image.Port": "3000",
+        "InstanceConfiguration.Cpu": "1024",
+        "NetworkConfiguration.EgressConfiguration.VpcConnectorArn": "arn:connector",
+        "AutoScaling": "arn:scaling",
+    }
+
+
+def test_what_ecs_has_configured_but_its_image() -> None:
+    """Two registrations of one definition with two images are configured alike."""
+    container = {
+        "name": "api",
+        "image": "registry/telehealth-api@sha256:1",
+        "cpu": 256,
+        "environment": [{"name": "LEVEL", "value": "info"}],
+        "secrets": [{"name": "JWT_SECRET", "valueFrom": "arn:jwt"}],
+    }
+    definition = {"family": "api-blue", "revision": 3, "cpu": "256", "containerDefinitions": [container]}
+    service = {"launchType": "FARGATE", "desiredCount": 4, "serviceName": "api-blue"}
+    found = of_ecs(service, definition)
+    assert (found.variables, found.secrets) == ({"api.LEVEL": "info"}, {"api.JWT_SECRET": "arn:jwt"})
+    assert found.rest == {"Container.api.cpu": "256", "Task.cpu": "256", "Service.launchType": "FARGATE"}
+    other = {**definition, "family": "api-green", "revision": 9, "containerDefinitions": [{**container, "image": "x"}]}
+    assert of_ecs({**service, "desiredCount": 1}, other) == found

@@ -1,0 +1,212 @@
+"""Preflight, item by item: what refuses, what is sick, what is said not to have been checked."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from deployment.access import DEPLOYMENT, Admission
+from deployment.errors import CloudDenied, CloudError, CloudUnreachable, Refused, StepFailed
+from deployment.model import Caller, Configuration, DomainState, Quota, Routes, Scan, Service
+from deployment.preflight import Item, Outcome, Surroundings, judge, look, summed_up, too_severe
+from deployment.settings import DeploymentLimits
+from tests.deployment.fakes import BLUE, GREEN, NEW, Side
+from tests.deployment.harness import Deployment
+
+ADMISSION = Admission(Caller("arn:aws:iam::123456789012:role/deployer", "123456789012"), DEPLOYMENT)
+LIMITS = DeploymentLimits()
+
+
+@dataclass
+class Around:
+    """Every port of the surroundings in one: each answers as it is told, or raises."""
+
+    scan: Scan | CloudError = field(default_factory=lambda: Scan(True, {"LOW": 3}))
+    quotas: Sequence[Quota] | CloudError = (Quota("vCPUs", 2, 10),)
+    problems: dict[str, str | CloudError] = field(default_factory=dict)
+    state: DomainState | CloudError | None = None
+    asked: list[str] = field(default_factory=list)
+
+    def of(self, digest: str) -> Scan:
+        self.asked.append(digest)
+        return given(self.scan)
+
+    def measured(self) -> Sequence[Quota]:
+        return given(self.quotas)
+
+    def obstacle(self, name: str) -> str | None:
+        self.asked.append(name)
+        problem = self.problems.get(name)
+        if isinstance(problem, CloudError):
+            raise problem
+        return problem
+
+    def look(self) -> DomainState:
+        assert self.state is not None
+        return given(self.state)
+
+
+Given = TypeVar("Given")
+
+
+def given(answer: Given | CloudError) -> Given:
+    if isinstance(answer, CloudError):
+        raise answer
+    return answer
+
+
+class Estate:
+    """A deployment's small world with surroundings; all is well until a test says otherwise."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.deployment = Deployment(tmp_path)
+        self.world = self.deployment.world
+        self.world.sides[GREEN] = Side(NEW)
+        self.around = Around()
+        self.around.state = DomainState("api.example", ("192.0.2.1",), self.now() + timedelta(days=90))
+        self.own_secrets = ("smoke-users",)
+
+    def now(self) -> datetime:
+        return self.world.clock.now()
+
+    def items(self, plan: Path | None = None, limits: DeploymentLimits = LIMITS) -> dict[str, Item]:
+        one = self.around
+        around = Surroundings(one, one, one, self.own_secrets, one)
+        found = look(self.deployment.ports, around, limits, ADMISSION, NEW, GREEN, plan)
+        return {item.name: item for item in found}
+
+    def refused(self) -> list[str]:
+        return [name for name, item in self.items().items() if item.outcome is not Outcome.OK]
+
+
+@pytest.fixture
+def estate(tmp_path: Path) -> Estate:
+    return Estate(tmp_path)
+
+
+def test_all_is_well(estate: Estate) -> None:
+    items = estate.items()
+    assert {item.outcome for item in items.values()} == {Outcome.OK}
+    judge(list(items.values()))
+    assert summed_up(list(items.values())) == "11 of 11 items are well"
+    assert "it is resumed before it is updated" in items["idle"].found
+    assert estate.around.asked.count(NEW.digest) == 1, "the scan is that of the digest to deploy"
+
+
+def test_divided_traffic_refuses(estate: Estate) -> None:
+    estate.world.routes = Routes(BLUE, {BLUE: 90, GREEN: 10}, 8)
+    assert estate.refused() == ["routes"]
+    with pytest.raises(Refused, match="blue 90 %, green 10 %"):
+        judge(list(estate.items().values()))
+
+
+def test_a_live_colour_that_does_not_run_is_sick_not_refused(estate: Estate) -> None:
+    estate.world.sides[BLUE].running = False
+    assert estate.items()["live"].outcome is Outcome.SICK
+    with pytest.raises(StepFailed, match="preflight: live: blue is PAUSED"):
+        judge(list(estate.items().values()))
+
+
+def test_a_target_that_cannot_be_updated_refuses(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
+    describe = estate.deployment.platform.describe
+
+    def broken(colour: object) -> Service:
+        return replace(describe(GREEN), colour=GREEN, status="DELETE_FAILED", obstacle="nothing is deployed to it")
+
+    monkeypatch.setattr(
+        estate.deployment.platform, "describe", lambda one: broken(one) if one is GREEN else describe(one)
+    )
+    assert estate.refused() == ["idle"]
+    assert "DELETE_FAILED" in estate.items()["idle"].found
+
+
+@pytest.mark.parametrize(
+    ("scan", "outcome"),
+    [
+        (Scan(True, {}), Outcome.OK),
+        (Scan(True, {"MEDIUM": 9, "LOW": 1}), Outcome.OK),
+        (Scan(True, {"HIGH": 1}), Outcome.REFUSED),
+        (Scan(True, {"CRITICAL": 1, "LOW": 2}), Outcome.REFUSED),
+        (Scan(True, {"UNDEFINED": 1}), Outcome.REFUSED),
+        (Scan(True, {"HIGH": 0}), Outcome.OK),
+        (Scan(False, {}, "its scan is IN_PROGRESS", under_way=True), Outcome.REFUSED),
+        (Scan(False, {}, "never scanned"), Outcome.NOT_CHECKED),
+        (CloudDenied("ecr DescribeImageScanFindings: AccessDenied"), Outcome.NOT_CHECKED),
+    ],
+    ids=str,
+)
+def test_a_scan(estate: Estate, scan: Scan | CloudError, outcome: Outcome) -> None:
+    estate.around.scan = scan
+    item = estate.items()["scan"]
+    assert item.outcome is outcome
+    assert item.expected == "a finished scan without a finding above MEDIUM"
+
+
+@pytest.mark.parametrize(("most", "refuses"), [("NONE", True), ("LOW", True), ("HIGH", False), ("CRITICAL", False)])
+def test_a_limit_is_the_worst_that_is_let_through(most: str, refuses: bool) -> None:
+    assert too_severe({"HIGH": 1}, most) is refuses
+
+
+def test_a_used_up_quota_refuses_and_a_nearly_used_one_is_told(estate: Estate) -> None:
+    estate.around.quotas = [Quota("vCPUs", 8, 10), Quota("services", 1, 10)]
+    assert estate.items()["quotas"] == Item(
+        "quotas", Outcome.OK, "8 of 10 vCPUs", "room in every quota whose use AWS measures"
+    )
+    estate.around.quotas = [Quota("vCPUs", 10, 10)]
+    assert estate.refused() == ["quotas"]
+    silent: list[Sequence[Quota] | CloudError] = [[], CloudUnreachable("service-quotas ListServiceQuotas: 500")]
+    for estate.around.quotas in silent:
+        assert estate.items()["quotas"].outcome is Outcome.NOT_CHECKED
+
+
+def test_secrets_of_deployer_and_release_are_looked_at_by_name(estate: Estate) -> None:
+    given_to_it = Configuration({}, {"DATABASE_URL": "database-url"}, {})
+    estate.deployment.platform.configurations = {BLUE: given_to_it, GREEN: given_to_it}
+    assert estate.items()["secrets"].found == "smoke-users, database-url"
+    estate.around.problems = {"database-url": "is about to be deleted"}
+    item = estate.items()["secrets"]
+    assert (item.outcome, item.found) == (Outcome.REFUSED, "database-url is about to be deleted")
+    estate.around.problems = {"database-url": CloudDenied("secretsmanager DescribeSecret: AccessDenied")}
+    assert estate.items()["secrets"].outcome is Outcome.NOT_CHECKED
+
+
+@pytest.mark.parametrize(("days", "outcome"), [(15, Outcome.OK), (13, Outcome.REFUSED), (-1, Outcome.REFUSED)])
+def test_a_certificate_must_be_good_for_a_while(estate: Estate, days: int, outcome: Outcome) -> None:
+    estate.around.state = DomainState("api.example", ("192.0.2.1",), estate.now() + timedelta(days=days, hours=1))
+    item = estate.items()["domain"]
+    assert item.outcome is outcome
+    assert f"in {days} days" in item.found
+
+
+def test_a_domain_without_certificate_or_address(estate: Estate) -> None:
+    estate.around.state = DomainState("api.example", ("192.0.2.1",), None)
+    assert estate.items()["domain"].found == "api.example is 192.0.2.1; http has no certificate"
+    assert estate.items()["domain"].outcome is Outcome.NOT_CHECKED
+    estate.around.state = CloudUnreachable("api.example does not resolve: Name or service not known")
+    assert estate.items()["domain"].outcome is Outcome.SICK
+
+
+def test_what_is_refused_is_named_all_at_once(estate: Estate) -> None:
+    estate.around.scan = Scan(True, {"CRITICAL": 2})
+    estate.world.sides[BLUE].running = False
+    with pytest.raises(Refused) as caught:
+        judge(list(estate.items().values()))
+    assert caught.value.message.startswith("preflight: scan: 2 CRITICAL; live: blue is PAUSED on sha256:")
+    assert caught.value.hint == "Expected: scan: a finished scan without a finding above MEDIUM"
+
+
+def test_without_surroundings_it_says_what_was_not_checked(estate: Estate) -> None:
+    found = look(estate.deployment.ports, Surroundings(), LIMITS, None, NEW, GREEN)
+    unchecked = {item.name for item in found if item.outcome is Outcome.NOT_CHECKED}
+    assert unchecked == {"credentials", "rights", "scan", "quotas", "secrets", "domain"}
+
+
+def test_a_plan_that_cannot_be_read_refuses(estate: Estate, tmp_path: Path) -> None:
+    item = estate.items(tmp_path / "nowhere.json")["plan"]
+    assert item.outcome is Outcome.REFUSED
+    assert "terraform show -json" in item.expected

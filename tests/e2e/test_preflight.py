@@ -1,0 +1,51 @@
+"""Preflight against AWS's APIs: what is wrong with an image or with the other colour refuses before anything is touched."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+from uuid import uuid4
+
+from infrastructure.aws.session import Clients, Connection, Credentials, connect
+from infrastructure.embedded import cloud
+from tests.e2e.desk import Desk
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+
+
+def clients_of(desk: Desk) -> tuple[Clients, Any]:
+    """Clients of the desk's AWS, and what the environment says of itself."""
+    outputs = cloud.outputs(desk.state)
+    assert outputs is not None, "an environment is up"
+    keys = Credentials(outputs.credentials.access_key_id, outputs.credentials.secret_access_key)
+    return connect(Connection(outputs.region, outputs.account_id, None, keys, outputs.endpoints)), outputs
+
+
+def push(clients: Clients, repository: str) -> str:
+    """An image of which the registry alone knows, under a tag that is no version and so nobody's default; returns the tag."""
+    config = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": "sha256:" + "0" * 64, "size": 1}
+    annotations = {"org.opencontainers.image.version": "1.0.0"}
+    manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [], "annotations": annotations}
+    text, tag = json.dumps(manifest), f"scanned-{uuid4().hex[:8]}"
+    digest = "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+    image = {"imageManifest": text, "imageManifestMediaType": MANIFEST, "imageTag": tag, "imageDigest": digest}
+    clients.call("ecr", "PutImage", repositoryName=repository, **image)
+    return tag
+
+
+def test_an_image_with_findings_is_refused(up_desk: Desk) -> None:
+    """It is scanned, and has a finding that is worse than is let through; the plan says the same."""
+    clients, outputs = clients_of(up_desk)
+    tag = push(clients, outputs.repository)
+    clients.call("ecr", "StartImageScan", repositoryName=outputs.repository, imageId={"imageTag": tag})
+    before = up_desk.running()
+    for options, word in (([], "preflight: scan: 1 HIGH"), (["--plan"], "REFUSED      scan: 1 HIGH")):
+        ran = up_desk.pytest("--target=green", f"--image-tag={tag}", *options)
+        assert ran.code == 4, ran.output
+        assert word in ran.output
+        if not options:
+            assert (ran.facts["verdict"], ran.facts["steps"]) == ("refused", [])
+            assert {item["name"] for item in ran.facts["preflight"] if item["outcome"] == "refused"} == {"scan"}
+    assert up_desk.running() == before
+    up_desk.assert_live("blue", "1.0.0")

@@ -1,0 +1,67 @@
+"""What preflight refuses is refused before anything is touched, and every run says what it looked at."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.plugins.project import PROMOTED, Project
+
+WELL = {"ok", "not_checked"}
+
+
+def test_a_promotion_says_what_was_looked_at(project: Project) -> None:
+    run = project.run()
+    assert run.told == PROMOTED, run.output
+    items = {item["name"]: item["outcome"] for item in run.report["preflight"]}
+    assert items["routes"] == items["drift"] == "ok"
+    assert set(items.values()) == WELL
+    assert "preflight: " in run.output
+    assert "not checked" in (run.folder / "report.html").read_text()
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
+def test_drift_is_refused_before_anything_is_touched(project: Project, workers: tuple[str, ...]) -> None:
+    project.facts.write("variables", {"green": {"LEVEL": "canary-value"}})
+    run = project.run(*workers)
+    assert run.told == (4, "refused", 0, 0, 0), run.output
+    assert [call for call in run.calls if call not in ("start", "stop")] == []
+    assert run.report["reason"].startswith("lease: preflight: drift: variable LEVEL is set on green alone")
+    assert "canary-value" not in run.output + json.dumps(run.report)
+
+
+def test_a_live_colour_that_does_not_run_is_exit_code_1(project: Project) -> None:
+    services = project.facts.read("services")
+    project.facts.write("services", {**services, "blue": None})
+    run = project.run()
+    assert run.code == 1, run.output
+    assert run.report["reason"].startswith("lease: preflight: live: blue is PAUSED")
+    assert run.steps["provision"] == 0
+
+
+@pytest.mark.parametrize(("change", "code"), [("module.app_runner_green.x", 0), ("module.vpc.aws_vpc.main", 4)])
+def test_a_terraform_plan_is_looked_at(project: Project, tmp_path: Path, change: str, code: int) -> None:
+    path = tmp_path / "plan.json"
+    changes = [{"address": change, "change": {"actions": ["update"]}}]
+    path.write_text(json.dumps({"format_version": "1.2", "resource_changes": changes}))
+    run = project.run(f"--require-clean-plan={path}", "--plan")
+    assert run.code == code, run.output
+    assert ("REFUSED      plan: module.vpc.aws_vpc.main: update" in run.output) is (code == 4)
+    assert run.calls == []
+    if code:
+        assert project.run(f"--require-clean-plan={path}").told == (4, "refused", 0, 0, 0)
+
+
+def test_a_plan_without_a_deployment_is_refused(project: Project) -> None:
+    run = project.run("--require-clean-plan=plan.json", target=None)
+    assert (run.code, run.calls) == (4, [])
+
+
+def test_the_plan_of_a_run_prints_every_item(project: Project) -> None:
+    run = project.run("--plan")
+    assert run.code == 0, run.output
+    names = ("credentials", "rights", "routes", "live", "idle", "image", "scan", "quotas", "secrets", "domain", "drift")
+    assert [name for name in names if f"  {name}: " not in run.output] == []
+    assert "expected: a finished scan" in run.output
