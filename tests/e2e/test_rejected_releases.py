@@ -1,4 +1,7 @@
-"""Releases that are broken never reach a user: refused by the step or gate that ought to, without one failed request."""
+"""Releases that are broken never reach a user: refused by the step or gate that ought to, without one failed request.
+
+Failure mode 5: the wrong version is verified (`wrong-version` answers well, as 1.0.0).
+"""
 
 from __future__ import annotations
 

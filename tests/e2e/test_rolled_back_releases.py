@@ -1,4 +1,7 @@
-"""Releases that fail only once users reach them: traffic goes back at once, and stays back."""
+"""Releases that fail only once users reach them: traffic goes back at once, and stays back.
+
+Failure mode 10: rolled back, and the pipeline is green. The exit code is 10, the verdict `rolled_back`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Twenty promotions and rollbacks in a row, through the real ports, under users who never ask twice."""
+"""Twenty promotions and rollbacks in a row, through the real ports, under users who never ask twice.
+
+Failure mode 13: errors exactly at the switch.
+"""
 
 from __future__ import annotations
 

@@ -92,6 +92,8 @@ def test_a_run_that_was_cut_short_says_so(service: Service, tmp_path: Path) -> N
 
 
 def test_a_crash_is_no_result(service: Service, tmp_path: Path) -> None:
+    """Failure mode 4: no data counts as good."""
+
     def on_tick(_: float) -> None:
         for process in locusts():
             os.kill(process.pid, signal.SIGKILL)

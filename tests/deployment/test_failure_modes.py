@@ -1,0 +1,133 @@
+"""Failure modes of other deployers, as far as the machine alone decides them; docs/guarantees.md lists all fifteen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from deployment.errors import CloudUnreachable, Refused, StepFailed
+from deployment.model import Answer
+from deployment.phases import Phase
+from tests.deployment.fakes import BLUE, GREEN, NEW, image
+from tests.deployment.harness import GATES, LIMITS, Deployment
+
+SLACK = 30.0  # of the fake clock: the last pause before a limit, and the calls around it
+
+
+def promoted(one: Deployment) -> None:
+    one.to_verified()
+    one.machine.promote(GATES)
+
+
+def test_mode_1_a_new_release_never_inherits_another_s_verdict(one: Deployment) -> None:
+    """Failure mode 1: analysis skipped for a new revision. Digest B arrives between verification and cut-over."""
+    one.to_verified()
+    one.world.sides[GREEN].image = image("1.2.0")
+    with pytest.raises(StepFailed, match=f"{NEW.digest} was verified"):
+        one.machine.promote(GATES)
+    one.machine.abandon("verify: another digest")
+    one.machine.let_go()
+    assert (one.machine.phase, one.world.routes.live) == (Phase.REJECTED, BLUE)
+    assert "verified" not in one.lease.kept, "no verdict is kept anywhere that a later run could read it from"
+
+
+def test_mode_3_the_first_failure_stays_in_the_record(one: Deployment) -> None:
+    """Failure mode 3: a failed verdict is lost. Whatever is said afterwards, the reason is the first one."""
+    one.to_verified()
+    one.machine.abandon("auth: test_login: status 500")
+    one.machine.abandon("verify: all well")
+    one.machine.let_go()
+    assert one.machine.phase is Phase.REJECTED
+    assert one.machine.reason == "auth: test_login: status 500"
+    with pytest.raises(StepFailed):
+        one.machine.promote(GATES)
+    assert one.world.routes.live is BLUE
+
+
+@pytest.mark.parametrize("gone", ["scaled to zero", "its image replaced"])
+def test_mode_7_no_promotion_without_a_way_back(one: Deployment, gone: str) -> None:
+    """Failure mode 7: the rollback target is gone. Seen beforehand, the promotion is refused."""
+    one.to_verified()
+    blue = one.world.sides[BLUE]
+    one.world.sides[BLUE] = replace(blue, running=False) if gone == "scaled to zero" else replace(blue, image=NEW)
+    assert one.world.routes.live is BLUE
+    with pytest.raises(StepFailed, match="nothing to roll back to"):
+        one.machine.promote(GATES)
+    assert "set" not in one.world.names()
+
+
+def test_mode_7_traffic_is_never_sent_to_nothing(one: Deployment) -> None:
+    """Failure mode 7: it vanishes in the bake. A person is called, and traffic stays where something answers."""
+    promoted(one)
+    one.world.sides[BLUE].running = False
+    one.machine.abandon("bake: users see errors")
+    one.machine.let_go()
+    assert one.machine.phase is Phase.HALTED
+    assert one.world.routes.live is GREEN
+    assert "not there to go back to" in (one.machine.reason or "")
+
+
+def test_mode_8_a_rollback_that_users_do_not_see_is_none(one: Deployment) -> None:
+    """Failure mode 8: a rollback says success and traffic did not move. The routes say blue, users say green."""
+    promoted(one)
+    one.world.hooks["ask"] = lambda: one.front.script.extend([Answer(True, "green", 8, NEW.version)] * 5)
+    one.machine.abandon("bake: users see errors")
+    one.machine.let_go()
+    assert one.machine.phase is Phase.HALTED
+    assert one.world.sides[GREEN].running, "what users still reach is not stopped"
+
+
+def test_mode_8_the_second_rollback_and_the_first_deployment(one: Deployment) -> None:
+    """Failure mode 8: traffic moves twice. A second call moves nothing, nor does one where nothing was ever promoted."""
+    with pytest.raises(Refused, match="no promotion to undo"):
+        one.undo()
+    one.forward()
+    assert one.undo().phase is Phase.ROLLED_BACK
+    moved = one.world.routes
+    with pytest.raises(Refused, match="no promotion to undo"):
+        one.undo()
+    assert one.world.routes == moved
+
+
+def never_comes_up(one: Deployment) -> None:
+    one.world.hooks["progress"] = lambda: setattr(one.world.sides[GREEN], "polls", 0)
+
+
+def never_spreads(one: Deployment) -> None:
+    one.world.spreads = 10**9
+
+
+def aws_is_gone(one: Deployment) -> None:
+    one.world.hooks["set"] = lambda: one.world.always.update(
+        dict.fromkeys(("set", "observe"), CloudUnreachable("gone"))
+    )
+
+
+def never_answers(one: Deployment) -> None:
+    nobody = Answer(False, problem="timed out")
+    one.world.hooks["set"] = lambda: one.world.hooks.update(ask=lambda: one.front.script.extend([nobody] * 5))
+
+
+def never_stops(one: Deployment) -> None:
+    one.world.hooks["stopped"] = lambda: setattr(one.world.sides[GREEN], "running", True)
+
+
+@pytest.mark.parametrize(
+    ("hang", "ends", "seconds"),
+    [
+        (never_comes_up, Phase.REJECTED, LIMITS.provision_timeout),
+        (never_spreads, Phase.HALTED, LIMITS.promote_timeout + LIMITS.rollback_timeout),
+        (aws_is_gone, Phase.HALTED, LIMITS.promote_timeout + LIMITS.rollback_timeout),
+        (never_answers, Phase.HALTED, LIMITS.promote_timeout + LIMITS.rollback_timeout),
+        (never_stops, Phase.ROLLED_BACK, LIMITS.rollback_timeout + LIMITS.retire_timeout),
+    ],
+)
+def test_mode_9_each_phase_has_its_limit(
+    one: Deployment, hang: Callable[[Deployment], None], ends: Phase, seconds: float
+) -> None:
+    """Failure mode 9: a rollback never fires, or never ends. When everything hangs, each phase ends at its deadline."""
+    hang(one)
+    assert one.run(lambda: "users see errors") is ends
+    assert one.world.clock.elapsed <= seconds + SLACK
