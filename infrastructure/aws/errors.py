@@ -131,6 +131,8 @@ _TEXT_IS_SAFE = _codes(
     "AccessDenied AccessDeniedException InvalidChangeBatch InvalidInput InvalidRequestException InvalidStateException "
     "LimitExceededException ServiceQuotaExceededException UnauthorizedOperation"
 )
+_TEXT_IS_SAFE_OF = {"ecs": _codes("ClientException InvalidParameterException")}
+"""Codes that other services use for what they quote; what is sent to ECS holds no secret, only names of them."""
 _LONGEST_TEXT = 300
 
 
@@ -171,7 +173,7 @@ def _from_answer(service: str, operation: str, error: bc.ClientError) -> CloudEr
     status = int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
     ours = _kind(code, status)
     text = f"{service} {operation}: {code or 'an error without a code'}"
-    if code in _TEXT_IS_SAFE:
+    if code in _TEXT_IS_SAFE or code in _TEXT_IS_SAFE_OF.get(service, ()):
         text += ": " + " ".join(str(error.response["Error"].get("Message", "")).split())[:_LONGEST_TEXT]
     request = error.response.get("ResponseMetadata", {}).get("RequestId")
     return ours(f"{text} (request {request})" if request else text, hint=_hint(ours))

@@ -1,7 +1,8 @@
-"""What Terraform would have made, in moto: a load balancer with two target groups, a zone with two weighted records."""
+"""What Terraform would have made, in moto: a load balancer with two target groups, a zone with two weighted records, ECS."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,6 +10,8 @@ from deployment.model import Colour
 from infrastructure.aws.session import Clients
 
 ADDRESSES = {Colour.BLUE: "192.0.2.1", Colour.GREEN: "192.0.2.2"}
+HOST = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
+OLD = f"sha256:{'a' * 64}"
 IDENTIFIERS = {colour: str(colour) for colour in Colour}
 
 
@@ -78,3 +81,77 @@ def zone(clients: Clients, name: str) -> str:
     ]
     clients.call("route53", "ChangeResourceRecordSets", HostedZoneId=made, ChangeBatch={"Changes": changes})
     return str(made).rpartition("/")[2]
+
+
+@dataclass(frozen=True)
+class Ecs:
+    """A cluster with a service for each colour behind its target group, blue with two tasks wanted, green with one."""
+
+    cluster: str
+    services: Mapping[Colour, str]
+    groups: Mapping[Colour, str]
+
+
+def ecs(clients: Clients, name: str) -> Ecs:
+    """What moto keeps of it: no task ever starts, so a deployment never completes. ``name``: at most 18 characters."""
+    made = balancer(clients, name)
+    subnet = clients.call("ec2", "DescribeSubnets")["Subnets"][0]["SubnetId"]
+    guard = clients.call("ec2", "DescribeSecurityGroups")["SecurityGroups"][0]["GroupId"]
+    clients.call("ecs", "CreateCluster", clusterName=name)
+    services = {colour: f"{name}-{colour}" for colour in Colour}
+    for colour, count in zip(Colour, (2, 1), strict=True):
+        definition = clients.call(
+            "ecs",
+            "RegisterTaskDefinition",
+            family=services[colour],
+            requiresCompatibilities=["FARGATE"],
+            networkMode="awsvpc",
+            cpu="256",
+            memory="512",
+            containerDefinitions=[{"name": "api", "image": f"{HOST}/{name}@{OLD}", "memory": 512}],
+        )["taskDefinition"]["taskDefinitionArn"]
+        clients.call(
+            "ecs",
+            "CreateService",
+            cluster=name,
+            serviceName=services[colour],
+            taskDefinition=definition,
+            desiredCount=count,
+            launchType="FARGATE",
+            networkConfiguration={"awsvpcConfiguration": {"subnets": [subnet], "securityGroups": [guard]}},
+            loadBalancers=[{"targetGroupArn": made.groups[colour], "containerName": "api", "containerPort": 8080}],
+        )
+        clients.call(
+            "application-autoscaling",
+            "RegisterScalableTarget",
+            ServiceNamespace="ecs",
+            ScalableDimension="ecs:service:DesiredCount",
+            ResourceId=f"service/{name}/{services[colour]}",
+            MinCapacity=count,
+            MaxCapacity=8,
+        )
+    return Ecs(name, services, made.groups)
+
+
+def task(clients: Clients, estate: Ecs, colour: Colour) -> None:
+    """A task that says that it is the service's; moto starts one on an instance alone."""
+    instance = clients.call("ec2", "RunInstances", ImageId="ami-12c6146b", MinCount=1, MaxCount=1)["Instances"][0]
+    clients.call(
+        "ecs",
+        "RegisterContainerInstance",
+        cluster=estate.cluster,
+        instanceIdentityDocument=json.dumps({"instanceId": instance["InstanceId"]}),
+        instanceIdentityDocumentSignature="x",
+    )
+    container = {"name": "api", "image": f"{HOST}/{estate.cluster}@{OLD}", "memory": 128}
+    definition = clients.call(
+        "ecs", "RegisterTaskDefinition", family="on-an-instance", containerDefinitions=[container]
+    )
+    clients.call(
+        "ecs",
+        "RunTask",
+        cluster=estate.cluster,
+        taskDefinition=definition["taskDefinition"]["taskDefinitionArn"],
+        launchType="EC2",
+        group=f"service:{estate.services[colour]}",
+    )

@@ -15,6 +15,7 @@ from infrastructure.aws.alb import TAG, AlbRouter
 from infrastructure.aws.errors import aws_errors
 from infrastructure.aws.session import Clients
 from tests.aws.conftest import SteppedClock
+from tests.aws.shapes import checked
 
 TO_GREEN, TO_BLUE = {Colour.BLUE: 0, Colour.GREEN: 100}, {Colour.BLUE: 100, Colour.GREEN: 0}
 GROUPS = {Colour.BLUE: "arn:tg/blue", Colour.GREEN: "arn:tg/green"}
@@ -43,12 +44,12 @@ class Balancer:
         self.after: dict[str, Callable[[], None]] = {}
         self.calls: list[str] = []
 
-    def call(self, service: str, operation: str, **given: Any) -> Mapping[str, Any]:
+    def call(self, service: str, operation: str, /, **given: Any) -> Mapping[str, Any]:
         assert service == "elbv2"
         self.calls.append(operation)
         with aws_errors(service, operation):
             self.before.pop(operation, lambda: None)()
-            answer = copy.deepcopy(self._answer(operation, given))
+            answer = checked(service, operation, given, copy.deepcopy(self._answer(operation, given)))
             self.after.pop(operation, lambda: None)()
             return answer
 
@@ -112,18 +113,15 @@ def test_switch_is_written_and_read_back(balancer: Balancer, clock: SteppedClock
 
 def test_the_whole_action_is_sent_again(balancer: Balancer, router: AlbRouter) -> None:
     """What a modification leaves out is gone: a sign-in before the forwarding would be, and everybody let in."""
-    signin = {
-        "Type": "authenticate-oidc",
-        "Order": 1,
-        "AuthenticateOidcConfig": {"Issuer": "https://i", "ClientId": "c"},
-    }
-    balancer.actions = [signin, {**forward(100, 0), "Order": 2}]
+    places = {f"{name}Endpoint": "https://i/x" for name in ("Authorization", "Token", "UserInfo")}
+    config = {"Issuer": "https://i", "ClientId": "c", **places}
+    balancer.actions = [
+        {"Type": "authenticate-oidc", "Order": 1, "AuthenticateOidcConfig": config},
+        {**forward(100, 0), "Order": 2},
+    ]
     router.set(router.observe(), TO_GREEN, {}, token=4)
-    assert balancer.actions[0]["AuthenticateOidcConfig"] == {
-        "Issuer": "https://i",
-        "ClientId": "c",
-        "UseExistingClientSecret": True,
-    }
+    # The secret is not among what can be read: AWS keeps the one that it has, when it is told to.
+    assert balancer.actions[0]["AuthenticateOidcConfig"] == {**config, "UseExistingClientSecret": True}
     assert (balancer.actions[1]["Type"], balancer.actions[1]["Order"]) == ("forward", 2)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, cast
 
 import pytest
@@ -16,10 +17,12 @@ from infrastructure.aws.route53 import Route53Router
 from infrastructure.aws.session import Clients
 from tests.aws.authority import Authority
 from tests.aws.conftest import SteppedClock
+from tests.aws.shapes import checked
 
 TO_GREEN, TO_BLUE = {Colour.BLUE: 0, Colour.GREEN: 100}, {Colour.BLUE: 100, Colour.GREEN: 0}
 NAME, IDENTIFIERS = "api.telehealth.example", {Colour.BLUE: "b", Colour.GREEN: "g"}
 ADDRESSES = {Colour.BLUE: "192.0.2.1", Colour.GREEN: "192.0.2.2"}
+SUBMITTED = datetime(2026, 11, 22, tzinfo=UTC)
 STAMP = f"_deployment-routes.{NAME}."
 
 
@@ -65,27 +68,31 @@ class Zone:
         self.status = "INSYNC"
         self.batches = 0
 
-    def call(self, service: str, operation: str, **given: Any) -> Mapping[str, Any]:
+    def call(self, service: str, operation: str, /, **given: Any) -> Mapping[str, Any]:
         assert service == "route53"
         with aws_errors(service, operation):
             self.before.pop(operation, lambda: None)()
-            answer = copy.deepcopy(self._answer(operation, given))
+            answer = checked(service, operation, given, copy.deepcopy(self._answer(operation, given)))
             self.after.pop(operation, lambda: None)()
             return answer
 
     def _answer(self, operation: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
         if operation == "GetChange":
-            return {"ChangeInfo": {"Id": given["Id"], "Status": self.status}}
+            return {"ChangeInfo": {"Id": given["Id"], "Status": self.status, "SubmittedAt": SUBMITTED}}
         if operation == "ListResourceRecordSets":
             start = given["StartRecordName"].rstrip(".").split(".")[::-1]
             listed = [one for one in self._sorted() if one["Name"].rstrip(".").split(".")[::-1] >= start]
-            return {"ResourceRecordSets": listed[: int(given["MaxItems"])], "IsTruncated": False}
+            return {
+                "ResourceRecordSets": listed[: int(given["MaxItems"])],
+                "IsTruncated": False,
+                "MaxItems": given["MaxItems"],
+            }
         self.batches += 1
         changed = copy.deepcopy(self.sets)
         for change in given["ChangeBatch"]["Changes"]:
             self._apply(changed, change["Action"], dict(change["ResourceRecordSet"]))
         self.sets = changed
-        return {"ChangeInfo": {"Id": f"/change/C{self.batches}", "Status": "PENDING"}}
+        return {"ChangeInfo": {"Id": f"C{self.batches}", "Status": "PENDING", "SubmittedAt": SUBMITTED}}
 
     def _apply(self, sets: list[dict[str, Any]], action: str, record: dict[str, Any]) -> None:
         there = next((one for one in sets if _key(one) == _key(record)), None)

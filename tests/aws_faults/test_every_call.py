@@ -29,6 +29,7 @@ from infrastructure.aws.secretsmanager import SecretsManager
 from infrastructure.aws.session import Clients
 from infrastructure.aws.sns import SnsNotifier
 from infrastructure.aws.sts import StsIdentity
+from tests.aws_faults.calls_of_ecs import ECS_CALLS
 from tests.aws_faults.calls_of_routers import ROUTER_CALLS
 from tests.aws_faults.conftest import Aws
 from tests.aws_faults.matrix import INJECTED, Act, Call, Scene, documented, spoil
@@ -292,10 +293,23 @@ CALLS = {
     "store.put": Call("PutObject", put, "ConditionalRequestConflict"),
     "store.get": Call("GetObject", get),
     **ROUTER_CALLS,
+    **ECS_CALLS,
 }
 TABLE = [
     (name, fault) for name, call in CALLS.items() for fault in Fault if fault is not Fault.CONFLICT or call.conflict
 ]
+
+
+def _rows(faults: set[Fault], *, soak: set[Fault]) -> list[Any]:
+    """The rows of these faults. A throttled call ends as one that failed does, and the client's retries are botocore's,
+    whatever it calls: ``soak`` are those that are left to `make soak` for the adapters of the load balancer, DNS and ECS.
+    """
+    newer = {**ROUTER_CALLS, **ECS_CALLS}
+    return [
+        pytest.param(name, fault, marks=[pytest.mark.soak] if name in newer and fault in soak else [])
+        for name, fault in TABLE
+        if fault in faults
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -317,7 +331,7 @@ def _counted() -> Any:
 
 
 @pytest.mark.usefixtures("_table")
-@pytest.mark.parametrize(("name", "fault"), TABLE)
+@pytest.mark.parametrize(("name", "fault"), _rows(set(Fault), soak={Fault.THROTTLED}))
 def test_one_fault_then_the_same_again(aws: Aws, clock: Clock, name: str, fault: Fault) -> None:
     """Without any retry: the error is a documented one, and doing it again gives the world, and the answer, asked for."""
     call = CALLS[name]
@@ -330,14 +344,8 @@ def test_one_fault_then_the_same_again(aws: Aws, clock: Clock, name: str, fault:
         assert act.right(came)
 
 
-def _retried() -> list[Any]:
-    """The client's retries are botocore's, whatever it calls: the newer adapters' rows are left to `make soak`."""
-    rows = [row for row in TABLE if row[1] is not Fault.CONFLICT]
-    return [pytest.param(*row, marks=[pytest.mark.soak] if row[0] in ROUTER_CALLS else []) for row in rows]
-
-
 @pytest.mark.usefixtures("_table")
-@pytest.mark.parametrize(("name", "fault"), _retried())
+@pytest.mark.parametrize(("name", "fault"), _rows(set(Fault) - {Fault.CONFLICT}, soak=set(Fault)))
 def test_one_fault_is_retried_by_the_client(aws: Aws, clock: Clock, name: str, fault: Fault) -> None:
     """The client's own second try comes right, also where the first had taken effect: nobody hears of the fault."""
     call = CALLS[name]

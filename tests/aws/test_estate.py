@@ -1,0 +1,92 @@
+"""An environment on AWS out of its settings: each pair of platform and router is made of what its constructors take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deployment.errors import SettingsError
+from deployment.model import Colour
+from deployment.settings import Settings, load
+from infrastructure.aws import registry
+from infrastructure.aws.session import Clients
+from infrastructure.estate import aws_estate
+
+ACCOUNT, ELB = "123456789012", "arn:aws:elasticloadbalancing:us-east-1:123456789012"
+HEAD = f"""
+default_environment = "e"
+repository = "telehealth-api"
+contract = "c.yaml"
+[environments.e]
+provider = "aws"
+account = "{ACCOUNT}"
+region = "us-east-1"
+live_url = "https://api.example:8443"
+services = {{ blue = "api-blue", green = "api-green" }}
+lease_table = "locks"
+smoke_users_secret = "smoke"
+"""
+ECS = f"""
+platform = "ecs"
+cluster = "main"
+target_groups = {{ blue = "{ELB}:targetgroup/b/1a", green = "{ELB}:targetgroup/g/2b" }}
+colour_urls = {{ blue = "https://b.example", green = "https://g.example" }}
+"""
+PAIRS = {
+    ("apprunner", "cloudfront"): f"""
+platform = "apprunner"
+router = "cloudfront"
+key_value_store_arn = "arn:aws:cloudfront::{ACCOUNT}:key-value-store/00000000-0000-0000-0000-000000000000"
+""",
+    ("ecs", "alb"): f'{ECS}router = "alb"\nlistener_arn = "{ELB}:listener/app/l/1a/2b"\n',
+    ("ecs", "route53"): f"""{ECS}
+router = "route53"
+hosted_zone_id = "Z1"
+set_identifiers = {{ blue = "b", green = "g" }}
+resolvers = ["192.0.2.53"]
+""",
+}
+
+
+def settings(tmp_path: Path, text: str) -> Settings:
+    file = tmp_path / "deployment.toml"
+    file.write_text(HEAD + text)
+    return load(file)
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=" and ".join)
+def test_adapters_take_what_the_settings_give(tmp_path: Path, clients: Clients, pair: tuple[str, str]) -> None:
+    estate = aws_estate(settings(tmp_path, PAIRS[pair]))
+    assert (estate.platform.name, estate.router.name) == pair
+    registry.platform(estate.platform.name)(clients, **estate.platform.options)
+    registry.router(estate.router.name)(clients, **estate.router.options)
+    assert estate.platform.options["services"][Colour.BLUE] == "api-blue"
+
+
+def test_record_is_the_live_domain_unless_another_is_named(tmp_path: Path) -> None:
+    text = PAIRS["ecs", "route53"]
+    assert aws_estate(settings(tmp_path, text)).router.options["record_name"] == "api.example"
+    other = settings(tmp_path, text + 'record_name = "weighted.example"\n')
+    assert aws_estate(other).router.options["record_name"] == "weighted.example"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (ACCOUNT, "210987654321", "is of account 210987654321, but the environment is of account 123456789012"),
+        ("us-east-1", "eu-west-1", "is of region eu-west-1, but the environment is of region us-east-1"),
+    ],
+)
+def test_arns_of_another_estate_are_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+    """Those of one colour too: half of a switch would be made in somebody else's account."""
+    arn = f"{ELB}:targetgroup/g/2b"
+    found = settings(tmp_path, PAIRS["ecs", "alb"].replace(arn, arn.replace(old, new)))
+    with pytest.raises(SettingsError, match=f"target_groups.green {message}"):
+        aws_estate(found)
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(SettingsError, match="platform 'lambda'") as caught:
+        registry.platform("lambda")
+    assert caught.value.hint == "Known: apprunner, ecs."
