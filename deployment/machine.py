@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 
+from deployment.alarms import AlarmWatch, quiet, there
+from deployment.baking import Watched, bake
 from deployment.errors import (
     CloudError,
     DeploymentError,
@@ -32,9 +34,6 @@ from deployment.switching import Destination, confirm, undisturbed, write
 from deployment.verdict import GateResult, not_passed
 from deployment.waiting import poll
 
-# How often the watch is asked while a release bakes, and how often the routes are read meanwhile.
-WATCH_EVERY_S = 0.1
-OBSERVE_EVERY_S = 5.0
 # Answers asked of the live colour for its version: one that is lost must not cost the way back.
 VERSION_TRIES = 3
 
@@ -60,6 +59,7 @@ class Machine:
         self.touched = False  # the target colour was, or may have been, changed
         self.baked = False  # the bake ended without harm
         self.doubtful = False  # a write of the routes may still arrive
+        self.alarms: AlarmWatch | None = None  # from the switch on
         self.steps = Steps(journal, ports.clock, listener, self._publish)
         self._phase_since = ports.clock.now()
         self._keeper: LeaseKeeper | None = None
@@ -96,6 +96,8 @@ class Machine:
             answers = [answer for answer in ports.front.ask(VERSION_TRIES) if answer.ok]
             if not answers:
                 raise StepFailed(f"{routes.live} is live and already sick: it does not say which version it is")
+            there(ports.alarms)
+            quiet(ports.alarms, routes.live, self.journal)
             version = answers[-1].version
             self.previous = Standing(routes.live, live.digest, version, live.url, live.origin, routes.generation)
             result["detail"] = f"{routes.live} is live and well on {version}"
@@ -156,7 +158,9 @@ class Machine:
         if blocked:
             raise AssertionError(f"promotion was asked for while {blocked[0].name} has not passed")
         reread(self.plan, self.limits, self.ports, self._previous(), self.candidate, self._verifying_since)
+        quiet(self.ports.alarms, self._previous().colour, self.journal)
         self.steps.end(True, f"{sum(gate.checks for gate in gates)} checks passed in {len(gates)} gates")
+        self.alarms = AlarmWatch(self.ports.alarms, self.plan.target, self.ports.clock, self.journal)
         seen = self.ports.router.observe()
         previous = self._previous()
         undisturbed(seen, previous.colour, previous.generation)
@@ -185,22 +189,11 @@ class Machine:
         when the checks that look at the watch have passed as well.
         """
         self.steps.end(True, "verified through the live domain")
-        clock, bake = self.ports.clock, self.limits.bake
-        self.steps.begin("bake", f"watch {self.plan.target} for {bake:g} s")
-        observed = clock.monotonic()
-        while True:
-            elapsed = clock.monotonic() - self._baking_since
-            found = harm()  # asked at least once, and once more when the time is over
-            if found:
-                raise StepFailed(found)
-            self.still_ours()
-            if elapsed >= bake or clock.monotonic() - observed >= OBSERVE_EVERY_S:
-                observed = clock.monotonic()
-                undisturbed(self.ports.router.observe(), self.plan.target, self.promoted_generation or 0)
-            if elapsed >= bake:
-                return
-            self.steps.waiting(f"{elapsed:.0f} of {bake:g} s without harm", elapsed)
-            clock.sleep(min(WATCH_EVERY_S, bake - elapsed))
+        seconds = self.limits.bake
+        self.steps.begin("bake", f"watch {self.plan.target} for {seconds:g} s")
+        watched = Watched(self.plan.target, self.promoted_generation or 0, harm, self.alarms)
+        since, ours = self._baking_since, self.still_ours
+        bake(self.ports, self.steps, watched, since=since, seconds=seconds, still_ours=ours)
 
     def complete(self) -> None:
         """The deployment is done: promoted, baked and verified. One whose lease was lost meanwhile is abandoned instead."""

@@ -220,6 +220,29 @@ class Notice:
         return self.reason.partition(": ")[0] if self.reason else None
 
 
+class AlarmState(StrEnum):
+    """The answers to 'is it firing?'; the values are CloudWatch's own, but for the last."""
+
+    OK = "OK"
+    FIRING = "ALARM"
+    UNPROVEN = "INSUFFICIENT_DATA"  # nothing was measured: neither well nor ill
+    ABSENT = "ABSENT"  # no alarm has that name
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """One alarm or health check that somebody set up for this service: its name, its state, and why it is in it."""
+
+    name: str
+    state: AlarmState
+    reason: str = ""
+    since: datetime | None = None
+
+    def __str__(self) -> str:
+        when = f" since {self.since:%Y-%m-%d %H:%M:%S} UTC" if self.since else ""
+        return f"{self.name} is {self.state}{when}{': ' if self.reason else ''}{self.reason}"
+
+
 @dataclass(frozen=True)
 class Answer:
     """One answer of the live domain on a connection of its own: which colour, generation and version, or why none."""

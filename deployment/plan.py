@@ -12,9 +12,10 @@ from typing import Any
 
 import psutil
 
+from deployment.alarms import NO_ALARMS
 from deployment.model import Colour, Holder, Image
 from deployment.phases import Phase
-from deployment.ports import Clock, FrontDoor, Lease, Platform, Router
+from deployment.ports import Alarms, Clock, FrontDoor, Lease, Platform, Router
 from deployment.settings import DeploymentLimits
 
 
@@ -39,6 +40,7 @@ class Ports:
     lease: Lease
     front: FrontDoor
     clock: Clock
+    alarms: Alarms = NO_ALARMS
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from deployment.model import (
+    Alarm,
     Answer,
     Caller,
     Colour,
@@ -192,6 +193,13 @@ class Notifier(Protocol):
 
     def tell(self, notice: Notice) -> None:
         """Hands the message on; who then gets it is the channel's affair. Raises CloudError."""
+
+
+class Alarms(Protocol):
+    """What else watches the service: alarms of metrics, composite ones, health checks."""
+
+    def read(self, colour: Colour) -> Sequence[Alarm]:
+        """Every alarm that has to be quiet while ``colour`` is live, each as it is now, ABSENT ones included. Raises CloudError."""
 
 
 class FrontDoor(Protocol):

@@ -9,22 +9,25 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from deployment import keys
+from deployment.alarms import AllAlarms
 from deployment.archiving import Archive
 from deployment.attestation import Checker, Signer
 from deployment.clock import SystemClock
 from deployment.errors import CloudDenied, EnvironmentTaken, NotPermitted, Refused, SettingsError, StepFailed
 from deployment.model import Caller, Colour, Image
 from deployment.plan import Ports
-from deployment.ports import AuditStore, Notifier, Permissions, Registry
+from deployment.ports import Alarms, AuditStore, Notifier, Permissions, Registry
 from deployment.preflight import Surroundings
 from deployment.releases import default_tag
 from deployment.settings import Settings
 from infrastructure.aws import registry as classes
+from infrastructure.aws.cloudwatch import CloudWatchAlarms
 from infrastructure.aws.dynamodb import DynamoLease
 from infrastructure.aws.ecr import EcrRegistry
 from infrastructure.aws.ecr_scans import EcrScans
 from infrastructure.aws.permissions import Resources, SimulatedPermissions
 from infrastructure.aws.quotas import MeasuredQuotas
+from infrastructure.aws.route53_health import Route53HealthChecks
 from infrastructure.aws.s3 import S3AuditStore
 from infrastructure.aws.secretsmanager import SecretsManager
 from infrastructure.aws.session import Clients, Connection, Credentials, connect
@@ -193,6 +196,7 @@ def reach(settings: Settings) -> World:
         lease=DynamoLease(clients, table=estate.lease_table, ttl_s=settings.limits.lease_ttl, clock=clock),
         front=HttpFrontDoor(estate.live_url, users[0], timeout_s=settings.limits.prober_timeout),
         clock=clock,
+        alarms=_alarms(clients, estate),
     )
     return World(
         settings.environment,
@@ -250,6 +254,15 @@ def _keys(connection: Connection) -> tuple[str, ...]:
     return tuple(filter(None, (credentials.secret_key, credentials.session_token))) if credentials else ()
 
 
+def _alarms(clients: Clients, estate: Estate) -> Alarms:
+    sources: list[Alarms] = []
+    if estate.alarms:
+        sources.append(CloudWatchAlarms(clients, estate.alarms))
+    if estate.health_checks:
+        sources.append(Route53HealthChecks(clients, estate.health_checks))
+    return AllAlarms(sources)
+
+
 def _permissions(clients: Clients, settings: Settings, estate: Estate) -> Permissions:
     return SimulatedPermissions(
         clients,
@@ -264,6 +277,8 @@ def _permissions(clients: Clients, settings: Settings, estate: Estate) -> Permis
             options=estate.router.options,
             cluster=estate.platform.options.get("cluster"),
             topic=estate.notifications_topic,
+            alarms=estate.alarms,
+            health_checks=estate.health_checks,
         ),
     )
 
@@ -307,6 +322,8 @@ def _embedded_estate() -> Estate:
         outputs.secrets["signing_key"],
         token_secret=outputs.secrets["jwt_secret"],
         notifications_topic=outputs.notifications_topic,
+        alarms=tuple(outputs.alarms),
+        health_checks=tuple(outputs.route53_health_checks),
     )
 
 

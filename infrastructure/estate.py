@@ -40,6 +40,8 @@ class Estate:
     signing_public_key_file: Path | None = None
     token_secret: str | None = None
     notifications_topic: str | None = None
+    alarms: tuple[str, ...] = ()
+    health_checks: tuple[str, ...] = ()
 
 
 def aws_estate(settings: Settings) -> Estate:
@@ -62,6 +64,8 @@ def aws_estate(settings: Settings) -> Estate:
         public_key_file(settings),
         own.get("token_secret"),
         own.get("notifications_topic"),
+        tuple(own.get("alarms", ())),
+        tuple(own.get("route53_health_checks", ())),
     )
 
 

@@ -2,7 +2,9 @@
 
 Sources: https://docs.aws.amazon.com/service-authorization/latest/reference/ (list_awsapprunner, list_amazonelasticcontainerservice,
 list_awselasticloadbalancingv2, list_amazonroute53, list_cloudfront-keyvaluestore, list_amazondynamodb,
-list_amazonelasticcontainerregistry, list_applicationautoscaling, list_amazonsns).
+list_amazonelasticcontainerregistry, list_applicationautoscaling, list_amazonsns, list_amazoncloudwatch). Composite alarms are
+shown to those alone who may describe alarms on ``*``:
+https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html
 """
 
 from __future__ import annotations
@@ -11,13 +13,14 @@ from collections.abc import Mapping, Sequence
 
 SERVICES, ROLES, TASKS, DEFINITIONS = "services", "roles", "tasks", "task definitions"
 ROUTES, CHANGES, LEASE, IMAGES, SCALING = "routes", "changes", "lease", "images", "scalable targets"
-TOPIC, ANYTHING = "topic", "*"
+TOPIC, ALARMS, HEALTH_CHECKS, ANYTHING = "topic", "alarms", "health checks", "*"
 
 Rights = Mapping[str, Sequence[str]]
 """Actions by the kind of thing that they are done to."""
 
 _LEASE: Rights = {LEASE: ("dynamodb:GetItem", "dynamodb:UpdateItem")}
 _TELL: Rights = {TOPIC: ("sns:Publish",)}
+_WATCH: Rights = {ALARMS: ("cloudwatch:DescribeAlarms",), HEALTH_CHECKS: ("route53:GetHealthCheckStatus",)}
 _IMAGES: Rights = {IMAGES: ("ecr:BatchGetImage", "ecr:DescribeImages")}
 
 _ECS_LOOK: Rights = {
@@ -89,8 +92,8 @@ def rights(duty: str, platform: str, router: str) -> Sequence[Rights]:
     """What a duty needs. Reading the smoke users' secret is left out: that is done before IAM is asked."""
     read, write = READ_ROUTES[router], WRITE_ROUTES[router]
     return {
-        "deploy": (*BRING_UP[platform], _IMAGES, read, _LEASE, _TELL),
-        "promote": (read, write, _LEASE, _TELL),
+        "deploy": (*BRING_UP[platform], _IMAGES, read, _LEASE, _TELL, _WATCH),
+        "promote": (read, write, _LEASE, _TELL, _WATCH),
         "rollback": (*STOP[platform], read, write, _LEASE, _TELL),
         "approve": (_LEASE,),
         "waive": (),
@@ -99,7 +102,21 @@ def rights(duty: str, platform: str, router: str) -> Sequence[Rights]:
 
 def needs(duties: Sequence[str], platform: str, router: str) -> Rights:
     """What duties need together, by kind, each action once; the kinds whose ARNs need no looking up come first."""
-    order = (ANYTHING, LEASE, ROUTES, CHANGES, IMAGES, TOPIC, SCALING, TASKS, SERVICES, ROLES, DEFINITIONS)
+    order = (
+        ANYTHING,
+        LEASE,
+        ROUTES,
+        CHANGES,
+        IMAGES,
+        TOPIC,
+        ALARMS,
+        HEALTH_CHECKS,
+        SCALING,
+        TASKS,
+        SERVICES,
+        ROLES,
+        DEFINITIONS,
+    )
     found: dict[str, dict[str, None]] = {kind: {} for kind in order}
     for duty in duties:
         for part in rights(duty, platform, router):

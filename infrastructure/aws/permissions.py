@@ -13,9 +13,11 @@ from typing import Any
 from deployment.errors import CloudError, NotFound
 from deployment.model import Caller, Rights
 from infrastructure.aws.duties import (
+    ALARMS,
     ANYTHING,
     CHANGES,
     DEFINITIONS,
+    HEALTH_CHECKS,
     IMAGES,
     LEASE,
     PASSED_TO,
@@ -52,6 +54,8 @@ class Resources:
     options: Mapping[str, Any]
     cluster: str | None = None
     topic: str | None = None
+    alarms: Sequence[str] = ()
+    health_checks: Sequence[str] = ()
 
 
 class SimulatedPermissions:
@@ -141,6 +145,8 @@ class SimulatedPermissions:
             CHANGES: ("arn:aws:route53:::change/C0",),
             IMAGES: (f"arn:aws:ecr:{where}:repository/{own.repository}",),
             TOPIC: (own.topic,) if own.topic else (),
+            ALARMS: ("*",) if own.alarms else (),
+            HEALTH_CHECKS: [f"arn:aws:route53:::healthcheck/{identity}" for identity in own.health_checks],
             SCALING: (f"arn:aws:application-autoscaling:{where}:scalable-target/*",),
             TASKS: (
                 f"arn:aws:ecs:{where}:task/{own.cluster}/*",

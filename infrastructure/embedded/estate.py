@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from . import images, postgres
+from . import alarms, images, postgres
 from .aws_session import AwsSession
 from .errors import ImageChanged, StartFailed
 from .layout import ACCOUNT_ID, REGION, Environment, Layout
@@ -45,6 +45,7 @@ class Estate:
         self._ensure_lease_table()
         self._ensure_audit_bucket()
         self._ensure_topic()
+        alarms.ensure(self._session, self._environment.moto_url)
         if not self.known_images():
             self.push()
         return self._ensure_secrets()
@@ -119,6 +120,8 @@ class Estate:
             audit_bucket=AUDIT_BUCKET,
             notifications_topic=f"arn:aws:sns:{REGION}:{ACCOUNT_ID}:{TOPIC}",
             notifications_queue=TOPIC,
+            alarms=list(alarms.NAMES),
+            route53_health_checks=alarms.health_checks(self._session, self._environment.moto_url),
         )
 
     def _ensure_repository(self) -> None:

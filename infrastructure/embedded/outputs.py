@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -37,6 +37,8 @@ class Outputs:
     audit_bucket: str
     notifications_topic: str
     notifications_queue: str
+    alarms: Sequence[str]
+    route53_health_checks: Sequence[str]
 
 
 def write(path: Path, outputs: Outputs) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from botocore.stub import Stubber
+from botocore.stub import ANY, Stubber
 
 from deployment.access import Duty
 from deployment.model import Caller
@@ -129,6 +130,8 @@ def test_ecs_is_asked_about_by_its_own_arns(router: str) -> None:
         OPTIONS[router],
         "main",
         "arn:topic",
+        ("production",),
+        ("abc",),
     )
     asked: dict[str, tuple[Sequence[str], Sequence[Mapping[str, Any]]]] = {}
 
@@ -168,3 +171,24 @@ def test_ecs_is_asked_about_by_its_own_arns(router: str) -> None:
         arns, context = asked["route53:ChangeResourceRecordSets"]
         assert arns == ["arn:aws:route53:::hostedzone/Z1"]
         assert context[0]["ContextKeyValues"] == ["api.example", "_deployment-routes.api.example"]
+
+
+def test_alarms_and_health_checks_are_asked_about_where_there_are_some() -> None:
+    clients = connect(Connection("us-east-1", ACCOUNT, credentials=Credentials("key", "secret")))
+    client = clients._made["iam, once"] = clients._make("iam")
+    watched = replace(RESOURCES, alarms=("production",), health_checks=("abc",))
+    expected = [
+        ("dynamodb:GetItem", f"arn:aws:dynamodb:us-east-1:{ACCOUNT}:table/locks"),
+        ("cloudfront-keyvaluestore:DescribeKeyValueStore", RESOURCES.options["key_value_store_arn"]),
+        ("cloudwatch:DescribeAlarms", "*"),
+        ("route53:GetHealthCheckStatus", "arn:aws:route53:::healthcheck/abc"),
+    ]
+    with Stubber(client) as stubber:
+        for action, arn in expected:
+            result = {"EvalActionName": action, "EvalResourceName": arn, "EvalDecision": "implicitDeny"}
+            asked = dict.fromkeys(("PolicySourceArn", "ActionNames", "ContextEntries", "MaxItems"), ANY)
+            stubber.add_response(
+                "simulate_principal_policy", {"EvaluationResults": [result]}, {**asked, "ResourceArns": [arn]}
+            )
+        missing = SimulatedPermissions(clients, watched).missing(USER, ["promote"]).missing
+    assert set(missing) == {action for action, _ in expected}

@@ -110,6 +110,8 @@ def operation_of(method: str, path: str, target: str, body: bytes) -> str:
     if path.startswith("/2013-04-01/"):  # Route 53
         if path.startswith("/2013-04-01/change/"):
             return "GetChange"
+        if path.startswith("/2013-04-01/healthcheck/"):
+            return "GetHealthCheckStatus"
         return {"GET": "ListResourceRecordSets", "POST": "ChangeResourceRecordSets"}[method]
     return {"PUT": "PutObject", "GET": "GetObject"}[method]
 
