@@ -33,6 +33,25 @@ def test_mode_1_a_new_release_never_inherits_another_s_verdict(one: Deployment) 
     assert "verified" not in one.lease.kept, "no verdict is kept anywhere that a later run could read it from"
 
 
+def test_mode_1_evidence_has_an_age(one: Deployment) -> None:
+    """Failure mode 1: what was verified long ago promotes nothing."""
+    one.to_verified()
+    one.world.clock.elapsed += LIMITS.evidence_max_age + 1
+    with pytest.raises(StepFailed, match="evidence is too old"):
+        one.machine.promote(GATES)
+    assert "set" not in one.world.names()
+
+
+def test_mode_1_what_is_configured_is_what_was_verified(one: Deployment) -> None:
+    """Failure mode 1: the same digest with other variables is another release."""
+    one.to_verified()
+    assert one.machine.candidate is not None
+    one.machine.candidate = replace(one.machine.candidate, configuration="as it was")
+    with pytest.raises(StepFailed, match="configuration of green was changed"):
+        one.machine.promote(GATES)
+    assert "set" not in one.world.names()
+
+
 def test_mode_3_the_first_failure_stays_in_the_record(one: Deployment) -> None:
     """Failure mode 3: a failed verdict is lost. Whatever is said afterwards, the reason is the first one."""
     one.to_verified()
