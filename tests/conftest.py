@@ -13,6 +13,7 @@ from tests.soak import Soak
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds ``--soak``."""
     parser.addoption("--soak", action="store_true", help="also run what `make test` leaves out for its time")
+    parser.addoption("--soak-seconds", type=float, default=float("inf"), help="begin no test of a soak after this")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -1,6 +1,7 @@
 """`make soak`: what passed at this commit is not run again, and what came of it is kept in a file.
 
-``python -m tests.soak`` prints that file. What is under way lies in ``.soak/COMMIT.jsonl``, one line a test.
+``python -m tests.soak`` prints that file. What is under way lies in ``.soak/COMMIT.jsonl``, one line a test. With
+``--soak-seconds N`` no test begins later than that; the next call goes on.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
+import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "soak.json"
 STATE = ROOT / ".soak"
 PASSED, FAILED = "passed", "failed"
-WORKERINPUT = "soak_passed"
+WORKERINPUT = "soak"
 
 
 def tree() -> str:
@@ -41,18 +43,16 @@ class Soak:
         self._tree = "" if self._worker else tree()
         self._state = STATE / f"{self._tree}.jsonl"
         known = _read(self._state) if not self._worker else {}
-        self._passed: list[str] = (
-            config.workerinput[WORKERINPUT]  # type: ignore[attr-defined]  # xdist's
-            if self._worker
-            else sorted(name for name, line in known.items() if line["outcome"] == PASSED)
-        )
+        self._passed = sorted(name for name, line in known.items() if line["outcome"] == PASSED)
+        self._until = time.time() + config.getoption("--soak-seconds")
+        if self._worker:
+            self._passed, self._until = config.workerinput[WORKERINPUT]  # type: ignore[attr-defined]  # xdist's
         self._open: dict[str, dict[str, Any]] = {}
-        self._soaks: set[str] = set()
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Every worker leaves out the same, also one that replaces another."""
-        node.workerinput[WORKERINPUT] = self._passed
+        node.workerinput[WORKERINPUT] = self._passed, self._until
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """What has passed at this commit is not run again."""
@@ -60,6 +60,14 @@ class Soak:
         again = [item for item in items if item.nodeid in done]
         items[:] = [item for item in items if item.nodeid not in done]
         config.hook.pytest_deselected(items=again)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+        """When the time is over nothing begins any more; what there is of fixtures is torn down as ever."""
+        if time.time() < self._until:
+            return None
+        item.session._setupstate.teardown_exact(nextitem)
+        return True
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """A test has passed when none of its parts failed; one that was skipped has not."""
