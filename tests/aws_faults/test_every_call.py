@@ -17,20 +17,19 @@ from uuid import uuid4
 import pytest
 
 from deployment.errors import DeploymentError
-from deployment.model import Alarm, AlarmState, Colour, Happening, Holder, Notice, Scan
+from deployment.model import Colour, Happening, Holder, Notice, Scan
 from deployment.ports import Clock
 from infrastructure.aws.cloudfront import CloudFrontRouter
-from infrastructure.aws.cloudwatch import CloudWatchAlarms
 from infrastructure.aws.dynamodb import HASH_KEY, DynamoLease
 from infrastructure.aws.ecr import VERSION_ANNOTATION, EcrRegistry
 from infrastructure.aws.ecr_scans import EcrScans
 from infrastructure.aws.logs import newest_lines
-from infrastructure.aws.route53_health import Route53HealthChecks
 from infrastructure.aws.s3 import S3AuditStore
 from infrastructure.aws.secretsmanager import SecretsManager
 from infrastructure.aws.session import Clients
 from infrastructure.aws.sns import SnsNotifier
 from infrastructure.aws.sts import StsIdentity
+from tests.aws_faults.calls_of_alarms import ALARM_CALLS
 from tests.aws_faults.calls_of_ecs import ECS_CALLS
 from tests.aws_faults.calls_of_routers import ROUTER_CALLS
 from tests.aws_faults.conftest import Aws
@@ -270,37 +269,6 @@ def tell(scene: Scene) -> Act:
     return Act(lambda clients: SnsNotifier(clients, topic).tell(notice), right)
 
 
-def alarms(scene: Scene) -> Act:
-    scene.calm.call(
-        "cloudwatch",
-        "PutMetricAlarm",
-        AlarmName=scene.name,
-        Namespace="AWS/AppRunner",
-        MetricName="RequestLatency",
-        Statistic="Average",
-        Period=60,
-        EvaluationPeriods=1,
-        Threshold=1000,
-        ComparisonOperator="GreaterThanThreshold",
-    )
-    scene.calm.call("cloudwatch", "SetAlarmState", AlarmName=scene.name, StateValue="ALARM", StateReason="slow")
-    calm = CloudWatchAlarms(scene.calm, [scene.name]).read(Colour.GREEN)
-    return Act(
-        lambda clients: CloudWatchAlarms(clients, [scene.name]).read(Colour.GREEN),
-        lambda came: came == calm and calm[0].state is AlarmState.FIRING,
-    )
-
-
-def health_checks(scene: Scene) -> Act:
-    config = {"Type": "HTTPS", "FullyQualifiedDomainName": "api.example.com", "Port": 443}
-    made = scene.calm.call("route53", "CreateHealthCheck", CallerReference=scene.name, HealthCheckConfig=config)
-    ids = [str(made["HealthCheck"]["Id"])]
-    return Act(
-        lambda clients: Route53HealthChecks(clients, ids).read(Colour.GREEN),
-        lambda came: came == [Alarm(f"health check {ids[0]}", AlarmState.OK)],
-    )
-
-
 KVS_CONFLICT, ITEM_CONFLICT = "ConflictException", "TransactionConflictException"
 CALLS = {
     "lease.acquire": Call("UpdateItem", acquire, ITEM_CONFLICT),
@@ -323,10 +291,9 @@ CALLS = {
     "scans.of": Call("DescribeImageScanFindings", scanned),
     "vault.obstacle": Call("DescribeSecret", vault),
     "notifier.tell": Call("Publish", tell),
-    "alarms.read": Call("DescribeAlarms", alarms),
-    "alarms.read/health check": Call("GetHealthCheckStatus", health_checks),
     "store.put": Call("PutObject", put, "ConditionalRequestConflict"),
     "store.get": Call("GetObject", get),
+    **ALARM_CALLS,
     **ROUTER_CALLS,
     **ECS_CALLS,
 }

@@ -1,0 +1,45 @@
+"""The calls of alarms and of Route 53's health checks, each in an action that makes it."""
+
+from __future__ import annotations
+
+from deployment.model import Alarm, AlarmState, Colour
+from infrastructure.aws.cloudwatch import CloudWatchAlarms
+from infrastructure.aws.route53_health import Route53HealthChecks
+from tests.aws_faults.matrix import Act, Call, Scene
+
+
+def alarms(scene: Scene) -> Act:
+    scene.calm.call(
+        "cloudwatch",
+        "PutMetricAlarm",
+        AlarmName=scene.name,
+        Namespace="AWS/AppRunner",
+        MetricName="RequestLatency",
+        Statistic="Average",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1000,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    scene.calm.call("cloudwatch", "SetAlarmState", AlarmName=scene.name, StateValue="ALARM", StateReason="slow")
+    calm = CloudWatchAlarms(scene.calm, [scene.name]).read(Colour.GREEN)
+    return Act(
+        lambda clients: CloudWatchAlarms(clients, [scene.name]).read(Colour.GREEN),
+        lambda came: came == calm and calm[0].state is AlarmState.FIRING,
+    )
+
+
+def health_checks(scene: Scene) -> Act:
+    config = {"Type": "HTTPS", "FullyQualifiedDomainName": "api.example.com", "Port": 443}
+    made = scene.calm.call("route53", "CreateHealthCheck", CallerReference=scene.name, HealthCheckConfig=config)
+    ids = [str(made["HealthCheck"]["Id"])]
+    return Act(
+        lambda clients: Route53HealthChecks(clients, ids).read(Colour.GREEN),
+        lambda came: came == [Alarm(f"health check {ids[0]}", AlarmState.OK)],
+    )
+
+
+ALARM_CALLS = {
+    "alarms.read": Call("DescribeAlarms", alarms),
+    "alarms.read/health check": Call("GetHealthCheckStatus", health_checks),
+}
