@@ -320,11 +320,13 @@ class Deploying:
             return
         written = machine.steps.written
         end = self._decided_at or time.time()
-        promotion = traffic.promotion(written[0][0], machine.promoted_generation, end)
+        version = machine.plan.image.version
+        promotion = traffic.promotion(written[0][0], machine.promoted_generation, end, version)
         rollback = None
         if self._decided_at is not None:
             back = written[-1] if len(written) > 1 else None
-            rollback = traffic.rollback(self._decided_at, back, self._run.reason or "")
+            before = machine.previous.version if machine.previous else None
+            rollback = traffic.rollback(self._decided_at, back, self._run.reason or "", before)
         self._run.journal.append("traffic", promotion=promotion, rollback=rollback)
 
     def seal(self) -> None:

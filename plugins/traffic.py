@@ -143,8 +143,8 @@ class Traffic:
         times = [sample.elapsed_ms for sample in samples if sample.status is not None]
         return Bake(until - since, seen.requests, seen.failed, median(times) if times else 0.0, seen.longest_gap_ms)
 
-    def promotion(self, written_at: float, generation: int, until: float) -> dict[str, Any]:
-        """The report's ``promotion``: from the prober's start to the first failing answer, or ``until``."""
+    def promotion(self, written_at: float, generation: int, until: float, version: str | None) -> dict[str, Any]:
+        """The report's ``promotion``: from the prober's start to the first failing answer, or ``until``; ``version``: the new one."""
         failure = figures.first_failure(self._prober.samples(None, until))
         end = failure.done if failure else until
         samples = [sample for sample in self._prober.samples(None, end) if sample != failure]
@@ -153,15 +153,17 @@ class Traffic:
             "requests": seen.requests,
             "failed": seen.failed,
             "longest_gap_ms": round(seen.longest_gap_ms, 1),
-            "switch_s": self._switch_s(written_at, generation),
+            "switch_s": self._switch_s(written_at, generation, version),
         }
 
-    def rollback(self, decided_at: float, written: tuple[float, int] | None, reason: str) -> dict[str, Any]:
+    def rollback(
+        self, decided_at: float, written: tuple[float, int] | None, reason: str, version: str | None
+    ) -> dict[str, Any]:
         """The report's ``rollback``: from the first failing answer (or the decision) to now, the old colour verified."""
         failure = figures.first_failure(self._prober.samples(None, decided_at))
         since = failure.done if failure else decided_at
         samples = self._prober.samples(since, None)
-        switched = None if written is None else self._switch_s(*written)
+        switched = None if written is None else self._switch_s(*written, version)
         return {
             "reason": reason,
             "detected_s": round(decided_at - since, 3),
@@ -170,8 +172,9 @@ class Traffic:
             "failed": sum(not sample.ok for sample in samples),
         }
 
-    def _switch_s(self, written_at: float, generation: int) -> float | None:
-        first = figures.first_answer_by(self._prober.samples(), since=written_at, generation=generation)
+    def _switch_s(self, written_at: float, generation: int, version: str | None) -> float | None:
+        samples = self._prober.samples()
+        first = figures.first_answer_by(samples, since=written_at, generation=generation, version=version)
         return None if first is None else round(first.done - written_at, 3)
 
 

@@ -66,7 +66,7 @@ def rollback(settings: Settings, world: World, reports: Path, wait_for_lock: flo
             refusal, undo.phase, undo.reason = error, Phase.REFUSED, f"lease: {first_line(error)}"
         else:
             written = undo.written[-1] if undo.written else None
-            seen = traffic.rollback(began, written, undo.reason or asked_for)
+            seen = traffic.rollback(began, written, undo.reason or asked_for, promotion.previous.version)
             journal.append("traffic", promotion=None, rollback=seen)
     finally:
         traffic.stop()

@@ -46,15 +46,27 @@ def first_failure(samples: Iterable[Sample], *, since: float | None = None) -> S
 
 
 def first_answer_by(
-    samples: Sequence[Sample], *, since: float, colour: str | None = None, generation: int | None = None
+    samples: Sequence[Sample],
+    *,
+    since: float,
+    colour: str | None = None,
+    generation: int | None = None,
+    version: str | None = None,
 ) -> Sample | None:
     """The first answer from ``since`` on that names this colour and this generation (None: whichever).
 
-    Raises ValueError where neither is given.
+    An answer that names neither, as through a load balancer, is told by its ``version`` (None: not at all). Raises ValueError
+    where neither colour nor generation is given.
     """
     if colour is None and generation is None:
         raise ValueError("say which colour or generation")
-    return next((s for s in within(samples, since=since) if _is_by(s, colour, generation)), None)
+
+    def is_by(sample: Sample) -> bool:
+        if sample.colour is None and sample.generation is None:
+            return version is not None and sample.version == version
+        return _is_by(sample, colour, generation)
+
+    return next((sample for sample in within(samples, since=since) if is_by(sample)), None)
 
 
 def last_answer_by(

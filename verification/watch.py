@@ -98,7 +98,8 @@ class Watch:
 
     def _identity(self, sample: Sample) -> str | None:
         limits = self._limits
-        if sample.status is None or (limits.generation is not None and sample.generation != limits.generation):
+        stale = None not in (limits.generation, sample.generation) and sample.generation != limits.generation
+        if sample.status is None or stale:
             return None
         wrong = [
             f"{what} {got}, expected {expected}"
