@@ -167,6 +167,16 @@ class Permissions(Protocol):
         """Asks for all that the duties need, and does nothing of it. Never raises: what cannot be asked is ``unchecked``."""
 
 
+class RegistryDoor(Protocol):
+    """How images get into the registry; ``host`` is where they are pushed to."""
+
+    host: str
+    repository: str
+
+    def credentials(self) -> tuple[str, str]:
+        """User and password for the host, for a while. Raises CloudError."""
+
+
 class Scans(Protocol):
     """What is known about the weaknesses of images."""
 

@@ -40,6 +40,7 @@ class DeploymentLimits:
     approval: str = "none"
     approval_timeout: float = 3600
     scan_severity: str = "MEDIUM"
+    scan_timeout: float = 600
     certificate_days: float = 14
 
 

@@ -16,7 +16,7 @@ from deployment.clock import SystemClock
 from deployment.errors import CloudDenied, EnvironmentTaken, NotPermitted, Refused, SettingsError, StepFailed
 from deployment.model import Caller, Colour, Image
 from deployment.plan import Ports
-from deployment.ports import Alarms, AuditStore, Notifier, Permissions, Registry
+from deployment.ports import Alarms, AuditStore, Notifier, Permissions, Registry, RegistryDoor
 from deployment.preflight import Surroundings
 from deployment.releases import default_tag
 from deployment.settings import Settings
@@ -24,6 +24,7 @@ from infrastructure.aws import registry as classes
 from infrastructure.aws.cloudwatch import CloudWatchAlarms
 from infrastructure.aws.dynamodb import DynamoLease
 from infrastructure.aws.ecr import EcrRegistry
+from infrastructure.aws.ecr_door import EcrDoor
 from infrastructure.aws.ecr_scans import EcrScans
 from infrastructure.aws.permissions import Resources, SimulatedPermissions
 from infrastructure.aws.quotas import MeasuredQuotas
@@ -63,6 +64,7 @@ class World:
     notifier: Notifier | None = None
     token_secret: str | None = field(default=None, repr=False)
     surroundings: Surroundings = field(default_factory=Surroundings)
+    door: RegistryDoor | None = None
 
     def archive(self, *, leased: bool = False) -> Archive:
         """Where a run's evidence goes; ``leased``: the run held the lock."""
@@ -214,6 +216,7 @@ def reach(settings: Settings) -> World:
         SnsNotifier(clients, estate.notifications_topic) if estate.notifications_topic else None,
         token_secret,
         _surroundings(clients, settings, estate, vault, clock),
+        EcrDoor(clients, settings.repository, estate.account, estate.connection.region),
     )
 
 

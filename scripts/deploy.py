@@ -22,7 +22,7 @@ from deployment.settings import (  # noqa: E402
 )
 from infrastructure import compose  # noqa: E402
 from infrastructure.compose import World  # noqa: E402
-from scripts import approving, auditing, console, running, settling, undoing, unlocking  # noqa: E402
+from scripts import approving, auditing, building, console, running, settling, undoing, unlocking  # noqa: E402
 from verification.redacted_output import Guard  # noqa: E402
 from verification.redaction import LearningRedactor  # noqa: E402
 
@@ -83,17 +83,45 @@ def status(environment: str | None, as_json: bool) -> None:
 
 
 @cli.command(short_help="Deploy a release.", context_settings={"ignore_unknown_options": True})
-@click.option("--image-tag", required=True, metavar="TAG", help="The release to deploy.")
+@click.option("--image-tag", metavar="TAG", help="The release to deploy; on AWS built and pushed where it is unknown.")
+@click.option("--image", metavar="REF", help="On AWS: an image that is built already, here or in the registry.")
+@click.option(
+    "--context",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="On AWS: the folder to build, a clean git tree (default: .).",
+)
 @click.option(
     "--target", default="auto", show_default=True, metavar="COLOUR", help="blue, green, or auto: the idle one."
 )
 @environment_option
 @click.argument("pytest_options", nargs=-1, type=click.UNPROCESSED)
-def deploy(image_tag: str, target: str, environment: str | None, pytest_options: tuple[str, ...]) -> None:
+def deploy(
+    image_tag: str | None,
+    image: str | None,
+    context: Path | None,
+    target: str,
+    environment: str | None,
+    pytest_options: tuple[str, ...],
+) -> None:
     """Deploy a release: provision, verify, promote, bake; roll back where it fails.
+
+    On AWS it is built for linux/amd64, pushed and scanned before that, unless the
+    registry has the tag.
 
     Options after `--` are pytest's: deploy --image-tag 1.1.0 -- -n 4
     """
+    settings = _settings(environment)
+    if settings.provider == "embedded" and (image or context):
+        raise Refused(
+            "an image of the embedded registry is a folder, nothing is built for it",
+            hint="See docs/embedded.md; --image-tag names its tag.",
+        )
+    if settings.provider != "embedded" and not running.ONLY_TELL.intersection(pytest_options):
+        wish = building.Wish(image_tag, image, (context or Path()).absolute())
+        image_tag = building.ready(wish, _reach(settings), settings.limits, console.say)
+    if image_tag is None:
+        raise click.MissingParameter(param_hint="--image-tag", param_type="option")
     sys.exit(running.deploy(ROOT, image_tag, target, environment, pytest_options))
 
 

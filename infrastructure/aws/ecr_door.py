@@ -1,0 +1,33 @@
+"""How images get into ECR: the host to push to, and a password for it that lives for hours."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+
+from deployment.errors import CloudError
+from infrastructure.aws.session import Clients
+
+
+class EcrDoor:
+    """The RegistryDoor port on one repository; the caller needs ecr:GetAuthorizationToken, and to push the rights of a pusher.
+
+    Those are ecr:BatchCheckLayerAvailability, InitiateLayerUpload, UploadLayerPart, CompleteLayerUpload and PutImage.
+    """
+
+    def __init__(self, clients: Clients, repository: str, account: str, region: str) -> None:
+        self._clients = clients
+        self.host = f"{account}.dkr.ecr.{region}.amazonaws.com"
+        self.repository = repository
+
+    def credentials(self) -> tuple[str, str]:
+        """User and password for this host. Raises CloudError; no message contains the password."""
+        answer = self._clients.call("ecr", "GetAuthorizationToken")
+        token = next((str(one["authorizationToken"]) for one in answer.get("authorizationData", ())), "")
+        try:
+            user, _, password = base64.b64decode(token, validate=True).decode().partition(":")
+        except (binascii.Error, UnicodeDecodeError):
+            user, password = "", ""
+        if not user or not password:
+            raise CloudError("ecr GetAuthorizationToken: an answer without a token")
+        return user, password

@@ -1,0 +1,32 @@
+"""The registry's door: a user, a password that no message shows, and the host."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from botocore.stub import Stubber
+
+from deployment.errors import CloudError
+from infrastructure.aws.ecr_door import EcrDoor
+from infrastructure.aws.session import Clients, Connection, Credentials, connect
+from tests.aws.conftest import ACCOUNT, REGION
+
+
+def test_credentials_for_the_accounts_registry(clients: Clients) -> None:
+    door = EcrDoor(clients, "telehealth-api", ACCOUNT, REGION)
+    user, password = door.credentials()
+    assert user == "AWS"
+    assert password
+    assert door.host == f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com"
+
+
+@pytest.mark.parametrize(
+    "token", ["", "not base64!", base64.b64encode(b"AWS:").decode(), base64.b64encode(b"\xff").decode()]
+)
+def test_an_answer_that_is_no_token_is_none(token: str) -> None:
+    offline = connect(Connection(REGION, ACCOUNT, credentials=Credentials("key", "secret")))
+    with Stubber(offline.client("ecr")) as stubber:
+        stubber.add_response("get_authorization_token", {"authorizationData": [{"authorizationToken": token}]})
+        with pytest.raises(CloudError, match="without a token"):
+            EcrDoor(offline, "telehealth-api", ACCOUNT, REGION).credentials()

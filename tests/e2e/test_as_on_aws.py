@@ -1,0 +1,121 @@
+"""The commands on an environment of ``provider = "aws"``: nothing in them takes the laptop for granted.
+
+The environment's calls are answered by the embedded cloud; what the settings cannot say of a real account (its endpoints and
+the scheme of its colours) is put in by the test, and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from deployment.errors import Refused
+from deployment.model import Colour
+from infrastructure import compose, estate
+from infrastructure.aws.session import Connection, Credentials
+from infrastructure.embedded import cloud
+from infrastructure.estate import Adapter
+from scripts import deploy, running
+from tests.e2e.desk import ROOT, Desk
+
+Command = Callable[..., Result]
+
+
+@pytest.fixture
+def command(up_desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Runs a command of scripts/deploy.py in this process, on an environment of AWS."""
+    outputs = cloud.outputs(up_desk.state)
+    assert outputs is not None
+    own: dict[str, Any] = {
+        "provider": "aws",
+        "platform": "apprunner",
+        "router": "cloudfront",
+        "account": outputs.account_id,
+        "region": outputs.region,
+        "live_url": outputs.live_url,
+        "services": dict(outputs.services),
+        "key_value_store_arn": outputs.key_value_store_arn,
+        "lease_table": outputs.lease_table,
+        "smoke_users_secret": outputs.secrets["smoke_users"],
+        "signing_key_secret": outputs.secrets["signing_key"],
+        "audit_bucket": outputs.audit_bucket,
+        "notifications_topic": outputs.notifications_topic,
+    }
+    lines = [f"{key} = {json.dumps(value)}" for key, value in own.items() if key != "services"]
+    services = ", ".join(f'{colour} = "{name}"' for colour, name in outputs.services.items())
+    head = f'default_environment = "production"\nrepository = "telehealth-api"\ncontract = "{ROOT}/suites/contract/telehealth.openapi.yaml"\n'
+    settings = tmp_path / "deployment.toml"
+    settings.write_text("\n".join([head, "[environments.production]", *lines, f"services = {{ {services} }}"]))
+    real = estate.aws_estate
+
+    def with_endpoints(found: Any) -> estate.Estate:
+        made = real(found)
+        keys = Credentials(outputs.credentials.access_key_id, outputs.credentials.secret_access_key)
+        connection = Connection(outputs.region, outputs.account_id, None, keys, outputs.endpoints)
+        platform = Adapter(made.platform.name, {**made.platform.options, "scheme": "http"})
+        return replace(made, connection=connection, platform=platform)
+
+    monkeypatch.setattr(compose, "aws_estate", with_endpoints)
+    monkeypatch.setattr(deploy, "SETTINGS_FILE", settings)
+    monkeypatch.setenv("PATH", "/nowhere")  # no docker here, whatever this machine has
+    monkeypatch.delenv("EMBEDDED_STATE", raising=False)
+    monkeypatch.setattr(cloud, "outputs", lambda _: pytest.fail("an environment of AWS asked for the embedded one"))
+
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(deploy.cli, list(words), catch_exceptions=True)
+
+    return run
+
+
+def test_status_recover_and_what_is_refused(command: Command, tmp_path: Path) -> None:
+    """Each does on AWS what it does on a laptop."""
+    reports = ("--reports", str(tmp_path / "reports"))
+    status = command("status", "--json")
+    assert status.exit_code == 0, status.output
+    found = json.loads(status.output)
+    assert (found["environment"], found["live"]["colour"]) == ("production", Colour.BLUE)
+    assert "live domain" in command("status").output
+    recovered = command("recover", *reports)
+    assert recovered.exit_code == 0, recovered.output
+    assert "nothing to recover" in recovered.output
+    refused = {
+        ("rollback", *reports): "no promotion",
+        ("approve", "nobody"): "nobody",
+        ("unlock", "--reason", "a test", *reports): "lock",
+        ("audit", "verify", *reports): "no report",
+        ("deploy", "--image-tag", "9.9.9", "--context", str(tmp_path)): "no Dockerfile",
+        ("deploy", "--image", "api:local", "--image-tag", "9.9.9"): "docker is not installed",
+        ("deploy", "--image", "api:local"): "which tag",
+    }
+    for words, word in refused.items():
+        ran = command(*words)
+        assert isinstance(ran.exception, Refused), (words, ran.output, ran.exception)
+        assert word in str(ran.exception), words
+
+
+def test_a_known_tag_goes_straight_to_the_run(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is built; pytest is given the tag and the environment."""
+    asked: list[Any] = []
+
+    def run(*given: Any) -> int:
+        asked.append(given)
+        return 0
+
+    monkeypatch.setattr(running, "deploy", run)
+    ran = command("deploy", "--image-tag", "1.1.0", "--environment", "production", "--", "-n", "2")
+    assert ran.exit_code == 0, ran.output
+    assert "is in the registry already" in ran.output
+    assert asked == [(deploy.ROOT, "1.1.0", "auto", "production", ("-n", "2"))]
+
+
+def test_on_a_laptop_nothing_is_built() -> None:
+    ran = CliRunner().invoke(deploy.cli, ["deploy", "--image", "x"])
+    assert isinstance(ran.exception, Refused)
+    assert "is a folder" in str(ran.exception)
+    assert CliRunner().invoke(deploy.cli, ["deploy"]).exit_code != 0

@@ -1,0 +1,252 @@
+"""What ``deploy`` asks of git and docker before a run on AWS: each argv, by a docker that writes down how it was called."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployment.errors import DeadlinePassed, DeploymentError, Refused, StepFailed, UnknownTag
+from deployment.model import Caller, Image, Scan
+from deployment.plan import Ports
+from deployment.preflight import Surroundings
+from deployment.settings import DeploymentLimits
+from infrastructure.compose import World
+from scripts import building
+from scripts.building import Wish
+from tests.deployment.harness import Deployment
+
+HOST = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
+REPOSITORY = f"{HOST}/telehealth-api"
+PASSWORD = "canary-token-of-the-registry"
+DIGEST = "sha256:" + "c" * 64
+LIMITS = DeploymentLimits(scan_timeout=120)
+STANDARD = {"buildx build": {"digest": DIGEST}, "image inspect --format {{.Os}}": {"stdout": "linux/amd64"}}
+
+
+@dataclass
+class Desk:
+    """A clean git tree, docker's record, and a registry that has a tag once docker has pushed it."""
+
+    folder: Path
+    context: Path
+    ports: Ports
+    there: dict[str, str]
+    scans: list[Scan]
+
+    host = HOST
+    repository = "telehealth-api"
+
+    def credentials(self) -> tuple[str, str]:
+        return "AWS", PASSWORD
+
+    def resolve(self, tag: str) -> Image:
+        pushed = any("push=true" in " ".join(call["argv"]) or call["argv"][0] == "push" for call in self.calls())
+        digest = self.there.get(tag) or (self.there.get("after a push") if pushed else None)
+        if digest is None:
+            raise UnknownTag(f"telehealth-api has no tag {tag!r}", hint="It has: 1.0.0.")
+        return Image("telehealth-api", tag, digest, tag, f"{REPOSITORY}@{digest}")
+
+    def find(self, digest: str) -> Image | None:
+        tag = next((tag for tag, known in self.there.items() if known == digest and " " not in tag), None)
+        return self.resolve(tag) if tag else None
+
+    def tags(self) -> Sequence[str]:
+        return list(self.there)
+
+    def of(self, digest: str) -> Scan:
+        assert digest == DIGEST
+        return self.scans.pop(0) if len(self.scans) > 1 else self.scans[0]
+
+    def answers(self, own: Any) -> None:
+        """What docker answers, by the first words of a call; what is not named succeeds and says nothing."""
+        (self.folder / "answers.json").write_text(
+            json.dumps({**own, **{k: v for k, v in STANDARD.items() if k not in own}})
+        )
+
+    def calls(self) -> list[dict[str, Any]]:
+        path = self.folder / "calls.jsonl"
+        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+    def argvs(self) -> list[list[str]]:
+        return [call["argv"] for call in self.calls()]
+
+    def ready(self, tag: str | None = "1.4.2", image: str | None = None, said: list[str] | None = None) -> str:
+        caller = Caller("arn:aws:iam::123456789012:role/ci", "123456789012")
+        around = Surroundings(scans=self)
+        world = World(
+            "production", "https://api.example", self.ports, self, caller, (), (), surroundings=around, door=self
+        )
+        return building.ready(Wish(tag, image, self.context), world, LIMITS, (said if said is not None else []).append)
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    record, context, binaries = (tmp_path / name for name in ("record", "context", "bin"))
+    for folder in (record, context, binaries):
+        folder.mkdir()
+    docker = binaries / "docker"
+    source = Path(__file__).with_name("recording_docker.py").read_text()
+    docker.write_text(f"#!{sys.executable}\n{source.partition(chr(10))[2]}")
+    docker.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{binaries}:/usr/bin:/bin")
+    monkeypatch.setenv("DOCKER_RECORD", str(record))
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "canary-key")
+    (context / "Dockerfile").write_text("FROM scratch\n")
+    git(context, "init", "-q")
+    git(context, "add", ".")
+    git(context, "-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "-q", "-m", "one")
+    made = Desk(
+        record, context, Deployment(tmp_path / "reports").ports, {"after a push": DIGEST}, [Scan(True, {"LOW": 1})]
+    )
+    made.answers({})
+    return made
+
+
+def git(context: Path, *arguments: str) -> str:
+    ran = subprocess.run(["git", "-C", str(context), *arguments], check=True, capture_output=True, text=True)
+    return ran.stdout.strip()
+
+
+def test_a_clean_tree_is_built_annotated_and_pushed_in_one_go(desk: Desk) -> None:
+    said: list[str] = []
+    assert desk.ready(said=said) == "1.4.2"
+    version, login, build, logout = desk.argvs()
+    assert version == ["buildx", "version"]
+    assert login == ["login", "--username", "AWS", "--password-stdin", HOST]
+    metadata = build[build.index("--metadata-file") + 1]
+    assert build == [
+        *("buildx", "build", "--platform", "linux/amd64", "--provenance=false", "--sbom=false"),
+        *("--annotation", "org.opencontainers.image.version=1.4.2"),
+        *("--annotation", f"org.opencontainers.image.revision={git(desk.context, 'rev-parse', 'HEAD')}"),
+        *("--output", f"type=image,name={REPOSITORY}:1.4.2,push=true,oci-mediatypes=true"),
+        *("--metadata-file", metadata, str(desk.context)),
+    ]
+    assert logout == ["logout", HOST]
+    assert said[-1] == "scanned: 1 LOW"
+    assert any(DIGEST in line for line in said)
+
+
+def test_no_secret_is_in_argv_or_in_dockers_environment(desk: Desk) -> None:
+    desk.ready()
+    calls = desk.calls()
+    assert [call["stdin"] for call in calls if call["stdin"]] == [PASSWORD]
+    assert all(PASSWORD not in " ".join(call["argv"]) and call["aws"] == [] for call in calls)
+
+
+def test_a_known_tag_is_not_built_again(desk: Desk) -> None:
+    desk.there["1.4.2"] = DIGEST
+    assert desk.ready() == "1.4.2"
+    assert desk.calls() == []
+
+
+def test_an_image_of_the_registry_needs_no_docker(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    desk.there["1.4.1"] = DIGEST
+    assert desk.ready(None, f"{REPOSITORY}:1.4.1") == "1.4.1"
+    assert desk.ready(None, f"{REPOSITORY}@{DIGEST}") == "1.4.1"
+    with pytest.raises(Refused, match=r"--image names tag 1\.4\.1"):
+        desk.ready("1.4.2", f"{REPOSITORY}:1.4.1")
+    with pytest.raises(UnknownTag):
+        desk.ready(None, f"{REPOSITORY}:9.9.9")
+
+
+def test_a_local_image_is_tagged_and_pushed(desk: Desk) -> None:
+    known = json.dumps([f"other/name@{DIGEST}", f"{REPOSITORY}@{DIGEST}"])
+    desk.answers({"image inspect --format {{json": {"stdout": known}})
+    assert desk.ready("1.4.2", "telehealth-api:local") == "1.4.2"
+    assert [argv[:2] for argv in desk.argvs()] == [
+        ["image", "inspect"],
+        ["login", "--username"],
+        ["tag", "telehealth-api:local"],
+        ["push", f"{REPOSITORY}:1.4.2"],
+        ["image", "inspect"],
+        ["logout", HOST],
+    ]
+
+
+def test_an_image_for_another_machine_is_refused(desk: Desk) -> None:
+    desk.answers({"image inspect": {"stdout": "linux/arm64"}})
+    with pytest.raises(Refused, match="linux/arm64, and linux/amd64"):
+        desk.ready("1.4.2", "telehealth-api:local")
+    assert len(desk.calls()) == 1
+
+
+@pytest.mark.parametrize(
+    ("spoil", "word"),
+    [
+        (lambda context: (context / "Dockerfile").unlink(), "no Dockerfile"),
+        (lambda context: (context / "Dockerfile").write_text("FROM busybox\n"), "not as they were committed"),
+        (lambda context: (context / "new.py").write_text(""), r"1 files in .* among them \?\? new\.py"),
+        (lambda context: subprocess.run(["rm", "-rf", str(context / ".git")], check=True), "no git working tree"),
+    ],
+    ids=["no Dockerfile", "changed", "untracked", "no git"],
+)
+def test_what_is_no_commit_is_not_built(desk: Desk, spoil: Any, word: str) -> None:
+    spoil(desk.context)
+    with pytest.raises(Refused, match=word):
+        desk.ready()
+    assert [argv for argv in desk.argvs() if argv != ["buildx", "version"]] == []
+
+
+def test_without_docker_the_error_says_what_to_do(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(Refused, match="docker is not installed") as caught:
+        desk.ready()
+    assert "--image-tag TAG" in (caught.value.hint or "")
+
+
+def test_without_buildx_too(desk: Desk) -> None:
+    desk.answers({"buildx version": {"exit": 1}})
+    with pytest.raises(Refused, match="no buildx"):
+        desk.ready()
+
+
+def test_a_build_that_fails_is_told_and_signed_out_of(desk: Desk) -> None:
+    desk.answers({"buildx build": {"exit": 17}})
+    with pytest.raises(StepFailed, match="docker buildx build ended with 17"):
+        desk.ready()
+    assert desk.argvs()[-1] == ["logout", HOST]
+
+
+def test_another_digest_in_the_registry_than_was_pushed_is_found(desk: Desk) -> None:
+    desk.there["after a push"] = "sha256:" + "d" * 64
+    with pytest.raises(StepFailed, match="was pushed as"):
+        desk.ready()
+
+
+UNDER_WAY = Scan(False, {}, "its scan is IN_PROGRESS", under_way=True)
+NONE_YET = Scan(False, {}, "the image was never scanned")
+
+
+@pytest.mark.parametrize(
+    ("scans", "error", "word"),
+    [
+        ([NONE_YET, UNDER_WAY, Scan(True, {"HIGH": 2})], Refused, "found 2 HIGH; MEDIUM is the worst"),
+        ([UNDER_WAY], DeadlinePassed, "scan of telehealth-api"),
+        ([NONE_YET, UNDER_WAY, Scan(True, {"MEDIUM": 2})], None, "scanned: 2 MEDIUM"),
+        ([NONE_YET], None, "NOT SCANNED: the image was never scanned"),
+    ],
+)
+def test_the_scan_of_what_was_pushed(
+    desk: Desk, scans: list[Scan], error: type[DeploymentError] | None, word: str
+) -> None:
+    desk.scans = scans
+    said: list[str] = []
+    if error is None:
+        assert desk.ready(said=said) == "1.4.2"
+        assert said[-1] == word
+    else:
+        with pytest.raises(error, match=word):
+            desk.ready(said=said)
+
+
+def test_a_tag_is_asked_for(desk: Desk) -> None:
+    with pytest.raises(Refused, match="which tag"):
+        desk.ready(None, "telehealth-api:local")
