@@ -12,8 +12,8 @@ from typing import Any
 
 from deployment import clean_plan, drift
 from deployment.access import Admission
-from deployment.errors import CloudError, DeploymentError, Refused, StepFailed
-from deployment.model import Colour, Image, Routes, Service
+from deployment.errors import CloudError, DeploymentError, Refused
+from deployment.model import AlarmState, Colour, Image, Routes, Service
 from deployment.plan import Ports
 from deployment.ports import Domain, Quotas, Scans, Vault
 from deployment.settings import DeploymentLimits
@@ -27,7 +27,7 @@ AT_ONCE = 6
 
 
 class Outcome(StrEnum):
-    """What came of one item. ``refused`` is exit code 4, ``sick`` (what is live, an alarm) exit code 1."""
+    """What came of one item. ``refused`` is exit code 4; what is ``sick`` (what is live, an alarm) the next step rejects (1)."""
 
     OK = "ok"
     REFUSED = "refused"
@@ -89,6 +89,7 @@ def look(
         lambda: _idle(subject),
         lambda: _image(subject),
         lambda: _scan(around.scans, subject, limits.scan_severity),
+        lambda: _alarms(ports, subject),
         lambda: _quotas(around.quotas),
         lambda: _secrets(ports, around, subject),
         lambda: _domain(around.domain, ports.clock.now(), limits.certificate_days),
@@ -101,20 +102,23 @@ def look(
 
 
 def judge(items: Sequence[Item]) -> None:
-    """Raises Refused where an item is refused, StepFailed where what is observed is sick; both name every such item."""
+    """Raises Refused, naming every such item, where one is refused. What is sick is for the step ``lease`` to reject: it looks
+    again, under the lock.
+    """
     refused = [item for item in items if item.outcome is Outcome.REFUSED]
     sick = [item for item in items if item.outcome is Outcome.SICK]
     if refused:
         raise Refused(f"preflight: {_listed([*refused, *sick])}", hint=_expectations(refused))
-    if sick:
-        raise StepFailed(f"preflight: {_listed(sick)}", hint=_expectations(sick))
 
 
 def summed_up(items: Sequence[Item]) -> str:
     """All of it in one line."""
     unchecked = [item.name for item in items if item.outcome is Outcome.NOT_CHECKED]
     well = sum(item.outcome is Outcome.OK for item in items)
-    return f"{well} of {len(items)} items are well" + (f"; not checked: {', '.join(unchecked)}" if unchecked else "")
+    sick = "".join(f"; SICK: {item.name}: {item.found}" for item in items if item.outcome is Outcome.SICK)
+    return f"{well} of {len(items)} items are well{sick}" + (
+        f"; not checked: {', '.join(unchecked)}" if unchecked else ""
+    )
 
 
 def _listed(items: Sequence[Item]) -> str:
@@ -208,6 +212,24 @@ def too_severe(findings: Mapping[str, int], most: str) -> bool:
 
 
 # -- the estate around it ----------------------------------------------------------------------------------------------
+
+
+def _alarms(ports: Ports, subject: Subject) -> Item:
+    expected = "every alarm that the settings name exists, and none of the live colour fires"
+    try:
+        found = {colour: ports.alarms.read(colour) for colour in Colour}
+    except CloudError as error:
+        return Item("alarms", Outcome.SICK, f"they cannot be read: {first_line(error)}", expected)
+    if not any(found.values()):
+        return Item("alarms", Outcome.NOT_CHECKED, "the settings name none", expected)
+    absent = [str(alarm) for alarms in found.values() for alarm in alarms if alarm.state is AlarmState.ABSENT]
+    if absent:
+        return Item("alarms", Outcome.REFUSED, "; ".join(dict.fromkeys(absent)), expected)
+    live = found[subject.routes.live]
+    firing = [str(alarm) for alarm in live if alarm.state is AlarmState.FIRING]
+    unproven = [str(alarm) for alarm in live if alarm.state is AlarmState.UNPROVEN]
+    quiet = "; ".join(unproven) or f"{len(live)} of {subject.routes.live} are quiet"
+    return Item("alarms", Outcome.SICK if firing else Outcome.OK, "; ".join(firing) or quiet, expected)
 
 
 def _quotas(quotas: Quotas | None) -> Item:

@@ -42,7 +42,7 @@ def admit_run(run: Coordinator, world: World, settings: Settings, duties: Sequen
 
 
 def look_ahead(run: Coordinator, world: World, settings: Settings, admission: Admission | None, plan: Plan) -> None:
-    """The preflight of a run, in its journal and in one line on the terminal. Raises Refused or StepFailed."""
+    """The preflight of a run, in its journal and in one line on the terminal. Raises Refused or CloudError."""
     items = preflight.look(
         world.ports,
         world.surroundings,

@@ -13,7 +13,7 @@ _COUNTED = frozenset(
 """Of a task definition: what each registration has of its own."""
 _GIVEN = frozenset({"compatibilities", "requiresAttributes"})
 """Of a task definition: what ECS derives from the rest."""
-_SERVICE = ("launchType", "capacityProviderStrategy", "platformVersion", "networkConfiguration", "schedulingStrategy",
+_SERVICE = ("launchType", "capacityProviderStrategy", "platformVersion", "schedulingStrategy",
             "healthCheckGracePeriodSeconds", "enableExecuteCommand")  # fmt: skip
 
 
@@ -37,7 +37,10 @@ def of_app_runner(service: Mapping[str, Any]) -> Configuration:
 
 
 def of_ecs(service: Mapping[str, Any], definition: Mapping[str, Any]) -> Configuration:
-    """A service of ECS and the task definition that it has; images and the number of tasks are left out."""
+    """A service of ECS and the task definition that it has.
+
+    Left out are images, the number of tasks, and security groups: each colour has its own, and its name says nothing.
+    """
     variables: dict[str, str] = {}
     secrets: dict[str, str] = {}
     containers: dict[str, Any] = {}
@@ -50,6 +53,8 @@ def of_ecs(service: Mapping[str, Any], definition: Mapping[str, Any]) -> Configu
     left_out = _COUNTED | _GIVEN | {"containerDefinitions"}
     task = {key: value for key, value in definition.items() if key not in left_out}
     how = {key: service[key] for key in _SERVICE if service.get(key) is not None}
+    network = service.get("networkConfiguration", {}).get("awsvpcConfiguration", {})
+    how |= {"subnets": sorted(network.get("subnets", ())), "assignPublicIp": network.get("assignPublicIp")}
     return Configuration(variables, secrets, flat({"Container": containers, "Task": task, "Service": how}))
 
 

@@ -141,9 +141,21 @@ def test_what_ecs_has_configured_but_its_image() -> None:
         "secrets": [{"name": "JWT_SECRET", "valueFrom": "arn:jwt"}],
     }
     definition = {"family": "api-blue", "revision": 3, "cpu": "256", "containerDefinitions": [container]}
-    service = {"launchType": "FARGATE", "desiredCount": 4, "serviceName": "api-blue"}
+    network = {
+        "awsvpcConfiguration": {"subnets": ["s-2", "s-1"], "securityGroups": ["sg-blue"], "assignPublicIp": "DISABLED"}
+    }
+    service = {"launchType": "FARGATE", "desiredCount": 4, "serviceName": "api-blue", "networkConfiguration": network}
     found = of_ecs(service, definition)
     assert (found.variables, found.secrets) == ({"api.LEVEL": "info"}, {"api.JWT_SECRET": "arn:jwt"})
-    assert found.rest == {"Container.api.cpu": "256", "Task.cpu": "256", "Service.launchType": "FARGATE"}
+    assert found.rest == {
+        "Container.api.cpu": "256",
+        "Task.cpu": "256",
+        "Service.launchType": "FARGATE",
+        "Service.subnets.0": "s-1",
+        "Service.subnets.1": "s-2",
+        "Service.assignPublicIp": "DISABLED",
+    }
     other = {**definition, "family": "api-green", "revision": 9, "containerDefinitions": [{**container, "image": "x"}]}
-    assert of_ecs({**service, "desiredCount": 1}, other) == found
+    theirs = {"subnets": ["s-1", "s-2"], "securityGroups": ["sg-green"], "assignPublicIp": "DISABLED"}
+    green = {**service, "desiredCount": 1, "networkConfiguration": {"awsvpcConfiguration": theirs}}
+    assert of_ecs(green, other) == found

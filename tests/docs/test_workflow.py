@@ -19,6 +19,17 @@ NICE = {"IMAGE_TAG": "1.1.0", "TARGET": "auto", "ENVIRONMENT": "embedded"}
 NASTY = '1.1.0"; touch pwned; $(touch pwned) `touch pwned`'
 
 
+def test_the_watch_verifies_and_never_deploys() -> None:
+    """On a schedule, with no key stored, and no expression within a script; it runs ``pytest`` without a target."""
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "watch.yml").read_text(encoding="utf-8"))
+    scripts = [step["run"] for step in workflow["jobs"]["watch"]["steps"] if "run" in step]
+    assert workflow[True]["schedule"]  # YAML 1.1 reads the key `on` as a truth value
+    assert workflow["permissions"] == {"contents": "read", "id-token": "write"}
+    assert "secrets." not in yaml.safe_dump(workflow)
+    assert scripts[-1] == 'python -m pytest --environment="$ENVIRONMENT"'
+    assert not any("${{" in script or "--target" in script for script in scripts)
+
+
 def test_inputs_are_never_part_of_a_script() -> None:
     """Expressions stand in ``env`` and ``with`` alone: an input cannot become a command."""
     assert len(SCRIPTS) > 3

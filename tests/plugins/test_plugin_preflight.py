@@ -37,7 +37,8 @@ def test_a_live_colour_that_does_not_run_is_exit_code_1(project: Project) -> Non
     project.facts.write("services", {**services, "blue": None})
     run = project.run()
     assert run.code == 1, run.output
-    assert run.report["reason"].startswith("lease: preflight: live: blue is PAUSED")
+    assert run.report["reason"].startswith("lease: blue is live and already sick")
+    assert "SICK: live: blue is PAUSED" in run.output
     assert run.steps["provision"] == 0
 
 
@@ -62,6 +63,19 @@ def test_a_plan_without_a_deployment_is_refused(project: Project) -> None:
 def test_the_plan_of_a_run_prints_every_item(project: Project) -> None:
     run = project.run("--plan")
     assert run.code == 0, run.output
-    names = ("credentials", "rights", "routes", "live", "idle", "image", "scan", "quotas", "secrets", "domain", "drift")
+    names = (
+        "credentials",
+        "rights",
+        "routes",
+        "live",
+        "idle",
+        "image",
+        "scan",
+        "alarms",
+        "quotas",
+        "secrets",
+        "domain",
+        "drift",
+    )
     assert [name for name in names if f"  {name}: " not in run.output] == []
     assert "expected: a finished scan" in run.output
