@@ -19,12 +19,16 @@ OBSERVE_EVERY_S = 5.0
 
 @dataclass(frozen=True)
 class Watched:
-    """What is watched: the colour that is live at a generation, by users' answers and by alarms."""
+    """What is watched: the colour that is live at a generation, by users' answers and by alarms.
+
+    ``same`` raises StepFailed where what serves is not what was verified any more.
+    """
 
     colour: Colour
     generation: int
     harm: Callable[[], str | None]
     alarms: AlarmWatch | None
+    same: Callable[[], None]
 
     def look(self) -> None:
         """Raises StepFailed at the first proof of harm."""
@@ -46,6 +50,7 @@ def bake(
         if elapsed >= seconds or clock.monotonic() - observed >= OBSERVE_EVERY_S:
             observed = clock.monotonic()
             undisturbed(ports.router.observe(), watched.colour, watched.generation)
+            watched.same()
         if elapsed >= seconds:
             if watched.alarms:
                 watched.alarms.conclude()

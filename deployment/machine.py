@@ -18,7 +18,6 @@ from deployment.errors import (
     ProvisionFailed,
     RouteConflict,
     StepFailed,
-    TargetIsLive,
 )
 from deployment.events import Listener, PhaseChanged
 from deployment.journal import Journal
@@ -26,16 +25,13 @@ from deployment.lease_keeper import LeaseKeeper
 from deployment.model import Holder, Readiness, Routes, Service
 from deployment.phases import TERMINAL, Outcome, Phase, advance
 from deployment.plan import Note, Plan, Ports, Promotion, Request, Standing, this_process
-from deployment.rereading import nothing_half_done, reread
+from deployment.rereading import nothing_half_done, reread, standing_of, still_the_same
 from deployment.rollback import retire, send_back
 from deployment.settings import DeploymentLimits
 from deployment.steps import Steps, first_line
 from deployment.switching import Destination, confirm, undisturbed, write
 from deployment.verdict import GateResult, not_passed
 from deployment.waiting import poll
-
-# Answers asked of the live colour for its version: one that is lost must not cost the way back.
-VERSION_TRIES = 3
 
 
 class Machine:
@@ -60,6 +56,8 @@ class Machine:
         self.baked = False  # the bake ended without harm
         self.doubtful = False  # a write of the routes may still arrive
         self.alarms: AlarmWatch | None = None  # from the switch on
+        self.kept = False  # halted, and a person has decided to leave traffic where it is
+        self.back_allowed = False  # traffic may go back although the release's migration is irreversible
         self.steps = Steps(journal, ports.clock, listener, self._publish)
         self._phase_since = ports.clock.now()
         self._keeper: LeaseKeeper | None = None
@@ -83,25 +81,11 @@ class Machine:
             nothing_half_done(plan, ports, holder)
             self.hold(holder)
             self._move(Outcome.OK)
-            routes = ports.router.observe()
-            if routes.live is plan.target:
-                raise TargetIsLive(
-                    f"{plan.target} is live: nothing is deployed to the colour that takes the traffic",
-                    hint=f"Deploy to the idle one: --target={plan.target.other}, or --target=auto.",
-                )
-            live = ports.platform.describe(routes.live)
-            problems = ports.front.examine() and ports.front.examine()
-            if problems:
-                raise StepFailed(f"{routes.live} is live and already sick: {problems[0]}")
-            answers = [answer for answer in ports.front.ask(VERSION_TRIES) if answer.ok]
-            if not answers:
-                raise StepFailed(f"{routes.live} is live and already sick: it does not say which version it is")
+            live = self.previous = standing_of(plan, ports)
             there(ports.alarms)
-            quiet(ports.alarms, routes.live, self.journal)
-            version = answers[-1].version
-            self.previous = Standing(routes.live, live.digest, version, live.url, live.origin, routes.generation)
-            result["detail"] = f"{routes.live} is live and well on {version}"
-        return self.previous
+            quiet(ports.alarms, live.colour, self.journal)
+            result["detail"] = f"{live.colour} is live and well on {live.version}"
+        return live
 
     def hold(self, holder: Holder) -> None:
         """Acts from now on as this holder, and keeps the lease alive."""
@@ -191,9 +175,12 @@ class Machine:
         self.steps.end(True, "verified through the live domain")
         seconds = self.limits.bake
         self.steps.begin("bake", f"watch {self.plan.target} for {seconds:g} s")
-        watched = Watched(self.plan.target, self.promoted_generation or 0, harm, self.alarms)
+        watched = Watched(self.plan.target, self.promoted_generation or 0, harm, self.alarms, self._still_the_same)
         since, ours = self._baking_since, self.still_ours
         bake(self.ports, self.steps, watched, since=since, seconds=seconds, still_ours=ours)
+
+    def _still_the_same(self) -> None:
+        still_the_same(self.plan, self.ports, self.candidate, self.journal)
 
     def complete(self) -> None:
         """The deployment is done: promoted, baked and verified. One whose lease was lost meanwhile is abandoned instead."""
@@ -236,7 +223,19 @@ class Machine:
         if self.phase is Phase.ROLLED_BACK or (self.phase is Phase.REJECTED and self.touched):
             self._retire()
 
+    def _freeze(self) -> None:
+        """There is no safe side to send traffic to: it stays where it is until a person decides."""
+        image = self.plan.image
+        self.journal.append("frozen", image=image.name, colour=self.plan.target)
+        self.reason = (
+            f"{self.reason}; frozen: the migration of {image.name} is irreversible, so traffic was not sent back"
+        )
+        self._move(Outcome.FAILED if self.phase is Phase.ROLLING_BACK else Outcome.FROZEN)
+
     def _roll_back(self) -> None:
+        if self.plan.image.irreversible and not self.back_allowed:
+            self._freeze()
+            return
         if self.phase is not Phase.ROLLING_BACK:
             self._move(Outcome.FAILED)
         previous = self._previous()
@@ -334,6 +333,7 @@ class Machine:
             self.touched,
             self.baked,
             self.request,
+            self.back_allowed,
         )
 
     def _publish(self) -> None:
@@ -355,7 +355,7 @@ class Machine:
         """
         if self._keeper:
             self._keeper.stop()
-        if self.holder is None or self._closed or self.phase is Phase.HALTED:
+        if self.holder is None or self._closed or (self.phase is Phase.HALTED and not self.kept):
             return None
         notes: dict[str, str | None] = {"deployment": None, "head": self.journal.head}
         if self.phase is Phase.SUCCEEDED:

@@ -26,6 +26,7 @@ class Image:
 
     ``version`` is the manifest's annotation ``org.opencontainers.image.version``: what the running release must report.
     ``uri`` is what a platform pulls: ``ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY@sha256:…``.
+    ``irreversible``: the release declares that no older one can work on the database once its migration has run.
     """
 
     repository: str
@@ -33,6 +34,7 @@ class Image:
     digest: str
     version: str
     uri: str
+    irreversible: bool = False
 
     @property
     def name(self) -> str:

@@ -30,6 +30,7 @@ class Outcome(StrEnum):
     HELD = "held"  # all is well, and it may not go on without a yes
     FAILED = "failed"
     REFUSED = "refused"  # it may not begin: somebody else's, or the wrong colour
+    FROZEN = "frozen"  # it failed, and there is no way back: the release's migration is irreversible
     UNMOVED = "unmoved"  # the switch failed, and the routes were read back: traffic never moved
 
 
@@ -52,8 +53,10 @@ TRANSITIONS: dict[tuple[Phase, Outcome], Phase] = {
     (Phase.PROMOTING, Outcome.OK): Phase.BAKING,
     (Phase.PROMOTING, Outcome.UNMOVED): Phase.REJECTED,
     (Phase.PROMOTING, Outcome.FAILED): Phase.ROLLING_BACK,
+    (Phase.PROMOTING, Outcome.FROZEN): Phase.HALTED,
     (Phase.BAKING, Outcome.OK): Phase.SUCCEEDED,
     (Phase.BAKING, Outcome.FAILED): Phase.ROLLING_BACK,
+    (Phase.BAKING, Outcome.FROZEN): Phase.HALTED,
     (Phase.ROLLING_BACK, Outcome.OK): Phase.ROLLED_BACK,
     (Phase.ROLLING_BACK, Outcome.FAILED): Phase.HALTED,
 }

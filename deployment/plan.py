@@ -68,7 +68,8 @@ class Note:
     """The deployment as the lease item carries it: enough to settle it from another machine with an empty disk.
 
     ``step`` is the open intent, None between two steps. ``touched``: the target colour was, or may have been, changed.
-    ``baked``: the bake ended without harm. ``request``: what an approval is awaited for.
+    ``baked``: the bake ended without harm. ``request``: what an approval is awaited for. ``back_allowed``: a person wants
+    traffic to go back although the release's migration is irreversible.
     """
 
     deployment_id: str
@@ -88,6 +89,7 @@ class Note:
     touched: bool = False
     baked: bool = False
     request: Request | None = None
+    back_allowed: bool = False
 
     def dump(self) -> str:
         """As JSON, for the lease item."""

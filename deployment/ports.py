@@ -219,4 +219,7 @@ class FrontDoor(Protocol):
         """Asks the health path (of the live domain, or at ``url``), each time on a fresh connection, never retrying."""
 
     def examine(self, url: str | None = None) -> Sequence[str]:
-        """Asks for health, database, Redis, a sign-in and a read; returns what is wrong, empty where all is well."""
+        """Asks for health, database, Redis, and as a user who signs in, books, reads, lists, cancels and signs out.
+
+        Returns what is wrong, the first of it at least; empty where all is well.
+        """

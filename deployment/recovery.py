@@ -6,13 +6,14 @@ import os
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from deployment.errors import LeaseHeld, Refused
+from deployment.errors import DeploymentError, LeaseHeld, Refused, StepFailed
 from deployment.events import Listener
 from deployment.journal import Journal
 from deployment.machine import Machine
 from deployment.model import Holder
 from deployment.phases import Phase
 from deployment.plan import Note, Plan, Ports, owner_alive, this_process
+from deployment.rereading import unwell
 from deployment.settings import DeploymentLimits
 from deployment.waiting import poll
 
@@ -71,14 +72,40 @@ def take_over(ports: Ports, found: Unsettled, actor: str, limits: DeploymentLimi
     )
 
 
+@dataclass(frozen=True)
+class Decision:
+    """What a person has decided about a halted deployment, and why; None: nothing.
+
+    ``keep``: traffic stays where it is. ``back``: it goes back although the release's migration is irreversible.
+    """
+
+    keep: str | None = None
+    back: str | None = None
+
+
+UNDECIDED = Decision()
+
+
 def settle(
-    found: Unsettled, actor: str, limits: DeploymentLimits, ports: Ports, journal: Journal, listener: Listener
+    found: Unsettled,
+    actor: str,
+    limits: DeploymentLimits,
+    ports: Ports,
+    journal: Journal,
+    listener: Listener,
+    decision: Decision = UNDECIDED,
 ) -> Machine:
     """Finishes or undoes the deployment of a dead run; the returned machine is settled.
 
-    Before the promote intent the candidate is stopped; from there until the bake's outcome traffic goes back; after that
-    the promotion stands. Raises LeaseHeld where its owner lives, Refused where somebody else settled it meanwhile.
+    Before the promote intent the candidate is stopped; from there until the bake's outcome traffic goes back, unless the
+    release's migration is irreversible; after that the promotion stands. Raises LeaseHeld where its owner lives, Refused
+    where somebody else settled it meanwhile or the decision does not fit.
     """
+    if decision.keep is not None and found.note.phase is not Phase.HALTED:
+        raise Refused(
+            f"deployment {found.note.deployment_id} is not halted (phase {found.note.phase}): there is nothing to decide",
+            hint="Run `python scripts/deploy.py recover` without --keep-live.",
+        )
     owner = found.holder
     if owner is not None and owner_alive(owner.host, owner.pid, owner.process_started):
         raise LeaseHeld(owner)
@@ -96,9 +123,20 @@ def settle(
     machine.previous = note.previous
     machine.touched = note.touched
     machine.doubtful = True  # whatever the dead run was doing
+    machine.back_allowed = note.back_allowed or decision.back is not None
     machine.hold(replace(holder, doing=f"recover {note.deployment_id}"))
     journal.append("recovering", phase=note.phase, step=note.step, by=actor)
-    _finish(machine, note, ports)
+    if decision.back is not None:
+        journal.append("irreversible", reason=decision.back, by=actor)
+    if decision.keep is not None:
+        machine.phase = Phase.HALTED
+        try:
+            _keep_live(machine, decision.keep, actor)
+        except DeploymentError:
+            machine.let_go()  # it stays halted: note and lock stay, and nobody renews the lock
+            raise
+    else:
+        _finish(machine, note, ports)
     return machine
 
 
@@ -112,6 +150,17 @@ def plan_of(note: Note) -> Plan:
         note.actor,
         datetime.fromisoformat(note.started_at),
     )
+
+
+def _keep_live(machine: Machine, reason: str, by: str) -> None:
+    """Ends a halted deployment by leaving traffic where it is: the lock is given back, and the next one fixes it forward.
+
+    Raises StepFailed where what is live is not well.
+    """
+    if problem := unwell(machine.ports):
+        raise StepFailed(f"what is live is not well, so it is not left like this: {problem}")
+    machine.journal.append("kept", live=machine.ports.router.observe().live, reason=reason, by=by)
+    machine.kept = True
 
 
 def _ended(note: Note) -> None:

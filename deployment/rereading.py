@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from deployment.errors import Refused, StepFailed
+from deployment.errors import CloudError, Refused, StepFailed, TargetIsLive
+from deployment.journal import Journal
 from deployment.model import Holder, Service
 from deployment.plan import Note, Plan, Ports, Standing
 from deployment.settings import DeploymentLimits
+from deployment.steps import first_line
 from deployment.waiting import poll
+
+# Long enough for a connection that is being opened anew; too short for anybody to repair anything.
+SECOND_TRY_AFTER_S = 0.5
+# Answers asked of the live colour for its version: one that is lost must not cost the way back.
+VERSION_TRIES = 3
 
 
 def nothing_half_done(plan: Plan, ports: Ports, holder: Holder) -> None:
@@ -21,6 +28,64 @@ def nothing_half_done(plan: Plan, ports: Ports, holder: Holder) -> None:
     except BaseException:
         ports.lease.release(holder)
         raise
+
+
+def standing_of(plan: Plan, ports: Ports) -> Standing:
+    """What is live, seen to be well: what a rollback must bring back. Raises TargetIsLive or StepFailed."""
+    routes = ports.router.observe()
+    if routes.live is plan.target:
+        raise TargetIsLive(
+            f"{plan.target} is live: nothing is deployed to the colour that takes the traffic",
+            hint=f"Deploy to the idle one: --target={plan.target.other}, or --target=auto.",
+        )
+    live = ports.platform.describe(routes.live)
+    if problem := unwell(ports):
+        raise StepFailed(f"{routes.live} is live and already sick: {problem}")
+    answers = [answer for answer in ports.front.ask(VERSION_TRIES) if answer.ok]
+    if not answers:
+        raise StepFailed(f"{routes.live} is live and already sick: it does not say which version it is")
+    return Standing(routes.live, live.digest, answers[-1].version, live.url, live.origin, routes.generation)
+
+
+def unwell(ports: Ports, standing: Standing | None = None) -> str | None:
+    """What is wrong with what is live, by two tries in a row; None where all is well.
+
+    ``standing``: what was live when the deployment began, and must still answer.
+    """
+    problem = _problem(ports, standing)
+    if problem is not None:
+        ports.clock.sleep(SECOND_TRY_AFTER_S)
+        problem = _problem(ports, standing)
+    return problem
+
+
+def _problem(ports: Ports, standing: Standing | None) -> str | None:
+    problems = ports.front.examine()
+    if problems:
+        return problems[0]
+    if standing is None or standing.version is None:
+        return None
+    for answer in ports.front.ask(1):
+        if answer.ok and answer.version != standing.version:
+            return f"GET /health: version {answer.version!r}, not {standing.version!r}"
+    return None
+
+
+def as_verified(plan: Plan, now: Service, verified: Service | None) -> Service:
+    """The target colour as it is now. Raises StepFailed unless it runs what was verified, configured as it was then."""
+    if not now.running or now.digest != plan.image.digest:
+        raise StepFailed(f"{plan.target} is {now.status} on {now.digest}, but {plan.image.digest} was verified")
+    if verified is not None and now.configuration != verified.configuration:
+        raise StepFailed(f"the configuration of {plan.target} was changed since it was verified")
+    return now
+
+
+def still_the_same(plan: Plan, ports: Ports, verified: Service | None, journal: Journal) -> None:
+    """What serves is what was verified, also where instances were replaced or added since. Raises StepFailed."""
+    try:
+        as_verified(plan, ports.platform.describe(plan.target), verified)
+    except CloudError as error:  # the platform's silence harms no user
+        journal.append("check_failed", error=first_line(error))
 
 
 def reread(
@@ -40,18 +105,12 @@ def reread(
         raise StepFailed(
             f"the evidence is too old: verification began {age:.0f} s ago, the limit is {limits.evidence_max_age:g} s"
         )
-    candidate = _whole(plan, limits, ports)
-    if not candidate.running or candidate.digest != plan.image.digest:
-        raise StepFailed(
-            f"{plan.target} is {candidate.status} on {candidate.digest}, but {plan.image.digest} was verified"
-        )
-    if verified is not None and candidate.configuration != verified.configuration:
-        raise StepFailed(f"the configuration of {plan.target} was changed since it was verified")
-    for answer in ports.front.ask(limits.confirmations, candidate.url):
+    candidate = as_verified(plan, _whole(plan, limits, ports), verified)
+    for number, answer in enumerate(ports.front.ask(limits.identity, candidate.url), start=1):
         if not answer.ok or answer.version != plan.image.version:
             raise StepFailed(
                 f"asked again before the switch, the candidate is not healthy on {plan.image.version}: "
-                f"{answer.problem or f'version {answer.version!r}'}"
+                f"{answer.problem or f'version {answer.version!r}'}, answer {number} of {limits.identity} on fresh connections"
             )
     standing = ports.platform.describe(previous.colour)
     if not standing.running or standing.digest != previous.digest:

@@ -17,7 +17,7 @@ from deployment.notifying import Notices, about
 from deployment.phases import Phase
 from deployment.plan import Note, Ports
 from deployment.ports import Notifier
-from deployment.recovery import Unsettled, plan_of, settle
+from deployment.recovery import UNDECIDED, Decision, Unsettled, plan_of, settle
 from deployment.report import VERDICTS
 from deployment.settings import DeploymentLimits
 
@@ -37,13 +37,17 @@ def settle_leftover(
     say: Callable[[str], None] = lambda _: None,
     page: Page | None = None,
     notifier: Notifier | None = None,
+    decision: Decision = UNDECIDED,
 ) -> Phase:
-    """Settles one unsettled deployment and completes its report; returns the phase that it ended in. Raises LeaseHeld."""
+    """Settles one unsettled deployment and completes its report; returns the phase that it ended in.
+
+    Raises LeaseHeld, and what ``settle`` raises where a decision does not fit.
+    """
     note = found.note
     folder = reports / note.deployment_id
     journal = _journal(folder / JOURNAL_FILE, note, actor, ports, clean)
     notices = Notices(notifier, journal, replace(about(plan_of(note), folder), actor=actor), listener, say)
-    machine = settle(found, actor, limits, ports, journal, notices)
+    machine = settle(found, actor, limits, ports, journal, notices, decision)
     notices.settle()
     close_evidence(journal, folder, [("closed", _closing(journal, machine, ports))], archive, say, page)
     if problem := machine.let_go():

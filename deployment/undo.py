@@ -37,6 +37,16 @@ def last_promotion(ports: Ports) -> Promotion:
     return promotion
 
 
+def refuse_irreversible(promotion: Promotion, allowed: str | None) -> None:
+    """Raises Refused where there is no way back by itself, unless somebody has said why they take it all the same."""
+    image = promotion.image
+    if image.irreversible and allowed is None:
+        raise Refused(
+            f"the migration of {image.name} is irreversible: {promotion.previous.version} may not be able to work on its data",
+            hint="Fix it forward with another deployment; or, where you know better, add --allow-irreversible REASON.",
+        )
+
+
 class Undo:
     """One undoing: lease, rollback, retire. ``phase`` ends as ROLLED_BACK, REJECTED (not moved), REFUSED or HALTED.
 
@@ -147,4 +157,5 @@ class Undo:
             holder.pid,
             holder.process_started,
             self.reason,
+            back_allowed=True,  # whoever began this was told, and asked, before
         ).dump()

@@ -32,9 +32,16 @@ SENTENCES = {
     "failed": "FAILED: what was verified does not hold.",
 }
 
+FROZEN = (
+    "FROZEN: {image} failed after the switch and its migration is irreversible; traffic was left where it is, on {target}. "
+    "A person must act now."
+)
 NEXT = {
     "rollback_failed": "See docs/roll-back-by-hand.md; `python scripts/deploy.py status` tells where traffic goes, "
     "`python scripts/deploy.py recover` tries again.",
+    "frozen": "Fix it forward: `python scripts/deploy.py recover --keep-live REASON` gives the lock back once what is live is "
+    "well, then deploy the fix. Or back all the same: `python scripts/deploy.py recover --allow-irreversible REASON`. "
+    "See docs/roll-back-by-hand.md.",
 }
 
 
@@ -44,7 +51,12 @@ def sentence(report: Mapping[str, Any]) -> str:
     gates: Sequence[Mapping[str, Any]] = report["gates"]
     waived = [gate["name"] for gate in gates if gate["waived"] and gate["outcome"] != "passed"]
     words["gates"] = f"{', '.join(waived)} did NOT pass and was waived, every other" if waived else "every"
-    return SENTENCES[str(report["verdict"])].format(**words)
+    return (FROZEN if is_frozen(report) else SENTENCES[str(report["verdict"])]).format(**words)
+
+
+def is_frozen(report: Mapping[str, Any]) -> bool:
+    """Whether the deployment was halted because its release has no way back."""
+    return report["verdict"] == "rollback_failed" and "; frozen: " in str(report["reason"])
 
 
 class Progress:
@@ -159,7 +171,7 @@ class Progress:
                 terminal.write_line(f"  {self._fitted(terminal, line.strip(), 2)}")
         elif report["reason"]:
             terminal.write_line(f"  {self._fitted(terminal, report['reason'], 2)}")
-        if hint := NEXT.get(str(report["verdict"])):
+        if hint := NEXT.get("frozen" if is_frozen(report) else str(report["verdict"])):
             terminal.write_line(f"  {hint}")
         terminal.write_line(f"  report: {run.folder / 'report.html'}")
         terminal.write_line(f"  exit code {report['exit_code']}")

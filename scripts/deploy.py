@@ -15,6 +15,7 @@ import click  # noqa: E402  # after the path is right
 
 from deployment import status as environment_status  # noqa: E402
 from deployment.errors import DeploymentError, Refused  # noqa: E402
+from deployment.recovery import Decision  # noqa: E402
 from deployment.settings import (  # noqa: E402
     SETTINGS_FILE,
     Settings,
@@ -39,6 +40,20 @@ reports_option = click.option(
     default=ROOT / "reports",
     metavar="DIR",
     help="Folder for the report (default: reports/).",
+)
+
+
+def _worded(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    if value is not None and not value.strip():
+        raise click.BadParameter("it says nothing", param_hint=parameter.opts[0])
+    return value and value.strip()
+
+
+irreversible_option = click.option(
+    "--allow-irreversible",
+    metavar="REASON",
+    callback=_worded,
+    help="Send traffic back although the release's migration is irreversible.",
 )
 
 
@@ -135,10 +150,11 @@ def deploy(
     metavar="SECONDS",
     help="Wait so long for a deployment that is under way (default: 0).",
 )
-def rollback(environment: str | None, reports: Path, wait_for_lock: float) -> None:
+@irreversible_option
+def rollback(environment: str | None, reports: Path, wait_for_lock: float, allow_irreversible: str | None) -> None:
     """Undo the last promotion: traffic back first, verified, then the failed colour is stopped."""
     settings = _settings(environment, reports)
-    sys.exit(undoing.rollback(settings, _reach(settings), reports.absolute(), wait_for_lock))
+    sys.exit(undoing.rollback(settings, _reach(settings), reports.absolute(), wait_for_lock, allow_irreversible))
 
 
 @cli.command(short_help="Say yes to a promotion that waits for it.")
@@ -169,14 +185,23 @@ def unlock(environment: str | None, reports: Path, reason: str, force: bool) -> 
 @cli.command(short_help="Settle what a killed run left half done.")
 @environment_option
 @reports_option
-def recover(environment: str | None, reports: Path) -> None:
+@irreversible_option
+@click.option(
+    "--keep-live",
+    metavar="REASON",
+    callback=_worded,
+    help="End a halted deployment by leaving traffic where it is, if that is well.",
+)
+def recover(environment: str | None, reports: Path, allow_irreversible: str | None, keep_live: str | None) -> None:
     """Finish or undo what a killed run left half done; safe to repeat."""
+    if keep_live and allow_irreversible:
+        raise click.UsageError("--keep-live leaves traffic, --allow-irreversible sends it back: give one of them")
     settings = _settings(environment, reports)
     if not compose.is_up(settings):
         if not settling.complete_reports(settings, reports.absolute()):
             click.echo("nothing to recover: no embedded environment is up")
         return
-    sys.exit(settling.recover(settings, _reach(settings), reports.absolute()))
+    sys.exit(settling.recover(settings, _reach(settings), reports.absolute(), Decision(keep_live, allow_irreversible)))
 
 
 @cli.group(short_help="Check the evidence of a run.")

@@ -10,42 +10,55 @@ import click
 from deployment.access import CLEARING_UP, demand_any
 from deployment.archiving import NOWHERE
 from deployment.clock import SystemClock
+from deployment.errors import StepFailed
 from deployment.phases import Phase
-from deployment.recovery import unsettled
+from deployment.recovery import UNDECIDED, Decision, unsettled
 from deployment.report import VERDICTS
 from deployment.settings import Settings
 from deployment.settling import settle_leftover
 from deployment.unfinished import complete, free_lock
 from infrastructure.compose import World
 from plugins.page import standalone
+from plugins.progress import NEXT
 from scripts import console
 from verification.redaction import LearningRedactor
 
 HALTED = 11
 
 
-def recover(settings: Settings, world: World, reports: Path) -> int:
+def recover(settings: Settings, world: World, reports: Path, decision: Decision = UNDECIDED) -> int:
     """0: settled, or nothing to do; 11: could not be settled. Raises LeaseHeld where the owner lives."""
     demand_any(settings.access, CLEARING_UP, world.caller)
     found = unsettled(world.ports)
     if found is None:
         _clear_away(settings, world, reports)
         return 0
-    phase = settle_leftover(
-        found,
-        world.ports,
-        settings.limits,
-        actor=world.caller.arn,
-        reports=reports,
-        listener=console.event,
-        clean=console.redactor_of(world).clean,
-        archive=world.archive(leased=True),
-        say=console.say,
-        page=standalone,
-        notifier=world.notifier,
-    )
+    try:
+        phase = settle_leftover(
+            found,
+            world.ports,
+            settings.limits,
+            actor=world.caller.arn,
+            reports=reports,
+            listener=console.event,
+            clean=console.redactor_of(world).clean,
+            archive=world.archive(leased=True),
+            say=console.say,
+            page=standalone,
+            decision=decision,
+            notifier=world.notifier,
+        )
+    except StepFailed as error:
+        click.echo(f"{found.note.deployment_id} stays halted: {error}", err=True)
+        return HALTED
     click.echo(f"{found.note.deployment_id}: {VERDICTS[phase]}; report in {reports / found.note.deployment_id}")
     if phase is Phase.HALTED:
+        if decision.keep is not None:
+            click.echo("Traffic was left where it is, and the lock was given back: deploy the fix.")
+            return 0
+        if found.note.image.irreversible and decision.back is None:
+            click.echo(f"Frozen: the migration of {found.note.image.name} is irreversible. {NEXT['frozen']}", err=True)
+            return HALTED
         click.echo("The live state could not be settled. See docs/roll-back-by-hand.md.", err=True)
         return HALTED
     complete_reports(settings, reports, world)

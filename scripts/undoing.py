@@ -24,7 +24,7 @@ from deployment.report import VERDICTS
 from deployment.settings import Settings
 from deployment.settling import JOURNAL_FILE
 from deployment.steps import first_line
-from deployment.undo import Undo, last_promotion
+from deployment.undo import Undo, last_promotion, refuse_irreversible
 from infrastructure.compose import World
 from plugins.page import standalone
 from plugins.traffic import Traffic
@@ -40,17 +40,22 @@ HAPPENINGS = {
 }
 
 
-def rollback(settings: Settings, world: World, reports: Path, wait_for_lock: float = 0.0) -> int:
+def rollback(
+    settings: Settings, world: World, reports: Path, wait_for_lock: float = 0.0, irreversible: str | None = None
+) -> int:
     """0: moved and verified; 1: the previous colour is unhealthy, nothing moved; 11: unknown. Raises Refused."""
     admission = admit(settings.access, [Duty.ROLLBACK], world.caller, world.permissions)
     if admission.unchecked:
         console.say(f"not checked: {admission.unchecked}")
     Queue(world.ports.clock, wait_for_lock, console.waiting()).through(lambda: refuse_while_held(world.ports))
     promotion = last_promotion(world.ports)
+    refuse_irreversible(promotion, irreversible)
     run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-rollback-{secrets.token_hex(3)}"
     folder = reports / run_id
     journal = Journal(folder / JOURNAL_FILE, world.caller.arn, world.ports.clock, console.redactor_of(world).clean)
     _open(journal, run_id, world, promotion)
+    if promotion.image.irreversible:
+        journal.append("irreversible", reason=irreversible, by=world.caller.arn)
     journal.append("admitted", by=world.caller.arn, duties=list(admission.duties), unchecked=admission.unchecked)
     notices = Notices(world.notifier, journal, _about(run_id, world, promotion, folder), say=console.say)
     traffic = Traffic(_prober(settings, world, folder), WatchLimits())

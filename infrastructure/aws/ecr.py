@@ -14,6 +14,8 @@ from deployment.model import Image
 from infrastructure.aws.session import Clients
 
 VERSION_ANNOTATION = "org.opencontainers.image.version"
+MIGRATION_ANNOTATION = "com.telehealth.migration"
+MIGRATIONS = {None: False, "reversible": False, "irreversible": True}
 
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")  # the distribution specification's rule for tags
 _MANIFESTS = (
@@ -37,14 +39,20 @@ class EcrRegistry:
     def resolve(self, tag: str) -> Image:
         """The image behind a tag. Raises UnknownTag, Refused where it names no version, CloudError."""
         digest = self._digest(tag)
-        version = self._version(digest)
+        annotations = self._annotations(digest)
+        version, migration = annotations.get(VERSION_ANNOTATION), annotations.get(MIGRATION_ANNOTATION)
+        if migration not in MIGRATIONS:
+            raise Refused(
+                f"{self._repository}:{tag} ({digest}) has the annotation {MIGRATION_ANNOTATION}={migration!r}: "
+                "it may be 'reversible' or 'irreversible'"
+            )
         if not version:
             raise Refused(
                 f"{self._repository}:{tag} ({digest}) has no annotation {VERSION_ANNOTATION}: "
                 "nothing says which version its release must report",
                 hint=f'Build it with `docker buildx build --annotation "{VERSION_ANNOTATION}=VERSION" …` and push it again.',
             )
-        return Image(self._repository, tag, digest, version, f"{self._host}/{self._repository}@{digest}")
+        return self._image(tag, digest, version, migration)
 
     def find(self, digest: str) -> Image | None:
         """The image of a digest under its highest tag; None where it is gone, has no tag, or names no version."""
@@ -53,11 +61,17 @@ class EcrRegistry:
         except NotFound:
             return None
         tags = in_precedence(set(answer["imageDetails"][0].get("imageTags", ())))
-        version = self._version(digest)
+        annotations = self._annotations(digest)
+        version = annotations.get(VERSION_ANNOTATION)
         if not tags or not version:
             return None
         best = [tag for tag in tags if _semver(tag)] or tags
-        return Image(self._repository, best[-1], digest, version, f"{self._host}/{self._repository}@{digest}")
+        return self._image(best[-1], digest, version, annotations.get(MIGRATION_ANNOTATION))
+
+    def _image(self, tag: str, digest: str, version: str, migration: str | None) -> Image:
+        uri = f"{self._host}/{self._repository}@{digest}"
+        # What is live under a word that nobody knows is taken for what has no way back.
+        return Image(self._repository, tag, digest, version, uri, MIGRATIONS.get(migration, True))
 
     def tags(self) -> Sequence[str]:
         """Every tag: those that are SemVer in its precedence, then the others by name. Raises CloudError."""
@@ -76,11 +90,14 @@ class EcrRegistry:
             raise self._unknown(tag) from error
         return str(answer["imageDetails"][0]["imageDigest"])
 
-    def _version(self, digest: str) -> str | None:
+    def _annotations(self, digest: str) -> Mapping[str, str]:
+        """The image's own, those of its index before those of the Linux manifest in it."""
         manifest = self._manifest(digest)
-        version = _annotation(manifest)
+        own: Mapping[str, str] = manifest.get("annotations") or {}
         linux = next((entry["digest"] for entry in manifest.get("manifests", ()) if _is_linux(entry)), None)
-        return version or (_annotation(self._manifest(linux)) if linux else None)
+        if linux is None:
+            return own
+        return {**(self._manifest(linux).get("annotations") or {}), **own}
 
     def _manifest(self, digest: str) -> Mapping[str, Any]:
         answer = self._clients.call(
@@ -116,10 +133,6 @@ def in_precedence(tags: set[str]) -> Sequence[str]:
 
 def _semver(tag: str) -> semver.Version | None:
     return semver.Version.parse(tag) if semver.Version.is_valid(tag) else None
-
-
-def _annotation(manifest: Mapping[str, Any]) -> str | None:
-    return (manifest.get("annotations") or {}).get(VERSION_ANNOTATION)
 
 
 def _is_linux(entry: Mapping[str, Any]) -> bool:

@@ -24,6 +24,9 @@ MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 VERSION_ANNOTATION = "org.opencontainers.image.version"
+MIGRATION_ANNOTATION = "com.telehealth.migration"
+MIGRATIONS = ("reversible", "irreversible")
+"""What the file MIGRATION may say; without it, a migration is reversible."""
 _LEFTOVERS = {"__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".DS_Store"}
 """Traces of tools that looked at the folder; no part of the content."""
 
@@ -104,10 +107,16 @@ def build(folder: ImageFolder) -> Image:
         "mediaType": MANIFEST_TYPE,
         "config": {"mediaType": CONFIG_TYPE, "digest": _digest(config_bytes), "size": len(config_bytes)},
         "layers": [{"mediaType": LAYER_TYPE, "digest": layer_digest, "size": len(layer)}],
-        "annotations": {VERSION_ANNOTATION: version},
+        "annotations": {VERSION_ANNOTATION: version} | _migration(folder.path),
     }
     text = _json(manifest)
     return Image(folder, text, _digest(text.encode()))
+
+
+def is_irreversible(image: Image) -> bool:
+    """Whether the release declares that there is no way back once its migration has run."""
+    said: str | None = json.loads(image.manifest)["annotations"].get(MIGRATION_ANNOTATION)
+    return said == "irreversible"
 
 
 def store(image: Image, images: Path) -> Path:
@@ -148,6 +157,20 @@ def _version(folder: Path) -> str:
     if not version:
         raise BrokenImage(folder, "its file VERSION is empty")
     return version
+
+
+def _migration(folder: Path) -> dict[str, str]:
+    """The annotation that the optional file MIGRATION becomes."""
+    file = folder / "MIGRATION"
+    if not file.exists():
+        return {}
+    try:
+        said = file.read_text().strip()
+    except (OSError, ValueError) as exc:
+        raise BrokenImage(folder, "its file MIGRATION cannot be read") from exc
+    if said not in MIGRATIONS:
+        raise BrokenImage(folder, f"its file MIGRATION says {said!r}, and may say {' or '.join(MIGRATIONS)}")
+    return {MIGRATION_ANNOTATION: said}
 
 
 def _web_command(folder: Path) -> str:

@@ -10,12 +10,13 @@ from uuid import uuid4
 import pytest
 
 from deployment.errors import NotFound, Refused, UnknownTag
-from infrastructure.aws.ecr import VERSION_ANNOTATION, EcrRegistry, in_precedence
+from infrastructure.aws.ecr import MIGRATION_ANNOTATION, VERSION_ANNOTATION, EcrRegistry, in_precedence
 from infrastructure.aws.session import Clients
 
 ACCOUNT, REGION = "123456789012", "us-east-1"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
+LINUX = {"os": "linux", "architecture": "amd64"}
 
 
 class Repository:
@@ -109,3 +110,24 @@ def test_missing_repository_is_not_found(clients: Clients) -> None:
 def test_tags_go_by_precedence() -> None:
     tags = {"1.10.0", "1.9.0", "1.10.0-rc.2", "1.10.0-rc.10", "latest", "v2.0.0", "2.0"}
     assert in_precedence(tags) == ["1.9.0", "1.10.0-rc.2", "1.10.0-rc.10", "1.10.0", "2.0", "latest", "v2.0.0"]
+
+
+@pytest.mark.parametrize(("said", "irreversible"), [(None, False), ("reversible", False), ("irreversible", True)])
+@pytest.mark.parametrize("in_index", [False, True])
+def test_an_irreversible_migration_is_told(
+    repository: Repository, said: str | None, irreversible: bool, in_index: bool
+) -> None:
+    own = {VERSION_ANNOTATION: "1.2.0"} | ({MIGRATION_ANNOTATION: said} if said else {})
+    digest = repository.push(None if in_index else "1.2.0", None, annotations=own)
+    if in_index:
+        entry = {"mediaType": MANIFEST, "digest": digest, "size": 1, "platform": LINUX}
+        digest = repository.push("1.2.0", "1.2.0", INDEX, manifests=[entry])
+    image = repository.registry.resolve("1.2.0")
+    assert image.irreversible is irreversible
+    assert repository.registry.find(digest) == image
+
+
+def test_an_unknown_word_about_the_migration_is_refused(repository: Repository) -> None:
+    repository.push("1.2.0", None, annotations={VERSION_ANNOTATION: "1.2.0", MIGRATION_ANNOTATION: "maybe"})
+    with pytest.raises(Refused, match=r"maybe.*'reversible' or 'irreversible'"):
+        repository.registry.resolve("1.2.0")

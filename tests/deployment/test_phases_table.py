@@ -15,8 +15,8 @@ EXPECTED = {
     "PROVISIONING": {"ok": "VERIFYING", "failed": "REJECTED"},
     "VERIFYING": {"ok": "PROMOTING", "held": "AWAITING_APPROVAL", "failed": "REJECTED"},
     "AWAITING_APPROVAL": {"ok": "PROMOTING", "failed": "REJECTED"},
-    "PROMOTING": {"ok": "BAKING", "failed": "ROLLING_BACK", "unmoved": "REJECTED"},
-    "BAKING": {"ok": "SUCCEEDED", "failed": "ROLLING_BACK"},
+    "PROMOTING": {"ok": "BAKING", "failed": "ROLLING_BACK", "frozen": "HALTED", "unmoved": "REJECTED"},
+    "BAKING": {"ok": "SUCCEEDED", "failed": "ROLLING_BACK", "frozen": "HALTED"},
     "ROLLING_BACK": {"ok": "ROLLED_BACK", "failed": "HALTED"},
 }
 

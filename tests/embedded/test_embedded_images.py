@@ -116,3 +116,22 @@ def test_the_stored_content_is_the_folders(tmp_path: Path, image: MakeImage) -> 
         content = images.store(built, tmp_path / "images")
     assert content == tmp_path / "images" / built.digest.replace(":", "-") / "content"
     assert sorted(path.name for path in content.iterdir()) == sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize(("said", "irreversible"), [(None, False), ("reversible\n", False), ("irreversible\n", True)])
+def test_an_irreversible_migration_is_an_annotation(
+    tmp_path: Path, image: MakeImage, said: str | None, irreversible: bool
+) -> None:
+    folder = image(tmp_path, "1.0.0")
+    plain = images.build(only(tmp_path)).digest
+    if said:
+        (folder / "MIGRATION").write_text(said)
+    built = images.build(only(tmp_path))
+    assert images.is_irreversible(built) is irreversible
+    assert (built.digest == plain) is (said is None)
+
+
+def test_another_word_about_the_migration_is_no_image(tmp_path: Path, image: MakeImage) -> None:
+    (image(tmp_path, "1.0.0") / "MIGRATION").write_text("perhaps")
+    with pytest.raises(BrokenImage, match=r"MIGRATION says 'perhaps'"):
+        images.build(only(tmp_path))

@@ -1,0 +1,52 @@
+"""What was verified is what gets the traffic, and what keeps it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from deployment.errors import CloudUnreachable, StepFailed
+from deployment.model import Answer
+from tests.deployment.fakes import GREEN, NEW, OLD
+from tests.deployment.harness import GATES, Deployment
+
+
+@pytest.mark.parametrize("change", ["digest", "configuration", "stopped"])
+def test_what_serves_is_what_was_verified_while_it_bakes(one: Deployment, change: str) -> None:
+    """An instance that is replaced by another release, or configured anew, is not what the gates have seen."""
+    one.to_verified()
+    one.machine.promote(GATES)
+    green = one.world.sides[GREEN]
+    if change == "configuration":
+        assert one.machine.candidate is not None
+        one.machine.candidate = replace(one.machine.candidate, configuration="as it was")
+    elif change == "digest":
+        green.image = OLD
+    else:
+        green.running = False
+    with pytest.raises(StepFailed, match="verified"):
+        one.machine.bake(lambda: None)
+
+
+def test_a_platform_that_is_silent_while_it_bakes_harms_nobody(one: Deployment) -> None:
+    one.to_verified()
+    one.machine.promote(GATES)
+    one.world.always["describe"] = CloudUnreachable("gone")
+    one.machine.bake(lambda: None)
+    assert "check_failed" in one.journal_kinds()
+
+
+def test_one_old_instance_among_many_is_seen_before_the_switch(one: Deployment) -> None:
+    one.to_verified()
+    asked: list[int] = []
+
+    def ask(times: int, url: str | None = None) -> list[Answer]:
+        asked.append(times)
+        assert url == "https://green.test"
+        return [Answer(True, version=NEW.version)] * (times - 1) + [Answer(True, version=OLD.version)]
+
+    one.front.ask = ask  # type: ignore[method-assign]
+    with pytest.raises(StepFailed, match=r"version '1\.0\.0', answer 140 of 140"):
+        one.machine.promote(GATES)
+    assert asked == [140]

@@ -1,0 +1,154 @@
+"""A release whose migration is irreversible: after the switch there is no way back by itself, whatever dies and whoever asks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from deployment.errors import CloudUnreachable, Refused, StepFailed
+from deployment.phases import Phase
+from deployment.plan import Note
+from deployment.recovery import Decision, unsettled
+from deployment.settling import settle_leftover
+from deployment.undo import last_promotion, refuse_irreversible
+from tests.deployment.fakes import BLUE, GREEN, NEW
+from tests.deployment.harness import GATES, Deployment
+
+
+@pytest.fixture
+def one_way(one: Deployment) -> Deployment:
+    """Green gets 1.1.0, which says that there is no way back."""
+    one.machine.plan = replace(one.machine.plan, image=replace(NEW, irreversible=True))
+    return one
+
+
+def settle(one: Deployment, decision: Decision) -> Phase:
+    """What ``recover`` does with a decision."""
+    found = unsettled(one.ports)
+    assert found is not None
+    return settle_leftover(
+        found,
+        one.ports,
+        one.limits,
+        actor="recoverer",
+        reports=one.reports,
+        listener=lambda _: None,
+        decision=decision,
+    )
+
+
+def frozen(one: Deployment) -> Deployment:
+    """Promoted, and harmful while it baked; its process is gone."""
+    assert one.run(lambda: "harm") is Phase.HALTED
+    one.bury()
+    return one
+
+
+def test_failure_after_the_switch_freezes(one_way: Deployment) -> None:
+    assert one_way.run(lambda: "5 % of requests fail") is Phase.HALTED
+    assert one_way.world.routes.live is GREEN
+    assert one_way.world.sides[GREEN].running
+    assert one_way.world.sides[BLUE].running
+    reason = one_way.machine.reason or ""
+    assert "5 % of requests fail; frozen: the migration of telehealth-api:1.1.0 is irreversible" in reason
+    assert one_way.story()[-2:] == ["-bake", "HALTED"]
+    assert "frozen" in one_way.journal_kinds()
+    assert one_way.lease.holder is not None, "nobody deploys on top of it"
+
+
+def test_failing_switch_that_may_have_moved_freezes(one_way: Deployment) -> None:
+    one_way.world.hooks["observe"] = lambda: one_way.world.always.update(
+        {} if one_way.world.routes.live is BLUE else {"observe": CloudUnreachable("gone")}
+    )
+    assert one_way.run() is Phase.HALTED
+    assert one_way.world.routes.live is GREEN
+
+
+def test_failure_before_the_switch_rejects_as_ever(one_way: Deployment) -> None:
+    one_way.world.sides[GREEN].ill = "ill"
+    one_way.to_verified()
+    one_way.machine.abandon("health: ill")
+    assert one_way.machine.phase is Phase.REJECTED
+    assert one_way.world.routes.live is BLUE
+
+
+def test_reversible_release_goes_back(one: Deployment) -> None:
+    assert one.run(lambda: "harm") is Phase.ROLLED_BACK
+
+
+def test_good_one_is_promoted(one_way: Deployment) -> None:
+    assert one_way.run() is Phase.SUCCEEDED
+
+
+def test_recovering_a_dead_run_freezes_too(one_way: Deployment) -> None:
+    one_way.to_verified()
+    one_way.machine.promote(GATES)
+    one_way.bury()
+    assert settle(one_way, Decision()) is Phase.HALTED
+    assert one_way.world.routes.live is GREEN
+    assert "frozen: the migration" in one_way.report()["reason"]
+    assert one_way.report()["verdict"] == "rollback_failed"
+
+
+def test_recovering_a_frozen_one_changes_nothing(one_way: Deployment) -> None:
+    frozen(one_way)
+    for _ in range(2):
+        assert settle(one_way, Decision()) is Phase.HALTED
+        one_way.bury()
+    assert one_way.world.routes.live is GREEN
+    assert one_way.report()["verdict"] == "rollback_failed"
+
+
+def test_a_person_may_send_traffic_back(one_way: Deployment) -> None:
+    frozen(one_way)
+    assert settle(one_way, Decision(back="1.0.0 reads it, we tried")) is Phase.ROLLED_BACK
+    assert one_way.world.routes.live is BLUE
+    assert one_way.lease.holder is None
+    assert [r.data["reason"] for r in one_way.records() if r.kind == "irreversible"] == ["1.0.0 reads it, we tried"]
+
+
+def test_that_decision_outlives_the_one_who_carries_it_out(one_way: Deployment) -> None:
+    frozen(one_way)
+    one_way.world.always["set"] = CloudUnreachable("gone")
+    assert settle(one_way, Decision(back="we tried")) is Phase.HALTED
+    assert Note.load(one_way.lease.kept["deployment"]).back_allowed
+    one_way.world.always.clear()
+    one_way.bury()
+    assert settle(one_way, Decision()) is Phase.ROLLED_BACK
+
+
+def test_a_person_may_leave_it_live_and_fix_it_forward(one_way: Deployment) -> None:
+    frozen(one_way)
+    assert settle(one_way, Decision(keep="the fix is 1.1.1")) is Phase.HALTED
+    assert one_way.world.routes.live is GREEN
+    assert one_way.lease.holder is None
+    assert unsettled(one_way.ports) is None
+    assert one_way.promotion() is None
+    kept = next(r.data for r in one_way.records() if r.kind == "kept")
+    assert (kept["live"], kept["reason"], kept["by"]) == ("green", "the fix is 1.1.1", "recoverer")
+
+
+def test_what_is_not_well_is_not_left_live(one_way: Deployment) -> None:
+    frozen(one_way)
+    one_way.world.sides[GREEN].ill = "status 500"
+    with pytest.raises(StepFailed, match="not well"):
+        settle(one_way, Decision(keep="we give up"))
+    assert unsettled(one_way.ports) is not None
+
+
+def test_only_what_is_halted_can_be_kept(one: Deployment) -> None:
+    one.to_verified()
+    one.bury()
+    with pytest.raises(Refused, match="not halted"):
+        settle(one, Decision(keep="why not"))
+
+
+def test_undoing_its_promotion_is_refused_without_a_reason(one_way: Deployment) -> None:
+    assert one_way.run() is Phase.SUCCEEDED
+    promotion = last_promotion(one_way.ports)
+    assert promotion.image.irreversible
+    with pytest.raises(Refused, match="is irreversible"):
+        refuse_irreversible(promotion, None)
+    refuse_irreversible(promotion, "we tried")
+    assert one_way.undo().phase is Phase.ROLLED_BACK
