@@ -24,7 +24,7 @@ SETTINGS_FILE = Path(__file__).resolve().parent.parent / "deployment.toml"
 
 @dataclass(frozen=True)
 class DeploymentLimits:
-    """The ``[deployment]`` table; in seconds but ``prober_rate`` (requests a second), ``confirmations`` and ``approval``."""
+    """The ``[deployment]`` table; in seconds but ``prober_rate`` (requests a second), ``confirmations``, ``identity`` and ``approval``."""
 
     bake: float = 300
     provision_timeout: float = 1800
@@ -35,6 +35,7 @@ class DeploymentLimits:
     prober_rate: float = 5
     prober_timeout: float = 10
     confirmations: int = 20
+    identity: int = 140
     drain_window: float = 120
     evidence_max_age: float = 3600
     approval: str = "none"

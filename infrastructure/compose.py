@@ -40,6 +40,7 @@ from infrastructure.estate import Adapter, Estate, aws_estate
 from infrastructure.front_door import HttpFrontDoor
 from infrastructure.live_domain import LiveDomain
 from verification.accounts import SmokeUser, parse_smoke_users
+from verification.stores import Stores
 
 ROOT = Path(__file__).resolve().parent.parent
 Progress = Callable[[str], None]
@@ -65,6 +66,8 @@ class World:
     token_secret: str | None = field(default=None, repr=False)
     surroundings: Surroundings = field(default_factory=Surroundings)
     door: RegistryDoor | None = None
+    stores: Stores = field(default_factory=Stores, repr=False)
+    viewer_host: str = "host"
 
     def archive(self, *, leased: bool = False) -> Archive:
         """Where a run's evidence goes; ``leased``: the run held the lock."""
@@ -192,6 +195,7 @@ def reach(settings: Settings) -> World:
     except ValueError as error:
         raise SettingsError(f"{estate.smoke_users_secret}: {error}") from None
     token_secret = vault.read(estate.token_secret) if estate.token_secret is not None else None
+    stores = _stores(vault, estate)
     ports = Ports(
         platform=classes.platform(estate.platform.name)(clients, **estate.platform.options),
         router=classes.router(estate.router.name)(clients, **estate.router.options),
@@ -207,7 +211,13 @@ def reach(settings: Settings) -> World:
         _registry(clients, settings, estate),
         caller,
         users,
-        (secret, *(user.password for user in users), *_keys(connection), *filter(None, [token_secret])),
+        (
+            secret,
+            *(user.password for user in users),
+            *_keys(connection),
+            *filter(None, [token_secret]),
+            *stores.secrets,
+        ),
         signer,
         keys.checker(signer, estate.signing_public_key_file),
         S3AuditStore(clients, estate.audit_bucket, clock) if estate.audit_bucket else None,
@@ -217,6 +227,15 @@ def reach(settings: Settings) -> World:
         token_secret,
         _surroundings(clients, settings, estate, vault, clock),
         EcrDoor(clients, settings.repository, estate.account, estate.connection.region),
+        stores,
+        classes.viewer_host(estate.router.name),
+    )
+
+
+def _stores(vault: SecretsManager, estate: Estate) -> Stores:
+    return Stores(
+        vault.read(estate.database_url_secret) if estate.database_url_secret else None,
+        vault.read(estate.redis_url_secret) if estate.redis_url_secret else estate.redis_url,
     )
 
 
@@ -224,7 +243,7 @@ def _surroundings(
     clients: Clients, settings: Settings, estate: Estate, vault: SecretsManager, clock: SystemClock
 ) -> Surroundings:
     """What preflight looks at besides the ports."""
-    own = (estate.smoke_users_secret, estate.token_secret, estate.signing_key_secret)
+    own = (estate.smoke_users_secret, estate.token_secret, estate.signing_key_secret, *estate.store_secrets)
     return Surroundings(
         scans=EcrScans(clients, settings.repository, estate.account),
         quotas=MeasuredQuotas(clients, classes.QUOTAS[estate.platform.name], clock),
@@ -327,6 +346,8 @@ def _embedded_estate() -> Estate:
         notifications_topic=outputs.notifications_topic,
         alarms=tuple(outputs.alarms),
         health_checks=tuple(outputs.route53_health_checks),
+        database_url_secret=outputs.secrets["database_url"],
+        redis_url=outputs.redis_url,
     )
 
 
@@ -345,4 +366,5 @@ def foresee(settings: Settings, tag: str | None, world: World | None = None) -> 
     except EmbeddedError as error:
         raise Refused(str(error)) from error
     version = (folder.path / "VERSION").read_text(encoding="utf-8").strip()
-    return Image(folder.repository, folder.tag, image.digest, version, image.digest), Colour.BLUE
+    irreversible = images.is_irreversible(image)
+    return Image(folder.repository, folder.tag, image.digest, version, image.digest, irreversible), Colour.BLUE

@@ -42,6 +42,14 @@ class Estate:
     notifications_topic: str | None = None
     alarms: tuple[str, ...] = ()
     health_checks: tuple[str, ...] = ()
+    database_url_secret: str | None = None
+    redis_url_secret: str | None = None
+    redis_url: str | None = None
+
+    @property
+    def store_secrets(self) -> tuple[str, ...]:
+        """The secrets that say where the service's own stores are."""
+        return tuple(filter(None, (self.database_url_secret, self.redis_url_secret)))
 
 
 def aws_estate(settings: Settings) -> Estate:
@@ -66,6 +74,8 @@ def aws_estate(settings: Settings) -> Estate:
         own.get("notifications_topic"),
         tuple(own.get("alarms", ())),
         tuple(own.get("route53_health_checks", ())),
+        own.get("database_url_secret"),
+        own.get("redis_url_secret"),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import httpx
 
@@ -11,8 +12,9 @@ from verification.accounts import SignInFailed, SmokeUser, sign_in
 from verification.http import open_client
 
 HEALTH = "/health"
-# What must answer 200 for a colour to count as well, besides a sign-in and a read of the signed-in user's consults.
+# What must answer 200 for a colour to count as well, besides what a signed-in user does.
 DEPENDENCIES = ("/health", "/health/database", "/health/redis")
+CONSULT = {"patient": "Front Door", "reason": "deployment verification", "starts_at": "2030-01-15T09:30:00Z"}
 
 
 class HttpFrontDoor:
@@ -48,33 +50,48 @@ class HttpFrontDoor:
 
     def examine(self, url: str | None = None) -> Sequence[str]:
         """See ``deployment.ports.FrontDoor``."""
-        problems: list[str] = []
         with open_client(url or self._live_url, timeout_s=self._timeout) as client:
-            for path in DEPENDENCIES:
-                problems += self._expect_ok(client, path)
             try:
-                token = sign_in(client, self._user)
-            except (SignInFailed, httpx.HTTPError) as error:
-                return [*problems, str(error) or type(error).__name__]
-            bearer = {"Authorization": f"Bearer {token}"}
-            problems += self._expect_ok(client, "/consults?limit=1", bearer)
-            problems += self._expect_ok(client, "/auth/logout", bearer, method="POST", status=httpx.codes.NO_CONTENT)
-        return problems
+                for path in DEPENDENCIES:
+                    _expect(client, "GET", path, 200)
+                self._be_a_user(client)
+            except (Unwell, SignInFailed) as error:
+                return [str(error)]
+            except httpx.HTTPError as error:
+                return [f"{error.request.method} {error.request.url.path}: {type(error).__name__}"]
+        return []
 
-    def _expect_ok(
-        self,
-        client: httpx.Client,
-        path: str,
-        headers: dict[str, str] | None = None,
-        *,
-        method: str = "GET",
-        status: int = httpx.codes.OK,
-    ) -> list[str]:
+    def _be_a_user(self, client: httpx.Client) -> None:
+        """Signs in, books, reads, lists, cancels, signs out. Raises Unwell, SignInFailed, ``httpx.HTTPError``."""
+        bearer = {"Authorization": f"Bearer {sign_in(client, self._user)}"}
+        booked = _expect(client, "POST", "/consults", 201, headers=bearer, json=CONSULT)
+        path = f"/consults/{_id_of(booked)}"
         try:
-            response = client.request(method, path, headers=headers)
-        except httpx.HTTPError as error:
-            return [f"{method} {path}: {type(error).__name__}"]
-        return [] if response.status_code == status else [f"{method} {path}: status {response.status_code}"]
+            _expect(client, "GET", path, 200, headers=bearer)
+            _expect(client, "GET", "/consults?limit=100", 200, headers=bearer)
+        finally:
+            cancelled = client.delete(path, headers=bearer)
+        if cancelled.status_code != httpx.codes.NO_CONTENT:
+            raise Unwell(f"DELETE {path}: status {cancelled.status_code}")
+        _expect(client, "POST", "/auth/logout", 204, headers=bearer)
+
+
+class Unwell(Exception):
+    """An answer that a healthy service does not give."""
+
+
+def _expect(client: httpx.Client, method: str, path: str, status: int, **request: Any) -> httpx.Response:
+    response = client.request(method, path, **request)
+    if response.status_code != status:
+        raise Unwell(f"{method} {path}: status {response.status_code}")
+    return response
+
+
+def _id_of(booked: httpx.Response) -> str:
+    try:
+        return str(booked.json()["id"])
+    except (ValueError, LookupError, TypeError):
+        raise Unwell("POST /consults: 201, and no id in the answer") from None
 
 
 def _number(text: str | None) -> int | None:

@@ -9,26 +9,26 @@ from deployment import unfinished
 from deployment.access import DEPLOYMENT, Admission, Duty
 from deployment.approval import REQUIRED, wait_for_approval
 from deployment.archiving import NOWHERE, Archive
-from deployment.errors import DeploymentError, LeaseHeld, StepFailed, TargetIsLive
+from deployment.errors import DeploymentError, LeaseHeld, StepFailed
 from deployment.machine import Machine
-from deployment.model import Colour, Image
 from deployment.notifying import Notices, about
 from deployment.phases import Phase
 from deployment.plan import Plan, Standing
 from deployment.queueing import abandoned, refuse_while_held
 from deployment.recovery import alive, unsettled
-from deployment.releases import default_tag
 from deployment.report import VERDICTS
+from deployment.rereading import unwell
 from deployment.settings import Settings
 from deployment.settling import settle_leftover
 from deployment.steps import first_line
-from deployment.verdict import LIVE, CheckResult, GateOutcome, GateResult, culprit, not_passed
+from deployment.verdict import LIVE, CheckOutcome, CheckResult, GateOutcome, GateResult, culprit, not_passed
 from infrastructure import compose
 from infrastructure.compose import World
 from plugins.admission import admit_run, look_ahead, queue_of, tell_broken_locks
+from plugins.beside import front_of, look
+from plugins.choosing import choose_image, choose_target, live_release, refuse_irreversible
 from plugins.coordinator import Coordinator
-from plugins.gates import Stage
-from plugins.options import AUTO
+from plugins.gates import BYSTANDER, Stage
 from plugins.page import standalone
 from plugins.state import Lock, Release
 from plugins.traffic import CONTROL_SHARE, LEAST_CONTROL_RATE, Traffic, watch_limits
@@ -67,8 +67,8 @@ class Deploying:
         """Does what comes before the stage's checks."""
         if stage is Stage.HEALTH:
             self._begin()
-        elif stage in (Stage.FUNCTIONAL, Stage.LATENCY, Stage.LOAD):
-            self._stop_where_blocked()
+        elif stage < Stage.LIVE:
+            self._stop_where_blocked(stage)
         elif stage is Stage.LIVE:
             self._promote()
         else:
@@ -88,8 +88,11 @@ class Deploying:
         run.state = run.state.but(
             smoke_users=world.smoke_users,
             token_secret=world.token_secret,
+            stores=world.stores,
+            before=look(world, settings),
+            front=front_of(world),
             lease=Lock(run.run_id, holder.token, holder.since.isoformat()),
-            live=_live_release(world, live.version, live.colour, live.digest),
+            live=live_release(world, live.version, live.colour, live.digest),
         )
         self._start_traffic(world, machine)
         candidate = machine.provision()
@@ -101,7 +104,9 @@ class Deploying:
         run, settings = self._run, self._settings
         if not compose.is_up(settings):
             # What would be refused is refused before an environment is started for it.
-            choose_target(compose.foresee(settings, run.options.image_tag)[1], run.options.target)
+            image, live = compose.foresee(settings, run.options.image_tag)
+            choose_target(live, run.options.target)
+            refuse_irreversible(image, run.options.allow_irreversible)
         return compose.start(settings, run.progress, run.run_id)
 
     def _take_lock(self, world: World) -> tuple[Machine, Standing]:
@@ -169,7 +174,8 @@ class Deploying:
             raise StepFailed(f"what {found.note.deployment_id} left could not be settled; a person must act")
 
     def _plan(self, world: World) -> Plan:
-        image = choose_image(world, self._run.options.image_tag)
+        image, allowed = choose_image(world, self._run.options.image_tag), self._run.options.allow_irreversible
+        refuse_irreversible(image, allowed)
         target = choose_target(world.ports.router.observe().live, self._run.options.target)
         actor = self._run.journal.actor = world.caller.arn
         self._run.journal.append(
@@ -181,6 +187,8 @@ class Deploying:
             by=actor,
             requested_by=self._run.actor,
         )
+        if image.irreversible:
+            self._run.journal.append("irreversible", reason=allowed, by=actor)
         return Plan(self._run.run_id, self._settings.environment, target, image, actor, self._run.started_at)
 
     def _start_traffic(self, world: World, machine: Machine) -> None:
@@ -201,16 +209,17 @@ class Deploying:
         self._traffic.settle()
         self._traffic.watch_live(colour=previous.colour, generation=previous.generation, version=previous.version)
 
-    def _stop_where_blocked(self) -> None:
+    def _stop_where_blocked(self, stage: Stage) -> None:
         """No time is spent on later gates once a required one has failed, or once users are harmed."""
         before_live = [gate for gate in self._run.gates() if gate.name != LIVE]
-        begun = [gate for gate in before_live if gate.outcome is not GateOutcome.NOT_RUN]
-        self._block(not_passed(begun))
+        under_way = {check.gate for check in self._run.checks if check.stage >= stage}
+        begun = [gate for gate in before_live if gate.failed or gate.name not in under_way]
+        self._block(not_passed([gate for gate in begun if gate.outcome is not GateOutcome.NOT_RUN]))
 
     def _block(self, gates: list[GateResult]) -> None:
         run = self._run
         if gates:
-            first = culprit(gates)
+            first = next((gate for gate in gates if gate.name == BYSTANDER), culprit(gates))
             run.stop(f"{first.name}: {first.reason or first.outcome.value}")
         elif run.tally.faults:
             where, what = run.tally.faults[0]
@@ -227,10 +236,9 @@ class Deploying:
         self._block(not_passed(gates))
         if run.stopped or not self._approved(machine, verified.hash, traffic):
             return
-        problems = machine.ports.front.examine() and machine.ports.front.examine()
-        if problems:
+        if problem := unwell(machine.ports, machine.previous):
             self.live_harmed = True
-            raise StepFailed(f"the live colour is sick since the candidate runs: {problems[0]}")
+            raise StepFailed(f"the live colour is sick since the candidate runs: {problem}")
         self.live_harmed = traffic.harmed is not None
         machine.promote(gates)
         self._promoted_at = time.time()
@@ -277,7 +285,11 @@ class Deploying:
 
     def failed(self, result: CheckResult) -> None:
         """A required check failed: after the switch that sends traffic back at once, before it the stage may end."""
-        if self._machine is not None and self._machine.phase is Phase.BAKING:
+        if self._machine is None:
+            return
+        if result.gate == BYSTANDER and result.outcome is CheckOutcome.FAILED:
+            self.live_harmed = self.live_harmed or self._machine.phase is Phase.VERIFYING
+        if self._machine.phase is Phase.BAKING:
             self._abandon(
                 f"{result.gate}: {result.check.rpartition('::')[2]}: {result.message or result.outcome.value}"
             )
@@ -306,6 +318,7 @@ class Deploying:
         assert machine is not None, "there is something to abandon"
         self._decided_at = self._decided_at or time.time()
         run.stop(reason)
+        self._look_at_live(machine)
         run.journal.append("decided", reason=run.reason)
         if machine.promoted_generation is None and self._traffic is not None:
             self.live_harmed = self.live_harmed or self._traffic.harmed is not None
@@ -313,6 +326,18 @@ class Deploying:
             machine.abandon(run.reason or reason)
             self._journal_traffic()
         run.reason = machine.reason
+
+    def _look_at_live(self, machine: Machine) -> None:
+        """Whatever the candidate was rejected for: whether it has harmed live besides, while it still runs."""
+        if self.live_harmed or not machine.touched or machine.promoted_generation is not None:
+            return
+        try:
+            problem = unwell(machine.ports, machine.previous)
+        except DeploymentError:
+            return
+        if problem is not None:
+            self.live_harmed = True
+            self._run.reason = f"{self._run.reason}; and live is harmed since: {problem}"
 
     def _journal_traffic(self) -> None:
         machine, traffic = self._machine, self._traffic
@@ -360,24 +385,3 @@ class Deploying:
             self._traffic.stop()
         if self._own_cloud:
             compose.stop(self._settings)
-
-
-def choose_image(world: World, tag: str | None) -> Image:
-    """The image of the tag, or of the highest SemVer tag where none is given. Raises UnknownTag or Refused."""
-    return world.registry.resolve(tag if tag is not None else default_tag(world.registry.tags()))
-
-
-def choose_target(live: Colour, target: str | None) -> Colour:
-    """The colour to deploy to. Raises TargetIsLive; that is asked again later, under the lock."""
-    chosen = live.other if target == AUTO else Colour(str(target))
-    if chosen is live:
-        raise TargetIsLive(
-            f"{chosen} is live: nothing is deployed to the colour that takes the traffic",
-            hint=f"Deploy to the idle one: --target={live.other}, or --target=auto.",
-        )
-    return chosen
-
-
-def _live_release(world: World, version: str | None, colour: Colour, digest: str | None) -> Release:
-    image = world.image_of(digest)
-    return Release(world.live_url, version, colour, image.name if image else None, digest)

@@ -17,19 +17,21 @@ from plugins import state as published
 from plugins.evidence import Measurement, Recorder
 from plugins.gates import gate_of
 from plugins.run import coordinator_key, recorder_key, redactor_key, suites_of
-from plugins.state import Bake, Lock, Release, State
+from plugins.state import Bake, Front, Lock, Release, State
 from verification.accounts import SmokeUser
 from verification.accounts import sign_in as ask_for_token
 from verification.contract import Contract
-from verification.http import open_client
+from verification.http import as_front_door, open_client
 from verification.load import LoadPlan, LoadResult
 from verification.load import run_load as make_load
+from verification.stores import Before, Stores
 from verification.tokens import SignToken, signer
 
 DEFAULT_TIMEOUT_S = 10.0
 
 T = TypeVar("T")
 Measure = Callable[..., None]
+SignIn = Callable[..., dict[str, str]]
 
 
 class Session:
@@ -38,7 +40,7 @@ class Session:
     def __init__(self, config: pytest.Config, recorder: Recorder) -> None:
         self._config = config
         self.recorder = recorder
-        self._clients: dict[tuple[str, float, bool], httpx.Client] = {}
+        self._clients: dict[tuple[str, float, bool, Front | None], httpx.Client] = {}
         self._tokens: dict[tuple[str, str], str] = {}
         self._lock = threading.Lock()
 
@@ -51,7 +53,8 @@ class Session:
         workerinput = getattr(self._config, "workerinput", {})
         if "deployment_state" in workerinput:
             state = published.read(Path(workerinput["deployment_state"]))
-            self.learn(*(user.password for user in state.smoke_users), *filter(None, [state.token_secret]))
+            secrets = (*(user.password for user in state.smoke_users), *state.stores.secrets)
+            self.learn(*secrets, *filter(None, [state.token_secret]))
             return state
         raise pytest.UsageError("the deployment's fixtures exist only in checks below suites/")
 
@@ -65,13 +68,17 @@ class Session:
         """The service's wire contract."""
         return Contract.load(load(SETTINGS_FILE, self._config.option.environment).contract)
 
-    def client(self, url: str, timeout_s: float, keep_alive: bool = True) -> httpx.Client:
-        """One client for each address, shared by all checks of this process."""
-        key = (url, timeout_s, keep_alive)
+    def client(self, url: str, timeout_s: float, keep_alive: bool = True, front: Front | None = None) -> httpx.Client:
+        """One client for each address, shared by all checks of this process; ``front``: it asks as the front door does."""
+        key = (url, timeout_s, keep_alive, front)
         with self._lock:
             if key not in self._clients:
                 self._clients[key] = open_client(
-                    url, timeout_s=timeout_s, on_exchange=self.recorder.exchanged, keep_alive=keep_alive
+                    url,
+                    timeout_s=timeout_s,
+                    on_exchange=self.recorder.exchanged,
+                    keep_alive=keep_alive,
+                    **({} if front is None else as_front_door(front.live_url, front.header)),
                 )
             return self._clients[key]
 
@@ -181,6 +188,42 @@ def fresh_client(_deployment: Session, base_url: str, limits: Mapping[str, Any])
 
 
 @pytest.fixture
+def live_client(_deployment: Session, live: Release, limits: Mapping[str, Any]) -> httpx.Client:
+    """An httpx.Client for what is live, by way of the live domain: the other colour, until the switch."""
+    return _deployment.client(live.url, float(limits.get("timeout", DEFAULT_TIMEOUT_S)))
+
+
+@pytest.fixture
+def fresh_live_client(_deployment: Session, live: Release, limits: Mapping[str, Any]) -> httpx.Client:
+    """The same as live_client, but every request has a connection of its own."""
+    return _deployment.client(live.url, float(limits.get("timeout", DEFAULT_TIMEOUT_S)), keep_alive=False)
+
+
+@pytest.fixture
+def front_client(_deployment: Session, base_url: str, limits: Mapping[str, Any]) -> httpx.Client:
+    """An httpx.Client that asks the release as the front door will: the live domain's host, in the header that it comes in."""
+    timeout_s = float(limits.get("timeout", DEFAULT_TIMEOUT_S))
+    return _deployment.client(base_url, timeout_s, front=_deployment.state.front)
+
+
+@pytest.fixture
+def stores(_deployment: Session) -> Stores:
+    """Where the service's database and Redis can be asked directly: stores.database, stores.redis; None where nowhere."""
+    return _deployment.state.stores
+
+
+@pytest.fixture
+def before(_deployment: Session) -> Before | None:
+    """What the database held before the release was brought up: rows of the smoke users, connections; None: not asked."""
+    return _deployment.state.before
+
+
+@pytest.fixture
+def loaded() -> None:
+    """Asked for by checks that run after the load, whichever gate they are of."""
+
+
+@pytest.fixture
 def smoke_users(_deployment: Session) -> tuple[SmokeUser, ...]:
     """The accounts that exist for checks alone: two of them, each with email and password."""
     users = _deployment.state.smoke_users
@@ -196,9 +239,13 @@ def smoke_user(smoke_users: tuple[SmokeUser, ...]) -> SmokeUser:
 
 
 @pytest.fixture
-def sign_in(_deployment: Session, client: httpx.Client) -> Callable[[SmokeUser], dict[str, str]]:
-    """A function that opens a new session: headers = sign_in(smoke_user)."""
-    return lambda user: {"Authorization": f"Bearer {_deployment.new_token(client, user)}"}
+def sign_in(_deployment: Session, client: httpx.Client) -> SignIn:
+    """A function that opens a new session: headers = sign_in(smoke_user), or sign_in(smoke_user, on=live_client)."""
+
+    def ask(user: SmokeUser, on: httpx.Client = client) -> dict[str, str]:
+        return {"Authorization": f"Bearer {_deployment.new_token(on, user)}"}
+
+    return ask
 
 
 @pytest.fixture

@@ -13,6 +13,9 @@ from deployment.verdict import LIVE
 from verification.yaml_checks import SUFFIXES
 
 BAKED = "baked"
+LOADED = "loaded"
+BYSTANDER = "bystander"
+"""The gate that asks the live colour: what fails there harms users already."""
 CONTRACT_FOLDER = "contract"
 """``suites/contract/`` holds the service's own document, and no checks."""
 
@@ -24,11 +27,18 @@ class Stage(IntEnum):
     FUNCTIONAL = 1
     LATENCY = 2
     LOAD = 3
-    LIVE = 4
-    BAKE = 5
+    LOADED = 4
+    LIVE = 5
+    BAKE = 6
 
 
-STAGES = {"health": Stage.HEALTH, "latency": Stage.LATENCY, "load": Stage.LOAD, LIVE: Stage.LIVE}
+STAGES = {
+    "health": Stage.HEALTH,
+    BYSTANDER: Stage.HEALTH,
+    "latency": Stage.LATENCY,
+    "load": Stage.LOAD,
+    LIVE: Stage.LIVE,
+}
 
 
 @dataclass(frozen=True)
@@ -49,11 +59,15 @@ def gate_of(path: Path, suites: Path) -> str:
 
 
 def check_of(item: pytest.Item, suites: Path) -> Check:
-    """An item as a check. A check of the live gate that asks for ``baked`` runs when the watch is over."""
-    gate = gate_of(item.path, suites)
+    """An item as a check. One that asks for ``loaded`` runs after the load, one of the live gate that asks for ``baked`` when
+    the watch is over.
+    """
+    gate, asked = gate_of(item.path, suites), getattr(item, "fixturenames", ())
     stage = STAGES.get(gate, Stage.FUNCTIONAL)
-    if stage is Stage.LIVE and BAKED in getattr(item, "fixturenames", ()):
-        stage = Stage.BAKE
+    if stage is Stage.LIVE:
+        stage = Stage.BAKE if BAKED in asked else stage
+    elif LOADED in asked:
+        stage = Stage.LOADED
     return Check(item.nodeid, gate, stage)
 
 

@@ -39,12 +39,14 @@ class RunOptions:
     image_tag: str | None
     environment: str | None
     base_url: str | None
+    live_url: str | None
     load: bool
     reports: Path
     partial: bool
     wait_for_lock: float = 0.0
     waive: tuple[str, ...] = ()
     clean_plan: Path | None = None
+    allow_irreversible: str | None = None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -68,6 +70,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="let a required gate fail, on the record; repeatable; never health or live",
     )
     group.addoption(
+        "--allow-irreversible",
+        metavar="REASON",
+        help="deploy a release whose migration is irreversible: a failure after the switch then freezes",
+    )
+    group.addoption(
         "--wait-for-lock",
         metavar="SECONDS",
         type=float,
@@ -80,6 +87,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="a Terraform plan (terraform show -json) that must change nothing but the target colour",
     )
     group.addoption("--load", action="store_true", help="when only verifying: run the load gate, too")
+    group.addoption(
+        "--live-url", metavar="URL", help="with --base-url: the live service beside it, which shares its state"
+    )
     group.addoption("--reports", metavar="DIR", help="folder for reports (default: reports/)")
     # pytest-base-url, where somebody has it, owns the same option with the same meaning.
     with contextlib.suppress(ValueError):
@@ -104,12 +114,14 @@ def read(config: pytest.Config, suites: Path) -> RunOptions:
         image_tag=option.image_tag,
         environment=option.environment,
         base_url=getattr(option, "base_url", None),
+        live_url=option.live_url,
         load=option.load,
         reports=Path(option.reports).absolute() if option.reports else config.rootpath / "reports",
         partial=bool(selections(config, suites)),
         wait_for_lock=option.wait_for_lock,
         waive=tuple(option.waive),
         clean_plan=Path(option.require_clean_plan).absolute() if option.require_clean_plan else None,
+        allow_irreversible=option.allow_irreversible,
     )
 
 
@@ -130,12 +142,18 @@ def check(options: RunOptions, config: pytest.Config, suites: Path) -> None:
         raise Refused("--require-clean-plan is of a deployment, and no --target was given", hint="Add --target=auto.")
     if options.image_tag is not None and options.target is None:
         raise Refused("--image-tag names a release to deploy, and no --target was given", hint="Add --target=auto.")
+    if options.allow_irreversible is not None and options.target is None:
+        raise Refused("--allow-irreversible lets a release be deployed, and no --target was given")
+    if options.allow_irreversible is not None and not options.allow_irreversible.strip():
+        raise Refused("--allow-irreversible gives no reason", hint="Say why, and what happens if the release fails.")
     if options.waive and options.target is None:
         raise Refused("--waive lets a gate fail in a deployment, and no --target was given")
     if not 0 <= options.wait_for_lock < float("inf"):
         raise Refused(f"--wait-for-lock={options.wait_for_lock:g} is no number of seconds")
     if options.base_url is not None and options.target is not None:
         raise Refused("--base-url verifies an address, --target deploys: give one of them")
+    if options.live_url is not None and options.base_url is None:
+        raise Refused("--live-url names the live service beside --base-url, and no --base-url was given")
     _check_words(options)
     if options.target is not None and (left_out := selections(config, suites)):
         raise Refused(
@@ -157,18 +175,23 @@ def _check_words(options: RunOptions) -> None:
         )
     if options.environment == "":
         raise Refused("--environment= names none", hint="Leave it away for the default one of deployment.toml.")
-    if options.base_url is None:
+    _check_url("--base-url", options.base_url)
+    _check_url("--live-url", options.live_url)
+
+
+def _check_url(option: str, given: str | None) -> None:
+    if given is None:
         return
     example = "Give it with scheme and host, as in https://api.example.com."
     try:
-        url = urlsplit(options.base_url)
+        url = urlsplit(given)
         complete = url.scheme in ("http", "https") and bool(url.hostname) and (url.port is None or url.port > 0)
     except ValueError:  # a port that is none, a bracket that is left open
         complete = False
     if not complete:
-        raise Refused(f"--base-url={options.base_url} is no URL", hint=example)
+        raise Refused(f"{option}={given} is no URL", hint=example)
     if url.username is not None or url.query or url.fragment:
-        raise Refused("--base-url holds a user, a query or a fragment, and is an address only", hint=example)
+        raise Refused(f"{option} holds a user, a query or a fragment, and is an address only", hint=example)
 
 
 def selections(config: pytest.Config, suites: Path) -> list[str]:

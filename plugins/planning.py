@@ -18,6 +18,7 @@ from deployment.verdict import in_report_order
 from infrastructure import compose
 from plugins import options as run_options
 from plugins.admission import admit
+from plugins.choosing import refuse_irreversible
 from plugins.gates import Check, check_of, objections
 from plugins.options import AUTO, RunOptions
 from plugins.preflight import contract_is_readable
@@ -81,6 +82,7 @@ class Planning:
         target = live.other if self._options.target == AUTO else Colour(str(self._options.target))
         if target is live:
             raise Refused(f"{target} is live", hint=f"Deploy to the idle colour: --target={target.other}.")
+        refuse_irreversible(image, self._options.allow_irreversible)
         items: Sequence[Item] = ()
         if world is not None:
             items = preflight.look(
@@ -98,6 +100,9 @@ class Planning:
 
 def _steps(settings: Settings, image: Image, target: Colour, admission: Admission | None) -> list[str]:
     limits = settings.limits
+    after = f"traffic back to {target.other} within {limits.rollback_timeout:g} s"
+    if image.irreversible:
+        after = f"freeze, traffic stays on {target}: the migration of {image.name} is irreversible"
     approval = f"  approval   of another principal, within {limits.approval_timeout:g} s"
     return [
         f"plan for environment {settings.environment}: nothing was started or changed",
@@ -110,7 +115,7 @@ def _steps(settings: Settings, image: Image, target: Colour, admission: Admissio
         f"  promote    move all traffic from {target.other} to {target}; {limits.confirmations} answers in a row confirm it",
         "  live       verify it through the live domain",
         f"  bake       watch it for {limits.bake:g} s",
-        f"  on failure before promote: stop {target}; after it: traffic back to {target.other} within {limits.rollback_timeout:g} s",
+        f"  on failure before promote: stop {target}; after it: {after}",
     ]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from deployment.model import Colour
 from verification.accounts import SmokeUser
+from verification.stores import Before, Stores
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,14 @@ class Release:
     colour: Colour | None = None
     image: str | None = None
     digest: str | None = None
+
+
+@dataclass(frozen=True)
+class Front:
+    """How the front door asks a colour: the live domain's address, and the header that it hands the viewer's host on in."""
+
+    live_url: str
+    header: str
 
 
 @dataclass(frozen=True)
@@ -56,6 +65,9 @@ class State:
     environment: str
     smoke_users: tuple[SmokeUser, ...] = field(default=(), repr=False)
     token_secret: str | None = field(default=None, repr=False)
+    stores: Stores = field(default_factory=Stores)
+    before: Before | None = None
+    front: Front | None = None
     lease: Lock | None = None
     candidate: Release | None = None
     live: Release | None = None
@@ -84,6 +96,9 @@ def read(path: Path) -> State:
         **{
             **raw,
             "smoke_users": tuple(SmokeUser(**user) for user in raw["smoke_users"]),
+            "stores": Stores(**raw["stores"]),
+            "before": raw["before"] and Before(**raw["before"]),
+            "front": raw["front"] and Front(**raw["front"]),
             "lease": raw["lease"] and Lock(**raw["lease"]),
             "candidate": _release(raw["candidate"]),
             "live": _release(raw["live"]),

@@ -11,6 +11,7 @@ from deployment.steps import first_line
 from deployment.verdict import CheckResult, GateOutcome
 from infrastructure import compose
 from infrastructure.compose import World
+from plugins.beside import front_of, look
 from plugins.coordinator import Coordinator
 from plugins.gates import Stage
 from plugins.state import Release
@@ -52,10 +53,21 @@ class Verifying:
             run.redactor.learn(*self._world.secrets)
         run.name_checks()
         release = Release(base_url.rstrip("/")) if base_url is not None else self._live()
-        secret = self._world.token_secret if self._world else None
+        beside = run.options.live_url
         run.state = run.state.but(
-            smoke_users=users, token_secret=secret, candidate=release, live=release, promoted=release
+            smoke_users=users,
+            candidate=release,
+            # Without a second colour, what lies between two is asked of the one there is.
+            live=release if beside is None else Release(beside.rstrip("/")),
+            promoted=release,
         )
+        if (world := self._world) is not None:
+            run.state = run.state.but(
+                token_secret=world.token_secret,
+                stores=world.stores,
+                before=look(world, self._settings),
+                front=front_of(world) if base_url is not None else None,  # the live domain's own front door is there
+            )
 
     def _live(self) -> Release:
         world = self._world

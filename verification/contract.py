@@ -206,7 +206,7 @@ def violation(
     response: httpx.Response, operation: str, got: str, expected: str, *, where: str | None = None
 ) -> ContractViolation:
     """What is wrong with an answer: which, where, got, expected, and a command that shows it again."""
-    status = "" if got == f"status {response.status_code}" else f"status {response.status_code}, "
+    status = "" if got.startswith(f"status {response.status_code}") else f"status {response.status_code}, "
     at = f"{where} is " if where else ""
     # The first line is what a report shows as the reason: it says everything but how to see it again.
     return ContractViolation(

@@ -93,13 +93,18 @@ def to_loopback(request: httpx.Request) -> httpx.Request:
 class RecordingClient(httpx.Client):
     """An ``httpx.Client`` that tells ``on_exchange`` of each request, those included that got no answer."""
 
-    def __init__(self, on_exchange: OnExchange | None, keep_alive: bool, **options: Any) -> None:
+    def __init__(
+        self, on_exchange: OnExchange | None, keep_alive: bool, tls_name: str | None = None, **options: Any
+    ) -> None:
         super().__init__(**options)
+        self._tls_name = tls_name
         self._on_exchange = on_exchange
         self._keep_alive = keep_alive
 
     def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """As ``httpx.Client.send``, recorded. Raises ``httpx.TransportError`` where there is no answer."""
+        if self._tls_name is not None:
+            request.extensions["sni_hostname"] = self._tls_name
         at, begin = time.time(), time.perf_counter()
         status: int | None = None
         problem: str | None = None
@@ -125,11 +130,12 @@ def open_client(
     headers: Mapping[str, str] | None = None,
     keep_alive: bool = True,
     ca_file: str | None = None,
+    tls_name: str | None = None,
 ) -> httpx.Client:
     """A client for one address, to be closed by the caller (``with``).
 
     ``timeout_s`` limits each of connecting, sending, waiting and reading. Without ``keep_alive`` each request has a connection
-    of its own. Nothing of the environment (proxies, netrc, certificates) is used.
+    of its own. ``tls_name`` is asked for, and must be certified, instead of the address's own. Nothing of the environment (proxies, netrc, certificates) is used.
     """
     # Reading the system's certificates takes 20 ms; a context without any trusts nobody, which is right where TLS is not meant.
     context = tls_context(ca_file) if base_url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -138,6 +144,7 @@ def open_client(
     return RecordingClient(
         on_exchange,
         keep_alive,
+        tls_name,
         base_url=base_url,
         timeout=timeout_s,
         headers=dict(headers or {}),
@@ -145,6 +152,24 @@ def open_client(
         trust_env=False,
         follow_redirects=False,
     )
+
+
+# A viewer of TEST-NET-3 (RFC 5737), who has come by way of a proxy: what a service may look at in a request.
+_VIEWER = "203.0.113.7"
+
+
+def as_front_door(live_url: str, header: str) -> dict[str, Any]:
+    """Options of ``open_client`` for asking a colour as its front door will, for a viewer who asked for ``live_url``.
+
+    ``header`` is what the host is handed on in, in small letters: where it is ``host``, the colour is asked for the live
+    domain's own name in TLS as well; else Host and TLS name are the colour's own.
+    """
+    url = httpx.URL(live_url)
+    host = url.netloc.decode("ascii")
+    forwarded = {"X-Forwarded-For": _VIEWER, "X-Forwarded-Proto": url.scheme}
+    if header == "host":
+        return {"headers": {**forwarded, "Host": host}, "tls_name": url.host}
+    return {"headers": {**forwarded, header: host}}
 
 
 def curl_for(request: httpx.Request) -> str:
@@ -155,6 +180,8 @@ def curl_for(request: httpx.Request) -> str:
     parts = ["curl", "-i"]
     if request.method != "GET":
         parts += ["-X", request.method]
+    if (host := request.headers.get("host", "")) != request.url.netloc.decode("ascii"):
+        parts += ["-H", shlex.quote(f"Host: {host}")]
     for name, value in request.headers.items():
         if name not in _HEADERS_OF_THE_CLIENT:
             parts += ["-H", _header(name, value)]

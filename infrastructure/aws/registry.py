@@ -17,6 +17,8 @@ ROUTERS: Mapping[str, str] = {
     "alb": "infrastructure.aws.alb.AlbRouter",
     "route53": "infrastructure.aws.route53.Route53Router",
 }
+# The header in which a router's front door hands the viewer's host on; all others hand on the Host as it is.
+VIEWER_HOST: Mapping[str, str] = {"cloudfront": "x-forwarded-host"}
 
 QUOTAS: Mapping[str, str] = {"apprunner": "apprunner", "ecs": "fargate"}
 """The service whose quotas a platform uses up, by the name that Service Quotas has for it."""
@@ -30,6 +32,11 @@ def platform(name: str) -> type[Any]:
 def router(name: str) -> type[Any]:
     """The class of the router of that name; raises SettingsError with the known names."""
     return _load("router", name, ROUTERS)
+
+
+def viewer_host(router: str) -> str:
+    """The header, in small letters, in which a colour finds the viewer's host behind that router."""
+    return VIEWER_HOST.get(router, "host")
 
 
 def _load(kind: str, name: str, known: Mapping[str, str]) -> type[Any]:

@@ -122,6 +122,7 @@ class Estate:
             notifications_queue=TOPIC,
             alarms=list(alarms.NAMES),
             route53_health_checks=alarms.health_checks(self._session, self._environment.moto_url),
+            redis_url=f"redis://127.0.0.1:{self._environment.ports.valkey}/0",
         )
 
     def _ensure_repository(self) -> None:

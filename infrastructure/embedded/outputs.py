@@ -39,6 +39,7 @@ class Outputs:
     notifications_queue: str
     alarms: Sequence[str]
     route53_health_checks: Sequence[str]
+    redis_url: str = ""
 
 
 def write(path: Path, outputs: Outputs) -> None:

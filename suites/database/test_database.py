@@ -1,4 +1,7 @@
-"""The release reaches PostgreSQL, by its own word and by what it does."""
+"""The release reaches PostgreSQL, by its own word and by what it does: what it says it wrote is there, for everybody."""
+
+from verification import stores as own
+from verification.expecting import expect
 
 
 def test_round_trip(client, contract, limits, measure):
@@ -7,22 +10,47 @@ def test_round_trip(client, contract, limits, measure):
     for _ in range(limits["consecutive"]):
         response = client.get("/health/database")
         contract.check(response)
-        assert response.status_code == 200, f"GET /health/database: status {response.status_code}, expected 200"
+        expect(response, 200)
         latencies.append(response.json()["latency_ms"])
     measure("slowest round trip by its own word", max(latencies), unit="ms", samples=len(latencies))
 
 
 def test_keeps_what_it_was_given(client, signed_in, consult):
     """A row that was written can be read back, and is the same."""
-    read = client.get(f"/consults/{consult['id']}", headers=signed_in)
-    assert read.status_code == 200, f"GET of a consult just booked: status {read.status_code}"
+    read = expect(client.get(f"/consults/{consult['id']}", headers=signed_in), 200, "GET of a consult just booked")
     assert {key: read.json()[key] for key in consult} == consult
 
 
 def test_forgets_what_it_was_told_to(client, signed_in, consult):
     """A row that was deleted is gone, by its id and from the list."""
-    deleted = client.delete(f"/consults/{consult['id']}", headers=signed_in)
-    assert deleted.status_code == 204, f"DELETE of a consult: status {deleted.status_code}, expected 204"
-    assert client.get(f"/consults/{consult['id']}", headers=signed_in).status_code == 404
+    path = f"/consults/{consult['id']}"
+    expect(client.delete(path, headers=signed_in), 204, "DELETE of a consult")
+    expect(client.get(path, headers=signed_in), 404, "GET of a consult just deleted")
     listed = client.get("/consults?limit=100", headers=signed_in).json()["items"]
     assert consult["id"] not in [item["id"] for item in listed]
+
+
+def test_is_the_database_that_live_has(live_client, sign_in, smoke_user, consult):
+    """What the release wrote is read through the live colour: a memory of its own would not be seen there."""
+    headers = sign_in(smoke_user, on=live_client)
+    path = f"/consults/{consult['id']}"
+    read = expect(live_client.get(path, headers=headers), 200, "GET through live of a consult that the release booked")
+    assert read.json()["patient"] == consult["patient"], f"GET {path} through live: another patient than was written"
+
+
+def test_is_in_the_database_itself(client, signed_in, consult, stores, limits, measure):
+    """The row is found on a connection of our own, and gone from there once the release has deleted it."""
+    measure("asked on a connection of our own", "yes" if stores.database else "no: no database_url_secret")
+    if stores.database is None:
+        expect(client.get(f"/consults/{consult['id']}", headers=signed_in), 200)
+        return
+    found = own.rows(stores.database, limits["find"], consult["id"])
+    written = (consult["patient"], consult["reason"])
+    assert list(found) == [written], (
+        f"{len(found)} rows of a consult just booked are in the database as it was sent, expected 1"
+    )
+    expect(client.delete(f"/consults/{consult['id']}", headers=signed_in), 204, "DELETE of a consult")
+    left = len(own.rows(stores.database, limits["find"], consult["id"]))
+    assert left == 0, (
+        f"DELETE was answered with 204, and {left} row of the consult is still in the database, expected 0"
+    )

@@ -66,9 +66,27 @@ def test_is_not_degraded(client, limits, measure):
     assert not others, f"status {others} in {count - states.count('ok')} of {count} answers, expected ok"
 
 
+def _says_its_version(fresh_client, candidate, limits, measure):
+    """Fails with how many of `identity` answers, each on a connection of its own, name another version."""
+    count = limits["identity"]
+    versions: list[str] = []
+    while len(versions) < count:
+        response = fresh_client.get("/health")
+        versions.append(_field(response, "version"))
+    expected = candidate.version or versions[0]  # an address alone (--base-url) has no version to expect
+    measure("version", ", ".join(sorted(set(versions))), limit=expected, samples=count)
+    others = ", ".join(sorted(set(versions) - {expected}))
+    assert not others, (
+        f"version {others} in {count - versions.count(expected)} of {count} answers on fresh connections, expected {expected}; "
+        f"again: for i in $(seq {count}); do curl -s {response.request.url}; echo; done | sort | uniq -c"
+    )
+
+
 def test_is_the_expected_version(fresh_client, candidate, limits, measure):
-    """What answers is the release that was asked for, on every connection."""
-    versions = {_field(fresh_client.get("/health"), "version") for _ in range(limits["consecutive"])}
-    expected = candidate.version or next(iter(versions))  # an address alone (--base-url) has no version to expect
-    measure("version", ", ".join(sorted(versions)), limit=expected, samples=limits["consecutive"])
-    assert versions == {expected}, f"version {', '.join(sorted(versions))} answers, expected {expected}"
+    """What answers is the release that was asked for, on every connection: no instance of another one is left."""
+    _says_its_version(fresh_client, candidate, limits, measure)
+
+
+def test_is_still_the_expected_version(loaded, fresh_client, candidate, limits, measure):
+    """After the load, too: instances that were added, replaced or rolled back under it are the same release."""
+    _says_its_version(fresh_client, candidate, limits, measure)

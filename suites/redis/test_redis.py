@@ -1,6 +1,12 @@
-"""The release reaches Redis, by its own word and by what it does."""
+"""The release reaches Redis, by its own word and by what it does: what it revokes is revoked for everybody."""
+
+import hashlib
 
 import pytest
+
+from verification import stores as own
+from verification.expecting import expect
+from verification.tokens import claims_of
 
 
 @pytest.fixture
@@ -21,20 +27,44 @@ def test_round_trip(client, contract, limits, measure):
     for _ in range(limits["consecutive"]):
         response = client.get("/health/redis")
         contract.check(response)
-        assert response.status_code == 200, f"GET /health/redis: status {response.status_code}, expected 200"
+        expect(response, 200)
         latencies.append(response.json()["latency_ms"])
     measure("slowest round trip by its own word", max(latencies), unit="ms", samples=len(latencies))
 
 
 def test_a_session_lives_and_ends(client, session):
     """Sessions are kept in Redis: a token works until it is revoked, and not a moment longer."""
-    assert client.get("/consults?limit=1", headers=session).status_code == 200
-    assert client.post("/auth/logout", headers=session).status_code == 204
-    assert client.get("/consults?limit=1", headers=session).status_code == 401
+    expect(client.get("/consults?limit=1", headers=session), 200)
+    expect(client.post("/auth/logout", headers=session), 204)
+    expect(client.get("/consults?limit=1", headers=session), 401, "GET /consults after logout")
 
 
 def test_ending_one_session_leaves_the_others(client, session, other_session):
     """Logout revokes that token and no other."""
     client.post("/auth/logout", headers=session)
-    assert client.get("/consults?limit=1", headers=other_session).status_code == 200
+    expect(client.get("/consults?limit=1", headers=other_session), 200, "GET /consults after another session's logout")
     client.post("/auth/logout", headers=other_session)
+
+
+def test_is_the_redis_that_live_has(client, live_client, session):
+    """A token that the release revoked is revoked for the live colour: a memory of its own would not be seen there."""
+    expect(live_client.get("/consults?limit=1", headers=session), 200, "GET /consults through live, before logout")
+    expect(client.post("/auth/logout", headers=session), 204)
+    after = live_client.get("/consults?limit=1", headers=session)
+    expect(after, 401, "GET /consults through live, after logout through the release")
+
+
+def test_is_in_redis_itself(client, session, stores, limits, measure):
+    """The entry of a revoked token is found on a connection of our own, and ends no sooner than the token, and by itself."""
+    expect(client.post("/auth/logout", headers=session), 204)
+    measure("asked on a connection of our own", "yes" if stores.redis else "no: no redis_url_secret")
+    if stores.redis is None:
+        return
+    claims = claims_of(session["Authorization"].removeprefix("Bearer "))
+    digest = hashlib.sha256(str(claims["jti"]).encode()).hexdigest()
+    left = own.seconds_left(stores.redis, limits["revoked"].format(jti=claims["jti"], sha256=digest))
+    lifetime = claims["exp"] - claims["iat"]
+    assert left is not None, f"a token was revoked, and Redis has no key {limits['revoked']} of it"
+    measure("the entry of a revoked token ends in", left, limit=lifetime, unit="s")
+    assert 0 < left <= lifetime + 1, f"the entry of a revoked token ends in {left} s (-1: never), limit {lifetime} s"
+    assert left >= lifetime - 60, f"the entry of a revoked token ends in {left} s, the token in {lifetime} s"

@@ -8,6 +8,7 @@ import pytest
 
 from deployment.errors import SettingsError
 from deployment.settings import DeploymentLimits, load
+from deployment.verdict import LIVE, ORDER, in_report_order
 
 SHIPPED = Path(__file__).resolve().parents[2] / "deployment.toml"
 HEAD = 'default_environment = "e"\nrepository = "r"\ncontract = "c.yaml"\n'
@@ -100,7 +101,8 @@ def test_shipped_default_is_the_embedded_one() -> None:
 @pytest.mark.parametrize("environment", ["embedded", "production"])
 def test_every_shipped_gate_is_required_and_has_a_minimum(environment: str) -> None:
     settings = load(SHIPPED, environment)
-    assert set(settings.gates) == {"health", "database", "redis", "auth", "endpoints", "latency", "load", "live"}
+    assert in_report_order(settings.gates) == [*ORDER, "bystander", "continuity", "rehearsal", LIVE]
+    assert set(settings.gates) == set(in_report_order(settings.gates))
     assert all(settings.rule(gate).required and "min_checks" in settings.gates[gate] for gate in settings.gates)
 
 

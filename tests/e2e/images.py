@@ -11,8 +11,8 @@ SHIPPED = Path(__file__).resolve().parents[2] / "infrastructure" / "embedded" / 
 REPOSITORY = "telehealth-api"
 OLD, NEW = "1.0.0", "1.1.0"
 
-# App Runner's and the edge's proxies both hand a host on; only the live domain's begins like this.
-_LIVE = 'any(n == b"x-forwarded-host" and v.startswith(b"api.") for n, v in scope["headers"])'
+# What no rehearsal shows: a viewer on this machine has come by the edge and by App Runner's proxy, both on this machine.
+_LIVE = 'dict(scope["headers"]).get(b"x-forwarded-for") == b"127.0.0.1, 127.0.0.1"'
 _ANSWER_500 = "            await problem_response(500)(scope, receive, send)\n            return\n"
 _ENTRY = "        status = 0\n\n        async def watched"
 _POOL = "AsyncConnectionPool(\n            database_url,"
@@ -21,12 +21,16 @@ _LIST = "        limit = _limit(request"
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with a release: in one file, ``before`` (which stands there once) becomes ``after``."""
+    """What is wrong with a release: in one file, ``before`` (which stands there once) becomes ``after``.
+
+    ``more`` are further patches that the same lie takes; one whose ``before`` is empty makes a new file.
+    """
 
     name: str
     file: str
     before: str
     after: str
+    more: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def tag(self) -> str:
@@ -111,11 +115,15 @@ def make_registry(folder: Path, faults: Iterable[Fault] = ()) -> Path:
     for fault in faults:
         image = _copy(folder, NEW, fault.tag)
         (image / "VERSION").write_text(f"{fault.tag}\n", encoding="utf-8")
-        source = image / fault.file
-        text = source.read_text(encoding="utf-8")
-        assert text.count(fault.before) == 1, f"{fault.name}: the patch does not fit {fault.file} any more"
-        source.write_text(text.replace(fault.before, fault.after), encoding="utf-8")
+        for file, before, after in ((fault.file, fault.before, fault.after), *fault.more):
+            _patch(image / file, before, after, fault.name)
     return folder
+
+
+def _patch(source: Path, before: str, after: str, name: str) -> None:
+    text = source.read_text(encoding="utf-8") if before else ""
+    assert not before or text.count(before) == 1, f"{name}: the patch does not fit {source.name} any more"
+    source.write_text(text.replace(before, after) if before else after, encoding="utf-8")
 
 
 def _copy(registry: Path, tag: str, to: str) -> Path:

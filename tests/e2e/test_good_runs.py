@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from deployment.verdict import LIVE, ORDER
 from tests.e2e import images
 from tests.e2e.canaries import assert_kept, command_lines
 from tests.e2e.conftest import open_desk
@@ -15,7 +16,7 @@ from tests.e2e.desk import Desk, Ran
 from tests.e2e.user import User
 
 STEPS = ["lease", "provision", "verify", "promote", "live", "bake"]
-ALL_GATES = ["health", "database", "redis", "auth", "endpoints", "latency", "load", "live"]
+ALL_GATES = [*ORDER, "bystander", "continuity", "rehearsal", LIVE]
 
 
 def _assert_promoted(ran: Ran, target: str) -> None:

@@ -35,7 +35,8 @@ def bench() -> Iterator[Bench]:
                 "SEED_USERS": json.dumps(USERS),
                 "CORS_ORIGINS": "https://app.telehealth.com",
             }
-            made = Bench(folder, cluster, environment, USERS)
+            stores = {"database": environment["DATABASE_URL"], "redis": f"redis://127.0.0.1:{port}/0"}
+            made = Bench(folder, cluster, environment, USERS, stores)
             code, output = made.image(None).release(environment)
             assert code == 0, output
             yield made

@@ -16,6 +16,7 @@ class Lie:
     says: tuple[str, ...] = ()
     load: bool = False  # seen only by who asks often enough
     restarts: bool = False  # a platform brings it up again
+    migrates: bool = False  # its migration is the lie: it gets a database of its own
 
     @property
     def name(self) -> str:
@@ -23,6 +24,14 @@ class Lie:
         return self.fault.name
 
 
-def lie(gate: str, name: str, file: str, before: str, after: str, *says: str) -> Lie:
-    """One that a single gate must find."""
-    return Lie(Fault(name, file, before, after), (gate,), says)
+def lie(
+    gate: str,
+    name: str,
+    file: str,
+    before: str,
+    after: str,
+    *says: str,
+    more: tuple[tuple[str, str, str], ...] = (),
+) -> Lie:
+    """One that a single gate must find; ``more``: the further patches that it takes."""
+    return Lie(Fault(name, file, before, after, more), (gate,), says)

@@ -14,9 +14,10 @@ from deployment.archiving import NOWHERE, Archive
 from deployment.settings import Settings
 from infrastructure import compose
 from verification.accounts import SmokeUser, parse_smoke_users
+from verification.stores import Stores
 
 FILE = "GATES_STAND_IN"
-"""The environment variable that names a file: ``{"users": [{"email", "password"}, …], "token_secret": "…" or null}``."""
+"""The environment variable that names a file: ``{"users": [{"email", "password"}, …], "token_secret": "…" or null, …}``: see ``reach``."""
 SETTINGS = "GATES_SETTINGS"
 """The environment variable that names another deployment.toml."""
 
@@ -28,6 +29,9 @@ class StandIn:
     smoke_users: tuple[SmokeUser, ...]
     token_secret: str | None = field(repr=False)
     secrets: tuple[str, ...] = field(repr=False)
+    stores: Stores = field(repr=False)
+    live_url: str
+    viewer_host: str
 
     def archive(self) -> Archive:
         """Kept nowhere else."""
@@ -39,7 +43,9 @@ def reach(_settings: Settings) -> StandIn:
     facts = json.loads(Path(os.environ[FILE]).read_text(encoding="utf-8"))
     users = parse_smoke_users(json.dumps(facts["users"]))
     secret = facts["token_secret"]
-    return StandIn(users, secret, tuple(filter(None, (secret, *(user.password for user in users)))))
+    stores = Stores(**facts["stores"])
+    secrets = tuple(filter(None, (secret, *(user.password for user in users), *stores.secrets)))
+    return StandIn(users, secret, secrets, stores, facts["live_url"], facts["viewer_host"])
 
 
 @pytest.hookimpl(tryfirst=True)

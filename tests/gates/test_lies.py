@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.gates import lies_of_auth, lies_of_health, lies_of_the_contract
+from tests.gates import lies_of_auth, lies_of_colours, lies_of_health, lies_of_the_contract
 from tests.gates.lies import Lie
 from tests.gates.verifying import FUNCTIONAL, Bench
 
-LIES = (*lies_of_health.LIES, *lies_of_the_contract.LIES, *lies_of_auth.LIES)
+LIES = (*lies_of_health.LIES, *lies_of_the_contract.LIES, *lies_of_auth.LIES, *lies_of_colours.LIES)
 # One of each kind; the others wait for `make soak`.
 SAMPLE = {
     "flapping-by-time",
@@ -17,6 +17,9 @@ SAMPLE = {
     "shows-a-trace",
     "alg-none-accepted",
     "next-page-is-anybody-s",
+    "session-key-prefix",
+    "rows-that-poison-the-list",
+    "unknown-host-is-404",
 }
 
 
@@ -32,9 +35,9 @@ def test_names_are_unique() -> None:
 
 @pytest.mark.parametrize("lie", _parameters())
 def test_refused(bench: Bench, lie: Lie) -> None:
-    with bench.serving(lie.fault, lie.restarts) as service:
+    with bench.live() as live, bench.serving(lie.fault, lie.restarts) as service:
         gates = (*FUNCTIONAL, "latency", "load") if lie.load else FUNCTIONAL
-        ran = bench.verify(service, gates, *(["--load"] if lie.load else []))
+        ran = bench.verify(service, gates, *(["--load"] if lie.load else []), beside=live)
     failed = [gate for gate, outcome in ran.gates.items() if outcome in ("failed", "error")]
     messages = "\n".join(text for gate in lie.gates for text in ran.failing(gate))
     print(f"{lie.name}: {', '.join(failed) or 'PROMOTED'}\n{messages}")
@@ -44,6 +47,6 @@ def test_refused(bench: Bench, lie: Lie) -> None:
 
 
 def test_the_truth_passes(bench: Bench) -> None:
-    with bench.serving(None) as service:
-        ran = bench.verify(service)
+    with bench.live() as live, bench.serving(None) as service:
+        ran = bench.verify(service, beside=live)
     assert (ran.code, ran.failures) == (0, {}), ran.output

@@ -18,7 +18,10 @@ from tests.gates import stand_in
 from tests.service.support import Image, Postgres, Service, serve, stop
 
 ROOT = Path(__file__).resolve().parents[2]
-FUNCTIONAL = ("health", "database", "redis", "auth", "endpoints")
+FUNCTIONAL = ("health", "database", "redis", "auth", "endpoints", "bystander", "continuity", "rehearsal")
+OLD = "1.0.0"
+# The live domain, as the front door names it to a colour; nobody listens there.
+LIVE_URL = "http://live.telehealth.localhost:8080"
 LONGEST_RUN_S = 120
 
 
@@ -44,6 +47,7 @@ class Bench:
     cluster: Postgres
     environment: Mapping[str, str]
     users: Sequence[Mapping[str, str]]
+    stores: Mapping[str, str | None]
 
     def image(self, fault: Fault | None) -> Image:
         """1.1.0, broken in that way."""
@@ -64,11 +68,29 @@ class Bench:
             with _kept_alive(image, {**self.environment, **variables}, service, log):
                 yield service
 
+    @contextmanager
+    def live(self) -> Iterator[Service]:
+        """1.0.0 beside it, on the same database and Valkey."""
+        image = Image(self.image(None).folder.parent / OLD)
+        with serve(image, self.environment, self.folder / "live.log") as service:
+            yield service
+
     def verify(
-        self, service: Service, gates: Sequence[str] = FUNCTIONAL, *options: str, settings: Path | None = None
+        self,
+        service: Service,
+        gates: Sequence[str] = FUNCTIONAL,
+        *options: str,
+        settings: Path | None = None,
+        beside: Service | None = None,
     ) -> Verified:
-        """Runs those gates' checks against it, with the shipped settings unless others are given."""
-        facts = {"users": list(self.users), "token_secret": self.environment["JWT_SECRET"]}
+        """Runs those gates' checks against it, with the shipped settings unless others are given; ``beside``: what is live."""
+        facts = {
+            "users": list(self.users),
+            "token_secret": self.environment["JWT_SECRET"],
+            "stores": self.stores,
+            "live_url": LIVE_URL,
+            "viewer_host": "x-forwarded-host",
+        }
         told = self.folder / "stand-in.json"
         told.write_text(json.dumps(facts), encoding="utf-8")
         reports = self.folder / "reports"
@@ -87,6 +109,7 @@ class Bench:
                 ),
                 *("-p", "tests.gates.stand_in", "-p", "html", "-p", "metadata", "-p", "xdist", "-q", "--tb=line"),
                 *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
+                *([f"--live-url=http://blue.telehealth.localhost:{beside.port}"] if beside else []),
                 *options,
                 *(f"suites/{gate}" for gate in gates),
             ],

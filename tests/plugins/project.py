@@ -57,6 +57,7 @@ retire_timeout = 10
 prober_rate = 100
 prober_timeout = 5
 confirmations = 3
+identity = 5
 {gates}
 [environments.test]
 provider = "embedded"

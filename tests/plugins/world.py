@@ -201,13 +201,16 @@ class FakeLease:
 
 
 class FakeRegistry:
-    """Two releases."""
+    """Two releases; the one whose tag is the fact ``irreversible`` says that there is no way back."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
 
     def resolve(self, tag: str) -> Image:
         """See ``deployment.ports.Registry``."""
         for image in IMAGES:
             if image.tag == tag:
-                return image
+                return replace(image, irreversible=tag == self._facts.read("irreversible"))
         raise UnknownTag(f"no release {tag}; there are {', '.join(self.tags())}")
 
     def find(self, digest: str) -> Image | None:
@@ -240,7 +243,7 @@ def _reach(settings: Settings) -> World:
         settings.environment,
         live_url,
         Ports(FakePlatform(facts), FakeRouter(facts), FakeLease(facts), front, clock),
-        FakeRegistry(),
+        FakeRegistry(facts),
         Caller("arn:aws:iam::123456789012:user/tester", "123456789012"),
         USERS,
         tuple(user.password for user in USERS),

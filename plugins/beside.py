@@ -1,0 +1,27 @@
+"""What a run knows of the candidate's surroundings: the stores that both colours share, and the front door before them."""
+
+from __future__ import annotations
+
+from deployment.errors import StepFailed
+from deployment.settings import Settings
+from infrastructure.compose import World
+from plugins.state import Front
+from verification.stores import Before, StoreFailed, before
+
+
+def look(world: World, settings: Settings) -> Before | None:
+    """What the database holds now; None where the settings give no connection to it. Raises StepFailed."""
+    statement = settings.gates.get("database", {}).get("rows")
+    if world.stores.database is None or statement is None:
+        return None
+    try:
+        return before(world.stores.database, statement, [user.email for user in world.smoke_users])
+    except StoreFailed as error:
+        raise StepFailed(
+            str(error), hint="database_url_secret and gates.database.rows of deployment.toml say where and what."
+        ) from None
+
+
+def front_of(world: World) -> Front:
+    """How the environment's front door asks a colour."""
+    return Front(world.live_url, world.viewer_host)

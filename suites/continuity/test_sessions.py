@@ -1,0 +1,60 @@
+"""A session is the user's, not a colour's: opened, used and ended on either side, it is that on both."""
+
+import pytest
+
+from suites.continuity.conftest import BOTH_WAYS, IDS
+from verification.expecting import expect
+
+both_ways = pytest.mark.parametrize(("here", "there"), BOTH_WAYS, ids=IDS, indirect=True)
+
+
+def _good(side, session, when):
+    expect(side.reads(session, "/consults?limit=1"), 200, f"{when}, GET /consults on {side.name}")
+
+
+def _ended(side, session, when):
+    expect(side.reads(session, "/consults?limit=1"), 401, f"{when}, GET /consults on {side.name}")
+
+
+def _logout(side, session):
+    return side.client.post("/auth/logout", headers=session)
+
+
+@both_ways
+def test_opened_on_one_is_good_on_both(here, there, session):
+    """A user who signed in before the switch stays signed in after it, and after a rollback."""
+    opened = f"a session opened on {here.name}"
+    _good(there, session, opened)
+    # What the other side keeps of it (a cached session, a counter) must not spoil it where it comes from.
+    _good(here, session, f"{opened} and used on {there.name}")
+    _good(there, session, f"{opened} and used on both")
+
+
+@both_ways
+def test_ended_on_one_is_ended_on_both(here, there, session):
+    """Logout on one colour is logout on both, whoever has seen the token before."""
+    for side in (here, there):
+        _good(side, session, f"a session opened on {here.name}")
+    expect(_logout(there, session), 204, f"POST /auth/logout on {there.name}, opened on {here.name}")
+    for side in (there, here):
+        _ended(side, session, f"after logout on {there.name}")
+
+
+@both_ways
+def test_ended_where_it_was_opened(here, there, session):
+    """The other side has seen the token before, and must not believe it from memory."""
+    _good(there, session, f"a session opened on {here.name}")
+    _logout(here, session)
+    for side in (here, there):
+        _ended(side, session, f"after logout on {here.name}")
+    expect(_logout(there, session), 401, f"a second logout, on {there.name}")
+
+
+@both_ways
+def test_other_sessions_stay(here, there, session, sign_in, smoke_user):
+    """What one side revokes, it revokes of that session alone."""
+    other = sign_in(smoke_user, on=there.client)
+    _logout(here, session)
+    for side in (here, there):
+        _good(side, other, f"after the logout of another session on {here.name}")
+    _logout(there, other)

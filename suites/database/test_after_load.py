@@ -1,0 +1,45 @@
+"""After the load: how many connections the release holds, and what checks and load have left behind."""
+
+import time
+
+from verification import stores as own
+
+# What others write at the same moment, they delete again within this.
+SETTLES_WITHIN_S = 5
+PAUSE_S = 0.1
+
+
+def _asks_the_release(client):
+    """Where there is no connection of our own the gate still has to ask somebody."""
+    assert client.get("/health/database").status_code == 200
+
+
+def test_its_share_of_the_connections(loaded, client, stores, before, limits, measure):
+    """Since before the release was brought up, the database has no more connections than `connection_share` allows."""
+    _asks_the_release(client)
+    if stores.database is None or before is None:
+        measure("connections of the release", "not asked: no database_url_secret")
+        return
+    now, most = own.connections(stores.database)
+    taken, allowed = max(0, now - before.connections), int(most * limits["connection_share"])
+    measure("connections since the release was brought up", taken, limit=allowed)
+    assert taken <= allowed, (
+        f"the release took {taken} of the database's {most} connections, limit {allowed} "
+        f"({limits['connection_share']:.0%}): two colours, and whatever else there is, have to share them"
+    )
+
+
+def test_nothing_is_left_behind(loaded, client, smoke_users, stores, before, limits, measure):
+    """The smoke users have as many rows as before: what was deleted is deleted, by checks, load and release alike."""
+    _asks_the_release(client)
+    if stores.database is None or before is None:
+        measure("rows left behind", "not asked: no database_url_secret")
+        return
+    ends = time.monotonic() + SETTLES_WITHIN_S
+    while True:
+        ((count,),) = own.rows(stores.database, limits["rows"], [user.email for user in smoke_users])
+        if count <= before.rows or time.monotonic() >= ends:
+            break
+        time.sleep(PAUSE_S)
+    measure("rows left behind", count - before.rows, limit=0)
+    assert count <= before.rows, f"the smoke users have {count} rows, before the checks they had {before.rows}"

@@ -1,0 +1,106 @@
+"""What is asked of the live colour beside the candidate, when, and what it means where live is harmed."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugins.project import PROMOTED, REJECTED, Project
+
+HARMED = "def test_{name}(live_client{more}): assert live_client.get('/health').status_code == 500, 'live is harmed'"
+WELL = "def test_{name}(live_client{more}): assert live_client.get('/health').json()['version'] == '1.0.0'"
+ORDERED = """
+    def test_it(client, {asked}live_client):
+        assert client.get("/health").status_code == 200
+        assert live_client.get("/health").json()["version"] == "1.0.0"
+        with open({path!r}, "a") as file:
+            file.write("{gate} ")
+"""
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_checks_after_the_load_run_after_it(project: Project, workers: str) -> None:
+    path = str(project.facts.folder / "order.txt")
+    for gate, asked in (("bystander", ""), ("database", "loaded, "), ("load", ""), ("zebra", "")):
+        project.suite(gate, ORDERED.format(gate=f"{gate}{'-after' if asked else ''}", asked=asked, path=path))
+    project.add("bystander", WELL.format(name="later", more=", loaded"))
+    run = project.run(workers)
+    assert run.told == PROMOTED, run.output
+    order = (project.facts.folder / "order.txt").read_text().split()
+    assert order == ["bystander", "zebra", "load", "database-after"]
+    assert run.gate("bystander")["checks"] == 2
+    assert run.report["live_harmed"] is False
+
+
+@pytest.mark.parametrize("more", ["", ", loaded"], ids=["after start-up", "after load"])
+def test_live_harmed_is_said_first(project: Project, more: str) -> None:
+    project.suite("bystander", HARMED.format(name="it", more=more))
+    if not more:
+        project.add("health", "def test_other(client): assert client.get('/health').status_code == 500")
+    run = project.run()
+    assert run.told == REJECTED, run.output
+    assert run.report["live_harmed"] is True
+    assert run.report["reason"].startswith("bystander: test_it"), run.report["reason"]
+
+
+def test_a_bystander_that_cannot_ask_is_no_harm(project: Project) -> None:
+    project.suite("bystander", "def test_it(live_client, no_such_fixture): pass")
+    run = project.run()
+    assert run.told == REJECTED, run.output
+    assert run.report["live_harmed"] is False
+
+
+def test_live_is_looked_at_whatever_else_is_wrong(project: Project) -> None:
+    """A candidate that fails a gate of its own and harms live is both."""
+    sick = project.facts.folder / "sick.json"
+    project.add(
+        "redis",
+        f"""
+        def test_it(client):
+            __import__("pathlib").Path({str(sick)!r}).write_text('{{"blue": true}}')
+            assert client.get("/health").status_code == 500
+        """,
+    )
+    run = project.run()
+    assert run.told == REJECTED, run.output
+    assert run.report["live_harmed"] is True
+    assert run.report["reason"].startswith("redis: test_it"), run.report["reason"]
+    assert "and live is harmed since: GET /health" in run.report["reason"]
+
+
+def test_the_front_door_s_way_of_asking(project: Project) -> None:
+    """The live domain's host in the header that it comes in, at the candidate's own address."""
+    project.suite(
+        "rehearsal",
+        """
+        def test_it(front_client, client, live):
+            request = front_client.get("/health").request
+            assert request.url.netloc == client.base_url.netloc
+            assert request.headers["host"] == live.url.removeprefix("http://")
+            assert request.extensions["sni_hostname"] == "127.0.0.1"
+            assert request.headers["x-forwarded-proto"] == "http"
+        """,
+    )
+    run = project.run()
+    assert run.told == PROMOTED, run.output
+
+
+@pytest.mark.parametrize("target", ["green", None])
+def test_a_live_url_needs_a_base_url(project: Project, target: str | None) -> None:
+    run = project.run("--live-url=http://live.example", target=target)
+    assert run.code == 4, run.output
+    assert "--live-url" in run.output
+
+
+def test_a_live_service_beside_an_address(project: Project) -> None:
+    urls = project.facts.read("urls")
+    project.suite(
+        "continuity",
+        f"""
+        def test_it(client, live_client):
+            assert str(client.base_url) == "{urls["blue"]}"
+            assert str(live_client.base_url) == "{urls["live"]}"
+            assert client.get("/health").status_code == live_client.get("/health").status_code
+        """,
+    )
+    run = project.run(f"--base-url={urls['blue']}", f"--live-url={urls['live']}", "suites/continuity", target=None)
+    assert run.code == 0, run.output
