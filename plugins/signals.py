@@ -1,7 +1,11 @@
-"""Ctrl-C and SIGTERM: the first one ends the run, unless the run is just ending; a rollback is never cut short."""
+"""Ctrl-C and SIGTERM: the first one ends the run, unless the run is just ending; a rollback is never cut short.
+
+And ``os._exit``, which runs nothing of all that ends a run: it cannot say that a release was promoted.
+"""
 
 from __future__ import annotations
 
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -9,6 +13,9 @@ from contextlib import contextmanager
 from types import FrameType
 
 CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+CUT_SHORT = 3
 
 
 class SignalReceived(KeyboardInterrupt):
@@ -22,17 +29,25 @@ class Signals:
         self.received: str | None = None
         self._shielded = False
         self._previous: dict[signal.Signals, object] = {}
+        self._exit = os._exit
+        self._pid = os.getpid()
 
     def install(self) -> None:
         """Takes the signals over; only possible in the main thread."""
         for number in CAUGHT:
             self._previous[number] = signal.signal(number, self._handle)
+        os._exit = self._leave  # type: ignore[assignment]  # it never returns either
+
+    def _leave(self, status: int) -> None:
+        """Whoever leaves this process past the end of its run did not finish it; a forked child may say what it likes."""
+        self._exit(status if os.getpid() != self._pid else status or CUT_SHORT)
 
     def restore(self) -> None:
         """Gives them back."""
         for number, handler in self._previous.items():
             signal.signal(number, handler)  # type: ignore[arg-type]  # it is what signal.signal returned
         self._previous.clear()
+        os._exit = self._exit
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         first = self.received is None

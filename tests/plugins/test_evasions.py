@@ -173,6 +173,14 @@ def test_exit_code(project: Project, source: str) -> None:
     assert run.code in (1, 4), run.output
 
 
+@pytest.mark.parametrize("gate", ["health", "live"])
+def test_a_check_that_ends_the_process(project: Project, gate: str) -> None:
+    """Without a report there is no success; what is left is for `recover`."""
+    project.add(gate, "import os\ndef test_bad(client): os._exit(0)")
+    run = project.run_outside()
+    assert (run.code, run.report) == (3, {}), run.output
+
+
 def test_a_conftest_that_only_helps_is_welcome(project: Project) -> None:
     """Fixtures, markers, another order, a word for the terminal: nothing of it decides anything."""
     conftest(
