@@ -65,6 +65,16 @@ def test_mode_3_the_first_failure_stays_in_the_record(one: Deployment) -> None:
     assert one.world.routes.live is BLUE
 
 
+def test_mode_6_a_service_that_says_running_and_is_dead(one: Deployment) -> None:
+    """Failure mode 6: the copy that was verified is not the one that serves. The platform is not believed alone."""
+    one.to_verified()
+    one.world.sides[GREEN].ill = "connection refused"
+    assert one.platform.describe(GREEN).running
+    with pytest.raises(StepFailed, match="connection refused"):
+        one.machine.promote(GATES)
+    assert "set" not in one.world.names()
+
+
 @pytest.mark.parametrize("gone", ["scaled to zero", "its image replaced"])
 def test_mode_7_no_promotion_without_a_way_back(one: Deployment, gone: str) -> None:
     """Failure mode 7: the rollback target is gone. Seen beforehand, the promotion is refused."""

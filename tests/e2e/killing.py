@@ -87,7 +87,8 @@ def dead(desk: Desk, running: Running) -> Killed:
         raise
     assert code == -signal.SIGKILL, f"{running.name}: it ended with {code}\n{desk.wait(running).output[-3000:]}"
     left = [process for process in map(psutil.Process, desk.running()) if process.status() == psutil.STATUS_STOPPED]
-    return Killed(running.folder(), tuple(left))
+    folder = running.folder()
+    return Killed(folder if folder is not None and journal(folder) else None, tuple(left))
 
 
 def labels(folder: Path) -> list[str]:
