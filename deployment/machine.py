@@ -27,7 +27,7 @@ from deployment.phases import TERMINAL, Outcome, Phase, advance
 from deployment.plan import Note, Plan, Ports, Promotion, Request, Standing, this_process
 from deployment.rereading import nothing_half_done, reread, standing_of, still_the_same
 from deployment.rollback import retire, send_back
-from deployment.settings import DeploymentLimits
+from deployment.settings import NEVER, DeploymentLimits
 from deployment.steps import Steps, first_line
 from deployment.switching import Destination, confirm, undisturbed, write
 from deployment.verdict import GateResult, not_passed
@@ -379,4 +379,5 @@ class Machine:
             self.promoted_generation or 0,
             self._previous(),
             self.ports.clock.now().isoformat(),
+            None if self.limits.retire_after == NEVER else float(self.limits.retire_after),
         )

@@ -119,7 +119,10 @@ def standing(raw: Mapping[str, Any]) -> Standing:
 
 @dataclass(frozen=True)
 class Promotion:
-    """The last promotion, kept beside the lease until it is undone or overtaken: what ``rollback`` goes back by."""
+    """The last promotion, kept beside the lease until it is undone or overtaken: what ``rollback`` goes back by.
+
+    ``retire_after`` is after how many seconds the previous colour may be stopped, None: never.
+    """
 
     deployment_id: str
     target: Colour
@@ -127,6 +130,7 @@ class Promotion:
     generation: int
     previous: Standing
     promoted_at: str
+    retire_after: float | None = None
 
     def dump(self) -> str:
         """As JSON, for the lease item."""

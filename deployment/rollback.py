@@ -112,9 +112,11 @@ def retire(
     colour = plan.target
     try:
         with steps.step("retire", f"stop {colour}") as result:
+            last = [f"{colour} to stop"]
 
             def attempt() -> str | None:
                 progress = ports.platform.stopped(colour)
+                last[0] = f"{colour} to stop: {progress.detail}"
                 if progress.readiness is Readiness.READY:
                     return progress.detail
                 if progress.readiness is Readiness.STUCK:
@@ -128,8 +130,8 @@ def retire(
                 ports.clock,
                 attempt,
                 timeout_s=limits.retire_timeout,
-                waiting_for=lambda: f"{colour} to stop",
-                tick=lambda elapsed: steps.waiting(f"{colour} to stop", elapsed),
+                waiting_for=lambda: last[0],
+                tick=lambda elapsed: steps.waiting(last[0], elapsed),
             )
     except DeploymentError as error:
         journal.append("retire_failed", colour=colour, error=first_line(error))

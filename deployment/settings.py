@@ -19,6 +19,7 @@ from deployment.errors import SettingsError
 from deployment.verdict import GateRule
 
 SCHEMA_FILE = Path(__file__).with_name("settings.schema.json")
+NEVER = "never"
 SETTINGS_FILE = Path(__file__).resolve().parent.parent / "deployment.toml"
 
 
@@ -37,6 +38,7 @@ class DeploymentLimits:
     confirmations: int = 20
     identity: int = 140
     drain_window: float = 120
+    retire_after: float | str = "never"
     evidence_max_age: float = 3600
     approval: str = "none"
     approval_timeout: float = 3600

@@ -23,7 +23,7 @@ from deployment.settings import (  # noqa: E402
 )
 from infrastructure import compose  # noqa: E402
 from infrastructure.compose import World  # noqa: E402
-from scripts import approving, auditing, building, console, running, settling, undoing, unlocking  # noqa: E402
+from scripts import approving, auditing, building, console, retiring, running, settling, undoing, unlocking  # noqa: E402
 from verification.redacted_output import Guard  # noqa: E402
 from verification.redaction import LearningRedactor  # noqa: E402
 
@@ -155,6 +155,19 @@ def rollback(environment: str | None, reports: Path, wait_for_lock: float, allow
     """Undo the last promotion: traffic back first, verified, then the failed colour is stopped."""
     settings = _settings(environment, reports)
     sys.exit(undoing.rollback(settings, _reach(settings), reports.absolute(), wait_for_lock, allow_irreversible))
+
+
+@cli.command(short_help="Stop the previous colour, once its time has come.")
+@environment_option
+@reports_option
+@click.option("--now", is_flag=True, help="Before its time, or where it was to run for ever.")
+def retire(environment: str | None, reports: Path, now: bool) -> None:
+    """Stop the colour that was live before the last promotion, once retire_after has passed; for a schedule to call.
+
+    A way back to it is a deployment then.
+    """
+    settings = _settings(environment, reports)
+    sys.exit(retiring.retire(settings, _reach(settings), reports.absolute(), now=now))
 
 
 @cli.command(short_help="Say yes to a promotion that waits for it.")

@@ -1,0 +1,109 @@
+"""The previous colour after a promotion: it keeps running for a rollback until its time has come, and is stopped by who asks then."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deployment.errors import CloudDenied, Refused, StepFailed
+from deployment.journal import Journal
+from deployment.phases import Phase
+from deployment.plan import Promotion
+from deployment.retiring import due, due_at, retire_previous
+from deployment.undo import last_promotion
+from tests.deployment.fakes import BLUE, GREEN
+from tests.deployment.harness import ACTOR, LIMITS, Deployment
+
+KEEP_S = 3600.0
+
+
+def promoted(folder: Path, retire_after: float | str = KEEP_S) -> Deployment:
+    one = Deployment(folder, replace(LIMITS, retire_after=retire_after))
+    one.forward()
+    return one
+
+
+def retire(one: Deployment, promotion: Promotion) -> str:
+    journal = Journal(one.reports / "retire" / "audit.jsonl", ACTOR, one.world.clock)
+    return retire_previous(promotion, "retire", ACTOR, "test", one.limits, one.ports, journal, one.events.append)
+
+
+def test_it_keeps_running_until_its_time(tmp_path: Path) -> None:
+    one = promoted(tmp_path)
+    assert one.world.sides[BLUE].running
+    with pytest.raises(Refused, match="blue keeps running until 20"):
+        due(one.ports, now=False)
+    assert one.world.sides[BLUE].running
+    one.world.clock.sleep(KEEP_S)
+    promotion = due(one.ports, now=False)
+    assert promotion is not None
+    assert "blue is stopped; a way back to 1.0.0 is a deployment now" in retire(one, promotion)
+    assert (one.world.sides[BLUE].running, one.world.sides[GREEN].running) == (False, True)
+    assert (one.world.routes.live, one.lease.holder) == (GREEN, None)
+
+
+def test_the_way_back_is_gone_with_it(tmp_path: Path) -> None:
+    one = promoted(tmp_path, 1)
+    one.world.clock.sleep(1)
+    retire(one, last_promotion(one.ports))
+    for again in (lambda: due(one.ports, now=True), one.undo):
+        with pytest.raises(Refused, match="no promotion to undo"):
+            again()
+
+
+def test_never_is_never_but_for_who_says_now(tmp_path: Path) -> None:
+    one = promoted(tmp_path, "never")
+    one.world.clock.sleep(10**8)
+    with pytest.raises(Refused, match="promoted without retire_after"):
+        due(one.ports, now=False)
+    promotion = due(one.ports, now=True)
+    assert promotion is not None
+    assert due_at(promotion) is None
+    retire(one, promotion)
+    assert not one.world.sides[BLUE].running
+
+
+def test_a_colour_that_does_not_run_needs_nothing(tmp_path: Path) -> None:
+    one = promoted(tmp_path)
+    one.world.sides[BLUE].running = False
+    assert due(one.ports, now=False) is None
+
+
+def test_what_takes_traffic_is_not_stopped(tmp_path: Path) -> None:
+    """Somebody moved traffic back by hand between the last look and the lock."""
+    one = promoted(tmp_path)
+    promotion = last_promotion(one.ports)
+    one.world.hooks["acquire"] = lambda: one.world.move(BLUE, 9)
+    with pytest.raises(Refused, match="is not what is live any more"):
+        retire(one, promotion)
+    assert one.world.sides[BLUE].running
+    assert one.lease.holder is None
+
+
+def test_traffic_that_moves_at_the_last_moment_stops_nothing(tmp_path: Path) -> None:
+    one = promoted(tmp_path)
+    promotion = last_promotion(one.ports)
+    one.world.hooks["stopped"] = lambda: one.world.move(BLUE, 9)
+    with pytest.raises(StepFailed, match="blue was not stopped"):
+        retire(one, promotion)
+    assert one.world.sides[BLUE].running
+    assert one.lease.holder is None
+
+
+def test_a_colour_that_could_not_be_stopped_is_still_a_way_back(tmp_path: Path) -> None:
+    one = promoted(tmp_path)
+    one.world.always["retire"] = CloudDenied("ecs UpdateService: AccessDenied")
+    with pytest.raises(StepFailed, match="blue was not stopped"):
+        retire(one, last_promotion(one.ports))
+    del one.world.always["retire"]
+    assert one.undo().phase is Phase.ROLLED_BACK
+
+
+def test_a_promotion_of_before_there_was_a_time_is_never(tmp_path: Path) -> None:
+    """The note of an older release of this tool."""
+    one = promoted(tmp_path)
+    text = one.lease.kept["promotion"].replace(', "retire_after": 3600.0', "")
+    assert "retire_after" not in text
+    assert due_at(Promotion.load(text)) is None
