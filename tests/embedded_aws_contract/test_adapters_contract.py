@@ -78,15 +78,6 @@ def test_release_that_dies_is_stuck_and_leaves_its_logs(
     assert settle(platform.provision(Colour.GREEN, good))[0] is Readiness.READY
 
 
-def test_busy_service_is_deployed_to_once_it_is_free(
-    endpoint: Endpoint, platform: AppRunnerPlatform, live: Image, settle: Settle
-) -> None:
-    second, third = image(endpoint, "1.1.0"), image(endpoint, "1.2.0")
-    platform.provision(Colour.GREEN, second)
-    assert settle(platform.provision(Colour.GREEN, third))[0] is Readiness.READY
-    assert version(endpoint, platform, Colour.GREEN)[0] == "1.2.0"
-
-
 def test_traffic_is_switched_by_compare_and_set(clients: Clients, platform: AppRunnerPlatform, live: Image) -> None:
     router = CloudFrontRouter(clients, KVS_ARN)
     with pytest.raises(SwitchFailed, match="active is missing"):

@@ -1,0 +1,153 @@
+"""One list of behaviours for all platforms: App Runner on the embedded endpoint, ECS on a cluster that is held to botocore's model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import cast
+
+import pytest
+
+from deployment.model import Colour, Image, Readiness, Rollout
+from deployment.ports import Platform
+from infrastructure.aws.apprunner import AppRunnerPlatform
+from infrastructure.aws.ecs import EcsPlatform
+from infrastructure.aws.session import Clients
+from tests.aws.cluster import GROUPS, NAMES, Cluster, uri
+from tests.aws.conftest import SteppedClock
+from tests.embedded_aws.harness import REPOSITORY, Endpoint, creation, wait_for
+from tests.embedded_aws_contract.conftest import NAMES as APPRUNNER_NAMES
+
+BLUE, GREEN = Colour.BLUE, Colour.GREEN
+
+
+@dataclass
+class Estate:
+    """Blue is live, green is as Terraform leaves it. ``time`` lets the platform do what it is about to do."""
+
+    platform: Callable[[], Platform]
+    live: Image
+    image: Callable[[str], Image]
+    broken: Image
+    time: Callable[[], None] = lambda: None
+
+    def settled(self, rollout: Rollout) -> tuple[Readiness, str]:
+        """What came of a rollout, followed by a process that only knows what the rollout says."""
+        follower = self.platform()
+
+        def ended() -> tuple[Readiness, str] | None:
+            progress = follower.progress(rollout)
+            self.time()
+            return None if progress.readiness is Readiness.NOT_YET else (progress.readiness, progress.detail)
+
+        found = wait_for(ended, 30)
+        assert found is not None
+        return found
+
+    def ready(self, image: Image) -> None:
+        assert self.settled(self.platform().provision(GREEN, image))[0] is Readiness.READY
+
+
+def apprunner(endpoint: Endpoint, clients: Clients) -> Estate:
+    def image(version: str, web: str = "python web.py") -> Image:
+        digest = endpoint.image(version, web)
+        return Image("telehealth-api", version, digest, version, f"{REPOSITORY}@{digest}")
+
+    def platform() -> AppRunnerPlatform:
+        return AppRunnerPlatform(clients, APPRUNNER_NAMES, scheme="http")
+
+    live = image("1.0.0")
+    request = creation(APPRUNNER_NAMES[BLUE], live.digest, DEPLOY_COLOR="blue")
+    clients.call("apprunner", "CreateService", **request, Tags=[{"Key": "Color", "Value": "blue"}])
+    wait_for(lambda: platform().describe(BLUE).running, 30)
+    return Estate(platform, live, image, image("6.6.6", "python -c raise(SystemExit(7))"))
+
+
+def ecs() -> Estate:
+    clock = SteppedClock()
+    cluster = Cluster(clock)
+    urls = {colour: f"https://{colour}.example" for colour in Colour}
+
+    def image(version: str) -> Image:
+        digest = f"sha256:{version.replace('.', '').ljust(64, '0')}"
+        return Image("telehealth-api", version, digest, version, uri(digest))
+
+    live, broken = image("1.0.0"), image("6.6.6")
+    cluster.create(BLUE, live.digest, tasks=2)
+    cluster.create(GREEN, image("0.9.0").digest, tasks=1)
+
+    def time() -> None:
+        clock.sleep(10)
+        made = cluster.services[NAMES[GREEN]]
+        image = cluster.definitions[made.definition]["containerDefinitions"][0]["image"]
+        if image == broken.uri and len(made.deployments) > 1:
+            cluster.break_down(GREEN)
+        else:
+            cluster.settle(GREEN)
+
+    def platform() -> EcsPlatform:
+        return EcsPlatform(cast(Clients, cluster), "main", NAMES, GROUPS, urls, 60.0, clock)
+
+    return Estate(platform, live, image, broken, time)
+
+
+@pytest.fixture(params=["apprunner", "ecs"])
+def estate(request: pytest.FixtureRequest) -> Iterator[Estate]:
+    if request.param == "ecs":
+        yield ecs()
+    else:
+        yield apprunner(request.getfixturevalue("endpoint"), request.getfixturevalue("clients"))
+
+
+def test_release_is_brought_up_replaced_started_anew_stopped_and_brought_back(estate: Estate) -> None:
+    second, third = estate.image("1.1.0"), estate.image("1.2.0")
+    platform = estate.platform()
+    for image in (second, third, third):
+        estate.ready(image)
+        found = estate.platform().describe(GREEN)
+        assert (found.running, found.digest, found.unwell) == (True, image.digest, None)
+        assert found.url is not None
+        assert found.url.endswith(found.origin or "nothing")
+
+    assert platform.retire(GREEN) is not None
+
+    def stopped() -> bool:
+        estate.time()
+        return platform.stopped(GREEN).readiness is Readiness.READY
+
+    wait_for(stopped, 30)
+    assert platform.retire(GREEN) is None
+    assert platform.describe(GREEN).running is False
+
+    estate.ready(second)
+    assert (platform.describe(GREEN).running, platform.describe(GREEN).digest) == (True, second.digest)
+    assert (platform.describe(BLUE).running, platform.describe(BLUE).digest) == (True, estate.live.digest)
+
+
+def test_release_that_dies_is_stuck_and_does_not_stand_in_the_way_of_a_good_one(estate: Estate) -> None:
+    good = estate.image("1.1.0")
+    estate.ready(good)
+    before = estate.platform().describe(GREEN).configuration
+    rollout = estate.platform().provision(GREEN, estate.broken)
+    readiness, detail = estate.settled(rollout)
+    assert readiness is Readiness.STUCK
+    assert detail
+    # The platform brought the former release back, which looks like a success to whoever does not ask for this one.
+    assert estate.settled(rollout)[0] is Readiness.STUCK
+    estate.ready(good)
+    assert estate.platform().describe(GREEN).configuration == before
+
+
+def test_a_rollout_in_the_middle_of_another_is_the_one_that_counts(estate: Estate) -> None:
+    second, third = estate.image("1.1.0"), estate.image("1.2.0")
+    estate.platform().provision(GREEN, second)
+    estate.ready(third)
+    assert estate.platform().describe(GREEN).digest == third.digest
+
+
+def test_a_rollout_that_is_asked_for_twice_is_one(estate: Estate) -> None:
+    """The first answer got lost: whoever asks again follows what is under way, or what comes right after it."""
+    second = estate.image("1.1.0")
+    estate.platform().provision(GREEN, second)
+    estate.ready(second)
+    assert estate.platform().describe(GREEN).digest == second.digest
