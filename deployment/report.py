@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from deployment import checklist
 from deployment.journal import Record
 from deployment.phases import Phase
 from deployment.verdict import GateOutcome, GateResult, in_report_order
@@ -52,6 +53,7 @@ def build(records: Sequence[Record]) -> dict[str, Any]:
         "promotion": traffic.get("promotion"),
         "rollback": traffic.get("rollback"),
         "preflight": _last(records, "preflight").get("items", []),
+        "checklist": checklist.evaluate(records),
     }
 
 

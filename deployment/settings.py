@@ -42,6 +42,7 @@ class DeploymentLimits:
     evidence_max_age: float = 3600
     approval: str = "none"
     approval_timeout: float = 3600
+    checklist: str = "recorded"
     scan_severity: str = "MEDIUM"
     scan_timeout: float = 600
     certificate_days: float = 14

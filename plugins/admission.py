@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 
-from deployment import access, preflight
+from deployment import access, checklist, preflight
 from deployment.access import Admission, Duty
 from deployment.errors import Refused
 from deployment.events import Waiting
@@ -55,6 +55,14 @@ def look_ahead(run: Coordinator, world: World, settings: Settings, admission: Ad
     run.journal.append("preflight", items=preflight.as_reports(items))
     run.progress(f"preflight: {preflight.summed_up(items)}")
     preflight.judge(items)
+    checklist.demand(run.journal.records())
+
+
+def note_checklist(run: Coordinator, settings: Settings) -> None:
+    """What is to be proven or attested, and what is attested, in the run's journal. Raises Refused."""
+    entries = checklist.load()
+    attested = checklist.parse(run.options.attest, entries)
+    run.journal.append("checklist", **checklist.as_data(entries, attested, settings.limits.checklist))
 
 
 def queue_of(run: Coordinator) -> Queue:

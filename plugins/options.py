@@ -47,6 +47,7 @@ class RunOptions:
     waive: tuple[str, ...] = ()
     clean_plan: Path | None = None
     allow_irreversible: str | None = None
+    attest: tuple[str, ...] = ()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -80,6 +81,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=float,
         default=0.0,
         help="wait so long for a deployment that is under way, instead of being refused at once (default: 0)",
+    )
+    group.addoption(
+        "--attest",
+        metavar="ITEM=WHO/WHAT",
+        action="append",
+        default=[],
+        help="somebody's word for an item of checklist.toml; repeatable",
     )
     group.addoption(
         "--require-clean-plan",
@@ -120,6 +128,7 @@ def read(config: pytest.Config, suites: Path) -> RunOptions:
         partial=bool(selections(config, suites)),
         wait_for_lock=option.wait_for_lock,
         waive=tuple(option.waive),
+        attest=tuple(option.attest),
         clean_plan=Path(option.require_clean_plan).absolute() if option.require_clean_plan else None,
         allow_irreversible=option.allow_irreversible,
     )
@@ -140,6 +149,8 @@ def check(options: RunOptions, config: pytest.Config, suites: Path) -> None:
         raise Refused("--plan says what a deployment would do, and no --target was given", hint="Add --target=auto.")
     if options.clean_plan is not None and options.target is None:
         raise Refused("--require-clean-plan is of a deployment, and no --target was given", hint="Add --target=auto.")
+    if options.attest and options.target is None:
+        raise Refused("--attest is of a deployment, and no --target was given", hint="Add --target=auto.")
     if options.image_tag is not None and options.target is None:
         raise Refused("--image-tag names a release to deploy, and no --target was given", hint="Add --target=auto.")
     if options.allow_irreversible is not None and options.target is None:

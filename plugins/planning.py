@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from deployment import preflight
+from deployment import checklist, preflight
 from deployment.access import DEPLOYMENT, Admission
 from deployment.approval import REQUIRED
 from deployment.errors import CloudError, Refused
+from deployment.journal import Record
 from deployment.model import Colour, Image
 from deployment.preflight import Item, Outcome
 from deployment.settings import SETTINGS_FILE, Settings, load
@@ -89,7 +90,38 @@ class Planning:
                 world.ports, world.surroundings, settings.limits, admission, image, target, self._options.clean_plan
             )
         self._refused = any(item.outcome is Outcome.REFUSED for item in items)
-        return [*_steps(settings, image, target, admission), "", *_preflight(items), "", *_gates(settings, checks)]
+        listed = self._checklist(settings, items)
+        return [
+            *_steps(settings, image, target, admission),
+            "",
+            *_preflight(items),
+            "",
+            *listed,
+            "",
+            *_gates(settings, checks),
+        ]
+
+    def _checklist(self, settings: Settings, items: Sequence[Item]) -> list[str]:
+        """What is open before a run; where that refuses it, the plan says so, too."""
+        entries = checklist.load()
+        attested = checklist.parse(self._options.attest, entries)
+        mode = settings.limits.checklist
+        foreseen = {
+            "checklist": checklist.as_data(entries, attested, mode),
+            "preflight": {"items": preflight.as_reports(items)},
+        }
+        records = [Record(0, "", "", kind, data, "", "") for kind, data in foreseen.items()]
+        lines = [f"  checklist ({mode}), before the run:"]
+        for one in checklist.evaluate(records):
+            if one["phase"] == "pre":
+                lines.append(f"      {one['outcome']:<11}  {one['name']}: {one['evidence']}")
+        try:
+            if items:
+                checklist.demand(records)
+        except Refused as error:
+            self._refused = True
+            lines += [f"      REFUSED: {error.message}", f"      {error.hint}"]
+        return lines
 
     def _enough(self, settings: Settings, checks: Sequence[Check]) -> None:
         for name in in_report_order({*settings.gates, *(check.gate for check in checks)}):

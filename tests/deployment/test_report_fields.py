@@ -37,6 +37,7 @@ FIELDS = [
     "promotion",
     "rollback",
     "preflight",
+    "checklist",
 ]
 PROMOTION = {"requests": 42, "failed": 0, "longest_gap_ms": 9.1, "switch_s": 0.03}
 ROLLBACK = {"reason": "bake: harm", "detected_s": 1.2, "switch_s": 0.03, "requests": 12, "failed": 3}

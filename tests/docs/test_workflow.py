@@ -138,3 +138,20 @@ def test_steps_hand_on_the_exit_code(folder: Checkout, name: str, code: int) -> 
     assert words[0] == "scripts/deploy.py"
     assert (NASTY in words) == (name == "Deploy")
     assert not (folder.folder / "pwned").exists()
+
+
+def test_each_attestation_is_one_word(folder: Checkout) -> None:
+    """Semicolons separate them, blanks do not; without any nothing is added."""
+    python = folder.folder / "bin" / "python"
+    python.parent.mkdir()
+    python.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\" > words.txt\n", encoding="utf-8")
+    python.chmod(0o755)
+    variables = NICE | {
+        "GITHUB_OUTPUT": str(folder.folder / "output.txt"),
+        "PATH": f"{python.parent}:{os.environ['PATH']}",
+    }
+    for attest, added in (("code-review=jane/pull request 4711;tests=ci/run 8", 2), ("", 0)):
+        assert folder.bash(SCRIPTS["Deploy"], variables | {"ATTEST": attest}).code == 0
+        words = (folder.folder / "words.txt").read_text(encoding="utf-8").splitlines()
+        assert words[words.index("--") :] == ["--", "-n", "2", *(f"--attest={one}" for one in attest.split(";") if one)]
+        assert len(words[words.index("--") :]) == 3 + added

@@ -79,3 +79,50 @@ def test_the_plan_of_a_run_prints_every_item(project: Project) -> None:
     )
     assert [name for name in names if f"  {name}: " not in run.output] == []
     assert "expected: a finished scan" in run.output
+
+
+REQUIRED_LIST = '[environments.test.deployment]\nchecklist = "required"\n'
+ATTESTED = [f"--attest={name}=jane/4711" for name in ("code-review", "tests", "security-scan", "monitoring")]
+SECRETS = "--attest=configuration=jane/looked at them"
+
+
+def require(project: Project) -> None:
+    path = project.facts.folder / "deployment.toml"
+    path.write_text(path.read_text() + REQUIRED_LIST)
+
+
+def test_an_unattested_item_refuses_where_the_checklist_is_required(project: Project) -> None:
+    require(project)
+    run = project.run(*ATTESTED)
+    assert run.told == (4, "refused", 0, 0, 0), run.output
+    assert run.report["reason"].startswith("lease: checklist: configuration: ")
+    assert set(run.calls) <= {"start", "stop"}
+    plan = project.run("--plan", *ATTESTED)
+    assert plan.code == 4, plan.output
+    assert "open         configuration: preflight secrets" in plan.output
+
+
+def test_attested_it_promotes_and_the_report_has_every_item(project: Project) -> None:
+    require(project)
+    run = project.run(*ATTESTED, SECRETS)
+    assert run.told == PROMOTED, run.output
+    found = {one["name"]: one for one in run.report["checklist"]}
+    assert found["code-review"] | {"item": ""} == {
+        "phase": "pre",
+        "name": "code-review",
+        "item": "",
+        "required": True,
+        "outcome": "attested",
+        "evidence": "jane: 4711",
+    }
+    assert found["health"]["outcome"] == found["switched"]["outcome"] == found["monitored"]["outcome"] == "proven"
+    assert found["feedback"]["outcome"] == "open"
+    page = (run.folder / "report.html").read_text()
+    assert "jane: 4711" in page
+    assert "User feedback collected" in page
+
+
+@pytest.mark.parametrize("text", ["code-review", "nothing=jane/4711"])
+def test_a_wrong_attestation_is_refused_before_anything(project: Project, text: str) -> None:
+    run = project.run(f"--attest={text}")
+    assert (run.code, run.calls) == (4, []), run.output

@@ -1,0 +1,154 @@
+"""The checklist: proven by what the journal says, attested where nothing else can, open or failed otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployment.checklist import PHASES, Entry, as_data, demand, evaluate, load, parse
+from deployment.errors import Refused, SettingsError
+from deployment.journal import Record
+from tests.deployment.harness import Deployment
+
+SEED = {
+    "pre": "Code review completed|Tests passing (unit, integration, E2E)|Security scan completed|Configuration verified"
+    "|Monitoring configured|Rollback plan ready",
+    "during": "Docker image built and pushed|New environment deployed|Health checks passing|Database migrations tested"
+    "|Smoke tests passing|Performance tests passed|Traffic switched|Monitoring active|Team notified",
+    "post": "Monitor for 30 minutes|Performance metrics reviewed|Error rates reviewed|User feedback collected"
+    "|Documentation updated|Lessons learned documented",
+}
+"""The seed's items; those that a run proves stand where it proves them."""
+
+
+def records(*lines: tuple[str, dict[str, Any]]) -> list[Record]:
+    return [Record(0, "", "", kind, data, "", "") for kind, data in lines]
+
+
+def only(
+    entry: Entry, *lines: tuple[str, dict[str, Any]], attest: Sequence[str] = (), mode: str = "required"
+) -> list[Record]:
+    entries = [entry]
+    return records(("checklist", as_data(entries, parse(attest, entries), mode)), *lines)
+
+
+def outcome(entry: Entry, *lines: tuple[str, dict[str, Any]], attest: Sequence[str] = ()) -> tuple[str, str]:
+    [found] = evaluate(only(entry, *lines, attest=attest))
+    return found["outcome"], found["evidence"]
+
+
+def item(name: str, outcome: str) -> tuple[str, dict[str, Any]]:
+    return "preflight", {"items": [{"name": name, "outcome": outcome, "found": "what was found", "expected": ""}]}
+
+
+def gate(name: str, outcome: str, failed: int = 0) -> tuple[str, dict[str, Any]]:
+    return "gates", {"gates": [{"name": name, "outcome": outcome, "checks": 5, "failed": failed}]}
+
+
+def step(name: str, outcome: str) -> tuple[str, dict[str, Any]]:
+    return "outcome", {"step": name, "outcome": outcome, "detail": "what came of it"}
+
+
+def test_every_item_of_the_seed_is_there() -> None:
+    entries = load()
+    for phase in PHASES:
+        words = [entry.item.partition(":")[0] for entry in entries if entry.phase == phase]
+        assert words == SEED[phase].split("|")
+
+
+@pytest.mark.parametrize(
+    ("proof", "line", "expected"),
+    [
+        ("preflight scan", item("scan", "ok"), "proven"),
+        ("preflight scan", item("scan", "not_checked"), "open"),
+        ("preflight scan", item("scan", "refused"), "failed"),
+        ("preflight scan", item("drift", "ok"), "open"),
+        ("gate load", gate("load", "passed"), "proven"),
+        ("gate load", gate("load", "failed", 1), "failed"),
+        ("gate load", gate("load", "error"), "failed"),
+        ("gate load", gate("load", "not_run"), "open"),
+        ("gate load", gate("health", "passed"), "open"),
+        ("step promote", step("promote", "passed"), "proven"),
+        ("step promote", step("promote", "failed"), "failed"),
+        ("step promote", ("intent", {"step": "promote"}), "open"),
+        ("notified", ("notified", {"event": "started"}), "proven"),
+        ("notified", ("not_notified", {"event": "started", "error": "gone"}), "failed"),
+        ("notified", ("opened", {}), "open"),
+    ],
+)
+def test_what_proves_an_item(proof: str, line: tuple[str, dict[str, Any]], expected: str) -> None:
+    entry = Entry("during", "one", "One", (proof,))
+    found, evidence = outcome(entry, line)
+    assert found == expected
+    assert evidence
+    attested, _ = outcome(entry, line, attest=["one=jane/I looked"])
+    assert attested == ("attested" if expected == "open" else expected), "nobody's word undoes what was seen"
+
+
+def test_all_proofs_of_an_item_must_hold() -> None:
+    entry = Entry("during", "one", "One", ("step provision", "gate database"))
+    both = (step("provision", "passed"), gate("database", "failed", 2))
+    assert outcome(entry, *both) == ("failed", "gate database: 5 checks, 2 failed")
+    assert outcome(entry, step("provision", "passed"))[0] == "open"
+
+
+def test_a_person_attests_what_nothing_proves() -> None:
+    entry = Entry("pre", "code-review", "Code review completed")
+    assert outcome(entry) == ("open", "nobody attested it")
+    assert outcome(entry, attest=["code-review=jane/pull request 4711"]) == ("attested", "jane: pull request 4711")
+
+
+def test_an_open_item_of_pre_refuses_where_the_checklist_is_required() -> None:
+    entry = Entry("pre", "code-review", "Code review completed")
+    with pytest.raises(Refused, match="checklist: code-review: nobody attested it") as caught:
+        demand(only(entry))
+    assert "--attest code-review=WHO/WHAT" in (caught.value.hint or "")
+    demand(only(entry, attest=["code-review=jane/4711"]))
+    demand(only(entry, mode="recorded"))
+    demand(only(Entry("pre", "code-review", "Code review completed", required=False)))
+    demand(only(Entry("post", "feedback", "User feedback collected")))
+    demand([])
+
+
+@pytest.mark.parametrize("text", ["one", "one=", "one=jane", "one=/what", "one=jane/", "=jane/what", "one= / "])
+def test_an_attestation_says_who_and_what(text: str) -> None:
+    with pytest.raises(Refused, match="says not who attests what"):
+        parse([text], [Entry("pre", "one", "One")])
+
+
+def test_an_attestation_is_of_an_item_and_given_once() -> None:
+    entries = [Entry("pre", "one", "One")]
+    with pytest.raises(Refused, match="no such item") as caught:
+        parse(["two=jane/what"], entries)
+    assert caught.value.hint == "It has: one."
+    with pytest.raises(Refused, match="twice"):
+        parse(["one=jane/what", "one=jane/what"], entries)
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("[[pre]", "not TOML"),
+        ("[[before]]\nname='x'\nitem='X'", "before"),
+        ("[[pre]]\nname='x'", "item"),
+        ("[[pre]]\nname='x'\nitem='X'\nproof=['luck']", "luck"),
+        ("[[pre]]\nname='x'\nitem='X'\n[[post]]\nname='x'\nitem='X'", "twice"),
+    ],
+)
+def test_a_file_that_is_none_is_refused(tmp_path: Path, text: str, word: str) -> None:
+    path = tmp_path / "checklist.toml"
+    path.write_text(text)
+    with pytest.raises(SettingsError, match=word):
+        load(path)
+
+
+def test_a_real_journal_proves_its_steps(tmp_path: Path) -> None:
+    deployment = Deployment(tmp_path)
+    deployment.journal.append("checklist", **as_data(load(), {}, "recorded"))
+    deployment.run()
+    found = {one["name"]: one["outcome"] for one in evaluate(deployment.records())}
+    assert (found["deployed"], found["switched"], found["monitoring-active"]) == ("proven",) * 3
+    assert (found["code-review"], found["team"]) == ("open", "open")
