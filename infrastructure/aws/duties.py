@@ -66,8 +66,7 @@ READ_ROUTES: Mapping[str, Rights] = {
     "cloudfront": {ROUTES: ("cloudfront-keyvaluestore:DescribeKeyValueStore", "cloudfront-keyvaluestore:GetKey")},
     "alb": {
         ANYTHING: (
-            "elasticloadbalancing:DescribeListeners",
-            "elasticloadbalancing:DescribeRules",
+            # DescribeRules or DescribeListeners comes from the ARN that the settings name, and so does what is modified.
             "elasticloadbalancing:DescribeTags",
         )
     },
@@ -77,7 +76,6 @@ WRITE_ROUTES: Mapping[str, Rights] = {
     "cloudfront": {ROUTES: ("cloudfront-keyvaluestore:UpdateKeys",)},
     "alb": {
         ANYTHING: ("elasticloadbalancing:DescribeTargetHealth",),
-        # ModifyRule or ModifyListener comes from the ARN that the settings name.
         ROUTES: ("elasticloadbalancing:AddTags", "elasticloadbalancing:RemoveTags"),
     },
     "route53": {ROUTES: ("route53:ChangeResourceRecordSets",), CHANGES: ("route53:GetChange",)},

@@ -95,9 +95,11 @@ class SimulatedPermissions:
     def _needs(self, duties: Sequence[str]) -> Mapping[str, Sequence[str]]:
         own = self._resources
         found = dict(needs(duties, own.platform, own.router))
-        if own.router == "alb" and "elasticloadbalancing:AddTags" in found.get(ROUTES, ()):
-            kind = "ModifyRule" if ":listener-rule/" in own.options["arn"] else "ModifyListener"
-            found[ROUTES] = (*found[ROUTES], f"elasticloadbalancing:{kind}")
+        kind = "Rule" if own.router == "alb" and ":listener-rule/" in own.options["arn"] else "Listener"
+        if "elasticloadbalancing:DescribeTags" in found.get(ANYTHING, ()):
+            found[ANYTHING] = (*found[ANYTHING], f"elasticloadbalancing:Describe{kind}s")
+        if "elasticloadbalancing:AddTags" in found.get(ROUTES, ()):
+            found[ROUTES] = (*found[ROUTES], f"elasticloadbalancing:Modify{kind}")
         return found
 
     def _simulate(self, principal: str, needs: Mapping[str, Sequence[str]]) -> Iterable[tuple[str, str, bool]]:
@@ -129,6 +131,8 @@ class SimulatedPermissions:
             return [_text("iam:PassedToService", PASSED_TO[own.platform])]
         if kind == TASKS:
             return [_text("ecs:cluster", [f"arn:aws:ecs:{own.region}:{own.account}:cluster/{own.cluster}"])]
+        if kind == SCALING:
+            return [_text("application-autoscaling:service-namespace", ["ecs"])]
         if kind == ROUTES and own.router == "route53":
             name = own.options["record_name"]
             names = [name, f"{STAMP_LABEL}.{name}"]

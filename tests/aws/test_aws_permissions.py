@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -167,6 +169,8 @@ def test_ecs_is_asked_about_by_its_own_arns(router: str) -> None:
     assert asked["ecs:DescribeTasks"][1][0]["ContextKeyValues"] == [f"{ecs}:cluster/main"]
     if router == "alb":
         assert asked["elasticloadbalancing:ModifyRule"][0] == [OPTIONS["alb"]["arn"]]
+        assert asked["elasticloadbalancing:DescribeRules"][0] == ["*"]
+        assert not {"elasticloadbalancing:ModifyListener", "elasticloadbalancing:DescribeListeners"} & set(asked)
     else:
         arns, context = asked["route53:ChangeResourceRecordSets"]
         assert arns == ["arn:aws:route53:::hostedzone/Z1"]
@@ -192,3 +196,15 @@ def test_alarms_and_health_checks_are_asked_about_where_there_are_some() -> None
             )
         missing = SimulatedPermissions(clients, watched).missing(USER, ["promote"]).missing
     assert set(missing) == {action for action, _ in expected}
+
+
+DUTIES = Path(__file__).resolve().parents[2] / "infrastructure" / "terraform" / "modules" / "iam" / "duties.tf"
+
+
+@pytest.mark.parametrize(("platform", "router"), PAIRS)
+def test_the_estate_s_policies_know_every_action(platform: str, router: str) -> None:
+    """A call that a new adapter makes and no role may make is found here, not by the first deployment."""
+    allowed = set(re.findall(r'"([a-z0-9-]+:[A-Za-z]+)"', DUTIES.read_text(encoding="utf-8")))
+    assert len(allowed) > 30
+    wanted = {action for part in needs([duty.value for duty in Duty], platform, router).values() for action in part}
+    assert sorted(wanted - allowed) == []

@@ -47,7 +47,16 @@ locals {
   stop = {
     for colour, arn in var.service_arns : colour => {
       apprunner = [{ actions = ["apprunner:PauseService"], resources = [arn] }]
-      ecs       = [{ actions = ["ecs:UpdateService"], resources = [arn] }]
+      ecs = [
+        { actions = ["ecs:UpdateService"], resources = [arn] },
+        # Nobody may ask it any more, and autoscaling must not bring it back; a candidate gets the live colour's bounds.
+        { actions = ["application-autoscaling:DescribeScalableTargets", "cloudwatch:GetMetricData"], resources = local.everything },
+        {
+          actions   = ["application-autoscaling:RegisterScalableTarget"]
+          resources = ["arn:aws:application-autoscaling:${var.region}:${var.account}:scalable-target/*"]
+          condition = { test = "StringEquals", variable = "application-autoscaling:service-namespace", values = ["ecs"] }
+        },
+      ]
     }[var.platform]
   }
 
