@@ -249,3 +249,20 @@ def test_options_are_documented() -> None:
     assert len(options) > 5
     text = document("docs/run-a-deployment.md").text
     assert [option for option in options if option not in text] == []
+
+
+# -- docs/from-the-seed.md -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("letter", "many"), [("D", 17), ("R", 8), ("H", 9)])
+def test_each_defect_of_the_scripts_is_shown_by_what_is_there(letter: str, many: int) -> None:
+    """A row for each, in order; the tests and files that it names exist."""
+    rows = [row for row in document("docs/from-the-seed.md").table("#") if row[0].startswith(letter)]
+    assert [row[0] for row in rows] == [f"{letter}{number}" for number in range(1, many + 1)]
+    for row in rows:
+        places = row[-1].split(", ")
+        assert places, row[0]
+        for place in places:
+            path, _, test = place.partition("::")
+            text = (ROOT / path).read_text(encoding="utf-8")
+            assert not test or f"def {test}(" in text, f"{row[0]}: {place}"
