@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import socket
+
 import pytest
 
-from tests.plugins.project import REJECTED, ROLLED_BACK, Project
+from deployment.clock import SystemClock
+from deployment.journal import Journal
+from tests.plugins.project import PROMOTED, REJECTED, ROLLED_BACK, Project
 
 
 def told_of(code: int, gate: str) -> tuple[int, str, int, int, int]:
@@ -114,3 +119,15 @@ def test_a_plugin_that_raises_at_the_end(project: Project, order: str) -> None:
     run = project.run_outside()
     assert run.told == told_of(3, "live"), run.output
     assert "a plugin's own defect" in run.output
+
+
+def test_a_run_that_died_before_it_touched_anything_gets_its_report_by_the_next(project: Project) -> None:
+    dead = project.path / "reports" / "20200101-000000-green-dead01"
+    journal = Journal(dead / "audit.jsonl", "somebody", SystemClock())
+    journal.append("opened", environment="test", mode="deploy", host=socket.gethostname(), pid=2**22 + 1)
+    run = project.run()
+    assert run.told == PROMOTED, run.output
+    assert json.loads((dead / "verification.json").read_text())["verdict"] == "rejected"
+    assert "PROMOTED" not in (dead / "report.html").read_text()
+    assert "had died before it touched anything: rejected" in run.output
+    assert run.folder.resolve() != dead, "the newest report is this run's"
