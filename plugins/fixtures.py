@@ -15,7 +15,7 @@ from deployment.settings import SETTINGS_FILE, load
 from deployment.verdict import LIVE
 from plugins import state as published
 from plugins.evidence import Measurement, Recorder
-from plugins.gates import gate_of
+from plugins.gates import BYSTANDER, gate_of
 from plugins.run import coordinator_key, recorder_key, redactor_key, suites_of
 from plugins.state import Bake, Front, Lock, Release, State
 from verification.accounts import SmokeUser
@@ -40,7 +40,7 @@ class Session:
     def __init__(self, config: pytest.Config, recorder: Recorder) -> None:
         self._config = config
         self.recorder = recorder
-        self._clients: dict[tuple[str, float, bool, Front | None], httpx.Client] = {}
+        self._clients: dict[tuple[str, float, bool, Front | None, bool], httpx.Client] = {}
         self._tokens: dict[tuple[str, str], str] = {}
         self._lock = threading.Lock()
 
@@ -68,15 +68,22 @@ class Session:
         """The service's wire contract."""
         return Contract.load(load(SETTINGS_FILE, self._config.option.environment).contract)
 
-    def client(self, url: str, timeout_s: float, keep_alive: bool = True, front: Front | None = None) -> httpx.Client:
-        """One client for each address, shared by all checks of this process; ``front``: it asks as the front door does."""
-        key = (url, timeout_s, keep_alive, front)
+    def client(
+        self, gate: str, url: str, timeout_s: float, keep_alive: bool = True, front: Front | None = None
+    ) -> httpx.Client:
+        """One client for each address, shared by all checks of this process; ``front``: it asks as the front door does.
+
+        What a gate asks elsewhere than of the release counts for nothing, but in the gates whose business that is.
+        """
+        candidate = self.state.candidate
+        counts = gate in (LIVE, BYSTANDER) or candidate is None or url == candidate.url
+        key = (url, timeout_s, keep_alive, front, counts)
         with self._lock:
             if key not in self._clients:
                 self._clients[key] = open_client(
                     url,
                     timeout_s=timeout_s,
-                    on_exchange=self.recorder.exchanged,
+                    on_exchange=self.recorder.exchanged if counts else None,
                     keep_alive=keep_alive,
                     **({} if front is None else as_front_door(front.live_url, front.header)),
                 )
@@ -176,34 +183,34 @@ def base_url(_deployment: Session, gate: str) -> str:
 
 
 @pytest.fixture
-def client(_deployment: Session, base_url: str, limits: Mapping[str, Any]) -> httpx.Client:
+def client(_deployment: Session, gate: str, base_url: str, limits: Mapping[str, Any]) -> httpx.Client:
     """An httpx.Client for the release: client.get("/health"); no retries, no redirects, every request recorded."""
-    return _deployment.client(base_url, float(limits.get("timeout", DEFAULT_TIMEOUT_S)))
+    return _deployment.client(gate, base_url, float(limits.get("timeout", DEFAULT_TIMEOUT_S)))
 
 
 @pytest.fixture
-def fresh_client(_deployment: Session, base_url: str, limits: Mapping[str, Any]) -> httpx.Client:
+def fresh_client(_deployment: Session, gate: str, base_url: str, limits: Mapping[str, Any]) -> httpx.Client:
     """The same as client, but every request has a connection of its own."""
-    return _deployment.client(base_url, float(limits.get("timeout", DEFAULT_TIMEOUT_S)), keep_alive=False)
+    return _deployment.client(gate, base_url, float(limits.get("timeout", DEFAULT_TIMEOUT_S)), keep_alive=False)
 
 
 @pytest.fixture
-def live_client(_deployment: Session, live: Release, limits: Mapping[str, Any]) -> httpx.Client:
+def live_client(_deployment: Session, gate: str, live: Release, limits: Mapping[str, Any]) -> httpx.Client:
     """An httpx.Client for what is live, by way of the live domain: the other colour, until the switch."""
-    return _deployment.client(live.url, float(limits.get("timeout", DEFAULT_TIMEOUT_S)))
+    return _deployment.client(gate, live.url, float(limits.get("timeout", DEFAULT_TIMEOUT_S)))
 
 
 @pytest.fixture
-def fresh_live_client(_deployment: Session, live: Release, limits: Mapping[str, Any]) -> httpx.Client:
+def fresh_live_client(_deployment: Session, gate: str, live: Release, limits: Mapping[str, Any]) -> httpx.Client:
     """The same as live_client, but every request has a connection of its own."""
-    return _deployment.client(live.url, float(limits.get("timeout", DEFAULT_TIMEOUT_S)), keep_alive=False)
+    return _deployment.client(gate, live.url, float(limits.get("timeout", DEFAULT_TIMEOUT_S)), keep_alive=False)
 
 
 @pytest.fixture
-def front_client(_deployment: Session, base_url: str, limits: Mapping[str, Any]) -> httpx.Client:
+def front_client(_deployment: Session, gate: str, base_url: str, limits: Mapping[str, Any]) -> httpx.Client:
     """An httpx.Client that asks the release as the front door will: the live domain's host, in the header that it comes in."""
     timeout_s = float(limits.get("timeout", DEFAULT_TIMEOUT_S))
-    return _deployment.client(base_url, timeout_s, front=_deployment.state.front)
+    return _deployment.client(gate, base_url, timeout_s, front=_deployment.state.front)
 
 
 @pytest.fixture

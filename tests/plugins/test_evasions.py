@@ -173,6 +173,23 @@ def test_exit_code(project: Project, source: str) -> None:
     assert run.code in (1, 4), run.output
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        "@pytest.fixture\ndef base_url(live): return live.url",
+        "@pytest.fixture\ndef client(live_client): return live_client",
+        "@pytest.fixture\ndef client():\n    import httpx\n    return httpx.Client(base_url={live!r})",
+    ],
+    ids=["another address", "another client", "a client of its own"],
+)
+def test_a_gate_that_asks_somebody_else(project: Project, source: str) -> None:
+    """What is live answers well; that says nothing about the candidate."""
+    conftest(project, source.replace("{live!r}", repr(project.facts.read("urls")["live"])))
+    run = project.run()
+    assert run.told == REJECTED, run.output
+    assert run.report["reason"].startswith("endpoints: its checks sent the release no recorded request"), run.output
+
+
 @pytest.mark.parametrize("gate", ["health", "live"])
 def test_a_check_that_ends_the_process(project: Project, gate: str) -> None:
     """Without a report there is no success; what is left is for `recover`."""
