@@ -70,6 +70,12 @@ class Platform(Protocol):
     def progress(self, rollout: Rollout) -> Progress:
         """READY only when that very operation succeeded and the wanted digest is configured and running."""
 
+    def scale(self, colour: Colour) -> None:
+        """Starts making a colour as large as the other one, where it is smaller, and returns at once; safe to repeat.
+
+        ``describe`` calls it unwell until it is. Nothing to do where a platform's colours are always of one size.
+        """
+
     def retire(self, colour: Colour) -> Rollout | None:
         """Starts stopping a colour, None where nothing runs; safe to repeat. While ``busy``, returns the operation to wait for."""
 

@@ -120,7 +120,11 @@ def reread(
 
 
 def _whole(plan: Plan, limits: DeploymentLimits, ports: Ports) -> Service:
-    """The candidate once each of its instances is well: one that is being replaced just now is given ``promote_timeout``."""
+    """The candidate once it is as large as the live colour, and each of its instances is well.
+
+    Since it was brought up the live colour may have grown, and the candidate, that nobody asks, have shrunk.
+    """
+    ports.platform.scale(plan.target)
     last = [""]
 
     def attempt() -> Service | None:
@@ -131,6 +135,6 @@ def _whole(plan: Plan, limits: DeploymentLimits, ports: Ports) -> Service:
     return poll(
         ports.clock,
         attempt,
-        timeout_s=limits.promote_timeout,
+        timeout_s=limits.provision_timeout,
         waiting_for=lambda: f"every instance of {plan.target} to be well before traffic goes there; last: {last[0]}",
     )

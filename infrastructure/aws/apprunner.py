@@ -100,6 +100,9 @@ class AppRunnerPlatform:
             return Progress(Readiness.NOT_YET, f"{service['ServiceName']}: {step.operation} is not listed yet")
         return _judge(service, followed, rollout)
 
+    def scale(self, colour: Colour) -> None:
+        """Nothing: both services have the estate's one autoscaling configuration."""
+
     def retire(self, colour: Colour) -> Rollout | None:
         """Pauses a RUNNING service. While it is busy, returns the operation under way: call again once that has ended."""
         service = self._find(colour)

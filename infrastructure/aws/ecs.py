@@ -62,9 +62,12 @@ class EcsPlatform:
         """What is configured and what runs; status 'ABSENT' where there is no such service. Raises CloudError."""
         service = self._find(colour)
         if service is None:
-            return Service(colour, "ABSENT")
+            return Service(colour, "ABSENT", obstacle="services of ECS are the estate's: terraform apply makes it")
         definition = self._definition(service["taskDefinition"])
-        image = image_of(definition, main_container(service, self._groups.arn(colour)))
+        try:
+            image = image_of(definition, main_container(service, self._groups.arn(colour)))
+        except ProvisionFailed as error:
+            return Service(colour, str(service["status"]), obstacle=error.message)
         desired, count = int(service["desiredCount"]), int(service["runningCount"])
         healthy, unwell = self._groups.health(colour, desired)
         return Service(
@@ -77,6 +80,7 @@ class EcsPlatform:
             url=self._urls[colour],
             configuration=configuration_hash(service, definition, repository_of(image)),
             unwell=unwell if desired else None,
+            obstacle=None if service["status"] == "ACTIVE" else "ECS is deleting it",
         )
 
     def configured(self, colour: Colour) -> Configuration | None:
@@ -114,6 +118,15 @@ class EcsPlatform:
         if unwell:
             return Progress(Readiness.NOT_YET, f"{name}: {unwell}")
         return Progress(Readiness.READY, f"{name}: {service['runningCount']} tasks run {rollout.digest[:19]}")
+
+    def scale(self, colour: Colour) -> None:
+        """Gives the colour the other one's bounds, and as many tasks where it has fewer. Raises CloudError."""
+        service, sibling = self._find(colour), self._find(colour.other)
+        if service is None or sibling is None:
+            return
+        self._scaling.like(self._names[colour], self._names[colour.other])
+        if int(service["desiredCount"]) < int(sibling["desiredCount"]):
+            self._ecs("UpdateService", service=self._names[colour], desiredCount=int(sibling["desiredCount"]))
 
     def retire(self, colour: Colour) -> Rollout | None:
         """Takes a colour's tasks away, once nobody has asked it for the drain window: until then nothing is done."""

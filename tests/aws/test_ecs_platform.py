@@ -50,7 +50,7 @@ def said(cluster: Cluster, rollout: Rollout) -> tuple[Readiness, str]:
 def test_a_colour_is_described(cluster: Cluster, platform: EcsPlatform) -> None:
     found = platform.describe(BLUE)
     assert (found.status, found.running, found.busy, found.digest, found.unwell) == ("ACTIVE", True, False, OLD, None)
-    assert (found.url, found.origin) == (URLS[BLUE], "blue.telehealth.example:8443")
+    assert (found.url, found.origin, found.obstacle) == (URLS[BLUE], "blue.telehealth.example:8443", None)
     del cluster.services[NAMES[GREEN]]
     assert (platform.describe(GREEN).status, platform.describe(GREEN).running) == ("ABSENT", False)
 
@@ -66,6 +66,25 @@ def test_release_comes_up_as_large_as_the_live_colour(cluster: Cluster, platform
     cluster.settle(GREEN)
     assert said(cluster, rollout) == (Readiness.READY, f"api-green: 4 tasks run {NEW[:19]}")
     assert (platform.describe(GREEN).digest, platform.describe(BLUE).digest) == (NEW, OLD)
+
+
+def test_a_candidate_that_shrank_while_the_live_colour_grew_is_made_as_large(
+    cluster: Cluster, platform: EcsPlatform
+) -> None:
+    platform.provision(GREEN, IMAGE)
+    cluster.settle(GREEN)
+    cluster.bounds = {BLUES: (3, 9), GREENS: (1, 6)}
+    cluster.services[NAMES[BLUE]].desired, cluster.services[NAMES[GREEN]].desired = 7, 2
+    platform.scale(GREEN)
+    assert (cluster.services[NAMES[GREEN]].desired, cluster.bounds[GREENS]) == (7, (3, 9))
+    assert platform.describe(GREEN).unwell == "4 of 7 targets are registered and healthy"
+    cluster.settle(GREEN)
+    assert platform.describe(GREEN).unwell is None
+    written = len(cluster.wrote)
+    platform.scale(GREEN)
+    cluster.services[NAMES[GREEN]].desired = 9
+    platform.scale(GREEN)
+    assert (cluster.services[NAMES[GREEN]].desired, len(cluster.wrote)) == (9, written), "a larger one is left alone"
 
 
 def test_everything_but_the_image_is_as_it_was(cluster: Cluster, platform: EcsPlatform) -> None:
@@ -239,6 +258,9 @@ def test_an_estate_that_is_not_as_the_settings_say_is_told(
     with pytest.raises(ProvisionFailed, match="does not exist in cluster" if absent else "registers no tasks with"):
         other.provision(GREEN, IMAGE)
     assert cluster.wrote == []
+    found = other.describe(GREEN)  # preflight refuses what has an obstacle, before anything is touched
+    assert not found.running
+    assert ("terraform apply makes it" if absent else "registers no tasks with") in (found.obstacle or "")
 
 
 # -- stopping ------------------------------------------------------------------------------------------------------------

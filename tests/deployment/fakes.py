@@ -156,6 +156,10 @@ class FakePlatform:
             ready = side.polls > PROVISION_POLLS
             return Progress(Readiness.READY if ready else Readiness.NOT_YET, f"look {side.polls}")
 
+    def scale(self, colour: Colour) -> None:
+        with self.world.call("scale"):
+            assert self.world.sides[colour].running
+
     def retire(self, colour: Colour) -> Rollout | None:
         with self.world.call("retire"):
             self.world.sides[colour].running = False

@@ -164,6 +164,18 @@ def test_every_instance_is_well_before_the_switch(one: Deployment) -> None:
     assert "set" not in one.world.names()
 
 
+def test_the_candidate_is_made_as_large_as_the_live_colour_before_the_switch(one: Deployment) -> None:
+    """It grows first and is looked at then: what is missing is waited for as in a provisioning."""
+    one.to_verified()
+    side = one.world.sides[GREEN]
+    one.world.hooks["scale"] = lambda: setattr(side, "unwell", "2 of 4 targets are registered and healthy")
+    one.world.hooks["describe"] = lambda: setattr(side, "unwell", None) if one.world.clock.elapsed > 300 else None
+    one.machine.promote(GATES)
+    names = one.world.names()
+    assert names.index("scale") < names.index("set")
+    assert one.world.clock.elapsed > 300
+
+
 def test_an_instance_that_is_just_being_replaced_is_waited_for(one: Deployment) -> None:
     one.to_verified()
     side = one.world.sides[GREEN]

@@ -100,6 +100,9 @@ class FakePlatform:
         """See ``deployment.ports.Platform``."""
         return Progress(Readiness.READY, f"{rollout.colour} runs")
 
+    def scale(self, colour: Colour) -> None:
+        """See ``deployment.ports.Platform``."""
+
     def retire(self, colour: Colour) -> Rollout | None:
         """See ``deployment.ports.Platform``."""
         self._facts.note(f"retire {colour}")
