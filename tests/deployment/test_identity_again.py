@@ -1,4 +1,7 @@
-"""What was verified is what gets the traffic, and what keeps it."""
+"""What was verified is what gets the traffic, and what keeps it.
+
+Failure mode 6: the verified copy is not the serving copy.
+"""
 
 from __future__ import annotations
 

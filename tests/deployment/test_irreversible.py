@@ -1,4 +1,7 @@
-"""A release whose migration is irreversible: after the switch there is no way back by itself, whatever dies and whoever asks."""
+"""A release whose migration is irreversible: after the switch there is no way back by itself, whatever dies and whoever asks.
+
+Failure mode 15: a shared database makes rollback impossible.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""Releases that are well by themselves, and not beside another colour: what only blue/green can get wrong."""
+"""Releases that are well by themselves, and not beside another colour: what only blue/green can get wrong.
+
+Failure mode 14: state outside the balancer. Failure mode 15: a shared database or configuration makes the way back impossible.
+"""
 
 from __future__ import annotations
 
