@@ -22,6 +22,7 @@ from deployment.ports import Clock
 from infrastructure.aws.cloudfront import CloudFrontRouter
 from infrastructure.aws.dynamodb import HASH_KEY, DynamoLease
 from infrastructure.aws.ecr import VERSION_ANNOTATION, EcrRegistry
+from infrastructure.aws.ecr_door import EcrDoor
 from infrastructure.aws.ecr_scans import EcrScans
 from infrastructure.aws.logs import newest_lines
 from infrastructure.aws.s3 import S3AuditStore
@@ -205,6 +206,13 @@ def secret(scene: Scene) -> Act:
     return Act(lambda clients: SecretsManager(clients).read(scene.name), lambda came: came == "hidden")
 
 
+def door(scene: Scene) -> Act:
+    return Act(
+        lambda clients: EcrDoor(clients, scene.name, ACCOUNT, REGION).credentials(),
+        lambda came: isinstance(came, tuple) and came[0] == "AWS" and bool(came[1]),
+    )
+
+
 def vault(scene: Scene) -> Act:
     scene.calm.call("secretsmanager", "CreateSecret", Name=scene.name, SecretString="hidden")
     return Act(lambda clients: SecretsManager(clients).obstacle(scene.name), lambda came: came is None)
@@ -289,6 +297,7 @@ CALLS = {
     "platform.logs": Call("FilterLogEvents", logs),
     "identity.caller": Call("GetCallerIdentity", identity),
     "scans.of": Call("DescribeImageScanFindings", scanned),
+    "door.credentials": Call("GetAuthorizationToken", door),
     "vault.obstacle": Call("DescribeSecret", vault),
     "notifier.tell": Call("Publish", tell),
     "store.put": Call("PutObject", put, "ConditionalRequestConflict"),

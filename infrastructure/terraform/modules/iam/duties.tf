@@ -78,6 +78,9 @@ locals {
       plan = concat(local.look, local.read_routes, [
         { actions = ["ecr:BatchGetImage", "ecr:DescribeImages", "ecr:DescribeImageScanFindings"], resources = [var.repository_arn] },
         { actions = ["cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData", "sts:GetCallerIdentity"], resources = local.everything },
+        # Preflight can do without these two, and says so: how much of the quotas is used, and whether secrets are there (not what they are).
+        { actions = ["servicequotas:ListServiceQuotas"], resources = local.everything },
+        { actions = ["secretsmanager:DescribeSecret"], resources = ["arn:aws:secretsmanager:${var.region}:${var.account}:secret:${var.environment}/telehealth/*"] },
         { actions = ["logs:FilterLogEvents"], resources = var.log_group_arns },
         { actions = ["route53:GetHealthCheckStatus"], resources = var.health_check_arns },
         { actions = ["dynamodb:GetItem"], resources = [var.lease_table_arn] },
@@ -95,6 +98,11 @@ locals {
         { actions = ["secretsmanager:GetSecretValue"], resources = [var.signing_key_secret_arn] },
         { actions = ["sns:Publish"], resources = [var.topic_arn] },
         local.decrypt,
+      ]
+      # Adds images; a tag that is there cannot be moved, since the repository's tags are immutable.
+      push = [
+        { actions = ["ecr:GetAuthorizationToken"], resources = local.everything },
+        { actions = ["ecr:BatchCheckLayerAvailability", "ecr:CompleteLayerUpload", "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart"], resources = [var.repository_arn] },
       ]
       audit = [
         { actions = ["s3:GetObject", "s3:GetObjectRetention", "s3:GetObjectVersion"], resources = ["${var.audit_bucket_arn}/*"] },

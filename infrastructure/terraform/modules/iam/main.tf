@@ -2,17 +2,20 @@
 # GitHub's jobs of this repository, in this environment, which GitHub can guard with reviewers.
 
 locals {
-  # `release` is the role of a whole run, which verifies what it brought up and moves traffic to it. The others do one thing.
+  # `release` is the role of a whole run, which verifies what it brought up and moves traffic to it; `build-release` builds first.
+  # The others do one thing.
   roles = {
-    plan         = ["plan"]
-    release      = ["plan", "deploy-blue", "deploy-green", "promote", "smoke", "evidence"]
-    deploy-blue  = ["plan", "deploy-blue", "smoke", "evidence"]
-    deploy-green = ["plan", "deploy-green", "smoke", "evidence"]
-    promote      = ["promote", "smoke", "evidence"]
-    rollback     = ["rollback", "smoke", "evidence"]
-    approve      = ["approve", "smoke"]
-    smoke        = ["smoke"]
-    audit        = ["audit"]
+    plan          = ["plan"]
+    release       = ["plan", "deploy-blue", "deploy-green", "promote", "smoke", "evidence"]
+    build-release = ["push", "plan", "deploy-blue", "deploy-green", "promote", "smoke", "evidence"]
+    build         = ["push"]
+    deploy-blue   = ["plan", "deploy-blue", "smoke", "evidence"]
+    deploy-green  = ["plan", "deploy-green", "smoke", "evidence"]
+    promote       = ["promote", "smoke", "evidence"]
+    rollback      = ["rollback", "smoke", "evidence"]
+    approve       = ["approve", "smoke"]
+    smoke         = ["smoke"]
+    audit         = ["audit"]
   }
 
   role_names    = { for role in keys(local.roles) : role => "${var.name}-${role}" }
