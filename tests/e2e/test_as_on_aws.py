@@ -88,7 +88,7 @@ def test_status_recover_and_what_is_refused(command: Command, tmp_path: Path) ->
         ("rollback", *reports): "no promotion",
         ("approve", "nobody"): "nobody",
         ("unlock", "--reason", "a test", *reports): "lock",
-        ("audit", "verify", *reports): "no report",
+        ("audit", "verify", "--reports", str(tmp_path / "none")): "no report",
         ("deploy", "--image-tag", "9.9.9", "--context", str(tmp_path)): "no Dockerfile",
         ("deploy", "--image", "api:local", "--image-tag", "9.9.9"): "docker is not installed",
         ("deploy", "--image", "api:local"): "which tag",
