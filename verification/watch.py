@@ -25,7 +25,7 @@ class WatchLimits:
     Failures: sequential tests of ``max_failure_ratio`` (or the ratio before the switch, where that was higher) against half
     of all requests, and against five times the ratio: over all requests, and for each operation and each connection kind.
     Identity: ``wrong_identities`` answers of ``generation`` (None: of any) by another version or colour than the expected
-    (None: not compared). Slowness: see ``SlowLimits``.
+    (None: not compared); where answers name neither colour nor generation, those on fresh connections alone. Slowness: see ``SlowLimits``.
     """
 
     version: str | None = None
@@ -99,7 +99,9 @@ class Watch:
     def _identity(self, sample: Sample) -> str | None:
         limits = self._limits
         stale = None not in (limits.generation, sample.generation) and sample.generation != limits.generation
-        if sample.status is None or stale:
+        # Where no header names the colour, DNS may have decided: it moves nobody who holds a connection.
+        pinned = sample.kind == "kept" and sample.colour is None and sample.generation is None
+        if sample.status is None or stale or pinned:
             return None
         wrong = [
             f"{what} {got}, expected {expected}"

@@ -110,6 +110,16 @@ def test_late_answers_of_the_old_generation_are_not_wrong() -> None:
     assert fed(*late) == HEALTHY
 
 
+def test_connections_that_dns_cannot_move_are_no_wrong_identity() -> None:
+    """The former release goes on answering on connections that were there before; on a fresh one it must not."""
+    pinned = [replace(sample(n, version="1.0.0"), colour=None, generation=None) for n in range(50)]
+    assert fed(*pinned) == HEALTHY
+    fresh = [replace(one, kind="fresh") for one in pinned[:2]]
+    assert "version 1.0.0, expected 1.1.0" in str(fed(*fresh).reason)
+    named = [replace(one, generation=8) for one in pinned[:2]]
+    assert fed(*named).harmed, "an edge that names its generation routes each request by itself"
+
+
 def slow_after(ms: float, control_ms: float | None, *, count: int = 300) -> Health:
     """A release that takes ``ms`` where 5 were usual, beside a previous colour that takes ``control_ms`` (None: unknown)."""
     limits = WatchLimits()
