@@ -295,7 +295,7 @@ def test_where_the_front_door_names_no_colour_the_version_tells() -> None:
     bare = [replace(sample(n, version="1.0.0" if n < 3 else "1.1.0"), colour=None, generation=None) for n in range(6)]
     assert first_answer_by(bare, since=1000, generation=8, version="1.1.0") == bare[3]
     assert first_answer_by(bare, since=1000, generation=8) is None
-    stranger = [replace(one, version="6.6.6") for one in bare[:2]]
+    stranger = [replace(one, version="6.6.6", kind="fresh") for one in bare[:2]]
     reason = fed(*stranger).reason
     assert reason is not None
     assert "version 6.6.6, expected 1.1.0" in reason
