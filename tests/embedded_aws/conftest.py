@@ -12,6 +12,7 @@ import httpx
 import psutil
 import pytest
 
+from tests.embedded_aws.ecs_harness import Cluster, ecs_endpoint
 from tests.embedded_aws.harness import Endpoint, client, free_port, run, stop, wait_for
 
 
@@ -41,6 +42,29 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory, moto: str) -> Iterator[En
 def own_endpoint(tmp_path: Path, moto: str) -> Iterator[Endpoint]:
     """An endpoint for one test, to be killed at will; not started yet."""
     own = Endpoint(tmp_path, moto)
+    try:
+        yield own
+    finally:
+        own.stop()
+        for process in own.leftovers():
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
+@pytest.fixture(scope="session")
+def cluster(tmp_path_factory: pytest.TempPathFactory, moto: str) -> Iterator[Cluster]:
+    """ECS on an endpoint that tests share; each makes services of its own."""
+    shared = ecs_endpoint(tmp_path_factory.mktemp("ecs"), moto)
+    try:
+        yield Cluster(shared.start())
+    finally:
+        shared.stop()
+
+
+@pytest.fixture
+def own_ecs(tmp_path: Path, moto: str) -> Iterator[Endpoint]:
+    """An endpoint on platform ECS for one test, to be killed at will; not started yet."""
+    own = ecs_endpoint(tmp_path, moto)
     try:
         yield own
     finally:

@@ -10,7 +10,7 @@ from threading import Event
 import pytest
 
 from infrastructure.embedded.aws import config as configuration
-from infrastructure.embedded.aws.apprunner import launcher as module
+from infrastructure.embedded.aws import ports as module
 from infrastructure.embedded.aws.apprunner import rules
 from infrastructure.embedded.aws.apprunner.launcher import Launcher
 from infrastructure.embedded.aws.clients import AwsClients

@@ -172,15 +172,17 @@ ANSWERS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("output", ANSWERS.values(), ids=ANSWERS)
 def test_an_answer_that_breaks_the_model_is_a_defect(output: dict[str, Any], caplog: pytest.LogCaptureFixture) -> None:
     handler: Callable[[Any], Any] = lambda _: output  # noqa: E731  # the handler's type is what matters here
-    reply = server.answer_json(call_of("AppRunner.ListServices", {}), {"ListServices": handler}, "us-east-1")
+    reply = server.answer_json(
+        call_of("AppRunner.ListServices", {}), "apprunner", {"ListServices": handler}, "us-east-1"
+    )
     assert (reply.status, reply.headers["x-amzn-errortype"]) == (500, "InternalServiceErrorException")
     assert "breaks AWS's model" in caplog.text
 
 
-def test_the_one_rule_that_is_waived_contradicts_itself() -> None:
+def test_the_rules_that_are_waived_contradict_themselves() -> None:
     """Where botocore mends its model, the exception goes."""
     shape = model.service_model("apprunner").shape_for("ServiceId")
     uuid_like = "00000000-0000-4000-8000-000000000000"
-    assert {("ServiceId", "pattern")} == model.CONTRADICTIONS
+    assert {("ServiceId", "pattern"), ("TagList", "min")} == model.CONTRADICTIONS
     assert [violation.path for violation in model.violations(shape, uuid_like, "ServiceId")] == ["ServiceId"]
     assert not list(model.violations(shape, "0" * 32, "ServiceId"))

@@ -1,4 +1,4 @@
-"""`python -m infrastructure.embedded.aws CONFIG.json`: answers App Runner and the key value store on loopback."""
+"""`python -m infrastructure.embedded.aws CONFIG.json`: answers on loopback for what moto lacks."""
 
 from __future__ import annotations
 
@@ -6,54 +6,12 @@ import logging
 import signal
 import sys
 from pathlib import Path
-from threading import Event
 
 import uvicorn
-from starlette.applications import Starlette
 
-from ..ingress import Ingress
 from . import config as configuration
-from . import server
-from .apprunner.api import AppRunner
-from .apprunner.launcher import Launcher
-from .apprunner.operations import Operations
-from .apprunner.store import Store
-from .apprunner.supervisor import Supervisor
-from .clients import AwsClients, forget_ambient_aws
-from .config import EndpointConfig
-from .images import Images
-from .instances import Processes
-from .kvs import KeyValueStore
-from .logs import LogDelivery
-from .secrets import SecretResolver
-
-
-def assemble(config: EndpointConfig) -> Starlette:
-    """The application with everything behind it."""
-    stopping = Event()
-    clients = AwsClients(config)
-    store = Store(config.state_dir / "services")
-    processes = Processes(config.state_dir / "bin")
-    launcher = Launcher(config, processes, Images(config.images_dir, clients), SecretResolver(clients), stopping)
-    operations = Operations(config, store, processes, launcher, Ingress(config.ingress_dir), stopping)
-    supervisor = Supervisor(store, processes, launcher, operations, stopping)
-    delivery = LogDelivery(config.log_dir, config.state_dir / "log-offsets.json", clients)
-    key_value_store = KeyValueStore(
-        config.key_value_store_arn, config.state_dir / "key-value-store.json", config.edge_route_file
-    )
-
-    def start() -> None:
-        supervisor.recover()
-        supervisor.start()
-        delivery.start()
-
-    def stop() -> None:
-        stopping.set()
-        supervisor.stop(config.stop_grace_s)
-        delivery.stop()
-
-    apprunner = AppRunner(config, store, operations).handlers()
-    return server.application(apprunner, key_value_store.handlers(), config.region, start, stop)
+from .assembly import assemble
+from .clients import forget_ambient_aws
 
 
 def main(arguments: list[str]) -> int:

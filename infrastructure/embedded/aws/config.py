@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -33,9 +33,16 @@ class EndpointConfig:
     stop_grace_s: float = 10.0
     """From SIGTERM to SIGKILL."""
 
-    def arn(self, resource: str) -> str:
-        """The ARN of an App Runner resource of this account and region."""
-        return f"arn:aws:apprunner:{self.region}:{self.account_id}:{resource}"
+    platform: str = "apprunner"
+    """`apprunner`, with the key value store, or `ecs`, with Elastic Load Balancing."""
+    listener_ports: tuple[int, ...] = ()
+    """Ports on which the proxy in front listens for load balancers (`ecs`)."""
+    listener_dir: Path = Path("/nonexistent")
+    """`<port>/<slot>`: what it reads for each of them."""
+
+    def arn(self, resource: str, service: str = "apprunner") -> str:
+        """The ARN of a resource of this account and region."""
+        return f"arn:aws:{service}:{self.region}:{self.account_id}:{resource}"
 
 
 def load(path: Path) -> EndpointConfig:
@@ -43,10 +50,9 @@ def load(path: Path) -> EndpointConfig:
     document: dict[str, Any] = json.loads(path.read_text())
     known = {field.name: field for field in fields(EndpointConfig)}
     unknown = sorted(document.keys() - known.keys())
-    missing = sorted(name for name in known if name not in document and not name.endswith("_s"))
+    missing = sorted(name for name in known if name not in document and known[name].default is MISSING)
     if unknown or missing:
         raise ValueError(f"{path}: unknown members {unknown}, missing members {missing}")
-    typed: dict[str, Any] = {
-        name: Path(value).resolve() if known[name].type == "Path" else value for name, value in document.items()
-    }
+    made: dict[str, Any] = {"Path": lambda value: Path(value).resolve(), "tuple[int, ...]": tuple}
+    typed = {name: made.get(str(known[name].type), lambda value: value)(value) for name, value in document.items()}
     return EndpointConfig(**typed)

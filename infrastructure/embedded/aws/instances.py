@@ -72,13 +72,12 @@ class Processes:
         self.exit_code(instance.pid)  # reaps a child that has ended
         return _same_process(instance) is not None
 
-    def stop(self, instance: Instance, grace_s: float) -> None:
-        """SIGTERM to the instance's group, SIGKILL to what is left after `grace_s` seconds."""
+    def stop(self, instance: Instance, grace_s: float) -> int | None:
+        """SIGTERM to the instance's group, SIGKILL to what is left after `grace_s` seconds; its exit code, where it has one."""
         process = _same_process(instance)
-        if process is not None:
-            self.stop_tree(process, grace_s)
+        return self.exit_code(instance.pid) if process is None else self.stop_tree(process, grace_s)
 
-    def stop_tree(self, leader: psutil.Process, grace_s: float) -> None:
+    def stop_tree(self, leader: psutil.Process, grace_s: float) -> int | None:
         """The same for a process group by its leader; returns when none of its processes runs any more."""
         family = _family(leader)
         _signal_group(leader.pid, signal.SIGTERM)
@@ -87,8 +86,10 @@ class Processes:
             for process in family:  # those that left the group
                 _quietly(process.kill)
             self._gone(leader.pid, family, 5.0)
+        code = self.exit_code(leader.pid)
         with self._lock:
             self._children.pop(leader.pid, None)
+        return code
 
     def kill_strays(self, root: Path, keep: set[int]) -> list[int]:
         """Kills what works in a folder below `root` and belongs to no instance in `keep` (pids of group leaders).

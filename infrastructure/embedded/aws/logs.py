@@ -10,10 +10,12 @@ from __future__ import annotations
 import json
 import logging
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event, Lock, Thread
 from typing import Any
+from urllib.parse import quote, unquote
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -28,6 +30,11 @@ PERIOD_S = 0.5
 LONGEST_PAUSE_S = 5.0
 
 _log = logging.getLogger(__name__)
+
+
+def awslogs_file(root: Path, group: str, stream: str) -> Path:
+    """The file that stands for a stream of the log driver awslogs."""
+    return root / "awslogs" / quote(group, safe="") / f"{stream}.log"
 
 
 class ServiceLogs:
@@ -56,11 +63,28 @@ class ServiceLogs:
             stream.write(f"{stamp}Z {' '.join(text.splitlines())}\n")
 
 
+def apprunner_stream(path: Path) -> tuple[str, str]:
+    """Group and stream of a file `apprunner/NAME/ID/service/events.log` below `aws/`: App Runner's own names."""
+    return "/aws/" + "/".join(path.parts[:4]), "/".join(path.parts[4:])
+
+
+def awslogs_stream(path: Path) -> tuple[str, str]:
+    """Group and stream of a file below `awslogs/`: the first folder is the group's name, percent-encoded."""
+    return unquote(path.parts[0]), "/".join(path.parts[1:])
+
+
 class LogDelivery:
     """A thread that ships new lines; it never blocks an operation and survives any answer of CloudWatch Logs."""
 
-    def __init__(self, root: Path, offsets: Path, clients: AwsClients) -> None:
-        self._root = root / "aws"
+    def __init__(
+        self,
+        root: Path,
+        offsets: Path,
+        clients: AwsClients,
+        stream_of: Callable[[Path], tuple[str, str]] = apprunner_stream,
+    ) -> None:
+        self._root = root
+        self._stream_of = stream_of
         self._offsets_file = offsets
         self._clients = clients
         self._offsets: dict[str, int] = _read_offsets(offsets)
@@ -118,8 +142,8 @@ class LogDelivery:
             self._offsets[key] = start + sum(len(line) for line in lines)
 
     def _put(self, name: Path, lines: list[str]) -> None:
-        group = "/aws/" + "/".join(name.parts[:4])
-        stream = "/".join(name.parts[4:]).removesuffix(".log")
+        group, file = self._stream_of(name)
+        stream = file.removesuffix(".log")
         now = int(time.time() * 1000)
         events = [{"timestamp": now, "message": line or " "} for line in lines]
         client = self._clients.get("logs")

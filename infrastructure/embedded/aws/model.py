@@ -31,6 +31,8 @@ TYPES: dict[str, tuple[type, ...]] = {
 CONTRADICTIONS = {
     # The model wants 32 characters *and* the 36 of a UUID with dashes; App Runner itself answers 32 hex digits.
     ("ServiceId", "pattern"),
+    # Elastic Load Balancing's model wants one tag at least, and DescribeTags answers with none for what has none.
+    ("TagList", "min"),
 }
 
 
@@ -58,8 +60,14 @@ def _size(value: Any) -> float:
     return value if isinstance(value, int | float) else len(value)
 
 
+UNICODE = {r"\p{L}": r"\w", r"\p{N}": r"\d", r"\p{Z}": r"\s"}
+"""Classes of AWS's patterns that Python's `re` lacks, and the nearest that it has."""
+
+
 @cache
 def _pattern(text: str) -> re.Pattern[str]:
+    for known, nearest in UNICODE.items():
+        text = text.replace(known, nearest)
     return re.compile(text)
 
 

@@ -1,10 +1,10 @@
-"""Two of AWS's wire protocols, from the server's side: JSON 1.0 (App Runner) and REST-JSON (the key value store)."""
+"""Two of AWS's wire protocols, from the server's side: JSON (App Runner, ECS) and REST-JSON (the key value store)."""
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl, unquote
@@ -26,11 +26,11 @@ class Call:
 
 @dataclass(frozen=True)
 class Reply:
-    """What goes back: a JSON document and the headers that carry output members or the error's name."""
+    """What goes back: a JSON document, or a text ready to send, and the headers that carry output members or the error's name."""
 
     status: int
     headers: dict[str, str]
-    body: dict[str, Any] | None
+    body: dict[str, Any] | str | None
 
 
 def refuse_unsigned(call: Call, algorithm: str, scope: str) -> None:
@@ -46,12 +46,20 @@ def refuse_unsigned(call: Call, algorithm: str, scope: str) -> None:
         raise AwsError("InvalidSignatureException", f"Credential should be scoped to {scope}, signed {algorithm}", 403)
 
 
-def json_operation(call: Call) -> Any:
-    """App Runner's operation model that the X-Amz-Target header names; raises UnknownOperationException."""
-    model = service_model("apprunner")
-    prefix, _, name = call.headers.get("x-amz-target", "").partition(".")
-    if prefix != model.metadata["targetPrefix"] or name not in model.operation_names:
-        raise unknown_operation(f"no operation of App Runner: {call.headers.get('x-amz-target', '(no X-Amz-Target)')}")
+def json_service(call: Call, services: Iterable[str]) -> str:
+    """Which of the services the X-Amz-Target header means; raises UnknownOperationException."""
+    target = call.headers.get("x-amz-target", "(no X-Amz-Target)")
+    for service in services:
+        if target.partition(".")[0] == service_model(service).metadata["targetPrefix"]:
+            return service
+    raise unknown_operation(f"no service here is meant by {target}")
+
+
+def json_operation(call: Call, service: str) -> Any:
+    """The service's operation model that the X-Amz-Target header names; raises UnknownOperationException."""
+    model, name = service_model(service), call.headers.get("x-amz-target", "").partition(".")[2]
+    if name not in model.operation_names:
+        raise unknown_operation(f"no operation of {service}: {name}")
     return model.operation_model(name)
 
 

@@ -1,11 +1,11 @@
-"""The ASGI application: routing, both protocols, and the check of everything that passes, in either direction."""
+"""The ASGI application: routing, the protocols, and the check of everything that passes, in either direction."""
 
 from __future__ import annotations
 
 import json
 import logging
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,8 +16,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from . import protocol
-from .errors import AwsError, invalid_request, unknown_operation
+from . import protocol, query
+from .errors import AwsError, unknown_operation
 from .model import complaint, violations, without_nulls
 from .protocol import Call, Reply
 
@@ -28,25 +28,47 @@ Handlers = dict[str, Callable[[dict[str, Any]], dict[str, Any]]]
 
 @dataclass(frozen=True)
 class Dialect:
-    """What a service calls its own errors, and the media type it speaks."""
+    """What a service calls its own errors, and the media type it speaks.
+
+    Where an operation's model lacks the more telling error, ``instead`` is what the service answers; None: it has them all.
+    """
 
     invalid: str
     internal: str
     media_type: str
+    signed_for: str
+    instead: str | None = None
 
 
-APP_RUNNER = Dialect("InvalidRequestException", "InternalServiceErrorException", "application/x-amz-json-1.0")
-KEY_VALUE_STORE = Dialect("ValidationException", "InternalServerException", "application/json")
+DIALECTS = {
+    "apprunner": Dialect(
+        "InvalidRequestException",
+        "InternalServiceErrorException",
+        "application/x-amz-json-1.0",
+        "apprunner",
+        "InvalidRequestException",
+    ),
+    "ecs": Dialect(
+        "InvalidParameterException", "ServerException", "application/x-amz-json-1.1", "ecs", "ClientException"
+    ),
+    "elbv2": Dialect("ValidationError", "InternalFailure", query.XML, "elasticloadbalancing"),
+}
+KEY_VALUE_STORE = Dialect(
+    "ValidationException", "InternalServerException", "application/json", "cloudfront-keyvaluestore"
+)
 ALWAYS_ALLOWED = {"ValidationException", "SerializationException", "UnknownOperationException"}
 
 
-def application(
-    apprunner: Handlers,
-    kvs: Handlers,
-    region: str,
-    start: Callable[[], None],
-    stop: Callable[[], None],
-) -> Starlette:
+@dataclass(frozen=True)
+class Services:
+    """Who answers: by service for the JSON and the query protocol, and the key value store, where there is one."""
+
+    json: Mapping[str, Handlers]
+    query: Mapping[str, Handlers]
+    kvs: Handlers
+
+
+def application(services: Services, region: str, start: Callable[[], None], stop: Callable[[], None]) -> Starlette:
     """The application for one region; `start` runs before the first request is answered, `stop` after the last."""
 
     @asynccontextmanager
@@ -58,43 +80,65 @@ def application(
     async def ready(_: Request) -> Response:
         return PlainTextResponse("ready\n")
 
-    async def json_endpoint(request: Request) -> Response:
+    async def post_endpoint(request: Request) -> Response:
         call = await _call(request)
-        return _response(await run_in_threadpool(answer_json, call, apprunner, region), APP_RUNNER)
+        if "x-amz-target" not in call.headers and services.query:
+            (service, handlers), *_ = services.query.items()
+            return _response(await run_in_threadpool(answer_query, call, service, handlers, region), DIALECTS[service])
+        try:
+            service = protocol.json_service(call, services.json)
+        except AwsError as exc:
+            return _response(protocol.error_reply(exc), KEY_VALUE_STORE)
+        reply = await run_in_threadpool(answer_json, call, service, services.json[service], region)
+        return _response(reply, DIALECTS[service])
 
     async def rest_endpoint(request: Request) -> Response:
         call = await _call(request)
-        return _response(await run_in_threadpool(answer_rest, call, kvs), KEY_VALUE_STORE)
+        return _response(await run_in_threadpool(answer_rest, call, services.kvs), KEY_VALUE_STORE)
 
     routes = [
         Route("/_ready", ready),
-        Route("/", json_endpoint, methods=["POST"]),
+        Route("/", post_endpoint, methods=["POST"]),
         Route("/{path:path}", rest_endpoint, methods=["GET", "PUT", "POST", "DELETE"]),
     ]
     return Starlette(routes=routes, lifespan=lifespan)
 
 
-def answer_json(call: Call, handlers: Handlers, region: str) -> Reply:
-    """Answers a call of App Runner."""
+def answer_json(call: Call, service: str, handlers: Handlers, region: str) -> Reply:
+    """Answers a call of App Runner or ECS."""
+    dialect = DIALECTS[service]
 
     def answer() -> Reply:
-        protocol.refuse_unsigned(call, "AWS4-HMAC-SHA256", rf"{region}/apprunner")
-        operation = protocol.json_operation(call)
-        return Reply(200, {}, _checked(operation, protocol.json_parameters(call), handlers, APP_RUNNER))
+        protocol.refuse_unsigned(call, "AWS4-HMAC-SHA256", rf"{region}/{dialect.signed_for}")
+        operation = protocol.json_operation(call, service)
+        return Reply(200, {}, _checked(operation, protocol.json_parameters(call), handlers, dialect))
 
-    return _guarded(answer, APP_RUNNER)
+    return _guarded(answer, dialect, protocol.error_reply)
+
+
+def answer_query(call: Call, service: str, handlers: Handlers, region: str) -> Reply:
+    """Answers a call of Elastic Load Balancing."""
+    dialect = DIALECTS[service]
+
+    def answer() -> Reply:
+        protocol.refuse_unsigned(call, "AWS4-HMAC-SHA256", rf"{region}/{dialect.signed_for}")
+        operation, form = query.query_operation(call, service)
+        parameters = query.query_parameters(operation, form)
+        return query.query_reply(operation, _checked(operation, parameters, handlers, dialect))
+
+    return _guarded(answer, dialect, query.query_error)
 
 
 def answer_rest(call: Call, handlers: Handlers) -> Reply:
     """Answers a call of the key value store, which takes signatures for all regions (SigV4A) only."""
 
     def answer() -> Reply:
-        protocol.refuse_unsigned(call, "AWS4-ECDSA-P256-SHA256", "cloudfront-keyvaluestore")
+        protocol.refuse_unsigned(call, "AWS4-ECDSA-P256-SHA256", KEY_VALUE_STORE.signed_for)
         operation, from_path = protocol.rest_operation(call)
         parameters = protocol.rest_parameters(operation, call, from_path)
         return protocol.rest_reply(operation, _checked(operation, parameters, handlers, KEY_VALUE_STORE))
 
-    return _guarded(answer, KEY_VALUE_STORE)
+    return _guarded(answer, KEY_VALUE_STORE, protocol.error_reply)
 
 
 def _checked(operation: Any, parameters: dict[str, Any], handlers: Handlers, dialect: Dialect) -> dict[str, Any]:
@@ -115,21 +159,21 @@ def _checked(operation: Any, parameters: dict[str, Any], handlers: Handlers, dia
 
 
 def _declared(operation: Any, error: AwsError, dialect: Dialect) -> AwsError:
-    """App Runner answers InvalidRequestException where an operation's model lacks the more telling error."""
-    declared = {shape.name for shape in operation.error_shapes}
-    if dialect is APP_RUNNER and error.code not in declared | ALWAYS_ALLOWED:
-        return invalid_request(error.message)
+    """The error, or what the service answers where the operation's model does not have it."""
+    declared = {shape.metadata.get("error", {}).get("code", shape.name) for shape in operation.error_shapes}
+    if dialect.instead is not None and error.code not in declared | ALWAYS_ALLOWED:
+        return AwsError(dialect.instead, error.message)
     return error
 
 
-def _guarded(answer: Callable[[], Reply], dialect: Dialect) -> Reply:
+def _guarded(answer: Callable[[], Reply], dialect: Dialect, refuse: Callable[[AwsError], Reply]) -> Reply:
     try:
         return answer()
     except AwsError as exc:
-        return protocol.error_reply(exc)
+        return refuse(exc)
     except Exception as exc:
         _log.exception("a defect of the endpoint")
-        return protocol.error_reply(AwsError(dialect.internal, f"{type(exc).__name__}: see the endpoint's log", 500))
+        return refuse(AwsError(dialect.internal, f"{type(exc).__name__}: see the endpoint's log", 500))
 
 
 async def _call(request: Request) -> Call:
@@ -140,4 +184,5 @@ async def _call(request: Request) -> Call:
 
 def _response(reply: Reply, dialect: Dialect) -> Response:
     headers = reply.headers | {"x-amzn-requestid": str(uuid.uuid4())}
-    return Response(json.dumps(reply.body), reply.status, headers, dialect.media_type)
+    body = reply.body if isinstance(reply.body, str) else json.dumps(reply.body)
+    return Response(body, reply.status, headers, dialect.media_type)

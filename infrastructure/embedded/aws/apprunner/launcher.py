@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
-from threading import Event, Lock
+from threading import Event
 
 import psutil
 
@@ -17,10 +16,10 @@ from ..config import EndpointConfig
 from ..errors import DeploymentFailed
 from ..images import Images, procfile
 from ..instances import Instance, Processes, free_port, listens
+from ..ports import FreshPorts, taken
+from ..release import see_through
 from ..secrets import SecretResolver
 from .records import Revision, Settings
-
-POLL_S = 0.05
 
 
 class Launcher:
@@ -35,8 +34,7 @@ class Launcher:
         self._secrets = secrets
         self._stopping = stopping
         self._environments: dict[str, dict[str, str]] = {}
-        self._ports: set[int] = set()
-        self._lock = Lock()
+        self._ports = FreshPorts()
         self.folder = config.state_dir / "revisions"
 
     def prepare(self, settings: Settings) -> Revision:
@@ -56,17 +54,7 @@ class Launcher:
         if command is None:
             return
         process = self._spawn(command, revision, free_port(), log)
-        deadline = time.monotonic() + self._config.release_timeout_s
-        try:
-            while (code := self._processes.exit_code(process.pid)) is None:
-                self._refuse_when_stopping()
-                if time.monotonic() >= deadline:
-                    raise DeploymentFailed(f"release command took longer than {self._config.release_timeout_s:g} s")
-                time.sleep(POLL_S)
-        finally:
-            self._processes.stop_tree(process, 1.0)
-        if code != 0:
-            raise DeploymentFailed(f"release command exited with {code}")
+        see_through(self._processes, process, self._config.release_timeout_s, self._refuse_when_stopping)
 
     def start(self, revision: Revision, log: Callable[[str], Path], spawned: Callable[[Instance], None]) -> Instance:
         """Starts `web:` and returns the instance once it is healthy; `spawned` hears of each process before that.
@@ -97,7 +85,7 @@ class Launcher:
     def _start_once(
         self, revision: Revision, log: Callable[[str], Path], spawned: Callable[[Instance], None]
     ) -> Instance:
-        port, instance_id = self._fresh_port(), uuid.uuid4().hex
+        port, instance_id = self._ports.fresh(), uuid.uuid4().hex
         process = self._spawn(procfile(Path(revision.folder)).web, revision, port, log(instance_id))
         instance = Instance(instance_id, revision.id, process.pid, process.create_time(), port)
         spawned(instance)
@@ -117,7 +105,7 @@ class Launcher:
         code = self._processes.exit_code(instance.pid)
         if code is None:
             return
-        if _taken(instance.port):
+        if taken(instance.port):
             raise _PortTaken(f"another process took port {instance.port}")
         raise DeploymentFailed(f"the container exited with {code} before it was healthy")
 
@@ -138,25 +126,6 @@ class Launcher:
             self._environments[revision.id] = configuration.get("RuntimeEnvironmentVariables", {}) | secrets
         return self._environments[revision.id]
 
-    def _fresh_port(self) -> int:
-        """A free port that no instance of this process was given before."""
-        with self._lock:
-            port = free_port()
-            while port in self._ports:
-                port = free_port()
-            self._ports.add(port)
-            return port
-
 
 class _PortTaken(DeploymentFailed):
     """The port went to another process between its choice and the instance's start."""
-
-
-def _taken(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return True
-    return False

@@ -1,0 +1,66 @@
+"""How a service's deployments follow one another: pure changes of records."""
+
+from __future__ import annotations
+
+import secrets
+import time
+import uuid
+from dataclasses import replace
+
+from .records import Deployment, Service
+from .rolling import failures_allowed
+
+
+def new_deployment(task_definition: str, desired: int) -> Deployment:
+    """A deployment that begins now."""
+    now = time.time()
+    deployment_id = f"ecs-svc/{secrets.randbelow(9 * 10**18) + 10**18}"
+    reason = f"ECS deployment {deployment_id} in progress."
+    return Deployment(deployment_id, task_definition, now, now, desired, reason=reason)
+
+
+def superseded(service: Service, by: Deployment) -> Service:
+    """The service with a new primary deployment; those before it are on their way out."""
+    older = tuple(replace(one, status="ACTIVE", desired=0, updated_at=by.created_at) for one in service.deployments)
+    return replace(service, deployments=(by, *older))
+
+
+def failed_task(service: Service, deployment_id: str) -> Service:
+    """The service with one failure more of a deployment that has not come about yet; broken off where it is one too many."""
+    deployment = service.deployment(deployment_id)
+    if deployment is None or deployment.state != "IN_PROGRESS":
+        return service
+    counted = replace(deployment, failed=deployment.failed + 1, updated_at=time.time())
+    changed = service.with_deployment(counted)
+    breaker = service.settings["deploymentConfiguration"].get("deploymentCircuitBreaker", {})
+    if not breaker.get("enable") or counted.failed < failures_allowed(service.desired) or counted.status != "PRIMARY":
+        return changed
+    broken = replace(counted, state="FAILED", reason="ECS deployment circuit breaker: tasks failed to start.")
+    changed = _told(
+        changed.with_deployment(broken), f"(deployment {broken.id}) deployment failed: tasks failed to start."
+    )
+    if not breaker.get("rollback") or service.last_good in (None, broken.task_definition):
+        return changed
+    back = new_deployment(service.last_good or "", service.desired)
+    back = replace(back, reason=f"ECS deployment circuit breaker: rolling back to deploymentId {back.id}.")
+    return _told(superseded(changed, back), f"rolling back to deployment {back.id}.")
+
+
+def completed(service: Service) -> Service:
+    """The service with its primary deployment come about: whatever fails later, this is where a rollback leads."""
+    now, primary = time.time(), service.primary
+    reason = f"ECS deployment {primary.id} completed."
+    done = replace(primary, state="COMPLETED", reason=reason, updated_at=now)
+    changed = replace(service.with_deployment(done), last_good=primary.task_definition)
+    changed = _told(changed, f"(deployment {primary.id}) deployment completed.")
+    return _told(changed, "has reached a steady state.")
+
+
+def without_ended(service: Service, alive: set[str]) -> Service:
+    """The service without older deployments of which no task (its deployment in ``alive``) is left."""
+    kept = tuple(one for one in service.deployments if one.status == "PRIMARY" or one.id in alive)
+    return service if kept == service.deployments else replace(service, deployments=kept)
+
+
+def _told(service: Service, message: str) -> Service:
+    return service.with_event(str(uuid.uuid4()), time.time(), message)

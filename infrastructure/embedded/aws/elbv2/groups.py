@@ -1,0 +1,201 @@
+"""Target groups: their settings, their targets, and the truth about each target's health."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import replace
+
+from ..config import EndpointConfig
+from ..errors import AwsError
+from . import rules
+from .api import chosen, page
+from .health import HealthChecks
+from .records import Address, Document, Resource, Target
+from .store import Store
+
+DELAY = "deregistration_delay.timeout_seconds"
+CHANGEABLE = (*rules.GROUP_DEFAULTS,)
+
+
+class TargetGroups:
+    """The API of target groups; ECS registers its tasks through the same two methods that the API does."""
+
+    def __init__(self, config: EndpointConfig, store: Store, checks: HealthChecks) -> None:
+        self._config = config
+        self._store = store
+        self._checks = checks
+
+    def handlers(self) -> dict[str, Callable[[Document], Document]]:
+        """Operation name → what answers it."""
+        return {
+            "CreateTargetGroup": self.create,
+            "DescribeTargetGroups": self.describe,
+            "ModifyTargetGroup": self.modify,
+            "DescribeTargetGroupAttributes": self.describe_attributes,
+            "ModifyTargetGroupAttributes": self.modify_attributes,
+            "RegisterTargets": self.register_targets,
+            "DeregisterTargets": self.deregister_targets,
+            "DescribeTargetHealth": self.describe_health,
+        }
+
+    def start(self) -> None:
+        """Goes on watching what was registered before."""
+        for target in self._store.targets():
+            self._checks.follow(target.address)
+
+    def create(self, request: Document) -> Document:
+        """CreateTargetGroup, of IP addresses; asked for again with the same settings, it is the same."""
+        if request.get("TargetType", "instance") != "ip":
+            raise AwsError("InvalidConfigurationRequest", "Tasks of Fargate are targets of type ip: set TargetType")
+        for needed in ("Protocol", "Port", "VpcId"):
+            if needed not in request:
+                raise rules.invalid(f"A {needed} must be specified")
+        own = {key: value for key, value in request.items() if key not in ("Name", "Tags")}
+        settings = rules.health_check(
+            rules.GROUP_DEFAULTS | {"ProtocolVersion": "HTTP1", "IpAddressType": "ipv4"} | own
+        )
+        tags = rules.tags(request.get("Tags", []), {})
+        with self._store.locked():
+            for known in self._store.all("targetgroup"):
+                if known.document["TargetGroupName"] == request["Name"]:
+                    if any(known.document.get(key) != value for key, value in settings.items()):
+                        raise AwsError("DuplicateTargetGroupName", f"A target group named '{request['Name']}' exists")
+                    return {"TargetGroups": [self._shown(known)]}
+            name = f"targetgroup/{request['Name']}/{secrets.token_hex(8)}"
+            arn = self._config.arn(name, "elasticloadbalancing")
+            document = {"TargetGroupArn": arn, "TargetGroupName": request["Name"], **settings}
+            defaults = {key: default for key, (default, _) in rules.GROUP_ATTRIBUTES.items()}
+            group = Resource(arn, "targetgroup", document, tags, defaults)
+            self._store.put(group)
+        return {"TargetGroups": [self._shown(group)]}
+
+    def describe(self, request: Document) -> Document:
+        """DescribeTargetGroups: all, by ARN or name, or those of a load balancer."""
+        found = chosen(self._store, "targetgroup", request.get("TargetGroupArns"), request.get("Names"))
+        if "LoadBalancerArn" in request:
+            self._store.get("loadbalancer", request["LoadBalancerArn"])
+            found = [one for one in found if self._store.balancer_of(one.arn) == request["LoadBalancerArn"]]
+        return page("TargetGroups", [self._shown(one) for one in found], request)
+
+    def modify(self, request: Document) -> Document:
+        """ModifyTargetGroup: the health check; what is omitted stays."""
+        with self._store.locked():
+            group = self._store.get("targetgroup", request["TargetGroupArn"])
+            change = {key: value for key, value in request.items() if key in CHANGEABLE}
+            changed = replace(group, document=rules.health_check(group.document | change))
+            self._store.put(changed)
+        return {"TargetGroups": [self._shown(changed)]}
+
+    def describe_attributes(self, request: Document) -> Document:
+        """DescribeTargetGroupAttributes."""
+        return {"Attributes": _attributes(self._store.get("targetgroup", request["TargetGroupArn"]))}
+
+    def modify_attributes(self, request: Document) -> Document:
+        """ModifyTargetGroupAttributes."""
+        with self._store.locked():
+            group = self._store.get("targetgroup", request["TargetGroupArn"])
+            changed = replace(group, attributes=group.attributes | rules.attributes(request["Attributes"]))
+            self._store.put(changed)
+        return {"Attributes": _attributes(changed)}
+
+    def register_targets(self, request: Document) -> Document:
+        """RegisterTargets, by IP address; ECS does the same for its tasks."""
+        group = self._store.get("targetgroup", request["TargetGroupArn"])
+        for address in _addresses(group, request["Targets"]):
+            self.register(address)
+        return {}
+
+    def deregister_targets(self, request: Document) -> Document:
+        """DeregisterTargets; one that is not registered is none the less not registered then."""
+        group = self._store.get("targetgroup", request["TargetGroupArn"])
+        for address in _addresses(group, request["Targets"]):
+            self.deregister(address)
+        return {}
+
+    def describe_health(self, request: Document) -> Document:
+        """DescribeTargetHealth: what the checks found, draining ones included."""
+        group = self._store.get("targetgroup", request["TargetGroupArn"])
+        used = self._store.balancer_of(group.arn) is not None
+        known = {one.address: one for one in self._store.targets(group.arn)}
+        wanted = _addresses(group, request["Targets"]) if "Targets" in request else list(known)
+        return {"TargetHealthDescriptions": [_health(address, known.get(address), used) for address in wanted]}
+
+    def register(self, address: Address) -> None:
+        """Makes an address a target; one that is draining starts anew."""
+        with self._store.locked():
+            known = self._store.target(address)
+            if known is None or known.draining:
+                self._store.put_targets([Target(address)])
+        self._checks.follow(address)
+
+    def deregister(self, address: Address) -> float:
+        """Sends no more requests to a target; returns how many seconds it goes on serving what has reached it."""
+        group = self._store.get("targetgroup", address.group_arn)
+        delay = float(group.attributes[DELAY])
+        with self._store.locked():
+            target = self._store.target(address)
+            if target is None or target.draining:
+                return 0.0 if target is None else max(0.0, (target.gone_at or 0.0) - time.time())
+            draining = replace(
+                target,
+                state="draining",
+                reason="Target.DeregistrationInProgress",
+                description="Target deregistration is in progress",
+                gone_at=time.time() + delay,
+            )
+            self._store.put_targets([draining])
+        self._checks.follow(address)
+        return delay
+
+    def drop(self, address: Address) -> None:
+        """Takes away a target behind which nothing runs any more."""
+        self.deregister(address)
+        self._store.forget(address)
+
+    def state(self, address: Address) -> str | None:
+        """What the checks say of a target; None where it is not registered."""
+        target = self._store.target(address)
+        return None if target is None else target.state
+
+    def _shown(self, group: Resource) -> Document:
+        balancer = self._store.balancer_of(group.arn)
+        return group.document | {"LoadBalancerArns": [balancer] if balancer else []}
+
+
+def _attributes(group: Resource) -> list[Document]:
+    return [{"Key": key, "Value": value} for key, value in group.attributes.items()]
+
+
+def _addresses(group: Resource, targets: list[Document]) -> list[Address]:
+    for target in targets:
+        if not target["Id"].startswith("127."):
+            raise AwsError(
+                "InvalidTarget", f"The IP address '{target['Id']}' is not within the VPC: it is loopback here"
+            )
+    return [Address(group.arn, target["Id"], target.get("Port") or group.document["Port"]) for target in targets]
+
+
+def _health(address: Address, target: Target | None, used: bool) -> Document:
+    if target is None:
+        health = {
+            "State": "unused",
+            "Reason": "Target.NotRegistered",
+            "Description": "Target is not registered to the target group",
+        }
+    elif not used and not target.draining:
+        health = {
+            "State": "unused",
+            "Reason": "Target.NotInUse",
+            "Description": "Target group is not configured to receive traffic from the load balancer",
+        }
+    else:
+        health = {"State": target.state}
+        if target.reason is not None:
+            health |= {"Reason": target.reason, "Description": target.description or ""}
+    return {
+        "Target": {"Id": address.id, "Port": address.port},
+        "HealthCheckPort": str(address.port),
+        "TargetHealth": health,
+    }

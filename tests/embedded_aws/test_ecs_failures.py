@@ -1,0 +1,128 @@
+"""Releases that do not come up on ECS: the circuit breaker, and what a task's end tells about its cause."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.embedded_aws.ecs_harness import BREAKER, Cluster, awslogs
+from tests.embedded_aws.harness import ACCOUNT, REGION, wait_for
+
+ABSENT = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:absent-AbCdEf"
+
+
+def test_the_circuit_breaker_goes_back_to_the_last_good(cluster: Cluster) -> None:
+    """After three failures the old task definition is primary again: COMPLETED, but not on what was wanted."""
+    cluster.service("trips", cluster.endpoint.image("1"))
+    good = cluster.deployed("trips")
+    broken = cluster.definition("trips", cluster.endpoint.image("2"), variables={"EXIT": "3"})
+    begun = cluster.update("trips", taskDefinition=broken)["deployments"][0]["id"]
+    failed: dict[str, Any] = {}
+
+    def rolled_back() -> bool:
+        service = cluster.describe("trips")
+        failed.update({one["id"]: one for one in service["deployments"] if one["rolloutState"] == "FAILED"})
+        primary = service["deployments"][0]
+        return bool(primary["id"] != begun and primary["rolloutState"] == "COMPLETED")
+
+    wait_for(rolled_back)
+    service = cluster.deployed("trips")
+    assert service["taskDefinition"] == good["taskDefinition"]
+    assert any("rolling back to deployment" in event["message"] for event in service["events"])
+    if begun in failed:  # it is listed until its last task is gone
+        assert (failed[begun]["failedTasks"], failed[begun]["status"]) == (3, "ACTIVE")
+        assert failed[begun]["rolloutStateReason"] == "ECS deployment circuit breaker: tasks failed to start."
+    stopped = [task for task in cluster.tasks("trips", "STOPPED") if task["taskDefinitionArn"] == broken]
+    assert [task["containers"][0]["exitCode"] for task in stopped] == [3, 3, 3]
+
+
+def test_without_anything_to_go_back_to_it_stalls(cluster: Cluster) -> None:
+    cluster.service("stalls", cluster.endpoint.image("1"), variables={"EXIT": "1"})
+    wait_for(lambda: cluster.describe("stalls")["deployments"][0]["rolloutState"] == "FAILED")
+    service = cluster.describe("stalls")
+    assert len(service["deployments"]) == 1
+    assert service["deployments"][0]["failedTasks"] == 3
+    cluster.update("stalls", taskDefinition=cluster.definition("stalls", cluster.endpoint.image("2")))
+    cluster.deployed("stalls")
+
+
+def test_without_a_circuit_breaker_it_is_tried_again_and_again(cluster: Cluster) -> None:
+    cluster.service("stubborn", cluster.endpoint.image("1"))
+    cluster.deployed("stubborn")
+    cluster.update(
+        "stubborn",
+        taskDefinition=cluster.definition("stubborn", cluster.endpoint.image("2"), variables={"EXIT": "1"}),
+        deploymentConfiguration={"deploymentCircuitBreaker": {"enable": False, "rollback": False}},
+    )
+    wait_for(lambda: cluster.describe("stubborn")["deployments"][0]["failedTasks"] > 3)
+    assert cluster.describe("stubborn")["deployments"][0]["rolloutState"] == "IN_PROGRESS"
+    cluster.update("stubborn", desiredCount=0)
+
+
+CAUSES: dict[str, tuple[dict[str, Any], str, str]] = {
+    # what: (what of the container is wrong, the stop code, what the reason begins with)
+    "image": ({"image": "sha256:" + "0" * 64}, "TaskFailedToStart", "CannotPullContainerError: "),
+    "secret": (
+        {"secrets": {"KEY": ABSENT}},
+        "TaskFailedToStart",
+        "ResourceInitializationError: unable to pull secrets",
+    ),
+    "log group": (
+        {"logConfiguration": awslogs("/ecs/absent")},
+        "TaskFailedToStart",
+        "ResourceInitializationError: failed to validate logger args",
+    ),
+    "exit": ({"variables": {"EXIT": "4"}}, "EssentialContainerExited", "Essential container in task exited"),
+}
+
+
+@pytest.mark.parametrize("what", CAUSES)
+def test_a_stopped_task_tells_why(cluster: Cluster, what: str) -> None:
+    wrong, code, reason = CAUSES[what]
+    name = f"tells-{what.replace(' ', '-')}"
+    image = wrong.get("image") or cluster.endpoint.image("1")
+    changes = {key: value for key, value in wrong.items() if key != "image"}
+    cluster.service(name, image, **changes)
+    wait_for(lambda: [one for one in cluster.tasks(name, "STOPPED") if one["lastStatus"] == "STOPPED"])
+    task = cluster.tasks(name, "STOPPED")[0]
+    assert task["stopCode"] == code
+    assert task["stoppedReason"].startswith(reason)
+    cluster.update(name, desiredCount=0)
+
+
+def test_release_runs_once_for_a_deployment_before_anything_serves(cluster: Cluster, tmp_path: Path) -> None:
+    log = tmp_path / "releases"
+    image = cluster.endpoint.image("1", release=f"echo ran >> {log}")
+    cluster.service("releases", image, 2)
+    cluster.deployed("releases")
+    assert log.read_text() == "ran\n"
+    cluster.update("releases", desiredCount=3)
+    cluster.deployed("releases")
+    assert log.read_text() == "ran\n"
+    cluster.update("releases", forceNewDeployment=True)
+    cluster.deployed("releases")
+    assert log.read_text() == "ran\nran\n"
+
+
+def test_a_release_that_fails_serves_nothing(cluster: Cluster) -> None:
+    image = cluster.endpoint.image("1", release="exit 9")
+    group = cluster.service("unreleased", image)
+    wait_for(lambda: cluster.describe("unreleased")["deployments"][0]["rolloutState"] == "FAILED")
+    assert cluster.targets(group) == {}
+    reasons = {task["stoppedReason"] for task in cluster.tasks("unreleased", "STOPPED")}
+    assert reasons == {"release command exited with 9"}
+
+
+@pytest.mark.soak
+def test_what_its_load_balancer_finds_sick_is_replaced(cluster: Cluster) -> None:
+    """Two checks, five seconds apart, and the reason names them; three such tasks, and the circuit breaker trips."""
+    group = cluster.service("sick", cluster.endpoint.image("1"), variables={"HEALTH": "503"})
+    wait_for(lambda: "unhealthy" in cluster.targets(group).values(), 30)
+    wait_for(lambda: cluster.tasks("sick", "STOPPED"), 30)
+    assert cluster.tasks("sick", "STOPPED")[0]["stoppedReason"] == (
+        f"Task failed ELB health checks in (target-group {group})"
+    )
+    wait_for(lambda: cluster.describe("sick")["deployments"][0]["rolloutState"] == "FAILED", 60)
+    assert BREAKER["deploymentCircuitBreaker"]["rollback"], "there was nothing to go back to"
