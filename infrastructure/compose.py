@@ -36,7 +36,7 @@ from infrastructure.aws.sns import SnsNotifier
 from infrastructure.aws.sts import StsIdentity, clock_in_words
 from infrastructure.embedded import cloud, images
 from infrastructure.embedded.errors import EmbeddedError, StartFailed, StateOwned
-from infrastructure.estate import Adapter, Estate, aws_estate
+from infrastructure.estate import Estate, adapters, aws_estate
 from infrastructure.front_door import HttpFrontDoor
 from infrastructure.live_domain import LiveDomain
 from verification.accounts import SmokeUser, parse_smoke_users
@@ -118,9 +118,10 @@ def start(settings: Settings, progress: Progress, run_id: str) -> bool:
     state = _usable_state()
     try:
         cloud.refuse_strangers(state)
+        cloud.refuse_other_platform(state, _platform(settings))
         if cloud.outputs(state) is None:
             progress("starting the embedded cloud")
-            if cloud.up_for(run_id, state, embedded_registry(), progress=progress):
+            if cloud.up_for(run_id, state, embedded_registry(), progress=progress, platform=_platform(settings)):
                 return True
         cloud.sync_registry(state)
     except StartFailed as error:
@@ -138,10 +139,22 @@ def stop(settings: Settings) -> None:
         cloud.down(embedded_state())
 
 
-def up(image_tag: str | None, progress: Progress) -> str:
+def up(settings: Settings, image_tag: str | None, progress: Progress) -> str:
     """Starts the embedded environment, or mends it; returns its live URL. Raises Refused or StepFailed."""
+    if settings.provider != "embedded":
+        raise Refused(
+            f"environment {settings.environment} is on AWS: there is nothing to start",
+            hint='`up` is for environments with provider = "embedded".',
+        )
     try:
-        return cloud.up(_usable_state(), embedded_registry(), image_tag=image_tag, progress=progress).live_url
+        outputs = cloud.up(
+            _usable_state(),
+            embedded_registry(),
+            image_tag=image_tag,
+            progress=progress,
+            platform=_platform(settings),
+        )
+        return outputs.live_url
     except StartFailed as error:
         raise StepFailed(str(error)) from error
     except EmbeddedError as error:
@@ -310,10 +323,19 @@ def _registry(clients: Clients, settings: Settings, estate: Estate) -> Registry:
 
 
 def _estate(settings: Settings) -> Estate:
-    return _embedded_estate() if settings.provider == "embedded" else aws_estate(settings)
+    return _embedded_estate(settings) if settings.provider == "embedded" else aws_estate(settings)
 
 
-def _embedded_estate() -> Estate:
+def _platform(settings: Settings) -> str:
+    """What an embedded environment runs releases on."""
+    return str(settings.estate.get("platform", "apprunner"))
+
+
+def _embedded_estate(settings: Settings) -> Estate:
+    try:
+        cloud.refuse_other_platform(embedded_state(), _platform(settings))
+    except EmbeddedError as error:
+        raise Refused(str(error)) from error
     outputs = cloud.outputs(embedded_state())
     if outputs is None:
         raise Refused(
@@ -330,14 +352,7 @@ def _embedded_estate() -> Estate:
         ),
         outputs.account_id,
         outputs.live_url,
-        Adapter(
-            "apprunner",
-            {
-                "services": {Colour(name): service for name, service in outputs.services.items()},
-                "scheme": outputs.colour_scheme,
-            },
-        ),
-        Adapter("cloudfront", {"key_value_store_arn": outputs.key_value_store_arn}),
+        *adapters(replace(settings, estate=outputs.settings())),
         outputs.lease_table,
         outputs.secrets["smoke_users"],
         outputs.audit_bucket,

@@ -62,8 +62,7 @@ def aws_estate(settings: Settings) -> Estate:
         ),
         own["account"],
         own["live_url"],
-        Adapter(own["platform"], _PLATFORMS[own["platform"]](settings)),
-        Adapter(own["router"], _ROUTERS[own["router"]](settings)),
+        *adapters(settings),
         own["lease_table"],
         own["smoke_users_secret"],
         own.get("audit_bucket"),
@@ -79,13 +78,20 @@ def aws_estate(settings: Settings) -> Estate:
     )
 
 
+def adapters(settings: Settings) -> tuple[Adapter, Adapter]:
+    """Platform and router of an environment whose own keys are all there."""
+    platform, router = settings.estate["platform"], settings.estate["router"]
+    return Adapter(platform, _PLATFORMS[platform](settings)), Adapter(router, _ROUTERS[router](settings))
+
+
 def public_key_file(settings: Settings) -> Path | None:
     """The file of the public key, for those who cannot reach the environment; None where none is named."""
     return _beside_settings(settings.estate.get("signing_public_key_file"))
 
 
 def _apprunner(settings: Settings) -> Mapping[str, Any]:
-    return {"services": _by_colour(settings.estate["services"]), "scheme": "https"}
+    own = settings.estate
+    return {"services": _by_colour(own["services"]), "scheme": own.get("scheme", "https")}
 
 
 def _ecs(settings: Settings) -> Mapping[str, Any]:

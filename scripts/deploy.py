@@ -69,11 +69,13 @@ def cli() -> None:
 
 @cli.command(short_help="Start the embedded environment.")
 @click.option("--image-tag", metavar="TAG", help="The release that goes live on blue (default: the lowest version).")
-def up(image_tag: str | None) -> None:
+@environment_option
+def up(image_tag: str | None, environment: str | None) -> None:
     """Start the embedded environment in the background, blue live; it stays until `down`."""
-    url = compose.up(image_tag, console.say)
+    url = compose.up(_settings(environment), image_tag, console.say)
     click.echo(f"up: {url}")
-    click.echo("next: python -m pytest --target=green")
+    named = f" --environment={environment}" if environment else ""
+    click.echo(f"next: python -m pytest --target=green{named}")
 
 
 @cli.command(short_help="Stop the embedded environment.")

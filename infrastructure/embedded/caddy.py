@@ -8,7 +8,8 @@ from functools import partial
 from pathlib import Path
 
 from .aws.files import replace_json
-from .caddy_config import config
+from .caddy_config import Json, cloudfront, config
+from .caddy_listeners import listener
 from .errors import StartFailed
 from .layout import Environment, Layout
 from .probes import http_status
@@ -27,8 +28,16 @@ def spec(layout: Layout, environment: Environment) -> ProcessSpec:
         cwd=layout.run,
         port=ports.edge,
         ready=partial(answers, ports.edge, ports.ingress),
-        prepare=partial(replace_json, file, config(ports)),
+        prepare=partial(replace_json, file, config(_servers(environment))),
     )
+
+
+def _servers(environment: Environment) -> Json:
+    """What stands in front of a platform: an edge and an ingress, or the two listeners of a load balancer."""
+    ports = environment.ports
+    if environment.platform == "ecs":
+        return {"live": listener(ports.edge), "test": listener(ports.ingress)}
+    return cloudfront(ports)
 
 
 def answers(*ports: int) -> bool:

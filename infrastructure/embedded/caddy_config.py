@@ -32,11 +32,16 @@ _PINNED_SECONDARY = f"{_PIN} == {{bg_generation}} + '-' + {{bg_secondary}}"
 _DRAWN = f"(!({_PINNED_PRIMARY}) && {{http.request.uuid}} < {{bg_threshold}})"
 
 
-def config(ports: Ports) -> Json:
-    """One process, two servers: the edge (CloudFront and its function) and the ingress (App Runner's front)."""
+def cloudfront(ports: Ports) -> Json:
+    """Two servers: the edge (CloudFront and its function) and the ingress (App Runner's front)."""
     servers = {"edge": _server(ports.edge, _edge(ports.ingress)), "ingress": _server(ports.ingress, _ingress())}
     # The edge names the viewer's host; without this trust the ingress would put the colour's own in its place.
     servers["ingress"]["trusted_proxies"] = {"source": "static", "ranges": ["127.0.0.1/32"]}
+    return servers
+
+
+def config(servers: Json) -> Json:
+    """One process for all servers."""
     return {
         "admin": {"disabled": True, "config": {"persist": False}},
         "logging": {"logs": {"default": {"level": "WARN"}}},
@@ -91,7 +96,7 @@ def _to_colour(side: str, ingress_port: int) -> Json:
     return {
         "handler": "reverse_proxy",
         "upstreams": [{"dial": f"127.0.0.1:{ingress_port}"}],
-        "transport": _transport(),
+        "transport": transport(),
         "headers": {"request": {"set": request}, "response": {"set": response}},
     }
 
@@ -106,14 +111,15 @@ def _ingress() -> list[Json]:
         "destinations": ["{instance}"],
         "mappings": [{"input_regexp": ".*/([^/]+)$", "outputs": ["${1}"]}],
     }
-    proxy = {"handler": "reverse_proxy", "upstreams": [{"dial": "{instance}"}], "transport": _transport()}
+    proxy = {"handler": "reverse_proxy", "upstreams": [{"dial": "{instance}"}], "transport": transport()}
     return [
         {"match": [known], "terminal": True, "handle": [dial, proxy]},
         {"handle": [_text(404, "no such service\n")]},
     ]
 
 
-def _transport() -> Json:
+def transport() -> Json:
+    """How a colour is asked: over kept connections, which this side closes first."""
     return {"protocol": "http", "keep_alive": {"enabled": True, "idle_timeout": UPSTREAM_IDLE}, "compression": False}
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from . import images, ownership, passwords, postgres, status, supervisor
 from . import outputs as outputs_file
 from .caddy_config import LIVE_HOST
-from .errors import NotRunning, StartFailed, StateForeign
+from .caddy_listeners import AWSELB
+from .errors import NotRunning, StartFailed, StateForeign, StatePlatform
 from .estate import Estate
 from .images import highest, lowest, tags
 from .layout import Environment, Layout, choose_ports, read_environment, write_environment
@@ -30,6 +31,7 @@ __all__ = [
     "inspect",
     "lowest",
     "outputs",
+    "refuse_other_platform",
     "refuse_strangers",
     "sync_registry",
     "tags",
@@ -53,40 +55,63 @@ class Stopped:
         return bool(self.processes)
 
 
+@dataclass(frozen=True)
+class _Wanted:
+    """What a new environment is to be; `run` where it is that of one run alone."""
+
+    platform: str
+    image_tag: str | None = None
+    run: str | None = None
+
+
 def _silent(_: str) -> None:
     """The default progress: says nothing."""
 
 
 def up(
-    state: Path, registry: Path, *, image_tag: str | None = None, progress: Callable[[str], None] = _silent
+    state: Path,
+    registry: Path,
+    *,
+    image_tag: str | None = None,
+    progress: Callable[[str], None] = _silent,
+    platform: str = "apprunner",
 ) -> Outputs:
     """Starts the environment, or what of it is dead, and returns when the live domain answers.
 
     A first `up` puts `image_tag`, or the lowest SemVer tag, on blue; later ones keep data, ports, registry and colours.
     Raises UnknownTag, EmptyRegistry, BrokenImage (nothing was started); StartFailed (a first `up` leaves nothing
-    running); StateForeign for a folder that holds something else; StateBusy while another `up` or `down` works on it;
-    StateOwned for the environment of a run alone.
+    running); StateForeign for a folder that holds something else, StatePlatform for one with an environment on the other
+    platform; StateBusy while another `up` or `down` works on it; StateOwned for the environment of a run alone.
     """
     layout = Layout(state.resolve())
     with locked(layout, "up"):
         ownership.refuse_strangers(layout)
+        refuse_other_platform(state, platform)
         environment = read_environment(layout)
         if environment is not None:
             return _mend(layout, environment, progress)
         try:
-            return _create(layout, registry.resolve(), image_tag, progress)
+            return _create(layout, registry.resolve(), _Wanted(platform, image_tag), progress)
         except BaseException:
             _leave_folder(layout)
             raise
 
 
-def up_for(run: str, state: Path, registry: Path, *, progress: Callable[[str], None] = _silent) -> bool:
+def up_for(
+    run: str,
+    state: Path,
+    registry: Path,
+    *,
+    progress: Callable[[str], None] = _silent,
+    platform: str = "apprunner",
+) -> bool:
     """Starts the environment for one run of this process, unless it is up, and returns whether that run has to stop it.
 
     Raises as ``up`` does; StateOwned where it is another run's, also one that began to start it a moment before.
     """
     layout = Layout(state.resolve())
     refuse_strangers(state)
+    refuse_other_platform(state, platform)
     if outputs(state) is not None:
         return False
     with locked(layout, "up"):
@@ -99,7 +124,7 @@ def up_for(run: str, state: Path, registry: Path, *, progress: Callable[[str], N
             _mend(layout, environment, progress)
             return True
         try:
-            _create(layout, registry.resolve(), None, progress, run)
+            _create(layout, registry.resolve(), _Wanted(platform, run=run), progress)
         except BaseException:
             _leave_folder(layout)
             raise
@@ -109,6 +134,13 @@ def up_for(run: str, state: Path, registry: Path, *, progress: Callable[[str], N
 def refuse_strangers(state: Path) -> None:
     """Raises StateOwned where the environment is that of another process's run."""
     ownership.refuse_strangers(Layout(state.resolve()))
+
+
+def refuse_other_platform(state: Path, platform: str) -> None:
+    """Raises StatePlatform where the folder holds an environment on another platform, running or not."""
+    environment = read_environment(Layout(state.resolve()))
+    if environment is not None and environment.platform != platform:
+        raise StatePlatform(state, environment.platform, platform)
 
 
 def down(state: Path) -> Stopped:
@@ -150,10 +182,8 @@ def sync_registry(state: Path) -> Sequence[str]:
         return Estate(layout, environment, passwords.keep(layout.secrets)).push()
 
 
-def _create(
-    layout: Layout, registry: Path, image_tag: str | None, progress: Callable[[str], None], run: str | None = None
-) -> Outputs:
-    image = images.choose(registry, image_tag)
+def _create(layout: Layout, registry: Path, wanted: _Wanted, progress: Callable[[str], None]) -> Outputs:
+    image = images.choose(registry, wanted.image_tag)
     for folder in images.scan(registry):
         images.build(folder)  # refuse a broken image before anything is started
     foreign = [path.name for path in layout.state.iterdir() if path != layout.lock]
@@ -168,10 +198,11 @@ def _create(
             ports=choose_ports(),
             postgres_home=postgres.choose_home(layout),
             key_value_store_id=str(uuid.uuid4()),
+            platform=wanted.platform,
         )
         write_environment(layout, environment)
-        if run is not None:
-            ownership.take(layout, run)
+        if wanted.run is not None:
+            ownership.take(layout, wanted.run)
         try:
             return _bring_up(layout, environment, progress)
         except BaseException as exc:
@@ -217,7 +248,11 @@ def _serves(environment: Environment) -> bool:
     """Whether the edge knows a live colour and somebody answers for it; a sick release's 503 is its own affair."""
     port = environment.ports.edge
     answer = http_answer(port, "/health", host=f"{LIVE_HOST}:{port}")
-    return answer is not None and "x-bg-color" in answer[1] and answer[0] not in (404, 502)
+    if answer is None:
+        return False
+    if environment.platform == "ecs":
+        return answer[1].get("server") != AWSELB
+    return "x-bg-color" in answer[1] and answer[0] not in (404, 502)
 
 
 def _wait_until_serving(layout: Layout, environment: Environment) -> None:

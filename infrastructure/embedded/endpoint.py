@@ -1,4 +1,7 @@
-"""The endpoint for what moto lacks: App Runner, whose instances it runs, and CloudFront's KeyValueStore."""
+"""The endpoint for what moto lacks: App Runner and CloudFront's KeyValueStore, or ECS and Elastic Load Balancing.
+
+moto has the latter two, but runs no task and finds every target healthy.
+"""
 
 from __future__ import annotations
 
@@ -30,6 +33,9 @@ def spec(layout: Layout, environment: Environment) -> ProcessSpec:
         "ingress_dir": str(layout.ingress),
         "key_value_store_arn": environment.key_value_store_arn,
         "edge_route_file": str(layout.edge_route),
+        "platform": environment.platform,
+        "listener_ports": [environment.ports.edge, environment.ports.ingress],
+        "listener_dir": str(layout.listeners),
     }
     return ProcessSpec(
         name=NAME,

@@ -10,6 +10,7 @@ EmbeddedError
 │   ├── StateBusy          another `up` or `down` works on the folder
 │   ├── StateOwned         the environment is that of one run alone, which is under way
 │   ├── StateForeign       the folder holds something that is not an embedded environment
+│   ├── StatePlatform      the folder holds an environment on the other platform
 │   └── NotRunning         no environment is up in the folder
 └── StartFailed            a process of the environment did not become ready
 """
@@ -101,6 +102,18 @@ class StateForeign(StateError):
             f"{state} {reason}; expected a folder that is new, empty or made by `up`: set EMBEDDED_STATE to another"
         )
         self.state = state
+
+
+class StatePlatform(StateError):
+    """The folder's environment is on another platform than the one that was asked for."""
+
+    def __init__(self, state: Path, there: str, asked: str) -> None:
+        super().__init__(
+            f"the embedded environment in {state} is on platform {there!r}, and {asked!r} was asked for; name an environment "
+            "on its platform (--environment), stop it first (python scripts/deploy.py down), or set EMBEDDED_STATE to another "
+            "folder: two run side by side"
+        )
+        self.state, self.there, self.asked = state, there, asked
 
 
 class NotRunning(StateError):

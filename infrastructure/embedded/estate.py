@@ -11,23 +11,21 @@ from typing import Any
 from . import alarms, images, postgres
 from .aws_session import AwsSession
 from .errors import ImageChanged, StartFailed
+from .estate_ecs import EcsEstate, Serving
 from .layout import ACCOUNT_ID, REGION, Environment, Layout
+from .naming import AUDIT_BUCKET, FIRST_COLOUR, LEASE_TABLE, PREFIX, SERVICES, TOPIC
 from .outputs import Credentials, Outputs
 from .passwords import Passwords
 from .processes import LOG_TAIL_LINES
 
-PREFIX = "embedded-telehealth"
-SERVICES = {colour: f"{PREFIX}-api-{colour}" for colour in ("blue", "green")}
-LEASE_TABLE = f"{PREFIX}-deploy-state"
-AUDIT_BUCKET = f"{PREFIX}-audit"
-TOPIC = f"{PREFIX}-deployments"
-FIRST_COLOUR = "blue"
+INJECTED = {"DATABASE_URL": "database_url", "JWT_SECRET": "jwt_secret", "SEED_USERS": "smoke_users"}
+"""Variables that come from Secrets Manager, and the secrets' names in the outputs."""
 CREATE_WITHIN_S = 90.0
 """Longer than the endpoint gives `release:` (60 s) and the first health check (20 s) together."""
 
 
 class Estate:
-    """ECR, Secrets Manager, DynamoDB, App Runner and the KeyValueStore of one environment."""
+    """ECR, Secrets Manager, DynamoDB, and App Runner with the KeyValueStore or ECS with a load balancer, of one environment."""
 
     def __init__(self, layout: Layout, environment: Environment, passwords: Passwords) -> None:
         self._layout = layout
@@ -35,6 +33,7 @@ class Estate:
         self._passwords = passwords
         self._credentials = Credentials(passwords.access_key_id, passwords.secret_access_key)
         self._session = AwsSession(self._credentials)
+        self._ecs = EcsEstate(environment, self._client)
 
     def ensure_data(self) -> dict[str, str]:
         """What moto holds: repository, images, lease table, secrets. Returns the secrets' ARNs by name.
@@ -46,16 +45,32 @@ class Estate:
         self._ensure_audit_bucket()
         self._ensure_topic()
         alarms.ensure(self._session, self._environment.moto_url)
+        if self._environment.platform == "ecs":
+            self._ecs.ensure_log_groups()
         if not self.known_images():
             self.push()
         return self._ensure_secrets()
 
     def ensure_live(self, secrets: dict[str, str]) -> None:
-        """The first time: the service of the first colour, RUNNING, and the key value store's first content.
+        """The first time: the service of the first colour, running, and all traffic on it.
 
-        Where the store has content the colours are the deployer's, and nothing is touched. Raises StartFailed where
-        the service does not become RUNNING.
+        Later the colours are the deployer's, and nothing is touched. Raises StartFailed where the service does not come up.
         """
+        if self._environment.platform == "ecs":
+            self._ensure_live_ecs(secrets)
+        else:
+            self._ensure_live_apprunner(secrets)
+
+    def _ensure_live_ecs(self, secrets: dict[str, str]) -> None:
+        serving = self._ecs.ensure()
+        injected = {name: secrets[key] for name, key in INJECTED.items()}
+        try:
+            if self._ecs.ensure_services(serving, self._first_image(), self._variables(), injected):
+                self._ecs.settled(CREATE_WITHIN_S)
+        except StartFailed as exc:
+            raise StartFailed(exc.process, exc.reason, self._service_log()) from exc
+
+    def _ensure_live_apprunner(self, secrets: dict[str, str]) -> None:
         arn = self._environment.key_value_store_arn
         store = self._session.client("cloudfront-keyvaluestore", self._environment.endpoint_url)
         described = store.describe_key_value_store(KvsARN=arn)
@@ -100,15 +115,14 @@ class Estate:
     def outputs(self, secrets: dict[str, str]) -> Outputs:
         """What the deployer is told."""
         endpoint = self._environment.endpoint_url
+        ecs = self._environment.platform == "ecs"
+        answered = ("ecs", "elbv2") if ecs else ("apprunner", "cloudfront-keyvaluestore")
+        serving = self._ecs.ensure() if ecs else Serving()
         return Outputs(
             region=REGION,
             account_id=ACCOUNT_ID,
             credentials=self._credentials,
-            endpoints={
-                "apprunner": endpoint,
-                "cloudfront-keyvaluestore": endpoint,
-                "default": self._environment.moto_url,
-            },
+            endpoints={**dict.fromkeys(answered, endpoint), "default": self._environment.moto_url},
             live_url=self._environment.live_url,
             colour_scheme="http",
             services=SERVICES,
@@ -123,6 +137,11 @@ class Estate:
             alarms=list(alarms.NAMES),
             route53_health_checks=alarms.health_checks(self._session, self._environment.moto_url),
             redis_url=f"redis://127.0.0.1:{self._environment.ports.valkey}/0",
+            platform=self._environment.platform,
+            cluster=serving.cluster,
+            target_groups=serving.target_groups,
+            colour_urls=serving.colour_urls,
+            listener_rule_arn=serving.listener_rule_arn,
         )
 
     def _ensure_repository(self) -> None:
@@ -180,26 +199,16 @@ class Estate:
 
     def _service(self, colour: str, secrets: dict[str, str]) -> dict[str, Any]:
         """CreateService's request for a colour on the environment's first image."""
-        registry = f"{ACCOUNT_ID}.dkr.ecr.{REGION}.amazonaws.com"
-        digest = self.known_images()[self._environment.image_tag]
-        variables = {
-            "NODE_ENV": "production",
-            "REDIS_HOST": "127.0.0.1",
-            "REDIS_PORT": str(self._environment.ports.valkey),
-            "CORS_ORIGINS": self._environment.live_url,
-            "DEPLOY_COLOR": colour,
-        }
-        injected = {"DATABASE_URL": "database_url", "JWT_SECRET": "jwt_secret", "SEED_USERS": "smoke_users"}
         return {
             "ServiceName": SERVICES[colour],
             "SourceConfiguration": {
                 "ImageRepository": {
-                    "ImageIdentifier": f"{registry}/{self._environment.repository}@{digest}",
+                    "ImageIdentifier": self._first_image(),
                     "ImageRepositoryType": "ECR",
                     "ImageConfiguration": {
                         "Port": "3000",
-                        "RuntimeEnvironmentVariables": variables,
-                        "RuntimeEnvironmentSecrets": {name: secrets[key] for name, key in injected.items()},
+                        "RuntimeEnvironmentVariables": self._variables() | {"DEPLOY_COLOR": colour},
+                        "RuntimeEnvironmentSecrets": {name: secrets[key] for name, key in INJECTED.items()},
                     },
                 },
                 "AutoDeploymentsEnabled": False,
@@ -215,6 +224,23 @@ class Estate:
                 "UnhealthyThreshold": 5,
             },
         }
+
+    def _first_image(self) -> str:
+        registry = f"{ACCOUNT_ID}.dkr.ecr.{REGION}.amazonaws.com"
+        return f"{registry}/{self._environment.repository}@{self.known_images()[self._environment.image_tag]}"
+
+    def _variables(self) -> dict[str, str]:
+        """What the service is configured with, whichever its colour."""
+        return {
+            "NODE_ENV": "production",
+            "REDIS_HOST": "127.0.0.1",
+            "REDIS_PORT": str(self._environment.ports.valkey),
+            "CORS_ORIGINS": self._environment.live_url,
+        }
+
+    def _client(self, service: str) -> Any:
+        here = service in ("ecs", "elbv2")
+        return self._session.client(service, self._environment.endpoint_url if here else self._environment.moto_url)
 
     def _settled(self, app_runner: Any, arn: str) -> dict[str, Any]:
         """The service once no operation is under way."""

@@ -19,7 +19,11 @@ PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True)
 class Ports:
-    """Loopback ports, chosen by the operating system once and kept for the environment's life."""
+    """Loopback ports, chosen by the operating system once and kept for the environment's life.
+
+    `edge` is where the live domain answers. Behind `ingress` are the colours' own addresses: App Runner's hosts, or a load
+    balancer's test listener.
+    """
 
     postgres: int
     valkey: int
@@ -39,6 +43,7 @@ class Environment:
     ports: Ports
     postgres_home: Path
     key_value_store_id: str
+    platform: str = "apprunner"
 
     @property
     def key_value_store_arn(self) -> str:
@@ -59,6 +64,10 @@ class Environment:
     def live_url(self) -> str:
         """The live domain, by way of the edge."""
         return f"http://api.telehealth.localhost:{self.ports.edge}"
+
+    def colour_url(self, colour: str) -> str:
+        """Where the load balancer's test listener reaches one colour alone."""
+        return f"http://{colour}.telehealth.localhost:{self.ports.ingress}"
 
     @property
     def service_domain(self) -> str:
@@ -128,6 +137,11 @@ class Layout:
         return self.run / "ingress"
 
     @property
+    def listeners(self) -> Path:
+        """`<listener port>/<slot>`: what Caddy reads where it is a load balancer."""
+        return self.run / "listeners"
+
+    @property
     def edge_route(self) -> Path:
         """The one line that Caddy's edge reads."""
         return self.run / "edge" / "route"
@@ -144,7 +158,15 @@ class Layout:
 
     def make(self) -> None:
         """Makes the folders; the state folder is traversable by others (PostgreSQL's user), its content is not readable."""
-        for folder in (self.logs, self.images, self.aws, self.processes, self.ingress, self.edge_route.parent):
+        for folder in (
+            self.logs,
+            self.images,
+            self.aws,
+            self.processes,
+            self.ingress,
+            self.listeners,
+            self.edge_route.parent,
+        ):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.data.mkdir(exist_ok=True, mode=0o711)
         for folder in (self.logs, self.images, self.aws, self.run):

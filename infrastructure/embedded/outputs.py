@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from .aws.files import replace_json
 
@@ -40,6 +41,25 @@ class Outputs:
     alarms: Sequence[str]
     route53_health_checks: Sequence[str]
     redis_url: str = ""
+    platform: str = "apprunner"
+    cluster: str = ""
+    target_groups: Mapping[str, str] = field(default_factory=dict)
+    colour_urls: Mapping[str, str] = field(default_factory=dict)
+    listener_rule_arn: str = ""
+
+    def settings(self) -> Mapping[str, Any]:
+        """What an environment on AWS has in deployment.toml for its platform and router, and this one is told by itself."""
+        return {
+            "platform": self.platform,
+            "router": {"apprunner": "cloudfront", "ecs": "alb"}[self.platform],
+            "services": self.services,
+            "scheme": self.colour_scheme,
+            "key_value_store_arn": self.key_value_store_arn,
+            "cluster": self.cluster,
+            "target_groups": self.target_groups,
+            "colour_urls": self.colour_urls,
+            "listener_rule_arn": self.listener_rule_arn,
+        }
 
 
 def write(path: Path, outputs: Outputs) -> None:
@@ -54,4 +74,4 @@ def read(path: Path) -> Outputs | None:
     except FileNotFoundError:
         return None
     document["credentials"] = Credentials(**document["credentials"])
-    return Outputs(**{known.name: document[known.name] for known in fields(Outputs)})
+    return Outputs(**{known.name: document[known.name] for known in fields(Outputs) if known.name in document})

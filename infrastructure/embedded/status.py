@@ -55,16 +55,28 @@ def _server(layout: Layout, spec: ProcessSpec) -> ProcessStatus:
 
 
 def _instances(layout: Layout) -> tuple[ProcessStatus, ...]:
-    """What the ingress sends requests to, and which process is there; one entry a service host."""
+    """What is in front sends requests to, and which process is there; one entry a host and port."""
     listening = {port: process for process in processes.working_below(layout.aws) for port in _ports(process)}
     found = []
-    for file in sorted(layout.ingress.glob("*/127.0.0.1:*")):
-        port = int(file.name.rpartition(":")[2])
+    for name, port in (*_behind_ingress(layout), *_behind_listeners(layout)):
         process = listening.get(port)
         pid, started = (process.pid, process.create_time()) if process else (None, None)
         answers = process is not None and listens(port)
-        found.append(ProcessStatus(file.parent.name, pid, started, port, alive=process is not None, answers=answers))
+        found.append(ProcessStatus(name, pid, started, port, alive=process is not None, answers=answers))
     return tuple(found)
+
+
+def _behind_ingress(layout: Layout) -> list[tuple[str, int]]:
+    """App Runner's hosts and the port that each is sent to."""
+    files = sorted(layout.ingress.glob("*/127.0.0.1:*"))
+    return [(file.parent.name, int(file.name.rpartition(":")[2])) for file in files]
+
+
+def _behind_listeners(layout: Layout) -> list[tuple[str, int]]:
+    """The hosts of a load balancer's rules, and the port of each target that they forward to."""
+    lines = [file.read_text() for file in sorted(layout.listeners.glob("*/*")) if file.name.isdigit()]
+    found = [(line.split()[0], word) for line in lines for word in line.split() if word.startswith("127.0.0.1:")]
+    return [(host, int(address.rpartition(":")[2])) for host, address in dict.fromkeys(found)]
 
 
 def _ports(process: psutil.Process) -> list[int]:

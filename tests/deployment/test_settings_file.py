@@ -182,3 +182,29 @@ def test_names_of_app_runner_are_short(file: Path) -> None:
         load(file)
     file.write_text(HEAD + AWS.replace("api-blue", "a" * 41) + ECS + ALB + RULE)
     assert load(file).estate["platform"] == "ecs"
+
+
+EMBEDDED = '[environments.e]\nprovider = "embedded"\n'
+
+
+@pytest.mark.parametrize("text", ["", APPRUNNER + CLOUDFRONT, 'platform = "ecs"\n' + ALB])
+def test_the_embedded_cloud_is_on_either_platform(file: Path, text: str) -> None:
+    file.write_text(HEAD + EMBEDDED + text)
+    assert load(file).provider == "embedded"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (APPRUNNER + ROUTE53, r"'apprunner' with router 'route53' cannot work.*404.*one custom domain"),
+        ('platform = "ecs"\n' + ROUTE53, "router = 'route53' is not allowed"),
+        ('platform = "ecs"\n' + CLOUDFRONT, "'ecs' with router 'cloudfront' cannot work"),
+        ('platform = "ecs"\n', "'router' is a dependency of 'platform'"),
+        (ALB, "'platform' is a dependency of 'router'"),
+        ('platform = "ecs"\ncluster = "c"\n' + ALB, "unknown key 'cluster'"),
+    ],
+)
+def test_it_is_refused_with_a_router_that_it_does_not_have(file: Path, text: str, message: str) -> None:
+    file.write_text(HEAD + EMBEDDED + text)
+    with pytest.raises(SettingsError, match=message):
+        load(file)

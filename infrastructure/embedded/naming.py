@@ -1,0 +1,11 @@
+"""What things of an environment are called, whichever platform it is on."""
+
+from __future__ import annotations
+
+COLOURS = ("blue", "green")
+FIRST_COLOUR = "blue"
+PREFIX = "embedded-telehealth"
+SERVICES = {colour: f"{PREFIX}-api-{colour}" for colour in COLOURS}
+LEASE_TABLE = f"{PREFIX}-deploy-state"
+AUDIT_BUCKET = f"{PREFIX}-audit"
+TOPIC = f"{PREFIX}-deployments"

@@ -1,0 +1,114 @@
+"""An environment on ECS: what is up in it, what of it is mended, and that a folder holds one platform at a time."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from infrastructure.embedded import cloud
+from infrastructure.embedded.errors import StatePlatform
+from tests.embedded.conftest import Running, make_image
+from tests.embedded.test_embedded_mending import eventually, the
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Running]:
+    """One environment on ECS for this file, 1.0.0 live."""
+    parent = Path(tempfile.mkdtemp(prefix="embedded-test-"))
+    parent.chmod(0o755)
+    for tag in ("1.0.0", "1.1.0"):
+        make_image(parent / "registry", tag)
+    try:
+        outputs = cloud.up(parent / "state", parent / "registry", platform="ecs")
+        yield Running(parent / "state", parent / "registry", outputs)
+    finally:
+        cloud.down(parent / "state")
+        shutil.rmtree(parent)
+
+
+def ask(url: str) -> tuple[int, dict[str, str], dict[str, Any]]:
+    """Status, headers in lower case and JSON body of the front door at a URL."""
+    host = url.removeprefix("http://")
+    connection = http.client.HTTPConnection("127.0.0.1", int(host.rpartition(":")[2]), timeout=10)
+    try:
+        connection.request("GET", "/health", headers={"Host": host})
+        answer = connection.getresponse()
+        body = answer.read()
+        headers = {name.lower(): value for name, value in answer.getheaders()}
+        return answer.status, headers, json.loads(body) if body else {}
+    finally:
+        connection.close()
+
+
+def test_the_live_domain_answers_and_names_no_colour(running: Running) -> None:
+    status, headers, seen = ask(running.outputs.live_url)
+    assert (status, seen["version"], seen["viewer"]) == (200, "1.0.0", None)
+    assert f"http://{seen['host']}" == running.outputs.live_url, "the viewer's own host"
+    assert seen["injected"] == ["DATABASE_URL", "JWT_SECRET", "SEED_USERS"]
+    assert seen["aws"] == []
+    assert not [name for name in headers if name.startswith("x-")]
+
+
+def test_each_colour_is_reached_alone(running: Running) -> None:
+    urls = running.outputs.colour_urls
+    assert ask(urls["blue"])[2]["version"] == "1.0.0"
+    assert ask(urls["green"])[0] == 503, "nobody is there yet"
+
+
+def test_the_estate_is_what_the_deployer_needs(running: Running) -> None:
+    outputs, ecs = running.outputs, running.client("ecs")
+    services = ecs.describe_services(cluster=outputs.cluster, services=list(outputs.services.values()))["services"]
+    assert [(one["desiredCount"], one["runningCount"]) for one in services] == [(1, 1), (0, 0)]
+    rule = running.client("elbv2").describe_rules(RuleArns=[outputs.listener_rule_arn])["Rules"][0]
+    weights = rule["Actions"][0]["ForwardConfig"]["TargetGroups"]
+    assert {one["TargetGroupArn"]: one["Weight"] for one in weights} == {
+        outputs.target_groups["blue"]: 100,
+        outputs.target_groups["green"]: 0,
+    }
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["endpoint", "instance", *(pytest.param(name, marks=pytest.mark.soak) for name in ("caddy", "moto", "postgres"))],
+)
+def test_what_was_killed_is_mended(running: Running, name: str) -> None:
+    victim = the(running, name)
+    assert victim.pid is not None
+    os.kill(victim.pid, signal.SIGKILL)
+    eventually(lambda: the(running, name).pid != victim.pid)
+    assert cloud.up(running.state, Path("/nowhere"), platform="ecs") == running.outputs
+    found = cloud.inspect(running.state)
+    assert found is not None
+    assert found.healthy
+    assert ask(running.outputs.live_url)[2]["version"] == "1.0.0"
+
+
+@pytest.mark.soak
+def test_all_killed_at_once_is_mended_too(running: Running) -> None:
+    found = cloud.inspect(running.state)
+    assert found is not None
+    for pid in {process.pid for process in (*found.processes, *found.instances)}:
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: cloud.inspect(running.state) is None)
+    cloud.up(running.state, running.registry, platform="ecs")
+    assert ask(running.outputs.live_url)[2]["version"] == "1.0.0"
+
+
+def test_a_folder_holds_one_platform_at_a_time(running: Running) -> None:
+    for call in (
+        lambda: cloud.up(running.state, running.registry),
+        lambda: cloud.up_for("a-run", running.state, running.registry),
+    ):
+        with pytest.raises(StatePlatform, match=r"is on platform 'ecs', and 'apprunner' was asked for"):
+            call()
+    assert ask(running.outputs.live_url)[0] == 200
