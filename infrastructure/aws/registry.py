@@ -17,8 +17,10 @@ ROUTERS: Mapping[str, str] = {
     "alb": "infrastructure.aws.alb.AlbRouter",
     "route53": "infrastructure.aws.route53.Route53Router",
 }
-# The header in which a router's front door hands the viewer's host on; all others hand on the Host as it is.
-VIEWER_HOST: Mapping[str, str] = {"cloudfront": "x-forwarded-host"}
+# The header in which a colour finds the viewer's host before any switch, where it is not Host itself. CloudFront's function hands
+# it on so. A load balancer hands Host on as it is, but its test listener tells the colours apart by it: only beside it can the
+# live domain be named there.
+VIEWER_HOST: Mapping[str, str] = {"cloudfront": "x-forwarded-host", "alb": "x-forwarded-host"}
 
 QUOTAS: Mapping[str, str] = {"apprunner": "apprunner", "ecs": "fargate"}
 """The service whose quotas a platform uses up, by the name that Service Quotas has for it."""
