@@ -49,10 +49,15 @@ class Entry:
 
 @dataclass(frozen=True)
 class Attestation:
-    """Somebody's word for an item: whose, and on what."""
+    """Somebody's word for an item: whose, and on what; ``by`` and ``at`` say who recorded it before the run, and when (UTC)."""
 
     who: str
     what: str
+    by: str | None = None
+    at: str | None = None
+
+    def __str__(self) -> str:
+        return f"{self.who}: {self.what}" + (f" (recorded by {self.by} at {self.at})" if self.by else "")
 
 
 def load(path: Path = FILE) -> Sequence[Entry]:
@@ -129,7 +134,7 @@ def evaluate(records: Sequence[Record]) -> list[dict[str, Any]]:
         state, evidence = _proven(one["proof"], records)
         given = attested.get(one["name"])
         if state is State.OPEN and given:
-            state, evidence = State.ATTESTED, f"{given['who']}: {given['what']}"
+            state, evidence = State.ATTESTED, str(Attestation(**given))
         results.append({key: one[key] for key in ("phase", "name", "item", "required")})
         results[-1] |= {"outcome": state.value, "evidence": evidence}
     return results

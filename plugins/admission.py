@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 
-from deployment import access, checklist, preflight
+from deployment import access, attesting, checklist, preflight
 from deployment.access import Admission, Duty
 from deployment.errors import Refused
 from deployment.events import Waiting
@@ -42,7 +42,7 @@ def admit_run(run: Coordinator, world: World, settings: Settings, duties: Sequen
 
 
 def look_ahead(run: Coordinator, world: World, settings: Settings, admission: Admission | None, plan: Plan) -> None:
-    """The preflight of a run, in its journal and in one line on the terminal. Raises Refused or CloudError."""
+    """Preflight and checklist of a run, in its journal and in one line on the terminal. Raises Refused or CloudError."""
     items = preflight.look(
         world.ports,
         world.surroundings,
@@ -54,15 +54,16 @@ def look_ahead(run: Coordinator, world: World, settings: Settings, admission: Ad
     )
     run.journal.append("preflight", items=preflight.as_reports(items))
     run.progress(f"preflight: {preflight.summed_up(items)}")
+    entries = checklist.load()
+    attested = {**attesting.given(world.ports.lease, plan.image.digest), **checklist.parse(run.options.attest, entries)}
+    run.journal.append("checklist", **checklist.as_data(entries, attested, settings.limits.checklist))
     preflight.judge(items)
     checklist.demand(run.journal.records())
 
 
-def note_checklist(run: Coordinator, settings: Settings) -> None:
-    """What is to be proven or attested, and what is attested, in the run's journal. Raises Refused."""
-    entries = checklist.load()
-    attested = checklist.parse(run.options.attest, entries)
-    run.journal.append("checklist", **checklist.as_data(entries, attested, settings.limits.checklist))
+def read_checklist(run: Coordinator) -> None:
+    """Raises Refused, before anything is started, where the checklist or what is attested of it says what cannot be."""
+    checklist.parse(run.options.attest, checklist.load())
 
 
 def queue_of(run: Coordinator) -> Queue:

@@ -24,7 +24,7 @@ from deployment.steps import first_line
 from deployment.verdict import LIVE, CheckOutcome, CheckResult, GateOutcome, GateResult, culprit, not_passed
 from infrastructure import compose
 from infrastructure.compose import World
-from plugins.admission import admit_run, look_ahead, note_checklist, queue_of, tell_broken_locks
+from plugins.admission import admit_run, look_ahead, queue_of, read_checklist, tell_broken_locks
 from plugins.beside import front_of, look
 from plugins.choosing import choose_image, choose_target, live_release, refuse_irreversible
 from plugins.coordinator import Coordinator
@@ -77,7 +77,7 @@ class Deploying:
     def _begin(self) -> None:
         run, settings = self._run, self._settings
         queue = queue_of(run)
-        note_checklist(run, settings)
+        read_checklist(run)
         self._own_cloud = queue.through(self._start_cloud)
         world = self._world = compose.reach(settings)
         run.redactor.learn(*world.secrets)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-from deployment import checklist, preflight
+from deployment import attesting, checklist, preflight
 from deployment.access import DEPLOYMENT, Admission
 from deployment.approval import REQUIRED
+from deployment.checklist import Attestation
 from deployment.errors import CloudError, Refused
 from deployment.journal import Record
 from deployment.model import Colour, Image
@@ -90,7 +91,8 @@ class Planning:
                 world.ports, world.surroundings, settings.limits, admission, image, target, self._options.clean_plan
             )
         self._refused = any(item.outcome is Outcome.REFUSED for item in items)
-        listed = self._checklist(settings, items)
+        before = attesting.given(world.ports.lease, image.digest) if world is not None else {}
+        listed = self._checklist(settings, items, before)
         return [
             *_steps(settings, image, target, admission),
             "",
@@ -101,10 +103,10 @@ class Planning:
             *_gates(settings, checks),
         ]
 
-    def _checklist(self, settings: Settings, items: Sequence[Item]) -> list[str]:
+    def _checklist(self, settings: Settings, items: Sequence[Item], before: Mapping[str, Attestation]) -> list[str]:
         """What is open before a run; where that refuses it, the plan says so, too."""
         entries = checklist.load()
-        attested = checklist.parse(self._options.attest, entries)
+        attested = {**before, **checklist.parse(self._options.attest, entries)}
         mode = settings.limits.checklist
         foreseen = {
             "checklist": checklist.as_data(entries, attested, mode),

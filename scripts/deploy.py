@@ -23,7 +23,7 @@ from deployment.settings import (  # noqa: E402
 )
 from infrastructure import compose  # noqa: E402
 from infrastructure.compose import World  # noqa: E402
-from scripts import approving, auditing, building, console, retiring, running, settling, undoing, unlocking  # noqa: E402
+from scripts import approving, attesting, auditing, building, console, retiring, running, settling, undoing, unlocking  # noqa: E402
 from verification.redacted_output import Guard  # noqa: E402
 from verification.redaction import LearningRedactor  # noqa: E402
 
@@ -180,6 +180,16 @@ def approve(deployment_id: str, environment: str | None, reason: str | None) -> 
     """Approve the promotion of deployment ID, which another principal started; `status` shows what waits."""
     settings = _settings(environment)
     sys.exit(approving.approve(settings, _reach(settings), deployment_id, reason))
+
+
+@cli.command(short_help="Attest items of the checklist.")
+@click.argument("release", metavar="TAG|DIGEST")
+@click.argument("items", nargs=-1, required=True, metavar="ITEM=WHO/WHAT...")
+@environment_option
+def attest(release: str, items: tuple[str, ...], environment: str | None) -> None:
+    """Give somebody's word for items of checklist.toml, for the deployments of one release; it stands in their reports."""
+    settings = _settings(environment)
+    sys.exit(attesting.attest(settings, _reach(settings), release, items))
 
 
 @cli.command(short_help="Break a lock by hand.")

@@ -84,6 +84,9 @@ def test_status_recover_and_what_is_refused(command: Command, tmp_path: Path) ->
     recovered = command("recover", *reports)
     assert recovered.exit_code == 0, recovered.output
     assert "nothing to recover" in recovered.output
+    attested = command("attest", "1.1.0", "code-review=jane/pull request 4711")
+    assert attested.exit_code == 0, attested.output
+    assert "attested: code-review of sha256:" in attested.output
     refused = {
         ("rollback", *reports): "no promotion",
         ("approve", "nobody"): "nobody",

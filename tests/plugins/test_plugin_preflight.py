@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.plugins.project import PROMOTED, Project
+from tests.plugins.world import IMAGES
 
 WELL = {"ok", "not_checked"}
 
@@ -120,6 +121,19 @@ def test_attested_it_promotes_and_the_report_has_every_item(project: Project) ->
     page = (run.folder / "report.html").read_text()
     assert "jane: 4711" in page
     assert "User feedback collected" in page
+
+
+def test_what_was_attested_before_the_run_counts_for_its_digest_alone(project: Project) -> None:
+    require(project)
+    word = {
+        "configuration": {"who": "jane", "what": "looked at them", "by": "arn:jane", "at": "2026-11-25T12:00:00+00:00"}
+    }
+    project.facts.write("notes", {"attestations": json.dumps({IMAGES[0].digest: word})})
+    assert project.run("--plan", *ATTESTED).code == 4
+    project.facts.write("notes", {"attestations": json.dumps({IMAGES[1].digest: word})})
+    plan = project.run("--plan", *ATTESTED)
+    assert plan.code == 0, plan.output
+    assert "attested     configuration: jane: looked at them (recorded by arn:jane" in plan.output
 
 
 @pytest.mark.parametrize("text", ["code-review", "nothing=jane/4711"])

@@ -1,0 +1,75 @@
+"""Attestations before a run: for one digest, on the record of who gave them, kept beside the lock."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deployment.access import Access, Duty
+from deployment.attesting import DIGESTS_KEPT, NOTE, give, given
+from deployment.checklist import Attestation, Entry, as_data, evaluate
+from deployment.errors import CloudError, NotPermitted
+from deployment.journal import Record
+from deployment.model import Caller
+from tests.deployment.harness import Deployment
+
+JANE = Caller("arn:aws:sts::123456789012:assumed-role/reviewer/jane", "123456789012")
+WORD = {"code-review": Attestation("jane", "pull request 4711")}
+
+
+def test_a_word_is_for_one_digest_and_says_who_recorded_it(tmp_path: Path) -> None:
+    one = Deployment(tmp_path)
+    noted = give(one.ports, Access(), JANE, "sha256:1", WORD)
+    assert given(one.lease, "sha256:1") == noted
+    assert given(one.lease, "sha256:2") == {}
+    assert (noted["code-review"].by, noted["code-review"].at) == (JANE.arn, "2026-11-22T12:00:00+00:00")
+    data = as_data([Entry("pre", "code-review", "Code review completed")], noted, "required")
+    [found] = evaluate([Record(0, "", "", "checklist", data, "", "")])
+    assert found["outcome"] == "attested"
+    assert found["evidence"] == f"jane: pull request 4711 (recorded by {JANE.arn} at 2026-11-22T12:00:00+00:00)"
+
+
+def test_words_add_up_and_a_later_one_counts(tmp_path: Path) -> None:
+    one = Deployment(tmp_path)
+    give(one.ports, Access(), JANE, "sha256:1", WORD)
+    give(one.ports, Access(), JANE, "sha256:1", {"tests": Attestation("ci", "run 8")})
+    give(one.ports, Access(), JANE, "sha256:1", {"code-review": Attestation("joe", "again")})
+    assert {name: word.who for name, word in given(one.lease, "sha256:1").items()} == {
+        "code-review": "joe",
+        "tests": "ci",
+    }
+
+
+def test_only_the_newest_releases_are_kept(tmp_path: Path) -> None:
+    one = Deployment(tmp_path)
+    for number in range(DIGESTS_KEPT + 3):
+        give(one.ports, Access(), JANE, f"sha256:{number}", WORD)
+    assert given(one.lease, "sha256:2") == {}
+    assert given(one.lease, "sha256:3")
+    assert len(one.lease.kept[NOTE]) < 10_000, "a note lies beside others in an item of limited size"
+
+
+def test_two_at_once_lose_nothing(tmp_path: Path) -> None:
+    one = Deployment(tmp_path)
+    others: list[int] = []
+
+    def meanwhile() -> None:
+        if not others:
+            others.append(1)
+            give(one.ports, Access(), JANE, "sha256:1", {"tests": Attestation("ci", "run 8")})
+
+    one.world.hooks["swap_note"] = meanwhile
+    give(one.ports, Access(), JANE, "sha256:1", WORD)
+    assert set(given(one.lease, "sha256:1")) == {"code-review", "tests"}
+    one.world.hooks["swap_note"] = lambda: one.lease.kept.update({NOTE: one.lease.kept[NOTE] + " "})
+    with pytest.raises(CloudError, match="others kept noting"):
+        give(one.ports, Access(), JANE, "sha256:1", WORD)
+
+
+def test_whoever_may_neither_approve_nor_deploy_may_not_attest(tmp_path: Path) -> None:
+    one = Deployment(tmp_path)
+    nobody = Access({Duty.APPROVE: (), Duty.DEPLOY: ()}, {Duty.APPROVE: "access.approve", Duty.DEPLOY: "access.deploy"})
+    with pytest.raises(NotPermitted):
+        give(one.ports, nobody, JANE, "sha256:1", WORD)
+    assert NOTE not in one.lease.kept
