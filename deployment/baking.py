@@ -15,6 +15,7 @@ from deployment.switching import undisturbed
 # How often the watch is asked while a release bakes, and how often the routes are read meanwhile.
 WATCH_EVERY_S = 0.1
 OBSERVE_EVERY_S = 5.0
+LEAST_PAUSE_S = 0.001  # a remainder that is lost in rounding would never pass
 
 
 @dataclass(frozen=True)
@@ -56,4 +57,4 @@ def bake(
                 watched.alarms.conclude()
             return
         steps.waiting(f"{elapsed:.0f} of {seconds:g} s without harm", elapsed)
-        clock.sleep(min(WATCH_EVERY_S, seconds - elapsed))
+        clock.sleep(min(WATCH_EVERY_S, max(LEAST_PAUSE_S, seconds - elapsed)))

@@ -28,9 +28,11 @@ from deployment.plan import Note, Plan, Ports, Promotion, Request, Standing, thi
 from deployment.rereading import nothing_half_done, reread, standing_of, still_the_same
 from deployment.rollback import retire, send_back
 from deployment.settings import NEVER, DeploymentLimits
+from deployment.shifting import Held, Share
 from deployment.steps import Steps, first_line
+from deployment.strategy import Shift
 from deployment.switching import Destination, confirm, undisturbed, write
-from deployment.verdict import GateResult, not_passed
+from deployment.verdict import GateResult, must_have_passed
 from deployment.waiting import poll
 
 
@@ -134,13 +136,12 @@ class Machine:
         self.request = request
         self._move(Outcome.HELD)
 
-    def promote(self, gates: Sequence[GateResult]) -> None:
-        """Moves all traffic to the candidate and sees it arrive. Everything that was verified is read again right before."""
-        if not gates:
-            raise AssertionError("promotion was asked for without a single gate")
-        blocked = not_passed(gates)
-        if blocked:
-            raise AssertionError(f"promotion was asked for while {blocked[0].name} has not passed")
+    def promote(self, gates: Sequence[GateResult], shifts: Sequence[Shift] = (), share: Share | None = None) -> None:
+        """Moves all traffic to the candidate and sees it arrive. Everything that was verified is read again right before.
+
+        ``shifts``: it first takes these shares of the traffic, one after the other, each watched by ``share``.
+        """
+        must_have_passed(gates)
         reread(self.plan, self.limits, self.ports, self._previous(), self.candidate, self._verifying_since)
         quiet(self.ports.alarms, self._previous().colour, self.journal)
         self.steps.end(True, f"{sum(gate.checks for gate in gates)} checks passed in {len(gates)} gates")
@@ -151,9 +152,14 @@ class Machine:
         self._move(Outcome.OK)
         to = self._candidate_destination()
         with self.steps.step("promote", f"move traffic to {to.colour}", generation=seen.generation + 1) as result:
-            found = self._write(seen, to)
-            self.promoted_generation = found.generation
-            self.journal.append("switched", colour=to.colour, generation=found.generation)
+            if share is not None:
+                held = Held(self.ports, self.steps, share, self.alarms, self.still_ours, self.limits.promote_timeout)
+                for shift in shifts:
+                    seen = self._switch(seen, to, shift.weight)
+                    self.journal.append(
+                        "shifted", colour=to.colour, generation=seen.generation, **held.hold(shift, seen)
+                    )
+            found = self._switch(seen, to)
             result["detail"] = confirm(
                 self.ports,
                 self.steps,
@@ -165,6 +171,12 @@ class Machine:
         self._baking_since = self.ports.clock.monotonic()
         self._move(Outcome.OK)
         self.steps.begin("live", f"verify {self.plan.image.name} through the live domain")
+
+    def _switch(self, seen: Routes, to: Destination, weight: int = 100) -> Routes:
+        found = self._write(seen, to, weight)
+        self.promoted_generation = found.generation
+        self.journal.append("switched", colour=to.colour, generation=found.generation, weight=weight)
+        return found
 
     def bake(self, harm: Callable[[], str | None]) -> None:
         """Watches the promoted release until it has been live for ``bake`` seconds. Raises StepFailed at the first harm.
@@ -253,9 +265,9 @@ class Machine:
         """Stops the failed candidate and keeps its logs; traffic is safe by now, so a failure here changes no verdict."""
         retire(self.ports, self.steps, self.journal, self.plan, self.limits, self.holder)
 
-    def _write(self, seen: Routes, to: Destination) -> Routes:
+    def _write(self, seen: Routes, to: Destination, weight: int) -> Routes:
         try:
-            return write(self.ports, self.steps, self._held(), seen, to)
+            return write(self.ports, self.steps, self._held(), seen, to, weight)
         except (CloudError, RouteConflict, LeaseLost):
             raise  # nothing was written, for certain
         except BaseException:

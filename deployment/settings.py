@@ -16,6 +16,7 @@ import jsonschema
 from deployment import access, pairs
 from deployment.access import Access
 from deployment.errors import SettingsError
+from deployment.strategy import AT_ONCE
 from deployment.verdict import GateRule
 
 SCHEMA_FILE = Path(__file__).with_name("settings.schema.json")
@@ -27,6 +28,7 @@ SETTINGS_FILE = Path(__file__).resolve().parent.parent / "deployment.toml"
 class DeploymentLimits:
     """The ``[deployment]`` table; in seconds but ``prober_rate`` (requests a second), ``confirmations``, ``identity`` and ``approval``."""
 
+    strategy: str = AT_ONCE
     bake: float = 300
     provision_timeout: float = 1800
     promote_timeout: float = 120

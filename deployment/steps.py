@@ -77,10 +77,10 @@ class Steps:
             raise
         self.end(True, result.get("detail", what))
 
-    def writing(self, colour: str, generation: int) -> None:
+    def writing(self, colour: str, generation: int, weight: int = 100) -> None:
         """Journals the moment right before traffic is told to go to ``colour``; the time of a switch is counted from it."""
         self.written.append((self._clock.now().timestamp(), generation))
-        self._journal.append("writing", colour=colour, generation=generation)
+        self._journal.append("writing", colour=colour, generation=generation, weight=weight)
 
     def waiting(self, detail: str, elapsed_s: float) -> None:
         """Tells the listeners what the open step waits for."""

@@ -32,15 +32,16 @@ class _Seen:
     last: str = "no answer yet"
 
 
-def write(ports: Ports, steps: Steps, holder: Holder, seen: Routes, to: Destination) -> Routes:
-    """Sends all traffic to one colour; the lease is asked right before, the routes are read back right after.
+def write(ports: Ports, steps: Steps, holder: Holder, seen: Routes, to: Destination, weight: int = 100) -> Routes:
+    """Sends ``weight`` percent of the traffic to one colour, the rest to the other; the lease is asked right before, the
+    routes are read back right after.
 
     Raises RouteConflict, LeaseLost, CloudError (nothing was written) or SwitchFailed (it cannot be told).
     """
     ports.lease.check(holder)
-    weights = {to.colour: 100, to.colour.other: 0}
+    weights = {to.colour: weight, to.colour.other: 100 - weight}
     origins = {to.colour: to.origin} if to.origin else {}
-    steps.writing(to.colour, seen.generation + 1)
+    steps.writing(to.colour, seen.generation + 1, weight)
     wrote = ports.router.set(seen, weights, origins, holder.token)
     try:
         found = ports.router.observe()
@@ -48,10 +49,10 @@ def write(ports: Ports, steps: Steps, holder: Holder, seen: Routes, to: Destinat
         raise SwitchFailed(
             f"the routes were written (generation {wrote.generation}, {to.colour}) and cannot be read: {error.message}"
         ) from error
-    if found.live is not to.colour or found.generation != wrote.generation:
+    if found.weights.get(to.colour) != weight or found.generation != wrote.generation:
         raise SwitchFailed(
-            f"the routes were written (generation {wrote.generation}, {to.colour}) "
-            f"and read back as generation {found.generation}, {found.live}"
+            f"the routes were written (generation {wrote.generation}, {weight} % to {to.colour}) "
+            f"and read back as generation {found.generation}, {found.weights.get(to.colour)} %"
         )
     return found
 

@@ -170,6 +170,15 @@ def not_passed(gates: Iterable[GateResult]) -> list[GateResult]:
     return [gate for gate in gates if gate.required and gate.outcome is not GateOutcome.PASSED and gate.waived is None]
 
 
+def must_have_passed(gates: Sequence[GateResult]) -> None:
+    """Raises AssertionError where a promotion is asked for that its gates do not carry: a defect of this program."""
+    if not gates:
+        raise AssertionError("promotion was asked for without a single gate")
+    blocked = not_passed(gates)
+    if blocked:
+        raise AssertionError(f"promotion was asked for while {blocked[0].name} has not passed")
+
+
 def culprit(gates: Sequence[GateResult]) -> GateResult:
     """Of gates that did not pass, the one to name: checks that could not even begin (no sign-in, say) are not the cause."""
     return next((gate for gate in gates if gate.outcome is GateOutcome.FAILED), gates[0])

@@ -21,6 +21,7 @@ from deployment.rereading import unwell
 from deployment.settings import Settings
 from deployment.settling import settle_leftover
 from deployment.steps import first_line
+from deployment.strategy import parse
 from deployment.verdict import LIVE, CheckOutcome, CheckResult, GateOutcome, GateResult, culprit, not_passed
 from infrastructure import compose
 from infrastructure.compose import World
@@ -30,6 +31,7 @@ from plugins.choosing import choose_image, choose_target, live_release, refuse_i
 from plugins.coordinator import Coordinator
 from plugins.gates import BYSTANDER, Stage
 from plugins.page import standalone
+from plugins.shares import TrafficShare
 from plugins.state import Lock, Release
 from plugins.traffic import CONTROL_SHARE, LEAST_CONTROL_RATE, Traffic, watch_limits
 from verification.prober_config import ProberConfig
@@ -241,16 +243,13 @@ class Deploying:
             self.live_harmed = True
             raise StepFailed(f"the live colour is sick since the candidate runs: {problem}")
         self.live_harmed = traffic.harmed is not None
-        machine.promote(gates)
-        self._promoted_at = time.time()
         image, previous = machine.plan.image, machine.previous
         assert previous is not None, "a leased machine knows what is live"
-        traffic.watch_candidate(
-            Side(machine.plan.target, image.version),
-            Side(previous.colour, previous.version),
-            generation=machine.promoted_generation or 0,
-            since=machine.steps.written[-1][0],
-        )
+        candidate = Side(machine.plan.target, image.version)
+        share = TrafficShare(traffic, candidate, Side(previous.colour, previous.version))
+        machine.promote(gates, parse(self._settings.limits.strategy).shifts, share)
+        self._promoted_at = time.time()
+        share.whole(machine.promoted_generation or 0, machine.steps.written[-1][0])
         world = self._world
         assert world is not None, "a deployment that promotes has reached its environment"
         release = Release(world.live_url, image.version, machine.plan.target, image.name, image.digest)
@@ -347,10 +346,11 @@ class Deploying:
         written = machine.steps.written
         end = self._decided_at or time.time()
         version = machine.plan.image.version
-        promotion = traffic.promotion(written[0][0], machine.promoted_generation, end, version)
+        switched = next(at for at, generation in written if generation == machine.promoted_generation)
+        promotion = traffic.promotion(switched, machine.promoted_generation, end, version)
         rollback = None
         if self._decided_at is not None:
-            back = written[-1] if len(written) > 1 else None
+            back = written[-1] if written[-1][1] != machine.promoted_generation else None
             before = machine.previous.version if machine.previous else None
             rollback = traffic.rollback(self._decided_at, back, self._run.reason or "", before)
         self._run.journal.append("traffic", promotion=promotion, rollback=rollback)

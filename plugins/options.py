@@ -45,6 +45,7 @@ class RunOptions:
     partial: bool
     wait_for_lock: float = 0.0
     waive: tuple[str, ...] = ()
+    strategy: str | None = None
     clean_plan: Path | None = None
     allow_irreversible: str | None = None
     attest: tuple[str, ...] = ()
@@ -60,6 +61,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--image-tag", metavar="TAG", help="the release to deploy (default: the highest version)")
     group.addoption("--environment", metavar="NAME", help="an environment of deployment.toml (default: its default)")
+    group.addoption(
+        "--strategy",
+        metavar="HOW",
+        help="all-at-once, or a share of the traffic first: canary:10%%,60s or linear:20%%,30s (default: the settings')",
+    )
     group.addoption(
         "--plan", action="store_true", help="say what --target would do and which checks would run; change nothing"
     )
@@ -129,6 +135,7 @@ def read(config: pytest.Config, suites: Path) -> RunOptions:
         wait_for_lock=option.wait_for_lock,
         waive=tuple(option.waive),
         attest=tuple(option.attest),
+        strategy=option.strategy,
         clean_plan=Path(option.require_clean_plan).absolute() if option.require_clean_plan else None,
         allow_irreversible=option.allow_irreversible,
     )
@@ -157,6 +164,8 @@ def check(options: RunOptions, config: pytest.Config, suites: Path) -> None:
         raise Refused("--allow-irreversible lets a release be deployed, and no --target was given")
     if options.allow_irreversible is not None and not options.allow_irreversible.strip():
         raise Refused("--allow-irreversible gives no reason", hint="Say why, and what happens if the release fails.")
+    if options.strategy is not None and options.target is None:
+        raise Refused("--strategy says how traffic moves, and no --target was given", hint="Add --target=auto.")
     if options.waive and options.target is None:
         raise Refused("--waive lets a gate fail in a deployment, and no --target was given")
     if not 0 <= options.wait_for_lock < float("inf"):

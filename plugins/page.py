@@ -107,7 +107,7 @@ def _timeline(records: Sequence[Record]) -> list[dict[str, str]]:
             "intent": lambda d=data: f"{d['step']}: about to {d.get('what')}",
             "outcome": lambda d=data: f"{d['step']}: {d['outcome']} — {d.get('detail')}",
             "phase": lambda d=data: f"phase {d['before']} → {d['after']}",
-            "writing": lambda d=data: f"routes: {d['colour']}, generation {d['generation']}",
+            "writing": lambda d=data: f"routes: {d['colour']}{_share(d)}, generation {d['generation']}",
             "fault": lambda d=data: f"fault: {d['what']}",
             "decided": lambda d=data: f"decided: {d['reason']}",
             "admitted": lambda d=data: f"{d['by']} may {' and '.join(d['duties'])}" + _unchecked(d),
@@ -116,7 +116,14 @@ def _timeline(records: Sequence[Record]) -> list[dict[str, str]]:
             "approved": lambda d=data: f"approved by {d['by']}: {d.get('reason') or 'no reason given'}",
             "approval_refused": lambda d=data: f"approval by {d['by']} refused: {d['reason']}",
             "recovering": lambda d=data: f"{d['by']} settles it, whose run died in phase {d['phase']}",
-            "switched": lambda d=data: f"traffic was sent to {d['colour']}, generation {d['generation']}",
+            "switched": lambda d=data: f"traffic was sent to {d['colour']}{_share(d)}, generation {d['generation']}",
+            "shifted": lambda d=data: (
+                f"{d['weight']} % held for {d['seconds']} s: {d['requests']} requests, {d['failed']} failed"
+            ),
+            "alarms": lambda d=data: (
+                f"alarms of {d['colour']}: {', '.join(f'{k} {v}' for k, v in d['states'].items())}"
+            ),
+            "alarms_unread": lambda d=data: f"the alarms could not be read: {d['error']}",
             "waived": lambda d=data: f"{d['gate']} was waived: {d['reason']}",
             "gone": lambda d=data: f"{len(d['checks'])} checks of the last promotion are gone",
             "notified": lambda d=data: f"the team was told: {d['event']}",
@@ -138,3 +145,9 @@ def _unchecked(data: Mapping[str, Any]) -> str:
 
 def _broken(data: Mapping[str, Any]) -> str:
     return "; ".join(f"{lock['deployment_id']} by {lock['by']}: {lock['reason']}" for lock in data["locks"])
+
+
+def _share(data: Mapping[str, Any]) -> str:
+    """How much of the traffic, where it was not all of it."""
+    weight = data.get("weight", 100)
+    return "" if weight == 100 else f" ({weight} %)"

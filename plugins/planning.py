@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployment import attesting, checklist, preflight
+from deployment import attesting, checklist, preflight, strategy
 from deployment.access import DEPLOYMENT, Admission
 from deployment.approval import REQUIRED
 from deployment.checklist import Attestation
@@ -23,7 +23,7 @@ from plugins.admission import admit
 from plugins.choosing import refuse_irreversible
 from plugins.gates import Check, check_of, objections
 from plugins.options import AUTO, RunOptions
-from plugins.preflight import contract_is_readable
+from plugins.preflight import contract_is_readable, with_strategy
 
 REFUSED = 4
 WORDS = {
@@ -71,7 +71,7 @@ class Planning:
 
     def _plan(self, checks: Sequence[Check], errors: int) -> list[str]:
         run_options.check(self._options, self._config, self._suites)
-        settings = load(SETTINGS_FILE, self._options.environment)
+        settings = with_strategy(load(SETTINGS_FILE, self._options.environment), self._options.strategy)
         contract_is_readable(settings)
         for problem in objections(checks):
             raise Refused(problem)
@@ -146,7 +146,7 @@ def _steps(settings: Settings, image: Image, target: Colour, admission: Admissio
         f"  provision  {image.name} (version {image.version}, {image.digest[:19]}…) on {target}, within {limits.provision_timeout:g} s",
         "  verify     the gates below, in this order; every required one must pass",
         *([approval] if limits.approval == REQUIRED else []),
-        f"  promote    move all traffic from {target.other} to {target}; {limits.confirmations} answers in a row confirm it",
+        f"  promote    move traffic from {target.other} to {target}, {strategy.parse(limits.strategy)}; {limits.confirmations} answers in a row confirm it",
         "  live       verify it through the live domain",
         f"  bake       watch it for {limits.bake:g} s",
         f"  on failure before promote: stop {target}; after it: {after}",

@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from deployment import strategy
 from deployment.errors import SettingsError
 from deployment.settings import Settings
+
+
+def with_strategy(settings: Settings, given: str | None) -> Settings:
+    """The settings with the strategy that ``--strategy`` gives. Raises SettingsError where it, or the settings' own, is none."""
+    text = settings.limits.strategy if given is None else given
+    strategy.parse(text)
+    return replace(settings, limits=replace(settings.limits, strategy=text))
 
 
 def contract_is_readable(settings: Settings) -> None:

@@ -114,10 +114,11 @@ class World:
         """What the users reach."""
         return self.sides[self.routes.live]
 
-    def move(self, colour: Colour, fence: int) -> None:
-        """Traffic goes to ``colour``, whoever did it."""
+    def move(self, colour: Colour, fence: int, weights: Mapping[Colour, int] | None = None) -> None:
+        """Traffic goes to ``colour``, all of it or as ``weights`` say, whoever did it."""
         generation = self.routes.generation + 1
-        self.routes = Routes(colour, {colour: 100, colour.other: 0}, generation, f"etag-{generation}", fence)
+        shares = dict(weights or {colour: 100, colour.other: 0})
+        self.routes = Routes(colour, shares, generation, f"etag-{generation}", fence)
 
 
 class FakePlatform:
@@ -192,7 +193,7 @@ class FakeRouter:
                 raise LeaseLost("a later token has written")
             if seen.revision != self.world.routes.revision:
                 raise RouteConflict("the routes changed")
-            self.world.move(max(weights, key=lambda colour: weights[colour]), token)
+            self.world.move(max(weights, key=lambda colour: weights[colour]), token, weights)
             return self.world.routes
 
     def spread(self, live: Colour, generation: int) -> Progress:

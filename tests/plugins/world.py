@@ -129,13 +129,15 @@ class FakeRouter:
         """See ``deployment.ports.Router``."""
         raw = self._facts.read("routes")
         live = Colour(raw["live"])
-        return Routes(live, {live: 100, live.other: 0}, raw["generation"])
+        weights = {Colour(name): weight for name, weight in raw.get("weights", {live: 100, live.other: 0}).items()}
+        return Routes(live, weights, raw["generation"])
 
     def set(self, seen: Routes, weights: Mapping[Colour, int], origins: Mapping[Colour, str], token: int) -> Routes:  # noqa: ARG002  # the port's signature
         """See ``deployment.ports.Router``."""
         live = max(weights, key=lambda colour: weights[colour])
-        self._facts.note(f"route {live}")
-        self._facts.write("routes", {"live": live, "generation": seen.generation + 1})
+        whole = weights[live] == 100
+        self._facts.note(f"route {live}" if whole else f"share {', '.join(f'{k} {v}' for k, v in weights.items())}")
+        self._facts.write("routes", {"live": live, "generation": seen.generation + 1, "weights": dict(weights)})
         return replace(seen, live=live, weights=weights, generation=seen.generation + 1, fence=token)
 
     def spread(self, live: Colour, generation: int) -> Progress:
@@ -276,6 +278,7 @@ class _Handler(BaseHTTPRequestHandler):
     disable_nagle_algorithm = True
     facts: ClassVar[Facts]
     side: ClassVar[str]
+    asked: ClassVar[int] = 0
 
     def log_message(self, format: str, *args: object) -> None:
         """Keeps quiet."""
@@ -283,7 +286,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         routes = self.facts.read("routes")
-        colour = routes["live"] if self.side == "live" else self.side
+        colour = self._colour(routes) if self.side == "live" else self.side
         digest = self.facts.read("services")[colour]
         path = self.path.partition("?")[0]
         if digest is None or self.facts.read("sick", {}).get(colour):
@@ -292,6 +295,15 @@ class _Handler(BaseHTTPRequestHandler):
         version = next(image.version for image in IMAGES if image.digest == digest)
         status, value = self._route(path, body, version)
         self._send(status, value, colour, routes["generation"])
+
+    def _colour(self, routes: dict[str, Any]) -> str:
+        """By weight, and by turns rather than by chance."""
+        cls = type(self)
+        cls.asked += 1
+        green = routes.get("weights", {}).get("green")
+        if green is None:
+            return str(routes["live"])
+        return "green" if cls.asked * green // 100 > (cls.asked - 1) * green // 100 else "blue"
 
     def _route(self, path: str, body: bytes, version: str) -> tuple[int, object]:
         if path.startswith("/health"):

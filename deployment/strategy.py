@@ -1,0 +1,71 @@
+"""How traffic moves to a promoted release: all at once, or a share of it first."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from itertools import pairwise
+
+from deployment.errors import SettingsError
+
+AT_ONCE = "all-at-once"
+_FORM = re.compile(r"(canary|linear):(.+)")
+_STEP = re.compile(r"(\d{1,3})%,(\d{1,5}(?:\.\d+)?)(s|m)")
+_SECONDS = {"s": 1.0, "m": 60.0}
+LONGEST_S = 86400.0
+MOST_STEPS = 50
+HINT = "Give all-at-once, canary:10%,60s (more steps: canary:5%,60s,25%,5m), or linear:20%,30s."
+
+
+@dataclass(frozen=True)
+class Shift:
+    """The candidate takes ``weight`` percent of the traffic for ``seconds``."""
+
+    weight: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"{self.weight} % for {self.seconds:g} s"
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """The shifts before all of the traffic goes to the candidate; none: all at once. ``text`` is how it was written."""
+
+    text: str = AT_ONCE
+    shifts: tuple[Shift, ...] = ()
+
+    def __str__(self) -> str:
+        return ", then ".join([*map(str, self.shifts), "all of it"])
+
+
+def parse(text: str) -> Strategy:
+    """``all-at-once``, ``canary:10%,60s`` (with further steps of more and more), ``linear:20%,30s``. Raises SettingsError."""
+    if text == AT_ONCE:
+        return Strategy()
+    form = _FORM.fullmatch(text)
+    if form is None:
+        raise SettingsError(f"strategy {text!r} is none", hint=HINT)
+    shifts = [_shift(text, one) for one in re.split(r",(?=\d+%)", form[2])]
+    if form[1] == "linear":
+        if len(shifts) > 1:
+            raise SettingsError(f"strategy {text!r}: linear has one step, which is repeated", hint=HINT)
+        step, seconds = shifts[0].weight, shifts[0].seconds
+        shifts = [Shift(weight, seconds) for weight in range(step, 100, step)]
+    if any(later.weight <= earlier.weight for earlier, later in pairwise(shifts)):
+        raise SettingsError(f"strategy {text!r}: each step has to be more than the one before", hint=HINT)
+    if len(shifts) > MOST_STEPS:
+        raise SettingsError(f"strategy {text!r} has {len(shifts)} steps, {MOST_STEPS} are allowed", hint=HINT)
+    return Strategy(text, tuple(shifts))
+
+
+def _shift(text: str, step: str) -> Shift:
+    found = _STEP.fullmatch(step)
+    if found is None:
+        raise SettingsError(f"strategy {text!r}: {step!r} is no step", hint=HINT)
+    weight, seconds = int(found[1]), float(found[2]) * _SECONDS[found[3]]
+    if not 1 <= weight <= 99:
+        raise SettingsError(f"strategy {text!r}: {weight}% is no share, 1 % to 99 % are", hint=HINT)
+    if not 0 < seconds <= LONGEST_S:
+        raise SettingsError(f"strategy {text!r}: a step of {seconds:g} s is none, up to {LONGEST_S:g} s are", hint=HINT)
+    return Shift(weight, seconds)
