@@ -8,9 +8,12 @@ from typing import Any
 
 import pytest
 
-from deployment.checklist import PHASES, Entry, as_data, demand, evaluate, load, parse
+from deployment.checklist import FILE, PHASES, Entry, as_data, demand, evaluate, load, parse
 from deployment.errors import Refused, SettingsError
 from deployment.journal import Record
+from deployment.preflight import Surroundings, look
+from deployment.settings import DeploymentLimits
+from tests.deployment.fakes import GREEN, NEW
 from tests.deployment.harness import Deployment
 
 SEED = {
@@ -152,3 +155,17 @@ def test_a_real_journal_proves_its_steps(tmp_path: Path) -> None:
     found = {one["name"]: one["outcome"] for one in evaluate(deployment.records())}
     assert (found["deployed"], found["switched"], found["monitoring-active"]) == ("proven",) * 3
     assert (found["code-review"], found["team"]) == ("open", "open")
+
+
+def test_every_proof_is_of_something_that_is_there(tmp_path: Path) -> None:
+    """A gate is a folder of suites/, a step one of a deployment's, an item one that preflight looks at."""
+    one = Deployment(tmp_path)
+    items = {item.name for item in look(one.ports, Surroundings(), DeploymentLimits(), None, NEW, GREEN)}
+    known = {
+        "gate": {path.name for path in (FILE.parent / "suites").iterdir()},
+        "step": {"lease", "provision", "verify", "promote", "live", "bake", "rollback", "retire"},
+        "preflight": items,
+        "notified": {""},
+    }
+    proofs = [proof.partition(" ") for entry in load() for proof in entry.proof]
+    assert [f"{kind} {name}" for kind, _, name in proofs if name not in known[kind]] == []
