@@ -16,6 +16,10 @@ class StoreFailed(AssertionError):
     """A store could not be asked; the message says which, and never where it is or with which password."""
 
 
+class OtherSchema(StoreFailed):
+    """The statement does not fit what the database holds (SQLSTATE class 42): the settings speak of another service's tables."""
+
+
 @dataclass(frozen=True)
 class Stores:
     """Where the stores can be asked directly, as URLs with their passwords; None where the settings name none."""
@@ -31,14 +35,14 @@ class Stores:
 
 @dataclass(frozen=True)
 class Before:
-    """What the database held before anything was done: rows of the smoke users, connections of anybody."""
+    """What the database held before anything was done: rows of the smoke users (None: not counted), connections of anybody."""
 
-    rows: int
+    rows: int | None
     connections: int
 
 
 def rows(url: str, statement: str, *values: Any) -> Sequence[tuple[Any, ...]]:
-    """The rows that a statement finds; it is run read-only. Raises StoreFailed."""
+    """The rows that a statement finds; it is run read-only. Raises OtherSchema or StoreFailed."""
     import psycopg  # here: only a deployment that has such a connection pays for it
 
     try:
@@ -47,7 +51,8 @@ def rows(url: str, statement: str, *values: Any) -> Sequence[tuple[Any, ...]]:
     except psycopg.Error as error:
         # "from None": libpq's words name user and host, and a URL that it cannot parse it quotes.
         told = error.diag.message_primary or type(error).__name__
-        raise StoreFailed(f"the database could not be asked on a connection of our own: {told}") from None
+        kind = OtherSchema if (error.sqlstate or "").startswith("42") else StoreFailed
+        raise kind(f"the database could not be asked on a connection of our own: {told}") from None
 
 
 def connections(url: str) -> tuple[int, int]:
@@ -58,8 +63,11 @@ def connections(url: str) -> tuple[int, int]:
 
 def before(url: str, statement: str, emails: Sequence[str]) -> Before:
     """``statement`` counts the rows of the users with these addresses. Raises StoreFailed."""
-    ((count,),) = rows(url, statement, list(emails))
-    return Before(int(count), connections(url)[0])
+    try:
+        ((count,),) = rows(url, statement, list(emails))
+    except OtherSchema:
+        count = None
+    return Before(None if count is None else int(count), connections(url)[0])
 
 
 def seconds_left(url: str, key: str) -> int | None:
