@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -10,6 +11,7 @@ import click
 from deployment.events import Event, StepBegan, StepEnded
 from deployment.phases import Phase
 from infrastructure.compose import World
+from plugins.signals import Signals
 from verification.redaction import LearningRedactor
 
 
@@ -32,6 +34,20 @@ def event(happened: Event) -> None:
     elif isinstance(happened, StepEnded):
         word = "" if happened.passed else "FAILED: "
         click.echo(f"{happened.step:<10} {word}{happened.detail} ({happened.duration_s:.1f} s)")
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Within it, Ctrl-C and SIGTERM wait: what moves traffic is not cut short, and has limits of its own."""
+    signals = Signals()
+    signals.install()
+    try:
+        with signals.shielded():
+            yield
+    finally:
+        signals.restore()
+        if signals.received:
+            say(f"{signals.received} came meanwhile, and waited until traffic was safe")
 
 
 def waiting() -> Callable[[str, float], None]:

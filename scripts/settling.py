@@ -34,20 +34,21 @@ def recover(settings: Settings, world: World, reports: Path, decision: Decision 
         _clear_away(settings, world, reports)
         return 0
     try:
-        phase = settle_leftover(
-            found,
-            world.ports,
-            settings.limits,
-            actor=world.caller.arn,
-            reports=reports,
-            listener=console.event,
-            clean=console.redactor_of(world).clean,
-            archive=world.archive(leased=True),
-            say=console.say,
-            page=standalone,
-            decision=decision,
-            notifier=world.notifier,
-        )
+        with console.uninterrupted():
+            phase = settle_leftover(
+                found,
+                world.ports,
+                settings.limits,
+                actor=world.caller.arn,
+                reports=reports,
+                listener=console.event,
+                clean=console.redactor_of(world).clean,
+                archive=world.archive(leased=True),
+                say=console.say,
+                page=standalone,
+                decision=decision,
+                notifier=world.notifier,
+            )
     except StepFailed as error:
         click.echo(f"{found.note.deployment_id} stays halted: {error}", err=True)
         return HALTED

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from deployment import archiving
-from deployment.access import Duty, admit
+from deployment.access import Admission, Duty, admit
 from deployment.errors import Refused
 from deployment.journal import Journal
 from deployment.model import Happening, Notice
@@ -50,6 +50,18 @@ def rollback(
     Queue(world.ports.clock, wait_for_lock, console.waiting()).through(lambda: refuse_while_held(world.ports))
     promotion = last_promotion(world.ports)
     refuse_irreversible(promotion, irreversible)
+    with console.uninterrupted():
+        return _carry_out(settings, world, reports, admission, promotion, irreversible)
+
+
+def _carry_out(
+    settings: Settings,
+    world: World,
+    reports: Path,
+    admission: Admission,
+    promotion: Promotion,
+    irreversible: str | None,
+) -> int:
     run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-rollback-{secrets.token_hex(3)}"
     folder = reports / run_id
     journal = Journal(folder / JOURNAL_FILE, world.caller.arn, world.ports.clock, console.redactor_of(world).clean)

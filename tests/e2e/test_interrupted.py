@@ -108,3 +108,20 @@ def test_a_signal_at_the_very_end(up_desk: Desk, user_of: Callable[[Desk], User]
     assert ran.facts["verdict"] == "rolled_back"
     assert user.seen.failures == []
     up_desk.assert_live("blue", images.OLD)
+
+
+@pytest.mark.soak
+def test_a_rollback_that_is_asked_for_is_not_cut_short(up_desk: Desk, user_of: Callable[[Desk], User]) -> None:
+    """Ctrl-C, twice, while `rollback` moves traffic: it ends as it would have, and its exit code says so."""
+    assert up_desk.pytest("--environment=quick", "--target=green").code == 0
+    with user_of(up_desk) as user:
+        running = up_desk.begin_undo("rollback")
+        running.wait_for("intent", "rollback")
+        running.signal(signal.SIGINT, group=True)
+        running.signal(signal.SIGTERM)
+        ran = up_desk.wait(running)
+    assert ran.code == 0, ran.output
+    assert "SIGINT came meanwhile" in ran.output
+    assert (ran.facts["verdict"], ran.facts["exit_code"]) == ("rolled_back", 0)
+    assert user.seen.failures == []
+    up_desk.assert_live("blue", images.OLD)

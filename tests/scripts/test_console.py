@@ -1,0 +1,29 @@
+"""What the commands have in common."""
+
+from __future__ import annotations
+
+import os
+import signal
+
+import pytest
+
+from scripts import console
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_moves_traffic_is_not_cut_short(number: signal.Signals, capsys: pytest.CaptureFixture[str]) -> None:
+    before = signal.getsignal(number)
+    reached = []
+    with console.uninterrupted():
+        os.kill(os.getpid(), number)
+        os.kill(os.getpid(), signal.SIGINT)
+        reached.append("the end")
+    assert reached == ["the end"]
+    assert f"{number.name} came meanwhile" in capsys.readouterr().out
+    assert signal.getsignal(number) == before
+
+
+def test_what_fails_in_there_is_told_all_the_same() -> None:
+    with pytest.raises(RuntimeError, match="moved"), console.uninterrupted():
+        os.kill(os.getpid(), signal.SIGTERM)
+        raise RuntimeError("moved, not verified")
