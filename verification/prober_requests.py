@@ -57,6 +57,7 @@ class Script:
         self._signing_in = False
         self._sign_in_after = 0.0
         self._unread: deque[str] = deque()
+        self._reading: set[str] = set()
         self._read: deque[str] = deque()
         self._left_over: set[str] = set()
 
@@ -92,11 +93,12 @@ class Script:
     def _turn(self, operation: str, kind: ConnectionKind, token: str) -> Ask:
         if operation == "health":
             return health(kind)
-        if operation == "createConsult" and len(self._unread) + len(self._read) < _MOST_WRITTEN:
+        if operation == "createConsult" and len(self._unread) + len(self._reading) + len(self._read) < _MOST_WRITTEN:
             return Ask("createConsult", "POST", "/consults", 201, kind, body=self._new_consult(), token=token)
         if operation == "readConsult" and self._unread:
             consult = self._unread.popleft()
-            self._read.append(consult)
+            # Not to be cancelled before its answer is there: on another connection, that could overtake it.
+            self._reading.add(consult)
             return Ask("readConsult", "GET", f"/consults/{consult}", 200, kind, token=token, consult=consult)
         if operation == "cancelConsult" and self._read:
             consult = self._read.popleft()
@@ -112,6 +114,9 @@ class Script:
     def learn(self, ask: Ask, answer: Answer | None, problem: str | None) -> None:
         """Takes in what came of a request: the session, its loss, what is written and what is gone."""
         with self._lock:
+            if ask.consult in self._reading and ask.operation == "readConsult":
+                self._reading.discard(ask.consult)
+                self._read.append(ask.consult)
             if ask.operation == "login":
                 self._signing_in = False
                 self._sign_in_after = time.monotonic() + self._config.sign_in_pause_s
@@ -129,7 +134,7 @@ class Script:
     def written(self) -> list[str]:
         """The ids that were booked and not, for all that is known, deleted."""
         with self._lock:
-            return [*self._left_over, *self._read, *self._unread]
+            return [*self._left_over, *self._read, *self._reading, *self._unread]
 
 
 def health(kind: ConnectionKind) -> Ask:

@@ -1,0 +1,58 @@
+"""What the prober asks next, whatever answers are still on their way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from http.client import HTTPMessage
+
+from verification.accounts import SmokeUser
+from verification.prober_config import ProberConfig
+from verification.prober_requests import Ask, Script
+from verification.wire import Answer
+
+CONFIG = ProberConfig("http://127.0.0.1:1", SmokeUser("one@smoke.example", "canary-password-1"))
+ROUND = 40  # arrivals, some cycles
+
+
+def answer(ask: Ask, number: int = 0) -> Answer:
+    body = {"login": {"access_token": "token"}, "createConsult": {"id": f"c-{number}"}}.get(ask.operation, {})
+    return Answer(ask.expected, HTTPMessage(), json.dumps(body).encode())
+
+
+def signed_in() -> Script:
+    script = Script(CONFIG)
+    login = next(ask for ask in iter(script.next, None) if ask.operation == "login")
+    script.learn(login, answer(login), None)
+    return script
+
+
+def asked(script: Script, *, slow: str) -> Iterator[Ask]:
+    """What is asked while answers to ``slow`` do not come."""
+    for number in range(ROUND):
+        ask = script.next()
+        yield ask
+        if ask.operation != slow:
+            script.learn(ask, answer(ask, number), None)
+
+
+def test_nothing_is_cancelled_while_it_is_being_read() -> None:
+    """On another connection, the cancellation could overtake the read: its 404 would be taken for a failure of the release."""
+    script = signed_in()
+    waiting = list(asked(script, slow="readConsult"))
+    read = [ask for ask in waiting if ask.operation == "readConsult"]
+    assert read
+    assert [ask for ask in waiting if ask.operation == "cancelConsult"] == []
+    assert {ask.consult for ask in read} <= set(script.written()), "what is being read is still to be deleted"
+    script.learn(read[0], answer(read[0]), None)
+    later = [ask.consult for ask in asked(script, slow="readConsult") if ask.operation == "cancelConsult"]
+    assert later == [read[0].consult]
+
+
+def test_a_read_that_was_lost_is_cancelled_all_the_same() -> None:
+    script = signed_in()
+    read = next(ask for ask in asked(script, slow="readConsult") if ask.operation == "readConsult")
+    script.learn(read, None, "timed out")
+    assert read.consult in [
+        ask.consult for ask in asked(script, slow="readConsult") if ask.operation == "cancelConsult"
+    ]
