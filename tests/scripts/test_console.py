@@ -23,7 +23,12 @@ def test_what_moves_traffic_is_not_cut_short(number: signal.Signals, capsys: pyt
     assert signal.getsignal(number) == before
 
 
-def test_what_fails_in_there_is_told_all_the_same() -> None:
-    with pytest.raises(RuntimeError, match="moved"), console.uninterrupted():
+def moved_and_not_verified() -> None:
+    with console.uninterrupted():
         os.kill(os.getpid(), signal.SIGTERM)
         raise RuntimeError("moved, not verified")
+
+
+def test_what_fails_in_there_is_told_all_the_same() -> None:
+    with pytest.raises(RuntimeError, match="moved"):
+        moved_and_not_verified()
