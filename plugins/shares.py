@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from deployment.strategy import Shift
 from plugins.traffic import Traffic
 from verification.vigil import Side
@@ -19,8 +21,10 @@ class TrafficShare:
         self._traffic.watch_candidate(self._candidate, self._previous, generation=generation, since=since, share=share)
 
     def whole(self, generation: int, since: float) -> None:
-        """From now on everybody's answers are the candidate's."""
-        self._traffic.watch_candidate(self._candidate, self._previous, generation=generation, since=since)
+        """From ``since`` on everybody's answers are to be the candidate's, and it was just seen that they are."""
+        self._traffic.watch_candidate(
+            self._candidate, self._previous, generation=generation, since=since, confirmed_at=time.time()
+        )
 
     def harm(self) -> str | None:
         """Proof that the candidate harms its users."""

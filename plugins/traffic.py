@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from statistics import median
@@ -65,9 +66,18 @@ class Traffic:
         self._read = len(self._prober.samples_from(0))
 
     def watch_candidate(
-        self, candidate: Side, previous: Side, *, generation: int, since: float, share: float = 1.0
+        self,
+        candidate: Side,
+        previous: Side,
+        *,
+        generation: int,
+        since: float,
+        share: float = 1.0,
+        confirmed_at: float = math.inf,
     ) -> None:
-        """Begins to watch what the candidate answers: from ``since`` on (epoch s) it has that share (0 to 1) of the traffic."""
+        """Begins to watch what the candidate answers: from ``since`` on (epoch s) it has that share (0 to 1) of the traffic;
+        ``confirmed_at``: see ``Vigil``.
+        """
         before, control_before = self._baselines(since)
         self._vigil = Vigil(
             replace(self._limits, slow=self._slow(share)),
@@ -77,6 +87,7 @@ class Traffic:
             before,
             control_before,
             share=share < 1,
+            confirmed_at=confirmed_at,
         )
         everything = self._prober.samples_from(0)
         self._read = next((n for n, sample in enumerate(everything) if sample.done >= since), len(everything))

@@ -24,7 +24,7 @@ class SlowLimits:
     than half of them longer than ``max_ms``; and the previous colour was not as slow in that very time."""
 
     window: int = 200
-    share: float = 0.6
+    share: float = 0.65
     factor: float = 3.0
     max_ms: float = 1000.0
 

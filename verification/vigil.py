@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from verification.baseline import Baseline
@@ -24,6 +25,8 @@ class Vigil:
     ``share``: the candidate takes a part of the traffic alone, the answers of ``previous`` are right ones, too, and tell how
     fast the machine is. An answer is whose the colour's header says, or the version where there is none; failures that name
     neither are watched by themselves. ``control_before``: what the control took before the switch; None: there is none.
+    ``confirmed_at``: when (epoch s) the live domain was seen to answer as the candidate on fresh connections. Where no header
+    names a generation, fresh answers of the previous version are wrong from then on; a kept connection may outlast a switch.
     """
 
     def __init__(
@@ -36,9 +39,11 @@ class Vigil:
         control_before: Baseline | None,
         *,
         share: bool = False,
+        confirmed_at: float = math.inf,
     ) -> None:
         self._candidate, self._previous, self._generation = candidate, previous, generation
         self._before, self._control_before, self._share = before, control_before, share
+        self._confirmed_at = confirmed_at
         has_control = share or (control_before is not None and bool(control_before.typical_ms))
         self._control = Control(limits.slow) if has_control else None
         named = replace(limits, colour=candidate.colour, version=candidate.version)
@@ -90,8 +95,11 @@ class Vigil:
         """A late answer of the routes before, or, where both have a share, one that compares."""
         if self._share and self._control is not None:
             self._control.feed(sample, self._before)
-        elif sample.generation == self._generation:
+        elif sample.generation == self._generation or (sample.generation is None and self._must_have_arrived(sample)):
             self._watch.feed(sample)  # the routes send everybody to the candidate, and this one came elsewhere
+
+    def _must_have_arrived(self, sample: Sample) -> bool:
+        return sample.kind == "fresh" and sample.at > self._confirmed_at
 
     def _whose(self, sample: Sample) -> str | None:
         """The colour; None where nobody can tell."""

@@ -9,7 +9,7 @@ import pytest
 
 from verification.baseline import Baseline, baseline
 from verification.figures import Traffic, first_answer_by, first_failure, last_answer_by, traffic
-from verification.samples import Sample
+from verification.samples import ConnectionKind, Sample
 from verification.sequential import Hypotheses, PageTest, by_chance
 from verification.slowness import Control, SlowLimits
 from verification.vigil import Side, Vigil
@@ -177,6 +177,18 @@ def test_whose_an_answer_is() -> None:
     assert [watch.hear(blue(n)) for n in range(2)][1] == (
         "2 answers by version 1.0.0, expected 1.1.0 and colour blue, expected green"
     )
+
+
+def test_without_a_generation_the_previous_version_is_wrong_once_the_switch_was_confirmed() -> None:
+    """As behind a load balancer or DNS; a connection that was kept may lead to the previous colour for as long as it lives."""
+    watch = Vigil(WatchLimits(), GREEN, BLUE, 8, before(), None, confirmed_at=1001.0)
+
+    def nameless(n: int, kind: ConnectionKind) -> Sample:
+        return replace(blue(n), colour=None, generation=None, kind=kind)
+
+    assert not any(watch.hear(nameless(n, "fresh")) for n in range(40))
+    assert not any(watch.hear(nameless(n, "kept")) for n in range(41, 80))
+    assert [watch.hear(nameless(n, "fresh")) for n in (81, 82)][1] == "2 answers by version 1.0.0, expected 1.1.0"
 
 
 def test_of_a_share_the_candidate_s_answers_alone_count() -> None:
