@@ -24,18 +24,19 @@ class LiveDomain:
         """See ``deployment.ports.Domain``."""
         parts = urlsplit(self._url)
         host, secure = str(parts.hostname), parts.scheme == "https"
+        port = parts.port or (443 if secure else 80)
         try:
-            found = socket.getaddrinfo(address_of(host), parts.port or (443 if secure else 80), type=socket.SOCK_STREAM)
+            found = socket.getaddrinfo(address_of(host), port, type=socket.SOCK_STREAM)
         except OSError as error:
             raise CloudUnreachable(f"{host} does not resolve: {error.strerror or type(error).__name__}") from error
         addresses = tuple(dict.fromkeys(str(address[0]) for *_, address in found))
-        return DomainState(host, addresses, self._ends(host, found[0][4]) if secure else None)
+        return DomainState(host, addresses, self._ends(host, port) if secure else None)
 
-    def _ends(self, host: str, address: tuple[object, ...]) -> datetime:
+    def _ends(self, host: str, port: int) -> datetime:
         """When the certificate ends that a handshake accepts. Raises CloudUnreachable where it accepts none."""
         try:
             with (
-                socket.create_connection((str(address[0]), int(str(address[1]))), self._timeout) as plain,
+                socket.create_connection((address_of(host), port), self._timeout) as plain,
                 tls_context(self._ca_file).wrap_socket(plain, server_hostname=host) as secured,
             ):
                 certificate = secured.getpeercert() or {}
