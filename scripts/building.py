@@ -40,6 +40,8 @@ def ready(wish: Wish, world: World, limits: DeploymentLimits, say: Say) -> str:
         raise Refused("this environment's registry takes no images from here")
     tag = _tag(wish, world, door)
     image = _known(world, tag)
+    if image is None and wish.image is None:
+        _there(wish.context, world)
     if image is not None:
         say(f"{image.name} is in the registry already ({image.digest}): nothing was built")
         return tag
@@ -137,13 +139,18 @@ def _runs_there(image: str) -> None:
         )
 
 
-def clean_commit(context: Path) -> str:
-    """The commit whose files a context holds. Raises Refused where it holds others, or no Dockerfile."""
+def _there(context: Path, world: World) -> None:
+    """Raises Refused, with the registry's tags, where there is nothing to build."""
     if not (context / "Dockerfile").is_file():
         raise Refused(
-            f"there is no Dockerfile in {context}, and the registry has no such tag",
+            f"the registry has no such tag (it has: {', '.join(world.registry.tags()) or 'none'}), "
+            f"and there is no Dockerfile in {context} to build it from",
             hint="Name the service's folder with --context DIR, or an image that is built already with --image REF.",
         )
+
+
+def clean_commit(context: Path) -> str:
+    """The commit whose files a context holds. Raises Refused where it holds others."""
     try:
         docker.run(docker.has_buildx())
     except StepFailed as error:
