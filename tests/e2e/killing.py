@@ -66,8 +66,9 @@ class Killed:
 
 
 def deploy(desk: Desk, settings: Path, *options: str, spot: str = "") -> Running:
-    """A deployment to green, on two workers; ``spot`` is where it dies."""
-    command = ["-m", "pytest", "-p", SWITCH, "--target=green", "--environment=quick", "-n", "2", *options]
+    """A deployment to green; ``spot`` is where it dies. Every other one has two workers, which outlive it."""
+    workers = "0" if spot.startswith(kill_switch.BEFORE) or not spot else "2"
+    command = ["-m", "pytest", "-p", SWITCH, "--target=green", "--environment=quick", "-n", workers, *options]
     variables = {kill_switch.SETTINGS: str(settings), kill_switch.SPOT: spot}
     return desk.begin([*command, f"--reports={desk.reports}"], f"deploy, {spot or 'whole'}", variables)
 

@@ -37,7 +37,7 @@ def test_ten_at_once(up_desk: Desk, user_of: Callable[[Desk], User], hasty: Path
     """One deployment and nine refusals that name holder, host, since when and doing what; no user noticed."""
     before = up_desk.running()
     with user_of(up_desk) as user:
-        runs = [killing.deploy(up_desk, hasty, "-n", "0") for _ in range(TEN)]
+        runs = [killing.deploy(up_desk, hasty) for _ in range(TEN)]
         ended = [up_desk.wait(run) for run in runs]
         # Whoever was so late that the first one had been promoted by then is told that green is live.
         assert sorted(ran.code for ran in ended) == [0] + [4] * (TEN - 1), [ran.output[-500:] for ran in ended]
