@@ -1,6 +1,6 @@
 """`make soak`: what passed at this commit is not run again, and what came of it is kept in a file.
 
-``python -m tests.soak`` prints that file. What is under way lies in ``.soak/COMMIT.jsonl``, one line a test. With
+``python -m tests.soak`` prints that file: each file of tests with the commit and the date that its results are of. What is under way lies in ``.soak/COMMIT.jsonl``, one line a test. With
 ``--soak-seconds N`` no test begins later than that; the next call goes on.
 """
 
@@ -87,7 +87,9 @@ class Soak:
         """The whole of what is known of this commit becomes the file that is committed."""
         if not self._worker and (lines := _read(self._state)):
             RESULTS.parent.mkdir(parents=True, exist_ok=True)
-            RESULTS.write_text(json.dumps(summed(self._tree, lines.values()), indent=1) + "\n", encoding="utf-8")
+            kept = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
+            both = dict(sorted((kept | summed(self._tree, lines.values())).items()))
+            RESULTS.write_text(json.dumps(both, indent=1) + "\n", encoding="utf-8")
 
 
 def _read(path: Path) -> dict[str, Mapping[str, Any]]:
@@ -98,37 +100,30 @@ def _read(path: Path) -> dict[str, Mapping[str, Any]]:
 
 def summed(commit: str, lines: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     """Results by file: how many tests passed, of those that `make test` leaves out and of the others, and which did not."""
+    date = f"{datetime.now(UTC):%Y-%m-%d}"
     files: dict[str, dict[str, Any]] = {}
-    failed = []
-    for line in lines:
-        name = line["test"].partition("::")[0]
-        file = files.setdefault(name, {"soak": 0, "others": 0, "seconds": 0.0})
+    for line in sorted(lines, key=lambda line: str(line["test"])):
+        blank = {"commit": commit, "date": date, "soak": 0, "others": 0, "seconds": 0.0, "not_passed": []}
+        file = files.setdefault(line["test"].partition("::")[0], blank)
         file["seconds"] = round(file["seconds"] + line["seconds"], 1)
         if line["outcome"] == PASSED:
             file["soak" if line["soak"] else "others"] += 1
         else:
-            failed.append(f"{line['test']}: {line['outcome']}")
-    date = datetime.now(UTC).isoformat(timespec="minutes")
-    return {"commit": commit, "date": date, "files": dict(sorted(files.items())), "not_passed": sorted(failed)}
+            file["not_passed"].append(f"{line['test']}: {line['outcome']}")
+    return files
 
 
-def table(results: Mapping[str, Any]) -> str:
-    """For people."""
-    rows = [f"  {'passed of soak':>14} {'of others':>9} {'seconds':>8}"]
+def table(files: Mapping[str, Any]) -> str:
+    """For people: the files that have tests of a soak, and those whose tests did not pass."""
+    rows = [f"  {'soak':>5} {'others':>6} {'seconds':>8}  {'commit':<20} {'date':<10}  file"]
     rows += [
-        f"  {one['soak']:>14} {one['others']:>9} {one['seconds']:>8.1f}  {name}"
-        for name, one in results["files"].items()
-        if one["soak"] or one["seconds"] >= 1
+        f"  {one['soak']:>5} {one['others']:>6} {one['seconds']:>8.1f}  {one['commit']:<20} {one['date']:<10}  {name}"
+        for name, one in files.items()
+        if one["soak"] or one["not_passed"]
     ]
-    total = {key: sum(one[key] for one in results["files"].values()) for key in ("soak", "others", "seconds")}
-    return "\n".join(
-        [
-            f"commit {results['commit']}, {results['date']}",
-            *rows,
-            f"  {total['soak']:>14} {total['others']:>9} {total['seconds']:>8.1f}  in all",
-            *(f"  NOT PASSED: {one}" for one in results["not_passed"]),
-        ]
-    )
+    total = {key: sum(one[key] for one in files.values()) for key in ("soak", "others", "seconds")}
+    rows.append(f"  {total['soak']:>5} {total['others']:>6} {total['seconds']:>8.1f}  passed in all")
+    return "\n".join([*rows, *(f"  NOT PASSED: {name}" for one in files.values() for name in one["not_passed"])])
 
 
 if __name__ == "__main__":
