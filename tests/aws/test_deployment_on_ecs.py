@@ -1,0 +1,180 @@
+"""Whole deployments on ECS behind a load balancer: the machine, the adapters, and AWS's calls answered by botocore's model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from deployment.journal import Journal
+from deployment.machine import Machine
+from deployment.model import Answer, Colour, Image
+from deployment.phases import Phase
+from deployment.plan import Plan, Ports
+from deployment.undo import Undo, last_promotion
+from infrastructure.aws.alb import AlbRouter
+from infrastructure.aws.ecs import EcsPlatform
+from infrastructure.aws.session import Clients
+from tests.aws.balancing import Balancer
+from tests.aws.cluster import GROUPS, NAMES, Cluster, uri
+from tests.aws.conftest import SteppedClock
+from tests.deployment.fakes import FakeLease, World
+from tests.deployment.harness import ACTOR, GATES, LIMITS
+
+BLUE, GREEN = Colour.BLUE, Colour.GREEN
+RULE = "arn:aws:elasticloadbalancing:us-east-1:123456789012:listener-rule/app/l/1/2/3"
+URLS = {colour: f"https://{colour}.example" for colour in Colour}
+ROUTING = ("DescribeTags", "AddTags", "RemoveTags", "DescribeRules", "ModifyRule")
+
+
+def release(version: str) -> Image:
+    digest = f"sha256:{version.replace('.', '').ljust(64, '0')}"
+    return Image("telehealth-api", version, digest, version, uri(digest))
+
+
+OLD, NEW, BROKEN = release("1.0.0"), release("1.1.0"), release("6.6.6")
+
+
+class PassingClock(SteppedClock):
+    """Whoever waits lets ECS go on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.meanwhile: Callable[[], None] = lambda: None
+
+    def sleep(self, seconds: float) -> None:
+        super().sleep(seconds)
+        going_on, self.meanwhile = self.meanwhile, lambda: None
+        going_on()
+        self.meanwhile = going_on
+
+
+class Cloud:
+    """Both fakes as one cloud, and the live domain in front of it."""
+
+    def __init__(self, clock: PassingClock) -> None:
+        self.cluster, self.balancer = Cluster(clock), Balancer()
+        for colour, tasks in ((BLUE, 3), (GREEN, 1)):
+            self.cluster.create(colour, OLD.digest, tasks=tasks)
+        clock.meanwhile = self._go_on
+
+    def _go_on(self) -> None:
+        for colour, name in NAMES.items():
+            made = self.cluster.services[name]
+            under_way = made.deployments[0]["rolloutState"] == "IN_PROGRESS"
+            if under_way and self.running(colour) == BROKEN.digest:
+                self.cluster.break_down(colour)
+            elif under_way or len(made.tasks) != made.desired:
+                self.cluster.settle(colour)
+
+    def running(self, colour: Colour) -> str:
+        definition = self.cluster.definitions[self.cluster.services[NAMES[colour]].definition]
+        return str(definition["containerDefinitions"][0]["image"]).partition("@")[2]
+
+    def call(self, service: str, operation: str, /, **given: Any) -> Mapping[str, Any]:
+        self.balancer.health = self.cluster.health
+        where = self.balancer if operation in ROUTING else self.cluster
+        return where.call(service, operation, **given)
+
+    def pages(self, service: str, operation: str, key: str, /, *, marker: str, **given: Any) -> list[Any]:
+        return self.cluster.pages(service, operation, key, marker=marker, **given)
+
+    # -- the front door: no header names a colour -----------------------------------------------------------------------
+
+    def ask(self, times: int, url: str | None = None) -> Sequence[Answer]:
+        live = next(colour for colour in Colour if url in (None, URLS[colour]) and (url or self._weight(colour)))
+        version = {one.digest: one.version for one in (OLD, NEW, BROKEN)}[self.running(live)]
+        serves = bool(self.cluster.services[NAMES[live]].tasks)
+        return [Answer(serves, version=version if serves else None, problem=None if serves else "503")] * times
+
+    def _weight(self, colour: Colour) -> int:
+        groups = self.balancer.actions[0]["ForwardConfig"]["TargetGroups"]
+        return int(next(one["Weight"] for one in groups if one["TargetGroupArn"] == GROUPS[colour]))
+
+    def examine(self, url: str | None = None) -> Sequence[str]:
+        return [str(one.problem) for one in self.ask(1, url) if not one.ok]
+
+
+class Scene:
+    def __init__(self, folder: Path) -> None:
+        self.clock = PassingClock()
+        self.cloud = Cloud(self.clock)
+        clients = cast(Clients, self.cloud)
+        self.ports = Ports(
+            EcsPlatform(clients, "main", NAMES, GROUPS, URLS, 60.0, self.clock),
+            AlbRouter(clients, RULE, GROUPS, self.clock),
+            FakeLease(World(cast(Any, self.clock)), LIMITS.lease_ttl),
+            self.cloud,
+            self.clock,
+        )
+        self.folder = folder
+
+    def deploy(self, image: Image, target: Colour, harm: Callable[[], str | None] = lambda: None) -> Machine:
+        number = len(list(self.folder.iterdir()))
+        journal = Journal(self.folder / f"{number}.jsonl", ACTOR, self.clock)
+        plan = Plan(f"d{number}", "test", target, image, ACTOR, self.clock.now())
+        machine = Machine(plan, LIMITS, self.ports, journal, lambda _: None)
+        try:
+            machine.lease()
+            machine.provision()
+            machine.promote(GATES)
+            machine.bake(harm)
+            machine.complete()
+        except Exception as error:
+            machine.abandon(f"verify: {error}")
+        machine.let_go()
+        return machine
+
+
+@pytest.fixture
+def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    monkeypatch.setattr("infrastructure.aws.ecs.newest_lines", lambda *_, **__: [])  # moto answers logs, elsewhere
+    return Scene(tmp_path)
+
+
+def test_a_good_release_is_promoted_as_large_as_the_live_one(scene: Scene) -> None:
+    machine = scene.deploy(NEW, GREEN)
+    assert (machine.phase, machine.reason) == (Phase.SUCCEEDED, None)
+    assert (scene.ports.router.observe().live, scene.ports.router.observe().generation) == (GREEN, 1)
+    assert len(scene.cloud.cluster.services[NAMES[GREEN]].tasks) == 3
+    assert scene.ports.platform.describe(BLUE).running, "the way back"
+
+
+def test_a_release_that_dies_never_takes_traffic(scene: Scene) -> None:
+    machine = scene.deploy(BROKEN, GREEN)
+    assert machine.phase is Phase.REJECTED
+    assert "circuit breaker" in (machine.reason or "") or "rolled the deployment back" in (machine.reason or "")
+    assert "ModifyRule" not in scene.cloud.balancer.calls
+    assert not scene.ports.platform.describe(GREEN).running
+
+
+def test_a_release_that_does_harm_is_rolled_back_and_stopped(scene: Scene) -> None:
+    machine = scene.deploy(NEW, GREEN, harm=lambda: "users see errors")
+    assert machine.phase is Phase.ROLLED_BACK
+    routes = scene.ports.router.observe()
+    assert (routes.live, routes.generation) == (BLUE, 2)
+    assert not scene.ports.platform.describe(GREEN).running
+    assert len(scene.cloud.cluster.services[NAMES[BLUE]].tasks) == 3
+
+
+def test_twenty_switches_and_an_undoing(scene: Scene) -> None:
+    for turn in range(20):
+        image, target = (NEW, GREEN) if turn % 2 == 0 else (OLD, BLUE)
+        assert scene.deploy(image, target).phase is Phase.SUCCEEDED
+    assert scene.ports.router.observe().generation == 20
+    undo = Undo(
+        "undo",
+        "test",
+        ACTOR,
+        LIMITS,
+        scene.ports,
+        Journal(scene.folder / "u.jsonl", ACTOR, scene.clock),
+        lambda _: None,
+    )
+    undo.run(last_promotion(scene.ports))
+    undo.let_go()
+    assert undo.phase is Phase.ROLLED_BACK
+    assert scene.ports.router.observe().live is GREEN
+    assert not scene.ports.platform.describe(BLUE).running
