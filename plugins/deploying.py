@@ -277,7 +277,6 @@ class Deploying:
             self._abandon(f"bake: {first_line(error)}")
             return
         self._baked = True
-        run.journal.append("watched", **traffic.watched())
         now = time.time()
         run.state = run.state.but(baked=traffic.bake(self._promoted_at or now, now))
 
@@ -353,6 +352,7 @@ class Deploying:
             back = written[-1] if written[-1][1] != machine.promoted_generation else None
             before = machine.previous.version if machine.previous else None
             rollback = traffic.rollback(self._decided_at, back, self._run.reason or "", before)
+        self._run.journal.append("watched", **traffic.watched(switched))
         self._run.journal.append("traffic", promotion=promotion, rollback=rollback)
 
     def seal(self) -> None:

@@ -21,6 +21,7 @@ from verification.watch import Watch, WatchLimits
 SLOW_FOR_S = 5.0
 """So long, at the prober's rate, is the window that slowness is counted in: a hiccup of the machine is shorter."""
 LEAST_WINDOW = 40
+FAILURES_KEPT = 10
 CONTROL_SHARE, LEAST_CONTROL_RATE = 0.2, 2.0
 """The previous colour is asked at its own address, too, at this share of the prober's rate, and so often a second at least."""
 
@@ -134,9 +135,10 @@ class Traffic:
         """How many answers of the candidate's since its share last changed, and how many of them had failed."""
         return (self._vigil.requests, self._vigil.failures) if self._vigil else (0, 0)
 
-    def watched(self) -> dict[str, Any]:
-        """What the watch stands on, for the journal."""
+    def watched(self, since: float) -> dict[str, Any]:
+        """What the watch stands on, for the journal: what it compared with, what it saw, and the last failures from ``since`` on."""
         before, control = self._before or (Baseline(), None)
+        failures = self._prober.failures(since)[-FAILURES_KEPT:]
         return {
             "requests_before": before.requests,
             "failed_before": before.failures,
@@ -145,6 +147,7 @@ class Traffic:
             "requests": self.seen[0],
             "failed": self.seen[1],
             "slow_as_the_machine": self._vigil.excused if self._vigil else 0,
+            "last_failures": [f"{one.done:.3f} {describe(one)}, {one.kind} connection" for one in failures],
         }
 
     def bake(self, since: float, until: float) -> Bake:

@@ -55,6 +55,7 @@ ROLLED_BACK = (
     "intent retire",
     "outcome retire",
     "logs",
+    "watched",
     "traffic",
     "gates",
     "closed",
