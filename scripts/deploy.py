@@ -6,6 +6,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from typing import TextIO
 
 ROOT = Path(__file__).resolve().parent.parent
 # `python scripts/deploy.py` puts scripts/ first on the import path; the project's packages lie one level up.
@@ -244,6 +245,33 @@ def verify(deployment_id: str | None, environment: str | None, reports: Path) ->
     """Check a report's journal, files and signature (default: the newest report)."""
     folder = auditing.choose(reports.absolute(), deployment_id)
     sys.exit(auditing.verify(_settings(environment or auditing.environment_of(folder)), folder))
+
+
+@cli.command(short_help="Write an environment's settings from Terraform's outputs.")
+@click.option("--environment", required=True, metavar="NAME", help="The environment that Terraform made.")
+@click.option(
+    "--outputs",
+    type=click.File(encoding="utf-8"),
+    default="-",
+    metavar="FILE",
+    help="What `terraform output -json` printed (default: standard input).",
+)
+@click.option("--dry-run", is_flag=True, help="Show what would change, and write nothing.")
+def configure(environment: str, outputs: TextIO, dry_run: bool) -> None:
+    """Write an environment's settings from Terraform's outputs; the rest of deployment.toml stays as it is.
+
+    terraform output -json | python scripts/deploy.py configure --environment production
+    """
+    from scripts import configuring  # reading and writing TOML as it stands is this command's alone
+
+    sys.exit(configuring.configure(SETTINGS_FILE, environment, _read(outputs), dry_run=dry_run))
+
+
+def _read(file: TextIO) -> str:
+    try:
+        return file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise Refused(f"{file.name} cannot be read: {error}") from None
 
 
 def _reach(settings: Settings) -> World:

@@ -101,7 +101,7 @@ output "signing_key_secret" {
 }
 
 output "alarms" {
-  description = "The alarm of each colour that says whether it is well."
+  description = "The alarms that say whether the colours are well, one a colour."
   value       = module.monitoring.alarm_names
 }
 

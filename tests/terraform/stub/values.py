@@ -76,6 +76,8 @@ def _text(attribute: str, kind: str, name: str) -> str:
         return f"{name or kind}.example.com".replace("_", "-").replace("/", "-").lower()
     if attribute == "service_id":
         return _made_up(kind + name, "hex") * 2
+    if attribute == "id" and kind == "aws_route53_health_check":
+        return _made_up(kind + name, "uuid")
     return f"{attribute}-of-{name}" if name else attribute
 
 

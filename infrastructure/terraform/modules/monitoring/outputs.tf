@@ -1,6 +1,6 @@
 output "alarm_names" {
-  description = "The alarm of each colour that says whether it is well."
-  value       = { for colour, alarm in aws_cloudwatch_composite_alarm.colour : colour => alarm.alarm_name }
+  description = "The alarms that say whether the colours are well, one a colour."
+  value       = [for alarm in aws_cloudwatch_composite_alarm.colour : alarm.alarm_name]
 }
 
 output "dashboard_name" {
