@@ -5,9 +5,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
+from deployment.settings import SCHEMA_FILE, load
+from infrastructure.estate import aws_estate
+from scripts import configuring
 from tests.terraform.conftest import Estate
+from tests.terraform.judged_rights import BESIDE, PERFORMS, PUSH, needed
+from tests.terraform.rights import allows, of_roles, trust
+from tests.terraform.stub import core
 
 COLOURS = ("blue", "green")
 ALIKE = (
@@ -113,6 +120,26 @@ def test_everybody_who_must_be_told_is_told(estate: Estate) -> None:
     assert all(".instances[" in address for address in silent)
 
 
+def test_what_terraform_made_loads(estate: Estate, tmp_path: Path) -> None:
+    """Of each pair: the deployer goes by what was written, to the last ARN, and a second time writes nothing."""
+    settings = tmp_path / "deployment.toml"
+    settings.write_text((core.ROOT / "deployment.toml").read_text(encoding="utf-8"), encoding="utf-8")
+    text = json.dumps(estate.outputs)
+    assert configuring.configure(settings, "production", text, dry_run=False) == 0
+    read = load(settings, "production")
+    assert (read.estate["platform"], read.estate["router"]) == (estate.platform, estate.router)
+    found = aws_estate(read)
+    assert (found.platform.name, found.router.name) == (estate.platform, estate.router)
+    known = {key for key in configuring.KEYS if key in estate.outputs and estate.outputs[key]["value"] is not None}
+    schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))["$defs"]["aws_environment"]["properties"]
+    assert {key: read.estate[key] for key in known & set(schema)} == {
+        key: estate.outputs[key]["value"] for key in known & set(schema)
+    }
+    before = settings.read_bytes()
+    assert configuring.configure(settings, "production", text, dry_run=False) == 0
+    assert settings.read_bytes() == before
+
+
 def changes(estate: Estate, done: Callable[[Any], Any]) -> Mapping[str, Mapping[str, Any]]:
     """What a plan would change, by address, once ``done`` has happened to the state; the state is put back."""
     before = estate.workspace.state.read_text(encoding="utf-8")
@@ -195,3 +222,56 @@ def variables(estate: Estate) -> tuple[Mapping[str, str], Mapping[str, str]]:
         {one["name"]: one["value"] for one in container["environment"]},
         {one["name"]: one["valueFrom"] for one in container["secrets"]},
     )
+
+
+def test_roles_may_what_their_duties_call(estate: Estate) -> None:
+    """Every call that infrastructure/aws lists, on this platform and behind this router."""
+    rights = of_roles(estate)
+    for role in PERFORMS:
+        missing = [one for one in needed(estate, role) if one[0] != "sns:Publish" and not allows(rights[role], *one)]
+        assert missing == [], role
+
+
+def test_roles_may_no_more(estate: Estate) -> None:
+    """Nothing but the duties' calls and what is named beside them, and nothing with a wildcard for an action."""
+    rights = of_roles(estate)
+    for role in PERFORMS:
+        calls = {action for action, _ in needed(estate, role)} | BESIDE | (PUSH if role == "build-release" else set())
+        assert {right.action for right in rights[role]} - calls == set(), role
+    everything = {right.action for role in rights.values() for right in role}
+    assert not [action for action in everything if "*" in action]
+    assert not [
+        a for a in everything if a.startswith(("iam:Put", "iam:Create", "iam:Attach")) or "Delete" in a or "Bypass" in a
+    ]
+
+
+def test_a_role_of_one_thing_does_one_thing(estate: Estate) -> None:
+    """Green's deployer leaves blue alone; who moves traffic touches no release; who audits writes nothing."""
+    rights = of_roles(estate)
+    writes = {"apprunner:UpdateService", "apprunner:PauseService", "ecs:UpdateService", "ecs:RegisterTaskDefinition"}
+    for right in rights["deploy-green"]:
+        assert right.action not in writes or "green" in right.resource, right
+    moves = {
+        "cloudfront-keyvaluestore:UpdateKeys",
+        "elasticloadbalancing:ModifyRule",
+        "route53:ChangeResourceRecordSets",
+    }
+    assert not {right.action for right in rights["deploy-green"]} & moves
+    assert not {right.action for right in rights["promote"]} & (writes | {"iam:PassRole"})
+    assert not [right.action for right in rights["rollback"] if right.action.startswith(("ecr:", "iam:"))]
+    assert not [right.action for right in rights["audit"] if right.action.startswith("s3:Put")]
+    passed = [right for role in rights.values() for right in role if right.action == "iam:PassRole"]
+    assert all(
+        right.condition and "iam:PassedToService" in right.condition and "*" not in right.resource for right in passed
+    )
+
+
+def test_github_is_trusted_for_one_repository_and_environment(estate: Estate) -> None:
+    (statement,) = trust(estate)
+    assert statement["Action"] == "sts:AssumeRoleWithWebIdentity"
+    assert statement["Condition"] == {
+        "StringEquals": {
+            "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
+            "token.actions.githubusercontent.com:sub": "repo:example/telehealth:environment:production",
+        }
+    }

@@ -20,12 +20,20 @@ locals {
     ]
     ecs = [
       { actions = ["ecs:DescribeServices"], resources = values(var.service_arns) },
-      { actions = ["ecs:DescribeTasks", "ecs:ListTasks"], resources = local.everything, condition = local.in_cluster },
       { actions = ["ecs:DescribeTaskDefinition", "elasticloadbalancing:DescribeTargetGroups", "elasticloadbalancing:DescribeTargetGroupAttributes", "elasticloadbalancing:DescribeTargetHealth"], resources = local.everything },
     ]
   }[var.platform]
 
+  # What really runs, by its digest; who only goes back need not know.
+  tasks = { apprunner = [], ecs = [{ actions = ["ecs:DescribeTasks", "ecs:ListTasks"], resources = local.everything, condition = local.in_cluster }] }[var.platform]
+
   in_cluster = { test = "ArnEquals", variable = "ecs:cluster", values = [var.cluster_arn] }
+
+  # Composite alarms are shown to those alone who may describe alarms on `*`.
+  watch = [
+    { actions = ["cloudwatch:DescribeAlarms"], resources = local.everything },
+    { actions = ["route53:GetHealthCheckStatus"], resources = var.health_check_arns },
+  ]
 
   read_routes = {
     cloudfront = [{ actions = ["cloudfront-keyvaluestore:DescribeKeyValueStore", "cloudfront-keyvaluestore:GetKey"], resources = var.route_arns }]
@@ -75,19 +83,18 @@ locals {
 
   duties = merge(
     {
-      plan = concat(local.look, local.read_routes, [
+      plan = concat(local.look, local.tasks, local.read_routes, local.watch, [
         { actions = ["ecr:BatchGetImage", "ecr:DescribeImages", "ecr:DescribeImageScanFindings"], resources = [var.repository_arn] },
-        { actions = ["cloudwatch:DescribeAlarms", "cloudwatch:GetMetricData", "sts:GetCallerIdentity"], resources = local.everything },
+        { actions = ["cloudwatch:GetMetricData", "sts:GetCallerIdentity"], resources = local.everything },
         # Preflight can do without these two, and says so: how much of the quotas is used, and whether secrets are there (not what they are).
         { actions = ["servicequotas:ListServiceQuotas"], resources = local.everything },
         { actions = ["secretsmanager:DescribeSecret"], resources = ["arn:aws:secretsmanager:${var.region}:${var.account}:secret:${var.environment}/telehealth/*"] },
         { actions = ["logs:FilterLogEvents"], resources = var.log_group_arns },
-        { actions = ["route53:GetHealthCheckStatus"], resources = var.health_check_arns },
         { actions = ["dynamodb:GetItem"], resources = [var.lease_table_arn] },
         { actions = ["iam:GetRole", "iam:SimulatePrincipalPolicy"], resources = local.own_role_arns },
         local.decrypt,
       ])
-      promote  = concat(local.read_routes, local.write_routes, [local.lease, local.decrypt])
+      promote  = concat(local.read_routes, local.write_routes, local.watch, [local.lease, local.decrypt])
       rollback = concat(local.look, local.read_routes, local.write_routes, local.stop["blue"], local.stop["green"], [local.lease, local.decrypt])
       approve  = [local.lease, local.decrypt]
       smoke    = [{ actions = ["secretsmanager:GetSecretValue"], resources = [var.smoke_users_secret_arn] }, { actions = ["cognito-idp:AdminInitiateAuth"], resources = [var.user_pool_arn] }, local.decrypt]
@@ -111,7 +118,7 @@ locals {
       ]
     },
     {
-      for colour in keys(var.service_arns) : "deploy-${colour}" => concat(local.look, local.stop[colour], local.bring_up[colour], local.read_routes, [
+      for colour in keys(var.service_arns) : "deploy-${colour}" => concat(local.look, local.tasks, local.stop[colour], local.bring_up[colour], local.read_routes, [
         local.pass_roles,
         { actions = ["ecr:BatchGetImage", "ecr:DescribeImages"], resources = [var.repository_arn] },
         local.lease,

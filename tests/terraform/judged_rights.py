@@ -1,0 +1,93 @@
+"""Which rights the deployer's duties need on an estate, and which more its roles have, each for a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from infrastructure.aws import duties
+from tests.terraform.conftest import Estate
+from tests.terraform.stub.values import ACCOUNT, REGION
+
+# Role -> the duties of infrastructure/aws/duties.py that it performs.
+PERFORMS = {
+    "release": ("deploy", "promote"),
+    "build-release": ("deploy", "promote"),
+    "deploy-blue": ("deploy",),
+    "deploy-green": ("deploy",),
+    "promote": ("promote",),
+    "rollback": ("rollback",),
+    "approve": ("approve",),
+}
+# What is asked before IAM is, or beside the duties: who am I, the smoke users, the key, evidence, logs, scans, preflight.
+BESIDE = {
+    "sts:GetCallerIdentity",
+    "iam:GetRole",
+    "iam:SimulatePrincipalPolicy",
+    "secretsmanager:GetSecretValue",
+    "secretsmanager:DescribeSecret",
+    "cognito-idp:AdminInitiateAuth",
+    "kms:Decrypt",
+    "kms:GenerateDataKey",
+    "s3:PutObject",
+    "s3:GetObject",
+    "s3:ListBucket",
+    "sns:Publish",
+    "logs:FilterLogEvents",
+    "ecr:DescribeImageScanFindings",
+    "servicequotas:ListServiceQuotas",
+    "cloudwatch:GetMetricData",
+    "apprunner:ListTagsForResource",
+    "elasticloadbalancing:DescribeRules",
+    "elasticloadbalancing:DescribeTargetHealth",
+    "route53:GetChange",
+}
+PUSH = {
+    "ecr:GetAuthorizationToken",
+    "ecr:BatchCheckLayerAvailability",
+    "ecr:CompleteLayerUpload",
+    "ecr:InitiateLayerUpload",
+    "ecr:PutImage",
+    "ecr:UploadLayerPart",
+}
+
+
+def needed(estate: Estate, role: str) -> Iterator[tuple[str, str]]:
+    """(action, resource) of everything that a role's duties call on this estate; a colour's role acts on its colour alone."""
+    outputs = {name: one.get("value") for name, one in estate.outputs.items()}
+    colours = [role.removeprefix("deploy-")] if role.startswith("deploy-") else ["blue", "green"]
+    names = [outputs["services"][colour] for colour in colours]
+    for kind, actions in duties.needs(PERFORMS[role], estate.platform, estate.router).items():
+        for resource in _resources(estate, kind, names):
+            yield from ((action, resource) for action in actions)
+    if estate.router == "alb" and role != "approve":
+        yield "elasticloadbalancing:DescribeRules", "*"
+        if role not in ("deploy-blue", "deploy-green"):
+            yield "elasticloadbalancing:ModifyRule", outputs["listener_rule_arn"]
+
+
+def _resources(estate: Estate, kind: str, names: list[str]) -> list[str]:
+    out = {name: one.get("value") for name, one in estate.outputs.items()}
+    where = f"{REGION}:{ACCOUNT}"
+    cluster = out.get("cluster")
+    service = {"apprunner": "arn:aws:apprunner:{w}:service/{n}/0123", "ecs": "arn:aws:ecs:{w}:service/{c}/{n}"}
+    routes = out.get("key_value_store_arn") or out.get("listener_rule_arn")
+    passed = [
+        values["arn"]
+        for address, values in estate.of("aws_iam_role").items()
+        if any(part in address for part in ("role.access", "role.instance", "role.execution", "role.task"))
+    ]
+    return {
+        duties.ANYTHING: ["*"],
+        duties.LEASE: [f"arn:aws:dynamodb:{where}:table/{out['lease_table']}"],
+        duties.ROUTES: [routes or f"arn:aws:route53:::hostedzone/{out['hosted_zone_id']}"],
+        duties.CHANGES: ["arn:aws:route53:::change/C1"],
+        duties.IMAGES: [f"arn:aws:ecr:{where}:repository/telehealth-api"],
+        duties.TOPIC: [out["notifications_topic"]],
+        duties.ALARMS: ["*"],
+        duties.HEALTH_CHECKS: [f"arn:aws:route53:::healthcheck/{one}" for one in out["route53_health_checks"]],
+        duties.SCALING: [f"arn:aws:application-autoscaling:{where}:scalable-target/0123"],
+        duties.TASKS: ["*"],
+        duties.SERVICES: [service[estate.platform].format(w=where, c=cluster, n=name) for name in names],
+        duties.ROLES: passed,
+        duties.DEFINITIONS: [f"arn:aws:ecs:{where}:task-definition/{name}:7" for name in names],
+    }[kind]
