@@ -142,6 +142,8 @@ class Machine:
         ``shifts``: it first takes these shares of the traffic, one after the other, each watched by ``share``.
         """
         must_have_passed(gates)
+        if self.phase not in (Phase.VERIFYING, Phase.AWAITING_APPROVAL):
+            raise AssertionError(f"promotion was asked for in phase {self.phase}")
         reread(self.plan, self.limits, self.ports, self._previous(), self.candidate, self._verifying_since)
         quiet(self.ports.alarms, self._previous().colour, self.journal)
         self.steps.end(True, f"{sum(gate.checks for gate in gates)} checks passed in {len(gates)} gates")
