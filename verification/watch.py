@@ -14,6 +14,7 @@ GROSS = 0.5
 GROSS_THRESHOLD = 11.5
 SLIGHT_TIMES = 5
 SLIGHT_THRESHOLD = 8.0
+ALL = ""
 MOST_ALLOWED = 0.09
 """Above this the two hypotheses of slight failure would no longer lie apart from gross failure."""
 
@@ -64,7 +65,8 @@ class Watch:
         self._wrong = 0
         self._allowed = min(MOST_ALLOWED, max(limits.max_failure_ratio, before.failure_ratio, 1e-4))
         self._gross = PageTest(Hypotheses(self._allowed, GROSS, GROSS_THRESHOLD))
-        self._slight: dict[str, PageTest] = {}
+        self._slightly = Hypotheses(self._allowed, min(0.45, SLIGHT_TIMES * self._allowed), SLIGHT_THRESHOLD)
+        self._slight: dict[str, PageTest] = {}  # of all requests, of each operation, of each connection kind
         self._slowness = Slowness(before, limits.slow, control)
 
     @property
@@ -118,22 +120,18 @@ class Watch:
 
     def _failing(self, sample: Sample) -> str | None:
         """Each test hears of each request, also where another one has decided already."""
-        tests = {"": self._gross, **{name: self._slight_of(name) for name in ("requests", *_groups(sample))}}
-        found = {name or "requests": test for name, test in tests.items() if test.feed(not sample.ok)}
-        for name, test in found.items():
-            return (
-                f"{test.failures} of the last {test.since} {name} failed, limit {self._allowed:.2%}; "
-                f"the last: {sample.operation} on a {sample.kind} connection, {sample.problem}"
-            )
-        return None
-
-    def _slight_of(self, name: str) -> PageTest:
-        if name not in self._slight:
-            bad = min(0.45, SLIGHT_TIMES * self._allowed)
-            self._slight[name] = PageTest(Hypotheses(self._allowed, bad, SLIGHT_THRESHOLD))
-        return self._slight[name]
-
-
-def _groups(sample: Sample) -> tuple[str, str]:
-    """What a failure may be the fault of; named as a message names it."""
-    return f"requests for {sample.operation}", f"requests on {sample.kind} connections"
+        failed, found = not sample.ok, None
+        for group in (ALL, sample.operation, sample.kind):
+            test = self._slight.get(group) or self._slight.setdefault(group, PageTest(self._slightly))
+            if test.feed(failed):
+                found = found or (group, test)
+        if self._gross.feed(failed):
+            found = (ALL, self._gross)
+        if found is None:
+            return None
+        (group, test), kinds = found, ("kept", "fresh")
+        which = "" if group == ALL else f" on {group} connections" if group in kinds else f" for {group}"
+        return (
+            f"{test.failures} of the last {test.since} requests{which} failed, limit {self._allowed:.2%}; "
+            f"the last: {sample.operation} on a {sample.kind} connection, {sample.problem}"
+        )

@@ -228,15 +228,16 @@ def test_a_share_is_compared_with_the_previous_colour_s_own() -> None:
     assert any(watch.hear(one) for one in one_slow)
 
 
-def test_of_two_thousand_good_releases_hardly_one_is_rolled_back_and_every_bad_one_is() -> None:
+def test_of_three_hundred_good_releases_hardly_one_is_rolled_back_and_every_bad_one_is() -> None:
+    """Thousands, and other noise: ``benchmarks/watch_false_alarms.py``."""
     draw = random.Random(20)
     alarms = missed = 0
-    for _ in range(2000):
+    for _ in range(300):
         good = [sample(n, ok=draw.random() >= 0.001, ms=draw.lognormvariate(3, 1)) for n in range(400)]
         alarms += fed(*good).harmed
     for _ in range(200):
         missed += not fed(*[sample(n, ok=draw.random() >= 0.3) for n in range(80)]).harmed
-    assert alarms <= 4
+    assert alarms <= 1
     assert missed == 0
 
 
