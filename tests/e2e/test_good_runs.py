@@ -10,6 +10,7 @@ import pytest
 
 from deployment.verdict import LIVE, ORDER
 from tests.e2e import images
+from tests.e2e.bookings import Bookings
 from tests.e2e.canaries import assert_kept, command_lines
 from tests.e2e.conftest import open_desk
 from tests.e2e.desk import Desk, Ran
@@ -75,7 +76,9 @@ def test_forth_and_back_and_undone(good_registry: Path, user_of: Callable[[Desk]
 
 
 def _undo(desk: Desk) -> None:
-    """`rollback` once, and not twice."""
+    """`rollback` once, and not twice; what users wrote meanwhile is still theirs."""
+    bookings = Bookings(desk)
+    booked = bookings.book(notes="before the rollback")
     ran = desk.undo("rollback")
     assert ran.code == 0, ran.output
     assert (ran.facts["verdict"], ran.facts["exit_code"]) == ("rolled_back", 0)
@@ -83,6 +86,8 @@ def _undo(desk: Desk) -> None:
     assert ran.folder is not None
     assert "ROLLED BACK: the promotion" in (ran.folder / "report.html").read_text(encoding="utf-8")
     desk.assert_live("green", images.NEW)
+    bookings.assert_kept(booked)
+    bookings.close()
     second = desk.undo("rollback")
     assert second.code == 4, second.output
     assert "no promotion to undo" in second.output

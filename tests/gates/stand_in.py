@@ -13,8 +13,9 @@ from deployment import settings
 from deployment.archiving import NOWHERE, Archive
 from deployment.settings import Settings
 from infrastructure import compose
+from plugins import beside
 from verification.accounts import SmokeUser, parse_smoke_users
-from verification.stores import Stores
+from verification.stores import Before, Stores
 
 FILE = "GATES_STAND_IN"
 """The environment variable that names a file: ``{"users": [{"email", "password"}, …], "token_secret": "…" or null, …}``: see ``reach``."""
@@ -48,9 +49,16 @@ def reach(_settings: Settings) -> StandIn:
     return StandIn(users, secret, secrets, stores, facts["live_url"], facts["viewer_host"])
 
 
+def look(_world: object, _settings: Settings) -> Before | None:
+    """In place of ``beside.look``: what was seen before the release was brought up, which here was before this run."""
+    seen = json.loads(Path(os.environ[FILE]).read_text(encoding="utf-8"))["before"]
+    return seen and Before(**seen)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests() -> None:
     """Puts it in place before conftest.py brings the framework in; merely importing this module changes nothing."""
     if SETTINGS in os.environ:
         settings.SETTINGS_FILE = Path(os.environ[SETTINGS])
+    beside.look = look  # type: ignore[assignment]  # less than a World, and enough
     compose.reach = reach  # type: ignore[assignment]  # less than a World, and enough

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import pytest
 
-from tests.gates import lies_of_auth, lies_of_colours, lies_of_health, lies_of_the_contract
+from tests.gates import lies_of_auth, lies_of_colours, lies_of_health, lies_of_stores, lies_of_the_contract
 from tests.gates.lies import Lie
 from tests.gates.verifying import FUNCTIONAL, Bench
 
-LIES = (*lies_of_health.LIES, *lies_of_the_contract.LIES, *lies_of_auth.LIES, *lies_of_colours.LIES)
+LIES = (
+    *lies_of_health.LIES,
+    *lies_of_the_contract.LIES,
+    *lies_of_auth.LIES,
+    *lies_of_colours.LIES,
+    *lies_of_stores.LIES,
+)
 # One of each kind; the others wait for `make soak`.
 SAMPLE = {
     "flapping-by-time",
@@ -20,6 +26,9 @@ SAMPLE = {
     "session-key-prefix",
     "rows-that-poison-the-list",
     "unknown-host-is-404",
+    "renames-a-column",
+    "pool-of-ninety",
+    "one-worker-of-twenty-is-old",
 }
 
 
@@ -35,9 +44,14 @@ def test_names_are_unique() -> None:
 
 @pytest.mark.parametrize("lie", _parameters())
 def test_refused(bench: Bench, lie: Lie) -> None:
-    with bench.live() as live, bench.serving(lie.fault, lie.restarts) as service:
-        gates = (*FUNCTIONAL, "latency", "load") if lie.load else FUNCTIONAL
-        ran = bench.verify(service, gates, *(["--load"] if lie.load else []), beside=live)
+    own = bench.apart(lie.name) if lie.migrates else bench
+    with own.live() as live:
+        seen = own.look()
+        if lie.migrates:
+            own.migrate(lie.fault)
+        with own.serving(lie.fault, lie.restarts) as service:
+            gates = (*FUNCTIONAL, "latency", "load") if lie.load else FUNCTIONAL
+            ran = own.verify(service, gates, *(["--load"] if lie.load else []), beside=live, seen=seen)
     failed = [gate for gate, outcome in ran.gates.items() if outcome in ("failed", "error")]
     messages = "\n".join(text for gate in lie.gates for text in ran.failing(gate))
     print(f"{lie.name}: {', '.join(failed) or 'PROMOTED'}\n{messages}")
@@ -47,6 +61,8 @@ def test_refused(bench: Bench, lie: Lie) -> None:
 
 
 def test_the_truth_passes(bench: Bench) -> None:
-    with bench.live() as live, bench.serving(None) as service:
-        ran = bench.verify(service, beside=live)
+    with bench.live() as live:
+        seen = bench.look()
+        with bench.serving(None) as service:
+            ran = bench.verify(service, beside=live, seen=seen)
     assert (ran.code, ran.failures) == (0, {}), ran.output

@@ -10,12 +10,14 @@ import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from deployment.settings import SETTINGS_FILE, load
 from tests.e2e.images import REPOSITORY, Fault, make_registry
 from tests.gates import stand_in
 from tests.service.support import Image, Postgres, Service, serve, stop
+from verification.stores import Before, before
 
 ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONAL = ("health", "database", "redis", "auth", "endpoints", "bystander", "continuity", "rehearsal")
@@ -68,6 +70,24 @@ class Bench:
             with _kept_alive(image, {**self.environment, **variables}, service, log):
                 yield service
 
+    def apart(self, name: str) -> Bench:
+        """The same servers with a database of its own, at 1.1.0, for a release that changes what is in it."""
+        url = self.cluster.database(name.replace("-", "_"))
+        own = {**self.environment, "DATABASE_URL": url}
+        made = replace(self, environment=own, stores={**self.stores, "database": url})
+        made.migrate(None)
+        return made
+
+    def migrate(self, fault: Fault | None) -> None:
+        """What the release does before it serves."""
+        code, output = self.image(fault).release(self.environment)
+        assert code == 0, output
+
+    def look(self) -> Before:
+        """What the database holds now, asked as a deployment asks before it brings a release up."""
+        url, statement = self.environment["DATABASE_URL"], load(SETTINGS_FILE).gates["database"]["rows"]
+        return before(url, statement, [user["email"] for user in self.users])
+
     @contextmanager
     def live(self) -> Iterator[Service]:
         """1.0.0 beside it, on the same database and Valkey."""
@@ -82,12 +102,17 @@ class Bench:
         *options: str,
         settings: Path | None = None,
         beside: Service | None = None,
+        seen: Before | None = None,
     ) -> Verified:
-        """Runs those gates' checks against it, with the shipped settings unless others are given; ``beside``: what is live."""
+        """Runs those gates' checks against it, with the shipped settings unless others are given.
+
+        ``beside`` is what is live, ``seen`` what the database held before the release was brought up.
+        """
         facts = {
             "users": list(self.users),
             "token_secret": self.environment["JWT_SECRET"],
             "stores": self.stores,
+            "before": None if seen is None else asdict(seen),
             "live_url": LIVE_URL,
             "viewer_host": "x-forwarded-host",
         }

@@ -1,0 +1,127 @@
+"""Releases that are not whom they say, take more than their share, leave things behind, or break what live stands on."""
+
+from __future__ import annotations
+
+from tests.e2e.images import Fault
+from tests.gates.lies import Lie, lie
+
+_STORE, _HEALTH, _SESSIONS = "app/store.py", "app/health.py", "app/sessions.py"
+_ANSWER = '        return JSONResponse({"status": "ok", "version"'
+_DELETE = '_DELETE = "DELETE FROM consults WHERE user_id = %s AND id = %s"\n'
+_READ_COMPLAINT = (
+    '_FIRST_PAGE, _NEXT_PAGE, _READ = (one.replace(" reason,", " complaint AS reason,")'
+    " for one in (_FIRST_PAGE, _NEXT_PAGE, _READ))\n"
+    '_CREATE = _CREATE.replace("patient, reason, starts_at, notes)", "patient, complaint, starts_at, notes)")'
+    '.replace("patient, reason", "patient, complaint AS reason")\n'
+)
+# Nobody's who lists or reads: as a release does it that keeps what it was told to delete.
+_HIDE = (
+    '_FIRST_PAGE, _NEXT_PAGE, _READ = (one.replace("WHERE ", "WHERE created_at > \'1901-01-01\' AND ")'
+    " for one in (_FIRST_PAGE, _NEXT_PAGE, _READ))\n"
+)
+_SOFTLY = _DELETE.replace("DELETE FROM consults", "UPDATE consults SET created_at = '1900-01-01'").replace(
+    'id = %s"', "id = %s AND created_at > '1901-01-01'\""
+)
+
+
+def _migrating(name: str, sql: str, after: str) -> Lie:
+    """Its migration is the lie; ``after`` goes in front of its statement for deleting, and makes it work by itself."""
+    more = ((f"migrations/0003_{name.replace('-', '_')}.sql", "", sql),)
+    return Lie(
+        Fault(name, _STORE, _DELETE, after + _DELETE, more), ("bystander",), ("is harmed", "to do:"), migrates=True
+    )
+
+
+IDENTITY = (
+    # As one of twenty instances that was not replaced: which one answers is a matter of the connection.
+    lie(
+        "health",
+        "one-worker-of-twenty-is-old",
+        _HEALTH,
+        _ANSWER,
+        "        if hash(str(_request.client.port)) % 20 == 0:\n"
+        '            return JSONResponse({"status": "ok", "version": "1.0.0"})\n' + _ANSWER,
+        "version 1.0.0",
+        "answers on fresh connections",
+    ),
+    # Well for the first gate, then replaced by another release.
+    lie(
+        "health",
+        "another-release-later",
+        _HEALTH,
+        _ANSWER,
+        '        self.asked = getattr(self, "asked", 0) + 1\n'
+        "        if self.asked > 300:\n"
+        '            return JSONResponse({"status": "ok", "version": "1.0.0"})\n' + _ANSWER,
+        "version 1.0.0",
+    ),
+)
+SHARES = (
+    lie(
+        "database",
+        "pool-of-ninety",
+        _STORE,
+        "            min_size=1,\n            max_size=CONNECTIONS,",
+        "            min_size=90,\n            max_size=90,",
+        "connections, limit 40 (40%)",
+    ),
+    lie(
+        "database",
+        "deletes-softly",
+        _STORE,
+        _DELETE,
+        _HIDE + _SOFTLY,
+        "still in the database, expected 0",
+    ),
+    lie(
+        "database",
+        "keeps-a-copy",
+        _STORE,
+        _DELETE,
+        _HIDE + _DELETE,
+        "before the checks they had",
+        more=(
+            (
+                _STORE,
+                "        except psycopg.errors.ForeignKeyViolation:",
+                "            async with self._pool.connection() as connection:\n"
+                '                await connection.execute("INSERT INTO consults (user_id, patient, reason, starts_at,'
+                " created_at) VALUES (%s, %s, %s, %s, '1900-01-01')\", (user, new.patient, new.reason, new.starts_at))\n"
+                "        except psycopg.errors.ForeignKeyViolation:",
+            ),
+        ),
+    ),
+    lie(
+        "redis",
+        "revoked-for-ever",
+        _SESSIONS,
+        'b"1", ex=seconds_left)',
+        'b"1", ex=None if seconds_left else 1)',
+        "-1: never",
+    ),
+    lie(
+        "redis",
+        "revoked-for-a-minute",
+        _SESSIONS,
+        'b"1", ex=seconds_left)',
+        'b"1", ex=min(60, seconds_left))',
+        "the token in 3600 s",
+    ),
+)
+MIGRATIONS = (
+    _migrating("renames-a-column", "ALTER TABLE consults RENAME COLUMN reason TO complaint;\n", _READ_COMPLAINT),
+    _migrating(
+        "drops-a-column",
+        "ALTER TABLE consults ADD COLUMN complaint text;\nUPDATE consults SET complaint = reason;\n"
+        "ALTER TABLE consults DROP COLUMN reason;\n",
+        _READ_COMPLAINT,
+    ),
+    # Reading goes on as ever; only who books through the old release is told 500.
+    _migrating(
+        "wants-a-column",
+        "ALTER TABLE consults ADD COLUMN clinic text NOT NULL DEFAULT 'main';\n"
+        "ALTER TABLE consults ALTER COLUMN clinic DROP DEFAULT;\n",
+        '_CREATE = _CREATE.replace("starts_at, notes)", "starts_at, notes, clinic)").replace("%s, %s)\\n", "%s, %s, \'main\')\\n")\n',
+    ),
+)
+LIES = (*IDENTITY, *SHARES, *MIGRATIONS)
