@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 
-from deployment.alarms import AlarmWatch, quiet, there
+from deployment.alarms import AlarmWatch, quiet
 from deployment.baking import Watched, bake
 from deployment.errors import (
     CloudError,
@@ -25,7 +25,7 @@ from deployment.lease_keeper import LeaseKeeper
 from deployment.model import Holder, Readiness, Routes, Service
 from deployment.phases import TERMINAL, Outcome, Phase, advance
 from deployment.plan import Note, Plan, Ports, Promotion, Request, Standing, this_process
-from deployment.rereading import nothing_half_done, reread, standing_of, still_the_same
+from deployment.rereading import look_at_live, nothing_half_done, reread, still_the_same
 from deployment.rollback import retire, send_back
 from deployment.settings import NEVER, DeploymentLimits
 from deployment.shifting import Held, Share
@@ -58,6 +58,7 @@ class Machine:
         self.baked = False  # the bake ended without harm
         self.doubtful = False  # a write of the routes may still arrive
         self.alarms: AlarmWatch | None = None  # from the switch on
+        self.sick: str | None = None  # what was wrong with what was live before anything was touched
         self.kept = False  # halted, and a person has decided to leave traffic where it is
         self.back_allowed = False  # traffic may go back although the release's migration is irreversible
         self.steps = Steps(journal, ports.clock, listener, self._publish)
@@ -74,8 +75,8 @@ class Machine:
 
     # -- the way forward -------------------------------------------------------------------------------------------
 
-    def lease(self, take_over: int | None = None) -> Standing:
-        """Takes the lock, and makes sure that the other colour is live and well. Raises Refused or StepFailed."""
+    def lease(self, take_over: int | None = None, on_sick_live: str | None = None) -> Standing:
+        """Takes the lock; the other colour must be live and well, unless that is borne (why). Raises Refused or StepFailed."""
         plan, ports = self.plan, self.ports
         with self.steps.step("lease", "take the lock and look at what is live") as result:
             owner = this_process(plan.deployment_id, plan.actor, ports.clock, self.limits, f"deploy {plan.image.name}")
@@ -83,10 +84,9 @@ class Machine:
             nothing_half_done(plan, ports, holder)
             self.hold(holder)
             self._move(Outcome.OK)
-            live = self.previous = standing_of(plan, ports)
-            there(ports.alarms)
-            quiet(ports.alarms, live.colour, self.journal)
-            result["detail"] = f"{live.colour} is live and well on {live.version}"
+            self.previous, self.sick = live, sick = look_at_live(plan, ports, self.journal, on_sick_live)
+            well = f"well on {live.version}" if sick is None else f"SICK ({sick}); deploying all the same"
+            result["detail"] = f"{live.colour} is live and {well}"
         return live
 
     def hold(self, holder: Holder) -> None:
@@ -144,13 +144,14 @@ class Machine:
         must_have_passed(gates)
         if self.phase not in (Phase.VERIFYING, Phase.AWAITING_APPROVAL):
             raise AssertionError(f"promotion was asked for in phase {self.phase}")
-        reread(self.plan, self.limits, self.ports, self._previous(), self.candidate, self._verifying_since)
-        quiet(self.ports.alarms, self._previous().colour, self.journal)
+        was, since = self._previous(), self._verifying_since
+        reread(self.plan, self.limits, self.ports, was, self.candidate, since, sick=self.sick is not None)
+        if self.sick is None:
+            quiet(self.ports.alarms, was.colour, self.journal)
         self.steps.end(True, f"{sum(gate.checks for gate in gates)} checks passed in {len(gates)} gates")
         self.alarms = AlarmWatch(self.ports.alarms, self.plan.target, self.ports.clock, self.journal)
         seen = self.ports.router.observe()
-        previous = self._previous()
-        undisturbed(seen, previous.colour, previous.generation)
+        undisturbed(seen, was.colour, was.generation)
         self._move(Outcome.OK)
         to = self._candidate_destination()
         with self.steps.step("promote", f"move traffic to {to.colour}", generation=seen.generation + 1) as result:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from deployment.alarms import quiet, there
 from deployment.errors import CloudError, Refused, StepFailed, TargetIsLive
 from deployment.journal import Journal
 from deployment.model import Holder, Service
@@ -30,8 +31,11 @@ def nothing_half_done(plan: Plan, ports: Ports, holder: Holder) -> None:
         raise
 
 
-def standing_of(plan: Plan, ports: Ports) -> Standing:
-    """What is live, seen to be well: what a rollback must bring back. Raises TargetIsLive or StepFailed."""
+def standing_of(plan: Plan, ports: Ports, *, sick: bool = False) -> tuple[Standing, str | None]:
+    """What is live, what a rollback must bring back, and what is wrong with it. Raises TargetIsLive or StepFailed.
+
+    Only where a ``sick`` one was asked for is anything wrong with it borne.
+    """
     routes = ports.router.observe()
     if routes.live is plan.target:
         raise TargetIsLive(
@@ -39,12 +43,26 @@ def standing_of(plan: Plan, ports: Ports) -> Standing:
             hint=f"Deploy to the idle one: --target={plan.target.other}, or --target=auto.",
         )
     live = ports.platform.describe(routes.live)
-    if problem := unwell(ports):
-        raise StepFailed(f"{routes.live} is live and already sick: {problem}")
     answers = [answer for answer in ports.front.ask(VERSION_TRIES) if answer.ok]
-    if not answers:
-        raise StepFailed(f"{routes.live} is live and already sick: it does not say which version it is")
-    return Standing(routes.live, live.digest, answers[-1].version, live.url, live.origin, routes.generation)
+    problem = unwell(ports) or (None if answers else "it does not say which version it is")
+    if problem is not None and not sick:
+        raise StepFailed(
+            f"{routes.live} is live and already sick: {problem}",
+            hint="Roll back, or bring it back; a release that mends it is deployed with --on-sick-live REASON.",
+        )
+    version = answers[-1].version if answers else None
+    return Standing(routes.live, live.digest, version, live.url, live.origin, routes.generation), problem
+
+
+def look_at_live(plan: Plan, ports: Ports, journal: Journal, on_sick: str | None) -> tuple[Standing, str | None]:
+    """``standing_of``, with the alarms: all there, and none firing unless somebody has said why a sick one is borne."""
+    live, problem = standing_of(plan, ports, sick=on_sick is not None)
+    there(ports.alarms)
+    if problem is None:
+        quiet(ports.alarms, live.colour, journal)
+    else:
+        journal.append("sick", colour=live.colour, problem=problem, reason=on_sick, by=plan.actor)
+    return live, problem
 
 
 def unwell(ports: Ports, standing: Standing | None = None) -> str | None:
@@ -95,16 +113,20 @@ def reread(
     previous: Standing,
     verified: Service | None,
     verifying_since: float,
+    *,
+    sick: bool = False,
 ) -> None:
     """Reads digest, configuration and health again, and the colour to go back to. Raises StepFailed.
 
-    ``verified`` is the candidate as it was when verification began, at ``verifying_since`` on the monotonic clock.
+    ``verified`` is the candidate as it was when verification began, at ``verifying_since`` on the monotonic clock. Nobody
+    goes back to a colour that was ``sick`` to begin with.
     """
     age = ports.clock.monotonic() - verifying_since
     if age > limits.evidence_max_age:
         raise StepFailed(
             f"the evidence is too old: verification began {age:.0f} s ago, the limit is {limits.evidence_max_age:g} s"
         )
+    as_verified(plan, ports.platform.describe(plan.target), verified)  # what is another release is not made larger
     candidate = as_verified(plan, _whole(plan, limits, ports), verified)
     for number, answer in enumerate(ports.front.ask(limits.identity, candidate.url), start=1):
         if not answer.ok or answer.version != plan.image.version:
@@ -112,6 +134,8 @@ def reread(
                 f"asked again before the switch, the candidate is not healthy on {plan.image.version}: "
                 f"{answer.problem or f'version {answer.version!r}'}, answer {number} of {limits.identity} on fresh connections"
             )
+    if sick:
+        return
     standing = ports.platform.describe(previous.colour)
     if not standing.running or standing.digest != previous.digest:
         raise StepFailed(

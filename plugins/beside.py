@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from deployment.errors import StepFailed
 from deployment.settings import Settings
 from infrastructure.compose import World
+from plugins.gates import BYSTANDER, CONTINUITY
 from plugins.state import Front
 from verification.stores import Before, StoreFailed, before
+
+if TYPE_CHECKING:
+    from deployment.machine import Machine
+    from plugins.coordinator import Coordinator
 
 
 def look(world: World, settings: Settings) -> Before | None:
@@ -25,3 +32,12 @@ def look(world: World, settings: Settings) -> Before | None:
 def front_of(world: World) -> Front:
     """How the environment's front door asks a colour."""
     return Front(world.live_url, world.viewer_host)
+
+
+def bear_sickness(run: Coordinator, machine: Machine) -> None:
+    """Where what is live was sick to begin with, what is asked of it may fail, on the record."""
+    if machine.sick is None:
+        return
+    for gate in sorted({BYSTANDER, CONTINUITY} & set(run.gate_names()) - run.waivers.keys()):
+        run.waivers[gate] = f"live was sick already: {run.options.on_sick_live} (by {machine.plan.actor})"
+        run.journal.append("waived", gate=gate, reason=run.waivers[gate])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 
 from deployment import unfinished
@@ -26,10 +25,11 @@ from deployment.verdict import LIVE, CheckOutcome, CheckResult, GateOutcome, Gat
 from infrastructure import compose
 from infrastructure.compose import World
 from plugins.admission import admit_run, look_ahead, queue_of, read_checklist, tell_broken_locks
-from plugins.beside import front_of, look
+from plugins.beside import bear_sickness, front_of, look
 from plugins.choosing import choose_image, choose_target, live_release, refuse_irreversible
 from plugins.coordinator import Coordinator
 from plugins.gates import BYSTANDER, Stage
+from plugins.manifests import compare_manifests
 from plugins.page import standalone
 from plugins.shares import TrafficShare
 from plugins.state import Lock, Release
@@ -123,8 +123,9 @@ class Deploying:
             world.notifier, run.journal, about(plan, run.folder), run.listener, run.progress
         )
         machine = self._machine = Machine(plan, self._settings.limits, world.ports, run.journal, notices)
-        self._compare_manifests(world, machine)
-        live = machine.lease(abandoned(world.ports))
+        compare_manifests(run, world, machine)
+        live = machine.lease(abandoned(world.ports), run.options.on_sick_live)
+        bear_sickness(run, machine)
         tell_broken_locks(machine, run.progress)
         unfinished.complete(
             run.options.reports,
@@ -138,18 +139,10 @@ class Deploying:
         )
         return machine, live
 
-    def _compare_manifests(self, world: World, machine: Machine) -> None:
-        """Which checks the last promotion had to pass and this one has not: nobody loses a check without it being seen."""
-        run = self._run
-        machine.manifest = tuple(sorted(run.redactor.clean(check.nodeid) for check in run.checks))
-        run.waivers = {gate: reason.replace(run.actor, world.caller.arn) for gate, reason in run.waivers.items()}
-        for gate, reason in run.waivers.items():
-            run.journal.append("waived", gate=gate, reason=reason)
-        last = json.loads(world.ports.lease.notes().get("checks", "[]"))
-        run.gone = sorted(set(last) - set(machine.manifest))
-        if run.gone:
-            run.journal.append("gone", checks=run.gone)
-            run.progress(f"{len(run.gone)} checks of the last promotion are gone, among them {run.gone[0]}")
+    @property
+    def _sick(self) -> bool:
+        """Whether what is live was sick before anything was touched: its users' harm is not the candidate's."""
+        return self._machine is not None and self._machine.sick is not None
 
     def _settle_leftover(self, world: World) -> None:
         """What an earlier run left half done is settled first; one that is under way is not touched."""
@@ -227,7 +220,7 @@ class Deploying:
         elif run.tally.faults:
             where, what = run.tally.faults[0]
             run.stop(f"{where}: {what}")
-        elif self._traffic is not None and (harm := self._traffic.harm()):
+        elif self._traffic is not None and not self._sick and (harm := self._traffic.harm()):
             run.stop(f"{LIVE}: the live colour was harmed while the candidate was being verified: {harm}")
 
     def _promote(self) -> None:
@@ -239,10 +232,14 @@ class Deploying:
         self._block(not_passed(gates))
         if run.stopped or not self._approved(machine, verified.hash, traffic):
             return
-        if problem := unwell(machine.ports, machine.previous):
+        if not self._sick and (problem := unwell(machine.ports, machine.previous)):
             self.live_harmed = True
             raise StepFailed(f"the live colour is sick since the candidate runs: {problem}")
-        self.live_harmed = traffic.harmed is not None
+        if self._sick:
+            traffic.forget_before()
+        elif harm := traffic.harmed:
+            self.live_harmed = True
+            run.progress(f"users of the live domain were harmed before the switch: {harm}")
         image, previous = machine.plan.image, machine.previous
         assert previous is not None, "a leased machine knows what is live"
         candidate = Side(machine.plan.target, image.version)
@@ -260,7 +257,9 @@ class Deploying:
         if self._settings.limits.approval != REQUIRED:
             return True
         try:
-            given = wait_for_approval(machine, evidence, self._settings.access, traffic.harm)
+            given = wait_for_approval(
+                machine, evidence, self._settings.access, (lambda: None) if self._sick else traffic.harm
+            )
         except DeploymentError as error:
             self._run.stop(f"promote: {first_line(error)}")
             return False
@@ -286,7 +285,7 @@ class Deploying:
         """A required check failed: after the switch that sends traffic back at once, before it the stage may end."""
         if self._machine is None:
             return
-        if result.gate == BYSTANDER and result.outcome is CheckOutcome.FAILED:
+        if result.gate == BYSTANDER and result.outcome is CheckOutcome.FAILED and not self._sick:
             self.live_harmed = self.live_harmed or self._machine.phase is Phase.VERIFYING
         if self._machine.phase is Phase.BAKING:
             self._abandon(
@@ -319,7 +318,7 @@ class Deploying:
         run.stop(reason)
         self._look_at_live(machine)
         run.journal.append("decided", reason=run.reason)
-        if machine.promoted_generation is None and self._traffic is not None:
+        if machine.promoted_generation is None and self._traffic is not None and not self._sick:
             self.live_harmed = self.live_harmed or self._traffic.harmed is not None
         with run.signals.shielded():
             machine.abandon(run.reason or reason)
@@ -328,7 +327,7 @@ class Deploying:
 
     def _look_at_live(self, machine: Machine) -> None:
         """Whatever the candidate was rejected for: whether it has harmed live besides, while it still runs."""
-        if self.live_harmed or not machine.touched or machine.promoted_generation is not None:
+        if self.live_harmed or self._sick or not machine.touched or machine.promoted_generation is not None:
             return
         try:
             problem = unwell(machine.ports, machine.previous)

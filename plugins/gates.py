@@ -14,6 +14,7 @@ from verification.yaml_checks import SUFFIXES
 
 BAKED = "baked"
 LOADED = "loaded"
+CONTINUITY = "continuity"
 BYSTANDER = "bystander"
 """The gate that asks the live colour: what fails there harms users already."""
 CONTRACT_FOLDER = "contract"

@@ -48,6 +48,7 @@ class RunOptions:
     strategy: str | None = None
     clean_plan: Path | None = None
     allow_irreversible: str | None = None
+    on_sick_live: str | None = None
     attest: tuple[str, ...] = ()
 
 
@@ -80,6 +81,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--allow-irreversible",
         metavar="REASON",
         help="deploy a release whose migration is irreversible: a failure after the switch then freezes",
+    )
+    group.addoption(
+        "--on-sick-live",
+        metavar="REASON",
+        help="deploy although what is live is sick: bystander and continuity may then fail, and nothing is rolled back to it",
     )
     group.addoption(
         "--wait-for-lock",
@@ -138,6 +144,7 @@ def read(config: pytest.Config, suites: Path) -> RunOptions:
         strategy=option.strategy,
         clean_plan=Path(option.require_clean_plan).absolute() if option.require_clean_plan else None,
         allow_irreversible=option.allow_irreversible,
+        on_sick_live=option.on_sick_live,
     )
 
 
@@ -160,10 +167,14 @@ def check(options: RunOptions, config: pytest.Config, suites: Path) -> None:
         raise Refused("--attest is of a deployment, and no --target was given", hint="Add --target=auto.")
     if options.image_tag is not None and options.target is None:
         raise Refused("--image-tag names a release to deploy, and no --target was given", hint="Add --target=auto.")
-    if options.allow_irreversible is not None and options.target is None:
-        raise Refused("--allow-irreversible lets a release be deployed, and no --target was given")
-    if options.allow_irreversible is not None and not options.allow_irreversible.strip():
-        raise Refused("--allow-irreversible gives no reason", hint="Say why, and what happens if the release fails.")
+    for name, reason in (
+        ("--allow-irreversible", options.allow_irreversible),
+        ("--on-sick-live", options.on_sick_live),
+    ):
+        if reason is not None and options.target is None:
+            raise Refused(f"{name} lets a release be deployed, and no --target was given")
+        if reason is not None and not reason.strip():
+            raise Refused(f"{name} gives no reason", hint="Say why, and what happens if the release fails.")
     if options.strategy is not None and options.target is None:
         raise Refused("--strategy says how traffic moves, and no --target was given", hint="Add --target=auto.")
     if options.waive and options.target is None:

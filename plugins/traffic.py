@@ -95,6 +95,11 @@ class Traffic:
         controls = self._prober.controls_from(0)
         self._read_control = next((n for n, one in enumerate(controls) if one.done >= since), len(controls))
 
+    def forget_before(self) -> None:
+        """What was answered before the first switch is no measure: what was live was sick."""
+        self._before = (Baseline(), None)
+        self._live = None
+
     def _baselines(self, since: float) -> tuple[Baseline, Baseline | None]:
         """What was answered before the first switch, at the live domain and by the control."""
         if self._before is None:

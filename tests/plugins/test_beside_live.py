@@ -104,3 +104,48 @@ def test_a_live_service_beside_an_address(project: Project) -> None:
     )
     run = project.run(f"--base-url={urls['blue']}", f"--live-url={urls['live']}", "suites/continuity", target=None)
     assert run.code == 0, run.output
+
+
+SICK_TOLD = "--on-sick-live=1.1.0 mends it"
+
+
+def _sick(project: Project) -> Project:
+    """Blue is live and answers 503."""
+    project.facts.write("sick", {"blue": True})
+    project.add("bystander", WELL.format(name="well", more=""))
+    return project
+
+
+def test_nothing_is_deployed_on_a_sick_live_colour(project: Project) -> None:
+    run = _sick(project).run()
+    assert run.code == 1, run.output
+    assert run.report["live_harmed"] is False
+    assert run.report["reason"].startswith("lease: blue is live and already sick: GET /health"), run.report["reason"]
+    assert run.steps["provision"] == 0
+
+
+def test_unless_somebody_says_why(project: Project) -> None:
+    """Promoted, its bystander's failure on the record; what users suffered before is not held against it."""
+    run = _sick(project).run(SICK_TOLD)
+    assert run.told == PROMOTED, run.output
+    assert run.report["live_harmed"] is False
+    bystander = run.gate("bystander")
+    assert bystander["outcome"] == "failed"
+    assert "live was sick already: 1.1.0 mends it (by arn:" in bystander["waived"]
+    (sick,) = [record for record in run.journal if record["kind"] == "sick"]
+    assert (sick["colour"], sick["reason"]) == ("blue", "1.1.0 mends it")
+
+
+def test_a_sick_candidate_is_none_the_better(project: Project) -> None:
+    project.add("redis", "def test_it(client): assert client.get('/health').status_code == 500")
+    run = _sick(project).run(SICK_TOLD)
+    assert run.told == REJECTED, run.output
+    assert run.report["live_harmed"] is False
+    assert run.report["reason"].startswith("redis: test_it")
+
+
+def test_where_live_is_well_nothing_is_borne(project: Project) -> None:
+    project.suite("bystander", HARMED.format(name="it", more=""))
+    run = project.run(SICK_TOLD)
+    assert run.told == REJECTED, run.output
+    assert run.report["live_harmed"] is True
