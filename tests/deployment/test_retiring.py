@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from deployment.errors import CloudDenied, Refused, StepFailed
-from deployment.journal import Journal
+from deployment.journal import Journal, read
+from deployment.model import Caller
 from deployment.phases import Phase
 from deployment.plan import Promotion
+from deployment.ports import Registry
 from deployment.retiring import due, due_at, retire_previous
+from deployment.settings import Settings
 from deployment.undo import last_promotion
+from infrastructure.compose import World
+from scripts import retiring as command
 from tests.deployment.fakes import BLUE, GREEN
 from tests.deployment.harness import ACTOR, LIMITS, Deployment
 
@@ -107,3 +113,17 @@ def test_a_promotion_of_before_there_was_a_time_is_never(tmp_path: Path) -> None
     text = one.lease.kept["promotion"].replace(', "retire_after": 3600.0', "")
     assert "retire_after" not in text
     assert due_at(Promotion.load(text)) is None
+
+
+def test_the_command_says_when_and_leaves_a_journal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    one = promoted(tmp_path / "runs")
+    world = World("test", "https://live.test", one.ports, cast(Registry, None), Caller(ACTOR, "123456789012"), (), ())
+    settings = Settings("test", "x", Path("x"), one.limits, {}, {"provider": "aws"})
+    with pytest.raises(Refused, match="keeps running until"):
+        command.retire(settings, world, tmp_path / "reports", now=False)
+    assert not (tmp_path / "reports").exists(), "nothing was touched"
+    assert command.retire(settings, world, tmp_path / "reports", now=True) == 0
+    assert "blue is stopped; a way back to 1.0.0 is a deployment now" in capsys.readouterr().out
+    (journal,) = (tmp_path / "reports").glob("*-retire-*/audit.jsonl")
+    assert [record.kind for record in read(journal)] == ["opened", "intent", "outcome", "intent", "outcome", "logs"]
+    assert not one.world.sides[BLUE].running
