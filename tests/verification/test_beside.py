@@ -1,0 +1,73 @@
+"""How a colour is asked as its front door asks it, and what is said where an answer or a store is not as it should be."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from verification.contract import ContractViolation
+from verification.expecting import expect
+from verification.http import as_front_door, curl_for, open_client
+from verification.stores import OtherSchema, StoreFailed, Stores, rows, seconds_left
+
+LIVE = "https://api.telehealth.com"
+OWN = "https://green.example:8443"
+
+
+def _asked(header: str) -> httpx.Request:
+    """The request that would be sent; nobody is there to send it to."""
+    with open_client("http://127.0.0.1:1", timeout_s=0.5, **as_front_door(LIVE, header)) as client:
+        with pytest.raises(httpx.ConnectError) as caught:
+            client.get("/health")
+        return caught.value.request
+
+
+def test_behind_a_proxy_that_has_a_host_of_its_own() -> None:
+    request = _asked("x-forwarded-host")
+    assert (request.headers["host"], request.headers["x-forwarded-host"]) == ("127.0.0.1:1", "api.telehealth.com")
+    assert request.headers["x-forwarded-proto"] == "https"
+    assert "sni_hostname" not in request.extensions
+
+
+def test_behind_a_proxy_that_hands_the_host_on() -> None:
+    request = _asked("host")
+    assert request.headers["host"] == "api.telehealth.com"
+    assert "x-forwarded-host" not in request.headers
+    assert request.extensions["sni_hostname"] == "api.telehealth.com"
+
+
+def test_the_command_names_a_host_that_is_not_the_address() -> None:
+    request = httpx.Request("GET", f"{OWN}/health", headers={"Host": "api.telehealth.com"})
+    assert curl_for(request) == f"curl -i -H 'Host: api.telehealth.com' {OWN}/health"
+    assert curl_for(httpx.Request("GET", f"{OWN}/health")) == f"curl -i {OWN}/health"
+
+
+def _answer(status: int, **headers: str) -> httpx.Response:
+    return httpx.Response(status, headers=headers, request=httpx.Request("GET", f"{OWN}/health"))
+
+
+def test_another_status_is_said_with_what_was_asked_and_how_to_see_it_again() -> None:
+    assert expect(_answer(200), 200).status_code == 200
+    with pytest.raises(ContractViolation) as caught:
+        expect(_answer(308, location="https://elsewhere.example/"), 200, "GET /health for the live domain")
+    first, again = str(caught.value).splitlines()
+    assert first == "GET /health for the live domain: status 308 to https://elsewhere.example/, expected status 200"
+    assert again == f"  again: curl -i {OWN}/health"
+
+
+@pytest.mark.parametrize("url", ["postgresql://me:canary-password@127.0.0.1:1/none", "no url: canary-password"])
+def test_a_store_that_is_not_there_shows_no_password(url: str) -> None:
+    with pytest.raises(StoreFailed) as caught:
+        rows(url, "SELECT 1")
+    assert "canary" not in str(caught.value)
+    assert not isinstance(caught.value, OtherSchema)
+    with pytest.raises(StoreFailed) as caught:
+        seconds_left(url.replace("postgresql", "redis"), "key")
+    assert "canary" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_where_stores_are_is_shown_nowhere() -> None:
+    stores = Stores("postgresql://me:canary-password@host/db", "redis://:canary-password@host")
+    assert "canary" not in repr(stores)
+    assert stores.secrets == (stores.database, stores.redis)
