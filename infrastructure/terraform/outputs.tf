@@ -101,7 +101,7 @@ output "signing_key_secret" {
 }
 
 output "alarms" {
-  description = "The alarms that say whether the colours are well, one a colour."
+  description = "The alarms that say whether the colours are well, one a colour: {colour} stands for it."
   value       = module.monitoring.alarm_names
 }
 

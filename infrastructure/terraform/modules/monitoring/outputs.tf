@@ -1,6 +1,7 @@
 output "alarm_names" {
-  description = "The alarms that say whether the colours are well, one a colour."
-  value       = [for alarm in aws_cloudwatch_composite_alarm.colour : alarm.alarm_name]
+  description = "The alarms that say whether the colours are well, one a colour; the deployer puts the colour in its place."
+  value       = ["${var.name}-{colour}"]
+  depends_on  = [aws_cloudwatch_composite_alarm.colour]
 }
 
 output "dashboard_name" {
