@@ -139,7 +139,7 @@ def deploy(
         wish = building.Wish(image_tag, image, (context or Path()).absolute())
         image_tag = building.ready(wish, _reach(settings), settings.limits, console.say)
     if image_tag is None:
-        raise click.MissingParameter(param_hint="--image-tag", param_type="option")
+        raise click.MissingParameter(param_hint="'--image-tag'", param_type="option")
     sys.exit(running.deploy(ROOT, image_tag, target, environment, pytest_options))
 
 
