@@ -17,12 +17,12 @@ from tests.e2e.user import User
 
 
 @contextmanager
-def open_desk(registry: Path) -> Iterator[Desk]:
+def open_desk(registry: Path, environment: str | None = None) -> Iterator[Desk]:
     """A desk that is cleared afterwards; fails where something is still running then."""
     # Not pytest's own folder: PostgreSQL's user must be able to pass through it.
     folder = Path(tempfile.mkdtemp(prefix="e2e-"))
     folder.chmod(0o755)
-    desk = Desk(folder, registry)
+    desk = Desk(folder, registry, environment)
     try:
         yield desk
     finally:
@@ -55,6 +55,18 @@ def desk(good_registry: Path) -> Iterator[Desk]:
 def up_desk(broken_registry: Path) -> Iterator[Desk]:
     """A desk where 1.0.0 is live on blue; its tests leave it so."""
     with open_desk(broken_registry) as made:
+        ran = made.script("up")
+        assert ran.code == 0, ran.output
+        yield made
+
+
+@pytest.fixture(scope="session", params=["apprunner", pytest.param("ecs", marks=pytest.mark.soak)])
+def either_desk(broken_registry: Path, request: pytest.FixtureRequest) -> Iterator[Desk]:
+    """The same for tests that pass on either platform."""
+    if request.param == "apprunner":
+        yield request.getfixturevalue("up_desk")
+        return
+    with open_desk(broken_registry, "embedded-ecs") as made:
         ran = made.script("up")
         assert ran.code == 0, ran.output
         yield made

@@ -70,9 +70,13 @@ def journal(folder: Path) -> list[Mapping[str, Any]]:
 
 
 class Desk:
-    """One state folder, one registry, one folder of reports; ``close`` ends whatever was started from here."""
+    """One state folder, one registry, one folder of reports; ``close`` ends whatever was started from here.
 
-    def __init__(self, folder: Path, registry: Path) -> None:
+    ``environment``: what all of its commands are for, whatever they say; None: each for its own, or the default one.
+    """
+
+    def __init__(self, folder: Path, registry: Path, environment: str | None = None) -> None:
+        self.environment = environment
         self.state = folder / "state"
         self.reports = folder / "reports"
         self.registry = registry
@@ -88,7 +92,8 @@ class Desk:
 
     def script(self, *arguments: str) -> Ran:
         """``python scripts/deploy.py ARGUMENTS``, to its end."""
-        return self.wait(self.begin(["scripts/deploy.py", *arguments], arguments[0]))
+        named = arguments if arguments[0] == "down" else self._for_environment(arguments)
+        return self.wait(self.begin(["scripts/deploy.py", *named], arguments[0]))
 
     def undo(self, command: str, *options: str) -> Ran:
         """``rollback`` or ``recover``, with this desk's folder of reports."""
@@ -96,11 +101,19 @@ class Desk:
 
     def begin_undo(self, command: str, *options: str) -> Running:
         """The same, without waiting for its end."""
-        return self.begin(["scripts/deploy.py", command, "--reports", str(self.reports), *options], command)
+        named = self._for_environment(("--reports", str(self.reports), *options))
+        return self.begin(["scripts/deploy.py", command, *named], command)
 
     def begin_pytest(self, *options: str) -> Running:
         """``pytest OPTIONS`` that is not waited for."""
-        return self.begin(["-m", "pytest", *options, f"--reports={self.reports}"], " ".join(options))
+        named = self._for_environment(options)
+        return self.begin(["-m", "pytest", *named, f"--reports={self.reports}"], " ".join(named))
+
+    def _for_environment(self, options: tuple[str, ...]) -> tuple[str, ...]:
+        if self.environment is None:
+            return options
+        others = (option for option in options if not option.startswith("--environment"))
+        return (*others, f"--environment={self.environment}")
 
     def begin(self, arguments: list[str], name: str, variables: Mapping[str, str] | None = None) -> Running:
         """Python with these arguments, and with more variables than a user has."""
@@ -157,7 +170,7 @@ class Desk:
         before = os.environ.get("EMBEDDED_STATE")
         os.environ["EMBEDDED_STATE"] = str(self.state)
         try:
-            yield compose.reach(load(SETTINGS_FILE, None))
+            yield compose.reach(load(SETTINGS_FILE, self.environment))
         finally:
             os.environ.pop("EMBEDDED_STATE")
             if before is not None:

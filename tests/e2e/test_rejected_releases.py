@@ -54,24 +54,24 @@ def test_every_broken_release_is_tried() -> None:
     + [pytest.param(*one, "2", marks=pytest.mark.soak) for one in WITH_WORKERS],
     ids=lambda value: value.name if isinstance(value, Fault) else str(value),
 )
-def test_rejected(up_desk: Desk, user_of: Callable[[Desk], User], fault: Fault, culprit: str, workers: str) -> None:
+def test_rejected(either_desk: Desk, user_of: Callable[[Desk], User], fault: Fault, culprit: str, workers: str) -> None:
     """Exit 1, blue live throughout, and the reason names the culprit; the same with and without workers."""
-    before = up_desk.running()
-    with user_of(up_desk) as user:
-        ran = up_desk.pytest("--target=green", f"--image-tag={fault.tag}", "-n", workers)
+    before = either_desk.running()
+    with user_of(either_desk) as user:
+        ran = either_desk.pytest("--target=green", f"--image-tag={fault.tag}", "-n", workers)
     print(ran.facts["reason"], user.seen.requests)
     assert ran.code == 1, ran.output
     assert (ran.facts["verdict"], ran.facts["exit_code"], ran.facts["live_harmed"]) == ("rejected", 1, False)
     assert ran.facts["reason"].startswith(f"{culprit}: "), ran.facts["reason"]
     assert user.seen.failures == []
     assert user.seen.writes > 10
-    up_desk.assert_live("blue", images.OLD)
-    assert up_desk.running() == before
+    either_desk.assert_live("blue", images.OLD)
+    assert either_desk.running() == before
     _assert_report(ran.facts, fault, culprit)
     assert ran.folder is not None
     for name in ("verification.json", "report.html", "junit.xml", "audit.jsonl"):
         assert (ran.folder / name).stat().st_size > 0
-    assert (up_desk.reports / "latest").resolve() == ran.folder.resolve()
+    assert (either_desk.reports / "latest").resolve() == ran.folder.resolve()
 
 
 def _assert_report(facts: Mapping[str, Any], fault: Fault, culprit: str) -> None:

@@ -27,12 +27,12 @@ LONGEST_HARM_S = 9.0
     ids=["fails-later", "fails-when-live"],
 )
 def test_rolled_back(
-    up_desk: Desk, user_of: Callable[[Desk], User], fault: Fault, culprit: str, steps: list[str]
+    either_desk: Desk, user_of: Callable[[Desk], User], fault: Fault, culprit: str, steps: list[str]
 ) -> None:
     """Exit 10, blue live and verified, and nothing but the short while between failure and rollback was lost."""
-    before = up_desk.running()
-    with user_of(up_desk) as user:
-        ran = up_desk.pytest("--target=green", f"--image-tag={fault.tag}")
+    before = either_desk.running()
+    with user_of(either_desk) as user:
+        ran = either_desk.pytest("--target=green", f"--image-tag={fault.tag}")
     assert ran.code == 10, ran.output
     assert (ran.facts["verdict"], ran.facts["exit_code"], ran.facts["live_harmed"]) == ("rolled_back", 10, False)
     assert ran.facts["reason"].startswith(f"{culprit}: "), ran.facts["reason"]
@@ -44,9 +44,9 @@ def test_rolled_back(
     assert rollback["failed"] > 0
     assert rollback["reason"] == ran.facts["reason"]
     failures = user.seen.failures
-    assert {failure.colour for failure in failures} == {"green"}
-    harm = user.seen.last_by["green"] - failures[0].at
-    print(f"{ran.facts['reason']}\n{harm:.2f} s from the first failing answer to green's last; {rollback}")
+    assert {failure.colour for failure in failures} == {None if either_desk.environment else "green"}
+    harm = failures[-1].at - failures[0].at
+    print(f"{ran.facts['reason']}\n{harm:.2f} s from the first failing answer to the last; {rollback}")
     assert harm < LONGEST_HARM_S
-    up_desk.assert_live("blue", images.OLD)
-    assert up_desk.running() == before
+    either_desk.assert_live("blue", images.OLD)
+    assert either_desk.running() == before

@@ -29,7 +29,7 @@ class Failure:
 
 @dataclass
 class Seen:
-    """What the user has seen so far. ``last_by`` is when each colour was last heard of (epoch seconds)."""
+    """What the user has seen so far. ``last_by`` is when each release was last heard of, by version (epoch seconds)."""
 
     requests: int = 0
     writes: int = 0
@@ -95,11 +95,11 @@ class User:
             self._connection.close()
             self._connection = self._connect()
             return None
-        if colour is not None:
-            seen.last_by[colour] = time.time()
         if status != expected:
             seen.failures.append(Failure(time.time(), f"{method} {path}: {status}", colour))
             return None
+        if path == "/health":  # a load balancer does not say which colour answered; the version does
+            seen.last_by[json.loads(answer)["version"]] = time.time()
         self._stop.wait(BREATH_S)
         return answer
 

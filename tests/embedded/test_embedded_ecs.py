@@ -78,7 +78,7 @@ def test_the_estate_is_what_the_deployer_needs(running: Running) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["endpoint", "instance", *(pytest.param(name, marks=pytest.mark.soak) for name in ("caddy", "moto", "postgres"))],
+    ["endpoint", *(pytest.param(name, marks=pytest.mark.soak) for name in ("instance", "caddy", "moto", "postgres"))],
 )
 def test_what_was_killed_is_mended(running: Running, name: str) -> None:
     victim = the(running, name)

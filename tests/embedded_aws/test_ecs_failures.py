@@ -48,6 +48,7 @@ def test_without_anything_to_go_back_to_it_stalls(cluster: Cluster) -> None:
     cluster.deployed("stalls")
 
 
+@pytest.mark.soak
 def test_without_a_circuit_breaker_it_is_tried_again_and_again(cluster: Cluster) -> None:
     cluster.service("stubborn", cluster.endpoint.image("1"))
     cluster.deployed("stubborn")

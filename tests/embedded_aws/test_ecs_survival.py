@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import psutil
+import pytest
 
 from tests.embedded_aws.ecs_harness import Cluster
 from tests.embedded_aws.harness import Endpoint, wait_for
@@ -48,6 +49,7 @@ def test_a_deployment_goes_on_where_a_kill_left_it(own_ecs: Endpoint) -> None:
     assert len(shells) <= 2, "a task that nobody knows still runs"
 
 
+@pytest.mark.soak
 def test_sigterm_stops_every_task_and_the_next_start_brings_them_back(own_ecs: Endpoint) -> None:
     own_ecs.settings |= {"stop_grace_s": 0.5}
     cluster = Cluster(own_ecs.start())

@@ -10,6 +10,7 @@ import pytest
 from deployment.model import Colour, Readiness, Rollout
 from infrastructure.aws.apprunner import AppRunnerPlatform
 from infrastructure.aws.session import Clients, Connection, Credentials, connect
+from tests.embedded_aws.ecs_harness import Cluster, ecs_endpoint
 from tests.embedded_aws.harness import ACCOUNT, REGION, Endpoint, free_port, run, stop, wait_for
 
 NAMES = {Colour.BLUE: "contract-api-blue", Colour.GREEN: "contract-api-green"}
@@ -43,6 +44,24 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory, moto: str) -> Iterator[En
 @pytest.fixture
 def clients(endpoint: Endpoint, moto: str) -> Clients:
     endpoints = {"default": moto, "apprunner": endpoint.url, "cloudfront-keyvaluestore": endpoint.url}
+    return connect(Connection(REGION, ACCOUNT, credentials=Credentials("AKIATEST", "s"), endpoints=endpoints))
+
+
+@pytest.fixture
+def running_cluster(tmp_path_factory: pytest.TempPathFactory, moto: str) -> Iterator[Cluster]:
+    """ECS and Elastic Load Balancing on an endpoint of their own."""
+    own = ecs_endpoint(tmp_path_factory.mktemp("ecs"), moto)
+    try:
+        yield Cluster(own.start())
+    finally:
+        own.stop()
+        for process in own.leftovers():
+            process.kill()
+
+
+@pytest.fixture
+def ecs_clients(running_cluster: Cluster, moto: str) -> Clients:
+    endpoints = {"default": moto, "ecs": running_cluster.endpoint.url, "elbv2": running_cluster.endpoint.url}
     return connect(Connection(REGION, ACCOUNT, credentials=Credentials("AKIATEST", "s"), endpoints=endpoints))
 
 

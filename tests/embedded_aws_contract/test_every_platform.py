@@ -1,4 +1,4 @@
-"""One list of behaviours for all platforms: App Runner on the embedded endpoint, ECS on a cluster that is held to botocore's model."""
+"""One list of behaviours for all platforms: App Runner and ECS on the embedded endpoint, ECS on a cluster that is held to botocore's model."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import cast
 
 import pytest
 
+from deployment.clock import SystemClock
 from deployment.model import Colour, Image, Readiness, Rollout
 from deployment.ports import Platform
 from infrastructure.aws.apprunner import AppRunnerPlatform
@@ -15,6 +16,8 @@ from infrastructure.aws.ecs import EcsPlatform
 from infrastructure.aws.session import Clients
 from tests.aws.cluster import GROUPS, NAMES, Cluster, uri
 from tests.aws.conftest import SteppedClock
+from tests.embedded_aws.ecs_harness import CLUSTER
+from tests.embedded_aws.ecs_harness import Cluster as RunningCluster
 from tests.embedded_aws.harness import REPOSITORY, Endpoint, creation, wait_for
 from tests.embedded_aws_contract.conftest import NAMES as APPRUNNER_NAMES
 
@@ -91,10 +94,32 @@ def ecs() -> Estate:
     return Estate(platform, live, image, broken, time)
 
 
-@pytest.fixture(params=["apprunner", "ecs"])
+def running_ecs(cluster: RunningCluster, clients: Clients) -> Estate:
+    """ECS on the embedded endpoint: tasks are processes, and nobody has to let them come about."""
+    groups = {colour: cluster.group(APPRUNNER_NAMES[colour]) for colour in Colour}
+    urls = {colour: f"http://{colour}.localhost:1" for colour in Colour}
+
+    def image(version: str, web: str = "python web.py") -> Image:
+        digest = cluster.endpoint.image(version, web)
+        return Image("telehealth-api", version, digest, version, f"{REPOSITORY}@{digest}")
+
+    def platform() -> EcsPlatform:
+        return EcsPlatform(clients, CLUSTER, APPRUNNER_NAMES, groups, urls, 1.0, SystemClock())
+
+    live = image("1.0.0")
+    cluster.service(APPRUNNER_NAMES[BLUE], live.digest, 2, group=groups[BLUE])
+    cluster.service(APPRUNNER_NAMES[GREEN], image("0.9.0").digest, 0, group=groups[GREEN])
+    cluster.deployed(APPRUNNER_NAMES[BLUE])
+    return Estate(platform, live, image, image("6.6.6", "exit 7"))
+
+
+@pytest.fixture(params=["apprunner", "ecs", pytest.param("running ecs", marks=pytest.mark.soak)])
 def estate(request: pytest.FixtureRequest) -> Iterator[Estate]:
     if request.param == "ecs":
         yield ecs()
+    elif request.param == "running ecs":
+        cluster = request.getfixturevalue("running_cluster")
+        yield running_ecs(cluster, request.getfixturevalue("ecs_clients"))
     else:
         yield apprunner(request.getfixturevalue("endpoint"), request.getfixturevalue("clients"))
 
