@@ -104,7 +104,7 @@ def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redact
     assert settings is not None, "settings that could not be read are a refusal"
     deploying = options.mode is Mode.DEPLOY
     coordinator.conduct = Deploying(coordinator, settings) if deploying else Verifying(coordinator, settings)
-    parallel = config.option.dist != "no" and bool(config.option.tx)
+    parallel = getattr(config.option, "dist", "no") != "no" and bool(config.option.tx)  # xdist may be switched off
     phases = ParallelPhases(coordinator) if parallel else SerialPhases(coordinator)
     config.pluginmanager.register(phases, "deployment-phases")
 

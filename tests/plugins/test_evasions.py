@@ -146,7 +146,17 @@ def test_a_plugin_by_its_name(project: Project, monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
-    "off", ["plugins.run", "plugins.fixtures", "plugins.reports", "plugins.declarative", "python", "html", "junitxml"]
+    "off",
+    [
+        "plugins.run",
+        "plugins.fixtures",
+        "plugins.reports",
+        "plugins.declarative",
+        "xdist",
+        "python",
+        "html",
+        "junitxml",
+    ],
 )
 def test_a_plugin_switched_off(project: Project, off: str) -> None:
     """Either the run is refused, or it does without; a usage error of pytest's own is one that touches nothing."""
