@@ -68,7 +68,7 @@ resource "aws_s3_bucket_logging" "audit" {
 }
 
 resource "aws_s3_bucket_lifecycle_configuration" "audit" {
-  bucket = aws_s3_bucket_versioning.audit.bucket
+  bucket = aws_s3_bucket.audit.id
 
   rule {
     id     = "unfinished"

@@ -41,6 +41,11 @@ resource "aws_subnet" "public" {
   map_public_ip_on_launch = false
 
   tags = { Name = "${var.name}-public-${count.index}" }
+
+  # A zone that AWS adds may come first in the list: what stands, stays where it is.
+  lifecycle {
+    ignore_changes = [availability_zone]
+  }
 }
 
 resource "aws_subnet" "private" {
@@ -52,6 +57,11 @@ resource "aws_subnet" "private" {
   map_public_ip_on_launch = false
 
   tags = { Name = "${var.name}-private-${count.index}" }
+
+  # A zone that AWS adds may come first in the list: what stands, stays where it is.
+  lifecycle {
+    ignore_changes = [availability_zone]
+  }
 }
 
 resource "aws_route_table" "public" {
