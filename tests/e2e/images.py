@@ -92,6 +92,25 @@ FAILS_LATER = Fault(
     '            self.since = getattr(self, "since", time.monotonic())\n'
     '        if time.monotonic() - getattr(self, "since", time.monotonic()) > 5:\n' + _ANSWER_500 + _ENTRY,
 )
+# Bad once users have come without a pause for three seconds; who asks a few times by the live domain's host sees nothing of it.
+_TURNS_BAD = (
+    f"        now, bad = time.monotonic(), False\n        if {_LIVE}:\n"
+    '            self.since = now if now - getattr(self, "last", 0.0) > 1.0 else self.since\n'
+    "            self.last = now\n            bad = now - self.since > 3.0\n"
+)
+SOME_FAIL_LATER = Fault(
+    "some-fail-later",
+    "app/guard.py",
+    _ENTRY,
+    _TURNS_BAD + '        if bad and __import__("random").random() < 0.2:\n' + _ANSWER_500 + _ENTRY,
+)
+# Five times what an answer takes as its user sees it, not enough for any budget.
+SLOW_LATER = Fault(
+    "slow-later",
+    "app/guard.py",
+    _ENTRY,
+    _TURNS_BAD + '        if bad:\n            await __import__("asyncio").sleep(0.016)\n' + _ENTRY,
+)
 
 REJECTED = (
     NEVER_LISTENS,
@@ -109,7 +128,7 @@ REJECTED = (
     TOO_SLOW,
     ERRS_UNDER_LOAD,
 )
-ROLLED_BACK = (FAILS_WHEN_LIVE, FAILS_LATER)
+ROLLED_BACK = (FAILS_WHEN_LIVE, FAILS_LATER, SOME_FAIL_LATER, SLOW_LATER)
 
 
 def make_registry(folder: Path, faults: Iterable[Fault] = ()) -> Path:

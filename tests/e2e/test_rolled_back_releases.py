@@ -16,15 +16,17 @@ from tests.e2e.user import User
 
 # Shown, and compared with 3 s in benchmarks; here only that it is not the bake's length.
 LONGEST_HARM_S = 9.0
+BAKED = ["promote", "live", "bake", "rollback", "retire"]
 
 
 @pytest.mark.parametrize(
     ("fault", "culprit", "steps"),
     [
-        (images.FAILS_LATER, "bake", ["promote", "live", "bake", "rollback", "retire"]),
+        (images.FAILS_LATER, "bake", BAKED),
         (images.FAILS_WHEN_LIVE, "promote", ["promote", "rollback", "retire"]),
+        pytest.param(images.SOME_FAIL_LATER, "bake", BAKED, marks=pytest.mark.soak),
     ],
-    ids=["fails-later", "fails-when-live"],
+    ids=["fails-later", "fails-when-live", "some-fail-later"],
 )
 def test_rolled_back(
     either_desk: Desk, user_of: Callable[[Desk], User], fault: Fault, culprit: str, steps: list[str]
@@ -50,3 +52,19 @@ def test_rolled_back(
     assert harm < LONGEST_HARM_S
     either_desk.assert_live("blue", images.OLD)
     assert either_desk.running() == before
+
+
+@pytest.mark.soak
+def test_slowed_down(up_desk: Desk, user_of: Callable[[Desk], User]) -> None:
+    """No answer fails, and no budget is missed: it is five times as slow as what users had before, and the old colour is not."""
+    before = up_desk.running()
+    with user_of(up_desk) as user:
+        ran = up_desk.pytest("--target=green", f"--image-tag={images.SLOW_LATER.tag}")
+    assert ran.code == 10, ran.output
+    assert ran.facts["reason"].startswith("bake: "), ran.facts["reason"]
+    assert "times what they took before the switch" in ran.facts["reason"]
+    assert ran.steps == ["lease", "provision", "verify", *BAKED]
+    assert user.seen.failures == []
+    print(ran.facts["reason"])
+    up_desk.assert_live("blue", images.OLD)
+    assert up_desk.running() == before
