@@ -8,11 +8,11 @@ from dataclasses import dataclass
 PROMOTION = (
     "opened",
     "manifest",
-    "checklist",
     "checks",
     "admitted",
     "planned",
     "preflight",
+    "checklist",
     "intent lease",
     "phase LEASED",
     "alarms",
