@@ -15,7 +15,7 @@ sys.path[0] = str(ROOT)
 import click  # noqa: E402  # after the path is right
 
 from deployment import status as environment_status  # noqa: E402
-from deployment.errors import DeploymentError, Refused  # noqa: E402
+from deployment.errors import CloudError, DeploymentError, Refused  # noqa: E402
 from deployment.recovery import Decision  # noqa: E402
 from deployment.settings import (  # noqa: E402
     SETTINGS_FILE,
@@ -129,15 +129,8 @@ def deploy(
 
     Options after `--` are pytest's: deploy --image-tag 1.1.0 -- -n 4
     """
-    settings = _settings(environment)
-    if settings.provider == "embedded" and (image or context):
-        raise Refused(
-            "an image of the embedded registry is a folder, nothing is built for it",
-            hint="See docs/embedded.md; --image-tag names its tag.",
-        )
-    if settings.provider != "embedded" and not running.ONLY_TELL.intersection(pytest_options):
-        wish = building.Wish(image_tag, image, (context or Path()).absolute())
-        image_tag = building.ready(wish, _reach(settings), settings.limits, console.say)
+    if not running.ONLY_TELL.intersection(pytest_options):
+        image_tag = _made_ready(image_tag, image, context, environment)
     if image_tag is None:
         raise click.MissingParameter(param_hint="'--image-tag'", param_type="option")
     sys.exit(running.deploy(ROOT, image_tag, target, environment, pytest_options))
@@ -272,6 +265,26 @@ def _read(file: TextIO) -> str:
         return file.read()
     except (OSError, UnicodeDecodeError) as error:
         raise Refused(f"{file.name} cannot be read: {error}") from None
+
+
+def _made_ready(tag: str | None, image: str | None, context: Path | None, environment: str | None) -> str | None:
+    """The tag to deploy, once the registry of an environment on AWS has it. Raises Refused, StepFailed or CloudError."""
+    try:
+        settings = _settings(environment)
+        world = None if settings.provider == "embedded" else _reach(settings)
+    except (Refused, CloudError):
+        if tag is None or image or context:
+            raise
+        return tag  # the run refuses for the same reason, and leaves a report that says so
+    if world is not None:
+        wish = building.Wish(tag, image, (context or Path()).absolute())
+        return building.ready(wish, world, settings.limits, console.say)
+    if image or context:
+        raise Refused(
+            "an image of the embedded registry is a folder, nothing is built for it",
+            hint="See docs/embedded.md; --image-tag names its tag.",
+        )
+    return tag
 
 
 def _reach(settings: Settings) -> World:

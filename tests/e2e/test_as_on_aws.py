@@ -117,6 +117,22 @@ def test_a_known_tag_goes_straight_to_the_run(command: Command, monkeypatch: pyt
     assert asked == [(deploy.ROOT, "1.1.0", "auto", "production", ("-n", "2"))]
 
 
+def test_what_the_run_refuses_is_the_run_s_to_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An environment that is not there: pytest is asked all the same, refuses, and leaves a report."""
+    asked: list[Any] = []
+
+    def run(*given: Any) -> int:
+        asked.append(given)
+        return 4
+
+    monkeypatch.setattr(running, "deploy", run)
+    ran = CliRunner().invoke(deploy.cli, ["deploy", "--image-tag", "1.1.0", "--environment", "nowhere"])
+    assert (ran.exit_code, len(asked)) == (4, 1)
+    ran = CliRunner().invoke(deploy.cli, ["deploy", "--image", "x", "--environment", "nowhere"])
+    assert isinstance(ran.exception, Refused)
+    assert len(asked) == 1
+
+
 def test_on_a_laptop_nothing_is_built() -> None:
     ran = CliRunner().invoke(deploy.cli, ["deploy", "--image", "x"])
     assert isinstance(ran.exception, Refused)
