@@ -30,6 +30,7 @@ SAMPLE = {
     "pool-of-ninety",
     "one-worker-of-twenty-is-old",
 }
+AGAIN = 20
 
 
 def _parameters() -> list[object]:
@@ -66,3 +67,16 @@ def test_the_truth_passes(bench: Bench) -> None:
         with bench.serving(None) as service:
             ran = bench.verify(service, beside=live, seen=seen)
     assert (ran.code, ran.failures) == (0, {}), ran.output
+
+
+@pytest.mark.soak
+def test_the_truth_passes_again_and_again(bench: Bench) -> None:
+    """Not one false alarm, whatever else the machine does meanwhile."""
+    alarms: list[str] = []
+    with bench.live() as live:
+        seen = bench.look()
+        with bench.serving(None) as service:
+            for _ in range(AGAIN):
+                alarms += bench.verify(service, beside=live, seen=seen).failures.values()
+    print(f"{AGAIN} verifications of a good release, {len(alarms)} false alarms")
+    assert alarms == []
