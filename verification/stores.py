@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 TIMEOUT_S = 5
 # Whatever SQL the settings hold, nothing is ever changed by it, and nothing takes long.
@@ -29,8 +30,9 @@ class Stores:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """What no output may show."""
-        return tuple(url for url in (self.database, self.redis) if url)
+        """What no output may show: the URLs, and the passwords in them by themselves."""
+        urls = [url for url in (self.database, self.redis) if url]
+        return (*urls, *filter(None, map(_password, urls)))
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,14 @@ class Before:
 
     rows: int | None
     connections: int
+
+
+def _password(url: str) -> str | None:
+    try:
+        found = urlsplit(url).password
+    except ValueError:
+        return None
+    return None if found is None else unquote(found)
 
 
 def rows(url: str, statement: str, *values: Any) -> Sequence[tuple[Any, ...]]:
