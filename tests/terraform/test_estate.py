@@ -29,8 +29,12 @@ MADE_UP = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{16,3
 
 
 def test_an_apply_moves_no_traffic_and_deploys_nothing(estate: Estate) -> None:
-    """After a promotion to green a plan wants at the most to compile green into the function, for when the store is silent."""
-    found = changes(estate, deployed)
+    """After a promotion to green a plan wants at the most to compile green into the function, for when the store is silent.
+
+    Not even where other images are named, or the registry has a newer one.
+    """
+    image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/telehealth-api@sha256:" + "b" * 64
+    found = changes(estate, deployed, "-var", f"image_blue={image}", "-var", f"image_green={image}")
     function = "module.front_door[0].aws_cloudfront_function.request"
     assert set(found) == ({function} if estate.router == "cloudfront" else set())
     if found:
@@ -39,10 +43,18 @@ def test_an_apply_moves_no_traffic_and_deploys_nothing(estate: Estate) -> None:
         assert re.sub("LAST_KNOWN = .*", "", before) == re.sub("LAST_KNOWN = .*", "", after)
 
 
-def test_what_somebody_changed_by_hand_is_seen(estate: Estate) -> None:
-    """The test above is not blind: what is Terraform's own is put back."""
-    if estate.router == "alb":  # one of them is enough
-        assert set(changes(estate, drifted)) == {"module.database.aws_db_instance.main"}
+def test_what_is_terraform_s_own_is_seen(estate: Estate) -> None:
+    """The test above is not blind: what somebody changed by hand is put back, and a service's variables come through.
+
+    On ECS as a definition beside the one that runs, which the next deployment takes; on App Runner at once.
+    """
+    if estate.router == "route53":  # two of them are enough
+        return
+    found = set(changes(estate, drifted, "-var", "rate_limit_max_requests=77"))
+    kind = "aws_ecs_task_definition" if estate.platform == "ecs" else "aws_apprunner_service"
+    module = "ecs_service" if estate.platform == "ecs" else "app_runner"
+    told = {f'module.{module}["{colour}"].{kind}.main' for colour in COLOURS}
+    assert found == {"module.database.aws_db_instance.main", *told}
 
 
 def test_colours_differ_in_colour_alone(estate: Estate) -> None:
@@ -140,13 +152,13 @@ def test_what_terraform_made_loads(estate: Estate, tmp_path: Path) -> None:
     assert settings.read_bytes() == before
 
 
-def changes(estate: Estate, done: Callable[[Any], Any]) -> Mapping[str, Mapping[str, Any]]:
+def changes(estate: Estate, done: Callable[[Any], Any], *options: str) -> Mapping[str, Mapping[str, Any]]:
     """What a plan would change, by address, once ``done`` has happened to the state; the state is put back."""
     before = estate.workspace.state.read_text(encoding="utf-8")
     estate.workspace.state.write_text(json.dumps(done(json.loads(before))), encoding="utf-8")
     try:
         planned, shown = estate.workspace.run(
-            ("plan", "-input=false", "-no-color", "-detailed-exitcode", "-out=plan", *estate.variables),
+            ("plan", "-input=false", "-no-color", "-detailed-exitcode", "-out=plan", *estate.variables, *options),
             ("show", "-json", "plan"),
         )
     finally:
@@ -162,8 +174,6 @@ def deployed(state: Any) -> Any:
     for kind, values in instances(state):
         if kind == "aws_apprunner_service":
             values["source_configuration"][0]["image_repository"][0]["image_identifier"] = text
-        elif kind == "aws_ecs_task_definition":
-            values["container_definitions"] = json.dumps([{"name": "app", "image": text}])
         elif kind == "aws_ecs_service":
             values |= {"task_definition": values["task_definition"] + "7", "desired_count": 9}
         elif kind == "aws_appautoscaling_target":

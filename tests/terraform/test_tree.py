@@ -75,7 +75,7 @@ def test_no_place_is_written_down_but_the_one_that_aws_prescribes() -> None:
     [
         ("app-runner", "[source_configuration[0].image_repository[0].image_identifier]"),
         ("ecs-service", "[task_definition, desired_count]"),
-        ("ecs-service", "[container_definitions]"),
+        ("ecs-service", "[input]"),
         ("load-balancer", "[action, tags, tags_all]"),
         ("route53", "[weighted_routing_policy]"),
         ("front-door", "[value]"),

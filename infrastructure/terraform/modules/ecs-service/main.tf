@@ -7,6 +7,16 @@ locals {
   variables    = merge(var.variables, { DEPLOY_COLOR = var.color, OTEL_SERVICE_NAME = "telehealth-api-${var.environment}-${var.color}", PORT = tostring(var.port) })
 }
 
+# What it starts with, for ever: the definition below changes with the service's variables, never with an image. The deployer puts its
+# image into the newest definition, so that what changed here comes along with the next deployment.
+resource "terraform_data" "first_image" {
+  input = var.image_identifier
+
+  lifecycle {
+    ignore_changes = [input]
+  }
+}
+
 resource "aws_ecs_task_definition" "main" {
   family                   = local.service_name
   requires_compatibilities = ["FARGATE"]
@@ -25,7 +35,7 @@ resource "aws_ecs_task_definition" "main" {
 
   container_definitions = jsonencode([{
     name                   = "app"
-    image                  = var.image_identifier
+    image                  = terraform_data.first_image.output
     essential              = true
     readonlyRootFilesystem = true
     linuxParameters        = { initProcessEnabled = true }
@@ -45,10 +55,6 @@ resource "aws_ecs_task_definition" "main" {
   }])
 
   tags = { Color = var.color }
-
-  lifecycle {
-    ignore_changes = [container_definitions]
-  }
 }
 
 resource "aws_security_group" "main" {
