@@ -1,8 +1,10 @@
-"""Whole deployments on ECS behind a load balancer: the machine, the adapters, and AWS's calls answered by botocore's model."""
+"""Whole deployments on ECS, behind a load balancer and behind DNS: the machine, the adapters, and AWS's calls answered by botocore's model."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -16,10 +18,13 @@ from deployment.plan import Plan, Ports
 from deployment.undo import Undo, last_promotion
 from infrastructure.aws.alb import AlbRouter
 from infrastructure.aws.ecs import EcsPlatform
+from infrastructure.aws.route53 import Route53Router
 from infrastructure.aws.session import Clients
+from tests.aws.authority import Authority
 from tests.aws.balancing import Balancer
 from tests.aws.cluster import GROUPS, NAMES, Cluster, uri
 from tests.aws.conftest import SteppedClock
+from tests.aws.zones import IDENTIFIERS, NAME, Zone
 from tests.deployment.fakes import FakeLease, World
 from tests.deployment.harness import ACTOR, GATES, LIMITS
 
@@ -58,9 +63,12 @@ class Cloud:
         self.cluster, self.balancer = Cluster(clock), Balancer()
         for colour, tasks in ((BLUE, 3), (GREEN, 1)):
             self.cluster.create(colour, OLD.digest, tasks=tasks)
+        self.zone: Zone | None = None
+        self.learn: Callable[[], None] = lambda: None
         clock.meanwhile = self._go_on
 
     def _go_on(self) -> None:
+        self.learn()
         for colour, name in NAMES.items():
             made = self.cluster.services[name]
             under_way = made.deployments[0]["rolloutState"] == "IN_PROGRESS"
@@ -75,6 +83,8 @@ class Cloud:
 
     def call(self, service: str, operation: str, /, **given: Any) -> Mapping[str, Any]:
         self.balancer.health = self.cluster.health
+        if self.zone is not None and service == "route53":
+            return self.zone.call(service, operation, **given)
         where = self.balancer if operation in ROUTING else self.cluster
         return where.call(service, operation, **given)
 
@@ -90,6 +100,8 @@ class Cloud:
         return [Answer(serves, version=version if serves else None, problem=None if serves else "503")] * times
 
     def _weight(self, colour: Colour) -> int:
+        if self.zone is not None:
+            return int(next(one["Weight"] for one in self.zone.sets if one.get("SetIdentifier") == IDENTIFIERS[colour]))
         groups = self.balancer.actions[0]["ForwardConfig"]["TargetGroups"]
         return int(next(one["Weight"] for one in groups if one["TargetGroupArn"] == GROUPS[colour]))
 
@@ -110,6 +122,12 @@ class Scene:
             self.clock,
         )
         self.folder = folder
+
+    def behind_dns(self, resolver: Authority, zone: Zone) -> None:
+        """The same estate with weighted records as its router; the resolver learns of a change as time passes."""
+        self.cloud.zone, self.cloud.learn = zone, resolver.refresh
+        router = Route53Router(cast(Clients, self.cloud), "Z1", NAME, IDENTIFIERS, [resolver.place], self.clock)
+        self.ports = replace(self.ports, router=router)
 
     def deploy(self, image: Image, target: Colour, harm: Callable[[], str | None] = lambda: None) -> Machine:
         number = len(list(self.folder.iterdir()))
@@ -178,3 +196,28 @@ def test_twenty_switches_and_an_undoing(scene: Scene) -> None:
     assert undo.phase is Phase.ROLLED_BACK
     assert scene.ports.router.observe().live is GREEN
     assert not scene.ports.platform.describe(BLUE).running
+
+
+def test_behind_dns_a_switch_counts_once_no_cache_may_hold_the_former_answer(scene: Scene) -> None:
+    zone = Zone()
+    with Authority(lambda: copy.deepcopy(zone.sets)).running() as resolver:
+        scene.behind_dns(resolver, zone)
+        began = scene.clock.monotonic()
+        assert scene.deploy(NEW, GREEN).phase is Phase.SUCCEEDED
+        assert scene.clock.monotonic() - began > 60, "the TTL of the records"
+        harmed = scene.deploy(OLD, BLUE, harm=lambda: "users see errors")
+        assert harmed.phase is Phase.ROLLED_BACK
+        routes = scene.ports.router.observe()
+        assert (routes.live, routes.generation) == (GREEN, 3)
+        assert resolver.asked
+
+
+def test_behind_dns_a_resolver_that_does_not_learn_takes_the_promotion_back(scene: Scene) -> None:
+    zone = Zone()
+    with Authority(lambda: copy.deepcopy(zone.sets)).running() as resolver:
+        scene.behind_dns(resolver, zone)
+        scene.cloud.learn = lambda: None
+        machine = scene.deploy(NEW, GREEN)
+        assert machine.phase is Phase.ROLLED_BACK
+        assert "does not lead to green yet" in (machine.reason or "")
+        assert scene.ports.router.observe().live is BLUE
