@@ -130,6 +130,9 @@ def test_everybody_who_must_be_told_is_told(estate: Estate) -> None:
         if not set(alarm["alarm_actions"] or ()) & topics
     ]
     assert all(".instances[" in address for address in silent)
+    named = {values["alarm_name"] for values in estate.of("aws_cloudwatch_composite_alarm").values()}
+    (asked,) = estate.outputs["alarms"]["value"]
+    assert {asked.replace("{colour}", colour) for colour in COLOURS} == named
 
 
 def test_what_terraform_made_loads(estate: Estate, tmp_path: Path) -> None:
