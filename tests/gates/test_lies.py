@@ -28,7 +28,6 @@ SAMPLE = {
     "unknown-host-is-404",
     "renames-a-column",
     "pool-of-ninety",
-    "one-worker-of-twenty-is-old",
 }
 AGAIN = 20
 
