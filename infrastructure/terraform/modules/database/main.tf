@@ -118,9 +118,11 @@ resource "aws_db_instance" "main" {
   performance_insights_enabled          = true
   performance_insights_kms_key_id       = var.kms_key_arn
   performance_insights_retention_period = 7
+
+  depends_on = [aws_cloudwatch_log_group.database]
 }
 
-# Made before the database writes to them: otherwise they would keep what they hold for ever, and unencrypted by this key.
+# Made before the database, which would make them by itself: to be kept for ever, and not encrypted with this key.
 resource "aws_cloudwatch_log_group" "database" {
   for_each = toset(["postgresql", "upgrade"])
 
