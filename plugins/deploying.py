@@ -96,6 +96,7 @@ class Deploying:
             front=front_of(world),
             lease=Lock(run.run_id, holder.token, holder.since.isoformat()),
             live=live_release(world, live.version, live.colour, live.digest),
+            baseline=None if live.url is None else Release(live.url, live.version, live.colour),
         )
         self._start_traffic(world, machine)
         candidate = machine.provision()

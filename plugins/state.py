@@ -71,6 +71,7 @@ class State:
     lease: Lock | None = None
     candidate: Release | None = None
     live: Release | None = None
+    baseline: Release | None = None
     promoted: Release | None = None
     baked: Bake | None = None
     problem: str | None = None
@@ -102,6 +103,7 @@ def read(path: Path) -> State:
             "lease": raw["lease"] and Lock(**raw["lease"]),
             "candidate": _release(raw["candidate"]),
             "live": _release(raw["live"]),
+            "baseline": _release(raw["baseline"]),
             "promoted": _release(raw["promoted"]),
             "baked": raw["baked"] and Bake(**raw["baked"]),
         }

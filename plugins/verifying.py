@@ -59,6 +59,7 @@ class Verifying:
             candidate=release,
             # Without a second colour, what lies between two is asked of the one there is.
             live=release if beside is None else Release(beside.rstrip("/")),
+            baseline=None if beside is None else Release(beside.rstrip("/")),
             promoted=release,
         )
         if (world := self._world) is not None:

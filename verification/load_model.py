@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import ClassVar
 from urllib.parse import urlsplit
 
 from verification.accounts import SmokeUser
@@ -73,7 +74,8 @@ class LoadResult:
     ``requests``, ``failures`` and ``failure_ratio`` count the mix, and sign-ins that failed; times (ms) and ``throughput``
     (requests/s) are the mix's alone. Sign-ins that went well stand in ``by_operation`` only (``login``).
     ``seconds`` is how long the load really lasted; ``cut_short`` where that is under 95 % of ``planned_seconds``.
-    ``generator_cpu`` is how many cores Locust kept busy: near 1.0 the generator, not the service, set the pace.
+    ``generator_cpu`` is how many cores Locust kept busy: near 1.0 the generator, not the service, set the pace. ``late_ms`` is the p95
+    of how much later than asked for its clock woke it up: what the machine that makes the load adds to every time.
     Times come from Locust's histogram: whole ms below 100 ms, two significant digits above.
     """
 
@@ -89,5 +91,12 @@ class LoadResult:
     planned_seconds: float
     cut_short: bool
     generator_cpu: float
+    late_ms: float
     by_operation: tuple[OperationLoad, ...]
     errors: tuple[tuple[str, int], ...]
+
+    MOST_CPU: ClassVar[float] = 0.9
+
+    def saturated(self, latest_ms: float) -> bool:
+        """Whether the generator, or the machine that it runs on, had no time to spare."""
+        return self.generator_cpu > self.MOST_CPU or self.late_ms > latest_ms

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from verification.load_model import LoadFailed, LoadPlan, LoadResult, OperationLoad
-from verification.statistics import percentile_of_counts
+from verification.statistics import percentile, percentile_of_counts
 
 SIGN_IN = "login"
 # Under this share of the planned time a run was cut short: SIGTERM ends Locust with exit code 0 and a valid file.
@@ -32,6 +32,7 @@ def result_of(plan: LoadPlan, stats: Path, extra: Path) -> LoadResult:
     noted = _read(extra, dict)
     try:
         seconds, cpu_s = float(noted["seconds"]), float(noted["cpu_s"])
+        late_ms = sorted(float(one) for one in noted["late_ms"])
         errors = tuple((str(text), int(count)) for text, count in noted["errors"])
     except (KeyError, TypeError, ValueError) as exc:
         raise LoadFailed(f"the load's {extra.name} is incomplete: {type(exc).__name__}") from exc
@@ -55,6 +56,7 @@ def result_of(plan: LoadPlan, stats: Path, extra: Path) -> LoadResult:
         planned_seconds=plan.seconds,
         cut_short=seconds < _WHOLE_RUN * plan.seconds,
         generator_cpu=cpu_s / seconds if seconds else 0.0,
+        late_ms=percentile(late_ms, 95) if late_ms else 0.0,
         by_operation=tuple(_operation(entry.name, [entry]) for entry in sorted(entries, key=lambda e: e.name)),
         errors=errors,
     )

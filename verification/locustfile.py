@@ -25,6 +25,7 @@ from locust.contrib.fasthttp import FastHttpUser
 
 _SETTLE_S = 5.0
 _CLEAR_S = 2.0
+_HEARTBEAT_S = 0.05
 
 
 def _first_line() -> dict[str, Any]:
@@ -46,6 +47,7 @@ NAMES = [name for name, weight in PLAN["weights"].items() if weight > 0]
 WEIGHTS = [PLAN["weights"][name] for name in NAMES]
 _begun: dict[str, float] = {}
 _noted: dict[str, float] = {}
+_late_ms: list[float] = []
 _booked: dict[str, SmokeUser] = {}  # consults that nobody has deleted yet
 
 if HOST == "localhost" or HOST.endswith(".localhost"):
@@ -66,8 +68,17 @@ def _cpu_s() -> float:
 def _started(environment: Any, **_: Any) -> None:
     _begun.update(at=time.monotonic(), cpu_s=_cpu_s())
     gevent.spawn(_follow_parent, environment)
+    gevent.spawn(_keep_time)
     # Locust's own --run-time counts from before the users are made, and takes whole seconds only.
     gevent.spawn_later(PLAN["seconds"], environment.runner.quit)
+
+
+def _keep_time() -> None:
+    """How late this process is woken up: where it is late, so is every request, and none of that is the service's."""
+    while not _noted:
+        begin = time.monotonic()
+        gevent.sleep(_HEARTBEAT_S)
+        _late_ms.append((time.monotonic() - begin - _HEARTBEAT_S) * 1000)
 
 
 def _stopping(**_: Any) -> None:
@@ -83,7 +94,7 @@ def _write(environment: Any, **_: Any) -> None:
     _clear()
     errors = [[_words(entry), entry.occurrences] for entry in environment.stats.errors.values()]
     with open(PLAN["extra"], "w", encoding="utf-8") as file:
-        json.dump({**_noted, "errors": sorted(errors, key=lambda error: -int(error[1]))}, file)
+        json.dump({**_noted, "late_ms": _late_ms, "errors": sorted(errors, key=lambda error: -int(error[1]))}, file)
 
 
 def _words(entry: Any) -> str:

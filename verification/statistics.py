@@ -1,12 +1,9 @@
-"""Percentiles, and how sure one can be of a failure ratio; no more mathematics than that, and no scipy."""
+"""Percentiles, and how sure one can be of a failure ratio; scipy is imported only where it is asked."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-
-_BISECTIONS = 60
 
 
 @dataclass(frozen=True)
@@ -78,40 +75,9 @@ def failure_bounds(failures: int, n: int, confidence: float = 0.99) -> Bounds:
         raise ValueError(f"{failures} failures of {n} at confidence {confidence} make no sense")
     if n == 0:
         return Bounds(0.0, 0.0, 1.0)
+    from scipy.special import betaincinv  # a sixth of a second, which only who counts failures pays
+
     tail = (1 - confidence) / 2
-    low = 0.0 if failures == 0 else _solve(lambda p: tail - (1 - binomial_cdf(failures - 1, n, p)))
-    high = 1.0 if failures == n else _solve(lambda p: binomial_cdf(failures, n, p) - tail)
+    low = 0.0 if failures == 0 else float(betaincinv(failures, n - failures + 1, tail))
+    high = 1.0 if failures == n else float(betaincinv(failures + 1, n - failures, 1 - tail))
     return Bounds(failures / n, low, high)
-
-
-def binomial_cdf(k: int, n: int, p: float) -> float:
-    """The probability of at most ``k`` failures of ``n`` where each has the probability ``p``.
-
-    Sums the shorter tail; a million requests with a handful of failures is a handful of terms.
-    """
-    if k >= n or p <= 0:
-        return 1.0
-    if k < 0 or p >= 1:
-        return 0.0
-    if k < n / 2:
-        return min(1.0, _terms(range(k + 1), n, p))
-    return max(0.0, 1 - _terms(range(k + 1, n + 1), n, p))
-
-
-def _terms(ks: range, n: int, p: float) -> float:
-    log_p, log_q, whole = math.log(p), math.log1p(-p), math.lgamma(n + 1)
-    return math.fsum(
-        math.exp(whole - math.lgamma(k + 1) - math.lgamma(n - k + 1) + k * log_p + (n - k) * log_q) for k in ks
-    )
-
-
-def _solve(falling: Callable[[float], float]) -> float:
-    """Where a function that falls from positive to negative on 0 to 1 crosses zero."""
-    low, high = 0.0, 1.0
-    for _ in range(_BISECTIONS):
-        middle = (low + high) / 2
-        if falling(middle) > 0:
-            low = middle
-        else:
-            high = middle
-    return (low + high) / 2

@@ -1,53 +1,60 @@
-"""The release answers within its budgets: percentiles over enough warm samples, for each kind of request."""
-
-import time
-from collections.abc import Mapping
+"""The release answers within its budgets, and no slower than what is live: one measurement for the whole gate, and a second before a no."""
 
 import pytest
 
+from verification.latency_plan import CANDIDATE, KINDS, LIVE, OPERATIONS
 from verification.statistics import percentiles
 
-REQUESTS = {
-    "health": ("GET", "/health"),
-    "database": ("GET", "/health/database"),
-    "consults": ("GET", "/consults?limit=20"),
-}
-SHARES = {"p50_ms": 50, "p95_ms": 95, "p99_ms": 99}
-# A release that is not warm by then is measured as it is: warming up must not take longer than being refused.
-LONGEST_WARM_UP_S = 5
+
+def again(operation, base_url):
+    """What to type to see it again."""
+    one = OPERATIONS[operation]
+    way = "" if one.method == "GET" else f" -X {one.method}"
+    token = ' -H "Authorization: Bearer $TOKEN"' if one.protected else ""
+    return f"\ncurl -s -o /dev/null -w '%{{time_total}}\\n'{way}{token} '{base_url}{one.path}'"
 
 
-def _hopeless(times: list[float], limits: Mapping[str, float]) -> bool:
-    """Whether so many of all samples are over a budget already that the rest cannot bring its percentile back."""
-    allowed = {key: limits["samples"] * (100 - share) / 100 for key, share in SHARES.items()}
-    return any(sum(one > limits[key] for one in times) > allowed[key] for key in SHARES)
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_budgets(latency_result, limits, measure, base_url, operation):
+    """p50, p95 and p99 of the operation's answers, over kept and fresh connections."""
+    seen = percentiles(latency_result.last(operation).of(operation, CANDIDATE) or [float("inf")])
+    for name, value in (("p50", seen.p50), ("p95", seen.p95), ("p99", seen.p99)):
+        measure(f"{operation} {name}", round(value, 1), limit=limits[f"{name}_ms"], unit="ms", samples=seen.count)
+    found = latency_result.about(operation, "budget", "samples")
+    assert not found, "; ".join(found) + again(operation, base_url)
 
 
-@pytest.mark.parametrize("name", REQUESTS)
-def test_percentiles(client, signed_in, limits, measure, name):
-    """p50, p95 and p99 of `samples` requests on a kept connection, after `warmup` that are not counted."""
-    method, path = REQUESTS[name]
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_no_slower_than_live(latency_result, limits, measure, base_url, operation):
+    """The typical answer and the share of slow ones, beside live's in the same minutes."""
+    if not latency_result.compared:
+        measure(f"{operation} beside live", "not compared: there is no second colour")
+    for place in ((operation, kind) for kind in KINDS if latency_result.compared):
+        found = latency_result.shift(place)
+        name = f"{operation} beside live, {place[1]} connections"
+        measure(name, round(found.ratio, 2), limit=limits["slower"], unit="times", samples=found.candidate + found.live)
+    for first in latency_result.first_words(operation):
+        measure(f"{operation}, the first of two measurements", first)
+    found = latency_result.about(operation, "slower", "tail")
+    assert not found, "; ".join(found) + again(operation, base_url)
 
-    def ask():
-        begin = time.perf_counter()
-        response = client.request(method, path, headers=signed_in)
-        elapsed = (time.perf_counter() - begin) * 1000
-        assert response.status_code == 200, f"{method} {path}: status {response.status_code}, expected 200"
-        return elapsed
 
-    began = time.monotonic()
-    for _ in range(limits["warmup"]):
-        ask()
-        if time.monotonic() - began > LONGEST_WARM_UP_S:
-            break
-    times: list[float] = []
-    while len(times) < limits["samples"] and not _hopeless(times, limits):
-        times.append(ask())
-    seen = percentiles(times)
-    over = []
-    for key, value in (("p50_ms", seen.p50), ("p95_ms", seen.p95), ("p99_ms", seen.p99)):
-        measure(f"{name} {key.removesuffix('_ms')}", round(value, 1), limit=limits[key], unit="ms", samples=len(times))
-        if value > limits[key]:
-            over.append(f"{key.removesuffix('_ms')} {value:.0f} ms, limit {limits[key]:g} ms")
-    assert not over, f"{method} {path}: {'; '.join(over)}; over {len(times)} samples"
-    assert len(times) == limits["samples"], f"{method} {path}: {len(times)} samples, {limits['samples']} are needed"
+def test_all_together_no_slower_than_live(latency_result, measure):
+    """All operations as one: the typical answer and the share of slow ones, beside live's."""
+    for first in latency_result.first_words("all"):
+        measure("the first of two measurements", first)
+    found = latency_result.about("all", "slower", "tail")
+    assert not found, "; ".join(found)
+
+
+def test_was_measured(latency_result, limits, measure):
+    """By a clock that kept time, at a rate that burdens nobody, and with answers that came."""
+    measured = latency_result.second or latency_result.first
+    measure("own clock late, p95", round(measured.lateness_ms, 2), limit=limits["p50_ms"] / 10, unit="ms")
+    if latency_result.compared:
+        asked = latency_result.first.asked[LIVE]
+        rate = round(asked / max(latency_result.first.seconds, 0.001), 1)
+        measure("live was asked", rate, limit=limits["rate"], unit="requests/s", samples=asked)
+    found = latency_result.about("all", "failures", "samples", "generator")
+    assert not found, "; ".join(found)
+    assert latency_result.requests > 0

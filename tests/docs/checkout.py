@@ -22,8 +22,13 @@ LEFT_OUT = shutil.ignore_patterns(
     ".git", ".venv", ".embedded*", "reports", "tests", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache"
 )
 # The documents' commands are what is tested, not how long a release is watched.
-SHORT = {"bake = 10\n": "bake = 1\n", "samples = 100\n": "samples = 20\n"}
-SHORT_LOAD = {"duration = 6\n": "duration = 1\n", "min_requests = 200\n": "min_requests = 5\n"}
+SHORT = {"bake = 10\n": "bake = 1\n", "samples = 60\n": "samples = 20\n"}
+SHORT_LOAD = {
+    "duration = 6\n": "duration = 1\n",
+    "min_requests = 500\n": "min_requests = 5\n",
+    "failure_ratio = 0.02\n": "failure_ratio = 0.5\n",
+    "throughput = 0.8\n": "throughput = 0.1\n",
+}
 BIN = Path(sys.executable).parent
 
 
@@ -95,11 +100,13 @@ def checkout() -> Iterator[Checkout]:
     (copy.folder / ".venv").symlink_to(BIN.parent)
     settings = copy.folder / "deployment.toml"
     text = settings.read_text(encoding="utf-8")
-    head, embedded = text.split("[environments.embedded.deployment]")
+    head, rest = text.split("[environments.embedded.deployment]")
+    embedded, following = rest.split("[environments.quick]")
     for before, after in (SHORT | SHORT_LOAD).items():
         assert embedded.count(before) == 1, f"deployment.toml: {before!r} is not there once"
         embedded = embedded.replace(before, after)
-    settings.write_text(f"{head}[environments.embedded.deployment]{embedded}", encoding="utf-8")
+    whole = f"{head}[environments.embedded.deployment]{embedded}[environments.quick]{following}"
+    settings.write_text(whole, encoding="utf-8")
     try:
         yield copy
     finally:

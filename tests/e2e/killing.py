@@ -26,7 +26,13 @@ SWITCH = "tests.e2e.kill_switch"
 HASTE = {
     "deployment": {"bake": "1"},
     "gates.latency": {"warmup": "1", "samples": "20"},
-    "gates.load": {"users": "4", "duration": "1", "min_requests": "5"},
+    "gates.load": {
+        "users": "4",
+        "duration": "1",
+        "min_requests": "5",
+        "failure_ratio": "0.5",
+        "throughput": "0.1",
+    },
 }
 HASTE_FOR_ALL = {"consecutive": "5", "window": "0.2"}
 

@@ -84,7 +84,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         elif status is not None:
             self._answer(status, {"title": "broken", "status": status}, "application/problem+json")
-        elif operation not in {"health", "login"} and self.headers.get("Authorization", "")[7:] not in service.tokens:
+        elif operation not in _OPEN and self.headers.get("Authorization", "")[7:] not in service.tokens:
             self._answer(401, {"title": "no token", "status": 401}, "application/problem+json")
         else:
             self._answer(*_answer(service, operation, consult, json.loads(body or b"null")))
@@ -101,10 +101,20 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
+_PATHS = {
+    "/health": "health",
+    "/health/database": "healthDatabase",
+    "/health/redis": "healthRedis",
+    "/auth/login": "login",
+    "/auth/logout": "logout",
+}
+_OPEN = {"health", "healthDatabase", "healthRedis", "login"}
+
+
 def _operation(method: str, path: str) -> tuple[str, str]:
     path = path.partition("?")[0]
-    if path in {"/health", "/auth/login"}:
-        return {"/health": "health", "/auth/login": "login"}[path], ""
+    if path in _PATHS:
+        return _PATHS[path], ""
     match = re.fullmatch(r"/consults/(.+)", path)
     if match:
         return {"GET": "readConsult", "DELETE": "cancelConsult"}[method], match[1]
@@ -114,6 +124,10 @@ def _operation(method: str, path: str) -> tuple[str, str]:
 def _answer(service: Service, operation: str, consult: str, value: Any) -> tuple[int, Any]:
     if operation == "health":
         return 200, {"status": "ok", "version": service.version}
+    if operation in {"healthDatabase", "healthRedis"}:
+        return 200, {"status": "ok", "latency_ms": 0.1}
+    if operation == "logout":
+        return 204, None
     if operation == "login":
         service.logins += 1
         if value != USER:

@@ -1,0 +1,166 @@
+"""What is said of answer times that were made up, seeded: noise is no reason to refuse, slowness is, and nothing measured is no pass."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Collection
+
+import pytest
+
+from verification import comparison
+from verification.latency import Measured, Place, everything
+from verification.latency_judge import Judge, LatencyResult, judge_twice
+from verification.latency_plan import CANDIDATE, LIVE, OPERATIONS, LatencyLimits
+
+LIMITS = LatencyLimits(slower_ms=0.3)
+SAMPLES = 60
+Draw = Callable[[random.Random, Place, int], float]
+
+
+def noise(draw: random.Random, _place: Place, _n: int) -> float:
+    return draw.lognormvariate(0.2, 0.35)
+
+
+def measured_by(candidate: Draw, live: Draw | None = noise, seed: int = 1) -> Callable[[Collection[Place]], Measured]:
+    """A measurement that takes no time; each further one draws further numbers."""
+    draw = random.Random(seed)
+
+    def measure(places: Collection[Place]) -> Measured:
+        planned = {place: int(SAMPLES * OPERATIONS[place[0]].part) for place in places}
+        sides = {CANDIDATE: candidate} | ({} if live is None else {LIVE: live})
+        times = {
+            place: {colour: [one(draw, place, n) for n in range(SAMPLES)] for colour, one in sides.items()}
+            for place in planned
+        }
+        return Measured(planned, times, {colour: sum(planned.values()) for colour in sides}, late_ms=[0.1] * 50)
+
+    return measure
+
+
+def judged(candidate: Draw, live: Draw | None = noise, seed: int = 1) -> LatencyResult:
+    return judge_twice(measured_by(candidate, live, seed), Judge(LIMITS, SAMPLES), compared=live is not None)
+
+
+def words(result: LatencyResult) -> str:
+    return "\n".join(one.says for one in result.findings)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_same_is_not_slower(seed: int) -> None:
+    assert judged(noise, seed=seed).findings == ()
+
+
+def test_half_as_long_again_is_found() -> None:
+    result = judged(lambda draw, place, n: 1.5 * noise(draw, place, n))
+    assert "times live's time, limit 1.25 times" in words(result)
+    assert "the first of two measurements" in words(result)
+
+
+def test_a_slow_tail_is_found() -> None:
+    result = judged(lambda draw, place, n: noise(draw, place, n) + (300 if n % 20 == 0 else 0))
+    assert any(one.test == "tail" for one in result.findings), words(result)
+    assert not any(one.test == "slower" for one in result.findings), words(result)
+
+
+def test_a_slow_tail_is_found_where_many_answers_of_both_are_slow() -> None:
+    def busy(draw: random.Random, place: Place, n: int) -> float:
+        return noise(draw, place, n) + (draw.expovariate(0.25) if draw.random() < 0.25 else 0)
+
+    result = judged(lambda draw, place, n: busy(draw, place, n) + (300 if n % 20 == 0 else 0), busy)
+    assert any(one.test == "tail" for one in result.findings), words(result)
+    assert judged(busy, busy).findings == ()
+
+
+def test_slow_on_fresh_connections_alone() -> None:
+    result = judged(lambda draw, place, n: noise(draw, place, n) + (2 if place[1] == "fresh" else 0))
+    assert "fresh connections" in words(result)
+    assert "kept connections" not in words(result)
+
+
+def test_one_slow_operation_is_named() -> None:
+    result = judged(lambda draw, place, n: noise(draw, place, n) + (3 if place[0] == "readConsult" else 0))
+    assert "readConsult" in {one.operation for one in result.findings} <= {"readConsult", "all"}
+    assert result.about("readConsult", "slower")
+    assert result.about("health", "slower") == []
+
+
+def test_what_a_second_measurement_does_not_see_is_not_found_but_kept() -> None:
+    burst = iter([measured_by(lambda draw, place, n: 2 * noise(draw, place, n)), measured_by(noise, seed=2)])
+    result = judge_twice(lambda places: next(burst)(places), Judge(LIMITS, SAMPLES), compared=True)
+    assert result.findings == ()
+    assert result.suspected
+    assert result.first_words("listConsults")
+
+
+def test_what_is_too_little_to_matter_is_not_found() -> None:
+    assert judged(lambda draw, _place, _n: 0.012 + draw.random() / 1000, lambda _draw, _place, _n: 0.011).findings == ()
+
+
+def test_budgets_hold_without_a_second_colour() -> None:
+    assert judged(noise, None).findings == ()
+    slow = judged(lambda _draw, _place, n: 1200.0 if n % 10 == 0 else 1.0, None)
+    assert "GET /consults?limit=20: p95 1200 ms, limit 1000 ms" in words(slow)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda measured: measured.times[("health", "kept")][CANDIDATE].clear(), "0 answers of candidate"),
+        (lambda measured: measured.times[("health", "kept")][LIVE].clear(), "0 answers of live"),
+        (
+            lambda measured: [sides.clear() for times in measured.times.values() for sides in times.values()],
+            "0 answers",
+        ),
+        (lambda measured: measured.late_ms.extend([80.0] * 50), "too busy to measure: 80 ms late, limit 50 ms"),
+        (
+            lambda measured: measured.failures.extend([(CANDIDATE, "login", "status 500, expected 200")] * 20),
+            "requests failed, limit 1 in 1000; the first: POST /auth/login: status 500",
+        ),
+    ],
+)
+def test_what_proves_nothing_is_no_pass(spoil: Callable[[Measured], object], says: str) -> None:
+    made = measured_by(noise)
+
+    def measure(places: Collection[Place]) -> Measured:
+        measured = made(places)
+        spoil(measured)
+        return measured
+
+    result = judge_twice(measure, Judge(LIMITS, SAMPLES), compared=True)
+    assert says in words(result)
+
+
+def test_a_hiccup_is_forgiven() -> None:
+    made = measured_by(noise)
+
+    def measure(places: Collection[Place]) -> Measured:
+        measured = made(places)
+        measured.times[("health", "kept")][CANDIDATE].pop()
+        measured.failures.append((CANDIDATE, "health", "no answer: ConnectionResetError"))
+        return measured
+
+    assert judge_twice(measure, Judge(LIMITS, SAMPLES), compared=True).findings == ()
+
+
+def test_noise_asks_for_more_samples() -> None:
+    draw = random.Random(3)
+    quiet = [draw.gauss(10, 0.5) for _ in range(60)]
+    noisy = [draw.lognormvariate(2.3, 0.8) for _ in range(60)]
+    few, many = (comparison.shift(one, one, LIMITS, 0.001).needed for one in (quiet, noisy))
+    assert few < 60 < many
+
+
+def test_nothing_is_compared_with_nothing() -> None:
+    with pytest.raises(ValueError, match="nothing to compare"):
+        comparison.shift([], [1.0], LIMITS, 0.01)
+    with pytest.raises(ValueError, match="nothing to compare"):
+        comparison.tail([([], [1.0])], LIMITS)
+
+
+def test_a_plain_difference_ends_the_measurement() -> None:
+    judge = Judge(LIMITS, SAMPLES)
+    measured = measured_by(lambda draw, place, n: 3 * noise(draw, place, n))(everything())
+    assert judge.wanted(measured) == []
+    assert measured.cut_short is not None
+    endless = measured_by(lambda _draw, _place, _n: 9000.0, None)(everything())
+    assert "too many answers over" in str(judge.hopeless(endless))
