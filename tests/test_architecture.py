@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "plugins": ("plugins", "deployment", "verification", "infrastructure.compose"),
     "suites": ("suites", "plugins", "verification"),
     "scripts": ("scripts", "plugins", "deployment", "verification", "infrastructure"),
-    "benchmarks": ("benchmarks", "scripts", "plugins", "deployment", "verification", "infrastructure"),
+    "benchmarks": ("benchmarks", "scripts", "plugins", "deployment", "verification", "infrastructure", "tests"),
     "conftest": ("plugins",),
 }
 MUST_NOT_KNOW: dict[str, set[str]] = {

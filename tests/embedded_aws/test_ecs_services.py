@@ -111,7 +111,7 @@ def test_what_dies_is_replaced_and_what_is_stopped_too(cluster: Cluster) -> None
 
 def test_a_task_finishes_what_has_reached_it(cluster: Cluster) -> None:
     """Drained for as long as its target group says: no target any more for new requests, but still running."""
-    group = cluster.group("drains", delay_s=3)
+    group = cluster.group("drains", delay_s=1)
     cluster.service("drains", cluster.endpoint.image("1"), group=group)
     cluster.deployed("drains")
     (address,) = cluster.targets(group)

@@ -61,11 +61,11 @@ LIES = (
         ("health", "database", "redis", "auth", "endpoints"),
         restarts=True,
     ),
-    Lie(Fault("dies-later", "app/guard.py", GUARD, _after(1000, _EXIT)), ("load",), load=True),
-    Lie(Fault("errs-later", "app/guard.py", GUARD, _after(1000, _ANSWER_500)), ("load",), load=True),
+    Lie(Fault("dies-later", "app/guard.py", GUARD, _after(1800, _EXIT)), ("latency", "load"), load=True),
+    Lie(Fault("errs-later", "app/guard.py", GUARD, _after(1800, _ANSWER_500)), ("latency", "load"), load=True),
     Lie(
-        Fault("health-decays", "app/guard.py", GUARD, _after(1000, _ANSWER_500, ' and scope["path"] == "/health"')),
-        ("load",),
+        Fault("health-decays", "app/guard.py", GUARD, _after(1800, _ANSWER_500, ' and scope["path"] == "/health"')),
+        ("latency", "load"),
         load=True,
     ),
 )

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tests.gates import lies_of_auth, lies_of_colours, lies_of_health, lies_of_stores, lies_of_the_contract
+from tests.gates import (
+    lies_of_auth,
+    lies_of_colours,
+    lies_of_health,
+    lies_of_speed,
+    lies_of_stores,
+    lies_of_the_contract,
+)
 from tests.gates.lies import Lie
 from tests.gates.verifying import FUNCTIONAL, Bench
 
@@ -14,6 +21,7 @@ LIES = (
     *lies_of_auth.LIES,
     *lies_of_colours.LIES,
     *lies_of_stores.LIES,
+    *lies_of_speed.LIES,
 )
 # One of each kind; the others wait for `make soak`.
 SAMPLE = {

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import threading
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +18,8 @@ from pathlib import Path
 from deployment.settings import SETTINGS_FILE, load
 from tests.e2e.images import REPOSITORY, Fault, make_registry
 from tests.gates import stand_in
-from tests.service.support import Image, Postgres, Service, serve, stop
+from tests.service.support import Image, Postgres, Service, free_port, postgres, serve, stop, valkey
+from tests.service.users import ALICE, BOB, SECRET
 from verification.stores import Before, before
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -153,6 +156,33 @@ class Bench:
             check=False,
         )
         return _read(ran.returncode, ran.stdout + ran.stderr, reports / "latest")
+
+
+@contextmanager
+def open_bench() -> Iterator[Bench]:
+    """Servers until the block ends, migrated to 1.1.0."""
+    folder = Path(tempfile.mkdtemp(prefix="gates-"))
+    folder.chmod(0o755)  # PostgreSQL may run as another user
+    users = [ALICE.as_json(), BOB.as_json()]
+    try:
+        for name in ("postgres", "valkey"):
+            (folder / name).mkdir()
+        port = free_port()
+        with postgres(folder / "postgres") as cluster, valkey(folder / "valkey", port):
+            environment = {
+                "DATABASE_URL": cluster.database("telehealth"),
+                "REDIS_HOST": "127.0.0.1",
+                "REDIS_PORT": str(port),
+                "JWT_SECRET": SECRET,
+                "SEED_USERS": json.dumps(users),
+                "CORS_ORIGINS": "https://app.telehealth.com",
+            }
+            stores = {"database": environment["DATABASE_URL"], "redis": f"redis://127.0.0.1:{port}/0"}
+            made = Bench(folder, cluster, environment, users, stores)
+            made.migrate(None)
+            yield made
+    finally:
+        shutil.rmtree(folder)
 
 
 def _read(code: int, output: str, folder: Path) -> Verified:

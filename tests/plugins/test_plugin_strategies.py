@@ -59,32 +59,3 @@ def test_the_plan_says_it(project: Project) -> None:
     run = project.run("--strategy=linear:40%,30s", "--plan")
     assert run.code == 0, run.output
     assert "move traffic from blue to green, 40 % for 30 s, then 80 % for 30 s, then all of it" in run.output
-
-
-@pytest.mark.soak
-@pytest.mark.parametrize(("slow", "code"), [({"green": 0.03}, 10), ({"green": 0.03, "blue": 0.03}, 0)])
-def test_slow_once_it_is_live(project: Project, slow: dict[str, float], code: int) -> None:
-    """Rolled back where the candidate alone is slow; where the previous colour is as slow at the time, it is the machine."""
-    project.settings("[environments.test.deployment]\nbake = 9\nprober_rate = 40\n")
-    project.plugin(
-        f"""
-        from tests.plugins.world import FakeRouter
-        inner = FakeRouter.set
-        def slow_down(self, seen, weights, origins, token):
-            self._facts.write("slow_s", {slow} if weights.get("green") else {{}})
-            return inner(self, seen, weights, origins, token)
-        FakeRouter.set = slow_down
-        """
-    )
-    project.suite(
-        "load",
-        "import time\ndef test_asks(client):\n    time.sleep(4)\n    assert client.get('/health').status_code == 200\n",
-    )
-    run = project.run_outside()
-    assert run.code == code, run.output
-    watched = next(line for line in run.journal if line["kind"] == "watched")
-    if code:
-        assert "times what they took before the switch" in run.report["reason"]
-        assert "of the previous colour at the same time: " in run.report["reason"]
-    else:
-        assert watched["slow_as_the_machine"] > 0

@@ -10,7 +10,6 @@ import importlib
 import json
 import os
 import threading
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -289,7 +288,6 @@ class _Handler(BaseHTTPRequestHandler):
         routes = self.facts.read("routes")
         colour = self._colour(routes) if self.side == "live" else self.side
         digest = self.facts.read("services")[colour]
-        time.sleep(self.facts.read("slow_s", {}).get(colour, 0) if self.side in ("live", colour) else 0)
         path = self.path.partition("?")[0]
         if digest is None or self.facts.read("sick", {}).get(colour):
             self._send(503, {"status": 503}, colour, routes["generation"])

@@ -1,0 +1,218 @@
+"""Every broken release of the tests' collections, and many good ones, deployed beside other work: caught, missed, false alarms.
+
+    python benchmarks/gates.py [--good 100] [--broken] [--busy 2] [--seconds 280] [--table]
+
+Whole deployments at the shipped settings on the embedded environment, with so many processes beside them that do nothing but take
+the CPU. A broken release is caught where it was rejected or rolled back, by a gate that it is meant for or by another one; a good one
+must be promoted. Each result is appended to the file as it comes; a further call goes on where the last one ended: with the
+releases of `--broken` that have none at this commit, and until there are `--good` good deployments. `--table` only prints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import sys
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # a script's path begins with its own folder
+
+from tests.e2e import images  # noqa: E402  # the path had to be set first
+from tests.e2e.conftest import open_desk  # noqa: E402  # the path had to be set first
+from tests.e2e.desk import Desk, Ran  # noqa: E402  # the path had to be set first
+from tests.e2e.images import Fault, make_registry  # noqa: E402  # the path had to be set first
+from tests.e2e.test_rejected_releases import EXPECTED  # noqa: E402  # the path had to be set first
+from tests.gates.test_lies import LIES  # noqa: E402  # the path had to be set first
+from tests.soak import tree  # noqa: E402  # the path had to be set first
+from verification.statistics import failure_bounds  # noqa: E402  # the path had to be set first
+
+RESULTS = ROOT / "benchmarks" / "results" / "gates.jsonl"
+GOOD = "good"
+CAUGHT = {"rejected", "rolled_back"}
+# The parts of a run that its time to a verdict is made of: from the first check to the promotion, or to the no.
+VERIFY = "verify"
+Line = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Broken:
+    """A release and the gates (or the step) that it is meant for."""
+
+    fault: Fault
+    gates: tuple[str, ...]
+    alone: bool  # what it does to the database stays: it gets an environment of its own
+
+
+def collection() -> list[Broken]:
+    """Every broken release of tests/e2e and tests/gates, each once."""
+    found = [Broken(fault, (gate,), False) for fault, gate in EXPECTED]
+    found += [Broken(fault, ("live", "bake"), False) for fault in images.ROLLED_BACK]
+    found += [Broken(lie.fault, lie.gates, lie.migrates) for lie in LIES]
+    return list({one.fault.name: one for one in found}.values())
+
+
+def read() -> list[Line]:
+    """The results so far."""
+    text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def deploy(desk: Desk, tag: str, release: str, meant_for: Sequence[str], busy: int) -> Line:
+    """One deployment to the idle colour, and what came of it."""
+    ran = desk.pytest("--target=auto", f"--image-tag={tag}")
+    line = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "commit": tree(),
+        "release": release,
+        "meant_for": list(meant_for),
+        "busy": busy,
+        **_facts(ran),
+    }
+    RESULTS.parent.mkdir(exist_ok=True)
+    with RESULTS.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(line) + "\n")
+    print(f"{release}: {line['verdict']} by {line['by']} after {line['verify_s']} s: {line['reason']}", flush=True)
+    return line
+
+
+def _facts(ran: Ran) -> dict[str, Any]:
+    if ran.report is None:
+        return {
+            "verdict": "none",
+            "by": "none",
+            "reason": ran.output[-500:],
+            "verify_s": 0.0,
+            "gates": {},
+            "seconds": ran.seconds,
+        }
+    report = ran.report
+    steps = {step["name"]: step["duration_s"] for step in report["steps"]}
+    return {
+        "verdict": report["verdict"],
+        "by": (report["reason"] or ":").partition(":")[0],
+        "reason": (report["reason"] or "")[:400],
+        "verify_s": steps.get(VERIFY, 0.0),
+        "gates": {gate["name"]: gate["duration_s"] for gate in report["gates"] if gate["outcome"] != "not_run"},
+        "seconds": round(ran.seconds, 1),
+    }
+
+
+def _spin() -> None:
+    while True:
+        pass
+
+
+@contextmanager
+def beside(processes: int) -> Iterator[None]:
+    """So many processes that take what they get of the CPU."""
+    spinning = [multiprocessing.Process(target=_spin, daemon=True) for _ in range(processes)]
+    for one in spinning:
+        one.start()
+    try:
+        yield
+    finally:
+        for one in spinning:
+            one.kill()
+            one.join()
+
+
+@contextmanager
+def environment(registry: Path) -> Iterator[Desk]:
+    """One with 1.0.0 live on blue; stopped afterwards."""
+    with open_desk(registry) as desk:
+        ran = desk.script("up")
+        if ran.code != 0:
+            raise SystemExit(ran.output)
+        yield desk
+
+
+def run(options: argparse.Namespace) -> None:
+    """Deploys what has no result yet, as long as there is time."""
+    end = time.monotonic() + options.seconds
+    done = [line for line in read() if line["commit"] == tree()] if options.broken else []
+    known = {line["release"] for line in done}
+    broken = [one for one in collection() if options.broken and one.fault.name not in known]
+    good = options.good - sum(line["release"] == GOOD for line in read())
+    with tempfile.TemporaryDirectory(prefix="gates-") as folder, beside(options.busy):
+        Path(folder).chmod(0o755)
+        registry = make_registry(Path(folder, "registry"), [one.fault for one in broken])
+        for one in (one for one in broken if one.alone and time.monotonic() < end):
+            with environment(registry) as desk:
+                deploy(desk, one.fault.tag, one.fault.name, one.gates, options.busy)
+        together = [one for one in broken if not one.alone]
+        if time.monotonic() > end or not (together or good > 0):
+            return
+        with environment(registry) as desk:
+            for one in together:
+                if time.monotonic() > end:
+                    return
+                deploy(desk, one.fault.tag, one.fault.name, one.gates, options.busy)
+            while good > 0 and time.monotonic() < end:
+                deploy(desk, images.NEW, GOOD, (), options.busy)
+                good -= 1
+
+
+def table(lines: Sequence[Line]) -> None:
+    """Prints caught, missed and false alarms by gate, with bounds, and the seconds to the verdict."""
+    last = {line["release"]: line for line in lines if line["release"] != GOOD}
+    good = [line for line in lines if line["release"] == GOOD]
+    by_gate: dict[str, Counter[str]] = defaultdict(Counter)
+    for line in last.values():
+        gate = line["meant_for"][0] if line["by"] not in line["meant_for"] else line["by"]
+        by_gate[gate]["caught" if line["verdict"] in CAUGHT else "missed"] += 1
+        by_gate[gate]["elsewhere"] += line["verdict"] in CAUGHT and line["by"] not in line["meant_for"]
+    for line in good:
+        by_gate[line["by"]]["false alarms"] += line["verdict"] != "promoted"
+    print(
+        f"{'gate':12} {'caught':>7} {'of them elsewhere':>18} {'missed':>7} {'false alarms':>13}  of {len(good)} good deployments"
+    )
+    for gate, counts in sorted(by_gate.items()):
+        if gate:
+            alarms = counts["false alarms"]
+            bound = failure_bounds(alarms, len(good), 0.90).high
+            print(
+                f"{gate:12} {counts['caught']:7} {counts['elsewhere']:18} {counts['missed']:7} {alarms:13}  95 %: at most {bound:.1%}"
+            )
+    missed = sum(line["verdict"] not in CAUGHT for line in last.values())
+    alarms = sum(line["verdict"] != "promoted" for line in good)
+    for name, count, of in (("missed", missed, len(last)), ("false alarms", alarms, len(good))):
+        if of:
+            print(f"{name}: {count} of {of}, 95 %: at most {failure_bounds(count, of, 0.90).high:.1%}")
+    for name, some in (("good", good), ("broken", list(last.values()))):
+        seconds = sorted(line["verify_s"] for line in some if line["verify_s"])
+        if seconds:
+            print(
+                f"seconds from the first check to the verdict, {name}: {seconds[0]:.1f} / {median(seconds):.1f} / {seconds[-1]:.1f}"
+            )
+    print(
+        "commits: " + ", ".join(sorted({f"{line['commit']} ({line['at'][:10]})" for line in [*last.values(), *good]}))
+    )
+
+
+def main() -> None:
+    """Reads the options, runs, prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--good", type=int, default=0)
+    parser.add_argument("--broken", action="store_true")
+    parser.add_argument("--busy", type=int, default=2)
+    parser.add_argument("--seconds", type=float, default=280.0)
+    parser.add_argument("--table", action="store_true")
+    options = parser.parse_args()
+    if not options.table:
+        run(options)
+    table(read())
+
+
+if __name__ == "__main__":
+    main()

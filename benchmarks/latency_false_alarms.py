@@ -1,0 +1,222 @@
+"""How often the latency gate would refuse a release that is no slower than live, and how seldom it misses one that is.
+
+    python benchmarks/latency_false_alarms.py [--histories 1000] [--seed N] [--recorded FILE]   simulated, seeded
+    python benchmarks/latency_false_alarms.py --live 100 [--load 2] [--record FILE]             two real colours of one release
+
+Simulated: the gate's own rounds, looks, second measurement and limits over made-up times, or over ones that ``--record`` wrote down.
+Live: PostgreSQL, Valkey and 1.1.0 twice, beside so many processes that take the CPU. Prints; asserts nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import random
+import sys
+import time
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a script's path begins with its own folder
+
+from deployment.settings import SETTINGS_FILE, load
+from verification import latency
+from verification.accounts import SmokeUser
+from verification.latency import Measured, Place, everything, measure_with
+from verification.latency_judge import Judge, LatencyResult, judge_twice, verify
+from verification.latency_plan import CANDIDATE, LIVE, Kind, LatencyLimits, LatencyPlan, Operation
+from verification.statistics import failure_bounds
+
+Draw = random.Random
+GATE = load(SETTINGS_FILE, "embedded").gates["latency"]
+LIMITS = LatencyLimits.of(GATE)
+TYPICAL = {"health": 0.45, "healthDatabase": 0.75, "healthRedis": 0.6, "listConsults": 1.2, "createConsult": 1.5}
+SLOW_ONES = {"login": 18.0, "logout": 1.1, "readConsult": 1.1, "cancelConsult": 1.1}
+
+
+class Machine:
+    """What both colours share: a burst of somebody else's work slows whatever is asked while it lasts."""
+
+    def __init__(self, draw: Draw, sigma: float, bursts: float, drift: float) -> None:
+        self.draw, self.sigma, self.bursts, self.drift = draw, sigma, bursts, drift
+        self._left = 0
+        self._asked = 0
+
+    def time(self, base: float) -> float:
+        """One answer of a service that takes ``base`` ms on an idle machine."""
+        self._asked += 1
+        if self._left == 0 and self.draw.random() < self.bursts:
+            self._left = self.draw.randrange(20, 400)
+        busy = self._left > 0
+        self._left -= busy
+        warm = 1 + self.drift * 2.0 ** (-self._asked / 400)
+        stolen = self.draw.expovariate(1 / 4.0) if busy and self.draw.random() < 0.6 else 0.0
+        return float(base * warm * self.draw.lognormvariate(0, self.sigma) + stolen)
+
+
+class Colour:
+    """A colour whose garbage collection pauses it, whose own factor is ``slower``, and of whose answers ``tail`` are 300 ms late."""
+
+    def __init__(self, machine: Machine, pauses: float, slower: float = 1.0, tail: float = 0.0) -> None:
+        self._machine, self._pauses, self._slower, self._tail = machine, pauses, slower, tail
+
+    def ask(self, operation: Operation, kind: Kind) -> float:
+        """One answer."""
+        base: float = {**TYPICAL, **SLOW_ONES}[operation.name] + (0.15 if kind == "fresh" else 0.0)
+        draw = self._machine.draw
+        late = (30.0 if draw.random() < self._pauses else 0.0) + (300.0 if draw.random() < self._tail else 0.0)
+        return self._machine.time(base * self._slower) + late
+
+    def sign_in(self) -> None:
+        """Nothing to do."""
+
+    clear = sign_in
+
+
+class Recorded(Colour):
+    """Answers drawn from what a real colour took."""
+
+    times: dict[str, list[float]] = {}
+
+    def ask(self, operation: Operation, kind: Kind) -> float:
+        """One answer, of either real colour: they were of one release."""
+        draw = self._machine.draw
+        late = 300.0 if draw.random() < self._tail else 0.0
+        return draw.choice(self.times[f"{operation.name} {kind}"]) * self._slower + late
+
+
+# name: spread of the answers, share of answers that begin a burst, drift of a cold start, share of answers that a collection pauses
+MODELS = {
+    "quiet": (0.15, 0.0, 0.0, 0.0),
+    "noisy": (0.5, 0.0, 0.0, 0.0),
+    "bursts of other work": (0.2, 0.005, 0.0, 0.0),
+    "garbage collection": (0.2, 0.0, 0.0, 0.005),
+    "warming up": (0.2, 0.0, 1.0, 0.0),
+    "all of it": (0.4, 0.003, 0.5, 0.003),
+}
+RELEASES = {
+    "the same": (1.0, 0.0),
+    "1.2 times": (1.2, 0.0),
+    "1.5 times": (1.5, 0.0),
+    "2 times": (2.0, 0.0),
+    "5 % + 300 ms": (1.0, 0.05),
+}
+
+
+def simulated(seed: int, model: str, slower: float, tail: float) -> LatencyResult:
+    """One history."""
+    draw = Draw(seed)
+    sigma, bursts, drift, pauses = MODELS.get(model, (0.0, 0.0, 0.0, 0.0))
+    machine = Machine(draw, sigma, bursts, drift)
+    kind = Recorded if model == "recorded" else Colour
+    askers = {CANDIDATE: kind(machine, pauses, slower, tail), LIVE: kind(machine, pauses)}
+    plan = LatencyPlan(dict.fromkeys(askers, "http://nowhere"), SmokeUser("", ""), samples=GATE["samples"], rate=1e9)
+    judge = Judge(LIMITS, plan.samples)
+
+    def measured(places: Collection[Place]) -> Measured:
+        looked = judge.of(places)
+        return measure_with(askers, plan, places, hopeless=looked.hopeless, wanted=looked.wanted)
+
+    return judge_twice(measured, judge, compared=True)
+
+
+def history(task: tuple[int, str, float, float]) -> tuple[bool, bool, str]:
+    """Whether the first measurement suspected it, whether it was refused, and why."""
+    result = simulated(*task)
+    return bool(result.suspected), bool(result.findings), result.findings[0].test if result.findings else ""
+
+
+def line(name: str, refused: int, count: int, more: str = "") -> str:
+    """A share with its bound."""
+    bounds = failure_bounds(refused, count, 0.95)
+    return f"  {name:38} refused {refused:5}/{count} = {refused / count:7.2%} (95 %: {bounds.low:.2%} to {bounds.high:.2%}){more}"
+
+
+def simulate(histories: int, seed: int, models: Collection[str]) -> None:
+    """Prints, for each model of noise and each release, how often it is refused."""
+    latency._PAUSE_S = 0.0  # nobody's clock is measured here
+    alarms = total = 0
+    with multiprocessing.Pool(2) as pool:
+        for model in models:
+            print(f"{model}, seed {seed}")
+            for name, (slower, tail) in RELEASES.items():
+                count = histories if name == "the same" else max(1, histories // 10)
+                tasks = [(seed + n, model, slower, tail) for n in range(count)]
+                found = pool.map(history, tasks, chunksize=4)
+                refused = sum(one[1] for one in found)
+                why = ", ".join(sorted({one[2] for one in found if one[1]}))
+                print(
+                    line(name, refused, count, f"; suspected at first {sum(one[0] for one in found)}; {why}"),
+                    flush=True,
+                )
+                if name == "the same":
+                    alarms, total = alarms + refused, total + count
+    print(line("A against A, all models", alarms, total))
+
+
+def _spin(end: float) -> None:
+    while time.monotonic() < end:
+        pass
+
+
+@contextmanager
+def busy(processes: int, seconds: float) -> Iterator[None]:
+    """So many processes that do nothing but take the CPU."""
+    spinning = [multiprocessing.Process(target=_spin, args=(time.monotonic() + seconds,)) for _ in range(processes)]
+    for one in spinning:
+        one.start()
+    try:
+        yield
+    finally:
+        for one in spinning:
+            one.kill()
+            one.join()
+
+
+def live(runs: int, load_by: int, record: Path | None) -> None:
+    """Prints what the gate says of two real colours of 1.1.0, so many times."""
+    from tests.gates.verifying import open_bench
+
+    kept: dict[str, list[float]] = {f"{name} {kind}": [] for name, kind in everything()}
+    refused = suspected = 0
+    with open_bench() as bench, bench.serving(None) as one, bench.serving(None) as other:
+        user = SmokeUser(**bench.users[0])
+        urls = {CANDIDATE: f"http://127.0.0.1:{one.port}", LIVE: f"http://127.0.0.1:{other.port}"}
+        plan = LatencyPlan(urls, user, samples=GATE["samples"], rate=GATE["rate"], longest_s=GATE["longest"])
+        for number in range(runs):
+            with busy(load_by, 600.0):
+                began = time.monotonic()
+                result = verify(plan, LIMITS)
+            refused, suspected = refused + bool(result.findings), suspected + bool(result.suspected)
+            for (name, kind), times in result.first.times.items():
+                kept[f"{name} {kind}"] += [value for values in times.values() for value in values]
+            says = "; ".join(found.says for found in result.findings or result.suspected)
+            print(f"  {number + 1}: {time.monotonic() - began:.1f} s{', ' + says if says else ''}", flush=True)
+    print(line(f"A against A, {load_by} processes beside it", refused, runs, f"; suspected at first {suspected}"))
+    if record is not None:
+        record.write_text(json.dumps(kept), encoding="utf-8")
+
+
+def main() -> None:
+    """Reads the options and does one of the two."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--histories", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=2026)
+    parser.add_argument("--models", nargs="+", default=list(MODELS), choices=list(MODELS))
+    parser.add_argument("--recorded", type=Path)
+    parser.add_argument("--live", type=int)
+    parser.add_argument("--load", type=int, default=0)
+    parser.add_argument("--record", type=Path)
+    options = parser.parse_args()
+    if options.live:
+        live(options.live, options.load, options.record)
+        return
+    if options.recorded:
+        Recorded.times = json.loads(options.recorded.read_text(encoding="utf-8"))
+    simulate(options.histories, options.seed, ["recorded"] if options.recorded else options.models)
+
+
+if __name__ == "__main__":
+    main()

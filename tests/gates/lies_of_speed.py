@@ -1,0 +1,92 @@
+"""Releases that are right and slow, or right until they are asked often: within the absolute budgets, each in one way of its own."""
+
+from __future__ import annotations
+
+from tests.e2e.images import Fault
+from tests.gates.lies import Lie
+
+GUARD = "        status = 0\n\n        async def watched"
+ANSWER = '                status = message["status"]\n'
+HANDLER = "            await self._app(scope, receive, watched)\n"
+_SLEEP = '__import__("asyncio").sleep'
+_COUNTED = '        self.asked = getattr(self, "asked", 0) + 1\n'
+
+
+def _lie(name: str, gates: tuple[str, ...], before: str, after: str, *says: str, file: str = "app/guard.py") -> Lie:
+    return Lie(Fault(name, file, before, after), gates, says, load=True)
+
+
+def _for_longer(factor: float) -> str:
+    """Half as long again, say, by work: the handler's time so far, and that part of it more."""
+    return (
+        f"{ANSWER}                end = time.perf_counter() + {factor} * (time.perf_counter() - began)\n"
+        "                while time.perf_counter() < end:\n                    pass\n"
+    )
+
+
+LIES = (
+    _lie("half-as-long-again", ("latency",), ANSWER, _for_longer(0.5), "times live's time", "Mann-Whitney"),
+    _lie(
+        "slow-tail",
+        ("latency",),
+        GUARD,
+        f"{_COUNTED}        if self.asked % 20 == 0:\n            await {_SLEEP}(0.3)\n{GUARD}",
+        "slower",
+    ),
+    _lie(
+        "slow-on-fresh-connections",
+        ("latency",),
+        GUARD,
+        '        self.seen = getattr(self, "seen", set())\n'
+        '        if scope["client"] not in self.seen:\n'
+        '            self.seen.add(scope["client"])\n'
+        f"            await {_SLEEP}(0.002)\n{GUARD}",
+        "fresh connections",
+    ),
+    _lie(
+        "slow-after-300",
+        ("latency",),
+        GUARD,
+        f"{_COUNTED}        if self.asked > 300:\n            await {_SLEEP}(0.002)\n{GUARD}",
+        "times live's time",
+    ),
+    Lie(
+        Fault(
+            "one-slow-operation",
+            "app/consults.py",
+            "        limit = _limit(request",
+            f"        await {_SLEEP}(0.003)\n        limit = _limit(request",
+        ),
+        ("latency",),
+        ("GET /consults?limit=20",),
+        load=True,
+    ),
+    _lie(
+        "errs-where-users-meet",
+        ("load",),
+        # One request in fifty, once it has seen users overlap: by one client, one request at a time, it is never seen.
+        HANDLER,
+        '            self.inside = getattr(self, "inside", 0) + 1\n'
+        '            self.overlaps = getattr(self, "overlaps", 0) + (self.inside > 1)\n'
+        '            self.asked = getattr(self, "asked", 0) + 1\n'
+        "            try:\n"
+        "                if self.overlaps > 20 and self.asked % 50 == 0:\n"
+        "                    await problem_response(500)(scope, receive, watched)\n"
+        "                    return\n"
+        "                await self._app(scope, receive, watched)\n"
+        "            finally:\n"
+        "                self.inside -= 1\n",
+        "requests failed",
+    ),
+    _lie(
+        "one-at-a-time",
+        ("load",),
+        HANDLER,
+        # A lock around the handler, and a pause for whoever must wait for it: alone it costs nothing.
+        '            self.lock = getattr(self, "lock", None) or __import__("asyncio").Lock()\n'
+        "            waits = self.lock.locked()\n"
+        "            async with self.lock:\n"
+        f"                await {_SLEEP}(0.1 if waits else 0)\n"
+        "                await self._app(scope, receive, watched)\n",
+    ),
+)
