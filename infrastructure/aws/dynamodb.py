@@ -108,7 +108,24 @@ class DynamoLease:
         return {name: value["S"] for name, value in self._item().get("notes", {}).get("M", {}).items()}
 
     def swap_note(self, name: str, seen: str | None, text: str) -> bool:
-        """Replaces one note if it still is what was ``seen``; needs no lease, but an item that once had one. Raises CloudError."""
+        """Replaces one note if it still is what was ``seen``; needs no lease. Raises CloudError."""
+        try:
+            return self._swap(name, seen, text)
+        except CloudError as error:
+            if seen is not None or aws_code(error) != "ValidationException":
+                raise
+        self._make_room()
+        return self._swap(name, seen, text)
+
+    def _make_room(self) -> None:
+        """Where nobody has ever held the lease there is no item, or one without room for notes."""
+        try:
+            self._update("SET #notes = :none", "attribute_not_exists(#notes)", {":none": {"M": {}}})
+        except CloudError as error:
+            if not _condition_failed(error):
+                raise
+
+    def _swap(self, name: str, seen: str | None, text: str) -> bool:
         condition = "attribute_not_exists(#notes.#note)" if seen is None else "#notes.#note = :seen"
         values = {":text": {"S": text}} | ({} if seen is None else {":seen": {"S": seen}})
         try:

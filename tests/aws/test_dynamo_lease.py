@@ -143,6 +143,15 @@ def test_notes_outlive_their_writer(lease: DynamoLease, clock: Clock) -> None:
     assert lease.notes() == {"journal.head": "abc", "size": "2"}
 
 
+def test_a_note_can_be_the_first_thing_of_all(lease: DynamoLease) -> None:
+    """Before the first deployment ever somebody attests something; the first lease keeps it, and has token 1."""
+    assert lease.swap_note("attestations", None, "{}")
+    assert not lease.swap_note("attestations", None, "other")
+    assert lease.current() is None
+    assert lease.acquire(holder()).token == 1
+    assert lease.notes() == {"attestations": "{}"}
+
+
 def test_a_note_is_swapped_without_the_lease_only_where_it_is_what_was_seen(lease: DynamoLease) -> None:
     lease.release(lease.acquire(holder()))
     assert lease.swap_note("heads", None, "one")
