@@ -111,7 +111,7 @@ def test_budgets_hold_without_a_second_colour() -> None:
             lambda measured: [sides.clear() for times in measured.times.values() for sides in times.values()],
             "0 answers",
         ),
-        (lambda measured: measured.late_ms.extend([80.0] * 50), "too busy to measure: 80 ms late, limit 50 ms"),
+        (lambda measured: measured.late_ms.extend([120.0] * 50), "too busy to measure: 120 ms late, limit 100 ms"),
         (
             lambda measured: measured.failures.extend([(CANDIDATE, "login", "status 500, expected 200")] * 20),
             "requests failed, limit 1 in 1000; the first: POST /auth/login: status 500",
