@@ -112,3 +112,16 @@ def test_a_folder_holds_one_platform_at_a_time(running: Running) -> None:
         with pytest.raises(StatePlatform, match=r"is on platform 'ecs', and 'apprunner' was asked for"):
             call()
     assert ask(running.outputs.live_url)[0] == 200
+
+
+@pytest.mark.soak
+def test_both_platforms_run_side_by_side_in_two_folders(running: Running) -> None:
+    other = running.state.parent / "other"
+    try:
+        outputs = cloud.up(other, running.registry)
+        assert ask(outputs.live_url)[1]["x-bg-color"] == "blue"
+        assert "x-bg-color" not in ask(running.outputs.live_url)[1]
+        assert ask(running.outputs.live_url)[0] == 200
+    finally:
+        cloud.down(other)
+    assert ask(running.outputs.live_url)[0] == 200
