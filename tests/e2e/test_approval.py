@@ -29,7 +29,7 @@ def settings(hasty: Path, tmp_path: Path) -> Callable[[str, str], Path]:
     """Settings with lines of the environment ``quick``'s own, and with lists of who may."""
 
     def make(deployment: str, access: str = "") -> Path:
-        path = tmp_path / "deployment.toml"
+        path = tmp_path / f"deployment-{len(list(tmp_path.iterdir()))}.toml"
         table = "[environments.quick.deployment]\n"
         text = hasty.read_text(encoding="utf-8").replace(table, f"{table}{deployment}\n")
         path.write_text(f"{text}{MANAGER}\n[access]\n{access}\n", encoding="utf-8")
