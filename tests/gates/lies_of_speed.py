@@ -30,8 +30,7 @@ LIES = (
         "slow-tail",
         ("latency",),
         GUARD,
-        f"{_COUNTED}        if self.asked % 20 == 0:\n            await {_SLEEP}(0.3)\n{GUARD}",
-        "slower",
+        f'        if __import__("random").random() < 0.05:\n            await {_SLEEP}(0.3)\n{GUARD}',
     ),
     _lie(
         "slow-on-fresh-connections",
