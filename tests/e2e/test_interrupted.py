@@ -24,10 +24,10 @@ class Case:
 
 
 CASES = [
-    Case("provision", signal.SIGINT, group=True),
+    pytest.param(Case("provision", signal.SIGINT, group=True), marks=pytest.mark.soak),
     pytest.param(Case("verify", signal.SIGTERM), marks=pytest.mark.soak),
     Case("verify", signal.SIGINT, group=True, workers="2"),
-    Case("promote", signal.SIGINT),
+    pytest.param(Case("promote", signal.SIGINT), marks=pytest.mark.soak),
     Case("bake", signal.SIGTERM, workers="2"),
 ]
 
