@@ -32,6 +32,8 @@ from verification.stores import Before, Stores
 from verification.tokens import SignToken, signer
 
 DEFAULT_TIMEOUT_S = 10.0
+# A load that only measured the machine is made again, so many times in all: others that take the CPU come and go.
+MOST_LOADS = 4
 
 T = TypeVar("T")
 Measure = Callable[..., None]
@@ -306,9 +308,9 @@ def load_result(_deployment: Session, candidate: Release, tmp_path_factory: pyte
     state, gate = _deployment.state, _deployment.gates.get("load", {})
     users = _require(state.smoke_users or None, "there are no smoke users", state)
     plan, log = load_plan(candidate, users, gate), tmp_path_factory.mktemp("load") / "locust.log"
-    result = make_load(plan, log=log)
-    if result.saturated(float(gate.get("p95_ms", 1000)) / 10):  # then it is the machine that was measured
-        _deployment.recorder.requested(result.requests)
+    for _ in range(MOST_LOADS):
         result = make_load(plan, log=log)
-    _deployment.recorder.requested(result.requests)
+        _deployment.recorder.requested(result.requests)
+        if result.proves_something(gate) or result.failure_ratio > float(gate.get("failure_ratio", 0)):
+            break  # what failed stays failed, whatever a further load would say
     return result

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import ClassVar
+from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from verification.accounts import SmokeUser
@@ -96,6 +96,17 @@ class LoadResult:
     errors: tuple[tuple[str, int], ...]
 
     MOST_CPU: ClassVar[float] = 0.9
+
+    def proves_something(self, limits: Mapping[str, Any]) -> bool:
+        """Whether there were requests enough, by a generator with time to spare, to speak for or against the release."""
+        floor = float(limits.get("throughput", 0)) * float(limits.get("rate", 0))
+        enough = self.requests >= int(limits.get("min_requests", 1)) and self.throughput >= floor
+        return enough and not self.saturated(self.latest_of(limits))
+
+    @staticmethod
+    def latest_of(limits: Mapping[str, Any]) -> float:
+        """How late (ms) the generator's clock may be: a quarter of the budget, which then is not what it measured."""
+        return float(limits.get("p95_ms", 1000)) / 4
 
     def saturated(self, latest_ms: float) -> bool:
         """Whether the generator, or the machine that it runs on, had no time to spare."""

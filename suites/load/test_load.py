@@ -18,12 +18,12 @@ def test_load_was_made(load_result, limits, measure):
 
 
 def test_generator_was_not_the_bottleneck(load_result, limits, measure):
-    """What was measured is the release: Locust had time to spare, in one of two runs at least."""
-    allowed = limits["p95_ms"] / 10
+    """What was measured is the release: Locust had time to spare, in one of its runs at least."""
+    allowed = load_result.latest_of(limits)
     measure("generator", round(load_result.generator_cpu, 2), limit=load_result.MOST_CPU, unit="cores")
     measure("generator's clock late, p95", round(load_result.late_ms, 1), limit=allowed, unit="ms")
     assert not load_result.saturated(allowed), (
-        f"the generator was saturated, twice: {load_result.generator_cpu:.2f} cores (limit {load_result.MOST_CPU:g}), "
+        f"the generator was saturated, each time: {load_result.generator_cpu:.2f} cores (limit {load_result.MOST_CPU:g}), "
         f"its clock {load_result.late_ms:.0f} ms late (limit {allowed:g} ms); that says nothing about the release"
     )
 

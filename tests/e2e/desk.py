@@ -24,7 +24,7 @@ from infrastructure.embedded.layout import Layout, read_environment
 ROOT = Path(__file__).resolve().parents[2]
 # Of the process that runs these tests, and nothing that its own users would have in their environment.
 NOT_INHERITED = ("PYTEST_", "COV_", "EMBEDDED_")
-LONGEST_RUN_S = 150.0
+LONGEST_RUN_S = 300.0
 
 
 @dataclass(frozen=True)
