@@ -44,7 +44,7 @@ LONG = {images.DATABASE_DOWN}
 SAMPLE = {
     images.CRASHES,
     images.DEGRADED,
-    images.DATABASE_DOWN,
+    images.REDIS_DOWN,
     images.OPEN_CONSULTS,
     images.FIELD_REMOVED,
     images.TOO_SLOW,
