@@ -18,6 +18,7 @@ from plugins import options as run_options
 from plugins.doors import edited
 from plugins.evidence import Recorder
 from plugins.gates import gate_of
+from plugins.litter import only_tell
 from plugins.options import Mode, RunOptions
 from plugins.outcomes import seal
 from plugins.output import Output, WorkerOutput
@@ -49,6 +50,7 @@ def pytest_configure(config: pytest.Config) -> None:
     redactor, suites = LearningRedactor(), suites_of(config)
     if hasattr(config, "workerinput"):
         if "deployment_state" in config.workerinput:
+            only_tell(config)
             config.pluginmanager.register(WorkerSide(suites), "deployment-worker")
             config.pluginmanager.register(LoadOption(config, suites), "deployment-load-option")
             config.stash[redactor_key] = redactor
@@ -64,6 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(Planning(config, options, suites), "deployment-plan")
         config.pluginmanager.register(Output(config, redactor), "deployment-output")
         return
+    only_tell(config)
     config.stash[redactor_key] = redactor
     _coordinate(config, options, suites, redactor)
 

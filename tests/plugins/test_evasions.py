@@ -193,11 +193,13 @@ def test_exit_code(project: Project, source: str) -> None:
     ids=["another address", "another client", "a client of its own"],
 )
 def test_a_gate_that_asks_somebody_else(project: Project, source: str) -> None:
-    """What is live answers well; that says nothing about the candidate."""
+    """What is live answers well; that says nothing about the candidate, and neither does a client that nobody closes."""
+    project.add("redis", "import gc\ndef test_collects(client):\n    gc.collect()\n    client.get('/health')\n")
     conftest(project, source.replace("{live!r}", repr(project.facts.read("urls")["live"])))
     run = project.run()
     assert run.told == REJECTED, run.output
     assert run.report["reason"].startswith("endpoints: its checks sent the release no recorded request"), run.output
+    assert run.gate("redis")["outcome"] == "passed", run.output
 
 
 @pytest.mark.parametrize("gate", ["health", "live"])

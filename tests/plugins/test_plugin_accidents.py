@@ -121,6 +121,72 @@ def test_a_plugin_that_raises_at_the_end(project: Project, order: str) -> None:
     assert "a plugin's own defect" in run.output
 
 
+LEAKS = """
+    import socket
+    def test_leaks(client):
+        assert client.get("/health").status_code == 200
+        held = lambda: held  # refers to itself: only the garbage collector ends it
+        held.socket = socket.socket()
+"""
+BREAKS = """
+    class Broken:
+        def __init__(self):
+            self.me = self
+        def __del__(self):
+            raise RuntimeError("at its end")
+    def test_breaks(client):
+        Broken()
+        assert client.get("/health").status_code == 200
+"""
+COLLECTS = """
+    import gc
+    def test_collects(client):
+        gc.collect()
+        assert client.get("/health").status_code == 200
+"""
+
+
+@pytest.mark.parametrize("workers", ["-n0", pytest.param("-n1", marks=pytest.mark.soak)])
+@pytest.mark.parametrize(
+    ("source", "told"),
+    [(LEAKS, "ResourceWarning: unclosed <socket"), (BREAKS, "PytestUnraisableExceptionWarning")],
+    ids=["a socket", "an exception"],
+)
+def test_what_a_check_leaves_to_the_garbage_collector(project: Project, source: str, told: str, workers: str) -> None:
+    """It is found while another gate's check runs, and is told; neither check is decided by it."""
+    project.add("endpoints", source)
+    project.add("redis", COLLECTS)
+    run = project.run(workers, "-Werror::ResourceWarning", "-Werror::pytest.PytestUnraisableExceptionWarning")
+    assert run.told == PROMOTED, run.output
+    assert told in run.output
+
+
+def test_what_the_last_check_leaves_to_the_garbage_collector(project: Project) -> None:
+    """After the verdict nothing changes the exit code, pytest's own last look for litter included."""
+    project.add("live", LEAKS.replace("(client)", "(client, baked)"))
+    run = project.run_outside()
+    assert run.told == PROMOTED, run.output
+
+
+def test_a_thread_that_died_is_no_pass(project: Project) -> None:
+    """What it was to find out, nobody found out."""
+    project.add(
+        "endpoints",
+        """
+        import threading
+        def ask(client):
+            assert client.get("/health").status_code == 500
+        def test_from_a_thread(client):
+            thread = threading.Thread(target=ask, args=(client,))
+            thread.start()
+            thread.join()
+        """,
+    )
+    run = project.run()
+    assert run.told == REJECTED, run.output
+    assert run.report["reason"].startswith("endpoints: test_from_a_thread"), run.report["reason"]
+
+
 def test_a_run_that_died_before_it_touched_anything_gets_its_report_by_the_next(project: Project) -> None:
     dead = project.path / "reports" / "20200101-000000-green-dead01"
     journal = Journal(dead / "audit.jsonl", "somebody", SystemClock())
