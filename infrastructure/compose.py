@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -36,7 +36,7 @@ from infrastructure.aws.sns import SnsNotifier
 from infrastructure.aws.sts import StsIdentity, clock_in_words
 from infrastructure.embedded import cloud, images
 from infrastructure.embedded.errors import EmbeddedError, StartFailed, StateOwned
-from infrastructure.estate import Estate, adapters, aws_estate
+from infrastructure.estate import Estate, adapters, aws_estate, by_colour
 from infrastructure.front_door import HttpFrontDoor
 from infrastructure.live_domain import LiveDomain
 from verification.accounts import SmokeUser, parse_smoke_users
@@ -68,6 +68,8 @@ class World:
     door: RegistryDoor | None = None
     stores: Stores = field(default_factory=Stores, repr=False)
     viewer_host: str = "host"
+    rehearsal_hosts: Mapping[str, str] = field(default_factory=dict)
+    """By a colour's own address, the host by which its load balancer takes a request for one to the live domain."""
 
     def archive(self, *, leased: bool = False) -> Archive:
         """Where a run's evidence goes; ``leased``: the run held the lock."""
@@ -242,6 +244,7 @@ def reach(settings: Settings) -> World:
         EcrDoor(clients, settings.repository, estate.account, estate.connection.region),
         stores,
         classes.viewer_host(estate.router.name),
+        {estate.platform.options["colour_urls"][one]: host for one, host in estate.rehearsal_hosts.items()},
     )
 
 
@@ -363,6 +366,7 @@ def _embedded_estate(settings: Settings) -> Estate:
         health_checks=tuple(outputs.route53_health_checks),
         database_url_secret=outputs.secrets["database_url"],
         redis_url=outputs.redis_url,
+        rehearsal_hosts=by_colour(outputs.rehearsal_hosts),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -45,6 +45,7 @@ class Estate:
     database_url_secret: str | None = None
     redis_url_secret: str | None = None
     redis_url: str | None = None
+    rehearsal_hosts: Mapping[Colour, str] = field(default_factory=dict)
 
     @property
     def store_secrets(self) -> tuple[str, ...]:
@@ -75,6 +76,7 @@ def aws_estate(settings: Settings) -> Estate:
         tuple(own.get("route53_health_checks", ())),
         own.get("database_url_secret"),
         own.get("redis_url_secret"),
+        rehearsal_hosts=by_colour(own.get("rehearsal_hosts", {})),
     )
 
 
@@ -91,14 +93,14 @@ def public_key_file(settings: Settings) -> Path | None:
 
 def _apprunner(settings: Settings) -> Mapping[str, Any]:
     own = settings.estate
-    return {"services": _by_colour(own["services"]), "scheme": own.get("scheme", "https")}
+    return {"services": by_colour(own["services"]), "scheme": own.get("scheme", "https")}
 
 
 def _ecs(settings: Settings) -> Mapping[str, Any]:
     own = settings.estate
     return {
         "cluster": own["cluster"],
-        **{key: _by_colour(own[key]) for key in ("services", "target_groups", "colour_urls")},
+        **{key: by_colour(own[key]) for key in ("services", "target_groups", "colour_urls")},
         "drain_window_s": settings.limits.drain_window,
         "clock": SystemClock(),
     }
@@ -112,7 +114,7 @@ def _alb(settings: Settings) -> Mapping[str, Any]:
     own = settings.estate
     return {
         "arn": own.get("listener_rule_arn") or own["listener_arn"],
-        "target_groups": _by_colour(own["target_groups"]),
+        "target_groups": by_colour(own["target_groups"]),
         "clock": SystemClock(),
     }
 
@@ -122,7 +124,7 @@ def _route53(settings: Settings) -> Mapping[str, Any]:
     return {
         "hosted_zone_id": own["hosted_zone_id"],
         "record_name": own.get("record_name") or str(urlsplit(own["live_url"]).hostname),
-        "set_identifiers": _by_colour(own["set_identifiers"]),
+        "set_identifiers": by_colour(own["set_identifiers"]),
         "resolvers": tuple(own["resolvers"]),
         "clock": SystemClock(),
     }
@@ -133,7 +135,8 @@ _PLATFORMS: Mapping[str, Options] = {"apprunner": _apprunner, "ecs": _ecs}
 _ROUTERS: Mapping[str, Options] = {"cloudfront": _cloudfront, "alb": _alb, "route53": _route53}
 
 
-def _by_colour(table: Mapping[str, str]) -> Mapping[Colour, str]:
+def by_colour(table: Mapping[str, str]) -> Mapping[Colour, str]:
+    """A table of the settings, by colour."""
     return {Colour(name): value for name, value in table.items()}
 
 

@@ -29,9 +29,9 @@ def look(world: World, settings: Settings) -> Before | None:
         ) from None
 
 
-def front_of(world: World) -> Front:
-    """How the environment's front door asks a colour."""
-    return Front(world.live_url, world.viewer_host)
+def front_of(world: World, url: str) -> Front:
+    """How the environment's front door asks what answers at that address, a colour's own or any other."""
+    return Front(world.live_url, world.viewer_host, world.rehearsal_hosts.get(url))
 
 
 def bear_sickness(run: Coordinator, machine: Machine) -> None:

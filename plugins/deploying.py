@@ -93,15 +93,16 @@ class Deploying:
             token_secret=world.token_secret,
             stores=world.stores,
             before=look(world, settings),
-            front=front_of(world),
             lease=Lock(run.run_id, holder.token, holder.since.isoformat()),
             live=live_release(world, live.version, live.colour, live.digest),
             baseline=None if live.url is None else Release(live.url, live.version, live.colour),
         )
         self._start_traffic(world, machine)
         candidate = machine.provision()
+        url = candidate.url or ""
         run.state = run.state.but(
-            candidate=Release(candidate.url or "", plan.image.version, plan.target, plan.image.name, plan.image.digest)
+            candidate=Release(url, plan.image.version, plan.target, plan.image.name, plan.image.digest),
+            front=front_of(world, url),
         )
 
     def _start_cloud(self) -> bool:

@@ -91,7 +91,7 @@ class Session:
                     timeout_s=timeout_s,
                     on_exchange=self.recorder.exchanged if counts else None,
                     keep_alive=keep_alive,
-                    **({} if front is None else as_front_door(front.live_url, front.header)),
+                    **({} if front is None else as_front_door(front.live_url, front.header, front.ask_for)),
                 )
             return self._clients[key]
 

@@ -30,10 +30,14 @@ class Release:
 
 @dataclass(frozen=True)
 class Front:
-    """How the front door asks a colour: the live domain's address, and the header that it hands the viewer's host on in."""
+    """How the front door asks a colour: the live domain's address, and the header that it hands the viewer's host on in.
+
+    ``ask_for``: the host by which a load balancer's rule knows such a request, and which it rewrites to the live domain's.
+    """
 
     live_url: str
     header: str
+    ask_for: str | None = None
 
 
 @dataclass(frozen=True)

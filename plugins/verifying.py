@@ -67,7 +67,9 @@ class Verifying:
                 token_secret=world.token_secret,
                 stores=world.stores,
                 before=look(world, self._settings),
-                front=front_of(world) if base_url is not None else None,  # the live domain's own front door is there
+                front=front_of(world, release.url)
+                if base_url is not None
+                else None,  # the live domain's own front door is there
             )
 
     def _live(self) -> Release:

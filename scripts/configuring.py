@@ -31,6 +31,7 @@ KEYS = (
     "services",
     "target_groups",
     "colour_urls",
+    "rehearsal_hosts",
     "key_value_store_arn",
     "listener_rule_arn",
     "hosted_zone_id",

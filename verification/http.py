@@ -158,15 +158,18 @@ def open_client(
 _VIEWER = "203.0.113.7"
 
 
-def as_front_door(live_url: str, header: str) -> dict[str, Any]:
+def as_front_door(live_url: str, header: str, ask_for: str | None = None) -> dict[str, Any]:
     """Options of ``open_client`` for asking a colour as its front door will, for a viewer who asked for ``live_url``.
 
     ``header`` is what the host is handed on in, in small letters: where it is ``host``, the colour is asked for the live
-    domain's own name in TLS as well; else Host and TLS name are the colour's own.
+    domain's own name in TLS as well; else Host and TLS name are the colour's own. ``ask_for`` is a host that a load balancer
+    rewrites to the live domain's before the colour sees it.
     """
     url = httpx.URL(live_url)
     host = url.netloc.decode("ascii")
     forwarded = {"X-Forwarded-For": _VIEWER, "X-Forwarded-Proto": url.scheme}
+    if ask_for is not None:
+        return {"headers": {**forwarded, "Host": ask_for}}
     if header == "host":
         return {"headers": {**forwarded, "Host": host}, "tls_name": url.host}
     return {"headers": {**forwarded, header: host}}

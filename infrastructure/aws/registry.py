@@ -18,8 +18,8 @@ ROUTERS: Mapping[str, str] = {
     "route53": "infrastructure.aws.route53.Route53Router",
 }
 # The header in which a colour finds the viewer's host before any switch, where it is not Host itself. CloudFront's function hands
-# it on so. A load balancer hands Host on as it is, but its test listener tells the colours apart by it: only beside it can the
-# live domain be named there.
+# it on so. A load balancer hands Host on as it is, but its test listener tells the colours apart by it: unless a rule there puts
+# the live domain in its place (rehearsal_hosts), it can only be named beside it.
 VIEWER_HOST: Mapping[str, str] = {"cloudfront": "x-forwarded-host", "alb": "x-forwarded-host"}
 
 QUOTAS: Mapping[str, str] = {"apprunner": "apprunner", "ecs": "fargate"}

@@ -18,8 +18,8 @@ LISTENER_FOLDER = "listeners"
 AWSELB = "awselb/2.0"
 """What a load balancer calls itself in the answers that are its own."""
 
-# `HOST THRESHOLD ADDRESS …`: the host a name or `*`, as many pairs as there are.
-_LINE = r"^(\S+)" + r"(?: (\S+) (\S+))?" * ENTRIES + "$"
+# `HOST[>OTHER] THRESHOLD ADDRESS …`: the host a name or `*`, OTHER what its targets are asked for, as many pairs as there are.
+_LINE = r"^([^\s>]+)(?:>(\S+))?" + r"(?: (\S+) (\S+))?" * ENTRIES + "$"
 
 
 def listener(port: int) -> Json:
@@ -40,7 +40,11 @@ def _slot(port: int, number: int) -> Json:
     """One rule: if the host is its own, its response, or the target whose threshold is the first above the request's uuid."""
     file = f"{LISTENER_FOLDER}/{port}/{number}"
     read = {"handler": "vars", "rule": f"{{file.{file}}}"}
-    names = ["alb_host", *(f"alb_{kind}{entry}" for entry in range(1, ENTRIES + 1) for kind in ("below", "to"))]
+    names = [
+        "alb_host",
+        "alb_as",
+        *(f"alb_{kind}{entry}" for entry in range(1, ENTRIES + 1) for kind in ("below", "to")),
+    ]
     fields = {
         "handler": "map",
         "source": "{http.vars.rule}",
@@ -69,6 +73,8 @@ def _slot(port: int, number: int) -> Json:
         *picks,
         {"handle": [status]},
         {"match": [{"expression": "{alb_status} != ''"}], "terminal": True, "handle": [fixed]},
+        {"handle": [{"handler": "vars", "as": "{http.request.hostport}"}]},
+        {"match": [{"expression": "{alb_as} != ''"}], "handle": [{"handler": "vars", "as": "{alb_as}"}]},
         {"handle": [{"handler": "headers", "response": {"deferred": True, "delete": ["Via"]}}, _to_target(port)]},
     ]
     own = {
@@ -81,7 +87,7 @@ def _slot(port: int, number: int) -> Json:
 
 def _to_target(port: int) -> Json:
     request = {
-        "set": {"X-Forwarded-Proto": ["http"], "X-Forwarded-Port": [str(port)]},
+        "set": {"Host": ["{http.vars.as}"], "X-Forwarded-Proto": ["http"], "X-Forwarded-Port": [str(port)]},
         "delete": ["X-Forwarded-Host", "Via"],
     }
     return {

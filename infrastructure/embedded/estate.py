@@ -142,6 +142,7 @@ class Estate:
             target_groups=serving.target_groups,
             colour_urls=serving.colour_urls,
             listener_rule_arn=serving.listener_rule_arn,
+            rehearsal_hosts=serving.rehearsal_hosts,
         )
 
     def _ensure_repository(self) -> None:

@@ -43,6 +43,7 @@ class Serving:
     target_groups: Mapping[str, str] = field(default_factory=dict)
     colour_urls: Mapping[str, str] = field(default_factory=dict)
     listener_rule_arn: str = ""
+    rehearsal_hosts: Mapping[str, str] = field(default_factory=dict)
 
 
 def log_group(colour: str) -> str:
@@ -76,12 +77,14 @@ class EcsEstate:
         live, test = (self._listener(elb, balancer, port) for port in (ports.edge, ports.ingress))
         weights = {groups[colour]: 100 if colour == FIRST_COLOUR else 0 for colour in COLOURS}
         rule = _rule(elb, live, LIVE_HOST, weights)
-        for colour in COLOURS:
-            url = self._environment.colour_url(colour)
-            _rule(elb, test, url.removeprefix("http://").partition(":")[0], {groups[colour]: 1})
-        self._client("ecs").create_cluster(clusterName=CLUSTER)
         urls = {colour: self._environment.colour_url(colour) for colour in COLOURS}
-        return Serving(CLUSTER, groups, urls, rule)
+        hosts = {colour: url.removeprefix("http://").partition(":")[0] for colour, url in urls.items()}
+        rehearsal_hosts = {colour: f"rehearsal.{host}" for colour, host in hosts.items()}
+        for colour, group in groups.items():
+            _rule(elb, test, hosts[colour], {group: 1})
+            _rule(elb, test, rehearsal_hosts[colour], {group: 1}, _as_host(self._environment.live_url))
+        self._client("ecs").create_cluster(clusterName=CLUSTER)
+        return Serving(CLUSTER, groups, urls, rule, rehearsal_hosts)
 
     def ensure_services(
         self, serving: Serving, image: str, variables: Mapping[str, str], secrets: Mapping[str, str]
@@ -137,7 +140,7 @@ class EcsEstate:
         return str(made["Listeners"][0]["ListenerArn"])
 
 
-def _rule(elb: Any, listener: str, host: str, weights: Mapping[str, int]) -> str:
+def _rule(elb: Any, listener: str, host: str, weights: Mapping[str, int], *transforms: Mapping[str, Any]) -> str:
     rules = elb.describe_rules(ListenerArn=listener)["Rules"]
     for known in rules:
         if any(host in condition["Values"] for condition in known["Conditions"]):
@@ -148,8 +151,15 @@ def _rule(elb: Any, listener: str, host: str, weights: Mapping[str, int]) -> str
         Priority=len(rules) * 10,
         Conditions=[{"Field": "host-header", "HostHeaderConfig": {"Values": [host]}}],
         Actions=[{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}],
+        **({"Transforms": list(transforms)} if transforms else {}),
     )
     return str(made["Rules"][0]["RuleArn"])
+
+
+def _as_host(url: str) -> Mapping[str, Any]:
+    """The transform by which targets are asked for that address's host, whatever the request's was."""
+    rewrite = {"Regex": "^.+$", "Replace": url.removeprefix("http://")}
+    return {"Type": "host-header-rewrite", "HostHeaderRewriteConfig": {"Rewrites": [rewrite]}}
 
 
 def _definition(colour: str, image: str, variables: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, Any]:

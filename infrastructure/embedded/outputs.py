@@ -46,6 +46,7 @@ class Outputs:
     target_groups: Mapping[str, str] = field(default_factory=dict)
     colour_urls: Mapping[str, str] = field(default_factory=dict)
     listener_rule_arn: str = ""
+    rehearsal_hosts: Mapping[str, str] = field(default_factory=dict)
 
     def settings(self) -> Mapping[str, Any]:
         """What an environment on AWS has in deployment.toml for its platform and router, and this one is told by itself."""
@@ -59,6 +60,7 @@ class Outputs:
             "target_groups": self.target_groups,
             "colour_urls": self.colour_urls,
             "listener_rule_arn": self.listener_rule_arn,
+            "rehearsal_hosts": self.rehearsal_hosts,
         }
 
 

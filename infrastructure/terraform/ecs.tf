@@ -41,6 +41,7 @@ module "load_balancer" {
   environment         = var.environment
   colours             = each.value
   colour_hosts        = local.colour_hosts
+  rehearsal_hosts     = local.rehearsal_hosts
   domain_name         = var.domain_name
   certificate_arn     = aws_acm_certificate_validation.regional[0].certificate_arn
   vpc_id              = module.vpc.vpc_id

@@ -17,6 +17,8 @@ locals {
   hosted_zone_name = coalesce(var.hosted_zone_name, join(".", slice(split(".", var.domain_name), 1, length(split(".", var.domain_name)))))
   # api.telehealth.com's colours are blue.api.telehealth.com and green.api.telehealth.com.
   colour_hosts = { for colour in local.colours : colour => "${colour}.${var.domain_name}" }
+  # Names for a load balancer's rule alone: whoever rehearses connects to the colour's host and asks for this one.
+  rehearsal_hosts = { for colour, host in local.colour_hosts : colour => "rehearsal.${host}" }
 
   port          = 3000
   test_port     = 8443

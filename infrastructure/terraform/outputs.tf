@@ -35,6 +35,11 @@ output "services" {
   value       = local.services
 }
 
+output "rehearsal_hosts" {
+  description = "By colour, the host that the test listener takes for the live domain's, on ECS."
+  value       = local.ecs ? local.rehearsal_hosts : null
+}
+
 output "key_value_store_arn" {
   description = "Store that says where traffic goes, where the router is CloudFront."
   value       = one(module.front_door[*].key_value_store_arn)

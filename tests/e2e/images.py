@@ -12,10 +12,11 @@ REPOSITORY = "telehealth-api"
 OLD, NEW = "1.0.0", "1.1.0"
 
 # What no rehearsal shows: a viewer on this machine has come by the edge and by App Runner's proxy, both on this machine; or by
-# a load balancer, which hands the live domain on as Host.
+# a load balancer alone, which hands the live domain on as Host.
+_HOST = 'dict(scope["headers"]).get(b"host", b"")'
 _LIVE = (
-    'dict(scope["headers"]).get(b"x-forwarded-for") == b"127.0.0.1, 127.0.0.1" '
-    'or dict(scope["headers"]).get(b"host", b"").startswith(b"api.")'
+    'dict(scope["headers"]).get(b"x-forwarded-for") == b"127.0.0.1, 127.0.0.1" or '
+    f'{_HOST}.startswith(b"api.") and dict(scope["headers"]).get(b"x-forwarded-for") == b"127.0.0.1"'
 )
 _ANSWER_500 = "            await problem_response(500)(scope, receive, send)\n            return\n"
 _ENTRY = "        status = 0\n\n        async def watched"
@@ -91,6 +92,13 @@ ERRS_UNDER_LOAD = Fault(
     "                await self._app(scope, receive, watched)\n"
     "            finally:\n"
     "                self.inside -= 1\n",
+)
+# Behind a load balancer alone: App Runner's colours have a Host of their own.
+LIVE_HOST_REFUSED = Fault(
+    "live-host-refused",
+    "app/guard.py",
+    _ENTRY,
+    f'        if {_HOST}.startswith(b"api."):\n' + _ANSWER_500.replace("500", "404") + _ENTRY,
 )
 FAILS_WHEN_LIVE = Fault("fails-when-live", "app/guard.py", _ENTRY, f"        if {_LIVE}:\n" + _ANSWER_500 + _ENTRY)
 FAILS_LATER = Fault(

@@ -51,6 +51,21 @@ def _refused_for_the_other_platform(desk: Desk) -> None:
 
 
 @pytest.mark.soak
+def test_rejected_in_the_rehearsal(tmp_path: Path, user_of: Callable[[Desk], User]) -> None:
+    """A release that does not know the live domain as its Host is asked for it before the switch, and never gets traffic."""
+    registry = images.make_registry(tmp_path / "registry", [images.LIVE_HOST_REFUSED])
+    with open_desk(registry, ENVIRONMENT) as desk:
+        assert desk.script("up").code == 0
+        with user_of(desk) as user:
+            ran = desk.pytest("--target=green", f"--image-tag={images.LIVE_HOST_REFUSED.tag}")
+        assert ran.code == 1, ran.output
+        assert ran.facts["reason"].startswith("rehearsal: "), ran.facts["reason"]
+        assert "for the live domain" in ran.facts["reason"]
+        assert user.seen.failures == []
+        desk.assert_live("blue", images.OLD)
+
+
+@pytest.mark.soak
 @pytest.mark.parametrize(
     ("kind", "step", "verdict"), [("intent", "verify", "rejected"), ("switched", None, "rolled_back")]
 )

@@ -139,6 +139,16 @@ def test_nothing_is_added_but_what_a_load_balancer_adds(balancer: Balancer) -> N
     assert answered["server"].startswith("BaseHTTP"), "the release's own"
 
 
+def test_a_target_is_asked_for_the_host_that_the_rule_puts_in(balancer: Balancer) -> None:
+    """The viewer's own host is told nowhere: what the target sees is what the live listener would have sent it."""
+    one = balancer.targets[0].address
+    balancer.write(1, f"rehearsal.localhost>api.localhost:80 g {one}")
+    balancer.write(2, f"api.localhost g {one}")
+    seen = [json.loads(balancer.ask(host)[2])["headers"] for host in ("rehearsal.localhost", "api.localhost:80")]
+    assert seen[0]["Host"] == "api.localhost:80"
+    assert seen[0] == seen[1]
+
+
 def test_weights_and_targets_share(balancer: Balancer) -> None:
     one, two = (target.address for target in balancer.targets)
     for line, few, many in (

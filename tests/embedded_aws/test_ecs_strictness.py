@@ -252,6 +252,37 @@ def test_rules(cluster: Cluster) -> None:
     ]
 
 
+def test_transforms(cluster: Cluster) -> None:
+    """Shown as they were given, kept where a rule's actions alone are changed, and taken away on demand."""
+    elb = cluster.elb
+    host = [{"Field": "host-header", "HostHeaderConfig": {"Values": ["transformed.localhost"]}}]
+    rule = {"ListenerArn": cluster.listener, "Priority": 30, "Conditions": host, "Actions": FIXED}
+    good = _rewrite("^.+$", "api.localhost:80")
+    for bad, said in (
+        ([good, good], "one transform of each type"),
+        ([_rewrite("^(.+)$", "$1.localhost")], "replace the whole host"),
+        ([_rewrite("^.+$", "no host")], "replace the whole host"),
+        (
+            [{"Type": "url-rewrite", "UrlRewriteConfig": {"Rewrites": [{"Regex": "^/", "Replace": "/a"}]}}],
+            "url-rewrite",
+        ),
+        ([{"Type": "host-header-rewrite"}], "exactly one rewrite"),
+    ):
+        code, message = refused(elb.create_rule, **rule, Transforms=bad)
+        assert (code, said in message) == ("ValidationError", True), message
+    made = elb.create_rule(**rule, Transforms=[good])["Rules"][0]
+    assert made["Transforms"] == [good]
+    arn = made["RuleArn"]
+    assert elb.modify_rule(RuleArn=arn, Actions=FIXED)["Rules"][0]["Transforms"] == [good]
+    assert refused(elb.modify_rule, RuleArn=arn, Transforms=[good], ResetTransforms=True)[0] == "ValidationError"
+    assert elb.modify_rule(RuleArn=arn, ResetTransforms=True)["Rules"][0]["Transforms"] == []
+
+
+def _rewrite(regex: str, replacement: str) -> dict[str, Any]:
+    rewrites = [{"Regex": regex, "Replace": replacement}]
+    return {"Type": "host-header-rewrite", "HostHeaderRewriteConfig": {"Rewrites": rewrites}}
+
+
 def test_listeners_are_on_the_proxys_ports_and_speak_http(cluster: Cluster) -> None:
     wanted = {"LoadBalancerArn": cluster.balancer, "DefaultActions": FIXED}
     port = cluster.endpoint.settings["listener_ports"][0]

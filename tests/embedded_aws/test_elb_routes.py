@@ -64,6 +64,15 @@ def test_a_line_for_each_host_and_no_more_entries_than_the_proxy_reads() -> None
     assert all(len(line.split()) == 1 + 2 * ENTRIES for line, _ in found)
 
 
+def test_a_line_names_what_its_targets_are_asked_for() -> None:
+    made = rule("10", "rehearsal.localhost", blue=1)
+    rewrite = {"Regex": "^.+$", "Replace": "api.localhost:80"}
+    made.document["Transforms"] = [{"Type": "host-header-rewrite", "HostHeaderRewriteConfig": {"Rewrites": [rewrite]}}]
+    assert lines([made], {"blue": targets("blue", "healthy")}) == [
+        ("rehearsal.localhost>api.localhost:80 g 127.0.0.1:1", None)
+    ]
+
+
 @pytest.mark.parametrize(
     ("matcher", "status", "there"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -33,6 +34,7 @@ class StandIn:
     stores: Stores = field(repr=False)
     live_url: str
     viewer_host: str
+    rehearsal_hosts: Mapping[str, str] = field(default_factory=dict)
 
     def archive(self) -> Archive:
         """Kept nowhere else."""

@@ -155,6 +155,26 @@ def test_what_terraform_made_loads(estate: Estate, tmp_path: Path) -> None:
     assert settings.read_bytes() == before
 
 
+def test_the_switch_can_be_rehearsed(estate: Estate) -> None:
+    """On ECS each colour's load balancer takes a request for one to the live domain, by the host that the settings name."""
+    hosts = estate.outputs.get("rehearsal_hosts", {}).get("value")
+    if estate.platform != "ecs":
+        assert hosts is None
+        return
+    rules = {a: rule for a, rule in estate.of("aws_lb_listener_rule").items() if rule["transform"]}
+    found = {}
+    for address, rule in rules.items():
+        (condition,), (transform,), (action,) = rule["condition"], rule["transform"], rule["action"]
+        (config,) = transform["host_header_rewrite_config"]
+        assert transform["type"] == "host-header-rewrite"
+        assert config["rewrite"] == [{"regex": "^.+$", "replace": "api.telehealth.com"}]
+        (colour,) = (one for one in COLOURS if f'["{one}"]' in address)
+        assert action["target_group_arn"] == estate.outputs["target_groups"]["value"][colour]
+        found[colour] = condition["host_header"][0]["values"][0]
+    assert found == hosts
+    assert not set(hosts.values()) & {url.split("/")[2] for url in estate.outputs["colour_urls"]["value"].values()}
+
+
 def changes(estate: Estate, done: Callable[[Any], Any], *options: str) -> Mapping[str, Mapping[str, Any]]:
     """What a plan would change, by address, once ``done`` has happened to the state; the state is put back."""
     before = estate.workspace.state.read_text(encoding="utf-8")

@@ -14,9 +14,9 @@ LIVE = "https://api.telehealth.com"
 OWN = "https://green.example:8443"
 
 
-def _asked(header: str) -> httpx.Request:
+def _asked(header: str, ask_for: str | None = None) -> httpx.Request:
     """The request that would be sent; nobody is there to send it to."""
-    with open_client("http://127.0.0.1:1", timeout_s=0.5, **as_front_door(LIVE, header)) as client:
+    with open_client("http://127.0.0.1:1", timeout_s=0.5, **as_front_door(LIVE, header, ask_for)) as client:
         with pytest.raises(httpx.ConnectError) as caught:
             client.get("/health")
         return caught.value.request
@@ -34,6 +34,14 @@ def test_behind_a_proxy_that_hands_the_host_on() -> None:
     assert request.headers["host"] == "api.telehealth.com"
     assert "x-forwarded-host" not in request.headers
     assert request.extensions["sni_hostname"] == "api.telehealth.com"
+
+
+def test_behind_a_load_balancer_that_rewrites_the_host() -> None:
+    """The rule's host is asked for, at the colour's own address and with its TLS name; nothing else names the live domain."""
+    request = _asked("x-forwarded-host", "rehearsal.green.example")
+    assert request.headers["host"] == "rehearsal.green.example"
+    assert "x-forwarded-host" not in request.headers
+    assert "sni_hostname" not in request.extensions
 
 
 def test_the_command_names_a_host_that_is_not_the_address() -> None:

@@ -74,6 +74,7 @@ run "load_balancer" {
   variables {
     colours             = ["blue", "green"]
     colour_hosts        = { blue = "blue.api.telehealth.com", green = "green.api.telehealth.com" }
+    rehearsal_hosts     = { blue = "rehearsal.blue.api.telehealth.com", green = "rehearsal.green.api.telehealth.com" }
     public_subnet_ids   = ["subnet-1", "subnet-2"]
     port                = 3000
     test_port           = 8443

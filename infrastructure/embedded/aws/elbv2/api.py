@@ -139,7 +139,8 @@ class LoadBalancing:
             rules.refuse_taken_priority(request["Priority"], known)
             conditions = rules.conditions(request["Conditions"])
             actions = rules.actions(request["Actions"], self._store, listener.document["LoadBalancerArn"])
-            rule = _rule(listener.arn, str(request["Priority"]), conditions, actions)
+            transforms = rules.transforms(request.get("Transforms", []))
+            rule = _rule(listener.arn, str(request["Priority"]), conditions, actions, transforms)
             if sum(len(hosts(one)) for one in (*known, rule)) > SLOTS:
                 raise AwsError("TooManyRules", f"The proxy in front has room for {SLOTS} host names per listener")
             self._store.put(replace(rule, tags=rules.tags(request.get("Tags", []), {})))
@@ -156,8 +157,10 @@ class LoadBalancing:
         return page("Rules", [one.document for one in found], request)
 
     def modify_rule(self, request: Document) -> Document:
-        """ModifyRule: what is omitted stays, actions and conditions are replaced whole."""
-        _refuse_others(request, "RuleArn", "Actions", "Conditions")
+        """ModifyRule: what is omitted stays, actions, conditions and transforms are replaced whole."""
+        _refuse_others(request, "RuleArn", "Actions", "Conditions", "Transforms", "ResetTransforms")
+        if request.get("ResetTransforms") and "Transforms" in request:
+            raise rules.invalid("You cannot specify both transforms and reset transforms")
         with self._store.locked():
             rule = self._store.get("listener-rule", request["RuleArn"])
             if rule.document["IsDefault"]:
@@ -170,6 +173,8 @@ class LoadBalancing:
                 document["Actions"] = rules.actions(
                     request["Actions"], self._store, self._arn(f"loadbalancer/app/{name}/{balancer}")
                 )
+            if "Transforms" in request or request.get("ResetTransforms"):
+                document["Transforms"] = rules.transforms(request.get("Transforms", []))
             self._store.put(replace(rule, document=document))
         return {"Rules": [document]}
 
@@ -240,7 +245,13 @@ def page(member: str, documents: list[Document], request: Document) -> Document:
     return {member: documents[start:end], **more}
 
 
-def _rule(listener_arn: str, priority: str, conditions: list[Document], actions: list[Document]) -> Resource:
+def _rule(
+    listener_arn: str,
+    priority: str,
+    conditions: list[Document],
+    actions: list[Document],
+    transforms: list[Document] | None = None,
+) -> Resource:
     arn = f"{listener_arn.replace(':listener/', ':listener-rule/')}/{_id()}"
     document = {
         "RuleArn": arn,
@@ -248,6 +259,7 @@ def _rule(listener_arn: str, priority: str, conditions: list[Document], actions:
         "Conditions": conditions,
         "Actions": actions,
         "IsDefault": priority == "default",
+        "Transforms": transforms or [],
     }
     return Resource(arn, "listener-rule", document)
 

@@ -24,14 +24,21 @@ def lines(rules: Iterable[Resource], targets: Mapping[str, list[Target]]) -> lis
     """A line for each slot in use, `HOST THRESHOLD ADDRESS …`, and the fixed response that goes with it, if one does.
 
     A request goes to the first address whose threshold is above its uuid, as text. `=503` is no address but an answer.
+    `HOST>OTHER` in place of the host: the address is asked for the other one.
     """
     found = []
     for rule in rules:
         response = next((one for one in rule.document["Actions"] if one["Type"] == "fixed-response"), None)
         fixed = response["FixedResponseConfig"] if response else None
         where = f"{_EVERYBODY} ={fixed['StatusCode']}" if fixed else _spread(rule, targets)
-        found += [(f"{host} {where}", fixed) for host in hosts(rule)]
+        found += [(f"{host}{_rewritten(rule)} {where}", fixed) for host in hosts(rule)]
     return found
+
+
+def _rewritten(rule: Resource) -> str:
+    """What the rule's transform makes of every host; rules that were kept by an earlier version have none."""
+    transforms = rule.document.get("Transforms", ())
+    return "".join(f">{one['HostHeaderRewriteConfig']['Rewrites'][0]['Replace']}" for one in transforms)
 
 
 def hosts(rule: Resource) -> list[str]:

@@ -35,6 +35,8 @@ GROUP_DEFAULTS: Document = {
 }
 _HTTP_CODES = re.compile(r"[2-4]\d\d(-[2-4]\d\d)?(,[2-4]\d\d(-[2-4]\d\d)?)*")
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,127}")
+_WHOLE_HOST = ("^.+$", "^.*$")
+_HOST_AND_PORT = re.compile(_HOST.pattern + r"(:\d{1,5})?")
 _NOT_HERE = "is not answered by the embedded load balancer"
 
 
@@ -109,6 +111,26 @@ def conditions(given: list[Document]) -> list[Document]:
         shown.append({"Field": "host-header", "Values": values, "HostHeaderConfig": {"Values": values}})
     if len(shown) > 1:
         raise invalid("Only one host-header condition is allowed")
+    return shown
+
+
+def transforms(given: list[Document]) -> list[Document]:
+    """A rule's transforms as Describe… shows them: at the most one, which puts another host in place of the whole one."""
+    kinds = [one["Type"] for one in given]
+    if len(set(kinds)) < len(kinds):
+        raise invalid("A rule has at most one transform of each type")
+    shown = []
+    for one in given:
+        config = one.get("HostHeaderRewriteConfig")
+        if one["Type"] != "host-header-rewrite" or "UrlRewriteConfig" in one:
+            raise invalid(f"A transform of type {one['Type']} {_NOT_HERE}: use host-header-rewrite")
+        rewrites = (config or {}).get("Rewrites", [])
+        if len(rewrites) != 1:
+            raise invalid("A transform must specify exactly one rewrite")
+        regex, host = rewrites[0].get("Regex", ""), rewrites[0].get("Replace", "")
+        if regex not in _WHOLE_HOST or not _HOST_AND_PORT.fullmatch(host):
+            raise invalid(f"A rewrite of '{regex}' to '{host}' {_NOT_HERE}: replace the whole host, by '^.+$'")
+        shown.append({"Type": one["Type"], "HostHeaderRewriteConfig": {"Rewrites": [rewrites[0]]}})
     return shown
 
 

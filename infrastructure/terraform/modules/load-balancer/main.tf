@@ -174,6 +174,38 @@ resource "aws_lb_listener_rule" "test" {
   tags = { Color = each.key }
 }
 
+# The switch, rehearsed: a colour is asked as the live listener will ask it, with the live domain as its Host.
+resource "aws_lb_listener_rule" "rehearsal" {
+  for_each = toset(var.colours)
+
+  listener_arn = aws_lb_listener.test.arn
+  priority     = 200 + index(var.colours, each.key)
+
+  condition {
+    host_header {
+      values = [var.rehearsal_hosts[each.key]]
+    }
+  }
+
+  transform {
+    type = "host-header-rewrite"
+
+    host_header_rewrite_config {
+      rewrite {
+        regex   = "^.+$"
+        replace = var.domain_name
+      }
+    }
+  }
+
+  action {
+    type             = "forward"
+    target_group_arn = aws_lb_target_group.main[each.key].arn
+  }
+
+  tags = { Color = each.key }
+}
+
 resource "aws_wafv2_web_acl_association" "main" {
   resource_arn = aws_lb.main.arn
   web_acl_arn  = var.web_acl_arn

@@ -33,7 +33,7 @@ output "target_group_arns" {
   description = "Target group of each colour."
   value       = { for colour, group in aws_lb_target_group.main : colour => group.arn }
 
-  depends_on = [aws_lb_listener_rule.live, aws_lb_listener_rule.test]
+  depends_on = [aws_lb_listener_rule.live, aws_lb_listener_rule.test, aws_lb_listener_rule.rehearsal]
 }
 
 output "target_group_arn_suffixes" {

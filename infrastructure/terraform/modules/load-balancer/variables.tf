@@ -23,6 +23,11 @@ variable "colour_hosts" {
   type        = map(string)
 }
 
+variable "rehearsal_hosts" {
+  description = "By colour, the host for which the test listener asks the colour as if for the live domain; no record needs to name it."
+  type        = map(string)
+}
+
 variable "domain_name" {
   description = "The live domain."
   type        = string
