@@ -88,22 +88,31 @@ class Tally:
 
     expected: dict[str, str] = field(default_factory=dict)  # check -> gate
     results: dict[str, list[CheckResult]] = field(default_factory=dict)
+    declared: dict[str, int] = field(default_factory=dict)  # check -> samples that it takes at least
     requests: Counter[str] = field(default_factory=Counter)  # by check: what it was recorded to ask of the release
+    samples: Counter[str] = field(default_factory=Counter)  # by check: what it was recorded to be answered
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     faults: list[tuple[str, str]] = field(default_factory=list)  # (gate or step, what): lost workers, internal errors
 
-    def expect(self, check: str, gate: str) -> None:
-        """A check that must pass."""
+    def expect(self, check: str, gate: str, samples: int = 0) -> None:
+        """A check that must pass, on so many samples at least."""
         self.expected[check] = gate
+        self.declared[check] = samples
 
     def record(self, result: CheckResult) -> None:
         """What came of a check; a second, different outcome of the same one never improves the first."""
         self.results.setdefault(result.check, []).append(result)
 
-    def spent(self, check: str, requests: int, seconds: float) -> None:
-        """What a check used up, setup and teardown included."""
+    def spent(self, check: str, requests: int, seconds: float, samples: int = 0) -> None:
+        """What a check used up, setup and teardown included, and how many answers it got for it."""
         self.requests[check] += requests
+        self.samples[check] += samples
         self.seconds[check] += seconds
+
+    def short_of(self, check: str) -> str | None:
+        """Where a check has taken fewer samples than it declares, that in words: what it says of the release stands on too little."""
+        taken, declared = self.samples[check], self.declared.get(check, 0)
+        return f"it took {taken} samples, and declares {declared}: that proves nothing" if taken < declared else None
 
     def fault(self, where: str, what: str) -> None:
         """Something that belongs to no check and forbids a pass."""

@@ -38,8 +38,8 @@ from deployment.verdict import CheckOutcome, CheckResult, GateResult, Tally, in_
 from plugins import state as published
 from plugins import waiving
 from plugins.doors import missing, twice
-from plugins.evidence import requests_in
-from plugins.gates import Check, Stage, objections
+from plugins.evidence import requests_in, samples_in
+from plugins.gates import Check, Stage, objections, samples
 from plugins.options import RunOptions
 from plugins.outcomes import changed, message_of, outcome_of
 from plugins.signals import Signals
@@ -150,8 +150,9 @@ class Coordinator:
     ) -> None:
         """Fixes what must pass, before anything is touched. Raises Refused where it is not what the settings ask for."""
         self.checks = list(checks)
+        tables = self.settings.gates if self.settings else {}
         for check in checks:
-            self.tally.expect(check.nodeid, check.gate)
+            self.tally.expect(check.nodeid, check.gate, samples(check, tables.get(check.gate, {})))
         problems = list(objections(checks))
         if errors:
             raise Refused(
@@ -168,14 +169,16 @@ class Coordinator:
             for gate, reason in waiving.parse(self.options.waive, self.gate_names()).items():
                 self.waivers[gate] = f"{reason} (by {self.actor})"
             self._complete_set(deselected, strangers)
-        names = sorted(check.nodeid for check in checks)
-        self.manifest_hash = hashlib.sha256("\n".join(names).encode()).hexdigest()
+        lines = sorted(f"{check} {least}".removesuffix(" 0") for check, least in self.tally.declared.items())
+        self.manifest_hash = hashlib.sha256("\n".join(lines).encode()).hexdigest()
         counts = {name: self.gate_size(name) for name in self.gate_names()}
-        self.journal.append("manifest", checks=counts, sha256=self.manifest_hash)
+        least = {name: sum(self.tally.declared[one.nodeid] for one in checks if one.gate == name) for name in counts}
+        self.journal.append("manifest", checks=counts, samples=least, sha256=self.manifest_hash)
 
     def name_checks(self) -> None:
         """Journals the names that the manifest's hash is over; not before the secrets are known that may be in them."""
-        self.journal.append("checks", names=sorted(check.nodeid for check in self.checks))
+        declared = {check: least for check, least in sorted(self.tally.declared.items()) if least}
+        self.journal.append("checks", names=sorted(check.nodeid for check in self.checks), samples=declared)
 
     def _complete_set(self, deselected: int, strangers: Sequence[str]) -> None:
         if strangers:
@@ -245,11 +248,13 @@ class Coordinator:
         gate = self.tally.expected.get(check)
         if gate is None:
             return
-        self.tally.spent(check, requests_in(report), report.duration)
+        self.tally.spent(check, requests_in(report), report.duration, samples_in(report))
         outcome = CheckOutcome.INCONCLUSIVE if changed(report) else outcome_of(report)
         if outcome is None:
             return
         message = None if outcome is CheckOutcome.PASSED else self.redactor.clean(message_of(report))
+        if outcome is CheckOutcome.PASSED and (message := self.tally.short_of(check)):
+            outcome = CheckOutcome.INCONCLUSIVE
         result = CheckResult(check, gate, outcome, message)
         self.tally.record(result)
         if outcome is not CheckOutcome.PASSED and self.conduct and self.settings and self.settings.rule(gate).required:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from verification.http import Exchange
 
 REQUESTS = "requests"
+SAMPLES = "samples"
 MEASUREMENT = "measurement"
 
 
@@ -30,37 +32,63 @@ class Recorder:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._requests = 0
+        self._answers = 0
+        self._shared: dict[str, int] = {}  # by fixture: requests of a measurement that several checks stand on
         self._measurements: list[Measurement] = []
 
-    def exchanged(self, _exchange: Exchange) -> None:
-        """One request of a check's client."""
+    def exchanged(self, exchange: Exchange) -> None:
+        """One request of a check's client; a sample if it was answered, whatever the answer."""
         self.requested(1)
+        with self._lock:
+            self._answers += exchange.status is not None
 
-    def requested(self, count: int) -> None:
-        """Requests that somebody else made for a check, a load generator for instance."""
+    def requested(self, count: int, by: str | None = None) -> None:
+        """Requests that somebody else made for a check, a load generator for instance.
+
+        ``by`` is the fixture whose last measurement they are: samples of every check that asks for it.
+        """
         with self._lock:
             self._requests += count
+            if by is not None:
+                self._shared[by] = count
 
     def measured(self, measurement: Measurement) -> None:
         """A value worth showing in the report."""
         with self._lock:
             self._measurements.append(measurement)
 
-    def hand_over(self, report: pytest.TestReport) -> None:
-        """Moves what was collected since the last time into the report, which also travels from worker to controller."""
+    def hand_over(self, report: pytest.TestReport, fixtures: Collection[str] = ()) -> None:
+        """Moves what was collected since the last time into the report, which also travels from worker to controller.
+
+        ``fixtures`` are those that the check asks for.
+        """
         with self._lock:
             requests, self._requests = self._requests, 0
+            samples, self._answers = self._answers, 0
+            if report.when == "call":
+                samples += sum(self._shared.get(name, 0) for name in fixtures)
             measurements, self._measurements = self._measurements, []
         if requests:
             report.user_properties.append((REQUESTS, requests))
         # Items share their list of properties with all their reports; what was handed over must not be counted again.
         report.user_properties = list(report.user_properties)
+        if samples:
+            report.user_properties.append((SAMPLES, samples))
         report.user_properties.extend((MEASUREMENT, asdict(measurement)) for measurement in measurements)
 
 
 def requests_in(report: pytest.TestReport) -> int:
     """How many requests a report carries."""
-    return sum(int(str(value)) for name, value in report.user_properties if name == REQUESTS)
+    return _count(report, REQUESTS)
+
+
+def samples_in(report: pytest.TestReport) -> int:
+    """How many answers of the release a report carries, those of a measurement included that the check shares with others."""
+    return _count(report, SAMPLES)
+
+
+def _count(report: pytest.TestReport, kind: str) -> int:
+    return sum(int(str(value)) for name, value in report.user_properties if name == kind)
 
 
 def measurements_in(report: pytest.TestReport) -> list[Measurement]:

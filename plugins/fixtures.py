@@ -298,7 +298,7 @@ def latency_result(_deployment: Session, candidate: Release) -> LatencyResult:
     state, gate = _deployment.state, _deployment.gates.get("latency", {})
     users = _require(state.smoke_users or None, "there are no smoke users", state)
     result = verify_latency(latency_plan(candidate, state.baseline, users, gate), LatencyLimits.of(gate))
-    _deployment.recorder.requested(result.requests)
+    _deployment.recorder.requested(result.requests, "latency_result")
     return result
 
 
@@ -310,7 +310,7 @@ def load_result(_deployment: Session, candidate: Release, tmp_path_factory: pyte
     plan, log = load_plan(candidate, users, gate), tmp_path_factory.mktemp("load") / "locust.log"
     for _ in range(MOST_LOADS):
         result = make_load(plan, log=log)
-        _deployment.recorder.requested(result.requests)
+        _deployment.recorder.requested(result.requests, "load_result")
         if result.proves_something(gate) or result.failure_ratio > float(gate.get("failure_ratio", 0)):
             break  # what failed stays failed, whatever a further load would say
     return result

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from deployment.errors import Refused
 from deployment.verdict import LIVE
 from verification.yaml_checks import SUFFIXES
 
@@ -19,6 +21,10 @@ BYSTANDER = "bystander"
 """The gate that asks the live colour: what fails there harms users already."""
 CONTRACT_FOLDER = "contract"
 """``suites/contract/`` holds the service's own document, and no checks."""
+
+
+SAMPLES = "samples"
+MARKER = f"{SAMPLES}(number or setting of the gate): answers of the release without which the check is no pass"
 
 
 class Stage(IntEnum):
@@ -44,11 +50,15 @@ STAGES = {
 
 @dataclass(frozen=True)
 class Check:
-    """One expected item: its node id, its gate (empty where it lies in no gate's folder) and its stage."""
+    """One expected item: its node id, its gate (empty where it lies in no gate's folder) and its stage.
+
+    ``declares``: how many samples it takes at least; a number, or the name of the gate's setting that says so; empty: none.
+    """
 
     nodeid: str
     gate: str
     stage: Stage
+    declares: str = ""
 
 
 def gate_of(path: Path, suites: Path) -> str:
@@ -69,7 +79,28 @@ def check_of(item: pytest.Item, suites: Path) -> Check:
         stage = Stage.BAKE if BAKED in asked else stage
     elif LOADED in asked:
         stage = Stage.LOADED
-    return Check(item.nodeid, gate, stage)
+    return Check(item.nodeid, gate, stage, _declared(item))
+
+
+def _declared(item: pytest.Item) -> str:
+    """What the check's own decorator says, whatever somebody made of the item's markers since; else its class's or file's."""
+    own = [mark for mark in getattr(getattr(item, "function", None), "pytestmark", ()) if mark.name == SAMPLES]
+    mark = own[0] if own else item.get_closest_marker(SAMPLES)
+    return "" if mark is None else " ".join(map(str, mark.args)) or "none"
+
+
+def samples(check: Check, table: Mapping[str, Any]) -> int:
+    """How many samples a check takes at least, 0 where it declares none. Raises Refused where its gate has no such setting."""
+    if not check.declares:
+        return 0
+    number = table.get(check.declares, check.declares)
+    if not str(number).isdecimal() or int(number) < 1:
+        raise Refused(
+            f"{check.nodeid} declares its samples by {check.declares!r}, which is no number, and no setting of gate {check.gate}",
+            where=check.gate,
+            hint=f"Write @pytest.mark.samples(40), or samples('consecutive') for gates.{check.gate}.consecutive.",
+        )
+    return int(number)
 
 
 def folders(suites: Path) -> list[str]:

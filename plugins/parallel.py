@@ -62,6 +62,7 @@ class WorkerSide:
         facts = {
             "gates": [check.gate for check in checks],
             "stages": [int(check.stage) for check in checks],
+            "samples": [check.declares for check in checks],
             "deselected": self._deselected,
             "strangers": strangers(session.config, items),  # the controller does not load the conftests of folders
         }
@@ -84,8 +85,10 @@ def decode(collection: Sequence[str]) -> tuple[list[Check], int, list[str]]:
     encoded = barrier.rpartition(f"{BARRIER}[")[2].rstrip("]")
     facts = json.loads(base64.urlsafe_b64decode(encoded))
     checks = [
-        Check(nodeid, gate, Stage(stage))
-        for nodeid, gate, stage in zip(nodeids, facts["gates"], facts["stages"], strict=True)
+        Check(nodeid, gate, Stage(stage), declares)
+        for nodeid, gate, stage, declares in zip(
+            nodeids, facts["gates"], facts["stages"], facts["samples"], strict=True
+        )
     ]
     return checks, int(facts["deselected"]), facts["strangers"]
 

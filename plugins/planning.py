@@ -21,7 +21,7 @@ from infrastructure import compose
 from plugins import options as run_options
 from plugins.admission import admit
 from plugins.choosing import refuse_irreversible
-from plugins.gates import Check, check_of, objections
+from plugins.gates import Check, check_of, objections, samples
 from plugins.options import AUTO, RunOptions
 from plugins.preflight import contract_is_readable, with_strategy
 
@@ -130,6 +130,8 @@ class Planning:
             rule, size = settings.rule(name), sum(check.gate == name for check in checks)
             if rule.required and size < rule.min_checks:
                 raise Refused(f"gate {name} has {size} checks, and {rule.min_checks} are required")
+        for check in checks:
+            samples(check, settings.gates.get(check.gate, {}))
 
 
 def _steps(settings: Settings, image: Image, target: Colour, admission: Admission | None) -> list[str]:

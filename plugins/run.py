@@ -17,7 +17,7 @@ from deployment.settings import SETTINGS_FILE, load
 from plugins import options as run_options
 from plugins.doors import edited
 from plugins.evidence import Recorder
-from plugins.gates import gate_of
+from plugins.gates import MARKER, gate_of
 from plugins.litter import only_tell
 from plugins.options import Mode, RunOptions
 from plugins.outcomes import seal
@@ -46,6 +46,7 @@ def suites_of(config: pytest.Config) -> Path:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Decides what this run is, and registers what it needs."""
+    config.addinivalue_line("markers", MARKER)
     config.stash[recorder_key] = Recorder()
     redactor, suites = LearningRedactor(), suites_of(config)
     if hasattr(config, "workerinput"):
@@ -236,7 +237,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         seal(report)
     recorder = item.config.stash.get(recorder_key, None)
     if recorder is not None:
-        recorder.hand_over(report)
+        recorder.hand_over(report, getattr(item, "fixturenames", ()))
     if redactor_key in item.config.stash:
         redact(report, item.config.stash[redactor_key])
     return report

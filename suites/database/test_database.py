@@ -7,6 +7,7 @@ from verification import stores as own
 from verification.expecting import expect
 
 
+@pytest.mark.samples("consecutive")
 def test_round_trip(client, contract, limits, measure):
     """`consecutive` round trips in a row are answered as the contract says."""
     latencies = []

@@ -3,6 +3,7 @@
 import time
 
 import httpx
+import pytest
 
 
 def _answer(client: httpx.Client) -> httpx.Response | None:
@@ -24,6 +25,7 @@ def test_comes_up(client, limits, measure):
     raise AssertionError(f"GET /health was not 200 in {limits['attempts']} attempts; last answer: {response}")
 
 
+@pytest.mark.samples("consecutive")
 def test_stays_up_on_fresh_connections(fresh_client, contract, limits, measure):
     """`consecutive` answers in a row, over `window` seconds or more, are 200 and as the contract says, each on a connection of its own."""
     count, began = limits["consecutive"], time.monotonic()
@@ -57,6 +59,7 @@ def _field(response: httpx.Response, name: str) -> str:
     return str(body.get(name)) if isinstance(body, dict) else "no JSON object"
 
 
+@pytest.mark.samples("consecutive")
 def test_is_not_degraded(client, limits, measure):
     """`status` is ok in each of `consecutive` answers on a kept connection."""
     count = limits["consecutive"]
@@ -82,11 +85,13 @@ def _says_its_version(fresh_client, candidate, limits, measure):
     )
 
 
+@pytest.mark.samples("identity")
 def test_is_the_expected_version(fresh_client, candidate, limits, measure):
     """What answers is the release that was asked for, on every connection: no instance of another one is left."""
     _says_its_version(fresh_client, candidate, limits, measure)
 
 
+@pytest.mark.samples("identity")
 def test_is_still_the_expected_version(loaded, fresh_client, candidate, limits, measure):
     """After the load, too: instances that were added, replaced or rolled back under it are the same release."""
     _says_its_version(fresh_client, candidate, limits, measure)

@@ -47,6 +47,7 @@ def test_all_together_no_slower_than_live(latency_result, measure):
     assert not found, "; ".join(found)
 
 
+@pytest.mark.samples("samples")
 def test_was_measured(latency_result, limits, measure):
     """By a clock that kept time, at a rate that burdens nobody, and with answers that came."""
     measured = latency_result.second or latency_result.first

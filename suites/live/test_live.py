@@ -1,6 +1,9 @@
 """After the switch: users reach the promoted release, it is well, and it stays so while it bakes."""
 
+import pytest
 
+
+@pytest.mark.samples("consecutive")
 def test_identity(fresh_client, promoted, limits, measure):
     """Every fresh connection to the live domain reaches the promoted version."""
     versions = {str(fresh_client.get("/health").json().get("version")) for _ in range(limits["consecutive"])}

@@ -1,9 +1,12 @@
 """Warming up is allowed, wearing out is not: a release that was well before its load is well after it."""
 
+import pytest
+
 # Answers in a row; a release that errs on one request in twenty after its load is seen in 99 of 100 runs.
 CONSECUTIVE = 90
 
 
+@pytest.mark.samples(CONSECUTIVE)
 def test_health_is_asked_again(load_result, fresh_client, client, contract, candidate, measure):
     """Health, database and Redis answer as the contract says, health in every one of 90 answers."""
     for path in ("/health/database", "/health/redis"):

@@ -8,6 +8,7 @@ from verification.statistics import failure_bounds
 CONFIDENCE = 0.99
 
 
+@pytest.mark.samples("min_requests")
 def test_load_was_made(load_result, limits, measure):
     """Enough requests in the time planned."""
     measure("requests", load_result.requests, limit=f"at least {limits['min_requests']}")

@@ -22,6 +22,7 @@ def other_session(sign_in, smoke_user):
     return sign_in(smoke_user)
 
 
+@pytest.mark.samples("consecutive")
 def test_round_trip(client, contract, limits, measure):
     """`consecutive` round trips in a row are answered as the contract says."""
     latencies = []

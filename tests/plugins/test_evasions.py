@@ -6,7 +6,7 @@ refused; else its release is rejected. ``python -m pytest tests/plugins/test_eva
 
 from __future__ import annotations
 
-from textwrap import indent
+from textwrap import dedent, indent
 
 import pytest
 
@@ -200,6 +200,50 @@ def test_a_gate_that_asks_somebody_else(project: Project, source: str) -> None:
     assert run.told == REJECTED, run.output
     assert run.report["reason"].startswith("endpoints: its checks sent the release no recorded request"), run.output
     assert run.gate("redis")["outcome"] == "passed", run.output
+
+
+FIVE = "import httpx, pytest\n@pytest.mark.samples('consecutive')\ndef test_five(client, limits, measure):\n"
+FEWER = {
+    "ends early": "for _ in range(4): client.get('/health')",
+    "says that it took them": "client.get('/health')\nmeasure('answers', 5, limit=5, samples=limits['consecutive'])",
+    "without an answer": """
+        for _ in range(4): client.get("/health")
+        try: client.get("http://127.0.0.1:1/health")
+        except httpx.TransportError: pass
+    """,
+}
+
+
+@pytest.mark.parametrize("way", FEWER)
+def test_fewer_samples_than_a_gate_declares(project: Project, way: str) -> None:
+    """Failure mode 4: what a check says of its samples counts for nothing; those that were seen do."""
+    project.settings("[gates.redis]\nconsecutive = 5")
+    project.add("redis", FIVE + indent(dedent(FEWER[way]), "    "))
+    conftest(project, hook("pytest_collection_modifyitems(items)", "for i in items: i.own_markers.clear()"), "redis")
+    run = project.run()
+    assert run.told == REJECTED, run.output
+    taken = 1 if way == "says that it took them" else 4
+    assert run.report["reason"] == f"redis: test_five: it took {taken} samples, and declares 5: that proves nothing"
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_as_many_samples_as_a_gate_declares(project: Project, workers: str) -> None:
+    project.settings("[gates.redis]\nconsecutive = 5")
+    project.add("redis", FIVE + "    for _ in range(limits['consecutive']): client.get('/health')")
+    run = project.run(workers)
+    assert run.told == PROMOTED, run.output
+    manifest = next(line for line in run.journal if line["kind"] == "manifest")
+    assert (manifest["samples"]["redis"], manifest["samples"]["auth"]) == (5, 0)
+
+
+@pytest.mark.parametrize("declared", ["'consecutiv'", "0", "", "'required'"])
+def test_samples_that_say_nothing(project: Project, declared: str) -> None:
+    """A declaration that cannot be counted by is none, and nobody would notice."""
+    project.settings("[gates.redis]\nconsecutive = 5\nrequired = true")
+    project.add("redis", FIVE.replace("'consecutive'", declared) + "    client.get('/health')")
+    run = project.run()
+    assert refused(run)
+    assert "test_five declares its samples by" in run.report["reason"], run.report["reason"]
 
 
 @pytest.mark.parametrize("gate", ["health", "live"])

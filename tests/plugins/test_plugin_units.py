@@ -13,7 +13,7 @@ import pytest
 from deployment.errors import Refused
 from deployment.verdict import CheckOutcome
 from plugins.coordinator import Coordinator
-from plugins.evidence import Measurement, Recorder, measurements_in, requests_in
+from plugins.evidence import Measurement, Recorder, measurements_in, requests_in, samples_in
 from plugins.gates import Check, Stage, gate_of, objections
 from plugins.outcomes import outcome_of
 from plugins.parallel import AHEAD, BARRIER, PhaseScheduler, decode
@@ -58,7 +58,13 @@ class Run:
 
 def collection(*stages: Stage) -> list[str]:
     """What a worker says that it has collected: a check of each stage, and the barrier."""
-    facts = {"gates": ["g"] * len(stages), "stages": [int(stage) for stage in stages], "deselected": 3, "strangers": []}
+    facts = {
+        "gates": ["g"] * len(stages),
+        "stages": [int(stage) for stage in stages],
+        "samples": [""] * len(stages),
+        "deselected": 3,
+        "strangers": [],
+    }
     name = base64.urlsafe_b64encode(json.dumps(facts).encode()).decode()
     return [*(f"check-{number}" for number in range(len(stages))), f"::{BARRIER}[{name}]"]
 
@@ -188,6 +194,17 @@ def test_evidence_is_handed_over_once() -> None:
     assert requests_in(first) + requests_in(second) >= 4
     assert measurements_in(first) == [Measurement("p95", 1.5, 2.0, "ms", 10)]
     assert measurements_in(second) == []
+
+
+def test_samples_of_a_measurement_are_of_every_check_that_stands_on_it() -> None:
+    recorder = Recorder()
+    recorder.requested(300, "load_result")
+    recorder.requested(200, "load_result")  # made again: what stands is the last one
+    told = [report("setup", "passed"), report("call", "passed"), report("call", "passed"), report("call", "passed")]
+    for one, fixtures in zip(told, [["load_result"], ["load_result"], ["client"], ["load_result"]], strict=True):
+        recorder.hand_over(one, fixtures)
+    assert [samples_in(one) for one in told] == [0, 200, 0, 200]
+    assert [requests_in(one) for one in told] == [500, 0, 0, 0]
 
 
 def test_gates_are_folders(tmp_path: Path) -> None:
