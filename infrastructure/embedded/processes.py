@@ -21,6 +21,8 @@ from .layout import Layout
 
 START_TIME_TOLERANCE_S = 1.0
 """psutil derives start times from clock ticks and boot time; two readings may differ by less than this."""
+MARK = "EMBEDDED_PROCESS"
+"""The variable by which a process is known whose starter was killed before it had written it down."""
 READY_PAUSE_S = 0.02
 LOG_TAIL_LINES = 20
 
@@ -96,7 +98,7 @@ def _spawn(layout: Layout, spec: ProcessSpec) -> Recorded:
         child = subprocess.Popen(
             list(spec.argv),
             cwd=spec.cwd,
-            env=dict(spec.environment),
+            env={**spec.environment, MARK: str(_record(layout, spec.name))},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,
@@ -108,14 +110,18 @@ def _spawn(layout: Layout, spec: ProcessSpec) -> Recorded:
     with _children_lock:
         _children[child.pid] = child
     recorded = Recorded(spec.name, child.pid, psutil.Process(child.pid).create_time(), spec.port)
-    replace_json(layout.processes / f"{spec.name}.json", recorded.__dict__)
+    replace_json(_record(layout, spec.name), recorded.__dict__)
     return recorded
+
+
+def _record(layout: Layout, name: str) -> Path:
+    return layout.processes / f"{name}.json"
 
 
 def recorded(layout: Layout, name: str) -> Recorded | None:
     """What is written down about a process; None where nothing is."""
     try:
-        return Recorded(**json.loads((layout.processes / f"{name}.json").read_text()))
+        return Recorded(**json.loads(_record(layout, name).read_text()))
     except FileNotFoundError:
         return None
 
@@ -133,7 +139,7 @@ def stop(layout: Layout, process: Recorded, how: signal.Signals, grace_s: float 
         _signal(found, how)
         if not _gone([found], grace_s):
             kill_all(family)
-    (layout.processes / f"{process.name}.json").unlink(missing_ok=True)
+    _record(layout, process.name).unlink(missing_ok=True)
     return found is not None
 
 
@@ -147,6 +153,20 @@ def working_below(folder: Path) -> list[psutil.Process]:
         except (psutil.Error, OSError):
             continue  # gone, or somebody else's
     return found
+
+
+def unrecorded(layout: Layout) -> list[psutil.Process]:
+    """Processes of this environment that nobody has written down, their starter having died, and what is left of such."""
+    found: dict[str, list[psutil.Process]] = {}
+    for process in psutil.process_iter():
+        try:
+            mark = process.environ().get(MARK, "")
+        except (psutil.Error, OSError):
+            continue  # gone, or somebody else's
+        if mark and Path(mark).parent == layout.processes:
+            found.setdefault(Path(mark).stem, []).append(process)
+    known = {name: recorded(layout, name) for name in found}
+    return [one for name, those in found.items() if (it := known[name]) is None or not alive(it) for one in those]
 
 
 def kill_all(victims: Sequence[psutil.Process]) -> None:

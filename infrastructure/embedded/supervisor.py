@@ -59,6 +59,7 @@ def start(
         return process
 
     started = {}
+    processes.kill_all(processes.unrecorded(layout))  # they would sit on the ports
     for spec in wanted:
         known = processes.recorded(layout, spec.name)
         if known is not None and processes.alive(known):
@@ -80,6 +81,9 @@ def stop_all(layout: Layout, environment: Environment) -> tuple[str, ...]:
         for names in pool.map(lambda name: _stop(layout, name, 10.0), others):
             stopped += names
     processes.kill_all(processes.working_below(environment.postgres_home))  # backends of a postmaster that was killed
+    strays = processes.unrecorded(layout)
+    processes.kill_all(strays)
+    stopped += [f"process {stray.pid}" for stray in strays]
     return tuple(stopped)
 
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 # Of the process that runs these tests, and nothing that its own users would have in their environment.
 NOT_INHERITED = ("PYTEST_", "COV_", "EMBEDDED_")
 LONGEST_RUN_S = 300.0
+GONE_WITHIN_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -212,8 +213,14 @@ class Desk:
             if process.stdout is not None:
                 process.stdout.close()
         self.script("down")
-        for pid in self.running():
-            psutil.Process(pid).kill()
+        running = self.running()
+        left = [process for process in psutil.process_iter() if process.pid in running]
+        for survivor in left:
+            with suppress(psutil.NoSuchProcess):
+                survivor.kill()
+        psutil.wait_procs(
+            left, timeout=GONE_WITHIN_S
+        )  # the kernel takes its time, and whoever looks at once still sees them
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,77 @@
+"""Processes whose starter was killed before it had written them down: stopped all the same, and never in the way."""
+
+from __future__ import annotations
+
+import sys
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import psutil
+import pytest
+
+from infrastructure.embedded import processes, supervisor
+from infrastructure.embedded.layout import Environment, Layout, Ports
+from infrastructure.embedded.processes import ProcessSpec, Recorded
+
+
+def sleeper(name: str) -> ProcessSpec:
+    """A server that does nothing."""
+    argv = [sys.executable, "-S", "-c", "import time; time.sleep(600)"]
+    return ProcessSpec(name, argv, processes.clean_environment(Path("/")), 1, lambda: True)
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Iterator[Layout]:
+    """An environment's folder; what is started for it is stopped."""
+    made = Layout(tmp_path / "state")
+    made.make()
+    yield made
+    processes.kill_all(processes.unrecorded(made))
+
+
+def start_unseen(layout: Layout, name: str) -> Recorded:
+    """As if the starter had been killed between the start and the note of it."""
+    process = processes.start(layout, sleeper(name))
+    (layout.processes / f"{name}.json").unlink()
+    return process
+
+
+def down(layout: Layout) -> tuple[str, ...]:
+    """What `down` stops."""
+    environment = Environment(
+        layout.state, "1.0.0", "r", Ports(1, 2, 3, 4, 5, 6), layout.state / "pg", str(uuid.uuid4())
+    )
+    return supervisor.stop_all(layout, environment)
+
+
+def test_down_finds_what_nobody_has_written_down(layout: Layout) -> None:
+    unseen, known = start_unseen(layout, "caddy"), processes.start(layout, sleeper("valkey"))
+    stopped = down(layout)
+    assert stopped == ("valkey", f"process {unseen.pid}")
+    assert not processes.alive(unseen)
+    assert not processes.alive(known)
+
+
+def test_another_environment_is_left_alone(layout: Layout, tmp_path: Path) -> None:
+    other = Layout(tmp_path / "other")
+    other.make()
+    neighbour = start_unseen(other, "caddy")
+    try:
+        assert down(layout) == ()
+        assert processes.alive(neighbour)
+    finally:
+        psutil.Process(neighbour.pid).kill()
+
+
+def test_what_is_started_anew_takes_its_place(layout: Layout) -> None:
+    unseen, known = start_unseen(layout, "caddy"), processes.start(layout, sleeper("valkey"))
+    with ThreadPoolExecutor(1) as pool:
+        supervisor.start(layout, [sleeper("caddy"), sleeper("valkey")], lambda _: None, pool).wait()
+    now = processes.recorded(layout, "caddy")
+    assert now is not None
+    assert not processes.alive(unseen)
+    assert processes.alive(now)
+    assert processes.alive(known), "what runs and answers is left alone"
+    down(layout)
