@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from deployment.errors import NotPermitted
-from deployment.model import Caller
+from deployment.model import Caller, Colour
 from deployment.ports import Permissions
 
 
@@ -100,15 +100,24 @@ def demand_any(access: Access, duties: Sequence[Duty], caller: Caller) -> None:
         demand(access, duties, caller)
 
 
-def admit(access: Access, duties: Sequence[Duty], caller: Caller, permissions: Permissions | None) -> Admission:
-    """Asks the lists first, AWS second. Raises NotPermitted, naming every right that AWS says is missing."""
+def admit(
+    access: Access,
+    duties: Sequence[Duty],
+    caller: Caller,
+    permissions: Permissions | None,
+    target: Colour | None = None,
+) -> Admission:
+    """Asks the lists first, AWS second. Raises NotPermitted, naming every right that AWS says is missing.
+
+    ``target``: the only colour that is changed.
+    """
     demand(access, duties, caller)
     if permissions is None:
         return Admission(caller, duties, "which rights AWS gives this caller cannot be asked here")
-    rights = permissions.missing(caller, [duty.value for duty in duties])
+    rights = permissions.missing(caller, [duty.value for duty in duties], target)
     if rights.missing:
         raise NotPermitted(
-            f"{caller.arn} lacks rights on AWS: {', '.join(rights.missing)}",
+            f"{caller.arn} lacks rights on AWS{f' for {target}' if target else ''}: {', '.join(rights.missing)}",
             hint="Add them to the policies of its role; nothing was touched.",
         )
     return Admission(caller, duties, rights.unchecked)

@@ -169,8 +169,11 @@ class Identity(Protocol):
 class Permissions(Protocol):
     """What AWS itself would let a caller do."""
 
-    def missing(self, caller: Caller, duties: Sequence[str]) -> Rights:
-        """Asks for all that the duties need, and does nothing of it. Never raises: what cannot be asked is ``unchecked``."""
+    def missing(self, caller: Caller, duties: Sequence[str], target: Colour | None = None) -> Rights:
+        """Asks for all that the duties need, and does nothing of it. Never raises: what cannot be asked is ``unchecked``.
+
+        ``target``: the colour that is changed, while the other one is only looked at; None: either may be.
+        """
 
 
 class RegistryDoor(Protocol):

@@ -310,7 +310,7 @@ def _permissions(clients: Clients, settings: Settings, estate: Estate) -> Permis
             repository=settings.repository,
             lease_table=estate.lease_table,
             platform=estate.platform.name,
-            services=tuple(estate.platform.options["services"].values()),
+            services=estate.platform.options["services"],
             router=estate.router.name,
             options=estate.router.options,
             cluster=estate.platform.options.get("cluster"),

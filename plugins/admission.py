@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Sequence
 
 from deployment import access, attesting, checklist, preflight
-from deployment.access import Admission, Duty
+from deployment.access import DEPLOYMENT, Admission, Duty
 from deployment.errors import Refused
 from deployment.events import Waiting
 from deployment.machine import Machine
@@ -21,9 +21,12 @@ BROKEN = "broken_locks"
 """The note beside the lease in which ``unlock`` leaves word for the next deployment."""
 
 
-def admit(world: World, settings: Settings, duties: Sequence[Duty]) -> Admission:
-    """Asks lists and AWS, then for the estate. Raises NotPermitted, or Refused where neither colour's service is there."""
-    admission = access.admit(settings.access, duties, world.caller, world.permissions)
+def admit(world: World, settings: Settings, duties: Sequence[Duty], target: Colour) -> Admission:
+    """Asks lists and AWS, then for the estate. Raises NotPermitted, or Refused where neither colour's service is there.
+
+    Of AWS's rights those are asked for that a deployment to ``target`` needs: there are roles for one colour alone.
+    """
+    admission = access.admit(settings.access, duties, world.caller, world.permissions, target)
     if all(world.ports.platform.describe(colour).status == "ABSENT" for colour in Colour):
         raise Refused(
             f"neither of the services of environment {world.environment} is in region {world.region}",
@@ -32,10 +35,13 @@ def admit(world: World, settings: Settings, duties: Sequence[Duty]) -> Admission
     return admission
 
 
-def admit_run(run: Coordinator, world: World, settings: Settings, duties: Sequence[Duty]) -> Admission:
+def admit_run(run: Coordinator, world: World, settings: Settings, target: Colour) -> Admission:
     """The same for a run: what was found out, and what was not, stands in its journal and on the terminal."""
-    admission = admit(world, settings, duties)
-    run.journal.append("admitted", by=world.caller.arn, duties=list(duties), unchecked=admission.unchecked)
+    duties = (*DEPLOYMENT, Duty.WAIVE) if run.waivers else DEPLOYMENT
+    admission = admit(world, settings, duties, target)
+    run.journal.append(
+        "admitted", by=world.caller.arn, duties=list(duties), target=target, unchecked=admission.unchecked
+    )
     if admission.unchecked:
         run.progress(f"not checked: {admission.unchecked}")
     return admission

@@ -15,6 +15,11 @@ def choose_image(world: World, tag: str | None) -> Image:
     return world.registry.resolve(tag if tag is not None else default_tag(world.registry.tags()))
 
 
+def foreseen_target(world: World, target: str | None) -> Colour:
+    """The colour that a run would deploy to as things are; whether it is idle is asked under the lock. Raises CloudError."""
+    return world.ports.router.observe().live.other if target == AUTO else Colour(str(target))
+
+
 def choose_target(live: Colour, target: str | None) -> Colour:
     """The colour to deploy to. Raises TargetIsLive; that is asked again later, under the lock."""
     chosen = live.other if target == AUTO else Colour(str(target))

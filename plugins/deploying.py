@@ -5,11 +5,12 @@ from __future__ import annotations
 import time
 
 from deployment import unfinished
-from deployment.access import DEPLOYMENT, Admission, Duty
+from deployment.access import Admission
 from deployment.approval import REQUIRED, wait_for_approval
 from deployment.archiving import NOWHERE, Archive
 from deployment.errors import DeploymentError, LeaseHeld, StepFailed
 from deployment.machine import Machine
+from deployment.model import Colour
 from deployment.notifying import Notices, about
 from deployment.phases import Phase
 from deployment.plan import Plan, Standing
@@ -26,7 +27,7 @@ from infrastructure import compose
 from infrastructure.compose import World
 from plugins.admission import admit_run, look_ahead, queue_of, read_checklist, tell_broken_locks
 from plugins.beside import bear_sickness, front_of, look
-from plugins.choosing import choose_image, choose_target, live_release, refuse_irreversible
+from plugins.choosing import choose_image, choose_target, foreseen_target, live_release, refuse_irreversible
 from plugins.coordinator import Coordinator
 from plugins.gates import BYSTANDER, Stage
 from plugins.manifests import compare_manifests
@@ -84,8 +85,9 @@ class Deploying:
         world = self._world = compose.reach(settings)
         run.redactor.learn(*world.secrets)
         run.name_checks()
-        self._admission = admit_run(run, world, settings, (*DEPLOYMENT, Duty.WAIVE) if run.waivers else DEPLOYMENT)
-        machine, live = queue.through(lambda: self._take_lock(world))
+        target = foreseen_target(world, run.options.target)
+        self._admission = admit_run(run, world, settings, target)
+        machine, live = queue.through(lambda: self._take_lock(world, target))
         plan, holder = machine.plan, machine.holder
         assert holder is not None, "a leased machine has a holder"
         run.state = run.state.but(
@@ -114,12 +116,14 @@ class Deploying:
             refuse_irreversible(image, run.options.allow_irreversible)
         return compose.start(settings, run.progress, run.run_id)
 
-    def _take_lock(self, world: World) -> tuple[Machine, Standing]:
+    def _take_lock(self, world: World, foreseen: Colour) -> tuple[Machine, Standing]:
         """Settles what the dead left, plans, and takes the lock. Raises LeaseHeld where somebody who lives has it."""
         run = self._run
         refuse_while_held(world.ports)
         self._settle_leftover(world)
         plan = self._plan(world)
+        if plan.target is not foreseen:  # `auto`, and traffic has moved since
+            self._admission = admit_run(run, world, self._settings, plan.target)
         look_ahead(run, world, self._settings, self._admission, plan)
         notices = self._notices = Notices(
             world.notifier, run.journal, about(plan, run.folder), run.listener, run.progress

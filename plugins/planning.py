@@ -20,7 +20,7 @@ from deployment.verdict import in_report_order
 from infrastructure import compose
 from plugins import options as run_options
 from plugins.admission import admit
-from plugins.choosing import refuse_irreversible
+from plugins.choosing import foreseen_target, refuse_irreversible
 from plugins.gates import Check, check_of, objections, samples
 from plugins.options import AUTO, RunOptions
 from plugins.preflight import contract_is_readable, with_strategy
@@ -79,7 +79,9 @@ class Planning:
             raise Refused(f"{errors} files of checks could not be collected")
         self._enough(settings, checks)
         world = compose.reach(settings) if compose.is_up(settings) else None
-        admission = None if world is None else admit(world, settings, DEPLOYMENT)
+        admission = None
+        if world is not None:
+            admission = admit(world, settings, DEPLOYMENT, foreseen_target(world, self._options.target))
         image, live = compose.foresee(settings, self._options.image_tag, world)
         target = live.other if self._options.target == AUTO else Colour(str(self._options.target))
         if target is live:

@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from deployment import archiving
-from deployment.access import Admission, Duty, admit
+from deployment.access import Admission, Duty, admit, demand
 from deployment.errors import Refused
 from deployment.journal import Journal
 from deployment.model import Happening, Notice
@@ -44,12 +44,14 @@ def rollback(
     settings: Settings, world: World, reports: Path, wait_for_lock: float = 0.0, irreversible: str | None = None
 ) -> int:
     """0: moved and verified; 1: the previous colour is unhealthy, nothing moved; 11: unknown. Raises Refused."""
-    admission = admit(settings.access, [Duty.ROLLBACK], world.caller, world.permissions)
-    if admission.unchecked:
-        console.say(f"not checked: {admission.unchecked}")
+    demand(settings.access, [Duty.ROLLBACK], world.caller)
     Queue(world.ports.clock, wait_for_lock, console.waiting()).through(lambda: refuse_while_held(world.ports))
     promotion = last_promotion(world.ports)
     refuse_irreversible(promotion, irreversible)
+    # It is stopped afterwards; the colour that traffic goes back to is not changed.
+    admission = admit(settings.access, [Duty.ROLLBACK], world.caller, world.permissions, promotion.target)
+    if admission.unchecked:
+        console.say(f"not checked: {admission.unchecked}")
     with console.uninterrupted():
         return _carry_out(settings, world, reports, admission, promotion, irreversible)
 

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-SERVICES, ROLES, TASKS, DEFINITIONS = "services", "roles", "tasks", "task definitions"
+SERVICES, LOOKED_AT, ROLES, TASKS, DEFINITIONS = "services", "both services", "roles", "tasks", "task definitions"
 ROUTES, CHANGES, LEASE, IMAGES, SCALING = "routes", "changes", "lease", "images", "scalable targets"
 TOPIC, ALARMS, HEALTH_CHECKS, ANYTHING = "topic", "alarms", "health checks", "*"
 
 Rights = Mapping[str, Sequence[str]]
-"""Actions by the kind of thing that they are done to."""
+"""Actions by the kind of thing that they are done to.
+
+``SERVICES``, their ``ROLES`` and their ``DEFINITIONS`` are the target's alone: a run only looks at the other colour.
+"""
 
 _LEASE: Rights = {LEASE: ("dynamodb:GetItem", "dynamodb:UpdateItem")}
 _TELL: Rights = {TOPIC: ("sns:Publish",)}
@@ -25,7 +28,7 @@ _IMAGES: Rights = {IMAGES: ("ecr:BatchGetImage", "ecr:DescribeImages")}
 
 _ECS_LOOK: Rights = {
     ANYTHING: ("ecs:DescribeTaskDefinition", "elasticloadbalancing:DescribeTargetHealth"),
-    SERVICES: ("ecs:DescribeServices",),
+    LOOKED_AT: ("ecs:DescribeServices",),
 }
 _ECS_STOP: Rights = {
     ANYTHING: (
@@ -39,7 +42,8 @@ _ECS_STOP: Rights = {
 }
 _APPRUNNER_STOP: Rights = {
     ANYTHING: ("apprunner:ListServices",),
-    SERVICES: ("apprunner:DescribeService", "apprunner:ListOperations", "apprunner:PauseService"),
+    LOOKED_AT: ("apprunner:DescribeService", "apprunner:ListOperations"),
+    SERVICES: ("apprunner:PauseService",),
 }
 
 BRING_UP: Mapping[str, Sequence[Rights]] = {
@@ -111,6 +115,7 @@ def needs(duties: Sequence[str], platform: str, router: str) -> Rights:
         HEALTH_CHECKS,
         SCALING,
         TASKS,
+        LOOKED_AT,
         SERVICES,
         ROLES,
         DEFINITIONS,

@@ -6,12 +6,12 @@ Which calls each duty makes: ``infrastructure/aws/duties.py``.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
 from deployment.errors import CloudError, NotFound
-from deployment.model import Caller, Rights
+from deployment.model import Caller, Colour, Rights
 from infrastructure.aws.duties import (
     ALARMS,
     ANYTHING,
@@ -20,6 +20,7 @@ from infrastructure.aws.duties import (
     HEALTH_CHECKS,
     IMAGES,
     LEASE,
+    LOOKED_AT,
     PASSED_TO,
     ROLES,
     ROUTES,
@@ -39,7 +40,7 @@ _MOST_RESULTS = 1000
 
 @dataclass(frozen=True)
 class Resources:
-    """What a deployment acts on. ``services`` are names, whose ARNs are looked up; ``options`` are the router's own.
+    """What deployments act on. ``services`` are names, whose ARNs are looked up; ``options`` are the router's own.
 
     ``cluster`` is that of ECS, None on App Runner; ``topic`` that of the notifications, if there is one.
     """
@@ -49,7 +50,7 @@ class Resources:
     repository: str
     lease_table: str
     platform: str
-    services: Sequence[str]
+    services: Mapping[Colour, str]
     router: str
     options: Mapping[str, Any]
     cluster: str | None = None
@@ -65,10 +66,10 @@ class SimulatedPermissions:
         self._clients = clients
         self._resources = resources
 
-    def missing(self, caller: Caller, duties: Sequence[str]) -> Rights:
+    def missing(self, caller: Caller, duties: Sequence[str], target: Colour | None = None) -> Rights:
         """The actions that IAM says the caller would be denied, each once; never raises a CloudError."""
         try:
-            results = list(self._simulate(self._principal(caller.arn), self._needs(duties)))
+            results = list(self._simulate(self._principal(caller.arn), self._needs(duties), target))
         except CloudError as error:
             what = aws_code(error) or error.message
             return Rights(
@@ -102,14 +103,17 @@ class SimulatedPermissions:
             found[ROUTES] = (*found[ROUTES], f"elasticloadbalancing:Modify{kind}")
         return found
 
-    def _simulate(self, principal: str, needs: Mapping[str, Sequence[str]]) -> Iterable[tuple[str, str, bool]]:
+    def _simulate(
+        self, principal: str, needs: Mapping[str, Sequence[str]], target: Colour | None
+    ) -> Iterable[tuple[str, str, bool]]:
         """(action, decision, whether a condition could not be evaluated) of each action on each of its resources."""
         arns: Mapping[str, Sequence[str]] | None = None
         for kind, actions in needs.items():
             # What is `*` or known without asking comes first: where IAM does not answer, nothing else is asked either.
-            looked_up = kind in (SERVICES, ROLES, DEFINITIONS)
+            looked_up = kind in (LOOKED_AT, SERVICES, ROLES, DEFINITIONS)
             if looked_up and arns is None:
-                arns = self._running() if self._resources.platform == "apprunner" else self._running_on_ecs()
+                running = self._running if self._resources.platform == "apprunner" else self._running_on_ecs
+                arns = running(set(self._resources.services) if target is None else {target})
             resources = (arns or {}).get(kind, ()) if looked_up else self._known(kind)
             if not resources:
                 continue
@@ -165,32 +169,40 @@ class SimulatedPermissions:
             return f"arn:aws:route53:::hostedzone/{own.options['hosted_zone_id']}"
         return str(own.options["arn" if own.router == "alb" else "key_value_store_arn"])
 
-    def _running(self) -> Mapping[str, Sequence[str]]:
-        """The ARNs of the services that exist, and of the roles that an update hands on to App Runner."""
-        services, roles = [], set()
+    def _running(self, changed: Set[Colour]) -> Mapping[str, Sequence[str]]:
+        """The ARNs of the services that exist, of those that are changed, and of the roles that an update hands on."""
+        colours = {name: colour for colour, name in self._resources.services.items()}
+        services: dict[str, bool] = {}
+        roles = set()
         for summary in self._clients.pages("apprunner", "ListServices", "ServiceSummaryList"):
-            if summary["ServiceName"] in self._resources.services and summary["Status"] != "DELETED":
-                services.append(str(summary["ServiceArn"]))
-        for arn in services:
+            if summary["ServiceName"] in colours and summary["Status"] != "DELETED":
+                services[str(summary["ServiceArn"])] = colours[summary["ServiceName"]] in changed
+        for arn in (arn for arn, ours in services.items() if ours):
             service = self._clients.call("apprunner", "DescribeService", ServiceArn=arn)["Service"]
             access = service.get("SourceConfiguration", {}).get("AuthenticationConfiguration", {}).get("AccessRoleArn")
             instance = service.get("InstanceConfiguration", {}).get("InstanceRoleArn")
             roles |= {str(role) for role in (access, instance) if role}
-        return {SERVICES: services, ROLES: sorted(roles)}
+        ours = [arn for arn, changes in services.items() if changes]
+        return {LOOKED_AT: list(services), SERVICES: ours, ROLES: sorted(roles)}
 
-    def _running_on_ecs(self) -> Mapping[str, Sequence[str]]:
-        """The ARNs of the services that exist, of their families, and of the roles that a new task definition hands on."""
+    def _running_on_ecs(self, changed: Set[Colour]) -> Mapping[str, Sequence[str]]:
+        """The ARNs of the services that exist, of those that are changed, of their families, and of the roles that a new
+        task definition hands on.
+        """
         own = self._resources
-        found = self._clients.call("ecs", "DescribeServices", cluster=own.cluster, services=list(own.services))
+        found = self._clients.call("ecs", "DescribeServices", cluster=own.cluster, services=list(own.services.values()))
         services = [one for one in found["services"] if one["status"] != "INACTIVE"]
+        names = {own.services[colour] for colour in changed}
+        ours = [one for one in services if one["serviceName"] in names]
         roles, families = set(), set()
-        for service in services:
+        for service in ours:
             arn = str(service["taskDefinition"])
             families.add(f"{arn.rpartition(':')[0]}:*")
             definition = self._clients.call("ecs", "DescribeTaskDefinition", taskDefinition=arn)["taskDefinition"]
             roles |= {str(definition[key]) for key in ("taskRoleArn", "executionRoleArn") if definition.get(key)}
         return {
-            SERVICES: [str(one["serviceArn"]) for one in services],
+            LOOKED_AT: [str(one["serviceArn"]) for one in services],
+            SERVICES: [str(one["serviceArn"]) for one in ours],
             ROLES: sorted(roles),
             DEFINITIONS: sorted(families),
         }

@@ -12,7 +12,7 @@ import pytest
 from botocore.stub import ANY, Stubber
 
 from deployment.access import Duty
-from deployment.model import Caller
+from deployment.model import Caller, Colour
 from infrastructure.aws.duties import PASSED_TO, needs
 from infrastructure.aws.permissions import Resources, SimulatedPermissions
 from infrastructure.aws.session import Clients, Connection, Credentials, connect
@@ -23,7 +23,7 @@ USER = Caller(f"arn:aws:iam::{ACCOUNT}:user/jane", ACCOUNT)
 SESSION = Caller(f"arn:aws:sts::{ACCOUNT}:assumed-role/deployer/jane", ACCOUNT)
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/ci/deployer"
 STORE = {"key_value_store_arn": f"arn:aws:cloudfront::{ACCOUNT}:key-value-store/1"}
-RESOURCES = Resources("us-east-1", ACCOUNT, "telehealth-api", "locks", "apprunner", (), "cloudfront", STORE)
+RESOURCES = Resources("us-east-1", ACCOUNT, "telehealth-api", "locks", "apprunner", {}, "cloudfront", STORE)
 
 
 @pytest.fixture
@@ -117,17 +117,75 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("router", OPTIONS)
-def test_ecs_is_asked_about_by_its_own_arns(router: str) -> None:
-    """Every kind of thing that the duties touch is asked about, with what the call itself would tell a policy."""
-    ecs = f"arn:aws:ecs:us-east-1:{ACCOUNT}"
-    resources = Resources(
+ECS = f"arn:aws:ecs:us-east-1:{ACCOUNT}"
+APP_RUNNER = f"arn:aws:apprunner:us-east-1:{ACCOUNT}:service"
+NAMES = {Colour.BLUE: "api-blue", Colour.GREEN: "api-green"}
+Asked = dict[str, tuple[Sequence[str], Sequence[Mapping[str, Any]]]]
+
+
+class Answering(Clients):
+    """Two services of each platform, each with roles of its own; ``asked`` is what IAM was asked, by action."""
+
+    def __init__(self) -> None:
+        self.asked: Asked = {}
+
+    def call(self, service: str, operation: str, /, **given: Any) -> Mapping[str, Any]:
+        return checked(service, operation, given, self._answer(operation, given))
+
+    def pages(self, service: str, operation: str, member: str, /, **given: Any) -> list[Mapping[str, Any]]:
+        services = [
+            {"ServiceName": name, "ServiceArn": f"{APP_RUNNER}/{name}/0", "Status": "RUNNING"}
+            for name in NAMES.values()
+        ]
+        return checked(service, operation, given, {member: services})[member]  # type: ignore[no-any-return]  # a list of them
+
+    def call_once(self, service: str, operation: str, /, **given: Any) -> Mapping[str, Any]:
+        self.asked.update(dict.fromkeys(given["ActionNames"], (given["ResourceArns"], given["ContextEntries"])))
+        return checked(service, operation, given, {"EvaluationResults": []})
+
+    def _answer(self, operation: str, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        if operation == "DescribeServices":
+            services = [
+                {
+                    "serviceName": name,
+                    "serviceArn": f"{ECS}:service/main/{name}",
+                    "status": "ACTIVE",
+                    "taskDefinition": f"{ECS}:task-definition/{name}:7",
+                }
+                for name in given["services"]
+            ]
+            return {"services": services}
+        if operation == "DescribeTaskDefinition":
+            family = given["taskDefinition"].rpartition("/")[2].partition(":")[0]
+            return {
+                "taskDefinition": {"taskRoleArn": f"arn:{family}-task", "executionRoleArn": f"arn:{family}-execution"}
+            }
+        name = given["ServiceArn"].split("/")[1]
+        roles = {"InstanceConfiguration": {"InstanceRoleArn": f"{ROLE}-{name}-instance"}}
+        source = {"AuthenticationConfiguration": {"AccessRoleArn": f"{ROLE}-{name}-access"}}
+        return {"Service": SERVICE | roles | {"SourceConfiguration": source}}
+
+
+SERVICE: dict[str, Any] = {
+    "ServiceName": "api-",
+    "ServiceId": "0" * 32,
+    "ServiceArn": f"{APP_RUNNER}/api/0",
+    "CreatedAt": 0,
+    "UpdatedAt": 0,
+    "Status": "RUNNING",
+    "AutoScalingConfigurationSummary": {},
+    "NetworkConfiguration": {},
+}
+
+
+def resources_on_ecs(router: str) -> Resources:
+    return Resources(
         "us-east-1",
         ACCOUNT,
         "telehealth-api",
         "locks",
         "ecs",
-        ("api-blue",),
+        NAMES,
         router,
         OPTIONS[router],
         "main",
@@ -135,38 +193,22 @@ def test_ecs_is_asked_about_by_its_own_arns(router: str) -> None:
         ("production",),
         ("abc",),
     )
-    asked: dict[str, tuple[Sequence[str], Sequence[Mapping[str, Any]]]] = {}
 
-    class Answering(Clients):
-        def __init__(self) -> None:
-            """Of nothing real."""
 
-        def call(self, service: str, operation: str, /, **given: Any) -> Mapping[str, Any]:
-            if operation == "DescribeServices":
-                services = [
-                    {
-                        "serviceArn": f"{ecs}:service/main/api-blue",
-                        "status": "ACTIVE",
-                        "taskDefinition": f"{ecs}:task-definition/api-blue:7",
-                    }
-                ]
-                return checked(service, operation, given, {"services": services})
-            roles = {"taskRoleArn": "arn:task", "executionRoleArn": "arn:execution"}
-            return checked(service, operation, given, {"taskDefinition": roles})
-
-        def call_once(self, service: str, operation: str, /, **given: Any) -> Mapping[str, Any]:
-            asked.update(dict.fromkeys(given["ActionNames"], (given["ResourceArns"], given["ContextEntries"])))
-            return checked(service, operation, given, {"EvaluationResults": []})
-
-    SimulatedPermissions(Answering(), resources).missing(USER, ["deploy", "promote", "rollback"])
+@pytest.mark.parametrize("router", OPTIONS)
+def test_ecs_is_asked_about_by_its_own_arns(router: str) -> None:
+    """Every kind of thing that the duties touch is asked about, with what the call itself would tell a policy."""
+    clients = Answering()
+    SimulatedPermissions(clients, resources_on_ecs(router)).missing(USER, ["deploy", "promote", "rollback"])
+    asked = clients.asked
     assert set(asked) >= {
         action for part in needs(["deploy", "promote", "rollback"], "ecs", router).values() for action in part
     }
-    assert asked["ecs:UpdateService"][0] == [f"{ecs}:service/main/api-blue"]
-    assert asked["ecs:RegisterTaskDefinition"][0] == [f"{ecs}:task-definition/api-blue:*"]
-    assert asked["iam:PassRole"][0] == ["arn:execution", "arn:task"]
+    assert asked["ecs:UpdateService"][0] == [f"{ECS}:service/main/{name}" for name in NAMES.values()]
+    assert asked["ecs:RegisterTaskDefinition"][0] == [f"{ECS}:task-definition/{name}:*" for name in NAMES.values()]
+    assert len(asked["iam:PassRole"][0]) == 4
     assert asked["iam:PassRole"][1][0]["ContextKeyValues"] == list(PASSED_TO["ecs"])
-    assert asked["ecs:DescribeTasks"][1][0]["ContextKeyValues"] == [f"{ecs}:cluster/main"]
+    assert asked["ecs:DescribeTasks"][1][0]["ContextKeyValues"] == [f"{ECS}:cluster/main"]
     if router == "alb":
         assert asked["elasticloadbalancing:ModifyRule"][0] == [OPTIONS["alb"]["arn"]]
         assert asked["elasticloadbalancing:DescribeRules"][0] == ["*"]
@@ -175,6 +217,23 @@ def test_ecs_is_asked_about_by_its_own_arns(router: str) -> None:
         arns, context = asked["route53:ChangeResourceRecordSets"]
         assert arns == ["arn:aws:route53:::hostedzone/Z1"]
         assert context[0]["ContextKeyValues"] == ["api.example", "_deployment-routes.api.example"]
+
+
+def test_of_the_other_colour_no_more_is_asked_than_to_look_at_it() -> None:
+    """There are roles for one colour alone."""
+    ecs, app_runner = Answering(), Answering()
+    duties = ["deploy", "promote"]
+    SimulatedPermissions(ecs, resources_on_ecs("alb")).missing(USER, duties, Colour.GREEN)
+    SimulatedPermissions(app_runner, replace(RESOURCES, services=NAMES)).missing(USER, duties, Colour.GREEN)
+    assert {kind: ecs.asked[kind][0] for kind in ("ecs:DescribeServices", "ecs:UpdateService", "iam:PassRole")} == {
+        "ecs:DescribeServices": [f"{ECS}:service/main/api-blue", f"{ECS}:service/main/api-green"],
+        "ecs:UpdateService": [f"{ECS}:service/main/api-green"],
+        "iam:PassRole": ["arn:api-green-execution", "arn:api-green-task"],
+    }
+    assert app_runner.asked["apprunner:DescribeService"][0] == [f"{APP_RUNNER}/{name}/0" for name in NAMES.values()]
+    for changes in ("UpdateService", "StartDeployment", "ResumeService", "PauseService"):
+        assert app_runner.asked[f"apprunner:{changes}"][0] == [f"{APP_RUNNER}/api-green/0"]
+    assert app_runner.asked["iam:PassRole"][0] == [f"{ROLE}-api-green-access", f"{ROLE}-api-green-instance"]
 
 
 def test_alarms_and_health_checks_are_asked_about_where_there_are_some() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from deployment.access import CLEARING_UP, DEPLOYMENT, Access, Duty, admit, demand, demand_any, listed, permits
 from deployment.errors import NotPermitted, SettingsError
-from deployment.model import Caller, Rights
+from deployment.model import Caller, Colour, Rights
 from deployment.settings import load
 
 ACCOUNT = "123456789012"
@@ -99,19 +99,21 @@ class Said:
 
     def __init__(self, rights: Rights) -> None:
         self.rights = rights
-        self.asked: list[Sequence[str]] = []
+        self.asked: list[tuple[str | None, ...]] = []
 
-    def missing(self, caller: Caller, duties: Sequence[str]) -> Rights:
+    def missing(self, caller: Caller, duties: Sequence[str], target: Colour | None = None) -> Rights:
         assert caller.arn
-        self.asked.append(duties)
+        self.asked.append((*duties, target))
         return self.rights
 
 
 def test_aws_is_asked_for_the_duties_and_what_is_missing_is_named() -> None:
     said = Said(Rights(("dynamodb:UpdateItem", "apprunner:UpdateService")))
-    with pytest.raises(NotPermitted, match=r"dynamodb:UpdateItem, apprunner:UpdateService"):
+    with pytest.raises(NotPermitted, match=r"rights on AWS: dynamodb:UpdateItem, apprunner:UpdateService"):
         admit(Access(), DEPLOYMENT, Caller(USER, ACCOUNT), said)
-    assert said.asked == [["deploy", "promote"]]
+    with pytest.raises(NotPermitted, match=r"rights on AWS for green: dynamodb:UpdateItem"):
+        admit(Access(), DEPLOYMENT, Caller(USER, ACCOUNT), said, Colour.GREEN)
+    assert said.asked == [("deploy", "promote", None), ("deploy", "promote", "green")]
 
 
 def test_aws_is_not_asked_about_whom_the_lists_refuse() -> None:

@@ -2,15 +2,16 @@
 # GitHub's jobs of this repository, in this environment, which GitHub can guard with reviewers.
 
 locals {
-  # `release` is the role of a whole run, which verifies what it brought up and moves traffic to it; `build-release` builds first.
-  # The others do one thing.
+  # `release` is the role of a whole run, which verifies what it brought up and moves traffic to it; `build-release` builds first;
+  # `deploy-blue` and `deploy-green` make such runs to that colour alone, and can take traffic away from it again. The others do
+  # one thing.
   roles = {
     plan          = ["plan"]
     release       = ["plan", "deploy-blue", "deploy-green", "promote", "smoke", "evidence"]
     build-release = ["push", "plan", "deploy-blue", "deploy-green", "promote", "smoke", "evidence"]
     build         = ["push"]
-    deploy-blue   = ["plan", "deploy-blue", "smoke", "evidence"]
-    deploy-green  = ["plan", "deploy-green", "smoke", "evidence"]
+    deploy-blue   = ["plan", "deploy-blue", "promote", "smoke", "evidence"]
+    deploy-green  = ["plan", "deploy-green", "promote", "smoke", "evidence"]
     promote       = ["promote", "smoke", "evidence"]
     rollback      = ["rollback", "smoke", "evidence"]
     approve       = ["approve", "smoke"]
