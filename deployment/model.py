@@ -112,7 +112,8 @@ class Routes:
     """Where the front door sends viewers: ``weights`` in percent (sum 100), ``generation`` grows by one with each switch.
 
     ``revision`` is the router's own compare-and-set token (an ETag), empty where it has none. ``fence`` is the fencing
-    token of the deployment that wrote last.
+    token of the deployment that wrote last. ``spread_s``: so long a switch may take until it is everywhere, in seconds, by
+    what AWS says of it and by what caches may keep; 0 where the front door has it at once.
     """
 
     live: Colour
@@ -120,6 +121,7 @@ class Routes:
     generation: int
     revision: str = ""
     fence: int = 0
+    spread_s: float = field(default=0, compare=False)
 
 
 @dataclass(frozen=True)

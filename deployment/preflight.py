@@ -95,6 +95,8 @@ def look(
         lambda: _domain(around.domain, ports.clock.now(), limits.certificate_days),
         lambda: drift.item(ports.platform, subject),
     ]
+    if subject.routes.spread_s:
+        questions.append(lambda: _timeouts(subject.routes.spread_s, limits))
     if plan is not None:
         questions.append(lambda: _plan(plan, subject, ports.clock.now(), limits.evidence_max_age))
     with ThreadPoolExecutor(AT_ONCE) as pool:
@@ -154,6 +156,15 @@ def _routes(subject: Subject) -> Item:
     whole = weights.get(subject.routes.live) == 100
     found = f"{shown}, generation {subject.routes.generation}"
     return Item("routes", Outcome.OK if whole else Outcome.REFUSED, found, "one colour takes all traffic")
+
+
+def _timeouts(spread_s: float, limits: DeploymentLimits) -> Item:
+    """A switch that is given up before it can have arrived is rolled back, and that rollback is given up as well."""
+    expected = f"room for a switch, which takes up to {spread_s:g} s: propagation, and the records' TTL"
+    given = {"promote_timeout": limits.promote_timeout, "rollback_timeout": limits.rollback_timeout}
+    short = [f"{name} is {seconds:g} s" for name, seconds in given.items() if seconds < spread_s]
+    found = ", ".join(f"{name} {seconds:g} s" for name, seconds in given.items())
+    return Item("timeouts", Outcome.REFUSED if short else Outcome.OK, "; ".join(short) or found, expected)
 
 
 def _live(subject: Subject) -> Item:

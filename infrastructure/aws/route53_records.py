@@ -19,6 +19,9 @@ STAMP_LABEL = "_deployment-routes"
 ALIAS_TTL_S = 60
 """Of an alias for a load balancer: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/resource-record-sets-values-alias-common.html"""
 
+PROPAGATION_S = 60
+"""Until all of Route 53's servers have a change: https://aws.amazon.com/route53/faqs/"""
+
 _STAMP_TTL_S = 60
 
 RecordSet = Mapping[str, Any]
@@ -35,7 +38,7 @@ class Reading:
     @property
     def ttl_s(self) -> int:
         """How long a cache may keep an answer, in seconds."""
-        return max(int(one.get("TTL", ALIAS_TTL_S)) for records in self.records.values() for one in records)
+        return _ttl_s(self.records)
 
 
 def reading(
@@ -54,9 +57,12 @@ def reading(
     said = Stamp.parse(_text(stamp), f"the TXT record of {name}") if stamp is not None else None
     live = max(Colour, key=lambda colour: (weights[colour], said is not None and colour is said.live))
     revision = hashlib.sha256(json.dumps([weighted, stamp], sort_keys=True).encode()).hexdigest()
-    return Reading(
-        records, stamp, Routes(live, weights, said.generation if said else 0, revision, said.fence if said else 0)
-    )
+    generation, fence = (said.generation, said.fence) if said else (0, 0)
+    return Reading(records, stamp, Routes(live, weights, generation, revision, fence, PROPAGATION_S + _ttl_s(records)))
+
+
+def _ttl_s(records: Mapping[Colour, Sequence[RecordSet]]) -> int:
+    return max(int(one.get("TTL", ALIAS_TTL_S)) for sets in records.values() for one in sets)
 
 
 def batch(now: Reading, goal: Routes, name: str) -> Sequence[Mapping[str, Any]]:

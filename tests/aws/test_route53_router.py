@@ -188,6 +188,7 @@ def test_a_switch_has_spread_once_servers_resolvers_and_caches_have_it(
     assert said()[1].startswith(resolvers[1].place)
     resolvers[1].refresh()
     ttl = 30 if kind == "cname" else 60
+    assert router.observe().spread_s == 60 + ttl
     assert said() == (Readiness.NOT_YET, f"caches may keep the former answer for {ttl} s more")
     clock.sleep(ttl)
     assert said()[0] is Readiness.READY

@@ -120,6 +120,28 @@ def test_divided_traffic_refuses(estate: Estate) -> None:
         judge(list(estate.items().values()))
 
 
+@pytest.mark.parametrize(
+    ("promote", "rollback", "short"),
+    [
+        (120, 300, ""),
+        (119, 300, "promote_timeout is 119 s"),
+        (10, 20, "promote_timeout is 10 s; rollback_timeout is 20 s"),
+    ],
+)
+def test_a_switch_has_the_time_that_it_takes(estate: Estate, promote: float, rollback: float, short: str) -> None:
+    """Behind DNS alone: there is nothing to compare where the front door switches at once."""
+    limits = replace(LIMITS, promote_timeout=promote, rollback_timeout=rollback)
+    assert "timeouts" not in estate.items(limits=limits)
+    estate.world.routes = replace(estate.world.routes, spread_s=120)
+    items = estate.items(limits=limits)
+    if not short:
+        assert items["timeouts"].outcome is Outcome.OK
+        return
+    with pytest.raises(Refused, match=f"timeouts: {short}") as refused:
+        judge(list(items.values()))
+    assert "a switch, which takes up to 120 s" in (refused.value.hint or "")
+
+
 def test_a_live_colour_that_does_not_run_is_sick_not_refused(estate: Estate) -> None:
     estate.world.sides[BLUE].running = False
     assert estate.items()["live"].outcome is Outcome.SICK
