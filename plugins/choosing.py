@@ -5,6 +5,7 @@ from __future__ import annotations
 from deployment.errors import Refused, TargetIsLive
 from deployment.model import Colour, Image
 from deployment.releases import default_tag
+from deployment.strategy import AT_ONCE
 from infrastructure.compose import World
 from plugins.options import AUTO
 from plugins.state import Release
@@ -37,9 +38,20 @@ def live_release(world: World, version: str | None, colour: Colour, digest: str 
     return Release(world.live_url, version, colour, image.name if image else None, digest)
 
 
-def refuse_irreversible(image: Image, allowed: str | None) -> None:
-    """Raises Refused where the release says that there is no way back, and nobody has said that this is known."""
-    if image.irreversible and allowed is None:
+def refuse_irreversible(image: Image, allowed: str | None, strategy: str) -> None:
+    """Raises Refused where the release says that there is no way back, and nobody has said that this is known.
+
+    Nor can it have a share of the traffic first: whatever came of that share, there is no way back from it.
+    """
+    if not image.irreversible:
+        return
+    if strategy != AT_ONCE:
+        raise Refused(
+            f"{image.name} declares its migration irreversible, and strategy {strategy!r} gives it a share of the traffic "
+            "first: a failure would freeze there, with users on two releases of which one has no way to work on the data",
+            hint=f"Add --strategy={AT_ONCE}.",
+        )
+    if allowed is None:
         raise Refused(
             f"{image.name} declares its migration irreversible: once it has run there is no way back",
             hint="Add --allow-irreversible REASON; a failure after the switch then freezes (exit code 11) instead of "

@@ -113,7 +113,7 @@ class Deploying:
             # What would be refused is refused before an environment is started for it.
             image, live = compose.foresee(settings, run.options.image_tag)
             choose_target(live, run.options.target)
-            refuse_irreversible(image, run.options.allow_irreversible)
+            refuse_irreversible(image, run.options.allow_irreversible, settings.limits.strategy)
         return compose.start(settings, run.progress, run.run_id)
 
     def _take_lock(self, world: World, foreseen: Colour) -> tuple[Machine, Standing]:
@@ -177,7 +177,7 @@ class Deploying:
 
     def _plan(self, world: World) -> Plan:
         image, allowed = choose_image(world, self._run.options.image_tag), self._run.options.allow_irreversible
-        refuse_irreversible(image, allowed)
+        refuse_irreversible(image, allowed, self._settings.limits.strategy)
         target = choose_target(world.ports.router.observe().live, self._run.options.target)
         actor = self._run.journal.actor = world.caller.arn
         self._run.journal.append(

@@ -86,7 +86,7 @@ class Planning:
         target = live.other if self._options.target == AUTO else Colour(str(self._options.target))
         if target is live:
             raise Refused(f"{target} is live", hint=f"Deploy to the idle colour: --target={target.other}.")
-        refuse_irreversible(image, self._options.allow_irreversible)
+        refuse_irreversible(image, self._options.allow_irreversible, settings.limits.strategy)
         items: Sequence[Item] = ()
         if world is not None:
             items = preflight.look(

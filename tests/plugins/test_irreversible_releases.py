@@ -25,6 +25,19 @@ def test_refused_without_a_word(one_way: Project, plan: bool) -> None:
         assert run.report["steps"] == []
 
 
+@pytest.mark.parametrize("plan", [False, True])
+def test_a_share_first_is_refused_whatever_is_said(one_way: Project, plan: bool) -> None:
+    """A failure would freeze with users on two releases; the same strategy is right for a release that has a way back."""
+    options = ["--strategy=canary:10%,60s", "--allow-irreversible=known", *(["--plan"] if plan else [])]
+    run = one_way.run(*options)
+    assert run.code == 4, run.output
+    assert "strategy 'canary:10%,60s' gives it a share of the traffic first" in run.output
+    assert "--strategy=all-at-once" in run.output
+    if not plan:
+        assert run.told == REFUSED, run.output
+        assert run.report["steps"] == []
+
+
 @pytest.mark.parametrize("reason", ["", "  "])
 def test_a_word_that_says_nothing_is_none(one_way: Project, reason: str) -> None:
     run = one_way.run(f"--allow-irreversible={reason}")
