@@ -16,9 +16,11 @@ from infrastructure.aws.ecs_requests import (
     configuration_hash,
     digest_of,
     followed,
+    gives_up,
     image_of,
     judge,
     main_container,
+    most_failures,
     primary,
     register_request,
     repository_of,
@@ -108,6 +110,8 @@ class EcsPlatform:
             return Progress(Readiness.STUCK, f"{name} does not exist any more")
         ours = Followed.parse(rollout.operation)
         so_far = judge(service, ours)
+        if so_far is not None and so_far.readiness is Readiness.NOT_YET and not gives_up(service):
+            return self._tasks.failing(service, ours.deployment, most_failures(service)) or so_far
         if so_far is not None:
             return so_far
         container = main_container(service, self._groups.arn(colour))

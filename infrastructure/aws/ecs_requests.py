@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -134,6 +135,19 @@ def primary(service: Mapping[str, Any]) -> Mapping[str, Any]:
 def under_way(service: Mapping[str, Any]) -> bool:
     """Whether tasks are being exchanged."""
     return primary(service).get("rolloutState") == "IN_PROGRESS" or len(service.get("deployments", ())) > 1
+
+
+def gives_up(service: Mapping[str, Any]) -> bool:
+    """Whether ECS itself ends a deployment whose tasks fail, by its circuit breaker."""
+    return bool(service.get("deploymentConfiguration", {}).get("deploymentCircuitBreaker", {}).get("enable"))
+
+
+def most_failures(service: Mapping[str, Any]) -> int:
+    """So many tasks of a deployment may fail as AWS's own circuit breaker would let: half of those wanted, 3 at the least.
+
+    https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html
+    """
+    return min(max(math.ceil(int(service["desiredCount"]) / 2), 3), 200)
 
 
 def judge(service: Mapping[str, Any], ours: Followed) -> Progress | None:

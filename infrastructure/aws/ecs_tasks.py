@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from deployment.errors import NotFound
@@ -13,6 +14,11 @@ from infrastructure.aws.session import Clients
 
 _MOST_TASKS = 100
 """DescribeTasks takes no more at once."""
+
+
+_FAILED = ("EssentialContainerExited", "ServiceSchedulerInitiated", "TaskFailedToStart")
+"""The stopCode of a task that went by itself, that ECS took away as unhealthy, and that never came up; while a deployment
+comes about nothing else stops its tasks."""
 
 
 class Tasks:
@@ -26,7 +32,7 @@ class Tasks:
     def strange(self, service: Mapping[str, Any], container: str, definition: str, digest: str) -> Progress | None:
         """A running task that is not the release, or is missing; None where each is there and runs it. Raises CloudError."""
         name, wanted = service["serviceName"], int(service["desiredCount"])
-        tasks = [task for task in self._running(name) if task.get("lastStatus") == "RUNNING"]
+        tasks = [task for task in self._tasks(name, "RUNNING") if task.get("lastStatus") == "RUNNING"]
         if len(tasks) < wanted:
             return Progress(Readiness.NOT_YET, f"{name}: {len(tasks)} of {wanted} tasks run")
         if any(task["taskDefinitionArn"] != definition for task in tasks):
@@ -40,7 +46,26 @@ class Tasks:
                 return Progress(Readiness.STUCK, f"{name}: a task runs {found}, not {digest}")
         return None
 
-    def _running(self, name: str) -> Sequence[Mapping[str, Any]]:
+    def failing(self, service: Mapping[str, Any], deployment: str, most: int) -> Progress | None:
+        """A deployment of which too many tasks have ended, with the last one's reason; None else. Raises CloudError.
+
+        Without a circuit breaker ECS starts one task after the other, and says of none that it was the last.
+        """
+        ended = [
+            task
+            for task in self._tasks(service["serviceName"], "STOPPED")
+            if task.get("startedBy") == deployment and task.get("stopCode") in _FAILED
+        ]
+        if len(ended) < most:
+            return None
+        last = max(ended, key=lambda task: _seconds(task.get("stoppedAt")))
+        return Progress(
+            Readiness.STUCK,
+            f"{service['serviceName']}: {len(ended)} tasks of this deployment have ended, {most} are too many; "
+            f"the last one: {_why(last)}; the release did not come up, its logs say why",
+        )
+
+    def _tasks(self, name: str, desired: str) -> Sequence[Mapping[str, Any]]:
         arns = self._clients.pages(
             "ecs",
             "ListTasks",
@@ -48,7 +73,7 @@ class Tasks:
             marker="nextToken",
             cluster=self._cluster,
             serviceName=name,
-            desiredStatus="RUNNING",
+            desiredStatus=desired,
         )
         found: list[Mapping[str, Any]] = []
         for begin in range(0, len(arns), _MOST_TASKS):
@@ -80,3 +105,18 @@ class Tasks:
             for one in answer.get("images", ())
             for entry in json.loads(one["imageManifest"]).get("manifests", ())
         ]
+
+
+def _why(task: Mapping[str, Any]) -> str:
+    """What ECS says of a task's end: its reason, and the exit code and reason of each container that has one."""
+    containers = []
+    for one in task.get("containers", ()):
+        code = f"exit code {one['exitCode']}" if "exitCode" in one else ""
+        if said := ", ".join(filter(None, (code, one.get("reason")))):
+            containers.append(f"{one['name']}: {said}")
+    reason = str(task.get("stoppedReason") or "ECS gives no reason").rstrip(".")
+    return f"{reason} ({'; '.join(containers)})" if containers else reason
+
+
+def _seconds(moment: object) -> float:
+    return moment.timestamp() if isinstance(moment, datetime) else 0.0

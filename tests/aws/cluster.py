@@ -37,6 +37,8 @@ class Made:
     deployments: list[dict[str, Any]] = field(default_factory=list)
     tasks: list[str] = field(default_factory=list)
     events: list[dict[str, Any]] = field(default_factory=list)
+    ended: list[dict[str, Any]] = field(default_factory=list)
+    breaker: bool = False
 
 
 class Cluster:
@@ -113,11 +115,7 @@ class Cluster:
             "DescribeTaskDefinition": lambda: self._definition(given["taskDefinition"]),
             "RegisterTaskDefinition": lambda: {"taskDefinition": self.definitions[self._register(given)]},
             "UpdateService": lambda: self._update(given),
-            "ListTasks": lambda: {
-                "taskArns": [
-                    f"{given['serviceName']}/{n}" for n, _ in enumerate(self.services[given["serviceName"]].tasks)
-                ]
-            },
+            "ListTasks": lambda: {"taskArns": self._listed(given["serviceName"], given["desiredStatus"])},
             "DescribeTasks": lambda: {"tasks": [self._task(arn) for arn in given["tasks"]]},
             "DescribeTargetHealth": lambda: {
                 "TargetHealthDescriptions": [
@@ -157,6 +155,7 @@ class Cluster:
             "pendingCount": 0,
             "launchType": "FARGATE",
             "deployments": made.deployments,
+            "deploymentConfiguration": {"deploymentCircuitBreaker": {"enable": made.breaker, "rollback": made.breaker}},
             "events": made.events,
             "loadBalancers": [{"targetGroupArn": GROUPS[made.colour], "containerName": "api", "containerPort": 8080}],
         }
@@ -205,8 +204,25 @@ class Cluster:
         ]
         return {"taskDefinition": self.definitions[newest[-1]], "tags": tags}
 
+    def end(self, colour: Colour, **said: Any) -> None:
+        """A task of the newest deployment starts, and ends."""
+        made = self.services[NAMES[colour]]
+        self.clock.sleep(1)
+        told = {"stopCode": "EssentialContainerExited", "stoppedReason": "Essential container in task exited"}
+        own = {"startedBy": made.deployments[0]["id"], "lastStatus": "STOPPED", "stoppedAt": self.clock.now()}
+        container = {"name": "api", "exitCode": 1}
+        made.ended.append({"taskDefinitionArn": made.definition, "containers": [container], **told, **own, **said})
+
+    def _listed(self, name: str, desired: str) -> list[str]:
+        made = self.services[name]
+        if desired == "STOPPED":
+            return [f"{name}/ended-{number}" for number, _ in enumerate(made.ended)]
+        return [f"{name}/{number}" for number, _ in enumerate(made.tasks)]
+
     def _task(self, arn: str) -> Mapping[str, Any]:
         name, _, number = arn.partition("/")
+        if number.startswith("ended-"):
+            return {"taskArn": arn, **self.services[name].ended[int(number.removeprefix("ended-"))]}
         definition = self.services[name].tasks[int(number)]
         configured = self.definitions[definition]["containerDefinitions"][0]["image"].partition("@")[2]
         container = {"name": "api", "lastStatus": "RUNNING"}

@@ -138,6 +138,41 @@ def test_a_deployment_that_the_circuit_breaker_rolled_back_is_stuck(cluster: Clu
     assert "is brought to api-green:1, not to api-green:2: ECS rolled the deployment back" in detail
 
 
+def test_tasks_that_end_one_after_the_other_are_stuck_without_a_circuit_breaker(
+    cluster: Cluster, platform: EcsPlatform
+) -> None:
+    """By this deployment's own tasks, and with the reason of the last; as many as a circuit breaker would take."""
+    cluster.end(GREEN)
+    cluster.end(GREEN)
+    rollout = platform.provision(GREEN, IMAGE)
+    for _ in range(2):
+        cluster.end(GREEN)
+    cluster.end(GREEN, stopCode="UserInitiated")
+    assert said(cluster, rollout)[0] is Readiness.NOT_YET
+    cluster.end(
+        GREEN, stopCode="TaskFailedToStart", stoppedReason="CannotPullContainerError: no basic auth.", containers=[]
+    )
+    assert said(cluster, rollout) == (
+        Readiness.STUCK,
+        "api-green: 3 tasks of this deployment have ended, 3 are too many; the last one: CannotPullContainerError: "
+        "no basic auth; the release did not come up, its logs say why",
+    )
+    cluster.end(GREEN)
+    assert "the last one: Essential container in task exited (api: exit code 1)" in said(cluster, rollout)[1]
+    cluster.services[NAMES[GREEN]].breaker = True
+    assert said(cluster, rollout)[0] is Readiness.NOT_YET, "ECS decides"
+
+
+def test_a_large_service_may_lose_some_tasks_while_it_comes_up(cluster: Cluster, platform: EcsPlatform) -> None:
+    cluster.services[NAMES[BLUE]].desired = 10
+    rollout = platform.provision(GREEN, IMAGE)
+    for _ in range(4):
+        cluster.end(GREEN)
+    assert said(cluster, rollout)[0] is Readiness.NOT_YET
+    cluster.end(GREEN)
+    assert said(cluster, rollout)[0] is Readiness.STUCK
+
+
 def test_an_answer_from_before_the_deployment_is_no_rollback(cluster: Cluster, platform: EcsPlatform) -> None:
     """ECS does not promise that the next reading already knows of the last write."""
     made = cluster.services[NAMES[GREEN]]

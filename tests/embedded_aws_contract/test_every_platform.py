@@ -176,3 +176,19 @@ def test_a_rollout_that_is_asked_for_twice_is_one(estate: Estate) -> None:
     estate.platform().provision(GREEN, second)
     estate.ready(second)
     assert estate.platform().describe(GREEN).digest == second.digest
+
+
+@pytest.mark.soak
+def test_ecs_without_a_circuit_breaker_is_not_waited_for_until_the_time_is_over(
+    running_cluster: RunningCluster, ecs_clients: Clients
+) -> None:
+    """ECS starts one task after the other, for ever; the third that ends is one too many, and its end is told."""
+    estate = running_ecs(running_cluster, ecs_clients)
+    none = {"deploymentCircuitBreaker": {"enable": False, "rollback": False}}
+    running_cluster.update(APPRUNNER_NAMES[GREEN], deploymentConfiguration=none)
+    rollout = estate.platform().provision(GREEN, estate.broken)
+    readiness, detail = estate.settled(rollout)
+    assert readiness is Readiness.STUCK
+    assert "3 are too many; the last one: Essential container in task exited (api: exit code 7)" in detail
+    assert running_cluster.describe(APPRUNNER_NAMES[GREEN])["deployments"][0]["rolloutState"] == "IN_PROGRESS"
+    estate.ready(estate.image("1.1.0"))
