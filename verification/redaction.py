@@ -69,23 +69,31 @@ def secrets_in(environment: Mapping[str, str]) -> Iterator[str]:
 class Redactor:
     """Knows some secrets, and the shapes that secrets have. ``clean`` twice is ``clean`` once."""
 
-    def __init__(self, secrets: Iterable[str]) -> None:
+    def __init__(self, secrets: Iterable[str], before: Redactor | None = None) -> None:
+        """``before``: one whose secrets are known as well; a hundred tokens are learnt one after the other."""
         known = {part for secret in secrets for part in _parts(secret)}
         forms = {form for secret in known if len(secret) >= _SHORT for form in _encodings(secret)}
         words = {form for secret in known if len(secret) < _SHORT for form in _spellings(secret)}
-        longest_first = sorted(forms, key=lambda form: (-len(form), form))
-        parts = [re.escape(MARK), *map(re.escape, longest_first)]
-        parts += [rf"(?<!\w){re.escape(word)}(?!\w)" for word in sorted(words, key=lambda word: (-len(word), word))]
-        # The mark goes first, so that a secret like "redacted" does not grow brackets around brackets.
-        self._known = re.compile("|".join(parts)) if known else None
+        self._forms = frozenset(forms | (before._forms if before else set()))
+        self._words = frozenset(words | (before._words if before else set()))
 
     def clean(self, text: str) -> str:
         """The text with each secret replaced by ``[redacted]``; digests, ids and timestamps stay."""
-        if self._known is not None:
-            text = self._known.sub(MARK, text)
+        if found := self._found(text):
+            text = re.sub("|".join(found), MARK, text)
         for pattern, replacement in _PATTERNS:
             text = pattern.sub(replacement, text)
         return text
+
+    def _found(self, text: str) -> list[str]:
+        """Patterns of the secrets that the text does hold: one of all that are known would take longer to compile than to use."""
+        forms = sorted((form for form in self._forms if form in text), key=_longest_first)
+        words = sorted((word for word in self._words if word in text), key=_longest_first)
+        if not forms and not words:
+            return []
+        # The mark goes first, so that a secret like "redacted" does not grow brackets around brackets.
+        whole_words = (rf"(?<!\w){re.escape(word)}(?!\w)" for word in words)
+        return [re.escape(MARK), *map(re.escape, forms), *whole_words]
 
     def __repr__(self) -> str:
         return "Redactor()"
@@ -102,11 +110,15 @@ class LearningRedactor:
         """Values that must not appear anywhere from now on."""
         if not self._known.issuperset(secrets):
             self._known.update(secrets)
-            self._redactor = Redactor(self._known)
+            self._redactor = Redactor(secrets, self._redactor)
 
     def clean(self, text: str) -> str:
         """The text without secrets."""
         return self._redactor.clean(text)
+
+
+def _longest_first(form: str) -> tuple[int, str]:
+    return -len(form), form
 
 
 def _spellings(secret: str) -> set[str]:
