@@ -74,8 +74,8 @@ class Redactor:
         known = {part for secret in secrets for part in _parts(secret)}
         forms = {form for secret in known if len(secret) >= _SHORT for form in _encodings(secret)}
         words = {form for secret in known if len(secret) < _SHORT for form in _spellings(secret)}
-        self._forms = frozenset(forms | (before._forms if before else set()))
-        self._words = frozenset(words | (before._words if before else set()))
+        self._forms: frozenset[str] = frozenset(forms | (before._forms if before else frozenset()))
+        self._words: frozenset[str] = frozenset(words | (before._words if before else frozenset()))
 
     def clean(self, text: str) -> str:
         """The text with each secret replaced by ``[redacted]``; digests, ids and timestamps stay."""
