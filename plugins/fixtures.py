@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,10 +13,11 @@ import pytest
 
 from deployment.settings import SETTINGS_FILE, load
 from deployment.verdict import LIVE
+from plugins import measuring
 from plugins import state as published
 from plugins.evidence import Measurement, Recorder
 from plugins.gates import BYSTANDER, gate_of
-from plugins.measuring import latency_plan, load_plan
+from plugins.measuring import latency_plan
 from plugins.run import coordinator_key, recorder_key, redactor_key, suites_of
 from plugins.state import Bake, Front, Lock, Release, State
 from verification.accounts import SmokeUser
@@ -26,14 +27,11 @@ from verification.http import as_front_door, open_client
 from verification.latency_judge import LatencyResult
 from verification.latency_judge import verify as verify_latency
 from verification.latency_plan import LatencyLimits
-from verification.load import LoadResult
-from verification.load import run_load as make_load
+from verification.load_model import LoadPlan, LoadResult
 from verification.stores import Before, Stores
 from verification.tokens import SignToken, signer
 
 DEFAULT_TIMEOUT_S = 10.0
-# A load that only measured the machine is made again, so many times in all: others that take the CPU come and go.
-MOST_LOADS = 4
 
 T = TypeVar("T")
 Measure = Callable[..., None]
@@ -107,6 +105,12 @@ class Session:
         token = ask_for_token(client, user)
         self.learn(token)
         return token
+
+    def load_plan(self, candidate: Release) -> LoadPlan:
+        """The load that the settings and ``--load-workers`` ask for."""
+        users = _require(self.state.smoke_users or None, "there are no smoke users", self.state)
+        workers = self._config.option.load_workers
+        return measuring.load_plan(candidate, users, self.gates.get("load", {}), workers)
 
     def learn(self, *secrets: str) -> None:
         """Values that may not be written, wherever a check puts them."""
@@ -305,12 +309,6 @@ def latency_result(_deployment: Session, candidate: Release) -> LatencyResult:
 @pytest.fixture(scope="session")
 def load_result(_deployment: Session, candidate: Release, tmp_path_factory: pytest.TempPathFactory) -> LoadResult:
     """What Locust made of the release, once for the whole gate: requests, failures, p95_ms, throughput, …"""
-    state, gate = _deployment.state, _deployment.gates.get("load", {})
-    users = _require(state.smoke_users or None, "there are no smoke users", state)
-    plan, log = load_plan(candidate, users, gate), tmp_path_factory.mktemp("load") / "locust.log"
-    for _ in range(MOST_LOADS):
-        result = make_load(plan, log=log)
-        _deployment.recorder.requested(result.requests, "load_result")
-        if result.proves_something(gate) or result.failure_ratio > float(gate.get("failure_ratio", 0)):
-            break  # what failed stays failed, whatever a further load would say
-    return result
+    gate, log = _deployment.gates.get("load", {}), tmp_path_factory.mktemp("load") / "locust.log"
+    requested = partial(_deployment.recorder.requested, by="load_result")
+    return measuring.load(_deployment.load_plan(candidate), gate, log, requested)

@@ -15,6 +15,7 @@ from deployment.errors import Refused
 from deployment.model import Colour
 
 AUTO = "auto"
+MOST_LOAD_WORKERS = 64
 NEEDED = ("plugins.run", "plugins.fixtures", "plugins.reports")
 TARGETS = (*Colour, AUTO)
 # pytest's own questions: it answers and runs nothing, so there is nothing to report.
@@ -50,6 +51,7 @@ class RunOptions:
     allow_irreversible: str | None = None
     on_sick_live: str | None = None
     attest: tuple[str, ...] = ()
+    load_workers: int | None = None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -108,6 +110,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
     group.addoption("--load", action="store_true", help="when only verifying: run the load gate, too")
     group.addoption(
+        "--load-workers",
+        metavar="N",
+        type=int,
+        help="make the load with so many Locust processes on this machine (default: the settings')",
+    )
+    group.addoption(
         "--live-url", metavar="URL", help="with --base-url: the live service beside it, which shares its state"
     )
     group.addoption("--reports", metavar="DIR", help="folder for reports (default: reports/)")
@@ -145,6 +153,7 @@ def read(config: pytest.Config, suites: Path) -> RunOptions:
         clean_plan=Path(option.require_clean_plan).absolute() if option.require_clean_plan else None,
         allow_irreversible=option.allow_irreversible,
         on_sick_live=option.on_sick_live,
+        load_workers=option.load_workers,
     )
 
 
@@ -181,6 +190,7 @@ def check(options: RunOptions, config: pytest.Config, suites: Path) -> None:
         raise Refused("--waive lets a gate fail in a deployment, and no --target was given")
     if not 0 <= options.wait_for_lock < float("inf"):
         raise Refused(f"--wait-for-lock={options.wait_for_lock:g} is no number of seconds")
+    _check_workers(options)
     if options.base_url is not None and options.target is not None:
         raise Refused("--base-url verifies an address, --target deploys: give one of them")
     if options.live_url is not None and options.base_url is None:
@@ -191,6 +201,20 @@ def check(options: RunOptions, config: pytest.Config, suites: Path) -> None:
             f"{left_out[0]} leaves checks out, and a deployment runs them all",
             hint=f"Leave {left_out[0]} away, or verify without deploying (no --target).",
         )
+
+
+def _check_workers(options: RunOptions) -> None:
+    """Raises Refused where ``--load-workers`` is no number of them, or there is no load to make."""
+    workers = options.load_workers
+    if workers is None:
+        return
+    if not 1 <= workers <= MOST_LOAD_WORKERS:
+        raise Refused(
+            f"--load-workers={workers} is no number of Locust processes: 1 to {MOST_LOAD_WORKERS} are possible",
+            hint="One for each core that the load may take; others can join from elsewhere, see docs/gates.md.",
+        )
+    if options.target is None and not options.load:
+        raise Refused("--load-workers is of the load gate, which is not run", hint="Add --load, or deploy (--target).")
 
 
 # The distribution specification's rule for tags.

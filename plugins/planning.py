@@ -23,7 +23,7 @@ from plugins.admission import admit
 from plugins.choosing import foreseen_target, refuse_irreversible
 from plugins.gates import Check, check_of, objections, samples
 from plugins.options import AUTO, RunOptions
-from plugins.preflight import contract_is_readable, with_strategy
+from plugins.preflight import contract_is_readable, load_is_possible, with_strategy
 
 REFUSED = 4
 WORDS = {
@@ -72,6 +72,7 @@ class Planning:
     def _plan(self, checks: Sequence[Check], errors: int) -> list[str]:
         run_options.check(self._options, self._config, self._suites)
         settings = with_strategy(load(SETTINGS_FILE, self._options.environment), self._options.strategy)
+        load_is_possible(settings, self._options.load_workers)
         contract_is_readable(settings)
         for problem in objections(checks):
             raise Refused(problem)

@@ -23,7 +23,7 @@ from plugins.options import Mode, RunOptions
 from plugins.outcomes import seal
 from plugins.output import Output, WorkerOutput
 from plugins.parallel import ParallelPhases, WorkerSide
-from plugins.preflight import contract_is_readable, with_strategy
+from plugins.preflight import contract_is_readable, load_is_possible, with_strategy
 from plugins.progress import Progress
 from plugins.redacting import redact, redact_name
 from plugins.serial import SerialPhases
@@ -84,6 +84,7 @@ def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redact
     try:
         run_options.check(options, config, suites)
         settings = with_strategy(load(SETTINGS_FILE, options.environment), options.strategy)
+        load_is_possible(settings, options.load_workers)
         contract_is_readable(settings)
     except Refused as error:
         refusal = error

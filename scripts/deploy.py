@@ -24,7 +24,19 @@ from deployment.settings import (  # noqa: E402
 )
 from infrastructure import compose  # noqa: E402
 from infrastructure.compose import World  # noqa: E402
-from scripts import approving, attesting, auditing, building, console, retiring, running, settling, undoing, unlocking  # noqa: E402
+from scripts import (  # noqa: E402
+    approving,
+    attesting,
+    auditing,
+    building,
+    console,
+    load_working,
+    retiring,
+    running,
+    settling,
+    undoing,
+    unlocking,
+)
 from verification.redacted_output import Guard  # noqa: E402
 from verification.redaction import LearningRedactor  # noqa: E402
 
@@ -221,6 +233,20 @@ def recover(environment: str | None, reports: Path, allow_irreversible: str | No
             click.echo("nothing to recover: no embedded environment is up")
         return
     sys.exit(settling.recover(settings, _reach(settings), reports.absolute(), Decision(keep_live, allow_irreversible)))
+
+
+@cli.command(short_help="Make a part of the load that another machine's deployment asks for.")
+@click.option("--join", "address", required=True, metavar="HOST:PORT", help="Where it listens: `gates.load.listen`.")
+@click.option("--once", is_flag=True, help="End after one load (default: wait for the next, until interrupted).")
+@environment_option
+def load_worker(address: str, once: bool, environment: str | None) -> None:
+    """Make a part of the load that another machine's deployment asks for (`gates.load.workers_elsewhere`).
+
+    The smoke users' passwords come from the environment's own secret, and are sent to the service alone.
+    """
+    host, port = load_working.parse(address)
+    world = _reach(_settings(environment))
+    load_working.serve(host, port, world.smoke_users, sys.stdout, once=once)
 
 
 @cli.group(short_help="Check the evidence of a run.")

@@ -1,22 +1,16 @@
-"""Makes load on an address, with Locust in a process of its own, and says what came of it.
+"""Makes load on an address, with Locust in processes of its own, and says what came of it.
 
 Locust patches sockets, threads and clocks of the process that imports it, so this one never does.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import signal
-import subprocess
-import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from verification.load_model import (
     DEFAULT_WEIGHTS,
@@ -25,122 +19,147 @@ from verification.load_model import (
     LoadPlan,
     LoadResult,
     OperationLoad,
+    WorkerLoad,
 )
+from verification.load_processes import LOOPBACK, Locust, first_arguments, worker_arguments
 from verification.load_results import result_of
-from verification.redacted_output import RedactedStream, forward
 from verification.redaction import Redactor
 
-__all__ = ["DEFAULT_WEIGHTS", "OPERATIONS", "LoadFailed", "LoadPlan", "LoadResult", "OperationLoad", "run_load"]
+__all__ = [
+    "DEFAULT_WEIGHTS",
+    "OPERATIONS",
+    "LoadFailed",
+    "LoadPlan",
+    "LoadResult",
+    "OperationLoad",
+    "WorkerLoad",
+    "run_load",
+    "run_together",
+]
 
-LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 # Locust needs half a second to start, its users up to the stop timeout to finish; a machine under load takes longer for both.
 _GRACE_S = 30.0
 _TICK_S = 0.5
+_PAUSE_S = 0.05
 _TAIL_LINES = 12
-# What of its output is still on the way when Locust has ended.
-_LAST_WORDS_S = 2.0
+# Whoever is started here joins within this; whoever is elsewhere may have to be told first, by a person.
+_JOIN_S, _JOIN_ELSEWHERE_S = 60.0, 300.0
+# Workers end a moment after their master: it has heard their last words by then.
+_LEAVE_S = 5.0
+EVERYWHERE = ("0.0.0.0", "*", "::")  # noqa: S104 - what to compare with
 
 
 def run_load(plan: LoadPlan, *, log: Path, on_tick: Callable[[float], None] | None = None) -> LoadResult:
     """Makes the load and returns what came of it, failures of the service included.
 
     ``log`` is the file that Locust's output is appended to, without secrets. ``on_tick`` is told about every half second how many seconds have
-    passed. Raises LoadFailed, with the log's tail, where there was no load or no result. Whatever is raised, no process is left.
+    passed. Raises LoadFailed, with the log's tail, where there was no load or no result, or a worker was lost. Whatever is raised,
+    no process is left.
     """
-    with tempfile.TemporaryDirectory(prefix="load-") as folder:
-        stats, extra = Path(folder, "stats"), Path(folder, "run.json")
-        with log.open("a", encoding="utf-8") as output:
-            start = log.stat().st_size
-            process = _start(plan, stats)
-            reader = _keep_output(process, output, plan)
-            try:
-                _tell(process, plan, extra)
-                code = _wait(process, plan, on_tick)
-            finally:
-                _end(process)
-                _hear_out(process, reader)
+    return run_together([plan], log=log, on_tick=on_tick)[0]
+
+
+def run_together(
+    plans: Sequence[LoadPlan], *, log: Path, on_tick: Callable[[float], None] | None = None
+) -> list[LoadResult]:
+    """Several loads in the same seconds, each by processes of its own: see ``run_load``."""
+    with tempfile.TemporaryDirectory(prefix="load-") as folder, log.open("a", encoding="utf-8") as output:
+        start = log.stat().st_size
+        crews = [_Crew(plan, Path(tempfile.mkdtemp(dir=folder)), output) for plan in plans]
         try:
-            return result_of(plan, stats.with_suffix(".json"), extra)
+            for crew in crews:
+                crew.start()
+            codes = [crew.wait(on_tick) for crew in crews]
+        finally:
+            for crew in crews:
+                crew.end()
+        try:
+            return [result_of(crew.plan, crew.stats, crew.extra) for crew in crews]
         except LoadFailed as exc:
-            raise LoadFailed(f"{exc} (Locust's exit code {code}){_tail(log, start)}") from exc
+            told = ", ".join(map(str, codes))
+            raise LoadFailed(f"{exc} (Locust's exit code {told}){_tail(log, start)}") from exc
 
 
-def _keep_output(process: subprocess.Popen[bytes], output: TextIO, plan: LoadPlan) -> threading.Thread:
-    """What Locust prints goes into the log without the smoke users' passwords, tokens and the like."""
-    assert process.stdout is not None, "opened with PIPE"
-    redactor = Redactor(user.password for user in plan.smoke_users)
-    arguments = (process.stdout.fileno(), RedactedStream(output, redactor.clean))
-    reader = threading.Thread(target=forward, args=arguments, name="locust-output", daemon=True)
-    reader.start()
-    return reader
+class _Crew:
+    """The Locust processes of one load: one by itself, or a master and its workers."""
 
+    def __init__(self, plan: LoadPlan, folder: Path, output: TextIO) -> None:
+        self.plan, self._folder, self._output = plan, folder, output
+        self._redactor = Redactor(user.password for user in plan.smoke_users)
+        self.stats, self.extra, self._door = folder / "stats.json", folder / "run.json", folder / "door.json"
+        self._join_s = 0.0 if not plan.shared else _JOIN_ELSEWHERE_S if plan.elsewhere else _JOIN_S
+        self._locusts: list[Locust] = []
 
-def _start(plan: LoadPlan, stats: Path) -> subprocess.Popen[bytes]:
-    """The command line holds no credentials: those go through stdin, whose end also tells Locust that its parent is gone."""
-    argv = [
-        *(sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--only-summary"),
-        *("--json-file", str(stats), "--host", plan.base_url),
-        *("-u", str(plan.users), "-r", str(plan.ramp or plan.users), "--stop-timeout", "2"),
-    ]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
-    return subprocess.Popen(
-        argv,
-        cwd=stats.parent,  # a locust.conf or a pyproject.toml of the working directory must not change the plan
-        env=environment | {"PYTHONUNBUFFERED": "1", "HOME": str(stats.parent)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        start_new_session=True,
-    )
+    def start(self) -> None:
+        """The one that writes the result first; where it is a master, workers once its door is open."""
+        plan = self.plan
+        self._add(first_arguments(plan, self.stats), self._told())
+        if not plan.shared:
+            return
+        port, host = self._opened(), LOOPBACK if plan.listen is None else plan.listen[0]
+        argv = worker_arguments(LOOPBACK if host in EVERYWHERE else host, port)
+        for _ in range(plan.workers):
+            self._add(argv, {"users": self._users()})
 
-
-def _tell(process: subprocess.Popen[bytes], plan: LoadPlan, extra: Path) -> None:
-    told = {
-        "users": [{"email": user.email, "password": user.password} for user in plan.smoke_users],
-        "base_url": plan.base_url,
-        "rate_per_user": plan.rate / plan.users,
-        "weights": dict(plan.weights),
-        "list_limit": plan.list_limit,
-        "seconds": plan.seconds,
-        "timeout_s": plan.timeout_s,
-        "ca_file": plan.ca_file,
-        "extra": str(extra),
-    }
-    assert process.stdin is not None, "opened with PIPE"
-    with contextlib.suppress(BrokenPipeError):  # it died at once: the missing result tells
-        process.stdin.write(json.dumps(told).encode() + b"\n")
-        process.stdin.flush()
-
-
-def _wait(process: subprocess.Popen[bytes], plan: LoadPlan, on_tick: Callable[[float], None] | None) -> int:
-    begin = time.monotonic()
-    deadline = begin + plan.seconds + _GRACE_S
-    while True:
-        try:
-            return process.wait(_TICK_S)
-        except subprocess.TimeoutExpired:
+    def wait(self, on_tick: Callable[[float], None] | None) -> int:
+        """Until the first of them has ended; its exit code. Raises LoadFailed where that takes too long, or a worker is lost."""
+        begin = time.monotonic()
+        deadline = begin + self._join_s + self.plan.seconds + _GRACE_S
+        while True:
+            code = self._locusts[0].wait(_TICK_S)
+            if code is not None:
+                return code
             now = time.monotonic()
             if now > deadline:
-                raise LoadFailed(f"Locust did not end within {now - begin:.0f} s, planned {plan.seconds:g} s") from None
+                raise LoadFailed(f"Locust did not end within {now - begin:.0f} s, planned {self.plan.seconds:g} s")
+            self._look_after_workers()
             if on_tick is not None:
                 on_tick(now - begin)
 
+    def end(self) -> None:
+        """All of them, whatever they are doing; a moment is given only to those who are leaving already."""
+        leave_by = time.monotonic() + (_LEAVE_S if self._locusts and self._locusts[0].code is not None else 0.0)
+        for one in self._locusts:
+            one.end(max(0.0, leave_by - time.monotonic()))
 
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """Its whole session, and at once: what matters by now has been written, or will never be."""
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    if process.stdin is not None:
-        with contextlib.suppress(BrokenPipeError):
-            process.stdin.close()
+    def _add(self, argv: list[str], told: Mapping[str, Any]) -> None:
+        self._locusts.append(Locust(argv, told, self._folder, self._output, self._redactor.clean))
 
+    def _look_after_workers(self) -> None:
+        for number, one in enumerate(self._locusts[1:], 1):
+            if one.code:
+                how = f"signal {-one.code}" if one.code < 0 else f"exit code {one.code}"
+                raise LoadFailed(f"worker {number} of {self.plan.workers} was lost ({how}): the load proves nothing")
 
-def _hear_out(process: subprocess.Popen[bytes], reader: threading.Thread) -> None:
-    reader.join(_LAST_WORDS_S)
-    if process.stdout is not None and not reader.is_alive():
-        process.stdout.close()
+    def _opened(self) -> int:
+        """The port at which the master listens, once it does."""
+        deadline = time.monotonic() + _GRACE_S
+        while not self._door.exists():
+            if self._locusts[0].code is not None or time.monotonic() > deadline:
+                raise LoadFailed(f"Locust's master did not open its door within {_GRACE_S:g} s")
+            time.sleep(_PAUSE_S)
+        return int(json.loads(self._door.read_text(encoding="utf-8"))["port"])
+
+    def _users(self) -> list[dict[str, str]]:
+        return [{"email": user.email, "password": user.password} for user in self.plan.smoke_users]
+
+    def _told(self) -> dict[str, Any]:
+        plan = self.plan
+        return {
+            "users": self._users(),
+            "base_url": plan.base_url,
+            "rate_per_user": plan.rate / plan.users,
+            "weights": dict(plan.weights),
+            "list_limit": plan.list_limit,
+            "seconds": plan.seconds,
+            "timeout_s": plan.timeout_s,
+            "ca_file": plan.ca_file,
+            "most_failures": plan.most_failures,
+            "expected": plan.workers + plan.elsewhere,
+            "join_s": self._join_s,
+            "extra": str(self.extra),
+            "door": str(self._door),
+        }
 
 
 def _tail(log: Path, start: int) -> str:

@@ -24,7 +24,9 @@ class LoadPlan:
     """``rate`` requests per second in all, by ``users`` simultaneous users, for ``seconds`` from the first user's start.
 
     ``ramp`` is how many users start per second (None: all within one second). The users sign in as ``smoke_users`` in turn.
-    ``weights`` name operations of ``OPERATIONS``. ``timeout_s`` limits one request. Raises ValueError where a value makes no sense.
+    ``weights`` name operations of ``OPERATIONS``. ``timeout_s`` limits one request. ``workers`` Locust processes on this machine make
+    it together, and ``elsewhere`` more that join at ``listen`` (host, port). ``most_failures`` failed requests end it, to spare whoever
+    is asked; only without workers. Raises ValueError where a value makes no sense.
     """
 
     base_url: str
@@ -37,6 +39,15 @@ class LoadPlan:
     list_limit: int = 20
     timeout_s: float = 10.0
     ca_file: str | None = None
+    workers: int = 1
+    elsewhere: int = 0
+    listen: tuple[str, int] | None = None
+    most_failures: int | None = None
+
+    @property
+    def shared(self) -> bool:
+        """Whether several processes make it, under a master that makes no request itself."""
+        return self.workers + self.elsewhere > 1
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.base_url)
@@ -47,6 +58,14 @@ class LoadPlan:
         for name in ("users", "rate", "seconds", "timeout_s"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"the load's {name} is {getattr(self, name)}; it must be above 0")
+        if self.workers < 1 or self.elsewhere < 0 or self.workers + self.elsewhere > self.users:
+            raise ValueError(
+                f"the load of {self.users} users cannot be made by {self.workers} workers here and {self.elsewhere} elsewhere"
+            )
+        if self.elsewhere and self.listen is None:
+            raise ValueError("the load's workers elsewhere need an address to join at")
+        if self.shared and self.most_failures is not None:
+            raise ValueError("the load of several workers does not end at a number of failures")
         unknown = sorted(set(self.weights) - set(OPERATIONS))
         if unknown:
             raise ValueError(f"the load has no operation {unknown[0]!r}; there are {', '.join(OPERATIONS)}")
@@ -56,7 +75,7 @@ class LoadPlan:
 
 @dataclass(frozen=True)
 class OperationLoad:
-    """One operation's part of a load. Times in ms."""
+    """One operation's part of a load. Times in ms; ``times`` says how many answers took each, as coarsely as Locust keeps it."""
 
     operation: str
     requests: int
@@ -65,6 +84,18 @@ class OperationLoad:
     p95_ms: float
     p99_ms: float
     max_ms: float
+    times: Mapping[float, int] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class WorkerLoad:
+    """One Locust process's part of a load, and whether it had time to spare: see LoadResult for its figures."""
+
+    host: str
+    requests: int
+    seconds: float
+    generator_cpu: float
+    late_ms: float
 
 
 @dataclass(frozen=True)
@@ -76,7 +107,8 @@ class LoadResult:
     ``seconds`` is how long the load really lasted; ``cut_short`` where that is under 95 % of ``planned_seconds``.
     ``generator_cpu`` is how many cores Locust kept busy: near 1.0 the generator, not the service, set the pace. ``late_ms`` is the p95
     of how much later than asked for its clock woke it up: what the machine that makes the load adds to every time.
-    Times come from Locust's histogram: whole ms below 100 ms, two significant digits above.
+    Where several workers made it, each of these figures is that of the worst of them; ``workers`` holds them all, and none where one
+    process made it. Times come from Locust's histogram: whole ms below 100 ms, two significant digits above.
     """
 
     requests: int
@@ -94,6 +126,7 @@ class LoadResult:
     late_ms: float
     by_operation: tuple[OperationLoad, ...]
     errors: tuple[tuple[str, int], ...]
+    workers: tuple[WorkerLoad, ...] = ()
 
     MOST_CPU: ClassVar[float] = 0.9
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verification.load_model import LoadFailed, LoadPlan, LoadResult, OperationLoad
+from verification.load_model import LoadFailed, LoadPlan, LoadResult, OperationLoad, WorkerLoad
 from verification.statistics import percentile, percentile_of_counts
 
 SIGN_IN = "login"
@@ -27,15 +27,18 @@ class _Entry:
 
 
 def result_of(plan: LoadPlan, stats: Path, extra: Path) -> LoadResult:
-    """Raises LoadFailed where a file is missing or unreadable, or nothing at all was requested."""
+    """Raises LoadFailed where a file is missing or unreadable, a worker was lost, or nothing at all was requested."""
+    if extra.exists() and (problem := _read(extra, dict).get("problem")):
+        raise LoadFailed(f"the load has no result: {problem}")
     entries = [_entry(value) for value in _read(stats, list)]
     noted = _read(extra, dict)
     try:
-        seconds, cpu_s = float(noted["seconds"]), float(noted["cpu_s"])
-        late_ms = sorted(float(one) for one in noted["late_ms"])
+        workers = tuple(_worker(one) for one in noted.get("workers", ()))
+        makers = workers or (_worker({**noted, "host": "", "requests": 0}),)
         errors = tuple((str(text), int(count)) for text, count in noted["errors"])
     except (KeyError, TypeError, ValueError) as exc:
         raise LoadFailed(f"the load's {extra.name} is incomplete: {type(exc).__name__}") from exc
+    seconds, longest = min(one.seconds for one in makers), max(one.seconds for one in makers)
     mix = [entry for entry in entries if entry.name != SIGN_IN]
     failed_sign_ins = sum(entry.failures for entry in entries if entry.name == SIGN_IN)
     made = sum(entry.requests for entry in mix)
@@ -51,14 +54,27 @@ def result_of(plan: LoadPlan, stats: Path, extra: Path) -> LoadResult:
         p95_ms=whole.p95_ms,
         p99_ms=whole.p99_ms,
         max_ms=whole.max_ms,
-        throughput=made / seconds if seconds else 0.0,
+        throughput=made / longest if longest else 0.0,
         seconds=seconds,
         planned_seconds=plan.seconds,
         cut_short=seconds < _WHOLE_RUN * plan.seconds,
-        generator_cpu=cpu_s / seconds if seconds else 0.0,
-        late_ms=percentile(late_ms, 95) if late_ms else 0.0,
+        generator_cpu=max(one.generator_cpu for one in makers),
+        late_ms=max(one.late_ms for one in makers),
         by_operation=tuple(_operation(entry.name, [entry]) for entry in sorted(entries, key=lambda e: e.name)),
         errors=errors,
+        workers=workers,
+    )
+
+
+def _worker(noted: Mapping[str, Any]) -> WorkerLoad:
+    seconds, cpu_s = float(noted["seconds"]), float(noted["cpu_s"])
+    late_ms = sorted(float(one) for one in noted["late_ms"])
+    return WorkerLoad(
+        str(noted["host"]),
+        int(noted["requests"]),
+        seconds,
+        cpu_s / seconds if seconds else 0.0,
+        percentile(late_ms, 95) if late_ms else 0.0,
     )
 
 
@@ -98,4 +114,4 @@ def _operation(name: str, entries: Iterable[_Entry]) -> OperationLoad:
         failures += entry.failures
         max_ms = max(max_ms, entry.max_ms)
     p50, p95, p99 = (percentile_of_counts(counts, share) if counts else 0.0 for share in (50, 95, 99))
-    return OperationLoad(name, requests, failures, p50, p95, p99, max_ms)
+    return OperationLoad(name, requests, failures, p50, p95, p99, max_ms, dict(counts))

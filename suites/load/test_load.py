@@ -19,8 +19,11 @@ def test_load_was_made(load_result, limits, measure):
 
 
 def test_generator_was_not_the_bottleneck(load_result, limits, measure):
-    """What was measured is the release: Locust had time to spare, in one of its runs at least."""
+    """What was measured is the release: Locust, each of its workers, had time to spare, in one of its runs at least."""
     allowed = load_result.latest_of(limits)
+    for number, worker in enumerate(load_result.workers, 1):
+        told = f"{worker.generator_cpu:.2f} cores, clock {worker.late_ms:.1f} ms late (p95)"
+        measure(f"worker {number} on {worker.host}", told, samples=worker.requests)
     measure("generator", round(load_result.generator_cpu, 2), limit=load_result.MOST_CPU, unit="cores")
     measure("generator's clock late, p95", round(load_result.late_ms, 1), limit=allowed, unit="ms")
     assert not load_result.saturated(allowed), (

@@ -107,6 +107,28 @@ CASES = {
         (*GREEN, "--reports=pytest.ini"), ("reports cannot be written to", "Not a directory"), reported=False
     ),
     "an option that is none": Case((*GREEN, "--nonsense"), ("--nonsense",), reported=False),
+    "load workers: none": Case((*GREEN, "--load-workers=0"), ("--load-workers=0", "1 to 64 are possible")),
+    "load workers: negative": Case((*GREEN, "--load-workers=-1"), ("--load-workers=-1", "1 to 64 are possible")),
+    "load workers: no number": Case((*GREEN, "--load-workers=x"), ("--load-workers", "'x'"), reported=False),
+    "load workers: half of one": Case((*GREEN, "--load-workers=1.5"), ("--load-workers", "'1.5'"), reported=False),
+    "load workers: too many": Case((*GREEN, "--load-workers=65"), ("--load-workers=65", "1 to 64 are possible")),
+    "load workers: more than users": Case(
+        (*GREEN, "--load-workers=11"), ("--load-workers=11 are more than", "gates.load.users = 10", "more users")
+    ),
+    "load workers: more than users, planned": Case(
+        (*GREEN, "--plan", "--load-workers=11"), ("gates.load.users = 10",), reported=False
+    ),
+    "load workers: no load": Case(("--load-workers=2",), ("not run", "Add --load")),
+    "load workers: by the settings": Case(
+        GREEN,
+        ("gates.load.workers = 2 and gates.load.workers_elsewhere = 9 are more",),
+        _settings(lambda s: s + "[environments.test.gates.load]\nworkers = 2\nworkers_elsewhere = 9\n"),
+    ),
+    "load workers: no address": Case(
+        GREEN,
+        ("load.listen = '10.0.0.5:70000' is not allowed",),
+        _settings(lambda s: s + '[environments.test.gates.load]\nlisten = "10.0.0.5:70000"\n'),
+    ),
     "workers: none": Case((*GREEN, "-n", "x"), ("'x'",), reported=False),
 }
 
@@ -143,6 +165,7 @@ COMMANDS = {
     "no number": (["rollback", "--wait-for-lock=soon"], "'soon' is not a valid"),
     "no id": (["approve"], "Missing argument 'ID'"),
     "no report": (["audit", "verify", "nope", "--reports={folder}"], "there is no report nope"),
+    "no address": (["load-worker", "--join=here"], "--join=here is no HOST:PORT"),
     "unknown tag": (["up", "--image-tag=9.9.9"], "no image tagged '9.9.9'"),
     "state": (["up"], "cannot keep its data in"),
 }

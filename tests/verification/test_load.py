@@ -154,7 +154,7 @@ def test_what_locust_prints_is_kept_without_secrets(
         "print('Authorization: Bearer canary-0123456789', file=sys.stderr)\n"
         "raise RuntimeError(told)\n"
     )
-    monkeypatch.setattr("verification.load.LOCUSTFILE", leaky)
+    monkeypatch.setattr("verification.load_processes.LOCUSTFILE", leaky)
     with pytest.raises(LoadFailed) as caught:
         run_load(plan_for(service), log=tmp_path / "load.log")
     log = (tmp_path / "load.log").read_text()

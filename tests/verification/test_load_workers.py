@@ -1,0 +1,214 @@
+"""A load by several Locust processes: the same figures as by one, every worker accounted for, none left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from tests.verification.contract_server import USER, Service
+from tests.verification.test_load import ROOT, locusts, plan_for, wait_until
+from verification.accounts import SmokeUser
+from verification.load import LoadFailed, LoadPlan, LoadResult, run_load
+from verification.load_processes import Locust, worker_arguments
+from verification.load_results import result_of
+
+PLAN = LoadPlan("http://x", (SmokeUser("a", "b"),), users=4, seconds=2, workers=2)
+LIMITS = {"p95_ms": 1000, "rate": 10, "throughput": 0.5, "min_requests": 1}
+
+
+def noted(**values: Any) -> dict[str, Any]:
+    """What one worker reports of a good load."""
+    return {"host": "vm", "requests": 10, "seconds": 2.0, "cpu_s": 0.2, "late_ms": [1.0] * 40} | values
+
+
+def told(folder: Path, *workers: dict[str, Any], problem: str | None = None) -> LoadResult:
+    """The result of what Locust and these workers wrote down."""
+    health = {"name": "health", "num_requests": 20, "num_failures": 0, "response_times": {"5": 20}}
+    (folder / "stats.json").write_text(json.dumps([health | {"max_response_time": 5.0}]))
+    (folder / "run.json").write_text(json.dumps({"errors": [], "workers": list(workers), "problem": problem}))
+    return result_of(PLAN, folder / "stats.json", folder / "run.json")
+
+
+def test_the_worst_worker_speaks_for_all(tmp_path: Path) -> None:
+    good = told(tmp_path, noted(), noted())
+    assert (good.requests, good.throughput, good.cut_short, len(good.workers)) == (20, 10.0, False, 2)
+    assert good.proves_something(LIMITS)
+    busy = told(tmp_path, noted(), noted(cpu_s=1.9))
+    assert busy.generator_cpu == pytest.approx(0.95)
+    late = told(tmp_path, noted(), noted(late_ms=[300.0] * 40))
+    assert late.late_ms == 300.0
+    assert [one.proves_something(LIMITS) for one in (busy, late)] == [False, False], "the machine was measured"
+    short = told(tmp_path, noted(), noted(seconds=1.5))
+    assert (short.cut_short, short.seconds, short.throughput) == (True, 1.5, 10.0)
+
+
+def test_what_the_master_missed_is_no_result(tmp_path: Path) -> None:
+    """Failure mode 4: no data counts as good."""
+    with pytest.raises(LoadFailed, match="1 of 2 workers were lost"):
+        told(tmp_path, noted(), problem="1 of 2 workers were lost (on vm)")
+    with pytest.raises(LoadFailed, match="incomplete"):
+        told(tmp_path, noted(), {"host": "vm"})
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"workers": 0}, "0 workers here"),
+        ({"workers": -1}, "-1 workers here"),
+        ({"workers": 5}, "of 4 users cannot be made by 5 workers here"),
+        ({"workers": 3, "elsewhere": 2, "listen": ("127.0.0.1", 0)}, "and 2 elsewhere"),
+        ({"elsewhere": 1}, "an address to join at"),
+        ({"most_failures": 3}, "does not end at a number"),
+    ],
+)
+def test_a_crew_without_sense_is_refused(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        replace(PLAN, **values)
+
+
+def test_two_workers_make_one_load(service: Service, tmp_path: Path) -> None:
+    shown: dict[int, str] = {}
+
+    def on_tick(_: float) -> None:
+        shown.update({p.pid: str([p.cmdline(), p.environ()]) for p in locusts()})
+
+    service.fail = {"readConsult": 500}
+    result = run_load(plan_for(service, workers=2), log=tmp_path / "load.log", on_tick=on_tick)
+    assert [worker.requests > 20 for worker in result.workers] == [True, True]
+    by_name = {operation.operation: operation for operation in result.by_operation}
+    assert by_name["login"].requests == service.logins == 4
+    assert result.requests == sum(worker.requests for worker in result.workers) - 4
+    assert sum(operation.requests for operation in result.by_operation) == len(service.seen)
+    assert result.failures == by_name["readConsult"].failures > 0
+    assert result.errors == (("GET readConsult: status 500, expected 200", result.failures),)
+    assert not result.cut_short
+    assert result.p50_ms <= result.p95_ms <= result.p99_ms
+    assert service.consults == {}
+    assert len(shown) == 3, "a master and two workers"
+    assert not [text for text in shown.values() if USER["password"] in text]
+    assert USER["password"] not in (tmp_path / "load.log").read_text()
+    assert locusts() == []
+
+
+def workers() -> list[psutil.Process]:
+    return [process for process in locusts() if "--worker" in process.cmdline()]
+
+
+def busy(service: Service) -> bool:
+    return len(service.seen) > 20
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    ("victim", "words"),
+    [("--worker", r"worker \d of 2 was lost \(signal 9\)"), ("--master", r"wrote no stats\.json .*exit code -9")],
+)
+def test_a_process_that_dies_leaves_no_result(service: Service, tmp_path: Path, victim: str, words: str) -> None:
+    def on_tick(_: float) -> None:
+        if busy(service):
+            os.kill(next(p.pid for p in locusts() if victim in p.cmdline()), signal.SIGKILL)
+
+    with pytest.raises(LoadFailed, match=words):
+        run_load(plan_for(service, seconds=30, workers=2), log=tmp_path / "load.log", on_tick=on_tick)
+    assert locusts() == []
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (signal.SIGSTOP, "1 of 2 workers were lost"),
+        (signal.SIGTERM, r"made \d+ requests, and statistics of \d+ arrived"),
+    ],
+    ids=["hangs", "leaves"],
+)
+def test_a_worker_that_does_less_is_noticed(
+    service: Service, tmp_path: Path, number: signal.Signals, words: str
+) -> None:
+    done: list[int] = []
+
+    def on_tick(_: float) -> None:
+        if busy(service) and not done:
+            done.append(workers()[0].pid)
+            os.kill(done[0], number)
+
+    with pytest.raises(LoadFailed, match=words):
+        run_load(plan_for(service, seconds=4, workers=2), log=tmp_path / "load.log", on_tick=on_tick)
+    assert locusts() == []
+
+
+@pytest.mark.soak
+def test_all_of_them_end_with_their_parent(service: Service, tmp_path: Path) -> None:
+    program = """
+import sys
+from pathlib import Path
+from verification.load import LoadPlan, run_load
+from verification.accounts import SmokeUser
+plan = LoadPlan(sys.argv[1], (SmokeUser(*sys.stdin.readline().split()),), users=4, rate=40, seconds=120, workers=2)
+run_load(plan, log=Path(sys.argv[2]))
+"""
+    argv = [sys.executable, "-c", program, service.url, str(tmp_path / "load.log")]
+    with subprocess.Popen(argv, cwd=ROOT, stdin=subprocess.PIPE, text=True) as parent:
+        try:
+            assert parent.stdin is not None
+            parent.stdin.write(f"{USER['email']} {USER['password']}\n")
+            parent.stdin.flush()
+            wait_until(lambda: "createConsult" in service.seen)
+            children = locusts()
+            assert len(children) == 3
+        finally:
+            parent.kill()
+    wait_until(lambda: all(not p.is_running() or p.status() == psutil.STATUS_ZOMBIE for p in children))
+    assert service.consults == {}
+
+
+def free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+@contextmanager
+def joining(port: int, password: str, log: Path) -> Iterator[Locust]:
+    """A worker of its own at that port, as on another host."""
+    users = [{"email": USER["email"], "password": password}]
+    with log.open("w", encoding="utf-8") as output:
+        worker = Locust(worker_arguments("127.0.0.1", port), {"users": users}, log.parent, output, str)
+        try:
+            yield worker
+        finally:
+            worker.end()
+
+
+@pytest.mark.soak
+def test_a_worker_elsewhere_joins(service: Service, tmp_path: Path) -> None:
+    port = free_port()
+    plan = plan_for(service, workers=1, elsewhere=1, listen=("127.0.0.1", port))
+    with joining(port, USER["password"], tmp_path / "other.log") as other:
+        result = run_load(plan, log=tmp_path / "load.log")
+        assert [worker.requests > 20 for worker in result.workers] == [True, True]
+        assert other.wait(10) == 0
+
+
+@pytest.mark.soak
+def test_a_stranger_is_told_nothing_and_counts_for_nothing(service: Service, tmp_path: Path) -> None:
+    """It takes the place of a worker, and does not know the passwords: neither side trusts the other."""
+    port, log = free_port(), tmp_path / "other.log"
+    plan = plan_for(service, workers=1, elsewhere=1, listen=("127.0.0.1", port))
+    with joining(port, "guessed", log) as stranger:
+        with pytest.raises(LoadFailed, match="do not know the smoke users"):
+            run_load(plan, log=tmp_path / "load.log")
+        assert stranger.wait(10) == 76
+    assert "the master does not know the smoke users" in log.read_text()

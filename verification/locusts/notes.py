@@ -1,0 +1,28 @@
+"""What is written down for whoever started the load, beside Locust's own statistics."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from typing import Any
+
+
+def write(path: str, noted: dict[str, Any]) -> None:
+    """Whole or not at all: somebody may be waiting for it."""
+    with open(f"{path}.new", "w", encoding="utf-8") as file:
+        json.dump(noted, file)
+    os.replace(f"{path}.new", path)
+
+
+def failures(stats: Any) -> list[tuple[str, int]]:
+    """Each kind of failure, in words, and how often it came; the most frequent first."""
+    found = [(_words(entry), int(entry.occurrences)) for entry in stats.errors.values()]
+    return sorted(found, key=lambda one: -one[1])
+
+
+def _words(entry: Any) -> str:
+    """The failure as the user who met it put it, without Locust's own class around it."""
+    text = entry.parse_error(entry.error)
+    own = re.fullmatch(r"CatchResponseError\((['\"])(.*)\1\)", text)
+    return f"{entry.method} {entry.name}: {own[2] if own else text}"[:300]

@@ -1,0 +1,54 @@
+"""How long this process's part of a load lasted, and whether it had time to spare."""
+
+from __future__ import annotations
+
+import resource
+import time
+from typing import Any
+
+import gevent
+
+_HEARTBEAT_S = 0.05
+
+
+class Timekeeper:
+    """``figures``: seconds, CPU seconds, and how late (ms) this process was woken up, each time that it asked to be."""
+
+    def __init__(self) -> None:
+        self._begun: tuple[float, float] | None = None
+        self._noted: dict[str, float] | None = None
+        self._late_ms: list[float] = []
+
+    @property
+    def begun(self) -> bool:
+        """Whether there was a load at all."""
+        return self._begun is not None
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """Up to the end, or to now."""
+        self.end()
+        return {**(self._noted or {}), "late_ms": self._late_ms}
+
+    def begin(self) -> None:
+        """The first user starts."""
+        self._begun = time.monotonic(), _cpu_s()
+        gevent.spawn(self._keep_time)
+
+    def end(self) -> None:
+        """The load's own time is over: what users need to finish is not part of it. The first call counts."""
+        if self._begun is not None and self._noted is None:
+            since, cpu_s = self._begun
+            self._noted = {"seconds": time.monotonic() - since, "cpu_s": _cpu_s() - cpu_s}
+
+    def _keep_time(self) -> None:
+        """Where this process is woken up late, so is every request, and none of that is the service's."""
+        while self._noted is None:
+            begin = time.monotonic()
+            gevent.sleep(_HEARTBEAT_S)
+            self._late_ms.append((time.monotonic() - begin - _HEARTBEAT_S) * 1000)
+
+
+def _cpu_s() -> float:
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return usage.ru_utime + usage.ru_stime
