@@ -116,7 +116,7 @@ class Estate:
         """What the deployer is told."""
         endpoint = self._environment.endpoint_url
         ecs = self._environment.platform == "ecs"
-        answered = ("ecs", "elbv2") if ecs else ("apprunner", "cloudfront-keyvaluestore")
+        answered = ("iam", "ecs", "elbv2") if ecs else ("iam", "apprunner", "cloudfront-keyvaluestore")
         serving = self._ecs.ensure() if ecs else Serving()
         return Outputs(
             region=REGION,

@@ -46,6 +46,8 @@ def test_an_image_with_findings_is_refused(up_desk: Desk) -> None:
         assert word in ran.output
         if not options:
             assert (ran.facts["verdict"], ran.facts["steps"]) == ("refused", [])
-            assert {item["name"] for item in ran.facts["preflight"] if item["outcome"] == "refused"} == {"scan"}
+            outcomes = {item["name"]: item["outcome"] for item in ran.facts["preflight"]}
+            assert [name for name, outcome in outcomes.items() if outcome == "refused"] == ["scan"]
+            assert outcomes["rights"] == "ok", "IAM was asked, and answered"
     assert up_desk.running() == before
     up_desk.assert_live("blue", "1.0.0")

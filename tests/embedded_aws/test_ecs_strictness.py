@@ -328,7 +328,7 @@ def test_signatures(cluster: Cluster, headers: dict[str, str], code: str) -> Non
     assert "InvalidAction" in raw(cluster, Action="DeleteEverything")
 
 
-@pytest.mark.parametrize("service", ["ecs", "elbv2", "apprunner", "cloudfront-keyvaluestore"])
+@pytest.mark.parametrize("service", ["ecs", "elbv2", "iam", "apprunner", "cloudfront-keyvaluestore"])
 def test_every_pattern_of_the_models_can_be_checked(service: str) -> None:
     described = model.service_model(service)
     for name in described.shape_names:

@@ -27,6 +27,7 @@ from .elbv2.groups import TargetGroups
 from .elbv2.health import HealthChecks
 from .elbv2.routes import RouteFiles
 from .elbv2.store import Store as BalancerStore
+from .iam import Iam
 from .images import Images
 from .instances import Processes
 from .kvs import KeyValueStore
@@ -76,7 +77,7 @@ def _apprunner(parts: _Parts) -> Starlette:
         delivery.stop()
 
     apprunner = AppRunner(config, store, operations).handlers()
-    services = server.Services({"apprunner": apprunner}, {}, key_value_store.handlers())
+    services = server.Services({"apprunner": apprunner}, {"iam": Iam(config).handlers()}, key_value_store.handlers())
     return server.application(services, config.region, start, stop)
 
 
@@ -111,4 +112,5 @@ def _ecs(parts: _Parts) -> Starlette:
     tasks = Tasks(store, services, runner)
     ecs = definitions.handlers() | services.handlers() | tasks.handlers()
     elbv2 = LoadBalancing(config, balancers).handlers() | groups.handlers()
-    return server.application(server.Services({"ecs": ecs}, {"elbv2": elbv2}, {}), config.region, start, stop)
+    query = {"elbv2": elbv2, "iam": Iam(config).handlers()}
+    return server.application(server.Services({"ecs": ecs}, query, {}), config.region, start, stop)

@@ -1,4 +1,4 @@
-"""AWS's query protocol (Elastic Load Balancing), from the server's side: a form in, XML out.
+"""AWS's query protocol (Elastic Load Balancing, IAM), from the server's side: a form in, XML out.
 
 moto has a parser and a serialiser of it too; they pass over what they do not know, and here a typo must be seen.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import uuid
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qsl
@@ -18,6 +19,13 @@ from .protocol import Call, Reply
 
 Form = dict[str, str]
 XML = "text/xml"
+
+
+def query_service(call: Call, services: Iterable[str]) -> str:
+    """Which of the services the form's Version means; the first one where it means none, which then says so."""
+    version = dict(parse_qsl(call.body.decode(errors="replace"))).get("Version")
+    known = {service_model(one).metadata["apiVersion"]: one for one in services}
+    return known.get(version, next(iter(known.values())))
 
 
 def query_operation(call: Call, service: str) -> tuple[Any, Form]:

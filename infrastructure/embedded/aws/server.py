@@ -31,6 +31,7 @@ class Dialect:
     """What a service calls its own errors, and the media type it speaks.
 
     Where an operation's model lacks the more telling error, ``instead`` is what the service answers; None: it has them all.
+    ``region`` is whose calls it takes where it is the same for all of them; None: the endpoint's own.
     """
 
     invalid: str
@@ -38,6 +39,7 @@ class Dialect:
     media_type: str
     signed_for: str
     instead: str | None = None
+    region: str | None = None
 
 
 DIALECTS = {
@@ -52,6 +54,7 @@ DIALECTS = {
         "InvalidParameterException", "ServerException", "application/x-amz-json-1.1", "ecs", "ClientException"
     ),
     "elbv2": Dialect("ValidationError", "InternalFailure", query.XML, "elasticloadbalancing"),
+    "iam": Dialect("InvalidInput", "ServiceFailure", query.XML, "iam", region="us-east-1"),
 }
 KEY_VALUE_STORE = Dialect(
     "ValidationException", "InternalServerException", "application/json", "cloudfront-keyvaluestore"
@@ -83,7 +86,8 @@ def application(services: Services, region: str, start: Callable[[], None], stop
     async def post_endpoint(request: Request) -> Response:
         call = await _call(request)
         if "x-amz-target" not in call.headers and services.query:
-            (service, handlers), *_ = services.query.items()
+            service = query.query_service(call, services.query)
+            handlers = services.query[service]
             return _response(await run_in_threadpool(answer_query, call, service, handlers, region), DIALECTS[service])
         try:
             service = protocol.json_service(call, services.json)
@@ -117,11 +121,11 @@ def answer_json(call: Call, service: str, handlers: Handlers, region: str) -> Re
 
 
 def answer_query(call: Call, service: str, handlers: Handlers, region: str) -> Reply:
-    """Answers a call of Elastic Load Balancing."""
+    """Answers a call of Elastic Load Balancing or IAM."""
     dialect = DIALECTS[service]
 
     def answer() -> Reply:
-        protocol.refuse_unsigned(call, "AWS4-HMAC-SHA256", rf"{region}/{dialect.signed_for}")
+        protocol.refuse_unsigned(call, "AWS4-HMAC-SHA256", rf"{dialect.region or region}/{dialect.signed_for}")
         operation, form = query.query_operation(call, service)
         parameters = query.query_parameters(operation, form)
         return query.query_reply(operation, _checked(operation, parameters, handlers, dialect))
