@@ -1,7 +1,8 @@
 """The team is told what a deployment came to; a channel that is slow or gone is recorded, and changes nothing.
 
-Messages go out in order, in a thread of their own. What came of them is journalled by whoever listens, never by that thread:
-a journal that is signed and closed does not grow any more.
+Messages go out in order, in a thread of their own. That one is about to, and what came of it, is journalled by whoever listens,
+never by that thread: a journal that is signed and closed does not grow any more. Whoever settles a dead run tells its end unless
+the journal says that it was told: at least once, and twice where the run died in between.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ class Notices:
         self._waiting: queue.SimpleQueue[Notice | None] = queue.SimpleQueue()
         self._sent: queue.SimpleQueue[_Sent] = queue.SimpleQueue()
         self._open: list[Notice] = []
+        self._said: set[Happening] = set()
         self._thread: threading.Thread | None = None
 
     def __call__(self, event: Event) -> None:
@@ -78,9 +80,23 @@ class Notices:
         if self._thread is None:
             self._thread = threading.Thread(target=self._deliver, args=(self._notifier,), daemon=True)
             self._thread.start()
+        self._journal.append("notifying", event=happening.value)
+        self._said.add(happening)
         self._open.append(notice)
         self._waiting.put(notice)
         self._record()
+
+    def tell_end(self, phase: Phase, reason: str | None) -> None:
+        """Sends what a run that ended in ``phase`` died without having told, as far as its journal knows.
+
+        A rollback that failed is tried again by whoever settles it, and what comes of that is told by then.
+        """
+        happening = BY_PHASE.get(phase)
+        if happening is None or phase is Phase.HALTED or happening in self._said:
+            return
+        told = {record.data["event"] for record in self._journal.records() if record.kind == "notified"}
+        if happening.value not in told:
+            self.send(happening, reason)
 
     def settle(self, patience_s: float = PATIENCE_S) -> None:
         """Waits a little for what is still on its way, and records what came of all messages; no more are sent after it."""

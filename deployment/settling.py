@@ -48,6 +48,7 @@ def settle_leftover(
     journal = _journal(folder / JOURNAL_FILE, note, actor, ports, clean)
     notices = Notices(notifier, journal, replace(about(plan_of(note), folder), actor=actor), listener, say)
     machine = settle(found, actor, limits, ports, journal, notices, decision)
+    notices.tell_end(machine.phase, machine.reason)
     notices.settle()
     close_evidence(journal, folder, [("closed", _closing(journal, machine, ports))], archive, say, page)
     if problem := machine.let_go():

@@ -126,6 +126,7 @@ def _timeline(records: Sequence[Record]) -> list[dict[str, str]]:
             "alarms_unread": lambda d=data: f"the alarms could not be read: {d['error']}",
             "waived": lambda d=data: f"{d['gate']} was waived: {d['reason']}",
             "gone": lambda d=data: f"{len(d['checks'])} checks of the last promotion are gone",
+            "notifying": lambda d=data: f"about to tell the team: {d['event']}",
             "notified": lambda d=data: f"the team was told: {d['event']}",
             "not_notified": lambda d=data: f"the team was not told ({d['event']}): {d['error']}",
             "unsigned": lambda d=data: f"the report is not signed: {d['reason']}",

@@ -13,6 +13,8 @@ from deployment.events import PhaseChanged
 from deployment.model import Happening, Notice
 from deployment.notifying import BY_PHASE, Notices, about, place_of
 from deployment.phases import TERMINAL, Phase
+from deployment.recovery import unsettled
+from deployment.settling import settle_leftover
 from tests.deployment.harness import Deployment
 
 PASSWORD = "canary-password-1"
@@ -129,27 +131,78 @@ def test_nobody_is_told_without_a_topic(tmp_path: Path) -> None:
     assert kinds(deployment, "notified") == kinds(deployment, "not_notified") == []
 
 
-def test_recover_tells_what_became_of_a_dead_run(tmp_path: Path, notifier: FakeNotifier) -> None:
-    from deployment.recovery import unsettled
-    from deployment.settling import settle_leftover
-
-    deployment = Deployment(tmp_path)
-    deployment.to_verified()
+def die_at_the_end(
+    deployment: Deployment, notifier: FakeNotifier | None, monkeypatch: pytest.MonkeyPatch, harm: str | None = None
+) -> Phase:
+    """The whole deployment, up to where it would give the lock back and close its note."""
+    monkeypatch.setattr(deployment.machine, "let_go", lambda: None)
+    phase = drive(deployment, notifier, harm=harm)
     deployment.bury()
+    return phase
+
+
+def settled(deployment: Deployment, reports: Path, notifier: FakeNotifier) -> Phase:
+    """What `recover`, or the next run, makes of a dead one."""
     found = unsettled(deployment.ports)
     assert found is not None
-    phase = settle_leftover(
+    return settle_leftover(
         found,
         deployment.ports,
         deployment.limits,
         actor="recoverer",
-        reports=tmp_path,
+        reports=reports,
         listener=lambda _: None,
         notifier=notifier,
     )
-    assert phase is Phase.REJECTED
+
+
+def test_recover_tells_what_became_of_a_dead_run(tmp_path: Path, notifier: FakeNotifier) -> None:
+    deployment = Deployment(tmp_path)
+    deployment.to_verified()
+    deployment.bury()
+    assert settled(deployment, tmp_path, notifier) is Phase.REJECTED
     assert [(notice.happening, notice.actor) for notice in notifier.told] == [(Happening.REJECTED, "recoverer")]
     assert "died in phase VERIFYING" in (notifier.told[0].reason or "")
+
+
+@pytest.mark.parametrize(
+    ("harm", "happening"), [(None, Happening.PROMOTED), ("users see errors", Happening.ROLLED_BACK)]
+)
+def test_an_end_that_nobody_was_told_is_told_by_whoever_settles_it(
+    tmp_path: Path, notifier: FakeNotifier, monkeypatch: pytest.MonkeyPatch, harm: str | None, happening: Happening
+) -> None:
+    """The run died after its last phase and before its message: the lock's note is still there, and says how it ended."""
+    deployment = Deployment(tmp_path)
+    phase = die_at_the_end(deployment, None, monkeypatch, harm)
+    assert settled(deployment, tmp_path, notifier) is phase
+    assert [notice.happening for notice in notifier.told] == [happening]
+    told = [record.kind for record in deployment.records() if record.kind.startswith(("notif", "recovering", "closed"))]
+    assert told == ["recovering", "notifying", "notified", "closed"], (
+        "intent, then outcome, before the journal is closed"
+    )
+
+
+def test_an_end_that_was_told_is_not_told_again_but_where_nobody_knows(
+    tmp_path: Path, notifier: FakeNotifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On another machine, without the dead run's journal, twice is better than never."""
+    for reports, expected in ((tmp_path, 1), (tmp_path / "a fresh clone", 2)):
+        deployment = Deployment(tmp_path, deployment_id=f"id-{expected}")
+        die_at_the_end(deployment, notifier, monkeypatch)
+        assert settled(deployment, reports, notifier) is Phase.SUCCEEDED
+        ends = [notice for notice in notifier.told if notice.happening is Happening.PROMOTED]
+        assert len([notice for notice in ends if notice.deployment_id == f"id-{expected}"]) == expected
+
+
+def test_a_message_whose_fate_is_unknown_is_sent_again(
+    tmp_path: Path, notifier: FakeNotifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was about to go out when the run died: perhaps it did."""
+    deployment = Deployment(tmp_path)
+    die_at_the_end(deployment, None, monkeypatch)
+    deployment.journal.append("notifying", event=Happening.PROMOTED.value)
+    settled(deployment, tmp_path, notifier)
+    assert [notice.happening for notice in notifier.told] == [Happening.PROMOTED]
 
 
 def test_every_end_but_a_refusal_is_told(tmp_path: Path, notifier: FakeNotifier) -> None:

@@ -218,9 +218,8 @@ class Desk:
         for survivor in left:
             with suppress(psutil.NoSuchProcess):
                 survivor.kill()
-        psutil.wait_procs(
-            left, timeout=GONE_WITHIN_S
-        )  # the kernel takes its time, and whoever looks at once still sees them
+        # The kernel takes its time, and whoever looks at once still sees them.
+        psutil.wait_procs(left, timeout=GONE_WITHIN_S)
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ PROMOTION = (
     "alarms",
     "outcome lease",
     "phase PROVISIONING",
+    "notifying",
     "intent provision",
     "rollout",
     "outcome provision",
@@ -40,6 +41,7 @@ PROMOTION = (
     "traffic",
     "outcome bake",
     "phase SUCCEEDED",
+    "notifying#2",
     "gates",
     "closed",
 )
@@ -52,6 +54,7 @@ ROLLED_BACK = (
     "writing#2",
     "outcome rollback",
     "phase ROLLED_BACK",
+    "notifying#2",
     "intent retire",
     "outcome retire",
     "logs",
@@ -73,6 +76,7 @@ UNDONE = (
     "outcome retire",
     "logs",
     "traffic",
+    "notifying",
     "closed",
 )
 # Of a run that died right after the switch.
@@ -83,6 +87,7 @@ RECOVERED = (
     "writing",
     "outcome rollback",
     "phase ROLLED_BACK",
+    "notifying",
     "intent retire",
     "outcome retire",
     "logs",
