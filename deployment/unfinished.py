@@ -54,6 +54,21 @@ def free_lock(ports: Ports, actor: str, limits: DeploymentLimits) -> str | None:
 
 def unfinished(reports: Path, environment: str) -> Iterator[Path]:
     """The folders of an environment's runs that died on this host, untouched and without a report; oldest first."""
+    for folder, records in _dead(reports):
+        if _reports(records[0], environment) and not _touched(records):
+            yield folder
+
+
+def half_done(reports: Path) -> Iterator[tuple[str, str]]:
+    """The runs that died on this host after they had touched something, without a report: id and environment; oldest first."""
+    for folder, records in _dead(reports):
+        environment = records[0].data.get("environment")
+        if isinstance(environment, str) and _reports(records[0], environment) and _touched(records):
+            yield folder.name, environment
+
+
+def _dead(reports: Path) -> Iterator[tuple[Path, list[Record]]]:
+    """Folder and journal of each run of this host that is gone, and has no report."""
     for path in sorted(reports.glob(f"*/{JOURNAL_FILE}")):
         folder = path.parent
         if folder.is_symlink() or (folder / REPORT_FILE).exists():
@@ -62,8 +77,8 @@ def unfinished(reports: Path, environment: str) -> Iterator[Path]:
             records = list(read(path))
         except (JournalBroken, OSError):  # whatever was done to it, it is left as the evidence that it is
             continue
-        if records and _reports(records[0], environment) and not _touched(records) and _gone(records[0]):
-            yield folder
+        if records and _gone(records[0]):
+            yield folder, records
 
 
 def complete(

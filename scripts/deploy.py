@@ -92,8 +92,13 @@ def up(image_tag: str | None, environment: str | None) -> None:
 
 
 @cli.command(short_help="Stop the embedded environment.")
-def down() -> None:
-    """Stop the embedded environment, and leave no process behind."""
+@reports_option
+def down(reports: Path) -> None:
+    """Stop the embedded environment, and leave no process behind.
+
+    A deployment whose run died in it is settled first, so that its report says what became of it.
+    """
+    settling.settle_before_down(_settings, _reach, reports.absolute())
     stopped = compose.down()
     click.echo(f"stopped: {', '.join(stopped)}" if stopped else "nothing was up")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -10,13 +11,14 @@ import click
 from deployment.access import CLEARING_UP, demand_any
 from deployment.archiving import NOWHERE
 from deployment.clock import SystemClock
-from deployment.errors import StepFailed
+from deployment.errors import DeploymentError, StepFailed
 from deployment.phases import Phase
 from deployment.recovery import UNDECIDED, Decision, unsettled
 from deployment.report import VERDICTS
 from deployment.settings import Settings
 from deployment.settling import settle_leftover
-from deployment.unfinished import complete, free_lock
+from deployment.unfinished import complete, free_lock, half_done
+from infrastructure import compose
 from infrastructure.compose import World
 from plugins.page import standalone
 from plugins.progress import NEXT
@@ -64,6 +66,28 @@ def recover(settings: Settings, world: World, reports: Path, decision: Decision 
         return HALTED
     complete_reports(settings, reports, world)
     return 0
+
+
+def settle_before_down(
+    settings_of: Callable[[str], Settings], reach: Callable[[Settings], World], reports: Path
+) -> None:
+    """Settles what died in an embedded environment that is about to be stopped: afterwards nobody could say what became of it.
+
+    What cannot be settled is said, and keeps nothing from being stopped.
+    """
+    for run, environment in half_done(reports):
+        try:
+            settings = settings_of(environment)
+            if settings.provider != "embedded":
+                continue  # an environment on AWS stays, and so does what is left in it
+            world = reach(settings) if compose.is_up(settings) else None
+            found = None if world is None else unsettled(world.ports)
+            if world is None or found is None or found.note.deployment_id != run:
+                continue  # of another state folder, which its own `recover` or `down` settles
+            click.echo(f"settling {run}, whose run died in phase {found.note.phase}")
+            recover(settings, world, reports)
+        except DeploymentError as error:
+            click.echo(f"{run} was not settled, and its report stays incomplete: {error}", err=True)
 
 
 def _clear_away(settings: Settings, world: World, reports: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -58,6 +59,19 @@ def test_recover_killed(up_desk: Desk, user_of: Callable[[Desk], User], hasty: P
         killing.assert_settled(up_desk, OLD, first.folder, "rolled_back")
         killing.assert_left_in_peace(up_desk, first, before)
     assert user.seen.failures == []
+
+
+@pytest.mark.parametrize(("spot", "verdict"), [("after switched", "rolled_back"), ("after verified", "rejected")])
+def test_down_settles_before_it_stops(desk: Desk, hasty: Path, spot: str, verdict: str) -> None:
+    """Afterwards nobody could say what became of it."""
+    assert desk.script("up").code == 0
+    killed = killing.dead(desk, killing.deploy(desk, hasty, spot=spot))
+    ran = desk.script("down", "--reports", str(desk.reports))
+    assert ran.code == 0, ran.output
+    assert killed.folder is not None
+    assert f"{killed.folder.name}: {verdict}; report in" in ran.output
+    assert json.loads((killed.folder / "verification.json").read_text())["verdict"] == verdict
+    assert (killed.folder / "evidence.dsse.json").exists(), "it is signed: the key's environment was still there"
 
 
 def test_every_line_of_recover_is_among_them(up_desk: Desk, hasty: Path) -> None:

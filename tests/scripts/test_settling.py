@@ -1,0 +1,98 @@
+"""`down` and what died in the environment that it stops: settled first, or said; and never in the way."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deployment.errors import CloudUnreachable, SettingsError
+from deployment.model import Caller
+from deployment.settings import Settings
+from deployment.unfinished import half_done
+from infrastructure import compose
+from infrastructure.compose import World
+from scripts import settling
+from tests.deployment.harness import LIMITS, Deployment
+from tests.deployment.test_unfinished import journal
+from verification.accounts import SmokeUser
+
+SETTINGS = Settings("test", "telehealth-api", Path("contract.yaml"), LIMITS, {}, {"provider": "embedded"})
+USERS = (SmokeUser("one@smoke.example", "password"),)
+
+
+class NoRegistry:
+    """Nobody asks it."""
+
+    def resolve(self, tag: str) -> None:
+        raise AssertionError(tag)
+
+    find = tags = resolve
+
+
+@pytest.fixture
+def dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
+    """A run that died on this host while its candidate was being verified; its environment runs on."""
+    monkeypatch.setattr(compose, "is_up", lambda _: True)
+    journal(tmp_path, "one")
+    made = Deployment(tmp_path)
+    made.to_verified()
+    made.bury()
+    return made
+
+
+@pytest.fixture
+def reach(dead: Deployment) -> Callable[[Settings], World]:
+    """How its environment is reached."""
+    caller = Caller("arn:aws:iam::123456789012:user/tester", "123456789012")
+    world = World("test", "http://live.example", dead.ports, NoRegistry(), caller, USERS, ())  # type: ignore[arg-type]  # nobody asks it
+    return lambda _: world
+
+
+def test_a_dead_run_is_settled_before_its_environment_is_stopped(
+    dead: Deployment, reach: Callable[[Settings], World], capsys: pytest.CaptureFixture[str]
+) -> None:
+    settling.settle_before_down(lambda _: SETTINGS, reach, dead.reports)
+    report = json.loads((dead.folder / "verification.json").read_text())
+    assert (report["verdict"], report["recovered"], dead.lease.holder) == ("rejected", True, None)
+    assert "one: rejected; report in" in capsys.readouterr().out
+    assert not list(half_done(dead.reports))
+
+
+def unreachable(_: Settings) -> World:
+    raise CloudUnreachable("dynamodb GetItem: no answer")
+
+
+def unknown(name: str) -> Settings:
+    raise SettingsError(f"there is no environment {name!r}")
+
+
+@pytest.mark.parametrize(
+    ("settings_of", "reached", "said"),
+    [
+        (lambda _: SETTINGS, unreachable, "one was not settled, and its report stays incomplete: dynamodb GetItem"),
+        (unknown, unreachable, "one was not settled, and its report stays incomplete: there is no environment 'test'"),
+        (lambda _: replace(SETTINGS, estate={"provider": "aws"}), unreachable, ""),
+    ],
+    ids=["no answer", "no settings", "on AWS"],
+)
+def test_what_cannot_be_settled_is_said(
+    dead: Deployment,
+    settings_of: Callable[[str], Settings],
+    reached: Callable[[Settings], World],
+    said: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    settling.settle_before_down(settings_of, reached, dead.reports)
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err.startswith(said), bool(printed.err)) == ("", True, bool(said))
+    assert not (dead.folder / "verification.json").exists()
+
+
+def test_a_run_of_another_environment_is_left_to_that_one(dead: Deployment, reach: Callable[[Settings], World]) -> None:
+    dead.lease.kept.pop("deployment")
+    settling.settle_before_down(lambda _: SETTINGS, reach, dead.reports)
+    assert not (dead.folder / "verification.json").exists()
