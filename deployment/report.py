@@ -15,6 +15,9 @@ from deployment.verdict import GateOutcome, GateResult, in_report_order
 
 SCHEMA_VERSION = 1
 
+LATER = ("preflight", "checklist")
+"""Fields that reports did not have from the start, each named as the journal's line that it follows from."""
+
 VERDICTS = {
     Phase.SUCCEEDED: "promoted",
     Phase.REJECTED: "rejected",
@@ -55,6 +58,12 @@ def build(records: Sequence[Record]) -> dict[str, Any]:
         "preflight": _last(records, "preflight").get("items", []),
         "checklist": checklist.evaluate(records),
     }
+
+
+def build_like(records: Sequence[Record], said: Mapping[str, Any]) -> dict[str, Any]:
+    """The same as whoever wrote ``said`` made it: without a later field where it has none, and the journal has nothing for it."""
+    known = {record.kind for record in records}
+    return {name: value for name, value in build(records).items() if name not in LATER or name in {*said, *known}}
 
 
 def no_gates(names: Sequence[str]) -> list[GateResult]:

@@ -189,6 +189,41 @@ def test_a_report_that_says_otherwise_is_found(run: Run) -> None:
     assert found == {"report": "verification.json says otherwise than the journal: exit_code, verdict"}
 
 
+def without(run: Run, *fields: str) -> None:
+    """The report as it would have been before it had these fields, signed."""
+    path = run.folder / "verification.json"
+    said = {key: value for key, value in json.loads(path.read_text()).items() if key not in fields}
+    path.write_text(report.spelled(said))
+    forge(run, run.estate.pem)
+
+
+@pytest.mark.parametrize("fields", [("preflight", "checklist"), ("checklist",)], ids=", ".join)
+def test_a_report_from_before_there_was_a_field_holds(run: Run, fields: tuple[str, ...]) -> None:
+    without(run, *fields)
+    assert run.bad(head_alone(run)) == {}
+
+
+def test_a_field_that_was_always_there_cannot_be_left_out(run: Run) -> None:
+    without(run, "preflight", "live_harmed")
+    assert run.bad(head_alone(run)) == {"report": "verification.json says otherwise than the journal: live_harmed"}
+
+
+def test_a_later_field_cannot_be_left_out_where_the_journal_has_it(run: Run) -> None:
+    """Who removes what preflight found, removes it of a run that had one."""
+    lines = run.lines
+    lines.insert(3, {**lines[2], "kind": "preflight", "items": [{"name": "rights", "outcome": "ok"}]})
+    run.rewrite(lines)
+    built = report.build(list(read(run.journal)))
+    (run.folder / "verification.json").write_text(report.spelled({k: v for k, v in built.items() if k != "preflight"}))
+    assert run.bad(NOTHING)["report"] == "verification.json says otherwise than the journal: preflight"
+
+
+@pytest.mark.parametrize("content", ["[]", '["preflight"]', "7", '"preflight"', "null", "{", '{"gates": null}'])
+def test_a_report_that_is_something_else_is_said(run: Run, content: str) -> None:
+    (run.folder / "verification.json").write_text(content)
+    assert run.bad()["report"].startswith("verification.json ")
+
+
 def test_a_removed_envelope_is_found(run: Run) -> None:
     (run.folder / ENVELOPE_FILE).unlink()
     assert run.bad()["signature"] == f"{ENVELOPE_FILE} was removed: the audit store has it"
