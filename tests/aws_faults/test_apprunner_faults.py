@@ -80,6 +80,8 @@ def test_each_change_of_a_service_survives_a_fault(aws: Aws, embedded: Endpoint,
     estate.spoiled("PauseService", fault, lambda platform: platform.retire(Colour.GREEN) or "nothing to stop")
     wait_for(lambda: estate.calm.stopped(Colour.GREEN).readiness is Readiness.READY, 30)
     estate.comes_up("ResumeService", fault, estate.image("1.1.0"))
+    assert INJECTED[-5:] == ["CreateService", "UpdateService", "StartDeployment", "PauseService", "ResumeService"]
+    assert estate.calm.describe(Colour.BLUE).running, "the other colour has nothing to do with it"
 
 
 @pytest.mark.parametrize("fault", [fault for fault in Fault if fault is not Fault.CONFLICT])
@@ -96,7 +98,9 @@ def test_change_refused_for_a_while_is_made_afterwards(aws: Aws, embedded: Endpo
     estate = Estate(aws, embedded)
     release = estate.image("1.1.0")
     estate.comes_up("CreateService", Fault.THROTTLED, release)
-    estate.comes_up("UpdateService", Fault.CONFLICT, estate.image("1.2.0"))
+    later = estate.image("1.2.0")
+    estate.comes_up("UpdateService", Fault.CONFLICT, later)
+    assert estate.calm.describe(Colour.GREEN).digest == later.digest, "and nothing of the first one is left"
 
 
 def test_operation_that_ends_rolled_back_is_stuck(aws: Aws, embedded: Endpoint) -> None:

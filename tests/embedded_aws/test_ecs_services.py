@@ -140,7 +140,7 @@ def test_its_output_is_where_awslogs_puts_it(cluster: Cluster, moto: str) -> Non
         events = logs.get_log_events(logGroupName="/ecs/logged", logStreamName=stream, startFromHead=True)["events"]
         return any(event["message"] == "serving 7" for event in events)
 
-    wait_for(delivered)
+    assert wait_for(delivered), "in the stream of that task, under the prefix of the definition"
 
 
 def test_a_deleted_service_is_inactive_and_leaves_nothing(cluster: Cluster) -> None:
