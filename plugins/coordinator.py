@@ -19,12 +19,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pytest
 
 from deployment import archiving, report
-from deployment.archiving import NOWHERE, Archive
+from deployment.archiving import NOWHERE
 from deployment.clock import SystemClock
 from deployment.errors import DeploymentError, Refused
 from deployment.events import Listener
@@ -37,8 +37,9 @@ from deployment.steps import first_line
 from deployment.verdict import CheckOutcome, CheckResult, GateResult, Tally, in_report_order
 from plugins import state as published
 from plugins import waiving
+from plugins.conduct import Conduct
 from plugins.doors import missing, twice
-from plugins.evidence import requests_in, samples_in
+from plugins.evidence import requests_in, samples_in, warnings_in
 from plugins.gates import Check, Stage, objections, samples
 from plugins.options import RunOptions
 from plugins.outcomes import changed, message_of, outcome_of
@@ -47,33 +48,6 @@ from plugins.state import State
 from verification.redaction import LearningRedactor
 
 INTERRUPTED, INTERNAL_ERROR, REFUSED, NOTHING = 2, 3, 4, 5
-
-
-class Conduct(Protocol):
-    """What a mode does at each stage. ``live_harmed``: users of the live colour suffered before any switch."""
-
-    live_harmed: bool
-
-    def enter(self, stage: Stage) -> None:
-        """Does what comes before the stage's checks; raises a DeploymentError where the run cannot go on."""
-
-    def failed(self, result: CheckResult) -> None:
-        """Hears of a required check that did not pass."""
-
-    def conclude(self) -> None:
-        """All checks are through, or the run cannot go on: decides, and moves traffic back where it must."""
-
-    def seal(self) -> None:
-        """The very last moment at which the run can still be called off."""
-
-    def outcome(self) -> tuple[str, int]:
-        """The verdict's word and the exit code that it stands for."""
-
-    def archive(self) -> Archive:
-        """Where the run's evidence goes beyond the folder of its report."""
-
-    def close(self) -> None:
-        """Ends what the mode started; never raises."""
 
 
 class Coordinator:
@@ -114,6 +88,7 @@ class Coordinator:
         self.nothing_collected = False
         self.manifest_hash = ""
         self.waivers: dict[str, str] = {}  # gate -> reason and who
+        self.warnings: list[str] = []  # of checks, in the order in which they came
         self.gone: list[str] = []  # checks of the last promotion that this run does not have
         self.collection_errors = 0
         self.skipped_files = 0
@@ -248,6 +223,8 @@ class Coordinator:
         gate = self.tally.expected.get(check)
         if gate is None:
             return
+        for text in warnings_in(report):
+            self.warn(gate, text)
         self.tally.spent(check, requests_in(report), report.duration, samples_in(report))
         outcome = CheckOutcome.INCONCLUSIVE if changed(report) else outcome_of(report)
         if outcome is None:
@@ -260,6 +237,13 @@ class Coordinator:
         if outcome is not CheckOutcome.PASSED and self.conduct and self.settings and self.settings.rule(gate).required:
             with self.signals.shielded():
                 self.conduct.failed(result)
+
+    def warn(self, gate: str, text: str) -> None:
+        """Something that decides nothing, shown beside the verdict; once, however many checks say it."""
+        warning = self.redactor.clean(f"{gate}: {text}")
+        if warning not in self.warnings:
+            self.warnings.append(warning)
+            self.journal.append("warning", gate=gate, text=text)
 
     def fault(self, where: str, what: str) -> None:
         """Something that belongs to no check and forbids a pass: a lost worker, an internal error."""

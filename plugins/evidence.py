@@ -13,6 +13,7 @@ from verification.http import Exchange
 REQUESTS = "requests"
 SAMPLES = "samples"
 MEASUREMENT = "measurement"
+WARNING = "warning"
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ class Recorder:
         self._answers = 0
         self._shared: dict[str, int] = {}  # by fixture: requests of a measurement that several checks stand on
         self._measurements: list[Measurement] = []
+        self._warnings: list[str] = []
 
     def exchanged(self, exchange: Exchange) -> None:
         """One request of a check's client; a sample if it was answered, whatever the answer."""
@@ -57,6 +59,11 @@ class Recorder:
         with self._lock:
             self._measurements.append(measurement)
 
+    def warned(self, text: str) -> None:
+        """Something that decides nothing, and that nobody should overlook."""
+        with self._lock:
+            self._warnings.append(text)
+
     def hand_over(self, report: pytest.TestReport, fixtures: Collection[str] = ()) -> None:
         """Moves what was collected since the last time into the report, which also travels from worker to controller.
 
@@ -68,6 +75,7 @@ class Recorder:
             if report.when == "call":
                 samples += sum(self._shared.get(name, 0) for name in fixtures)
             measurements, self._measurements = self._measurements, []
+            warnings, self._warnings = self._warnings, []
         if requests:
             report.user_properties.append((REQUESTS, requests))
         # Items share their list of properties with all their reports; what was handed over must not be counted again.
@@ -75,6 +83,7 @@ class Recorder:
         if samples:
             report.user_properties.append((SAMPLES, samples))
         report.user_properties.extend((MEASUREMENT, asdict(measurement)) for measurement in measurements)
+        report.user_properties.extend((WARNING, text) for text in warnings)
 
 
 def requests_in(report: pytest.TestReport) -> int:
@@ -89,6 +98,11 @@ def samples_in(report: pytest.TestReport) -> int:
 
 def _count(report: pytest.TestReport, kind: str) -> int:
     return sum(int(str(value)) for name, value in report.user_properties if name == kind)
+
+
+def warnings_in(report: pytest.TestReport) -> list[str]:
+    """What a report's check has warned of."""
+    return [str(value) for name, value in report.user_properties if name == WARNING]
 
 
 def measurements_in(report: pytest.TestReport) -> list[Measurement]:

@@ -35,6 +35,7 @@ DEFAULT_TIMEOUT_S = 10.0
 
 T = TypeVar("T")
 Measure = Callable[..., None]
+Warn = Callable[[str], None]
 SignIn = Callable[..., dict[str, str]]
 
 
@@ -294,6 +295,12 @@ def measure(_deployment: Session) -> Measure:
         _deployment.recorder.measured(Measurement(name, value, limit, unit, samples))
 
     return show
+
+
+@pytest.fixture
+def warn(_deployment: Session) -> Warn:
+    """A function that says what nobody should overlook, beside the verdict and in the report, and decides nothing: warn("…")."""
+    return _deployment.recorder.warned
 
 
 @pytest.fixture(scope="session")

@@ -171,6 +171,8 @@ class Progress:
                 terminal.write_line(f"  {self._fitted(terminal, line.strip(), 2)}")
         elif report["reason"]:
             terminal.write_line(f"  {self._fitted(terminal, report['reason'], 2)}")
+        for warning in run.warnings:
+            terminal.write_line(f"  WARNING  {self._fitted(terminal, warning, 11)}", bold=True, yellow=True)
         if hint := NEXT.get("frozen" if is_frozen(report) else str(report["verdict"])):
             terminal.write_line(f"  {hint}")
         terminal.write_line(f"  report: {run.folder / 'report.html'}")

@@ -35,11 +35,11 @@ def test_forgets_what_it_was_told_to(client, signed_in, consult):
 
 
 @pytest.fixture
-def find(stores, limits, book, live_client, sign_in, smoke_user, measure):
+def find(stores, limits, book, live_client, sign_in, smoke_user, measure, warn):
     """A function that finds a consult's rows on a connection of our own.
 
     None where there is no connection, or where `find` of the settings does not find what live has written either: then it
-    speaks of another service's tables, and says nothing of this release.
+    speaks of another service's tables, or has a mistake in it, and says nothing of this release.
     """
 
     def look(consult):
@@ -59,6 +59,11 @@ def find(stores, limits, book, live_client, sign_in, smoke_user, measure):
         "no database_url_secret" if stores.database is None else None if fits() else "`find` finds nothing of live's"
     )
     measure("asked on a connection of our own", "yes" if why_not is None else f"no: {why_not}")
+    if why_not is not None and stores.database is not None:
+        warn(
+            "the setting gates.database.find does not find the consult that was just booked on live, so the database itself was "
+            "NOT asked about this release; give the statement that finds a consult of this service by its id, see docs/settings.md"
+        )
     return look if why_not is None else None
 
 

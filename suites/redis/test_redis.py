@@ -49,11 +49,11 @@ def test_ending_one_session_leaves_the_others(client, session, other_session):
 
 
 @pytest.fixture
-def entry(stores, limits, live_client, sign_in, smoke_user, measure):
+def entry(stores, limits, live_client, sign_in, smoke_user, measure, warn):
     """A function that tells how long Redis keeps the entry of a revoked session, on a connection of our own.
 
     None where there is no connection, or where `revoked` of the settings names no key of what live has revoked either: then it
-    is another service's, and says nothing of this release.
+    is another service's, or has a mistake in it, and says nothing of this release.
     """
 
     def look(session):
@@ -71,6 +71,11 @@ def entry(stores, limits, live_client, sign_in, smoke_user, measure):
 
     why_not = "no redis_url_secret" if stores.redis is None else None if fits() else "`revoked` is no key of live's"
     measure("asked on a connection of our own", "yes" if why_not is None else f"no: {why_not}")
+    if why_not is not None and stores.redis is not None:
+        warn(
+            "the setting gates.redis.revoked names no key of the token that was just revoked on live, so Redis itself was NOT asked "
+            "about this release; give the key under which this service keeps a revoked token, see docs/settings.md"
+        )
     return look if why_not is None else None
 
 

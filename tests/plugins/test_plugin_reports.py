@@ -47,6 +47,26 @@ class Page(HTMLParser):
             self.texts.append(" ".join(data.split()))
 
 
+WARNS = """
+    def test_{n}(client, warn):
+        warn("the setting <x> fits nothing; seen: canary-password-1")
+        assert client.get("/health").status_code == 200
+"""
+
+
+@pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.soak)])
+def test_a_warning_of_a_check(project: Project, workers: str) -> None:
+    """Beside the verdict and in the report, once, without secrets; it decides nothing."""
+    project.add("endpoints", "".join(WARNS.replace("{n}", str(number)) for number in range(2)))
+    run = project.run(workers)
+    assert run.told == PROMOTED, run.output
+    said = re.findall(r"^ *WARNING  (.*)", run.output, flags=re.MULTILINE)
+    assert said == ["endpoints: the setting <x> fits nothing; seen: [redacted]"]
+    assert [line["gate"] for line in run.journal if line["kind"] == "warning"] == ["endpoints"]
+    page = Page((run.folder / "report.html").read_text())
+    assert "Warning of endpoints: the setting <x> fits nothing; seen: [redacted]" in page.texts
+
+
 def test_the_page(project: Project) -> None:
     project.settings("[gates.zebra]\nrequired = false")
     project.suite(

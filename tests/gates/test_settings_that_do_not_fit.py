@@ -1,0 +1,45 @@
+"""A statement or a key of the settings with a mistake in it: nothing is refused for it, and nobody overlooks it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.gates.verifying import ROOT, Bench
+
+FIND, REVOKED = "FROM consults WHERE id = %s", "telehealth:revoked:{sha256}"
+CHECKS = ("database/test_database.py", "redis/test_redis.py")
+
+
+def settings(folder: Path, right: str, wrong: str) -> Path:
+    """The shipped ones, with one mistake."""
+    text = (ROOT / "deployment.toml").read_text(encoding="utf-8")
+    for before, after in ((right, wrong), ('contract = "', f'contract = "{ROOT}/')):
+        assert text.count(before) == 1, before
+        text = text.replace(before, after)
+    path = folder / "deployment.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize(
+    ("right", "wrong", "warning"),
+    [
+        (FIND, FIND.replace("consults", "consultations"), "database: the setting gates.database.find does not find"),
+        (FIND, f"{FIND} AND user_id IS NULL", "database: the setting gates.database.find does not find"),
+        (REVOKED, REVOKED.replace("revoked", "revoke"), "redis: the setting gates.redis.revoked names no key"),
+        (REVOKED, REVOKED, None),
+    ],
+    ids=["another table", "finds nothing", "another key", "as shipped"],
+)
+def test_it_is_said_beside_the_verdict(
+    bench: Bench, tmp_path: Path, right: str, wrong: str, warning: str | None
+) -> None:
+    own = settings(tmp_path, right, wrong)
+    with bench.serving(None) as service, bench.live() as live:
+        ran = bench.verify(service, CHECKS, settings=own, beside=live)
+    assert ran.code == 0, ran.output
+    warnings = [line.strip() for line in ran.output.splitlines() if "WARNING" in line]
+    assert [line.startswith(f"WARNING  {warning}") for line in warnings] == ([] if warning is None else [True])
