@@ -17,7 +17,7 @@ STORED = (
 KEPT = "to do: delete the keys that the candidate wrote to the cache; it needs keys of its own, or the old format"
 REACHED = "to do: see whether the candidate takes the connections; lower its pool, or raise the server's limit"
 CHANGED = "to do: somebody else changes the live colour; find out who, before anything is deployed"
-TODO = {"version": CHANGED, "health": REACHED, "session": KEPT, "list": STORED, "write": STORED}
+ADVICE = {"version": CHANGED, "health": REACHED, "session": KEPT, "list": STORED, "write": STORED}
 
 
 class Bystander:
@@ -70,7 +70,7 @@ class Bystander:
 
 @pytest.fixture
 def bystander(live_client, live, sign_in, smoke_user, new_consult):
-    """A function that asks one question of TODO; what fails is asked once more, in all its parts, before it counts as harm."""
+    """A function that asks one question of ADVICE; what fails is asked once more, in all its parts, before it counts as harm."""
     asked = Bystander(live_client, live, lambda: sign_in(smoke_user, on=live_client), new_consult)
     name = "live" if live.colour is None else f"live {live.colour} ({live.version})"
 
@@ -84,7 +84,7 @@ def bystander(live_client, live, sign_in, smoke_user, new_consult):
             getattr(asked, question)()
         except (AssertionError, httpx.HTTPError, ValueError, LookupError, AttributeError, TypeError) as error:
             told, _, again = str(error).partition("\n")
-            harm = f"{name} is harmed: {told or type(error).__name__}, twice; {TODO[question]}"
+            harm = f"{name} is harmed: {told or type(error).__name__}, twice; {ADVICE[question]}"
             raise AssertionError(f"{harm}\n{again}".rstrip()) from None
 
     return unharmed

@@ -2,10 +2,10 @@
 
 import pytest
 
-from suites.bystander.conftest import TODO
+from suites.bystander.conftest import ADVICE
 
 
-@pytest.mark.parametrize("question", TODO)
+@pytest.mark.parametrize("question", ADVICE)
 def test_live_is_well(bystander, question):
     """Live's own users notice nothing of a candidate that has migrated the database and come up."""
     bystander(question)
