@@ -14,34 +14,17 @@ from deployment.model import AlarmState, Colour
 from infrastructure.aws.cloudwatch import CloudWatchAlarms
 from infrastructure.aws.route53_health import Route53HealthChecks
 from infrastructure.aws.session import Clients, Connection, Credentials, connect
+from tests.aws.alarming import put_alarm
 
 GREEN = Colour.GREEN
 CHECK = "11111111-2222-3333-4444-555555555555"
 
 
-def put(clients: Clients, name: str, state: str | None = None, reason: str = "because") -> str:
-    clients.call(
-        "cloudwatch",
-        "PutMetricAlarm",
-        AlarmName=name,
-        Namespace="AWS/AppRunner",
-        MetricName="RequestLatency",
-        Statistic="Average",
-        Period=60,
-        EvaluationPeriods=1,
-        Threshold=1000,
-        ComparisonOperator="GreaterThanThreshold",
-    )
-    if state:
-        clients.call("cloudwatch", "SetAlarmState", AlarmName=name, StateValue=state, StateReason=reason)
-    return name
-
-
 def test_states_in_the_order_of_the_settings(clients: Clients) -> None:
     run = uuid4().hex
-    names = [f"{run}-{{colour}}", f"{run}-absent", put(clients, f"{run}-all", "INSUFFICIENT_DATA")]
-    put(clients, f"{run}-blue", "ALARM")
-    put(clients, f"{run}-green")
+    names = [f"{run}-{{colour}}", f"{run}-absent", put_alarm(clients, f"{run}-all", "INSUFFICIENT_DATA")]
+    put_alarm(clients, f"{run}-blue", "ALARM")
+    put_alarm(clients, f"{run}-green")
     blue, absent, unproven = CloudWatchAlarms(clients, names).read(Colour.BLUE)
     assert (blue.name, blue.state, blue.reason) == (f"{run}-blue", AlarmState.FIRING, "because")
     assert str(blue).startswith(f"{run}-blue is ALARM since 20")
@@ -51,7 +34,7 @@ def test_states_in_the_order_of_the_settings(clients: Clients) -> None:
 
 def test_more_names_than_one_call_takes(clients: Clients) -> None:
     run = uuid4().hex
-    last = put(clients, f"{run}-last", "ALARM")
+    last = put_alarm(clients, f"{run}-last", "ALARM")
     names = [f"{run}-{number}" for number in range(100)] + [last]
     found = CloudWatchAlarms(clients, names).read(GREEN)
     assert [alarm.name for alarm in found] == names

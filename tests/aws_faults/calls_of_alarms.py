@@ -5,23 +5,12 @@ from __future__ import annotations
 from deployment.model import Alarm, AlarmState, Colour
 from infrastructure.aws.cloudwatch import CloudWatchAlarms
 from infrastructure.aws.route53_health import Route53HealthChecks
+from tests.aws.alarming import put_alarm
 from tests.aws_faults.matrix import Act, Call, Scene
 
 
 def alarms(scene: Scene) -> Act:
-    scene.calm.call(
-        "cloudwatch",
-        "PutMetricAlarm",
-        AlarmName=scene.name,
-        Namespace="AWS/AppRunner",
-        MetricName="RequestLatency",
-        Statistic="Average",
-        Period=60,
-        EvaluationPeriods=1,
-        Threshold=1000,
-        ComparisonOperator="GreaterThanThreshold",
-    )
-    scene.calm.call("cloudwatch", "SetAlarmState", AlarmName=scene.name, StateValue="ALARM", StateReason="slow")
+    put_alarm(scene.calm, scene.name, "ALARM")
     calm = CloudWatchAlarms(scene.calm, [scene.name]).read(Colour.GREEN)
     return Act(
         lambda clients: CloudWatchAlarms(clients, [scene.name]).read(Colour.GREEN),

@@ -54,13 +54,8 @@ def clock() -> SteppedClock:
 
 @pytest.fixture(scope="session")
 def embedded(tmp_path_factory: pytest.TempPathFactory, moto_url: str) -> Iterator[Endpoint]:
-    own = Endpoint(tmp_path_factory.mktemp("endpoint"), moto_url)
-    try:
-        yield own.start()
-    finally:
-        own.stop()
-        for process in own.leftovers():
-            process.kill()
+    with Endpoint(tmp_path_factory.mktemp("endpoint"), moto_url).running() as own:
+        yield own
 
 
 @pytest.fixture(scope="session")

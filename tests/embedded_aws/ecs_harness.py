@@ -8,17 +8,11 @@ from typing import Any
 
 import httpx
 
+from infrastructure.embedded.estate_ecs import HEALTH_CHECK
 from tests.embedded_aws.harness import ACCOUNT, REGION, REPOSITORY, Endpoint, client, free_port, wait_for
 
 CLUSTER = "tests"
 NETWORK = {"awsvpcConfiguration": {"subnets": ["subnet-1", "subnet-2"], "securityGroups": ["sg-1"]}}
-HEALTH_CHECK = {
-    "HealthCheckPath": "/health",
-    "HealthCheckIntervalSeconds": 5,
-    "HealthCheckTimeoutSeconds": 2,
-    "HealthyThresholdCount": 2,
-    "UnhealthyThresholdCount": 2,
-}
 FIXED = [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}]
 BREAKER = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/execution"

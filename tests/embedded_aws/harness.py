@@ -11,8 +11,8 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -113,6 +113,19 @@ def stop(process: subprocess.Popen[bytes]) -> int:
         return process.wait(5)
 
 
+@contextmanager
+def moto_server(folder: Path) -> Iterator[str]:
+    """A moto server of its own, while the block lasts; its URL."""
+    port = free_port()
+    process = run(["-m", "moto.server", "-p", str(port)], folder / "moto.log")
+    url = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(lambda: httpx.get(f"{url}/moto-api/data.json", trust_env=False).status_code == 200, 30)
+        yield url
+    finally:
+        stop(process)
+
+
 @dataclass
 class Endpoint:
     """One `aws endpoint` with folders of its own."""
@@ -171,6 +184,23 @@ class Endpoint:
         assert self.process is not None
         self.process.kill()
         self.process.wait(5)
+
+    @contextmanager
+    def running(self) -> Iterator[Endpoint]:
+        """The endpoint while it runs; stopped with all that it has started."""
+        with self.cleared():
+            yield self.start()
+
+    @contextmanager
+    def cleared(self) -> Iterator[Endpoint]:
+        """The endpoint, not started yet; nothing of it is left in the end, not even of one that was killed."""
+        try:
+            yield self
+        finally:
+            self.stop()
+            for process in self.leftovers():
+                with suppress(psutil.NoSuchProcess):
+                    process.kill()
 
     def leftovers(self) -> list[psutil.Process]:
         """Processes that work in a folder of this endpoint."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-import httpx
 import pytest
 
 from deployment.model import Colour, Readiness, Rollout
 from infrastructure.aws.apprunner import AppRunnerPlatform
 from infrastructure.aws.session import Clients, Connection, Credentials, connect
 from tests.embedded_aws.ecs_harness import Cluster, ecs_endpoint
-from tests.embedded_aws.harness import ACCOUNT, REGION, Endpoint, free_port, run, stop, wait_for
+from tests.embedded_aws.harness import ACCOUNT, REGION, Endpoint, moto_server, wait_for
 
 NAMES = {Colour.BLUE: "contract-api-blue", Colour.GREEN: "contract-api-green"}
 
@@ -20,25 +19,14 @@ Settle = Callable[[Rollout], tuple[Readiness, str]]
 
 @pytest.fixture(scope="session")
 def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    port = free_port()
-    process = run(["-m", "moto.server", "-p", str(port)], tmp_path_factory.mktemp("moto") / "moto.log")
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_for(lambda: httpx.get(f"{url}/moto-api/data.json", trust_env=False).status_code == 200, 30)
+    with moto_server(tmp_path_factory.mktemp("moto")) as url:
         yield url
-    finally:
-        stop(process)
 
 
 @pytest.fixture
 def endpoint(tmp_path_factory: pytest.TempPathFactory, moto: str) -> Iterator[Endpoint]:
-    own = Endpoint(tmp_path_factory.mktemp("endpoint"), moto)
-    try:
-        yield own.start()
-    finally:
-        own.stop()
-        for process in own.leftovers():
-            process.kill()
+    with Endpoint(tmp_path_factory.mktemp("endpoint"), moto).running() as own:
+        yield own
 
 
 @pytest.fixture
@@ -50,13 +38,8 @@ def clients(endpoint: Endpoint, moto: str) -> Clients:
 @pytest.fixture
 def running_cluster(tmp_path_factory: pytest.TempPathFactory, moto: str) -> Iterator[Cluster]:
     """ECS and Elastic Load Balancing on an endpoint of their own."""
-    own = ecs_endpoint(tmp_path_factory.mktemp("ecs"), moto)
-    try:
-        yield Cluster(own.start())
-    finally:
-        own.stop()
-        for process in own.leftovers():
-            process.kill()
+    with ecs_endpoint(tmp_path_factory.mktemp("ecs"), moto).running() as own:
+        yield Cluster(own)
 
 
 @pytest.fixture

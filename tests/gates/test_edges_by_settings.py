@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.images import Fault
-from tests.gates.verifying import ROOT, Bench
+from tests.gates.verifying import Bench, changed_settings
 
 ORIGIN = "https://app.telehealth.com"  # of the bench's CORS_ORIGINS
 ANY_ORIGIN = Fault(
@@ -20,17 +20,9 @@ NO_RETRY_AFTER = Fault(
 
 def settings(folder: Path, origins: str = "", rate_limit: int = 0) -> Path:
     """The shipped ones, with these two changed."""
-    text = (ROOT / "deployment.toml").read_text(encoding="utf-8")
-    for before, after in (
-        ("cors_origins = []", f"cors_origins = [{origins}]"),
-        ("rate_limit = 0", f"rate_limit = {rate_limit}"),
-        ('contract = "', f'contract = "{ROOT}/'),
-    ):
-        assert text.count(before) == 1, before
-        text = text.replace(before, after)
-    path = folder / "deployment.toml"
-    path.write_text(text, encoding="utf-8")
-    return path
+    return changed_settings(
+        folder, ("cors_origins = []", f"cors_origins = [{origins}]"), ("rate_limit = 0", f"rate_limit = {rate_limit}")
+    )
 
 
 @pytest.mark.soak

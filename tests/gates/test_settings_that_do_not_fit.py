@@ -6,21 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.gates.verifying import ROOT, Bench
+from tests.gates.verifying import Bench, changed_settings
 
 FIND, REVOKED = "FROM consults WHERE id = %s", "telehealth:revoked:{sha256}"
 CHECKS = ("database/test_database.py", "redis/test_redis.py")
-
-
-def settings(folder: Path, right: str, wrong: str) -> Path:
-    """The shipped ones, with one mistake."""
-    text = (ROOT / "deployment.toml").read_text(encoding="utf-8")
-    for before, after in ((right, wrong), ('contract = "', f'contract = "{ROOT}/')):
-        assert text.count(before) == 1, before
-        text = text.replace(before, after)
-    path = folder / "deployment.toml"
-    path.write_text(text, encoding="utf-8")
-    return path
 
 
 @pytest.mark.soak
@@ -37,7 +26,7 @@ def settings(folder: Path, right: str, wrong: str) -> Path:
 def test_it_is_said_beside_the_verdict(
     bench: Bench, tmp_path: Path, right: str, wrong: str, warning: str | None
 ) -> None:
-    own = settings(tmp_path, right, wrong)
+    own = changed_settings(tmp_path, (right, wrong))
     with bench.serving(None) as service, bench.live() as live:
         ran = bench.verify(service, CHECKS, settings=own, beside=live)
     assert ran.code == 0, ran.output

@@ -30,6 +30,18 @@ LIVE_URL = "http://live.telehealth.localhost:8080"
 LONGEST_RUN_S = 120
 
 
+def changed_settings(folder: Path, *changes: tuple[str, str]) -> Path:
+    """The shipped settings in a file of their own, with each of these words replaced by another; each stands there once."""
+    text = SETTINGS_FILE.read_text(encoding="utf-8")
+    contract = ('contract = "', f'contract = "{ROOT}/')  # the file's own is relative to where it lies
+    for word, other in (*changes, contract):
+        assert text.count(word) == 1, word
+        text = text.replace(word, other)
+    path = folder / "deployment.toml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
 @dataclass(frozen=True)
 class Verified:
     """What became of a run: exit code, output, the outcome of each gate, and each failing check with its message."""

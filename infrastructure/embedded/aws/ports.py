@@ -1,8 +1,7 @@
-"""Ports for instances: each given once, and told whether a stranger took it."""
+"""Ports for instances: each given once."""
 
 from __future__ import annotations
 
-import socket
 from threading import Lock
 
 from .instances import free_port
@@ -23,14 +22,3 @@ class FreshPorts:
                 port = free_port()
             self._given.add(port)
             return port
-
-
-def taken(port: int) -> bool:
-    """Whether somebody listens on the loopback port."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return True
-    return False

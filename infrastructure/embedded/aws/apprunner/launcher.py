@@ -11,12 +11,13 @@ from threading import Event
 
 import psutil
 
+from ...probes import is_free
 from .. import health
 from ..config import EndpointConfig
 from ..errors import DeploymentFailed
 from ..images import Images, procfile
 from ..instances import Instance, Processes, free_port, listens
-from ..ports import FreshPorts, taken
+from ..ports import FreshPorts
 from ..release import see_through
 from ..secrets import SecretResolver
 from .records import Revision, Settings
@@ -105,7 +106,7 @@ class Launcher:
         code = self._processes.exit_code(instance.pid)
         if code is None:
             return
-        if taken(instance.port):
+        if not is_free(instance.port):
             raise _PortTaken(f"another process took port {instance.port}")
         raise DeploymentFailed(f"the container exited with {code} before it was healthy")
 
