@@ -16,11 +16,11 @@ deploy: $(VENV)/.installed
 	@$(BIN)/python -m pytest --target=$(TARGET) $(ARGS)
 
 test: lint
-	@$(BIN)/python -m pytest tests -n 3 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest tests -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # All of `make test` and what goes further; takes its time.
 soak: lint
-	@HISTORIES=20000 $(BIN)/python -m pytest tests --soak -n 3 --dist loadfile $(ARGS)
+	@HISTORIES=20000 $(BIN)/python -m pytest tests --soak -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(VENV)/.installed-dev
 	@$(BIN)/ruff check .

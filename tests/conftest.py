@@ -9,6 +9,9 @@ import pytest
 
 from tests.soak import Soak
 
+# Folders whose tests start whole environments.
+LONG = {"e2e", "docs", "gates", "embedded"}
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds ``--soak``."""
@@ -23,8 +26,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leaves soak tests out unless asked for."""
+    """Leaves soak tests out unless asked for, and begins with what takes longest: no worker is to end alone with it."""
     if not config.getoption("--soak"):
-        soak = [item for item in items if item.get_closest_marker("soak")]
+        soak = {item for item in items if item.get_closest_marker("soak")}
+        config.hook.pytest_deselected(items=list(soak))
         items[:] = [item for item in items if item not in soak]
-        config.hook.pytest_deselected(items=soak)
+    items.sort(key=lambda item: item.path.parent.name not in LONG)

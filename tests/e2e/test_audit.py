@@ -44,11 +44,11 @@ def test_evidence_of_a_deployment_and_its_rollback(
     up_desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Both are verified, the newest by default; then each kind of tampering is named, with exit code 1."""
-    deployed = up_desk.pytest("--target=green", "--image-tag=1.1.0")
+    deployed = up_desk.pytest("--environment=quick", "--target=green", "--image-tag=1.1.0")
     assert deployed.code == 0, deployed.output
     told = messages(up_desk, deployed.facts["deployment_id"])
     assert [message["event"] for message in told] == ["started", "promoted"]
-    assert (told[-1]["environment"], told[-1]["digest"]) == ("embedded", deployed.facts["digest"])
+    assert (told[-1]["environment"], told[-1]["digest"]) == ("quick", deployed.facts["digest"])
     back = up_desk.undo("rollback")
     assert back.code == 0, back.output
     [undone] = messages(up_desk, back.facts["deployment_id"])

@@ -28,7 +28,7 @@ CASES = [
     pytest.param(Case("verify", signal.SIGTERM), marks=pytest.mark.soak),
     Case("verify", signal.SIGINT, group=True, workers="2"),
     pytest.param(Case("promote", signal.SIGINT), marks=pytest.mark.soak),
-    Case("bake", signal.SIGTERM, workers="2"),
+    pytest.param(Case("bake", signal.SIGTERM, workers="2"), marks=pytest.mark.soak),
 ]
 
 

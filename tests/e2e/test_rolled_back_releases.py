@@ -23,7 +23,7 @@ BAKED = ["promote", "live", "bake", "rollback", "retire"]
     ("fault", "culprit", "steps"),
     [
         (images.FAILS_LATER, "bake", BAKED),
-        (images.FAILS_WHEN_LIVE, "promote", ["promote", "rollback", "retire"]),
+        pytest.param(images.FAILS_WHEN_LIVE, "promote", ["promote", "rollback", "retire"], marks=pytest.mark.soak),
         pytest.param(images.SOME_FAIL_LATER, "bake", BAKED, marks=pytest.mark.soak),
     ],
     ids=["fails-later", "fails-when-live", "some-fail-later"],

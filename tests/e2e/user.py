@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from verification.accounts import SmokeUser
 
 # Each request follows the answer to the last one after a breath, so that two cores have something left for the rest.
-BREATH_S = 0.02
+BREATH_S = 0.05
 FRESH_EVERY = 8
 BOOKING = json.dumps({"patient": "A. User", "reason": "closed loop", "starts_at": "2031-02-03T04:05:06Z"}).encode()
 
