@@ -57,6 +57,12 @@ class RunOptions:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Adds the options; one that another plugin owns already is shared with it."""
     group = parser.getgroup("deployment", "blue/green deployment")
+    _of_deployments(group)
+    _on_the_record(group)
+    _of_verifications(group)
+
+
+def _of_deployments(group: pytest.OptionGroup) -> None:
     group.addoption(
         "--target",
         metavar="COLOUR",
@@ -72,6 +78,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption(
         "--plan", action="store_true", help="say what --target would do and which checks would run; change nothing"
     )
+    group.addoption(
+        "--wait-for-lock",
+        metavar="SECONDS",
+        type=float,
+        default=0.0,
+        help="wait so long for a deployment that is under way, instead of being refused at once (default: 0)",
+    )
+
+
+def _on_the_record(group: pytest.OptionGroup) -> None:
+    """What somebody answers for, and what is asked for as proof: the journal keeps it."""
     group.addoption(
         "--waive",
         metavar="GATE=REASON",
@@ -90,13 +107,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="deploy although what is live is sick: bystander and continuity may then fail, and nothing is rolled back to it",
     )
     group.addoption(
-        "--wait-for-lock",
-        metavar="SECONDS",
-        type=float,
-        default=0.0,
-        help="wait so long for a deployment that is under way, instead of being refused at once (default: 0)",
-    )
-    group.addoption(
         "--attest",
         metavar="ITEM=WHO/WHAT",
         action="append",
@@ -108,6 +118,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="FILE",
         help="a Terraform plan (terraform show -json) that must change nothing but the target colour",
     )
+
+
+def _of_verifications(group: pytest.OptionGroup) -> None:
     group.addoption("--load", action="store_true", help="when only verifying: run the load gate, too")
     group.addoption(
         "--load-workers",

@@ -17,6 +17,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+Answer = tuple[int, list[tuple[str, str]], bytes]
+"""Status, headers, body."""
 HELD_S = 3.0
 """How long a slow answer is held back at the most: longer than a hasty client waits."""
 
@@ -52,7 +54,7 @@ class Proxy:
         self.sprung: Counter[str] = Counter()
         self.armed: Armed | None = None
         self.calm = threading.Event()
-        self._server = _Server(("127.0.0.1", 0), _handler(self))
+        self._server = _Server(self)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
@@ -94,6 +96,10 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
 
+    def __init__(self, proxy: Proxy) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.proxy = proxy
+
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that has gone away is what these tests are about."""
 
@@ -116,75 +122,74 @@ def operation_of(method: str, path: str, target: str, body: bytes) -> str:
     return {"PUT": "PutObject", "GET": "GetObject"}[method]
 
 
-def _handler(proxy: Proxy) -> type[BaseHTTPRequestHandler]:
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
 
-        def _serve(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-            operation = operation_of(self.command, self.path, self.headers.get("X-Amz-Target", ""), body)
-            armed = proxy.take(operation)
-            if armed is None:
-                self._answer(*self._forward(body))
-                return
-            if armed.intrude is not None:
-                armed.intrude()
-            if armed.fault is Fault.RESET_BEFORE:
-                self._reset()
-            elif armed.fault in (Fault.RESET_AFTER, Fault.SLOW):
-                answer = self._forward(body)
-                if armed.fault is Fault.SLOW:
-                    proxy.calm.wait(HELD_S)
-                    self._answer(*answer)
-                self._reset()
-            elif armed.fault is Fault.CONFLICT and armed.intrude is not None:
-                self._answer(*self._forward(body))
-            else:
-                self._answer(*self._error(armed))
+    def _serve(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        operation = operation_of(self.command, self.path, self.headers.get("X-Amz-Target", ""), body)
+        armed = self.server.proxy.take(operation)
+        if armed is None:
+            self._answer(*self._forward(body))
+            return
+        if armed.intrude is not None:
+            armed.intrude()
+        if armed.fault is Fault.RESET_BEFORE:
+            self._reset()
+        elif armed.fault in (Fault.RESET_AFTER, Fault.SLOW):
+            answer = self._forward(body)
+            if armed.fault is Fault.SLOW:
+                self.server.proxy.calm.wait(HELD_S)
+                self._answer(*answer)
+            self._reset()
+        elif armed.fault is Fault.CONFLICT and armed.intrude is not None:
+            self._answer(*self._forward(body))
+        else:
+            self._answer(*self._error(armed))
 
-        do_GET = do_POST = do_PUT = _serve  # noqa: N815  # the names that the standard library asks for
+    do_GET = do_POST = do_PUT = _serve  # noqa: N815  # the names that the standard library asks for
 
-        def _forward(self, body: bytes) -> tuple[int, list[tuple[str, str]], bytes]:
-            upstream = http.client.HTTPConnection(proxy.upstream, timeout=30)
-            try:
-                headers = {name: value for name, value in self.headers.items() if name.lower() != "expect"}
-                upstream.request(self.command, self.path, body, headers)
-                answer = upstream.getresponse()
-                return answer.status, answer.getheaders(), answer.read()
-            finally:
-                upstream.close()
+    def _forward(self, body: bytes) -> Answer:
+        upstream = http.client.HTTPConnection(self.server.proxy.upstream, timeout=30)
+        try:
+            headers = {name: value for name, value in self.headers.items() if name.lower() != "expect"}
+            upstream.request(self.command, self.path, body, headers)
+            answer = upstream.getresponse()
+            return answer.status, answer.getheaders(), answer.read()
+        finally:
+            upstream.close()
 
-        def _error(self, armed: Armed) -> tuple[int, list[tuple[str, str]], bytes]:
-            status, code = {
-                Fault.THROTTLED: (400, "ThrottlingException"),
-                Fault.FAILED: (500, "InternalServerError"),
-                Fault.CONFLICT: (409 if "Conflict" in armed.conflict else 400, armed.conflict),
-            }[armed.fault]
-            if self.headers.get("X-Amz-Target") or self.path.startswith("/key-value-stores/"):
-                text = json.dumps({"__type": code, "message": "spoiled"})
-                return status, [("x-amzn-ErrorType", code), ("Content-Type", "application/json")], text.encode()
-            error = f"<Error><Code>{code}</Code><Message>spoiled</Message></Error>"
-            if armed.operation not in ("PutObject", "GetObject"):
-                error = f"<ErrorResponse>{error}</ErrorResponse>"
-            return status, [("Content-Type", "text/xml")], error.encode()
+    def _error(self, armed: Armed) -> Answer:
+        """The error in the protocol of the call: JSON, or XML as S3 writes it or as the others do."""
+        status, code = {
+            Fault.THROTTLED: (400, "ThrottlingException"),
+            Fault.FAILED: (500, "InternalServerError"),
+            Fault.CONFLICT: (409 if "Conflict" in armed.conflict else 400, armed.conflict),
+        }[armed.fault]
+        if self.headers.get("X-Amz-Target") or self.path.startswith("/key-value-stores/"):
+            text = json.dumps({"__type": code, "message": "spoiled"})
+            return status, [("x-amzn-ErrorType", code), ("Content-Type", "application/json")], text.encode()
+        error = f"<Error><Code>{code}</Code><Message>spoiled</Message></Error>"
+        if armed.operation not in ("PutObject", "GetObject"):
+            error = f"<ErrorResponse>{error}</ErrorResponse>"
+        return status, [("Content-Type", "text/xml")], error.encode()
 
-        def _answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
-            self.send_response_only(status)
-            for name, value in headers:
-                if name.lower() not in ("content-length", "connection", "transfer-encoding"):
-                    self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.send_header("Connection", "close")
-            self.end_headers()
-            self.wfile.write(body)
-            self.close_connection = True
+    def _answer(self, status: int, headers: list[tuple[str, str]], body: bytes) -> None:
+        self.send_response_only(status)
+        for name, value in headers:
+            if name.lower() not in ("content-length", "connection", "transfer-encoding"):
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.wfile.write(body)
+        self.close_connection = True
 
-        def _reset(self) -> None:
-            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            self.connection.close()
-            self.close_connection = True
+    def _reset(self) -> None:
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+        self.close_connection = True
 
-        def log_message(self, *_: Any) -> None:
-            """Quiet."""
-
-    return Handler
+    def log_message(self, *_: Any) -> None:
+        """Quiet."""
