@@ -109,6 +109,11 @@ def is_up(settings: Settings) -> bool:
     return settings.provider != "embedded" or cloud.outputs(embedded_state()) is not None
 
 
+def sleeps(settings: Settings) -> bool:
+    """Whether there is an embedded environment that does not run: its data is there, and nobody can be asked."""
+    return settings.provider == "embedded" and cloud.sleeps(embedded_state())
+
+
 def start(settings: Settings, progress: Progress, run_id: str) -> bool:
     """Starts an embedded environment that is not up, for this run alone; returns whether it did, and has to stop it.
 

@@ -80,9 +80,17 @@ def settle_before_down(
             settings = settings_of(environment)
             if settings.provider != "embedded":
                 continue  # an environment on AWS stays, and so does what is left in it
-            world = reach(settings) if compose.is_up(settings) else None
-            found = None if world is None else unsettled(world.ports)
-            if world is None or found is None or found.note.deployment_id != run:
+            if not compose.is_up(settings):
+                if compose.sleeps(settings):
+                    click.echo(
+                        f"{run} died half done, and no environment runs that could be asked about it: its report",
+                        err=True,
+                    )
+                    click.echo("stays incomplete. Next time: `up`, then `recover`, and only then `down`.", err=True)
+                continue
+            world = reach(settings)
+            found = unsettled(world.ports)
+            if found is None or found.note.deployment_id != run:
                 continue  # of another state folder, which its own `recover` or `down` settles
             click.echo(f"settling {run}, whose run died in phase {found.note.phase}")
             recover(settings, world, reports)

@@ -33,6 +33,7 @@ __all__ = [
     "outputs",
     "refuse_other_platform",
     "refuse_strangers",
+    "sleeps",
     "sync_registry",
     "tags",
     "up",
@@ -166,6 +167,11 @@ def inspect(state: Path) -> CloudStatus | None:
 def outputs(state: Path) -> Outputs | None:
     """The outputs of a running environment, or None where none of its processes runs."""
     return outputs_file.read(Layout(state.resolve()).outputs) if inspect(state) is not None else None
+
+
+def sleeps(state: Path) -> bool:
+    """Whether the folder holds an environment of which no process runs: after the machine was started anew, for instance."""
+    return read_environment(Layout(state.resolve())) is not None and inspect(state) is None
 
 
 def sync_registry(state: Path) -> Sequence[str]:

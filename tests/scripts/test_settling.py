@@ -92,6 +92,18 @@ def test_what_cannot_be_settled_is_said(
     assert not (dead.folder / "verification.json").exists()
 
 
+@pytest.mark.parametrize("sleeps", [True, False])
+def test_an_environment_that_does_not_run_is_said(
+    dead: Deployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], sleeps: bool
+) -> None:
+    """After the machine was started anew; where there is no environment at all, the run was another state folder's."""
+    monkeypatch.setattr(compose, "is_up", lambda _: False)
+    monkeypatch.setattr(compose, "sleeps", lambda _: sleeps)
+    settling.settle_before_down(lambda _: SETTINGS, unreachable, dead.reports)
+    said = capsys.readouterr().err
+    assert ("one died half done" in said and "`up`, then `recover`, and only then `down`" in said) is sleeps
+
+
 def test_a_run_of_another_environment_is_left_to_that_one(dead: Deployment, reach: Callable[[Settings], World]) -> None:
     dead.lease.kept.pop("deployment")
     settling.settle_before_down(lambda _: SETTINGS, reach, dead.reports)
