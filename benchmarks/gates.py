@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
 import sys
 import tempfile
 import time
@@ -28,6 +27,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # a script's path begins with its own folder
 
+from benchmarks.busy import beside  # noqa: E402  # the path had to be set first
 from tests.e2e import images  # noqa: E402  # the path had to be set first
 from tests.e2e.conftest import open_desk  # noqa: E402  # the path had to be set first
 from tests.e2e.desk import Desk, Ran  # noqa: E402  # the path had to be set first
@@ -106,25 +106,6 @@ def _facts(ran: Ran) -> dict[str, Any]:
         "gates": {gate["name"]: gate["duration_s"] for gate in report["gates"] if gate["outcome"] != "not_run"},
         "seconds": round(ran.seconds, 1),
     }
-
-
-def _spin() -> None:
-    while True:
-        pass
-
-
-@contextmanager
-def beside(processes: int) -> Iterator[None]:
-    """So many processes that take what they get of the CPU."""
-    spinning = [multiprocessing.Process(target=_spin, daemon=True) for _ in range(processes)]
-    for one in spinning:
-        one.start()
-    try:
-        yield
-    finally:
-        for one in spinning:
-            one.kill()
-            one.join()
 
 
 @contextmanager

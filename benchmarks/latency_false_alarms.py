@@ -15,12 +15,12 @@ import multiprocessing
 import random
 import sys
 import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a script's path begins with its own folder
 
+from benchmarks.busy import beside
 from deployment.settings import SETTINGS_FILE, load
 from verification import latency
 from verification.accounts import SmokeUser
@@ -156,25 +156,6 @@ def simulate(histories: int, seed: int, models: Collection[str]) -> None:
     print(line("A against A, all models", alarms, total))
 
 
-def _spin(end: float) -> None:
-    while time.monotonic() < end:
-        pass
-
-
-@contextmanager
-def busy(processes: int, seconds: float) -> Iterator[None]:
-    """So many processes that do nothing but take the CPU."""
-    spinning = [multiprocessing.Process(target=_spin, args=(time.monotonic() + seconds,)) for _ in range(processes)]
-    for one in spinning:
-        one.start()
-    try:
-        yield
-    finally:
-        for one in spinning:
-            one.kill()
-            one.join()
-
-
 def live(runs: int, load_by: int, record: Path | None) -> None:
     """Prints what the gate says of two real colours of 1.1.0, so many times."""
     from tests.gates.verifying import open_bench
@@ -186,7 +167,7 @@ def live(runs: int, load_by: int, record: Path | None) -> None:
         urls = {CANDIDATE: f"http://127.0.0.1:{one.port}", LIVE: f"http://127.0.0.1:{other.port}"}
         plan = LatencyPlan(urls, user, samples=GATE["samples"], rate=GATE["rate"], longest_s=GATE["longest"])
         for number in range(runs):
-            with busy(load_by, 600.0):
+            with beside(load_by):
                 began = time.monotonic()
                 result = verify(plan, LIMITS)
             refused, suspected = refused + bool(result.findings), suspected + bool(result.suspected)

@@ -5,24 +5,14 @@ moto has the latter two, but runs no task and finds every target healthy.
 
 from __future__ import annotations
 
-import sys
-from functools import partial
-
-from .aws.files import replace_json
-from .layout import ACCOUNT_ID, PROJECT_ROOT, REGION, Environment, Layout
-from .probes import http_status
-from .processes import ProcessSpec, clean_environment
-
-NAME = "endpoint"
+from . import python_server
+from .layout import ACCOUNT_ID, REGION, Environment, Layout
+from .processes import ProcessSpec
 
 
 def spec(layout: Layout, environment: Environment) -> ProcessSpec:
     """The endpoint on its port; after a kill -9 a new one adopts the instances that still run."""
-    port = environment.ports.endpoint
-    config = layout.run / "endpoint.json"
-    document = {
-        "host": "127.0.0.1",
-        "port": port,
+    config = {
         "state_dir": str(layout.aws),
         "images_dir": str(layout.images),
         "log_dir": str(layout.logs),
@@ -37,17 +27,4 @@ def spec(layout: Layout, environment: Environment) -> ProcessSpec:
         "listener_ports": [environment.ports.edge, environment.ports.ingress],
         "listener_dir": str(layout.listeners),
     }
-    return ProcessSpec(
-        name=NAME,
-        argv=[sys.executable, "-m", "infrastructure.embedded.aws", str(config)],
-        environment=clean_environment(layout.run, AWS_CONFIG_FILE="/dev/null", AWS_SHARED_CREDENTIALS_FILE="/dev/null"),
-        cwd=PROJECT_ROOT,
-        port=port,
-        ready=partial(answers, port),
-        prepare=partial(replace_json, config, document),
-    )
-
-
-def answers(port: int) -> bool:
-    """Whether the endpoint answers."""
-    return http_status(port, "/_ready") == 200
+    return python_server.spec(layout, "endpoint", "infrastructure.embedded.aws", environment.ports.endpoint, config)

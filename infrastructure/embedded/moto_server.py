@@ -26,7 +26,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from moto.s3.models import S3BackendDict
 from werkzeug.serving import make_server
 
-from .moto import READY_PATH
+from .python_server import READY_PATH
 
 _Service = Literal["dynamodb", "secretsmanager", "ecr", "s3"]
 _REMEMBERED: dict[str, _Service] = {
