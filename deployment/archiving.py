@@ -53,6 +53,27 @@ NOWHERE = Archive("", _unreached, None)
 """The archive of a run that reached no environment."""
 
 
+@dataclass(frozen=True)
+class Keeping:
+    """How the evidence of somebody else's run, dead by now, is written down: without what ``clean`` takes out.
+
+    ``archive``, ``say`` and ``page`` are those of ``close``.
+    """
+
+    clean: Callable[[str], str] = str
+    archive: Archive = NOWHERE
+    say: Callable[[str], None] = lambda _: None
+    page: Page | None = None
+
+    def close(self, journal: Journal, folder: Path, closing: dict[str, Any]) -> None:
+        """Ends the journal with how it ended, then the rest of it."""
+        close(journal, folder, [("closed", closing)], self.archive, self.say, self.page)
+
+
+PLAIN = Keeping()
+"""On this disk alone, and as it is."""
+
+
 def close(
     journal: Journal,
     folder: Path,

@@ -7,8 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from deployment.archiving import NOWHERE, Archive, Page
-from deployment.archiving import close as close_evidence
+from deployment.archiving import PLAIN, Keeping
 from deployment.errors import JournalBroken
 from deployment.events import Listener
 from deployment.journal import Journal
@@ -32,10 +31,7 @@ def settle_leftover(
     actor: str,
     reports: Path,
     listener: Listener,
-    clean: Callable[[str], str] = str,
-    archive: Archive = NOWHERE,
-    say: Callable[[str], None] = lambda _: None,
-    page: Page | None = None,
+    keeping: Keeping = PLAIN,
     notifier: Notifier | None = None,
     decision: Decision = UNDECIDED,
 ) -> Phase:
@@ -45,14 +41,14 @@ def settle_leftover(
     """
     note = found.note
     folder = reports / note.deployment_id
-    journal = _journal(folder / JOURNAL_FILE, note, actor, ports, clean)
-    notices = Notices(notifier, journal, replace(about(plan_of(note), folder), actor=actor), listener, say)
+    journal = _journal(folder / JOURNAL_FILE, note, actor, ports, keeping.clean)
+    notices = Notices(notifier, journal, replace(about(plan_of(note), folder), actor=actor), listener, keeping.say)
     machine = settle(found, actor, limits, ports, journal, notices, decision)
     notices.tell_end(machine.phase, machine.reason)
     notices.settle()
-    close_evidence(journal, folder, [("closed", _closing(journal, machine, ports))], archive, say, page)
+    keeping.close(journal, folder, _closing(journal, machine, ports))
     if problem := machine.let_go():
-        say(problem)
+        keeping.say(problem)
     return machine.phase
 
 

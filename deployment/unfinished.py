@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -15,8 +15,7 @@ from typing import Any
 
 import psutil
 
-from deployment.archiving import NOWHERE, Archive, Page
-from deployment.archiving import close as close_evidence
+from deployment.archiving import PLAIN, Keeping
 from deployment.errors import JournalBroken, LeaseHeld, LeaseLost
 from deployment.journal import Journal, Record, read
 from deployment.phases import Phase
@@ -87,10 +86,7 @@ def complete(
     *,
     actor: str,
     clock: Clock,
-    clean: Callable[[str], str] = str,
-    archive: Archive = NOWHERE,
-    say: Callable[[str], None] = lambda _: None,
-    page: Page | None = None,
+    keeping: Keeping = PLAIN,
 ) -> int:
     """Completes the reports of all such runs; returns how many. What cannot be written is said, and left for the next."""
     completed = 0
@@ -99,13 +95,13 @@ def complete(
             with _alone(folder / JOURNAL_FILE) as mine:
                 if not mine or (folder / REPORT_FILE).exists():
                     continue  # somebody else does it, or has just done it
-                journal = Journal(folder / JOURNAL_FILE, actor, clock, clean)
+                journal = Journal(folder / JOURNAL_FILE, actor, clock, keeping.clean)
                 closing = _closing(journal.records(), clock)
-                close_evidence(journal, folder, [("closed", closing)], archive, say, page)
+                keeping.close(journal, folder, closing)
         except (OSError, JournalBroken) as error:
-            say(f"the report of {folder.name} was not completed: {first_line(error)}")
+            keeping.say(f"the report of {folder.name} was not completed: {first_line(error)}")
             continue
-        say(f"{folder.name} had died before it touched anything: {closing['verdict']}, report in {folder}")
+        keeping.say(f"{folder.name} had died before it touched anything: {closing['verdict']}, report in {folder}")
         completed += 1
     return completed
 

@@ -7,7 +7,7 @@ import time
 from deployment import unfinished
 from deployment.access import Admission
 from deployment.approval import REQUIRED, wait_for_approval
-from deployment.archiving import NOWHERE, Archive
+from deployment.archiving import NOWHERE, Archive, Keeping
 from deployment.errors import DeploymentError, LeaseHeld, StepFailed
 from deployment.machine import Machine
 from deployment.model import Colour
@@ -138,10 +138,7 @@ class Deploying:
             self._settings.environment,
             actor=world.caller.arn,
             clock=run.clock,
-            clean=run.redactor.clean,
-            archive=world.archive(),
-            say=run.progress,
-            page=standalone,
+            keeping=self._keeping(world.archive()),
         )
         return machine, live
 
@@ -165,15 +162,15 @@ class Deploying:
             actor=world.caller.arn,
             reports=self._run.options.reports,
             listener=self._run.listener,
-            clean=self._run.redactor.clean,
-            archive=world.archive(leased=True),
-            say=self._run.progress,
-            page=standalone,
+            keeping=self._keeping(world.archive(leased=True)),
             notifier=world.notifier,
         )
         self._run.journal.append("settled", deployment_id=found.note.deployment_id, verdict=VERDICTS[phase])
         if phase is Phase.HALTED:
             raise StepFailed(f"what {found.note.deployment_id} left could not be settled; a person must act")
+
+    def _keeping(self, archive: Archive) -> Keeping:
+        return Keeping(self._run.redactor.clean, archive, self._run.progress, standalone)
 
     def _plan(self, world: World) -> Plan:
         image, allowed = choose_image(world, self._run.options.image_tag), self._run.options.allow_irreversible

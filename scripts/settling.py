@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from deployment.access import CLEARING_UP, demand_any
-from deployment.archiving import NOWHERE
+from deployment.archiving import NOWHERE, Keeping
 from deployment.clock import SystemClock
 from deployment.errors import DeploymentError, StepFailed
 from deployment.phases import Phase
@@ -44,10 +44,7 @@ def recover(settings: Settings, world: World, reports: Path, decision: Decision 
                 actor=world.caller.arn,
                 reports=reports,
                 listener=console.event,
-                clean=console.redactor_of(world).clean,
-                archive=world.archive(leased=True),
-                say=console.say,
-                page=standalone,
+                keeping=_keeping(world, leased=True),
                 decision=decision,
                 notifier=world.notifier,
             )
@@ -118,8 +115,12 @@ def complete_reports(settings: Settings, reports: Path, world: World | None = No
         settings.environment,
         actor=world.caller.arn if world is not None else getpass.getuser(),
         clock=SystemClock(),
-        clean=(console.redactor_of(world) if world is not None else LearningRedactor()).clean,
-        archive=world.archive() if world is not None else NOWHERE,
-        say=console.say,
-        page=standalone,
+        keeping=_keeping(world)
+        if world is not None
+        else Keeping(LearningRedactor().clean, NOWHERE, console.say, standalone),
     )
+
+
+def _keeping(world: World, *, leased: bool = False) -> Keeping:
+    """How the evidence of a dead run is written down; ``leased``: it held the lock."""
+    return Keeping(console.redactor_of(world).clean, world.archive(leased=leased), console.say, standalone)
