@@ -218,6 +218,7 @@ def table(lines: list[Line]) -> str:
     )
     rows = [f"  {where:<20} {count:>5} {safe[where]:>5}" for where, count in hit.most_common()]
     bad = [f"  run {line['run']}: {problem}" for line in lines for problem in line["problems"]]
+    commits = Counter(f"{line['commit']} ({line['date'].partition(' ')[0]})" for line in lines)
     requests, failed = (sum(line[name] for line in lines) for name in ("requests", "failed"))
     return "\n".join(
         [
@@ -225,6 +226,7 @@ def table(lines: list[Line]) -> str:
             *rows,
             *bad,
             f"  {sum(safe.values())} of {len(lines)} states were safe; {failed} of {requests} requests to the live domain failed",
+            f"  at {', '.join(f'{commit}: {count}' for commit, count in commits.items())}",
         ]
     )
 

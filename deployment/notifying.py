@@ -87,12 +87,9 @@ class Notices:
         self._record()
 
     def tell_end(self, phase: Phase, reason: str | None) -> None:
-        """Sends what a run that ended in ``phase`` died without having told, as far as its journal knows.
-
-        A rollback that failed is tried again by whoever settles it, and what comes of that is told by then.
-        """
+        """Sends what a run that ended in ``phase`` died without having told, as far as its journal knows."""
         happening = BY_PHASE.get(phase)
-        if happening is None or phase is Phase.HALTED or happening in self._said:
+        if happening is None or happening in self._said:
             return
         told = {record.data["event"] for record in self._journal.records() if record.kind == "notified"}
         if happening.value not in told:

@@ -13,7 +13,7 @@ from deployment.events import PhaseChanged
 from deployment.model import Happening, Notice
 from deployment.notifying import BY_PHASE, Notices, about, place_of
 from deployment.phases import TERMINAL, Phase
-from deployment.recovery import unsettled
+from deployment.recovery import UNDECIDED, Decision, unsettled
 from deployment.settling import settle_leftover
 from tests.deployment.harness import Deployment
 
@@ -141,7 +141,7 @@ def die_at_the_end(
     return phase
 
 
-def settled(deployment: Deployment, reports: Path, notifier: FakeNotifier) -> Phase:
+def settled(deployment: Deployment, reports: Path, notifier: FakeNotifier, decision: Decision = UNDECIDED) -> Phase:
     """What `recover`, or the next run, makes of a dead one."""
     found = unsettled(deployment.ports)
     assert found is not None
@@ -153,6 +153,7 @@ def settled(deployment: Deployment, reports: Path, notifier: FakeNotifier) -> Ph
         reports=reports,
         listener=lambda _: None,
         notifier=notifier,
+        decision=decision,
     )
 
 
@@ -192,6 +193,25 @@ def test_an_end_that_was_told_is_not_told_again_but_where_nobody_knows(
         assert settled(deployment, reports, notifier) is Phase.SUCCEEDED
         ends = [notice for notice in notifier.told if notice.happening is Happening.PROMOTED]
         assert len([notice for notice in ends if notice.deployment_id == f"id-{expected}"]) == expected
+
+
+@pytest.mark.parametrize("decision", [UNDECIDED, Decision(keep="it is well, and fixed forward")])
+def test_a_rollback_that_failed_untold_is_told_once(
+    tmp_path: Path, notifier: FakeNotifier, monkeypatch: pytest.MonkeyPatch, decision: Decision
+) -> None:
+    """Whether it is tried again, in vain, or left as it is."""
+    deployment = Deployment(tmp_path)
+    writes: list[int] = []
+
+    def only_once() -> None:
+        writes.append(1)
+        if len(writes) > 1:
+            raise CloudUnreachable("the store does not answer")
+
+    deployment.world.hooks["set"] = only_once
+    assert die_at_the_end(deployment, None, monkeypatch, "users see errors") is Phase.HALTED
+    assert settled(deployment, tmp_path, notifier, decision) is Phase.HALTED
+    assert [notice.happening for notice in notifier.told] == [Happening.ROLLBACK_FAILED]
 
 
 def test_a_message_whose_fate_is_unknown_is_sent_again(
