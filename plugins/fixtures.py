@@ -27,6 +27,7 @@ from verification.http import as_front_door, open_client
 from verification.latency_judge import LatencyResult
 from verification.latency_judge import verify as verify_latency
 from verification.latency_plan import LatencyLimits
+from verification.load_comparison import BesideLive
 from verification.load_model import LoadPlan, LoadResult
 from verification.stores import Before, Stores
 from verification.tokens import SignToken, signer
@@ -319,3 +320,14 @@ def load_result(_deployment: Session, candidate: Release, tmp_path_factory: pyte
     gate, log = _deployment.gates.get("load", {}), tmp_path_factory.mktemp("load") / "locust.log"
     requested = partial(_deployment.recorder.requested, by="load_result")
     return measuring.load(_deployment.load_plan(candidate), gate, log, requested)
+
+
+@pytest.fixture(scope="session")
+def load_beside_live(
+    _deployment: Session, candidate: Release, tmp_path_factory: pytest.TempPathFactory
+) -> BesideLive | None:
+    """The release and live under the same small load, once for the whole gate; None where compare_rate is 0 or there is no live."""
+    gate, log = _deployment.gates.get("load", {}), tmp_path_factory.mktemp("load") / "locust.log"
+    requested = partial(_deployment.recorder.requested, by="load_beside_live")
+    plan = _deployment.load_plan(candidate)
+    return measuring.load_beside_live(plan, _deployment.state.baseline, gate, log, requested)

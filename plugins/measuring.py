@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from plugins.state import Release
 from verification.accounts import SmokeUser
 from verification.latency_plan import CANDIDATE, LIVE, LatencyPlan
-from verification.load import run_load
+from verification.load import run_load, run_together
+from verification.load_comparison import BesideLive, compare, plans
 from verification.load_model import DEFAULT_WEIGHTS, LoadPlan, LoadResult
 
 # A load that only measured the machine is made again, so many times in all: others that take the CPU come and go.
@@ -61,3 +63,31 @@ def load(plan: LoadPlan, gate: Mapping[str, Any], log: Path, requested: Count) -
         if result.proves_something(gate) or result.failure_ratio > float(gate.get("failure_ratio", 0)):
             break
     return result
+
+
+def load_beside_live(
+    plan: LoadPlan, live: Release | None, gate: Mapping[str, Any], log: Path, requested: Count
+) -> BesideLive | None:
+    """The same small load on candidate and live at once; None where the settings, or the lack of a second colour, say no.
+
+    Twice where the candidate was slower, and only what was found both times is found; again, too, where it proved nothing.
+    """
+    rate = min(float(gate.get("compare_rate", 0)), plan.rate)
+    if not rate or live is None:
+        return None
+    small, first = plans(plan, live.url, rate), None
+    for _ in range(MOST_LOADS):
+        made = run_together(small, log=log)
+        requested(made[0].requests)
+        result = compare(small, made, gate)
+        if result.problem is not None:
+            if result.harmed:
+                return result
+        elif first is None and result.found:
+            first = result
+        else:
+            found = {name: told for name, told in result.found.items() if first is not None and name in first.found}
+            return replace(result, found=found)
+    return replace(
+        result, found={}, problem=result.problem or "it was slower once, and there was no second measurement"
+    )

@@ -68,6 +68,27 @@ def test_throughput(load_result, limits, measure):
     )
 
 
+def test_no_slower_than_live(load_result, load_beside_live, limits, measure, base_url):
+    """Then both colours under a small load at once, where the settings ask for it (`compare_rate`): twice, before it is a no."""
+    if load_beside_live is None:
+        why = "compare_rate is 0" if not limits.get("compare_rate") else "there is no second colour"
+        measure("under load beside live", f"not compared: {why}")
+        return
+    found = load_beside_live
+    for operation, one in found.shifts.items():
+        name = f"{operation} under load, beside live's {one.live_ms:g} ms"
+        measure(name, round(one.ratio, 2), limit=limits["slower"], unit="times", samples=one.candidate + one.live)
+    if found.tail is not None:
+        share = round(found.tail.more, 4)
+        measure("slow answers more than live's", share, limit=limits["tail_share"], samples=found.tail.candidate)
+    assert found.problem is None, f"candidate and live cannot be compared under load: {found.problem}"
+    first, *others = found.found or [None]
+    assert first is None, (
+        f"{found.found[first]}{'; so are ' + ', '.join(others) if others else ''}"
+        f"\npython -m pytest --base-url={base_url} --live-url={found.live_url} --load suites/load"
+    )
+
+
 def test_healthy_afterwards(load_result, client, candidate):
     """The release has outlived its load: still up, still itself."""
     assert load_result.requests > 0
