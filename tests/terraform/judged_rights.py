@@ -66,6 +66,21 @@ def needed(estate: Estate, role: str) -> Iterator[tuple[str, str]]:
         yield "elasticloadbalancing:ModifyRule", outputs["listener_rule_arn"]
 
 
+def beside(estate: Estate, role: str) -> Iterator[tuple[str, str]]:
+    """What every command of a role calls besides its duties: the smoke users, the key to what is encrypted; evidence and team."""
+    out = {name: one.get("value") for name, one in estate.outputs.items()}
+    key = estate.resources["aws_kms_key.main"]["arn"]
+    yield "secretsmanager:GetSecretValue", out["smoke_users_secret"]
+    yield "kms:Decrypt", key
+    if role == "approve":  # it leaves a note beside the lock, and that is its evidence
+        return
+    yield "kms:GenerateDataKey", key
+    yield "secretsmanager:GetSecretValue", out["signing_key_secret"]
+    yield "s3:ListBucket", f"arn:aws:s3:::{out['audit_bucket']}"
+    yield from ((f"s3:{verb}Object", f"arn:aws:s3:::{out['audit_bucket']}/production/x") for verb in ("Put", "Get"))
+    yield "sns:Publish", out["notifications_topic"]
+
+
 def _resources(estate: Estate, kind: str, names: list[str]) -> list[str]:
     out = {name: one.get("value") for name, one in estate.outputs.items()}
     where = f"{REGION}:{ACCOUNT}"

@@ -12,7 +12,7 @@ from deployment.settings import SCHEMA_FILE, load
 from infrastructure.estate import aws_estate
 from scripts import configuring
 from tests.terraform.conftest import Estate
-from tests.terraform.judged_rights import BESIDE, PERFORMS, PUSH, needed
+from tests.terraform.judged_rights import BESIDE, PERFORMS, PUSH, beside, needed
 from tests.terraform.rights import allows, of_roles, trust
 from tests.terraform.stub import core
 
@@ -258,10 +258,10 @@ def variables(estate: Estate) -> tuple[Mapping[str, str], Mapping[str, str]]:
 
 
 def test_roles_may_what_their_duties_call(estate: Estate) -> None:
-    """Every call that infrastructure/aws lists, on this platform and behind this router."""
+    """Every call that infrastructure/aws lists, on this platform and behind this router, and those that are made beside them."""
     rights = of_roles(estate)
     for role in PERFORMS:
-        missing = [one for one in needed(estate, role) if one[0] != "sns:Publish" and not allows(rights[role], *one)]
+        missing = [one for one in (*needed(estate, role), *beside(estate, role)) if not allows(rights[role], *one)]
         assert missing == [], role
 
 
