@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.plugins.project import PROMOTED, Project
+from tests.plugins.project import PROMOTED, REFUSED, Project
 from tests.plugins.world import IMAGES
 
 WELL = {"ok", "not_checked"}
@@ -140,3 +140,32 @@ def test_what_was_attested_before_the_run_counts_for_its_digest_alone(project: P
 def test_a_wrong_attestation_is_refused_before_anything(project: Project, text: str) -> None:
     run = project.run(f"--attest={text}")
     assert (run.code, run.calls) == (4, []), run.output
+
+
+@pytest.mark.parametrize("target", ["green", "auto"])
+def test_rights_on_the_other_colour_are_not_asked_for(project: Project, target: str) -> None:
+    """There are roles for one colour alone."""
+    project.facts.write("denied", {"blue": ["apprunner:UpdateService"]})
+    run = project.run(target=target)
+    assert run.told == PROMOTED, run.output
+    assert [record["target"] for record in run.journal if record["kind"] == "admitted"] == ["green"]
+
+
+@pytest.mark.parametrize("plan", [(), ("--plan",)], ids=["run", "plan"])
+def test_rights_on_the_target_are_missed_before_anything_is_touched(project: Project, plan: tuple[str, ...]) -> None:
+    project.facts.write("denied", {"green": ["apprunner:PauseService"]})
+    run = project.run(*plan, target="auto")
+    assert run.code == 4, run.output
+    assert "user/tester lacks rights on AWS for green: apprunner:PauseService" in run.output
+    assert plan or run.told == REFUSED, run.output
+
+
+def test_where_traffic_has_moved_since_the_rights_on_the_other_colour_are_asked_for(project: Project) -> None:
+    """``auto`` would have deployed to blue; by the time that it plans blue is live, and this role may not change green."""
+    project.facts.write("denied", {"green": ["apprunner:UpdateService"]})
+    project.facts.write("routes", {"live": "green", "generation": 6})
+    project.facts.write("moved", {"live": "blue", "generation": 7})
+    run = project.run(target="auto")
+    assert run.told == REFUSED, run.output
+    assert "lacks rights on AWS for green: apprunner:UpdateService" in run.output
+    assert [record["target"] for record in run.journal if record["kind"] == "admitted"] == ["blue"]

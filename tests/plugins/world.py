@@ -22,7 +22,19 @@ import pytest
 
 from deployment.clock import SystemClock
 from deployment.errors import LeaseHeld, LeaseLost, UnknownTag
-from deployment.model import Caller, Colour, Configuration, Holder, Image, Progress, Readiness, Rollout, Routes, Service
+from deployment.model import (
+    Caller,
+    Colour,
+    Configuration,
+    Holder,
+    Image,
+    Progress,
+    Readiness,
+    Rights,
+    Rollout,
+    Routes,
+    Service,
+)
 from deployment.plan import Ports
 from deployment.settings import Settings
 from infrastructure import compose, estate
@@ -227,6 +239,23 @@ class FakeRegistry:
         return [image.tag for image in IMAGES]
 
 
+class FakePermissions:
+    """Denies the fact ``denied`` by colour; the fact ``moved`` is what the routes are as soon as somebody has asked."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+
+    def missing(self, caller: Caller, duties: Sequence[str], target: Colour | None = None) -> Rights:
+        """See ``deployment.ports.Permissions``."""
+        assert (caller.arn, duties) != ("", [])
+        if moved := self._facts.read("moved"):
+            self._facts.write("routes", moved)
+        denied = self._facts.read("denied")
+        return Rights(
+            tuple(action for colour in Colour if target in (None, colour) for action in denied.get(colour, ()))
+        )
+
+
 def _facts() -> Facts:
     return Facts(Path(os.environ[FOLDER]))
 
@@ -252,6 +281,7 @@ def _reach(settings: Settings) -> World:
         Caller("arn:aws:iam::123456789012:user/tester", "123456789012"),
         USERS,
         tuple(user.password for user in USERS),
+        permissions=None if facts.read("denied") is None else FakePermissions(facts),
     )
 
 
