@@ -23,6 +23,7 @@ LEFT_OUT = shutil.ignore_patterns(
 )
 # The documents' commands are what is tested, not how long a release is watched.
 SHORT = {"bake = 10\n": "bake = 1\n", "samples = 60\n": "samples = 20\n"}
+SHORT_FOR_ALL = {"consecutive = 40 ": "consecutive = 5 ", "window = 1 ": "window = 0.2 "}
 SHORT_LOAD = {
     "duration = 6\n": "duration = 1\n",
     "min_requests = 300\n": "min_requests = 5\n",
@@ -102,9 +103,7 @@ def checkout() -> Iterator[Checkout]:
     text = settings.read_text(encoding="utf-8")
     head, rest = text.split("[environments.embedded.deployment]")
     embedded, following = rest.split("[environments.quick]")
-    for before, after in (SHORT | SHORT_LOAD).items():
-        assert embedded.count(before) == 1, f"deployment.toml: {before!r} is not there once"
-        embedded = embedded.replace(before, after)
+    head, embedded = _shortened(head, SHORT_FOR_ALL), _shortened(embedded, SHORT | SHORT_LOAD)
     whole = f"{head}[environments.embedded.deployment]{embedded}[environments.quick]{following}"
     settings.write_text(whole, encoding="utf-8")
     try:
@@ -114,6 +113,13 @@ def checkout() -> Iterator[Checkout]:
         left = [process.info for process in psutil.process_iter(["pid", "cmdline"]) if _of(process, folder)]
         shutil.rmtree(folder, ignore_errors=True)
     assert not left, f"still running: {left}"
+
+
+def _shortened(text: str, values: Mapping[str, str]) -> str:
+    for before, after in values.items():
+        assert text.count(before) == 1, f"deployment.toml: {before!r} is not there once"
+        text = text.replace(before, after)
+    return text
 
 
 def _of(process: psutil.Process, folder: Path) -> bool:

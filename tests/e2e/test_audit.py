@@ -16,6 +16,7 @@ from scripts import auditing
 from tests.e2e.desk import Desk, Ran
 from tests.e2e.messages import messages
 
+QUICK = "quick"
 CHECKED = ("chain", "closed", "head", "copy", "report", "signature", "verification.json", "audit.jsonl")
 
 
@@ -44,12 +45,12 @@ def test_evidence_of_a_deployment_and_its_rollback(
     up_desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Both are verified, the newest by default; then each kind of tampering is named, with exit code 1."""
-    deployed = up_desk.pytest("--environment=quick", "--target=green", "--image-tag=1.1.0")
+    deployed = up_desk.pytest(f"--environment={QUICK}", "--target=green", "--image-tag=1.1.0")
     assert deployed.code == 0, deployed.output
     told = messages(up_desk, deployed.facts["deployment_id"])
     assert [message["event"] for message in told] == ["started", "promoted"]
-    assert (told[-1]["environment"], told[-1]["digest"]) == ("quick", deployed.facts["digest"])
-    back = up_desk.undo("rollback")
+    assert (told[-1]["environment"], told[-1]["digest"]) == (QUICK, deployed.facts["digest"])
+    back = up_desk.undo("rollback", "--environment", QUICK)
     assert back.code == 0, back.output
     [undone] = messages(up_desk, back.facts["deployment_id"])
     assert (undone["event"], undone["target"]) == ("rolled back", "blue")
@@ -106,7 +107,7 @@ def _tamper(
 
 
 def _verified(folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    code = auditing.verify(load(SETTINGS_FILE, None), folder)
+    code = auditing.verify(load(SETTINGS_FILE, QUICK), folder)
     return code, capsys.readouterr().out
 
 

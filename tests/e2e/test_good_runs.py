@@ -63,7 +63,6 @@ def test_forth_and_back_and_undone(good_registry: Path, user_of: Callable[[Desk]
             _undo(desk)
             assert any("-m locust" in line for line in shown), "the load's process was seen, too"
             assert_kept(desk, {"the terminal": promoted.output, "ps": "\n".join(shown)})
-            _verify(desk)
         assert user.seen.failures == []
         print(f"{user.seen.requests} requests, {user.seen.writes} of them writes")
         down = desk.script("down")
@@ -93,8 +92,10 @@ def _undo(desk: Desk) -> None:
     assert "no promotion to undo" in second.output
 
 
-def _verify(desk: Desk) -> None:
-    """Verification alone: all of it, a part, and an address."""
+@pytest.mark.soak
+def test_verified_alone(up_desk: Desk) -> None:
+    """Verification without a deployment: all of it, a part, and an address."""
+    desk = up_desk
     before = desk.status()
     whole = desk.pytest()
     assert whole.code == 0, whole.output

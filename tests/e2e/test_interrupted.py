@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
-from tests.e2e import images
+from tests.e2e import images, killing
 from tests.e2e.desk import Desk, Ran
 from tests.e2e.user import User
 
@@ -33,11 +34,11 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.step}-{case.number.name}-n{case.workers}")
-def test_interrupted(up_desk: Desk, user_of: Callable[[Desk], User], case: Case) -> None:
+def test_interrupted(up_desk: Desk, user_of: Callable[[Desk], User], hasty: Path, case: Case) -> None:
     """Exit 2; rejected where traffic had not moved, else rolled back; blue live, and no user noticed."""
     before = up_desk.running()
     with user_of(up_desk) as user:
-        running = up_desk.begin_pytest("--environment=quick", "--target=green", "-n", case.workers)
+        running = killing.deploy(up_desk, hasty, "-n", case.workers)
         running.wait_for("intent", case.step)
         running.signal(case.number, group=case.group)
         ran = up_desk.wait(running)
@@ -60,11 +61,11 @@ def _assert_called_off(ran: Ran, step: str, number: signal.Signals) -> None:
     assert len(ran.journal("closed")) == 1
 
 
-def test_under_way_and_ctrl_c_twice(up_desk: Desk, user_of: Callable[[Desk], User]) -> None:
+def test_under_way_and_ctrl_c_twice(up_desk: Desk, user_of: Callable[[Desk], User], hasty: Path) -> None:
     """While one deploys, others are told so; and a second Ctrl-C does not keep its rollback from ending."""
     before = up_desk.running()
     with user_of(up_desk) as user:
-        running = up_desk.begin_pytest("--environment=quick", "--target=green")
+        running = killing.deploy(up_desk, hasty)
         running.wait_for("intent", "verify")
         _assert_told(up_desk, running.process.pid)
         running.wait_for("intent", "bake")
@@ -97,10 +98,10 @@ def _assert_told(desk: Desk, pid: int) -> None:
     assert ran.facts["verdict"] == "refused"
 
 
-def test_a_signal_at_the_very_end(up_desk: Desk, user_of: Callable[[Desk], User]) -> None:
+def test_a_signal_at_the_very_end(up_desk: Desk, user_of: Callable[[Desk], User], hasty: Path) -> None:
     """When the bake is over and the verdict is not yet journalled, a promotion is still taken back."""
     with user_of(up_desk) as user:
-        running = up_desk.begin_pytest("--environment=quick", "--target=green")
+        running = killing.deploy(up_desk, hasty)
         running.wait_for("traffic")
         running.signal(signal.SIGTERM)
         ran = up_desk.wait(running)

@@ -57,6 +57,7 @@ def test_down_leaves_no_process_no_port_and_no_data(state: Path, registry: Path)
     assert not cloud.down(state)
 
 
+@pytest.mark.soak
 def test_two_states_run_side_by_side_one_of_them_below_a_private_folder(
     state: Path, registry: Path, tmp_path: Path
 ) -> None:
@@ -168,6 +169,7 @@ def test_the_lock_names_its_holder_and_waiting_has_a_limit(busy: Path) -> None:
         pytest.fail("two hold one lock")
 
 
+@pytest.mark.soak
 def test_ports_that_a_stranger_took_are_exchanged_at_the_first_start(
     state: Path, registry: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -53,7 +53,8 @@ def test_all_workers_are_lost(project: Project) -> None:
 
 def test_workers_that_die_before_they_have_collected(project: Project) -> None:
     project.plugin("""
-        import os
+        import os, pytest
+        @pytest.hookimpl(tryfirst=True)  # before what was collected is sent
         def pytest_collection_finish(session):
             if hasattr(session.config, "workerinput"):
                 os._exit(1)
