@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from deployment.errors import StepFailed
@@ -9,6 +10,7 @@ from deployment.settings import Settings
 from infrastructure.compose import World
 from plugins.gates import BYSTANDER, CONTINUITY
 from plugins.state import Front
+from verification.queues import takers
 from verification.stores import Before, StoreFailed, before
 
 if TYPE_CHECKING:
@@ -17,16 +19,21 @@ if TYPE_CHECKING:
 
 
 def look(world: World, settings: Settings) -> Before | None:
-    """What the database holds now; None where the settings give no connection to it. Raises StepFailed."""
+    """What the stores hold now; None where the settings give no connection to either. Raises StepFailed."""
     statement = settings.gates.get("database", {}).get("rows")
-    if world.stores.database is None or statement is None:
-        return None
+    database, redis = world.stores.database, world.stores.redis
+    seen: Before | None = None
     try:
-        return before(world.stores.database, statement, [user.email for user in world.smoke_users])
+        if database is not None and statement is not None:
+            seen = before(database, statement, [user.email for user in world.smoke_users])
+        if redis is not None and (taking := takers(redis)) is not None:
+            seen = replace(seen or Before(None, 0), takers=taking[1])
     except StoreFailed as error:
         raise StepFailed(
-            str(error), hint="database_url_secret and gates.database.rows of deployment.toml say where and what."
+            str(error),
+            hint="database_url_secret, redis_url_secret and gates.database.rows of deployment.toml say where and what.",
         ) from None
+    return seen
 
 
 def front_of(world: World, url: str) -> Front:

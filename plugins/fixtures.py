@@ -233,7 +233,7 @@ def stores(_deployment: Session) -> Stores:
 
 @pytest.fixture
 def before(_deployment: Session) -> Before | None:
-    """What the database held before the release was brought up: rows of the smoke users, connections; None: not asked."""
+    """What the stores held before the release was brought up: rows of the smoke users, connections, takers of jobs; None: not asked."""
     return _deployment.state.before
 
 

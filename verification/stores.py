@@ -37,10 +37,14 @@ class Stores:
 
 @dataclass(frozen=True)
 class Before:
-    """What the database held before anything was done: rows of the smoke users (None: not counted), connections of anybody."""
+    """What the stores held before anything was done: rows of the smoke users (None: not counted), connections to the database.
+
+    ``takers``: connections that took from queues in Redis; None where nobody could be asked.
+    """
 
     rows: int | None
     connections: int
+    takers: int | None = None
 
 
 def _password(url: str) -> str | None:

@@ -108,6 +108,38 @@ SHARES = (
         "the token in 3600 s",
     ),
 )
+_WAITS = "        await store.open()\n"
+QUEUES = (
+    # Both colours see one queue: what the candidate takes there while it is under test, live never gets to do.
+    lie(
+        "redis",
+        "waits-for-live-s-jobs",
+        "app/application.py",
+        _WAITS,
+        _WAITS + "        async def work() -> None:\n            while True:\n"
+        '                await sessions._redis.blpop("telehealth:jobs", timeout=0.5)\n'
+        '        sessions.work = __import__("asyncio").ensure_future(work())\n',
+        "connections that take from queues in Redis: 1, before the release was brought up 0, limit 0",
+        "takes jobs that are live's to do",
+    ),
+    lie(
+        "redis",
+        "asks-for-live-s-jobs",
+        "app/application.py",
+        _WAITS,
+        _WAITS
+        + '        jobs = __import__("redis.asyncio").asyncio.Redis(host=settings.redis_host, port=settings.redis_port)\n'
+        "        async def work() -> None:\n            while True:\n"
+        '                await jobs.xreadgroup("workers", "me", {"telehealth:jobs": ">"})\n'
+        '                await __import__("asyncio").sleep(1)\n'
+        "        async def begin() -> None:\n"
+        '            await jobs.delete("telehealth:jobs")\n'
+        '            await jobs.xgroup_create("telehealth:jobs", "workers", mkstream=True)\n'
+        "            await work()\n"
+        '        sessions.work = __import__("asyncio").ensure_future(begin())\n',
+        "takes jobs that are live's to do",
+    ),
+)
 MIGRATIONS = (
     _migrating("renames-a-column", "ALTER TABLE consults RENAME COLUMN reason TO complaint;\n", _READ_COMPLAINT),
     _migrating(
@@ -124,4 +156,4 @@ MIGRATIONS = (
         '_CREATE = _CREATE.replace("starts_at, notes)", "starts_at, notes, clinic)").replace("%s, %s)\\n", "%s, %s, \'main\')\\n")\n',
     ),
 )
-LIES = (*IDENTITY, *SHARES, *MIGRATIONS)
+LIES = (*IDENTITY, *SHARES, *QUEUES, *MIGRATIONS)

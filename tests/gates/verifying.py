@@ -20,6 +20,7 @@ from tests.e2e.images import REPOSITORY, Fault, make_registry
 from tests.gates import stand_in
 from tests.service.support import Image, Postgres, Service, free_port, postgres, serve, stop, valkey
 from tests.service.users import ALICE, BOB, SECRET
+from verification.queues import takers
 from verification.stores import Before, before
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,7 +102,9 @@ class Bench:
     def look(self) -> Before:
         """What the database holds now, asked as a deployment asks before it brings a release up."""
         url, statement = self.environment["DATABASE_URL"], load(SETTINGS_FILE).gates["database"]["rows"]
-        return before(url, statement, [user["email"] for user in self.users])
+        seen, redis = before(url, statement, [user["email"] for user in self.users]), self.stores["redis"]
+        taking = takers(redis) if redis else None
+        return replace(seen, takers=taking and taking[1])
 
     @contextmanager
     def live(self) -> Iterator[Service]:

@@ -1,0 +1,53 @@
+"""Who takes jobs from a queue, by Redis's own list of its clients."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.service.support import free_port, valkey, wait_until
+from verification.queues import count, takers
+from verification.stores import StoreFailed
+
+
+@pytest.mark.parametrize(
+    ("command", "takes"),
+    [
+        ("blpop", 1),
+        ("LPOP", 1),
+        ("xreadgroup", 1),
+        ("bzpopmin", 1),
+        ("get", 0),
+        ("subscribe", 0),
+        ("xread", 0),
+        ("", 0),
+    ],
+)
+def test_what_is_taking(command: str, takes: int) -> None:
+    """Failure mode 14: what everybody gets is nobody's to take."""
+    assert count([{"cmd": command}, {"cmd": "client|list"}, {}]) == takes
+
+
+def test_a_redis_that_is_not_there_shows_no_password() -> None:
+    with pytest.raises(StoreFailed) as caught:
+        takers("redis://:canary-password@127.0.0.1:1")
+    assert "canary" not in str(caught.value)
+
+
+def test_who_waits_and_who_asks_is_seen(tmp_path: Path) -> None:
+    """By a real Valkey: one connection that waits, one that asked a while ago, and one that may not look."""
+    port = free_port()
+    with valkey(tmp_path, port) as control, redis.Redis(port=port) as waits, redis.Redis(port=port) as asks:
+        assert takers(f"redis://127.0.0.1:{port}/0") == (0, 0)
+        waiting = threading.Thread(target=waits.blpop, args=(["jobs"], 20))
+        waiting.start()
+        wait_until(lambda: control.info("clients")["blocked_clients"] == 1, "somebody waits")
+        asks.lpop("others")
+        assert takers(f"redis://127.0.0.1:{port}/0") == (2, 2)
+        asks.rpush("jobs", "the end")
+        waiting.join()
+        asks.acl_setuser("narrow", enabled=True, passwords=["+word"], commands=["+get", "+hello", "+client|setinfo"])
+        assert takers(f"redis://narrow:word@127.0.0.1:{port}/0") is None
