@@ -6,12 +6,14 @@ Whole deployments at the shipped settings on the embedded environment, with so m
 the CPU. A broken release is caught where it was rejected or rolled back, by a gate that it is meant for or by another one; a good one
 must be promoted. Each result is appended to the file as it comes; a further call goes on where the last one ended: with the
 releases of `--broken` that have none at this commit, and until there are `--good` good deployments. `--table` only prints.
+`load` in a result is what else the machine had to do: the mean number of running processes over five minutes.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -77,6 +79,7 @@ def deploy(desk: Desk, tag: str, release: str, meant_for: Sequence[str], busy: i
         "release": release,
         "meant_for": list(meant_for),
         "busy": busy,
+        "load": round(os.getloadavg()[1], 1),
         **_facts(ran),
     }
     RESULTS.parent.mkdir(exist_ok=True)
@@ -176,6 +179,9 @@ def table(lines: Sequence[Line]) -> None:
             print(
                 f"seconds from the first check to the verdict, {name}: {seconds[0]:.1f} / {median(seconds):.1f} / {seconds[-1]:.1f}"
             )
+    loads = sorted(line["load"] for line in [*last.values(), *good] if "load" in line)
+    if loads:
+        print(f"load of the machine meanwhile: {loads[0]} / {median(loads)} / {loads[-1]} on {os.cpu_count()} cores")
     print(
         "commits: " + ", ".join(sorted({f"{line['commit']} ({line['at'][:10]})" for line in [*last.values(), *good]}))
     )
