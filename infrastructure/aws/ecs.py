@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -110,10 +111,8 @@ class EcsPlatform:
             return Progress(Readiness.STUCK, f"{name} does not exist any more")
         ours = Followed.parse(rollout.operation)
         so_far = judge(service, ours)
-        if so_far is not None and so_far.readiness is Readiness.NOT_YET and not gives_up(service):
-            return self._tasks.failing(service, ours.deployment, most_failures(service)) or so_far
         if so_far is not None:
-            return so_far
+            return self._with_its_tasks(so_far, service, ours.deployment)
         container = main_container(service, self._groups.arn(colour))
         wrong = self._tasks.strange(service, container, ours.definition, rollout.digest)
         if wrong is not None:
@@ -203,6 +202,15 @@ class EcsPlatform:
         request = register_request(newest, answer.get("tags", ()), container, image.uri)
         made = self._ecs_global("RegisterTaskDefinition", **request)
         return str(made["taskDefinition"]["taskDefinitionArn"])
+
+    def _with_its_tasks(self, so_far: Progress, service: Mapping[str, Any], deployment: str) -> Progress:
+        """What ECS says of a deployment, and what its tasks' ends add to it."""
+        if so_far.readiness is Readiness.STUCK:
+            said = self._tasks.last_words(service, deployment)
+            return replace(so_far, detail=f"{so_far.detail}; a task of it ended: {said}") if said else so_far
+        if gives_up(service):
+            return so_far
+        return self._tasks.failing(service, deployment, most_failures(service)) or so_far
 
     def _update(self, name: str, definition: str, wanted: int, **more: Any) -> Followed:
         answer = self._ecs("UpdateService", service=name, taskDefinition=definition, desiredCount=wanted, **more)

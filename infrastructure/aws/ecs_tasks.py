@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from deployment.errors import NotFound
+from deployment.errors import CloudError, NotFound
 from deployment.model import Progress, Readiness
 from infrastructure.aws.ecs_requests import image_of, repository_of
 from infrastructure.aws.session import Clients
@@ -16,7 +16,8 @@ _MOST_TASKS = 100
 """DescribeTasks takes no more at once."""
 
 
-_FAILED = ("EssentialContainerExited", "ServiceSchedulerInitiated", "TaskFailedToStart")
+_TAKEN_AWAY = "ServiceSchedulerInitiated"
+_FAILED = ("EssentialContainerExited", _TAKEN_AWAY, "TaskFailedToStart")
 """The stopCode of a task that went by itself, that ECS took away as unhealthy, and that never came up; while a deployment
 comes about nothing else stops its tasks."""
 
@@ -51,19 +52,34 @@ class Tasks:
 
         Without a circuit breaker ECS starts one task after the other, and says of none that it was the last.
         """
-        ended = [
-            task
-            for task in self._tasks(service["serviceName"], "STOPPED")
-            if task.get("startedBy") == deployment and task.get("stopCode") in _FAILED
-        ]
+        ended = self._ended(service["serviceName"], deployment)
         if len(ended) < most:
             return None
-        last = max(ended, key=lambda task: _seconds(task.get("stoppedAt")))
         return Progress(
             Readiness.STUCK,
             f"{service['serviceName']}: {len(ended)} tasks of this deployment have ended, {most} are too many; "
-            f"the last one: {_why(last)}; the release did not come up, its logs say why",
+            f"the last one: {_why(ended[-1])}; the release did not come up, its logs say why",
         )
+
+    def last_words(self, service: Mapping[str, Any], deployment: str) -> str | None:
+        """Why a deployment's tasks ended, by the last that went by itself or else the first that ECS took away: those after
+        it went with the deployment. None where none ended, or ECS does not say; never raises a CloudError.
+        """
+        try:
+            ended = self._ended(service["serviceName"], deployment)
+        except CloudError:
+            return None  # what is known without it is enough to refuse the release
+        by_themselves = [task for task in ended if task["stopCode"] != _TAKEN_AWAY]
+        return _why(by_themselves[-1] if by_themselves else ended[0]) if ended else None
+
+    def _ended(self, name: str, deployment: str) -> Sequence[Mapping[str, Any]]:
+        """The tasks of a deployment that failed, in the order in which they stopped."""
+        found = [
+            task
+            for task in self._tasks(name, "STOPPED")
+            if task.get("startedBy") == deployment and task.get("stopCode") in _FAILED
+        ]
+        return sorted(found, key=lambda task: _seconds(task.get("stoppedAt")))
 
     def _tasks(self, name: str, desired: str) -> Sequence[Mapping[str, Any]]:
         arns = self._clients.pages(

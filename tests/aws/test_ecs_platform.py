@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any, cast
 
 import pytest
+from botocore.exceptions import ClientError
 
 from deployment.errors import ProvisionFailed
 from deployment.model import Colour, Image, Readiness, Rollout
@@ -136,6 +137,34 @@ def test_a_deployment_that_the_circuit_breaker_rolled_back_is_stuck(cluster: Clu
     readiness, detail = said(cluster, rollout)
     assert readiness is Readiness.STUCK
     assert "is brought to api-green:1, not to api-green:2: ECS rolled the deployment back" in detail
+    assert "a task of it ended" not in detail, "ECS told of none"
+
+
+def test_a_deployment_that_was_rolled_back_says_why_its_tasks_ended(
+    cluster: Cluster, platform: EcsPlatform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not that the rollback itself took tasks away, which it did last."""
+    rollout = platform.provision(GREEN, IMAGE)
+    unhealthy = "Task failed ELB health checks in (target-group arn:aws:elasticloadbalancing:x)"
+    for reason in (unhealthy, "Scaling activity initiated by (deployment ecs-svc/4)"):
+        cluster.end(GREEN, stopCode="ServiceSchedulerInitiated", stoppedReason=reason, containers=[])
+    failed, made = cluster.services[NAMES[GREEN]].ended, cluster.services[NAMES[GREEN]]
+    cluster.break_down(GREEN)
+    cluster.settle(GREEN)
+    assert said(cluster, rollout)[1].endswith(f"; a task of it ended: {unhealthy}")
+    exited = {
+        **failed[0],
+        "stopCode": "EssentialContainerExited",
+        "stoppedReason": "Essential container in task exited",
+    }
+    made.ended = [{**exited, "containers": [{"name": "api", "exitCode": 137, "reason": "OutOfMemoryError"}]}, *failed]
+    assert said(cluster, rollout)[1].endswith("exited (api: exit code 137, OutOfMemoryError)")
+
+    def denied(*_: str) -> list[str]:
+        raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "ListTasks")
+
+    monkeypatch.setattr(cluster, "_listed", denied)
+    assert said(cluster, rollout)[0] is Readiness.STUCK, "who may not list tasks is told the rest"
 
 
 def test_tasks_that_end_one_after_the_other_are_stuck_without_a_circuit_breaker(
