@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
+import click
+
 from deployment.errors import Refused, StepFailed
 from verification.accounts import SmokeUser
 from verification.load_processes import Locust, worker_arguments
@@ -31,8 +33,10 @@ def parse(address: str) -> tuple[str, int]:
 def serve(host: str, port: int, users: Sequence[SmokeUser], output: TextIO, *, once: bool) -> None:
     """Until it is interrupted, or one load was made. Raises StepFailed where Locust fails, or somebody else listens there."""
     told = {"users": [{"email": user.email, "password": user.password} for user in users]}
+    argv = [*worker_arguments(host, port), "--loglevel", "WARNING"]  # at INFO Locust tells each try to reach the master
     while True:
-        code = _one_load(worker_arguments(host, port), told, output)
+        click.echo(f"waiting for a load at {host}:{port}")
+        code = _one_load(argv, told, output)
         if code == _STRANGER:
             raise StepFailed(
                 f"whoever listens at {host}:{port} does not know the smoke users: nothing was asked for them",
@@ -40,8 +44,10 @@ def serve(host: str, port: int, users: Sequence[SmokeUser], output: TextIO, *, o
             )
         if code not in (_DONE, _NOBODY):
             raise StepFailed(f"Locust ended with exit code {code}")
-        if once and code == _DONE:
-            return
+        if code == _DONE:
+            click.echo("made a part of one load")
+            if once:
+                return
         time.sleep(_PAUSE_S)
 
 
