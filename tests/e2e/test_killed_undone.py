@@ -33,7 +33,7 @@ def test_rollback_killed(up_desk: Desk, user_of: Callable[[Desk], User], hasty: 
         killed = killing.dead(up_desk, killing.undo(up_desk, hasty, "rollback", str(spot)))
         killing.recover(up_desk)
         live = OLD if verdict == "rolled_back" else NEW
-        killing.assert_settled(up_desk, live, killed.folder, verdict)
+        killing.assert_settled(up_desk, live, killed.folder, verdict, well=spot.written("outcome rollback"))
         killed.thaw()
         if live == NEW:
             killing.assert_left_in_peace(up_desk, killed, before)
