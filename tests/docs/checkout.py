@@ -23,7 +23,12 @@ LEFT_OUT = shutil.ignore_patterns(
 )
 # The documents' commands are what is tested, not how long a release is watched.
 SHORT = {"bake = 10\n": "bake = 1\n", "samples = 60\n": "samples = 20\n"}
-SHORT_FOR_ALL = {"consecutive = 40 ": "consecutive = 5 ", "window = 1 ": "window = 0.2 "}
+SHORT_FOR_ALL = {
+    "consecutive = 40 ": "consecutive = 5 ",
+    "window = 1 ": "window = 0.2 ",
+    "\nidentity = 140              # fresh": "\nidentity = 20              # fresh",
+    "\nidentity = 140              # answers": "\nidentity = 20              # answers",
+}
 SHORT_LOAD = {
     "duration = 6\n": "duration = 1\n",
     "min_requests = 300\n": "min_requests = 5\n",

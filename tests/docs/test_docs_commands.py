@@ -84,7 +84,14 @@ def results(request: pytest.FixtureRequest) -> Iterator[Mapping[str, Future[Resu
         yield {one.name: pool.submit(follow, one) for one in WITH_COMMANDS if one in chosen}
 
 
-@pytest.mark.parametrize("document", WITH_COMMANDS, ids=lambda found: found.name)
+# They deploy what others deploy, too.
+LONG = {"docs/embedded.md"}
+
+
+@pytest.mark.parametrize(
+    "document",
+    [pytest.param(one, marks=pytest.mark.soak if one.name in LONG else (), id=one.name) for one in WITH_COMMANDS],
+)
 def test_every_command_does_what_the_document_says(results: Mapping[str, Future[Result]], document: Document) -> None:
     """All blocks succeed (or give the exit code that is announced), and leave reports that fit the schema."""
     result = results[document.name].result()

@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 
 from deployment.settings import SETTINGS_FILE, load
+from deployment.status import look
 from infrastructure import compose
 from infrastructure.compose import World
 from infrastructure.embedded.layout import Layout, read_environment
@@ -159,9 +160,14 @@ class Desk:
         document: dict[str, Any] = json.loads(ran.output)
         return document
 
+    def looked(self) -> dict[str, Any]:
+        """What ``status --json`` shows, without a process of its own."""
+        with self.world() as world:
+            return look(world.environment, world.live_url, world.ports, world.registry)
+
     def assert_live(self, colour: str, version: str) -> None:
         """That colour is live on that version, nobody deploys, and the lock is free."""
-        status = self.status()
+        status = self.looked()
         assert (status["live"]["colour"], status["live"]["version"]) == (colour, version)
         assert (status["deployment"], status["lock"]) == (None, None)
 

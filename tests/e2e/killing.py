@@ -9,12 +9,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from deployment.settings import SETTINGS_FILE, load
-from deployment.status import look
 from scripts import auditing
 from tests.e2e import images, kill_switch
 from tests.e2e.desk import Desk, Ran, Running, journal, wait_until
@@ -105,12 +103,6 @@ def labels(folder: Path) -> list[str]:
     return [kill_switch.label(line["kind"], line, seen) for line in lines]
 
 
-def looked(desk: Desk) -> Mapping[str, Any]:
-    """``status``, without a process of its own."""
-    with desk.world() as world:
-        return look(world.environment, world.live_url, world.ports, world.registry)
-
-
 def recover(desk: Desk) -> Ran:
     """``recover``, which must succeed."""
     ran = desk.undo("recover", *ENVIRONMENT)
@@ -130,7 +122,7 @@ def assert_settled(
 
     ``well``: whether what was asked for was done, so that the report has no reason; None: where it was promoted.
     """
-    status = looked(desk)
+    status = desk.looked()
     assert (status["live"]["colour"], status["live"]["version"]) == live
     assert (status["deployment"], status["lock"]) == (None, None)
     with desk.world() as world:
@@ -151,7 +143,7 @@ def assert_settled(
 
 def assert_left_in_peace(desk: Desk, killed: Killed, before: Mapping[int, str]) -> None:
     """What the dead run left wakes up, ends, and changes nothing."""
-    settled = looked(desk)
+    settled = desk.looked()
     killed.thaw()
     wait_until(lambda: desk.running() == before, f"what the killed run started to end: {before}")
-    assert looked(desk) == settled
+    assert desk.looked() == settled

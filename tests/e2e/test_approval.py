@@ -61,7 +61,7 @@ def test_another_principal_s_yes(
     nobody = 'approve = ["arn:aws:iam::123456789012:role/nobody"]'
     with user_of(up_desk) as user:
         running, deployment_id = waiting(up_desk, mine)
-        status = killing.looked(up_desk)
+        status = up_desk.looked()
         assert (status["deployment"]["phase"], status["live"]["colour"]) == ("AWAITING_APPROVAL", "blue")
         own = approve(up_desk, mine, deployment_id, "quick")
         assert own.code == 4, own.output

@@ -13,6 +13,7 @@ import pytest
 from deployment.settings import SETTINGS_FILE, load
 from infrastructure.embedded.layout import Layout
 from scripts import auditing
+from tests.e2e import killing
 from tests.e2e.desk import Desk, Ran
 from tests.e2e.messages import messages
 
@@ -42,10 +43,10 @@ def tampered(folder: Path, name: str, content: bytes | None) -> Iterator[None]:
 
 
 def test_evidence_of_a_deployment_and_its_rollback(
-    up_desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    up_desk: Desk, hasty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Both are verified, the newest by default; then each kind of tampering is named, with exit code 1."""
-    deployed = up_desk.pytest(f"--environment={QUICK}", "--target=green", "--image-tag=1.1.0")
+    deployed = up_desk.wait(killing.deploy(up_desk, hasty, "--image-tag=1.1.0"))
     assert deployed.code == 0, deployed.output
     told = messages(up_desk, deployed.facts["deployment_id"])
     assert [message["event"] for message in told] == ["started", "promoted"]

@@ -122,6 +122,7 @@ def private(good_registry: Path) -> Iterator[Desk]:
         yield desk
 
 
+@pytest.mark.soak
 def test_an_environment_for_one_run(private: Desk) -> None:
     """With none up, a run starts one for itself, and leaves nothing of it: also where it is refused or called off."""
     plan = private.pytest("--target=auto", "--plan")

@@ -26,8 +26,8 @@ class Case:
 
 CASES = [
     pytest.param(Case("provision", signal.SIGINT, group=True), marks=pytest.mark.soak),
-    pytest.param(Case("verify", signal.SIGTERM), marks=pytest.mark.soak),
-    Case("verify", signal.SIGINT, group=True, workers="2"),
+    pytest.param(Case("verify", signal.SIGINT, group=True), marks=pytest.mark.soak),
+    Case("verify", signal.SIGTERM, workers="2"),
     pytest.param(Case("promote", signal.SIGINT), marks=pytest.mark.soak),
     pytest.param(Case("bake", signal.SIGTERM, workers="2"), marks=pytest.mark.soak),
 ]
@@ -98,6 +98,7 @@ def _assert_told(desk: Desk, pid: int) -> None:
     assert ran.facts["verdict"] == "refused"
 
 
+@pytest.mark.soak
 def test_a_signal_at_the_very_end(up_desk: Desk, user_of: Callable[[Desk], User], hasty: Path) -> None:
     """When the bake is over and the verdict is not yet journalled, a promotion is still taken back."""
     with user_of(up_desk) as user:

@@ -22,7 +22,6 @@ from tests.e2e.user import User
     [
         Spot(PROMOTION, PROMOTION.index("phase LEASED"), "before"),
         Spot(PROMOTION, PROMOTION.index("rollout"), "after"),
-        Spot(PROMOTION, PROMOTION.index("switched"), "before"),
     ],
     ids=str,
 )

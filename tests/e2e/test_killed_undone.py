@@ -19,14 +19,14 @@ pytestmark = pytest.mark.soak
 
 def promoted(desk: Desk, hasty: Path) -> None:
     """Green is live, by a promotion that can be undone."""
-    if killing.looked(desk)["live"]["colour"] != "green":
+    if desk.looked()["live"]["colour"] != "green":
         ran = desk.wait(killing.deploy(desk, hasty))
         assert ran.code == 0, ran.output
 
 
 def taken_back(desk: Desk) -> None:
     """Blue is live, whatever test came before."""
-    if killing.looked(desk)["live"]["colour"] != "blue":
+    if desk.looked()["live"]["colour"] != "blue":
         assert desk.undo("rollback").code == 0
 
 

@@ -23,7 +23,13 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("case", REFUSALS)
+# tests/plugins asks for all of them in milliseconds; here a few are typed as a user does.
+TYPED = {"unknown tag", "unknown environment", "-k", "a path", "live colour"}
+
+
+@pytest.mark.parametrize(
+    "case", [pytest.param(case, marks=() if case in TYPED else pytest.mark.soak) for case in REFUSALS]
+)
 def test_refused(up_desk: Desk, case: str) -> None:
     """Exit 4, the culprit named, no step, no gate, nothing touched."""
     options, word = REFUSALS[case]

@@ -19,6 +19,7 @@ from infrastructure.embedded import cloud
 from infrastructure.embedded.status import ProcessStatus
 
 NAMES = ("postgres", "valkey", "moto", "caddy", "endpoint", "instance")
+FIRST = ("postgres", "endpoint", "instance")
 
 
 def eventually(condition: Callable[[], bool], within_s: float = 20.0) -> None:
@@ -78,7 +79,9 @@ def data(running: Any) -> Callable[[], dict[str, Any]]:
     return read
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name in FIRST else pytest.mark.soak) for name in NAMES]
+)
 def test_a_killed_process_is_seen_and_mended_and_nothing_is_lost(
     running: Any, data: Callable[[], dict[str, Any]], name: str
 ) -> None:
