@@ -4,9 +4,10 @@ import time
 
 from verification import stores as own
 
-# What others write at the same moment, they delete again within this.
-SETTLES_WITHIN_S = 5
-PAUSE_S = 0.1
+# Others write as the smoke users at the same moment, and delete it again: what counts is the fewest rows that are seen within this.
+# Somebody who books and cancels without a pause has a row four times out of five, and a busy machine looks three times a second.
+SETTLES_WITHIN_S = 15
+PAUSE_S = 0.05
 
 
 def _asks_the_release(client):

@@ -76,10 +76,10 @@ class User:
     def _round(self) -> None:
         """Four requests that any colour must answer, whatever is being switched."""
         booked = self._expect(201, "POST", "/consults", BOOKING)
-        self._expect(200, "GET", "/consults?limit=2")
-        self._expect(200, "GET", "/health")
         if booked is not None:
             self._expect(204, "DELETE", f"/consults/{json.loads(booked)['id']}")
+        self._expect(200, "GET", "/consults?limit=2")
+        self._expect(200, "GET", "/health")
 
     def _expect(self, expected: int, method: str, path: str, body: bytes | None = None) -> bytes | None:
         seen = self.seen
