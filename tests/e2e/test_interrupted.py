@@ -61,6 +61,7 @@ def _assert_called_off(ran: Ran, step: str, number: signal.Signals) -> None:
     assert len(ran.journal("closed")) == 1
 
 
+@pytest.mark.soak
 def test_under_way_and_ctrl_c_twice(up_desk: Desk, user_of: Callable[[Desk], User], hasty: Path) -> None:
     """While one deploys, others are told so; and a second Ctrl-C does not keep its rollback from ending."""
     before = up_desk.running()

@@ -21,6 +21,7 @@ from tests.e2e.user import User
     "spot",
     [
         Spot(PROMOTION, PROMOTION.index("phase LEASED"), "before"),
+        Spot(PROMOTION, PROMOTION.index("intent provision"), "after"),
         Spot(PROMOTION, PROMOTION.index("rollout"), "after"),
     ],
     ids=str,
@@ -56,6 +57,7 @@ def test_promoted_and_undone(up_desk: Desk, user_of: Callable[[Desk], User], has
     assert user.seen.failures == []
 
 
+@pytest.mark.soak
 def test_recover_killed_and_done_elsewhere(
     up_desk: Desk, user_of: Callable[[Desk], User], hasty: Path, tmp_path: Path
 ) -> None:

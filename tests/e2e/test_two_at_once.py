@@ -19,9 +19,9 @@ AT_ONCE = 4
 TEN = 10
 
 
-def test_nobody_up_one_starts_the_cloud_and_it_is_its_own(desk: Desk) -> None:
+def test_nobody_up_one_starts_the_cloud_and_it_is_its_own(desk: Desk, hasty: Path) -> None:
     """One is promoted, the others exit with 4 and name it; nothing is left running."""
-    runs = [desk.begin_pytest("--target=green") for _ in range(AT_ONCE)]
+    runs = [killing.deploy(desk, hasty) for _ in range(AT_ONCE)]
     ended = [desk.wait(run) for run in runs]
     assert sorted(ran.code for ran in ended) == [0] + [4] * (AT_ONCE - 1), [ran.output for ran in ended]
     for ran in ended:

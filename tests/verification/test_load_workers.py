@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,9 @@ def test_two_workers_make_one_load(service: Service, tmp_path: Path) -> None:
     shown: dict[int, str] = {}
 
     def on_tick(_: float) -> None:
-        shown.update({p.pid: str([p.cmdline(), p.environ()]) for p in locusts()})
+        for process in locusts():
+            with suppress(psutil.NoSuchProcess):  # it has ended since
+                shown[process.pid] = str([process.cmdline(), process.environ()])
 
     service.fail = {"readConsult": 500}
     result = run_load(plan_for(service, workers=2), log=tmp_path / "load.log", on_tick=on_tick)
