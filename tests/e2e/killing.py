@@ -32,18 +32,25 @@ HASTE = {
         "throughput": "0.1",
     },
 }
+ECS = "embedded-ecs"
+HASTE_ON_ECS = {
+    "deployment": HASTE["deployment"],
+    "gates.latency": {"samples": "20"},
+    "gates.load": HASTE["gates.load"],
+}
 HASTE_FOR_ALL = {"consecutive": "5", "window": "0.2"}
 
 
 def hasty_settings(folder: Path) -> Path:
-    """A deployment.toml whose environment ``quick`` is quicker."""
+    """A deployment.toml whose environments ``quick`` and ``embedded-ecs`` are quicker."""
     text = SETTINGS_FILE.read_text(encoding="utf-8")
-    for table, values in HASTE.items():
-        head, title, rest = text.partition(f"[environments.quick.{table}]\n")
-        for key, value in values.items():
-            rest, found = re.subn(rf"^{key} = \S+", f"{key} = {value}", rest, count=1, flags=re.MULTILINE)
-            assert found == 1, f"{table}.{key} is not set in the environment quick any more"
-        text = head + title + rest
+    for environment, tables in (("quick", HASTE), (ECS, HASTE_ON_ECS)):
+        for table, values in tables.items():
+            head, title, rest = text.partition(f"[environments.{environment}.{table}]\n")
+            for key, value in values.items():
+                rest, found = re.subn(rf"^{key} = \S+", f"{key} = {value}", rest, count=1, flags=re.MULTILINE)
+                assert found == 1, f"{table}.{key} is not set in the environment {environment} any more"
+            text = head + title + rest
     head, title, rest = text.partition("[gates.health]\n")
     for key, value in HASTE_FOR_ALL.items():
         rest, found = re.subn(rf"^{key} = \S+", f"{key} = {value}", rest, count=1, flags=re.MULTILINE)
@@ -72,7 +79,8 @@ class Killed:
 def deploy(desk: Desk, settings: Path, *options: str, spot: str = "") -> Running:
     """A deployment to green; ``spot`` is where it dies. Every other one has two workers, which outlive it."""
     workers = "0" if spot.startswith(kill_switch.BEFORE) or not spot else "2"
-    command = ["-m", "pytest", "-p", SWITCH, "--target=green", "--environment=quick", "-n", workers, *options]
+    environment = desk.environment or "quick"
+    command = ["-m", "pytest", "-p", SWITCH, "--target=green", f"--environment={environment}", "-n", workers, *options]
     variables = {kill_switch.SETTINGS: str(settings), kill_switch.SPOT: spot}
     return desk.begin([*command, f"--reports={desk.reports}"], f"deploy, {spot or 'whole'}", variables)
 

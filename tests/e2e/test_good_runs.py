@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deployment.verdict import LIVE, ORDER
-from tests.e2e import images
+from tests.e2e import images, killing
 from tests.e2e.bookings import Bookings
 from tests.e2e.canaries import assert_kept, command_lines
 from tests.e2e.conftest import open_desk
@@ -44,7 +44,7 @@ def _assert_refused(ran: Ran, words: str) -> None:
     assert {gate["outcome"] for gate in ran.facts["gates"]} == {"not_run"}
 
 
-def test_forth_and_back_and_undone(good_registry: Path, user_of: Callable[[Desk], User]) -> None:
+def test_forth_and_back_and_undone(good_registry: Path, user_of: Callable[[Desk], User], hasty: Path) -> None:
     """One day of an environment, from `up` to `down`, under a user who never saw a request fail."""
     with open_desk(good_registry) as desk:
         assert desk.script("up").code == 0
@@ -58,7 +58,7 @@ def test_forth_and_back_and_undone(good_registry: Path, user_of: Callable[[Desk]
             _assert_promoted(promoted, "green")
             desk.assert_live("green", images.NEW)
             _assert_refused(desk.pytest("--target=green"), "green is live")
-            _assert_promoted(desk.pytest("--environment=quick", "--target=auto", "-n", "2"), "blue")
+            _assert_promoted(desk.wait(killing.deploy(desk, hasty, "--target=auto", "-n", "2")), "blue")
             desk.assert_live("blue", images.NEW)
             _undo(desk)
             assert any("-m locust" in line for line in shown), "the load's process was seen, too"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import images
+from tests.e2e import images, killing
 from tests.e2e.conftest import open_desk
 from tests.e2e.desk import Desk
 from tests.e2e.user import User
@@ -17,14 +17,14 @@ from tests.e2e.user import User
 ENVIRONMENT = "embedded-ecs"
 
 
-def test_promoted_and_undone(good_registry: Path, user_of: Callable[[Desk], User]) -> None:
+def test_promoted_and_undone(good_registry: Path, user_of: Callable[[Desk], User], hasty: Path) -> None:
     """A good release reaches users, and is undone; not one request fails."""
     with open_desk(good_registry, ENVIRONMENT) as desk:
         up = desk.script("up")
         assert up.code == 0, up.output
         assert f"--environment={ENVIRONMENT}" in up.output
         with user_of(desk) as user:
-            promoted = desk.pytest("--target=green", f"--image-tag={images.NEW}")
+            promoted = desk.wait(killing.deploy(desk, hasty, f"--image-tag={images.NEW}"))
             assert promoted.code == 0, promoted.output
             assert promoted.facts["promotion"]["failed"] == 0
             assert promoted.facts["promotion"]["switch_s"] is not None
