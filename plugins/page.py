@@ -5,6 +5,7 @@ A run of checks puts it on top of pytest-html's page; ``rollback`` and ``recover
 
 from __future__ import annotations
 
+import functools
 import html
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,13 +29,10 @@ def summary(
 
     ``reasons`` says by gate why it did not pass; ``measured`` has a row for each value: gate, check, value, passed.
     """
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(TEMPLATES), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
     facts, reasons = report.build(records), _reasons(records) if reasons is None else reasons
     planned, opened = _last(records, "planned"), _last(records, "opened")
     undoes = planned.get("undoes")
-    return environment.get_template("summary.html").render(
+    return _template().render(
         report=facts,
         sentence=undone(facts, undoes) if undoes else sentence(facts),
         good=facts["exit_code"] == 0,
@@ -50,6 +48,14 @@ def summary(
         host=opened.get("host"),
         settled_by=next((r.actor for r in reversed(records) if r.kind == "recovering"), None),
     )
+
+
+@functools.cache
+def _template() -> jinja2.Template:
+    """Compiled once: a run writes its page twice."""
+    loader = jinja2.FileSystemLoader(TEMPLATES)
+    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    return environment.get_template("summary.html")
 
 
 BEGIN, END = "<!-- the deployment's summary -->", "<!-- the end of the deployment's summary -->"
