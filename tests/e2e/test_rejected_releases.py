@@ -12,7 +12,7 @@ import pytest
 
 from deployment.verdict import LIVE, ORDER
 from tests.e2e import images
-from tests.e2e.desk import Desk
+from tests.e2e.desk import Desk, wait_until
 from tests.e2e.images import Fault
 from tests.e2e.user import User
 
@@ -76,7 +76,9 @@ def test_rejected(
     assert user.seen.failures == []
     assert user.seen.writes > 10
     either_desk.assert_live("blue", images.OLD)
-    assert either_desk.running() == before
+    wait_until(
+        lambda: either_desk.running() == before, "what the run started to end"
+    )  # a task of ECS ends in its own time
     _assert_report(ran.facts, fault, culprit)
     assert ran.folder is not None
     for name in ("verification.json", "report.html", "junit.xml", "audit.jsonl"):

@@ -10,7 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.e2e import images
-from tests.e2e.desk import Desk
+from tests.e2e.desk import Desk, wait_until
 from tests.e2e.images import Fault
 from tests.e2e.user import User
 
@@ -51,7 +51,9 @@ def test_rolled_back(
     print(f"{ran.facts['reason']}\n{harm:.2f} s from the first failing answer to the last; {rollback}")
     assert harm < LONGEST_HARM_S
     either_desk.assert_live("blue", images.OLD)
-    assert either_desk.running() == before
+    wait_until(
+        lambda: either_desk.running() == before, "what the run started to end"
+    )  # a task of ECS ends in its own time
 
 
 @pytest.mark.soak
