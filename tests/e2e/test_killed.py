@@ -20,8 +20,10 @@ from tests.e2e.user import User
 @pytest.mark.parametrize(
     "spot",
     [
+        Spot(PROMOTION, PROMOTION.index("opened"), "after"),
         Spot(PROMOTION, PROMOTION.index("phase LEASED"), "before"),
         Spot(PROMOTION, PROMOTION.index("intent provision"), "after"),
+        Spot(PROMOTION, PROMOTION.index("outcome provision"), "before"),
         Spot(PROMOTION, PROMOTION.index("rollout"), "after"),
     ],
     ids=str,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e import images
+from tests.e2e import images, killing
 from tests.e2e.conftest import open_desk
 
 SERVICE = Path(__file__).with_name("stranger")
@@ -24,17 +24,12 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        pytest.param(("--environment=quick",), id="quick"),
-        pytest.param(("-n", "2"), id="workers", marks=pytest.mark.soak),
-    ],
-)
-def test_promoted(registry: Path, options: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("hastily", [True, pytest.param(False, marks=pytest.mark.soak)], ids=["hastily", "as-shipped"])
+def test_promoted(registry: Path, hasty: Path, hastily: bool) -> None:
     """Every gate passes, and its bake sees no harm."""
     with open_desk(registry) as desk:
-        ran = desk.pytest("--target=green", *options)
+        begun = killing.deploy(desk, hasty) if hastily else desk.begin_pytest("--target=green", "-n", "2")
+        ran = desk.wait(begun)
     assert ran.code == 0, ran.output
     assert [gate["outcome"] for gate in ran.facts["gates"] if gate["required"]] == ["passed"] * len(
         [gate for gate in ran.facts["gates"] if gate["required"]]
