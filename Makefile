@@ -5,6 +5,7 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 TARGET ?= green
 ARGS   ?=
+SOAK_SECONDS ?= inf
 
 # Where it is set (in many containers), each of the dozen processes of a deployment would compile the whole project again.
 unexport PYTHONDONTWRITEBYTECODE
@@ -18,9 +19,12 @@ deploy: $(VENV)/.installed
 test: lint
 	@$(BIN)/python -m pytest tests -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-# All of `make test` and what goes further; takes its time.
+# All of `make test` and what goes further, then every broken release and a hundred good ones beside other work; takes its time,
+# but begins nothing after SOAK_SECONDS in either part.
 soak: lint
-	@HISTORIES=20000 $(BIN)/python -m pytest tests --soak -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+	@HISTORIES=20000 $(BIN)/python -m pytest tests --soak -n 3 --dist loadfile --no-loadscope-reorder \
+		--soak-seconds=$(SOAK_SECONDS) $(ARGS); tests=$$?; \
+	$(BIN)/python benchmarks/gates.py --broken --good 100 --seconds=$(SOAK_SECONDS) && exit $$tests
 
 lint: $(VENV)/.installed-dev
 	@$(BIN)/ruff check .

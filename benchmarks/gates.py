@@ -1,11 +1,12 @@
 """Every broken release of the tests' collections, and many good ones, deployed beside other work: caught, missed, false alarms.
 
-    python benchmarks/gates.py [--good 100] [--broken] [--busy 2] [--seconds 280] [--table]
+    python benchmarks/gates.py [--good 100] [--broken] [--busy 2] [--seconds 280] [--since 2026-11-25T20:00] [--table]
 
 Whole deployments at the shipped settings on the embedded environment, with so many processes beside them that do nothing but take
 the CPU. A broken release is caught where it was rejected or rolled back, by a gate that it is meant for or by another one; a good one
 must be promoted. Each result is appended to the file as it comes; a further call goes on where the last one ended: with the
-releases of `--broken` that have none at this commit, and until there are `--good` good deployments. `--table` only prints.
+releases of `--broken` that have none at this commit, and until there are `--good` good deployments at it. `--since` lets all
+results count that are not older, whatever their commit. `--table` only prints. Exit code 1: something was missed, or a good one refused.
 `load` in a result is what else the machine had to do: the mean number of running processes over five minutes.
 """
 
@@ -64,10 +65,11 @@ def collection() -> list[Broken]:
     return list({one.fault.name: one for one in found}.values())
 
 
-def read() -> list[Line]:
-    """The results so far."""
+def read(since: str | None) -> list[Line]:
+    """The results so far that count: of this commit, or all that are not older than ``since``."""
     text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
-    return [json.loads(line) for line in text.splitlines()]
+    lines = [json.loads(line) for line in text.splitlines()]
+    return [line for line in lines if (line["commit"] == tree() if since is None else line["at"] >= since)]
 
 
 def deploy(desk: Desk, tag: str, release: str, meant_for: Sequence[str], busy: int) -> Line:
@@ -124,10 +126,9 @@ def environment(registry: Path) -> Iterator[Desk]:
 def run(options: argparse.Namespace) -> None:
     """Deploys what has no result yet, as long as there is time."""
     end = time.monotonic() + options.seconds
-    done = [line for line in read() if line["commit"] == tree()] if options.broken else []
-    known = {line["release"] for line in done}
+    known = Counter(line["release"] for line in read(options.since))
     broken = [one for one in collection() if options.broken and one.fault.name not in known]
-    good = options.good - sum(line["release"] == GOOD for line in read())
+    good = options.good - known[GOOD]
     with tempfile.TemporaryDirectory(prefix="gates-") as folder, beside(options.busy):
         Path(folder).chmod(0o755)
         registry = make_registry(Path(folder, "registry"), [one.fault for one in broken])
@@ -147,8 +148,8 @@ def run(options: argparse.Namespace) -> None:
                 good -= 1
 
 
-def table(lines: Sequence[Line]) -> None:
-    """Prints caught, missed and false alarms by gate, with bounds, and the seconds to the verdict."""
+def table(lines: Sequence[Line]) -> bool:
+    """Prints caught, missed and false alarms by gate, with bounds, and the seconds to the verdict; returns whether all is well."""
     last = {line["release"]: line for line in lines if line["release"] != GOOD}
     good = [line for line in lines if line["release"] == GOOD]
     by_gate: dict[str, Counter[str]] = defaultdict(Counter)
@@ -185,6 +186,7 @@ def table(lines: Sequence[Line]) -> None:
     print(
         "commits: " + ", ".join(sorted({f"{line['commit']} ({line['at'][:10]})" for line in [*last.values(), *good]}))
     )
+    return missed == alarms == 0
 
 
 def main() -> None:
@@ -194,11 +196,13 @@ def main() -> None:
     parser.add_argument("--broken", action="store_true")
     parser.add_argument("--busy", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=280.0)
+    parser.add_argument("--since")
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
     if not options.table:
         run(options)
-    table(read())
+    if not table(read(options.since)):
+        sys.exit(1)
 
 
 if __name__ == "__main__":

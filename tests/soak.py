@@ -20,14 +20,15 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "soak.json"
 STATE = ROOT / ".soak"
+TESTED = (".", ":!benchmarks/results")
 PASSED, FAILED = "passed", "failed"
 WORKERINPUT = "soak"
 
 
 def tree() -> str:
-    """The commit that is tested, and a hash of what was changed since; results of soaks are no change."""
-    commit = _git("rev-parse", "--short=10", "HEAD").strip() or "no-commit"
-    changed = _git("diff", "HEAD", "--", ".", ":!benchmarks/results")
+    """The last commit of what is tested, and a hash of what was changed since; results of soaks are no change."""
+    commit = _git("log", "-1", "--format=%h", "--abbrev=10", "--", *TESTED).strip() or "no-commit"
+    changed = _git("diff", "HEAD", "--", *TESTED)
     return f"{commit}+{hashlib.sha256(changed.encode()).hexdigest()[:8]}" if changed else commit
 
 
