@@ -6,6 +6,7 @@ from deployment.errors import CloudError, DeploymentError, LeaseLost, RouteConfl
 from deployment.journal import Journal
 from deployment.model import Colour, Holder, Readiness
 from deployment.plan import Plan, Ports, Standing
+from deployment.rereading import SECOND_TRY_AFTER_S
 from deployment.settings import DeploymentLimits
 from deployment.steps import Steps, first_line
 from deployment.switching import Destination, confirm, write
@@ -49,6 +50,25 @@ def send_back(ports: Ports, steps: Steps, holder: Holder, previous: Standing, li
     if problems:
         raise StepFailed(f"traffic is back on {previous.colour}, but {problems}")
     return f"{sentence}; health, database, Redis, sign-in and a read are well"
+
+
+def well_enough(ports: Ports, previous: Standing) -> None:
+    """Raises StepFailed where the previous colour, asked as a user at its own address, is not well, by two tries in a row.
+
+    For whoever has the time: while what is live does harm, that the previous colour answers must do.
+    """
+    _alive(ports, previous)
+    if previous.url is None:
+        return
+    problems = ports.front.examine(previous.url)
+    if problems:
+        ports.clock.sleep(SECOND_TRY_AFTER_S)
+        problems = ports.front.examine(previous.url)
+    if problems:
+        raise StepFailed(
+            f"the previous colour {previous.colour} is not well ({problems[0]}); traffic was left where it is",
+            hint=f"Bring {previous.colour} back, or see docs/roll-back-by-hand.md.",
+        )
 
 
 def _point_at(ports: Ports, steps: Steps, holder: Holder, previous: Standing) -> int:

@@ -10,7 +10,7 @@ from deployment.model import Colour, Holder
 from deployment.phases import Phase
 from deployment.plan import Note, Plan, Ports, Promotion, this_process
 from deployment.recovery import alive, unsettled
-from deployment.rollback import retire, send_back
+from deployment.rollback import retire, send_back, well_enough
 from deployment.settings import DeploymentLimits
 from deployment.steps import Steps, first_line
 
@@ -92,6 +92,7 @@ class Undo:
         ports.lease.note(holder, {"deployment": self._note(plan, promotion, holder)})
         try:
             with self._steps.step("rollback", f"move traffic back to {promotion.previous.colour}") as result:
+                well_enough(ports, promotion.previous)
                 result["detail"] = send_back(ports, self._steps, holder, promotion.previous, limits)
         except DeploymentError as error:
             self.reason = f"rollback: {first_line(error)}"

@@ -52,7 +52,7 @@ class FakeClock:
 
 @dataclass
 class Side:
-    """What runs on a colour. ``ill`` is what its answers say where they are none."""
+    """What runs on a colour. ``ill`` is what its answers say where they are none, ``fails_users`` what is wrong beside health."""
 
     image: Image | None = None
     running: bool = False
@@ -60,6 +60,7 @@ class Side:
     version: str | None = None
     polls: int = 0
     unwell: str | None = None
+    fails_users: str | None = None
 
 
 @dataclass
@@ -284,8 +285,11 @@ class FakeFront:
 
     def examine(self, url: str | None = None) -> Sequence[str]:
         with self.world.call("examine"):
-            answer = self._live() if url is None else self._of(GREEN if "green" in url else BLUE, None, None)
-            return [] if answer.ok else [answer.problem or "ill"]
+            side = self.world.routes.live if url is None else GREEN if "green" in url else BLUE
+            answer = self._live() if url is None else self._of(side, None, None)
+            if not answer.ok:
+                return [answer.problem or "ill"]
+            return [found] if (found := self.world.sides[side].fails_users) else []
 
     def _live(self) -> Answer:
         routes = self.world.routes

@@ -51,6 +51,17 @@ def test_unhealthy_previous_colour_moves_nothing(done: Deployment, sick: dict[st
     assert done.promotion() is not None, "it can be tried again"
 
 
+def test_previous_colour_that_fails_its_users_moves_nothing(done: Deployment) -> None:
+    """Its health is good, its list is not."""
+    done.world.sides[BLUE].fails_users = "GET /consults: status 500"
+    routes = done.world.routes
+    undo = done.undo()
+    assert undo.phase is Phase.REJECTED
+    assert "blue is not well (GET /consults: status 500); traffic was left where it is" in (undo.reason or "")
+    assert done.world.routes == routes
+    assert done.world.sides[GREEN].running
+
+
 def test_deployment_under_way_is_refused(one: Deployment) -> None:
     one.to_verified()
     with pytest.raises(Refused, match="is under way"):
