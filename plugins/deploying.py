@@ -97,7 +97,8 @@ class Deploying:
             before=look(world, settings),
             lease=Lock(run.run_id, holder.token, holder.since.isoformat()),
             live=live_release(world, live.version, live.colour, live.digest),
-            baseline=None if live.url is None else Release(live.url, live.version, live.colour),
+            # Nobody is held against what is sick: it may not answer at all.
+            baseline=None if live.url is None or self._sick else Release(live.url, live.version, live.colour),
         )
         self._start_traffic(world, machine)
         candidate = machine.provision()

@@ -28,7 +28,7 @@ def test_budgets(latency_result, limits, measure, base_url, operation):
 def test_no_slower_than_live(latency_result, limits, measure, base_url, operation):
     """The typical answer and the share of slow ones, beside live's in the same minutes."""
     if not latency_result.compared:
-        measure(f"{operation} beside live", "not compared: there is no second colour")
+        measure(f"{operation} beside live", "not compared: there is no second colour that is well")
     for place in ((operation, kind) for kind in KINDS if latency_result.compared):
         found = latency_result.shift(place)
         name = f"{operation} beside live, {place[1]} connections"

@@ -126,6 +126,10 @@ def test_nothing_is_deployed_on_a_sick_live_colour(project: Project) -> None:
 
 def test_unless_somebody_says_why(project: Project) -> None:
     """Promoted, its bystander's failure on the record; what users suffered before is not held against it."""
+    project.add(
+        "load",
+        "def test_nothing_to_compare_with(load_beside_live, _deployment): assert _deployment.state.baseline is None",
+    )
     run = _sick(project).run(SICK_TOLD)
     assert run.told == PROMOTED, run.output
     assert run.report["live_harmed"] is False
