@@ -106,6 +106,7 @@ def _facts(ran: Ran) -> dict[str, Any]:
     return {
         "verdict": report["verdict"],
         "by": (report["reason"] or ":").partition(":")[0],
+        "failed": [gate["name"] for gate in report["gates"] if gate["outcome"] in ("failed", "error")],
         "reason": (report["reason"] or "")[:400],
         "verify_s": steps.get(VERIFY, 0.0),
         "gates": {gate["name"]: gate["duration_s"] for gate in report["gates"] if gate["outcome"] != "not_run"},
@@ -154,9 +155,10 @@ def table(lines: Sequence[Line]) -> bool:
     good = [line for line in lines if line["release"] == GOOD]
     by_gate: dict[str, Counter[str]] = defaultdict(Counter)
     for line in last.values():
-        gate = line["meant_for"][0] if line["by"] not in line["meant_for"] else line["by"]
+        found = [gate for gate in line["meant_for"] if gate in (line["by"], *line.get("failed", ()))]
+        gate = (found or line["meant_for"])[0]
         by_gate[gate]["caught" if line["verdict"] in CAUGHT else "missed"] += 1
-        by_gate[gate]["elsewhere"] += line["verdict"] in CAUGHT and line["by"] not in line["meant_for"]
+        by_gate[gate]["elsewhere"] += line["verdict"] in CAUGHT and not found
     for line in good:
         by_gate[line["by"]]["false alarms"] += line["verdict"] != "promoted"
     print(
