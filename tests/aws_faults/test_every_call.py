@@ -27,7 +27,7 @@ from infrastructure.aws.ecr_scans import EcrScans
 from infrastructure.aws.logs import newest_lines
 from infrastructure.aws.s3 import S3AuditStore
 from infrastructure.aws.secretsmanager import SecretsManager
-from infrastructure.aws.session import Clients
+from infrastructure.aws.session import ATTEMPTS, Clients
 from infrastructure.aws.sns import SnsNotifier
 from infrastructure.aws.sts import StsIdentity
 from tests.aws_faults.calls_of_alarms import ALARM_CALLS
@@ -361,7 +361,8 @@ def test_one_fault_is_retried_by_the_client(aws: Aws, clock: Clock, name: str, f
     """The client's own second try comes right, also where the first had taken effect: nobody hears of the fault."""
     call = CALLS[name]
     act = call.scene(Scene(aws.clients(), clock, f"a{uuid4().hex}"))
-    came = spoil(aws, call, fault, act, times=1, attempts=2)
+    # On a busy machine the second answer may be too slow as well, for a client that waits so short a time: as many as shipped.
+    came = spoil(aws, call, fault, act, times=1, attempts=ATTEMPTS if fault is Fault.SLOW else 2)
     assert not isinstance(came, DeploymentError), came
     assert act.right(came)
 

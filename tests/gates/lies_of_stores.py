@@ -33,13 +33,13 @@ def _migrating(name: str, sql: str, after: str) -> Lie:
 
 
 IDENTITY = (
-    # As one of twenty instances that was not replaced: which one answers is a matter of the connection.
+    # As one of twenty instances that was not replaced: whoever balances them chooses anew for each request.
     lie(
         "health",
         "one-worker-of-twenty-is-old",
         _HEALTH,
         _ANSWER,
-        "        if hash(str(_request.client.port)) % 20 == 0:\n"
+        '        if __import__("random").random() < 0.05:\n'
         '            return JSONResponse({"status": "ok", "version": "1.0.0"})\n' + _ANSWER,
         "version 1.0.0",
         "answers on fresh connections",
