@@ -58,10 +58,10 @@ class Broken:
 
 
 def collection() -> list[Broken]:
-    """Every broken release of tests/e2e and tests/gates, each once."""
+    """Every broken release of tests/e2e and tests/gates that harms who comes by the front door, each once."""
     found = [Broken(fault, (gate,), False) for fault, gate in EXPECTED]
     found += [Broken(fault, ("live", "bake"), False) for fault in images.ROLLED_BACK]
-    found += [Broken(lie.fault, lie.gates, lie.migrates) for lie in LIES]
+    found += [Broken(lie.fault, lie.gates, lie.migrates) for lie in LIES if not lie.direct]
     return list({one.fault.name: one for one in found}.values())
 
 

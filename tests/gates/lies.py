@@ -17,6 +17,9 @@ class Lie:
     load: bool = False  # seen only by who asks often enough
     restarts: bool = False  # a platform brings it up again
     migrates: bool = False  # its migration is the lie: it gets a database of its own
+    direct: bool = (
+        False  # about connections as the release sees them: a front door keeps its own, and its users meet none of it
+    )
 
     @property
     def name(self) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from tests.e2e.images import Fault
 from tests.gates.lies import Lie
 
@@ -32,15 +34,18 @@ LIES = (
         GUARD,
         f'        if __import__("random").random() < 0.05:\n            await {_SLEEP}(0.3)\n{GUARD}',
     ),
-    _lie(
-        "slow-on-fresh-connections",
-        ("latency",),
-        GUARD,
-        '        self.seen = getattr(self, "seen", set())\n'
-        '        if scope["client"] not in self.seen:\n'
-        '            self.seen.add(scope["client"])\n'
-        f"            await {_SLEEP}(0.002)\n{GUARD}",
-        "fresh connections",
+    replace(
+        _lie(
+            "slow-on-fresh-connections",
+            ("latency",),
+            GUARD,
+            '        self.seen = getattr(self, "seen", set())\n'
+            '        if scope["client"] not in self.seen:\n'
+            '            self.seen.add(scope["client"])\n'
+            f"            await {_SLEEP}(0.002)\n{GUARD}",
+            "fresh connections",
+        ),
+        direct=True,
     ),
     _lie(
         "slow-after-300",
