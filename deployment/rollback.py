@@ -55,7 +55,7 @@ def send_back(ports: Ports, steps: Steps, holder: Holder, previous: Standing, li
 def well_enough(ports: Ports, previous: Standing) -> None:
     """Raises StepFailed where the previous colour, asked as a user at its own address, is not well, by two tries in a row.
 
-    For whoever has the time: while what is live does harm, that the previous colour answers must do.
+    Where what is live is not well either, that the previous colour answers must do, as while a deployment rolls back by itself.
     """
     _alive(ports, previous)
     if previous.url is None:
@@ -64,9 +64,9 @@ def well_enough(ports: Ports, previous: Standing) -> None:
     if problems:
         ports.clock.sleep(SECOND_TRY_AFTER_S)
         problems = ports.front.examine(previous.url)
-    if problems:
+    if problems and not ports.front.examine():
         raise StepFailed(
-            f"the previous colour {previous.colour} is not well ({problems[0]}); traffic was left where it is",
+            f"what is live is well, and the previous colour {previous.colour} is not ({problems[0]}); traffic was left where it is",
             hint=f"Bring {previous.colour} back, or see docs/roll-back-by-hand.md.",
         )
 

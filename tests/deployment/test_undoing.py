@@ -57,9 +57,19 @@ def test_previous_colour_that_fails_its_users_moves_nothing(done: Deployment) ->
     routes = done.world.routes
     undo = done.undo()
     assert undo.phase is Phase.REJECTED
-    assert "blue is not well (GET /consults: status 500); traffic was left where it is" in (undo.reason or "")
+    assert "blue is not (GET /consults: status 500); traffic was left where it is" in (undo.reason or "")
     assert done.world.routes == routes
     assert done.world.sides[GREEN].running
+
+
+def test_where_what_is_live_is_not_well_either_a_colour_that_answers_will_do(done: Deployment) -> None:
+    """And a person is called, since the move cannot be seen to have helped."""
+    done.world.sides[GREEN].ill = "status 500"
+    done.world.sides[BLUE].fails_users = "GET /consults: status 500"
+    undo = done.undo()
+    assert undo.phase is Phase.HALTED
+    assert done.world.routes.live is BLUE
+    assert "traffic is back on blue, but GET /consults: status 500" in (undo.reason or "")
 
 
 def test_deployment_under_way_is_refused(one: Deployment) -> None:

@@ -37,7 +37,7 @@ def test_the_release_that_mends_it(tmp_path_factory: pytest.TempPathFactory) -> 
         assert mended.gate("live")["outcome"] == "passed"
         back = desk.undo("rollback")
         assert back.code == 1, "nobody is sent back to a colour that is not well"
-        assert "blue is not well (GET /consults" in back.facts["reason"], back.facts["reason"]
+        assert "the previous colour blue is not (GET /consults" in back.facts["reason"], back.facts["reason"]
         desk.assert_live("green", images.NEW)
 
 
