@@ -96,6 +96,7 @@ class Coordinator:
         self.report: dict[str, Any] | None = None
         self._state_folder = Path(tempfile.mkdtemp(prefix="deployment-"))
         self.state_file = self._state_folder / "state.json"
+        self.scratch = self._state_folder / "tmp"  # for the checks' temporary files
         self.state = State(run_id, options.target is not None, settings.environment if settings else "")
         self.conduct: Conduct | None = None
         self.page: archiving.Page | None = None

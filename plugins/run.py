@@ -99,6 +99,8 @@ def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redact
     config.option.htmlpath = str(coordinator.folder / "report.html")
     config.option.self_contained_html = True
     config.option.xmlpath = str(coordinator.folder / "junit.xml")
+    # Else pytest, before the promotion is made final, would delete what other runs of this user have left of theirs.
+    config.option.basetemp = config.option.basetemp or str(coordinator.scratch)
     config.pluginmanager.register(LoadOption(config, suites), "deployment-load-option")
     config.pluginmanager.register(Hooks(config, coordinator, progress), "deployment-run")
     config.pluginmanager.register(Output(config, redactor), "deployment-output")

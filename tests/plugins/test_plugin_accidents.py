@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -198,3 +200,23 @@ def test_a_run_that_died_before_it_touched_anything_gets_its_report_by_the_next(
     assert "PROMOTED" not in (dead / "report.html").read_text()
     assert "had died before it touched anything: rejected" in run.output
     assert run.folder.resolve() != dead, "the newest report is this run's"
+
+
+@pytest.mark.parametrize("options", [(), ("-n2",)], ids=["alone", "workers"])
+def test_temporary_files_of_other_runs_are_not_its_business(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
+) -> None:
+    """pytest clears away what earlier runs of the user left, before a promotion would be made final: a minute, on a busy host."""
+    others = tmp_path / f"pytest-of-{getpass.getuser()}"
+    others.mkdir(mode=0o700)
+    for number in range(6):
+        (others / f"pytest-{number}").mkdir()
+    monkeypatch.setenv("PYTEST_DEBUG_TEMPROOT", str(tmp_path))
+    project.add(
+        "health",
+        "def test_it(tmp_path, client):\n    (tmp_path / 'x').touch()\n    assert 'deployment-' in str(tmp_path)\n"
+        "    assert client.get('/health').status_code == 200",
+    )
+    run = project.run_outside(*options)
+    assert run.told == PROMOTED, run.output
+    assert sorted(path.name for path in others.iterdir()) == [f"pytest-{number}" for number in range(6)]
