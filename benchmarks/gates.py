@@ -69,7 +69,10 @@ def read(since: str | None) -> list[Line]:
     """The results so far that count: of this commit, or all that are not older than ``since``."""
     text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
     lines = [json.loads(line) for line in text.splitlines()]
-    return [line for line in lines if (line["commit"] == tree() if since is None else line["at"] >= since)]
+    if since is not None:
+        return [line for line in lines if line["at"] >= since]
+    now = tree()
+    return [line for line in lines if line["commit"] == now]
 
 
 def deploy(desk: Desk, tag: str, release: str, meant_for: Sequence[str], busy: int) -> Line:
