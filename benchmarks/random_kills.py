@@ -37,12 +37,12 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # a script's path begins with its own folder
 
-from deployment.journal import read  # noqa: E402  # the path had to be set first
+from deployment.evidence.journal import read  # noqa: E402  # the path had to be set first
+from deployment.recovery.interrupted_run import JOURNAL_FILE  # noqa: E402
+from deployment.recovery.status import look  # noqa: E402
 from deployment.settings import SETTINGS_FILE, load  # noqa: E402
-from deployment.settling import JOURNAL_FILE  # noqa: E402
-from deployment.status import look  # noqa: E402
 from infrastructure import compose  # noqa: E402
-from scripts import auditing  # noqa: E402
+from scripts.commands import audit  # noqa: E402
 from verification.prober import Prober, ProberFailed  # noqa: E402
 from verification.prober_config import ProberConfig  # noqa: E402
 
@@ -183,7 +183,7 @@ def _evidence(folder: Path, promoted: bool, reached: bool) -> list[str]:
     verdict = json.loads(path.read_text(encoding="utf-8"))["verdict"]
     said = StringIO()
     with redirect_stdout(said), redirect_stderr(said):
-        code = auditing.verify(load(SETTINGS_FILE, None), folder)
+        code = audit.verify(load(SETTINGS_FILE, None), folder)
     wrong = [] if (verdict == "promoted") is promoted else [f"the report says {verdict}"]
     return wrong + ([f"audit verify: exit {code}: {said.getvalue()[-600:]}"] if code and reached else [])
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import psutil
 
-from deployment.alarms import NO_ALARMS
+from deployment.flow.alarms import NO_ALARMS
 from deployment.model import Colour, Holder, Image
 from deployment.phases import Phase
 from deployment.ports import Alarms, Clock, FrontDoor, Lease, Platform, Router

@@ -16,8 +16,8 @@ import jsonschema
 from deployment import access, pairs
 from deployment.access import Access
 from deployment.errors import SettingsError
+from deployment.evidence.verdict import GateRule
 from deployment.strategy import AT_ONCE
-from deployment.verdict import GateRule
 
 SCHEMA_FILE = Path(__file__).with_name("settings.schema.json")
 NEVER = "never"

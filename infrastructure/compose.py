@@ -8,32 +8,32 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from deployment import keys
-from deployment.alarms import AllAlarms
-from deployment.archiving import Archive
-from deployment.attestation import Checker, Signer
 from deployment.clock import SystemClock
 from deployment.errors import CloudDenied, EnvironmentTaken, NotPermitted, Refused, SettingsError, StepFailed
+from deployment.evidence import keys
+from deployment.evidence.archive import Archive
+from deployment.evidence.attestation import Checker, Signer
+from deployment.flow.alarms import AllAlarms
 from deployment.model import Caller, Colour, Image
 from deployment.plan import Ports
 from deployment.ports import Alarms, AuditStore, Notifier, Permissions, Registry, RegistryDoor
-from deployment.preflight import Surroundings
+from deployment.preflight.preflight import Surroundings
 from deployment.releases import default_tag
 from deployment.settings import Settings
-from infrastructure.aws import registry as classes
+from infrastructure.aws import adapters as classes
 from infrastructure.aws.cloudwatch import CloudWatchAlarms
 from infrastructure.aws.dynamodb import DynamoLease
-from infrastructure.aws.ecr import EcrRegistry
-from infrastructure.aws.ecr_door import EcrDoor
-from infrastructure.aws.ecr_scans import EcrScans
-from infrastructure.aws.permissions import Resources, SimulatedPermissions
+from infrastructure.aws.identity.caller import StsIdentity, clock_in_words
+from infrastructure.aws.identity.permissions import Resources, SimulatedPermissions
 from infrastructure.aws.quotas import MeasuredQuotas
-from infrastructure.aws.route53_health import Route53HealthChecks
+from infrastructure.aws.registry.images import EcrRegistry
+from infrastructure.aws.registry.push import EcrDoor
+from infrastructure.aws.registry.scans import EcrScans
+from infrastructure.aws.route53.health_checks import Route53HealthChecks
 from infrastructure.aws.s3 import S3AuditStore
 from infrastructure.aws.secretsmanager import SecretsManager
 from infrastructure.aws.session import Clients, Connection, Credentials, connect
 from infrastructure.aws.sns import SnsNotifier
-from infrastructure.aws.sts import StsIdentity, clock_in_words
 from infrastructure.embedded import cloud, images
 from infrastructure.embedded.errors import EmbeddedError, StartFailed, StateOwned
 from infrastructure.estate import Estate, adapters, aws_estate, by_colour

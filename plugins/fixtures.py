@@ -11,15 +11,15 @@ from typing import Any, TypeVar
 import httpx
 import pytest
 
+from deployment.evidence.verdict import LIVE
 from deployment.settings import SETTINGS_FILE, load
-from deployment.verdict import LIVE
-from plugins import measuring
-from plugins import state as published
-from plugins.evidence import Measurement, Recorder
-from plugins.gates import BYSTANDER, gate_of
-from plugins.measuring import latency_plan
+from plugins import measurement
+from plugins.integrity.recorder import Measurement, Recorder
+from plugins.measurement import latency_plan
+from plugins.modes import state as published
+from plugins.modes.state import Bake, Front, Lock, Release, State
 from plugins.run import coordinator_key, recorder_key, redactor_key, suites_of
-from plugins.state import Bake, Front, Lock, Release, State
+from plugins.scheduling.stages import BYSTANDER, gate_of
 from verification.accounts import SmokeUser
 from verification.accounts import sign_in as ask_for_token
 from verification.contract import Contract
@@ -112,7 +112,7 @@ class Session:
         """The load that the settings and ``--load-workers`` ask for."""
         users = _require(self.state.smoke_users or None, "there are no smoke users", self.state)
         workers = self._config.option.load_workers
-        return measuring.load_plan(candidate, users, self.gates.get("load", {}), workers)
+        return measurement.load_plan(candidate, users, self.gates.get("load", {}), workers)
 
     def learn(self, *secrets: str) -> None:
         """Values that may not be written, wherever a check puts them."""
@@ -319,7 +319,7 @@ def load_result(_deployment: Session, candidate: Release, tmp_path_factory: pyte
     """What Locust made of the release, once for the whole gate: requests, failures, p95_ms, throughput, …"""
     gate, log = _deployment.gates.get("load", {}), tmp_path_factory.mktemp("load") / "locust.log"
     requested = partial(_deployment.recorder.requested, by="load_result")
-    return measuring.load(_deployment.load_plan(candidate), gate, log, requested)
+    return measurement.load(_deployment.load_plan(candidate), gate, log, requested)
 
 
 @pytest.fixture(scope="session")
@@ -330,4 +330,4 @@ def load_beside_live(
     gate, log = _deployment.gates.get("load", {}), tmp_path_factory.mktemp("load") / "locust.log"
     requested = partial(_deployment.recorder.requested, by="load_beside_live")
     plan = _deployment.load_plan(candidate)
-    return measuring.load_beside_live(plan, _deployment.state.baseline, gate, log, requested)
+    return measurement.load_beside_live(plan, _deployment.state.baseline, gate, log, requested)

@@ -13,9 +13,9 @@ from typing import Any
 
 import jinja2
 
-from deployment import report
-from deployment.journal import Record
-from plugins.progress import sentence
+from deployment.evidence import report
+from deployment.evidence.journal import Record
+from plugins.terminal.progress import sentence
 
 TEMPLATES = Path(__file__).with_name("templates")
 

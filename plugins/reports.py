@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from deployment import archiving
-from deployment.journal import Record
-from deployment.verdict import CheckOutcome
+from deployment.evidence import archive
+from deployment.evidence.journal import Record
+from deployment.evidence.verdict import CheckOutcome
 from plugins import page
-from plugins.evidence import Measurement, measurements_in
+from plugins.integrity.recorder import Measurement, measurements_in
 from plugins.run import coordinator_key
 
 if TYPE_CHECKING:
-    from plugins.coordinator import Coordinator
+    from plugins.modes.coordinator import Coordinator
 
 measured_key = pytest.StashKey[dict[str, list[Measurement]]]()
 
@@ -64,7 +64,7 @@ class HtmlReport:
     def _final(self, records: Sequence[Record]) -> str:
         """The whole page as it stands, its summary made anew: what comes after the checks can still change the verdict."""
         run = self._run
-        path = run.folder / archiving.PAGE_FILE
+        path = run.folder / archive.PAGE_FILE
         if not path.exists():  # pytest-html did not come to its end
             return page.standalone(records)
         reasons = {gate.name: gate.reason for gate in run.gates()} if run.settings else {}

@@ -15,22 +15,22 @@ import pytest
 from deployment.errors import Refused, SettingsError
 from deployment.settings import SETTINGS_FILE, load
 from plugins import options as run_options
-from plugins.doors import edited
-from plugins.evidence import Recorder
-from plugins.gates import MARKER, gate_of
-from plugins.litter import only_tell
+from plugins.integrity.collection_guard import edited
+from plugins.integrity.outcomes import seal
+from plugins.integrity.recorder import Recorder
+from plugins.integrity.resource_warnings import only_tell
+from plugins.modes.settings_checks import contract_is_readable, load_is_possible, with_strategy
 from plugins.options import Mode, RunOptions
-from plugins.outcomes import seal
-from plugins.output import Output, WorkerOutput
-from plugins.parallel import ParallelPhases, WorkerSide
-from plugins.preflight import contract_is_readable, load_is_possible, with_strategy
-from plugins.progress import Progress
-from plugins.redacting import redact, redact_name
-from plugins.serial import SerialPhases
+from plugins.scheduling.parallel import ParallelPhases, WorkerSide
+from plugins.scheduling.serial import SerialPhases
+from plugins.scheduling.stages import MARKER, gate_of
+from plugins.terminal.output import Output, WorkerOutput
+from plugins.terminal.progress import Progress
+from plugins.terminal.redacting import redact, redact_name
 from verification.redaction import LearningRedactor
 
 if TYPE_CHECKING:
-    from plugins.coordinator import Coordinator
+    from plugins.modes.coordinator import Coordinator
 
 coordinator_key = pytest.StashKey["Coordinator"]()
 recorder_key = pytest.StashKey[Recorder]()
@@ -61,7 +61,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if options.mode is Mode.ORDINARY:
         return
     if options.mode is Mode.PLAN:
-        from plugins.planning import Planning
+        from plugins.modes.plan import Planning
 
         _without_workers(config)
         config.pluginmanager.register(Planning(config, options, suites), "deployment-plan")
@@ -74,9 +74,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redactor: LearningRedactor) -> None:
     # Here, not above: whoever coordinates needs boto3 and the embedded environment; a worker does without that second.
-    from plugins.coordinator import Coordinator
-    from plugins.deploying import Deploying
-    from plugins.verifying import Verifying
+    from plugins.modes.coordinator import Coordinator
+    from plugins.modes.deploy import Deploying
+    from plugins.modes.verify import Verifying
 
     progress = Progress(config)
     refusal: Refused | None = None

@@ -8,7 +8,7 @@ from dataclasses import replace
 from statistics import median
 from typing import Any
 
-from plugins.state import Bake
+from plugins.modes.state import Bake
 from verification import figures
 from verification.baseline import Baseline, baseline
 from verification.prober import Prober

@@ -14,9 +14,9 @@ sys.path[0] = str(ROOT)
 
 import click  # noqa: E402  # after the path is right
 
-from deployment import status as environment_status  # noqa: E402
 from deployment.errors import CloudError, DeploymentError, Refused  # noqa: E402
-from deployment.recovery import Decision  # noqa: E402
+from deployment.recovery import status as environment_status  # noqa: E402
+from deployment.recovery.recover import Decision  # noqa: E402
 from deployment.settings import (  # noqa: E402
     SETTINGS_FILE,
     Settings,
@@ -24,18 +24,18 @@ from deployment.settings import (  # noqa: E402
 )
 from infrastructure import compose  # noqa: E402
 from infrastructure.compose import World  # noqa: E402
-from scripts import (  # noqa: E402
-    approving,
-    attesting,
-    auditing,
-    building,
+from scripts.commands import (  # noqa: E402
+    approve,
+    attest,
+    audit,
+    build,
     console,
-    load_working,
-    retiring,
-    running,
-    settling,
-    undoing,
-    unlocking,
+    load_worker,
+    recover,
+    retire,
+    rollback,
+    run,
+    unlock,
 )
 from verification.redacted_output import Guard  # noqa: E402
 from verification.redaction import LearningRedactor  # noqa: E402
@@ -98,7 +98,7 @@ def down(reports: Path) -> None:
 
     A deployment whose run died in it is settled first, so that its report says what became of it.
     """
-    settling.settle_before_down(_settings, _reach, reports.absolute())
+    recover.settle_before_down(_settings, _reach, reports.absolute())
     stopped = compose.down()
     click.echo(f"stopped: {', '.join(stopped)}" if stopped else "nothing was up")
 
@@ -146,14 +146,14 @@ def deploy(
 
     Options after `--` are pytest's: deploy --image-tag 1.1.0 -- -n 4
     """
-    if not running.ONLY_TELL.intersection(pytest_options):
+    if not run.ONLY_TELL.intersection(pytest_options):
         image_tag = _made_ready(image_tag, image, context, environment)
     if image_tag is None:
         raise click.MissingParameter(param_hint="'--image-tag'", param_type="option")
-    sys.exit(running.deploy(ROOT, image_tag, target, environment, pytest_options))
+    sys.exit(run.deploy(ROOT, image_tag, target, environment, pytest_options))
 
 
-@cli.command(short_help="Undo the last promotion.")
+@cli.command("rollback", short_help="Undo the last promotion.")
 @environment_option
 @reports_option
 @click.option(
@@ -164,61 +164,63 @@ def deploy(
     help="Wait so long for a deployment that is under way (default: 0).",
 )
 @irreversible_option
-def rollback(environment: str | None, reports: Path, wait_for_lock: float, allow_irreversible: str | None) -> None:
+def rollback_command(
+    environment: str | None, reports: Path, wait_for_lock: float, allow_irreversible: str | None
+) -> None:
     """Undo the last promotion: traffic back first, verified, then the failed colour is stopped."""
     settings = _settings(environment, reports)
-    sys.exit(undoing.rollback(settings, _reach(settings), reports.absolute(), wait_for_lock, allow_irreversible))
+    sys.exit(rollback.rollback(settings, _reach(settings), reports.absolute(), wait_for_lock, allow_irreversible))
 
 
-@cli.command(short_help="Stop the previous colour, once its time has come.")
+@cli.command("retire", short_help="Stop the previous colour, once its time has come.")
 @environment_option
 @reports_option
 @click.option("--now", is_flag=True, help="Before its time, or where it was to run for ever.")
-def retire(environment: str | None, reports: Path, now: bool) -> None:
+def retire_command(environment: str | None, reports: Path, now: bool) -> None:
     """Stop the colour that was live before the last promotion, once retire_after has passed; for a schedule to call.
 
     A way back to it is a deployment then.
     """
     settings = _settings(environment, reports)
-    sys.exit(retiring.retire(settings, _reach(settings), reports.absolute(), now=now))
+    sys.exit(retire.retire(settings, _reach(settings), reports.absolute(), now=now))
 
 
-@cli.command(short_help="Say yes to a promotion that waits for it.")
+@cli.command("approve", short_help="Say yes to a promotion that waits for it.")
 @click.argument("deployment_id", metavar="ID")
 @environment_option
 @click.option("--reason", metavar="TEXT", help="What it was approved on; stands in the run's journal.")
-def approve(deployment_id: str, environment: str | None, reason: str | None) -> None:
+def approve_command(deployment_id: str, environment: str | None, reason: str | None) -> None:
     """Approve the promotion of deployment ID, which another principal started; `status` shows what waits."""
     settings = _settings(environment)
-    sys.exit(approving.approve(settings, _reach(settings), deployment_id, reason))
+    sys.exit(approve.approve(settings, _reach(settings), deployment_id, reason))
 
 
-@cli.command(short_help="Attest items of the checklist.")
+@cli.command("attest", short_help="Attest items of the checklist.")
 @click.argument("release", metavar="TAG|DIGEST")
 @click.argument("items", nargs=-1, required=True, metavar="ITEM=WHO/WHAT...")
 @environment_option
-def attest(release: str, items: tuple[str, ...], environment: str | None) -> None:
+def attest_command(release: str, items: tuple[str, ...], environment: str | None) -> None:
     """Give somebody's word for items of checklist.toml, for the deployments of one release; it stands in their reports."""
     settings = _settings(environment)
-    sys.exit(attesting.attest(settings, _reach(settings), release, items))
+    sys.exit(attest.attest(settings, _reach(settings), release, items))
 
 
-@cli.command(short_help="Break a lock by hand.")
+@cli.command("unlock", short_help="Break a lock by hand.")
 @environment_option
 @reports_option
 @click.option(
     "--reason", required=True, metavar="TEXT", help="Why; stands in the journals of this and of the next run."
 )
 @click.option("--force", is_flag=True, help="Also where the holder lives: it can change nothing any more then.")
-def unlock(environment: str | None, reports: Path, reason: str, force: bool) -> None:
+def unlock_command(environment: str | None, reports: Path, reason: str, force: bool) -> None:
     """Break the lock of a deployment that shows no sign of life, on the record. `recover` settles what it left."""
     if not reason.strip():
         raise click.BadParameter("it says nothing", param_hint="--reason")
     settings = _settings(environment, reports)
-    sys.exit(unlocking.unlock(settings, _reach(settings), reports.absolute(), reason.strip(), force))
+    sys.exit(unlock.unlock(settings, _reach(settings), reports.absolute(), reason.strip(), force))
 
 
-@cli.command(short_help="Settle what a killed run left half done.")
+@cli.command("recover", short_help="Settle what a killed run left half done.")
 @environment_option
 @reports_option
 @irreversible_option
@@ -228,38 +230,40 @@ def unlock(environment: str | None, reports: Path, reason: str, force: bool) -> 
     callback=_worded,
     help="End a halted deployment by leaving traffic where it is, if that is well.",
 )
-def recover(environment: str | None, reports: Path, allow_irreversible: str | None, keep_live: str | None) -> None:
+def recover_command(
+    environment: str | None, reports: Path, allow_irreversible: str | None, keep_live: str | None
+) -> None:
     """Finish or undo what a killed run left half done; safe to repeat."""
     if keep_live and allow_irreversible:
         raise click.UsageError("--keep-live leaves traffic, --allow-irreversible sends it back: give one of them")
     settings = _settings(environment, reports)
     if not compose.is_up(settings):
-        if not settling.complete_reports(settings, reports.absolute()):
+        if not recover.complete_reports(settings, reports.absolute()):
             click.echo("nothing to recover: no embedded environment is up")
         return
-    sys.exit(settling.recover(settings, _reach(settings), reports.absolute(), Decision(keep_live, allow_irreversible)))
+    sys.exit(recover.recover(settings, _reach(settings), reports.absolute(), Decision(keep_live, allow_irreversible)))
 
 
-@cli.command(short_help="Make a part of the load that another machine's deployment asks for.")
+@cli.command("load-worker", short_help="Make a part of the load that another machine's deployment asks for.")
 @click.option("--join", "address", required=True, metavar="HOST:PORT", help="Where it listens: `gates.load.listen`.")
 @click.option("--once", is_flag=True, help="End after one load (default: wait for the next, until interrupted).")
 @environment_option
-def load_worker(address: str, once: bool, environment: str | None) -> None:
+def load_worker_command(address: str, once: bool, environment: str | None) -> None:
     """Make a part of the load that another machine's deployment asks for (`gates.load.workers_elsewhere`).
 
     The smoke users' passwords come from the environment's own secret, and are sent to the service alone.
     """
-    host, port = load_working.parse(address)
+    host, port = load_worker.parse(address)
     world = _reach(_settings(environment))
-    load_working.serve(host, port, world.smoke_users, sys.stdout, once=once)
+    load_worker.serve(host, port, world.smoke_users, sys.stdout, once=once)
 
 
-@cli.group(short_help="Check the evidence of a run.")
-def audit() -> None:
+@cli.group("audit", short_help="Check the evidence of a run.")
+def audit_commands() -> None:
     """Check the evidence of a run."""
 
 
-@audit.command(short_help="Check a report's journal, files and signature.")
+@audit_commands.command(short_help="Check a report's journal, files and signature.")
 @click.argument("deployment_id", metavar="[ID]", required=False)
 @click.option(
     "--environment", metavar="NAME", help="An environment of deployment.toml (default: the one that the report names)."
@@ -267,11 +271,11 @@ def audit() -> None:
 @reports_option
 def verify(deployment_id: str | None, environment: str | None, reports: Path) -> None:
     """Check a report's journal, files and signature (default: the newest report)."""
-    folder = auditing.choose(reports.absolute(), deployment_id)
-    sys.exit(auditing.verify(_settings(environment or auditing.environment_of(folder)), folder))
+    folder = audit.choose(reports.absolute(), deployment_id)
+    sys.exit(audit.verify(_settings(environment or audit.environment_of(folder)), folder))
 
 
-@cli.command(short_help="Write an environment's settings from Terraform's outputs.")
+@cli.command("configure", short_help="Write an environment's settings from Terraform's outputs.")
 @click.option("--environment", required=True, metavar="NAME", help="The environment that Terraform made.")
 @click.option(
     "--outputs",
@@ -281,14 +285,14 @@ def verify(deployment_id: str | None, environment: str | None, reports: Path) ->
     help="What `terraform output -json` printed (default: standard input).",
 )
 @click.option("--dry-run", is_flag=True, help="Show what would change, and write nothing.")
-def configure(environment: str, outputs: TextIO, dry_run: bool) -> None:
+def configure_command(environment: str, outputs: TextIO, dry_run: bool) -> None:
     """Write an environment's settings from Terraform's outputs; the rest of deployment.toml stays as it is.
 
     terraform output -json | python scripts/deploy.py configure --environment production
     """
-    from scripts import configuring  # reading and writing TOML as it stands is this command's alone
+    from scripts.commands import configure  # reading and writing TOML as it stands is this command's alone
 
-    sys.exit(configuring.configure(SETTINGS_FILE, environment, _read(outputs), dry_run=dry_run))
+    sys.exit(configure.configure(SETTINGS_FILE, environment, _read(outputs), dry_run=dry_run))
 
 
 def _read(file: TextIO) -> str:
@@ -308,8 +312,8 @@ def _made_ready(tag: str | None, image: str | None, context: Path | None, enviro
             raise
         return tag  # the run refuses for the same reason, and leaves a report that says so
     if world is not None:
-        wish = building.Wish(tag, image, (context or Path()).absolute())
-        return building.ready(wish, world, settings.limits, console.say)
+        wish = build.Wish(tag, image, (context or Path()).absolute())
+        return build.ready(wish, world, settings.limits, console.say)
     if image or context:
         raise Refused(
             "an image of the embedded registry is a folder, nothing is built for it",

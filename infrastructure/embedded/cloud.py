@@ -10,18 +10,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import images, ownership, passwords, postgres, status, supervisor
-from . import outputs as outputs_file
-from .caddy_config import LIVE_HOST
-from .caddy_listeners import AWSELB
-from .errors import NotRunning, StartFailed, StateForeign, StatePlatform
-from .estate import Estate
-from .images import highest, lowest, tags
-from .layout import Environment, Layout, choose_ports, read_environment, write_environment
-from .outputs import Outputs
-from .probes import http_answer, is_free
-from .statelock import locked
-from .status import CloudStatus
+from infrastructure.embedded import images, ownership, passwords, status
+from infrastructure.embedded import outputs as outputs_file
+from infrastructure.embedded.caddy.config import LIVE_HOST
+from infrastructure.embedded.caddy.listeners import AWSELB
+from infrastructure.embedded.errors import NotRunning, StartFailed, StateForeign, StatePlatform
+from infrastructure.embedded.estate.apprunner import Estate
+from infrastructure.embedded.images import highest, lowest, tags
+from infrastructure.embedded.layout import Environment, Layout, choose_ports, read_environment, write_environment
+from infrastructure.embedded.outputs import Outputs
+from infrastructure.embedded.processes import postgres, supervisor
+from infrastructure.embedded.processes.probes import http_answer, is_free
+from infrastructure.embedded.statelock import locked
+from infrastructure.embedded.status import CloudStatus
 
 __all__ = [
     "Outputs",

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from semver import Version
 
-from .errors import BrokenImage, EmptyRegistry, UnknownTag
+from infrastructure.embedded.errors import BrokenImage, EmptyRegistry, UnknownTag
 
 REPOSITORY = "telehealth-api"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"

@@ -8,10 +8,10 @@ from datetime import UTC, datetime
 
 import psutil
 
-from .aws.files import replace_json
-from .errors import StateOwned
-from .layout import Layout
-from .processes import START_TIME_TOLERANCE_S
+from infrastructure.embedded.aws.files import replace_json
+from infrastructure.embedded.errors import StateOwned
+from infrastructure.embedded.layout import Layout
+from infrastructure.embedded.processes.lifecycle import START_TIME_TOLERANCE_S
 
 
 def take(layout: Layout, run: str) -> None:

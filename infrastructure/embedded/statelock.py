@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .errors import StateBusy
-from .layout import Layout
+from infrastructure.embedded.errors import StateBusy
+from infrastructure.embedded.layout import Layout
 
 WAIT_S = 60.0
 """An `up` takes some seconds, and 20 s more where an image is slow to start; whoever waits longer waits for something stuck."""

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import psutil
 
-from . import processes
-from .layout import Environment, Layout
-from .passwords import Passwords
-from .probes import listens
-from .processes import ProcessSpec
-from .supervisor import specs
+from infrastructure.embedded.layout import Environment, Layout
+from infrastructure.embedded.passwords import Passwords
+from infrastructure.embedded.processes import lifecycle
+from infrastructure.embedded.processes.lifecycle import ProcessSpec
+from infrastructure.embedded.processes.probes import listens
+from infrastructure.embedded.processes.supervisor import specs
 
 
 @dataclass(frozen=True)
@@ -48,15 +48,15 @@ def look(layout: Layout, environment: Environment, passwords: Passwords) -> Clou
 
 
 def _server(layout: Layout, spec: ProcessSpec) -> ProcessStatus:
-    known = processes.recorded(layout, spec.name)
-    if known is None or not processes.alive(known):
+    known = lifecycle.recorded(layout, spec.name)
+    if known is None or not lifecycle.alive(known):
         return ProcessStatus(spec.name, None, None, spec.port, alive=False, answers=False)
     return ProcessStatus(spec.name, known.pid, known.started_at, known.port, alive=True, answers=spec.ready())
 
 
 def _instances(layout: Layout) -> tuple[ProcessStatus, ...]:
     """What is in front sends requests to, and which process is there; one entry a host and port."""
-    listening = {port: process for process in processes.working_below(layout.aws) for port in _ports(process)}
+    listening = {port: process for process in lifecycle.working_below(layout.aws) for port in _ports(process)}
     found = []
     for name, port in (*_behind_ingress(layout), *_behind_listeners(layout)):
         process = listening.get(port)

@@ -11,13 +11,13 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from deployment import archiving
-from deployment.archiving import Archive
-from deployment.attestation import ENVELOPE_FILE, Signer
-from deployment.audit import Anchors, Finding, Outcome, examine
 from deployment.errors import StoredOtherwise
-from deployment.journal import Journal, sealed
-from deployment.settling import JOURNAL_FILE
+from deployment.evidence import archive
+from deployment.evidence.archive import Archive
+from deployment.evidence.attestation import ENVELOPE_FILE, Signer
+from deployment.evidence.audit import Anchors, Finding, Outcome, examine
+from deployment.evidence.journal import Journal, sealed
+from deployment.recovery.interrupted_run import JOURNAL_FILE
 from tests.deployment.fakes import FakeClock, FakeLease, World
 
 ENVIRONMENT = "test"
@@ -96,9 +96,9 @@ class Run:
         """What lease and store know of it."""
         estate, name = self.estate, self.folder.name
         return Anchors(
-            archiving.anchored(estate.lease, name),
-            archiving.copies(estate.store, ENVIRONMENT, name, JOURNAL_FILE),
-            archiving.copies(estate.store, ENVIRONMENT, name, ENVELOPE_FILE),
+            archive.anchored(estate.lease, name),
+            archive.copies(estate.store, ENVIRONMENT, name, JOURNAL_FILE),
+            archive.copies(estate.store, ENVIRONMENT, name, ENVELOPE_FILE),
         )
 
     def examine(self, anchors: Anchors | None = None) -> list[Finding]:
@@ -126,5 +126,5 @@ def make_run(reports: Path, estate: Estate, run_id: str = "20261122-120000-green
     (folder / "junit.xml").write_text("<testsuites/>")
     finished = datetime(2026, 11, 22, 12, tzinfo=UTC).isoformat()
     ending = {"verdict": "promoted", "exit_code": 0, "reason": None, "finished_at": finished, **closed}
-    archiving.close(journal, folder, [("gates", {"gates": GATES}), ("closed", ending)], estate.archive)
+    archive.close(journal, folder, [("gates", {"gates": GATES}), ("closed", ending)], estate.archive)
     return Run(folder, estate)

@@ -17,11 +17,11 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from deployment import archiving, keys
-from deployment.archiving import Archive
-from deployment.attestation import ENVELOPE_FILE, Checker, Signer, envelope_of
 from deployment.errors import CloudUnreachable, NoKey, SettingsError
-from deployment.journal import Journal, read
+from deployment.evidence import archive, keys
+from deployment.evidence.archive import Archive
+from deployment.evidence.attestation import ENVELOPE_FILE, Checker, Signer, envelope_of
+from deployment.evidence.journal import Journal, read
 from tests.audit.evidence import ENVIRONMENT, Estate, MemoryStore, Run, make_run, private_pem
 from tests.deployment.fakes import FakeClock
 
@@ -90,7 +90,7 @@ def test_a_run_that_is_settled_later_is_archived_anew(run: Run) -> None:
     """A halted deployment was closed once; its journal goes on, and both copies are kept."""
     journal = Journal(run.journal, "recoverer", FakeClock())
     journal.append("recovering", phase="HALTED")
-    archiving.close(journal, run.folder, [("closed", {"verdict": "rolled_back"})], run.estate.archive)
+    archive.close(journal, run.folder, [("closed", {"verdict": "rolled_back"})], run.estate.archive)
     assert run.bad() == {}
     assert len(run.estate.store.kept) == 4
     run.rewrite(run.lines[:7])
@@ -118,7 +118,7 @@ def test_a_store_that_does_not_answer_decides_nothing(tmp_path: Path) -> None:
     estate, folder = Estate(store=Unreachable()), tmp_path / "one"
     journal = Journal(folder / "audit.jsonl", "tester", FakeClock())
     journal.append("opened", deployment_id="one")
-    report = archiving.close(journal, folder, [("closed", {"verdict": "promoted"})], estate.archive, said.append)
+    report = archive.close(journal, folder, [("closed", {"verdict": "promoted"})], estate.archive, said.append)
     assert report["verdict"] == "promoted"
     assert (tmp_path / "latest" / "verification.json").exists()
     assert [record.kind for record in read(journal.path)][-2:] == ["closed", "not_stored"]
@@ -207,7 +207,7 @@ def test_keys_come_from_a_secret_or_a_file_and_not_from_both(run: Run, tmp_path:
 
 def test_a_run_without_an_environment_says_that_it_is_not_signed(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "one" / "audit.jsonl", "tester", FakeClock())
-    archiving.close(journal, tmp_path / "one", [("closed", {"verdict": "refused"})])
+    archive.close(journal, tmp_path / "one", [("closed", {"verdict": "refused"})])
     assert [(record.kind, record.data.get("reason")) for record in read(journal.path)] == [
         ("unsigned", "no environment was reached"),
         ("closed", None),

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from deployment import report
-from deployment.attestation import ENVELOPE_FILE, SIGNED_FILES, Signer, digests, statement
-from deployment.audit import Anchors, Outcome, examine
 from deployment.errors import NoKey
-from deployment.journal import read
-from deployment.settling import JOURNAL_FILE
+from deployment.evidence import report
+from deployment.evidence.attestation import ENVELOPE_FILE, SIGNED_FILES, Signer, digests, statement
+from deployment.evidence.audit import Anchors, Outcome, examine
+from deployment.evidence.journal import read
+from deployment.recovery.interrupted_run import JOURNAL_FILE
 from tests.audit.evidence import Estate, Run, make_run, private_pem
 
 NOTHING = Anchors()

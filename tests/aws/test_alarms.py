@@ -12,7 +12,7 @@ from botocore.stub import Stubber
 from deployment.errors import CloudDenied
 from deployment.model import AlarmState, Colour
 from infrastructure.aws.cloudwatch import CloudWatchAlarms
-from infrastructure.aws.route53_health import Route53HealthChecks
+from infrastructure.aws.route53.health_checks import Route53HealthChecks
 from infrastructure.aws.session import Clients, Connection, Credentials, connect
 from tests.aws.alarming import put_alarm
 

@@ -10,7 +10,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from deployment.errors import CloudDenied, CloudError, LeaseLost, RouteConflict, SwitchFailed
 from deployment.model import Colour, Readiness, Routes
-from infrastructure.aws.alb import TAG, AlbRouter
+from infrastructure.aws.load_balancer.router import TAG, AlbRouter
 from infrastructure.aws.session import Clients
 from tests.aws.balancing import Balancer, forward
 from tests.aws.cluster import GROUPS

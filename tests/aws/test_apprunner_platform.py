@@ -10,8 +10,8 @@ from botocore.exceptions import ClientError
 
 from deployment.errors import CloudDenied, CloudError, ProvisionFailed
 from deployment.model import Colour, Image, Progress, Readiness, Rollout
-from infrastructure.aws.apprunner import AppRunnerPlatform
-from infrastructure.aws.apprunner_requests import Operation, serves
+from infrastructure.aws.apprunner.platform import AppRunnerPlatform
+from infrastructure.aws.apprunner.requests import Operation, serves
 from infrastructure.aws.errors import aws_errors
 from infrastructure.aws.session import Clients
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from deployment.errors import SettingsError
-from infrastructure.aws import registry
-from infrastructure.aws.apprunner import AppRunnerPlatform
-from infrastructure.aws.cloudfront import CloudFrontRouter
+from infrastructure.aws import adapters
+from infrastructure.aws.apprunner.platform import AppRunnerPlatform
+from infrastructure.aws.cloudfront.router import CloudFrontRouter
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / "infrastructure" / "aws").glob("**/*.py"))
@@ -65,12 +65,12 @@ def test_adapters_import_ports_boto3_and_semver_alone(file: Path) -> None:
 
 
 def test_registry_knows_its_names() -> None:
-    assert registry.platform("apprunner") is AppRunnerPlatform
-    assert registry.router("cloudfront") is CloudFrontRouter
+    assert adapters.platform("apprunner") is AppRunnerPlatform
+    assert adapters.router("cloudfront") is CloudFrontRouter
 
 
 def test_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(SettingsError, match="apprunner"):
-        registry.platform("nomad")
+        adapters.platform("nomad")
     with pytest.raises(SettingsError, match="cloudfront"):
-        registry.router("bgp")
+        adapters.router("bgp")

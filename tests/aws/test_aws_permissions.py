@@ -13,8 +13,8 @@ from botocore.stub import ANY, Stubber
 
 from deployment.access import Duty
 from deployment.model import Caller, Colour
-from infrastructure.aws.duties import PASSED_TO, needs
-from infrastructure.aws.permissions import Resources, SimulatedPermissions
+from infrastructure.aws.identity.duties import PASSED_TO, needs
+from infrastructure.aws.identity.permissions import Resources, SimulatedPermissions
 from infrastructure.aws.session import Clients, Connection, Credentials, connect
 from tests.aws.shapes import checked
 

@@ -10,8 +10,8 @@ from threading import Thread
 import pytest
 
 from deployment.errors import CloudDenied, SettingsError
+from infrastructure.aws.identity.caller import StsIdentity
 from infrastructure.aws.session import Clients, Connection, Credentials, connect
-from infrastructure.aws.sts import StsIdentity
 
 ACCOUNT = "123456789012"
 STORE = f"arn:aws:cloudfront::{ACCOUNT}:key-value-store/00000000-0000-0000-0000-000000000000"

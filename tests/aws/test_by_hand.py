@@ -14,8 +14,8 @@ from uuid import uuid4
 import pytest
 
 from deployment.model import Colour
-from infrastructure.aws.alb import AlbRouter
-from infrastructure.aws.route53 import Route53Router
+from infrastructure.aws.load_balancer.router import AlbRouter
+from infrastructure.aws.route53.router import Route53Router
 from infrastructure.aws.session import Clients
 from tests.aws.conftest import SteppedClock
 from tests.aws.estates import IDENTIFIERS, ecs, zone

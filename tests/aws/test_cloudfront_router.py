@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from deployment.errors import CloudDenied, LeaseLost, RouteConflict, SwitchFailed
 from deployment.model import Colour, Routes
-from infrastructure.aws.cloudfront import CloudFrontRouter
+from infrastructure.aws.cloudfront.router import CloudFrontRouter
 from infrastructure.aws.errors import aws_errors
 from infrastructure.aws.session import Clients
 

@@ -10,15 +10,15 @@ from typing import Any, cast
 
 import pytest
 
-from deployment.journal import Journal
-from deployment.machine import Machine
+from deployment.evidence.journal import Journal
+from deployment.flow.machine import Machine
 from deployment.model import Answer, Colour, Image
 from deployment.phases import Phase
 from deployment.plan import Plan, Ports
-from deployment.undo import Undo, last_promotion
-from infrastructure.aws.alb import AlbRouter
-from infrastructure.aws.ecs import EcsPlatform
-from infrastructure.aws.route53 import Route53Router
+from deployment.recovery.undo import Undo, last_promotion
+from infrastructure.aws.ecs.platform import EcsPlatform
+from infrastructure.aws.load_balancer.router import AlbRouter
+from infrastructure.aws.route53.router import Route53Router
 from infrastructure.aws.session import Clients
 from tests.aws.authority import Authority
 from tests.aws.balancing import Balancer
@@ -148,7 +148,9 @@ class Scene:
 
 @pytest.fixture
 def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
-    monkeypatch.setattr("infrastructure.aws.ecs.newest_lines", lambda *_, **__: [])  # moto answers logs, elsewhere
+    monkeypatch.setattr(
+        "infrastructure.aws.ecs.platform.newest_lines", lambda *_, **__: []
+    )  # moto answers logs, elsewhere
     return Scene(tmp_path)
 
 

@@ -8,7 +8,7 @@ import pytest
 from botocore.stub import Stubber
 
 from deployment.errors import CloudError
-from infrastructure.aws.ecr_door import EcrDoor
+from infrastructure.aws.registry.push import EcrDoor
 from infrastructure.aws.session import Clients, Connection, Credentials, connect
 from tests.aws.conftest import ACCOUNT, REGION
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from deployment.errors import NotFound, Refused, UnknownTag
-from infrastructure.aws.ecr import MIGRATION_ANNOTATION, VERSION_ANNOTATION, EcrRegistry, in_precedence
+from infrastructure.aws.registry.images import MIGRATION_ANNOTATION, VERSION_ANNOTATION, EcrRegistry, in_precedence
 from infrastructure.aws.session import Clients
 
 ACCOUNT, REGION = "123456789012", "us-east-1"

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 
 from deployment.errors import ProvisionFailed
 from deployment.model import Colour, Image, Readiness, Rollout
-from infrastructure.aws.ecs import EcsPlatform
+from infrastructure.aws.ecs.platform import EcsPlatform
 from infrastructure.aws.session import Clients
 from tests.aws.cluster import GROUPS, HOST, NAMES, Cluster, uri
 from tests.aws.conftest import SteppedClock
@@ -387,7 +387,7 @@ def test_logs_are_the_colours_own_streams_and_the_services_events(
         given.update(more, groups=groups)
         return ["line"]
 
-    monkeypatch.setattr("infrastructure.aws.ecs.newest_lines", newest)
+    monkeypatch.setattr("infrastructure.aws.ecs.platform.newest_lines", newest)
     assert platform.logs(GREEN, cluster.clock.now()) == ["line"]
     assert (given["groups"], given["streams"]) == ({"api": "/ecs/api"}, {"api": "green/api/"})
     assert "steady state" in given["events"][0][1]

@@ -9,7 +9,7 @@ import pytest
 from deployment.errors import SettingsError
 from deployment.model import Colour
 from deployment.settings import Settings, load
-from infrastructure.aws import registry
+from infrastructure.aws import adapters
 from infrastructure.aws.session import Clients
 from infrastructure.estate import aws_estate
 
@@ -59,8 +59,8 @@ def settings(tmp_path: Path, text: str) -> Settings:
 def test_adapters_take_what_the_settings_give(tmp_path: Path, clients: Clients, pair: tuple[str, str]) -> None:
     estate = aws_estate(settings(tmp_path, PAIRS[pair]))
     assert (estate.platform.name, estate.router.name) == pair
-    registry.platform(estate.platform.name)(clients, **estate.platform.options)
-    registry.router(estate.router.name)(clients, **estate.router.options)
+    adapters.platform(estate.platform.name)(clients, **estate.platform.options)
+    adapters.router(estate.router.name)(clients, **estate.router.options)
     assert estate.platform.options["services"][Colour.BLUE] == "api-blue"
 
 
@@ -88,5 +88,5 @@ def test_arns_of_another_estate_are_refused(tmp_path: Path, old: str, new: str, 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(SettingsError, match="platform 'lambda'") as caught:
-        registry.platform("lambda")
+        adapters.platform("lambda")
     assert caught.value.hint == "Known: apprunner, ecs."

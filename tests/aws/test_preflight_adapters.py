@@ -11,8 +11,8 @@ from botocore.stub import Stubber
 
 from deployment.errors import CloudError
 from infrastructure.aws.configured import of_app_runner, of_ecs
-from infrastructure.aws.ecr_scans import EcrScans
 from infrastructure.aws.quotas import MeasuredQuotas
+from infrastructure.aws.registry.scans import EcrScans
 from infrastructure.aws.secretsmanager import SecretsManager
 from infrastructure.aws.session import Clients, Connection, Credentials, connect
 from tests.aws.conftest import ACCOUNT, SteppedClock

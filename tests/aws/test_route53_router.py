@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from deployment.errors import CloudDenied, LeaseLost, RouteConflict, SwitchFailed
 from deployment.model import Colour, Readiness, Routes
-from infrastructure.aws.route53 import Route53Router
+from infrastructure.aws.route53.router import Route53Router
 from infrastructure.aws.session import Clients
 from tests.aws.authority import Authority
 from tests.aws.conftest import SteppedClock
@@ -220,7 +220,7 @@ def test_another_process_can_go_on_waiting(
 def test_a_resolver_that_is_gone_holds_nothing_up_unless_all_are(
     zone: Zone, clock: SteppedClock, resolvers: list[Authority], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("infrastructure.aws.resolvers.TIMEOUT_S", 0.2)
+    monkeypatch.setattr("infrastructure.aws.route53.resolvers.TIMEOUT_S", 0.2)
     gone = "127.0.0.1:9"
     half = Route53Router(cast(Clients, zone), "Z1", NAME, IDENTIFIERS, [gone, resolvers[0].place], clock)
     generation = half.set(half.observe(), TO_GREEN, {}, token=4).generation

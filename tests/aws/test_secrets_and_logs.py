@@ -8,10 +8,10 @@ from uuid import uuid4
 import pytest
 
 from deployment.errors import CloudError, NotFound
+from infrastructure.aws.identity.caller import StsIdentity
 from infrastructure.aws.logs import newest_lines
 from infrastructure.aws.secretsmanager import SecretsManager
 from infrastructure.aws.session import Clients
-from infrastructure.aws.sts import StsIdentity
 
 
 def test_secret_is_read_by_name_and_by_arn(clients: Clients) -> None:

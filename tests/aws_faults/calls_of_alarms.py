@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from deployment.model import Alarm, AlarmState, Colour
 from infrastructure.aws.cloudwatch import CloudWatchAlarms
-from infrastructure.aws.route53_health import Route53HealthChecks
+from infrastructure.aws.route53.health_checks import Route53HealthChecks
 from tests.aws.alarming import put_alarm
 from tests.aws_faults.matrix import Act, Call, Scene
 

@@ -7,8 +7,8 @@ from uuid import uuid4
 
 from deployment.model import Colour, Readiness, Routes
 from deployment.ports import Router
-from infrastructure.aws.alb import AlbRouter
-from infrastructure.aws.route53 import Route53Router
+from infrastructure.aws.load_balancer.router import AlbRouter
+from infrastructure.aws.route53.router import Route53Router
 from infrastructure.aws.session import Clients
 from tests.aws.estates import IDENTIFIERS, balancer, zone
 from tests.aws_faults.matrix import Act, Call, Scene

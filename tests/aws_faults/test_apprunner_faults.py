@@ -10,7 +10,7 @@ import pytest
 
 from deployment.errors import CloudError, ProvisionFailed
 from deployment.model import Colour, Image, Readiness, Rollout
-from infrastructure.aws.apprunner import AppRunnerPlatform
+from infrastructure.aws.apprunner.platform import AppRunnerPlatform
 from infrastructure.aws.session import Clients
 from tests.aws_faults.conftest import Aws
 from tests.aws_faults.proxy import Armed, Fault

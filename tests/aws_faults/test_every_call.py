@@ -19,17 +19,17 @@ import pytest
 from deployment.errors import DeploymentError
 from deployment.model import Colour, Happening, Holder, Notice, Scan
 from deployment.ports import Clock
-from infrastructure.aws.cloudfront import CloudFrontRouter
+from infrastructure.aws.cloudfront.router import CloudFrontRouter
 from infrastructure.aws.dynamodb import HASH_KEY, DynamoLease
-from infrastructure.aws.ecr import VERSION_ANNOTATION, EcrRegistry
-from infrastructure.aws.ecr_door import EcrDoor
-from infrastructure.aws.ecr_scans import EcrScans
+from infrastructure.aws.identity.caller import StsIdentity
 from infrastructure.aws.logs import newest_lines
+from infrastructure.aws.registry.images import VERSION_ANNOTATION, EcrRegistry
+from infrastructure.aws.registry.push import EcrDoor
+from infrastructure.aws.registry.scans import EcrScans
 from infrastructure.aws.s3 import S3AuditStore
 from infrastructure.aws.secretsmanager import SecretsManager
 from infrastructure.aws.session import ATTEMPTS, Clients
 from infrastructure.aws.sns import SnsNotifier
-from infrastructure.aws.sts import StsIdentity
 from tests.aws_faults.calls_of_alarms import ALARM_CALLS
 from tests.aws_faults.calls_of_ecs import ECS_CALLS
 from tests.aws_faults.calls_of_routers import ROUTER_CALLS

@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 from deployment.events import Event
-from deployment.journal import Journal, Record, read
-from deployment.machine import Machine
+from deployment.evidence.journal import Journal, Record, read
+from deployment.evidence.verdict import GateOutcome, GateResult
+from deployment.flow.machine import Machine
 from deployment.phases import Phase
 from deployment.plan import Plan, Ports, Promotion
-from deployment.recovery import unsettled
+from deployment.recovery.interrupted_run import settle_leftover
+from deployment.recovery.recover import unsettled
+from deployment.recovery.undo import Undo, last_promotion
 from deployment.settings import DeploymentLimits
-from deployment.settling import settle_leftover
-from deployment.undo import Undo, last_promotion
-from deployment.verdict import GateOutcome, GateResult
 from tests.deployment.fakes import GREEN, NEW, FakeClock, FakeFront, FakeLease, FakePlatform, FakeRouter, World
 
 # The keeper renews in real time, and no test lasts a third of this; the fake clock may pass rollback_timeout within it.

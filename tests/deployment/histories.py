@@ -14,16 +14,16 @@ from pathlib import Path
 from typing import Any
 
 from deployment.errors import CloudUnreachable, DeploymentError, LeaseHeld, Refused, SwitchFailed
-from deployment.journal import Journal, Record, read
-from deployment.machine import Machine
+from deployment.evidence.journal import Journal, Record, read
+from deployment.evidence.verdict import GateOutcome, GateResult
+from deployment.flow.machine import Machine
 from deployment.model import Answer, Colour, Holder, Image, Routes
 from deployment.phases import Phase
 from deployment.plan import Plan, Ports, Promotion
-from deployment.recovery import alive, unsettled
+from deployment.recovery.interrupted_run import settle_leftover
+from deployment.recovery.recover import alive, unsettled
+from deployment.recovery.undo import Undo, last_promotion
 from deployment.settings import DeploymentLimits
-from deployment.settling import settle_leftover
-from deployment.undo import Undo, last_promotion
-from deployment.verdict import GateOutcome, GateResult
 from tests.deployment.fakes import OLD, FakeClock, FakeFront, FakeLease, FakePlatform, FakeRouter, Killed, World, image
 from tests.deployment.history_plan import Command, History, Kind, Trouble
 

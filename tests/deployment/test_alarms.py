@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from deployment.alarms import BLIND_S, READ_EVERY_S, AlarmWatch, AllAlarms, quiet, there
 from deployment.errors import CloudError, CloudUnreachable, Refused, StepFailed
-from deployment.journal import Journal
+from deployment.evidence.journal import Journal
+from deployment.flow.alarms import BLIND_S, READ_EVERY_S, AlarmWatch, AllAlarms, quiet, there
 from deployment.model import Alarm, AlarmState, Colour
 from deployment.phases import Phase
 from tests.deployment.fakes import BLUE, GREEN, FakeClock

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from deployment.access import Access, Duty
-from deployment.approval import Approval, give, wait_for_approval
 from deployment.errors import CloudUnreachable, DeadlinePassed, LeaseLost, NotPermitted, Refused, StepFailed
+from deployment.flow.approval import Approval, give, wait_for_approval
 from deployment.model import Caller
 from deployment.phases import Phase
-from deployment.recovery import unsettled
+from deployment.recovery.recover import unsettled
 from tests.deployment.fakes import GREEN, NEW, Killed, Side
 from tests.deployment.harness import ACTOR, GATES, LIMITS, Deployment
 
@@ -265,7 +265,7 @@ def test_another_deployment(one: Deployment) -> None:
 
 
 def test_a_run_that_has_died(one: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deployment.approval.owner_alive", lambda *_: False)
+    monkeypatch.setattr("deployment.flow.approval.owner_alive", lambda *_: False)
 
     def dead() -> None:
         with pytest.raises(Refused, match="has died while it waited"):

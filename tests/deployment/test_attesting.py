@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from deployment.access import Access, Duty
-from deployment.attesting import DIGESTS_KEPT, NOTE, give, given
-from deployment.checklist import Attestation, Entry, as_data, evaluate
 from deployment.errors import CloudError, NotPermitted
-from deployment.journal import Record
+from deployment.evidence.journal import Record
 from deployment.model import Caller
+from deployment.preflight.attestations import DIGESTS_KEPT, NOTE, give, given
+from deployment.preflight.checklist import Attestation, Entry, as_data, evaluate
 from tests.deployment.harness import Deployment
 
 JANE = Caller("arn:aws:sts::123456789012:assumed-role/reviewer/jane", "123456789012")

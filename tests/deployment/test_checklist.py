@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from deployment.checklist import FILE, PHASES, Entry, as_data, demand, evaluate, load, parse
 from deployment.errors import Refused, SettingsError
-from deployment.journal import Record
-from deployment.preflight import Surroundings, look
+from deployment.evidence.journal import Record
+from deployment.preflight.checklist import FILE, PHASES, Entry, as_data, demand, evaluate, load, parse
+from deployment.preflight.preflight import Surroundings, look
 from deployment.settings import DeploymentLimits
 from tests.deployment.fakes import GREEN, NEW
 from tests.deployment.harness import Deployment

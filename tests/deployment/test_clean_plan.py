@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from deployment.clean_plan import belongs_to, load, objections
 from deployment.errors import Refused
+from deployment.preflight.terraform_plan import belongs_to, load, objections
 from tests.deployment.fakes import GREEN
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from deployment.drift import differences
 from deployment.model import Configuration
+from deployment.preflight.drift import differences
 from tests.deployment.fakes import BLUE, GREEN
 
 DIGESTS: dict[object, str | None] = {BLUE: "sha256:" + "a" * 64, GREEN: "sha256:" + "b" * 64}

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from deployment.lease_keeper import LeaseKeeper
+from deployment.flow.lease import LeaseKeeper
 from tests.deployment.histories import live_through
 from tests.deployment.history_plan import Command, History, Kind, Trouble
 

@@ -12,9 +12,9 @@ import pytest
 from deployment.errors import CloudUnreachable, Refused, StepFailed
 from deployment.phases import Phase
 from deployment.plan import Note
-from deployment.recovery import Decision, unsettled
-from deployment.settling import settle_leftover
-from deployment.undo import last_promotion, refuse_irreversible
+from deployment.recovery.interrupted_run import settle_leftover
+from deployment.recovery.recover import Decision, unsettled
+from deployment.recovery.undo import last_promotion, refuse_irreversible
 from tests.deployment.fakes import BLUE, GREEN, NEW
 from tests.deployment.harness import GATES, Deployment
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deployment.errors import JournalBroken
-from deployment.journal import FIRST, Journal, read
+from deployment.evidence.journal import FIRST, Journal, read
 from tests.deployment.fakes import FakeClock
 
 

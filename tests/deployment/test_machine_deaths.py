@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deployment.journal import FIRST
+from deployment.evidence.journal import FIRST
 from deployment.phases import Phase
 from tests.deployment.fakes import BLUE, GREEN, Killed
 from tests.deployment.harness import Deployment

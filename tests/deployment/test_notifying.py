@@ -10,11 +10,11 @@ import pytest
 
 from deployment.errors import CloudUnreachable
 from deployment.events import PhaseChanged
+from deployment.flow.notices import BY_PHASE, Notices, about, place_of
 from deployment.model import Happening, Notice
-from deployment.notifying import BY_PHASE, Notices, about, place_of
 from deployment.phases import TERMINAL, Phase
-from deployment.recovery import UNDECIDED, Decision, unsettled
-from deployment.settling import settle_leftover
+from deployment.recovery.interrupted_run import settle_leftover
+from deployment.recovery.recover import UNDECIDED, Decision, unsettled
 from tests.deployment.harness import Deployment
 
 PASSWORD = "canary-password-1"

@@ -11,10 +11,10 @@ from typing import TypeVar
 import pytest
 
 from deployment.access import DEPLOYMENT, Admission
-from deployment.alarms import NO_ALARMS
 from deployment.errors import CloudDenied, CloudError, CloudUnreachable, Refused
+from deployment.flow.alarms import NO_ALARMS
 from deployment.model import Alarm, AlarmState, Caller, Colour, Configuration, DomainState, Quota, Routes, Scan, Service
-from deployment.preflight import Item, Outcome, Surroundings, judge, look, summed_up, too_severe
+from deployment.preflight.preflight import Item, Outcome, Surroundings, judge, look, summed_up, too_severe
 from deployment.settings import DeploymentLimits
 from tests.deployment.fakes import BLUE, GREEN, NEW, Side
 from tests.deployment.harness import Deployment

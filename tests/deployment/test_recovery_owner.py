@@ -8,7 +8,7 @@ import pytest
 
 from deployment.errors import LeaseHeld, Refused
 from deployment.phases import Phase
-from deployment.recovery import alive, settle, unsettled
+from deployment.recovery.recover import alive, settle, unsettled
 from tests.deployment.fakes import BLUE, GREEN
 from tests.deployment.harness import GATES, LIMITS, TTL, Deployment
 

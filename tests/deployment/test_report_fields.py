@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from deployment import report
+from deployment.evidence import report
 from deployment.phases import Phase
 from tests.deployment.harness import GATES, Deployment
 

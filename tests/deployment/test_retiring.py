@@ -9,16 +9,16 @@ from typing import cast
 import pytest
 
 from deployment.errors import CloudDenied, Refused, StepFailed
-from deployment.journal import Journal, read
+from deployment.evidence.journal import Journal, read
 from deployment.model import Caller
 from deployment.phases import Phase
 from deployment.plan import Promotion
 from deployment.ports import Registry
-from deployment.retiring import due, due_at, retire_previous
+from deployment.recovery.retire import due, due_at, retire_previous
+from deployment.recovery.undo import last_promotion
 from deployment.settings import Settings
-from deployment.undo import last_promotion
 from infrastructure.compose import World
-from scripts import retiring as command
+from scripts.commands import retire as command
 from tests.deployment.fakes import BLUE, GREEN
 from tests.deployment.harness import ACTOR, LIMITS, Deployment
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from deployment.errors import SettingsError
+from deployment.evidence.verdict import LIVE, ORDER, in_report_order
 from deployment.settings import DeploymentLimits, load
-from deployment.verdict import LIVE, ORDER, in_report_order
 
 SHIPPED = Path(__file__).resolve().parents[2] / "deployment.toml"
 HEAD = 'default_environment = "e"\nrepository = "r"\ncontract = "c.yaml"\n'

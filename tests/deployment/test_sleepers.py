@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployment.lease_keeper import LeaseKeeper
+from deployment.flow.lease import LeaseKeeper
 from tests.deployment.histories import live_through
 from tests.deployment.history_plan import Command, History, Kind, Trouble
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from deployment.errors import SettingsError
+from deployment.flow.canary import ENOUGH_REQUESTS
 from deployment.model import Colour
 from deployment.phases import Phase
-from deployment.shifting import ENOUGH_REQUESTS
 from deployment.strategy import Shift, Strategy, parse
 from tests.deployment.fakes import BLUE, GREEN, Killed
 from tests.deployment.harness import GATES, LIMITS, Deployment

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from deployment.errors import EnvironmentTaken, LeaseHeld, LeaseLost, Refused
-from deployment.journal import Journal
-from deployment.lockbreaking import NOTE, break_lock
+from deployment.evidence.journal import Journal
 from deployment.model import Holder
 from deployment.phases import Phase
-from deployment.queueing import Queue, refuse_while_held
+from deployment.recovery.force_unlock import NOTE, break_lock
+from deployment.recovery.lock_wait import Queue, refuse_while_held
 from tests.deployment.fakes import FakeClock
 from tests.deployment.harness import ACTOR, GATES, LIMITS, Deployment
 

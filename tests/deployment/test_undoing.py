@@ -9,7 +9,7 @@ import pytest
 from deployment.errors import CloudUnreachable, LeaseHeld, Refused, SwitchFailed
 from deployment.phases import Phase
 from deployment.plan import this_process
-from deployment.undo import last_promotion
+from deployment.recovery.undo import last_promotion
 from tests.deployment.fakes import BLUE, GREEN
 from tests.deployment.harness import LIMITS, Deployment
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from deployment import unfinished
 from deployment.clock import SystemClock
-from deployment.journal import Journal, read
+from deployment.evidence.journal import Journal, read
+from deployment.recovery import complete_report
 from tests.deployment.fakes import BLUE
 from tests.deployment.harness import ACTOR, LIMITS, Deployment
 
@@ -30,7 +30,7 @@ def journal(
 
 
 def complete(reports: Path) -> int:
-    return unfinished.complete(reports, "test", actor="somebody else", clock=SystemClock())
+    return complete_report.complete(reports, "test", actor="somebody else", clock=SystemClock())
 
 
 @pytest.mark.parametrize(
@@ -90,21 +90,21 @@ def test_the_lock_of_a_dead_run_is_free_again(one: Deployment) -> None:
     one.machine.lease()
     one.bury()
     one.lease.kept.pop("deployment")  # as if it had died right after it had the lock
-    assert unfinished.free_lock(one.ports, "recoverer", LIMITS) == "one"
+    assert complete_report.free_lock(one.ports, "recoverer", LIMITS) == "one"
     assert one.lease.holder is None
-    assert unfinished.free_lock(one.ports, "recoverer", LIMITS) is None
+    assert complete_report.free_lock(one.ports, "recoverer", LIMITS) is None
 
 
 def test_the_lock_of_a_living_run_or_of_a_half_done_one_is_not(one: Deployment) -> None:
     one.machine.lease()
     assert one.lease.holder is not None
     half_done = one.lease.kept.pop("deployment")
-    assert unfinished.free_lock(one.ports, "recoverer", LIMITS) is None
+    assert complete_report.free_lock(one.ports, "recoverer", LIMITS) is None
     one.bury()
     one.lease.kept["deployment"] = half_done
-    assert unfinished.free_lock(one.ports, "recoverer", LIMITS) is None
+    assert complete_report.free_lock(one.ports, "recoverer", LIMITS) is None
     one.lease.kept.pop("deployment")
     one.lease.holder = replace(one.lease.holder, host="a-runner-far-away")
-    assert unfinished.free_lock(one.ports, "recoverer", LIMITS) is None
+    assert complete_report.free_lock(one.ports, "recoverer", LIMITS) is None
     assert one.lease.holder is not None
     assert one.world.routes.live is BLUE

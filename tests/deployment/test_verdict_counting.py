@@ -7,7 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from deployment.verdict import CheckOutcome, CheckResult, GateOutcome, GateRule, Tally, in_report_order, not_passed
+from deployment.evidence.verdict import (
+    CheckOutcome,
+    CheckResult,
+    GateOutcome,
+    GateRule,
+    Tally,
+    in_report_order,
+    not_passed,
+)
 
 PASSED, FAILED = CheckOutcome.PASSED, CheckOutcome.FAILED
 ERROR, NOTHING = CheckOutcome.ERROR, CheckOutcome.INCONCLUSIVE

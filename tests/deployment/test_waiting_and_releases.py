@@ -9,10 +9,10 @@ from dataclasses import replace
 import pytest
 
 from deployment.errors import CloudUnreachable, DeadlinePassed, UnknownTag
-from deployment.lease_keeper import LeaseKeeper
+from deployment.flow.lease import LeaseKeeper
 from deployment.plan import this_process
+from deployment.polling import poll
 from deployment.releases import default_tag
-from deployment.waiting import poll
 from tests.deployment.fakes import OLD, FakeClock, FakeLease, FakeRegistry, World, image
 from tests.deployment.harness import LIMITS
 

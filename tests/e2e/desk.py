@@ -16,8 +16,8 @@ from typing import Any
 
 import psutil
 
+from deployment.recovery.status import look
 from deployment.settings import SETTINGS_FILE, load
-from deployment.status import look
 from infrastructure import compose
 from infrastructure.compose import World
 from infrastructure.embedded.layout import Layout, read_environment

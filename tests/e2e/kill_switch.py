@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from deployment import settings
-from deployment.journal import Journal, Record
+from deployment.evidence.journal import Journal, Record
 
 SPOT = "KILL_SPOT"
 """The environment variable that says where: ``before LABEL`` or ``after LABEL`` (see ``label``), or ``while LOAD``."""

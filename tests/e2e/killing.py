@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from deployment.settings import SETTINGS_FILE, load
-from scripts import auditing
+from scripts.commands import audit
 from tests.e2e import images, kill_switch
 from tests.e2e.desk import Desk, Ran, Running, journal, wait_until
 
@@ -138,7 +138,7 @@ def assert_settled(
         assert world.ports.front.examine() == []
         if folder is None:
             return
-        assert auditing.verify(load(SETTINGS_FILE, "quick"), folder) == 0
+        assert audit.verify(load(SETTINGS_FILE, "quick"), folder) == 0
     last = journal(folder)[-1]
     assert last["kind"] == "closed"
     report = json.loads((folder / "verification.json").read_text(encoding="utf-8"))

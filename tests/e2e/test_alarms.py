@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from infrastructure.embedded import cloud
-from infrastructure.embedded.aws_session import AwsSession
+from infrastructure.embedded.estate.aws_session import AwsSession
 from tests.e2e import images
 from tests.e2e.desk import Desk
 

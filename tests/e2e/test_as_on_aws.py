@@ -21,7 +21,8 @@ from infrastructure import compose, estate
 from infrastructure.aws.session import Connection, Credentials
 from infrastructure.embedded import cloud
 from infrastructure.estate import Adapter
-from scripts import deploy, running
+from scripts import deploy
+from scripts.commands import run as run_command
 from tests.e2e.desk import ROOT, Desk
 
 Command = Callable[..., Result]
@@ -110,7 +111,7 @@ def test_a_known_tag_goes_straight_to_the_run(command: Command, monkeypatch: pyt
         asked.append(given)
         return 0
 
-    monkeypatch.setattr(running, "deploy", run)
+    monkeypatch.setattr(run_command, "deploy", run)
     ran = command("deploy", "--image-tag", "1.1.0", "--environment", "production", "--", "-n", "2")
     assert ran.exit_code == 0, ran.output
     assert "is in the registry already" in ran.output
@@ -125,7 +126,7 @@ def test_what_the_run_refuses_is_the_run_s_to_report(monkeypatch: pytest.MonkeyP
         asked.append(given)
         return 4
 
-    monkeypatch.setattr(running, "deploy", run)
+    monkeypatch.setattr(run_command, "deploy", run)
     ran = CliRunner().invoke(deploy.cli, ["deploy", "--image-tag", "1.1.0", "--environment", "nowhere"])
     assert (ran.exit_code, len(asked)) == (4, 1)
     ran = CliRunner().invoke(deploy.cli, ["deploy", "--image", "x", "--environment", "nowhere"])

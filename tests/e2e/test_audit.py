@@ -12,7 +12,7 @@ import pytest
 
 from deployment.settings import SETTINGS_FILE, load
 from infrastructure.embedded.layout import Layout
-from scripts import auditing
+from scripts.commands import audit
 from tests.e2e import killing
 from tests.e2e.desk import Desk, Ran
 from tests.e2e.messages import messages
@@ -108,7 +108,7 @@ def _tamper(
 
 
 def _verified(folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    code = auditing.verify(load(SETTINGS_FILE, QUICK), folder)
+    code = audit.verify(load(SETTINGS_FILE, QUICK), folder)
     return code, capsys.readouterr().out
 
 

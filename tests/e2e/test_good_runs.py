@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deployment.verdict import LIVE, ORDER
+from deployment.evidence.verdict import LIVE, ORDER
 from tests.e2e import images, killing
 from tests.e2e.bookings import Bookings
 from tests.e2e.canaries import assert_kept, command_lines

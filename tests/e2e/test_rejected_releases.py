@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from deployment.verdict import LIVE, ORDER
+from deployment.evidence.verdict import LIVE, ORDER
 from tests.e2e import images
 from tests.e2e.desk import Desk, wait_until
 from tests.e2e.images import Fault

@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deployment.journal import Journal
-from deployment.lease_keeper import LeaseKeeper
+from deployment.evidence.journal import Journal
+from deployment.flow.lease import LeaseKeeper
+from deployment.flow.steps import Steps
+from deployment.flow.switch import Destination, confirm, write
 from deployment.model import Colour, Holder, Readiness
 from deployment.plan import Ports, this_process
+from deployment.polling import poll
 from deployment.settings import SETTINGS_FILE, load
-from deployment.steps import Steps
-from deployment.switching import Destination, confirm, write
-from deployment.waiting import poll
 from infrastructure.compose import World
 from tests.e2e import images
 from tests.e2e.desk import Desk

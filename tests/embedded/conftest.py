@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from infrastructure.embedded import cloud
-from infrastructure.embedded.aws_session import AwsSession
+from infrastructure.embedded.estate.aws_session import AwsSession
 from infrastructure.embedded.outputs import Outputs
 
 SERVE = """

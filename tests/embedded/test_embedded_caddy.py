@@ -15,9 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from infrastructure.embedded import caddy, processes
+from infrastructure.embedded.caddy import server
 from infrastructure.embedded.ingress import Ingress
 from infrastructure.embedded.layout import Environment, Layout, choose_ports
+from infrastructure.embedded.processes import lifecycle
 
 COLOURS = ("blue", "green")
 SWITCHES = 20
@@ -128,11 +129,11 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     ingress = Ingress(layout.ingress)
     for colour in COLOURS:
         ingress.point(hosts[colour], instances[colour][0].server_port)
-    process = processes.start(layout, caddy.spec(layout, environment))
+    process = lifecycle.start(layout, server.spec(layout, environment))
     try:
         yield Front(layout, environment, instances, ingress, hosts=hosts)
     finally:
-        processes.stop(layout, process, signal.SIGTERM)
+        lifecycle.stop(layout, process, signal.SIGTERM)
         for instance in chain.from_iterable(instances.values()):
             instance.shutdown()
             instance.server_close()

@@ -14,12 +14,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from infrastructure.embedded import cloud, postgres
+from infrastructure.embedded import cloud
 from infrastructure.embedded import layout as layouts
 from infrastructure.embedded.errors import EmptyRegistry, StartFailed, StateBusy, StateForeign, UnknownTag
 from infrastructure.embedded.layout import PROJECT_ROOT, Layout
-from infrastructure.embedded.probes import is_free
-from infrastructure.embedded.processes import User
+from infrastructure.embedded.processes import postgres
+from infrastructure.embedded.processes.lifecycle import User
+from infrastructure.embedded.processes.probes import is_free
 from infrastructure.embedded.statelock import locked
 from infrastructure.embedded.status import CloudStatus
 

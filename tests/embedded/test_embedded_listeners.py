@@ -15,11 +15,12 @@ from pathlib import Path
 
 import pytest
 
-from infrastructure.embedded import caddy, processes
 from infrastructure.embedded.aws import files
 from infrastructure.embedded.aws.elbv2.routes import SLOTS
-from infrastructure.embedded.caddy_listeners import AWSELB
+from infrastructure.embedded.caddy import server
+from infrastructure.embedded.caddy.listeners import AWSELB
 from infrastructure.embedded.layout import Environment, Layout, choose_ports
+from infrastructure.embedded.processes import lifecycle
 
 SWITCHES = 20
 
@@ -97,12 +98,12 @@ def balancer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Balancer]:
     for port in (environment.ports.edge, environment.ports.ingress):
         for slot in range(1, SLOTS + 1):
             made.write(slot, "-", port)
-    process = processes.start(layout, caddy.spec(layout, environment))
+    process = lifecycle.start(layout, server.spec(layout, environment))
     try:
         yield made
     finally:
         os.kill(process.pid, signal.SIGTERM)
-        processes.stop(layout, process, signal.SIGTERM)
+        lifecycle.stop(layout, process, signal.SIGTERM)
         for target in made.targets:
             target.shutdown()
             target.server_close()

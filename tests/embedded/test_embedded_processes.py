@@ -11,15 +11,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from infrastructure.embedded import processes, supervisor
 from infrastructure.embedded.layout import Environment, Layout, Ports
-from infrastructure.embedded.processes import ProcessSpec, Recorded
+from infrastructure.embedded.processes import lifecycle, supervisor
+from infrastructure.embedded.processes.lifecycle import ProcessSpec, Recorded
 
 
 def sleeper(name: str) -> ProcessSpec:
     """A server that does nothing."""
     argv = [sys.executable, "-S", "-c", "import time; time.sleep(600)"]
-    return ProcessSpec(name, argv, processes.clean_environment(Path("/")), 1, lambda: True)
+    return ProcessSpec(name, argv, lifecycle.clean_environment(Path("/")), 1, lambda: True)
 
 
 @pytest.fixture
@@ -28,12 +28,12 @@ def layout(tmp_path: Path) -> Iterator[Layout]:
     made = Layout(tmp_path / "state")
     made.make()
     yield made
-    processes.kill_all(processes.unrecorded(made))
+    lifecycle.kill_all(lifecycle.unrecorded(made))
 
 
 def start_unseen(layout: Layout, name: str) -> Recorded:
     """As if the starter had been killed between the start and the note of it."""
-    process = processes.start(layout, sleeper(name))
+    process = lifecycle.start(layout, sleeper(name))
     (layout.processes / f"{name}.json").unlink()
     return process
 
@@ -47,11 +47,11 @@ def down(layout: Layout) -> tuple[str, ...]:
 
 
 def test_down_finds_what_nobody_has_written_down(layout: Layout) -> None:
-    unseen, known = start_unseen(layout, "caddy"), processes.start(layout, sleeper("valkey"))
+    unseen, known = start_unseen(layout, "caddy"), lifecycle.start(layout, sleeper("valkey"))
     stopped = down(layout)
     assert stopped == ("valkey", f"process {unseen.pid}")
-    assert not processes.alive(unseen)
-    assert not processes.alive(known)
+    assert not lifecycle.alive(unseen)
+    assert not lifecycle.alive(known)
 
 
 def test_another_environment_is_left_alone(layout: Layout, tmp_path: Path) -> None:
@@ -60,18 +60,18 @@ def test_another_environment_is_left_alone(layout: Layout, tmp_path: Path) -> No
     neighbour = start_unseen(other, "caddy")
     try:
         assert down(layout) == ()
-        assert processes.alive(neighbour)
+        assert lifecycle.alive(neighbour)
     finally:
         psutil.Process(neighbour.pid).kill()
 
 
 def test_what_is_started_anew_takes_its_place(layout: Layout) -> None:
-    unseen, known = start_unseen(layout, "caddy"), processes.start(layout, sleeper("valkey"))
+    unseen, known = start_unseen(layout, "caddy"), lifecycle.start(layout, sleeper("valkey"))
     with ThreadPoolExecutor(1) as pool:
         supervisor.start(layout, [sleeper("caddy"), sleeper("valkey")], lambda _: None, pool).wait()
-    now = processes.recorded(layout, "caddy")
+    now = lifecycle.recorded(layout, "caddy")
     assert now is not None
-    assert not processes.alive(unseen)
-    assert processes.alive(now)
-    assert processes.alive(known), "what runs and answers is left alone"
+    assert not lifecycle.alive(unseen)
+    assert lifecycle.alive(now)
+    assert lifecycle.alive(known), "what runs and answers is left alone"
     down(layout)

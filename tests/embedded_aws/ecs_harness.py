@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from infrastructure.embedded.estate_ecs import HEALTH_CHECK
+from infrastructure.embedded.estate.ecs import HEALTH_CHECK
 from tests.embedded_aws.harness import ACCOUNT, REGION, REPOSITORY, Endpoint, client, free_port, wait_for
 
 CLUSTER = "tests"

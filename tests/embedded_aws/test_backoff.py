@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from infrastructure.embedded.aws.apprunner.backoff import LONGEST_PAUSE_S, BackOff
-from infrastructure.embedded.aws.instances import Instance
+from infrastructure.embedded.aws.runtime.instances import Instance
 
 
 def instance(name: str, started_at: float) -> Instance:

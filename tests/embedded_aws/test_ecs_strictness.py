@@ -9,7 +9,7 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
-from infrastructure.embedded.aws import model
+from infrastructure.embedded.aws.protocol import model
 from tests.embedded_aws.ecs_harness import CLUSTER, FIXED, NETWORK, Cluster, definition, forward
 from tests.embedded_aws.harness import client
 

@@ -13,14 +13,14 @@ from botocore.parsers import create_parser
 
 from deployment.model import Caller, Colour
 from infrastructure.aws.errors import aws_errors
-from infrastructure.aws.permissions import Resources, SimulatedPermissions
+from infrastructure.aws.identity.permissions import Resources, SimulatedPermissions
 from infrastructure.aws.session import Clients
 from infrastructure.embedded.aws.config import EndpointConfig
 from infrastructure.embedded.aws.iam import Iam
-from infrastructure.embedded.aws.model import service_model
-from infrastructure.embedded.aws.protocol import Call
-from infrastructure.embedded.aws.query import query_service
-from infrastructure.embedded.aws.server import answer_query
+from infrastructure.embedded.aws.protocol.calls import Call
+from infrastructure.embedded.aws.protocol.model import service_model
+from infrastructure.embedded.aws.protocol.query import query_service
+from infrastructure.embedded.aws.protocol.server import answer_query
 
 ACCOUNT = "123456789012"
 SIGNED = {"authorization": "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/iam/aws4_request, x"}

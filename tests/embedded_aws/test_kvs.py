@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from infrastructure.embedded.aws import edge
-from infrastructure.embedded.aws import kvs as module
+from infrastructure.embedded.aws.cloudfront import edge
+from infrastructure.embedded.aws.cloudfront import key_value_store as module
 from infrastructure.embedded.aws.errors import AwsError
 from tests.embedded_aws.harness import KVS_ARN, Endpoint, keyvaluestore
 

@@ -10,14 +10,14 @@ from threading import Event
 import pytest
 
 from infrastructure.embedded.aws import config as configuration
-from infrastructure.embedded.aws import ports as module
 from infrastructure.embedded.aws.apprunner import rules
 from infrastructure.embedded.aws.apprunner.launcher import Launcher
 from infrastructure.embedded.aws.clients import AwsClients
 from infrastructure.embedded.aws.errors import DeploymentFailed
-from infrastructure.embedded.aws.images import Images
-from infrastructure.embedded.aws.instances import Instance, Processes, free_port
-from infrastructure.embedded.aws.secrets import SecretResolver
+from infrastructure.embedded.aws.runtime import ports as module
+from infrastructure.embedded.aws.runtime.images import Images
+from infrastructure.embedded.aws.runtime.instances import Instance, Processes, free_port
+from infrastructure.embedded.aws.runtime.secrets import SecretResolver
 from tests.embedded_aws.harness import Endpoint, creation
 
 

@@ -10,9 +10,9 @@ import pytest
 from botocore.parsers import create_parser
 
 from infrastructure.embedded.aws.errors import AwsError
-from infrastructure.embedded.aws.model import service_model
-from infrastructure.embedded.aws.protocol import Call
-from infrastructure.embedded.aws.query import query_error, query_operation, query_parameters, query_reply
+from infrastructure.embedded.aws.protocol.calls import Call
+from infrastructure.embedded.aws.protocol.model import service_model
+from infrastructure.embedded.aws.protocol.query import query_error, query_operation, query_parameters, query_reply
 
 MODEL = service_model("elbv2")
 

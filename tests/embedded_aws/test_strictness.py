@@ -11,8 +11,8 @@ import httpx
 import pytest
 from botocore.exceptions import ClientError
 
-from infrastructure.embedded.aws import model, server
-from infrastructure.embedded.aws.protocol import Call
+from infrastructure.embedded.aws.protocol import model, server
+from infrastructure.embedded.aws.protocol.calls import Call
 from tests.embedded_aws.harness import KVS_ARN, Endpoint, client, creation, keyvaluestore
 
 IMAGE = "SourceConfiguration.ImageRepository"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from deployment.model import Colour, Readiness, Rollout
-from infrastructure.aws.apprunner import AppRunnerPlatform
+from infrastructure.aws.apprunner.platform import AppRunnerPlatform
 from infrastructure.aws.session import Clients, Connection, Credentials, connect
 from tests.embedded_aws.ecs_harness import Cluster, ecs_endpoint
 from tests.embedded_aws.harness import ACCOUNT, REGION, Endpoint, moto_server, wait_for

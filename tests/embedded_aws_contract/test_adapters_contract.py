@@ -9,8 +9,8 @@ import pytest
 
 from deployment.errors import CloudError, RouteConflict, SwitchFailed
 from deployment.model import Colour, Image, Readiness, Rollout
-from infrastructure.aws.apprunner import AppRunnerPlatform
-from infrastructure.aws.cloudfront import CloudFrontRouter
+from infrastructure.aws.apprunner.platform import AppRunnerPlatform
+from infrastructure.aws.cloudfront.router import CloudFrontRouter
 from infrastructure.aws.session import Clients
 from tests.embedded_aws.harness import KVS_ARN, REPOSITORY, Endpoint, creation, wait_for
 

@@ -11,8 +11,8 @@ import pytest
 from deployment.clock import SystemClock
 from deployment.model import Colour, Image, Readiness, Rollout
 from deployment.ports import Platform
-from infrastructure.aws.apprunner import AppRunnerPlatform
-from infrastructure.aws.ecs import EcsPlatform
+from infrastructure.aws.apprunner.platform import AppRunnerPlatform
+from infrastructure.aws.ecs.platform import EcsPlatform
 from infrastructure.aws.session import Clients
 from tests.aws.cluster import GROUPS, NAMES, Cluster, uri
 from tests.aws.conftest import SteppedClock

@@ -11,9 +11,9 @@ import pytest
 from deployment.errors import LeaseLost, RouteConflict, SwitchFailed
 from deployment.model import Colour, Readiness
 from deployment.ports import Router
-from infrastructure.aws.alb import AlbRouter
-from infrastructure.aws.cloudfront import CloudFrontRouter
-from infrastructure.aws.route53 import Route53Router
+from infrastructure.aws.cloudfront.router import CloudFrontRouter
+from infrastructure.aws.load_balancer.router import AlbRouter
+from infrastructure.aws.route53.router import Route53Router
 from infrastructure.aws.session import Clients, Connection, Credentials, connect
 from tests.aws.authority import Authority
 from tests.aws.conftest import SteppedClock

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from deployment import settings
-from deployment.archiving import NOWHERE, Archive
+from deployment.evidence.archive import NOWHERE, Archive
 from deployment.settings import Settings
 from infrastructure import compose
-from plugins import beside
+from plugins.modes import environment_snapshot
 from verification.accounts import SmokeUser, parse_smoke_users
 from verification.stores import Before, Stores
 
@@ -62,5 +62,5 @@ def pytest_load_initial_conftests() -> None:
     """Puts it in place before conftest.py brings the framework in; merely importing this module changes nothing."""
     if SETTINGS in os.environ:
         settings.SETTINGS_FILE = Path(os.environ[SETTINGS])
-    beside.look = look  # type: ignore[assignment]  # less than a World, and enough
+    environment_snapshot.look = look  # type: ignore[assignment]  # less than a World, and enough
     compose.reach = reach  # type: ignore[assignment]  # less than a World, and enough

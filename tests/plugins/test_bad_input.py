@@ -13,9 +13,10 @@ from deployment.errors import CloudDenied, NotPermitted, Refused
 from deployment.model import Caller
 from deployment.settings import DeploymentLimits, Settings
 from infrastructure import compose
+from infrastructure.aws.identity.caller import StsIdentity
 from infrastructure.aws.session import Clients, Connection, connect
-from infrastructure.aws.sts import StsIdentity
-from scripts import deploy, running
+from scripts import deploy
+from scripts.commands import run
 from tests.plugins.project import Project
 
 Prepare = Callable[[Project], object]
@@ -200,7 +201,7 @@ def test_bad_commands(
     ids=["two words", "one word", "nothing after it"],
 )
 def test_a_folder_of_reports_is_not_taken_for_the_project(given: list[str], joined: list[str]) -> None:
-    assert running.joined(given) == joined
+    assert run.joined(given) == joined
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from plugins.doors import declared, missing
+from plugins.integrity.collection_guard import declared, missing
 
 SOURCE = """
 import pytest

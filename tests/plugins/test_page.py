@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from deployment import archiving
 from deployment.clock import SystemClock
-from deployment.journal import Journal
+from deployment.evidence import archive
+from deployment.evidence.journal import Journal
 from plugins.page import standalone
 from tests.plugins.test_plugin_reports import Page
 
@@ -43,9 +43,9 @@ def written(folder: Path, *more: tuple[str, dict[str, object]], undoes: str | No
     for kind, data in more:
         journal.append(kind, **data)
     said: list[str] = []
-    archiving.close(journal, folder, [("closed", closed)], say=said.append, page=standalone)
+    archive.close(journal, folder, [("closed", closed)], say=said.append, page=standalone)
     assert said == []
-    return (folder / archiving.PAGE_FILE).read_text()
+    return (folder / archive.PAGE_FILE).read_text()
 
 
 @pytest.mark.parametrize(
@@ -122,6 +122,6 @@ def test_a_page_that_cannot_be_made_keeps_nothing_from_being_closed(tmp_path: Pa
         raise KeyError("what")
 
     said: list[str] = []
-    closed = archiving.close(journal, tmp_path, [("closed", {"verdict": "rejected"})], say=said.append, page=broken)
+    closed = archive.close(journal, tmp_path, [("closed", {"verdict": "rejected"})], say=said.append, page=broken)
     assert closed["verdict"] == "rejected"
     assert said == ["report.html was not written: KeyError: 'what'"]

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from deployment.clock import SystemClock
-from deployment.journal import Journal
+from deployment.evidence.journal import Journal
 from tests.plugins.project import PROMOTED, REJECTED, ROLLED_BACK, Project
 
 

@@ -11,12 +11,12 @@ from typing import Any, cast
 import pytest
 
 from deployment.errors import Refused
-from deployment.verdict import CheckOutcome
-from plugins.coordinator import Coordinator
-from plugins.evidence import Measurement, Recorder, measurements_in, requests_in, samples_in
-from plugins.gates import Check, Stage, gate_of, objections
-from plugins.outcomes import outcome_of
-from plugins.parallel import AHEAD, BARRIER, PhaseScheduler, decode
+from deployment.evidence.verdict import CheckOutcome
+from plugins.integrity.outcomes import outcome_of
+from plugins.integrity.recorder import Measurement, Recorder, measurements_in, requests_in, samples_in
+from plugins.modes.coordinator import Coordinator
+from plugins.scheduling.parallel import AHEAD, BARRIER, PhaseScheduler, decode
+from plugins.scheduling.stages import Check, Stage, gate_of, objections
 
 
 class Node:

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from deployment.errors import Refused
-from plugins.waiving import parse
+from plugins.integrity.waivers import parse
 from tests.plugins.project import PROMOTED, REFUSED, REJECTED, Outcome, Project
 
 GATES = ("health", "database", "latency", "live")

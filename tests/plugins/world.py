@@ -293,7 +293,9 @@ def install(patch: pytest.MonkeyPatch) -> None:
     """Puts the fake world in place of the real one, in this process."""
     from plugins import fixtures, run  # they are told where the settings are when they are imported
 
-    planning = importlib.import_module("plugins.planning")  # pytester forgets it from run to run, its package does not
+    planning = importlib.import_module(
+        "plugins.modes.plan"
+    )  # pytester forgets it from run to run, its package does not
     settings = Path(os.environ[FOLDER]) / "deployment.toml"
     for name, value in (("is_up", _is_up), ("start", _start), ("reach", _reach), ("stop", _stop)):
         patch.setattr(compose, name, value)

@@ -15,11 +15,11 @@ import pytest
 from deployment.errors import DeadlinePassed, DeploymentError, Refused, StepFailed, UnknownTag
 from deployment.model import Caller, Image, Scan
 from deployment.plan import Ports
-from deployment.preflight import Surroundings
+from deployment.preflight.preflight import Surroundings
 from deployment.settings import DeploymentLimits
 from infrastructure.compose import World
-from scripts import building
-from scripts.building import Wish
+from scripts.commands import build
+from scripts.commands.build import Wish
 from tests.deployment.harness import Deployment
 
 HOST = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
@@ -83,7 +83,7 @@ class Desk:
         world = World(
             "production", "https://api.example", self.ports, self, caller, (), (), surroundings=around, door=self
         )
-        return building.ready(Wish(tag, image, self.context), world, LIMITS, (said if said is not None else []).append)
+        return build.ready(Wish(tag, image, self.context), world, LIMITS, (said if said is not None else []).append)
 
 
 @pytest.fixture

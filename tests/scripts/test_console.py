@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from scripts import console
+from scripts.commands import console
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -7,18 +7,18 @@ import sys
 import pytest
 
 from deployment.errors import Refused, StepFailed
-from scripts import load_working
+from scripts.commands import load_worker
 from verification.accounts import SmokeUser
 
 
 @pytest.mark.parametrize("address", ["", "here", ":5557", "here:", "here:0", "here:65536", "a b:1", "http://here:1"])
 def test_what_is_no_address_is_refused(address: str) -> None:
     with pytest.raises(Refused, match="is no HOST:PORT"):
-        load_working.parse(address)
+        load_worker.parse(address)
 
 
 def test_an_address() -> None:
-    assert load_working.parse("10.0.0.5:5557") == ("10.0.0.5", 5557)
+    assert load_worker.parse("10.0.0.5:5557") == ("10.0.0.5", 5557)
 
 
 class Ends:
@@ -35,9 +35,9 @@ class Ends:
 
 def serve(monkeypatch: pytest.MonkeyPatch, *codes: int) -> Ends:
     locust = Ends(*codes)
-    monkeypatch.setattr(load_working, "_one_load", locust)
-    monkeypatch.setattr(load_working, "_PAUSE_S", 0)
-    load_working.serve("here", 1, [SmokeUser("a", "canary")], sys.stdout, once=True)
+    monkeypatch.setattr(load_worker, "_one_load", locust)
+    monkeypatch.setattr(load_worker, "_PAUSE_S", 0)
+    load_worker.serve("here", 1, [SmokeUser("a", "canary")], sys.stdout, once=True)
     return locust
 
 

@@ -11,11 +11,11 @@ import pytest
 
 from deployment.errors import CloudUnreachable, SettingsError
 from deployment.model import Caller
+from deployment.recovery.complete_report import half_done
 from deployment.settings import Settings
-from deployment.unfinished import half_done
 from infrastructure import compose
 from infrastructure.compose import World
-from scripts import settling
+from scripts.commands import recover
 from tests.deployment.harness import LIMITS, Deployment
 from tests.deployment.test_unfinished import journal
 from verification.accounts import SmokeUser
@@ -55,7 +55,7 @@ def reach(dead: Deployment) -> Callable[[Settings], World]:
 def test_a_dead_run_is_settled_before_its_environment_is_stopped(
     dead: Deployment, reach: Callable[[Settings], World], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    settling.settle_before_down(lambda _: SETTINGS, reach, dead.reports)
+    recover.settle_before_down(lambda _: SETTINGS, reach, dead.reports)
     report = json.loads((dead.folder / "verification.json").read_text())
     assert (report["verdict"], report["recovered"], dead.lease.holder) == ("rejected", True, None)
     assert "one: rejected; report in" in capsys.readouterr().out
@@ -86,7 +86,7 @@ def test_what_cannot_be_settled_is_said(
     said: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    settling.settle_before_down(settings_of, reached, dead.reports)
+    recover.settle_before_down(settings_of, reached, dead.reports)
     printed = capsys.readouterr()
     assert (printed.out, printed.err.startswith(said), bool(printed.err)) == ("", True, bool(said))
     assert not (dead.folder / "verification.json").exists()
@@ -99,12 +99,12 @@ def test_an_environment_that_does_not_run_is_said(
     """After the machine was started anew; where there is no environment at all, the run was another state folder's."""
     monkeypatch.setattr(compose, "is_up", lambda _: False)
     monkeypatch.setattr(compose, "sleeps", lambda _: sleeps)
-    settling.settle_before_down(lambda _: SETTINGS, unreachable, dead.reports)
+    recover.settle_before_down(lambda _: SETTINGS, unreachable, dead.reports)
     said = capsys.readouterr().err
     assert ("one died half done" in said and "`up`, then `recover`, and only then `down`" in said) is sleeps
 
 
 def test_a_run_of_another_environment_is_left_to_that_one(dead: Deployment, reach: Callable[[Settings], World]) -> None:
     dead.lease.kept.pop("deployment")
-    settling.settle_before_down(lambda _: SETTINGS, reach, dead.reports)
+    recover.settle_before_down(lambda _: SETTINGS, reach, dead.reports)
     assert not (dead.folder / "verification.json").exists()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from infrastructure.aws import duties
+from infrastructure.aws.identity import duties
 from tests.terraform.conftest import Estate
 from tests.terraform.stub.values import ACCOUNT, REGION
 
-# Role -> the duties of infrastructure/aws/duties.py that it performs.
+# Role -> the duties of infrastructure/aws/identity/duties.py that it performs.
 PERFORMS = {
     "release": ("deploy", "promote"),
     "build-release": ("deploy", "promote"),

@@ -14,7 +14,7 @@ import pytest
 
 from deployment.errors import Refused
 from deployment.settings import SCHEMA_FILE, load
-from scripts import configuring
+from scripts.commands import configure
 from tests.terraform.stub.core import ROOT, TREE
 
 SHIPPED = ROOT / "deployment.toml"
@@ -52,11 +52,11 @@ def settings(tmp_path: Path) -> Path:
 def test_every_setting_of_an_estate_is_an_output() -> None:
     """What `configure` knows is what the root puts out, and what else the schema has is a person's choice."""
     outputs = set(re.findall(r'^output "(\w+)"', (TREE / "outputs.tf").read_text(encoding="utf-8"), re.MULTILINE))
-    assert set(configuring.KEYS) <= outputs
+    assert set(configure.KEYS) <= outputs
     schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))["$defs"]["aws_environment"]["properties"]
     by_hand = {"provider", "profile", "deployment", "gates", "access", "token_secret", "listener_arn"}
     by_hand |= {"signing_key_file", "signing_public_key_file", "database_url_secret", "redis_url_secret"}
-    assert set(schema) - set(configuring.KEYS) - by_hand == set()
+    assert set(schema) - set(configure.KEYS) - by_hand == set()
 
 
 @pytest.mark.parametrize("where", ["behind it", "at the end of the file"])
@@ -68,7 +68,7 @@ def test_only_its_own_table_changes(settings: Path, where: str) -> None:
     more, ecs = "\n[environments.production.gates.load]\nusers = 600 # many\n", "\n# The same service on ECS"
     text = text.replace(ecs, more + ecs) if where == "behind it" else text + more
     settings.write_text(text, encoding="utf-8")
-    assert configuring.configure(settings, "production", printed(), dry_run=False) == 0
+    assert configure.configure(settings, "production", printed(), dry_run=False) == 0
     after = settings.read_text(encoding="utf-8")
     gone = [line for line in text.splitlines() if line not in after.splitlines()]
     assert all(line.split(" = ")[0] in OUTPUTS for line in gone)
@@ -100,14 +100,14 @@ def test_what_the_former_router_needed_goes(settings: Path) -> None:
         "set_identifiers": {"blue": "blue", "green": "green"},
         "resolvers": ["1.1.1.1"],
     }
-    assert configuring.configure(settings, "production", printed(**changes), dry_run=False) == 0
+    assert configure.configure(settings, "production", printed(**changes), dry_run=False) == 0
     assert "key_value_store_arn" not in load(settings, "production").estate
-    assert configuring.configure(settings, "production", printed(), dry_run=False) == 0
+    assert configure.configure(settings, "production", printed(), dry_run=False) == 0
     assert not {"cluster", "resolvers", "target_groups"} & set(load(settings, "production").estate)
 
 
 def test_a_new_environment_gets_a_table(settings: Path) -> None:
-    assert configuring.configure(settings, "staging", printed(environment="staging"), dry_run=False) == 0
+    assert configure.configure(settings, "staging", printed(environment="staging"), dry_run=False) == 0
     assert load(settings, "staging").estate["account"] == "210987654321"
 
 
@@ -116,13 +116,13 @@ def test_a_key_in_a_file_stays_a_person_s_choice(settings: Path) -> None:
     own = 'key_value_store_arn = "arn:aws:cloudfront::123456789012'
     settings.write_text(text.replace(own, 'signing_key_file = "key.pem"\n' + own, 1), encoding="utf-8")
     secret = "arn:aws:secretsmanager:eu-central-1:210987654321:secret:production/telehealth/signing-key-a1"
-    configuring.configure(settings, "production", printed(signing_key_secret=secret), dry_run=False)
+    configure.configure(settings, "production", printed(signing_key_secret=secret), dry_run=False)
     assert "signing_key_secret" not in load(settings, "production").estate
 
 
 def test_a_dry_run_shows_and_writes_nothing(settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = settings.read_bytes()
-    assert configuring.configure(settings, "production", printed(), dry_run=True) == 0
+    assert configure.configure(settings, "production", printed(), dry_run=True) == 0
     assert settings.read_bytes() == before
     shown = capsys.readouterr().out
     assert '-account = "123456789012"' in shown
@@ -148,7 +148,7 @@ NO_OUTPUT = {
 def test_what_is_no_terraform_output_is_refused(text: str, said: str, settings: Path) -> None:
     before = settings.read_bytes()
     with pytest.raises(Refused, match=re.escape(said)):
-        configuring.configure(settings, "production", text, dry_run=False)
+        configure.configure(settings, "production", text, dry_run=False)
     assert settings.read_bytes() == before
 
 
@@ -166,7 +166,7 @@ def test_a_secret_is_never_written_nor_told(
 ) -> None:
     before = settings.read_bytes()
     with pytest.raises(Refused, match="is a secret") as refused:
-        configuring.configure(settings, "production", printed(**changes), dry_run=False)
+        configure.configure(settings, "production", printed(**changes), dry_run=False)
     assert settings.read_bytes() == before
     assert CANARY not in str(refused.value) + capsys.readouterr().out
 
@@ -175,13 +175,13 @@ def test_a_sensitive_output_is_refused(settings: Path) -> None:
     document = json.loads(printed())
     document["lease_table"]["sensitive"] = True
     with pytest.raises(Refused, match="lease_table is a secret"):
-        configuring.configure(settings, "production", json.dumps(document), dry_run=False)
+        configure.configure(settings, "production", json.dumps(document), dry_run=False)
 
 
 @pytest.mark.parametrize("name", ["embedded", "quick"])
 def test_an_environment_on_a_laptop_is_left_alone(name: str, settings: Path) -> None:
     with pytest.raises(Refused, match="is not on AWS"):
-        configuring.configure(settings, name, printed(environment=name), dry_run=False)
+        configure.configure(settings, name, printed(environment=name), dry_run=False)
 
 
 def test_the_command_reads_standard_input() -> None:

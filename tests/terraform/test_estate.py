@@ -10,7 +10,7 @@ from typing import Any
 
 from deployment.settings import SCHEMA_FILE, load
 from infrastructure.estate import aws_estate
-from scripts import configuring
+from scripts.commands import configure
 from tests.terraform.conftest import Estate
 from tests.terraform.judged_rights import BESIDE, PERFORMS, PUSH, beside, needed
 from tests.terraform.rights import allows, of_roles, trust
@@ -140,18 +140,18 @@ def test_what_terraform_made_loads(estate: Estate, tmp_path: Path) -> None:
     settings = tmp_path / "deployment.toml"
     settings.write_text((core.ROOT / "deployment.toml").read_text(encoding="utf-8"), encoding="utf-8")
     text = json.dumps(estate.outputs)
-    assert configuring.configure(settings, "production", text, dry_run=False) == 0
+    assert configure.configure(settings, "production", text, dry_run=False) == 0
     read = load(settings, "production")
     assert (read.estate["platform"], read.estate["router"]) == (estate.platform, estate.router)
     found = aws_estate(read)
     assert (found.platform.name, found.router.name) == (estate.platform, estate.router)
-    known = {key for key in configuring.KEYS if key in estate.outputs and estate.outputs[key]["value"] is not None}
+    known = {key for key in configure.KEYS if key in estate.outputs and estate.outputs[key]["value"] is not None}
     schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))["$defs"]["aws_environment"]["properties"]
     assert {key: read.estate[key] for key in known & set(schema)} == {
         key: estate.outputs[key]["value"] for key in known & set(schema)
     }
     before = settings.read_bytes()
-    assert configuring.configure(settings, "production", text, dry_run=False) == 0
+    assert configure.configure(settings, "production", text, dry_run=False) == 0
     assert settings.read_bytes() == before
 
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from deployment.model import Colour, Routes
-from infrastructure.aws import cloudfront
-from infrastructure.embedded import caddy_config
-from infrastructure.embedded.aws import edge
+from infrastructure.aws.cloudfront import router
+from infrastructure.embedded.aws.cloudfront import edge
+from infrastructure.embedded.caddy import config
 from tests.terraform.javascript import LAST_KNOWN, REQUEST, RESPONSE, request, run, source
 
 HOSTS = {Colour.BLUE: "b.us-east-1.awsapprunner.com", Colour.GREEN: "g.us-east-1.awsapprunner.com"}
@@ -23,7 +23,7 @@ def written(blue: int, generation: int = 7) -> dict[str, str]:
     """The store after the router itself has written, to the letter."""
     live = Colour.BLUE if blue >= 50 else Colour.GREEN
     routes = Routes(live, {Colour.BLUE: blue, Colour.GREEN: 100 - blue}, generation, fence=3)
-    return {put["Key"]: put["Value"] for put in cloudfront._puts(routes, HOSTS)}
+    return {put["Key"]: put["Value"] for put in router._puts(routes, HOSTS)}
 
 
 def routed(keys: Mapping[str, str], **how: Any) -> tuple[str, str, str | None]:
@@ -134,7 +134,7 @@ def test_the_viewer_is_told_who_answered(blue: int) -> None:
     told = {name: value["value"] for name, value in answer["headers"].items()}
     assert told == {"server": "x", "x-bg-color": colour, "x-bg-generation": "7"}
     pins = {name: (value["value"], value["attributes"]) for name, value in answer["cookies"].items()}
-    expected = {caddy_config.COOKIE: ("7-green", "Path=/; Secure; HttpOnly; SameSite=Lax")}
+    expected = {config.COOKIE: ("7-green", "Path=/; Secure; HttpOnly; SameSite=Lax")}
     assert pins == ({} if blue == 100 else expected)
 
 

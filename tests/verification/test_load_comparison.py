@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from plugins import measuring
-from plugins.state import Release
+from plugins import measurement
+from plugins.modes.state import Release
 from tests.verification.contract_server import USER, Service
 from verification.accounts import SmokeUser
 from verification.load import LoadPlan, LoadResult, OperationLoad, run_together
@@ -131,23 +131,23 @@ def test_a_no_takes_two_measurements(
     pairs: Any, left: int, found: bool, proven: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     loads = Loads(*pairs)
-    monkeypatch.setattr(measuring, "run_together", loads)
-    result = measuring.load_beside_live(PLAN, Release("http://live"), TABLE, tmp_path / "log", lambda _: None)
+    monkeypatch.setattr(measurement, "run_together", loads)
+    result = measurement.load_beside_live(PLAN, Release("http://live"), TABLE, tmp_path / "log", lambda _: None)
     assert result is not None
     assert (len(loads.pairs), bool(result.found), result.problem is None) == (left, found, proven)
 
 
 def test_a_finding_needs_its_confirmation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What was found once, and then only the machine was measured, is neither a no nor a yes."""
-    monkeypatch.setattr(measuring, "run_together", Loads(SLOWER, BUSY, BUSY, BUSY))
-    result = measuring.load_beside_live(PLAN, Release("http://live"), TABLE, tmp_path / "log", lambda _: None)
+    monkeypatch.setattr(measurement, "run_together", Loads(SLOWER, BUSY, BUSY, BUSY))
+    result = measurement.load_beside_live(PLAN, Release("http://live"), TABLE, tmp_path / "log", lambda _: None)
     assert result is not None
     assert result.problem is not None
 
 
 @pytest.mark.parametrize(("table", "live"), [({"compare_rate": 0}, Release("http://live")), (TABLE, None)])
 def test_live_is_left_alone_unless_asked_for(table: Any, live: Release | None, tmp_path: Path) -> None:
-    assert measuring.load_beside_live(PLAN, live, table, tmp_path / "log", lambda _: None) is None
+    assert measurement.load_beside_live(PLAN, live, table, tmp_path / "log", lambda _: None) is None
 
 
 @pytest.mark.soak

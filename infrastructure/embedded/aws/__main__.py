@@ -9,9 +9,9 @@ from pathlib import Path
 
 import uvicorn
 
-from . import config as configuration
-from .assembly import assemble
-from .clients import forget_ambient_aws
+from infrastructure.embedded.aws import config as configuration
+from infrastructure.embedded.aws.assembly import assemble
+from infrastructure.embedded.aws.clients import forget_ambient_aws
 
 
 def main(arguments: list[str]) -> int:

@@ -7,32 +7,32 @@ from threading import Event
 
 from starlette.applications import Starlette
 
-from ..ingress import Ingress
-from . import server
-from .apprunner.api import AppRunner
-from .apprunner.launcher import Launcher
-from .apprunner.operations import Operations
-from .apprunner.store import Store
-from .apprunner.supervisor import Supervisor
-from .clients import AwsClients
-from .config import EndpointConfig
-from .ecs.definitions import TaskDefinitions
-from .ecs.runner import Runner
-from .ecs.scheduler import Scheduler
-from .ecs.services import Services
-from .ecs.store import Store as EcsStore
-from .ecs.tasks import Tasks
-from .elbv2.api import LoadBalancing
-from .elbv2.groups import TargetGroups
-from .elbv2.health import HealthChecks
-from .elbv2.routes import RouteFiles
-from .elbv2.store import Store as BalancerStore
-from .iam import Iam
-from .images import Images
-from .instances import Processes
-from .kvs import KeyValueStore
-from .logs import LogDelivery, apprunner_stream, awslogs_stream
-from .secrets import SecretResolver
+from infrastructure.embedded.aws.apprunner.api import AppRunner
+from infrastructure.embedded.aws.apprunner.launcher import Launcher
+from infrastructure.embedded.aws.apprunner.operations import Operations
+from infrastructure.embedded.aws.apprunner.store import Store
+from infrastructure.embedded.aws.apprunner.supervisor import Supervisor
+from infrastructure.embedded.aws.clients import AwsClients
+from infrastructure.embedded.aws.cloudfront.key_value_store import KeyValueStore
+from infrastructure.embedded.aws.config import EndpointConfig
+from infrastructure.embedded.aws.ecs.definitions import TaskDefinitions
+from infrastructure.embedded.aws.ecs.runner import Runner
+from infrastructure.embedded.aws.ecs.scheduler import Scheduler
+from infrastructure.embedded.aws.ecs.services import Services
+from infrastructure.embedded.aws.ecs.store import Store as EcsStore
+from infrastructure.embedded.aws.ecs.tasks import Tasks
+from infrastructure.embedded.aws.elbv2.api import LoadBalancing
+from infrastructure.embedded.aws.elbv2.groups import TargetGroups
+from infrastructure.embedded.aws.elbv2.health import HealthChecks
+from infrastructure.embedded.aws.elbv2.routes import RouteFiles
+from infrastructure.embedded.aws.elbv2.store import Store as BalancerStore
+from infrastructure.embedded.aws.iam import Iam
+from infrastructure.embedded.aws.protocol import server
+from infrastructure.embedded.aws.runtime.images import Images
+from infrastructure.embedded.aws.runtime.instances import Processes
+from infrastructure.embedded.aws.runtime.logs import LogDelivery, apprunner_stream, awslogs_stream
+from infrastructure.embedded.aws.runtime.secrets import SecretResolver
+from infrastructure.embedded.ingress import Ingress
 
 
 @dataclass(frozen=True)

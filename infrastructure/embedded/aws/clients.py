@@ -10,7 +10,7 @@ import boto3
 import botocore.session
 from botocore.config import Config
 
-from .config import EndpointConfig
+from infrastructure.embedded.aws.config import EndpointConfig
 
 _NOWHERE: tuple[None, None, str, None] = (None, None, os.devnull, None)
 

@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from .config import EndpointConfig
-from .errors import AwsError
+from infrastructure.embedded.aws.config import EndpointConfig
+from infrastructure.embedded.aws.errors import AwsError
 
 Document = dict[str, Any]
 # moto, which answers STS, calls its one user an ARN of STS.

@@ -8,12 +8,12 @@ import uuid
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..config import EndpointConfig
-from ..errors import invalid_request, not_found
-from . import documents, rules
-from .operations import ALLOWED, Operations, refuse_unless
-from .records import CustomDomain, Document, Service
-from .store import Store
+from infrastructure.embedded.aws.apprunner import documents, rules
+from infrastructure.embedded.aws.apprunner.operations import ALLOWED, Operations, refuse_unless
+from infrastructure.embedded.aws.apprunner.records import CustomDomain, Document, Service
+from infrastructure.embedded.aws.apprunner.store import Store
+from infrastructure.embedded.aws.config import EndpointConfig
+from infrastructure.embedded.aws.errors import invalid_request, not_found
 
 PAGE = 20
 DOMAIN_PAGE = 5

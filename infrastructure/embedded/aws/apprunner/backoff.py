@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..instances import Instance
+from infrastructure.embedded.aws.runtime.instances import Instance
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0

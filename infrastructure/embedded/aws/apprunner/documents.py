@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 from collections.abc import Sequence
 
-from ..errors import invalid_request
-from .records import CustomDomain, Document, Operation, Service
+from infrastructure.embedded.aws.apprunner.records import CustomDomain, Document, Operation, Service
+from infrastructure.embedded.aws.errors import invalid_request
 
 
 def service_document(service: Service) -> Document:

@@ -11,16 +11,16 @@ from threading import Event
 
 import psutil
 
-from ...probes import is_free
-from .. import health
-from ..config import EndpointConfig
-from ..errors import DeploymentFailed
-from ..images import Images, procfile
-from ..instances import Instance, Processes, free_port, listens
-from ..ports import FreshPorts
-from ..release import see_through
-from ..secrets import SecretResolver
-from .records import Revision, Settings
+from infrastructure.embedded.aws.apprunner.records import Revision, Settings
+from infrastructure.embedded.aws.config import EndpointConfig
+from infrastructure.embedded.aws.errors import DeploymentFailed
+from infrastructure.embedded.aws.runtime import health
+from infrastructure.embedded.aws.runtime.images import Images, procfile
+from infrastructure.embedded.aws.runtime.instances import Instance, Processes, free_port, listens
+from infrastructure.embedded.aws.runtime.ports import FreshPorts
+from infrastructure.embedded.aws.runtime.release import see_through
+from infrastructure.embedded.aws.runtime.secrets import SecretResolver
+from infrastructure.embedded.processes.probes import is_free
 
 
 class Launcher:

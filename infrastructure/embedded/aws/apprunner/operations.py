@@ -11,14 +11,14 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Event, Lock, Thread
 
-from ...ingress import Ingress
-from ..config import EndpointConfig
-from ..errors import DeploymentFailed, invalid_state
-from ..instances import Instance, Processes
-from ..logs import ServiceLogs
-from .launcher import Launcher
-from .records import CustomDomain, Flight, Operation, Revision, Service
-from .store import Store, with_operation, with_operation_status
+from infrastructure.embedded.aws.apprunner.launcher import Launcher
+from infrastructure.embedded.aws.apprunner.records import CustomDomain, Flight, Operation, Revision, Service
+from infrastructure.embedded.aws.apprunner.store import Store, with_operation, with_operation_status
+from infrastructure.embedded.aws.config import EndpointConfig
+from infrastructure.embedded.aws.errors import DeploymentFailed, invalid_state
+from infrastructure.embedded.aws.runtime.instances import Instance, Processes
+from infrastructure.embedded.aws.runtime.logs import ServiceLogs
+from infrastructure.embedded.ingress import Ingress
 
 _log = logging.getLogger(__name__)
 

@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 from threading import RLock
 
-from .. import files
-from ..errors import not_found
-from .records import Operation, Service, from_json, to_json
+from infrastructure.embedded.aws import files
+from infrastructure.embedded.aws.apprunner.records import Operation, Service, from_json, to_json
+from infrastructure.embedded.aws.errors import not_found
 
 OPERATIONS_KEPT = 200
 

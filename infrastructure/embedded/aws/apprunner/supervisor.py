@@ -9,13 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Event, Thread
 
-from ..errors import DeploymentFailed
-from ..instances import Processes
-from .backoff import BackOff
-from .launcher import Launcher
-from .operations import Operations
-from .records import Service
-from .store import Store
+from infrastructure.embedded.aws.apprunner.backoff import BackOff
+from infrastructure.embedded.aws.apprunner.launcher import Launcher
+from infrastructure.embedded.aws.apprunner.operations import Operations
+from infrastructure.embedded.aws.apprunner.records import Service
+from infrastructure.embedded.aws.apprunner.store import Store
+from infrastructure.embedded.aws.errors import DeploymentFailed
+from infrastructure.embedded.aws.runtime.instances import Processes
 
 LOOK_EVERY_S = 0.2
 

@@ -6,10 +6,10 @@ import re
 import time
 from collections.abc import Callable, Mapping
 
-from ..config import EndpointConfig
-from .errors import client, invalid
-from .records import Document, TaskDefinition
-from .store import Store
+from infrastructure.embedded.aws.config import EndpointConfig
+from infrastructure.embedded.aws.ecs.errors import client, invalid
+from infrastructure.embedded.aws.ecs.records import Document, TaskDefinition
+from infrastructure.embedded.aws.ecs.store import Store
 
 MEMORY_OF_CPU: Mapping[str, range] = {
     # https://docs.aws.amazon.com/AmazonECS/latest/developerguide/fargate-tasks-services.html: CPU units -> MiB.

@@ -7,8 +7,8 @@ import time
 import uuid
 from dataclasses import replace
 
-from .records import Deployment, Service
-from .rolling import failures_allowed
+from infrastructure.embedded.aws.ecs.records import Deployment, Service
+from infrastructure.embedded.aws.ecs.rolling import failures_allowed
 
 
 def new_deployment(task_definition: str, desired: int) -> Deployment:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from .records import Deployment, Document, Service, Task, TaskDefinition
+from infrastructure.embedded.aws.ecs.records import Deployment, Document, Service, Task, TaskDefinition
 
 PLATFORM = {"launchType": "FARGATE", "platformVersion": "1.4.0", "platformFamily": "Linux"}
 LOOPBACK = "127.0.0.1"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..errors import AwsError
+from infrastructure.embedded.aws.errors import AwsError
 
 
 def client(message: str) -> AwsError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..instances import Instance
+from infrastructure.embedded.aws.runtime.instances import Instance
 
 Document = dict[str, Any]
 """A structure of AWS's API, as it came over the wire and was checked against the model."""

@@ -15,20 +15,20 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from ..clients import AwsClients
-from ..config import EndpointConfig
-from ..elbv2.groups import TargetGroups
-from ..elbv2.records import Address
-from ..errors import DeploymentFailed
-from ..images import Images, procfile
-from ..instances import Instance, Processes
-from ..logs import awslogs_file
-from ..ports import FreshPorts
-from ..release import see_through
-from ..secrets import SecretResolver
-from .documents import LOOPBACK
-from .records import Service, Task
-from .store import Store
+from infrastructure.embedded.aws.clients import AwsClients
+from infrastructure.embedded.aws.config import EndpointConfig
+from infrastructure.embedded.aws.ecs.documents import LOOPBACK
+from infrastructure.embedded.aws.ecs.records import Service, Task
+from infrastructure.embedded.aws.ecs.store import Store
+from infrastructure.embedded.aws.elbv2.groups import TargetGroups
+from infrastructure.embedded.aws.elbv2.records import Address
+from infrastructure.embedded.aws.errors import DeploymentFailed
+from infrastructure.embedded.aws.runtime.images import Images, procfile
+from infrastructure.embedded.aws.runtime.instances import Instance, Processes
+from infrastructure.embedded.aws.runtime.logs import awslogs_file
+from infrastructure.embedded.aws.runtime.ports import FreshPorts
+from infrastructure.embedded.aws.runtime.release import see_through
+from infrastructure.embedded.aws.runtime.secrets import SecretResolver
 
 STOP_TIMEOUT_S = 30
 """ECS's default from SIGTERM to SIGKILL."""

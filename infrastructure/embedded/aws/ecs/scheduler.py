@@ -10,14 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Event, Thread
 
-from ..config import EndpointConfig
-from ..elbv2.groups import TargetGroups
-from ..instances import Processes, listens
-from .deployments import completed, failed_task, without_ended
-from .records import Service, Task
-from .rolling import Decision, Member, Percent, Throttle, decide
-from .runner import Runner
-from .store import Store
+from infrastructure.embedded.aws.config import EndpointConfig
+from infrastructure.embedded.aws.ecs.deployments import completed, failed_task, without_ended
+from infrastructure.embedded.aws.ecs.records import Service, Task
+from infrastructure.embedded.aws.ecs.rolling import Decision, Member, Percent, Throttle, decide
+from infrastructure.embedded.aws.ecs.runner import Runner
+from infrastructure.embedded.aws.ecs.store import Store
+from infrastructure.embedded.aws.elbv2.groups import TargetGroups
+from infrastructure.embedded.aws.runtime.instances import Processes, listens
 
 LOOK_EVERY_S = 0.1
 STOPPED_KEPT = 20

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..elbv2.store import Store as Balancers
-from ..errors import AwsError
-from .errors import client, invalid
-from .records import Document, TaskDefinition
+from infrastructure.embedded.aws.ecs.errors import client, invalid
+from infrastructure.embedded.aws.ecs.records import Document, TaskDefinition
+from infrastructure.embedded.aws.elbv2.store import Store as Balancers
+from infrastructure.embedded.aws.errors import AwsError
 
 DEPLOYS = ("networkConfiguration", "loadBalancers", "platformVersion")
 """Settings that, changed, start new tasks; the others change nothing about those that run."""

@@ -7,16 +7,16 @@ from collections.abc import Callable
 from dataclasses import replace
 from threading import Event
 
-from ..config import EndpointConfig
-from ..elbv2.store import Store as Balancers
-from ..errors import AwsError
-from . import service_rules as rules
-from .definitions import TaskDefinitions
-from .deployments import new_deployment, superseded
-from .documents import service_document, tags_document
-from .errors import cluster_not_found, invalid, service_not_found
-from .records import Cluster, Document, Service
-from .store import Store
+from infrastructure.embedded.aws.config import EndpointConfig
+from infrastructure.embedded.aws.ecs import service_rules as rules
+from infrastructure.embedded.aws.ecs.definitions import TaskDefinitions
+from infrastructure.embedded.aws.ecs.deployments import new_deployment, superseded
+from infrastructure.embedded.aws.ecs.documents import service_document, tags_document
+from infrastructure.embedded.aws.ecs.errors import cluster_not_found, invalid, service_not_found
+from infrastructure.embedded.aws.ecs.records import Cluster, Document, Service
+from infrastructure.embedded.aws.ecs.store import Store
+from infrastructure.embedded.aws.elbv2.store import Store as Balancers
+from infrastructure.embedded.aws.errors import AwsError
 
 DEFAULT_CLUSTER = "default"
 DESCRIBED_AT_ONCE = 10

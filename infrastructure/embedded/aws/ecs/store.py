@@ -11,9 +11,9 @@ from threading import RLock
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-from .. import files
-from ..instances import Instance
-from .records import Cluster, Deployment, Service, Task, TaskDefinition
+from infrastructure.embedded.aws import files
+from infrastructure.embedded.aws.ecs.records import Cluster, Deployment, Service, Task, TaskDefinition
+from infrastructure.embedded.aws.runtime.instances import Instance
 
 Record = TypeVar("Record", Cluster, TaskDefinition, Service, Task)
 

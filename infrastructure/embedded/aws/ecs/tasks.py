@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from .documents import task_document
-from .errors import invalid, service_not_found
-from .records import Cluster, Document, Task
-from .runner import Runner
-from .services import Services
-from .store import Store
+from infrastructure.embedded.aws.ecs.documents import task_document
+from infrastructure.embedded.aws.ecs.errors import invalid, service_not_found
+from infrastructure.embedded.aws.ecs.records import Cluster, Document, Task
+from infrastructure.embedded.aws.ecs.runner import Runner
+from infrastructure.embedded.aws.ecs.services import Services
+from infrastructure.embedded.aws.ecs.store import Store
 
 DESCRIBED_AT_ONCE = 100
 

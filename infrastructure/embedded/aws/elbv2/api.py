@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..config import EndpointConfig
-from ..errors import AwsError
-from . import rules
-from .records import Document, Kind, Resource
-from .routes import SLOTS, hosts
-from .store import Store
+from infrastructure.embedded.aws.config import EndpointConfig
+from infrastructure.embedded.aws.elbv2 import rules
+from infrastructure.embedded.aws.elbv2.records import Document, Kind, Resource
+from infrastructure.embedded.aws.elbv2.routes import SLOTS, hosts
+from infrastructure.embedded.aws.elbv2.store import Store
+from infrastructure.embedded.aws.errors import AwsError
 
 PAGE = 400
 NOBODYS_VPC = "vpc-00000000000000000"

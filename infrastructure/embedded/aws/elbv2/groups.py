@@ -7,13 +7,13 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from ..config import EndpointConfig
-from ..errors import AwsError
-from . import rules
-from .api import chosen, page
-from .health import HealthChecks
-from .records import Address, Document, Resource, Target
-from .store import Store
+from infrastructure.embedded.aws.config import EndpointConfig
+from infrastructure.embedded.aws.elbv2 import rules
+from infrastructure.embedded.aws.elbv2.api import chosen, page
+from infrastructure.embedded.aws.elbv2.health import HealthChecks
+from infrastructure.embedded.aws.elbv2.records import Address, Document, Resource, Target
+from infrastructure.embedded.aws.elbv2.store import Store
+from infrastructure.embedded.aws.errors import AwsError
 
 DELAY = "deregistration_delay.timeout_seconds"
 CHANGEABLE = (*rules.GROUP_DEFAULTS,)

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from threading import Event, Lock, Thread
 
-from .records import Address, Document, Target
-from .store import Store
+from infrastructure.embedded.aws.elbv2.records import Address, Document, Target
+from infrastructure.embedded.aws.elbv2.store import Store
 
 LISTEN_POLL_S = 0.1
 Finding = tuple[str, str] | None

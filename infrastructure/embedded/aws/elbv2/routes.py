@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from .. import files
-from .records import Document, Resource, Target, forwarded_groups
-from .store import Store
+from infrastructure.embedded.aws import files
+from infrastructure.embedded.aws.elbv2.records import Document, Resource, Target, forwarded_groups
+from infrastructure.embedded.aws.elbv2.store import Store
 
 SLOTS = 6
 """Rules of a listener, each of its host names counted: the proxy's configuration is written once, with so many."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-from ..errors import AwsError
-from .records import Document, Resource
-from .store import Store
+from infrastructure.embedded.aws.elbv2.records import Document, Resource
+from infrastructure.embedded.aws.elbv2.store import Store
+from infrastructure.embedded.aws.errors import AwsError
 
 WEIGHTS = range(1000)
 GROUPS_PER_ACTION = 5

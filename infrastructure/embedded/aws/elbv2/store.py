@@ -9,9 +9,9 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from threading import RLock
 
-from .. import files
-from ..errors import AwsError
-from .records import Address, Kind, Resource, Target, forwarded_groups
+from infrastructure.embedded.aws import files
+from infrastructure.embedded.aws.elbv2.records import Address, Kind, Resource, Target, forwarded_groups
+from infrastructure.embedded.aws.errors import AwsError
 
 NOT_FOUND = {
     "loadbalancer": AwsError("LoadBalancerNotFound", "One or more load balancers not found"),

@@ -1,4 +1,4 @@
-# What each duty may do, and to what: infrastructure/aws/permissions.py lists the calls. Nothing here can delete evidence, read a
+# What each duty may do, and to what: infrastructure/aws/identity/permissions.py lists the calls. Nothing here can delete evidence, read a
 # database's password, or change the estate.
 
 locals {

@@ -1,0 +1,157 @@
+"""The signed evidence of a run: an in-toto statement, predicate test-result, in a DSSE envelope.
+
+The statement says nothing of its own: it follows from the journal and from the files beside it, so that whoever checks it
+makes it again and compares. Formats: https://github.com/in-toto/attestation (Statement v1, test-result v0.1),
+https://github.com/secure-systems-lab/dsse.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+from securesystemslib.dsse import Envelope
+from securesystemslib.exceptions import Error as LibraryError
+from securesystemslib.signer import CryptoSigner, SSlibKey  # type: ignore[attr-defined]  # its way of exporting them
+
+from deployment.errors import NoKey
+from deployment.evidence import report
+from deployment.evidence.journal import Record
+
+ENVELOPE_FILE = "evidence.dsse.json"
+SIGNED_FILES = ("verification.json", "audit.jsonl", "report.html", "junit.xml")
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
+
+# What the run was about, as the journal has it: the predicate's "configuration used for the test run".
+CONFIGURATION = ("opened", "manifest", "planned")
+
+
+class Checker:
+    """A public key, Ed25519."""
+
+    def __init__(self, pem: str) -> None:
+        """Raises NoKey where it is none."""
+        try:
+            key = load_pem_public_key(pem.encode())
+        except (ValueError, UnsupportedAlgorithm):
+            key = None
+        if not isinstance(key, Ed25519PublicKey):
+            raise NoKey("what should be the public key is not an Ed25519 public key in PEM")
+        self._key = SSlibKey.from_crypto(key)
+
+    def check(self, envelope: Envelope) -> bool:
+        """Whether this key signed it."""
+        try:
+            envelope.verify([self._key], 1)
+        except LibraryError:
+            return False
+        return True
+
+
+class Signer:
+    """A private key, Ed25519; it is shown in no repr and no error."""
+
+    def __init__(self, pem: str) -> None:
+        """Raises NoKey where it is none."""
+        try:
+            key = load_pem_private_key(pem.encode(), password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            key = None
+        if not isinstance(key, Ed25519PrivateKey):
+            # Raised outside of the handler: a parser's text may quote what it was given, and would be this error's context.
+            raise NoKey("what should be the signing key is not an Ed25519 private key in PEM (PKCS#8, no password)")
+        self._signer = CryptoSigner(key)
+        self.checker = Checker(_public_pem(key))
+
+    def sign(self, statement: Mapping[str, Any]) -> bytes:
+        """The envelope's file."""
+        payload = json.dumps(statement, sort_keys=True, separators=(",", ":")).encode()
+        envelope = Envelope(payload, PAYLOAD_TYPE, {})
+        envelope.sign(self._signer)
+        return spelled(envelope)
+
+
+def _public_pem(key: Ed25519PrivateKey) -> str:
+    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+def spelled(envelope: Envelope) -> bytes:
+    """The one way in which an envelope is written down."""
+    return (json.dumps(envelope.to_dict(), indent=2, sort_keys=True) + "\n").encode()
+
+
+def envelope_of(content: bytes) -> Envelope:
+    """Reads an envelope's file. Raises ValueError where it is none, or is not spelled as it was written."""
+    try:
+        envelope = Envelope.from_dict(json.loads(content))
+        written = spelled(envelope)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, LibraryError, binascii.Error):
+        raise ValueError("it is not a DSSE envelope") from None
+    if written != content or envelope.payload_type != PAYLOAD_TYPE:
+        raise ValueError("it is not as it was written")
+    return envelope
+
+
+def digests(folder: Path) -> dict[str, str]:
+    """SHA-256 of each file of the report that is there, by name."""
+    found = {name: folder / name for name in SIGNED_FILES}
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in found.items() if path.is_file()}
+
+
+def statement(records: Sequence[Record], files: Mapping[str, str]) -> dict[str, Any]:
+    """The statement of a closed journal and the digests of its report's files."""
+    built = report.build(records)
+    subjects = [{"name": name, "digest": {"sha256": digest}} for name, digest in files.items()]
+    algorithm, _, digest = str(built["digest"] or "").partition(":")
+    if digest:
+        subjects.append({"name": built["image"] or built["digest"], "digest": {algorithm: digest}})
+    gates = {
+        word: [gate["name"] for gate in built["gates"] if _word(gate) == word]
+        for word in ("passed", "warned", "failed")
+    }
+    return {
+        "_type": STATEMENT_TYPE,
+        "subject": subjects,
+        "predicateType": PREDICATE_TYPE,
+        "predicate": {
+            "result": _result(built, bool(gates["warned"])),
+            "configuration": [
+                {"name": f"audit.jsonl:{record.seq} {record.kind}", "digest": {"sha256": record.hash}}
+                for record in records
+                if record.kind in CONFIGURATION
+            ],
+            "passedTests": gates["passed"],
+            "warnedTests": gates["warned"],
+            "failedTests": gates["failed"],
+        },
+    }
+
+
+def _word(gate: Mapping[str, Any]) -> str | None:
+    """In which of the predicate's lists a gate stands; one that was not run stands in none."""
+    if gate["outcome"] == "passed":
+        return "passed"
+    if gate["outcome"] == "not_run":
+        return None
+    return "failed" if gate["required"] and not gate["waived"] else "warned"
+
+
+def _result(built: Mapping[str, Any], warned: bool) -> str:
+    """PASSED is what was promoted, or verified whole; a rollback that was asked for says nothing of tests."""
+    if built["verdict"] in ("promoted", "verified"):
+        return "WARNED" if warned or built["partial"] else "PASSED"
+    return "WARNED" if built["exit_code"] == 0 else "FAILED"

@@ -1,0 +1,230 @@
+"""Checking a run's evidence: the journal's chain, its end, its anchors, the report, the files and the signature.
+
+Pure: what is on the disk and what the anchors say is handed in. Each thing that is checked yields one finding.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from deployment.errors import DeploymentError
+from deployment.evidence import report
+from deployment.evidence.attestation import ENVELOPE_FILE, SIGNED_FILES, Checker, digests, envelope_of, statement
+from deployment.evidence.chain import chain
+from deployment.evidence.journal import Record
+from deployment.flow.steps import first_line
+
+AFTER_CLOSED = frozenset({"not_stored"})
+"""What a journal may still say after it was closed, and before it was signed."""
+
+
+class Outcome(Enum):
+    """What came of one check."""
+
+    GOOD = "ok"
+    BAD = "BAD"
+    UNCHECKED = "not checked"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was checked, or could not be; ``what`` is its name, ``detail`` says why, and which line."""
+
+    what: str
+    outcome: Outcome
+    detail: str
+
+    @property
+    def good(self) -> bool:
+        """Whether it was checked and holds."""
+        return self.outcome is Outcome.GOOD
+
+
+@dataclass(frozen=True)
+class Anchors:
+    """What is known of a journal elsewhere.
+
+    ``head``: number of lines and last hash, as noted beside the lease. ``journals`` and ``envelopes``: the copies in the
+    audit store, oldest first. ``unread`` says what could not be read, and why.
+    """
+
+    head: tuple[int, str] | None = None
+    journals: Sequence[bytes] = ()
+    envelopes: Sequence[bytes] = ()
+    unread: Sequence[str] = ()
+
+
+def examine(folder: Path, journal_file: str, anchors: Anchors, checker: Callable[[], Checker]) -> list[Finding]:
+    """Every finding about one report; where all are good, the evidence holds."""
+    content = _bytes(folder / journal_file)
+    if content is None:
+        return [Finding("chain", Outcome.BAD, f"there is no {journal_file}")]
+    records, broken = chain(content)
+    findings = [Finding("chain", Outcome.BAD, broken) if broken else _good("chain", f"{len(records)} lines, unbroken")]
+    if not broken:
+        findings.append(_closed(records))
+    findings += _anchored(content, records, anchors)
+    if broken:
+        findings.append(Finding("report", Outcome.UNCHECKED, "the journal that it follows from is broken"))
+    else:
+        findings.append(_report(folder, records))
+    return findings + _signed(folder, None if broken else records, anchors, checker)
+
+
+# -- the journal by itself, and what is known of it elsewhere ----------------------------------------------------------
+
+
+def _closed(records: Sequence[Record]) -> Finding:
+    rest = [record for record in records if record.kind not in AFTER_CLOSED]
+    if rest and rest[-1].kind == "closed":
+        return _good("closed", f"with verdict {rest[-1].data.get('verdict')} at line {rest[-1].seq}")
+    last = records[-1]
+    return Finding(
+        "closed", Outcome.BAD, f"the journal ends with {last.kind!r} at line {last.seq}: it was cut, or the run died"
+    )
+
+
+def _anchored(content: bytes, records: Sequence[Record], anchors: Anchors) -> list[Finding]:
+    findings = [Finding("anchor", Outcome.UNCHECKED, text) for text in anchors.unread]
+    if anchors.head is not None:
+        findings.append(_against_head(records, *anchors.head))
+    if anchors.journals:
+        findings.append(_against_copy(content, anchors.journals))
+    if not findings:
+        findings.append(
+            Finding("anchor", Outcome.BAD, "not anchored: neither the lease nor an audit store knows this journal")
+        )
+    return findings
+
+
+def _against_head(records: Sequence[Record], seq: int, digest: str) -> Finding:
+    if len(records) < seq:
+        return Finding(
+            "head", Outcome.BAD, f"lines {len(records) + 1} to {seq} are missing, or broken: there were {seq}"
+        )
+    if records[seq - 1].hash != digest:
+        return Finding(
+            "head", Outcome.BAD, f"line {seq} is not the one that was noted beside the lease: it was rewritten"
+        )
+    if len(records) > seq:
+        return Finding("head", Outcome.BAD, f"line {seq + 1} was added: the journal had {seq} lines when it was closed")
+    return _good("head", f"line {seq} is the one that was noted beside the lease")
+
+
+def _against_copy(content: bytes, copies: Sequence[bytes]) -> Finding:
+    newest = copies[-1]
+    if difference := _difference(content, newest):
+        return Finding("copy", Outcome.BAD, f"{difference} in the audit store's copy")
+    for number, (earlier, later) in enumerate(pairwise(copies), 2):
+        if not later.startswith(earlier) and b'"reconstructed": true' not in later.partition(b"\n")[0]:
+            return Finding("copy", Outcome.BAD, f"copy {number} in the audit store does not continue the one before it")
+    return _good("copy", "byte for byte the audit store's")
+
+
+def _difference(ours: bytes, theirs: bytes) -> str | None:
+    """In which line two journals first differ."""
+    if ours == theirs:
+        return None
+    mine, other = ours.split(b"\n"), theirs.split(b"\n")
+    number = next(
+        (i for i, (a, b) in enumerate(zip(mine, other, strict=False), 1) if a != b), min(len(mine), len(other))
+    )
+    if number > len(mine) - 1:
+        return f"lines {number} to {len(other) - 1} are missing: they are"
+    if number > len(other) - 1:
+        return f"line {number} was added: it is not"
+    return f"line {number} is another one"
+
+
+# -- what follows from the journal -------------------------------------------------------------------------------------------
+
+
+def _report(folder: Path, records: Sequence[Record]) -> Finding:
+    content = _bytes(folder / "verification.json")
+    if content is None:
+        return Finding("report", Outcome.BAD, "there is no verification.json")
+    try:
+        said = json.loads(content)
+        built = report.build_like(records, said)
+        if content == report.spelled(built).encode():
+            return _good("report", "verification.json is what follows from the journal")
+        fields = [name for name in {**built, **said} if name not in said or built.get(name, ...) != said[name]]
+    except (ValueError, TypeError, RecursionError):
+        return Finding("report", Outcome.BAD, "verification.json is not a JSON object any more")
+    what = f"says otherwise than the journal: {', '.join(fields)}" if fields else "is not spelled as it was written"
+    return Finding("report", Outcome.BAD, f"verification.json {what}")
+
+
+# -- the signature -------------------------------------------------------------------------------------------------------------
+
+
+def _signed(
+    folder: Path, records: Sequence[Record] | None, anchors: Anchors, checker: Callable[[], Checker]
+) -> list[Finding]:
+    content = _bytes(folder / ENVELOPE_FILE)
+    if content is None:
+        if anchors.envelopes:
+            return [Finding("signature", Outcome.BAD, f"{ENVELOPE_FILE} was removed: the audit store has it")]
+        said = next((str(record.data.get("reason")) for record in records or () if record.kind == "unsigned"), None)
+        return [Finding("signature", Outcome.BAD, f"unsigned: {said or f'there is no {ENVELOPE_FILE}'}")]
+    findings = []
+    if anchors.envelopes and anchors.envelopes[-1] != content:
+        findings.append(Finding("signature", Outcome.BAD, f"{ENVELOPE_FILE} is not the one in the audit store"))
+    try:
+        envelope = envelope_of(content)
+    except ValueError as error:
+        return [*findings, Finding("signature", Outcome.BAD, f"{ENVELOPE_FILE} was changed: {error}")]
+    findings.append(_signature(envelope, checker))
+    try:
+        said = json.loads(envelope.payload)
+        return findings + _contents(folder, records, said)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return [*findings, Finding("files", Outcome.BAD, "what is signed is not a statement about a report")]
+
+
+def _signature(envelope: Any, checker: Callable[[], Checker]) -> Finding:
+    try:
+        key = checker()
+    except DeploymentError as error:
+        return Finding("signature", Outcome.UNCHECKED, first_line(error))
+    if key.check(envelope):
+        return _good("signature", "by the environment's key")
+    return Finding("signature", Outcome.BAD, "not made by the environment's key, or the statement was changed")
+
+
+def _contents(folder: Path, records: Sequence[Record] | None, said: dict[str, Any]) -> list[Finding]:
+    """The statement against the files that are there, one by one, and as a whole against the journal."""
+    there = digests(folder)
+    signed = {subject["name"]: subject["digest"].get("sha256") for subject in said["subject"]}
+    findings = []
+    for name in SIGNED_FILES:
+        if name not in there and name not in signed:
+            continue
+        if name not in signed:
+            findings.append(Finding(name, Outcome.BAD, "was added: it is not among what was signed"))
+        elif name not in there:
+            findings.append(Finding(name, Outcome.BAD, "was removed: it is among what was signed"))
+        elif there[name] != signed[name]:
+            findings.append(Finding(name, Outcome.BAD, "was changed: it is not what was signed"))
+        else:
+            findings.append(_good(name, "as it was signed"))
+    if records is not None and all(finding.good for finding in findings) and statement(records, there) != said:
+        findings.append(Finding("statement", Outcome.BAD, "what was signed does not follow from the journal"))
+    return findings
+
+
+def _good(what: str, detail: str) -> Finding:
+    return Finding(what, Outcome.GOOD, detail)
+
+
+def _bytes(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except OSError:
+        return None

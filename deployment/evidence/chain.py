@@ -1,0 +1,64 @@
+"""A journal's chain by itself: which line was changed, removed, added or moved. Strict where ``journal.read`` is forgiving."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from deployment.evidence.journal import FIRST, Record, record_of, sealed
+
+
+def chain(content: bytes) -> tuple[list[Record], str | None]:
+    """The records up to the first line that does not hold, and what is wrong with that line."""
+    records: list[Record] = []
+    lines = content.split(b"\n")
+    seqs = [_seq(line) for line in lines]
+    for number, raw in enumerate(lines[:-1], 1):
+        previous = records[-1] if records else None
+        record, problem = _record(raw)
+        if record is None:
+            return records, f"line {number} {problem}"
+        if record.seq != number or record.prev != (previous.hash if previous else FIRST):
+            return records, _misplaced(number, record, previous, seqs)
+        records.append(record)
+    if lines[-1]:
+        return records, f"line {len(lines)} is cut in its middle"
+    return (records, None) if records else (records, "it is empty")
+
+
+def _record(raw: bytes) -> tuple[Record | None, str]:
+    try:
+        text = raw.decode()
+        line = json.loads(text)
+        record = record_of(line)
+        if type(record.seq) is int and sealed(line) == record.hash and json.dumps(line) == text:
+            return record, ""
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return None, "was changed: it is not a line of a journal any more"
+    return None, "was changed: its hash is another's"
+
+
+def _seq(raw: bytes) -> int | None:
+    try:
+        seq = json.loads(raw)["seq"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return seq if type(seq) is int else None
+
+
+def _misplaced(number: int, record: Record, previous: Record | None, seqs: Sequence[int | None]) -> str:
+    """In words: a whole line, unchanged, that does not follow the one before it."""
+    if record.seq > number:
+        if number in seqs:
+            return (
+                f"line {number} was moved: it says that it is line {record.seq}, and line {number} stands further down"
+            )
+        one = record.seq == number + 1
+        missing = (
+            f"line {number} of the journal was" if one else f"lines {number} to {record.seq - 1} of the journal were"
+        )
+        return f"{missing} removed: line {record.seq} stands there"
+    if record.seq < number:
+        return f"line {number} was added, or moved: it says that it is line {record.seq}"
+    after = f"line {number - 1}" if previous else "the beginning"
+    return f"line {number} does not follow {after}: one of the two was replaced"

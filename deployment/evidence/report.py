@@ -1,0 +1,121 @@
+"""``verification.json``: derived from the journal alone, so that a run and a ``recover`` of it say the same."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from deployment.evidence.journal import Record
+from deployment.evidence.verdict import GateOutcome, GateResult, in_report_order
+from deployment.phases import Phase
+from deployment.preflight import checklist
+
+SCHEMA_VERSION = 1
+
+LATER = ("preflight", "checklist")
+"""Fields that reports did not have from the start, each named as the journal's line that it follows from."""
+
+VERDICTS = {
+    Phase.SUCCEEDED: "promoted",
+    Phase.REJECTED: "rejected",
+    Phase.ROLLED_BACK: "rolled_back",
+    Phase.HALTED: "rollback_failed",
+    Phase.REFUSED: "refused",
+}
+
+
+def build(records: Sequence[Record]) -> dict[str, Any]:
+    """The public report (contract: docs/read-a-report.md) of a journal that was opened and closed."""
+    opened = _last(records, "opened")
+    planned = _last(records, "planned")
+    traffic = _last(records, "traffic")
+    closed = _last(records, "closed")
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "deployment_id": opened.get("deployment_id"),
+        "environment": opened.get("environment"),
+        "target": planned.get("target") or opened.get("target"),
+        "image": planned.get("image"),
+        "digest": planned.get("digest"),
+        "version": planned.get("version"),
+        "actor": planned.get("by") or opened.get("by"),
+        "started_at": opened.get("started_at"),
+        "finished_at": closed.get("finished_at"),
+        "exit_code": closed.get("exit_code"),
+        "recovered": bool(closed.get("recovered", False)),
+        "partial": bool(closed.get("partial", False)),
+        "verdict": closed.get("verdict"),
+        "reason": closed.get("reason"),
+        "live_harmed": bool(closed.get("live_harmed", False)),
+        "gates": _last(records, "gates").get("gates") or _verified(records) or [g.as_report() for g in no_gates(())],
+        # A refused run touched nothing, whatever it had begun to look at.
+        "steps": [] if closed.get("verdict") == VERDICTS[Phase.REFUSED] else _steps(records),
+        "promotion": traffic.get("promotion"),
+        "rollback": traffic.get("rollback"),
+        "preflight": _last(records, "preflight").get("items", []),
+        "checklist": checklist.evaluate(records),
+    }
+
+
+def build_like(records: Sequence[Record], said: Mapping[str, Any]) -> dict[str, Any]:
+    """The same as whoever wrote ``said`` made it: without a later field where it has none, and the journal has nothing for it."""
+    known = {record.kind for record in records}
+    return {name: value for name, value in build(records).items() if name not in LATER or name in {*said, *known}}
+
+
+def no_gates(names: Sequence[str]) -> list[GateResult]:
+    """The gates of a run in which none was run."""
+    return [GateResult(name, True, GateOutcome.NOT_RUN, 0, 0, 0.0) for name in in_report_order(names)]
+
+
+def _verified(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """The gates of a run that died after its verification, as it noted them; empty where it did not come that far."""
+    known = {gate["name"]: gate for gate in _last(records, "verified").get("gates", ())}
+    blank = [gate.as_report() for gate in no_gates(list(known))] if known else []
+    return [{key: known.get(gate["name"], gate)[key] for key in gate} for gate in blank]
+
+
+def _last(records: Sequence[Record], kind: str) -> Mapping[str, Any]:
+    return next((record.data for record in reversed(records) if record.kind == kind), {})
+
+
+def _steps(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Those that began, in order; one whose process died before its outcome is ``failed``, one begun anew counts as that."""
+    steps: dict[str, dict[str, Any]] = {}
+    for record in records:
+        name = str(record.data.get("step"))
+        if record.kind == "intent":
+            steps[name] = {"name": name, "outcome": "failed", "started_at": record.time, "duration_s": 0.0}
+        elif record.kind == "outcome" and name in steps:
+            steps[name] |= {key: record.data[key] for key in ("outcome", "started_at", "duration_s")}
+    return list(steps.values())
+
+
+def spelled(report: Mapping[str, Any]) -> str:
+    """The one way in which ``verification.json`` is written down."""
+    return json.dumps(report, indent=2) + "\n"
+
+
+def write(folder: Path, report: Mapping[str, Any]) -> Path:
+    """Writes ``verification.json`` whole or not at all, then moves ``latest`` to this folder, atomically both."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "verification.json"
+    replace(path, spelled(report))
+    link = folder.parent / f".latest-{os.getpid()}"
+    link.unlink(missing_ok=True)
+    link.symlink_to(folder.name)
+    os.replace(link, folder.parent / "latest")
+    return path
+
+
+def replace(path: Path, text: str) -> None:
+    """Writes a file whole or not at all."""
+    temporary = path.with_name(f".{path.name}-{os.getpid()}")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)

@@ -1,0 +1,159 @@
+"""The alarms that others set up for the service: quiet before a deployment and before the switch, watched from then on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from deployment.errors import CloudError, Refused, StepFailed
+from deployment.evidence.journal import Journal
+from deployment.model import Alarm, AlarmState, Colour
+from deployment.ports import Alarms, Clock
+
+READ_EVERY_S = 3.0
+BLIND_S = 30.0
+"""A watch that could not read its alarms for so long is none."""
+
+
+class NoAlarms:
+    """Where none are configured."""
+
+    def read(self, colour: Colour) -> Sequence[Alarm]:  # noqa: ARG002  # the port's signature
+        """None."""
+        return ()
+
+
+class AllAlarms:
+    """Several sources as one."""
+
+    def __init__(self, sources: Sequence[Alarms]) -> None:
+        self._sources = sources
+
+    def read(self, colour: Colour) -> Sequence[Alarm]:
+        """See ``deployment.ports.Alarms``."""
+        return [alarm for source in self._sources for alarm in source.read(colour)]
+
+
+NO_ALARMS = NoAlarms()
+
+
+def there(alarms: Alarms) -> None:
+    """Raises Refused where an alarm that the settings name does not exist, of either colour; CloudError."""
+    absent = [alarm.name for colour in Colour for alarm in alarms.read(colour) if alarm.state is AlarmState.ABSENT]
+    if absent:
+        raise Refused(
+            f"there is no alarm {absent[0]!r}, and the settings name it",
+            hint="Correct `alarms` or `route53_health_checks` of this environment in deployment.toml, or create it.",
+        )
+
+
+def quiet(alarms: Alarms, live: Colour, journal: Journal) -> None:
+    """Raises StepFailed where an alarm of the live colour is firing, CloudError where nobody can tell.
+
+    One without data does not fire, and is not OK: it stands in the journal, and has to be OK at the end of the bake.
+    """
+    found = alarms.read(live)
+    if found:
+        journal.append("alarms", colour=live, states={alarm.name: alarm.state for alarm in found})
+    firing = [alarm for alarm in found if alarm.state is AlarmState.FIRING]
+    if firing:
+        raise StepFailed(f"an alarm is already firing: {firing[0]}", hint="Look at that first, then deploy again.")
+
+
+def in_background(work: Callable[[], None]) -> None:
+    """AWS may take its time to answer, and users who are harmed meanwhile must not wait for it."""
+    threading.Thread(target=work, name="alarms", daemon=True).start()
+
+
+class AlarmWatch:
+    """Reads the candidate's alarms every few seconds from the switch on, beside whatever else watches.
+
+    Firing is harm at once; unless it was firing before the switch, as an idle colour's may: then it has to have ended by the
+    end of the bake. So has having no data, and being unreadable; being unreadable for BLIND_S is the end of the bake.
+    Only the thread that asks ``harm`` writes the journal. Raises CloudError where it cannot be read even once.
+    """
+
+    def __init__(
+        self,
+        alarms: Alarms,
+        colour: Colour,
+        clock: Clock,
+        journal: Journal,
+        background: Callable[[Callable[[], None]], None] = in_background,
+    ) -> None:
+        self._alarms, self._colour, self._clock, self._journal = alarms, colour, clock, journal
+        self._background = background
+        self._lock = threading.Lock()
+        self._readings: list[Sequence[Alarm] | CloudError] = []
+        self._reading = False
+        self._now: Sequence[Alarm] = alarms.read(colour)
+        self._states = {alarm.name: alarm.state for alarm in self._now}
+        self._inherited = {alarm.name for alarm in self._now if alarm.state is AlarmState.FIRING}
+        self._read_at = self._asked_at = clock.monotonic()
+        self._unread: CloudError | None = None
+        self.any = bool(self._now)
+        if self.any:
+            journal.append("alarms", colour=colour, states=self._states)
+
+    def harm(self) -> str | None:
+        """The alarm that fires, or why nobody can tell any more; None while all is well. Never waits for AWS."""
+        if not self.any:
+            return None
+        self._ask()
+        self._take_in()
+        firing = [a for a in self._now if a.state is AlarmState.FIRING and a.name not in self._inherited]
+        if firing:
+            return f"an alarm fires: {firing[0]}"
+        blind = self._clock.monotonic() - self._read_at
+        if blind > BLIND_S:
+            return f"the alarms could not be read for {blind:.0f} s, the limit is {BLIND_S:g} s{self._why()}"
+        return None
+
+    def conclude(self) -> None:
+        """The end of the bake: every alarm has to be OK now. Raises StepFailed."""
+        if not self.any:
+            return
+        self._read()
+        self._take_in()
+        if self._unread is not None:
+            raise StepFailed(
+                f"the alarms cannot be read at the end of the bake, so nothing proves that they are quiet{self._why()}"
+            )
+        bad = [alarm for alarm in self._now if alarm.state is not AlarmState.OK]
+        if bad:
+            raise StepFailed(f"at the end of the bake alarm {bad[0]}; only OK proves that the release is well")
+
+    def _ask(self) -> None:
+        now = self._clock.monotonic()
+        if self._reading or now - self._asked_at < READ_EVERY_S:
+            return
+        self._asked_at, self._reading = now, True
+        self._background(self._read)
+
+    def _read(self) -> None:
+        try:
+            reading: Sequence[Alarm] | CloudError = self._alarms.read(self._colour)
+        except CloudError as error:
+            reading = error
+        with self._lock:
+            self._readings.append(reading)
+            self._reading = False
+
+    def _take_in(self) -> None:
+        with self._lock:
+            readings, self._readings = self._readings, []
+        for reading in readings:
+            if isinstance(reading, CloudError):
+                if self._unread is None:
+                    self._journal.append("alarms_unread", error=reading.message)
+                self._unread = reading
+                continue
+            self._unread, self._now, self._read_at = None, reading, self._clock.monotonic()
+            self._inherited &= {alarm.name for alarm in reading if alarm.state is AlarmState.FIRING}
+            states = {alarm.name: alarm.state for alarm in reading}
+            if states != self._states:
+                self._journal.append("alarms", colour=self._colour, states=states)
+                self._states = states
+
+    def _why(self) -> str:
+        return f": {self._unread.message}" if self._unread else ""

@@ -1,0 +1,60 @@
+"""The bake: the promoted release is watched from the switch on, and the first proof of harm ends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from deployment.errors import StepFailed
+from deployment.flow.alarms import AlarmWatch
+from deployment.flow.steps import Steps
+from deployment.flow.switch import undisturbed
+from deployment.model import Colour
+from deployment.plan import Ports
+
+# How often the watch is asked while a release bakes, and how often the routes are read meanwhile.
+WATCH_EVERY_S = 0.1
+OBSERVE_EVERY_S = 5.0
+LEAST_PAUSE_S = 0.001  # a remainder that is lost in rounding would never pass
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What is watched: the colour that is live at a generation, by users' answers and by alarms.
+
+    ``same`` raises StepFailed where what serves is not what was verified any more.
+    """
+
+    colour: Colour
+    generation: int
+    harm: Callable[[], str | None]
+    alarms: AlarmWatch | None
+    same: Callable[[], None]
+
+    def look(self) -> None:
+        """Raises StepFailed at the first proof of harm."""
+        found = self.harm() or (self.alarms.harm() if self.alarms else None)
+        if found:
+            raise StepFailed(found)
+
+
+def bake(
+    ports: Ports, steps: Steps, watched: Watched, *, since: float, seconds: float, still_ours: Callable[[], None]
+) -> None:
+    """Watches until ``seconds`` have passed since ``since`` (monotonic). Raises StepFailed, RouteConflict, LeaseLost, CloudError."""
+    clock = ports.clock
+    observed = clock.monotonic()
+    while True:
+        elapsed = clock.monotonic() - since
+        watched.look()  # at least once, and once more when the time is over
+        still_ours()
+        if elapsed >= seconds or clock.monotonic() - observed >= OBSERVE_EVERY_S:
+            observed = clock.monotonic()
+            undisturbed(ports.router.observe(), watched.colour, watched.generation)
+            watched.same()
+        if elapsed >= seconds:
+            if watched.alarms:
+                watched.alarms.conclude()
+            return
+        steps.waiting(f"{elapsed:.0f} of {seconds:g} s without harm", elapsed)
+        clock.sleep(min(WATCH_EVERY_S, max(LEAST_PAUSE_S, seconds - elapsed)))

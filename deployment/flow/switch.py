@@ -1,0 +1,131 @@
+"""Moving traffic: set, read back, and confirmed by the live domain itself. A switch that was not read back did not happen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deployment.errors import CloudError, RouteConflict, SwitchFailed
+from deployment.flow.steps import Steps
+from deployment.model import Answer, Colour, Holder, Readiness, Routes
+from deployment.plan import Ports
+from deployment.polling import poll
+
+# Fresh connections asked in one go while a switch spreads.
+BATCH = 5
+# So many answers that are errors, by the colour that traffic was moved to, are no hiccup: do not go on asking users to bear it.
+ERRORS_TOLERATED = 2
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where traffic is to go: the colour, its own host, and the version that must answer (None: any)."""
+
+    colour: Colour
+    origin: str | None
+    version: str | None
+
+
+@dataclass
+class _Seen:
+    streak: int = 0
+    errors: int = 0
+    last: str = "no answer yet"
+
+
+def write(ports: Ports, steps: Steps, holder: Holder, seen: Routes, to: Destination, weight: int = 100) -> Routes:
+    """Sends ``weight`` percent of the traffic to one colour, the rest to the other; the lease is asked right before, the
+    routes are read back right after.
+
+    Raises RouteConflict, LeaseLost, CloudError (nothing was written) or SwitchFailed (it cannot be told).
+    """
+    ports.lease.check(holder)
+    weights = {to.colour: weight, to.colour.other: 100 - weight}
+    origins = {to.colour: to.origin} if to.origin else {}
+    steps.writing(to.colour, seen.generation + 1, weight)
+    wrote = ports.router.set(seen, weights, origins, holder.token)
+    try:
+        found = ports.router.observe()
+    except CloudError as error:
+        raise SwitchFailed(
+            f"the routes were written (generation {wrote.generation}, {to.colour}) and cannot be read: {error.message}"
+        ) from error
+    if found.weights.get(to.colour) != weight or found.generation != wrote.generation:
+        raise SwitchFailed(
+            f"the routes were written (generation {wrote.generation}, {weight} % to {to.colour}) "
+            f"and read back as generation {found.generation}, {found.weights.get(to.colour)} %"
+        )
+    return found
+
+
+def confirm(
+    ports: Ports,
+    steps: Steps,
+    to: Destination,
+    generation: int,
+    *,
+    answers: int,
+    timeout_s: float,
+    patient: bool = False,
+) -> str:
+    """Asks the live domain on fresh connections until ``answers`` in a row come from ``to``; returns a sentence.
+
+    Answers by the other colour, healthy or not, are waited out: front doors converge point by point. ``patient``: so are
+    errors of ``to``, where there is no better place to go. Where the front door names neither colour nor generation, the
+    version of the answers has to do. What this process gets is one place's view: the router is asked for the others.
+    Raises SwitchFailed, DeadlinePassed.
+    """
+    seen = _Seen()
+
+    def attempt() -> str | None:
+        for answer in ports.front.ask(BATCH):
+            problem = _objection(answer, to, generation)
+            seen.last = problem or "ok"
+            seen.streak = 0 if problem else seen.streak + 1
+            if problem and not patient and answer.colour in ((None, to.colour) if not answer.ok else (to.colour,)):
+                seen.errors += 1
+                if seen.errors > ERRORS_TOLERATED:
+                    raise SwitchFailed(f"through the live domain, {to.colour} answers wrongly: {problem}")
+        if seen.streak < answers or not _has_spread(ports, to, generation, seen):
+            return None
+        return f"{seen.streak} answers in a row on fresh connections by {to.colour}"
+
+    return poll(
+        ports.clock,
+        attempt,
+        timeout_s=timeout_s,
+        waiting_for=lambda: f"the live domain to answer as {to.colour}; last: {seen.last}",
+        tick=lambda elapsed: steps.waiting(f"{seen.streak} of {answers} answers by {to.colour}", elapsed),
+        longest_pause_s=1.0,
+    )
+
+
+def _has_spread(ports: Ports, to: Destination, generation: int, seen: _Seen) -> bool:
+    """Whether the router's own places have the switch; one that cannot be asked just now may have it later."""
+    try:
+        progress = ports.router.spread(to.colour, generation)
+    except CloudError as error:
+        seen.last = error.message
+        return False
+    seen.last = progress.detail
+    return progress.readiness is Readiness.READY
+
+
+def _objection(answer: Answer, to: Destination, generation: int) -> str | None:
+    if not answer.ok:
+        return answer.problem or "no healthy answer"
+    if answer.colour is not None and answer.colour != to.colour:
+        return f"answered by {answer.colour}"
+    if answer.generation is not None and answer.generation < generation:
+        return f"answered by generation {answer.generation}, not {generation}"
+    if to.version is not None and answer.version != to.version:
+        return f"version {answer.version!r}, not {to.version!r}"
+    return None
+
+
+def undisturbed(seen: Routes, colour: Colour, generation: int) -> None:
+    """Raises RouteConflict unless the routes are still those that the deployment began with."""
+    if seen.live is not colour or seen.generation != generation:
+        raise RouteConflict(
+            f"the routes changed meanwhile: {colour} was live at generation {generation}, "
+            f"now it is {seen.live} at generation {seen.generation}"
+        )

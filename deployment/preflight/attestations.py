@@ -1,0 +1,48 @@
+"""Attestations that are given before a run: noted beside the lock, for one digest, with who recorded them.
+
+The lock's table is what an environment's people and its deployer share, whatever machine they are on.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from deployment.access import Access, Duty, demand_any
+from deployment.errors import CloudError
+from deployment.model import Caller
+from deployment.plan import Ports
+from deployment.ports import Lease
+from deployment.preflight.checklist import Attestation
+
+NOTE = "attestations"
+MAY = (Duty.APPROVE, Duty.DEPLOY)
+"""Either is enough to attest."""
+DIGESTS_KEPT = 20
+TRIES = 5
+
+
+def give(
+    ports: Ports, access: Access, caller: Caller, digest: str, attested: Mapping[str, Attestation]
+) -> Mapping[str, Attestation]:
+    """Notes them, a later word for an item in place of an earlier one; returns them as noted. Raises NotPermitted, CloudError."""
+    demand_any(access, MAY, caller)
+    at = ports.clock.now().isoformat(timespec="seconds")
+    noted = {name: replace(one, by=caller.arn, at=at) for name, one in attested.items()}
+    for _ in range(TRIES):
+        seen = ports.lease.notes().get(NOTE)
+        kept: dict[str, dict[str, Any]] = json.loads(seen) if seen else {}
+        own = kept.pop(digest, {}) | {name: asdict(one) for name, one in noted.items()}
+        newest = dict([*kept.items(), (digest, own)][-DIGESTS_KEPT:])
+        if ports.lease.swap_note(NOTE, seen, json.dumps(newest)):
+            return noted
+    raise CloudError("the attestations could not be noted beside the lock: others kept noting theirs")
+
+
+def given(lease: Lease, digest: str) -> Mapping[str, Attestation]:
+    """What was attested for a digest. Raises CloudError."""
+    text = lease.notes().get(NOTE)
+    own = json.loads(text).get(digest, {}) if text else {}
+    return {name: Attestation(**one) for name, one in own.items()}

@@ -1,0 +1,70 @@
+"""Drift: what is configured differently on the two colours, though only image and colour may differ."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from deployment.errors import CloudError
+from deployment.flow.steps import first_line
+from deployment.model import Colour, Configuration
+from deployment.ports import Platform
+
+if TYPE_CHECKING:
+    from deployment.preflight.preflight import Item, Subject
+
+MOST_SHOWN = 12
+
+
+def item(platform: Platform, subject: Subject) -> Item:
+    """The difference between the colours, as an item of the preflight; no value that may be secret is in it."""
+    from deployment.preflight.preflight import Item, Outcome
+
+    expected = "both colours are configured alike, but for image and colour"
+    try:
+        configured = {colour: platform.configured(colour) for colour in Colour}
+    except CloudError as error:
+        return Item("drift", Outcome.NOT_CHECKED, first_line(error), expected)
+    blue, green = configured[Colour.BLUE], configured[Colour.GREEN]
+    if blue is None or green is None:
+        missing = Colour.BLUE if blue is None else Colour.GREEN
+        return Item("drift", Outcome.NOT_CHECKED, f"{missing} does not exist yet", expected)
+    digests = {colour: subject.services[colour].digest for colour in Colour}
+    found = differences(blue, green, digests)
+    if not found:
+        return Item("drift", Outcome.OK, "no difference", expected)
+    more = f"; and {len(found) - MOST_SHOWN} more" if len(found) > MOST_SHOWN else ""
+    return Item("drift", Outcome.REFUSED, "; ".join(found[:MOST_SHOWN]) + more, expected)
+
+
+def differences(blue: Configuration, green: Configuration, digests: Mapping[Colour, str | None]) -> list[str]:
+    """A line for each name whose value differs; variables' values are never shown, whatever is in them."""
+    lines = []
+    for kind, one, other in (
+        ("variable", blue.variables, green.variables),
+        ("secret", blue.secrets, green.secrets),
+        ("", blue.rest, green.rest),
+    ):
+        ours = {name: _neutral(value, Colour.BLUE, digests) for name, value in one.items()}
+        theirs = {name: _neutral(value, Colour.GREEN, digests) for name, value in other.items()}
+        for name in sorted({*ours, *theirs}):
+            if ours.get(name) != theirs.get(name):
+                lines.append(f"{kind} {name}".strip() + _shown(name, one, other, hidden=kind == "variable"))
+    return lines
+
+
+def _shown(name: str, blue: Mapping[str, str], green: Mapping[str, str], *, hidden: bool) -> str:
+    if name not in green:
+        return " is set on blue alone"
+    if name not in blue:
+        return " is set on green alone"
+    return " differs (values are not shown)" if hidden else f": blue {blue[name]!r}, green {green[name]!r}"
+
+
+def _neutral(value: str, colour: Colour, digests: Mapping[Colour, str | None]) -> str:
+    """The value without what may differ: the name of its own colour and the digest of its own image."""
+    digest = digests.get(colour)
+    if digest:
+        value = value.replace(digest, "{digest}")
+    return re.sub(rf"(?<![A-Za-z]){colour}(?![A-Za-z])", "{colour}", value)

@@ -1,0 +1,318 @@
+"""Preflight: what a deployment would stumble over later is looked at before anything is touched, and said item by item."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from deployment.access import Admission
+from deployment.errors import CloudError, DeploymentError, Refused
+from deployment.flow.steps import first_line
+from deployment.model import AlarmState, Colour, Image, Routes, Service
+from deployment.plan import Ports
+from deployment.ports import Domain, Quotas, Scans, Vault
+from deployment.preflight import drift, terraform_plan
+from deployment.settings import DeploymentLimits
+
+SEVERITIES = ("NONE", "INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL")
+"""Of what a scan finds, mildest first; ``NONE`` as a limit lets nothing through."""
+NEARLY = 0.8
+"""From this share of a quota on, it is told."""
+AT_ONCE = 6
+
+
+class Outcome(StrEnum):
+    """What came of one item. ``refused`` is exit code 4; what is ``sick`` (what is live, an alarm) the next step rejects (1)."""
+
+    OK = "ok"
+    REFUSED = "refused"
+    SICK = "sick"
+    NOT_CHECKED = "not_checked"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing that was looked at: what was found, and what was expected."""
+
+    name: str
+    outcome: Outcome
+    found: str
+    expected: str
+
+    def as_report(self) -> dict[str, str]:
+        """As journal and report carry it."""
+        return {key: str(value) for key, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What else of an estate can be looked at; what is None is not checked. ``own_secrets`` are those that a deployer reads."""
+
+    scans: Scans | None = None
+    quotas: Quotas | None = None
+    vault: Vault | None = None
+    own_secrets: Sequence[str] = ()
+    domain: Domain | None = None
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The deployment that is about to be made, and the estate as it is found."""
+
+    image: Image
+    target: Colour
+    routes: Routes
+    services: Mapping[Colour, Service]
+
+
+def look(
+    ports: Ports,
+    around: Surroundings,
+    limits: DeploymentLimits,
+    admission: Admission | None,
+    image: Image,
+    target: Colour,
+    plan: Path | None = None,
+) -> Sequence[Item]:
+    """Every item, in order; ``plan`` is a Terraform plan as JSON that must change nothing but the target. Raises CloudError where routes or services cannot be read: without them nothing can be said."""
+    subject = Subject(image, target, ports.router.observe(), {one: ports.platform.describe(one) for one in Colour})
+    questions: list[Callable[[], Item]] = [
+        lambda: _credentials(admission),
+        lambda: _rights(admission),
+        lambda: _routes(subject),
+        lambda: _live(subject),
+        lambda: _idle(subject),
+        lambda: _image(subject),
+        lambda: _scan(around.scans, subject, limits.scan_severity),
+        lambda: _alarms(ports, subject),
+        lambda: _quotas(around.quotas),
+        lambda: _secrets(ports, around, subject),
+        lambda: _domain(around.domain, ports.clock.now(), limits.certificate_days),
+        lambda: drift.item(ports.platform, subject),
+    ]
+    if subject.routes.spread_s:
+        questions.append(lambda: _timeouts(subject.routes.spread_s, limits))
+    if plan is not None:
+        questions.append(lambda: _plan(plan, subject, ports.clock.now(), limits.evidence_max_age))
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        return list(pool.map(lambda ask: ask(), questions))
+
+
+def judge(items: Sequence[Item]) -> None:
+    """Raises Refused, naming every such item, where one is refused. What is sick is for the step ``lease`` to reject: it looks
+    again, under the lock.
+    """
+    refused = [item for item in items if item.outcome is Outcome.REFUSED]
+    sick = [item for item in items if item.outcome is Outcome.SICK]
+    if refused:
+        raise Refused(f"preflight: {_listed([*refused, *sick])}", hint=_expectations(refused))
+
+
+def summed_up(items: Sequence[Item]) -> str:
+    """All of it in one line."""
+    unchecked = [item.name for item in items if item.outcome is Outcome.NOT_CHECKED]
+    well = sum(item.outcome is Outcome.OK for item in items)
+    sick = "".join(f"; SICK: {item.name}: {item.found}" for item in items if item.outcome is Outcome.SICK)
+    return f"{well} of {len(items)} items are well{sick}" + (
+        f"; not checked: {', '.join(unchecked)}" if unchecked else ""
+    )
+
+
+def _listed(items: Sequence[Item]) -> str:
+    return "; ".join(f"{item.name}: {item.found}" for item in items)
+
+
+def _expectations(items: Sequence[Item]) -> str:
+    return "Expected: " + "; ".join(f"{item.name}: {item.expected}" for item in items)
+
+
+# -- who, and what is there --------------------------------------------------------------------------------------------
+
+
+def _credentials(admission: Admission | None) -> Item:
+    expected = "a caller of the environment's account, on the lists of [access]"
+    if admission is None:
+        return Item("credentials", Outcome.NOT_CHECKED, "no environment is up to ask", expected)
+    may = " and ".join(admission.duties)
+    return Item("credentials", Outcome.OK, f"{admission.caller.arn}, who may {may}", expected)
+
+
+def _rights(admission: Admission | None) -> Item:
+    expected = "every right on AWS that the deployment needs"
+    if admission is None or admission.unchecked:
+        why = admission.unchecked if admission else None
+        return Item("rights", Outcome.NOT_CHECKED, why or "no environment is up to ask", expected)
+    return Item("rights", Outcome.OK, "IAM denies none of them", expected)
+
+
+def _routes(subject: Subject) -> Item:
+    weights = subject.routes.weights
+    shown = ", ".join(f"{colour} {weights.get(colour, 0)} %" for colour in Colour)
+    whole = weights.get(subject.routes.live) == 100
+    found = f"{shown}, generation {subject.routes.generation}"
+    return Item("routes", Outcome.OK if whole else Outcome.REFUSED, found, "one colour takes all traffic")
+
+
+def _timeouts(spread_s: float, limits: DeploymentLimits) -> Item:
+    """A switch that is given up before it can have arrived is rolled back, and that rollback is given up as well."""
+    expected = f"room for a switch, which takes up to {spread_s:g} s: propagation, and the records' TTL"
+    given = {"promote_timeout": limits.promote_timeout, "rollback_timeout": limits.rollback_timeout}
+    short = [f"{name} is {seconds:g} s" for name, seconds in given.items() if seconds < spread_s]
+    found = ", ".join(f"{name} {seconds:g} s" for name, seconds in given.items())
+    return Item("timeouts", Outcome.REFUSED if short else Outcome.OK, "; ".join(short) or found, expected)
+
+
+def _live(subject: Subject) -> Item:
+    live = subject.services[subject.routes.live]
+    found = f"{live.colour} is {live.status} on {live.digest or 'an image named by a tag'}"
+    return Item("live", Outcome.OK if live.running else Outcome.SICK, found, "the live colour runs")
+
+
+def _idle(subject: Subject) -> Item:
+    idle = subject.services[subject.target]
+    expected = "a service that can be updated, or none yet"
+    if idle.obstacle is not None:
+        return Item("idle", Outcome.REFUSED, f"{idle.colour} is {idle.status}: {idle.obstacle}", expected)
+    then = {
+        "PAUSED": "it is resumed before it is updated",
+        "STOPPED": "its tasks are started with the new image",
+        "ABSENT": f"it is created as {idle.colour.other} is configured",
+    }.get(idle.status, "it is updated")
+    if idle.busy:
+        then = "it is updated once its operation has ended"
+    return Item("idle", Outcome.OK, f"{idle.colour} is {idle.status}: {then}", expected)
+
+
+# -- the release -------------------------------------------------------------------------------------------------------
+
+
+def _image(subject: Subject) -> Item:
+    image = subject.image
+    return Item(
+        "image", Outcome.OK, f"{image.name}, version {image.version}, {image.digest}", "a digest of the registry"
+    )
+
+
+def _scan(scans: Scans | None, subject: Subject, most: str) -> Item:
+    expected = f"a finished scan without a finding above {most}"
+    if scans is None:
+        return Item("scan", Outcome.NOT_CHECKED, "the registry has no scanner that could be asked", expected)
+    try:
+        scan = scans.of(subject.image.digest)
+    except CloudError as error:
+        return Item("scan", Outcome.NOT_CHECKED, first_line(error), expected)
+    if not scan.finished:
+        outcome = Outcome.REFUSED if scan.under_way else Outcome.NOT_CHECKED
+        return Item("scan", outcome, scan.detail, expected)
+    found = ", ".join(f"{count} {severity}" for severity, count in sorted(scan.findings.items())) or "no finding"
+    return Item("scan", Outcome.REFUSED if too_severe(scan.findings, most) else Outcome.OK, found, expected)
+
+
+def too_severe(findings: Mapping[str, int], most: str) -> bool:
+    """Whether a scan found what is worse than ``most``; a severity of no known rank counts as the worst."""
+    limit = SEVERITIES.index(most)
+    return any(
+        count and (severity not in SEVERITIES or SEVERITIES.index(severity) > limit)
+        for severity, count in findings.items()
+    )
+
+
+# -- the estate around it ----------------------------------------------------------------------------------------------
+
+
+def _alarms(ports: Ports, subject: Subject) -> Item:
+    expected = "every alarm that the settings name exists, and none of the live colour fires"
+    try:
+        found = {colour: ports.alarms.read(colour) for colour in Colour}
+    except CloudError as error:
+        return Item("alarms", Outcome.SICK, f"they cannot be read: {first_line(error)}", expected)
+    if not any(found.values()):
+        return Item("alarms", Outcome.NOT_CHECKED, "the settings name none", expected)
+    absent = [str(alarm) for alarms in found.values() for alarm in alarms if alarm.state is AlarmState.ABSENT]
+    if absent:
+        return Item("alarms", Outcome.REFUSED, "; ".join(dict.fromkeys(absent)), expected)
+    live = found[subject.routes.live]
+    firing = [str(alarm) for alarm in live if alarm.state is AlarmState.FIRING]
+    unproven = [str(alarm) for alarm in live if alarm.state is AlarmState.UNPROVEN]
+    quiet = "; ".join(unproven) or f"{len(live)} of {subject.routes.live} are quiet"
+    return Item("alarms", Outcome.SICK if firing else Outcome.OK, "; ".join(firing) or quiet, expected)
+
+
+def _quotas(quotas: Quotas | None) -> Item:
+    expected = "room in every quota whose use AWS measures"
+    if quotas is None:
+        return Item("quotas", Outcome.NOT_CHECKED, "nothing says which quotas concern this estate", expected)
+    try:
+        measured = quotas.measured()
+    except CloudError as error:
+        return Item("quotas", Outcome.NOT_CHECKED, first_line(error), expected)
+    full = [quota for quota in measured if quota.used >= quota.limit]
+    near = [quota for quota in measured if quota.used >= NEARLY * quota.limit]
+    if full:
+        return Item("quotas", Outcome.REFUSED, "; ".join(map(str, full)), expected)
+    if not measured:
+        return Item("quotas", Outcome.NOT_CHECKED, "AWS measures the use of none that concerns this estate", expected)
+    return Item("quotas", Outcome.OK, "; ".join(map(str, near)) or f"room in all {len(measured)}", expected)
+
+
+def _secrets(ports: Ports, around: Surroundings, subject: Subject) -> Item:
+    """Those that the deployer reads and those that the live release is given: by name alone, no value is asked for."""
+    expected = "each exists and has a current value"
+    if around.vault is None:
+        return Item("secrets", Outcome.NOT_CHECKED, "there is no vault to ask", expected)
+    try:
+        configured = ports.platform.configured(subject.routes.live)
+    except CloudError as error:
+        return Item("secrets", Outcome.NOT_CHECKED, first_line(error), expected)
+    names = dict.fromkeys([*around.own_secrets, *(configured.secrets.values() if configured else ())])
+    bad, unasked = [], []
+    for name in names:
+        try:
+            problem = around.vault.obstacle(name)
+        except CloudError as error:
+            unasked.append(f"{name}: {first_line(error)}")
+            continue
+        if problem is not None:
+            bad.append(f"{name} {problem}")
+    if bad:
+        return Item("secrets", Outcome.REFUSED, "; ".join(bad), expected)
+    if unasked:
+        return Item("secrets", Outcome.NOT_CHECKED, "; ".join(unasked), expected)
+    return Item("secrets", Outcome.OK, ", ".join(names) or "none is used", expected)
+
+
+def _domain(domain: Domain | None, now: datetime, days: float) -> Item:
+    expected = f"the live domain resolves, and its certificate is good for {days:g} days more"
+    if domain is None:
+        return Item("domain", Outcome.NOT_CHECKED, "nobody said how to look at it", expected)
+    try:
+        state = domain.look()
+    except DeploymentError as error:
+        return Item("domain", Outcome.SICK, first_line(error), expected)
+    where = f"{state.host} is {', '.join(state.addresses)}"
+    if state.expires_at is None:
+        return Item("domain", Outcome.NOT_CHECKED, f"{where}; http has no certificate", expected)
+    left = state.expires_at - now
+    found = f"{where}; its certificate ends {state.expires_at:%Y-%m-%d}, in {left.days} days"
+    return Item("domain", Outcome.REFUSED if left < timedelta(days=days) else Outcome.OK, found, expected)
+
+
+def _plan(path: Path, subject: Subject, now: datetime, max_age_s: float) -> Item:
+    expected = f"a Terraform plan that changes nothing but {subject.target}"
+    try:
+        found = terraform_plan.objections(terraform_plan.load(path), subject.target, now, max_age_s)
+    except Refused as error:
+        return Item("plan", Outcome.REFUSED, error.message, f"{expected}. {error.hint or ''}".strip())
+    if found:
+        return Item("plan", Outcome.REFUSED, "; ".join(found), expected)
+    return Item("plan", Outcome.OK, f"{path.name} changes nothing else", expected)
+
+
+def as_reports(items: Sequence[Item]) -> list[dict[str, Any]]:
+    """For the journal."""
+    return [item.as_report() for item in items]

@@ -1,0 +1,77 @@
+"""Breaking a lock by hand: only with a reason, only where nobody shows a sign of life, and on the record."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+from deployment.errors import DeadlinePassed, Refused
+from deployment.evidence.journal import Journal
+from deployment.model import Holder
+from deployment.plan import Ports, owner_alive, this_process
+from deployment.polling import poll
+from deployment.settings import DeploymentLimits
+
+NOTE = "broken_locks"
+KEPT = 20  # in the note, which the next deployment takes into its journal and clears
+
+
+def break_lock(
+    ports: Ports, limits: DeploymentLimits, journal: Journal, *, by: str, reason: str, force: bool
+) -> Holder:
+    """Takes the lock from its holder, who can change nothing any more, and gives it back; returns who had it.
+
+    What that deployment left half done stays for ``recover``. Raises Refused where nobody holds the lock, or where its
+    holder lives and ``force`` is not given; LeaseHeld where it changed hands meanwhile.
+    """
+    holder = ports.lease.current()
+    if holder is None:
+        raise Refused("nobody holds the lock")
+    sign = _sign_of_life(ports, holder, limits)
+    if sign and not force:
+        raise Refused(
+            f"the holder of the lock lives: {holder.deployment_id} of {holder.actor} ({sign}, doing: {holder.doing})",
+            hint="End it instead: a signal to its process makes it clean up. --force breaks the lock all the same.",
+        )
+    told: dict[str, Any] = {
+        "deployment_id": holder.deployment_id,
+        "actor": holder.actor,
+        "host": holder.host,
+        "pid": holder.pid,
+        "token": holder.token,
+        "by": by,
+        "at": ports.clock.now().isoformat(timespec="seconds"),
+        "reason": reason,
+        "forced": bool(sign),
+        "sign_of_life": sign,
+    }
+    journal.append("intent", step="unlock", what=f"break the lock of {holder.deployment_id}", lock=told)
+    breaker = this_process(f"unlock-{holder.deployment_id}", by, ports.clock, limits, f"break a lock: {reason}")
+    mine = ports.lease.acquire(breaker, take_over=holder.token)
+    earlier = json.loads(ports.lease.notes().get(NOTE, "[]"))
+    ports.lease.note(mine, {NOTE: json.dumps([*earlier, told][-KEPT:])})
+    ports.lease.release(mine)
+    journal.append("lock_broken", lock=told, token=mine.token)
+    return holder
+
+
+def _sign_of_life(ports: Ports, holder: Holder, limits: DeploymentLimits) -> str | None:
+    """What shows that the holder lives: its process here, or from elsewhere a renewal seen while we look; None without."""
+    here = owner_alive(holder.host, holder.pid, holder.process_started)
+    if here is not None:
+        return f"pid {holder.pid} runs on this host" if here else None
+    if holder.expires_at + timedelta(seconds=limits.lease_ttl) < ports.clock.now():
+        return None
+
+    def renewed() -> str | None:
+        now = ports.lease.current()
+        if now is None or now.token != holder.token:
+            raise Refused(f"the lock of {holder.deployment_id} has changed hands meanwhile", hint="Look at `status`.")
+        return f"renewed from {holder.host} just now" if now.expires_at > holder.expires_at else None
+
+    try:
+        # It is renewed three times within its time to live.
+        return poll(ports.clock, renewed, timeout_s=limits.lease_ttl / 2, waiting_for=lambda: "a renewal")
+    except DeadlinePassed:
+        return None

@@ -1,0 +1,236 @@
+"""ECS as the platform: one service a colour behind its own target group, and a rollout that its tasks must prove."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+from deployment.errors import CloudError, ProvisionFailed
+from deployment.model import Colour, Configuration, Image, Progress, Readiness, Rollout, Service
+from deployment.ports import Clock
+from infrastructure.aws.configured import of_ecs
+from infrastructure.aws.ecs.requests import (
+    Followed,
+    configuration_hash,
+    digest_of,
+    followed,
+    gives_up,
+    image_of,
+    judge,
+    main_container,
+    most_failures,
+    primary,
+    register_request,
+    repository_of,
+    under_way,
+)
+from infrastructure.aws.ecs.scaling import Scaling
+from infrastructure.aws.ecs.target_groups import TargetGroups
+from infrastructure.aws.ecs.task_states import Tasks
+from infrastructure.aws.logs import newest_lines
+from infrastructure.aws.session import Clients
+
+
+class EcsPlatform:
+    """The Platform port on ECS services that deploy by rolling; traffic between the colours is the router's.
+
+    A deployment that its circuit breaker rolls back ends as stable as a good one. So READY takes the deployment of that
+    very task definition COMPLETED, every running task's image of the wanted digest, and every target healthy.
+    """
+
+    def __init__(
+        self,
+        clients: Clients,
+        cluster: str,
+        services: Mapping[Colour, str],
+        target_groups: Mapping[Colour, str],
+        colour_urls: Mapping[Colour, str],
+        drain_window_s: float,
+        clock: Clock,
+    ) -> None:
+        self._clients = clients
+        self._cluster = cluster
+        self._names = services
+        self._groups = TargetGroups(clients, target_groups, clock)
+        self._urls = colour_urls
+        self._window_s = drain_window_s
+        self._scaling = Scaling(clients, cluster)
+        self._tasks = Tasks(clients, cluster)
+        self._asked: dict[Colour, str] = {}
+
+    def describe(self, colour: Colour) -> Service:
+        """What is configured and what runs; status 'ABSENT' where there is no such service. Raises CloudError."""
+        service = self._find(colour)
+        if service is None:
+            return Service(colour, "ABSENT", obstacle="services of ECS are the estate's: terraform apply makes it")
+        definition = self._definition(service["taskDefinition"])
+        try:
+            image = image_of(definition, main_container(service, self._groups.arn(colour)))
+        except ProvisionFailed as error:
+            return Service(colour, str(service["status"]), obstacle=error.message)
+        desired, count = int(service["desiredCount"]), int(service["runningCount"])
+        healthy, unwell = self._groups.health(colour, desired)
+        return Service(
+            colour,
+            "ACTIVE" if desired or count else "STOPPED",
+            running=bool(count and healthy),
+            busy=under_way(service),
+            digest=digest_of(image),
+            origin=urlsplit(self._urls[colour]).netloc,
+            url=self._urls[colour],
+            configuration=configuration_hash(service, definition, repository_of(image)),
+            unwell=unwell if desired else None,
+            obstacle=None if service["status"] == "ACTIVE" else "ECS is deleting it",
+        )
+
+    def configured(self, colour: Colour) -> Configuration | None:
+        """See ``deployment.ports.Platform``."""
+        service = self._find(colour)
+        return None if service is None else of_ecs(service, self._definition(service["taskDefinition"]))
+
+    def provision(self, colour: Colour, image: Image) -> Rollout:
+        """Registers the colour's task definition with the image and updates its service, as large as the other colour's.
+
+        Raises ProvisionFailed where ECS refuses, CloudDenied or CloudUnreachable where it could not be asked.
+        """
+        try:
+            return Rollout(colour, image.digest, str(self._provision(colour, image)))
+        except CloudError as error:
+            if type(error) is not CloudError:
+                raise
+            raise ProvisionFailed(f"{self._names[colour]}: {error.message}", hint=error.hint) from error
+
+    def progress(self, rollout: Rollout) -> Progress:
+        """Where the rollout stands; everything is read anew, so any process can follow it. Raises CloudError."""
+        colour, name = rollout.colour, self._names[rollout.colour]
+        service = self._find(colour)
+        if service is None:
+            return Progress(Readiness.STUCK, f"{name} does not exist any more")
+        ours = Followed.parse(rollout.operation)
+        so_far = judge(service, ours)
+        if so_far is not None:
+            return self._with_its_tasks(so_far, service, ours.deployment)
+        container = main_container(service, self._groups.arn(colour))
+        wrong = self._tasks.strange(service, container, ours.definition, rollout.digest)
+        if wrong is not None:
+            return wrong
+        _, unwell = self._groups.health(colour, int(service["desiredCount"]))
+        if unwell:
+            return Progress(Readiness.NOT_YET, f"{name}: {unwell}")
+        return Progress(Readiness.READY, f"{name}: {service['runningCount']} tasks run {rollout.digest[:19]}")
+
+    def scale(self, colour: Colour) -> None:
+        """Gives the colour the other one's bounds, and as many tasks where it has fewer. Raises CloudError."""
+        service, sibling = self._find(colour), self._find(colour.other)
+        if service is None or sibling is None:
+            return
+        self._scaling.like(self._names[colour], self._names[colour.other])
+        if int(service["desiredCount"]) < int(sibling["desiredCount"]):
+            self._ecs("UpdateService", service=self._names[colour], desiredCount=int(sibling["desiredCount"]))
+
+    def retire(self, colour: Colour) -> Rollout | None:
+        """Takes a colour's tasks away, once nobody has asked it for the drain window: until then nothing is done."""
+        service = self._find(colour)
+        if service is None or _is_stopped(service):
+            return None
+        asked = self._groups.asked(colour, self._window_s)
+        self._asked.pop(colour, None)
+        if asked is not None:
+            self._asked[colour] = asked
+        elif service["desiredCount"]:
+            # First the floor: autoscaling would bring the tasks back. A task that ends is deregistered first, and has its
+            # target group's deregistration delay to finish what it began.
+            self._scaling.let_go(self._names[colour])
+            self._ecs("UpdateService", service=self._names[colour], desiredCount=0)
+        return Rollout(colour, "", str(followed(primary(service))))
+
+    def stopped(self, colour: Colour) -> Progress:
+        """READY when no task of the colour is there any more."""
+        service, name = self._find(colour), self._names[colour]
+        if service is None or _is_stopped(service):
+            return Progress(Readiness.READY, f"{name} is {'STOPPED' if service else 'ABSENT'}")
+        counts = f"{service['runningCount']} tasks run, {service['desiredCount']} are wanted"
+        asked = self._asked.get(colour)
+        return Progress(Readiness.NOT_YET, f"{name}: {counts}" + (f"; it still serves: {asked}" if asked else ""))
+
+    def logs(self, colour: Colour, since: datetime, limit: int = 200) -> Sequence[str]:
+        """The newest lines of the service's events and of its containers' log groups, oldest first; empty without any."""
+        service = self._find(colour)
+        if service is None:
+            return ()
+        groups, streams = {}, {}
+        for one in self._definition(service["taskDefinition"]).get("containerDefinitions", ()):
+            options = one.get("logConfiguration", {}).get("options", {})
+            if options.get("awslogs-group"):
+                groups[one["name"]] = options["awslogs-group"]
+                if options.get("awslogs-stream-prefix"):
+                    streams[one["name"]] = f"{options['awslogs-stream-prefix']}/{one['name']}/"
+        events = [(one["createdAt"], str(one["message"])) for one in service.get("events", ())]
+        return newest_lines(self._clients, groups, since, limit, streams=streams, events=events)
+
+    def _provision(self, colour: Colour, image: Image) -> Followed:
+        name, other = self._names[colour], self._names[colour.other]
+        service, sibling = self._find(colour), self._find(colour.other)
+        if service is None:
+            raise ProvisionFailed(
+                f"{name} does not exist in cluster {self._cluster}",
+                hint="Create the estate (infrastructure/terraform).",
+            )
+        container = main_container(service, self._groups.arn(colour))
+        wanted = int((sibling or {}).get("desiredCount", 0)) or int(service["desiredCount"]) or 1
+        if sibling is not None:
+            self._scaling.like(name, other)
+        definition = self._registered(service["taskDefinition"], container, image)
+        if definition != service["taskDefinition"]:
+            return self._update(name, definition, wanted)
+        now = primary(service)
+        if now.get("rolloutState") == "IN_PROGRESS" and int(service["desiredCount"]) >= wanted:
+            return followed(now)  # this very rollout, asked for a second time
+        # The release is proven by starting now, with today's secrets, not by having started once.
+        return self._update(name, definition, wanted, forceNewDeployment=True)
+
+    def _registered(self, current: str, container: str, image: Image) -> str:
+        """The ARN of the colour's newest task definition with the image: what Terraform changed meanwhile comes along."""
+        family = self._definition(current)["family"]
+        answer = self._ecs_global("DescribeTaskDefinition", taskDefinition=family, include=["TAGS"])
+        newest = answer["taskDefinition"]
+        if digest_of(image_of(newest, container)) == image.digest:
+            return str(newest["taskDefinitionArn"])
+        request = register_request(newest, answer.get("tags", ()), container, image.uri)
+        made = self._ecs_global("RegisterTaskDefinition", **request)
+        return str(made["taskDefinition"]["taskDefinitionArn"])
+
+    def _with_its_tasks(self, so_far: Progress, service: Mapping[str, Any], deployment: str) -> Progress:
+        """What ECS says of a deployment, and what its tasks' ends add to it."""
+        if so_far.readiness is Readiness.STUCK:
+            said = self._tasks.last_words(service, deployment)
+            return replace(so_far, detail=f"{so_far.detail}; a task of it ended: {said}") if said else so_far
+        if gives_up(service):
+            return so_far
+        return self._tasks.failing(service, deployment, most_failures(service)) or so_far
+
+    def _update(self, name: str, definition: str, wanted: int, **more: Any) -> Followed:
+        answer = self._ecs("UpdateService", service=name, taskDefinition=definition, desiredCount=wanted, **more)
+        return followed(primary(answer["service"]))
+
+    def _find(self, colour: Colour) -> Mapping[str, Any] | None:
+        """DescribeServices of one, None where there is none (any more)."""
+        found = self._ecs("DescribeServices", services=[self._names[colour]])["services"]
+        return found[0] if found and found[0]["status"] != "INACTIVE" else None
+
+    def _definition(self, arn: str) -> Mapping[str, Any]:
+        found: Mapping[str, Any] = self._ecs_global("DescribeTaskDefinition", taskDefinition=arn)["taskDefinition"]
+        return found
+
+    def _ecs(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
+        return self._clients.call("ecs", operation, cluster=self._cluster, **parameters)
+
+    def _ecs_global(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
+        return self._clients.call("ecs", operation, **parameters)
+
+
+def _is_stopped(service: Mapping[str, Any]) -> bool:
+    return not (service["desiredCount"] or service["runningCount"] or service.get("pendingCount"))

@@ -1,0 +1,138 @@
+"""The tasks that run, and whether each runs the image that was asked for."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from deployment.errors import CloudError, NotFound
+from deployment.model import Progress, Readiness
+from infrastructure.aws.ecs.requests import image_of, repository_of
+from infrastructure.aws.session import Clients
+
+_MOST_TASKS = 100
+"""DescribeTasks takes no more at once."""
+
+
+_TAKEN_AWAY = "ServiceSchedulerInitiated"
+_FAILED = ("EssentialContainerExited", _TAKEN_AWAY, "TaskFailedToStart")
+"""The stopCode of a task that went by itself, that ECS took away as unhealthy, and that never came up; while a deployment
+comes about nothing else stops its tasks."""
+
+
+class Tasks:
+    """The tasks of a cluster's services."""
+
+    def __init__(self, clients: Clients, cluster: str) -> None:
+        self._clients = clients
+        self._cluster = cluster
+        self._meant: dict[str, frozenset[str]] = {}
+
+    def strange(self, service: Mapping[str, Any], container: str, definition: str, digest: str) -> Progress | None:
+        """A running task that is not the release, or is missing; None where each is there and runs it. Raises CloudError."""
+        name, wanted = service["serviceName"], int(service["desiredCount"])
+        tasks = [task for task in self._tasks(name, "RUNNING") if task.get("lastStatus") == "RUNNING"]
+        if len(tasks) < wanted:
+            return Progress(Readiness.NOT_YET, f"{name}: {len(tasks)} of {wanted} tasks run")
+        if any(task["taskDefinitionArn"] != definition for task in tasks):
+            return Progress(Readiness.NOT_YET, f"{name}: a task of the former deployment is still ending")
+        meant = self._meaning(definition, container, digest)
+        for task in tasks:
+            found = next((one.get("imageDigest") for one in task["containers"] if one["name"] == container), None)
+            if found is None:
+                return Progress(Readiness.NOT_YET, f"{name}: ECS does not say yet which image a task runs")
+            if found not in meant:
+                return Progress(Readiness.STUCK, f"{name}: a task runs {found}, not {digest}")
+        return None
+
+    def failing(self, service: Mapping[str, Any], deployment: str, most: int) -> Progress | None:
+        """A deployment of which too many tasks have ended, with the last one's reason; None else. Raises CloudError.
+
+        Without a circuit breaker ECS starts one task after the other, and says of none that it was the last.
+        """
+        ended = self._ended(service["serviceName"], deployment)
+        if len(ended) < most:
+            return None
+        return Progress(
+            Readiness.STUCK,
+            f"{service['serviceName']}: {len(ended)} tasks of this deployment have ended, {most} are too many; "
+            f"the last one: {_why(ended[-1])}; the release did not come up, its logs say why",
+        )
+
+    def last_words(self, service: Mapping[str, Any], deployment: str) -> str | None:
+        """Why a deployment's tasks ended, by the last that went by itself or else the first that ECS took away: those after
+        it went with the deployment. None where none ended, or ECS does not say; never raises a CloudError.
+        """
+        try:
+            ended = self._ended(service["serviceName"], deployment)
+        except CloudError:
+            return None  # what is known without it is enough to refuse the release
+        by_themselves = [task for task in ended if task["stopCode"] != _TAKEN_AWAY]
+        return _why(by_themselves[-1] if by_themselves else ended[0]) if ended else None
+
+    def _ended(self, name: str, deployment: str) -> Sequence[Mapping[str, Any]]:
+        """The tasks of a deployment that failed, in the order in which they stopped."""
+        found = [
+            task
+            for task in self._tasks(name, "STOPPED")
+            if task.get("startedBy") == deployment and task.get("stopCode") in _FAILED
+        ]
+        return sorted(found, key=lambda task: _seconds(task.get("stoppedAt")))
+
+    def _tasks(self, name: str, desired: str) -> Sequence[Mapping[str, Any]]:
+        arns = self._clients.pages(
+            "ecs",
+            "ListTasks",
+            "taskArns",
+            marker="nextToken",
+            cluster=self._cluster,
+            serviceName=name,
+            desiredStatus=desired,
+        )
+        found: list[Mapping[str, Any]] = []
+        for begin in range(0, len(arns), _MOST_TASKS):
+            some = arns[begin : begin + _MOST_TASKS]
+            found += self._clients.call("ecs", "DescribeTasks", cluster=self._cluster, tasks=some)["tasks"]
+        return found
+
+    def _meaning(self, definition: str, container: str, digest: str) -> frozenset[str]:
+        """The digests that mean this image: its own and, where it is an index of several platforms, its manifests'."""
+        if digest not in self._meant:
+            found = self._clients.call("ecs", "DescribeTaskDefinition", taskDefinition=definition)["taskDefinition"]
+            self._meant[digest] = frozenset({digest, *self._manifests(image_of(found, container), digest)})
+        return self._meant[digest]
+
+    def _manifests(self, image: str, digest: str) -> Sequence[str]:
+        host, _, repository = repository_of(image).partition("/")
+        try:
+            answer = self._clients.call(
+                "ecr",
+                "BatchGetImage",
+                registryId=host.partition(".")[0],
+                repositoryName=repository,
+                imageIds=[{"imageDigest": digest}],
+            )
+        except NotFound:
+            return ()
+        return [
+            str(entry["digest"])
+            for one in answer.get("images", ())
+            for entry in json.loads(one["imageManifest"]).get("manifests", ())
+        ]
+
+
+def _why(task: Mapping[str, Any]) -> str:
+    """What ECS says of a task's end: its reason, and the exit code and reason of each container that has one."""
+    containers = []
+    for one in task.get("containers", ()):
+        code = f"exit code {one['exitCode']}" if "exitCode" in one else ""
+        if said := ", ".join(filter(None, (code, one.get("reason")))):
+            containers.append(f"{one['name']}: {said}")
+    reason = str(task.get("stoppedReason") or "ECS gives no reason").rstrip(".")
+    return f"{reason} ({'; '.join(containers)})" if containers else reason
+
+
+def _seconds(moment: object) -> float:
+    return moment.timestamp() if isinstance(moment, datetime) else 0.0

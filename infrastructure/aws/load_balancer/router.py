@@ -1,0 +1,231 @@
+"""A load balancer as the router: weights of two target groups, and a tag that says who wrote them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from deployment.errors import CloudError, CloudUnreachable, LeaseLost, RouteConflict, SwitchFailed
+from deployment.model import Colour, Progress, Readiness, Routes
+from deployment.ports import Clock
+from infrastructure.aws.load_balancer.requests import Actions, Reading, reading, with_weights
+from infrastructure.aws.routes import Stamp, same, wanted
+from infrastructure.aws.session import Clients
+
+TAG = "deployment-routes:"
+"""What the keys of our tags begin with; the fencing token follows, and the value is a Stamp.
+
+A key for each token: no writer can write over the tag of a later one, however long it slept before it wrote.
+"""
+
+_WRITE_ATTEMPTS = 2
+_READ_ATTEMPTS = 5
+_READ_BACK_S = 15.0
+"""How long a write that was accepted may take until it is read back."""
+_PAUSE_S = 0.5
+
+
+class AlbRouter:
+    """The Router port on a listener's rule, or on its default action (``arn`` is of either).
+
+    A load balancer has no compare-and-set. So everything is read right before a write and compared with what was seen;
+    the tag is written first, the weights second, and both are read back. A writer that finds a later fencing token there
+    was overtaken while it wrote: it puts the later one's weights back and says that it lost the lease. For the moment
+    between the two calls traffic may go where the overtaken one sent it: that cannot be helped without compare-and-set.
+    """
+
+    def __init__(self, clients: Clients, arn: str, target_groups: Mapping[Colour, str], clock: Clock) -> None:
+        self._clients = clients
+        self._arn = arn
+        self._groups = target_groups
+        self._clock = clock
+        self._is_rule = ":listener-rule/" in arn
+        self._place = "the listener's rule" if self._is_rule else "the listener's default action"
+
+    def observe(self) -> Routes:
+        """The routes as one consistent reading. Raises SwitchFailed where they say no colour, CloudError."""
+        return self._read().routes
+
+    def set(self, seen: Routes, weights: Mapping[Colour, int], origins: Mapping[Colour, str], token: int) -> Routes:
+        """Writes tag and weights; see the port for what it raises, CloudError where a colour has no healthy target.
+
+        ``origins`` mean nothing here: target groups are the estate's.
+        """
+        del origins
+        if token < seen.fence:
+            raise LeaseLost(f"the routes were written under fencing token {seen.fence}, this run holds {token}")
+        goal = wanted(seen, weights, token)
+        before = self._read()
+        if same(before.routes, goal):
+            return before.routes  # this very write, asked for a second time
+        if before.routes.revision != seen.revision:
+            raise self._overtaken(before, seen, token)
+        self._refuse_empty(goal)
+        self._insist(lambda: self._stamp(str(Stamp.of(goal))), lambda now: now.stamp == str(Stamp.of(goal)), token)
+        if (now := self._read()).routes.fence > token:
+            raise self._lost(now, token)
+        try:
+            self._insist(lambda: self._modify(before.actions, goal.weights), lambda now: same(now.routes, goal), token)
+        except CloudError as error:
+            self._take_back(before, token, error)
+            raise
+        written = self._read_back(goal, token)
+        self._forget(token)
+        return written
+
+    def spread(self, live: Colour, generation: int) -> Progress:
+        """A load balancer routes each request by its weights: what was read back is there."""
+        del generation
+        return Progress(Readiness.READY, f"the load balancer sends to {live}")
+
+    def _read(self) -> Reading:
+        for _ in range(_READ_ATTEMPTS):
+            stamp = _newest(self._tags())
+            actions = self._actions()
+            if _newest(self._tags()) == stamp:
+                return reading(actions, stamp, self._groups, self._place)
+        raise SwitchFailed(f"the routes changed {_READ_ATTEMPTS} times while they were read")
+
+    def _insist(self, write: Callable[[], object], arrived: Callable[[Reading], bool], token: int) -> None:
+        """Writes; a lost answer is settled by reading. Raises CloudError where AWS refused, else SwitchFailed, LeaseLost."""
+        for _ in range(_WRITE_ATTEMPTS):
+            try:
+                write()
+                return
+            except CloudUnreachable as error:
+                try:
+                    now = self._read()
+                except CloudError as unread:
+                    raise SwitchFailed(
+                        f"{error.message}; and the routes could not be read back: {unread.message}"
+                    ) from error
+                if now.routes.fence > token:
+                    raise self._lost(now, token) from error
+                if arrived(now):
+                    return
+        raise SwitchFailed(
+            f"writing the routes got no usable answer {_WRITE_ATTEMPTS} times",
+            hint="The write may still arrive: read the routes again before anything else (`python scripts/deploy.py status`).",
+        )
+
+    def _read_back(self, goal: Routes, token: int) -> Routes:
+        deadline = self._clock.monotonic() + _READ_BACK_S
+        while True:
+            try:
+                now = self._read()
+            except CloudError as error:
+                raise SwitchFailed(
+                    f"the routes were written (generation {goal.generation}, {goal.live}) "
+                    f"and cannot be read: {error.message}"
+                ) from error
+            if now.routes.fence > token:
+                raise self._lost(self._put_back(now), token)
+            if same(now.routes, goal):
+                return now.routes
+            if self._clock.monotonic() >= deadline:
+                raise SwitchFailed(
+                    f"the routes were written (generation {goal.generation}, {goal.live}) and read back as "
+                    f"generation {now.routes.generation}, {now.routes.live}: somebody else writes them, too"
+                )
+            self._clock.sleep(_PAUSE_S)
+
+    def _put_back(self, now: Reading) -> Reading:
+        """Undoes a write of ours that came after a later one: what the stamp says is what its writer meant."""
+        for _ in range(_WRITE_ATTEMPTS):
+            meant = now.later
+            if meant is None:
+                return now
+            try:
+                self._modify(now.actions, meant)
+                now = self._read()
+            except CloudError as error:
+                raise SwitchFailed(
+                    f"fencing token {now.routes.fence} wrote the routes while this run did, whose write came last "
+                    f"and could not be undone: {error.message}"
+                ) from error
+        return now
+
+    def _take_back(self, before: Reading, token: int, refused: CloudError) -> None:
+        """The weights were refused: the tags are not to speak of a switch that never was."""
+        try:
+            if before.routes.fence == token and before.stamp is not None:
+                self._stamp(before.stamp)
+            else:
+                self._call("RemoveTags", ResourceArns=[self._arn], TagKeys=[f"{TAG}{token}"])
+        except CloudError as error:
+            raise SwitchFailed(f"{refused.message}; and the tag could not be taken back: {error.message}") from refused
+
+    def _forget(self, token: int) -> None:
+        """Takes away the tags of earlier tokens; one that stays is in nobody's way, and the next writer tries again."""
+        try:
+            old = [key for key in self._tags() if _token(key) < token]
+            if old:
+                self._call("RemoveTags", ResourceArns=[self._arn], TagKeys=old)
+        except CloudError:
+            return
+
+    def _refuse_empty(self, goal: Routes) -> None:
+        """Raises CloudError where a colour that is to take traffic has nothing that could."""
+        for colour, weight in goal.weights.items():
+            if not weight:
+                continue
+            answer = self._call("DescribeTargetHealth", TargetGroupArn=self._groups[colour])
+            states = [target["TargetHealth"]["State"] for target in answer["TargetHealthDescriptions"]]
+            if "healthy" not in states:
+                raise CloudError(
+                    f"{colour} has no healthy target ({', '.join(sorted(set(states))) or 'none is registered'}): "
+                    "no traffic was sent there"
+                )
+
+    def _overtaken(self, now: Reading, seen: Routes, token: int) -> LeaseLost | RouteConflict:
+        if now.routes.fence > token:
+            return self._lost(now, token)
+        return RouteConflict(
+            f"the routes are at generation {now.routes.generation} ({now.routes.live}), "
+            f"no longer at {seen.generation} ({seen.live})"
+        )
+
+    def _lost(self, now: Reading, token: int) -> LeaseLost:
+        return LeaseLost(f"fencing token {now.routes.fence} has written the routes, this run holds {token}")
+
+    def _tags(self) -> Mapping[str, str]:
+        found = self._call("DescribeTags", ResourceArns=[self._arn])["TagDescriptions"]
+        tags = {str(tag["Key"]): str(tag["Value"]) for one in found for tag in one.get("Tags", ())}
+        return {key: value for key, value in tags.items() if key.startswith(TAG) and key.removeprefix(TAG).isdecimal()}
+
+    def _stamp(self, text: str) -> None:
+        fence = Stamp.parse(text, "the stamp").fence
+        self._call("AddTags", ResourceArns=[self._arn], Tags=[{"Key": f"{TAG}{fence}", "Value": text}])
+
+    def _actions(self) -> Actions:
+        if self._is_rule:
+            rules = self._call("DescribeRules", RuleArns=[self._arn])["Rules"]
+            return _only(rules, self._place).get("Actions", ())  # type: ignore[no-any-return]  # as AWS gives it
+        listeners = self._call("DescribeListeners", ListenerArns=[self._arn])["Listeners"]
+        return _only(listeners, self._place).get("DefaultActions", ())  # type: ignore[no-any-return]  # likewise
+
+    def _modify(self, actions: Actions, weights: Mapping[Colour, int]) -> None:
+        new = with_weights(actions, weights, self._groups, self._place)
+        if self._is_rule:
+            self._call("ModifyRule", RuleArn=self._arn, Actions=new)
+        else:
+            self._call("ModifyListener", ListenerArn=self._arn, DefaultActions=new)
+
+    def _call(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
+        return self._clients.call("elbv2", operation, **parameters)
+
+
+def _token(key: str) -> int:
+    return int(key.removeprefix(TAG))
+
+
+def _newest(tags: Mapping[str, str]) -> str | None:
+    """The stamp under the latest fencing token, None where there is none."""
+    return tags[max(tags, key=_token)] if tags else None
+
+
+def _only(found: Any, place: str) -> Mapping[str, Any]:
+    if len(found) != 1:
+        raise SwitchFailed(f"{place} is not there: AWS answered with {len(found)} of them")
+    only: Mapping[str, Any] = found[0]
+    return only

@@ -1,0 +1,106 @@
+"""Health checks of an instance that starts, as the service configures them."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from infrastructure.embedded.aws.errors import DeploymentFailed
+
+LISTEN_POLL_S = 0.05
+
+
+@dataclass(frozen=True)
+class HealthCheck:
+    """App Runner's HealthCheckConfiguration; times in seconds."""
+
+    protocol: str
+    path: str
+    interval_s: float
+    timeout_s: float
+    healthy: int
+    unhealthy: int
+
+
+def from_document(document: dict[str, Any]) -> HealthCheck:
+    """The configuration with App Runner's defaults filled in."""
+    full = DEFAULTS | document
+    return HealthCheck(
+        full["Protocol"],
+        full["Path"],
+        full["Interval"],
+        full["Timeout"],
+        full["HealthyThreshold"],
+        full["UnhealthyThreshold"],
+    )
+
+
+DEFAULTS: dict[str, Any] = {
+    # https://docs.aws.amazon.com/apprunner/latest/dg/manage-configure-healthcheck.html
+    "Protocol": "TCP",
+    "Path": "/",
+    "Interval": 5,
+    "Timeout": 2,
+    "HealthyThreshold": 1,
+    "UnhealthyThreshold": 5,
+}
+
+
+def wait_until_healthy(check: HealthCheck, port: int, still: Callable[[], None], deadline: float) -> None:
+    """Returns after `healthy` good checks in a row; `deadline` is on the monotonic clock.
+
+    Raises DeploymentFailed after `unhealthy` bad ones in a row, at the deadline, and whenever `still()` raises (the
+    process has exited, the endpoint stops). A port that nobody listens on yet is no bad check: only the deadline
+    counts until then, so that a slow machine does not fail a good release.
+    """
+    while not _accepts(port, check.timeout_s):
+        _pause(LISTEN_POLL_S, still, deadline, f"nothing listens on the port {port} given in PORT")
+    good = bad = 0
+    while True:
+        fault = _fault(check, port)
+        good, bad = (good + 1, 0) if fault is None else (0, bad + 1)
+        if good >= check.healthy:
+            still()
+            return
+        if bad >= check.unhealthy:
+            raise DeploymentFailed(f"health check failed {bad} times in a row: {fault}")
+        _pause(check.interval_s, still, deadline, f"last health check: {fault or 'passed'}")
+
+
+def _fault(check: HealthCheck, port: int) -> str | None:
+    if check.protocol == "TCP":
+        return None if _accepts(port, check.timeout_s) else f"TCP connection to port {port} refused"
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=check.timeout_s)
+    try:
+        connection.request("GET", check.path)
+        status = connection.getresponse().status
+    except (OSError, http.client.HTTPException) as exc:
+        return f"GET {check.path}: {type(exc).__name__}"
+    finally:
+        connection.close()
+    return None if status == 200 else f"GET {check.path} answered {status}, not 200"
+
+
+def _accepts(port: int, timeout_s: float) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=timeout_s).close()
+    except OSError:
+        return False
+    return True
+
+
+def _pause(seconds: float, still: Callable[[], None], deadline: float, last: str) -> None:
+    """Waits, looking at the process every 50 ms: an exit ends the wait at once."""
+    until = time.monotonic() + seconds
+    while True:
+        still()
+        now = time.monotonic()
+        if now >= deadline:
+            raise DeploymentFailed(f"not healthy in time; {last}")
+        if now >= until:
+            return
+        time.sleep(min(LISTEN_POLL_S, max(until - now, 0.001)))

@@ -1,0 +1,24 @@
+"""Ports for instances: each given once."""
+
+from __future__ import annotations
+
+from threading import Lock
+
+from infrastructure.embedded.aws.runtime.instances import free_port
+
+
+class FreshPorts:
+    """Free ports, none of which is given twice by this process."""
+
+    def __init__(self) -> None:
+        self._given: set[int] = set()
+        self._lock = Lock()
+
+    def fresh(self) -> int:
+        """A port that is free now and was not given before."""
+        with self._lock:
+            port = free_port()
+            while port in self._given:
+                port = free_port()
+            self._given.add(port)
+            return port

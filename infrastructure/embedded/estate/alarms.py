@@ -1,0 +1,59 @@
+"""The environment's alarms: two of CloudWatch's, and a health check of Route 53's. Nothing here evaluates them.
+
+Their state is what `aws cloudwatch set-alarm-state` says; moto begins with OK, where AWS would begin with INSUFFICIENT_DATA.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from infrastructure.embedded.caddy.config import LIVE_HOST
+from infrastructure.embedded.estate.aws_session import AwsSession
+
+HEALTH, LATENCY = "DeploymentHealthCheck", "DeploymentResponseTime"
+NAMES = (HEALTH, LATENCY)
+_REFERENCE = "live-domain"
+
+
+def ensure(session: AwsSession, moto_url: str) -> None:
+    """Makes what is not there; safe to repeat, and a state that somebody has set stays."""
+    cloudwatch = session.client("cloudwatch", moto_url)
+    there = {alarm["AlarmName"] for alarm in cloudwatch.describe_alarms(AlarmNames=list(NAMES))["MetricAlarms"]}
+    identity = _health_check(session, moto_url)
+    minutely = {"Period": 60, "EvaluationPeriods": 1, "Statistic": "Average", "TreatMissingData": "missing"}
+    if HEALTH not in there:
+        cloudwatch.put_metric_alarm(
+            AlarmName=HEALTH,
+            AlarmDescription="Route 53's checkers do not get through to the live domain",
+            Namespace="AWS/Route53",
+            MetricName="HealthCheckStatus",
+            Dimensions=[{"Name": "HealthCheckId", "Value": identity}],
+            ComparisonOperator="LessThanThreshold",
+            Threshold=1,
+            **minutely,
+        )
+    if LATENCY not in there:
+        cloudwatch.put_metric_alarm(
+            AlarmName=LATENCY,
+            AlarmDescription="answers take longer than a second",
+            Namespace="AWS/AppRunner",
+            MetricName="RequestLatency",
+            ComparisonOperator="GreaterThanThreshold",
+            Threshold=1000,
+            **minutely,
+        )
+
+
+def health_checks(session: AwsSession, moto_url: str) -> Sequence[str]:
+    """The ids of the environment's health checks."""
+    return [_health_check(session, moto_url)]
+
+
+def _health_check(session: AwsSession, moto_url: str) -> str:
+    route53 = session.client("route53", moto_url)
+    for known in route53.list_health_checks()["HealthChecks"]:
+        if known["CallerReference"] == _REFERENCE:
+            return str(known["Id"])
+    wanted = {"Type": "HTTP", "FullyQualifiedDomainName": LIVE_HOST, "Port": 80, "ResourcePath": "/health"}
+    made = route53.create_health_check(CallerReference=_REFERENCE, HealthCheckConfig=wanted)
+    return str(made["HealthCheck"]["Id"])

@@ -1,0 +1,94 @@
+"""All processes of an environment: started side by side, stopped so that nothing is left."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+from infrastructure.embedded.caddy import server
+from infrastructure.embedded.layout import Environment, Layout
+from infrastructure.embedded.passwords import Passwords
+from infrastructure.embedded.processes import endpoint, lifecycle, moto, postgres, valkey
+from infrastructure.embedded.processes.lifecycle import ProcessSpec, Recorded
+
+NAMES = ("postgres", "valkey", "moto", "caddy", "endpoint")
+_STOP_SIGNALS = {"postgres": signal.SIGINT}
+"""SIGTERM would have PostgreSQL wait for its clients."""
+ENDPOINT_GRACE_S = 15.0
+"""The endpoint gives each instance 10 s to finish what it serves."""
+
+
+def specs(layout: Layout, environment: Environment, passwords: Passwords) -> tuple[ProcessSpec, ...]:
+    """How each process of the environment is started."""
+    superuser, application = passwords.postgres_superuser, passwords.postgres_application
+    return (
+        postgres.spec(layout, environment, superuser, application),
+        valkey.spec(layout, environment),
+        moto.spec(layout, environment),
+        server.spec(layout, environment),
+        endpoint.spec(layout, environment),
+    )
+
+
+@dataclass(frozen=True)
+class Starting:
+    """Processes under way; `started` by name."""
+
+    started: dict[str, Future[Recorded]]
+
+    def wait_for(self, *names: str) -> None:
+        """Returns when these are ready; raises StartFailed of the first that is not."""
+        for name in names:
+            if name in self.started:
+                self.started[name].result()
+
+    def wait(self) -> None:
+        """The same for all."""
+        self.wait_for(*self.started)
+
+
+def start(
+    layout: Layout, wanted: Sequence[ProcessSpec], progress: Callable[[str], None], pool: ThreadPoolExecutor
+) -> Starting:
+    """Starts what is not running or does not answer, all at once; what runs and answers is left alone."""
+
+    def one(spec: ProcessSpec) -> Recorded:
+        process = lifecycle.start(layout, spec)
+        progress(f"{spec.name} is ready (process {process.pid}, port {spec.port})")
+        return process
+
+    started = {}
+    lifecycle.kill_all(lifecycle.unrecorded(layout))  # they would sit on the ports
+    for spec in wanted:
+        known = lifecycle.recorded(layout, spec.name)
+        if known is not None and lifecycle.alive(known):
+            if spec.ready():
+                continue
+            lifecycle.stop(layout, known, spec.stop_signal, grace_s=0.5)  # it hangs; it may not hear either
+        started[spec.name] = pool.submit(one, spec)
+    return Starting(started)
+
+
+def stop_all(layout: Layout, environment: Environment) -> tuple[str, ...]:
+    """Stops everything: the endpoint with its instances first, then the servers that those use. Returns what ran."""
+    stopped = [*_stop(layout, "endpoint", ENDPOINT_GRACE_S)]
+    orphans = lifecycle.working_below(layout.aws)  # instances of an endpoint that was killed
+    lifecycle.kill_all(orphans)
+    stopped += [f"instance (process {orphan.pid})" for orphan in orphans]
+    with ThreadPoolExecutor(len(NAMES)) as pool:
+        others = [name for name in NAMES if name != "endpoint"]
+        for names in pool.map(lambda name: _stop(layout, name, 10.0), others):
+            stopped += names
+    lifecycle.kill_all(lifecycle.working_below(environment.postgres_home))  # backends of a postmaster that was killed
+    strays = lifecycle.unrecorded(layout)
+    lifecycle.kill_all(strays)
+    stopped += [f"process {stray.pid}" for stray in strays]
+    return tuple(stopped)
+
+
+def _stop(layout: Layout, name: str, grace_s: float) -> list[str]:
+    known = lifecycle.recorded(layout, name)
+    how = _STOP_SIGNALS.get(name, signal.SIGTERM)
+    return [name] if known is not None and lifecycle.stop(layout, known, how, grace_s) else []

@@ -1,0 +1,93 @@
+"""What the gates that measure are to measure: their tables of deployment.toml as plans, and how often it is tried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from plugins.modes.state import Release
+from verification.accounts import SmokeUser
+from verification.latency_plan import CANDIDATE, LIVE, LatencyPlan
+from verification.load import run_load, run_together
+from verification.load_comparison import BesideLive, compare, plans
+from verification.load_model import DEFAULT_WEIGHTS, LoadPlan, LoadResult
+
+# A load that only measured the machine is made again, so many times in all: others that take the CPU come and go.
+MOST_LOADS = 4
+Count = Callable[[int], None]
+
+
+def latency_plan(
+    candidate: Release, baseline: Release | None, users: Sequence[SmokeUser], gate: Mapping[str, Any]
+) -> LatencyPlan:
+    """Of the candidate, and of the live colour at its own address where there is one: as direct a way to the one as to the other."""
+    urls = {CANDIDATE: candidate.url} | ({} if baseline is None else {LIVE: baseline.url})
+    return LatencyPlan(
+        urls,
+        users[0],
+        samples=int(gate.get("samples", 100)),
+        warmup=int(gate.get("warmup", 20)),
+        rate=float(gate.get("rate", 50)),
+        timeout_s=float(gate.get("timeout", 10)),
+        longest_s=float(gate.get("longest", 600)),
+    )
+
+
+def load_plan(
+    candidate: Release, users: Sequence[SmokeUser], gate: Mapping[str, Any], workers: int | None = None
+) -> LoadPlan:
+    """Of the candidate alone: live has users of its own. ``workers``: Locust processes here, where the settings' are not meant."""
+    elsewhere = int(gate.get("workers_elsewhere", 0))
+    host, _, port = str(gate.get("listen", "")).rpartition(":")
+    return LoadPlan(
+        candidate.url,
+        tuple(users),
+        users=int(gate.get("users", 10)),
+        rate=float(gate.get("rate", 50)),
+        seconds=float(gate.get("duration", 30)),
+        ramp=float(gate["ramp"]) if "ramp" in gate else None,
+        weights=dict(gate.get("mix", DEFAULT_WEIGHTS)),
+        workers=int(gate.get("workers", 1)) if workers is None else workers,
+        elsewhere=elsewhere,
+        listen=(host, int(port)) if elsewhere else None,
+    )
+
+
+def load(plan: LoadPlan, gate: Mapping[str, Any], log: Path, requested: Count) -> LoadResult:
+    """The load, made again where it proves nothing; what failed stays failed, whatever a further load would say."""
+    for _ in range(MOST_LOADS):
+        result = run_load(plan, log=log)
+        requested(result.requests)
+        if result.proves_something(gate) or result.failure_ratio > float(gate.get("failure_ratio", 0)):
+            break
+    return result
+
+
+def load_beside_live(
+    plan: LoadPlan, live: Release | None, gate: Mapping[str, Any], log: Path, requested: Count
+) -> BesideLive | None:
+    """The same small load on candidate and live at once; None where the settings, or the lack of a second colour, say no.
+
+    Twice where the candidate was slower, and only what was found both times is found; again, too, where it proved nothing.
+    """
+    rate = min(float(gate.get("compare_rate", 0)), plan.rate)
+    if not rate or live is None:
+        return None
+    small, first = plans(plan, live.url, rate), None
+    for _ in range(MOST_LOADS):
+        made = run_together(small, log=log)
+        requested(made[0].requests)
+        result = compare(small, made, gate)
+        if result.problem is not None:
+            if result.harmed:
+                return result
+        elif first is None and result.found:
+            first = result
+        else:
+            found = {name: told for name, told in result.found.items() if first is not None and name in first.found}
+            return replace(result, found=found)
+    return replace(
+        result, found={}, problem=result.problem or "it was slower once, and there was no second measurement"
+    )

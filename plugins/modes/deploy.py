@@ -1,0 +1,391 @@
+"""What a deployment does at each stage of a run: the steps of its machine, and the way out."""
+
+from __future__ import annotations
+
+import time
+
+from deployment.access import Admission
+from deployment.errors import DeploymentError, LeaseHeld, StepFailed
+from deployment.evidence.archive import NOWHERE, Archive, Keeping
+from deployment.evidence.report import VERDICTS
+from deployment.evidence.verdict import LIVE, CheckOutcome, CheckResult, GateOutcome, GateResult, culprit, not_passed
+from deployment.flow.approval import REQUIRED, wait_for_approval
+from deployment.flow.machine import Machine
+from deployment.flow.notices import Notices, about
+from deployment.flow.reverify import unwell
+from deployment.flow.steps import first_line
+from deployment.model import Colour
+from deployment.phases import Phase
+from deployment.plan import Plan, Standing
+from deployment.recovery import complete_report
+from deployment.recovery.interrupted_run import settle_leftover
+from deployment.recovery.lock_wait import abandoned, refuse_while_held
+from deployment.recovery.recover import alive, unsettled
+from deployment.settings import Settings
+from deployment.strategy import parse
+from infrastructure import compose
+from infrastructure.compose import World
+from plugins.modes.admission import admit_run, look_ahead, queue_of, read_checklist, tell_broken_locks
+from plugins.modes.canary import TrafficShare
+from plugins.modes.choice import choose_image, choose_target, foreseen_target, live_release, refuse_irreversible
+from plugins.modes.coordinator import Coordinator
+from plugins.modes.environment_snapshot import bear_sickness, front_of, look
+from plugins.modes.manifest import compare_manifests
+from plugins.modes.state import Lock, Release
+from plugins.page import standalone
+from plugins.scheduling.stages import BYSTANDER, Stage
+from plugins.traffic import CONTROL_SHARE, LEAST_CONTROL_RATE, Traffic, watch_limits
+from verification.prober_config import ProberConfig
+from verification.vigil import Side
+
+EXIT_CODES = {
+    Phase.SUCCEEDED: 0,
+    Phase.REJECTED: 1,
+    Phase.REFUSED: 4,
+    Phase.ROLLED_BACK: 10,
+    Phase.HALTED: 11,
+}
+
+
+class Deploying:
+    """One deployment, driven stage by stage."""
+
+    def __init__(self, coordinator: Coordinator, settings: Settings) -> None:
+        self._run = coordinator
+        self._settings = settings
+        self._own_cloud = False
+        self._world: World | None = None
+        self._machine: Machine | None = None
+        self._traffic: Traffic | None = None
+        self._notices: Notices | None = None
+        self._admission: Admission | None = None
+        self._decided_at: float | None = None
+        self._promoted_at: float | None = None
+        self._baked = False
+        self.live_harmed = False
+
+    # -- stages --------------------------------------------------------------------------------------------------------
+
+    def enter(self, stage: Stage) -> None:
+        """Does what comes before the stage's checks."""
+        if stage is Stage.HEALTH:
+            self._begin()
+        elif stage < Stage.LIVE:
+            self._stop_where_blocked(stage)
+        elif stage is Stage.LIVE:
+            self._promote()
+        else:
+            self._bake()
+
+    def _begin(self) -> None:
+        run, settings = self._run, self._settings
+        queue = queue_of(run)
+        read_checklist(run)
+        self._own_cloud = queue.through(self._start_cloud)
+        world = self._world = compose.reach(settings)
+        run.redactor.learn(*world.secrets)
+        run.name_checks()
+        target = foreseen_target(world, run.options.target)
+        self._admission = admit_run(run, world, settings, target)
+        machine, live = queue.through(lambda: self._take_lock(world, target))
+        plan, holder = machine.plan, machine.holder
+        assert holder is not None, "a leased machine has a holder"
+        run.state = run.state.but(
+            smoke_users=world.smoke_users,
+            token_secret=world.token_secret,
+            stores=world.stores,
+            before=look(world, settings),
+            lease=Lock(run.run_id, holder.token, holder.since.isoformat()),
+            live=live_release(world, live.version, live.colour, live.digest),
+            # Nobody is held against what is sick: it may not answer at all.
+            baseline=None if live.url is None or self._sick else Release(live.url, live.version, live.colour),
+        )
+        self._start_traffic(world, machine)
+        candidate = machine.provision()
+        url = candidate.url or ""
+        run.state = run.state.but(
+            candidate=Release(url, plan.image.version, plan.target, plan.image.name, plan.image.digest),
+            front=front_of(world, url),
+        )
+
+    def _start_cloud(self) -> bool:
+        run, settings = self._run, self._settings
+        if not compose.is_up(settings):
+            # What would be refused is refused before an environment is started for it.
+            image, live = compose.foresee(settings, run.options.image_tag)
+            choose_target(live, run.options.target)
+            refuse_irreversible(image, run.options.allow_irreversible, settings.limits.strategy)
+        return compose.start(settings, run.progress, run.run_id)
+
+    def _take_lock(self, world: World, foreseen: Colour) -> tuple[Machine, Standing]:
+        """Settles what the dead left, plans, and takes the lock. Raises LeaseHeld where somebody who lives has it."""
+        run = self._run
+        refuse_while_held(world.ports)
+        self._settle_leftover(world)
+        plan = self._plan(world)
+        if plan.target is not foreseen:  # `auto`, and traffic has moved since
+            self._admission = admit_run(run, world, self._settings, plan.target)
+        look_ahead(run, world, self._settings, self._admission, plan)
+        notices = self._notices = Notices(
+            world.notifier, run.journal, about(plan, run.folder), run.listener, run.progress
+        )
+        machine = self._machine = Machine(plan, self._settings.limits, world.ports, run.journal, notices)
+        compare_manifests(run, world, machine)
+        live = machine.lease(abandoned(world.ports), run.options.on_sick_live)
+        bear_sickness(run, machine)
+        tell_broken_locks(machine, run.progress)
+        complete_report.complete(
+            run.options.reports,
+            self._settings.environment,
+            actor=world.caller.arn,
+            clock=run.clock,
+            keeping=self._keeping(world.archive()),
+        )
+        return machine, live
+
+    @property
+    def _sick(self) -> bool:
+        """Whether what is live was sick before anything was touched: its users' harm is not the candidate's."""
+        return self._machine is not None and self._machine.sick is not None
+
+    def _settle_leftover(self, world: World) -> None:
+        """What an earlier run left half done is settled first; one that is under way is not touched."""
+        found = unsettled(world.ports)
+        if found is None:
+            return
+        if found.holder is not None and alive(world.ports, found.holder):
+            raise LeaseHeld(found.holder)
+        self._run.progress(f"settling {found.note.deployment_id}, whose run died in phase {found.note.phase}")
+        phase = settle_leftover(
+            found,
+            world.ports,
+            self._settings.limits,
+            actor=world.caller.arn,
+            reports=self._run.options.reports,
+            listener=self._run.listener,
+            keeping=self._keeping(world.archive(leased=True)),
+            notifier=world.notifier,
+        )
+        self._run.journal.append("settled", deployment_id=found.note.deployment_id, verdict=VERDICTS[phase])
+        if phase is Phase.HALTED:
+            raise StepFailed(f"what {found.note.deployment_id} left could not be settled; a person must act")
+
+    def _keeping(self, archive: Archive) -> Keeping:
+        return Keeping(self._run.redactor.clean, archive, self._run.progress, standalone)
+
+    def _plan(self, world: World) -> Plan:
+        image, allowed = choose_image(world, self._run.options.image_tag), self._run.options.allow_irreversible
+        refuse_irreversible(image, allowed, self._settings.limits.strategy)
+        target = choose_target(world.ports.router.observe().live, self._run.options.target)
+        actor = self._run.journal.actor = world.caller.arn
+        self._run.journal.append(
+            "planned",
+            target=target,
+            image=image.name,
+            digest=image.digest,
+            version=image.version,
+            by=actor,
+            requested_by=self._run.actor,
+        )
+        if image.irreversible:
+            self._run.journal.append("irreversible", reason=allowed, by=actor)
+        return Plan(self._run.run_id, self._settings.environment, target, image, actor, self._run.started_at)
+
+    def _start_traffic(self, world: World, machine: Machine) -> None:
+        limits, live, previous = self._settings.limits, self._settings.gates.get(LIVE, {}), machine.previous
+        assert previous is not None, "a leased machine knows what is live"
+        self._traffic = Traffic(
+            ProberConfig(
+                world.live_url,
+                world.smoke_users[-1],
+                rate=limits.prober_rate,
+                timeout_s=limits.prober_timeout,
+                stderr_log=str(self._run.folder / "prober.log"),
+                control_url=previous.url,
+                control_rate=max(LEAST_CONTROL_RATE, CONTROL_SHARE * limits.prober_rate),
+            ),
+            watch_limits(live),
+        )
+        self._traffic.settle()
+        self._traffic.watch_live(colour=previous.colour, generation=previous.generation, version=previous.version)
+
+    def _stop_where_blocked(self, stage: Stage) -> None:
+        """No time is spent on later gates once a required one has failed, or once users are harmed."""
+        before_live = [gate for gate in self._run.gates() if gate.name != LIVE]
+        under_way = {check.gate for check in self._run.checks if check.stage >= stage}
+        begun = [gate for gate in before_live if gate.failed or gate.name not in under_way]
+        self._block(not_passed([gate for gate in begun if gate.outcome is not GateOutcome.NOT_RUN]))
+
+    def _block(self, gates: list[GateResult]) -> None:
+        run = self._run
+        if gates:
+            first = next((gate for gate in gates if gate.name == BYSTANDER), culprit(gates))
+            run.stop(f"{first.name}: {first.reason or first.outcome.value}")
+        elif run.tally.faults:
+            where, what = run.tally.faults[0]
+            run.stop(f"{where}: {what}")
+        elif self._traffic is not None and not self._sick and (harm := self._traffic.harm()):
+            run.stop(f"{LIVE}: the live colour was harmed while the candidate was being verified: {harm}")
+
+    def _promote(self) -> None:
+        run, machine, traffic = self._run, self._machine, self._traffic
+        assert machine is not None, "the live stage comes after the health stage"
+        assert traffic is not None, "the prober starts before provisioning"
+        gates = [gate for gate in run.gates() if gate.name != LIVE]
+        verified = run.journal.append("verified", gates=[gate.as_report() | {"reason": gate.reason} for gate in gates])
+        self._block(not_passed(gates))
+        if run.stopped or not self._approved(machine, verified.hash, traffic):
+            return
+        if not self._sick and (problem := unwell(machine.ports, machine.previous)):
+            self.live_harmed = True
+            raise StepFailed(f"the live colour is sick since the candidate runs: {problem}")
+        if self._sick:
+            traffic.forget_before()
+        elif harm := traffic.harmed:
+            self.live_harmed = True
+            run.progress(f"users of the live domain were harmed before the switch: {harm}")
+        image, previous = machine.plan.image, machine.previous
+        assert previous is not None, "a leased machine knows what is live"
+        candidate = Side(machine.plan.target, image.version)
+        share = TrafficShare(traffic, candidate, Side(previous.colour, previous.version))
+        machine.promote(gates, parse(self._settings.limits.strategy).shifts, share)
+        self._promoted_at = time.time()
+        share.whole(machine.promoted_generation or 0, machine.steps.written[-1][0])
+        world = self._world
+        assert world is not None, "a deployment that promotes has reached its environment"
+        release = Release(world.live_url, image.version, machine.plan.target, image.name, image.digest)
+        run.state = run.state.but(promoted=release, live=release)
+
+    def _approved(self, machine: Machine, evidence: str, traffic: Traffic) -> bool:
+        """Waits for another principal's yes where the settings ask for it; without it the run is stopped."""
+        if self._settings.limits.approval != REQUIRED:
+            return True
+        try:
+            given = wait_for_approval(
+                machine, evidence, self._settings.access, (lambda: None) if self._sick else traffic.harm
+            )
+        except DeploymentError as error:
+            self._run.stop(f"promote: {first_line(error)}")
+            return False
+        self._run.progress(f"approved by {given.by}" + (f": {given.reason}" if given.reason else ""))
+        return True
+
+    def _bake(self) -> None:
+        run, machine, traffic = self._run, self._machine, self._traffic
+        assert machine is not None, "the bake comes after the promotion"
+        assert traffic is not None, "the bake comes after the promotion"
+        try:
+            machine.bake(traffic.harm)
+        except DeploymentError as error:
+            self._abandon(f"bake: {first_line(error)}")
+            return
+        self._baked = True
+        now = time.time()
+        run.state = run.state.but(baked=traffic.bake(self._promoted_at or now, now))
+
+    # -- results -------------------------------------------------------------------------------------------------------
+
+    def failed(self, result: CheckResult) -> None:
+        """A required check failed: after the switch that sends traffic back at once, before it the stage may end."""
+        if self._machine is None:
+            return
+        if result.gate == BYSTANDER and result.outcome is CheckOutcome.FAILED and not self._sick:
+            self.live_harmed = self.live_harmed or self._machine.phase is Phase.VERIFYING
+        if self._machine.phase is Phase.BAKING:
+            self._abandon(
+                f"{result.gate}: {result.check.rpartition('::')[2]}: {result.message or result.outcome.value}"
+            )
+
+    def conclude(self) -> None:
+        """Everything that must be true for a promotion to stand is asked once more; else it is taken back."""
+        machine, run = self._machine, self._run
+        if machine is None or machine.settled:
+            return
+        if run.refusal is not None:
+            machine.abandon(run.reason or "refused", refused=True)
+            return
+        if not run.stopped:
+            begun = [gate for gate in run.gates() if machine.phase is Phase.BAKING or gate.failed]
+            self._block(not_passed(begun))
+        if not run.stopped and not self._baked:
+            run.stop(f"{run.where()}: the run ended before all checks had run")
+        if run.stopped:
+            self._abandon(run.reason or "verify: the run was stopped")
+        else:
+            self._journal_traffic()
+
+    def _abandon(self, reason: str) -> None:
+        """Rejects or rolls back, whichever the phase asks for."""
+        run, machine = self._run, self._machine
+        assert machine is not None, "there is something to abandon"
+        self._decided_at = self._decided_at or time.time()
+        run.stop(reason)
+        self._look_at_live(machine)
+        run.journal.append("decided", reason=run.reason)
+        if machine.promoted_generation is None and self._traffic is not None and not self._sick:
+            self.live_harmed = self.live_harmed or self._traffic.harmed is not None
+        with run.signals.shielded():
+            machine.abandon(run.reason or reason)
+            self._journal_traffic()
+        run.reason = machine.reason
+
+    def _look_at_live(self, machine: Machine) -> None:
+        """Whatever the candidate was rejected for: whether it has harmed live besides, while it still runs."""
+        if self.live_harmed or self._sick or not machine.touched or machine.promoted_generation is not None:
+            return
+        try:
+            problem = unwell(machine.ports, machine.previous)
+        except DeploymentError:
+            return
+        if problem is not None:
+            self.live_harmed = True
+            self._run.reason = f"{self._run.reason}; and live is harmed since: {problem}"
+
+    def _journal_traffic(self) -> None:
+        machine, traffic = self._machine, self._traffic
+        if machine is None or traffic is None or machine.promoted_generation is None:
+            return
+        written = machine.steps.written
+        end = self._decided_at or time.time()
+        version = machine.plan.image.version
+        switched = next(at for at, generation in written if generation == machine.promoted_generation)
+        promotion = traffic.promotion(switched, machine.promoted_generation, end, version)
+        rollback = None
+        if self._decided_at is not None:
+            back = written[-1] if written[-1][1] != machine.promoted_generation else None
+            before = machine.previous.version if machine.previous else None
+            rollback = traffic.rollback(self._decided_at, back, self._run.reason or "", before)
+        self._run.journal.append("watched", **traffic.watched(switched))
+        self._run.journal.append("traffic", promotion=promotion, rollback=rollback)
+
+    def seal(self) -> None:
+        """Makes the promotion final, and sees the team told of how it ended."""
+        if self._machine is not None and self._machine.phase is Phase.BAKING:
+            self._machine.complete()
+            self._run.reason = self._run.reason or self._machine.reason
+        if self._notices is not None:
+            self._notices.settle()
+
+    def outcome(self) -> tuple[str, int]:
+        """By the machine's phase; one that is still baking here has passed everything but the end of the run."""
+        if self._machine is None:
+            return VERDICTS[Phase.REJECTED], EXIT_CODES[Phase.REJECTED]
+        phase = self._machine.phase
+        if phase is Phase.BAKING and self._baked and not self._run.stopped:
+            phase = Phase.SUCCEEDED
+        return VERDICTS.get(phase, VERDICTS[Phase.REJECTED]), EXIT_CODES.get(phase, EXIT_CODES[Phase.REJECTED])
+
+    def archive(self) -> Archive:
+        """The environment's; the journal of a run that held the lock is anchored beside it."""
+        if self._world is None:
+            return NOWHERE
+        return self._world.archive(leased=self._machine is not None and self._machine.holder is not None)
+
+    def close(self) -> None:
+        """Ends the prober, and the embedded environment if this run started it."""
+        if self._machine is not None and (problem := self._machine.let_go()):
+            self._run.progress(problem)
+        if self._traffic is not None:
+            self._traffic.stop()
+        if self._own_cloud:
+            compose.stop(self._settings)

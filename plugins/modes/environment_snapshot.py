@@ -1,0 +1,50 @@
+"""What a run knows of the candidate's surroundings: the stores that both colours share, and the front door before them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from deployment.errors import StepFailed
+from deployment.settings import Settings
+from infrastructure.compose import World
+from plugins.modes.state import Front
+from plugins.scheduling.stages import BYSTANDER, CONTINUITY
+from verification.queues import takers
+from verification.stores import Before, StoreFailed, before
+
+if TYPE_CHECKING:
+    from deployment.flow.machine import Machine
+    from plugins.modes.coordinator import Coordinator
+
+
+def look(world: World, settings: Settings) -> Before | None:
+    """What the stores hold now; None where the settings give no connection to either. Raises StepFailed."""
+    statement = settings.gates.get("database", {}).get("rows")
+    database, redis = world.stores.database, world.stores.redis
+    seen: Before | None = None
+    try:
+        if database is not None and statement is not None:
+            seen = before(database, statement, [user.email for user in world.smoke_users])
+        if redis is not None and (taking := takers(redis)) is not None:
+            seen = replace(seen or Before(None, 0), takers=taking[1])
+    except StoreFailed as error:
+        raise StepFailed(
+            str(error),
+            hint="database_url_secret, redis_url_secret and gates.database.rows of deployment.toml say where and what.",
+        ) from None
+    return seen
+
+
+def front_of(world: World, url: str) -> Front:
+    """How the environment's front door asks what answers at that address, a colour's own or any other."""
+    return Front(world.live_url, world.viewer_host, world.rehearsal_hosts.get(url))
+
+
+def bear_sickness(run: Coordinator, machine: Machine) -> None:
+    """Where what is live was sick to begin with, what is asked of it may fail, on the record."""
+    if machine.sick is None:
+        return
+    for gate in sorted({BYSTANDER, CONTINUITY} & set(run.gate_names()) - run.waivers.keys()):
+        run.waivers[gate] = f"live was sick already: {run.options.on_sick_live} (by {machine.plan.actor})"
+        run.journal.append("waived", gate=gate, reason=run.waivers[gate])

@@ -1,0 +1,189 @@
+"""``--plan``: says what would be done and which checks would run; starts and changes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+from deployment import strategy
+from deployment.access import DEPLOYMENT, Admission
+from deployment.errors import CloudError, Refused
+from deployment.evidence.journal import Record
+from deployment.evidence.verdict import in_report_order
+from deployment.flow.approval import REQUIRED
+from deployment.model import Colour, Image
+from deployment.preflight import attestations, checklist, preflight
+from deployment.preflight.checklist import Attestation
+from deployment.preflight.preflight import Item, Outcome
+from deployment.settings import SETTINGS_FILE, Settings, load
+from infrastructure import compose
+from plugins import options as run_options
+from plugins.modes.admission import admit
+from plugins.modes.choice import foreseen_target, refuse_irreversible
+from plugins.modes.settings_checks import contract_is_readable, load_is_possible, with_strategy
+from plugins.options import AUTO, RunOptions
+from plugins.scheduling.stages import Check, check_of, objections, samples
+
+REFUSED = 4
+WORDS = {
+    Outcome.OK: "ok",
+    Outcome.REFUSED: "REFUSED",
+    Outcome.SICK: "SICK",
+    Outcome.NOT_CHECKED: "not checked",
+}
+
+
+class Planning:
+    """Collects as a deployment would, and prints instead of running."""
+
+    def __init__(self, config: pytest.Config, options: RunOptions, suites: Path) -> None:
+        self._config = config
+        self._options = options
+        self._suites = suites
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Prints the plan, or why there is none."""
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        assert terminal is not None, "a plan without a terminal has no reader"
+        checks = [check_of(item, self._suites) for item in session.items]
+        try:
+            lines = self._plan(checks, session.testsfailed)
+        except (Refused, CloudError) as error:
+            terminal.write_line(f"REFUSED: {error}", red=True)
+            self._exit_code = REFUSED
+            return True
+        terminal.ensure_newline()
+        for line in lines:
+            terminal.write_line(line)
+        self._exit_code = REFUSED if self._refused else 0
+        return True
+
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
+        """The plan's own exit code."""
+        yield
+        session.exitstatus = self._exit_code
+
+    _exit_code = REFUSED
+    _refused = False
+
+    def _plan(self, checks: Sequence[Check], errors: int) -> list[str]:
+        run_options.check(self._options, self._config, self._suites)
+        settings = with_strategy(load(SETTINGS_FILE, self._options.environment), self._options.strategy)
+        load_is_possible(settings, self._options.load_workers)
+        contract_is_readable(settings)
+        for problem in objections(checks):
+            raise Refused(problem)
+        if errors:
+            raise Refused(f"{errors} files of checks could not be collected")
+        self._enough(settings, checks)
+        world = compose.reach(settings) if compose.is_up(settings) else None
+        admission = None
+        if world is not None:
+            admission = admit(world, settings, DEPLOYMENT, foreseen_target(world, self._options.target))
+        image, live = compose.foresee(settings, self._options.image_tag, world)
+        target = live.other if self._options.target == AUTO else Colour(str(self._options.target))
+        if target is live:
+            raise Refused(f"{target} is live", hint=f"Deploy to the idle colour: --target={target.other}.")
+        refuse_irreversible(image, self._options.allow_irreversible, settings.limits.strategy)
+        items: Sequence[Item] = ()
+        if world is not None:
+            items = preflight.look(
+                world.ports, world.surroundings, settings.limits, admission, image, target, self._options.clean_plan
+            )
+        self._refused = any(item.outcome is Outcome.REFUSED for item in items)
+        before = attestations.given(world.ports.lease, image.digest) if world is not None else {}
+        listed = self._checklist(settings, items, before)
+        return [
+            *_steps(settings, image, target, admission),
+            "",
+            *_preflight(items),
+            "",
+            *listed,
+            "",
+            *_gates(settings, checks),
+        ]
+
+    def _checklist(self, settings: Settings, items: Sequence[Item], before: Mapping[str, Attestation]) -> list[str]:
+        """What is open before a run; where that refuses it, the plan says so, too."""
+        entries = checklist.load()
+        attested = {**before, **checklist.parse(self._options.attest, entries)}
+        mode = settings.limits.checklist
+        foreseen = {
+            "checklist": checklist.as_data(entries, attested, mode),
+            "preflight": {"items": preflight.as_reports(items)},
+        }
+        records = [Record(0, "", "", kind, data, "", "") for kind, data in foreseen.items()]
+        lines = [f"  checklist ({mode}), before the run:"]
+        for one in checklist.evaluate(records):
+            if one["phase"] == "pre":
+                lines.append(f"      {one['outcome']:<11}  {one['name']}: {one['evidence']}")
+        try:
+            if items:
+                checklist.demand(records)
+        except Refused as error:
+            self._refused = True
+            lines += [f"      REFUSED: {error.message}", f"      {error.hint}"]
+        return lines
+
+    def _enough(self, settings: Settings, checks: Sequence[Check]) -> None:
+        for name in in_report_order({*settings.gates, *(check.gate for check in checks)}):
+            rule, size = settings.rule(name), sum(check.gate == name for check in checks)
+            if rule.required and size < rule.min_checks:
+                raise Refused(f"gate {name} has {size} checks, and {rule.min_checks} are required")
+        for check in checks:
+            samples(check, settings.gates.get(check.gate, {}))
+
+
+def _steps(settings: Settings, image: Image, target: Colour, admission: Admission | None) -> list[str]:
+    limits = settings.limits
+    after = f"traffic back to {target.other} within {limits.rollback_timeout:g} s"
+    if image.irreversible:
+        after = f"freeze, traffic stays on {target}: the migration of {image.name} is irreversible"
+    approval = f"  approval   of another principal, within {limits.approval_timeout:g} s"
+    return [
+        f"plan for environment {settings.environment}: nothing was started or changed",
+        "",
+        *_caller(admission),
+        "  lease      take the lock; the live colour must be well",
+        f"  provision  {image.name} (version {image.version}, {image.digest[:19]}…) on {target}, within {limits.provision_timeout:g} s",
+        "  verify     the gates below, in this order; every required one must pass",
+        *([approval] if limits.approval == REQUIRED else []),
+        f"  promote    move traffic from {target.other} to {target}, {strategy.parse(limits.strategy)}; {limits.confirmations} answers in a row confirm it",
+        "  live       verify it through the live domain",
+        f"  bake       watch it for {limits.bake:g} s",
+        f"  on failure before promote: stop {target}; after it: {after}",
+    ]
+
+
+def _caller(admission: Admission | None) -> list[str]:
+    """Who would do it; without an environment there is nobody to ask."""
+    if admission is None:
+        return []
+    may = f"  caller     {admission.caller.arn}, who may {' and '.join(admission.duties)}"
+    return [may, *([f"             not checked: {admission.unchecked}"] if admission.unchecked else [])]
+
+
+def _preflight(items: Sequence[Item]) -> list[str]:
+    """Item by item: outcome, name, what was found; and what was expected, where that is not what was found."""
+    if not items:
+        return ["  preflight is for an environment that is up; none is: a run starts one, and looks at it then"]
+    lines = ["  preflight:"]
+    for item in items:
+        lines.append(f"      {WORDS[item.outcome]:<11}  {item.name}: {item.found}")
+        if item.outcome is not Outcome.OK:
+            lines.append(f"      {'':<11}  expected: {item.expected}")
+    return lines
+
+
+def _gates(settings: Settings, checks: Sequence[Check]) -> list[str]:
+    lines = []
+    for name in in_report_order({*settings.gates, *(check.gate for check in checks)}):
+        own = [check for check in checks if check.gate == name]
+        required = "required" if settings.rule(name).required else "not required"
+        lines.append(f"  gate {name}: {len(own)} checks, {required}")
+        lines += [f"      {check.nodeid.rpartition('suites/')[2]}" for check in own]
+    return lines

@@ -1,0 +1,149 @@
+"""What a run without ``--target`` does: verifies what is live, or an address, and touches no traffic, image or lock."""
+
+from __future__ import annotations
+
+import time
+
+from deployment.errors import DeploymentError, Refused
+from deployment.evidence.archive import NOWHERE, Archive
+from deployment.evidence.verdict import CheckResult, GateOutcome
+from deployment.flow.steps import first_line
+from deployment.settings import Settings
+from infrastructure import compose
+from infrastructure.compose import World
+from plugins.modes.coordinator import Coordinator
+from plugins.modes.environment_snapshot import front_of, look
+from plugins.modes.state import Release
+from plugins.scheduling.stages import Stage
+from plugins.traffic import Traffic
+from verification.prober_config import ProberConfig
+from verification.watch import WatchLimits
+
+# Without a deployment nothing needs to bake; the watch is as long as it takes to see a service that errs now and then.
+LONGEST_WATCH_S = 5.0
+
+
+class Verifying:
+    """One verification without a deployment."""
+
+    live_harmed = False
+
+    def __init__(self, coordinator: Coordinator, settings: Settings) -> None:
+        self._run = coordinator
+        self._settings = settings
+        self._world: World | None = None
+        self._traffic: Traffic | None = None
+
+    def enter(self, stage: Stage) -> None:
+        """Looks up what is verified before the first check, and watches it a little before the last ones."""
+        if stage is Stage.HEALTH:
+            self._begin()
+        elif stage is Stage.BAKE and any(check.stage is Stage.BAKE for check in self._run.checks):
+            self._watch()
+
+    def _begin(self) -> None:
+        run, base_url = self._run, self._run.options.base_url
+        try:
+            self._world = compose.reach(self._settings)
+        except (Refused, DeploymentError):
+            if base_url is None:
+                raise
+        users = self._world.smoke_users if self._world else ()
+        if self._world is not None:
+            run.redactor.learn(*self._world.secrets)
+        run.name_checks()
+        release = Release(base_url.rstrip("/")) if base_url is not None else self._live()
+        beside = run.options.live_url
+        run.state = run.state.but(
+            smoke_users=users,
+            candidate=release,
+            # Without a second colour, what lies between two is asked of the one there is.
+            live=release if beside is None else Release(beside.rstrip("/")),
+            baseline=None if beside is None else Release(beside.rstrip("/")),
+            promoted=release,
+        )
+        if (world := self._world) is not None:
+            run.state = run.state.but(
+                token_secret=world.token_secret,
+                stores=world.stores,
+                before=look(world, self._settings),
+                front=front_of(world, release.url)
+                if base_url is not None
+                else None,  # the live domain's own front door is there
+            )
+
+    def _live(self) -> Release:
+        world = self._world
+        assert world is not None, "without --base-url the environment was reached"
+        colour = world.ports.router.observe().live
+        service = world.ports.platform.describe(colour)
+        image = world.image_of(service.digest)
+        self._run.journal.append(
+            "planned",
+            target=colour,
+            image=image.name if image else None,
+            digest=service.digest,
+            version=image.version if image else None,
+            by=world.caller.arn,
+        )
+        return Release(
+            world.live_url, image.version if image else None, colour, image.name if image else None, service.digest
+        )
+
+    def _watch(self) -> None:
+        run, live = self._run, self._run.state.live
+        if live is None or not run.state.smoke_users:
+            return
+        limits = self._settings.limits
+        seconds = min(limits.bake, LONGEST_WATCH_S)
+        self._traffic = Traffic(
+            ProberConfig(
+                live.url,
+                run.state.smoke_users[-1],
+                rate=limits.prober_rate,
+                timeout_s=limits.prober_timeout,
+                stderr_log=str(run.folder / "prober.log"),
+            ),
+            WatchLimits(),
+        )
+        self._traffic.settle()
+        began = time.time()
+        while time.time() - began < seconds:
+            time.sleep(0.1)
+        self._traffic.stop()
+        run.state = run.state.but(baked=self._traffic.bake(began, time.time()))
+
+    def failed(self, result: CheckResult) -> None:
+        """Verification goes on: a failing gate says nothing about the next one."""
+
+    def conclude(self) -> None:
+        """Sums the gates up."""
+        run = self._run
+        if run.stopped or run.refusal is not None:
+            return
+        for gate in run.gates():
+            missing = gate.outcome is GateOutcome.NOT_RUN
+            excused = run.options.partial or gate.name == "load"
+            if gate.required and gate.outcome is not GateOutcome.PASSED and not (missing and excused):
+                run.stop(f"{gate.name}: {first_line(Exception(gate.reason or gate.outcome.value))}")
+                return
+        if run.tally.faults:
+            where, what = run.tally.faults[0]
+            run.stop(f"{where}: {what}")
+
+    def seal(self) -> None:
+        """There is nothing to make final."""
+
+    def outcome(self) -> tuple[str, int]:
+        """Verified only where every check that ran has passed, and one did."""
+        passed = not self._run.stopped and any(gate.outcome is GateOutcome.PASSED for gate in self._run.gates())
+        return ("verified", 0) if passed else ("failed", 1)
+
+    def archive(self) -> Archive:
+        """The environment's, where it was reached; there is no lock to anchor anything beside."""
+        return self._world.archive() if self._world is not None else NOWHERE
+
+    def close(self) -> None:
+        """Ends the prober."""
+        if self._traffic is not None:
+            self._traffic.stop()

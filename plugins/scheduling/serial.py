@@ -1,0 +1,78 @@
+"""Phases in one process: a test loop that asks the coordinator before each stage."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from typing import TYPE_CHECKING
+
+import pytest
+
+from deployment.errors import Refused
+from plugins.integrity.collection_guard import strangers
+from plugins.scheduling.stages import Stage, check_of
+
+if TYPE_CHECKING:
+    from plugins.modes.coordinator import Coordinator
+
+
+class StageEnd:
+    """Stands for the next item at the end of a stage, so that session fixtures stay and all others are torn down."""
+
+    def __init__(self, session: pytest.Session) -> None:
+        self._session = session
+
+    def listchain(self) -> list[pytest.Session]:
+        """The session alone."""
+        return [self._session]
+
+
+class SerialPhases:
+    """Runs the items stage by stage."""
+
+    def __init__(self, coordinator: Coordinator) -> None:
+        self._run = coordinator
+        self._deselected = 0
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """Counts what was deselected, by whatever option."""
+        self._deselected += len(items)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, None, None]:
+        """Counts what plugins take out without a word, too."""
+        before = {item.nodeid for item in items}
+        result = yield
+        self._deselected = max(self._deselected, len(before - {item.nodeid for item in items}))
+        return result
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Replaces pytest's own loop."""
+        try:
+            checks = [check_of(item, self._run.suites) for item in session.items]
+            strange = strangers(session.config, session.items)
+            self._run.expect(checks, self._deselected, errors=session.testsfailed, strangers=strange)
+        except Refused as error:
+            self._run.refuse(error)
+            return True
+        by_stage: dict[Stage, list[pytest.Item]] = {stage: [] for stage in Stage}
+        for check, item in zip(checks, session.items, strict=True):
+            by_stage[check.stage].append(item)
+        for stage, items in by_stage.items():
+            if not self._run.enter(stage):
+                break
+            last = all(not by_stage[later] for later in Stage if later > stage)
+            self._run_items(session, items, last)
+            if session.shouldfail or session.shouldstop:
+                break
+        return True
+
+    def _run_items(self, session: pytest.Session, items: Sequence[pytest.Item], last: bool) -> None:
+        for index, item in enumerate(items):
+            following = items[index + 1] if index + 1 < len(items) else None
+            nextitem = following if following or last else StageEnd(session)
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
+            if session.shouldfail or session.shouldstop or self._run.stopped:
+                # Without a next item, the session's fixtures are torn down as well: nothing more will run.
+                session._setupstate.teardown_exact(None)
+                return

@@ -1,0 +1,179 @@
+"""What a person sees while a deployment works: the step, how long it takes, what it waits for."""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from deployment.events import Event, PhaseChanged, StepBegan, StepEnded, Waiting
+from deployment.phases import Phase
+
+if TYPE_CHECKING:
+    from plugins.modes.coordinator import Coordinator
+
+# A terminal's line is rewritten in place; a CI log gets a line of its own, so seldom that it stays readable.
+LOG_EVERY_S = 15.0
+NAME_WIDTH = 10
+
+# While these steps are open the checks run, and pytest's own lines show how far they are.
+SPANNING = ("verify", "live")
+
+SENTENCES = {
+    "promoted": "PROMOTED: {image} is live on {target} in {environment}; {gates} required gate passed and the bake saw no harm.",
+    "rejected": "REJECTED: {image} was not promoted; live traffic never moved.",
+    "rolled_back": "ROLLED BACK: {image} had been promoted to {target}; the previous colour is live again and verified.",
+    "rollback_failed": "ROLLBACK FAILED: the live state of {environment} is unknown or wrong. A person must act now.",
+    "refused": "REFUSED: nothing was touched.",
+    "verified": "VERIFIED: every check that ran has passed.",
+    "failed": "FAILED: what was verified does not hold.",
+}
+
+FROZEN = (
+    "FROZEN: {image} failed after the switch and its migration is irreversible; traffic was left where it is, on {target}. "
+    "A person must act now."
+)
+NEXT = {
+    "rollback_failed": "See docs/roll-back-by-hand.md; `python scripts/deploy.py status` tells where traffic goes, "
+    "`python scripts/deploy.py recover` tries again.",
+    "frozen": "Fix it forward: `python scripts/deploy.py recover --keep-live REASON` gives the lock back once what is live is "
+    "well, then deploy the fix. Or back all the same: `python scripts/deploy.py recover --allow-irreversible REASON`. "
+    "See docs/roll-back-by-hand.md.",
+}
+
+
+def sentence(report: Mapping[str, Any]) -> str:
+    """The verdict in one sentence."""
+    words = {key: report.get(key) or "the release" for key in ("image", "target", "environment")}
+    gates: Sequence[Mapping[str, Any]] = report["gates"]
+    waived = [gate["name"] for gate in gates if gate["waived"] and gate["outcome"] != "passed"]
+    words["gates"] = f"{', '.join(waived)} did NOT pass and was waived, every other" if waived else "every"
+    return (FROZEN if is_frozen(report) else SENTENCES[str(report["verdict"])]).format(**words)
+
+
+def is_frozen(report: Mapping[str, Any]) -> bool:
+    """Whether the deployment was halted because its release has no way back."""
+    return report["verdict"] == "rollback_failed" and "; frozen: " in str(report["reason"])
+
+
+class Progress:
+    """Writes to pytest's terminal; a listener of the machine's events."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        self._waited = False
+        self._last_line = 0.0
+
+    def _terminal(self) -> pytest.TerminalReporter | None:
+        found: pytest.TerminalReporter | None = self._config.pluginmanager.get_plugin("terminalreporter")
+        return found
+
+    def headline(self, run: Coordinator) -> None:
+        """What this run is."""
+        terminal = self._terminal()
+        if terminal is None:
+            return
+        options = run.options
+        environment = run.settings.environment if run.settings else options.environment or "no environment"
+        what = (
+            f"deploy {options.image_tag or 'the highest version'} to {options.target}"
+            if options.target
+            else "verify what is live"
+        )
+        if options.base_url:
+            what = f"verify {options.base_url}"
+        terminal.write_sep("=", f"{what} ({environment})", bold=True)
+        terminal.write_line(f"id {run.run_id}")
+
+    def say(self, text: str) -> None:
+        """One line about what is going on."""
+        self._line("cloud", text)
+
+    def event(self, event: Event) -> None:
+        """One event of the deployment."""
+        if isinstance(event, StepBegan):
+            self._last_line = time.monotonic()
+            if self._in_place() and event.step not in SPANNING:
+                self._rewrite(f"{event.step:<{NAME_WIDTH}} {event.what} ...")
+        elif isinstance(event, Waiting):
+            self._waiting(event)
+        elif isinstance(event, StepEnded):
+            mark = {"green": True} if event.passed else {"red": True}
+            word = "" if event.passed else "FAILED: "
+            self._line(event.step, f"{word}{event.detail} ({event.duration_s:.1f} s)", **mark)
+        elif isinstance(event, PhaseChanged) and event.after is Phase.ROLLING_BACK:
+            self._line("rollback", f"because of {event.reason}", red=True, bold=True)
+
+    def _waiting(self, event: Waiting) -> None:
+        text = f"{event.step:<{NAME_WIDTH}} {event.detail} ({event.elapsed_s:.0f} s)"
+        if self._in_place():
+            self._rewrite(text)
+        elif time.monotonic() - self._last_line >= LOG_EVERY_S:
+            self._line(event.step, f"still waiting: {event.detail} ({event.elapsed_s:.0f} s)")
+
+    def _in_place(self) -> bool:
+        terminal = self._terminal()
+        return terminal is not None and bool(terminal.isatty) and self._config.option.verbose >= 0
+
+    def _rewrite(self, text: str) -> None:
+        terminal = self._terminal()
+        if terminal is not None:
+            if not self._waited:
+                self._newline(terminal)
+            terminal.rewrite(text[: terminal._tw.fullwidth - 1], erase=True)
+            self._waited = True
+
+    @staticmethod
+    def _newline(terminal: pytest.TerminalReporter) -> None:
+        """Leaves a line of dots alone, with workers (where pytest keeps no track of it) as without."""
+        terminal.ensure_newline()
+        if terminal._tw.width_of_current_line:
+            terminal.write_line("")
+
+    def _line(self, name: str, text: str, **markup: bool) -> None:
+        terminal = self._terminal()
+        if terminal is None or self._config.option.verbose < -1:
+            return
+        if self._waited:
+            terminal.rewrite("", erase=True)
+            terminal.write("\r")
+            self._waited = False
+            terminal.currentfspath = None
+        else:
+            self._newline(terminal)
+        self._last_line = time.monotonic()
+        terminal.write(f"{name:<{NAME_WIDTH}} ", bold=True)
+        terminal.write_line(self._fitted(terminal, text, NAME_WIDTH + 1), **markup)
+
+    @staticmethod
+    def _fitted(terminal: pytest.TerminalReporter, text: str, indent: int) -> str:
+        """On a terminal, the text broken between words and indented from its second line on; a log keeps it in one line."""
+        if not terminal.isatty:
+            return text
+        width = max(20, terminal._tw.fullwidth - indent)
+        lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+        return ("\n" + " " * indent).join(lines)
+
+    def verdict(self, run: Coordinator) -> None:
+        """The last lines: the verdict, why, and where the report is."""
+        terminal, report = self._terminal(), run.report
+        if terminal is None or report is None:
+            return
+        good = report["exit_code"] == 0
+        self._newline(terminal)
+        terminal.write_sep("=", "verdict", bold=True, green=good, red=not good)
+        terminal.write_line(self._fitted(terminal, sentence(report), 0), bold=True, green=good, red=not good)
+        if run.refusal is not None:
+            for line in str(run.refusal).splitlines():
+                terminal.write_line(f"  {self._fitted(terminal, line.strip(), 2)}")
+        elif report["reason"]:
+            terminal.write_line(f"  {self._fitted(terminal, report['reason'], 2)}")
+        for warning in run.warnings:
+            terminal.write_line(f"  WARNING  {self._fitted(terminal, warning, 11)}", bold=True, yellow=True)
+        if hint := NEXT.get("frozen" if is_frozen(report) else str(report["verdict"])):
+            terminal.write_line(f"  {hint}")
+        terminal.write_line(f"  report: {run.folder / 'report.html'}")
+        terminal.write_line(f"  exit code {report['exit_code']}")

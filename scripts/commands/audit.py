@@ -1,0 +1,100 @@
+"""``audit verify``: whether a report is what its run left behind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deployment.errors import DeploymentError, NoKey, Refused
+from deployment.evidence import archive, keys
+from deployment.evidence.attestation import ENVELOPE_FILE, Checker
+from deployment.evidence.audit import Anchors, Finding, examine
+from deployment.flow.steps import first_line
+from deployment.recovery.interrupted_run import JOURNAL_FILE
+from deployment.settings import Settings
+from infrastructure import compose, estate
+from infrastructure.compose import World
+
+FAILED = 1
+LISTED = 5
+
+
+def choose(reports: Path, run_id: str | None) -> Path:
+    """The folder of a run, of the newest where none is named. Raises Refused, listing the newest there are."""
+    folders = sorted(path.parent for path in reports.glob(f"*/{JOURNAL_FILE}") if not path.parent.is_symlink())
+    known = [folder.name for folder in folders]
+    if run_id is None and (reports / "latest").exists():
+        return (reports / "latest").resolve()
+    if run_id is None and folders:
+        return folders[-1]
+    if run_id in known:
+        return reports / str(run_id)
+    newest = ", ".join(reversed(known[-LISTED:])) or "none"
+    raise Refused(f"there is no report {run_id or ''} in {reports}".replace("  ", " "), hint=f"The newest: {newest}")
+
+
+def environment_of(folder: Path) -> str | None:
+    """The environment that a report says it is of; None where it does not say."""
+    try:
+        said: Mapping[str, Any] = json.loads((folder / JOURNAL_FILE).read_bytes().partition(b"\n")[0])
+        return str(said["environment"]) if said["environment"] else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def verify(settings: Settings, folder: Path) -> int:
+    """0: everything was checked and holds; 1: something does not, or could not be checked."""
+    try:
+        world: World | None = compose.reach(settings)
+        problem = ""
+    except DeploymentError as error:
+        world, problem = None, first_line(error)
+    anchors = _anchors(world, problem, settings.environment, folder.name)
+    findings = examine(folder, JOURNAL_FILE, anchors, _checker(settings, world, problem))
+    click.echo(f"{folder.name}, of {settings.environment}")
+    for finding in findings:
+        click.echo(_line(finding))
+    if all(finding.good for finding in findings):
+        click.echo("the evidence holds")
+        return 0
+    click.echo("THE EVIDENCE DOES NOT HOLD, or not all of it could be checked", err=True)
+    return FAILED
+
+
+def _line(finding: Finding) -> str:
+    return f"  {finding.outcome.value:<11}  {finding.what:<17}  {finding.detail}"
+
+
+def _checker(settings: Settings, world: World | None, problem: str) -> Callable[[], Checker]:
+    """The environment's public key; where it was not reached, the one of a file is as good."""
+    if world is not None:
+        return world.checker
+    public = estate.public_key_file(settings)
+
+    def unreached() -> Checker:
+        raise NoKey(f"the key could not be read: {problem}")
+
+    return unreached if public is None else keys.checker(keys.no_key, public)
+
+
+def _anchors(world: World | None, problem: str, environment: str, run_id: str) -> Anchors:
+    """What lease and store know of the run; where they cannot be asked, why."""
+    if world is None:
+        return Anchors(unread=[f"neither the lease nor the audit store was asked: {problem}"])
+    unread: list[str] = []
+    head, journals, envelopes = None, [], []
+    try:
+        head = archive.anchored(world.ports.lease, run_id)
+    except (DeploymentError, ValueError) as error:
+        unread.append(f"the lease was not asked: {first_line(error)}")
+    if world.store is not None:
+        try:
+            journals = archive.copies(world.store, environment, run_id, JOURNAL_FILE)
+            envelopes = archive.copies(world.store, environment, run_id, ENVELOPE_FILE)
+        except DeploymentError as error:
+            unread.append(f"the audit store was not asked: {first_line(error)}")
+    return Anchors(head, journals, envelopes, unread)

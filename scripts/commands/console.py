@@ -1,0 +1,98 @@
+"""What the command line prints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from deployment.events import Event, StepBegan, StepEnded
+from deployment.phases import Phase
+from infrastructure.compose import World
+from plugins.scheduling.signals import Signals
+from verification.redaction import LearningRedactor
+
+
+def redactor_of(world: World) -> LearningRedactor:
+    """What takes an environment's secrets, and this process's, out of whatever a command writes down."""
+    redactor = LearningRedactor()
+    redactor.learn(*world.secrets)
+    return redactor
+
+
+def say(text: str) -> None:
+    """One line about what is going on."""
+    click.echo(f"  {text}")
+
+
+def event(happened: Event) -> None:
+    """One event of a deployment."""
+    if isinstance(happened, StepBegan):
+        click.echo(f"{happened.step:<10} {happened.what} ...")
+    elif isinstance(happened, StepEnded):
+        word = "" if happened.passed else "FAILED: "
+        click.echo(f"{happened.step:<10} {word}{happened.detail} ({happened.duration_s:.1f} s)")
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Within it, Ctrl-C and SIGTERM wait: what moves traffic is not cut short, and has limits of its own."""
+    signals = Signals()
+    signals.install()
+    try:
+        with signals.shielded():
+            yield
+    finally:
+        signals.restore()
+        if signals.received:
+            say(f"{signals.received} came meanwhile, and waited until traffic was safe")
+
+
+def waiting() -> Callable[[str, float], None]:
+    """Tells whom a command waits for, once each."""
+    said: set[str] = set()
+
+    def tell(whom: str, _elapsed: float) -> None:
+        if whom not in said:
+            said.add(whom)
+            click.echo(f"waiting: {whom}")
+
+    return tell
+
+
+def nothing_up() -> str:
+    """Where there is no environment."""
+    return "no embedded environment is up; start one with `python scripts/deploy.py up`"
+
+
+def status(document: Mapping[str, Any], processes: Sequence[str]) -> str:
+    """``status`` for people."""
+    lines = [f"environment  {document['environment']}", f"live domain  {document['live_url']}"]
+    lines += [_colour(name, document[name]) for name in ("live", "idle")]
+    deployment, lock = document["deployment"], document["lock"]
+    if deployment is None:
+        lines.append("deployment   none under way")
+    else:
+        alive = {True: "its process lives", False: "its process is gone: run recover", None: "on another host"}
+        lines.append(
+            f"deployment   {deployment['id']}: {deployment['image']} to {deployment['target']}, {deployment['phase']} "
+            f"since {deployment['phase_since']}, by {deployment['actor']} ({alive[deployment['owner_alive']]})"
+        )
+        if deployment["phase"] == Phase.AWAITING_APPROVAL:
+            lines.append(f"approval     awaited: python scripts/deploy.py approve {deployment['id']}")
+    held = (
+        "free"
+        if lock is None
+        else f"held by {lock['deployment_id']} ({lock['host']}, pid {lock['pid']}) until {lock['expires_at']}"
+    )
+    lines.append(f"lock         {held}")
+    lines += [f"process      {line}" for line in processes]
+    return "\n".join(lines)
+
+
+def _colour(name: str, colour: Mapping[str, Any]) -> str:
+    image = colour["image"] or colour["digest"] or "nothing"
+    running = f"running {colour['version']} at {colour['url']}" if colour["url"] else "not running"
+    return f"{name:<12} {colour['colour']}: {image}, {running}"
