@@ -39,7 +39,7 @@ sys.path.insert(0, str(ROOT))  # a script's path begins with its own folder
 
 from deployment.evidence.journal import read  # noqa: E402  # the path had to be set first
 from deployment.recovery.interrupted_run import JOURNAL_FILE  # noqa: E402
-from deployment.recovery.status import look  # noqa: E402
+from deployment.recovery.status import describe  # noqa: E402
 from deployment.settings import SETTINGS_FILE, load  # noqa: E402
 from infrastructure import compose  # noqa: E402
 from scripts.commands import audit  # noqa: E402
@@ -103,7 +103,7 @@ def watch(folder: Path, process: subprocess.Popen[bytes], until: float) -> Probe
     settings = load(SETTINGS_FILE, None)
     while time.monotonic() < until and process.poll() is None:
         if (folder / "state" / "outputs.json").exists() and compose.is_up(settings):
-            world = compose.reach(settings)
+            world = compose.connect(settings)
             return Prober.start(ProberConfig(world.live_url, world.smoke_users[0], rate=20, timeout_s=10))
         time.sleep(0.05)
     return None
@@ -159,8 +159,8 @@ def _settle(reports: Path, expected: tuple[str, str]) -> list[str]:
     if not reached:
         code, output = script("up")
         problems += [f"up: exit {code}: {output[-300:]}"] if code else []
-    world = compose.reach(settings)
-    status = look(settings.environment, world.live_url, world.ports, world.registry)
+    world = compose.connect(settings)
+    status = describe(settings.environment, world.live_url, world.ports, world.registry)
     live = status["live"]["colour"], status["live"]["version"]
     if live != expected:
         problems.append(f"live is {live}, expected {expected}")

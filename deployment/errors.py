@@ -137,3 +137,9 @@ class JournalBroken(DeploymentError):
 
 class NoKey(DeploymentError):
     """There is no key to sign with, or to check a signature with, or it cannot be used; no message ever contains one."""
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an exception's text, or the name of its type if it has no text."""
+    text = str(error).strip().splitlines()
+    return text[0] if text else type(error).__name__

@@ -256,3 +256,12 @@ class Answer:
     generation: int | None = None
     version: str | None = None
     problem: str | None = None
+
+
+@dataclass(frozen=True)
+class GateRule:
+    """What the settings ask of a gate: a required one must pass, with at least ``min_checks`` checks."""
+
+    name: str
+    required: bool = True
+    min_checks: int = 1

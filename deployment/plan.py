@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
-import socket
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-import psutil
-
-from deployment.flow.alarms import NO_ALARMS
-from deployment.model import Colour, Holder, Image
+from deployment.model import Colour, Image
 from deployment.phases import Phase
-from deployment.ports import Alarms, Clock, FrontDoor, Lease, Platform, Router
-from deployment.settings import DeploymentLimits
+from deployment.ports import NO_ALARMS, Alarms, Clock, FrontDoor, Lease, Platform, Router
 
 
 @dataclass(frozen=True)
@@ -44,7 +38,7 @@ class Ports:
 
 
 @dataclass(frozen=True)
-class Standing:
+class LiveSnapshot:
     """The colour that was live when the deployment began: what a rollback must bring back."""
 
     colour: Colour
@@ -56,7 +50,7 @@ class Standing:
 
 
 @dataclass(frozen=True)
-class Request:
+class ApprovalRequest:
     """What an approval must be for: the hash of the verification's journal line, and until when (ISO 8601, UTC)."""
 
     evidence: str
@@ -64,7 +58,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Note:
+class DeploymentRecord:
     """The deployment as the lease item carries it: enough to settle it from another machine with an empty disk.
 
     ``step`` is the open intent, None between two steps. ``touched``: the target colour was, or may have been, changed.
@@ -79,7 +73,7 @@ class Note:
     step: str | None
     target: Colour
     image: Image
-    previous: Standing | None
+    previous: LiveSnapshot | None
     actor: str
     started_at: str
     host: str
@@ -88,7 +82,7 @@ class Note:
     reason: str | None = None
     touched: bool = False
     baked: bool = False
-    request: Request | None = None
+    request: ApprovalRequest | None = None
     back_allowed: bool = False
 
     def dump(self) -> str:
@@ -96,25 +90,25 @@ class Note:
         return json.dumps(asdict(self))
 
     @staticmethod
-    def load(text: str) -> Note:
+    def load(text: str) -> DeploymentRecord:
         """From the lease item. Raises ValueError or KeyError where it is not a note."""
         raw: dict[str, Any] = json.loads(text)
         previous = raw.get("previous")
-        return Note(
+        return DeploymentRecord(
             **{
                 **raw,
                 "phase": Phase(raw["phase"]),
                 "target": Colour(raw["target"]),
                 "image": Image(**raw["image"]),
-                "previous": standing(previous) if previous else None,
-                "request": Request(**raw["request"]) if raw.get("request") else None,
+                "previous": live_snapshot(previous) if previous else None,
+                "request": ApprovalRequest(**raw["request"]) if raw.get("request") else None,
             }
         )
 
 
-def standing(raw: Mapping[str, Any]) -> Standing:
-    """A standing from its JSON form."""
-    return Standing(**{**raw, "colour": Colour(raw["colour"])})
+def live_snapshot(raw: Mapping[str, Any]) -> LiveSnapshot:
+    """Return a live snapshot from its JSON form."""
+    return LiveSnapshot(**{**raw, "colour": Colour(raw["colour"])})
 
 
 @dataclass(frozen=True)
@@ -128,7 +122,7 @@ class Promotion:
     target: Colour
     image: Image
     generation: int
-    previous: Standing
+    previous: LiveSnapshot
     promoted_at: str
     retire_after: float | None = None
 
@@ -145,32 +139,6 @@ class Promotion:
                 **raw,
                 "target": Colour(raw["target"]),
                 "image": Image(**raw["image"]),
-                "previous": standing(raw["previous"]),
+                "previous": live_snapshot(raw["previous"]),
             }
         )
-
-
-def this_process(deployment_id: str, actor: str, clock: Clock, limits: DeploymentLimits, doing: str) -> Holder:
-    """This very process as a holder of the lease; its start time tells it from a later process of the same pid."""
-    now = clock.now()
-    return Holder(
-        deployment_id=deployment_id,
-        actor=actor,
-        host=socket.gethostname(),
-        pid=os.getpid(),
-        process_started=psutil.Process().create_time(),
-        since=now,
-        expires_at=now + timedelta(seconds=limits.lease_ttl),
-        doing=doing,
-    )
-
-
-def owner_alive(host: str, pid: int, process_started: float) -> bool | None:
-    """Whether that process still lives; None where it is another host's, and nobody here can know."""
-    if host != socket.gethostname():
-        return None
-    try:
-        process = psutil.Process(pid)
-        return abs(process.create_time() - process_started) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False

@@ -176,7 +176,7 @@ class Permissions(Protocol):
         """
 
 
-class RegistryDoor(Protocol):
+class PushTarget(Protocol):
     """How images get into the registry; ``host`` is where they are pushed to."""
 
     host: str
@@ -203,14 +203,14 @@ class Quotas(Protocol):
 class Domain(Protocol):
     """The live domain, before anything is asked of the service behind it."""
 
-    def look(self) -> DomainState:
+    def observe(self) -> DomainState:
         """Resolves it and, for https, shakes hands with it. Raises CloudUnreachable where either fails."""
 
 
 class Notifier(Protocol):
     """How the team hears of a deployment."""
 
-    def tell(self, notice: Notice) -> None:
+    def send(self, notice: Notice) -> None:
         """Hands the message on; who then gets it is the channel's affair. Raises CloudError."""
 
 
@@ -232,3 +232,14 @@ class FrontDoor(Protocol):
 
         Returns what is wrong, the first of it at least; empty where all is well.
         """
+
+
+class NoAlarms:
+    """The alarms of an environment that has none."""
+
+    def read(self, colour: Colour) -> Sequence[Alarm]:  # noqa: ARG002  # the port's signature
+        """Return no alarm."""
+        return ()
+
+
+NO_ALARMS = NoAlarms()

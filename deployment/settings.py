@@ -13,10 +13,10 @@ from typing import Any, cast
 
 import jsonschema
 
-from deployment import access, pairs
+from deployment import access
 from deployment.access import Access
 from deployment.errors import SettingsError
-from deployment.evidence.verdict import GateRule
+from deployment.model import GateRule
 from deployment.strategy import AT_ONCE
 
 SCHEMA_FILE = Path(__file__).with_name("settings.schema.json")
@@ -79,7 +79,7 @@ class Settings:
 def load(path: Path, environment: str | None = None) -> Settings:
     """Reads the settings of ``environment`` (None: the default one). Raises SettingsError, naming place and nearest word."""
     document = _parse(path)
-    pairs.refuse_impossible(document, path.name)
+    refuse_impossible_pair(document, path.name)
     _validate(document, path)
     name = document["default_environment"] if environment is None else environment
     environments = document["environments"]
@@ -164,3 +164,40 @@ def _explain(problem: jsonschema.ValidationError) -> str:
 def _nearest(word: str, known: Any) -> str:
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""
+
+
+# -- pairs of platform and router ----------------------------------------------------------------------------------------
+
+IMPOSSIBLE: Mapping[tuple[str, str], str] = {
+    ("apprunner", "route53"): (
+        "App Runner answers 404 for a host that it does not know, and one custom domain cannot be on two services: "
+        "a DNS record that moves from one to the other takes the site down"
+    ),
+    ("apprunner", "alb"): (
+        "a load balancer's targets are addresses in a VPC, and App Runner's public services have none; "
+        "for the live domain's host App Runner would answer 404, too"
+    ),
+    ("ecs", "cloudfront"): (
+        "the colours of ECS stand behind load balancers, whose weights switch per request and in seconds: the switching "
+        "function would be a second switch before the first (a plain distribution may stand before the load balancer)"
+    ),
+}
+INSTEAD: Mapping[str, str] = {"apprunner": 'router = "cloudfront"', "ecs": 'router = "alb" or "route53"'}
+
+
+def refuse_impossible_pair(document: Mapping[str, Any], name: str) -> None:
+    """Raises SettingsError where an environment pairs a platform with a router that cannot switch it.
+
+    The document need not be valid yet: of a pair that cannot work, its router's missing keys are not asked for.
+    """
+    environments = document.get("environments")
+    for environment, own in environments.items() if isinstance(environments, Mapping) else ():
+        if not isinstance(own, Mapping):
+            continue
+        pair = (str(own.get("platform")), str(own.get("router")))
+        if pair in IMPOSSIBLE:
+            raise SettingsError(
+                f"{name}: environments.{environment}: platform {pair[0]!r} with router {pair[1]!r} cannot work: "
+                f"{IMPOSSIBLE[pair]}",
+                hint=f"With platform {pair[0]!r}, use {INSTEAD[pair[0]]}.",
+            )

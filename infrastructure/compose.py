@@ -16,8 +16,8 @@ from deployment.evidence.attestation import Checker, Signer
 from deployment.flow.alarms import AllAlarms
 from deployment.model import Caller, Colour, Image
 from deployment.plan import Ports
-from deployment.ports import Alarms, AuditStore, Notifier, Permissions, Registry, RegistryDoor
-from deployment.preflight.preflight import Surroundings
+from deployment.ports import Alarms, AuditStore, Notifier, Permissions, PushTarget, Registry
+from deployment.preflight.preflight import PreflightPorts
 from deployment.releases import default_tag
 from deployment.settings import Settings
 from infrastructure.aws import adapters as classes
@@ -27,12 +27,12 @@ from infrastructure.aws.identity.caller import StsIdentity, clock_in_words
 from infrastructure.aws.identity.permissions import Resources, SimulatedPermissions
 from infrastructure.aws.quotas import MeasuredQuotas
 from infrastructure.aws.registry.images import EcrRegistry
-from infrastructure.aws.registry.push import EcrDoor
+from infrastructure.aws.registry.push import EcrPushTarget
 from infrastructure.aws.registry.scans import EcrScans
 from infrastructure.aws.route53.health_checks import Route53HealthChecks
 from infrastructure.aws.s3 import S3AuditStore
 from infrastructure.aws.secretsmanager import SecretsManager
-from infrastructure.aws.session import Clients, Connection, Credentials, connect
+from infrastructure.aws.session import Clients, Connection, Credentials, clients_for
 from infrastructure.aws.sns import SnsNotifier
 from infrastructure.embedded import cloud, images
 from infrastructure.embedded.errors import EmbeddedError, StartFailed, StateOwned
@@ -47,10 +47,10 @@ Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class World:
+class Environment:
     """An environment, reached: its ports, its registry, the caller, the smoke users, and what the service signs tokens with."""
 
-    environment: str
+    name: str
     live_url: str
     ports: Ports
     registry: Registry
@@ -64,8 +64,8 @@ class World:
     region: str = ""
     notifier: Notifier | None = None
     token_secret: str | None = field(default=None, repr=False)
-    surroundings: Surroundings = field(default_factory=Surroundings)
-    door: RegistryDoor | None = None
+    preflight_ports: PreflightPorts = field(default_factory=PreflightPorts)
+    push_target: PushTarget | None = None
     stores: Stores = field(default_factory=Stores, repr=False)
     viewer_host: str = "host"
     rehearsal_hosts: Mapping[str, str] = field(default_factory=dict)
@@ -73,7 +73,7 @@ class World:
 
     def archive(self, *, leased: bool = False) -> Archive:
         """Where a run's evidence goes; ``leased``: the run held the lock."""
-        return Archive(self.environment, self.signer, self.store, self.ports.lease if leased else None)
+        return Archive(self.name, self.signer, self.store, self.ports.lease if leased else None)
 
     def image_of(self, digest: str | None) -> Image | None:
         """The registry's image of a digest; None where it is not known."""
@@ -190,16 +190,16 @@ def processes(settings: Settings) -> list[str]:
     return lines
 
 
-def reach(settings: Settings) -> World:
+def connect(settings: Settings) -> Environment:
     """Connects to an environment that is up. Raises Refused, SettingsError or CloudError."""
     estate = _estate(settings)
     clock = SystemClock()
     connection = estate.connection
-    clients = connect(connection)
+    clients = clients_for(connection)
     if role := settings.estate.get("role"):
         session = StsIdentity(clients).session_of(f"arn:aws:iam::{estate.account}:role/{role}", name="embedded")
         connection = replace(connection, credentials=Credentials(*session))
-        clients = connect(connection)
+        clients = clients_for(connection)
     caller = _caller(clients, settings)
     if caller.account != estate.account:
         raise Refused(
@@ -224,7 +224,7 @@ def reach(settings: Settings) -> World:
         clock=clock,
         alarms=_alarms(clients, estate),
     )
-    return World(
+    return Environment(
         settings.environment,
         estate.live_url,
         ports,
@@ -246,7 +246,7 @@ def reach(settings: Settings) -> World:
         SnsNotifier(clients, estate.notifications_topic) if estate.notifications_topic else None,
         token_secret,
         _surroundings(clients, settings, estate, vault, clock),
-        EcrDoor(clients, settings.repository, estate.account, estate.connection.region),
+        EcrPushTarget(clients, settings.repository, estate.account, estate.connection.region),
         stores,
         classes.viewer_host(estate.router.name),
         {estate.platform.options["colour_urls"][one]: host for one, host in estate.rehearsal_hosts.items()},
@@ -262,10 +262,10 @@ def _stores(vault: SecretsManager, estate: Estate) -> Stores:
 
 def _surroundings(
     clients: Clients, settings: Settings, estate: Estate, vault: SecretsManager, clock: SystemClock
-) -> Surroundings:
+) -> PreflightPorts:
     """What preflight looks at besides the ports."""
     own = (estate.smoke_users_secret, estate.token_secret, estate.signing_key_secret, *estate.store_secrets)
-    return Surroundings(
+    return PreflightPorts(
         scans=EcrScans(clients, settings.repository, estate.account),
         quotas=MeasuredQuotas(clients, classes.QUOTAS[estate.platform.name], clock),
         vault=vault,
@@ -375,14 +375,18 @@ def _embedded_estate(settings: Settings) -> Estate:
     )
 
 
-def foresee(settings: Settings, tag: str | None, world: World | None = None) -> tuple[Image, Colour]:
+def projected_release(
+    settings: Settings, tag: str | None, environment: Environment | None = None
+) -> tuple[Image, Colour]:
     """The image that a deployment would take and the colour that is live, without starting anything.
 
     An embedded environment that is not up would start with its lowest release live on blue. Raises Refused or CloudError.
     """
     if is_up(settings):
-        world = world or reach(settings)
-        return world.registry.resolve(tag or default_tag(world.registry.tags())), world.ports.router.observe().live
+        environment = environment or connect(settings)
+        return environment.registry.resolve(
+            tag or default_tag(environment.registry.tags())
+        ), environment.ports.router.observe().live
     try:
         registry = embedded_registry()
         folder = images.choose(registry, tag or images.highest(registry))

@@ -20,7 +20,7 @@ class LiveDomain:
         self._timeout = timeout_s
         self._ca_file = ca_file
 
-    def look(self) -> DomainState:
+    def observe(self) -> DomainState:
         """See ``deployment.ports.Domain``."""
         parts = urlsplit(self._url)
         host, secure = str(parts.hostname), parts.scheme == "https"

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from plugins.run import suites_of
-from plugins.scheduling.stages import is_file_of_checks
+from plugins.stages import is_file_of_checks
 from verification.contract import Contract
 from verification.yaml_checks import DeclaredCheck, fill, load
 from verification.yaml_judge import CheckFailed, ask, judge, statuses

@@ -14,12 +14,12 @@ import pytest
 from deployment.evidence.verdict import LIVE
 from deployment.settings import SETTINGS_FILE, load
 from plugins import measurement
-from plugins.integrity.recorder import Measurement, Recorder
+from plugins import state as published
 from plugins.measurement import latency_plan
-from plugins.modes import state as published
-from plugins.modes.state import Bake, Front, Lock, Release, State
+from plugins.recorder import Measurement, Recorder
 from plugins.run import coordinator_key, recorder_key, redactor_key, suites_of
-from plugins.scheduling.stages import BYSTANDER, gate_of
+from plugins.stages import BYSTANDER, gate_of
+from plugins.state import Bake, Front, Lock, Release, State
 from verification.accounts import SmokeUser
 from verification.accounts import sign_in as ask_for_token
 from verification.contract import Contract

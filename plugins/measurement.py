@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from plugins.modes.state import Release
+from plugins.state import Release
 from verification.accounts import SmokeUser
 from verification.latency_plan import CANDIDATE, LIVE, LatencyPlan
 from verification.load import run_load, run_together

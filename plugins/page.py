@@ -14,7 +14,7 @@ from typing import Any
 import jinja2
 
 from deployment.evidence import report
-from deployment.evidence.journal import Record
+from deployment.evidence.journal import Record, last_data
 from plugins.terminal.progress import sentence
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -30,7 +30,7 @@ def summary(
     ``reasons`` says by gate why it did not pass; ``measured`` has a row for each value: gate, check, value, passed.
     """
     facts, reasons = report.build(records), _reasons(records) if reasons is None else reasons
-    planned, opened = _last(records, "planned"), _last(records, "opened")
+    planned, opened = last_data(records, "planned"), last_data(records, "opened")
     undoes = planned.get("undoes")
     return _template().render(
         report=facts,
@@ -41,7 +41,7 @@ def summary(
         timeline=_timeline(records),
         measured=measured,
         warnings=[record.data for record in records if record.kind == "warning"],
-        gone=_last(records, "gone").get("checks", ()),
+        gone=last_data(records, "gone").get("checks", ()),
         logs=[record.data for record in records if record.kind == "logs"],
         requested_by=planned.get("requested_by"),
         undoes=undoes,
@@ -86,7 +86,7 @@ def undone(facts: Mapping[str, Any], undoes: str) -> str:
 
 def standalone(records: Sequence[Record]) -> str:
     """A page of its own, without anything that a browser would have to fetch."""
-    title = html.escape(f"Deployment report {_last(records, 'opened').get('deployment_id')}")
+    title = html.escape(f"Deployment report {last_data(records, 'opened').get('deployment_id')}")
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{title}</title></head>\n'
         f'<body style="margin: 1rem 2rem">\n<h1 style="font: 600 24px system-ui, sans-serif">{title}</h1>\n'
@@ -94,13 +94,9 @@ def standalone(records: Sequence[Record]) -> str:
     )
 
 
-def _last(records: Sequence[Record], kind: str) -> Mapping[str, Any]:
-    return next((record.data for record in reversed(records) if record.kind == kind), {})
-
-
 def _reasons(records: Sequence[Record]) -> dict[str, str | None]:
     """As the run itself noted them before the switch, where it came that far."""
-    return {gate["name"]: gate.get("reason") for gate in _last(records, "verified").get("gates", ())}
+    return {gate["name"]: gate.get("reason") for gate in last_data(records, "verified").get("gates", ())}
 
 
 def _timeline(records: Sequence[Record]) -> list[dict[str, str]]:

@@ -11,7 +11,7 @@ from deployment.evidence import archive
 from deployment.evidence.journal import Record
 from deployment.evidence.verdict import CheckOutcome
 from plugins import page
-from plugins.integrity.recorder import Measurement, measurements_in
+from plugins.recorder import Measurement, measurements_in
 from plugins.run import coordinator_key
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class HtmlReport:
         """The summary as HTML; everything in it is escaped by the template engine."""
         run = self._run
         reasons = {gate.name: gate.reason for gate in run.gates()} if run.settings else {}
-        return run.redactor.clean(page.marked(page.summary(run.foreseen(), reasons, self._values())))
+        return run.redactor.clean(page.marked(page.summary(run.projected_records(), reasons, self._values())))
 
     def _final(self, records: Sequence[Record]) -> str:
         """The whole page as it stands, its summary made anew: what comes after the checks can still change the verdict."""

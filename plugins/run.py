@@ -16,14 +16,14 @@ from deployment.errors import Refused, SettingsError
 from deployment.settings import SETTINGS_FILE, load
 from plugins import options as run_options
 from plugins.integrity.collection_guard import edited
-from plugins.integrity.outcomes import seal
-from plugins.integrity.recorder import Recorder
-from plugins.integrity.resource_warnings import only_tell
+from plugins.integrity.outcomes import freeze_outcome
+from plugins.integrity.resource_warnings import warn_only
 from plugins.modes.settings_checks import contract_is_readable, load_is_possible, with_strategy
 from plugins.options import Mode, RunOptions
+from plugins.recorder import Recorder
 from plugins.scheduling.parallel import ParallelPhases, WorkerSide
 from plugins.scheduling.serial import SerialPhases
-from plugins.scheduling.stages import MARKER, gate_of
+from plugins.stages import MARKER, gate_of
 from plugins.terminal.output import Output, WorkerOutput
 from plugins.terminal.progress import Progress
 from plugins.terminal.redacting import redact, redact_name
@@ -51,7 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
     redactor, suites = LearningRedactor(), suites_of(config)
     if hasattr(config, "workerinput"):
         if "deployment_state" in config.workerinput:
-            only_tell(config)
+            warn_only(config)
             config.pluginmanager.register(WorkerSide(suites), "deployment-worker")
             config.pluginmanager.register(LoadOption(config, suites), "deployment-load-option")
             config.stash[redactor_key] = redactor
@@ -61,13 +61,13 @@ def pytest_configure(config: pytest.Config) -> None:
     if options.mode is Mode.ORDINARY:
         return
     if options.mode is Mode.PLAN:
-        from plugins.modes.plan import Planning
+        from plugins.modes.plan import PlanMode
 
         _without_workers(config)
-        config.pluginmanager.register(Planning(config, options, suites), "deployment-plan")
+        config.pluginmanager.register(PlanMode(config, options, suites), "deployment-plan")
         config.pluginmanager.register(Output(config, redactor), "deployment-output")
         return
-    only_tell(config)
+    warn_only(config)
     config.stash[redactor_key] = redactor
     _coordinate(config, options, suites, redactor)
 
@@ -75,8 +75,8 @@ def pytest_configure(config: pytest.Config) -> None:
 def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redactor: LearningRedactor) -> None:
     # Here, not above: whoever coordinates needs boto3 and the embedded environment; a worker does without that second.
     from plugins.modes.coordinator import Coordinator
-    from plugins.modes.deploy import Deploying
-    from plugins.modes.verify import Verifying
+    from plugins.modes.deploy import DeployMode
+    from plugins.modes.verify import VerifyMode
 
     progress = Progress(config)
     refusal: Refused | None = None
@@ -110,7 +110,7 @@ def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redact
         return
     assert settings is not None, "settings that could not be read are a refusal"
     deploying = options.mode is Mode.DEPLOY
-    coordinator.conduct = Deploying(coordinator, settings) if deploying else Verifying(coordinator, settings)
+    coordinator.mode = DeployMode(coordinator, settings) if deploying else VerifyMode(coordinator, settings)
     parallel = getattr(config.option, "dist", "no") != "no" and bool(config.option.tx)  # xdist may be switched off
     phases = ParallelPhases(coordinator) if parallel else SerialPhases(coordinator)
     config.pluginmanager.register(phases, "deployment-phases")
@@ -210,7 +210,7 @@ class Hooks:
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, None, None]:
         """Twice: traffic is safe before other plugins take their time, and what goes wrong in them still counts."""
         late: BaseException | None = None
-        # In the midst of another plugin's report a signal would leave it torn; ``seal`` asks whether one came.
+        # In the midst of another plugin's report a signal would leave it torn; ``finalize`` asks whether one came.
         self._run.signals.shield()
         try:
             session.exitstatus = self._run.finish(int(exitstatus))
@@ -221,14 +221,14 @@ class Hooks:
             if not isinstance(error, KeyboardInterrupt):
                 self._config.notify_exception(pytest.ExceptionInfo.from_exception(error), self._config.option)
         finally:
-            session.exitstatus = self._run.seal(late)
+            session.exitstatus = self._run.finalize(late)
             self._progress.verdict(self._run)
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
         """Not before: a signal after the verdict changes nothing, nor does a plugin that would like another exit code."""
         self._run.signals.restore()
-        if self._session is not None and self._run.sealed:
+        if self._session is not None and self._run.finalized:
             self._session.exitstatus = self._run.exit_code()
 
 
@@ -237,7 +237,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     """Attaches a check's evidence to its reports, seals them, and takes out the secrets known where it ran."""
     report = yield
     if not edited(item):
-        seal(report)
+        freeze_outcome(report)
     recorder = item.config.stash.get(recorder_key, None)
     if recorder is not None:
         recorder.hand_over(report, getattr(item, "fixturenames", ()))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from statistics import median
 from typing import Any
 
-from plugins.modes.state import Bake
+from plugins.state import Bake
 from verification import figures
 from verification.baseline import Baseline, baseline
 from verification.prober import Prober
@@ -26,7 +26,7 @@ CONTROL_SHARE, LEAST_CONTROL_RATE = 0.2, 2.0
 """The previous colour is asked at its own address, too, at this share of the prober's rate, and so often a second at least."""
 
 
-class Traffic:
+class TrafficMonitor:
     """Asks the live domain from before provisioning to the end of the run."""
 
     def __init__(self, config: ProberConfig, limits: WatchLimits) -> None:
@@ -43,7 +43,7 @@ class Traffic:
         """Ends the prober; its samples stay."""
         self._prober.stop()
 
-    def settle(self) -> None:
+    def warm_up(self) -> None:
         """Waits until the prober has seen the live domain, so that its later silence means something."""
         self._prober.wait_for_samples(5, deadline_s=30)
 

@@ -23,7 +23,7 @@ from deployment.settings import (  # noqa: E402
     load,
 )
 from infrastructure import compose  # noqa: E402
-from infrastructure.compose import World  # noqa: E402
+from infrastructure.compose import Environment  # noqa: E402
 from scripts.commands import (  # noqa: E402
     approve,
     attest,
@@ -98,7 +98,7 @@ def down(reports: Path) -> None:
 
     A deployment whose run died in it is settled first, so that its report says what became of it.
     """
-    recover.settle_before_down(_settings, _reach, reports.absolute())
+    recover.recover_before_down(_settings, _connect, reports.absolute())
     stopped = compose.down()
     click.echo(f"stopped: {', '.join(stopped)}" if stopped else "nothing was up")
 
@@ -112,8 +112,8 @@ def status(environment: str | None, as_json: bool) -> None:
     if not compose.is_up(settings):
         click.echo(json.dumps({"environment": None}) if as_json else console.nothing_up())
         sys.exit(FAILED)
-    world = _reach(settings)
-    document = environment_status.look(world.environment, world.live_url, world.ports, world.registry)
+    connected = _connect(settings)
+    document = environment_status.describe(connected.name, connected.live_url, connected.ports, connected.registry)
     click.echo(json.dumps(document, indent=2) if as_json else console.status(document, compose.processes(settings)))
 
 
@@ -169,7 +169,7 @@ def rollback_command(
 ) -> None:
     """Undo the last promotion: traffic back first, verified, then the failed colour is stopped."""
     settings = _settings(environment, reports)
-    sys.exit(rollback.rollback(settings, _reach(settings), reports.absolute(), wait_for_lock, allow_irreversible))
+    sys.exit(rollback.rollback(settings, _connect(settings), reports.absolute(), wait_for_lock, allow_irreversible))
 
 
 @cli.command("retire", short_help="Stop the previous colour, once its time has come.")
@@ -182,7 +182,7 @@ def retire_command(environment: str | None, reports: Path, now: bool) -> None:
     A way back to it is a deployment then.
     """
     settings = _settings(environment, reports)
-    sys.exit(retire.retire(settings, _reach(settings), reports.absolute(), now=now))
+    sys.exit(retire.retire(settings, _connect(settings), reports.absolute(), now=now))
 
 
 @cli.command("approve", short_help="Say yes to a promotion that waits for it.")
@@ -192,7 +192,7 @@ def retire_command(environment: str | None, reports: Path, now: bool) -> None:
 def approve_command(deployment_id: str, environment: str | None, reason: str | None) -> None:
     """Approve the promotion of deployment ID, which another principal started; `status` shows what waits."""
     settings = _settings(environment)
-    sys.exit(approve.approve(settings, _reach(settings), deployment_id, reason))
+    sys.exit(approve.approve(settings, _connect(settings), deployment_id, reason))
 
 
 @cli.command("attest", short_help="Attest items of the checklist.")
@@ -202,7 +202,7 @@ def approve_command(deployment_id: str, environment: str | None, reason: str | N
 def attest_command(release: str, items: tuple[str, ...], environment: str | None) -> None:
     """Give somebody's word for items of checklist.toml, for the deployments of one release; it stands in their reports."""
     settings = _settings(environment)
-    sys.exit(attest.attest(settings, _reach(settings), release, items))
+    sys.exit(attest.attest(settings, _connect(settings), release, items))
 
 
 @cli.command("unlock", short_help="Break a lock by hand.")
@@ -217,7 +217,7 @@ def unlock_command(environment: str | None, reports: Path, reason: str, force: b
     if not reason.strip():
         raise click.BadParameter("it says nothing", param_hint="--reason")
     settings = _settings(environment, reports)
-    sys.exit(unlock.unlock(settings, _reach(settings), reports.absolute(), reason.strip(), force))
+    sys.exit(unlock.unlock(settings, _connect(settings), reports.absolute(), reason.strip(), force))
 
 
 @cli.command("recover", short_help="Settle what a killed run left half done.")
@@ -241,7 +241,7 @@ def recover_command(
         if not recover.complete_reports(settings, reports.absolute()):
             click.echo("nothing to recover: no embedded environment is up")
         return
-    sys.exit(recover.recover(settings, _reach(settings), reports.absolute(), Decision(keep_live, allow_irreversible)))
+    sys.exit(recover.recover(settings, _connect(settings), reports.absolute(), Decision(keep_live, allow_irreversible)))
 
 
 @cli.command("load-worker", short_help="Make a part of the load that another machine's deployment asks for.")
@@ -254,8 +254,8 @@ def load_worker_command(address: str, once: bool, environment: str | None) -> No
     The smoke users' passwords come from the environment's own secret, and are sent to the service alone.
     """
     host, port = load_worker.parse(address)
-    world = _reach(_settings(environment))
-    load_worker.serve(host, port, world.smoke_users, sys.stdout, once=once)
+    connected = _connect(_settings(environment))
+    load_worker.serve(host, port, connected.smoke_users, sys.stdout, once=once)
 
 
 @cli.group("audit", short_help="Check the evidence of a run.")
@@ -306,14 +306,14 @@ def _made_ready(tag: str | None, image: str | None, context: Path | None, enviro
     """The tag to deploy, once the registry of an environment on AWS has it. Raises Refused, StepFailed or CloudError."""
     try:
         settings = _settings(environment)
-        world = None if settings.provider == "embedded" else _reach(settings)
+        connected = None if settings.provider == "embedded" else _connect(settings)
     except (Refused, CloudError):
         if tag is None or image or context:
             raise
         return tag  # the run refuses for the same reason, and leaves a report that says so
-    if world is not None:
-        wish = build.Wish(tag, image, (context or Path()).absolute())
-        return build.ready(wish, world, settings.limits, console.say)
+    if connected is not None:
+        wish = build.BuildRequest(tag, image, (context or Path()).absolute())
+        return build.ready(wish, connected, settings.limits, console.say)
     if image or context:
         raise Refused(
             "an image of the embedded registry is a folder, nothing is built for it",
@@ -322,11 +322,11 @@ def _made_ready(tag: str | None, image: str | None, context: Path | None, enviro
     return tag
 
 
-def _reach(settings: Settings) -> World:
+def _connect(settings: Settings) -> Environment:
     """The environment; from here on no output shows its secrets."""
-    world = compose.reach(settings)
-    REDACTOR.learn(*world.secrets)
-    return world
+    connected = compose.connect(settings)
+    REDACTOR.learn(*connected.secrets)
+    return connected
 
 
 def _settings(environment: str | None, reports: Path | None = None) -> Settings:

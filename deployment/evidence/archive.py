@@ -13,11 +13,10 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from deployment.errors import CloudError, DeploymentError, NoKey, StoredOtherwise
+from deployment.errors import CloudError, DeploymentError, NoKey, StoredOtherwise, first_line
 from deployment.evidence import report
 from deployment.evidence.attestation import ENVELOPE_FILE, Signer, digests, statement
 from deployment.evidence.journal import Journal, Record
-from deployment.flow.steps import first_line
 from deployment.ports import AuditStore, Lease
 
 HEADS_NOTE = "heads"

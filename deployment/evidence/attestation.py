@@ -82,14 +82,14 @@ class Signer:
         payload = json.dumps(statement, sort_keys=True, separators=(",", ":")).encode()
         envelope = Envelope(payload, PAYLOAD_TYPE, {})
         envelope.sign(self._signer)
-        return spelled(envelope)
+        return to_json(envelope)
 
 
 def _public_pem(key: Ed25519PrivateKey) -> str:
     return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
-def spelled(envelope: Envelope) -> bytes:
+def to_json(envelope: Envelope) -> bytes:
     """The one way in which an envelope is written down."""
     return (json.dumps(envelope.to_dict(), indent=2, sort_keys=True) + "\n").encode()
 
@@ -98,7 +98,7 @@ def envelope_of(content: bytes) -> Envelope:
     """Reads an envelope's file. Raises ValueError where it is none, or is not spelled as it was written."""
     try:
         envelope = Envelope.from_dict(json.loads(content))
-        written = spelled(envelope)
+        written = to_json(envelope)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, LibraryError, binascii.Error):
         raise ValueError("it is not a DSSE envelope") from None
     if written != content or envelope.payload_type != PAYLOAD_TYPE:

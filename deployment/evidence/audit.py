@@ -13,12 +13,11 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from deployment.errors import DeploymentError
+from deployment.errors import DeploymentError, first_line
 from deployment.evidence import report
 from deployment.evidence.attestation import ENVELOPE_FILE, SIGNED_FILES, Checker, digests, envelope_of, statement
 from deployment.evidence.chain import chain
 from deployment.evidence.journal import Record
-from deployment.flow.steps import first_line
 
 AFTER_CLOSED = frozenset({"not_stored"})
 """What a journal may still say after it was closed, and before it was signed."""
@@ -152,7 +151,7 @@ def _report(folder: Path, records: Sequence[Record]) -> Finding:
     try:
         said = json.loads(content)
         built = report.build_like(records, said)
-        if content == report.spelled(built).encode():
+        if content == report.to_json(built).encode():
             return _good("report", "verification.json is what follows from the journal")
         fields = [name for name in {**built, **said} if name not in said or built.get(name, ...) != said[name]]
     except (ValueError, TypeError, RecursionError):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 
-from deployment.evidence.journal import FIRST, Record, record_of, sealed
+from deployment.evidence.journal import FIRST, Record, line_hash, record_of
 
 
 def chain(content: bytes) -> tuple[list[Record], str | None]:
@@ -31,7 +31,7 @@ def _record(raw: bytes) -> tuple[Record | None, str]:
         text = raw.decode()
         line = json.loads(text)
         record = record_of(line)
-        if type(record.seq) is int and sealed(line) == record.hash and json.dumps(line) == text:
+        if type(record.seq) is int and line_hash(line) == record.hash and json.dumps(line) == text:
             return record, ""
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None, "was changed: it is not a line of a journal any more"

@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,7 +35,7 @@ class Record:
     hash: str
 
 
-def sealed(line: Mapping[str, Any]) -> str:
+def line_hash(line: Mapping[str, Any]) -> str:
     """The hash that belongs to a line: over its canonical JSON without ``hash``."""
     body = {key: value for key, value in line.items() if key != "hash"}
     return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
@@ -82,7 +82,7 @@ class Journal:
                 **cleaned,
                 "prev": self.head,
             }
-            line = {**body, "hash": sealed(body)}
+            line = {**body, "hash": line_hash(body)}
             self._write(json.dumps(line) + "\n")
             self._seq, self.head = line["seq"], line["hash"]
             return record_of(line)
@@ -128,10 +128,20 @@ def read(path: Path) -> Iterator[Record]:
         except (ValueError, KeyError, TypeError, AttributeError):
             raise JournalBroken(f"{path}:{number} is not a line of a journal") from None
         # The hash is over what the line says; its spelling is compared too, so that not one byte can be another.
-        if record.seq != seq + 1 or record.prev != previous or record.hash != sealed(line) or raw != json.dumps(line):
+        if (
+            record.seq != seq + 1
+            or record.prev != previous
+            or record.hash != line_hash(line)
+            or raw != json.dumps(line)
+        ):
             raise JournalBroken(f"{path}:{number} does not continue the chain: it, or a line before it, was changed")
         previous, seq = record.hash, record.seq
         yield record
+
+
+def last_data(records: Sequence[Record], kind: str) -> Mapping[str, Any]:
+    """Return the data of the last line of that kind, or an empty mapping if there is none."""
+    return next((record.data for record in reversed(records) if record.kind == kind), {})
 
 
 def drop_torn_line(path: Path) -> None:

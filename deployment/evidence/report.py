@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from deployment.evidence.journal import Record
+from deployment.evidence import checklist
+from deployment.evidence.journal import Record, last_data
 from deployment.evidence.verdict import GateOutcome, GateResult, in_report_order
 from deployment.phases import Phase
-from deployment.preflight import checklist
 
 SCHEMA_VERSION = 1
 
@@ -29,10 +29,10 @@ VERDICTS = {
 
 def build(records: Sequence[Record]) -> dict[str, Any]:
     """The public report (contract: docs/read-a-report.md) of a journal that was opened and closed."""
-    opened = _last(records, "opened")
-    planned = _last(records, "planned")
-    traffic = _last(records, "traffic")
-    closed = _last(records, "closed")
+    opened = last_data(records, "opened")
+    planned = last_data(records, "planned")
+    traffic = last_data(records, "traffic")
+    closed = last_data(records, "closed")
     return {
         "schema_version": SCHEMA_VERSION,
         "deployment_id": opened.get("deployment_id"),
@@ -50,12 +50,14 @@ def build(records: Sequence[Record]) -> dict[str, Any]:
         "verdict": closed.get("verdict"),
         "reason": closed.get("reason"),
         "live_harmed": bool(closed.get("live_harmed", False)),
-        "gates": _last(records, "gates").get("gates") or _verified(records) or [g.as_report() for g in no_gates(())],
+        "gates": last_data(records, "gates").get("gates")
+        or _verified(records)
+        or [g.as_report() for g in no_gates(())],
         # A refused run touched nothing, whatever it had begun to look at.
         "steps": [] if closed.get("verdict") == VERDICTS[Phase.REFUSED] else _steps(records),
         "promotion": traffic.get("promotion"),
         "rollback": traffic.get("rollback"),
-        "preflight": _last(records, "preflight").get("items", []),
+        "preflight": last_data(records, "preflight").get("items", []),
         "checklist": checklist.evaluate(records),
     }
 
@@ -73,13 +75,9 @@ def no_gates(names: Sequence[str]) -> list[GateResult]:
 
 def _verified(records: Sequence[Record]) -> list[dict[str, Any]]:
     """The gates of a run that died after its verification, as it noted them; empty where it did not come that far."""
-    known = {gate["name"]: gate for gate in _last(records, "verified").get("gates", ())}
+    known = {gate["name"]: gate for gate in last_data(records, "verified").get("gates", ())}
     blank = [gate.as_report() for gate in no_gates(list(known))] if known else []
     return [{key: known.get(gate["name"], gate)[key] for key in gate} for gate in blank]
-
-
-def _last(records: Sequence[Record], kind: str) -> Mapping[str, Any]:
-    return next((record.data for record in reversed(records) if record.kind == kind), {})
 
 
 def _steps(records: Sequence[Record]) -> list[dict[str, Any]]:
@@ -94,7 +92,7 @@ def _steps(records: Sequence[Record]) -> list[dict[str, Any]]:
     return list(steps.values())
 
 
-def spelled(report: Mapping[str, Any]) -> str:
+def to_json(report: Mapping[str, Any]) -> str:
     """The one way in which ``verification.json`` is written down."""
     return json.dumps(report, indent=2) + "\n"
 
@@ -103,7 +101,7 @@ def write(folder: Path, report: Mapping[str, Any]) -> Path:
     """Writes ``verification.json`` whole or not at all, then moves ``latest`` to this folder, atomically both."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "verification.json"
-    replace(path, spelled(report))
+    replace(path, to_json(report))
     link = folder.parent / f".latest-{os.getpid()}"
     link.unlink(missing_ok=True)
     link.symlink_to(folder.name)

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from deployment.model import GateRule
+
 ORDER = ("health", "database", "redis", "auth", "endpoints", "latency", "load")
 LIVE = "live"
 FEW_SECONDS = 3  # decimals of a duration in a report
@@ -28,15 +30,6 @@ class GateOutcome(StrEnum):
     FAILED = "failed"
     ERROR = "error"
     NOT_RUN = "not_run"
-
-
-@dataclass(frozen=True)
-class GateRule:
-    """What the settings ask of a gate: a required one must pass, with at least ``min_checks`` checks."""
-
-    name: str
-    required: bool = True
-    min_checks: int = 1
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,6 @@ BLIND_S = 30.0
 """A watch that could not read its alarms for so long is none."""
 
 
-class NoAlarms:
-    """Where none are configured."""
-
-    def read(self, colour: Colour) -> Sequence[Alarm]:  # noqa: ARG002  # the port's signature
-        """None."""
-        return ()
-
-
 class AllAlarms:
     """Several sources as one."""
 
@@ -32,9 +24,6 @@ class AllAlarms:
     def read(self, colour: Colour) -> Sequence[Alarm]:
         """See ``deployment.ports.Alarms``."""
         return [alarm for source in self._sources for alarm in source.read(colour)]
-
-
-NO_ALARMS = NoAlarms()
 
 
 def there(alarms: Alarms) -> None:

@@ -1,6 +1,6 @@
 """Approval: after verification a promotion waits for the yes of another principal, bound to what was verified, good once.
 
-The run publishes a ``Request`` in its note and reads the note ``approval`` beside the lease; ``give`` writes that note. The
+The run publishes a ``ApprovalRequest`` in its note and reads the note ``approval`` beside the lease; ``give`` writes that note. The
 run believes nothing: it compares the approval with its own request, with itself, and with the list of those who may.
 """
 
@@ -12,15 +12,14 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from deployment.access import Access, Duty, demand, permits
-from deployment.errors import CloudError, LeaseLost, NotPermitted, Refused, StepFailed
+from deployment.errors import CloudError, LeaseLost, NotPermitted, Refused, StepFailed, first_line
 from deployment.events import Waiting
+from deployment.flow.lease import open_deployment, owner_alive
 from deployment.flow.machine import Machine
-from deployment.flow.steps import first_line
 from deployment.model import Caller
 from deployment.phases import Phase
-from deployment.plan import Note, Ports, Request, owner_alive
+from deployment.plan import ApprovalRequest, DeploymentRecord, Ports
 from deployment.polling import poll
-from deployment.recovery.recover import unsettled
 
 REQUIRED = "required"
 NOTE = "approval"
@@ -58,7 +57,7 @@ def wait_for_approval(machine: Machine, evidence: str, access: Access, harm: Cal
     ports, limits = machine.ports, machine.limits
     until = ports.clock.now() + timedelta(seconds=limits.approval_timeout)
     _use_up(machine)  # one that lies there already is not about this evidence
-    machine.await_yes(Request(evidence, until.isoformat(timespec="seconds")))
+    machine.await_yes(ApprovalRequest(evidence, until.isoformat(timespec="seconds")))
     machine.journal.append(
         "approval_awaited", evidence=evidence, digest=machine.plan.image.digest, until=until.isoformat()
     )
@@ -76,7 +75,7 @@ def wait_for_approval(machine: Machine, evidence: str, access: Access, harm: Cal
 
     def tick(elapsed: float) -> None:
         text = f"`python scripts/deploy.py approve {machine.plan.deployment_id}` by another principal"
-        machine.steps.tell(Waiting("approval", text, elapsed))
+        machine.steps.notify(Waiting("approval", text, elapsed))
 
     given = poll(
         ports.clock,
@@ -136,9 +135,9 @@ def _objection(machine: Machine, approval: Approval, access: Access) -> str | No
 def give(ports: Ports, access: Access, caller: Caller, deployment_id: str, reason: str | None) -> Approval:
     """Says yes to the deployment that waits for it. Raises Refused, saying why this caller, or this deployment, may not."""
     demand(access, [Duty.APPROVE], caller)
-    note = _awaiting(ports, deployment_id)
-    request = note.request
-    if note.actor == caller.arn:
+    record = _awaiting(ports, deployment_id)
+    request = record.request
+    if record.actor == caller.arn:
         raise NotPermitted(
             f"{caller.arn} deploys {deployment_id}, and the approval must be another principal's",
             hint="Somebody else has to type this, with credentials of their own.",
@@ -148,23 +147,23 @@ def give(ports: Ports, access: Access, caller: Caller, deployment_id: str, reaso
         raise Refused(
             f"deployment {deployment_id} waits no longer: the approval was due until {request and request.until}"
         )
-    approval = Approval(deployment_id, note.image.digest, request.evidence, caller.arn, now.isoformat(), reason)
+    approval = Approval(deployment_id, record.image.digest, request.evidence, caller.arn, now.isoformat(), reason)
     if not ports.lease.swap_note(NOTE, None, approval.dump()):
         raise Refused(f"deployment {deployment_id} has an approval already, and one is good once")
     return approval
 
 
-def _awaiting(ports: Ports, deployment_id: str) -> Note:
-    found = unsettled(ports)
-    if found is None or found.note.deployment_id != deployment_id:
-        other = f"; {found.note.deployment_id} is ({found.note.phase})" if found else ""
+def _awaiting(ports: Ports, deployment_id: str) -> DeploymentRecord:
+    found = open_deployment(ports)
+    if found is None or found.record.deployment_id != deployment_id:
+        other = f"; {found.record.deployment_id} is ({found.record.phase})" if found else ""
         raise Refused(f"deployment {deployment_id} is not under way{other}", hint="`status` shows what is.")
-    note = found.note
-    if note.phase is not Phase.AWAITING_APPROVAL:
-        raise Refused(f"deployment {deployment_id} does not wait for an approval: its phase is {note.phase}")
-    if owner_alive(note.host, note.pid, note.process_started) is False:
+    record = found.record
+    if record.phase is not Phase.AWAITING_APPROVAL:
+        raise Refused(f"deployment {deployment_id} does not wait for an approval: its phase is {record.phase}")
+    if owner_alive(record.host, record.pid, record.process_started) is False:
         raise Refused(
             f"the run of {deployment_id} has died while it waited",
             hint="`python scripts/deploy.py recover` settles it; nothing was promoted.",
         )
-    return note
+    return record

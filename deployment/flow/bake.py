@@ -31,7 +31,7 @@ class Watched:
     alarms: AlarmWatch | None
     same: Callable[[], None]
 
-    def look(self) -> None:
+    def check(self) -> None:
         """Raises StepFailed at the first proof of harm."""
         found = self.harm() or (self.alarms.harm() if self.alarms else None)
         if found:
@@ -46,7 +46,7 @@ def bake(
     observed = clock.monotonic()
     while True:
         elapsed = clock.monotonic() - since
-        watched.look()  # at least once, and once more when the time is over
+        watched.check()  # at least once, and once more when the time is over
         still_ours()
         if elapsed >= seconds or clock.monotonic() - observed >= OBSERVE_EVERY_S:
             observed = clock.monotonic()

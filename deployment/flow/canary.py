@@ -33,7 +33,7 @@ class Share(Protocol):
 
 
 @dataclass(frozen=True)
-class Held:
+class CanaryStep:
     """What holds a candidate at its share; ``longest_wait_s``: so long beyond a step's time it may take to be asked enough."""
 
     ports: Ports

@@ -1,19 +1,33 @@
-"""Keeps the lease alive from a thread of its own, and remembers when it was lost."""
+"""The lease of a deployment: which process holds it, whether that process lives, and the thread that renews it."""
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 
-from deployment.errors import CloudError, LeaseLost
+import psutil
+
+from deployment.errors import CloudError, LeaseLost, first_line
 from deployment.model import Holder
-from deployment.ports import Lease
+from deployment.plan import DeploymentRecord, Ports
+from deployment.ports import Clock, Lease
+from deployment.settings import DeploymentLimits
 
-# Renewed three times within its time to live, so that two failed renewals in a row cost nothing.
+# Three renewals within the time to live, so that two failed renewals in a row cost nothing.
 RENEWALS_PER_TTL = 3
+# A later process that got the same pid started at another time.
+SAME_START_S = 1.0
 
 
 class LeaseKeeper:
-    """Renews a lease until stopped; ``lost`` says why it may not be used any more, None while it may."""
+    """Renews a lease from a thread of its own until it is stopped.
+
+    ``lost`` says why the lease may not be used any more; it is None while the lease may be used.
+    """
 
     def __init__(self, lease: Lease, holder: Holder, ttl_s: float) -> None:
         self.lost: str | None = None
@@ -24,11 +38,11 @@ class LeaseKeeper:
         self._thread = threading.Thread(target=self._run, name="lease-keeper", daemon=True)
 
     def start(self) -> None:
-        """Begins to renew."""
+        """Start to renew the lease."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread; the lease itself stays as it is."""
+        """Stop the thread. The lease itself is not released."""
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join(timeout=self._pause)
@@ -41,5 +55,73 @@ class LeaseKeeper:
                 self.lost = str(error)
                 return
             except CloudError:
-                # The next renewal may succeed; where none does, the lease expires and the next check of it says so.
+                # The next renewal may succeed. If none does, the lease expires, and the next check of it fails.
                 continue
+
+
+def release_lock(lease: Lease, holder: Holder, notes: Mapping[str, str | None]) -> str | None:
+    """Write the last notes, then release the lease.
+
+    Call it after the report was written: a run that dies before this is found by the next command. The journal is closed
+    and signed by then, so an error is returned as text and not raised. Returns None on success.
+    """
+    try:
+        lease.note(holder, notes)
+        lease.release(holder)
+    except (CloudError, LeaseLost) as error:
+        return f"the lock was not released, run recover: {first_line(error)}"
+    return None
+
+
+def this_process(deployment_id: str, actor: str, clock: Clock, limits: DeploymentLimits, doing: str) -> Holder:
+    """Return this process as a holder of the lease. ``doing`` says in a few words what for."""
+    now = clock.now()
+    return Holder(
+        deployment_id=deployment_id,
+        actor=actor,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        process_started=psutil.Process().create_time(),
+        since=now,
+        expires_at=now + timedelta(seconds=limits.lease_ttl),
+        doing=doing,
+    )
+
+
+def owner_alive(host: str, pid: int, process_started: float) -> bool | None:
+    """Return whether that process is alive, or None if it ran on another host and cannot be checked from here."""
+    if host != socket.gethostname():
+        return None
+    try:
+        process = psutil.Process(pid)
+        same = abs(process.create_time() - process_started) < SAME_START_S
+        return bool(same and process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.Error:
+        return False
+
+
+def alive(ports: Ports, holder: Holder | None) -> bool:
+    """Return whether the holder may still act.
+
+    Its process is alive; or it ran on another host and its lease has not expired.
+    """
+    if holder is None:
+        return False
+    here = owner_alive(holder.host, holder.pid, holder.process_started)
+    return holder.expires_at > ports.clock.now() if here is None else here
+
+
+@dataclass(frozen=True)
+class OpenDeployment:
+    """A deployment whose record in the lease item is still open, and the holder of the lease, if any."""
+
+    record: DeploymentRecord
+    holder: Holder | None
+
+
+def open_deployment(ports: Ports) -> OpenDeployment | None:
+    """Return the deployment that is under way, or was when its process died; None if there is none."""
+    text = ports.lease.notes().get("deployment")
+    if text is None:
+        return None
+    return OpenDeployment(DeploymentRecord.load(text), ports.lease.current())

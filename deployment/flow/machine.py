@@ -16,21 +16,22 @@ from deployment.errors import (
     ProvisionFailed,
     RouteConflict,
     StepFailed,
+    first_line,
 )
 from deployment.events import Listener, PhaseChanged
 from deployment.evidence.journal import Journal
 from deployment.evidence.verdict import GateResult, must_have_passed
 from deployment.flow.alarms import AlarmWatch, quiet
 from deployment.flow.bake import Watched, bake
-from deployment.flow.canary import Held, Share
-from deployment.flow.lease import LeaseKeeper
-from deployment.flow.reverify import look_at_live, nothing_half_done, reread, still_the_same
+from deployment.flow.canary import CanaryStep, Share
+from deployment.flow.lease import LeaseKeeper, this_process
+from deployment.flow.reverify import check_live, nothing_half_done, reverify, still_the_same
 from deployment.flow.rollback import retire, send_back
-from deployment.flow.steps import Steps, first_line
+from deployment.flow.steps import Steps
 from deployment.flow.switch import Destination, confirm, undisturbed, write
 from deployment.model import Holder, Readiness, Routes, Service
 from deployment.phases import TERMINAL, Outcome, Phase, advance
-from deployment.plan import Note, Plan, Ports, Promotion, Request, Standing, this_process
+from deployment.plan import ApprovalRequest, DeploymentRecord, LiveSnapshot, Plan, Ports, Promotion
 from deployment.polling import poll
 from deployment.settings import NEVER, DeploymentLimits
 from deployment.strategy import Shift
@@ -48,9 +49,9 @@ class Machine:
         self.journal = journal
         self.phase = Phase.PENDING
         self.reason: str | None = None
-        self.previous: Standing | None = None
+        self.previous: LiveSnapshot | None = None
         self.candidate: Service | None = None
-        self.request: Request | None = None
+        self.request: ApprovalRequest | None = None
         self.holder: Holder | None = None
         self.promoted_generation: int | None = None
         self.manifest: tuple[str, ...] = ()
@@ -75,7 +76,7 @@ class Machine:
 
     # -- the way forward -------------------------------------------------------------------------------------------
 
-    def lease(self, take_over: int | None = None, on_sick_live: str | None = None) -> Standing:
+    def lease(self, take_over: int | None = None, on_sick_live: str | None = None) -> LiveSnapshot:
         """Takes the lock; the other colour must be live and well, unless that is borne (why). Raises Refused or StepFailed."""
         plan, ports = self.plan, self.ports
         with self.steps.step("lease", "take the lock and look at what is live") as result:
@@ -84,7 +85,7 @@ class Machine:
             nothing_half_done(plan, ports, holder)
             self.hold(holder)
             self._move(Outcome.OK)
-            self.previous, self.sick = live, sick = look_at_live(plan, ports, self.journal, on_sick_live)
+            self.previous, self.sick = live, sick = check_live(plan, ports, self.journal, on_sick_live)
             well = f"well on {live.version}" if sick is None else f"SICK ({sick}); deploying all the same"
             result["detail"] = f"{live.colour} is live and {well}"
         return live
@@ -130,7 +131,7 @@ class Machine:
         self.steps.begin("verify", f"verify {plan.image.name} on {plan.target}")
         return self.candidate
 
-    def await_yes(self, request: Request) -> None:
+    def await_yes(self, request: ApprovalRequest) -> None:
         """Verified, and kept as it is until another principal has approved; ``deployment.flow.approval`` does the waiting."""
         self.steps.end(True, "every required gate passed; an approval is needed")
         self.request = request
@@ -145,7 +146,7 @@ class Machine:
         if self.phase not in (Phase.VERIFYING, Phase.AWAITING_APPROVAL):
             raise AssertionError(f"promotion was asked for in phase {self.phase}")
         was, since = self._previous(), self._verifying_since
-        reread(self.plan, self.limits, self.ports, was, self.candidate, since, sick=self.sick is not None)
+        reverify(self.plan, self.limits, self.ports, was, self.candidate, since, sick=self.sick is not None)
         if self.sick is None:
             quiet(self.ports.alarms, was.colour, self.journal)
         self.steps.end(True, f"{sum(gate.checks for gate in gates)} checks passed in {len(gates)} gates")
@@ -156,7 +157,9 @@ class Machine:
         to = self._candidate_destination()
         with self.steps.step("promote", f"move traffic to {to.colour}", generation=seen.generation + 1) as result:
             if share is not None:
-                held = Held(self.ports, self.steps, share, self.alarms, self.still_ours, self.limits.promote_timeout)
+                held = CanaryStep(
+                    self.ports, self.steps, share, self.alarms, self.still_ours, self.limits.promote_timeout
+                )
                 for shift in shifts:
                     seen = self._switch(seen, to, shift.weight)
                     self.journal.append(
@@ -315,7 +318,7 @@ class Machine:
             raise LeaseLost("this run does not hold the lease")
         return self.holder
 
-    def _previous(self) -> Standing:
+    def _previous(self) -> LiveSnapshot:
         if self.previous is None:
             raise AssertionError("the live colour was never looked at")
         return self.previous
@@ -325,12 +328,12 @@ class Machine:
         self._phase_since = self.ports.clock.now()
         self.journal.append("phase", before=before, after=self.phase, reason=self.reason)
         self._publish()
-        self.steps.tell(PhaseChanged(before, self.phase, self.reason))
+        self.steps.notify(PhaseChanged(before, self.phase, self.reason))
 
-    def note(self) -> Note:
+    def record(self) -> DeploymentRecord:
         """This deployment as the lease item carries it."""
         plan, owner = self.plan, self._held()
-        return Note(
+        return DeploymentRecord(
             plan.deployment_id,
             plan.environment,
             self.phase,
@@ -356,7 +359,7 @@ class Machine:
         if self.holder is None:
             return
         try:
-            self.ports.lease.note(self.holder, {"deployment": self.note().dump(), "head": self.journal.head})
+            self.ports.lease.note(self.holder, {"deployment": self.record().dump(), "head": self.journal.head})
         except (CloudError, LeaseLost) as error:
             if self.phase not in TERMINAL and self.phase is not Phase.ROLLING_BACK:
                 raise

@@ -13,10 +13,9 @@ import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
-from deployment.errors import DeploymentError
+from deployment.errors import DeploymentError, first_line
 from deployment.events import Event, Listener, PhaseChanged
 from deployment.evidence.journal import Journal
-from deployment.flow.steps import first_line
 from deployment.model import Happening, Notice
 from deployment.phases import Phase
 from deployment.plan import Plan
@@ -86,7 +85,7 @@ class Notices:
         self._waiting.put(notice)
         self._record()
 
-    def tell_end(self, phase: Phase, reason: str | None) -> None:
+    def send_end(self, phase: Phase, reason: str | None) -> None:
         """Sends what a run that ended in ``phase`` died without having told, as far as its journal knows."""
         happening = BY_PHASE.get(phase)
         if happening is None or happening in self._said:
@@ -95,7 +94,7 @@ class Notices:
         if happening.value not in told:
             self.send(happening, reason)
 
-    def settle(self, patience_s: float = PATIENCE_S) -> None:
+    def flush(self, patience_s: float = PATIENCE_S) -> None:
         """Waits a little for what is still on its way, and records what came of all messages; no more are sent after it."""
         thread, self._thread, self._notifier = self._thread, None, None
         if thread is None:
@@ -111,7 +110,7 @@ class Notices:
         while (notice := self._waiting.get()) is not None:
             problem = None
             try:
-                notifier.tell(notice)
+                notifier.send(notice)
             except DeploymentError as error:
                 problem = first_line(error)
             except Exception as error:  # whatever a channel raises is its own affair, and its text may hold anything

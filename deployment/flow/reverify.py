@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from deployment.errors import CloudError, Refused, StepFailed, TargetIsLive
+from deployment.errors import CloudError, Refused, StepFailed, TargetIsLive, first_line
 from deployment.evidence.journal import Journal
 from deployment.flow.alarms import quiet, there
-from deployment.flow.steps import first_line
 from deployment.model import Holder, Service
-from deployment.plan import Note, Plan, Ports, Standing
+from deployment.plan import DeploymentRecord, LiveSnapshot, Plan, Ports
 from deployment.polling import poll
 from deployment.settings import DeploymentLimits
 
@@ -24,14 +23,14 @@ def nothing_half_done(plan: Plan, ports: Ports, holder: Holder) -> None:
     """
     try:
         text = ports.lease.notes().get("deployment")
-        if text and (left := Note.load(text).deployment_id) != plan.deployment_id:
+        if text and (left := DeploymentRecord.load(text).deployment_id) != plan.deployment_id:
             raise Refused(f"deployment {left} was left half done meanwhile", hint="Start again: that settles it first.")
     except BaseException:
         ports.lease.release(holder)
         raise
 
 
-def standing_of(plan: Plan, ports: Ports, *, sick: bool = False) -> tuple[Standing, str | None]:
+def standing_of(plan: Plan, ports: Ports, *, sick: bool = False) -> tuple[LiveSnapshot, str | None]:
     """What is live, what a rollback must bring back, and what is wrong with it. Raises TargetIsLive or StepFailed.
 
     Only where a ``sick`` one was asked for is anything wrong with it borne.
@@ -51,10 +50,10 @@ def standing_of(plan: Plan, ports: Ports, *, sick: bool = False) -> tuple[Standi
             hint="Roll back, or bring it back; a release that mends it is deployed with --on-sick-live REASON.",
         )
     version = answers[-1].version if answers else None
-    return Standing(routes.live, live.digest, version, live.url, live.origin, routes.generation), problem
+    return LiveSnapshot(routes.live, live.digest, version, live.url, live.origin, routes.generation), problem
 
 
-def look_at_live(plan: Plan, ports: Ports, journal: Journal, on_sick: str | None) -> tuple[Standing, str | None]:
+def check_live(plan: Plan, ports: Ports, journal: Journal, on_sick: str | None) -> tuple[LiveSnapshot, str | None]:
     """``standing_of``, with the alarms: all there, and none firing unless somebody has said why a sick one is borne."""
     live, problem = standing_of(plan, ports, sick=on_sick is not None)
     there(ports.alarms)
@@ -65,27 +64,27 @@ def look_at_live(plan: Plan, ports: Ports, journal: Journal, on_sick: str | None
     return live, problem
 
 
-def unwell(ports: Ports, standing: Standing | None = None) -> str | None:
+def unwell(ports: Ports, live_snapshot: LiveSnapshot | None = None) -> str | None:
     """What is wrong with what is live, by two tries in a row; None where all is well.
 
-    ``standing``: what was live when the deployment began, and must still answer.
+    ``live_snapshot``: what was live when the deployment began, and must still answer.
     """
-    problem = _problem(ports, standing)
+    problem = _problem(ports, live_snapshot)
     if problem is not None:
         ports.clock.sleep(SECOND_TRY_AFTER_S)
-        problem = _problem(ports, standing)
+        problem = _problem(ports, live_snapshot)
     return problem
 
 
-def _problem(ports: Ports, standing: Standing | None) -> str | None:
+def _problem(ports: Ports, live_snapshot: LiveSnapshot | None) -> str | None:
     problems = ports.front.examine()
     if problems:
         return problems[0]
-    if standing is None or standing.version is None:
+    if live_snapshot is None or live_snapshot.version is None:
         return None
     for answer in ports.front.ask(1):
-        if answer.ok and answer.version != standing.version:
-            return f"GET /health: version {answer.version!r}, not {standing.version!r}"
+        if answer.ok and answer.version != live_snapshot.version:
+            return f"GET /health: version {answer.version!r}, not {live_snapshot.version!r}"
     return None
 
 
@@ -106,11 +105,11 @@ def still_the_same(plan: Plan, ports: Ports, verified: Service | None, journal: 
         journal.append("check_failed", error=first_line(error))
 
 
-def reread(
+def reverify(
     plan: Plan,
     limits: DeploymentLimits,
     ports: Ports,
-    previous: Standing,
+    previous: LiveSnapshot,
     verified: Service | None,
     verifying_since: float,
     *,
@@ -136,10 +135,10 @@ def reread(
             )
     if sick:
         return
-    standing = ports.platform.describe(previous.colour)
-    if not standing.running or standing.digest != previous.digest:
+    live_snapshot = ports.platform.describe(previous.colour)
+    if not live_snapshot.running or live_snapshot.digest != previous.digest:
         raise StepFailed(
-            f"there is nothing to roll back to: {previous.colour} is {standing.status} on {standing.digest}"
+            f"there is nothing to roll back to: {previous.colour} is {live_snapshot.status} on {live_snapshot.digest}"
         )
 
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from deployment.errors import CloudError, DeploymentError, LeaseLost, RouteConflict, StepFailed, SwitchFailed
+from deployment.errors import (
+    CloudError,
+    DeploymentError,
+    LeaseLost,
+    RouteConflict,
+    StepFailed,
+    SwitchFailed,
+    first_line,
+)
 from deployment.evidence.journal import Journal
 from deployment.flow.reverify import SECOND_TRY_AFTER_S
-from deployment.flow.steps import Steps, first_line
+from deployment.flow.steps import Steps
 from deployment.flow.switch import Destination, confirm, write
 from deployment.model import Colour, Holder, Readiness
-from deployment.plan import Plan, Ports, Standing
+from deployment.plan import LiveSnapshot, Plan, Ports
 from deployment.polling import poll
 from deployment.settings import DeploymentLimits
 
@@ -17,7 +25,7 @@ ALIVE_TRIES = 3
 LOG_LINES = 200
 
 
-def send_back(ports: Ports, steps: Steps, holder: Holder, previous: Standing, limits: DeploymentLimits) -> str:
+def send_back(ports: Ports, steps: Steps, holder: Holder, previous: LiveSnapshot, limits: DeploymentLimits) -> str:
     """Moves traffic back to ``previous`` and verifies it through the live domain, within ``rollback_timeout``.
 
     What AWS answers with an error is tried again until then. Returns a sentence; raises StepFailed or LeaseLost.
@@ -52,7 +60,7 @@ def send_back(ports: Ports, steps: Steps, holder: Holder, previous: Standing, li
     return f"{sentence}; health, database, Redis, sign-in and a read are well"
 
 
-def well_enough(ports: Ports, previous: Standing) -> None:
+def well_enough(ports: Ports, previous: LiveSnapshot) -> None:
     """Raises StepFailed where the previous colour, asked as a user at its own address, is not well, by two tries in a row.
 
     Where what is live is not well either, that the previous colour answers must do, as while a deployment rolls back by itself.
@@ -71,7 +79,7 @@ def well_enough(ports: Ports, previous: Standing) -> None:
         )
 
 
-def _point_at(ports: Ports, steps: Steps, holder: Holder, previous: Standing) -> int:
+def _point_at(ports: Ports, steps: Steps, holder: Holder, previous: LiveSnapshot) -> int:
     """Sends traffic to ``previous`` unless it is there for good already; returns the generation that must answer.
 
     It is there for good where this run, or one after it, wrote last. Before that, a write of the promotion that got no
@@ -86,7 +94,7 @@ def _point_at(ports: Ports, steps: Steps, holder: Holder, previous: Standing) ->
     return write(ports, steps, holder, seen, Destination(previous.colour, previous.origin, previous.version)).generation
 
 
-def _alive(ports: Ports, previous: Standing) -> None:
+def _alive(ports: Ports, previous: LiveSnapshot) -> None:
     """Raises StepFailed where the previous colour does not answer at its own address: traffic is not sent to nothing."""
     problem = "no answer"
     for _ in range(ALIVE_TRIES):

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from deployment.errors import first_line
 from deployment.events import Event, Listener, StepBegan, StepEnded, Waiting
 from deployment.evidence.journal import Journal
 from deployment.ports import Clock
@@ -45,7 +46,7 @@ class Steps:
         self._open = _Open(name, self._clock.now().isoformat(timespec="milliseconds"), self._clock.monotonic())
         self._journal.append("intent", step=name, what=what, **data)
         self._publish()
-        self.tell(StepBegan(name, what))
+        self.notify(StepBegan(name, what))
 
     def end(self, passed: bool, detail: str, **data: Any) -> None:
         """Journals the open step's outcome; nothing happens where none is open."""
@@ -63,7 +64,7 @@ class Steps:
             detail=detail,
             **data,
         )
-        self.tell(StepEnded(step.name, passed, duration, detail))
+        self.notify(StepEnded(step.name, passed, duration, detail))
 
     @contextmanager
     def step(self, name: str, what: str, **data: Any) -> Iterator[dict[str, str]]:
@@ -87,17 +88,11 @@ class Steps:
         now = self._clock.monotonic()
         if self._open and now - self._told >= TELL_EVERY_S:
             self._told = now
-            self.tell(Waiting(self._open.name, detail, elapsed_s))
+            self.notify(Waiting(self._open.name, detail, elapsed_s))
 
-    def tell(self, event: Event) -> None:
+    def notify(self, event: Event) -> None:
         """A listener that raises is recorded, not obeyed."""
         try:
             self._listener(event)
         except Exception as error:
             self._journal.append("listener_failed", event=type(event).__name__, error=first_line(error))
-
-
-def first_line(error: BaseException) -> str:
-    """An exception in one line."""
-    text = str(error).strip().splitlines()
-    return text[0] if text else type(error).__name__

@@ -12,10 +12,10 @@ from typing import Any
 
 from deployment.access import Access, Duty, demand_any
 from deployment.errors import CloudError
+from deployment.evidence.checklist import Attestation
 from deployment.model import Caller
 from deployment.plan import Ports
 from deployment.ports import Lease
-from deployment.preflight.checklist import Attestation
 
 NOTE = "attestations"
 MAY = (Duty.APPROVE, Duty.DEPLOY)

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
 
-from deployment.errors import CloudError
-from deployment.flow.steps import first_line
+from deployment.errors import CloudError, first_line
 from deployment.model import Colour, Configuration
 from deployment.ports import Platform
-
-if TYPE_CHECKING:
-    from deployment.preflight.preflight import Item, Subject
+from deployment.preflight.items import Item, Outcome, Subject
 
 MOST_SHOWN = 12
 
 
 def item(platform: Platform, subject: Subject) -> Item:
     """The difference between the colours, as an item of the preflight; no value that may be secret is in it."""
-    from deployment.preflight.preflight import Item, Outcome
-
     expected = "both colours are configured alike, but for image and colour"
     try:
         configured = {colour: platform.configured(colour) for colour in Colour}

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 from deployment.access import Admission
-from deployment.errors import CloudError, DeploymentError, Refused
-from deployment.flow.steps import first_line
-from deployment.model import AlarmState, Colour, Image, Routes, Service
+from deployment.errors import CloudError, DeploymentError, Refused, first_line
+from deployment.model import AlarmState, Colour, Image
 from deployment.plan import Ports
 from deployment.ports import Domain, Quotas, Scans, Vault
 from deployment.preflight import drift, terraform_plan
+from deployment.preflight.items import Item, Outcome, Subject
 from deployment.settings import DeploymentLimits
 
 SEVERITIES = ("NONE", "INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL")
@@ -26,31 +25,8 @@ NEARLY = 0.8
 AT_ONCE = 6
 
 
-class Outcome(StrEnum):
-    """What came of one item. ``refused`` is exit code 4; what is ``sick`` (what is live, an alarm) the next step rejects (1)."""
-
-    OK = "ok"
-    REFUSED = "refused"
-    SICK = "sick"
-    NOT_CHECKED = "not_checked"
-
-
 @dataclass(frozen=True)
-class Item:
-    """One thing that was looked at: what was found, and what was expected."""
-
-    name: str
-    outcome: Outcome
-    found: str
-    expected: str
-
-    def as_report(self) -> dict[str, str]:
-        """As journal and report carry it."""
-        return {key: str(value) for key, value in asdict(self).items()}
-
-
-@dataclass(frozen=True)
-class Surroundings:
+class PreflightPorts:
     """What else of an estate can be looked at; what is None is not checked. ``own_secrets`` are those that a deployer reads."""
 
     scans: Scans | None = None
@@ -60,19 +36,9 @@ class Surroundings:
     domain: Domain | None = None
 
 
-@dataclass(frozen=True)
-class Subject:
-    """The deployment that is about to be made, and the estate as it is found."""
-
-    image: Image
-    target: Colour
-    routes: Routes
-    services: Mapping[Colour, Service]
-
-
 def look(
     ports: Ports,
-    around: Surroundings,
+    around: PreflightPorts,
     limits: DeploymentLimits,
     admission: Admission | None,
     image: Image,
@@ -260,7 +226,7 @@ def _quotas(quotas: Quotas | None) -> Item:
     return Item("quotas", Outcome.OK, "; ".join(map(str, near)) or f"room in all {len(measured)}", expected)
 
 
-def _secrets(ports: Ports, around: Surroundings, subject: Subject) -> Item:
+def _secrets(ports: Ports, around: PreflightPorts, subject: Subject) -> Item:
     """Those that the deployer reads and those that the live release is given: by name alone, no value is asked for."""
     expected = "each exists and has a current value"
     if around.vault is None:
@@ -291,7 +257,7 @@ def _domain(domain: Domain | None, now: datetime, days: float) -> Item:
     if domain is None:
         return Item("domain", Outcome.NOT_CHECKED, "nobody said how to look at it", expected)
     try:
-        state = domain.look()
+        state = domain.observe()
     except DeploymentError as error:
         return Item("domain", Outcome.SICK, first_line(error), expected)
     where = f"{state.host} is {', '.join(state.addresses)}"

@@ -15,13 +15,13 @@ from typing import Any
 
 import psutil
 
-from deployment.errors import JournalBroken, LeaseHeld, LeaseLost
+from deployment.errors import JournalBroken, LeaseHeld, LeaseLost, first_line
 from deployment.evidence.archive import PLAIN, Keeping
 from deployment.evidence.journal import Journal, Record, read
 from deployment.evidence.report import VERDICTS
-from deployment.flow.steps import first_line
+from deployment.flow.lease import this_process
 from deployment.phases import Phase
-from deployment.plan import Ports, this_process
+from deployment.plan import Ports
 from deployment.ports import Clock
 from deployment.recovery.interrupted_run import JOURNAL_FILE
 from deployment.recovery.lock_wait import abandoned

@@ -8,8 +8,9 @@ from typing import Any
 
 from deployment.errors import DeadlinePassed, Refused
 from deployment.evidence.journal import Journal
+from deployment.flow.lease import owner_alive, this_process
 from deployment.model import Holder
-from deployment.plan import Ports, owner_alive, this_process
+from deployment.plan import Ports
 from deployment.polling import poll
 from deployment.settings import DeploymentLimits
 

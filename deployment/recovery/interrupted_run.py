@@ -12,19 +12,20 @@ from deployment.events import Listener
 from deployment.evidence.archive import PLAIN, Keeping
 from deployment.evidence.journal import Journal
 from deployment.evidence.report import VERDICTS
+from deployment.flow.lease import OpenDeployment
 from deployment.flow.machine import Machine
 from deployment.flow.notices import Notices, about
 from deployment.phases import Phase
-from deployment.plan import Note, Ports
+from deployment.plan import DeploymentRecord, Ports
 from deployment.ports import Notifier
-from deployment.recovery.recover import UNDECIDED, Decision, Unsettled, plan_of, settle
+from deployment.recovery.recover import UNDECIDED, Decision, plan_of, recover
 from deployment.settings import DeploymentLimits
 
 JOURNAL_FILE = "audit.jsonl"
 
 
-def settle_leftover(
-    found: Unsettled,
+def recover_run(
+    found: OpenDeployment,
     ports: Ports,
     limits: DeploymentLimits,
     *,
@@ -37,22 +38,22 @@ def settle_leftover(
 ) -> Phase:
     """Settles one unsettled deployment and completes its report; returns the phase that it ended in.
 
-    Raises LeaseHeld, and what ``settle`` raises where a decision does not fit.
+    Raises LeaseHeld, and what ``recover`` raises where a decision does not fit.
     """
-    note = found.note
-    folder = reports / note.deployment_id
-    journal = _journal(folder / JOURNAL_FILE, note, actor, ports, keeping.clean)
-    notices = Notices(notifier, journal, replace(about(plan_of(note), folder), actor=actor), listener, keeping.say)
-    machine = settle(found, actor, limits, ports, journal, notices, decision)
-    notices.tell_end(machine.phase, machine.reason)
-    notices.settle()
+    record = found.record
+    folder = reports / record.deployment_id
+    journal = _journal(folder / JOURNAL_FILE, record, actor, ports, keeping.clean)
+    notices = Notices(notifier, journal, replace(about(plan_of(record), folder), actor=actor), listener, keeping.say)
+    machine = recover(found, actor, limits, ports, journal, notices, decision)
+    notices.send_end(machine.phase, machine.reason)
+    notices.flush()
     keeping.close(journal, folder, _closing(journal, machine, ports))
     if problem := machine.let_go():
         keeping.say(problem)
     return machine.phase
 
 
-def _journal(path: Path, note: Note, actor: str, ports: Ports, clean: Callable[[str], str]) -> Journal:
+def _journal(path: Path, record: DeploymentRecord, actor: str, ports: Ports, clean: Callable[[str], str]) -> Journal:
     """The dead run's own journal where this disk has it, else one that begins with what the lease item knows."""
     try:
         journal = Journal(path, actor, ports.clock, clean)
@@ -62,24 +63,24 @@ def _journal(path: Path, note: Note, actor: str, ports: Ports, clean: Callable[[
     if not journal.records():
         journal.append(
             "opened",
-            deployment_id=note.deployment_id,
-            environment=note.environment,
-            target=note.target,
-            by=note.actor,
-            started_at=note.started_at,
-            host=note.host,
-            pid=note.pid,
+            deployment_id=record.deployment_id,
+            environment=record.environment,
+            target=record.target,
+            by=record.actor,
+            started_at=record.started_at,
+            host=record.host,
+            pid=record.pid,
             reconstructed=True,
         )
         journal.append(
             "planned",
-            target=note.target,
-            image=note.image.name,
-            digest=note.image.digest,
-            version=note.image.version,
-            by=note.actor,
+            target=record.target,
+            image=record.image.name,
+            digest=record.image.digest,
+            version=record.image.version,
+            by=record.actor,
         )
-        if note.phase in (Phase.PROMOTING, Phase.BAKING, Phase.ROLLING_BACK, Phase.HALTED):
+        if record.phase in (Phase.PROMOTING, Phase.BAKING, Phase.ROLLING_BACK, Phase.HALTED):
             journal.append("intent", step="promote", what="known from the lease item")
     return journal
 

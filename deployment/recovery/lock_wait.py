@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
-from deployment.errors import EnvironmentTaken, LeaseHeld
-from deployment.flow.steps import first_line
-from deployment.plan import Ports, owner_alive
+from deployment.errors import EnvironmentTaken, LeaseHeld, first_line
+from deployment.flow.lease import alive, open_deployment, owner_alive
+from deployment.plan import Ports
 from deployment.ports import Clock
-from deployment.recovery.recover import alive, unsettled
 
 T = TypeVar("T")
 
@@ -49,6 +48,6 @@ def refuse_while_held(ports: Ports) -> None:
 def abandoned(ports: Ports) -> int | None:
     """The token of a lock that a process of this host died with before it touched anything; None where there is none."""
     holder = ports.lease.current()
-    if holder is None or unsettled(ports) is not None:
+    if holder is None or open_deployment(ports) is not None:
         return None
     return holder.token if owner_alive(holder.host, holder.pid, holder.process_started) is False else None

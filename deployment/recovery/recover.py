@@ -9,45 +9,24 @@ from datetime import datetime
 from deployment.errors import DeploymentError, LeaseHeld, Refused, StepFailed
 from deployment.events import Listener
 from deployment.evidence.journal import Journal
+from deployment.flow.lease import OpenDeployment, open_deployment, owner_alive, this_process
 from deployment.flow.machine import Machine
 from deployment.flow.reverify import unwell
 from deployment.model import Holder
 from deployment.phases import Phase
-from deployment.plan import Note, Plan, Ports, owner_alive, this_process
+from deployment.plan import DeploymentRecord, Plan, Ports
 from deployment.polling import poll
 from deployment.settings import DeploymentLimits
 
 
-@dataclass(frozen=True)
-class Unsettled:
-    """A deployment whose note is still open, and the holder of the lease, if any."""
-
-    note: Note
-    holder: Holder | None
-
-
-def unsettled(ports: Ports) -> Unsettled | None:
-    """The deployment that is under way, or was when its process died; None where there is none."""
-    text = ports.lease.notes().get("deployment")
-    if text is None:
-        return None
-    return Unsettled(Note.load(text), ports.lease.current())
-
-
-def alive(ports: Ports, holder: Holder | None) -> bool:
-    """Whether the holder may still act: its process lives, or is another host's and its lease has not run out."""
-    if holder is None:
-        return False
-    here = owner_alive(holder.host, holder.pid, holder.process_started)
-    return holder.expires_at > ports.clock.now() if here is None else here
-
-
-def take_over(ports: Ports, found: Unsettled, actor: str, limits: DeploymentLimits) -> Holder:
+def take_over(ports: Ports, found: OpenDeployment, actor: str, limits: DeploymentLimits) -> Holder:
     """Takes the lease of a dead run: at once where its process was this host's, else when it expires.
 
     Raises LeaseHeld where it was renewed meanwhile: its owner lives.
     """
-    owner = this_process(found.note.deployment_id, actor, ports.clock, limits, f"recover {found.note.deployment_id}")
+    owner = this_process(
+        found.record.deployment_id, actor, ports.clock, limits, f"recover {found.record.deployment_id}"
+    )
     holder = found.holder
     if holder is None:
         return ports.lease.acquire(owner)
@@ -86,8 +65,8 @@ class Decision:
 UNDECIDED = Decision()
 
 
-def settle(
-    found: Unsettled,
+def recover(
+    found: OpenDeployment,
     actor: str,
     limits: DeploymentLimits,
     ports: Ports,
@@ -101,31 +80,31 @@ def settle(
     release's migration is irreversible; after that the promotion stands. Raises LeaseHeld where its owner lives, Refused
     where somebody else settled it meanwhile or the decision does not fit.
     """
-    if decision.keep is not None and found.note.phase is not Phase.HALTED:
+    if decision.keep is not None and found.record.phase is not Phase.HALTED:
         raise Refused(
-            f"deployment {found.note.deployment_id} is not halted (phase {found.note.phase}): there is nothing to decide",
+            f"deployment {found.record.deployment_id} is not halted (phase {found.record.phase}): there is nothing to decide",
             hint="Run `python scripts/deploy.py recover` without --keep-live.",
         )
     owner = found.holder
     if owner is not None and owner_alive(owner.host, owner.pid, owner.process_started):
         raise LeaseHeld(owner)
-    _ended(found.note)
+    _ended(found.record)
     holder = take_over(ports, found, actor, limits)
-    now = unsettled(ports)
-    if now is None or now.note.deployment_id != found.note.deployment_id:
+    now = open_deployment(ports)
+    if now is None or now.record.deployment_id != found.record.deployment_id:
         ports.lease.release(holder)
-        raise Refused(f"deployment {found.note.deployment_id} was settled meanwhile")
-    note = now.note  # not the one that was read before the lease was ours
-    machine = Machine(plan_of(note), limits, ports, journal, listener)
+        raise Refused(f"deployment {found.record.deployment_id} was settled meanwhile")
+    record = now.record  # not the one that was read before the lease was ours
+    machine = Machine(plan_of(record), limits, ports, journal, listener)
     # HALTED is where an earlier rollback gave up: it is tried again.
-    machine.phase = Phase.ROLLING_BACK if note.phase is Phase.HALTED else note.phase
-    machine.reason = note.reason
-    machine.previous = note.previous
-    machine.touched = note.touched
+    machine.phase = Phase.ROLLING_BACK if record.phase is Phase.HALTED else record.phase
+    machine.reason = record.reason
+    machine.previous = record.previous
+    machine.touched = record.touched
     machine.doubtful = True  # whatever the dead run was doing
-    machine.back_allowed = note.back_allowed or decision.back is not None
-    machine.hold(replace(holder, doing=f"recover {note.deployment_id}"))
-    journal.append("recovering", phase=note.phase, step=note.step, by=actor)
+    machine.back_allowed = record.back_allowed or decision.back is not None
+    machine.hold(replace(holder, doing=f"recover {record.deployment_id}"))
+    journal.append("recovering", phase=record.phase, step=record.step, by=actor)
     if decision.back is not None:
         journal.append("irreversible", reason=decision.back, by=actor)
     if decision.keep is not None:
@@ -136,19 +115,19 @@ def settle(
             machine.let_go()  # it stays halted: note and lock stay, and nobody renews the lock
             raise
     else:
-        _finish(machine, note, ports)
+        _finish(machine, record, ports)
     return machine
 
 
-def plan_of(note: Note) -> Plan:
+def plan_of(record: DeploymentRecord) -> Plan:
     """What the deployment of a note was to do."""
     return Plan(
-        note.deployment_id,
-        note.environment,
-        note.target,
-        note.image,
-        note.actor,
-        datetime.fromisoformat(note.started_at),
+        record.deployment_id,
+        record.environment,
+        record.target,
+        record.image,
+        record.actor,
+        datetime.fromisoformat(record.started_at),
     )
 
 
@@ -163,24 +142,24 @@ def _keep_live(machine: Machine, reason: str, by: str) -> None:
     machine.kept = True
 
 
-def _ended(note: Note) -> None:
+def _ended(record: DeploymentRecord) -> None:
     """Raises Refused where the run lost its lock and still lives on this host: two would write one journal."""
-    if note.pid != os.getpid() and owner_alive(note.host, note.pid, note.process_started):
+    if record.pid != os.getpid() and owner_alive(record.host, record.pid, record.process_started):
         raise Refused(
-            f"the process of deployment {note.deployment_id} lives (pid {note.pid} on this host), though its lock is gone",
-            hint=f"End it first (`kill -CONT {note.pid}; kill {note.pid}`), then run `python scripts/deploy.py recover`.",
+            f"the process of deployment {record.deployment_id} lives (pid {record.pid} on this host), though its lock is gone",
+            hint=f"End it first (`kill -CONT {record.pid}; kill {record.pid}`), then run `python scripts/deploy.py recover`.",
         )
 
 
-def _finish(machine: Machine, note: Note, ports: Ports) -> None:
-    died = f"{(note.step or 'verify')}: the run died in phase {note.phase}"
-    if machine.phase is Phase.BAKING and (note.baked or _passed(machine.journal, "bake")):
+def _finish(machine: Machine, record: DeploymentRecord, ports: Ports) -> None:
+    died = f"{(record.step or 'verify')}: the run died in phase {record.phase}"
+    if machine.phase is Phase.BAKING and (record.baked or _passed(machine.journal, "bake")):
         machine.promoted_generation = ports.router.observe().generation
         machine.complete()
     elif machine.settled:
         machine.finish_settled(ports.router.observe().generation)
     else:
-        machine.abandon(died, moved=note.step == "promote" or _began(machine.journal, "promote"))
+        machine.abandon(died, moved=record.step == "promote" or _began(machine.journal, "promote"))
 
 
 def _began(journal: Journal, step: str) -> bool:

@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 from deployment.errors import Refused, StepFailed
 from deployment.events import Listener
 from deployment.evidence.journal import Journal
-from deployment.flow.lease import LeaseKeeper
+from deployment.flow.lease import LeaseKeeper, this_process
 from deployment.flow.rollback import retire
 from deployment.flow.steps import Steps
 from deployment.model import Readiness
-from deployment.plan import Plan, Ports, Promotion, this_process
+from deployment.plan import Plan, Ports, Promotion
 from deployment.recovery.undo import last_promotion
 from deployment.settings import DeploymentLimits
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+from deployment.flow.lease import OpenDeployment, open_deployment, owner_alive
 from deployment.model import Service
-from deployment.plan import Ports, owner_alive
+from deployment.plan import Ports
 from deployment.ports import Registry
-from deployment.recovery.recover import Unsettled, unsettled
 
 
-def look(environment: str, live_url: str, ports: Ports, registry: Registry) -> dict[str, Any]:
+def describe(environment: str, live_url: str, ports: Ports, registry: Registry) -> dict[str, Any]:
     """The document of ``status --json``. Never waits for the lock. Raises CloudError or SwitchFailed."""
     live = ports.router.observe().live
-    found = unsettled(ports)
+    found = open_deployment(ports)
     return {
         "environment": environment,
         "live_url": live_url,
@@ -37,20 +37,20 @@ def _colour(ports: Ports, registry: Registry, service: Service) -> dict[str, Any
     }
 
 
-def _deployment(found: Unsettled) -> dict[str, Any]:
-    note = found.note
+def _deployment(found: OpenDeployment) -> dict[str, Any]:
+    record = found.record
     return {
-        "id": note.deployment_id,
-        "phase": note.phase.value,
-        "target": note.target.value,
-        "image": note.image.name,
-        "digest": note.image.digest,
-        "actor": note.actor,
-        "host": note.host,
-        "pid": note.pid,
-        "started_at": note.started_at,
-        "phase_since": note.phase_since,
-        "owner_alive": owner_alive(note.host, note.pid, note.process_started),
+        "id": record.deployment_id,
+        "phase": record.phase.value,
+        "target": record.target.value,
+        "image": record.image.name,
+        "digest": record.image.digest,
+        "actor": record.actor,
+        "host": record.host,
+        "pid": record.pid,
+        "started_at": record.started_at,
+        "phase_since": record.phase_since,
+        "owner_alive": owner_alive(record.host, record.pid, record.process_started),
     }
 
 

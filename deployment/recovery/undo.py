@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from deployment.errors import CloudError, DeploymentError, LeaseLost, Refused
+from deployment.errors import CloudError, DeploymentError, LeaseLost, Refused, first_line
 from deployment.events import Listener
 from deployment.evidence.journal import Journal
-from deployment.flow.lease import LeaseKeeper
+from deployment.flow.lease import LeaseKeeper, alive, open_deployment, this_process
 from deployment.flow.rollback import retire, send_back, well_enough
-from deployment.flow.steps import Steps, first_line
+from deployment.flow.steps import Steps
 from deployment.model import Colour, Holder
 from deployment.phases import Phase
-from deployment.plan import Note, Plan, Ports, Promotion, this_process
-from deployment.recovery.recover import alive, unsettled
+from deployment.plan import DeploymentRecord, Plan, Ports, Promotion
 from deployment.settings import DeploymentLimits
 
 
 def last_promotion(ports: Ports) -> Promotion:
     """The promotion that stands now and can be undone. Raises Refused where there is none."""
-    found = unsettled(ports)
+    found = open_deployment(ports)
     if found is not None:
         who = "is under way" if alive(ports, found.holder) else "was left half done"
         raise Refused(
-            f"deployment {found.note.deployment_id} {who} (phase {found.note.phase})",
+            f"deployment {found.record.deployment_id} {who} (phase {found.record.phase})",
             hint="`python scripts/deploy.py recover` settles one whose process is gone.",
         )
     text = ports.lease.notes().get("promotion")
@@ -143,7 +142,7 @@ class Undo:
             return False
 
     def _note(self, plan: Plan, promotion: Promotion, holder: Holder) -> str:
-        return Note(
+        return DeploymentRecord(
             plan.deployment_id,
             plan.environment,
             self.phase,

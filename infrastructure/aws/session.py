@@ -144,7 +144,7 @@ class Clients:
         return client
 
 
-def connect(target: Connection, patience: Patience = Patience()) -> Clients:
+def clients_for(target: Connection, patience: Patience = Patience()) -> Clients:
     """Makes ready to talk to AWS as ``target`` says; no call is made yet. Raises SettingsError, e.g. for an unknown profile."""
     with aws_errors("boto3", "Session"):
         core = botocore.session.Session(session_vars=_variables(target))

@@ -18,7 +18,7 @@ class SnsNotifier:
         self._clients = clients
         self._topic = topic
 
-    def tell(self, notice: Notice) -> None:
+    def send(self, notice: Notice) -> None:
         """Publishes the notice; the attributes ``event`` and ``environment`` are for subscriptions' filters. Raises CloudError."""
         attributes = {"event": notice.happening.value, "environment": notice.environment}
         self._clients.call(

@@ -162,7 +162,7 @@ def inspect(state: Path) -> CloudStatus | None:
     environment = read_environment(layout)
     if environment is None or not layout.secrets.exists():
         return None
-    return status.look(layout, environment, passwords.keep(layout.secrets))
+    return status.describe(layout, environment, passwords.keep(layout.secrets))
 
 
 def outputs(state: Path) -> Outputs | None:
@@ -224,7 +224,7 @@ def _create(layout: Layout, registry: Path, wanted: _Wanted, progress: Callable[
 def _mend(layout: Layout, environment: Environment, progress: Callable[[str], None]) -> Outputs:
     known = outputs_file.read(layout.outputs)
     secrets = passwords.keep(layout.secrets)
-    found = status.look(layout, environment, secrets)
+    found = status.describe(layout, environment, secrets)
     if known is not None and found is not None and found.healthy and _serves(environment):
         progress(f"already up: {environment.live_url}")
         return known
@@ -269,7 +269,9 @@ def _wait_until_serving(layout: Layout, environment: Environment) -> None:
             raise StartFailed("the live service", f"no answer through {environment.live_url}")
         time.sleep(0.05)
     secrets = passwords.keep(layout.secrets)
-    while (found := status.look(layout, environment, secrets)) is None or not all(one.alive for one in found.instances):
+    while (found := status.describe(layout, environment, secrets)) is None or not all(
+        one.alive for one in found.instances
+    ):
         if time.monotonic() >= deadline:
             raise StartFailed("an instance", f"not running again after {SERVING_WITHIN_S:.0f} s")
         time.sleep(0.1)

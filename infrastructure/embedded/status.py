@@ -39,7 +39,7 @@ class CloudStatus:
         return all(process.alive and process.answers for process in (*self.processes, *self.instances))
 
 
-def look(layout: Layout, environment: Environment, passwords: Passwords) -> CloudStatus | None:
+def describe(layout: Layout, environment: Environment, passwords: Passwords) -> CloudStatus | None:
     """Asks each; None where not one of the environment's processes runs."""
     servers = tuple(_server(layout, spec) for spec in specs(layout, environment, passwords))
     instances = _instances(layout)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from plugins.scheduling.stages import files_of_checks
+from plugins.stages import files_of_checks
 from verification.yaml_checks import load
 from verification.yaml_source import InvalidChecks
 
@@ -81,18 +81,18 @@ def _tests_in(body: Sequence[ast.stmt], prefix: str = "") -> Iterator[str]:
             yield from _tests_in(node.body, f"{prefix}{node.name}::")
 
 
-def missing(suites: Path, nodeids: Iterable[str]) -> list[str]:
+def uncollected(suites: Path, nodeids: Iterable[str]) -> list[str]:
     """The declared checks of which nothing was collected."""
     collected = {nodeid.partition("[")[0] for nodeid in nodeids}
     return [name for name in declared(suites) if name not in collected]
 
 
-def twice(suites: Path) -> list[str]:
+def duplicates(suites: Path) -> list[str]:
     """The checks of which a file holds two by the same name: only the last one is there, and nobody misses the first."""
     return [name for name, count in Counter(declared(suites)).items() if count > 1]
 
 
-def strangers(config: pytest.Config, items: Sequence[pytest.Item] = ()) -> list[str]:
+def foreign_hooks(config: pytest.Config, items: Sequence[pytest.Item] = ()) -> list[str]:
     """Who could change what a check's outcome is: plugins and conftests by their hooks, and items that somebody changed."""
     found = []
     for name in (*DECIDING_HOOKS, *CONFTEST_HOOKS):

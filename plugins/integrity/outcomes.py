@@ -21,7 +21,7 @@ def outcome_of(report: pytest.TestReport) -> CheckOutcome | None:
     return CheckOutcome.PASSED if report.when == "call" else None
 
 
-def seal(report: pytest.TestReport) -> None:
+def freeze_outcome(report: pytest.TestReport) -> None:
     """Notes in the report, as pytest has just made it, what it says; whoever changes it later is found out."""
     report.sealed = _said(report)  # type: ignore[attr-defined]  # reports keep, and send on, what they do not know
 

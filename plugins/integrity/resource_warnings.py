@@ -14,7 +14,7 @@ TOLD = (ResourceWarning, pytest.PytestUnraisableExceptionWarning)
 """Raised at nobody's request: by an object's end, whichever check that falls into."""
 
 
-def only_tell(config: pytest.Config) -> None:
+def warn_only(config: pytest.Config) -> None:
     """Whatever pytest.ini and ``-W`` make of other warnings, these are shown among pytest's and raise nothing.
 
     For runs below ``suites/``; ordinary ones, the framework's own tests among them, are as strict as pytest.ini.

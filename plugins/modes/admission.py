@@ -15,44 +15,46 @@ from deployment.plan import Plan
 from deployment.preflight import attestations, checklist, preflight
 from deployment.recovery.lock_wait import Queue
 from deployment.settings import Settings
-from infrastructure.compose import World
+from infrastructure.compose import Environment
 from plugins.modes.coordinator import Coordinator
 
 BROKEN = "broken_locks"
 """The note beside the lease in which ``unlock`` leaves word for the next deployment."""
 
 
-def admit(world: World, settings: Settings, duties: Sequence[Duty], target: Colour) -> Admission:
+def admit(environment: Environment, settings: Settings, duties: Sequence[Duty], target: Colour) -> Admission:
     """Asks lists and AWS, then for the estate. Raises NotPermitted, or Refused where neither colour's service is there.
 
     Of AWS's rights those are asked for that a deployment to ``target`` needs: there are roles for one colour alone.
     """
-    admission = access.admit(settings.access, duties, world.caller, world.permissions, target)
-    if all(world.ports.platform.describe(colour).status == "ABSENT" for colour in Colour):
+    admission = access.admit(settings.access, duties, environment.caller, environment.permissions, target)
+    if all(environment.ports.platform.describe(colour).status == "ABSENT" for colour in Colour):
         raise Refused(
-            f"neither of the services of environment {world.environment} is in region {world.region}",
+            f"neither of the services of environment {environment.name} is in region {environment.region}",
             hint="Compare `region`, `account` and `services` of deployment.toml with what is there.",
         )
     return admission
 
 
-def admit_run(run: Coordinator, world: World, settings: Settings, target: Colour) -> Admission:
+def admit_run(run: Coordinator, environment: Environment, settings: Settings, target: Colour) -> Admission:
     """The same for a run: what was found out, and what was not, stands in its journal and on the terminal."""
     duties = (*DEPLOYMENT, Duty.WAIVE) if run.waivers else DEPLOYMENT
-    admission = admit(world, settings, duties, target)
+    admission = admit(environment, settings, duties, target)
     run.journal.append(
-        "admitted", by=world.caller.arn, duties=list(duties), target=target, unchecked=admission.unchecked
+        "admitted", by=environment.caller.arn, duties=list(duties), target=target, unchecked=admission.unchecked
     )
     if admission.unchecked:
         run.progress(f"not checked: {admission.unchecked}")
     return admission
 
 
-def look_ahead(run: Coordinator, world: World, settings: Settings, admission: Admission | None, plan: Plan) -> None:
+def check_preflight(
+    run: Coordinator, environment: Environment, settings: Settings, admission: Admission | None, plan: Plan
+) -> None:
     """Preflight and checklist of a run, in its journal and in one line on the terminal. Raises Refused or CloudError."""
     items = preflight.look(
-        world.ports,
-        world.surroundings,
+        environment.ports,
+        environment.preflight_ports,
         settings.limits,
         admission,
         plan.image,
@@ -63,7 +65,7 @@ def look_ahead(run: Coordinator, world: World, settings: Settings, admission: Ad
     run.progress(f"preflight: {preflight.summed_up(items)}")
     entries = checklist.load()
     attested = {
-        **attestations.given(world.ports.lease, plan.image.digest),
+        **attestations.given(environment.ports.lease, plan.image.digest),
         **checklist.parse(run.options.attest, entries),
     }
     run.journal.append("checklist", **checklist.as_data(entries, attested, settings.limits.checklist))

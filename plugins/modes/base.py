@@ -6,10 +6,10 @@ from typing import Protocol
 
 from deployment.evidence.archive import Archive
 from deployment.evidence.verdict import CheckResult
-from plugins.scheduling.stages import Stage
+from plugins.stages import Stage
 
 
-class Conduct(Protocol):
+class RunMode(Protocol):
     """What a mode does at each stage. ``live_harmed``: users of the live colour suffered before any switch."""
 
     live_harmed: bool
@@ -23,7 +23,7 @@ class Conduct(Protocol):
     def conclude(self) -> None:
         """All checks are through, or the run cannot go on: decides, and moves traffic back where it must."""
 
-    def seal(self) -> None:
+    def finalize(self) -> None:
         """The very last moment at which the run can still be called off."""
 
     def outcome(self) -> tuple[str, int]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 
 from deployment.strategy import Shift
-from plugins.traffic import Traffic
+from plugins.traffic import TrafficMonitor
 from verification.vigil import Side
 
 
-class TrafficShare:
+class TrafficCanaryWatch:
     """See ``deployment.flow.canary.Share``."""
 
-    def __init__(self, traffic: Traffic, candidate: Side, previous: Side) -> None:
+    def __init__(self, traffic: TrafficMonitor, candidate: Side, previous: Side) -> None:
         self._traffic, self._candidate, self._previous = traffic, candidate, previous
 
     def begin(self, shift: Shift, generation: int, since: float) -> None:

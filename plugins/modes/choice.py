@@ -6,19 +6,19 @@ from deployment.errors import Refused, TargetIsLive
 from deployment.model import Colour, Image
 from deployment.releases import default_tag
 from deployment.strategy import AT_ONCE
-from infrastructure.compose import World
-from plugins.modes.state import Release
+from infrastructure.compose import Environment
 from plugins.options import AUTO
+from plugins.state import Release
 
 
-def choose_image(world: World, tag: str | None) -> Image:
+def choose_image(environment: Environment, tag: str | None) -> Image:
     """The image of the tag, or of the highest SemVer tag where none is given. Raises UnknownTag or Refused."""
-    return world.registry.resolve(tag if tag is not None else default_tag(world.registry.tags()))
+    return environment.registry.resolve(tag if tag is not None else default_tag(environment.registry.tags()))
 
 
-def foreseen_target(world: World, target: str | None) -> Colour:
+def projected_target(environment: Environment, target: str | None) -> Colour:
     """The colour that a run would deploy to as things are; whether it is idle is asked under the lock. Raises CloudError."""
-    return world.ports.router.observe().live.other if target == AUTO else Colour(str(target))
+    return environment.ports.router.observe().live.other if target == AUTO else Colour(str(target))
 
 
 def choose_target(live: Colour, target: str | None) -> Colour:
@@ -32,10 +32,10 @@ def choose_target(live: Colour, target: str | None) -> Colour:
     return chosen
 
 
-def live_release(world: World, version: str | None, colour: Colour, digest: str | None) -> Release:
+def live_release(environment: Environment, version: str | None, colour: Colour, digest: str | None) -> Release:
     """What users reach, under the name that the registry has for its digest."""
-    image = world.image_of(digest)
-    return Release(world.live_url, version, colour, image.name if image else None, digest)
+    image = environment.image_of(digest)
+    return Release(environment.live_url, version, colour, image.name if image else None, digest)
 
 
 def refuse_irreversible(image: Image, allowed: str | None, strategy: str) -> None:

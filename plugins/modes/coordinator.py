@@ -24,27 +24,26 @@ from typing import Any
 import pytest
 
 from deployment.clock import SystemClock
-from deployment.errors import DeploymentError, Refused
+from deployment.errors import DeploymentError, Refused, first_line
 from deployment.events import Listener
 from deployment.evidence import archive, report
 from deployment.evidence.archive import NOWHERE
 from deployment.evidence.journal import Journal, Record
 from deployment.evidence.report import VERDICTS
 from deployment.evidence.verdict import CheckOutcome, CheckResult, GateResult, Tally, in_report_order
-from deployment.flow.steps import first_line
 from deployment.phases import Phase
 from deployment.recovery.interrupted_run import JOURNAL_FILE
 from deployment.settings import Settings
+from plugins import state as published
 from plugins.integrity import waivers
-from plugins.integrity.collection_guard import missing, twice
+from plugins.integrity.collection_guard import duplicates, uncollected
 from plugins.integrity.outcomes import changed, message_of, outcome_of
-from plugins.integrity.recorder import requests_in, samples_in, warnings_in
-from plugins.modes import state as published
-from plugins.modes.base import Conduct
-from plugins.modes.state import State
+from plugins.modes.base import RunMode
 from plugins.options import RunOptions
-from plugins.scheduling.signals import Signals
-from plugins.scheduling.stages import Check, Stage, objections, samples
+from plugins.recorder import requests_in, samples_in, warnings_in
+from plugins.signals import Signals
+from plugins.stages import Check, Stage, objections, samples
+from plugins.state import State
 from verification.redaction import LearningRedactor
 
 INTERRUPTED, INTERNAL_ERROR, REFUSED, NOTHING = 2, 3, 4, 5
@@ -92,13 +91,13 @@ class Coordinator:
         self.gone: list[str] = []  # checks of the last promotion that this run does not have
         self.collection_errors = 0
         self.skipped_files = 0
-        self.sealed = False
+        self.finalized = False
         self.report: dict[str, Any] | None = None
         self._state_folder = Path(tempfile.mkdtemp(prefix="deployment-"))
         self.state_file = self._state_folder / "state.json"
         self.scratch = self._state_folder / "tmp"  # for the checks' temporary files
         self.state = State(run_id, options.target is not None, settings.environment if settings else "")
-        self.conduct: Conduct | None = None
+        self.mode: RunMode | None = None
         self.page: archive.Page | None = None
         self._open()
 
@@ -122,7 +121,7 @@ class Coordinator:
     # -- what the run is expected to ask ---------------------------------------------------------------------------
 
     def expect(
-        self, checks: Sequence[Check], deselected: int = 0, errors: int = 0, strangers: Sequence[str] = ()
+        self, checks: Sequence[Check], deselected: int = 0, errors: int = 0, foreign_hooks: Sequence[str] = ()
     ) -> None:
         """Fixes what must pass, before anything is touched. Raises Refused where it is not what the settings ask for."""
         self.checks = list(checks)
@@ -144,7 +143,7 @@ class Coordinator:
         if self.state.deploying:
             for gate, reason in waivers.parse(self.options.waive, self.gate_names()).items():
                 self.waivers[gate] = f"{reason} (by {self.actor})"
-            self._complete_set(deselected, strangers)
+            self._complete_set(deselected, foreign_hooks)
         lines = sorted(f"{check} {least}".removesuffix(" 0") for check, least in self.tally.declared.items())
         self.manifest_hash = hashlib.sha256("\n".join(lines).encode()).hexdigest()
         counts = {name: self.gate_size(name) for name in self.gate_names()}
@@ -156,21 +155,21 @@ class Coordinator:
         declared = {check: least for check, least in sorted(self.tally.declared.items()) if least}
         self.journal.append("checks", names=sorted(check.nodeid for check in self.checks), samples=declared)
 
-    def _complete_set(self, deselected: int, strangers: Sequence[str]) -> None:
-        if strangers:
+    def _complete_set(self, deselected: int, foreign_hooks: Sequence[str]) -> None:
+        if foreign_hooks:
             raise Refused(
-                f"{strangers[0]}: nobody but pytest and this framework decides a check's outcome in a deployment",
+                f"{foreign_hooks[0]}: nobody but pytest and this framework decides a check's outcome in a deployment",
                 hint="Take it out of the conftest, or switch the plugin off for this run with -p no:NAME.",
             )
         if deselected:
             raise Refused(f"{deselected} checks were deselected, and a deployment runs them all")
         if self.skipped_files:
             raise Refused(f"{self.skipped_files} files of checks were skipped whole, and a deployment runs them all")
-        if doubled := twice(self.suites):
+        if doubled := duplicates(self.suites):
             raise Refused(
                 f"{doubled[0]} is in its file twice, and only the last one would run", hint="Rename one of them."
             )
-        if left_out := missing(self.suites, [check.nodeid for check in self.checks]):
+        if left_out := uncollected(self.suites, [check.nodeid for check in self.checks]):
             raise Refused(
                 f"{left_out[0]} is in its file and was not collected ({len(left_out)} in all)",
                 hint="Something leaves it out: collect_ignore, a conftest, an option. A deployment runs all checks.",
@@ -207,10 +206,10 @@ class Coordinator:
 
     def enter(self, stage: Stage) -> bool:
         """Called before a stage's checks are handed out, on the main thread; False means that none of them runs."""
-        if self.stopped or self.conduct is None:
+        if self.stopped or self.mode is None:
             return False
         try:
-            self.conduct.enter(stage)
+            self.mode.enter(stage)
         except Refused as error:
             self.refuse(error)
         except DeploymentError as error:
@@ -235,9 +234,9 @@ class Coordinator:
             outcome = CheckOutcome.INCONCLUSIVE
         result = CheckResult(check, gate, outcome, message)
         self.tally.record(result)
-        if outcome is not CheckOutcome.PASSED and self.conduct and self.settings and self.settings.rule(gate).required:
+        if outcome is not CheckOutcome.PASSED and self.mode and self.settings and self.settings.rule(gate).required:
             with self.signals.shielded():
-                self.conduct.failed(result)
+                self.mode.failed(result)
 
     def warn(self, gate: str, text: str) -> None:
         """Something that decides nothing, shown beside the verdict; once, however many checks say it."""
@@ -287,11 +286,11 @@ class Coordinator:
                 self.refuse(
                     Refused("no check was counted: a pytest_runtestloop that is not this framework's ran instead")
                 )
-            if self.conduct is not None:
-                self.conduct.conclude()
+            if self.mode is not None:
+                self.mode.conclude()
             return self.exit_code()
 
-    def seal(self, late_failure: BaseException | None) -> int:
+    def finalize(self, late_failure: BaseException | None) -> int:
         """After the other plugins: the promotion is made final, or called off; then the report is written."""
         with self.signals.shielded():
             if late_failure is not None:
@@ -301,17 +300,17 @@ class Coordinator:
                 self.stop(f"{self.where()}: {type(late_failure).__name__} while the run was ending")
             if self.signals.received:
                 self.stop(f"{self.where()}: interrupted by {self.signals.received}")
-            if self.conduct is not None:
+            if self.mode is not None:
                 if late_failure is not None or self.signals.received:
-                    self.conduct.conclude()
-                self.conduct.seal()
-            self.sealed = True
+                    self.mode.conclude()
+                self.mode.finalize()
+            self.finalized = True
             try:
                 code = self.exit_code()
                 self._write_report(code)
             finally:
-                if self.conduct is not None:
-                    self.conduct.close()
+                if self.mode is not None:
+                    self.mode.close()
                 shutil.rmtree(self._state_folder, ignore_errors=True)
             return code
 
@@ -319,12 +318,12 @@ class Coordinator:
         """The exit code as things stand. Precedence: 11, 3, 2, then the verdict's own."""
         if self.refusal is not None:
             return NOTHING if self.nothing_collected else REFUSED
-        code = self.conduct.outcome()[1] if self.conduct else INTERNAL_ERROR
+        code = self.mode.outcome()[1] if self.mode else INTERNAL_ERROR
         if code == 11:
             return code
         if self.internal_error:
             return INTERNAL_ERROR
-        if (self.signals.received or self.interrupted) and not (self.sealed and code == 0):
+        if (self.signals.received or self.interrupted) and not (self.finalized and code == 0):
             return INTERRUPTED
         return code
 
@@ -332,9 +331,9 @@ class Coordinator:
         """The verdict's word."""
         if self.refusal is not None:
             return VERDICTS[Phase.REFUSED]
-        return self.conduct.outcome()[0] if self.conduct else "rejected"
+        return self.mode.outcome()[0] if self.mode else "rejected"
 
-    def foreseen(self) -> list[Record]:
+    def projected_records(self) -> list[Record]:
         """The journal as it will be if nothing goes wrong any more, for pages that are written before the run's end."""
         records = self.journal.records()
         last = self.journal.head
@@ -342,7 +341,7 @@ class Coordinator:
         return [*records, *closing]
 
     def _write_report(self, code: int) -> None:
-        destination = self.conduct.archive() if self.conduct else NOWHERE
+        destination = self.mode.archive() if self.mode else NOWHERE
         closing = self._closing(code)
         self.report = archive.close(self.journal, self.folder, closing, destination, self.progress, self.page)
 
@@ -357,7 +356,7 @@ class Coordinator:
                     "verdict": verdict,
                     "exit_code": code,
                     "reason": None if verdict in ("promoted", "verified") else self.reason,
-                    "live_harmed": self.conduct is not None and self.conduct.live_harmed,
+                    "live_harmed": self.mode is not None and self.mode.live_harmed,
                     "partial": self.options.partial and not self.state.deploying,
                     "finished_at": self.clock.now().isoformat(timespec="milliseconds"),
                 },

@@ -5,36 +5,35 @@ from __future__ import annotations
 import time
 
 from deployment.access import Admission
-from deployment.errors import DeploymentError, LeaseHeld, StepFailed
+from deployment.errors import DeploymentError, LeaseHeld, StepFailed, first_line
 from deployment.evidence.archive import NOWHERE, Archive, Keeping
 from deployment.evidence.report import VERDICTS
 from deployment.evidence.verdict import LIVE, CheckOutcome, CheckResult, GateOutcome, GateResult, culprit, not_passed
 from deployment.flow.approval import REQUIRED, wait_for_approval
+from deployment.flow.lease import alive, open_deployment
 from deployment.flow.machine import Machine
 from deployment.flow.notices import Notices, about
 from deployment.flow.reverify import unwell
-from deployment.flow.steps import first_line
 from deployment.model import Colour
 from deployment.phases import Phase
-from deployment.plan import Plan, Standing
+from deployment.plan import LiveSnapshot, Plan
 from deployment.recovery import complete_report
-from deployment.recovery.interrupted_run import settle_leftover
+from deployment.recovery.interrupted_run import recover_run
 from deployment.recovery.lock_wait import abandoned, refuse_while_held
-from deployment.recovery.recover import alive, unsettled
 from deployment.settings import Settings
 from deployment.strategy import parse
 from infrastructure import compose
-from infrastructure.compose import World
-from plugins.modes.admission import admit_run, look_ahead, queue_of, read_checklist, tell_broken_locks
-from plugins.modes.canary import TrafficShare
-from plugins.modes.choice import choose_image, choose_target, foreseen_target, live_release, refuse_irreversible
+from infrastructure.compose import Environment
+from plugins.modes.admission import admit_run, check_preflight, queue_of, read_checklist, tell_broken_locks
+from plugins.modes.canary import TrafficCanaryWatch
+from plugins.modes.choice import choose_image, choose_target, live_release, projected_target, refuse_irreversible
 from plugins.modes.coordinator import Coordinator
-from plugins.modes.environment_snapshot import bear_sickness, front_of, look
+from plugins.modes.environment_snapshot import allow_unhealthy_live, front_of, take_snapshot
 from plugins.modes.manifest import compare_manifests
-from plugins.modes.state import Lock, Release
 from plugins.page import standalone
-from plugins.scheduling.stages import BYSTANDER, Stage
-from plugins.traffic import CONTROL_SHARE, LEAST_CONTROL_RATE, Traffic, watch_limits
+from plugins.stages import BYSTANDER, Stage
+from plugins.state import Lock, Release
+from plugins.traffic import CONTROL_SHARE, LEAST_CONTROL_RATE, TrafficMonitor, watch_limits
 from verification.prober_config import ProberConfig
 from verification.vigil import Side
 
@@ -47,16 +46,16 @@ EXIT_CODES = {
 }
 
 
-class Deploying:
+class DeployMode:
     """One deployment, driven stage by stage."""
 
     def __init__(self, coordinator: Coordinator, settings: Settings) -> None:
         self._run = coordinator
         self._settings = settings
         self._own_cloud = False
-        self._world: World | None = None
+        self._environment: Environment | None = None
         self._machine: Machine | None = None
-        self._traffic: Traffic | None = None
+        self._traffic: TrafficMonitor | None = None
         self._notices: Notices | None = None
         self._admission: Admission | None = None
         self._decided_at: float | None = None
@@ -82,64 +81,64 @@ class Deploying:
         queue = queue_of(run)
         read_checklist(run)
         self._own_cloud = queue.through(self._start_cloud)
-        world = self._world = compose.reach(settings)
-        run.redactor.learn(*world.secrets)
+        environment = self._environment = compose.connect(settings)
+        run.redactor.learn(*environment.secrets)
         run.name_checks()
-        target = foreseen_target(world, run.options.target)
-        self._admission = admit_run(run, world, settings, target)
-        machine, live = queue.through(lambda: self._take_lock(world, target))
+        target = projected_target(environment, run.options.target)
+        self._admission = admit_run(run, environment, settings, target)
+        machine, live = queue.through(lambda: self._take_lock(environment, target))
         plan, holder = machine.plan, machine.holder
         assert holder is not None, "a leased machine has a holder"
         run.state = run.state.but(
-            smoke_users=world.smoke_users,
-            token_secret=world.token_secret,
-            stores=world.stores,
-            before=look(world, settings),
+            smoke_users=environment.smoke_users,
+            token_secret=environment.token_secret,
+            stores=environment.stores,
+            before=take_snapshot(environment, settings),
             lease=Lock(run.run_id, holder.token, holder.since.isoformat()),
-            live=live_release(world, live.version, live.colour, live.digest),
+            live=live_release(environment, live.version, live.colour, live.digest),
             # Nobody is held against what is sick: it may not answer at all.
             baseline=None if live.url is None or self._sick else Release(live.url, live.version, live.colour),
         )
-        self._start_traffic(world, machine)
+        self._start_traffic(environment, machine)
         candidate = machine.provision()
         url = candidate.url or ""
         run.state = run.state.but(
             candidate=Release(url, plan.image.version, plan.target, plan.image.name, plan.image.digest),
-            front=front_of(world, url),
+            front=front_of(environment, url),
         )
 
     def _start_cloud(self) -> bool:
         run, settings = self._run, self._settings
         if not compose.is_up(settings):
             # What would be refused is refused before an environment is started for it.
-            image, live = compose.foresee(settings, run.options.image_tag)
+            image, live = compose.projected_release(settings, run.options.image_tag)
             choose_target(live, run.options.target)
             refuse_irreversible(image, run.options.allow_irreversible, settings.limits.strategy)
         return compose.start(settings, run.progress, run.run_id)
 
-    def _take_lock(self, world: World, foreseen: Colour) -> tuple[Machine, Standing]:
+    def _take_lock(self, environment: Environment, projected_records: Colour) -> tuple[Machine, LiveSnapshot]:
         """Settles what the dead left, plans, and takes the lock. Raises LeaseHeld where somebody who lives has it."""
         run = self._run
-        refuse_while_held(world.ports)
-        self._settle_leftover(world)
-        plan = self._plan(world)
-        if plan.target is not foreseen:  # `auto`, and traffic has moved since
-            self._admission = admit_run(run, world, self._settings, plan.target)
-        look_ahead(run, world, self._settings, self._admission, plan)
+        refuse_while_held(environment.ports)
+        self._settle_leftover(environment)
+        plan = self._plan(environment)
+        if plan.target is not projected_records:  # `auto`, and traffic has moved since
+            self._admission = admit_run(run, environment, self._settings, plan.target)
+        check_preflight(run, environment, self._settings, self._admission, plan)
         notices = self._notices = Notices(
-            world.notifier, run.journal, about(plan, run.folder), run.listener, run.progress
+            environment.notifier, run.journal, about(plan, run.folder), run.listener, run.progress
         )
-        machine = self._machine = Machine(plan, self._settings.limits, world.ports, run.journal, notices)
-        compare_manifests(run, world, machine)
-        live = machine.lease(abandoned(world.ports), run.options.on_sick_live)
-        bear_sickness(run, machine)
+        machine = self._machine = Machine(plan, self._settings.limits, environment.ports, run.journal, notices)
+        compare_manifests(run, environment, machine)
+        live = machine.lease(abandoned(environment.ports), run.options.on_sick_live)
+        allow_unhealthy_live(run, machine)
         tell_broken_locks(machine, run.progress)
         complete_report.complete(
             run.options.reports,
             self._settings.environment,
-            actor=world.caller.arn,
+            actor=environment.caller.arn,
             clock=run.clock,
-            keeping=self._keeping(world.archive()),
+            keeping=self._keeping(environment.archive()),
         )
         return machine, live
 
@@ -148,36 +147,36 @@ class Deploying:
         """Whether what is live was sick before anything was touched: its users' harm is not the candidate's."""
         return self._machine is not None and self._machine.sick is not None
 
-    def _settle_leftover(self, world: World) -> None:
+    def _settle_leftover(self, environment: Environment) -> None:
         """What an earlier run left half done is settled first; one that is under way is not touched."""
-        found = unsettled(world.ports)
+        found = open_deployment(environment.ports)
         if found is None:
             return
-        if found.holder is not None and alive(world.ports, found.holder):
+        if found.holder is not None and alive(environment.ports, found.holder):
             raise LeaseHeld(found.holder)
-        self._run.progress(f"settling {found.note.deployment_id}, whose run died in phase {found.note.phase}")
-        phase = settle_leftover(
+        self._run.progress(f"settling {found.record.deployment_id}, whose run died in phase {found.record.phase}")
+        phase = recover_run(
             found,
-            world.ports,
+            environment.ports,
             self._settings.limits,
-            actor=world.caller.arn,
+            actor=environment.caller.arn,
             reports=self._run.options.reports,
             listener=self._run.listener,
-            keeping=self._keeping(world.archive(leased=True)),
-            notifier=world.notifier,
+            keeping=self._keeping(environment.archive(leased=True)),
+            notifier=environment.notifier,
         )
-        self._run.journal.append("settled", deployment_id=found.note.deployment_id, verdict=VERDICTS[phase])
+        self._run.journal.append("settled", deployment_id=found.record.deployment_id, verdict=VERDICTS[phase])
         if phase is Phase.HALTED:
-            raise StepFailed(f"what {found.note.deployment_id} left could not be settled; a person must act")
+            raise StepFailed(f"what {found.record.deployment_id} left could not be settled; a person must act")
 
     def _keeping(self, archive: Archive) -> Keeping:
         return Keeping(self._run.redactor.clean, archive, self._run.progress, standalone)
 
-    def _plan(self, world: World) -> Plan:
-        image, allowed = choose_image(world, self._run.options.image_tag), self._run.options.allow_irreversible
+    def _plan(self, environment: Environment) -> Plan:
+        image, allowed = choose_image(environment, self._run.options.image_tag), self._run.options.allow_irreversible
         refuse_irreversible(image, allowed, self._settings.limits.strategy)
-        target = choose_target(world.ports.router.observe().live, self._run.options.target)
-        actor = self._run.journal.actor = world.caller.arn
+        target = choose_target(environment.ports.router.observe().live, self._run.options.target)
+        actor = self._run.journal.actor = environment.caller.arn
         self._run.journal.append(
             "planned",
             target=target,
@@ -191,13 +190,13 @@ class Deploying:
             self._run.journal.append("irreversible", reason=allowed, by=actor)
         return Plan(self._run.run_id, self._settings.environment, target, image, actor, self._run.started_at)
 
-    def _start_traffic(self, world: World, machine: Machine) -> None:
+    def _start_traffic(self, environment: Environment, machine: Machine) -> None:
         limits, live, previous = self._settings.limits, self._settings.gates.get(LIVE, {}), machine.previous
         assert previous is not None, "a leased machine knows what is live"
-        self._traffic = Traffic(
+        self._traffic = TrafficMonitor(
             ProberConfig(
-                world.live_url,
-                world.smoke_users[-1],
+                environment.live_url,
+                environment.smoke_users[-1],
                 rate=limits.prober_rate,
                 timeout_s=limits.prober_timeout,
                 stderr_log=str(self._run.folder / "prober.log"),
@@ -206,7 +205,7 @@ class Deploying:
             ),
             watch_limits(live),
         )
-        self._traffic.settle()
+        self._traffic.warm_up()
         self._traffic.watch_live(colour=previous.colour, generation=previous.generation, version=previous.version)
 
     def _stop_where_blocked(self, stage: Stage) -> None:
@@ -247,16 +246,16 @@ class Deploying:
         image, previous = machine.plan.image, machine.previous
         assert previous is not None, "a leased machine knows what is live"
         candidate = Side(machine.plan.target, image.version)
-        share = TrafficShare(traffic, candidate, Side(previous.colour, previous.version))
+        share = TrafficCanaryWatch(traffic, candidate, Side(previous.colour, previous.version))
         machine.promote(gates, parse(self._settings.limits.strategy).shifts, share)
         self._promoted_at = time.time()
         share.whole(machine.promoted_generation or 0, machine.steps.written[-1][0])
-        world = self._world
-        assert world is not None, "a deployment that promotes has reached its environment"
-        release = Release(world.live_url, image.version, machine.plan.target, image.name, image.digest)
+        environment = self._environment
+        assert environment is not None, "a deployment that promotes has reached its environment"
+        release = Release(environment.live_url, image.version, machine.plan.target, image.name, image.digest)
         run.state = run.state.but(promoted=release, live=release)
 
-    def _approved(self, machine: Machine, evidence: str, traffic: Traffic) -> bool:
+    def _approved(self, machine: Machine, evidence: str, traffic: TrafficMonitor) -> bool:
         """Waits for another principal's yes where the settings ask for it; without it the run is stopped."""
         if self._settings.limits.approval != REQUIRED:
             return True
@@ -358,13 +357,13 @@ class Deploying:
         self._run.journal.append("watched", **traffic.watched(switched))
         self._run.journal.append("traffic", promotion=promotion, rollback=rollback)
 
-    def seal(self) -> None:
+    def finalize(self) -> None:
         """Makes the promotion final, and sees the team told of how it ended."""
         if self._machine is not None and self._machine.phase is Phase.BAKING:
             self._machine.complete()
             self._run.reason = self._run.reason or self._machine.reason
         if self._notices is not None:
-            self._notices.settle()
+            self._notices.flush()
 
     def outcome(self) -> tuple[str, int]:
         """By the machine's phase; one that is still baking here has passed everything but the end of the run."""
@@ -377,9 +376,9 @@ class Deploying:
 
     def archive(self) -> Archive:
         """The environment's; the journal of a run that held the lock is anchored beside it."""
-        if self._world is None:
+        if self._environment is None:
             return NOWHERE
-        return self._world.archive(leased=self._machine is not None and self._machine.holder is not None)
+        return self._environment.archive(leased=self._machine is not None and self._machine.holder is not None)
 
     def close(self) -> None:
         """Ends the prober, and the embedded environment if this run started it."""

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from deployment.errors import StepFailed
 from deployment.settings import Settings
-from infrastructure.compose import World
-from plugins.modes.state import Front
-from plugins.scheduling.stages import BYSTANDER, CONTINUITY
+from infrastructure.compose import Environment
+from plugins.stages import BYSTANDER, CONTINUITY
+from plugins.state import Front
 from verification.queues import takers
 from verification.stores import Before, StoreFailed, before
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from plugins.modes.coordinator import Coordinator
 
 
-def look(world: World, settings: Settings) -> Before | None:
+def take_snapshot(environment: Environment, settings: Settings) -> Before | None:
     """What the stores hold now; None where the settings give no connection to either. Raises StepFailed."""
     statement = settings.gates.get("database", {}).get("rows")
-    database, redis = world.stores.database, world.stores.redis
+    database, redis = environment.stores.database, environment.stores.redis
     seen: Before | None = None
     try:
         if database is not None and statement is not None:
-            seen = before(database, statement, [user.email for user in world.smoke_users])
+            seen = before(database, statement, [user.email for user in environment.smoke_users])
         if redis is not None and (taking := takers(redis)) is not None:
             seen = replace(seen or Before(None, 0), takers=taking[1])
     except StoreFailed as error:
@@ -36,12 +36,12 @@ def look(world: World, settings: Settings) -> Before | None:
     return seen
 
 
-def front_of(world: World, url: str) -> Front:
+def front_of(environment: Environment, url: str) -> Front:
     """How the environment's front door asks what answers at that address, a colour's own or any other."""
-    return Front(world.live_url, world.viewer_host, world.rehearsal_hosts.get(url))
+    return Front(environment.live_url, environment.viewer_host, environment.rehearsal_hosts.get(url))
 
 
-def bear_sickness(run: Coordinator, machine: Machine) -> None:
+def allow_unhealthy_live(run: Coordinator, machine: Machine) -> None:
     """Where what is live was sick to begin with, what is asked of it may fail, on the record."""
     if machine.sick is None:
         return

@@ -6,19 +6,19 @@ import json
 from typing import TYPE_CHECKING
 
 from deployment.flow.machine import Machine
-from infrastructure.compose import World
+from infrastructure.compose import Environment
 
 if TYPE_CHECKING:
     from plugins.modes.coordinator import Coordinator
 
 
-def compare_manifests(run: Coordinator, world: World, machine: Machine) -> None:
+def compare_manifests(run: Coordinator, environment: Environment, machine: Machine) -> None:
     """Which checks the last promotion had to pass and this one has not: nobody loses a check without it being seen."""
     machine.manifest = tuple(sorted(run.redactor.clean(check.nodeid) for check in run.checks))
-    run.waivers = {gate: reason.replace(run.actor, world.caller.arn) for gate, reason in run.waivers.items()}
+    run.waivers = {gate: reason.replace(run.actor, environment.caller.arn) for gate, reason in run.waivers.items()}
     for gate, reason in run.waivers.items():
         run.journal.append("waived", gate=gate, reason=reason)
-    last = json.loads(world.ports.lease.notes().get("checks", "[]"))
+    last = json.loads(environment.ports.lease.notes().get("checks", "[]"))
     run.gone = sorted(set(last) - set(machine.manifest))
     if run.gone:
         run.journal.append("gone", checks=run.gone)

@@ -10,21 +10,21 @@ import pytest
 from deployment import strategy
 from deployment.access import DEPLOYMENT, Admission
 from deployment.errors import CloudError, Refused
+from deployment.evidence.checklist import Attestation, evaluate
 from deployment.evidence.journal import Record
 from deployment.evidence.verdict import in_report_order
 from deployment.flow.approval import REQUIRED
 from deployment.model import Colour, Image
 from deployment.preflight import attestations, checklist, preflight
-from deployment.preflight.checklist import Attestation
-from deployment.preflight.preflight import Item, Outcome
+from deployment.preflight.items import Item, Outcome
 from deployment.settings import SETTINGS_FILE, Settings, load
 from infrastructure import compose
 from plugins import options as run_options
 from plugins.modes.admission import admit
-from plugins.modes.choice import foreseen_target, refuse_irreversible
+from plugins.modes.choice import projected_target, refuse_irreversible
 from plugins.modes.settings_checks import contract_is_readable, load_is_possible, with_strategy
 from plugins.options import AUTO, RunOptions
-from plugins.scheduling.stages import Check, check_of, objections, samples
+from plugins.stages import Check, check_of, objections, samples
 
 REFUSED = 4
 WORDS = {
@@ -35,7 +35,7 @@ WORDS = {
 }
 
 
-class Planning:
+class PlanMode:
     """Collects as a deployment would, and prints instead of running."""
 
     def __init__(self, config: pytest.Config, options: RunOptions, suites: Path) -> None:
@@ -80,22 +80,28 @@ class Planning:
         if errors:
             raise Refused(f"{errors} files of checks could not be collected")
         self._enough(settings, checks)
-        world = compose.reach(settings) if compose.is_up(settings) else None
+        environment = compose.connect(settings) if compose.is_up(settings) else None
         admission = None
-        if world is not None:
-            admission = admit(world, settings, DEPLOYMENT, foreseen_target(world, self._options.target))
-        image, live = compose.foresee(settings, self._options.image_tag, world)
+        if environment is not None:
+            admission = admit(environment, settings, DEPLOYMENT, projected_target(environment, self._options.target))
+        image, live = compose.projected_release(settings, self._options.image_tag, environment)
         target = live.other if self._options.target == AUTO else Colour(str(self._options.target))
         if target is live:
             raise Refused(f"{target} is live", hint=f"Deploy to the idle colour: --target={target.other}.")
         refuse_irreversible(image, self._options.allow_irreversible, settings.limits.strategy)
         items: Sequence[Item] = ()
-        if world is not None:
+        if environment is not None:
             items = preflight.look(
-                world.ports, world.surroundings, settings.limits, admission, image, target, self._options.clean_plan
+                environment.ports,
+                environment.preflight_ports,
+                settings.limits,
+                admission,
+                image,
+                target,
+                self._options.clean_plan,
             )
         self._refused = any(item.outcome is Outcome.REFUSED for item in items)
-        before = attestations.given(world.ports.lease, image.digest) if world is not None else {}
+        before = attestations.given(environment.ports.lease, image.digest) if environment is not None else {}
         listed = self._checklist(settings, items, before)
         return [
             *_steps(settings, image, target, admission),
@@ -112,13 +118,13 @@ class Planning:
         entries = checklist.load()
         attested = {**before, **checklist.parse(self._options.attest, entries)}
         mode = settings.limits.checklist
-        foreseen = {
+        projected_records = {
             "checklist": checklist.as_data(entries, attested, mode),
             "preflight": {"items": preflight.as_reports(items)},
         }
-        records = [Record(0, "", "", kind, data, "", "") for kind, data in foreseen.items()]
+        records = [Record(0, "", "", kind, data, "", "") for kind, data in projected_records.items()]
         lines = [f"  checklist ({mode}), before the run:"]
-        for one in checklist.evaluate(records):
+        for one in evaluate(records):
             if one["phase"] == "pre":
                 lines.append(f"      {one['outcome']:<11}  {one['name']}: {one['evidence']}")
         try:

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import time
 
-from deployment.errors import DeploymentError, Refused
+from deployment.errors import DeploymentError, Refused, first_line
 from deployment.evidence.archive import NOWHERE, Archive
 from deployment.evidence.verdict import CheckResult, GateOutcome
-from deployment.flow.steps import first_line
 from deployment.settings import Settings
 from infrastructure import compose
-from infrastructure.compose import World
+from infrastructure.compose import Environment
 from plugins.modes.coordinator import Coordinator
-from plugins.modes.environment_snapshot import front_of, look
-from plugins.modes.state import Release
-from plugins.scheduling.stages import Stage
-from plugins.traffic import Traffic
+from plugins.modes.environment_snapshot import front_of, take_snapshot
+from plugins.stages import Stage
+from plugins.state import Release
+from plugins.traffic import TrafficMonitor
 from verification.prober_config import ProberConfig
 from verification.watch import WatchLimits
 
@@ -23,7 +22,7 @@ from verification.watch import WatchLimits
 LONGEST_WATCH_S = 5.0
 
 
-class Verifying:
+class VerifyMode:
     """One verification without a deployment."""
 
     live_harmed = False
@@ -31,8 +30,8 @@ class Verifying:
     def __init__(self, coordinator: Coordinator, settings: Settings) -> None:
         self._run = coordinator
         self._settings = settings
-        self._world: World | None = None
-        self._traffic: Traffic | None = None
+        self._environment: Environment | None = None
+        self._traffic: TrafficMonitor | None = None
 
     def enter(self, stage: Stage) -> None:
         """Looks up what is verified before the first check, and watches it a little before the last ones."""
@@ -44,13 +43,13 @@ class Verifying:
     def _begin(self) -> None:
         run, base_url = self._run, self._run.options.base_url
         try:
-            self._world = compose.reach(self._settings)
+            self._environment = compose.connect(self._settings)
         except (Refused, DeploymentError):
             if base_url is None:
                 raise
-        users = self._world.smoke_users if self._world else ()
-        if self._world is not None:
-            run.redactor.learn(*self._world.secrets)
+        users = self._environment.smoke_users if self._environment else ()
+        if self._environment is not None:
+            run.redactor.learn(*self._environment.secrets)
         run.name_checks()
         release = Release(base_url.rstrip("/")) if base_url is not None else self._live()
         beside = run.options.live_url
@@ -62,32 +61,36 @@ class Verifying:
             baseline=None if beside is None else Release(beside.rstrip("/")),
             promoted=release,
         )
-        if (world := self._world) is not None:
+        if (environment := self._environment) is not None:
             run.state = run.state.but(
-                token_secret=world.token_secret,
-                stores=world.stores,
-                before=look(world, self._settings),
-                front=front_of(world, release.url)
+                token_secret=environment.token_secret,
+                stores=environment.stores,
+                before=take_snapshot(environment, self._settings),
+                front=front_of(environment, release.url)
                 if base_url is not None
                 else None,  # the live domain's own front door is there
             )
 
     def _live(self) -> Release:
-        world = self._world
-        assert world is not None, "without --base-url the environment was reached"
-        colour = world.ports.router.observe().live
-        service = world.ports.platform.describe(colour)
-        image = world.image_of(service.digest)
+        environment = self._environment
+        assert environment is not None, "without --base-url the environment was reached"
+        colour = environment.ports.router.observe().live
+        service = environment.ports.platform.describe(colour)
+        image = environment.image_of(service.digest)
         self._run.journal.append(
             "planned",
             target=colour,
             image=image.name if image else None,
             digest=service.digest,
             version=image.version if image else None,
-            by=world.caller.arn,
+            by=environment.caller.arn,
         )
         return Release(
-            world.live_url, image.version if image else None, colour, image.name if image else None, service.digest
+            environment.live_url,
+            image.version if image else None,
+            colour,
+            image.name if image else None,
+            service.digest,
         )
 
     def _watch(self) -> None:
@@ -96,7 +99,7 @@ class Verifying:
             return
         limits = self._settings.limits
         seconds = min(limits.bake, LONGEST_WATCH_S)
-        self._traffic = Traffic(
+        self._traffic = TrafficMonitor(
             ProberConfig(
                 live.url,
                 run.state.smoke_users[-1],
@@ -106,7 +109,7 @@ class Verifying:
             ),
             WatchLimits(),
         )
-        self._traffic.settle()
+        self._traffic.warm_up()
         began = time.time()
         while time.time() - began < seconds:
             time.sleep(0.1)
@@ -131,7 +134,7 @@ class Verifying:
             where, what = run.tally.faults[0]
             run.stop(f"{where}: {what}")
 
-    def seal(self) -> None:
+    def finalize(self) -> None:
         """There is nothing to make final."""
 
     def outcome(self) -> tuple[str, int]:
@@ -141,7 +144,7 @@ class Verifying:
 
     def archive(self) -> Archive:
         """The environment's, where it was reached; there is no lock to anchor anything beside."""
-        return self._world.archive() if self._world is not None else NOWHERE
+        return self._environment.archive() if self._environment is not None else NOWHERE
 
     def close(self) -> None:
         """Ends the prober."""

@@ -18,8 +18,8 @@ import pytest
 from xdist.workermanage import parse_tx_spec_config
 
 from deployment.errors import Refused
-from plugins.integrity.collection_guard import strangers
-from plugins.scheduling.stages import Check, Stage, check_of
+from plugins.integrity.collection_guard import foreign_hooks
+from plugins.stages import Check, Stage, check_of
 
 if TYPE_CHECKING:
     from plugins.modes.coordinator import Coordinator
@@ -64,7 +64,9 @@ class WorkerSide:
             "stages": [int(check.stage) for check in checks],
             "samples": [check.declares for check in checks],
             "deselected": self._deselected,
-            "strangers": strangers(session.config, items),  # the controller does not load the conftests of folders
+            "foreign_hooks": foreign_hooks(
+                session.config, items
+            ),  # the controller does not load the conftests of folders
         }
         name = base64.urlsafe_b64encode(json.dumps(facts).encode()).decode()
         items.append(Barrier.from_parent(session, name=f"{BARRIER}[{name}]"))
@@ -80,7 +82,7 @@ class WorkerSide:
 
 
 def decode(collection: Sequence[str]) -> tuple[list[Check], int, list[str]]:
-    """A worker's collection as checks, how many it deselected, and the strangers that it has."""
+    """A worker's collection as checks, how many it deselected, and its foreign hooks."""
     *nodeids, barrier = collection
     encoded = barrier.rpartition(f"{BARRIER}[")[2].rstrip("]")
     facts = json.loads(base64.urlsafe_b64decode(encoded))
@@ -90,7 +92,7 @@ def decode(collection: Sequence[str]) -> tuple[list[Check], int, list[str]]:
             nodeids, facts["gates"], facts["stages"], facts["samples"], strict=True
         )
     ]
-    return checks, int(facts["deselected"]), facts["strangers"]
+    return checks, int(facts["deselected"]), facts["foreign_hooks"]
 
 
 # What measures time shares the machine with nothing: these stages run on one worker, one check after the other.
@@ -184,7 +186,7 @@ class PhaseScheduler:
             if any(other != first for other in others):
                 raise Refused("the workers collected different checks; their names must not depend on chance or time")
             self._checks, deselected, strange = decode(first)
-            self._run.expect(self._checks, deselected, errors=self._run.collection_errors, strangers=strange)
+            self._run.expect(self._checks, deselected, errors=self._run.collection_errors, foreign_hooks=strange)
         except Refused as error:
             self._checks = self._checks or []
             self._finished = True

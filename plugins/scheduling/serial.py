@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from deployment.errors import Refused
-from plugins.integrity.collection_guard import strangers
-from plugins.scheduling.stages import Stage, check_of
+from plugins.integrity.collection_guard import foreign_hooks
+from plugins.stages import Stage, check_of
 
 if TYPE_CHECKING:
     from plugins.modes.coordinator import Coordinator
@@ -50,8 +50,8 @@ class SerialPhases:
         """Replaces pytest's own loop."""
         try:
             checks = [check_of(item, self._run.suites) for item in session.items]
-            strange = strangers(session.config, session.items)
-            self._run.expect(checks, self._deselected, errors=session.testsfailed, strangers=strange)
+            strange = foreign_hooks(session.config, session.items)
+            self._run.expect(checks, self._deselected, errors=session.testsfailed, foreign_hooks=strange)
         except Refused as error:
             self._run.refuse(error)
             return True

@@ -8,17 +8,19 @@ import click
 
 from deployment.preflight import attestations, checklist
 from deployment.settings import Settings
-from infrastructure.compose import World
+from infrastructure.compose import Environment
 from scripts.commands import console
 
 DIGEST = "sha256:"
 
 
-def attest(settings: Settings, world: World, release: str, items: Sequence[str]) -> int:
+def attest(settings: Settings, environment: Environment, release: str, items: Sequence[str]) -> int:
     """0: noted. Raises Refused where an item or the release is not known, or this caller may not."""
-    clean = console.redactor_of(world).clean
+    clean = console.redactor_of(environment).clean
     attested = checklist.parse([clean(item) for item in items], checklist.load())
-    digest = release if release.startswith(DIGEST) else world.registry.resolve(release).digest
-    for name, one in attestations.give(world.ports, settings.access, world.caller, digest, attested).items():
+    digest = release if release.startswith(DIGEST) else environment.registry.resolve(release).digest
+    for name, one in attestations.give(
+        environment.ports, settings.access, environment.caller, digest, attested
+    ).items():
         click.echo(f"attested: {name} of {digest}, {one.who}: {one.what} (recorded by {one.by})")
     return 0

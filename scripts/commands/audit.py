@@ -9,15 +9,14 @@ from typing import Any
 
 import click
 
-from deployment.errors import DeploymentError, NoKey, Refused
+from deployment.errors import DeploymentError, NoKey, Refused, first_line
 from deployment.evidence import archive, keys
 from deployment.evidence.attestation import ENVELOPE_FILE, Checker
 from deployment.evidence.audit import Anchors, Finding, examine
-from deployment.flow.steps import first_line
 from deployment.recovery.interrupted_run import JOURNAL_FILE
 from deployment.settings import Settings
 from infrastructure import compose, estate
-from infrastructure.compose import World
+from infrastructure.compose import Environment
 
 FAILED = 1
 LISTED = 5
@@ -49,12 +48,12 @@ def environment_of(folder: Path) -> str | None:
 def verify(settings: Settings, folder: Path) -> int:
     """0: everything was checked and holds; 1: something does not, or could not be checked."""
     try:
-        world: World | None = compose.reach(settings)
+        environment: Environment | None = compose.connect(settings)
         problem = ""
     except DeploymentError as error:
-        world, problem = None, first_line(error)
-    anchors = _anchors(world, problem, settings.environment, folder.name)
-    findings = examine(folder, JOURNAL_FILE, anchors, _checker(settings, world, problem))
+        environment, problem = None, first_line(error)
+    anchors = _anchors(environment, problem, settings.environment, folder.name)
+    findings = examine(folder, JOURNAL_FILE, anchors, _checker(settings, environment, problem))
     click.echo(f"{folder.name}, of {settings.environment}")
     for finding in findings:
         click.echo(_line(finding))
@@ -69,10 +68,10 @@ def _line(finding: Finding) -> str:
     return f"  {finding.outcome.value:<11}  {finding.what:<17}  {finding.detail}"
 
 
-def _checker(settings: Settings, world: World | None, problem: str) -> Callable[[], Checker]:
+def _checker(settings: Settings, environment: Environment | None, problem: str) -> Callable[[], Checker]:
     """The environment's public key; where it was not reached, the one of a file is as good."""
-    if world is not None:
-        return world.checker
+    if environment is not None:
+        return environment.checker
     public = estate.public_key_file(settings)
 
     def unreached() -> Checker:
@@ -81,20 +80,20 @@ def _checker(settings: Settings, world: World | None, problem: str) -> Callable[
     return unreached if public is None else keys.checker(keys.no_key, public)
 
 
-def _anchors(world: World | None, problem: str, environment: str, run_id: str) -> Anchors:
+def _anchors(environment: Environment | None, problem: str, name: str, run_id: str) -> Anchors:
     """What lease and store know of the run; where they cannot be asked, why."""
-    if world is None:
+    if environment is None:
         return Anchors(unread=[f"neither the lease nor the audit store was asked: {problem}"])
     unread: list[str] = []
     head, journals, envelopes = None, [], []
     try:
-        head = archive.anchored(world.ports.lease, run_id)
+        head = archive.anchored(environment.ports.lease, run_id)
     except (DeploymentError, ValueError) as error:
         unread.append(f"the lease was not asked: {first_line(error)}")
-    if world.store is not None:
+    if environment.store is not None:
         try:
-            journals = archive.copies(world.store, environment, run_id, JOURNAL_FILE)
-            envelopes = archive.copies(world.store, environment, run_id, ENVELOPE_FILE)
+            journals = archive.copies(environment.store, name, run_id, JOURNAL_FILE)
+            envelopes = archive.copies(environment.store, name, run_id, ENVELOPE_FILE)
         except DeploymentError as error:
             unread.append(f"the audit store was not asked: {first_line(error)}")
     return Anchors(head, journals, envelopes, unread)

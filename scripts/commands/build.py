@@ -13,10 +13,10 @@ from pathlib import Path
 from deployment.errors import DeploymentError, NotFound, Refused, StepFailed, UnknownTag
 from deployment.model import Image, Scan
 from deployment.polling import poll
-from deployment.ports import Clock, RegistryDoor, Scans
+from deployment.ports import Clock, PushTarget, Scans
 from deployment.preflight.preflight import too_severe
 from deployment.settings import DeploymentLimits
-from infrastructure.compose import World
+from infrastructure.compose import Environment
 from scripts.commands import docker
 
 Say = Callable[[str], None]
@@ -25,7 +25,7 @@ NOT_BEGUN_S = 30.0
 
 
 @dataclass(frozen=True)
-class Wish:
+class BuildRequest:
     """What ``deploy`` was asked for: a tag, an image that is built already, or a folder to build."""
 
     tag: str | None
@@ -33,30 +33,30 @@ class Wish:
     context: Path
 
 
-def ready(wish: Wish, world: World, limits: DeploymentLimits, say: Say) -> str:
+def ready(wish: BuildRequest, environment: Environment, limits: DeploymentLimits, say: Say) -> str:
     """Sees to it that the registry has the release, scanned; returns its tag. Raises Refused, StepFailed or CloudError."""
-    door = world.door
+    door = environment.push_target
     if door is None:
         raise Refused("this environment's registry takes no images from here")
-    tag = _tag(wish, world, door)
-    image = _known(world, tag)
+    tag = _tag(wish, environment, door)
+    image = _known(environment, tag)
     if image is None and wish.image is None:
-        _there(wish.context, world)
+        _there(wish.context, environment)
     if image is not None:
         say(f"{image.name} is in the registry already ({image.digest}): nothing was built")
         return tag
     digest = _pushed(wish, tag, door, say)
-    image = world.registry.resolve(tag)
+    image = environment.registry.resolve(tag)
     if digest != image.digest:
         raise StepFailed(f"{digest} was pushed as {tag}, but the registry has {image.digest} under that tag")
     say(f"pushed {image.name}, {image.digest}")
-    scans = world.surroundings.scans
+    scans = environment.preflight_ports.scans
     if scans is not None:
-        scanned(scans, image, limits, world.ports.clock, say)
+        scanned(scans, image, limits, environment.ports.clock, say)
     return tag
 
 
-def _tag(wish: Wish, world: World, door: RegistryDoor) -> str:
+def _tag(wish: BuildRequest, environment: Environment, door: PushTarget) -> str:
     """The tag that is deployed: as given, or as the registry's own name of ``--image`` says."""
     own = f"{door.host}/{door.repository}"
     if wish.image is None or not wish.image.startswith((f"{own}:", f"{own}@")):
@@ -67,19 +67,19 @@ def _tag(wish: Wish, world: World, door: RegistryDoor) -> str:
     if rest.startswith(":"):
         tag = rest[1:]
     else:
-        found = world.registry.find(rest[1:])
+        found = environment.registry.find(rest[1:])
         if found is None:
             raise Refused(f"the registry has no {wish.image}, or it has no tag or no version there")
         tag = found.tag
     if wish.tag not in (None, tag):
         raise Refused(f"--image names tag {tag}, but --image-tag is {wish.tag}", hint="Leave one of them away.")
-    world.registry.resolve(tag)  # what is said to be there must be there: it is not built instead
+    environment.registry.resolve(tag)  # what is said to be there must be there: it is not built instead
     return tag
 
 
-def _known(world: World, tag: str) -> Image | None:
+def _known(environment: Environment, tag: str) -> Image | None:
     try:
-        return world.registry.resolve(tag)
+        return environment.registry.resolve(tag)
     except UnknownTag:
         return None
     except NotFound as error:
@@ -89,7 +89,7 @@ def _known(world: World, tag: str) -> Image | None:
         ) from error
 
 
-def _pushed(wish: Wish, tag: str, door: RegistryDoor, say: Say) -> str:
+def _pushed(wish: BuildRequest, tag: str, door: PushTarget, say: Say) -> str:
     """Builds or takes the image and pushes it; returns the digest that docker says it pushed."""
     reference = f"{door.host}/{door.repository}:{tag}"
     commit = None if wish.image else clean_commit(wish.context)
@@ -139,11 +139,11 @@ def _runs_there(image: str) -> None:
         )
 
 
-def _there(context: Path, world: World) -> None:
+def _there(context: Path, environment: Environment) -> None:
     """Raises Refused, with the registry's tags, where there is nothing to build."""
     if not (context / "Dockerfile").is_file():
         raise Refused(
-            f"the registry has no such tag (it has: {', '.join(world.registry.tags()) or 'none'}), "
+            f"the registry has no such tag (it has: {', '.join(environment.registry.tags()) or 'none'}), "
             f"and there is no Dockerfile in {context} to build it from",
             hint="Name the service's folder with --context DIR, or an image that is built already with --image REF.",
         )

@@ -10,15 +10,15 @@ import click
 
 from deployment.events import Event, StepBegan, StepEnded
 from deployment.phases import Phase
-from infrastructure.compose import World
-from plugins.scheduling.signals import Signals
+from infrastructure.compose import Environment
+from plugins.signals import Signals
 from verification.redaction import LearningRedactor
 
 
-def redactor_of(world: World) -> LearningRedactor:
+def redactor_of(environment: Environment) -> LearningRedactor:
     """What takes an environment's secrets, and this process's, out of whatever a command writes down."""
     redactor = LearningRedactor()
-    redactor.learn(*world.secrets)
+    redactor.learn(*environment.secrets)
     return redactor
 
 

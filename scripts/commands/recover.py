@@ -13,13 +13,14 @@ from deployment.clock import SystemClock
 from deployment.errors import DeploymentError, StepFailed
 from deployment.evidence.archive import NOWHERE, Keeping
 from deployment.evidence.report import VERDICTS
+from deployment.flow.lease import open_deployment
 from deployment.phases import Phase
 from deployment.recovery.complete_report import complete, free_lock, half_done
-from deployment.recovery.interrupted_run import settle_leftover
-from deployment.recovery.recover import UNDECIDED, Decision, unsettled
+from deployment.recovery.interrupted_run import recover_run
+from deployment.recovery.recover import UNDECIDED, Decision
 from deployment.settings import Settings
 from infrastructure import compose
-from infrastructure.compose import World
+from infrastructure.compose import Environment
 from plugins.page import standalone
 from plugins.terminal.progress import NEXT
 from scripts.commands import console
@@ -28,53 +29,55 @@ from verification.redaction import LearningRedactor
 HALTED = 11
 
 
-def recover(settings: Settings, world: World, reports: Path, decision: Decision = UNDECIDED) -> int:
+def recover(settings: Settings, environment: Environment, reports: Path, decision: Decision = UNDECIDED) -> int:
     """0: settled, or nothing to do; 11: could not be settled. Raises LeaseHeld where the owner lives."""
-    demand_any(settings.access, CLEARING_UP, world.caller)
-    found = unsettled(world.ports)
+    demand_any(settings.access, CLEARING_UP, environment.caller)
+    found = open_deployment(environment.ports)
     if found is None:
-        _clear_away(settings, world, reports)
+        _clear_away(settings, environment, reports)
         return 0
     try:
         with console.uninterrupted():
-            phase = settle_leftover(
+            phase = recover_run(
                 found,
-                world.ports,
+                environment.ports,
                 settings.limits,
-                actor=world.caller.arn,
+                actor=environment.caller.arn,
                 reports=reports,
                 listener=console.event,
-                keeping=_keeping(world, leased=True),
+                keeping=_keeping(environment, leased=True),
                 decision=decision,
-                notifier=world.notifier,
+                notifier=environment.notifier,
             )
     except StepFailed as error:
-        click.echo(f"{found.note.deployment_id} stays halted: {error}", err=True)
+        click.echo(f"{found.record.deployment_id} stays halted: {error}", err=True)
         return HALTED
-    click.echo(f"{found.note.deployment_id}: {VERDICTS[phase]}; report in {reports / found.note.deployment_id}")
+    click.echo(f"{found.record.deployment_id}: {VERDICTS[phase]}; report in {reports / found.record.deployment_id}")
     if phase is Phase.HALTED:
         if decision.keep is not None:
             click.echo("Traffic was left where it is, and the lock was given back: deploy the fix.")
             return 0
-        if found.note.image.irreversible and decision.back is None:
-            click.echo(f"Frozen: the migration of {found.note.image.name} is irreversible. {NEXT['frozen']}", err=True)
+        if found.record.image.irreversible and decision.back is None:
+            click.echo(
+                f"Frozen: the migration of {found.record.image.name} is irreversible. {NEXT['frozen']}", err=True
+            )
             return HALTED
         click.echo("The live state could not be settled. See docs/roll-back-by-hand.md.", err=True)
         return HALTED
-    complete_reports(settings, reports, world)
+    complete_reports(settings, reports, environment)
     return 0
 
 
-def settle_before_down(
-    settings_of: Callable[[str], Settings], reach: Callable[[Settings], World], reports: Path
+def recover_before_down(
+    settings_of: Callable[[str], Settings], connect: Callable[[Settings], Environment], reports: Path
 ) -> None:
     """Settles what died in an embedded environment that is about to be stopped: afterwards nobody could say what became of it.
 
     What cannot be settled is said, and keeps nothing from being stopped.
     """
-    for run, environment in half_done(reports):
+    for run, name in half_done(reports):
         try:
-            settings = settings_of(environment)
+            settings = settings_of(name)
             if settings.provider != "embedded":
                 continue  # an environment on AWS stays, and so does what is left in it
             if not compose.is_up(settings):
@@ -85,21 +88,21 @@ def settle_before_down(
                     )
                     click.echo("stays incomplete. Next time: `up`, then `recover`, and only then `down`.", err=True)
                 continue
-            world = reach(settings)
-            found = unsettled(world.ports)
-            if found is None or found.note.deployment_id != run:
+            environment = connect(settings)
+            found = open_deployment(environment.ports)
+            if found is None or found.record.deployment_id != run:
                 continue  # of another state folder, which its own `recover` or `down` settles
-            click.echo(f"settling {run}, whose run died in phase {found.note.phase}")
-            recover(settings, world, reports)
+            click.echo(f"settling {run}, whose run died in phase {found.record.phase}")
+            recover(settings, environment, reports)
         except DeploymentError as error:
             click.echo(f"{run} was not settled, and its report stays incomplete: {error}", err=True)
 
 
-def _clear_away(settings: Settings, world: World, reports: Path) -> None:
+def _clear_away(settings: Settings, environment: Environment, reports: Path) -> None:
     """Nothing is half done; a lock and reports may still be left of runs that died before they touched anything."""
-    freed = free_lock(world.ports, world.caller.arn, settings.limits)
-    completed = complete_reports(settings, reports, world)
-    holder = world.ports.lease.current()
+    freed = free_lock(environment.ports, environment.caller.arn, settings.limits)
+    completed = complete_reports(settings, reports, environment)
+    holder = environment.ports.lease.current()
     if freed is not None:
         click.echo(f"the lock of {freed}, whose process is gone, is free again; it had touched nothing")
     elif holder is not None:
@@ -108,19 +111,19 @@ def _clear_away(settings: Settings, world: World, reports: Path) -> None:
         click.echo("nothing to recover")
 
 
-def complete_reports(settings: Settings, reports: Path, world: World | None = None) -> int:
+def complete_reports(settings: Settings, reports: Path, environment: Environment | None = None) -> int:
     """Completes the reports of runs that died on this host before they touched anything; returns how many."""
     return complete(
         reports,
         settings.environment,
-        actor=world.caller.arn if world is not None else getpass.getuser(),
+        actor=environment.caller.arn if environment is not None else getpass.getuser(),
         clock=SystemClock(),
-        keeping=_keeping(world)
-        if world is not None
+        keeping=_keeping(environment)
+        if environment is not None
         else Keeping(LearningRedactor().clean, NOWHERE, console.say, standalone),
     )
 
 
-def _keeping(world: World, *, leased: bool = False) -> Keeping:
+def _keeping(environment: Environment, *, leased: bool = False) -> Keeping:
     """How the evidence of a dead run is written down; ``leased``: it held the lock."""
-    return Keeping(console.redactor_of(world).clean, world.archive(leased=leased), console.say, standalone)
+    return Keeping(console.redactor_of(environment).clean, environment.archive(leased=leased), console.say, standalone)

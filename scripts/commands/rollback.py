@@ -12,12 +12,11 @@ from pathlib import Path
 import click
 
 from deployment.access import Admission, Duty, admit, demand
-from deployment.errors import Refused
+from deployment.errors import Refused, first_line
 from deployment.evidence import archive
 from deployment.evidence.journal import Journal
 from deployment.evidence.report import VERDICTS
 from deployment.flow.notices import Notices, place_of
-from deployment.flow.steps import first_line
 from deployment.model import Happening, Notice
 from deployment.phases import Phase
 from deployment.plan import Promotion
@@ -25,9 +24,9 @@ from deployment.recovery.interrupted_run import JOURNAL_FILE
 from deployment.recovery.lock_wait import Queue, refuse_while_held
 from deployment.recovery.undo import Undo, last_promotion, refuse_irreversible
 from deployment.settings import Settings
-from infrastructure.compose import World
+from infrastructure.compose import Environment
 from plugins.page import standalone
-from plugins.traffic import Traffic
+from plugins.traffic import TrafficMonitor
 from scripts.commands import console
 from verification.prober_config import ProberConfig
 from verification.watch import WatchLimits
@@ -41,24 +40,30 @@ HAPPENINGS = {
 
 
 def rollback(
-    settings: Settings, world: World, reports: Path, wait_for_lock: float = 0.0, irreversible: str | None = None
+    settings: Settings,
+    environment: Environment,
+    reports: Path,
+    wait_for_lock: float = 0.0,
+    irreversible: str | None = None,
 ) -> int:
     """0: moved and verified; 1: the previous colour is unhealthy, nothing moved; 11: unknown. Raises Refused."""
-    demand(settings.access, [Duty.ROLLBACK], world.caller)
-    Queue(world.ports.clock, wait_for_lock, console.waiting()).through(lambda: refuse_while_held(world.ports))
-    promotion = last_promotion(world.ports)
+    demand(settings.access, [Duty.ROLLBACK], environment.caller)
+    Queue(environment.ports.clock, wait_for_lock, console.waiting()).through(
+        lambda: refuse_while_held(environment.ports)
+    )
+    promotion = last_promotion(environment.ports)
     refuse_irreversible(promotion, irreversible)
     # It is stopped afterwards; the colour that traffic goes back to is not changed.
-    admission = admit(settings.access, [Duty.ROLLBACK], world.caller, world.permissions, promotion.target)
+    admission = admit(settings.access, [Duty.ROLLBACK], environment.caller, environment.permissions, promotion.target)
     if admission.unchecked:
         console.say(f"not checked: {admission.unchecked}")
     with console.uninterrupted():
-        return _carry_out(settings, world, reports, admission, promotion, irreversible)
+        return _carry_out(settings, environment, reports, admission, promotion, irreversible)
 
 
 def _carry_out(
     settings: Settings,
-    world: World,
+    environment: Environment,
     reports: Path,
     admission: Admission,
     promotion: Promotion,
@@ -66,19 +71,23 @@ def _carry_out(
 ) -> int:
     run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-rollback-{secrets.token_hex(3)}"
     folder = reports / run_id
-    journal = Journal(folder / JOURNAL_FILE, world.caller.arn, world.ports.clock, console.redactor_of(world).clean)
-    _open(journal, run_id, world, promotion)
+    journal = Journal(
+        folder / JOURNAL_FILE, environment.caller.arn, environment.ports.clock, console.redactor_of(environment).clean
+    )
+    _open(journal, run_id, environment, promotion)
     if promotion.image.irreversible:
-        journal.append("irreversible", reason=irreversible, by=world.caller.arn)
-    journal.append("admitted", by=world.caller.arn, duties=list(admission.duties), unchecked=admission.unchecked)
-    notices = Notices(world.notifier, journal, _about(run_id, world, promotion, folder), say=console.say)
-    traffic = Traffic(_prober(settings, world, folder), WatchLimits())
-    undo = Undo(run_id, world.environment, world.caller.arn, settings.limits, world.ports, journal, console.event)
+        journal.append("irreversible", reason=irreversible, by=environment.caller.arn)
+    journal.append("admitted", by=environment.caller.arn, duties=list(admission.duties), unchecked=admission.unchecked)
+    notices = Notices(environment.notifier, journal, _about(run_id, environment, promotion, folder), say=console.say)
+    traffic = TrafficMonitor(_prober(settings, environment, folder), WatchLimits())
+    undo = Undo(
+        run_id, environment.name, environment.caller.arn, settings.limits, environment.ports, journal, console.event
+    )
     refusal: Refused | None = None
     asked_for = f"rollback of {promotion.deployment_id} was asked for"
     began = time.time()
     try:
-        traffic.settle()
+        traffic.warm_up()
         try:
             undo.run(promotion)
         except Refused as error:  # somebody else was faster
@@ -92,15 +101,15 @@ def _carry_out(
     code = EXIT_CODES[undo.phase]
     if refusal is None:
         notices.send(HAPPENINGS[undo.phase], undo.reason or asked_for)
-        notices.settle()
+        notices.flush()
     closing = {
         "verdict": VERDICTS[undo.phase],
         "exit_code": code,
         "reason": undo.reason,
-        "finished_at": world.ports.clock.now().isoformat(timespec="milliseconds"),
+        "finished_at": environment.ports.clock.now().isoformat(timespec="milliseconds"),
     }
     leased = refusal is None
-    archive.close(journal, folder, [("closed", closing)], world.archive(leased=leased), console.say, standalone)
+    archive.close(journal, folder, [("closed", closing)], environment.archive(leased=leased), console.say, standalone)
     if problem := undo.let_go():
         console.say(problem)
     if refusal is not None:
@@ -110,19 +119,19 @@ def _carry_out(
     return code
 
 
-def _open(journal: Journal, run_id: str, world: World, promotion: Promotion) -> None:
+def _open(journal: Journal, run_id: str, environment: Environment, promotion: Promotion) -> None:
     journal.append(
         "opened",
         deployment_id=run_id,
-        environment=world.environment,
+        environment=environment.name,
         target=promotion.previous.colour,
-        by=world.caller.arn,
-        started_at=world.ports.clock.now().isoformat(timespec="milliseconds"),
+        by=environment.caller.arn,
+        started_at=environment.ports.clock.now().isoformat(timespec="milliseconds"),
         mode="rollback",
         host=socket.gethostname(),
         pid=os.getpid(),
     )
-    image = world.image_of(promotion.previous.digest)
+    image = environment.image_of(promotion.previous.digest)
     journal.append(
         "planned",
         target=promotion.previous.colour,
@@ -130,30 +139,30 @@ def _open(journal: Journal, run_id: str, world: World, promotion: Promotion) -> 
         digest=promotion.previous.digest,
         version=promotion.previous.version,
         undoes=promotion.deployment_id,
-        by=world.caller.arn,
+        by=environment.caller.arn,
     )
 
 
-def _about(run_id: str, world: World, promotion: Promotion, folder: Path) -> Notice:
+def _about(run_id: str, environment: Environment, promotion: Promotion, folder: Path) -> Notice:
     """What the team is told, whatever comes of it."""
     back = promotion.previous
-    image = world.image_of(back.digest)
+    image = environment.image_of(back.digest)
     return Notice(
         Happening.STARTED,
         run_id,
-        world.environment,
+        environment.name,
         back.colour,
         image.name if image else "the previous release",
         back.digest or "unknown",
-        world.caller.arn,
+        environment.caller.arn,
         place_of(folder),
     )
 
 
-def _prober(settings: Settings, world: World, folder: Path) -> ProberConfig:
+def _prober(settings: Settings, environment: Environment, folder: Path) -> ProberConfig:
     return ProberConfig(
-        world.live_url,
-        world.smoke_users[-1],
+        environment.live_url,
+        environment.smoke_users[-1],
         rate=settings.limits.prober_rate,
         timeout_s=settings.limits.prober_timeout,
         stderr_log=str(folder / "prober.log"),

@@ -11,14 +11,13 @@ from pathlib import Path
 import click
 
 from deployment.access import CLEARING_UP, demand_any
-from deployment.errors import DeploymentError
+from deployment.errors import DeploymentError, first_line
 from deployment.evidence.journal import Journal
-from deployment.flow.steps import first_line
+from deployment.flow.lease import open_deployment
 from deployment.recovery.force_unlock import break_lock
 from deployment.recovery.interrupted_run import JOURNAL_FILE
-from deployment.recovery.recover import unsettled
 from deployment.settings import Settings
-from infrastructure.compose import World
+from infrastructure.compose import Environment
 from scripts.commands import console
 
 RISK = (
@@ -27,18 +26,21 @@ RISK = (
 )
 
 
-def unlock(settings: Settings, world: World, reports: Path, reason: str, force: bool) -> int:
+def unlock(settings: Settings, environment: Environment, reports: Path, reason: str, force: bool) -> int:
     """0: broken. Raises Refused where there is nothing to break, or the holder lives."""
-    demand_any(settings.access, CLEARING_UP, world.caller)
+    demand_any(settings.access, CLEARING_UP, environment.caller)
     run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-unlock-{secrets.token_hex(3)}"
     journal = Journal(
-        reports / run_id / JOURNAL_FILE, world.caller.arn, world.ports.clock, console.redactor_of(world).clean
+        reports / run_id / JOURNAL_FILE,
+        environment.caller.arn,
+        environment.ports.clock,
+        console.redactor_of(environment).clean,
     )
     journal.append(
         "opened",
         deployment_id=run_id,
-        environment=world.environment,
-        by=world.caller.arn,
+        environment=environment.name,
+        by=environment.caller.arn,
         mode="unlock",
         host=socket.gethostname(),
         pid=os.getpid(),
@@ -48,13 +50,15 @@ def unlock(settings: Settings, world: World, reports: Path, reason: str, force: 
     if force:
         click.echo(RISK, err=True)
     try:
-        holder = break_lock(world.ports, settings.limits, journal, by=world.caller.arn, reason=reason, force=force)
+        holder = break_lock(
+            environment.ports, settings.limits, journal, by=environment.caller.arn, reason=reason, force=force
+        )
     except DeploymentError as error:
         journal.append("closed", outcome="refused", reason=first_line(error))
         raise
     journal.append("closed", outcome="broken", reason=reason)
     click.echo(f"broken: the lock of {holder.deployment_id} ({holder.actor}, host {holder.host}, pid {holder.pid})")
-    if unsettled(world.ports) is not None:
+    if open_deployment(environment.ports) is not None:
         click.echo("next: python scripts/deploy.py recover, which settles what it left half done")
     click.echo(f"journal: {reports / run_id / JOURNAL_FILE}")
     return 0

@@ -16,7 +16,7 @@ from deployment.evidence import archive
 from deployment.evidence.archive import Archive
 from deployment.evidence.attestation import ENVELOPE_FILE, Signer
 from deployment.evidence.audit import Anchors, Finding, Outcome, examine
-from deployment.evidence.journal import Journal, sealed
+from deployment.evidence.journal import Journal, line_hash
 from deployment.recovery.interrupted_run import JOURNAL_FILE
 from tests.deployment.fakes import FakeClock, FakeLease, World
 
@@ -89,7 +89,7 @@ class Run:
         previous = "0" * 64
         for number, line in enumerate(lines, 1):
             line |= {"seq": number, "prev": previous}
-            previous = line["hash"] = sealed(line)
+            previous = line["hash"] = line_hash(line)
         self.journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
     def anchors(self) -> Anchors:

@@ -193,7 +193,7 @@ def without(run: Run, *fields: str) -> None:
     """The report as it would have been before it had these fields, signed."""
     path = run.folder / "verification.json"
     said = {key: value for key, value in json.loads(path.read_text()).items() if key not in fields}
-    path.write_text(report.spelled(said))
+    path.write_text(report.to_json(said))
     forge(run, run.estate.pem)
 
 
@@ -214,7 +214,7 @@ def test_a_later_field_cannot_be_left_out_where_the_journal_has_it(run: Run) -> 
     lines.insert(3, {**lines[2], "kind": "preflight", "items": [{"name": "rights", "outcome": "ok"}]})
     run.rewrite(lines)
     built = report.build(list(read(run.journal)))
-    (run.folder / "verification.json").write_text(report.spelled({k: v for k, v in built.items() if k != "preflight"}))
+    (run.folder / "verification.json").write_text(report.to_json({k: v for k, v in built.items() if k != "preflight"}))
     assert run.bad(NOTHING)["report"] == "verification.json says otherwise than the journal: preflight"
 
 

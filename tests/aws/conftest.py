@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from infrastructure.aws.session import Clients, Connection, Credentials, connect
+from infrastructure.aws.session import Clients, Connection, Credentials, clients_for
 
 ACCOUNT = "123456789012"
 REGION = "us-east-1"
@@ -85,7 +85,7 @@ def _wait_until_listening(server: subprocess.Popen[bytes], port: int, log: Path)
 @pytest.fixture(scope="session")
 def clients(moto_url: str) -> Clients:
     keys = Credentials("AKIAIOSFODNN7EXAMPLE", "not-a-real-secret")
-    return connect(Connection(REGION, ACCOUNT, credentials=keys, endpoints={"default": moto_url}))
+    return clients_for(Connection(REGION, ACCOUNT, credentials=keys, endpoints={"default": moto_url}))
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ from deployment.errors import CloudDenied
 from deployment.model import AlarmState, Colour
 from infrastructure.aws.cloudwatch import CloudWatchAlarms
 from infrastructure.aws.route53.health_checks import Route53HealthChecks
-from infrastructure.aws.session import Clients, Connection, Credentials, connect
+from infrastructure.aws.session import Clients, Connection, Credentials, clients_for
 from tests.aws.alarming import put_alarm
 
 GREEN = Colour.GREEN
@@ -43,7 +43,7 @@ def test_more_names_than_one_call_takes(clients: Clients) -> None:
 
 @pytest.fixture
 def stubbed() -> Iterator[tuple[Clients, Stubber, Stubber]]:
-    clients = connect(Connection("us-east-1", "123456789012", credentials=Credentials("key", "secret")))
+    clients = clients_for(Connection("us-east-1", "123456789012", credentials=Credentials("key", "secret")))
     with Stubber(clients.client("cloudwatch")) as cloudwatch, Stubber(clients.client("route53")) as route53:
         yield clients, cloudwatch, route53
 

@@ -15,7 +15,7 @@ from deployment.access import Duty
 from deployment.model import Caller, Colour
 from infrastructure.aws.identity.duties import PASSED_TO, needs
 from infrastructure.aws.identity.permissions import Resources, SimulatedPermissions
-from infrastructure.aws.session import Clients, Connection, Credentials, connect
+from infrastructure.aws.session import Clients, Connection, Credentials, clients_for
 from tests.aws.shapes import checked
 
 ACCOUNT = "123456789012"
@@ -29,7 +29,7 @@ RESOURCES = Resources("us-east-1", ACCOUNT, "telehealth-api", "locks", "apprunne
 @pytest.fixture
 def stubbed() -> Iterator[tuple[SimulatedPermissions, Stubber]]:
     """IAM that answers what the test says, in that order, and nothing else."""
-    clients = connect(Connection("us-east-1", ACCOUNT, credentials=Credentials("key", "secret")))
+    clients = clients_for(Connection("us-east-1", ACCOUNT, credentials=Credentials("key", "secret")))
     client = clients._made["iam, once"] = clients._make("iam")
     with Stubber(client) as stubber:
         yield SimulatedPermissions(clients, RESOURCES), stubber
@@ -237,7 +237,7 @@ def test_of_the_other_colour_no_more_is_asked_than_to_look_at_it() -> None:
 
 
 def test_alarms_and_health_checks_are_asked_about_where_there_are_some() -> None:
-    clients = connect(Connection("us-east-1", ACCOUNT, credentials=Credentials("key", "secret")))
+    clients = clients_for(Connection("us-east-1", ACCOUNT, credentials=Credentials("key", "secret")))
     client = clients._made["iam, once"] = clients._make("iam")
     watched = replace(RESOURCES, alarms=("production",), health_checks=("abc",))
     expected = [

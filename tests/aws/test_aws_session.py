@@ -11,7 +11,7 @@ import pytest
 
 from deployment.errors import CloudDenied, SettingsError
 from infrastructure.aws.identity.caller import StsIdentity
-from infrastructure.aws.session import Clients, Connection, Credentials, connect
+from infrastructure.aws.session import Clients, Connection, Credentials, clients_for
 
 ACCOUNT = "123456789012"
 STORE = f"arn:aws:cloudfront::{ACCOUNT}:key-value-store/00000000-0000-0000-0000-000000000000"
@@ -24,13 +24,13 @@ def test_misleading_environment_has_no_effect(clients: Clients) -> None:
 
 
 def test_without_endpoints_aws_itself_is_meant() -> None:
-    made = connect(Connection("eu-west-1", ACCOUNT, credentials=KEYS))
+    made = clients_for(Connection("eu-west-1", ACCOUNT, credentials=KEYS))
     assert made.client("sts").meta.endpoint_url == "https://sts.eu-west-1.amazonaws.com"
     assert made.client("dynamodb").meta.endpoint_url == "https://dynamodb.eu-west-1.amazonaws.com"
 
 
 def test_attempts_and_timeouts_are_stated() -> None:
-    config = connect(Connection("eu-west-1", ACCOUNT, credentials=KEYS)).client("sts").meta.config
+    config = clients_for(Connection("eu-west-1", ACCOUNT, credentials=KEYS)).client("sts").meta.config
     assert config.retries == {"mode": "standard", "total_max_attempts": 4}
     assert (config.connect_timeout, config.read_timeout) == (5.0, 20.0)
 
@@ -48,20 +48,20 @@ def test_profile_comes_from_the_users_own_files(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAENVIRONMENT")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
-    made = connect(Connection("eu-west-1", ACCOUNT, profile="prod"))
+    made = clients_for(Connection("eu-west-1", ACCOUNT, profile="prod"))
     assert made.client("sts")._request_signer._credentials.access_key == "AKIAPROD"
 
 
 def test_unknown_profile_is_a_settings_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(SettingsError, match="ProfileNotFound"):
-        connect(Connection("eu-west-1", ACCOUNT, profile="prod"))
+        clients_for(Connection("eu-west-1", ACCOUNT, profile="prod"))
 
 
 def test_without_a_profile_the_environments_keys_are_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAENVIRONMENT")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s")
-    made = connect(Connection("eu-west-1", ACCOUNT))
+    made = clients_for(Connection("eu-west-1", ACCOUNT))
     assert made.client("sts")._request_signer._credentials.access_key == "AKIAENVIRONMENT"
 
 
@@ -73,7 +73,7 @@ def test_without_a_profile_the_users_default_profile_is_not_used(
     (tmp_path / ".boto").write_text("[Credentials]\naws_access_key_id = A\naws_secret_access_key = s\n")
     monkeypatch.setenv("HOME", str(tmp_path))
     with pytest.raises(CloudDenied, match="NoCredentialsError"):
-        StsIdentity(connect(Connection("eu-west-1", ACCOUNT))).caller()
+        StsIdentity(clients_for(Connection("eu-west-1", ACCOUNT))).caller()
 
 
 def test_key_value_store_endpoint_keeps_its_host_and_is_signed_for_it() -> None:
@@ -98,7 +98,7 @@ def test_key_value_store_endpoint_keeps_its_host_and_is_signed_for_it() -> None:
     try:
         host = f"127.0.0.1:{server.server_port}"
         endpoints = {"cloudfront-keyvaluestore": f"http://{host}"}
-        made = connect(Connection("us-east-1", ACCOUNT, credentials=KEYS, endpoints=endpoints))
+        made = clients_for(Connection("us-east-1", ACCOUNT, credentials=KEYS, endpoints=endpoints))
         answer = made.call("cloudfront-keyvaluestore", "DescribeKeyValueStore", KvsARN=STORE)
     finally:
         server.shutdown()

@@ -27,14 +27,14 @@ import sys
 sys.path.insert(0, {root!r})
 import botocore.session
 from botocore import xform_name
-from infrastructure.aws.session import Connection, Credentials, connect
+from infrastructure.aws.session import Connection, Credentials, clients_for
 from tests.docs.aws_cli import parse, show
 service, operation, *options = sys.argv[1:]
 model = botocore.session.Session().get_service_model(service)
 name = {{xform_name(name, "-"): name for name in model.operation_names}}[operation]
 members = model.operation_model(name).input_shape.members
 given, query, output = parse(options, {{xform_name(one, "-"): (one, members[one]) for one in members}})
-clients = connect(Connection("us-east-1", "123456789012", None, Credentials("a", "b"), {{"default": {moto!r}}}))
+clients = clients_for(Connection("us-east-1", "123456789012", None, Credentials("a", "b"), {{"default": {moto!r}}}))
 answer = clients.call(service, name, **given)
 show({{key: found for key, found in answer.items() if key != "ResponseMetadata"}}, query, output)
 """

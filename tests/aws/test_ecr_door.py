@@ -8,13 +8,13 @@ import pytest
 from botocore.stub import Stubber
 
 from deployment.errors import CloudError
-from infrastructure.aws.registry.push import EcrDoor
-from infrastructure.aws.session import Clients, Connection, Credentials, connect
+from infrastructure.aws.registry.push import EcrPushTarget
+from infrastructure.aws.session import Clients, Connection, Credentials, clients_for
 from tests.aws.conftest import ACCOUNT, REGION
 
 
 def test_credentials_for_the_accounts_registry(clients: Clients) -> None:
-    door = EcrDoor(clients, "telehealth-api", ACCOUNT, REGION)
+    door = EcrPushTarget(clients, "telehealth-api", ACCOUNT, REGION)
     user, password = door.credentials()
     assert user == "AWS"
     assert password
@@ -25,8 +25,8 @@ def test_credentials_for_the_accounts_registry(clients: Clients) -> None:
     "token", ["", "not base64!", base64.b64encode(b"AWS:").decode(), base64.b64encode(b"\xff").decode()]
 )
 def test_an_answer_that_is_no_token_is_none(token: str) -> None:
-    offline = connect(Connection(REGION, ACCOUNT, credentials=Credentials("key", "secret")))
+    offline = clients_for(Connection(REGION, ACCOUNT, credentials=Credentials("key", "secret")))
     with Stubber(offline.client("ecr")) as stubber:
         stubber.add_response("get_authorization_token", {"authorizationData": [{"authorizationToken": token}]})
         with pytest.raises(CloudError, match="without a token"):
-            EcrDoor(offline, "telehealth-api", ACCOUNT, REGION).credentials()
+            EcrPushTarget(offline, "telehealth-api", ACCOUNT, REGION).credentials()

@@ -14,7 +14,7 @@ from infrastructure.aws.configured import of_app_runner, of_ecs
 from infrastructure.aws.quotas import MeasuredQuotas
 from infrastructure.aws.registry.scans import EcrScans
 from infrastructure.aws.secretsmanager import SecretsManager
-from infrastructure.aws.session import Clients, Connection, Credentials, connect
+from infrastructure.aws.session import Clients, Connection, Credentials, clients_for
 from tests.aws.conftest import ACCOUNT, SteppedClock
 from tests.aws.test_ecr_registry import Repository
 
@@ -41,7 +41,7 @@ def test_findings_are_counted_by_severity(clients: Clients) -> None:
      ("UNSUPPORTED_IMAGE", False, False)],
 )  # fmt: skip
 def test_a_scan_s_status(status: str, finished: bool, under_way: bool) -> None:
-    offline = connect(Connection("us-east-1", ACCOUNT, credentials=Credentials("key", "secret")))
+    offline = clients_for(Connection("us-east-1", ACCOUNT, credentials=Credentials("key", "secret")))
     with Stubber(offline.client("ecr")) as stubber:
         findings = {"findingSeverityCounts": {"LOW": 2}} if finished else {}
         stubber.add_response(
@@ -68,7 +68,7 @@ def test_a_secret_is_looked_at_without_its_value(clients: Clients) -> None:
 
 @pytest.fixture
 def stubbed() -> Iterator[tuple[MeasuredQuotas, Stubber, Stubber]]:
-    offline = connect(Connection("us-east-1", ACCOUNT, credentials=Credentials("key", "secret")))
+    offline = clients_for(Connection("us-east-1", ACCOUNT, credentials=Credentials("key", "secret")))
     made = {name: offline._make(name) for name in ("service-quotas", "cloudwatch")}
     offline._made |= {f"{name}, once": client for name, client in made.items()}
     with Stubber(made["service-quotas"]) as quotas, Stubber(made["cloudwatch"]) as metrics:

@@ -44,7 +44,7 @@ def heard(clients: Clients, queue: str) -> list[dict[str, Any]]:
 
 def test_a_subscriber_gets_the_whole_notice(clients: Clients) -> None:
     topic, queue = subscribed(clients)
-    SnsNotifier(clients, topic).tell(NOTICE)
+    SnsNotifier(clients, topic).send(NOTICE)
     [envelope] = heard(clients, queue)
     assert envelope["Subject"] == "[production] rejected: telehealth-api:1.1.0 on green"
     assert envelope["MessageAttributes"]["event"]["Value"] == "rejected"
@@ -65,7 +65,7 @@ def test_a_subscriber_gets_the_whole_notice(clients: Clients) -> None:
 
 def test_a_topic_that_is_gone_is_not_found(clients: Clients) -> None:
     with pytest.raises(NotFound, match="sns Publish"):
-        SnsNotifier(clients, "arn:aws:sns:us-east-1:123456789012:gone").tell(NOTICE)
+        SnsNotifier(clients, "arn:aws:sns:us-east-1:123456789012:gone").send(NOTICE)
 
 
 def test_a_subject_is_what_sns_takes() -> None:

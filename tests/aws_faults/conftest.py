@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from infrastructure.aws.session import Clients, Connection, Credentials, Patience, connect
+from infrastructure.aws.session import Clients, Connection, Credentials, Patience, clients_for
 from tests.aws.conftest import SteppedClock
 from tests.aws.conftest import moto_url as moto_url  # the same server, as a fixture of this folder
 from tests.aws_faults.proxy import Proxy
@@ -33,7 +33,7 @@ class Aws:
             own = dict.fromkeys(("apprunner", "cloudfront-keyvaluestore"), self.endpoint.url)
             keys = Credentials("AKIAIOSFODNN7EXAMPLE", "not-a-real-secret")
             target = Connection(REGION, ACCOUNT, credentials=keys, endpoints={"default": self.moto.url, **own})
-            self.made[wanted] = connect(target, Patience(5.0, *wanted))
+            self.made[wanted] = clients_for(target, Patience(5.0, *wanted))
         return self.made[wanted]
 
 

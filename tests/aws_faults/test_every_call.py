@@ -24,7 +24,7 @@ from infrastructure.aws.dynamodb import HASH_KEY, DynamoLease
 from infrastructure.aws.identity.caller import StsIdentity
 from infrastructure.aws.logs import newest_lines
 from infrastructure.aws.registry.images import VERSION_ANNOTATION, EcrRegistry
-from infrastructure.aws.registry.push import EcrDoor
+from infrastructure.aws.registry.push import EcrPushTarget
 from infrastructure.aws.registry.scans import EcrScans
 from infrastructure.aws.s3 import S3AuditStore
 from infrastructure.aws.secretsmanager import SecretsManager
@@ -208,7 +208,7 @@ def secret(scene: Scene) -> Act:
 
 def door(scene: Scene) -> Act:
     return Act(
-        lambda clients: EcrDoor(clients, scene.name, ACCOUNT, REGION).credentials(),
+        lambda clients: EcrPushTarget(clients, scene.name, ACCOUNT, REGION).credentials(),
         lambda came: isinstance(came, tuple) and came[0] == "AWS" and bool(came[1]),
     )
 
@@ -274,7 +274,7 @@ def tell(scene: Scene) -> Act:
         # Once or more: a topic promises no less, and a lost answer makes it twice.
         return any(scene.name in message["Body"] for message in answer.get("Messages", ()))
 
-    return Act(lambda clients: SnsNotifier(clients, topic).tell(notice), right)
+    return Act(lambda clients: SnsNotifier(clients, topic).send(notice), right)
 
 
 KVS_CONFLICT, ITEM_CONFLICT = "ConflictException", "TransactionConflictException"

@@ -12,11 +12,11 @@ from typing import Any
 from deployment.events import Event
 from deployment.evidence.journal import Journal, Record, read
 from deployment.evidence.verdict import GateOutcome, GateResult
+from deployment.flow.lease import open_deployment
 from deployment.flow.machine import Machine
 from deployment.phases import Phase
 from deployment.plan import Plan, Ports, Promotion
-from deployment.recovery.interrupted_run import settle_leftover
-from deployment.recovery.recover import unsettled
+from deployment.recovery.interrupted_run import recover_run
 from deployment.recovery.undo import Undo, last_promotion
 from deployment.settings import DeploymentLimits
 from tests.deployment.fakes import GREEN, NEW, FakeClock, FakeFront, FakeLease, FakePlatform, FakeRouter, World
@@ -120,12 +120,12 @@ class Deployment:
         if keeper:
             keeper.stop()
 
-    def settle(self, reports: Path | None = None) -> Phase | None:
+    def recover(self, reports: Path | None = None) -> Phase | None:
         """What ``recover`` does; None where there is nothing to settle."""
-        found = unsettled(self.ports)
+        found = open_deployment(self.ports)
         if found is None:
             return None
-        return settle_leftover(
+        return recover_run(
             found, self.ports, self.limits, actor="recoverer", reports=reports or self.reports, listener=lambda _: None
         )
 

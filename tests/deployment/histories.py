@@ -16,12 +16,12 @@ from typing import Any
 from deployment.errors import CloudUnreachable, DeploymentError, LeaseHeld, Refused, SwitchFailed
 from deployment.evidence.journal import Journal, Record, read
 from deployment.evidence.verdict import GateOutcome, GateResult
+from deployment.flow.lease import alive, open_deployment
 from deployment.flow.machine import Machine
 from deployment.model import Answer, Colour, Holder, Image, Routes
 from deployment.phases import Phase
 from deployment.plan import Plan, Ports, Promotion
-from deployment.recovery.interrupted_run import settle_leftover
-from deployment.recovery.recover import alive, unsettled
+from deployment.recovery.interrupted_run import recover_run
 from deployment.recovery.undo import Undo, last_promotion
 from deployment.settings import DeploymentLimits
 from tests.deployment.fakes import OLD, FakeClock, FakeFront, FakeLease, FakePlatform, FakeRouter, Killed, World, image
@@ -267,13 +267,13 @@ class Process:
         return journal
 
     def _settle(self, ports: Ports, *, waiting: bool) -> Phase | None:
-        found = unsettled(ports)
+        found = open_deployment(ports)
         if found is None:
             return None
         if not waiting and found.holder is not None and alive(ports, found.holder):
             raise LeaseHeld(found.holder)
         self.estate.seen["settlements"] += 1
-        return settle_leftover(found, ports, LIMITS, actor=self.id, reports=self.reports, listener=lambda _: None)
+        return recover_run(found, ports, LIMITS, actor=self.id, reports=self.reports, listener=lambda _: None)
 
     def _recover(self) -> None:
         phase = self._settle(self._ports(), waiting=True)

@@ -12,9 +12,9 @@ import pytest
 from deployment.access import Access, Duty
 from deployment.errors import CloudUnreachable, DeadlinePassed, LeaseLost, NotPermitted, Refused, StepFailed
 from deployment.flow.approval import Approval, give, wait_for_approval
+from deployment.flow.lease import open_deployment
 from deployment.model import Caller
 from deployment.phases import Phase
-from deployment.recovery.recover import unsettled
 from tests.deployment.fakes import GREEN, NEW, Killed, Side
 from tests.deployment.harness import ACTOR, GATES, LIMITS, Deployment
 
@@ -63,9 +63,9 @@ def test_approved(one: Deployment) -> None:
     seen: list[Phase] = []
 
     def approve() -> None:
-        found = unsettled(one.ports)
+        found = open_deployment(one.ports)
         assert found is not None
-        seen.append(found.note.phase)
+        seen.append(found.record.phase)
         given = give(one.ports, LIST, OTHER, "one", "looked at it")
         assert (given.digest, given.evidence) == (NEW.digest, EVIDENCE)
 
@@ -207,7 +207,7 @@ def test_recover_rejects_a_run_that_died_waiting(one: Deployment) -> None:
     with pytest.raises(Killed):
         wait(one)
     one.bury()
-    assert one.settle() is Phase.REJECTED
+    assert one.recover() is Phase.REJECTED
     assert (one.report()["verdict"], one.world.routes.generation) == ("rejected", 7)
 
 

@@ -8,10 +8,11 @@ import pytest
 
 from deployment.access import Access, Duty
 from deployment.errors import CloudError, NotPermitted
+from deployment.evidence.checklist import Attestation, evaluate
 from deployment.evidence.journal import Record
 from deployment.model import Caller
 from deployment.preflight.attestations import DIGESTS_KEPT, NOTE, give, given
-from deployment.preflight.checklist import Attestation, Entry, as_data, evaluate
+from deployment.preflight.checklist import Entry, as_data
 from tests.deployment.harness import Deployment
 
 JANE = Caller("arn:aws:sts::123456789012:assumed-role/reviewer/jane", "123456789012")

@@ -10,10 +10,11 @@ from dataclasses import replace
 import pytest
 
 from deployment.errors import CloudUnreachable, Refused, StepFailed
+from deployment.flow.lease import open_deployment
 from deployment.phases import Phase
-from deployment.plan import Note
-from deployment.recovery.interrupted_run import settle_leftover
-from deployment.recovery.recover import Decision, unsettled
+from deployment.plan import DeploymentRecord
+from deployment.recovery.interrupted_run import recover_run
+from deployment.recovery.recover import Decision
 from deployment.recovery.undo import last_promotion, refuse_irreversible
 from tests.deployment.fakes import BLUE, GREEN, NEW
 from tests.deployment.harness import GATES, Deployment
@@ -26,11 +27,11 @@ def one_way(one: Deployment) -> Deployment:
     return one
 
 
-def settle(one: Deployment, decision: Decision) -> Phase:
+def recover(one: Deployment, decision: Decision) -> Phase:
     """What ``recover`` does with a decision."""
-    found = unsettled(one.ports)
+    found = open_deployment(one.ports)
     assert found is not None
-    return settle_leftover(
+    return recover_run(
         found,
         one.ports,
         one.limits,
@@ -88,7 +89,7 @@ def test_recovering_a_dead_run_freezes_too(one_way: Deployment) -> None:
     one_way.to_verified()
     one_way.machine.promote(GATES)
     one_way.bury()
-    assert settle(one_way, Decision()) is Phase.HALTED
+    assert recover(one_way, Decision()) is Phase.HALTED
     assert one_way.world.routes.live is GREEN
     assert "frozen: the migration" in one_way.report()["reason"]
     assert one_way.report()["verdict"] == "rollback_failed"
@@ -97,7 +98,7 @@ def test_recovering_a_dead_run_freezes_too(one_way: Deployment) -> None:
 def test_recovering_a_frozen_one_changes_nothing(one_way: Deployment) -> None:
     frozen(one_way)
     for _ in range(2):
-        assert settle(one_way, Decision()) is Phase.HALTED
+        assert recover(one_way, Decision()) is Phase.HALTED
         one_way.bury()
     assert one_way.world.routes.live is GREEN
     assert one_way.report()["verdict"] == "rollback_failed"
@@ -105,7 +106,7 @@ def test_recovering_a_frozen_one_changes_nothing(one_way: Deployment) -> None:
 
 def test_a_person_may_send_traffic_back(one_way: Deployment) -> None:
     frozen(one_way)
-    assert settle(one_way, Decision(back="1.0.0 reads it, we tried")) is Phase.ROLLED_BACK
+    assert recover(one_way, Decision(back="1.0.0 reads it, we tried")) is Phase.ROLLED_BACK
     assert one_way.world.routes.live is BLUE
     assert one_way.lease.holder is None
     assert [r.data["reason"] for r in one_way.records() if r.kind == "irreversible"] == ["1.0.0 reads it, we tried"]
@@ -114,19 +115,19 @@ def test_a_person_may_send_traffic_back(one_way: Deployment) -> None:
 def test_that_decision_outlives_the_one_who_carries_it_out(one_way: Deployment) -> None:
     frozen(one_way)
     one_way.world.always["set"] = CloudUnreachable("gone")
-    assert settle(one_way, Decision(back="we tried")) is Phase.HALTED
-    assert Note.load(one_way.lease.kept["deployment"]).back_allowed
+    assert recover(one_way, Decision(back="we tried")) is Phase.HALTED
+    assert DeploymentRecord.load(one_way.lease.kept["deployment"]).back_allowed
     one_way.world.always.clear()
     one_way.bury()
-    assert settle(one_way, Decision()) is Phase.ROLLED_BACK
+    assert recover(one_way, Decision()) is Phase.ROLLED_BACK
 
 
 def test_a_person_may_leave_it_live_and_fix_it_forward(one_way: Deployment) -> None:
     frozen(one_way)
-    assert settle(one_way, Decision(keep="the fix is 1.1.1")) is Phase.HALTED
+    assert recover(one_way, Decision(keep="the fix is 1.1.1")) is Phase.HALTED
     assert one_way.world.routes.live is GREEN
     assert one_way.lease.holder is None
-    assert unsettled(one_way.ports) is None
+    assert open_deployment(one_way.ports) is None
     assert one_way.promotion() is None
     kept = next(r.data for r in one_way.records() if r.kind == "kept")
     assert (kept["live"], kept["reason"], kept["by"]) == ("green", "the fix is 1.1.1", "recoverer")
@@ -136,15 +137,15 @@ def test_what_is_not_well_is_not_left_live(one_way: Deployment) -> None:
     frozen(one_way)
     one_way.world.sides[GREEN].ill = "status 500"
     with pytest.raises(StepFailed, match="not well"):
-        settle(one_way, Decision(keep="we give up"))
-    assert unsettled(one_way.ports) is not None
+        recover(one_way, Decision(keep="we give up"))
+    assert open_deployment(one_way.ports) is not None
 
 
 def test_only_what_is_halted_can_be_kept(one: Deployment) -> None:
     one.to_verified()
     one.bury()
     with pytest.raises(Refused, match="not halted"):
-        settle(one, Decision(keep="why not"))
+        recover(one, Decision(keep="why not"))
 
 
 def test_undoing_its_promotion_is_refused_without_a_reason(one_way: Deployment) -> None:

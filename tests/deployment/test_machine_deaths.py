@@ -91,7 +91,7 @@ def test_kill_then_settle(one: Deployment, number: int, moment: str) -> None:
     baked = step_outcomes(one, "outcome").get("bake") == "passed"
     intended = "promote" in step_outcomes(one, "intent")
     unknown = "deployment" not in one.lease.kept
-    phase = one.settle()
+    phase = one.recover()
     assert_safe(one)
     if unknown:
         assert phase is None
@@ -116,7 +116,7 @@ def assert_recovered(one: Deployment, phase: Phase) -> None:
     assert len(names) == len(set(names))
     assert one.records()[-1].kind == "closed"
     story = one.story()
-    assert one.settle() is None
+    assert one.recover() is None
     assert one.story() == story
 
 
@@ -127,7 +127,7 @@ def test_kill_while_rolling_back_then_settle(one: Deployment, number: int, momen
     with pytest.raises(Killed):
         harmed(one)
     one.bury()
-    phase = one.settle()
+    phase = one.recover()
     assert phase in (None, Phase.ROLLED_BACK, Phase.REJECTED)
     assert_safe(one)
     assert one.world.routes.live is BLUE
@@ -142,7 +142,7 @@ def test_kill_while_rolling_back_then_settle(one: Deployment, number: int, momen
 def test_kill_while_undoing_then_settle(one: Deployment, number: int, moment: str) -> None:
     killed(one, undone, number, moment)
     begun = "deployment" in one.lease.kept
-    phase = one.settle()
+    phase = one.recover()
     assert_safe(one)
     assert phase is (Phase.ROLLED_BACK if begun else None)
     if begun:
@@ -154,7 +154,7 @@ def test_kill_while_undoing_then_settle(one: Deployment, number: int, moment: st
 @pytest.mark.parametrize("number", [n for n in FORWARD if n % 3 == 0])
 def test_kill_then_settle_on_another_machine(one: Deployment, tmp_path: Path, number: int) -> None:
     killed(one, forward, number, "after")
-    phase = one.settle(tmp_path / "fresh clone")
+    phase = one.recover(tmp_path / "fresh clone")
     assert_safe(one)
     if phase is None:
         return
@@ -169,7 +169,7 @@ def test_kill_that_tears_the_last_line(one: Deployment, number: int) -> None:
     killed(one, forward, number, "after")
     with one.journal.path.open("a") as file:
         file.write('{"seq": 99, "ti')
-    phase = one.settle()
+    phase = one.recover()
     assert_safe(one)
     assert one.records()[0].prev == FIRST
     assert phase is None or one.records()[-1].kind == "closed"

@@ -18,9 +18,9 @@ from deployment.errors import (
     TargetIsLive,
 )
 from deployment.events import StepBegan
+from deployment.flow.lease import this_process
 from deployment.model import Answer
 from deployment.phases import Phase
-from deployment.plan import this_process
 from tests.deployment.fakes import BLUE, GREEN, NEW, OLD
 from tests.deployment.harness import GATES, LIMITS, Deployment
 
@@ -350,5 +350,5 @@ def test_listener_that_raises_is_recorded_not_obeyed(one: Deployment) -> None:
 
 
 def test_old_image_is_what_the_previous_colour_stands_on(one: Deployment) -> None:
-    standing = one.machine.lease()
-    assert (standing.colour, standing.digest, standing.generation) == (BLUE, OLD.digest, 7)
+    live_snapshot = one.machine.lease()
+    assert (live_snapshot.colour, live_snapshot.digest, live_snapshot.generation) == (BLUE, OLD.digest, 7)

@@ -10,11 +10,12 @@ import pytest
 
 from deployment.errors import CloudUnreachable
 from deployment.events import PhaseChanged
+from deployment.flow.lease import open_deployment
 from deployment.flow.notices import BY_PHASE, Notices, about, place_of
 from deployment.model import Happening, Notice
 from deployment.phases import TERMINAL, Phase
-from deployment.recovery.interrupted_run import settle_leftover
-from deployment.recovery.recover import UNDECIDED, Decision, unsettled
+from deployment.recovery.interrupted_run import recover_run
+from deployment.recovery.recover import UNDECIDED, Decision
 from tests.deployment.harness import Deployment
 
 PASSWORD = "canary-password-1"
@@ -29,7 +30,7 @@ class FakeNotifier:
         self.blocked.set()
         self.error: Exception | None = None
 
-    def tell(self, notice: Notice) -> None:
+    def send(self, notice: Notice) -> None:
         assert self.blocked.wait(30)
         if self.error is not None:
             raise self.error
@@ -52,7 +53,7 @@ def drive(
     notices = Notices(notifier, deployment.journal, about(machine.plan, deployment.folder), deployment.events.append)
     machine.steps._listener = notices
     phase = deployment.run(lambda: harm)
-    notices.settle(patience_s)
+    notices.flush(patience_s)
     return phase
 
 
@@ -143,9 +144,9 @@ def die_at_the_end(
 
 def settled(deployment: Deployment, reports: Path, notifier: FakeNotifier, decision: Decision = UNDECIDED) -> Phase:
     """What `recover`, or the next run, makes of a dead one."""
-    found = unsettled(deployment.ports)
+    found = open_deployment(deployment.ports)
     assert found is not None
-    return settle_leftover(
+    return recover_run(
         found,
         deployment.ports,
         deployment.limits,
@@ -231,7 +232,7 @@ def test_every_end_but_a_refusal_is_told(tmp_path: Path, notifier: FakeNotifier)
     notices = Notices(notifier, deployment.journal, about(deployment.machine.plan, "there"))
     for after in Phase:
         notices(PhaseChanged(Phase.PENDING, after, "gate: why"))
-    notices.settle(10)
+    notices.flush(10)
     assert {notice.happening for notice in notifier.told} == set(Happening)
 
 

@@ -12,9 +12,10 @@ import pytest
 
 from deployment.access import DEPLOYMENT, Admission
 from deployment.errors import CloudDenied, CloudError, CloudUnreachable, Refused
-from deployment.flow.alarms import NO_ALARMS
 from deployment.model import Alarm, AlarmState, Caller, Colour, Configuration, DomainState, Quota, Routes, Scan, Service
-from deployment.preflight.preflight import Item, Outcome, Surroundings, judge, look, summed_up, too_severe
+from deployment.ports import NO_ALARMS
+from deployment.preflight.items import Item, Outcome
+from deployment.preflight.preflight import PreflightPorts, judge, look, summed_up, too_severe
 from deployment.settings import DeploymentLimits
 from tests.deployment.fakes import BLUE, GREEN, NEW, Side
 from tests.deployment.harness import Deployment
@@ -47,7 +48,7 @@ class Around:
             raise problem
         return problem
 
-    def look(self) -> DomainState:
+    def observe(self) -> DomainState:
         assert self.state is not None
         return given(self.state)
 
@@ -91,7 +92,7 @@ class Estate:
 
     def items(self, plan: Path | None = None, limits: DeploymentLimits = LIMITS) -> dict[str, Item]:
         one = self.around
-        around = Surroundings(one, one, one, self.own_secrets, one)
+        around = PreflightPorts(one, one, one, self.own_secrets, one)
         found = look(self.deployment.ports, around, limits, ADMISSION, NEW, GREEN, plan)
         return {item.name: item for item in found}
 
@@ -260,7 +261,7 @@ def test_what_is_refused_is_named_all_at_once(estate: Estate) -> None:
 
 def test_without_surroundings_it_says_what_was_not_checked(estate: Estate) -> None:
     ports = replace(estate.deployment.ports, alarms=NO_ALARMS)
-    found = look(ports, Surroundings(), LIMITS, None, NEW, GREEN)
+    found = look(ports, PreflightPorts(), LIMITS, None, NEW, GREEN)
     unchecked = {item.name for item in found if item.outcome is Outcome.NOT_CHECKED}
     assert unchecked == {"credentials", "rights", "scan", "alarms", "quotas", "secrets", "domain"}
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 import pytest
 
 from deployment.errors import LeaseHeld, Refused
+from deployment.flow.lease import alive, open_deployment
 from deployment.phases import Phase
-from deployment.recovery.recover import alive, settle, unsettled
+from deployment.recovery.recover import recover
 from tests.deployment.fakes import BLUE, GREEN
 from tests.deployment.harness import GATES, LIMITS, TTL, Deployment
 
@@ -26,7 +27,7 @@ def baking(one: Deployment) -> None:
 def test_living_owner_is_named_and_left_alone(one: Deployment) -> None:
     baking(one)
     with pytest.raises(LeaseHeld, match="deployer"):
-        one.settle()
+        one.recover()
     assert one.world.routes.live is GREEN
 
 
@@ -34,7 +35,7 @@ def test_owner_that_died_here_is_followed_at_once(one: Deployment) -> None:
     baking(one)
     one.bury()
     before = one.world.clock.elapsed
-    assert one.settle() is Phase.ROLLED_BACK
+    assert one.recover() is Phase.ROLLED_BACK
     assert one.world.clock.elapsed - before < 10
 
 
@@ -43,7 +44,7 @@ def test_silent_owner_elsewhere_is_waited_for(one: Deployment) -> None:
     one.bury()
     elsewhere(one)
     before = one.world.clock.elapsed
-    assert one.settle() is Phase.ROLLED_BACK
+    assert one.recover() is Phase.ROLLED_BACK
     assert one.world.clock.elapsed - before >= TTL - 10
     assert one.world.routes.live is BLUE
 
@@ -60,7 +61,7 @@ def test_owner_elsewhere_that_renews_is_alive(one: Deployment) -> None:
 
     one.world.hooks["sleep"] = renews
     with pytest.raises(LeaseHeld, match="a-runner-far-away"):
-        one.settle()
+        one.recover()
     assert one.world.routes.live is GREEN
 
 
@@ -77,24 +78,24 @@ def test_alive_tells_hosts_apart(one: Deployment) -> None:
 def test_settled_by_somebody_else_meanwhile(one: Deployment) -> None:
     baking(one)
     one.bury()
-    found = unsettled(one.ports)
+    found = open_deployment(one.ports)
     assert found is not None
-    assert one.settle() is Phase.ROLLED_BACK
+    assert one.recover() is Phase.ROLLED_BACK
     routes = one.world.routes
     with pytest.raises(Refused, match="settled meanwhile"):
-        settle(found, "late", LIMITS, one.ports, one.journal, lambda _: None)
+        recover(found, "late", LIMITS, one.ports, one.journal, lambda _: None)
     assert one.world.routes == routes
     assert one.lease.holder is None
 
 
 def test_note_is_read_again_under_the_lease(one: Deployment) -> None:
     one.to_verified()
-    found = unsettled(one.ports)
+    found = open_deployment(one.ports)
     assert found is not None
     one.machine.promote(GATES)
     one.bury()
     stale = replace(found, holder=one.lease.holder)
-    machine = settle(stale, "recoverer", LIMITS, one.ports, one.journal, lambda _: None)
+    machine = recover(stale, "recoverer", LIMITS, one.ports, one.journal, lambda _: None)
     assert machine.phase is Phase.ROLLED_BACK
     assert one.world.routes.live is BLUE
 
@@ -106,7 +107,7 @@ def test_a_paused_run_that_wakes_cannot_switch_any_more(one: Deployment) -> None
     def fall_asleep() -> None:
         one.world.hooks.clear()
         one.bury()
-        paused.append(one.settle(one.reports / "another machine"))
+        paused.append(one.recover(one.reports / "another machine"))
 
     one.world.hooks["set"] = fall_asleep  # after the lease was checked, before the write arrives
     with pytest.raises(Exception, match=r"token|changed"):
@@ -125,13 +126,13 @@ def test_halted_deployment_is_tried_again(one: Deployment) -> None:
     one.machine.let_go()
     assert one.machine.phase is Phase.HALTED
     one.bury()
-    assert one.settle() is Phase.HALTED
+    assert one.recover() is Phase.HALTED
     assert one.report()["verdict"] == "rollback_failed"
     one.bury()
     if one.lease.holder:
         one.lease.holder = replace(one.lease.holder, process_started=0.0)
     one.world.sides[BLUE].running = True
-    assert one.settle() is Phase.ROLLED_BACK
+    assert one.recover() is Phase.ROLLED_BACK
     assert one.world.routes.live is BLUE
 
 
@@ -140,7 +141,7 @@ def test_colour_that_was_never_touched_is_not_stopped(one: Deployment) -> None:
     one.lease.kept["promotion"] = "the one before"
     one.machine.lease()
     one.bury()
-    assert one.settle() is Phase.REJECTED
+    assert one.recover() is Phase.REJECTED
     assert one.world.sides[GREEN].running
     assert one.lease.kept == {"promotion": "the one before", "head": one.lease.kept["head"]}
 
@@ -149,7 +150,7 @@ def test_broken_journal_is_kept_aside(one: Deployment) -> None:
     baking(one)
     one.bury()
     one.journal.path.write_bytes(one.journal.path.read_bytes().replace(b"LEASED", b"LEASEd"))
-    assert one.settle() is Phase.ROLLED_BACK
+    assert one.recover() is Phase.ROLLED_BACK
     assert (one.folder / "audit.broken.jsonl").is_file()
     assert one.records()[0].data["reconstructed"] is True
     assert one.report()["actor"] == one.machine.plan.actor

@@ -91,7 +91,7 @@ def test_recovered(one: Deployment, dies: str) -> None:
         one.run(lambda: "harm")
     one.world.hooks.clear()
     one.bury()
-    assert one.settle() in (Phase.REJECTED, Phase.ROLLED_BACK)
+    assert one.recover() in (Phase.REJECTED, Phase.ROLLED_BACK)
     jsonschema.validate(one.report(), SCHEMA)
     assert list(one.report()) == FIELDS
 

@@ -17,7 +17,7 @@ from deployment.ports import Registry
 from deployment.recovery.retire import due, due_at, retire_previous
 from deployment.recovery.undo import last_promotion
 from deployment.settings import Settings
-from infrastructure.compose import World
+from infrastructure.compose import Environment
 from scripts.commands import retire as command
 from tests.deployment.fakes import BLUE, GREEN
 from tests.deployment.harness import ACTOR, LIMITS, Deployment
@@ -117,7 +117,9 @@ def test_a_promotion_of_before_there_was_a_time_is_never(tmp_path: Path) -> None
 
 def test_the_command_says_when_and_leaves_a_journal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     one = promoted(tmp_path / "runs")
-    world = World("test", "https://live.test", one.ports, cast(Registry, None), Caller(ACTOR, "123456789012"), (), ())
+    world = Environment(
+        "test", "https://live.test", one.ports, cast(Registry, None), Caller(ACTOR, "123456789012"), (), ()
+    )
     settings = Settings("test", "x", Path("x"), one.limits, {}, {"provider": "aws"})
     with pytest.raises(Refused, match="keeps running until"):
         command.retire(settings, world, tmp_path / "reports", now=False)

@@ -160,6 +160,6 @@ def test_a_run_that_dies_in_a_step_is_rolled_back(tmp_path: Path, number: int) -
         one.machine.promote(GATES, CANARY, share)
     assert one.world.routes.weights[Colour.GREEN] == (10, 50)[number - 1]
     one.bury()
-    assert one.settle() is Phase.ROLLED_BACK
+    assert one.recover() is Phase.ROLLED_BACK
     assert one.world.routes.weights == {BLUE: 100, GREEN: 0}
     assert one.report()["verdict"] == "rolled_back"

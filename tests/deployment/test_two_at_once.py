@@ -115,7 +115,7 @@ def test_a_dead_holder_s_lock_needs_no_force(one: Deployment) -> None:
     one.to_verified()
     one.bury()
     broken(one, force=False)
-    assert one.settle() is Phase.REJECTED
+    assert one.recover() is Phase.REJECTED
 
 
 def test_a_holder_elsewhere_is_watched(one: Deployment) -> None:

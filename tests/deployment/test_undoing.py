@@ -7,8 +7,8 @@ from collections.abc import Callable
 import pytest
 
 from deployment.errors import CloudUnreachable, LeaseHeld, Refused, SwitchFailed
+from deployment.flow.lease import this_process
 from deployment.phases import Phase
-from deployment.plan import this_process
 from deployment.recovery.undo import last_promotion
 from tests.deployment.fakes import BLUE, GREEN
 from tests.deployment.harness import LIMITS, Deployment

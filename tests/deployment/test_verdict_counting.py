@@ -7,15 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from deployment.evidence.verdict import (
-    CheckOutcome,
-    CheckResult,
-    GateOutcome,
-    GateRule,
-    Tally,
-    in_report_order,
-    not_passed,
-)
+from deployment.evidence.verdict import CheckOutcome, CheckResult, GateOutcome, Tally, in_report_order, not_passed
+from deployment.model import GateRule
 
 PASSED, FAILED = CheckOutcome.PASSED, CheckOutcome.FAILED
 ERROR, NOTHING = CheckOutcome.ERROR, CheckOutcome.INCONCLUSIVE

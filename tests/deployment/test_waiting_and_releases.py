@@ -9,8 +9,7 @@ from dataclasses import replace
 import pytest
 
 from deployment.errors import CloudUnreachable, DeadlinePassed, UnknownTag
-from deployment.flow.lease import LeaseKeeper
-from deployment.plan import this_process
+from deployment.flow.lease import LeaseKeeper, this_process
 from deployment.polling import poll
 from deployment.releases import default_tag
 from tests.deployment.fakes import OLD, FakeClock, FakeLease, FakeRegistry, World, image

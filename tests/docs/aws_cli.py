@@ -22,7 +22,7 @@ import botocore.session  # after the path is right
 import jmespath  # type: ignore[import-untyped]  # ships no types
 from botocore import xform_name
 
-from infrastructure.aws.session import Connection, Credentials, connect
+from infrastructure.aws.session import Connection, Credentials, clients_for
 from infrastructure.embedded.outputs import Outputs, read
 
 USAGE = 252  # the real one's exit code for what it cannot parse
@@ -96,7 +96,7 @@ def exports(outputs: Outputs) -> str:
 
 def _clients(outputs: Outputs) -> Any:
     keys = Credentials(outputs.credentials.access_key_id, outputs.credentials.secret_access_key)
-    return connect(Connection(outputs.region, outputs.account_id, None, keys, outputs.endpoints))
+    return clients_for(Connection(outputs.region, outputs.account_id, None, keys, outputs.endpoints))
 
 
 if __name__ == "__main__":

@@ -16,10 +16,10 @@ from typing import Any
 
 import psutil
 
-from deployment.recovery.status import look
+from deployment.recovery.status import describe
 from deployment.settings import SETTINGS_FILE, load
 from infrastructure import compose
-from infrastructure.compose import World
+from infrastructure.compose import Environment
 from infrastructure.embedded.layout import Layout, read_environment
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -163,7 +163,7 @@ class Desk:
     def looked(self) -> dict[str, Any]:
         """What ``status --json`` shows, without a process of its own."""
         with self.world() as world:
-            return look(world.environment, world.live_url, world.ports, world.registry)
+            return describe(world.name, world.live_url, world.ports, world.registry)
 
     def assert_live(self, colour: str, version: str) -> None:
         """That colour is live on that version, nobody deploys, and the lock is free."""
@@ -172,12 +172,12 @@ class Desk:
         assert (status["deployment"], status["lock"]) == (None, None)
 
     @contextmanager
-    def world(self) -> Iterator[World]:
+    def world(self) -> Iterator[Environment]:
         """The environment through its ports, as the framework itself reaches it."""
         before = os.environ.get("EMBEDDED_STATE")
         os.environ["EMBEDDED_STATE"] = str(self.state)
         try:
-            yield compose.reach(load(SETTINGS_FILE, self.environment))
+            yield compose.connect(load(SETTINGS_FILE, self.environment))
         finally:
             os.environ.pop("EMBEDDED_STATE")
             if before is not None:

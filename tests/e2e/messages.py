@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from infrastructure.aws.session import Connection, Credentials, connect
+from infrastructure.aws.session import Connection, Credentials, clients_for
 from infrastructure.embedded import cloud
 from tests.e2e.desk import Desk
 
@@ -15,7 +15,7 @@ def messages(desk: Desk, deployment_id: str) -> list[dict[str, Any]]:
     outputs = cloud.outputs(desk.state)
     assert outputs is not None, "an environment is up"
     keys = Credentials(outputs.credentials.access_key_id, outputs.credentials.secret_access_key)
-    clients = connect(Connection(outputs.region, outputs.account_id, None, keys, outputs.endpoints))
+    clients = clients_for(Connection(outputs.region, outputs.account_id, None, keys, outputs.endpoints))
     url = clients.call("sqs", "GetQueueUrl", QueueName=outputs.notifications_queue)["QueueUrl"]
     found: list[dict[str, Any]] = []
     while batch := clients.call("sqs", "ReceiveMessage", QueueUrl=url, MaxNumberOfMessages=10).get("Messages"):

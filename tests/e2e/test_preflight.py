@@ -7,7 +7,7 @@ import json
 from typing import Any
 from uuid import uuid4
 
-from infrastructure.aws.session import Clients, Connection, Credentials, connect
+from infrastructure.aws.session import Clients, Connection, Credentials, clients_for
 from infrastructure.embedded import cloud
 from tests.e2e.desk import Desk
 
@@ -19,7 +19,7 @@ def clients_of(desk: Desk) -> tuple[Clients, Any]:
     outputs = cloud.outputs(desk.state)
     assert outputs is not None, "an environment is up"
     keys = Credentials(outputs.credentials.access_key_id, outputs.credentials.secret_access_key)
-    return connect(Connection(outputs.region, outputs.account_id, None, keys, outputs.endpoints)), outputs
+    return clients_for(Connection(outputs.region, outputs.account_id, None, keys, outputs.endpoints)), outputs
 
 
 def push(clients: Clients, repository: str) -> str:

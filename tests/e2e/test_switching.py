@@ -10,14 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from deployment.evidence.journal import Journal
-from deployment.flow.lease import LeaseKeeper
+from deployment.flow.lease import LeaseKeeper, this_process
 from deployment.flow.steps import Steps
 from deployment.flow.switch import Destination, confirm, write
 from deployment.model import Colour, Holder, Readiness
-from deployment.plan import Ports, this_process
+from deployment.plan import Ports
 from deployment.polling import poll
 from deployment.settings import SETTINGS_FILE, load
-from infrastructure.compose import World
+from infrastructure.compose import Environment
 from tests.e2e import images
 from tests.e2e.desk import Desk
 from tests.e2e.user import User
@@ -26,7 +26,7 @@ SWITCHES = 20
 USERS = 3
 
 
-def _bring_up(world: World, colour: Colour, tag: str) -> Destination:
+def _bring_up(world: Environment, colour: Colour, tag: str) -> Destination:
     platform, image = world.ports.platform, world.registry.resolve(tag)
     rollout = platform.provision(colour, image)
     poll(

@@ -8,7 +8,7 @@ import pytest
 
 from deployment.model import Colour, Readiness, Rollout
 from infrastructure.aws.apprunner.platform import AppRunnerPlatform
-from infrastructure.aws.session import Clients, Connection, Credentials, connect
+from infrastructure.aws.session import Clients, Connection, Credentials, clients_for
 from tests.embedded_aws.ecs_harness import Cluster, ecs_endpoint
 from tests.embedded_aws.harness import ACCOUNT, REGION, Endpoint, moto_server, wait_for
 
@@ -32,7 +32,7 @@ def endpoint(tmp_path_factory: pytest.TempPathFactory, moto: str) -> Iterator[En
 @pytest.fixture
 def clients(endpoint: Endpoint, moto: str) -> Clients:
     endpoints = {"default": moto, "apprunner": endpoint.url, "cloudfront-keyvaluestore": endpoint.url}
-    return connect(Connection(REGION, ACCOUNT, credentials=Credentials("AKIATEST", "s"), endpoints=endpoints))
+    return clients_for(Connection(REGION, ACCOUNT, credentials=Credentials("AKIATEST", "s"), endpoints=endpoints))
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def running_cluster(tmp_path_factory: pytest.TempPathFactory, moto: str) -> Iter
 @pytest.fixture
 def ecs_clients(running_cluster: Cluster, moto: str) -> Clients:
     endpoints = {"default": moto, "ecs": running_cluster.endpoint.url, "elbv2": running_cluster.endpoint.url}
-    return connect(Connection(REGION, ACCOUNT, credentials=Credentials("AKIATEST", "s"), endpoints=endpoints))
+    return clients_for(Connection(REGION, ACCOUNT, credentials=Credentials("AKIATEST", "s"), endpoints=endpoints))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from deployment.ports import Router
 from infrastructure.aws.cloudfront.router import CloudFrontRouter
 from infrastructure.aws.load_balancer.router import AlbRouter
 from infrastructure.aws.route53.router import Route53Router
-from infrastructure.aws.session import Clients, Connection, Credentials, connect
+from infrastructure.aws.session import Clients, Connection, Credentials, clients_for
 from tests.aws.authority import Authority
 from tests.aws.conftest import SteppedClock
 from tests.aws.estates import IDENTIFIERS, balancer, zone
@@ -40,7 +40,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory, moto: str) -> Iterator[Clie
     try:
         own.start()
         endpoints = {"default": moto, "cloudfront-keyvaluestore": own.url}
-        yield connect(Connection(REGION, ACCOUNT, credentials=Credentials("AKIATEST", "s"), endpoints=endpoints))
+        yield clients_for(Connection(REGION, ACCOUNT, credentials=Credentials("AKIATEST", "s"), endpoints=endpoints))
     finally:
         own.stop()
 

@@ -26,7 +26,7 @@ SETTINGS = "GATES_SETTINGS"
 
 @dataclass(frozen=True)
 class StandIn:
-    """As much of a ``World`` as verifying an address takes."""
+    """As much of a ``Environment`` as verifying an address takes."""
 
     smoke_users: tuple[SmokeUser, ...]
     token_secret: str | None = field(repr=False)
@@ -41,8 +41,8 @@ class StandIn:
         return NOWHERE
 
 
-def reach(_settings: Settings) -> StandIn:
-    """In place of ``compose.reach``."""
+def connect(_settings: Settings) -> StandIn:
+    """In place of ``compose.connect``."""
     facts = json.loads(Path(os.environ[FILE]).read_text(encoding="utf-8"))
     users = parse_smoke_users(json.dumps(facts["users"]))
     secret = facts["token_secret"]
@@ -51,8 +51,8 @@ def reach(_settings: Settings) -> StandIn:
     return StandIn(users, secret, secrets, stores, facts["live_url"], facts["viewer_host"])
 
 
-def look(_world: object, _settings: Settings) -> Before | None:
-    """In place of ``beside.look``: what was seen before the release was brought up, which here was before this run."""
+def take_snapshot(_world: object, _settings: Settings) -> Before | None:
+    """In place of ``environment_snapshot.take_snapshot``: what was seen before the release was brought up, which here was before this run."""
     seen = json.loads(Path(os.environ[FILE]).read_text(encoding="utf-8"))["before"]
     return seen and Before(**seen)
 
@@ -62,5 +62,5 @@ def pytest_load_initial_conftests() -> None:
     """Puts it in place before conftest.py brings the framework in; merely importing this module changes nothing."""
     if SETTINGS in os.environ:
         settings.SETTINGS_FILE = Path(os.environ[SETTINGS])
-    environment_snapshot.look = look  # type: ignore[assignment]  # less than a World, and enough
-    compose.reach = reach  # type: ignore[assignment]  # less than a World, and enough
+    environment_snapshot.take_snapshot = take_snapshot  # type: ignore[assignment]  # less than an Environment, and enough
+    compose.connect = connect  # type: ignore[assignment]  # less than an Environment, and enough

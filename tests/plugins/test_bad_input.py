@@ -14,7 +14,7 @@ from deployment.model import Caller
 from deployment.settings import DeploymentLimits, Settings
 from infrastructure import compose
 from infrastructure.aws.identity.caller import StsIdentity
-from infrastructure.aws.session import Clients, Connection, connect
+from infrastructure.aws.session import Clients, Connection, clients_for
 from scripts import deploy
 from scripts.commands import run
 from tests.plugins.project import Project
@@ -211,7 +211,7 @@ def test_a_wrong_clock(ahead: float, refused: bool, monkeypatch: pytest.MonkeyPa
     """By AWS's Date header; a third of the lease's 60 s is allowed."""
     settings = Settings("production", "x", Path("x"), DeploymentLimits(), {}, {"provider": "aws"})
     monkeypatch.setattr(StsIdentity, "caller_and_clock", lambda _: (Caller("arn:x", "1"), ahead))
-    clients = connect(Connection("us-east-1", "123456789012"))
+    clients = clients_for(Connection("us-east-1", "123456789012"))
     if not refused:
         assert compose._caller(clients, settings).arn == "arn:x"
         return
@@ -226,7 +226,7 @@ def test_credentials_that_aws_does_not_take(monkeypatch: pytest.MonkeyPatch) -> 
         raise CloudDenied("sts GetCallerIdentity: ExpiredToken", hint="Check the credentials in use.")
 
     monkeypatch.setattr(StsIdentity, "caller_and_clock", denied)
-    clients: Clients = connect(Connection("us-east-1", "123456789012"))
+    clients: Clients = clients_for(Connection("us-east-1", "123456789012"))
     settings = Settings("production", "x", Path("x"), DeploymentLimits(), {}, {"provider": "aws"})
     with pytest.raises(NotPermitted, match="ExpiredToken") as caught:
         compose._caller(clients, settings)

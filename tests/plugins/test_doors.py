@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from plugins.integrity.collection_guard import declared, missing
+from plugins.integrity.collection_guard import declared, uncollected
 
 SOURCE = """
 import pytest
@@ -46,7 +46,7 @@ def test_what_is_declared(tmp_path: Path) -> None:
 def test_what_is_missing(tmp_path: Path) -> None:
     folder = suites(tmp_path)
     collected = [name for name in declared(folder) if "deep" not in name and "many" not in name]
-    assert missing(folder, [*collected, "suites/health/test_things.py::test_many[1]"]) == [
+    assert uncollected(folder, [*collected, "suites/health/test_things.py::test_many[1]"]) == [
         "suites/health/test_things.py::TestGroup::TestDeeper::test_deep"
     ]
 
@@ -54,4 +54,4 @@ def test_what_is_missing(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_left_to_pytest(tmp_path: Path) -> None:
     folder = suites(tmp_path)
     (folder / "health" / "test_broken.py").write_text("def test_(:")
-    assert missing(folder, declared(folder)) == []
+    assert uncollected(folder, declared(folder)) == []

@@ -13,10 +13,10 @@ import pytest
 from deployment.errors import Refused
 from deployment.evidence.verdict import CheckOutcome
 from plugins.integrity.outcomes import outcome_of
-from plugins.integrity.recorder import Measurement, Recorder, measurements_in, requests_in, samples_in
 from plugins.modes.coordinator import Coordinator
+from plugins.recorder import Measurement, Recorder, measurements_in, requests_in, samples_in
 from plugins.scheduling.parallel import AHEAD, BARRIER, PhaseScheduler, decode
-from plugins.scheduling.stages import Check, Stage, gate_of, objections
+from plugins.stages import Check, Stage, gate_of, objections
 
 
 class Node:
@@ -63,7 +63,7 @@ def collection(*stages: Stage) -> list[str]:
         "stages": [int(stage) for stage in stages],
         "samples": [""] * len(stages),
         "deselected": 3,
-        "strangers": [],
+        "foreign_hooks": [],
     }
     name = base64.urlsafe_b64encode(json.dumps(facts).encode()).decode()
     return [*(f"check-{number}" for number in range(len(stages))), f"::{BARRIER}[{name}]"]

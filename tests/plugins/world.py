@@ -38,7 +38,7 @@ from deployment.model import (
 from deployment.plan import Ports
 from deployment.settings import Settings
 from infrastructure import compose, estate
-from infrastructure.compose import World
+from infrastructure.compose import Environment
 from infrastructure.front_door import HttpFrontDoor
 from verification.accounts import SmokeUser
 
@@ -269,11 +269,11 @@ def _start(settings: Settings, progress: compose.Progress, run_id: str) -> bool:
     return True
 
 
-def _reach(settings: Settings) -> World:
+def _connect(settings: Settings) -> Environment:
     facts, clock = _facts(), SystemClock()
     live_url = facts.read("urls")["live"]
     front = HttpFrontDoor(live_url, USERS[0], timeout_s=settings.limits.prober_timeout)
-    return World(
+    return Environment(
         settings.environment,
         live_url,
         Ports(FakePlatform(facts), FakeRouter(facts), FakeLease(facts), front, clock),
@@ -297,7 +297,7 @@ def install(patch: pytest.MonkeyPatch) -> None:
         "plugins.modes.plan"
     )  # pytester forgets it from run to run, its package does not
     settings = Path(os.environ[FOLDER]) / "deployment.toml"
-    for name, value in (("is_up", _is_up), ("start", _start), ("reach", _reach), ("stop", _stop)):
+    for name, value in (("is_up", _is_up), ("start", _start), ("connect", _connect), ("stop", _stop)):
         patch.setattr(compose, name, value)
     for module in (estate, fixtures, planning, run):
         patch.setattr(module, "SETTINGS_FILE", settings)

@@ -15,11 +15,11 @@ import pytest
 from deployment.errors import DeadlinePassed, DeploymentError, Refused, StepFailed, UnknownTag
 from deployment.model import Caller, Image, Scan
 from deployment.plan import Ports
-from deployment.preflight.preflight import Surroundings
+from deployment.preflight.preflight import PreflightPorts
 from deployment.settings import DeploymentLimits
-from infrastructure.compose import World
+from infrastructure.compose import Environment
 from scripts.commands import build
-from scripts.commands.build import Wish
+from scripts.commands.build import BuildRequest
 from tests.deployment.harness import Deployment
 
 HOST = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
@@ -79,11 +79,21 @@ class Desk:
 
     def ready(self, tag: str | None = "1.4.2", image: str | None = None, said: list[str] | None = None) -> str:
         caller = Caller("arn:aws:iam::123456789012:role/ci", "123456789012")
-        around = Surroundings(scans=self)
-        world = World(
-            "production", "https://api.example", self.ports, self, caller, (), (), surroundings=around, door=self
+        around = PreflightPorts(scans=self)
+        world = Environment(
+            "production",
+            "https://api.example",
+            self.ports,
+            self,
+            caller,
+            (),
+            (),
+            preflight_ports=around,
+            push_target=self,
         )
-        return build.ready(Wish(tag, image, self.context), world, LIMITS, (said if said is not None else []).append)
+        return build.ready(
+            BuildRequest(tag, image, self.context), world, LIMITS, (said if said is not None else []).append
+        )
 
 
 @pytest.fixture

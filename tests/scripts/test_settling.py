@@ -14,7 +14,7 @@ from deployment.model import Caller
 from deployment.recovery.complete_report import half_done
 from deployment.settings import Settings
 from infrastructure import compose
-from infrastructure.compose import World
+from infrastructure.compose import Environment
 from scripts.commands import recover
 from tests.deployment.harness import LIMITS, Deployment
 from tests.deployment.test_unfinished import journal
@@ -45,24 +45,24 @@ def dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
 
 
 @pytest.fixture
-def reach(dead: Deployment) -> Callable[[Settings], World]:
+def reach(dead: Deployment) -> Callable[[Settings], Environment]:
     """How its environment is reached."""
     caller = Caller("arn:aws:iam::123456789012:user/tester", "123456789012")
-    world = World("test", "http://live.example", dead.ports, NoRegistry(), caller, USERS, ())  # type: ignore[arg-type]  # nobody asks it
+    world = Environment("test", "http://live.example", dead.ports, NoRegistry(), caller, USERS, ())  # type: ignore[arg-type]  # nobody asks it
     return lambda _: world
 
 
 def test_a_dead_run_is_settled_before_its_environment_is_stopped(
-    dead: Deployment, reach: Callable[[Settings], World], capsys: pytest.CaptureFixture[str]
+    dead: Deployment, reach: Callable[[Settings], Environment], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    recover.settle_before_down(lambda _: SETTINGS, reach, dead.reports)
+    recover.recover_before_down(lambda _: SETTINGS, reach, dead.reports)
     report = json.loads((dead.folder / "verification.json").read_text())
     assert (report["verdict"], report["recovered"], dead.lease.holder) == ("rejected", True, None)
     assert "one: rejected; report in" in capsys.readouterr().out
     assert not list(half_done(dead.reports))
 
 
-def unreachable(_: Settings) -> World:
+def unreachable(_: Settings) -> Environment:
     raise CloudUnreachable("dynamodb GetItem: no answer")
 
 
@@ -82,11 +82,11 @@ def unknown(name: str) -> Settings:
 def test_what_cannot_be_settled_is_said(
     dead: Deployment,
     settings_of: Callable[[str], Settings],
-    reached: Callable[[Settings], World],
+    reached: Callable[[Settings], Environment],
     said: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    recover.settle_before_down(settings_of, reached, dead.reports)
+    recover.recover_before_down(settings_of, reached, dead.reports)
     printed = capsys.readouterr()
     assert (printed.out, printed.err.startswith(said), bool(printed.err)) == ("", True, bool(said))
     assert not (dead.folder / "verification.json").exists()
@@ -99,12 +99,14 @@ def test_an_environment_that_does_not_run_is_said(
     """After the machine was started anew; where there is no environment at all, the run was another state folder's."""
     monkeypatch.setattr(compose, "is_up", lambda _: False)
     monkeypatch.setattr(compose, "sleeps", lambda _: sleeps)
-    recover.settle_before_down(lambda _: SETTINGS, unreachable, dead.reports)
+    recover.recover_before_down(lambda _: SETTINGS, unreachable, dead.reports)
     said = capsys.readouterr().err
     assert ("one died half done" in said and "`up`, then `recover`, and only then `down`" in said) is sleeps
 
 
-def test_a_run_of_another_environment_is_left_to_that_one(dead: Deployment, reach: Callable[[Settings], World]) -> None:
+def test_a_run_of_another_environment_is_left_to_that_one(
+    dead: Deployment, reach: Callable[[Settings], Environment]
+) -> None:
     dead.lease.kept.pop("deployment")
-    recover.settle_before_down(lambda _: SETTINGS, reach, dead.reports)
+    recover.recover_before_down(lambda _: SETTINGS, reach, dead.reports)
     assert not (dead.folder / "verification.json").exists()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from plugins import measurement
-from plugins.modes.state import Release
+from plugins.state import Release
 from tests.verification.contract_server import USER, Service
 from verification.accounts import SmokeUser
 from verification.load import LoadPlan, LoadResult, OperationLoad, run_together

@@ -88,20 +88,20 @@ def test_so_does_the_load(secure_url: str, certificate: Path, tmp_path: Path) ->
 
 def test_the_live_domain_s_certificate_is_looked_at(secure_url: str, certificate: Path) -> None:
     """By a real handshake: when it ends, and why one is not good; an http domain has none."""
-    found = LiveDomain(secure_url, timeout_s=5, ca_file=str(certificate)).look()
+    found = LiveDomain(secure_url, timeout_s=5, ca_file=str(certificate)).observe()
     assert (found.host, found.addresses) == (NAME, ("127.0.0.1",))
     assert found.expires_at is not None
     assert timedelta(minutes=50) < found.expires_at - datetime.now(UTC) < timedelta(hours=1)
     with pytest.raises(CloudUnreachable, match=r"certificate of .* is not good"):
-        LiveDomain(secure_url, timeout_s=5).look()
+        LiveDomain(secure_url, timeout_s=5).observe()
     other = secure_url.replace("api.", "other.")
     with pytest.raises(CloudUnreachable, match="is not good"):
-        LiveDomain(other, timeout_s=5, ca_file=str(certificate)).look()
+        LiveDomain(other, timeout_s=5, ca_file=str(certificate)).observe()
 
 
 def test_a_live_domain_without_tls_or_address(service: Service) -> None:
-    assert LiveDomain(f"http://{NAME}:{service.port}", timeout_s=5).look().expires_at is None
+    assert LiveDomain(f"http://{NAME}:{service.port}", timeout_s=5).observe().expires_at is None
     with pytest.raises(CloudUnreachable, match="does not resolve"):
-        LiveDomain("https://no-such-host.invalid", timeout_s=5).look()
+        LiveDomain("https://no-such-host.invalid", timeout_s=5).observe()
     with pytest.raises(CloudUnreachable, match="no TLS with"):
-        LiveDomain(f"https://{NAME}:{service.port}", timeout_s=5).look()
+        LiveDomain(f"https://{NAME}:{service.port}", timeout_s=5).observe()

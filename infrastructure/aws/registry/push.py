@@ -9,7 +9,7 @@ from deployment.errors import CloudError
 from infrastructure.aws.session import Clients
 
 
-class EcrDoor:
+class EcrPushTarget:
     """The RegistryDoor port on one repository; the caller needs ecr:GetAuthorizationToken, and to push the rights of a pusher.
 
     Those are ecr:BatchCheckLayerAvailability, InitiateLayerUpload, UploadLayerPart, CompleteLayerUpload and PutImage.
