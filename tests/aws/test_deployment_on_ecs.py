@@ -12,7 +12,7 @@ import pytest
 
 from deployment.evidence.journal import Journal
 from deployment.flow.machine import Machine
-from deployment.model import Answer, Colour, Image
+from deployment.model import Answer, Colour, Image, Reason
 from deployment.phases import Phase
 from deployment.plan import Plan, Ports
 from deployment.recovery.undo import Undo, last_promotion
@@ -141,7 +141,7 @@ class Scene:
             machine.bake(harm)
             machine.complete()
         except Exception as error:
-            machine.abandon(f"verify: {error}")
+            machine.abandon(Reason.parse(f"verify: {error}"))
         machine.let_go()
         return machine
 

@@ -14,6 +14,7 @@ from deployment.evidence.journal import Journal, Record, read
 from deployment.evidence.verdict import GateOutcome, GateResult
 from deployment.flow.lease import open_deployment
 from deployment.flow.machine import Machine
+from deployment.model import Reason
 from deployment.phases import Phase
 from deployment.plan import Plan, Ports, Promotion
 from deployment.recovery.interrupted_run import recover_run
@@ -102,7 +103,7 @@ class Deployment:
         try:
             self.forward(harm, gates)
         except Exception as error:
-            self.machine.abandon(f"verify: {error}")
+            self.machine.abandon(Reason.parse(f"verify: {error}"))
             self.machine.let_go()
         return self.machine.phase
 

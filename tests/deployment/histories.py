@@ -18,7 +18,7 @@ from deployment.evidence.journal import Journal, Record, read
 from deployment.evidence.verdict import GateOutcome, GateResult
 from deployment.flow.lease import alive, open_deployment
 from deployment.flow.machine import Machine
-from deployment.model import Answer, Colour, Holder, Image, Routes
+from deployment.model import Answer, Colour, Holder, Image, Reason, Routes
 from deployment.phases import Phase
 from deployment.plan import Plan, Ports, Promotion
 from deployment.recovery.interrupted_run import recover_run
@@ -306,9 +306,9 @@ class Process:
             self._forward(machine, release)
         except (Exception, KeyboardInterrupt) as error:
             try:
-                machine.abandon(f"verify: {error}", refused=isinstance(error, Refused))
+                machine.abandon(Reason.parse(f"verify: {error}"), refused=isinstance(error, Refused))
             except KeyboardInterrupt:
-                machine.abandon("verify: interrupted")
+                machine.abandon(Reason.parse("verify: interrupted"))
         journal.append("closed", verdict=machine.phase.value, exit_code=0)
         machine.let_go()
         self.ended = machine.phase.name

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from deployment.errors import CloudUnreachable, Refused, StepFailed
-from deployment.model import Answer
+from deployment.model import Answer, Reason
 from deployment.phases import Phase
 from tests.deployment.fakes import BLUE, GREEN, NEW, image
 from tests.deployment.harness import GATES, LIMITS, Deployment
@@ -27,7 +27,7 @@ def test_mode_1_a_new_release_never_inherits_another_s_verdict(one: Deployment) 
     one.world.sides[GREEN].image = image("1.2.0")
     with pytest.raises(StepFailed, match=f"{NEW.digest} was verified"):
         one.machine.promote(GATES)
-    one.machine.abandon("verify: another digest")
+    one.machine.abandon(Reason.parse("verify: another digest"))
     one.machine.let_go()
     assert (one.machine.phase, one.world.routes.live) == (Phase.REJECTED, BLUE)
     assert "verified" not in one.lease.kept, "no verdict is kept anywhere that a later run could read it from"
@@ -55,8 +55,8 @@ def test_mode_1_what_is_configured_is_what_was_verified(one: Deployment) -> None
 def test_mode_3_the_first_failure_stays_in_the_record(one: Deployment) -> None:
     """Failure mode 3: a failed verdict is lost. Whatever is said afterwards, the reason is the first one."""
     one.to_verified()
-    one.machine.abandon("auth: test_login: status 500")
-    one.machine.abandon("verify: all well")
+    one.machine.abandon(Reason.parse("auth: test_login: status 500"))
+    one.machine.abandon(Reason.parse("verify: all well"))
     one.machine.let_go()
     assert one.machine.phase is Phase.REJECTED
     assert one.machine.reason == "auth: test_login: status 500"
@@ -91,7 +91,7 @@ def test_mode_7_traffic_is_never_sent_to_nothing(one: Deployment) -> None:
     """Failure mode 7: it vanishes in the bake. A person is called, and traffic stays where something answers."""
     promoted(one)
     one.world.sides[BLUE].running = False
-    one.machine.abandon("bake: users see errors")
+    one.machine.abandon(Reason.parse("bake: users see errors"))
     one.machine.let_go()
     assert one.machine.phase is Phase.HALTED
     assert one.world.routes.live is GREEN
@@ -102,7 +102,7 @@ def test_mode_8_a_rollback_that_users_do_not_see_is_none(one: Deployment) -> Non
     """Failure mode 8: a rollback says success and traffic did not move. The routes say blue, users say green."""
     promoted(one)
     one.world.hooks["ask"] = lambda: one.front.script.extend([Answer(True, "green", 8, NEW.version)] * 5)
-    one.machine.abandon("bake: users see errors")
+    one.machine.abandon(Reason.parse("bake: users see errors"))
     one.machine.let_go()
     assert one.machine.phase is Phase.HALTED
     assert one.world.sides[GREEN].running, "what users still reach is not stopped"

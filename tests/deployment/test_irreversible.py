@@ -11,6 +11,7 @@ import pytest
 
 from deployment.errors import CloudUnreachable, Refused, StepFailed
 from deployment.flow.lease import open_deployment
+from deployment.model import Reason
 from deployment.phases import Phase
 from deployment.plan import DeploymentRecord
 from deployment.recovery.interrupted_run import recover_run
@@ -72,7 +73,7 @@ def test_failing_switch_that_may_have_moved_freezes(one_way: Deployment) -> None
 def test_failure_before_the_switch_rejects_as_ever(one_way: Deployment) -> None:
     one_way.world.sides[GREEN].ill = "ill"
     one_way.to_verified()
-    one_way.machine.abandon("health: ill")
+    one_way.machine.abandon(Reason.parse("health: ill"))
     assert one_way.machine.phase is Phase.REJECTED
     assert one_way.world.routes.live is BLUE
 

@@ -19,7 +19,7 @@ from deployment.errors import (
 )
 from deployment.events import StepBegan
 from deployment.flow.lease import this_process
-from deployment.model import Answer
+from deployment.model import Answer, Reason
 from deployment.phases import Phase
 from tests.deployment.fakes import BLUE, GREEN, NEW, OLD
 from tests.deployment.harness import GATES, LIMITS, Deployment
@@ -72,7 +72,7 @@ def test_live_target_is_refused_and_nothing_touched(one: Deployment) -> None:
     one.world.sides[GREEN] = replace(one.world.sides[BLUE])
     with pytest.raises(TargetIsLive):
         one.machine.lease()
-    one.machine.abandon("refused: live", refused=True)
+    one.machine.abandon(Reason.parse("refused: live"), refused=True)
     one.machine.let_go()
     assert one.machine.phase is Phase.REFUSED
     assert one.lease.holder is None
@@ -84,7 +84,7 @@ def test_held_lease_is_refused(one: Deployment) -> None:
     one.lease.acquire(other)
     with pytest.raises(LeaseHeld, match="somebody"):
         one.machine.lease()
-    one.machine.abandon("refused: held", refused=True)
+    one.machine.abandon(Reason.parse("refused: held"), refused=True)
     one.machine.let_go()
     assert one.machine.phase is Phase.REFUSED
     assert one.lease.holder is not None
@@ -138,7 +138,7 @@ def test_digest_is_read_again_before_the_switch(one: Deployment) -> None:
     one.world.sides[GREEN].image = replace(NEW, digest="sha256:other")
     with pytest.raises(StepFailed, match="was verified"):
         one.machine.promote(GATES)
-    one.machine.abandon("verify: changed")
+    one.machine.abandon(Reason.parse("verify: changed"))
     one.machine.let_go()
     assert one.machine.phase is Phase.REJECTED
     assert one.world.routes.live is BLUE
@@ -177,7 +177,7 @@ def test_routes_changed_by_somebody_else_reject(one: Deployment) -> None:
     one.world.move(BLUE, 0)
     with pytest.raises(RouteConflict):
         one.machine.promote(GATES)
-    one.machine.abandon("promote: conflict")
+    one.machine.abandon(Reason.parse("promote: conflict"))
     one.machine.let_go()
     assert one.machine.phase is Phase.REJECTED
 
@@ -199,7 +199,7 @@ def test_switch_that_cannot_be_read_back_is_rolled_back(one: Deployment) -> None
     with pytest.raises(SwitchFailed, match="cannot be read"):
         one.machine.promote(GATES)
     del one.world.hooks["set"]
-    one.machine.abandon("promote: unread")
+    one.machine.abandon(Reason.parse("promote: unread"))
     one.machine.let_go()
     assert one.machine.phase is Phase.ROLLED_BACK
     assert one.world.routes.live is BLUE
@@ -240,7 +240,7 @@ def test_routes_moved_by_hand_end_the_bake(one: Deployment) -> None:
     one.world.move(BLUE, one.world.routes.fence)
     with pytest.raises(RouteConflict):
         one.machine.bake(lambda: None)
-    one.machine.abandon("bake: by hand")
+    one.machine.abandon(Reason.parse("bake: by hand"))
     one.machine.let_go()
     assert one.machine.phase is Phase.ROLLED_BACK
 
@@ -253,7 +253,7 @@ def promoted(one: Deployment) -> None:
 def test_dead_previous_colour_halts_and_leaves_traffic_alone(one: Deployment) -> None:
     promoted(one)
     one.world.sides[BLUE].running = False
-    one.machine.abandon("bake: harm")
+    one.machine.abandon(Reason.parse("bake: harm"))
     one.machine.let_go()
     assert one.machine.phase is Phase.HALTED
     assert one.world.routes.live is GREEN
@@ -265,7 +265,7 @@ def test_rollback_tries_again_until_its_deadline(one: Deployment) -> None:
     promoted(one)
     one.world.always["set"] = CloudUnreachable("AWS does not answer")
     before = one.world.clock.elapsed
-    one.machine.abandon("bake: harm")
+    one.machine.abandon(Reason.parse("bake: harm"))
     one.machine.let_go()
     took = one.world.clock.elapsed - before
     assert one.machine.phase is Phase.HALTED
@@ -276,7 +276,7 @@ def test_rollback_tries_again_until_its_deadline(one: Deployment) -> None:
 def test_rollback_outlasts_errors_of_aws(one: Deployment) -> None:
     promoted(one)
     one.world.plans["set"] = [CloudUnreachable("no answer")] * 20
-    one.machine.abandon("bake: harm")
+    one.machine.abandon(Reason.parse("bake: harm"))
     one.machine.let_go()
     assert one.machine.phase is Phase.ROLLED_BACK
 
@@ -284,7 +284,7 @@ def test_rollback_outlasts_errors_of_aws(one: Deployment) -> None:
 def test_rollback_waits_out_the_candidates_last_errors(one: Deployment) -> None:
     promoted(one)
     one.front.script = [Answer(False, None, None, None, "502")] * 30
-    one.machine.abandon("bake: harm")
+    one.machine.abandon(Reason.parse("bake: harm"))
     one.machine.let_go()
     assert one.machine.phase is Phase.ROLLED_BACK
 
@@ -333,7 +333,7 @@ def test_failing_retirement_changes_no_verdict_and_keeps_logs(one: Deployment) -
 def test_abandon_again_changes_nothing(one: Deployment) -> None:
     one.run(lambda: "harm")
     story, routes = one.story(), one.world.routes
-    one.machine.abandon("verify: again")
+    one.machine.abandon(Reason.parse("verify: again"))
     one.machine.let_go()
     assert (one.story(), one.world.routes) == (story, routes)
     assert one.machine.phase is Phase.ROLLED_BACK

@@ -8,6 +8,7 @@ import pytest
 
 from deployment.errors import LeaseHeld, Refused
 from deployment.flow.lease import alive, open_deployment
+from deployment.model import Reason
 from deployment.phases import Phase
 from deployment.recovery.recover import recover
 from tests.deployment.fakes import BLUE, GREEN
@@ -113,7 +114,7 @@ def test_a_paused_run_that_wakes_cannot_switch_any_more(one: Deployment) -> None
     with pytest.raises(Exception, match=r"token|changed"):
         one.machine.promote(GATES)
     assert paused == [Phase.ROLLED_BACK]
-    one.machine.abandon("promote: too late")
+    one.machine.abandon(Reason.parse("promote: too late"))
     one.machine.let_go()
     assert one.world.routes.live is BLUE
     assert one.world.sides[BLUE].running
@@ -122,7 +123,7 @@ def test_a_paused_run_that_wakes_cannot_switch_any_more(one: Deployment) -> None
 def test_halted_deployment_is_tried_again(one: Deployment) -> None:
     baking(one)
     one.world.sides[BLUE].running = False
-    one.machine.abandon("bake: harm")
+    one.machine.abandon(Reason.parse("bake: harm"))
     one.machine.let_go()
     assert one.machine.phase is Phase.HALTED
     one.bury()

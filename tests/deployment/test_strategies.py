@@ -10,7 +10,7 @@ import pytest
 
 from deployment.errors import SettingsError
 from deployment.flow.canary import ENOUGH_REQUESTS
-from deployment.model import Colour
+from deployment.model import Colour, Reason
 from deployment.phases import Phase
 from deployment.strategy import Shift, Strategy, parse
 from tests.deployment.fakes import BLUE, GREEN, Killed
@@ -84,7 +84,7 @@ def promoted(folder: Path, share: FakeShare, shifts: tuple[Shift, ...] = CANARY)
     try:
         one.machine.promote(GATES, shifts, share)
     except Exception as error:
-        one.machine.abandon(f"promote: {error}")
+        one.machine.abandon(Reason.parse(f"promote: {error}"))
     return one
 
 
