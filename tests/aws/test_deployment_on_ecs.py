@@ -25,7 +25,7 @@ from tests.aws.balancing import Balancer
 from tests.aws.cluster import GROUPS, NAMES, Cluster, uri
 from tests.aws.conftest import SteppedClock
 from tests.aws.zones import IDENTIFIERS, NAME, Zone
-from tests.deployment.fakes import FakeLease, World
+from tests.deployment.fakes import FakeCloud, FakeLease
 from tests.deployment.harness import ACTOR, GATES, LIMITS
 
 BLUE, GREEN = Colour.BLUE, Colour.GREEN
@@ -117,7 +117,7 @@ class Scene:
         self.ports = Ports(
             EcsPlatform(clients, "main", NAMES, GROUPS, URLS, 60.0, self.clock),
             AlbRouter(clients, RULE, GROUPS, self.clock),
-            FakeLease(World(cast(Any, self.clock)), LIMITS.lease_ttl),
+            FakeLease(FakeCloud(cast(Any, self.clock)), LIMITS.lease_ttl),
             self.cloud,
             self.clock,
         )

@@ -1,4 +1,4 @@
-"""One deployment in the small world: built, driven, killed, and looked at afterwards."""
+"""One deployment in the small cloud: built, driven, killed, and looked at afterwards."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from deployment.plan import Plan, Ports, Promotion
 from deployment.recovery.interrupted_run import recover_run
 from deployment.recovery.undo import Undo, last_promotion
 from deployment.settings import DeploymentLimits
-from tests.deployment.fakes import GREEN, NEW, FakeClock, FakeFront, FakeLease, FakePlatform, FakeRouter, World
+from tests.deployment.fakes import GREEN, NEW, FakeClock, FakeCloud, FakeFront, FakeLease, FakePlatform, FakeRouter
 
 # The keeper renews in real time, and no test lasts a third of this; the fake clock may pass rollback_timeout within it.
 TTL = 3000.0
@@ -29,15 +29,15 @@ ACTOR = "arn:aws:iam::123456789012:role/deployer"
 Harm = Callable[[], str | None]
 
 
-class WorldlyJournal(Journal):
+class CountedJournal(Journal):
     """A journal whose appends are calls of the world, too: they count, and a trap may spring around them."""
 
-    world: World | None = None
+    cloud: FakeCloud | None = None
 
     def append(self, kind: str, **data: Any) -> Record:
-        if self.world is None:
+        if self.cloud is None:
             return super().append(kind, **data)
-        with self.world.call("journal"):
+        with self.cloud.call("journal"):
             return super().append(kind, **data)
 
 
@@ -46,19 +46,19 @@ class Deployment:
 
     def __init__(self, reports: Path, limits: DeploymentLimits = LIMITS, deployment_id: str = "one") -> None:
         self.reports, self.limits, self.id = reports, limits, deployment_id
-        self.world = World(FakeClock())
-        self.platform, self.router = FakePlatform(self.world), FakeRouter(self.world)
-        self.lease, self.front = FakeLease(self.world, limits.lease_ttl), FakeFront(self.world)
-        self.ports = Ports(self.platform, self.router, self.lease, self.front, self.world.clock)
+        self.cloud = FakeCloud(FakeClock())
+        self.platform, self.router = FakePlatform(self.cloud), FakeRouter(self.cloud)
+        self.lease, self.front = FakeLease(self.cloud, limits.lease_ttl), FakeFront(self.cloud)
+        self.ports = Ports(self.platform, self.router, self.lease, self.front, self.cloud.clock)
         self.events: list[Event] = []
-        self.journal = WorldlyJournal(self.folder / "audit.jsonl", ACTOR, self.world.clock)
-        started = self.world.clock.now()
+        self.journal = CountedJournal(self.folder / "audit.jsonl", ACTOR, self.cloud.clock)
+        started = self.cloud.clock.now()
         self.journal.append(
             "opened", deployment_id=self.id, environment="test", target=GREEN, by=ACTOR, started_at=started.isoformat()
         )
         self.journal.append("planned", target=GREEN, image=NEW.name, digest=NEW.digest, version=NEW.version, by=ACTOR)
-        self.journal.world = self.world
-        self.world.journal_length = lambda: self.journal.path.read_bytes().count(b"\n")
+        self.journal.cloud = self.cloud
+        self.cloud.journal_length = lambda: self.journal.path.read_bytes().count(b"\n")
         plan = Plan(self.id, "test", GREEN, NEW, ACTOR, started)
         self.machine = Machine(plan, limits, self.ports, self.journal, self.events.append)
 
@@ -73,7 +73,7 @@ class Deployment:
     def journal_kinds(self) -> list[str]:
         return [record.kind for record in self.records()]
 
-    def story(self) -> list[str]:
+    def step_log(self) -> list[str]:
         """``>step`` for an intent, ``+step`` and ``-step`` for outcomes, the phase for a change of it."""
         words = []
         for record in self.records():
@@ -108,10 +108,10 @@ class Deployment:
 
     # -- death and what comes after it -----------------------------------------------------------------------------
 
-    def bury(self) -> None:
+    def mark_dead(self) -> None:
         """The process is gone for good: its threads, its traps, and its start time, which is another's now."""
         self.stop_keeper()
-        self.world.dead, self.world.trap, self.journal.world = False, None, None
+        self.cloud.dead, self.cloud.trap, self.journal.cloud = False, None, None
         if self.lease.holder:
             self.lease.holder = replace(self.lease.holder, process_started=0.0)
 
@@ -140,11 +140,11 @@ class Deployment:
     def undo(self) -> Undo:
         """Undoes the last promotion; raises Refused where there is none."""
         promotion = last_promotion(self.ports)
-        journal = Journal(self.reports / "undo" / "audit.jsonl", ACTOR, self.world.clock)
+        journal = Journal(self.reports / "undo" / "audit.jsonl", ACTOR, self.cloud.clock)
         undo = Undo("undo", "test", ACTOR, self.limits, self.ports, journal, self.events.append)
         undo.run(promotion)
         undo.let_go()
         return undo
 
     def expire_lease(self) -> None:
-        self.world.clock.elapsed += timedelta(seconds=self.limits.lease_ttl).total_seconds() + 1
+        self.cloud.clock.elapsed += timedelta(seconds=self.limits.lease_ttl).total_seconds() + 1

@@ -138,16 +138,16 @@ def deployed(folder: Path, alarms: FakeAlarms, harm: Callable[[], str | None] = 
 def test_a_deployment_does_not_start_on_a_firing_alarm(tmp_path: Path, before: Alarm | CloudError) -> None:
     deployment = deployed(tmp_path, FakeAlarms(before))
     assert deployment.machine.phase is Phase.REJECTED
-    assert "provision" not in deployment.world.names()
+    assert "provision" not in deployment.cloud.names()
 
 
 def test_nor_moves_traffic_once_one_fires(tmp_path: Path) -> None:
     alarms = FakeAlarms()
     deployment = Deployment(tmp_path)
     deployment.machine.ports = replace(deployment.ports, alarms=alarms)
-    deployment.world.hooks["provision"] = lambda: alarms.now.update({BLUE: FIRING})
+    deployment.cloud.hooks["provision"] = lambda: alarms.now.update({BLUE: FIRING})
     assert deployment.run() is Phase.REJECTED
-    assert "set" not in deployment.world.names()
+    assert "set" not in deployment.cloud.names()
 
 
 @pytest.mark.parametrize("after", [FIRING, NO_DATA, ABSENT, LOST])
@@ -159,7 +159,7 @@ def test_a_promotion_does_not_stand_on_less_than_ok(tmp_path: Path, after: Alarm
 
     deployment = deployed(tmp_path, alarms, harm)
     assert deployment.machine.phase is Phase.ROLLED_BACK
-    assert deployment.world.routes.live is BLUE
+    assert deployment.cloud.routes.live is BLUE
 
 
 def test_with_quiet_alarms_it_is_promoted(tmp_path: Path) -> None:

@@ -34,19 +34,19 @@ def one(tmp_path: Path) -> Iterator[Deployment]:
 
 def later(one: Deployment, seconds: float, act: Callable[[], None]) -> None:
     """Does something once, as soon as so many seconds have passed."""
-    due = one.world.clock.elapsed + seconds
+    due = one.cloud.clock.elapsed + seconds
 
     def hook() -> None:
-        if one.world.clock.elapsed >= due:
-            del one.world.hooks["notes"]
+        if one.cloud.clock.elapsed >= due:
+            del one.cloud.hooks["notes"]
             act()
 
-    one.world.hooks["notes"] = hook
+    one.cloud.hooks["notes"] = hook
 
 
 def lay(one: Deployment, **changed: str) -> None:
     """Writes an approval beside the lease, past every check of ``give``."""
-    right = Approval("one", NEW.digest, EVIDENCE, OTHER.arn, one.world.clock.now().isoformat())
+    right = Approval("one", NEW.digest, EVIDENCE, OTHER.arn, one.cloud.clock.now().isoformat())
     one.lease.kept["approval"] = replace(right, **changed).dump()
 
 
@@ -77,8 +77,8 @@ def test_approved(one: Deployment) -> None:
     one.machine.bake(lambda: None)
     one.machine.complete()
     assert one.machine.phase is Phase.SUCCEEDED
-    story = one.story()
-    assert story[story.index("+verify") :][:3] == ["+verify", "AWAITING_APPROVAL", "PROMOTING"]
+    step_log = one.step_log()
+    assert step_log[step_log.index("+verify") :][:3] == ["+verify", "AWAITING_APPROVAL", "PROMOTING"]
     approved = [record.data for record in one.records() if record.kind == "approved"]
     assert [(line["by"], line["evidence"]) for line in approved] == [(OTHER.arn, EVIDENCE)]
 
@@ -101,7 +101,7 @@ def test_what_is_no_approval_of_this_is_journalled_and_the_wait_goes_on(
         wait(one, LIST)
     assert [reason in found for found in refusals(one)] == [True]
     one.machine.abandon("promote: nobody approved")
-    assert (one.machine.phase, one.world.routes.generation) == (Phase.REJECTED, 7)
+    assert (one.machine.phase, one.cloud.routes.generation) == (Phase.REJECTED, 7)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"by": "me"}', json.dumps({"deployment_id": "one"})])
@@ -132,7 +132,7 @@ def test_too_late(one: Deployment) -> None:
     """A yes that arrives after the time is none, even where it is seen."""
 
     def oversleep() -> None:
-        one.world.clock.elapsed += 700
+        one.cloud.clock.elapsed += 700
         lay(one)
 
     later(one, 595, oversleep)
@@ -151,24 +151,24 @@ def test_a_lost_lease_ends_the_wait(one: Deployment) -> None:
         wait(one)
     one.machine.abandon("promote: lost")
     assert one.machine.phase is Phase.REJECTED
-    assert "set" not in one.world.names()
+    assert "set" not in one.cloud.names()
 
 
 def test_harm_ends_the_wait(one: Deployment) -> None:
     with pytest.raises(StepFailed, match="harmed while the approval was awaited: 500"):
-        wait(one, harm=lambda: "500" if one.world.clock.elapsed > 30 else None)
+        wait(one, harm=lambda: "500" if one.cloud.clock.elapsed > 30 else None)
 
 
 def test_a_table_that_does_not_answer_is_asked_again(one: Deployment) -> None:
     later(one, 20, lambda: lay(one))
-    one.world.plans["notes"] = [CloudUnreachable("dynamodb GetItem: InternalServerError")] * 3
+    one.cloud.next_errors["notes"] = [CloudUnreachable("dynamodb GetItem: InternalServerError")] * 3
     assert wait(one).by == OTHER.arn
 
 
 def test_a_candidate_that_fell_ill_meanwhile_is_not_promoted(one: Deployment) -> None:
     def approve_and_break() -> None:
         lay(one)
-        one.world.sides[GREEN].ill = "database gone"
+        one.cloud.sides[GREEN].error = "database gone"
 
     later(one, 20, approve_and_break)
     with pytest.raises(StepFailed, match="not well any more since it was verified: database gone"):
@@ -178,7 +178,7 @@ def test_a_candidate_that_fell_ill_meanwhile_is_not_promoted(one: Deployment) ->
 def test_a_candidate_that_was_exchanged_meanwhile_is_not_promoted(one: Deployment) -> None:
     def approve_and_exchange() -> None:
         lay(one)
-        one.world.sides[GREEN] = Side(replace(NEW, digest="sha256:evil"), True)
+        one.cloud.sides[GREEN] = Side(replace(NEW, digest="sha256:evil"), True)
 
     later(one, 20, approve_and_exchange)
     wait(one)
@@ -195,20 +195,20 @@ def test_a_signal_rejects(one: Deployment) -> None:
         wait(one)
     one.machine.abandon("promote: interrupted by SIGTERM")
     assert (one.machine.phase, one.machine.reason) == (Phase.REJECTED, "promote: interrupted by SIGTERM")
-    assert not one.world.sides[GREEN].running
+    assert not one.cloud.sides[GREEN].running
 
 
 def test_recover_rejects_a_run_that_died_waiting(one: Deployment) -> None:
     def die() -> None:
-        one.world.dead = True
+        one.cloud.dead = True
         raise Killed("power")
 
     later(one, 20, die)
     with pytest.raises(Killed):
         wait(one)
-    one.bury()
+    one.mark_dead()
     assert one.recover() is Phase.REJECTED
-    assert (one.report()["verdict"], one.world.routes.generation) == ("rejected", 7)
+    assert (one.report()["verdict"], one.cloud.routes.generation) == ("rejected", 7)
 
 
 # -- who gives it ------------------------------------------------------------------------------------------------------
@@ -227,7 +227,7 @@ def test_the_same_principal_may_not(one: Deployment) -> None:
             give(one.ports, Access(), Caller(ACTOR, "123456789012"), "one", None)
 
     awaiting(one, same)
-    assert "swap_note" not in one.world.names()
+    assert "swap_note" not in one.cloud.names()
 
 
 def test_nobody_off_the_list_may(one: Deployment) -> None:
@@ -250,7 +250,7 @@ def test_once(one: Deployment) -> None:
 
 def test_not_after_the_time(one: Deployment) -> None:
     def late() -> None:
-        one.world.clock.elapsed += 700
+        one.cloud.clock.elapsed += 700
         with pytest.raises(Refused, match="waits no longer"):
             give(one.ports, Access(), OTHER, "one", None)
 

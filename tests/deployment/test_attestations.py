@@ -60,10 +60,10 @@ def test_two_at_once_lose_nothing(tmp_path: Path) -> None:
             others.append(1)
             give(one.ports, Access(), JANE, "sha256:1", {"tests": Attestation("ci", "run 8")})
 
-    one.world.hooks["swap_note"] = meanwhile
+    one.cloud.hooks["swap_note"] = meanwhile
     give(one.ports, Access(), JANE, "sha256:1", WORD)
     assert set(given(one.lease, "sha256:1")) == {"code-review", "tests"}
-    one.world.hooks["swap_note"] = lambda: one.lease.kept.update({NOTE: one.lease.kept[NOTE] + " "})
+    one.cloud.hooks["swap_note"] = lambda: one.lease.kept.update({NOTE: one.lease.kept[NOTE] + " "})
     with pytest.raises(CloudError, match="others kept noting"):
         give(one.ports, Access(), JANE, "sha256:1", WORD)
 

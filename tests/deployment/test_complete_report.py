@@ -88,7 +88,7 @@ def test_a_changed_journal_stays_as_it_is(tmp_path: Path) -> None:
 
 def test_the_lock_of_a_dead_run_is_free_again(one: Deployment) -> None:
     one.machine.lease()
-    one.bury()
+    one.mark_dead()
     one.lease.kept.pop("deployment")  # as if it had died right after it had the lock
     assert complete_report.free_lock(one.ports, "recoverer", LIMITS) == "one"
     assert one.lease.holder is None
@@ -100,11 +100,11 @@ def test_the_lock_of_a_living_run_or_of_a_half_done_one_is_not(one: Deployment) 
     assert one.lease.holder is not None
     half_done = one.lease.kept.pop("deployment")
     assert complete_report.free_lock(one.ports, "recoverer", LIMITS) is None
-    one.bury()
+    one.mark_dead()
     one.lease.kept["deployment"] = half_done
     assert complete_report.free_lock(one.ports, "recoverer", LIMITS) is None
     one.lease.kept.pop("deployment")
     one.lease.holder = replace(one.lease.holder, host="a-runner-far-away")
     assert complete_report.free_lock(one.ports, "recoverer", LIMITS) is None
     assert one.lease.holder is not None
-    assert one.world.routes.live is BLUE
+    assert one.cloud.routes.live is BLUE

@@ -45,36 +45,36 @@ def recover(one: Deployment, decision: Decision) -> Phase:
 def frozen(one: Deployment) -> Deployment:
     """Promoted, and harmful while it baked; its process is gone."""
     assert one.run(lambda: "harm") is Phase.HALTED
-    one.bury()
+    one.mark_dead()
     return one
 
 
 def test_failure_after_the_switch_freezes(one_way: Deployment) -> None:
     assert one_way.run(lambda: "5 % of requests fail") is Phase.HALTED
-    assert one_way.world.routes.live is GREEN
-    assert one_way.world.sides[GREEN].running
-    assert one_way.world.sides[BLUE].running
+    assert one_way.cloud.routes.live is GREEN
+    assert one_way.cloud.sides[GREEN].running
+    assert one_way.cloud.sides[BLUE].running
     reason = one_way.machine.reason or ""
     assert "5 % of requests fail; frozen: the migration of telehealth-api:1.1.0 is irreversible" in reason
-    assert one_way.story()[-2:] == ["-bake", "HALTED"]
+    assert one_way.step_log()[-2:] == ["-bake", "HALTED"]
     assert "frozen" in one_way.journal_kinds()
     assert one_way.lease.holder is not None, "nobody deploys on top of it"
 
 
 def test_failing_switch_that_may_have_moved_freezes(one_way: Deployment) -> None:
-    one_way.world.hooks["observe"] = lambda: one_way.world.always.update(
-        {} if one_way.world.routes.live is BLUE else {"observe": CloudUnreachable("gone")}
+    one_way.cloud.hooks["observe"] = lambda: one_way.cloud.constant_errors.update(
+        {} if one_way.cloud.routes.live is BLUE else {"observe": CloudUnreachable("gone")}
     )
     assert one_way.run() is Phase.HALTED
-    assert one_way.world.routes.live is GREEN
+    assert one_way.cloud.routes.live is GREEN
 
 
 def test_failure_before_the_switch_rejects_as_ever(one_way: Deployment) -> None:
-    one_way.world.sides[GREEN].ill = "ill"
+    one_way.cloud.sides[GREEN].error = "ill"
     one_way.to_verified()
     one_way.machine.abandon("health: ill")
     assert one_way.machine.phase is Phase.REJECTED
-    assert one_way.world.routes.live is BLUE
+    assert one_way.cloud.routes.live is BLUE
 
 
 def test_reversible_release_goes_back(one: Deployment) -> None:
@@ -88,9 +88,9 @@ def test_good_one_is_promoted(one_way: Deployment) -> None:
 def test_recovering_a_dead_run_freezes_too(one_way: Deployment) -> None:
     one_way.to_verified()
     one_way.machine.promote(GATES)
-    one_way.bury()
+    one_way.mark_dead()
     assert recover(one_way, Decision()) is Phase.HALTED
-    assert one_way.world.routes.live is GREEN
+    assert one_way.cloud.routes.live is GREEN
     assert "frozen: the migration" in one_way.report()["reason"]
     assert one_way.report()["verdict"] == "rollback_failed"
 
@@ -99,33 +99,33 @@ def test_recovering_a_frozen_one_changes_nothing(one_way: Deployment) -> None:
     frozen(one_way)
     for _ in range(2):
         assert recover(one_way, Decision()) is Phase.HALTED
-        one_way.bury()
-    assert one_way.world.routes.live is GREEN
+        one_way.mark_dead()
+    assert one_way.cloud.routes.live is GREEN
     assert one_way.report()["verdict"] == "rollback_failed"
 
 
 def test_a_person_may_send_traffic_back(one_way: Deployment) -> None:
     frozen(one_way)
     assert recover(one_way, Decision(back="1.0.0 reads it, we tried")) is Phase.ROLLED_BACK
-    assert one_way.world.routes.live is BLUE
+    assert one_way.cloud.routes.live is BLUE
     assert one_way.lease.holder is None
     assert [r.data["reason"] for r in one_way.records() if r.kind == "irreversible"] == ["1.0.0 reads it, we tried"]
 
 
 def test_that_decision_outlives_the_one_who_carries_it_out(one_way: Deployment) -> None:
     frozen(one_way)
-    one_way.world.always["set"] = CloudUnreachable("gone")
+    one_way.cloud.constant_errors["set"] = CloudUnreachable("gone")
     assert recover(one_way, Decision(back="we tried")) is Phase.HALTED
     assert DeploymentRecord.load(one_way.lease.kept["deployment"]).back_allowed
-    one_way.world.always.clear()
-    one_way.bury()
+    one_way.cloud.constant_errors.clear()
+    one_way.mark_dead()
     assert recover(one_way, Decision()) is Phase.ROLLED_BACK
 
 
 def test_a_person_may_leave_it_live_and_fix_it_forward(one_way: Deployment) -> None:
     frozen(one_way)
     assert recover(one_way, Decision(keep="the fix is 1.1.1")) is Phase.HALTED
-    assert one_way.world.routes.live is GREEN
+    assert one_way.cloud.routes.live is GREEN
     assert one_way.lease.holder is None
     assert open_deployment(one_way.ports) is None
     assert one_way.promotion() is None
@@ -135,7 +135,7 @@ def test_a_person_may_leave_it_live_and_fix_it_forward(one_way: Deployment) -> N
 
 def test_what_is_not_well_is_not_left_live(one_way: Deployment) -> None:
     frozen(one_way)
-    one_way.world.sides[GREEN].ill = "status 500"
+    one_way.cloud.sides[GREEN].error = "status 500"
     with pytest.raises(StepFailed, match="not well"):
         recover(one_way, Decision(keep="we give up"))
     assert open_deployment(one_way.ports) is not None
@@ -143,7 +143,7 @@ def test_what_is_not_well_is_not_left_live(one_way: Deployment) -> None:
 
 def test_only_what_is_halted_can_be_kept(one: Deployment) -> None:
     one.to_verified()
-    one.bury()
+    one.mark_dead()
     with pytest.raises(Refused, match="not halted"):
         recover(one, Decision(keep="why not"))
 

@@ -62,7 +62,7 @@ def test_one_deadline_for_all_that_is_waited_for() -> None:
 
 
 def broken(one: Deployment, *, force: bool = True) -> Journal:
-    journal = Journal(one.reports / "unlock" / "audit.jsonl", "breaker", one.world.clock)
+    journal = Journal(one.reports / "unlock" / "audit.jsonl", "breaker", one.cloud.clock)
     break_lock(one.ports, one.limits, journal, by="breaker", reason="ticket 4711", force=force)
     return journal
 
@@ -82,8 +82,8 @@ def test_who_lost_the_lock_cannot_switch_and_says_so(one: Deployment, stage: str
     with pytest.raises(LeaseLost) as lost:
         one.machine.provision() if stage == "leased" else one.machine.promote(GATES)
     one.machine.abandon(f"promote: {lost.value}")
-    assert (one.machine.phase, one.world.routes.generation) == (Phase.REJECTED, 7)
-    assert "set" not in one.world.names()
+    assert (one.machine.phase, one.cloud.routes.generation) == (Phase.REJECTED, 7)
+    assert "set" not in one.cloud.names()
 
 
 def test_who_lost_the_lock_after_the_switch_is_never_promoted(one: Deployment) -> None:
@@ -113,7 +113,7 @@ def test_a_living_holder_s_lock_is_broken_by_force_alone(one: Deployment) -> Non
 
 def test_a_dead_holder_s_lock_needs_no_force(one: Deployment) -> None:
     one.to_verified()
-    one.bury()
+    one.mark_dead()
     broken(one, force=False)
     assert one.recover() is Phase.REJECTED
 
@@ -126,13 +126,13 @@ def test_a_holder_elsewhere_is_watched(one: Deployment) -> None:
     elsewhere = one.lease.holder = replace(one.lease.holder, host="elsewhere")
 
     def renew() -> None:
-        if one.world.clock.elapsed > 10:
+        if one.cloud.clock.elapsed > 10:
             one.lease.holder = replace(elsewhere, expires_at=elsewhere.expires_at + timedelta(seconds=30))
 
-    one.world.hooks["current"] = renew
+    one.cloud.hooks["current"] = renew
     with pytest.raises(Refused, match="renewed from elsewhere"):
         broken(one, force=False)
-    del one.world.hooks["current"]
+    del one.cloud.hooks["current"]
     one.lease.holder = elsewhere
     broken(one, force=False)
 

@@ -96,7 +96,7 @@ def test_a_rejection_and_a_failed_rollback_are_told(tmp_path: Path, notifier: Fa
         if len(writes) > 1:
             raise CloudUnreachable("the store does not answer")
 
-    halted.world.hooks["set"] = only_once
+    halted.cloud.hooks["set"] = only_once
     assert drive(halted, FakeNotifier(), harm="users see errors") is Phase.HALTED
     assert kinds(halted, "notified") == ["started", "rollback failed"]
     assert notifier.told[1].reason == "verify: it does not come up"
@@ -138,7 +138,7 @@ def die_at_the_end(
     """The whole deployment, up to where it would give the lock back and close its note."""
     monkeypatch.setattr(deployment.machine, "let_go", lambda: None)
     phase = drive(deployment, notifier, harm=harm)
-    deployment.bury()
+    deployment.mark_dead()
     return phase
 
 
@@ -161,7 +161,7 @@ def settled(deployment: Deployment, reports: Path, notifier: FakeNotifier, decis
 def test_recover_tells_what_became_of_a_dead_run(tmp_path: Path, notifier: FakeNotifier) -> None:
     deployment = Deployment(tmp_path)
     deployment.to_verified()
-    deployment.bury()
+    deployment.mark_dead()
     assert settled(deployment, tmp_path, notifier) is Phase.REJECTED
     assert [(notice.happening, notice.actor) for notice in notifier.told] == [(Happening.REJECTED, "recoverer")]
     assert "died in phase VERIFYING" in (notifier.told[0].reason or "")
@@ -209,7 +209,7 @@ def test_a_rollback_that_failed_untold_is_told_once(
         if len(writes) > 1:
             raise CloudUnreachable("the store does not answer")
 
-    deployment.world.hooks["set"] = only_once
+    deployment.cloud.hooks["set"] = only_once
     assert die_at_the_end(deployment, None, monkeypatch, "users see errors") is Phase.HALTED
     assert settled(deployment, tmp_path, notifier, decision) is Phase.HALTED
     assert [notice.happening for notice in notifier.told] == [Happening.ROLLBACK_FAILED]

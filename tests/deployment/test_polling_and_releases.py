@@ -12,7 +12,7 @@ from deployment.errors import CloudUnreachable, DeadlinePassed, UnknownTag
 from deployment.flow.lease import LeaseKeeper, this_process
 from deployment.polling import poll
 from deployment.releases import default_tag
-from tests.deployment.fakes import OLD, FakeClock, FakeLease, FakeRegistry, World, image
+from tests.deployment.fakes import OLD, FakeClock, FakeCloud, FakeLease, FakeRegistry, image
 from tests.deployment.harness import LIMITS
 
 
@@ -57,18 +57,18 @@ def test_registry_turns_tags_into_images() -> None:
 
 
 def test_keeper_survives_errors_of_aws_and_remembers_the_loss() -> None:
-    world = World()
-    lease = FakeLease(world, 60)
-    holder = lease.acquire(this_process("one", "me", world.clock, LIMITS, "deploy"))
-    world.plans["renew"] = [CloudUnreachable("no answer"), None]
+    cloud = FakeCloud()
+    lease = FakeLease(cloud, 60)
+    holder = lease.acquire(this_process("one", "me", cloud.clock, LIMITS, "deploy"))
+    cloud.next_errors["renew"] = [CloudUnreachable("no answer"), None]
     asked = threading.Event()
 
     def take_over() -> None:
-        if world.names().count("renew") > 2:
+        if cloud.names().count("renew") > 2:
             lease.holder = replace(holder, token=99)
             asked.set()
 
-    world.hooks["renew"] = take_over
+    cloud.hooks["renew"] = take_over
     keeper = LeaseKeeper(lease, holder, 0.006)
     keeper.start()
     assert asked.wait(10)
@@ -79,9 +79,9 @@ def test_keeper_survives_errors_of_aws_and_remembers_the_loss() -> None:
 
 
 def test_keeper_stops_when_told() -> None:
-    world = World()
-    lease = FakeLease(world, 60)
-    keeper = LeaseKeeper(lease, lease.acquire(this_process("one", "me", world.clock, LIMITS, "deploy")), 60)
+    cloud = FakeCloud()
+    lease = FakeLease(cloud, 60)
+    keeper = LeaseKeeper(lease, lease.acquire(this_process("one", "me", cloud.clock, LIMITS, "deploy")), 60)
     keeper.start()
     keeper.stop()
     assert not keeper._thread.is_alive()

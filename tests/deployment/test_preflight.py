@@ -79,8 +79,8 @@ class Estate:
 
     def __init__(self, tmp_path: Path) -> None:
         self.deployment = Deployment(tmp_path)
-        self.world = self.deployment.world
-        self.world.sides[GREEN] = Side(NEW)
+        self.cloud = self.deployment.cloud
+        self.cloud.sides[GREEN] = Side(NEW)
         self.around = Around()
         self.around.state = DomainState("api.example", ("192.0.2.1",), self.now() + timedelta(days=90))
         self.own_secrets = ("smoke-users",)
@@ -88,7 +88,7 @@ class Estate:
         self.deployment.ports = replace(self.deployment.ports, alarms=quiet)
 
     def now(self) -> datetime:
-        return self.world.clock.now()
+        return self.cloud.clock.now()
 
     def items(self, plan: Path | None = None, limits: DeploymentLimits = LIMITS) -> dict[str, Item]:
         one = self.around
@@ -115,7 +115,7 @@ def test_all_is_well(estate: Estate) -> None:
 
 
 def test_divided_traffic_refuses(estate: Estate) -> None:
-    estate.world.routes = Routes(BLUE, {BLUE: 90, GREEN: 10}, 8)
+    estate.cloud.routes = Routes(BLUE, {BLUE: 90, GREEN: 10}, 8)
     assert estate.refused() == ["routes"]
     with pytest.raises(Refused, match="blue 90 %, green 10 %"):
         judge(list(estate.items().values()))
@@ -133,7 +133,7 @@ def test_a_switch_has_the_time_that_it_takes(estate: Estate, promote: float, rol
     """Behind DNS alone: there is nothing to compare where the front door switches at once."""
     limits = replace(LIMITS, promote_timeout=promote, rollback_timeout=rollback)
     assert "timeouts" not in estate.items(limits=limits)
-    estate.world.routes = replace(estate.world.routes, spread_s=120)
+    estate.cloud.routes = replace(estate.cloud.routes, spread_s=120)
     items = estate.items(limits=limits)
     if not short:
         assert items["timeouts"].outcome is Outcome.OK
@@ -144,7 +144,7 @@ def test_a_switch_has_the_time_that_it_takes(estate: Estate, promote: float, rol
 
 
 def test_a_live_colour_that_does_not_run_is_sick_not_refused(estate: Estate) -> None:
-    estate.world.sides[BLUE].running = False
+    estate.cloud.sides[BLUE].running = False
     assert estate.items()["live"].outcome is Outcome.SICK
     items = list(estate.items().values())
     judge(items)  # the step `lease` looks again, under the lock, and rejects
@@ -252,7 +252,7 @@ def test_a_domain_without_certificate_or_address(estate: Estate) -> None:
 
 def test_what_is_refused_is_named_all_at_once(estate: Estate) -> None:
     estate.around.scan = Scan(True, {"CRITICAL": 2})
-    estate.world.sides[BLUE].running = False
+    estate.cloud.sides[BLUE].running = False
     with pytest.raises(Refused) as caught:
         judge(list(estate.items().values()))
     assert caught.value.message.startswith("preflight: scan: 2 CRITICAL; live: blue is PAUSED on sha256:")

@@ -45,7 +45,7 @@ ROLLBACK = {"reason": "bake: harm", "detected_s": 1.2, "switch_s": 0.03, "reques
 
 def closed(one: Deployment, exit_code: int, **traffic: Any) -> dict[str, Any]:
     """The report of a deployment that came to its end."""
-    one.journal.world = None
+    one.journal.cloud = None
     one.journal.append("traffic", **({"promotion": None, "rollback": None} | traffic))
     one.journal.append("gates", gates=[g.as_report() for g in [*GATES, *report.no_gates(())[1:]]])
     one.journal.append(
@@ -53,7 +53,7 @@ def closed(one: Deployment, exit_code: int, **traffic: Any) -> dict[str, Any]:
         verdict=report.VERDICTS[one.machine.phase],
         exit_code=exit_code,
         reason=one.machine.reason,
-        finished_at=one.world.clock.now().isoformat(timespec="milliseconds"),
+        finished_at=one.cloud.clock.now().isoformat(timespec="milliseconds"),
     )
     return report.build(one.records())
 
@@ -85,12 +85,12 @@ def test_rolled_back(one: Deployment) -> None:
 def test_recovered(one: Deployment, dies: str) -> None:
     from tests.deployment.fakes import Killed
 
-    one.world.plans[dies] = [Killed()]
-    one.world.hooks[dies] = lambda: setattr(one.world, "dead", True)
+    one.cloud.next_errors[dies] = [Killed()]
+    one.cloud.hooks[dies] = lambda: setattr(one.cloud, "dead", True)
     with pytest.raises(Killed):
         one.run(lambda: "harm")
-    one.world.hooks.clear()
-    one.bury()
+    one.cloud.hooks.clear()
+    one.mark_dead()
     assert one.recover() in (Phase.REJECTED, Phase.ROLLED_BACK)
     jsonschema.validate(one.report(), SCHEMA)
     assert list(one.report()) == FIELDS
@@ -99,7 +99,7 @@ def test_recovered(one: Deployment, dies: str) -> None:
 def test_refused_lists_all_gates_and_no_steps(one: Deployment) -> None:
     one.machine.abandon("refused: no", refused=True)
     one.machine.let_go()
-    one.journal.world = None
+    one.journal.cloud = None
     one.journal.append(
         "closed", verdict="refused", exit_code=4, reason="refused: no", finished_at="2026-11-22T12:00:00Z"
     )

@@ -20,7 +20,7 @@ def test_what_serves_is_what_was_verified_while_it_bakes(one: Deployment, change
     """An instance that is replaced by another release, or configured anew, is not what the gates have seen."""
     one.to_verified()
     one.machine.promote(GATES)
-    green = one.world.sides[GREEN]
+    green = one.cloud.sides[GREEN]
     if change == "configuration":
         assert one.machine.candidate is not None
         one.machine.candidate = replace(one.machine.candidate, configuration="as it was")
@@ -35,7 +35,7 @@ def test_what_serves_is_what_was_verified_while_it_bakes(one: Deployment, change
 def test_a_platform_that_is_silent_while_it_bakes_harms_nobody(one: Deployment) -> None:
     one.to_verified()
     one.machine.promote(GATES)
-    one.world.always["describe"] = CloudUnreachable("gone")
+    one.cloud.constant_errors["describe"] = CloudUnreachable("gone")
     one.machine.bake(lambda: None)
     assert "check_failed" in one.journal_kinds()
 

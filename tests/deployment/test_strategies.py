@@ -98,8 +98,8 @@ def test_step_by_step_and_then_all(tmp_path: Path) -> None:
     assert one.machine.phase is Phase.BAKING
     assert share.begun == [(10, 8), (50, 9)]
     assert weights(one) == [10, 50, 100]
-    assert one.world.routes.weights == {GREEN: 100, BLUE: 0}
-    assert one.machine.promoted_generation == one.world.routes.generation == 10
+    assert one.cloud.routes.weights == {GREEN: 100, BLUE: 0}
+    assert one.machine.promoted_generation == one.cloud.routes.generation == 10
     shifted = [record.data for record in one.records() if record.kind == "shifted"]
     assert [(step["weight"], step["requests"] >= ENOUGH_REQUESTS, step["seconds"]) for step in shifted] == [
         (10, True, 2.0),
@@ -108,7 +108,7 @@ def test_step_by_step_and_then_all(tmp_path: Path) -> None:
     one.machine.bake(lambda: None)
     one.machine.complete()
     assert one.journal_kinds()[-1] == "phase"
-    assert one.story()[-1] == "SUCCEEDED"
+    assert one.step_log()[-1] == "SUCCEEDED"
 
 
 def test_harm_of_its_share_rolls_back_at_once(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_harm_of_its_share_rolls_back_at_once(tmp_path: Path) -> None:
     share.tell = lambda: "3 of the last 3 requests failed" if len(share.begun) == 2 else None
     one = promoted(tmp_path, share)
     assert one.machine.phase is Phase.ROLLED_BACK
-    assert one.world.routes.weights == {BLUE: 100, GREEN: 0}
+    assert one.cloud.routes.weights == {BLUE: 100, GREEN: 0}
     assert weights(one) == [10, 50, 0 + 100]
     assert one.machine.reason == "promote: with 50 % of the traffic: 3 of the last 3 requests failed"
 
@@ -137,7 +137,7 @@ def test_somebody_else_writes_the_routes_meanwhile(tmp_path: Path) -> None:
 
     def meddle() -> None:
         if len(share.begun) == 1 and share.count == ENOUGH_REQUESTS:
-            one.world.move(BLUE, 0)
+            one.cloud.move(BLUE, 0)
 
     share.tell = meddle
     one.to_verified()
@@ -152,14 +152,14 @@ def test_a_run_that_dies_in_a_step_is_rolled_back(tmp_path: Path, number: int) -
 
     def die() -> None:
         if len(share.begun) == number:
-            one.world.dead = True
+            one.cloud.dead = True
 
     share.tell = die
     one.to_verified()
     with pytest.raises(Killed):
         one.machine.promote(GATES, CANARY, share)
-    assert one.world.routes.weights[Colour.GREEN] == (10, 50)[number - 1]
-    one.bury()
+    assert one.cloud.routes.weights[Colour.GREEN] == (10, 50)[number - 1]
+    one.mark_dead()
     assert one.recover() is Phase.ROLLED_BACK
-    assert one.world.routes.weights == {BLUE: 100, GREEN: 0}
+    assert one.cloud.routes.weights == {BLUE: 100, GREEN: 0}
     assert one.report()["verdict"] == "rolled_back"

@@ -12,53 +12,53 @@ from tests.deployment.harness import GATES, Deployment
 
 def test_every_instance_is_well_before_the_switch(one: Deployment) -> None:
     one.to_verified()
-    one.world.sides[GREEN].unwell = "3 of 4 targets are healthy"
+    one.cloud.sides[GREEN].unwell = "3 of 4 targets are healthy"
     with pytest.raises(StepFailed, match=r"every instance of green to be well .*; last: 3 of 4 targets are healthy"):
         one.machine.promote(GATES)
-    assert "set" not in one.world.names()
+    assert "set" not in one.cloud.names()
 
 
 def test_the_candidate_is_made_as_large_as_the_live_colour_before_the_switch(one: Deployment) -> None:
     """It grows first and is looked at then: what is missing is waited for as in a provisioning."""
     one.to_verified()
-    side = one.world.sides[GREEN]
-    one.world.hooks["scale"] = lambda: setattr(side, "unwell", "2 of 4 targets are registered and healthy")
-    one.world.hooks["describe"] = lambda: setattr(side, "unwell", None) if one.world.clock.elapsed > 300 else None
+    side = one.cloud.sides[GREEN]
+    one.cloud.hooks["scale"] = lambda: setattr(side, "unwell", "2 of 4 targets are registered and healthy")
+    one.cloud.hooks["describe"] = lambda: setattr(side, "unwell", None) if one.cloud.clock.elapsed > 300 else None
     one.machine.promote(GATES)
-    names = one.world.names()
+    names = one.cloud.names()
     assert names.index("scale") < names.index("set")
-    assert one.world.clock.elapsed > 300
+    assert one.cloud.clock.elapsed > 300
 
 
 def test_an_instance_that_is_just_being_replaced_is_waited_for(one: Deployment) -> None:
     one.to_verified()
-    side = one.world.sides[GREEN]
+    side = one.cloud.sides[GREEN]
     side.unwell = "3 of 4 targets are healthy"
-    one.world.hooks["describe"] = lambda: setattr(side, "unwell", None) if one.world.clock.elapsed > 20 else None
+    one.cloud.hooks["describe"] = lambda: setattr(side, "unwell", None) if one.cloud.clock.elapsed > 20 else None
     one.machine.promote(GATES)
-    assert one.world.routes.live is GREEN
+    assert one.cloud.routes.live is GREEN
 
 
 def test_a_switch_is_confirmed_once_it_has_spread(one: Deployment) -> None:
     """Where DNS decides, the answers that this process gets are one place's view."""
     one.to_verified()
-    one.world.spreads = 5
+    one.cloud.spreads = 5
     one.machine.promote(GATES)
-    assert one.world.names().count("spread") == 6
+    assert one.cloud.names().count("spread") == 6
 
 
 def test_a_switch_that_does_not_spread_is_taken_back(one: Deployment) -> None:
     one.to_verified()
-    one.world.spreads = 1000
+    one.cloud.spreads = 1000
     with pytest.raises(StepFailed, match="last: a resolver to learn of green"):
         one.machine.promote(GATES)
-    one.world.spreads = 0
+    one.cloud.spreads = 0
     one.machine.abandon("promote: it did not spread")
-    assert (one.machine.phase, one.world.routes.live) == (Phase.ROLLED_BACK, BLUE)
+    assert (one.machine.phase, one.cloud.routes.live) == (Phase.ROLLED_BACK, BLUE)
 
 
 def test_a_router_that_cannot_be_asked_how_far_it_is_is_asked_again(one: Deployment) -> None:
     one.to_verified()
-    one.world.plans["spread"] = [CloudUnreachable("throttled")] * 3
+    one.cloud.next_errors["spread"] = [CloudUnreachable("throttled")] * 3
     one.machine.promote(GATES)
-    assert one.world.routes.live is GREEN
+    assert one.cloud.routes.live is GREEN

@@ -40,7 +40,7 @@ def dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
     journal(tmp_path, "one")
     made = Deployment(tmp_path)
     made.to_verified()
-    made.bury()
+    made.mark_dead()
     return made
 
 
