@@ -33,7 +33,7 @@ def test_mode_1_a_new_release_never_inherits_another_s_verdict(one: Deployment) 
     assert "verified" not in one.lease.kept, "no verdict is kept anywhere that a later run could read it from"
 
 
-def test_mode_1_evidence_has_an_age(one: Deployment) -> None:
+def test_mode_1_old_evidence_does_not_promote(one: Deployment) -> None:
     """Failure mode 1: what was verified long ago promotes nothing."""
     one.to_verified()
     one.cloud.clock.elapsed += LIMITS.evidence_max_age + 1
@@ -42,7 +42,7 @@ def test_mode_1_evidence_has_an_age(one: Deployment) -> None:
     assert "set" not in one.cloud.names()
 
 
-def test_mode_1_what_is_configured_is_what_was_verified(one: Deployment) -> None:
+def test_mode_1_changed_configuration_does_not_promote(one: Deployment) -> None:
     """Failure mode 1: the same digest with other variables is another release."""
     one.to_verified()
     assert one.machine.candidate is not None
@@ -65,7 +65,7 @@ def test_mode_3_the_first_failure_stays_in_the_record(one: Deployment) -> None:
     assert one.cloud.routes.live is BLUE
 
 
-def test_mode_6_a_service_that_says_running_and_is_dead(one: Deployment) -> None:
+def test_mode_6_running_service_that_does_not_answer(one: Deployment) -> None:
     """Failure mode 6: the copy that was verified is not the one that serves. The platform is not believed alone."""
     one.to_verified()
     one.cloud.sides[GREEN].error = "connection refused"
@@ -76,7 +76,7 @@ def test_mode_6_a_service_that_says_running_and_is_dead(one: Deployment) -> None
 
 
 @pytest.mark.parametrize("gone", ["scaled to zero", "its image replaced"])
-def test_mode_7_no_promotion_without_a_way_back(one: Deployment, gone: str) -> None:
+def test_mode_7_no_promotion_without_a_rollback_target(one: Deployment, gone: str) -> None:
     """Failure mode 7: the rollback target is gone. Seen beforehand, the promotion is refused."""
     one.to_verified()
     blue = one.cloud.sides[BLUE]
@@ -87,7 +87,7 @@ def test_mode_7_no_promotion_without_a_way_back(one: Deployment, gone: str) -> N
     assert "set" not in one.cloud.names()
 
 
-def test_mode_7_traffic_is_never_sent_to_nothing(one: Deployment) -> None:
+def test_mode_7_no_rollback_to_a_stopped_colour(one: Deployment) -> None:
     """Failure mode 7: it vanishes in the bake. A person is called, and traffic stays where something answers."""
     promoted(one)
     one.cloud.sides[BLUE].running = False
@@ -98,7 +98,7 @@ def test_mode_7_traffic_is_never_sent_to_nothing(one: Deployment) -> None:
     assert "not there to go back to" in (one.machine.reason or "")
 
 
-def test_mode_8_a_rollback_that_users_do_not_see_is_none(one: Deployment) -> None:
+def test_mode_8_rollback_that_users_do_not_see_halts(one: Deployment) -> None:
     """Failure mode 8: a rollback says success and traffic did not move. The routes say blue, users say green."""
     promoted(one)
     one.cloud.hooks["ask"] = lambda: one.front.script.extend([Answer(True, "green", 8, NEW.version)] * 5)
@@ -108,7 +108,7 @@ def test_mode_8_a_rollback_that_users_do_not_see_is_none(one: Deployment) -> Non
     assert one.cloud.sides[GREEN].running, "what users still reach is not stopped"
 
 
-def test_mode_8_the_second_rollback_and_the_first_deployment(one: Deployment) -> None:
+def test_mode_8_rollback_without_a_promotion_is_refused(one: Deployment) -> None:
     """Failure mode 8: traffic moves twice. A second call moves nothing, nor does one where nothing was ever promoted."""
     with pytest.raises(Refused, match="no promotion to undo"):
         one.undo()

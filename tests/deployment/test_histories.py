@@ -46,7 +46,7 @@ def _without_fsync_and_keeper(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
-def test_histories_end_well() -> None:
+def test_histories_keep_the_invariants() -> None:
     """The invariants are in ``tests/deployment/histories.py``: see ``assert_invariants`` and ``Process._watch``."""
     seen: Counter[str] = Counter()
 

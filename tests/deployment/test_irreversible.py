@@ -61,7 +61,7 @@ def test_failure_after_the_switch_freezes(one_way: Deployment) -> None:
     assert one_way.lease.holder is not None, "nobody deploys on top of it"
 
 
-def test_failing_switch_that_may_have_moved_freezes(one_way: Deployment) -> None:
+def test_failed_switch_that_may_have_moved_traffic_freezes(one_way: Deployment) -> None:
     one_way.cloud.hooks["observe"] = lambda: one_way.cloud.constant_errors.update(
         {} if one_way.cloud.routes.live is BLUE else {"observe": CloudUnreachable("gone")}
     )
@@ -69,7 +69,7 @@ def test_failing_switch_that_may_have_moved_freezes(one_way: Deployment) -> None
     assert one_way.cloud.routes.live is GREEN
 
 
-def test_failure_before_the_switch_rejects_as_ever(one_way: Deployment) -> None:
+def test_failure_before_the_switch_rejects(one_way: Deployment) -> None:
     one_way.cloud.sides[GREEN].error = "ill"
     one_way.to_verified()
     one_way.machine.abandon("health: ill")
@@ -77,15 +77,15 @@ def test_failure_before_the_switch_rejects_as_ever(one_way: Deployment) -> None:
     assert one_way.cloud.routes.live is BLUE
 
 
-def test_reversible_release_goes_back(one: Deployment) -> None:
+def test_reversible_release_is_rolled_back(one: Deployment) -> None:
     assert one.run(lambda: "harm") is Phase.ROLLED_BACK
 
 
-def test_good_one_is_promoted(one_way: Deployment) -> None:
+def test_good_irreversible_release_is_promoted(one_way: Deployment) -> None:
     assert one_way.run() is Phase.SUCCEEDED
 
 
-def test_recovering_a_dead_run_freezes_too(one_way: Deployment) -> None:
+def test_recovery_of_a_dead_run_freezes(one_way: Deployment) -> None:
     one_way.to_verified()
     one_way.machine.promote(GATES)
     one_way.mark_dead()
@@ -95,7 +95,7 @@ def test_recovering_a_dead_run_freezes_too(one_way: Deployment) -> None:
     assert one_way.report()["verdict"] == "rollback_failed"
 
 
-def test_recovering_a_frozen_one_changes_nothing(one_way: Deployment) -> None:
+def test_recovery_of_a_frozen_run_changes_nothing(one_way: Deployment) -> None:
     frozen(one_way)
     for _ in range(2):
         assert recover(one_way, Decision()) is Phase.HALTED
@@ -104,7 +104,7 @@ def test_recovering_a_frozen_one_changes_nothing(one_way: Deployment) -> None:
     assert one_way.report()["verdict"] == "rollback_failed"
 
 
-def test_a_person_may_send_traffic_back(one_way: Deployment) -> None:
+def test_decision_back_rolls_back(one_way: Deployment) -> None:
     frozen(one_way)
     assert recover(one_way, Decision(back="1.0.0 reads it, we tried")) is Phase.ROLLED_BACK
     assert one_way.cloud.routes.live is BLUE
@@ -112,7 +112,7 @@ def test_a_person_may_send_traffic_back(one_way: Deployment) -> None:
     assert [r.data["reason"] for r in one_way.records() if r.kind == "irreversible"] == ["1.0.0 reads it, we tried"]
 
 
-def test_that_decision_outlives_the_one_who_carries_it_out(one_way: Deployment) -> None:
+def test_decision_back_survives_a_failed_recovery(one_way: Deployment) -> None:
     frozen(one_way)
     one_way.cloud.constant_errors["set"] = CloudUnreachable("gone")
     assert recover(one_way, Decision(back="we tried")) is Phase.HALTED
@@ -122,7 +122,7 @@ def test_that_decision_outlives_the_one_who_carries_it_out(one_way: Deployment) 
     assert recover(one_way, Decision()) is Phase.ROLLED_BACK
 
 
-def test_a_person_may_leave_it_live_and_fix_it_forward(one_way: Deployment) -> None:
+def test_decision_keep_leaves_the_release_live(one_way: Deployment) -> None:
     frozen(one_way)
     assert recover(one_way, Decision(keep="the fix is 1.1.1")) is Phase.HALTED
     assert one_way.cloud.routes.live is GREEN
@@ -133,7 +133,7 @@ def test_a_person_may_leave_it_live_and_fix_it_forward(one_way: Deployment) -> N
     assert (kept["live"], kept["reason"], kept["by"]) == ("green", "the fix is 1.1.1", "recoverer")
 
 
-def test_what_is_not_well_is_not_left_live(one_way: Deployment) -> None:
+def test_decision_keep_is_refused_for_an_unhealthy_release(one_way: Deployment) -> None:
     frozen(one_way)
     one_way.cloud.sides[GREEN].error = "status 500"
     with pytest.raises(StepFailed, match="not well"):
@@ -141,14 +141,14 @@ def test_what_is_not_well_is_not_left_live(one_way: Deployment) -> None:
     assert open_deployment(one_way.ports) is not None
 
 
-def test_only_what_is_halted_can_be_kept(one: Deployment) -> None:
+def test_decision_keep_is_refused_unless_halted(one: Deployment) -> None:
     one.to_verified()
     one.mark_dead()
     with pytest.raises(Refused, match="not halted"):
         recover(one, Decision(keep="why not"))
 
 
-def test_undoing_its_promotion_is_refused_without_a_reason(one_way: Deployment) -> None:
+def test_undo_is_refused_without_a_reason(one_way: Deployment) -> None:
     assert one_way.run() is Phase.SUCCEEDED
     promotion = last_promotion(one_way.ports)
     assert promotion.image.irreversible

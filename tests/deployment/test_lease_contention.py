@@ -23,7 +23,7 @@ NOW = datetime(2026, 11, 22, tzinfo=UTC)
 OTHER = Holder("other", "jane", "host-2", 7, 1.0, NOW, NOW + timedelta(days=9), 3, "deploy telehealth-api:1.1.0")
 
 
-def test_without_patience_the_first_answer_counts() -> None:
+def test_held_lease_is_refused_at_once_without_a_wait() -> None:
     def held() -> None:
         raise LeaseHeld(OTHER)
 
@@ -34,7 +34,7 @@ def test_without_patience_the_first_answer_counts() -> None:
 
 
 @pytest.mark.parametrize("error", [LeaseHeld(OTHER), EnvironmentTaken("taken by run x")])
-def test_waits_says_for_whom_and_goes_on(error: Exception) -> None:
+def test_wait_reports_the_holder_and_continues(error: Exception) -> None:
     clock, told = FakeClock(), []
 
     def attempt() -> str:
@@ -48,7 +48,7 @@ def test_waits_says_for_whom_and_goes_on(error: Exception) -> None:
     assert {whom for whom, _ in told} == {str(error).splitlines()[0]}
 
 
-def test_one_deadline_for_all_that_is_waited_for() -> None:
+def test_all_waits_share_one_deadline() -> None:
     clock = FakeClock()
     queue = Queue(clock, 10, lambda *_: None)
     clock.sleep(8)
@@ -76,7 +76,7 @@ TAKEN: dict[str, Callable[[Deployment], object]] = {"broken": broken, "slept": l
 
 @pytest.mark.parametrize("how", TAKEN)
 @pytest.mark.parametrize("stage", STAGES)
-def test_who_lost_the_lock_cannot_switch_and_says_so(one: Deployment, stage: str, how: str) -> None:
+def test_run_that_lost_its_lease_cannot_switch(one: Deployment, stage: str, how: str) -> None:
     STAGES[stage](one)
     TAKEN[how](one)
     with pytest.raises(LeaseLost) as lost:
@@ -86,7 +86,7 @@ def test_who_lost_the_lock_cannot_switch_and_says_so(one: Deployment, stage: str
     assert "set" not in one.cloud.names()
 
 
-def test_who_lost_the_lock_after_the_switch_is_never_promoted(one: Deployment) -> None:
+def test_run_that_lost_its_lease_after_the_switch_halts(one: Deployment) -> None:
     one.to_verified()
     one.machine.promote(GATES)
     one.expire_lease()
@@ -97,7 +97,7 @@ def test_who_lost_the_lock_after_the_switch_is_never_promoted(one: Deployment) -
     assert "lease" in (one.machine.reason or "")
 
 
-def test_a_living_holder_s_lock_is_broken_by_force_alone(one: Deployment) -> None:
+def test_lock_of_a_living_holder_needs_force(one: Deployment) -> None:
     one.to_verified()
     with pytest.raises(Refused, match=r"the holder of the lock lives.*runs on this host"):
         broken(one, force=False)
@@ -111,14 +111,14 @@ def test_a_living_holder_s_lock_is_broken_by_force_alone(one: Deployment) -> Non
     refuse_while_held(one.ports)
 
 
-def test_a_dead_holder_s_lock_needs_no_force(one: Deployment) -> None:
+def test_lock_of_a_dead_holder_needs_no_force(one: Deployment) -> None:
     one.to_verified()
     one.mark_dead()
     broken(one, force=False)
     assert one.recover() is Phase.REJECTED
 
 
-def test_a_holder_elsewhere_is_watched(one: Deployment) -> None:
+def test_holder_on_another_host_is_watched(one: Deployment) -> None:
     """A renewal is a sign of life; none within half the time to live is none."""
     one.to_verified()
     one.stop_keeper()
@@ -137,6 +137,6 @@ def test_a_holder_elsewhere_is_watched(one: Deployment) -> None:
     broken(one, force=False)
 
 
-def test_nothing_to_break(tmp_path: Path) -> None:
+def test_free_lock_cannot_be_broken(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="nobody holds the lock"):
         broken(Deployment(tmp_path / "reports", LIMITS, deployment_id=ACTOR[-3:]))

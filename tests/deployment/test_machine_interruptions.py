@@ -86,7 +86,7 @@ def test_interrupt_then_abandon(one: Deployment, number: int, moment: str) -> No
 
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("number", FORWARD)
-def test_kill_then_settle(one: Deployment, number: int, moment: str) -> None:
+def test_kill_then_recover(one: Deployment, number: int, moment: str) -> None:
     killed(one, forward, number, moment)
     baked = step_outcomes(one, "outcome").get("bake") == "passed"
     intended = "promote" in step_outcomes(one, "intent")
@@ -122,7 +122,7 @@ def assert_recovered(one: Deployment, phase: Phase) -> None:
 
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("number", HARMED)
-def test_kill_while_rolling_back_then_settle(one: Deployment, number: int, moment: str) -> None:
+def test_kill_during_rollback_then_recover(one: Deployment, number: int, moment: str) -> None:
     one.cloud.trap = (number, moment, Killed)
     with pytest.raises(Killed):
         harmed(one)
@@ -139,7 +139,7 @@ def test_kill_while_rolling_back_then_settle(one: Deployment, number: int, momen
 
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("number", UNDONE)
-def test_kill_while_undoing_then_settle(one: Deployment, number: int, moment: str) -> None:
+def test_kill_during_undo_then_recover(one: Deployment, number: int, moment: str) -> None:
     killed(one, undone, number, moment)
     begun = "deployment" in one.lease.kept
     phase = one.recover()
@@ -152,7 +152,7 @@ def test_kill_while_undoing_then_settle(one: Deployment, number: int, moment: st
 
 
 @pytest.mark.parametrize("number", [n for n in FORWARD if n % 3 == 0])
-def test_kill_then_settle_on_another_machine(one: Deployment, tmp_path: Path, number: int) -> None:
+def test_kill_then_recover_on_another_machine(one: Deployment, tmp_path: Path, number: int) -> None:
     killed(one, forward, number, "after")
     phase = one.recover(tmp_path / "fresh clone")
     assert_safe(one)
@@ -165,7 +165,7 @@ def test_kill_then_settle_on_another_machine(one: Deployment, tmp_path: Path, nu
 
 
 @pytest.mark.parametrize("number", [n for n in FORWARD if n % 3 == 0])
-def test_kill_that_tears_the_last_line(one: Deployment, number: int) -> None:
+def test_kill_that_tears_the_last_journal_line(one: Deployment, number: int) -> None:
     killed(one, forward, number, "after")
     with one.journal.path.open("a") as file:
         file.write('{"seq": 99, "ti')

@@ -60,7 +60,7 @@ def test_good_path_takes_each_step_once(one: Deployment) -> None:
 
 
 @pytest.mark.parametrize(("call", "kind"), [("provision", ">provision"), ("set", ">promote")])
-def test_intent_is_on_the_disk_before_the_world_changes(one: Deployment, call: str, kind: str) -> None:
+def test_intent_is_journalled_before_each_change(one: Deployment, call: str, kind: str) -> None:
     one.run()
     length = next(length for name, length in one.cloud.calls if name == call)
     before = [f">{record.data['step']}" for record in one.records()[:length] if record.kind == "intent"]
@@ -91,20 +91,20 @@ def test_held_lease_is_refused(one: Deployment) -> None:
     assert one.lease.holder.deployment_id == "another"
 
 
-def test_live_already_sick_is_rejected(one: Deployment) -> None:
+def test_unhealthy_live_colour_rejects(one: Deployment) -> None:
     one.cloud.sides[BLUE].error = "status 503"
     assert one.run() is Phase.REJECTED
     assert "already sick" in (one.machine.reason or "")
     assert "retire" not in one.cloud.names()
 
 
-def test_live_that_does_not_say_its_version_leaves_no_way_back(one: Deployment) -> None:
+def test_live_colour_without_a_version_rejects(one: Deployment) -> None:
     one.front.script = [Answer(False, problem="reset")] * 3
     assert one.run() is Phase.REJECTED
     assert "provision" not in one.cloud.names()
 
 
-def test_one_lost_answer_does_not_cost_the_way_back(one: Deployment) -> None:
+def test_version_of_the_live_colour_is_asked_again_after_a_lost_answer(one: Deployment) -> None:
     one.front.script = [Answer(False, problem="reset")]
     assert one.machine.lease().version == "1.0.0"
 
@@ -119,14 +119,14 @@ def test_stuck_release_is_rejected_stopped_and_its_logs_kept(one: Deployment) ->
     assert "set" not in one.cloud.names()
 
 
-def test_release_that_never_comes_up_is_rejected_at_the_limit(one: Deployment) -> None:
+def test_release_that_never_starts_is_rejected_at_the_timeout(one: Deployment) -> None:
     one.cloud.hooks["progress"] = lambda: setattr(one.cloud.sides[GREEN], "polls", 0)
     assert one.run() is Phase.REJECTED
     assert LIMITS.provision_timeout <= one.cloud.clock.elapsed < LIMITS.provision_timeout + 10
 
 
 @pytest.mark.parametrize("gates", [[], [replace(GATES[0], outcome=GATES[0].outcome.__class__.NOT_RUN)]])
-def test_promotion_without_passed_gates_is_a_defect(one: Deployment, gates: list[object]) -> None:
+def test_promotion_without_passed_gates_raises(one: Deployment, gates: list[object]) -> None:
     one.to_verified()
     with pytest.raises(AssertionError):
         one.machine.promote(gates)  # type: ignore[arg-type]  # what is in it is the point
@@ -145,7 +145,7 @@ def test_digest_is_read_again_before_the_switch(one: Deployment) -> None:
 
 
 @pytest.mark.parametrize("gone", ["stopped", "redeployed"])
-def test_no_promotion_without_a_way_back(one: Deployment, gone: str) -> None:
+def test_no_promotion_without_a_rollback_target(one: Deployment, gone: str) -> None:
     one.to_verified()
     if gone == "stopped":
         one.cloud.sides[BLUE].running = False
@@ -156,7 +156,7 @@ def test_no_promotion_without_a_way_back(one: Deployment, gone: str) -> None:
     assert "set" not in one.cloud.names()
 
 
-def test_sick_candidate_is_seen_right_before_the_switch(one: Deployment) -> None:
+def test_unhealthy_candidate_is_found_before_the_switch(one: Deployment) -> None:
     one.to_verified()
     one.cloud.sides[GREEN].version = "9.9.9"
     with pytest.raises(StepFailed, match=r"9\.9\.9"):
@@ -164,7 +164,7 @@ def test_sick_candidate_is_seen_right_before_the_switch(one: Deployment) -> None
 
 
 @pytest.mark.parametrize("error", [RouteConflict("conflict"), CloudDenied("UpdateKeys: AccessDenied")])
-def test_write_that_was_refused_never_moved_traffic(one: Deployment, error: Exception) -> None:
+def test_refused_write_rejects(one: Deployment, error: Exception) -> None:
     one.cloud.next_errors["set"] = [error]
     assert one.run() is Phase.REJECTED
     assert one.cloud.names().count("set") == 1
@@ -172,7 +172,7 @@ def test_write_that_was_refused_never_moved_traffic(one: Deployment, error: Exce
     assert not one.cloud.sides[GREEN].running
 
 
-def test_routes_changed_by_somebody_else_reject(one: Deployment) -> None:
+def test_routes_changed_by_another_writer_reject(one: Deployment) -> None:
     one.to_verified()
     one.cloud.move(BLUE, 0)
     with pytest.raises(RouteConflict):
@@ -182,7 +182,7 @@ def test_routes_changed_by_somebody_else_reject(one: Deployment) -> None:
     assert one.machine.phase is Phase.REJECTED
 
 
-def test_doubtful_write_is_made_to_miss_before_the_candidate_stops(one: Deployment) -> None:
+def test_unanswered_write_is_outdated_before_the_candidate_stops(one: Deployment) -> None:
     one.cloud.next_errors["set"] = [SwitchFailed("no usable answer")]
     stale = one.cloud.routes
     assert one.run() is Phase.REJECTED
@@ -205,14 +205,14 @@ def test_switch_that_cannot_be_read_back_is_rolled_back(one: Deployment) -> None
     assert one.cloud.routes.live is BLUE
 
 
-def test_confirm_waits_out_the_other_colour_but_not_errors(one: Deployment) -> None:
+def test_confirmation_tolerates_answers_of_the_old_colour(one: Deployment) -> None:
     one.to_verified()
     one.front.script = [Answer(True, "blue", 7, "1.0.0")] * 12 + [Answer(False, "blue", 7, None, "503")] * 12
     one.machine.promote(GATES)
     assert one.machine.phase is Phase.BAKING
 
 
-def test_wrong_answers_by_the_promoted_colour_roll_back(one: Deployment) -> None:
+def test_errors_of_the_promoted_colour_roll_back(one: Deployment) -> None:
     one.cloud.hooks["set"] = lambda: setattr(one.cloud.sides[GREEN], "error", "status 500")
     assert one.run() is Phase.ROLLED_BACK
     assert one.cloud.routes.live is BLUE
@@ -226,7 +226,7 @@ def test_harm_during_the_bake_rolls_back(one: Deployment) -> None:
     assert one.lease.holder is None
 
 
-def test_harm_is_asked_for_even_when_the_bake_is_already_over(one: Deployment) -> None:
+def test_harm_is_checked_even_if_the_bake_time_is_over(one: Deployment) -> None:
     one.to_verified()
     one.machine.promote(GATES)
     one.cloud.clock.elapsed += 100
@@ -250,7 +250,7 @@ def promoted(one: Deployment) -> None:
     one.machine.promote(GATES)
 
 
-def test_dead_previous_colour_halts_and_leaves_traffic_alone(one: Deployment) -> None:
+def test_stopped_previous_colour_halts_and_leaves_traffic(one: Deployment) -> None:
     promoted(one)
     one.cloud.sides[BLUE].running = False
     one.machine.abandon("bake: harm")
@@ -261,7 +261,7 @@ def test_dead_previous_colour_halts_and_leaves_traffic_alone(one: Deployment) ->
     assert "deployment" in one.lease.kept, "nobody deploys on top of it"
 
 
-def test_rollback_tries_again_until_its_deadline(one: Deployment) -> None:
+def test_rollback_retries_until_its_deadline(one: Deployment) -> None:
     promoted(one)
     one.cloud.constant_errors["set"] = CloudUnreachable("AWS does not answer")
     before = one.cloud.clock.elapsed
@@ -273,7 +273,7 @@ def test_rollback_tries_again_until_its_deadline(one: Deployment) -> None:
     assert "AWS does not answer" in (one.machine.reason or "")
 
 
-def test_rollback_outlasts_errors_of_aws(one: Deployment) -> None:
+def test_rollback_retries_after_aws_errors(one: Deployment) -> None:
     promoted(one)
     one.cloud.next_errors["set"] = [CloudUnreachable("no answer")] * 20
     one.machine.abandon("bake: harm")
@@ -281,7 +281,7 @@ def test_rollback_outlasts_errors_of_aws(one: Deployment) -> None:
     assert one.machine.phase is Phase.ROLLED_BACK
 
 
-def test_rollback_waits_out_the_candidates_last_errors(one: Deployment) -> None:
+def test_rollback_tolerates_late_errors_of_the_candidate(one: Deployment) -> None:
     promoted(one)
     one.front.script = [Answer(False, None, None, None, "502")] * 30
     one.machine.abandon("bake: harm")
@@ -312,7 +312,7 @@ def test_without_the_lease_nothing_is_switched_or_stopped(one: Deployment, at: s
     assert one.lease.holder.deployment_id == "another"
 
 
-def test_lease_lost_while_baking_cannot_complete_or_switch(one: Deployment) -> None:
+def test_run_without_its_lease_after_the_bake_halts(one: Deployment) -> None:
     promoted(one)
     one.machine.bake(lambda: None)
     lose_lease(one)
@@ -322,7 +322,7 @@ def test_lease_lost_while_baking_cannot_complete_or_switch(one: Deployment) -> N
     assert one.cloud.names().count("set") == 1
 
 
-def test_failing_retirement_changes_no_verdict_and_keeps_logs(one: Deployment) -> None:
+def test_failed_retirement_keeps_verdict_and_logs(one: Deployment) -> None:
     one.platform.stuck = "crashed"
     one.cloud.constant_errors["retire"] = CloudUnreachable("no answer")
     assert one.run() is Phase.REJECTED
@@ -330,7 +330,7 @@ def test_failing_retirement_changes_no_verdict_and_keeps_logs(one: Deployment) -
     assert one.lease.holder is None
 
 
-def test_abandon_again_changes_nothing(one: Deployment) -> None:
+def test_second_abandon_changes_nothing(one: Deployment) -> None:
     one.run(lambda: "harm")
     step_log, routes = one.step_log(), one.cloud.routes
     one.machine.abandon("verify: again")
@@ -339,7 +339,7 @@ def test_abandon_again_changes_nothing(one: Deployment) -> None:
     assert one.machine.phase is Phase.ROLLED_BACK
 
 
-def test_listener_that_raises_is_recorded_not_obeyed(one: Deployment) -> None:
+def test_listener_error_is_journalled_and_ignored(one: Deployment) -> None:
     def listener(event: object) -> None:
         if isinstance(event, StepBegan):
             raise DeploymentError("listener fell over")
@@ -349,6 +349,6 @@ def test_listener_that_raises_is_recorded_not_obeyed(one: Deployment) -> None:
     assert "listener_failed" in one.journal_kinds()
 
 
-def test_old_image_is_what_the_previous_colour_stands_on(one: Deployment) -> None:
+def test_lease_step_returns_a_snapshot_of_the_live_colour(one: Deployment) -> None:
     live_snapshot = one.machine.lease()
     assert (live_snapshot.colour, live_snapshot.digest, live_snapshot.generation) == (BLUE, OLD.digest, 7)

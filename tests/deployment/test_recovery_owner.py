@@ -31,7 +31,7 @@ def test_living_owner_is_named_and_left_alone(one: Deployment) -> None:
     assert one.cloud.routes.live is GREEN
 
 
-def test_owner_that_died_here_is_followed_at_once(one: Deployment) -> None:
+def test_run_that_died_on_this_host_is_recovered_at_once(one: Deployment) -> None:
     baking(one)
     one.mark_dead()
     before = one.cloud.clock.elapsed
@@ -39,7 +39,7 @@ def test_owner_that_died_here_is_followed_at_once(one: Deployment) -> None:
     assert one.cloud.clock.elapsed - before < 10
 
 
-def test_silent_owner_elsewhere_is_waited_for(one: Deployment) -> None:
+def test_lease_of_a_silent_owner_on_another_host_is_waited_for(one: Deployment) -> None:
     baking(one)
     one.mark_dead()
     elsewhere(one)
@@ -49,7 +49,7 @@ def test_silent_owner_elsewhere_is_waited_for(one: Deployment) -> None:
     assert one.cloud.routes.live is BLUE
 
 
-def test_owner_elsewhere_that_renews_is_alive(one: Deployment) -> None:
+def test_owner_on_another_host_that_renews_is_alive(one: Deployment) -> None:
     baking(one)
     elsewhere(one)
     holder = one.lease.holder
@@ -65,7 +65,7 @@ def test_owner_elsewhere_that_renews_is_alive(one: Deployment) -> None:
     assert one.cloud.routes.live is GREEN
 
 
-def test_alive_tells_hosts_apart(one: Deployment) -> None:
+def test_alive_depends_on_the_host(one: Deployment) -> None:
     baking(one)
     assert not alive(one.ports, None)
     assert alive(one.ports, one.lease.holder)
@@ -75,7 +75,7 @@ def test_alive_tells_hosts_apart(one: Deployment) -> None:
     assert not alive(one.ports, one.lease.holder)
 
 
-def test_settled_by_somebody_else_meanwhile(one: Deployment) -> None:
+def test_recovery_after_another_recovery_is_refused(one: Deployment) -> None:
     baking(one)
     one.mark_dead()
     found = open_deployment(one.ports)
@@ -100,7 +100,7 @@ def test_note_is_read_again_under_the_lease(one: Deployment) -> None:
     assert one.cloud.routes.live is BLUE
 
 
-def test_a_paused_run_that_wakes_cannot_switch_any_more(one: Deployment) -> None:
+def test_suspended_run_cannot_switch_after_its_recovery(one: Deployment) -> None:
     one.to_verified()
     paused = []
 
@@ -119,7 +119,7 @@ def test_a_paused_run_that_wakes_cannot_switch_any_more(one: Deployment) -> None
     assert one.cloud.sides[BLUE].running
 
 
-def test_halted_deployment_is_tried_again(one: Deployment) -> None:
+def test_halted_deployment_can_be_recovered_again(one: Deployment) -> None:
     baking(one)
     one.cloud.sides[BLUE].running = False
     one.machine.abandon("bake: harm")
@@ -136,7 +136,7 @@ def test_halted_deployment_is_tried_again(one: Deployment) -> None:
     assert one.cloud.routes.live is BLUE
 
 
-def test_colour_that_was_never_touched_is_not_stopped(one: Deployment) -> None:
+def test_untouched_colour_is_not_stopped(one: Deployment) -> None:
     one.cloud.sides[GREEN] = replace(one.cloud.sides[BLUE])
     one.lease.kept["promotion"] = "the one before"
     one.machine.lease()

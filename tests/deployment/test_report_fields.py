@@ -58,7 +58,7 @@ def closed(one: Deployment, exit_code: int, **traffic: Any) -> dict[str, Any]:
     return report.build(one.records())
 
 
-def test_promoted(one: Deployment) -> None:
+def test_report_of_a_promotion(one: Deployment) -> None:
     one.run()
     built = closed(one, 0, promotion=PROMOTION)
     jsonschema.validate(built, SCHEMA)
@@ -73,7 +73,7 @@ def test_promoted(one: Deployment) -> None:
     assert list(built["steps"][0]) == ["name", "outcome", "started_at", "duration_s"]
 
 
-def test_rolled_back(one: Deployment) -> None:
+def test_report_of_a_rollback(one: Deployment) -> None:
     one.run(lambda: "harm")
     built = closed(one, 10, promotion=PROMOTION, rollback=ROLLBACK)
     jsonschema.validate(built, SCHEMA)
@@ -82,7 +82,7 @@ def test_rolled_back(one: Deployment) -> None:
 
 
 @pytest.mark.parametrize("dies", ["provision", "set", "logs"])
-def test_recovered(one: Deployment, dies: str) -> None:
+def test_report_of_a_recovered_run(one: Deployment, dies: str) -> None:
     from tests.deployment.fakes import Killed
 
     one.cloud.next_errors[dies] = [Killed()]
@@ -96,7 +96,7 @@ def test_recovered(one: Deployment, dies: str) -> None:
     assert list(one.report()) == FIELDS
 
 
-def test_refused_lists_all_gates_and_no_steps(one: Deployment) -> None:
+def test_report_of_a_refusal_lists_all_gates_and_no_steps(one: Deployment) -> None:
     one.machine.abandon("refused: no", refused=True)
     one.machine.let_go()
     one.journal.cloud = None
@@ -109,7 +109,7 @@ def test_refused_lists_all_gates_and_no_steps(one: Deployment) -> None:
     assert {gate["outcome"] for gate in built["gates"]} == {"not_run"}
 
 
-def test_latest_is_relative_and_moves_when_the_report_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_latest_link_is_relative_and_replaced_after_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     report.write(tmp_path / "one", {"a": 1})
     replaced: list[tuple[str, bool]] = []
     replace = os.replace

@@ -36,7 +36,7 @@ def retire(one: Deployment, promotion: Promotion) -> str:
     return retire_previous(promotion, "retire", ACTOR, "test", one.limits, one.ports, journal, one.events.append)
 
 
-def test_it_keeps_running_until_its_time(tmp_path: Path) -> None:
+def test_previous_colour_runs_until_its_retirement_is_due(tmp_path: Path) -> None:
     one = promoted(tmp_path)
     assert one.cloud.sides[BLUE].running
     with pytest.raises(Refused, match="blue keeps running until 20"):
@@ -50,7 +50,7 @@ def test_it_keeps_running_until_its_time(tmp_path: Path) -> None:
     assert (one.cloud.routes.live, one.lease.holder) == (GREEN, None)
 
 
-def test_the_way_back_is_gone_with_it(tmp_path: Path) -> None:
+def test_retirement_removes_the_rollback_target(tmp_path: Path) -> None:
     one = promoted(tmp_path, 1)
     one.cloud.clock.sleep(1)
     retire(one, last_promotion(one.ports))
@@ -59,7 +59,7 @@ def test_the_way_back_is_gone_with_it(tmp_path: Path) -> None:
             again()
 
 
-def test_never_is_never_but_for_who_says_now(tmp_path: Path) -> None:
+def test_only_now_overrides_retire_after_never(tmp_path: Path) -> None:
     one = promoted(tmp_path, "never")
     one.cloud.clock.sleep(10**8)
     with pytest.raises(Refused, match="promoted without retire_after"):
@@ -71,13 +71,13 @@ def test_never_is_never_but_for_who_says_now(tmp_path: Path) -> None:
     assert not one.cloud.sides[BLUE].running
 
 
-def test_a_colour_that_does_not_run_needs_nothing(tmp_path: Path) -> None:
+def test_stopped_colour_needs_no_retirement(tmp_path: Path) -> None:
     one = promoted(tmp_path)
     one.cloud.sides[BLUE].running = False
     assert due(one.ports, now=False) is None
 
 
-def test_what_takes_traffic_is_not_stopped(tmp_path: Path) -> None:
+def test_colour_that_is_live_again_is_not_stopped(tmp_path: Path) -> None:
     """Somebody moved traffic back by hand between the last look and the lock."""
     one = promoted(tmp_path)
     promotion = last_promotion(one.ports)
@@ -88,7 +88,7 @@ def test_what_takes_traffic_is_not_stopped(tmp_path: Path) -> None:
     assert one.lease.holder is None
 
 
-def test_traffic_that_moves_at_the_last_moment_stops_nothing(tmp_path: Path) -> None:
+def test_colour_that_gets_traffic_at_the_last_moment_is_not_stopped(tmp_path: Path) -> None:
     one = promoted(tmp_path)
     promotion = last_promotion(one.ports)
     one.cloud.hooks["stopped"] = lambda: one.cloud.move(BLUE, 9)
@@ -98,7 +98,7 @@ def test_traffic_that_moves_at_the_last_moment_stops_nothing(tmp_path: Path) -> 
     assert one.lease.holder is None
 
 
-def test_a_colour_that_could_not_be_stopped_is_still_a_way_back(tmp_path: Path) -> None:
+def test_colour_that_could_not_be_stopped_stays_the_rollback_target(tmp_path: Path) -> None:
     one = promoted(tmp_path)
     one.cloud.constant_errors["retire"] = CloudDenied("ecs UpdateService: AccessDenied")
     with pytest.raises(StepFailed, match="blue was not stopped"):
@@ -107,7 +107,7 @@ def test_a_colour_that_could_not_be_stopped_is_still_a_way_back(tmp_path: Path) 
     assert one.undo().phase is Phase.ROLLED_BACK
 
 
-def test_a_promotion_of_before_there_was_a_time_is_never(tmp_path: Path) -> None:
+def test_promotion_without_retire_after_is_never_due(tmp_path: Path) -> None:
     """The note of an older release of this tool."""
     one = promoted(tmp_path)
     text = one.lease.kept["promotion"].replace(', "retire_after": 3600.0', "")
@@ -115,7 +115,9 @@ def test_a_promotion_of_before_there_was_a_time_is_never(tmp_path: Path) -> None
     assert due_at(Promotion.load(text)) is None
 
 
-def test_the_command_says_when_and_leaves_a_journal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_retire_command_prints_the_result_and_writes_a_journal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     one = promoted(tmp_path / "runs")
     environment = Environment(
         "test", "https://live.test", one.ports, cast(Registry, None), Caller(ACTOR, "123456789012"), (), ()

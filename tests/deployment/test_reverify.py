@@ -16,7 +16,7 @@ from tests.deployment.harness import GATES, Deployment
 
 
 @pytest.mark.parametrize("change", ["digest", "configuration", "stopped"])
-def test_what_serves_is_what_was_verified_while_it_bakes(one: Deployment, change: str) -> None:
+def test_changed_candidate_fails_the_bake(one: Deployment, change: str) -> None:
     """An instance that is replaced by another release, or configured anew, is not what the gates have seen."""
     one.to_verified()
     one.machine.promote(GATES)
@@ -32,7 +32,7 @@ def test_what_serves_is_what_was_verified_while_it_bakes(one: Deployment, change
         one.machine.bake(lambda: None)
 
 
-def test_a_platform_that_is_silent_while_it_bakes_harms_nobody(one: Deployment) -> None:
+def test_unreachable_platform_during_the_bake_is_no_harm(one: Deployment) -> None:
     one.to_verified()
     one.machine.promote(GATES)
     one.cloud.constant_errors["describe"] = CloudUnreachable("gone")
@@ -40,7 +40,7 @@ def test_a_platform_that_is_silent_while_it_bakes_harms_nobody(one: Deployment) 
     assert "check_failed" in one.journal_kinds()
 
 
-def test_one_old_instance_among_many_is_seen_before_the_switch(one: Deployment) -> None:
+def test_one_old_instance_among_many_prevents_the_switch(one: Deployment) -> None:
     one.to_verified()
     asked: list[int] = []
 

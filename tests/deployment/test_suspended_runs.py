@@ -34,7 +34,7 @@ def suspended(command: Command, *calls: int) -> Command:
 
 @pytest.mark.parametrize("other", [Kind.DEPLOY, Kind.RECOVER])
 @pytest.mark.parametrize("sleeper", SUSPENDED_RUNS)
-def test_sleeper_is_overtaken(sleeper: str, other: Kind, tmp_path: Path) -> None:
+def test_suspended_run_does_no_harm_after_a_takeover(sleeper: str, other: Kind, tmp_path: Path) -> None:
     """The other run settles, deploys, and is live: the sleeper stops nothing of it, and moves no traffic."""
     overtaken = 0
     for call in range(1, CALLS):
@@ -46,7 +46,7 @@ def test_sleeper_is_overtaken(sleeper: str, other: Kind, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("call", range(4, 9))
-def test_leftover_made_while_one_waits_for_the_lock_is_not_wiped_out(call: int, tmp_path: Path) -> None:
+def test_half_done_deployment_of_another_run_is_recovered(call: int, tmp_path: Path) -> None:
     """Nothing was half done when the first looked; by the time that it gets the lock, the second has left something."""
     sleeper = suspended(SUSPENDED_RUNS["promotes"], call)
     settled = 0

@@ -10,7 +10,7 @@ from tests.deployment.fakes import BLUE, GREEN
 from tests.deployment.harness import GATES, Deployment
 
 
-def test_every_instance_is_well_before_the_switch(one: Deployment) -> None:
+def test_unhealthy_instance_prevents_the_switch(one: Deployment) -> None:
     one.to_verified()
     one.cloud.sides[GREEN].unwell = "3 of 4 targets are healthy"
     with pytest.raises(StepFailed, match=r"every instance of green to be well .*; last: 3 of 4 targets are healthy"):
@@ -18,7 +18,7 @@ def test_every_instance_is_well_before_the_switch(one: Deployment) -> None:
     assert "set" not in one.cloud.names()
 
 
-def test_the_candidate_is_made_as_large_as_the_live_colour_before_the_switch(one: Deployment) -> None:
+def test_candidate_is_scaled_before_the_switch(one: Deployment) -> None:
     """It grows first and is looked at then: what is missing is waited for as in a provisioning."""
     one.to_verified()
     side = one.cloud.sides[GREEN]
@@ -30,7 +30,7 @@ def test_the_candidate_is_made_as_large_as_the_live_colour_before_the_switch(one
     assert one.cloud.clock.elapsed > 300
 
 
-def test_an_instance_that_is_just_being_replaced_is_waited_for(one: Deployment) -> None:
+def test_switch_waits_for_the_replacement_of_an_instance(one: Deployment) -> None:
     one.to_verified()
     side = one.cloud.sides[GREEN]
     side.unwell = "3 of 4 targets are healthy"
@@ -39,7 +39,7 @@ def test_an_instance_that_is_just_being_replaced_is_waited_for(one: Deployment) 
     assert one.cloud.routes.live is GREEN
 
 
-def test_a_switch_is_confirmed_once_it_has_spread(one: Deployment) -> None:
+def test_switch_is_confirmed_after_it_has_spread(one: Deployment) -> None:
     """Where DNS decides, the answers that this process gets are one place's view."""
     one.to_verified()
     one.cloud.spreads = 5
@@ -47,7 +47,7 @@ def test_a_switch_is_confirmed_once_it_has_spread(one: Deployment) -> None:
     assert one.cloud.names().count("spread") == 6
 
 
-def test_a_switch_that_does_not_spread_is_taken_back(one: Deployment) -> None:
+def test_switch_that_does_not_spread_is_rolled_back(one: Deployment) -> None:
     one.to_verified()
     one.cloud.spreads = 1000
     with pytest.raises(StepFailed, match="last: a resolver to learn of green"):
@@ -57,7 +57,7 @@ def test_a_switch_that_does_not_spread_is_taken_back(one: Deployment) -> None:
     assert (one.machine.phase, one.cloud.routes.live) == (Phase.ROLLED_BACK, BLUE)
 
 
-def test_a_router_that_cannot_be_asked_how_far_it_is_is_asked_again(one: Deployment) -> None:
+def test_unreachable_router_is_asked_again_for_the_spread(one: Deployment) -> None:
     one.to_verified()
     one.cloud.next_errors["spread"] = [CloudUnreachable("throttled")] * 3
     one.machine.promote(GATES)
