@@ -45,8 +45,9 @@ EXIT_CODES: dict[Phase, int] = {
 }
 """The exit code of a deployment by its last phase."""
 ROLLBACK_EXIT_CODES: dict[Phase, int] = {
-    phase: code for phase, code in EXIT_CODES.items() if phase is not Phase.SUCCEEDED
-} | {Phase.ROLLED_BACK: 0}
+    **{phase: code for phase, code in EXIT_CODES.items() if phase is not Phase.SUCCEEDED},
+    Phase.ROLLED_BACK: 0,
+}
 """The exit code of a rollback by hand, which succeeds if traffic is back."""
 
 TRANSITIONS: dict[tuple[Phase, Outcome], Phase] = {

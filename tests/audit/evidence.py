@@ -17,7 +17,7 @@ from deployment.evidence.archive import Archive
 from deployment.evidence.attestation import ENVELOPE_FILE, Signer
 from deployment.evidence.audit import Anchors, Finding, Outcome, examine
 from deployment.evidence.journal import JOURNAL_FILE, Journal, line_hash
-from tests.deployment.fakes import FakeClock, FakeLease, World
+from tests.deployment.fakes import FakeClock, FakeCloud, FakeLease
 
 ENVIRONMENT = "test"
 GATES = [
@@ -60,7 +60,7 @@ class Estate:
     """Where a run's evidence goes beyond its folder."""
 
     store: MemoryStore = field(default_factory=MemoryStore)
-    lease: FakeLease = field(default_factory=lambda: FakeLease(World(FakeClock()), 60))
+    lease: FakeLease = field(default_factory=lambda: FakeLease(FakeCloud(FakeClock()), 60))
     pem: str = field(default_factory=private_pem)
 
     @property

@@ -1,6 +1,6 @@
-"""A small world for the machine: two colours, routes, a lease and users, in memory, on a clock that only sleeps move.
+"""A small cloud for the machine: two colours, routes, a lease and users, in memory, on a clock that only sleeps move.
 
-Every call of a port passes ``World.call``, which counts it, notes how long the journal was, and raises what a test asked for.
+Every call of a port passes ``FakeCloud.call``, which counts it, notes how long the journal was, and raises what a test asked for.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class FakeClock:
 
     def __init__(self) -> None:
         self.elapsed = 0.0
-        self.world: World | None = None
+        self.cloud: FakeCloud | None = None
 
     def now(self) -> datetime:
         return datetime(2026, 11, 22, 12, tzinfo=UTC) + timedelta(seconds=self.elapsed)
@@ -43,10 +43,10 @@ class FakeClock:
         return self.elapsed
 
     def sleep(self, seconds: float) -> None:
-        if self.world is None:
+        if self.cloud is None:
             self.elapsed += seconds
             return
-        with self.world.call("sleep"):
+        with self.cloud.call("sleep"):
             self.elapsed += seconds
 
 
@@ -56,15 +56,16 @@ class Side:
 
     image: Image | None = None
     running: bool = False
-    ill: str | None = None
+    error: str | None = None
     version: str | None = None
     polls: int = 0
     unwell: str | None = None
     fails_users: str | None = None
+    configuration: str | None = None
 
 
 @dataclass
-class World:
+class FakeCloud:
     """Everything outside of the process, and what happens to a call: ``plans`` by name, ``trap`` by number."""
 
     clock: FakeClock = field(default_factory=FakeClock)
@@ -72,15 +73,15 @@ class World:
     sides: dict[Colour, Side] = field(default_factory=lambda: {BLUE: Side(OLD, True), GREEN: Side()})
     routes: Routes = field(default_factory=lambda: Routes(BLUE, {BLUE: 100, GREEN: 0}, 7, "etag-7"))
     calls: list[tuple[str, int]] = field(default_factory=list)
-    plans: dict[str, list[BaseException | None]] = field(default_factory=dict)
-    always: dict[str, Exception] = field(default_factory=dict)
+    next_errors: dict[str, list[BaseException | None]] = field(default_factory=dict)
+    constant_errors: dict[str, Exception] = field(default_factory=dict)
     hooks: dict[str, Callable[[], None]] = field(default_factory=dict)
     trap: tuple[int, str, type[BaseException]] | None = None
     journal_length: Callable[[], int] = lambda: 0
     dead: bool = False
 
     def __post_init__(self) -> None:
-        self.clock.world = self
+        self.clock.cloud = self
 
     @contextmanager
     def call(self, name: str) -> Iterator[None]:
@@ -91,17 +92,17 @@ class World:
         self.calls.append((name, self.journal_length()))
         if name in self.hooks:
             self.hooks[name]()
-        if name in self.always:
-            raise self.always[name]
-        planned = self.plans.get(name)
+        if name in self.constant_errors:
+            raise self.constant_errors[name]
+        planned = self.next_errors.get(name)
         error = planned.pop(0) if planned else None
         if error is not None:
             raise error
-        self._spring(number, "before")
+        self._raise_trap(number, "before")
         yield
-        self._spring(number, "after")
+        self._raise_trap(number, "after")
 
-    def _spring(self, number: int, moment: str) -> None:
+    def _raise_trap(self, number: int, moment: str) -> None:
         if self.trap and self.trap[:2] == (number, moment):
             error = self.trap[2]
             self.trap = None
@@ -125,33 +126,34 @@ class World:
 class FakePlatform:
     """Colours that come up after a few looks."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, cloud: FakeCloud) -> None:
+        self.cloud = cloud
         self.stuck: str | None = None
         self.configurations = {colour: Configuration({}, {}, {}) for colour in Colour}
 
     def describe(self, colour: Colour) -> Service:
-        with self.world.call("describe"):
-            side = self.world.sides[colour]
+        with self.cloud.call("describe"):
+            side = self.cloud.sides[colour]
             if side.image is None:
                 return Service(colour, "ABSENT")
             status = "RUNNING" if side.running else "PAUSED"
             url = f"https://{colour}.test"
             digest = side.image.digest
-            return Service(colour, status, side.running, False, digest, f"{colour}.test", url, unwell=side.unwell)
+            origin, configuration = f"{colour}.test", side.configuration
+            return Service(colour, status, side.running, False, digest, origin, url, configuration, unwell=side.unwell)
 
     def configured(self, colour: Colour) -> Configuration | None:
-        with self.world.call("configured"):
-            return None if self.world.sides[colour].image is None else self.configurations[colour]
+        with self.cloud.call("configured"):
+            return None if self.cloud.sides[colour].image is None else self.configurations[colour]
 
     def provision(self, colour: Colour, image: Image) -> Rollout:
-        with self.world.call("provision"):
-            self.world.sides[colour] = Side(image, True, polls=0)
+        with self.cloud.call("provision"):
+            self.cloud.sides[colour] = Side(image, True, polls=0)
             return Rollout(colour, image.digest, "operation-1")
 
     def progress(self, rollout: Rollout) -> Progress:
-        with self.world.call("progress"):
-            side = self.world.sides[rollout.colour]
+        with self.cloud.call("progress"):
+            side = self.cloud.sides[rollout.colour]
             side.polls += 1
             if self.stuck:
                 return Progress(Readiness.STUCK, self.stuck)
@@ -159,48 +161,48 @@ class FakePlatform:
             return Progress(Readiness.READY if ready else Readiness.NOT_YET, f"look {side.polls}")
 
     def scale(self, colour: Colour) -> None:
-        with self.world.call("scale"):
-            assert self.world.sides[colour].running
+        with self.cloud.call("scale"):
+            assert self.cloud.sides[colour].running
 
     def retire(self, colour: Colour) -> Rollout | None:
-        with self.world.call("retire"):
-            self.world.sides[colour].running = False
+        with self.cloud.call("retire"):
+            self.cloud.sides[colour].running = False
             return Rollout(colour, "", "operation-2")
 
     def stopped(self, colour: Colour) -> Progress:
-        with self.world.call("stopped"):
-            running = self.world.sides[colour].running
+        with self.cloud.call("stopped"):
+            running = self.cloud.sides[colour].running
             return Progress(Readiness.NOT_YET if running else Readiness.READY, "runs" if running else "stopped")
 
     def logs(self, colour: Colour, since: datetime, limit: int = 200) -> Sequence[str]:  # noqa: ARG002  # the port's
-        with self.world.call("logs"):
+        with self.cloud.call("logs"):
             return [f"{colour} said goodbye"]
 
 
 class FakeRouter:
     """Routes with compare-and-set and a fence."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, cloud: FakeCloud) -> None:
+        self.cloud = cloud
 
     def observe(self) -> Routes:
-        with self.world.call("observe"):
-            return self.world.routes
+        with self.cloud.call("observe"):
+            return self.cloud.routes
 
     def set(self, seen: Routes, weights: Mapping[Colour, int], origins: Mapping[Colour, str], token: int) -> Routes:
-        assert all(self.world.sides[colour].image for colour in origins), "an origin is that of a service that exists"
-        with self.world.call("set"):
-            if token < self.world.routes.fence:
+        assert all(self.cloud.sides[colour].image for colour in origins), "an origin is that of a service that exists"
+        with self.cloud.call("set"):
+            if token < self.cloud.routes.fence:
                 raise LeaseLost("a later token has written")
-            if seen.revision != self.world.routes.revision:
+            if seen.revision != self.cloud.routes.revision:
                 raise RouteConflict("the routes changed")
-            self.world.move(max(weights, key=lambda colour: weights[colour]), token, weights)
-            return self.world.routes
+            self.cloud.move(max(weights, key=lambda colour: weights[colour]), token, weights)
+            return self.cloud.routes
 
     def spread(self, live: Colour, generation: int) -> Progress:
-        with self.world.call("spread"):
-            self.world.spreads -= 1
-            ready = self.world.spreads < 0
+        with self.cloud.call("spread"):
+            self.cloud.spreads -= 1
+            ready = self.cloud.spreads < 0
             return Progress(
                 Readiness.READY if ready else Readiness.NOT_YET, f"a resolver to learn of {live}, {generation}"
             )
@@ -209,96 +211,96 @@ class FakeRouter:
 class FakeLease:
     """One holder, a token that grows, expiry by the clock, and notes."""
 
-    def __init__(self, world: World, ttl_s: float) -> None:
-        self.world = world
+    def __init__(self, cloud: FakeCloud, ttl_s: float) -> None:
+        self.cloud = cloud
         self.ttl = timedelta(seconds=ttl_s)
         self.holder: Holder | None = None
         self.token = 0
         self.kept: dict[str, str] = {}
 
     def acquire(self, holder: Holder, *, take_over: int | None = None) -> Holder:
-        with self.world.call("acquire"):
+        with self.cloud.call("acquire"):
             there = self.holder
-            if there and there.expires_at > self.world.clock.now() and there.token != take_over:
+            if there and there.expires_at > self.cloud.clock.now() and there.token != take_over:
                 raise LeaseHeld(there)
             self.token += 1
-            now = self.world.clock.now()
+            now = self.cloud.clock.now()
             self.holder = replace(holder, token=self.token, since=now, expires_at=now + self.ttl)
             return self.holder
 
     def renew(self, holder: Holder) -> Holder:
-        with self.world.call("renew"):
-            self._mine(holder)
-            self.holder = replace(holder, expires_at=self.world.clock.now() + self.ttl)
+        with self.cloud.call("renew"):
+            self._assert_held(holder)
+            self.holder = replace(holder, expires_at=self.cloud.clock.now() + self.ttl)
             return self.holder
 
     def check(self, holder: Holder) -> None:
-        with self.world.call("check"):
-            self._mine(holder)
+        with self.cloud.call("check"):
+            self._assert_held(holder)
 
     def release(self, holder: Holder) -> None:
-        with self.world.call("release"):
+        with self.cloud.call("release"):
             if self.holder and self.holder.token == holder.token:
                 self.holder = None
 
     def current(self) -> Holder | None:
-        with self.world.call("current"):
+        with self.cloud.call("current"):
             return self.holder
 
     def note(self, holder: Holder, notes: Mapping[str, str | None]) -> None:
-        with self.world.call("note"):
-            self._mine(holder)
+        with self.cloud.call("note"):
+            self._assert_held(holder)
             self.kept |= {name: text for name, text in notes.items() if text is not None}
             for name in [name for name, text in notes.items() if text is None]:
                 self.kept.pop(name, None)
 
     def notes(self) -> Mapping[str, str]:
-        with self.world.call("notes"):
+        with self.cloud.call("notes"):
             return dict(self.kept)
 
     def swap_note(self, name: str, seen: str | None, text: str) -> bool:
-        with self.world.call("swap_note"):
+        with self.cloud.call("swap_note"):
             if self.kept.get(name) != seen:
                 return False
             self.kept[name] = text
             return True
 
-    def _mine(self, holder: Holder) -> None:
+    def _assert_held(self, holder: Holder) -> None:
         there = self.holder
-        if there is None or there.token != holder.token or there.expires_at <= self.world.clock.now():
+        if there is None or there.token != holder.token or there.expires_at <= self.cloud.clock.now():
             raise LeaseLost("the lease is not ours any more")
 
 
 class FakeFront:
     """Users: answers follow from routes and colours; ``script`` comes first, one answer each, for the live domain."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, cloud: FakeCloud) -> None:
+        self.cloud = cloud
         self.script: list[Answer] = []
 
     def ask(self, times: int, url: str | None = None) -> Sequence[Answer]:
-        with self.world.call("ask"):
+        with self.cloud.call("ask"):
             if url is None:
                 return [self.script.pop(0) if self.script else self._live() for _ in range(times)]
             colour = GREEN if "green" in url else BLUE
             return [self._of(colour, None, None)] * times
 
     def examine(self, url: str | None = None) -> Sequence[str]:
-        with self.world.call("examine"):
-            side = self.world.routes.live if url is None else GREEN if "green" in url else BLUE
+        with self.cloud.call("examine"):
+            side = self.cloud.routes.live if url is None else GREEN if "green" in url else BLUE
             answer = self._live() if url is None else self._of(side, None, None)
             if not answer.ok:
                 return [answer.problem or "ill"]
-            return [found] if (found := self.world.sides[side].fails_users) else []
+            return [found] if (found := self.cloud.sides[side].fails_users) else []
 
     def _live(self) -> Answer:
-        routes = self.world.routes
+        routes = self.cloud.routes
         return self._of(routes.live, routes.live, routes.generation)
 
     def _of(self, side_of: Colour, colour: Colour | None, generation: int | None) -> Answer:
-        side = self.world.sides[side_of]
-        if side.image is None or not side.running or side.ill:
-            return Answer(False, colour, generation, None, side.ill or "connection refused")
+        side = self.cloud.sides[side_of]
+        if side.image is None or not side.running or side.error:
+            return Answer(False, colour, generation, None, side.error or "connection refused")
         return Answer(True, colour, generation, side.version or side.image.version)
 
 

@@ -1,6 +1,6 @@
 """Histories: several processes on one small world, taking turns at every call, meeting faults, sleeping, dying.
 
-A ``History`` says what happens; ``live_through`` lets it happen and returns the world it ends in, settled. Each process is a
+A ``History`` says what happens; ``run_history`` lets it happen and returns the world it ends in, settled. Each process is a
 thread that runs only while it has its turn, so that a history always happens in the same way.
 """
 
@@ -18,14 +18,25 @@ from deployment.evidence.journal import Journal, Record, read
 from deployment.evidence.verdict import GateOutcome, GateResult
 from deployment.flow.lease import alive, open_deployment
 from deployment.flow.machine import Machine
+from deployment.flow.notices import Audience
 from deployment.model import Answer, Colour, Holder, Image, Reason, Routes
 from deployment.phases import Phase
-from deployment.plan import Plan, Ports, Promotion
+from deployment.plan import Operation, Plan, Ports, Promotion
 from deployment.recovery.interrupted_run import recover_run
 from deployment.recovery.undo import Undo, last_promotion
 from deployment.settings import DeploymentLimits
-from tests.deployment.fakes import OLD, FakeClock, FakeFront, FakeLease, FakePlatform, FakeRouter, Killed, World, image
-from tests.deployment.history_plan import Command, History, Kind, Trouble
+from tests.deployment.fakes import (
+    OLD,
+    FakeClock,
+    FakeCloud,
+    FakeFront,
+    FakeLease,
+    FakePlatform,
+    FakeRouter,
+    Killed,
+    image,
+)
+from tests.deployment.history_plan import Command, Fault, History, Kind
 
 LIMITS = DeploymentLimits(
     bake=0.3,
@@ -36,13 +47,13 @@ LIMITS = DeploymentLimits(
     rollback_timeout=20,
     retire_timeout=20,
 )
-MOST_CALLS = 4000
-CLOUD = frozenset(
+MAX_CALLS = 4000
+CLOUD_CALLS = frozenset(
     {"describe", "provision", "progress", "retire", "stopped", "logs", "observe", "set"}
     | {"acquire", "renew", "check", "release", "current", "note", "notes"}
 )
 # The platform knows no fencing token: these are only as safe as the question right before them, and nothing comes between.
-UNFENCED = frozenset({"provision", "progress", "retire"})
+UNFENCED_CALLS = frozenset({"provision", "progress", "retire"})
 
 
 class ViolationError(AssertionError):
@@ -54,7 +65,7 @@ class Estate:
     """The small world, what its history has shown so far, and the writes of routes that are still on their way."""
 
     folder: Path
-    world: World = field(default_factory=lambda: World(FakeClock()))
+    cloud: FakeCloud = field(default_factory=lambda: FakeCloud(FakeClock()))
     allowed: set[str] = field(default_factory=lambda: {OLD.digest})
     sick: set[str] = field(default_factory=set)
     late: list[Callable[[], None]] = field(default_factory=list)
@@ -62,8 +73,8 @@ class Estate:
     violations: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.platform, self.router = FakePlatform(self.world), FakeRouter(self.world)
-        self.lease, self.front = FakeLease(self.world, LIMITS.lease_ttl), FakeFront(self.world)
+        self.platform, self.router = FakePlatform(self.cloud), FakeRouter(self.cloud)
+        self.lease, self.front = FakeLease(self.cloud, LIMITS.lease_ttl), FakeFront(self.cloud)
 
     def must(self, holds: bool, what: str) -> None:
         if not holds:
@@ -98,12 +109,12 @@ class ProcessClock:
 
     def __init__(self, process: Process) -> None:
         self._process = process
-        self.now, self.monotonic = process.estate.world.clock.now, process.estate.world.clock.monotonic
+        self.now, self.monotonic = process.estate.cloud.clock.now, process.estate.cloud.clock.monotonic
 
     def sleep(self, seconds: float) -> None:
         self._process.keep_lease()
         # Real time moves on even where a float that is added to it does not.
-        self._process.call("sleep", lambda: self._process.estate.world.clock.sleep(max(seconds, 0.001)), ())
+        self._process.call("sleep", lambda: self._process.estate.cloud.clock.sleep(max(seconds, 0.001)), ())
 
 
 class ProcessJournal(Journal):
@@ -126,7 +137,7 @@ class Process:
         self.number = number
         self.host = None if command.here else f"host-{number}"
         self.reports = estate.folder / (self.host or "here")
-        self.troubles = dict(command.troubles)
+        self.faults = dict(command.faults)
         self.calls, self.budget, self.token = 0, 0, -1
         self.dead = self.done = False
         self.ended: str | None = None
@@ -160,47 +171,47 @@ class Process:
         self._theirs.release()
 
     def call(self, name: str, act: Callable[..., Any], given: Sequence[Any]) -> Any:
-        """One call: somebody else's turn may come first, and trouble before or after its effect."""
+        """One call: somebody else's turn may come first, and fault before or after its effect."""
         if self.dead:
             raise Killed(name)
         self.calls += 1
-        if self.calls > MOST_CALLS:
+        if self.calls > MAX_CALLS:
             raise ViolationError(f"{self.id} never ends")
-        if self.budget <= 0 and name not in UNFENCED:
+        if self.budget <= 0 and name not in UNFENCED_CALLS:
             self._theirs.release()
             self._mine.acquire()
         self.budget -= 1
-        trouble = self.troubles.pop(self.calls, None)
-        if trouble is not None:
-            self.estate.seen[trouble.name] += 1
-        self._before(name, act, given, trouble)
-        if trouble is Trouble.LOST and name in ("ask", "examine"):
+        fault = self.faults.pop(self.calls, None)
+        if fault is not None:
+            self.estate.seen[fault.name] += 1
+        self._before(name, act, given, fault)
+        if fault is Fault.CALL_LOST and name in ("ask", "examine"):
             return ["no answer"] if name == "examine" else [Answer(False, None, None, None, "no answer")] * given[0]
         result = self._effect(name, act, given)
-        if trouble is Trouble.DIES_AFTER:
+        if fault is Fault.DIES_AFTER:
             self._die(name)
-        if trouble is Trouble.UNHEARD and name in CLOUD:
+        if fault is Fault.ANSWER_LOST and name in CLOUD_CALLS:
             raise SwitchFailed("unheard") if name == "set" else CloudUnreachable(f"{name}: unheard")
         return result
 
-    def _before(self, name: str, act: Callable[..., Any], given: Sequence[Any], trouble: Trouble | None) -> None:
-        if trouble is Trouble.ASLEEP and name not in UNFENCED:
-            self.estate.world.clock.elapsed += LIMITS.lease_ttl + 1
+    def _before(self, name: str, act: Callable[..., Any], given: Sequence[Any], fault: Fault | None) -> None:
+        if fault is Fault.SUSPENDED and name not in UNFENCED_CALLS:
+            self.estate.cloud.clock.elapsed += LIMITS.lease_ttl + 1
             self._theirs.release()
             self._mine.acquire()
-        elif trouble is Trouble.DIES_BEFORE:
+        elif fault is Fault.DIES_BEFORE:
             self._die(name)
-        elif trouble is Trouble.INTERRUPTED:
+        elif fault is Fault.INTERRUPTED:
             raise KeyboardInterrupt
-        elif trouble is Trouble.LATE and name == "set":
+        elif fault is Fault.DELAYED and name == "set":
             self.estate.late.append(lambda: self._arrive_late(act, given))
             raise SwitchFailed("no answer")
-        elif trouble in (Trouble.LOST, Trouble.LATE) and name in CLOUD:
+        elif fault in (Fault.CALL_LOST, Fault.DELAYED) and name in CLOUD_CALLS:
             raise CloudUnreachable(f"{name}: lost")
 
     def _arrive_late(self, act: Callable[..., Any], given: Sequence[Any]) -> None:
         seen: Routes = given[0]
-        if seen.revision == self.estate.world.routes.revision:  # all that the store itself compares
+        if seen.revision == self.estate.cloud.routes.revision:  # all that the store itself compares
             self.estate.seen["arrived late"] += 1
             self._watch("set", given)
             act(*given)
@@ -215,13 +226,13 @@ class Process:
         self._watch(name, given)
         result = act()
         if name == "provision" and given[1].digest in self.estate.sick:
-            self.estate.world.sides[given[0]].ill = "sick"
+            self.estate.cloud.sides[given[0]].error = "sick"
         return result
 
     def _watch(self, name: str, given: Sequence[Any]) -> None:
         """What must never be done is noted as it is done."""
-        estate, routes = self.estate, self.estate.world.routes
-        if name in UNFENCED:
+        estate, routes = self.estate, self.estate.cloud.routes
+        if name in UNFENCED_CALLS:
             holder = estate.lease.holder
             estate.must(holder is not None and holder.token == self.token, f"{self.id}: {name} without the lease")
             colour = getattr(
@@ -232,12 +243,12 @@ class Process:
             weights = given[1]
             estate.must(sorted(weights.values()) == [0, 100], f"two live colours: {weights}")
             to = max(Colour, key=lambda colour: weights[colour])
-            there = estate.world.sides[to].image
+            there = estate.cloud.sides[to].image
             estate.must(there is not None and there.digest in estate.allowed, f"{self.id}: {to} was never verified")
 
     def keep_lease(self) -> None:
         """What the keeper's thread does; it knows nothing of the world's time."""
-        lease, now = self.estate.lease, self.estate.world.clock.now()
+        lease, now = self.estate.lease, self.estate.cloud.clock.now()
         if not self.dead and lease.holder and lease.holder.token == self.token and lease.holder.expires_at > now:
             lease.holder = replace(lease.holder, expires_at=now + lease.ttl)
 
@@ -262,7 +273,7 @@ class Process:
         return Ports(own(estate.platform), own(estate.router), own(estate.lease), own(estate.front), ProcessClock(self))
 
     def _journal(self, deployment_id: str) -> ProcessJournal:
-        journal = ProcessJournal(self.reports / deployment_id / "audit.jsonl", self.id, self.estate.world.clock)
+        journal = ProcessJournal(self.reports / deployment_id / "audit.jsonl", self.id, self.estate.cloud.clock)
         journal.process = self
         return journal
 
@@ -273,7 +284,7 @@ class Process:
         if not waiting and found.holder is not None and alive(ports, found.holder):
             raise LeaseHeld(found.holder)
         self.estate.seen["settlements"] += 1
-        return recover_run(found, ports, LIMITS, actor=self.id, reports=self.reports, listener=lambda _: None)
+        return recover_run(found, Operation("test", self.id, LIMITS, ports), self.reports, Audience())
 
     def _recover(self) -> None:
         phase = self._settle(self._ports(), waiting=True)
@@ -282,7 +293,7 @@ class Process:
     def _rollback(self) -> None:
         ports = self._ports()
         promotion = last_promotion(ports)
-        undo = Undo(self.id, "test", self.id, LIMITS, ports, self._journal(self.id), lambda _: None)
+        undo = Undo(self.id, Operation("test", self.id, LIMITS, ports), self._journal(self.id), lambda _: None)
         undo.run(promotion)
         undo.let_go()
         self.ended = undo.phase.name
@@ -326,16 +337,16 @@ class Process:
         machine.complete()
 
 
-def live_through(history: History, folder: Path) -> Estate:
+def run_history(history: History, folder: Path) -> Estate:
     """Lets it happen, then what was late arrives and ``recover`` settles what is left; the invariants are asserted."""
     estate = Estate(folder)
     before = [Command(Kind.DEPLOY)] if history.promoted else []
     processes = [Process(number, command, estate) for number, command in enumerate([*before, *history.commands])]
     for process in processes[: len(before)]:
-        process.turn(MOST_CALLS)
+        process.turn(MAX_CALLS)
     turns = deque(history.turns)
     while running := [process for process in processes if not process.done]:
-        which, calls = turns.popleft() if turns else (0, MOST_CALLS)
+        which, calls = turns.popleft() if turns else (0, MAX_CALLS)
         running[which % len(running)].turn(calls)
         if calls % 3 == 0:
             estate.arrive()
@@ -343,18 +354,18 @@ def live_through(history: History, folder: Path) -> Estate:
         if process.error is not None:
             raise process.error
         estate.seen[f"{process.command.kind}: {process.ended}"] += 1
-    _settle_for_good(estate, len(processes))
+    _recover_everything(estate, len(processes))
     assert_invariants(estate)
     return estate
 
 
-def _settle_for_good(estate: Estate, number: int) -> None:
+def _recover_everything(estate: Estate, number: int) -> None:
     estate.arrive()
-    estate.world.clock.elapsed += LIMITS.lease_ttl + 1
+    estate.cloud.clock.elapsed += LIMITS.lease_ttl + 1
     for here in (True, False):
         process = Process(number, Command(Kind.RECOVER, here=here), estate)
         while not process.done:
-            process.turn(MOST_CALLS)
+            process.turn(MAX_CALLS)
         if process.error is not None:
             raise process.error
         estate.seen[f"at last: {process.ended}"] += 1
@@ -363,15 +374,15 @@ def _settle_for_good(estate: Estate, number: int) -> None:
 def assert_invariants(estate: Estate) -> None:
     """What holds in every world that was settled."""
     assert estate.violations == [], "; ".join(estate.violations)
-    routes, kept = estate.world.routes, estate.lease.kept
+    routes, kept = estate.cloud.routes, estate.lease.kept
     assert sorted(routes.weights.values()) == [0, 100]
-    live = estate.world.serving()
+    live = estate.cloud.serving()
     assert live.running, "the live colour was stopped"
     assert live.image is not None
     assert live.image.digest in estate.allowed, "what is live was verified, or was live before"
     assert "deployment" not in kept, "nothing is left half done"
     holder = estate.lease.holder
-    assert holder is None or holder.expires_at <= estate.world.clock.now(), "nobody keeps the lease"
+    assert holder is None or holder.expires_at <= estate.cloud.clock.now(), "nobody keeps the lease"
     for path in estate.journals():
         assert list(read(path)), path  # raises where the chain does not hold
     if "promotion" in kept:

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Trouble(StrEnum):
+class Fault(StrEnum):
     """What can happen to one call."""
 
-    LOST = "no answer and no effect"
-    UNHEARD = "an effect and no answer"
-    LATE = "no answer, and an effect much later"
+    CALL_LOST = "no answer and no effect"
+    ANSWER_LOST = "an effect and no answer"
+    DELAYED = "no answer, and an effect much later"
     DIES_BEFORE = "the process dies before it"
     DIES_AFTER = "the process dies after it"
-    ASLEEP = "the process sleeps past its lease before it"
+    SUSPENDED = "the process sleeps past its lease before it"
     INTERRUPTED = "SIGINT before it"
 
 
@@ -28,7 +28,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Command:
-    """One process. ``passes``: its gates; ``reckless``: it asks for promotion all the same; ``troubles``: by number of call."""
+    """One process. ``passes``: its gates; ``reckless``: it asks for promotion all the same; ``faults``: by number of call."""
 
     kind: Kind
     here: bool = True
@@ -36,7 +36,7 @@ class Command:
     reckless: bool = False
     sick: bool = False
     harmed: bool = False
-    troubles: tuple[tuple[int, Trouble], ...] = ()
+    faults: tuple[tuple[int, Fault], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -42,18 +42,18 @@ BODY = '[environments.e]\nprovider = "embedded"\n'
         (USER, "arn.aws:iam::123456789012:user/jane", False),
     ],
 )
-def test_principals(arn: str, principal: str, means: bool) -> None:
+def test_principal_matches_caller(arn: str, principal: str, means: bool) -> None:
     """A role means its sessions, whatever path it has; only the star is special."""
     assert listed(arn, ["arn:aws:iam::1:user/nobody", principal]) is means
 
 
-def test_a_missing_list_is_everybody_s_and_an_empty_one_nobody_s() -> None:
+def test_missing_list_permits_all_and_empty_list_permits_none() -> None:
     access = Access({Duty.PROMOTE: ()}, {Duty.PROMOTE: "access.promote"})
     assert permits(access, Duty.DEPLOY, USER)
     assert not permits(access, Duty.PROMOTE, USER)
 
 
-def test_an_environment_replaces_single_lists(tmp_path: Path) -> None:
+def test_environment_overrides_single_lists(tmp_path: Path) -> None:
     file = tmp_path / "deployment.toml"
     file.write_text(
         f'{HEAD}[access]\ndeploy = ["{ROLE}"]\nwaive = []\n{BODY}[environments.e.access]\ndeploy = ["{USER}"]\n'
@@ -65,7 +65,7 @@ def test_an_environment_replaces_single_lists(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("entry", ['"jane"', '"arn:aws:s3:::bucket"', "5"])
-def test_what_is_no_principal_is_refused(tmp_path: Path, entry: str) -> None:
+def test_invalid_principal_is_refused(tmp_path: Path, entry: str) -> None:
     file = tmp_path / "deployment.toml"
     file.write_text(f"{HEAD}{BODY}[environments.e.access]\ndeploy = [{entry}]\n")
     with pytest.raises(SettingsError, match=r"environments\.e\.access\.deploy"):
@@ -107,7 +107,7 @@ class Said:
         return self.rights
 
 
-def test_aws_is_asked_for_the_duties_and_what_is_missing_is_named() -> None:
+def test_missing_aws_rights_are_named() -> None:
     said = Said(Rights(("dynamodb:UpdateItem", "apprunner:UpdateService")))
     with pytest.raises(NotPermitted, match=r"rights on AWS: dynamodb:UpdateItem, apprunner:UpdateService"):
         admit(Access(), DEPLOYMENT, Caller(USER, ACCOUNT), said)
@@ -116,14 +116,14 @@ def test_aws_is_asked_for_the_duties_and_what_is_missing_is_named() -> None:
     assert said.asked == [("deploy", "promote", None), ("deploy", "promote", "green")]
 
 
-def test_aws_is_not_asked_about_whom_the_lists_refuse() -> None:
+def test_rights_are_not_checked_for_a_caller_refused_by_the_lists() -> None:
     said = Said(Rights())
     with pytest.raises(NotPermitted):
         admit(Access({Duty.DEPLOY: ()}, {Duty.DEPLOY: "access.deploy"}), DEPLOYMENT, Caller(USER, ACCOUNT), said)
     assert said.asked == []
 
 
-def test_what_could_not_be_asked_is_said_and_refuses_nobody() -> None:
+def test_unchecked_rights_are_reported_but_do_not_refuse() -> None:
     assert admit(Access(), DEPLOYMENT, Caller(USER, ACCOUNT), Said(Rights((), "denied"))).unchecked == "denied"
     assert admit(Access(), DEPLOYMENT, Caller(USER, ACCOUNT), None).unchecked
     assert admit(Access(), DEPLOYMENT, Caller(USER, ACCOUNT), Said(Rights())).unchecked is None

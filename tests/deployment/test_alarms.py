@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -55,20 +54,20 @@ class Scene:
         return [record.kind for record in self.journal.records()]
 
 
-def test_firing_is_harm_at_the_next_reading(tmp_path: Path) -> None:
+def test_firing_alarm_is_harm_at_the_next_reading(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     assert scene.later(OK) is None
     assert scene.later(FIRING) == f"an alarm fires: {SAID}"
     assert scene.kinds() == ["alarms", "alarms"], "changes are journalled, and changes alone"
 
 
-def test_nothing_is_asked_before_its_time(tmp_path: Path) -> None:
+def test_alarm_is_not_read_before_the_interval_ends(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     scene.alarms.now[GREEN] = FIRING
     assert scene.watch.harm() is None
 
 
-def test_what_fired_on_the_idle_colour_has_to_end_by_the_end(tmp_path: Path) -> None:
+def test_alarm_that_fired_before_the_switch_must_be_ok_at_the_end(tmp_path: Path) -> None:
     scene = Scene(tmp_path, at_first=FIRING)
     assert scene.later(FIRING) is None
     with pytest.raises(StepFailed, match="only OK proves"):
@@ -79,14 +78,14 @@ def test_what_fired_on_the_idle_colour_has_to_end_by_the_end(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("alarm", [NO_DATA, ABSENT, FIRING])
-def test_only_ok_is_ok_at_the_end(tmp_path: Path, alarm: Alarm) -> None:
+def test_any_state_but_ok_fails_at_the_end(tmp_path: Path, alarm: Alarm) -> None:
     scene = Scene(tmp_path, at_first=alarm)
     assert scene.later(alarm) is None
     with pytest.raises(StepFailed, match=f"at the end of the bake alarm latency is {alarm.state}"):
         scene.watch.conclude()
 
 
-def test_a_throttled_reading_is_borne_but_not_for_long(tmp_path: Path) -> None:
+def test_unreadable_alarm_is_tolerated_for_a_limited_time(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     assert scene.later(LOST) is None
     assert scene.later(OK) is None
@@ -98,14 +97,14 @@ def test_a_throttled_reading_is_borne_but_not_for_long(tmp_path: Path) -> None:
     assert scene.kinds() == ["alarms", "alarms_unread", "alarms_unread"], "once a spell"
 
 
-def test_unread_at_the_end_is_not_proven(tmp_path: Path) -> None:
+def test_unreadable_alarm_fails_at_the_end(tmp_path: Path) -> None:
     scene = Scene(tmp_path)
     assert scene.later(LOST) is None
     with pytest.raises(StepFailed, match="nothing proves that they are quiet: cloudwatch"):
         scene.watch.conclude()
 
 
-def test_a_reading_that_hangs_holds_up_nothing(tmp_path: Path) -> None:
+def test_hanging_reading_does_not_block_the_watch(tmp_path: Path) -> None:
     """And no second one is begun beside it; after BLIND_S it counts as unread."""
     scene = Scene(tmp_path)
     begun: list[Callable[[], None]] = []
@@ -128,8 +127,7 @@ def test_quiet_and_there(tmp_path: Path) -> None:
 
 
 def deployed(folder: Path, alarms: FakeAlarms, harm: Callable[[], str | None] = lambda: None) -> Deployment:
-    deployment = Deployment(folder)
-    deployment.machine.ports = replace(deployment.ports, alarms=alarms)
+    deployment = Deployment(folder, alarms=alarms)
     deployment.run(harm)
     return deployment
 
@@ -138,20 +136,19 @@ def deployed(folder: Path, alarms: FakeAlarms, harm: Callable[[], str | None] = 
 def test_a_deployment_does_not_start_on_a_firing_alarm(tmp_path: Path, before: Alarm | CloudError) -> None:
     deployment = deployed(tmp_path, FakeAlarms(before))
     assert deployment.machine.phase is Phase.REJECTED
-    assert "provision" not in deployment.world.names()
+    assert "provision" not in deployment.cloud.names()
 
 
-def test_nor_moves_traffic_once_one_fires(tmp_path: Path) -> None:
+def test_deployment_does_not_switch_while_an_alarm_fires(tmp_path: Path) -> None:
     alarms = FakeAlarms()
-    deployment = Deployment(tmp_path)
-    deployment.machine.ports = replace(deployment.ports, alarms=alarms)
-    deployment.world.hooks["provision"] = lambda: alarms.now.update({BLUE: FIRING})
+    deployment = Deployment(tmp_path, alarms=alarms)
+    deployment.cloud.hooks["provision"] = lambda: alarms.now.update({BLUE: FIRING})
     assert deployment.run() is Phase.REJECTED
-    assert "set" not in deployment.world.names()
+    assert "set" not in deployment.cloud.names()
 
 
 @pytest.mark.parametrize("after", [FIRING, NO_DATA, ABSENT, LOST])
-def test_a_promotion_does_not_stand_on_less_than_ok(tmp_path: Path, after: Alarm | CloudError) -> None:
+def test_promotion_is_rolled_back_unless_the_alarm_is_ok(tmp_path: Path, after: Alarm | CloudError) -> None:
     alarms = FakeAlarms()
 
     def harm() -> None:
@@ -159,10 +156,10 @@ def test_a_promotion_does_not_stand_on_less_than_ok(tmp_path: Path, after: Alarm
 
     deployment = deployed(tmp_path, alarms, harm)
     assert deployment.machine.phase is Phase.ROLLED_BACK
-    assert deployment.world.routes.live is BLUE
+    assert deployment.cloud.routes.live is BLUE
 
 
-def test_with_quiet_alarms_it_is_promoted(tmp_path: Path) -> None:
+def test_promotion_with_quiet_alarms(tmp_path: Path) -> None:
     deployment = deployed(tmp_path, FakeAlarms(NO_DATA, OK))
     assert deployment.machine.phase is Phase.SUCCEEDED
     assert [record.data["states"] for record in deployment.records() if record.kind == "alarms"] == [

@@ -15,12 +15,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from deployment.flow.lease import LeaseKeeper
-from tests.deployment.histories import live_through
-from tests.deployment.history_plan import Command, History, Kind, Trouble
+from tests.deployment.histories import run_history
+from tests.deployment.history_plan import Command, Fault, History, Kind
 
 HISTORIES = int(os.environ.get("HISTORIES", "500"))
 
-troubles = st.lists(st.tuples(st.integers(1, 75), st.sampled_from(Trouble)), max_size=3).map(tuple)
+faults = st.lists(st.tuples(st.integers(1, 75), st.sampled_from(Fault)), max_size=3).map(tuple)
 commands = st.builds(
     Command,
     kind=st.sampled_from([Kind.DEPLOY, Kind.DEPLOY, Kind.DEPLOY, Kind.RECOVER, Kind.ROLLBACK]),
@@ -29,7 +29,7 @@ commands = st.builds(
     reckless=st.booleans(),
     sick=st.sampled_from([False, False, False, True]),
     harmed=st.sampled_from([False, False, False, True]),
-    troubles=troubles,
+    faults=faults,
 )
 histories = st.builds(
     History,
@@ -40,13 +40,13 @@ histories = st.builds(
 
 
 @pytest.fixture(autouse=True)
-def _no_disk_and_no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+def _without_fsync_and_keeper(monkeypatch: pytest.MonkeyPatch) -> None:
     """The keeper renews in real time, of which none passes here; and no power fails, so that no fsync is needed."""
     monkeypatch.setattr(LeaseKeeper, "start", lambda _: None)
     monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
-def test_histories_end_well() -> None:
+def test_histories_keep_the_invariants() -> None:
     """The invariants are in ``tests/deployment/histories.py``: see ``assert_invariants`` and ``Process._watch``."""
     seen: Counter[str] = Counter()
 
@@ -61,7 +61,7 @@ def test_histories_end_well() -> None:
     @given(histories)
     def explore(history: History) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            seen.update(live_through(history, Path(folder)).seen)
+            seen.update(run_history(history, Path(folder)).seen)
         seen["histories explored"] += 1
 
     explore()
@@ -71,4 +71,4 @@ def test_histories_end_well() -> None:
     assert seen["histories explored"] >= HISTORIES
     ends = {"SUCCEEDED", "REJECTED", "ROLLED_BACK", "REFUSED", "killed"}
     assert {end for end in ends if not seen[f"{Kind.DEPLOY}: {end}"]} == set()
-    assert {trouble.name for trouble in Trouble if not seen[trouble.name]} == set()
+    assert {fault.name for fault in Fault if not seen[fault.name]} == set()

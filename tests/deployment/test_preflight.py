@@ -79,8 +79,8 @@ class Estate:
 
     def __init__(self, tmp_path: Path) -> None:
         self.deployment = Deployment(tmp_path)
-        self.world = self.deployment.world
-        self.world.sides[GREEN] = Side(NEW)
+        self.cloud = self.deployment.cloud
+        self.cloud.sides[GREEN] = Side(NEW)
         self.around = Around()
         self.around.state = DomainState("api.example", ("192.0.2.1",), self.now() + timedelta(days=90))
         self.own_secrets = ("smoke-users",)
@@ -88,7 +88,7 @@ class Estate:
         self.deployment.ports = replace(self.deployment.ports, alarms=quiet)
 
     def now(self) -> datetime:
-        return self.world.clock.now()
+        return self.cloud.clock.now()
 
     def items(self, plan: Path | None = None, limits: DeploymentLimits = LIMITS) -> dict[str, Item]:
         one = self.around
@@ -105,7 +105,7 @@ def estate(tmp_path: Path) -> Estate:
     return Estate(tmp_path)
 
 
-def test_all_is_well(estate: Estate) -> None:
+def test_healthy_estate_passes(estate: Estate) -> None:
     items = estate.items()
     assert {item.outcome for item in items.values()} == {Outcome.OK}
     judge(list(items.values()))
@@ -114,8 +114,8 @@ def test_all_is_well(estate: Estate) -> None:
     assert estate.around.asked.count(NEW.digest) == 1, "the scan is that of the digest to deploy"
 
 
-def test_divided_traffic_refuses(estate: Estate) -> None:
-    estate.world.routes = Routes(BLUE, {BLUE: 90, GREEN: 10}, 8)
+def test_split_traffic_refuses(estate: Estate) -> None:
+    estate.cloud.routes = Routes(BLUE, {BLUE: 90, GREEN: 10}, 8)
     assert estate.refused() == ["routes"]
     with pytest.raises(Refused, match="blue 90 %, green 10 %"):
         judge(list(estate.items().values()))
@@ -129,11 +129,11 @@ def test_divided_traffic_refuses(estate: Estate) -> None:
         (10, 20, "promote_timeout is 10 s; rollback_timeout is 20 s"),
     ],
 )
-def test_a_switch_has_the_time_that_it_takes(estate: Estate, promote: float, rollback: float, short: str) -> None:
+def test_timeouts_must_cover_the_time_of_a_switch(estate: Estate, promote: float, rollback: float, short: str) -> None:
     """Behind DNS alone: there is nothing to compare where the front door switches at once."""
     limits = replace(LIMITS, promote_timeout=promote, rollback_timeout=rollback)
     assert "timeouts" not in estate.items(limits=limits)
-    estate.world.routes = replace(estate.world.routes, spread_s=120)
+    estate.cloud.routes = replace(estate.cloud.routes, spread_s=120)
     items = estate.items(limits=limits)
     if not short:
         assert items["timeouts"].outcome is Outcome.OK
@@ -143,8 +143,8 @@ def test_a_switch_has_the_time_that_it_takes(estate: Estate, promote: float, rol
     assert "a switch, which takes up to 120 s" in (refused.value.hint or "")
 
 
-def test_a_live_colour_that_does_not_run_is_sick_not_refused(estate: Estate) -> None:
-    estate.world.sides[BLUE].running = False
+def test_stopped_live_colour_is_sick_but_not_refused(estate: Estate) -> None:
+    estate.cloud.sides[BLUE].running = False
     assert estate.items()["live"].outcome is Outcome.SICK
     items = list(estate.items().values())
     judge(items)  # the step `lease` looks again, under the lock, and rejects
@@ -179,7 +179,7 @@ def test_a_target_that_cannot_be_updated_refuses(estate: Estate, monkeypatch: py
     ],
     ids=str,
 )
-def test_a_scan(estate: Estate, scan: Scan | CloudError, outcome: Outcome) -> None:
+def test_scan_findings(estate: Estate, scan: Scan | CloudError, outcome: Outcome) -> None:
     estate.around.scan = scan
     item = estate.items()["scan"]
     assert item.outcome is outcome
@@ -187,7 +187,7 @@ def test_a_scan(estate: Estate, scan: Scan | CloudError, outcome: Outcome) -> No
 
 
 @pytest.mark.parametrize(("most", "refuses"), [("NONE", True), ("LOW", True), ("HIGH", False), ("CRITICAL", False)])
-def test_a_limit_is_the_worst_that_is_let_through(most: str, refuses: bool) -> None:
+def test_severity_above_the_limit_is_too_severe(most: str, refuses: bool) -> None:
     assert too_severe({"HIGH": 1}, most) is refuses
 
 
@@ -211,7 +211,7 @@ def test_alarms(estate: Estate, states: dict[Colour, AlarmState] | None, outcome
     assert (item.outcome, item.found) == (outcome, word)
 
 
-def test_a_used_up_quota_refuses_and_a_nearly_used_one_is_told(estate: Estate) -> None:
+def test_used_up_quota_refuses_and_nearly_used_quota_is_reported(estate: Estate) -> None:
     estate.around.quotas = [Quota("vCPUs", 8, 10), Quota("services", 1, 10)]
     assert estate.items()["quotas"] == Item(
         "quotas", Outcome.OK, "8 of 10 vCPUs", "room in every quota whose use AWS measures"
@@ -223,7 +223,7 @@ def test_a_used_up_quota_refuses_and_a_nearly_used_one_is_told(estate: Estate) -
         assert estate.items()["quotas"].outcome is Outcome.NOT_CHECKED
 
 
-def test_secrets_of_deployer_and_release_are_looked_at_by_name(estate: Estate) -> None:
+def test_secrets_of_deployer_and_release_are_checked_by_name(estate: Estate) -> None:
     given_to_it = Configuration({}, {"DATABASE_URL": "database-url"}, {})
     estate.deployment.platform.configurations = {BLUE: given_to_it, GREEN: given_to_it}
     assert estate.items()["secrets"].found == "smoke-users, database-url"
@@ -235,7 +235,7 @@ def test_secrets_of_deployer_and_release_are_looked_at_by_name(estate: Estate) -
 
 
 @pytest.mark.parametrize(("days", "outcome"), [(15, Outcome.OK), (13, Outcome.REFUSED), (-1, Outcome.REFUSED)])
-def test_a_certificate_must_be_good_for_a_while(estate: Estate, days: int, outcome: Outcome) -> None:
+def test_certificate_must_be_valid_for_two_weeks(estate: Estate, days: int, outcome: Outcome) -> None:
     estate.around.state = DomainState("api.example", ("192.0.2.1",), estate.now() + timedelta(days=days, hours=1))
     item = estate.items()["domain"]
     assert item.outcome is outcome
@@ -250,23 +250,23 @@ def test_a_domain_without_certificate_or_address(estate: Estate) -> None:
     assert estate.items()["domain"].outcome is Outcome.SICK
 
 
-def test_what_is_refused_is_named_all_at_once(estate: Estate) -> None:
+def test_refusal_names_every_item(estate: Estate) -> None:
     estate.around.scan = Scan(True, {"CRITICAL": 2})
-    estate.world.sides[BLUE].running = False
+    estate.cloud.sides[BLUE].running = False
     with pytest.raises(Refused) as caught:
         judge(list(estate.items().values()))
     assert caught.value.message.startswith("preflight: scan: 2 CRITICAL; live: blue is PAUSED on sha256:")
     assert caught.value.hint == "Expected: scan: a finished scan without a finding above MEDIUM"
 
 
-def test_without_surroundings_it_says_what_was_not_checked(estate: Estate) -> None:
+def test_items_without_a_port_are_not_checked(estate: Estate) -> None:
     ports = replace(estate.deployment.ports, alarms=NO_ALARMS)
     found = look(ports, PreflightPorts(), LIMITS, None, NEW, GREEN)
     unchecked = {item.name for item in found if item.outcome is Outcome.NOT_CHECKED}
     assert unchecked == {"credentials", "rights", "scan", "alarms", "quotas", "secrets", "domain"}
 
 
-def test_a_plan_that_cannot_be_read_refuses(estate: Estate, tmp_path: Path) -> None:
+def test_unreadable_plan_refuses(estate: Estate, tmp_path: Path) -> None:
     item = estate.items(tmp_path / "nowhere.json")["plan"]
     assert item.outcome is Outcome.REFUSED
     assert "terraform show -json" in item.expected

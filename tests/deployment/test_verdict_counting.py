@@ -57,14 +57,14 @@ def test_all_expected_checks_passed() -> None:
         (tally(PASSED, PASSED, requests=0), GateOutcome.FAILED, "no recorded request"),
     ],
 )
-def test_ways_not_to_pass(counted: Tally, outcome: GateOutcome, reason: str) -> None:
+def test_gate_that_does_not_pass(counted: Tally, outcome: GateOutcome, reason: str) -> None:
     gate = counted.gate(RULE)
     assert gate.outcome is outcome
     assert re.search(reason, gate.reason or "")
     assert not_passed([gate]) == [gate]
 
 
-def test_gate_that_is_not_required_bars_nothing() -> None:
+def test_optional_gate_blocks_nothing() -> None:
     gate = tally(PASSED, FAILED).gate(replace(RULE, required=False))
     assert gate.outcome is GateOutcome.FAILED
     assert not_passed([gate]) == []
@@ -72,7 +72,7 @@ def test_gate_that_is_not_required_bars_nothing() -> None:
     assert silent.outcome is GateOutcome.PASSED
 
 
-def test_waived_gate_bars_nothing_but_says_so() -> None:
+def test_waived_gate_blocks_nothing_and_is_reported() -> None:
     gate = replace(tally(PASSED, FAILED).gate(RULE), waived="CHG-1")
     assert not_passed([gate]) == []
     assert gate.as_report()["waived"] == "CHG-1"

@@ -17,7 +17,7 @@ from infrastructure import compose
 from infrastructure.compose import Environment
 from scripts.commands import recover
 from tests.deployment.harness import LIMITS, Deployment
-from tests.deployment.test_unfinished import journal
+from tests.deployment.test_complete_report import journal
 from verification.accounts import SmokeUser
 
 SETTINGS = Settings("test", "telehealth-api", Path("contract.yaml"), LIMITS, {}, {"provider": "embedded"})
@@ -40,7 +40,7 @@ def dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
     journal(tmp_path, "one")
     made = Deployment(tmp_path)
     made.to_verified()
-    made.bury()
+    made.mark_dead()
     return made
 
 

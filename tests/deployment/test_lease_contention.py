@@ -23,7 +23,7 @@ NOW = datetime(2026, 11, 22, tzinfo=UTC)
 OTHER = Holder("other", "jane", "host-2", 7, 1.0, NOW, NOW + timedelta(days=9), 3, "deploy telehealth-api:1.1.0")
 
 
-def test_without_patience_the_first_answer_counts() -> None:
+def test_held_lease_is_refused_at_once_without_a_wait() -> None:
     def held() -> None:
         raise LeaseHeld(OTHER)
 
@@ -34,7 +34,7 @@ def test_without_patience_the_first_answer_counts() -> None:
 
 
 @pytest.mark.parametrize("error", [LeaseHeld(OTHER), EnvironmentTaken("taken by run x")])
-def test_waits_says_for_whom_and_goes_on(error: Exception) -> None:
+def test_wait_reports_the_holder_and_continues(error: Exception) -> None:
     clock, told = FakeClock(), []
 
     def attempt() -> str:
@@ -48,7 +48,7 @@ def test_waits_says_for_whom_and_goes_on(error: Exception) -> None:
     assert {whom for whom, _ in told} == {str(error).splitlines()[0]}
 
 
-def test_one_deadline_for_all_that_is_waited_for() -> None:
+def test_all_waits_share_one_deadline() -> None:
     clock = FakeClock()
     queue = Queue(clock, 10, lambda *_: None)
     clock.sleep(8)
@@ -62,7 +62,7 @@ def test_one_deadline_for_all_that_is_waited_for() -> None:
 
 
 def broken(one: Deployment, *, force: bool = True) -> Journal:
-    journal = Journal(one.reports / "unlock" / "audit.jsonl", "breaker", one.world.clock)
+    journal = Journal(one.reports / "unlock" / "audit.jsonl", "breaker", one.cloud.clock)
     break_lock(one.ports, one.limits, journal, by="breaker", reason="ticket 4711", force=force)
     return journal
 
@@ -76,17 +76,17 @@ TAKEN: dict[str, Callable[[Deployment], object]] = {"broken": broken, "slept": l
 
 @pytest.mark.parametrize("how", TAKEN)
 @pytest.mark.parametrize("stage", STAGES)
-def test_who_lost_the_lock_cannot_switch_and_says_so(one: Deployment, stage: str, how: str) -> None:
+def test_run_that_lost_its_lease_cannot_switch(one: Deployment, stage: str, how: str) -> None:
     STAGES[stage](one)
     TAKEN[how](one)
     with pytest.raises(LeaseLost) as lost:
         one.machine.provision() if stage == "leased" else one.machine.promote(GATES)
     one.machine.abandon(Reason.parse(f"promote: {lost.value}"))
-    assert (one.machine.phase, one.world.routes.generation) == (Phase.REJECTED, 7)
-    assert "set" not in one.world.names()
+    assert (one.machine.phase, one.cloud.routes.generation) == (Phase.REJECTED, 7)
+    assert "set" not in one.cloud.names()
 
 
-def test_who_lost_the_lock_after_the_switch_is_never_promoted(one: Deployment) -> None:
+def test_run_that_lost_its_lease_after_the_switch_halts(one: Deployment) -> None:
     one.to_verified()
     one.machine.promote(GATES)
     one.expire_lease()
@@ -94,10 +94,10 @@ def test_who_lost_the_lock_after_the_switch_is_never_promoted(one: Deployment) -
         one.machine.bake(lambda: None)
     one.machine.abandon(Reason.parse(f"bake: {lost.value}"))
     assert one.machine.phase is Phase.HALTED
-    assert "lease" in (one.machine.reason or "")
+    assert "lease" in str(one.machine.reason)
 
 
-def test_a_living_holder_s_lock_is_broken_by_force_alone(one: Deployment) -> None:
+def test_lock_of_a_living_holder_needs_force(one: Deployment) -> None:
     one.to_verified()
     with pytest.raises(Refused, match=r"the holder of the lock lives.*runs on this host"):
         broken(one, force=False)
@@ -111,14 +111,14 @@ def test_a_living_holder_s_lock_is_broken_by_force_alone(one: Deployment) -> Non
     refuse_while_held(one.ports)
 
 
-def test_a_dead_holder_s_lock_needs_no_force(one: Deployment) -> None:
+def test_lock_of_a_dead_holder_needs_no_force(one: Deployment) -> None:
     one.to_verified()
-    one.bury()
+    one.mark_dead()
     broken(one, force=False)
     assert one.recover() is Phase.REJECTED
 
 
-def test_a_holder_elsewhere_is_watched(one: Deployment) -> None:
+def test_holder_on_another_host_is_watched(one: Deployment) -> None:
     """A renewal is a sign of life; none within half the time to live is none."""
     one.to_verified()
     one.stop_keeper()
@@ -126,17 +126,17 @@ def test_a_holder_elsewhere_is_watched(one: Deployment) -> None:
     elsewhere = one.lease.holder = replace(one.lease.holder, host="elsewhere")
 
     def renew() -> None:
-        if one.world.clock.elapsed > 10:
+        if one.cloud.clock.elapsed > 10:
             one.lease.holder = replace(elsewhere, expires_at=elsewhere.expires_at + timedelta(seconds=30))
 
-    one.world.hooks["current"] = renew
+    one.cloud.hooks["current"] = renew
     with pytest.raises(Refused, match="renewed from elsewhere"):
         broken(one, force=False)
-    del one.world.hooks["current"]
+    del one.cloud.hooks["current"]
     one.lease.holder = elsewhere
     broken(one, force=False)
 
 
-def test_nothing_to_break(tmp_path: Path) -> None:
+def test_free_lock_cannot_be_broken(tmp_path: Path) -> None:
     with pytest.raises(Refused, match="nobody holds the lock"):
         broken(Deployment(tmp_path / "reports", LIMITS, deployment_id=ACTOR[-3:]))

@@ -42,7 +42,9 @@ def complete(reports: Path) -> int:
         ("verify", None, "failed", "verify: the run died"),
     ],
 )
-def test_the_report_is_completed(tmp_path: Path, mode: str, step: str | None, verdict: str, reason: str) -> None:
+def test_report_of_a_dead_run_is_completed(
+    tmp_path: Path, mode: str, step: str | None, verdict: str, reason: str
+) -> None:
     made = journal(tmp_path, "one", mode)
     if step:
         made.append("intent", step=step, what="take the lock")
@@ -54,7 +56,7 @@ def test_the_report_is_completed(tmp_path: Path, mode: str, step: str | None, ve
     assert complete(tmp_path) == 0
 
 
-def test_what_the_run_itself_had_said_stands(tmp_path: Path) -> None:
+def test_verdict_in_the_journal_is_kept(tmp_path: Path) -> None:
     journal(tmp_path, "one").append("closed", verdict="refused", exit_code=4, reason="lease: no")
     assert complete(tmp_path) == 1
     report = json.loads((tmp_path / "one" / "verification.json").read_text())
@@ -66,19 +68,19 @@ def test_what_the_run_itself_had_said_stands(tmp_path: Path) -> None:
     [{"pid": os.getpid()}, {"host": "a-runner-far-away"}, {"environment": "production"}, {"mode": "unlock"}],
     ids=["alive", "elsewhere", "another environment", "without a report"],
 )
-def test_whose_report_is_left_alone(tmp_path: Path, other: dict[str, object]) -> None:
+def test_report_of_another_run_is_left_alone(tmp_path: Path, other: dict[str, object]) -> None:
     journal(tmp_path, "one", **other)  # type: ignore[arg-type]  # one of its own arguments
     assert complete(tmp_path) == 0
     assert not (tmp_path / "one" / "verification.json").exists()
 
 
 @pytest.mark.parametrize("step", ["provision", "rollback"])
-def test_whoever_touched_something_is_recovered_and_not_completed(tmp_path: Path, step: str) -> None:
+def test_run_that_changed_something_is_not_completed(tmp_path: Path, step: str) -> None:
     journal(tmp_path, "one").append("intent", step=step, what="change something")
     assert complete(tmp_path) == 0
 
 
-def test_a_changed_journal_stays_as_it_is(tmp_path: Path) -> None:
+def test_changed_journal_is_left_alone(tmp_path: Path) -> None:
     path = journal(tmp_path, "one").path
     path.write_bytes(path.read_bytes().replace(b"deploy", b"DEPLOY"))
     kept = path.read_bytes()
@@ -86,25 +88,25 @@ def test_a_changed_journal_stays_as_it_is(tmp_path: Path) -> None:
     assert path.read_bytes() == kept
 
 
-def test_the_lock_of_a_dead_run_is_free_again(one: Deployment) -> None:
+def test_lock_of_a_dead_run_is_released(one: Deployment) -> None:
     one.machine.lease()
-    one.bury()
+    one.mark_dead()
     one.lease.kept.pop("deployment")  # as if it had died right after it had the lock
     assert complete_report.free_lock(one.ports, "recoverer", LIMITS) == "one"
     assert one.lease.holder is None
     assert complete_report.free_lock(one.ports, "recoverer", LIMITS) is None
 
 
-def test_the_lock_of_a_living_run_or_of_a_half_done_one_is_not(one: Deployment) -> None:
+def test_lock_of_a_living_or_half_done_run_is_kept(one: Deployment) -> None:
     one.machine.lease()
     assert one.lease.holder is not None
     half_done = one.lease.kept.pop("deployment")
     assert complete_report.free_lock(one.ports, "recoverer", LIMITS) is None
-    one.bury()
+    one.mark_dead()
     one.lease.kept["deployment"] = half_done
     assert complete_report.free_lock(one.ports, "recoverer", LIMITS) is None
     one.lease.kept.pop("deployment")
     one.lease.holder = replace(one.lease.holder, host="a-runner-far-away")
     assert complete_report.free_lock(one.ports, "recoverer", LIMITS) is None
     assert one.lease.holder is not None
-    assert one.world.routes.live is BLUE
+    assert one.cloud.routes.live is BLUE

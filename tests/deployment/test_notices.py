@@ -11,8 +11,9 @@ import pytest
 from deployment.errors import CloudUnreachable
 from deployment.events import PhaseChanged
 from deployment.flow.lease import open_deployment
-from deployment.flow.notices import BY_PHASE, Notices, about, place_of
-from deployment.model import Happening, Notice
+from deployment.flow.machine import Machine
+from deployment.flow.notices import BY_PHASE, Audience, Notices, about, place_of
+from deployment.model import Happening, Notice, Reason
 from deployment.phases import TERMINAL, Phase
 from deployment.recovery.interrupted_run import recover_run
 from deployment.recovery.recover import UNDECIDED, Decision
@@ -61,7 +62,7 @@ def kinds(deployment: Deployment, kind: str) -> list[str]:
     return [record.data["event"] for record in deployment.records() if record.kind == kind]
 
 
-def test_a_promotion_is_told_with_its_digest(tmp_path: Path, notifier: FakeNotifier) -> None:
+def test_promotion_notice_names_the_digest(tmp_path: Path, notifier: FakeNotifier) -> None:
     deployment = Deployment(tmp_path)
     assert drive(deployment, notifier) is Phase.SUCCEEDED
     assert [notice.happening for notice in notifier.told] == [Happening.STARTED, Happening.PROMOTED]
@@ -76,15 +77,15 @@ def test_a_promotion_is_told_with_its_digest(tmp_path: Path, notifier: FakeNotif
     assert kinds(deployment, "notified") == ["started", "promoted"]
 
 
-def test_a_rollback_is_told_with_its_reason_and_without_secrets(tmp_path: Path, notifier: FakeNotifier) -> None:
+def test_rollback_notice_has_the_reason_and_no_secrets(tmp_path: Path, notifier: FakeNotifier) -> None:
     deployment = Deployment(tmp_path)
     assert drive(deployment, notifier, harm=f"users see\n {PASSWORD}") is Phase.ROLLED_BACK
     assert [notice.happening for notice in notifier.told] == [Happening.STARTED, Happening.ROLLED_BACK]
-    assert notifier.told[-1].reason == "verify: users see ***"
+    assert str(notifier.told[-1].reason) == "verify: users see ***"
     assert notifier.told[-1].gate == "verify"
 
 
-def test_a_rejection_and_a_failed_rollback_are_told(tmp_path: Path, notifier: FakeNotifier) -> None:
+def test_notices_of_a_rejection_and_a_failed_rollback(tmp_path: Path, notifier: FakeNotifier) -> None:
     rejected = Deployment(tmp_path / "rejected")
     rejected.platform.stuck = "it does not come up"
     assert drive(rejected, notifier) is Phase.REJECTED
@@ -96,14 +97,14 @@ def test_a_rejection_and_a_failed_rollback_are_told(tmp_path: Path, notifier: Fa
         if len(writes) > 1:
             raise CloudUnreachable("the store does not answer")
 
-    halted.world.hooks["set"] = only_once
+    halted.cloud.hooks["set"] = only_once
     assert drive(halted, FakeNotifier(), harm="users see errors") is Phase.HALTED
     assert kinds(halted, "notified") == ["started", "rollback failed"]
-    assert notifier.told[1].reason == "verify: it does not come up"
+    assert str(notifier.told[1].reason) == "verify: it does not come up"
 
 
 @pytest.mark.parametrize("error", [CloudUnreachable("sns Publish: no answer"), RuntimeError(PASSWORD)])
-def test_a_topic_that_is_gone_is_recorded_and_changes_nothing(
+def test_failing_topic_is_journalled_and_changes_no_result(
     tmp_path: Path, notifier: FakeNotifier, error: Exception
 ) -> None:
     deployment = Deployment(tmp_path)
@@ -115,7 +116,7 @@ def test_a_topic_that_is_gone_is_recorded_and_changes_nothing(
     assert PASSWORD not in text
 
 
-def test_a_topic_that_is_slow_holds_nothing_up(tmp_path: Path, notifier: FakeNotifier) -> None:
+def test_slow_topic_does_not_delay_the_deployment(tmp_path: Path, notifier: FakeNotifier) -> None:
     """It does not answer at all until the deployment is over: the fake clock's deployment never waits for it."""
     deployment = Deployment(tmp_path)
     notifier.blocked.clear()
@@ -126,7 +127,7 @@ def test_a_topic_that_is_slow_holds_nothing_up(tmp_path: Path, notifier: FakeNot
     assert deployment.journal.path.read_bytes() == before, "a closed journal does not grow"
 
 
-def test_nobody_is_told_without_a_topic(tmp_path: Path) -> None:
+def test_no_notice_without_a_topic(tmp_path: Path) -> None:
     deployment = Deployment(tmp_path)
     assert drive(deployment, None) is Phase.SUCCEEDED
     assert kinds(deployment, "notified") == kinds(deployment, "not_notified") == []
@@ -136,9 +137,9 @@ def die_at_the_end(
     deployment: Deployment, notifier: FakeNotifier | None, monkeypatch: pytest.MonkeyPatch, harm: str | None = None
 ) -> Phase:
     """The whole deployment, up to where it would give the lock back and close its note."""
-    monkeypatch.setattr(deployment.machine, "let_go", lambda: None)
+    monkeypatch.setattr(Machine, "let_go", lambda _: None)
     phase = drive(deployment, notifier, harm=harm)
-    deployment.bury()
+    deployment.mark_dead()
     return phase
 
 
@@ -146,31 +147,23 @@ def settled(deployment: Deployment, reports: Path, notifier: FakeNotifier, decis
     """What `recover`, or the next run, makes of a dead one."""
     found = open_deployment(deployment.ports)
     assert found is not None
-    return recover_run(
-        found,
-        deployment.ports,
-        deployment.limits,
-        actor="recoverer",
-        reports=reports,
-        listener=lambda _: None,
-        notifier=notifier,
-        decision=decision,
-    )
+    audience = Audience(notifier=notifier)
+    return recover_run(found, deployment.operation("recoverer"), reports, audience, decision=decision)
 
 
-def test_recover_tells_what_became_of_a_dead_run(tmp_path: Path, notifier: FakeNotifier) -> None:
+def test_recover_sends_the_result_of_a_dead_run(tmp_path: Path, notifier: FakeNotifier) -> None:
     deployment = Deployment(tmp_path)
     deployment.to_verified()
-    deployment.bury()
+    deployment.mark_dead()
     assert settled(deployment, tmp_path, notifier) is Phase.REJECTED
     assert [(notice.happening, notice.actor) for notice in notifier.told] == [(Happening.REJECTED, "recoverer")]
-    assert "died in phase VERIFYING" in (notifier.told[0].reason or "")
+    assert "died in phase VERIFYING" in str(notifier.told[0].reason)
 
 
 @pytest.mark.parametrize(
     ("harm", "happening"), [(None, Happening.PROMOTED), ("users see errors", Happening.ROLLED_BACK)]
 )
-def test_an_end_that_nobody_was_told_is_told_by_whoever_settles_it(
+def test_recover_sends_a_missing_final_notice(
     tmp_path: Path, notifier: FakeNotifier, monkeypatch: pytest.MonkeyPatch, harm: str | None, happening: Happening
 ) -> None:
     """The run died after its last phase and before its message: the lock's note is still there, and says how it ended."""
@@ -184,7 +177,7 @@ def test_an_end_that_nobody_was_told_is_told_by_whoever_settles_it(
     )
 
 
-def test_an_end_that_was_told_is_not_told_again_but_where_nobody_knows(
+def test_final_notice_is_repeated_only_without_the_journal(
     tmp_path: Path, notifier: FakeNotifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On another machine, without the dead run's journal, twice is better than never."""
@@ -197,7 +190,7 @@ def test_an_end_that_was_told_is_not_told_again_but_where_nobody_knows(
 
 
 @pytest.mark.parametrize("decision", [UNDECIDED, Decision(keep="it is well, and fixed forward")])
-def test_a_rollback_that_failed_untold_is_told_once(
+def test_missing_notice_of_a_failed_rollback_is_sent_once(
     tmp_path: Path, notifier: FakeNotifier, monkeypatch: pytest.MonkeyPatch, decision: Decision
 ) -> None:
     """Whether it is tried again, in vain, or left as it is."""
@@ -209,13 +202,13 @@ def test_a_rollback_that_failed_untold_is_told_once(
         if len(writes) > 1:
             raise CloudUnreachable("the store does not answer")
 
-    deployment.world.hooks["set"] = only_once
+    deployment.cloud.hooks["set"] = only_once
     assert die_at_the_end(deployment, None, monkeypatch, "users see errors") is Phase.HALTED
     assert settled(deployment, tmp_path, notifier, decision) is Phase.HALTED
     assert [notice.happening for notice in notifier.told] == [Happening.ROLLBACK_FAILED]
 
 
-def test_a_message_whose_fate_is_unknown_is_sent_again(
+def test_notice_without_an_outcome_is_sent_again(
     tmp_path: Path, notifier: FakeNotifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It was about to go out when the run died: perhaps it did."""
@@ -226,17 +219,17 @@ def test_a_message_whose_fate_is_unknown_is_sent_again(
     assert [notice.happening for notice in notifier.told] == [Happening.PROMOTED]
 
 
-def test_every_end_but_a_refusal_is_told(tmp_path: Path, notifier: FakeNotifier) -> None:
+def test_every_end_except_a_refusal_sends_a_notice(tmp_path: Path, notifier: FakeNotifier) -> None:
     assert TERMINAL - set(BY_PHASE) == {Phase.REFUSED}
     deployment = Deployment(tmp_path)
     notices = Notices(notifier, deployment.journal, about(deployment.machine.plan, "there"))
     for after in Phase:
-        notices(PhaseChanged(Phase.PENDING, after, "gate: why"))
+        notices(PhaseChanged(Phase.PENDING, after, Reason("gate", "why")))
     notices.flush(10)
     assert {notice.happening for notice in notifier.told} == set(Happening)
 
 
-def test_a_report_is_found_where_ci_keeps_it() -> None:
+def test_report_place_is_the_ci_run_if_there_is_one() -> None:
     ci = {"GITHUB_SERVER_URL": "https://github.example", "GITHUB_REPOSITORY": "a/b", "GITHUB_RUN_ID": "7"}
     assert place_of("reports/one", ci) == "https://github.example/a/b/actions/runs/7"
     assert place_of("reports/one", {}) == "reports/one"

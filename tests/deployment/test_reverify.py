@@ -5,8 +5,6 @@ Failure mode 6: the verified copy is not the serving copy.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from deployment.errors import CloudUnreachable, StepFailed
@@ -16,14 +14,13 @@ from tests.deployment.harness import GATES, Deployment
 
 
 @pytest.mark.parametrize("change", ["digest", "configuration", "stopped"])
-def test_what_serves_is_what_was_verified_while_it_bakes(one: Deployment, change: str) -> None:
+def test_changed_candidate_fails_the_bake(one: Deployment, change: str) -> None:
     """An instance that is replaced by another release, or configured anew, is not what the gates have seen."""
     one.to_verified()
     one.machine.promote(GATES)
-    green = one.world.sides[GREEN]
+    green = one.cloud.sides[GREEN]
     if change == "configuration":
-        assert one.machine.candidate is not None
-        one.machine.candidate = replace(one.machine.candidate, configuration="as it was")
+        green.configuration = "changed since"
     elif change == "digest":
         green.image = OLD
     else:
@@ -32,15 +29,15 @@ def test_what_serves_is_what_was_verified_while_it_bakes(one: Deployment, change
         one.machine.bake(lambda: None)
 
 
-def test_a_platform_that_is_silent_while_it_bakes_harms_nobody(one: Deployment) -> None:
+def test_unreachable_platform_during_the_bake_is_no_harm(one: Deployment) -> None:
     one.to_verified()
     one.machine.promote(GATES)
-    one.world.always["describe"] = CloudUnreachable("gone")
+    one.cloud.constant_errors["describe"] = CloudUnreachable("gone")
     one.machine.bake(lambda: None)
     assert "check_failed" in one.journal_kinds()
 
 
-def test_one_old_instance_among_many_is_seen_before_the_switch(one: Deployment) -> None:
+def test_one_old_instance_among_many_prevents_the_switch(one: Deployment) -> None:
     one.to_verified()
     asked: list[int] = []
 

@@ -21,27 +21,27 @@ def done(one: Deployment) -> Deployment:
     return one
 
 
-def test_moves_verifies_and_stops(done: Deployment) -> None:
+def test_undo_moves_traffic_verifies_it_and_stops_the_release(done: Deployment) -> None:
     assert done.undo().phase is Phase.ROLLED_BACK
-    assert done.world.routes.live is BLUE
-    assert not done.world.sides[GREEN].running
+    assert done.cloud.routes.live is BLUE
+    assert not done.cloud.sides[GREEN].running
     assert done.lease.holder is None
     assert set(done.lease.kept) == {"head", "checks"}
 
 
-def test_second_call_is_refused(done: Deployment) -> None:
+def test_second_undo_is_refused(done: Deployment) -> None:
     done.undo()
-    routes = done.world.routes
+    routes = done.cloud.routes
     with pytest.raises(Refused, match="no promotion to undo"):
         done.undo()
-    assert done.world.routes == routes
+    assert done.cloud.routes == routes
 
 
 @pytest.mark.parametrize(
     ("sick", "words"),
     [
         ({"running": False}, "not there to go back to"),
-        ({"ill": "status 503"}, "not there to go back to"),
+        ({"error": "status 503"}, "not there to go back to"),
         ({"version": "0.9.0"}, "not there to go back to"),
         (
             {"fails_users": "GET /consults: status 500"},
@@ -49,92 +49,92 @@ def test_second_call_is_refused(done: Deployment) -> None:
         ),
     ],
 )
-def test_unhealthy_previous_colour_moves_nothing(done: Deployment, sick: dict[str, object], words: str) -> None:
+def test_undo_to_an_unhealthy_colour_moves_nothing(done: Deployment, sick: dict[str, object], words: str) -> None:
     for name, value in sick.items():
-        setattr(done.world.sides[BLUE], name, value)
-    routes = done.world.routes
+        setattr(done.cloud.sides[BLUE], name, value)
+    routes = done.cloud.routes
     undo = done.undo()
     assert undo.phase is Phase.REJECTED
-    assert words in (undo.reason or "")
-    assert done.world.routes == routes
-    assert done.world.sides[GREEN].running
+    assert words in str(undo.reason)
+    assert done.cloud.routes == routes
+    assert done.cloud.sides[GREEN].running
     assert done.lease.holder is None
     assert done.promotion() is not None, "it can be tried again"
 
 
-def test_where_what_is_live_is_not_well_either_a_colour_that_answers_will_do(done: Deployment) -> None:
+def test_undo_from_an_unhealthy_live_colour_accepts_a_colour_that_answers(done: Deployment) -> None:
     """And a person is called, since the move cannot be seen to have helped."""
-    done.world.sides[GREEN].ill = "status 500"
-    done.world.sides[BLUE].fails_users = "GET /consults: status 500"
+    done.cloud.sides[GREEN].error = "status 500"
+    done.cloud.sides[BLUE].fails_users = "GET /consults: status 500"
     undo = done.undo()
     assert undo.phase is Phase.HALTED
-    assert done.world.routes.live is BLUE
-    assert "traffic is back on blue, but GET /consults: status 500" in (undo.reason or "")
+    assert done.cloud.routes.live is BLUE
+    assert "traffic is back on blue, but GET /consults: status 500" in str(undo.reason)
 
 
-def test_deployment_under_way_is_refused(one: Deployment) -> None:
+def test_undo_during_a_deployment_is_refused(one: Deployment) -> None:
     one.to_verified()
     with pytest.raises(Refused, match="is under way"):
         last_promotion(one.ports)
 
 
-def test_deployment_left_half_done_is_refused(one: Deployment) -> None:
+def test_undo_after_a_half_done_deployment_is_refused(one: Deployment) -> None:
     one.to_verified()
-    one.bury()
+    one.mark_dead()
     with pytest.raises(Refused, match="left half done") as caught:
         last_promotion(one.ports)
     assert "recover" in (caught.value.hint or "")
 
 
-def test_promotion_that_is_not_live_any_more_is_refused(done: Deployment) -> None:
-    done.world.move(BLUE, 9)
+def test_undo_of_a_promotion_that_is_not_live_is_refused(done: Deployment) -> None:
+    done.cloud.move(BLUE, 9)
     with pytest.raises(Refused, match="not what is live"):
         done.undo()
 
 
-def test_lease_held_by_another(done: Deployment) -> None:
-    done.lease.acquire(this_process("two", "somebody", done.world.clock, LIMITS, "deploy"))
+def test_undo_while_another_run_holds_the_lease_is_refused(done: Deployment) -> None:
+    done.lease.acquire(this_process("two", "somebody", done.cloud.clock, LIMITS, "deploy"))
     with pytest.raises(LeaseHeld):
         done.undo()
-    assert done.world.routes.live is GREEN
+    assert done.cloud.routes.live is GREEN
 
 
 @pytest.mark.parametrize("meanwhile", ["undone", "deployed"])
-def test_what_changed_before_the_lock_was_ours_is_refused(done: Deployment, meanwhile: str) -> None:
+def test_change_before_the_lock_is_acquired_is_refused(done: Deployment, meanwhile: str) -> None:
     def change() -> None:
-        done.world.hooks.clear()
-        done.world.move(BLUE, 9)
+        done.cloud.hooks.clear()
+        done.cloud.move(BLUE, 9)
         if meanwhile == "undone":
             del done.lease.kept["promotion"]
 
-    done.world.hooks["acquire"] = change
+    done.cloud.hooks["acquire"] = change
     with pytest.raises(Refused):
         done.undo()
     assert done.lease.holder is None
-    assert done.world.sides[GREEN].running
+    assert done.cloud.sides[GREEN].running
 
 
-def breaks_after(world_call: str, error: Exception) -> Callable[[Deployment], None]:
+def breaks_after(call: str, error: Exception) -> Callable[[Deployment], None]:
     def arrange(one: Deployment) -> None:
-        one.world.hooks["set"] = lambda: one.world.always.__setitem__(world_call, error)
+        one.cloud.hooks["set"] = lambda: one.cloud.constant_errors.__setitem__(call, error)
 
     return arrange
 
 
-def test_moved_and_unverified_is_halted(done: Deployment) -> None:
-    done.world.hooks["set"] = lambda: setattr(done.world.sides[BLUE], "ill", "status 500")
+def test_unverified_undo_halts(done: Deployment) -> None:
+    done.cloud.hooks["set"] = lambda: setattr(done.cloud.sides[BLUE], "error", "status 500")
     undo = done.undo()
     assert undo.phase is Phase.HALTED
-    assert done.world.routes.live is BLUE
-    assert done.world.sides[GREEN].running, "nothing is stopped while the move has not been seen to work"
+    assert done.cloud.routes.live is BLUE
+    assert done.cloud.sides[GREEN].running, "nothing is stopped while the move has not been seen to work"
     assert "deployment" in done.lease.kept
 
 
-def test_unknown_routes_are_halted(done: Deployment) -> None:
+def test_unknown_routes_halt(done: Deployment) -> None:
     breaks_after("observe", SwitchFailed("unreadable"))(done)
     assert done.undo().phase is Phase.HALTED
 
 
-def test_verified_stays_verified_when_its_note_cannot_be_closed(done: Deployment) -> None:
+def test_verified_undo_counts_even_if_its_note_cannot_be_closed(done: Deployment) -> None:
     breaks_after("release", CloudUnreachable("no answer"))(done)
     assert done.undo().phase is Phase.ROLLED_BACK

@@ -35,7 +35,7 @@ def found(*changes: tuple[str, list[str]], **more: Any) -> list[str]:
         ("module.ecs.aws_ecs_service.green", ["create"]),
     ],
 )
-def test_clean(address: str, actions: list[str]) -> None:
+def test_plan_that_changes_only_the_idle_colour(address: str, actions: list[str]) -> None:
     assert found((address, actions)) == []
 
 
@@ -49,11 +49,11 @@ def test_clean(address: str, actions: list[str]) -> None:
         ("module.vpc.aws_subnet.main", ["forget"]),
     ],
 )
-def test_not_clean(address: str, actions: list[str]) -> None:
+def test_plan_that_changes_anything_else(address: str, actions: list[str]) -> None:
     assert found((address, actions)) == [f"{address}: {', '.join(actions)}"]
 
 
-def test_a_plan_that_failed_or_is_old_proves_nothing() -> None:
+def test_failed_or_old_plan_has_an_objection() -> None:
     assert found(errored=True) == ["planning ended with an error"]
     assert found(timestamp="2026-11-25T10:00:00Z") == ["the plan is 7200 s old, the limit is 3600 s"]
 
@@ -64,7 +64,7 @@ def test_many_changes_are_counted() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format_version": "9.0"}', '{"resource_changes": {}}'])
-def test_what_is_no_plan_is_refused_with_what_to_type(tmp_path: Path, text: str) -> None:
+def test_invalid_plan_is_refused_with_the_command_to_run(tmp_path: Path, text: str) -> None:
     path = tmp_path / "plan.json"
     path.write_text(text)
     with pytest.raises(Refused, match=r"plan\.json") as caught:
@@ -72,7 +72,7 @@ def test_what_is_no_plan_is_refused_with_what_to_type(tmp_path: Path, text: str)
     assert "terraform show -json" in (caught.value.hint or "")
 
 
-def test_a_plan_is_read(tmp_path: Path) -> None:
+def test_valid_plan_is_loaded(tmp_path: Path) -> None:
     path = tmp_path / "plan.json"
     path.write_text(json.dumps(plan()))
     assert load(path)["format_version"] == "1.2"

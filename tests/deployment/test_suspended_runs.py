@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from deployment.flow.lease import LeaseKeeper
-from tests.deployment.histories import live_through
-from tests.deployment.history_plan import Command, History, Kind, Trouble
+from tests.deployment.histories import run_history
+from tests.deployment.history_plan import Command, Fault, History, Kind
 
-TO_ITS_END = 4000
+ALL_CALLS = 4000
 CALLS = 100
 """More than a deployment makes, a failed one included."""
-SLEEPERS = {
+SUSPENDED_RUNS = {
     "promotes": Command(Kind.DEPLOY, here=False),
     "is rejected": Command(Kind.DEPLOY, here=False, passes=False),
     "is rolled back": Command(Kind.DEPLOY, here=False, harmed=True),
@@ -22,37 +22,37 @@ SLEEPERS = {
 
 
 @pytest.fixture(autouse=True)
-def _no_disk_and_no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+def _without_fsync_and_keeper(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LeaseKeeper, "start", lambda _: None)
     monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
-def asleep(command: Command, *calls: int) -> Command:
-    troubles = tuple((call, Trouble.ASLEEP) for call in calls)
-    return Command(command.kind, command.here, command.passes, harmed=command.harmed, troubles=troubles)
+def suspended(command: Command, *calls: int) -> Command:
+    faults = tuple((call, Fault.SUSPENDED) for call in calls)
+    return Command(command.kind, command.here, command.passes, harmed=command.harmed, faults=faults)
 
 
 @pytest.mark.parametrize("other", [Kind.DEPLOY, Kind.RECOVER])
-@pytest.mark.parametrize("sleeper", SLEEPERS)
-def test_sleeper_is_overtaken(sleeper: str, other: Kind, tmp_path: Path) -> None:
+@pytest.mark.parametrize("sleeper", SUSPENDED_RUNS)
+def test_suspended_run_does_no_harm_after_a_takeover(sleeper: str, other: Kind, tmp_path: Path) -> None:
     """The other run settles, deploys, and is live: the sleeper stops nothing of it, and moves no traffic."""
     overtaken = 0
     for call in range(1, CALLS):
-        commands = (asleep(SLEEPERS[sleeper], call), Command(other))
-        turns = ((0, TO_ITS_END), (1, TO_ITS_END))
-        seen = live_through(History(commands, turns=turns), tmp_path / str(call)).seen
+        commands = (suspended(SUSPENDED_RUNS[sleeper], call), Command(other))
+        turns = ((0, ALL_CALLS), (1, ALL_CALLS))
+        seen = run_history(History(commands, turns=turns), tmp_path / str(call)).seen
         overtaken += seen["settlements"]
     assert overtaken > CALLS / 5
 
 
 @pytest.mark.parametrize("call", range(4, 9))
-def test_leftover_made_while_one_waits_for_the_lock_is_not_wiped_out(call: int, tmp_path: Path) -> None:
+def test_half_done_deployment_of_another_run_is_recovered(call: int, tmp_path: Path) -> None:
     """Nothing was half done when the first looked; by the time that it gets the lock, the second has left something."""
-    sleeper = asleep(SLEEPERS["promotes"], call)
+    sleeper = suspended(SUSPENDED_RUNS["promotes"], call)
     settled = 0
     for death in range(30, 70):
-        left = asleep(SLEEPERS["promotes"], death)
-        turns = ((0, TO_ITS_END), (1, TO_ITS_END), (0, TO_ITS_END))
-        seen = live_through(History((sleeper, left), turns=turns), tmp_path / str(death)).seen
+        left = suspended(SUSPENDED_RUNS["promotes"], death)
+        turns = ((0, ALL_CALLS), (1, ALL_CALLS), (0, ALL_CALLS))
+        seen = run_history(History((sleeper, left), turns=turns), tmp_path / str(death)).seen
         settled += seen["settlements"] > 0
     assert settled > 0, "what the second one left is settled, not forgotten"

@@ -39,7 +39,7 @@ def length(drive: Drive) -> int:
     with tempfile.TemporaryDirectory() as folder:
         one = Deployment(Path(folder))
         drive(one)
-        return len(one.world.calls)
+        return len(one.cloud.calls)
 
 
 FORWARD, HARMED = range(length(forward)), range(length(harmed))
@@ -48,16 +48,16 @@ UNDONE = range(length(forward), length(undone))
 
 def assert_safe(one: Deployment) -> None:
     """One colour takes all traffic, and it is well."""
-    assert one.world.routes.weights[one.world.routes.live] == 100
-    assert one.world.serving().running
+    assert one.cloud.routes.weights[one.cloud.routes.live] == 100
+    assert one.cloud.serving().running
     assert not one.front.examine()
 
 
 def killed(one: Deployment, drive: Drive, number: int, moment: str) -> None:
-    one.world.trap = (number, moment, Killed)
+    one.cloud.trap = (number, moment, Killed)
     with pytest.raises(Killed):
         drive(one)
-    one.bury()
+    one.mark_dead()
 
 
 def step_outcomes(one: Deployment, kind: str) -> dict[str, str]:
@@ -67,7 +67,7 @@ def step_outcomes(one: Deployment, kind: str) -> dict[str, str]:
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("number", FORWARD)
 def test_interrupt_then_abandon(one: Deployment, number: int, moment: str) -> None:
-    one.world.trap = (number, moment, KeyboardInterrupt)
+    one.cloud.trap = (number, moment, KeyboardInterrupt)
     with pytest.raises(KeyboardInterrupt):
         one.forward()
     succeeded = one.machine.phase is Phase.SUCCEEDED
@@ -75,19 +75,19 @@ def test_interrupt_then_abandon(one: Deployment, number: int, moment: str) -> No
     one.machine.let_go()
     assert one.machine.ended
     assert one.machine.phase is not Phase.HALTED
-    assert one.world.routes.live is (GREEN if succeeded else BLUE)
+    assert one.cloud.routes.live is (GREEN if succeeded else BLUE)
     assert_safe(one)
-    unheard = moment == "after" and one.world.names()[number] == "acquire"
+    unheard = moment == "after" and one.cloud.names()[number] == "acquire"
     if not unheard:  # else nobody knows of the lease, and it runs out by itself
         assert one.lease.holder is None
     assert "deployment" not in one.lease.kept
     if not succeeded:
-        assert not one.world.sides[GREEN].running
+        assert not one.cloud.sides[GREEN].running
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("number", FORWARD)
-def test_kill_then_settle(one: Deployment, number: int, moment: str) -> None:
+def test_kill_then_recover(one: Deployment, number: int, moment: str) -> None:
     killed(one, forward, number, moment)
     baked = step_outcomes(one, "outcome").get("bake") == "passed"
     intended = "promote" in step_outcomes(one, "intent")
@@ -96,11 +96,11 @@ def test_kill_then_settle(one: Deployment, number: int, moment: str) -> None:
     assert_safe(one)
     if unknown:
         assert phase is None
-        assert one.world.routes.live is (GREEN if baked else BLUE)
+        assert one.cloud.routes.live is (GREEN if baked else BLUE)
         return
     assert phase is (Phase.SUCCEEDED if baked else Phase.ROLLED_BACK if intended else Phase.REJECTED)
-    assert one.world.routes.live is (GREEN if baked else BLUE)
-    assert one.world.sides[GREEN].running is baked
+    assert one.cloud.routes.live is (GREEN if baked else BLUE)
+    assert one.cloud.sides[GREEN].running is baked
     assert one.lease.holder is None
     assert "deployment" not in one.lease.kept
     assert (one.promotion() is not None) is baked
@@ -116,22 +116,22 @@ def assert_recovered(one: Deployment, phase: Phase) -> None:
     names = [step["name"] for step in report["steps"]]
     assert len(names) == len(set(names))
     assert one.records()[-1].kind == "closed"
-    story = one.story()
+    step_log = one.step_log()
     assert one.recover() is None
-    assert one.story() == story
+    assert one.step_log() == step_log
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("number", HARMED)
-def test_kill_while_rolling_back_then_settle(one: Deployment, number: int, moment: str) -> None:
-    one.world.trap = (number, moment, Killed)
+def test_kill_during_rollback_then_recover(one: Deployment, number: int, moment: str) -> None:
+    one.cloud.trap = (number, moment, Killed)
     with pytest.raises(Killed):
         harmed(one)
-    one.bury()
+    one.mark_dead()
     phase = one.recover()
     assert phase in (None, Phase.ROLLED_BACK, Phase.REJECTED)
     assert_safe(one)
-    assert one.world.routes.live is BLUE
+    assert one.cloud.routes.live is BLUE
     assert one.promotion() is None
     if phase is not None:
         assert one.lease.holder is None
@@ -140,20 +140,20 @@ def test_kill_while_rolling_back_then_settle(one: Deployment, number: int, momen
 
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("number", UNDONE)
-def test_kill_while_undoing_then_settle(one: Deployment, number: int, moment: str) -> None:
+def test_kill_during_undo_then_recover(one: Deployment, number: int, moment: str) -> None:
     killed(one, undone, number, moment)
     begun = "deployment" in one.lease.kept
     phase = one.recover()
     assert_safe(one)
     assert phase is (Phase.ROLLED_BACK if begun else None)
     if begun:
-        assert one.world.routes.live is BLUE
+        assert one.cloud.routes.live is BLUE
         assert one.lease.holder is None
         assert one.promotion() is None
 
 
 @pytest.mark.parametrize("number", [n for n in FORWARD if n % 3 == 0])
-def test_kill_then_settle_on_another_machine(one: Deployment, tmp_path: Path, number: int) -> None:
+def test_kill_then_recover_on_another_machine(one: Deployment, tmp_path: Path, number: int) -> None:
     killed(one, forward, number, "after")
     phase = one.recover(tmp_path / "fresh clone")
     assert_safe(one)
@@ -162,11 +162,11 @@ def test_kill_then_settle_on_another_machine(one: Deployment, tmp_path: Path, nu
     report = one.report(tmp_path / "fresh clone")
     assert (report["deployment_id"], report["recovered"], report["exit_code"]) == ("one", True, None)
     assert report["digest"] == one.machine.plan.image.digest
-    assert one.world.routes.live is (GREEN if phase is Phase.SUCCEEDED else BLUE)
+    assert one.cloud.routes.live is (GREEN if phase is Phase.SUCCEEDED else BLUE)
 
 
 @pytest.mark.parametrize("number", [n for n in FORWARD if n % 3 == 0])
-def test_kill_that_tears_the_last_line(one: Deployment, number: int) -> None:
+def test_kill_that_tears_the_last_journal_line(one: Deployment, number: int) -> None:
     killed(one, forward, number, "after")
     with one.journal.path.open("a") as file:
         file.write('{"seq": 99, "ti')

@@ -32,82 +32,82 @@ def promoted(folder: Path, retire_after: float | str = KEEP_S) -> Deployment:
 
 
 def retire(one: Deployment, promotion: Promotion) -> str:
-    journal = Journal(one.reports / "retire" / "audit.jsonl", ACTOR, one.world.clock)
-    return retire_previous(promotion, "retire", ACTOR, "test", one.limits, one.ports, journal, one.events.append)
+    journal = Journal(one.reports / "retire" / "audit.jsonl", ACTOR, one.cloud.clock)
+    return retire_previous(promotion, "retire", one.operation(), journal, one.events.append)
 
 
-def test_it_keeps_running_until_its_time(tmp_path: Path) -> None:
+def test_previous_colour_runs_until_its_retirement_is_due(tmp_path: Path) -> None:
     one = promoted(tmp_path)
-    assert one.world.sides[BLUE].running
+    assert one.cloud.sides[BLUE].running
     with pytest.raises(Refused, match="blue keeps running until 20"):
         due(one.ports, now=False)
-    assert one.world.sides[BLUE].running
-    one.world.clock.sleep(KEEP_S)
+    assert one.cloud.sides[BLUE].running
+    one.cloud.clock.sleep(KEEP_S)
     promotion = due(one.ports, now=False)
     assert promotion is not None
     assert "blue is stopped; a way back to 1.0.0 is a deployment now" in retire(one, promotion)
-    assert (one.world.sides[BLUE].running, one.world.sides[GREEN].running) == (False, True)
-    assert (one.world.routes.live, one.lease.holder) == (GREEN, None)
+    assert (one.cloud.sides[BLUE].running, one.cloud.sides[GREEN].running) == (False, True)
+    assert (one.cloud.routes.live, one.lease.holder) == (GREEN, None)
 
 
-def test_the_way_back_is_gone_with_it(tmp_path: Path) -> None:
+def test_retirement_removes_the_rollback_target(tmp_path: Path) -> None:
     one = promoted(tmp_path, 1)
-    one.world.clock.sleep(1)
+    one.cloud.clock.sleep(1)
     retire(one, last_promotion(one.ports))
     for again in (lambda: due(one.ports, now=True), one.undo):
         with pytest.raises(Refused, match="no promotion to undo"):
             again()
 
 
-def test_never_is_never_but_for_who_says_now(tmp_path: Path) -> None:
+def test_only_now_overrides_retire_after_never(tmp_path: Path) -> None:
     one = promoted(tmp_path, "never")
-    one.world.clock.sleep(10**8)
+    one.cloud.clock.sleep(10**8)
     with pytest.raises(Refused, match="promoted without retire_after"):
         due(one.ports, now=False)
     promotion = due(one.ports, now=True)
     assert promotion is not None
     assert due_at(promotion) is None
     retire(one, promotion)
-    assert not one.world.sides[BLUE].running
+    assert not one.cloud.sides[BLUE].running
 
 
-def test_a_colour_that_does_not_run_needs_nothing(tmp_path: Path) -> None:
+def test_stopped_colour_needs_no_retirement(tmp_path: Path) -> None:
     one = promoted(tmp_path)
-    one.world.sides[BLUE].running = False
+    one.cloud.sides[BLUE].running = False
     assert due(one.ports, now=False) is None
 
 
-def test_what_takes_traffic_is_not_stopped(tmp_path: Path) -> None:
+def test_colour_that_is_live_again_is_not_stopped(tmp_path: Path) -> None:
     """Somebody moved traffic back by hand between the last look and the lock."""
     one = promoted(tmp_path)
     promotion = last_promotion(one.ports)
-    one.world.hooks["acquire"] = lambda: one.world.move(BLUE, 9)
+    one.cloud.hooks["acquire"] = lambda: one.cloud.move(BLUE, 9)
     with pytest.raises(Refused, match="is not what is live any more"):
         retire(one, promotion)
-    assert one.world.sides[BLUE].running
+    assert one.cloud.sides[BLUE].running
     assert one.lease.holder is None
 
 
-def test_traffic_that_moves_at_the_last_moment_stops_nothing(tmp_path: Path) -> None:
+def test_colour_that_gets_traffic_at_the_last_moment_is_not_stopped(tmp_path: Path) -> None:
     one = promoted(tmp_path)
     promotion = last_promotion(one.ports)
-    one.world.hooks["stopped"] = lambda: one.world.move(BLUE, 9)
+    one.cloud.hooks["stopped"] = lambda: one.cloud.move(BLUE, 9)
     with pytest.raises(StepFailed, match="blue was not stopped"):
         retire(one, promotion)
-    assert one.world.sides[BLUE].running
+    assert one.cloud.sides[BLUE].running
     assert one.lease.holder is None
 
 
-def test_a_colour_that_could_not_be_stopped_is_still_a_way_back(tmp_path: Path) -> None:
+def test_colour_that_could_not_be_stopped_stays_the_rollback_target(tmp_path: Path) -> None:
     one = promoted(tmp_path)
-    one.world.always["retire"] = CloudDenied("ecs UpdateService: AccessDenied")
+    one.cloud.constant_errors["retire"] = CloudDenied("ecs UpdateService: AccessDenied")
     with pytest.raises(StepFailed, match="blue was not stopped"):
         retire(one, last_promotion(one.ports))
-    del one.world.always["retire"]
+    del one.cloud.constant_errors["retire"]
     assert one.undo().phase is Phase.ROLLED_BACK
 
 
-def test_a_promotion_of_before_there_was_a_time_is_never(tmp_path: Path) -> None:
+def test_promotion_without_retire_after_is_never_due(tmp_path: Path) -> None:
     """The note of an older release of this tool."""
     one = promoted(tmp_path)
     text = one.lease.kept["promotion"].replace(', "retire_after": 3600.0', "")
@@ -115,17 +115,19 @@ def test_a_promotion_of_before_there_was_a_time_is_never(tmp_path: Path) -> None
     assert due_at(Promotion.load(text)) is None
 
 
-def test_the_command_says_when_and_leaves_a_journal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_retire_command_prints_the_result_and_writes_a_journal(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     one = promoted(tmp_path / "runs")
-    world = Environment(
+    environment = Environment(
         "test", "https://live.test", one.ports, cast(Registry, None), Caller(ACTOR, "123456789012"), (), ()
     )
     settings = Settings("test", "x", Path("x"), one.limits, {}, {"provider": "aws"})
     with pytest.raises(Refused, match="keeps running until"):
-        command.retire(settings, world, tmp_path / "reports", now=False)
+        command.retire(settings, environment, tmp_path / "reports", now=False)
     assert not (tmp_path / "reports").exists(), "nothing was touched"
-    assert command.retire(settings, world, tmp_path / "reports", now=True) == 0
+    assert command.retire(settings, environment, tmp_path / "reports", now=True) == 0
     assert "blue is stopped; a way back to 1.0.0 is a deployment now" in capsys.readouterr().out
     (journal,) = (tmp_path / "reports").glob("*-retire-*/audit.jsonl")
     assert [record.kind for record in read(journal)] == ["opened", "intent", "outcome", "intent", "outcome", "logs"]
-    assert not one.world.sides[BLUE].running
+    assert not one.cloud.sides[BLUE].running

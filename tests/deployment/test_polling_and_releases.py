@@ -12,11 +12,11 @@ from deployment.errors import CloudUnreachable, DeadlinePassed, UnknownTag
 from deployment.flow.lease import LeaseKeeper, this_process
 from deployment.polling import poll
 from deployment.releases import default_tag
-from tests.deployment.fakes import OLD, FakeClock, FakeLease, FakeRegistry, World, image
+from tests.deployment.fakes import OLD, FakeClock, FakeCloud, FakeLease, FakeRegistry, image
 from tests.deployment.harness import LIMITS
 
 
-def test_poll_pauses_longer_and_longer_until_its_limit() -> None:
+def test_poll_pauses_grow_until_the_timeout() -> None:
     clock, looks = FakeClock(), []
     with pytest.raises(DeadlinePassed, match=r"green to start \(waited 60 s, the limit is 60 s\)"):
         poll(clock, lambda: looks.append(clock.elapsed), timeout_s=60, waiting_for=lambda: "green to start")
@@ -26,7 +26,7 @@ def test_poll_pauses_longer_and_longer_until_its_limit() -> None:
     assert looks[-1] == pytest.approx(60)
 
 
-def test_poll_looks_once_even_without_time() -> None:
+def test_poll_checks_once_even_with_a_zero_timeout() -> None:
     assert poll(FakeClock(), lambda: "there", timeout_s=0, waiting_for=str) == "there"
 
 
@@ -44,7 +44,7 @@ def test_default_release_is_the_highest_version(tags: list[str], highest: str) -
 
 
 @pytest.mark.parametrize("tags", [[], ["latest", "v1"]])
-def test_no_version_no_default(tags: list[str]) -> None:
+def test_no_default_release_without_a_version(tags: list[str]) -> None:
     with pytest.raises(UnknownTag, match="latest" if tags else "none at all"):
         default_tag(tags)
 
@@ -56,19 +56,19 @@ def test_registry_turns_tags_into_images() -> None:
         registry.resolve("nope")
 
 
-def test_keeper_survives_errors_of_aws_and_remembers_the_loss() -> None:
-    world = World()
-    lease = FakeLease(world, 60)
-    holder = lease.acquire(this_process("one", "me", world.clock, LIMITS, "deploy"))
-    world.plans["renew"] = [CloudUnreachable("no answer"), None]
+def test_keeper_survives_aws_errors_and_records_the_loss() -> None:
+    cloud = FakeCloud()
+    lease = FakeLease(cloud, 60)
+    holder = lease.acquire(this_process("one", "me", cloud.clock, LIMITS, "deploy"))
+    cloud.next_errors["renew"] = [CloudUnreachable("no answer"), None]
     asked = threading.Event()
 
     def take_over() -> None:
-        if world.names().count("renew") > 2:
+        if cloud.names().count("renew") > 2:
             lease.holder = replace(holder, token=99)
             asked.set()
 
-    world.hooks["renew"] = take_over
+    cloud.hooks["renew"] = take_over
     keeper = LeaseKeeper(lease, holder, 0.006)
     keeper.start()
     assert asked.wait(10)
@@ -78,10 +78,10 @@ def test_keeper_survives_errors_of_aws_and_remembers_the_loss() -> None:
     keeper.stop()
 
 
-def test_keeper_stops_when_told() -> None:
-    world = World()
-    lease = FakeLease(world, 60)
-    keeper = LeaseKeeper(lease, lease.acquire(this_process("one", "me", world.clock, LIMITS, "deploy")), 60)
+def test_keeper_stops() -> None:
+    cloud = FakeCloud()
+    lease = FakeLease(cloud, 60)
+    keeper = LeaseKeeper(lease, lease.acquire(this_process("one", "me", cloud.clock, LIMITS, "deploy")), 60)
     keeper.start()
     keeper.stop()
     assert not keeper._thread.is_alive()

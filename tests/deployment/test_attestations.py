@@ -19,7 +19,7 @@ JANE = Caller("arn:aws:sts::123456789012:assumed-role/reviewer/jane", "123456789
 WORD = {"code-review": Attestation("jane", "pull request 4711")}
 
 
-def test_a_word_is_for_one_digest_and_says_who_recorded_it(tmp_path: Path) -> None:
+def test_attestation_counts_for_one_digest_and_names_who_recorded_it(tmp_path: Path) -> None:
     one = Deployment(tmp_path)
     noted = give(one.ports, Access(), JANE, "sha256:1", WORD)
     assert given(one.lease, "sha256:1") == noted
@@ -31,7 +31,7 @@ def test_a_word_is_for_one_digest_and_says_who_recorded_it(tmp_path: Path) -> No
     assert found["evidence"] == f"jane: pull request 4711 (recorded by {JANE.arn} at 2026-11-22T12:00:00+00:00)"
 
 
-def test_words_add_up_and_a_later_one_counts(tmp_path: Path) -> None:
+def test_later_attestation_replaces_an_earlier_one(tmp_path: Path) -> None:
     one = Deployment(tmp_path)
     give(one.ports, Access(), JANE, "sha256:1", WORD)
     give(one.ports, Access(), JANE, "sha256:1", {"tests": Attestation("ci", "run 8")})
@@ -42,7 +42,7 @@ def test_words_add_up_and_a_later_one_counts(tmp_path: Path) -> None:
     }
 
 
-def test_only_the_newest_releases_are_kept(tmp_path: Path) -> None:
+def test_attestations_of_the_newest_releases_are_kept(tmp_path: Path) -> None:
     one = Deployment(tmp_path)
     for number in range(DIGESTS_KEPT + 3):
         give(one.ports, Access(), JANE, f"sha256:{number}", WORD)
@@ -51,7 +51,7 @@ def test_only_the_newest_releases_are_kept(tmp_path: Path) -> None:
     assert len(one.lease.kept[NOTE]) < 10_000, "a note lies beside others in an item of limited size"
 
 
-def test_two_at_once_lose_nothing(tmp_path: Path) -> None:
+def test_concurrent_attestations_are_all_kept(tmp_path: Path) -> None:
     one = Deployment(tmp_path)
     others: list[int] = []
 
@@ -60,15 +60,15 @@ def test_two_at_once_lose_nothing(tmp_path: Path) -> None:
             others.append(1)
             give(one.ports, Access(), JANE, "sha256:1", {"tests": Attestation("ci", "run 8")})
 
-    one.world.hooks["swap_note"] = meanwhile
+    one.cloud.hooks["swap_note"] = meanwhile
     give(one.ports, Access(), JANE, "sha256:1", WORD)
     assert set(given(one.lease, "sha256:1")) == {"code-review", "tests"}
-    one.world.hooks["swap_note"] = lambda: one.lease.kept.update({NOTE: one.lease.kept[NOTE] + " "})
+    one.cloud.hooks["swap_note"] = lambda: one.lease.kept.update({NOTE: one.lease.kept[NOTE] + " "})
     with pytest.raises(CloudError, match="others kept noting"):
         give(one.ports, Access(), JANE, "sha256:1", WORD)
 
 
-def test_whoever_may_neither_approve_nor_deploy_may_not_attest(tmp_path: Path) -> None:
+def test_caller_without_approve_and_deploy_cannot_attest(tmp_path: Path) -> None:
     one = Deployment(tmp_path)
     nobody = Access({Duty.APPROVE: (), Duty.DEPLOY: ()}, {Duty.APPROVE: "access.approve", Duty.DEPLOY: "access.deploy"})
     with pytest.raises(NotPermitted):
