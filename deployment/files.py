@@ -5,21 +5,24 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-PUBLIC = 0o644
 PRIVATE = 0o600
+_UNRESTRICTED = 0o666
 
 
-def replace_file(path: Path, text: str, *, mode: int = PUBLIC, durable: bool = True) -> None:
+def replace_file(path: Path, text: str, *, mode: int | None = None, durable: bool = True) -> None:
     """Write a file so that a reader finds the old content or the new one, never a part of it. Raises OSError.
 
-    ``mode`` holds from the first byte on. ``durable``: return only after the content is on the disk.
+    ``mode``: exactly these rights, from the first byte on; by default the user's umask decides. ``durable``: return only
+    after the content is on the disk.
     """
     temporary = path.with_name(f".{path.name}-{os.getpid()}")
     temporary.unlink(
         missing_ok=True
     )  # a process of the same pid may have died here, and its file may have another mode
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _UNRESTRICTED if mode is None else mode)
     try:
+        if mode is not None:
+            os.fchmod(descriptor, mode)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()

@@ -15,7 +15,7 @@ import jinja2
 
 from deployment.evidence import report
 from deployment.evidence.journal import Record, last_data
-from plugins.terminal.progress import sentence
+from deployment.evidence.sentence import sentence
 
 TEMPLATES = Path(__file__).with_name("templates")
 

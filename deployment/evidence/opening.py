@@ -10,6 +10,7 @@ from typing import Any
 
 from deployment.evidence.journal import Journal
 from deployment.model import Colour, Image
+from deployment.version import framework_version
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,7 @@ def open_journal(journal: Journal, opening: Opening, started_at: str, **more: An
         mode=opening.mode,
         host=socket.gethostname(),
         pid=os.getpid(),
+        framework=framework_version(),
         **more,
     )
 

@@ -52,15 +52,8 @@ def check_preflight(
     run: Coordinator, environment: Environment, settings: Settings, admission: Admission | None, plan: Plan
 ) -> None:
     """Preflight and checklist of a run, in its journal and in one line on the terminal. Raises Refused or CloudError."""
-    items = preflight.look(
-        environment.ports,
-        environment.preflight_ports,
-        settings.limits,
-        admission,
-        plan.image,
-        plan.target,
-        run.options.clean_plan,
-    )
+    proposal = preflight.Proposal(plan.image, plan.target, admission, run.options.clean_plan)
+    items = preflight.run_preflight(environment.ports, environment.preflight_ports, settings.limits, proposal)
     run.journal.append("preflight", items=preflight.as_reports(items))
     run.say(f"preflight: {preflight.summed_up(items)}")
     entries = checklist.load()

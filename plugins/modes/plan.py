@@ -89,15 +89,8 @@ class PlanMode:
         refuse_irreversible(image, self._options.allow_irreversible, settings.limits.strategy)
         items: Sequence[Item] = ()
         if environment is not None:
-            items = preflight.look(
-                environment.ports,
-                environment.preflight_ports,
-                settings.limits,
-                admission,
-                image,
-                target,
-                self._options.clean_plan,
-            )
+            proposal = preflight.Proposal(image, target, admission, self._options.clean_plan)
+            items = preflight.run_preflight(environment.ports, environment.preflight_ports, settings.limits, proposal)
         self._refused = any(item.outcome is Outcome.REFUSED for item in items)
         before = attestations.given(environment.ports.lease, image.digest) if environment is not None else {}
         listed = self._checklist(settings, items, before)

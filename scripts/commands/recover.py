@@ -13,6 +13,7 @@ from deployment.clock import SystemClock
 from deployment.errors import DeploymentError, StepFailed
 from deployment.evidence.archive import NOWHERE, EvidenceWriter
 from deployment.evidence.report import VERDICTS
+from deployment.evidence.sentence import NEXT
 from deployment.flow.lease import open_deployment
 from deployment.flow.notices import Audience
 from deployment.phases import Phase
@@ -23,7 +24,6 @@ from deployment.settings import Settings
 from infrastructure import compose
 from infrastructure.compose import Environment
 from plugins.page import standalone
-from plugins.terminal.progress import NEXT
 from scripts.commands import console
 from verification.redaction import LearningRedactor
 

@@ -12,7 +12,7 @@ from deployment.errors import Refused, SettingsError
 from deployment.evidence.checklist import evaluate
 from deployment.evidence.journal import Record
 from deployment.preflight.checklist import FILE, PHASES, Entry, as_data, demand, load, parse
-from deployment.preflight.preflight import PreflightPorts, look
+from deployment.preflight.preflight import PreflightPorts, Proposal, run_preflight
 from deployment.settings import DeploymentLimits
 from tests.deployment.fakes import GREEN, NEW
 from tests.deployment.harness import Deployment
@@ -161,7 +161,7 @@ def test_journal_of_a_deployment_proves_its_steps(tmp_path: Path) -> None:
 def test_every_proof_names_something_that_exists(tmp_path: Path) -> None:
     """A gate is a folder of suites/, a step one of a deployment's, an item one that preflight looks at."""
     one = Deployment(tmp_path)
-    items = {item.name for item in look(one.ports, PreflightPorts(), DeploymentLimits(), None, NEW, GREEN)}
+    items = {item.name for item in run_preflight(one.ports, PreflightPorts(), DeploymentLimits(), Proposal(NEW, GREEN))}
     known = {
         "gate": {path.name for path in (FILE.parent / "suites").iterdir()},
         "step": {"lease", "provision", "verify", "promote", "live", "bake", "rollback", "retire"},

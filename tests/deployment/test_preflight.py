@@ -15,7 +15,7 @@ from deployment.errors import CloudDenied, CloudError, CloudUnreachable, Refused
 from deployment.model import Alarm, AlarmState, Caller, Colour, Configuration, DomainState, Quota, Routes, Scan, Service
 from deployment.ports import NO_ALARMS
 from deployment.preflight.items import Item, Outcome
-from deployment.preflight.preflight import PreflightPorts, judge, look, summed_up, too_severe
+from deployment.preflight.preflight import PreflightPorts, Proposal, judge, run_preflight, summed_up, too_severe
 from deployment.settings import DeploymentLimits
 from tests.deployment.fakes import BLUE, GREEN, NEW, Side
 from tests.deployment.harness import Deployment
@@ -93,7 +93,7 @@ class Estate:
     def items(self, plan: Path | None = None, limits: DeploymentLimits = LIMITS) -> dict[str, Item]:
         one = self.around
         around = PreflightPorts(one, one, one, self.own_secrets, one)
-        found = look(self.deployment.ports, around, limits, ADMISSION, NEW, GREEN, plan)
+        found = run_preflight(self.deployment.ports, around, limits, Proposal(NEW, GREEN, ADMISSION, plan))
         return {item.name: item for item in found}
 
     def refused(self) -> list[str]:
@@ -261,7 +261,7 @@ def test_refusal_names_every_item(estate: Estate) -> None:
 
 def test_items_without_a_port_are_not_checked(estate: Estate) -> None:
     ports = replace(estate.deployment.ports, alarms=NO_ALARMS)
-    found = look(ports, PreflightPorts(), LIMITS, None, NEW, GREEN)
+    found = run_preflight(ports, PreflightPorts(), LIMITS, Proposal(NEW, GREEN))
     unchecked = {item.name for item in found if item.outcome is Outcome.NOT_CHECKED}
     assert unchecked == {"credentials", "rights", "scan", "alarms", "quotas", "secrets", "domain"}
 
