@@ -46,6 +46,7 @@ def summary(
         requested_by=planned.get("requested_by"),
         undoes=undoes,
         host=opened.get("host"),
+        framework=opened.get("framework"),
         settled_by=next((r.actor for r in reversed(records) if r.kind == "recovering"), None),
     )
 

@@ -17,8 +17,8 @@ from deployment.phases import Phase
 REPORT_FILE = "verification.json"
 SCHEMA_VERSION = 1
 
-LATER = ("preflight", "checklist", "framework_version")
-"""Fields that reports did not have from the start. The first two are named like the journal's line that they follow from."""
+LATER = ("preflight", "checklist")
+"""Fields that reports did not have from the start, each named like the journal's line that it follows from."""
 
 VERDICTS = {
     Phase.SUCCEEDED: "promoted",
@@ -47,7 +47,6 @@ def build(records: Sequence[Record]) -> dict[str, Any]:
         "started_at": opened.get("started_at"),
         "finished_at": closed.get("finished_at"),
         "exit_code": closed.get("exit_code"),
-        "framework_version": opened.get("framework"),
         "recovered": bool(closed.get("recovered", False)),
         "partial": bool(closed.get("partial", False)),
         "verdict": closed.get("verdict"),
