@@ -27,11 +27,12 @@ from infrastructure.aws.ecs.requests import (
     repository_of,
     under_way,
 )
-from infrastructure.aws.ecs.scaling import Scaling
 from infrastructure.aws.ecs.target_groups import TargetGroups
 from infrastructure.aws.ecs.task_states import Tasks
 from infrastructure.aws.logs import newest_lines
 from infrastructure.aws.session import Clients
+
+_SCALABLE = {"ServiceNamespace": "ecs", "ScalableDimension": "ecs:service:DesiredCount"}
 
 
 class EcsPlatform:
@@ -234,3 +235,42 @@ class EcsPlatform:
 
 def _is_stopped(service: Mapping[str, Any]) -> bool:
     return not (service["desiredCount"] or service["runningCount"] or service.get("pendingCount"))
+
+
+class Scaling:
+    """The autoscaling bounds of a cluster's services; a service without bounds gets none.
+
+    Before it takes traffic a colour gets as many tasks as the live one; a stopped colour gets none.
+    """
+
+    def __init__(self, clients: Clients, cluster: str) -> None:
+        self._clients = clients
+        self._cluster = cluster
+
+    def like(self, service: str, model: str) -> None:
+        """Gives ``service`` the bounds of ``model`` at least: what scales in below them would meet all traffic too small."""
+        own, other = self._bounds(service), self._bounds(model)
+        if own is None or other is None:
+            return
+        least, most = int(other["MinCapacity"]), max(int(own["MaxCapacity"]), int(other["MaxCapacity"]))
+        if (own["MinCapacity"], own["MaxCapacity"]) != (least, most):
+            self._register(service, least, most)
+
+    def let_go(self, service: str) -> None:
+        """Lets a service have no task at all: else autoscaling would start one again."""
+        own = self._bounds(service)
+        if own is not None and own["MinCapacity"]:
+            self._register(service, 0, int(own["MaxCapacity"]))
+
+    def _bounds(self, service: str) -> Mapping[str, Any] | None:
+        found = self._call("DescribeScalableTargets", ResourceIds=[self._resource(service)])["ScalableTargets"]
+        return found[0] if found else None
+
+    def _register(self, service: str, least: int, most: int) -> None:
+        self._call("RegisterScalableTarget", ResourceId=self._resource(service), MinCapacity=least, MaxCapacity=most)
+
+    def _resource(self, service: str) -> str:
+        return f"service/{self._cluster}/{service}"
+
+    def _call(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
+        return self._clients.call("application-autoscaling", operation, **_SCALABLE, **parameters)

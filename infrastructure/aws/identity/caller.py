@@ -1,17 +1,40 @@
-"""Who the credentials in use belong to, from STS."""
+"""The caller's identity from STS, and the difference between this machine's clock and AWS's."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
 
 from deployment.errors import CloudDenied
 from deployment.model import Caller
 from infrastructure.aws.errors import aws_answer
-from infrastructure.aws.identity.clock import ahead_s
 from infrastructure.aws.session import Clients
 
 WRONG_CLOCK_S = 240.0
 """From about here on AWS refuses signatures: more than five minutes."""
+
+_HEADER_S = timedelta(seconds=1)
+"""A Date header leaves out the fraction of its second."""
+
+
+def ahead_s(answer: Mapping[str, Any], before: datetime, after: datetime) -> float:
+    """Return the seconds by which this machine's clock is at least ahead of AWS's (negative: behind).
+
+    AWS's time is the Date header of ``answer``; ``before`` and ``after`` are this machine's times around the call.
+    Returns 0 if AWS's time lies between them, or if the answer has no usable Date header.
+    """
+    header = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date", "")
+    try:
+        theirs = parsedate_to_datetime(header)
+    except (TypeError, ValueError):
+        return 0.0
+    if theirs.tzinfo is None:
+        return 0.0
+    if before > theirs + _HEADER_S:
+        return (before - theirs - _HEADER_S).total_seconds()
+    return min(0.0, (after - theirs).total_seconds())
 
 
 def clock_in_words(ahead: float) -> str:

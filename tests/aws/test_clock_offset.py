@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from infrastructure.aws.identity.clock import ahead_s
+from infrastructure.aws.identity.caller import ahead_s
 
 THEIRS = datetime(2026, 11, 23, 4, 0, 0, tzinfo=UTC)
 DATE = {"ResponseMetadata": {"HTTPHeaders": {"date": "Mon, 23 Nov 2026 04:00:00 GMT"}}}
