@@ -12,6 +12,7 @@ from deployment.clock import SystemClock
 from deployment.errors import SettingsError
 from deployment.model import Colour
 from deployment.settings import SETTINGS_FILE, Settings
+from infrastructure.aws.ecs.target_groups import DrainWindow
 from infrastructure.aws.session import Connection
 
 
@@ -101,8 +102,7 @@ def _ecs(settings: Settings) -> Mapping[str, Any]:
     return {
         "cluster": own["cluster"],
         **{key: by_colour(own[key]) for key in ("services", "target_groups", "colour_urls")},
-        "drain_window_s": settings.limits.drain_window,
-        "clock": SystemClock(),
+        "drain": DrainWindow(settings.limits.drain_window, SystemClock()),
     }
 
 

@@ -17,6 +17,7 @@ from deployment.phases import Phase
 from deployment.plan import Plan, Ports
 from deployment.recovery.undo import Undo, last_promotion
 from infrastructure.aws.ecs.platform import EcsPlatform
+from infrastructure.aws.ecs.target_groups import DrainWindow
 from infrastructure.aws.load_balancer.router import AlbRouter
 from infrastructure.aws.route53.router import Route53Router
 from infrastructure.aws.session import Clients
@@ -115,7 +116,7 @@ class Scene:
         self.cloud = Cloud(self.clock)
         clients = cast(Clients, self.cloud)
         self.ports = Ports(
-            EcsPlatform(clients, "main", NAMES, GROUPS, URLS, 60.0, self.clock),
+            EcsPlatform(clients, "main", NAMES, GROUPS, URLS, DrainWindow(60.0, self.clock)),
             AlbRouter(clients, RULE, GROUPS, self.clock),
             FakeLease(World(cast(Any, self.clock)), LIMITS.lease_ttl),
             self.cloud,

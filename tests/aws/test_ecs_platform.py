@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from deployment.errors import ProvisionFailed
 from deployment.model import Colour, Image, Readiness, Rollout
 from infrastructure.aws.ecs.platform import EcsPlatform
+from infrastructure.aws.ecs.target_groups import DrainWindow
 from infrastructure.aws.session import Clients
 from tests.aws.cluster import GROUPS, HOST, NAMES, Cluster, uri
 from tests.aws.conftest import SteppedClock
@@ -35,7 +36,7 @@ def cluster(clock: SteppedClock) -> Cluster:
 
 def process(cluster: Cluster) -> EcsPlatform:
     """A platform as another process has it: it remembers nothing."""
-    return EcsPlatform(cast(Clients, cluster), "main", NAMES, GROUPS, URLS, 120.0, cluster.clock)
+    return EcsPlatform(cast(Clients, cluster), "main", NAMES, GROUPS, URLS, DrainWindow(120.0, cluster.clock))
 
 
 @pytest.fixture
@@ -317,7 +318,9 @@ def test_an_estate_that_is_not_as_the_settings_say_is_told(
         del cluster.services[NAMES[GREEN]]
     swapped = {BLUE: GROUPS[GREEN], GREEN: GROUPS[BLUE]}
     other = (
-        platform if absent else EcsPlatform(cast(Clients, cluster), "main", NAMES, swapped, URLS, 1.0, cluster.clock)
+        platform
+        if absent
+        else EcsPlatform(cast(Clients, cluster), "main", NAMES, swapped, URLS, DrainWindow(1.0, cluster.clock))
     )
     with pytest.raises(ProvisionFailed, match="does not exist in cluster" if absent else "registers no tasks with"):
         other.provision(GREEN, IMAGE)

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from deployment.model import Colour, Image, Readiness, Service
 from infrastructure.aws.ecs.platform import EcsPlatform
+from infrastructure.aws.ecs.target_groups import DrainWindow
 from infrastructure.aws.ecs.task_states import Tasks
 from infrastructure.aws.session import Clients
 from tests.aws.estates import HOST, Ecs, ecs, task
@@ -19,7 +20,7 @@ _MADE: dict[int, Ecs] = {}
 
 
 def platform(clients: Clients, scene: Scene, estate: Ecs) -> EcsPlatform:
-    return EcsPlatform(clients, estate.cluster, estate.services, estate.groups, URLS, 60.0, scene.clock)
+    return EcsPlatform(clients, estate.cluster, estate.services, estate.groups, URLS, DrainWindow(60.0, scene.clock))
 
 
 def fresh(scene: Scene) -> Ecs:

@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 from deployment.errors import CloudError, ProvisionFailed
 from deployment.model import Colour, Configuration, Image, Progress, Readiness, Rollout, Service
-from deployment.ports import Clock
 from infrastructure.aws.configured import of_ecs
 from infrastructure.aws.ecs.requests import (
     Followed,
@@ -27,7 +26,7 @@ from infrastructure.aws.ecs.requests import (
     repository_of,
     under_way,
 )
-from infrastructure.aws.ecs.target_groups import TargetGroups
+from infrastructure.aws.ecs.target_groups import DrainWindow, TargetGroups
 from infrastructure.aws.ecs.task_states import Tasks
 from infrastructure.aws.logs import newest_lines
 from infrastructure.aws.session import Clients
@@ -49,15 +48,13 @@ class EcsPlatform:
         services: Mapping[Colour, str],
         target_groups: Mapping[Colour, str],
         colour_urls: Mapping[Colour, str],
-        drain_window_s: float,
-        clock: Clock,
+        drain: DrainWindow,
     ) -> None:
         self._clients = clients
         self._cluster = cluster
         self._names = services
-        self._groups = TargetGroups(clients, target_groups, clock)
+        self._groups = TargetGroups(clients, target_groups, drain)
         self._urls = colour_urls
-        self._window_s = drain_window_s
         self._scaling = Scaling(clients, cluster)
         self._tasks = Tasks(clients, cluster)
         self._asked: dict[Colour, str] = {}
@@ -137,7 +134,7 @@ class EcsPlatform:
         service = self._find(colour)
         if service is None or _is_stopped(service):
             return None
-        asked = self._groups.asked(colour, self._window_s)
+        asked = self._groups.asked(colour)
         self._asked.pop(colour, None)
         if asked is not None:
             self._asked[colour] = asked

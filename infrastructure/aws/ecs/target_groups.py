@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -16,13 +17,21 @@ _LEAVING = frozenset({"draining", "unused"})
 """States of targets that are no longer the deployment's: tasks of the former one that still end their requests."""
 
 
+@dataclass(frozen=True)
+class DrainWindow:
+    """When a colour counts as drained: it had no request for ``seconds``, measured by ``clock``."""
+
+    seconds: float
+    clock: Clock
+
+
 class TargetGroups:
     """The colours' target groups, by their ARNs."""
 
-    def __init__(self, clients: Clients, groups: Mapping[Colour, str], clock: Clock) -> None:
+    def __init__(self, clients: Clients, groups: Mapping[Colour, str], drain: DrainWindow) -> None:
         self._clients = clients
         self._groups = groups
-        self._clock = clock
+        self._drain = drain
 
     def arn(self, colour: Colour) -> str:
         """The ARN of a colour's."""
@@ -40,8 +49,8 @@ class TargetGroups:
             return healthy, f"{healthy} of {len(staying)} targets are healthy, one is {sick['State']} ({why})"
         return healthy, None if healthy >= wanted else f"{healthy} of {wanted} targets are registered and healthy"
 
-    def asked(self, colour: Colour, window_s: float) -> str | None:
-        """Who still asks the colour, in words; None where nobody has for ``window_s`` or its deregistration delay, the longer.
+    def asked(self, colour: Colour) -> str | None:
+        """Who still asks the colour, in words; None where nobody has for the drain window or its deregistration delay, the longer.
 
         Health checks do not count. CloudWatch has a minute's figure a minute later or two: one period more is looked at.
         """
@@ -49,7 +58,7 @@ class TargetGroups:
         found = [
             str(arn).partition(":loadbalancer/")[2] for one in balancers for arn in one.get("LoadBalancerArns", ())
         ]
-        window = max(window_s, self._deregistration_s(colour))
+        window = max(self._drain.seconds, self._deregistration_s(colour))
         asked = sum(self._requests(colour, balancer, window) for balancer in found)
         return f"{asked} requests in the last {window:.0f} s" if asked else None
 
@@ -59,7 +68,7 @@ class TargetGroups:
         return float(attributes.get("deregistration_delay.timeout_seconds", 300))
 
     def _requests(self, colour: Colour, balancer: str, window_s: float) -> int:
-        now = self._clock.now()
+        now = self._drain.clock.now()
         end = now.replace(second=0, microsecond=0) + timedelta(seconds=_PERIOD_S)
         start = end - timedelta(seconds=_PERIOD_S * (math.ceil(window_s / _PERIOD_S) + 2))
         dimensions = {"LoadBalancer": balancer, "TargetGroup": self._groups[colour].rpartition(":")[2]}
