@@ -14,7 +14,7 @@ from deployment.model import AlarmState, Colour
 from infrastructure.aws.cloudwatch import CloudWatchAlarms
 from infrastructure.aws.route53.health_checks import Route53HealthChecks
 from infrastructure.aws.session import Clients, Connection, Credentials, clients_for
-from tests.aws.alarming import put_alarm
+from tests.aws.cloudwatch_alarms import put_alarm
 
 GREEN = Colour.GREEN
 CHECK = "11111111-2222-3333-4444-555555555555"

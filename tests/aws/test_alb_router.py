@@ -12,9 +12,9 @@ from deployment.errors import CloudDenied, CloudError, LeaseLost, RouteConflict,
 from deployment.model import Colour, Readiness, Routes
 from infrastructure.aws.load_balancer.router import TAG, AlbRouter
 from infrastructure.aws.session import Clients
-from tests.aws.balancing import Balancer, forward
 from tests.aws.cluster import GROUPS
 from tests.aws.conftest import SteppedClock
+from tests.aws.load_balancer import Balancer, forward
 
 TO_GREEN, TO_BLUE = {Colour.BLUE: 0, Colour.GREEN: 100}, {Colour.BLUE: 100, Colour.GREEN: 0}
 RULE, LISTENER = (

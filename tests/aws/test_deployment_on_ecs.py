@@ -21,10 +21,10 @@ from infrastructure.aws.ecs.target_groups import DrainWindow
 from infrastructure.aws.load_balancer.router import AlbRouter
 from infrastructure.aws.route53.router import Route53Router
 from infrastructure.aws.session import Clients
-from tests.aws.authority import Authority
-from tests.aws.balancing import Balancer
 from tests.aws.cluster import GROUPS, NAMES, Cluster, uri
 from tests.aws.conftest import SteppedClock
+from tests.aws.dns_server import DnsServer
+from tests.aws.load_balancer import Balancer
 from tests.aws.zones import IDENTIFIERS, NAME, Zone
 from tests.deployment.fakes import FakeLease, World
 from tests.deployment.harness import ACTOR, GATES, LIMITS
@@ -124,7 +124,7 @@ class Scene:
         )
         self.folder = folder
 
-    def behind_dns(self, resolver: Authority, zone: Zone) -> None:
+    def behind_dns(self, resolver: DnsServer, zone: Zone) -> None:
         """The same estate with weighted records as its router; the resolver learns of a change as time passes."""
         self.cloud.zone, self.cloud.learn = zone, resolver.refresh
         router = Route53Router(cast(Clients, self.cloud), "Z1", NAME, IDENTIFIERS, [resolver.place], self.clock)
@@ -203,7 +203,7 @@ def test_twenty_switches_and_an_undoing(scene: Scene) -> None:
 
 def test_behind_dns_a_switch_counts_once_no_cache_may_hold_the_former_answer(scene: Scene) -> None:
     zone = Zone()
-    with Authority(lambda: copy.deepcopy(zone.sets)).running() as resolver:
+    with DnsServer(lambda: copy.deepcopy(zone.sets)).running() as resolver:
         scene.behind_dns(resolver, zone)
         began = scene.clock.monotonic()
         assert scene.deploy(NEW, GREEN).phase is Phase.SUCCEEDED
@@ -217,7 +217,7 @@ def test_behind_dns_a_switch_counts_once_no_cache_may_hold_the_former_answer(sce
 
 def test_behind_dns_a_resolver_that_does_not_learn_takes_the_promotion_back(scene: Scene) -> None:
     zone = Zone()
-    with Authority(lambda: copy.deepcopy(zone.sets)).running() as resolver:
+    with DnsServer(lambda: copy.deepcopy(zone.sets)).running() as resolver:
         scene.behind_dns(resolver, zone)
         scene.cloud.learn = lambda: None
         machine = scene.deploy(NEW, GREEN)

@@ -13,8 +13,8 @@ from deployment.errors import CloudDenied, LeaseLost, RouteConflict, SwitchFaile
 from deployment.model import Colour, Readiness, Routes
 from infrastructure.aws.route53.router import Route53Router
 from infrastructure.aws.session import Clients
-from tests.aws.authority import Authority
 from tests.aws.conftest import SteppedClock
+from tests.aws.dns_server import DnsServer
 from tests.aws.zones import BALANCERS, IDENTIFIERS, KINDS, NAME, Zone, address
 
 TO_GREEN, TO_BLUE = {Colour.BLUE: 0, Colour.GREEN: 100}, {Colour.BLUE: 100, Colour.GREEN: 0}
@@ -36,17 +36,17 @@ def zone() -> Zone:
 
 
 @pytest.fixture
-def resolvers(zone: Zone) -> Iterator[list[Authority]]:
+def resolvers(zone: Zone) -> Iterator[list[DnsServer]]:
     """Two; they know the zone as it was when they were last told."""
     with (
-        Authority(lambda: copy.deepcopy(zone.sets)).running() as one,
-        Authority(lambda: copy.deepcopy(zone.sets)).running() as two,
+        DnsServer(lambda: copy.deepcopy(zone.sets)).running() as one,
+        DnsServer(lambda: copy.deepcopy(zone.sets)).running() as two,
     ):
         yield [one, two]
 
 
 @pytest.fixture
-def router(zone: Zone, clock: SteppedClock, resolvers: list[Authority]) -> Route53Router:
+def router(zone: Zone, clock: SteppedClock, resolvers: list[DnsServer]) -> Route53Router:
     places = [one.place for one in resolvers]
     return Route53Router(cast(Clients, zone), "Z1", f"{NAME}.", IDENTIFIERS, places, clock)
 
@@ -169,7 +169,7 @@ def test_missing_rights_are_told_as_such(zone: Zone, router: Route53Router) -> N
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_switch_has_spread_once_servers_resolvers_and_caches_have_it(
-    zone: Zone, router: Route53Router, resolvers: list[Authority], clock: SteppedClock, kind: str
+    zone: Zone, router: Route53Router, resolvers: list[DnsServer], clock: SteppedClock, kind: str
 ) -> None:
     zone.sets = [KINDS[kind]("b", 100), KINDS[kind]("g", 0), *BALANCERS]
     for one in resolvers:
@@ -195,7 +195,7 @@ def test_a_switch_has_spread_once_servers_resolvers_and_caches_have_it(
 
 
 def test_a_shared_weight_waits_for_no_resolver(
-    zone: Zone, router: Route53Router, resolvers: list[Authority], clock: SteppedClock
+    zone: Zone, router: Route53Router, resolvers: list[DnsServer], clock: SteppedClock
 ) -> None:
     generation = router.set(router.observe(), {Colour.BLUE: 90, Colour.GREEN: 10}, {}, token=4).generation
     assert "caches" in router.spread(Colour.BLUE, generation).detail
@@ -205,7 +205,7 @@ def test_a_shared_weight_waits_for_no_resolver(
 
 
 def test_another_process_can_go_on_waiting(
-    zone: Zone, router: Route53Router, resolvers: list[Authority], clock: SteppedClock
+    zone: Zone, router: Route53Router, resolvers: list[DnsServer], clock: SteppedClock
 ) -> None:
     generation = router.set(router.observe(), TO_GREEN, {}, token=4).generation
     places = [one.place for one in resolvers]
@@ -218,7 +218,7 @@ def test_another_process_can_go_on_waiting(
 
 
 def test_a_resolver_that_is_gone_holds_nothing_up_unless_all_are(
-    zone: Zone, clock: SteppedClock, resolvers: list[Authority], monkeypatch: pytest.MonkeyPatch
+    zone: Zone, clock: SteppedClock, resolvers: list[DnsServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("infrastructure.aws.route53.resolvers.TIMEOUT_S", 0.2)
     gone = "127.0.0.1:9"

@@ -30,12 +30,12 @@ from infrastructure.aws.s3 import S3AuditStore
 from infrastructure.aws.secretsmanager import SecretsManager
 from infrastructure.aws.session import ATTEMPTS, Clients
 from infrastructure.aws.sns import SnsNotifier
-from tests.aws_faults.calls_of_alarms import ALARM_CALLS
-from tests.aws_faults.calls_of_ecs import ECS_CALLS
-from tests.aws_faults.calls_of_routers import ROUTER_CALLS
+from tests.aws_faults.alarm_calls import ALARM_CALLS
 from tests.aws_faults.conftest import Aws
-from tests.aws_faults.matrix import INJECTED, Act, Call, Scene, documented, spoil
+from tests.aws_faults.ecs_calls import ECS_CALLS
+from tests.aws_faults.injection import INJECTED, Act, Call, Scene, documented, spoil
 from tests.aws_faults.proxy import Fault
+from tests.aws_faults.router_calls import ROUTER_CALLS
 from tests.embedded_aws.harness import ACCOUNT, KVS_ARN, REGION
 
 TO_GREEN = {Colour.BLUE: 0, Colour.GREEN: 100}

@@ -12,7 +12,7 @@ from deployment.settings import SCHEMA_FILE, load
 from infrastructure.estate import aws_estate
 from scripts.commands import configure
 from tests.terraform.conftest import Estate
-from tests.terraform.judged_rights import BESIDE, PERFORMS, PUSH, beside, needed
+from tests.terraform.required_rights import BESIDE, PERFORMS, PUSH, beside, needed
 from tests.terraform.rights import allows, of_roles, trust
 from tests.terraform.stub import core
 

@@ -11,7 +11,7 @@ from infrastructure.aws.load_balancer.router import AlbRouter
 from infrastructure.aws.route53.router import Route53Router
 from infrastructure.aws.session import Clients
 from tests.aws.estates import IDENTIFIERS, balancer, zone
-from tests.aws_faults.matrix import Act, Call, Scene
+from tests.aws_faults.injection import Act, Call, Scene
 
 Make = Callable[[Clients], Router]
 _MADE: dict[tuple[str, int], Make] = {}

@@ -19,7 +19,7 @@ Records = Callable[[], Sequence[Mapping[str, Any]]]
 TTL_S = 60
 
 
-class Authority:
+class DnsServer:
     """Answers A queries from Route 53's record sets as ``records`` lists them; ``refresh`` is when it learns of a change."""
 
     def __init__(self, records: Records) -> None:
@@ -38,7 +38,7 @@ class Authority:
         self._known = self._records()
 
     @contextmanager
-    def running(self) -> Iterator[Authority]:
+    def running(self) -> Iterator[DnsServer]:
         """Serves while the block runs."""
         thread = threading.Thread(target=self._serve, daemon=True)
         thread.start()

@@ -11,7 +11,7 @@ from infrastructure.aws.ecs.target_groups import DrainWindow
 from infrastructure.aws.ecs.task_states import Tasks
 from infrastructure.aws.session import Clients
 from tests.aws.estates import HOST, Ecs, ecs, task
-from tests.aws_faults.matrix import Act, Call, Scene
+from tests.aws_faults.injection import Act, Call, Scene
 
 NEW = f"sha256:{'b' * 64}"
 URLS = {colour: f"https://{colour}.example" for colour in Colour}

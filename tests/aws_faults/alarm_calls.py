@@ -5,8 +5,8 @@ from __future__ import annotations
 from deployment.model import Alarm, AlarmState, Colour
 from infrastructure.aws.cloudwatch import CloudWatchAlarms
 from infrastructure.aws.route53.health_checks import Route53HealthChecks
-from tests.aws.alarming import put_alarm
-from tests.aws_faults.matrix import Act, Call, Scene
+from tests.aws.cloudwatch_alarms import put_alarm
+from tests.aws_faults.injection import Act, Call, Scene
 
 
 def alarms(scene: Scene) -> Act:
