@@ -112,7 +112,7 @@ def test_one_target_group_alone_has_all_traffic(balancer: Balancer, router: AlbR
 
 def test_a_tag_that_is_none_of_ours_is_an_error(balancer: Balancer, router: AlbRouter) -> None:
     balancer.tags[f"{TAG}7"] = "green, I think"
-    with pytest.raises(SwitchFailed, match="does not say which generation"):
+    with pytest.raises(SwitchFailed, match="does not name the generation"):
         router.observe()
 
 
@@ -216,7 +216,7 @@ def test_a_write_that_is_not_there_afterwards_cannot_be_told(balancer: Balancer,
         balancer.actions = [forward(100, 0)]
 
     balancer.after["ModifyRule"] = undo
-    with pytest.raises(SwitchFailed, match="somebody else writes them"):
+    with pytest.raises(SwitchFailed, match="another program writes them"):
         router.set(seen, TO_GREEN, {}, token=4)
 
 

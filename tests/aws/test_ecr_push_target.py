@@ -28,5 +28,5 @@ def test_an_answer_that_is_no_token_is_none(token: str) -> None:
     offline = clients_for(Connection(REGION, ACCOUNT, credentials=Credentials("key", "secret")))
     with Stubber(offline.client("ecr")) as stubber:
         stubber.add_response("get_authorization_token", {"authorizationData": [{"authorizationToken": token}]})
-        with pytest.raises(CloudError, match="without a token"):
+        with pytest.raises(CloudError, match="contains no valid token"):
             EcrPushTarget(offline, "telehealth-api", ACCOUNT, REGION).credentials()

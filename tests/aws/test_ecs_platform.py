@@ -137,8 +137,8 @@ def test_a_deployment_that_the_circuit_breaker_rolled_back_is_stuck(cluster: Clu
     cluster.settle(GREEN)
     readiness, detail = said(cluster, rollout)
     assert readiness is Readiness.STUCK
-    assert "is brought to api-green:1, not to api-green:2: ECS rolled the deployment back" in detail
-    assert "a task of it ended" not in detail, "ECS told of none"
+    assert "api-green: ECS deploys api-green:1, not api-green:2: it rolled the deployment back" in detail
+    assert "one of its tasks ended" not in detail, "ECS reports no ended task"
 
 
 def test_a_deployment_that_was_rolled_back_says_why_its_tasks_ended(
@@ -152,7 +152,7 @@ def test_a_deployment_that_was_rolled_back_says_why_its_tasks_ended(
     failed, made = cluster.services[NAMES[GREEN]].ended, cluster.services[NAMES[GREEN]]
     cluster.break_down(GREEN)
     cluster.settle(GREEN)
-    assert said(cluster, rollout)[1].endswith(f"; a task of it ended: {unhealthy}")
+    assert said(cluster, rollout)[1].endswith(f"; one of its tasks ended: {unhealthy}")
     exited = {
         **failed[0],
         "stopCode": "EssentialContainerExited",
@@ -222,7 +222,7 @@ def test_an_answer_from_before_the_deployment_is_no_rollback(cluster: Cluster, p
         (NEW, [], Readiness.READY, "4 tasks run"),
         (OTHER, [], Readiness.STUCK, f"a task runs {OTHER}, not {NEW}"),
         (OTHER, [OTHER, OLD], Readiness.READY, "4 tasks run"),  # the manifest of this platform, out of the index
-        (None, [], Readiness.NOT_YET, "does not say yet which image"),
+        (None, [], Readiness.NOT_YET, "does not report yet which image"),
     ],
 )
 def test_every_task_runs_the_digest(
@@ -327,7 +327,7 @@ def test_an_estate_that_is_not_as_the_settings_say_is_told(
     assert cluster.wrote == []
     found = other.describe(GREEN)  # preflight refuses what has an obstacle, before anything is touched
     assert not found.running
-    assert ("terraform apply makes it" if absent else "registers no tasks with") in (found.obstacle or "")
+    assert ("with terraform apply" if absent else "registers no tasks with") in (found.obstacle or "")
 
 
 # -- stopping ------------------------------------------------------------------------------------------------------------

@@ -74,8 +74,12 @@ def test_record_is_the_live_domain_unless_another_is_named(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (ACCOUNT, "210987654321", "is of account 210987654321, but the environment is of account 123456789012"),
-        ("us-east-1", "eu-west-1", "is of region eu-west-1, but the environment is of region us-east-1"),
+        (
+            ACCOUNT,
+            "210987654321",
+            "belongs to account 210987654321, but the environment belongs to account 123456789012",
+        ),
+        ("us-east-1", "eu-west-1", "belongs to region eu-west-1, but the environment belongs to region us-east-1"),
     ],
 )
 def test_arns_of_another_estate_are_refused(tmp_path: Path, old: str, new: str, message: str) -> None:

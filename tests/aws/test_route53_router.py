@@ -74,7 +74,7 @@ def test_switch_is_one_batch_with_everything_else_as_it_was(zone: Zone, router: 
         ([address("b", 100)], "no record with the set identifier 'g'"),
         ([address("b", 0), address("g", 0)], "neither colour"),
         ([address("b", 1), address("g", 0), address("x", 5)], "'x', which is neither colour's"),
-        ([address("b", 1), address("b", 2, Type="AAAA"), address("g", 0)], "are not of one weight"),
+        ([address("b", 1), address("b", 2, Type="AAAA"), address("g", 0)], "have different weights"),
     ],
 )
 def test_records_that_say_no_colour_are_an_error(

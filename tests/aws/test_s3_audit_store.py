@@ -33,7 +33,7 @@ def test_what_is_put_is_there(store: S3AuditStore) -> None:
 def test_equal_content_again_is_fine_and_other_content_is_refused(store: S3AuditStore) -> None:
     store.put("one", b"a")
     store.put("one", b"a")
-    with pytest.raises(StoredOtherwise, match="one is there already"):
+    with pytest.raises(StoredOtherwise, match="one exists already with other content"):
         store.put("one", b"b")
     assert store.get("one") == b"a"
 

@@ -86,7 +86,7 @@ def tasks(digest: str) -> Callable[[Scene], Act]:
         wanting_none = {**found, "desiredCount": 0}
 
         def do(clients: Clients) -> object:
-            return Tasks(clients, estate.cluster).strange(wanting_none, "api", found["taskDefinition"], digest)
+            return Tasks(clients, estate.cluster).mismatch(wanting_none, "api", found["taskDefinition"], digest)
 
         return Act(do, lambda came: came is None or getattr(came, "readiness", None) is Readiness.NOT_YET)
 

@@ -58,7 +58,7 @@ def needed(estate: Estate, role: str) -> Iterator[tuple[str, str]]:
     colours = [role.removeprefix("deploy-")] if role.startswith("deploy-") else ["blue", "green"]
     names = [outputs["services"][colour] for colour in colours]
     for kind, actions in duties.needs(PERFORMS[role], estate.platform, estate.router).items():
-        seen = list(outputs["services"].values()) if kind == duties.LOOKED_AT else names
+        seen = list(outputs["services"].values()) if kind == duties.READ_SERVICES else names
         for resource in _resources(estate, kind, seen):
             yield from ((action, resource) for action in actions)
     if estate.router == "alb" and role != "approve":
@@ -103,7 +103,7 @@ def _resources(estate: Estate, kind: str, names: list[str]) -> list[str]:
         duties.HEALTH_CHECKS: [f"arn:aws:route53:::healthcheck/{one}" for one in out["route53_health_checks"]],
         duties.SCALING: [f"arn:aws:application-autoscaling:{where}:scalable-target/0123"],
         duties.TASKS: ["*"],
-        duties.LOOKED_AT: [service[estate.platform].format(w=where, c=cluster, n=name) for name in names],
+        duties.READ_SERVICES: [service[estate.platform].format(w=where, c=cluster, n=name) for name in names],
         duties.SERVICES: [service[estate.platform].format(w=where, c=cluster, n=name) for name in names],
         duties.ROLES: passed,
         duties.DEFINITIONS: [f"arn:aws:ecs:{where}:task-definition/{name}:7" for name in names],

@@ -139,7 +139,7 @@ NO_OUTPUT = {
     "another tree's": (printed(environment=None), "name no environment"),
     "half an estate": (printed(lease_table=None), "'lease_table' is a required property"),
     "a wrong account": (printed(account="12"), "account"),
-    "two accounts": (printed(account="111122223333"), "is of account 210987654321"),
+    "two accounts": (printed(account="111122223333"), "belongs to account 210987654321"),
     "an impossible pair": (printed(router="route53"), "cannot work"),
 }
 
