@@ -47,7 +47,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "infrastructure.aws": ("infrastructure.aws", "deployment.ports", "deployment.model", "deployment.errors"),
     "infrastructure.embedded": ("infrastructure.embedded",),
     "infrastructure.compose": ("infrastructure", "deployment", "verification"),
-    "infrastructure.estate": ("infrastructure.aws.session", "deployment"),
+    "infrastructure.estate": ("infrastructure.aws.session", "infrastructure.aws.ecs.target_groups", "deployment"),
     "infrastructure.front_door": ("deployment", "verification"),
     "infrastructure.live_domain": ("deployment", "verification"),
     "infrastructure": (),

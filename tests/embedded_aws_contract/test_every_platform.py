@@ -13,6 +13,7 @@ from deployment.model import Colour, Image, Readiness, Rollout
 from deployment.ports import Platform
 from infrastructure.aws.apprunner.platform import AppRunnerPlatform
 from infrastructure.aws.ecs.platform import EcsPlatform
+from infrastructure.aws.ecs.target_groups import DrainWindow
 from infrastructure.aws.session import Clients
 from tests.aws.cluster import GROUPS, NAMES, Cluster, uri
 from tests.aws.conftest import SteppedClock
@@ -89,7 +90,7 @@ def ecs() -> Estate:
             cluster.settle(GREEN)
 
     def platform() -> EcsPlatform:
-        return EcsPlatform(cast(Clients, cluster), "main", NAMES, GROUPS, urls, 60.0, clock)
+        return EcsPlatform(cast(Clients, cluster), "main", NAMES, GROUPS, urls, DrainWindow(60.0, clock))
 
     return Estate(platform, live, image, broken, time)
 
@@ -104,7 +105,7 @@ def running_ecs(cluster: RunningCluster, clients: Clients) -> Estate:
         return Image("telehealth-api", version, digest, version, f"{REPOSITORY}@{digest}")
 
     def platform() -> EcsPlatform:
-        return EcsPlatform(clients, CLUSTER, APPRUNNER_NAMES, groups, urls, 1.0, SystemClock())
+        return EcsPlatform(clients, CLUSTER, APPRUNNER_NAMES, groups, urls, DrainWindow(1.0, SystemClock()))
 
     live = image("1.0.0")
     cluster.service(APPRUNNER_NAMES[BLUE], live.digest, 2, group=groups[BLUE])

@@ -15,8 +15,8 @@ from infrastructure.aws.cloudfront.router import CloudFrontRouter
 from infrastructure.aws.load_balancer.router import AlbRouter
 from infrastructure.aws.route53.router import Route53Router
 from infrastructure.aws.session import Clients, Connection, Credentials, clients_for
-from tests.aws.authority import Authority
 from tests.aws.conftest import SteppedClock
+from tests.aws.dns_server import DnsServer
 from tests.aws.estates import IDENTIFIERS, balancer, zone
 from tests.embedded_aws.harness import ACCOUNT, KVS_ARN, REGION, Endpoint
 
@@ -73,7 +73,7 @@ def route53(clients: Clients, clock: SteppedClock) -> Iterator[Estate]:
         ]
         return found
 
-    with Authority(records).running() as server:
+    with DnsServer(records).running() as server:
         yield Estate(
             lambda: Route53Router(clients, hosted, f"api.{name}.example", IDENTIFIERS, [server.place], clock),
             clock,

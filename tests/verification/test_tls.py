@@ -92,10 +92,10 @@ def test_the_live_domain_s_certificate_is_looked_at(secure_url: str, certificate
     assert (found.host, found.addresses) == (NAME, ("127.0.0.1",))
     assert found.expires_at is not None
     assert timedelta(minutes=50) < found.expires_at - datetime.now(UTC) < timedelta(hours=1)
-    with pytest.raises(CloudUnreachable, match=r"certificate of .* is not good"):
+    with pytest.raises(CloudUnreachable, match=r"certificate of .* is not valid"):
         LiveDomain(secure_url, timeout_s=5).observe()
     other = secure_url.replace("api.", "other.")
-    with pytest.raises(CloudUnreachable, match="is not good"):
+    with pytest.raises(CloudUnreachable, match="is not valid"):
         LiveDomain(other, timeout_s=5, ca_file=str(certificate)).observe()
 
 
@@ -103,5 +103,5 @@ def test_a_live_domain_without_tls_or_address(service: Service) -> None:
     assert LiveDomain(f"http://{NAME}:{service.port}", timeout_s=5).observe().expires_at is None
     with pytest.raises(CloudUnreachable, match="does not resolve"):
         LiveDomain("https://no-such-host.invalid", timeout_s=5).observe()
-    with pytest.raises(CloudUnreachable, match="no TLS with"):
+    with pytest.raises(CloudUnreachable, match=r"TLS handshake with .* failed"):
         LiveDomain(f"https://{NAME}:{service.port}", timeout_s=5).observe()

@@ -1,4 +1,4 @@
-"""A load balancer without compare-and-set, answered in-process: other writers come in between, and answers get lost."""
+"""A fake load balancer without compare-and-set, in this process: tests add other writers and lose answers."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def forward(blue: int, green: int, **config: Any) -> dict[str, Any]:
 
 
 class Balancer:
-    """Answers as Clients does. ``before`` and ``after`` hold, by operation, what happens around its next call."""
+    """Answers as Clients does. ``before`` and ``after`` hold, by operation, a function to call around its next call."""
 
     def __init__(self) -> None:
         self.actions: list[dict[str, Any]] = [forward(1, 0)]

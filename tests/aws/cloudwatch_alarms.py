@@ -1,4 +1,4 @@
-"""Alarms of CloudWatch, made for tests."""
+"""CloudWatch alarms for tests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from infrastructure.aws.session import Clients
 
 
 def put_alarm(clients: Clients, name: str, state: str | None = None, reason: str = "because") -> str:
-    """An alarm, and what it says; its name."""
+    """Create an alarm, with a state if one is given; return its name."""
     clients.call(
         "cloudwatch",
         "PutMetricAlarm",

@@ -1,4 +1,4 @@
-"""Which rights the deployer's duties need on an estate, and which more its roles have, each for a reason."""
+"""The permissions that the deployer's duties need on an estate, and those that its roles have besides, with reasons."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from infrastructure.aws.identity import duties
 from tests.terraform.conftest import Estate
 from tests.terraform.stub.values import ACCOUNT, REGION
 
-# Role -> the duties of infrastructure/aws/identity/duties.py that it performs.
+# Role -> its duties in infrastructure/aws/identity/duties.py.
 PERFORMS = {
     "release": ("deploy", "promote"),
     "build-release": ("deploy", "promote"),
-    # A whole run, and undoing it: that stops the colour which it deployed to.
+    # A whole run and its rollback, which stops the colour that the run deployed to.
     "deploy-blue": ("deploy", "promote", "rollback"),
     "deploy-green": ("deploy", "promote", "rollback"),
     "promote": ("promote",),
     "rollback": ("rollback",),
     "approve": ("approve",),
 }
-# What is asked before IAM is, or beside the duties: who am I, the smoke users, the key, evidence, logs, scans, preflight.
+# Calls before the IAM simulation, or besides the duties: identity, smoke users, key, evidence, logs, scans, preflight.
 BESIDE = {
     "sts:GetCallerIdentity",
     "iam:GetRole",
@@ -53,12 +53,12 @@ PUSH = {
 
 
 def needed(estate: Estate, role: str) -> Iterator[tuple[str, str]]:
-    """(action, resource) of everything that a role's duties call on this estate; a colour's role acts on its colour alone."""
+    """Yield (action, resource) of every call of a role's duties on this estate; a colour's role acts only on its colour."""
     outputs = {name: one.get("value") for name, one in estate.outputs.items()}
     colours = [role.removeprefix("deploy-")] if role.startswith("deploy-") else ["blue", "green"]
     names = [outputs["services"][colour] for colour in colours]
     for kind, actions in duties.needs(PERFORMS[role], estate.platform, estate.router).items():
-        seen = list(outputs["services"].values()) if kind == duties.LOOKED_AT else names
+        seen = list(outputs["services"].values()) if kind == duties.READ_SERVICES else names
         for resource in _resources(estate, kind, seen):
             yield from ((action, resource) for action in actions)
     if estate.router == "alb" and role != "approve":
@@ -67,12 +67,15 @@ def needed(estate: Estate, role: str) -> Iterator[tuple[str, str]]:
 
 
 def beside(estate: Estate, role: str) -> Iterator[tuple[str, str]]:
-    """What every command of a role calls besides its duties: the smoke users, the key to what is encrypted; evidence and team."""
+    """Yield (action, resource) of the calls that every command of a role makes besides its duties.
+
+    These are for the smoke users, the encryption key, the evidence and the messages to the team.
+    """
     out = {name: one.get("value") for name, one in estate.outputs.items()}
     key = estate.resources["aws_kms_key.main"]["arn"]
     yield "secretsmanager:GetSecretValue", out["smoke_users_secret"]
     yield "kms:Decrypt", key
-    if role == "approve":  # it leaves a note beside the lock, and that is its evidence
+    if role == "approve":  # its evidence is a note beside the lease
         return
     yield "kms:GenerateDataKey", key
     yield "secretsmanager:GetSecretValue", out["signing_key_secret"]
@@ -103,7 +106,7 @@ def _resources(estate: Estate, kind: str, names: list[str]) -> list[str]:
         duties.HEALTH_CHECKS: [f"arn:aws:route53:::healthcheck/{one}" for one in out["route53_health_checks"]],
         duties.SCALING: [f"arn:aws:application-autoscaling:{where}:scalable-target/0123"],
         duties.TASKS: ["*"],
-        duties.LOOKED_AT: [service[estate.platform].format(w=where, c=cluster, n=name) for name in names],
+        duties.READ_SERVICES: [service[estate.platform].format(w=where, c=cluster, n=name) for name in names],
         duties.SERVICES: [service[estate.platform].format(w=where, c=cluster, n=name) for name in names],
         duties.ROLES: passed,
         duties.DEFINITIONS: [f"arn:aws:ecs:{where}:task-definition/{name}:7" for name in names],

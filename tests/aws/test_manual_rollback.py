@@ -1,4 +1,4 @@
-"""docs/roll-back-by-hand.md without the tool, on ECS: its commands, line by line, against moto; then the tool sees what was done."""
+"""docs/roll-back-by-hand.md on ECS: its commands, line by line, against moto; then the tool reads the result."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ show({{key: found for key, found in answer.items() if key != "ResponseMetadata"}
 
 
 def blocks(heading: str) -> list[str]:
-    """The commands under a heading, without the first block's example values."""
+    """Return the commands under a heading, without the first block's example values."""
     text = (ROOT / "docs" / "roll-back-by-hand.md").read_text(encoding="utf-8")
     section = re.search(rf"^### {heading}$(.*?)(?=^##|^To end)", text, flags=re.MULTILINE | re.DOTALL)
     assert section is not None, heading
@@ -51,7 +51,7 @@ def blocks(heading: str) -> list[str]:
 
 @pytest.fixture
 def shell(tmp_path: Path, moto_url: str) -> Shell:
-    """Runs commands as a person would, `aws` being what answers from moto."""
+    """Run commands as a person would; `aws` gets its answers from moto."""
     (tmp_path / "cli.py").write_text(CLI.format(root=str(ROOT), moto=moto_url))
     (tmp_path / "aws").write_text(f'#!/bin/sh\nexec {sys.executable} {tmp_path / "cli.py"} "$@"\n')
     (tmp_path / "aws").chmod(0o755)
@@ -74,7 +74,7 @@ def shell(tmp_path: Path, moto_url: str) -> Shell:
     return run
 
 
-def test_behind_a_load_balancer(shell: Shell, clients: Clients, clock: SteppedClock) -> None:
+def test_rollback_behind_a_load_balancer(shell: Shell, clients: Clients, clock: SteppedClock) -> None:
     estate = ecs(clients, f"h{uuid4().hex[:12]}")
     rule = clients.call("elbv2", "DescribeTargetGroups", TargetGroupArns=[estate.groups[Colour.BLUE]])
     balancer = rule["TargetGroups"][0]["LoadBalancerArns"][0]
@@ -96,7 +96,7 @@ def test_behind_a_load_balancer(shell: Shell, clients: Clients, clock: SteppedCl
     assert (now.live, now.weights[Colour.BLUE], now.generation) == (Colour.BLUE, 100, 1)
 
 
-def test_with_route_53(shell: Shell, clients: Clients, clock: SteppedClock, tmp_path: Path) -> None:
+def test_rollback_with_route_53(shell: Shell, clients: Clients, clock: SteppedClock, tmp_path: Path) -> None:
     name = f"h{uuid4().hex[:12]}"
     hosted = zone(clients, name)
     router = Route53Router(clients, hosted, f"api.{name}.example", IDENTIFIERS, [], clock)

@@ -1,4 +1,4 @@
-"""The switch on CloudFront: the function reads what the router writes, and does what the embedded edge does."""
+"""The switch on CloudFront: the function reads the router's keys, and routes as the embedded edge does."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ MOST_BYTES = 10 * 1024
 
 
 def written(blue: int, generation: int = 7) -> dict[str, str]:
-    """The store after the router itself has written, to the letter."""
+    """Return the store's content exactly as the router writes it."""
     live = Colour.BLUE if blue >= 50 else Colour.GREEN
     routes = Routes(live, {Colour.BLUE: blue, Colour.GREEN: 100 - blue}, generation, fence=3)
     return {put["Key"]: put["Value"] for put in router._puts(routes, HOSTS)}
 
 
 def routed(keys: Mapping[str, str], **how: Any) -> tuple[str, str, str | None]:
-    """(colour, generation, pin) that a request is sent with; asserts that its origin is that colour's."""
+    """Return the (colour, generation, pin) of a routed request; assert that its origin is that colour's."""
     cookie = how.pop("cookie", None)
     outcome = run(REQUEST, request(cookie), keys, **how)
     headers = outcome["answer"]["headers"]
@@ -46,19 +46,19 @@ def test_all_traffic_goes_to_the_live_colour(blue: int, colour: str, draw: float
 
 
 @pytest.mark.parametrize(("draw", "colour"), [(0.0, "green"), (0.099, "green"), (0.1, "blue"), (0.999, "blue")])
-def test_weights_split_it(draw: float, colour: str) -> None:
+def test_weights_split_the_traffic(draw: float, colour: str) -> None:
     assert routed(written(90), draw=draw) == (colour, "7", f"7-{colour}")
 
 
 @pytest.mark.parametrize("colour", ["blue", "green"])
-def test_a_viewer_stays_where_it_was_sent_while_the_routes_stay(colour: str) -> None:
+def test_viewer_keeps_its_colour_while_the_routes_stay(colour: str) -> None:
     for draw in (0.0, 0.999):
         assert routed(written(50), cookie=f"7-{colour}", draw=draw)[0] == colour
     seen = {routed(written(50), cookie=f"6-{colour}", draw=draw)[0] for draw in (0.0, 0.999)}
-    assert seen == {"blue", "green"}, "a pin of an earlier generation means nothing"
+    assert seen == {"blue", "green"}, "a pin of an earlier generation is ignored"
 
 
-def test_a_pin_means_nothing_once_nothing_is_split() -> None:
+def test_pin_is_ignored_without_a_split() -> None:
     assert routed(written(100), cookie="7-green") == ("blue", "7", None)
 
 
@@ -66,7 +66,7 @@ BROKEN = {
     "no active": {"active": None},
     "an unknown colour": {"active": "red"},
     "no weights": {"weights": None},
-    "weights that are no JSON": {"weights": "blue"},
+    "weights that are not JSON": {"weights": "blue"},
     "weights that are null": {"weights": "null"},
     "weights that are a list": {"weights": "[100, 0]"},
     "weights beyond 100": {"weights": '{"blue": 100, "green": 100}'},
@@ -75,7 +75,7 @@ BROKEN = {
     "weights as text": {"weights": '{"blue": "100", "green": "0"}'},
     "one weight alone": {"weights": '{"blue": 100}'},
     "no generation": {"generation": None},
-    "a generation in words": {"generation": "seven"},
+    "a generation that is not a number": {"generation": "seven"},
     "no origin": {"origin.blue": None},
     "an origin with a path": {"origin.blue": "b.example/evil"},
     "an origin with a scheme": {"origin.blue": "https://b.example"},
@@ -83,28 +83,28 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("change", BROKEN.values(), ids=BROKEN)
-def test_where_the_store_makes_no_sense_the_last_known_colour_answers(change: Mapping[str, str | None]) -> None:
-    """As the embedded edge does, which leaves the last good route in place."""
+def test_last_known_colour_answers_if_the_store_is_invalid(change: Mapping[str, str | None]) -> None:
+    """The embedded edge does the same: it keeps the last valid route."""
     keys = {key: value for key, value in {**written(100), **change}.items() if value is not None}
     assert routed(keys) == ("blue", "0", None)
-    if change != {"weights": '{"blue": 100}'}:  # there the embedded edge takes what is not named for 0
+    if change != {"weights": '{"blue": 100}'}:  # the embedded edge takes a missing weight for 0
         assert edge.route_line(keys) is None
 
 
-def test_where_the_store_is_silent_the_last_known_colour_answers() -> None:
+def test_last_known_colour_answers_if_the_store_is_silent() -> None:
     assert routed(written(0), silent=True) == ("blue", "0", None)
 
 
 def test_the_embedded_edge_reads_the_same_keys() -> None:
-    """What one of them understands, the other does: colour, host, generation."""
+    """The function and the edge read the same colour, host and generation."""
     for blue in (0, 100):
         keys = written(blue)
         colour, generation, _ = routed(keys)
         assert str(edge.route_line(keys)).split()[:3] == [generation, colour, HOSTS[Colour(colour)]]
 
 
-def test_the_request_is_otherwise_the_viewers() -> None:
-    """Host is left alone: CloudFront answers 502 where a function writes it. What a viewer forges is written over."""
+def test_rest_of_the_request_is_unchanged() -> None:
+    """The function does not write Host: CloudFront would answer 502. It overwrites headers that a viewer forged."""
     sent = request(x_forwarded_host="forged.example", x_bg_color="green", x_bg_pin="9-green", accept="text/html")
     answer = run(REQUEST, sent, written(100))["answer"]
     headers = {name: value["value"] for name, value in answer["headers"].items()}
@@ -120,27 +120,27 @@ def test_the_request_is_otherwise_the_viewers() -> None:
     }
 
 
-def test_it_reads_no_more_than_it_needs() -> None:
+def test_function_reads_only_the_keys_that_it_needs() -> None:
     assert run(REQUEST, request(), written(100))["asked"] == ["active", "generation", "weights", "origin.blue"]
 
 
 @pytest.mark.parametrize("blue", [100, 90])
-def test_the_viewer_is_told_who_answered(blue: int) -> None:
-    """The headers that the deployer waits for, and the pin under the embedded edge's name."""
+def test_response_names_the_colour_that_answered(blue: int) -> None:
+    """The response has the headers that the deployer waits for, and the pin under the embedded edge's name."""
     sent = run(REQUEST, request(), written(blue), draw=0.0)["answer"]
     colour = "blue" if blue == 100 else "green"
     event = {"request": sent, "response": {"statusCode": 200, "headers": {"server": {"value": "x"}}, "cookies": {}}}
     answer = run(RESPONSE, event, {})["answer"]
-    told = {name: value["value"] for name, value in answer["headers"].items()}
-    assert told == {"server": "x", "x-bg-color": colour, "x-bg-generation": "7"}
+    headers = {name: value["value"] for name, value in answer["headers"].items()}
+    assert headers == {"server": "x", "x-bg-color": colour, "x-bg-generation": "7"}
     pins = {name: (value["value"], value["attributes"]) for name, value in answer["cookies"].items()}
     expected = {config.COOKIE: ("7-green", "Path=/; Secure; HttpOnly; SameSite=Lax")}
     assert pins == ({} if blue == 100 else expected)
 
 
 @pytest.mark.parametrize("path", [REQUEST, RESPONSE], ids=lambda path: path.stem)
-def test_cloudfront_would_take_it(path: Any) -> None:
-    """Its size, what the runtime does not know, and what a function may not write."""
+def test_function_obeys_cloudfronts_limits(path: Any) -> None:
+    """The limits: size, syntax that the runtime lacks, and headers that a function may not write."""
     code = source(path)
     assert len(code.encode()) < MOST_BYTES
     plain = re.sub(r"//[^\n]*", "", code)
@@ -155,8 +155,8 @@ def test_cloudfront_would_take_it(path: Any) -> None:
     assert re.findall(rf"headers\[['\"](?:{kept})", plain) == []
 
 
-def test_a_function_that_writes_host_is_found(tmp_path: Any) -> None:
-    """The stand-in refuses what CloudFront refuses."""
+def test_function_that_writes_host_is_detected(tmp_path: Any) -> None:
+    """The stand-in refuses a write to Host, as CloudFront does."""
     bad = tmp_path / "bad.js"
     bad.write_text(source(REQUEST).replace("return request;", "request.headers.host = { value: 'x' }; return request;"))
     with pytest.raises(AssertionError, match="read only"):

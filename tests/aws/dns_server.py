@@ -1,4 +1,4 @@
-"""One small authoritative DNS server on loopback: what a zone's weighted records say, and for how long it remembers the former."""
+"""A small authoritative DNS server on loopback: it answers from a zone's weighted records as it last read them."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ Records = Callable[[], Sequence[Mapping[str, Any]]]
 TTL_S = 60
 
 
-class Authority:
-    """Answers A queries from Route 53's record sets as ``records`` lists them; ``refresh`` is when it learns of a change."""
+class DnsServer:
+    """Answers A queries from Route 53's record sets as ``records`` lists them; ``refresh`` reads them again."""
 
     def __init__(self, records: Records) -> None:
         self._records = records
@@ -34,12 +34,12 @@ class Authority:
         self.refresh()
 
     def refresh(self) -> None:
-        """What it knew before is forgotten."""
+        """Replace the known records by the current ones."""
         self._known = self._records()
 
     @contextmanager
-    def running(self) -> Iterator[Authority]:
-        """Serves while the block runs."""
+    def running(self) -> Iterator[DnsServer]:
+        """Serve while the block runs."""
         thread = threading.Thread(target=self._serve, daemon=True)
         thread.start()
         try:
@@ -64,11 +64,11 @@ class Authority:
         answer.flags |= dns.flags.AA
         asked = query.question[0]
         owner = name = asked.name.to_text().rstrip(".").lower()
-        for _ in range(5):  # aliases of aliases
+        for _ in range(5):  # an alias may lead to another alias
             chosen = self._choose(name, asked.rdtype)
             if chosen is None:
                 break
-            if "AliasTarget" in chosen:  # answered as if the target's records were its own
+            if "AliasTarget" in chosen:  # answered with the target's records under this name
                 name = str(chosen["AliasTarget"]["DNSName"]).rstrip(".").lower()
                 continue
             values = [value["Value"] for value in chosen["ResourceRecords"]]
@@ -82,7 +82,7 @@ class Authority:
         return answer
 
     def _choose(self, name: str, kind: dns.rdatatype.RdataType) -> Mapping[str, Any] | None:
-        """One of the records of a name, by weight as Route 53 does it: none of weight 0 unless all are."""
+        """Return one of a name's records, chosen by weight as Route 53 does: never one of weight 0, unless all weights are 0."""
         found = [
             one
             for one in self._known

@@ -1,4 +1,4 @@
-"""The calls of the routers ALB and Route 53, each in an action that makes it."""
+"""The calls of the ALB and Route 53 routers, each with an action that makes it."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from infrastructure.aws.load_balancer.router import AlbRouter
 from infrastructure.aws.route53.router import Route53Router
 from infrastructure.aws.session import Clients
 from tests.aws.estates import IDENTIFIERS, balancer, zone
-from tests.aws_faults.matrix import Act, Call, Scene
+from tests.aws_faults.injection import Act, Call, Scene
 
 Make = Callable[[Clients], Router]
 _MADE: dict[tuple[str, int], Make] = {}
-"""Estates are made once for each set of clients: a test leaves one as it found it, but for the generation."""
+"""Estates are made once for each set of clients: a test changes only the generation of one."""
 
 
 def rule(scene: Scene) -> Make:
     def make() -> Make:
-        made = balancer(scene.calm, f"r{uuid4().hex[:12]}")
+        made = balancer(scene.clean, f"r{uuid4().hex[:12]}")
         return lambda clients: AlbRouter(clients, made.rule, made.groups, scene.clock)
 
     return _once("rule", scene, make)
@@ -28,21 +28,21 @@ def rule(scene: Scene) -> Make:
 
 def listener(scene: Scene) -> Make:
     def make() -> Make:
-        made = balancer(scene.calm, f"l{uuid4().hex[:12]}")
+        made = balancer(scene.clean, f"l{uuid4().hex[:12]}")
         return lambda clients: AlbRouter(clients, made.listener, made.groups, scene.clock)
 
     return _once("listener", scene, make)
 
 
 def records(scene: Scene) -> Make:
-    """A fresh zone each time: moto keeps a journal of all changes, and takes a record that was there once for there."""
+    """Make a new zone each time: moto keeps all changes, and a record that existed once still exists for it."""
     name = f"z{uuid4().hex[:12]}"
-    hosted = zone(scene.calm, name)
+    hosted = zone(scene.clean, name)
     return lambda clients: Route53Router(clients, hosted, f"api.{name}.example", IDENTIFIERS, [], scene.clock)
 
 
 def _once(kind: str, scene: Scene, make: Callable[[], Make]) -> Make:
-    key = (kind, id(scene.calm))
+    key = (kind, id(scene.clean))
     if key not in _MADE:
         _MADE[key] = make()
     return _MADE[key]
@@ -51,30 +51,30 @@ def _once(kind: str, scene: Scene, make: Callable[[], Make]) -> Make:
 def observe(make: Callable[[Scene], Make]) -> Callable[[Scene], Act]:
     def scene_of(scene: Scene) -> Act:
         router = make(scene)
-        return Act(lambda clients: router(clients).observe(), lambda came: came == router(scene.calm).observe())
+        return Act(lambda clients: router(clients).observe(), lambda result: result == router(scene.clean).observe())
 
     return scene_of
 
 
 def switch(make: Callable[[Scene], Make]) -> Callable[[Scene], Act]:
-    """Traffic goes to the other colour under the next fencing token, so that a former token's tag has to go."""
+    """Switch traffic to the other colour under the next fencing token, so that a former token's tag must be removed."""
 
     def scene_of(scene: Scene) -> Act:
         router = make(scene)
-        calm = router(scene.calm)
-        seen = calm.observe()
+        clean = router(scene.clean)
+        seen = clean.observe()
         token, to = seen.fence + 1, seen.live.other
         if not seen.generation:
-            seen = calm.set(seen, {seen.live: 100, to: 0}, {}, token)
+            seen = clean.set(seen, {seen.live: 100, to: 0}, {}, token)
             token += 1
 
         def do(clients: Clients) -> object:
-            now = calm.observe()  # whoever repeats it reads first what came of the first time
+            now = clean.observe()  # a repetition first reads the result of the first time
             return now if now.live is to and now.fence == token else router(clients).set(now, weights(to), {}, token)
 
-        def right(came: object) -> bool:
-            now = calm.observe()
-            return came == now and (now.live, now.fence) == (to, token) and now.generation > seen.generation
+        def right(result: object) -> bool:
+            now = clean.observe()
+            return result == now and (now.live, now.fence) == (to, token) and now.generation > seen.generation
 
         return Act(do, right)
 
@@ -86,18 +86,18 @@ def weights(to: Colour) -> dict[Colour, int]:
 
 
 def spread(scene: Scene) -> Act:
-    """Whether all servers have a change: asked by the process that made it."""
+    """Check in the process that made a change whether all servers have it."""
     router = records(scene)
-    told: list[Routes] = []
+    written: list[Routes] = []
 
     def do(clients: Clients) -> object:
         one = router(clients)
-        told.append(one.set(one.observe(), {Colour.BLUE: 90, Colour.GREEN: 10}, {}, 5))
-        one.spread(Colour.BLUE, told[-1].generation)
+        written.append(one.set(one.observe(), {Colour.BLUE: 90, Colour.GREEN: 10}, {}, 5))
+        one.spread(Colour.BLUE, written[-1].generation)
         scene.clock.sleep(60)
-        return one.spread(Colour.BLUE, told[-1].generation)
+        return one.spread(Colour.BLUE, written[-1].generation)
 
-    return Act(do, lambda came: getattr(came, "readiness", None) is Readiness.READY)
+    return Act(do, lambda result: getattr(result, "readiness", None) is Readiness.READY)
 
 
 ROUTER_CALLS = {
