@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from infrastructure.embedded.aws.files import replace_json
+from infrastructure.embedded.files import replace_json
 
 ACCOUNT_ID = "123456789012"
 """The account in which moto answers."""

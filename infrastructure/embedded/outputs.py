@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from infrastructure.embedded.aws.files import replace_json
+from infrastructure.embedded.files import replace_json
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from datetime import UTC, datetime
 
 import psutil
 
-from infrastructure.embedded.aws.files import replace_json
 from infrastructure.embedded.errors import StateOwned
+from infrastructure.embedded.files import replace_json
 from infrastructure.embedded.layout import Layout
 from infrastructure.embedded.processes.lifecycle import START_TIME_TOLERANCE_S
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from infrastructure.embedded.aws.files import replace_json
+from infrastructure.embedded.files import replace_json
 
 SMOKE_USERS = ("smoke-1@telehealth.example", "smoke-2@telehealth.example")
 

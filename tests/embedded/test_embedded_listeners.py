@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from infrastructure.embedded.aws import files
+from infrastructure.embedded import files
 from infrastructure.embedded.aws.elbv2.routes import SLOTS
 from infrastructure.embedded.caddy import server
 from infrastructure.embedded.caddy.listeners import AWSELB

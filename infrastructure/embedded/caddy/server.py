@@ -7,10 +7,10 @@ import sysconfig
 from functools import partial
 from pathlib import Path
 
-from infrastructure.embedded.aws.files import replace_json
 from infrastructure.embedded.caddy.config import Json, cloudfront, config
 from infrastructure.embedded.caddy.listeners import listener
 from infrastructure.embedded.errors import StartFailed
+from infrastructure.embedded.files import replace_json
 from infrastructure.embedded.layout import Environment, Layout
 from infrastructure.embedded.processes.lifecycle import ProcessSpec, clean_environment
 from infrastructure.embedded.processes.probes import http_status

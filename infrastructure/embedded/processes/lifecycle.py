@@ -15,8 +15,8 @@ from pathlib import Path
 
 import psutil
 
-from infrastructure.embedded.aws.files import replace_json
 from infrastructure.embedded.errors import StartFailed
+from infrastructure.embedded.files import replace_json
 from infrastructure.embedded.layout import Layout
 
 START_TIME_TOLERANCE_S = 1.0

@@ -14,7 +14,6 @@ import os
 import pickle
 import signal
 import sys
-import tempfile
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
@@ -26,6 +25,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from moto.s3.models import S3BackendDict
 from werkzeug.serving import make_server
 
+from infrastructure.embedded import files
 from infrastructure.embedded.processes.python_server import READY_PATH
 
 _Service = Literal["dynamodb", "secretsmanager", "ecr", "s3"]
@@ -53,12 +53,7 @@ class Memory:
 
     def save(self, service: _Service) -> None:
         """Writes the whole of a service down (some kilobytes in this environment)."""
-        handle, name = tempfile.mkstemp(dir=self._folder)
-        with os.fdopen(handle, "wb") as stream:
-            pickle.dump((version("moto"), get_backend(service)), stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(name, self._file(service))
+        files.replace(self._file(service), pickle.dumps((version("moto"), get_backend(service))))
 
     def restore(self) -> None:
         """Gives moto back what it knew; raises RuntimeError where another version of moto wrote it."""

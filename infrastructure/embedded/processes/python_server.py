@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
-from infrastructure.embedded.aws.files import replace_json
+from infrastructure.embedded.files import replace_json
 from infrastructure.embedded.layout import PROJECT_ROOT, Layout
 from infrastructure.embedded.processes.lifecycle import ProcessSpec, clean_environment
 from infrastructure.embedded.processes.probes import http_status

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from threading import RLock
 
-from infrastructure.embedded.aws import files
+from infrastructure.embedded import files
 from infrastructure.embedded.aws.apprunner.records import Operation, Service, from_json, to_json
 from infrastructure.embedded.aws.errors import not_found
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from infrastructure.embedded.aws import files
+from infrastructure.embedded import files
 from infrastructure.embedded.aws.cloudfront import edge
 from infrastructure.embedded.aws.errors import AwsError, not_found
 

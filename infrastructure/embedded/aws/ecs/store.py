@@ -11,7 +11,7 @@ from threading import RLock
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-from infrastructure.embedded.aws import files
+from infrastructure.embedded import files
 from infrastructure.embedded.aws.ecs.records import Cluster, Deployment, Service, Task, TaskDefinition
 from infrastructure.embedded.aws.runtime.instances import Instance
 

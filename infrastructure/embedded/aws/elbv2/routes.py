@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from infrastructure.embedded.aws import files
+from infrastructure.embedded import files
 from infrastructure.embedded.aws.elbv2.records import Document, Resource, Target, forwarded_groups
 from infrastructure.embedded.aws.elbv2.store import Store
 

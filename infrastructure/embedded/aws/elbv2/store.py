@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from threading import RLock
 
-from infrastructure.embedded.aws import files
+from infrastructure.embedded import files
 from infrastructure.embedded.aws.elbv2.records import Address, Kind, Resource, Target, forwarded_groups
 from infrastructure.embedded.aws.errors import AwsError
 

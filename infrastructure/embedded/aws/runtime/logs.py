@@ -19,7 +19,7 @@ from urllib.parse import quote, unquote
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infrastructure.embedded.aws import files
+from infrastructure.embedded import files
 from infrastructure.embedded.aws.clients import AwsClients
 
 BATCH_BYTES = 500_000

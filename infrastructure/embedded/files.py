@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 
-def replace(path: Path, text: str, mode: int = 0o600, *, durable: bool = True) -> None:
-    """Replaces the file's content atomically; `durable` has it on the disk before it returns."""
+def replace(path: Path, content: str | bytes, mode: int = 0o600, *, durable: bool = True) -> None:
+    """Replace the file's content atomically; text is written as UTF-8.
+
+    With `durable`, content and new name are on the disk when it returns.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        with os.fdopen(handle, "w") as stream:
-            stream.write(text)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content.encode() if isinstance(content, str) else content)
             stream.flush()
             os.fchmod(stream.fileno(), mode)
             if durable:
