@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from infrastructure.embedded import images, ownership, passwords, status
+from infrastructure.embedded import images, passwords, statelock, status
 from infrastructure.embedded import outputs as outputs_file
 from infrastructure.embedded.caddy.config import LIVE_HOST
 from infrastructure.embedded.caddy.listeners import AWSELB
@@ -21,7 +21,6 @@ from infrastructure.embedded.layout import Environment, Layout, choose_ports, re
 from infrastructure.embedded.outputs import Outputs
 from infrastructure.embedded.processes import postgres, supervisor
 from infrastructure.embedded.processes.probes import http_answer, is_free
-from infrastructure.embedded.statelock import locked
 from infrastructure.embedded.status import CloudStatus
 
 __all__ = [
@@ -86,8 +85,8 @@ def up(
     platform; StateBusy while another `up` or `down` works on it; StateOwned for the environment of a run alone.
     """
     layout = Layout(state.resolve())
-    with locked(layout, "up"):
-        ownership.refuse_strangers(layout)
+    with statelock.locked(layout, "up"):
+        statelock.refuse_strangers(layout)
         refuse_other_platform(state, platform)
         environment = read_environment(layout)
         if environment is not None:
@@ -116,13 +115,13 @@ def up_for(
     refuse_other_platform(state, platform)
     if outputs(state) is not None:
         return False
-    with locked(layout, "up"):
-        ownership.refuse_strangers(layout)
+    with statelock.locked(layout, "up"):
+        statelock.refuse_strangers(layout)
         if outputs(state) is not None:
             return False
         environment = read_environment(layout)
         if environment is not None:
-            ownership.take(layout, run)
+            statelock.take(layout, run)
             _mend(layout, environment, progress)
             return True
         try:
@@ -135,7 +134,7 @@ def up_for(
 
 def refuse_strangers(state: Path) -> None:
     """Raises StateOwned where the environment is that of another process's run."""
-    ownership.refuse_strangers(Layout(state.resolve()))
+    statelock.refuse_strangers(Layout(state.resolve()))
 
 
 def refuse_other_platform(state: Path, platform: str) -> None:
@@ -150,7 +149,7 @@ def down(state: Path) -> Stopped:
     layout = Layout(state.resolve())
     if not layout.state.is_dir():
         return Stopped(())
-    with locked(layout, "down"):
+    with statelock.locked(layout, "down"):
         stopped = _destroy(layout)
         _leave_folder(layout)
         return Stopped(stopped)
@@ -185,7 +184,7 @@ def sync_registry(state: Path) -> Sequence[str]:
     environment = read_environment(layout)
     if environment is None or outputs(state) is None:
         raise NotRunning(state)
-    with locked(layout, "registry sync"):  # two that push the same tag at once would disturb each other
+    with statelock.locked(layout, "registry sync"):  # two that push the same tag at once would disturb each other
         return Estate(layout, environment, passwords.keep(layout.secrets)).push()
 
 
@@ -209,7 +208,7 @@ def _create(layout: Layout, registry: Path, wanted: _Wanted, progress: Callable[
         )
         write_environment(layout, environment)
         if wanted.run is not None:
-            ownership.take(layout, wanted.run)
+            statelock.take(layout, wanted.run)
         try:
             return _bring_up(layout, environment, progress)
         except BaseException as exc:

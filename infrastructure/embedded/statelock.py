@@ -1,16 +1,22 @@
-"""One `up` or `down` at a time for each state folder."""
+"""Who may work on a state folder: one `up` or `down` at a time, and nobody else while it belongs to one run alone."""
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
-from infrastructure.embedded.errors import StateBusy
+import psutil
+
+from infrastructure.embedded.errors import StateBusy, StateOwned
+from infrastructure.embedded.files import replace_json
 from infrastructure.embedded.layout import Layout
+from infrastructure.embedded.processes.lifecycle import START_TIME_TOLERANCE_S
 
 WAIT_S = 60.0
 """An `up` takes some seconds, and 20 s more where an image is slow to start; whoever waits longer waits for something stuck."""
@@ -30,6 +36,25 @@ def locked(layout: Layout, purpose: str, wait_s: float = WAIT_S) -> Iterator[Non
         yield
     finally:
         os.close(descriptor)
+
+
+def take(layout: Layout, run: str) -> None:
+    """Notes that this process started the environment for its run alone; the folder's lock is held."""
+    process = psutil.Process()
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    replace_json(layout.owner, {"run": run, "pid": process.pid, "started_at": process.create_time(), "since": since})
+
+
+def refuse_strangers(layout: Layout) -> None:
+    """Raises StateOwned where the environment is that of a run whose process lives and is not this one."""
+    try:
+        owner = json.loads(layout.owner.read_text())
+        process = psutil.Process(owner["pid"])
+        lives = abs(process.create_time() - owner["started_at"]) < START_TIME_TOLERANCE_S
+        if lives and process.status() != psutil.STATUS_ZOMBIE and process.pid != os.getpid():
+            raise StateOwned(layout.state, owner["run"], owner["pid"], owner["since"])
+    except (FileNotFoundError, psutil.Error):
+        return
 
 
 def _acquire(path: Path, state: Path, deadline: float) -> int:
