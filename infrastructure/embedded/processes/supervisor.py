@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from infrastructure.embedded.caddy import server
 from infrastructure.embedded.layout import Environment, Layout
 from infrastructure.embedded.passwords import Passwords
-from infrastructure.embedded.processes import endpoint, lifecycle, moto, postgres, valkey
+from infrastructure.embedded.processes import lifecycle, postgres, python_server, valkey
 from infrastructure.embedded.processes.lifecycle import ProcessSpec, Recorded
 
 NAMES = ("postgres", "valkey", "moto", "caddy", "endpoint")
@@ -26,9 +26,9 @@ def specs(layout: Layout, environment: Environment, passwords: Passwords) -> tup
     return (
         postgres.spec(layout, environment, superuser, application),
         valkey.spec(layout, environment),
-        moto.spec(layout, environment),
+        python_server.moto(layout, environment),
         server.spec(layout, environment),
-        endpoint.spec(layout, environment),
+        python_server.endpoint(layout, environment),
     )
 
 
