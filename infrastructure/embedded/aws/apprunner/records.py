@@ -10,8 +10,6 @@ from infrastructure.embedded.aws.runtime.instances import Instance
 Document = dict[str, Any]
 """A structure of AWS's API, as it came over the wire and was checked against the model."""
 
-IN_FLIGHT = ("PENDING", "IN_PROGRESS", "ROLLBACK_IN_PROGRESS")
-
 
 @dataclass(frozen=True)
 class Settings:
