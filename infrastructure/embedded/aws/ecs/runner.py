@@ -10,22 +10,21 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from threading import Event, Lock, Thread
+from threading import Lock, Thread
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infrastructure.embedded.aws.clients import AwsClients
-from infrastructure.embedded.aws.config import EndpointConfig
 from infrastructure.embedded.aws.ecs.documents import LOOPBACK
 from infrastructure.embedded.aws.ecs.records import Service, Task
 from infrastructure.embedded.aws.ecs.store import Store
 from infrastructure.embedded.aws.elbv2.groups import TargetGroups
 from infrastructure.embedded.aws.elbv2.records import Address
 from infrastructure.embedded.aws.errors import DeploymentFailed
-from infrastructure.embedded.aws.runtime.images import Images, procfile
-from infrastructure.embedded.aws.runtime.instances import Instance, Processes
+from infrastructure.embedded.aws.runtime.images import procfile
+from infrastructure.embedded.aws.runtime.instances import Instance
 from infrastructure.embedded.aws.runtime.logs import awslogs_file
+from infrastructure.embedded.aws.runtime.parts import Parts
 from infrastructure.embedded.aws.runtime.ports import FreshPorts
 from infrastructure.embedded.aws.runtime.release import see_through
 from infrastructure.embedded.aws.runtime.secrets import SecretResolver
@@ -43,28 +42,19 @@ class Unwanted(Exception):
 class Runner:
     """Starts and stops tasks, each in a thread of its own; every change is recorded before the next step is taken."""
 
-    def __init__(
-        self,
-        config: EndpointConfig,
-        store: Store,
-        processes: Processes,
-        images: Images,
-        clients: AwsClients,
-        groups: TargetGroups,
-        stopping: Event,
-    ) -> None:
-        self._config = config
+    def __init__(self, parts: Parts, store: Store, groups: TargetGroups) -> None:
+        self._config = parts.config
         self._store = store
-        self._processes = processes
-        self._images = images
-        self._clients = clients
-        self._secrets = SecretResolver(clients)
+        self._processes = parts.processes
+        self._images = parts.images
+        self._clients = parts.clients
+        self._secrets = SecretResolver(parts.clients)
         self._groups = groups
-        self._stopping = stopping
+        self._stopping = parts.stopping
         self._ports = FreshPorts()
         self._releasing: dict[str, Lock] = defaultdict(Lock)
         self._threads: list[Thread] = []
-        self.folder = config.state_dir / "tasks"
+        self.folder = parts.config.state_dir / "tasks"
         self.ended: Callable[[Task], None] = lambda _: None
         """Told of each task that ended unasked, once it is recorded."""
 

@@ -10,14 +10,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Event, Thread
 
-from infrastructure.embedded.aws.config import EndpointConfig
 from infrastructure.embedded.aws.ecs.deployments import completed, failed_task, without_ended
 from infrastructure.embedded.aws.ecs.records import Service, Task
 from infrastructure.embedded.aws.ecs.rolling import Decision, Member, Percent, Throttle, decide
 from infrastructure.embedded.aws.ecs.runner import Runner
 from infrastructure.embedded.aws.ecs.store import Store
 from infrastructure.embedded.aws.elbv2.groups import TargetGroups
-from infrastructure.embedded.aws.runtime.instances import Processes, listens
+from infrastructure.embedded.aws.runtime.instances import listens
+from infrastructure.embedded.aws.runtime.parts import Parts
 
 LOOK_EVERY_S = 0.1
 STOPPED_KEPT = 20
@@ -30,22 +30,13 @@ _log = logging.getLogger(__name__)
 class Scheduler:
     """A thread that looks at all services; decisions are taken under the store's lock, and carried out by the runner."""
 
-    def __init__(
-        self,
-        config: EndpointConfig,
-        store: Store,
-        processes: Processes,
-        groups: TargetGroups,
-        runner: Runner,
-        stopping: Event,
-        changed: Event,
-    ) -> None:
-        self._config = config
+    def __init__(self, parts: Parts, store: Store, groups: TargetGroups, runner: Runner, changed: Event) -> None:
+        self._config = parts.config
         self._store = store
-        self._processes = processes
+        self._processes = parts.processes
         self._groups = groups
         self._runner = runner
-        self._stopping = stopping
+        self._stopping = parts.stopping
         self._changed = changed
         self._throttles: dict[str, Throttle] = defaultdict(Throttle)
         self._proven: set[str] = set()
