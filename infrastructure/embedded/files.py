@@ -1,4 +1,4 @@
-"""Writing that survives a kill: the old content or the new one, never half of either."""
+"""Atomic file writes: after a kill a file holds its old content or its new content, never a part of either."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ def replace(path: Path, content: str | bytes, mode: int = 0o600, *, durable: boo
 
 
 def replace_json(path: Path, document: Any) -> None:
-    """The same for a JSON document, indented for people."""
+    """Replace the file's content atomically and durably by a JSON document, indented for human readers."""
     replace(path, json.dumps(document, indent=1) + "\n")
 
 
 def _sync_folder(folder: Path) -> None:
-    """A rename is on the disk only when its folder is."""
+    """Sync the folder: a rename is on the disk only once its folder is."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,4 +1,4 @@
-"""Servers of our own, in Python: configured by a file, ready when they say so, and deaf to what AWS settings the caller has."""
+"""Our own servers in Python, moto and the endpoint: configured by a file, and without the caller's AWS settings."""
 
 from __future__ import annotations
 
@@ -16,16 +16,17 @@ READY_PATH = "/_ready"
 
 
 def moto(layout: Layout, environment: Environment) -> ProcessSpec:
-    """moto on its port; DynamoDB, Secrets Manager, ECR and S3 are saved before each answer and read again at its start."""
+    """Return the spec of moto, which saves DynamoDB, Secrets Manager, ECR and S3 before it answers."""
     config = {"data_dir": str(layout.data / "moto")}
     return _spec(layout, "moto", "infrastructure.embedded.processes.moto_server", environment.ports.moto, config)
 
 
 def endpoint(layout: Layout, environment: Environment) -> ProcessSpec:
-    """The endpoint for what moto lacks: App Runner and CloudFront's KeyValueStore, or ECS and Elastic Load Balancing.
+    """Return the spec of the endpoint for the services that moto lacks.
 
-    moto has the latter two, but runs no task and finds every target healthy. After a kill -9 a new endpoint adopts the
-    instances that still run.
+    These are App Runner and CloudFront's KeyValueStore, or ECS and Elastic Load Balancing. moto has the latter two, but
+    it runs no task and reports every target as healthy. After a kill -9 a new endpoint adopts the instances that still
+    run.
     """
     config = {
         "state_dir": str(layout.aws),
@@ -46,12 +47,12 @@ def endpoint(layout: Layout, environment: Environment) -> ProcessSpec:
 
 
 def answers(port: int) -> bool:
-    """Whether the server answers."""
+    """Return whether the server answers."""
     return http_status(port, READY_PATH) == 200
 
 
 def _spec(layout: Layout, name: str, module: str, port: int, config: Mapping[str, Any]) -> ProcessSpec:
-    """`python -m module FILE` on that port of loopback, which the file names beside what is in `config`."""
+    """Return the spec of `python -m module FILE`; the file holds the loopback host, the port and `config`."""
     file = layout.run / f"{name}.json"
     return ProcessSpec(
         name=name,
