@@ -1,4 +1,4 @@
-"""What the endpoint is made of, on either platform."""
+"""The assembly of the endpoint's parts, for either platform."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ from infrastructure.embedded.ingress import Ingress
 
 
 def assemble(config: EndpointConfig) -> Starlette:
-    """The application of the configured platform with everything behind it."""
+    """Return the application for the configured platform, with all its parts."""
     clients = AwsClients(config)
     parts = Parts(config, Event(), clients, Processes(config.state_dir / "bin"), Images(config.images_dir, clients))
     return {"apprunner": _apprunner, "ecs": _ecs}[config.platform](parts)
 
 
 def _apprunner(parts: Parts) -> Starlette:
-    """App Runner and CloudFront's key value store."""
+    """Return the application for App Runner and CloudFront's key value store."""
     config, stopping, processes = parts.config, parts.stopping, parts.processes
     store = Store(config.state_dir / "services")
     launcher = Launcher(config, processes, parts.images, SecretResolver(parts.clients), stopping)
@@ -71,7 +71,7 @@ def _apprunner(parts: Parts) -> Starlette:
 
 
 def _ecs(parts: Parts) -> Starlette:
-    """ECS and Elastic Load Balancing."""
+    """Return the application for ECS and Elastic Load Balancing."""
     config, stopping, changed = parts.config, parts.stopping, Event()
     balancers = BalancerStore(config.state_dir / "load-balancers.json")
     routes = RouteFiles(config.listener_dir, balancers)

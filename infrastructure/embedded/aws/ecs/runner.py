@@ -26,7 +26,7 @@ from infrastructure.embedded.aws.runtime.instances import Instance
 from infrastructure.embedded.aws.runtime.logs import awslogs_file
 from infrastructure.embedded.aws.runtime.parts import Parts
 from infrastructure.embedded.aws.runtime.ports import FreshPorts
-from infrastructure.embedded.aws.runtime.release import see_through
+from infrastructure.embedded.aws.runtime.release import wait_for_release
 from infrastructure.embedded.aws.runtime.secrets import SecretResolver
 
 STOP_TIMEOUT_S = 30
@@ -219,7 +219,9 @@ class Runner:
             self._refuse_unwanted(task)
             own = self._processes.environment(folder, environment, self._ports.fresh())
             process = self._processes.spawn(command, folder, own, log)
-            see_through(self._processes, process, self._config.release_timeout_s, lambda: self._refuse_unwanted(task))
+            wait_for_release(
+                self._processes, process, self._config.release_timeout_s, lambda: self._refuse_unwanted(task)
+            )
 
             def released(service: Service) -> Service:
                 now = service.deployment(task.deployment)
