@@ -2,7 +2,7 @@
 
 EmbeddedError
 ├── RegistryError
-│   ├── EmptyRegistry      there is no image, or none with a SemVer tag if a default is needed
+│   ├── EmptyRegistry      the registry has no image, or none with a SemVer tag if a default is needed
 │   ├── UnknownTag         the registry does not hold the tag
 │   ├── BrokenImage        the folder is not an image: no VERSION, no `web:` in its Procfile, a link out of it
 │   └── ImageChanged       the content of a known tag has changed

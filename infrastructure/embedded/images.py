@@ -52,7 +52,7 @@ class Image:
 def scan(registry: Path) -> tuple[ImageFolder, ...]:
     """Return the images of the deployed repository in SemVer order; tags that are not SemVer come last.
 
-    The repository is `telehealth-api`, or else the only one in the folder. Raises EmptyRegistry if there is no image.
+    The repository is `telehealth-api`, or else the only one in the folder. Raises EmptyRegistry without an image.
     """
     if not registry.is_dir():
         raise EmptyRegistry(registry)

@@ -73,7 +73,7 @@ def write(path: Path, outputs: Outputs) -> None:
 
 
 def read(path: Path) -> Outputs | None:
-    """Return the outputs in the file, or None if there is no file; unknown members are ignored."""
+    """Return the outputs in the file, or None without a file; unknown members are ignored."""
     try:
         document = json.loads(path.read_text())
     except FileNotFoundError:

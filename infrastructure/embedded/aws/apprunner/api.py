@@ -115,7 +115,7 @@ class AppRunner:
         return self._domains_answer(service) | {"CustomDomain": documents.domain_document(domain, "CREATING")}
 
     def describe_domains(self, request: Document) -> Document:
-        """Answer DescribeCustomDomains; there is no DNS to wait for, so each domain is ACTIVE."""
+        """Answer DescribeCustomDomains; nothing waits for DNS here, so each domain is ACTIVE."""
         service = self._store.get(request["ServiceArn"])
         part, token = documents.page([domain.name for domain in service.domains], request, DOMAIN_PAGE)
         shown = [documents.domain_document(domain, "ACTIVE") for domain in service.domains[part]]

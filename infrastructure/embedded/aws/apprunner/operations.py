@@ -139,7 +139,7 @@ class Operations:
                 self._ingress.remove(host)
 
     def fail(self, arn: str, operation_id: str, reason: str) -> None:
-        """Undo an operation: stop the candidate, restore settings and status. A committed operation is finished instead."""
+        """Undo an operation: stop the candidate, restore settings and status. If it is committed, finish it instead."""
         service = self._store.get(arn)
         kind, flight = service.operation(operation_id).type, service.flight
         if flight is None or flight.committed:

@@ -78,7 +78,7 @@ class Processes:
         return self.exit_code(instance.pid) if process is None else self.stop_tree(process, grace_s)
 
     def stop_tree(self, leader: psutil.Process, grace_s: float) -> int | None:
-        """Send SIGTERM to the leader's group, SIGKILL after `grace_s` seconds; return the leader's exit code, if known."""
+        """Send SIGTERM to the leader's group, SIGKILL after `grace_s` seconds; return its exit code, or None."""
         family = _family(leader)
         _signal_group(leader.pid, signal.SIGTERM)
         if not self._gone(leader.pid, family, grace_s):
@@ -133,7 +133,7 @@ def listens(leader: int, port: int) -> bool:
 
 
 def python_on_path(bin_dir: Path) -> str:
-    """Return the first folders of PATH: they make `python` the interpreter that runs this, in its virtual environment."""
+    """Return the first folders of PATH; they make `python` the interpreter that runs this, in its environment."""
     bin_dir.mkdir(parents=True, exist_ok=True)
     wrapper = bin_dir / "python"
     wrapper.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')

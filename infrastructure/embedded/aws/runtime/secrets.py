@@ -22,7 +22,7 @@ class SecretResolver:
         self._clients = clients
 
     def resolve(self, references: dict[str, str]) -> dict[str, str]:
-        """Return each variable's value for its ARN. Raises DeploymentFailed, which names the variable, never a value."""
+        """Return each variable's value for its ARN. Raises DeploymentFailed with the variable's name, never a value."""
         return {variable: self._one(variable, arn) for variable, arn in references.items()}
 
     def _one(self, variable: str, arn: str) -> str:
