@@ -67,7 +67,7 @@ class Memory:
                 backend = get_backend(service)
                 dict.update(backend, known)
                 if isinstance(backend, S3BackendDict):
-                    # The dict's content lacks the buckets' accounts; without them moto would create a bucket again, empty.
+                    # The dict's content lacks the buckets' accounts; without them moto would recreate a bucket, empty.
                     backend.bucket_accounts.update(known.bucket_accounts)
 
     def _file(self, service: str) -> Path:

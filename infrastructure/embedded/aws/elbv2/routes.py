@@ -36,7 +36,7 @@ def lines(rules: Iterable[Resource], targets: Mapping[str, list[Target]]) -> lis
 
 
 def _rewritten(rule: Resource) -> str:
-    """Return `>OTHER` for the rule's host rewrite, or nothing; rules stored by an earlier version have no transforms."""
+    """Return `>OTHER` for the rule's host rewrite, or ""; rules stored by an earlier version have no transforms."""
     transforms = rule.document.get("Transforms", ())
     return "".join(f">{one['HostHeaderRewriteConfig']['Rewrites'][0]['Replace']}" for one in transforms)
 

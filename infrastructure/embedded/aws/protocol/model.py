@@ -38,7 +38,7 @@ CONTRADICTIONS = {
 
 @dataclass(frozen=True)
 class Violation:
-    """A violation: its path (`SourceConfiguration.ImageRepository.ImageIdentifier`) and a text about the broken rule."""
+    """A violation: its path (`SourceConfiguration.ImageRepository.ImageIdentifier`) and the text about the rule."""
 
     path: str
     text: str
