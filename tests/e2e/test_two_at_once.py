@@ -27,7 +27,7 @@ def test_nobody_up_one_starts_the_cloud_and_it_is_its_own(desk: Desk, hasty: Pat
     for ran in ended:
         assert "Traceback" not in ran.output
         if ran.code:
-            assert "is that of deployment" in ran.output or "holds the lock" in ran.output, ran.output
+            assert "belongs to deployment" in ran.output or "holds the lock" in ran.output, ran.output
             assert "pid" in ran.output
     assert desk.running() == {}
 

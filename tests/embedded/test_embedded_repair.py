@@ -1,4 +1,4 @@
-"""kill -9 of any one process: `inspect` tells the truth, and `up` mends it without losing anything."""
+"""After kill -9 of a process `inspect` reports it, and `up` repairs the environment without data loss."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FIRST = ("postgres", "endpoint", "instance")
 
 
 def eventually(condition: Callable[[], bool], within_s: float = 20.0) -> None:
-    """Returns when the condition holds; fails where it does not in time."""
+    """Wait until the condition holds; fail after `within_s` seconds."""
     deadline = time.monotonic() + within_s
     while not condition():
         assert time.monotonic() < deadline, "not in time"
@@ -45,7 +45,7 @@ def database_url(running: Any) -> str:
 
 @pytest.fixture
 def data(running: Any) -> Callable[[], dict[str, Any]]:
-    """Writes into every store, and gives a function that reads all of it back."""
+    """Write into every store, and return a function that reads all values back."""
     url = database_url(running)
     token = str(time.monotonic_ns())
     with psycopg.connect(url) as connection:
@@ -54,7 +54,7 @@ def data(running: Any) -> Callable[[], dict[str, Any]]:
     redis_port, table = the(running, "valkey").port, running.outputs.lease_table
     with redis.Redis(port=redis_port) as valkey:
         valkey.set("kept", token)
-        valkey.execute_command("CONFIG", "SET", "appendfsync", "always")  # so that the last second is kept, too
+        valkey.execute_command("CONFIG", "SET", "appendfsync", "always")  # so that the last second is kept as well
         valkey.set("kept", token)
     item = {"id": {"S": "lease"}, "token": {"S": token}, "fence": {"N": "7"}, "labels": {"SS": ["a", "b"]}}
     running.client("dynamodb").put_item(TableName=table, Item=item)
@@ -82,7 +82,7 @@ def data(running: Any) -> Callable[[], dict[str, Any]]:
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name in FIRST else pytest.mark.soak) for name in NAMES]
 )
-def test_a_killed_process_is_seen_and_mended_and_nothing_is_lost(
+def test_a_killed_process_is_reported_and_repaired_without_data_loss(
     running: Any, data: Callable[[], dict[str, Any]], name: str
 ) -> None:
     before, victim = data(), the(running, name)
@@ -91,14 +91,14 @@ def test_a_killed_process_is_seen_and_mended_and_nothing_is_lost(
     eventually(lambda: the(running, name).pid != victim.pid)
     found = cloud.inspect(running.state)
     assert found is not None
-    if name != "instance":  # which App Runner brings back by itself
+    if name != "instance":  # App Runner restarts an instance by itself
         assert [process.name for process in found.processes if not process.alive] == [name]
         assert not found.healthy
 
-    mended = cloud.up(running.state, Path("/nowhere"))
-    # Route 53 chooses the id of a health check, and moto, which forgets, chooses another one for the one that is made again.
-    assert len(mended.route53_health_checks) == len(running.outputs.route53_health_checks)
-    assert replace(mended, route53_health_checks=running.outputs.route53_health_checks) == running.outputs
+    repaired = cloud.up(running.state, Path("/nowhere"))
+    # Route 53 chooses the id of a health check; moto loses the check, and the new one has another id.
+    assert len(repaired.route53_health_checks) == len(running.outputs.route53_health_checks)
+    assert replace(repaired, route53_health_checks=running.outputs.route53_health_checks) == running.outputs
 
     after = cloud.inspect(running.state)
     assert after is not None
@@ -108,13 +108,13 @@ def test_a_killed_process_is_seen_and_mended_and_nothing_is_lost(
 
 
 def data_is_kept(before: dict[str, Any], data: Callable[[], dict[str, Any]]) -> bool:
-    """Compares store by store, so that a failure names the one that forgot."""
+    """Compare store by store, so that a failure names the store that lost data."""
     after = data()
     assert [name for name in before if after[name] != before[name]] == []
     return True
 
 
-def test_a_process_that_hangs_does_not_answer_and_is_replaced(running: Any) -> None:
+def test_a_hanging_process_is_reported_and_replaced(running: Any) -> None:
     victim = the(running, "valkey")
     assert victim.pid is not None
     os.kill(victim.pid, signal.SIGSTOP)
@@ -125,7 +125,9 @@ def test_a_process_that_hangs_does_not_answer_and_is_replaced(running: Any) -> N
     assert the(running, "valkey").answers
 
 
-def test_all_killed_at_once_is_mended_too(running: Any, data: Callable[[], dict[str, Any]]) -> None:
+def test_up_repairs_the_environment_after_all_processes_were_killed(
+    running: Any, data: Callable[[], dict[str, Any]]
+) -> None:
     before = data()
     found = cloud.inspect(running.state)
     assert found is not None
