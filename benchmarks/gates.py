@@ -36,7 +36,7 @@ from tests.e2e.conftest import open_desk  # noqa: E402  # the path had to be set
 from tests.e2e.desk import Desk, Ran  # noqa: E402  # the path had to be set first
 from tests.e2e.images import Fault, make_registry  # noqa: E402  # the path had to be set first
 from tests.e2e.test_rejected_releases import EXPECTED  # noqa: E402  # the path had to be set first
-from tests.gates.test_lies import LIES  # noqa: E402  # the path had to be set first
+from tests.gates.test_faults import FAULTS  # noqa: E402  # the path had to be set first
 from tests.soak import tree  # noqa: E402  # the path had to be set first
 from verification.statistics import failure_bounds  # noqa: E402  # the path had to be set first
 
@@ -61,7 +61,7 @@ def collection() -> list[Broken]:
     """Every broken release of tests/e2e and tests/gates that harms who comes by the front door, each once."""
     found = [Broken(fault, (gate,), False) for fault, gate in EXPECTED]
     found += [Broken(fault, ("live", "bake"), False) for fault in images.ROLLED_BACK]
-    found += [Broken(lie.fault, lie.gates, lie.migrates) for lie in LIES if not lie.direct]
+    found += [Broken(one.fault, one.gates, one.migrates) for one in FAULTS if not one.direct]
     return list({one.fault.name: one for one in found}.values())
 
 

@@ -12,9 +12,9 @@ from tests.e2e.bookings import Bookings
 from tests.e2e.conftest import open_desk
 from tests.e2e.desk import Desk
 from tests.e2e.images import FAILS_WHEN_LIVE, Fault, make_registry
-from tests.gates.lies_of_stores import MIGRATIONS
+from tests.gates.faults_stores import MIGRATIONS
 
-WANTS_A_COLUMN = next(lie.fault for lie in MIGRATIONS if lie.name == "wants-a-column")
+WANTS_A_COLUMN = next(one.fault for one in MIGRATIONS if one.name == "wants-a-column")
 ONE_WAY = Fault(
     "one-way",
     FAILS_WHEN_LIVE.file,

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from deployment.settings import SETTINGS_FILE, load
 from tests.e2e.images import REPOSITORY, Fault, make_registry
-from tests.gates import stand_in
+from tests.gates import fake_environment
 from tests.service.support import Image, Postgres, Service, free_port, postgres, serve, stop, valkey
 from tests.service.users import ALICE, BOB, SECRET
 from verification.queues import takers
@@ -83,10 +83,10 @@ class Bench:
             if not restarts:
                 yield service
                 return
-            with _kept_alive(image, {**self.environment, **variables}, service, log):
+            with _restarted_when_it_ends(image, {**self.environment, **variables}, service, log):
                 yield service
 
-    def apart(self, name: str) -> Bench:
+    def with_own_database(self, name: str) -> Bench:
         """The same servers with a database of its own, at 1.1.0, for a release that changes what is in it."""
         url = self.cluster.database(name.replace("-", "_"))
         own = {**self.environment, "DATABASE_URL": url}
@@ -99,7 +99,7 @@ class Bench:
         code, output = self.image(fault).release(self.environment)
         assert code == 0, output
 
-    def look(self) -> Before:
+    def snapshot(self) -> Before:
         """What the database holds now, asked as a deployment asks before it brings a release up."""
         url, statement = self.environment["DATABASE_URL"], load(SETTINGS_FILE).gates["database"]["rows"]
         seen, redis = before(url, statement, [user["email"] for user in self.users]), self.stores["redis"]
@@ -134,8 +134,8 @@ class Bench:
             "live_url": LIVE_URL,
             "viewer_host": "x-forwarded-host",
         }
-        told = self.folder / "stand-in.json"
-        told.write_text(json.dumps(facts), encoding="utf-8")
+        facts_file = self.folder / "fake-environment.json"
+        facts_file.write_text(json.dumps(facts), encoding="utf-8")
         reports = self.folder / "reports"
         url = f"http://api.telehealth.localhost:{service.port}"
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "EMBEDDED_"))}
@@ -150,7 +150,18 @@ class Bench:
                     "-p",
                     "no:cacheprovider",
                 ),
-                *("-p", "tests.gates.stand_in", "-p", "html", "-p", "metadata", "-p", "xdist", "-q", "--tb=line"),
+                *(
+                    "-p",
+                    "tests.gates.fake_environment",
+                    "-p",
+                    "html",
+                    "-p",
+                    "metadata",
+                    "-p",
+                    "xdist",
+                    "-q",
+                    "--tb=line",
+                ),
                 *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
                 *([f"--live-url=http://blue.telehealth.localhost:{beside.port}"] if beside else []),
                 *options,
@@ -159,8 +170,8 @@ class Bench:
             cwd=ROOT,
             env={
                 **inherited,
-                stand_in.FILE: str(told),
-                **({stand_in.SETTINGS: str(settings)} if settings else {}),
+                fake_environment.FILE: str(facts_file),
+                **({fake_environment.SETTINGS: str(settings)} if settings else {}),
                 "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # plugins of development take a second to import
                 "EMBEDDED_STATE": str(self.folder / "no-environment"),
             },
@@ -211,7 +222,9 @@ def _read(code: int, output: str, folder: Path) -> Verified:
 
 
 @contextmanager
-def _kept_alive(image: Image, environment: Mapping[str, str], service: Service, log: Path) -> Iterator[None]:
+def _restarted_when_it_ends(
+    image: Image, environment: Mapping[str, str], service: Service, log: Path
+) -> Iterator[None]:
     """As a platform does: starts it again each time that it ends."""
     ending = threading.Event()
     running = [service.process]

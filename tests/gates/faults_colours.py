@@ -6,7 +6,7 @@ Failure mode 14: state outside the balancer. Failure mode 15: a shared database 
 from __future__ import annotations
 
 from tests.e2e.images import Fault
-from tests.gates.lies import Lie, lie
+from tests.gates.faults import GateFault, gate_fault
 
 _TOKENS, _SESSIONS, _STORE, _AUTH, _GUARD = (
     f"app/{name}.py" for name in ("tokens", "sessions", "store", "auth", "guard")
@@ -34,7 +34,7 @@ _WHERES = tuple(f"    WHERE user_id = %s{end}" for end in ("\n", " AND (created_
 
 SESSIONS = (
     # Consistent in itself: it takes what it issues. The other colour's tokens, and its own there, are worth nothing.
-    Lie(
+    GateFault(
         Fault(
             "token-secret-of-its-own",
             _TOKENS,
@@ -44,7 +44,7 @@ SESSIONS = (
         ("continuity",),
         ("401",),
     ),
-    lie(
+    gate_fault(
         "continuity",
         "claims-of-its-own",
         _TOKENS,
@@ -60,8 +60,10 @@ SESSIONS = (
             ),
         ),
     ),
-    lie("continuity", "session-key-prefix", _SESSIONS, "telehealth:revoked:", "telehealth:v2:revoked:", "after logout"),
-    lie(
+    gate_fault(
+        "continuity", "session-key-prefix", _SESSIONS, "telehealth:revoked:", "telehealth:v2:revoked:", "after logout"
+    ),
+    gate_fault(
         "continuity",
         "sessions-in-memory",
         _SESSIONS,
@@ -71,7 +73,7 @@ SESSIONS = (
         more=((_SESSIONS, _IS_REVOKED, '        return token.id in self.__dict__.get("_gone", ())'),),
     ),
     # Forgets what it knows when it is the one that revokes; what the other colour revokes it never hears of.
-    lie(
+    gate_fault(
         "continuity",
         "sessions-cached-in-memory",
         _SESSIONS,
@@ -84,7 +86,7 @@ SESSIONS = (
         more=((_SESSIONS, _REVOKE, '        self.__dict__.setdefault("_good", set()).discard(token.id)\n' + _REVOKE),),
     ),
     # A cache entry of another shape under a key that the live release reads in its own way: whoever comes by is signed out.
-    lie(
+    gate_fault(
         "continuity",
         "cache-of-another-shape",
         _SESSIONS,
@@ -97,7 +99,7 @@ SESSIONS = (
     ),
 )
 ROWS = (
-    lie(
+    gate_fault(
         "continuity",
         "rows-of-another-shape",
         _STORE,
@@ -120,7 +122,7 @@ ROWS = (
         ),
     ),
     # Dates before our era, which the live release's driver cannot read: one such row, and its list is a 500 for that user.
-    Lie(
+    GateFault(
         Fault(
             "rows-that-poison-the-list",
             _STORE,
@@ -132,7 +134,7 @@ ROWS = (
         ("continuity",),
         ("GET /consults on live",),
     ),
-    lie(
+    gate_fault(
         "continuity",
         "writes-go-to-memory",
         _STORE,
@@ -167,7 +169,7 @@ ROWS = (
         ),
     ),
     # Its own writes empty its cache; those of the other colour do not.
-    lie(
+    gate_fault(
         "continuity",
         "lists-cached-in-memory",
         "app/consults.py",
@@ -191,7 +193,7 @@ ROWS = (
     ),
 )
 FRONT = (
-    Lie(
+    GateFault(
         Fault(
             "unknown-host-is-404",
             _GUARD,
@@ -201,7 +203,7 @@ FRONT = (
         ("rehearsal",),
         ("for the live domain", "status 404, expected status 200"),
     ),
-    Lie(
+    GateFault(
         Fault(
             "unknown-host-is-500",
             _GUARD,
@@ -211,7 +213,7 @@ FRONT = (
         ("rehearsal",),
         ("status 500",),
     ),
-    lie(
+    gate_fault(
         "rehearsal",
         "https-only",
         "app/health.py",
@@ -221,7 +223,7 @@ FRONT = (
         '        return JSONResponse({"status": "ok", "version"',
         "308 to https://api.telehealth.com/health",
     ),
-    lie(
+    gate_fault(
         "rehearsal",
         "trusts-the-front-door",
         "app/consults.py",
@@ -232,4 +234,4 @@ FRONT = (
         "expected status 401",
     ),
 )
-LIES = (*SESSIONS, *ROWS, *FRONT)
+FAULTS = (*SESSIONS, *ROWS, *FRONT)

@@ -8,13 +8,13 @@ from tests.e2e.images import Fault
 
 
 @dataclass(frozen=True)
-class Lie:
+class GateFault:
     """``gates``: where it may be found (one of them must fail); ``says``: words of the failing check's message."""
 
     fault: Fault
     gates: tuple[str, ...]
-    says: tuple[str, ...] = ()
-    load: bool = False  # seen only by who asks often enough
+    words: tuple[str, ...] = ()
+    needs_load: bool = False  # seen only by who asks often enough
     restarts: bool = False  # a platform brings it up again
     migrates: bool = False  # its migration is the lie: it gets a database of its own
     direct: bool = (
@@ -27,14 +27,14 @@ class Lie:
         return self.fault.name
 
 
-def lie(
+def gate_fault(
     gate: str,
     name: str,
     file: str,
     before: str,
     after: str,
-    *says: str,
+    *words: str,
     more: tuple[tuple[str, str, str], ...] = (),
-) -> Lie:
+) -> GateFault:
     """One that a single gate must find; ``more``: the further patches that it takes."""
-    return Lie(Fault(name, file, before, after, more), (gate,), says)
+    return GateFault(Fault(name, file, before, after, more), (gate,), words)

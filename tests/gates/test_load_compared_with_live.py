@@ -11,8 +11,8 @@ from tests.e2e.images import Fault
 from tests.gates.verifying import ROOT, Bench
 
 # Quick for whoever asks alone; 60 ms more for whoever asks while somebody else is asking.
-SLOW_WHERE_USERS_MEET = Fault(
-    "slow-where-users-meet",
+SLOW_UNDER_CONCURRENCY = Fault(
+    "slow-under-concurrency",
     "app/guard.py",
     "            await self._app(scope, receive, watched)\n",
     '            self.inside = getattr(self, "inside", 0) + 1\n'
@@ -38,9 +38,9 @@ def settings(folder: Path, compare_rate: int) -> Path:
 
 @pytest.mark.soak
 @pytest.mark.parametrize(("compare_rate", "refused"), [(0, False), (50, True)], ids=["off", "on"])
-def test_slow_where_users_meet(bench: Bench, tmp_path: Path, compare_rate: int, refused: bool) -> None:
+def test_slow_under_concurrent_users(bench: Bench, tmp_path: Path, compare_rate: int, refused: bool) -> None:
     own = settings(tmp_path, compare_rate)
-    with bench.live() as live, bench.serving(SLOW_WHERE_USERS_MEET) as service:
+    with bench.live() as live, bench.serving(SLOW_UNDER_CONCURRENCY) as service:
         ran = bench.verify(service, ("load",), "--load", settings=own, beside=live)
     messages = "\n".join(ran.failures.values())
     print(messages)
@@ -57,7 +57,7 @@ def test_slow_where_users_meet(bench: Bench, tmp_path: Path, compare_rate: int, 
 
 
 @pytest.mark.soak
-def test_the_truth_passes_beside_live(bench: Bench, tmp_path: Path) -> None:
+def test_good_release_passes(bench: Bench, tmp_path: Path) -> None:
     own = settings(tmp_path, 50)
     with bench.live() as live, bench.serving(None) as service:
         for _ in range(AGAIN):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.e2e.images import Fault
-from tests.gates.lies import Lie, lie
+from tests.gates.faults import GateFault, gate_fault
 
 _STORE, _HEALTH, _SESSIONS = "app/store.py", "app/health.py", "app/sessions.py"
 _ANSWER = '        return JSONResponse({"status": "ok", "version"'
@@ -24,17 +24,17 @@ _SOFTLY = _DELETE.replace("DELETE FROM consults", "UPDATE consults SET created_a
 )
 
 
-def _migrating(name: str, sql: str, after: str) -> Lie:
+def _migrating(name: str, sql: str, after: str) -> GateFault:
     """Its migration is the lie; ``after`` goes in front of its statement for deleting, and makes it work by itself."""
     more = ((f"migrations/0003_{name.replace('-', '_')}.sql", "", sql),)
-    return Lie(
+    return GateFault(
         Fault(name, _STORE, _DELETE, after + _DELETE, more), ("bystander",), ("is harmed", "to do:"), migrates=True
     )
 
 
 IDENTITY = (
     # As one of twenty instances that was not replaced: whoever balances them chooses anew for each request.
-    lie(
+    gate_fault(
         "health",
         "one-worker-of-twenty-is-old",
         _HEALTH,
@@ -45,7 +45,7 @@ IDENTITY = (
         "answers on fresh connections",
     ),
     # Well for the first gate, then replaced by another release.
-    lie(
+    gate_fault(
         "health",
         "another-release-later",
         _HEALTH,
@@ -57,7 +57,7 @@ IDENTITY = (
     ),
 )
 SHARES = (
-    lie(
+    gate_fault(
         "database",
         "pool-of-ninety",
         _STORE,
@@ -65,7 +65,7 @@ SHARES = (
         "            min_size=90,\n            max_size=90,",
         "connections, limit 40 (40%)",
     ),
-    lie(
+    gate_fault(
         "database",
         "deletes-softly",
         _STORE,
@@ -73,7 +73,7 @@ SHARES = (
         _HIDE + _SOFTLY,
         "still in the database, expected 0",
     ),
-    lie(
+    gate_fault(
         "database",
         "keeps-a-copy",
         _STORE,
@@ -91,7 +91,7 @@ SHARES = (
             ),
         ),
     ),
-    lie(
+    gate_fault(
         "redis",
         "revoked-for-ever",
         _SESSIONS,
@@ -99,7 +99,7 @@ SHARES = (
         'b"1", ex=None if seconds_left else 1)',
         "-1: never",
     ),
-    lie(
+    gate_fault(
         "redis",
         "revoked-for-a-minute",
         _SESSIONS,
@@ -111,7 +111,7 @@ SHARES = (
 _WAITS = "        await store.open()\n"
 QUEUES = (
     # Both colours see one queue: what the candidate takes there while it is under test, live never gets to do.
-    lie(
+    gate_fault(
         "redis",
         "waits-for-live-s-jobs",
         "app/application.py",
@@ -122,7 +122,7 @@ QUEUES = (
         "connections that take from queues in Redis: 1, before the release was brought up 0, limit 0",
         "takes jobs that are live's to do",
     ),
-    lie(
+    gate_fault(
         "redis",
         "asks-for-live-s-jobs",
         "app/application.py",
@@ -156,4 +156,4 @@ MIGRATIONS = (
         '_CREATE = _CREATE.replace("starts_at, notes)", "starts_at, notes, clinic)").replace("%s, %s)\\n", "%s, %s, \'main\')\\n")\n',
     ),
 )
-LIES = (*IDENTITY, *SHARES, *QUEUES, *MIGRATIONS)
+FAULTS = (*IDENTITY, *SHARES, *QUEUES, *MIGRATIONS)

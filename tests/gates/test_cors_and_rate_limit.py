@@ -39,7 +39,7 @@ def settings(folder: Path, origins: str = "", rate_limit: int = 0) -> Path:
         (NO_RETRY_AFTER, 40, {"rate_limit": 40}, "Retry-After"),
     ],
 )
-def test_as_the_settings_ask(
+def test_edges_follow_the_settings(
     bench: Bench, tmp_path: Path, fault: Fault | None, served: int, asked: dict[str, object], message: str | None
 ) -> None:
     own = settings(tmp_path, **asked)  # type: ignore[arg-type]  # two keywords of two types

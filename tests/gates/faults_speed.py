@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.e2e.images import Fault
-from tests.gates.lies import Lie
+from tests.gates.faults import GateFault
 
 GUARD = "        status = 0\n\n        async def watched"
 ANSWER = '                status = message["status"]\n'
@@ -14,8 +14,10 @@ _SLEEP = '__import__("asyncio").sleep'
 _COUNTED = '        self.asked = getattr(self, "asked", 0) + 1\n'
 
 
-def _lie(name: str, gates: tuple[str, ...], before: str, after: str, *says: str, file: str = "app/guard.py") -> Lie:
-    return Lie(Fault(name, file, before, after), gates, says, load=True)
+def _fault(
+    name: str, gates: tuple[str, ...], before: str, after: str, *words: str, file: str = "app/guard.py"
+) -> GateFault:
+    return GateFault(Fault(name, file, before, after), gates, words, needs_load=True)
 
 
 def _for_longer(factor: float) -> str:
@@ -26,16 +28,16 @@ def _for_longer(factor: float) -> str:
     )
 
 
-LIES = (
-    _lie("half-as-long-again", ("latency",), ANSWER, _for_longer(0.5), "times live's time", "Mann-Whitney"),
-    _lie(
+FAULTS = (
+    _fault("half-as-long-again", ("latency",), ANSWER, _for_longer(0.5), "times live's time", "Mann-Whitney"),
+    _fault(
         "slow-tail",
         ("latency",),
         GUARD,
         f'        if __import__("random").random() < 0.05:\n            await {_SLEEP}(0.3)\n{GUARD}',
     ),
     replace(
-        _lie(
+        _fault(
             "slow-on-fresh-connections",
             ("latency",),
             GUARD,
@@ -47,14 +49,14 @@ LIES = (
         ),
         direct=True,
     ),
-    _lie(
+    _fault(
         "slow-after-300",
         ("latency",),
         GUARD,
         f"{_COUNTED}        if self.asked > 300:\n            await {_SLEEP}(0.002)\n{GUARD}",
         "times live's time",
     ),
-    Lie(
+    GateFault(
         Fault(
             "one-slow-operation",
             "app/consults.py",
@@ -63,9 +65,9 @@ LIES = (
         ),
         ("latency",),
         ("GET /consults?limit=20",),
-        load=True,
+        needs_load=True,
     ),
-    _lie(
+    _fault(
         "errs-where-users-meet",
         ("load",),
         # One request in fifty, once it has seen users overlap: by one client, one request at a time, it is never seen.
@@ -82,7 +84,7 @@ LIES = (
         "                self.inside -= 1\n",
         "requests failed",
     ),
-    _lie(
+    _fault(
         "one-at-a-time",
         ("load",),
         HANDLER,

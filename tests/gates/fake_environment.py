@@ -18,14 +18,14 @@ from plugins.modes import environment_snapshot
 from verification.accounts import SmokeUser, parse_smoke_users
 from verification.stores import Before, Stores
 
-FILE = "GATES_STAND_IN"
+FILE = "GATES_FAKE_ENVIRONMENT"
 """The environment variable that names a file: ``{"users": [{"email", "password"}, …], "token_secret": "…" or null, …}``: see ``reach``."""
 SETTINGS = "GATES_SETTINGS"
 """The environment variable that names another deployment.toml."""
 
 
 @dataclass(frozen=True)
-class StandIn:
+class FakeEnvironment:
     """As much of a ``Environment`` as verifying an address takes."""
 
     smoke_users: tuple[SmokeUser, ...]
@@ -41,14 +41,14 @@ class StandIn:
         return NOWHERE
 
 
-def connect(_settings: Settings) -> StandIn:
+def connect(_settings: Settings) -> FakeEnvironment:
     """In place of ``compose.connect``."""
     facts = json.loads(Path(os.environ[FILE]).read_text(encoding="utf-8"))
     users = parse_smoke_users(json.dumps(facts["users"]))
     secret = facts["token_secret"]
     stores = Stores(**facts["stores"])
     secrets = tuple(filter(None, (secret, *(user.password for user in users), *stores.secrets)))
-    return StandIn(users, secret, secrets, stores, facts["live_url"], facts["viewer_host"])
+    return FakeEnvironment(users, secret, secrets, stores, facts["live_url"], facts["viewer_host"])
 
 
 def take_snapshot(_world: object, _settings: Settings) -> Before | None:
