@@ -32,9 +32,9 @@ sys.path.insert(0, str(ROOT))  # a script's path begins with its own folder
 
 from benchmarks.busy import beside  # noqa: E402  # the path had to be set first
 from tests.e2e import images  # noqa: E402  # the path had to be set first
-from tests.e2e.conftest import open_desk  # noqa: E402  # the path had to be set first
-from tests.e2e.desk import Desk, Ran  # noqa: E402  # the path had to be set first
+from tests.e2e.conftest import open_sandbox  # noqa: E402  # the path had to be set first
 from tests.e2e.images import Fault, make_registry  # noqa: E402  # the path had to be set first
+from tests.e2e.sandbox import CommandResult, Sandbox  # noqa: E402  # the path had to be set first
 from tests.e2e.test_rejected_releases import EXPECTED  # noqa: E402  # the path had to be set first
 from tests.gates.test_faults import FAULTS  # noqa: E402  # the path had to be set first
 from tests.soak import tree  # noqa: E402  # the path had to be set first
@@ -75,9 +75,9 @@ def read(since: str | None) -> list[Line]:
     return [line for line in lines if line["commit"] == now]
 
 
-def deploy(desk: Desk, tag: str, release: str, meant_for: Sequence[str], busy: int) -> Line:
+def deploy(sandbox: Sandbox, tag: str, release: str, meant_for: Sequence[str], busy: int) -> Line:
     """One deployment to the idle colour, and what came of it."""
-    ran = desk.pytest("--target=auto", f"--image-tag={tag}")
+    ran = sandbox.pytest("--target=auto", f"--image-tag={tag}")
     line = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": tree(),
@@ -94,7 +94,7 @@ def deploy(desk: Desk, tag: str, release: str, meant_for: Sequence[str], busy: i
     return line
 
 
-def _facts(ran: Ran) -> dict[str, Any]:
+def _facts(ran: CommandResult) -> dict[str, Any]:
     if ran.report is None:
         return {
             "verdict": "none",
@@ -118,13 +118,13 @@ def _facts(ran: Ran) -> dict[str, Any]:
 
 
 @contextmanager
-def environment(registry: Path) -> Iterator[Desk]:
+def environment(registry: Path) -> Iterator[Sandbox]:
     """One with 1.0.0 live on blue; stopped afterwards."""
-    with open_desk(registry) as desk:
-        ran = desk.script("up")
+    with open_sandbox(registry) as sandbox:
+        ran = sandbox.script("up")
         if ran.code != 0:
             raise SystemExit(ran.output)
-        yield desk
+        yield sandbox
 
 
 def run(options: argparse.Namespace) -> None:
@@ -137,18 +137,18 @@ def run(options: argparse.Namespace) -> None:
         Path(folder).chmod(0o755)
         registry = make_registry(Path(folder, "registry"), [one.fault for one in broken])
         for one in (one for one in broken if one.alone and time.monotonic() < end):
-            with environment(registry) as desk:
-                deploy(desk, one.fault.tag, one.fault.name, one.gates, options.busy)
+            with environment(registry) as sandbox:
+                deploy(sandbox, one.fault.tag, one.fault.name, one.gates, options.busy)
         together = [one for one in broken if not one.alone]
         if time.monotonic() > end or not (together or good > 0):
             return
-        with environment(registry) as desk:
+        with environment(registry) as sandbox:
             for one in together:
                 if time.monotonic() > end:
                     return
-                deploy(desk, one.fault.tag, one.fault.name, one.gates, options.busy)
+                deploy(sandbox, one.fault.tag, one.fault.name, one.gates, options.busy)
             while good > 0 and time.monotonic() < end:
-                deploy(desk, images.NEW, GOOD, (), options.busy)
+                deploy(sandbox, images.NEW, GOOD, (), options.busy)
                 good -= 1
 
 

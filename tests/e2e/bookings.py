@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from tests.e2e.desk import Desk
+from tests.e2e.sandbox import Sandbox
 from verification.accounts import sign_in
 from verification.http import open_client
 
@@ -15,8 +15,8 @@ NEW = {"patient": "A. Booker", "reason": "written meanwhile", "starts_at": "2031
 class Bookings:
     """One session of the second smoke user, opened when this is made and kept over every switch."""
 
-    def __init__(self, desk: Desk) -> None:
-        with desk.world() as world:
+    def __init__(self, sandbox: Sandbox) -> None:
+        with sandbox.world() as world:
             self._client = open_client(world.live_url, timeout_s=10)
             self._bearer = {"Authorization": f"Bearer {sign_in(self._client, world.smoke_users[1])}"}
 

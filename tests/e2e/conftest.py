@@ -10,24 +10,24 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.desk import Desk
 from tests.e2e.images import REJECTED, ROLLED_BACK, make_registry
-from tests.e2e.killing import hasty_settings
+from tests.e2e.killing import write_fast_settings
+from tests.e2e.sandbox import Sandbox
 from tests.e2e.user import User
 
 
 @contextmanager
-def open_desk(registry: Path, environment: str | None = None) -> Iterator[Desk]:
-    """A desk that is cleared afterwards; fails where something is still running then."""
+def open_sandbox(registry: Path, environment: str | None = None) -> Iterator[Sandbox]:
+    """A sandbox that is cleared afterwards; fails where something is still running then."""
     # Not pytest's own folder: PostgreSQL's user must be able to pass through it.
     folder = Path(tempfile.mkdtemp(prefix="e2e-"))
     folder.chmod(0o755)
-    desk = Desk(folder, registry, environment)
+    sandbox = Sandbox(folder, registry, environment)
     try:
-        yield desk
+        yield sandbox
     finally:
-        desk.close()
-        left = desk.running()
+        sandbox.close()
+        left = sandbox.running()
         shutil.rmtree(folder, ignore_errors=True)
     assert not left, f"still running: {left}"
 
@@ -45,45 +45,45 @@ def broken_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def desk(good_registry: Path) -> Iterator[Desk]:
-    """A desk where nothing is up."""
-    with open_desk(good_registry) as made:
+def sandbox(good_registry: Path) -> Iterator[Sandbox]:
+    """A sandbox where nothing is up."""
+    with open_sandbox(good_registry) as made:
         yield made
 
 
 @pytest.fixture(scope="session")
-def up_desk(broken_registry: Path) -> Iterator[Desk]:
-    """A desk where 1.0.0 is live on blue; its tests leave it so."""
-    with open_desk(broken_registry) as made:
+def up_sandbox(broken_registry: Path) -> Iterator[Sandbox]:
+    """A sandbox where 1.0.0 is live on blue; its tests leave it so."""
+    with open_sandbox(broken_registry) as made:
         ran = made.script("up")
         assert ran.code == 0, ran.output
         yield made
 
 
 @pytest.fixture(scope="session", params=["apprunner", pytest.param("ecs", marks=pytest.mark.soak)])
-def either_desk(broken_registry: Path, request: pytest.FixtureRequest) -> Iterator[Desk]:
+def either_sandbox(broken_registry: Path, request: pytest.FixtureRequest) -> Iterator[Sandbox]:
     """The same for tests that pass on either platform."""
     if request.param == "apprunner":
-        yield request.getfixturevalue("up_desk")
+        yield request.getfixturevalue("up_sandbox")
         return
-    with open_desk(broken_registry, "embedded-ecs") as made:
+    with open_sandbox(broken_registry, "embedded-ecs") as made:
         ran = made.script("up")
         assert ran.code == 0, ran.output
         yield made
 
 
 @pytest.fixture
-def user_of() -> Callable[[Desk], User]:
-    """A user of the desk's live domain."""
+def user_of() -> Callable[[Sandbox], User]:
+    """A user of the sandbox's live domain."""
 
-    def make(desk: Desk) -> User:
-        with desk.world() as world:
+    def make(sandbox: Sandbox) -> User:
+        with sandbox.world() as world:
             return User(world.live_url, world.smoke_users[0])
 
     return make
 
 
 @pytest.fixture(scope="session")
-def hasty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def fast_settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A deployment.toml with as little patience as there can be: what is killed is not the gates."""
-    return hasty_settings(tmp_path_factory.mktemp("hasty"))
+    return write_fast_settings(tmp_path_factory.mktemp("fast-settings"))

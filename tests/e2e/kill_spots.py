@@ -46,14 +46,14 @@ PROMOTION = (
     "closed",
 )
 # From the first line on that a promotion of a release does not have which fails as soon as users reach it.
-ROLLED_BACK = (
+AUTOMATIC_ROLLBACK = (
     "outcome promote",
     "decided",
     "phase ROLLING_BACK",
     "intent rollback",
     "writing#2",
     "outcome rollback",
-    "phase ROLLED_BACK",
+    "phase AUTOMATIC_ROLLBACK",
     "notifying#2",
     "intent retire",
     "outcome retire",
@@ -63,7 +63,7 @@ ROLLED_BACK = (
     "gates",
     "closed",
 )
-UNDONE = (
+ROLLBACK_COMMAND = (
     "opened",
     "planned",
     "admitted",
@@ -80,13 +80,13 @@ UNDONE = (
     "closed",
 )
 # Of a run that died right after the switch.
-RECOVERED = (
+RECOVER_COMMAND = (
     "recovering",
     "phase ROLLING_BACK",
     "intent rollback",
     "writing",
     "outcome rollback",
-    "phase ROLLED_BACK",
+    "phase AUTOMATIC_ROLLBACK",
     "notifying",
     "intent retire",
     "outcome retire",
@@ -118,7 +118,7 @@ def spots(lines: Sequence[str]) -> list[Spot]:
     return [Spot(lines, index, moment) for index in range(len(lines)) for moment in MOMENTS]
 
 
-def promotion_ends(spot: Spot) -> str | None:
+def verdict_of_killed_promotion(spot: Spot) -> str | None:
     """The verdict after a death in a promotion; None where there was no run yet."""
     if not spot.written("opened"):
         return None
@@ -127,7 +127,7 @@ def promotion_ends(spot: Spot) -> str | None:
     return "rolled_back" if spot.written("intent promote") else "rejected"
 
 
-def undoing_ends(spot: Spot) -> str | None:
+def verdict_of_killed_rollback(spot: Spot) -> str | None:
     """The same for ``rollback``: its note, beside the lease, comes right before the intent."""
     if not spot.written("opened"):
         return None

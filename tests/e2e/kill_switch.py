@@ -65,13 +65,13 @@ def arm() -> None:
     if moment == WHILE:
         threading.Thread(target=_die_under_load, name="kill-switch", daemon=True).start()
     elif moment:
-        _mine_lines(moment, spot)
+        _kill_at_line(moment, spot)
 
 
-def _mine_lines(moment: str, spot: str) -> None:
+def _kill_at_line(moment: str, spot: str) -> None:
     append, seen = Journal.append, Counter[str]()
 
-    def deadly(self: Journal, kind: str, **data: Any) -> Record:
+    def append_or_die(self: Journal, kind: str, **data: Any) -> Record:
         here = label(kind, data, seen) == spot
         if here and moment == BEFORE:
             _die()
@@ -80,7 +80,7 @@ def _mine_lines(moment: str, spot: str) -> None:
             _die()
         return record
 
-    Journal.append = deadly  # type: ignore[method-assign]  # which is what this file is for
+    Journal.append = append_or_die  # type: ignore[method-assign]  # which is what this file is for
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -9,14 +9,14 @@ from uuid import uuid4
 
 from infrastructure.aws.session import Clients, Connection, Credentials, clients_for
 from infrastructure.embedded import cloud
-from tests.e2e.desk import Desk
+from tests.e2e.sandbox import Sandbox
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
-def clients_of(desk: Desk) -> tuple[Clients, Any]:
-    """Clients of the desk's AWS, and what the environment says of itself."""
-    outputs = cloud.outputs(desk.state)
+def clients_of(sandbox: Sandbox) -> tuple[Clients, Any]:
+    """Clients of the sandbox's AWS, and what the environment says of itself."""
+    outputs = cloud.outputs(sandbox.state)
     assert outputs is not None, "an environment is up"
     keys = Credentials(outputs.credentials.access_key_id, outputs.credentials.secret_access_key)
     return clients_for(Connection(outputs.region, outputs.account_id, None, keys, outputs.endpoints)), outputs
@@ -34,14 +34,14 @@ def push(clients: Clients, repository: str) -> str:
     return tag
 
 
-def test_an_image_with_findings_is_refused(up_desk: Desk) -> None:
+def test_an_image_with_findings_is_refused(up_sandbox: Sandbox) -> None:
     """It is scanned, and has a finding that is worse than is let through; the plan says the same."""
-    clients, outputs = clients_of(up_desk)
+    clients, outputs = clients_of(up_sandbox)
     tag = push(clients, outputs.repository)
     clients.call("ecr", "StartImageScan", repositoryName=outputs.repository, imageId={"imageTag": tag})
-    before = up_desk.running()
+    before = up_sandbox.running()
     for options, word in (([], "preflight: scan: 1 HIGH"), (["--plan"], "REFUSED      scan: 1 HIGH")):
-        ran = up_desk.pytest("--target=green", f"--image-tag={tag}", *options)
+        ran = up_sandbox.pytest("--target=green", f"--image-tag={tag}", *options)
         assert ran.code == 4, ran.output
         assert word in ran.output
         if not options:
@@ -49,5 +49,5 @@ def test_an_image_with_findings_is_refused(up_desk: Desk) -> None:
             outcomes = {item["name"]: item["outcome"] for item in ran.facts["preflight"]}
             assert [name for name, outcome in outcomes.items() if outcome == "refused"] == ["scan"]
             assert outcomes["rights"] == "ok", "IAM was asked, and answered"
-    assert up_desk.running() == before
-    up_desk.assert_live("blue", "1.0.0")
+    assert up_sandbox.running() == before
+    up_sandbox.assert_live("blue", "1.0.0")

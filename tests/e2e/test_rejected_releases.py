@@ -12,8 +12,8 @@ import pytest
 
 from deployment.evidence.verdict import LIVE, ORDER
 from tests.e2e import images
-from tests.e2e.desk import Desk, wait_until
 from tests.e2e.images import Fault
+from tests.e2e.sandbox import Sandbox, wait_until
 from tests.e2e.user import User
 
 GATES = [*ORDER, "bystander", "continuity", "rehearsal", LIVE]
@@ -63,27 +63,27 @@ def test_every_broken_release_is_tried() -> None:
     ids=lambda value: value.name if isinstance(value, Fault) else "".join(value).strip("-") or "as-shipped",
 )
 def test_rejected(
-    either_desk: Desk, user_of: Callable[[Desk], User], fault: Fault, culprit: str, options: tuple[str, ...]
+    either_sandbox: Sandbox, user_of: Callable[[Sandbox], User], fault: Fault, culprit: str, options: tuple[str, ...]
 ) -> None:
     """Exit 1, blue live throughout, and the reason names the culprit; the same with and without workers."""
-    before = either_desk.running()
-    with user_of(either_desk) as user:
-        ran = either_desk.pytest("--target=green", f"--image-tag={fault.tag}", *options)
+    before = either_sandbox.running()
+    with user_of(either_sandbox) as user:
+        ran = either_sandbox.pytest("--target=green", f"--image-tag={fault.tag}", *options)
     print(ran.facts["reason"], user.seen.requests)
     assert ran.code == 1, ran.output
     assert (ran.facts["verdict"], ran.facts["exit_code"], ran.facts["live_harmed"]) == ("rejected", 1, False)
     assert ran.facts["reason"].startswith(f"{culprit}: "), ran.facts["reason"]
     assert user.seen.failures == []
     assert user.seen.writes > 10
-    either_desk.assert_live("blue", images.OLD)
+    either_sandbox.assert_live("blue", images.OLD)
     wait_until(
-        lambda: either_desk.running() == before, "what the run started to end"
+        lambda: either_sandbox.running() == before, "what the run started to end"
     )  # a task of ECS ends in its own time
     _assert_report(ran.facts, fault, culprit)
     assert ran.folder is not None
     for name in ("verification.json", "report.html", "junit.xml", "audit.jsonl"):
         assert (ran.folder / name).stat().st_size > 0
-    assert (either_desk.reports / "latest").resolve() == ran.folder.resolve()
+    assert (either_sandbox.reports / "latest").resolve() == ran.folder.resolve()
 
 
 def _assert_report(facts: Mapping[str, Any], fault: Fault, culprit: str) -> None:

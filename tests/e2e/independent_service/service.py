@@ -74,7 +74,7 @@ def release() -> None:
             )
 
 
-class Desk:
+class Operations:
     """What the operations do."""
 
     def __init__(self) -> None:
@@ -242,7 +242,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     timeout = 30
-    desk: Desk
+    operations: Operations
 
     def log_message(self, *_: object) -> None:
         """Nothing."""
@@ -295,24 +295,24 @@ class Handler(BaseHTTPRequestHandler):
             case ["GET", "health"]:
                 return 200, {"status": "ok", "version": VERSION}
             case ["GET", "health", "database"]:
-                return 200, self.desk.health_database()
+                return 200, self.operations.health_database()
             case ["GET", "health", "redis"]:
-                return 200, self.desk.health_redis()
+                return 200, self.operations.health_redis()
             case ["POST", "auth", "login"]:
-                return 200, self.desk.login(parse(content))
+                return 200, self.operations.login(parse(content))
             case ["POST", "auth", "logout"]:
-                self.desk.logout(self.desk.identify(self.headers.get("Authorization")))
+                self.operations.logout(self.operations.identify(self.headers.get("Authorization")))
                 return 204, None
             case ["GET", "consults"]:
                 owner = self.owner()
-                return 200, self.desk.page(owner, parse_qs(url.query, keep_blank_values=True))
+                return 200, self.operations.page(owner, parse_qs(url.query, keep_blank_values=True))
             case ["POST", "consults"]:
                 owner = self.owner()
-                return 201, self.desk.book(owner, parse(content))
+                return 201, self.operations.book(owner, parse(content))
             case ["GET", "consults", ref]:
-                return 200, self.desk.one(self.owner(), ref)
+                return 200, self.operations.one(self.owner(), ref)
             case ["DELETE", "consults", ref]:
-                self.desk.cancel(self.owner(), ref)
+                self.operations.cancel(self.owner(), ref)
                 return 204, None
             case [_, "health" | "consults"] | [_, "health", "database" | "redis"] | [_, "auth", "login" | "logout"]:
                 raise NotHere(405, "Not with this method")
@@ -321,7 +321,7 @@ class Handler(BaseHTTPRequestHandler):
         raise NotHere(404, "Not here")
 
     def owner(self) -> str:
-        return str(self.desk.identify(self.headers.get("Authorization"))["sub"])
+        return str(self.operations.identify(self.headers.get("Authorization"))["sub"])
 
 
 def parse(content: bytes) -> Any:
@@ -345,13 +345,13 @@ def main() -> None:
     if sys.argv[1:] == ["release"]:
         release()
         return
-    Handler.desk = desk = Desk()
-    desk.pool.open()
+    Handler.operations = operations = Operations()
+    operations.pool.open()
     server = Server(("127.0.0.1", int(os.environ["PORT"])), Handler)
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
     server.serve_forever(poll_interval=0.05)
     socketserver.BaseServer.server_close(server)
-    desk.pool.close()
+    operations.pool.close()
 
 
 if __name__ == "__main__":

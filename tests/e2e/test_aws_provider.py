@@ -23,15 +23,15 @@ from infrastructure.embedded import cloud
 from infrastructure.estate import Adapter
 from scripts import deploy
 from scripts.commands import run as run_command
-from tests.e2e.desk import ROOT, Desk
+from tests.e2e.sandbox import ROOT, Sandbox
 
 Command = Callable[..., Result]
 
 
 @pytest.fixture
-def command(up_desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+def command(up_sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
     """Runs a command of scripts/deploy.py in this process, on an environment of AWS."""
-    outputs = cloud.outputs(up_desk.state)
+    outputs = cloud.outputs(up_sandbox.state)
     assert outputs is not None
     own: dict[str, Any] = {
         "provider": "aws",
@@ -74,7 +74,7 @@ def command(up_desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
     return run
 
 
-def test_status_recover_and_what_is_refused(command: Command, tmp_path: Path) -> None:
+def test_commands_on_aws(command: Command, tmp_path: Path) -> None:
     """Each does on AWS what it does on a laptop."""
     reports = ("--reports", str(tmp_path / "reports"))
     status = command("status", "--json")
@@ -103,7 +103,7 @@ def test_status_recover_and_what_is_refused(command: Command, tmp_path: Path) ->
         assert word in str(ran.exception), words
 
 
-def test_a_known_tag_goes_straight_to_the_run(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_known_tag_is_deployed_without_a_build(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is built; pytest is given the tag and the environment."""
     asked: list[Any] = []
 
@@ -118,7 +118,7 @@ def test_a_known_tag_goes_straight_to_the_run(command: Command, monkeypatch: pyt
     assert asked == [(deploy.ROOT, "1.1.0", "auto", "production", ("-n", "2"))]
 
 
-def test_what_the_run_refuses_is_the_run_s_to_report(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_environment_is_refused_by_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """An environment that is not there: pytest is asked all the same, refuses, and leaves a report."""
     asked: list[Any] = []
 
@@ -134,7 +134,7 @@ def test_what_the_run_refuses_is_the_run_s_to_report(monkeypatch: pytest.MonkeyP
     assert len(asked) == 1
 
 
-def test_on_a_laptop_nothing_is_built() -> None:
+def test_nothing_is_built_on_the_embedded_environment() -> None:
     ran = CliRunner().invoke(deploy.cli, ["deploy", "--image", "x"])
     assert isinstance(ran.exception, Refused)
     assert "is a folder" in str(ran.exception)

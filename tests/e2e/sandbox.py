@@ -1,4 +1,4 @@
-"""A user's desk: the commands as they are typed, each a process of its own, and what of them is still running."""
+"""A user's sandbox: the commands as they are typed, each a process of its own, and what of them is still running."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ GONE_WITHIN_S = 10.0
 
 
 @dataclass(frozen=True)
-class Ran:
+class CommandResult:
     """A command that has ended."""
 
     code: int
@@ -71,7 +71,7 @@ def journal(folder: Path) -> list[Mapping[str, Any]]:
     return [json.loads(line) for line in text.split("\n")[:-1]]
 
 
-class Desk:
+class Sandbox:
     """One state folder, one registry, one folder of reports; ``close`` ends whatever was started from here.
 
     ``environment``: what all of its commands are for, whatever they say; None: each for its own, or the default one.
@@ -88,25 +88,25 @@ class Desk:
 
     # -- commands ------------------------------------------------------------------------------------------------------
 
-    def pytest(self, *options: str) -> Ran:
+    def pytest(self, *options: str) -> CommandResult:
         """``python -m pytest OPTIONS``, to its end."""
         return self.wait(self.begin_pytest(*options))
 
-    def script(self, *arguments: str) -> Ran:
+    def script(self, *arguments: str) -> CommandResult:
         """``python scripts/deploy.py ARGUMENTS``, to its end."""
         named = arguments if arguments[0] == "down" else self._for_environment(arguments)
         return self.wait(self.begin(["scripts/deploy.py", *named], arguments[0]))
 
-    def undo(self, command: str, *options: str) -> Ran:
-        """``rollback`` or ``recover``, with this desk's folder of reports."""
+    def undo(self, command: str, *options: str) -> CommandResult:
+        """``rollback`` or ``recover``, with this sandbox's folder of reports."""
         return self.wait(self.begin_undo(command, *options))
 
-    def begin_undo(self, command: str, *options: str) -> Running:
+    def begin_undo(self, command: str, *options: str) -> RunningCommand:
         """The same, without waiting for its end."""
         named = self._for_environment(("--reports", str(self.reports), *options))
         return self.begin(["scripts/deploy.py", command, *named], command)
 
-    def begin_pytest(self, *options: str) -> Running:
+    def begin_pytest(self, *options: str) -> RunningCommand:
         """``pytest OPTIONS`` that is not waited for."""
         named = self._for_environment(options)
         return self.begin(["-m", "pytest", *named, f"--reports={self.reports}"], " ".join(named))
@@ -117,7 +117,7 @@ class Desk:
         others = (option for option in options if not option.startswith("--environment"))
         return (*others, f"--environment={self.environment}")
 
-    def begin(self, arguments: list[str], name: str, variables: Mapping[str, str] | None = None) -> Running:
+    def begin(self, arguments: list[str], name: str, variables: Mapping[str, str] | None = None) -> RunningCommand:
         """Python with these arguments, and with more variables than a user has."""
         before = self._folders()
         process = subprocess.Popen(
@@ -131,9 +131,9 @@ class Desk:
             start_new_session=True,
         )
         self._started.append(process)
-        return Running(self, process, before, name, time.monotonic())
+        return RunningCommand(self, process, before, name, time.monotonic())
 
-    def wait(self, running: Running) -> Ran:
+    def wait(self, running: RunningCommand) -> CommandResult:
         """What came of it."""
         try:
             output, _ = running.process.communicate(timeout=LONGEST_RUN_S)
@@ -146,7 +146,7 @@ class Desk:
         path = None if folder is None else folder / "verification.json"
         report = json.loads(path.read_text(encoding="utf-8")) if path is not None and path.exists() else None
         print(f"{running.name}: exit {running.process.returncode} after {seconds:.1f} s")
-        return Ran(running.process.returncode, output, seconds, report, folder)
+        return CommandResult(running.process.returncode, output, seconds, report, folder)
 
     def _folders(self) -> set[Path]:
         return {path for path in self.reports.glob("*") if not path.is_symlink()} if self.reports.exists() else set()
@@ -160,14 +160,14 @@ class Desk:
         document: dict[str, Any] = json.loads(ran.output)
         return document
 
-    def looked(self) -> dict[str, Any]:
+    def status_in_process(self) -> dict[str, Any]:
         """What ``status --json`` shows, without a process of its own."""
         with self.world() as world:
             return describe(world.name, world.live_url, world.ports, world.registry)
 
     def assert_live(self, colour: str, version: str) -> None:
         """That colour is live on that version, nobody deploys, and the lock is free."""
-        status = self.looked()
+        status = self.status_in_process()
         assert (status["live"]["colour"], status["live"]["version"]) == (colour, version)
         assert (status["deployment"], status["lock"]) == (None, None)
 
@@ -189,7 +189,7 @@ class Desk:
         return [] if environment is None else list(vars(environment.ports).values())
 
     def running(self) -> dict[int, str]:
-        """Every process that this desk has to do with, by pid; PostgreSQL's workers come and go and are left out."""
+        """Every process that this sandbox has to do with, by pid; PostgreSQL's workers come and go and are left out."""
         sessions = {process.pid for process in self._started}
         return {process.pid: _name(process) for process in psutil.process_iter() if self._ours(process, sessions)}
 
@@ -229,10 +229,10 @@ class Desk:
 
 
 @dataclass(frozen=True)
-class Running:
+class RunningCommand:
     """A command that is under way."""
 
-    desk: Desk
+    sandbox: Sandbox
     process: subprocess.Popen[str]
     before: set[Path]
     name: str
@@ -240,7 +240,7 @@ class Running:
 
     def folder(self) -> Path | None:
         """The folder of its report; None where there is none (yet)."""
-        new = sorted(self.desk._folders() - self.before)
+        new = sorted(self.sandbox._folders() - self.before)
         return new[0] if new else None
 
     def wait_for(self, kind: str, step: str | None = None) -> None:
@@ -254,7 +254,7 @@ class Running:
         deadline = time.monotonic() + LONGEST_RUN_S
         while not there():
             if self.process.poll() is not None:
-                raise AssertionError(f"{self.name} ended before {kind} {step}:\n{self.desk.wait(self).output}")
+                raise AssertionError(f"{self.name} ended before {kind} {step}:\n{self.sandbox.wait(self).output}")
             assert time.monotonic() < deadline, f"{self.name} did not come to {kind} {step}"
             time.sleep(0.02)
 

@@ -8,15 +8,15 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import images, killing
-from tests.e2e.conftest import open_desk
+from tests.e2e.conftest import open_sandbox
 
-SERVICE = Path(__file__).with_name("stranger")
+SERVICE = Path(__file__).with_name("independent_service")
 
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The stranger, twice: nothing of the reference service is in it."""
-    folder = tmp_path_factory.mktemp("stranger") / "registry"
+    folder = tmp_path_factory.mktemp("independent") / "registry"
     for tag in (images.OLD, images.NEW):
         image = folder / images.REPOSITORY / tag
         shutil.copytree(SERVICE, image, ignore=shutil.ignore_patterns("__pycache__"))
@@ -24,12 +24,12 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("hastily", [True, pytest.param(False, marks=pytest.mark.soak)], ids=["hastily", "as-shipped"])
-def test_promoted(registry: Path, hasty: Path, hastily: bool) -> None:
+@pytest.mark.parametrize("fast", [True, pytest.param(False, marks=pytest.mark.soak)], ids=["fast", "as-shipped"])
+def test_independent_service_is_promoted(registry: Path, fast_settings: Path, fast: bool) -> None:
     """Every gate passes, and its bake sees no harm."""
-    with open_desk(registry) as desk:
-        begun = killing.deploy(desk, hasty) if hastily else desk.begin_pytest("--target=green", "-n", "2")
-        ran = desk.wait(begun)
+    with open_sandbox(registry) as sandbox:
+        begun = killing.deploy(sandbox, fast_settings) if fast else sandbox.begin_pytest("--target=green", "-n", "2")
+        ran = sandbox.wait(begun)
     assert ran.code == 0, ran.output
     assert [gate["outcome"] for gate in ran.facts["gates"] if gate["required"]] == ["passed"] * len(
         [gate for gate in ran.facts["gates"] if gate["required"]]

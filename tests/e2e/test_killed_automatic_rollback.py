@@ -1,0 +1,40 @@
+"""SIGKILL right before and right after every line of a rollback that a run does by itself, then `recover`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import images, killing
+from tests.e2e.kill_spots import AUTOMATIC_ROLLBACK, Spot, spots
+from tests.e2e.killing import OLD
+from tests.e2e.sandbox import Sandbox
+from tests.e2e.user import User
+
+pytestmark = pytest.mark.soak
+BAD = f"--image-tag={images.FAILS_WHEN_LIVE.tag}"
+
+
+@pytest.mark.parametrize("spot", spots(AUTOMATIC_ROLLBACK), ids=str)
+def test_rollback_of_a_run_killed(
+    up_sandbox: Sandbox, user_of: Callable[[Sandbox], User], fast_settings: Path, spot: Spot
+) -> None:
+    """Blue is live again; nobody but those whom the bad release served has seen a failure."""
+    before = up_sandbox.running()
+    with user_of(up_sandbox) as user:
+        killed = killing.wait_killed(up_sandbox, killing.deploy(up_sandbox, fast_settings, BAD, spot=str(spot)))
+        killing.recover(up_sandbox)
+        killing.assert_settled(up_sandbox, OLD, killed.folder, "rolled_back")
+        killing.assert_no_change_after_thaw(up_sandbox, killed, before)
+    assert {failure.colour for failure in user.seen.failures} <= {"green"}
+
+
+def test_every_journal_line_is_listed(up_sandbox: Sandbox, fast_settings: Path) -> None:
+    """From the switch on; what comes before it is a promotion's."""
+    ran = up_sandbox.wait(killing.deploy(up_sandbox, fast_settings, BAD))
+    assert ran.code == 10, ran.output
+    assert ran.folder is not None
+    lines = killing.labels(ran.folder)
+    assert tuple(lines[lines.index("switched") + 1 :]) == AUTOMATIC_ROLLBACK
