@@ -134,7 +134,7 @@ def test_files_stay_small(folder: str) -> None:
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "infrastructure" / "aws").rglob("*.py")), ids=lambda path: path.stem)
-def test_adapters_know_no_place(path: Path) -> None:
+def test_adapters_name_no_address(path: Path) -> None:
     words = r"embedded|loopback|localhost|127\.0\.0\.1|::1\b|0\.0\.0\.0|(?<!\[):\d{2,5}\b(?!:)"
     code = path.read_text(encoding="utf-8")
     assert re.findall(words, code, re.IGNORECASE) == []

@@ -12,7 +12,7 @@ LINES = [
 ]
 
 
-def test_results_are_summed_by_file_and_a_skip_is_no_pass() -> None:
+def test_results_are_summed_by_file_and_a_skip_is_not_a_pass() -> None:
     files = summed("abc", LINES)
     one = files["tests/a/test_one.py"]
     assert (one["commit"], one["soak"], one["others"], one["seconds"]) == ("abc", 1, 0, 3.0)

@@ -39,7 +39,7 @@ BIN = Path(sys.executable).parent
 
 
 @dataclass(frozen=True)
-class Ran:
+class ScriptResult:
     """What came of a script."""
 
     code: int
@@ -52,7 +52,7 @@ class Checkout:
 
     folder: Path
 
-    def bash(self, script: str, variables: Mapping[str, str] | None = None, deadline_s: float = 420) -> Ran:
+    def bash(self, script: str, variables: Mapping[str, str] | None = None, deadline_s: float = 420) -> ScriptResult:
         """Runs a script as GitHub and a careful person do (``bash -e``); ends it and its children after the deadline."""
         path = self.folder / ".script.sh"
         path.write_text(script, encoding="utf-8")
@@ -72,7 +72,7 @@ class Checkout:
             except subprocess.TimeoutExpired:
                 os.killpg(child.pid, signal.SIGKILL)
                 code = child.wait()
-        return Ran(code, out.read_text(encoding="utf-8", errors="replace"))
+        return ScriptResult(code, out.read_text(encoding="utf-8", errors="replace"))
 
     def reports(self) -> list[Path]:
         """Every ``verification.json``."""

@@ -14,7 +14,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from tests.docs.checkout import Ran, checkout
+from tests.docs.checkout import ScriptResult, checkout
 from tests.docs.documents import DOCUMENTS, ROOT, Block, Document
 
 SHELL = ("sh", "console", "bash")
@@ -64,7 +64,7 @@ def _run(block: Block, where: str) -> str:
 class Result:
     """What came of one document's commands, and the reports that they left."""
 
-    ran: Ran
+    ran: ScriptResult
     reports: list[Any]
 
 

@@ -30,7 +30,7 @@ SHIPPED = tomllib.loads((ROOT / "deployment.toml").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_links_lead_somewhere(path: Path) -> None:
+def test_links_resolve(path: Path) -> None:
     """Files exist, and so do the headings that are pointed at."""
     found = Document(path)
     for link in found.links():
@@ -71,7 +71,7 @@ def test_figures_name_their_script() -> None:
 # -- ARCHITECTURE.md -----------------------------------------------------------------------------------------------------
 
 
-def test_the_house_is_the_tree() -> None:
+def test_architecture_names_every_package() -> None:
     """Each folder that is named exists, and each package is named."""
     rows = document("ARCHITECTURE.md").table("folder")
     named = {row[0].rstrip("/") for row in rows}
@@ -90,7 +90,7 @@ def test_files_in_the_architecture_exist() -> None:
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
 
 
-def test_transitions_are_the_code_s() -> None:
+def test_transitions_match_the_code() -> None:
     """The table is the table."""
     rows = document("ARCHITECTURE.md").table("phase")
     assert [tuple(row) for row in rows] == [
@@ -161,7 +161,7 @@ def test_values_are_the_shipped_ones() -> None:
 # -- docs/read-a-report.md -----------------------------------------------------------------------------------------------
 
 
-def test_the_report_s_example_fits_its_schema() -> None:
+def test_example_report_fits_its_schema() -> None:
     """It is a whole report, and the schema is a schema."""
     jsonschema.Draft202012Validator.check_schema(REPORT_SCHEMA)
     examples = [block for block in document("docs/read-a-report.md").blocks() if block.language == "json"]
@@ -255,7 +255,7 @@ def test_options_are_documented() -> None:
 
 
 @pytest.mark.parametrize(("letter", "many"), [("T", 21), ("D", 17), ("R", 8), ("H", 9), ("A", 8), ("S", 5)])
-def test_each_defect_of_the_seed_is_shown_by_what_is_there(letter: str, many: int) -> None:
+def test_each_defect_of_the_seed_names_files_and_tests_that_exist(letter: str, many: int) -> None:
     """A row for each, in order; the tests and files that it names exist."""
     rows = [row for row in document("docs/from-the-seed.md").table("#") if row[0].startswith(letter)]
     assert [row[0] for row in rows] == [f"{letter}{number}" for number in range(1, many + 1)]

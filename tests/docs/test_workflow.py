@@ -56,7 +56,7 @@ def test_scripts_parse(folder: Checkout, name: str) -> None:
     assert (ran.code, ran.output) == (0, "")
 
 
-def test_install_names_a_file_that_is_there() -> None:
+def test_install_names_an_existing_file() -> None:
     """The step and the cache mean the same file."""
     assert "-r requirements.txt" in SCRIPTS["Install"]
     setup = next(step for name, step in STEPS.items() if name.startswith("actions/setup-python"))
@@ -78,7 +78,7 @@ def test_install_names_a_file_that_is_there() -> None:
         ("137", "killed"),
     ],
 )
-def test_exit_codes_are_told_apart(folder: Checkout, code: str, says: str) -> None:
+def test_each_exit_code_has_its_own_message(folder: Checkout, code: str, says: str) -> None:
     """One sentence each in the job's summary; 11, and only 11, calls a person."""
     summary = folder.folder / "summary.md"
     variables = NICE | {"IMAGE_TAG": NASTY, "CODE": code, "SETTLED": "", "GITHUB_STEP_SUMMARY": str(summary)}
@@ -107,7 +107,7 @@ def test_a_recovery_that_fails_calls_a_person(folder: Checkout) -> None:
     assert "::error title=A person must act now::" in ran.output
 
 
-def test_a_refused_deployment_is_told_as_such(copy: Checkout) -> None:
+def test_refused_deployment_ends_with_exit_code_4(copy: Checkout) -> None:
     """The deploy step itself, on the embedded environment; its options are the command's, and its input is only a tag."""
     output = copy.folder / "output.txt"
     variables = NICE | {"IMAGE_TAG": NASTY, "GITHUB_OUTPUT": str(output)}
@@ -122,7 +122,7 @@ def test_a_refused_deployment_is_told_as_such(copy: Checkout) -> None:
 
 @pytest.mark.parametrize("name", ["Deploy", "Settle what was left half done"])
 @pytest.mark.parametrize("code", [0, 1, 10, 11])
-def test_steps_hand_on_the_exit_code(folder: Checkout, name: str, code: int) -> None:
+def test_steps_pass_on_the_exit_code(folder: Checkout, name: str, code: int) -> None:
     """Whatever the command ends with is the step's output and its exit code; each input is one word to it."""
     python = folder.folder / "bin" / "python"
     python.parent.mkdir()

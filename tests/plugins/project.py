@@ -98,7 +98,7 @@ class Outcome:
         return Counter(record["step"] for record in self.journal if record["kind"] == "intent")
 
     @property
-    def told(self) -> tuple[int, str, int, int, int]:
+    def result(self) -> tuple[int, str, int, int, int]:
         """Exit code, verdict, and how often it provisioned, promoted, rolled back."""
         steps = self.steps
         return self.code, self.report["verdict"], steps["provision"], steps["promote"], steps["rollback"]
@@ -173,10 +173,10 @@ class Project:
             journal = [json.loads(line) for line in (folder / "audit.jsonl").read_text().splitlines()]
         outcome = Outcome(code, output, report, journal, self.facts.calls(), folder)
         if report and report["target"] is not None:
-            self._consistent(outcome)
+            self._assert_consistent(outcome)
         return outcome
 
-    def _consistent(self, run: Outcome) -> None:
+    def _assert_consistent(self, run: Outcome) -> None:
         """What holds of every deployment, however it ended: asked of the world, not of the journal."""
         routed = sum(call.startswith("route green") for call in run.calls)
         routed = routed or any(call.startswith("share") for call in run.calls)

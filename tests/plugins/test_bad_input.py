@@ -184,10 +184,10 @@ def test_bad_commands(
     monkeypatch.setattr(sys, "argv", ["deploy.py", *(a.format(file=file, folder=tmp_path) for a in arguments)])
     with pytest.raises(SystemExit) as stop:
         deploy.main()
-    told = capsys.readouterr()
-    assert stop.value.code == 4, told
-    assert words in told.err
-    assert "Traceback" not in told.err
+    printed = capsys.readouterr()
+    assert stop.value.code == 4, printed
+    assert words in printed.err
+    assert "Traceback" not in printed.err
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["file"]
 
 
@@ -200,7 +200,7 @@ def test_bad_commands(
     ],
     ids=["two words", "one word", "nothing after it"],
 )
-def test_a_folder_of_reports_is_not_taken_for_the_project(given: list[str], joined: list[str]) -> None:
+def test_reports_option_is_joined_to_its_value(given: list[str], joined: list[str]) -> None:
     assert run.joined(given) == joined
 
 
@@ -219,7 +219,7 @@ def test_a_wrong_clock(ahead: float, refused: bool, monkeypatch: pytest.MonkeyPa
         compose._caller(clients, settings)
 
 
-def test_credentials_that_aws_does_not_take(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_credentials_that_aws_rejects_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """No rights are a refusal, not a rejected release."""
 
     def denied(_: StsIdentity) -> tuple[Caller, float]:

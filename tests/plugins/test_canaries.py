@@ -146,13 +146,13 @@ def test_no_secret_anywhere(project: Project, monkeypatch: pytest.MonkeyPatch, a
     project.plugin(FOREIGN.format(**values))
     project.facts.write("logs", [f"connecting with {USERS[1].password}", f"Authorization: Bearer {TOKEN}"])
     run = project.run_outside(*args)
-    assert run.told == REJECTED, run.output
+    assert run.result == REJECTED, run.output
     assert "[redacted]" in run.output
     assert "a plugin, by number [redacted]" in run.output, "what is written past pytest is written all the same"
     assert leaks(project, run) == [], "\n".join(leaks(project, run))
 
 
-def test_no_secret_of_an_internal_error(project: Project) -> None:
+def test_no_secret_in_an_internal_error(project: Project) -> None:
     project.plugin(f"def pytest_sessionfinish(): raise RuntimeError({USERS[0].password!r})")
     run = project.run()
     assert run.code == 3, run.output
@@ -161,7 +161,7 @@ def test_no_secret_of_an_internal_error(project: Project) -> None:
     assert leaks(project, run) == []
 
 
-def test_no_secret_of_a_plan(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_secret_in_a_plan(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CANARY_API_KEY", FROM_ENVIRONMENT)
     project.add("auth", CHECKS.format(password=USERS[0].password, token=TOKEN))
     run = project.run("--plan")

@@ -29,7 +29,7 @@ def hook(name: str, body: str, options: str = "") -> str:
 
 def refused(run: Outcome) -> bool:
     """Nothing was touched, and it is said why."""
-    assert run.told == REFUSED, run.output
+    assert run.result == REFUSED, run.output
     assert run.calls == [], run.output
     return bool(run.report["reason"])
 
@@ -113,7 +113,7 @@ def test_conftest_of_a_gate(project: Project, way: str, workers: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "told"),
+    ("how", "expected"),
     [
         ("__test__ = False\n" + BAD, REFUSED),
         ("class TestIt:\n    __test__ = False\n    def test_bad(self, client): assert False\n", REFUSED),
@@ -132,9 +132,9 @@ def test_conftest_of_a_gate(project: Project, way: str, workers: str) -> None:
         "pytestmark", "autouse skip", "autouse xfail", "skipped parameter", "unittest's expectedFailure",
     ],
 )  # fmt: skip
-def test_file(project: Project, how: str, told: tuple[object, ...]) -> None:
+def test_file(project: Project, how: str, expected: tuple[object, ...]) -> None:
     project.add("endpoints", how)
-    assert project.run().told == told
+    assert project.run().result == expected
 
 
 def test_a_plugin_by_its_name(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -163,7 +163,7 @@ def test_a_plugin_switched_off(project: Project, off: str) -> None:
     project.add("endpoints", BAD)
     run = project.run("-p", f"no:{off}")
     assert run.code in (1, 4, 5), run.output
-    assert run.calls == [] if run.code != 1 else run.told == REJECTED
+    assert run.calls == [] if run.code != 1 else run.result == REJECTED
 
 
 @pytest.mark.parametrize(
@@ -192,12 +192,12 @@ def test_exit_code(project: Project, source: str) -> None:
     ],
     ids=["another address", "another client", "a client of its own"],
 )
-def test_a_gate_that_asks_somebody_else(project: Project, source: str) -> None:
+def test_gate_that_does_not_ask_the_candidate(project: Project, source: str) -> None:
     """What is live answers well; that says nothing about the candidate, and neither does a client that nobody closes."""
     project.add("redis", "import gc\ndef test_collects(client):\n    gc.collect()\n    client.get('/health')\n")
     conftest(project, source.replace("{live!r}", repr(project.facts.read("urls")["live"])))
     run = project.run()
-    assert run.told == REJECTED, run.output
+    assert run.result == REJECTED, run.output
     assert run.report["reason"].startswith("endpoints: its checks sent the release no recorded request"), run.output
     assert run.gate("redis")["outcome"] == "passed", run.output
 
@@ -221,7 +221,7 @@ def test_fewer_samples_than_a_gate_declares(project: Project, way: str) -> None:
     project.add("redis", FIVE + indent(dedent(FEWER[way]), "    "))
     conftest(project, hook("pytest_collection_modifyitems(items)", "for i in items: i.own_markers.clear()"), "redis")
     run = project.run()
-    assert run.told == REJECTED, run.output
+    assert run.result == REJECTED, run.output
     taken = 1 if way == "says that it took them" else 4
     assert run.report["reason"] == f"redis: test_five: it took {taken} samples, and declares 5: that proves nothing"
 
@@ -231,13 +231,13 @@ def test_as_many_samples_as_a_gate_declares(project: Project, workers: str) -> N
     project.settings("[gates.redis]\nconsecutive = 5")
     project.add("redis", FIVE + "    for _ in range(limits['consecutive']): client.get('/health')")
     run = project.run(workers)
-    assert run.told == PROMOTED, run.output
+    assert run.result == PROMOTED, run.output
     manifest = next(line for line in run.journal if line["kind"] == "manifest")
     assert (manifest["samples"]["redis"], manifest["samples"]["auth"]) == (5, 0)
 
 
 @pytest.mark.parametrize("declared", ["'consecutiv'", "0", "", "'required'"])
-def test_samples_that_say_nothing(project: Project, declared: str) -> None:
+def test_invalid_samples_declaration_is_refused(project: Project, declared: str) -> None:
     """A declaration that cannot be counted by is none, and nobody would notice."""
     project.settings("[gates.redis]\nconsecutive = 5\nrequired = true")
     project.add("redis", FIVE.replace("'consecutive'", declared) + "    client.get('/health')")
@@ -254,7 +254,7 @@ def test_a_check_that_ends_the_process(project: Project, gate: str) -> None:
     assert (run.code, run.report) == (3, {}), run.output
 
 
-def test_a_conftest_that_only_helps_is_welcome(project: Project) -> None:
+def test_harmless_conftest_is_accepted(project: Project) -> None:
     """Fixtures, markers, another order, a word for the terminal: nothing of it decides anything."""
     conftest(
         project,
@@ -263,4 +263,4 @@ def test_a_conftest_that_only_helps_is_welcome(project: Project) -> None:
         + hook("pytest_terminal_summary(terminalreporter)", "terminalreporter.write_line('done')"),
     )
     run = project.run()
-    assert run.told == PROMOTED, run.output
+    assert run.result == PROMOTED, run.output

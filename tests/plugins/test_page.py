@@ -42,9 +42,9 @@ def written(folder: Path, *more: tuple[str, dict[str, object]], undoes: str | No
     journal.append("planned", **planned, **({"undoes": undoes} if undoes else {}))
     for kind, data in more:
         journal.append(kind, **data)
-    said: list[str] = []
-    archive.close(journal, folder, [("closed", closed)], say=said.append, page=standalone)
-    assert said == []
+    messages: list[str] = []
+    archive.close(journal, folder, [("closed", closed)], say=messages.append, page=standalone)
+    assert messages == []
     return (folder / archive.PAGE_FILE).read_text()
 
 
@@ -69,7 +69,7 @@ def written(folder: Path, *more: tuple[str, dict[str, object]], undoes: str | No
     ],
     ids=lambda value: value["verdict"] if isinstance(value, dict) else None,
 )
-def test_of_a_rollback(tmp_path: Path, closed: dict[str, object], sentence: str, colour: str) -> None:
+def test_page_of_a_rollback(tmp_path: Path, closed: dict[str, object], sentence: str, colour: str) -> None:
     rollback = {"reason": "asked for", "detected_s": 0.0, "switch_s": 0.031, "requests": 12, "failed": 3}
     html = written(tmp_path, ("traffic", {"promotion": None, "rollback": rollback}), undoes="run-0", **closed)
     page = Page(html)
@@ -84,7 +84,7 @@ def test_of_a_rollback(tmp_path: Path, closed: dict[str, object], sentence: str,
     assert "<b>blue</b>" not in html
 
 
-def test_of_a_recovery(tmp_path: Path) -> None:
+def test_page_of_a_recovery(tmp_path: Path) -> None:
     gates = [
         {
             "name": "auth",
@@ -114,14 +114,14 @@ def test_of_a_recovery(tmp_path: Path) -> None:
     assert re.search(r"arn:somebody settles it, whose run died in phase BAKING", shown)
 
 
-def test_a_page_that_cannot_be_made_keeps_nothing_from_being_closed(tmp_path: Path) -> None:
+def test_journal_is_closed_if_the_page_fails(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "audit.jsonl", "arn:somebody", SystemClock())
     journal.append("opened", deployment_id="run-1")
 
     def broken(_: object) -> str:
         raise KeyError("what")
 
-    said: list[str] = []
-    closed = archive.close(journal, tmp_path, [("closed", {"verdict": "rejected"})], say=said.append, page=broken)
+    messages: list[str] = []
+    closed = archive.close(journal, tmp_path, [("closed", {"verdict": "rejected"})], say=messages.append, page=broken)
     assert closed["verdict"] == "rejected"
-    assert said == ["report.html was not written: KeyError: 'what'"]
+    assert messages == ["report.html was not written: KeyError: 'what'"]

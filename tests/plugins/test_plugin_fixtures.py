@@ -55,7 +55,7 @@ def traced(project: Project, *args: str) -> tuple[list[dict[str, Any]], dict[str
         project.suite(gate, head + MEASURES.format(gate=gate))
     project.suite("live", head + SEES)
     run = project.run(*args)
-    assert run.told == PROMOTED, run.output
+    assert run.result == PROMOTED, run.output
     lines = (project.facts.folder / "trace.txt").read_text().splitlines()
     return [json.loads(line) for line in lines], run.report
 
@@ -110,10 +110,10 @@ def test_users_and_sessions(project: Project) -> None:
     )
     project.settings("[gates.auth]\ntimeout = 3")
     run = project.run()
-    assert run.told == PROMOTED, run.output
+    assert run.result == PROMOTED, run.output
 
 
-def test_without_a_deployment_what_is_live_is_verified(project: Project) -> None:
+def test_live_colour_is_verified_without_a_deployment(project: Project) -> None:
     project.suite(
         "live",
         """

@@ -59,15 +59,15 @@ def test_a_warning_of_a_check(project: Project, workers: str) -> None:
     """Beside the verdict and in the report, once, without secrets; it decides nothing."""
     project.add("endpoints", "".join(WARNS.replace("{n}", str(number)) for number in range(2)))
     run = project.run(workers)
-    assert run.told == PROMOTED, run.output
-    said = re.findall(r"^ *WARNING  (.*)", run.output, flags=re.MULTILINE)
-    assert said == ["endpoints: the setting <x> fits nothing; seen: [redacted]"]
+    assert run.result == PROMOTED, run.output
+    warnings = re.findall(r"^ *WARNING  (.*)", run.output, flags=re.MULTILINE)
+    assert warnings == ["endpoints: the setting <x> fits nothing; seen: [redacted]"]
     assert [line["gate"] for line in run.journal if line["kind"] == "warning"] == ["endpoints"]
     page = Page((run.folder / "report.html").read_text())
     assert "Warning of endpoints: the setting <x> fits nothing; seen: [redacted]" in page.texts
 
 
-def test_the_page(project: Project) -> None:
+def test_report_page(project: Project) -> None:
     project.settings("[gates.zebra]\nrequired = false")
     project.suite(
         "zebra",
@@ -79,7 +79,7 @@ def test_the_page(project: Project) -> None:
     """,
     )
     run = project.run()
-    assert run.told == PROMOTED, run.output
+    assert run.result == PROMOTED, run.output
     html = (run.folder / "report.html").read_text()
     page = Page(html)
     assert [load for load in page.loads if not load.startswith("data:")] == []
@@ -101,7 +101,7 @@ def test_the_page(project: Project) -> None:
 def test_reports_have_every_check(project: Project) -> None:
     project.add("load", "def test_fails(client): assert False")
     run = project.run()
-    assert run.told == REJECTED, run.output
+    assert run.result == REJECTED, run.output
     cases = [case.get("name") for case in ElementTree.parse(run.folder / "junit.xml").iter("testcase")]  # noqa: S314  # our own file
     assert sorted(filter(None, cases)) == ["test_asks"] * 7 + ["test_fails"]
     assert list(run.report) == [

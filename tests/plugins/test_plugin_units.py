@@ -118,7 +118,7 @@ def test_nothing_of_the_next_stage_is_sent_ahead() -> None:
     assert run.entered == [Stage.HEALTH]
 
 
-def test_what_a_lost_worker_had_not_begun_goes_to_others() -> None:
+def test_pending_checks_of_a_lost_worker_go_to_others() -> None:
     scheduler, _, nodes = scheduled(2, *[Stage.HEALTH] * 6)
     lost, other = nodes
     begun, waiting = lost.sent[:2]
@@ -139,7 +139,7 @@ def test_a_stopped_run_hands_nothing_out() -> None:
     assert sum(len([index for index in node.sent if index != 9]) for node in nodes) == 2 * AHEAD
 
 
-def test_workers_must_agree_on_what_there_is() -> None:
+def test_workers_must_collect_the_same_checks() -> None:
     run, nodes = Run(), [Node(), Node()]
     scheduler = PhaseScheduler(cast("Coordinator", run), 2)
     for node, stage in zip(nodes, (Stage.HEALTH, Stage.LIVE), strict=True):
@@ -151,7 +151,7 @@ def test_workers_must_agree_on_what_there_is() -> None:
     assert [node.sent for node in nodes] == [[], []]
 
 
-def test_a_collection_carries_what_only_workers_know() -> None:
+def test_collection_carries_gates_stages_and_deselected() -> None:
     checks, deselected = decode(collection(Stage.LOAD, Stage.BAKE))[:2]
     assert [(check.gate, check.stage) for check in checks] == [("g", Stage.LOAD), ("g", Stage.BAKE)]
     assert deselected == 3
@@ -178,7 +178,7 @@ def report(when: str, outcome: str, **more: Any) -> pytest.TestReport:
         ("setup", "rerun", CheckOutcome.INCONCLUSIVE),
     ],
 )
-def test_what_one_report_says(when: str, outcome: str, expected: CheckOutcome | None) -> None:
+def test_outcome_of_one_report(when: str, outcome: str, expected: CheckOutcome | None) -> None:
     assert outcome_of(report(when, outcome)) is expected
 
 
@@ -196,15 +196,15 @@ def test_evidence_is_handed_over_once() -> None:
     assert measurements_in(second) == []
 
 
-def test_samples_of_a_measurement_are_of_every_check_that_stands_on_it() -> None:
+def test_samples_count_for_every_check_that_uses_the_measurement() -> None:
     recorder = Recorder()
     recorder.requested(300, "load_result")
     recorder.requested(200, "load_result")  # made again: what stands is the last one
-    told = [report("setup", "passed"), report("call", "passed"), report("call", "passed"), report("call", "passed")]
-    for one, fixtures in zip(told, [["load_result"], ["load_result"], ["client"], ["load_result"]], strict=True):
+    reports = [report("setup", "passed"), report("call", "passed"), report("call", "passed"), report("call", "passed")]
+    for one, fixtures in zip(reports, [["load_result"], ["load_result"], ["client"], ["load_result"]], strict=True):
         recorder.hand_over(one, fixtures)
-    assert [samples_in(one) for one in told] == [0, 200, 0, 200]
-    assert [requests_in(one) for one in told] == [500, 0, 0, 0]
+    assert [samples_in(one) for one in reports] == [0, 200, 0, 200]
+    assert [requests_in(one) for one in reports] == [500, 0, 0, 0]
 
 
 def test_gates_are_folders(tmp_path: Path) -> None:
