@@ -1,4 +1,4 @@
-"""An environment's own secrets as canaries: what the commands leave, what they print, and what ``ps`` shows meanwhile."""
+"""An environment's own secrets as canaries: they must not occur in reports, in the output, or in what ``ps`` shows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ JWT = re.compile(r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]+")
 
 @contextmanager
 def command_lines() -> Iterator[set[str]]:
-    """Every process's command line, as ``ps`` shows it to anybody, read again and again."""
+    """Collect the command lines of all processes, as ``ps`` shows them to every user, every 0.2 s while the block runs."""
     seen: set[str] = set()
     over = threading.Event()
 
@@ -39,7 +39,7 @@ def command_lines() -> Iterator[set[str]]:
 
 
 def assert_no_secrets(sandbox: Sandbox, texts: dict[str, str]) -> None:
-    """That no secret of the sandbox's environment can be read in its reports or in these texts."""
+    """Assert that no secret of the sandbox's environment occurs in its reports or in these texts."""
     with sandbox.world() as world:
         secrets = {secret for secret in world.secrets if secret not in ("", "[]")}
     assert len(secrets) > len(world.smoke_users), "there are secrets to look for"

@@ -1,4 +1,4 @@
-"""Desks with environments: every process is stopped and its absence checked, whatever becomes of the tests."""
+"""Sandboxes with environments; whether tests pass or fail, every process is stopped and its end is checked."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.e2e.user import User
 
 @contextmanager
 def open_sandbox(registry: Path, environment: str | None = None) -> Iterator[Sandbox]:
-    """A sandbox that is cleared afterwards; fails where something is still running then."""
+    """Yield a sandbox and clear it afterwards; fail if a process is still running then."""
     # Not pytest's own folder: PostgreSQL's user must be able to pass through it.
     folder = Path(tempfile.mkdtemp(prefix="e2e-"))
     folder.chmod(0o755)
@@ -34,26 +34,26 @@ def open_sandbox(registry: Path, environment: str | None = None) -> Iterator[San
 
 @pytest.fixture(scope="session")
 def good_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """1.0.0 and 1.1.0, as shipped."""
+    """Return a registry with 1.0.0 and 1.1.0, as shipped."""
     return make_registry(tmp_path_factory.mktemp("good") / "registry")
 
 
 @pytest.fixture(scope="session")
 def broken_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The good ones, and every broken release."""
+    """Return a registry with the good releases and every broken one."""
     return make_registry(tmp_path_factory.mktemp("broken") / "registry", (*REJECTED, *ROLLED_BACK))
 
 
 @pytest.fixture
 def sandbox(good_registry: Path) -> Iterator[Sandbox]:
-    """A sandbox where nothing is up."""
+    """Yield a sandbox without an environment."""
     with open_sandbox(good_registry) as made:
         yield made
 
 
 @pytest.fixture(scope="session")
 def up_sandbox(broken_registry: Path) -> Iterator[Sandbox]:
-    """A sandbox where 1.0.0 is live on blue; its tests leave it so."""
+    """Yield a sandbox with 1.0.0 live on blue; every test must leave it in this state."""
     with open_sandbox(broken_registry) as made:
         ran = made.script("up")
         assert ran.code == 0, ran.output
@@ -62,7 +62,7 @@ def up_sandbox(broken_registry: Path) -> Iterator[Sandbox]:
 
 @pytest.fixture(scope="session", params=["apprunner", pytest.param("ecs", marks=pytest.mark.soak)])
 def either_sandbox(broken_registry: Path, request: pytest.FixtureRequest) -> Iterator[Sandbox]:
-    """The same for tests that pass on either platform."""
+    """Yield such a sandbox on either platform, for tests that pass on both."""
     if request.param == "apprunner":
         yield request.getfixturevalue("up_sandbox")
         return
@@ -74,7 +74,7 @@ def either_sandbox(broken_registry: Path, request: pytest.FixtureRequest) -> Ite
 
 @pytest.fixture
 def user_of() -> Callable[[Sandbox], User]:
-    """A user of the sandbox's live domain."""
+    """Return a function that makes a user of a sandbox's live domain."""
 
     def make(sandbox: Sandbox) -> User:
         with sandbox.world() as world:
@@ -85,5 +85,5 @@ def user_of() -> Callable[[Sandbox], User]:
 
 @pytest.fixture(scope="session")
 def fast_settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A deployment.toml with as little patience as there can be: what is killed is not the gates."""
+    """Return a deployment.toml with the shortest possible times: these tests kill runs, and the gates are not what they test."""
     return write_fast_settings(tmp_path_factory.mktemp("fast-settings"))

@@ -1,4 +1,4 @@
-"""An alarm of CloudWatch's that fires: before a deployment nothing starts, while it bakes traffic goes back."""
+"""A CloudWatch alarm that fires: before a deployment it rejects the release, during the bake traffic goes back."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REASON = "1 datapoint was greater than the threshold (1000.0)"
 
 @contextmanager
 def alarm(sandbox: Sandbox, name: str) -> Iterator[Any]:
-    """A function that sets the alarm's state; it is OK again afterwards."""
+    """Yield a function that sets the alarm's state; set it to OK afterwards."""
     outputs = cloud.outputs(sandbox.state)
     assert outputs is not None
     assert name in outputs.alarms

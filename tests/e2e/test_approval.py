@@ -1,4 +1,4 @@
-"""Who may, for real: two principals of one cloud, lists, and a promotion that waits for the other one's yes."""
+"""Access lists and approvals with two real principals of one cloud: a promotion waits for the other principal's approval."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ lease_ttl = 20
 
 @pytest.fixture
 def settings(fast_settings: Path, tmp_path: Path) -> Callable[[str, str], Path]:
-    """Settings with lines of the environment ``quick``'s own, and with lists of who may."""
+    """Return a function that writes settings with these lines for the environment ``quick`` and these access lists."""
 
     def make(deployment: str, access: str = "") -> Path:
         path = tmp_path / f"deployment-{len(list(tmp_path.iterdir()))}.toml"
@@ -39,7 +39,7 @@ def settings(fast_settings: Path, tmp_path: Path) -> Callable[[str, str], Path]:
 
 
 def approve(sandbox: Sandbox, settings: Path, deployment_id: str, environment: str) -> CommandResult:
-    """``approve ID`` by the principal of that environment."""
+    """Run ``approve ID`` as the principal of that environment."""
     words = ["scripts/deploy.py", "approve", deployment_id, "--environment", environment, "--reason", "seen"]
     return sandbox.wait(
         sandbox.begin(["-m", killing.SWITCH, *words], f"approve as {environment}", {SETTINGS: str(settings)})
@@ -47,7 +47,7 @@ def approve(sandbox: Sandbox, settings: Path, deployment_id: str, environment: s
 
 
 def waiting(sandbox: Sandbox, settings: Path) -> tuple[RunningCommand, str]:
-    """A deployment that waits for its approval, and its id."""
+    """Start a deployment, wait until it awaits its approval, and return it with its id."""
     running = killing.deploy(sandbox, settings)
     running.wait_for("approval_awaited")
     folder = running.folder()
@@ -58,7 +58,7 @@ def waiting(sandbox: Sandbox, settings: Path) -> tuple[RunningCommand, str]:
 def test_another_principal_approves(
     up_sandbox: Sandbox, user_of: Callable[[Sandbox], User], settings: Callable[[str, str], Path]
 ) -> None:
-    """Not one's own, not of somebody who is not on the list, not twice; the manager's promotes."""
+    """Refused: the deployer's own approval, one of a caller who is not listed, a second one; the manager's approval promotes."""
     mine = settings('approval = "required"\napproval_timeout = 60', "")
     nobody = 'approve = ["arn:aws:iam::123456789012:role/nobody"]'
     with user_of(up_sandbox) as user:
@@ -86,7 +86,7 @@ def test_another_principal_approves(
 
 
 def test_approval_times_out(up_sandbox: Sandbox, settings: Callable[[str, str], Path]) -> None:
-    """Without it the release is rejected in time, and the next one may come."""
+    """Without an approval the release is rejected after `approval_timeout`, and the next deployment may start."""
     ran = up_sandbox.wait(killing.deploy(up_sandbox, settings('approval = "required"\napproval_timeout = 1', "")))
     assert ran.code == 1, ran.output
     assert ran.facts["reason"].startswith("promote: "), ran.facts["reason"]
@@ -94,7 +94,7 @@ def test_approval_times_out(up_sandbox: Sandbox, settings: Callable[[str, str], 
 
 
 def test_killed_while_awaiting_approval(up_sandbox: Sandbox, settings: Callable[[str, str], Path]) -> None:
-    """A yes that comes after the run has died promotes nothing."""
+    """An approval that comes after the run was killed promotes nothing."""
     mine = settings('approval = "required"\napproval_timeout = 60', "")
     killed = killing.wait_killed(up_sandbox, killing.deploy(up_sandbox, mine, spot="after approval_awaited"))
     assert killed.folder is not None
@@ -109,7 +109,7 @@ def test_killed_while_awaiting_approval(up_sandbox: Sandbox, settings: Callable[
 def test_caller_not_on_the_list_is_refused(
     up_sandbox: Sandbox, settings: Callable[[str, str], Path], duty: str
 ) -> None:
-    """Exit 4 before anything is touched, naming caller, duty and list."""
+    """Exit 4 before anything is touched; the message names the duty and the list."""
     lists = f'{duty} = ["arn:aws:iam::123456789012:role/nobody"]'
     ran = up_sandbox.wait(killing.deploy(up_sandbox, settings("", lists)))
     assert ran.code == 4, ran.output
@@ -120,7 +120,7 @@ def test_caller_not_on_the_list_is_refused(
 
 
 def test_rollback_and_recover_need_access(up_sandbox: Sandbox, settings: Callable[[str, str], Path]) -> None:
-    """The same of `rollback`, and of `recover` where neither deploying nor rolling back is allowed."""
+    """`rollback` is refused without the right to roll back, `recover` without the right to deploy or roll back."""
     nobody = '["arn:aws:iam::123456789012:role/nobody"]'
     mine = settings("", f"rollback = {nobody}\ndeploy = {nobody}")
     for command in ("rollback", "recover"):

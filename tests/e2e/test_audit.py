@@ -1,4 +1,4 @@
-"""The evidence of real runs: it holds as they left it, and no longer once somebody laid hands on it."""
+"""The evidence of real runs: it verifies as they left it, and each kind of tampering is found."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ CHECKED = ("chain", "closed", "head", "copy", "report", "signature", "verificati
 
 
 def verify(sandbox: Sandbox, *arguments: str) -> CommandResult:
-    """``audit verify`` of this sandbox's reports."""
+    """Run ``audit verify`` on this sandbox's reports."""
     return sandbox.script("audit", "verify", *arguments, "--reports", str(sandbox.reports))
 
 
 @contextmanager
 def tampered(folder: Path, name: str, content: bytes | None) -> Iterator[None]:
-    """For a while, one file of a report is another, or gone; then all is as it was."""
+    """Replace one file of a report while the block runs, or remove it if ``content`` is None; restore the report afterwards."""
     kept = folder.with_name(f"{folder.name}.kept")
     shutil.copytree(folder, kept)
     try:
@@ -49,7 +49,7 @@ def test_evidence_of_a_deployment_and_its_rollback(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Both are verified, the newest by default; then each kind of tampering is named, with exit code 1."""
+    """Both verify, the newest by default; then each kind of tampering is named, with exit code 1."""
     deployed = up_sandbox.wait(killing.deploy(up_sandbox, fast_settings, "--image-tag=1.1.0"))
     assert deployed.code == 0, deployed.output
     sent = messages(up_sandbox, deployed.facts["deployment_id"])
@@ -90,7 +90,7 @@ def test_evidence_of_a_deployment_and_its_rollback(
 def _tamper(
     sandbox: Sandbox, first: Path, newest: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In this process, since each is a second of starting Python otherwise."""
+    """Try each kind of tampering, in this process: a new Python process for each would take a second to start."""
     monkeypatch.setenv("EMBEDDED_STATE", str(sandbox.state))
     journal = (first / "audit.jsonl").read_bytes()
     lines = journal.splitlines(keepends=True)
@@ -117,6 +117,6 @@ def _verified(folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, st
 
 
 def _signing_key(sandbox: Sandbox) -> str:
-    """What is secret of the environment's key."""
+    """Return the secret part of the environment's signing key."""
     passwords = json.loads(Layout(sandbox.state).secrets.read_text())
     return "".join(passwords["signing_key"].splitlines()[1:-1])

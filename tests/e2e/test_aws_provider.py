@@ -1,7 +1,7 @@
-"""The commands on an environment of ``provider = "aws"``: nothing in them takes the laptop for granted.
+"""The commands on an environment with ``provider = "aws"``: none of them depends on the embedded provider.
 
-The environment's calls are answered by the embedded cloud; what the settings cannot say of a real account (its endpoints and
-the scheme of its colours) is put in by the test, and nothing else.
+The embedded cloud answers the AWS calls. The test sets only what settings of a real account cannot contain: the endpoints
+and the scheme of the colours' URLs.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Command = Callable[..., Result]
 
 @pytest.fixture
 def command(up_sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Runs a command of scripts/deploy.py in this process, on an environment of AWS."""
+    """Return a function that runs a command of scripts/deploy.py in this process, on an environment of AWS."""
     outputs = cloud.outputs(up_sandbox.state)
     assert outputs is not None
     own: dict[str, Any] = {
@@ -64,7 +64,7 @@ def command(up_sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(compose, "aws_estate", with_endpoints)
     monkeypatch.setattr(deploy, "SETTINGS_FILE", settings)
-    monkeypatch.setenv("PATH", "/nowhere")  # no docker here, whatever this machine has
+    monkeypatch.setenv("PATH", "/nowhere")  # hides this machine's docker
     monkeypatch.delenv("EMBEDDED_STATE", raising=False)
     monkeypatch.setattr(cloud, "outputs", lambda _: pytest.fail("an environment of AWS asked for the embedded one"))
 
@@ -75,7 +75,7 @@ def command(up_sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_commands_on_aws(command: Command, tmp_path: Path) -> None:
-    """Each does on AWS what it does on a laptop."""
+    """Each command does on AWS what it does on the embedded environment."""
     reports = ("--reports", str(tmp_path / "reports"))
     status = command("status", "--json")
     assert status.exit_code == 0, status.output
@@ -104,7 +104,7 @@ def test_commands_on_aws(command: Command, tmp_path: Path) -> None:
 
 
 def test_known_tag_is_deployed_without_a_build(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is built; pytest is given the tag and the environment."""
+    """Nothing is built; pytest gets the tag and the environment."""
     asked: list[Any] = []
 
     def run(*given: Any) -> int:
@@ -119,7 +119,7 @@ def test_known_tag_is_deployed_without_a_build(command: Command, monkeypatch: py
 
 
 def test_unknown_environment_is_refused_by_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An environment that is not there: pytest is asked all the same, refuses, and leaves a report."""
+    """`deploy --image-tag` still starts pytest, which refuses and writes a report; `deploy --image` is refused before that."""
     asked: list[Any] = []
 
     def run(*given: Any) -> int:

@@ -1,4 +1,4 @@
-"""What a candidate does to the colour beside it, and what becomes of data and of those who have no way back."""
+"""The effect of a candidate on the live colour's users and data: rollback, irreversible migrations, harmful migrations."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ ONE_WAY = Fault(
 
 @pytest.fixture(scope="module")
 def own_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
-    """1.0.0 live on blue; the last of these tests leaves its database as no other test would want it."""
+    """Yield a sandbox of this file's own, 1.0.0 live on blue: the last test leaves a database that no other test can use."""
     registry: Path = make_registry(tmp_path_factory.mktemp("beside") / "registry", (WANTS_A_COLUMN, ONE_WAY))
     with open_sandbox(registry) as made:
         ran = made.script("up")
@@ -36,7 +36,7 @@ def own_sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sandbox]:
 
 @pytest.mark.soak
 def test_data_survives_promotion_and_rollback(own_sandbox: Sandbox) -> None:
-    """A session and rows of before and after the promotion, on 1.0.0, on 1.1.0, and on 1.0.0 again."""
+    """A session and rows of before and after the promotion are kept on 1.0.0, on 1.1.0, and on 1.0.0 again."""
     bookings = Bookings(own_sandbox)
     before = bookings.book()
     assert own_sandbox.pytest("--environment=quick", "--target=green").code == 0
@@ -51,7 +51,7 @@ def test_data_survives_promotion_and_rollback(own_sandbox: Sandbox) -> None:
 
 @pytest.mark.soak
 def test_irreversible_release(own_sandbox: Sandbox) -> None:
-    """Refused without a word; frozen where it fails after the switch; back or forward only as a person decides."""
+    """Refused without the option; frozen if it fails after the switch; then only a person's decision moves traffic."""
     options = ("--environment=quick", "--target=green", f"--image-tag={ONE_WAY.tag}")
     refused = own_sandbox.pytest(*options)
     assert (refused.code, refused.facts["verdict"]) == (4, "refused"), refused.output
@@ -74,7 +74,7 @@ def test_irreversible_release(own_sandbox: Sandbox) -> None:
 
 
 def test_migration_that_harms_live_is_rejected(own_sandbox: Sandbox) -> None:
-    """Refused before anything is asked of the candidate; the reason says what live's users get, and what to do."""
+    """Rejected before the candidate's gates run; the reason names the harm to live's users and the next step."""
     ran = own_sandbox.pytest("--target=green", f"--image-tag={WANTS_A_COLUMN.tag}")
     assert ran.code == 1, ran.output
     assert (ran.facts["verdict"], ran.facts["live_harmed"]) == ("rejected", True)

@@ -1,4 +1,4 @@
-"""The main job as a newcomer types it: forth, back, undone, verified, and nothing left behind."""
+"""The usual commands with a good release: promote, promote back, roll back, verify; no process is left."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _assert_refused(ran: CommandResult, words: str) -> None:
 def test_promote_twice_and_roll_back(
     good_registry: Path, user_of: Callable[[Sandbox], User], fast_settings: Path
 ) -> None:
-    """One day of an environment, from `up` to `down`, under a user who never saw a request fail."""
+    """From `up` to `down`: two promotions and a rollback, without a failed request of a user."""
     with open_sandbox(good_registry) as sandbox:
         assert sandbox.script("up").code == 0
         again = sandbox.script("up")
@@ -63,7 +63,7 @@ def test_promote_twice_and_roll_back(
             _assert_promoted(sandbox.wait(killing.deploy(sandbox, fast_settings, "--target=auto", "-n", "2")), "blue")
             sandbox.assert_live("blue", images.NEW)
             _undo(sandbox)
-            assert any("-m locust" in line for line in shown), "the load's process was seen, too"
+            assert any("-m locust" in line for line in shown), "the load's command line must be among those seen"
             assert_no_secrets(sandbox, {"the terminal": promoted.output, "ps": "\n".join(shown)})
         assert user.seen.failures == []
         print(f"{user.seen.requests} requests, {user.seen.writes} of them writes")
@@ -77,7 +77,7 @@ def test_promote_twice_and_roll_back(
 
 
 def _undo(sandbox: Sandbox) -> None:
-    """`rollback` once, and not twice; what users wrote meanwhile is still theirs."""
+    """Roll back once; a second `rollback` is refused. A consult that a user booked before is still there."""
     bookings = Bookings(sandbox)
     booked = bookings.book(notes="before the rollback")
     ran = sandbox.undo("rollback")
@@ -96,7 +96,7 @@ def _undo(sandbox: Sandbox) -> None:
 
 @pytest.mark.soak
 def test_verification_without_a_deployment(up_sandbox: Sandbox) -> None:
-    """Verification without a deployment: all of it, a part, and an address."""
+    """Verification without a deployment: of everything, of a part, and of an address."""
     sandbox = up_sandbox
     before = sandbox.status()
     whole = sandbox.pytest()
@@ -110,23 +110,23 @@ def test_verification_without_a_deployment(up_sandbox: Sandbox) -> None:
     assert (part.facts["verdict"], part.facts["partial"]) == ("verified", True)
     address = sandbox.pytest("suites/health", "-n", "2", f"--base-url={before['idle']['url'] or before['live']['url']}")
     assert address.code == 0, address.output
-    nobody = sandbox.pytest("suites/health/test_health.py::test_is_not_degraded", "--base-url=http://127.0.0.1:1")
-    assert nobody.code == 1, nobody.output
-    assert nobody.facts["verdict"] == "failed"
-    assert nobody.facts["reason"].startswith("health: ")
+    unreachable = sandbox.pytest("suites/health/test_health.py::test_is_not_degraded", "--base-url=http://127.0.0.1:1")
+    assert unreachable.code == 1, unreachable.output
+    assert unreachable.facts["verdict"] == "failed"
+    assert unreachable.facts["reason"].startswith("health: ")
     assert sandbox.status() == before
 
 
 @pytest.fixture
 def private_sandbox(good_registry: Path) -> Iterator[Sandbox]:
-    """A sandbox where nothing is up."""
+    """Yield a sandbox without an environment."""
     with open_sandbox(good_registry) as sandbox:
         yield sandbox
 
 
 @pytest.mark.soak
 def test_run_starts_its_own_environment(private_sandbox: Sandbox) -> None:
-    """With none up, a run starts one for itself, and leaves nothing of it: also where it is refused or called off."""
+    """If no environment is up, a run starts its own and removes it afterwards, also if the run is refused."""
     plan = private_sandbox.pytest("--target=auto", "--plan")
     assert plan.code == 0, plan.output
     assert "telehealth-api:1.1.0" in plan.output

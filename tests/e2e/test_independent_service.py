@@ -1,4 +1,4 @@
-"""A good release that shares nothing with the reference service but the contract is promoted."""
+"""A good release that shares only the contract with the reference service is promoted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SERVICE = Path(__file__).with_name("independent_service")
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The stranger, twice: nothing of the reference service is in it."""
+    """Return a registry with the independent service under both tags, and without the reference service."""
     folder = tmp_path_factory.mktemp("independent") / "registry"
     for tag in (images.OLD, images.NEW):
         image = folder / images.REPOSITORY / tag
@@ -26,7 +26,7 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("fast", [True, pytest.param(False, marks=pytest.mark.soak)], ids=["fast", "as-shipped"])
 def test_independent_service_is_promoted(registry: Path, fast_settings: Path, fast: bool) -> None:
-    """Every gate passes, and its bake sees no harm."""
+    """Every required gate passes, the bake included."""
     with open_sandbox(registry) as sandbox:
         begun = killing.deploy(sandbox, fast_settings) if fast else sandbox.begin_pytest("--target=green", "-n", "2")
         ran = sandbox.wait(begun)

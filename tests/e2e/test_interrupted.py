@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, in every phase: never left promoted, nothing left running, and a rollback is never cut short."""
+"""Ctrl-C and SIGTERM in every phase: no promotion stands, no process is left, and no rollback is cut short."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.e2e.user import User
 
 @dataclass(frozen=True)
 class Case:
-    """A signal right after the intent of ``step``; ``group``: to all children, too, as a terminal's Ctrl-C."""
+    """A signal right after the intent of ``step``; with ``group`` also to all children, as a terminal's Ctrl-C."""
 
     step: str
     number: signal.Signals
@@ -35,7 +35,7 @@ CASES = [
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.step}-{case.number.name}-n{case.workers}")
 def test_interrupted(up_sandbox: Sandbox, user_of: Callable[[Sandbox], User], fast_settings: Path, case: Case) -> None:
-    """Exit 2; rejected where traffic had not moved, else rolled back; blue live, and no user noticed."""
+    """Exit 2; rejected if traffic had not moved, else rolled back; blue is live, and no request of the user fails."""
     before = up_sandbox.running()
     with user_of(up_sandbox) as user:
         running = killing.deploy(up_sandbox, fast_settings, "-n", case.workers)
@@ -65,7 +65,7 @@ def _assert_called_off(ran: CommandResult, step: str, number: signal.Signals) ->
 def test_second_ctrl_c_does_not_cut_the_rollback_short(
     up_sandbox: Sandbox, user_of: Callable[[Sandbox], User], fast_settings: Path
 ) -> None:
-    """While one deploys, others are told so; and a second Ctrl-C does not keep its rollback from ending."""
+    """While one run deploys, other commands are refused; a second Ctrl-C does not stop its rollback."""
     before = up_sandbox.running()
     with user_of(up_sandbox) as user:
         running = killing.deploy(up_sandbox, fast_settings)
@@ -84,7 +84,7 @@ def test_second_ctrl_c_does_not_cut_the_rollback_short(
 
 
 def _assert_others_are_refused(sandbox: Sandbox, pid: int) -> None:
-    """Somebody else's status, deployment, rollback and recovery, while the first goes on."""
+    """Assert that `status` shows the run under way and that `recover`, `rollback` and a deployment are refused with its id."""
     others = [
         sandbox.begin_undo("recover"),
         sandbox.begin_undo("rollback"),
@@ -105,7 +105,7 @@ def _assert_others_are_refused(sandbox: Sandbox, pid: int) -> None:
 def test_signal_after_the_bake_rolls_back(
     up_sandbox: Sandbox, user_of: Callable[[Sandbox], User], fast_settings: Path
 ) -> None:
-    """When the bake is over and the verdict is not yet journalled, a promotion is still taken back."""
+    """A signal after the bake, before the verdict is journalled, still rolls the promotion back."""
     with user_of(up_sandbox) as user:
         running = killing.deploy(up_sandbox, fast_settings)
         running.wait_for("traffic")
@@ -119,7 +119,7 @@ def test_signal_after_the_bake_rolls_back(
 
 @pytest.mark.soak
 def test_rollback_command_is_not_cut_short(up_sandbox: Sandbox, user_of: Callable[[Sandbox], User]) -> None:
-    """Ctrl-C, twice, while `rollback` moves traffic: it ends as it would have, and its exit code says so."""
+    """Ctrl-C and SIGTERM while `rollback` moves traffic: it completes with exit code 0."""
     assert up_sandbox.pytest("--environment=quick", "--target=green").code == 0
     with user_of(up_sandbox) as user:
         running = up_sandbox.begin_undo("rollback")

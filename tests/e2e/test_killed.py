@@ -1,6 +1,6 @@
-"""SIGKILL at lines of the journal, workers and load left alive: `recover`, or the next run, settles what is left.
+"""SIGKILL at lines of the journal while workers and load stay alive: `recover` or the next run recovers the killed run.
 
-Failure mode 11: an interrupted run. The whole matrix, every line before and after, is in the files beside this one.
+Failure mode 11: an interrupted run. The other test_killed_*.py files kill before and after every line.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from tests.e2e.user import User
     ids=str,
 )
 def test_recover(up_sandbox: Sandbox, user_of: Callable[[Sandbox], User], fast_settings: Path, spot: Spot) -> None:
-    """Exit 0, blue live, the lock free; a second call has nothing to do; and no user noticed."""
+    """Exit 0, blue live, the lock free; a second `recover` has nothing to do; no request of the user fails."""
     before = up_sandbox.running()
     with user_of(up_sandbox) as user:
         killed = killing.wait_killed(up_sandbox, killing.deploy(up_sandbox, fast_settings, spot=str(spot)))
@@ -47,7 +47,7 @@ def test_recover(up_sandbox: Sandbox, user_of: Callable[[Sandbox], User], fast_s
 def test_killed_after_the_bake_and_in_rollback(
     up_sandbox: Sandbox, user_of: Callable[[Sandbox], User], fast_settings: Path
 ) -> None:
-    """After the bake's outcome a promotion stands; a `rollback` that dies before its own is done once more."""
+    """A promotion stands if it was killed after the bake's outcome; `recover` completes a killed `rollback`."""
     before = up_sandbox.running()
     with user_of(up_sandbox) as user:
         killed = killing.wait_killed(up_sandbox, killing.deploy(up_sandbox, fast_settings, spot="after outcome bake"))
@@ -67,7 +67,7 @@ def test_killed_after_the_bake_and_in_rollback(
 def test_killed_recover_is_finished_in_a_fresh_clone(
     up_sandbox: Sandbox, user_of: Callable[[Sandbox], User], fast_settings: Path, tmp_path: Path
 ) -> None:
-    """`recover` dies as well; a third one, in a fresh clone without a single report, brings blue back."""
+    """The run and `recover` are killed; another `recover`, in a fresh clone without any report, makes blue live again."""
     before = up_sandbox.running()
     with user_of(up_sandbox) as user:
         killed = killing.wait_killed(up_sandbox, killing.deploy(up_sandbox, fast_settings, spot="after switched"))
@@ -83,12 +83,12 @@ def test_killed_recover_is_finished_in_a_fresh_clone(
 
 
 def test_next_run_recovers(up_sandbox: Sandbox, user_of: Callable[[Sandbox], User], fast_settings: Path) -> None:
-    """Nobody has to know of `recover`: killed under load, its Locust still there; the next run settles, then deploys."""
+    """A run is killed under load while its Locust stays alive; the next run recovers it without `recover`, then deploys."""
     before = up_sandbox.running()
     with user_of(up_sandbox) as user:
         killed = killing.wait_killed(up_sandbox, killing.deploy(up_sandbox, fast_settings, spot="while locust"))
         assert killed.left == ()
-        assert any("locust" in command for command in up_sandbox.running().values()), "load goes on"
+        assert any("locust" in command for command in up_sandbox.running().values()), "the load must still be running"
         ran = up_sandbox.wait(killing.deploy(up_sandbox, fast_settings))
         assert ran.code == 0, ran.output
         assert killed.folder is not None

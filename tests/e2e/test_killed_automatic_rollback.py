@@ -1,4 +1,4 @@
-"""SIGKILL right before and right after every line of a rollback that a run does by itself, then `recover`."""
+"""SIGKILL right before and right after every line of an automatic rollback, then `recover`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BAD = f"--image-tag={images.FAILS_WHEN_LIVE.tag}"
 def test_rollback_of_a_run_killed(
     up_sandbox: Sandbox, user_of: Callable[[Sandbox], User], fast_settings: Path, spot: Spot
 ) -> None:
-    """Blue is live again; nobody but those whom the bad release served has seen a failure."""
+    """Blue is live again; only answers of the bad release on green failed."""
     before = up_sandbox.running()
     with user_of(up_sandbox) as user:
         killed = killing.wait_killed(up_sandbox, killing.deploy(up_sandbox, fast_settings, BAD, spot=str(spot)))
@@ -32,7 +32,7 @@ def test_rollback_of_a_run_killed(
 
 
 def test_every_journal_line_is_listed(up_sandbox: Sandbox, fast_settings: Path) -> None:
-    """From the switch on; what comes before it is a promotion's."""
+    """The list has every line after the switch; the lines before it are those of a promotion."""
     ran = up_sandbox.wait(killing.deploy(up_sandbox, fast_settings, BAD))
     assert ran.code == 10, ran.output
     assert ran.folder is not None

@@ -17,15 +17,15 @@ from tests.e2e.user import User
 pytestmark = pytest.mark.soak
 
 
-def green_is_live(sandbox: Sandbox, fast_settings: Path) -> None:
-    """Green is live, by a promotion that can be undone."""
+def make_green_live(sandbox: Sandbox, fast_settings: Path) -> None:
+    """Make green live by a promotion, unless it is live already."""
     if sandbox.status_in_process()["live"]["colour"] != "green":
         ran = sandbox.wait(killing.deploy(sandbox, fast_settings))
         assert ran.code == 0, ran.output
 
 
-def blue_is_live(sandbox: Sandbox) -> None:
-    """Blue is live, whatever test came before."""
+def make_blue_live(sandbox: Sandbox) -> None:
+    """Make blue live by `rollback`, unless it is live already."""
     if sandbox.status_in_process()["live"]["colour"] != "blue":
         assert sandbox.undo("rollback").code == 0
 
@@ -34,8 +34,8 @@ def blue_is_live(sandbox: Sandbox) -> None:
 def test_rollback_killed(
     up_sandbox: Sandbox, user_of: Callable[[Sandbox], User], fast_settings: Path, spot: Spot
 ) -> None:
-    """It is done, or was never begun; no user noticed either way."""
-    green_is_live(up_sandbox, fast_settings)
+    """The rollback is complete or never began; no request of the user fails in either case."""
+    make_green_live(up_sandbox, fast_settings)
     before, verdict = up_sandbox.running(), verdict_of_killed_rollback(spot)
     with user_of(up_sandbox) as user:
         killed = killing.wait_killed(up_sandbox, killing.undo(up_sandbox, fast_settings, "rollback", str(spot)))
@@ -51,7 +51,7 @@ def test_rollback_killed(
 
 
 def test_every_line_of_rollback_is_listed(up_sandbox: Sandbox, fast_settings: Path) -> None:
-    green_is_live(up_sandbox, fast_settings)
+    make_green_live(up_sandbox, fast_settings)
     ran = up_sandbox.undo("rollback")
     assert ran.code == 0, ran.output
     assert ran.folder is not None
@@ -62,8 +62,8 @@ def test_every_line_of_rollback_is_listed(up_sandbox: Sandbox, fast_settings: Pa
 def test_recover_killed(
     up_sandbox: Sandbox, user_of: Callable[[Sandbox], User], fast_settings: Path, spot: Spot
 ) -> None:
-    """Blue is live after the second one, and no user noticed."""
-    blue_is_live(up_sandbox)
+    """Blue is live after the second `recover`, and no request of the user fails."""
+    make_blue_live(up_sandbox)
     before = up_sandbox.running()
     with user_of(up_sandbox) as user:
         first = killing.wait_killed(up_sandbox, killing.deploy(up_sandbox, fast_settings, spot="after switched"))
@@ -76,7 +76,7 @@ def test_recover_killed(
 
 @pytest.mark.parametrize(("spot", "verdict"), [("after switched", "rolled_back"), ("after verified", "rejected")])
 def test_down_recovers_before_it_stops(sandbox: Sandbox, fast_settings: Path, spot: str, verdict: str) -> None:
-    """Afterwards nobody could say what became of it."""
+    """`down` recovers a killed run first: once the environment is gone, its result could no longer be determined."""
     assert sandbox.script("up").code == 0
     killed = killing.wait_killed(sandbox, killing.deploy(sandbox, fast_settings, spot=spot))
     ran = sandbox.script("down", "--reports", str(sandbox.reports))
@@ -84,16 +84,18 @@ def test_down_recovers_before_it_stops(sandbox: Sandbox, fast_settings: Path, sp
     assert killed.folder is not None
     assert f"{killed.folder.name}: {verdict}; report in" in ran.output
     assert json.loads((killed.folder / "verification.json").read_text())["verdict"] == verdict
-    assert (killed.folder / "evidence.dsse.json").exists(), "it is signed: the key's environment was still there"
+    assert (killed.folder / "evidence.dsse.json").exists(), (
+        "the report must be signed while the environment's key exists"
+    )
 
 
 def test_every_line_of_recover_is_listed(up_sandbox: Sandbox, fast_settings: Path) -> None:
-    blue_is_live(up_sandbox)
+    make_blue_live(up_sandbox)
     killed = killing.wait_killed(up_sandbox, killing.deploy(up_sandbox, fast_settings, spot="after switched"))
     killing.recover(up_sandbox)
     killed.thaw()
     assert killed.folder is not None
     lines = killing.labels(killed.folder)
-    # Of the dead run's own journal, which it goes on with: the second `writing` is its first.
+    # `recover` continues the killed run's journal, so its first `writing` is the journal's second.
     own = lines[lines.index("recovering") :]
     assert tuple(line.partition("#")[0] for line in own) == RECOVER_COMMAND

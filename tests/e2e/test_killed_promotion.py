@@ -1,4 +1,4 @@
-"""SIGKILL right before and right after every line of a promotion's journal, then `recover`. Failure mode 11, the whole of it."""
+"""SIGKILL right before and right after every line of a promotion's journal, then `recover`. Failure mode 11, all of it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.soak
 def test_promotion_killed(
     up_sandbox: Sandbox, user_of: Callable[[Sandbox], User], fast_settings: Path, spot: Spot
 ) -> None:
-    """Blue is live, unless the bake's outcome was written; no user noticed either way."""
+    """Blue is live, unless the bake's outcome was written; no request of the user fails in either case."""
     before, verdict = up_sandbox.running(), verdict_of_killed_promotion(spot)
     with user_of(up_sandbox) as user:
         killed = killing.wait_killed(up_sandbox, killing.deploy(up_sandbox, fast_settings, spot=str(spot)))
@@ -35,7 +35,7 @@ def test_promotion_killed(
 
 
 def test_every_journal_line_is_listed(up_sandbox: Sandbox, fast_settings: Path) -> None:
-    """A line that the product writes anew has its place in the list, or this fails."""
+    """The list has every line that a promotion writes; a new one must be added to it."""
     ran = up_sandbox.wait(killing.deploy(up_sandbox, fast_settings))
     assert ran.code == 0, ran.output
     assert up_sandbox.undo("rollback").code == 0

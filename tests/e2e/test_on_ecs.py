@@ -1,4 +1,4 @@
-"""The same commands on the other platform: ECS behind a load balancer. `make soak` runs all of the rest there, too."""
+"""The same commands on ECS behind a load balancer; with `make soak`, the tests that use `either_sandbox` run there as well."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ENVIRONMENT = "embedded-ecs"
 
 
 def test_promoted_and_rolled_back(good_registry: Path, user_of: Callable[[Sandbox], User], fast_settings: Path) -> None:
-    """A good release reaches users, and is undone; not one request fails."""
+    """A good release is promoted and rolled back; no request fails."""
     with open_sandbox(good_registry, ENVIRONMENT) as sandbox:
         up = sandbox.script("up")
         assert up.code == 0, up.output
@@ -38,7 +38,7 @@ def test_promoted_and_rolled_back(good_registry: Path, user_of: Callable[[Sandbo
 
 
 def _refused_for_the_other_platform(sandbox: Sandbox) -> None:
-    """One state folder holds one environment at a time, and says so."""
+    """A state folder holds one environment at a time; commands for the other platform are refused."""
     sandbox.environment = None
     for ran in (sandbox.script("up"), sandbox.script("status"), sandbox.pytest("--target=green")):
         assert ran.code == 4, ran.output
@@ -47,7 +47,7 @@ def _refused_for_the_other_platform(sandbox: Sandbox) -> None:
 
 @pytest.mark.soak
 def test_rejected_in_the_rehearsal(tmp_path: Path, user_of: Callable[[Sandbox], User]) -> None:
-    """A release that does not know the live domain as its Host is asked for it before the switch, and never gets traffic."""
+    """A release that does not accept the live domain as Host is rejected by the rehearsal gate and never gets traffic."""
     registry = images.make_registry(tmp_path / "registry", [images.LIVE_HOST_REFUSED])
     with open_sandbox(registry, ENVIRONMENT) as sandbox:
         assert sandbox.script("up").code == 0
@@ -67,7 +67,7 @@ def test_rejected_in_the_rehearsal(tmp_path: Path, user_of: Callable[[Sandbox], 
 def test_killed_and_recovered(
     good_registry: Path, user_of: Callable[[Sandbox], User], kind: str, step: str | None, verdict: str
 ) -> None:
-    """SIGKILL before and after the switch: `recover` settles it, blue is live, and no user noticed."""
+    """SIGKILL before and after the switch: `recover` makes blue live again, and no request of the user fails."""
     with open_sandbox(good_registry, ENVIRONMENT) as sandbox:
         assert sandbox.script("up").code == 0
         with user_of(sandbox) as user:

@@ -1,4 +1,4 @@
-"""What cannot be meant is refused before anything is touched, in words, and with a report that says so."""
+"""Invalid options are refused before anything is touched, with a message and a report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.e2e.sandbox import Sandbox
 REFUSALS = {
     "unknown tag": (["--target=green", "--image-tag=9.9.9"], "9.9.9"),
     "unknown environment": (["--target=green", "--environment=prod"], "prod"),
-    "no colour": (["--target=purple"], "purple"),
+    "unknown colour": (["--target=purple"], "purple"),
     "image without target": (["--image-tag=1.1.0"], "--target"),
     "address and target": (["--target=green", "--base-url=http://127.0.0.1:1"], "--base-url"),
     "-k": (["--target=green", "-k", "health"], "-k"),
@@ -23,7 +23,7 @@ REFUSALS = {
 }
 
 
-# tests/plugins asks for all of them in milliseconds; here a few are typed as a user does.
+# tests/plugins tries all of them in milliseconds; here a few run as processes, as a user types them.
 TYPED = {"unknown tag", "unknown environment", "-k", "a path", "live colour"}
 
 
@@ -31,7 +31,7 @@ TYPED = {"unknown tag", "unknown environment", "-k", "a path", "live colour"}
     "case", [pytest.param(case, marks=() if case in TYPED else pytest.mark.soak) for case in REFUSALS]
 )
 def test_refused(up_sandbox: Sandbox, case: str) -> None:
-    """Exit 4, the culprit named, no step, no gate, nothing touched."""
+    """Exit 4, the message names the option or value, no step, no gate, nothing touched."""
     options, word = REFUSALS[case]
     before = up_sandbox.running()
     ran = up_sandbox.pytest(*options)
@@ -57,7 +57,7 @@ def test_refused(up_sandbox: Sandbox, case: str) -> None:
     ids=["collect", "collect a deployment", "ordinary", "plan", "plan of an unknown tag", "plan for the live colour"],
 )
 def test_no_report(up_sandbox: Sandbox, options: list[str], code: int) -> None:
-    """What deploys and verifies nothing reports nothing and changes nothing."""
+    """A command that neither deploys nor verifies writes no report and changes nothing."""
     before = up_sandbox.running()
     ran = up_sandbox.pytest(*options)
     assert ran.code == code, ran.output
@@ -66,14 +66,14 @@ def test_no_report(up_sandbox: Sandbox, options: list[str], code: int) -> None:
 
 
 def test_rollback_without_a_promotion(up_sandbox: Sandbox) -> None:
-    """There is nothing to undo in an environment that never promoted."""
+    """`rollback` is refused in an environment that never promoted."""
     ran = up_sandbox.undo("rollback")
     assert ran.code == 4, ran.output
     assert "no promotion to undo" in ran.output
 
 
 def test_recover_without_a_deployment(up_sandbox: Sandbox) -> None:
-    """Nothing to do is a success, and may be asked for again."""
+    """`recover` with nothing to do succeeds, also if it is repeated."""
     for _ in range(2):
         ran = up_sandbox.undo("recover")
         assert ran.code == 0, ran.output

@@ -1,4 +1,4 @@
-"""A share of the traffic first, through the real edge: it goes where the weights say, and harm is seen in the share alone."""
+"""Canary promotions through the real edge: traffic follows the weights, and only the candidate's share is harmed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.soak
 
 
 def test_canary_of_a_good_release(up_sandbox: Sandbox, user_of: Callable[[Sandbox], User]) -> None:
-    """Two steps and then all of it; no request is lost, and each step saw about its share of the prober's requests."""
+    """Two steps and then all traffic; no request is lost, and each step gets about its share of the prober's requests."""
     before = up_sandbox.running()
     with user_of(up_sandbox) as user:
         ran = up_sandbox.pytest("--target=green", f"--image-tag={images.NEW}", "--strategy=canary:20%,10s,50%,5s")
@@ -32,7 +32,7 @@ def test_canary_of_a_good_release(up_sandbox: Sandbox, user_of: Callable[[Sandbo
 
 
 def test_canary_of_a_release_that_fails_later(up_sandbox: Sandbox, user_of: Callable[[Sandbox], User]) -> None:
-    """It goes back from its share, and most users never met it."""
+    """Traffic goes back from the canary's share; only green's answers fail."""
     before = up_sandbox.running()
     with user_of(up_sandbox) as user:
         ran = up_sandbox.pytest("--target=green", f"--image-tag={images.FAILS_LATER.tag}", "--strategy=canary:10%,30s")

@@ -1,4 +1,4 @@
-"""Twenty promotions and rollbacks in a row, through the real ports, under users who never ask twice.
+"""Twenty switches in a row through the real ports, with users who never retry a request.
 
 Failure mode 13: errors exactly at the switch.
 """
@@ -52,7 +52,7 @@ def _held(ports: Ports) -> Iterator[Holder]:
 
 
 def test_no_request_is_lost(either_sandbox: Sandbox, user_of: Callable[[Sandbox], User], tmp_path: Path) -> None:
-    """Both colours run; each switch is read back and confirmed; not one request fails, and both colours were asked."""
+    """Both colours run; each switch is read back and confirmed; no request fails, and both colours answer users."""
     with either_sandbox.world() as world, _held(world.ports) as holder:
         ports = world.ports
         steps = Steps(

@@ -1,4 +1,4 @@
-"""What is live is sick already: nothing is deployed on top of it, unless somebody says that the release mends it."""
+"""The live colour is unhealthy: a deployment is rejected unless ``--on-sick-live`` gives the reason to deploy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEPLOY = ("--environment=quick", "--target=green")
 
 @pytest.mark.soak
 def test_unhealthy_live_needs_the_option(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Live's health is good and its list answers 500: rejected before provisioning, then promoted with a reason, on the record."""
+    """Live's health is ok but its list answers 500: rejected before provisioning, then promoted with a recorded reason."""
     registry = make_registry(tmp_path_factory.mktemp("sick") / "registry")
     _spoil(registry / images.REPOSITORY / images.OLD / "app" / "consults.py")
     with open_sandbox(registry) as sandbox:
@@ -36,12 +36,12 @@ def test_unhealthy_live_needs_the_option(tmp_path_factory: pytest.TempPathFactor
         assert "live was sick already: 1.1.0 lists again (by arn:" in bystander["waived"]
         assert mended.gate("live")["outcome"] == "passed"
         back = sandbox.undo("rollback")
-        assert back.code == 1, "nobody is sent back to a colour that is not well"
+        assert back.code == 1, "a rollback to an unhealthy colour moves no traffic"
         assert "the previous colour blue is not (GET /consults" in back.facts["reason"], back.facts["reason"]
         sandbox.assert_live("green", images.NEW)
 
 
 def _spoil(source: Path) -> None:
     text = source.read_text(encoding="utf-8")
-    assert text.count(LIST) == 1, f"the patch does not fit {source.name} any more"
+    assert text.count(LIST) == 1, f"the patch no longer fits {source.name}"
     source.write_text(text.replace(LIST, SICK), encoding="utf-8")
