@@ -1,4 +1,4 @@
-"""What a lie is: a release that is 1.1.0 with one small patch, and the gate that ought to refuse it."""
+"""A broken release (1.1.0 with one small patch) and the gates that must find its fault."""
 
 from __future__ import annotations
 
@@ -9,21 +9,19 @@ from tests.e2e.images import Fault
 
 @dataclass(frozen=True)
 class GateFault:
-    """``gates``: where it may be found (one of them must fail); ``says``: words of the failing check's message."""
+    """A fault and how it is found: one of ``gates`` must fail, and ``words`` must occur in its failing checks' messages."""
 
     fault: Fault
     gates: tuple[str, ...]
     words: tuple[str, ...] = ()
-    needs_load: bool = False  # seen only by who asks often enough
-    restarts: bool = False  # a platform brings it up again
-    migrates: bool = False  # its migration is the lie: it gets a database of its own
-    direct: bool = (
-        False  # about connections as the release sees them: a front door keeps its own, and its users meet none of it
-    )
+    needs_load: bool = False  # found only with many requests: the gates latency and load run as well
+    restarts: bool = False  # the process exits, and a platform would start it again
+    migrates: bool = False  # the fault is its migration: it gets its own database
+    direct: bool = False  # it concerns connections to the release itself; users behind a front door are not affected
 
     @property
     def name(self) -> str:
-        """The release's name in a test's id."""
+        """Return the release's name, for a test's id."""
         return self.fault.name
 
 
@@ -36,5 +34,5 @@ def gate_fault(
     *words: str,
     more: tuple[tuple[str, str, str], ...] = (),
 ) -> GateFault:
-    """One that a single gate must find; ``more``: the further patches that it takes."""
+    """Return a fault that a single gate must find; ``more`` holds its further patches as (file, before, after)."""
     return GateFault(Fault(name, file, before, after, more), (gate,), words)

@@ -1,4 +1,4 @@
-"""Releases that let somebody in whom they should not, or show what is not theirs."""
+"""Releases that accept a caller whom they must refuse, or show another user's data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _one(name: str, file: str, before: str, after: str, *words: str) -> GateFaul
 
 
 def _unless_signed_in(before: str, answer: str) -> str:
-    """Whoever has no token at all gets the answer of somebody who has one."""
+    """Patch an operation so that a request without a token gets ``answer``."""
     doc, line = before.split("\n", 1)
     return f'{doc}\n        if "authorization" not in request.headers:\n            return {answer}\n{line}'
 

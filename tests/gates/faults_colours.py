@@ -1,4 +1,4 @@
-"""Releases that are well by themselves, and not beside another colour: what only blue/green can get wrong.
+"""Releases that work alone but not beside another colour: faults that exist only with blue/green.
 
 Failure mode 14: state outside the balancer. Failure mode 15: a shared database or configuration makes the way back impossible.
 """
@@ -19,7 +19,7 @@ _CREATED = (
 _INSERT = "INSERT INTO consults (user_id, patient, reason, starts_at, notes) VALUES (%s, %s, %s, %s, %s)"
 _ENTRY = "        status = 0\n\n        async def watched"
 _LIST = "        rows = await self._store.page(token.user, limit + 1, after)"
-# The live domain's name in the header that the front door puts it in: this bench's, and the embedded environment's.
+# The start of the live domain's name in the front door's header: of this bench ("live."), and of the embedded environment ("api.").
 _NOT_OURS = (
     '        if dict(scope["headers"]).get(b"x-forwarded-host", b"").startswith((b"live.", b"api.")):\n'
     "            await problem_response({})(scope, receive, send)\n            return\n"
@@ -33,7 +33,7 @@ _SHIFTED = _SELECT.replace(
 _WHERES = tuple(f"    WHERE user_id = %s{end}" for end in ("\n", " AND (created_at", " AND id"))
 
 SESSIONS = (
-    # Consistent in itself: it takes what it issues. The other colour's tokens, and its own there, are worth nothing.
+    # It accepts its own tokens, but not the other colour's, and the other colour does not accept its tokens.
     GateFault(
         Fault(
             "token-secret-of-its-own",
@@ -72,7 +72,7 @@ SESSIONS = (
         "after logout",
         more=((_SESSIONS, _IS_REVOKED, '        return token.id in self.__dict__.get("_gone", ())'),),
     ),
-    # Forgets what it knows when it is the one that revokes; what the other colour revokes it never hears of.
+    # It drops a token from its cache if it revokes the token itself; it never sees revocations by the other colour.
     gate_fault(
         "continuity",
         "sessions-cached-in-memory",
@@ -85,7 +85,7 @@ SESSIONS = (
         "after logout on live",
         more=((_SESSIONS, _REVOKE, '        self.__dict__.setdefault("_good", set()).discard(token.id)\n' + _REVOKE),),
     ),
-    # A cache entry of another shape under a key that the live release reads in its own way: whoever comes by is signed out.
+    # It writes another format under a key that the live release reads: every user of the candidate is signed out on live.
     gate_fault(
         "continuity",
         "cache-of-another-shape",
@@ -121,7 +121,7 @@ ROWS = (
             ),
         ),
     ),
-    # Dates before our era, which the live release's driver cannot read: one such row, and its list is a 500 for that user.
+    # It writes dates before year 1, which the live release's driver cannot read: with one such row, that user's list is a 500.
     GateFault(
         Fault(
             "rows-that-poison-the-list",
@@ -168,7 +168,7 @@ ROWS = (
             ),
         ),
     ),
-    # Its own writes empty its cache; those of the other colour do not.
+    # Its own writes empty its cache; writes of the other colour do not.
     gate_fault(
         "continuity",
         "lists-cached-in-memory",

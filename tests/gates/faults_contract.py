@@ -1,4 +1,4 @@
-"""Releases that answer what the contract does not say, or do not do what they answer."""
+"""Releases whose answers violate the contract, or that do not do what they answer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def _one(name: str, file: str, before: str, after: str, *words: str) -> GateFaul
 
 
 def _json(name: str, before: str, after: str, *words: str) -> GateFault:
-    """In how a consult is shown."""
+    """Return a fault in how a consult is shown."""
     return _one(name, _CONSULTS, before, after, *words)
 
 

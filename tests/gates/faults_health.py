@@ -1,4 +1,4 @@
-"""Releases that are not well, or not for long."""
+"""Releases that are unhealthy, at once or after a while."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _health(name: str, before: str, *words: str) -> GateFault:
 
 
 def _after(requests: int, what: str, where: str = "") -> str:
-    """Once that many requests were asked of it."""
+    """Return a patch that runs ``what`` for each request after the first ``requests`` ones, if ``where`` holds as well."""
     counted = '        self.asked = getattr(self, "asked", 0) + 1\n'
     return f"{counted}        if self.asked > {requests}{where}:\n            {what}\n{GUARD}"
 

@@ -1,4 +1,4 @@
-"""Releases that are right and slow, or right until they are asked often: within the absolute budgets, each in one way of its own."""
+"""Releases that are slow but correct, or that fail only under load: each within the absolute budgets, each in a different way."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def _fault(
 
 
 def _for_longer(factor: float) -> str:
-    """Half as long again, say, by work: the handler's time so far, and that part of it more."""
+    """Return a patch that makes each answer longer by ``factor`` times its own time so far, by using the CPU."""
     return (
         f"{ANSWER}                end = time.perf_counter() + {factor} * (time.perf_counter() - began)\n"
         "                while time.perf_counter() < end:\n                    pass\n"
@@ -70,7 +70,7 @@ FAULTS = (
     _fault(
         "errs-where-users-meet",
         ("load",),
-        # One request in fifty, once it has seen users overlap: by one client, one request at a time, it is never seen.
+        # One request in fifty fails once requests have overlapped: a single client with one request at a time never meets it.
         HANDLER,
         '            self.inside = getattr(self, "inside", 0) + 1\n'
         '            self.overlaps = getattr(self, "overlaps", 0) + (self.inside > 1)\n'
@@ -88,7 +88,7 @@ FAULTS = (
         "one-at-a-time",
         ("load",),
         HANDLER,
-        # A lock around the handler, and a pause for whoever must wait for it: alone it costs nothing.
+        # A lock around the handler, and a pause for each request that waits for it: a single request at a time is not slower.
         '            self.lock = getattr(self, "lock", None) or __import__("asyncio").Lock()\n'
         "            waits = self.lock.locked()\n"
         "            async with self.lock:\n"

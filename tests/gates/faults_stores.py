@@ -1,4 +1,4 @@
-"""Releases that are not whom they say, take more than their share, leave things behind, or break what live stands on."""
+"""Releases that run another version, take more than their share of a store, leave data behind, or break the live colour's data."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _READ_COMPLAINT = (
     '_CREATE = _CREATE.replace("patient, reason, starts_at, notes)", "patient, complaint, starts_at, notes)")'
     '.replace("patient, reason", "patient, complaint AS reason")\n'
 )
-# Nobody's who lists or reads: as a release does it that keeps what it was told to delete.
+# Hides rows from lists and reads, as a release does that keeps rows that it was asked to delete.
 _HIDE = (
     '_FIRST_PAGE, _NEXT_PAGE, _READ = (one.replace("WHERE ", "WHERE created_at > \'1901-01-01\' AND ")'
     " for one in (_FIRST_PAGE, _NEXT_PAGE, _READ))\n"
@@ -25,7 +25,7 @@ _SOFTLY = _DELETE.replace("DELETE FROM consults", "UPDATE consults SET created_a
 
 
 def _migrating(name: str, sql: str, after: str) -> GateFault:
-    """Its migration is the lie; ``after`` goes in front of its statement for deleting, and makes it work by itself."""
+    """Return a fault in the migration ``sql``; ``after`` goes before the DELETE statement and makes the release itself work."""
     more = ((f"migrations/0003_{name.replace('-', '_')}.sql", "", sql),)
     return GateFault(
         Fault(name, _STORE, _DELETE, after + _DELETE, more), ("bystander",), ("is harmed", "to do:"), migrates=True
@@ -33,7 +33,7 @@ def _migrating(name: str, sql: str, after: str) -> GateFault:
 
 
 IDENTITY = (
-    # As one of twenty instances that was not replaced: whoever balances them chooses anew for each request.
+    # Like one of twenty instances that was not replaced, behind a load balancer that chooses an instance for each request.
     gate_fault(
         "health",
         "one-worker-of-twenty-is-old",
@@ -44,7 +44,7 @@ IDENTITY = (
         "version 1.0.0",
         "answers on fresh connections",
     ),
-    # Well for the first gate, then replaced by another release.
+    # Right for the first gate, then replaced by another release.
     gate_fault(
         "health",
         "another-release-later",
@@ -110,7 +110,7 @@ SHARES = (
 )
 _WAITS = "        await store.open()\n"
 QUEUES = (
-    # Both colours see one queue: what the candidate takes there while it is under test, live never gets to do.
+    # Both colours read one queue: a job that the candidate takes while it is under test is never done by live.
     gate_fault(
         "redis",
         "waits-for-live-s-jobs",
@@ -148,7 +148,7 @@ MIGRATIONS = (
         "ALTER TABLE consults DROP COLUMN reason;\n",
         _READ_COMPLAINT,
     ),
-    # Reading goes on as ever; only who books through the old release is told 500.
+    # Reads still work; only a booking through the old release is answered 500.
     _migrating(
         "wants-a-column",
         "ALTER TABLE consults ADD COLUMN clinic text NOT NULL DEFAULT 'main';\n"

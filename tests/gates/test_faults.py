@@ -1,4 +1,4 @@
-"""Each lie is found, by the gate that ought to find it, and said in words that help; the truth passes."""
+"""Each fault is found by the gate that must find it, with a useful message; a good release passes."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FAULTS = (
     *faults_stores.FAULTS,
     *faults_speed.FAULTS,
 )
-# One of each kind that tests/e2e deploys none of; the others wait for `make soak`.
+# One fault of each kind that tests/e2e does not deploy; the others run with `make soak`.
 SAMPLE = {
     "list-is-stale",
     "session-key-prefix",
@@ -71,7 +71,7 @@ def test_good_release_passes(bench: Bench) -> None:
 
 @pytest.mark.soak
 def test_good_release_passes_repeatedly(bench: Bench) -> None:
-    """Not one false alarm, whatever else the machine does meanwhile."""
+    """No false alarm in AGAIN verifications, also while other tests run on the machine."""
     alarms: list[str] = []
     with bench.live() as live:
         seen = bench.snapshot()

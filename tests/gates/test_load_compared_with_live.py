@@ -1,4 +1,7 @@
-"""A release that is slow only where users meet, within every budget: found beside live, where the settings ask for that."""
+"""A release that is slow only under concurrent requests, within every budget: found by a comparison with live.
+
+The comparison runs only if ``compare_rate`` is set.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import pytest
 from tests.e2e.images import Fault
 from tests.gates.verifying import ROOT, Bench
 
-# Quick for whoever asks alone; 60 ms more for whoever asks while somebody else is asking.
+# Quick for a single request; 60 ms slower for a request that overlaps another one.
 SLOW_UNDER_CONCURRENCY = Fault(
     "slow-under-concurrency",
     "app/guard.py",
@@ -27,7 +30,7 @@ AGAIN = 20
 
 
 def settings(folder: Path, compare_rate: int) -> Path:
-    """The shipped ones, with the comparison at this rate."""
+    """Write the shipped settings with the comparison at this rate; return the file."""
     text = (ROOT / "deployment.toml").read_text(encoding="utf-8")
     text, count = re.subn(r"(?m)^compare_rate = 0 ", f"compare_rate = {compare_rate} ", text)
     assert count == 1

@@ -1,4 +1,4 @@
-"""A statement or a key of the settings with a mistake in it: nothing is refused for it, and nobody overlooks it."""
+"""A mistake in a statement or key of the settings: no check fails because of it, but a warning reports it."""
 
 from __future__ import annotations
 
