@@ -1,4 +1,4 @@
-"""Checks that a file holds are found by reading it, whatever pytest was told."""
+"""The collection guard finds the checks of a file by parsing it, independent of pytest's options."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Checks in YAML count as checks in Python do: in the manifest, in the gate's result, at the doors, on workers."""
+"""Checks in YAML count like checks in Python: in the manifest, in the gate's result, for the collection guard, on workers."""
 
 from __future__ import annotations
 

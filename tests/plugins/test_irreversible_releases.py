@@ -1,4 +1,4 @@
-"""A release that says that there is no way back is deployed only where somebody says that they know."""
+"""A release with an irreversible migration is deployed only with ``--allow-irreversible=REASON``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.plugins.project import PROMOTED, REFUSED, REJECTED, Project
 
 @pytest.fixture
 def one_way(project: Project) -> Project:
-    """1.1.0 declares its migration irreversible."""
+    """Return a project whose release 1.1.0 declares its migration irreversible."""
     project.facts.write("irreversible", "1.1.0")
     return project
 
@@ -27,7 +27,7 @@ def test_refused_without_the_option(one_way: Project, plan: bool) -> None:
 
 @pytest.mark.parametrize("plan", [False, True])
 def test_canary_is_refused_even_with_the_option(one_way: Project, plan: bool) -> None:
-    """A failure would freeze with users on two releases; the same strategy is right for a release that has a way back."""
+    """A failure would freeze traffic on two releases; for a reversible release, the same strategy is allowed."""
     options = ["--strategy=canary:10%,60s", "--allow-irreversible=known", *(["--plan"] if plan else [])]
     run = one_way.run(*options)
     assert run.code == 4, run.output

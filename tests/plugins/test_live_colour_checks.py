@@ -1,4 +1,4 @@
-"""What is asked of the live colour beside the candidate, when, and what it means where live is harmed."""
+"""Checks of the live colour beside the candidate: when they run, and what a failure of them means."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_error_in_a_bystander_check_is_not_harm(project: Project) -> None:
 
 
 def test_live_is_checked_after_another_gate_failed(project: Project) -> None:
-    """A candidate that fails a gate of its own and harms live is both."""
+    """A candidate that fails its own gate and harms live: the reason names both."""
     sick = project.facts.folder / "sick.json"
     project.add(
         "redis",
@@ -68,7 +68,7 @@ def test_live_is_checked_after_another_gate_failed(project: Project) -> None:
 
 
 def test_front_client_sends_the_live_domains_host(project: Project) -> None:
-    """The live domain's host in the header that it comes in, at the candidate's own address."""
+    """The request goes to the candidate's own address with the live domain's host in the front door's header."""
     project.suite(
         "rehearsal",
         """
@@ -125,7 +125,7 @@ def test_nothing_is_deployed_on_a_sick_live_colour(project: Project) -> None:
 
 
 def test_on_sick_live_deploys_and_records_the_reason(project: Project) -> None:
-    """Promoted, its bystander's failure on the record; what users suffered before is not held against it."""
+    """The release is promoted, and the bystander gate's failure is recorded; earlier failures of live do not count against it."""
     project.add(
         "load",
         "def test_nothing_to_compare_with(load_beside_live, _deployment): assert _deployment.state.baseline is None",

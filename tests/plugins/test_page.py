@@ -1,4 +1,4 @@
-"""The page that ``rollback`` and ``recover`` write: the same as a run's, of its own, and clean."""
+"""The page that ``rollback`` and ``recover`` write: complete like a run's, self-contained and without secrets."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ STARTED = "2026-11-23T04:00:00.000+00:00"
 
 
 def written(folder: Path, *more: tuple[str, dict[str, object]], undoes: str | None = None, **closed: object) -> str:
-    """The page of a journal that was closed like this."""
+    """Write a journal with these lines, close it and return its page."""
     journal = Journal(
-        folder / "audit.jsonl", "arn:somebody", SystemClock(), lambda text: text.replace(SECRET, "[redacted]")
+        folder / "audit.jsonl", "arn:operator", SystemClock(), lambda text: text.replace(SECRET, "[redacted]")
     )
     journal.append(
         "opened",
@@ -79,7 +79,7 @@ def test_page_of_a_rollback(tmp_path: Path, closed: dict[str, object], sentence:
     shown = " | ".join(page.texts)
     for fact in ("telehealth-api:1.0.0, version 1.0.0", "sha256:aaaa", "Undoes | run-0", "Rollback | 12 | 3 | 0.031"):
         assert fact in shown, shown
-    assert "Gates" not in page.texts, "none was to run"
+    assert "Gates" not in page.texts, "a rollback runs no gates"
     assert SECRET not in html
     assert "<b>blue</b>" not in html
 
@@ -99,7 +99,7 @@ def test_page_of_a_recovery(tmp_path: Path) -> None:
     html = written(
         tmp_path,
         ("verified", {"gates": [gate | {"reason": None} for gate in gates]}),
-        ("recovering", {"phase": "BAKING", "step": "bake", "by": "arn:somebody"}),
+        ("recovering", {"phase": "BAKING", "step": "bake", "by": "arn:operator"}),
         verdict="rolled_back",
         exit_code=None,
         recovered=True,
@@ -107,15 +107,15 @@ def test_page_of_a_recovery(tmp_path: Path) -> None:
     )
     page = Page(html)
     shown = " | ".join(page.texts)
-    assert "Recovered: | the run's process had died; arn:somebody settled what it left." in shown
-    assert "auth | passed | 6 | 0" in shown, "what the run had verified before it died"
+    assert "Recovered: | the run's process had died; arn:operator settled what it left." in shown
+    assert "auth | passed | 6 | 0" in shown, "the page must show what the run had verified before it died"
     assert "live | not run" in shown
     assert "exit code" not in shown
-    assert re.search(r"arn:somebody settles it, whose run died in phase BAKING", shown)
+    assert re.search(r"arn:operator settles it, whose run died in phase BAKING", shown)
 
 
 def test_journal_is_closed_if_the_page_fails(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "audit.jsonl", "arn:somebody", SystemClock())
+    journal = Journal(tmp_path / "audit.jsonl", "arn:operator", SystemClock())
     journal.append("opened", deployment_id="run-1")
 
     def broken(_: object) -> str:

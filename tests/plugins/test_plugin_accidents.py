@@ -1,4 +1,4 @@
-"""What goes wrong around checks: exits, interrupts, lost workers, internal errors. Never a promotion that stands."""
+"""Failures around checks: exits, interrupts, lost workers, internal errors. None leaves a promotion in place."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.plugins.project import PROMOTED, REJECTED, ROLLED_BACK, Project
 
 
 def result_of(code: int, gate: str) -> tuple[int, str, int, int, int]:
-    """What a run with this exit code came to, by the stage in which it was hit."""
+    """Return the result of a run that ends with this exit code in this gate: rolled back after the switch, else rejected."""
     return (code, "rolled_back", 1, 1, 1) if gate == "live" else (code, "rejected", 1, 0, 0)
 
 
@@ -158,7 +158,7 @@ COLLECTS = """
 def test_garbage_of_a_check_is_reported_and_fails_no_check(
     project: Project, source: str, expected: str, workers: str
 ) -> None:
-    """It is found while another gate's check runs, and is expected; neither check is decided by it."""
+    """The garbage is found while another gate's check runs and is reported; neither check fails because of it."""
     project.add("endpoints", source)
     project.add("redis", COLLECTS)
     run = project.run(workers, "-Werror::ResourceWarning", "-Werror::pytest.PytestUnraisableExceptionWarning")
@@ -167,14 +167,14 @@ def test_garbage_of_a_check_is_reported_and_fails_no_check(
 
 
 def test_garbage_of_the_last_check_does_not_change_the_exit_code(project: Project) -> None:
-    """After the verdict nothing changes the exit code, pytest's own last look for litter included."""
+    """Nothing changes the exit code after the verdict, pytest's own final garbage collection included."""
     project.add("live", LEAKS.replace("(client)", "(client, baked)"))
     run = project.run_outside()
     assert run.result == PROMOTED, run.output
 
 
 def test_failed_thread_is_not_a_pass(project: Project) -> None:
-    """What it was to find out, nobody found out."""
+    """The thread's assertion failed outside the check, so the check must not count as passed."""
     project.add(
         "endpoints",
         """
@@ -194,21 +194,21 @@ def test_failed_thread_is_not_a_pass(project: Project) -> None:
 
 def test_next_run_completes_the_report_of_a_dead_run(project: Project) -> None:
     dead = project.path / "reports" / "20200101-000000-green-dead01"
-    journal = Journal(dead / "audit.jsonl", "somebody", SystemClock())
+    journal = Journal(dead / "audit.jsonl", "operator", SystemClock())
     journal.append("opened", environment="test", mode="deploy", host=socket.gethostname(), pid=2**22 + 1)
     run = project.run()
     assert run.result == PROMOTED, run.output
     assert json.loads((dead / "verification.json").read_text())["verdict"] == "rejected"
     assert "PROMOTED" not in (dead / "report.html").read_text()
     assert "had died before it touched anything: rejected" in run.output
-    assert run.folder.resolve() != dead, "the newest report is this run's"
+    assert run.folder.resolve() != dead, "`latest` must be this run's report"
 
 
 @pytest.mark.parametrize("options", [(), ("-n2",)], ids=["alone", "workers"])
 def test_temporary_files_of_other_runs_are_kept(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
 ) -> None:
-    """pytest clears away what earlier runs of the user left, before a promotion would be made final: a minute, on a busy host."""
+    """pytest would remove the folders of the user's earlier runs before a promotion is made final: a minute on a busy host."""
     others = tmp_path / f"pytest-of-{getpass.getuser()}"
     others.mkdir(mode=0o700)
     for number in range(6):

@@ -1,4 +1,4 @@
-"""What preflight refuses is refused before anything is touched, and every run says what it looked at."""
+"""Preflight refuses a run before anything is touched, and every report lists the preflight items."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_wrong_attestation_is_refused(project: Project, text: str) -> None:
 
 @pytest.mark.parametrize("target", ["green", "auto"])
 def test_rights_on_the_other_colour_are_not_required(project: Project, target: str) -> None:
-    """There are roles for one colour alone."""
+    """A role may have rights on one colour only."""
     project.facts.write("denied", {"blue": ["apprunner:UpdateService"]})
     run = project.run(target=target)
     assert run.result == PROMOTED, run.output
@@ -161,7 +161,7 @@ def test_missing_rights_on_the_target_are_refused(project: Project, plan: tuple[
 
 
 def test_rights_are_checked_on_the_other_colour_after_traffic_moved(project: Project) -> None:
-    """``auto`` would have deployed to blue; by the time that it plans blue is live, and this role may not change green."""
+    """``auto`` chose blue first; when the run plans, blue is live, so the target is green, which this role may not change."""
     project.facts.write("denied", {"green": ["apprunner:UpdateService"]})
     project.facts.write("routes", {"live": "green", "generation": 6})
     project.facts.write("moved", {"live": "blue", "generation": 7})

@@ -1,4 +1,4 @@
-"""``--strategy``: a share of the traffic first, watched by the candidate's own answers."""
+"""``--strategy``: the candidate gets a share of the traffic first, and its answers to that share are watched."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_a_share_first_and_then_all(project: Project) -> None:
 
 
 def test_a_candidate_that_fails_its_share_goes_no_further(project: Project) -> None:
-    """It is well until users reach it: the live domain's first share does."""
+    """The candidate is healthy until it gets the first share of the live domain's traffic."""
     project.facts.write("sick", {})
     project.plugin(
         """

@@ -1,4 +1,4 @@
-"""The scheduler, the counting of outcomes and the evidence, by themselves."""
+"""Unit tests of the scheduler, of counting outcomes, and of the recorder."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from plugins.stages import Check, Stage, gate_of, objections
 
 
 class Node:
-    """A worker that remembers what it was sent."""
+    """A worker that records the items it was sent."""
 
     def __init__(self) -> None:
         self.sent: list[int] = []
         self.shutting_down = False
 
     def send_runtest_some(self, indices: Sequence[int]) -> None:
-        """xdist's own name."""
+        """Record the items; xdist's method name."""
         self.sent.extend(indices)
 
 
 class Run:
-    """What the scheduler asks of the coordinator."""
+    """The part of the coordinator that the scheduler calls."""
 
     def __init__(self) -> None:
         self.stopped = False
@@ -42,22 +42,22 @@ class Run:
         self.expected: list[Check] = []
 
     def expect(self, checks: Sequence[Check], *_: object, **__: object) -> None:
-        """Takes what there is."""
+        """Record the expected checks."""
         self.expected = list(checks)
 
     def enter(self, stage: Stage) -> bool:
-        """Each stage may be entered."""
+        """Record the stage; allow it unless the run was stopped."""
         self.entered.append(stage)
         return not self.stopped
 
     def refuse(self, error: Refused) -> None:
-        """Nothing is run."""
+        """Record the refusal and stop the run."""
         self.refusal = error
         self.stopped = True
 
 
 def collection(*stages: Stage) -> list[str]:
-    """What a worker says that it has collected: a check of each stage, and the barrier."""
+    """Return the collection that a worker reports: one check of each stage, and the barrier."""
     facts = {
         "gates": ["g"] * len(stages),
         "stages": [int(stage) for stage in stages],
@@ -70,7 +70,7 @@ def collection(*stages: Stage) -> list[str]:
 
 
 def scheduled(workers: int, *stages: Stage) -> tuple[PhaseScheduler, Run, list[Node]]:
-    """A scheduler whose workers have all collected."""
+    """Return a scheduler whose workers have all collected, with its run and its workers."""
     run, nodes = Run(), [Node() for _ in range(workers)]
     scheduler = PhaseScheduler(cast("Coordinator", run), workers)
     for node in nodes:
@@ -82,7 +82,7 @@ def scheduled(workers: int, *stages: Stage) -> tuple[PhaseScheduler, Run, list[N
 
 
 def work_off(scheduler: PhaseScheduler, nodes: Sequence[Node], barrier: int) -> list[tuple[int, int]]:
-    """Plays workers: each runs an item only when it knows the next; returns (worker, check) in order."""
+    """Act as the workers, each of which runs an item only once it has the next one; return (worker, check) in order."""
     done, position = [], [0] * len(nodes)
     progress = True
     while progress and not scheduler.tests_finished:
@@ -158,7 +158,7 @@ def test_collection_carries_gates_stages_and_deselected() -> None:
 
 
 def report(when: str, outcome: str, **more: Any) -> pytest.TestReport:
-    """One report of one check."""
+    """Return a report of a check."""
     return pytest.TestReport("x", ("x.py", 1, "x"), {}, cast("Any", outcome), None, cast("Any", when), **more)
 
 
@@ -199,7 +199,7 @@ def test_evidence_is_handed_over_once() -> None:
 def test_samples_count_for_every_check_that_uses_the_measurement() -> None:
     recorder = Recorder()
     recorder.requested(300, "load_result")
-    recorder.requested(200, "load_result")  # made again: what stands is the last one
+    recorder.requested(200, "load_result")  # the measurement was repeated: the last one counts
     reports = [report("setup", "passed"), report("call", "passed"), report("call", "passed"), report("call", "passed")]
     for one, fixtures in zip(reports, [["load_result"], ["load_result"], ["client"], ["load_result"]], strict=True):
         recorder.hand_over(one, fixtures)

@@ -1,4 +1,4 @@
-"""What checks come to, and the verdict that follows: anything but a pass keeps a release from its users."""
+"""Outcomes of checks and the resulting verdict: any outcome but a pass keeps a release from its users."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What may be waived, by whom, how it must be asked for, and what the report says of it; what else it says in red."""
+"""Waivers: which gates may be waived, by whom, how, and what the report shows; and what else it shows in red."""
 
 from __future__ import annotations
 
@@ -66,14 +66,14 @@ def test_another_gate_is_not_waived_with_it(project: Project) -> None:
 
 
 def test_caller_without_the_right_to_waive_is_refused(project: Project) -> None:
-    project.settings('[access]\nwaive = ["arn:aws:iam::123456789012:role/nobody"]')
+    project.settings('[access]\nwaive = ["arn:aws:iam::123456789012:role/release-manager"]')
     run = project.run("--waive=redis=moved")
     assert run.result == REFUSED, run.output
     assert "may not waive" in run.output
 
 
 def test_caller_without_the_right_to_waive_may_deploy(project: Project) -> None:
-    project.settings('[access]\nwaive = ["arn:aws:iam::123456789012:role/nobody"]')
+    project.settings('[access]\nwaive = ["arn:aws:iam::123456789012:role/release-manager"]')
     assert project.run().result == PROMOTED
 
 
