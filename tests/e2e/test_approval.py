@@ -60,7 +60,7 @@ def test_another_principal_approves(
 ) -> None:
     """Refused: the deployer's own approval, one of a caller who is not listed, a second one; the manager's approval promotes."""
     mine = settings('approval = "required"\napproval_timeout = 60', "")
-    only_the_manager = 'approve = ["arn:aws:iam::123456789012:role/release-manager"]'
+    another_role = 'approve = ["arn:aws:iam::123456789012:role/not-this-caller"]'
     with user_of(up_sandbox) as user:
         running, deployment_id = waiting(up_sandbox, mine)
         status = up_sandbox.status_in_process()
@@ -68,7 +68,7 @@ def test_another_principal_approves(
         own = approve(up_sandbox, mine, deployment_id, "quick")
         assert own.code == 4, own.output
         assert "another principal" in own.output
-        listed = approve(up_sandbox, settings('approval = "required"', only_the_manager), deployment_id, "manager")
+        listed = approve(up_sandbox, settings('approval = "required"', another_role), deployment_id, "manager")
         assert listed.code == 4, listed.output
         assert "may not approve" in listed.output
         unknown = approve(up_sandbox, mine, "20200101-000000-green-ffffff", "manager")
@@ -110,7 +110,7 @@ def test_caller_not_on_the_list_is_refused(
     up_sandbox: Sandbox, settings: Callable[[str, str], Path], duty: str
 ) -> None:
     """Exit 4 before anything is touched; the message names the duty and the list."""
-    lists = f'{duty} = ["arn:aws:iam::123456789012:role/release-manager"]'
+    lists = f'{duty} = ["arn:aws:iam::123456789012:role/not-this-caller"]'
     ran = up_sandbox.wait(killing.deploy(up_sandbox, settings("", lists)))
     assert ran.code == 4, ran.output
     assert f"may not {duty}" in ran.output
@@ -121,8 +121,8 @@ def test_caller_not_on_the_list_is_refused(
 
 def test_rollback_and_recover_need_access(up_sandbox: Sandbox, settings: Callable[[str, str], Path]) -> None:
     """`rollback` is refused without the right to roll back, `recover` without the right to deploy or roll back."""
-    only_the_manager = '["arn:aws:iam::123456789012:role/release-manager"]'
-    mine = settings("", f"rollback = {only_the_manager}\ndeploy = {only_the_manager}")
+    another_role = '["arn:aws:iam::123456789012:role/not-this-caller"]'
+    mine = settings("", f"rollback = {another_role}\ndeploy = {another_role}")
     for command in ("rollback", "recover"):
         ran = up_sandbox.wait(killing.undo(up_sandbox, mine, command, ""))
         assert ran.code == 4, ran.output

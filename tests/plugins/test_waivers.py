@@ -66,14 +66,14 @@ def test_another_gate_is_not_waived_with_it(project: Project) -> None:
 
 
 def test_caller_without_the_right_to_waive_is_refused(project: Project) -> None:
-    project.settings('[access]\nwaive = ["arn:aws:iam::123456789012:role/release-manager"]')
+    project.settings('[access]\nwaive = ["arn:aws:iam::123456789012:role/not-this-caller"]')
     run = project.run("--waive=redis=moved")
     assert run.result == REFUSED, run.output
     assert "may not waive" in run.output
 
 
 def test_caller_without_the_right_to_waive_may_deploy(project: Project) -> None:
-    project.settings('[access]\nwaive = ["arn:aws:iam::123456789012:role/release-manager"]')
+    project.settings('[access]\nwaive = ["arn:aws:iam::123456789012:role/not-this-caller"]')
     assert project.run().result == PROMOTED
 
 
