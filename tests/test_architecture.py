@@ -1,4 +1,4 @@
-"""The house of ARCHITECTURE.md: imports run one way, files stay small, and the adapters know no place."""
+"""The rules of ARCHITECTURE.md: imports run one way, files stay small, and the adapters name no address."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGES = ("conftest.py", "suites", "plugins", "deployment", "verification", "infrastructure", "scripts", "benchmarks")
 OURS = {"suites", "plugins", "deployment", "verification", "infrastructure", "scripts", "benchmarks", "tests"}
-IMAGES = ROOT / "infrastructure" / "embedded" / "registry"  # releases: programs of their own, not part of the framework
+IMAGES = ROOT / "infrastructure" / "embedded" / "registry"  # releases: separate programs, not part of the framework
 MOST_LINES = 400
 HTTP = {"httpx", "requests", "urllib3", "aiohttp", "urllib.request", "http.client", "http.server"}
 
-# Room -> what of the project it may import. The first room that a module's name begins with is its own.
+# Package -> the project's modules that it may import. The first entry that a module's name begins with applies.
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "infrastructure.aws": ("infrastructure.aws", "deployment.ports", "deployment.model", "deployment.errors"),
     "infrastructure.embedded": ("infrastructure.embedded",),
@@ -51,7 +51,7 @@ def module(path: Path) -> str:
 
 
 def imports(path: Path) -> Iterator[str]:
-    """Every imported module, full names, wherever in the file; ``from a import b`` is ``a.b`` where that is a module."""
+    """Yield the full name of every module that a file imports, at any place; ``from a import b`` is ``a.b`` if that is a module."""
     package = module(path).split(".") if path.name == "__init__.py" else module(path).split(".")[:-1]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -69,27 +69,27 @@ def _exists(name: str) -> bool:
     return place.with_suffix(".py").is_file() or place.is_dir()
 
 
-def within(name: str, room: str) -> bool:
-    return name == room or name.startswith(room + ".")
+def within(name: str, package: str) -> bool:
+    return name == package or name.startswith(package + ".")
 
 
 def back_edges(path: Path) -> list[str]:
-    """The imports of a file that its room may not make."""
+    """Return the imports of a file that MAY_IMPORT and MUST_NOT_KNOW forbid."""
     own = module(path)
-    room = next(room for room in MAY_IMPORT if within(own, room))
+    package = next(package for package in MAY_IMPORT if within(own, package))
     wrong = []
     for name in imports(path):
         if name.split(".")[0] in OURS:
-            if not any(within(name, allowed) for allowed in MAY_IMPORT[room]):
+            if not any(within(name, allowed) for allowed in MAY_IMPORT[package]):
                 wrong.append(f"{own} imports {name}")
-        elif any(within(name, foreign) for foreign in MUST_NOT_KNOW.get(room, ())):
+        elif any(within(name, foreign) for foreign in MUST_NOT_KNOW.get(package, ())):
             wrong.append(f"{own} knows {name}")
     return wrong
 
 
 def test_imports_run_one_way() -> None:
     seen = files()
-    assert len(seen) > 60, "the walk sees the project"
+    assert len(seen) > 60, "too few files were found"
     assert [edge for path in seen for edge in back_edges(path)] == []
 
 

@@ -1,4 +1,4 @@
-"""What `make soak` keeps, and what it does not run again."""
+"""The results that `make soak` keeps, and their table."""
 
 from __future__ import annotations
 
@@ -24,4 +24,4 @@ def test_the_table_shows_what_did_not_pass() -> None:
     shown = table(summed("abc", LINES))
     assert "NOT PASSED: tests/a/test_one.py::test_y: failed" in shown
     assert "passed in all" in shown
-    assert "tests/b/test_two.py" not in shown, "which is no soak's business"
+    assert "tests/b/test_two.py" not in shown, "a file without soak tests must not be listed"

@@ -1,4 +1,4 @@
-"""What ``deploy`` asks of git and docker before a run on AWS: each argv, by a docker that writes down how it was called."""
+"""The calls of git and docker that ``deploy`` makes before a run on AWS; a fake docker records its arguments."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ STANDARD = {"buildx build": {"digest": DIGEST}, "image inspect --format {{.Os}}"
 
 @dataclass
 class BuildHarness:
-    """A clean git tree, docker's record, and a registry that has a tag once docker has pushed it."""
+    """A clean git tree, docker's recorded calls, and a registry that has a tag once docker has pushed it."""
 
     folder: Path
     context: Path
@@ -65,7 +65,7 @@ class BuildHarness:
         return self.scans.pop(0) if len(self.scans) > 1 else self.scans[0]
 
     def answers(self, own: Any) -> None:
-        """What docker answers, by the first words of a call; what is not named succeeds and says nothing."""
+        """Set docker's answers by the first words of a call; every other call succeeds without output."""
         (self.folder / "answers.json").write_text(
             json.dumps({**own, **{k: v for k, v in STANDARD.items() if k not in own}})
         )

@@ -1,4 +1,4 @@
-"""``load-worker``: where it may join, and what it does of a Locust that ends one way or another."""
+"""``load-worker``: the addresses that it accepts, and its reaction to Locust's exit codes."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_valid_address() -> None:
 
 
 class FakeLocust:
-    """Plays Locust: ends with one code after the other."""
+    """A fake Locust: each call ends with the next exit code."""
 
     def __init__(self, *codes: int) -> None:
         self.codes = list(codes)

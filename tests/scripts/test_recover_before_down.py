@@ -1,4 +1,4 @@
-"""`down` and what died in the environment that it stops: settled first, or message; and never in the way."""
+"""`down` recovers dead runs of the environment before it stops it, or reports why it cannot; neither keeps it from stopping."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ USERS = (SmokeUser("one@smoke.example", "password"),)
 
 
 class NoRegistry:
-    """Nobody asks it."""
+    """A registry that must not be called."""
 
     def resolve(self, tag: str) -> None:
         raise AssertionError(tag)
@@ -35,7 +35,7 @@ class NoRegistry:
 
 @pytest.fixture
 def dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
-    """A run that died on this host while its candidate was being verified; its environment runs on."""
+    """Return a run that died on this host while its candidate was verified; its environment still runs."""
     monkeypatch.setattr(compose, "is_up", lambda _: True)
     journal(tmp_path, "one")
     made = Deployment(tmp_path)
@@ -46,9 +46,9 @@ def dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
 
 @pytest.fixture
 def reach(dead: Deployment) -> Callable[[Settings], Environment]:
-    """How its environment is reached."""
+    """Return a function that connects to its environment."""
     caller = Caller("arn:aws:iam::123456789012:user/tester", "123456789012")
-    world = Environment("test", "http://live.example", dead.ports, NoRegistry(), caller, USERS, ())  # type: ignore[arg-type]  # nobody asks it
+    world = Environment("test", "http://live.example", dead.ports, NoRegistry(), caller, USERS, ())  # type: ignore[arg-type]  # it is never called
     return lambda _: world
 
 
@@ -96,7 +96,7 @@ def test_run_that_cannot_be_recovered_is_reported(
 def test_stopped_environment_is_reported(
     dead: Deployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], sleeps: bool
 ) -> None:
-    """After the machine was started anew; where there is no environment at all, the run was another state folder's."""
+    """After a restart of the machine the environment is stopped; without one, the run belongs to another state folder."""
     monkeypatch.setattr(compose, "is_up", lambda _: False)
     monkeypatch.setattr(compose, "sleeps", lambda _: sleeps)
     recover.recover_before_down(lambda _: SETTINGS, unreachable, dead.reports)
