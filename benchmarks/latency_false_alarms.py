@@ -173,8 +173,8 @@ def live(runs: int, load_by: int, record: Path | None) -> None:
             refused, suspected = refused + bool(result.findings), suspected + bool(result.suspected)
             for (name, kind), times in result.first.times.items():
                 kept[f"{name} {kind}"] += [value for values in times.values() for value in values]
-            says = "; ".join(found.says for found in result.findings or result.suspected)
-            print(f"  {number + 1}: {time.monotonic() - began:.1f} s{', ' + says if says else ''}", flush=True)
+            reasons = "; ".join(found.says for found in result.findings or result.suspected)
+            print(f"  {number + 1}: {time.monotonic() - began:.1f} s{', ' + reasons if reasons else ''}", flush=True)
     print(line(f"A against A, {load_by} processes beside it", refused, runs, f"; suspected at first {suspected}"))
     if record is not None:
         record.write_text(json.dumps(kept), encoding="utf-8")

@@ -181,11 +181,11 @@ def _evidence(folder: Path, promoted: bool, reached: bool) -> list[str]:
     if not path.exists():
         return ["no report"]
     verdict = json.loads(path.read_text(encoding="utf-8"))["verdict"]
-    said = StringIO()
-    with redirect_stdout(said), redirect_stderr(said):
+    output = StringIO()
+    with redirect_stdout(output), redirect_stderr(output):
         code = audit.verify(load(SETTINGS_FILE, None), folder)
     wrong = [] if (verdict == "promoted") is promoted else [f"the report says {verdict}"]
-    return wrong + ([f"audit verify: exit {code}: {said.getvalue()[-600:]}"] if code and reached else [])
+    return wrong + ([f"audit verify: exit {code}: {output.getvalue()[-600:]}"] if code and reached else [])
 
 
 def _line(number: int, seed: int, moment: float, where: str, problems: list[str], prober: Prober | None) -> Line:

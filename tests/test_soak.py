@@ -20,7 +20,7 @@ def test_results_are_summed_by_file_and_a_skip_is_not_a_pass() -> None:
     assert (files["tests/b/test_two.py"]["others"], files["tests/b/test_two.py"]["not_passed"]) == (1, [])
 
 
-def test_the_table_shows_what_did_not_pass() -> None:
+def test_table_shows_tests_that_did_not_pass() -> None:
     shown = table(summed("abc", LINES))
     assert "NOT PASSED: tests/a/test_one.py::test_y: failed" in shown
     assert "passed in all" in shown

@@ -61,7 +61,7 @@ def test_paths_in_back_quotes_exist() -> None:
                 assert known, f"{found.name}: {name}"
 
 
-def test_figures_name_their_script() -> None:
+def test_benchmarks_in_documents_exist() -> None:
     """Every benchmark that documents name exists."""
     named = {name for found in map(Document, DOCUMENTS) for name in re.findall(r"benchmarks/\w+\.py", found.text)}
     assert named

@@ -64,7 +64,7 @@ def test_install_names_an_existing_file() -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "says"),
+    ("code", "sentence"),
     [
         ("0", "Promoted, baked and verified"),
         ("1", "Rejected: live traffic never moved"),
@@ -78,15 +78,15 @@ def test_install_names_an_existing_file() -> None:
         ("137", "killed"),
     ],
 )
-def test_each_exit_code_has_its_own_message(folder: Checkout, code: str, says: str) -> None:
+def test_each_exit_code_has_its_own_message(folder: Checkout, code: str, sentence: str) -> None:
     """Each code has a sentence in the job's summary; only 11 calls a person."""
     summary = folder.folder / "summary.md"
     variables = NICE | {"IMAGE_TAG": NASTY, "CODE": code, "SETTLED": "", "GITHUB_STEP_SUMMARY": str(summary)}
     ran = folder.bash(SCRIPTS["Say what happened"], variables)
     assert ran.code == 0, ran.output
-    said = summary.read_text(encoding="utf-8")
-    assert says in said
-    assert NASTY in said
+    text = summary.read_text(encoding="utf-8")
+    assert sentence in text
+    assert NASTY in text
     assert ("::error title=A person must act now::" in ran.output) == (code == "11")
     assert ("::warning" in ran.output) == (code not in ("0", "11"))
     assert not (folder.folder / "pwned").exists()

@@ -9,7 +9,7 @@ from tests.e2e.sandbox import Sandbox
 from verification.accounts import sign_in
 from verification.http import open_client
 
-NEW = {"patient": "A. Booker", "reason": "written meanwhile", "starts_at": "2031-02-03T04:05:06Z"}
+NEW = {"patient": "A. Booker", "reason": "written during a deployment", "starts_at": "2031-02-03T04:05:06Z"}
 
 
 class Bookings:

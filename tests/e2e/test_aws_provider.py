@@ -66,7 +66,7 @@ def command(up_sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(deploy, "SETTINGS_FILE", settings)
     monkeypatch.setenv("PATH", "/nowhere")  # hides this machine's docker
     monkeypatch.delenv("EMBEDDED_STATE", raising=False)
-    monkeypatch.setattr(cloud, "outputs", lambda _: pytest.fail("an environment of AWS asked for the embedded one"))
+    monkeypatch.setattr(cloud, "outputs", lambda _: pytest.fail("a command on AWS read the embedded outputs"))
 
     def run(*words: str) -> Result:
         return CliRunner().invoke(deploy.cli, list(words), catch_exceptions=True)
@@ -90,7 +90,7 @@ def test_commands_on_aws(command: Command, tmp_path: Path) -> None:
     assert "attested: code-review of sha256:" in attested.output
     refused = {
         ("rollback", *reports): "no promotion",
-        ("approve", "nobody"): "nobody",
+        ("approve", "unknown-id"): "unknown-id",
         ("unlock", "--reason", "a test", *reports): "lock",
         ("audit", "verify", "--reports", str(tmp_path / "none")): "no report",
         ("deploy", "--image-tag", "9.9.9", "--context", str(tmp_path)): "no Dockerfile",
@@ -105,33 +105,33 @@ def test_commands_on_aws(command: Command, tmp_path: Path) -> None:
 
 def test_known_tag_is_deployed_without_a_build(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is built; pytest gets the tag and the environment."""
-    asked: list[Any] = []
+    calls: list[Any] = []
 
     def run(*given: Any) -> int:
-        asked.append(given)
+        calls.append(given)
         return 0
 
     monkeypatch.setattr(run_command, "deploy", run)
     ran = command("deploy", "--image-tag", "1.1.0", "--environment", "production", "--", "-n", "2")
     assert ran.exit_code == 0, ran.output
     assert "is in the registry already" in ran.output
-    assert asked == [(deploy.ROOT, "1.1.0", "auto", "production", ("-n", "2"))]
+    assert calls == [(deploy.ROOT, "1.1.0", "auto", "production", ("-n", "2"))]
 
 
 def test_unknown_environment_is_refused_by_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
     """`deploy --image-tag` still starts pytest, which refuses and writes a report; `deploy --image` is refused before that."""
-    asked: list[Any] = []
+    calls: list[Any] = []
 
     def run(*given: Any) -> int:
-        asked.append(given)
+        calls.append(given)
         return 4
 
     monkeypatch.setattr(run_command, "deploy", run)
     ran = CliRunner().invoke(deploy.cli, ["deploy", "--image-tag", "1.1.0", "--environment", "nowhere"])
-    assert (ran.exit_code, len(asked)) == (4, 1)
+    assert (ran.exit_code, len(calls)) == (4, 1)
     ran = CliRunner().invoke(deploy.cli, ["deploy", "--image", "x", "--environment", "nowhere"])
     assert isinstance(ran.exception, Refused)
-    assert len(asked) == 1
+    assert len(calls) == 1
 
 
 def test_nothing_is_built_on_the_embedded_environment() -> None:

@@ -40,11 +40,11 @@ def test_data_survives_promotion_and_rollback(own_sandbox: Sandbox) -> None:
     bookings = Bookings(own_sandbox)
     before = bookings.book()
     assert own_sandbox.pytest("--environment=quick", "--target=green").code == 0
-    meanwhile = bookings.book(notes="which 1.0.0 does not know")
+    during = bookings.book(notes="which 1.0.0 does not know")
     bookings.assert_kept({**before, "notes": None})
     assert own_sandbox.undo("rollback").code == 0
     own_sandbox.assert_live("blue", images.OLD)
-    for booked in (before, meanwhile):
+    for booked in (before, during):
         bookings.assert_kept(booked)
     bookings.close()
 

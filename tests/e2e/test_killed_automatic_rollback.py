@@ -18,7 +18,7 @@ BAD = f"--image-tag={images.FAILS_WHEN_LIVE.tag}"
 
 
 @pytest.mark.parametrize("spot", spots(AUTOMATIC_ROLLBACK), ids=str)
-def test_rollback_of_a_run_killed(
+def test_automatic_rollback_killed(
     up_sandbox: Sandbox, user_of: Callable[[Sandbox], User], fast_settings: Path, spot: Spot
 ) -> None:
     """Blue is live again; only answers of the bad release on green failed."""

@@ -41,7 +41,7 @@ def _bring_up(world: Environment, colour: Colour, tag: str) -> Destination:
 @contextmanager
 def _held(ports: Ports) -> Iterator[Holder]:
     limits = load(SETTINGS_FILE, None).limits
-    holder = ports.lease.acquire(this_process("switching", "tests", ports.clock, limits, "switching to and fro"))
+    holder = ports.lease.acquire(this_process("switching", "tests", ports.clock, limits, "switching back and forth"))
     keeper = LeaseKeeper(ports.lease, holder, limits.lease_ttl)
     keeper.start()
     try:

@@ -14,10 +14,10 @@ def _health(name: str, before: str, *words: str) -> GateFault:
     return gate_fault("health", name, "app/health.py", HEALTH, before + HEALTH, *words)
 
 
-def _after(requests: int, what: str, where: str = "") -> str:
-    """Return a patch that runs ``what`` for each request after the first ``requests`` ones, if ``where`` holds as well."""
+def _after(requests: int, what: str, condition: str = "") -> str:
+    """Return a patch that runs ``what`` for each request after the first ``requests`` ones, if ``condition`` holds as well."""
     counted = '        self.asked = getattr(self, "asked", 0) + 1\n'
-    return f"{counted}        if self.asked > {requests}{where}:\n            {what}\n{GUARD}"
+    return f"{counted}        if self.asked > {requests}{condition}:\n            {what}\n{GUARD}"
 
 
 _ANSWER_500 = "await problem_response(500)(scope, receive, send)\n            return"

@@ -62,7 +62,7 @@ def written(folder: Path, *more: tuple[str, dict[str, object]], undoes: str | No
             "bad",
         ),
         (
-            {"verdict": "rollback_failed", "exit_code": 11, "reason": "rollback: nobody knows"},
+            {"verdict": "rollback_failed", "exit_code": 11, "reason": "rollback: the routes cannot be read"},
             "ROLLBACK FAILED: the live state of test is unknown or wrong. A person must act now.",
             "bad",
         ),

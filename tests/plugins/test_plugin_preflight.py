@@ -92,7 +92,7 @@ def require(project: Project) -> None:
     path.write_text(path.read_text() + REQUIRED_LIST)
 
 
-def test_an_unattested_item_refuses_where_the_checklist_is_required(project: Project) -> None:
+def test_unattested_item_refuses_if_the_checklist_is_required(project: Project) -> None:
     require(project)
     run = project.run(*ATTESTED)
     assert run.result == (4, "refused", 0, 0, 0), run.output

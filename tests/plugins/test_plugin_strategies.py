@@ -7,7 +7,7 @@ import pytest
 from tests.plugins.project import PROMOTED, REFUSED, ROLLED_BACK, Project
 
 
-def test_a_share_first_and_then_all(project: Project) -> None:
+def test_canary_takes_each_share_and_then_all(project: Project) -> None:
     run = project.run("--strategy=canary:20%,0.3s,60%,0.2s")
     assert run.result == PROMOTED, run.output
     assert [call for call in run.calls if call.startswith(("share", "route"))] == [

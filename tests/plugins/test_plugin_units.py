@@ -130,7 +130,7 @@ def test_pending_checks_of_a_lost_worker_go_to_others() -> None:
     assert begun not in done
 
 
-def test_a_stopped_run_hands_nothing_out() -> None:
+def test_stopped_run_sends_no_more_checks() -> None:
     scheduler, run, nodes = scheduled(2, *[Stage.HEALTH] * 8, Stage.FUNCTIONAL)
     run.stopped = True
     work_off(scheduler, nodes, 9)

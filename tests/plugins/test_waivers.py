@@ -47,7 +47,7 @@ def page(run: Outcome) -> str:
 
 
 @pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.soak)])
-def test_a_waived_gate_is_run_and_its_outcome_stays_true(project: Project, workers: str) -> None:
+def test_waived_gate_runs_and_keeps_its_outcome(project: Project, workers: str) -> None:
     project.add("redis", FAILS)
     run = project.run(workers, "--waive=redis=moved to a cluster, ticket 4711")
     assert run.result == PROMOTED, run.output
