@@ -18,7 +18,7 @@ MOST_PARAMETERS = 6
 MOST_MODULES = 14
 HTTP = {"httpx", "requests", "urllib3", "aiohttp", "urllib.request", "http.client", "http.server"}
 
-# Room -> the rooms of the project that it may import. The first room that a module's name begins with is its own.
+# Package -> the modules of the project that it may import. The first entry that a module's name begins with applies.
 DEPLOYMENT_ROOT = tuple(
     f"deployment.{name}"
     for name in (
@@ -89,7 +89,7 @@ def module(path: Path) -> str:
 
 
 def imports(path: Path) -> Iterator[str]:
-    """Every imported module, full names, wherever in the file; ``from a import b`` is ``a.b`` where that is a module."""
+    """Yield the full name of every module that a file imports, at any place; ``from a import b`` is ``a.b`` if that is a module."""
     package = module(path).split(".") if path.name == "__init__.py" else module(path).split(".")[:-1]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -107,27 +107,27 @@ def _exists(name: str) -> bool:
     return place.with_suffix(".py").is_file() or place.is_dir()
 
 
-def within(name: str, room: str) -> bool:
-    return name == room or name.startswith(room + ".")
+def within(name: str, package: str) -> bool:
+    return name == package or name.startswith(package + ".")
 
 
 def back_edges(path: Path) -> list[str]:
-    """The imports of a file that its room may not make."""
+    """Return the imports of a file that MAY_IMPORT and MUST_NOT_KNOW forbid."""
     own = module(path)
-    room = next(room for room in MAY_IMPORT if within(own, room))
+    package = next(package for package in MAY_IMPORT if within(own, package))
     wrong = []
     for name in imports(path):
         if name.split(".")[0] in OURS:
-            if not any(within(name, allowed) for allowed in MAY_IMPORT[room]):
+            if not any(within(name, allowed) for allowed in MAY_IMPORT[package]):
                 wrong.append(f"{own} imports {name}")
-        elif any(within(name, foreign) for foreign in MUST_NOT_KNOW.get(room, ())):
+        elif any(within(name, foreign) for foreign in MUST_NOT_KNOW.get(package, ())):
             wrong.append(f"{own} knows {name}")
     return wrong
 
 
 def test_imports_run_one_way() -> None:
     seen = files()
-    assert len(seen) > 60, "the walk sees the project"
+    assert len(seen) > 60, "too few files were found"
     assert [edge for path in seen for edge in back_edges(path)] == []
 
 
@@ -257,7 +257,7 @@ def test_every_package_says_what_it_holds() -> None:
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "infrastructure" / "aws").rglob("*.py")), ids=lambda path: path.stem)
-def test_adapters_know_no_place(path: Path) -> None:
+def test_adapters_name_no_address(path: Path) -> None:
     words = r"embedded|loopback|localhost|127\.0\.0\.1|::1\b|0\.0\.0\.0|(?<!\[):\d{2,5}\b(?!:)"
     code = path.read_text(encoding="utf-8")
     assert re.findall(words, code, re.IGNORECASE) == []

@@ -1,4 +1,4 @@
-"""A user's desk: the commands as they are typed, each a process of its own, and what of them is still running."""
+"""A sandbox for the commands that a user types: each command is a process, and processes that it leaves are found and ended."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from infrastructure.compose import Environment
 from infrastructure.embedded.layout import Layout, read_environment
 
 ROOT = Path(__file__).resolve().parents[2]
-# Of the process that runs these tests, and nothing that its own users would have in their environment.
+# Variables of the test process that a user's environment does not have.
 NOT_INHERITED = ("PYTEST_", "COV_", "EMBEDDED_")
 LONGEST_RUN_S = 300.0
 GONE_WITHIN_S = 10.0
 
 
 @dataclass(frozen=True)
-class Ran:
-    """A command that has ended."""
+class CommandResult:
+    """The result of a command that has ended; ``folder`` is the folder of its report, None if it wrote none."""
 
     code: int
     output: str
@@ -41,40 +41,40 @@ class Ran:
 
     @property
     def facts(self) -> Mapping[str, Any]:
-        """The report, which must exist."""
+        """Return the report; fail if there is none."""
         assert self.report is not None, f"no report was written:\n{self.output}"
         return self.report
 
     def gate(self, name: str) -> Mapping[str, Any]:
-        """One gate of the report."""
+        """Return one gate of the report."""
         return next(gate for gate in self.facts["gates"] if gate["name"] == name)
 
     @property
     def steps(self) -> list[str]:
-        """The steps of the report that began, in order."""
+        """Return the names of the report's steps, in order."""
         return [step["name"] for step in self.facts["steps"]]
 
     def journal(self, kind: str) -> list[Mapping[str, Any]]:
-        """The journal's lines of one kind."""
+        """Return the journal's lines of one kind."""
         assert self.folder is not None, f"no report was written:\n{self.output}"
         return [line for line in journal(self.folder) if line["kind"] == kind]
 
     def intents(self, step: str) -> int:
-        """How often a step was begun."""
+        """Return how often a step was begun."""
         return sum(line["step"] == step for line in self.journal("intent"))
 
 
 def journal(folder: Path) -> list[Mapping[str, Any]]:
-    """The lines of a journal that are complete."""
+    """Return the complete lines of a journal."""
     path = folder / "audit.jsonl"
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     return [json.loads(line) for line in text.split("\n")[:-1]]
 
 
-class Desk:
-    """One state folder, one registry, one folder of reports; ``close`` ends whatever was started from here.
+class Sandbox:
+    """One state folder, one registry and one folder of reports; ``close`` ends every process that was started from here.
 
-    ``environment``: what all of its commands are for, whatever they say; None: each for its own, or the default one.
+    ``environment`` replaces the ``--environment`` of every command. If it is None, each command keeps its own or the default.
     """
 
     def __init__(self, folder: Path, registry: Path, environment: str | None = None) -> None:
@@ -88,26 +88,26 @@ class Desk:
 
     # -- commands ------------------------------------------------------------------------------------------------------
 
-    def pytest(self, *options: str) -> Ran:
-        """``python -m pytest OPTIONS``, to its end."""
+    def pytest(self, *options: str) -> CommandResult:
+        """Run ``python -m pytest OPTIONS`` and wait for its end."""
         return self.wait(self.begin_pytest(*options))
 
-    def script(self, *arguments: str) -> Ran:
-        """``python scripts/deploy.py ARGUMENTS``, to its end."""
+    def script(self, *arguments: str) -> CommandResult:
+        """Run ``python scripts/deploy.py ARGUMENTS`` and wait for its end."""
         named = arguments if arguments[0] == "down" else self._for_environment(arguments)
         return self.wait(self.begin(["scripts/deploy.py", *named], arguments[0]))
 
-    def undo(self, command: str, *options: str) -> Ran:
-        """``rollback`` or ``recover``, with this desk's folder of reports."""
+    def undo(self, command: str, *options: str) -> CommandResult:
+        """Run ``rollback`` or ``recover`` with this sandbox's folder of reports and wait for its end."""
         return self.wait(self.begin_undo(command, *options))
 
-    def begin_undo(self, command: str, *options: str) -> Running:
-        """The same, without waiting for its end."""
+    def begin_undo(self, command: str, *options: str) -> RunningCommand:
+        """Start ``rollback`` or ``recover`` without waiting for its end."""
         named = self._for_environment(("--reports", str(self.reports), *options))
         return self.begin(["scripts/deploy.py", command, *named], command)
 
-    def begin_pytest(self, *options: str) -> Running:
-        """``pytest OPTIONS`` that is not waited for."""
+    def begin_pytest(self, *options: str) -> RunningCommand:
+        """Start ``pytest OPTIONS`` without waiting for its end."""
         named = self._for_environment(options)
         return self.begin(["-m", "pytest", *named, f"--reports={self.reports}"], " ".join(named))
 
@@ -117,8 +117,8 @@ class Desk:
         others = (option for option in options if not option.startswith("--environment"))
         return (*others, f"--environment={self.environment}")
 
-    def begin(self, arguments: list[str], name: str, variables: Mapping[str, str] | None = None) -> Running:
-        """Python with these arguments, and with more variables than a user has."""
+    def begin(self, arguments: list[str], name: str, variables: Mapping[str, str] | None = None) -> RunningCommand:
+        """Start Python with these arguments; ``variables`` are added to the user's environment."""
         before = self._folders()
         process = subprocess.Popen(
             [sys.executable, *arguments],
@@ -131,10 +131,10 @@ class Desk:
             start_new_session=True,
         )
         self._started.append(process)
-        return Running(self, process, before, name, time.monotonic())
+        return RunningCommand(self, process, before, name, time.monotonic())
 
-    def wait(self, running: Running) -> Ran:
-        """What came of it."""
+    def wait(self, running: RunningCommand) -> CommandResult:
+        """Wait for the command's end and return its result; kill it and fail after LONGEST_RUN_S."""
         try:
             output, _ = running.process.communicate(timeout=LONGEST_RUN_S)
         except subprocess.TimeoutExpired:
@@ -146,7 +146,7 @@ class Desk:
         path = None if folder is None else folder / "verification.json"
         report = json.loads(path.read_text(encoding="utf-8")) if path is not None and path.exists() else None
         print(f"{running.name}: exit {running.process.returncode} after {seconds:.1f} s")
-        return Ran(running.process.returncode, output, seconds, report, folder)
+        return CommandResult(running.process.returncode, output, seconds, report, folder)
 
     def _folders(self) -> set[Path]:
         return {path for path in self.reports.glob("*") if not path.is_symlink()} if self.reports.exists() else set()
@@ -154,26 +154,26 @@ class Desk:
     # -- the world -----------------------------------------------------------------------------------------------------
 
     def status(self) -> dict[str, Any]:
-        """``status --json``."""
+        """Return what ``status --json`` prints."""
         ran = self.script("status", "--json")
         assert ran.code == 0, ran.output
         document: dict[str, Any] = json.loads(ran.output)
         return document
 
-    def looked(self) -> dict[str, Any]:
-        """What ``status --json`` shows, without a process of its own."""
+    def status_in_process(self) -> dict[str, Any]:
+        """Return what ``status --json`` prints, without starting a process."""
         with self.world() as world:
             return describe(world.name, world.live_url, world.ports, world.registry)
 
     def assert_live(self, colour: str, version: str) -> None:
-        """That colour is live on that version, nobody deploys, and the lock is free."""
-        status = self.looked()
+        """Assert that this colour is live on this version, that no deployment is under way and that the lock is free."""
+        status = self.status_in_process()
         assert (status["live"]["colour"], status["live"]["version"]) == (colour, version)
         assert (status["deployment"], status["lock"]) == (None, None)
 
     @contextmanager
     def world(self) -> Iterator[Environment]:
-        """The environment through its ports, as the framework itself reaches it."""
+        """Yield the environment with its ports, connected as the framework connects."""
         before = os.environ.get("EMBEDDED_STATE")
         os.environ["EMBEDDED_STATE"] = str(self.state)
         try:
@@ -184,12 +184,12 @@ class Desk:
                 os.environ["EMBEDDED_STATE"] = before
 
     def ports(self) -> list[int]:
-        """The environment's ports."""
+        """Return the environment's TCP ports; empty if it is not up."""
         environment = read_environment(Layout(self.state.resolve()))
         return [] if environment is None else list(vars(environment.ports).values())
 
     def running(self) -> dict[int, str]:
-        """Every process that this desk has to do with, by pid; PostgreSQL's workers come and go and are left out."""
+        """Return the command lines of this sandbox's processes by pid, without PostgreSQL's workers, which come and go."""
         sessions = {process.pid for process in self._started}
         return {process.pid: _name(process) for process in psutil.process_iter() if self._ours(process, sessions)}
 
@@ -210,12 +210,12 @@ class Desk:
             return False
 
     def close(self) -> None:
-        """Ends what was started from here, the environment included; safe to repeat."""
+        """End every process that was started from here, the environment included; safe to repeat."""
         for process in self._started:
             if process.poll() is None:
                 process.kill()
                 process.wait()
-            # Whoever was killed was not read to the end: an open pipe would be some later test's ResourceWarning.
+            # The output of a killed process was not read completely: its open pipe would be a ResourceWarning in a later test.
             if process.stdout is not None:
                 process.stdout.close()
         self.script("down")
@@ -224,27 +224,27 @@ class Desk:
         for survivor in left:
             with suppress(psutil.NoSuchProcess):
                 survivor.kill()
-        # The kernel takes its time, and whoever looks at once still sees them.
+        # A killed process stays in the process list for a moment.
         psutil.wait_procs(left, timeout=GONE_WITHIN_S)
 
 
 @dataclass(frozen=True)
-class Running:
-    """A command that is under way."""
+class RunningCommand:
+    """A command that was started and not yet waited for."""
 
-    desk: Desk
+    sandbox: Sandbox
     process: subprocess.Popen[str]
     before: set[Path]
     name: str
     began: float
 
     def folder(self) -> Path | None:
-        """The folder of its report; None where there is none (yet)."""
-        new = sorted(self.desk._folders() - self.before)
+        """Return the folder of its report, None if there is none yet."""
+        new = sorted(self.sandbox._folders() - self.before)
         return new[0] if new else None
 
     def wait_for(self, kind: str, step: str | None = None) -> None:
-        """Waits until its journal holds such a line."""
+        """Wait until its journal has a line of this kind (and step); fail if the command ends before."""
 
         def there() -> bool:
             folder = self.folder()
@@ -254,12 +254,12 @@ class Running:
         deadline = time.monotonic() + LONGEST_RUN_S
         while not there():
             if self.process.poll() is not None:
-                raise AssertionError(f"{self.name} ended before {kind} {step}:\n{self.desk.wait(self).output}")
-            assert time.monotonic() < deadline, f"{self.name} did not come to {kind} {step}"
+                raise AssertionError(f"{self.name} ended before {kind} {step}:\n{self.sandbox.wait(self).output}")
+            assert time.monotonic() < deadline, f"{self.name} did not reach {kind} {step} within {LONGEST_RUN_S:g} s"
             time.sleep(0.02)
 
     def signal(self, number: signal.Signals, *, group: bool = False) -> None:
-        """Sends a signal to the process or, as a terminal's Ctrl-C does, to it and all its children."""
+        """Send a signal to the process; with ``group`` also to all its children, as a terminal's Ctrl-C does."""
         if group:
             os.killpg(self.process.pid, number)
         else:
@@ -267,7 +267,7 @@ class Running:
 
 
 def wait_until(true: Callable[[], bool], what: str, *, timeout_s: float = 60.0) -> None:
-    """Polls until it is true; fails at the deadline."""
+    """Wait until the condition is true; fail after ``timeout_s`` seconds."""
     deadline = time.monotonic() + timeout_s
     while not true():
         assert time.monotonic() < deadline, f"not within {timeout_s:g} s: {what}"

@@ -1,8 +1,8 @@
-"""Releases that answer what the contract does not say, or do not do what they answer."""
+"""Releases whose answers violate the contract, or that do not do what they answer."""
 
 from __future__ import annotations
 
-from tests.gates.lies import Lie, lie
+from tests.gates.faults import GateFault, gate_fault
 
 _CONSULTS, _STORE, _SCHEMAS, _PROBLEMS = "app/consults.py", "app/store.py", "app/schemas.py", "app/problems.py"
 _RETURN_CREATED = "        return JSONResponse(_json(created), 201"
@@ -14,13 +14,13 @@ _NOT_FOUND = "    return problem_response(error.status_code, headers=error.heade
 _VALUES = "VALUES (%s, %s, %s, %s, %s)"
 
 
-def _one(name: str, file: str, before: str, after: str, *says: str) -> Lie:
-    return lie("endpoints", name, file, before, after, *says)
+def _one(name: str, file: str, before: str, after: str, *words: str) -> GateFault:
+    return gate_fault("endpoints", name, file, before, after, *words)
 
 
-def _json(name: str, before: str, after: str, *says: str) -> Lie:
-    """In how a consult is shown."""
-    return _one(name, _CONSULTS, before, after, *says)
+def _json(name: str, before: str, after: str, *words: str) -> GateFault:
+    """Return a fault in how a consult is shown."""
+    return _one(name, _CONSULTS, before, after, *words)
 
 
 SHAPES = (
@@ -249,4 +249,4 @@ REFUSALS = (
         "404",
     ),
 )
-LIES = (*SHAPES, *LISTS, *WRITES, *REFUSALS)
+FAULTS = (*SHAPES, *LISTS, *WRITES, *REFUSALS)

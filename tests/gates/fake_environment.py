@@ -1,4 +1,4 @@
-"""A pytest plugin for the runs of these tests: the environment that ``--base-url`` would reach has smoke users and nothing else."""
+"""A pytest plugin for the runs that these tests start: it replaces the connection to the environment by facts from a file."""
 
 from __future__ import annotations
 
@@ -18,15 +18,18 @@ from plugins.modes import environment_snapshot
 from verification.accounts import SmokeUser, parse_smoke_users
 from verification.stores import Before, Stores
 
-FILE = "GATES_STAND_IN"
-"""The environment variable that names a file: ``{"users": [{"email", "password"}, …], "token_secret": "…" or null, …}``: see ``reach``."""
+FILE = "GATES_FAKE_ENVIRONMENT"
+"""The environment variable that names the facts' file: ``{"users": [{"email", "password"}, …], "token_secret": "…" or null, …}``.
+
+``connect`` reads all of its keys but ``before``, which ``take_snapshot`` reads.
+"""
 SETTINGS = "GATES_SETTINGS"
 """The environment variable that names another deployment.toml."""
 
 
 @dataclass(frozen=True)
-class StandIn:
-    """As much of a ``Environment`` as verifying an address takes."""
+class FakeEnvironment:
+    """The part of an ``Environment`` that verifying an address needs."""
 
     smoke_users: tuple[SmokeUser, ...]
     token_secret: str | None = field(repr=False)
@@ -37,30 +40,30 @@ class StandIn:
     rehearsal_hosts: Mapping[str, str] = field(default_factory=dict)
 
     def archive(self) -> Archive:
-        """Kept nowhere else."""
+        """Return an archive that keeps nothing."""
         return NOWHERE
 
 
-def connect(_settings: Settings) -> StandIn:
-    """In place of ``compose.connect``."""
+def connect(_settings: Settings) -> FakeEnvironment:
+    """Return the fake environment; replaces ``compose.connect``."""
     facts = json.loads(Path(os.environ[FILE]).read_text(encoding="utf-8"))
     users = parse_smoke_users(json.dumps(facts["users"]))
     secret = facts["token_secret"]
     stores = Stores(**facts["stores"])
     secrets = tuple(filter(None, (secret, *(user.password for user in users), *stores.secrets)))
-    return StandIn(users, secret, secrets, stores, facts["live_url"], facts["viewer_host"])
+    return FakeEnvironment(users, secret, secrets, stores, facts["live_url"], facts["viewer_host"])
 
 
 def take_snapshot(_world: object, _settings: Settings) -> Before | None:
-    """In place of ``environment_snapshot.take_snapshot``: what was seen before the release was brought up, which here was before this run."""
+    """Return the snapshot from the facts, taken before the release was started; replaces ``environment_snapshot.take_snapshot``."""
     seen = json.loads(Path(os.environ[FILE]).read_text(encoding="utf-8"))["before"]
     return seen and Before(**seen)
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests() -> None:
-    """Puts it in place before conftest.py brings the framework in; merely importing this module changes nothing."""
+    """Install the replacements before conftest.py imports the framework; importing this module alone changes nothing."""
     if SETTINGS in os.environ:
         settings.SETTINGS_FILE = Path(os.environ[SETTINGS])
-    environment_snapshot.take_snapshot = take_snapshot  # type: ignore[assignment]  # less than an Environment, and enough
-    compose.connect = connect  # type: ignore[assignment]  # less than an Environment, and enough
+    environment_snapshot.take_snapshot = take_snapshot  # type: ignore[assignment]  # the part of an Environment that is needed
+    compose.connect = connect  # type: ignore[assignment]  # the part of an Environment that is needed

@@ -1,9 +1,9 @@
-"""Releases that are not whom they say, take more than their share, leave things behind, or break what live stands on."""
+"""Releases that run another version, take more than their share of a store, leave data behind, or break the live colour's data."""
 
 from __future__ import annotations
 
 from tests.e2e.images import Fault
-from tests.gates.lies import Lie, lie
+from tests.gates.faults import GateFault, gate_fault
 
 _STORE, _HEALTH, _SESSIONS = "app/store.py", "app/health.py", "app/sessions.py"
 _ANSWER = '        return JSONResponse({"status": "ok", "version"'
@@ -14,7 +14,7 @@ _READ_COMPLAINT = (
     '_CREATE = _CREATE.replace("patient, reason, starts_at, notes)", "patient, complaint, starts_at, notes)")'
     '.replace("patient, reason", "patient, complaint AS reason")\n'
 )
-# Nobody's who lists or reads: as a release does it that keeps what it was told to delete.
+# Hides rows from lists and reads, as a release does that keeps rows that it was asked to delete.
 _HIDE = (
     '_FIRST_PAGE, _NEXT_PAGE, _READ = (one.replace("WHERE ", "WHERE created_at > \'1901-01-01\' AND ")'
     " for one in (_FIRST_PAGE, _NEXT_PAGE, _READ))\n"
@@ -24,17 +24,17 @@ _SOFTLY = _DELETE.replace("DELETE FROM consults", "UPDATE consults SET created_a
 )
 
 
-def _migrating(name: str, sql: str, after: str) -> Lie:
-    """Its migration is the lie; ``after`` goes in front of its statement for deleting, and makes it work by itself."""
+def _migrating(name: str, sql: str, after: str) -> GateFault:
+    """Return a fault in the migration ``sql``; ``after`` goes before the DELETE statement and makes the release itself work."""
     more = ((f"migrations/0003_{name.replace('-', '_')}.sql", "", sql),)
-    return Lie(
+    return GateFault(
         Fault(name, _STORE, _DELETE, after + _DELETE, more), ("bystander",), ("is harmed", "to do:"), migrates=True
     )
 
 
 IDENTITY = (
-    # As one of twenty instances that was not replaced: whoever balances them chooses anew for each request.
-    lie(
+    # Like one of twenty instances that was not replaced, behind a load balancer that chooses an instance for each request.
+    gate_fault(
         "health",
         "one-worker-of-twenty-is-old",
         _HEALTH,
@@ -44,8 +44,8 @@ IDENTITY = (
         "version 1.0.0",
         "answers on fresh connections",
     ),
-    # Well for the first gate, then replaced by another release.
-    lie(
+    # Right for the first gate, then replaced by another release.
+    gate_fault(
         "health",
         "another-release-later",
         _HEALTH,
@@ -57,7 +57,7 @@ IDENTITY = (
     ),
 )
 SHARES = (
-    lie(
+    gate_fault(
         "database",
         "pool-of-ninety",
         _STORE,
@@ -65,7 +65,7 @@ SHARES = (
         "            min_size=90,\n            max_size=90,",
         "connections, limit 40 (40%)",
     ),
-    lie(
+    gate_fault(
         "database",
         "deletes-softly",
         _STORE,
@@ -73,7 +73,7 @@ SHARES = (
         _HIDE + _SOFTLY,
         "still in the database, expected 0",
     ),
-    lie(
+    gate_fault(
         "database",
         "keeps-a-copy",
         _STORE,
@@ -91,7 +91,7 @@ SHARES = (
             ),
         ),
     ),
-    lie(
+    gate_fault(
         "redis",
         "revoked-for-ever",
         _SESSIONS,
@@ -99,7 +99,7 @@ SHARES = (
         'b"1", ex=None if seconds_left else 1)',
         "-1: never",
     ),
-    lie(
+    gate_fault(
         "redis",
         "revoked-for-a-minute",
         _SESSIONS,
@@ -110,8 +110,8 @@ SHARES = (
 )
 _WAITS = "        await store.open()\n"
 QUEUES = (
-    # Both colours see one queue: what the candidate takes there while it is under test, live never gets to do.
-    lie(
+    # Both colours read one queue: a job that the candidate takes while it is under test is never done by live.
+    gate_fault(
         "redis",
         "waits-for-live-s-jobs",
         "app/application.py",
@@ -122,7 +122,7 @@ QUEUES = (
         "connections that take from queues in Redis: 1, before the release was brought up 0, limit 0",
         "takes jobs that are live's to do",
     ),
-    lie(
+    gate_fault(
         "redis",
         "asks-for-live-s-jobs",
         "app/application.py",
@@ -148,7 +148,7 @@ MIGRATIONS = (
         "ALTER TABLE consults DROP COLUMN reason;\n",
         _READ_COMPLAINT,
     ),
-    # Reading goes on as ever; only who books through the old release is told 500.
+    # Reads still work; only a booking through the old release is answered 500.
     _migrating(
         "wants-a-column",
         "ALTER TABLE consults ADD COLUMN clinic text NOT NULL DEFAULT 'main';\n"
@@ -156,4 +156,4 @@ MIGRATIONS = (
         '_CREATE = _CREATE.replace("starts_at, notes)", "starts_at, notes, clinic)").replace("%s, %s)\\n", "%s, %s, \'main\')\\n")\n',
     ),
 )
-LIES = (*IDENTITY, *SHARES, *QUEUES, *MIGRATIONS)
+FAULTS = (*IDENTITY, *SHARES, *QUEUES, *MIGRATIONS)

@@ -1,4 +1,4 @@
-"""CORS and rate limit: asked for by the settings, and found where they are not as the settings say."""
+"""CORS and rate limit: the settings declare them, and a service that differs from the settings is found."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NO_RETRY_AFTER = Fault(
 
 
 def settings(folder: Path, origins: str = "", rate_limit: int = 0) -> Path:
-    """The shipped ones, with these two changed."""
+    """Write the shipped settings with these two changed; return the file."""
     return changed_settings(
         folder, ("cors_origins = []", f"cors_origins = [{origins}]"), ("rate_limit = 0", f"rate_limit = {rate_limit}")
     )
@@ -39,7 +39,7 @@ def settings(folder: Path, origins: str = "", rate_limit: int = 0) -> Path:
         (NO_RETRY_AFTER, 40, {"rate_limit": 40}, "Retry-After"),
     ],
 )
-def test_as_the_settings_ask(
+def test_edges_follow_the_settings(
     bench: Bench, tmp_path: Path, fault: Fault | None, served: int, asked: dict[str, object], message: str | None
 ) -> None:
     own = settings(tmp_path, **asked)  # type: ignore[arg-type]  # two keywords of two types

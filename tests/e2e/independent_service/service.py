@@ -1,8 +1,8 @@
 """A service that keeps the wire contract and shares nothing else with the reference service.
 
-No framework, other tables, other cursors, sessions that it lists instead of revocations; and where the contract is silent, other
-answers: 400 for what is no JSON, 422 for what is no id, text for pages that are not there, a Server header, 500 for what libraries choke on. What the suites
-check must be the contract, never how the shipped service happens to keep it.
+It has no framework, other tables, other cursors, and a list of open sessions instead of revocations. If the contract does not
+define an answer, it answers differently: 400 for a body that is not JSON, 422 for a malformed id, plain text for unknown paths,
+a Server header, 500 for input that a library fails on. The suites must check the contract, not the shipped service's behaviour.
 """
 
 from __future__ import annotations
@@ -47,15 +47,15 @@ create table if not exists bookings (
 
 
 class Refusal(Exception):
-    """An answer that is not what was asked for."""
+    """An error answer: its status and title."""
 
     def __init__(self, status: int, title: str) -> None:
         super().__init__(title)
         self.status, self.title = status, title
 
 
-class NotHere(Refusal):
-    """No operation of the contract, which therefore says nothing of the answer."""
+class NotInContract(Refusal):
+    """The request is not an operation of the contract, so the contract does not define the answer."""
 
 
 def proof(password: str) -> bytes:
@@ -63,7 +63,7 @@ def proof(password: str) -> bytes:
 
 
 def release() -> None:
-    """Tables and the smoke users; safe to repeat, and to run while another release does."""
+    """Create the tables and the smoke users; safe to repeat, and to run while another release does the same."""
     with psycopg.connect(os.environ["DATABASE_URL"]) as connection:
         connection.execute("select pg_advisory_xact_lock(4711)")
         connection.execute(TABLES)
@@ -74,8 +74,8 @@ def release() -> None:
             )
 
 
-class Desk:
-    """What the operations do."""
+class Operations:
+    """The contract's operations."""
 
     def __init__(self) -> None:
         self.secret = os.environ["JWT_SECRET"]
@@ -223,9 +223,9 @@ def known(ref: str) -> uuid.UUID:
     try:
         found = uuid.UUID(ref)
     except ValueError:
-        raise Refusal(422, "That is no id") from None
+        raise Refusal(422, "The id is malformed") from None
     if str(found) != ref.lower():
-        raise Refusal(422, "That is no id")
+        raise Refusal(422, "The id is malformed")
     return found
 
 
@@ -242,10 +242,10 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     timeout = 30
-    desk: Desk
+    operations: Operations
 
     def log_message(self, *_: object) -> None:
-        """Nothing."""
+        """Log nothing."""
 
     def answer(self, status: int, content: Any = None, kind: str = "application/json") -> None:
         body = b"" if content is None else json.dumps(content).encode()
@@ -261,7 +261,7 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def refuse(self, refusal: Refusal) -> None:
-        if isinstance(refusal, NotHere):
+        if isinstance(refusal, NotInContract):
             self.answer(refusal.status, refusal.title, "text/plain")
             return
         problem = {"type": "about:blank", "title": refusal.title, "status": refusal.status}
@@ -295,33 +295,33 @@ class Handler(BaseHTTPRequestHandler):
             case ["GET", "health"]:
                 return 200, {"status": "ok", "version": VERSION}
             case ["GET", "health", "database"]:
-                return 200, self.desk.health_database()
+                return 200, self.operations.health_database()
             case ["GET", "health", "redis"]:
-                return 200, self.desk.health_redis()
+                return 200, self.operations.health_redis()
             case ["POST", "auth", "login"]:
-                return 200, self.desk.login(parse(content))
+                return 200, self.operations.login(parse(content))
             case ["POST", "auth", "logout"]:
-                self.desk.logout(self.desk.identify(self.headers.get("Authorization")))
+                self.operations.logout(self.operations.identify(self.headers.get("Authorization")))
                 return 204, None
             case ["GET", "consults"]:
                 owner = self.owner()
-                return 200, self.desk.page(owner, parse_qs(url.query, keep_blank_values=True))
+                return 200, self.operations.page(owner, parse_qs(url.query, keep_blank_values=True))
             case ["POST", "consults"]:
                 owner = self.owner()
-                return 201, self.desk.book(owner, parse(content))
+                return 201, self.operations.book(owner, parse(content))
             case ["GET", "consults", ref]:
-                return 200, self.desk.one(self.owner(), ref)
+                return 200, self.operations.one(self.owner(), ref)
             case ["DELETE", "consults", ref]:
-                self.desk.cancel(self.owner(), ref)
+                self.operations.cancel(self.owner(), ref)
                 return 204, None
             case [_, "health" | "consults"] | [_, "health", "database" | "redis"] | [_, "auth", "login" | "logout"]:
-                raise NotHere(405, "Not with this method")
+                raise NotInContract(405, "Method not allowed")
             case [_, "consults", _]:
-                raise NotHere(405, "Not with this method")
-        raise NotHere(404, "Not here")
+                raise NotInContract(405, "Method not allowed")
+        raise NotInContract(404, "Not found")
 
     def owner(self) -> str:
-        return str(self.desk.identify(self.headers.get("Authorization"))["sub"])
+        return str(self.operations.identify(self.headers.get("Authorization"))["sub"])
 
 
 def parse(content: bytes) -> Any:
@@ -335,7 +335,7 @@ def parse(content: bytes) -> Any:
 
 
 class Server(ThreadingHTTPServer):
-    """Threads that a shutdown waits for."""
+    """An HTTP server with one thread for each connection."""
 
     daemon_threads = True
     request_queue_size = 256
@@ -345,13 +345,13 @@ def main() -> None:
     if sys.argv[1:] == ["release"]:
         release()
         return
-    Handler.desk = desk = Desk()
-    desk.pool.open()
+    Handler.operations = operations = Operations()
+    operations.pool.open()
     server = Server(("127.0.0.1", int(os.environ["PORT"])), Handler)
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
     server.serve_forever(poll_interval=0.05)
     socketserver.BaseServer.server_close(server)
-    desk.pool.close()
+    operations.pool.close()
 
 
 if __name__ == "__main__":

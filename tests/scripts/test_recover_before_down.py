@@ -1,4 +1,4 @@
-"""`down` and what died in the environment that it stops: settled first, or said; and never in the way."""
+"""`down` recovers dead runs of the environment before it stops it, or reports why it cannot; neither keeps it from stopping."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ USERS = (SmokeUser("one@smoke.example", "password"),)
 
 
 class NoRegistry:
-    """Nobody asks it."""
+    """A registry that must not be called."""
 
     def resolve(self, tag: str) -> None:
         raise AssertionError(tag)
@@ -35,7 +35,7 @@ class NoRegistry:
 
 @pytest.fixture
 def dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
-    """A run that died on this host while its candidate was being verified; its environment runs on."""
+    """Return a run that died on this host while its candidate was verified; its environment still runs."""
     monkeypatch.setattr(compose, "is_up", lambda _: True)
     journal(tmp_path, "one")
     made = Deployment(tmp_path)
@@ -46,13 +46,13 @@ def dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
 
 @pytest.fixture
 def reach(dead: Deployment) -> Callable[[Settings], Environment]:
-    """How its environment is reached."""
+    """Return a function that connects to its environment."""
     caller = Caller("arn:aws:iam::123456789012:user/tester", "123456789012")
-    world = Environment("test", "http://live.example", dead.ports, NoRegistry(), caller, USERS, ())  # type: ignore[arg-type]  # nobody asks it
+    world = Environment("test", "http://live.example", dead.ports, NoRegistry(), caller, USERS, ())  # type: ignore[arg-type]  # it is never called
     return lambda _: world
 
 
-def test_a_dead_run_is_settled_before_its_environment_is_stopped(
+def test_dead_run_is_recovered_before_its_environment_stops(
     dead: Deployment, reach: Callable[[Settings], Environment], capsys: pytest.CaptureFixture[str]
 ) -> None:
     recover.recover_before_down(lambda _: SETTINGS, reach, dead.reports)
@@ -71,7 +71,7 @@ def unknown(name: str) -> Settings:
 
 
 @pytest.mark.parametrize(
-    ("settings_of", "reached", "said"),
+    ("settings_of", "reached", "message"),
     [
         (lambda _: SETTINGS, unreachable, "one was not settled, and its report stays incomplete: dynamodb GetItem"),
         (unknown, unreachable, "one was not settled, and its report stays incomplete: there is no environment 'test'"),
@@ -79,34 +79,32 @@ def unknown(name: str) -> Settings:
     ],
     ids=["no answer", "no settings", "on AWS"],
 )
-def test_what_cannot_be_settled_is_said(
+def test_run_that_cannot_be_recovered_is_reported(
     dead: Deployment,
     settings_of: Callable[[str], Settings],
     reached: Callable[[Settings], Environment],
-    said: str,
+    message: str,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     recover.recover_before_down(settings_of, reached, dead.reports)
     printed = capsys.readouterr()
-    assert (printed.out, printed.err.startswith(said), bool(printed.err)) == ("", True, bool(said))
+    assert (printed.out, printed.err.startswith(message), bool(printed.err)) == ("", True, bool(message))
     assert not (dead.folder / "verification.json").exists()
 
 
 @pytest.mark.parametrize("sleeps", [True, False])
-def test_an_environment_that_does_not_run_is_said(
+def test_stopped_environment_is_reported(
     dead: Deployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], sleeps: bool
 ) -> None:
-    """After the machine was started anew; where there is no environment at all, the run was another state folder's."""
+    """After a restart of the machine the environment is stopped; without one, the run belongs to another state folder."""
     monkeypatch.setattr(compose, "is_up", lambda _: False)
     monkeypatch.setattr(compose, "sleeps", lambda _: sleeps)
     recover.recover_before_down(lambda _: SETTINGS, unreachable, dead.reports)
-    said = capsys.readouterr().err
-    assert ("one died half done" in said and "`up`, then `recover`, and only then `down`" in said) is sleeps
+    message = capsys.readouterr().err
+    assert ("one died half done" in message and "`up`, then `recover`, and only then `down`" in message) is sleeps
 
 
-def test_a_run_of_another_environment_is_left_to_that_one(
-    dead: Deployment, reach: Callable[[Settings], Environment]
-) -> None:
+def test_run_of_another_environment_is_left_alone(dead: Deployment, reach: Callable[[Settings], Environment]) -> None:
     dead.lease.kept.pop("deployment")
     recover.recover_before_down(lambda _: SETTINGS, reach, dead.reports)
     assert not (dead.folder / "verification.json").exists()

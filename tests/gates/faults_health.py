@@ -1,29 +1,29 @@
-"""Releases that are not well, or not for long."""
+"""Releases that are unhealthy, at once or after a while."""
 
 from __future__ import annotations
 
 from tests.e2e.images import Fault
-from tests.gates.lies import Lie, lie
+from tests.gates.faults import GateFault, gate_fault
 
 HEALTH = '        return JSONResponse({"status": "ok", "version"'
 COUNTED = '        self.asked = getattr(self, "asked", 0) + 1\n'
 GUARD = "        status = 0\n\n        async def watched"
 
 
-def _health(name: str, before: str, *says: str) -> Lie:
-    return lie("health", name, "app/health.py", HEALTH, before + HEALTH, *says)
+def _health(name: str, before: str, *words: str) -> GateFault:
+    return gate_fault("health", name, "app/health.py", HEALTH, before + HEALTH, *words)
 
 
-def _after(requests: int, what: str, where: str = "") -> str:
-    """Once that many requests were asked of it."""
+def _after(requests: int, what: str, condition: str = "") -> str:
+    """Return a patch that runs ``what`` for each request after the first ``requests`` ones, if ``condition`` holds as well."""
     counted = '        self.asked = getattr(self, "asked", 0) + 1\n'
-    return f"{counted}        if self.asked > {requests}{where}:\n            {what}\n{GUARD}"
+    return f"{counted}        if self.asked > {requests}{condition}:\n            {what}\n{GUARD}"
 
 
 _ANSWER_500 = "await problem_response(500)(scope, receive, send)\n            return"
 _EXIT = '__import__("os")._exit(7)'
 
-LIES = (
+FAULTS = (
     _health(
         "flapping",
         f'{COUNTED}        if self.asked % 20 == 0:\n            return problem_response(503, "not yet")\n',
@@ -56,16 +56,18 @@ LIES = (
         "text/plain",
     ),
     _health("no-version", '        return JSONResponse({"status": "ok", "release": self._version})\n', "version"),
-    Lie(
+    GateFault(
         Fault("restarts", "app/guard.py", GUARD, _after(70, _EXIT)),
         ("health", "database", "redis", "auth", "endpoints"),
         restarts=True,
     ),
-    Lie(Fault("dies-later", "app/guard.py", GUARD, _after(1800, _EXIT)), ("latency", "load"), load=True),
-    Lie(Fault("errs-later", "app/guard.py", GUARD, _after(1800, _ANSWER_500)), ("latency", "load"), load=True),
-    Lie(
+    GateFault(Fault("dies-later", "app/guard.py", GUARD, _after(1800, _EXIT)), ("latency", "load"), needs_load=True),
+    GateFault(
+        Fault("errs-later", "app/guard.py", GUARD, _after(1800, _ANSWER_500)), ("latency", "load"), needs_load=True
+    ),
+    GateFault(
         Fault("health-decays", "app/guard.py", GUARD, _after(1800, _ANSWER_500, ' and scope["path"] == "/health"')),
         ("latency", "load"),
-        load=True,
+        needs_load=True,
     ),
 )

@@ -1,4 +1,4 @@
-"""A statement or a key of the settings with a mistake in it: nothing is refused for it, and nobody overlooks it."""
+"""A mistake in a statement or key of the settings: no check fails because of it, but a warning reports it."""
 
 from __future__ import annotations
 
@@ -23,9 +23,7 @@ CHECKS = ("database/test_database.py", "redis/test_redis.py")
     ],
     ids=["another table", "finds nothing", "another key", "as shipped"],
 )
-def test_it_is_said_beside_the_verdict(
-    bench: Bench, tmp_path: Path, right: str, wrong: str, warning: str | None
-) -> None:
+def test_mistake_is_a_warning(bench: Bench, tmp_path: Path, right: str, wrong: str, warning: str | None) -> None:
     own = changed_settings(tmp_path, (right, wrong))
     with bench.serving(None) as service, bench.live() as live:
         ran = bench.verify(service, CHECKS, settings=own, beside=live)

@@ -1,4 +1,4 @@
-"""``load-worker``: where it may join, and what it does of a Locust that ends one way or another."""
+"""``load-worker``: the addresses that it accepts, and its reaction to Locust's exit codes."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ from verification.accounts import SmokeUser
 
 
 @pytest.mark.parametrize("address", ["", "here", ":5557", "here:", "here:0", "here:65536", "a b:1", "http://here:1"])
-def test_what_is_no_address_is_refused(address: str) -> None:
+def test_invalid_address_is_refused(address: str) -> None:
     with pytest.raises(Refused, match="is no HOST:PORT"):
         load_worker.parse(address)
 
 
-def test_an_address() -> None:
+def test_valid_address() -> None:
     assert load_worker.parse("10.0.0.5:5557") == ("10.0.0.5", 5557)
 
 
-class Ends:
-    """Plays Locust: ends with one code after the other."""
+class FakeLocust:
+    """A fake Locust: each call ends with the next exit code."""
 
     def __init__(self, *codes: int) -> None:
         self.codes = list(codes)
 
-    def __call__(self, argv: list[str], told: object, _output: object) -> int:
+    def __call__(self, argv: list[str], job: object, _output: object) -> int:
         assert "canary" not in str(argv)
-        assert "canary" in str(told)
+        assert "canary" in str(job)
         return self.codes.pop(0)
 
 
-def serve(monkeypatch: pytest.MonkeyPatch, *codes: int) -> Ends:
-    locust = Ends(*codes)
+def serve(monkeypatch: pytest.MonkeyPatch, *codes: int) -> FakeLocust:
+    locust = FakeLocust(*codes)
     monkeypatch.setattr(load_worker, "_one_load", locust)
     monkeypatch.setattr(load_worker, "_PAUSE_S", 0)
     load_worker.serve("here", 1, [SmokeUser("a", "canary")], sys.stdout, once=True)
     return locust
 
 
-def test_it_waits_for_a_master_until_one_load_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_waits_for_a_master_until_one_load_has_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert serve(monkeypatch, 255, 255, 0, 0).codes == [0]
 
 
 @pytest.mark.parametrize(
     ("code", "words"), [(76, "does not know the smoke users"), (1, "exit code 1"), (-9, "code -9")]
 )
-def test_what_goes_wrong_is_said(monkeypatch: pytest.MonkeyPatch, code: int, words: str) -> None:
+def test_failure_is_reported(monkeypatch: pytest.MonkeyPatch, code: int, words: str) -> None:
     with pytest.raises(StepFailed, match=words):
         serve(monkeypatch, code)

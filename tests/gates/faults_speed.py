@@ -1,11 +1,11 @@
-"""Releases that are right and slow, or right until they are asked often: within the absolute budgets, each in one way of its own."""
+"""Releases that are slow but correct, or that fail only under load: each within the absolute budgets, each in a different way."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 from tests.e2e.images import Fault
-from tests.gates.lies import Lie
+from tests.gates.faults import GateFault
 
 GUARD = "        status = 0\n\n        async def watched"
 ANSWER = '                status = message["status"]\n'
@@ -14,28 +14,30 @@ _SLEEP = '__import__("asyncio").sleep'
 _COUNTED = '        self.asked = getattr(self, "asked", 0) + 1\n'
 
 
-def _lie(name: str, gates: tuple[str, ...], before: str, after: str, *says: str, file: str = "app/guard.py") -> Lie:
-    return Lie(Fault(name, file, before, after), gates, says, load=True)
+def _fault(
+    name: str, gates: tuple[str, ...], before: str, after: str, *words: str, file: str = "app/guard.py"
+) -> GateFault:
+    return GateFault(Fault(name, file, before, after), gates, words, needs_load=True)
 
 
 def _for_longer(factor: float) -> str:
-    """Half as long again, say, by work: the handler's time so far, and that part of it more."""
+    """Return a patch that makes each answer longer by ``factor`` times its own time so far, by using the CPU."""
     return (
         f"{ANSWER}                end = time.perf_counter() + {factor} * (time.perf_counter() - began)\n"
         "                while time.perf_counter() < end:\n                    pass\n"
     )
 
 
-LIES = (
-    _lie("half-as-long-again", ("latency",), ANSWER, _for_longer(0.5), "times live's time", "Mann-Whitney"),
-    _lie(
+FAULTS = (
+    _fault("half-as-long-again", ("latency",), ANSWER, _for_longer(0.5), "times live's time", "Mann-Whitney"),
+    _fault(
         "slow-tail",
         ("latency",),
         GUARD,
         f'        if __import__("random").random() < 0.05:\n            await {_SLEEP}(0.3)\n{GUARD}',
     ),
     replace(
-        _lie(
+        _fault(
             "slow-on-fresh-connections",
             ("latency",),
             GUARD,
@@ -47,14 +49,14 @@ LIES = (
         ),
         direct=True,
     ),
-    _lie(
+    _fault(
         "slow-after-300",
         ("latency",),
         GUARD,
         f"{_COUNTED}        if self.asked > 300:\n            await {_SLEEP}(0.002)\n{GUARD}",
         "times live's time",
     ),
-    Lie(
+    GateFault(
         Fault(
             "one-slow-operation",
             "app/consults.py",
@@ -63,12 +65,12 @@ LIES = (
         ),
         ("latency",),
         ("GET /consults?limit=20",),
-        load=True,
+        needs_load=True,
     ),
-    _lie(
+    _fault(
         "errs-where-users-meet",
         ("load",),
-        # One request in fifty, once it has seen users overlap: by one client, one request at a time, it is never seen.
+        # One request in fifty fails once requests have overlapped: a single client with one request at a time never meets it.
         HANDLER,
         '            self.inside = getattr(self, "inside", 0) + 1\n'
         '            self.overlaps = getattr(self, "overlaps", 0) + (self.inside > 1)\n'
@@ -82,11 +84,11 @@ LIES = (
         "                self.inside -= 1\n",
         "requests failed",
     ),
-    _lie(
+    _fault(
         "one-at-a-time",
         ("load",),
         HANDLER,
-        # A lock around the handler, and a pause for whoever must wait for it: alone it costs nothing.
+        # A lock around the handler, and a pause for each request that waits for it: a single request at a time is not slower.
         '            self.lock = getattr(self, "lock", None) or __import__("asyncio").Lock()\n'
         "            waits = self.lock.locked()\n"
         "            async with self.lock:\n"

@@ -1,4 +1,4 @@
-"""What is asked of the live colour beside the candidate, when, and what it means where live is harmed."""
+"""Checks of the live colour beside the candidate: when they run, and what a failure of them means."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_checks_after_the_load_run_after_it(project: Project, workers: str) -> N
         project.suite(gate, ORDERED.format(gate=f"{gate}{'-after' if asked else ''}", asked=asked, path=path))
     project.add("bystander", WELL.format(name="later", more=", loaded"))
     run = project.run(workers)
-    assert run.told == PROMOTED, run.output
+    assert run.result == PROMOTED, run.output
     order = (project.facts.folder / "order.txt").read_text().split()
     assert order == ["bystander", "zebra", "load", "database-after"]
     assert run.gate("bystander")["checks"] == 2
@@ -32,25 +32,25 @@ def test_checks_after_the_load_run_after_it(project: Project, workers: str) -> N
 
 
 @pytest.mark.parametrize("more", ["", ", loaded"], ids=["after start-up", "after load"])
-def test_live_harmed_is_said_first(project: Project, more: str) -> None:
+def test_harm_to_live_is_reported_first(project: Project, more: str) -> None:
     project.suite("bystander", HARMED.format(name="it", more=more))
     if not more:
         project.add("health", "def test_other(client): assert client.get('/health').status_code == 500")
     run = project.run()
-    assert run.told == REJECTED, run.output
+    assert run.result == REJECTED, run.output
     assert run.report["live_harmed"] is True
     assert run.report["reason"].startswith("bystander: test_it"), run.report["reason"]
 
 
-def test_a_bystander_that_cannot_ask_is_no_harm(project: Project) -> None:
+def test_error_in_a_bystander_check_is_not_harm(project: Project) -> None:
     project.suite("bystander", "def test_it(live_client, no_such_fixture): pass")
     run = project.run()
-    assert run.told == REJECTED, run.output
+    assert run.result == REJECTED, run.output
     assert run.report["live_harmed"] is False
 
 
-def test_live_is_looked_at_whatever_else_is_wrong(project: Project) -> None:
-    """A candidate that fails a gate of its own and harms live is both."""
+def test_live_is_checked_after_another_gate_failed(project: Project) -> None:
+    """A candidate that fails its own gate and harms live: the reason names both."""
     sick = project.facts.folder / "sick.json"
     project.add(
         "redis",
@@ -61,14 +61,14 @@ def test_live_is_looked_at_whatever_else_is_wrong(project: Project) -> None:
         """,
     )
     run = project.run()
-    assert run.told == REJECTED, run.output
+    assert run.result == REJECTED, run.output
     assert run.report["live_harmed"] is True
     assert run.report["reason"].startswith("redis: test_it"), run.report["reason"]
     assert "and live is harmed since: GET /health" in run.report["reason"]
 
 
-def test_the_front_door_s_way_of_asking(project: Project) -> None:
-    """The live domain's host in the header that it comes in, at the candidate's own address."""
+def test_front_client_sends_the_live_domains_host(project: Project) -> None:
+    """The request goes to the candidate's own address with the live domain's host in the front door's header."""
     project.suite(
         "rehearsal",
         """
@@ -81,7 +81,7 @@ def test_the_front_door_s_way_of_asking(project: Project) -> None:
         """,
     )
     run = project.run()
-    assert run.told == PROMOTED, run.output
+    assert run.result == PROMOTED, run.output
 
 
 @pytest.mark.parametrize("target", ["green", None])
@@ -106,10 +106,10 @@ def test_a_live_service_beside_an_address(project: Project) -> None:
     assert run.code == 0, run.output
 
 
-SICK_TOLD = "--allow-unhealthy-live=1.1.0 mends it"
+ALLOW_UNHEALTHY_LIVE = "--allow-unhealthy-live=1.1.0 mends it"
 
 
-def _sick(project: Project) -> Project:
+def _with_sick_live(project: Project) -> Project:
     """Blue is live and answers 503."""
     project.facts.write("sick", {"blue": True})
     project.add("bystander", WELL.format(name="well", more=""))
@@ -117,21 +117,21 @@ def _sick(project: Project) -> Project:
 
 
 def test_nothing_is_deployed_on_a_sick_live_colour(project: Project) -> None:
-    run = _sick(project).run()
+    run = _with_sick_live(project).run()
     assert run.code == 1, run.output
     assert run.report["live_harmed"] is False
     assert run.report["reason"].startswith("lease: blue is live and already sick: GET /health"), run.report["reason"]
     assert run.steps["provision"] == 0
 
 
-def test_unless_somebody_says_why(project: Project) -> None:
-    """Promoted, its bystander's failure on the record; what users suffered before is not held against it."""
+def test_on_sick_live_deploys_and_records_the_reason(project: Project) -> None:
+    """The release is promoted, and the bystander gate's failure is recorded; earlier failures of live do not count against it."""
     project.add(
         "load",
         "def test_nothing_to_compare_with(load_beside_live, _deployment): assert _deployment.state.baseline is None",
     )
-    run = _sick(project).run(SICK_TOLD)
-    assert run.told == PROMOTED, run.output
+    run = _with_sick_live(project).run(ALLOW_UNHEALTHY_LIVE)
+    assert run.result == PROMOTED, run.output
     assert run.report["live_harmed"] is False
     bystander = run.gate("bystander")
     assert bystander["outcome"] == "failed"
@@ -140,16 +140,16 @@ def test_unless_somebody_says_why(project: Project) -> None:
     assert (sick["colour"], sick["reason"]) == ("blue", "1.1.0 mends it")
 
 
-def test_a_sick_candidate_is_none_the_better(project: Project) -> None:
+def test_on_sick_live_does_not_excuse_a_sick_candidate(project: Project) -> None:
     project.add("redis", "def test_it(client): assert client.get('/health').status_code == 500")
-    run = _sick(project).run(SICK_TOLD)
-    assert run.told == REJECTED, run.output
+    run = _with_sick_live(project).run(ALLOW_UNHEALTHY_LIVE)
+    assert run.result == REJECTED, run.output
     assert run.report["live_harmed"] is False
     assert run.report["reason"].startswith("redis: test_it")
 
 
-def test_where_live_is_well_nothing_is_borne(project: Project) -> None:
+def test_on_sick_live_tolerates_no_harm_to_a_healthy_live_colour(project: Project) -> None:
     project.suite("bystander", HARMED.format(name="it", more=""))
-    run = project.run(SICK_TOLD)
-    assert run.told == REJECTED, run.output
+    run = project.run(ALLOW_UNHEALTHY_LIVE)
+    assert run.result == REJECTED, run.output
     assert run.report["live_harmed"] is True

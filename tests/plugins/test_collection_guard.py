@@ -1,4 +1,4 @@
-"""Checks that a file holds are found by reading it, whatever pytest was told."""
+"""The collection guard finds the checks of a file by parsing it, independent of pytest's options."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def suites(tmp_path: Path) -> Path:
     return tmp_path / "suites"
 
 
-def test_what_is_declared(tmp_path: Path) -> None:
+def test_declared_checks(tmp_path: Path) -> None:
     file = "suites/health/test_things.py"
     names = ["test_one", "test_many", "test_later", "TestGroup::test_inside", "TestGroup::TestDeeper::test_deep"]
     assert list(declared(suites(tmp_path))) == [f"{file}::{name}" for name in names]
 
 
-def test_what_is_missing(tmp_path: Path) -> None:
+def test_uncollected_checks(tmp_path: Path) -> None:
     folder = suites(tmp_path)
     collected = [name for name in declared(folder) if "deep" not in name and "many" not in name]
     assert uncollected(folder, [*collected, "suites/health/test_things.py::test_many[1]"]) == [
@@ -51,7 +51,7 @@ def test_what_is_missing(tmp_path: Path) -> None:
     ]
 
 
-def test_a_file_that_cannot_be_read_is_left_to_pytest(tmp_path: Path) -> None:
+def test_unparsable_file_is_left_to_pytest(tmp_path: Path) -> None:
     folder = suites(tmp_path)
     (folder / "health" / "test_broken.py").write_text("def test_(:")
     assert uncollected(folder, declared(folder)) == []

@@ -1,9 +1,9 @@
-"""Releases that let somebody in whom they should not, or show what is not theirs."""
+"""Releases that accept a caller whom they must refuse, or show another user's data."""
 
 from __future__ import annotations
 
 from tests.e2e.images import ANY_PASSWORD, LOGIN_REFUSED, OPEN_CONSULTS
-from tests.gates.lies import Lie, lie
+from tests.gates.faults import GateFault, gate_fault
 
 _TOKENS, _AUTH, _CONSULTS, _STORE = "app/tokens.py", "app/auth.py", "app/consults.py", "app/store.py"
 _OPTIONS = '"verify_iat": False}'
@@ -14,19 +14,19 @@ _DELETE = '"""DELETE /consults/{id}"""\n        token = await self._auth.identif
 _LOGOUT = "        token = await self.identify(request)\n        # A caller"
 
 
-def _one(name: str, file: str, before: str, after: str, *says: str) -> Lie:
-    return lie("auth", name, file, before, after, *says)
+def _one(name: str, file: str, before: str, after: str, *words: str) -> GateFault:
+    return gate_fault("auth", name, file, before, after, *words)
 
 
 def _unless_signed_in(before: str, answer: str) -> str:
-    """Whoever has no token at all gets the answer of somebody who has one."""
+    """Patch an operation so that a request without a token gets ``answer``."""
     doc, line = before.split("\n", 1)
     return f'{doc}\n        if "authorization" not in request.headers:\n            return {answer}\n{line}'
 
 
 PASSWORDS = (
-    Lie(LOGIN_REFUSED, ("auth",)),
-    Lie(ANY_PASSWORD, ("auth",)),
+    GateFault(LOGIN_REFUSED, ("auth",)),
+    GateFault(ANY_PASSWORD, ("auth",)),
     _one("password-trimmed", _AUTH, _FITS, _FITS.replace(")", ".strip())"), "password"),
     _one(
         "failed-login-is-403",
@@ -37,7 +37,7 @@ PASSWORDS = (
     ),
 )
 TOKENS = (
-    Lie(OPEN_CONSULTS, ("auth",)),
+    GateFault(OPEN_CONSULTS, ("auth",)),
     _one("open-read", _CONSULTS, _READ, _unless_signed_in(_READ, "JSONResponse({})"), "without a token"),
     _one("open-delete", _CONSULTS, _DELETE, _unless_signed_in(_DELETE, "Response(status_code=204)"), "without a token"),
     _one(
@@ -123,4 +123,4 @@ OTHERS = (
         "403",
     ),
 )
-LIES = (*PASSWORDS, *TOKENS, *SESSIONS, *OTHERS)
+FAULTS = (*PASSWORDS, *TOKENS, *SESSIONS, *OTHERS)

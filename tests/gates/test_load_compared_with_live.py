@@ -1,4 +1,7 @@
-"""A release that is slow only where users meet, within every budget: found beside live, where the settings ask for that."""
+"""A release that is slow only under concurrent requests, within every budget: found by a comparison with live.
+
+The comparison runs only if ``compare_rate`` is set.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,9 @@ import pytest
 from tests.e2e.images import Fault
 from tests.gates.verifying import ROOT, Bench
 
-# Quick for whoever asks alone; 60 ms more for whoever asks while somebody else is asking.
-SLOW_WHERE_USERS_MEET = Fault(
-    "slow-where-users-meet",
+# Quick for a single request; 60 ms slower for a request that overlaps another one.
+SLOW_UNDER_CONCURRENCY = Fault(
+    "slow-under-concurrency",
     "app/guard.py",
     "            await self._app(scope, receive, watched)\n",
     '            self.inside = getattr(self, "inside", 0) + 1\n'
@@ -27,7 +30,7 @@ AGAIN = 20
 
 
 def settings(folder: Path, compare_rate: int) -> Path:
-    """The shipped ones, with the comparison at this rate."""
+    """Write the shipped settings with the comparison at this rate; return the file."""
     text = (ROOT / "deployment.toml").read_text(encoding="utf-8")
     text, count = re.subn(r"(?m)^compare_rate = 0 ", f"compare_rate = {compare_rate} ", text)
     assert count == 1
@@ -38,9 +41,9 @@ def settings(folder: Path, compare_rate: int) -> Path:
 
 @pytest.mark.soak
 @pytest.mark.parametrize(("compare_rate", "refused"), [(0, False), (50, True)], ids=["off", "on"])
-def test_slow_where_users_meet(bench: Bench, tmp_path: Path, compare_rate: int, refused: bool) -> None:
+def test_slow_under_concurrent_users(bench: Bench, tmp_path: Path, compare_rate: int, refused: bool) -> None:
     own = settings(tmp_path, compare_rate)
-    with bench.live() as live, bench.serving(SLOW_WHERE_USERS_MEET) as service:
+    with bench.live() as live, bench.serving(SLOW_UNDER_CONCURRENCY) as service:
         ran = bench.verify(service, ("load",), "--load", settings=own, beside=live)
     messages = "\n".join(ran.failures.values())
     print(messages)
@@ -57,7 +60,7 @@ def test_slow_where_users_meet(bench: Bench, tmp_path: Path, compare_rate: int, 
 
 
 @pytest.mark.soak
-def test_the_truth_passes_beside_live(bench: Bench, tmp_path: Path) -> None:
+def test_good_release_passes(bench: Bench, tmp_path: Path) -> None:
     own = settings(tmp_path, 50)
     with bench.live() as live, bench.serving(None) as service:
         for _ in range(AGAIN):

@@ -1,7 +1,7 @@
-"""The commands on an environment of ``provider = "aws"``: nothing in them takes the laptop for granted.
+"""The commands on an environment with ``provider = "aws"``: none of them depends on the embedded provider.
 
-The environment's calls are answered by the embedded cloud; what the settings cannot say of a real account (its endpoints and
-the scheme of its colours) is put in by the test, and nothing else.
+The embedded cloud answers the AWS calls. The test sets only what settings of a real account cannot contain: the endpoints
+and the scheme of the colours' URLs.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from infrastructure.embedded import cloud
 from infrastructure.estate import Adapter
 from scripts import deploy
 from scripts.commands import run as run_command
-from tests.e2e.desk import ROOT, Desk
+from tests.e2e.sandbox import ROOT, Sandbox
 
 Command = Callable[..., Result]
 
 
 @pytest.fixture
-def command(up_desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
-    """Runs a command of scripts/deploy.py in this process, on an environment of AWS."""
-    outputs = cloud.outputs(up_desk.state)
+def command(up_sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Command:
+    """Return a function that runs a command of scripts/deploy.py in this process, on an environment of AWS."""
+    outputs = cloud.outputs(up_sandbox.state)
     assert outputs is not None
     own: dict[str, Any] = {
         "provider": "aws",
@@ -64,9 +64,9 @@ def command(up_desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
 
     monkeypatch.setattr(compose, "aws_estate", with_endpoints)
     monkeypatch.setattr(deploy, "SETTINGS_FILE", settings)
-    monkeypatch.setenv("PATH", "/nowhere")  # no docker here, whatever this machine has
+    monkeypatch.setenv("PATH", "/nowhere")  # hides this machine's docker
     monkeypatch.delenv("EMBEDDED_STATE", raising=False)
-    monkeypatch.setattr(cloud, "outputs", lambda _: pytest.fail("an environment of AWS asked for the embedded one"))
+    monkeypatch.setattr(cloud, "outputs", lambda _: pytest.fail("a command on AWS read the embedded outputs"))
 
     def run(*words: str) -> Result:
         return CliRunner().invoke(deploy.cli, list(words), catch_exceptions=True)
@@ -74,8 +74,8 @@ def command(up_desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> C
     return run
 
 
-def test_status_recover_and_what_is_refused(command: Command, tmp_path: Path) -> None:
-    """Each does on AWS what it does on a laptop."""
+def test_commands_on_aws(command: Command, tmp_path: Path) -> None:
+    """Each command does on AWS what it does on the embedded environment."""
     reports = ("--reports", str(tmp_path / "reports"))
     status = command("status", "--json")
     assert status.exit_code == 0, status.output
@@ -90,7 +90,7 @@ def test_status_recover_and_what_is_refused(command: Command, tmp_path: Path) ->
     assert "attested: code-review of sha256:" in attested.output
     refused = {
         ("rollback", *reports): "no promotion",
-        ("approve", "nobody"): "nobody",
+        ("approve", "unknown-id"): "unknown-id",
         ("unlock", "--reason", "a test", *reports): "lock",
         ("audit", "verify", "--reports", str(tmp_path / "none")): "no report",
         ("deploy", "--image-tag", "9.9.9", "--context", str(tmp_path)): "no Dockerfile",
@@ -103,38 +103,38 @@ def test_status_recover_and_what_is_refused(command: Command, tmp_path: Path) ->
         assert word in str(ran.exception), words
 
 
-def test_a_known_tag_goes_straight_to_the_run(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing is built; pytest is given the tag and the environment."""
-    asked: list[Any] = []
+def test_known_tag_is_deployed_without_a_build(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is built; pytest gets the tag and the environment."""
+    calls: list[Any] = []
 
     def run(*given: Any) -> int:
-        asked.append(given)
+        calls.append(given)
         return 0
 
     monkeypatch.setattr(run_command, "deploy", run)
     ran = command("deploy", "--image-tag", "1.1.0", "--environment", "production", "--", "-n", "2")
     assert ran.exit_code == 0, ran.output
     assert "is in the registry already" in ran.output
-    assert asked == [(deploy.ROOT, "1.1.0", "auto", "production", ("-n", "2"))]
+    assert calls == [(deploy.ROOT, "1.1.0", "auto", "production", ("-n", "2"))]
 
 
-def test_what_the_run_refuses_is_the_run_s_to_report(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An environment that is not there: pytest is asked all the same, refuses, and leaves a report."""
-    asked: list[Any] = []
+def test_unknown_environment_is_refused_by_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`deploy --image-tag` still starts pytest, which refuses and writes a report; `deploy --image` is refused before that."""
+    calls: list[Any] = []
 
     def run(*given: Any) -> int:
-        asked.append(given)
+        calls.append(given)
         return 4
 
     monkeypatch.setattr(run_command, "deploy", run)
     ran = CliRunner().invoke(deploy.cli, ["deploy", "--image-tag", "1.1.0", "--environment", "nowhere"])
-    assert (ran.exit_code, len(asked)) == (4, 1)
+    assert (ran.exit_code, len(calls)) == (4, 1)
     ran = CliRunner().invoke(deploy.cli, ["deploy", "--image", "x", "--environment", "nowhere"])
     assert isinstance(ran.exception, Refused)
-    assert len(asked) == 1
+    assert len(calls) == 1
 
 
-def test_on_a_laptop_nothing_is_built() -> None:
+def test_nothing_is_built_on_the_embedded_environment() -> None:
     ran = CliRunner().invoke(deploy.cli, ["deploy", "--image", "x"])
     assert isinstance(ran.exception, Refused)
     assert "is a folder" in str(ran.exception)

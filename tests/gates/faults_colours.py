@@ -1,4 +1,4 @@
-"""Releases that are well by themselves, and not beside another colour: what only blue/green can get wrong.
+"""Releases that work alone but not beside another colour: faults that exist only with blue/green.
 
 Failure mode 14: state outside the balancer. Failure mode 15: a shared database or configuration makes the way back impossible.
 """
@@ -6,7 +6,7 @@ Failure mode 14: state outside the balancer. Failure mode 15: a shared database 
 from __future__ import annotations
 
 from tests.e2e.images import Fault
-from tests.gates.lies import Lie, lie
+from tests.gates.faults import GateFault, gate_fault
 
 _TOKENS, _SESSIONS, _STORE, _AUTH, _GUARD = (
     f"app/{name}.py" for name in ("tokens", "sessions", "store", "auth", "guard")
@@ -19,7 +19,7 @@ _CREATED = (
 _INSERT = "INSERT INTO consults (user_id, patient, reason, starts_at, notes) VALUES (%s, %s, %s, %s, %s)"
 _ENTRY = "        status = 0\n\n        async def watched"
 _LIST = "        rows = await self._store.page(token.user, limit + 1, after)"
-# The live domain's name in the header that the front door puts it in: this bench's, and the embedded environment's.
+# The start of the live domain's name in the front door's header: of this bench ("live."), and of the embedded environment ("api.").
 _NOT_OURS = (
     '        if dict(scope["headers"]).get(b"x-forwarded-host", b"").startswith((b"live.", b"api.")):\n'
     "            await problem_response({})(scope, receive, send)\n            return\n"
@@ -33,8 +33,8 @@ _SHIFTED = _SELECT.replace(
 _WHERES = tuple(f"    WHERE user_id = %s{end}" for end in ("\n", " AND (created_at", " AND id"))
 
 SESSIONS = (
-    # Consistent in itself: it takes what it issues. The other colour's tokens, and its own there, are worth nothing.
-    Lie(
+    # It accepts its own tokens, but not the other colour's, and the other colour does not accept its tokens.
+    GateFault(
         Fault(
             "token-secret-of-its-own",
             _TOKENS,
@@ -44,7 +44,7 @@ SESSIONS = (
         ("continuity",),
         ("401",),
     ),
-    lie(
+    gate_fault(
         "continuity",
         "claims-of-its-own",
         _TOKENS,
@@ -60,8 +60,10 @@ SESSIONS = (
             ),
         ),
     ),
-    lie("continuity", "session-key-prefix", _SESSIONS, "telehealth:revoked:", "telehealth:v2:revoked:", "after logout"),
-    lie(
+    gate_fault(
+        "continuity", "session-key-prefix", _SESSIONS, "telehealth:revoked:", "telehealth:v2:revoked:", "after logout"
+    ),
+    gate_fault(
         "continuity",
         "sessions-in-memory",
         _SESSIONS,
@@ -70,8 +72,8 @@ SESSIONS = (
         "after logout",
         more=((_SESSIONS, _IS_REVOKED, '        return token.id in self.__dict__.get("_gone", ())'),),
     ),
-    # Forgets what it knows when it is the one that revokes; what the other colour revokes it never hears of.
-    lie(
+    # It drops a token from its cache if it revokes the token itself; it never sees revocations by the other colour.
+    gate_fault(
         "continuity",
         "sessions-cached-in-memory",
         _SESSIONS,
@@ -83,8 +85,8 @@ SESSIONS = (
         "after logout on live",
         more=((_SESSIONS, _REVOKE, '        self.__dict__.setdefault("_good", set()).discard(token.id)\n' + _REVOKE),),
     ),
-    # A cache entry of another shape under a key that the live release reads in its own way: whoever comes by is signed out.
-    lie(
+    # It writes another format under a key that the live release reads: every user of the candidate is signed out on live.
+    gate_fault(
         "continuity",
         "cache-of-another-shape",
         _SESSIONS,
@@ -97,7 +99,7 @@ SESSIONS = (
     ),
 )
 ROWS = (
-    lie(
+    gate_fault(
         "continuity",
         "rows-of-another-shape",
         _STORE,
@@ -119,8 +121,8 @@ ROWS = (
             ),
         ),
     ),
-    # Dates before our era, which the live release's driver cannot read: one such row, and its list is a 500 for that user.
-    Lie(
+    # It writes dates before year 1, which the live release's driver cannot read: with one such row, that user's list is a 500.
+    GateFault(
         Fault(
             "rows-that-poison-the-list",
             _STORE,
@@ -132,7 +134,7 @@ ROWS = (
         ("continuity",),
         ("GET /consults on live",),
     ),
-    lie(
+    gate_fault(
         "continuity",
         "writes-go-to-memory",
         _STORE,
@@ -166,8 +168,8 @@ ROWS = (
             ),
         ),
     ),
-    # Its own writes empty its cache; those of the other colour do not.
-    lie(
+    # Its own writes empty its cache; writes of the other colour do not.
+    gate_fault(
         "continuity",
         "lists-cached-in-memory",
         "app/consults.py",
@@ -191,7 +193,7 @@ ROWS = (
     ),
 )
 FRONT = (
-    Lie(
+    GateFault(
         Fault(
             "unknown-host-is-404",
             _GUARD,
@@ -201,7 +203,7 @@ FRONT = (
         ("rehearsal",),
         ("for the live domain", "status 404, expected status 200"),
     ),
-    Lie(
+    GateFault(
         Fault(
             "unknown-host-is-500",
             _GUARD,
@@ -211,7 +213,7 @@ FRONT = (
         ("rehearsal",),
         ("status 500",),
     ),
-    lie(
+    gate_fault(
         "rehearsal",
         "https-only",
         "app/health.py",
@@ -221,7 +223,7 @@ FRONT = (
         '        return JSONResponse({"status": "ok", "version"',
         "308 to https://api.telehealth.com/health",
     ),
-    lie(
+    gate_fault(
         "rehearsal",
         "trusts-the-front-door",
         "app/consults.py",
@@ -232,4 +234,4 @@ FRONT = (
         "expected status 401",
     ),
 )
-LIES = (*SESSIONS, *ROWS, *FRONT)
+FAULTS = (*SESSIONS, *ROWS, *FRONT)
