@@ -44,14 +44,14 @@ def answer(text: str, status: int = 422, path: str = "/no-such-page", **headers:
         ("Cannot GET /no-such-page", "the page of a framework"),
     ],
 )
-def test_found(text: str, what: str) -> None:
+def test_leak_in_the_body_is_found(text: str, what: str) -> None:
     (found, *_) = leaks(answer(text))
     assert found.startswith(what)
     assert "canary" not in found
 
 
 @pytest.mark.parametrize(("name", "value"), [("x_powered_by", "Express"), ("server", "Werkzeug/3 Python/3.11")])
-def test_banners(name: str, value: str) -> None:
+def test_banner_header_is_found(name: str, value: str) -> None:
     assert leaks(answer("{}", 422, "/", **{name: value})) == [f"the header {name.replace('_', '-')}: {value}"]
 
 
@@ -66,11 +66,11 @@ def test_banners(name: str, value: str) -> None:
     ],
 )
 @pytest.mark.parametrize("server", ["envoy", "uvicorn"])
-def test_no_leak(text: str, server: str) -> None:
+def test_ordinary_answer_is_no_leak(text: str, server: str) -> None:
     assert leaks(answer(text, server=server)) == []
 
 
-def test_a_refusal_is_a_problem_of_that_status_that_tells_nothing(contract: Contract) -> None:
+def test_refusal_needs_the_expected_status_and_a_problem_body(contract: Contract) -> None:
     refused = contract.refused
     good = '{"title": "Not Found", "status": 404}'
     refused(answer(good, 404), 404)
@@ -96,7 +96,7 @@ def test_a_refusal_is_a_problem_of_that_status_that_tells_nothing(contract: Cont
         assert again.startswith("  again: curl -i ")
 
 
-def test_tokens_as_a_forger_makes_them() -> None:
+def test_forged_tokens() -> None:
     claims = {"sub": "1", "exp": 2_000_000_000}
     token = signer("key")(claims)
     # RFC 7515's construction, checked against the library in the service's own tests by what it accepts.

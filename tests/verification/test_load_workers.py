@@ -41,7 +41,7 @@ def told(folder: Path, *workers: dict[str, Any], problem: str | None = None) -> 
     return result_of(PLAN, folder / "stats.json", folder / "run.json")
 
 
-def test_the_worst_worker_speaks_for_all(tmp_path: Path) -> None:
+def test_worst_worker_decides(tmp_path: Path) -> None:
     good = told(tmp_path, noted(), noted())
     assert (good.requests, good.throughput, good.cut_short, len(good.workers)) == (20, 10.0, False, 2)
     assert good.proves_something(LIMITS)
@@ -54,7 +54,7 @@ def test_the_worst_worker_speaks_for_all(tmp_path: Path) -> None:
     assert (short.cut_short, short.seconds, short.throughput) == (True, 1.5, 10.0)
 
 
-def test_what_the_master_missed_is_no_result(tmp_path: Path) -> None:
+def test_lost_worker_raises_load_failed(tmp_path: Path) -> None:
     """Failure mode 4: no data counts as good."""
     with pytest.raises(LoadFailed, match="1 of 2 workers were lost"):
         told(tmp_path, noted(), problem="1 of 2 workers were lost (on vm)")
@@ -73,7 +73,7 @@ def test_what_the_master_missed_is_no_result(tmp_path: Path) -> None:
         ({"most_failures": 3}, "does not end at a number"),
     ],
 )
-def test_a_crew_without_sense_is_refused(values: dict[str, Any], words: str) -> None:
+def test_invalid_number_of_workers_is_refused(values: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         replace(PLAN, **values)
 
@@ -117,7 +117,7 @@ def busy(service: Service) -> bool:
     ("victim", "words"),
     [("--worker", r"worker \d of 2 was lost \(signal 9\)"), ("--master", r"wrote no stats\.json .*exit code -9")],
 )
-def test_a_process_that_dies_leaves_no_result(service: Service, tmp_path: Path, victim: str, words: str) -> None:
+def test_killed_process_raises_load_failed(service: Service, tmp_path: Path, victim: str, words: str) -> None:
     def on_tick(_: float) -> None:
         if busy(service):
             os.kill(next(p.pid for p in locusts() if victim in p.cmdline()), signal.SIGKILL)
@@ -136,7 +136,7 @@ def test_a_process_that_dies_leaves_no_result(service: Service, tmp_path: Path, 
     ],
     ids=["hangs", "leaves"],
 )
-def test_a_worker_that_does_less_is_noticed(
+def test_incomplete_worker_raises_load_failed(
     service: Service, tmp_path: Path, number: signal.Signals, words: str
 ) -> None:
     done: list[int] = []
@@ -152,7 +152,7 @@ def test_a_worker_that_does_less_is_noticed(
 
 
 @pytest.mark.soak
-def test_all_of_them_end_with_their_parent(service: Service, tmp_path: Path) -> None:
+def test_all_processes_end_with_their_parent(service: Service, tmp_path: Path) -> None:
     program = """
 import sys
 from pathlib import Path
@@ -195,7 +195,7 @@ def joining(port: int, password: str, log: Path) -> Iterator[Locust]:
 
 
 @pytest.mark.soak
-def test_a_worker_elsewhere_joins(service: Service, tmp_path: Path) -> None:
+def test_worker_on_another_host_joins(service: Service, tmp_path: Path) -> None:
     port = free_port()
     plan = plan_for(service, workers=1, elsewhere=1, listen=("127.0.0.1", port))
     with joining(port, USER["password"], tmp_path / "other.log") as other:
@@ -205,7 +205,7 @@ def test_a_worker_elsewhere_joins(service: Service, tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
-def test_a_stranger_is_told_nothing_and_counts_for_nothing(service: Service, tmp_path: Path) -> None:
+def test_worker_without_the_passwords_is_rejected(service: Service, tmp_path: Path) -> None:
     """It takes the place of a worker, and does not know the passwords: neither side trusts the other."""
     port, log = free_port(), tmp_path / "other.log"
     plan = plan_for(service, workers=1, elsewhere=1, listen=("127.0.0.1", port))

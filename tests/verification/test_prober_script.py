@@ -36,7 +36,7 @@ def asked(script: Script, *, slow: str) -> Iterator[Ask]:
             script.learn(ask, answer(ask, number), None)
 
 
-def test_nothing_is_cancelled_while_it_is_being_read() -> None:
+def test_consult_is_not_cancelled_while_it_is_read() -> None:
     """On another connection, the cancellation could overtake the read: its 404 would be taken for a failure of the release."""
     script = signed_in()
     waiting = list(asked(script, slow="readConsult"))
@@ -49,7 +49,7 @@ def test_nothing_is_cancelled_while_it_is_being_read() -> None:
     assert later == [read[0].consult]
 
 
-def test_a_read_that_was_lost_is_cancelled_all_the_same() -> None:
+def test_consult_of_a_lost_read_is_cancelled() -> None:
     script = signed_in()
     read = next(ask for ask in asked(script, slow="readConsult") if ask.operation == "readConsult")
     script.learn(read, None, "timed out")

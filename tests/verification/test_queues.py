@@ -26,18 +26,18 @@ from verification.stores import StoreFailed
         ("", 0),
     ],
 )
-def test_what_is_taking(command: str, takes: int) -> None:
+def test_commands_that_take_jobs(command: str, takes: int) -> None:
     """Failure mode 14: what everybody gets is nobody's to take."""
     assert count([{"cmd": command}, {"cmd": "client|list"}, {}]) == takes
 
 
-def test_a_redis_that_is_not_there_shows_no_password() -> None:
+def test_unreachable_redis_shows_no_password() -> None:
     with pytest.raises(StoreFailed) as caught:
         takers("redis://:canary-password@127.0.0.1:1")
     assert "canary" not in str(caught.value)
 
 
-def test_who_waits_and_who_asks_is_seen(tmp_path: Path) -> None:
+def test_waiting_and_polling_clients_are_counted(tmp_path: Path) -> None:
     """By a real Valkey: one connection that waits, one that asked a while ago, and one that may not look."""
     port = free_port()
     with valkey(tmp_path, port) as control, redis.Redis(port=port) as waits, redis.Redis(port=port) as asks:

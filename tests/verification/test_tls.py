@@ -54,7 +54,7 @@ def secure_url(service: Service, certificate: Path) -> str:
     return f"https://{NAME}:{service.port}"
 
 
-def test_the_name_is_checked_although_the_address_is_loopback(secure_url: str, certificate: Path) -> None:
+def test_client_checks_the_name_although_the_address_is_loopback(secure_url: str, certificate: Path) -> None:
     with open_client(secure_url, timeout_s=5, ca_file=str(certificate)) as client:
         assert client.get("/health").json()["status"] == "ok"
     with open_client(secure_url, timeout_s=5) as client, pytest.raises(httpx.ConnectError, match="CERTIFICATE"):
@@ -64,7 +64,7 @@ def test_the_name_is_checked_although_the_address_is_loopback(secure_url: str, c
         client.get("/health")
 
 
-def test_the_probers_connections_do_the_same(secure_url: str, certificate: Path) -> None:
+def test_prober_checks_the_certificate(secure_url: str, certificate: Path) -> None:
     connection = Connection(secure_url, tls_context(str(certificate)), 5)
     assert connection.ask("GET", "/health", {}, None).status == 200
     assert connection.usable
@@ -79,14 +79,14 @@ def test_the_probers_connections_do_the_same(secure_url: str, certificate: Path)
         assert prober.failures() == []
 
 
-def test_so_does_the_load(secure_url: str, certificate: Path, tmp_path: Path) -> None:
+def test_load_accepts_the_ca_file(secure_url: str, certificate: Path, tmp_path: Path) -> None:
     plan = LoadPlan(secure_url, (SmokeUser(**USER),), users=2, rate=20, seconds=1, ca_file=str(certificate))
     result = run_load(plan, log=tmp_path / "load.log")
     assert (result.failures, result.errors) == (0, ())
     assert result.requests > 5
 
 
-def test_the_live_domain_s_certificate_is_looked_at(secure_url: str, certificate: Path) -> None:
+def test_certificate_of_the_live_domain_is_observed(secure_url: str, certificate: Path) -> None:
     """By a real handshake: when it ends, and why one is not good; an http domain has none."""
     found = LiveDomain(secure_url, timeout_s=5, ca_file=str(certificate)).observe()
     assert (found.host, found.addresses) == (NAME, ("127.0.0.1",))
@@ -99,7 +99,7 @@ def test_the_live_domain_s_certificate_is_looked_at(secure_url: str, certificate
         LiveDomain(other, timeout_s=5, ca_file=str(certificate)).observe()
 
 
-def test_a_live_domain_without_tls_or_address(service: Service) -> None:
+def test_live_domain_without_tls_or_address(service: Service) -> None:
     assert LiveDomain(f"http://{NAME}:{service.port}", timeout_s=5).observe().expires_at is None
     with pytest.raises(CloudUnreachable, match="does not resolve"):
         LiveDomain("https://no-such-host.invalid", timeout_s=5).observe()
