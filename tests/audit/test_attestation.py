@@ -1,4 +1,4 @@
-"""What is signed, how it is kept, and that neither ever decides a run or tells a key."""
+"""Signing and archiving of the evidence; neither changes a verdict or shows a key."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ def statement_of(run: Run) -> dict[str, Any]:
 
 
 def test_statement_is_an_in_toto_test_result(run: Run) -> None:
-    said = statement_of(run)
-    assert said["_type"] == "https://in-toto.io/Statement/v1"
-    assert said["predicateType"] == "https://in-toto.io/attestation/test-result/v0.1"
+    found = statement_of(run)
+    assert found["_type"] == "https://in-toto.io/Statement/v1"
+    assert found["predicateType"] == "https://in-toto.io/attestation/test-result/v0.1"
     names = ["verification.json", "audit.jsonl", "report.html", "junit.xml", "api:1.1.0"]
-    assert [subject["name"] for subject in said["subject"]] == names
-    assert said["subject"][-1]["digest"] == {"sha256": "a" * 64}
-    predicate = said["predicate"]
-    assert predicate["result"] == "WARNED", "a gate that is not required has failed"
+    assert [subject["name"] for subject in found["subject"]] == names
+    assert found["subject"][-1]["digest"] == {"sha256": "a" * 64}
+    predicate = found["predicate"]
+    assert predicate["result"] == "WARNED", "an optional gate failed"
     assert predicate["passedTests"] == ["health", "live"]
     assert (predicate["warnedTests"], predicate["failedTests"]) == (["load"], [])
     configuration = {item["name"]: item["digest"]["sha256"] for item in predicate["configuration"]}
@@ -83,11 +83,11 @@ def test_the_heads_of_twenty_runs_are_kept(tmp_path: Path) -> None:
     runs = [make_run(tmp_path, estate, f"run-{number:02}") for number in range(23)]
     assert list(json.loads(estate.lease.kept["heads"])) == [run.folder.name for run in runs[3:]]
     assert runs[-1].bad() == {}
-    assert list(runs[0].bad()) == [], "the store's copy outlives the note"
+    assert list(runs[0].bad()) == [], "the copy in the store remains after the note is dropped"
 
 
 def test_run_that_is_recovered_later_is_archived_again(run: Run) -> None:
-    """A halted deployment was closed once; its journal goes on, and both copies are kept."""
+    """A halted deployment is closed twice: its journal continues, and the store keeps both copies."""
     journal = Journal(run.journal, "recoverer", FakeClock())
     journal.append("recovering", phase="HALTED")
     archive.close(journal, run.folder, [("closed", {"verdict": "rolled_back"})], run.estate.archive)
@@ -114,17 +114,17 @@ class Unreachable(MemoryStore):
 
 
 def test_unreachable_store_changes_no_verdict(tmp_path: Path) -> None:
-    said: list[str] = []
+    messages: list[str] = []
     estate, folder = Estate(store=Unreachable()), tmp_path / "one"
     journal = Journal(folder / "audit.jsonl", "tester", FakeClock())
     journal.append("opened", deployment_id="one")
-    report = archive.close(journal, folder, [("closed", {"verdict": "promoted"})], estate.archive, said.append)
+    report = archive.close(journal, folder, [("closed", {"verdict": "promoted"})], estate.archive, messages.append)
     assert report["verdict"] == "promoted"
     assert (tmp_path / "latest" / "verification.json").exists()
     assert [record.kind for record in read(journal.path)][-2:] == ["closed", "not_stored"]
-    assert said[0] == "the journal was not copied to the audit store: s3 PutObject: no answer"
+    assert messages[0] == "the journal was not copied to the audit store: s3 PutObject: no answer"
     run = Run(folder, estate)
-    assert run.bad() == {}, "signed and anchored beside the lease it is all the same"
+    assert run.bad() == {}, "it is still signed and anchored beside the lease"
 
 
 def test_broken_lease_note_prevents_no_report(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Whatever is done to a report's folder is found, and named."""
+"""Every change of a report's folder is found and named."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_missing_anchor_is_reported(run: Run) -> None:
 
 
 def test_every_changed_byte_of_the_journal_is_found(run: Run) -> None:
-    """By the chain alone, in the line in which it is; a byte of each line's every field, and every newline."""
+    """The chain alone finds each change and its line: 600 random bytes and every newline."""
     whole = run.journal.read_bytes()
     places = random.Random(7)
     ends = [at for at, byte in enumerate(whole) if byte == 0x0A]
@@ -105,7 +105,7 @@ def test_line_of_another_run_is_found(run: Run, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("left", range(7))
 def test_cut_tail_is_found(run: Run, left: int) -> None:
-    """By the journal's own end, by the head beside the lease, by the copy, and by the signature."""
+    """The missing end of the journal, the head beside the lease, the copy and the signature show it."""
     lines = run.journal.read_bytes().splitlines(keepends=True)
     run.journal.write_bytes(b"".join(lines[:left]))
     found = run.bad()
@@ -122,7 +122,7 @@ def test_cut_line_is_found(run: Run) -> None:
 
 @pytest.mark.parametrize("anchors", [head_alone, copy_alone])
 def test_rewritten_journal_is_found_by_each_anchor(run: Run, anchors: Callable[[Run], Anchors]) -> None:
-    """The chain of it is right, the report follows from it, and it is signed with a key of its own."""
+    """The new chain is valid, the report follows from it, and another key signs it."""
     known = anchors(run)
     lines = run.lines
     lines[2]["version"] = "6.6.6"
@@ -180,20 +180,20 @@ def test_missing_journal_is_reported(run: Run) -> None:
 
 
 def test_report_that_differs_from_the_journal_is_found(run: Run) -> None:
-    """Also where it was signed so: it must follow from the journal."""
+    """Even a signed report must follow from the journal."""
     path = run.folder / "verification.json"
-    said = json.loads(path.read_text()) | {"verdict": "rejected", "exit_code": 1}
-    path.write_text(json.dumps(said, indent=2) + "\n")
+    changed = json.loads(path.read_text()) | {"verdict": "rejected", "exit_code": 1}
+    path.write_text(json.dumps(changed, indent=2) + "\n")
     forge(run, run.estate.pem)
     found = run.bad(head_alone(run))
     assert found == {"report": "verification.json says otherwise than the journal: exit_code, verdict"}
 
 
 def without(run: Run, *fields: str) -> None:
-    """The report as it would have been before it had these fields, signed."""
+    """Write and sign the report as it was before these fields existed."""
     path = run.folder / "verification.json"
-    said = {key: value for key, value in json.loads(path.read_text()).items() if key not in fields}
-    path.write_text(report.to_json(said))
+    kept = {key: value for key, value in json.loads(path.read_text()).items() if key not in fields}
+    path.write_text(report.to_json(kept))
     forge(run, run.estate.pem)
 
 
@@ -209,7 +209,7 @@ def test_missing_original_field_is_found(run: Run) -> None:
 
 
 def test_missing_later_field_is_found_if_the_journal_has_it(run: Run) -> None:
-    """Who removes what preflight found, removes it of a run that had one."""
+    """A run whose journal has preflight items needs them in its report."""
     lines = run.lines
     lines.insert(3, {**lines[2], "kind": "preflight", "items": [{"name": "rights", "outcome": "ok"}]})
     run.rewrite(lines)
@@ -244,9 +244,9 @@ def test_the_envelope_of_another_run_is_found(run: Run) -> None:
 
 
 def test_statement_that_claims_more_than_the_journal_is_found(run: Run) -> None:
-    said = statement(list(read(run.journal)), digests(run.folder))
-    said["predicate"]["passedTests"].append("load")
-    (run.folder / ENVELOPE_FILE).write_bytes(Signer(run.estate.pem).sign(said))
+    claim = statement(list(read(run.journal)), digests(run.folder))
+    claim["predicate"]["passedTests"].append("load")
+    (run.folder / ENVELOPE_FILE).write_bytes(Signer(run.estate.pem).sign(claim))
     assert run.bad(head_alone(run)) == {"statement": "what was signed does not follow from the journal"}
 
 
@@ -277,14 +277,14 @@ def test_unchecked_evidence_is_not_good(run: Run) -> None:
     def gone() -> object:
         raise NoKey("the key is gone")
 
-    findings = examine(run.folder, JOURNAL_FILE, Anchors(unread=["the lease was not asked"]), gone)  # type: ignore[arg-type]  # it never returns
+    findings = examine(run.folder, JOURNAL_FILE, Anchors(unread=["the lease was not asked"]), gone)  # type: ignore[arg-type]  # `gone` never returns
     unchecked = {finding.what: finding.detail for finding in findings if finding.outcome is Outcome.UNCHECKED}
     assert unchecked == {"anchor": "the lease was not asked", "signature": "the key is gone"}
 
 
 def forge(run: Run, pem: str) -> None:
-    """Signs what is there with a key of one's own; who can write the folder can do that."""
+    """Sign the folder with another key, as an attacker who can write the folder could."""
     if run.lines[2]["version"] == "6.6.6":
         report.write(run.folder, report.build(list(read(run.journal))))
-    said = statement(list(read(run.journal)), digests(run.folder))
-    (run.folder / ENVELOPE_FILE).write_bytes(Signer(pem).sign(said))
+    claim = statement(list(read(run.journal)), digests(run.folder))
+    (run.folder / ENVELOPE_FILE).write_bytes(Signer(pem).sign(claim))

@@ -1,3 +1,5 @@
+"""Answers checked against the OpenAPI document: allowed answers and violations."""
+
 from __future__ import annotations
 
 from pathlib import Path

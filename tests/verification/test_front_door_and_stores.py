@@ -1,4 +1,4 @@
-"""How a colour is asked as its front door asks it, and what is said where an answer or a store is not as it should be."""
+"""Requests to a colour as its front door sends them, and the messages about wrong answers and stores."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ LIVE = "https://api.telehealth.com"
 OWN = "https://green.example:8443"
 
 
-def _asked(header: str, ask_for: str | None = None) -> httpx.Request:
-    """The request that would be sent; nobody is there to send it to."""
+def _request(header: str, ask_for: str | None = None) -> httpx.Request:
+    """Return the request that the client builds; no server receives it."""
     with open_client("http://127.0.0.1:1", timeout_s=0.5, **as_front_door(LIVE, header, ask_for)) as client:
         with pytest.raises(httpx.ConnectError) as caught:
             client.get("/health")
@@ -23,22 +23,22 @@ def _asked(header: str, ask_for: str | None = None) -> httpx.Request:
 
 
 def test_request_behind_a_proxy_with_its_own_host() -> None:
-    request = _asked("x-forwarded-host")
+    request = _request("x-forwarded-host")
     assert (request.headers["host"], request.headers["x-forwarded-host"]) == ("127.0.0.1:1", "api.telehealth.com")
     assert request.headers["x-forwarded-proto"] == "https"
     assert "sni_hostname" not in request.extensions
 
 
 def test_request_behind_a_proxy_that_forwards_the_host() -> None:
-    request = _asked("host")
+    request = _request("host")
     assert request.headers["host"] == "api.telehealth.com"
     assert "x-forwarded-host" not in request.headers
     assert request.extensions["sni_hostname"] == "api.telehealth.com"
 
 
 def test_request_behind_a_load_balancer_that_rewrites_the_host() -> None:
-    """The rule's host is asked for, at the colour's own address and with its TLS name; nothing else names the live domain."""
-    request = _asked("x-forwarded-host", "rehearsal.green.example")
+    """The Host header is the rule's host, address and TLS name are the colour's; no header names the live domain."""
+    request = _request("x-forwarded-host", "rehearsal.green.example")
     assert request.headers["host"] == "rehearsal.green.example"
     assert "x-forwarded-host" not in request.headers
     assert "sni_hostname" not in request.extensions

@@ -1,3 +1,5 @@
+"""The HTTP client: connections, recorded exchanges, curl commands, and sign-in."""
+
 from __future__ import annotations
 
 import shlex

@@ -1,4 +1,4 @@
-"""Measuring over real sockets: what is asked, in which order, how often, and what is left behind."""
+"""Latency measurement over real sockets: its requests, their order and rate, and the cleanup."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from verification.latency_plan import CANDIDATE, LIVE, LatencyLimits, LatencyPla
 
 @pytest.fixture
 def other() -> Iterator[Service]:
-    """The live colour."""
+    """The service of the live colour."""
     running = Service()
     yield running
     running.stop()
@@ -24,7 +24,7 @@ def other() -> Iterator[Service]:
 
 def plan_of(candidate: Service, live: Service | None = None, **values: float) -> LatencyPlan:
     urls = {CANDIDATE: candidate.url} | ({} if live is None else {LIVE: live.url})
-    return LatencyPlan(urls, SmokeUser(**USER), **({"samples": 4, "warmup": 0, "rate": 2000} | values))  # type: ignore[arg-type]  # whole numbers are
+    return LatencyPlan(urls, SmokeUser(**USER), **({"samples": 4, "warmup": 0, "rate": 2000} | values))  # type: ignore[arg-type]  # `samples` and `warmup` are whole numbers
 
 
 def measured(plan: LatencyPlan) -> Measured:
@@ -39,7 +39,7 @@ def test_both_colours_get_the_same_requests_and_are_cleaned_up(service: Service,
     assert service.seen == other.seen
     assert seen.asked[CANDIDATE] == seen.asked[LIVE] == 4 * 14 + 4
     assert (service.consults, other.consults) == ({}, {})
-    assert service.seen.count("logout") == service.seen.count("login") == 3  # two measured, and the session itself
+    assert service.seen.count("logout") == service.seen.count("login") == 3  # two measured, and one for the session
     assert seen.late_ms
 
 

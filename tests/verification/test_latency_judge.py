@@ -1,4 +1,4 @@
-"""What is said of answer times that were made up, seeded: noise is no reason to refuse, slowness is, and nothing measured is no pass."""
+"""Judgement of generated, seeded latencies: noise passes, slowness fails, and missing data does not pass."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def noise(draw: random.Random, _place: Place, _n: int) -> float:
 
 
 def measured_by(candidate: Draw, live: Draw | None = noise, seed: int = 1) -> Callable[[Collection[Place]], Measured]:
-    """A measurement that takes no time; each further one draws further numbers."""
+    """Return a function that measures generated latencies; each call draws new numbers."""
     draw = random.Random(seed)
 
     def measure(places: Collection[Place]) -> Measured:

@@ -1,3 +1,5 @@
+"""Load by one Locust process over real sockets."""
+
 from __future__ import annotations
 
 import os
@@ -22,8 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def wait_until(condition: Callable[[], bool], deadline_s: float = 30) -> None:
     deadline = time.monotonic() + deadline_s
     while not condition():
-        assert time.monotonic() < deadline, "did not come about in time"
-        time.sleep(0.01)  # the pause of a poll with a deadline
+        assert time.monotonic() < deadline, f"the condition was not true within {deadline_s} s"
+        time.sleep(0.01)  # pause of a poll with a deadline
 
 
 def plan_for(service: Service, **values: Any) -> LoadPlan:
@@ -35,7 +37,7 @@ def locusts() -> list[psutil.Process]:
 
 
 def _words(process: psutil.Process) -> list[str]:
-    """Its command line; nothing where it has ended, as other tests' processes may have."""
+    """Return the command line of the process, or an empty list if it has ended, as processes of other tests may."""
     try:
         return process.cmdline()
     except psutil.Error:
@@ -145,14 +147,14 @@ run_load(plan, log=Path(sys.argv[2]))
 def test_output_of_locust_is_logged_without_secrets(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A locustfile that shows what it was told, and then its Authorization header, on its way down."""
+    """The locustfile prints its standard input and an Authorization header and then raises."""
     leaky = tmp_path / "leaky.py"
     leaky.write_text(
         "import os, sys\n"
-        "told = os.read(0, 65536).decode()\n"
-        "print(told, told.encode())\n"
+        "given = os.read(0, 65536).decode()\n"
+        "print(given, given.encode())\n"
         "print('Authorization: Bearer canary-0123456789', file=sys.stderr)\n"
-        "raise RuntimeError(told)\n"
+        "raise RuntimeError(given)\n"
     )
     monkeypatch.setattr("verification.load_processes.LOCUSTFILE", leaky)
     with pytest.raises(LoadFailed) as caught:

@@ -1,4 +1,4 @@
-"""Two small loads beside each other: what is found, what is not, and what proves nothing."""
+"""Comparison of two small parallel loads: slower releases, equal releases, and inconclusive results."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def test_both_colours_get_the_same_small_load() -> None:
     mine, other = PAIR
     assert (mine.users, mine.rate, mine.seconds, mine.workers, mine.most_failures) == (2, 20, 60, 1, None)
     assert other == replace(mine, base_url="http://live", most_failures=3)
-    assert plans(PLAN, "http://live", 1000)[1].rate == 100, "never more than the load itself"
+    assert plans(PLAN, "http://live", 1000)[1].rate == 100, "at most the rate of the load itself"
 
 
 def load(times: Sequence[float], **values: Any) -> LoadResult:
-    """What came of one colour's load, all of it ``listConsults``."""
+    """Return the result of one colour's load with only ``listConsults`` requests."""
     counts = Counter(float(round(ms)) for ms in times)
     one = OperationLoad("listConsults", len(times), 0, 0, 0, 0, 0, counts)
     result = LoadResult(len(times), 0, 0, 0, 0, 0, 0, 20, 60, 60, False, 0.1, 1, (one,), ())
@@ -40,7 +40,7 @@ def load(times: Sequence[float], **values: Any) -> LoadResult:
 
 
 def noisy(times: float, slow: float, seed: int) -> list[float]:
-    """1200 answers, typically ``times`` as long as 40 ms, and a ``slow`` share of them ten times that."""
+    """Return 1200 latencies, typically ``times`` 40 ms; a ``slow`` share of them is ten times as long."""
     random = Random(seed)
     return [times * random.lognormvariate(3.7, 0.5) * (10 if random.random() < slow else 1) for _ in range(1200)]
 
@@ -50,7 +50,7 @@ def judged(candidate: LoadResult, live: LoadResult) -> BesideLive:
 
 
 def test_equal_release_is_not_found_slower() -> None:
-    """A hundred times the same release, in noise; and one that is a tenth slower, which is within what is allowed."""
+    """With noise, 100 times: the same release, and a release that is a tenth slower, which the limits allow."""
     for seed in range(100):
         live = load(noisy(1, 0.02, 1000 + seed))
         for times in (1, 1.1):
@@ -60,10 +60,10 @@ def test_equal_release_is_not_found_slower() -> None:
 
 def test_slower_release_is_found_with_both_values_and_the_limit() -> None:
     result = judged(load(noisy(2, 0.02, 1)), load(noisy(1, 0.02, 2)))
-    told = result.found["listConsults"]
-    assert "under load: the typical answer took" in told
-    assert "live's 4" in told
-    assert "limit 1.5 times and 20 ms more" in told
+    message = result.found["listConsults"]
+    assert "under load: the typical answer took" in message
+    assert "live's 4" in message
+    assert "limit 1.5 times and 20 ms more" in message
     tail = judged(load(noisy(1, 0.15, 1)), load(noisy(1, 0, 2)))
     assert "limit 5.0%" in tail.found["all"]
     assert "listConsults" not in tail.found
@@ -99,7 +99,7 @@ def test_single_failure_of_live_is_tolerated() -> None:
 
 
 class Loads:
-    """Plays the loads of ``run_together``: a pair of results for each time that it is asked."""
+    """Replaces ``run_together``: returns the next pair of results at each call."""
 
     def __init__(self, *pairs: tuple[LoadResult, LoadResult]) -> None:
         self.pairs = list(pairs)
@@ -138,7 +138,7 @@ def test_finding_takes_two_measurements(
 
 
 def test_unconfirmed_finding_is_inconclusive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What was found once, and then only the machine was measured, is neither a no nor a yes."""
+    """One finding and then only measurements on a busy machine neither pass nor fail the release."""
     monkeypatch.setattr(measurement, "run_together", Loads(SLOWER, BUSY, BUSY, BUSY))
     result = measurement.load_beside_live(PLAN, Release("http://live"), TABLE, tmp_path / "log", lambda _: None)
     assert result is not None
@@ -152,7 +152,7 @@ def test_live_gets_no_load_unless_configured(table: Any, live: Release | None, t
 
 @pytest.mark.soak
 def test_load_of_a_failing_live_colour_stops(service: Service, tmp_path: Path) -> None:
-    """By its third failure at the latest; the candidate's load goes on."""
+    """The load of the live colour stops at its third failure at the latest; the candidate's load continues."""
     other = Service()
     other.fail = {"listConsults": 500}
     try:

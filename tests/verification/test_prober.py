@@ -1,3 +1,5 @@
+"""The prober process over real sockets."""
+
 from __future__ import annotations
 
 import json
@@ -29,7 +31,7 @@ def start(service: Service, tmp_path: Path) -> Iterator[Start]:
 
     def begin(**settings: object) -> Prober:
         values = {"rate": 100.0, "sign_in_pause_s": 0.1, "stderr_log": str(tmp_path / "prober.log")} | settings
-        probers.append(Prober.start(ProberConfig(service.url, SmokeUser(**USER), **values)))  # type: ignore[arg-type]  # one dict for all types
+        probers.append(Prober.start(ProberConfig(service.url, SmokeUser(**USER), **values)))  # type: ignore[arg-type]  # one dict with values of all types
         return probers[-1]
 
     yield begin
@@ -40,8 +42,8 @@ def start(service: Service, tmp_path: Path) -> Iterator[Start]:
 def wait_until(condition: Callable[[], bool], deadline_s: float = 20) -> None:
     deadline = time.monotonic() + deadline_s
     while not condition():
-        assert time.monotonic() < deadline, "did not come about in time"
-        time.sleep(0.01)  # the pause of a poll with a deadline
+        assert time.monotonic() < deadline, f"the condition was not true within {deadline_s} s"
+        time.sleep(0.01)  # pause of a poll with a deadline
 
 
 def test_reads_and_writes_on_kept_and_fresh_connections(start: Start, service: Service) -> None:
@@ -107,8 +109,8 @@ def test_slow_answer_does_not_delay_other_requests(start: Start, service: Servic
     wait_until(lambda: any(s.problem and "WireTimeout" in s.problem for s in prober.failures()))
     slow = next(s for s in prober.failures() if s.problem and "WireTimeout" in s.problem)
     assert slow.status is None
-    meanwhile = [s for s in prober.samples() if s.ok and slow.at < s.done < slow.done]
-    assert len(meanwhile) > 10
+    others = [s for s in prober.samples() if s.ok and slow.at < s.done < slow.done]
+    assert len(others) > 10
 
 
 def test_broken_answer_is_a_failure(start: Start, service: Service) -> None:
@@ -123,7 +125,7 @@ def test_broken_answer_is_a_failure(start: Start, service: Service) -> None:
 
 def test_refused_connections_are_failures(tmp_path: Path) -> None:
     with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))  # bound, and not listening: refused
+        bound.bind(("127.0.0.1", 0))  # bound but not listening, so connections are refused
         url = f"http://api.telehealth.localhost:{bound.getsockname()[1]}"
         with Prober.start(ProberConfig(url, SmokeUser(**USER), rate=100)) as prober:
             prober.wait_for_samples(5, 20)
@@ -154,7 +156,7 @@ def test_credentials_are_in_no_command_line_no_environment_and_no_log(start: Sta
 
 
 def test_prober_ends_with_its_parent_and_deletes_its_consults(service: Service) -> None:
-    # A parent of its own, killed without a chance to say anything.
+    # The prober gets its own parent process, which is killed and cannot stop it.
     program = """
 import sys
 from verification.accounts import SmokeUser
@@ -184,7 +186,7 @@ def test_consult_of_a_lost_answer_is_deleted(start: Start, service: Service) -> 
     prober.wait_for_samples(30, 20)
     orphan = {"id": "0b0e7a3e-0000-4e0b-9d2b-6f0a5f1c2d3e", "reason": "availability probe run-of-this-test"}
     service.consults[orphan["id"]] = orphan
-    service.consults["other"] = {"id": "other", "reason": "somebody else's"}
+    service.consults["other"] = {"id": "other", "reason": "of another user"}
     prober.stop()
     assert list(service.consults) == ["other"]
 
@@ -196,7 +198,7 @@ def test_invalid_prober_configuration_is_refused(values: dict[str, object]) -> N
 
 
 def test_control_is_probed_and_recorded_separately(start: Start, service: Service) -> None:
-    """At an address of its own, the same questions, a marker of its own; it ends with the prober and leaves nothing."""
+    """It has its own address and marker and sends the same requests; it ends with the prober and is cleaned up."""
     prober = start(control_url=f"http://127.0.0.1:{service.port}", control_rate=50.0)
     wait_until(lambda: len(prober.controls_from(0)) >= 20)
     assert len(prober.samples()) >= 10

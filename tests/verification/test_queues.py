@@ -1,4 +1,4 @@
-"""Who takes jobs from a queue, by Redis's own list of its clients."""
+"""Clients that take jobs from a queue, by the client list of Redis."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from verification.stores import StoreFailed
     ],
 )
 def test_commands_that_take_jobs(command: str, takes: int) -> None:
-    """Failure mode 14: what everybody gets is nobody's to take."""
+    """Failure mode 14: commands that every subscriber or reader can use take no job from others."""
     assert count([{"cmd": command}, {"cmd": "client|list"}, {}]) == takes
 
 
@@ -38,13 +38,13 @@ def test_unreachable_redis_shows_no_password() -> None:
 
 
 def test_waiting_and_polling_clients_are_counted(tmp_path: Path) -> None:
-    """By a real Valkey: one connection that waits, one that asked a while ago, and one that may not look."""
+    """A real Valkey with a waiting client, a client that polled earlier, and a user who may not list clients."""
     port = free_port()
     with valkey(tmp_path, port) as control, redis.Redis(port=port) as waits, redis.Redis(port=port) as asks:
         assert takers(f"redis://127.0.0.1:{port}/0") == (0, 0)
         waiting = threading.Thread(target=waits.blpop, args=(["jobs"], 20))
         waiting.start()
-        wait_until(lambda: control.info("clients")["blocked_clients"] == 1, "somebody waits")
+        wait_until(lambda: control.info("clients")["blocked_clients"] == 1, "a client waits")
         asks.lpop("others")
         assert takers(f"redis://127.0.0.1:{port}/0") == (2, 2)
         asks.rpush("jobs", "the end")

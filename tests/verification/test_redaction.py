@@ -1,3 +1,5 @@
+"""Redaction of secrets in text."""
+
 from __future__ import annotations
 
 import base64

@@ -1,3 +1,5 @@
+"""The reference service: its contract, and prober and load against it."""
+
 from __future__ import annotations
 
 import json
@@ -22,7 +24,7 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "suites" / "contract" / "telehe
 
 @pytest.fixture(scope="module")
 def real_url() -> Iterator[str]:
-    """The reference service 1.1.0 on PostgreSQL and Valkey of its own."""
+    """The URL of the reference service 1.1.0, which runs with its own PostgreSQL and Valkey."""
     folder = Path(tempfile.mkdtemp(prefix="verification-"))
     folder.chmod(0o755)  # PostgreSQL may run as another user
     try:

@@ -1,3 +1,5 @@
+"""Percentiles and confidence bounds."""
+
 from __future__ import annotations
 
 from collections import Counter
@@ -26,7 +28,7 @@ def test_percentile_of_counts_equals_percentile_of_values(values: list[int], sha
 
 @pytest.mark.parametrize(
     ("failures", "n", "confidence", "low", "high"),
-    # From the closed forms at the edges, and the table of Brown, Cai and DasGupta (2001) for R's binom.test(5, 20).
+    # The closed forms at the edges; and binom.test(5, 20) of R, as in the table of Brown, Cai and DasGupta (2001).
     [(0, 10, 0.95, 0.0, 0.30850), (10, 10, 0.95, 0.69150, 1.0), (5, 20, 0.95, 0.08657, 0.49105), (0, 0, 0.99, 0, 1)],
 )
 def test_clopper_pearson(failures: int, n: int, confidence: float, low: float, high: float) -> None:

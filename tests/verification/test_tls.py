@@ -1,3 +1,5 @@
+"""TLS of the client, the prober, the load, and the live domain."""
+
 from __future__ import annotations
 
 import ssl
@@ -26,7 +28,7 @@ NAME = "api.telehealth.localhost"
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> Path:
-    """A certificate for the live domain that signs itself, and its key, in one PEM file."""
+    """A self-signed certificate for the live domain and its key, in one PEM file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, NAME)])
     now = datetime.now(UTC)
@@ -49,7 +51,7 @@ def certificate(tmp_path: Path) -> Path:
 def secure_url(service: Service, certificate: Path) -> str:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
-    # The handshake happens in the request's own thread, at its first read: one bad client must not hold up the others.
+    # The thread of each request does its handshake, at the first read: one bad client must not block the others.
     service.server.socket = context.wrap_socket(service.server.socket, server_side=True, do_handshake_on_connect=False)
     return f"https://{NAME}:{service.port}"
 
@@ -69,10 +71,10 @@ def test_prober_checks_the_certificate(secure_url: str, certificate: Path) -> No
     assert connection.ask("GET", "/health", {}, None).status == 200
     assert connection.usable
     connection.close()
-    stranger = Connection(secure_url, tls_context(None), 5)
+    without_ca = Connection(secure_url, tls_context(None), 5)
     with pytest.raises(ssl.SSLCertVerificationError):
-        stranger.ask("GET", "/health", {}, None)
-    stranger.close()
+        without_ca.ask("GET", "/health", {}, None)
+    without_ca.close()
     config = ProberConfig(secure_url, SmokeUser(**USER), rate=100, ca_file=str(certificate))
     with Prober.start(config) as prober:
         prober.wait_for_samples(20, 20)
@@ -87,7 +89,7 @@ def test_load_accepts_the_ca_file(secure_url: str, certificate: Path, tmp_path: 
 
 
 def test_certificate_of_the_live_domain_is_observed(secure_url: str, certificate: Path) -> None:
-    """By a real handshake: when it ends, and why one is not good; an http domain has none."""
+    """A real handshake shows when the certificate expires and why one is not valid."""
     found = LiveDomain(secure_url, timeout_s=5, ca_file=str(certificate)).observe()
     assert (found.host, found.addresses) == (NAME, ("127.0.0.1",))
     assert found.expires_at is not None

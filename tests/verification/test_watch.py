@@ -1,3 +1,5 @@
+"""The watch over the prober's samples: harm by failures, wrong identity and slowness."""
+
 from __future__ import annotations
 
 import math
@@ -34,7 +36,7 @@ def sample(n: int, *, ok: bool = True, ms: float = 5.0, colour: str = "green", v
     return Sample(at, at + ms / 1000, ok, "kept", "health", 200 if ok else 500, colour, 8, version, problem)
 
 
-def fed(*samples: Sample, limits: WatchLimits | None = None) -> Health:
+def health_after(*samples: Sample, limits: WatchLimits | None = None) -> Health:
     watch = Watch(limits or WatchLimits(version="1.1.0", colour="green", generation=8))
     for one in samples:
         watch.feed(one)
@@ -51,15 +53,15 @@ def before(ms: float = 5.0, count: int = 200, colour: str = "blue") -> Baseline:
 
 
 def test_no_samples_or_only_good_samples_are_healthy() -> None:
-    assert fed() == HEALTHY
-    assert fed(*pattern("." * 400)) == HEALTHY
+    assert health_after() == HEALTHY
+    assert health_after(*pattern("." * 400)) == HEALTHY
 
 
 @pytest.mark.parametrize(
     "text", ["x" + "." * 300, "xx" + "." * 300, "." * 300 + "xx" + "." * 300, "." * 100 + "x" + "." * 400 + "x"]
 )
 def test_single_failures_are_no_harm(text: str) -> None:
-    assert fed(*pattern(text)) == HEALTHY
+    assert health_after(*pattern(text)) == HEALTHY
 
 
 @pytest.mark.parametrize(
@@ -72,20 +74,20 @@ def test_single_failures_are_no_harm(text: str) -> None:
     ],
 )
 def test_harm_by_failures_is_permanent(text: str, reason: str) -> None:
-    health = fed(*pattern(text), *pattern("." * 500))
+    health = health_after(*pattern(text), *pattern("." * 500))
     assert health.harmed
     assert reason in str(health.reason)
     assert "status 500" in str(health.reason)
 
 
 def test_single_failing_operation_is_named() -> None:
-    """One in eight requests is for it, and every fourth of those fails: 3 % of all, and it is found by itself."""
+    """It gets one in eight requests, and a quarter of them fail: 3 % of all requests."""
     samples = [replace(sample(n), operation=OPERATIONS[n % 8]) for n in range(400)]
     failing = [
         replace(one, ok=False, problem="status 500") if one.operation == "createConsult" and n % 32 == 2 else one
         for n, one in enumerate(samples)
     ]
-    assert "requests for createConsult failed" in str(fed(*failing).reason)
+    assert "requests for createConsult failed" in str(health_after(*failing).reason)
 
 
 def test_failure_rate_before_the_switch_is_allowed_after_it() -> None:
@@ -94,34 +96,37 @@ def test_failure_rate_before_the_switch_is_allowed_after_it() -> None:
 
     watch = Watch(WatchLimits(), baseline(sick(400)))
     assert not [one for one in sick(400) if watch.feed(one).harmed]
-    assert fed(*sick(400)).harmed
+    assert health_after(*sick(400)).harmed
 
 
 def test_the_second_wrong_identity_is_harm() -> None:
     wrong = sample(0, version="1.0.0")
-    assert fed(wrong) == HEALTHY
-    health = fed(wrong, sample(1), replace(wrong, at=1001, done=1001.5))
+    assert health_after(wrong) == HEALTHY
+    health = health_after(wrong, sample(1), replace(wrong, at=1001, done=1001.5))
     assert (health.reason, health.at) == ("2 answers by version 1.0.0, expected 1.1.0", 1001.5)
-    assert "colour blue, expected green" in str(fed(*[sample(n, colour="blue") for n in range(2)]).reason)
+    assert "colour blue, expected green" in str(health_after(*[sample(n, colour="blue") for n in range(2)]).reason)
 
 
 def test_late_answers_of_the_old_generation_are_no_harm() -> None:
     late = [replace(sample(n, colour="blue", version="1.0.0"), generation=7) for n in range(50)]
-    assert fed(*late) == HEALTHY
+    assert health_after(*late) == HEALTHY
 
 
 def test_kept_connections_may_reach_the_previous_release() -> None:
-    """The former release goes on answering on connections that were there before; on a fresh one it must not."""
+    """The previous release may still answer on connections from before the switch, but not on a fresh one."""
     pinned = [replace(sample(n, version="1.0.0"), colour=None, generation=None) for n in range(50)]
-    assert fed(*pinned) == HEALTHY
+    assert health_after(*pinned) == HEALTHY
     fresh = [replace(one, kind="fresh") for one in pinned[:2]]
-    assert "version 1.0.0, expected 1.1.0" in str(fed(*fresh).reason)
+    assert "version 1.0.0, expected 1.1.0" in str(health_after(*fresh).reason)
     named = [replace(one, generation=8) for one in pinned[:2]]
-    assert fed(*named).harmed, "an edge that names its generation routes each request by itself"
+    assert health_after(*named).harmed, "a front door that sends its generation routes each request separately"
 
 
 def slow_after(ms: float, control_ms: float | None, *, count: int = 300) -> Health:
-    """A release that takes ``ms`` where 5 were usual, beside a previous colour that takes ``control_ms`` (None: unknown)."""
+    """Return the health of a release that takes ``ms`` instead of 5 ms.
+
+    ``control_ms``: the latency of the previous colour at the same time; None: unknown.
+    """
     limits = WatchLimits()
     control = None if control_ms is None else Control(limits.slow)
     watch = Watch(limits, before(), control)
@@ -141,7 +146,7 @@ def test_lasting_slowness_is_harm() -> None:
 
 
 def test_a_slow_machine_is_not_a_slow_release() -> None:
-    """The previous colour is as slow, by either measure; a release that is slower than the machine still is harm."""
+    """No harm if the previous colour is equally slow, by both limits; a release that is slower than it is still harm."""
     assert slow_after(25, 25) == HEALTHY
     assert slow_after(1500, 1500) == HEALTHY
     assert slow_after(1500, 25).harmed
@@ -150,10 +155,10 @@ def test_a_slow_machine_is_not_a_slow_release() -> None:
 def test_slowness_without_a_control() -> None:
     assert slow_after(25, None).harmed
     assert "200 of the last 200 answers took longer than 1000 ms" in str(
-        fed(*[sample(n, ms=1500) for n in range(300)]).reason
+        health_after(*[sample(n, ms=1500) for n in range(300)]).reason
     )
     assert slow_after(12, None) == HEALTHY
-    assert fed(*[sample(n, ms=25) for n in range(300)]) == HEALTHY, "nothing is known about before"
+    assert health_after(*[sample(n, ms=25) for n in range(300)]) == HEALTHY, "nothing to compare with"
 
 
 def test_short_slowness_is_no_harm() -> None:
@@ -170,7 +175,7 @@ def blue(n: int, *, generation: int = 8, ok: bool = True) -> Sample:
 
 
 def test_late_answers_are_ignored_and_answers_of_the_wrong_colour_are_harm() -> None:
-    """All of the traffic is the candidate's: who came late is not held against it, who came elsewhere is."""
+    """The candidate gets all traffic: late answers of the old generation do not count, answers of the other colour do."""
     watch = vigil()
     assert not any(watch.hear(blue(n, generation=7, ok=False)) for n in range(50))
     assert watch.requests == 0
@@ -180,7 +185,7 @@ def test_late_answers_are_ignored_and_answers_of_the_wrong_colour_are_harm() -> 
 
 
 def test_without_a_generation_the_previous_version_is_harm_after_the_confirmation() -> None:
-    """As behind a load balancer or DNS; a connection that was kept may lead to the previous colour for as long as it lives."""
+    """As behind a load balancer or DNS, where a kept connection may lead to the previous colour until it closes."""
     watch = Vigil(WatchLimits(), GREEN, BLUE, 8, before(), None, confirmed_at=1001.0)
 
     def nameless(n: int, kind: ConnectionKind) -> Sample:
@@ -201,7 +206,7 @@ def test_with_a_share_only_answers_of_the_candidate_count() -> None:
 
 
 def test_with_a_share_and_no_colours_the_version_decides() -> None:
-    """And failures that name neither are counted by themselves."""
+    """Failures without colour and version are counted separately."""
     watch = vigil(share=True)
     for n in range(100):
         watch.hear(replace(sample(n), colour=None))
@@ -214,7 +219,7 @@ def test_with_a_share_and_no_colours_the_version_decides() -> None:
 def test_lost_control_excuses_no_slowness() -> None:
     watch = vigil()
     slow = [sample(n, ms=25) for n in range(300)]
-    assert not any(watch.hear(one) for one in slow), "the control may still come"
+    assert not any(watch.hear(one) for one in slow), "samples of the control may still arrive"
     watch.lose_control()
     assert any(watch.hear(one) for one in slow)
 
@@ -229,20 +234,20 @@ def test_with_a_share_slowness_is_compared_with_the_previous_colour() -> None:
 
 
 def test_rates_of_false_and_missed_alarms() -> None:
-    """Thousands, and other noise: ``benchmarks/watch_false_alarms.py``."""
+    """At most one of 300 good releases is rolled back, and every bad one. More: ``benchmarks/watch_false_alarms.py``."""
     draw = random.Random(20)
     alarms = missed = 0
     for _ in range(300):
         good = [sample(n, ok=draw.random() >= 0.001, ms=draw.lognormvariate(3, 1)) for n in range(400)]
-        alarms += fed(*good).harmed
+        alarms += health_after(*good).harmed
     for _ in range(200):
-        missed += not fed(*[sample(n, ok=draw.random() >= 0.3) for n in range(80)]).harmed
+        missed += not health_after(*[sample(n, ok=draw.random() >= 0.3) for n in range(80)]).harmed
     assert alarms <= 1
     assert missed == 0
 
 
 def test_false_alarm_rate_of_page_test() -> None:
-    """At the ratio that is allowed, not more than one false alarm in exp(threshold) requests, on the average."""
+    """At the allowed failure ratio there is on average at most one false alarm in exp(threshold) requests."""
     draw, alarms, requests = random.Random(3), 0, 200_000
     hypotheses = Hypotheses(0.05, 0.25, math.log(2000))
     test = PageTest(hypotheses)
@@ -256,7 +261,7 @@ def test_false_alarm_rate_of_page_test() -> None:
 
 
 def test_fisher_s_exact_test() -> None:
-    """The values of R's fisher.test(matrix(c(3, 1, 1, 3), 2), alternative="greater") and of a lopsided table."""
+    """The value of fisher.test(matrix(c(3, 1, 1, 3), 2), alternative="greater") in R, and an extreme table."""
     assert by_chance(3, 4, 1, 4) == pytest.approx(0.2428571)
     assert by_chance(10, 10, 0, 10) == pytest.approx(1 / 184756)
     assert by_chance(0, 10, 5, 5) == pytest.approx(1)
@@ -272,7 +277,7 @@ def test_baseline_by_operation_and_connection_kind() -> None:
     assert (found.requests, found.failures) == (44, 1)
     assert found.typical(quick[0]) == pytest.approx(2)
     assert found.typical(sample(0)) == pytest.approx(8)
-    assert found.typical(few[0]) == pytest.approx(2), "too few to speak for themselves"
+    assert found.typical(few[0]) == pytest.approx(2), "too few samples for a value of their own"
     assert Baseline().typical(sample(0)) is None
 
 
@@ -304,12 +309,12 @@ def test_first_and_last_answers() -> None:
 
 
 def test_without_a_colour_the_version_identifies_the_release() -> None:
-    """A load balancer adds no headers: the first answer of the new release, and a release that nobody expects, are still seen."""
+    """A load balancer adds no headers; the first answer of the new release and an unexpected release are still found."""
     bare = [replace(sample(n, version="1.0.0" if n < 3 else "1.1.0"), colour=None, generation=None) for n in range(6)]
     assert first_answer_by(bare, since=1000, generation=8, version="1.1.0") == bare[3]
     assert first_answer_by(bare, since=1000, generation=8) is None
-    stranger = [replace(one, version="6.6.6", kind="fresh") for one in bare[:2]]
-    reason = fed(*stranger).reason
+    unexpected = [replace(one, version="6.6.6", kind="fresh") for one in bare[:2]]
+    reason = health_after(*unexpected).reason
     assert reason is not None
     assert "version 6.6.6, expected 1.1.0" in reason
 

@@ -1,4 +1,4 @@
-"""Checks in YAML: what a file may say, what is said of each mistake, and how an answer is judged."""
+"""Checks in YAML: valid files, the messages about mistakes, and the judgement of answers."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def checks(tmp_path: Path, text: str) -> tuple[DeclaredCheck, ...]:
 
 
 def one(tmp_path: Path, body: str) -> str:
-    """A file with one check whose request and expectation are these lines."""
+    """Return a file with one check whose request and expectation are these lines."""
     return "checks:\n  - name: a page\n" + indent(dedent(body).strip("\n"), "    ") + "\n"
 
 
 def test_valid_file(tmp_path: Path) -> None:
     (check,) = checks(tmp_path, GOOD)
     assert (check.name, check.place, check.signed_in) == ("one page of consults", "suites/health/pages.yaml:2", True)
-    # What YAML 1.1 takes for a date and for booleans are texts, as in JSON.
+    # Dates and booleans of YAML 1.1 are loaded as strings, as in JSON.
     assert [one["word"] for one in check.parameters] == ["yes", "on"]
     assert check.parameters[0]["day"] == "2030-01-15"
     assert fill(dict(check.request), check.parameters[1]) == {"method": "GET", "path": "/consults?limit=100"}
@@ -122,8 +122,10 @@ def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
 
 
 def judged(contract: Contract, check: DeclaredCheck, response: httpx.Response, **parameters: Any) -> str:
-    """What is said of the answer; empty where nothing is wrong."""
-    response.elapsed = timedelta(milliseconds=1)  # a mock's answer is read before the client's clock runs
+    """Return the message about the answer, or an empty string if the check passes."""
+    response.elapsed = timedelta(
+        milliseconds=1
+    )  # httpx does not measure the time of a mock's answer, which is already read
     transport = httpx.MockTransport(lambda _request: response)
     with httpx.Client(base_url="http://api.telehealth.localhost:1", transport=transport) as client:
         try:
@@ -172,11 +174,11 @@ def test_judgement_of_answers(
     tmp_path: Path, contract: Contract, expect: str, response: httpx.Response, words: list[str]
 ) -> None:
     (check,) = checks(tmp_path, one(tmp_path, f"request: GET /pages\nexpect: {expect}"))
-    said = judged(contract, check, response)
-    assert bool(said) == bool(words), said
-    assert [word for word in words if word not in said] == [], said
-    assert "canary" not in said
-    assert not said or said.splitlines()[-1].startswith("  again:    curl -i "), said
+    message = judged(contract, check, response)
+    assert bool(message) == bool(words), message
+    assert [word for word in words if word not in message] == [], message
+    assert "canary" not in message
+    assert not message or message.splitlines()[-1].startswith("  again:    curl -i "), message
 
 
 def test_documented_operation_must_keep_the_contract(tmp_path: Path, contract: Contract) -> None:
