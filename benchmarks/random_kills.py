@@ -37,8 +37,10 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # a script's path begins with its own folder
 
-from deployment.evidence.journal import read  # noqa: E402  # the path had to be set first
-from deployment.recovery.interrupted_run import JOURNAL_FILE  # noqa: E402
+from deployment.evidence.journal import (
+    JOURNAL_FILE,
+    read,  # the path had to be set first
+)
 from deployment.recovery.status import describe  # noqa: E402
 from deployment.settings import SETTINGS_FILE, load  # noqa: E402
 from infrastructure import compose  # noqa: E402

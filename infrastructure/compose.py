@@ -15,11 +15,11 @@ from deployment.evidence.archive import Archive
 from deployment.evidence.attestation import Checker, Signer
 from deployment.flow.alarms import AllAlarms
 from deployment.model import Caller, Colour, Image
-from deployment.plan import Ports
+from deployment.plan import Operation, Ports
 from deployment.ports import Alarms, AuditStore, Notifier, Permissions, PushTarget, Registry
 from deployment.preflight.preflight import PreflightPorts
 from deployment.releases import default_tag
-from deployment.settings import Settings
+from deployment.settings import DeploymentLimits, Settings
 from infrastructure.aws import adapters as classes
 from infrastructure.aws.cloudwatch import CloudWatchAlarms
 from infrastructure.aws.dynamodb import DynamoLease
@@ -74,6 +74,10 @@ class Environment:
     def archive(self, *, leased: bool = False) -> Archive:
         """Where a run's evidence goes; ``leased``: the run held the lock."""
         return Archive(self.name, self.signer, self.store, self.ports.lease if leased else None)
+
+    def operation(self, limits: DeploymentLimits) -> Operation:
+        """Return what an action of this caller on this environment needs."""
+        return Operation(self.name, self.caller.arn, limits, self.ports)
 
     def image_of(self, digest: str | None) -> Image | None:
         """The registry's image of a digest; None where it is not known."""

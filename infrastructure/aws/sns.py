@@ -42,4 +42,5 @@ def subject(notice: Notice) -> str:
 def body(notice: Notice) -> dict[str, str | None]:
     """The message: the notice's fields, ``event`` and ``gate``; it grows, and nothing in it changes its meaning."""
     fields = {key: value for key, value in asdict(notice).items() if key != "happening"}
-    return {"event": notice.happening.value, **fields, "gate": notice.gate}
+    reason = str(notice.reason) if notice.reason else None
+    return {"event": notice.happening.value, **fields, "reason": reason, "gate": notice.gate}

@@ -87,6 +87,8 @@ class Progress:
             what = f"verify {options.base_url}"
         terminal.write_sep("=", f"{what} ({environment})", bold=True)
         terminal.write_line(f"id {run.run_id}")
+        if options.deprecated:
+            terminal.write_line(f"warning: {options.deprecated}", yellow=True)
 
     def say(self, text: str) -> None:
         """One line about what is going on."""

@@ -16,8 +16,7 @@ from deployment.evidence import archive
 from deployment.evidence.archive import Archive
 from deployment.evidence.attestation import ENVELOPE_FILE, Signer
 from deployment.evidence.audit import Anchors, Finding, Outcome, examine
-from deployment.evidence.journal import Journal, line_hash
-from deployment.recovery.interrupted_run import JOURNAL_FILE
+from deployment.evidence.journal import JOURNAL_FILE, Journal, line_hash
 from tests.deployment.fakes import FakeClock, FakeCloud, FakeLease
 
 ENVIRONMENT = "test"

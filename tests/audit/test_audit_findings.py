@@ -15,8 +15,7 @@ from deployment.errors import NoKey
 from deployment.evidence import report
 from deployment.evidence.attestation import ENVELOPE_FILE, SIGNED_FILES, Signer, digests, statement
 from deployment.evidence.audit import Anchors, Outcome, examine
-from deployment.evidence.journal import read
-from deployment.recovery.interrupted_run import JOURNAL_FILE
+from deployment.evidence.journal import JOURNAL_FILE, read
 from tests.audit.evidence import Estate, Run, make_run, private_pem
 
 NOTHING = Anchors()

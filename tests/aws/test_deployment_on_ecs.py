@@ -12,9 +12,9 @@ import pytest
 
 from deployment.evidence.journal import Journal
 from deployment.flow.machine import Machine
-from deployment.model import Answer, Colour, Image
+from deployment.model import Answer, Colour, Image, Reason
 from deployment.phases import Phase
-from deployment.plan import Plan, Ports
+from deployment.plan import Operation, Plan, Ports
 from deployment.recovery.undo import Undo, last_promotion
 from infrastructure.aws.ecs.platform import EcsPlatform
 from infrastructure.aws.load_balancer.router import AlbRouter
@@ -141,7 +141,7 @@ class Scene:
             machine.bake(harm)
             machine.complete()
         except Exception as error:
-            machine.abandon(f"verify: {error}")
+            machine.abandon(Reason.parse(f"verify: {error}"))
         machine.let_go()
         return machine
 
@@ -165,7 +165,7 @@ def test_a_good_release_is_promoted_as_large_as_the_live_one(scene: Scene) -> No
 def test_a_release_that_dies_never_takes_traffic(scene: Scene) -> None:
     machine = scene.deploy(BROKEN, GREEN)
     assert machine.phase is Phase.REJECTED
-    assert "circuit breaker" in (machine.reason or "") or "rolled the deployment back" in (machine.reason or "")
+    assert "circuit breaker" in str(machine.reason) or "rolled the deployment back" in str(machine.reason)
     assert "ModifyRule" not in scene.cloud.balancer.calls
     assert not scene.ports.platform.describe(GREEN).running
 
@@ -184,15 +184,8 @@ def test_twenty_switches_and_an_undoing(scene: Scene) -> None:
         image, target = (NEW, GREEN) if turn % 2 == 0 else (OLD, BLUE)
         assert scene.deploy(image, target).phase is Phase.SUCCEEDED
     assert scene.ports.router.observe().generation == 20
-    undo = Undo(
-        "undo",
-        "test",
-        ACTOR,
-        LIMITS,
-        scene.ports,
-        Journal(scene.folder / "u.jsonl", ACTOR, scene.clock),
-        lambda _: None,
-    )
+    journal = Journal(scene.folder / "u.jsonl", ACTOR, scene.clock)
+    undo = Undo("undo", Operation("test", ACTOR, LIMITS, scene.ports), journal, lambda _: None)
     undo.run(last_promotion(scene.ports))
     undo.let_go()
     assert undo.phase is Phase.ROLLED_BACK
@@ -221,5 +214,5 @@ def test_behind_dns_a_resolver_that_does_not_learn_takes_the_promotion_back(scen
         scene.cloud.learn = lambda: None
         machine = scene.deploy(NEW, GREEN)
         assert machine.phase is Phase.ROLLED_BACK
-        assert "does not lead to green yet" in (machine.reason or "")
+        assert "does not lead to green yet" in str(machine.reason)
         assert scene.ports.router.observe().live is BLUE

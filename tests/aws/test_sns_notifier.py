@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from deployment.errors import NotFound
-from deployment.model import Happening, Notice
+from deployment.model import Happening, Notice, Reason
 from infrastructure.aws.session import Clients
 from infrastructure.aws.sns import SnsNotifier, subject
 
@@ -23,7 +23,7 @@ NOTICE = Notice(
     "sha256:" + "b" * 64,
     "arn:aws:iam::123456789012:role/deployer",
     "reports/20261125-120000-green-abc123",
-    "health: test_version: it says 1.0.0",
+    Reason("health", "test_version: it says 1.0.0"),
 )
 
 
@@ -58,7 +58,7 @@ def test_a_subscriber_gets_the_whole_notice(clients: Clients) -> None:
         "digest": NOTICE.digest,
         "actor": NOTICE.actor,
         "report": NOTICE.report,
-        "reason": NOTICE.reason,
+        "reason": "health: test_version: it says 1.0.0",
         "gate": "health",
     }
 

@@ -66,6 +66,7 @@ class Side:
     polls: int = 0
     unwell: str | None = None
     fails_users: str | None = None
+    configuration: str | None = None
 
 
 @dataclass
@@ -148,7 +149,8 @@ class FakePlatform:
             status = "RUNNING" if side.running else "PAUSED"
             url = f"https://{colour}.test"
             digest = side.image.digest
-            return Service(colour, status, side.running, False, digest, f"{colour}.test", url, unwell=side.unwell)
+            origin, configuration = f"{colour}.test", side.configuration
+            return Service(colour, status, side.running, False, digest, origin, url, configuration, unwell=side.unwell)
 
     def configured(self, colour: Colour) -> Configuration | None:
         with self.cloud.call("configured"):

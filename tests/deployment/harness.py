@@ -14,9 +14,13 @@ from deployment.evidence.journal import Journal, Record, read
 from deployment.evidence.verdict import GateOutcome, GateResult
 from deployment.flow.lease import open_deployment
 from deployment.flow.machine import Machine
+from deployment.flow.notices import Audience
+from deployment.model import Image, Reason
 from deployment.phases import Phase
-from deployment.plan import Plan, Ports, Promotion
+from deployment.plan import Operation, Plan, Ports, Promotion
+from deployment.ports import NO_ALARMS, Alarms
 from deployment.recovery.interrupted_run import recover_run
+from deployment.recovery.recover import UNDECIDED, Decision
 from deployment.recovery.undo import Undo, last_promotion
 from deployment.settings import DeploymentLimits
 from tests.deployment.fakes import GREEN, NEW, FakeClock, FakeCloud, FakeFront, FakeLease, FakePlatform, FakeRouter
@@ -45,22 +49,31 @@ class CountedJournal(Journal):
 class Deployment:
     """A machine with its fake cloud and its folder of reports. ``green`` gets 1.1.0 while ``blue`` is live on 1.0.0."""
 
-    def __init__(self, reports: Path, limits: DeploymentLimits = LIMITS, deployment_id: str = "one") -> None:
+    def __init__(
+        self,
+        reports: Path,
+        limits: DeploymentLimits = LIMITS,
+        deployment_id: str = "one",
+        alarms: Alarms = NO_ALARMS,
+        image: Image = NEW,
+    ) -> None:
         self.reports, self.limits, self.id = reports, limits, deployment_id
         self.cloud = FakeCloud(FakeClock())
         self.platform, self.router = FakePlatform(self.cloud), FakeRouter(self.cloud)
         self.lease, self.front = FakeLease(self.cloud, limits.lease_ttl), FakeFront(self.cloud)
-        self.ports = Ports(self.platform, self.router, self.lease, self.front, self.cloud.clock)
+        self.ports = Ports(self.platform, self.router, self.lease, self.front, self.cloud.clock, alarms)
         self.events: list[Event] = []
         self.journal = CountedJournal(self.folder / "audit.jsonl", ACTOR, self.cloud.clock)
         started = self.cloud.clock.now()
         self.journal.append(
             "opened", deployment_id=self.id, environment="test", target=GREEN, by=ACTOR, started_at=started.isoformat()
         )
-        self.journal.append("planned", target=GREEN, image=NEW.name, digest=NEW.digest, version=NEW.version, by=ACTOR)
+        self.journal.append(
+            "planned", target=GREEN, image=image.name, digest=image.digest, version=image.version, by=ACTOR
+        )
         self.journal.cloud = self.cloud
         self.cloud.journal_length = lambda: self.journal.path.read_bytes().count(b"\n")
-        plan = Plan(self.id, "test", GREEN, NEW, ACTOR, started)
+        plan = Plan(self.id, "test", GREEN, image, ACTOR, started)
         self.machine = Machine(plan, limits, self.ports, self.journal, self.events.append)
 
     @property
@@ -103,7 +116,7 @@ class Deployment:
         try:
             self.forward(harm, gates)
         except Exception as error:
-            self.machine.abandon(f"verify: {error}")
+            self.machine.abandon(Reason.parse(f"verify: {error}"))
             self.machine.let_go()
         return self.machine.phase
 
@@ -121,14 +134,16 @@ class Deployment:
         if keeper:
             keeper.stop()
 
-    def recover(self, reports: Path | None = None) -> Phase | None:
+    def operation(self, actor: str = ACTOR) -> Operation:
+        return Operation("test", actor, self.limits, self.ports)
+
+    def recover(self, reports: Path | None = None, decision: Decision = UNDECIDED) -> Phase | None:
         """Recover the deployment as ``recover`` does. Return its last phase, or None if there is nothing to recover."""
         found = open_deployment(self.ports)
         if found is None:
             return None
-        return recover_run(
-            found, self.ports, self.limits, actor="recoverer", reports=reports or self.reports, listener=lambda _: None
-        )
+        by = self.operation("recoverer")
+        return recover_run(found, by, reports or self.reports, Audience(), decision=decision)
 
     def report(self, reports: Path | None = None) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(((reports or self.reports) / self.id / "verification.json").read_text())
@@ -142,7 +157,7 @@ class Deployment:
         """Undo the last promotion. Raises Refused if there is none."""
         promotion = last_promotion(self.ports)
         journal = Journal(self.reports / "undo" / "audit.jsonl", ACTOR, self.cloud.clock)
-        undo = Undo("undo", "test", ACTOR, self.limits, self.ports, journal, self.events.append)
+        undo = Undo("undo", self.operation(), journal, self.events.append)
         undo.run(promotion)
         undo.let_go()
         return undo

@@ -18,9 +18,10 @@ from deployment.evidence.journal import Journal, Record, read
 from deployment.evidence.verdict import GateOutcome, GateResult
 from deployment.flow.lease import alive, open_deployment
 from deployment.flow.machine import Machine
-from deployment.model import Answer, Colour, Holder, Image, Routes
+from deployment.flow.notices import Audience
+from deployment.model import Answer, Colour, Holder, Image, Reason, Routes
 from deployment.phases import Phase
-from deployment.plan import Plan, Ports, Promotion
+from deployment.plan import Operation, Plan, Ports, Promotion
 from deployment.recovery.interrupted_run import recover_run
 from deployment.recovery.undo import Undo, last_promotion
 from deployment.settings import DeploymentLimits
@@ -283,7 +284,7 @@ class Process:
         if not waiting and found.holder is not None and alive(ports, found.holder):
             raise LeaseHeld(found.holder)
         self.estate.seen["settlements"] += 1
-        return recover_run(found, ports, LIMITS, actor=self.id, reports=self.reports, listener=lambda _: None)
+        return recover_run(found, Operation("test", self.id, LIMITS, ports), self.reports, Audience())
 
     def _recover(self) -> None:
         phase = self._settle(self._ports(), waiting=True)
@@ -292,7 +293,7 @@ class Process:
     def _rollback(self) -> None:
         ports = self._ports()
         promotion = last_promotion(ports)
-        undo = Undo(self.id, "test", self.id, LIMITS, ports, self._journal(self.id), lambda _: None)
+        undo = Undo(self.id, Operation("test", self.id, LIMITS, ports), self._journal(self.id), lambda _: None)
         undo.run(promotion)
         undo.let_go()
         self.ended = undo.phase.name
@@ -316,9 +317,9 @@ class Process:
             self._forward(machine, release)
         except (Exception, KeyboardInterrupt) as error:
             try:
-                machine.abandon(f"verify: {error}", refused=isinstance(error, Refused))
+                machine.abandon(Reason.parse(f"verify: {error}"), refused=isinstance(error, Refused))
             except KeyboardInterrupt:
-                machine.abandon("verify: interrupted")
+                machine.abandon(Reason.parse("verify: interrupted"))
         journal.append("closed", verdict=machine.phase.value, exit_code=0)
         machine.let_go()
         self.ended = machine.phase.name

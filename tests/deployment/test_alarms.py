@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -130,8 +129,7 @@ def test_quiet_and_there(tmp_path: Path) -> None:
 
 
 def run_with_alarms(folder: Path, alarms: FakeAlarms, harm: Callable[[], str | None] = lambda: None) -> Deployment:
-    deployment = Deployment(folder)
-    deployment.machine.ports = replace(deployment.ports, alarms=alarms)
+    deployment = Deployment(folder, alarms=alarms)
     deployment.run(harm)
     return deployment
 
@@ -145,8 +143,7 @@ def test_a_deployment_does_not_start_on_a_firing_alarm(tmp_path: Path, before: A
 
 def test_deployment_does_not_switch_while_an_alarm_fires(tmp_path: Path) -> None:
     alarms = FakeAlarms()
-    deployment = Deployment(tmp_path)
-    deployment.machine.ports = replace(deployment.ports, alarms=alarms)
+    deployment = Deployment(tmp_path, alarms=alarms)
     deployment.cloud.hooks["provision"] = lambda: alarms.now.update({BLUE: FIRING})
     assert deployment.run() is Phase.REJECTED
     assert "set" not in deployment.cloud.names()

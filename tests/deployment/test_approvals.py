@@ -13,7 +13,7 @@ from deployment.access import Access, Duty
 from deployment.errors import CloudUnreachable, DeadlinePassed, LeaseLost, NotPermitted, Refused, StepFailed
 from deployment.flow.approval import Approval, give, wait_for_approval
 from deployment.flow.lease import open_deployment
-from deployment.model import Caller
+from deployment.model import Caller, Reason
 from deployment.phases import Phase
 from tests.deployment.fakes import GREEN, NEW, Killed, Side
 from tests.deployment.harness import ACTOR, GATES, LIMITS, Deployment
@@ -100,7 +100,7 @@ def test_wrong_approval_is_journalled_and_the_wait_continues(
     with pytest.raises(DeadlinePassed, match="nobody approved"):
         wait(one, LIST)
     assert [reason in found for found in refusals(one)] == [True]
-    one.machine.abandon("promote: nobody approved")
+    one.machine.abandon(Reason.parse("promote: nobody approved"))
     assert (one.machine.phase, one.cloud.routes.generation) == (Phase.REJECTED, 7)
 
 
@@ -149,7 +149,7 @@ def test_a_lost_lease_ends_the_wait(one: Deployment) -> None:
     call_after(one, 20, take)
     with pytest.raises(LeaseLost):
         wait(one)
-    one.machine.abandon("promote: lost")
+    one.machine.abandon(Reason.parse("promote: lost"))
     assert one.machine.phase is Phase.REJECTED
     assert "set" not in one.cloud.names()
 
@@ -193,8 +193,8 @@ def test_signal_during_the_wait_rejects(one: Deployment) -> None:
     call_after(one, 20, signal)
     with pytest.raises(KeyboardInterrupt):
         wait(one)
-    one.machine.abandon("promote: interrupted by SIGTERM")
-    assert (one.machine.phase, one.machine.reason) == (Phase.REJECTED, "promote: interrupted by SIGTERM")
+    one.machine.abandon(Reason.parse("promote: interrupted by SIGTERM"))
+    assert (one.machine.phase, str(one.machine.reason)) == (Phase.REJECTED, "promote: interrupted by SIGTERM")
     assert not one.cloud.sides[GREEN].running
 
 

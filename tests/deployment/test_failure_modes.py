@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from deployment.errors import CloudUnreachable, Refused, StepFailed
-from deployment.model import Answer
+from deployment.model import Answer, Reason
 from deployment.phases import Phase
 from tests.deployment.fakes import BLUE, GREEN, NEW, image
 from tests.deployment.harness import GATES, LIMITS, Deployment
@@ -27,7 +27,7 @@ def test_mode_1_a_new_release_never_inherits_another_s_verdict(one: Deployment) 
     one.cloud.sides[GREEN].image = image("1.2.0")
     with pytest.raises(StepFailed, match=f"{NEW.digest} was verified"):
         one.machine.promote(GATES)
-    one.machine.abandon("verify: another digest")
+    one.machine.abandon(Reason.parse("verify: another digest"))
     one.machine.let_go()
     assert (one.machine.phase, one.cloud.routes.live) == (Phase.REJECTED, BLUE)
     assert "verified" not in one.lease.kept, "no verdict is stored that a later run could read"
@@ -45,8 +45,7 @@ def test_mode_1_old_evidence_does_not_promote(one: Deployment) -> None:
 def test_mode_1_changed_configuration_does_not_promote(one: Deployment) -> None:
     """Failure mode 1: the same digest with other variables is another release."""
     one.to_verified()
-    assert one.machine.candidate is not None
-    one.machine.candidate = replace(one.machine.candidate, configuration="as it was")
+    one.cloud.sides[GREEN].configuration = "changed since"
     with pytest.raises(StepFailed, match="configuration of green was changed"):
         one.machine.promote(GATES)
     assert "set" not in one.cloud.names()
@@ -55,11 +54,11 @@ def test_mode_1_changed_configuration_does_not_promote(one: Deployment) -> None:
 def test_mode_3_the_first_failure_stays_in_the_record(one: Deployment) -> None:
     """Failure mode 3: a failed verdict is lost. A later reason does not replace the first one."""
     one.to_verified()
-    one.machine.abandon("auth: test_login: status 500")
-    one.machine.abandon("verify: all well")
+    one.machine.abandon(Reason.parse("auth: test_login: status 500"))
+    one.machine.abandon(Reason.parse("verify: all well"))
     one.machine.let_go()
     assert one.machine.phase is Phase.REJECTED
-    assert one.machine.reason == "auth: test_login: status 500"
+    assert str(one.machine.reason) == "auth: test_login: status 500"
     with pytest.raises(AssertionError, match="in phase REJECTED"):
         one.machine.promote(GATES)
     assert one.cloud.routes.live is BLUE
@@ -91,18 +90,18 @@ def test_mode_7_no_rollback_to_a_stopped_colour(one: Deployment) -> None:
     """Failure mode 7: the rollback target stops during the bake. The run halts and traffic stays on the live colour."""
     promoted(one)
     one.cloud.sides[BLUE].running = False
-    one.machine.abandon("bake: users see errors")
+    one.machine.abandon(Reason.parse("bake: users see errors"))
     one.machine.let_go()
     assert one.machine.phase is Phase.HALTED
     assert one.cloud.routes.live is GREEN
-    assert "not there to go back to" in (one.machine.reason or "")
+    assert "not there to go back to" in str(one.machine.reason)
 
 
 def test_mode_8_rollback_that_users_do_not_see_halts(one: Deployment) -> None:
     """Failure mode 8: a rollback reports success but traffic did not move. The routes name blue, users get green."""
     promoted(one)
     one.cloud.hooks["ask"] = lambda: one.front.script.extend([Answer(True, "green", 8, NEW.version)] * 5)
-    one.machine.abandon("bake: users see errors")
+    one.machine.abandon(Reason.parse("bake: users see errors"))
     one.machine.let_go()
     assert one.machine.phase is Phase.HALTED
     assert one.cloud.sides[GREEN].running, "the colour that users still reach keeps running"

@@ -5,15 +5,17 @@ Failure mode 15: a shared database makes rollback impossible.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from deployment.errors import CloudUnreachable, Refused, StepFailed
 from deployment.flow.lease import open_deployment
+from deployment.model import Reason
 from deployment.phases import Phase
 from deployment.plan import DeploymentRecord
-from deployment.recovery.interrupted_run import recover_run
 from deployment.recovery.recover import Decision
 from deployment.recovery.undo import last_promotion, refuse_irreversible
 from tests.deployment.fakes import BLUE, GREEN, NEW
@@ -21,25 +23,18 @@ from tests.deployment.harness import GATES, Deployment
 
 
 @pytest.fixture
-def one_way(one: Deployment) -> Deployment:
+def one_way(tmp_path: Path) -> Iterator[Deployment]:
     """A deployment of 1.1.0 to green, whose migration is irreversible."""
-    one.machine.plan = replace(one.machine.plan, image=replace(NEW, irreversible=True))
-    return one
+    deployment = Deployment(tmp_path / "reports", image=replace(NEW, irreversible=True))
+    yield deployment
+    deployment.stop_keeper()
 
 
 def recover(one: Deployment, decision: Decision) -> Phase:
-    """Recover the deployment with a decision."""
-    found = open_deployment(one.ports)
-    assert found is not None
-    return recover_run(
-        found,
-        one.ports,
-        one.limits,
-        actor="recoverer",
-        reports=one.reports,
-        listener=lambda _: None,
-        decision=decision,
-    )
+    """Recover with an operator's decision."""
+    phase = one.recover(decision=decision)
+    assert phase is not None
+    return phase
 
 
 def frozen(one: Deployment) -> Deployment:
@@ -54,7 +49,7 @@ def test_failure_after_the_switch_freezes(one_way: Deployment) -> None:
     assert one_way.cloud.routes.live is GREEN
     assert one_way.cloud.sides[GREEN].running
     assert one_way.cloud.sides[BLUE].running
-    reason = one_way.machine.reason or ""
+    reason = str(one_way.machine.reason)
     assert "5 % of requests fail; frozen: the migration of telehealth-api:1.1.0 is irreversible" in reason
     assert one_way.step_log()[-2:] == ["-bake", "HALTED"]
     assert "frozen" in one_way.journal_kinds()
@@ -72,7 +67,7 @@ def test_failed_switch_that_may_have_moved_traffic_freezes(one_way: Deployment) 
 def test_failure_before_the_switch_rejects(one_way: Deployment) -> None:
     one_way.cloud.sides[GREEN].error = "status 500"
     one_way.to_verified()
-    one_way.machine.abandon("health: status 500")
+    one_way.machine.abandon(Reason.parse("health: status 500"))
     assert one_way.machine.phase is Phase.REJECTED
     assert one_way.cloud.routes.live is BLUE
 
@@ -136,7 +131,7 @@ def test_decision_keep_leaves_the_release_live(one_way: Deployment) -> None:
 def test_decision_keep_is_refused_for_an_unhealthy_release(one_way: Deployment) -> None:
     frozen(one_way)
     one_way.cloud.sides[GREEN].error = "status 500"
-    with pytest.raises(StepFailed, match="not well"):
+    with pytest.raises(StepFailed, match="unhealthy"):
         recover(one_way, Decision(keep="we give up"))
     assert open_deployment(one_way.ports) is not None
 

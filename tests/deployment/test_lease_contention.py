@@ -12,7 +12,7 @@ import pytest
 
 from deployment.errors import EnvironmentTaken, LeaseHeld, LeaseLost, Refused
 from deployment.evidence.journal import Journal
-from deployment.model import Holder
+from deployment.model import Holder, Reason
 from deployment.phases import Phase
 from deployment.recovery.force_unlock import NOTE, break_lock
 from deployment.recovery.lock_wait import Queue, refuse_while_held
@@ -81,7 +81,7 @@ def test_run_that_lost_its_lease_cannot_switch(one: Deployment, stage: str, how:
     TAKEN[how](one)
     with pytest.raises(LeaseLost) as lost:
         one.machine.provision() if stage == "leased" else one.machine.promote(GATES)
-    one.machine.abandon(f"promote: {lost.value}")
+    one.machine.abandon(Reason.parse(f"promote: {lost.value}"))
     assert (one.machine.phase, one.cloud.routes.generation) == (Phase.REJECTED, 7)
     assert "set" not in one.cloud.names()
 
@@ -92,9 +92,9 @@ def test_run_that_lost_its_lease_after_the_switch_halts(one: Deployment) -> None
     one.expire_lease()
     with pytest.raises(LeaseLost) as lost:
         one.machine.bake(lambda: None)
-    one.machine.abandon(f"bake: {lost.value}")
+    one.machine.abandon(Reason.parse(f"bake: {lost.value}"))
     assert one.machine.phase is Phase.HALTED
-    assert "lease" in (one.machine.reason or "")
+    assert "lease" in str(one.machine.reason)
 
 
 def test_lock_of_a_living_holder_needs_force(one: Deployment) -> None:

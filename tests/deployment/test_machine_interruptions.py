@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from deployment.evidence.journal import FIRST
+from deployment.model import Reason
 from deployment.phases import Phase
 from tests.deployment.fakes import BLUE, GREEN, Killed
 from tests.deployment.harness import Deployment
@@ -70,9 +71,9 @@ def test_interrupt_then_abandon(one: Deployment, number: int, moment: str) -> No
     with pytest.raises(KeyboardInterrupt):
         one.forward()
     succeeded = one.machine.phase is Phase.SUCCEEDED
-    one.machine.abandon("verify: interrupted by SIGINT")
+    one.machine.abandon(Reason.parse("verify: interrupted by SIGINT"))
     one.machine.let_go()
-    assert one.machine.settled
+    assert one.machine.ended
     assert one.machine.phase is not Phase.HALTED
     assert one.cloud.routes.live is (GREEN if succeeded else BLUE)
     assert_safe(one)

@@ -19,7 +19,7 @@ from deployment.errors import (
 )
 from deployment.events import StepBegan
 from deployment.flow.lease import this_process
-from deployment.model import Answer
+from deployment.model import Answer, Reason
 from deployment.phases import Phase
 from tests.deployment.fakes import BLUE, GREEN, NEW, OLD
 from tests.deployment.harness import GATES, LIMITS, Deployment
@@ -72,7 +72,7 @@ def test_live_target_is_refused_and_nothing_touched(one: Deployment) -> None:
     one.cloud.sides[GREEN] = replace(one.cloud.sides[BLUE])
     with pytest.raises(TargetIsLive):
         one.machine.lease()
-    one.machine.abandon("refused: live", refused=True)
+    one.machine.abandon(Reason.parse("refused: live"), refused=True)
     one.machine.let_go()
     assert one.machine.phase is Phase.REFUSED
     assert one.lease.holder is None
@@ -84,7 +84,7 @@ def test_held_lease_is_refused(one: Deployment) -> None:
     one.lease.acquire(other)
     with pytest.raises(LeaseHeld, match="jane"):
         one.machine.lease()
-    one.machine.abandon("refused: held", refused=True)
+    one.machine.abandon(Reason.parse("refused: held"), refused=True)
     one.machine.let_go()
     assert one.machine.phase is Phase.REFUSED
     assert one.lease.holder is not None
@@ -94,7 +94,7 @@ def test_held_lease_is_refused(one: Deployment) -> None:
 def test_unhealthy_live_colour_rejects(one: Deployment) -> None:
     one.cloud.sides[BLUE].error = "status 503"
     assert one.run() is Phase.REJECTED
-    assert "already sick" in (one.machine.reason or "")
+    assert "already sick" in str(one.machine.reason)
     assert "retire" not in one.cloud.names()
 
 
@@ -138,7 +138,7 @@ def test_digest_is_read_again_before_the_switch(one: Deployment) -> None:
     one.cloud.sides[GREEN].image = replace(NEW, digest="sha256:other")
     with pytest.raises(StepFailed, match="was verified"):
         one.machine.promote(GATES)
-    one.machine.abandon("verify: changed")
+    one.machine.abandon(Reason.parse("verify: changed"))
     one.machine.let_go()
     assert one.machine.phase is Phase.REJECTED
     assert one.cloud.routes.live is BLUE
@@ -177,7 +177,7 @@ def test_routes_changed_by_another_writer_reject(one: Deployment) -> None:
     one.cloud.move(BLUE, 0)
     with pytest.raises(RouteConflict):
         one.machine.promote(GATES)
-    one.machine.abandon("promote: conflict")
+    one.machine.abandon(Reason.parse("promote: conflict"))
     one.machine.let_go()
     assert one.machine.phase is Phase.REJECTED
 
@@ -199,7 +199,7 @@ def test_switch_that_cannot_be_read_back_is_rolled_back(one: Deployment) -> None
     with pytest.raises(SwitchFailed, match="cannot be read"):
         one.machine.promote(GATES)
     del one.cloud.hooks["set"]
-    one.machine.abandon("promote: unread")
+    one.machine.abandon(Reason.parse("promote: unread"))
     one.machine.let_go()
     assert one.machine.phase is Phase.ROLLED_BACK
     assert one.cloud.routes.live is BLUE
@@ -240,7 +240,7 @@ def test_routes_moved_by_hand_end_the_bake(one: Deployment) -> None:
     one.cloud.move(BLUE, one.cloud.routes.fence)
     with pytest.raises(RouteConflict):
         one.machine.bake(lambda: None)
-    one.machine.abandon("bake: by hand")
+    one.machine.abandon(Reason.parse("bake: by hand"))
     one.machine.let_go()
     assert one.machine.phase is Phase.ROLLED_BACK
 
@@ -253,7 +253,7 @@ def promoted(one: Deployment) -> None:
 def test_stopped_previous_colour_halts_and_leaves_traffic(one: Deployment) -> None:
     promoted(one)
     one.cloud.sides[BLUE].running = False
-    one.machine.abandon("bake: harm")
+    one.machine.abandon(Reason.parse("bake: harm"))
     one.machine.let_go()
     assert one.machine.phase is Phase.HALTED
     assert one.cloud.routes.live is GREEN
@@ -265,18 +265,18 @@ def test_rollback_retries_until_its_deadline(one: Deployment) -> None:
     promoted(one)
     one.cloud.constant_errors["set"] = CloudUnreachable("AWS does not answer")
     before = one.cloud.clock.elapsed
-    one.machine.abandon("bake: harm")
+    one.machine.abandon(Reason.parse("bake: harm"))
     one.machine.let_go()
     took = one.cloud.clock.elapsed - before
     assert one.machine.phase is Phase.HALTED
     assert took == pytest.approx(300, abs=10)
-    assert "AWS does not answer" in (one.machine.reason or "")
+    assert "AWS does not answer" in str(one.machine.reason)
 
 
 def test_rollback_retries_after_aws_errors(one: Deployment) -> None:
     promoted(one)
     one.cloud.next_errors["set"] = [CloudUnreachable("no answer")] * 20
-    one.machine.abandon("bake: harm")
+    one.machine.abandon(Reason.parse("bake: harm"))
     one.machine.let_go()
     assert one.machine.phase is Phase.ROLLED_BACK
 
@@ -284,7 +284,7 @@ def test_rollback_retries_after_aws_errors(one: Deployment) -> None:
 def test_rollback_tolerates_late_errors_of_the_candidate(one: Deployment) -> None:
     promoted(one)
     one.front.script = [Answer(False, None, None, None, "502")] * 30
-    one.machine.abandon("bake: harm")
+    one.machine.abandon(Reason.parse("bake: harm"))
     one.machine.let_go()
     assert one.machine.phase is Phase.ROLLED_BACK
 
@@ -333,7 +333,7 @@ def test_failed_retirement_keeps_verdict_and_logs(one: Deployment) -> None:
 def test_second_abandon_changes_nothing(one: Deployment) -> None:
     one.run(lambda: "harm")
     step_log, routes = one.step_log(), one.cloud.routes
-    one.machine.abandon("verify: again")
+    one.machine.abandon(Reason.parse("verify: again"))
     one.machine.let_go()
     assert (one.step_log(), one.cloud.routes) == (step_log, routes)
     assert one.machine.phase is Phase.ROLLED_BACK

@@ -11,8 +11,9 @@ import pytest
 from deployment.errors import CloudUnreachable
 from deployment.events import PhaseChanged
 from deployment.flow.lease import open_deployment
-from deployment.flow.notices import BY_PHASE, Notices, about, place_of
-from deployment.model import Happening, Notice
+from deployment.flow.machine import Machine
+from deployment.flow.notices import BY_PHASE, Audience, Notices, about, place_of
+from deployment.model import Happening, Notice, Reason
 from deployment.phases import TERMINAL, Phase
 from deployment.recovery.interrupted_run import recover_run
 from deployment.recovery.recover import UNDECIDED, Decision
@@ -80,7 +81,7 @@ def test_rollback_notice_has_the_reason_and_no_secrets(tmp_path: Path, notifier:
     deployment = Deployment(tmp_path)
     assert drive(deployment, notifier, harm=f"users see\n {PASSWORD}") is Phase.ROLLED_BACK
     assert [notice.happening for notice in notifier.sent] == [Happening.STARTED, Happening.ROLLED_BACK]
-    assert notifier.sent[-1].reason == "verify: users see ***"
+    assert str(notifier.sent[-1].reason) == "verify: users see ***"
     assert notifier.sent[-1].gate == "verify"
 
 
@@ -99,7 +100,7 @@ def test_notices_of_a_rejection_and_a_failed_rollback(tmp_path: Path, notifier: 
     halted.cloud.hooks["set"] = fail_after_the_first
     assert drive(halted, FakeNotifier(), harm="users see errors") is Phase.HALTED
     assert kinds(halted, "notified") == ["started", "rollback failed"]
-    assert notifier.sent[1].reason == "verify: it does not come up"
+    assert str(notifier.sent[1].reason) == "verify: it does not come up"
 
 
 @pytest.mark.parametrize("error", [CloudUnreachable("sns Publish: no answer"), RuntimeError(PASSWORD)])
@@ -136,7 +137,7 @@ def die_at_the_end(
     deployment: Deployment, notifier: FakeNotifier | None, monkeypatch: pytest.MonkeyPatch, harm: str | None = None
 ) -> Phase:
     """Run the whole deployment, but die before it releases the lock and closes its note."""
-    monkeypatch.setattr(deployment.machine, "let_go", lambda: None)
+    monkeypatch.setattr(Machine, "let_go", lambda _: None)
     phase = drive(deployment, notifier, harm=harm)
     deployment.mark_dead()
     return phase
@@ -146,16 +147,8 @@ def recovered(deployment: Deployment, reports: Path, notifier: FakeNotifier, dec
     """Recover a dead run as `recover` or the next run does."""
     found = open_deployment(deployment.ports)
     assert found is not None
-    return recover_run(
-        found,
-        deployment.ports,
-        deployment.limits,
-        actor="recoverer",
-        reports=reports,
-        listener=lambda _: None,
-        notifier=notifier,
-        decision=decision,
-    )
+    audience = Audience(notifier=notifier)
+    return recover_run(found, deployment.operation("recoverer"), reports, audience, decision=decision)
 
 
 def test_recover_sends_the_result_of_a_dead_run(tmp_path: Path, notifier: FakeNotifier) -> None:
@@ -164,7 +157,7 @@ def test_recover_sends_the_result_of_a_dead_run(tmp_path: Path, notifier: FakeNo
     deployment.mark_dead()
     assert recovered(deployment, tmp_path, notifier) is Phase.REJECTED
     assert [(notice.happening, notice.actor) for notice in notifier.sent] == [(Happening.REJECTED, "recoverer")]
-    assert "died in phase VERIFYING" in (notifier.sent[0].reason or "")
+    assert "died in phase VERIFYING" in str(notifier.sent[0].reason)
 
 
 @pytest.mark.parametrize(
@@ -178,10 +171,10 @@ def test_recover_sends_a_missing_final_notice(
     phase = die_at_the_end(deployment, None, monkeypatch, harm)
     assert recovered(deployment, tmp_path, notifier) is phase
     assert [notice.happening for notice in notifier.sent] == [happening]
-    kinds_of_recovery = [
+    lines = [
         record.kind for record in deployment.records() if record.kind.startswith(("notif", "recovering", "closed"))
     ]
-    assert kinds_of_recovery == ["recovering", "notifying", "notified", "closed"], (
+    assert lines == ["recovering", "notifying", "notified", "closed"], (
         "intent, then outcome, before the journal is closed"
     )
 
@@ -233,7 +226,7 @@ def test_every_end_except_a_refusal_sends_a_notice(tmp_path: Path, notifier: Fak
     deployment = Deployment(tmp_path)
     notices = Notices(notifier, deployment.journal, about(deployment.machine.plan, "there"))
     for after in Phase:
-        notices(PhaseChanged(Phase.PENDING, after, "gate: why"))
+        notices(PhaseChanged(Phase.PENDING, after, Reason("gate", "why")))
     notices.flush(10)
     assert {notice.happening for notice in notifier.sent} == set(Happening)
 

@@ -8,10 +8,11 @@ import pytest
 
 from deployment.errors import LeaseHeld, Refused
 from deployment.flow.lease import alive, open_deployment
+from deployment.model import Reason
 from deployment.phases import Phase
 from deployment.recovery.recover import recover
 from tests.deployment.fakes import BLUE, GREEN
-from tests.deployment.harness import GATES, LIMITS, TTL, Deployment
+from tests.deployment.harness import GATES, TTL, Deployment
 
 
 def elsewhere(one: Deployment) -> None:
@@ -82,8 +83,8 @@ def test_recovery_after_another_recovery_is_refused(one: Deployment) -> None:
     assert found is not None
     assert one.recover() is Phase.ROLLED_BACK
     routes = one.cloud.routes
-    with pytest.raises(Refused, match="settled meanwhile"):
-        recover(found, "late", LIMITS, one.ports, one.journal, lambda _: None)
+    with pytest.raises(Refused, match="recovered by another process"):
+        recover(found, one.operation("late"), one.journal, lambda _: None)
     assert one.cloud.routes == routes
     assert one.lease.holder is None
 
@@ -95,7 +96,7 @@ def test_note_is_read_again_under_the_lease(one: Deployment) -> None:
     one.machine.promote(GATES)
     one.mark_dead()
     stale = replace(found, holder=one.lease.holder)
-    machine = recover(stale, "recoverer", LIMITS, one.ports, one.journal, lambda _: None)
+    machine = recover(stale, one.operation("recoverer"), one.journal, lambda _: None)
     assert machine.phase is Phase.ROLLED_BACK
     assert one.cloud.routes.live is BLUE
 
@@ -113,7 +114,7 @@ def test_suspended_run_cannot_switch_after_its_recovery(one: Deployment) -> None
     with pytest.raises(Exception, match=r"token|changed"):
         one.machine.promote(GATES)
     assert recovered == [Phase.ROLLED_BACK]
-    one.machine.abandon("promote: too late")
+    one.machine.abandon(Reason.parse("promote: too late"))
     one.machine.let_go()
     assert one.cloud.routes.live is BLUE
     assert one.cloud.sides[BLUE].running
@@ -122,7 +123,7 @@ def test_suspended_run_cannot_switch_after_its_recovery(one: Deployment) -> None
 def test_halted_deployment_can_be_recovered_again(one: Deployment) -> None:
     baking(one)
     one.cloud.sides[BLUE].running = False
-    one.machine.abandon("bake: harm")
+    one.machine.abandon(Reason.parse("bake: harm"))
     one.machine.let_go()
     assert one.machine.phase is Phase.HALTED
     one.mark_dead()

@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 
 from deployment.evidence import report
+from deployment.model import Reason
 from deployment.phases import Phase
 from tests.deployment.harness import GATES, Deployment
 
@@ -97,7 +98,7 @@ def test_report_of_a_recovered_run(one: Deployment, dies: str) -> None:
 
 
 def test_report_of_a_refusal_lists_all_gates_and_no_steps(one: Deployment) -> None:
-    one.machine.abandon("refused: no", refused=True)
+    one.machine.abandon(Reason.parse("refused: no"), refused=True)
     one.machine.let_go()
     one.journal.cloud = None
     one.journal.append(

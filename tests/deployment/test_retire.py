@@ -33,7 +33,7 @@ def promoted(folder: Path, retire_after: float | str = KEEP_S) -> Deployment:
 
 def retire(one: Deployment, promotion: Promotion) -> str:
     journal = Journal(one.reports / "retire" / "audit.jsonl", ACTOR, one.cloud.clock)
-    return retire_previous(promotion, "retire", ACTOR, "test", one.limits, one.ports, journal, one.events.append)
+    return retire_previous(promotion, "retire", one.operation(), journal, one.events.append)
 
 
 def test_previous_colour_runs_until_its_retirement_is_due(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from deployment.errors import SettingsError
 from deployment.flow.canary import ENOUGH_REQUESTS
-from deployment.model import Colour
+from deployment.model import Colour, Reason
 from deployment.phases import Phase
 from deployment.strategy import Shift, Strategy, parse
 from tests.deployment.fakes import BLUE, GREEN, Killed
@@ -84,7 +84,7 @@ def promoted(folder: Path, share: FakeShare, shifts: tuple[Shift, ...] = CANARY)
     try:
         one.machine.promote(GATES, shifts, share)
     except Exception as error:
-        one.machine.abandon(f"promote: {error}")
+        one.machine.abandon(Reason.parse(f"promote: {error}"))
     return one
 
 
@@ -118,7 +118,7 @@ def test_harm_during_a_step_rolls_back(tmp_path: Path) -> None:
     assert one.machine.phase is Phase.ROLLED_BACK
     assert one.cloud.routes.weights == {BLUE: 100, GREEN: 0}
     assert weights(one) == [10, 50, 0 + 100]
-    assert one.machine.reason == "promote: with 50 % of the traffic: 3 of the last 3 requests failed"
+    assert str(one.machine.reason) == "promote: with 50 % of the traffic: 3 of the last 3 requests failed"
 
 
 def test_step_waits_for_enough_requests_and_fails_without_them(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deployment.errors import CloudUnreachable, StepFailed
+from deployment.model import Reason
 from deployment.phases import Phase
 from tests.deployment.fakes import BLUE, GREEN
 from tests.deployment.harness import GATES, Deployment
@@ -53,7 +54,7 @@ def test_switch_that_does_not_spread_is_rolled_back(one: Deployment) -> None:
     with pytest.raises(StepFailed, match="last: a resolver to answer with green"):
         one.machine.promote(GATES)
     one.cloud.spreads = 0
-    one.machine.abandon("promote: it did not spread")
+    one.machine.abandon(Reason.parse("promote: it did not spread"))
     assert (one.machine.phase, one.cloud.routes.live) == (Phase.ROLLED_BACK, BLUE)
 
 

@@ -55,7 +55,7 @@ def test_undo_to_an_unhealthy_colour_moves_nothing(done: Deployment, sick: dict[
     routes = done.cloud.routes
     undo = done.undo()
     assert undo.phase is Phase.REJECTED
-    assert words in (undo.reason or "")
+    assert words in str(undo.reason)
     assert done.cloud.routes == routes
     assert done.cloud.sides[GREEN].running
     assert done.lease.holder is None
@@ -69,7 +69,7 @@ def test_undo_from_an_unhealthy_live_colour_accepts_a_colour_that_answers(done: 
     undo = done.undo()
     assert undo.phase is Phase.HALTED
     assert done.cloud.routes.live is BLUE
-    assert "traffic is back on blue, but GET /consults: status 500" in (undo.reason or "")
+    assert "traffic is back on blue, but GET /consults: status 500" in str(undo.reason)
 
 
 def test_undo_during_a_deployment_is_refused(one: Deployment) -> None:

@@ -26,7 +26,7 @@ def test_the_release_that_mends_it(tmp_path_factory: pytest.TempPathFactory) -> 
         assert (refused.code, refused.facts["verdict"], refused.facts["live_harmed"]) == (1, "rejected", False)
         assert refused.facts["reason"].startswith("lease: blue is live and already sick: "), refused.facts["reason"]
         assert refused.intents("provision") == 0
-        mended = desk.pytest(*DEPLOY, "--on-sick-live=1.1.0 lists again")
+        mended = desk.pytest(*DEPLOY, "--allow-unhealthy-live=1.1.0 lists again")
         assert (mended.code, mended.facts["verdict"], mended.facts["live_harmed"]) == (0, "promoted", False), (
             mended.output
         )

@@ -12,7 +12,7 @@ from pathlib import Path
 from deployment.evidence.journal import Journal
 from deployment.flow.lease import LeaseKeeper, this_process
 from deployment.flow.steps import Steps
-from deployment.flow.switch import Destination, confirm, write
+from deployment.flow.switch import Confirmation, Destination, confirm, write
 from deployment.model import Colour, Holder, Readiness
 from deployment.plan import Ports
 from deployment.polling import poll
@@ -69,7 +69,7 @@ def test_no_request_is_lost(either_desk: Desk, user_of: Callable[[Desk], User], 
                 seen = ports.router.observe()
                 to = there[Colour.GREEN if number % 2 == 0 else Colour.BLUE]
                 found = write(ports, steps, holder, seen, to)
-                confirm(ports, steps, to, found.generation, answers=20, timeout_s=30)
+                confirm(ports, steps, to, found.generation, Confirmation(20, 30))
         poll(
             ports.clock,
             lambda: True if ports.platform.retire(Colour.GREEN) is None else None,

@@ -106,7 +106,7 @@ def test_a_live_service_beside_an_address(project: Project) -> None:
     assert run.code == 0, run.output
 
 
-SICK_TOLD = "--on-sick-live=1.1.0 mends it"
+SICK_TOLD = "--allow-unhealthy-live=1.1.0 mends it"
 
 
 def _sick(project: Project) -> Project:

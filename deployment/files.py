@@ -1,0 +1,31 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+PUBLIC = 0o644
+PRIVATE = 0o600
+
+
+def replace_file(path: Path, text: str, *, mode: int = PUBLIC, durable: bool = True) -> None:
+    """Write a file so that a reader finds the old content or the new one, never a part of it. Raises OSError.
+
+    ``mode`` holds from the first byte on. ``durable``: return only after the content is on the disk.
+    """
+    temporary = path.with_name(f".{path.name}-{os.getpid()}")
+    temporary.unlink(
+        missing_ok=True
+    )  # a process of the same pid may have died here, and its file may have another mode
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
