@@ -1,6 +1,7 @@
-"""A small cloud for the machine: two colours, routes, a lease and users, in memory, on a clock that only sleeps move.
+"""A fake cloud for the machine: two colours, routes, a lease and users in memory. Only ``sleep`` moves its clock.
 
-Every call of a port passes ``FakeCloud.call``, which counts it, notes how long the journal was, and raises what a test asked for.
+Every call of a port passes ``FakeCloud.call``, which counts it, records the length of the journal, and raises the errors
+that a test has set.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ PROVISION_POLLS = 2
 
 
 class Killed(BaseException):
-    """The process is gone: nothing handles this, and nothing has an effect any more."""
+    """The death of the process: no code handles it, and later calls have no effect."""
 
 
 def image(version: str) -> Image:
@@ -30,7 +31,7 @@ OLD, NEW = image("1.0.0"), image("1.1.0")
 
 
 class FakeClock:
-    """Time that passes by sleeping alone."""
+    """A clock that only ``sleep`` moves."""
 
     def __init__(self) -> None:
         self.elapsed = 0.0
@@ -52,7 +53,11 @@ class FakeClock:
 
 @dataclass
 class Side:
-    """What runs on a colour. ``ill`` is what its answers say where they are none, ``fails_users`` what is wrong beside health."""
+    """The service of one colour.
+
+    ``error``: the problem of its answers if it fails its health check. ``unwell``: the problem that the platform reports.
+    ``fails_users``: the problem that users have although the health check passes.
+    """
 
     image: Image | None = None
     running: bool = False
@@ -66,10 +71,15 @@ class Side:
 
 @dataclass
 class FakeCloud:
-    """Everything outside of the process, and what happens to a call: ``plans`` by name, ``trap`` by number."""
+    """Everything outside the process, and the faults of its calls.
+
+    ``next_errors``: by name of the call, an error (or None) for each of the next calls. ``constant_errors``: an error for
+    every call of that name. ``hooks``: functions that run before a call of that name. ``trap``: one error before or after
+    the call with that number.
+    """
 
     clock: FakeClock = field(default_factory=FakeClock)
-    spreads: int = 0  # looks until a switch has reached every resolver
+    spreads: int = 0  # polls until a switch has reached every resolver
     sides: dict[Colour, Side] = field(default_factory=lambda: {BLUE: Side(OLD, True), GREEN: Side()})
     routes: Routes = field(default_factory=lambda: Routes(BLUE, {BLUE: 100, GREEN: 0}, 7, "etag-7"))
     calls: list[tuple[str, int]] = field(default_factory=list)
@@ -85,7 +95,7 @@ class FakeCloud:
 
     @contextmanager
     def call(self, name: str) -> Iterator[None]:
-        """Around the effect of one call; a trap springs ``before`` it or ``after`` it."""
+        """Wrap the effect of one call. A trap raises its error ``before`` or ``after`` the effect."""
         if self.dead:
             raise Killed(name)
         number = len(self.calls)
@@ -113,18 +123,18 @@ class FakeCloud:
         return [name for name, _ in self.calls]
 
     def serving(self) -> Side:
-        """What the users reach."""
+        """Return the service that users reach."""
         return self.sides[self.routes.live]
 
     def move(self, colour: Colour, fence: int, weights: Mapping[Colour, int] | None = None) -> None:
-        """Traffic goes to ``colour``, all of it or as ``weights`` say, whoever did it."""
+        """Send all traffic to ``colour``, or split it by ``weights``, as any writer of the routes may do."""
         generation = self.routes.generation + 1
         shares = dict(weights or {colour: 100, colour.other: 0})
         self.routes = Routes(colour, shares, generation, f"etag-{generation}", fence)
 
 
 class FakePlatform:
-    """Colours that come up after a few looks."""
+    """A platform whose colours are ready after ``PROVISION_POLLS`` polls."""
 
     def __init__(self, cloud: FakeCloud) -> None:
         self.cloud = cloud
@@ -158,7 +168,7 @@ class FakePlatform:
             if self.stuck:
                 return Progress(Readiness.STUCK, self.stuck)
             ready = side.polls > PROVISION_POLLS
-            return Progress(Readiness.READY if ready else Readiness.NOT_YET, f"look {side.polls}")
+            return Progress(Readiness.READY if ready else Readiness.NOT_YET, f"poll {side.polls}")
 
     def scale(self, colour: Colour) -> None:
         with self.cloud.call("scale"):
@@ -172,15 +182,15 @@ class FakePlatform:
     def stopped(self, colour: Colour) -> Progress:
         with self.cloud.call("stopped"):
             running = self.cloud.sides[colour].running
-            return Progress(Readiness.NOT_YET if running else Readiness.READY, "runs" if running else "stopped")
+            return Progress(Readiness.NOT_YET if running else Readiness.READY, "running" if running else "stopped")
 
-    def logs(self, colour: Colour, since: datetime, limit: int = 200) -> Sequence[str]:  # noqa: ARG002  # the port's
+    def logs(self, colour: Colour, since: datetime, limit: int = 200) -> Sequence[str]:  # noqa: ARG002  # the port's signature
         with self.cloud.call("logs"):
             return [f"{colour} said goodbye"]
 
 
 class FakeRouter:
-    """Routes with compare-and-set and a fence."""
+    """A router with compare-and-set and a fencing token."""
 
     def __init__(self, cloud: FakeCloud) -> None:
         self.cloud = cloud
@@ -190,7 +200,7 @@ class FakeRouter:
             return self.cloud.routes
 
     def set(self, seen: Routes, weights: Mapping[Colour, int], origins: Mapping[Colour, str], token: int) -> Routes:
-        assert all(self.cloud.sides[colour].image for colour in origins), "an origin is that of a service that exists"
+        assert all(self.cloud.sides[colour].image for colour in origins), "every origin belongs to an existing service"
         with self.cloud.call("set"):
             if token < self.cloud.routes.fence:
                 raise LeaseLost("a later token has written")
@@ -204,12 +214,12 @@ class FakeRouter:
             self.cloud.spreads -= 1
             ready = self.cloud.spreads < 0
             return Progress(
-                Readiness.READY if ready else Readiness.NOT_YET, f"a resolver to learn of {live}, {generation}"
+                Readiness.READY if ready else Readiness.NOT_YET, f"a resolver to answer with {live}, {generation}"
             )
 
 
 class FakeLease:
-    """One holder, a token that grows, expiry by the clock, and notes."""
+    """A lease with one holder, a growing fencing token, expiry by the fake clock, and notes."""
 
     def __init__(self, cloud: FakeCloud, ttl_s: float) -> None:
         self.cloud = cloud
@@ -268,11 +278,11 @@ class FakeLease:
     def _assert_held(self, holder: Holder) -> None:
         there = self.holder
         if there is None or there.token != holder.token or there.expires_at <= self.cloud.clock.now():
-            raise LeaseLost("the lease is not ours any more")
+            raise LeaseLost("this holder does not have the lease")
 
 
 class FakeFront:
-    """Users: answers follow from routes and colours; ``script`` comes first, one answer each, for the live domain."""
+    """Answers to users, from the routes and the colours. For the live domain the answers of ``script`` come first."""
 
     def __init__(self, cloud: FakeCloud) -> None:
         self.cloud = cloud
@@ -290,7 +300,7 @@ class FakeFront:
             side = self.cloud.routes.live if url is None else GREEN if "green" in url else BLUE
             answer = self._live() if url is None else self._of(side, None, None)
             if not answer.ok:
-                return [answer.problem or "ill"]
+                return [answer.problem or "unhealthy"]
             return [found] if (found := self.cloud.sides[side].fails_users) else []
 
     def _live(self) -> Answer:
@@ -305,7 +315,7 @@ class FakeFront:
 
 
 class FakeRegistry:
-    """A few releases by tag."""
+    """A registry with a few releases by tag."""
 
     def __init__(self, *images: Image) -> None:
         self.images = images or (OLD, NEW)

@@ -1,4 +1,4 @@
-"""One deployment in the small cloud: built, driven, killed, and looked at afterwards."""
+"""A deployment on the fake cloud that tests build, run, kill and examine."""
 
 from __future__ import annotations
 
@@ -25,7 +25,8 @@ from deployment.recovery.undo import Undo, last_promotion
 from deployment.settings import DeploymentLimits
 from tests.deployment.fakes import GREEN, NEW, FakeClock, FakeCloud, FakeFront, FakeLease, FakePlatform, FakeRouter
 
-# The keeper renews in real time, and no test lasts a third of this; the fake clock may pass rollback_timeout within it.
+# Seconds. The keeper renews in real time after a third of this, which no test reaches; and the fake clock may pass
+# rollback_timeout within it.
 TTL = 3000.0
 LIMITS = DeploymentLimits(bake=0.3, confirmations=4, lease_ttl=TTL)
 GATES = [GateResult("health", True, GateOutcome.PASSED, 4, 0, 0.1)]
@@ -34,7 +35,7 @@ Harm = Callable[[], str | None]
 
 
 class CountedJournal(Journal):
-    """A journal whose appends are calls of the world, too: they count, and a trap may spring around them."""
+    """A journal whose appends are calls of the fake cloud: they count, and a trap may raise around them."""
 
     cloud: FakeCloud | None = None
 
@@ -46,7 +47,7 @@ class CountedJournal(Journal):
 
 
 class Deployment:
-    """A machine with its world and its folder of reports; ``green`` gets 1.1.0 while ``blue`` is live on 1.0.0."""
+    """A machine with its fake cloud and its folder of reports. ``green`` gets 1.1.0 while ``blue`` is live on 1.0.0."""
 
     def __init__(
         self,
@@ -80,14 +81,14 @@ class Deployment:
         return self.reports / self.id
 
     def records(self) -> list[Record]:
-        """What is on the disk; read without the world."""
+        """Return the records on the disk, without a call of the fake cloud."""
         return list(read(self.folder / "audit.jsonl"))
 
     def journal_kinds(self) -> list[str]:
         return [record.kind for record in self.records()]
 
     def step_log(self) -> list[str]:
-        """``>step`` for an intent, ``+step`` and ``-step`` for outcomes, the phase for a change of it."""
+        """Return steps and phases from the journal: ``>step`` intended, ``+step`` passed, ``-step`` failed."""
         words = []
         for record in self.records():
             if record.kind == "intent":
@@ -99,7 +100,7 @@ class Deployment:
         return words
 
     def forward(self, harm: Harm = lambda: None, gates: Sequence[GateResult] = GATES) -> None:
-        """The way forward, as the coordinator drives it."""
+        """Run all steps as the coordinator does; the first error is raised."""
         self.to_verified()
         self.machine.promote(gates)
         self.machine.bake(harm)
@@ -111,7 +112,7 @@ class Deployment:
         self.machine.provision()
 
     def run(self, harm: Harm = lambda: None, gates: Sequence[GateResult] = GATES) -> Phase:
-        """The whole of it, abandoned at the first error; returns where it ended."""
+        """Run all steps, abandon the deployment at the first error, and return its last phase."""
         try:
             self.forward(harm, gates)
         except Exception as error:
@@ -119,10 +120,10 @@ class Deployment:
             self.machine.let_go()
         return self.machine.phase
 
-    # -- death and what comes after it -----------------------------------------------------------------------------
+    # -- death and recovery ----------------------------------------------------------------------------------------
 
     def mark_dead(self) -> None:
-        """The process is gone for good: its threads, its traps, and its start time, which is another's now."""
+        """Make the process dead: stop its thread, remove its traps, and change its start time in the lease."""
         self.stop_keeper()
         self.cloud.dead, self.cloud.trap, self.journal.cloud = False, None, None
         if self.lease.holder:
@@ -137,7 +138,7 @@ class Deployment:
         return Operation("test", actor, self.limits, self.ports)
 
     def recover(self, reports: Path | None = None, decision: Decision = UNDECIDED) -> Phase | None:
-        """What ``recover`` does; None where there is nothing to settle."""
+        """Recover the deployment as ``recover`` does. Return its last phase, or None if there is nothing to recover."""
         found = open_deployment(self.ports)
         if found is None:
             return None
@@ -153,7 +154,7 @@ class Deployment:
         return Promotion.load(text) if text else None
 
     def undo(self) -> Undo:
-        """Undoes the last promotion; raises Refused where there is none."""
+        """Undo the last promotion. Raises Refused if there is none."""
         promotion = last_promotion(self.ports)
         journal = Journal(self.reports / "undo" / "audit.jsonl", ACTOR, self.cloud.clock)
         undo = Undo("undo", self.operation(), journal, self.events.append)

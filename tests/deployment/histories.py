@@ -1,7 +1,7 @@
-"""Histories: several processes on one small world, taking turns at every call, meeting faults, sleeping, dying.
+"""Histories: several processes on one fake cloud that take turns at every call and meet faults.
 
-A ``History`` says what happens; ``run_history`` lets it happen and returns the world it ends in, settled. Each process is a
-thread that runs only while it has its turn, so that a history always happens in the same way.
+``run_history`` runs the plan of a ``History``, recovers, and returns the final state. Each process is a thread that runs
+only during its turn, so that the same history always runs in the same way.
 """
 
 from __future__ import annotations
@@ -52,17 +52,18 @@ CLOUD_CALLS = frozenset(
     {"describe", "provision", "progress", "retire", "stopped", "logs", "observe", "set"}
     | {"acquire", "renew", "check", "release", "current", "note", "notes"}
 )
-# The platform knows no fencing token: these are only as safe as the question right before them, and nothing comes between.
+# The platform knows no fencing token. Only the check of the lease right before these calls protects them, so no turn and
+# no fault comes between.
 UNFENCED_CALLS = frozenset({"provision", "progress", "retire"})
 
 
 class ViolationError(AssertionError):
-    """Something happened that must never happen."""
+    """A history broke an invariant."""
 
 
 @dataclass
 class Estate:
-    """The small world, what its history has shown so far, and the writes of routes that are still on their way."""
+    """The fake cloud, the events and violations so far, and the delayed writes of routes (``late``)."""
 
     folder: Path
     cloud: FakeCloud = field(default_factory=lambda: FakeCloud(FakeClock()))
@@ -76,25 +77,25 @@ class Estate:
         self.platform, self.router = FakePlatform(self.cloud), FakeRouter(self.cloud)
         self.lease, self.front = FakeLease(self.cloud, LIMITS.lease_ttl), FakeFront(self.cloud)
 
-    def must(self, holds: bool, what: str) -> None:
+    def require(self, holds: bool, violation: str) -> None:
         if not holds:
-            self.violations.append(what)
+            self.violations.append(violation)
 
     def journals(self) -> list[Path]:
         return sorted(self.folder.glob("*/*/audit.jsonl"))
 
     def records(self, deployment_id: str) -> list[Record]:
-        """What all hosts' journals say of one deployment."""
+        """Return the records of one deployment from the journals of all hosts."""
         return [record for path in self.folder.glob(f"*/{deployment_id}/audit.jsonl") for record in read(path)]
 
     def arrive(self) -> None:
-        """What was on its way arrives."""
+        """Carry out the delayed writes."""
         while self.late:
             self.late.pop(0)()
 
 
 class Port:
-    """One of a process's ports: every call of it is the process's."""
+    """A port of one process: every call of it is a call of that process."""
 
     def __init__(self, process: Process, behind: object) -> None:
         self._process, self._behind = process, behind
@@ -105,7 +106,7 @@ class Port:
 
 
 class ProcessClock:
-    """The world's clock; while the process sleeps its keeper renews the lease."""
+    """The fake clock. While the process sleeps, its keeper renews the lease."""
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -113,12 +114,12 @@ class ProcessClock:
 
     def sleep(self, seconds: float) -> None:
         self._process.keep_lease()
-        # Real time moves on even where a float that is added to it does not.
+        # Real time always moves on; a float may not change if a tiny number is added to it.
         self._process.call("sleep", lambda: self._process.estate.cloud.clock.sleep(max(seconds, 0.001)), ())
 
 
 class ProcessJournal(Journal):
-    """A journal whose appends are calls."""
+    """A journal whose appends are calls of its process."""
 
     process: Process | None = None
 
@@ -130,7 +131,7 @@ class ProcessJournal(Journal):
 
 
 class Process:
-    """One command on its way, in a thread that waits for its turns."""
+    """One running command, in a thread that waits for its turns."""
 
     def __init__(self, number: int, command: Command, estate: Estate) -> None:
         self.command, self.estate, self.id = command, estate, f"d{number}"
@@ -142,20 +143,20 @@ class Process:
         self.dead = self.done = False
         self.ended: str | None = None
         self.error: BaseException | None = None
-        self._mine, self._theirs = threading.Semaphore(0), threading.Semaphore(0)
+        self._my_turn, self._turn_over = threading.Semaphore(0), threading.Semaphore(0)
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
 
     # -- turns -----------------------------------------------------------------------------------------------------
 
     def turn(self, calls: int) -> None:
-        """Lets the process make so many calls; returns when it has, or has ended."""
+        """Let the process make so many calls. Return after them, or when the process has ended."""
         self.budget = calls
-        self._mine.release()
-        assert self._theirs.acquire(timeout=60), f"{self.id} hangs"
+        self._my_turn.release()
+        assert self._turn_over.acquire(timeout=60), f"{self.id} did not give its turn back within 60 s"
 
     def _run(self) -> None:
-        self._mine.acquire()
+        self._my_turn.acquire()
         try:
             {Kind.DEPLOY: self._deploy, Kind.RECOVER: self._recover, Kind.ROLLBACK: self._rollback}[self.command.kind]()
         except Killed:
@@ -167,19 +168,19 @@ class Process:
         except BaseException as error:
             self.error = error
         self.done = True
-        self._gone()
-        self._theirs.release()
+        self._mark_dead()
+        self._turn_over.release()
 
     def call(self, name: str, act: Callable[..., Any], given: Sequence[Any]) -> Any:
-        """One call: somebody else's turn may come first, and fault before or after its effect."""
+        """Make one call. Turns of other processes may come first, and a fault before or after the effect."""
         if self.dead:
             raise Killed(name)
         self.calls += 1
         if self.calls > MAX_CALLS:
-            raise ViolationError(f"{self.id} never ends")
+            raise ViolationError(f"{self.id} made more than {MAX_CALLS} calls")
         if self.budget <= 0 and name not in UNFENCED_CALLS:
-            self._theirs.release()
-            self._mine.acquire()
+            self._turn_over.release()
+            self._my_turn.acquire()
         self.budget -= 1
         fault = self.faults.pop(self.calls, None)
         if fault is not None:
@@ -191,14 +192,14 @@ class Process:
         if fault is Fault.DIES_AFTER:
             self._die(name)
         if fault is Fault.ANSWER_LOST and name in CLOUD_CALLS:
-            raise SwitchFailed("unheard") if name == "set" else CloudUnreachable(f"{name}: unheard")
+            raise SwitchFailed("answer lost") if name == "set" else CloudUnreachable(f"{name}: answer lost")
         return result
 
     def _before(self, name: str, act: Callable[..., Any], given: Sequence[Any], fault: Fault | None) -> None:
         if fault is Fault.SUSPENDED and name not in UNFENCED_CALLS:
             self.estate.cloud.clock.elapsed += LIMITS.lease_ttl + 1
-            self._theirs.release()
-            self._mine.acquire()
+            self._turn_over.release()
+            self._my_turn.acquire()
         elif fault is Fault.DIES_BEFORE:
             self._die(name)
         elif fault is Fault.INTERRUPTED:
@@ -207,47 +208,46 @@ class Process:
             self.estate.late.append(lambda: self._arrive_late(act, given))
             raise SwitchFailed("no answer")
         elif fault in (Fault.CALL_LOST, Fault.DELAYED) and name in CLOUD_CALLS:
-            raise CloudUnreachable(f"{name}: lost")
+            raise CloudUnreachable(f"{name}: call lost")
 
     def _arrive_late(self, act: Callable[..., Any], given: Sequence[Any]) -> None:
         seen: Routes = given[0]
-        if seen.revision == self.estate.cloud.routes.revision:  # all that the store itself compares
+        if seen.revision == self.estate.cloud.routes.revision:  # the store itself compares only the revision
             self.estate.seen["arrived late"] += 1
-            self._watch("set", given)
+            self._check_call("set", given)
             act(*given)
 
     def _effect(self, name: str, act: Callable[..., Any], given: Sequence[Any]) -> Any:
         if name == "acquire":
             holder: Holder = given[0]
             result = act(replace(holder, host=self.host)) if self.host else act()
-            self.estate.must(result.token > self.token, "a fencing token grows")
+            self.estate.require(result.token > self.token, "the fencing token did not grow")
             self.token = result.token
             return result
-        self._watch(name, given)
+        self._check_call(name, given)
         result = act()
         if name == "provision" and given[1].digest in self.estate.sick:
             self.estate.cloud.sides[given[0]].error = "sick"
         return result
 
-    def _watch(self, name: str, given: Sequence[Any]) -> None:
-        """What must never be done is noted as it is done."""
+    def _check_call(self, name: str, given: Sequence[Any]) -> None:
+        """Record a violation if this call must never be made in the current state."""
         estate, routes = self.estate, self.estate.cloud.routes
         if name in UNFENCED_CALLS:
             holder = estate.lease.holder
-            estate.must(holder is not None and holder.token == self.token, f"{self.id}: {name} without the lease")
-            colour = getattr(
-                given[0], "colour", given[0]
-            )  # progress, which may start an operation, is asked with a rollout
-            estate.must(not routes.weights[colour], f"{self.id}: {name} of the live {colour}")
+            estate.require(holder is not None and holder.token == self.token, f"{self.id}: {name} without the lease")
+            # `progress`, which may start an operation, gets a rollout instead of a colour.
+            colour = getattr(given[0], "colour", given[0])
+            estate.require(not routes.weights[colour], f"{self.id}: {name} of the live {colour}")
         if name == "set" and given[0].revision == routes.revision:
             weights = given[1]
-            estate.must(sorted(weights.values()) == [0, 100], f"two live colours: {weights}")
+            estate.require(sorted(weights.values()) == [0, 100], f"two live colours: {weights}")
             to = max(Colour, key=lambda colour: weights[colour])
             there = estate.cloud.sides[to].image
-            estate.must(there is not None and there.digest in estate.allowed, f"{self.id}: {to} was never verified")
+            estate.require(there is not None and there.digest in estate.allowed, f"{self.id}: {to} was never verified")
 
     def keep_lease(self) -> None:
-        """What the keeper's thread does; it knows nothing of the world's time."""
+        """Renew the lease as the keeper's thread does, which uses real time instead of the fake clock."""
         lease, now = self.estate.lease, self.estate.cloud.clock.now()
         if not self.dead and lease.holder and lease.holder.token == self.token and lease.holder.expires_at > now:
             lease.holder = replace(lease.holder, expires_at=now + lease.ttl)
@@ -256,13 +256,13 @@ class Process:
         self.dead = True
         raise Killed(where)
 
-    def _gone(self) -> None:
-        """Nobody has that pid and that start any more."""
+    def _mark_dead(self) -> None:
+        """Change the start time of the process in the lease: no process has that pid and start time now."""
         holder = self.estate.lease.holder
         if holder and self.host is None and holder.token == self.token:
             self.estate.lease.holder = replace(holder, process_started=0.0)
 
-    # -- what it was started for -----------------------------------------------------------------------------------
+    # -- the commands ----------------------------------------------------------------------------------------------
 
     def _ports(self) -> Ports:
         estate = self.estate
@@ -301,7 +301,7 @@ class Process:
     def _deploy(self) -> None:
         ports = self._ports()
         if self._settle(ports, waiting=False) is Phase.HALTED:
-            self.ended = "not settled"
+            self.ended = "not recovered"
             return
         release = image(f"1.{self.number + 1}.0")
         if self.command.sick:
@@ -338,7 +338,7 @@ class Process:
 
 
 def run_history(history: History, folder: Path) -> Estate:
-    """Lets it happen, then what was late arrives and ``recover`` settles what is left; the invariants are asserted."""
+    """Run the history, carry out the delayed writes, recover, and assert the invariants."""
     estate = Estate(folder)
     before = [Command(Kind.DEPLOY)] if history.promoted else []
     processes = [Process(number, command, estate) for number, command in enumerate([*before, *history.commands])]
@@ -368,33 +368,33 @@ def _recover_everything(estate: Estate, number: int) -> None:
             process.turn(MAX_CALLS)
         if process.error is not None:
             raise process.error
-        estate.seen[f"at last: {process.ended}"] += 1
+        estate.seen[f"final recovery: {process.ended}"] += 1
 
 
 def assert_invariants(estate: Estate) -> None:
-    """What holds in every world that was settled."""
+    """Assert the invariants that hold after every recovery."""
     assert estate.violations == [], "; ".join(estate.violations)
     routes, kept = estate.cloud.routes, estate.lease.kept
     assert sorted(routes.weights.values()) == [0, 100]
     live = estate.cloud.serving()
     assert live.running, "the live colour was stopped"
     assert live.image is not None
-    assert live.image.digest in estate.allowed, "what is live was verified, or was live before"
-    assert "deployment" not in kept, "nothing is left half done"
+    assert live.image.digest in estate.allowed, "the live release was never verified"
+    assert "deployment" not in kept, "a deployment is still half done"
     holder = estate.lease.holder
-    assert holder is None or holder.expires_at <= estate.cloud.clock.now(), "nobody keeps the lease"
+    assert holder is None or holder.expires_at <= estate.cloud.clock.now(), "the lease is still held"
     for path in estate.journals():
-        assert list(read(path)), path  # raises where the chain does not hold
+        assert list(read(path)), path  # raises if the chain is broken
     if "promotion" in kept:
         promotion = Promotion.load(kept["promotion"])
-        assert baked(estate, promotion.deployment_id), "promoted, and the end of its bake was never journalled"
+        assert baked(estate, promotion.deployment_id), "promoted, but the end of the bake is not in the journal"
     if live.image != OLD:
         number = int(live.image.version.split(".")[1]) - 1
-        assert baked(estate, f"d{number}"), "live, and the end of its bake was never journalled"
+        assert baked(estate, f"d{number}"), "live, but the end of the bake is not in the journal"
 
 
 def baked(estate: Estate, deployment_id: str) -> bool:
-    """Whether a journal of the deployment has the bake's outcome, and it passed."""
+    """Return whether a journal of the deployment has a passed outcome of the bake."""
     return any(
         record.kind == "outcome" and record.data["step"] == "bake" and record.data["outcome"] == "passed"
         for record in estate.records(deployment_id)

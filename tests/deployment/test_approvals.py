@@ -1,4 +1,4 @@
-"""Approval: another principal's yes, to this evidence, once, in time; and what becomes of a run that waits for it."""
+"""Approval by another principal: for this evidence, once, in time; and the end of a run that waits for it."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ LIST = Access({Duty.APPROVE: (OTHER.arn,)}, {Duty.APPROVE: "environments.e.acces
 
 @pytest.fixture
 def one(tmp_path: Path) -> Iterator[Deployment]:
-    """Verified, with ten minutes for an approval."""
+    """A verified deployment with ten minutes for an approval."""
     deployment = Deployment(tmp_path / "reports", replace(LIMITS, approval_timeout=600))
     deployment.to_verified()
     yield deployment
     deployment.stop_keeper()
 
 
-def later(one: Deployment, seconds: float, act: Callable[[], None]) -> None:
-    """Does something once, as soon as so many seconds have passed."""
+def call_after(one: Deployment, seconds: float, act: Callable[[], None]) -> None:
+    """Call ``act`` once, at the first read of the notes after so many seconds."""
     due = one.cloud.clock.elapsed + seconds
 
     def hook() -> None:
@@ -44,8 +44,8 @@ def later(one: Deployment, seconds: float, act: Callable[[], None]) -> None:
     one.cloud.hooks["notes"] = hook
 
 
-def lay(one: Deployment, **changed: str) -> None:
-    """Writes an approval beside the lease, past every check of ``give``."""
+def write_approval(one: Deployment, **changed: str) -> None:
+    """Write an approval beside the lease without the checks of ``give``."""
     right = Approval("one", NEW.digest, EVIDENCE, OTHER.arn, one.cloud.clock.now().isoformat())
     one.lease.kept["approval"] = replace(right, **changed).dump()
 
@@ -59,7 +59,7 @@ def refusals(one: Deployment) -> list[str]:
 
 
 def test_approval_lets_the_run_promote(one: Deployment) -> None:
-    """The phase is published with what is to be approved; the yes is used up; the rest goes its way."""
+    """The phase, digest and evidence are published; the approval is used up; then the run continues."""
     seen: list[Phase] = []
 
     def approve() -> None:
@@ -69,7 +69,7 @@ def test_approval_lets_the_run_promote(one: Deployment) -> None:
         given = give(one.ports, LIST, OTHER, "one", "looked at it")
         assert (given.digest, given.evidence) == (NEW.digest, EVIDENCE)
 
-    later(one, 30, approve)
+    call_after(one, 30, approve)
     given = wait(one, LIST)
     assert (given.by, given.reason, seen) == (OTHER.arn, "looked at it", [Phase.AWAITING_APPROVAL])
     assert "approval" not in one.lease.kept
@@ -96,7 +96,7 @@ def test_approval_lets_the_run_promote(one: Deployment) -> None:
 def test_wrong_approval_is_journalled_and_the_wait_continues(
     one: Deployment, changed: dict[str, str], reason: str
 ) -> None:
-    later(one, 10, lambda: lay(one, **changed))
+    call_after(one, 10, lambda: write_approval(one, **changed))
     with pytest.raises(DeadlinePassed, match="nobody approved"):
         wait(one, LIST)
     assert [reason in found for found in refusals(one)] == [True]
@@ -106,36 +106,36 @@ def test_wrong_approval_is_journalled_and_the_wait_continues(
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"by": "me"}', json.dumps({"deployment_id": "one"})])
 def test_malformed_approval_is_refused(one: Deployment, text: str) -> None:
-    later(one, 10, lambda: one.lease.kept.update(approval=text))
+    call_after(one, 10, lambda: one.lease.kept.update(approval=text))
     with pytest.raises(DeadlinePassed):
         wait(one)
     assert refusals(one) == ["it is not an approval"]
 
 
 def test_approval_written_before_the_wait_is_ignored(one: Deployment) -> None:
-    lay(one)
+    write_approval(one)
     with pytest.raises(DeadlinePassed):
         wait(one)
 
 
 def test_right_approval_after_a_wrong_one_is_accepted(one: Deployment) -> None:
     def both() -> None:
-        lay(one, digest="sha256:0")
-        later(one, 5, lambda: lay(one))
+        write_approval(one, digest="sha256:0")
+        call_after(one, 5, lambda: write_approval(one))
 
-    later(one, 5, both)
+    call_after(one, 5, both)
     assert wait(one).by == OTHER.arn
     assert len(refusals(one)) == 1
 
 
 def test_approval_read_after_the_timeout_is_refused(one: Deployment) -> None:
-    """A yes that arrives after the time is none, even where it is seen."""
+    """An approval that is written after the timeout is refused, even if the run still reads it."""
 
     def oversleep() -> None:
         one.cloud.clock.elapsed += 700
-        lay(one)
+        write_approval(one)
 
-    later(one, 595, oversleep)
+    call_after(one, 595, oversleep)
     with pytest.raises(DeadlinePassed):
         wait(one)
     assert ["too late" in found for found in refusals(one)] == [True]
@@ -144,9 +144,9 @@ def test_approval_read_after_the_timeout_is_refused(one: Deployment) -> None:
 def test_a_lost_lease_ends_the_wait(one: Deployment) -> None:
     def take() -> None:
         one.expire_lease()
-        lay(one)
+        write_approval(one)
 
-    later(one, 20, take)
+    call_after(one, 20, take)
     with pytest.raises(LeaseLost):
         wait(one)
     one.machine.abandon(Reason.parse("promote: lost"))
@@ -160,27 +160,27 @@ def test_harm_ends_the_wait(one: Deployment) -> None:
 
 
 def test_unreachable_lease_table_is_read_again(one: Deployment) -> None:
-    later(one, 20, lambda: lay(one))
+    call_after(one, 20, lambda: write_approval(one))
     one.cloud.next_errors["notes"] = [CloudUnreachable("dynamodb GetItem: InternalServerError")] * 3
     assert wait(one).by == OTHER.arn
 
 
 def test_candidate_that_fails_during_the_wait_is_not_promoted(one: Deployment) -> None:
     def approve_and_break() -> None:
-        lay(one)
+        write_approval(one)
         one.cloud.sides[GREEN].error = "database gone"
 
-    later(one, 20, approve_and_break)
+    call_after(one, 20, approve_and_break)
     with pytest.raises(StepFailed, match="not well any more since it was verified: database gone"):
         wait(one)
 
 
 def test_candidate_replaced_during_the_wait_is_not_promoted(one: Deployment) -> None:
     def approve_and_exchange() -> None:
-        lay(one)
+        write_approval(one)
         one.cloud.sides[GREEN] = Side(replace(NEW, digest="sha256:evil"), True)
 
-    later(one, 20, approve_and_exchange)
+    call_after(one, 20, approve_and_exchange)
     wait(one)
     with pytest.raises(StepFailed, match="sha256:evil"):
         one.machine.promote(GATES)
@@ -190,7 +190,7 @@ def test_signal_during_the_wait_rejects(one: Deployment) -> None:
     def signal() -> None:
         raise KeyboardInterrupt
 
-    later(one, 20, signal)
+    call_after(one, 20, signal)
     with pytest.raises(KeyboardInterrupt):
         wait(one)
     one.machine.abandon(Reason.parse("promote: interrupted by SIGTERM"))
@@ -203,7 +203,7 @@ def test_recover_rejects_a_run_that_died_during_the_wait(one: Deployment) -> Non
         one.cloud.dead = True
         raise Killed("power")
 
-    later(one, 20, die)
+    call_after(one, 20, die)
     with pytest.raises(Killed):
         wait(one)
     one.mark_dead()
@@ -211,12 +211,12 @@ def test_recover_rejects_a_run_that_died_during_the_wait(one: Deployment) -> Non
     assert (one.report()["verdict"], one.cloud.routes.generation) == ("rejected", 7)
 
 
-# -- who gives it ------------------------------------------------------------------------------------------------------
+# -- who may approve ---------------------------------------------------------------------------------------------------
 
 
 def awaiting(one: Deployment, act: Callable[[], None]) -> None:
-    """Acts while the run waits; the run then goes on waiting to its end."""
-    later(one, 20, act)
+    """Call ``act`` while the run waits; the run then waits until its timeout."""
+    call_after(one, 20, act)
     with pytest.raises(DeadlinePassed):
         wait(one)
 
@@ -241,7 +241,7 @@ def test_second_approval_is_refused(one: Deployment) -> None:
         with pytest.raises(Refused, match="has an approval already"):
             give(one.ports, Access(), OTHER, "one", None)
 
-    later(one, 20, twice)
+    call_after(one, 20, twice)
     assert wait(one).by == OTHER.arn
     one.machine.promote(GATES)
     with pytest.raises(Refused, match="does not wait for an approval: its phase is BAKING"):

@@ -1,4 +1,4 @@
-"""Attestations before a run: for one digest, on the record of who gave them, kept beside the lock."""
+"""Attestations before a run: for one digest, with the principal who recorded them, stored beside the lock."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from deployment.preflight.checklist import Entry, as_data
 from tests.deployment.harness import Deployment
 
 JANE = Caller("arn:aws:sts::123456789012:assumed-role/reviewer/jane", "123456789012")
-WORD = {"code-review": Attestation("jane", "pull request 4711")}
+REVIEWED = {"code-review": Attestation("jane", "pull request 4711")}
 
 
 def test_attestation_counts_for_one_digest_and_names_who_recorded_it(tmp_path: Path) -> None:
     one = Deployment(tmp_path)
-    noted = give(one.ports, Access(), JANE, "sha256:1", WORD)
+    noted = give(one.ports, Access(), JANE, "sha256:1", REVIEWED)
     assert given(one.lease, "sha256:1") == noted
     assert given(one.lease, "sha256:2") == {}
     assert (noted["code-review"].by, noted["code-review"].at) == (JANE.arn, "2026-11-22T12:00:00+00:00")
@@ -33,7 +33,7 @@ def test_attestation_counts_for_one_digest_and_names_who_recorded_it(tmp_path: P
 
 def test_later_attestation_replaces_an_earlier_one(tmp_path: Path) -> None:
     one = Deployment(tmp_path)
-    give(one.ports, Access(), JANE, "sha256:1", WORD)
+    give(one.ports, Access(), JANE, "sha256:1", REVIEWED)
     give(one.ports, Access(), JANE, "sha256:1", {"tests": Attestation("ci", "run 8")})
     give(one.ports, Access(), JANE, "sha256:1", {"code-review": Attestation("joe", "again")})
     assert {name: word.who for name, word in given(one.lease, "sha256:1").items()} == {
@@ -45,32 +45,32 @@ def test_later_attestation_replaces_an_earlier_one(tmp_path: Path) -> None:
 def test_attestations_of_the_newest_releases_are_kept(tmp_path: Path) -> None:
     one = Deployment(tmp_path)
     for number in range(DIGESTS_KEPT + 3):
-        give(one.ports, Access(), JANE, f"sha256:{number}", WORD)
+        give(one.ports, Access(), JANE, f"sha256:{number}", REVIEWED)
     assert given(one.lease, "sha256:2") == {}
     assert given(one.lease, "sha256:3")
-    assert len(one.lease.kept[NOTE]) < 10_000, "a note lies beside others in an item of limited size"
+    assert len(one.lease.kept[NOTE]) < 10_000, "the note shares an item of limited size with others"
 
 
 def test_concurrent_attestations_are_all_kept(tmp_path: Path) -> None:
     one = Deployment(tmp_path)
     others: list[int] = []
 
-    def meanwhile() -> None:
+    def attest_first() -> None:
         if not others:
             others.append(1)
             give(one.ports, Access(), JANE, "sha256:1", {"tests": Attestation("ci", "run 8")})
 
-    one.cloud.hooks["swap_note"] = meanwhile
-    give(one.ports, Access(), JANE, "sha256:1", WORD)
+    one.cloud.hooks["swap_note"] = attest_first
+    give(one.ports, Access(), JANE, "sha256:1", REVIEWED)
     assert set(given(one.lease, "sha256:1")) == {"code-review", "tests"}
     one.cloud.hooks["swap_note"] = lambda: one.lease.kept.update({NOTE: one.lease.kept[NOTE] + " "})
     with pytest.raises(CloudError, match="others kept noting"):
-        give(one.ports, Access(), JANE, "sha256:1", WORD)
+        give(one.ports, Access(), JANE, "sha256:1", REVIEWED)
 
 
 def test_caller_without_approve_and_deploy_cannot_attest(tmp_path: Path) -> None:
     one = Deployment(tmp_path)
-    nobody = Access({Duty.APPROVE: (), Duty.DEPLOY: ()}, {Duty.APPROVE: "access.approve", Duty.DEPLOY: "access.deploy"})
+    access = Access({Duty.APPROVE: (), Duty.DEPLOY: ()}, {Duty.APPROVE: "access.approve", Duty.DEPLOY: "access.deploy"})
     with pytest.raises(NotPermitted):
-        give(one.ports, nobody, JANE, "sha256:1", WORD)
+        give(one.ports, access, JANE, "sha256:1", REVIEWED)
     assert NOTE not in one.lease.kept

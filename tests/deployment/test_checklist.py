@@ -1,4 +1,4 @@
-"""The checklist: proven by what the journal says, attested where nothing else can, open or failed otherwise."""
+"""The checklist: the journal proves items, people attest items without a proof, all others are open or failed."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SEED = {
     "post": "Monitor for 30 minutes|Performance metrics reviewed|Error rates reviewed|User feedback collected"
     "|Documentation updated|Lessons learned documented",
 }
-"""The seed's items; those that a run proves stand where it proves them."""
+"""The seed's items. An item that a run proves is listed in the phase that proves it."""
 
 
 def records(*lines: tuple[str, dict[str, Any]]) -> list[Record]:
@@ -45,7 +45,7 @@ def outcome(entry: Entry, *lines: tuple[str, dict[str, Any]], attest: Sequence[s
 
 
 def item(name: str, outcome: str) -> tuple[str, dict[str, Any]]:
-    return "preflight", {"items": [{"name": name, "outcome": outcome, "found": "what was found", "expected": ""}]}
+    return "preflight", {"items": [{"name": name, "outcome": outcome, "found": "the finding", "expected": ""}]}
 
 
 def gate(name: str, outcome: str, failed: int = 0) -> tuple[str, dict[str, Any]]:
@@ -53,7 +53,7 @@ def gate(name: str, outcome: str, failed: int = 0) -> tuple[str, dict[str, Any]]
 
 
 def step(name: str, outcome: str) -> tuple[str, dict[str, Any]]:
-    return "outcome", {"step": name, "outcome": outcome, "detail": "what came of it"}
+    return "outcome", {"step": name, "outcome": outcome, "detail": "the detail"}
 
 
 def test_checklist_contains_every_item_of_the_seed() -> None:
@@ -89,7 +89,7 @@ def test_proof_of_an_item(proof: str, line: tuple[str, dict[str, Any]], expected
     assert found == expected
     assert evidence
     attested, _ = outcome(entry, line, attest=["one=jane/I looked"])
-    assert attested == ("attested" if expected == "open" else expected), "nobody's word undoes what was seen"
+    assert attested == ("attested" if expected == "open" else expected), "an attestation overrides no outcome"
 
 
 def test_all_proofs_of_an_item_must_hold() -> None:
@@ -159,7 +159,7 @@ def test_journal_of_a_deployment_proves_its_steps(tmp_path: Path) -> None:
 
 
 def test_every_proof_names_something_that_exists(tmp_path: Path) -> None:
-    """A gate is a folder of suites/, a step one of a deployment's, an item one that preflight looks at."""
+    """A gate is a folder of suites/, a step is a step of a deployment, an item is an item of preflight."""
     one = Deployment(tmp_path)
     items = {item.name for item in run_preflight(one.ports, PreflightPorts(), DeploymentLimits(), Proposal(NEW, GREEN))}
     known = {

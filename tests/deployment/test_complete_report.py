@@ -1,4 +1,4 @@
-"""Runs that died before they touched anything: their lock is free again, and their report is there."""
+"""Runs that died before they touched anything: their lock is released and their report is completed."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from deployment.recovery import complete_report
 from tests.deployment.fakes import BLUE
 from tests.deployment.harness import ACTOR, LIMITS, Deployment
 
-GONE = 2**22 + 1  # beyond what Linux gives to any process
+GONE = 2**22 + 1  # above the highest pid of Linux
 
 
 def journal(
     reports: Path, name: str, mode: str = "deploy", pid: int = GONE, host: str | None = None, environment: str = "test"
 ) -> Journal:
-    """The journal of a run that has just opened it."""
+    """Return the journal of a run that has just opened it."""
     made = Journal(reports / name / "audit.jsonl", ACTOR, SystemClock())
     where = host or socket.gethostname()
     made.append("opened", deployment_id=name, environment=environment, mode=mode, by=ACTOR, host=where, pid=pid)
@@ -30,7 +30,7 @@ def journal(
 
 
 def complete(reports: Path) -> int:
-    return complete_report.complete(reports, "test", actor="somebody else", clock=SystemClock())
+    return complete_report.complete(reports, "test", actor="recoverer", clock=SystemClock())
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_verdict_in_the_journal_is_kept(tmp_path: Path) -> None:
     ids=["alive", "elsewhere", "another environment", "without a report"],
 )
 def test_report_of_another_run_is_left_alone(tmp_path: Path, other: dict[str, object]) -> None:
-    journal(tmp_path, "one", **other)  # type: ignore[arg-type]  # one of its own arguments
+    journal(tmp_path, "one", **other)  # type: ignore[arg-type]  # arguments of `journal` by name
     assert complete(tmp_path) == 0
     assert not (tmp_path / "one" / "verification.json").exists()
 
@@ -91,7 +91,7 @@ def test_changed_journal_is_left_alone(tmp_path: Path) -> None:
 def test_lock_of_a_dead_run_is_released(one: Deployment) -> None:
     one.machine.lease()
     one.mark_dead()
-    one.lease.kept.pop("deployment")  # as if it had died right after it had the lock
+    one.lease.kept.pop("deployment")  # as if the run had died right after it got the lock
     assert complete_report.free_lock(one.ports, "recoverer", LIMITS) == "one"
     assert one.lease.holder is None
     assert complete_report.free_lock(one.ports, "recoverer", LIMITS) is None

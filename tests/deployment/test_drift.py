@@ -1,4 +1,4 @@
-"""Drift between the colours: all but image and colour must be equal, and no secret is shown."""
+"""Drift between the colours: only image and colour may differ, and no secret is shown."""
 
 from __future__ import annotations
 

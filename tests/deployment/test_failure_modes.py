@@ -1,4 +1,4 @@
-"""Failure modes of other deployers, as far as the machine alone decides them; docs/guarantees.md lists all fifteen."""
+"""Failure modes of other deployers that the machine alone decides; docs/guarantees.md lists all fifteen."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deployment.phases import Phase
 from tests.deployment.fakes import BLUE, GREEN, NEW, image
 from tests.deployment.harness import GATES, LIMITS, Deployment
 
-SLACK = 30.0  # of the fake clock: the last pause before a limit, and the calls around it
+SLACK = 30.0  # seconds of the fake clock: the last pause before a limit and the calls around it
 
 
 def promoted(one: Deployment) -> None:
@@ -22,7 +22,7 @@ def promoted(one: Deployment) -> None:
 
 
 def test_mode_1_a_new_release_never_inherits_another_s_verdict(one: Deployment) -> None:
-    """Failure mode 1: analysis skipped for a new revision. Digest B arrives between verification and cut-over."""
+    """Failure mode 1: a new revision skips the analysis. Digest B appears between verification and switch."""
     one.to_verified()
     one.cloud.sides[GREEN].image = image("1.2.0")
     with pytest.raises(StepFailed, match=f"{NEW.digest} was verified"):
@@ -30,11 +30,11 @@ def test_mode_1_a_new_release_never_inherits_another_s_verdict(one: Deployment) 
     one.machine.abandon(Reason.parse("verify: another digest"))
     one.machine.let_go()
     assert (one.machine.phase, one.cloud.routes.live) == (Phase.REJECTED, BLUE)
-    assert "verified" not in one.lease.kept, "no verdict is kept anywhere that a later run could read it from"
+    assert "verified" not in one.lease.kept, "no verdict is stored that a later run could read"
 
 
 def test_mode_1_old_evidence_does_not_promote(one: Deployment) -> None:
-    """Failure mode 1: what was verified long ago promotes nothing."""
+    """Failure mode 1: evidence older than ``evidence_max_age`` does not promote."""
     one.to_verified()
     one.cloud.clock.elapsed += LIMITS.evidence_max_age + 1
     with pytest.raises(StepFailed, match="evidence is too old"):
@@ -52,7 +52,7 @@ def test_mode_1_changed_configuration_does_not_promote(one: Deployment) -> None:
 
 
 def test_mode_3_the_first_failure_stays_in_the_record(one: Deployment) -> None:
-    """Failure mode 3: a failed verdict is lost. Whatever is said afterwards, the reason is the first one."""
+    """Failure mode 3: a failed verdict is lost. A later reason does not replace the first one."""
     one.to_verified()
     one.machine.abandon(Reason.parse("auth: test_login: status 500"))
     one.machine.abandon(Reason.parse("verify: all well"))
@@ -65,7 +65,7 @@ def test_mode_3_the_first_failure_stays_in_the_record(one: Deployment) -> None:
 
 
 def test_mode_6_running_service_that_does_not_answer(one: Deployment) -> None:
-    """Failure mode 6: the copy that was verified is not the one that serves. The platform is not believed alone."""
+    """Failure mode 6: the verified copy is not the serving copy. The status of the platform alone is not trusted."""
     one.to_verified()
     one.cloud.sides[GREEN].error = "connection refused"
     assert one.platform.describe(GREEN).running
@@ -76,7 +76,7 @@ def test_mode_6_running_service_that_does_not_answer(one: Deployment) -> None:
 
 @pytest.mark.parametrize("gone", ["scaled to zero", "its image replaced"])
 def test_mode_7_no_promotion_without_a_rollback_target(one: Deployment, gone: str) -> None:
-    """Failure mode 7: the rollback target is gone. Seen beforehand, the promotion is refused."""
+    """Failure mode 7: the rollback target is gone. If this is seen before the switch, the promotion fails."""
     one.to_verified()
     blue = one.cloud.sides[BLUE]
     one.cloud.sides[BLUE] = replace(blue, running=False) if gone == "scaled to zero" else replace(blue, image=NEW)
@@ -87,7 +87,7 @@ def test_mode_7_no_promotion_without_a_rollback_target(one: Deployment, gone: st
 
 
 def test_mode_7_no_rollback_to_a_stopped_colour(one: Deployment) -> None:
-    """Failure mode 7: it vanishes in the bake. A person is called, and traffic stays where something answers."""
+    """Failure mode 7: the rollback target stops during the bake. The run halts and traffic stays on the live colour."""
     promoted(one)
     one.cloud.sides[BLUE].running = False
     one.machine.abandon(Reason.parse("bake: users see errors"))
@@ -98,17 +98,17 @@ def test_mode_7_no_rollback_to_a_stopped_colour(one: Deployment) -> None:
 
 
 def test_mode_8_rollback_that_users_do_not_see_halts(one: Deployment) -> None:
-    """Failure mode 8: a rollback says success and traffic did not move. The routes say blue, users say green."""
+    """Failure mode 8: a rollback reports success but traffic did not move. The routes name blue, users get green."""
     promoted(one)
     one.cloud.hooks["ask"] = lambda: one.front.script.extend([Answer(True, "green", 8, NEW.version)] * 5)
     one.machine.abandon(Reason.parse("bake: users see errors"))
     one.machine.let_go()
     assert one.machine.phase is Phase.HALTED
-    assert one.cloud.sides[GREEN].running, "what users still reach is not stopped"
+    assert one.cloud.sides[GREEN].running, "the colour that users still reach keeps running"
 
 
 def test_mode_8_rollback_without_a_promotion_is_refused(one: Deployment) -> None:
-    """Failure mode 8: traffic moves twice. A second call moves nothing, nor does one where nothing was ever promoted."""
+    """Failure mode 8: traffic moves twice. A rollback without a promotion, or after a rollback, moves nothing."""
     with pytest.raises(Refused, match="no promotion to undo"):
         one.undo()
     one.forward()
@@ -134,8 +134,8 @@ def aws_is_gone(one: Deployment) -> None:
 
 
 def never_answers(one: Deployment) -> None:
-    nobody = Answer(False, problem="timed out")
-    one.cloud.hooks["set"] = lambda: one.cloud.hooks.update(ask=lambda: one.front.script.extend([nobody] * 5))
+    silence = Answer(False, problem="timed out")
+    one.cloud.hooks["set"] = lambda: one.cloud.hooks.update(ask=lambda: one.front.script.extend([silence] * 5))
 
 
 def never_stops(one: Deployment) -> None:
@@ -155,7 +155,7 @@ def never_stops(one: Deployment) -> None:
 def test_mode_9_each_phase_has_its_limit(
     one: Deployment, hang: Callable[[Deployment], None], ends: Phase, seconds: float
 ) -> None:
-    """Failure mode 9: a rollback never fires, or never ends. When everything hangs, each phase ends at its deadline."""
+    """Failure mode 9: a rollback never begins, or never ends. If a phase hangs, it ends at its deadline."""
     hang(one)
     assert one.run(lambda: "users see errors") is ends
     assert one.cloud.clock.elapsed <= seconds + SLACK

@@ -1,6 +1,6 @@
-"""Thousands of histories of concurrent, failing, sleeping and dying runs: whatever happens, what is settled is right.
+"""Random histories of concurrent, failing, suspended and dying runs: after the recovery the invariants hold.
 
-``HISTORIES=50000 python -m pytest tests/deployment/test_histories.py -s`` explores more than the 500 of everyday.
+``HISTORIES=50000 python -m pytest tests/deployment/test_histories.py -s`` explores more than the default of 500.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ histories = st.builds(
 
 @pytest.fixture(autouse=True)
 def _without_fsync_and_keeper(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The keeper renews in real time, of which none passes here; and no power fails, so that no fsync is needed."""
+    """Do not start the keeper, which renews in real time, and skip fsync, because the power does not fail here."""
     monkeypatch.setattr(LeaseKeeper, "start", lambda _: None)
     monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 def test_histories_keep_the_invariants() -> None:
-    """The invariants are in ``tests/deployment/histories.py``: see ``assert_invariants`` and ``Process._watch``."""
+    """The invariants are in ``tests/deployment/histories.py``: see ``assert_invariants`` and ``Process._check_call``."""
     seen: Counter[str] = Counter()
 
     @settings(
@@ -66,8 +66,8 @@ def test_histories_keep_the_invariants() -> None:
 
     explore()
     print()
-    for what, times in sorted(seen.items()):
-        print(f"{times:6} {what}")
+    for event, count in sorted(seen.items()):
+        print(f"{count:6} {event}")
     assert seen["histories explored"] >= HISTORIES
     ends = {"SUCCEEDED", "REJECTED", "ROLLED_BACK", "REFUSED", "killed"}
     assert {end for end in ends if not seen[f"{Kind.DEPLOY}: {end}"]} == set()

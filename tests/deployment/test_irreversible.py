@@ -1,4 +1,4 @@
-"""A release whose migration is irreversible: after the switch there is no way back by itself, whatever dies and whoever asks.
+"""A release whose migration is irreversible: after the switch, only a person's decision rolls it back.
 
 Failure mode 15: a shared database makes rollback impossible.
 """
@@ -24,7 +24,7 @@ from tests.deployment.harness import GATES, Deployment
 
 @pytest.fixture
 def one_way(tmp_path: Path) -> Iterator[Deployment]:
-    """Green gets 1.1.0, whose migration is irreversible."""
+    """A deployment of 1.1.0 to green, whose migration is irreversible."""
     deployment = Deployment(tmp_path / "reports", image=replace(NEW, irreversible=True))
     yield deployment
     deployment.stop_keeper()
@@ -38,7 +38,7 @@ def recover(one: Deployment, decision: Decision) -> Phase:
 
 
 def frozen(one: Deployment) -> Deployment:
-    """Promoted, and harmful while it baked; its process is gone."""
+    """Run a deployment that halts because of harm during its bake, and make its process dead."""
     assert one.run(lambda: "harm") is Phase.HALTED
     one.mark_dead()
     return one
@@ -53,7 +53,7 @@ def test_failure_after_the_switch_freezes(one_way: Deployment) -> None:
     assert "5 % of requests fail; frozen: the migration of telehealth-api:1.1.0 is irreversible" in reason
     assert one_way.step_log()[-2:] == ["-bake", "HALTED"]
     assert "frozen" in one_way.journal_kinds()
-    assert one_way.lease.holder is not None, "nobody deploys on top of it"
+    assert one_way.lease.holder is not None, "the lease keeps other deployments out"
 
 
 def test_failed_switch_that_may_have_moved_traffic_freezes(one_way: Deployment) -> None:
@@ -65,9 +65,9 @@ def test_failed_switch_that_may_have_moved_traffic_freezes(one_way: Deployment) 
 
 
 def test_failure_before_the_switch_rejects(one_way: Deployment) -> None:
-    one_way.cloud.sides[GREEN].error = "ill"
+    one_way.cloud.sides[GREEN].error = "status 500"
     one_way.to_verified()
-    one_way.machine.abandon(Reason.parse("health: ill"))
+    one_way.machine.abandon(Reason.parse("health: status 500"))
     assert one_way.machine.phase is Phase.REJECTED
     assert one_way.cloud.routes.live is BLUE
 

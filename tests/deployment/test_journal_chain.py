@@ -1,4 +1,4 @@
-"""The journal: on the disk when it returns, and nothing in it changes unseen."""
+"""The journal: each line is on the disk before ``append`` returns, and every change of the file is found."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_torn_last_line_is_dropped_and_written_over(journal: Journal, torn: str)
 
 def test_any_changed_byte_is_found(journal: Journal) -> None:
     content = journal.path.read_bytes()
-    for place in range(len(content) - 1):  # without the last line's end, that line counts as torn
+    for place in range(len(content) - 1):  # the last newline is left out: without it the last line counts as torn
         blank = {0x20, 0x09, 0x0D, 0x0A} if content[place] in b" \n" else set()
         for other in {content[place] ^ 1, *blank} - {content[place]}:
             changed = content[:place] + bytes([other]) + content[place + 1 :]

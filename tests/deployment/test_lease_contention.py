@@ -1,4 +1,4 @@
-"""Two at once: waiting, naming, breaking a lock by hand, and holders who slept past theirs."""
+"""Several runs and one lock: waiting for it, breaking it by hand, and runs that lost it."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ def test_held_lease_is_refused_at_once_without_a_wait() -> None:
 
 @pytest.mark.parametrize("error", [LeaseHeld(OTHER), EnvironmentTaken("taken by run x")])
 def test_wait_reports_the_holder_and_continues(error: Exception) -> None:
-    clock, told = FakeClock(), []
+    clock, reports = FakeClock(), []
 
     def attempt() -> str:
         if clock.elapsed < 5:
             raise error
         return "mine"
 
-    queue = Queue(clock, 20, lambda whom, seconds: told.append((whom, seconds)))
+    queue = Queue(clock, 20, lambda whom, seconds: reports.append((whom, seconds)))
     assert queue.through(attempt) == "mine"
-    assert [seconds for _, seconds in told] == [0, 1, 2, 3, 4]
-    assert {whom for whom, _ in told} == {str(error).splitlines()[0]}
+    assert [seconds for _, seconds in reports] == [0, 1, 2, 3, 4]
+    assert {whom for whom, _ in reports} == {str(error).splitlines()[0]}
 
 
 def test_all_waits_share_one_deadline() -> None:
@@ -71,7 +71,7 @@ STAGES: dict[str, Callable[[Deployment], object]] = {
     "leased": lambda one: one.machine.lease(),
     "verified": lambda one: one.to_verified(),
 }
-TAKEN: dict[str, Callable[[Deployment], object]] = {"broken": broken, "slept": lambda one: one.expire_lease()}
+TAKEN: dict[str, Callable[[Deployment], object]] = {"broken": broken, "expired": lambda one: one.expire_lease()}
 
 
 @pytest.mark.parametrize("how", TAKEN)
@@ -104,10 +104,10 @@ def test_lock_of_a_living_holder_needs_force(one: Deployment) -> None:
     assert one.machine.holder is not None
     one.lease.check(one.machine.holder)
     journal = broken(one)
-    told = json.loads(one.lease.kept[NOTE])
-    assert [(lock["deployment_id"], lock["reason"], lock["forced"]) for lock in told] == [("one", "ticket 4711", True)]
+    locks = json.loads(one.lease.kept[NOTE])
+    assert [(lock["deployment_id"], lock["reason"], lock["forced"]) for lock in locks] == [("one", "ticket 4711", True)]
     assert [record.kind for record in journal.records()] == ["intent", "lock_broken"]
-    assert "deployment" in one.lease.kept  # what it left half done is recover's
+    assert "deployment" in one.lease.kept  # the half-done deployment is left for `recover`
     refuse_while_held(one.ports)
 
 
@@ -119,7 +119,7 @@ def test_lock_of_a_dead_holder_needs_no_force(one: Deployment) -> None:
 
 
 def test_holder_on_another_host_is_watched(one: Deployment) -> None:
-    """A renewal is a sign of life; none within half the time to live is none."""
+    """A renewal shows that the holder lives; without one within half the time to live it counts as dead."""
     one.to_verified()
     one.stop_keeper()
     assert one.lease.holder is not None

@@ -1,4 +1,4 @@
-"""Interrupts and deaths at every call of a whole deployment: afterwards one healthy colour is live, and nobody holds the lease."""
+"""Interrupts and kills at every call of a deployment: afterwards one healthy colour is live and the lease is free."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def forward(one: Deployment) -> object:
 
 
 def harmed(one: Deployment) -> object:
-    """A deployment that is rolled back from its bake."""
+    """Run a deployment that is rolled back during its bake."""
     return one.run(lambda: "users see errors")
 
 
 def undone(one: Deployment) -> object:
-    """A promotion, and a person who undoes it."""
+    """Promote a release and undo the promotion."""
     one.forward()
     return one.undo()
 
 
 def length(drive: Drive) -> int:
-    """How many calls a drive makes."""
+    """Return how many calls a drive makes."""
     with tempfile.TemporaryDirectory() as folder:
         one = Deployment(Path(folder))
         drive(one)
@@ -47,7 +47,7 @@ UNDONE = range(length(forward), length(undone))
 
 
 def assert_safe(one: Deployment) -> None:
-    """One colour takes all traffic, and it is well."""
+    """Assert that one colour takes all traffic and is healthy."""
     assert one.cloud.routes.weights[one.cloud.routes.live] == 100
     assert one.cloud.serving().running
     assert not one.front.examine()
@@ -77,8 +77,8 @@ def test_interrupt_then_abandon(one: Deployment, number: int, moment: str) -> No
     assert one.machine.phase is not Phase.HALTED
     assert one.cloud.routes.live is (GREEN if succeeded else BLUE)
     assert_safe(one)
-    unheard = moment == "after" and one.cloud.names()[number] == "acquire"
-    if not unheard:  # else nobody knows of the lease, and it runs out by itself
+    answer_lost = moment == "after" and one.cloud.names()[number] == "acquire"
+    if not answer_lost:  # otherwise the process does not know its lease, which expires by itself
         assert one.lease.holder is None
     assert "deployment" not in one.lease.kept
     if not succeeded:

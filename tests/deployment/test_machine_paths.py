@@ -1,4 +1,4 @@
-"""Where each way through a deployment ends."""
+"""Each path through a deployment and its end."""
 
 from __future__ import annotations
 
@@ -80,9 +80,9 @@ def test_live_target_is_refused_and_nothing_touched(one: Deployment) -> None:
 
 
 def test_held_lease_is_refused(one: Deployment) -> None:
-    other = this_process("another", "somebody", one.cloud.clock, LIMITS, "deploy")
+    other = this_process("another", "jane", one.cloud.clock, LIMITS, "deploy")
     one.lease.acquire(other)
-    with pytest.raises(LeaseHeld, match="somebody"):
+    with pytest.raises(LeaseHeld, match="jane"):
         one.machine.lease()
     one.machine.abandon(Reason.parse("refused: held"), refused=True)
     one.machine.let_go()
@@ -129,7 +129,7 @@ def test_release_that_never_starts_is_rejected_at_the_timeout(one: Deployment) -
 def test_promotion_without_passed_gates_raises(one: Deployment, gates: list[object]) -> None:
     one.to_verified()
     with pytest.raises(AssertionError):
-        one.machine.promote(gates)  # type: ignore[arg-type]  # what is in it is the point
+        one.machine.promote(gates)  # type: ignore[arg-type]  # the parameters have wrong contents on purpose
     assert "set" not in one.cloud.names()
 
 
@@ -258,7 +258,7 @@ def test_stopped_previous_colour_halts_and_leaves_traffic(one: Deployment) -> No
     assert one.machine.phase is Phase.HALTED
     assert one.cloud.routes.live is GREEN
     assert one.cloud.sides[GREEN].running
-    assert "deployment" in one.lease.kept, "nobody deploys on top of it"
+    assert "deployment" in one.lease.kept, "the note keeps other deployments out"
 
 
 def test_rollback_retries_until_its_deadline(one: Deployment) -> None:
@@ -290,9 +290,9 @@ def test_rollback_tolerates_late_errors_of_the_candidate(one: Deployment) -> Non
 
 
 def lose_lease(one: Deployment) -> None:
-    """Another deployment took the lease over."""
+    """Let another deployment take the lease over."""
     one.lease.holder = None
-    one.lease.acquire(this_process("another", "somebody", one.cloud.clock, LIMITS, "deploy"))
+    one.lease.acquire(this_process("another", "jane", one.cloud.clock, LIMITS, "deploy"))
 
 
 @pytest.mark.parametrize("at", ["describe", "provision", "progress", "examine", "ask", "set"])
@@ -342,7 +342,7 @@ def test_second_abandon_changes_nothing(one: Deployment) -> None:
 def test_listener_error_is_journalled_and_ignored(one: Deployment) -> None:
     def listener(event: object) -> None:
         if isinstance(event, StepBegan):
-            raise DeploymentError("listener fell over")
+            raise DeploymentError("the listener failed")
 
     one.machine.steps._listener = listener
     assert one.run() is Phase.SUCCEEDED

@@ -1,4 +1,4 @@
-"""Who is told what, and that a channel which is slow, gone or broken changes nothing but a line of the journal."""
+"""Notices to the team. A slow, missing or broken channel changes only a line of the journal."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ PASSWORD = "canary-password-1"
 
 
 class FakeNotifier:
-    """Keeps what it is told; ``blocked`` holds it up, ``error`` is raised instead."""
+    """Keeps the notices. A cleared ``blocked`` makes ``send`` wait; ``error`` makes it raise."""
 
     def __init__(self) -> None:
-        self.told: list[Notice] = []
+        self.sent: list[Notice] = []
         self.blocked = threading.Event()
         self.blocked.set()
         self.error: Exception | None = None
@@ -35,7 +35,7 @@ class FakeNotifier:
         assert self.blocked.wait(30)
         if self.error is not None:
             raise self.error
-        self.told.append(notice)
+        self.sent.append(notice)
 
 
 @pytest.fixture
@@ -48,7 +48,7 @@ def notifier() -> Iterator[FakeNotifier]:
 def drive(
     deployment: Deployment, notifier: FakeNotifier | None, *, patience_s: float = 10.0, harm: str | None = None
 ) -> Phase:
-    """The whole deployment, its team told."""
+    """Run the whole deployment with notices, and wait up to ``patience_s`` for them."""
     machine = deployment.machine
     deployment.journal.clean = lambda text: text.replace(PASSWORD, "***")
     notices = Notices(notifier, deployment.journal, about(machine.plan, deployment.folder), deployment.events.append)
@@ -65,8 +65,8 @@ def kinds(deployment: Deployment, kind: str) -> list[str]:
 def test_promotion_notice_names_the_digest(tmp_path: Path, notifier: FakeNotifier) -> None:
     deployment = Deployment(tmp_path)
     assert drive(deployment, notifier) is Phase.SUCCEEDED
-    assert [notice.happening for notice in notifier.told] == [Happening.STARTED, Happening.PROMOTED]
-    last, plan = notifier.told[-1], deployment.machine.plan
+    assert [notice.happening for notice in notifier.sent] == [Happening.STARTED, Happening.PROMOTED]
+    last, plan = notifier.sent[-1], deployment.machine.plan
     assert (last.environment, last.digest, last.target, last.deployment_id) == (
         "test",
         plan.image.digest,
@@ -80,9 +80,9 @@ def test_promotion_notice_names_the_digest(tmp_path: Path, notifier: FakeNotifie
 def test_rollback_notice_has_the_reason_and_no_secrets(tmp_path: Path, notifier: FakeNotifier) -> None:
     deployment = Deployment(tmp_path)
     assert drive(deployment, notifier, harm=f"users see\n {PASSWORD}") is Phase.ROLLED_BACK
-    assert [notice.happening for notice in notifier.told] == [Happening.STARTED, Happening.ROLLED_BACK]
-    assert str(notifier.told[-1].reason) == "verify: users see ***"
-    assert notifier.told[-1].gate == "verify"
+    assert [notice.happening for notice in notifier.sent] == [Happening.STARTED, Happening.ROLLED_BACK]
+    assert str(notifier.sent[-1].reason) == "verify: users see ***"
+    assert notifier.sent[-1].gate == "verify"
 
 
 def test_notices_of_a_rejection_and_a_failed_rollback(tmp_path: Path, notifier: FakeNotifier) -> None:
@@ -92,15 +92,15 @@ def test_notices_of_a_rejection_and_a_failed_rollback(tmp_path: Path, notifier: 
     halted = Deployment(tmp_path / "halted", deployment_id="two")
     writes: list[int] = []
 
-    def only_once() -> None:
+    def fail_after_the_first() -> None:
         writes.append(1)
         if len(writes) > 1:
             raise CloudUnreachable("the store does not answer")
 
-    halted.cloud.hooks["set"] = only_once
+    halted.cloud.hooks["set"] = fail_after_the_first
     assert drive(halted, FakeNotifier(), harm="users see errors") is Phase.HALTED
     assert kinds(halted, "notified") == ["started", "rollback failed"]
-    assert str(notifier.told[1].reason) == "verify: it does not come up"
+    assert str(notifier.sent[1].reason) == "verify: it does not come up"
 
 
 @pytest.mark.parametrize("error", [CloudUnreachable("sns Publish: no answer"), RuntimeError(PASSWORD)])
@@ -117,7 +117,7 @@ def test_failing_topic_is_journalled_and_changes_no_result(
 
 
 def test_slow_topic_does_not_delay_the_deployment(tmp_path: Path, notifier: FakeNotifier) -> None:
-    """It does not answer at all until the deployment is over: the fake clock's deployment never waits for it."""
+    """The topic answers only after the end of the deployment, which does not wait for it."""
     deployment = Deployment(tmp_path)
     notifier.blocked.clear()
     assert drive(deployment, notifier, patience_s=0.05) is Phase.SUCCEEDED
@@ -136,15 +136,15 @@ def test_no_notice_without_a_topic(tmp_path: Path) -> None:
 def die_at_the_end(
     deployment: Deployment, notifier: FakeNotifier | None, monkeypatch: pytest.MonkeyPatch, harm: str | None = None
 ) -> Phase:
-    """The whole deployment, up to where it would give the lock back and close its note."""
+    """Run the whole deployment, but die before it releases the lock and closes its note."""
     monkeypatch.setattr(Machine, "let_go", lambda _: None)
     phase = drive(deployment, notifier, harm=harm)
     deployment.mark_dead()
     return phase
 
 
-def settled(deployment: Deployment, reports: Path, notifier: FakeNotifier, decision: Decision = UNDECIDED) -> Phase:
-    """What `recover`, or the next run, makes of a dead one."""
+def recovered(deployment: Deployment, reports: Path, notifier: FakeNotifier, decision: Decision = UNDECIDED) -> Phase:
+    """Recover a dead run as `recover` or the next run does."""
     found = open_deployment(deployment.ports)
     assert found is not None
     audience = Audience(notifier=notifier)
@@ -155,9 +155,9 @@ def test_recover_sends_the_result_of_a_dead_run(tmp_path: Path, notifier: FakeNo
     deployment = Deployment(tmp_path)
     deployment.to_verified()
     deployment.mark_dead()
-    assert settled(deployment, tmp_path, notifier) is Phase.REJECTED
-    assert [(notice.happening, notice.actor) for notice in notifier.told] == [(Happening.REJECTED, "recoverer")]
-    assert "died in phase VERIFYING" in str(notifier.told[0].reason)
+    assert recovered(deployment, tmp_path, notifier) is Phase.REJECTED
+    assert [(notice.happening, notice.actor) for notice in notifier.sent] == [(Happening.REJECTED, "recoverer")]
+    assert "died in phase VERIFYING" in str(notifier.sent[0].reason)
 
 
 @pytest.mark.parametrize(
@@ -166,13 +166,15 @@ def test_recover_sends_the_result_of_a_dead_run(tmp_path: Path, notifier: FakeNo
 def test_recover_sends_a_missing_final_notice(
     tmp_path: Path, notifier: FakeNotifier, monkeypatch: pytest.MonkeyPatch, harm: str | None, happening: Happening
 ) -> None:
-    """The run died after its last phase and before its message: the lock's note is still there, and says how it ended."""
+    """The run died after its last phase and before its notice: the note beside the lock still has the last phase."""
     deployment = Deployment(tmp_path)
     phase = die_at_the_end(deployment, None, monkeypatch, harm)
-    assert settled(deployment, tmp_path, notifier) is phase
-    assert [notice.happening for notice in notifier.told] == [happening]
-    told = [record.kind for record in deployment.records() if record.kind.startswith(("notif", "recovering", "closed"))]
-    assert told == ["recovering", "notifying", "notified", "closed"], (
+    assert recovered(deployment, tmp_path, notifier) is phase
+    assert [notice.happening for notice in notifier.sent] == [happening]
+    lines = [
+        record.kind for record in deployment.records() if record.kind.startswith(("notif", "recovering", "closed"))
+    ]
+    assert lines == ["recovering", "notifying", "notified", "closed"], (
         "intent, then outcome, before the journal is closed"
     )
 
@@ -180,12 +182,12 @@ def test_recover_sends_a_missing_final_notice(
 def test_final_notice_is_repeated_only_without_the_journal(
     tmp_path: Path, notifier: FakeNotifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On another machine, without the dead run's journal, twice is better than never."""
+    """On another machine, which lacks the journal of the dead run, the notice is sent twice rather than never."""
     for reports, expected in ((tmp_path, 1), (tmp_path / "a fresh clone", 2)):
         deployment = Deployment(tmp_path, deployment_id=f"id-{expected}")
         die_at_the_end(deployment, notifier, monkeypatch)
-        assert settled(deployment, reports, notifier) is Phase.SUCCEEDED
-        ends = [notice for notice in notifier.told if notice.happening is Happening.PROMOTED]
+        assert recovered(deployment, reports, notifier) is Phase.SUCCEEDED
+        ends = [notice for notice in notifier.sent if notice.happening is Happening.PROMOTED]
         assert len([notice for notice in ends if notice.deployment_id == f"id-{expected}"]) == expected
 
 
@@ -193,30 +195,30 @@ def test_final_notice_is_repeated_only_without_the_journal(
 def test_missing_notice_of_a_failed_rollback_is_sent_once(
     tmp_path: Path, notifier: FakeNotifier, monkeypatch: pytest.MonkeyPatch, decision: Decision
 ) -> None:
-    """Whether it is tried again, in vain, or left as it is."""
+    """Both if the rollback is retried and fails again, and if the release is kept."""
     deployment = Deployment(tmp_path)
     writes: list[int] = []
 
-    def only_once() -> None:
+    def fail_after_the_first() -> None:
         writes.append(1)
         if len(writes) > 1:
             raise CloudUnreachable("the store does not answer")
 
-    deployment.cloud.hooks["set"] = only_once
+    deployment.cloud.hooks["set"] = fail_after_the_first
     assert die_at_the_end(deployment, None, monkeypatch, "users see errors") is Phase.HALTED
-    assert settled(deployment, tmp_path, notifier, decision) is Phase.HALTED
-    assert [notice.happening for notice in notifier.told] == [Happening.ROLLBACK_FAILED]
+    assert recovered(deployment, tmp_path, notifier, decision) is Phase.HALTED
+    assert [notice.happening for notice in notifier.sent] == [Happening.ROLLBACK_FAILED]
 
 
 def test_notice_without_an_outcome_is_sent_again(
     tmp_path: Path, notifier: FakeNotifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was about to go out when the run died: perhaps it did."""
+    """The run died while it sent the notice, so the notice may or may not have been sent."""
     deployment = Deployment(tmp_path)
     die_at_the_end(deployment, None, monkeypatch)
     deployment.journal.append("notifying", event=Happening.PROMOTED.value)
-    settled(deployment, tmp_path, notifier)
-    assert [notice.happening for notice in notifier.told] == [Happening.PROMOTED]
+    recovered(deployment, tmp_path, notifier)
+    assert [notice.happening for notice in notifier.sent] == [Happening.PROMOTED]
 
 
 def test_every_end_except_a_refusal_sends_a_notice(tmp_path: Path, notifier: FakeNotifier) -> None:
@@ -226,7 +228,7 @@ def test_every_end_except_a_refusal_sends_a_notice(tmp_path: Path, notifier: Fak
     for after in Phase:
         notices(PhaseChanged(Phase.PENDING, after, Reason("gate", "why")))
     notices.flush(10)
-    assert {notice.happening for notice in notifier.told} == set(Happening)
+    assert {notice.happening for notice in notifier.sent} == set(Happening)
 
 
 def test_report_place_is_the_ci_run_if_there_is_one() -> None:

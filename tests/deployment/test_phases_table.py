@@ -1,4 +1,4 @@
-"""The one table of transitions: every pair is walked."""
+"""The table of transitions: every pair of phase and outcome."""
 
 from __future__ import annotations
 

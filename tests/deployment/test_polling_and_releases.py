@@ -1,4 +1,4 @@
-"""Waiting with a deadline, the default release, and the thread that keeps the lease."""
+"""Polling with a deadline, the default release, and the thread that renews the lease."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_keeper_survives_aws_errors_and_records_the_loss() -> None:
     assert asked.wait(10)
     keeper._thread.join(10)
     assert not keeper._thread.is_alive()
-    assert "not ours" in (keeper.lost or "")
+    assert "does not have the lease" in (keeper.lost or "")
     keeper.stop()
 
 

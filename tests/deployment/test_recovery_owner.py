@@ -1,4 +1,4 @@
-"""Whose deployment is settled, and when: a living owner is left alone, another host's lease is waited for."""
+"""Recovery by owner: a living owner is left alone, and the lease of another host is waited for."""
 
 from __future__ import annotations
 
@@ -56,11 +56,11 @@ def test_owner_on_another_host_that_renews_is_alive(one: Deployment) -> None:
     holder = one.lease.holder
     assert holder is not None
 
-    def renews() -> None:
+    def renew() -> None:
         if one.cloud.clock.elapsed > 20:
             one.lease.holder = replace(holder, expires_at=one.cloud.clock.now() + one.lease.ttl)
 
-    one.cloud.hooks["sleep"] = renews
+    one.cloud.hooks["sleep"] = renew
     with pytest.raises(LeaseHeld, match="a-runner-far-away"):
         one.recover()
     assert one.cloud.routes.live is GREEN
@@ -103,17 +103,17 @@ def test_note_is_read_again_under_the_lease(one: Deployment) -> None:
 
 def test_suspended_run_cannot_switch_after_its_recovery(one: Deployment) -> None:
     one.to_verified()
-    paused = []
+    recovered = []
 
-    def fall_asleep() -> None:
+    def suspend() -> None:
         one.cloud.hooks.clear()
         one.mark_dead()
-        paused.append(one.recover(one.reports / "another machine"))
+        recovered.append(one.recover(one.reports / "another machine"))
 
-    one.cloud.hooks["set"] = fall_asleep  # after the lease was checked, before the write arrives
+    one.cloud.hooks["set"] = suspend  # after the lease was checked, before the write arrives
     with pytest.raises(Exception, match=r"token|changed"):
         one.machine.promote(GATES)
-    assert paused == [Phase.ROLLED_BACK]
+    assert recovered == [Phase.ROLLED_BACK]
     one.machine.abandon(Reason.parse("promote: too late"))
     one.machine.let_go()
     assert one.cloud.routes.live is BLUE

@@ -1,4 +1,4 @@
-"""``verification.json``: its fields and their order, and how it appears on the disk."""
+"""``verification.json``: its fields, their order, and how the file is replaced on the disk."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ ROLLBACK = {"reason": "bake: harm", "detected_s": 1.2, "switch_s": 0.03, "reques
 
 
 def closed(one: Deployment, exit_code: int, **traffic: Any) -> dict[str, Any]:
-    """The report of a deployment that came to its end."""
+    """Close the journal of an ended deployment and return its report."""
     one.journal.cloud = None
     one.journal.append("traffic", **({"promotion": None, "rollback": None} | traffic))
     one.journal.append("gates", gates=[g.as_report() for g in [*GATES, *report.no_gates(())[1:]]])

@@ -1,4 +1,4 @@
-"""The previous colour after a promotion: it keeps running for a rollback until its time has come, and is stopped by who asks then."""
+"""The previous colour after a promotion: it runs as the rollback target until its retirement is due."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def test_stopped_colour_needs_no_retirement(tmp_path: Path) -> None:
 
 
 def test_colour_that_is_live_again_is_not_stopped(tmp_path: Path) -> None:
-    """Somebody moved traffic back by hand between the last look and the lock."""
+    """Traffic was moved back by hand between the check and the lock."""
     one = promoted(tmp_path)
     promotion = last_promotion(one.ports)
     one.cloud.hooks["acquire"] = lambda: one.cloud.move(BLUE, 9)
@@ -108,7 +108,7 @@ def test_colour_that_could_not_be_stopped_stays_the_rollback_target(tmp_path: Pa
 
 
 def test_promotion_without_retire_after_is_never_due(tmp_path: Path) -> None:
-    """The note of an older release of this tool."""
+    """The note was written by an older version of this tool."""
     one = promoted(tmp_path)
     text = one.lease.kept["promotion"].replace(', "retire_after": 3600.0', "")
     assert "retire_after" not in text

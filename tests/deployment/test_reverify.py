@@ -1,4 +1,4 @@
-"""What was verified is what gets the traffic, and what keeps it.
+"""The verified release gets the traffic, and stays the same during the bake.
 
 Failure mode 6: the verified copy is not the serving copy.
 """
@@ -15,7 +15,7 @@ from tests.deployment.harness import GATES, Deployment
 
 @pytest.mark.parametrize("change", ["digest", "configuration", "stopped"])
 def test_changed_candidate_fails_the_bake(one: Deployment, change: str) -> None:
-    """An instance that is replaced by another release, or configured anew, is not what the gates have seen."""
+    """A candidate with another digest or configuration is not the one that the gates verified."""
     one.to_verified()
     one.machine.promote(GATES)
     green = one.cloud.sides[GREEN]

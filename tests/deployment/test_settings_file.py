@@ -1,4 +1,4 @@
-"""``deployment.toml``: defaults, overrides, and what it may not say."""
+"""``deployment.toml``: defaults, overrides, and refused content."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_working_pairs_of_platform_and_router_are_allowed(file: Path, text: str)
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        # A pair that cannot work is refused for its reason, not for the keys that its router would need.
+        # For a pair that cannot work the message gives that reason, and not the keys that the router would need.
         (APPRUNNER + ROUTE53, r"'apprunner' with router 'route53' cannot work.*404.*one custom domain"),
         (APPRUNNER + ALB + RULE, "'apprunner' with router 'alb' cannot work.*404"),
         (ECS + CLOUDFRONT + KVS, "'ecs' with router 'cloudfront' cannot work.*second switch"),

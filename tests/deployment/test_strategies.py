@@ -1,4 +1,4 @@
-"""A share of the traffic first: how it is written, and how the machine goes through it."""
+"""Strategies: their syntax, and how the machine shifts the traffic share by share."""
 
 from __future__ import annotations
 
@@ -56,10 +56,10 @@ def test_strategy_as_text() -> None:
 
 
 class FakeShare:
-    """The candidate answers so many requests at each look; the test may say what harm it did."""
+    """The candidate answers ``each`` requests per poll; a test sets the harm that is reported."""
 
     def __init__(self, each: int = ENOUGH_REQUESTS, harm: Callable[[], str | None] = lambda: None) -> None:
-        self.each, self.tell = each, harm
+        self.each, self.report_harm = each, harm
         self.begun: list[tuple[int, int]] = []
         self.count = 0
 
@@ -70,7 +70,7 @@ class FakeShare:
 
     def harm(self) -> str | None:
         self.count += self.each
-        return self.tell()
+        return self.report_harm()
 
     @property
     def seen(self) -> tuple[int, int]:
@@ -78,7 +78,7 @@ class FakeShare:
 
 
 def promoted(folder: Path, share: FakeShare, shifts: tuple[Shift, ...] = CANARY) -> Deployment:
-    """A deployment up to the end of its promotion, abandoned where that failed."""
+    """Run a deployment up to the end of its promotion; abandon it if the promotion fails."""
     one = Deployment(folder, replace(LIMITS, promote_timeout=5.0))
     one.to_verified()
     try:
@@ -113,7 +113,7 @@ def test_traffic_shifts_step_by_step(tmp_path: Path) -> None:
 
 def test_harm_during_a_step_rolls_back(tmp_path: Path) -> None:
     share = FakeShare()
-    share.tell = lambda: "3 of the last 3 requests failed" if len(share.begun) == 2 else None
+    share.report_harm = lambda: "3 of the last 3 requests failed" if len(share.begun) == 2 else None
     one = promoted(tmp_path, share)
     assert one.machine.phase is Phase.ROLLED_BACK
     assert one.cloud.routes.weights == {BLUE: 100, GREEN: 0}
@@ -135,11 +135,11 @@ def test_routes_written_by_another_process_fail_the_step(tmp_path: Path) -> None
     share = FakeShare()
     one = Deployment(tmp_path)
 
-    def meddle() -> None:
+    def write_routes() -> None:
         if len(share.begun) == 1 and share.count == ENOUGH_REQUESTS:
             one.cloud.move(BLUE, 0)
 
-    share.tell = meddle
+    share.report_harm = write_routes
     one.to_verified()
     with pytest.raises(Exception, match="the routes changed meanwhile"):
         one.machine.promote(GATES, CANARY, share)
@@ -147,14 +147,14 @@ def test_routes_written_by_another_process_fail_the_step(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("number", [1, 2])
 def test_run_that_died_in_a_step_is_rolled_back(tmp_path: Path, number: int) -> None:
-    """By ``recover``, which never completes a promotion."""
+    """``recover`` never completes a promotion."""
     one, share = Deployment(tmp_path), FakeShare()
 
     def die() -> None:
         if len(share.begun) == number:
             one.cloud.dead = True
 
-    share.tell = die
+    share.report_harm = die
     one.to_verified()
     with pytest.raises(Killed):
         one.machine.promote(GATES, CANARY, share)

@@ -1,4 +1,4 @@
-"""A run that sleeps past its lease, at each of its calls, while another takes over: when it wakes, it does no harm."""
+"""A run that is suspended past its lease at any call while another run takes over does no harm afterwards."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.deployment.history_plan import Command, Fault, History, Kind
 
 ALL_CALLS = 4000
 CALLS = 100
-"""More than a deployment makes, a failed one included."""
+"""More calls than a deployment makes, even if it fails."""
 SUSPENDED_RUNS = {
     "promotes": Command(Kind.DEPLOY, here=False),
     "is rejected": Command(Kind.DEPLOY, here=False, passes=False),
@@ -33,26 +33,26 @@ def suspended(command: Command, *calls: int) -> Command:
 
 
 @pytest.mark.parametrize("other", [Kind.DEPLOY, Kind.RECOVER])
-@pytest.mark.parametrize("sleeper", SUSPENDED_RUNS)
-def test_suspended_run_does_no_harm_after_a_takeover(sleeper: str, other: Kind, tmp_path: Path) -> None:
-    """The other run settles, deploys, and is live: the sleeper stops nothing of it, and moves no traffic."""
-    overtaken = 0
+@pytest.mark.parametrize("run", SUSPENDED_RUNS)
+def test_suspended_run_does_no_harm_after_a_takeover(run: str, other: Kind, tmp_path: Path) -> None:
+    """The other run recovers the first one and may deploy. Then the first one stops nothing and moves no traffic."""
+    takeovers = 0
     for call in range(1, CALLS):
-        commands = (suspended(SUSPENDED_RUNS[sleeper], call), Command(other))
+        commands = (suspended(SUSPENDED_RUNS[run], call), Command(other))
         turns = ((0, ALL_CALLS), (1, ALL_CALLS))
         seen = run_history(History(commands, turns=turns), tmp_path / str(call)).seen
-        overtaken += seen["settlements"]
-    assert overtaken > CALLS / 5
+        takeovers += seen["settlements"]
+    assert takeovers > CALLS / 5
 
 
 @pytest.mark.parametrize("call", range(4, 9))
 def test_half_done_deployment_of_another_run_is_recovered(call: int, tmp_path: Path) -> None:
-    """Nothing was half done when the first looked; by the time that it gets the lock, the second has left something."""
-    sleeper = suspended(SUSPENDED_RUNS["promotes"], call)
-    settled = 0
-    for death in range(30, 70):
-        left = suspended(SUSPENDED_RUNS["promotes"], death)
+    """The first run finds nothing half done; before it gets the lock, the second run leaves its deployment half done."""
+    first = suspended(SUSPENDED_RUNS["promotes"], call)
+    recovered = 0
+    for second_call in range(30, 70):
+        second = suspended(SUSPENDED_RUNS["promotes"], second_call)
         turns = ((0, ALL_CALLS), (1, ALL_CALLS), (0, ALL_CALLS))
-        seen = run_history(History((sleeper, left), turns=turns), tmp_path / str(death)).seen
-        settled += seen["settlements"] > 0
-    assert settled > 0, "what the second one left is settled, not forgotten"
+        seen = run_history(History((first, second), turns=turns), tmp_path / str(second_call)).seen
+        recovered += seen["settlements"] > 0
+    assert recovered > 0, "the deployment of the second run is recovered, not forgotten"

@@ -1,4 +1,4 @@
-"""Right before the switch the candidate is whole; after it, it counts once it has spread."""
+"""Before the switch every instance of the candidate must be healthy; the switch counts after it has spread."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_unhealthy_instance_prevents_the_switch(one: Deployment) -> None:
 
 
 def test_candidate_is_scaled_before_the_switch(one: Deployment) -> None:
-    """It grows first and is looked at then: what is missing is waited for as in a provisioning."""
+    """The machine scales the candidate and then waits for its instances as in the provisioning."""
     one.to_verified()
     side = one.cloud.sides[GREEN]
     one.cloud.hooks["scale"] = lambda: setattr(side, "unwell", "2 of 4 targets are registered and healthy")
@@ -41,7 +41,7 @@ def test_switch_waits_for_the_replacement_of_an_instance(one: Deployment) -> Non
 
 
 def test_switch_is_confirmed_after_it_has_spread(one: Deployment) -> None:
-    """Where DNS decides, the answers that this process gets are one place's view."""
+    """If DNS routes the traffic, the answers that this process gets show the view of one place only."""
     one.to_verified()
     one.cloud.spreads = 5
     one.machine.promote(GATES)
@@ -51,7 +51,7 @@ def test_switch_is_confirmed_after_it_has_spread(one: Deployment) -> None:
 def test_switch_that_does_not_spread_is_rolled_back(one: Deployment) -> None:
     one.to_verified()
     one.cloud.spreads = 1000
-    with pytest.raises(StepFailed, match="last: a resolver to learn of green"):
+    with pytest.raises(StepFailed, match="last: a resolver to answer with green"):
         one.machine.promote(GATES)
     one.cloud.spreads = 0
     one.machine.abandon(Reason.parse("promote: it did not spread"))

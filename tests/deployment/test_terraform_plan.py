@@ -1,4 +1,4 @@
-"""A Terraform plan that may come along with a deployment changes nothing but the idle colour."""
+"""A Terraform plan given to a deployment may change only the idle colour."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from tests.deployment.harness import LIMITS, Deployment
 
 @pytest.fixture
 def done(one: Deployment) -> Deployment:
-    """Green is promoted."""
+    """A deployment that has promoted green."""
     assert one.run() is Phase.SUCCEEDED
     return one
 
@@ -59,11 +59,11 @@ def test_undo_to_an_unhealthy_colour_moves_nothing(done: Deployment, sick: dict[
     assert done.cloud.routes == routes
     assert done.cloud.sides[GREEN].running
     assert done.lease.holder is None
-    assert done.promotion() is not None, "it can be tried again"
+    assert done.promotion() is not None, "the undo can be tried again"
 
 
 def test_undo_from_an_unhealthy_live_colour_accepts_a_colour_that_answers(done: Deployment) -> None:
-    """And a person is called, since the move cannot be seen to have helped."""
+    """The undo halts for a person, because nothing shows that the move helped."""
     done.cloud.sides[GREEN].error = "status 500"
     done.cloud.sides[BLUE].fails_users = "GET /consults: status 500"
     undo = done.undo()
@@ -93,21 +93,21 @@ def test_undo_of_a_promotion_that_is_not_live_is_refused(done: Deployment) -> No
 
 
 def test_undo_while_another_run_holds_the_lease_is_refused(done: Deployment) -> None:
-    done.lease.acquire(this_process("two", "somebody", done.cloud.clock, LIMITS, "deploy"))
+    done.lease.acquire(this_process("two", "jane", done.cloud.clock, LIMITS, "deploy"))
     with pytest.raises(LeaseHeld):
         done.undo()
     assert done.cloud.routes.live is GREEN
 
 
-@pytest.mark.parametrize("meanwhile", ["undone", "deployed"])
-def test_change_before_the_lock_is_acquired_is_refused(done: Deployment, meanwhile: str) -> None:
-    def change() -> None:
+@pytest.mark.parametrize("change", ["undone", "deployed"])
+def test_change_before_the_lock_is_acquired_is_refused(done: Deployment, change: str) -> None:
+    def move_traffic() -> None:
         done.cloud.hooks.clear()
         done.cloud.move(BLUE, 9)
-        if meanwhile == "undone":
+        if change == "undone":
             del done.lease.kept["promotion"]
 
-    done.cloud.hooks["acquire"] = change
+    done.cloud.hooks["acquire"] = move_traffic
     with pytest.raises(Refused):
         done.undo()
     assert done.lease.holder is None
@@ -126,7 +126,7 @@ def test_unverified_undo_halts(done: Deployment) -> None:
     undo = done.undo()
     assert undo.phase is Phase.HALTED
     assert done.cloud.routes.live is BLUE
-    assert done.cloud.sides[GREEN].running, "nothing is stopped while the move has not been seen to work"
+    assert done.cloud.sides[GREEN].running, "nothing is stopped before the move is verified"
     assert "deployment" in done.lease.kept
 
 

@@ -1,3 +1,5 @@
+"""The reference service: its contract, and prober and load against it."""
+
 from __future__ import annotations
 
 import json
@@ -22,7 +24,7 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "suites" / "contract" / "telehe
 
 @pytest.fixture(scope="module")
 def real_url() -> Iterator[str]:
-    """The reference service 1.1.0 on PostgreSQL and Valkey of its own."""
+    """The URL of the reference service 1.1.0, which runs with its own PostgreSQL and Valkey."""
     folder = Path(tempfile.mkdtemp(prefix="verification-"))
     folder.chmod(0o755)  # PostgreSQL may run as another user
     try:
@@ -53,7 +55,7 @@ def alice() -> SmokeUser:
     return user
 
 
-def test_every_answer_of_the_reference_service_keeps_the_contract(real_url: str, alice: SmokeUser) -> None:
+def test_answers_of_the_reference_service_keep_the_contract(real_url: str, alice: SmokeUser) -> None:
     contract = Contract.load(DOCUMENT)
     with open_client(real_url, timeout_s=10) as client:
         headers = {"Authorization": f"Bearer {sign_in(client, alice)}"}
@@ -70,7 +72,7 @@ def test_every_answer_of_the_reference_service_keeps_the_contract(real_url: str,
     assert [a.status_code for a in answers] == [201, 422, 401, 200, 200, 200, 200, 422, 200, 204, 404, 422, 204]
 
 
-def test_prober_and_load_find_no_fault_and_leave_nothing(real_url: str, alice: SmokeUser, tmp_path: Path) -> None:
+def test_prober_and_load_find_no_failure_and_clean_up(real_url: str, alice: SmokeUser, tmp_path: Path) -> None:
     with Prober.start(ProberConfig(real_url, alice, timeout_s=10, stderr_log=str(tmp_path / "prober.log"))) as prober:
         result = run_load(LoadPlan(real_url, (alice,), users=3, rate=30, seconds=2), log=tmp_path / "load.log")
         prober.wait_for_samples(100, 30)
