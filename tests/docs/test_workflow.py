@@ -70,7 +70,7 @@ def test_install_names_a_file_that_is_there() -> None:
         ("1", "Rejected: live traffic never moved"),
         ("2", "Interrupted"),
         ("3", "Internal error"),
-        ("4", "Refused: nothing was touched"),
+        ("4", "Refused: nothing was changed"),
         ("5", "No check was collected"),
         ("10", "Rolled back"),
         ("11", "a person must act now"),
@@ -82,7 +82,7 @@ def test_exit_codes_are_told_apart(folder: Checkout, code: str, says: str) -> No
     """One sentence each in the job's summary; 11, and only 11, calls a person."""
     summary = folder.folder / "summary.md"
     variables = NICE | {"IMAGE_TAG": NASTY, "CODE": code, "SETTLED": "", "GITHUB_STEP_SUMMARY": str(summary)}
-    ran = folder.bash(SCRIPTS["Say what happened"], variables)
+    ran = folder.bash(SCRIPTS["Summarize the result"], variables)
     assert ran.code == 0, ran.output
     said = summary.read_text(encoding="utf-8")
     assert says in said
@@ -94,7 +94,7 @@ def test_exit_codes_are_told_apart(folder: Checkout, code: str, says: str) -> No
 
 def test_every_exit_code_of_the_readme_has_its_sentence() -> None:
     """No code is told as "killed" that the README knows."""
-    script = SCRIPTS["Say what happened"]
+    script = SCRIPTS["Summarize the result"]
     codes = [row[0] for row in document("README.md").table("code")]
     assert [code for code in codes if f" {code}) said=" not in script] == []
 
@@ -102,7 +102,7 @@ def test_every_exit_code_of_the_readme_has_its_sentence() -> None:
 def test_a_recovery_that_fails_calls_a_person(folder: Checkout) -> None:
     """Whatever the deployment's own code was."""
     variables = NICE | {"CODE": "", "SETTLED": "11", "GITHUB_STEP_SUMMARY": str(folder.folder / "summary.md")}
-    ran = folder.bash(SCRIPTS["Say what happened"], variables)
+    ran = folder.bash(SCRIPTS["Summarize the result"], variables)
     assert ran.code == 0, ran.output
     assert "::error title=A person must act now::" in ran.output
 
@@ -115,12 +115,12 @@ def test_a_refused_deployment_is_told_as_such(copy: Checkout) -> None:
     assert refused.code == 4, refused.output
     assert "REFUSED: nothing was touched" in refused.output
     assert not (copy.folder / "pwned").exists()
-    settled = copy.bash(SCRIPTS["Settle what was left half done"], variables)
+    settled = copy.bash(SCRIPTS["Recover an interrupted run"], variables)
     assert settled.code == 0, settled.output
     assert output.read_text(encoding="utf-8").split() == ["code=4", "code=0"]
 
 
-@pytest.mark.parametrize("name", ["Deploy", "Settle what was left half done"])
+@pytest.mark.parametrize("name", ["Deploy", "Recover an interrupted run"])
 @pytest.mark.parametrize("code", [0, 1, 10, 11])
 def test_steps_hand_on_the_exit_code(folder: Checkout, name: str, code: int) -> None:
     """Whatever the command ends with is the step's output and its exit code; each input is one word to it."""
