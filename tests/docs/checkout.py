@@ -33,7 +33,7 @@ SHORT_LOAD = {
     "duration = 6\n": "duration = 1\n",
     "min_requests = 300\n": "min_requests = 5\n",
     "failure_ratio = 0.02\n": "failure_ratio = 0.5\n",
-    "throughput = 0.5            # a laptop has other things to do\n": "throughput = 0.1\n",
+    "throughput = 0.5            # a laptop also does other work\n": "throughput = 0.1\n",
 }
 BIN = Path(sys.executable).parent
 

@@ -70,7 +70,7 @@ def test_install_names_an_existing_file() -> None:
         ("1", "Rejected: live traffic never moved"),
         ("2", "Interrupted"),
         ("3", "Internal error"),
-        ("4", "Refused: nothing was touched"),
+        ("4", "Refused: nothing was changed"),
         ("5", "No check was collected"),
         ("10", "Rolled back"),
         ("11", "a person must act now"),
@@ -82,7 +82,7 @@ def test_each_exit_code_has_its_own_message(folder: Checkout, code: str, sentenc
     """Each code has a sentence in the job's summary; only 11 calls a person."""
     summary = folder.folder / "summary.md"
     variables = NICE | {"IMAGE_TAG": NASTY, "CODE": code, "SETTLED": "", "GITHUB_STEP_SUMMARY": str(summary)}
-    ran = folder.bash(SCRIPTS["Say what happened"], variables)
+    ran = folder.bash(SCRIPTS["Summarize the result"], variables)
     assert ran.code == 0, ran.output
     text = summary.read_text(encoding="utf-8")
     assert sentence in text
@@ -94,7 +94,7 @@ def test_each_exit_code_has_its_own_message(folder: Checkout, code: str, sentenc
 
 def test_every_exit_code_of_the_readme_has_its_sentence() -> None:
     """No exit code of the README is reported as "killed"."""
-    script = SCRIPTS["Say what happened"]
+    script = SCRIPTS["Summarize the result"]
     codes = [row[0] for row in document("README.md").table("code")]
     assert [code for code in codes if f" {code}) said=" not in script] == []
 
@@ -102,7 +102,7 @@ def test_every_exit_code_of_the_readme_has_its_sentence() -> None:
 def test_a_recovery_that_fails_calls_a_person(folder: Checkout) -> None:
     """A recovery that ends with 11 calls a person, also if the deployment has no exit code."""
     variables = NICE | {"CODE": "", "SETTLED": "11", "GITHUB_STEP_SUMMARY": str(folder.folder / "summary.md")}
-    ran = folder.bash(SCRIPTS["Say what happened"], variables)
+    ran = folder.bash(SCRIPTS["Summarize the result"], variables)
     assert ran.code == 0, ran.output
     assert "::error title=A person must act now::" in ran.output
 
@@ -115,12 +115,12 @@ def test_refused_deployment_ends_with_exit_code_4(copy: Checkout) -> None:
     assert refused.code == 4, refused.output
     assert "REFUSED: nothing was touched" in refused.output
     assert not (copy.folder / "pwned").exists()
-    settled = copy.bash(SCRIPTS["Settle what was left half done"], variables)
+    settled = copy.bash(SCRIPTS["Recover an interrupted run"], variables)
     assert settled.code == 0, settled.output
     assert output.read_text(encoding="utf-8").split() == ["code=4", "code=0"]
 
 
-@pytest.mark.parametrize("name", ["Deploy", "Settle what was left half done"])
+@pytest.mark.parametrize("name", ["Deploy", "Recover an interrupted run"])
 @pytest.mark.parametrize("code", [0, 1, 10, 11])
 def test_steps_pass_on_the_exit_code(folder: Checkout, name: str, code: int) -> None:
     """The command's exit code is the step's output and its exit code; each input is passed as one word."""
