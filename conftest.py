@@ -1,3 +1,3 @@
-"""Which plugins make a deployment of a pytest run; nothing else belongs here."""
+"""The plugins that turn a pytest run into a deployment; nothing else belongs here."""
 
 pytest_plugins = ("plugins.options", "plugins.run", "plugins.fixtures", "plugins.declarative", "plugins.reports")

@@ -1,1 +1,1 @@
-"""How pytest runs a deployment: options, fixtures, gates, phases with and without workers, evidence and reports."""
+"""How pytest runs a deployment: options, fixtures, gates, stages with and without workers, evidence and reports."""

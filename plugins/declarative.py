@@ -1,4 +1,4 @@
-"""Checks in YAML: each ``suites/GATE/*.yaml`` is collected as a file of checks, and each check in it is an item like any other."""
+"""Checks in YAML: pytest collects each ``suites/GATE/*.yaml`` as a module, and each check in it as an ordinary item."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from verification.yaml_source import InvalidChecks
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """A file of checks becomes a collector of its own."""
+    """Return a collector for a YAML file of checks, None for any other file."""
     if is_file_of_checks(file_path, suites_of(parent.config)):
         return CheckFile.from_parent(parent, path=file_path)
     return None
 
 
 class CheckFile(pytest.Module):
-    """A module whose functions come from YAML: fixtures, parameters, workers and reports are pytest's own."""
+    """A module whose functions come from YAML: pytest handles fixtures, parameters, workers and reports as usual."""
 
     def _getobj(self) -> types.ModuleType:
-        """The functions, by their names. Raises CollectError with every mistake in the file."""
+        """Return a module with a function for each check. Raises CollectError with every mistake in the file."""
         try:
             checks = load(self.path, self.path.relative_to(self.config.rootpath).as_posix())
         except InvalidChecks as error:
-            raise self.CollectError(f"{error}\ndocs/add-a-check.md shows what a file of checks may say") from None
+            raise self.CollectError(f"{error}\ndocs/add-a-check.md describes the format") from None
         module = types.ModuleType(self.path.stem)
         for check in checks:
             setattr(module, check.name, _function(check, self.path))
         return module
 
     def funcnamefilter(self, name: str) -> bool:
-        """Every check is one, whatever its name begins with."""
+        """Collect every check, whether or not its name starts with ``test_``."""
         return not name.startswith("__")
 
 
@@ -55,13 +55,13 @@ def _function(check: DeclaredCheck, path: Path) -> Callable[..., None]:
     ) -> None:
         _run(check, client, contract, measure, signed_in or {}, parameters or {})
 
-    asked = ["client", "contract", "measure"]
-    asked += ["signed_in"] if check.signed_in else []
-    asked += ["parameters"] if check.parameters else []
+    fixtures = ["client", "contract", "measure"]
+    fixtures += ["signed_in"] if check.signed_in else []
+    fixtures += ["parameters"] if check.parameters else []
     own = inspect.signature(run).parameters
-    # What pytest reads the fixtures' names from, and where it says that the check stands.
+    # pytest reads the fixture names from the signature, and the check's file and line from the code object.
     run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # PEP 362
-        [own[name].replace(default=inspect.Parameter.empty) for name in asked]
+        [own[name].replace(default=inspect.Parameter.empty) for name in fixtures]
     )
     run.__code__ = run.__code__.replace(co_filename=str(path), co_firstlineno=check.line, co_name=check.name)
     if check.parameters:
@@ -71,7 +71,7 @@ def _function(check: DeclaredCheck, path: Path) -> Callable[..., None]:
 
 
 def _id(parameters: Mapping[str, Any]) -> str:
-    """``id`` where there is one, else the values; a bracket would end the item's id early."""
+    """Return ``id`` if the parameters have one, else their values; brackets are replaced because they would end the item's id."""
     text = str(parameters["id"]) if "id" in parameters else "-".join(str(value) for value in parameters.values())
     return "".join(letter if letter.isalnum() or letter in " _.,=-" else "_" for letter in text)[:60]
 
@@ -97,11 +97,11 @@ def _run(
     except CheckFailed as failure:
         problem = str(failure)
     if problem is not None:
-        pytest.fail(problem, pytrace=False)  # what there is to trace is this framework's own code
+        pytest.fail(problem, pytrace=False)  # a traceback would show only this framework's code
 
 
 def _clean_up(client: httpx.Client, contract: Contract, response: httpx.Response, headers: Mapping[str, str]) -> None:
-    """What a POST made is deleted again, where the contract says how: ``DELETE`` of the path and the answer's ``id``."""
+    """Delete the resource that a POST created, if the contract has ``DELETE`` for its path and the ``id`` in the answer."""
     request = response.request
     if request.method != "POST" or not response.is_success:
         return

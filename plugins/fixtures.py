@@ -1,4 +1,4 @@
-"""The fixtures that checks may use; the first line of each is what ``pytest --fixtures`` shows."""
+"""The fixtures that checks may use; ``pytest --fixtures`` shows the first line of each docstring."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from plugins.measurement import latency_plan
 from plugins.recorder import Measurement, Recorder
 from plugins.run import coordinator_key, recorder_key, redactor_key, suites_of
 from plugins.stages import BYSTANDER, gate_of
-from plugins.state import Bake, Front, Lock, Release, State
+from plugins.state import Bake, FrontDoorRequest, HeldLease, Release, State
 from verification.accounts import SmokeUser
 from verification.accounts import sign_in as ask_for_token
 from verification.contract import Contract
@@ -41,18 +41,21 @@ SignIn = Callable[..., dict[str, str]]
 
 
 class Session:
-    """What the fixtures of one process share: the published state, clients, tokens, the contract."""
+    """The objects that the fixtures of one process share: the published state, clients, tokens, the contract."""
 
     def __init__(self, config: pytest.Config, recorder: Recorder) -> None:
         self._config = config
         self.recorder = recorder
-        self._clients: dict[tuple[str, float, bool, Front | None, bool], httpx.Client] = {}
+        self._clients: dict[tuple[str, float, bool, FrontDoorRequest | None, bool], httpx.Client] = {}
         self._tokens: dict[tuple[str, str], str] = {}
         self._lock = threading.Lock()
 
     @property
     def state(self) -> State:
-        """What has become of the deployment so far, on the controller and on a worker alike."""
+        """Return the published state of the deployment, on the controller and on a worker.
+
+        Raises UsageError in a run without a coordinator.
+        """
         coordinator = self._config.stash.get(coordinator_key, None)
         if coordinator is not None:
             return coordinator.state
@@ -66,24 +69,30 @@ class Session:
 
     @cached_property
     def gates(self) -> Mapping[str, Mapping[str, Any]]:
-        """The gates' tables of deployment.toml, for the run's environment."""
+        """Return the gates' tables of deployment.toml for the run's environment."""
         return load(SETTINGS_FILE, self._config.option.environment).gates
 
     @cached_property
     def contract(self) -> Contract:
-        """The service's wire contract."""
+        """Return the service's wire contract."""
         return Contract.load(load(SETTINGS_FILE, self._config.option.environment).contract)
 
     def client(
-        self, gate: str, url: str, timeout_s: float, keep_alive: bool = True, front: Front | None = None
+        self,
+        gate: str,
+        url: str,
+        timeout_s: float,
+        keep_alive: bool = True,
+        front_door: FrontDoorRequest | None = None,
     ) -> httpx.Client:
-        """One client for each address, shared by all checks of this process; ``front``: it asks as the front door does.
+        """Return the client for an address; all checks of this process share it.
 
-        What a gate asks elsewhere than of the release counts for nothing, but in the gates whose business that is.
+        With ``front_door`` it sends requests as the front door does. Requests to another address than the release's are
+        counted only in the gates that verify the live colour.
         """
         candidate = self.state.candidate
         counts = gate in (LIVE, BYSTANDER) or candidate is None or url == candidate.url
-        key = (url, timeout_s, keep_alive, front, counts)
+        key = (url, timeout_s, keep_alive, front_door, counts)
         with self._lock:
             if key not in self._clients:
                 self._clients[key] = open_client(
@@ -91,36 +100,40 @@ class Session:
                     timeout_s=timeout_s,
                     on_exchange=self.recorder.exchanged if counts else None,
                     keep_alive=keep_alive,
-                    **({} if front is None else as_front_door(front.live_url, front.header, front.ask_for)),
+                    **(
+                        {}
+                        if front_door is None
+                        else as_front_door(front_door.live_url, front_door.header, front_door.ask_for)
+                    ),
                 )
             return self._clients[key]
 
     def token(self, client: httpx.Client, url: str, user: SmokeUser) -> str:
-        """One token for each user and address."""
+        """Return the user's token for an address; all checks of this process share it."""
         key = (url, user.email)
         if key not in self._tokens:
             self._tokens[key] = self.new_token(client, user)
         return self._tokens[key]
 
     def new_token(self, client: httpx.Client, user: SmokeUser) -> str:
-        """A token of its own; no output shows it."""
+        """Sign in and return a new token; no output shows it."""
         token = ask_for_token(client, user)
         self.learn(token)
         return token
 
     def load_plan(self, candidate: Release) -> LoadPlan:
-        """The load that the settings and ``--load-workers`` ask for."""
+        """Return the load that the settings and ``--load-workers`` set."""
         users = _require(self.state.smoke_users or None, "there are no smoke users", self.state)
         workers = self._config.option.load_workers
         return measurement.load_plan(candidate, users, self.gates.get("load", {}), workers)
 
     def learn(self, *secrets: str) -> None:
-        """Values that may not be written, wherever a check puts them."""
+        """Redact these values from now on in all output."""
         if (redactor := self._config.stash.get(redactor_key, None)) is not None:
             redactor.learn(*secrets)
 
     def close(self) -> None:
-        """Closes all clients."""
+        """Close all clients."""
         for client in self._clients.values():
             client.close()
 
@@ -132,34 +145,34 @@ def _deployment(pytestconfig: pytest.Config) -> Iterator[Session]:
     session.close()
 
 
-def _require(value: T | None, what: str, state: State) -> T:
+def _require(value: T | None, missing: str, state: State) -> T:
     if value is None:
-        pytest.fail(f"{what}: {state.problem or 'that step comes later in a deployment'}", pytrace=False)
+        pytest.fail(f"{missing}: {state.problem or 'that step comes later in a deployment'}", pytrace=False)
     return value
 
 
 @pytest.fixture(scope="session")
-def lease(_deployment: Session) -> Lock:
-    """The lock that this deployment holds: deployment_id, token, since."""
-    return _require(_deployment.state.lease, "no lock is held", _deployment.state)
+def lease(_deployment: Session) -> HeldLease:
+    """The lease that this deployment holds: deployment_id, token, since."""
+    return _require(_deployment.state.lease, "no lease is held", _deployment.state)
 
 
 @pytest.fixture(scope="session")
 def provisioned(_deployment: Session) -> Release:
-    """The release as it was brought up on the idle colour: url, version, colour, image, digest."""
+    """The release on the idle colour, after provisioning: url, version, colour, image, digest."""
     return _require(_deployment.state.candidate, "nothing was provisioned", _deployment.state)
 
 
 @pytest.fixture(scope="session")
 def candidate(_deployment: Session) -> Release:
-    """The release under verification: url, version, colour, image, digest (without a deployment: what is verified)."""
+    """The release under verification: url, version, colour, image, digest; without a deployment, the release at that URL."""
     return _require(_deployment.state.candidate, "there is no candidate", _deployment.state)
 
 
 @pytest.fixture
 def live(_deployment: Session) -> Release:
-    """What users reach now, through the live domain: url, version, colour, image, digest."""
-    return _require(_deployment.state.live, "nothing is known to be live", _deployment.state)
+    """The live release, through the live domain: url, version, colour, image, digest."""
+    return _require(_deployment.state.live, "the live release is not known", _deployment.state)
 
 
 @pytest.fixture(scope="session")
@@ -170,8 +183,8 @@ def promoted(_deployment: Session) -> Release:
 
 @pytest.fixture(scope="session")
 def baked(_deployment: Session) -> Bake:
-    """What the watch over the promoted release saw: seconds, requests, failed, median_ms; only in suites/live."""
-    return _require(_deployment.state.baked, "nothing was watched", _deployment.state)
+    """The result of the bake: seconds, requests, failed, median_ms; only in suites/live."""
+    return _require(_deployment.state.baked, "the bake has not run", _deployment.state)
 
 
 @pytest.fixture
@@ -188,10 +201,10 @@ def limits(_deployment: Session, gate: str) -> Mapping[str, Any]:
 
 @pytest.fixture
 def base_url(_deployment: Session, gate: str) -> str:
-    """Where this check's release answers: the candidate's own address, or in suites/live the live domain."""
+    """The address of this check's release: the candidate's own, or in suites/live the live domain."""
     state = _deployment.state
     release = state.promoted if gate == LIVE and state.deploying else state.candidate
-    return _require(release, "there is nothing to ask", state).url
+    return _require(release, "there is no release to send requests to", state).url
 
 
 @pytest.fixture
@@ -202,52 +215,54 @@ def client(_deployment: Session, gate: str, base_url: str, limits: Mapping[str, 
 
 @pytest.fixture
 def fresh_client(_deployment: Session, gate: str, base_url: str, limits: Mapping[str, Any]) -> httpx.Client:
-    """The same as client, but every request has a connection of its own."""
+    """The same as client, but every request opens a new connection."""
     return _deployment.client(gate, base_url, float(limits.get("timeout", DEFAULT_TIMEOUT_S)), keep_alive=False)
 
 
 @pytest.fixture
 def live_client(_deployment: Session, gate: str, live: Release, limits: Mapping[str, Any]) -> httpx.Client:
-    """An httpx.Client for what is live, by way of the live domain: the other colour, until the switch."""
+    """An httpx.Client for the live domain, which the other colour serves until the switch."""
     return _deployment.client(gate, live.url, float(limits.get("timeout", DEFAULT_TIMEOUT_S)))
 
 
 @pytest.fixture
 def fresh_live_client(_deployment: Session, gate: str, live: Release, limits: Mapping[str, Any]) -> httpx.Client:
-    """The same as live_client, but every request has a connection of its own."""
+    """The same as live_client, but every request opens a new connection."""
     return _deployment.client(gate, live.url, float(limits.get("timeout", DEFAULT_TIMEOUT_S)), keep_alive=False)
 
 
 @pytest.fixture
 def front_client(_deployment: Session, gate: str, base_url: str, limits: Mapping[str, Any]) -> httpx.Client:
-    """An httpx.Client that asks the release as the front door will: the live domain's host, in the header that it comes in."""
+    """An httpx.Client that sends requests to the release as the front door will: with the live domain's host in its header."""
     timeout_s = float(limits.get("timeout", DEFAULT_TIMEOUT_S))
-    return _deployment.client(gate, base_url, timeout_s, front=_deployment.state.front)
+    return _deployment.client(gate, base_url, timeout_s, front_door=_deployment.state.front_door)
 
 
 @pytest.fixture
 def stores(_deployment: Session) -> Stores:
-    """Where the service's database and Redis can be asked directly: stores.database, stores.redis; None where nowhere."""
+    """URLs of the service's database and Redis: stores.database, stores.redis; each is None if the settings do not name it."""
     return _deployment.state.stores
 
 
 @pytest.fixture
 def before(_deployment: Session) -> Before | None:
-    """What the stores held before the release was brought up: rows of the smoke users, connections, takers of jobs; None: not asked."""
-    return _deployment.state.before
+    """The stores before provisioning: the smoke users' rows, connections, job takers; None if the settings name no store."""
+    return _deployment.state.stores_before
 
 
 @pytest.fixture
 def loaded() -> None:
-    """Asked for by checks that run after the load, whichever gate they are of."""
+    """Marks a check of any gate that runs after the load."""
 
 
 @pytest.fixture
 def smoke_users(_deployment: Session) -> tuple[SmokeUser, ...]:
-    """The accounts that exist for checks alone: two of them, each with email and password."""
+    """The two accounts that exist for checks alone, each with email and password."""
     users = _deployment.state.smoke_users
     if not users:
-        pytest.fail("there are no smoke users: their secret belongs to an environment that is not up", pytrace=False)
+        pytest.fail(
+            "there are no smoke users: their secret belongs to an environment that is not running", pytrace=False
+        )
     return users
 
 
@@ -275,14 +290,14 @@ def signed_in(_deployment: Session, client: httpx.Client, base_url: str, smoke_u
 
 @pytest.fixture
 def sign_token(_deployment: Session) -> SignToken | None:
-    """A function that signs claims as the service would: sign_token(claims); None where the settings name no token_secret."""
+    """A function that signs claims as the service would: sign_token(claims); None if the settings name no token_secret."""
     secret = _deployment.state.token_secret
     return None if secret is None else signer(secret)
 
 
 @pytest.fixture
 def contract(_deployment: Session) -> Contract:
-    """The service's wire contract: contract.check(response) and contract.refused(response, 404) fail with what does not fit."""
+    """The service's wire contract: contract.check(response) and contract.refused(response, 404) fail on a violation."""
     return _deployment.contract
 
 
@@ -300,13 +315,13 @@ def measure(_deployment: Session) -> Measure:
 
 @pytest.fixture
 def warn(_deployment: Session) -> Warn:
-    """A function that says what nobody should overlook, beside the verdict and in the report, and decides nothing: warn("…")."""
+    """A function that shows a warning beside the verdict and in the report, and fails nothing: warn("…")."""
     return _deployment.recorder.warned
 
 
 @pytest.fixture(scope="session")
 def latency_result(_deployment: Session, candidate: Release) -> LatencyResult:
-    """How fast the release answers, and live in the same minutes, measured once for the whole gate: findings, shift(place), …"""
+    """Latency of the release and of the live colour, measured once for the whole gate: findings, shift(place), …"""
     state, gate = _deployment.state, _deployment.gates.get("latency", {})
     users = _require(state.smoke_users or None, "there are no smoke users", state)
     result = verify_latency(latency_plan(candidate, state.baseline, users, gate), LatencyLimits.of(gate))
@@ -316,7 +331,7 @@ def latency_result(_deployment: Session, candidate: Release) -> LatencyResult:
 
 @pytest.fixture(scope="session")
 def load_result(_deployment: Session, candidate: Release, tmp_path_factory: pytest.TempPathFactory) -> LoadResult:
-    """What Locust made of the release, once for the whole gate: requests, failures, p95_ms, throughput, …"""
+    """The result of the load, run once for the whole gate: requests, failures, p95_ms, throughput, …"""
     gate, log = _deployment.gates.get("load", {}), tmp_path_factory.mktemp("load") / "locust.log"
     requested = partial(_deployment.recorder.requested, by="load_result")
     return measurement.load(_deployment.load_plan(candidate), gate, log, requested)
@@ -326,7 +341,7 @@ def load_result(_deployment: Session, candidate: Release, tmp_path_factory: pyte
 def load_beside_live(
     _deployment: Session, candidate: Release, tmp_path_factory: pytest.TempPathFactory
 ) -> BesideLive | None:
-    """The release and live under the same small load, once for the whole gate; None where compare_rate is 0 or there is no live."""
+    """The release and the live colour under the same small load, run once; None if compare_rate is 0 or nothing is live."""
     gate, log = _deployment.gates.get("load", {}), tmp_path_factory.mktemp("load") / "locust.log"
     requested = partial(_deployment.recorder.requested, by="load_beside_live")
     plan = _deployment.load_plan(candidate)

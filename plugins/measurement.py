@@ -1,4 +1,4 @@
-"""What the gates that measure are to measure: their tables of deployment.toml as plans, and how often it is tried."""
+"""Plans of the measuring gates, from their tables of deployment.toml, and how often a measurement is repeated."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from verification.load import run_load, run_together
 from verification.load_comparison import BesideLive, compare, plans
 from verification.load_model import DEFAULT_WEIGHTS, LoadPlan, LoadResult
 
-# A load that only measured the machine is made again, so many times in all: others that take the CPU come and go.
+# A load that proves nothing is repeated, up to this total: other programs may have used the CPU at the time.
 MOST_LOADS = 4
 Count = Callable[[int], None]
 
@@ -22,7 +22,7 @@ Count = Callable[[int], None]
 def latency_plan(
     candidate: Release, baseline: Release | None, users: Sequence[SmokeUser], gate: Mapping[str, Any]
 ) -> LatencyPlan:
-    """Of the candidate, and of the live colour at its own address where there is one: as direct a way to the one as to the other."""
+    """Return the latency plan for the candidate and, if it is known, the live colour, each at its own address."""
     urls = {CANDIDATE: candidate.url} | ({} if baseline is None else {LIVE: baseline.url})
     return LatencyPlan(
         urls,
@@ -38,7 +38,10 @@ def latency_plan(
 def load_plan(
     candidate: Release, users: Sequence[SmokeUser], gate: Mapping[str, Any], workers: int | None = None
 ) -> LoadPlan:
-    """Of the candidate alone: live has users of its own. ``workers``: Locust processes here, where the settings' are not meant."""
+    """Return the load plan for the candidate alone, because the live colour serves users.
+
+    ``workers`` overrides the settings' number of Locust processes on this machine.
+    """
     elsewhere = int(gate.get("workers_elsewhere", 0))
     host, _, port = str(gate.get("listen", "")).rpartition(":")
     return LoadPlan(
@@ -56,7 +59,7 @@ def load_plan(
 
 
 def load(plan: LoadPlan, gate: Mapping[str, Any], log: Path, requested: Count) -> LoadResult:
-    """The load, made again where it proves nothing; what failed stays failed, whatever a further load would say."""
+    """Run the load, and repeat it if it proves nothing; a load with too many failures is final."""
     for _ in range(MOST_LOADS):
         result = run_load(plan, log=log)
         requested(result.requests)
@@ -68,9 +71,10 @@ def load(plan: LoadPlan, gate: Mapping[str, Any], log: Path, requested: Count) -
 def load_beside_live(
     plan: LoadPlan, live: Release | None, gate: Mapping[str, Any], log: Path, requested: Count
 ) -> BesideLive | None:
-    """The same small load on candidate and live at once; None where the settings, or the lack of a second colour, say no.
+    """Run the same small load on the candidate and the live colour at once; None if the settings or a missing live colour forbid it.
 
-    Twice where the candidate was slower, and only what was found both times is found; again, too, where it proved nothing.
+    If the candidate was slower the load runs a second time, and only findings of both runs count. A load that proves nothing
+    is repeated as well.
     """
     rate = min(float(gate.get("compare_rate", 0)), plan.rate)
     if not rate or live is None:
@@ -86,7 +90,7 @@ def load_beside_live(
         elif first is None and result.found:
             first = result
         else:
-            found = {name: told for name, told in result.found.items() if first is not None and name in first.found}
+            found = {name: text for name, text in result.found.items() if first is not None and name in first.found}
             return replace(result, found=found)
     return replace(
         result, found={}, problem=result.problem or "it was slower once, and there was no second measurement"

@@ -1,4 +1,4 @@
-"""The options of a run, and which options of pytest's own a deployment refuses."""
+"""The options of a run, and the pytest options that a deployment refuses."""
 
 from __future__ import annotations
 
@@ -17,26 +17,34 @@ from deployment.model import Colour
 
 AUTO = "auto"
 MOST_LOAD_WORKERS = 64
-NEEDED = ("plugins.run", "plugins.fixtures", "plugins.reports")
+REQUIRED_PLUGINS = ("plugins.run", "plugins.fixtures", "plugins.reports")
 TARGETS = (*Colour, AUTO)
 OLD_ALLOW_UNHEALTHY_LIVE = "--on-sick-live"
 DEPRECATED = f"{OLD_ALLOW_UNHEALTHY_LIVE} is now called --allow-unhealthy-live; the old name works until version 2.0.0"
-# pytest's own questions: it answers and runs nothing, so there is nothing to report.
-QUESTIONS = ("collectonly", "help", "version", "markers", "showfixtures", "show_fixtures_per_test", "cacheshow")
+# With these options pytest prints something and runs no check, so that no report is written.
+INFORMATION_OPTIONS = (
+    "collectonly",
+    "help",
+    "version",
+    "markers",
+    "showfixtures",
+    "show_fixtures_per_test",
+    "cacheshow",
+)
 
 
 class Mode(Enum):
-    """What a pytest run is."""
+    """The kind of a pytest run."""
 
     DEPLOY = "deploy"
     VERIFY = "verify"
     PLAN = "plan"
-    ORDINARY = "ordinary"  # pytest on something else than suites/, or --collect-only: no environment, no report
+    ORDINARY = "ordinary"  # pytest outside suites/, or --collect-only: no environment, no report
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """The framework's own options, as given."""
+    """The framework's options, as given on the command line."""
 
     mode: Mode
     target: str | None
@@ -59,56 +67,56 @@ class RunOptions:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Adds the options; one that another plugin owns already is shared with it."""
+    """Add the options; ``--base-url`` is shared with a plugin that already defines it."""
     group = parser.getgroup("deployment", "blue/green deployment")
-    _of_deployments(group)
-    _on_the_record(group)
-    _of_verifications(group)
+    _add_deployment_options(group)
+    _add_recorded_options(group)
+    _add_verification_options(group)
 
 
-def _of_deployments(group: pytest.OptionGroup) -> None:
+def _add_deployment_options(group: pytest.OptionGroup) -> None:
     group.addoption(
         "--target",
         metavar="COLOUR",
-        help="deploy to green, blue, or auto (whichever is idle); without it nothing is deployed",
+        help="deploy to green, blue or auto (the idle colour); without it the run only verifies",
     )
-    group.addoption("--image-tag", metavar="TAG", help="the release to deploy (default: the highest version)")
-    group.addoption("--environment", metavar="NAME", help="an environment of deployment.toml (default: its default)")
+    group.addoption("--image-tag", metavar="TAG", help="release to deploy (default: the highest version)")
+    group.addoption(
+        "--environment", metavar="NAME", help="environment of deployment.toml (default: its default_environment)"
+    )
     group.addoption(
         "--strategy",
         metavar="HOW",
-        help="all-at-once, or a share of the traffic first: canary:10%%,60s or linear:20%%,30s (default: the settings')",
+        help="all-at-once, canary:10%%,60s or linear:20%%,30s (default: from the settings)",
     )
-    group.addoption(
-        "--plan", action="store_true", help="say what --target would do and which checks would run; change nothing"
-    )
+    group.addoption("--plan", action="store_true", help="print the steps and checks of --target; change nothing")
     group.addoption(
         "--wait-for-lock",
         metavar="SECONDS",
         type=float,
         default=0.0,
-        help="wait so long for a deployment that is under way, instead of being refused at once (default: 0)",
+        help="wait this long for a running deployment instead of refusing (default: 0)",
     )
 
 
-def _on_the_record(group: pytest.OptionGroup) -> None:
-    """What somebody answers for, and what is asked for as proof: the journal keeps it."""
+def _add_recorded_options(group: pytest.OptionGroup) -> None:
+    """Add the options that the journal records: waivers, permissions, attestations and the Terraform plan."""
     group.addoption(
         "--waive",
         metavar="GATE=REASON",
         action="append",
         default=[],
-        help="let a required gate fail, on the record; repeatable; never health or live",
+        help="let a required gate fail, except health and live; repeatable",
     )
     group.addoption(
         "--allow-irreversible",
         metavar="REASON",
-        help="deploy a release whose migration is irreversible: a failure after the switch then freezes",
+        help="deploy a release with an irreversible migration; a failure after the switch then halts with traffic unchanged",
     )
     group.addoption(
         "--allow-unhealthy-live",
         metavar="REASON",
-        help="deploy although the live colour is unhealthy: bystander and continuity may then fail, and nothing is rolled back to it",
+        help="deploy although the live colour is unhealthy; bystander and continuity may then fail",
     )
     group.addoption(OLD_ALLOW_UNHEALTHY_LIVE, metavar="REASON", help=argparse.SUPPRESS)
     group.addoption(
@@ -116,39 +124,37 @@ def _on_the_record(group: pytest.OptionGroup) -> None:
         metavar="ITEM=WHO/WHAT",
         action="append",
         default=[],
-        help="somebody's word for an item of checklist.toml; repeatable",
+        help="attest an item of checklist.toml: who is responsible and what was done; repeatable",
     )
     group.addoption(
         "--require-clean-plan",
         metavar="FILE",
-        help="a Terraform plan (terraform show -json) that must change nothing but the target colour",
+        help="Terraform plan (terraform show -json) that may change only the target colour",
     )
 
 
-def _of_verifications(group: pytest.OptionGroup) -> None:
-    group.addoption("--load", action="store_true", help="when only verifying: run the load gate, too")
+def _add_verification_options(group: pytest.OptionGroup) -> None:
+    group.addoption("--load", action="store_true", help="in a verification: run the load gate as well")
     group.addoption(
         "--load-workers",
         metavar="N",
         type=int,
-        help="make the load with so many Locust processes on this machine (default: the settings')",
+        help="Locust processes on this machine for the load (default: from the settings)",
     )
-    group.addoption(
-        "--live-url", metavar="URL", help="with --base-url: the live service beside it, which shares its state"
-    )
+    group.addoption("--live-url", metavar="URL", help="with --base-url: the live service that shares its stores")
     group.addoption("--reports", metavar="DIR", help="folder for reports (default: reports/)")
-    # pytest-base-url, where somebody has it, owns the same option with the same meaning.
+    # pytest-base-url, if installed, defines the same option with the same meaning.
     with contextlib.suppress(ValueError):
-        group.addoption("--base-url", metavar="URL", help="verify this URL instead of what is live")
+        group.addoption("--base-url", metavar="URL", help="verify this URL instead of the live release")
 
 
 def read(config: pytest.Config, suites: Path) -> RunOptions:
-    """The options of this run."""
+    """Return the options of this run."""
     option = config.option
     inside, outside = _paths(config, suites)
     given = option.target is not None or bool(option.plan)
     ordinary = bool(outside) and not inside and not given
-    if ordinary or any(getattr(option, question, None) for question in QUESTIONS):
+    if ordinary or any(getattr(option, question, None) for question in INFORMATION_OPTIONS):
         mode = Mode.ORDINARY
     elif option.plan:
         mode = Mode.PLAN
@@ -181,78 +187,78 @@ def _first(value: str | None, otherwise: str | None) -> str | None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Without the plugins that make a verdict there is none: raises UsageError where one of them was switched off."""
-    off = [name for name in NEEDED if not config.pluginmanager.has_plugin(name)]
+    """Raise UsageError if a deployment is requested and a plugin that its verdict needs is disabled."""
+    off = [name for name in REQUIRED_PLUGINS if not config.pluginmanager.has_plugin(name)]
     if off and config.option.target is not None:
-        raise pytest.UsageError(f"-p no:{off[0]} switches off what a deployment's verdict needs; leave it away")
+        raise pytest.UsageError(f"-p no:{off[0]} disables a plugin that a deployment needs; omit it")
 
 
 def check(options: RunOptions, config: pytest.Config, suites: Path) -> None:
-    """Raises Refused where the options contradict each other, or would leave out what a deployment must ask."""
+    """Raise Refused if options contradict each other, have invalid values, or would leave checks out of a deployment."""
     if options.target is not None and options.target not in TARGETS:
-        raise Refused(f"--target={options.target} is no colour", hint=f"Give one of: {', '.join(TARGETS)}.")
+        raise Refused(f"--target={options.target} is not a colour", hint=f"Use one of: {', '.join(TARGETS)}.")
     if options.mode is Mode.PLAN and options.target is None:
-        raise Refused("--plan says what a deployment would do, and no --target was given", hint="Add --target=auto.")
+        raise Refused("--plan requires --target", hint="Add --target=auto.")
     if options.clean_plan is not None and options.target is None:
-        raise Refused("--require-clean-plan is of a deployment, and no --target was given", hint="Add --target=auto.")
+        raise Refused("--require-clean-plan requires --target", hint="Add --target=auto.")
     if options.attest and options.target is None:
-        raise Refused("--attest is of a deployment, and no --target was given", hint="Add --target=auto.")
+        raise Refused("--attest requires --target", hint="Add --target=auto.")
     if options.image_tag is not None and options.target is None:
-        raise Refused("--image-tag names a release to deploy, and no --target was given", hint="Add --target=auto.")
+        raise Refused("--image-tag requires --target", hint="Add --target=auto.")
     for name, reason in (
         ("--allow-irreversible", options.allow_irreversible),
         ("--allow-unhealthy-live", options.allow_unhealthy_live),
     ):
         if reason is not None and options.target is None:
-            raise Refused(f"{name} lets a release be deployed, and no --target was given")
+            raise Refused(f"{name} requires --target", hint="Add --target=auto.")
         if reason is not None and not reason.strip():
-            raise Refused(f"{name} gives no reason", hint="Say why, and what happens if the release fails.")
+            raise Refused(f"{name} must not be empty", hint="Give the reason, and what happens if the release fails.")
     if options.strategy is not None and options.target is None:
-        raise Refused("--strategy says how traffic moves, and no --target was given", hint="Add --target=auto.")
+        raise Refused("--strategy requires --target", hint="Add --target=auto.")
     if options.waive and options.target is None:
-        raise Refused("--waive lets a gate fail in a deployment, and no --target was given")
+        raise Refused("--waive requires --target", hint="Add --target=auto.")
     if not 0 <= options.wait_for_lock < float("inf"):
-        raise Refused(f"--wait-for-lock={options.wait_for_lock:g} is no number of seconds")
+        raise Refused(f"--wait-for-lock={options.wait_for_lock:g} must be a number of seconds, at least 0")
     _check_workers(options)
     if options.base_url is not None and options.target is not None:
-        raise Refused("--base-url verifies an address, --target deploys: give one of them")
+        raise Refused("--base-url verifies a URL and --target deploys: use only one of them")
     if options.live_url is not None and options.base_url is None:
-        raise Refused("--live-url names the live service beside --base-url, and no --base-url was given")
-    _check_words(options)
+        raise Refused("--live-url requires --base-url")
+    _check_values(options)
     if options.target is not None and (left_out := selections(config, suites)):
         raise Refused(
-            f"{left_out[0]} leaves checks out, and a deployment runs them all",
-            hint=f"Leave {left_out[0]} away, or verify without deploying (no --target).",
+            f"{left_out[0]} leaves checks out, but a deployment must run all checks",
+            hint=f"Omit {left_out[0]}, or omit --target to verify without deploying.",
         )
 
 
 def _check_workers(options: RunOptions) -> None:
-    """Raises Refused where ``--load-workers`` is no number of them, or there is no load to make."""
+    """Raise Refused if ``--load-workers`` is out of range, or if the run has no load gate."""
     workers = options.load_workers
     if workers is None:
         return
     if not 1 <= workers <= MOST_LOAD_WORKERS:
         raise Refused(
-            f"--load-workers={workers} is no number of Locust processes: 1 to {MOST_LOAD_WORKERS} are possible",
-            hint="One for each core that the load may take; others can join from elsewhere, see docs/gates.md.",
+            f"--load-workers={workers} must be a number of Locust processes from 1 to {MOST_LOAD_WORKERS}",
+            hint="Use one for each core that the load may use; other machines can join, see docs/gates.md.",
         )
     if options.target is None and not options.load:
-        raise Refused("--load-workers is of the load gate, which is not run", hint="Add --load, or deploy (--target).")
+        raise Refused("--load-workers requires the load gate", hint="Add --load, or deploy with --target.")
 
 
 # The distribution specification's rule for tags.
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
-def _check_words(options: RunOptions) -> None:
-    """Raises Refused where a value cannot be what it is given as."""
+def _check_values(options: RunOptions) -> None:
+    """Raise Refused if the tag, the environment or a URL is malformed."""
     if options.image_tag is not None and not _TAG.fullmatch(options.image_tag):
         raise Refused(
-            f"--image-tag={options.image_tag!r} is no tag of an image",
-            hint="Give one like --image-tag=1.1.0, or leave it away for the highest version.",
+            f"--image-tag={options.image_tag!r} is not a valid image tag",
+            hint="Use a tag such as 1.1.0, or omit the option for the highest version.",
         )
     if options.environment == "":
-        raise Refused("--environment= names none", hint="Leave it away for the default one of deployment.toml.")
+        raise Refused("--environment must not be empty", hint="Omit it for the default_environment of deployment.toml.")
     _check_url("--base-url", options.base_url)
     _check_url("--live-url", options.live_url)
 
@@ -260,20 +266,25 @@ def _check_words(options: RunOptions) -> None:
 def _check_url(option: str, given: str | None) -> None:
     if given is None:
         return
-    example = "Give it with scheme and host, as in https://api.example.com."
     try:
         url = urlsplit(given)
         complete = url.scheme in ("http", "https") and bool(url.hostname) and (url.port is None or url.port > 0)
-    except ValueError:  # a port that is none, a bracket that is left open
+    except ValueError:  # an invalid port, an unclosed bracket
         complete = False
     if not complete:
-        raise Refused(f"{option}={given} is no URL", hint=example)
+        raise Refused(
+            f"{option}={given} must be a URL with scheme and host, such as https://api.example.com",
+            hint="Only http and https are supported.",
+        )
     if url.username is not None or url.query or url.fragment:
-        raise Refused(f"{option} holds a user, a query or a fragment, and is an address only", hint=example)
+        raise Refused(
+            f"{option} must not contain a user, a query or a fragment",
+            hint="Use scheme, host and path only, such as https://api.example.com.",
+        )
 
 
 def selections(config: pytest.Config, suites: Path) -> list[str]:
-    """The options in force that leave checks out."""
+    """Return the given options that leave checks out."""
     option = config.option
     found = {
         "-k": option.keyword,
@@ -301,7 +312,7 @@ def selections(config: pytest.Config, suites: Path) -> list[str]:
 
 
 def _paths(config: pytest.Config, suites: Path) -> tuple[list[Path], list[Path]]:
-    """The paths given on the command line: those in the suites' folder, and the others."""
+    """Return the paths of the command line: those in the suites' folder, and the others."""
     if config.args_source is not pytest.Config.ArgsSource.ARGS:
         return [], []
     base = config.invocation_params.dir

@@ -1,6 +1,6 @@
 """The page of a report: verdict, who, what, when, gates, values and timeline, from the journal.
 
-A run of checks puts it on top of pytest-html's page; ``rollback`` and ``recover`` have no other.
+A run of checks puts it on top of pytest-html's page; for ``rollback`` and ``recover`` it is the whole page.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ def summary(
     reasons: Mapping[str, str | None] | None = None,
     measured: Sequence[Mapping[str, Any]] = (),
 ) -> str:
-    """The summary as HTML, everything in it escaped, from a journal that was opened and closed.
+    """Return the summary as escaped HTML, from a complete journal.
 
-    ``reasons`` says by gate why it did not pass; ``measured`` has a row for each value: gate, check, value, passed.
+    ``reasons`` has by gate why it did not pass (default: the reasons that the journal noted before the switch); ``measured`` has a row for each value: gate, check, value, passed.
     """
     facts, reasons = report.build(records), _reasons(records) if reasons is None else reasons
     planned, opened = last_data(records, "planned"), last_data(records, "opened")
     undoes = planned.get("undoes")
     return _template().render(
         report=facts,
-        sentence=undone(facts, undoes) if undoes else sentence(facts),
+        sentence=undo_sentence(facts, undoes) if undoes else sentence(facts),
         good=facts["exit_code"] == 0,
         gates=[] if undoes else [{**gate, "reason": reasons.get(gate["name"])} for gate in facts["gates"]],
         steps=facts["steps"],
@@ -47,13 +47,13 @@ def summary(
         undoes=undoes,
         host=opened.get("host"),
         framework=opened.get("framework"),
-        settled_by=next((r.actor for r in reversed(records) if r.kind == "recovering"), None),
+        recovered_by=next((r.actor for r in reversed(records) if r.kind == "recovering"), None),
     )
 
 
 @functools.cache
 def _template() -> jinja2.Template:
-    """Compiled once: a run writes its page twice."""
+    """Return the compiled template; a run writes its page twice."""
     loader = jinja2.FileSystemLoader(TEMPLATES)
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     return environment.get_template("summary.html")
@@ -62,31 +62,31 @@ def _template() -> jinja2.Template:
 BEGIN, END = "<!-- the deployment's summary -->", "<!-- the end of the deployment's summary -->"
 
 
-def marked(text: str) -> str:
-    """A summary that ``replaced`` finds again within a larger page."""
+def mark(text: str) -> str:
+    """Return the summary with the markers by which ``replace_summary`` finds it in a page."""
     return f"{BEGIN}{text}{END}"
 
 
-def replaced(page: str, text: str) -> str:
-    """The page with another summary; raises ValueError where it has none."""
+def replace_summary(page: str, text: str) -> str:
+    """Return the page with another summary. Raises ValueError if the page has no summary."""
     before, begin, rest = page.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not (begin and end):
         raise ValueError("the page has no summary")
-    return before + marked(text) + after
+    return before + mark(text) + after
 
 
-def undone(facts: Mapping[str, Any], undoes: str) -> str:
-    """The verdict of ``rollback`` in one sentence."""
+def undo_sentence(facts: Mapping[str, Any], undoes: str) -> str:
+    """Return the verdict of ``rollback`` in one sentence."""
     release = f"{facts['image'] or 'the previous release'} on {facts['target']}"
     return {
         "rolled_back": f"ROLLED BACK: the promotion {undoes} was undone; {release} is live again and verified.",
-        "rejected": f"NOT ROLLED BACK: the promotion {undoes} stands; traffic never moved back to {release}.",
+        "rejected": f"NOT ROLLED BACK: the promotion {undoes} stands; traffic was not moved back to {release}.",
     }.get(str(facts["verdict"]), sentence(facts))
 
 
 def standalone(records: Sequence[Record]) -> str:
-    """A page of its own, without anything that a browser would have to fetch."""
+    """Return a complete page that needs no other file."""
     title = html.escape(f"Deployment report {last_data(records, 'opened').get('deployment_id')}")
     return (
         f'<!DOCTYPE html>\n<html lang="en">\n<head><meta charset="utf-8"><title>{title}</title></head>\n'
@@ -96,12 +96,12 @@ def standalone(records: Sequence[Record]) -> str:
 
 
 def _reasons(records: Sequence[Record]) -> dict[str, str | None]:
-    """As the run itself noted them before the switch, where it came that far."""
+    """Return the reasons that the run noted before the switch; empty if it did not come that far."""
     return {gate["name"]: gate.get("reason") for gate in last_data(records, "verified").get("gates", ())}
 
 
 def _timeline(records: Sequence[Record]) -> list[dict[str, str]]:
-    """The journal in words, for a reader."""
+    """Return the journal as readable lines."""
     rows = []
     for record in records:
         data = record.data
@@ -119,7 +119,7 @@ def _timeline(records: Sequence[Record]) -> list[dict[str, str]]:
             "approval_awaited": lambda d=data: f"waiting for another principal's approval until {d['until']}",
             "approved": lambda d=data: f"approved by {d['by']}: {d.get('reason') or 'no reason given'}",
             "approval_refused": lambda d=data: f"approval by {d['by']} refused: {d['reason']}",
-            "recovering": lambda d=data: f"{d['by']} settles it, whose run died in phase {d['phase']}",
+            "recovering": lambda d=data: f"{d['by']} recovers the deployment, whose run died in phase {d['phase']}",
             "switched": lambda d=data: f"traffic was sent to {d['colour']}{_share(d)}, generation {d['generation']}",
             "shifted": lambda d=data: (
                 f"{d['weight']} % held for {d['seconds']} s: {d['requests']} requests, {d['failed']} failed"
@@ -131,14 +131,14 @@ def _timeline(records: Sequence[Record]) -> list[dict[str, str]]:
             "waived": lambda d=data: f"{d['gate']} was waived: {d['reason']}",
             "warning": lambda d=data: f"warning of {d['gate']}: {d['text']}",
             "gone": lambda d=data: f"{len(d['checks'])} checks of the last promotion are gone",
-            "notifying": lambda d=data: f"about to tell the team: {d['event']}",
-            "notified": lambda d=data: f"the team was told: {d['event']}",
-            "not_notified": lambda d=data: f"the team was not told ({d['event']}): {d['error']}",
+            "notifying": lambda d=data: f"about to notify the team: {d['event']}",
+            "notified": lambda d=data: f"the team was notified: {d['event']}",
+            "not_notified": lambda d=data: f"the team was not notified ({d['event']}): {d['error']}",
             "unsigned": lambda d=data: f"the report is not signed: {d['reason']}",
             "retire_failed": lambda d=data: f"{d['colour']} was not stopped: {d['error']}",
             "note_failed": lambda d=data: f"the lock's note was not written: {d['error']}",
             "check_failed": lambda d=data: f"the lock could not be checked: {d['error']}",
-            "settled": lambda d=data: f"settled what {d['deployment_id']} had left: {d['verdict']}",
+            "settled": lambda d=data: f"recovered the interrupted run {d['deployment_id']}: {d['verdict']}",
         }.get(record.kind)
         if text is not None:
             rows.append({"time": record.time[11:23], "text": text()})
@@ -154,6 +154,6 @@ def _broken(data: Mapping[str, Any]) -> str:
 
 
 def _share(data: Mapping[str, Any]) -> str:
-    """How much of the traffic, where it was not all of it."""
+    """Return the share of the traffic in brackets; empty for 100 %."""
     weight = data.get("weight", 100)
     return "" if weight == 100 else f" ({weight} %)"

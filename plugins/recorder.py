@@ -1,4 +1,4 @@
-"""Evidence: what a check asked of the release, and which values it compared with which limits."""
+"""The evidence of a check: its requests to the release, its values and their limits, its warnings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WARNING = "warning"
 
 @dataclass(frozen=True)
 class Measurement:
-    """One value against its limit, and how many samples it stands on; ``limit`` None where it is for information."""
+    """A value, its limit and its number of samples; ``limit`` is None if the value is only for information."""
 
     name: str
     value: float | str
@@ -28,26 +28,26 @@ class Measurement:
 
 
 class Recorder:
-    """Collects the evidence of the check that runs; any thread may add to it."""
+    """Collects the evidence of the running check; any thread may add to it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._requests = 0
         self._answers = 0
-        self._shared: dict[str, int] = {}  # by fixture: requests of a measurement that several checks stand on
+        self._shared: dict[str, int] = {}  # by fixture: requests of a measurement that several checks use
         self._measurements: list[Measurement] = []
         self._warnings: list[str] = []
 
     def exchanged(self, exchange: Exchange) -> None:
-        """One request of a check's client; a sample if it was answered, whatever the answer."""
+        """Count a request of a check's client; with any answer it is also a sample."""
         self.requested(1)
         with self._lock:
             self._answers += exchange.status is not None
 
     def requested(self, count: int, by: str | None = None) -> None:
-        """Requests that somebody else made for a check, a load generator for instance.
+        """Count requests that were sent on behalf of a check, for instance by a load generator.
 
-        ``by`` is the fixture whose last measurement they are: samples of every check that asks for it.
+        ``by`` is the fixture that measured; its last count becomes samples of every check that uses the fixture.
         """
         with self._lock:
             self._requests += count
@@ -55,19 +55,19 @@ class Recorder:
                 self._shared[by] = count
 
     def measured(self, measurement: Measurement) -> None:
-        """A value worth showing in the report."""
+        """Add a value to the report."""
         with self._lock:
             self._measurements.append(measurement)
 
     def warned(self, text: str) -> None:
-        """Something that decides nothing, and that nobody should overlook."""
+        """Add a warning; it fails nothing."""
         with self._lock:
             self._warnings.append(text)
 
     def hand_over(self, report: pytest.TestReport, fixtures: Collection[str] = ()) -> None:
-        """Moves what was collected since the last time into the report, which also travels from worker to controller.
+        """Move the evidence since the last call into the report; xdist sends the report from worker to controller.
 
-        ``fixtures`` are those that the check asks for.
+        ``fixtures`` are the fixtures that the check uses.
         """
         with self._lock:
             requests, self._requests = self._requests, 0
@@ -78,7 +78,7 @@ class Recorder:
             warnings, self._warnings = self._warnings, []
         if requests:
             report.user_properties.append((REQUESTS, requests))
-        # Items share their list of properties with all their reports; what was handed over must not be counted again.
+        # All reports of an item share one list of properties; a copy prevents counting the same evidence twice.
         report.user_properties = list(report.user_properties)
         if samples:
             report.user_properties.append((SAMPLES, samples))
@@ -87,12 +87,12 @@ class Recorder:
 
 
 def requests_in(report: pytest.TestReport) -> int:
-    """How many requests a report carries."""
+    """Return how many requests a report has."""
     return _count(report, REQUESTS)
 
 
 def samples_in(report: pytest.TestReport) -> int:
-    """How many answers of the release a report carries, those of a measurement included that the check shares with others."""
+    """Return how many answers of the release a report has, including those of a measurement that checks share."""
     return _count(report, SAMPLES)
 
 
@@ -101,12 +101,12 @@ def _count(report: pytest.TestReport, kind: str) -> int:
 
 
 def warnings_in(report: pytest.TestReport) -> list[str]:
-    """What a report's check has warned of."""
+    """Return the warnings of a report's check."""
     return [str(value) for name, value in report.user_properties if name == WARNING]
 
 
 def measurements_in(report: pytest.TestReport) -> list[Measurement]:
-    """The values that a report carries."""
+    """Return the values of a report."""
     return [
         Measurement(**value)
         for name, value in report.user_properties

@@ -22,14 +22,14 @@ measured_key = pytest.StashKey[dict[str, list[Measurement]]]()
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Where there is a report to make, collects what it shows."""
+    """Register the report's listener if this run writes a report."""
     if config.stash.get(coordinator_key, None) is not None:
         config.stash[measured_key] = {}
         config.pluginmanager.register(HtmlReport(config), "deployment-html")
 
 
 class HtmlReport:
-    """A listener: adds to pytest-html's page, decides nothing."""
+    """A listener that adds the summary to pytest-html's page; it decides nothing."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -41,37 +41,37 @@ class HtmlReport:
         return self._config.stash[coordinator_key]
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Keeps the values that a check compared with limits."""
+        """Store the values that a check compared with limits."""
         if found := measurements_in(report):
             self._measured.setdefault(report.nodeid, []).extend(found)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_report_title(self, report: Any) -> None:
-        """The page's title."""
+        """Set the page's title."""
         report.title = f"Deployment report {self._run.run_id}"
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_html_results_summary(self, prefix: list[str]) -> None:
-        """The verdict in one sentence, then who, what, when, and the gates."""
+        """Put the summary on top of the page."""
         prefix.insert(0, self.render())
 
     def render(self) -> str:
-        """The summary as HTML; everything in it is escaped by the template engine."""
+        """Return the summary as HTML; the template engine escapes every value."""
         run = self._run
         reasons = {gate.name: gate.reason for gate in run.gates()} if run.settings else {}
-        return run.redactor.clean(page.marked(page.summary(run.projected_records(), reasons, self._values())))
+        return run.redactor.clean(page.mark(page.summary(run.projected_records(), reasons, self._values())))
 
     def _final(self, records: Sequence[Record]) -> str:
-        """The whole page as it stands, its summary made anew: what comes after the checks can still change the verdict."""
+        """Return the whole page with a new summary, because the verdict can still change after pytest-html wrote the page."""
         run = self._run
         path = run.folder / archive.PAGE_FILE
-        if not path.exists():  # pytest-html did not come to its end
+        if not path.exists():  # pytest-html did not finish
             return page.standalone(records)
         reasons = {gate.name: gate.reason for gate in run.gates()} if run.settings else {}
-        return page.replaced(path.read_text(encoding="utf-8"), page.summary(records, reasons, self._values()))
+        return page.replace_summary(path.read_text(encoding="utf-8"), page.summary(records, reasons, self._values()))
 
     def _values(self) -> list[dict[str, Any]]:
-        """One row for each value: its gate, its check, whether the check passed."""
+        """Return a row for each value: its gate, its check, and whether the check passed."""
         run, rows = self._run, []
         for nodeid, measurements in self._measured.items():
             results = run.tally.results.get(nodeid, [])

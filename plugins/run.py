@@ -1,4 +1,4 @@
-"""Wires a run: its options become a coordinator, and pytest's hooks are handed to it."""
+"""The wiring of a run: creates the coordinator from the options, and passes pytest's hooks to it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from deployment.errors import Refused, SettingsError
 from deployment.settings import SETTINGS_FILE, load
 from plugins import options as run_options
-from plugins.integrity.collection_guard import edited
+from plugins.integrity.collection_guard import is_replaced
 from plugins.integrity.outcomes import freeze_outcome
 from plugins.integrity.resource_warnings import warn_only
 from plugins.modes.settings_checks import contract_is_readable, load_is_possible, with_strategy
@@ -39,13 +39,13 @@ options_key = pytest.StashKey[RunOptions]()
 
 
 def suites_of(config: pytest.Config) -> Path:
-    """The folder of the checks: ``suites/`` beside pytest.ini."""
+    """Return the folder of the checks: ``suites/`` beside pytest.ini."""
     return config.rootpath / "suites"
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Decides what this run is, and registers what it needs."""
+    """Determine the kind of the run, and register the plugins that it needs."""
     config.addinivalue_line("markers", MARKER)
     config.stash[recorder_key] = Recorder()
     redactor, suites = LearningRedactor(), suites_of(config)
@@ -73,7 +73,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redactor: LearningRedactor) -> None:
-    # Here, not above: whoever coordinates needs boto3 and the embedded environment; a worker does without that second.
+    # Imported here because only the coordinator needs boto3 and the embedded environment; it saves each worker a second.
     from plugins.modes.coordinator import Coordinator
     from plugins.modes.deploy import DeployMode
     from plugins.modes.verify import VerifyMode
@@ -88,7 +88,7 @@ def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redact
         contract_is_readable(settings)
     except Refused as error:
         refusal = error
-        with contextlib.suppress(SettingsError):  # the report names the gates where it can
+        with contextlib.suppress(SettingsError):  # so that the report can name the gates
             settings = settings or load(SETTINGS_FILE)
     run_id = _run_id(options)
     try:
@@ -99,7 +99,7 @@ def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redact
     config.option.htmlpath = str(coordinator.folder / "report.html")
     config.option.self_contained_html = True
     config.option.xmlpath = str(coordinator.folder / "junit.xml")
-    # Else pytest, before the promotion is made final, would delete what other runs of this user have left of theirs.
+    # Otherwise pytest would delete the temporary folders of this user's other runs before the promotion is final.
     config.option.basetemp = config.option.basetemp or str(coordinator.scratch)
     config.pluginmanager.register(LoadOption(config, suites), "deployment-load-option")
     config.pluginmanager.register(Hooks(config, coordinator, progress), "deployment-run")
@@ -108,7 +108,7 @@ def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redact
         coordinator.refuse(refusal)
         _without_workers(config)
         return
-    assert settings is not None, "settings that could not be read are a refusal"
+    assert settings is not None, "a run whose settings cannot be read is refused"
     deploying = options.mode is Mode.DEPLOY
     coordinator.use_mode(DeployMode(coordinator, settings) if deploying else VerifyMode(coordinator, settings))
     parallel = getattr(config.option, "dist", "no") != "no" and bool(config.option.tx)  # xdist may be switched off
@@ -123,30 +123,30 @@ def _without_workers(config: pytest.Config) -> None:
 
 
 def _run_id(options: RunOptions) -> str:
-    """Sorts by time, says what the run was, and is unique."""
-    what = (
+    """Return a unique id that sorts by time and names the kind of the run."""
+    kind = (
         options.target if options.target in run_options.TARGETS else "verify" if options.target is None else "refused"
     )
-    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{what}-{secrets.token_hex(3)}"
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{kind}-{secrets.token_hex(3)}"
 
 
 class LoadOption:
-    """Without a deployment the load gate is asked for by ``--load``: nobody loads production by typing ``pytest``."""
+    """Deselects the load gate unless ``--load`` or ``--target`` is given, so that plain ``pytest`` puts no load on production."""
 
     def __init__(self, config: pytest.Config, suites: Path) -> None:
-        self._leave_out = config.option.target is None and not config.option.load
+        self._deselect = config.option.target is None and not config.option.load
         self._suites = suites
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """Leaves the load gate's checks out."""
+        """Deselect the checks of the load gate."""
         load = [item for item in items if gate_of(item.path, self._suites) == "load"]
-        if self._leave_out and load:
+        if self._deselect and load:
             items[:] = [item for item in items if item not in load]
             config.hook.pytest_deselected(items=load)
 
 
 class Hooks:
-    """pytest's hooks of the process that coordinates."""
+    """pytest's hooks in the coordinating process."""
 
     def __init__(self, config: pytest.Config, coordinator: Coordinator, progress: Progress) -> None:
         self._config = config
@@ -156,14 +156,14 @@ class Hooks:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
-        """From here on signals are the run's."""
+        """Install the run's signal handlers, and print the headline."""
         self._session = session
         self._run.signals.install()
         self._progress.headline(self._run)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self, session: pytest.Session) -> bool | None:
-        """A refused run collects nothing."""
+        """Collect nothing in a refused run."""
         if self._run.refusal is None:
             return None
         session.items = []
@@ -171,26 +171,26 @@ class Hooks:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self) -> bool | None:
-        """A refused run runs nothing."""
+        """Run nothing in a refused run."""
         return True if self._run.refusal is not None else None
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Redacts each report before anybody writes it, then counts it."""
+        """Redact each report before other plugins write it, then count it."""
         redact(report, self._run.redactor)
         self._run.record(report)
         redact_name(report, self._run.redactor)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
-        """Redacts what the summary of warnings will show."""
+        """Redact the warning before pytest's summary shows it."""
         text = str(warning_message.message)
         cleaned = self._run.redactor.clean(text)
         if cleaned != text:
             warning_message.message = UserWarning(cleaned)
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """A file that cannot be collected forbids a deployment; xdist alone would go on."""
+        """Count files that were skipped, and redact collection errors."""
         if report.failed:
             report.longrepr = self._run.redactor.clean(str(report.longrepr))
         elif report.skipped:
@@ -198,24 +198,26 @@ class Hooks:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_internalerror(self, excrepr: Any) -> None:
-        """A defect of pytest, of a plugin, or of this framework."""
+        """Record a defect of pytest, of a plugin, or of this framework."""
         text = str(excrepr)
         cleaned = self._run.redactor.clean(text)
         if cleaned != text:
-            excrepr.toterminal = lambda writer: writer.line(cleaned)  # what everybody shows it by
+            excrepr.toterminal = lambda writer: writer.line(
+                cleaned
+            )  # every plugin prints the error through this method
         self._run.internal_fault()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, None, None]:
-        """Twice: traffic is safe before other plugins take their time, and what goes wrong in them still counts."""
+        """Make traffic safe before the other plugins' hooks, and the result final after them, so that their errors count."""
         late: BaseException | None = None
-        # In the midst of another plugin's report a signal would leave it torn; ``finalize`` asks whether one came.
+        # A signal must not interrupt another plugin's report; ``finalize`` handles it instead.
         self._run.signals.shield()
         try:
             session.exitstatus = self._run.finish(int(exitstatus))
             return (yield)
         except BaseException as error:
-            # Not raised on: pytest does not expect it here, and would end with 1, which means something else.
+            # Not re-raised: pytest does not expect an error here and would exit with 1, which means rejected.
             late = error
             if not isinstance(error, KeyboardInterrupt):
                 self._config.notify_exception(pytest.ExceptionInfo.from_exception(error), self._config.option)
@@ -225,7 +227,7 @@ class Hooks:
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
-        """Not before: a signal after the verdict changes nothing, nor does a plugin that would like another exit code."""
+        """Restore the signal handlers last, so that a late signal changes nothing, and undo another plugin's exit code."""
         self._run.signals.restore()
         if self._session is not None and self._run.finalized:
             self._session.exitstatus = self._run.exit_code()
@@ -233,9 +235,9 @@ class Hooks:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Attaches a check's evidence to its reports, seals them, and takes out the secrets known where it ran."""
+    """Seal a check's report, attach its evidence, and redact the secrets that this process knows."""
     report = yield
-    if not edited(item):
+    if not is_replaced(item):
         freeze_outcome(report)
     recorder = item.config.stash.get(recorder_key, None)
     if recorder is not None:

@@ -1,6 +1,6 @@
-"""Ctrl-C and SIGTERM: the first one ends the run, unless the run is just ending; a rollback is never cut short.
+"""Ctrl-C, SIGTERM and SIGHUP: the first signal ends the run, unless the run is already ending; a rollback is never interrupted.
 
-And ``os._exit``, which runs nothing of all that ends a run: it cannot say that a release was promoted.
+``os._exit`` is replaced as well: it skips the end of the run, so it must not return exit code 0.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ CUT_SHORT = 3
 
 
 class SignalReceived(KeyboardInterrupt):
-    """A signal asked the run to end; no ``except Exception`` of a step or a check can swallow it."""
+    """A signal ended the run; it derives from KeyboardInterrupt, so that no ``except Exception`` swallows it."""
 
 
 class Signals:
-    """The run's signal handlers; ``received`` is the first signal's name."""
+    """The run's signal handlers; ``received`` is the name of the first signal."""
 
     def __init__(self) -> None:
         self.received: str | None = None
@@ -33,19 +33,19 @@ class Signals:
         self._pid = os.getpid()
 
     def install(self) -> None:
-        """Takes the signals over; only possible in the main thread."""
+        """Install the handlers; only possible in the main thread."""
         for number in CAUGHT:
             self._previous[number] = signal.signal(number, self._handle)
-        os._exit = self._leave  # type: ignore[assignment]  # it never returns either
+        os._exit = self._exit_process  # type: ignore[assignment]  # it never returns either
 
-    def _leave(self, status: int) -> None:
-        """Whoever leaves this process past the end of its run did not finish it; a forked child may say what it likes."""
+    def _exit_process(self, status: int) -> None:
+        """Exit with 3 instead of 0, because the run has not ended; a forked child exits with its own status."""
         self._exit(status if os.getpid() != self._pid else status or CUT_SHORT)
 
     def restore(self) -> None:
-        """Gives them back."""
+        """Restore the previous handlers and ``os._exit``."""
         for number, handler in self._previous.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]  # it is what signal.signal returned
+            signal.signal(number, handler)  # type: ignore[arg-type]  # signal.signal returned it
         self._previous.clear()
         os._exit = self._exit
 
@@ -56,12 +56,12 @@ class Signals:
             raise SignalReceived(f"received {self.received}")
 
     def shield(self) -> None:
-        """From here on signals are noted and wait, for good."""
+        """Note signals from now on instead of raising."""
         self._shielded = True
 
     @contextmanager
     def shielded(self) -> Iterator[None]:
-        """Within it, signals are noted and wait."""
+        """Note signals instead of raising while the block runs."""
         before, self._shielded = self._shielded, True
         try:
             yield
@@ -70,7 +70,7 @@ class Signals:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Within it, signals wait; one that came is raised at its end. Signals are the main thread's: others just pass."""
+        """Raise a signal that arrives in the block at the block's end. Only the main thread receives signals; others run the block."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return

@@ -1,4 +1,4 @@
-"""Gates by folder: a check's gate is the folder of ``suites/`` that it lies in, and its gate decides when it runs."""
+"""Gates by folder: a check's gate is its folder in ``suites/``, and the gate determines the stage in which it runs."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ BAKED = "baked"
 LOADED = "loaded"
 CONTINUITY = "continuity"
 BYSTANDER = "bystander"
-"""The gate that asks the live colour: what fails there harms users already."""
+"""The gate that sends requests to the live colour: its failures already harm users."""
 CONTRACT_FOLDER = "contract"
-"""``suites/contract/`` holds the service's own document, and no checks."""
+"""``suites/contract/`` holds the service's OpenAPI document and no checks."""
 
 
 SAMPLES = "samples"
-MARKER = f"{SAMPLES}(number or setting of the gate): answers of the release without which the check is no pass"
+MARKER = f"{SAMPLES}(number or setting of the gate): answers of the release that the check needs to pass"
 
 
 class Stage(IntEnum):
-    """When checks run. What measures time has the machine to itself; what needs the promotion comes after it."""
+    """When checks run. Stages that measure time run alone on the machine; LIVE and BAKE run after the promotion."""
 
     HEALTH = 0
     FUNCTIONAL = 1
@@ -50,9 +50,9 @@ STAGES = {
 
 @dataclass(frozen=True)
 class Check:
-    """One expected item: its node id, its gate (empty where it lies in no gate's folder) and its stage.
+    """An expected check: its node id, its gate (empty outside the gates' folders) and its stage.
 
-    ``declares``: how many samples it takes at least; a number, or the name of the gate's setting that says so; empty: none.
+    ``declares``: the least number of samples, as a number or the name of a setting of the gate; empty if it declares none.
     """
 
     nodeid: str
@@ -62,7 +62,7 @@ class Check:
 
 
 def gate_of(path: Path, suites: Path) -> str:
-    """The folder of ``suites/`` that holds the file; empty where there is none."""
+    """Return the folder of ``suites/`` that holds the file; empty if none does."""
     if not path.is_relative_to(suites):
         return ""
     parts = path.relative_to(suites).parts
@@ -70,33 +70,34 @@ def gate_of(path: Path, suites: Path) -> str:
 
 
 def check_of(item: pytest.Item, suites: Path) -> Check:
-    """An item as a check. One that asks for ``loaded`` runs after the load, one of the live gate that asks for ``baked`` when
-    the watch is over.
+    """Return the check of an item.
+
+    A check that uses the fixture ``loaded`` runs after the load; a check of the live gate that uses ``baked`` runs after the bake.
     """
-    gate, asked = gate_of(item.path, suites), getattr(item, "fixturenames", ())
+    gate, fixtures = gate_of(item.path, suites), getattr(item, "fixturenames", ())
     stage = STAGES.get(gate, Stage.FUNCTIONAL)
     if stage is Stage.LIVE:
-        stage = Stage.BAKE if BAKED in asked else stage
-    elif LOADED in asked:
+        stage = Stage.BAKE if BAKED in fixtures else stage
+    elif LOADED in fixtures:
         stage = Stage.LOADED
     return Check(item.nodeid, gate, stage, _declared(item))
 
 
 def _declared(item: pytest.Item) -> str:
-    """What the check's own decorator says, whatever somebody made of the item's markers since; else its class's or file's."""
+    """Return the check's declared samples, from its decorator first, because plugins can change the item's markers."""
     own = [mark for mark in getattr(getattr(item, "function", None), "pytestmark", ()) if mark.name == SAMPLES]
     mark = own[0] if own else item.get_closest_marker(SAMPLES)
     return "" if mark is None else " ".join(map(str, mark.args)) or "none"
 
 
 def samples(check: Check, table: Mapping[str, Any]) -> int:
-    """How many samples a check takes at least, 0 where it declares none. Raises Refused where its gate has no such setting."""
+    """Return the least number of samples, 0 if the check declares none. Raises Refused if its gate has no such setting."""
     if not check.declares:
         return 0
     number = table.get(check.declares, check.declares)
     if not str(number).isdecimal() or int(number) < 1:
         raise Refused(
-            f"{check.nodeid} declares its samples by {check.declares!r}, which is no number, and no setting of gate {check.gate}",
+            f"{check.nodeid} declares its samples by {check.declares!r}, which is neither a number nor a setting of gate {check.gate}",
             where=check.gate,
             hint=f"Write @pytest.mark.samples(40), or samples('consecutive') for gates.{check.gate}.consecutive.",
         )
@@ -104,30 +105,30 @@ def samples(check: Check, table: Mapping[str, Any]) -> int:
 
 
 def folders(suites: Path) -> list[str]:
-    """The gates that there are folders for."""
+    """Return the gates that have a folder with checks."""
     declared = {path.relative_to(suites).parts[0] for path in files_of_checks(suites)}
     coded = {path.name for path in suites.iterdir() if path.is_dir() and any(path.glob("**/test_*.py"))}
     return sorted(declared | coded)
 
 
 def files_of_checks(suites: Path) -> list[Path]:
-    """The files of checks in YAML, whatever pytest was told to collect."""
+    """Return all YAML files of checks, independent of pytest's arguments."""
     return [path for path in sorted(suites.glob("*/**/*")) if is_file_of_checks(path, suites)]
 
 
 def is_file_of_checks(path: Path, suites: Path) -> bool:
-    """Every YAML file below ``suites/`` is one but the contract: what somebody wrote there is never passed over in silence."""
+    """Return whether it is a YAML file below ``suites/``, except in the contract's folder; no other file is ignored silently."""
     if path.suffix not in SUFFIXES or not path.is_relative_to(suites):
         return False
     return path.relative_to(suites).parts[0] != CONTRACT_FOLDER
 
 
-def objections(checks: Sequence[Check]) -> Iterable[str]:
-    """What makes a set of checks unfit to be counted."""
+def problems_of(checks: Sequence[Check]) -> Iterable[str]:
+    """Yield the reasons why a set of checks cannot be counted: no gate, or the same name twice."""
     seen: set[str] = set()
     for check in checks:
         if not check.gate:
-            yield f"{check.nodeid} lies in no gate's folder; move it to suites/GATE/"
+            yield f"{check.nodeid} is not in a gate's folder; move it to suites/GATE/"
         if check.nodeid in seen:
-            yield f"there are two checks named {check.nodeid}"
+            yield f"two checks are named {check.nodeid}; rename one of them"
         seen.add(check.nodeid)

@@ -1,4 +1,4 @@
-"""What the coordinator knows and checks may see; workers read it from a file that only this user can."""
+"""The state that the coordinator publishes for checks; workers read it from a file that only this user can read."""
 
 from __future__ import annotations
 
@@ -46,10 +46,10 @@ def unregistered(digest: str | None) -> Image:
 
 
 @dataclass(frozen=True)
-class Front:
-    """How the front door asks a colour: the live domain's address, and the header that it hands the viewer's host on in.
+class FrontDoorRequest:
+    """How the front door sends a request to a colour: the live domain's URL, and the header that carries the viewer's host.
 
-    ``ask_for``: the host by which a load balancer's rule knows such a request, and which it rewrites to the live domain's.
+    ``ask_for``: the host that a load balancer's rule matches, and that it rewrites to the live domain's host; None without one.
     """
 
     live_url: str
@@ -58,8 +58,8 @@ class Front:
 
 
 @dataclass(frozen=True)
-class Lock:
-    """The lease of this run: its fencing token, and since when it is held."""
+class HeldLease:
+    """The lease of this run: its fencing token, and the time (ISO 8601) at which it was taken."""
 
     deployment_id: str
     token: int
@@ -68,7 +68,7 @@ class Lock:
 
 @dataclass(frozen=True)
 class Bake:
-    """What the watch over the promoted release saw: requests and failures of users, and the median answer (ms)."""
+    """What the prober saw during the bake: requests, failures, the median answer and the longest gap (ms)."""
 
     seconds: float
     requests: int
@@ -79,7 +79,7 @@ class Bake:
 
 @dataclass(frozen=True)
 class State:
-    """Everything that the deploy fixtures hand out; what did not happen yet is None, and ``problem`` says why it never will."""
+    """The values of the deploy fixtures. A step that has not run yet is None; ``problem`` says why it will never run."""
 
     deployment_id: str
     deploying: bool
@@ -87,9 +87,9 @@ class State:
     smoke_users: tuple[SmokeUser, ...] = field(default=(), repr=False)
     token_secret: str | None = field(default=None, repr=False)
     stores: Stores = field(default_factory=Stores)
-    before: Before | None = None
-    front: Front | None = None
-    lease: Lock | None = None
+    stores_before: Before | None = None
+    front_door: FrontDoorRequest | None = None
+    lease: HeldLease | None = None
     candidate: Release | None = None
     live: Release | None = None
     baseline: Release | None = None
@@ -99,21 +99,21 @@ class State:
 
 
 def write(state: State, path: Path) -> None:
-    """Writes the state whole or not at all, readable by this user alone: it holds the smoke users' passwords."""
+    """Replace the file atomically, readable by this user alone: the state holds the smoke users' passwords."""
     replace_file(path, json.dumps(asdict(state)), mode=PRIVATE, durable=False)
 
 
 def read(path: Path) -> State:
-    """Reads what ``write`` wrote."""
+    """Read the state that ``write`` wrote."""
     raw = json.loads(path.read_text(encoding="utf-8"))
     return State(
         **{
             **raw,
             "smoke_users": tuple(SmokeUser(**user) for user in raw["smoke_users"]),
             "stores": Stores(**raw["stores"]),
-            "before": raw["before"] and Before(**raw["before"]),
-            "front": raw["front"] and Front(**raw["front"]),
-            "lease": raw["lease"] and Lock(**raw["lease"]),
+            "stores_before": raw["stores_before"] and Before(**raw["stores_before"]),
+            "front_door": raw["front_door"] and FrontDoorRequest(**raw["front_door"]),
+            "lease": raw["lease"] and HeldLease(**raw["lease"]),
             "candidate": _release(raw["candidate"]),
             "live": _release(raw["live"]),
             "baseline": _release(raw["baseline"]),

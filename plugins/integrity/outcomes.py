@@ -1,4 +1,4 @@
-"""What one of pytest's reports says of its check."""
+"""The outcome of a check, from one of pytest's reports."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from deployment.evidence.verdict import CheckOutcome
 
 
 def outcome_of(report: pytest.TestReport) -> CheckOutcome | None:
-    """What one report says of its check; None where it adds nothing (a setup or teardown that went well)."""
+    """Return the check's outcome by this report; None if the report adds nothing (a setup or teardown that passed)."""
     if report.passed and isinstance(report, pytest.SubtestReport):
         return None  # only the whole check can pass
     if hasattr(report, "wasxfail") or report.skipped:
@@ -16,29 +16,29 @@ def outcome_of(report: pytest.TestReport) -> CheckOutcome | None:
     if report.failed:
         return CheckOutcome.FAILED if report.when == "call" else CheckOutcome.ERROR
     if not report.passed:
-        # A word of another plugin's, "rerun" for instance: a second try proves nothing.
+        # An outcome that another plugin defines, such as "rerun": a second attempt proves nothing.
         return CheckOutcome.INCONCLUSIVE
     return CheckOutcome.PASSED if report.when == "call" else None
 
 
 def freeze_outcome(report: pytest.TestReport) -> None:
-    """Notes in the report, as pytest has just made it, what it says; whoever changes it later is found out."""
-    report.sealed = _said(report)  # type: ignore[attr-defined]  # reports keep, and send on, what they do not know
+    """Store the outcome in the report as soon as pytest has made it, so that ``changed`` detects a later change."""
+    report.sealed = _seal(report)  # type: ignore[attr-defined]  # reports keep and serialise unknown attributes
 
 
 def changed(report: pytest.TestReport) -> bool:
-    """Whether a report that speaks well of its check is another than was made when it had run."""
+    """Return whether a report that passed differs from the one that pytest made when the check had run."""
     return (
-        report.passed and not isinstance(report, pytest.SubtestReport) and _said(report) != vars(report).get("sealed")
+        report.passed and not isinstance(report, pytest.SubtestReport) and _seal(report) != vars(report).get("sealed")
     )
 
 
-def _said(report: pytest.TestReport) -> str:
+def _seal(report: pytest.TestReport) -> str:
     return f"{report.when} {report.outcome}{' xfail' if hasattr(report, 'wasxfail') else ''}"
 
 
 def message_of(report: pytest.TestReport) -> str:
-    """The failure in one line."""
+    """Return the failure in one line, at most 300 characters."""
     if changed(report):
         return "its report, or the check itself, was changed while it ran"
     if report.skipped:
@@ -46,6 +46,6 @@ def message_of(report: pytest.TestReport) -> str:
     crash = getattr(report.longrepr, "reprcrash", None)
     text = str(crash.message) if crash is not None else str(report.longrepr or report.outcome)
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    # Where a secret was redacted, all that is left is the text of the whole traceback; pytest marks its errors with an E.
+    # After a redaction only the text of the whole traceback is left; pytest marks the lines of the error with an E.
     lines = [line[1:].strip() for line in lines if crash is None and line.startswith("E  ")] or lines
     return (lines[0] if lines else report.outcome)[:300]

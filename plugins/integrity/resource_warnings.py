@@ -1,7 +1,7 @@
-"""What the garbage collector finds is told, and decides no check: it comes while any other may be running.
+"""Resource warnings are reported but never fail a check.
 
-A check that leaves a socket open is found out at a moment that nobody chose, often in another gate; a release is refused for
-what it answers, not for that. An exception in a thread stays an error: what the thread was to find out, nobody found out.
+The garbage collector raises them at an arbitrary moment, often while a check of another gate runs, so they would fail the
+wrong check. An exception in a thread stays an error: the thread's result is missing.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ import warnings
 
 import pytest
 
-TOLD = (ResourceWarning, pytest.PytestUnraisableExceptionWarning)
-"""Raised at nobody's request: by an object's end, whichever check that falls into."""
+REPORTED_ONLY = (ResourceWarning, pytest.PytestUnraisableExceptionWarning)
+"""Warnings that Python raises when it destroys an object, in the check that happens to run then."""
 
 
 def warn_only(config: pytest.Config) -> None:
-    """Whatever pytest.ini and ``-W`` make of other warnings, these are shown among pytest's and raise nothing.
+    """Show these warnings in pytest's summary and never raise them, also if pytest.ini or ``-W`` turns warnings into errors.
 
-    For runs below ``suites/``; ordinary ones, the framework's own tests among them, are as strict as pytest.ini.
+    Called for runs of ``suites/`` only; in other runs, such as the framework's own tests, pytest.ini applies.
     """
-    known = config.known_args_namespace  # what is last there outranks pytest.ini and the rest of the command line
-    lines = [f"default::{_dotted(category)}" for category in TOLD]
+    known = config.known_args_namespace  # its last entries override pytest.ini and the rest of the command line
+    lines = [f"default::{_dotted(category)}" for category in REPORTED_ONLY]
     known.pythonwarnings = [*(known.pythonwarnings or ()), *lines]
-    for category in TOLD:  # between two checks, and after the last, it is the process's own filters that count
+    for category in REPORTED_ONLY:  # between two checks, and after the last, the process's own filters apply
         warnings.filterwarnings("default", category=category)
 
 

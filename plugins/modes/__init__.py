@@ -1,1 +1,1 @@
-"""What a run does: the coordinator, and the modes deploy, verify and plan."""
+"""The coordinator, and the modes of a run: deploy, verify and plan."""

@@ -1,4 +1,4 @@
-"""Before anything is touched: whether the caller may, whether the estate is there, and whose turn it is."""
+"""Checks before a deployment changes anything: the caller's rights, the estate, preflight, checklist and lock."""
 
 from __future__ import annotations
 
@@ -19,25 +19,26 @@ from infrastructure.compose import Environment
 from plugins.modes.coordinator import Coordinator
 
 BROKEN = "broken_locks"
-"""The note beside the lease in which ``unlock`` leaves word for the next deployment."""
+"""The note beside the lease in which ``unlock`` informs the next deployment."""
 
 
 def admit(environment: Environment, settings: Settings, duties: Sequence[Duty], target: Colour) -> Admission:
-    """Asks lists and AWS, then for the estate. Raises NotPermitted, or Refused where neither colour's service is there.
+    """Check the caller's duties and rights, and that the estate exists.
 
-    Of AWS's rights those are asked for that a deployment to ``target`` needs: there are roles for one colour alone.
+    Only the AWS rights that a deployment to ``target`` needs are checked, since a role may cover one colour alone.
+    Raises NotPermitted, or Refused if neither colour's service exists.
     """
     admission = access.admit(settings.access, duties, environment.caller, environment.permissions, target)
     if all(environment.ports.platform.describe(colour).status == "ABSENT" for colour in Colour):
         raise Refused(
-            f"neither of the services of environment {environment.name} is in region {environment.region}",
-            hint="Compare `region`, `account` and `services` of deployment.toml with what is there.",
+            f"neither service of environment {environment.name} exists in region {environment.region}",
+            hint="Compare `region`, `account` and `services` of deployment.toml with the services on AWS.",
         )
     return admission
 
 
 def admit_run(run: Coordinator, environment: Environment, settings: Settings, target: Colour) -> Admission:
-    """The same for a run: what was found out, and what was not, stands in its journal and on the terminal."""
+    """Admit a run: journal the result, and say on the terminal what could not be checked."""
     duties = (*DEPLOYMENT, Duty.WAIVE) if run.waivers else DEPLOYMENT
     admission = admit(environment, settings, duties, target)
     run.journal.append(
@@ -51,7 +52,7 @@ def admit_run(run: Coordinator, environment: Environment, settings: Settings, ta
 def check_preflight(
     run: Coordinator, environment: Environment, settings: Settings, admission: Admission | None, plan: Plan
 ) -> None:
-    """Preflight and checklist of a run, in its journal and in one line on the terminal. Raises Refused or CloudError."""
+    """Run preflight and checklist, journal both, and show a summary line. Raises Refused or CloudError."""
     proposal = preflight.Proposal(plan.image, plan.target, admission, run.options.clean_plan)
     items = preflight.run_preflight(environment.ports, environment.preflight_ports, settings.limits, proposal)
     run.journal.append("preflight", items=preflight.as_reports(items))
@@ -67,25 +68,25 @@ def check_preflight(
 
 
 def read_checklist(run: Coordinator) -> None:
-    """Raises Refused, before anything is started, where the checklist or what is attested of it says what cannot be."""
+    """Raise Refused, before anything is started, if the checklist or ``--attest`` is invalid."""
     checklist.parse(run.options.attest, checklist.load())
 
 
 def queue_of(run: Coordinator) -> Queue:
-    """The run's patience with others' locks, told on the terminal."""
-    said: list[str] = []
+    """Return the queue in which the run waits for other runs' locks; each holder is shown on the terminal once."""
+    reported: list[str] = []
 
-    def tell(whom: str, elapsed: float) -> None:
-        if whom not in said:
-            said.append(whom)
-            run.say(f"waiting up to {run.options.wait_for_lock:g} s in all: {whom}")
-        run.terminal.event(Waiting("lease", whom, elapsed))
+    def report(holder: str, elapsed: float) -> None:
+        if holder not in reported:
+            reported.append(holder)
+            run.say(f"waiting up to {run.options.wait_for_lock:g} s in all: {holder}")
+        run.terminal.event(Waiting("lease", holder, elapsed))
 
-    return Queue(run.clock, run.options.wait_for_lock, tell)
+    return Queue(run.clock, run.options.wait_for_lock, report)
 
 
-def tell_broken_locks(machine: Machine, say: Callable[[str], None]) -> None:
-    """Takes what ``unlock`` noted since the last deployment into this one's journal, for everybody to see."""
+def report_broken_locks(machine: Machine, say: Callable[[str], None]) -> None:
+    """Journal and show the locks that ``unlock`` broke since the last deployment."""
     text = machine.ports.lease.notes().get(BROKEN)
     if text is None or machine.holder is None:
         return

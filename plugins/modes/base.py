@@ -1,4 +1,4 @@
-"""What a mode of a run does at each stage: ``plugins.modes.deploy`` and ``plugins.modes.verify`` are the two that there are."""
+"""The interface of a run's mode; ``plugins.modes.deploy`` and ``plugins.modes.verify`` implement it."""
 
 from __future__ import annotations
 
@@ -10,27 +10,27 @@ from plugins.stages import Stage
 
 
 class RunMode(Protocol):
-    """What a mode does at each stage. ``live_harmed``: users of the live colour suffered before any switch."""
+    """The actions of a mode at each stage. ``live_harmed``: users of the live colour were harmed before the switch."""
 
     live_harmed: bool
 
     def enter(self, stage: Stage) -> None:
-        """Does what comes before the stage's checks; raises a DeploymentError where the run cannot go on."""
+        """Do the work before the stage's checks. Raises DeploymentError if the run cannot continue."""
 
     def failed(self, result: CheckResult) -> None:
-        """Hears of a required check that did not pass."""
+        """Handle a required check that did not pass."""
 
     def conclude(self) -> None:
-        """All checks are through, or the run cannot go on: decides, and moves traffic back where it must."""
+        """Decide, once all checks have run or the run cannot continue; move traffic back if necessary."""
 
     def finalize(self) -> None:
-        """The very last moment at which the run can still be called off."""
+        """Make the result final; until then the run can still be stopped."""
 
     def outcome(self) -> tuple[str, int]:
-        """The verdict's word and the exit code that it stands for."""
+        """Return the verdict and its exit code."""
 
     def archive(self) -> Archive:
-        """Where the run's evidence goes beyond the folder of its report."""
+        """Return where the run's evidence is stored besides its report folder."""
 
     def close(self) -> None:
-        """Ends what the mode started; never raises."""
+        """Stop everything that the mode started. Never raises."""

@@ -1,4 +1,4 @@
-"""Which release a deployment takes, to which colour, and whether it may."""
+"""The choice of release and target colour, and the refusal of an irreversible release."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from plugins.state import Release, unregistered
 
 
 def choose_image(environment: Environment, tag: str | None) -> Image:
-    """The image of the tag, or of the highest SemVer tag where none is given. Raises UnknownTag or Refused."""
+    """Return the image of the tag, or of the highest SemVer tag if ``tag`` is None. Raises UnknownTag or Refused."""
     return environment.registry.resolve(tag if tag is not None else default_tag(environment.registry.tags()))
 
 
@@ -34,7 +34,7 @@ def choose_target(live: Colour, target: str | None) -> Colour:
     chosen = target_of(live, target)
     if chosen is live:
         raise TargetIsLive(
-            f"{chosen} is live: nothing is deployed to the colour that takes the traffic",
+            f"{chosen} is live: a release cannot be deployed to the live colour",
             hint=f"Deploy to the idle colour: --target={live.other}, or --target=auto.",
         )
     return chosen
@@ -51,27 +51,28 @@ def at_own_address(environment: Environment, live: LiveSnapshot) -> Release:
 
 
 def _image_of(environment: Environment, live: LiveSnapshot) -> Image:
-    """Return the image that runs, with the version that it answers, which is what it is compared with."""
+    """Return the running image, with the version that the service reports, because checks compare it with that one."""
     image = environment.image_of(live.digest) or unregistered(live.digest)
     return replace(image, version=live.version or "")
 
 
 def refuse_irreversible(image: Image, allowed: str | None, strategy: str) -> None:
-    """Raises Refused where the release says that there is no way back, and nobody has said that this is known.
+    """Raise Refused if the migration is irreversible and ``--allow-irreversible`` was not given.
 
-    Nor can it have a share of the traffic first: whatever came of that share, there is no way back from it.
+    An irreversible release is also refused with a strategy that shifts traffic by shares: it could not be rolled back from
+    any share.
     """
     if not image.irreversible:
         return
     if strategy != AT_ONCE:
         raise Refused(
             f"{image.name} declares its migration irreversible, and strategy {strategy!r} gives it a share of the traffic "
-            "first: a failure would freeze there, with users on two releases of which one has no way to work on the data",
+            "first: a failure would freeze the split, with users on two releases of which one may be unable to read the data",
             hint=f"Add --strategy={AT_ONCE}.",
         )
     if allowed is None:
         raise Refused(
-            f"{image.name} declares its migration irreversible: once it has run there is no way back",
+            f"{image.name} declares its migration irreversible: after it has run, no rollback is possible",
             hint="Add --allow-irreversible REASON; a failure after the switch then freezes (exit code 11) instead of "
-            "rolling back, and a person has to decide.",
+            "rolling back, and a person must decide.",
         )

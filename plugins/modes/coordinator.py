@@ -1,8 +1,8 @@
-"""The coordinator: it owns the deployment, performs each step at most once, and alone counts the verdict.
+"""The coordinator: it owns the deployment, performs each step at most once, and is the only one to count the verdict.
 
-It lives in one process, the xdist controller or the only one. ``plugins.scheduling.serial`` and
-``plugins.scheduling.parallel`` drive it through ``expect``, ``enter`` and ``record``; ``finish`` and ``finalize`` end it.
-What happens at each stage is in ``plugins.modes.deploy`` and ``plugins.modes.verify``.
+It runs in one process, the xdist controller or the only one. ``plugins.scheduling.serial`` and
+``plugins.scheduling.parallel`` drive it through ``expect``, ``enter`` and ``record``; ``finish`` and ``finalize`` end the run.
+The actions at each stage are in ``plugins.modes.deploy`` and ``plugins.modes.verify``.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ from plugins.integrity.outcomes import changed, message_of, outcome_of
 from plugins.modes.run_state import RunState, Terminal, Waiver
 from plugins.options import RunOptions
 from plugins.recorder import requests_in, samples_in, warnings_in
-from plugins.stages import Check, Stage, objections, samples
+from plugins.stages import Check, Stage, problems_of, samples
 from verification.redaction import LearningRedactor
 
-INTERRUPTED, INTERNAL_ERROR, REFUSED, NOTHING = 2, 3, 4, 5
+INTERRUPTED, INTERNAL_ERROR, REFUSED, NO_CHECKS = 2, 3, 4, 5
 
 
 class Coordinator(RunState):
@@ -73,32 +73,34 @@ class Coordinator(RunState):
         )
         self.publish()
 
-    # -- what the run is expected to ask ---------------------------------------------------------------------------
+    # -- the expected checks -----------------------------------------------------------------------------------------
 
     def expect(
         self, checks: Sequence[Check], deselected: int = 0, errors: int = 0, foreign_hooks: Sequence[str] = ()
     ) -> None:
-        """Fixes what must pass, before anything is touched. Raises Refused where it is not what the settings ask for."""
+        """Fix the checks that must pass, before anything changes.
+
+        Raises Refused if no check was collected, if a file could not be collected, if checks are invalid, or, in a deployment,
+        if the set of checks is incomplete.
+        """
         self._checks = tuple(checks)
         tables = self._settings.gates if self._settings else {}
         for check in checks:
             self._tally.expect(check.nodeid, check.gate, samples(check, tables.get(check.gate, {})))
-        problems = list(objections(checks))
+        problems = list(problems_of(checks))
         if errors:
-            raise Refused(
-                f"{errors} files of checks could not be collected", hint="Their errors stand above; mend them first."
-            )
+            raise Refused(f"{errors} files of checks could not be collected", hint="Fix the errors shown above first.")
         if problems:
             raise Refused(problems[0])
         if not checks:
             self._nothing_collected = True
             raise Refused(
-                "no check was collected", hint="suites/ holds a folder for each gate; see docs/add-a-check.md."
+                "no check was collected", hint="Put checks into suites/GATE/test_*.py; see docs/add-a-check.md."
             )
         if self._state.deploying:
-            for gate, why in waivers.parse(self._options.waive, self.gate_names()).items():
-                self._waivers[gate] = Waiver(why, self._actor)
-            self._complete_set(deselected, foreign_hooks)
+            for gate, reason in waivers.parse(self._options.waive, self.gate_names()).items():
+                self._waivers[gate] = Waiver(reason, self._actor)
+            self._require_complete_set(deselected, foreign_hooks)
         lines = sorted(f"{check} {least}".removesuffix(" 0") for check, least in self._tally.declared.items())
         self._manifest_hash = hashlib.sha256("\n".join(lines).encode()).hexdigest()
         counts = {name: self.gate_size(name) for name in self.gate_names()}
@@ -106,64 +108,65 @@ class Coordinator(RunState):
         self._journal.append("manifest", checks=counts, samples=least, sha256=self._manifest_hash)
 
     def name_checks(self) -> None:
-        """Journals the names that the manifest's hash is over; not before the secrets are known that may be in them."""
+        """Journal the names of the expected checks, once the secrets that must be redacted in them are known."""
         declared = {check: least for check, least in sorted(self._tally.declared.items()) if least}
         self._journal.append("checks", names=sorted(check.nodeid for check in self._checks), samples=declared)
 
-    def _complete_set(self, deselected: int, foreign_hooks: Sequence[str]) -> None:
+    def _require_complete_set(self, deselected: int, foreign_hooks: Sequence[str]) -> None:
         if foreign_hooks:
             raise Refused(
-                f"{foreign_hooks[0]}: nobody but pytest and this framework decides a check's outcome in a deployment",
-                hint="Take it out of the conftest, or switch the plugin off for this run with -p no:NAME.",
+                f"{foreign_hooks[0]}: in a deployment only pytest and this framework may decide a check's outcome",
+                hint="Remove it from the conftest, or disable the plugin for this run with -p no:NAME.",
             )
         if deselected:
-            raise Refused(f"{deselected} checks were deselected, and a deployment runs them all")
+            raise Refused(f"{deselected} checks were deselected, but a deployment must run all checks")
         if self._skipped_files:
-            raise Refused(f"{self._skipped_files} files of checks were skipped whole, and a deployment runs them all")
+            raise Refused(f"{self._skipped_files} files of checks were skipped, but a deployment must run all checks")
         if doubled := duplicates(self._suites):
             raise Refused(
-                f"{doubled[0]} is in its file twice, and only the last one would run", hint="Rename one of them."
+                f"{doubled[0]} is defined twice in its file, and only the last one would run",
+                hint="Rename one of them.",
             )
         if left_out := uncollected(self._suites, [check.nodeid for check in self._checks]):
             raise Refused(
-                f"{left_out[0]} is in its file and was not collected ({len(left_out)} in all)",
-                hint="Something leaves it out: collect_ignore, a conftest, an option. A deployment runs all checks.",
+                f"{left_out[0]} is in its file but was not collected ({len(left_out)} in all)",
+                hint="Look for collect_ignore, a conftest or an option that leaves it out: a deployment must run all checks.",
             )
         assert self._settings is not None, "a run without settings is refused before it collects"
         for name in self.gate_names():
             rule = self._settings.rule(name)
             if rule.required and self.gate_size(name) < rule.min_checks:
                 raise Refused(
-                    f"gate {name} has {self.gate_size(name)} checks, and {rule.min_checks} are required",
+                    f"gate {name} has {self.gate_size(name)} checks, but {rule.min_checks} are required",
                     where=name,
-                    hint=f"Look at suites/{name}/, or change gates.{name}.min_checks in deployment.toml.",
+                    hint=f"Add checks to suites/{name}/, or change gates.{name}.min_checks in deployment.toml.",
                 )
 
     def gate_size(self, name: str) -> int:
-        """How many checks a gate is expected to run."""
+        """Return how many checks a gate is expected to run."""
         return sum(check.gate == name for check in self._checks)
 
     def gate_names(self) -> list[str]:
-        """Every gate of the report, in its order."""
+        """Return every gate of the report, in the report's order."""
         named = set(self._settings.gates) if self._settings else set()
         return in_report_order({check.gate for check in self._checks} | named)
 
     def gates(self) -> list[GateResult]:
-        """Every gate's result so far."""
+        """Return every gate's result so far."""
         assert self._settings is not None
-        # Where somebody asked for a few checks only, how many there are says nothing about the release.
-        few = self._options.partial and not self._state.deploying
+        # In a verification of selected checks the gate's min_checks does not apply.
+        partial = self._options.partial and not self._state.deploying
         rules = [self._settings.rule(name) for name in self.gate_names()]
-        results = [self._tally.gate(replace(rule, min_checks=1) if few else rule) for rule in rules]
+        results = [self._tally.gate(replace(rule, min_checks=1) if partial else rule) for rule in rules]
         return [replace(gate, waived=self._waived(gate.name)) for gate in results]
 
     def _waived(self, gate: str) -> str | None:
         return str(self._waivers[gate]) if gate in self._waivers else None
 
-    # -- what came of it ---------------------------------------------------------------------------------------------
+    # -- results -----------------------------------------------------------------------------------------------------
 
     def enter(self, stage: Stage) -> bool:
-        """Called before a stage's checks are handed out, on the main thread; False means that none of them runs."""
+        """Enter a stage, on the main thread, before its checks are handed out; return False if none of them may run."""
         if self._stopped or self._mode is None:
             return False
         try:
@@ -176,7 +179,7 @@ class Coordinator(RunState):
         return not self._stopped
 
     def record(self, report: pytest.TestReport) -> None:
-        """Hears of one report of one check; only a call that passed, with a setup and teardown that did, is a pass."""
+        """Count one report of a check; the check passes only if its setup, call and teardown all passed."""
         check = report.nodeid
         gate = self._tally.expected.get(check)
         if gate is None:
@@ -199,7 +202,7 @@ class Coordinator(RunState):
     # -- the end -------------------------------------------------------------------------------------------------------
 
     def finish(self, exitstatus: int) -> int:
-        """Decides, before other plugins write their reports; returns the exit code."""
+        """Decide the run before other plugins write their reports; return the exit code."""
         with self._signals.shielded():
             if exitstatus == pytest.ExitCode.INTERNAL_ERROR:
                 self._internal_error = True
@@ -210,14 +213,17 @@ class Coordinator(RunState):
                 self.interrupt()
             elif not (self._manifest_hash or self._stopped):
                 self.refuse(
-                    Refused("no check was counted: a pytest_runtestloop that is not this framework's ran instead")
+                    Refused("no check was counted: another plugin's pytest_runtestloop ran instead of this framework's")
                 )
             if self._mode is not None:
                 self._mode.conclude()
             return self.exit_code()
 
     def finalize(self, late_failure: BaseException | None) -> int:
-        """After the other plugins: the promotion is made final, or called off; then the report is written."""
+        """Make the promotion final or take it back, after the other plugins; write the report and return the exit code.
+
+        ``late_failure`` is the error of another plugin at the end of the run.
+        """
         with self._signals.shielded():
             if late_failure is not None:
                 interrupted = isinstance(late_failure, KeyboardInterrupt)
@@ -241,9 +247,9 @@ class Coordinator(RunState):
             return code
 
     def exit_code(self) -> int:
-        """The exit code as things stand. Precedence: 11, 3, 2, then the verdict's own."""
+        """Return the exit code by the current state. Precedence: 11, 3, 2, then the verdict's own."""
         if self._refusal is not None:
-            return NOTHING if self._nothing_collected else REFUSED
+            return NO_CHECKS if self._nothing_collected else REFUSED
         code = self._mode.outcome()[1] if self._mode else INTERNAL_ERROR
         if code == EXIT_CODES[Phase.HALTED]:
             return code
@@ -254,13 +260,13 @@ class Coordinator(RunState):
         return code
 
     def verdict(self) -> str:
-        """The verdict's word."""
+        """Return the verdict."""
         if self._refusal is not None:
             return VERDICTS[Phase.REFUSED]
         return self._mode.outcome()[0] if self._mode else "rejected"
 
     def projected_records(self) -> list[Record]:
-        """The journal as it will be if nothing goes wrong any more, for pages that are written before the run's end."""
+        """Return the journal as it will be if nothing else fails, for pages that are written before the run's end."""
         records = self._journal.records()
         last = self._journal.head
         closing = [Record(0, "", self._actor, kind, data, last, last) for kind, data in self._closing(self.exit_code())]
@@ -272,7 +278,7 @@ class Coordinator(RunState):
         self._report = archive.close(self._journal, self._folder, closing, destination, self.say, self._page)
 
     def _closing(self, code: int) -> list[tuple[str, dict[str, Any]]]:
-        """The last two lines of the journal: the gates, and how it all ended."""
+        """Return the last two records of the journal: the gates, and the result of the run."""
         verdict = self.verdict()
         return [
             ("gates", {"gates": self._reported_gates()}),

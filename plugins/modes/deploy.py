@@ -1,4 +1,4 @@
-"""What a deployment does at each stage of a run: the steps of its machine, and the way out."""
+"""The actions of a deployment at each stage of a run: the machine's steps, and the rejection or rollback."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from plugins.modes.admission import (
     compare_manifests,
     queue_of,
     read_checklist,
-    tell_broken_locks,
+    report_broken_locks,
 )
 from plugins.modes.choice import (
     at_own_address,
@@ -42,10 +42,10 @@ from plugins.modes.choice import (
     refuse_irreversible,
 )
 from plugins.modes.coordinator import Coordinator
-from plugins.modes.environment_snapshot import allow_unhealthy_live, front_of, take_snapshot
+from plugins.modes.environment_snapshot import allow_unhealthy_live, front_door_request, take_snapshot
 from plugins.page import standalone
 from plugins.stages import BYSTANDER, Stage
-from plugins.state import Lock, Release
+from plugins.state import HeldLease, Release
 from plugins.traffic import CONTROL_SHARE, LEAST_CONTROL_RATE, TrafficCanaryWatch, TrafficMonitor, watch_limits
 from verification.prober_config import ProberConfig
 from verification.vigil import Side
@@ -70,11 +70,11 @@ class DeployMode:
     # -- stages --------------------------------------------------------------------------------------------------------
 
     def enter(self, stage: Stage) -> None:
-        """Does what comes before the stage's checks."""
+        """Run the machine's steps before the stage's checks. Raises DeploymentError if the run cannot continue."""
         if stage is Stage.HEALTH:
             self._begin()
         elif stage < Stage.LIVE:
-            self._stop_where_blocked(stage)
+            self._stop_if_blocked(stage)
         elif stage is Stage.LIVE:
             self._promote()
         else:
@@ -97,8 +97,8 @@ class DeployMode:
             smoke_users=environment.smoke_users,
             token_secret=environment.token_secret,
             stores=environment.stores,
-            before=take_snapshot(environment, settings),
-            lease=Lock(run.run_id, holder.token, holder.since.isoformat()),
+            stores_before=take_snapshot(environment, settings),
+            lease=HeldLease(run.run_id, holder.token, holder.since.isoformat()),
             live=live_release(environment, live),
             # The candidate is not compared with an unhealthy live colour, which may not answer at all.
             baseline=None if live.url is None or self._live_unhealthy else at_own_address(environment, live),
@@ -108,25 +108,25 @@ class DeployMode:
         url = candidate.url or ""
         run.publish(
             candidate=Release(url, plan.target, plan.image),
-            front=front_of(environment, url),
+            front_door=front_door_request(environment, url),
         )
 
     def _start_cloud(self) -> bool:
         run, settings = self._run, self._settings
         if not compose.is_up(settings):
-            # What would be refused is refused before an environment is started for it.
+            # A run that would be refused is refused before an environment is started for it.
             image, live = compose.projected_release(settings, run.options.image_tag)
             choose_target(live, run.options.target)
             refuse_irreversible(image, run.options.allow_irreversible, settings.limits.strategy)
         return compose.start(settings, run.say, run.run_id)
 
-    def _take_lock(self, environment: Environment, projected_records: Colour) -> tuple[Machine, LiveSnapshot]:
-        """Settles what the dead left, plans, and takes the lock. Raises LeaseHeld where somebody who lives has it."""
+    def _take_lock(self, environment: Environment, expected_target: Colour) -> tuple[Machine, LiveSnapshot]:
+        """Recover interrupted runs, plan, and take the lease. Raises LeaseHeld if a running deployment holds it."""
         run = self._run
         refuse_while_held(environment.ports)
-        self._settle_leftover(environment)
+        self._recover_interrupted(environment)
         plan = self._plan(environment)
-        if plan.target is not projected_records:  # `auto`, and traffic has moved since
+        if plan.target is not expected_target:  # `auto`, and traffic has moved since
             self._admission = admit_run(run, environment, self._settings, plan.target)
         check_preflight(run, environment, self._settings, self._admission, plan)
         notices = self._notices = Notices(
@@ -136,7 +136,7 @@ class DeployMode:
         compare_manifests(run, environment, machine)
         live = machine.lease(abandoned(environment.ports), run.options.allow_unhealthy_live)
         allow_unhealthy_live(run, machine)
-        tell_broken_locks(machine, run.say)
+        report_broken_locks(machine, run.say)
         complete_report.complete(
             run.options.reports,
             self._settings.environment,
@@ -148,17 +148,17 @@ class DeployMode:
 
     @property
     def _live_unhealthy(self) -> bool:
-        """Whether what is live was sick before anything was touched: its users' harm is not the candidate's."""
+        """Return whether the live colour was unhealthy before anything changed: then the candidate did not harm its users."""
         return self._machine is not None and self._machine.live_problem is not None
 
-    def _settle_leftover(self, environment: Environment) -> None:
-        """What an earlier run left half done is settled first; one that is under way is not touched."""
+    def _recover_interrupted(self, environment: Environment) -> None:
+        """Recover an interrupted run. Raises LeaseHeld if that run still lives, StepFailed if it cannot be recovered."""
         found = open_deployment(environment.ports)
         if found is None:
             return
         if found.holder is not None and alive(environment.ports, found.holder):
             raise LeaseHeld(found.holder)
-        self._run.say(f"settling {found.record.deployment_id}, whose run died in phase {found.record.phase}")
+        self._run.say(f"recovering {found.record.deployment_id}, which died in phase {found.record.phase}")
         phase = recover_run(
             found,
             environment.operation(self._settings.limits),
@@ -168,7 +168,7 @@ class DeployMode:
         )
         self._run.journal.append("settled", deployment_id=found.record.deployment_id, verdict=VERDICTS[phase])
         if phase is Phase.HALTED:
-            raise StepFailed(f"what {found.record.deployment_id} left could not be settled; a person must act")
+            raise StepFailed(f"{found.record.deployment_id} could not be recovered; a person must act")
 
     def _evidence(self, archive: Archive) -> EvidenceWriter:
         return EvidenceWriter(self._run.redactor.clean, archive, self._run.say, standalone)
@@ -185,7 +185,7 @@ class DeployMode:
 
     def _start_traffic(self, environment: Environment, machine: Machine) -> None:
         limits, live, previous = self._settings.limits, self._settings.gates.get(LIVE, {}), machine.previous
-        assert previous is not None, "a leased machine knows what is live"
+        assert previous is not None, "a leased machine knows the live colour"
         self._traffic = TrafficMonitor(
             ProberConfig(
                 environment.live_url,
@@ -201,8 +201,8 @@ class DeployMode:
         self._traffic.warm_up()
         self._traffic.watch_live(colour=previous.colour, generation=previous.generation, version=previous.version)
 
-    def _stop_where_blocked(self, stage: Stage) -> None:
-        """No time is spent on later gates once a required one has failed, or once users are harmed."""
+    def _stop_if_blocked(self, stage: Stage) -> None:
+        """Stop the run before the next stage if a required gate failed or users are harmed."""
         before_live = [gate for gate in self._run.gates() if gate.name != LIVE]
         under_way = {check.gate for check in self._run.checks if check.stage >= stage}
         begun = [gate for gate in before_live if gate.failed or gate.name not in under_way]
@@ -230,14 +230,14 @@ class DeployMode:
             return
         if not self._live_unhealthy and (problem := unwell(machine.ports, machine.previous)):
             self.live_harmed = True
-            raise StepFailed(f"the live colour is sick since the candidate runs: {problem}")
+            raise StepFailed(f"the live colour became unhealthy while the candidate was running: {problem}")
         if self._live_unhealthy:
-            traffic.forget_before()
+            traffic.forget_baseline()
         elif harm := traffic.harmed:
             self.live_harmed = True
             run.say(f"users of the live domain were harmed before the switch: {harm}")
         image, previous = machine.plan.image, machine.previous
-        assert previous is not None, "a leased machine knows what is live"
+        assert previous is not None, "a leased machine knows the live colour"
         candidate = Side(machine.plan.target, image.version)
         share = TrafficCanaryWatch(traffic, candidate, Side(previous.colour, previous.version))
         machine.promote(gates, parse(self._settings.limits.strategy).shifts, share)
@@ -249,7 +249,7 @@ class DeployMode:
         run.publish(promoted=release, live=release)
 
     def _approved(self, machine: Machine, evidence: str, traffic: TrafficMonitor) -> bool:
-        """Waits for another principal's yes where the settings ask for it; without it the run is stopped."""
+        """Wait for another principal's approval if the settings require it; stop the run without it."""
         if self._settings.limits.approval != REQUIRED:
             return True
         try:
@@ -277,7 +277,7 @@ class DeployMode:
     # -- results -------------------------------------------------------------------------------------------------------
 
     def failed(self, result: CheckResult) -> None:
-        """A required check failed: after the switch that sends traffic back at once, before it the stage may end."""
+        """Handle a failed required check: after the switch roll back at once, before it let the stage continue."""
         if self._machine is None:
             return
         if result.gate == BYSTANDER and result.outcome is CheckOutcome.FAILED and not self._live_unhealthy:
@@ -287,7 +287,7 @@ class DeployMode:
             self._abandon(Reason(result.gate, f"{name}: {result.message or result.outcome.value}"))
 
     def conclude(self) -> None:
-        """Everything that must be true for a promotion to stand is asked once more; else it is taken back."""
+        """Check every condition of the promotion once more; reject or roll back if one does not hold."""
         machine, run = self._machine, self._run
         if machine is None or machine.ended:
             return
@@ -305,12 +305,12 @@ class DeployMode:
             self._journal_traffic()
 
     def _abandon(self, reason: Reason) -> None:
-        """Rejects or rolls back, whichever the phase asks for."""
+        """Reject or roll back, depending on the phase."""
         run, machine = self._run, self._machine
         assert machine is not None, "there is something to abandon"
         self._decided_at = self._decided_at or time.time()
         run.stop(reason)
-        self._look_at_live(machine)
+        self._check_live(machine)
         run.journal.append("decided", reason=run.reason)
         if machine.promoted_generation is None and self._traffic is not None and not self._live_unhealthy:
             self.live_harmed = self.live_harmed or self._traffic.harmed is not None
@@ -319,8 +319,8 @@ class DeployMode:
             self._journal_traffic()
         run.replace_reason(machine.reason)
 
-    def _look_at_live(self, machine: Machine) -> None:
-        """Whatever the candidate was rejected for: whether it has harmed live besides, while it still runs."""
+    def _check_live(self, machine: Machine) -> None:
+        """Check the live colour while the rejected candidate still runs, and add any harm to the reason."""
         if self.live_harmed or self._live_unhealthy or not machine.touched or machine.promoted_generation is not None:
             return
         try:
@@ -330,7 +330,7 @@ class DeployMode:
         if problem is not None:
             self.live_harmed = True
             reason = self._run.reason or Reason(LIVE, "the run was stopped")
-            self._run.replace_reason(reason.with_more(f"and live is harmed since: {problem}"))
+            self._run.replace_reason(reason.with_more(f"and the live colour was harmed: {problem}"))
 
     def _journal_traffic(self) -> None:
         machine, traffic = self._machine, self._traffic
@@ -350,7 +350,7 @@ class DeployMode:
         self._run.journal.append("traffic", promotion=promotion, rollback=rollback)
 
     def finalize(self) -> None:
-        """Makes the promotion final, and sees the team told of how it ended."""
+        """Make the promotion final, and send the pending notifications."""
         if self._machine is not None and self._machine.phase is Phase.BAKING:
             self._machine.complete()
             if self._run.reason is None:
@@ -359,7 +359,7 @@ class DeployMode:
             self._notices.flush()
 
     def outcome(self) -> tuple[str, int]:
-        """By the machine's phase; one that is still baking here has passed everything but the end of the run."""
+        """Return verdict and exit code by the machine's phase; a finished bake counts as a success until the run ends."""
         if self._machine is None:
             return VERDICTS[Phase.REJECTED], EXIT_CODES[Phase.REJECTED]
         phase = self._machine.phase
@@ -368,13 +368,13 @@ class DeployMode:
         return VERDICTS.get(phase, VERDICTS[Phase.REJECTED]), EXIT_CODES.get(phase, EXIT_CODES[Phase.REJECTED])
 
     def archive(self) -> Archive:
-        """The environment's; the journal of a run that held the lock is anchored beside it."""
+        """Return the environment's archive; it anchors the journal in the lease item if the run held the lease."""
         if self._environment is None:
             return NOWHERE
         return self._environment.archive(leased=self._machine is not None and self._machine.holder is not None)
 
     def close(self) -> None:
-        """Ends the prober, and the embedded environment if this run started it."""
+        """Stop the prober, and the embedded environment if this run started it."""
         if self._machine is not None and (problem := self._machine.let_go()):
             self._run.say(problem)
         if self._traffic is not None:

@@ -1,4 +1,4 @@
-"""What a run knows of the candidate's surroundings: the stores that both colours share, and the front door before them."""
+"""The candidate's surroundings: the stores that both colours share, and the front door before them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from deployment.errors import StepFailed
 from deployment.settings import Settings
 from infrastructure.compose import Environment
 from plugins.stages import BYSTANDER, CONTINUITY
-from plugins.state import Front
+from plugins.state import FrontDoorRequest
 from verification.queues import takers
 from verification.stores import Before, StoreFailed, before
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def take_snapshot(environment: Environment, settings: Settings) -> Before | None:
-    """What the stores hold now; None where the settings give no connection to either. Raises StepFailed."""
+    """Return what the stores hold now, None if the settings name neither. Raises StepFailed if a store does not answer."""
     statement = settings.gates.get("database", {}).get("rows")
     database, redis = environment.stores.database, environment.stores.redis
     seen: Before | None = None
@@ -31,20 +31,20 @@ def take_snapshot(environment: Environment, settings: Settings) -> Before | None
     except StoreFailed as error:
         raise StepFailed(
             str(error),
-            hint="database_url_secret, redis_url_secret and gates.database.rows of deployment.toml say where and what.",
+            hint="Check database_url_secret, redis_url_secret and gates.database.rows of deployment.toml.",
         ) from None
     return seen
 
 
-def front_of(environment: Environment, url: str) -> Front:
-    """How the environment's front door asks what answers at that address, a colour's own or any other."""
-    return Front(environment.live_url, environment.viewer_host, environment.rehearsal_hosts.get(url))
+def front_door_request(environment: Environment, url: str) -> FrontDoorRequest:
+    """Return how the environment's front door sends requests to the service at ``url``."""
+    return FrontDoorRequest(environment.live_url, environment.viewer_host, environment.rehearsal_hosts.get(url))
 
 
 def allow_unhealthy_live(run: Coordinator, machine: Machine) -> None:
-    """Waive the gates that ask the live colour if it was unhealthy at the beginning, and journal why."""
+    """Waive the gates that send requests to the live colour if it was unhealthy when the run began, and journal why."""
     if machine.live_problem is None:
         return
-    reason = f"live was sick already: {run.options.allow_unhealthy_live}"
+    reason = f"the live colour was already unhealthy: {run.options.allow_unhealthy_live}"
     for gate in sorted({BYSTANDER, CONTINUITY} & set(run.gate_names()) - run.waivers.keys()):
         run.waive(gate, reason, machine.plan.actor)

@@ -1,4 +1,4 @@
-"""``--plan``: says what would be done and which checks would run; starts and changes nothing."""
+"""``--plan``: prints the steps and checks of a deployment; starts and changes nothing."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from plugins.modes.admission import admit
 from plugins.modes.choice import choose_target, projected_target, refuse_irreversible
 from plugins.modes.settings_checks import contract_is_readable, load_is_possible, with_strategy
 from plugins.options import RunOptions
-from plugins.stages import Check, check_of, objections, samples
+from plugins.stages import Check, check_of, problems_of, samples
 
 REFUSED = 4
-WORDS = {
+LABELS = {
     Outcome.OK: "ok",
     Outcome.REFUSED: "REFUSED",
     Outcome.SICK: "SICK",
@@ -36,7 +36,7 @@ WORDS = {
 
 
 class PlanMode:
-    """Collects as a deployment would, and prints instead of running."""
+    """Collects checks as a deployment would, and prints the plan instead of running them."""
 
     def __init__(self, config: pytest.Config, options: RunOptions, suites: Path) -> None:
         self._config = config
@@ -45,7 +45,7 @@ class PlanMode:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """Prints the plan, or why there is none."""
+        """Print the plan, or the reason for a refusal."""
         terminal = self._config.pluginmanager.get_plugin("terminalreporter")
         assert terminal is not None, "a plan without a terminal has no reader"
         checks = [check_of(item, self._suites) for item in session.items]
@@ -63,7 +63,7 @@ class PlanMode:
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
-        """The plan's own exit code."""
+        """Set the plan's exit code."""
         yield
         session.exitstatus = self._exit_code
 
@@ -75,11 +75,11 @@ class PlanMode:
         settings = with_strategy(load(SETTINGS_FILE, self._options.environment), self._options.strategy)
         load_is_possible(settings, self._options.load_workers)
         contract_is_readable(settings)
-        for problem in objections(checks):
+        for problem in problems_of(checks):
             raise Refused(problem)
         if errors:
             raise Refused(f"{errors} files of checks could not be collected")
-        self._enough(settings, checks)
+        self._check_gate_sizes(settings, checks)
         environment = compose.connect(settings) if compose.is_up(settings) else None
         admission = None
         if environment is not None:
@@ -106,15 +106,15 @@ class PlanMode:
         ]
 
     def _checklist(self, settings: Settings, items: Sequence[Item], before: Mapping[str, Attestation]) -> list[str]:
-        """What is open before a run; where that refuses it, the plan says so, too."""
+        """Return the checklist before the run, with the refusal if open items cause one."""
         entries = checklist.load()
         attested = {**before, **checklist.parse(self._options.attest, entries)}
         mode = settings.limits.checklist
-        projected_records = {
+        projected = {
             "checklist": checklist.as_data(entries, attested, mode),
             "preflight": {"items": preflight.as_reports(items)},
         }
-        records = [Record(0, "", "", kind, data, "", "") for kind, data in projected_records.items()]
+        records = [Record(0, "", "", kind, data, "", "") for kind, data in projected.items()]
         lines = [f"  checklist ({mode}), before the run:"]
         for one in evaluate(records):
             if one["phase"] == "pre":
@@ -127,11 +127,11 @@ class PlanMode:
             lines += [f"      REFUSED: {error.message}", f"      {error.hint}"]
         return lines
 
-    def _enough(self, settings: Settings, checks: Sequence[Check]) -> None:
+    def _check_gate_sizes(self, settings: Settings, checks: Sequence[Check]) -> None:
         for name in in_report_order({*settings.gates, *(check.gate for check in checks)}):
             rule, size = settings.rule(name), sum(check.gate == name for check in checks)
             if rule.required and size < rule.min_checks:
-                raise Refused(f"gate {name} has {size} checks, and {rule.min_checks} are required")
+                raise Refused(f"gate {name} has {size} checks, but {rule.min_checks} are required")
         for check in checks:
             samples(check, settings.gates.get(check.gate, {}))
 
@@ -146,7 +146,7 @@ def _steps(settings: Settings, image: Image, target: Colour, admission: Admissio
         f"plan for environment {settings.environment}: nothing was started or changed",
         "",
         *_caller(admission),
-        "  lease      take the lock; the live colour must be well",
+        "  lease      take the lock; the live colour must be healthy",
         f"  provision  {image.name} (version {image.version}, {image.digest[:19]}…) on {target}, within {limits.provision_timeout:g} s",
         "  verify     the gates below, in this order; every required one must pass",
         *([approval] if limits.approval == REQUIRED else []),
@@ -158,7 +158,7 @@ def _steps(settings: Settings, image: Image, target: Colour, admission: Admissio
 
 
 def _caller(admission: Admission | None) -> list[str]:
-    """Who would do it; without an environment there is nobody to ask."""
+    """Return the caller and its duties; nothing if no environment is running, because AWS was not called."""
     if admission is None:
         return []
     may = f"  caller     {admission.caller.arn}, who may {' and '.join(admission.duties)}"
@@ -166,12 +166,12 @@ def _caller(admission: Admission | None) -> list[str]:
 
 
 def _preflight(items: Sequence[Item]) -> list[str]:
-    """Item by item: outcome, name, what was found; and what was expected, where that is not what was found."""
+    """Return two lines for each item: outcome, name and finding, then the expectation unless the outcome is ok."""
     if not items:
-        return ["  preflight is for an environment that is up; none is: a run starts one, and looks at it then"]
+        return ["  preflight: not checked, no environment is running; a run starts one and checks it then"]
     lines = ["  preflight:"]
     for item in items:
-        lines.append(f"      {WORDS[item.outcome]:<11}  {item.name}: {item.found}")
+        lines.append(f"      {LABELS[item.outcome]:<11}  {item.name}: {item.found}")
         if item.outcome is not Outcome.OK:
             lines.append(f"      {'':<11}  expected: {item.expected}")
     return lines

@@ -1,4 +1,4 @@
-"""What a run would stumble over later is looked at before anything is touched."""
+"""Checks of the settings before anything changes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from deployment.settings import Settings
 
 
 def with_strategy(settings: Settings, given: str | None) -> Settings:
-    """The settings with the strategy that ``--strategy`` gives. Raises SettingsError where it, or the settings' own, is none."""
+    """Return the settings with the strategy of ``--strategy``, if given. Raises SettingsError if the strategy is invalid."""
     text = settings.limits.strategy if given is None else given
     strategy.parse(text)
     return replace(settings, limits=replace(settings.limits, strategy=text))
 
 
 def load_is_possible(settings: Settings, workers: int | None) -> None:
-    """Raises SettingsError where the load's workers, by ``--load-workers`` or by the settings, cannot make it."""
+    """Raise SettingsError if the load has more workers than users; ``--load-workers`` overrides the settings."""
     gate = settings.gates.get("load", {})
     here, users = int(gate.get("workers", 1)) if workers is None else workers, int(gate.get("users", 10))
     elsewhere = int(gate.get("workers_elsewhere", 0))
@@ -26,14 +26,14 @@ def load_is_possible(settings: Settings, workers: int | None) -> None:
     given = f"--load-workers={here}" if workers is not None else f"gates.load.workers = {here}"
     more = f" and gates.load.workers_elsewhere = {elsewhere}" if elsewhere else ""
     raise SettingsError(
-        f"{given}{more} are more than the load has users: gates.load.users = {users}",
-        hint="Each worker plays a user at least; ask for fewer workers, or for more users in deployment.toml.",
+        f"{given}{more} must not exceed the users of the load: gates.load.users = {users}",
+        hint="Each worker needs at least one user: use fewer workers, or more users in deployment.toml.",
     )
 
 
 def contract_is_readable(settings: Settings) -> None:
-    """Raises SettingsError where the wire contract cannot be read, or is no OpenAPI document."""
-    from verification.contract import Contract  # its validators take a moment to load: not for a worker
+    """Raise SettingsError if the wire contract cannot be read or is not an OpenAPI document."""
+    from verification.contract import Contract  # its validators load slowly, and workers do not need them
 
     try:
         Contract.load(settings.contract)
@@ -45,5 +45,5 @@ def contract_is_readable(settings: Settings) -> None:
         return
     raise SettingsError(
         f"the contract {settings.contract} cannot be used: {problem}",
-        hint="`contract` of deployment.toml names the service's OpenAPI document.",
+        hint="Set `contract` of deployment.toml to the service's OpenAPI document.",
     )

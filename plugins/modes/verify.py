@@ -1,4 +1,4 @@
-"""What a run without ``--target`` does: verifies what is live, or an address, and touches no traffic, image or lock."""
+"""The actions of a run without ``--target``: verify the live release or a URL; change no traffic, image or lease."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from deployment.settings import Settings
 from infrastructure import compose
 from infrastructure.compose import Environment
 from plugins.modes.coordinator import Coordinator
-from plugins.modes.environment_snapshot import front_of, take_snapshot
+from plugins.modes.environment_snapshot import front_door_request, take_snapshot
 from plugins.stages import Stage
 from plugins.state import Release, unregistered
 from plugins.traffic import TrafficMonitor
 from verification.prober_config import ProberConfig
 from verification.watch import WatchLimits
 
-# Without a deployment nothing needs to bake; the watch is as long as it takes to see a service that errs now and then.
+# Without a deployment nothing needs to bake; the watch is long enough to see a service that fails occasionally.
 LONGEST_WATCH_S = 5.0
 
 
 class VerifyMode:
-    """One verification without a deployment."""
+    """A verification without a deployment."""
 
     live_harmed = False
 
@@ -36,7 +36,7 @@ class VerifyMode:
         self._traffic: TrafficMonitor | None = None
 
     def enter(self, stage: Stage) -> None:
-        """Looks up what is verified before the first check, and watches it a little before the last ones."""
+        """Find the release before the first stage, and watch its traffic briefly before the bake's checks."""
         if stage is Stage.HEALTH:
             self._begin()
         elif stage is Stage.BAKE and any(check.stage is Stage.BAKE for check in self._run.checks):
@@ -58,7 +58,7 @@ class VerifyMode:
         run.publish(
             smoke_users=users,
             candidate=release,
-            # Without a second colour, what lies between two is asked of the one there is.
+            # Without a second colour, checks that compare two colours send both sides' requests to this one.
             live=release if beside is None else Release(beside.rstrip("/")),
             baseline=None if beside is None else Release(beside.rstrip("/")),
             promoted=release,
@@ -67,15 +67,15 @@ class VerifyMode:
             run.publish(
                 token_secret=environment.token_secret,
                 stores=environment.stores,
-                before=take_snapshot(environment, self._settings),
-                front=front_of(environment, release.url)
+                stores_before=take_snapshot(environment, self._settings),
+                front_door=front_door_request(environment, release.url)
                 if base_url is not None
-                else None,  # the live domain's own front door is there
+                else None,  # requests to the live domain pass its own front door
             )
 
     def _live(self) -> Release:
         environment = self._environment
-        assert environment is not None, "without --base-url the environment was reached"
+        assert environment is not None, "without --base-url the run is connected to its environment"
         colour = environment.ports.router.observe().live
         service = environment.ports.platform.describe(colour)
         image = environment.image_of(service.digest)
@@ -107,10 +107,10 @@ class VerifyMode:
         run.publish(baked=self._traffic.bake(began, time.time()))
 
     def failed(self, result: CheckResult) -> None:
-        """Verification goes on: a failing gate says nothing about the next one."""
+        """Continue: in a verification every gate runs."""
 
     def conclude(self) -> None:
-        """Sums the gates up."""
+        """Stop with the first required gate that did not pass; a selection of checks or the load gate may be missing."""
         run = self._run
         if run.stopped or run.refusal is not None:
             return
@@ -125,18 +125,18 @@ class VerifyMode:
             run.stop(Reason(where, what))
 
     def finalize(self) -> None:
-        """There is nothing to make final."""
+        """Do nothing: a verification changes nothing that would have to be made final."""
 
     def outcome(self) -> tuple[str, int]:
-        """Verified only where every check that ran has passed, and one did."""
+        """Return ``verified`` if the run was not stopped and at least one gate passed."""
         passed = not self._run.stopped and any(gate.outcome is GateOutcome.PASSED for gate in self._run.gates())
         return ("verified", 0) if passed else ("failed", 1)
 
     def archive(self) -> Archive:
-        """The environment's, where it was reached; there is no lock to anchor anything beside."""
+        """Return the environment's archive if the run is connected; without a lease nothing is anchored."""
         return self._environment.archive() if self._environment is not None else NOWHERE
 
     def close(self) -> None:
-        """Ends the prober."""
+        """Stop the prober."""
         if self._traffic is not None:
             self._traffic.stop()

@@ -1,1 +1,1 @@
-"""When checks run: stage by stage, in one process or on workers."""
+"""Schedulers that run the checks stage by stage, in one process or on workers."""

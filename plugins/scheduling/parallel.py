@@ -1,8 +1,9 @@
-"""Phases over xdist's workers: a scheduler that asks the coordinator before each stage.
+"""Stages on xdist's workers: a scheduler that calls the coordinator before each stage.
 
-A worker fetches the index of its next item before it runs the current one, so the last item of a stage would wait for ever
-for the next stage's first. Each worker therefore appends one invisible item to its collection, the barrier: sent after the
-last real item, it releases it. Its name also carries what only workers know of their items: gates, stages, deselections.
+A worker fetches the index of its next item before it runs the current one, so the last item of a stage would wait forever
+for the first item of the next stage. Each worker therefore appends an invisible item to its collection, the barrier: the
+scheduler sends it after the last real item, which then runs. The barrier's name also transfers facts that only workers know
+about their items: gates, stages, deselections.
 """
 
 from __future__ import annotations
@@ -28,33 +29,33 @@ BARRIER = "__barrier__"
 
 
 class Barrier(pytest.Item):
-    """The invisible item; its protocol is taken over and reports nothing."""
+    """The invisible item; ``WorkerSide`` handles its protocol and reports nothing."""
 
     def runtest(self) -> None:
-        """Never called."""
+        """Never called. Always raises."""
         raise AssertionError("a barrier is not a check")
 
     def reportinfo(self) -> tuple[Path, int | None, str]:
-        """Where it would be reported, were it."""
+        """Return the location that pytest requires; it is never shown."""
         return self.path, None, BARRIER
 
 
 class WorkerSide:
-    """On a worker: appends the barrier, and lets it pass without a report."""
+    """On a worker: appends the barrier, and completes it without a report."""
 
     def __init__(self, suites: Path) -> None:
         self._suites = suites
         self._deselected = 0
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
-        """Counts what was deselected, by whatever option."""
+        """Count deselected items."""
         self._deselected += len(items)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(
         self, session: pytest.Session, items: list[pytest.Item]
     ) -> Generator[None, None, None]:
-        """After everybody else's changes to the collection; what they took out without a word counts as deselected."""
+        """Append the barrier after other plugins changed the collection; items that they removed silently count as deselected."""
         before = {item.nodeid for item in items}
         result = yield
         self._deselected = max(self._deselected, len(before - {item.nodeid for item in items}))
@@ -74,7 +75,7 @@ class WorkerSide:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-        """A barrier tears down what its predecessors left for the next item, and is done."""
+        """Complete a barrier: tear down the fixtures that the next item does not use."""
         if not isinstance(item, Barrier):
             return None
         item.session._setupstate.teardown_exact(nextitem)
@@ -82,7 +83,7 @@ class WorkerSide:
 
 
 def decode(collection: Sequence[str]) -> tuple[list[Check], int, list[str]]:
-    """A worker's collection as checks, how many it deselected, and its foreign hooks."""
+    """Return a worker's checks, the number of deselected items, and its foreign hooks."""
     *nodeids, barrier = collection
     encoded = barrier.rpartition(f"{BARRIER}[")[2].rstrip("]")
     facts = json.loads(base64.urlsafe_b64decode(encoded))
@@ -95,14 +96,14 @@ def decode(collection: Sequence[str]) -> tuple[list[Check], int, list[str]]:
     return checks, int(facts["deselected"]), facts["foreign_hooks"]
 
 
-# What measures time shares the machine with nothing: these stages run on one worker, one check after the other.
+# Stages that measure time run on one worker, one check after the other, so that nothing else uses the machine.
 ALONE = frozenset({Stage.LATENCY, Stage.LOAD})
-# A worker runs an item only when it knows the next one; with two it works while the controller thinks.
+# A worker runs an item only if it knows the next one; with two items it never waits for the controller.
 AHEAD = 2
 
 
 class PhaseScheduler:
-    """xdist's ``Scheduling`` protocol: hands a stage's items out, and the barrier where no other item follows."""
+    """xdist's ``Scheduling`` protocol: hands out a stage's items, and the barrier if no other item follows."""
 
     def __init__(self, coordinator: Coordinator, workers: int) -> None:
         self._run = coordinator
@@ -114,50 +115,50 @@ class PhaseScheduler:
         self._stage: Stage | None = None
         self._finished = False
 
-    # -- what xdist asks -----------------------------------------------------------------------------------------------
+    # -- called by xdist -----------------------------------------------------------------------------------------------
 
     @property
     def nodes(self) -> list[Any]:
-        """The workers that may get items."""
+        """Return the workers that may get items."""
         return list(self._pending)
 
     @property
     def collection_is_completed(self) -> bool:
-        """Whether every first worker has collected."""
+        """Return whether all initial workers have collected."""
         return self._checks is not None or len(self._collections) >= self._workers
 
     @property
     def tests_finished(self) -> bool:
-        """Whether nothing is left to hand out, and nothing is being run."""
+        """Return whether all checks were handed out and none is running."""
         return self._finished and not self.has_pending
 
     @property
     def has_pending(self) -> bool:
-        """Whether a worker still has a check to run."""
+        """Return whether a worker still has a check to run."""
         return any(self._real(node) for node in self._pending)
 
     def add_node(self, node: Any) -> None:
-        """A worker has started."""
+        """Add a worker that has started."""
         self._pending[node] = []
 
     def add_node_collection(self, node: Any, collection: Sequence[str]) -> None:
-        """A worker has collected."""
+        """Store the collection of a worker."""
         self._collections[node] = list(collection)
 
     def schedule(self) -> None:
-        """Called when all have collected, and again for each worker that replaces a lost one."""
+        """Hand out checks. xdist calls it once all workers have collected, and again for each worker that replaces a lost one."""
         if self._checks is None:
             self._fix_checks()
-        self._go_on()
+        self._continue()
 
     def mark_test_complete(self, node: Any, item_index: int, duration: float = 0) -> None:  # noqa: ARG002  # xdist's signature
-        """A worker has run an item to its end."""
+        """Remove an item that a worker has completed, and continue."""
         self._pending[node].remove(item_index)
         if item_index != self._barrier:
-            self._go_on()
+            self._continue()
 
     def remove_node(self, node: Any) -> str | None:
-        """A worker is gone; the item that it ran is reported as lost, those it had not begun go to others."""
+        """Remove a lost worker; return the item that it was running, and queue its other items again."""
         pending = self._real(node)
         del self._pending[node]
         if not pending:
@@ -167,12 +168,12 @@ class PhaseScheduler:
         return self._collections[node][crashed]
 
     def mark_test_pending(self, item: str) -> None:
-        """Would be asked for by plugins that run checks again. Always raises."""
+        """Refuse to rerun a check. Always raises."""
         raise AssertionError(f"{item} cannot be run again: each check runs once")
 
     def remove_pending_tests_from_node(self, node: Any, indices: Sequence[int]) -> None:
-        """Would be asked for by work stealing. Always raises."""
-        raise AssertionError(f"nothing is ever stolen from a worker ({node}: {indices})")
+        """Refuse to take checks from a worker. Always raises."""
+        raise AssertionError(f"checks cannot be taken from a worker ({node}: {indices})")
 
     # -- stages --------------------------------------------------------------------------------------------------------
 
@@ -184,16 +185,18 @@ class PhaseScheduler:
         first, *others = self._collections.values()
         try:
             if any(other != first for other in others):
-                raise Refused("the workers collected different checks; their names must not depend on chance or time")
-            self._checks, deselected, strange = decode(first)
-            self._run.expect(self._checks, deselected, errors=self._run.collection_errors, foreign_hooks=strange)
+                raise Refused(
+                    "the workers collected different checks; names of checks must not depend on chance or time"
+                )
+            self._checks, deselected, foreign = decode(first)
+            self._run.expect(self._checks, deselected, errors=self._run.collection_errors, foreign_hooks=foreign)
         except Refused as error:
             self._checks = self._checks or []
             self._finished = True
             self._run.refuse(error)
 
-    def _go_on(self) -> None:
-        """Hands out what there is, and enters the next stages when everything of this one is done."""
+    def _continue(self) -> None:
+        """Hand out the queued checks, and enter the next stage once this one is done."""
         while not self._finished:
             if self._run.stopped:
                 self._queue.clear()
@@ -234,30 +237,30 @@ class PhaseScheduler:
 
 
 class ParallelPhases:
-    """On the controller: puts the scheduler in place, and hears of workers that are lost."""
+    """On the controller: provides the scheduler, and records lost workers."""
 
     def __init__(self, coordinator: Coordinator) -> None:
         self._run = coordinator
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_xdist_make_scheduler(self, config: pytest.Config) -> PhaseScheduler:
-        """Whatever ``--dist`` says: the order of stages is not a matter of taste."""
+        """Return the scheduler for every value of ``--dist``, because the order of stages is fixed."""
         return PhaseScheduler(self._run, len(parse_tx_spec_config(config)))
 
     def pytest_configure_node(self, node: Any) -> None:
-        """Tells a worker where the state is published, before it collects."""
+        """Pass the state file to a worker before it collects."""
         node.workerinput["deployment_state"] = str(self._run.state_file)
         node.workerinput["deployment_root"] = str(self._run.suites)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_testnodedown(self, node: Any, error: object | None) -> None:
-        """Comes before the lost item is reported: nothing may be promoted in between."""
-        if error == "keyboard-interrupt":  # xdist's word for a check that ended pytest itself: pytest.exit, Ctrl-C
+        """Record a lost worker before xdist reports its item, so that nothing is promoted in between."""
+        if error == "keyboard-interrupt":  # xdist reports this if a check ended pytest itself: pytest.exit, Ctrl-C
             self._run.interrupt()
         if error is not None:
             self._run.fault("verify", f"worker {node.gateway.id} was lost: {str(error).strip().splitlines()[-1]}")
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """Workers report the files that they could not collect."""
+        """Count the files that a worker could not collect."""
         if report.failed:
             self._run.fail_collection()

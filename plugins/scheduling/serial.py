@@ -1,4 +1,4 @@
-"""Phases in one process: a test loop that asks the coordinator before each stage."""
+"""Stages in one process: a test loop that calls the coordinator before each stage."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class StageEnd:
-    """Stands for the next item at the end of a stage, so that session fixtures stay and all others are torn down."""
+    """A placeholder for the next item at the end of a stage: pytest tears down all fixtures except the session's."""
 
     def __init__(self, session: pytest.Session) -> None:
         self._session = session
 
     def listchain(self) -> list[pytest.Session]:
-        """The session alone."""
+        """Return the session alone."""
         return [self._session]
 
 
@@ -34,12 +34,12 @@ class SerialPhases:
         self._deselected = 0
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
-        """Counts what was deselected, by whatever option."""
+        """Count deselected items."""
         self._deselected += len(items)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, None, None]:
-        """Counts what plugins take out without a word, too."""
+        """Count items that plugins remove without reporting them as deselected."""
         before = {item.nodeid for item in items}
         result = yield
         self._deselected = max(self._deselected, len(before - {item.nodeid for item in items}))
@@ -47,11 +47,11 @@ class SerialPhases:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
-        """Replaces pytest's own loop."""
+        """Run the stages instead of pytest's own loop."""
         try:
             checks = [check_of(item, self._run.suites) for item in session.items]
-            strange = foreign_hooks(session.config, session.items)
-            self._run.expect(checks, self._deselected, errors=session.testsfailed, foreign_hooks=strange)
+            foreign = foreign_hooks(session.config, session.items)
+            self._run.expect(checks, self._deselected, errors=session.testsfailed, foreign_hooks=foreign)
         except Refused as error:
             self._run.refuse(error)
             return True
@@ -73,6 +73,6 @@ class SerialPhases:
             nextitem = following if following or last else StageEnd(session)
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
             if session.shouldfail or session.shouldstop or self._run.stopped:
-                # Without a next item, the session's fixtures are torn down as well: nothing more will run.
+                # No further check will run: None as the next item tears down the session's fixtures as well.
                 session._setupstate.teardown_exact(None)
                 return

@@ -1,1 +1,1 @@
-"""What a person sees of a run: progress, redacted output."""
+"""The terminal output of a run: progress and redaction."""

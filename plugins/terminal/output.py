@@ -1,7 +1,7 @@
-"""The one place through which everything passes that a run writes to its terminal, or to the log that stands in for one.
+"""Redaction of everything that a run writes to its terminal or its log.
 
-Prints, live logging, other plugins' lines, names of checks, children's and workers' output: all of it is cleaned of the
-secrets that are known by then. What a check prints while pytest captures it becomes part of its report; see ``redacting``.
+Prints, live logging, other plugins' lines, names of checks, and the output of child processes and workers are all redacted
+with the secrets known at that time. Output that pytest captures becomes part of a check's report; see ``redacting``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from verification.redaction import LearningRedactor
 
 
 class Output:
-    """Puts the guard in place when the session starts, before anything else writes, and takes it away at the very end."""
+    """Installs the guard when the session starts, before anything else writes, and removes it at the very end."""
 
     def __init__(self, config: pytest.Config, redactor: LearningRedactor) -> None:
         self._config = config
@@ -27,28 +27,28 @@ class Output:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
-        """Standard output, standard error, pytest's terminal and its log file."""
+        """Redact standard output, standard error, pytest's terminal and its log file."""
         self._while_not_capturing(self._guard.install)
         self._undo.append(lambda: self._while_not_capturing(self._guard.close))
         terminal = self._config.pluginmanager.get_plugin("terminalreporter")
         if terminal is not None:
-            self._take(terminal._tw)
+            self._redirect(terminal._tw)
         redact_log_file(self._config, self._redactor)
 
-    def _take(self, writer: Any) -> None:
-        """pytest's terminal writes where prints go: what comes later stands later."""
+    def _redirect(self, writer: Any) -> None:
+        """Let pytest's terminal write to the same stream as prints, so that their order is kept."""
         before = writer._file
-        taken = sys.stdout if _is_stdout(before) else RedactedStream(before, self._redactor.clean)
+        target = sys.stdout if _is_stdout(before) else RedactedStream(before, self._redactor.clean)
 
-        def give_back() -> None:
-            taken.flush()
+        def restore() -> None:
+            target.flush()
             writer._file = before
 
-        writer._file = taken
-        self._undo.append(give_back)
+        writer._file = target
+        self._undo.append(restore)
 
     def _while_not_capturing(self, act: Callable[[], None]) -> None:
-        """pytest's capturing puts back, between two checks, what it found when it began: it has to find the guard."""
+        """Act while pytest's capturing is stopped: it restores, between two checks, the streams that it found when it started."""
         capturing = self._config.pluginmanager.get_plugin("capturemanager")
         if capturing is None:
             act()
@@ -62,13 +62,13 @@ class Output:
 
     @pytest.hookimpl(trylast=True)
     def pytest_unconfigure(self) -> None:
-        """Nothing of the run writes any more."""
+        """Remove the guard after the run's last output."""
         while self._undo:
             self._undo.pop()()
 
 
 def _is_stdout(stream: TextIO) -> bool:
-    """Whether a stream is what the guard's standard output stands for."""
+    """Return whether the stream is the one behind the guard's standard output."""
     now = sys.stdout
     if isinstance(now, RedactedStream) and stream is now.inner:
         return True
@@ -79,7 +79,7 @@ def _is_stdout(stream: TextIO) -> bool:
 
 
 class WorkerOutput:
-    """A worker writes its reports and prints through the controller; only ``--log-file`` is its own."""
+    """Redaction on a worker, which writes only ``--log-file`` itself; its reports and prints go through the controller."""
 
     def __init__(self, config: pytest.Config, redactor: LearningRedactor) -> None:
         self._config = config
@@ -87,12 +87,12 @@ class WorkerOutput:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
-        """Not before: pytest opens the file when it is configured."""
+        """Redact the log file, which pytest opened while it was configured."""
         redact_log_file(self._config, self._redactor)
 
 
 def redact_log_file(config: pytest.Config, redactor: LearningRedactor) -> None:
-    """What ``--log-file`` keeps; without that option it is the null device."""
+    """Redact what pytest writes to ``--log-file``, which is the null device by default."""
     handler = getattr(config.pluginmanager.get_plugin("logging-plugin"), "log_file_handler", None)
     if handler is not None and not isinstance(handler.stream, RedactedStream):
         handler.setStream(RedactedStream(handler.stream, redactor.clean, owns=True))

@@ -1,4 +1,4 @@
-"""What a person sees while a deployment works: the step, how long it takes, what it waits for."""
+"""Progress of a deployment on the terminal: the step, its duration, and what it waits for."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from deployment.phases import Phase
 if TYPE_CHECKING:
     from plugins.modes.coordinator import Coordinator
 
-# A terminal's line is rewritten in place; a CI log gets a line of its own, so seldom that it stays readable.
+# On a terminal the line is rewritten in place; a CI log gets a new line, rarely enough to stay readable.
 LOG_EVERY_S = 15.0
 NAME_WIDTH = 10
 
-# While these steps are open the checks run, and pytest's own lines show how far they are.
+# During these steps checks run, and pytest's own lines show the progress.
 SPANNING = ("verify", "live")
 
 
 class Progress:
-    """Writes to pytest's terminal; a listener of the machine's events."""
+    """A listener of the machine's events that writes to pytest's terminal."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
@@ -36,30 +36,30 @@ class Progress:
         return found
 
     def headline(self, run: Coordinator) -> None:
-        """What this run is."""
+        """Print what this run does, and its id."""
         terminal = self._terminal()
         if terminal is None:
             return
         options = run.options
         environment = run.settings.environment if run.settings else options.environment or "no environment"
-        what = (
+        title = (
             f"deploy {options.image_tag or 'the highest version'} to {options.target}"
             if options.target
-            else "verify what is live"
+            else "verify the live release"
         )
         if options.base_url:
-            what = f"verify {options.base_url}"
-        terminal.write_sep("=", f"{what} ({environment})", bold=True)
+            title = f"verify {options.base_url}"
+        terminal.write_sep("=", f"{title} ({environment})", bold=True)
         terminal.write_line(f"id {run.run_id}")
         if options.deprecated:
             terminal.write_line(f"warning: {options.deprecated}", yellow=True)
 
     def say(self, text: str) -> None:
-        """One line about what is going on."""
+        """Print one line about the environment."""
         self._line("cloud", text)
 
     def event(self, event: Event) -> None:
-        """One event of the deployment."""
+        """Print one event of the deployment."""
         if isinstance(event, StepBegan):
             self._last_line = time.monotonic()
             if self._in_place() and event.step not in SPANNING:
@@ -94,7 +94,7 @@ class Progress:
 
     @staticmethod
     def _newline(terminal: pytest.TerminalReporter) -> None:
-        """Leaves a line of dots alone, with workers (where pytest keeps no track of it) as without."""
+        """Start a new line after a line of dots, also with workers, whose dots pytest does not track."""
         terminal.ensure_newline()
         if terminal._tw.width_of_current_line:
             terminal.write_line("")
@@ -116,7 +116,7 @@ class Progress:
 
     @staticmethod
     def _fitted(terminal: pytest.TerminalReporter, text: str, indent: int) -> str:
-        """On a terminal, the text broken between words and indented from its second line on; a log keeps it in one line."""
+        """Return the text, on a terminal wrapped and indented from the second line on; a log keeps it in one line."""
         if not terminal.isatty:
             return text
         width = max(20, terminal._tw.fullwidth - indent)
@@ -124,7 +124,7 @@ class Progress:
         return ("\n" + " " * indent).join(lines)
 
     def verdict(self, run: Coordinator) -> None:
-        """The last lines: the verdict, why, and where the report is."""
+        """Print the last lines: the verdict, its reason, the report's path and the exit code."""
         terminal, report = self._terminal(), run.report
         if terminal is None or report is None:
             return

@@ -1,4 +1,4 @@
-"""What pytest's reports would show, without secrets: cleaned where they are made, and again before they are written."""
+"""Redaction of pytest's reports: in the process that makes them, and again before they are written."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from verification.redaction import LearningRedactor
 
 
 def redact(report: pytest.TestReport, redactor: LearningRedactor) -> None:
-    """Removes secrets from what a report would show, wherever it is shown; its name is left for ``redact_name``."""
+    """Redact everything that a report shows except the check's name; see ``redact_name``."""
     report.sections = [(title, redactor.clean(text)) for title, text in report.sections]
     report.user_properties = [
         (redactor.clean(name), _clean_value(value, redactor)) for name, value in report.user_properties
@@ -34,14 +34,14 @@ def redact(report: pytest.TestReport, redactor: LearningRedactor) -> None:
 
 
 def redact_name(report: pytest.TestReport, redactor: LearningRedactor) -> None:
-    """Removes secrets from the name of a check, which a parameter may have become part of; it is counted by its own."""
+    """Redact the name of a check, which can contain a parameter. The coordinator counts the check by its original name."""
     report.nodeid = redactor.clean(report.nodeid)
     path, line, domain = report.location
     report.location = (path, line, redactor.clean(domain))
 
 
 def _clean_value(value: Any, redactor: LearningRedactor) -> Any:
-    """A property's value: text, or what is made of texts."""
+    """Return a property's value with all texts in it redacted."""
     if isinstance(value, str):
         return redactor.clean(value)
     if isinstance(value, dict):

@@ -33,7 +33,7 @@ def test_unhealthy_live_needs_the_option(tmp_path_factory: pytest.TempPathFactor
         sandbox.assert_live("green", images.NEW)
         bystander = mended.gate("bystander")
         assert bystander["outcome"] == "failed"
-        assert "live was sick already: 1.1.0 lists again (by arn:" in bystander["waived"]
+        assert "the live colour was already unhealthy: 1.1.0 lists again (by arn:" in bystander["waived"]
         assert mended.gate("live")["outcome"] == "passed"
         back = sandbox.undo("rollback")
         assert back.code == 1, "a rollback to an unhealthy colour moves no traffic"

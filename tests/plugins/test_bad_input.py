@@ -66,7 +66,7 @@ CASES = {
         GREEN, ("deployment.bake = -1", "docs/settings.md"), _settings(lambda s: s.replace("= 0.4", "= -1"))
     ),
     "settings: not TOML": Case(GREEN, ("is not TOML", "line 2"), _settings(lambda _: "\nx = \ny = 1")),
-    "settings: not TOML, and a wrong option": Case(("--target=red",), ("red is no colour",), _settings(lambda _: "[[")),
+    "settings: not TOML, and a wrong option": Case(("--target=red",), ("red is not a colour",), _settings(lambda _: "[[")),
     "settings: empty": Case(GREEN, ("'default_environment' is a required property",), _settings(lambda _: "")),
     "settings: missing": Case(
         GREEN, ("there is no", "docs/settings.md"), lambda p: (p.facts.folder / "deployment.toml").unlink()
@@ -80,25 +80,25 @@ CASES = {
     "contract: not YAML": Case(GREEN, ("is not YAML",), _contract("paths: [")),
     "contract: something else": Case(GREEN, ("it has no paths",), _contract("openapi: 3.1.0")),
     "contract: broken inside": Case(GREEN, ("is no OpenAPI document",), _contract("paths: {/x: {get: {}}}")),
-    "colour": Case(("--target=red",), ("--target=red is no colour", "blue, green, auto")),
-    "colour: none": Case(("--target=",), ("is no colour", "blue, green, auto")),
+    "colour": Case(("--target=red",), ("--target=red is not a colour", "blue, green, auto")),
+    "colour: none": Case(("--target=",), ("is not a colour", "blue, green, auto")),
     "colour: live": Case(("--target=blue",), ("blue is live", "--target=green")),
-    "tag: none": Case((*GREEN, "--image-tag="), ("--image-tag='' is no tag", "--image-tag=1.1.0")),
-    "tag: two words": Case((*GREEN, "--image-tag=a b"), ("--image-tag='a b' is no tag",)),
+    "tag: none": Case((*GREEN, "--image-tag="), ("--image-tag='' is not a valid image tag", "such as 1.1.0")),
+    "tag: two words": Case((*GREEN, "--image-tag=a b"), ("--image-tag='a b' is not a valid image tag",)),
     "tag: unknown": Case((*GREEN, "--image-tag=9.9.9"), ("9.9.9", "1.0.0, 1.1.0")),
-    "tag: without a target": Case(("--image-tag=1.0.0",), ("no --target was given", "--target=auto")),
+    "tag: without a target": Case(("--image-tag=1.0.0",), ("--image-tag requires --target", "--target=auto")),
     "environment: unknown": Case((*GREEN, "--environment=tset"), ("no environment 'tset'", "did you mean 'test'?")),
-    "environment: none": Case((*GREEN, "--environment="), ("--environment= names none",)),
-    "address: no scheme": Case(("--base-url=localhost",), ("is no URL", "https://api.example.com")),
-    "address: no host": Case(("--base-url=http://",), ("is no URL", "https://api.example.com")),
-    "address: no port": Case(("--base-url=http://h:x",), ("is no URL", "https://api.example.com")),
+    "environment: none": Case((*GREEN, "--environment="), ("--environment must not be empty",)),
+    "address: no scheme": Case(("--base-url=localhost",), ("must be a URL with scheme and host", "https://api.example.com")),
+    "address: no host": Case(("--base-url=http://",), ("must be a URL with scheme and host", "https://api.example.com")),
+    "address: no port": Case(("--base-url=http://h:x",), ("must be a URL with scheme and host", "https://api.example.com")),
     "address: a password": Case(("--base-url=http://u:canary@h",), ("--base-url holds a user",)),
     "address and target": Case((*GREEN, "--base-url=http://h"), ("--base-url", "--target", "one of them")),
     "wait: negative": Case((*GREEN, "--wait-for-lock=-1"), ("--wait-for-lock=-1",)),
     "wait: not a number": Case((*GREEN, "--wait-for-lock=soon"), ("--wait-for-lock", "'soon'"), reported=False),
     "wait: nan": Case((*GREEN, "--wait-for-lock=nan"), ("--wait-for-lock=nan",)),
-    "waive: unknown gate": Case((*GREEN, "--waive=zebra=x"), ("no gate 'zebra'", "gates: auth")),
-    "waive: no reason": Case((*GREEN, "--waive=load"), ("gives no reason", "GATE=REASON")),
+    "waive: unknown gate": Case((*GREEN, "--waive=zebra=x"), ("unknown gate 'zebra'", "one of: auth")),
+    "waive: no reason": Case((*GREEN, "--waive=load"), ("needs a reason", "GATE=REASON")),
     "waive: health": Case((*GREEN, "--waive=health=x"), ("health",)),
     "waive: without a target": Case(("--waive=load=x",), ("--waive", "--target")),
     "plan: without a target": Case(("--plan",), ("--plan", "--target=auto"), reported=False),
@@ -108,21 +108,21 @@ CASES = {
         (*GREEN, "--reports=pytest.ini"), ("reports cannot be written to", "Not a directory"), reported=False
     ),
     "unknown option": Case((*GREEN, "--nonsense"), ("--nonsense",), reported=False),
-    "load workers: none": Case((*GREEN, "--load-workers=0"), ("--load-workers=0", "1 to 64 are possible")),
-    "load workers: negative": Case((*GREEN, "--load-workers=-1"), ("--load-workers=-1", "1 to 64 are possible")),
+    "load workers: none": Case((*GREEN, "--load-workers=0"), ("--load-workers=0", "from 1 to 64")),
+    "load workers: negative": Case((*GREEN, "--load-workers=-1"), ("--load-workers=-1", "from 1 to 64")),
     "load workers: not a number": Case((*GREEN, "--load-workers=x"), ("--load-workers", "'x'"), reported=False),
     "load workers: a fraction": Case((*GREEN, "--load-workers=1.5"), ("--load-workers", "'1.5'"), reported=False),
-    "load workers: too many": Case((*GREEN, "--load-workers=65"), ("--load-workers=65", "1 to 64 are possible")),
+    "load workers: too many": Case((*GREEN, "--load-workers=65"), ("--load-workers=65", "from 1 to 64")),
     "load workers: more than users": Case(
-        (*GREEN, "--load-workers=11"), ("--load-workers=11 are more than", "gates.load.users = 10", "more users")
+        (*GREEN, "--load-workers=11"), ("--load-workers=11 must not exceed", "gates.load.users = 10", "more users")
     ),
     "load workers: more than users, planned": Case(
         (*GREEN, "--plan", "--load-workers=11"), ("gates.load.users = 10",), reported=False
     ),
-    "load workers: no load": Case(("--load-workers=2",), ("not run", "Add --load")),
+    "load workers: no load": Case(("--load-workers=2",), ("requires the load gate", "Add --load")),
     "load workers: by the settings": Case(
         GREEN,
-        ("gates.load.workers = 2 and gates.load.workers_elsewhere = 9 are more",),
+        ("gates.load.workers = 2 and gates.load.workers_elsewhere = 9 must not exceed",),
         _settings(lambda s: s + "[environments.test.gates.load]\nworkers = 2\nworkers_elsewhere = 9\n"),
     ),
     "load workers: no address": Case(

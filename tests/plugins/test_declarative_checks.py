@@ -68,14 +68,14 @@ def test_ignored_file_refuses(project: Project) -> None:
     project.plugin('collect_ignore_glob = ["suites/health/*.yaml"]\n')
     run = project.run()
     assert run.result == REFUSED, run.output
-    assert "suites/health/pages.yaml::health is ok is in its file and was not collected" in run.output
+    assert "suites/health/pages.yaml::health is ok is in its file but was not collected" in run.output
 
 
 def test_yaml_outside_a_gate_refuses(project: Project) -> None:
     (project.path / "suites" / "pages.yaml").write_text(PAGES.format(expected="ok"))
     run = project.run()
     assert run.result == REFUSED, run.output
-    assert "lies in no gate's folder" in run.output
+    assert "is not in a gate's folder" in run.output
 
 
 def test_contract_is_not_read_as_checks(project: Project) -> None:

@@ -64,7 +64,7 @@ def test_live_is_checked_after_another_gate_failed(project: Project) -> None:
     assert run.result == REJECTED, run.output
     assert run.report["live_harmed"] is True
     assert run.report["reason"].startswith("redis: test_it"), run.report["reason"]
-    assert "and live is harmed since: GET /health" in run.report["reason"]
+    assert "and the live colour was harmed: GET /health" in run.report["reason"]
 
 
 def test_front_client_sends_the_live_domains_host(project: Project) -> None:
@@ -135,7 +135,7 @@ def test_on_sick_live_deploys_and_records_the_reason(project: Project) -> None:
     assert run.report["live_harmed"] is False
     bystander = run.gate("bystander")
     assert bystander["outcome"] == "failed"
-    assert "live was sick already: 1.1.0 mends it (by arn:" in bystander["waived"]
+    assert "the live colour was already unhealthy: 1.1.0 mends it (by arn:" in bystander["waived"]
     (sick,) = [record for record in run.journal if record["kind"] == "sick"]
     assert (sick["colour"], sick["reason"]) == ("blue", "1.1.0 mends it")
 

@@ -58,7 +58,7 @@ def written(folder: Path, *more: tuple[str, dict[str, object]], undoes: str | No
         ),
         (
             {"verdict": "rejected", "exit_code": 1, "reason": f"rollback: <b>blue</b> is not there {SECRET}"},
-            "NOT ROLLED BACK: the promotion run-0 stands; traffic never moved back to telehealth-api:1.0.0 on blue.",
+            "NOT ROLLED BACK: the promotion run-0 stands; traffic was not moved back to telehealth-api:1.0.0 on blue.",
             "bad",
         ),
         (
@@ -107,11 +107,11 @@ def test_page_of_a_recovery(tmp_path: Path) -> None:
     )
     page = Page(html)
     shown = " | ".join(page.texts)
-    assert "Recovered: | the run's process had died; arn:operator settled what it left." in shown
+    assert "Recovered: | the run's process had died; arn:operator recovered it." in shown
     assert "auth | passed | 6 | 0" in shown, "the page must show what the run had verified before it died"
     assert "live | not run" in shown
     assert "exit code" not in shown
-    assert re.search(r"arn:operator settles it, whose run died in phase BAKING", shown)
+    assert re.search(r"arn:operator recovers the deployment, whose run died in phase BAKING", shown)
 
 
 def test_journal_is_closed_if_the_page_fails(tmp_path: Path) -> None:

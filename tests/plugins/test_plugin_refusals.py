@@ -79,7 +79,7 @@ def test_too_few_checks(project: Project) -> None:
     project.settings("[gates.auth]\nmin_checks = 2")
     run = project.run()
     assert refused(run)
-    assert run.report["reason"] == "auth: gate auth has 1 checks, and 2 are required"
+    assert run.report["reason"] == "auth: gate auth has 1 checks, but 2 are required"
 
 
 def test_a_required_gate_without_checks(project: Project) -> None:

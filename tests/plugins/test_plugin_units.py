@@ -16,7 +16,7 @@ from plugins.integrity.outcomes import outcome_of
 from plugins.modes.coordinator import Coordinator
 from plugins.recorder import Measurement, Recorder, measurements_in, requests_in, samples_in
 from plugins.scheduling.parallel import AHEAD, BARRIER, PhaseScheduler, decode
-from plugins.stages import Check, Stage, gate_of, objections
+from plugins.stages import Check, Stage, gate_of, problems_of
 
 
 class Node:
@@ -213,4 +213,4 @@ def test_gates_are_folders(tmp_path: Path) -> None:
     assert gate_of(suites / "test_x.py", suites) == ""
     assert gate_of(tmp_path / "tests" / "test_x.py", suites) == ""
     checks = [Check("a", "auth", Stage.FUNCTIONAL), Check("a", "auth", Stage.FUNCTIONAL), Check("b", "", Stage.LIVE)]
-    assert len(list(objections(checks))) == 2
+    assert len(list(problems_of(checks))) == 2

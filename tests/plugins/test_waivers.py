@@ -24,12 +24,12 @@ def test_parse_gate_and_reason() -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (["latency"], "no reason"),
-        (["latency="], "no reason"),
-        (["latency=  "], "no reason"),
+        (["latency"], "needs a reason"),
+        (["latency="], "needs a reason"),
+        (["latency=  "], "needs a reason"),
         (["health=because"], "cannot be waived"),
         (["live=because"], "cannot be waived"),
-        (["latencies=because"], "no gate 'latencies'"),
+        (["latencies=because"], "unknown gate 'latencies'"),
         (["latency=one", "latency=two"], "waived twice"),
     ],
 )
