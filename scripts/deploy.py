@@ -1,4 +1,4 @@
-"""The command line: parses, builds, calls, and turns what came of it into an exit code."""
+"""The command line: parses the arguments, connects to the environment, calls a command, and returns its exit code."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import TextIO
 
 ROOT = Path(__file__).resolve().parent.parent
-# `python scripts/deploy.py` puts scripts/ first on the import path; the project's packages lie one level up.
+# `python scripts/deploy.py` puts scripts/ first on the import path; the project's packages are one level up.
 sys.path[0] = str(ROOT)
 
-import click  # noqa: E402  # after the path is right
+import click  # noqa: E402  # after the path is set
 
 from deployment.errors import CloudError, DeploymentError, Refused  # noqa: E402
 from deployment.recovery import status as environment_status  # noqa: E402
@@ -43,10 +43,10 @@ from verification.redaction import LearningRedactor  # noqa: E402
 
 FAILED, INTERRUPTED, REFUSED = 1, 2, 4
 REDACTOR = LearningRedactor()
-"""Everything that a command prints passes through it."""
+"""Redacts everything that a command prints."""
 
 environment_option = click.option(
-    "--environment", metavar="NAME", help="An environment of deployment.toml (default: its default_environment)."
+    "--environment", metavar="NAME", help="Environment of deployment.toml (default: its default_environment)."
 )
 reports_option = click.option(
     "--reports",
@@ -57,16 +57,16 @@ reports_option = click.option(
 )
 
 
-def _worded(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+def _require_text(_context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
     if value is not None and not value.strip():
-        raise click.BadParameter("it says nothing", param_hint=parameter.opts[0])
+        raise click.BadParameter("must not be empty", param_hint=parameter.opts[0])
     return value and value.strip()
 
 
 irreversible_option = click.option(
     "--allow-irreversible",
     metavar="REASON",
-    callback=_worded,
+    callback=_require_text,
     help="Send traffic back although the release's migration is irreversible.",
 )
 
@@ -74,19 +74,19 @@ irreversible_option = click.option(
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(framework_version(), prog_name="scripts/deploy.py", message="%(prog)s %(version)s")
 def cli() -> None:
-    """Deploy a release beside the live one, verify it, move traffic to it, and back if need be.
+    """Deploy a release beside the live one, verify it, move traffic to it, and roll back if it fails.
 
-    Start with `up`, then `deploy --image-tag 1.1.0`. Every run leaves a report in reports/latest.
+    Start with `up`, then `deploy --image-tag 1.1.0`. Every run writes a report to reports/latest.
 
-    Exit codes, and what to do about each: docs/run-a-deployment.md.
+    Exit codes and what to do next: docs/run-a-deployment.md.
     """
 
 
 @cli.command(short_help="Start the embedded environment.")
-@click.option("--image-tag", metavar="TAG", help="The release that goes live on blue (default: the lowest version).")
+@click.option("--image-tag", metavar="TAG", help="Release to start live on blue (default: the lowest version).")
 @environment_option
 def up(image_tag: str | None, environment: str | None) -> None:
-    """Start the embedded environment in the background, blue live; it stays until `down`."""
+    """Start the embedded environment in the background, with blue live; stop it with `down`."""
     url = compose.up(_settings(environment), image_tag, console.say)
     click.echo(f"up: {url}")
     named = f" --environment={environment}" if environment else ""
@@ -96,23 +96,23 @@ def up(image_tag: str | None, environment: str | None) -> None:
 @cli.command(short_help="Stop the embedded environment.")
 @reports_option
 def down(reports: Path) -> None:
-    """Stop the embedded environment, and leave no process behind.
+    """Stop the embedded environment and all its processes.
 
-    A deployment whose run died in it is settled first, so that its report says what became of it.
+    An interrupted deployment is recovered first, so that its report is complete.
     """
     recover.recover_before_down(_settings, _connect, reports.absolute())
     stopped = compose.down()
-    click.echo(f"stopped: {', '.join(stopped)}" if stopped else "nothing was up")
+    click.echo(f"stopped: {', '.join(stopped)}" if stopped else "no embedded environment was up")
 
 
-@cli.command(short_help="Show what is live, under way and locked.")
+@cli.command(short_help="Show the live colour, the deployment and the lock.")
 @environment_option
-@click.option("--json", "as_json", is_flag=True, help="The same as one JSON object.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def status(environment: str | None, as_json: bool) -> None:
-    """Show the live and the idle colour, the deployment under way, the lock."""
+    """Show the live and the idle colour, the running deployment and the lock."""
     settings = _settings(environment)
     if not compose.is_up(settings):
-        click.echo(json.dumps({"environment": None}) if as_json else console.nothing_up())
+        click.echo(json.dumps({"environment": None}) if as_json else console.no_environment())
         sys.exit(FAILED)
     connected = _connect(settings)
     document = environment_status.describe(connected.name, connected.live_url, connected.ports, connected.registry)
@@ -120,16 +120,18 @@ def status(environment: str | None, as_json: bool) -> None:
 
 
 @cli.command(short_help="Deploy a release.", context_settings={"ignore_unknown_options": True})
-@click.option("--image-tag", metavar="TAG", help="The release to deploy; on AWS built and pushed where it is unknown.")
-@click.option("--image", metavar="REF", help="On AWS: an image that is built already, here or in the registry.")
+@click.option(
+    "--image-tag", metavar="TAG", help="Release to deploy; on AWS it is built and pushed if the registry lacks it."
+)
+@click.option("--image", metavar="REF", help="On AWS: an existing image, local or in the registry.")
 @click.option(
     "--context",
     type=click.Path(path_type=Path, file_okay=False),
     metavar="DIR",
-    help="On AWS: the folder to build, a clean git tree (default: .).",
+    help="On AWS: folder to build, a clean git tree (default: .).",
 )
 @click.option(
-    "--target", default="auto", show_default=True, metavar="COLOUR", help="blue, green, or auto: the idle one."
+    "--target", default="auto", show_default=True, metavar="COLOUR", help="blue, green or auto (the idle colour)."
 )
 @environment_option
 @click.argument("pytest_options", nargs=-1, type=click.UNPROCESSED)
@@ -141,15 +143,15 @@ def deploy(
     environment: str | None,
     pytest_options: tuple[str, ...],
 ) -> None:
-    """Deploy a release: provision, verify, promote, bake; roll back where it fails.
+    """Deploy a release: provision, verify, promote and bake; roll back if it fails.
 
-    On AWS it is built for linux/amd64, pushed and scanned before that, unless the
-    registry has the tag.
+    On AWS the release is first built for linux/amd64, pushed and scanned, unless
+    the registry has the tag.
 
-    Options after `--` are pytest's: deploy --image-tag 1.1.0 -- -n 4
+    Options after `--` go to pytest: deploy --image-tag 1.1.0 -- -n 4
     """
-    if not run.ONLY_TELL.intersection(pytest_options):
-        image_tag = _made_ready(image_tag, image, context, environment)
+    if not run.NO_RUN_OPTIONS.intersection(pytest_options):
+        image_tag = _prepare_image(image_tag, image, context, environment)
     if image_tag is None:
         raise click.MissingParameter(param_hint="'--image-tag'", param_type="option")
     sys.exit(run.deploy(ROOT, image_tag, target, environment, pytest_options))
@@ -163,36 +165,36 @@ def deploy(
     type=click.FloatRange(min=0),
     default=0,
     metavar="SECONDS",
-    help="Wait so long for a deployment that is under way (default: 0).",
+    help="Wait this long for a running deployment (default: 0).",
 )
 @irreversible_option
 def rollback_command(
     environment: str | None, reports: Path, wait_for_lock: float, allow_irreversible: str | None
 ) -> None:
-    """Undo the last promotion: traffic back first, verified, then the failed colour is stopped."""
+    """Undo the last promotion: send traffic back, verify it, then stop the failed colour."""
     settings = _settings(environment, reports)
     sys.exit(rollback.rollback(settings, _connect(settings), reports.absolute(), wait_for_lock, allow_irreversible))
 
 
-@cli.command("retire", short_help="Stop the previous colour, once its time has come.")
+@cli.command("retire", short_help="Stop the previous colour after retire_after.")
 @environment_option
 @reports_option
-@click.option("--now", is_flag=True, help="Before its time, or where it was to run for ever.")
+@click.option("--now", is_flag=True, help="Ignore retire_after.")
 def retire_command(environment: str | None, reports: Path, now: bool) -> None:
-    """Stop the colour that was live before the last promotion, once retire_after has passed; for a schedule to call.
+    """Stop the previously live colour if retire_after has passed; run it from a schedule.
 
-    A way back to it is a deployment then.
+    After that, returning to this colour requires a new deployment.
     """
     settings = _settings(environment, reports)
     sys.exit(retire.retire(settings, _connect(settings), reports.absolute(), now=now))
 
 
-@cli.command("approve", short_help="Say yes to a promotion that waits for it.")
+@cli.command("approve", short_help="Approve a promotion that waits for approval.")
 @click.argument("deployment_id", metavar="ID")
 @environment_option
-@click.option("--reason", metavar="TEXT", help="What it was approved on; stands in the run's journal.")
+@click.option("--reason", metavar="TEXT", help="Reason of the approval; the run's journal records it.")
 def approve_command(deployment_id: str, environment: str | None, reason: str | None) -> None:
-    """Approve the promotion of deployment ID, which another principal started; `status` shows what waits."""
+    """Approve the promotion of deployment ID, which another principal started; `status` shows the ID."""
     settings = _settings(environment)
     sys.exit(approve.approve(settings, _connect(settings), deployment_id, reason))
 
@@ -202,7 +204,7 @@ def approve_command(deployment_id: str, environment: str | None, reason: str | N
 @click.argument("items", nargs=-1, required=True, metavar="ITEM=WHO/WHAT...")
 @environment_option
 def attest_command(release: str, items: tuple[str, ...], environment: str | None) -> None:
-    """Give somebody's word for items of checklist.toml, for the deployments of one release; it stands in their reports."""
+    """Attest items of checklist.toml for one release; the reports of its deployments show them."""
     settings = _settings(environment)
     sys.exit(attest.attest(settings, _connect(settings), release, items))
 
@@ -211,33 +213,35 @@ def attest_command(release: str, items: tuple[str, ...], environment: str | None
 @environment_option
 @reports_option
 @click.option(
-    "--reason", required=True, metavar="TEXT", help="Why; stands in the journals of this and of the next run."
+    "--reason", required=True, metavar="TEXT", help="Reason; the journals of this and of the next run record it."
 )
-@click.option("--force", is_flag=True, help="Also where the holder lives: it can change nothing any more then.")
+@click.option(
+    "--force", is_flag=True, help="Break the lock even if the holder lives, which can then change nothing more."
+)
 def unlock_command(environment: str | None, reports: Path, reason: str, force: bool) -> None:
-    """Break the lock of a deployment that shows no sign of life, on the record. `recover` settles what it left."""
+    """Break the lock of a deployment that shows no sign of life, then run `recover`."""
     if not reason.strip():
-        raise click.BadParameter("it says nothing", param_hint="--reason")
+        raise click.BadParameter("must not be empty", param_hint="--reason")
     settings = _settings(environment, reports)
     sys.exit(unlock.unlock(settings, _connect(settings), reports.absolute(), reason.strip(), force))
 
 
-@cli.command("recover", short_help="Settle what a killed run left half done.")
+@cli.command("recover", short_help="Finish or undo an interrupted run.")
 @environment_option
 @reports_option
 @irreversible_option
 @click.option(
     "--keep-live",
     metavar="REASON",
-    callback=_worded,
-    help="End a halted deployment by leaving traffic where it is, if that is well.",
+    callback=_require_text,
+    help="End a halted deployment with traffic unchanged, if the live colour is healthy.",
 )
 def recover_command(
     environment: str | None, reports: Path, allow_irreversible: str | None, keep_live: str | None
 ) -> None:
-    """Finish or undo what a killed run left half done; safe to repeat."""
+    """Finish or undo an interrupted run; safe to repeat."""
     if keep_live and allow_irreversible:
-        raise click.UsageError("--keep-live leaves traffic, --allow-irreversible sends it back: give one of them")
+        raise click.UsageError("--keep-live keeps traffic and --allow-irreversible sends it back: use only one of them")
     settings = _settings(environment, reports)
     if not compose.is_up(settings):
         if not recover.complete_reports(settings, reports.absolute()):
@@ -246,14 +250,16 @@ def recover_command(
     sys.exit(recover.recover(settings, _connect(settings), reports.absolute(), Decision(keep_live, allow_irreversible)))
 
 
-@cli.command("load-worker", short_help="Make a part of the load that another machine's deployment asks for.")
-@click.option("--join", "address", required=True, metavar="HOST:PORT", help="Where it listens: `gates.load.listen`.")
-@click.option("--once", is_flag=True, help="End after one load (default: wait for the next, until interrupted).")
+@cli.command("load-worker", short_help="Join the load of a deployment on another machine.")
+@click.option(
+    "--join", "address", required=True, metavar="HOST:PORT", help="Address of the deployment: `gates.load.listen`."
+)
+@click.option("--once", is_flag=True, help="Stop after one load (default: wait for more loads until interrupted).")
 @environment_option
 def load_worker_command(address: str, once: bool, environment: str | None) -> None:
-    """Make a part of the load that another machine's deployment asks for (`gates.load.workers_elsewhere`).
+    """Join the load of a deployment on another machine (`gates.load.workers_elsewhere`).
 
-    The smoke users' passwords come from the environment's own secret, and are sent to the service alone.
+    The smoke users' passwords come from the environment's secret and are sent only to the service.
     """
     host, port = load_worker.parse(address)
     connected = _connect(_settings(environment))
@@ -268,7 +274,7 @@ def audit_commands() -> None:
 @audit_commands.command(short_help="Check a report's journal, files and signature.")
 @click.argument("deployment_id", metavar="[ID]", required=False)
 @click.option(
-    "--environment", metavar="NAME", help="An environment of deployment.toml (default: the one that the report names)."
+    "--environment", metavar="NAME", help="Environment of deployment.toml (default: the report's environment)."
 )
 @reports_option
 def verify(deployment_id: str | None, environment: str | None, reports: Path) -> None:
@@ -278,21 +284,21 @@ def verify(deployment_id: str | None, environment: str | None, reports: Path) ->
 
 
 @cli.command("configure", short_help="Write an environment's settings from Terraform's outputs.")
-@click.option("--environment", required=True, metavar="NAME", help="The environment that Terraform made.")
+@click.option("--environment", required=True, metavar="NAME", help="Environment that Terraform created.")
 @click.option(
     "--outputs",
     type=click.File(encoding="utf-8"),
     default="-",
     metavar="FILE",
-    help="What `terraform output -json` printed (default: standard input).",
+    help="Output of `terraform output -json` (default: standard input).",
 )
-@click.option("--dry-run", is_flag=True, help="Show what would change, and write nothing.")
+@click.option("--dry-run", is_flag=True, help="Show the changes and write nothing.")
 def configure_command(environment: str, outputs: TextIO, dry_run: bool) -> None:
-    """Write an environment's settings from Terraform's outputs; the rest of deployment.toml stays as it is.
+    """Write an environment's settings from Terraform's outputs; keep the rest of deployment.toml.
 
     terraform output -json | python scripts/deploy.py configure --environment production
     """
-    from scripts.commands import configure  # reading and writing TOML as it stands is this command's alone
+    from scripts.commands import configure  # only this command needs to edit TOML
 
     sys.exit(configure.configure(SETTINGS_FILE, environment, _read(outputs), dry_run=dry_run))
 
@@ -304,49 +310,52 @@ def _read(file: TextIO) -> str:
         raise Refused(f"{file.name} cannot be read: {error}") from None
 
 
-def _made_ready(tag: str | None, image: str | None, context: Path | None, environment: str | None) -> str | None:
-    """The tag to deploy, once the registry of an environment on AWS has it. Raises Refused, StepFailed or CloudError."""
+def _prepare_image(tag: str | None, image: str | None, context: Path | None, environment: str | None) -> str | None:
+    """Return the tag to deploy; on AWS, build and push the image first. Raises Refused, StepFailed or CloudError."""
     try:
         settings = _settings(environment)
         connected = None if settings.provider == "embedded" else _connect(settings)
     except (Refused, CloudError):
         if tag is None or image or context:
             raise
-        return tag  # the run refuses for the same reason, and leaves a report that says so
+        return tag  # the run is refused for the same reason, and its report shows it
     if connected is not None:
-        wish = build.BuildRequest(tag, image, (context or Path()).absolute())
-        return build.ready(wish, connected, settings.limits, console.say)
+        request = build.BuildRequest(tag, image, (context or Path()).absolute())
+        return build.prepare_image(request, connected, settings.limits, console.say)
     if image or context:
         raise Refused(
-            "an image of the embedded registry is a folder, nothing is built for it",
-            hint="See docs/embedded.md; --image-tag names its tag.",
+            "--image and --context are for AWS: an image of the embedded registry is a folder and is not built",
+            hint="Use --image-tag with the folder's tag, see docs/embedded.md.",
         )
     return tag
 
 
 def _connect(settings: Settings) -> Environment:
-    """The environment; from here on no output shows its secrets."""
+    """Return the connected environment, and redact its secrets from now on."""
     connected = compose.connect(settings)
     REDACTOR.learn(*connected.secrets)
     return connected
 
 
 def _settings(environment: str | None, reports: Path | None = None) -> Settings:
-    """The environment's settings. Raises SettingsError, and Refused where a report could not be written to ``reports``."""
+    """Return the environment's settings. Raises SettingsError, or Refused if ``reports`` is not writable."""
     if reports is not None:
         try:
             reports.mkdir(parents=True, exist_ok=True)
             tempfile.TemporaryFile(dir=reports).close()
         except OSError as error:
             raise Refused(
-                f"reports cannot be written to {reports}: {error.strerror}", hint="Give another with --reports DIR."
+                f"reports cannot be written to {reports}: {error.strerror}",
+                hint="Use another folder with --reports DIR.",
             ) from error
     return load(SETTINGS_FILE, environment)
 
 
 def main() -> None:
-    """Runs one command; whatever it prints passes redaction."""
-    guard = Guard(REDACTOR.clean, children=False)  # pytest, as a child, has the terminal and a guard of its own
+    """Run one command, with everything that it prints redacted."""
+    guard = Guard(
+        REDACTOR.clean, children=False
+    )  # pytest, a child process, writes to the terminal and has its own guard
     guard.install()
     try:
         _run()
@@ -355,7 +364,7 @@ def main() -> None:
 
 
 def _run() -> None:
-    """Every error that a user can cause or meet is told in words, without a traceback."""
+    """Run the command; print every expected error without a traceback, and exit with its code."""
     try:
         cli(standalone_mode=False)
     except click.exceptions.Exit as stop:

@@ -1,4 +1,4 @@
-"""``approve``: says yes to a promotion that waits for it."""
+"""``approve``: approves a promotion that waits for approval."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from scripts.commands import console
 
 
 def approve(settings: Settings, environment: Environment, deployment_id: str, reason: str | None) -> int:
-    """0: said; the run takes it, or refuses it, within seconds. Raises Refused where this caller, or this run, may not."""
+    """Approve and return 0; the run accepts or refuses it within seconds.
+
+    Raises Refused if this caller may not approve, or if the deployment does not wait for approval.
+    """
     clean = console.redactor_of(environment).clean
     given = give(
         environment.ports, settings.access, environment.caller, deployment_id, None if reason is None else clean(reason)

@@ -1,4 +1,4 @@
-"""``attest``: somebody's word for items of the checklist, before a run and for one digest."""
+"""``attest``: attests items of the checklist for one digest, before a run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DIGEST = "sha256:"
 
 
 def attest(settings: Settings, environment: Environment, release: str, items: Sequence[str]) -> int:
-    """0: noted. Raises Refused where an item or the release is not known, or this caller may not."""
+    """Record the attestations and return 0. Raises Refused if an item or the release is unknown, or the caller may not."""
     clean = console.redactor_of(environment).clean
     attested = checklist.parse([clean(item) for item in items], checklist.load())
     digest = release if release.startswith(DIGEST) else environment.registry.resolve(release).digest

@@ -1,4 +1,4 @@
-"""``audit verify``: whether a report is what its run left behind."""
+"""``audit verify``: checks that a report is unchanged since its run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LISTED = 5
 
 
 def choose(reports: Path, run_id: str | None) -> Path:
-    """The folder of a run, of the newest where none is named. Raises Refused, listing the newest there are."""
+    """Return the folder of a run, or of the newest one if ``run_id`` is None. Raises Refused, with the newest runs, if unknown."""
     folders = sorted(path.parent for path in reports.glob(f"*/{JOURNAL_FILE}") if not path.parent.is_symlink())
     known = [folder.name for folder in folders]
     if run_id is None and (reports / "latest").exists():
@@ -37,16 +37,16 @@ def choose(reports: Path, run_id: str | None) -> Path:
 
 
 def environment_of(folder: Path) -> str | None:
-    """The environment that a report says it is of; None where it does not say."""
+    """Return the environment that the report's journal names, None if it names none."""
     try:
-        said: Mapping[str, Any] = json.loads((folder / JOURNAL_FILE).read_bytes().partition(b"\n")[0])
-        return str(said["environment"]) if said["environment"] else None
+        opened: Mapping[str, Any] = json.loads((folder / JOURNAL_FILE).read_bytes().partition(b"\n")[0])
+        return str(opened["environment"]) if opened["environment"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def verify(settings: Settings, folder: Path) -> int:
-    """0: everything was checked and holds; 1: something does not, or could not be checked."""
+    """Print the findings; return 0 if all hold, 1 if one does not or could not be checked."""
     try:
         environment: Environment | None = compose.connect(settings)
         problem = ""
@@ -69,7 +69,7 @@ def _line(finding: Finding) -> str:
 
 
 def _checker(settings: Settings, environment: Environment | None, problem: str) -> Callable[[], Checker]:
-    """The environment's public key; where it was not reached, the one of a file is as good."""
+    """Return the signature checker: the environment's, or if it was not reached, that of the settings' key file."""
     if environment is not None:
         return environment.checker
     public = estate.public_key_file(settings)
@@ -81,19 +81,19 @@ def _checker(settings: Settings, environment: Environment | None, problem: str) 
 
 
 def _anchors(environment: Environment | None, problem: str, name: str, run_id: str) -> Anchors:
-    """What lease and store know of the run; where they cannot be asked, why."""
+    """Return the copies in the lease and the audit store, and why one of them was not read."""
     if environment is None:
-        return Anchors(unread=[f"neither the lease nor the audit store was asked: {problem}"])
+        return Anchors(unread=[f"neither the lease nor the audit store was read: {problem}"])
     unread: list[str] = []
     head, journals, envelopes = None, [], []
     try:
         head = archive.anchored(environment.ports.lease, run_id)
     except (DeploymentError, ValueError) as error:
-        unread.append(f"the lease was not asked: {first_line(error)}")
+        unread.append(f"the lease was not read: {first_line(error)}")
     if environment.store is not None:
         try:
             journals = archive.copies(environment.store, name, run_id, JOURNAL_FILE)
             envelopes = archive.copies(environment.store, name, run_id, ENVELOPE_FILE)
         except DeploymentError as error:
-            unread.append(f"the audit store was not asked: {first_line(error)}")
+            unread.append(f"the audit store was not read: {first_line(error)}")
     return Anchors(head, journals, envelopes, unread)

@@ -1,4 +1,4 @@
-"""``configure``: what Terraform made becomes the settings of one environment, and nothing else in the file changes."""
+"""``configure``: writes Terraform's outputs to the settings of one environment; nothing else in the file changes."""
 
 from __future__ import annotations
 
@@ -46,24 +46,24 @@ KEYS = (
     "alarms",
     "route53_health_checks",
 )
-"""The settings that are outputs of infrastructure/terraform under the same name; one that it does not put out is taken away."""
+"""The settings that infrastructure/terraform outputs under the same name; a setting without an output is removed."""
 
 _NAME = re.compile(r"[A-Za-z0-9/_+=.@:-]+")
 _SECRET = re.compile(r"PRIVATE KEY|://[^/@\s]*:[^/@\s]*@|\"password\"", re.IGNORECASE)
-_HINT = "Hand on what this prints: terraform -chdir=infrastructure/terraform output -json"
+_HINT = "Pass the output of: terraform -chdir=infrastructure/terraform output -json"
 
 
 def configure(settings_file: Path, environment: str, outputs: str, *, dry_run: bool) -> int:
-    """0: written, or nothing to write; with ``dry_run`` only told. Raises Refused, with the file as it was."""
+    """Write the settings, or with ``dry_run`` show the changes; return 0. Raises Refused and leaves the file unchanged."""
     found = read(outputs, environment)
     try:
         before = settings_file.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         raise Refused(f"{settings_file} cannot be read: {error}") from None
     after = changed(before, environment, found)
-    _try_out(after, settings_file, environment)
+    _require_valid(after, settings_file, environment)
     if after == before:
-        click.echo(f"{settings_file.name} says all of it already")
+        click.echo(f"{settings_file.name} is up to date")
         return 0
     lines = difflib.unified_diff(before.splitlines(), after.splitlines(), "before", "after", lineterm="", n=1)
     click.echo("\n".join(lines))
@@ -77,22 +77,25 @@ def configure(settings_file: Path, environment: str, outputs: str, *, dry_run: b
 
 
 def read(text: str, environment: str) -> Mapping[str, Any]:
-    """The settings among Terraform's outputs. Raises Refused where it is none of its output, another environment's, or a secret."""
+    """Return the settings among Terraform's outputs.
+
+    Raises Refused if the text is not Terraform's output, belongs to another environment, or contains a secret.
+    """
     try:
         document = json.loads(text)
     except ValueError:
-        raise Refused("this is no JSON, so no output of Terraform", hint=_HINT) from None
+        raise Refused("this is not JSON, so it is not the output of Terraform", hint=_HINT) from None
     if not isinstance(document, dict) or not all(isinstance(one, dict) and "value" in one for one in document.values()):
-        raise Refused("this is JSON, but no output of Terraform: each output has a value", hint=_HINT)
+        raise Refused("this is JSON but not the output of Terraform, in which each output has a value", hint=_HINT)
     if not document:
-        raise Refused("Terraform has no outputs: nothing has been applied in this state", hint=_HINT)
+        raise Refused("Terraform has no outputs: nothing was applied in this state", hint=_HINT)
     own = document.get("environment", {}).get("value")
     if own != environment:
         raise Refused(
             f"these are the outputs of environment {own!r}, not of {environment!r}"
             if own is not None
             else "these outputs name no environment: they are not those of infrastructure/terraform",
-            hint="A state belongs to one environment: initialise Terraform with that one's backend file.",
+            hint="A state belongs to one environment: initialise Terraform with the backend file of this environment.",
         )
     known = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))["$defs"]["aws_environment"]["properties"]
     found = {key: document[key] for key in KEYS if key in known and document.get(key, {}).get("value") is not None}
@@ -102,7 +105,7 @@ def read(text: str, environment: str) -> Mapping[str, Any]:
 
 
 def changed(text: str, environment: str, values: Mapping[str, Any]) -> str:
-    """The file with the environment's table holding these values; comments, order and everything else stay."""
+    """Return the file with these values in the environment's table; comments, order and everything else stay."""
     try:
         document = tomlkit.parse(text)
     except TOMLKitError as error:
@@ -118,19 +121,19 @@ def changed(text: str, environment: str, values: Mapping[str, Any]) -> str:
     for key in KEYS:
         if key not in values and key in table:
             del table[key]
-    with _before_what_follows(table):
+    with _before_next_table(table):
         for key, value in {"provider": "aws", **values}.items():
-            # A key that is a file instead was somebody's choice.
+            # A signing key in a file was chosen by the user and stays.
             if table.get(key) != value and not (key == "signing_key_secret" and "signing_key_file" in table):
                 table[key] = _item(value)
     return tomlkit.dumps(document)
 
 
 @contextmanager
-def _before_what_follows(table: Any) -> Iterator[None]:
-    """New keys go before the blank line at a table's end: the comment behind that is the next table's."""
+def _before_next_table(table: Any) -> Iterator[None]:
+    """Insert new keys before the blank line at the table's end, because a comment after it belongs to the next table."""
     body = getattr(table.value, "body", None)
-    if body is None:  # tables of its own stand elsewhere in the file: tomlkit shows them as one, without a body
+    if body is None:  # a table in several parts of the file: tomlkit merges them into one without a body
         yield
         return
     end = len(body)
@@ -155,13 +158,13 @@ def _item(value: Any) -> Any:
 
 
 def _refuse_secret(key: str, output: Mapping[str, Any]) -> None:
-    """Raises Refused, without the value, where an output is none that may stand in a file that everybody reads."""
+    """Raise Refused, without showing the value, if an output is or contains a secret."""
     texts = list(_texts(output["value"]))
     named = key.endswith("_secret") and not all(_NAME.fullmatch(text) for text in texts)
     if output.get("sensitive") or named or any(_SECRET.search(text) for text in texts):
         raise Refused(
             f"output {key} is a secret: deployment.toml names secrets and never holds one; nothing was written",
-            hint="Put out the secret's ARN instead of its value.",
+            hint="Output the secret's ARN instead of its value.",
         )
 
 
@@ -173,8 +176,8 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(inner)
 
 
-def _try_out(text: str, settings_file: Path, environment: str) -> None:
-    """Raises SettingsError where the deployer could not go by what is about to be written."""
+def _require_valid(text: str, settings_file: Path, environment: str) -> None:
+    """Raise SettingsError if the deployer could not use the new settings."""
     with tempfile.TemporaryDirectory() as folder:
         candidate = Path(folder) / settings_file.name
         candidate.write_text(text, encoding="utf-8")
@@ -182,7 +185,7 @@ def _try_out(text: str, settings_file: Path, environment: str) -> None:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Replace the file and keep its rights. Raises Refused if it cannot be written."""
+    """Replace the file and keep its permissions. Raises Refused if it cannot be written."""
     try:
         replace_file(path, text, mode=path.stat().st_mode & 0o777)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What the command line prints."""
+"""The output of the command line."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from verification.redaction import LearningRedactor
 
 
 def redactor_of(environment: Environment) -> LearningRedactor:
-    """What takes an environment's secrets, and this process's, out of whatever a command writes down."""
+    """Return a redactor that knows the environment's secrets and those of this process."""
     redactor = LearningRedactor()
     redactor.learn(*environment.secrets)
     return redactor
 
 
 def say(text: str) -> None:
-    """One line about what is going on."""
+    """Print one line of progress."""
     click.echo(f"  {text}")
 
 
 def event(happened: Event) -> None:
-    """One event of a deployment."""
+    """Print one event of a deployment."""
     if isinstance(happened, StepBegan):
         click.echo(f"{happened.step:<10} {happened.what} ...")
     elif isinstance(happened, StepEnded):
@@ -38,7 +38,7 @@ def event(happened: Event) -> None:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Within it, Ctrl-C and SIGTERM wait: what moves traffic is not cut short, and has limits of its own."""
+    """Delay Ctrl-C and SIGTERM while the block runs, because it moves traffic; its steps have their own deadlines."""
     signals = Signals()
     signals.install()
     try:
@@ -47,33 +47,33 @@ def uninterrupted() -> Iterator[None]:
     finally:
         signals.restore()
         if signals.received:
-            say(f"{signals.received} came meanwhile, and waited until traffic was safe")
+            say(f"{signals.received} was received and delayed until traffic was safe")
 
 
 def waiting() -> Callable[[str, float], None]:
-    """Tells whom a command waits for, once each."""
-    said: set[str] = set()
+    """Return a function that prints each lock holder that the command waits for, once."""
+    reported: set[str] = set()
 
-    def tell(whom: str, _elapsed: float) -> None:
-        if whom not in said:
-            said.add(whom)
-            click.echo(f"waiting: {whom}")
+    def report(holder: str, _elapsed: float) -> None:
+        if holder not in reported:
+            reported.add(holder)
+            click.echo(f"waiting: {holder}")
 
-    return tell
+    return report
 
 
-def nothing_up() -> str:
-    """Where there is no environment."""
+def no_environment() -> str:
+    """Return the message for a missing environment."""
     return "no embedded environment is up; start one with `python scripts/deploy.py up`"
 
 
 def status(document: Mapping[str, Any], processes: Sequence[str]) -> str:
-    """``status`` for people."""
+    """Return the output of ``status`` as text."""
     lines = [f"environment  {document['environment']}", f"live domain  {document['live_url']}"]
     lines += [_colour(name, document[name]) for name in ("live", "idle")]
     deployment, lock = document["deployment"], document["lock"]
     if deployment is None:
-        lines.append("deployment   none under way")
+        lines.append("deployment   none")
     else:
         alive = {True: "its process lives", False: "its process is gone: run recover", None: "on another host"}
         lines.append(

@@ -1,4 +1,4 @@
-"""What is asked of git and docker: functions that return what would be run; ``run`` runs it."""
+"""The calls of git and docker: each function returns a command, and ``run`` runs it."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from pathlib import Path
 from deployment.errors import Refused, StepFailed
 
 PLATFORM = "linux/amd64"
-"""What App Runner runs, and what the estate's task definitions name."""
+"""The platform of App Runner and of the estate's task definitions."""
 VERSION, REVISION = "org.opencontainers.image.version", "org.opencontainers.image.revision"
 ELSEWHERE = (
-    "Install Docker with buildx, or build elsewhere: an image that is in the registry already needs neither, "
-    "name it by --image-tag TAG or --image HOST/REPOSITORY:TAG."
+    "Install Docker with buildx, or push the image from another machine and deploy it with --image-tag TAG "
+    "or --image HOST/REPOSITORY:TAG."
 )
 
 Command = Sequence[str]
 
 
 def login(host: str, user: str) -> Command:
-    """Signs in; the password comes on the standard input, where no list of processes shows it."""
+    """Sign in; docker reads the password from standard input, so that no process list shows it."""
     return ("docker", "login", "--username", user, "--password-stdin", host)
 
 
 def logout(host: str) -> Command:
-    """Forgets the password again."""
+    """Remove the stored password."""
     return ("docker", "logout", host)
 
 
 def has_buildx() -> Command:
-    """Succeeds where the plugin is installed."""
+    """Succeed if the plugin is installed."""
     return ("docker", "buildx", "version")
 
 
 def build(context: Path, reference: str, version: str, revision: str, metadata: Path) -> Command:
-    """Builds for the platform that runs it, annotates the manifest, and pushes; the digest is in ``metadata`` then.
+    """Build for ``PLATFORM``, annotate the manifest, push, and write the digest to ``metadata``.
 
-    Without provenance and SBOM the tag names one manifest, whose digest is what the platforms say that they run.
+    Without provenance and SBOM the tag names a single manifest, whose digest the platforms report for running services.
     """
     return (
         *("docker", "buildx", "build", "--platform", PLATFORM, "--provenance=false", "--sbom=false"),
@@ -50,60 +50,60 @@ def build(context: Path, reference: str, version: str, revision: str, metadata: 
 
 
 def inspect(image: str) -> Command:
-    """Says for which platform a local image was built: ``linux/amd64``."""
+    """Print the platform of a local image, such as ``linux/amd64``."""
     return ("docker", "image", "inspect", "--format", "{{.Os}}/{{.Architecture}}", image)
 
 
 def tag(image: str, reference: str) -> Command:
-    """Gives a local image the registry's name."""
+    """Give a local image the registry's name."""
     return ("docker", "tag", image, reference)
 
 
 def push(reference: str) -> Command:
-    """Pushes an image as it was built, annotations included."""
+    """Push an image unchanged, with its annotations."""
     return ("docker", "push", reference)
 
 
 def digests(image: str) -> Command:
-    """The digests, ``NAME@sha256:…``, under which registries have a local image."""
+    """Print the digests (``NAME@sha256:…``) of a local image in registries."""
     return ("docker", "image", "inspect", "--format", "{{json .RepoDigests}}", image)
 
 
 def top_level(context: Path) -> Command:
-    """The folder of the git working tree."""
+    """Print the folder of the git working tree."""
     return ("git", "-C", str(context), "rev-parse", "--show-toplevel")
 
 
 def changes(context: Path) -> Command:
-    """A line for each file of the context that is not as it was committed."""
+    """Print a line for each file of the context that differs from the commit."""
     return ("git", "-C", str(context), "status", "--porcelain", "--untracked-files=normal", "--", ".")
 
 
 def commit(context: Path) -> Command:
-    """The commit that is checked out."""
+    """Print the commit that is checked out."""
     return ("git", "-C", str(context), "rev-parse", "HEAD")
 
 
-def run(command: Command, *, given: str | None = None, said: bool = False) -> str:
-    """Runs a command to its end and returns what it printed, empty where ``said``: then it prints for itself.
+def run(command: Command, *, stdin: str | None = None, show: bool = False) -> str:
+    """Run a command and return its output; with ``show`` it prints to the terminal and the result is empty.
 
-    Its environment has no AWS credentials: neither git nor docker is asked to know any. Raises Refused where the program is
-    not installed, StepFailed where it fails.
+    Its environment has no AWS credentials, because neither git nor docker needs them. Raises Refused if the program is not
+    installed, StepFailed if it fails.
     """
     if shutil.which(command[0]) is None:
         raise Refused(f"{command[0]} is not installed: it is not on the PATH", hint=ELSEWHERE)
     ran = subprocess.run(
         command,
-        input=given,
-        stdin=subprocess.DEVNULL if given is None else None,
-        stdout=None if said else subprocess.PIPE,
-        stderr=None if said else subprocess.PIPE,
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+        stdout=None if show else subprocess.PIPE,
+        stderr=None if show else subprocess.PIPE,
         env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
         text=True,
         check=False,
     )
     if ran.returncode:
-        why = (ran.stderr or "").strip().splitlines()
-        what = " ".join(command[:3] if command[0] == "docker" else command[3:5])
-        raise StepFailed(f"{what} ended with {ran.returncode}" + (f": {why[-1]}" if why else ""))
+        errors = (ran.stderr or "").strip().splitlines()
+        name = " ".join(command[:3] if command[0] == "docker" else command[3:5])
+        raise StepFailed(f"{name} ended with {ran.returncode}" + (f": {errors[-1]}" if errors else ""))
     return (ran.stdout or "").strip()

@@ -1,4 +1,4 @@
-"""``recover``: finishes or undoes what a killed run left half done."""
+"""``recover``: finishes or undoes an interrupted run."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ HALTED = 11
 
 
 def recover(settings: Settings, environment: Environment, reports: Path, decision: Decision = UNDECIDED) -> int:
-    """0: settled, or nothing to do; 11: could not be settled. Raises LeaseHeld where the owner lives."""
+    """Return 0 if the run was recovered or there was none, 11 if it stays halted. Raises LeaseHeld if the owner lives."""
     demand_any(settings.access, CLEARING_UP, environment.caller)
     found = open_deployment(environment.ports)
     if found is None:
-        _clear_away(settings, environment, reports)
+        _clean_up(settings, environment, reports)
         return 0
     try:
         with console.uninterrupted():
@@ -53,14 +53,14 @@ def recover(settings: Settings, environment: Environment, reports: Path, decisio
     click.echo(f"{found.record.deployment_id}: {VERDICTS[phase]}; report in {reports / found.record.deployment_id}")
     if phase is Phase.HALTED:
         if decision.keep is not None:
-            click.echo("Traffic was left where it is, and the lock was given back: deploy the fix.")
+            click.echo("Traffic is unchanged and the lock is free: deploy the fix.")
             return 0
         if found.record.plan.image.irreversible and decision.back is None:
             click.echo(
                 f"Frozen: the migration of {found.record.plan.image.name} is irreversible. {NEXT['frozen']}", err=True
             )
             return HALTED
-        click.echo("The live state could not be settled. See docs/roll-back-by-hand.md.", err=True)
+        click.echo("The deployment could not be recovered. See docs/roll-back-by-hand.md.", err=True)
         return HALTED
     complete_reports(settings, reports, environment)
     return 0
@@ -69,19 +69,19 @@ def recover(settings: Settings, environment: Environment, reports: Path, decisio
 def recover_before_down(
     settings_of: Callable[[str], Settings], connect: Callable[[Settings], Environment], reports: Path
 ) -> None:
-    """Settles what died in an embedded environment that is about to be stopped: afterwards nobody could say what became of it.
+    """Recover interrupted runs of an embedded environment before it is stopped, because later their state is unknown.
 
-    What cannot be settled is said, and keeps nothing from being stopped.
+    A run that cannot be recovered is reported; it does not prevent the stop.
     """
     for run, name in half_done(reports):
         try:
             settings = settings_of(name)
             if settings.provider != "embedded":
-                continue  # an environment on AWS stays, and so does what is left in it
+                continue  # an environment on AWS keeps running, so `recover` can handle it later
             if not compose.is_up(settings):
                 if compose.sleeps(settings):
                     click.echo(
-                        f"{run} died half done, and no environment runs that could be asked about it: its report",
+                        f"{run} was interrupted and its environment does not run: its report",
                         err=True,
                     )
                     click.echo("stays incomplete. Next time: `up`, then `recover`, and only then `down`.", err=True)
@@ -89,28 +89,28 @@ def recover_before_down(
             environment = connect(settings)
             found = open_deployment(environment.ports)
             if found is None or found.record.deployment_id != run:
-                continue  # of another state folder, which its own `recover` or `down` settles
-            click.echo(f"settling {run}, whose run died in phase {found.record.phase}")
+                continue  # a run of another state folder, for its `recover` or `down`
+            click.echo(f"recovering {run}, which died in phase {found.record.phase}")
             recover(settings, environment, reports)
         except DeploymentError as error:
-            click.echo(f"{run} was not settled, and its report stays incomplete: {error}", err=True)
+            click.echo(f"{run} was not recovered, and its report stays incomplete: {error}", err=True)
 
 
-def _clear_away(settings: Settings, environment: Environment, reports: Path) -> None:
-    """Nothing is half done; a lock and reports may still be left of runs that died before they touched anything."""
+def _clean_up(settings: Settings, environment: Environment, reports: Path) -> None:
+    """Free the lock and complete the reports of runs that died before they changed anything."""
     freed = free_lock(environment.ports, environment.caller.arn, settings.limits)
     completed = complete_reports(settings, reports, environment)
     holder = environment.ports.lease.current()
     if freed is not None:
-        click.echo(f"the lock of {freed}, whose process is gone, is free again; it had touched nothing")
+        click.echo(f"the lock of {freed}, whose process is gone, is free again; the run had changed nothing")
     elif holder is not None:
-        click.echo(f"nothing to recover; the lock of {holder.deployment_id} runs out by itself")
+        click.echo(f"nothing to recover; the lock of {holder.deployment_id} will expire")
     elif not completed:
         click.echo("nothing to recover")
 
 
 def complete_reports(settings: Settings, reports: Path, environment: Environment | None = None) -> int:
-    """Completes the reports of runs that died on this host before they touched anything; returns how many."""
+    """Complete the reports of runs that died on this host before they changed anything; return how many."""
     return complete(
         reports,
         settings.environment,
@@ -123,7 +123,7 @@ def complete_reports(settings: Settings, reports: Path, environment: Environment
 
 
 def _evidence(environment: Environment, *, leased: bool = False) -> EvidenceWriter:
-    """How the evidence of a dead run is written down; ``leased``: it held the lock."""
+    """Return the writer of an interrupted run's evidence; ``leased``: the run held the lease."""
     return EvidenceWriter(
         console.redactor_of(environment).clean, environment.archive(leased=leased), console.say, standalone
     )

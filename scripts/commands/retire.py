@@ -1,4 +1,4 @@
-"""``retire``: stops the colour that was live before the last promotion, once its time has come."""
+"""``retire``: stops the previously live colour after ``retire_after``."""
 
 from __future__ import annotations
 
@@ -19,12 +19,15 @@ from scripts.commands import console
 
 
 def retire(settings: Settings, environment: Environment, reports: Path, *, now: bool) -> int:
-    """0: stopped, or nothing runs there. Raises Refused where its time has not come, StepFailed where it still runs."""
+    """Stop the previous colour and return 0; ``now``: ignore ``retire_after``.
+
+    Raises Refused if ``retire_after`` has not passed, StepFailed if the colour still runs.
+    """
     demand_any(settings.access, CLEARING_UP, environment.caller)
     refuse_while_held(environment.ports)
     promotion = due(environment.ports, now=now)
     if promotion is None:
-        click.echo("the previous colour does not run")
+        click.echo("the previous colour is not running")
         return 0
     run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-retire-{secrets.token_hex(3)}"
     path = reports / run_id / JOURNAL_FILE

@@ -1,4 +1,4 @@
-"""``rollback``: undoes the last promotion, and writes a report of its own."""
+"""``rollback``: undoes the last promotion, and writes its own report."""
 
 from __future__ import annotations
 
@@ -43,14 +43,17 @@ def rollback(
     wait_for_lock: float = 0.0,
     irreversible: str | None = None,
 ) -> int:
-    """0: moved and verified; 1: the previous colour is unhealthy, nothing moved; 11: unknown. Raises Refused."""
+    """Return 0 if traffic moved and was verified, 1 if the previous colour is unhealthy and nothing moved, 11 if unknown.
+
+    Raises Refused if the caller may not roll back, or if there is no promotion to undo.
+    """
     demand(settings.access, [Duty.ROLLBACK], environment.caller)
     Queue(environment.ports.clock, wait_for_lock, console.waiting()).through(
         lambda: refuse_while_held(environment.ports)
     )
     promotion = last_promotion(environment.ports)
     refuse_irreversible(promotion, irreversible)
-    # It is stopped afterwards; the colour that traffic goes back to is not changed.
+    # The promoted colour needs the rights, since it is stopped afterwards; the previous colour is not changed.
     admission = admit(settings.access, [Duty.ROLLBACK], environment.caller, environment.permissions, promotion.target)
     if admission.unchecked:
         console.say(f"not checked: {admission.unchecked}")
@@ -79,23 +82,23 @@ def _carry_out(
     traffic = TrafficMonitor(_prober(settings, environment, folder), WatchLimits())
     undo = Undo(run_id, environment.operation(settings.limits), journal, console.event)
     refusal: Refused | None = None
-    asked_for = Reason("rollback", f"a rollback of {promotion.deployment_id} was requested")
+    requested = Reason("rollback", f"a rollback of {promotion.deployment_id} was requested")
     began = time.time()
     try:
         traffic.warm_up()
         try:
             undo.run(promotion)
-        except Refused as error:  # somebody else was faster
+        except Refused as error:  # another run was faster
             refusal = error
         else:
             written = undo.written[-1] if undo.written else None
-            seen = traffic.rollback(began, written, str(undo.reason or asked_for), promotion.previous.version)
+            seen = traffic.rollback(began, written, str(undo.reason or requested), promotion.previous.version)
             journal.append("traffic", promotion=None, rollback=seen)
     finally:
         traffic.stop()
     code = ROLLBACK_EXIT_CODES[undo.phase]
     if refusal is None:
-        notices.send(HAPPENINGS[undo.phase], undo.reason or asked_for)
+        notices.send(HAPPENINGS[undo.phase], undo.reason or requested)
         notices.flush()
     closing = {
         "verdict": VERDICTS[undo.phase],
@@ -124,7 +127,7 @@ def _open(journal: Journal, run_id: str, environment: Environment, promotion: Pr
 
 
 def _about(run_id: str, environment: Environment, promotion: Promotion, folder: Path) -> Notice:
-    """What the team is told, whatever comes of it."""
+    """Return the notice to the team, without its outcome."""
     back = promotion.previous
     image = environment.image_of(back.digest)
     return Notice(

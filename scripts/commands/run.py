@@ -1,4 +1,4 @@
-"""``deploy``: the pytest run, watched by a parent process that does not take its word for it."""
+"""``deploy``: starts pytest as a child process, and checks its report besides its exit code."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ import click
 
 INTERNAL_ERROR = 3
 REPORTS = "--reports"
-ONLY_TELL = frozenset({"--plan", "--collect-only", "--co", "--help", "-h"})
-"""pytest's options with which nothing is deployed, and no report written."""
+NO_RUN_OPTIONS = frozenset({"--plan", "--collect-only", "--co", "--help", "-h"})
+"""pytest's options with which nothing is deployed and no report is written."""
 
 
 def deploy(root: Path, image_tag: str, target: str, environment: str | None, options: Sequence[str]) -> int:
-    """Runs pytest and returns its exit code; a success without a report that says so is none."""
+    """Run pytest and return its exit code; return 3 if it succeeded without a report of a promotion."""
     options = joined(options)
     command = [sys.executable, "-m", "pytest", f"--target={target}", f"--image-tag={image_tag}", *options]
     if environment is not None:
         command.append(f"--environment={environment}")
     before = _latest(root, options)
     child = subprocess.Popen(command, cwd=root)
-    # Ctrl-C reaches the child by itself, which decides; a SIGTERM for this process is passed on.
+    # The terminal sends Ctrl-C to the child as well, which handles it; SIGTERM is passed on.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda *_: child.send_signal(signal.SIGTERM))
     code = child.wait()
-    if code == 0 and not ONLY_TELL.intersection(options) and not _confirmed(_latest(root, options), before):
-        click.echo("pytest ended with 0 and wrote no report of a promotion: the run was cut short", err=True)
+    if code == 0 and not NO_RUN_OPTIONS.intersection(options) and not _confirmed(_latest(root, options), before):
+        click.echo("pytest exited with 0 but wrote no report of a promotion: the run did not finish", err=True)
         return INTERNAL_ERROR
     return code if code >= 0 else INTERNAL_ERROR
 
 
 def joined(options: Sequence[str]) -> list[str]:
-    """``--reports DIR`` as one word: pytest takes a folder that stands alone for the place of its own configuration."""
+    """Join ``--reports DIR`` into one argument: pytest would search a separate folder for its configuration."""
     kept: list[str] = []
     for option in options:
         if kept and kept[-1] == REPORTS:

@@ -1,4 +1,4 @@
-"""``unlock``: breaks a lock by hand, with a journal of its own."""
+"""``unlock``: breaks a lock by hand, and writes its own journal."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from infrastructure.compose import Environment
 from scripts.commands import console
 
 RISK = (
-    "--force: if that run still lives, it can change nothing from now on, also not bring traffic back: whatever it was "
-    "doing stays as it is until `recover`."
+    "--force: if that run still lives, it can change nothing from now on and cannot send traffic back: its work stays "
+    "unfinished until `recover`."
 )
 
 
 def unlock(settings: Settings, environment: Environment, reports: Path, reason: str, force: bool) -> int:
-    """0: broken. Raises Refused where there is nothing to break, or the holder lives."""
+    """Break the lock and return 0. Raises Refused if no lock is held, or if the holder lives and ``force`` is not set."""
     demand_any(settings.access, CLEARING_UP, environment.caller)
     run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-unlock-{secrets.token_hex(3)}"
     journal = Journal(
@@ -49,6 +49,6 @@ def unlock(settings: Settings, environment: Environment, reports: Path, reason: 
     journal.append("closed", outcome="broken", reason=reason)
     click.echo(f"broken: the lock of {holder.deployment_id} ({holder.actor}, host {holder.host}, pid {holder.pid})")
     if open_deployment(environment.ports) is not None:
-        click.echo("next: python scripts/deploy.py recover, which settles what it left half done")
+        click.echo("next: python scripts/deploy.py recover, which finishes or undoes the interrupted run")
     click.echo(f"journal: {reports / run_id / JOURNAL_FILE}")
     return 0

@@ -83,7 +83,7 @@ def test_evidence_of_a_deployment_and_its_rollback(
     monkeypatch.setenv("EMBEDDED_STATE", str(tmp_path))
     code, output = _verified(first, capsys)
     assert code == 1
-    assert "neither the lease nor the audit store was asked: no embedded environment is up" in output
+    assert "neither the lease nor the audit store was read: no embedded environment is up" in output
     assert "ok           chain" in output
 
 

@@ -73,7 +73,7 @@ def test_promote_twice_and_roll_back(
         for port in ports:
             with socket.socket() as probe:
                 assert probe.connect_ex(("127.0.0.1", port)) != 0, f"port {port} still answers"
-        assert "nothing was up" in sandbox.script("down").output
+        assert "no embedded environment was up" in sandbox.script("down").output
 
 
 def _undo(sandbox: Sandbox) -> None:

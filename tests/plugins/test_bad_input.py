@@ -66,7 +66,9 @@ CASES = {
         GREEN, ("deployment.bake = -1", "docs/settings.md"), _settings(lambda s: s.replace("= 0.4", "= -1"))
     ),
     "settings: not TOML": Case(GREEN, ("is not TOML", "line 2"), _settings(lambda _: "\nx = \ny = 1")),
-    "settings: not TOML, and a wrong option": Case(("--target=red",), ("red is not a colour",), _settings(lambda _: "[[")),
+    "settings: not TOML, and a wrong option": Case(
+        ("--target=red",), ("red is not a colour",), _settings(lambda _: "[[")
+    ),
     "settings: empty": Case(GREEN, ("'default_environment' is a required property",), _settings(lambda _: "")),
     "settings: missing": Case(
         GREEN, ("there is no", "docs/settings.md"), lambda p: (p.facts.folder / "deployment.toml").unlink()
@@ -89,9 +91,15 @@ CASES = {
     "tag: without a target": Case(("--image-tag=1.0.0",), ("--image-tag requires --target", "--target=auto")),
     "environment: unknown": Case((*GREEN, "--environment=tset"), ("no environment 'tset'", "did you mean 'test'?")),
     "environment: none": Case((*GREEN, "--environment="), ("--environment must not be empty",)),
-    "address: no scheme": Case(("--base-url=localhost",), ("must be a URL with scheme and host", "https://api.example.com")),
-    "address: no host": Case(("--base-url=http://",), ("must be a URL with scheme and host", "https://api.example.com")),
-    "address: no port": Case(("--base-url=http://h:x",), ("must be a URL with scheme and host", "https://api.example.com")),
+    "address: no scheme": Case(
+        ("--base-url=localhost",), ("must be a URL with scheme and host", "https://api.example.com")
+    ),
+    "address: no host": Case(
+        ("--base-url=http://",), ("must be a URL with scheme and host", "https://api.example.com")
+    ),
+    "address: no port": Case(
+        ("--base-url=http://h:x",), ("must be a URL with scheme and host", "https://api.example.com")
+    ),
     "address: a password": Case(("--base-url=http://u:canary@h",), ("--base-url holds a user",)),
     "address and target": Case((*GREEN, "--base-url=http://h"), ("--base-url", "--target", "one of them")),
     "wait: negative": Case((*GREEN, "--wait-for-lock=-1"), ("--wait-for-lock=-1",)),
@@ -162,11 +170,11 @@ COMMANDS = {
     "reports, rollback": (["rollback", "--reports={file}"], "reports cannot be written to"),
     "reports, recover": (["recover", "--reports={file}"], "reports cannot be written to"),
     "reports, unlock": (["unlock", "--reason=x", "--reports={file}"], "reports cannot be written to"),
-    "no reason": (["unlock", "--reason= "], "it says nothing"),
+    "no reason": (["unlock", "--reason= "], "must not be empty"),
     "no number": (["rollback", "--wait-for-lock=soon"], "'soon' is not a valid"),
     "no id": (["approve"], "Missing argument 'ID'"),
     "no report": (["audit", "verify", "nope", "--reports={folder}"], "there is no report nope"),
-    "no address": (["load-worker", "--join=here"], "--join=here is no HOST:PORT"),
+    "no address": (["load-worker", "--join=here"], "--join=here must be HOST:PORT"),
     "unknown tag": (["up", "--image-tag=9.9.9"], "no image tagged '9.9.9'"),
     "state": (["up"], "cannot keep its data in"),
 }

@@ -77,7 +77,7 @@ class BuildHarness:
     def argvs(self) -> list[list[str]]:
         return [call["argv"] for call in self.calls()]
 
-    def ready(self, tag: str | None = "1.4.2", image: str | None = None, messages: list[str] | None = None) -> str:
+    def prepare(self, tag: str | None = "1.4.2", image: str | None = None, messages: list[str] | None = None) -> str:
         caller = Caller("arn:aws:iam::123456789012:role/ci", "123456789012")
         around = PreflightPorts(scans=self)
         world = Environment(
@@ -91,7 +91,7 @@ class BuildHarness:
             preflight_ports=around,
             push_target=self,
         )
-        return build.ready(
+        return build.prepare_image(
             BuildRequest(tag, image, self.context), world, LIMITS, (messages if messages is not None else []).append
         )
 
@@ -126,7 +126,7 @@ def git(context: Path, *arguments: str) -> str:
 
 def test_a_clean_tree_is_built_annotated_and_pushed_in_one_go(harness: BuildHarness) -> None:
     messages: list[str] = []
-    assert harness.ready(messages=messages) == "1.4.2"
+    assert harness.prepare(messages=messages) == "1.4.2"
     version, login, build, logout = harness.argvs()
     assert version == ["buildx", "version"]
     assert login == ["login", "--username", "AWS", "--password-stdin", HOST]
@@ -144,7 +144,7 @@ def test_a_clean_tree_is_built_annotated_and_pushed_in_one_go(harness: BuildHarn
 
 
 def test_no_secret_is_in_argv_or_in_dockers_environment(harness: BuildHarness) -> None:
-    harness.ready()
+    harness.prepare()
     calls = harness.calls()
     assert [call["stdin"] for call in calls if call["stdin"]] == [PASSWORD]
     assert all(PASSWORD not in " ".join(call["argv"]) and call["aws"] == [] for call in calls)
@@ -152,25 +152,25 @@ def test_no_secret_is_in_argv_or_in_dockers_environment(harness: BuildHarness) -
 
 def test_a_known_tag_is_not_built_again(harness: BuildHarness) -> None:
     harness.there["1.4.2"] = DIGEST
-    assert harness.ready() == "1.4.2"
+    assert harness.prepare() == "1.4.2"
     assert harness.calls() == []
 
 
 def test_an_image_of_the_registry_needs_no_docker(harness: BuildHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     harness.there["1.4.1"] = DIGEST
-    assert harness.ready(None, f"{REPOSITORY}:1.4.1") == "1.4.1"
-    assert harness.ready(None, f"{REPOSITORY}@{DIGEST}") == "1.4.1"
+    assert harness.prepare(None, f"{REPOSITORY}:1.4.1") == "1.4.1"
+    assert harness.prepare(None, f"{REPOSITORY}@{DIGEST}") == "1.4.1"
     with pytest.raises(Refused, match=r"--image names tag 1\.4\.1"):
-        harness.ready("1.4.2", f"{REPOSITORY}:1.4.1")
+        harness.prepare("1.4.2", f"{REPOSITORY}:1.4.1")
     with pytest.raises(UnknownTag):
-        harness.ready(None, f"{REPOSITORY}:9.9.9")
+        harness.prepare(None, f"{REPOSITORY}:9.9.9")
 
 
 def test_a_local_image_is_tagged_and_pushed(harness: BuildHarness) -> None:
     known = json.dumps([f"other/name@{DIGEST}", f"{REPOSITORY}@{DIGEST}"])
     harness.answers({"image inspect --format {{json": {"stdout": known}})
-    assert harness.ready("1.4.2", "telehealth-api:local") == "1.4.2"
+    assert harness.prepare("1.4.2", "telehealth-api:local") == "1.4.2"
     assert [argv[:2] for argv in harness.argvs()] == [
         ["image", "inspect"],
         ["login", "--username"],
@@ -183,8 +183,8 @@ def test_a_local_image_is_tagged_and_pushed(harness: BuildHarness) -> None:
 
 def test_an_image_for_another_machine_is_refused(harness: BuildHarness) -> None:
     harness.answers({"image inspect": {"stdout": "linux/arm64"}})
-    with pytest.raises(Refused, match="linux/arm64, and linux/amd64"):
-        harness.ready("1.4.2", "telehealth-api:local")
+    with pytest.raises(Refused, match="linux/arm64, but the services run linux/amd64"):
+        harness.prepare("1.4.2", "telehealth-api:local")
     assert len(harness.calls()) == 1
 
 
@@ -192,43 +192,43 @@ def test_an_image_for_another_machine_is_refused(harness: BuildHarness) -> None:
     ("spoil", "word"),
     [
         (lambda context: (context / "Dockerfile").unlink(), "no Dockerfile"),
-        (lambda context: (context / "Dockerfile").write_text("FROM busybox\n"), "not as they were committed"),
+        (lambda context: (context / "Dockerfile").write_text("FROM busybox\n"), "differ from the commit"),
         (lambda context: (context / "new.py").write_text(""), r"1 files in .* among them \?\? new\.py"),
-        (lambda context: subprocess.run(["rm", "-rf", str(context / ".git")], check=True), "no git working tree"),
+        (lambda context: subprocess.run(["rm", "-rf", str(context / ".git")], check=True), "not a git working tree"),
     ],
     ids=["no Dockerfile", "changed", "untracked", "no git"],
 )
 def test_uncommitted_tree_is_not_built(harness: BuildHarness, spoil: Any, word: str) -> None:
     spoil(harness.context)
     with pytest.raises(Refused, match=word):
-        harness.ready()
+        harness.prepare()
     assert [argv for argv in harness.argvs() if argv != ["buildx", "version"]] == []
 
 
 def test_without_docker_the_error_says_what_to_do(harness: BuildHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(Refused, match="docker is not installed") as caught:
-        harness.ready()
+        harness.prepare()
     assert "--image-tag TAG" in (caught.value.hint or "")
 
 
 def test_without_buildx(harness: BuildHarness) -> None:
     harness.answers({"buildx version": {"exit": 1}})
     with pytest.raises(Refused, match="no buildx"):
-        harness.ready()
+        harness.prepare()
 
 
 def test_failed_build_is_reported_and_logs_out(harness: BuildHarness) -> None:
     harness.answers({"buildx build": {"exit": 17}})
     with pytest.raises(StepFailed, match="docker buildx build ended with 17"):
-        harness.ready()
+        harness.prepare()
     assert harness.argvs()[-1] == ["logout", HOST]
 
 
 def test_other_digest_in_the_registry_is_an_error(harness: BuildHarness) -> None:
     harness.there["after a push"] = "sha256:" + "d" * 64
     with pytest.raises(StepFailed, match="was pushed as"):
-        harness.ready()
+        harness.prepare()
 
 
 UNDER_WAY = Scan(False, {}, "its scan is IN_PROGRESS", under_way=True)
@@ -238,7 +238,7 @@ NONE_YET = Scan(False, {}, "the image was never scanned")
 @pytest.mark.parametrize(
     ("scans", "error", "word"),
     [
-        ([NONE_YET, UNDER_WAY, Scan(True, {"HIGH": 2})], Refused, "found 2 HIGH; MEDIUM is the worst"),
+        ([NONE_YET, UNDER_WAY, Scan(True, {"HIGH": 2})], Refused, "found 2 HIGH; scan_severity allows at most MEDIUM"),
         ([UNDER_WAY], DeadlinePassed, "scan of telehealth-api"),
         ([NONE_YET, UNDER_WAY, Scan(True, {"MEDIUM": 2})], None, "scanned: 2 MEDIUM"),
         ([NONE_YET], None, "NOT SCANNED: the image was never scanned"),
@@ -250,13 +250,13 @@ def test_scan_of_the_pushed_image(
     harness.scans = scans
     messages: list[str] = []
     if error is None:
-        assert harness.ready(messages=messages) == "1.4.2"
+        assert harness.prepare(messages=messages) == "1.4.2"
         assert messages[-1] == word
     else:
         with pytest.raises(error, match=word):
-            harness.ready(messages=messages)
+            harness.prepare(messages=messages)
 
 
 def test_local_image_needs_a_tag(harness: BuildHarness) -> None:
-    with pytest.raises(Refused, match="which tag"):
-        harness.ready(None, "telehealth-api:local")
+    with pytest.raises(Refused, match="needs a tag"):
+        harness.prepare(None, "telehealth-api:local")

@@ -19,7 +19,7 @@ def test_signals_do_not_cut_a_traffic_move_short(number: signal.Signals, capsys:
         os.kill(os.getpid(), signal.SIGINT)
         reached.append("the end")
     assert reached == ["the end"]
-    assert f"{number.name} came meanwhile" in capsys.readouterr().out
+    assert f"{number.name} was received and delayed" in capsys.readouterr().out
     assert signal.getsignal(number) == before
 
 

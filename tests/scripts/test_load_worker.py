@@ -13,7 +13,7 @@ from verification.accounts import SmokeUser
 
 @pytest.mark.parametrize("address", ["", "here", ":5557", "here:", "here:0", "here:65536", "a b:1", "http://here:1"])
 def test_invalid_address_is_refused(address: str) -> None:
-    with pytest.raises(Refused, match="is no HOST:PORT"):
+    with pytest.raises(Refused, match="must be HOST:PORT"):
         load_worker.parse(address)
 
 

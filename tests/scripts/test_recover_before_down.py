@@ -73,8 +73,12 @@ def unknown(name: str) -> Settings:
 @pytest.mark.parametrize(
     ("settings_of", "reached", "message"),
     [
-        (lambda _: SETTINGS, unreachable, "one was not settled, and its report stays incomplete: dynamodb GetItem"),
-        (unknown, unreachable, "one was not settled, and its report stays incomplete: there is no environment 'test'"),
+        (lambda _: SETTINGS, unreachable, "one was not recovered, and its report stays incomplete: dynamodb GetItem"),
+        (
+            unknown,
+            unreachable,
+            "one was not recovered, and its report stays incomplete: there is no environment 'test'",
+        ),
         (lambda _: replace(SETTINGS, estate={"provider": "aws"}), unreachable, ""),
     ],
     ids=["no answer", "no settings", "on AWS"],
@@ -101,7 +105,7 @@ def test_stopped_environment_is_reported(
     monkeypatch.setattr(compose, "sleeps", lambda _: sleeps)
     recover.recover_before_down(lambda _: SETTINGS, unreachable, dead.reports)
     message = capsys.readouterr().err
-    assert ("one died half done" in message and "`up`, then `recover`, and only then `down`" in message) is sleeps
+    assert ("one was interrupted" in message and "`up`, then `recover`, and only then `down`" in message) is sleeps
 
 
 def test_run_of_another_environment_is_left_alone(dead: Deployment, reach: Callable[[Settings], Environment]) -> None:

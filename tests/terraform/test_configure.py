@@ -130,11 +130,11 @@ def test_dry_run_shows_the_diff_and_writes_nothing(settings: Path, capsys: pytes
 
 
 INVALID_OUTPUTS = {
-    "nothing": ("", "no JSON"),
-    "words": ("Warning: No outputs found", "no JSON"),
-    "a list": ("[]", "no output of Terraform"),
-    "plain values": ('{"platform": "ecs"}', "no output of Terraform"),
-    "an empty state": ("{}", "nothing has been applied"),
+    "nothing": ("", "not JSON"),
+    "words": ("Warning: No outputs found", "not JSON"),
+    "a list": ("[]", "not the output of Terraform"),
+    "plain values": ('{"platform": "ecs"}', "not the output of Terraform"),
+    "an empty state": ("{}", "nothing was applied"),
     "another environment's": (printed(environment="staging"), "environment 'staging', not of 'production'"),
     "another tree's": (printed(environment=None), "name no environment"),
     "half an estate": (printed(lease_table=None), "'lease_table' is a required property"),
