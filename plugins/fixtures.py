@@ -123,7 +123,7 @@ class Session:
 
     def load_plan(self, candidate: Release) -> LoadPlan:
         """Return the load that the settings and ``--load-workers`` set."""
-        users = _require(self.state.smoke_users or None, "there are no smoke users", self.state)
+        users = _require(self.state.smoke_users or None, "the smoke users are unknown", self.state)
         workers = self._config.option.load_workers
         return measurement.load_plan(candidate, users, self.gates.get("load", {}), workers)
 
@@ -166,7 +166,7 @@ def provisioned(_deployment: Session) -> Release:
 @pytest.fixture(scope="session")
 def candidate(_deployment: Session) -> Release:
     """The release under verification: url, version, colour, image, digest; without a deployment, the release at that URL."""
-    return _require(_deployment.state.candidate, "there is no candidate", _deployment.state)
+    return _require(_deployment.state.candidate, "no candidate was provisioned", _deployment.state)
 
 
 @pytest.fixture
@@ -204,7 +204,7 @@ def base_url(_deployment: Session, gate: str) -> str:
     """The address of this check's release: the candidate's own, or in suites/live the live domain."""
     state = _deployment.state
     release = state.promoted if gate == LIVE and state.deploying else state.candidate
-    return _require(release, "there is no release to send requests to", state).url
+    return _require(release, "no release is available for requests", state).url
 
 
 @pytest.fixture
@@ -261,7 +261,7 @@ def smoke_users(_deployment: Session) -> tuple[SmokeUser, ...]:
     users = _deployment.state.smoke_users
     if not users:
         pytest.fail(
-            "there are no smoke users: their secret belongs to an environment that is not running", pytrace=False
+            "the smoke users are unknown: their secret belongs to an environment that is not running", pytrace=False
         )
     return users
 
@@ -323,7 +323,7 @@ def warn(_deployment: Session) -> Warn:
 def latency_result(_deployment: Session, candidate: Release) -> LatencyResult:
     """Latency of the release and of the live colour, measured once for the whole gate: findings, shift(place), …"""
     state, gate = _deployment.state, _deployment.gates.get("latency", {})
-    users = _require(state.smoke_users or None, "there are no smoke users", state)
+    users = _require(state.smoke_users or None, "the smoke users are unknown", state)
     result = verify_latency(latency_plan(candidate, state.baseline, users, gate), LatencyLimits.of(gate))
     _deployment.recorder.requested(result.requests, "latency_result")
     return result

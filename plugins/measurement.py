@@ -93,5 +93,5 @@ def load_beside_live(
             found = {name: text for name, text in result.found.items() if first is not None and name in first.found}
             return replace(result, found=found)
     return replace(
-        result, found={}, problem=result.problem or "it was slower once, and there was no second measurement"
+        result, found={}, problem=result.problem or "the candidate was slower once, and a second measurement is missing"
     )

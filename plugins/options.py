@@ -124,7 +124,7 @@ def _add_recorded_options(group: pytest.OptionGroup) -> None:
         metavar="ITEM=WHO/WHAT",
         action="append",
         default=[],
-        help="attest an item of checklist.toml: who is responsible and what was done; repeatable",
+        help="attest an item of checklist.toml with a person and a proof; repeatable",
     )
     group.addoption(
         "--require-clean-plan",

@@ -219,7 +219,7 @@ def attest_command(release: str, items: tuple[str, ...], environment: str | None
     "--force", is_flag=True, help="Break the lock even if the holder lives, which can then change nothing more."
 )
 def unlock_command(environment: str | None, reports: Path, reason: str, force: bool) -> None:
-    """Break the lock of a deployment that shows no sign of life, then run `recover`."""
+    """Break the lock of a deployment that shows no sign of life; run `recover` afterwards."""
     if not reason.strip():
         raise click.BadParameter("must not be empty", param_hint="--reason")
     settings = _settings(environment, reports)

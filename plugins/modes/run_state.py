@@ -1,4 +1,4 @@
-"""The state of one run: what it must check, what came out, and where it is written.
+"""The state of one run: its expected checks, its results, and its journal and report.
 
 Only the methods of this class and of ``Coordinator`` change it: every attribute is read-only from outside.
 """
@@ -43,7 +43,7 @@ class Terminal(Protocol):
 
 @dataclass(frozen=True)
 class Waiver:
-    """Why a required gate may fail, and who says so."""
+    """The reason why a required gate may fail, and the principal who gave it."""
 
     reason: str
     by: str
@@ -253,7 +253,7 @@ class RunState:
 
     @property
     def state(self) -> State:
-        """What fixtures can read."""
+        """The state that fixtures can read."""
         return self._state
 
     @property
@@ -286,7 +286,7 @@ class RunState:
         published.write(self._state, self.state_file)
 
     def waive(self, gate: str, reason: str, by: str) -> None:
-        """Let a required gate fail, and journal who says so."""
+        """Let a required gate fail, and journal the reason and the principal."""
         self._waivers[gate] = Waiver(reason, by)
         self._journal.append("waived", gate=gate, reason=str(self._waivers[gate]))
 

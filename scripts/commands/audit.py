@@ -33,7 +33,7 @@ def choose(reports: Path, run_id: str | None) -> Path:
     if run_id in known:
         return reports / str(run_id)
     newest = ", ".join(reversed(known[-LISTED:])) or "none"
-    raise Refused(f"there is no report {run_id or ''} in {reports}".replace("  ", " "), hint=f"The newest: {newest}")
+    raise Refused(f"report {run_id or ''} was not found in {reports}".replace("  ", " "), hint=f"The newest: {newest}")
 
 
 def environment_of(folder: Path) -> str | None:

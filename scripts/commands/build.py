@@ -150,7 +150,7 @@ def _require_dockerfile(context: Path, environment: Environment) -> None:
     if not (context / "Dockerfile").is_file():
         raise Refused(
             f"the registry has no such tag (it has: {', '.join(environment.registry.tags()) or 'none'}), "
-            f"and there is no Dockerfile in {context} to build it from",
+            f"and {context} has no Dockerfile to build it from",
             hint="Use --context DIR for the service's folder, or --image REF for an existing image.",
         )
 
@@ -179,7 +179,7 @@ def clean_commit(context: Path) -> str:
 def wait_for_scan(scans: Scans, image: Image, limits: DeploymentLimits, clock: Clock, say: Say) -> None:
     """Wait for the scan of a pushed image. Raises Refused above ``scan_severity``, DeadlinePassed after ``scan_timeout``.
 
-    If no scan starts, a message says so and the deployment continues.
+    If no scan starts, a message reports it and the deployment continues.
     """
     began = clock.monotonic()
 

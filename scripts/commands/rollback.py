@@ -45,7 +45,7 @@ def rollback(
 ) -> int:
     """Return 0 if traffic moved and was verified, 1 if the previous colour is unhealthy and nothing moved, 11 if unknown.
 
-    Raises Refused if the caller may not roll back, or if there is no promotion to undo.
+    Raises Refused if the caller may not roll back, or if no promotion can be undone.
     """
     demand(settings.access, [Duty.ROLLBACK], environment.caller)
     Queue(environment.ports.clock, wait_for_lock, console.waiting()).through(

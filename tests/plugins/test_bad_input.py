@@ -173,7 +173,7 @@ COMMANDS = {
     "no reason": (["unlock", "--reason= "], "must not be empty"),
     "no number": (["rollback", "--wait-for-lock=soon"], "'soon' is not a valid"),
     "no id": (["approve"], "Missing argument 'ID'"),
-    "no report": (["audit", "verify", "nope", "--reports={folder}"], "there is no report nope"),
+    "no report": (["audit", "verify", "nope", "--reports={folder}"], "report nope was not found"),
     "no address": (["load-worker", "--join=here"], "--join=here must be HOST:PORT"),
     "unknown tag": (["up", "--image-tag=9.9.9"], "no image tagged '9.9.9'"),
     "state": (["up"], "cannot keep its data in"),
