@@ -33,7 +33,8 @@ def choose(reports: Path, run_id: str | None) -> Path:
     if run_id in known:
         return reports / str(run_id)
     newest = ", ".join(reversed(known[-LISTED:])) or "none"
-    raise Refused(f"report {run_id or ''} was not found in {reports}".replace("  ", " "), hint=f"The newest: {newest}")
+    missing = "no report was found" if run_id is None else f"report {run_id} was not found"
+    raise Refused(f"{missing} in {reports}", hint=f"The newest: {newest}")
 
 
 def environment_of(folder: Path) -> str | None:

@@ -95,7 +95,7 @@ def test_commands_on_aws(command: Command, tmp_path: Path) -> None:
         ("audit", "verify", "--reports", str(tmp_path / "none")): "no report",
         ("deploy", "--image-tag", "9.9.9", "--context", str(tmp_path)): "no Dockerfile",
         ("deploy", "--image", "api:local", "--image-tag", "9.9.9"): "docker is not installed",
-        ("deploy", "--image", "api:local"): "which tag",
+        ("deploy", "--image", "api:local"): "needs a tag",
     }
     for words, word in refused.items():
         ran = command(*words)

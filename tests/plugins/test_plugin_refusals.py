@@ -106,7 +106,7 @@ def test_two_checks_of_one_name(project: Project) -> None:
     """)
     run = project.run()
     assert refused(run)
-    assert "two checks named" in run.report["reason"]
+    assert "two checks are named" in run.report["reason"]
 
 
 @pytest.mark.parametrize(
