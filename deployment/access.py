@@ -25,7 +25,7 @@ class Duty(StrEnum):
 
 DEPLOYMENT = (Duty.DEPLOY, Duty.PROMOTE)
 """What a run that deploys needs: it promotes by itself."""
-CLEARING_UP = (Duty.DEPLOY, Duty.ROLLBACK)
+RECOVERING = (Duty.DEPLOY, Duty.ROLLBACK)
 """Either is enough to settle what a dead run left, or to break its lock."""
 
 # AWS names a session of a role by the role's name alone; the path that the role's own ARN has is lost in it.

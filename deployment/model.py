@@ -49,7 +49,7 @@ class Service:
     ``digest`` is the configured one, None where the service does not exist. ``origin`` is the host (and port) that the
     front door forwards to, ``url`` the same as a URL; both None unless it exists. ``running`` means that it serves.
     ``configuration`` is a hash over everything configured but the image (variables, secrets' names, size, health check).
-    ``busy`` means that an operation is under way and the platform refuses others. ``unwell`` says which of its instances
+    ``busy`` means that an operation is under way and the platform refuses others. ``unhealthy`` says which of its instances
     is missing or does not pass its health checks, None where all do or the platform does not tell them apart.
     ``obstacle`` says why nothing can be deployed to it, None where something can.
     """
@@ -62,7 +62,7 @@ class Service:
     origin: str | None = None
     url: str | None = None
     configuration: str | None = None
-    unwell: str | None = None
+    unhealthy: str | None = None
     obstacle: str | None = None
 
 
@@ -218,7 +218,7 @@ class Reason:
         return Reason(where, rest)
 
 
-class Happening(StrEnum):
+class NoticeKind(StrEnum):
     """What a team is told about."""
 
     STARTED = "started"
@@ -233,7 +233,7 @@ class Happening(StrEnum):
 class Notice:
     """One message for the team; ``report`` is where the evidence will be."""
 
-    happening: Happening
+    kind: NoticeKind
     deployment_id: str
     environment: str
     target: str

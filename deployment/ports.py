@@ -73,7 +73,7 @@ class Platform(Protocol):
     def scale(self, colour: Colour) -> None:
         """Starts making a colour as large as the other one, where it is smaller, and returns at once; safe to repeat.
 
-        ``describe`` calls it unwell until it is. Nothing to do where a platform's colours are always of one size.
+        ``describe`` calls it unhealthy until it is. Nothing to do where a platform's colours are always of one size.
         """
 
     def retire(self, colour: Colour) -> Rollout | None:

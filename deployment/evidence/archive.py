@@ -123,22 +123,24 @@ def _archive(
 ) -> None:
     """Each of these where it can be done, whatever became of the others."""
     if archive.store is not None:
-        problem = _tried(lambda: _copy(archive, folder, journal.path))
+        problem = _problem_of(lambda: _copy(archive, folder, journal.path))
         if problem:
             say(f"the journal was not copied to the audit store: {problem}")
-            _tried(lambda: journal.append("not_stored", error=problem))
+            _problem_of(lambda: journal.append("not_stored", error=problem))
     if signer is not None:
-        problem = _tried(lambda: _sign(journal, folder, signer))
+        problem = _problem_of(lambda: _sign(journal, folder, signer))
         if problem:
             say(f"the report was not signed: {problem}")
-        elif archive.store is not None and (problem := _tried(lambda: _copy(archive, folder, folder / ENVELOPE_FILE))):
+        elif archive.store is not None and (
+            problem := _problem_of(lambda: _copy(archive, folder, folder / ENVELOPE_FILE))
+        ):
             say(f"the signature was not copied to the audit store: {problem}")
     lease = archive.lease
-    if lease is not None and (problem := _tried(lambda: anchor(lease, folder.name, journal))):
+    if lease is not None and (problem := _problem_of(lambda: anchor(lease, folder.name, journal))):
         say(f"the journal was not anchored beside the lease: {problem}")
 
 
-def _tried(act: Callable[[], object]) -> str | None:
+def _problem_of(act: Callable[[], object]) -> str | None:
     """What went wrong, None where nothing did."""
     try:
         act()

@@ -120,7 +120,7 @@ def statement(records: Sequence[Record], files: Mapping[str, str]) -> dict[str, 
     if digest:
         subjects.append({"name": built["image"] or built["digest"], "digest": {algorithm: digest}})
     gates = {
-        word: [gate["name"] for gate in built["gates"] if _word(gate) == word]
+        word: [gate["name"] for gate in built["gates"] if _list_name(gate) == word]
         for word in ("passed", "warned", "failed")
     }
     return {
@@ -141,7 +141,7 @@ def statement(records: Sequence[Record], files: Mapping[str, str]) -> dict[str, 
     }
 
 
-def _word(gate: Mapping[str, Any]) -> str | None:
+def _list_name(gate: Mapping[str, Any]) -> str | None:
     """In which of the predicate's lists a gate stands; one that was not run stands in none."""
     if gate["outcome"] == "passed":
         return "passed"

@@ -198,22 +198,22 @@ def _signature(envelope: Any, checker: Callable[[], Checker]) -> Finding:
 
 
 def _contents(folder: Path, records: Sequence[Record] | None, said: dict[str, Any]) -> list[Finding]:
-    """The statement against the files that are there, one by one, and as a whole against the journal."""
-    there = digests(folder)
+    """The statement against the files that are present, one by one, and as a whole against the journal."""
+    present = digests(folder)
     signed = {subject["name"]: subject["digest"].get("sha256") for subject in said["subject"]}
     findings = []
     for name in SIGNED_FILES:
-        if name not in there and name not in signed:
+        if name not in present and name not in signed:
             continue
         if name not in signed:
             findings.append(Finding(name, Outcome.BAD, "was added: it is not among what was signed"))
-        elif name not in there:
+        elif name not in present:
             findings.append(Finding(name, Outcome.BAD, "was removed: it is among what was signed"))
-        elif there[name] != signed[name]:
+        elif present[name] != signed[name]:
             findings.append(Finding(name, Outcome.BAD, "was changed: it is not what was signed"))
         else:
             findings.append(_good(name, "as it was signed"))
-    if records is not None and all(finding.good for finding in findings) and statement(records, there) != said:
+    if records is not None and all(finding.good for finding in findings) and statement(records, present) != said:
         findings.append(Finding("statement", Outcome.BAD, "what was signed does not follow from the journal"))
     return findings
 

@@ -51,11 +51,11 @@ class Journal:
         actor: str,
         clock: Clock,
         clean: Callable[[str], str] = str,
-        unbroken: Callable[[], AbstractContextManager[None]] = nullcontext,
+        uninterrupted: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
         """Opens ``path``, continuing what is there. ``clean`` removes secrets from every line before it is written.
 
-        ``unbroken`` is entered around each line: no signal's exception may fall between the line and what is known of it.
+        ``uninterrupted`` is entered around each line: no signal's exception may fall between the line and what is known of it.
 
         Raises JournalBroken where what is there cannot be read.
         """
@@ -63,7 +63,7 @@ class Journal:
         self.actor = actor
         self._clock = clock
         self.clean = clean
-        self._unbroken = unbroken
+        self._uninterrupted = uninterrupted
         self._lock = threading.Lock()
         records = list(read(path)) if path.exists() else []
         self._seq = records[-1].seq if records else 0
@@ -73,7 +73,7 @@ class Journal:
 
     def append(self, kind: str, **data: Any) -> Record:
         """Writes one line and returns when it is on the disk."""
-        with self._unbroken(), self._lock:
+        with self._uninterrupted(), self._lock:
             cleaned: dict[str, Any] = json.loads(self.clean(json.dumps(data, default=str)))
             body = {
                 "seq": self._seq + 1,

@@ -17,7 +17,7 @@ from deployment.phases import Phase
 REPORT_FILE = "verification.json"
 SCHEMA_VERSION = 1
 
-LATER = ("preflight", "checklist")
+LATER_FIELDS = ("preflight", "checklist")
 """Fields that reports did not have from the start, each named like the journal's line that it follows from."""
 
 VERDICTS = {
@@ -64,10 +64,12 @@ def build(records: Sequence[Record]) -> dict[str, Any]:
     }
 
 
-def build_like(records: Sequence[Record], said: Mapping[str, Any]) -> dict[str, Any]:
-    """The same as whoever wrote ``said`` made it: without a later field where it has none, and the journal has nothing for it."""
+def build_like(records: Sequence[Record], written: Mapping[str, Any]) -> dict[str, Any]:
+    """The same as whoever wrote ``written`` made it: without a later field where it has none, and the journal has nothing for it."""
     known = {record.kind for record in records}
-    return {name: value for name, value in build(records).items() if name not in LATER or name in {*said, *known}}
+    return {
+        name: value for name, value in build(records).items() if name not in LATER_FIELDS or name in {*written, *known}
+    }
 
 
 def no_gates(names: Sequence[str]) -> list[GateResult]:

@@ -11,7 +11,7 @@ from deployment.model import GateRule
 
 ORDER = ("health", "database", "redis", "auth", "endpoints", "latency", "load")
 LIVE = "live"
-FEW_SECONDS = 3  # decimals of a duration in a report
+DURATION_DECIMALS = 3  # decimals of a duration in a report
 
 
 class CheckOutcome(StrEnum):
@@ -64,7 +64,7 @@ class GateResult:
             "outcome": self.outcome.value,
             "checks": self.checks,
             "failed": self.failed,
-            "duration_s": round(self.duration_s, FEW_SECONDS),
+            "duration_s": round(self.duration_s, DURATION_DECIMALS),
             "waived": self.waived,
         }
 
@@ -77,7 +77,7 @@ def in_report_order(names: Iterable[str]) -> list[str]:
 
 @dataclass
 class Tally:
-    """Collects what is expected and what came of it. A check that is expected and never heard of is not a pass."""
+    """Collects what is expected and what came of it. A check that is expected and never results_of of is not a pass."""
 
     expected: dict[str, str] = field(default_factory=dict)  # check -> gate
     results: dict[str, list[CheckResult]] = field(default_factory=dict)
@@ -96,13 +96,13 @@ class Tally:
         """What came of a check; a second, different outcome of the same one never improves the first."""
         self.results.setdefault(result.check, []).append(result)
 
-    def spent(self, check: str, requests: int, seconds: float, samples: int = 0) -> None:
+    def add_usage(self, check: str, requests: int, seconds: float, samples: int = 0) -> None:
         """What a check used up, setup and teardown included, and how many answers it got for it."""
         self.requests[check] += requests
         self.samples[check] += samples
         self.seconds[check] += seconds
 
-    def short_of(self, check: str) -> str | None:
+    def missing_samples(self, check: str) -> str | None:
         """Where a check has taken fewer samples than it declares, that in words: what it says of the release stands on too little."""
         taken, declared = self.samples[check], self.declared.get(check, 0)
         return f"it took {taken} samples, and declares {declared}: that proves nothing" if taken < declared else None
@@ -114,18 +114,20 @@ class Tally:
     def gate(self, rule: GateRule) -> GateResult:
         """The gate's result so far."""
         checks = [check for check, gate in self.expected.items() if gate == rule.name]
-        heard = {check: self.results.get(check, []) for check in checks}
+        results_of = {check: self.results.get(check, []) for check in checks}
         requests = sum(self.requests[check] for check in checks)
-        outcome, reason = _judge(rule, heard, requests)
-        failed = sum(_worst(results) is not CheckOutcome.PASSED for results in heard.values() if results)
+        outcome, reason = _judge(rule, results_of, requests)
+        failed = sum(_worst(results) is not CheckOutcome.PASSED for results in results_of.values() if results)
         duration = sum(self.seconds[check] for check in checks)
         return GateResult(rule.name, rule.required, outcome, len(checks), failed, duration, None, requests, reason)
 
 
-def _judge(rule: GateRule, heard: Mapping[str, Sequence[CheckResult]], requests: int) -> tuple[GateOutcome, str | None]:
+def _judge(
+    rule: GateRule, results_of: Mapping[str, Sequence[CheckResult]], requests: int
+) -> tuple[GateOutcome, str | None]:
     """Return a gate's outcome, and why it did not pass, from the results of each of its checks."""
-    expected = len(heard)
-    outcomes = Counter(_worst(results) for results in heard.values() if results)
+    expected = len(results_of)
+    outcomes = Counter(_worst(results) for results in results_of.values() if results)
     ran = sum(outcomes.values())
     failed = ran - outcomes[CheckOutcome.PASSED]
     if expected < rule.min_checks:
@@ -134,9 +136,9 @@ def _judge(rule: GateRule, heard: Mapping[str, Sequence[CheckResult]], requests:
         return GateOutcome.NOT_RUN, "no check ran" if expected else None
     if failed:
         outcome = GateOutcome.FAILED if failed > outcomes[CheckOutcome.ERROR] else GateOutcome.ERROR
-        return outcome, _first_failure(heard)
+        return outcome, _first_failure(results_of)
     if ran < expected:
-        missing = next(check for check, results in heard.items() if not results)
+        missing = next(check for check, results in results_of.items() if not results)
         return GateOutcome.ERROR, f"{expected - ran} of {expected} checks never reported, among them {missing}"
     if rule.required and requests == 0:
         return GateOutcome.FAILED, "its checks sent the release no recorded request, so they proved nothing about it"
@@ -150,9 +152,9 @@ def _worst(results: Sequence[CheckResult]) -> CheckOutcome:
     return CheckOutcome.PASSED
 
 
-def _first_failure(heard: Mapping[str, Sequence[CheckResult]]) -> str:
+def _first_failure(results_of: Mapping[str, Sequence[CheckResult]]) -> str:
     """What the first check said that failed by itself, else the first that could not begin."""
-    bad = [result for results in heard.values() for result in results if result.outcome is not CheckOutcome.PASSED]
+    bad = [result for results in results_of.values() for result in results if result.outcome is not CheckOutcome.PASSED]
     if not bad:
         raise AssertionError("a failed gate has a check that did not pass")
     first = next((result for result in bad if result.outcome is CheckOutcome.FAILED), bad[0])

@@ -26,7 +26,7 @@ class AllAlarms:
         return [alarm for source in self._sources for alarm in source.read(colour)]
 
 
-def there(alarms: Alarms) -> None:
+def refuse_absent_alarms(alarms: Alarms) -> None:
     """Raises Refused where an alarm that the settings name does not exist, of either colour; CloudError."""
     absent = [alarm.name for colour in Colour for alarm in alarms.read(colour) if alarm.state is AlarmState.ABSENT]
     if absent:
@@ -36,7 +36,7 @@ def there(alarms: Alarms) -> None:
         )
 
 
-def quiet(alarms: Alarms, live: Colour, journal: Journal) -> None:
+def refuse_firing_alarms(alarms: Alarms, live: Colour, journal: Journal) -> None:
     """Raises StepFailed where an alarm of the live colour is firing, CloudError where nobody can tell.
 
     One without data does not fire, and is not OK: it stands in the journal, and has to be OK at the end of the bake.

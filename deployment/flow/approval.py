@@ -24,7 +24,7 @@ from deployment.polling import poll
 REQUIRED = "required"
 NOTE = "approval"
 # Often enough that a person sees their yes taken, seldom enough for a table that bills by the read.
-LOOK_EVERY_S = 1.0
+READ_EVERY_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def wait_for_approval(machine: Machine, evidence: str, access: Access, harm: Cal
     """
     ports, limits = machine.ports, machine.limits
     until = ports.clock.now() + timedelta(seconds=limits.approval_timeout)
-    _use_up(machine)  # one that lies there already is not about this evidence
+    _clear_note(machine)  # one that lies there already is not about this evidence
     machine.await_approval(ApprovalRequest(evidence, until.isoformat(timespec="seconds")))
     machine.journal.append(
         "approval_awaited", evidence=evidence, digest=machine.plan.image.digest, until=until.isoformat()
@@ -71,28 +71,28 @@ def wait_for_approval(machine: Machine, evidence: str, access: Access, harm: Cal
         except CloudError as error:
             machine.journal.append("check_failed", error=first_line(error))
             return None
-        return None if text is None else _taken(machine, text, access)
+        return None if text is None else _accept(machine, text, access)
 
     def tick(elapsed: float) -> None:
         text = f"`python scripts/deploy.py approve {machine.plan.deployment_id}` by another principal"
         machine.steps.notify(Waiting("approval", text, elapsed))
 
-    given = poll(
+    approval = poll(
         ports.clock,
         attempt,
         timeout_s=limits.approval_timeout,
         waiting_for=lambda: "nobody approved",
         tick=tick,
-        longest_pause_s=LOOK_EVERY_S,
+        longest_pause_s=READ_EVERY_S,
     )
     candidate = machine.candidate
     problems = ports.front.examine(candidate.url if candidate else None)
     if problems:
         raise StepFailed(f"the candidate is not well any more since it was verified: {problems[0]}")
-    return given
+    return approval
 
 
-def _taken(machine: Machine, text: str, access: Access) -> Approval | None:
+def _accept(machine: Machine, text: str, access: Access) -> Approval | None:
     """The approval, used up, or None where it is none for this run; both stand in the journal."""
     objection, approval = "it is not an approval", None
     try:
@@ -105,11 +105,11 @@ def _taken(machine: Machine, text: str, access: Access) -> Approval | None:
         machine.journal.append("approval_refused", by=who, reason=objection)
     else:
         machine.journal.append("approved", **asdict(approval) if approval else {})
-    _use_up(machine)
+    _clear_note(machine)
     return None if objection else approval
 
 
-def _use_up(machine: Machine) -> None:
+def _clear_note(machine: Machine) -> None:
     if machine.holder is None:
         raise LeaseLost("this run does not hold the lease")
     machine.ports.lease.note(machine.holder, {NOTE: None})
@@ -132,10 +132,10 @@ def _objection(machine: Machine, approval: Approval, access: Access) -> str | No
     return None
 
 
-def give(ports: Ports, access: Access, caller: Caller, deployment_id: str, reason: str | None) -> Approval:
+def record_approval(ports: Ports, access: Access, caller: Caller, deployment_id: str, reason: str | None) -> Approval:
     """Says yes to the deployment that waits for it. Raises Refused, saying why this caller, or this deployment, may not."""
     demand(access, [Duty.APPROVE], caller)
-    record = _awaiting(ports, deployment_id)
+    record = _awaiting_approval(ports, deployment_id)
     request = record.request
     if record.plan.actor == caller.arn:
         raise NotPermitted(
@@ -153,7 +153,7 @@ def give(ports: Ports, access: Access, caller: Caller, deployment_id: str, reaso
     return approval
 
 
-def _awaiting(ports: Ports, deployment_id: str) -> DeploymentRecord:
+def _awaiting_approval(ports: Ports, deployment_id: str) -> DeploymentRecord:
     found = open_deployment(ports)
     if found is None or found.record.deployment_id != deployment_id:
         other = f"; {found.record.deployment_id} is ({found.record.phase})" if found else ""

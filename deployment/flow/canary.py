@@ -54,11 +54,11 @@ class CanaryStep:
         began = observed = clock.monotonic()
         while True:
             elapsed = clock.monotonic() - began
-            self._look(shift)
+            self._check(shift)
             over = elapsed >= shift.seconds
             if over or clock.monotonic() - observed >= OBSERVE_EVERY_S:
                 observed = clock.monotonic()
-                _undisturbed(self.ports.router.observe(), written)
+                _refuse_changed_routes(self.ports.router.observe(), written)
             requests, failed = self.watch.seen
             if over and requests >= ENOUGH_REQUESTS:
                 return {"weight": shift.weight, "seconds": round(elapsed, 1), "requests": requests, "failed": failed}
@@ -72,14 +72,14 @@ class CanaryStep:
             self.steps.waiting(f"{shift}: {requests} requests by the candidate{needed}, {failed} failed", elapsed)
             clock.sleep(WATCH_EVERY_S)
 
-    def _look(self, shift: Shift) -> None:
+    def _check(self, shift: Shift) -> None:
         found = self.watch.harm() or (self.alarms.harm() if self.alarms else None)
         if found:
             raise StepFailed(f"with {shift.weight} % of the traffic: {found}")
         self.still_ours()
 
 
-def _undisturbed(seen: Routes, written: Routes) -> None:
+def _refuse_changed_routes(seen: Routes, written: Routes) -> None:
     if seen.generation != written.generation or dict(seen.weights) != dict(written.weights):
         raise RouteConflict(
             f"the routes changed meanwhile: generation {written.generation} was written, now it is {seen.generation}"

@@ -20,14 +20,14 @@ from deployment.errors import (
     first_line,
 )
 from deployment.evidence.verdict import GateResult, must_have_passed
-from deployment.flow.alarms import AlarmWatch, quiet
-from deployment.flow.bake import Watched, bake
+from deployment.flow.alarms import AlarmWatch, refuse_firing_alarms
+from deployment.flow.bake import BakeWatch, bake
 from deployment.flow.canary import CanaryStep, CanaryWatch
 from deployment.flow.lease import this_process
-from deployment.flow.reverify import Verified, check_live, refuse_open_deployment, reverify, still_the_same
-from deployment.flow.rollback import retire, send_back
+from deployment.flow.reverify import Verified, check_live, refuse_open_deployment, require_still_verified, reverify
+from deployment.flow.rollback import move_traffic_back, retire
 from deployment.flow.state import DeploymentState
-from deployment.flow.switch import Confirmation, Destination, confirm, undisturbed, write
+from deployment.flow.switch import Confirmation, Destination, confirm, refuse_changed_routes, write
 from deployment.model import Readiness, Reason, Routes, Service
 from deployment.phases import Outcome, Phase
 from deployment.plan import ApprovalRequest, LiveSnapshot
@@ -117,11 +117,11 @@ class Machine(DeploymentState):
         verified = Verified(self._candidate, self._verifying_since)
         reverify(self._plan, self._limits, self._ports, was, verified, can_go_back=well)
         if well:
-            quiet(self._ports.alarms, was.colour, self._journal)
+            refuse_firing_alarms(self._ports.alarms, was.colour, self._journal)
         self._steps.end(True, f"{sum(gate.checks for gate in gates)} checks passed in {len(gates)} gates")
         self._alarms = AlarmWatch(self._ports.alarms, self._plan.target, self._ports.clock, self._journal)
         seen = self._ports.router.observe()
-        undisturbed(seen, was.colour, was.generation)
+        refuse_changed_routes(seen, was.colour, was.generation)
         self._move(Outcome.OK)
         to = self._candidate_destination()
         with self._steps.step("promote", f"move traffic to {to.colour}", generation=seen.generation + 1) as result:
@@ -157,13 +157,15 @@ class Machine(DeploymentState):
         self._steps.end(True, "verified through the live domain")
         seconds = self._limits.bake
         self._steps.begin("bake", f"watch {self._plan.target} for {seconds:g} s")
-        watched = Watched(self._plan.target, self._promoted_generation or 0, harm, self._alarms, self._still_the_same)
+        watch = BakeWatch(
+            self._plan.target, self._promoted_generation or 0, harm, self._alarms, self._require_still_verified
+        )
         since, ours = self._baking_since, self.still_ours
-        bake(self._ports, self._steps, watched, since=since, seconds=seconds, still_ours=ours)
+        bake(self._ports, self._steps, watch, since=since, seconds=seconds, still_ours=ours)
         self._baked = True
 
-    def _still_the_same(self) -> None:
-        still_the_same(self._plan, self._ports, self._candidate, self._journal)
+    def _require_still_verified(self) -> None:
+        require_still_verified(self._plan, self._ports, self._candidate, self._journal)
 
     def complete(self) -> None:
         """Make the promotion final. If the lease was lost, abandon the deployment instead."""
@@ -247,7 +249,7 @@ class Machine(DeploymentState):
         previous = self._live_before()
         try:
             with self._steps.step("rollback", f"move traffic back to {previous.colour}") as result:
-                result["detail"] = send_back(self._ports, self._steps, self._held(), previous, self._limits)
+                result["detail"] = move_traffic_back(self._ports, self._steps, self._held(), previous, self._limits)
         except DeploymentError as error:
             self._reason = Reason("rollback", f"{first_line(error)}; it was begun because of {self._reason}")
             self._move(Outcome.FAILED)

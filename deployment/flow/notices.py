@@ -16,18 +16,18 @@ from dataclasses import dataclass, replace
 from deployment.errors import DeploymentError, first_line
 from deployment.events import Event, Listener, PhaseChanged
 from deployment.evidence.journal import Journal
-from deployment.model import Happening, Notice, Reason
+from deployment.model import Notice, NoticeKind, Reason
 from deployment.phases import Phase
 from deployment.plan import Plan
 from deployment.ports import Notifier
 
-BY_PHASE: Mapping[Phase, Happening] = {
-    Phase.PROVISIONING: Happening.STARTED,
-    Phase.AWAITING_APPROVAL: Happening.AWAITING_APPROVAL,
-    Phase.REJECTED: Happening.REJECTED,
-    Phase.SUCCEEDED: Happening.PROMOTED,
-    Phase.ROLLED_BACK: Happening.ROLLED_BACK,
-    Phase.HALTED: Happening.ROLLBACK_FAILED,
+BY_PHASE: Mapping[Phase, NoticeKind] = {
+    Phase.PROVISIONING: NoticeKind.STARTED,
+    Phase.AWAITING_APPROVAL: NoticeKind.AWAITING_APPROVAL,
+    Phase.REJECTED: NoticeKind.REJECTED,
+    Phase.SUCCEEDED: NoticeKind.PROMOTED,
+    Phase.ROLLED_BACK: NoticeKind.ROLLED_BACK,
+    Phase.HALTED: NoticeKind.ROLLBACK_FAILED,
 }
 PATIENCE_S = 3.0
 """How long a run that is done waits for its last messages to be taken."""
@@ -69,7 +69,7 @@ class Notices:
         self._waiting: queue.SimpleQueue[Notice | None] = queue.SimpleQueue()
         self._sent: queue.SimpleQueue[_Sent] = queue.SimpleQueue()
         self._open: list[Notice] = []
-        self._said: set[Happening] = set()
+        self._sent_kinds: set[NoticeKind] = set()
         self._thread: threading.Thread | None = None
 
     def __call__(self, event: Event) -> None:
@@ -78,29 +78,29 @@ class Notices:
         if isinstance(event, PhaseChanged) and event.after in BY_PHASE:
             self.send(BY_PHASE[event.after], event.reason)
 
-    def send(self, happening: Happening, reason: Reason | None = None) -> None:
+    def send(self, kind: NoticeKind, reason: Reason | None = None) -> None:
         """Puts a message on its way and returns at once."""
         if self._notifier is None:
             return
-        told = None if happening in (Happening.STARTED, Happening.PROMOTED) else reason
-        notice = _cleaned(replace(self._about, happening=happening, reason=told), self._journal.clean)
+        shown = None if kind in (NoticeKind.STARTED, NoticeKind.PROMOTED) else reason
+        notice = _cleaned(replace(self._about, kind=kind, reason=shown), self._journal.clean)
         if self._thread is None:
             self._thread = threading.Thread(target=self._deliver, args=(self._notifier,), daemon=True)
             self._thread.start()
-        self._journal.append("notifying", event=happening.value)
-        self._said.add(happening)
+        self._journal.append("notifying", event=kind.value)
+        self._sent_kinds.add(kind)
         self._open.append(notice)
         self._waiting.put(notice)
         self._record()
 
     def send_end(self, phase: Phase, reason: Reason | None) -> None:
         """Sends what a run that ended in ``phase`` died without having told, as far as its journal knows."""
-        happening = BY_PHASE.get(phase)
-        if happening is None or happening in self._said:
+        kind = BY_PHASE.get(phase)
+        if kind is None or kind in self._sent_kinds:
             return
-        told = {record.data["event"] for record in self._journal.records() if record.kind == "notified"}
-        if happening.value not in told:
-            self.send(happening, reason)
+        notified = {record.data["event"] for record in self._journal.records() if record.kind == "notified"}
+        if kind.value not in notified:
+            self.send(kind, reason)
 
     def flush(self, patience_s: float = PATIENCE_S) -> None:
         """Waits a little for what is still on its way, and records what came of all messages; no more are sent after it."""
@@ -134,13 +134,13 @@ class Notices:
                 return
             self._open.remove(sent.notice)
             if sent.problem is None:
-                self._journal.append("notified", event=sent.notice.happening.value)
+                self._journal.append("notified", event=sent.notice.kind.value)
             else:
                 self._failed(sent.notice, sent.problem)
 
     def _failed(self, notice: Notice, problem: str) -> None:
-        self._journal.append("not_notified", event=notice.happening.value, error=problem)
-        self._say(f"the team was not told ({notice.happening.value}): {problem}")
+        self._journal.append("not_notified", event=notice.kind.value, error=problem)
+        self._say(f"the team was not told ({notice.kind.value}): {problem}")
 
 
 def _cleaned(notice: Notice, clean: Callable[[str], str]) -> Notice:
@@ -162,7 +162,7 @@ def about(plan: Plan, report: object) -> Notice:
     """What every message about one deployment says; ``report`` is the folder of its report."""
     image = plan.image
     return Notice(
-        Happening.STARTED,
+        NoticeKind.STARTED,
         plan.deployment_id,
         plan.environment,
         plan.target,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from deployment.errors import CloudError, Refused, StepFailed, TargetIsLive, first_line
 from deployment.evidence.journal import Journal
-from deployment.flow.alarms import quiet, there
+from deployment.flow.alarms import refuse_absent_alarms, refuse_firing_alarms
 from deployment.model import Holder, Service
 from deployment.plan import DeploymentRecord, LiveSnapshot, Plan, Ports
 from deployment.polling import poll
@@ -45,7 +45,7 @@ def observe_live(plan: Plan, ports: Ports, *, unhealthy_allowed: bool = False) -
         )
     live = ports.platform.describe(routes.live)
     answers = [answer for answer in ports.front.ask(VERSION_TRIES) if answer.ok]
-    problem = unwell(ports) or (None if answers else "it does not say which version it is")
+    problem = live_problem(ports) or (None if answers else "it does not say which version it is")
     if problem is not None and not unhealthy_allowed:
         raise StepFailed(
             f"{routes.live} is live and already sick: {problem}",
@@ -60,27 +60,27 @@ def check_live(
 ) -> tuple[LiveSnapshot, str | None]:
     """``observe_live``, with the alarms: all there, and none firing unless somebody has said why a sick one is borne."""
     live, problem = observe_live(plan, ports, unhealthy_allowed=allow_unhealthy is not None)
-    there(ports.alarms)
+    refuse_absent_alarms(ports.alarms)
     if problem is None:
-        quiet(ports.alarms, live.colour, journal)
+        refuse_firing_alarms(ports.alarms, live.colour, journal)
     else:
         journal.append("sick", colour=live.colour, problem=problem, reason=allow_unhealthy, by=plan.actor)
     return live, problem
 
 
-def unwell(ports: Ports, live_snapshot: LiveSnapshot | None = None) -> str | None:
+def live_problem(ports: Ports, live_snapshot: LiveSnapshot | None = None) -> str | None:
     """What is wrong with what is live, by two tries in a row; None where all is well.
 
     ``live_snapshot``: what was live when the deployment began, and must still answer.
     """
-    problem = _problem(ports, live_snapshot)
+    problem = _live_problem_once(ports, live_snapshot)
     if problem is not None:
         ports.clock.sleep(SECOND_TRY_AFTER_S)
-        problem = _problem(ports, live_snapshot)
+        problem = _live_problem_once(ports, live_snapshot)
     return problem
 
 
-def _problem(ports: Ports, live_snapshot: LiveSnapshot | None) -> str | None:
+def _live_problem_once(ports: Ports, live_snapshot: LiveSnapshot | None) -> str | None:
     problems = ports.front.examine()
     if problems:
         return problems[0]
@@ -92,7 +92,7 @@ def _problem(ports: Ports, live_snapshot: LiveSnapshot | None) -> str | None:
     return None
 
 
-def as_verified(plan: Plan, now: Service, verified: Service | None) -> Service:
+def require_as_verified(plan: Plan, now: Service, verified: Service | None) -> Service:
     """The target colour as it is now. Raises StepFailed unless it runs what was verified, configured as it was then."""
     if not now.running or now.digest != plan.image.digest:
         raise StepFailed(f"{plan.target} is {now.status} on {now.digest}, but {plan.image.digest} was verified")
@@ -101,10 +101,10 @@ def as_verified(plan: Plan, now: Service, verified: Service | None) -> Service:
     return now
 
 
-def still_the_same(plan: Plan, ports: Ports, verified: Service | None, journal: Journal) -> None:
+def require_still_verified(plan: Plan, ports: Ports, verified: Service | None, journal: Journal) -> None:
     """What serves is what was verified, also where instances were replaced or added since. Raises StepFailed."""
     try:
-        as_verified(plan, ports.platform.describe(plan.target), verified)
+        require_as_verified(plan, ports.platform.describe(plan.target), verified)
     except CloudError as error:  # the platform's silence harms no user
         journal.append("check_failed", error=first_line(error))
 
@@ -136,8 +136,8 @@ def reverify(
             f"the evidence is too old: verification began {age:.0f} s ago, the limit is {limits.evidence_max_age:g} s"
         )
     # Another release must not be scaled up, so this check comes first.
-    as_verified(plan, ports.platform.describe(plan.target), verified.candidate)
-    candidate = as_verified(plan, _whole(plan, limits, ports), verified.candidate)
+    require_as_verified(plan, ports.platform.describe(plan.target), verified.candidate)
+    candidate = require_as_verified(plan, _wait_until_full_size(plan, limits, ports), verified.candidate)
     for number, answer in enumerate(ports.front.ask(limits.identity, candidate.url), start=1):
         if not answer.ok or answer.version != plan.image.version:
             raise StepFailed(
@@ -151,7 +151,7 @@ def reverify(
         raise StepFailed(f"there is nothing to roll back to: {previous.colour} is {service.status} on {service.digest}")
 
 
-def _whole(plan: Plan, limits: DeploymentLimits, ports: Ports) -> Service:
+def _wait_until_full_size(plan: Plan, limits: DeploymentLimits, ports: Ports) -> Service:
     """The candidate once it is as large as the live colour, and each of its instances is well.
 
     Since it was brought up the live colour may have grown, and the candidate, that nobody asks, have shrunk.
@@ -161,8 +161,8 @@ def _whole(plan: Plan, limits: DeploymentLimits, ports: Ports) -> Service:
 
     def attempt() -> Service | None:
         found = ports.platform.describe(plan.target)
-        last[0] = found.unwell or ""
-        return None if found.unwell and found.running else found
+        last[0] = found.unhealthy or ""
+        return None if found.unhealthy and found.running else found
 
     return poll(
         ports.clock,

@@ -25,7 +25,9 @@ ALIVE_TRIES = 3
 LOG_LINES = 200
 
 
-def send_back(ports: Ports, steps: Steps, holder: Holder, previous: LiveSnapshot, limits: DeploymentLimits) -> str:
+def move_traffic_back(
+    ports: Ports, steps: Steps, holder: Holder, previous: LiveSnapshot, limits: DeploymentLimits
+) -> str:
     """Moves traffic back to ``previous`` and verifies it through the live domain, within ``rollback_timeout``.
 
     What AWS answers with an error is tried again until then. Returns a sentence; raises StepFailed or LeaseLost.
@@ -39,7 +41,7 @@ def send_back(ports: Ports, steps: Steps, holder: Holder, previous: LiveSnapshot
 
     def attempt() -> int | None:
         try:
-            return _point_at(ports, steps, holder, previous)
+            return _route_to(ports, steps, holder, previous)
         except (CloudError, RouteConflict, SwitchFailed) as error:
             last[0] = first_line(error)
             return None
@@ -54,18 +56,18 @@ def send_back(ports: Ports, steps: Steps, holder: Holder, previous: LiveSnapshot
     to = Destination(previous.colour, previous.origin, previous.version)
     # The candidate's last errors arrive here too, and there is no better place for traffic to be: only time decides.
     sentence = confirm(ports, steps, to, generation, Confirmation(limits.confirmations, left(), patient=True))
-    problems = _well(ports, steps, left())
+    problems = _wait_until_healthy(ports, steps, left())
     if problems:
         raise StepFailed(f"traffic is back on {previous.colour}, but {problems}")
     return f"{sentence}; health, database, Redis, sign-in and a read are well"
 
 
-def well_enough(ports: Ports, previous: LiveSnapshot) -> None:
+def require_healthy(ports: Ports, previous: LiveSnapshot) -> None:
     """Raises StepFailed where the previous colour, asked as a user at its own address, is not well, by two tries in a row.
 
     Where what is live is not well either, that the previous colour answers must do, as while a deployment rolls back by itself.
     """
-    _alive(ports, previous)
+    _require_answer(ports, previous)
     if previous.url is None:
         return
     problems = ports.front.examine(previous.url)
@@ -79,7 +81,7 @@ def well_enough(ports: Ports, previous: LiveSnapshot) -> None:
         )
 
 
-def _point_at(ports: Ports, steps: Steps, holder: Holder, previous: LiveSnapshot) -> int:
+def _route_to(ports: Ports, steps: Steps, holder: Holder, previous: LiveSnapshot) -> int:
     """Sends traffic to ``previous`` unless it is there for good already; returns the generation that must answer.
 
     It is there for good where this run, or one after it, wrote last. Before that, a write of the promotion that got no
@@ -90,11 +92,11 @@ def _point_at(ports: Ports, steps: Steps, holder: Holder, previous: LiveSnapshot
     if there and seen.fence >= holder.token:
         return seen.generation
     if not there:
-        _alive(ports, previous)
+        _require_answer(ports, previous)
     return write(ports, steps, holder, seen, Destination(previous.colour, previous.origin, previous.version)).generation
 
 
-def _alive(ports: Ports, previous: LiveSnapshot) -> None:
+def _require_answer(ports: Ports, previous: LiveSnapshot) -> None:
     """Raises StepFailed where the previous colour does not answer at its own address: traffic is not sent to nothing."""
     problem = "no answer"
     for _ in range(ALIVE_TRIES):
@@ -108,7 +110,7 @@ def _alive(ports: Ports, previous: LiveSnapshot) -> None:
     )
 
 
-def _well(ports: Ports, steps: Steps, timeout_s: float) -> str | None:
+def _wait_until_healthy(ports: Ports, steps: Steps, timeout_s: float) -> str | None:
     """What is wrong through the live domain, asked until it is well or the time is over."""
     last = [""]
 
@@ -150,7 +152,7 @@ def retire(
                 if progress.readiness is Readiness.STUCK:
                     raise StepFailed(progress.detail)
                 # Asked each time: a run that slept in here may wake when the colour is another deployment's, and live.
-                _may_stop(ports, holder, colour)
+                _require_stoppable(ports, holder, colour)
                 ports.platform.retire(colour)
                 return None
 
@@ -170,7 +172,7 @@ def retire(
         journal.append("logs_failed", colour=colour, error=first_line(error))
 
 
-def _may_stop(ports: Ports, holder: Holder | None, colour: Colour) -> None:
+def _require_stoppable(ports: Ports, holder: Holder | None, colour: Colour) -> None:
     if holder is None:
         raise LeaseLost("this run does not hold the lease")
     if ports.router.observe().weights.get(colour):

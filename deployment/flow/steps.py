@@ -13,7 +13,7 @@ from deployment.evidence.journal import Journal
 from deployment.ports import Clock
 
 # What a step waits for is told this often at most: often enough for a person, seldom enough for a log.
-TELL_EVERY_S = 0.5
+WAITING_EVERY_S = 0.5
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Steps:
         self._listener = listener
         self._publish = publish
         self._open: _Open | None = None
-        self._told = 0.0
+        self._waiting_sent_at = 0.0
         self.written: list[tuple[float, int]] = []  # when (epoch seconds) which generation was about to be written
 
     @property
@@ -86,8 +86,8 @@ class Steps:
     def waiting(self, detail: str, elapsed_s: float) -> None:
         """Tells the listeners what the open step waits for."""
         now = self._clock.monotonic()
-        if self._open and now - self._told >= TELL_EVERY_S:
-            self._told = now
+        if self._open and now - self._waiting_sent_at >= WAITING_EVERY_S:
+            self._waiting_sent_at = now
             self.notify(Waiting(self._open.name, detail, elapsed_s))
 
     def notify(self, event: Event) -> None:

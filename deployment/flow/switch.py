@@ -128,7 +128,7 @@ def _objection(answer: Answer, to: Destination, generation: int) -> str | None:
     return None
 
 
-def undisturbed(seen: Routes, colour: Colour, generation: int) -> None:
+def refuse_changed_routes(seen: Routes, colour: Colour, generation: int) -> None:
     """Raises RouteConflict unless the routes are still those that the deployment began with."""
     if seen.live is not colour or seen.generation != generation:
         raise RouteConflict(

@@ -18,17 +18,17 @@ from deployment.plan import Ports
 from deployment.ports import Lease
 
 NOTE = "attestations"
-MAY = (Duty.APPROVE, Duty.DEPLOY)
+ATTESTING = (Duty.APPROVE, Duty.DEPLOY)
 """Either is enough to attest."""
 DIGESTS_KEPT = 20
 TRIES = 5
 
 
-def give(
+def record(
     ports: Ports, access: Access, caller: Caller, digest: str, attested: Mapping[str, Attestation]
 ) -> Mapping[str, Attestation]:
     """Notes them, a later word for an item in place of an earlier one; returns them as noted. Raises NotPermitted, CloudError."""
-    demand_any(access, MAY, caller)
+    demand_any(access, ATTESTING, caller)
     at = ports.clock.now().isoformat(timespec="seconds")
     noted = {name: replace(one, by=caller.arn, at=at) for name, one in attested.items()}
     for _ in range(TRIES):
@@ -41,7 +41,7 @@ def give(
     raise CloudError("the attestations could not be noted beside the lock: others kept noting theirs")
 
 
-def given(lease: Lease, digest: str) -> Mapping[str, Attestation]:
+def recorded(lease: Lease, digest: str) -> Mapping[str, Attestation]:
     """What was attested for a digest. Raises CloudError."""
     text = lease.notes().get(NOTE)
     own = json.loads(text).get(digest, {}) if text else {}

@@ -24,7 +24,7 @@ PHASES = ("pre", "during", "post")
 REQUIRED = "required"
 
 
-UNDONE = frozenset({State.OPEN, State.FAILED})
+UNMET = frozenset({State.OPEN, State.FAILED})
 
 
 @dataclass(frozen=True)
@@ -93,11 +93,9 @@ def demand(records: Sequence[Record]) -> None:
     line = last_data(records, "checklist")
     if line.get("mode") != REQUIRED:
         return
-    undone = [
-        one for one in evaluate(records) if one["phase"] == "pre" and one["required"] and one["outcome"] in UNDONE
-    ]
-    if undone:
+    unmet = [one for one in evaluate(records) if one["phase"] == "pre" and one["required"] and one["outcome"] in UNMET]
+    if unmet:
         raise Refused(
-            "checklist: " + "; ".join(f"{one['name']}: {one['evidence']}" for one in undone),
-            hint=f"Attest what is true: --attest {undone[0]['name']}=WHO/WHAT, one for each.",
+            "checklist: " + "; ".join(f"{one['name']}: {one['evidence']}" for one in unmet),
+            hint=f"Attest what is true: --attest {unmet[0]['name']}=WHO/WHAT, one for each.",
         )

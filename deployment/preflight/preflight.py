@@ -20,9 +20,9 @@ from deployment.settings import DeploymentLimits
 
 SEVERITIES = ("NONE", "INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL")
 """Of what a scan finds, mildest first; ``NONE`` as a limit lets nothing through."""
-NEARLY = 0.8
+NEARLY_FULL = 0.8
 """From this share of a quota on, it is told."""
-AT_ONCE = 6
+PARALLEL_ITEMS = 6
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Proposal:
     terraform_plan: Path | None = None
 
 
-def run_preflight(ports: Ports, more: PreflightPorts, limits: DeploymentLimits, proposal: Proposal) -> Sequence[Item]:
+def run_preflight(ports: Ports, extra: PreflightPorts, limits: DeploymentLimits, proposal: Proposal) -> Sequence[Item]:
     """Return every item, in order. Raises CloudError if routes or services cannot be read, because every item needs them."""
     services = {colour: ports.platform.describe(colour) for colour in Colour}
     subject = Subject(proposal.image, proposal.target, ports.router.observe(), services)
@@ -62,18 +62,18 @@ def run_preflight(ports: Ports, more: PreflightPorts, limits: DeploymentLimits, 
         lambda: _live(subject),
         lambda: _idle(subject),
         lambda: _image(subject),
-        lambda: _scan(more.scans, subject, limits.scan_severity),
+        lambda: _scan(extra.scans, subject, limits.scan_severity),
         lambda: _alarms(ports, subject),
-        lambda: _quotas(more.quotas),
-        lambda: _secrets(ports, more, subject),
-        lambda: _domain(more.domain, ports.clock.now(), limits.certificate_days),
+        lambda: _quotas(extra.quotas),
+        lambda: _secrets(ports, extra, subject),
+        lambda: _domain(extra.domain, ports.clock.now(), limits.certificate_days),
         lambda: drift.item(ports.platform, subject),
     ]
     if subject.routes.spread_s:
         questions.append(lambda: _timeouts(subject.routes.spread_s, limits))
     if plan is not None:
         questions.append(lambda: _plan(plan, subject, ports.clock.now(), limits.evidence_max_age))
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(PARALLEL_ITEMS) as pool:
         return list(pool.map(lambda ask: ask(), questions))
 
 
@@ -87,7 +87,7 @@ def judge(items: Sequence[Item]) -> None:
         raise Refused(f"preflight: {_listed([*refused, *sick])}", hint=_expectations(refused))
 
 
-def summed_up(items: Sequence[Item]) -> str:
+def summary(items: Sequence[Item]) -> str:
     """All of it in one line."""
     unchecked = [item.name for item in items if item.outcome is Outcome.NOT_CHECKED]
     well = sum(item.outcome is Outcome.OK for item in items)
@@ -226,7 +226,7 @@ def _quotas(quotas: Quotas | None) -> Item:
     except CloudError as error:
         return Item("quotas", Outcome.NOT_CHECKED, first_line(error), expected)
     full = [quota for quota in measured if quota.used >= quota.limit]
-    near = [quota for quota in measured if quota.used >= NEARLY * quota.limit]
+    near = [quota for quota in measured if quota.used >= NEARLY_FULL * quota.limit]
     if full:
         return Item("quotas", Outcome.REFUSED, "; ".join(map(str, full)), expected)
     if not measured:
@@ -234,20 +234,20 @@ def _quotas(quotas: Quotas | None) -> Item:
     return Item("quotas", Outcome.OK, "; ".join(map(str, near)) or f"room in all {len(measured)}", expected)
 
 
-def _secrets(ports: Ports, around: PreflightPorts, subject: Subject) -> Item:
+def _secrets(ports: Ports, extra: PreflightPorts, subject: Subject) -> Item:
     """Those that the deployer reads and those that the live release is given: by name alone, no value is asked for."""
     expected = "each exists and has a current value"
-    if around.vault is None:
+    if extra.vault is None:
         return Item("secrets", Outcome.NOT_CHECKED, "there is no vault to ask", expected)
     try:
         configured = ports.platform.configured(subject.routes.live)
     except CloudError as error:
         return Item("secrets", Outcome.NOT_CHECKED, first_line(error), expected)
-    names = dict.fromkeys([*around.own_secrets, *(configured.secrets.values() if configured else ())])
+    names = dict.fromkeys([*extra.own_secrets, *(configured.secrets.values() if configured else ())])
     bad, unasked = [], []
     for name in names:
         try:
-            problem = around.vault.obstacle(name)
+            problem = extra.vault.obstacle(name)
         except CloudError as error:
             unasked.append(f"{name}: {first_line(error)}")
             continue

@@ -23,13 +23,13 @@ from deployment.flow.lease import this_process
 from deployment.phases import Phase
 from deployment.plan import Ports
 from deployment.ports import Clock
-from deployment.recovery.lock_wait import abandoned
+from deployment.recovery.lock_wait import dead_lock_token
 from deployment.settings import DeploymentLimits
 
-VERIFYING = "verify"
-REPORTED = ("deploy", "rollback", VERIFYING)
+VERIFY_MODE = "verify"
+REPORTING_MODES = ("deploy", "rollback", VERIFY_MODE)
 """The modes of runs that write a report."""
-TOUCHING = ("provision", "rollback")
+TOUCHING_STEPS = ("provision", "rollback")
 """The first step of a deployment, and of a rollback, that changes anything; the note beside the lease comes before it."""
 
 
@@ -38,7 +38,7 @@ def free_lock(ports: Ports, actor: str, limits: DeploymentLimits) -> str | None:
 
     None where there is none, or where somebody else took it meanwhile.
     """
-    holder, token = ports.lease.current(), abandoned(ports)
+    holder, token = ports.lease.current(), dead_lock_token(ports)
     if holder is None or token is None:
         return None
     owner = this_process(holder.deployment_id, actor, ports.clock, limits, f"free the lock of {holder.deployment_id}")
@@ -49,22 +49,22 @@ def free_lock(ports: Ports, actor: str, limits: DeploymentLimits) -> str | None:
     return holder.deployment_id
 
 
-def unfinished(reports: Path, environment: str) -> Iterator[Path]:
+def untouched_runs(reports: Path, environment: str) -> Iterator[Path]:
     """The folders of an environment's runs that died on this host, untouched and without a report; oldest first."""
-    for folder, records in _dead(reports):
-        if _reports(records[0], environment) and not _touched(records):
+    for folder, records in _dead_runs(reports):
+        if _writes_report(records[0], environment) and not _touched(records):
             yield folder
 
 
-def half_done(reports: Path) -> Iterator[tuple[str, str]]:
+def touched_runs(reports: Path) -> Iterator[tuple[str, str]]:
     """The runs that died on this host after they had touched something, without a report: id and environment; oldest first."""
-    for folder, records in _dead(reports):
+    for folder, records in _dead_runs(reports):
         environment = records[0].data.get("environment")
-        if isinstance(environment, str) and _reports(records[0], environment) and _touched(records):
+        if isinstance(environment, str) and _writes_report(records[0], environment) and _touched(records):
             yield folder.name, environment
 
 
-def _dead(reports: Path) -> Iterator[tuple[Path, list[Record]]]:
+def _dead_runs(reports: Path) -> Iterator[tuple[Path, list[Record]]]:
     """Folder and journal of each run of this host that is gone, and has no report."""
     for path in sorted(reports.glob(f"*/{JOURNAL_FILE}")):
         folder = path.parent
@@ -74,7 +74,7 @@ def _dead(reports: Path) -> Iterator[tuple[Path, list[Record]]]:
             records = list(read(path))
         except (JournalBroken, OSError):  # whatever was done to it, it is left as the evidence that it is
             continue
-        if records and _gone(records[0]):
+        if records and _process_ended(records[0]):
             yield folder, records
 
 
@@ -86,11 +86,11 @@ def complete(
     clock: Clock,
     evidence: EvidenceWriter = LOCAL_EVIDENCE,
 ) -> int:
-    """Completes the reports of all such runs; returns how many. What cannot be written is said, and left for the next."""
+    """Completes the reports of all such runs; returns how many. What cannot be written is closed, and left for the next."""
     completed = 0
-    for folder in unfinished(reports, environment):
+    for folder in untouched_runs(reports, environment):
         try:
-            with _alone(folder / JOURNAL_FILE) as mine:
+            with _exclusive_lock(folder / JOURNAL_FILE) as mine:
                 if not mine or (folder / REPORT_FILE).exists():
                     continue  # somebody else does it, or has just done it
                 journal = Journal(folder / JOURNAL_FILE, actor, clock, evidence.clean)
@@ -105,7 +105,7 @@ def complete(
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[bool]:
+def _exclusive_lock(path: Path) -> Iterator[bool]:
     """Whether this process is the only one at it, as long as the block lasts; two must not write one journal."""
     with path.open("rb") as file:
         try:
@@ -117,13 +117,13 @@ def _alone(path: Path) -> Iterator[bool]:
 
 
 def _closing(records: list[Record], clock: Clock) -> dict[str, Any]:
-    """As the run itself had said, where it came that far."""
-    said = next((record.data for record in reversed(records) if record.kind == "closed"), None)
-    if said is not None:
-        return dict(said)
+    """As the run itself had closed, where it came that far."""
+    closed = next((record.data for record in reversed(records) if record.kind == "closed"), None)
+    if closed is not None:
+        return dict(closed)
     steps = [str(record.data["step"]) for record in records if record.kind == "intent"]
-    verifying = records[0].data.get("mode") == VERIFYING
-    where = steps[-1] if steps else VERIFYING if verifying else "lease"
+    verifying = records[0].data.get("mode") == VERIFY_MODE
+    where = steps[-1] if steps else VERIFY_MODE if verifying else "lease"
     return {
         "verdict": "failed" if verifying else VERDICTS[Phase.REJECTED],
         "exit_code": None,
@@ -133,15 +133,15 @@ def _closing(records: list[Record], clock: Clock) -> dict[str, Any]:
     }
 
 
-def _reports(opened: Record, environment: str) -> bool:
-    return opened.data.get("environment") == environment and opened.data.get("mode") in REPORTED
+def _writes_report(opened: Record, environment: str) -> bool:
+    return opened.data.get("environment") == environment and opened.data.get("mode") in REPORTING_MODES
 
 
 def _touched(records: list[Record]) -> bool:
-    return any(record.kind == "intent" and record.data.get("step") in TOUCHING for record in records)
+    return any(record.kind == "intent" and record.data.get("step") in TOUCHING_STEPS for record in records)
 
 
-def _gone(opened: Record) -> bool:
+def _process_ended(opened: Record) -> bool:
     """Whether the run's process, of this host, has ended; a later process of the same pid began after that line."""
     if opened.data.get("host") != socket.gethostname():
         return False

@@ -35,7 +35,7 @@ def break_lock(
             f"the holder of the lock lives: {holder.deployment_id} of {holder.actor} ({sign}, doing: {holder.doing})",
             hint="End it instead: a signal to its process makes it clean up. --force breaks the lock all the same.",
         )
-    told: dict[str, Any] = {
+    broken: dict[str, Any] = {
         "deployment_id": holder.deployment_id,
         "actor": holder.actor,
         "host": holder.host,
@@ -47,13 +47,13 @@ def break_lock(
         "forced": bool(sign),
         "sign_of_life": sign,
     }
-    journal.append("intent", step="unlock", what=f"break the lock of {holder.deployment_id}", lock=told)
+    journal.append("intent", step="unlock", what=f"break the lock of {holder.deployment_id}", lock=broken)
     breaker = this_process(f"unlock-{holder.deployment_id}", by, ports.clock, limits, f"break a lock: {reason}")
     mine = ports.lease.acquire(breaker, take_over=holder.token)
     earlier = json.loads(ports.lease.notes().get(NOTE, "[]"))
-    ports.lease.note(mine, {NOTE: json.dumps([*earlier, told][-KEPT:])})
+    ports.lease.note(mine, {NOTE: json.dumps([*earlier, broken][-KEPT:])})
     ports.lease.release(mine)
-    journal.append("lock_broken", lock=told, token=mine.token)
+    journal.append("lock_broken", lock=broken, token=mine.token)
     return holder
 
 

@@ -12,20 +12,20 @@ from deployment.ports import Clock
 
 T = TypeVar("T")
 
-LOOK_EVERY_S = 1.0
+RETRY_EVERY_S = 1.0
 
 
 class Queue:
     """The patience of one run: ``wait_s`` seconds in all, however many others come before it."""
 
-    def __init__(self, clock: Clock, wait_s: float, tell: Callable[[str, float], None]) -> None:
-        """``tell`` hears what is waited for, and the seconds waited, before each pause."""
+    def __init__(self, clock: Clock, wait_s: float, notify: Callable[[str, float], None]) -> None:
+        """``notify`` hears what is waited for, and the seconds waited, before each pause."""
         self._clock = clock
         self._wait_s = wait_s
-        self._tell = tell
+        self._notify = notify
         self._began = clock.monotonic()
 
-    def through(self, attempt: Callable[[], T]) -> T:
+    def retry(self, attempt: Callable[[], T]) -> T:
         """Returns what ``attempt`` returns, trying again while others hold the lock. Raises LeaseHeld or EnvironmentTaken."""
         while True:
             try:
@@ -34,8 +34,8 @@ class Queue:
                 elapsed = self._clock.monotonic() - self._began
                 if elapsed >= self._wait_s:
                     raise
-                self._tell(first_line(error), elapsed)
-                self._clock.sleep(min(LOOK_EVERY_S, self._wait_s - elapsed))
+                self._notify(first_line(error), elapsed)
+                self._clock.sleep(min(RETRY_EVERY_S, self._wait_s - elapsed))
 
 
 def refuse_while_held(ports: Ports) -> None:
@@ -45,7 +45,7 @@ def refuse_while_held(ports: Ports) -> None:
         raise LeaseHeld(holder)
 
 
-def abandoned(ports: Ports) -> int | None:
+def dead_lock_token(ports: Ports) -> int | None:
     """The token of a lock that a process of this host died with before it touched anything; None where there is none."""
     holder = ports.lease.current()
     if holder is None or open_deployment(ports) is not None:

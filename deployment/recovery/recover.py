@@ -10,7 +10,7 @@ from deployment.events import Listener
 from deployment.evidence.journal import Journal
 from deployment.flow.lease import OpenDeployment, open_deployment, owner_alive, this_process
 from deployment.flow.machine import Machine
-from deployment.flow.reverify import unwell
+from deployment.flow.reverify import live_problem
 from deployment.model import Holder, Reason
 from deployment.phases import Phase
 from deployment.plan import DeploymentRecord, Operation
@@ -105,7 +105,7 @@ def recover(
 
 def _keep_live(machine: Machine, reason: str, by: str) -> None:
     """End a halted deployment with traffic where it is. Raises StepFailed if the live colour is unhealthy."""
-    if problem := unwell(machine.ports):
+    if problem := live_problem(machine.ports):
         raise StepFailed(f"the live colour is unhealthy, so it is not kept: {problem}")
     machine.keep_live(reason, by)
 

@@ -6,7 +6,7 @@ from deployment.errors import CloudError, DeploymentError, LeaseLost, Refused, f
 from deployment.events import Listener
 from deployment.evidence.journal import Journal
 from deployment.flow.lease import LeaseKeeper, alive, open_deployment, release_lock, this_process
-from deployment.flow.rollback import retire, send_back, well_enough
+from deployment.flow.rollback import move_traffic_back, require_healthy, retire
 from deployment.flow.steps import Steps
 from deployment.model import Colour, Holder, Reason
 from deployment.phases import Phase
@@ -96,8 +96,8 @@ class Undo:
         ports.lease.note(holder, {"deployment": self._record(promotion, holder).dump()})
         try:
             with self._steps.step("rollback", f"move traffic back to {promotion.previous.colour}") as result:
-                well_enough(ports, promotion.previous)
-                result["detail"] = send_back(ports, self._steps, holder, promotion.previous, limits)
+                require_healthy(ports, promotion.previous)
+                result["detail"] = move_traffic_back(ports, self._steps, holder, promotion.previous, limits)
         except DeploymentError as error:
             self._reason = Reason("rollback", first_line(error))
             self._phase = Phase.REJECTED if self._unmoved(promotion.target) else Phase.HALTED
