@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Phase(StrEnum):
-    """Where a deployment stands. The values are what users see in reports and in ``status``."""
+    """The phases of a deployment. The values are shown to users in reports and in ``status``."""
 
     PENDING = "PENDING"  # settings are read, nothing is touched
     LEASED = "LEASED"  # this run alone may act; live was seen to be well
@@ -24,7 +24,7 @@ class Phase(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How what a phase does came out."""
+    """How a phase ended."""
 
     OK = "ok"
     HELD = "held"  # all is well, and it may not go on without a yes
@@ -48,7 +48,7 @@ ROLLBACK_EXIT_CODES: dict[Phase, int] = {
     **{phase: code for phase, code in EXIT_CODES.items() if phase is not Phase.SUCCEEDED},
     Phase.ROLLED_BACK: 0,
 }
-"""The exit code of a rollback by hand, which succeeds if traffic is back."""
+"""The exit code of a rollback by hand, which succeeds if traffic is back on the previous colour."""
 
 TRANSITIONS: dict[tuple[Phase, Outcome], Phase] = {
     (Phase.PENDING, Outcome.OK): Phase.LEASED,
@@ -77,11 +77,11 @@ TRANSITIONS: dict[tuple[Phase, Outcome], Phase] = {
 
 
 class IllegalTransitionError(AssertionError):
-    """A phase was left by an outcome that the table does not have: a defect of this program, never of a release."""
+    """A phase ended with an outcome that the table does not have: a defect of this program, never of a release."""
 
 
 def advance(phase: Phase, outcome: Outcome) -> Phase:
-    """The phase that follows; raises IllegalTransitionError where the table has none."""
+    """Return the next phase. Raises IllegalTransitionError if the table has none."""
     try:
         return TRANSITIONS[phase, outcome]
     except KeyError:

@@ -1,4 +1,4 @@
-"""``deployment.toml``: read, checked against its JSON Schema, and narrowed to one environment."""
+"""``deployment.toml``: read, validated against its JSON Schema, and reduced to one environment."""
 
 from __future__ import annotations
 
@@ -26,7 +26,11 @@ SETTINGS_FILE = Path(__file__).resolve().parent.parent / "deployment.toml"
 
 @dataclass(frozen=True)
 class DeploymentLimits:
-    """The ``[deployment]`` table; in seconds but ``prober_rate`` (requests a second), ``confirmations``, ``identity`` and ``approval``."""
+    """The ``[deployment]`` table.
+
+    Values are in seconds, except ``prober_rate`` (requests a second), ``confirmations`` and ``identity`` (answers),
+    ``certificate_days``, and the texts.
+    """
 
     strategy: str = AT_ONCE
     bake: float = 300
@@ -52,9 +56,10 @@ class DeploymentLimits:
 
 @dataclass(frozen=True)
 class Settings:
-    """One environment's settings, its overrides applied.
+    """One environment's settings, with its overrides applied.
 
-    ``gates`` maps a gate's name to its table as written; ``estate`` holds the environment's own keys (provider, account, …).
+    ``gates`` maps a gate's name to its table as written; ``estate`` holds the environment's own keys (provider,
+    account, …).
     """
 
     environment: str
@@ -71,13 +76,16 @@ class Settings:
         return str(self.estate["provider"])
 
     def rule(self, gate: str) -> GateRule:
-        """What is required of a gate; one that the settings do not name is required, with one check at least."""
+        """Return the rule of a gate. A gate that the settings do not name is required and needs at least one check."""
         table = self.gates.get(gate, {})
         return GateRule(gate, bool(table.get("required", True)), int(table.get("min_checks", 1)))
 
 
 def load(path: Path, environment: str | None = None) -> Settings:
-    """Reads the settings of ``environment`` (None: the default one). Raises SettingsError, naming place and nearest word."""
+    """Read the settings of ``environment`` (None: the default one).
+
+    Raises SettingsError, naming the key and the nearest known word.
+    """
     document = _parse(path)
     refuse_impossible_pair(document, path.name)
     _validate(document, path)
@@ -118,7 +126,7 @@ def _parse(path: Path) -> dict[str, Any]:
 
 
 def _finite(text: str) -> float:
-    """TOML knows nan, which is within no limit and beyond none: a bake of nan seconds would be over at once."""
+    """Refuse nan and inf, which TOML allows: nan compares false with every limit, so a bake of nan seconds would end at once."""
     number = float(text)
     if not math.isfinite(number):
         raise ValueError(f"{text} is not a number to measure by")
@@ -139,7 +147,7 @@ def _validate(document: Mapping[str, Any], path: Path) -> None:
 
 
 def _leaves(errors: Any) -> Iterator[jsonschema.ValidationError]:
-    """The errors that say something: those inside a combination, rather than the combination's own."""
+    """Yield the specific errors: of a combination its inner errors, not the combination's own."""
     for error in errors:
         if error.context:
             yield from _leaves(error.context)
@@ -186,9 +194,9 @@ INSTEAD: Mapping[str, str] = {"apprunner": 'router = "cloudfront"', "ecs": 'rout
 
 
 def refuse_impossible_pair(document: Mapping[str, Any], name: str) -> None:
-    """Raises SettingsError where an environment pairs a platform with a router that cannot switch it.
+    """Raise SettingsError if an environment pairs a platform with a router that cannot switch it.
 
-    The document need not be valid yet: of a pair that cannot work, its router's missing keys are not asked for.
+    The document need not be valid yet: this error comes before any about the keys that the impossible router lacks.
     """
     environments = document.get("environments")
     for environment, own in environments.items() if isinstance(environments, Mapping) else ():

@@ -1,4 +1,4 @@
-"""How traffic moves to a promoted release: all at once, or a share of it first."""
+"""Promotion strategies: traffic moves to the promoted release all at once, or a share of it first."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HINT = "Give all-at-once, canary:10%,60s (more steps: canary:5%,60s,25%,5m), or 
 
 @dataclass(frozen=True)
 class Shift:
-    """The candidate takes ``weight`` percent of the traffic for ``seconds``."""
+    """One step of a strategy: the candidate takes ``weight`` percent of the traffic for ``seconds``."""
 
     weight: int
     seconds: float
@@ -30,7 +30,10 @@ class Shift:
 
 @dataclass(frozen=True)
 class Strategy:
-    """The shifts before all of the traffic goes to the candidate; none: all at once. ``text`` is how it was written."""
+    """The shifts before all traffic goes to the candidate; none means all at once.
+
+    ``text`` is the strategy as it was written.
+    """
 
     text: str = AT_ONCE
     shifts: tuple[Shift, ...] = ()
@@ -40,7 +43,10 @@ class Strategy:
 
 
 def parse(text: str) -> Strategy:
-    """``all-at-once``, ``canary:10%,60s`` (with further steps of more and more), ``linear:20%,30s``. Raises SettingsError."""
+    """Parse ``all-at-once``, ``canary:10%,60s`` (more steps may follow, each larger), ``linear:20%,30s``.
+
+    Raises SettingsError.
+    """
     if text == AT_ONCE:
         return Strategy()
     form = _FORM.fullmatch(text)
