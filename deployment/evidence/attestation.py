@@ -1,7 +1,7 @@
 """The signed evidence of a run: an in-toto statement, predicate test-result, in a DSSE envelope.
 
-The statement says nothing of its own: it follows from the journal and from the files beside it, so that whoever checks it
-makes it again and compares. Formats: https://github.com/in-toto/attestation (Statement v1, test-result v0.1),
+The statement adds nothing: it follows from the journal and from the files beside it, so that an auditor can build it
+again and compare. Formats: https://github.com/in-toto/attestation (Statement v1, test-result v0.1),
 https://github.com/secure-systems-lab/dsse.
 """
 
@@ -41,10 +41,10 @@ CONFIGURATION = ("opened", "manifest", "planned")
 
 
 class Checker:
-    """A public key, Ed25519."""
+    """An Ed25519 public key."""
 
     def __init__(self, pem: str) -> None:
-        """Raises NoKey where it is none."""
+        """Raise NoKey if ``pem`` is not such a key."""
         try:
             key = load_pem_public_key(pem.encode())
         except (ValueError, UnsupportedAlgorithm):
@@ -54,7 +54,7 @@ class Checker:
         self._key = SSlibKey.from_crypto(key)
 
     def check(self, envelope: Envelope) -> bool:
-        """Whether this key signed it."""
+        """Return whether this key signed the envelope."""
         try:
             envelope.verify([self._key], 1)
         except LibraryError:
@@ -63,10 +63,10 @@ class Checker:
 
 
 class Signer:
-    """A private key, Ed25519; it is shown in no repr and no error."""
+    """An Ed25519 private key; it never appears in a repr or an error."""
 
     def __init__(self, pem: str) -> None:
-        """Raises NoKey where it is none."""
+        """Raise NoKey if ``pem`` is not such a key."""
         try:
             key = load_pem_private_key(pem.encode(), password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -78,7 +78,7 @@ class Signer:
         self.checker = Checker(_public_pem(key))
 
     def sign(self, statement: Mapping[str, Any]) -> bytes:
-        """The envelope's file."""
+        """Return the content of the envelope's file."""
         payload = json.dumps(statement, sort_keys=True, separators=(",", ":")).encode()
         envelope = Envelope(payload, PAYLOAD_TYPE, {})
         envelope.sign(self._signer)
@@ -90,12 +90,12 @@ def _public_pem(key: Ed25519PrivateKey) -> str:
 
 
 def to_json(envelope: Envelope) -> bytes:
-    """The one way in which an envelope is written down."""
+    """Return an envelope in its only valid spelling."""
     return (json.dumps(envelope.to_dict(), indent=2, sort_keys=True) + "\n").encode()
 
 
 def envelope_of(content: bytes) -> Envelope:
-    """Reads an envelope's file. Raises ValueError where it is none, or is not spelled as it was written."""
+    """Read an envelope's file. Raises ValueError if it is not an envelope, or not spelled as ``to_json`` writes it."""
     try:
         envelope = Envelope.from_dict(json.loads(content))
         written = to_json(envelope)
@@ -107,13 +107,13 @@ def envelope_of(content: bytes) -> Envelope:
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of each file of the report that is there, by name."""
+    """Return the SHA-256 of each existing file of the report, by name."""
     found = {name: folder / name for name in SIGNED_FILES}
     return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in found.items() if path.is_file()}
 
 
 def statement(records: Sequence[Record], files: Mapping[str, str]) -> dict[str, Any]:
-    """The statement of a closed journal and the digests of its report's files."""
+    """Return the statement about a closed journal and the digests of its report's files."""
     built = report.build(records)
     subjects = [{"name": name, "digest": {"sha256": digest}} for name, digest in files.items()]
     algorithm, _, digest = str(built["digest"] or "").partition(":")
@@ -142,7 +142,7 @@ def statement(records: Sequence[Record], files: Mapping[str, str]) -> dict[str, 
 
 
 def _list_name(gate: Mapping[str, Any]) -> str | None:
-    """In which of the predicate's lists a gate stands; one that was not run stands in none."""
+    """Return which of the predicate's lists a gate belongs to; None for a gate that was not run."""
     if gate["outcome"] == "passed":
         return "passed"
     if gate["outcome"] == "not_run":
@@ -151,7 +151,10 @@ def _list_name(gate: Mapping[str, Any]) -> str | None:
 
 
 def _result(built: Mapping[str, Any], warned: bool) -> str:
-    """PASSED is what was promoted, or verified whole; a rollback that was asked for says nothing of tests."""
+    """Return the result.
+
+    PASSED: promoted, or verified completely. A rollback by hand is no test, so it is WARNED if it succeeded.
+    """
     if built["verdict"] in ("promoted", "verified"):
         return "WARNED" if warned or built["partial"] else "PASSED"
     return "WARNED" if built["exit_code"] == 0 else "FAILED"

@@ -1,6 +1,6 @@
-"""Checking a run's evidence: the journal's chain, its end, its anchors, the report, the files and the signature.
+"""Audits a run's evidence: the journal's chain and end, its anchors, the report, the files and the signature.
 
-Pure: what is on the disk and what the anchors say is handed in. Each thing that is checked yields one finding.
+Pure: the caller passes the folder and the anchors in. Each check yields one finding.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from deployment.evidence.chain import chain
 from deployment.evidence.journal import Record
 
 AFTER_CLOSED = frozenset({"not_stored"})
-"""What a journal may still say after it was closed, and before it was signed."""
+"""The kinds of lines that a journal may have after it was closed, before it was signed."""
 
 
 class Outcome(Enum):
-    """What came of one check."""
+    """The result of one check."""
 
     GOOD = "ok"
     BAD = "BAD"
@@ -33,7 +33,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was checked, or could not be; ``what`` is its name, ``detail`` says why, and which line."""
+    """The result of one check: ``what`` is its name, ``detail`` says why, and which line."""
 
     what: str
     outcome: Outcome
@@ -41,16 +41,16 @@ class Finding:
 
     @property
     def good(self) -> bool:
-        """Whether it was checked and holds."""
+        """Whether the check was made and passed."""
         return self.outcome is Outcome.GOOD
 
 
 @dataclass(frozen=True)
 class Anchors:
-    """What is known of a journal elsewhere.
+    """A journal's traces in other places.
 
-    ``head``: number of lines and last hash, as noted beside the lease. ``journals`` and ``envelopes``: the copies in the
-    audit store, oldest first. ``unread`` says what could not be read, and why.
+    ``head``: number of lines and last hash, as noted beside the lease. ``journals`` and ``envelopes``: the copies in
+    the audit store, oldest first. ``unread`` says what could not be read, and why.
     """
 
     head: tuple[int, str] | None = None
@@ -60,7 +60,7 @@ class Anchors:
 
 
 def examine(folder: Path, journal_file: str, anchors: Anchors, checker: Callable[[], Checker]) -> list[Finding]:
-    """Every finding about one report; where all are good, the evidence holds."""
+    """Return every finding about one report; the evidence is intact if all are good."""
     content = _bytes(folder / journal_file)
     if content is None:
         return [Finding("chain", Outcome.BAD, f"there is no {journal_file}")]
@@ -127,7 +127,7 @@ def _against_copy(content: bytes, copies: Sequence[bytes]) -> Finding:
 
 
 def _difference(ours: bytes, theirs: bytes) -> str | None:
-    """In which line two journals first differ."""
+    """Return the first line in which two journals differ, as the start of a sentence; None if they are equal."""
     if ours == theirs:
         return None
     mine, other = ours.split(b"\n"), theirs.split(b"\n")
@@ -198,7 +198,7 @@ def _signature(envelope: Any, checker: Callable[[], Checker]) -> Finding:
 
 
 def _contents(folder: Path, records: Sequence[Record] | None, said: dict[str, Any]) -> list[Finding]:
-    """The statement against the files that are present, one by one, and as a whole against the journal."""
+    """Compare the statement with the present files one by one, then as a whole with the journal."""
     present = digests(folder)
     signed = {subject["name"]: subject["digest"].get("sha256") for subject in said["subject"]}
     findings = []

@@ -1,4 +1,4 @@
-"""A journal's chain by itself: which line was changed, removed, added or moved. Strict where ``journal.read`` is forgiving."""
+"""A journal's hash chain, checked alone: which line was changed, removed, added or moved. Stricter than ``journal.read``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from deployment.evidence.journal import FIRST, Record, line_hash, record_of
 
 
 def chain(content: bytes) -> tuple[list[Record], str | None]:
-    """The records up to the first line that does not hold, and what is wrong with that line."""
+    """Return the records up to the first bad line, and what is wrong with that line; None if every line is good."""
     records: list[Record] = []
     lines = content.split(b"\n")
     seqs = [_seq(line) for line in lines]
@@ -47,7 +47,7 @@ def _seq(raw: bytes) -> int | None:
 
 
 def _misplaced(number: int, record: Record, previous: Record | None, seqs: Sequence[int | None]) -> str:
-    """In words: a whole line, unchanged, that does not follow the one before it."""
+    """Describe a complete, unchanged line that does not follow the line before it."""
     if record.seq > number:
         if number in seqs:
             return (

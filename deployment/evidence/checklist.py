@@ -1,4 +1,4 @@
-"""The checklist of a run, evaluated from its journal alone: each item is proven by the run, attested by a person, or open."""
+"""A run's checklist, evaluated from its journal alone: each item is proven by the run, attested by a person, or open."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deployment.evidence.journal import Record, last_data
 
 
 class State(StrEnum):
-    """What is known about an item."""
+    """The state of an item."""
 
     PROVEN = "proven"
     ATTESTED = "attested"
@@ -21,7 +21,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Attestation:
-    """Somebody's word for an item: whose, and on what; ``by`` and ``at`` say who recorded it before the run, and when (UTC)."""
+    """A person's statement about an item: ``who`` made it, and ``what`` it says.
+
+    ``by`` and ``at`` say who recorded it before the run, and when (UTC).
+    """
 
     who: str
     what: str
@@ -33,7 +36,7 @@ class Attestation:
 
 
 def evaluate(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Each item with its outcome and its evidence, from the journal alone; empty where the run had no checklist."""
+    """Return each item with its outcome and its evidence, from the journal alone; empty if the run had no checklist."""
     line = last_data(records, "checklist")
     attested = line.get("attested", {})
     results = []
@@ -57,7 +60,7 @@ def _proven(proofs: Sequence[str], records: Sequence[Record]) -> tuple[State, st
 
 
 def _one(kind: str, name: str, records: Sequence[Record]) -> tuple[State, str]:
-    """What one proof came to."""
+    """Return the state and the evidence of one proof."""
     if kind == "preflight":
         items = last_data(records, "preflight").get("items", ())
         item = next((one for one in items if one["name"] == name), None)

@@ -1,4 +1,4 @@
-"""The verdict of a run in one sentence, and what to do next, from its report."""
+"""The verdict of a run in one sentence and its next step, from its report."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NEXT = {
 
 
 def sentence(report: Mapping[str, Any]) -> str:
-    """The verdict in one sentence."""
+    """Return the verdict as one sentence."""
     words = {key: report.get(key) or "the release" for key in ("image", "target", "environment")}
     gates: Sequence[Mapping[str, Any]] = report["gates"]
     waived = [gate["name"] for gate in gates if gate["waived"] and gate["outcome"] != "passed"]
@@ -38,5 +38,5 @@ def sentence(report: Mapping[str, Any]) -> str:
 
 
 def is_frozen(report: Mapping[str, Any]) -> bool:
-    """Whether the deployment was halted because its release has no way back."""
+    """Return whether the deployment was halted because its release's migration is irreversible."""
     return report["verdict"] == "rollback_failed" and "; frozen: " in str(report["reason"])

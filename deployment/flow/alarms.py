@@ -1,4 +1,4 @@
-"""The alarms that others set up for the service: quiet before a deployment and before the switch, watched from then on."""
+"""The service's alarms: none may fire before a deployment or before the switch, and they are watched from the switch on."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from deployment.ports import Alarms, Clock
 
 READ_EVERY_S = 3.0
 BLIND_S = 30.0
-"""A watch that could not read its alarms for so long is none."""
+"""A watch fails if it could not read its alarms for this long."""
 
 
 class AllAlarms:
-    """Several sources as one."""
+    """Several sources of alarms as one."""
 
     def __init__(self, sources: Sequence[Alarms]) -> None:
         self._sources = sources
@@ -27,7 +27,7 @@ class AllAlarms:
 
 
 def refuse_absent_alarms(alarms: Alarms) -> None:
-    """Raises Refused where an alarm that the settings name does not exist, of either colour; CloudError."""
+    """Raise Refused if an alarm that the settings name does not exist, of either colour; CloudError."""
     absent = [alarm.name for colour in Colour for alarm in alarms.read(colour) if alarm.state is AlarmState.ABSENT]
     if absent:
         raise Refused(
@@ -37,9 +37,10 @@ def refuse_absent_alarms(alarms: Alarms) -> None:
 
 
 def refuse_firing_alarms(alarms: Alarms, live: Colour, journal: Journal) -> None:
-    """Raises StepFailed where an alarm of the live colour is firing, CloudError where nobody can tell.
+    """Raise StepFailed if an alarm of the live colour is firing, CloudError if the alarms cannot be read.
 
-    One without data does not fire, and is not OK: it stands in the journal, and has to be OK at the end of the bake.
+    An alarm without data does not fire, but it is not OK either: it is journalled, and it must be OK at the end of the
+    bake.
     """
     found = alarms.read(live)
     if found:
@@ -50,16 +51,17 @@ def refuse_firing_alarms(alarms: Alarms, live: Colour, journal: Journal) -> None
 
 
 def in_background(work: Callable[[], None]) -> None:
-    """AWS may take its time to answer, and users who are harmed meanwhile must not wait for it."""
+    """Run ``work`` in a thread: AWS may answer slowly, and the watch must see harm to users in the meantime."""
     threading.Thread(target=work, name="alarms", daemon=True).start()
 
 
 class AlarmWatch:
-    """Reads the candidate's alarms every few seconds from the switch on, beside whatever else watches.
+    """Reads the candidate's alarms every few seconds from the switch on, beside the other watches.
 
-    Firing is harm at once; unless it was firing before the switch, as an idle colour's may: then it has to have ended by the
-    end of the bake. So has having no data, and being unreadable; being unreadable for BLIND_S is the end of the bake.
-    Only the thread that asks ``harm`` writes the journal. Raises CloudError where it cannot be read even once.
+    A firing alarm is harm at once, unless it fired before the switch already, as an idle colour's alarm may: then it
+    must have stopped by the end of the bake. An alarm without data, or one that cannot be read, must also be OK by
+    then. Alarms that cannot be read for BLIND_S end the bake. Only the thread that calls ``harm`` writes the journal.
+    Raises CloudError if the alarms cannot be read even once.
     """
 
     def __init__(
@@ -85,7 +87,7 @@ class AlarmWatch:
             journal.append("alarms", colour=colour, states=self._states)
 
     def harm(self) -> str | None:
-        """The alarm that fires, or why nobody can tell any more; None while all is well. Never waits for AWS."""
+        """Return the alarm that fires, or that the alarms cannot be read; None if all is well. Never waits for AWS."""
         if not self.any:
             return None
         self._ask()
@@ -99,7 +101,7 @@ class AlarmWatch:
         return None
 
     def conclude(self) -> None:
-        """The end of the bake: every alarm has to be OK now. Raises StepFailed."""
+        """End the bake: every alarm must be OK now. Raises StepFailed."""
         if not self.any:
             return
         self._read()

@@ -1,7 +1,8 @@
-"""Approval: after verification a promotion waits for the yes of another principal, bound to what was verified, good once.
+"""Approval: after verification, a promotion waits until another principal approves it.
 
-The run publishes a ``ApprovalRequest`` in its note and reads the note ``approval`` beside the lease; ``give`` writes that note. The
-run believes nothing: it compares the approval with its own request, with itself, and with the list of those who may.
+An approval is bound to what was verified and can be used once. The run publishes an ``ApprovalRequest`` in its note and
+reads the note ``approval`` beside the lease; ``record_approval`` writes that note. The run trusts no note: it compares
+the approval with its own request, with its own principal, and with the list of approvers.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ READ_EVERY_S = 1.0
 
 @dataclass(frozen=True)
 class Approval:
-    """Somebody's yes: to this deployment, of this digest, on this evidence; ``at`` is ISO 8601, UTC."""
+    """One principal's approval of this deployment, of this digest, on this evidence; ``at`` is ISO 8601, UTC."""
 
     deployment_id: str
     digest: str
@@ -39,20 +40,21 @@ class Approval:
     reason: str | None = None
 
     def dump(self) -> str:
-        """As JSON, for the lease item."""
+        """Return the approval as JSON, for the lease item."""
         return json.dumps(asdict(self))
 
     @staticmethod
     def load(text: str) -> Approval:
-        """From the lease item. Raises ValueError or TypeError where it is none."""
+        """Read an approval from its JSON. Raises ValueError or TypeError if it is not an approval."""
         return Approval(**json.loads(text))
 
 
 def wait_for_approval(machine: Machine, evidence: str, access: Access, harm: Callable[[], str | None]) -> Approval:
-    """Holds everything as it is until somebody else has approved; then the candidate's checks are asked once more.
+    """Wait until another principal has approved, then check the candidate once more; return the approval.
 
-    ``evidence`` is the hash of the journal's line that says what was verified. Raises DeadlinePassed after
-    ``approval_timeout``, StepFailed where users are harmed meanwhile or the candidate is not well any more, LeaseLost.
+    ``evidence`` is the hash of the journal line that says what was verified. Raises DeadlinePassed after
+    ``approval_timeout``, StepFailed if users are harmed in the meantime or the candidate is not healthy any more,
+    LeaseLost.
     """
     ports, limits = machine.ports, machine.limits
     until = ports.clock.now() + timedelta(seconds=limits.approval_timeout)
@@ -93,7 +95,7 @@ def wait_for_approval(machine: Machine, evidence: str, access: Access, harm: Cal
 
 
 def _accept(machine: Machine, text: str, access: Access) -> Approval | None:
-    """The approval, used up, or None where it is none for this run; both stand in the journal."""
+    """Return the approval, or None if it is not valid for this run. Removes the note and journals either result."""
     objection, approval = "it is not an approval", None
     try:
         approval = Approval.load(text)
@@ -133,7 +135,10 @@ def _objection(machine: Machine, approval: Approval, access: Access) -> str | No
 
 
 def record_approval(ports: Ports, access: Access, caller: Caller, deployment_id: str, reason: str | None) -> Approval:
-    """Says yes to the deployment that waits for it. Raises Refused, saying why this caller, or this deployment, may not."""
+    """Approve the deployment that waits for it.
+
+    Raises Refused with the reason why this caller, or this deployment, may not.
+    """
     demand(access, [Duty.APPROVE], caller)
     record = _awaiting_approval(ports, deployment_id)
     request = record.request

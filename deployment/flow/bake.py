@@ -1,4 +1,4 @@
-"""The bake: the promoted release is watch from the switch on, and the first proof of harm ends it."""
+"""The bake: the promoted release is watched from the switch on, and the first proof of harm ends it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ LEAST_PAUSE_S = 0.001  # a remainder that is lost in rounding would never pass
 
 @dataclass(frozen=True)
 class BakeWatch:
-    """What is watch: the colour that is live at a generation, by users' answers and by alarms.
+    """The checks during a bake: ``colour`` is live at ``generation``, users' answers show no harm, and no alarm fires.
 
-    ``require_verified`` raises StepFailed where what serves is not what was verified any more.
+    ``require_verified`` raises StepFailed if the colour does not run what was verified any more.
     """
 
     colour: Colour
@@ -32,7 +32,7 @@ class BakeWatch:
     require_verified: Callable[[], None]
 
     def check(self) -> None:
-        """Raises StepFailed at the first proof of harm."""
+        """Raise StepFailed at the first proof of harm."""
         found = self.harm() or (self.alarms.harm() if self.alarms else None)
         if found:
             raise StepFailed(found)
@@ -41,7 +41,10 @@ class BakeWatch:
 def bake(
     ports: Ports, steps: Steps, watch: BakeWatch, *, since: float, seconds: float, still_ours: Callable[[], None]
 ) -> None:
-    """Watches until ``seconds`` have passed since ``since`` (monotonic). Raises StepFailed, RouteConflict, LeaseLost, CloudError."""
+    """Watch until ``seconds`` have passed since ``since`` (monotonic).
+
+    Raises StepFailed, RouteConflict, LeaseLost or CloudError.
+    """
     clock = ports.clock
     observed = clock.monotonic()
     while True:

@@ -1,4 +1,4 @@
-"""One step of a canary: the candidate has a share of the traffic, is watched by its own answers, and must be asked enough."""
+"""One step of a canary: the candidate has a share of the traffic, its answers are watched, and it must get enough requests."""
 
 from __future__ import annotations
 
@@ -15,26 +15,32 @@ from deployment.plan import Ports
 from deployment.strategy import Shift
 
 ENOUGH_REQUESTS = 30
-"""Of the candidate's own, none of them harm: a release that fails one in ten at random is seen by then in 96 of 100 cases."""
+"""The number of the candidate's requests that a step needs.
+
+A release that fails one request in ten at random is found within them in 96 of 100 cases.
+"""
 
 
 class CanaryWatch(Protocol):
-    """What is seen of the candidate while it has a share of the traffic."""
+    """Watches the candidate's answers while it has a share of the traffic."""
 
     def begin(self, shift: Shift, generation: int, since: float) -> None:
-        """From ``since`` (epoch s) on the routes of ``generation`` give the candidate ``shift.weight`` percent."""
+        """Start a step: from ``since`` (epoch s) on the routes of ``generation`` give the candidate ``shift.weight`` percent."""
 
     def harm(self) -> str | None:
-        """Proof that the candidate harms its users, None while there is none."""
+        """Return proof that the candidate harms its users, None if there is none."""
 
     @property
     def seen(self) -> tuple[int, int]:
-        """How many requests the candidate answered in this step, and how many of them failed."""
+        """The number of requests that the candidate answered in this step, and how many of them failed."""
 
 
 @dataclass(frozen=True)
 class CanaryStep:
-    """What holds a candidate at its share; ``longest_wait_s``: so long beyond a step's time it may take to be asked enough."""
+    """Keeps the candidate at its share of the traffic.
+
+    ``longest_wait_s`` is how long beyond a step's time it may wait for enough requests.
+    """
 
     ports: Ports
     steps: Steps
@@ -44,10 +50,10 @@ class CanaryStep:
     longest_wait_s: float
 
     def hold(self, shift: Shift, written: Routes) -> dict[str, Any]:
-        """Watches for the shift's time, and on until the candidate was asked enough; returns what was seen.
+        """Watch for the shift's time, and longer if the candidate got too few requests; return the step's figures.
 
-        ``written``: the routes that were just written. Raises StepFailed at the first harm, and where the candidate was not
-        asked enough; RouteConflict where somebody else wrote the routes; LeaseLost.
+        ``written`` are the routes that were just written. Raises StepFailed at the first harm, or if the candidate got
+        too few requests; RouteConflict if another writer changed the routes; LeaseLost.
         """
         self.watch.begin(shift, written.generation, self.steps.written[-1][0])
         clock = self.ports.clock

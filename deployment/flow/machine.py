@@ -185,7 +185,7 @@ class Machine(DeploymentState):
     def abandon(self, reason: Reason, *, refused: bool = False, moved: bool = False) -> None:
         """End a deployment that failed: reject it, or roll back. Does nothing if the deployment has ended.
 
-        ``moved``: traffic may have moved, whatever the routes say now.
+        ``moved``: traffic may have moved, even if the routes do not say so now.
         """
         if self.ended:
             return
@@ -219,7 +219,7 @@ class Machine(DeploymentState):
         self._journal.append("irreversible", reason=reason, by=by)
 
     def keep_live(self, reason: str, by: str) -> None:
-        """Record an operator's decision to end a halted deployment with traffic where it is.
+        """Record an operator's decision to end a halted deployment and leave traffic on the live colour.
 
         ``let_go`` then releases the lock, so that the next deployment can fix the live colour forward.
         """
@@ -233,7 +233,7 @@ class Machine(DeploymentState):
         self.let_go()
 
     def _freeze(self) -> None:
-        """Leave traffic where it is until an operator decides: neither colour is safe."""
+        """Leave traffic on the candidate until an operator decides: neither colour is safe."""
         image = self._plan.image
         self._journal.append("frozen", image=image.name, colour=self._plan.target)
         frozen = f"frozen: the migration of {image.name} is irreversible, so traffic was not sent back"
@@ -271,9 +271,10 @@ class Machine(DeploymentState):
             raise
 
     def _never_moved(self) -> bool:
-        """Return whether traffic certainly stayed where it was.
+        """Return whether traffic certainly stayed on the previous colour.
 
-        A write that may still arrive is made to fail by another write, which changes the router's compare-and-set token.
+        A write that may still arrive is made to fail by another write, which changes the router's compare-and-set
+        token.
         """
         previous, holder = self._live_before(), self._held()
         try:

@@ -1,4 +1,4 @@
-"""What is read again right before it counts: leftovers once the lock is ours, and before the switch what was verified."""
+"""Checks that are repeated right before they count: under the lock, and before the switch."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ VERSION_TRIES = 3
 
 
 def refuse_open_deployment(plan: Plan, ports: Ports, holder: Holder) -> None:
-    """Raises Refused, the lock given back, where another deployment's note is still open.
+    """Raise Refused, with the lock released, if the record of another deployment is still open.
 
-    Whoever held the lock since leftovers were settled may have left one: writing our note would wipe out its only trace.
+    A run that held the lock since the last recovery may have left one: writing our record would remove its only trace.
     """
     try:
         text = ports.lease.notes().get("deployment")
@@ -33,9 +33,9 @@ def refuse_open_deployment(plan: Plan, ports: Ports, holder: Holder) -> None:
 
 
 def observe_live(plan: Plan, ports: Ports, *, unhealthy_allowed: bool = False) -> tuple[LiveSnapshot, str | None]:
-    """What is live, what a rollback must bring back, and what is wrong with it. Raises TargetIsLive or StepFailed.
+    """Return the live colour, which a rollback restores, and what is wrong with it. Raises TargetIsLive or StepFailed.
 
-    Only where a ``sick`` one was asked for is anything wrong with it borne.
+    An unhealthy live colour is tolerated only if ``unhealthy_allowed`` is set.
     """
     routes = ports.router.observe()
     if routes.live is plan.target:
@@ -58,7 +58,7 @@ def observe_live(plan: Plan, ports: Ports, *, unhealthy_allowed: bool = False) -
 def check_live(
     plan: Plan, ports: Ports, journal: Journal, allow_unhealthy: str | None
 ) -> tuple[LiveSnapshot, str | None]:
-    """``observe_live``, with the alarms: all there, and none firing unless somebody has said why a sick one is borne."""
+    """Run ``observe_live`` and check the alarms: all exist, and none fires unless ``allow_unhealthy`` gives a reason."""
     live, problem = observe_live(plan, ports, unhealthy_allowed=allow_unhealthy is not None)
     refuse_absent_alarms(ports.alarms)
     if problem is None:
@@ -69,9 +69,9 @@ def check_live(
 
 
 def live_problem(ports: Ports, live_snapshot: LiveSnapshot | None = None) -> str | None:
-    """What is wrong with what is live, by two tries in a row; None where all is well.
+    """Return what is wrong with the live colour in two tries in a row; None if all is well.
 
-    ``live_snapshot``: what was live when the deployment began, and must still answer.
+    ``live_snapshot``: the colour that was live when the deployment began, and that must still answer.
     """
     problem = _live_problem_once(ports, live_snapshot)
     if problem is not None:
@@ -93,7 +93,10 @@ def _live_problem_once(ports: Ports, live_snapshot: LiveSnapshot | None) -> str 
 
 
 def require_as_verified(plan: Plan, now: Service, verified: Service | None) -> Service:
-    """The target colour as it is now. Raises StepFailed unless it runs what was verified, configured as it was then."""
+    """Return ``now``, the target colour's state.
+
+    Raises StepFailed unless it runs what was verified, with the same configuration.
+    """
     if not now.running or now.digest != plan.image.digest:
         raise StepFailed(f"{plan.target} is {now.status} on {now.digest}, but {plan.image.digest} was verified")
     if verified is not None and now.configuration != verified.configuration:
@@ -102,7 +105,7 @@ def require_as_verified(plan: Plan, now: Service, verified: Service | None) -> S
 
 
 def require_still_verified(plan: Plan, ports: Ports, verified: Service | None, journal: Journal) -> None:
-    """What serves is what was verified, also where instances were replaced or added since. Raises StepFailed."""
+    """Raise StepFailed unless the target colour still runs what was verified, also after instances were replaced or added."""
     try:
         require_as_verified(plan, ports.platform.describe(plan.target), verified)
     except CloudError as error:  # the platform's silence harms no user
@@ -111,7 +114,7 @@ def require_still_verified(plan: Plan, ports: Ports, verified: Service | None, j
 
 @dataclass(frozen=True)
 class Verified:
-    """The candidate as it was when verification began, and when that was (s, monotonic clock)."""
+    """The candidate when verification began, and the time of that (s, monotonic clock)."""
 
     candidate: Service | None
     since: float
@@ -152,9 +155,10 @@ def reverify(
 
 
 def _wait_until_full_size(plan: Plan, limits: DeploymentLimits, ports: Ports) -> Service:
-    """The candidate once it is as large as the live colour, and each of its instances is well.
+    """Wait until the candidate is as large as the live colour and all its instances are healthy; return it.
 
-    Since it was brought up the live colour may have grown, and the candidate, that nobody asks, have shrunk.
+    Since the candidate started, the live colour may have grown, and the candidate, which gets no requests, may have
+    shrunk.
     """
     ports.platform.scale(plan.target)
     last = [""]

@@ -1,4 +1,4 @@
-"""Traffic back first, capacity second."""
+"""Rolling back: traffic first, capacity second."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ LOG_LINES = 200
 def move_traffic_back(
     ports: Ports, steps: Steps, holder: Holder, previous: LiveSnapshot, limits: DeploymentLimits
 ) -> str:
-    """Moves traffic back to ``previous`` and verifies it through the live domain, within ``rollback_timeout``.
+    """Move traffic back to ``previous`` and verify it through the live domain, within ``rollback_timeout``.
 
-    What AWS answers with an error is tried again until then. Returns a sentence; raises StepFailed or LeaseLost.
+    Errors of AWS are retried until then. Returns a sentence. Raises StepFailed or LeaseLost.
     """
     began = ports.clock.monotonic()
 
@@ -63,9 +63,9 @@ def move_traffic_back(
 
 
 def require_healthy(ports: Ports, previous: LiveSnapshot) -> None:
-    """Raises StepFailed where the previous colour, asked as a user at its own address, is not well, by two tries in a row.
+    """Raise StepFailed if the previous colour fails a user's requests at its own address in two tries in a row.
 
-    Where what is live is not well either, that the previous colour answers must do, as while a deployment rolls back by itself.
+    If the live colour is unhealthy as well, it is enough that the previous colour answers, as in an automatic rollback.
     """
     _require_answer(ports, previous)
     if previous.url is None:
@@ -82,10 +82,10 @@ def require_healthy(ports: Ports, previous: LiveSnapshot) -> None:
 
 
 def _route_to(ports: Ports, steps: Steps, holder: Holder, previous: LiveSnapshot) -> int:
-    """Sends traffic to ``previous`` unless it is there for good already; returns the generation that must answer.
+    """Send traffic to ``previous`` unless it certainly stays there already; return the generation that must answer.
 
-    It is there for good where this run, or one after it, wrote last. Before that, a write of the promotion that got no
-    answer, or of a run that this one took over from, may still arrive: a write of our own makes it miss.
+    It certainly stays there if this run, or a later one, wrote last. Otherwise a write of the promotion that got no
+    answer, or a write of the run that this one took over from, may still arrive: a write of our own makes it fail.
     """
     seen = ports.router.observe()
     there = seen.live is previous.colour and seen.weights.get(previous.colour) == 100
@@ -97,7 +97,7 @@ def _route_to(ports: Ports, steps: Steps, holder: Holder, previous: LiveSnapshot
 
 
 def _require_answer(ports: Ports, previous: LiveSnapshot) -> None:
-    """Raises StepFailed where the previous colour does not answer at its own address: traffic is not sent to nothing."""
+    """Raise StepFailed if the previous colour does not answer at its own address: traffic must not go to a dead colour."""
     problem = "no answer"
     for _ in range(ALIVE_TRIES):
         for answer in ports.front.ask(1, previous.url):
@@ -111,7 +111,7 @@ def _require_answer(ports: Ports, previous: LiveSnapshot) -> None:
 
 
 def _wait_until_healthy(ports: Ports, steps: Steps, timeout_s: float) -> str | None:
-    """What is wrong through the live domain, asked until it is well or the time is over."""
+    """Wait until the live domain is healthy; return the problem if it is still unhealthy after ``timeout_s``, else None."""
     last = [""]
 
     def attempt() -> bool | None:
@@ -135,9 +135,10 @@ def _wait_until_healthy(ports: Ports, steps: Steps, timeout_s: float) -> str | N
 def retire(
     ports: Ports, steps: Steps, journal: Journal, plan: Plan, limits: DeploymentLimits, holder: Holder | None
 ) -> None:
-    """Stops the colour that failed and journals its logs. Never raises a DeploymentError: by now the outcome is decided.
+    """Stop the failed colour and journal its logs. Never raises a DeploymentError: the outcome is decided by now.
 
-    Nothing is stopped without the lease, since the colour may be another deployment's by now, nor what takes traffic.
+    Nothing is stopped without the lease, because another deployment may use the colour by now. A colour with traffic is
+    never stopped.
     """
     colour = plan.target
     try:

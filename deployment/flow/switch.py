@@ -1,4 +1,7 @@
-"""Moving traffic: set, read back, and confirmed by the live domain itself. A switch that was not read back did not happen."""
+"""Moving traffic: write the routes, read them back, and confirm them on the live domain.
+
+A switch must be read back to count.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ ERRORS_TOLERATED = 2
 
 @dataclass(frozen=True)
 class Destination:
-    """Where traffic is to go: the colour, its own host, and the version that must answer (None: any)."""
+    """The destination of the traffic: the colour, its own host, and the version that must answer (None: any)."""
 
     colour: Colour
     origin: str | None
@@ -27,7 +30,7 @@ class Destination:
 
 @dataclass(frozen=True)
 class Confirmation:
-    """What confirms a switch: so many ``answers`` in a row within ``timeout_s`` seconds.
+    """What confirms a switch: this many ``answers`` in a row within ``timeout_s`` seconds.
 
     ``patient``: errors of the destination only restart the count, because there is no better colour to send users to.
     """
@@ -45,10 +48,10 @@ class _Seen:
 
 
 def write(ports: Ports, steps: Steps, holder: Holder, seen: Routes, to: Destination, weight: int = 100) -> Routes:
-    """Sends ``weight`` percent of the traffic to one colour, the rest to the other; the lease is asked right before, the
-    routes are read back right after.
+    """Send ``weight`` percent of the traffic to one colour and the rest to the other; return the routes as read back.
 
-    Raises RouteConflict, LeaseLost, CloudError (nothing was written) or SwitchFailed (it cannot be told).
+    Checks the lease right before the write. Raises RouteConflict, LeaseLost or CloudError (nothing was written), or
+    SwitchFailed (it is unknown whether the write took effect).
     """
     ports.lease.check(holder)
     weights = {to.colour: weight, to.colour.other: 100 - weight}
@@ -106,7 +109,7 @@ def confirm(ports: Ports, steps: Steps, to: Destination, generation: int, wanted
 
 
 def _has_spread(ports: Ports, to: Destination, generation: int, seen: _Seen) -> bool:
-    """Whether the router's own places have the switch; one that cannot be asked just now may have it later."""
+    """Return whether the router's own places have the switch. A place that cannot be asked now may have it later."""
     try:
         progress = ports.router.spread(to.colour, generation)
     except CloudError as error:
@@ -129,7 +132,7 @@ def _objection(answer: Answer, to: Destination, generation: int) -> str | None:
 
 
 def refuse_changed_routes(seen: Routes, colour: Colour, generation: int) -> None:
-    """Raises RouteConflict unless the routes are still those that the deployment began with."""
+    """Raise RouteConflict unless the routes are still those that the deployment began with."""
     if seen.live is not colour or seen.generation != generation:
         raise RouteConflict(
             f"the routes changed meanwhile: {colour} was live at generation {generation}, "

@@ -1,6 +1,6 @@
-"""Attestations that are given before a run: noted beside the lock, for one digest, with who recorded them.
+"""Attestations recorded before a run: notes beside the lock, for one digest, with the principal who recorded them.
 
-The lock's table is what an environment's people and its deployer share, whatever machine they are on.
+The lock's table is shared by everybody who works on the environment and by its deployer, on whatever machine they are.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from deployment.ports import Lease
 
 NOTE = "attestations"
 ATTESTING = (Duty.APPROVE, Duty.DEPLOY)
-"""Either is enough to attest."""
+"""The duties of which one is enough to attest."""
 DIGESTS_KEPT = 20
 TRIES = 5
 
@@ -27,7 +27,10 @@ TRIES = 5
 def record(
     ports: Ports, access: Access, caller: Caller, digest: str, attested: Mapping[str, Attestation]
 ) -> Mapping[str, Attestation]:
-    """Notes them, a later word for an item in place of an earlier one; returns them as noted. Raises NotPermitted, CloudError."""
+    """Record attestations; a later one replaces an earlier one for the same item. Returns them as recorded.
+
+    Raises NotPermitted or CloudError.
+    """
     demand_any(access, ATTESTING, caller)
     at = ports.clock.now().isoformat(timespec="seconds")
     noted = {name: replace(one, by=caller.arn, at=at) for name, one in attested.items()}
@@ -42,7 +45,7 @@ def record(
 
 
 def recorded(lease: Lease, digest: str) -> Mapping[str, Attestation]:
-    """What was attested for a digest. Raises CloudError."""
+    """Return the attestations recorded for a digest. Raises CloudError."""
     text = lease.notes().get(NOTE)
     own = json.loads(text).get(digest, {}) if text else {}
     return {name: Attestation(**one) for name, one in own.items()}

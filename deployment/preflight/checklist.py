@@ -1,6 +1,7 @@
-"""The checklist: each item proven by the run itself, or attested by a person; what is open is said.
+"""The checklist: each item is proven by the run itself or attested by a person; open items are reported.
 
-``checklist.toml`` lists the items; the journal holds them as they were for a run, and a report evaluates them from it alone.
+``checklist.toml`` lists the items; a run's journal holds them as they were then, and a report evaluates them from it
+alone.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ UNMET = frozenset({State.OPEN, State.FAILED})
 
 @dataclass(frozen=True)
 class Entry:
-    """One item; ``proof`` is empty where a person attests it."""
+    """One item; ``proof`` is empty if a person attests it."""
 
     phase: str
     name: str
@@ -39,7 +40,7 @@ class Entry:
 
 
 def load(path: Path = FILE) -> Sequence[Entry]:
-    """The items in order. Raises SettingsError where the file is not what it should be."""
+    """Return the items in order. Raises SettingsError if the file is missing or invalid."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -63,7 +64,7 @@ def load(path: Path = FILE) -> Sequence[Entry]:
 
 
 def parse(given: Sequence[str], entries: Sequence[Entry]) -> Mapping[str, Attestation]:
-    """``ITEM=WHO/WHAT``, once an item. Raises Refused."""
+    """Parse ``ITEM=WHO/WHAT`` texts, at most one for each item. Raises Refused."""
     known = [entry.name for entry in entries]
     found: dict[str, Attestation] = {}
     for text in given:
@@ -80,7 +81,7 @@ def parse(given: Sequence[str], entries: Sequence[Entry]) -> Mapping[str, Attest
 
 
 def as_data(entries: Sequence[Entry], attested: Mapping[str, Attestation], mode: str) -> dict[str, Any]:
-    """For the journal's line ``checklist``."""
+    """Return the data of the journal line ``checklist``."""
     return {
         "mode": mode,
         "items": [{**asdict(entry), "proof": list(entry.proof)} for entry in entries],
@@ -89,7 +90,7 @@ def as_data(entries: Sequence[Entry], attested: Mapping[str, Attestation], mode:
 
 
 def demand(records: Sequence[Record]) -> None:
-    """Raises Refused where the journal's checklist is required and an item of ``pre`` that is required is open."""
+    """Raise Refused if the checklist is required and a required item of ``pre`` is open or failed."""
     line = last_data(records, "checklist")
     if line.get("mode") != REQUIRED:
         return

@@ -1,4 +1,4 @@
-"""Preflight: what a deployment would stumble over later is looked at before anything is touched, and said item by item."""
+"""Preflight: checks, before anything is touched, what could stop a deployment later, and reports item by item."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ from deployment.preflight.items import Item, Outcome, Subject
 from deployment.settings import DeploymentLimits
 
 SEVERITIES = ("NONE", "INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL")
-"""Of what a scan finds, mildest first; ``NONE`` as a limit lets nothing through."""
+"""The severities of a scan's findings, mildest first; as a limit, ``NONE`` allows no finding."""
 NEARLY_FULL = 0.8
-"""From this share of a quota on, it is told."""
+"""A quota is reported from this used share on."""
 PARALLEL_ITEMS = 6
 
 
 @dataclass(frozen=True)
 class PreflightPorts:
-    """What else of an estate can be looked at; what is None is not checked. ``own_secrets`` are those that a deployer reads."""
+    """The ports that only preflight needs; a port that is None is not checked.
+
+    ``own_secrets`` are those that a deployer reads.
+    """
 
     scans: Scans | None = None
     quotas: Quotas | None = None
@@ -78,8 +81,9 @@ def run_preflight(ports: Ports, extra: PreflightPorts, limits: DeploymentLimits,
 
 
 def judge(items: Sequence[Item]) -> None:
-    """Raises Refused, naming every such item, where one is refused. What is sick is for the step ``lease`` to reject: it looks
-    again, under the lock.
+    """Raise Refused, naming every refused item, if there is one.
+
+    An unhealthy (``sick``) item is left to the step ``lease``, which checks again under the lock.
     """
     refused = [item for item in items if item.outcome is Outcome.REFUSED]
     sick = [item for item in items if item.outcome is Outcome.SICK]
@@ -88,7 +92,7 @@ def judge(items: Sequence[Item]) -> None:
 
 
 def summary(items: Sequence[Item]) -> str:
-    """All of it in one line."""
+    """Return all items in one line."""
     unchecked = [item.name for item in items if item.outcome is Outcome.NOT_CHECKED]
     well = sum(item.outcome is Outcome.OK for item in items)
     sick = "".join(f"; SICK: {item.name}: {item.found}" for item in items if item.outcome is Outcome.SICK)
@@ -133,7 +137,7 @@ def _routes(subject: Subject) -> Item:
 
 
 def _timeouts(spread_s: float, limits: DeploymentLimits) -> Item:
-    """A switch that is given up before it can have arrived is rolled back, and that rollback is given up as well."""
+    """Check the timeouts against the time that a switch takes: one that is shorter gives up on a switch, and then on its rollback."""
     expected = f"room for a switch, which takes up to {spread_s:g} s: propagation, and the records' TTL"
     given = {"promote_timeout": limits.promote_timeout, "rollback_timeout": limits.rollback_timeout}
     short = [f"{name} is {seconds:g} s" for name, seconds in given.items() if seconds < spread_s]
@@ -188,7 +192,7 @@ def _scan(scans: Scans | None, subject: Subject, most: str) -> Item:
 
 
 def too_severe(findings: Mapping[str, int], most: str) -> bool:
-    """Whether a scan found what is worse than ``most``; a severity of no known rank counts as the worst."""
+    """Return whether a scan has a finding worse than ``most``; an unknown severity counts as the worst."""
     limit = SEVERITIES.index(most)
     return any(
         count and (severity not in SEVERITIES or SEVERITIES.index(severity) > limit)
@@ -235,7 +239,7 @@ def _quotas(quotas: Quotas | None) -> Item:
 
 
 def _secrets(ports: Ports, extra: PreflightPorts, subject: Subject) -> Item:
-    """Those that the deployer reads and those that the live release is given: by name alone, no value is asked for."""
+    """Check the secrets that the deployer and the live release read: by name only, no value is read."""
     expected = "each exists and has a current value"
     if extra.vault is None:
         return Item("secrets", Outcome.NOT_CHECKED, "there is no vault to ask", expected)
@@ -288,5 +292,5 @@ def _plan(path: Path, subject: Subject, now: datetime, max_age_s: float) -> Item
 
 
 def as_reports(items: Sequence[Item]) -> list[dict[str, Any]]:
-    """For the journal."""
+    """Return the items as the journal holds them."""
     return [item.as_report() for item in items]

@@ -1,4 +1,4 @@
-"""A Terraform plan is clean where nothing but the idle colour would change; read from ``terraform show -json PLANFILE``."""
+"""Checks a Terraform plan, from ``terraform show -json PLANFILE``: clean if nothing but the idle colour would change."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FORMAT = re.compile(r"1\.\d+")
 
 
 def load(path: Path) -> Mapping[str, Any]:
-    """The plan in a file. Raises Refused where it is none."""
+    """Read the plan from a file. Raises Refused if it is not a Terraform plan."""
     hint = "Make one: terraform plan -out=plan.bin, then terraform show -json plan.bin > plan.json."
     plan: Any
     try:
@@ -35,7 +35,7 @@ def load(path: Path) -> Mapping[str, Any]:
 
 
 def objections(plan: Mapping[str, Any], idle: Colour, now: datetime, max_age_s: float) -> Sequence[str]:
-    """Why the plan is not clean, a line each; empty where it is."""
+    """Return why the plan is not clean, one line each; empty if it is."""
     lines = []
     if plan.get("errored"):
         lines.append("planning ended with an error")
@@ -57,6 +57,6 @@ def objections(plan: Mapping[str, Any], idle: Colour, now: datetime, max_age_s: 
 
 
 def belongs_to(address: str, colour: Colour) -> bool:
-    """Whether a resource's address names this colour, and not the other: ``module.app_runner["green"].aws_…``."""
+    """Return whether a resource's address names this colour and not the other: ``module.app_runner["green"].aws_…``."""
     words = set(re.split(r"[^A-Za-z0-9]+", address.lower()))
     return colour.value in words and colour.other.value not in words

@@ -1,6 +1,6 @@
-"""Runs that died before they touched anything: their lock is given back, and their report is completed.
+"""Runs that died before they touched anything: their lock is released, and their report is completed.
 
-Whoever touches something notes it beside the lease first, and is settled by ``deployment.recovery.recover``.
+A run that touches something records itself beside the lease first; ``deployment.recovery.recover`` recovers such runs.
 """
 
 from __future__ import annotations
@@ -30,13 +30,16 @@ VERIFY_MODE = "verify"
 REPORTING_MODES = ("deploy", "rollback", VERIFY_MODE)
 """The modes of runs that write a report."""
 TOUCHING_STEPS = ("provision", "rollback")
-"""The first step of a deployment, and of a rollback, that changes anything; the note beside the lease comes before it."""
+"""The first step of a deployment, and of a rollback, that changes anything.
+
+The record beside the lease is written before it.
+"""
 
 
 def free_lock(ports: Ports, actor: str, limits: DeploymentLimits) -> str | None:
-    """Gives back the lock of a process of this host that died before it touched anything; returns whose it was.
+    """Release the lock of a process of this host that died before it touched anything; return its deployment's id.
 
-    None where there is none, or where somebody else took it meanwhile.
+    Returns None if there is no such lock, or if another process took it first.
     """
     holder, token = ports.lease.current(), dead_lock_token(ports)
     if holder is None or token is None:
@@ -50,14 +53,20 @@ def free_lock(ports: Ports, actor: str, limits: DeploymentLimits) -> str | None:
 
 
 def untouched_runs(reports: Path, environment: str) -> Iterator[Path]:
-    """The folders of an environment's runs that died on this host, untouched and without a report; oldest first."""
+    """Yield the folders of the environment's runs that died on this host without a report and touched nothing.
+
+    Oldest first.
+    """
     for folder, records in _dead_runs(reports):
         if _writes_report(records[0], environment) and not _touched(records):
             yield folder
 
 
 def touched_runs(reports: Path) -> Iterator[tuple[str, str]]:
-    """The runs that died on this host after they had touched something, without a report: id and environment; oldest first."""
+    """Yield id and environment of each run that died on this host without a report after it touched something.
+
+    Oldest first.
+    """
     for folder, records in _dead_runs(reports):
         environment = records[0].data.get("environment")
         if isinstance(environment, str) and _writes_report(records[0], environment) and _touched(records):
@@ -65,7 +74,7 @@ def touched_runs(reports: Path) -> Iterator[tuple[str, str]]:
 
 
 def _dead_runs(reports: Path) -> Iterator[tuple[Path, list[Record]]]:
-    """Folder and journal of each run of this host that is gone, and has no report."""
+    """Yield folder and journal of each run of this host whose process has ended without a report."""
     for path in sorted(reports.glob(f"*/{JOURNAL_FILE}")):
         folder = path.parent
         if folder.is_symlink() or (folder / REPORT_FILE).exists():
@@ -86,7 +95,10 @@ def complete(
     clock: Clock,
     evidence: EvidenceWriter = LOCAL_EVIDENCE,
 ) -> int:
-    """Completes the reports of all such runs; returns how many. What cannot be written is closed, and left for the next."""
+    """Complete the reports of all untouched runs; return how many.
+
+    A report that cannot be written is reported and kept for later.
+    """
     completed = 0
     for folder in untouched_runs(reports, environment):
         try:
@@ -106,7 +118,7 @@ def complete(
 
 @contextmanager
 def _exclusive_lock(path: Path) -> Iterator[bool]:
-    """Whether this process is the only one at it, as long as the block lasts; two must not write one journal."""
+    """Lock the file during the block; yield whether this process got the lock. Two processes must not write one journal."""
     with path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -117,7 +129,7 @@ def _exclusive_lock(path: Path) -> Iterator[bool]:
 
 
 def _closing(records: list[Record], clock: Clock) -> dict[str, Any]:
-    """As the run itself had closed, where it came that far."""
+    """Return the line ``closed``: as the run itself wrote it, if it came that far."""
     closed = next((record.data for record in reversed(records) if record.kind == "closed"), None)
     if closed is not None:
         return dict(closed)
@@ -142,7 +154,10 @@ def _touched(records: list[Record]) -> bool:
 
 
 def _process_ended(opened: Record) -> bool:
-    """Whether the run's process, of this host, has ended; a later process of the same pid began after that line."""
+    """Return whether the run's process, on this host, has ended.
+
+    A later process of the same pid began after the line ``opened``.
+    """
     if opened.data.get("host") != socket.gethostname():
         return False
     try:

@@ -1,4 +1,4 @@
-"""Breaking a lock by hand: only with a reason, only where nobody shows a sign of life, and on the record."""
+"""Breaking a lock by hand: with a reason, only if its holder shows no sign of life (or by force), and journalled."""
 
 from __future__ import annotations
 
@@ -21,10 +21,11 @@ KEPT = 20  # in the note, which the next deployment takes into its journal and c
 def break_lock(
     ports: Ports, limits: DeploymentLimits, journal: Journal, *, by: str, reason: str, force: bool
 ) -> Holder:
-    """Takes the lock from its holder, who can change nothing any more, and gives it back; returns who had it.
+    """Take the lock from its holder, who then cannot change anything any more, and release it; return the former
+    holder.
 
-    What that deployment left half done stays for ``recover``. Raises Refused where nobody holds the lock, or where its
-    holder lives and ``force`` is not given; LeaseHeld where it changed hands meanwhile.
+    An interrupted deployment is left to ``recover``. Raises Refused if the lock is free, or if its holder is alive and
+    ``force`` is not set; LeaseHeld if another process took the lock first.
     """
     holder = ports.lease.current()
     if holder is None:
@@ -58,7 +59,10 @@ def break_lock(
 
 
 def _sign_of_life(ports: Ports, holder: Holder, limits: DeploymentLimits) -> str | None:
-    """What shows that the holder lives: its process here, or from elsewhere a renewal seen while we look; None without."""
+    """Return the sign that the holder is alive: its process on this host, or a renewal during the wait.
+
+    None if there is none.
+    """
     here = owner_alive(holder.host, holder.pid, holder.process_started)
     if here is not None:
         return f"pid {holder.pid} runs on this host" if here else None

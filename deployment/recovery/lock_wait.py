@@ -1,4 +1,4 @@
-"""Two at once: who holds the lock is named; whoever asked for it waits, until a deadline, and says for whom."""
+"""Waiting for the lock: a run that finds it held names the holder and waits until a deadline."""
 
 from __future__ import annotations
 
@@ -16,17 +16,20 @@ RETRY_EVERY_S = 1.0
 
 
 class Queue:
-    """The patience of one run: ``wait_s`` seconds in all, however many others come before it."""
+    """The waiting time of one run: ``wait_s`` seconds in total, however many other runs come first."""
 
     def __init__(self, clock: Clock, wait_s: float, notify: Callable[[str, float], None]) -> None:
-        """``notify`` hears what is waited for, and the seconds waited, before each pause."""
+        """``notify`` gets, before each pause, what the run waits for and the seconds waited so far."""
         self._clock = clock
         self._wait_s = wait_s
         self._notify = notify
         self._began = clock.monotonic()
 
     def retry(self, attempt: Callable[[], T]) -> T:
-        """Returns what ``attempt`` returns, trying again while others hold the lock. Raises LeaseHeld or EnvironmentTaken."""
+        """Return the result of ``attempt``, retrying while another run holds the lock.
+
+        Raises LeaseHeld or EnvironmentTaken.
+        """
         while True:
             try:
                 return attempt()
@@ -39,14 +42,17 @@ class Queue:
 
 
 def refuse_while_held(ports: Ports) -> None:
-    """Raises LeaseHeld while somebody who lives holds the lock; what the dead hold is for ``recover`` to settle."""
+    """Raise LeaseHeld if a living process holds the lock; ``recover`` handles the lock of a dead one."""
     holder = ports.lease.current()
     if holder is not None and alive(ports, holder):
         raise LeaseHeld(holder)
 
 
 def dead_lock_token(ports: Ports) -> int | None:
-    """The token of a lock that a process of this host died with before it touched anything; None where there is none."""
+    """Return the token of a lock whose process, on this host, died before it touched anything.
+
+    None if there is no such lock.
+    """
     holder = ports.lease.current()
     if holder is None or open_deployment(ports) is not None:
         return None

@@ -1,4 +1,4 @@
-"""Settling what a run that died left behind: read its note, ask the world, finish or undo."""
+"""Recovers what a dead run left: read its record, ask router and platform for the current state, finish or undo."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def take_over(found: OpenDeployment, by: Operation) -> Holder:
 
 @dataclass(frozen=True)
 class Decision:
-    """What a person has decided about a halted deployment, and why; None: nothing.
+    """An operator's decision about a halted deployment, with its reason; None: not decided.
 
-    ``keep``: traffic stays where it is. ``back``: it goes back although the release's migration is irreversible.
+    ``keep``: traffic stays where it is. ``back``: traffic goes back although the release's migration is irreversible.
     """
 
     keep: str | None = None
@@ -104,7 +104,7 @@ def recover(
 
 
 def _keep_live(machine: Machine, reason: str, by: str) -> None:
-    """End a halted deployment with traffic where it is. Raises StepFailed if the live colour is unhealthy."""
+    """End a halted deployment and leave traffic on the live colour. Raises StepFailed if that colour is unhealthy."""
     if problem := live_problem(machine.ports):
         raise StepFailed(f"the live colour is unhealthy, so it is not kept: {problem}")
     machine.keep_live(reason, by)
@@ -135,7 +135,7 @@ def _began(journal: Journal, step: str) -> bool:
 
 
 def _passed(journal: Journal, step: str) -> bool:
-    """Whether the step passed, and nothing was decided against it since."""
+    """Return whether the step passed, and no later line ``decided`` revoked that."""
     passed = False
     for record in journal.records():
         if record.kind == "outcome" and record.data.get("step") == step:

@@ -1,4 +1,4 @@
-"""Stopping the colour that was live before the last promotion: what ``scripts/deploy.py retire`` does, when its time has come."""
+"""Stops the colour that was live before the last promotion, when its time has come: ``scripts/deploy.py retire``."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from deployment.recovery.undo import last_promotion
 
 
 def due_at(promotion: Promotion) -> datetime | None:
-    """When the previous colour may be stopped, by the settings of the run that promoted; None: never."""
+    """Return when the previous colour may be stopped, by the settings of the run that promoted; None: never."""
     if promotion.retire_after is None:
         return None
     return datetime.fromisoformat(promotion.promoted_at) + timedelta(seconds=promotion.retire_after)
 
 
 def due(ports: Ports, *, now: bool) -> Promotion | None:
-    """The promotion whose previous colour is to be stopped, None where it is stopped already.
+    """Return the promotion whose previous colour is to be stopped; None if it is stopped already.
 
-    ``now``: whatever its time. Raises Refused where there is no promotion, or its time has not come.
+    ``now``: ignore ``retire_after``. Raises Refused if there is no promotion, or if its time has not come.
     """
     promotion = last_promotion(ports)
     colour = promotion.previous.colour
@@ -45,9 +45,10 @@ def due(ports: Ports, *, now: bool) -> Promotion | None:
 def retire_previous(
     promotion: Promotion, run_id: str, operation: Operation, journal: Journal, listener: Listener
 ) -> str:
-    """Stops the colour that ``promotion`` replaced, under the lock; returns a sentence.
+    """Stop the colour that ``promotion`` replaced, under the lock; return a sentence.
 
-    Nothing that takes traffic is stopped. Raises Refused where another deployment was faster, StepFailed where it still runs.
+    A colour with traffic is never stopped. Raises Refused if there was another promotion first, StepFailed if the
+    colour still runs.
     """
     ports, limits, actor = operation.ports, operation.limits, operation.actor
     colour = promotion.previous.colour

@@ -1,4 +1,4 @@
-"""What an environment looks like now: asked of router, platform, registry and lease, never remembered."""
+"""The current state of an environment, read from router, platform, registry and lease each time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deployment.ports import Registry
 
 
 def describe(environment: str, live_url: str, ports: Ports, registry: Registry) -> dict[str, Any]:
-    """The document of ``status --json``. Never waits for the lock. Raises CloudError or SwitchFailed."""
+    """Return the document of ``status --json``. Never waits for the lock. Raises CloudError or SwitchFailed."""
     live = ports.router.observe().live
     found = open_deployment(ports)
     return {
@@ -25,7 +25,7 @@ def describe(environment: str, live_url: str, ports: Ports, registry: Registry) 
 
 
 def _colour(ports: Ports, registry: Registry, service: Service) -> dict[str, Any]:
-    """Image and digest are what is configured; version and url are what runs, null where nothing does."""
+    """Describe one colour: image and digest as configured; version and url as running, null if nothing runs."""
     image = registry.find(service.digest) if service.digest else None
     answer = next(iter(ports.front.ask(1, service.url)), None) if service.running and service.url else None
     return {

@@ -1,4 +1,4 @@
-"""Undoing the last promotion, outside of any deployment: what ``scripts/deploy.py rollback`` does."""
+"""Rolls back the last promotion by hand, outside of any deployment: ``scripts/deploy.py rollback``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deployment.plan import DeploymentRecord, Operation, Owner, Plan, Ports, Pro
 
 
 def last_promotion(ports: Ports) -> Promotion:
-    """The promotion that stands now and can be undone. Raises Refused where there is none."""
+    """Return the promotion that is in effect and can be undone. Raises Refused if there is none."""
     found = open_deployment(ports)
     if found is not None:
         who = "is under way" if alive(ports, found.holder) else "was left half done"
@@ -36,7 +36,7 @@ def last_promotion(ports: Ports) -> Promotion:
 
 
 def refuse_irreversible(promotion: Promotion, allowed: str | None) -> None:
-    """Raises Refused where there is no way back by itself, unless somebody has said why they take it all the same."""
+    """Raise Refused if the promoted release's migration is irreversible and ``allowed`` gives no reason to go back anyway."""
     image = promotion.image
     if image.irreversible and allowed is None:
         raise Refused(
@@ -70,7 +70,7 @@ class Undo:
 
     @property
     def reason(self) -> Reason | None:
-        """Why traffic was not moved, or what went wrong; None while nothing failed."""
+        """Why traffic was not moved, or what failed; None if nothing failed."""
         return self._reason
 
     @property
