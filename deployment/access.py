@@ -20,7 +20,7 @@ class Duty(StrEnum):
     PROMOTE = "promote"  # move traffic to it
     ROLLBACK = "rollback"  # undo a promotion
     WAIVE = "waive"  # let a promotion stand without one of its gates
-    APPROVE = "approve"  # say yes to somebody else's promotion
+    APPROVE = "approve"  # approve another principal's promotion
 
 
 DEPLOYMENT = (Duty.DEPLOY, Duty.PROMOTE)
@@ -28,7 +28,7 @@ DEPLOYMENT = (Duty.DEPLOY, Duty.PROMOTE)
 RECOVERING = (Duty.DEPLOY, Duty.ROLLBACK)
 """The duties of which one is enough to recover a dead run or to break its lock."""
 
-# AWS names a session of a role by the role's name alone; the path that the role's own ARN has is lost in it.
+# The ARN of a role session has the role's name only; the path in the role's own ARN is not part of it.
 _SESSION = re.compile(r"arn:([\w-]+):sts::(\d+):assumed-role/([^/]+)/[^/]+")
 _ROLE = re.compile(r"arn:([\w-]+):iam::(\d+):role/(?:.*/)?([^/]+)")
 
@@ -70,8 +70,8 @@ def read(document: Mapping[str, Any], environment: str) -> Access:
 
 def role_of(arn: str) -> str | None:
     """Return the ARN, without its path, of the role that this session belongs to; None if the ARN is not a role session's."""
-    found = _SESSION.fullmatch(arn)
-    return f"arn:{found[1]}:iam::{found[2]}:role/{found[3]}" if found else None
+    session = _SESSION.fullmatch(arn)
+    return f"arn:{session[1]}:iam::{session[2]}:role/{session[3]}" if session else None
 
 
 def listed(arn: str, principals: Sequence[str]) -> bool:
@@ -97,7 +97,7 @@ def demand(access: Access, duties: Sequence[Duty], caller: Caller) -> None:
         if not permits(access, duty, caller.arn):
             raise NotPermitted(
                 f"{caller.arn} may not {duty}: it is not on the list {access.places[duty]} of deployment.toml",
-                hint="Use credentials of a principal that is on it, or have it added there.",
+                hint="Use credentials of a principal on that list, or add this principal to it.",
             )
 
 
@@ -120,11 +120,11 @@ def admit(
     """
     demand(access, duties, caller)
     if permissions is None:
-        return Admission(caller, duties, "which rights AWS gives this caller cannot be asked here")
+        return Admission(caller, duties, "this environment cannot check the caller's rights on AWS")
     rights = permissions.missing(caller, [duty.value for duty in duties], target)
     if rights.missing:
         raise NotPermitted(
             f"{caller.arn} lacks rights on AWS{f' for {target}' if target else ''}: {', '.join(rights.missing)}",
-            hint="Add them to the policies of its role; nothing was touched.",
+            hint="Add these rights to the policies of its role; nothing was touched.",
         )
     return Admission(caller, duties, rights.unchecked)

@@ -79,7 +79,7 @@ class LeaseHeld(Refused):
             f"deployment {holder.deployment_id} of {holder.actor} holds the lock "
             f"(host {holder.host}, pid {holder.pid}, since {holder.since:%Y-%m-%d %H:%M:%S} UTC, doing: {holder.doing})",
             hint="Wait for it to end (--wait-for-lock SECONDS does); `python scripts/deploy.py status` shows it, "
-            "`python scripts/deploy.py recover` settles it if its process is gone.",
+            "`python scripts/deploy.py recover` recovers it if its process is gone.",
         )
 
 

@@ -255,7 +255,7 @@ class AlarmState(StrEnum):
 
     OK = "OK"
     FIRING = "ALARM"
-    UNPROVEN = "INSUFFICIENT_DATA"  # nothing was measured: neither well nor ill
+    UNPROVEN = "INSUFFICIENT_DATA"  # nothing was measured: neither OK nor firing
     ABSENT = "ABSENT"  # no alarm has that name
 
 

@@ -9,10 +9,10 @@ class Phase(StrEnum):
     """The phases of a deployment. The values are shown to users in reports and in ``status``."""
 
     PENDING = "PENDING"  # settings are read, nothing is touched
-    LEASED = "LEASED"  # this run alone may act; live was seen to be well
+    LEASED = "LEASED"  # this run alone may act; the live colour is being checked
     PROVISIONING = "PROVISIONING"  # the idle colour is being brought up with the release
-    VERIFYING = "VERIFYING"  # the candidate runs, and its gates are being asked
-    AWAITING_APPROVAL = "AWAITING_APPROVAL"  # the candidate is verified, and another principal has to say yes
+    VERIFYING = "VERIFYING"  # the candidate runs, and its gates are being checked
+    AWAITING_APPROVAL = "AWAITING_APPROVAL"  # the candidate is verified, and another principal must approve
     PROMOTING = "PROMOTING"  # traffic is being moved to the candidate, or may have been
     BAKING = "BAKING"  # the candidate is live and is watched
     ROLLING_BACK = "ROLLING_BACK"  # traffic is being moved back
@@ -27,10 +27,10 @@ class Outcome(StrEnum):
     """How a phase ended."""
 
     OK = "ok"
-    HELD = "held"  # all is well, and it may not go on without a yes
+    HELD = "held"  # verified, but it may not go on without an approval
     FAILED = "failed"
-    REFUSED = "refused"  # it may not begin: somebody else's, or the wrong colour
-    FROZEN = "frozen"  # it failed, and there is no way back: the release's migration is irreversible
+    REFUSED = "refused"  # it may not begin: another deployment holds the lock, or the target is live
+    FROZEN = "frozen"  # it failed, and traffic cannot go back: the release's migration is irreversible
     UNMOVED = "unmoved"  # the switch failed, and the routes were read back: traffic never moved
 
 

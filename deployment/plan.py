@@ -65,7 +65,10 @@ class LiveSnapshot:
 
 @dataclass(frozen=True)
 class ApprovalRequest:
-    """What an approval must match: the hash of the verification's journal line. It is due by ``until`` (ISO 8601, UTC)."""
+    """The request that an approval must match: the hash of the verification's journal line.
+
+    It is due by ``until`` (ISO 8601, UTC).
+    """
 
     evidence: str
     until: str

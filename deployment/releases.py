@@ -15,7 +15,7 @@ def default_tag(tags: Sequence[str]) -> str:
     if not versions:
         known = ", ".join(tags) or "none at all"
         raise UnknownTag(
-            f"the registry has no tag that is a version, so there is no default release (it has: {known})",
+            f"no tag of the registry is a SemVer version, so none is the default release (tags: {known})",
             hint="Name one with --image-tag=TAG.",
         )
     return max(versions, key=semver.Version.parse)

@@ -93,7 +93,7 @@ def load(path: Path, environment: str | None = None) -> Settings:
     environments = document["environments"]
     if name not in environments:
         raise SettingsError(
-            f"there is no environment {name!r} in {path.name}{_nearest(name, environments)}",
+            f"unknown environment {name!r} in {path.name}{_nearest(name, environments)}",
             hint=f"known environments: {', '.join(sorted(environments))}",
         )
     own = environments[name]
@@ -117,11 +117,11 @@ def _parse(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"), parse_float=_finite)
     except FileNotFoundError:
         raise SettingsError(
-            f"there is no {path}", hint="It holds environments and budgets; see docs/settings.md."
+            f"{path} does not exist", hint="It must define environments and budgets; see docs/settings.md."
         ) from None
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError as error:  # TOML's own errors, broken UTF-8, and numbers that are none
+    except ValueError as error:  # TOML's own errors, invalid UTF-8, and nan or inf
         raise SettingsError(f"{path.name} is not TOML: {error}") from None
 
 
@@ -129,7 +129,7 @@ def _finite(text: str) -> float:
     """Refuse nan and inf, which TOML allows: nan compares false with every limit, so a bake of nan seconds would end at once."""
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{text} is not a number to measure by")
+        raise ValueError(f"{text} is not a finite number")
     return number
 
 
@@ -178,16 +178,16 @@ def _nearest(word: str, known: Any) -> str:
 
 IMPOSSIBLE: Mapping[tuple[str, str], str] = {
     ("apprunner", "route53"): (
-        "App Runner answers 404 for a host that it does not know, and one custom domain cannot be on two services: "
-        "a DNS record that moves from one to the other takes the site down"
+        "App Runner answers 404 for an unknown host, and one custom domain cannot be on two services: "
+        "a DNS record that moves from one service to the other takes the site down"
     ),
     ("apprunner", "alb"): (
         "a load balancer's targets are addresses in a VPC, and App Runner's public services have none; "
-        "for the live domain's host App Runner would answer 404, too"
+        "App Runner would also answer 404 for the live domain's host"
     ),
     ("ecs", "cloudfront"): (
-        "the colours of ECS stand behind load balancers, whose weights switch per request and in seconds: the switching "
-        "function would be a second switch before the first (a plain distribution may stand before the load balancer)"
+        "the colours of ECS are behind load balancers, whose weights switch per request and within seconds: the switching "
+        "function would be a second switch before that one (a plain distribution may be in front of the load balancer)"
     ),
 }
 INSTEAD: Mapping[str, str] = {"apprunner": 'router = "cloudfront"', "ecs": 'router = "alb" or "route53"'}

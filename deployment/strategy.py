@@ -51,27 +51,27 @@ def parse(text: str) -> Strategy:
         return Strategy()
     form = _FORM.fullmatch(text)
     if form is None:
-        raise SettingsError(f"strategy {text!r} is none", hint=HINT)
+        raise SettingsError(f"{text!r} is not a strategy", hint=HINT)
     shifts = [_shift(text, one) for one in re.split(r",(?=\d+%)", form[2])]
     if form[1] == "linear":
         if len(shifts) > 1:
-            raise SettingsError(f"strategy {text!r}: linear has one step, which is repeated", hint=HINT)
+            raise SettingsError(f"strategy {text!r}: linear takes exactly one step, which is repeated", hint=HINT)
         step, seconds = shifts[0].weight, shifts[0].seconds
         shifts = [Shift(weight, seconds) for weight in range(step, 100, step)]
     if any(later.weight <= earlier.weight for earlier, later in pairwise(shifts)):
-        raise SettingsError(f"strategy {text!r}: each step has to be more than the one before", hint=HINT)
+        raise SettingsError(f"strategy {text!r}: each step must be larger than the one before", hint=HINT)
     if len(shifts) > MOST_STEPS:
-        raise SettingsError(f"strategy {text!r} has {len(shifts)} steps, {MOST_STEPS} are allowed", hint=HINT)
+        raise SettingsError(f"strategy {text!r} has {len(shifts)} steps, at most {MOST_STEPS} are allowed", hint=HINT)
     return Strategy(text, tuple(shifts))
 
 
 def _shift(text: str, step: str) -> Shift:
-    found = _STEP.fullmatch(step)
-    if found is None:
-        raise SettingsError(f"strategy {text!r}: {step!r} is no step", hint=HINT)
-    weight, seconds = int(found[1]), float(found[2]) * _SECONDS[found[3]]
+    match = _STEP.fullmatch(step)
+    if match is None:
+        raise SettingsError(f"strategy {text!r}: {step!r} is not a step", hint=HINT)
+    weight, seconds = int(match[1]), float(match[2]) * _SECONDS[match[3]]
     if not 1 <= weight <= 99:
-        raise SettingsError(f"strategy {text!r}: {weight}% is no share, 1 % to 99 % are", hint=HINT)
+        raise SettingsError(f"strategy {text!r}: a share must be 1 % to 99 %, not {weight} %", hint=HINT)
     if not 0 < seconds <= LONGEST_S:
-        raise SettingsError(f"strategy {text!r}: a step of {seconds:g} s is none, up to {LONGEST_S:g} s are", hint=HINT)
+        raise SettingsError(f"strategy {text!r}: a step must take more than 0 s and at most {LONGEST_S:g} s, not {seconds:g} s", hint=HINT)
     return Shift(weight, seconds)

@@ -46,7 +46,7 @@ class Archive:
 
 
 def _unreached() -> Signer:
-    raise NoKey("no environment was reached")
+    raise NoKey("the run reached no environment, so it could not read a signing key")
 
 
 NOWHERE = Archive("", _unreached, None)
@@ -93,7 +93,7 @@ def close(
     if page is not None:
         try:
             replace_file(folder / PAGE_FILE, page(journal.records()))
-        except Exception as error:  # whatever a page cannot show must not keep a run from being settled
+        except Exception as error:  # an error of the page must not stop a run from being recovered
             say(f"{PAGE_FILE} was not written: {type(error).__name__}: {first_line(error)}")
     _redact(folder, journal)
     report.write(folder, built)
@@ -207,7 +207,7 @@ def anchor(lease: Lease, run_id: str, journal: Journal) -> None:
         newest = dict([*kept.items(), (run_id, [last.seq, last.hash])][-HEADS_KEPT:])
         if lease.swap_note(HEADS_NOTE, seen, json.dumps(newest)):
             return
-    raise CloudError(f"the head of {run_id} could not be noted beside the lease: others kept noting theirs")
+    raise CloudError(f"the head of {run_id} could not be noted beside the lease: other runs kept changing that note")
 
 
 def anchored(lease: Lease, run_id: str) -> tuple[int, str] | None:

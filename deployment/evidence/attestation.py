@@ -36,7 +36,7 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
 
-# What the run was about, as the journal has it: the predicate's "configuration used for the test run".
+# The journal lines that say what was tested: the predicate's "configuration used for the test run".
 CONFIGURATION = ("opened", "manifest", "planned")
 
 
@@ -50,7 +50,7 @@ class Checker:
         except (ValueError, UnsupportedAlgorithm):
             key = None
         if not isinstance(key, Ed25519PublicKey):
-            raise NoKey("what should be the public key is not an Ed25519 public key in PEM")
+            raise NoKey("the public key is not an Ed25519 public key in PEM")
         self._key = SSlibKey.from_crypto(key)
 
     def check(self, envelope: Envelope) -> bool:
@@ -72,8 +72,8 @@ class Signer:
         except (ValueError, TypeError, UnsupportedAlgorithm):
             key = None
         if not isinstance(key, Ed25519PrivateKey):
-            # Raised outside of the handler: a parser's text may quote what it was given, and would be this error's context.
-            raise NoKey("what should be the signing key is not an Ed25519 private key in PEM (PKCS#8, no password)")
+            # Raised outside of the handler: a parser's message may quote its input, and would be this error's context.
+            raise NoKey("the signing key is not an Ed25519 private key in PEM (PKCS#8, no password)")
         self._signer = CryptoSigner(key)
         self.checker = Checker(_public_pem(key))
 
@@ -102,14 +102,14 @@ def envelope_of(content: bytes) -> Envelope:
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, LibraryError, binascii.Error):
         raise ValueError("it is not a DSSE envelope") from None
     if written != content or envelope.payload_type != PAYLOAD_TYPE:
-        raise ValueError("it is not as it was written")
+        raise ValueError("it is not spelled as this framework writes it")
     return envelope
 
 
 def digests(folder: Path) -> dict[str, str]:
     """Return the SHA-256 of each existing file of the report, by name."""
-    found = {name: folder / name for name in SIGNED_FILES}
-    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in found.items() if path.is_file()}
+    paths = {name: folder / name for name in SIGNED_FILES}
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items() if path.is_file()}
 
 
 def statement(records: Sequence[Record], files: Mapping[str, str]) -> dict[str, Any]:
@@ -153,7 +153,7 @@ def _list_name(gate: Mapping[str, Any]) -> str | None:
 def _result(built: Mapping[str, Any], warned: bool) -> str:
     """Return the result.
 
-    PASSED: promoted, or verified completely. A rollback by hand is no test, so it is WARNED if it succeeded.
+    PASSED: promoted, or verified completely. A successful rollback by hand proves no test, so it is WARNED.
     """
     if built["verdict"] in ("promoted", "verified"):
         return "WARNED" if warned or built["partial"] else "PASSED"

@@ -9,7 +9,7 @@ from deployment.evidence.journal import FIRST, Record, line_hash, record_of
 
 
 def chain(content: bytes) -> tuple[list[Record], str | None]:
-    """Return the records up to the first bad line, and what is wrong with that line; None if every line is good."""
+    """Return the records up to the first bad line, and that line's problem; None if every line is good."""
     records: list[Record] = []
     lines = content.split(b"\n")
     seqs = [_seq(line) for line in lines]

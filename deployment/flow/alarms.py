@@ -31,7 +31,7 @@ def refuse_absent_alarms(alarms: Alarms) -> None:
     absent = [alarm.name for colour in Colour for alarm in alarms.read(colour) if alarm.state is AlarmState.ABSENT]
     if absent:
         raise Refused(
-            f"there is no alarm {absent[0]!r}, and the settings name it",
+            f"the settings name alarm {absent[0]!r}, which does not exist",
             hint="Correct `alarms` or `route53_health_checks` of this environment in deployment.toml, or create it.",
         )
 
@@ -42,12 +42,12 @@ def refuse_firing_alarms(alarms: Alarms, live: Colour, journal: Journal) -> None
     An alarm without data does not fire, but it is not OK either: it is journalled, and it must be OK at the end of the
     bake.
     """
-    found = alarms.read(live)
-    if found:
-        journal.append("alarms", colour=live, states={alarm.name: alarm.state for alarm in found})
-    firing = [alarm for alarm in found if alarm.state is AlarmState.FIRING]
+    states = alarms.read(live)
+    if states:
+        journal.append("alarms", colour=live, states={alarm.name: alarm.state for alarm in states})
+    firing = [alarm for alarm in states if alarm.state is AlarmState.FIRING]
     if firing:
-        raise StepFailed(f"an alarm is already firing: {firing[0]}", hint="Look at that first, then deploy again.")
+        raise StepFailed(f"an alarm is already firing: {firing[0]}", hint="Resolve it first, then deploy again.")
 
 
 def in_background(work: Callable[[], None]) -> None:
@@ -108,11 +108,11 @@ class AlarmWatch:
         self._take_in()
         if self._unread is not None:
             raise StepFailed(
-                f"the alarms cannot be read at the end of the bake, so nothing proves that they are quiet{self._why()}"
+                f"the alarms cannot be read at the end of the bake, so nothing proves that none fires{self._why()}"
             )
         bad = [alarm for alarm in self._now if alarm.state is not AlarmState.OK]
         if bad:
-            raise StepFailed(f"at the end of the bake alarm {bad[0]}; only OK proves that the release is well")
+            raise StepFailed(f"at the end of the bake alarm {bad[0]}; only OK proves that the release is healthy")
 
     def _ask(self) -> None:
         now = self._clock.monotonic()

@@ -1,8 +1,9 @@
 """Approval: after verification, a promotion waits until another principal approves it.
 
-An approval is bound to what was verified and can be used once. The run publishes an ``ApprovalRequest`` in its note and
-reads the note ``approval`` beside the lease; ``record_approval`` writes that note. The run trusts no note: it compares
-the approval with its own request, with its own principal, and with the list of approvers.
+An approval is bound to the verified digest and its evidence, and can be used once. The run publishes an
+``ApprovalRequest`` in its note and reads the note ``approval`` beside the lease; ``record_approval`` writes that note.
+The run trusts no note: it compares the approval with its own request, with its own principal, and with the list of
+approvers.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from deployment.polling import poll
 
 REQUIRED = "required"
 NOTE = "approval"
-# Often enough that a person sees their yes taken, seldom enough for a table that bills by the read.
+# Often enough that an approver sees the run go on, seldom enough for a table that bills by the read.
 READ_EVERY_S = 1.0
 
 
@@ -52,13 +53,12 @@ class Approval:
 def wait_for_approval(machine: Machine, evidence: str, access: Access, harm: Callable[[], str | None]) -> Approval:
     """Wait until another principal has approved, then check the candidate once more; return the approval.
 
-    ``evidence`` is the hash of the journal line that says what was verified. Raises DeadlinePassed after
-    ``approval_timeout``, StepFailed if users are harmed in the meantime or the candidate is not healthy any more,
-    LeaseLost.
+    ``evidence`` is the hash of the journal line ``verified``. Raises DeadlinePassed after ``approval_timeout``,
+    StepFailed if users are harmed in the meantime or the candidate is not healthy any more, LeaseLost.
     """
     ports, limits = machine.ports, machine.limits
     until = ports.clock.now() + timedelta(seconds=limits.approval_timeout)
-    _clear_note(machine)  # one that lies there already is not about this evidence
+    _clear_note(machine)  # an approval from before this request is not about this evidence
     machine.await_approval(ApprovalRequest(evidence, until.isoformat(timespec="seconds")))
     machine.journal.append(
         "approval_awaited", evidence=evidence, digest=machine.plan.image.digest, until=until.isoformat()
@@ -66,8 +66,8 @@ def wait_for_approval(machine: Machine, evidence: str, access: Access, harm: Cal
 
     def attempt() -> Approval | None:
         machine.still_ours()
-        if found := harm():
-            raise StepFailed(f"the live colour was harmed while the approval was awaited: {found}")
+        if problem := harm():
+            raise StepFailed(f"users of the live colour were harmed while the run waited for an approval: {problem}")
         try:
             text = ports.lease.notes().get(NOTE)
         except CloudError as error:
@@ -90,7 +90,7 @@ def wait_for_approval(machine: Machine, evidence: str, access: Access, harm: Cal
     candidate = machine.candidate
     problems = ports.front.examine(candidate.url if candidate else None)
     if problems:
-        raise StepFailed(f"the candidate is not well any more since it was verified: {problems[0]}")
+        raise StepFailed(f"the candidate is not healthy any more since it was verified: {problems[0]}")
     return approval
 
 
@@ -120,13 +120,13 @@ def _clear_note(machine: Machine) -> None:
 def _objection(machine: Machine, approval: Approval, access: Access) -> str | None:
     plan, request = machine.plan, machine.request
     if request is None or approval.deployment_id != plan.deployment_id:
-        return f"it is for deployment {approval.deployment_id}"
+        return f"it is for deployment {approval.deployment_id}, not for this one"
     if approval.digest != plan.image.digest:
-        return f"it is for {approval.digest}, and {plan.image.digest} was verified"
+        return f"it is for {approval.digest}, but {plan.image.digest} was verified"
     if approval.evidence != request.evidence:
-        return "it is for other evidence than this run's"
+        return "it is for the evidence of another verification"
     if approval.by == plan.actor:
-        return f"{approval.by} is the one who deploys"
+        return f"{approval.by} is the deployer, and the approval must be another principal's"
     if not permits(access, Duty.APPROVE, approval.by):
         return f"{approval.by} is not on the list {access.places[Duty.APPROVE]}"
     if machine.ports.clock.now() > datetime.fromisoformat(request.until):
@@ -145,30 +145,32 @@ def record_approval(ports: Ports, access: Access, caller: Caller, deployment_id:
     if record.plan.actor == caller.arn:
         raise NotPermitted(
             f"{caller.arn} deploys {deployment_id}, and the approval must be another principal's",
-            hint="Somebody else has to type this, with credentials of their own.",
+            hint="Another person must run this command with their own credentials.",
         )
     now = ports.clock.now()
     if request is None or now > datetime.fromisoformat(request.until):
         raise Refused(
-            f"deployment {deployment_id} waits no longer: the approval was due until {request and request.until}"
+            f"deployment {deployment_id} does not wait any more: the approval was due until {request and request.until}"
         )
     approval = Approval(deployment_id, record.plan.image.digest, request.evidence, caller.arn, now.isoformat(), reason)
     if not ports.lease.swap_note(NOTE, None, approval.dump()):
-        raise Refused(f"deployment {deployment_id} has an approval already, and one is good once")
+        raise Refused(f"deployment {deployment_id} has an approval already")
     return approval
 
 
 def _awaiting_approval(ports: Ports, deployment_id: str) -> DeploymentRecord:
-    found = open_deployment(ports)
-    if found is None or found.record.deployment_id != deployment_id:
-        other = f"; {found.record.deployment_id} is ({found.record.phase})" if found else ""
-        raise Refused(f"deployment {deployment_id} is not under way{other}", hint="`status` shows what is.")
-    record = found.record
+    current = open_deployment(ports)
+    if current is None or current.record.deployment_id != deployment_id:
+        other = f"; {current.record.deployment_id} is ({current.record.phase})" if current else ""
+        raise Refused(
+            f"deployment {deployment_id} is not under way{other}", hint="`status` shows the deployment under way."
+        )
+    record = current.record
     if record.phase is not Phase.AWAITING_APPROVAL:
         raise Refused(f"deployment {deployment_id} does not wait for an approval: its phase is {record.phase}")
     if owner_alive(record.owner.host, record.owner.pid, record.owner.process_started) is False:
         raise Refused(
-            f"the run of {deployment_id} has died while it waited",
-            hint="`python scripts/deploy.py recover` settles it; nothing was promoted.",
+            f"the run of {deployment_id} died while it waited",
+            hint="`python scripts/deploy.py recover` recovers it; nothing was promoted.",
         )
     return record

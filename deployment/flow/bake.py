@@ -12,10 +12,10 @@ from deployment.flow.switch import refuse_changed_routes
 from deployment.model import Colour
 from deployment.plan import Ports
 
-# How often the watch is asked while a release bakes, and how often the routes are read meanwhile.
+# During a bake: the pause between two checks of the watch, and between two reads of the routes.
 WATCH_EVERY_S = 0.1
 OBSERVE_EVERY_S = 5.0
-LEAST_PAUSE_S = 0.001  # a remainder that is lost in rounding would never pass
+LEAST_PAUSE_S = 0.001  # rounding could make a shorter pause 0, and the loop would never end
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class BakeWatch:
 
     def check(self) -> None:
         """Raise StepFailed at the first proof of harm."""
-        found = self.harm() or (self.alarms.harm() if self.alarms else None)
-        if found:
-            raise StepFailed(found)
+        problem = self.harm() or (self.alarms.harm() if self.alarms else None)
+        if problem:
+            raise StepFailed(problem)
 
 
 def bake(

@@ -70,8 +70,8 @@ class CanaryStep:
                 return {"weight": shift.weight, "seconds": round(elapsed, 1), "requests": requests, "failed": failed}
             if elapsed >= shift.seconds + self.longest_wait_s:
                 raise StepFailed(
-                    f"with {shift.weight} % of the traffic: the candidate answered {requests} requests in {elapsed:.0f} s, "
-                    f"{ENOUGH_REQUESTS} are needed to prove anything",
+                    f"with {shift.weight} % of the traffic: the candidate answered only {requests} requests in "
+                    f"{elapsed:.0f} s, {ENOUGH_REQUESTS} are needed to prove anything",
                     hint="Give it a larger share or more time (--strategy), or more requests (prober_rate).",
                 )
             needed = f", {ENOUGH_REQUESTS} are needed" if over else ""
@@ -79,14 +79,14 @@ class CanaryStep:
             clock.sleep(WATCH_EVERY_S)
 
     def _check(self, shift: Shift) -> None:
-        found = self.watch.harm() or (self.alarms.harm() if self.alarms else None)
-        if found:
-            raise StepFailed(f"with {shift.weight} % of the traffic: {found}")
+        problem = self.watch.harm() or (self.alarms.harm() if self.alarms else None)
+        if problem:
+            raise StepFailed(f"with {shift.weight} % of the traffic: {problem}")
         self.still_ours()
 
 
 def _refuse_changed_routes(seen: Routes, written: Routes) -> None:
     if seen.generation != written.generation or dict(seen.weights) != dict(written.weights):
         raise RouteConflict(
-            f"the routes changed meanwhile: generation {written.generation} was written, now it is {seen.generation}"
+            f"the routes were changed by another writer: generation {written.generation} was written, now it is {seen.generation}"
         )

@@ -185,7 +185,7 @@ class Machine(DeploymentState):
     def abandon(self, reason: Reason, *, refused: bool = False, moved: bool = False) -> None:
         """End a deployment that failed: reject it, or roll back. Does nothing if the deployment has ended.
 
-        ``moved``: traffic may have moved, even if the routes do not say so now.
+        ``moved``: traffic may have moved, even if the routes do not show it now.
         """
         if self.ended:
             return

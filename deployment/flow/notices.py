@@ -121,7 +121,7 @@ class Notices:
                 notifier.send(notice)
             except DeploymentError as error:
                 problem = first_line(error)
-            except Exception as error:  # whatever a channel raises is its own affair, and its text may hold anything
+            except Exception as error:  # no channel's error may end the run; its text may contain secrets, so only the type is kept
                 problem = type(error).__name__
             self._sent.put(_Sent(notice, problem))
 
@@ -140,7 +140,7 @@ class Notices:
 
     def _failed(self, notice: Notice, problem: str) -> None:
         self._journal.append("not_notified", event=notice.kind.value, error=problem)
-        self._say(f"the team was not told ({notice.kind.value}): {problem}")
+        self._say(f"the team was not notified ({notice.kind.value}): {problem}")
 
 
 def _cleaned(notice: Notice, clean: Callable[[str], str]) -> Notice:

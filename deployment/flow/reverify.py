@@ -12,9 +12,9 @@ from deployment.plan import DeploymentRecord, LiveSnapshot, Plan, Ports
 from deployment.polling import poll
 from deployment.settings import DeploymentLimits
 
-# Long enough for a connection that is being opened anew; too short for anybody to repair anything.
+# Long enough for a new connection; too short for a repair.
 SECOND_TRY_AFTER_S = 0.5
-# Answers asked of the live colour for its version: one that is lost must not cost the way back.
+# Requests to the live colour for its version: a lost answer must not make a rollback impossible.
 VERSION_TRIES = 3
 
 
@@ -26,14 +26,15 @@ def refuse_open_deployment(plan: Plan, ports: Ports, holder: Holder) -> None:
     try:
         text = ports.lease.notes().get("deployment")
         if text and (left := DeploymentRecord.load(text).deployment_id) != plan.deployment_id:
-            raise Refused(f"deployment {left} was left half done meanwhile", hint="Start again: that settles it first.")
+            raise Refused(f"deployment {left} was interrupted just now", hint="Start again: the new run recovers it first.")
     except BaseException:
         ports.lease.release(holder)
         raise
 
 
 def observe_live(plan: Plan, ports: Ports, *, unhealthy_allowed: bool = False) -> tuple[LiveSnapshot, str | None]:
-    """Return the live colour, which a rollback restores, and what is wrong with it. Raises TargetIsLive or StepFailed.
+    """Return the live colour, which a rollback restores, and its problem, None if it is healthy. Raises TargetIsLive or
+    StepFailed.
 
     An unhealthy live colour is tolerated only if ``unhealthy_allowed`` is set.
     """
@@ -41,15 +42,15 @@ def observe_live(plan: Plan, ports: Ports, *, unhealthy_allowed: bool = False) -
     if routes.live is plan.target:
         raise TargetIsLive(
             f"{plan.target} is live: nothing is deployed to the colour that takes the traffic",
-            hint=f"Deploy to the idle one: --target={plan.target.other}, or --target=auto.",
+            hint=f"Deploy to the idle colour: --target={plan.target.other}, or --target=auto.",
         )
     live = ports.platform.describe(routes.live)
     answers = [answer for answer in ports.front.ask(VERSION_TRIES) if answer.ok]
-    problem = live_problem(ports) or (None if answers else "it does not say which version it is")
+    problem = live_problem(ports) or (None if answers else "it does not report its version")
     if problem is not None and not unhealthy_allowed:
         raise StepFailed(
-            f"{routes.live} is live and already sick: {problem}",
-            hint="Roll back, or bring it back; a release that mends it is deployed with --allow-unhealthy-live REASON.",
+            f"{routes.live} is live and already unhealthy: {problem}",
+            hint="Roll back, or repair it; deploy a release that repairs it with --allow-unhealthy-live REASON.",
         )
     version = answers[-1].version if answers else None
     return LiveSnapshot(routes.live, live.digest, version, live.url, live.origin, routes.generation), problem
@@ -108,7 +109,7 @@ def require_still_verified(plan: Plan, ports: Ports, verified: Service | None, j
     """Raise StepFailed unless the target colour still runs what was verified, also after instances were replaced or added."""
     try:
         require_as_verified(plan, ports.platform.describe(plan.target), verified)
-    except CloudError as error:  # the platform's silence harms no user
+    except CloudError as error:  # a platform that does not answer harms no user
         journal.append("check_failed", error=first_line(error))
 
 
@@ -144,14 +145,14 @@ def reverify(
     for number, answer in enumerate(ports.front.ask(limits.identity, candidate.url), start=1):
         if not answer.ok or answer.version != plan.image.version:
             raise StepFailed(
-                f"asked again before the switch, the candidate is not healthy on {plan.image.version}: "
+                f"checked again before the switch, the candidate is not healthy on {plan.image.version}: "
                 f"{answer.problem or f'version {answer.version!r}'}, answer {number} of {limits.identity} on fresh connections"
             )
     if not can_go_back:
         return
     service = ports.platform.describe(previous.colour)
     if not service.running or service.digest != previous.digest:
-        raise StepFailed(f"there is nothing to roll back to: {previous.colour} is {service.status} on {service.digest}")
+        raise StepFailed(f"a rollback would be impossible: {previous.colour} is {service.status} on {service.digest}")
 
 
 def _wait_until_full_size(plan: Plan, limits: DeploymentLimits, ports: Ports) -> Service:
@@ -164,13 +165,13 @@ def _wait_until_full_size(plan: Plan, limits: DeploymentLimits, ports: Ports) ->
     last = [""]
 
     def attempt() -> Service | None:
-        found = ports.platform.describe(plan.target)
-        last[0] = found.unhealthy or ""
-        return None if found.unhealthy and found.running else found
+        service = ports.platform.describe(plan.target)
+        last[0] = service.unhealthy or ""
+        return None if service.unhealthy and service.running else service
 
     return poll(
         ports.clock,
         attempt,
         timeout_s=limits.provision_timeout,
-        waiting_for=lambda: f"every instance of {plan.target} to be well before traffic goes there; last: {last[0]}",
+        waiting_for=lambda: f"every instance of {plan.target} to be healthy before traffic goes there; last: {last[0]}",
     )

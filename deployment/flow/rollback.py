@@ -20,7 +20,7 @@ from deployment.plan import LiveSnapshot, Plan, Ports
 from deployment.polling import poll
 from deployment.settings import DeploymentLimits
 
-# Tries to see the previous colour healthy at its own address before traffic goes there.
+# Requests to the previous colour at its own address before traffic goes there; one healthy answer is enough.
 ALIVE_TRIES = 3
 LOG_LINES = 200
 
@@ -54,12 +54,12 @@ def move_traffic_back(
         tick=lambda elapsed: steps.waiting(last[0], elapsed),
     )
     to = Destination(previous.colour, previous.origin, previous.version)
-    # The candidate's last errors arrive here too, and there is no better place for traffic to be: only time decides.
+    # Late errors of the candidate are seen here too, and the candidate would be no better: only the deadline ends this.
     sentence = confirm(ports, steps, to, generation, Confirmation(limits.confirmations, left(), patient=True))
     problems = _wait_until_healthy(ports, steps, left())
     if problems:
         raise StepFailed(f"traffic is back on {previous.colour}, but {problems}")
-    return f"{sentence}; health, database, Redis, sign-in and a read are well"
+    return f"{sentence}; health, database, Redis, sign-in and a read are ok"
 
 
 def require_healthy(ports: Ports, previous: LiveSnapshot) -> None:
@@ -76,8 +76,8 @@ def require_healthy(ports: Ports, previous: LiveSnapshot) -> None:
         problems = ports.front.examine(previous.url)
     if problems and not ports.front.examine():
         raise StepFailed(
-            f"what is live is well, and the previous colour {previous.colour} is not ({problems[0]}); traffic was left where it is",
-            hint=f"Bring {previous.colour} back, or see docs/roll-back-by-hand.md.",
+            f"the live colour is healthy, but the previous colour {previous.colour} is not ({problems[0]}); traffic was not moved",
+            hint=f"Repair {previous.colour}, or see docs/roll-back-by-hand.md.",
         )
 
 
@@ -88,10 +88,10 @@ def _route_to(ports: Ports, steps: Steps, holder: Holder, previous: LiveSnapshot
     answer, or a write of the run that this one took over from, may still arrive: a write of our own makes it fail.
     """
     seen = ports.router.observe()
-    there = seen.live is previous.colour and seen.weights.get(previous.colour) == 100
-    if there and seen.fence >= holder.token:
+    is_live = seen.live is previous.colour and seen.weights.get(previous.colour) == 100
+    if is_live and seen.fence >= holder.token:
         return seen.generation
-    if not there:
+    if not is_live:
         _require_answer(ports, previous)
     return write(ports, steps, holder, seen, Destination(previous.colour, previous.origin, previous.version)).generation
 
@@ -105,8 +105,8 @@ def _require_answer(ports: Ports, previous: LiveSnapshot) -> None:
                 return
             problem = answer.problem or f"version {answer.version!r}, not {previous.version!r}"
     raise StepFailed(
-        f"the previous colour {previous.colour} is not there to go back to ({problem}); traffic was left where it is",
-        hint=f"Bring {previous.colour} back, then run `python scripts/deploy.py recover`.",
+        f"the previous colour {previous.colour} does not answer ({problem}); traffic was not moved",
+        hint=f"Repair {previous.colour}, then run `python scripts/deploy.py recover`.",
     )
 
 
@@ -152,7 +152,7 @@ def retire(
                     return progress.detail
                 if progress.readiness is Readiness.STUCK:
                     raise StepFailed(progress.detail)
-                # Asked each time: a run that slept in here may wake when the colour is another deployment's, and live.
+                # Checked each time: after a suspension of this process the colour may belong to another deployment, and be live.
                 _require_stoppable(ports, holder, colour)
                 ports.platform.retire(colour)
                 return None
@@ -178,4 +178,4 @@ def _require_stoppable(ports: Ports, holder: Holder | None, colour: Colour) -> N
         raise LeaseLost("this run does not hold the lease")
     if ports.router.observe().weights.get(colour):
         raise StepFailed(f"{colour} takes traffic and was not stopped")
-    ports.lease.check(holder)  # last: while the lease is ours, nobody else moves traffic
+    ports.lease.check(holder)  # last: while the lease is ours, no other run moves traffic

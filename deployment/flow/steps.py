@@ -12,7 +12,7 @@ from deployment.events import Event, Listener, StepBegan, StepEnded, Waiting
 from deployment.evidence.journal import Journal
 from deployment.ports import Clock
 
-# What a step waits for is told this often at most: often enough for a person, seldom enough for a log.
+# The shortest pause between two Waiting events: often enough for a person, seldom enough for a log.
 WAITING_EVERY_S = 0.5
 
 

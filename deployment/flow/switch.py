@@ -13,9 +13,9 @@ from deployment.model import Answer, Colour, Holder, Readiness, Routes
 from deployment.plan import Ports
 from deployment.polling import poll
 
-# Fresh connections asked in one go while a switch spreads.
+# Requests, each on a fresh connection, in one attempt while a switch spreads.
 BATCH = 5
-# So many answers that are errors, by the colour that traffic was moved to, are no hiccup: do not go on asking users to bear it.
+# More errors than this by the new colour are not a transient fault: fail the switch, so that users get the other colour.
 ERRORS_TOLERATED = 2
 
 
@@ -32,7 +32,7 @@ class Destination:
 class Confirmation:
     """What confirms a switch: this many ``answers`` in a row within ``timeout_s`` seconds.
 
-    ``patient``: errors of the destination only restart the count, because there is no better colour to send users to.
+    ``patient``: errors of the destination only restart the count, because the other colour would serve users no better.
     """
 
     answers: int
@@ -62,12 +62,12 @@ def write(ports: Ports, steps: Steps, holder: Holder, seen: Routes, to: Destinat
         found = ports.router.observe()
     except CloudError as error:
         raise SwitchFailed(
-            f"the routes were written (generation {wrote.generation}, {to.colour}) and cannot be read: {error.message}"
+            f"the routes were written (generation {wrote.generation}, {to.colour}) but cannot be read back: {error.message}"
         ) from error
     if found.weights.get(to.colour) != weight or found.generation != wrote.generation:
         raise SwitchFailed(
             f"the routes were written (generation {wrote.generation}, {weight} % to {to.colour}) "
-            f"and read back as generation {found.generation}, {found.weights.get(to.colour)} %"
+            f"but read back as generation {found.generation}, {found.weights.get(to.colour)} %"
         )
     return found
 
@@ -93,7 +93,7 @@ def confirm(ports: Ports, steps: Steps, to: Destination, generation: int, wanted
             ):
                 seen.errors += 1
                 if seen.errors > ERRORS_TOLERATED:
-                    raise SwitchFailed(f"through the live domain, {to.colour} answers wrongly: {problem}")
+                    raise SwitchFailed(f"through the live domain, {to.colour} gives wrong answers: {problem}")
         if seen.streak < wanted.answers or not _has_spread(ports, to, generation, seen):
             return None
         return f"{seen.streak} answers in a row on fresh connections by {to.colour}"
@@ -135,6 +135,6 @@ def refuse_changed_routes(seen: Routes, colour: Colour, generation: int) -> None
     """Raise RouteConflict unless the routes are still those that the deployment began with."""
     if seen.live is not colour or seen.generation != generation:
         raise RouteConflict(
-            f"the routes changed meanwhile: {colour} was live at generation {generation}, "
-            f"now it is {seen.live} at generation {seen.generation}"
+            f"the routes were changed by another writer: {colour} was live at generation {generation}, "
+            f"now {seen.live} is, at generation {seen.generation}"
         )

@@ -1,6 +1,6 @@
 """Attestations recorded before a run: notes beside the lock, for one digest, with the principal who recorded them.
 
-The lock's table is shared by everybody who works on the environment and by its deployer, on whatever machine they are.
+The people and the deployer of an environment share the lock's table, on every machine.
 """
 
 from __future__ import annotations

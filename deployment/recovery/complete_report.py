@@ -39,7 +39,7 @@ The record beside the lease is written before it.
 def free_lock(ports: Ports, actor: str, limits: DeploymentLimits) -> str | None:
     """Release the lock of a process of this host that died before it touched anything; return its deployment's id.
 
-    Returns None if there is no such lock, or if another process took it first.
+    Returns None if no dead process holds the lock, or if another process took it first.
     """
     holder, token = ports.lease.current(), dead_lock_token(ports)
     if holder is None or token is None:

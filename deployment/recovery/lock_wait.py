@@ -49,10 +49,7 @@ def refuse_while_held(ports: Ports) -> None:
 
 
 def dead_lock_token(ports: Ports) -> int | None:
-    """Return the token of a lock whose process, on this host, died before it touched anything.
-
-    None if there is no such lock.
-    """
+    """Return the token of a lock whose process, on this host, died before it touched anything; None otherwise."""
     holder = ports.lease.current()
     if holder is None or open_deployment(ports) is not None:
         return None

@@ -53,7 +53,8 @@ def take_over(found: OpenDeployment, by: Operation) -> Holder:
 class Decision:
     """An operator's decision about a halted deployment, with its reason; None: not decided.
 
-    ``keep``: traffic stays where it is. ``back``: traffic goes back although the release's migration is irreversible.
+    ``keep``: traffic stays on the live colour. ``back``: traffic goes back although the release's migration is
+    irreversible.
     """
 
     keep: str | None = None

@@ -25,7 +25,7 @@ def due_at(promotion: Promotion) -> datetime | None:
 def due(ports: Ports, *, now: bool) -> Promotion | None:
     """Return the promotion whose previous colour is to be stopped; None if it is stopped already.
 
-    ``now``: ignore ``retire_after``. Raises Refused if there is no promotion, or if its time has not come.
+    ``now``: ignore ``retire_after``. Raises Refused without a promotion, or if its time has not come.
     """
     promotion = last_promotion(ports)
     colour = promotion.previous.colour
