@@ -73,5 +73,8 @@ def _shift(text: str, step: str) -> Shift:
     if not 1 <= weight <= 99:
         raise SettingsError(f"strategy {text!r}: a share must be 1 % to 99 %, not {weight} %", hint=HINT)
     if not 0 < seconds <= LONGEST_S:
-        raise SettingsError(f"strategy {text!r}: a step must take more than 0 s and at most {LONGEST_S:g} s, not {seconds:g} s", hint=HINT)
+        raise SettingsError(
+            f"strategy {text!r}: a step must take more than 0 s and at most {LONGEST_S:g} s, not {seconds:g} s",
+            hint=HINT,
+        )
     return Shift(weight, seconds)

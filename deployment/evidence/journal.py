@@ -117,24 +117,26 @@ def record_of(line: Mapping[str, Any]) -> Record:
 def read(path: Path) -> Iterator[Record]:
     """Read a journal and check its chain; skips a last line that a crash left incomplete. Raises JournalBroken."""
     previous, seq = FIRST, 0
-    # Not read_text, which would take a line end that was changed for the one that was written.
+    # Not read_text: it converts line ends, so a changed line end would pass as the original one.
     text = path.read_bytes().decode("utf-8", errors="replace")
     lines = text.split("\n")
-    complete = lines[:-1]  # what follows the last newline was never finished
+    complete = lines[:-1]  # the text after the last newline is a line that was not written completely
     for number, raw in enumerate(complete, 1):
         try:
             line = json.loads(raw)
             record = record_of(line)
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise JournalBroken(f"{path}:{number} is not a line of a journal") from None
-        # The hash is over what the line says; its spelling is compared too, so that not one byte can be another.
+            raise JournalBroken(f"{path}:{number} is not a journal line") from None
+        # The hash covers the line's content; its spelling is compared as well, so that no byte can be changed.
         if (
             record.seq != seq + 1
             or record.prev != previous
             or record.hash != line_hash(line)
             or raw != json.dumps(line)
         ):
-            raise JournalBroken(f"{path}:{number} does not continue the chain: it, or a line before it, was changed")
+            raise JournalBroken(
+                f"{path}:{number} does not continue the chain: this line, or one before it, was changed"
+            )
         previous, seq = record.hash, record.seq
         yield record
 

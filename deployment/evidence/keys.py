@@ -14,15 +14,15 @@ def no_key() -> Signer:
     """Raise NoKey: no signing key is configured."""
     raise NoKey(
         "no signing key is configured",
-        hint="signing_key_secret and signing_key_file are described in docs/settings.md.",
+        hint="Configure signing_key_secret or signing_key_file; see docs/settings.md.",
     )
 
 
 def no_checker() -> Checker:
     """Raise NoKey: no public key is configured."""
     raise NoKey(
-        "no key is configured to check signatures with",
-        hint="signing_public_key_file is described in docs/settings.md.",
+        "no public key is configured to check signatures with",
+        hint="Configure signing_public_key_file; see docs/settings.md.",
     )
 
 
@@ -32,7 +32,9 @@ def signer(secrets: Secrets, secret: str | None, file: Path | None) -> Callable[
     Raises SettingsError if two keys are configured.
     """
     if secret is not None and file is not None:
-        raise SettingsError("signing_key_secret and signing_key_file are both given, and a run is signed with one key")
+        raise SettingsError(
+            "signing_key_secret and signing_key_file are both set, but a run is signed with one key: remove one of them"
+        )
     if secret is not None:
         return lambda: Signer(secrets.read(secret))
     if file is not None:

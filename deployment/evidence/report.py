@@ -55,7 +55,7 @@ def build(records: Sequence[Record]) -> dict[str, Any]:
         "gates": last_data(records, "gates").get("gates")
         or _verified(records)
         or [g.as_report() for g in no_gates(())],
-        # A refused run touched nothing, whatever it had begun to look at.
+        # A refused run touched nothing, so it reports no step, even if it had begun one.
         "steps": [] if closed.get("verdict") == VERDICTS[Phase.REFUSED] else _steps(records),
         "promotion": traffic.get("promotion"),
         "rollback": traffic.get("rollback"),

@@ -12,18 +12,18 @@ SENTENCES = {
     "rollback_failed": "ROLLBACK FAILED: the live state of {environment} is unknown or wrong. A person must act now.",
     "refused": "REFUSED: nothing was touched.",
     "verified": "VERIFIED: every check that ran has passed.",
-    "failed": "FAILED: what was verified does not hold.",
+    "failed": "FAILED: not every check has passed.",
 }
 
 FROZEN = (
-    "FROZEN: {image} failed after the switch and its migration is irreversible; traffic was left where it is, on {target}. "
+    "FROZEN: {image} failed after the switch and its migration is irreversible; traffic was left on {target}. "
     "A person must act now."
 )
 NEXT = {
-    "rollback_failed": "See docs/roll-back-by-hand.md; `python scripts/deploy.py status` tells where traffic goes, "
+    "rollback_failed": "See docs/roll-back-by-hand.md; `python scripts/deploy.py status` shows where traffic goes, "
     "`python scripts/deploy.py recover` tries again.",
-    "frozen": "Fix it forward: `python scripts/deploy.py recover --keep-live REASON` gives the lock back once what is live is "
-    "well, then deploy the fix. Or back all the same: `python scripts/deploy.py recover --allow-irreversible REASON`. "
+    "frozen": "Fix it forward: `python scripts/deploy.py recover --keep-live REASON` releases the lock once the live colour is "
+    "healthy, then deploy the fix. Or roll back anyway: `python scripts/deploy.py recover --allow-irreversible REASON`. "
     "See docs/roll-back-by-hand.md.",
 }
 

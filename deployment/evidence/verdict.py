@@ -20,7 +20,7 @@ class CheckOutcome(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     ERROR = "error"  # its fixtures failed, or its worker was lost
-    INCONCLUSIVE = "inconclusive"  # skipped, expected to fail, …: it proved nothing
+    INCONCLUSIVE = "inconclusive"  # skipped, expected to fail, …: it proves nothing
 
 
 class GateOutcome(StrEnum):
@@ -81,9 +81,9 @@ class Tally:
 
     expected: dict[str, str] = field(default_factory=dict)  # check -> gate
     results: dict[str, list[CheckResult]] = field(default_factory=dict)
-    declared: dict[str, int] = field(default_factory=dict)  # check -> samples that it takes at least
-    requests: Counter[str] = field(default_factory=Counter)  # by check: what it was recorded to ask of the release
-    samples: Counter[str] = field(default_factory=Counter)  # by check: what it was recorded to be answered
+    declared: dict[str, int] = field(default_factory=dict)  # check -> the least number of samples that it must take
+    requests: Counter[str] = field(default_factory=Counter)  # by check: requests to the release that were recorded
+    samples: Counter[str] = field(default_factory=Counter)  # by check: answers that were recorded
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     faults: list[tuple[str, str]] = field(default_factory=list)  # (gate or step, what): lost workers, internal errors
 
@@ -108,7 +108,9 @@ class Tally:
         Else None.
         """
         taken, declared = self.samples[check], self.declared.get(check, 0)
-        return f"it took {taken} samples, and declares {declared}: that proves nothing" if taken < declared else None
+        return (
+            f"it took {taken} samples, but declares {declared}: too few to prove anything" if taken < declared else None
+        )
 
     def fault(self, where: str, what: str) -> None:
         """Record a problem that belongs to no check and forbids a pass."""

@@ -112,24 +112,24 @@ class Machine(DeploymentState):
         """
         must_have_passed(gates)
         if self._phase not in (Phase.VERIFYING, Phase.AWAITING_APPROVAL):
-            raise AssertionError(f"promotion was asked for in phase {self._phase}")
-        was, well = self._live_before(), self._live_problem is None
+            raise AssertionError(f"promotion was requested in phase {self._phase}")
+        previous, healthy = self._live_before(), self._live_problem is None
         verified = Verified(self._candidate, self._verifying_since)
-        reverify(self._plan, self._limits, self._ports, was, verified, can_go_back=well)
-        if well:
-            refuse_firing_alarms(self._ports.alarms, was.colour, self._journal)
+        reverify(self._plan, self._limits, self._ports, previous, verified, can_go_back=healthy)
+        if healthy:
+            refuse_firing_alarms(self._ports.alarms, previous.colour, self._journal)
         self._steps.end(True, f"{sum(gate.checks for gate in gates)} checks passed in {len(gates)} gates")
         self._alarms = AlarmWatch(self._ports.alarms, self._plan.target, self._ports.clock, self._journal)
         seen = self._ports.router.observe()
-        refuse_changed_routes(seen, was.colour, was.generation)
+        refuse_changed_routes(seen, previous.colour, previous.generation)
         self._move(Outcome.OK)
         to = self._candidate_destination()
         with self._steps.step("promote", f"move traffic to {to.colour}", generation=seen.generation + 1) as result:
             if watch is not None:
                 seen = self._shift(seen, to, shifts, watch)
-            found = self._switch(seen, to)
+            written = self._switch(seen, to)
             wanted = Confirmation(self._limits.confirmations, self._limits.promote_timeout)
-            result["detail"] = confirm(self._ports, self._steps, to, found.generation, wanted)
+            result["detail"] = confirm(self._ports, self._steps, to, written.generation, wanted)
         self._baking_since = self._ports.clock.monotonic()
         self._move(Outcome.OK)
         self._steps.begin("live", f"verify {self._plan.image.name} through the live domain")
@@ -143,10 +143,10 @@ class Machine(DeploymentState):
         return seen
 
     def _switch(self, seen: Routes, to: Destination, weight: int = 100) -> Routes:
-        found = self._write(seen, to, weight)
-        self._promoted_generation = found.generation
-        self._journal.append("switched", colour=to.colour, generation=found.generation, weight=weight)
-        return found
+        written = self._write(seen, to, weight)
+        self._promoted_generation = written.generation
+        self._journal.append("switched", colour=to.colour, generation=written.generation, weight=weight)
+        return written
 
     def bake(self, harm: Callable[[], str | None]) -> None:
         """Watch the promoted release until it has been live for ``bake`` seconds. Raises StepFailed at the first harm.
@@ -251,7 +251,9 @@ class Machine(DeploymentState):
             with self._steps.step("rollback", f"move traffic back to {previous.colour}") as result:
                 result["detail"] = move_traffic_back(self._ports, self._steps, self._held(), previous, self._limits)
         except DeploymentError as error:
-            self._reason = Reason("rollback", f"{first_line(error)}; it was begun because of {self._reason}")
+            self._reason = Reason(
+                "rollback", f"{first_line(error)}; the rollback was started because of {self._reason}"
+            )
             self._move(Outcome.FAILED)
             return
         self._move(Outcome.OK)
@@ -284,8 +286,8 @@ class Machine(DeploymentState):
             if seen.fence == holder.token:  # our write took effect, and another writer moved the traffic back
                 return False
             if self._write_may_arrive and seen.fence < holder.token:
-                there = Destination(previous.colour, previous.origin, previous.version)
-                write(self._ports, self._steps, holder, seen, there)
+                to = Destination(previous.colour, previous.origin, previous.version)
+                write(self._ports, self._steps, holder, seen, to)
         except (CloudError, StepFailed, RouteConflict, LeaseLost):
             return False
         return True

@@ -121,7 +121,9 @@ class Notices:
                 notifier.send(notice)
             except DeploymentError as error:
                 problem = first_line(error)
-            except Exception as error:  # no channel's error may end the run; its text may contain secrets, so only the type is kept
+            except (
+                Exception
+            ) as error:  # no channel's error may end the run; its text may contain secrets, so only the type is kept
                 problem = type(error).__name__
             self._sent.put(_Sent(notice, problem))
 

@@ -26,7 +26,9 @@ def refuse_open_deployment(plan: Plan, ports: Ports, holder: Holder) -> None:
     try:
         text = ports.lease.notes().get("deployment")
         if text and (left := DeploymentRecord.load(text).deployment_id) != plan.deployment_id:
-            raise Refused(f"deployment {left} was interrupted just now", hint="Start again: the new run recovers it first.")
+            raise Refused(
+                f"deployment {left} was interrupted just now", hint="Start again: the new run recovers it first."
+            )
     except BaseException:
         ports.lease.release(holder)
         raise

@@ -41,7 +41,7 @@ def record(
         newest = dict([*kept.items(), (digest, own)][-DIGESTS_KEPT:])
         if ports.lease.swap_note(NOTE, seen, json.dumps(newest)):
             return noted
-    raise CloudError("the attestations could not be noted beside the lock: others kept noting theirs")
+    raise CloudError("the attestations could not be noted beside the lock: other users kept changing that note")
 
 
 def recorded(lease: Lease, digest: str) -> Mapping[str, Attestation]:

@@ -51,7 +51,9 @@ def load(path: Path = FILE) -> Sequence[Entry]:
     problem = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(document))
     if problem is not None:
         where = ".".join(map(str, problem.absolute_path)) or "top level"
-        raise SettingsError(f"{path.name}: {where}: {problem.message}", hint="Its head says what an item holds.")
+        raise SettingsError(
+            f"{path.name}: {where}: {problem.message}", hint="The comment at its top describes the fields of an item."
+        )
     entries = [
         Entry(phase, one["name"], one["item"], tuple(one.get("proof", ())), one.get("required", True))
         for phase in PHASES
@@ -59,19 +61,19 @@ def load(path: Path = FILE) -> Sequence[Entry]:
     ]
     names = [entry.name for entry in entries]
     if twice := {name for name in names if names.count(name) > 1}:
-        raise SettingsError(f"{path.name}: {min(twice)} is there twice")
+        raise SettingsError(f"{path.name}: item {min(twice)} is defined twice")
     return entries
 
 
-def parse(given: Sequence[str], entries: Sequence[Entry]) -> Mapping[str, Attestation]:
+def parse(texts: Sequence[str], entries: Sequence[Entry]) -> Mapping[str, Attestation]:
     """Parse ``ITEM=WHO/WHAT`` texts, at most one for each item. Raises Refused."""
     known = [entry.name for entry in entries]
     found: dict[str, Attestation] = {}
-    for text in given:
+    for text in texts:
         name, equals, rest = text.partition("=")
         who, slash, what = (part.strip() for part in rest.partition("/"))
         if not (name and equals and slash and who and what):
-            raise Refused(f"--attest {text!r} says not who attests what", hint="Write --attest ITEM=WHO/WHAT.")
+            raise Refused(f"--attest {text!r} does not say who attests what", hint="Write --attest ITEM=WHO/WHAT.")
         if name not in known:
             raise Refused(f"--attest {name}: the checklist has no such item", hint=f"It has: {', '.join(known)}.")
         if name in found:
@@ -98,5 +100,5 @@ def demand(records: Sequence[Record]) -> None:
     if unmet:
         raise Refused(
             "checklist: " + "; ".join(f"{one['name']}: {one['evidence']}" for one in unmet),
-            hint=f"Attest what is true: --attest {unmet[0]['name']}=WHO/WHAT, one for each.",
+            hint=f"Attest each item that is true: --attest {unmet[0]['name']}=WHO/WHAT.",
         )

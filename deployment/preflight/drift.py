@@ -15,7 +15,7 @@ MOST_SHOWN = 12
 
 def item(platform: Platform, subject: Subject) -> Item:
     """Return the difference between the colours as a preflight item, without any value that may be secret."""
-    expected = "both colours are configured alike, but for image and colour"
+    expected = "both colours have the same configuration, except image and colour"
     try:
         configured = {colour: platform.configured(colour) for colour in Colour}
     except CloudError as error:
@@ -50,9 +50,9 @@ def differences(blue: Configuration, green: Configuration, digests: Mapping[Colo
 
 def _shown(name: str, blue: Mapping[str, str], green: Mapping[str, str], *, hidden: bool) -> str:
     if name not in green:
-        return " is set on blue alone"
+        return " is set only on blue"
     if name not in blue:
-        return " is set on green alone"
+        return " is set only on green"
     return " differs (values are not shown)" if hidden else f": blue {blue[name]!r}, green {green[name]!r}"
 
 

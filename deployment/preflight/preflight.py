@@ -94,11 +94,9 @@ def judge(items: Sequence[Item]) -> None:
 def summary(items: Sequence[Item]) -> str:
     """Return all items in one line."""
     unchecked = [item.name for item in items if item.outcome is Outcome.NOT_CHECKED]
-    well = sum(item.outcome is Outcome.OK for item in items)
+    ok = sum(item.outcome is Outcome.OK for item in items)
     sick = "".join(f"; SICK: {item.name}: {item.found}" for item in items if item.outcome is Outcome.SICK)
-    return f"{well} of {len(items)} items are well{sick}" + (
-        f"; not checked: {', '.join(unchecked)}" if unchecked else ""
-    )
+    return f"{ok} of {len(items)} items are ok{sick}" + (f"; not checked: {', '.join(unchecked)}" if unchecked else "")
 
 
 def _listed(items: Sequence[Item]) -> str:
@@ -109,7 +107,7 @@ def _expectations(items: Sequence[Item]) -> str:
     return "Expected: " + "; ".join(f"{item.name}: {item.expected}" for item in items)
 
 
-# -- who, and what is there --------------------------------------------------------------------------------------------
+# -- the caller and the colours ----------------------------------------------------------------------------------------
 
 
 def _credentials(admission: Admission | None) -> Item:
@@ -121,7 +119,7 @@ def _credentials(admission: Admission | None) -> Item:
 
 
 def _rights(admission: Admission | None) -> Item:
-    expected = "every right on AWS that the deployment needs"
+    expected = "every AWS right that the deployment needs"
     if admission is None or admission.unchecked:
         why = admission.unchecked if admission else None
         return Item("rights", Outcome.NOT_CHECKED, why or "no environment is up to ask", expected)
@@ -138,10 +136,10 @@ def _routes(subject: Subject) -> Item:
 
 def _timeouts(spread_s: float, limits: DeploymentLimits) -> Item:
     """Check the timeouts against the time that a switch takes: one that is shorter gives up on a switch, and then on its rollback."""
-    expected = f"room for a switch, which takes up to {spread_s:g} s: propagation, and the records' TTL"
-    given = {"promote_timeout": limits.promote_timeout, "rollback_timeout": limits.rollback_timeout}
-    short = [f"{name} is {seconds:g} s" for name, seconds in given.items() if seconds < spread_s]
-    found = ", ".join(f"{name} {seconds:g} s" for name, seconds in given.items())
+    expected = f"enough time for a switch, which takes up to {spread_s:g} s: propagation, and the records' TTL"
+    timeouts = {"promote_timeout": limits.promote_timeout, "rollback_timeout": limits.rollback_timeout}
+    short = [f"{name} is {seconds:g} s" for name, seconds in timeouts.items() if seconds < spread_s]
+    found = ", ".join(f"{name} {seconds:g} s" for name, seconds in timeouts.items())
     return Item("timeouts", Outcome.REFUSED if short else Outcome.OK, "; ".join(short) or found, expected)
 
 
@@ -156,14 +154,14 @@ def _idle(subject: Subject) -> Item:
     expected = "a service that can be updated, or none yet"
     if idle.obstacle is not None:
         return Item("idle", Outcome.REFUSED, f"{idle.colour} is {idle.status}: {idle.obstacle}", expected)
-    then = {
+    action = {
         "PAUSED": "it is resumed before it is updated",
         "STOPPED": "its tasks are started with the new image",
-        "ABSENT": f"it is created as {idle.colour.other} is configured",
+        "ABSENT": f"it is created with the configuration of {idle.colour.other}",
     }.get(idle.status, "it is updated")
     if idle.busy:
-        then = "it is updated once its operation has ended"
-    return Item("idle", Outcome.OK, f"{idle.colour} is {idle.status}: {then}", expected)
+        action = "it is updated once its operation has ended"
+    return Item("idle", Outcome.OK, f"{idle.colour} is {idle.status}: {action}", expected)
 
 
 # -- the release -------------------------------------------------------------------------------------------------------
@@ -172,14 +170,14 @@ def _idle(subject: Subject) -> Item:
 def _image(subject: Subject) -> Item:
     image = subject.image
     return Item(
-        "image", Outcome.OK, f"{image.name}, version {image.version}, {image.digest}", "a digest of the registry"
+        "image", Outcome.OK, f"{image.name}, version {image.version}, {image.digest}", "a digest in the registry"
     )
 
 
 def _scan(scans: Scans | None, subject: Subject, most: str) -> Item:
     expected = f"a finished scan without a finding above {most}"
     if scans is None:
-        return Item("scan", Outcome.NOT_CHECKED, "the registry has no scanner that could be asked", expected)
+        return Item("scan", Outcome.NOT_CHECKED, "the registry has no scanner", expected)
     try:
         scan = scans.of(subject.image.digest)
     except CloudError as error:
@@ -217,14 +215,14 @@ def _alarms(ports: Ports, subject: Subject) -> Item:
     live = found[subject.routes.live]
     firing = [str(alarm) for alarm in live if alarm.state is AlarmState.FIRING]
     unproven = [str(alarm) for alarm in live if alarm.state is AlarmState.UNPROVEN]
-    quiet = "; ".join(unproven) or f"{len(live)} of {subject.routes.live} are quiet"
-    return Item("alarms", Outcome.SICK if firing else Outcome.OK, "; ".join(firing) or quiet, expected)
+    not_firing = "; ".join(unproven) or f"none of the {len(live)} of {subject.routes.live} fires"
+    return Item("alarms", Outcome.SICK if firing else Outcome.OK, "; ".join(firing) or not_firing, expected)
 
 
 def _quotas(quotas: Quotas | None) -> Item:
     expected = "room in every quota whose use AWS measures"
     if quotas is None:
-        return Item("quotas", Outcome.NOT_CHECKED, "nothing says which quotas concern this estate", expected)
+        return Item("quotas", Outcome.NOT_CHECKED, "the quotas of this estate are unknown", expected)
     try:
         measured = quotas.measured()
     except CloudError as error:
@@ -234,7 +232,7 @@ def _quotas(quotas: Quotas | None) -> Item:
     if full:
         return Item("quotas", Outcome.REFUSED, "; ".join(map(str, full)), expected)
     if not measured:
-        return Item("quotas", Outcome.NOT_CHECKED, "AWS measures the use of none that concerns this estate", expected)
+        return Item("quotas", Outcome.NOT_CHECKED, "AWS measures the use of no quota of this estate", expected)
     return Item("quotas", Outcome.OK, "; ".join(map(str, near)) or f"room in all {len(measured)}", expected)
 
 
@@ -242,41 +240,41 @@ def _secrets(ports: Ports, extra: PreflightPorts, subject: Subject) -> Item:
     """Check the secrets that the deployer and the live release read: by name only, no value is read."""
     expected = "each exists and has a current value"
     if extra.vault is None:
-        return Item("secrets", Outcome.NOT_CHECKED, "there is no vault to ask", expected)
+        return Item("secrets", Outcome.NOT_CHECKED, "this environment has no secrets manager", expected)
     try:
         configured = ports.platform.configured(subject.routes.live)
     except CloudError as error:
         return Item("secrets", Outcome.NOT_CHECKED, first_line(error), expected)
     names = dict.fromkeys([*extra.own_secrets, *(configured.secrets.values() if configured else ())])
-    bad, unasked = [], []
+    bad, unread = [], []
     for name in names:
         try:
             problem = extra.vault.obstacle(name)
         except CloudError as error:
-            unasked.append(f"{name}: {first_line(error)}")
+            unread.append(f"{name}: {first_line(error)}")
             continue
         if problem is not None:
             bad.append(f"{name} {problem}")
     if bad:
         return Item("secrets", Outcome.REFUSED, "; ".join(bad), expected)
-    if unasked:
-        return Item("secrets", Outcome.NOT_CHECKED, "; ".join(unasked), expected)
+    if unread:
+        return Item("secrets", Outcome.NOT_CHECKED, "; ".join(unread), expected)
     return Item("secrets", Outcome.OK, ", ".join(names) or "none is used", expected)
 
 
 def _domain(domain: Domain | None, now: datetime, days: float) -> Item:
-    expected = f"the live domain resolves, and its certificate is good for {days:g} days more"
+    expected = f"the live domain resolves, and its certificate is valid for at least {days:g} more days"
     if domain is None:
-        return Item("domain", Outcome.NOT_CHECKED, "nobody said how to look at it", expected)
+        return Item("domain", Outcome.NOT_CHECKED, "this environment has no check of the live domain", expected)
     try:
         state = domain.observe()
     except DeploymentError as error:
         return Item("domain", Outcome.SICK, first_line(error), expected)
-    where = f"{state.host} is {', '.join(state.addresses)}"
+    where = f"{state.host} resolves to {', '.join(state.addresses)}"
     if state.expires_at is None:
-        return Item("domain", Outcome.NOT_CHECKED, f"{where}; http has no certificate", expected)
+        return Item("domain", Outcome.NOT_CHECKED, f"{where}; an http URL has no certificate", expected)
     left = state.expires_at - now
-    found = f"{where}; its certificate ends {state.expires_at:%Y-%m-%d}, in {left.days} days"
+    found = f"{where}; its certificate expires on {state.expires_at:%Y-%m-%d}, in {left.days} days"
     return Item("domain", Outcome.REFUSED if left < timedelta(days=days) else Outcome.OK, found, expected)
 
 

@@ -29,9 +29,9 @@ def load(path: Path) -> Mapping[str, Any]:
         raise Refused(f"the plan {path} is not JSON", hint=hint) from None
     known = isinstance(plan, dict) and _FORMAT.fullmatch(str(plan.get("format_version", "")))
     if not known or not isinstance(plan.get("resource_changes", []), list):
-        raise Refused(f"{path} is no plan of Terraform, or of a format that is not known here", hint=hint)
-    found: Mapping[str, Any] = plan
-    return found
+        raise Refused(f"{path} is not a Terraform plan, or its format is unknown", hint=hint)
+    document: Mapping[str, Any] = plan
+    return document
 
 
 def objections(plan: Mapping[str, Any], idle: Colour, now: datetime, max_age_s: float) -> Sequence[str]:
@@ -52,7 +52,7 @@ def objections(plan: Mapping[str, Any], idle: Colour, now: datetime, max_age_s: 
     ]
     lines += changes[:MOST_SHOWN]
     if len(changes) > MOST_SHOWN:
-        lines.append(f"and {len(changes) - MOST_SHOWN} changes more")
+        lines.append(f"and {len(changes) - MOST_SHOWN} more changes")
     return lines
 
 

@@ -81,7 +81,7 @@ def _dead_runs(reports: Path) -> Iterator[tuple[Path, list[Record]]]:
             continue
         try:
             records = list(read(path))
-        except (JournalBroken, OSError):  # whatever was done to it, it is left as the evidence that it is
+        except (JournalBroken, OSError):  # a changed or unreadable journal is evidence: leave it as it is
             continue
         if records and _process_ended(records[0]):
             yield folder, records
@@ -102,16 +102,16 @@ def complete(
     completed = 0
     for folder in untouched_runs(reports, environment):
         try:
-            with _exclusive_lock(folder / JOURNAL_FILE) as mine:
-                if not mine or (folder / REPORT_FILE).exists():
-                    continue  # somebody else does it, or has just done it
+            with _exclusive_lock(folder / JOURNAL_FILE) as locked:
+                if not locked or (folder / REPORT_FILE).exists():
+                    continue  # another process completes it, or has just done so
                 journal = Journal(folder / JOURNAL_FILE, actor, clock, evidence.clean)
                 closing = _closing(journal.records(), clock)
                 evidence.close(journal, folder, closing)
         except (OSError, JournalBroken) as error:
             evidence.say(f"the report of {folder.name} was not completed: {first_line(error)}")
             continue
-        evidence.say(f"{folder.name} had died before it touched anything: {closing['verdict']}, report in {folder}")
+        evidence.say(f"run {folder.name} died before it touched anything: {closing['verdict']}, report in {folder}")
         completed += 1
     return completed
 

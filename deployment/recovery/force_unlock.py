@@ -29,12 +29,12 @@ def break_lock(
     """
     holder = ports.lease.current()
     if holder is None:
-        raise Refused("nobody holds the lock")
+        raise Refused("the lock is free")
     sign = _sign_of_life(ports, holder, limits)
     if sign and not force:
         raise Refused(
-            f"the holder of the lock lives: {holder.deployment_id} of {holder.actor} ({sign}, doing: {holder.doing})",
-            hint="End it instead: a signal to its process makes it clean up. --force breaks the lock all the same.",
+            f"the holder of the lock is alive: {holder.deployment_id} of {holder.actor} ({sign}, doing: {holder.doing})",
+            hint="Stop it instead: a signal to its process makes it clean up. --force breaks the lock anyway.",
         )
     broken: dict[str, Any] = {
         "deployment_id": holder.deployment_id,
@@ -72,11 +72,11 @@ def _sign_of_life(ports: Ports, holder: Holder, limits: DeploymentLimits) -> str
     def renewed() -> str | None:
         now = ports.lease.current()
         if now is None or now.token != holder.token:
-            raise Refused(f"the lock of {holder.deployment_id} has changed hands meanwhile", hint="Look at `status`.")
+            raise Refused(f"the lock of {holder.deployment_id} was taken or released just now", hint="See `status`.")
         return f"renewed from {holder.host} just now" if now.expires_at > holder.expires_at else None
 
     try:
-        # It is renewed three times within its time to live.
+        # A living holder renews its lease three times within the time to live.
         return poll(ports.clock, renewed, timeout_s=limits.lease_ttl / 2, waiting_for=lambda: "a renewal")
     except DeadlinePassed:
         return None

@@ -45,7 +45,7 @@ def take_over(found: OpenDeployment, by: Operation) -> Holder:
         clock,
         attempt,
         timeout_s=left + by.limits.lease_ttl,
-        waiting_for=lambda: f"the lease of {holder.deployment_id} on {holder.host} to run out",
+        waiting_for=lambda: f"the lease of {holder.deployment_id} on {holder.host} to expire",
     )
 
 
@@ -76,7 +76,7 @@ def recover(
     run_id = found.record.deployment_id
     if decision.keep is not None and found.record.phase is not Phase.HALTED:
         raise Refused(
-            f"deployment {run_id} is not halted (phase {found.record.phase}): there is nothing to decide",
+            f"deployment {run_id} is not halted (phase {found.record.phase}), so no decision is needed",
             hint="Run `python scripts/deploy.py recover` without --keep-live.",
         )
     owner = found.holder

@@ -35,7 +35,7 @@ def due(ports: Ports, *, now: bool) -> Promotion | None:
     if not now and at is None:
         raise Refused(
             f"{colour} keeps running: {promotion.deployment_id} was promoted without retire_after",
-            hint="--now stops it all the same; a rollback to it is a deployment then.",
+            hint="--now stops it anyway; after that, going back to it is a deployment.",
         )
     if not now and at is not None and at > ports.clock.now():
         raise Refused(f"{colour} keeps running until {at:%Y-%m-%d %H:%M:%S} UTC, for a rollback")
@@ -59,18 +59,18 @@ def retire_previous(
     keeper.start()
     try:
         if last_promotion(ports) != promotion:
-            raise Refused("another promotion was made meanwhile")
+            raise Refused("another promotion was made since")
         plan = Plan(run_id, operation.environment, colour, promotion.image, actor, ports.clock.now())
         retire(ports, steps, journal, plan, limits, holder)
         stopped = ports.platform.stopped(colour)
         if stopped.readiness is not Readiness.READY:
             raise StepFailed(
                 f"{colour} was not stopped: {stopped.detail}",
-                hint="It takes no traffic; look at its service, or deploy to it.",
+                hint="It takes no traffic; check its service, or deploy to it.",
             )
-        # Forgotten last: a rollback to a colour that is on its way down finds it sick, and moves nothing.
+        # Removed last: a rollback to a colour that is being stopped finds it unhealthy, and does not move traffic.
         ports.lease.note(holder, {"promotion": None})
-        return f"{colour} is stopped; a way back to {promotion.previous.version} is a deployment now"
+        return f"{colour} is stopped; going back to {promotion.previous.version} needs a deployment now"
     finally:
         keeper.stop()
         ports.lease.release(holder)

@@ -15,21 +15,21 @@ from deployment.plan import DeploymentRecord, Operation, Owner, Plan, Ports, Pro
 
 def last_promotion(ports: Ports) -> Promotion:
     """Return the promotion that is in effect and can be undone. Raises Refused if there is none."""
-    found = open_deployment(ports)
-    if found is not None:
-        who = "is under way" if alive(ports, found.holder) else "was left half done"
+    current = open_deployment(ports)
+    if current is not None:
+        state = "is under way" if alive(ports, current.holder) else "was interrupted"
         raise Refused(
-            f"deployment {found.record.deployment_id} {who} (phase {found.record.phase})",
-            hint="`python scripts/deploy.py recover` settles one whose process is gone.",
+            f"deployment {current.record.deployment_id} {state} (phase {current.record.phase})",
+            hint="`python scripts/deploy.py recover` recovers a deployment whose process is gone.",
         )
     text = ports.lease.notes().get("promotion")
     routes = ports.router.observe()
     if text is None:
-        raise Refused(f"there is no promotion to undo; {routes.live} is live")
+        raise Refused(f"no promotion can be undone; {routes.live} is live")
     promotion = Promotion.load(text)
     if routes.live is not promotion.target or routes.generation != promotion.generation:
         raise Refused(
-            f"the last promotion ({promotion.deployment_id}, to {promotion.target}) is not what is live any more: "
+            f"the last promotion ({promotion.deployment_id}, to {promotion.target}) is not live any more: "
             f"{routes.live} is, at generation {routes.generation}"
         )
     return promotion
@@ -41,7 +41,7 @@ def refuse_irreversible(promotion: Promotion, allowed: str | None) -> None:
     if image.irreversible and allowed is None:
         raise Refused(
             f"the migration of {image.name} is irreversible: {promotion.previous.version} may not be able to work on its data",
-            hint="Fix it forward with another deployment; or, where you know better, add --allow-irreversible REASON.",
+            hint="Fix it forward with another deployment; or, if you are sure, add --allow-irreversible REASON.",
         )
 
 
