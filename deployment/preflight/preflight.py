@@ -215,7 +215,7 @@ def _alarms(ports: Ports, subject: Subject) -> Item:
     live = found[subject.routes.live]
     firing = [str(alarm) for alarm in live if alarm.state is AlarmState.FIRING]
     unproven = [str(alarm) for alarm in live if alarm.state is AlarmState.UNPROVEN]
-    not_firing = "; ".join(unproven) or f"none of the {len(live)} of {subject.routes.live} fires"
+    not_firing = "; ".join(unproven) or f"alarms of {subject.routes.live}: {len(live)}, none firing"
     return Item("alarms", Outcome.SICK if firing else Outcome.OK, "; ".join(firing) or not_firing, expected)
 
 

@@ -109,7 +109,7 @@ def test_unreadable_alarm_is_tolerated_for_a_limited_time(tmp_path: Path) -> Non
 def test_unreadable_alarm_fails_at_the_end(tmp_path: Path) -> None:
     watched = WatchedAlarm(tmp_path)
     assert watched.read_next(LOST) is None
-    with pytest.raises(StepFailed, match="nothing proves that they are quiet: cloudwatch"):
+    with pytest.raises(StepFailed, match="nothing proves that none fires: cloudwatch"):
         watched.watch.conclude()
 
 
@@ -131,7 +131,7 @@ def test_firing_and_absent_alarms_are_refused(tmp_path: Path) -> None:
     with pytest.raises(StepFailed, match=f"an alarm is already firing: {MESSAGE}"):
         refuse_firing_alarms(AllAlarms([FakeAlarms(), FakeAlarms(FIRING)]), BLUE, journal)
     refuse_absent_alarms(FakeAlarms())
-    with pytest.raises(Refused, match="there is no alarm 'latency', and the settings name it"):
+    with pytest.raises(Refused, match="the settings name alarm 'latency', which does not exist"):
         refuse_absent_alarms(FakeAlarms(green=ABSENT))
 
 

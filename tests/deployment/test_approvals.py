@@ -88,8 +88,8 @@ def test_approval_lets_the_run_promote(one: Deployment) -> None:
     [
         ({"deployment_id": "another"}, "for deployment another"),
         ({"digest": "sha256:0"}, "it is for sha256:0"),
-        ({"evidence": "f" * 64}, "other evidence"),
-        ({"by": ACTOR}, "the one who deploys"),
+        ({"evidence": "f" * 64}, "evidence of another verification"),
+        ({"by": ACTOR}, "is the deployer"),
         ({"by": "arn:aws:iam::123456789012:user/guest"}, "not on the list environments.e.access.approve"),
     ],
 )
@@ -171,7 +171,7 @@ def test_candidate_that_fails_during_the_wait_is_not_promoted(one: Deployment) -
         one.cloud.sides[GREEN].error = "database gone"
 
     call_after(one, 20, approve_and_break)
-    with pytest.raises(StepFailed, match="not well any more since it was verified: database gone"):
+    with pytest.raises(StepFailed, match="not healthy any more since it was verified: database gone"):
         wait(one)
 
 
@@ -251,7 +251,7 @@ def test_second_approval_is_refused(one: Deployment) -> None:
 def test_approval_given_after_the_timeout_is_refused(one: Deployment) -> None:
     def late() -> None:
         one.cloud.clock.elapsed += 700
-        with pytest.raises(Refused, match="waits no longer"):
+        with pytest.raises(Refused, match="does not wait any more"):
             record_approval(one.ports, Access(), OTHER, "one", None)
 
     awaiting(one, late)
@@ -268,7 +268,7 @@ def test_approval_of_a_dead_run_is_refused(one: Deployment, monkeypatch: pytest.
     monkeypatch.setattr("deployment.flow.approval.owner_alive", lambda *_: False)
 
     def dead() -> None:
-        with pytest.raises(Refused, match="has died while it waited"):
+        with pytest.raises(Refused, match="died while it waited"):
             record_approval(one.ports, Access(), OTHER, "one", None)
 
     awaiting(one, dead)

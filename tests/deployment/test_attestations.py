@@ -64,7 +64,7 @@ def test_concurrent_attestations_are_all_kept(tmp_path: Path) -> None:
     record(one.ports, Access(), JANE, "sha256:1", REVIEWED)
     assert set(recorded(one.lease, "sha256:1")) == {"code-review", "tests"}
     one.cloud.hooks["swap_note"] = lambda: one.lease.kept.update({NOTE: one.lease.kept[NOTE] + " "})
-    with pytest.raises(CloudError, match="others kept noting"):
+    with pytest.raises(CloudError, match="other users kept changing"):
         record(one.ports, Access(), JANE, "sha256:1", REVIEWED)
 
 

@@ -141,7 +141,7 @@ def test_routes_written_by_another_process_fail_the_step(tmp_path: Path) -> None
 
     share.report_harm = write_routes
     one.to_verified()
-    with pytest.raises(Exception, match="the routes changed meanwhile"):
+    with pytest.raises(Exception, match="the routes were changed by another writer"):
         one.machine.promote(GATES, CANARY, share)
 
 

@@ -67,14 +67,14 @@ def unreachable(_: Settings) -> Environment:
 
 
 def unknown(name: str) -> Settings:
-    raise SettingsError(f"there is no environment {name!r}")
+    raise SettingsError(f"unknown environment {name!r}")
 
 
 @pytest.mark.parametrize(
     ("settings_of", "reached", "message"),
     [
         (lambda _: SETTINGS, unreachable, "one was not settled, and its report stays incomplete: dynamodb GetItem"),
-        (unknown, unreachable, "one was not settled, and its report stays incomplete: there is no environment 'test'"),
+        (unknown, unreachable, "one was not settled, and its report stays incomplete: unknown environment 'test'"),
         (lambda _: replace(SETTINGS, estate={"provider": "aws"}), unreachable, ""),
     ],
     ids=["no answer", "no settings", "on AWS"],
