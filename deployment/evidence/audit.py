@@ -63,7 +63,7 @@ def examine(folder: Path, journal_file: str, anchors: Anchors, checker: Callable
     """Return every finding about one report; the evidence is intact if all are good."""
     content = _bytes(folder / journal_file)
     if content is None:
-        return [Finding("chain", Outcome.BAD, f"there is no {journal_file}")]
+        return [Finding("chain", Outcome.BAD, f"{journal_file} does not exist")]
     records, broken = chain(content)
     findings = [Finding("chain", Outcome.BAD, broken) if broken else _good("chain", f"{len(records)} lines, unbroken")]
     if not broken:
@@ -139,7 +139,7 @@ def _difference(ours: bytes, theirs: bytes) -> str | None:
     if number > len(mine) - 1:
         return f"lines {number} to {len(other) - 1} are missing, but they are"
     if number > len(other) - 1:
-        return f"line {number} was added, because it is not"
+        return f"line {number} was added; it is not"
     return f"line {number} differs from the one"
 
 
@@ -149,7 +149,7 @@ def _difference(ours: bytes, theirs: bytes) -> str | None:
 def _report(folder: Path, records: Sequence[Record]) -> Finding:
     content = _bytes(folder / report.REPORT_FILE)
     if content is None:
-        return Finding("report", Outcome.BAD, "there is no verification.json")
+        return Finding("report", Outcome.BAD, "verification.json does not exist")
     try:
         written = json.loads(content)
         built = report.build_like(records, written)
@@ -173,7 +173,7 @@ def _signed(
         if anchors.envelopes:
             return [Finding("signature", Outcome.BAD, f"{ENVELOPE_FILE} was removed: the audit store has it")]
         reason = next((str(record.data.get("reason")) for record in records or () if record.kind == "unsigned"), None)
-        return [Finding("signature", Outcome.BAD, f"unsigned: {reason or f'there is no {ENVELOPE_FILE}'}")]
+        return [Finding("signature", Outcome.BAD, f"unsigned: {reason or f'{ENVELOPE_FILE} does not exist'}")]
     findings = []
     if anchors.envelopes and anchors.envelopes[-1] != content:
         findings.append(Finding("signature", Outcome.BAD, f"{ENVELOPE_FILE} is not the one in the audit store"))

@@ -12,7 +12,7 @@ SENTENCES = {
     "rollback_failed": "ROLLBACK FAILED: the live state of {environment} is unknown or wrong. A person must act now.",
     "refused": "REFUSED: nothing was touched.",
     "verified": "VERIFIED: every check that ran has passed.",
-    "failed": "FAILED: not every check has passed.",
+    "failed": "FAILED: the verification did not pass.",
 }
 
 FROZEN = (

@@ -174,10 +174,10 @@ def not_passed(gates: Iterable[GateResult]) -> list[GateResult]:
 def must_have_passed(gates: Sequence[GateResult]) -> None:
     """Raise AssertionError if a promotion is requested although its gates block it: a defect of this program."""
     if not gates:
-        raise AssertionError("promotion was asked for without a single gate")
+        raise AssertionError("promotion was requested without a single gate")
     blocked = not_passed(gates)
     if blocked:
-        raise AssertionError(f"promotion was asked for while {blocked[0].name} has not passed")
+        raise AssertionError(f"promotion was requested although {blocked[0].name} has not passed")
 
 
 def culprit(gates: Sequence[GateResult]) -> GateResult:

@@ -83,7 +83,7 @@ def wait_for_approval(machine: Machine, evidence: str, access: Access, harm: Cal
         ports.clock,
         attempt,
         timeout_s=limits.approval_timeout,
-        waiting_for=lambda: "nobody approved",
+        waiting_for=lambda: "no other principal approved",
         tick=tick,
         longest_pause_s=READ_EVERY_S,
     )

@@ -70,7 +70,7 @@ class Machine(DeploymentState):
             ports.lease.check(self._held())
             rollout = ports.platform.provision(plan.target, plan.image)
             self._journal.append("rollout", colour=plan.target, digest=rollout.digest, operation=rollout.operation)
-            last = [f"{plan.target} to run {plan.image.name}"]
+            last = [f"{plan.target} does not run {plan.image.name} yet"]
 
             def attempt() -> Service | None:
                 self.still_ours()

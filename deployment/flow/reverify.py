@@ -175,5 +175,7 @@ def _wait_until_full_size(plan: Plan, limits: DeploymentLimits, ports: Ports) ->
         ports.clock,
         attempt,
         timeout_s=limits.provision_timeout,
-        waiting_for=lambda: f"every instance of {plan.target} to be healthy before traffic goes there; last: {last[0]}",
+        waiting_for=lambda: (
+            f"not every instance of {plan.target} is healthy, so no traffic goes there; last: {last[0]}"
+        ),
     )

@@ -50,11 +50,11 @@ def move_traffic_back(
         ports.clock,
         attempt,
         timeout_s=left(),
-        waiting_for=lambda: f"traffic to move back to {previous.colour}; last: {last[0]}",
+        waiting_for=lambda: f"traffic did not move back to {previous.colour}; last: {last[0]}",
         tick=lambda elapsed: steps.waiting(last[0], elapsed),
     )
     to = Destination(previous.colour, previous.origin, previous.version)
-    # Late errors of the candidate are seen here too, and the candidate would be no better: only the deadline ends this.
+    # Late errors of the candidate are seen here too, and the candidate is the worse place: only the deadline ends this.
     sentence = confirm(ports, steps, to, generation, Confirmation(limits.confirmations, left(), patient=True))
     problems = _wait_until_healthy(ports, steps, left())
     if problems:
@@ -143,11 +143,11 @@ def retire(
     colour = plan.target
     try:
         with steps.step("retire", f"stop {colour}") as result:
-            last = [f"{colour} to stop"]
+            last = [f"{colour} is not stopped yet"]
 
             def attempt() -> str | None:
                 progress = ports.platform.stopped(colour)
-                last[0] = f"{colour} to stop: {progress.detail}"
+                last[0] = f"{colour} is not stopped yet: {progress.detail}"
                 if progress.readiness is Readiness.READY:
                     return progress.detail
                 if progress.readiness is Readiness.STUCK:

@@ -102,7 +102,7 @@ def confirm(ports: Ports, steps: Steps, to: Destination, generation: int, wanted
         ports.clock,
         attempt,
         timeout_s=wanted.timeout_s,
-        waiting_for=lambda: f"the live domain to answer as {to.colour}; last: {seen.last}",
+        waiting_for=lambda: f"the live domain does not answer as {to.colour}; last: {seen.last}",
         tick=lambda elapsed: steps.waiting(f"{seen.streak} of {wanted.answers} answers by {to.colour}", elapsed),
         longest_pause_s=1.0,
     )

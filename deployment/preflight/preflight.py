@@ -113,7 +113,7 @@ def _expectations(items: Sequence[Item]) -> str:
 def _credentials(admission: Admission | None) -> Item:
     expected = "a caller of the environment's account, on the lists of [access]"
     if admission is None:
-        return Item("credentials", Outcome.NOT_CHECKED, "no environment is up to ask", expected)
+        return Item("credentials", Outcome.NOT_CHECKED, "no environment is running", expected)
     may = " and ".join(admission.duties)
     return Item("credentials", Outcome.OK, f"{admission.caller.arn}, who may {may}", expected)
 
@@ -122,7 +122,7 @@ def _rights(admission: Admission | None) -> Item:
     expected = "every AWS right that the deployment needs"
     if admission is None or admission.unchecked:
         why = admission.unchecked if admission else None
-        return Item("rights", Outcome.NOT_CHECKED, why or "no environment is up to ask", expected)
+        return Item("rights", Outcome.NOT_CHECKED, why or "no environment is running", expected)
     return Item("rights", Outcome.OK, "IAM denies none of them", expected)
 
 

@@ -77,6 +77,8 @@ def _sign_of_life(ports: Ports, holder: Holder, limits: DeploymentLimits) -> str
 
     try:
         # A living holder renews its lease three times within the time to live.
-        return poll(ports.clock, renewed, timeout_s=limits.lease_ttl / 2, waiting_for=lambda: "a renewal")
+        return poll(
+            ports.clock, renewed, timeout_s=limits.lease_ttl / 2, waiting_for=lambda: "the lease was not renewed"
+        )
     except DeadlinePassed:
         return None

@@ -45,7 +45,7 @@ def take_over(found: OpenDeployment, by: Operation) -> Holder:
         clock,
         attempt,
         timeout_s=left + by.limits.lease_ttl,
-        waiting_for=lambda: f"the lease of {holder.deployment_id} on {holder.host} to expire",
+        waiting_for=lambda: f"the lease of {holder.deployment_id} on {holder.host} did not expire",
     )
 
 
