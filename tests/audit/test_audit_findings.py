@@ -177,7 +177,7 @@ def test_an_added_file_is_found(tmp_path: Path) -> None:
 
 def test_missing_journal_is_reported(run: Run) -> None:
     run.journal.unlink()
-    assert run.bad() == {"chain": "there is no audit.jsonl"}
+    assert run.bad() == {"chain": "audit.jsonl does not exist"}
 
 
 def test_report_that_differs_from_the_journal_is_found(run: Run) -> None:

@@ -97,10 +97,10 @@ def test_wrong_approval_is_journalled_and_the_wait_continues(
     one: Deployment, changed: dict[str, str], reason: str
 ) -> None:
     call_after(one, 10, lambda: write_approval(one, **changed))
-    with pytest.raises(DeadlinePassed, match="nobody approved"):
+    with pytest.raises(DeadlinePassed, match="no other principal approved"):
         wait(one, LIST)
     assert [reason in found for found in refusals(one)] == [True]
-    one.machine.abandon(Reason.parse("promote: nobody approved"))
+    one.machine.abandon(Reason.parse("promote: no other principal approved"))
     assert (one.machine.phase, one.cloud.routes.generation) == (Phase.REJECTED, 7)
 
 
