@@ -46,7 +46,7 @@ class Archive:
 
 
 def _unreached() -> Signer:
-    raise NoKey("the run reached no environment, so it could not read a signing key")
+    raise NoKey("the run reached no environment")
 
 
 NOWHERE = Archive("", _unreached, None)

@@ -148,7 +148,7 @@ def test_death_before_the_signature_leaves_an_unsigned_report(tmp_path: Path) ->
     run = Run((tmp_path / "latest").resolve(), estate)
     found = run.bad()
     assert found.pop("anchor")
-    assert found == {"signature": f"unsigned: there is no {ENVELOPE_FILE}"}
+    assert found == {"signature": f"unsigned: {ENVELOPE_FILE} does not exist"}
 
 
 # -- keys --------------------------------------------------------------------------------------------------------------------

@@ -228,7 +228,7 @@ def test_malformed_report_is_reported(run: Run, content: str) -> None:
 def test_a_removed_envelope_is_found(run: Run) -> None:
     (run.folder / ENVELOPE_FILE).unlink()
     assert run.bad()["signature"] == f"{ENVELOPE_FILE} was removed: the audit store has it"
-    assert run.bad(head_alone(run)) == {"signature": f"unsigned: there is no {ENVELOPE_FILE}"}
+    assert run.bad(head_alone(run)) == {"signature": f"unsigned: {ENVELOPE_FILE} does not exist"}
 
 
 def test_another_key_is_found(run: Run) -> None:

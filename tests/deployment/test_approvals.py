@@ -155,7 +155,7 @@ def test_a_lost_lease_ends_the_wait(one: Deployment) -> None:
 
 
 def test_harm_ends_the_wait(one: Deployment) -> None:
-    with pytest.raises(StepFailed, match="harmed while the approval was awaited: 500"):
+    with pytest.raises(StepFailed, match="harmed while the run waited for an approval: 500"):
         wait(one, harm=lambda: "500" if one.cloud.clock.elapsed > 30 else None)
 
 
