@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from deployment.flow.approval import give
+from deployment.flow.approval import record_approval
 from deployment.settings import Settings
 from infrastructure.compose import Environment
 from scripts.commands import console
@@ -13,8 +13,8 @@ from scripts.commands import console
 def approve(settings: Settings, environment: Environment, deployment_id: str, reason: str | None) -> int:
     """0: said; the run takes it, or refuses it, within seconds. Raises Refused where this caller, or this run, may not."""
     clean = console.redactor_of(environment).clean
-    given = give(
+    approval = record_approval(
         environment.ports, settings.access, environment.caller, deployment_id, None if reason is None else clean(reason)
     )
-    click.echo(f"approved: {given.deployment_id}, {given.digest}, by {given.by}")
+    click.echo(f"approved: {approval.deployment_id}, {approval.digest}, by {approval.by}")
     return 0
