@@ -1,4 +1,4 @@
-"""Other work beside a measurement: processes that take what they get of the CPU."""
+"""Other work beside a measurement: processes that use as much CPU as they get."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ def _spin(parent: int) -> None:
 
 
 @contextmanager
-def beside(processes: int) -> Iterator[None]:
-    """So many of them, as long as the block lasts, and no longer than this process lives."""
+def busy_processes(processes: int) -> Iterator[None]:
+    """Run this number of busy processes until the block ends; they also end with this process."""
     spinning = [multiprocessing.Process(target=_spin, args=(os.getpid(),), daemon=True) for _ in range(processes)]
     for one in spinning:
         one.start()

@@ -1,8 +1,8 @@
-"""Whole deployments on the embedded environment: how long each part takes, and what users of the live domain noticed.
+"""Whole deployments on the embedded environment: the time of each part, and the effect on users of the live domain.
 
     python benchmarks/deployment.py [--runs 5] [--workers 0 2]
 
-Each run has an environment of its own. Prints minimum, median and maximum; asserts nothing.
+Each run has its own environment. Prints minimum, median and maximum; asserts nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def deploy(workers: int) -> tuple[float, dict[str, object]]:
-    """One deployment; its wall time in seconds, and its report."""
+    """Run one deployment; return its wall time in seconds, and its report."""
     with tempfile.TemporaryDirectory(prefix="benchmark-") as folder:
         environment = {**os.environ, "EMBEDDED_STATE": f"{folder}/state"}
         command = [
@@ -47,7 +47,7 @@ def deploy(workers: int) -> tuple[float, dict[str, object]]:
 
 
 def figures(seconds: float, report: dict[str, object]) -> dict[str, float]:
-    """What is compared between runs."""
+    """Return the figures that are compared between runs, by name."""
     found = {"whole run (s)": seconds}
     for step in report["steps"]:  # type: ignore[attr-defined]  # the report's fields are those of docs/read-a-report.md
         found[f"step {step['name']} (s)"] = step["duration_s"]
@@ -63,7 +63,7 @@ def figures(seconds: float, report: dict[str, object]) -> dict[str, float]:
 
 
 def main() -> None:
-    """Runs and prints."""
+    """Run the deployments and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--workers", type=int, nargs="+", default=[0])

@@ -1,10 +1,10 @@
-"""How long users of the live domain are harmed by a release that turns bad once it is live: whole deployments, measured.
+"""How long a release that turns bad once it is live harms users of the live domain: measured in whole deployments.
 
     python benchmarks/detection.py [--repeats 3] [--fault errors some-errors slow]
 
-Each release is 1.1.0 with one change: three seconds after users have come, all of its answers are errors, every fifth is one at
-random, or each takes 16 ms longer, which is five times the usual. It marks such an answer with a header. Beside the prober a
-user asks in a closed loop; counted is from the first marked answer to the last one. Prints; asserts nothing.
+Each release is 1.1.0 with one change: after three seconds of users' requests, all of its answers are errors, a random fifth of
+them are, or each takes 16 ms longer, which is five times the usual. It marks such an answer with a header. Beside the prober, a
+user sends requests in a closed loop; the harm lasts from the first marked answer to the last one. Prints; asserts nothing.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ GOAL_S = {"errors": 2.0, "some-errors": 5.0, "slow": 10.0}
 MARK = "x-fault"
 
 _ENTRY = "        status = 0\n\n        async def watched"
-# Users, and nobody else, come by the live domain's host without a pause.
+# Only users send requests with the live domain's host without a pause.
 _TURNS_BAD = """        now = time.monotonic()
         if any(n == b"x-forwarded-host" and v.startswith(b"api.") for n, v in scope["headers"]):
             if now - getattr(self, "last", 0.0) > 1.0:
@@ -64,7 +64,7 @@ FAULTS = {
 
 
 def registry(folder: Path) -> Path:
-    """The two good releases, and one for each fault."""
+    """Write a registry with the two good releases and one release for each fault; return its folder."""
     shutil.copytree(SHIPPED / IMAGES, folder / IMAGES, ignore=shutil.ignore_patterns("__pycache__"))
     for name, change in FAULTS.items():
         image = folder / IMAGES / f"1.1.0-{name}"
@@ -73,13 +73,13 @@ def registry(folder: Path) -> Path:
         guard = image / "app" / "guard.py"
         text = guard.read_text(encoding="utf-8")
         if text.count(_ENTRY) != 1:
-            raise SystemExit(f"the change does not fit {guard} any more")
+            raise SystemExit(f"the change no longer fits {guard}")
         guard.write_text(text.replace(_ENTRY, _TURNS_BAD + change + _ENTRY), encoding="utf-8")
     return folder
 
 
 class User:
-    """Asks the live domain for its health in a closed loop, and notes when it got which marked answer."""
+    """Requests the live domain's health in a closed loop, and records the time of each marked answer."""
 
     def __init__(self, url: str) -> None:
         self._host = urlsplit(url).netloc
@@ -109,7 +109,7 @@ class User:
 
 
 def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """One command, to its end."""
+    """Run one command and wait for its end."""
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT,
@@ -122,7 +122,7 @@ def run(environment: dict[str, str], *arguments: str) -> subprocess.CompletedPro
 
 
 def harm(environment: dict[str, str], fault: str, reports: Path) -> tuple[float, dict[str, object]]:
-    """One deployment: seconds from the user's first marked answer to the last (0 where there was none), and the report."""
+    """Deploy the release; return the seconds from the user's first marked answer to the last (0 if none), and the report."""
     status = json.loads(run(environment, "scripts/deploy.py", "status", "--json").stdout)
     with User(status["live_url"]) as user:
         done = run(
@@ -132,12 +132,12 @@ def harm(environment: dict[str, str], fault: str, reports: Path) -> tuple[float,
     report = json.loads((reports / "latest" / "verification.json").read_text(encoding="utf-8"))
     if done.returncode != 10:
         raise SystemExit(f"{fault}: exit code {done.returncode}, expected 10: {report['reason']}")
-    # The prober may meet the fault, and traffic be back, before this user meets it at all.
+    # The prober may meet the fault and traffic may be back before this user gets a marked answer.
     return user.marked[-1] - user.marked[0] if user.marked else 0.0, report
 
 
 def main() -> None:
-    """Runs and prints."""
+    """Run the deployments and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--fault", choices=sorted(FAULTS), nargs="+", default=list(FAULTS))

@@ -1,9 +1,9 @@
-"""How long `up` takes until the live domain answers, and how much memory the environment uses.
+"""The time that `up` takes until the live domain answers, and the memory that the environment uses.
 
     python benchmarks/embedded_up.py [RUNS]
 
-Prints, for each run, seconds for a first `up`, for an `up` that finds all well, and for `down`; then the memory of each
-process of the last run: USS (its own) and PSS (its own and its share of what is shared), in megabytes (10^6 bytes).
+Prints for each run the seconds of a first `up`, of an `up` with everything running, and of `down`; then the memory of each
+process of the last run: USS (its own) and PSS (its own and its share of shared memory), in megabytes (10^6 bytes).
 """
 
 from __future__ import annotations
@@ -26,24 +26,24 @@ from infrastructure.embedded import cloud  # noqa: E402  # the path had to be se
 
 REGISTRY = ROOT / "infrastructure" / "embedded" / "registry"
 TARGETS = {"up_s": 6.0, "memory_mb": 400.0}
-"""What the environment is meant to keep on a machine with two cores."""
+"""The environment's targets on a machine with two cores."""
 
 
 def timed(action: Callable[[], object]) -> float:
-    """Seconds of wall clock that the action takes."""
+    """Run the action; return its wall time in seconds."""
     started = time.perf_counter()
     action()
     return time.perf_counter() - started
 
 
 def memory(state: Path) -> dict[str, tuple[float, float]]:
-    """(USS, PSS) in megabytes of each process and its children, by name; PSS is USS where the system knows no PSS."""
+    """Return (USS, PSS) in megabytes of each process with its children, by name; PSS is USS if the system has no PSS."""
     found = cloud.inspect(state)
     assert found is not None
     used = {}
     for process in (*found.processes, *found.instances):
         family = [psutil.Process(process.pid)]
-        if process.name != "endpoint":  # whose children are the instances, counted on their own
+        if process.name != "endpoint":  # its children are the instances, which are counted separately
             family += family[0].children(recursive=True)
         infos = [member.memory_full_info() for member in family]
         used[process.name] = (
@@ -54,7 +54,7 @@ def memory(state: Path) -> dict[str, tuple[float, float]]:
 
 
 def main(runs: int) -> None:
-    """Runs the environment `runs` times, each in a fresh state folder."""
+    """Start and stop the environment `runs` times, each in a new state folder, and print the figures."""
     ups = []
     used: dict[str, tuple[float, float]] = {}
     for number in range(1, runs + 1):

@@ -1,13 +1,13 @@
-"""Every broken release of the tests' collections, and many good ones, deployed beside other work: caught, missed, false alarms.
+"""Every broken release of the tests and many good ones, deployed beside other work: caught, missed, false alarms.
 
     python benchmarks/gates.py [--good 100] [--broken] [--busy 2] [--seconds 280] [--since 2026-11-25T20:00] [--table]
 
-Whole deployments at the shipped settings on the embedded environment, with so many processes beside them that do nothing but take
-the CPU. A broken release is caught where it was rejected or rolled back, by a gate that it is meant for or by another one; a good one
-must be promoted. Each result is appended to the file as it comes; a further call goes on where the last one ended: with the
-releases of `--broken` that have none at this commit, and until there are `--good` good deployments at it. `--since` lets all
-results count that are not older, whatever their commit. `--table` only prints. Exit code 1: something was missed, or a good one refused.
-`load` in a result is what else the machine had to do: the mean number of running processes over five minutes.
+Whole deployments with the shipped settings on the embedded environment, beside `--busy` processes that only use the CPU. A broken
+release is caught if it is rejected or rolled back, by an intended gate or by another one; a good release must be promoted. Each
+result is appended to the file at once. A further call continues: it deploys the releases of `--broken` that have no result at this
+commit, and good releases until there are `--good` of them at this commit. `--since` counts all results that are not older,
+regardless of their commit. `--table` only prints. Exit code 1: a broken release was missed or a good one was refused.
+`load` in a result is the machine's load: the mean number of running processes over five minutes.
 """
 
 from __future__ import annotations
@@ -30,43 +30,43 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # a script's path begins with its own folder
 
-from benchmarks.busy import beside  # noqa: E402  # the path had to be set first
+from benchmarks.busy import busy_processes  # noqa: E402  # the path had to be set first
 from tests.e2e import images  # noqa: E402  # the path had to be set first
-from tests.e2e.conftest import open_desk  # noqa: E402  # the path had to be set first
-from tests.e2e.desk import Desk, Ran  # noqa: E402  # the path had to be set first
+from tests.e2e.conftest import open_sandbox  # noqa: E402  # the path had to be set first
 from tests.e2e.images import Fault, make_registry  # noqa: E402  # the path had to be set first
+from tests.e2e.sandbox import CommandResult, Sandbox  # noqa: E402  # the path had to be set first
 from tests.e2e.test_rejected_releases import EXPECTED  # noqa: E402  # the path had to be set first
-from tests.gates.test_lies import LIES  # noqa: E402  # the path had to be set first
+from tests.gates.test_faults import FAULTS  # noqa: E402  # the path had to be set first
 from tests.soak import tree  # noqa: E402  # the path had to be set first
 from verification.statistics import failure_bounds  # noqa: E402  # the path had to be set first
 
 RESULTS = ROOT / "benchmarks" / "results" / "gates.jsonl"
 GOOD = "good"
 CAUGHT = {"rejected", "rolled_back"}
-# The parts of a run that its time to a verdict is made of: from the first check to the promotion, or to the no.
+# The step that is timed: from the first check to the promotion or the rejection.
 VERIFY = "verify"
 Line = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
 class Broken:
-    """A release and the gates (or the step) that it is meant for."""
+    """A release and the gates (or the step) that must find its fault."""
 
     fault: Fault
     gates: tuple[str, ...]
-    alone: bool  # what it does to the database stays: it gets an environment of its own
+    alone: bool  # its changes to the database stay, so it gets its own environment
 
 
 def collection() -> list[Broken]:
-    """Every broken release of tests/e2e and tests/gates that harms who comes by the front door, each once."""
+    """Return every broken release of tests/e2e and tests/gates that harms users behind the front door, each once."""
     found = [Broken(fault, (gate,), False) for fault, gate in EXPECTED]
     found += [Broken(fault, ("live", "bake"), False) for fault in images.ROLLED_BACK]
-    found += [Broken(lie.fault, lie.gates, lie.migrates) for lie in LIES if not lie.direct]
+    found += [Broken(one.fault, one.gates, one.migrates) for one in FAULTS if not one.direct]
     return list({one.fault.name: one for one in found}.values())
 
 
 def read(since: str | None) -> list[Line]:
-    """The results so far that count: of this commit, or all that are not older than ``since``."""
+    """Return the results that count: those of this commit, or all that are not older than ``since``."""
     text = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else ""
     lines = [json.loads(line) for line in text.splitlines()]
     if since is not None:
@@ -75,9 +75,9 @@ def read(since: str | None) -> list[Line]:
     return [line for line in lines if line["commit"] == now]
 
 
-def deploy(desk: Desk, tag: str, release: str, meant_for: Sequence[str], busy: int) -> Line:
-    """One deployment to the idle colour, and what came of it."""
-    ran = desk.pytest("--target=auto", f"--image-tag={tag}")
+def deploy(sandbox: Sandbox, tag: str, release: str, meant_for: Sequence[str], busy: int) -> Line:
+    """Deploy a release to the idle colour; append the result to the file and return it."""
+    ran = sandbox.pytest("--target=auto", f"--image-tag={tag}")
     line = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": tree(),
@@ -94,7 +94,7 @@ def deploy(desk: Desk, tag: str, release: str, meant_for: Sequence[str], busy: i
     return line
 
 
-def _facts(ran: Ran) -> dict[str, Any]:
+def _facts(ran: CommandResult) -> dict[str, Any]:
     if ran.report is None:
         return {
             "verdict": "none",
@@ -118,42 +118,45 @@ def _facts(ran: Ran) -> dict[str, Any]:
 
 
 @contextmanager
-def environment(registry: Path) -> Iterator[Desk]:
-    """One with 1.0.0 live on blue; stopped afterwards."""
-    with open_desk(registry) as desk:
-        ran = desk.script("up")
+def environment(registry: Path) -> Iterator[Sandbox]:
+    """Yield a sandbox whose environment has 1.0.0 live on blue; stop it afterwards."""
+    with open_sandbox(registry) as sandbox:
+        ran = sandbox.script("up")
         if ran.code != 0:
             raise SystemExit(ran.output)
-        yield desk
+        yield sandbox
 
 
 def run(options: argparse.Namespace) -> None:
-    """Deploys what has no result yet, as long as there is time."""
+    """Deploy the releases that have no result yet, until the time is over."""
     end = time.monotonic() + options.seconds
     known = Counter(line["release"] for line in read(options.since))
     broken = [one for one in collection() if options.broken and one.fault.name not in known]
     good = options.good - known[GOOD]
-    with tempfile.TemporaryDirectory(prefix="gates-") as folder, beside(options.busy):
+    with tempfile.TemporaryDirectory(prefix="gates-") as folder, busy_processes(options.busy):
         Path(folder).chmod(0o755)
         registry = make_registry(Path(folder, "registry"), [one.fault for one in broken])
         for one in (one for one in broken if one.alone and time.monotonic() < end):
-            with environment(registry) as desk:
-                deploy(desk, one.fault.tag, one.fault.name, one.gates, options.busy)
+            with environment(registry) as sandbox:
+                deploy(sandbox, one.fault.tag, one.fault.name, one.gates, options.busy)
         together = [one for one in broken if not one.alone]
         if time.monotonic() > end or not (together or good > 0):
             return
-        with environment(registry) as desk:
+        with environment(registry) as sandbox:
             for one in together:
                 if time.monotonic() > end:
                     return
-                deploy(desk, one.fault.tag, one.fault.name, one.gates, options.busy)
+                deploy(sandbox, one.fault.tag, one.fault.name, one.gates, options.busy)
             while good > 0 and time.monotonic() < end:
-                deploy(desk, images.NEW, GOOD, (), options.busy)
+                deploy(sandbox, images.NEW, GOOD, (), options.busy)
                 good -= 1
 
 
 def table(lines: Sequence[Line]) -> bool:
-    """Prints caught, missed and false alarms by gate, with bounds, and the seconds to the verdict; returns whether all is well."""
+    """Print caught, missed and false alarms by gate, with bounds, and the seconds to the verdict.
+
+    Return whether no broken release was missed and no good one refused.
+    """
     last = {line["release"]: line for line in lines if line["release"] != GOOD}
     good = [line for line in lines if line["release"] == GOOD]
     by_gate: dict[str, Counter[str]] = defaultdict(Counter)
@@ -187,7 +190,7 @@ def table(lines: Sequence[Line]) -> bool:
             )
     loads = sorted(line["load"] for line in [*last.values(), *good] if "load" in line)
     if loads:
-        print(f"load of the machine meanwhile: {loads[0]} / {median(loads)} / {loads[-1]} on {os.cpu_count()} cores")
+        print(f"load of the machine: {loads[0]} / {median(loads)} / {loads[-1]} on {os.cpu_count()} cores")
     print(
         "commits: " + ", ".join(sorted({f"{line['commit']} ({line['at'][:10]})" for line in [*last.values(), *good]}))
     )
@@ -195,7 +198,7 @@ def table(lines: Sequence[Line]) -> bool:
 
 
 def main() -> None:
-    """Reads the options, runs, prints."""
+    """Read the options, deploy, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--good", type=int, default=0)
     parser.add_argument("--broken", action="store_true")

@@ -1,10 +1,10 @@
-"""How often the latency gate would refuse a release that is no slower than live, and how seldom it misses one that is.
+"""How often the latency gate refuses a release that is not slower than live, and how often it misses a slower one.
 
     python benchmarks/latency_false_alarms.py [--histories 1000] [--seed N] [--recorded FILE]   simulated, seeded
     python benchmarks/latency_false_alarms.py --live 100 [--load 2] [--record FILE]             two real colours of one release
 
-Simulated: the gate's own rounds, looks, second measurement and limits over made-up times, or over ones that ``--record`` wrote down.
-Live: PostgreSQL, Valkey and 1.1.0 twice, beside so many processes that take the CPU. Prints; asserts nothing.
+Simulated: the gate's own rounds, looks, second measurement and limits, over generated times or over times from ``--record``.
+Live: PostgreSQL, Valkey and 1.1.0 twice, beside ``--load`` processes that only use the CPU. Prints; asserts nothing.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a script's path begins with its own folder
 
-from benchmarks.busy import beside
+from benchmarks.busy import busy_processes
 from deployment.settings import SETTINGS_FILE, load
 from verification import latency
 from verification.accounts import SmokeUser
@@ -37,7 +37,7 @@ SLOW_ONES = {"login": 18.0, "logout": 1.1, "readConsult": 1.1, "cancelConsult": 
 
 
 class Machine:
-    """What both colours share: a burst of somebody else's work slows whatever is asked while it lasts."""
+    """The machine that both colours share: a burst of other work slows the requests during it."""
 
     def __init__(self, draw: Draw, sigma: float, bursts: float, drift: float) -> None:
         self.draw, self.sigma, self.bursts, self.drift = draw, sigma, bursts, drift
@@ -45,7 +45,7 @@ class Machine:
         self._asked = 0
 
     def time(self, base: float) -> float:
-        """One answer of a service that takes ``base`` ms on an idle machine."""
+        """Return the time (ms) of one answer of a service that takes ``base`` ms on an idle machine."""
         self._asked += 1
         if self._left == 0 and self.draw.random() < self.bursts:
             self._left = self.draw.randrange(20, 400)
@@ -57,37 +57,37 @@ class Machine:
 
 
 class Colour:
-    """A colour whose garbage collection pauses it, whose own factor is ``slower``, and of whose answers ``tail`` are 300 ms late."""
+    """A colour: a share ``pauses`` of answers has a collection's pause, all are ``slower`` times as slow, ``tail`` are 300 ms late."""
 
     def __init__(self, machine: Machine, pauses: float, slower: float = 1.0, tail: float = 0.0) -> None:
         self._machine, self._pauses, self._slower, self._tail = machine, pauses, slower, tail
 
     def ask(self, operation: Operation, kind: Kind) -> float:
-        """One answer."""
+        """Return the time (ms) of one answer."""
         base: float = {**TYPICAL, **SLOW_ONES}[operation.name] + (0.15 if kind == "fresh" else 0.0)
         draw = self._machine.draw
         late = (30.0 if draw.random() < self._pauses else 0.0) + (300.0 if draw.random() < self._tail else 0.0)
         return self._machine.time(base * self._slower) + late
 
     def sign_in(self) -> None:
-        """Nothing to do."""
+        """Do nothing."""
 
     clear = sign_in
 
 
 class Recorded(Colour):
-    """Answers drawn from what a real colour took."""
+    """A colour whose times are drawn from those of real colours."""
 
     times: dict[str, list[float]] = {}
 
     def ask(self, operation: Operation, kind: Kind) -> float:
-        """One answer, of either real colour: they were of one release."""
+        """Return the time (ms) of one answer of either real colour: both ran the same release."""
         draw = self._machine.draw
         late = 300.0 if draw.random() < self._tail else 0.0
         return draw.choice(self.times[f"{operation.name} {kind}"]) * self._slower + late
 
 
-# name: spread of the answers, share of answers that begin a burst, drift of a cold start, share of answers that a collection pauses
+# name: spread of the times, share of answers that begin a burst, drift of a cold start, share of answers with garbage collection
 MODELS = {
     "quiet": (0.15, 0.0, 0.0, 0.0),
     "noisy": (0.5, 0.0, 0.0, 0.0),
@@ -106,7 +106,7 @@ RELEASES = {
 
 
 def simulated(seed: int, model: str, slower: float, tail: float) -> LatencyResult:
-    """One history."""
+    """Return the gate's result for one simulated history."""
     draw = Draw(seed)
     sigma, bursts, drift, pauses = MODELS.get(model, (0.0, 0.0, 0.0, 0.0))
     machine = Machine(draw, sigma, bursts, drift)
@@ -123,20 +123,20 @@ def simulated(seed: int, model: str, slower: float, tail: float) -> LatencyResul
 
 
 def history(task: tuple[int, str, float, float]) -> tuple[bool, bool, str]:
-    """Whether the first measurement suspected it, whether it was refused, and why."""
+    """Return whether the first measurement suspected the release, whether it was refused, and by which test."""
     result = simulated(*task)
     return bool(result.suspected), bool(result.findings), result.findings[0].test if result.findings else ""
 
 
 def line(name: str, refused: int, count: int, more: str = "") -> str:
-    """A share with its bound."""
+    """Return a line with a share and its bounds."""
     bounds = failure_bounds(refused, count, 0.95)
     return f"  {name:38} refused {refused:5}/{count} = {refused / count:7.2%} (95 %: {bounds.low:.2%} to {bounds.high:.2%}){more}"
 
 
 def simulate(histories: int, seed: int, models: Collection[str]) -> None:
-    """Prints, for each model of noise and each release, how often it is refused."""
-    latency._PAUSE_S = 0.0  # nobody's clock is measured here
+    """Print, for each model of noise and each release, how often it is refused."""
+    latency._PAUSE_S = 0.0  # the times are simulated, so no pause is needed
     alarms = total = 0
     with multiprocessing.Pool(2) as pool:
         for model in models:
@@ -157,7 +157,7 @@ def simulate(histories: int, seed: int, models: Collection[str]) -> None:
 
 
 def live(runs: int, load_by: int, record: Path | None) -> None:
-    """Prints what the gate says of two real colours of 1.1.0, so many times."""
+    """Print the gate's result for two real colours of 1.1.0, ``runs`` times."""
     from tests.gates.verifying import open_bench
 
     kept: dict[str, list[float]] = {f"{name} {kind}": [] for name, kind in everything()}
@@ -167,21 +167,21 @@ def live(runs: int, load_by: int, record: Path | None) -> None:
         urls = {CANDIDATE: f"http://127.0.0.1:{one.port}", LIVE: f"http://127.0.0.1:{other.port}"}
         plan = LatencyPlan(urls, user, samples=GATE["samples"], rate=GATE["rate"], longest_s=GATE["longest"])
         for number in range(runs):
-            with beside(load_by):
+            with busy_processes(load_by):
                 began = time.monotonic()
                 result = verify(plan, LIMITS)
             refused, suspected = refused + bool(result.findings), suspected + bool(result.suspected)
             for (name, kind), times in result.first.times.items():
                 kept[f"{name} {kind}"] += [value for values in times.values() for value in values]
-            says = "; ".join(found.says for found in result.findings or result.suspected)
-            print(f"  {number + 1}: {time.monotonic() - began:.1f} s{', ' + says if says else ''}", flush=True)
+            reasons = "; ".join(found.says for found in result.findings or result.suspected)
+            print(f"  {number + 1}: {time.monotonic() - began:.1f} s{', ' + reasons if reasons else ''}", flush=True)
     print(line(f"A against A, {load_by} processes beside it", refused, runs, f"; suspected at first {suspected}"))
     if record is not None:
         record.write_text(json.dumps(kept), encoding="utf-8")
 
 
 def main() -> None:
-    """Reads the options and does one of the two."""
+    """Read the options and run the simulation or the live measurement."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--histories", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=2026)

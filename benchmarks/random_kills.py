@@ -1,13 +1,13 @@
-"""Deployments of a good release, each killed at a random moment and settled by `recover`: is every state that is left safe?
+"""Deployments of a good release, each killed at a random moment and recovered by `recover`: is every resulting state safe?
 
     python benchmarks/random_kills.py [--runs 50] [--at-once 2] [--seed 1] [--seconds 240] [--table]
 
-Each run is `make deploy`'s command in an environment of its own; its pytest process gets SIGKILL, its prober, its Locust
-and the environment stay alive. A state is safe where, after `recover` (and `up`, where the run died before its environment
-was up), one colour takes all traffic and is well on the version that the journal makes it expect, nobody holds the lock, no
-deployment is under way, every journal is closed and every report there, the evidence holds, and no request of a prober on
-the live domain failed. Results are appended to the file as they come: a second call goes on where the first one ended,
-after `--seconds` for instance. `--table` only prints.
+Each run is `make deploy`'s command in its own environment. Its pytest process gets SIGKILL; its prober, its Locust and the
+environment stay alive. A state is safe if all of this holds after `recover` (and `up`, if the run died before its environment
+was up): one healthy colour takes all traffic on the version that follows from the journal, the lock is free, no deployment is
+under way, every journal is closed and has its report, the evidence verifies, and no request of a prober on the live domain
+failed. Each result is appended to the file at once, so that a second call continues where the first one ended, for example
+after `--seconds`. `--table` only prints.
 """
 
 from __future__ import annotations
@@ -37,8 +37,7 @@ import psutil
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # a script's path begins with its own folder
 
-from deployment.evidence.journal import read  # noqa: E402  # the path had to be set first
-from deployment.recovery.interrupted_run import JOURNAL_FILE  # noqa: E402
+from deployment.evidence.journal import JOURNAL_FILE, read  # noqa: E402  # the path had to be set first
 from deployment.recovery.status import describe  # noqa: E402
 from deployment.settings import SETTINGS_FILE, load  # noqa: E402
 from infrastructure import compose  # noqa: E402
@@ -55,7 +54,7 @@ Line = Mapping[str, Any]
 
 @contextmanager
 def room() -> Iterator[Path]:
-    """A folder with a state folder and one for reports; whatever runs in it afterwards is stopped."""
+    """Yield a folder for state and reports; kill every process that still runs in it afterwards, and remove it."""
     folder = Path(tempfile.mkdtemp(prefix="random-kills-"))
     folder.chmod(0o755)  # PostgreSQL's user passes through
     os.environ["EMBEDDED_STATE"] = str(folder / "state")
@@ -70,7 +69,7 @@ def room() -> Iterator[Path]:
 
 
 def begin(folder: Path) -> subprocess.Popen[bytes]:
-    """`make deploy`'s command."""
+    """Start `make deploy`'s command."""
     return subprocess.Popen(
         [sys.executable, "-m", "pytest", "--target=green", f"--reports={folder / 'reports'}"],
         cwd=ROOT,
@@ -82,14 +81,14 @@ def begin(folder: Path) -> subprocess.Popen[bytes]:
 
 
 def script(*arguments: str) -> tuple[int, str]:
-    """`scripts/deploy.py ARGUMENTS`: its exit code and what it printed."""
+    """Run `scripts/deploy.py ARGUMENTS`; return its exit code and its output."""
     command = [sys.executable, "scripts/deploy.py", *arguments]
     done = subprocess.run(command, cwd=ROOT, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 
 
 def undisturbed() -> float:
-    """How long such a run takes here when nobody kills it; seconds."""
+    """Return the seconds that a run takes on this machine if it is not killed."""
     with room() as folder:
         began = time.monotonic()
         code = begin(folder).wait(LONGEST_S)
@@ -99,7 +98,7 @@ def undisturbed() -> float:
 
 
 def watch(folder: Path, process: subprocess.Popen[bytes], until: float) -> Prober | None:
-    """A prober of ours on the run's live domain, as soon as there is one; None where the moment came before."""
+    """Start a prober on the run's live domain once it is up; return None if ``until`` comes first."""
     settings = load(SETTINGS_FILE, None)
     while time.monotonic() < until and process.poll() is None:
         if (folder / "state" / "outputs.json").exists() and compose.is_up(settings):
@@ -110,7 +109,7 @@ def watch(folder: Path, process: subprocess.Popen[bytes], until: float) -> Probe
 
 
 def one(number: int, seed: int, length: float) -> Line:
-    """One run, killed, settled, and looked at."""
+    """Start one run, kill it, recover it, and return the result."""
     draw = random.Random(f"{seed}-{number}")  # noqa: S311  # not a secret
     with room() as folder:
         while True:
@@ -130,7 +129,7 @@ def one(number: int, seed: int, length: float) -> Line:
             finally:
                 if prober is not None:
                     prober.stop()
-            shutil.rmtree(folder / "reports", ignore_errors=True)  # it was faster than the moment: another is drawn
+            shutil.rmtree(folder / "reports", ignore_errors=True)  # it ended before the moment: draw another one
 
 
 def _runs(reports: Path) -> list[Path]:
@@ -138,7 +137,7 @@ def _runs(reports: Path) -> list[Path]:
 
 
 def _where(reports: Path) -> tuple[str, tuple[str, str]]:
-    """Which step was open, or had ended last, and what must be live in the end: only a bake that passed stands."""
+    """Return the step that was open or ended last, and the expected live colour and version: green only if the bake had passed."""
     records = [record for folder in _runs(reports) for record in read(folder / JOURNAL_FILE)]
     steps = [record for record in records if record.kind in ("intent", "outcome")]
     baked = any(r.kind == "outcome" and r.data["step"] == "bake" and r.data["outcome"] == "passed" for r in steps)
@@ -151,7 +150,7 @@ def _where(reports: Path) -> tuple[str, tuple[str, str]]:
 
 
 def _settle(reports: Path, expected: tuple[str, str]) -> list[str]:
-    """Calls `recover`; returns what is not safe afterwards."""
+    """Run `recover`; return the reasons why the state is not safe afterwards."""
     code, output = script("recover", "--reports", str(reports))
     problems = [f"recover: exit {code}: {output[-300:]}"] if code else []
     settings = load(SETTINGS_FILE, None)
@@ -163,7 +162,7 @@ def _settle(reports: Path, expected: tuple[str, str]) -> list[str]:
     status = describe(settings.environment, world.live_url, world.ports, world.registry)
     live = status["live"]["colour"], status["live"]["version"]
     if live != expected:
-        problems.append(f"live is {live}, expected {expected}")
+        problems.append(f"the live colour is {live}, expected {expected}")
     problems += [f"{name} is left: {status[name]}" for name in ("deployment", "lock") if status[name] is not None]
     answers = world.ports.front.ask(ANSWERS)
     seen = Counter((answer.colour, answer.version) if answer.ok else ("problem", answer.problem) for answer in answers)
@@ -176,16 +175,16 @@ def _settle(reports: Path, expected: tuple[str, str]) -> list[str]:
 
 
 def _evidence(folder: Path, promoted: bool, reached: bool) -> list[str]:
-    """What is wrong with a run's report; where there was no environment yet, nobody can have signed it."""
+    """Return what is wrong with a run's report; check its evidence only if the environment was ``reached``, else it is unsigned."""
     path = folder / "verification.json"
     if not path.exists():
         return ["no report"]
     verdict = json.loads(path.read_text(encoding="utf-8"))["verdict"]
-    said = StringIO()
-    with redirect_stdout(said), redirect_stderr(said):
+    output = StringIO()
+    with redirect_stdout(output), redirect_stderr(output):
         code = audit.verify(load(SETTINGS_FILE, None), folder)
     wrong = [] if (verdict == "promoted") is promoted else [f"the report says {verdict}"]
-    return wrong + ([f"audit verify: exit {code}: {said.getvalue()[-600:]}"] if code and reached else [])
+    return wrong + ([f"audit verify: exit {code}: {output.getvalue()[-600:]}"] if code and reached else [])
 
 
 def _line(number: int, seed: int, moment: float, where: str, problems: list[str], prober: Prober | None) -> Line:
@@ -211,7 +210,7 @@ def _line(number: int, seed: int, moment: float, where: str, problems: list[str]
 
 
 def table(lines: list[Line]) -> str:
-    """Where the kills hit, and how many of the states were safe."""
+    """Return a table of the moments of the kills, and how many of the states were safe."""
     hit, safe = (
         Counter(line["where"] for line in lines),
         Counter(line["where"] for line in lines if not line["problems"]),
@@ -222,7 +221,7 @@ def table(lines: list[Line]) -> str:
     requests, failed = (sum(line[name] for line in lines) for name in ("requests", "failed"))
     return "\n".join(
         [
-            "  the kill came         runs  safe",
+            "  moment of the kill    runs  safe",
             *rows,
             *bad,
             f"  {sum(safe.values())} of {len(lines)} states were safe; {failed} of {requests} requests to the live domain failed",
@@ -232,7 +231,7 @@ def table(lines: list[Line]) -> str:
 
 
 def run(numbers: list[int], options: argparse.Namespace) -> Iterator[Line]:
-    """The runs of these numbers, each in a process of its own, as many at once as asked for, as long as there is time."""
+    """Yield the results of these runs, each in its own process, ``--at-once`` at a time; begin none after ``--seconds``."""
     until = time.monotonic() + options.seconds
     length = undisturbed()
     with ProcessPoolExecutor(options.at_once, mp_context=get_context("spawn")) as pool:
@@ -243,20 +242,20 @@ def run(numbers: list[int], options: argparse.Namespace) -> Iterator[Line]:
             done, running = wait(running, return_when=FIRST_COMPLETED)
             yield from (future.result() for future in done)
     if left:
-        print(f"{len(left)} runs are left; call again")
+        print(f"{len(left)} runs are left; call again to continue")
 
 
 def main() -> None:
-    """Runs what is missing, and prints."""
+    """Run the missing runs and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--runs", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument(
-        "--seconds", type=float, default=float("inf"), help="begin no run after this; call again to go on"
+        "--seconds", type=float, default=float("inf"), help="begin no run after this; call again to continue"
     )
     parser.add_argument("--at-once", type=int, default=2, help="most of a run is waiting")
     parser.add_argument("--results", type=Path, default=RESULTS)
-    parser.add_argument("--table", action="store_true", help="run nothing, print what is in the file")
+    parser.add_argument("--table", action="store_true", help="run nothing, print the results of the file")
     options = parser.parse_args()
     text = options.results.read_text(encoding="utf-8") if options.results.exists() else ""
     lines = [line for line in map(json.loads, text.splitlines()) if line["seed"] == options.seed]

@@ -3,9 +3,9 @@
 Run: ``python benchmarks/watch_false_alarms.py [--histories N] [--seed N]``. Prints a table; asserts nothing.
 
 Each history is one deployment: 20 s of the old colour before the switch, then the bake, at the live domain and, at a fifth of
-the rate (twice a second at least), at the previous colour's own address. The noise is that of a machine which other processes use, too: latencies with
-a long tail, and spells in which everything is several times as slow, at the release and at the previous colour alike. In one
-model the spells hit each of them by itself: what the scheduler does to one process and not to the other.
+the rate (twice a second at least), at the previous colour's own address. The noise is that of a machine with other processes:
+latencies with a long tail, and spells in which both the release and the previous colour are several times as slow. In one model
+each of them has its own spells, as if the scheduler slowed one process and not the other.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ Draw = random.Random
 
 @dataclass(frozen=True)
 class Noise:
-    """``sigma`` of the log of a latency; ``spells`` a second, each of ``spell_s`` s on average, ``times`` as slow, or less."""
+    """``sigma`` of the log of a latency; ``spells`` a second, each of ``spell_s`` s on average and up to ``times`` as slow."""
 
     sigma: float = 0.5
     spells: float = 0.0
@@ -53,7 +53,7 @@ APART = Noise(0.8, spells=0.15, spell_s=0.6, together=False)
 
 @dataclass(frozen=True)
 class Release:
-    """``fails``: the share of its requests that fail; ``times``: how many times as slow it is; both from ``after`` s on."""
+    """``fails``: the share of requests that fail; ``times``: the factor of its latency; both from ``after`` s after the switch."""
 
     name: str
     good: bool
@@ -82,7 +82,7 @@ RELEASES = (
 
 
 class Machine:
-    """How slow it is at a moment: 1 between two spells."""
+    """The machine's slowness at a moment: a factor, 1 between two spells."""
 
     def __init__(self, draw: Draw, noise: Noise, seconds: float) -> None:
         self.spells: list[tuple[float, float, float]] = []
@@ -97,7 +97,10 @@ class Machine:
 
 
 def answers(draw: Draw, release: Release, machine: Machine, seconds: float, rate: float) -> Iterator[Sample]:
-    """What one address answers, in the order of sending; the release takes over after BEFORE_S where ``release`` is bad."""
+    """Yield the answers of one address in the order of sending; green answers from BEFORE_S on.
+
+    A bad release's ``fails`` and every release's ``times`` apply from ``after`` s later; a good one's ``fails`` always apply.
+    """
     operations = cycle(
         ("health", "listConsults", "createConsult", "health", "readConsult", "listConsults", "cancelConsult")
     )
@@ -114,7 +117,7 @@ def answers(draw: Draw, release: Release, machine: Machine, seconds: float, rate
 
 
 def decided(draw: Draw, release: Release, seconds: float, rate: float) -> float | None:
-    """When (s after the switch) one history is rolled back; None where it never is."""
+    """Return the seconds from the switch to the rollback of one history, None if it is never rolled back."""
     whole = BEFORE_S + seconds
     machine = Machine(draw, release.noise, whole)
     other = machine if release.noise.together else Machine(draw, release.noise, whole)
@@ -139,7 +142,7 @@ def decided(draw: Draw, release: Release, seconds: float, rate: float) -> float 
 
 
 def main() -> None:
-    """Prints, for a short and a long bake, the share of histories that were rolled back and the seconds to it."""
+    """Print, for a short and a long bake, the share of histories that were rolled back and the seconds to the rollback."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--histories", type=int, default=500)
     parser.add_argument("--seed", type=int, default=2026)

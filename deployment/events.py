@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from deployment.model import Reason
 from deployment.phases import Phase
 
 
@@ -41,7 +42,7 @@ class PhaseChanged:
 
     before: Phase
     after: Phase
-    reason: str | None
+    reason: Reason | None
 
 
 Event = StepBegan | StepEnded | Waiting | PhaseChanged

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, StrEnum
@@ -193,6 +193,31 @@ class DomainState:
     expires_at: datetime | None
 
 
+@dataclass(frozen=True)
+class Reason:
+    """Why a run did not succeed: the step or gate concerned, and what went wrong there. Reports show ``WHERE: TEXT``."""
+
+    where: str
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.text}"
+
+    def with_more(self, text: str) -> Reason:
+        """Return the same reason with another half-sentence."""
+        return Reason(self.where, f"{self.text}; {text}")
+
+    def cleaned(self, clean: Callable[[str], str]) -> Reason:
+        """Return the same reason with both parts passed through ``clean``."""
+        return Reason(clean(self.where), clean(self.text))
+
+    @staticmethod
+    def parse(text: str) -> Reason:
+        """Read a reason that was stored as text."""
+        where, _, rest = text.partition(": ")
+        return Reason(where, rest)
+
+
 class Happening(StrEnum):
     """What a team is told about."""
 
@@ -206,7 +231,7 @@ class Happening(StrEnum):
 
 @dataclass(frozen=True)
 class Notice:
-    """One message for the team; ``report`` is where the evidence will be, ``reason`` is ``STEP_OR_GATE: text``."""
+    """One message for the team; ``report`` is where the evidence will be."""
 
     happening: Happening
     deployment_id: str
@@ -216,12 +241,12 @@ class Notice:
     digest: str
     actor: str
     report: str
-    reason: str | None = None
+    reason: Reason | None = None
 
     @property
     def gate(self) -> str | None:
-        """The step or gate that the reason names; None without a reason."""
-        return self.reason.partition(": ")[0] if self.reason else None
+        """The step or gate that the reason names, or None."""
+        return self.reason.where if self.reason else None
 
 
 class AlarmState(StrEnum):

@@ -36,6 +36,20 @@ class Outcome(StrEnum):
 
 TERMINAL = frozenset({Phase.SUCCEEDED, Phase.REJECTED, Phase.ROLLED_BACK, Phase.REFUSED, Phase.HALTED})
 
+EXIT_CODES: dict[Phase, int] = {
+    Phase.SUCCEEDED: 0,
+    Phase.REJECTED: 1,
+    Phase.REFUSED: 4,
+    Phase.ROLLED_BACK: 10,
+    Phase.HALTED: 11,
+}
+"""The exit code of a deployment by its last phase."""
+ROLLBACK_EXIT_CODES: dict[Phase, int] = {
+    **{phase: code for phase, code in EXIT_CODES.items() if phase is not Phase.SUCCEEDED},
+    Phase.ROLLED_BACK: 0,
+}
+"""The exit code of a rollback by hand, which succeeds if traffic is back."""
+
 TRANSITIONS: dict[tuple[Phase, Outcome], Phase] = {
     (Phase.PENDING, Outcome.OK): Phase.LEASED,
     (Phase.PENDING, Outcome.FAILED): Phase.REJECTED,

@@ -8,9 +8,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from deployment.model import Colour, Image
+from deployment.model import Colour, Holder, Image, Reason
 from deployment.phases import Phase
 from deployment.ports import NO_ALARMS, Alarms, Clock, FrontDoor, Lease, Platform, Router
+from deployment.settings import DeploymentLimits
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Ports:
-    """The world, as a deployment sees it."""
+    """The environment, as a deployment sees it."""
 
     platform: Platform
     router: Router
@@ -35,6 +36,16 @@ class Ports:
     front: FrontDoor
     clock: Clock
     alarms: Alarms = NO_ALARMS
+
+
+@dataclass(frozen=True)
+class Operation:
+    """What every action on an environment needs: which environment, who acts, and the limits of ``[deployment]``."""
+
+    environment: str
+    actor: str
+    limits: DeploymentLimits
+    ports: Ports
 
 
 @dataclass(frozen=True)
@@ -58,51 +69,73 @@ class ApprovalRequest:
 
 
 @dataclass(frozen=True)
-class DeploymentRecord:
-    """The deployment as the lease item carries it: enough to settle it from another machine with an empty disk.
+class Owner:
+    """The process that works on a deployment; ``process_started`` (epoch s) tells it from a later process of the same pid."""
 
-    ``step`` is the open intent, None between two steps. ``touched``: the target colour was, or may have been, changed.
-    ``baked``: the bake ended without harm. ``request``: what an approval is awaited for. ``back_allowed``: a person wants
-    traffic to go back although the release's migration is irreversible.
-    """
-
-    deployment_id: str
-    environment: str
-    phase: Phase
-    phase_since: str
-    step: str | None
-    target: Colour
-    image: Image
-    previous: LiveSnapshot | None
-    actor: str
-    started_at: str
     host: str
     pid: int
     process_started: float
-    reason: str | None = None
+
+    @classmethod
+    def of(cls, holder: Holder) -> Owner:
+        """Return the process that holds the lease."""
+        return cls(holder.host, holder.pid, holder.process_started)
+
+
+@dataclass(frozen=True)
+class DeploymentRecord:
+    """The deployment as the lease item stores it: enough to recover it from another machine with an empty disk.
+
+    ``step`` is the open intent, or None between two steps. ``touched``: the target colour was changed, or may have been.
+    ``request``: what an approval is awaited for. ``back_allowed``: an operator has decided that traffic may go back although
+    the release's migration is irreversible.
+    """
+
+    plan: Plan
+    owner: Owner
+    phase: Phase
+    phase_since: str
+    step: str | None
+    previous: LiveSnapshot | None
+    reason: Reason | None = None
     touched: bool = False
-    baked: bool = False
     request: ApprovalRequest | None = None
     back_allowed: bool = False
 
+    @property
+    def deployment_id(self) -> str:
+        """The deployment's id."""
+        return self.plan.deployment_id
+
     def dump(self) -> str:
-        """As JSON, for the lease item."""
-        return json.dumps(asdict(self))
+        """Return the record as JSON: one flat object, as every version so far has written it."""
+        own = {name: value for name, value in asdict(self).items() if name not in ("plan", "owner")}
+        plan = asdict(self.plan) | {"started_at": self.plan.started_at.isoformat()}
+        reason = str(self.reason) if self.reason else None
+        return json.dumps(plan | asdict(self.owner) | own | {"reason": reason})
 
     @staticmethod
     def load(text: str) -> DeploymentRecord:
-        """From the lease item. Raises ValueError or KeyError where it is not a note."""
+        """Read a record from JSON; keys that other versions have added are ignored. Raises ValueError, KeyError or TypeError."""
         raw: dict[str, Any] = json.loads(text)
-        previous = raw.get("previous")
         return DeploymentRecord(
-            **{
-                **raw,
-                "phase": Phase(raw["phase"]),
-                "target": Colour(raw["target"]),
-                "image": Image(**raw["image"]),
-                "previous": live_snapshot(previous) if previous else None,
-                "request": ApprovalRequest(**raw["request"]) if raw.get("request") else None,
-            }
+            plan=Plan(
+                raw["deployment_id"],
+                raw["environment"],
+                Colour(raw["target"]),
+                Image(**raw["image"]),
+                raw["actor"],
+                datetime.fromisoformat(raw["started_at"]),
+            ),
+            owner=Owner(raw["host"], raw["pid"], raw["process_started"]),
+            phase=Phase(raw["phase"]),
+            phase_since=raw["phase_since"],
+            step=raw["step"],
+            previous=live_snapshot(raw["previous"]) if raw["previous"] else None,
+            reason=Reason.parse(raw["reason"]) if raw.get("reason") else None,
+            touched=raw.get("touched", False),
+            request=ApprovalRequest(**raw["request"]) if raw.get("request") else None,
+            back_allowed=raw.get("back_allowed", False),
         )
 
 

@@ -1,4 +1,4 @@
-"""Where concrete classes are named: one environment's settings become the ports of a deployment."""
+"""The composition of the concrete classes: one environment's settings become the ports of a deployment."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from deployment.evidence.archive import Archive
 from deployment.evidence.attestation import Checker, Signer
 from deployment.flow.alarms import AllAlarms
 from deployment.model import Caller, Colour, Image
-from deployment.plan import Ports
+from deployment.plan import Operation, Ports
 from deployment.ports import Alarms, AuditStore, Notifier, Permissions, PushTarget, Registry
 from deployment.preflight.preflight import PreflightPorts
 from deployment.releases import default_tag
-from deployment.settings import Settings
+from deployment.settings import DeploymentLimits, Settings
 from infrastructure.aws import adapters as classes
 from infrastructure.aws.cloudwatch import CloudWatchAlarms
 from infrastructure.aws.dynamodb import DynamoLease
-from infrastructure.aws.identity.caller import StsIdentity, clock_in_words
+from infrastructure.aws.identity.caller import StsIdentity, clock_difference
 from infrastructure.aws.identity.permissions import Resources, SimulatedPermissions
 from infrastructure.aws.quotas import MeasuredQuotas
 from infrastructure.aws.registry.images import EcrRegistry
@@ -48,7 +48,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Environment:
-    """An environment, reached: its ports, its registry, the caller, the smoke users, and what the service signs tokens with."""
+    """A connected environment: ports, registry, caller, smoke users, and the secret with which the service signs tokens."""
 
     name: str
     live_url: str
@@ -69,29 +69,33 @@ class Environment:
     stores: Stores = field(default_factory=Stores, repr=False)
     viewer_host: str = "host"
     rehearsal_hosts: Mapping[str, str] = field(default_factory=dict)
-    """By a colour's own address, the host by which its load balancer takes a request for one to the live domain."""
+    """By a colour's own URL: the host for which its load balancer treats a request as one to the live domain."""
 
     def archive(self, *, leased: bool = False) -> Archive:
-        """Where a run's evidence goes; ``leased``: the run held the lock."""
+        """Return the archive for a run's evidence; ``leased``: the run held the lease."""
         return Archive(self.name, self.signer, self.store, self.ports.lease if leased else None)
 
+    def operation(self, limits: DeploymentLimits) -> Operation:
+        """Return what an action of this caller on this environment needs."""
+        return Operation(self.name, self.caller.arn, limits, self.ports)
+
     def image_of(self, digest: str | None) -> Image | None:
-        """The registry's image of a digest; None where it is not known."""
+        """Return the registry's image of a digest; None if the registry does not know it."""
         return None if digest is None else self.registry.find(digest)
 
 
 def embedded_state() -> Path:
-    """Where the embedded environment keeps its data: ``EMBEDDED_STATE``, or ``.embedded/`` beside pytest.ini."""
+    """Return the embedded environment's data folder: ``EMBEDDED_STATE``, or ``.embedded/`` beside pytest.ini."""
     return Path(os.environ.get("EMBEDDED_STATE") or ROOT / ".embedded").absolute()
 
 
 def embedded_registry() -> Path:
-    """The folder of images: ``EMBEDDED_REGISTRY``, or the one that the project ships."""
+    """Return the folder of images: ``EMBEDDED_REGISTRY``, or the one that the project ships."""
     return Path(os.environ.get("EMBEDDED_REGISTRY") or ROOT / "infrastructure" / "embedded" / "registry").absolute()
 
 
 def _usable_state() -> Path:
-    """The same folder, which is there from now on. Raises Refused where it cannot be."""
+    """Return the data folder, created if it is missing. Raises Refused if it cannot be written."""
     state = embedded_state()
     try:
         state.mkdir(parents=True, exist_ok=True)
@@ -105,20 +109,20 @@ def _usable_state() -> Path:
 
 
 def is_up(settings: Settings) -> bool:
-    """Whether the environment can be asked: one on AWS always, an embedded one while it runs."""
+    """Return whether the environment can be reached: one on AWS always, an embedded one while it runs."""
     return settings.provider != "embedded" or cloud.outputs(embedded_state()) is not None
 
 
 def sleeps(settings: Settings) -> bool:
-    """Whether there is an embedded environment that does not run: its data is there, and nobody can be asked."""
+    """Return whether an embedded environment exists but does not run: it has data, but no process."""
     return settings.provider == "embedded" and cloud.sleeps(embedded_state())
 
 
 def start(settings: Settings, progress: Progress, run_id: str) -> bool:
-    """Starts an embedded environment that is not up, for this run alone; returns whether it did, and has to stop it.
+    """Start an embedded environment that is not up, for this run alone; return whether this run started and must stop it.
 
-    Raises Refused, with nothing started, where the registry forbids it; EnvironmentTaken where the environment is that of
-    another run alone; StepFailed. One that is up is asked for new tags, as a push to ECR would have made them known.
+    Raises Refused, with nothing started, if the registry forbids it; EnvironmentTaken if the environment belongs to
+    another run alone; StepFailed. An environment that is up reads new tags, as if they had been pushed to ECR.
     """
     if settings.provider != "embedded":
         return False
@@ -141,13 +145,13 @@ def start(settings: Settings, progress: Progress, run_id: str) -> bool:
 
 
 def stop(settings: Settings) -> None:
-    """Stops the embedded environment; nothing to do on AWS."""
+    """Stop the embedded environment; do nothing on AWS."""
     if settings.provider == "embedded":
         cloud.down(embedded_state())
 
 
 def up(settings: Settings, image_tag: str | None, progress: Progress) -> str:
-    """Starts the embedded environment, or mends it; returns its live URL. Raises Refused or StepFailed."""
+    """Start or repair the embedded environment; return its live URL. Raises Refused, StepFailed."""
     if settings.provider != "embedded":
         raise Refused(
             f"environment {settings.environment} is on AWS: there is nothing to start",
@@ -169,7 +173,7 @@ def up(settings: Settings, image_tag: str | None, progress: Progress) -> str:
 
 
 def down() -> tuple[str, ...]:
-    """Stops the embedded environment; returns what was stopped."""
+    """Stop the embedded environment; return the names of the stopped processes."""
     try:
         return cloud.down(embedded_state()).processes
     except EmbeddedError as error:
@@ -177,7 +181,7 @@ def down() -> tuple[str, ...]:
 
 
 def processes(settings: Settings) -> list[str]:
-    """A line for each process of an embedded environment; none on AWS."""
+    """Return a line for each process of an embedded environment; no line on AWS."""
     found = cloud.inspect(embedded_state()) if settings.provider == "embedded" else None
     if found is None:
         return []
@@ -186,12 +190,12 @@ def processes(settings: Settings) -> list[str]:
         state = "answers" if process.answers else "runs, but does not answer" if process.alive else "is not running"
         lines.append(f"{process.name} {state} (pid {process.pid}, port {process.port})")
     if not found.healthy:
-        lines.append("`python scripts/deploy.py up` mends what is not well")
+        lines.append("`python scripts/deploy.py up` repairs the environment")
     return lines
 
 
 def connect(settings: Settings) -> Environment:
-    """Connects to an environment that is up. Raises Refused, SettingsError or CloudError."""
+    """Connect to an environment that is up. Raises Refused, SettingsError, CloudError."""
     estate = _estate(settings)
     clock = SystemClock()
     connection = estate.connection
@@ -263,7 +267,7 @@ def _stores(vault: SecretsManager, estate: Estate) -> Stores:
 def _surroundings(
     clients: Clients, settings: Settings, estate: Estate, vault: SecretsManager, clock: SystemClock
 ) -> PreflightPorts:
-    """What preflight looks at besides the ports."""
+    """Return the ports that only preflight uses."""
     own = (estate.smoke_users_secret, estate.token_secret, estate.signing_key_secret, *estate.store_secrets)
     return PreflightPorts(
         scans=EcrScans(clients, settings.repository, estate.account),
@@ -275,24 +279,24 @@ def _surroundings(
 
 
 def _caller(clients: Clients, settings: Settings) -> Caller:
-    """Who the credentials are of. Raises NotPermitted where AWS does not take them, Refused where the clock is wrong."""
+    """Return the credentials' owner. Raises NotPermitted if AWS refuses the credentials, Refused if the clock is wrong."""
     try:
         caller, ahead = StsIdentity(clients).caller_and_clock()
     except CloudDenied as error:
         raise NotPermitted(
-            f"AWS does not let anybody in for environment {settings.environment}: {error.message}", hint=error.hint
+            f"AWS refuses the credentials for environment {settings.environment}: {error.message}", hint=error.hint
         ) from error
-    # Whoever is ahead by more than this would take a lease for expired whose holder has just missed one renewal.
+    # A machine that is ahead by more would consider a lease expired although its holder has missed only one renewal.
     if abs(ahead) > settings.limits.lease_ttl / 3:
         raise Refused(
-            f"this machine's clock is {clock_in_words(ahead)} AWS's, and locks go by it",
+            f"this machine's clock is {clock_difference(ahead)} AWS's, and leases depend on it",
             hint=f"Set the clock (NTP); {settings.limits.lease_ttl / 3:.0f} s, a third of lease_ttl, are allowed.",
         )
     return caller
 
 
 def _keys(connection: Connection) -> tuple[str, ...]:
-    """What of the credentials in use is secret; those of a profile or of the environment are botocore's alone."""
+    """Return the secret parts of the credentials; only botocore knows those of a profile or of the environment."""
     credentials = connection.credentials
     return tuple(filter(None, (credentials.secret_key, credentials.session_token))) if credentials else ()
 
@@ -335,7 +339,7 @@ def _estate(settings: Settings) -> Estate:
 
 
 def _platform(settings: Settings) -> str:
-    """What an embedded environment runs releases on."""
+    """Return the name of the platform on which an embedded environment runs releases."""
     return str(settings.estate.get("platform", "apprunner"))
 
 
@@ -348,7 +352,7 @@ def _embedded_estate(settings: Settings) -> Estate:
     if outputs is None:
         raise Refused(
             f"no embedded environment is up in {embedded_state()}",
-            hint="Start one with `python scripts/deploy.py up`; `pytest --target=green` starts one for itself.",
+            hint="Start one with `python scripts/deploy.py up`; `pytest --target=green` starts its own.",
         )
     return Estate(
         Connection(
@@ -378,9 +382,9 @@ def _embedded_estate(settings: Settings) -> Estate:
 def projected_release(
     settings: Settings, tag: str | None, environment: Environment | None = None
 ) -> tuple[Image, Colour]:
-    """The image that a deployment would take and the colour that is live, without starting anything.
+    """Return the image that a deployment would take and the live colour, without starting anything.
 
-    An embedded environment that is not up would start with its lowest release live on blue. Raises Refused or CloudError.
+    An embedded environment that is not up would start with its lowest release live on blue. Raises Refused, CloudError.
     """
     if is_up(settings):
         environment = environment or connect(settings)

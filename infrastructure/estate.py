@@ -1,4 +1,4 @@
-"""What is one environment's own, whichever platform and router it has; on AWS it comes from the settings."""
+"""The values of one environment, for every platform and router; on AWS they come from the settings."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ from deployment.clock import SystemClock
 from deployment.errors import SettingsError
 from deployment.model import Colour
 from deployment.settings import SETTINGS_FILE, Settings
+from infrastructure.aws.ecs.target_groups import DrainWindow
 from infrastructure.aws.session import Connection
 
 
 @dataclass(frozen=True)
 class Adapter:
-    """A platform or a router: its name in the registry of classes, and what its constructor takes besides clients."""
+    """A platform or a router: its name in ``infrastructure.aws.adapters``, and its constructor's options besides the clients."""
 
     name: str
     options: Mapping[str, Any]
@@ -25,7 +26,7 @@ class Adapter:
 
 @dataclass(frozen=True)
 class Estate:
-    """What is the environment's own: from the settings on AWS, from the running environment on a laptop."""
+    """The values of one environment: from the settings on AWS, from the running environment on a laptop."""
 
     connection: Connection
     account: str
@@ -49,14 +50,14 @@ class Estate:
 
     @property
     def store_secrets(self) -> tuple[str, ...]:
-        """The secrets that say where the service's own stores are."""
+        """The secrets that hold the addresses of the service's own stores."""
         return tuple(filter(None, (self.database_url_secret, self.redis_url_secret)))
 
 
 def aws_estate(settings: Settings) -> Estate:
-    """The estate that an environment of ``provider = "aws"`` names. Raises SettingsError where it names two of them."""
+    """Return the estate of an environment with ``provider = "aws"``. Raises SettingsError for a foreign ARN."""
     own = settings.estate
-    _one_estate(settings)
+    _check_arns(settings)
     return Estate(
         Connection(
             region=own["region"], account=own["account"], profile=own.get("profile"), credentials=None, endpoints={}
@@ -81,13 +82,13 @@ def aws_estate(settings: Settings) -> Estate:
 
 
 def adapters(settings: Settings) -> tuple[Adapter, Adapter]:
-    """Platform and router of an environment whose own keys are all there."""
+    """Return platform and router of an environment; all keys that they need must be set."""
     platform, router = settings.estate["platform"], settings.estate["router"]
     return Adapter(platform, _PLATFORMS[platform](settings)), Adapter(router, _ROUTERS[router](settings))
 
 
 def public_key_file(settings: Settings) -> Path | None:
-    """The file of the public key, for those who cannot reach the environment; None where none is named."""
+    """Return the public key's file, for users who cannot reach the environment; None if the settings name none."""
     return _beside_settings(settings.estate.get("signing_public_key_file"))
 
 
@@ -101,8 +102,7 @@ def _ecs(settings: Settings) -> Mapping[str, Any]:
     return {
         "cluster": own["cluster"],
         **{key: by_colour(own[key]) for key in ("services", "target_groups", "colour_urls")},
-        "drain_window_s": settings.limits.drain_window,
-        "clock": SystemClock(),
+        "drain": DrainWindow(settings.limits.drain_window, SystemClock()),
     }
 
 
@@ -136,25 +136,25 @@ _ROUTERS: Mapping[str, Options] = {"cloudfront": _cloudfront, "alb": _alb, "rout
 
 
 def by_colour(table: Mapping[str, str]) -> Mapping[Colour, str]:
-    """A table of the settings, by colour."""
+    """Return a table of the settings with colours as its keys."""
     return {Colour(name): value for name, value in table.items()}
 
 
-def _one_estate(settings: Settings) -> None:
-    """Raises SettingsError where an ARN of the settings is of another account or region than the environment's."""
+def _check_arns(settings: Settings) -> None:
+    """Raise SettingsError if an ARN in the settings has another account or region than the environment."""
     own = settings.estate
     for key, arn in _arns(own):
         part = arn.split(":")
         for what, found in (("region", part[3]), ("account", part[4])):
-            if found not in ("", own[what]):  # what is global has no region
+            if found not in ("", own[what]):  # ARNs of global resources have no region
                 raise SettingsError(
-                    f"environments.{settings.environment}.{key} is of {what} {found}, "
-                    f"but the environment is of {what} {own[what]}"
+                    f"environments.{settings.environment}.{key} belongs to {what} {found}, "
+                    f"but the environment belongs to {what} {own[what]}"
                 )
 
 
 def _arns(own: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """(key, ARN) of every setting that is one, those by colour too."""
+    """Yield (key, ARN) of every setting that is an ARN, also those in tables by colour."""
     for key, value in own.items():
         if isinstance(value, str) and value.startswith("arn:"):
             yield key, value

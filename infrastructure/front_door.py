@@ -1,4 +1,4 @@
-"""The service as its users see it, for a deployment's own questions; the checks of ``suites/`` have their own."""
+"""The service as its users see it, for a deployment's own requests; the checks of ``suites/`` have a client of their own."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from verification.accounts import SignInFailed, SmokeUser, sign_in
 from verification.http import open_client
 
 HEALTH = "/health"
-# What must answer 200 for a colour to count as well, besides what a signed-in user does.
+# A healthy colour answers 200 on these paths, besides the requests of a signed-in user.
 DEPENDENCIES = ("/health", "/health/database", "/health/redis")
 CONSULT = {"patient": "Front Door", "reason": "deployment verification", "starts_at": "2030-01-15T09:30:00Z"}
 
 
 class HttpFrontDoor:
-    """Asks over HTTP, never retrying, each answer of ``ask`` on a connection of its own."""
+    """The FrontDoor port over HTTP. It never retries; ``ask`` uses a new connection for each request."""
 
     def __init__(self, live_url: str, user: SmokeUser, *, timeout_s: float) -> None:
         self._live_url = live_url
@@ -62,7 +62,7 @@ class HttpFrontDoor:
         return []
 
     def _be_a_user(self, client: httpx.Client) -> None:
-        """Signs in, books, reads, lists, cancels, signs out. Raises Unwell, SignInFailed, ``httpx.HTTPError``."""
+        """Sign in, book, read, list, cancel, sign out. Raises Unwell, SignInFailed, ``httpx.HTTPError``."""
         bearer = {"Authorization": f"Bearer {sign_in(client, self._user)}"}
         booked = _expect(client, "POST", "/consults", 201, headers=bearer, json=CONSULT)
         path = f"/consults/{_id_of(booked)}"
@@ -91,7 +91,7 @@ def _id_of(booked: httpx.Response) -> str:
     try:
         return str(booked.json()["id"])
     except (ValueError, LookupError, TypeError):
-        raise Unwell("POST /consults: 201, and no id in the answer") from None
+        raise Unwell("POST /consults: status 201, but the answer has no id") from None
 
 
 def _number(text: str | None) -> int | None:

@@ -1,4 +1,4 @@
-"""The live domain's name and certificate, looked at as any client would: resolved, then one handshake."""
+"""The live domain's name and certificate, checked as a client does: name resolution, then one handshake."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from verification.loopback import address_of, tls_context
 
 
 class LiveDomain:
-    """The Domain port on a URL; ``ca_file`` (PEM) stands in for the system's certificates."""
+    """The Domain port on a URL; ``ca_file`` (PEM) replaces the system's certificates."""
 
     def __init__(self, url: str, *, timeout_s: float, ca_file: str | None = None) -> None:
         self._url = url
@@ -33,7 +33,7 @@ class LiveDomain:
         return DomainState(host, addresses, self._ends(host, port) if secure else None)
 
     def _ends(self, host: str, port: int) -> datetime:
-        """When the certificate ends that a handshake accepts. Raises CloudUnreachable where it accepts none."""
+        """Return when the certificate that a handshake accepts ends. Raises CloudUnreachable if it accepts none."""
         try:
             with (
                 socket.create_connection((address_of(host), port), self._timeout) as plain,
@@ -41,7 +41,9 @@ class LiveDomain:
             ):
                 certificate = secured.getpeercert() or {}
         except ssl.SSLCertVerificationError as error:
-            raise CloudUnreachable(f"the certificate of {host} is not good: {error.verify_message}") from error
+            raise CloudUnreachable(f"the certificate of {host} is not valid: {error.verify_message}") from error
         except OSError as error:
-            raise CloudUnreachable(f"no TLS with {host}: {error.strerror or type(error).__name__}") from error
+            raise CloudUnreachable(
+                f"the TLS handshake with {host} failed: {error.strerror or type(error).__name__}"
+            ) from error
         return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(certificate["notAfter"])), UTC)

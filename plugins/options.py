@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import re
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ AUTO = "auto"
 MOST_LOAD_WORKERS = 64
 NEEDED = ("plugins.run", "plugins.fixtures", "plugins.reports")
 TARGETS = (*Colour, AUTO)
+OLD_ALLOW_UNHEALTHY_LIVE = "--on-sick-live"
+DEPRECATED = f"{OLD_ALLOW_UNHEALTHY_LIVE} is now called --allow-unhealthy-live; the old name works until version 2.0.0"
 # pytest's own questions: it answers and runs nothing, so there is nothing to report.
 QUESTIONS = ("collectonly", "help", "version", "markers", "showfixtures", "show_fixtures_per_test", "cacheshow")
 
@@ -49,9 +52,10 @@ class RunOptions:
     strategy: str | None = None
     clean_plan: Path | None = None
     allow_irreversible: str | None = None
-    on_sick_live: str | None = None
+    allow_unhealthy_live: str | None = None
     attest: tuple[str, ...] = ()
     load_workers: int | None = None
+    deprecated: str | None = None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -102,10 +106,11 @@ def _on_the_record(group: pytest.OptionGroup) -> None:
         help="deploy a release whose migration is irreversible: a failure after the switch then freezes",
     )
     group.addoption(
-        "--on-sick-live",
+        "--allow-unhealthy-live",
         metavar="REASON",
-        help="deploy although what is live is sick: bystander and continuity may then fail, and nothing is rolled back to it",
+        help="deploy although the live colour is unhealthy: bystander and continuity may then fail, and nothing is rolled back to it",
     )
+    group.addoption(OLD_ALLOW_UNHEALTHY_LIVE, metavar="REASON", help=argparse.SUPPRESS)
     group.addoption(
         "--attest",
         metavar="ITEM=WHO/WHAT",
@@ -165,9 +170,14 @@ def read(config: pytest.Config, suites: Path) -> RunOptions:
         strategy=option.strategy,
         clean_plan=Path(option.require_clean_plan).absolute() if option.require_clean_plan else None,
         allow_irreversible=option.allow_irreversible,
-        on_sick_live=option.on_sick_live,
+        allow_unhealthy_live=_first(option.allow_unhealthy_live, option.on_sick_live),
+        deprecated=DEPRECATED if option.on_sick_live is not None else None,
         load_workers=option.load_workers,
     )
+
+
+def _first(value: str | None, otherwise: str | None) -> str | None:
+    return otherwise if value is None else value
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -191,7 +201,7 @@ def check(options: RunOptions, config: pytest.Config, suites: Path) -> None:
         raise Refused("--image-tag names a release to deploy, and no --target was given", hint="Add --target=auto.")
     for name, reason in (
         ("--allow-irreversible", options.allow_irreversible),
-        ("--on-sick-live", options.on_sick_live),
+        ("--allow-unhealthy-live", options.allow_unhealthy_live),
     ):
         if reason is not None and options.target is None:
             raise Refused(f"{name} lets a release be deployed, and no --target was given")

@@ -15,7 +15,7 @@ import jinja2
 
 from deployment.evidence import report
 from deployment.evidence.journal import Record, last_data
-from plugins.terminal.progress import sentence
+from deployment.evidence.sentence import sentence
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -46,6 +46,7 @@ def summary(
         requested_by=planned.get("requested_by"),
         undoes=undoes,
         host=opened.get("host"),
+        framework=opened.get("framework"),
         settled_by=next((r.actor for r in reversed(records) if r.kind == "recovering"), None),
     )
 

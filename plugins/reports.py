@@ -34,7 +34,7 @@ class HtmlReport:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._measured = config.stash[measured_key]
-        self._run.page = self._final
+        self._run.use_page(self._final)
 
     @property
     def _run(self) -> Coordinator:

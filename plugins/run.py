@@ -92,7 +92,7 @@ def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redact
             settings = settings or load(SETTINGS_FILE)
     run_id = _run_id(options)
     try:
-        coordinator = Coordinator(run_id, options, settings, suites, redactor, progress.event, progress.say)
+        coordinator = Coordinator(run_id, options, settings, suites, redactor, progress)
     except OSError as error:
         raise pytest.UsageError(f"reports cannot be written to {options.reports}: {error.strerror}") from None
     config.stash[coordinator_key] = coordinator
@@ -110,7 +110,7 @@ def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redact
         return
     assert settings is not None, "settings that could not be read are a refusal"
     deploying = options.mode is Mode.DEPLOY
-    coordinator.mode = DeployMode(coordinator, settings) if deploying else VerifyMode(coordinator, settings)
+    coordinator.use_mode(DeployMode(coordinator, settings) if deploying else VerifyMode(coordinator, settings))
     parallel = getattr(config.option, "dist", "no") != "no" and bool(config.option.tx)  # xdist may be switched off
     phases = ParallelPhases(coordinator) if parallel else SerialPhases(coordinator)
     config.pluginmanager.register(phases, "deployment-phases")
@@ -194,7 +194,7 @@ class Hooks:
         if report.failed:
             report.longrepr = self._run.redactor.clean(str(report.longrepr))
         elif report.skipped:
-            self._run.skipped_files += 1
+            self._run.skip_file()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_internalerror(self, excrepr: Any) -> None:
@@ -203,8 +203,7 @@ class Hooks:
         cleaned = self._run.redactor.clean(text)
         if cleaned != text:
             excrepr.toterminal = lambda writer: writer.line(cleaned)  # what everybody shows it by
-        self._run.internal_error = True
-        self._run.fault("verify", "internal error")
+        self._run.internal_fault()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, None, None]:

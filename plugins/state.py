@@ -3,29 +3,46 @@
 from __future__ import annotations
 
 import json
-import os
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deployment.model import Colour
+from deployment.files import PRIVATE, replace_file
+from deployment.model import Colour, Image
 from verification.accounts import SmokeUser
 from verification.stores import Before, Stores
 
 
 @dataclass(frozen=True)
 class Release:
-    """A release at an address: the candidate at its own, or what is live at the live domain.
+    """A release at an address: the candidate at its own, or the live release at the live domain.
 
-    ``version`` is what it must report; None where it is not known (``--base-url``). ``colour``, ``image`` and ``digest``
-    are None there, too.
+    ``colour`` and ``source``, the image that runs there, are None if they are not known (``--base-url``).
     """
 
     url: str
-    version: str | None = None
     colour: Colour | None = None
-    image: str | None = None
-    digest: str | None = None
+    source: Image | None = None
+
+    @property
+    def version(self) -> str | None:
+        """The version that the release must report."""
+        return self.source.version or None if self.source else None
+
+    @property
+    def image(self) -> str | None:
+        """``REPOSITORY:TAG``."""
+        return self.source.name if self.source and self.source.tag else None
+
+    @property
+    def digest(self) -> str | None:
+        """The image's digest."""
+        return self.source.digest or None if self.source else None
+
+
+def unregistered(digest: str | None) -> Image:
+    """Return an image that the registry does not know, by its digest."""
+    return Image("", "", digest or "", "", "")
 
 
 @dataclass(frozen=True)
@@ -80,18 +97,10 @@ class State:
     baked: Bake | None = None
     problem: str | None = None
 
-    def but(self, **changes: Any) -> State:
-        """The same with changes."""
-        return replace(self, **changes)
-
 
 def write(state: State, path: Path) -> None:
     """Writes the state whole or not at all, readable by this user alone: it holds the smoke users' passwords."""
-    temporary = path.with_suffix(".new")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(asdict(state), file)
-    os.replace(temporary, path)
+    replace_file(path, json.dumps(asdict(state)), mode=PRIVATE, durable=False)
 
 
 def read(path: Path) -> State:
@@ -117,4 +126,5 @@ def read(path: Path) -> State:
 def _release(raw: dict[str, Any] | None) -> Release | None:
     if raw is None:
         return None
-    return Release(**{**raw, "colour": Colour(raw["colour"]) if raw["colour"] else None})
+    colour, source = raw["colour"], raw["source"]
+    return Release(raw["url"], Colour(colour) if colour else None, Image(**source) if source else None)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from statistics import median
 from typing import Any
 
+from deployment.strategy import Shift
 from plugins.state import Bake
 from verification import figures
 from verification.baseline import Baseline, baseline
@@ -212,3 +214,30 @@ def describe(sample: Sample) -> str:
     """One failed request in a few words."""
     by = f" by {sample.colour}" if sample.colour else ""
     return f"{sample.operation}{by}: {sample.problem or sample.status}"
+
+
+class TrafficCanaryWatch:
+    """A canary watch over the traffic of this run; see ``deployment.flow.canary.CanaryWatch``."""
+
+    def __init__(self, traffic: TrafficMonitor, candidate: Side, previous: Side) -> None:
+        self._traffic, self._candidate, self._previous = traffic, candidate, previous
+
+    def begin(self, shift: Shift, generation: int, since: float) -> None:
+        """A new watch, of the candidate's own answers."""
+        share = shift.weight / 100
+        self._traffic.watch_candidate(self._candidate, self._previous, generation=generation, since=since, share=share)
+
+    def whole(self, generation: int, since: float) -> None:
+        """From ``since`` on everybody's answers are to be the candidate's, and it was just seen that they are."""
+        self._traffic.watch_candidate(
+            self._candidate, self._previous, generation=generation, since=since, confirmed_at=time.time()
+        )
+
+    def harm(self) -> str | None:
+        """Proof that the candidate harms its users."""
+        return self._traffic.harm()
+
+    @property
+    def seen(self) -> tuple[int, int]:
+        """Its requests in this step, and how many of them failed."""
+        return self._traffic.seen

@@ -22,6 +22,7 @@ from deployment.settings import (  # noqa: E402
     Settings,
     load,
 )
+from deployment.version import framework_version  # noqa: E402
 from infrastructure import compose  # noqa: E402
 from infrastructure.compose import Environment  # noqa: E402
 from scripts.commands import (  # noqa: E402
@@ -71,6 +72,7 @@ irreversible_option = click.option(
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(framework_version(), prog_name="scripts/deploy.py", message="%(prog)s %(version)s")
 def cli() -> None:
     """Deploy a release beside the live one, verify it, move traffic to it, and back if need be.
 

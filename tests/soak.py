@@ -1,7 +1,8 @@
-"""`make soak`: what passed at this commit is not run again, and what came of it is kept in a file.
+"""`make soak`: tests that passed at this commit are not run again, and the results are kept in a file.
 
-``python -m tests.soak`` prints that file: each file of tests with the commit and the date that its results are of. What is under way lies in ``.soak/COMMIT.jsonl``, one line a test. With
-``--soak-seconds N`` no test begins later than that; the next call goes on.
+``python -m tests.soak`` prints that file: for each test file, its results with their commit and date. The results of an
+unfinished soak are in ``.soak/COMMIT.jsonl``, one line for each test. With ``--soak-seconds N`` no test begins after N seconds;
+the next call continues.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ WORKERINPUT = "soak"
 
 
 def tree() -> str:
-    """The last commit of what is tested, and a hash of what was changed since; results of soaks are no change."""
+    """Return the last commit of the tested files, with a hash of uncommitted changes; benchmarks/results does not count."""
     commit = _git("log", "-1", "--format=%h", "--abbrev=10", "--", *TESTED).strip() or "no-commit"
     changed = _git("diff", "HEAD", "--", *TESTED)
     return f"{commit}+{hashlib.sha256(changed.encode()).hexdigest()[:8]}" if changed else commit
@@ -37,7 +38,7 @@ def _git(*arguments: str) -> str:
 
 
 class Soak:
-    """Leaves out what has passed already, and writes down what comes of the rest; on workers it only leaves out."""
+    """Deselects tests that have passed already and records the results of the others; on workers it only deselects."""
 
     def __init__(self, config: pytest.Config) -> None:
         self._worker = hasattr(config, "workerinput")
@@ -52,11 +53,11 @@ class Soak:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
-        """Every worker leaves out the same, also one that replaces another."""
+        """Give every worker, also a replacement, the tests that have passed and the end of the time."""
         node.workerinput[WORKERINPUT] = self._passed, self._until
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
-        """What has passed at this commit is not run again."""
+        """Deselect tests that have passed at this commit."""
         done = set(self._passed)
         again = [item for item in items if item.nodeid in done]
         items[:] = [item for item in items if item.nodeid not in done]
@@ -64,14 +65,14 @@ class Soak:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-        """When the time is over nothing begins any more; what there is of fixtures is torn down as ever."""
+        """Begin no test once the time is over; fixtures are still torn down."""
         if time.time() < self._until:
             return None
         item.session._setupstate.teardown_exact(nextitem)
         return True
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """A test has passed when none of its parts failed; one that was skipped has not."""
+        """Record a test's outcome: it passed if setup, call and teardown passed; a skipped test did not pass."""
         line = self._open.setdefault(report.nodeid, {"test": report.nodeid, "outcome": PASSED, "seconds": 0.0})
         line["seconds"] += report.duration
         line["soak"] = "soak" in report.keywords
@@ -85,7 +86,7 @@ class Soak:
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self) -> None:
-        """The whole of what is known of this commit becomes the file that is committed."""
+        """Write all results of this commit to the file that is committed."""
         if not self._worker and (lines := _read(self._state)):
             RESULTS.parent.mkdir(parents=True, exist_ok=True)
             kept = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
@@ -94,13 +95,13 @@ class Soak:
 
 
 def _read(path: Path) -> dict[str, Mapping[str, Any]]:
-    """The newest line of each test."""
+    """Return the newest line of each test."""
     text = path.read_text(encoding="utf-8") if path.exists() else ""
     return {line["test"]: line for line in map(json.loads, text.splitlines())}
 
 
 def summed(commit: str, lines: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
-    """Results by file: how many tests passed, of those that `make test` leaves out and of the others, and which did not."""
+    """Return results by file: how many soak tests and how many other tests passed, and which tests did not."""
     date = f"{datetime.now(UTC):%Y-%m-%d}"
     files: dict[str, dict[str, Any]] = {}
     for line in sorted(lines, key=lambda line: str(line["test"])):
@@ -115,7 +116,7 @@ def summed(commit: str, lines: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
 
 
 def table(files: Mapping[str, Any]) -> str:
-    """For people: the files that have tests of a soak, and those whose tests did not pass."""
+    """Return a table of the files that have soak tests or tests that did not pass."""
     rows = [f"  {'soak':>5} {'others':>6} {'seconds':>8}  {'commit':<20} {'date':<10}  file"]
     rows += [
         f"  {one['soak']:>5} {one['others']:>6} {one['seconds']:>8.1f}  {one['commit']:<20} {one['date']:<10}  {name}"
@@ -128,4 +129,8 @@ def table(files: Mapping[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    print(table(json.loads(RESULTS.read_text(encoding="utf-8"))) if RESULTS.exists() else "nobody has run `make soak`")
+    print(
+        table(json.loads(RESULTS.read_text(encoding="utf-8")))
+        if RESULTS.exists()
+        else "no results yet: run `make soak`"
+    )

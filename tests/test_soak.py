@@ -1,4 +1,4 @@
-"""What `make soak` keeps, and what it does not run again."""
+"""The results that `make soak` keeps, and their table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LINES = [
 ]
 
 
-def test_results_are_summed_by_file_and_a_skip_is_no_pass() -> None:
+def test_results_are_summed_by_file_and_a_skip_is_not_a_pass() -> None:
     files = summed("abc", LINES)
     one = files["tests/a/test_one.py"]
     assert (one["commit"], one["soak"], one["others"], one["seconds"]) == ("abc", 1, 0, 3.0)
@@ -20,8 +20,8 @@ def test_results_are_summed_by_file_and_a_skip_is_no_pass() -> None:
     assert (files["tests/b/test_two.py"]["others"], files["tests/b/test_two.py"]["not_passed"]) == (1, [])
 
 
-def test_the_table_shows_what_did_not_pass() -> None:
+def test_table_shows_tests_that_did_not_pass() -> None:
     shown = table(summed("abc", LINES))
     assert "NOT PASSED: tests/a/test_one.py::test_y: failed" in shown
     assert "passed in all" in shown
-    assert "tests/b/test_two.py" not in shown, "which is no soak's business"
+    assert "tests/b/test_two.py" not in shown, "a file without soak tests must not be listed"

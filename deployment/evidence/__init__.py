@@ -1,0 +1,1 @@
+"""The evidence of a run: journal, verdict, report, signature, archive, and their audit."""

@@ -17,6 +17,7 @@ from deployment.errors import CloudError, DeploymentError, NoKey, StoredOtherwis
 from deployment.evidence import report
 from deployment.evidence.attestation import ENVELOPE_FILE, Signer, digests, statement
 from deployment.evidence.journal import Journal, Record
+from deployment.files import replace_file
 from deployment.ports import AuditStore, Lease
 
 HEADS_NOTE = "heads"
@@ -53,10 +54,10 @@ NOWHERE = Archive("", _unreached, None)
 
 
 @dataclass(frozen=True)
-class Keeping:
-    """How the evidence of somebody else's run, dead by now, is written down: without what ``clean`` takes out.
+class EvidenceWriter:
+    """Writes the evidence of another run, whose process is dead. ``clean`` removes secrets from every line.
 
-    ``archive``, ``say`` and ``page`` are those of ``close``.
+    ``archive``, ``say`` and ``page`` are the arguments of ``close``.
     """
 
     clean: Callable[[str], str] = str
@@ -69,8 +70,8 @@ class Keeping:
         close(journal, folder, [("closed", closing)], self.archive, self.say, self.page)
 
 
-PLAIN = Keeping()
-"""On this disk alone, and as it is."""
+LOCAL_EVIDENCE = EvidenceWriter()
+"""Writes to this disk only, and removes nothing."""
 
 
 def close(
@@ -91,7 +92,7 @@ def close(
     built = report.build(journal.records())
     if page is not None:
         try:
-            report.replace(folder / PAGE_FILE, page(journal.records()))
+            replace_file(folder / PAGE_FILE, page(journal.records()))
         except Exception as error:  # whatever a page cannot show must not keep a run from being settled
             say(f"{PAGE_FILE} was not written: {type(error).__name__}: {first_line(error)}")
     _redact(folder, journal)
@@ -106,7 +107,7 @@ def _redact(folder: Path, journal: Journal) -> None:
         if path.is_file() and path != journal.path and path.suffix in REDACTED:
             text = path.read_text(encoding="utf-8", errors="replace")
             if (cleaned := journal.clean(text)) != text:
-                report.replace(path, cleaned)
+                replace_file(path, cleaned)
 
 
 def _signer(journal: Journal, archive: Archive) -> Signer | None:
@@ -153,7 +154,7 @@ def _copy(archive: Archive, folder: Path, file: Path) -> None:
 
 def _sign(journal: Journal, folder: Path, signer: Signer) -> None:
     signed = signer.sign(statement(journal.records(), digests(folder)))
-    report.replace(folder / ENVELOPE_FILE, signed.decode())
+    replace_file(folder / ENVELOPE_FILE, signed.decode())
 
 
 # -- the store -------------------------------------------------------------------------------------------------------------

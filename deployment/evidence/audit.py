@@ -145,7 +145,7 @@ def _difference(ours: bytes, theirs: bytes) -> str | None:
 
 
 def _report(folder: Path, records: Sequence[Record]) -> Finding:
-    content = _bytes(folder / "verification.json")
+    content = _bytes(folder / report.REPORT_FILE)
     if content is None:
         return Finding("report", Outcome.BAD, "there is no verification.json")
     try:

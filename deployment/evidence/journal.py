@@ -19,6 +19,7 @@ from typing import Any
 from deployment.errors import JournalBroken
 from deployment.ports import Clock
 
+JOURNAL_FILE = "audit.jsonl"
 FIRST = "0" * 64
 
 

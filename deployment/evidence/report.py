@@ -11,12 +11,14 @@ from typing import Any
 from deployment.evidence import checklist
 from deployment.evidence.journal import Record, last_data
 from deployment.evidence.verdict import GateOutcome, GateResult, in_report_order
+from deployment.files import replace_file
 from deployment.phases import Phase
 
+REPORT_FILE = "verification.json"
 SCHEMA_VERSION = 1
 
 LATER = ("preflight", "checklist")
-"""Fields that reports did not have from the start, each named as the journal's line that it follows from."""
+"""Fields that reports did not have from the start, each named like the journal's line that it follows from."""
 
 VERDICTS = {
     Phase.SUCCEEDED: "promoted",
@@ -100,20 +102,10 @@ def to_json(report: Mapping[str, Any]) -> str:
 def write(folder: Path, report: Mapping[str, Any]) -> Path:
     """Writes ``verification.json`` whole or not at all, then moves ``latest`` to this folder, atomically both."""
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "verification.json"
-    replace(path, to_json(report))
+    path = folder / REPORT_FILE
+    replace_file(path, to_json(report))
     link = folder.parent / f".latest-{os.getpid()}"
     link.unlink(missing_ok=True)
     link.symlink_to(folder.name)
     os.replace(link, folder.parent / "latest")
     return path
-
-
-def replace(path: Path, text: str) -> None:
-    """Writes a file whole or not at all."""
-    temporary = path.with_name(f".{path.name}-{os.getpid()}")
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)

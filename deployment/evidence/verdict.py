@@ -115,40 +115,32 @@ class Tally:
         """The gate's result so far."""
         checks = [check for check, gate in self.expected.items() if gate == rule.name]
         heard = {check: self.results.get(check, []) for check in checks}
-        outcomes = Counter(_worst(results) for results in heard.values() if results)
-        ran = sum(outcomes.values())
-        duration = sum(self.seconds[check] for check in checks)
         requests = sum(self.requests[check] for check in checks)
-        failed = ran - outcomes[CheckOutcome.PASSED]
-        outcome, reason = self._judge(rule, len(checks), ran, failed, outcomes, requests, heard)
+        outcome, reason = _judge(rule, heard, requests)
+        failed = sum(_worst(results) is not CheckOutcome.PASSED for results in heard.values() if results)
+        duration = sum(self.seconds[check] for check in checks)
         return GateResult(rule.name, rule.required, outcome, len(checks), failed, duration, None, requests, reason)
 
-    def _judge(
-        self,
-        rule: GateRule,
-        expected: int,
-        ran: int,
-        failed: int,
-        outcomes: Counter[CheckOutcome],
-        requests: int,
-        heard: Mapping[str, Sequence[CheckResult]],
-    ) -> tuple[GateOutcome, str | None]:
-        if expected < rule.min_checks:
-            return GateOutcome.NOT_RUN, f"{expected} checks were collected, {rule.min_checks} are required"
-        if expected == 0 or ran == 0:
-            return GateOutcome.NOT_RUN, "no check ran" if expected else None
-        if failed:
-            outcome = GateOutcome.FAILED if failed > outcomes[CheckOutcome.ERROR] else GateOutcome.ERROR
-            return outcome, _first_failure(heard)
-        if ran < expected:
-            missing = next(check for check, results in heard.items() if not results)
-            return GateOutcome.ERROR, f"{expected - ran} of {expected} checks never reported, among them {missing}"
-        if rule.required and requests == 0:
-            return (
-                GateOutcome.FAILED,
-                "its checks sent the release no recorded request, so they proved nothing about it",
-            )
-        return GateOutcome.PASSED, None
+
+def _judge(rule: GateRule, heard: Mapping[str, Sequence[CheckResult]], requests: int) -> tuple[GateOutcome, str | None]:
+    """Return a gate's outcome, and why it did not pass, from the results of each of its checks."""
+    expected = len(heard)
+    outcomes = Counter(_worst(results) for results in heard.values() if results)
+    ran = sum(outcomes.values())
+    failed = ran - outcomes[CheckOutcome.PASSED]
+    if expected < rule.min_checks:
+        return GateOutcome.NOT_RUN, f"{expected} checks were collected, {rule.min_checks} are required"
+    if expected == 0 or ran == 0:
+        return GateOutcome.NOT_RUN, "no check ran" if expected else None
+    if failed:
+        outcome = GateOutcome.FAILED if failed > outcomes[CheckOutcome.ERROR] else GateOutcome.ERROR
+        return outcome, _first_failure(heard)
+    if ran < expected:
+        missing = next(check for check, results in heard.items() if not results)
+        return GateOutcome.ERROR, f"{expected - ran} of {expected} checks never reported, among them {missing}"
+    if rule.required and requests == 0:
+        return GateOutcome.FAILED, "its checks sent the release no recorded request, so they proved nothing about it"
+    return GateOutcome.PASSED, None
 
 
 def _worst(results: Sequence[CheckResult]) -> CheckOutcome:

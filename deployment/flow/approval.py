@@ -57,7 +57,7 @@ def wait_for_approval(machine: Machine, evidence: str, access: Access, harm: Cal
     ports, limits = machine.ports, machine.limits
     until = ports.clock.now() + timedelta(seconds=limits.approval_timeout)
     _use_up(machine)  # one that lies there already is not about this evidence
-    machine.await_yes(ApprovalRequest(evidence, until.isoformat(timespec="seconds")))
+    machine.await_approval(ApprovalRequest(evidence, until.isoformat(timespec="seconds")))
     machine.journal.append(
         "approval_awaited", evidence=evidence, digest=machine.plan.image.digest, until=until.isoformat()
     )
@@ -137,7 +137,7 @@ def give(ports: Ports, access: Access, caller: Caller, deployment_id: str, reaso
     demand(access, [Duty.APPROVE], caller)
     record = _awaiting(ports, deployment_id)
     request = record.request
-    if record.actor == caller.arn:
+    if record.plan.actor == caller.arn:
         raise NotPermitted(
             f"{caller.arn} deploys {deployment_id}, and the approval must be another principal's",
             hint="Somebody else has to type this, with credentials of their own.",
@@ -147,7 +147,7 @@ def give(ports: Ports, access: Access, caller: Caller, deployment_id: str, reaso
         raise Refused(
             f"deployment {deployment_id} waits no longer: the approval was due until {request and request.until}"
         )
-    approval = Approval(deployment_id, record.image.digest, request.evidence, caller.arn, now.isoformat(), reason)
+    approval = Approval(deployment_id, record.plan.image.digest, request.evidence, caller.arn, now.isoformat(), reason)
     if not ports.lease.swap_note(NOTE, None, approval.dump()):
         raise Refused(f"deployment {deployment_id} has an approval already, and one is good once")
     return approval
@@ -161,7 +161,7 @@ def _awaiting(ports: Ports, deployment_id: str) -> DeploymentRecord:
     record = found.record
     if record.phase is not Phase.AWAITING_APPROVAL:
         raise Refused(f"deployment {deployment_id} does not wait for an approval: its phase is {record.phase}")
-    if owner_alive(record.host, record.pid, record.process_started) is False:
+    if owner_alive(record.owner.host, record.owner.pid, record.owner.process_started) is False:
         raise Refused(
             f"the run of {deployment_id} has died while it waited",
             hint="`python scripts/deploy.py recover` settles it; nothing was promoted.",

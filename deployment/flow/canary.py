@@ -18,7 +18,7 @@ ENOUGH_REQUESTS = 30
 """Of the candidate's own, none of them harm: a release that fails one in ten at random is seen by then in 96 of 100 cases."""
 
 
-class Share(Protocol):
+class CanaryWatch(Protocol):
     """What is seen of the candidate while it has a share of the traffic."""
 
     def begin(self, shift: Shift, generation: int, since: float) -> None:
@@ -38,7 +38,7 @@ class CanaryStep:
 
     ports: Ports
     steps: Steps
-    share: Share
+    watch: CanaryWatch
     alarms: AlarmWatch | None
     still_ours: Callable[[], None]
     longest_wait_s: float
@@ -49,7 +49,7 @@ class CanaryStep:
         ``written``: the routes that were just written. Raises StepFailed at the first harm, and where the candidate was not
         asked enough; RouteConflict where somebody else wrote the routes; LeaseLost.
         """
-        self.share.begin(shift, written.generation, self.steps.written[-1][0])
+        self.watch.begin(shift, written.generation, self.steps.written[-1][0])
         clock = self.ports.clock
         began = observed = clock.monotonic()
         while True:
@@ -59,7 +59,7 @@ class CanaryStep:
             if over or clock.monotonic() - observed >= OBSERVE_EVERY_S:
                 observed = clock.monotonic()
                 _undisturbed(self.ports.router.observe(), written)
-            requests, failed = self.share.seen
+            requests, failed = self.watch.seen
             if over and requests >= ENOUGH_REQUESTS:
                 return {"weight": shift.weight, "seconds": round(elapsed, 1), "requests": requests, "failed": failed}
             if elapsed >= shift.seconds + self.longest_wait_s:
@@ -73,7 +73,7 @@ class CanaryStep:
             clock.sleep(WATCH_EVERY_S)
 
     def _look(self, shift: Shift) -> None:
-        found = self.share.harm() or (self.alarms.harm() if self.alarms else None)
+        found = self.watch.harm() or (self.alarms.harm() if self.alarms else None)
         if found:
             raise StepFailed(f"with {shift.weight} % of the traffic: {found}")
         self.still_ours()

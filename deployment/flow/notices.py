@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from deployment.errors import DeploymentError, first_line
 from deployment.events import Event, Listener, PhaseChanged
 from deployment.evidence.journal import Journal
-from deployment.model import Happening, Notice
+from deployment.model import Happening, Notice, Reason
 from deployment.phases import Phase
 from deployment.plan import Plan
 from deployment.ports import Notifier
@@ -39,6 +39,14 @@ class _Sent:
 
     notice: Notice
     problem: str | None
+
+
+@dataclass(frozen=True)
+class Audience:
+    """Who follows a run: a ``listener`` in this process, and a channel to the team, if the environment has one."""
+
+    listener: Listener = lambda _: None
+    notifier: Notifier | None = None
 
 
 class Notices:
@@ -70,7 +78,7 @@ class Notices:
         if isinstance(event, PhaseChanged) and event.after in BY_PHASE:
             self.send(BY_PHASE[event.after], event.reason)
 
-    def send(self, happening: Happening, reason: str | None = None) -> None:
+    def send(self, happening: Happening, reason: Reason | None = None) -> None:
         """Puts a message on its way and returns at once."""
         if self._notifier is None:
             return
@@ -85,7 +93,7 @@ class Notices:
         self._waiting.put(notice)
         self._record()
 
-    def send_end(self, phase: Phase, reason: str | None) -> None:
+    def send_end(self, phase: Phase, reason: Reason | None) -> None:
         """Sends what a run that ended in ``phase`` died without having told, as far as its journal knows."""
         happening = BY_PHASE.get(phase)
         if happening is None or happening in self._said:
@@ -146,7 +154,7 @@ def _cleaned(notice: Notice, clean: Callable[[str], str]) -> Notice:
         image=line(notice.image),
         actor=line(notice.actor),
         report=line(notice.report),
-        reason=None if notice.reason is None else line(notice.reason),
+        reason=notice.reason.cleaned(line) if notice.reason else None,
     )
 
 

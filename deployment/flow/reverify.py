@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from deployment.errors import CloudError, Refused, StepFailed, TargetIsLive, first_line
 from deployment.evidence.journal import Journal
 from deployment.flow.alarms import quiet, there
@@ -16,7 +18,7 @@ SECOND_TRY_AFTER_S = 0.5
 VERSION_TRIES = 3
 
 
-def nothing_half_done(plan: Plan, ports: Ports, holder: Holder) -> None:
+def refuse_open_deployment(plan: Plan, ports: Ports, holder: Holder) -> None:
     """Raises Refused, the lock given back, where another deployment's note is still open.
 
     Whoever held the lock since leftovers were settled may have left one: writing our note would wipe out its only trace.
@@ -30,7 +32,7 @@ def nothing_half_done(plan: Plan, ports: Ports, holder: Holder) -> None:
         raise
 
 
-def standing_of(plan: Plan, ports: Ports, *, sick: bool = False) -> tuple[LiveSnapshot, str | None]:
+def observe_live(plan: Plan, ports: Ports, *, unhealthy_allowed: bool = False) -> tuple[LiveSnapshot, str | None]:
     """What is live, what a rollback must bring back, and what is wrong with it. Raises TargetIsLive or StepFailed.
 
     Only where a ``sick`` one was asked for is anything wrong with it borne.
@@ -44,23 +46,25 @@ def standing_of(plan: Plan, ports: Ports, *, sick: bool = False) -> tuple[LiveSn
     live = ports.platform.describe(routes.live)
     answers = [answer for answer in ports.front.ask(VERSION_TRIES) if answer.ok]
     problem = unwell(ports) or (None if answers else "it does not say which version it is")
-    if problem is not None and not sick:
+    if problem is not None and not unhealthy_allowed:
         raise StepFailed(
             f"{routes.live} is live and already sick: {problem}",
-            hint="Roll back, or bring it back; a release that mends it is deployed with --on-sick-live REASON.",
+            hint="Roll back, or bring it back; a release that mends it is deployed with --allow-unhealthy-live REASON.",
         )
     version = answers[-1].version if answers else None
     return LiveSnapshot(routes.live, live.digest, version, live.url, live.origin, routes.generation), problem
 
 
-def check_live(plan: Plan, ports: Ports, journal: Journal, on_sick: str | None) -> tuple[LiveSnapshot, str | None]:
-    """``standing_of``, with the alarms: all there, and none firing unless somebody has said why a sick one is borne."""
-    live, problem = standing_of(plan, ports, sick=on_sick is not None)
+def check_live(
+    plan: Plan, ports: Ports, journal: Journal, allow_unhealthy: str | None
+) -> tuple[LiveSnapshot, str | None]:
+    """``observe_live``, with the alarms: all there, and none firing unless somebody has said why a sick one is borne."""
+    live, problem = observe_live(plan, ports, unhealthy_allowed=allow_unhealthy is not None)
     there(ports.alarms)
     if problem is None:
         quiet(ports.alarms, live.colour, journal)
     else:
-        journal.append("sick", colour=live.colour, problem=problem, reason=on_sick, by=plan.actor)
+        journal.append("sick", colour=live.colour, problem=problem, reason=allow_unhealthy, by=plan.actor)
     return live, problem
 
 
@@ -105,41 +109,46 @@ def still_the_same(plan: Plan, ports: Ports, verified: Service | None, journal: 
         journal.append("check_failed", error=first_line(error))
 
 
+@dataclass(frozen=True)
+class Verified:
+    """The candidate as it was when verification began, and when that was (s, monotonic clock)."""
+
+    candidate: Service | None
+    since: float
+
+
 def reverify(
     plan: Plan,
     limits: DeploymentLimits,
     ports: Ports,
     previous: LiveSnapshot,
-    verified: Service | None,
-    verifying_since: float,
+    verified: Verified,
     *,
-    sick: bool = False,
+    can_go_back: bool = True,
 ) -> None:
-    """Reads digest, configuration and health again, and the colour to go back to. Raises StepFailed.
+    """Read digest, configuration and health of the candidate again, and check the previous colour. Raises StepFailed.
 
-    ``verified`` is the candidate as it was when verification began, at ``verifying_since`` on the monotonic clock. Nobody
-    goes back to a colour that was ``sick`` to begin with.
+    ``can_go_back`` is False if the previous colour was unhealthy from the beginning: traffic never goes back to it.
     """
-    age = ports.clock.monotonic() - verifying_since
+    age = ports.clock.monotonic() - verified.since
     if age > limits.evidence_max_age:
         raise StepFailed(
             f"the evidence is too old: verification began {age:.0f} s ago, the limit is {limits.evidence_max_age:g} s"
         )
-    as_verified(plan, ports.platform.describe(plan.target), verified)  # what is another release is not made larger
-    candidate = as_verified(plan, _whole(plan, limits, ports), verified)
+    # Another release must not be scaled up, so this check comes first.
+    as_verified(plan, ports.platform.describe(plan.target), verified.candidate)
+    candidate = as_verified(plan, _whole(plan, limits, ports), verified.candidate)
     for number, answer in enumerate(ports.front.ask(limits.identity, candidate.url), start=1):
         if not answer.ok or answer.version != plan.image.version:
             raise StepFailed(
                 f"asked again before the switch, the candidate is not healthy on {plan.image.version}: "
                 f"{answer.problem or f'version {answer.version!r}'}, answer {number} of {limits.identity} on fresh connections"
             )
-    if sick:
+    if not can_go_back:
         return
-    live_snapshot = ports.platform.describe(previous.colour)
-    if not live_snapshot.running or live_snapshot.digest != previous.digest:
-        raise StepFailed(
-            f"there is nothing to roll back to: {previous.colour} is {live_snapshot.status} on {live_snapshot.digest}"
-        )
+    service = ports.platform.describe(previous.colour)
+    if not service.running or service.digest != previous.digest:
+        raise StepFailed(f"there is nothing to roll back to: {previous.colour} is {service.status} on {service.digest}")
 
 
 def _whole(plan: Plan, limits: DeploymentLimits, ports: Ports) -> Service:

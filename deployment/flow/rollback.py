@@ -14,7 +14,7 @@ from deployment.errors import (
 from deployment.evidence.journal import Journal
 from deployment.flow.reverify import SECOND_TRY_AFTER_S
 from deployment.flow.steps import Steps
-from deployment.flow.switch import Destination, confirm, write
+from deployment.flow.switch import Confirmation, Destination, confirm, write
 from deployment.model import Colour, Holder, Readiness
 from deployment.plan import LiveSnapshot, Plan, Ports
 from deployment.polling import poll
@@ -53,7 +53,7 @@ def send_back(ports: Ports, steps: Steps, holder: Holder, previous: LiveSnapshot
     )
     to = Destination(previous.colour, previous.origin, previous.version)
     # The candidate's last errors arrive here too, and there is no better place for traffic to be: only time decides.
-    sentence = confirm(ports, steps, to, generation, answers=limits.confirmations, timeout_s=left(), patient=True)
+    sentence = confirm(ports, steps, to, generation, Confirmation(limits.confirmations, left(), patient=True))
     problems = _well(ports, steps, left())
     if problems:
         raise StepFailed(f"traffic is back on {previous.colour}, but {problems}")

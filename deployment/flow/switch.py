@@ -25,6 +25,18 @@ class Destination:
     version: str | None
 
 
+@dataclass(frozen=True)
+class Confirmation:
+    """What confirms a switch: so many ``answers`` in a row within ``timeout_s`` seconds.
+
+    ``patient``: errors of the destination only restart the count, because there is no better colour to send users to.
+    """
+
+    answers: int
+    timeout_s: float
+    patient: bool = False
+
+
 @dataclass
 class _Seen:
     streak: int = 0
@@ -57,22 +69,12 @@ def write(ports: Ports, steps: Steps, holder: Holder, seen: Routes, to: Destinat
     return found
 
 
-def confirm(
-    ports: Ports,
-    steps: Steps,
-    to: Destination,
-    generation: int,
-    *,
-    answers: int,
-    timeout_s: float,
-    patient: bool = False,
-) -> str:
-    """Asks the live domain on fresh connections until ``answers`` in a row come from ``to``; returns a sentence.
+def confirm(ports: Ports, steps: Steps, to: Destination, generation: int, wanted: Confirmation) -> str:
+    """Ask the live domain on fresh connections until enough answers in a row come from ``to``; return a sentence.
 
-    Answers by the other colour, healthy or not, are waited out: front doors converge point by point. ``patient``: so are
-    errors of ``to``, where there is no better place to go. Where the front door names neither colour nor generation, the
-    version of the answers has to do. What this process gets is one place's view: the router is asked for the others.
-    Raises SwitchFailed, DeadlinePassed.
+    Answers of the other colour, healthy or not, only restart the count: front doors converge one point of presence after the
+    other. If the front door names neither colour nor generation, the version of the answer decides. This process sees one
+    place only, so the router is asked about the others. Raises SwitchFailed or DeadlinePassed.
     """
     seen = _Seen()
 
@@ -81,20 +83,24 @@ def confirm(
             problem = _objection(answer, to, generation)
             seen.last = problem or "ok"
             seen.streak = 0 if problem else seen.streak + 1
-            if problem and not patient and answer.colour in ((None, to.colour) if not answer.ok else (to.colour,)):
+            if (
+                problem
+                and not wanted.patient
+                and answer.colour in ((None, to.colour) if not answer.ok else (to.colour,))
+            ):
                 seen.errors += 1
                 if seen.errors > ERRORS_TOLERATED:
                     raise SwitchFailed(f"through the live domain, {to.colour} answers wrongly: {problem}")
-        if seen.streak < answers or not _has_spread(ports, to, generation, seen):
+        if seen.streak < wanted.answers or not _has_spread(ports, to, generation, seen):
             return None
         return f"{seen.streak} answers in a row on fresh connections by {to.colour}"
 
     return poll(
         ports.clock,
         attempt,
-        timeout_s=timeout_s,
+        timeout_s=wanted.timeout_s,
         waiting_for=lambda: f"the live domain to answer as {to.colour}; last: {seen.last}",
-        tick=lambda elapsed: steps.waiting(f"{seen.streak} of {answers} answers by {to.colour}", elapsed),
+        tick=lambda elapsed: steps.waiting(f"{seen.streak} of {wanted.answers} answers by {to.colour}", elapsed),
         longest_pause_s=1.0,
     )
 

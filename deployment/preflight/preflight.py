@@ -36,29 +36,37 @@ class PreflightPorts:
     domain: Domain | None = None
 
 
-def look(
-    ports: Ports,
-    around: PreflightPorts,
-    limits: DeploymentLimits,
-    admission: Admission | None,
-    image: Image,
-    target: Colour,
-    plan: Path | None = None,
-) -> Sequence[Item]:
-    """Every item, in order; ``plan`` is a Terraform plan as JSON that must change nothing but the target. Raises CloudError where routes or services cannot be read: without them nothing can be said."""
-    subject = Subject(image, target, ports.router.observe(), {one: ports.platform.describe(one) for one in Colour})
+@dataclass(frozen=True)
+class Proposal:
+    """The deployment to check: the image, the target colour, and who deploys.
+
+    ``admission`` is None if no environment is up. ``terraform_plan`` is a file with a Terraform plan as JSON, which must
+    change nothing but the target; None if none was given.
+    """
+
+    image: Image
+    target: Colour
+    admission: Admission | None = None
+    terraform_plan: Path | None = None
+
+
+def run_preflight(ports: Ports, more: PreflightPorts, limits: DeploymentLimits, proposal: Proposal) -> Sequence[Item]:
+    """Return every item, in order. Raises CloudError if routes or services cannot be read, because every item needs them."""
+    services = {colour: ports.platform.describe(colour) for colour in Colour}
+    subject = Subject(proposal.image, proposal.target, ports.router.observe(), services)
+    plan = proposal.terraform_plan
     questions: list[Callable[[], Item]] = [
-        lambda: _credentials(admission),
-        lambda: _rights(admission),
+        lambda: _credentials(proposal.admission),
+        lambda: _rights(proposal.admission),
         lambda: _routes(subject),
         lambda: _live(subject),
         lambda: _idle(subject),
         lambda: _image(subject),
-        lambda: _scan(around.scans, subject, limits.scan_severity),
+        lambda: _scan(more.scans, subject, limits.scan_severity),
         lambda: _alarms(ports, subject),
-        lambda: _quotas(around.quotas),
-        lambda: _secrets(ports, around, subject),
-        lambda: _domain(around.domain, ports.clock.now(), limits.certificate_days),
+        lambda: _quotas(more.quotas),
+        lambda: _secrets(ports, more, subject),
+        lambda: _domain(more.domain, ports.clock.now(), limits.certificate_days),
         lambda: drift.item(ports.platform, subject),
     ]
     if subject.routes.spread_s:

@@ -16,18 +16,16 @@ from typing import Any
 import psutil
 
 from deployment.errors import JournalBroken, LeaseHeld, LeaseLost, first_line
-from deployment.evidence.archive import PLAIN, Keeping
-from deployment.evidence.journal import Journal, Record, read
-from deployment.evidence.report import VERDICTS
+from deployment.evidence.archive import LOCAL_EVIDENCE, EvidenceWriter
+from deployment.evidence.journal import JOURNAL_FILE, Journal, Record, read
+from deployment.evidence.report import REPORT_FILE, VERDICTS
 from deployment.flow.lease import this_process
 from deployment.phases import Phase
 from deployment.plan import Ports
 from deployment.ports import Clock
-from deployment.recovery.interrupted_run import JOURNAL_FILE
 from deployment.recovery.lock_wait import abandoned
 from deployment.settings import DeploymentLimits
 
-REPORT_FILE = "verification.json"
 VERIFYING = "verify"
 REPORTED = ("deploy", "rollback", VERIFYING)
 """The modes of runs that write a report."""
@@ -86,7 +84,7 @@ def complete(
     *,
     actor: str,
     clock: Clock,
-    keeping: Keeping = PLAIN,
+    evidence: EvidenceWriter = LOCAL_EVIDENCE,
 ) -> int:
     """Completes the reports of all such runs; returns how many. What cannot be written is said, and left for the next."""
     completed = 0
@@ -95,13 +93,13 @@ def complete(
             with _alone(folder / JOURNAL_FILE) as mine:
                 if not mine or (folder / REPORT_FILE).exists():
                     continue  # somebody else does it, or has just done it
-                journal = Journal(folder / JOURNAL_FILE, actor, clock, keeping.clean)
+                journal = Journal(folder / JOURNAL_FILE, actor, clock, evidence.clean)
                 closing = _closing(journal.records(), clock)
-                keeping.close(journal, folder, closing)
+                evidence.close(journal, folder, closing)
         except (OSError, JournalBroken) as error:
-            keeping.say(f"the report of {folder.name} was not completed: {first_line(error)}")
+            evidence.say(f"the report of {folder.name} was not completed: {first_line(error)}")
             continue
-        keeping.say(f"{folder.name} had died before it touched anything: {closing['verdict']}, report in {folder}")
+        evidence.say(f"{folder.name} had died before it touched anything: {closing['verdict']}, report in {folder}")
         completed += 1
     return completed
 

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
-from datetime import datetime
+from dataclasses import dataclass
 
 from deployment.errors import DeploymentError, LeaseHeld, Refused, StepFailed
 from deployment.events import Listener
@@ -12,41 +11,40 @@ from deployment.evidence.journal import Journal
 from deployment.flow.lease import OpenDeployment, open_deployment, owner_alive, this_process
 from deployment.flow.machine import Machine
 from deployment.flow.reverify import unwell
-from deployment.model import Holder
+from deployment.model import Holder, Reason
 from deployment.phases import Phase
-from deployment.plan import DeploymentRecord, Plan, Ports
+from deployment.plan import DeploymentRecord, Operation
 from deployment.polling import poll
-from deployment.settings import DeploymentLimits
 
 
-def take_over(ports: Ports, found: OpenDeployment, actor: str, limits: DeploymentLimits) -> Holder:
-    """Takes the lease of a dead run: at once where its process was this host's, else when it expires.
+def take_over(found: OpenDeployment, by: Operation) -> Holder:
+    """Take the lease of a dead run: at once if its process was on this host, else when the lease expires.
 
-    Raises LeaseHeld where it was renewed meanwhile: its owner lives.
+    Raises LeaseHeld if the lease is renewed while this waits: then its owner is alive.
     """
-    owner = this_process(
-        found.record.deployment_id, actor, ports.clock, limits, f"recover {found.record.deployment_id}"
-    )
+    lease, clock = by.ports.lease, by.ports.clock
+    run_id = found.record.deployment_id
+    owner = this_process(run_id, by.actor, clock, by.limits, f"recover {run_id}")
     holder = found.holder
     if holder is None:
-        return ports.lease.acquire(owner)
+        return lease.acquire(owner)
     dead_here = owner_alive(holder.host, holder.pid, holder.process_started) is False
     if dead_here:
-        return ports.lease.acquire(owner, take_over=holder.token)
+        return lease.acquire(owner, take_over=holder.token)
 
     def attempt() -> Holder | None:
         try:
-            return ports.lease.acquire(owner)
+            return lease.acquire(owner)
         except LeaseHeld as error:
             if error.holder.expires_at > holder.expires_at or error.holder.token != holder.token:
                 raise
             return None
 
-    left = max(0.0, (holder.expires_at - ports.clock.now()).total_seconds())
+    left = max(0.0, (holder.expires_at - clock.now()).total_seconds())
     return poll(
-        ports.clock,
+        clock,
         attempt,
-        timeout_s=left + limits.lease_ttl,
+        timeout_s=left + by.limits.lease_ttl,
         waiting_for=lambda: f"the lease of {holder.deployment_id} on {holder.host} to run out",
     )
 
@@ -66,99 +64,69 @@ UNDECIDED = Decision()
 
 
 def recover(
-    found: OpenDeployment,
-    actor: str,
-    limits: DeploymentLimits,
-    ports: Ports,
-    journal: Journal,
-    listener: Listener,
-    decision: Decision = UNDECIDED,
+    found: OpenDeployment, by: Operation, journal: Journal, listener: Listener, decision: Decision = UNDECIDED
 ) -> Machine:
-    """Finishes or undoes the deployment of a dead run; the returned machine is settled.
+    """Finish or undo the deployment of a dead run; return its machine, which has ended.
 
-    Before the promote intent the candidate is stopped; from there until the bake's outcome traffic goes back, unless the
-    release's migration is irreversible; after that the promotion stands. Raises LeaseHeld where its owner lives, Refused
-    where somebody else settled it meanwhile or the decision does not fit.
+    Before the promote intent the candidate is stopped. From there until the bake's outcome traffic goes back, unless the
+    release's migration is irreversible. After that the promotion stands. Raises LeaseHeld if the owner is alive, Refused if
+    another process recovered the deployment first or if the decision does not fit, StepFailed.
     """
+    run_id = found.record.deployment_id
     if decision.keep is not None and found.record.phase is not Phase.HALTED:
         raise Refused(
-            f"deployment {found.record.deployment_id} is not halted (phase {found.record.phase}): there is nothing to decide",
+            f"deployment {run_id} is not halted (phase {found.record.phase}): there is nothing to decide",
             hint="Run `python scripts/deploy.py recover` without --keep-live.",
         )
     owner = found.holder
     if owner is not None and owner_alive(owner.host, owner.pid, owner.process_started):
         raise LeaseHeld(owner)
-    _ended(found.record)
-    holder = take_over(ports, found, actor, limits)
-    now = open_deployment(ports)
-    if now is None or now.record.deployment_id != found.record.deployment_id:
-        ports.lease.release(holder)
-        raise Refused(f"deployment {found.record.deployment_id} was settled meanwhile")
-    record = now.record  # not the one that was read before the lease was ours
-    machine = Machine(plan_of(record), limits, ports, journal, listener)
-    # HALTED is where an earlier rollback gave up: it is tried again.
-    machine.phase = Phase.ROLLING_BACK if record.phase is Phase.HALTED else record.phase
-    machine.reason = record.reason
-    machine.previous = record.previous
-    machine.touched = record.touched
-    machine.doubtful = True  # whatever the dead run was doing
-    machine.back_allowed = record.back_allowed or decision.back is not None
-    machine.hold(replace(holder, doing=f"recover {record.deployment_id}"))
-    journal.append("recovering", phase=record.phase, step=record.step, by=actor)
+    _refuse_live_process(found.record)
+    holder = take_over(found, by)
+    now = open_deployment(by.ports)
+    if now is None or now.record.deployment_id != run_id:
+        by.ports.lease.release(holder)
+        raise Refused(f"deployment {run_id} was recovered by another process")
+    record = now.record  # read again, now that the lease is ours
+    machine = Machine.resume(record, by.limits, by.ports, journal, listener, holder)
+    journal.append("recovering", phase=record.phase, step=record.step, by=by.actor)
     if decision.back is not None:
-        journal.append("irreversible", reason=decision.back, by=actor)
+        machine.allow_back(decision.back, by.actor)
     if decision.keep is not None:
-        machine.phase = Phase.HALTED
         try:
-            _keep_live(machine, decision.keep, actor)
+            _keep_live(machine, decision.keep, by.actor)
         except DeploymentError:
-            machine.let_go()  # it stays halted: note and lock stay, and nobody renews the lock
+            machine.stay_halted()
             raise
     else:
-        _finish(machine, record, ports)
+        _finish(machine, record)
     return machine
 
 
-def plan_of(record: DeploymentRecord) -> Plan:
-    """What the deployment of a note was to do."""
-    return Plan(
-        record.deployment_id,
-        record.environment,
-        record.target,
-        record.image,
-        record.actor,
-        datetime.fromisoformat(record.started_at),
-    )
-
-
 def _keep_live(machine: Machine, reason: str, by: str) -> None:
-    """Ends a halted deployment by leaving traffic where it is: the lock is given back, and the next one fixes it forward.
-
-    Raises StepFailed where what is live is not well.
-    """
+    """End a halted deployment with traffic where it is. Raises StepFailed if the live colour is unhealthy."""
     if problem := unwell(machine.ports):
-        raise StepFailed(f"what is live is not well, so it is not left like this: {problem}")
-    machine.journal.append("kept", live=machine.ports.router.observe().live, reason=reason, by=by)
-    machine.kept = True
+        raise StepFailed(f"the live colour is unhealthy, so it is not kept: {problem}")
+    machine.keep_live(reason, by)
 
 
-def _ended(record: DeploymentRecord) -> None:
-    """Raises Refused where the run lost its lock and still lives on this host: two would write one journal."""
-    if record.pid != os.getpid() and owner_alive(record.host, record.pid, record.process_started):
+def _refuse_live_process(record: DeploymentRecord) -> None:
+    """Raise Refused if the run lost its lock and its process still runs here: two processes would write one journal."""
+    owner = record.owner
+    if owner.pid != os.getpid() and owner_alive(owner.host, owner.pid, owner.process_started):
         raise Refused(
-            f"the process of deployment {record.deployment_id} lives (pid {record.pid} on this host), though its lock is gone",
-            hint=f"End it first (`kill -CONT {record.pid}; kill {record.pid}`), then run `python scripts/deploy.py recover`.",
+            f"the process of deployment {record.deployment_id} is alive (pid {owner.pid} on this host), although it lost its lock",
+            hint=f"End it first (`kill -CONT {owner.pid}; kill {owner.pid}`), then run `python scripts/deploy.py recover`.",
         )
 
 
-def _finish(machine: Machine, record: DeploymentRecord, ports: Ports) -> None:
-    died = f"{(record.step or 'verify')}: the run died in phase {record.phase}"
-    if machine.phase is Phase.BAKING and (record.baked or _passed(machine.journal, "bake")):
-        machine.promoted_generation = ports.router.observe().generation
-        machine.complete()
-    elif machine.settled:
-        machine.finish_settled(ports.router.observe().generation)
+def _finish(machine: Machine, record: DeploymentRecord) -> None:
+    if machine.phase is Phase.BAKING and _passed(machine.journal, "bake"):
+        machine.complete_resumed()
+    elif machine.ended:
+        machine.retire_resumed()
     else:
+        died = Reason(record.step or "verify", f"the run died in phase {record.phase}")
         machine.abandon(died, moved=record.step == "promote" or _began(machine.journal, "promote"))
 
 

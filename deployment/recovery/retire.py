@@ -11,9 +11,8 @@ from deployment.flow.lease import LeaseKeeper, this_process
 from deployment.flow.rollback import retire
 from deployment.flow.steps import Steps
 from deployment.model import Readiness
-from deployment.plan import Plan, Ports, Promotion
+from deployment.plan import Operation, Plan, Ports, Promotion
 from deployment.recovery.undo import last_promotion
-from deployment.settings import DeploymentLimits
 
 
 def due_at(promotion: Promotion) -> datetime | None:
@@ -44,19 +43,13 @@ def due(ports: Ports, *, now: bool) -> Promotion | None:
 
 
 def retire_previous(
-    promotion: Promotion,
-    run_id: str,
-    actor: str,
-    environment: str,
-    limits: DeploymentLimits,
-    ports: Ports,
-    journal: Journal,
-    listener: Listener,
+    promotion: Promotion, run_id: str, operation: Operation, journal: Journal, listener: Listener
 ) -> str:
     """Stops the colour that ``promotion`` replaced, under the lock; returns a sentence.
 
     Nothing that takes traffic is stopped. Raises Refused where another deployment was faster, StepFailed where it still runs.
     """
+    ports, limits, actor = operation.ports, operation.limits, operation.actor
     colour = promotion.previous.colour
     steps = Steps(journal, ports.clock, listener, lambda: None)
     with steps.step("lease", "take the lock"):
@@ -66,7 +59,7 @@ def retire_previous(
     try:
         if last_promotion(ports) != promotion:
             raise Refused("another promotion was made meanwhile")
-        plan = Plan(run_id, environment, colour, promotion.image, actor, ports.clock.now())
+        plan = Plan(run_id, operation.environment, colour, promotion.image, actor, ports.clock.now())
         retire(ports, steps, journal, plan, limits, holder)
         stopped = ports.platform.stopped(colour)
         if stopped.readiness is not Readiness.READY:

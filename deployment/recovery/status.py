@@ -38,19 +38,19 @@ def _colour(ports: Ports, registry: Registry, service: Service) -> dict[str, Any
 
 
 def _deployment(found: OpenDeployment) -> dict[str, Any]:
-    record = found.record
+    record, plan, owner = found.record, found.record.plan, found.record.owner
     return {
-        "id": record.deployment_id,
+        "id": plan.deployment_id,
         "phase": record.phase.value,
-        "target": record.target.value,
-        "image": record.image.name,
-        "digest": record.image.digest,
-        "actor": record.actor,
-        "host": record.host,
-        "pid": record.pid,
-        "started_at": record.started_at,
+        "target": plan.target.value,
+        "image": plan.image.name,
+        "digest": plan.image.digest,
+        "actor": plan.actor,
+        "host": owner.host,
+        "pid": owner.pid,
+        "started_at": plan.started_at.isoformat(),
         "phase_since": record.phase_since,
-        "owner_alive": owner_alive(record.host, record.pid, record.process_started),
+        "owner_alive": owner_alive(owner.host, owner.pid, owner.process_started),
     }
 
 

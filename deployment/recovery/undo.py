@@ -5,13 +5,12 @@ from __future__ import annotations
 from deployment.errors import CloudError, DeploymentError, LeaseLost, Refused, first_line
 from deployment.events import Listener
 from deployment.evidence.journal import Journal
-from deployment.flow.lease import LeaseKeeper, alive, open_deployment, this_process
+from deployment.flow.lease import LeaseKeeper, alive, open_deployment, release_lock, this_process
 from deployment.flow.rollback import retire, send_back, well_enough
 from deployment.flow.steps import Steps
-from deployment.model import Colour, Holder
+from deployment.model import Colour, Holder, Reason
 from deployment.phases import Phase
-from deployment.plan import DeploymentRecord, Plan, Ports, Promotion
-from deployment.settings import DeploymentLimits
+from deployment.plan import DeploymentRecord, Operation, Owner, Plan, Ports, Promotion
 
 
 def last_promotion(ports: Ports) -> Promotion:
@@ -47,115 +46,119 @@ def refuse_irreversible(promotion: Promotion, allowed: str | None) -> None:
 
 
 class Undo:
-    """One undoing: lease, rollback, retire. ``phase`` ends as ROLLED_BACK, REJECTED (not moved), REFUSED or HALTED.
+    """One rollback by hand: lease, rollback, retire.
 
-    ``let_go`` comes after the report was written: until then whoever dies is found by ``recover``.
+    ``phase`` ends as ROLLED_BACK, REJECTED (traffic was not moved), REFUSED or HALTED. Call ``let_go`` after the report was
+    written: a process that dies before that is found by ``recover``.
     """
 
-    def __init__(
-        self,
-        deployment_id: str,
-        environment: str,
-        actor: str,
-        limits: DeploymentLimits,
-        ports: Ports,
-        journal: Journal,
-        listener: Listener,
-    ) -> None:
-        self.phase = Phase.PENDING
-        self.reason: str | None = None
-        self._id, self._environment, self._actor = deployment_id, environment, actor
-        self._limits, self._ports, self._journal = limits, ports, journal
-        self._steps = Steps(journal, ports.clock, listener, lambda: None)
-        self._since = ports.clock.now()
+    __slots__ = ("_holder", "_id", "_journal", "_keeper", "_operation", "_phase", "_reason", "_since", "_steps")
+
+    def __init__(self, deployment_id: str, operation: Operation, journal: Journal, listener: Listener) -> None:
+        self._id, self._operation, self._journal = deployment_id, operation, journal
+        self._phase = Phase.PENDING
+        self._reason: Reason | None = None
+        self._steps = Steps(journal, operation.ports.clock, listener, lambda: None)
+        self._since = operation.ports.clock.now()
         self._holder: Holder | None = None
         self._keeper: LeaseKeeper | None = None
 
     @property
+    def phase(self) -> Phase:
+        """The current phase."""
+        return self._phase
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why traffic was not moved, or what went wrong; None while nothing failed."""
+        return self._reason
+
+    @property
     def written(self) -> list[tuple[float, int]]:
-        """When (epoch seconds) which generation was about to be written."""
+        """Every write of the routes that was about to happen: time (epoch s) and generation."""
         return self._steps.written
 
     def run(self, promotion: Promotion) -> None:
-        """Moves traffic back to the colour that was live before ``promotion``, verifies it, stops the other."""
-        ports, limits = self._ports, self._limits
-        with self._steps.step("lease", "take the lock"):
-            owner = this_process(self._id, self._actor, ports.clock, limits, f"roll back {promotion.deployment_id}")
-            holder = ports.lease.acquire(owner)
-            self._still_stands(promotion, holder)
+        """Move traffic back to the colour that was live before ``promotion``, verify it, and stop the other colour.
+
+        Raises Refused, with the lock released, if another deployment holds the lock or changed the live colour.
+        """
+        ports, limits = self._operation.ports, self._operation.limits
+        try:
+            holder = self._lease(promotion)
+        except Refused as error:
+            self._phase, self._reason = Phase.REFUSED, Reason("lease", first_line(error))
+            raise
         self._holder = holder
         self._keeper = LeaseKeeper(ports.lease, holder, limits.lease_ttl)
         self._keeper.start()
-        plan = Plan(self._id, self._environment, promotion.target, promotion.image, self._actor, self._since)
-        self.phase = Phase.ROLLING_BACK
-        ports.lease.note(holder, {"deployment": self._note(plan, promotion, holder)})
+        self._phase = Phase.ROLLING_BACK
+        ports.lease.note(holder, {"deployment": self._record(promotion, holder).dump()})
         try:
             with self._steps.step("rollback", f"move traffic back to {promotion.previous.colour}") as result:
                 well_enough(ports, promotion.previous)
                 result["detail"] = send_back(ports, self._steps, holder, promotion.previous, limits)
         except DeploymentError as error:
-            self.reason = f"rollback: {first_line(error)}"
-            self.phase = Phase.REJECTED if self._unmoved(promotion.target) else Phase.HALTED
+            self._reason = Reason("rollback", first_line(error))
+            self._phase = Phase.REJECTED if self._unmoved(promotion.target) else Phase.HALTED
         else:
-            self.phase = Phase.ROLLED_BACK
-        try:  # whoever settles a death from here on goes by it
-            ports.lease.note(holder, {"deployment": self._note(plan, promotion, holder)})
+            self._phase = Phase.ROLLED_BACK
+        record = self._record(promotion, holder)
+        try:  # if this process dies from here on, ``recover`` goes by this record
+            ports.lease.note(holder, {"deployment": record.dump()})
         except (CloudError, LeaseLost) as error:
             self._journal.append("note_failed", error=first_line(error))
-        if self.phase is Phase.ROLLED_BACK:
-            retire(ports, self._steps, self._journal, plan, limits, holder)
+        if self._phase is Phase.ROLLED_BACK:
+            retire(ports, self._steps, self._journal, record.plan, limits, holder)
+
+    def _lease(self, promotion: Promotion) -> Holder:
+        """Take the lock. Raises Refused, with the lock released, if the promotion does not stand any more."""
+        operation = self._operation
+        lease = operation.ports.lease
+        with self._steps.step("lease", "take the lock"):
+            doing = f"roll back {promotion.deployment_id}"
+            holder = lease.acquire(
+                this_process(self._id, operation.actor, operation.ports.clock, operation.limits, doing)
+            )
+            try:
+                if last_promotion(operation.ports) != promotion:
+                    raise Refused("another promotion was made since")
+            except DeploymentError:
+                self._phase = Phase.REFUSED
+                lease.release(holder)
+                raise
+        return holder
 
     def let_go(self) -> str | None:
-        """Closes the note and gives the lease back; safe to repeat, and without effect where nothing was taken.
+        """Close the record and release the lease; does nothing when called again, or if no lease was taken.
 
-        What is halted keeps both, so that nobody deploys on it. Returns what went wrong, None where all went well.
+        A halted rollback keeps both, so that nothing is deployed on it. Returns what went wrong, or None.
         """
         if self._keeper is not None:
             self._keeper.stop()
         holder, self._holder = self._holder, None
-        if holder is None or self.phase is Phase.HALTED:
+        if holder is None or self._phase is Phase.HALTED:
             return None
         notes: dict[str, str | None] = {"deployment": None, "head": self._journal.head}
-        if self.phase is Phase.ROLLED_BACK:
+        if self._phase is Phase.ROLLED_BACK:
             notes["promotion"] = None
-        try:
-            self._ports.lease.note(holder, notes)
-            self._ports.lease.release(holder)
-        except (CloudError, LeaseLost) as error:
-            return f"the lock was not given back, run recover: {first_line(error)}"  # the journal is closed, and signed
-        return None
-
-    def _still_stands(self, promotion: Promotion, holder: Holder) -> None:
-        """Raises Refused where somebody else deployed or rolled back before the lock was ours."""
-        try:
-            if last_promotion(self._ports) != promotion:
-                raise Refused("another promotion was made meanwhile")
-        except DeploymentError:
-            self.phase = Phase.REFUSED
-            self._ports.lease.release(holder)
-            raise
+        return release_lock(self._operation.ports.lease, holder, notes)
 
     def _unmoved(self, live: Colour) -> bool:
         try:
-            return self._ports.router.observe().live is live
+            return self._operation.ports.router.observe().live is live
         except DeploymentError:
             return False
 
-    def _note(self, plan: Plan, promotion: Promotion, holder: Holder) -> str:
+    def _record(self, promotion: Promotion, holder: Holder) -> DeploymentRecord:
+        operation = self._operation
         return DeploymentRecord(
-            plan.deployment_id,
-            plan.environment,
-            self.phase,
-            self._since.isoformat(),
-            "rollback" if self.phase is Phase.ROLLING_BACK else None,
-            plan.target,
-            plan.image,
-            promotion.previous,
-            plan.actor,
-            plan.started_at.isoformat(),
-            holder.host,
-            holder.pid,
-            holder.process_started,
-            self.reason,
-            back_allowed=True,  # whoever began this was told, and asked, before
-        ).dump()
+            plan=Plan(self._id, operation.environment, promotion.target, promotion.image, operation.actor, self._since),
+            owner=Owner.of(holder),
+            phase=self._phase,
+            phase_since=self._since.isoformat(),
+            step="rollback" if self._phase is Phase.ROLLING_BACK else None,
+            previous=promotion.previous,
+            reason=self._reason,
+            back_allowed=True,  # the operator was asked before this began
+        )

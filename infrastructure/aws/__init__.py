@@ -1,1 +1,1 @@
-"""The ports of ``deployment`` on AWS, one implementation a file; ``registry`` names those that settings choose between."""
+"""AWS implementations of the ports of ``deployment``; ``adapters`` maps the names in deployment.toml to classes."""

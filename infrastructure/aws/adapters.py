@@ -1,4 +1,4 @@
-"""Which implementation a name in deployment.toml means; imported when it is asked for, not before."""
+"""The platform and router classes behind the names in deployment.toml; each is imported on first use."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ ROUTERS: Mapping[str, str] = {
     "alb": "infrastructure.aws.load_balancer.router.AlbRouter",
     "route53": "infrastructure.aws.route53.router.Route53Router",
 }
-# The header in which a colour finds the viewer's host before any switch, where it is not Host itself. CloudFront's function hands
-# it on so. A load balancer hands Host on as it is, but its test listener tells the colours apart by it: unless a rule there puts
-# the live domain in its place (rehearsal_hosts), it can only be named beside it.
+# The header in which a colour finds the viewer's host before any switch, if that header is not Host itself. CloudFront's
+# function copies the viewer's host into it. A load balancer passes Host on unchanged, but its test listener selects the colour
+# by Host. So the live domain goes into this second header, unless a rule rewrites Host to the live domain (rehearsal_hosts).
 VIEWER_HOST: Mapping[str, str] = {"cloudfront": "x-forwarded-host", "alb": "x-forwarded-host"}
 
 QUOTAS: Mapping[str, str] = {"apprunner": "apprunner", "ecs": "fargate"}
-"""The service whose quotas a platform uses up, by the name that Service Quotas has for it."""
+"""By platform: the service whose quotas it uses, under its name in Service Quotas."""
 
 
 def platform(name: str) -> type[Any]:
-    """The class of the platform of that name; raises SettingsError with the known names."""
+    """Return the class of a platform. Raises SettingsError with the known names if ``name`` is unknown."""
     return _load("platform", name, PLATFORMS)
 
 
 def router(name: str) -> type[Any]:
-    """The class of the router of that name; raises SettingsError with the known names."""
+    """Return the class of a router. Raises SettingsError with the known names if ``name`` is unknown."""
     return _load("router", name, ROUTERS)
 
 
 def viewer_host(router: str) -> str:
-    """The header, in small letters, in which a colour finds the viewer's host behind that router."""
+    """Return the header, in lower case, in which a colour finds the viewer's host behind ``router``."""
     return VIEWER_HOST.get(router, "host")
 
 

@@ -1,4 +1,4 @@
-"""CloudWatch's alarms, those of metrics and composite ones, as the Alarms port."""
+"""CloudWatch's metric and composite alarms as the Alarms port."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ from deployment.model import Alarm, AlarmState, Colour
 from infrastructure.aws.session import Clients
 
 KINDS = ("MetricAlarm", "CompositeAlarm")
-"""Both are asked for: where none is named, CloudWatch leaves composite alarms out."""
+"""Each request names both kinds: without a kind CloudWatch omits composite alarms."""
 COLOUR = "{colour}"
 MOST_NAMES = 100
 _LONGEST_REASON = 300
 
 
 class CloudWatchAlarms:
-    """The alarms of these names; ``{colour}`` in one stands for the colour. The caller needs cloudwatch:DescribeAlarms on ``*``."""
+    """The alarms with these names; ``{colour}`` in a name stands for the colour.
+
+    The caller needs cloudwatch:DescribeAlarms on ``*``.
+    """
 
     def __init__(self, clients: Clients, names: Sequence[str]) -> None:
         self._clients = clients
         self._names = names
 
     def read(self, colour: Colour) -> Sequence[Alarm]:
-        """One call for each hundred names; in the order of the settings. Raises CloudError."""
+        """Return the alarms in the order of the settings, with one call for each hundred names. Raises CloudError."""
         wanted = [name.replace(COLOUR, colour) for name in self._names]
         found: dict[str, Alarm] = {}
         for start in range(0, len(wanted), MOST_NAMES):
@@ -38,7 +41,7 @@ class CloudWatchAlarms:
 
 
 def _alarm(raw: Mapping[str, Any]) -> Alarm:
-    """A state that is not known is no OK."""
+    """Return AWS's alarm as a value; an unknown state is UNPROVEN, not OK."""
     known = {state.value for state in AlarmState}
     state = AlarmState(raw["StateValue"]) if raw["StateValue"] in known else AlarmState.UNPROVEN
     since = raw.get("StateTransitionedTimestamp") or raw.get("StateUpdatedTimestamp")

@@ -1,4 +1,4 @@
-"""What is configured for a colour besides its image, as platforms' answers say it: pure functions."""
+"""A colour's configuration besides its image, read from the platforms' answers: pure functions."""
 
 from __future__ import annotations
 
@@ -7,18 +7,21 @@ from typing import Any
 
 from deployment.model import Configuration
 
-_COUNTED = frozenset(
+_PER_REGISTRATION = frozenset(
     {"family", "revision", "taskDefinitionArn", "status", "registeredAt", "registeredBy", "deregisteredAt"}
 )
-"""Of a task definition: what each registration has of its own."""
-_GIVEN = frozenset({"compatibilities", "requiresAttributes"})
-"""Of a task definition: what ECS derives from the rest."""
-_SERVICE = ("launchType", "capacityProviderStrategy", "platformVersion", "schedulingStrategy",
+"""Fields of a task definition that differ with each registration."""
+_DERIVED = frozenset({"compatibilities", "requiresAttributes"})
+"""Fields of a task definition that ECS derives from the others."""
+_SERVICE_FIELDS = ("launchType", "capacityProviderStrategy", "platformVersion", "schedulingStrategy",
             "healthCheckGracePeriodSeconds", "enableExecuteCommand")  # fmt: skip
 
 
 def of_app_runner(service: Mapping[str, Any]) -> Configuration:
-    """A service of App Runner as DescribeService gives it; what each deployment sets itself (AutoDeploymentsEnabled) is left out."""
+    """Return the configuration of an App Runner service, given as DescribeService returns it.
+
+    Omits AutoDeploymentsEnabled, which each deployment sets itself.
+    """
     source = dict(service.get("SourceConfiguration", {}))
     image = dict(source.pop("ImageRepository", {}).get("ImageConfiguration", {}))
     source.pop("AutoDeploymentsEnabled", None)
@@ -37,9 +40,10 @@ def of_app_runner(service: Mapping[str, Any]) -> Configuration:
 
 
 def of_ecs(service: Mapping[str, Any], definition: Mapping[str, Any]) -> Configuration:
-    """A service of ECS and the task definition that it has.
+    """Return the configuration of an ECS service and of its task definition.
 
-    Left out are images, the number of tasks, and security groups: each colour has its own, and its name says nothing.
+    Omits images, the number of tasks, and security groups: each colour has a security group of its own, so comparing
+    their ids proves nothing.
     """
     variables: dict[str, str] = {}
     secrets: dict[str, str] = {}
@@ -50,16 +54,16 @@ def of_ecs(service: Mapping[str, Any], definition: Mapping[str, Any]) -> Configu
         containers[name] = own
         variables |= {f"{name}.{one['name']}": str(one["value"]) for one in container.get("environment", ())}
         secrets |= {f"{name}.{one['name']}": str(one["valueFrom"]) for one in container.get("secrets", ())}
-    left_out = _COUNTED | _GIVEN | {"containerDefinitions"}
+    left_out = _PER_REGISTRATION | _DERIVED | {"containerDefinitions"}
     task = {key: value for key, value in definition.items() if key not in left_out}
-    how = {key: service[key] for key in _SERVICE if service.get(key) is not None}
+    how = {key: service[key] for key in _SERVICE_FIELDS if service.get(key) is not None}
     network = service.get("networkConfiguration", {}).get("awsvpcConfiguration", {})
     how |= {"subnets": sorted(network.get("subnets", ())), "assignPublicIp": network.get("assignPublicIp")}
     return Configuration(variables, secrets, flat({"Container": containers, "Task": task, "Service": how}))
 
 
 def flat(value: Any, name: str = "") -> dict[str, str]:
-    """A nested answer by dotted names, lists by position."""
+    """Return a nested value as a flat table: keys joined by dots, list items by position."""
     if isinstance(value, Mapping):
         parts: Iterable[tuple[Any, Any]] = value.items()
     elif isinstance(value, list | tuple):

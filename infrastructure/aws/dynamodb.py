@@ -1,4 +1,4 @@
-"""The lease as one DynamoDB item: who holds it, a fencing token that grows with each acquisition, and notes beside it.
+"""The lease as one DynamoDB item: its holder, a fencing token that grows with each acquisition, and notes.
 
 The item is never deleted and must have no TTL attribute: token and notes outlive every holder.
 """
@@ -17,7 +17,7 @@ from infrastructure.aws.errors import aws_code, aws_item
 from infrastructure.aws.session import Clients
 
 HASH_KEY = "id"
-"""The table's partition key, a string; there is no sort key."""
+"""The table's partition key, a string; the table has no sort key."""
 
 _OWNER = ("deployment_id", "actor", "host", "pid", "process_started", "since", "expires_at", "expires_epoch", "doing")
 _IS_MINE = "#fence = :token AND #deployment_id = :deployment_id AND #expires_epoch >= :now"
@@ -35,9 +35,9 @@ class DynamoLease:
         self._clock = clock
 
     def acquire(self, holder: Holder, *, take_over: int | None = None) -> Holder:
-        """Takes the lease if it is free, expired, or held under the token ``take_over``. Raises LeaseHeld, CloudError.
+        """Take the lease if it is free, expired, or held under the token ``take_over``. Raises LeaseHeld, CloudError.
 
-        A process that already holds it (its answer was lost) gets the token that it has.
+        A process that already holds the lease (its answer was lost) gets its existing token.
         """
         now = self._clock.now()
         mine = replace(holder, since=now, expires_at=now + self._ttl)
@@ -57,26 +57,26 @@ class DynamoLease:
         except CloudError as error:
             if not _condition_failed(error):
                 raise
-            return self._already(holder, aws_item(error), error)
+            return self._holder_or_raise(holder, aws_item(error), error)
         return replace(mine, token=int(answer["Attributes"]["fence"]["N"]))
 
     def renew(self, holder: Holder) -> Holder:
-        """Extends the lease and notes what the holder is doing. Raises LeaseLost, also where it ran out untaken; CloudError."""
+        """Extend the lease and record the holder's step. Raises LeaseLost, even if it expired without a new holder; CloudError."""
         later = replace(holder, expires_at=self._clock.now() + self._ttl)
         changed = {name: _owner(later)[name] for name in ("expires_at", "expires_epoch", "doing")}
         assignments = ", ".join(f"#{name} = :{name}" for name in changed)
-        self._as_holder(holder, f"SET {assignments}", {f":{name}": value for name, value in changed.items()})
+        self._update_as_holder(holder, f"SET {assignments}", {f":{name}": value for name, value in changed.items()})
         return later
 
     def check(self, holder: Holder) -> None:
-        """Raises LeaseLost unless the item, read consistently, still names this holder and has not expired; CloudError."""
+        """Raise LeaseLost unless the item, read consistently, names this holder and has not expired. Raises CloudError."""
         item = self._item()
         now = _holder(item)
         if now is None or not _same_lease(now, holder) or now.expires_at < self._clock.now():
             raise _lost(holder, now)
 
     def release(self, holder: Holder) -> None:
-        """Gives the lease back, nothing if it was lost. Raises CloudError."""
+        """Give the lease back; do nothing if it was lost. Raises CloudError."""
         try:
             self._update(
                 "REMOVE " + ", ".join(f"#{name}" for name in _OWNER),
@@ -88,11 +88,11 @@ class DynamoLease:
                 raise
 
     def current(self) -> Holder | None:
-        """The holder, expired or not, None where it was given back; read consistently. Raises CloudError."""
+        """Return the holder, expired or not; None if the lease was given back. Reads consistently. Raises CloudError."""
         return _holder(self._item())
 
     def note(self, holder: Holder, notes: Mapping[str, str | None]) -> None:
-        """Writes, or with None removes, notes in one write. Raises LeaseLost, CloudError."""
+        """Write notes, or remove those that are None, in one write. Raises LeaseLost, CloudError."""
         if not notes:
             self.check(holder)
             return
@@ -101,24 +101,24 @@ class DynamoLease:
         kept = [f"#notes.#note{i} = :note{i}" for i, text in enumerate(notes.values()) if text is not None]
         gone = [f"#notes.#note{i}" for i, text in enumerate(notes.values()) if text is None]
         clauses = [("SET " + ", ".join(kept)) if kept else "", ("REMOVE " + ", ".join(gone)) if gone else ""]
-        self._as_holder(holder, " ".join(filter(None, clauses)), values, names)
+        self._update_as_holder(holder, " ".join(filter(None, clauses)), values, names)
 
     def notes(self) -> Mapping[str, str]:
-        """The notes, whoever wrote them; read consistently. Raises CloudError."""
+        """Return the notes of all holders, read consistently. Raises CloudError."""
         return {name: value["S"] for name, value in self._item().get("notes", {}).get("M", {}).items()}
 
     def swap_note(self, name: str, seen: str | None, text: str) -> bool:
-        """Replaces one note if it still is what was ``seen``; needs no lease. Raises CloudError."""
+        """Replace one note if it is still ``seen``; return whether it was. Needs no lease. Raises CloudError."""
         try:
             return self._swap(name, seen, text)
         except CloudError as error:
             if seen is not None or aws_code(error) != "ValidationException":
                 raise
-        self._make_room()
+        self._create_notes()
         return self._swap(name, seen, text)
 
-    def _make_room(self) -> None:
-        """Where nobody has ever held the lease there is no item, or one without room for notes."""
+    def _create_notes(self) -> None:
+        """Create the item and its map of notes: before the first lease neither exists."""
         try:
             self._update("SET #notes = :none", "attribute_not_exists(#notes)", {":none": {"M": {}}})
         except CloudError as error:
@@ -133,23 +133,21 @@ class DynamoLease:
         except CloudError as error:
             if not _condition_failed(error):
                 raise
-            # The client's own second try meets what its first one wrote, where that one's answer was lost.
+            # If the first try's answer was lost, the client's second try finds the note that the first one wrote.
             there = (aws_item(error) or {}).get("notes", {}).get("M", {}).get(name)
             return bool(there == {"S": text})
         return True
 
-    def _already(self, holder: Holder, item: Mapping[str, Attribute] | None, error: CloudError) -> Holder:
+    def _holder_or_raise(self, holder: Holder, item: Mapping[str, Attribute] | None, error: CloudError) -> Holder:
         there = _holder(item or self._item())
         if there is None:
-            # Given back since: the caller may simply try again, but who is to be named is gone.
-            raise CloudError(
-                "dynamodb UpdateItem: the lease changed hands while it was asked for; try again"
-            ) from error
+            # The holder has given the lease back since, so the item names no holder; the caller may try again.
+            raise CloudError("dynamodb UpdateItem: the lease changed hands during the request; try again") from error
         if _same_process(there, holder):
             return there
         raise LeaseHeld(there) from error
 
-    def _as_holder(
+    def _update_as_holder(
         self, holder: Holder, update: str, values: Mapping[str, Attribute], names: Mapping[str, str] | None = None
     ) -> None:
         try:
@@ -164,7 +162,7 @@ class DynamoLease:
         self, update: str, condition: str, values: Mapping[str, Attribute], names: Mapping[str, str] | None = None
     ) -> Mapping[str, Any]:
         text = f"{update} {condition}"
-        # Every name goes through a placeholder: DynamoDB reserves hundreds of words, and refuses names that are not used.
+        # Every name needs a placeholder, since DynamoDB reserves hundreds of words; it refuses placeholders that are not used.
         known = {f"#{name}": name for name in (*_OWNER, "fence", "notes") if f"#{name}" in text}
         return self._clients.call(
             "dynamodb",

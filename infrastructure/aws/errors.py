@@ -1,4 +1,4 @@
-"""What botocore and boto3 raise, told in the project's own errors: by class and by AWS's code, never by text."""
+"""The errors of botocore and boto3 mapped to the project's own: by class and by AWS's code, never by text."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _SETTINGS: tuple[type[Exception], ...] = (
     bc.MissingDependencyException,
 )
 
-# A call that was put wrongly, or an answer that makes no sense: nothing that settings, rights or patience would mend.
+# A malformed call or an unusable answer: other settings, permissions or waiting would not help.
 _OTHER: tuple[type[Exception], ...] = (
     bc.ApiVersionNotFoundError,
     bc.AwsChunkedWrapperError,
@@ -102,7 +102,7 @@ BY_CLASS: dict[type[Exception], type[DeploymentError]] = {
     **dict.fromkeys(_SETTINGS, SettingsError),
     **dict.fromkeys(_OTHER, CloudError),
 }
-"""Every foreign class, or the nearest of its bases; ClientError is told apart by its code instead."""
+"""Every foreign class, or the nearest of its bases; ClientError is mapped by its code instead."""
 
 
 def _codes(text: str) -> frozenset[str]:
@@ -126,19 +126,19 @@ _BUSY_CODES = _codes(
     "ServiceUnavailable ServiceUnavailableException SlowDown Throttling ThrottlingException ThrottledException "
     "TooManyRequestsException"
 )
-# AWS's text is shown for these alone: elsewhere it may quote what was sent (a signature's text quotes the session token).
+# AWS's text is shown only for these codes: other texts may quote the request (a signature error quotes the session token).
 _TEXT_IS_SAFE = _codes(
     "AccessDenied AccessDeniedException InvalidChangeBatch InvalidInput InvalidRequestException InvalidStateException "
     "LimitExceededException ServiceQuotaExceededException UnauthorizedOperation"
 )
 _TEXT_IS_SAFE_OF = {"ecs": _codes("ClientException InvalidParameterException")}
-"""Codes that other services use for what they quote; what is sent to ECS holds no secret, only names of them."""
+"""Codes whose text quotes the request in other services; a request to ECS holds no secret, only names of secrets."""
 _LONGEST_TEXT = 300
 
 
 @contextmanager
 def aws_errors(service: str, operation: str) -> Iterator[None]:
-    """Turns whatever boto3 raises inside into CloudError, one of its kinds, or SettingsError; everything else passes."""
+    """Turn boto3's errors in the block into CloudError, one of its kinds, or SettingsError; other errors pass unchanged."""
     try:
         yield
     except bc.ClientError as error:
@@ -149,17 +149,17 @@ def aws_errors(service: str, operation: str) -> Iterator[None]:
 
 
 def aws_code(error: BaseException) -> str:
-    """AWS's own code behind an error that ``aws_errors`` raised, empty where AWS gave none."""
+    """Return AWS's code behind an error that ``aws_errors`` raised; empty if AWS gave none."""
     return _code(aws_answer(error))
 
 
 def aws_item(error: BaseException) -> Mapping[str, Any] | None:
-    """The item that DynamoDB sends along when a condition does not hold, None where it sent none."""
+    """Return the item that DynamoDB sends with a failed condition; None if it sent none."""
     return aws_answer(error).get("Item")
 
 
 def aws_answer(error: BaseException) -> Mapping[str, Any]:
-    """AWS's whole answer behind an error that ``aws_errors`` raised, empty where there was none."""
+    """Return AWS's whole answer behind an error that ``aws_errors`` raised; empty if there was none."""
     cause = error.__cause__
     return cause.response if isinstance(cause, bc.ClientError) else {}
 

@@ -20,10 +20,10 @@ def newest_lines(
     streams: Mapping[str, str] | None = None,
     events: Sequence[tuple[datetime, str]] = (),
 ) -> Sequence[str]:
-    """The newest ``limit`` lines since then of all ``groups`` (label to name), oldest first; a missing group has none.
+    """Return the newest ``limit`` lines of all ``groups`` (label to name) since then, oldest first.
 
-    ``streams`` (label to prefix) names the streams of a group that are meant, ``events`` are further lines, of the service.
-    FilterLogEvents answers oldest first, so every page since then is read; only ``limit`` events are kept meanwhile.
+    A missing group has no lines. ``streams`` (label to prefix) selects the streams of a group; ``events`` are additional
+    lines, of the service. FilterLogEvents answers oldest first, so this reads every page but keeps only ``limit`` events.
     """
     found = [_line(int(at.timestamp() * 1000), "service", text) for at, text in events if at >= since]
     for label, group in groups.items():

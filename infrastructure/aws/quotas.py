@@ -1,4 +1,4 @@
-"""How much of a service's quotas is used, where Service Quotas names the metric that says so."""
+"""The use of a service's quotas, for those quotas whose metric Service Quotas names."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PERIOD_S = 300
 class MeasuredQuotas:
     """The Quotas port on one service's quotas (``apprunner``, ``fargate``).
 
-    The caller needs servicequotas:ListServiceQuotas and cloudwatch:GetMetricData. Both are asked once: a run can do without.
+    The caller needs servicequotas:ListServiceQuotas and cloudwatch:GetMetricData. Neither is retried: a run can do without them.
     """
 
     def __init__(self, clients: Clients, service: str, clock: Clock) -> None:
@@ -27,7 +27,7 @@ class MeasuredQuotas:
         self._clock = clock
 
     def measured(self) -> Sequence[Quota]:
-        """The newest figure of each quota that has one; those that AWS does not measure are left out. Raises CloudError."""
+        """Return the newest figure of each quota that AWS measures; omit the others. Raises CloudError."""
         quotas = [quota for quota in self._listed() if quota.get("UsageMetric", {}).get("MetricName")]
         if not quotas:
             return []
@@ -54,7 +54,7 @@ class MeasuredQuotas:
                 "service-quotas", "ListServiceQuotas", ServiceCode=self._service, MaxResults=100, **place
             )
             if "Quotas" not in answer:
-                raise CloudError(f"service-quotas ListServiceQuotas: an answer without quotas for {self._service}")
+                raise CloudError(f"service-quotas ListServiceQuotas: the answer contains no quotas for {self._service}")
             found += answer["Quotas"]
             if not answer.get("NextToken"):
                 return found

@@ -1,4 +1,4 @@
-"""What the routers share: which weights may be written, and the stamp of the deployment that writes them."""
+"""The routers' common part: which weights may be written, and the stamp of the deployment that writes them."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ _STAMP = re.compile(r"live=(blue|green) blue=(\d{1,3}) green=(\d{1,3}) generatio
 
 
 def wanted(seen: Routes, weights: Mapping[Colour, int], token: int) -> Routes:
-    """The routes that come after ``seen``. Raises SwitchFailed where the weights are no percentages with sum 100."""
+    """Return the routes that come after ``seen``. Raises SwitchFailed unless the weights are percentages with sum 100."""
     full = {colour: weights.get(colour, 0) for colour in Colour}
     if sum(full.values()) != 100 or min(full.values()) < 0:
         shown = ", ".join(f"{colour} {weight}" for colour, weight in full.items())
         raise SwitchFailed(f"weights must be percentages with sum 100, not {shown}")
-    # On a tie the live colour stays the one that answers where no weight is looked at.
+    # On a tie the live colour stays live: it answers the requests that ignore the weights.
     live = max(Colour, key=lambda colour: (full[colour], colour is seen.live))
     return Routes(live, full, seen.generation + 1, fence=token)
 
 
 def same(one: Routes, other: Routes) -> bool:
-    """Whether two readings are of the same write, whatever the router's own revisions say."""
+    """Return whether two readings are of the same write; the router's own revisions are ignored."""
     return replace(one, revision="") == replace(other, revision="")
 
 
 @dataclass(frozen=True)
 class Stamp:
-    """Who wrote last, and what they meant to write: kept beside weights that have no room for it."""
+    """The last write as its writer intended it; kept beside weights, which have no room for it."""
 
     live: Colour
     weights: Mapping[Colour, int]
@@ -39,15 +39,15 @@ class Stamp:
 
     @classmethod
     def of(cls, routes: Routes) -> Stamp:
-        """The stamp of routes that are about to be written."""
+        """Return the stamp of routes that are about to be written."""
         return cls(routes.live, routes.weights, routes.generation, routes.fence)
 
     @classmethod
     def parse(cls, text: str, where: str) -> Stamp:
-        """Reads what ``__str__`` wrote. Raises SwitchFailed, naming ``where`` it stands."""
+        """Read the text that ``__str__`` wrote. Raises SwitchFailed; ``where`` names the text's place."""
         found = _STAMP.fullmatch(text)
         if found is None:
-            raise SwitchFailed(f"{where} does not say which generation this is: {text[:120]!r}")
+            raise SwitchFailed(f"{where} does not name the generation: {text[:120]!r}")
         live, blue, green, generation, fence = found.groups()
         weights = {Colour.BLUE: int(blue), Colour.GREEN: int(green)}
         return cls(Colour(live), weights, int(generation), int(fence))
@@ -58,7 +58,7 @@ class Stamp:
 
 
 def percentages(weights: Mapping[Colour, int], where: str) -> Mapping[Colour, int]:
-    """Weights of any scale as percentages. Raises SwitchFailed where none is above zero."""
+    """Return weights of any scale as percentages. Raises SwitchFailed if none is above zero."""
     total = sum(weights.values())
     if total <= 0:
         raise SwitchFailed(f"{where} sends traffic to neither colour: no weight is above 0")

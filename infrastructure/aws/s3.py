@@ -1,4 +1,4 @@
-"""The audit store as an S3 bucket: objects are made once, and S3 itself refuses whoever would write over one."""
+"""The audit store as an S3 bucket: objects are written once, and S3 itself refuses to overwrite one."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ CONFLICT_PAUSE_S = 0.2
 class S3AuditStore:
     """The AuditStore port on ``bucket``; the caller needs s3:PutObject and s3:GetObject there, and s3:ListBucket.
 
-    Without s3:ListBucket S3 says "denied" of what does not exist, and ``get`` raises CloudDenied.
+    Without s3:ListBucket S3 answers "denied" for a missing object, and ``get`` raises CloudDenied.
     """
 
     def __init__(self, clients: Clients, bucket: str, clock: Clock) -> None:
@@ -24,7 +24,7 @@ class S3AuditStore:
         self._clock = clock
 
     def put(self, name: str, content: bytes) -> None:
-        """Makes the object; one of equal content that is there already is as good. Raises StoredOtherwise, CloudError."""
+        """Write the object; an existing object with equal content is accepted. Raises StoredOtherwise, CloudError."""
         for left in reversed(range(CONFLICT_TRIES)):
             try:
                 self._clients.call(
@@ -40,18 +40,18 @@ class S3AuditStore:
             except CloudError as error:
                 code = aws_code(error)
                 if code == "PreconditionFailed":
-                    break  # there already: by somebody else, or by an earlier try whose answer was lost
+                    break  # it exists: from another run, or from an earlier try whose answer was lost
                 if code != "ConditionalRequestConflict" or not left:
                     raise
                 self._clock.sleep(CONFLICT_PAUSE_S)
         if self.get(name) != content:
-            raise StoredOtherwise(f"s3 PutObject: {self._bucket}/{name} is there already, and is something else")
+            raise StoredOtherwise(f"s3 PutObject: {self._bucket}/{name} exists already with other content")
 
     def get(self, name: str) -> bytes | None:
-        """The object's content, None where there is no such object. Raises CloudError, also where there is no such bucket."""
+        """Return the object's content; None if it does not exist. Raises CloudError, also if the bucket does not exist."""
         try:
             answer = self._clients.call("s3", "GetObject", Bucket=self._bucket, Key=name)
-            with aws_errors("s3", "GetObject"):  # the body is only read here, and may break off
+            with aws_errors("s3", "GetObject"):  # the body is read only here, and the connection may break
                 content: bytes = answer["Body"].read()
         except CloudError as error:
             if aws_code(error) == "NoSuchKey":

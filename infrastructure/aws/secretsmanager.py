@@ -6,26 +6,27 @@ from deployment.errors import CloudError, NotFound
 from infrastructure.aws.session import Clients
 
 _SECRET_ARN_PARTS = 7
-"""Of ``arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME``; a key of its JSON, a stage and a version may follow."""
+"""The parts of ``arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME``; a JSON key, a stage and a version may follow."""
 
 
 class SecretsManager:
-    """The Secrets port; values are handed on and never kept."""
+    """The Secrets and Vault ports; values are passed on and never kept."""
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
 
     def read(self, name: str) -> str:
-        """The current value of a secret, by name or ARN. Raises NotFound, CloudDenied, CloudError; none tells a value."""
+        """Return a secret's current value, by name or ARN. Raises NotFound, CloudDenied, CloudError; none contains a value."""
         answer = self._clients.call("secretsmanager", "GetSecretValue", SecretId=name)
         value = answer.get("SecretString")
         if value is None:
-            raise CloudError(f"secretsmanager GetSecretValue: secret {name} is binary, text is needed")
+            raise CloudError(f"secretsmanager GetSecretValue: secret {name} is binary; it must be text (SecretString)")
         return str(value)
 
     def obstacle(self, name: str) -> str | None:
-        """What keeps a secret from being used, without asking for its value. Raises CloudError, also where it is no secret of
-        Secrets Manager.
+        """Return why a secret cannot be used, without reading its value; None if it can.
+
+        Raises CloudError, also if the name is an ARN of another service.
         """
         parts = name.split(":")
         if parts[0] == "arn" and parts[2] != "secretsmanager":

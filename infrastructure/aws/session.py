@@ -1,4 +1,4 @@
-"""The one place where clients of AWS come from: by what the settings name, never by what the environment happens to hold."""
+"""The only source of AWS clients: the settings select account, region and endpoints, never the environment's variables."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from infrastructure.aws.errors import aws_errors
 CONNECT_TIMEOUT_S = 5.0
 READ_TIMEOUT_S = 20.0
 ATTEMPTS = 4
-"""The first try and three more, in botocore's standard mode: about 7 s of pauses at the most."""
+"""The first try and three more, in botocore's standard mode: at most about 7 s of pauses."""
 
 HURRIED = Config(connect_timeout=2.0, read_timeout=5.0, retries={"mode": "standard", "total_max_attempts": 1})
-"""Of calls that a run can do without."""
+"""The configuration for calls that a run can do without."""
 
 KEY_VALUE_STORE = "cloudfront-keyvaluestore"
 ANY_SERVICE = "default"
 
-# What may still come from the environment: how to reach an instance's own credentials, and a company's certificates.
-# None of these says which account, region or endpoint is meant.
+# The environment may still set how to reach an instance's own credentials, and a company's certificates.
+# None of these selects an account, a region or an endpoint.
 _AMBIENT_ALLOWED = frozenset(
     {
         "ca_bundle",
@@ -41,13 +41,13 @@ _AMBIENT_ALLOWED = frozenset(
         "metadata_service_timeout",
     }
 )
-# Legacy files of the first SDK (~/.boto, AWS_CREDENTIAL_FILE): nobody who names no profile means these.
+# Legacy files of the first SDK (~/.boto, AWS_CREDENTIAL_FILE): a user who names no profile does not mean these.
 _LEGACY_CREDENTIALS = ("ec2-credentials-file", "boto-config")
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """An explicit pair of keys; its repr shows neither the secret nor the token."""
+    """Explicit keys; the repr shows neither the secret key nor the session token."""
 
     access_key: str
     secret_key: str = field(repr=False)
@@ -56,12 +56,12 @@ class Credentials:
 
 @dataclass(frozen=True)
 class Connection:
-    """Which account, region and endpoints are meant.
+    """The account, the region and the endpoints to use.
 
-    ``profile`` is looked up in the user's own ``~/.aws`` files; without it, and without ``credentials``, the environment's
-    keys (as CI gives them), a container's or an instance's credentials are used. ``endpoints`` maps a service's name to
-    a URL that stands in for AWS's own; ``"default"`` speaks for all services not named. An endpoint named here is reached
-    directly, past any proxy of the environment.
+    ``profile`` is looked up in the user's own ``~/.aws`` files. Without it, and without ``credentials``, boto3 uses the
+    environment's keys (as CI sets them), a container's or an instance's credentials. ``endpoints`` maps a service's name
+    to a URL that replaces AWS's own; ``"default"`` applies to all services not named. An endpoint named here is reached
+    directly, without any proxy of the environment.
     """
 
     region: str
@@ -71,13 +71,13 @@ class Connection:
     endpoints: Mapping[str, str] = field(default_factory=dict)
 
     def endpoint(self, service: str) -> str | None:
-        """The URL that stands in for the service's own, None where AWS's own is meant."""
+        """Return the URL that replaces the service's own; None for AWS's own."""
         return self.endpoints.get(service) or self.endpoints.get(ANY_SERVICE)
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long one call may take: seconds to connect, seconds between two bytes of an answer, and tries in all."""
+    """The limits of one call: seconds to connect, seconds between two bytes of an answer, and tries in all."""
 
     connect_timeout_s: float = CONNECT_TIMEOUT_S
     read_timeout_s: float = READ_TIMEOUT_S
@@ -85,7 +85,7 @@ class Patience:
 
 
 class Clients:
-    """Clients of one connection, made when first asked for; safe to share between threads."""
+    """The clients of one connection, made on first use; safe to share between threads."""
 
     def __init__(self, target: Connection, session: boto3.Session) -> None:
         self.target = target
@@ -95,20 +95,20 @@ class Clients:
         self._making = threading.Lock()
 
     def client(self, service: str) -> Any:
-        """The client of a service by boto3's name for it; Any, since boto3 makes its classes as it runs."""
+        """Return the client of a service by boto3's name for it; typed Any, since boto3 makes its classes at run time."""
         with self._making:
             if service not in self._made:
                 self._made[service] = self._make(service)
             return self._made[service]
 
     def call(self, service: str, operation: str, /, **parameters: Any) -> Mapping[str, Any]:
-        """Calls one operation (``DescribeService``) and returns its answer; raises CloudError and its kinds, nothing else."""
+        """Call one operation (``DescribeService``) and return its answer. Raises the errors of ``aws_errors`` only."""
         with aws_errors(service, operation):
             answer: Mapping[str, Any] = getattr(self.client(service), _method(operation))(**parameters)
             return answer
 
     def call_once(self, service: str, operation: str, /, **parameters: Any) -> Mapping[str, Any]:
-        """Like ``call``, for what a run can do without: no retries, and no long wait for an answer."""
+        """Call one operation that a run can do without: like ``call``, but with no retries and no long wait."""
         with aws_errors(service, operation):
             with self._making:
                 name = f"{service}, once"
@@ -121,9 +121,9 @@ class Clients:
     def pages(
         self, service: str, operation: str, key: str, /, *, marker: str = "NextToken", **parameters: Any
     ) -> list[Mapping[str, Any]]:
-        """The list under ``key`` of every page; ``marker`` is what the operation calls its place. Raises as ``call`` does.
+        """Return the items under ``key`` of all pages; ``marker`` is the operation's name of its page token.
 
-        By hand, since botocore has no paginators for App Runner.
+        Raises as ``call`` does. Not done by botocore, which has no paginators for App Runner.
         """
         found: list[Mapping[str, Any]] = []
         place: dict[str, str] = {}
@@ -136,7 +136,7 @@ class Clients:
 
     def _make(self, service: str, config: Config | None = None) -> Any:
         endpoint = self.target.endpoint(service)
-        # An empty mapping, unlike None, keeps botocore from asking HTTP_PROXY and its like.
+        # An empty mapping, unlike None, makes botocore ignore HTTP_PROXY and similar variables.
         direct = (config or Config()).merge(Config(proxies={})) if endpoint else config
         client = self._session.client(service, endpoint_url=endpoint, config=direct)
         if endpoint and service == KEY_VALUE_STORE:
@@ -145,7 +145,7 @@ class Clients:
 
 
 def clients_for(target: Connection, patience: Patience = Patience()) -> Clients:
-    """Makes ready to talk to AWS as ``target`` says; no call is made yet. Raises SettingsError, e.g. for an unknown profile."""
+    """Return the clients of a connection, without a call to AWS. Raises SettingsError, e.g. for an unknown profile."""
     with aws_errors("boto3", "Session"):
         core = botocore.session.Session(session_vars=_variables(target))
         core.set_default_client_config(_config(patience))
@@ -159,7 +159,7 @@ def clients_for(target: Connection, patience: Patience = Patience()) -> Clients:
             aws_session_token=keys.session_token if keys else None,
         )
         if keys is None:
-            core.get_scoped_config()  # an unknown profile is found out here, not at the first call
+            core.get_scoped_config()  # raises for an unknown profile here, not at the first call
             resolver = core.get_component("credential_provider")
             for legacy in _LEGACY_CREDENTIALS:
                 resolver.remove(legacy)
@@ -177,35 +177,35 @@ def _config(patience: Patience) -> Config:
 
 
 def _variables(target: Connection) -> dict[str, tuple[Any, Any, Any, Any]]:
-    """botocore's own table of variables, with the names of environment variables taken out of it."""
+    """Return botocore's own table of session variables without the names of environment variables."""
     table: dict[str, tuple[Any, Any, Any, Any]] = {
         name: (in_file, variable if name in _AMBIENT_ALLOWED else None, default, convert)
         for name, (in_file, variable, default, convert) in (
             botocore.configprovider.BOTOCORE_DEFAUT_SESSION_VARIABLES.items()
         )
     }
-    # KeyValueStore refuses tokens that the global STS endpoint gave out.
+    # KeyValueStore refuses tokens that the global STS endpoint issued.
     table["sts_regional_endpoints"] = (None, None, "regional", None)
     table["ignore_configured_endpoint_urls"] = (None, None, True, None)
     if target.profile is None or target.credentials is not None:
-        # Without a profile a user's files select nothing, not even through their [default].
+        # Without a profile the user's files select nothing, not even by their [default] section.
         table["config_file"] = (None, None, os.devnull, None)
         table["credentials_file"] = (None, None, os.devnull, None)
     return table
 
 
 def _keep_host(endpoint: str) -> Callable[..., None]:
-    """A handler that undoes the account id which botocore puts before the host, also of an endpoint that was named.
+    """Return a handler that removes the account id that botocore puts before the host, even of a configured endpoint.
 
-    It runs before the request is signed, so that the signature covers the host that is asked.
+    It runs before the request is signed, so that the signature covers the host that gets the request.
     """
     named = urlsplit(endpoint)
 
-    def mend(params: dict[str, Any], **_event: Any) -> None:
+    def restore_host(params: dict[str, Any], **_event: Any) -> None:
         asked = urlsplit(params["url"])
         params["url"] = urlunsplit((named.scheme, named.netloc, asked.path, asked.query, asked.fragment))
 
-    return mend
+    return restore_host
 
 
 def _method(operation: str) -> str:

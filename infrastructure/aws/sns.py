@@ -1,4 +1,4 @@
-"""The team's messages, over an SNS topic: whoever subscribes gets JSON under a subject that says it all."""
+"""The team's messages on an SNS topic: JSON, under a subject that summarises the event."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class SnsNotifier:
         self._topic = topic
 
     def send(self, notice: Notice) -> None:
-        """Publishes the notice; the attributes ``event`` and ``environment`` are for subscriptions' filters. Raises CloudError."""
+        """Publish the notice; subscriptions can filter by its attributes ``event`` and ``environment``. Raises CloudError."""
         attributes = {"event": notice.happening.value, "environment": notice.environment}
         self._clients.call(
             "sns",
@@ -34,12 +34,13 @@ class SnsNotifier:
 
 
 def subject(notice: Notice) -> str:
-    """One line for an e-mail: environment, what happened, release, colour."""
+    """Return one line for an e-mail: environment, event, release, colour."""
     line = f"[{notice.environment}] {notice.happening.value}: {notice.image} on {notice.target}"
     return "".join(one if " " <= one <= "~" else "?" for one in line)[:_LONGEST_SUBJECT]
 
 
 def body(notice: Notice) -> dict[str, str | None]:
-    """The message: the notice's fields, ``event`` and ``gate``; it grows, and nothing in it changes its meaning."""
+    """Return the message: the notice's fields, ``event`` and ``gate``. New fields may come; none changes its meaning."""
     fields = {key: value for key, value in asdict(notice).items() if key != "happening"}
-    return {"event": notice.happening.value, **fields, "gate": notice.gate}
+    reason = str(notice.reason) if notice.reason else None
+    return {"event": notice.happening.value, **fields, "reason": reason, "gate": notice.gate}

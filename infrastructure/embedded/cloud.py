@@ -1,4 +1,4 @@
-"""The embedded cloud's life: `up`, `down`, and what it tells about itself."""
+"""Start, stop and inspect an embedded environment; this is the interface that the rest of the project uses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from infrastructure.embedded import images, ownership, passwords, status
+from infrastructure.embedded import images, passwords, statelock, status
 from infrastructure.embedded import outputs as outputs_file
 from infrastructure.embedded.caddy.config import LIVE_HOST
 from infrastructure.embedded.caddy.listeners import AWSELB
@@ -21,7 +21,6 @@ from infrastructure.embedded.layout import Environment, Layout, choose_ports, re
 from infrastructure.embedded.outputs import Outputs
 from infrastructure.embedded.processes import postgres, supervisor
 from infrastructure.embedded.processes.probes import http_answer, is_free
-from infrastructure.embedded.statelock import locked
 from infrastructure.embedded.status import CloudStatus
 
 __all__ = [
@@ -42,14 +41,14 @@ __all__ = [
 ]
 
 PORT_ATTEMPTS = 3
-"""Between the choice of a port and its use another process may take it; a second clash in a row is bad luck enough."""
+"""Another process may take a port between its choice and its use; three attempts survive two such clashes in a row."""
 SERVING_WITHIN_S = 30.0
-"""For the endpoint to bring back an instance that was killed, `release:` included."""
+"""Time for the endpoint to restart an instance that was killed, including its `release:` command."""
 
 
 @dataclass(frozen=True)
 class Stopped:
-    """What `down` found running and stopped; false where nothing ran."""
+    """The processes that `down` stopped; false if none was running."""
 
     processes: tuple[str, ...]
 
@@ -59,7 +58,7 @@ class Stopped:
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What a new environment is to be; `run` where it is that of one run alone."""
+    """The requested properties of a new environment; `run` is the id of the run that owns it, or None."""
 
     platform: str
     image_tag: str | None = None
@@ -67,7 +66,7 @@ class _Wanted:
 
 
 def _silent(_: str) -> None:
-    """The default progress: says nothing."""
+    """Ignore a progress message; the default for `progress`."""
 
 
 def up(
@@ -78,16 +77,19 @@ def up(
     progress: Callable[[str], None] = _silent,
     platform: str = "apprunner",
 ) -> Outputs:
-    """Starts the environment, or what of it is dead, and returns when the live domain answers.
+    """Start the environment, or restart those of its processes that died; return once the live domain answers.
 
-    A first `up` puts `image_tag`, or the lowest SemVer tag, on blue; later ones keep data, ports, registry and colours.
-    Raises UnknownTag, EmptyRegistry, BrokenImage (nothing was started); StartFailed (a first `up` leaves nothing
-    running); StateForeign for a folder that holds something else, StatePlatform for one with an environment on the other
-    platform; StateBusy while another `up` or `down` works on it; StateOwned for the environment of a run alone.
+    The first `up` deploys `image_tag`, or the lowest SemVer tag, on blue. Later ones keep data, ports, registry and
+    colours. `progress` receives one line for each step.
+
+    Raises UnknownTag, EmptyRegistry or BrokenImage before anything is started; StartFailed if a process does not start
+    (after a failed first `up` nothing runs); StateForeign if the folder holds other files; StatePlatform if it holds an
+    environment on the other platform; StateBusy while another `up` or `down` works on it; StateOwned if the environment
+    belongs to one run.
     """
     layout = Layout(state.resolve())
-    with locked(layout, "up"):
-        ownership.refuse_strangers(layout)
+    with statelock.locked(layout, "up"):
+        statelock.refuse_strangers(layout)
         refuse_other_platform(state, platform)
         environment = read_environment(layout)
         if environment is not None:
@@ -107,22 +109,22 @@ def up_for(
     progress: Callable[[str], None] = _silent,
     platform: str = "apprunner",
 ) -> bool:
-    """Starts the environment for one run of this process, unless it is up, and returns whether that run has to stop it.
+    """Start the environment for one run of this process, unless it is up; return whether that run has to stop it.
 
-    Raises as ``up`` does; StateOwned where it is another run's, also one that began to start it a moment before.
+    Raises what `up` raises; StateOwned also if another run began to start the environment a moment before.
     """
     layout = Layout(state.resolve())
     refuse_strangers(state)
     refuse_other_platform(state, platform)
     if outputs(state) is not None:
         return False
-    with locked(layout, "up"):
-        ownership.refuse_strangers(layout)
+    with statelock.locked(layout, "up"):
+        statelock.refuse_strangers(layout)
         if outputs(state) is not None:
             return False
         environment = read_environment(layout)
         if environment is not None:
-            ownership.take(layout, run)
+            statelock.record_owner(layout, run)
             _mend(layout, environment, progress)
             return True
         try:
@@ -134,30 +136,30 @@ def up_for(
 
 
 def refuse_strangers(state: Path) -> None:
-    """Raises StateOwned where the environment is that of another process's run."""
-    ownership.refuse_strangers(Layout(state.resolve()))
+    """Raise StateOwned if the environment belongs to a run of another process."""
+    statelock.refuse_strangers(Layout(state.resolve()))
 
 
 def refuse_other_platform(state: Path, platform: str) -> None:
-    """Raises StatePlatform where the folder holds an environment on another platform, running or not."""
+    """Raise StatePlatform if the folder holds an environment on another platform, running or not."""
     environment = read_environment(Layout(state.resolve()))
     if environment is not None and environment.platform != platform:
         raise StatePlatform(state, environment.platform, platform)
 
 
 def down(state: Path) -> Stopped:
-    """Stops everything and removes the environment's data; safe to repeat. Raises StateBusy."""
+    """Stop every process and remove the environment's data; safe to repeat. Raises StateBusy."""
     layout = Layout(state.resolve())
     if not layout.state.is_dir():
         return Stopped(())
-    with locked(layout, "down"):
+    with statelock.locked(layout, "down"):
         stopped = _destroy(layout)
         _leave_folder(layout)
         return Stopped(stopped)
 
 
 def inspect(state: Path) -> CloudStatus | None:
-    """The truth about each process, or None where none runs; changes nothing and waits for no lock."""
+    """Return the state of each process, or None if no process runs. Changes nothing and waits for no lock."""
     layout = Layout(state.resolve())
     environment = read_environment(layout)
     if environment is None or not layout.secrets.exists():
@@ -166,26 +168,26 @@ def inspect(state: Path) -> CloudStatus | None:
 
 
 def outputs(state: Path) -> Outputs | None:
-    """The outputs of a running environment, or None where none of its processes runs."""
+    """Return the outputs of a running environment, or None if none of its processes runs."""
     return outputs_file.read(Layout(state.resolve()).outputs) if inspect(state) is not None else None
 
 
 def sleeps(state: Path) -> bool:
-    """Whether the folder holds an environment of which no process runs: after the machine was started anew, for instance."""
+    """Return whether the folder holds an environment without a running process, for instance after a reboot."""
     return read_environment(Layout(state.resolve())) is not None and inspect(state) is None
 
 
 def sync_registry(state: Path) -> Sequence[str]:
-    """Pushes to ECR what is new in the registry folder that the environment was made with; returns the new tags.
+    """Push new images of the environment's registry folder to ECR; return the new tags.
 
-    Raises NotRunning; ImageChanged where a known tag's content is another one now, BrokenImage, EmptyRegistry:
-    then nothing was pushed.
+    Raises NotRunning if no environment is up. Raises ImageChanged (the content of a known tag has changed), BrokenImage
+    or EmptyRegistry before anything is pushed.
     """
     layout = Layout(state.resolve())
     environment = read_environment(layout)
     if environment is None or outputs(state) is None:
         raise NotRunning(state)
-    with locked(layout, "registry sync"):  # two that push the same tag at once would disturb each other
+    with statelock.locked(layout, "registry sync"):  # two concurrent pushes of a tag would conflict
         return Estate(layout, environment, passwords.keep(layout.secrets)).push()
 
 
@@ -209,7 +211,7 @@ def _create(layout: Layout, registry: Path, wanted: _Wanted, progress: Callable[
         )
         write_environment(layout, environment)
         if wanted.run is not None:
-            ownership.take(layout, wanted.run)
+            statelock.record_owner(layout, wanted.run)
         try:
             return _bring_up(layout, environment, progress)
         except BaseException as exc:
@@ -228,7 +230,7 @@ def _mend(layout: Layout, environment: Environment, progress: Callable[[str], No
     if known is not None and found is not None and found.healthy and _serves(environment):
         progress(f"already up: {environment.live_url}")
         return known
-    progress(f"mending the embedded environment in {layout.state}")
+    progress(f"repairing the embedded environment in {layout.state}")
     return _bring_up(layout, environment, progress)
 
 
@@ -252,7 +254,7 @@ def _bring_up(layout: Layout, environment: Environment, progress: Callable[[str]
 
 
 def _serves(environment: Environment) -> bool:
-    """Whether the edge knows a live colour and somebody answers for it; a sick release's 503 is its own affair."""
+    """Return whether the edge knows a live colour and an instance of it answers; a 503 of the release itself counts."""
     port = environment.ports.edge
     answer = http_answer(port, "/health", host=f"{LIVE_HOST}:{port}")
     if answer is None:
@@ -278,13 +280,13 @@ def _wait_until_serving(layout: Layout, environment: Environment) -> None:
 
 
 def _clashed(layout: Layout, environment: Environment) -> bool:
-    """Whether a stranger sits on one of our ports, once nothing of ours does."""
+    """Stop our own processes, then return whether another program still listens on one of our ports."""
     supervisor.stop_all(layout, environment)
     return not all(is_free(port) for port in vars(environment.ports).values())
 
 
 def _destroy(layout: Layout) -> tuple[str, ...]:
-    """Stops and removes what is ours; a folder that is no environment's is left as it is."""
+    """Stop the environment's processes and remove its files; do nothing if the folder holds no environment."""
     environment = read_environment(layout)
     if environment is None:
         return ()
@@ -296,7 +298,7 @@ def _destroy(layout: Layout) -> tuple[str, ...]:
 
 
 def _leave_folder(layout: Layout) -> None:
-    """Removes the lock, and the folder where nothing else is in it."""
+    """Remove the lock, and the folder if it is empty then."""
     layout.lock.unlink(missing_ok=True)
     if not any(layout.state.iterdir()):
         layout.state.rmdir()

@@ -1,14 +1,14 @@
-"""What can go wrong with the embedded environment, and what to do about it.
+"""The errors of the embedded environment; each message says what to do next.
 
 EmbeddedError
 ├── RegistryError
-│   ├── EmptyRegistry      no image at all, or none with a SemVer tag where a default is needed
-│   ├── UnknownTag         a tag that the registry does not hold
-│   ├── BrokenImage        a folder that is no image: no VERSION, no `web:` in its Procfile, a link out of it
-│   └── ImageChanged       a known tag whose content is another one now
+│   ├── EmptyRegistry      the registry has no image, or none with a SemVer tag if a default is needed
+│   ├── UnknownTag         the registry does not hold the tag
+│   ├── BrokenImage        the folder is not an image: no VERSION, no `web:` in its Procfile, a link out of it
+│   └── ImageChanged       the content of a known tag has changed
 ├── StateError
 │   ├── StateBusy          another `up` or `down` works on the folder
-│   ├── StateOwned         the environment is that of one run alone, which is under way
+│   ├── StateOwned         the environment belongs to one run, which is still under way
 │   ├── StateForeign       the folder holds something that is not an embedded environment
 │   ├── StatePlatform      the folder holds an environment on the other platform
 │   └── NotRunning         no environment is up in the folder
@@ -22,15 +22,15 @@ from pathlib import Path
 
 
 class EmbeddedError(Exception):
-    """Base of all; the message says what happened, what was expected and what to type next."""
+    """Base class; the message says what happened, what was expected and what to type next."""
 
 
 class RegistryError(EmbeddedError):
-    """The registry folder cannot give what was asked of it."""
+    """The registry folder does not hold what was asked for."""
 
 
 class EmptyRegistry(RegistryError):
-    """The registry folder holds no image that could be used."""
+    """The registry folder holds no usable image."""
 
     def __init__(self, registry: Path, found: Sequence[str] = ()) -> None:
         there = f"only tags that are not SemVer: {', '.join(found)}" if found else "no image"
@@ -42,7 +42,7 @@ class EmptyRegistry(RegistryError):
 
 
 class UnknownTag(RegistryError):
-    """The tag is not in the registry; `known` lists what is, lowest first."""
+    """The tag is not in the registry; `known` lists the tags that are, lowest first."""
 
     def __init__(self, tag: str, registry: Path, known: Sequence[str]) -> None:
         super().__init__(
@@ -55,23 +55,23 @@ class BrokenImage(RegistryError):
     """A folder of the registry is not an image."""
 
     def __init__(self, folder: Path, reason: str) -> None:
-        super().__init__(f"{folder} is not an image: {reason}; mend the folder or move it out of the registry")
+        super().__init__(f"{folder} is not an image: {reason}; repair the folder or move it out of the registry")
         self.folder, self.reason = folder, reason
 
 
 class ImageChanged(RegistryError):
-    """A tag that the environment knows has other content now; tags are immutable."""
+    """The content of a known tag has changed; tags are immutable."""
 
     def __init__(self, tag: str, was: str, now: str) -> None:
         super().__init__(
             f"the content of image {tag} has changed: expected digest {was}, the folder now has {now}; "
-            "give the new content a new tag, or start afresh: python scripts/deploy.py down, then up"
+            "give the new content a new tag, or start again from scratch: python scripts/deploy.py down, then up"
         )
         self.tag, self.was, self.now = tag, was, now
 
 
 class StateError(EmbeddedError):
-    """The state folder does not allow what was asked."""
+    """The state folder does not allow the command."""
 
 
 class StateBusy(StateError):
@@ -83,35 +83,35 @@ class StateBusy(StateError):
 
 
 class StateOwned(StateError):
-    """A run started the environment for itself alone, and stops it at its end."""
+    """A run started the environment for itself and stops it when it ends."""
 
     def __init__(self, state: Path, run: str, pid: int, since: str) -> None:
         super().__init__(
-            f"the embedded environment in {state} is that of deployment {run} alone (this host, pid {pid}, "
-            f"since {since}), and ends with it; wait for its end (--wait-for-lock SECONDS does), "
-            "or start one that stays: python scripts/deploy.py up"
+            f"the embedded environment in {state} belongs to deployment {run} (this host, pid {pid}, "
+            f"since {since}), which stops it when it ends; wait until then (option --wait-for-lock SECONDS), "
+            "or start an environment that keeps running: python scripts/deploy.py up"
         )
         self.state, self.run, self.pid = state, run, pid
 
 
 class StateForeign(StateError):
-    """The folder is not empty and not the state of an embedded environment."""
+    """The folder is not empty and does not hold an embedded environment."""
 
     def __init__(self, state: Path, reason: str) -> None:
         super().__init__(
-            f"{state} {reason}; expected a folder that is new, empty or made by `up`: set EMBEDDED_STATE to another"
+            f"{state} {reason}; expected a folder that is new, empty or made by `up`: set EMBEDDED_STATE to such a one"
         )
         self.state = state
 
 
 class StatePlatform(StateError):
-    """The folder's environment is on another platform than the one that was asked for."""
+    """The folder's environment is on another platform than the requested one."""
 
     def __init__(self, state: Path, there: str, asked: str) -> None:
         super().__init__(
-            f"the embedded environment in {state} is on platform {there!r}, and {asked!r} was asked for; name an environment "
-            "on its platform (--environment), stop it first (python scripts/deploy.py down), or set EMBEDDED_STATE to another "
-            "folder: two run side by side"
+            f"the embedded environment in {state} is on platform {there!r}, and {asked!r} was asked for; choose an "
+            "environment on that platform (--environment), stop this one first (python scripts/deploy.py down), or set "
+            "EMBEDDED_STATE to another folder: two environments can run side by side"
         )
         self.state, self.there, self.asked = state, there, asked
 
@@ -125,7 +125,7 @@ class NotRunning(StateError):
 
 
 class StartFailed(EmbeddedError):
-    """A process of the environment ended, or did not become ready in time; `log_tail` is the end of its log."""
+    """A process of the environment ended or was not ready in time; `log_tail` is the end of its log."""
 
     def __init__(self, process: str, reason: str, log_tail: str = "") -> None:
         tail = f"\n--- end of its log ---\n{log_tail}" if log_tail else ""

@@ -1,7 +1,7 @@
-"""The registry folder: its images, their order, and what is pushed to ECR for each.
+"""The registry folder: its images, their order, and the manifest that is pushed to ECR for each.
 
-An image's digest is that of an OCI manifest over one deterministic layer: the same content has the same digest,
-whatever the machine, the owner or the time.
+An image's digest is that of an OCI manifest over one deterministic layer: the same content has the same digest on every
+machine, for every owner and at any time.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 VERSION_ANNOTATION = "org.opencontainers.image.version"
 MIGRATION_ANNOTATION = "com.telehealth.migration"
 MIGRATIONS = ("reversible", "irreversible")
-"""What the file MIGRATION may say; without it, a migration is reversible."""
+"""The words that the file MIGRATION may contain; without the file a migration is reversible."""
 _LEFTOVERS = {"__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".DS_Store"}
-"""Traces of tools that looked at the folder; no part of the content."""
+"""Caches that tools leave in the folder; they are not part of the content."""
 
 
 @dataclass(frozen=True)
 class ImageFolder:
-    """REPOSITORY/TAG/ of the registry folder."""
+    """The folder REPOSITORY/TAG/ of the registry."""
 
     repository: str
     tag: str
@@ -42,7 +42,7 @@ class ImageFolder:
 
 @dataclass(frozen=True)
 class Image:
-    """What ECR gets: the manifest, to the byte, and its digest `sha256:…`."""
+    """The exact manifest that ECR receives, and its digest `sha256:…`."""
 
     folder: ImageFolder
     manifest: str
@@ -50,9 +50,9 @@ class Image:
 
 
 def scan(registry: Path) -> tuple[ImageFolder, ...]:
-    """The images of the one repository that is deployed, in SemVer precedence, tags that are not SemVer last.
+    """Return the images of the deployed repository in SemVer order; tags that are not SemVer come last.
 
-    The repository is `telehealth-api`, or the only one there is. Raises EmptyRegistry where there is no image.
+    The repository is `telehealth-api`, or else the only one in the folder. Raises EmptyRegistry without an image.
     """
     if not registry.is_dir():
         raise EmptyRegistry(registry)
@@ -65,22 +65,22 @@ def scan(registry: Path) -> tuple[ImageFolder, ...]:
 
 
 def tags(registry: Path) -> list[tuple[str, str]]:
-    """(repository, tag) in SemVer precedence, tags that are not SemVer last; raises EmptyRegistry. Starts nothing."""
+    """Return each image's (repository, tag) in SemVer order, tags that are not SemVer last. Raises EmptyRegistry."""
     return [(image.repository, image.tag) for image in scan(registry)]
 
 
 def lowest(registry: Path) -> str:
-    """The lowest SemVer tag; raises EmptyRegistry where there is none."""
+    """Return the lowest SemVer tag. Raises EmptyRegistry if there is none."""
     return _semver_tags(registry)[0]
 
 
 def highest(registry: Path) -> str:
-    """The highest SemVer tag; raises EmptyRegistry where there is none."""
+    """Return the highest SemVer tag. Raises EmptyRegistry if there is none."""
     return _semver_tags(registry)[-1]
 
 
 def choose(registry: Path, tag: str | None) -> ImageFolder:
-    """The image of `tag`, or of the lowest SemVer tag; raises UnknownTag, EmptyRegistry."""
+    """Return the image with `tag`, or with the lowest SemVer tag. Raises UnknownTag or EmptyRegistry."""
     wanted = tag if tag is not None else lowest(registry)
     images = scan(registry)
     for image in images:
@@ -90,7 +90,7 @@ def choose(registry: Path, tag: str | None) -> ImageFolder:
 
 
 def build(folder: ImageFolder) -> Image:
-    """Computes manifest and digest; raises BrokenImage where the folder is no image."""
+    """Compute an image's manifest and digest. Raises BrokenImage if the folder is not an image."""
     version = _version(folder.path)
     web = _web_command(folder.path)
     layer = _layer(folder.path)
@@ -114,13 +114,13 @@ def build(folder: ImageFolder) -> Image:
 
 
 def is_irreversible(image: Image) -> bool:
-    """Whether the release declares that there is no way back once its migration has run."""
-    said: str | None = json.loads(image.manifest)["annotations"].get(MIGRATION_ANNOTATION)
-    return said == "irreversible"
+    """Return whether the release declares its migration irreversible."""
+    declared: str | None = json.loads(image.manifest)["annotations"].get(MIGRATION_ANNOTATION)
+    return declared == "irreversible"
 
 
 def store(image: Image, images: Path) -> Path:
-    """Copies the content to `images/sha256-<hex>/content`, whole or not at all; returns that folder."""
+    """Copy the content to `images/sha256-<hex>/content`, completely or not at all; return that folder."""
     target = images / image.digest.replace(":", "-")
     if not target.exists():
         staged = images / f".{target.name}.{os.getpid()}"
@@ -160,17 +160,17 @@ def _version(folder: Path) -> str:
 
 
 def _migration(folder: Path) -> dict[str, str]:
-    """The annotation that the optional file MIGRATION becomes."""
+    """Return the manifest annotation for the optional file MIGRATION; empty without the file."""
     file = folder / "MIGRATION"
     if not file.exists():
         return {}
     try:
-        said = file.read_text().strip()
+        declared = file.read_text().strip()
     except (OSError, ValueError) as exc:
         raise BrokenImage(folder, "its file MIGRATION cannot be read") from exc
-    if said not in MIGRATIONS:
-        raise BrokenImage(folder, f"its file MIGRATION says {said!r}, and may say {' or '.join(MIGRATIONS)}")
-    return {MIGRATION_ANNOTATION: said}
+    if declared not in MIGRATIONS:
+        raise BrokenImage(folder, f"its file MIGRATION says {declared!r}; it must say {' or '.join(MIGRATIONS)}")
+    return {MIGRATION_ANNOTATION: declared}
 
 
 def _web_command(folder: Path) -> str:
@@ -186,7 +186,7 @@ def _web_command(folder: Path) -> str:
 
 
 def _layer(folder: Path) -> bytes:
-    """A tar of the content in which nothing depends on when, where and by whom it was made."""
+    """Return a tar of the content without times, owners or other properties of this machine."""
     output = io.BytesIO()
     with tarfile.open(fileobj=output, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for path in _content(folder):
@@ -204,7 +204,7 @@ def _layer(folder: Path) -> bytes:
 
 
 def _content(folder: Path) -> list[Path]:
-    """Files and links, in the order of their names as POSIX paths; empty folders are no content."""
+    """Return the files and links, sorted by POSIX path; empty folders are not part of the content."""
     found = []
     for path in folder.rglob("*"):
         inside = path.relative_to(folder).parts

@@ -1,11 +1,11 @@
-"""App Runner's own front, as files: which instance answers for a host.
+"""App Runner's ingress as files: they say which instance answers for a host.
 
-The proxy in front (one server, never reloaded) looks for a file named `127.0.0.1:PORT` in a folder named after
-the request's host. A host without such a file is unknown, and unknown hosts get 404.
+The proxy in front (one server, never reloaded) looks for a file named `127.0.0.1:PORT` in a folder named after the
+request's host. A host without such a file is unknown and gets 404.
 
-Switching an instance puts the new file beside the old one and takes the old one away a moment later. A rename would
-be atomic to the file system, but not to the proxy, which lists the folder and then looks at what it found: with 565
-renames under load it answered 404 twice.
+A switch of instances creates the new file beside the old one and removes the old one a moment later. A rename would be
+atomic for the file system but not for the proxy, which lists the folder and then opens the file that it found: during
+565 renames under load it answered 404 twice.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 OVERLAP_S = 0.1
-"""Longer than the proxy needs from listing a folder to looking at what it found there, by far."""
+"""Far longer than the proxy needs between listing a folder and opening the file that it found there."""
 
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
@@ -28,10 +28,10 @@ class Ingress:
         directory.mkdir(parents=True, exist_ok=True)
 
     def point(self, host: str, port: int) -> None:
-        """Sends `host` (a port in it is ignored) to the instance on loopback `port`.
+        """Send requests for `host` (a port in it is ignored) to the instance on loopback port `port`.
 
-        When it returns, no request goes to another instance any more; none is refused in between, provided that the
-        instance before it still answers. Raises ValueError for what is no host name, so that none leaves the folder.
+        After the return no request goes to another instance. During the switch none is refused if the previous instance
+        still answers. Raises ValueError if `host` is not a host name, so that no path leads out of the folder.
         """
         folder = self._folder(host)
         folder.mkdir(parents=True, exist_ok=True)
@@ -44,12 +44,12 @@ class Ingress:
             upstream.unlink(missing_ok=True)
 
     def remove(self, host: str) -> None:
-        """Makes `host` unknown; a host that is unknown already stays so."""
+        """Make `host` unknown; do nothing if it is unknown already."""
         for upstream in _upstreams(self._folder(host)):
             upstream.unlink(missing_ok=True)
 
     def port_of(self, host: str) -> int | None:
-        """The instance port that answers for `host`, or None where it is unknown."""
+        """Return the port of the instance that answers for `host`, or None if the host is unknown."""
         present = _upstreams(self._folder(host))
         return int(present[0].name.rpartition(":")[2]) if present else None
 

@@ -1,4 +1,4 @@
-"""The state folder: where everything of one environment lies, and the record that makes the folder ours."""
+"""The state folder of one environment: its paths, its ports, and the record that identifies it as an environment."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from infrastructure.embedded.aws.files import replace_json
+from infrastructure.embedded.files import replace_json
 
 ACCOUNT_ID = "123456789012"
-"""The account in which moto answers."""
+"""The id of moto's account."""
 REGION = "us-east-1"
 SCHEMA = 1
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
@@ -21,7 +21,7 @@ PROJECT_ROOT = Path(__file__).resolve().parents[2]
 class Ports:
     """Loopback ports, chosen by the operating system once and kept for the environment's life.
 
-    `edge` is where the live domain answers. Behind `ingress` are the colours' own addresses: App Runner's hosts, or a load
+    The live domain answers on `edge`. The colours' own addresses answer on `ingress`: App Runner's hosts, or a load
     balancer's test listener.
     """
 
@@ -35,7 +35,10 @@ class Ports:
 
 @dataclass(frozen=True)
 class Environment:
-    """`environment.json`: what was decided when the environment was made; it never changes, but for ports at a first start."""
+    """`environment.json`: the decisions made when the environment was created.
+
+    They never change, except that a failed first start may choose other ports.
+    """
 
     registry: Path
     image_tag: str
@@ -52,63 +55,63 @@ class Environment:
 
     @property
     def moto_url(self) -> str:
-        """Where all AWS services answer that moto covers."""
+        """The URL of moto, which answers for all AWS services that it covers."""
         return f"http://127.0.0.1:{self.ports.moto}"
 
     @property
     def endpoint_url(self) -> str:
-        """Where App Runner and the KeyValueStore answer."""
+        """The URL of the endpoint, which answers for the services that moto lacks."""
         return f"http://127.0.0.1:{self.ports.endpoint}"
 
     @property
     def live_url(self) -> str:
-        """The live domain, by way of the edge."""
+        """The URL of the live domain, through the edge."""
         return f"http://api.telehealth.localhost:{self.ports.edge}"
 
     def colour_url(self, colour: str) -> str:
-        """Where the load balancer's test listener reaches one colour alone."""
+        """Return the URL under which the load balancer's test listener reaches one colour only."""
         return f"http://{colour}.telehealth.localhost:{self.ports.ingress}"
 
     @property
     def service_domain(self) -> str:
-        """What App Runner's service hosts end in, with the ingress's port."""
+        """The common suffix of App Runner's service hosts, with the ingress's port."""
         return f"{REGION}.awsapprunner.localhost:{self.ports.ingress}"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths below one state folder (absolute); making a Layout touches nothing."""
+    """Absolute paths below one state folder; creating a Layout does not touch the disk."""
 
     state: Path
 
     @property
     def environment(self) -> Path:
-        """The record that makes the folder an environment's."""
+        """The record that identifies the folder as an environment."""
         return self.state / "environment.json"
 
     @property
     def secrets(self) -> Path:
-        """Passwords and keys of this environment, 0600."""
+        """Passwords and keys of this environment; mode 0600."""
         return self.state / "secrets.json"
 
     @property
     def outputs(self) -> Path:
-        """What the deployer needs to know, 0600."""
+        """What the deployer needs to know; mode 0600."""
         return self.state / "outputs.json"
 
     @property
     def owner(self) -> Path:
-        """The run that started the environment for itself alone; absent where it stays until `down`."""
+        """The run that owns the environment; absent if the environment runs until `down`."""
         return self.state / "owner.json"
 
     @property
     def lock(self) -> Path:
-        """Held by an `up` or `down` at work."""
+        """The lock that a running `up` or `down` holds."""
         return self.state / "lock"
 
     @property
     def logs(self) -> Path:
-        """One log per process; the endpoint adds the services'."""
+        """One log per process; the endpoint adds those of its services."""
         return self.state / "logs"
 
     @property
@@ -118,7 +121,7 @@ class Layout:
 
     @property
     def aws(self) -> Path:
-        """The App Runner and KeyValueStore endpoint's own folder; its instances work below it."""
+        """The endpoint's own folder; its instances work below it."""
         return self.state / "aws"
 
     @property
@@ -133,12 +136,12 @@ class Layout:
 
     @property
     def ingress(self) -> Path:
-        """`<host>/127.0.0.1:<port>`: what Caddy's ingress reads."""
+        """The files `<host>/127.0.0.1:<port>` that Caddy's ingress reads."""
         return self.run / "ingress"
 
     @property
     def listeners(self) -> Path:
-        """`<listener port>/<slot>`: what Caddy reads where it is a load balancer."""
+        """The files `<listener port>/<slot>` that Caddy reads as a load balancer."""
         return self.run / "listeners"
 
     @property
@@ -148,16 +151,16 @@ class Layout:
 
     @property
     def data(self) -> Path:
-        """Data of Valkey and moto, and of PostgreSQL where the server's user can reach it."""
+        """Data of Valkey and moto, and of PostgreSQL if the server's user can reach this folder."""
         return self.state / "data"
 
     def owned(self) -> tuple[Path, ...]:
-        """Everything that `down` removes: our own names only, never the folder's other content."""
+        """Return everything that `down` removes: our own names only, never other content of the folder."""
         folders = (self.logs, self.images, self.aws, self.run, self.data)
         return (self.owner, self.outputs, self.secrets, *folders, self.environment)
 
     def make(self) -> None:
-        """Makes the folders; the state folder is traversable by others (PostgreSQL's user), its content is not readable."""
+        """Create the folders; other users (PostgreSQL's server) can pass through `data`, but enter no other one."""
         for folder in (
             self.logs,
             self.images,
@@ -174,7 +177,7 @@ class Layout:
 
 
 def choose_ports() -> Ports:
-    """Six different free ports; all are held until the last is chosen, so that none is given twice."""
+    """Return six different free ports; all are bound until the last is chosen, so that none is returned twice."""
     with ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(6)]
         for probe in sockets:
@@ -183,13 +186,13 @@ def choose_ports() -> Ports:
 
 
 def write_environment(layout: Layout, environment: Environment) -> None:
-    """Writes environment.json atomically."""
+    """Write environment.json atomically."""
     document = {"schema": SCHEMA, **asdict(environment)}
     replace_json(layout.environment, json.loads(json.dumps(document, default=str)))
 
 
 def read_environment(layout: Layout) -> Environment | None:
-    """The record of the folder's environment, or None where it holds none."""
+    """Return the record of the folder's environment, or None if it holds none."""
     try:
         document = json.loads(layout.environment.read_text())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""What the deployer is told about an environment: the embedded counterpart of `terraform output -json`."""
+"""The outputs of an environment for the deployer: the embedded counterpart of `terraform output -json`."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from infrastructure.embedded.aws.files import replace_json
+from infrastructure.embedded.files import replace_json
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """A key pair that only this environment answers to; its secret is shown in no repr."""
+    """A key pair that only this environment accepts; the repr does not show the secret."""
 
     access_key_id: str
     secret_access_key: str = field(repr=False)
@@ -21,7 +21,10 @@ class Credentials:
 
 @dataclass(frozen=True)
 class Outputs:
-    """Also `outputs.json` in the state folder, 0600; `endpoints` is by botocore's service id, `default` for all others."""
+    """The content of `outputs.json` in the state folder (mode 0600).
+
+    The keys of `endpoints` are botocore's service ids; `default` applies to all other services.
+    """
 
     region: str
     account_id: str
@@ -49,7 +52,7 @@ class Outputs:
     rehearsal_hosts: Mapping[str, str] = field(default_factory=dict)
 
     def settings(self) -> Mapping[str, Any]:
-        """What an environment on AWS has in deployment.toml for its platform and router, and this one is told by itself."""
+        """Return the settings of platform and router that deployment.toml holds for an environment on AWS."""
         return {
             "platform": self.platform,
             "router": {"apprunner": "cloudfront", "ecs": "alb"}[self.platform],
@@ -65,12 +68,12 @@ class Outputs:
 
 
 def write(path: Path, outputs: Outputs) -> None:
-    """Writes the file atomically, readable by its owner alone."""
+    """Write the file atomically, readable by its owner only."""
     replace_json(path, asdict(outputs))
 
 
 def read(path: Path) -> Outputs | None:
-    """The outputs in the file, or None where there is none; members that it does not know are left out."""
+    """Return the outputs in the file, or None without a file; unknown members are ignored."""
     try:
         document = json.loads(path.read_text())
     except FileNotFoundError:

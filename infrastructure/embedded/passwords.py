@@ -1,4 +1,4 @@
-"""Passwords and keys of one environment: random, made once, kept in a file that only its owner reads."""
+"""Passwords and keys of one environment: random, created once, kept in a file that only its owner can read."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from pathlib import Path
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from infrastructure.embedded.aws.files import replace_json
+from infrastructure.embedded.files import replace_json
 
 SMOKE_USERS = ("smoke-1@telehealth.example", "smoke-2@telehealth.example")
 
 
 @dataclass(frozen=True)
 class Passwords:
-    """Shown in no repr; the same after every restart of any process of the environment."""
+    """The passwords and keys; no repr shows them, and they stay the same when a process restarts."""
 
     postgres_superuser: str = field(repr=False)
     postgres_application: str = field(repr=False)
     jwt_secret: str = field(repr=False)
     signing_key: str = field(repr=False)
-    """Ed25519, PKCS#8, PEM."""
+    """An Ed25519 private key: PKCS#8, PEM."""
     access_key_id: str = field(repr=False)
     secret_access_key: str = field(repr=False)
     smoke_users: tuple[str, ...] = field(repr=False)
     """One password for each of SMOKE_USERS."""
 
     def seed_users(self) -> str:
-        """SEED_USERS: a JSON list of {"email", "password"}."""
+        """Return the value of SEED_USERS: a JSON list of {"email", "password"}."""
         pairs = zip(SMOKE_USERS, self.smoke_users, strict=True)
         return json.dumps([{"email": email, "password": password} for email, password in pairs])
 
 
 def make() -> Passwords:
-    """New ones."""
+    """Return new random passwords and keys."""
     key = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     return Passwords(
         postgres_superuser=secrets.token_urlsafe(24),
@@ -50,7 +50,7 @@ def make() -> Passwords:
 
 
 def keep(path: Path) -> Passwords:
-    """Those in the file; makes file and content where there is none."""
+    """Return the passwords in the file; create the file if there is none."""
     try:
         document = json.loads(path.read_text())
     except FileNotFoundError:

@@ -1,26 +1,32 @@
-"""One `up` or `down` at a time for each state folder."""
+"""Exclusive use of a state folder: one `up` or `down` at a time, and the owner alone if a run owns the environment."""
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
-from infrastructure.embedded.errors import StateBusy
+import psutil
+
+from infrastructure.embedded.errors import StateBusy, StateOwned
+from infrastructure.embedded.files import replace_json
 from infrastructure.embedded.layout import Layout
+from infrastructure.embedded.processes.lifecycle import START_TIME_TOLERANCE_S
 
 WAIT_S = 60.0
-"""An `up` takes some seconds, and 20 s more where an image is slow to start; whoever waits longer waits for something stuck."""
+"""An `up` takes some seconds, and up to 20 s more if an image starts slowly; after 60 s the holder is stuck."""
 
 
 @contextmanager
 def locked(layout: Layout, purpose: str, wait_s: float = WAIT_S) -> Iterator[None]:
-    """Holds the folder's lock; the kernel lets go of it when the holder dies.
+    """Hold the folder's lock for `purpose`; the kernel releases it when the holder dies.
 
-    Raises StateBusy, naming the holder, where the lock is not free within `wait_s` seconds.
+    Raises StateBusy, which names the holder, if the lock is not free within `wait_s` seconds.
     """
     layout.state.mkdir(parents=True, exist_ok=True, mode=0o711)
     descriptor = _acquire(layout.lock, layout.state, time.monotonic() + wait_s)
@@ -30,6 +36,25 @@ def locked(layout: Layout, purpose: str, wait_s: float = WAIT_S) -> Iterator[Non
         yield
     finally:
         os.close(descriptor)
+
+
+def record_owner(layout: Layout, run: str) -> None:
+    """Record that this process started the environment for its run; the caller holds the folder's lock."""
+    process = psutil.Process()
+    since = datetime.now(UTC).isoformat(timespec="seconds")
+    replace_json(layout.owner, {"run": run, "pid": process.pid, "started_at": process.create_time(), "since": since})
+
+
+def refuse_strangers(layout: Layout) -> None:
+    """Raise StateOwned if the environment belongs to a run of another process that is still alive."""
+    try:
+        owner = json.loads(layout.owner.read_text())
+        process = psutil.Process(owner["pid"])
+        lives = abs(process.create_time() - owner["started_at"]) < START_TIME_TOLERANCE_S
+        if lives and process.status() != psutil.STATUS_ZOMBIE and process.pid != os.getpid():
+            raise StateOwned(layout.state, owner["run"], owner["pid"], owner["since"])
+    except (FileNotFoundError, psutil.Error):
+        return
 
 
 def _acquire(path: Path, state: Path, deadline: float) -> int:
@@ -50,7 +75,7 @@ def _acquire(path: Path, state: Path, deadline: float) -> int:
 
 
 def _is_still(path: Path, descriptor: int) -> bool:
-    """`down` removes the lock with the folder: a lock on the removed file excludes nobody."""
+    """Return whether `path` is still the locked file: `down` removes it, and a lock on a removed file locks nothing."""
     try:
         return os.path.samestat(os.fstat(descriptor), path.stat())
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""The truth about an environment's processes: asked of the operating system and of the processes, never remembered."""
+"""The state of an environment's processes, read from the operating system and the processes each time, never cached."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from infrastructure.embedded.processes.supervisor import specs
 
 @dataclass(frozen=True)
 class ProcessStatus:
-    """One process: `started_at` in Unix seconds; `pid` is None where the process is not known to run."""
+    """One process; `started_at` is in Unix seconds, and `pid` is None if the process does not run."""
 
     name: str
     pid: int | None
@@ -28,19 +28,19 @@ class ProcessStatus:
 
 @dataclass(frozen=True)
 class CloudStatus:
-    """The servers and the instances of an environment that is up, in whole or in part."""
+    """The servers and the instances of an environment that is up, completely or in part."""
 
     processes: tuple[ProcessStatus, ...]
     instances: tuple[ProcessStatus, ...]
 
     @property
     def healthy(self) -> bool:
-        """Whether every process runs and answers."""
+        """True if every process runs and answers."""
         return all(process.alive and process.answers for process in (*self.processes, *self.instances))
 
 
 def describe(layout: Layout, environment: Environment, passwords: Passwords) -> CloudStatus | None:
-    """Asks each; None where not one of the environment's processes runs."""
+    """Check each process and return the result, or None if none of them runs."""
     servers = tuple(_server(layout, spec) for spec in specs(layout, environment, passwords))
     instances = _instances(layout)
     up = any(process.alive for process in (*servers, *instances))
@@ -55,7 +55,7 @@ def _server(layout: Layout, spec: ProcessSpec) -> ProcessStatus:
 
 
 def _instances(layout: Layout) -> tuple[ProcessStatus, ...]:
-    """What is in front sends requests to, and which process is there; one entry a host and port."""
+    """Return one entry per host and port that the proxy forwards to, with the process that listens there."""
     listening = {port: process for process in lifecycle.working_below(layout.aws) for port in _ports(process)}
     found = []
     for name, port in (*_behind_ingress(layout), *_behind_listeners(layout)):
@@ -67,13 +67,13 @@ def _instances(layout: Layout) -> tuple[ProcessStatus, ...]:
 
 
 def _behind_ingress(layout: Layout) -> list[tuple[str, int]]:
-    """App Runner's hosts and the port that each is sent to."""
+    """Return App Runner's hosts, each with the port that its requests go to."""
     files = sorted(layout.ingress.glob("*/127.0.0.1:*"))
     return [(file.parent.name, int(file.name.rpartition(":")[2])) for file in files]
 
 
 def _behind_listeners(layout: Layout) -> list[tuple[str, int]]:
-    """The hosts of a load balancer's rules, and the port of each target that they forward to."""
+    """Return the hosts of the load balancer's rules, each with the port of a target that its requests go to."""
     lines = [file.read_text() for file in sorted(layout.listeners.glob("*/*")) if file.name.isdigit()]
     found = [(line.split()[0], word) for line in lines for word in line.split() if word.startswith("127.0.0.1:")]
     return [(host, int(address.rpartition(":")[2])) for host, address in dict.fromkeys(found)]

@@ -44,7 +44,7 @@ def admit_run(run: Coordinator, environment: Environment, settings: Settings, ta
         "admitted", by=environment.caller.arn, duties=list(duties), target=target, unchecked=admission.unchecked
     )
     if admission.unchecked:
-        run.progress(f"not checked: {admission.unchecked}")
+        run.say(f"not checked: {admission.unchecked}")
     return admission
 
 
@@ -52,17 +52,10 @@ def check_preflight(
     run: Coordinator, environment: Environment, settings: Settings, admission: Admission | None, plan: Plan
 ) -> None:
     """Preflight and checklist of a run, in its journal and in one line on the terminal. Raises Refused or CloudError."""
-    items = preflight.look(
-        environment.ports,
-        environment.preflight_ports,
-        settings.limits,
-        admission,
-        plan.image,
-        plan.target,
-        run.options.clean_plan,
-    )
+    proposal = preflight.Proposal(plan.image, plan.target, admission, run.options.clean_plan)
+    items = preflight.run_preflight(environment.ports, environment.preflight_ports, settings.limits, proposal)
     run.journal.append("preflight", items=preflight.as_reports(items))
-    run.progress(f"preflight: {preflight.summed_up(items)}")
+    run.say(f"preflight: {preflight.summed_up(items)}")
     entries = checklist.load()
     attested = {
         **attestations.given(environment.ports.lease, plan.image.digest),
@@ -85,8 +78,8 @@ def queue_of(run: Coordinator) -> Queue:
     def tell(whom: str, elapsed: float) -> None:
         if whom not in said:
             said.append(whom)
-            run.progress(f"waiting up to {run.options.wait_for_lock:g} s in all: {whom}")
-        run.listener(Waiting("lease", whom, elapsed))
+            run.say(f"waiting up to {run.options.wait_for_lock:g} s in all: {whom}")
+        run.terminal.event(Waiting("lease", whom, elapsed))
 
     return Queue(run.clock, run.options.wait_for_lock, tell)
 
@@ -101,3 +94,12 @@ def tell_broken_locks(machine: Machine, say: Callable[[str], None]) -> None:
     for lock in locks:
         say(f"the lock of {lock['deployment_id']} was broken by {lock['by']} at {lock['at']}: {lock['reason']}")
     machine.ports.lease.note(machine.holder, {BROKEN: None})
+
+
+def compare_manifests(run: Coordinator, environment: Environment, machine: Machine) -> None:
+    """Journal the waivers, and the checks that the last promotion had to pass and this run does not have."""
+    checks = sorted(run.redactor.clean(check.nodeid) for check in run.checks)
+    machine.expect_manifest(checks)
+    run.confirm_waivers(environment.caller.arn)
+    last = json.loads(environment.ports.lease.notes().get("checks", "[]"))
+    run.report_gone(sorted(set(last) - set(checks)))

@@ -6,16 +6,17 @@ import time
 
 from deployment.access import Admission
 from deployment.errors import DeploymentError, LeaseHeld, StepFailed, first_line
-from deployment.evidence.archive import NOWHERE, Archive, Keeping
+from deployment.evidence.archive import NOWHERE, Archive, EvidenceWriter
+from deployment.evidence.opening import plan_release
 from deployment.evidence.report import VERDICTS
 from deployment.evidence.verdict import LIVE, CheckOutcome, CheckResult, GateOutcome, GateResult, culprit, not_passed
 from deployment.flow.approval import REQUIRED, wait_for_approval
 from deployment.flow.lease import alive, open_deployment
 from deployment.flow.machine import Machine
-from deployment.flow.notices import Notices, about
+from deployment.flow.notices import Audience, Notices, about
 from deployment.flow.reverify import unwell
-from deployment.model import Colour
-from deployment.phases import Phase
+from deployment.model import Colour, Reason
+from deployment.phases import EXIT_CODES, Phase
 from deployment.plan import LiveSnapshot, Plan
 from deployment.recovery import complete_report
 from deployment.recovery.interrupted_run import recover_run
@@ -24,26 +25,30 @@ from deployment.settings import Settings
 from deployment.strategy import parse
 from infrastructure import compose
 from infrastructure.compose import Environment
-from plugins.modes.admission import admit_run, check_preflight, queue_of, read_checklist, tell_broken_locks
-from plugins.modes.canary import TrafficCanaryWatch
-from plugins.modes.choice import choose_image, choose_target, live_release, projected_target, refuse_irreversible
+from plugins.modes.admission import (
+    admit_run,
+    check_preflight,
+    compare_manifests,
+    queue_of,
+    read_checklist,
+    tell_broken_locks,
+)
+from plugins.modes.choice import (
+    at_own_address,
+    choose_image,
+    choose_target,
+    live_release,
+    projected_target,
+    refuse_irreversible,
+)
 from plugins.modes.coordinator import Coordinator
 from plugins.modes.environment_snapshot import allow_unhealthy_live, front_of, take_snapshot
-from plugins.modes.manifest import compare_manifests
 from plugins.page import standalone
 from plugins.stages import BYSTANDER, Stage
 from plugins.state import Lock, Release
-from plugins.traffic import CONTROL_SHARE, LEAST_CONTROL_RATE, TrafficMonitor, watch_limits
+from plugins.traffic import CONTROL_SHARE, LEAST_CONTROL_RATE, TrafficCanaryWatch, TrafficMonitor, watch_limits
 from verification.prober_config import ProberConfig
 from verification.vigil import Side
-
-EXIT_CODES = {
-    Phase.SUCCEEDED: 0,
-    Phase.REJECTED: 1,
-    Phase.REFUSED: 4,
-    Phase.ROLLED_BACK: 10,
-    Phase.HALTED: 11,
-}
 
 
 class DeployMode:
@@ -60,7 +65,6 @@ class DeployMode:
         self._admission: Admission | None = None
         self._decided_at: float | None = None
         self._promoted_at: float | None = None
-        self._baked = False
         self.live_harmed = False
 
     # -- stages --------------------------------------------------------------------------------------------------------
@@ -89,21 +93,21 @@ class DeployMode:
         machine, live = queue.through(lambda: self._take_lock(environment, target))
         plan, holder = machine.plan, machine.holder
         assert holder is not None, "a leased machine has a holder"
-        run.state = run.state.but(
+        run.publish(
             smoke_users=environment.smoke_users,
             token_secret=environment.token_secret,
             stores=environment.stores,
             before=take_snapshot(environment, settings),
             lease=Lock(run.run_id, holder.token, holder.since.isoformat()),
-            live=live_release(environment, live.version, live.colour, live.digest),
-            # Nobody is held against what is sick: it may not answer at all.
-            baseline=None if live.url is None or self._sick else Release(live.url, live.version, live.colour),
+            live=live_release(environment, live),
+            # The candidate is not compared with an unhealthy live colour, which may not answer at all.
+            baseline=None if live.url is None or self._live_unhealthy else at_own_address(environment, live),
         )
         self._start_traffic(environment, machine)
         candidate = machine.provision()
         url = candidate.url or ""
-        run.state = run.state.but(
-            candidate=Release(url, plan.image.version, plan.target, plan.image.name, plan.image.digest),
+        run.publish(
+            candidate=Release(url, plan.target, plan.image),
             front=front_of(environment, url),
         )
 
@@ -114,7 +118,7 @@ class DeployMode:
             image, live = compose.projected_release(settings, run.options.image_tag)
             choose_target(live, run.options.target)
             refuse_irreversible(image, run.options.allow_irreversible, settings.limits.strategy)
-        return compose.start(settings, run.progress, run.run_id)
+        return compose.start(settings, run.say, run.run_id)
 
     def _take_lock(self, environment: Environment, projected_records: Colour) -> tuple[Machine, LiveSnapshot]:
         """Settles what the dead left, plans, and takes the lock. Raises LeaseHeld where somebody who lives has it."""
@@ -126,26 +130,26 @@ class DeployMode:
             self._admission = admit_run(run, environment, self._settings, plan.target)
         check_preflight(run, environment, self._settings, self._admission, plan)
         notices = self._notices = Notices(
-            environment.notifier, run.journal, about(plan, run.folder), run.listener, run.progress
+            environment.notifier, run.journal, about(plan, run.folder), run.terminal.event, run.say
         )
         machine = self._machine = Machine(plan, self._settings.limits, environment.ports, run.journal, notices)
         compare_manifests(run, environment, machine)
-        live = machine.lease(abandoned(environment.ports), run.options.on_sick_live)
+        live = machine.lease(abandoned(environment.ports), run.options.allow_unhealthy_live)
         allow_unhealthy_live(run, machine)
-        tell_broken_locks(machine, run.progress)
+        tell_broken_locks(machine, run.say)
         complete_report.complete(
             run.options.reports,
             self._settings.environment,
             actor=environment.caller.arn,
             clock=run.clock,
-            keeping=self._keeping(environment.archive()),
+            evidence=self._evidence(environment.archive()),
         )
         return machine, live
 
     @property
-    def _sick(self) -> bool:
+    def _live_unhealthy(self) -> bool:
         """Whether what is live was sick before anything was touched: its users' harm is not the candidate's."""
-        return self._machine is not None and self._machine.sick is not None
+        return self._machine is not None and self._machine.live_problem is not None
 
     def _settle_leftover(self, environment: Environment) -> None:
         """What an earlier run left half done is settled first; one that is under way is not touched."""
@@ -154,38 +158,27 @@ class DeployMode:
             return
         if found.holder is not None and alive(environment.ports, found.holder):
             raise LeaseHeld(found.holder)
-        self._run.progress(f"settling {found.record.deployment_id}, whose run died in phase {found.record.phase}")
+        self._run.say(f"settling {found.record.deployment_id}, whose run died in phase {found.record.phase}")
         phase = recover_run(
             found,
-            environment.ports,
-            self._settings.limits,
-            actor=environment.caller.arn,
-            reports=self._run.options.reports,
-            listener=self._run.listener,
-            keeping=self._keeping(environment.archive(leased=True)),
-            notifier=environment.notifier,
+            environment.operation(self._settings.limits),
+            self._run.options.reports,
+            Audience(self._run.terminal.event, environment.notifier),
+            self._evidence(environment.archive(leased=True)),
         )
         self._run.journal.append("settled", deployment_id=found.record.deployment_id, verdict=VERDICTS[phase])
         if phase is Phase.HALTED:
             raise StepFailed(f"what {found.record.deployment_id} left could not be settled; a person must act")
 
-    def _keeping(self, archive: Archive) -> Keeping:
-        return Keeping(self._run.redactor.clean, archive, self._run.progress, standalone)
+    def _evidence(self, archive: Archive) -> EvidenceWriter:
+        return EvidenceWriter(self._run.redactor.clean, archive, self._run.say, standalone)
 
     def _plan(self, environment: Environment) -> Plan:
         image, allowed = choose_image(environment, self._run.options.image_tag), self._run.options.allow_irreversible
         refuse_irreversible(image, allowed, self._settings.limits.strategy)
         target = choose_target(environment.ports.router.observe().live, self._run.options.target)
         actor = self._run.journal.actor = environment.caller.arn
-        self._run.journal.append(
-            "planned",
-            target=target,
-            image=image.name,
-            digest=image.digest,
-            version=image.version,
-            by=actor,
-            requested_by=self._run.actor,
-        )
+        plan_release(self._run.journal, target, image, actor, requested_by=self._run.actor)
         if image.irreversible:
             self._run.journal.append("irreversible", reason=allowed, by=actor)
         return Plan(self._run.run_id, self._settings.environment, target, image, actor, self._run.started_at)
@@ -219,12 +212,12 @@ class DeployMode:
         run = self._run
         if gates:
             first = next((gate for gate in gates if gate.name == BYSTANDER), culprit(gates))
-            run.stop(f"{first.name}: {first.reason or first.outcome.value}")
+            run.stop(Reason(first.name, first.reason or first.outcome.value))
         elif run.tally.faults:
             where, what = run.tally.faults[0]
-            run.stop(f"{where}: {what}")
-        elif self._traffic is not None and not self._sick and (harm := self._traffic.harm()):
-            run.stop(f"{LIVE}: the live colour was harmed while the candidate was being verified: {harm}")
+            run.stop(Reason(where, what))
+        elif self._traffic is not None and not self._live_unhealthy and (harm := self._traffic.harm()):
+            run.stop(Reason(LIVE, f"the live colour was harmed while the candidate was being verified: {harm}"))
 
     def _promote(self) -> None:
         run, machine, traffic = self._run, self._machine, self._traffic
@@ -235,14 +228,14 @@ class DeployMode:
         self._block(not_passed(gates))
         if run.stopped or not self._approved(machine, verified.hash, traffic):
             return
-        if not self._sick and (problem := unwell(machine.ports, machine.previous)):
+        if not self._live_unhealthy and (problem := unwell(machine.ports, machine.previous)):
             self.live_harmed = True
             raise StepFailed(f"the live colour is sick since the candidate runs: {problem}")
-        if self._sick:
+        if self._live_unhealthy:
             traffic.forget_before()
         elif harm := traffic.harmed:
             self.live_harmed = True
-            run.progress(f"users of the live domain were harmed before the switch: {harm}")
+            run.say(f"users of the live domain were harmed before the switch: {harm}")
         image, previous = machine.plan.image, machine.previous
         assert previous is not None, "a leased machine knows what is live"
         candidate = Side(machine.plan.target, image.version)
@@ -252,8 +245,8 @@ class DeployMode:
         share.whole(machine.promoted_generation or 0, machine.steps.written[-1][0])
         environment = self._environment
         assert environment is not None, "a deployment that promotes has reached its environment"
-        release = Release(environment.live_url, image.version, machine.plan.target, image.name, image.digest)
-        run.state = run.state.but(promoted=release, live=release)
+        release = Release(environment.live_url, machine.plan.target, image)
+        run.publish(promoted=release, live=release)
 
     def _approved(self, machine: Machine, evidence: str, traffic: TrafficMonitor) -> bool:
         """Waits for another principal's yes where the settings ask for it; without it the run is stopped."""
@@ -261,12 +254,12 @@ class DeployMode:
             return True
         try:
             given = wait_for_approval(
-                machine, evidence, self._settings.access, (lambda: None) if self._sick else traffic.harm
+                machine, evidence, self._settings.access, (lambda: None) if self._live_unhealthy else traffic.harm
             )
         except DeploymentError as error:
-            self._run.stop(f"promote: {first_line(error)}")
+            self._run.stop(Reason("promote", first_line(error)))
             return False
-        self._run.progress(f"approved by {given.by}" + (f": {given.reason}" if given.reason else ""))
+        self._run.say(f"approved by {given.by}" + (f": {given.reason}" if given.reason else ""))
         return True
 
     def _bake(self) -> None:
@@ -276,11 +269,10 @@ class DeployMode:
         try:
             machine.bake(traffic.harm)
         except DeploymentError as error:
-            self._abandon(f"bake: {first_line(error)}")
+            self._abandon(Reason("bake", first_line(error)))
             return
-        self._baked = True
         now = time.time()
-        run.state = run.state.but(baked=traffic.bake(self._promoted_at or now, now))
+        run.publish(baked=traffic.bake(self._promoted_at or now, now))
 
     # -- results -------------------------------------------------------------------------------------------------------
 
@@ -288,32 +280,31 @@ class DeployMode:
         """A required check failed: after the switch that sends traffic back at once, before it the stage may end."""
         if self._machine is None:
             return
-        if result.gate == BYSTANDER and result.outcome is CheckOutcome.FAILED and not self._sick:
+        if result.gate == BYSTANDER and result.outcome is CheckOutcome.FAILED and not self._live_unhealthy:
             self.live_harmed = self.live_harmed or self._machine.phase is Phase.VERIFYING
         if self._machine.phase is Phase.BAKING:
-            self._abandon(
-                f"{result.gate}: {result.check.rpartition('::')[2]}: {result.message or result.outcome.value}"
-            )
+            name = result.check.rpartition("::")[2]
+            self._abandon(Reason(result.gate, f"{name}: {result.message or result.outcome.value}"))
 
     def conclude(self) -> None:
         """Everything that must be true for a promotion to stand is asked once more; else it is taken back."""
         machine, run = self._machine, self._run
-        if machine is None or machine.settled:
+        if machine is None or machine.ended:
             return
         if run.refusal is not None:
-            machine.abandon(run.reason or "refused", refused=True)
+            machine.abandon(run.reason or Reason("lease", "refused"), refused=True)
             return
         if not run.stopped:
             begun = [gate for gate in run.gates() if machine.phase is Phase.BAKING or gate.failed]
             self._block(not_passed(begun))
-        if not run.stopped and not self._baked:
-            run.stop(f"{run.where()}: the run ended before all checks had run")
+        if not run.stopped and not machine.baked:
+            run.stop(Reason(run.where(), "the run ended before all checks had run"))
         if run.stopped:
-            self._abandon(run.reason or "verify: the run was stopped")
+            self._abandon(run.reason or Reason("verify", "the run was stopped"))
         else:
             self._journal_traffic()
 
-    def _abandon(self, reason: str) -> None:
+    def _abandon(self, reason: Reason) -> None:
         """Rejects or rolls back, whichever the phase asks for."""
         run, machine = self._run, self._machine
         assert machine is not None, "there is something to abandon"
@@ -321,16 +312,16 @@ class DeployMode:
         run.stop(reason)
         self._look_at_live(machine)
         run.journal.append("decided", reason=run.reason)
-        if machine.promoted_generation is None and self._traffic is not None and not self._sick:
+        if machine.promoted_generation is None and self._traffic is not None and not self._live_unhealthy:
             self.live_harmed = self.live_harmed or self._traffic.harmed is not None
         with run.signals.shielded():
             machine.abandon(run.reason or reason)
             self._journal_traffic()
-        run.reason = machine.reason
+        run.replace_reason(machine.reason)
 
     def _look_at_live(self, machine: Machine) -> None:
         """Whatever the candidate was rejected for: whether it has harmed live besides, while it still runs."""
-        if self.live_harmed or self._sick or not machine.touched or machine.promoted_generation is not None:
+        if self.live_harmed or self._live_unhealthy or not machine.touched or machine.promoted_generation is not None:
             return
         try:
             problem = unwell(machine.ports, machine.previous)
@@ -338,7 +329,8 @@ class DeployMode:
             return
         if problem is not None:
             self.live_harmed = True
-            self._run.reason = f"{self._run.reason}; and live is harmed since: {problem}"
+            reason = self._run.reason or Reason(LIVE, "the run was stopped")
+            self._run.replace_reason(reason.with_more(f"and live is harmed since: {problem}"))
 
     def _journal_traffic(self) -> None:
         machine, traffic = self._machine, self._traffic
@@ -353,7 +345,7 @@ class DeployMode:
         if self._decided_at is not None:
             back = written[-1] if written[-1][1] != machine.promoted_generation else None
             before = machine.previous.version if machine.previous else None
-            rollback = traffic.rollback(self._decided_at, back, self._run.reason or "", before)
+            rollback = traffic.rollback(self._decided_at, back, str(self._run.reason or ""), before)
         self._run.journal.append("watched", **traffic.watched(switched))
         self._run.journal.append("traffic", promotion=promotion, rollback=rollback)
 
@@ -361,7 +353,8 @@ class DeployMode:
         """Makes the promotion final, and sees the team told of how it ended."""
         if self._machine is not None and self._machine.phase is Phase.BAKING:
             self._machine.complete()
-            self._run.reason = self._run.reason or self._machine.reason
+            if self._run.reason is None:
+                self._run.replace_reason(self._machine.reason)
         if self._notices is not None:
             self._notices.flush()
 
@@ -370,7 +363,7 @@ class DeployMode:
         if self._machine is None:
             return VERDICTS[Phase.REJECTED], EXIT_CODES[Phase.REJECTED]
         phase = self._machine.phase
-        if phase is Phase.BAKING and self._baked and not self._run.stopped:
+        if phase is Phase.BAKING and self._machine.baked and not self._run.stopped:
             phase = Phase.SUCCEEDED
         return VERDICTS.get(phase, VERDICTS[Phase.REJECTED]), EXIT_CODES.get(phase, EXIT_CODES[Phase.REJECTED])
 
@@ -383,7 +376,7 @@ class DeployMode:
     def close(self) -> None:
         """Ends the prober, and the embedded environment if this run started it."""
         if self._machine is not None and (problem := self._machine.let_go()):
-            self._run.progress(problem)
+            self._run.say(problem)
         if self._traffic is not None:
             self._traffic.stop()
         if self._own_cloud:

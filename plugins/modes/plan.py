@@ -21,9 +21,9 @@ from deployment.settings import SETTINGS_FILE, Settings, load
 from infrastructure import compose
 from plugins import options as run_options
 from plugins.modes.admission import admit
-from plugins.modes.choice import projected_target, refuse_irreversible
+from plugins.modes.choice import choose_target, projected_target, refuse_irreversible
 from plugins.modes.settings_checks import contract_is_readable, load_is_possible, with_strategy
-from plugins.options import AUTO, RunOptions
+from plugins.options import RunOptions
 from plugins.stages import Check, check_of, objections, samples
 
 REFUSED = 4
@@ -85,25 +85,17 @@ class PlanMode:
         if environment is not None:
             admission = admit(environment, settings, DEPLOYMENT, projected_target(environment, self._options.target))
         image, live = compose.projected_release(settings, self._options.image_tag, environment)
-        target = live.other if self._options.target == AUTO else Colour(str(self._options.target))
-        if target is live:
-            raise Refused(f"{target} is live", hint=f"Deploy to the idle colour: --target={target.other}.")
+        target = choose_target(live, self._options.target)
         refuse_irreversible(image, self._options.allow_irreversible, settings.limits.strategy)
         items: Sequence[Item] = ()
         if environment is not None:
-            items = preflight.look(
-                environment.ports,
-                environment.preflight_ports,
-                settings.limits,
-                admission,
-                image,
-                target,
-                self._options.clean_plan,
-            )
+            proposal = preflight.Proposal(image, target, admission, self._options.clean_plan)
+            items = preflight.run_preflight(environment.ports, environment.preflight_ports, settings.limits, proposal)
         self._refused = any(item.outcome is Outcome.REFUSED for item in items)
         before = attestations.given(environment.ports.lease, image.digest) if environment is not None else {}
         listed = self._checklist(settings, items, before)
         return [
+            *([f"warning: {self._options.deprecated}"] if self._options.deprecated else []),
             *_steps(settings, image, target, admission),
             "",
             *_preflight(items),

@@ -6,14 +6,16 @@ import time
 
 from deployment.errors import DeploymentError, Refused, first_line
 from deployment.evidence.archive import NOWHERE, Archive
+from deployment.evidence.opening import plan_release
 from deployment.evidence.verdict import CheckResult, GateOutcome
+from deployment.model import Reason
 from deployment.settings import Settings
 from infrastructure import compose
 from infrastructure.compose import Environment
 from plugins.modes.coordinator import Coordinator
 from plugins.modes.environment_snapshot import front_of, take_snapshot
 from plugins.stages import Stage
-from plugins.state import Release
+from plugins.state import Release, unregistered
 from plugins.traffic import TrafficMonitor
 from verification.prober_config import ProberConfig
 from verification.watch import WatchLimits
@@ -53,7 +55,7 @@ class VerifyMode:
         run.name_checks()
         release = Release(base_url.rstrip("/")) if base_url is not None else self._live()
         beside = run.options.live_url
-        run.state = run.state.but(
+        run.publish(
             smoke_users=users,
             candidate=release,
             # Without a second colour, what lies between two is asked of the one there is.
@@ -62,7 +64,7 @@ class VerifyMode:
             promoted=release,
         )
         if (environment := self._environment) is not None:
-            run.state = run.state.but(
+            run.publish(
                 token_secret=environment.token_secret,
                 stores=environment.stores,
                 before=take_snapshot(environment, self._settings),
@@ -77,21 +79,9 @@ class VerifyMode:
         colour = environment.ports.router.observe().live
         service = environment.ports.platform.describe(colour)
         image = environment.image_of(service.digest)
-        self._run.journal.append(
-            "planned",
-            target=colour,
-            image=image.name if image else None,
-            digest=service.digest,
-            version=image.version if image else None,
-            by=environment.caller.arn,
-        )
-        return Release(
-            environment.live_url,
-            image.version if image else None,
-            colour,
-            image.name if image else None,
-            service.digest,
-        )
+        known = {"digest": service.digest}
+        plan_release(self._run.journal, colour, image, environment.caller.arn, known=known)
+        return Release(environment.live_url, colour, image or unregistered(service.digest))
 
     def _watch(self) -> None:
         run, live = self._run, self._run.state.live
@@ -114,7 +104,7 @@ class VerifyMode:
         while time.time() - began < seconds:
             time.sleep(0.1)
         self._traffic.stop()
-        run.state = run.state.but(baked=self._traffic.bake(began, time.time()))
+        run.publish(baked=self._traffic.bake(began, time.time()))
 
     def failed(self, result: CheckResult) -> None:
         """Verification goes on: a failing gate says nothing about the next one."""
@@ -128,11 +118,11 @@ class VerifyMode:
             missing = gate.outcome is GateOutcome.NOT_RUN
             excused = run.options.partial or gate.name == "load"
             if gate.required and gate.outcome is not GateOutcome.PASSED and not (missing and excused):
-                run.stop(f"{gate.name}: {first_line(Exception(gate.reason or gate.outcome.value))}")
+                run.stop(Reason(gate.name, first_line(Exception(gate.reason or gate.outcome.value))))
                 return
         if run.tally.faults:
             where, what = run.tally.faults[0]
-            run.stop(f"{where}: {what}")
+            run.stop(Reason(where, what))
 
     def finalize(self) -> None:
         """There is nothing to make final."""

@@ -1,0 +1,1 @@
+"""When checks run: stage by stage, in one process or on workers."""

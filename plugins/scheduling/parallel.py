@@ -260,4 +260,4 @@ class ParallelPhases:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Workers report the files that they could not collect."""
         if report.failed:
-            self._run.collection_errors += 1
+            self._run.fail_collection()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import textwrap
 import time
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from deployment.events import Event, PhaseChanged, StepBegan, StepEnded, Waiting
+from deployment.evidence.sentence import NEXT, is_frozen, sentence
 from deployment.phases import Phase
 
 if TYPE_CHECKING:
@@ -21,42 +21,6 @@ NAME_WIDTH = 10
 
 # While these steps are open the checks run, and pytest's own lines show how far they are.
 SPANNING = ("verify", "live")
-
-SENTENCES = {
-    "promoted": "PROMOTED: {image} is live on {target} in {environment}; {gates} required gate passed and the bake saw no harm.",
-    "rejected": "REJECTED: {image} was not promoted; live traffic never moved.",
-    "rolled_back": "ROLLED BACK: {image} had been promoted to {target}; the previous colour is live again and verified.",
-    "rollback_failed": "ROLLBACK FAILED: the live state of {environment} is unknown or wrong. A person must act now.",
-    "refused": "REFUSED: nothing was touched.",
-    "verified": "VERIFIED: every check that ran has passed.",
-    "failed": "FAILED: what was verified does not hold.",
-}
-
-FROZEN = (
-    "FROZEN: {image} failed after the switch and its migration is irreversible; traffic was left where it is, on {target}. "
-    "A person must act now."
-)
-NEXT = {
-    "rollback_failed": "See docs/roll-back-by-hand.md; `python scripts/deploy.py status` tells where traffic goes, "
-    "`python scripts/deploy.py recover` tries again.",
-    "frozen": "Fix it forward: `python scripts/deploy.py recover --keep-live REASON` gives the lock back once what is live is "
-    "well, then deploy the fix. Or back all the same: `python scripts/deploy.py recover --allow-irreversible REASON`. "
-    "See docs/roll-back-by-hand.md.",
-}
-
-
-def sentence(report: Mapping[str, Any]) -> str:
-    """The verdict in one sentence."""
-    words = {key: report.get(key) or "the release" for key in ("image", "target", "environment")}
-    gates: Sequence[Mapping[str, Any]] = report["gates"]
-    waived = [gate["name"] for gate in gates if gate["waived"] and gate["outcome"] != "passed"]
-    words["gates"] = f"{', '.join(waived)} did NOT pass and was waived, every other" if waived else "every"
-    return (FROZEN if is_frozen(report) else SENTENCES[str(report["verdict"])]).format(**words)
-
-
-def is_frozen(report: Mapping[str, Any]) -> bool:
-    """Whether the deployment was halted because its release has no way back."""
-    return report["verdict"] == "rollback_failed" and "; frozen: " in str(report["reason"])
 
 
 class Progress:
@@ -87,6 +51,8 @@ class Progress:
             what = f"verify {options.base_url}"
         terminal.write_sep("=", f"{what} ({environment})", bold=True)
         terminal.write_line(f"id {run.run_id}")
+        if options.deprecated:
+            terminal.write_line(f"warning: {options.deprecated}", yellow=True)
 
     def say(self, text: str) -> None:
         """One line about what is going on."""

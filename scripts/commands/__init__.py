@@ -1,0 +1,1 @@
+"""The commands of scripts/deploy.py, one module each."""

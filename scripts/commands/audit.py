@@ -13,7 +13,7 @@ from deployment.errors import DeploymentError, NoKey, Refused, first_line
 from deployment.evidence import archive, keys
 from deployment.evidence.attestation import ENVELOPE_FILE, Checker
 from deployment.evidence.audit import Anchors, Finding, examine
-from deployment.recovery.interrupted_run import JOURNAL_FILE
+from deployment.evidence.journal import JOURNAL_FILE
 from deployment.settings import Settings
 from infrastructure import compose, estate
 from infrastructure.compose import Environment

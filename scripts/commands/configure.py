@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import json
-import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -18,6 +17,7 @@ from tomlkit.exceptions import TOMLKitError
 from tomlkit.items import Whitespace
 
 from deployment.errors import Refused
+from deployment.files import replace_file
 from deployment.settings import SCHEMA_FILE, load
 from infrastructure.estate import aws_estate
 
@@ -182,13 +182,8 @@ def _try_out(text: str, settings_file: Path, environment: str) -> None:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Writes the file as a whole or not at all, with the rights that it has."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    """Replace the file and keep its rights. Raises Refused if it cannot be written."""
     try:
-        fresh.write_text(text, encoding="utf-8")
-        fresh.chmod(path.stat().st_mode & 0o777)
-        os.replace(fresh, path)
+        replace_file(path, text, mode=path.stat().st_mode & 0o777)
     except OSError as error:
         raise Refused(f"{path} cannot be written: {error.strerror}") from error
-    finally:
-        fresh.unlink(missing_ok=True)

@@ -11,9 +11,11 @@ import click
 from deployment.access import CLEARING_UP, demand_any
 from deployment.clock import SystemClock
 from deployment.errors import DeploymentError, StepFailed
-from deployment.evidence.archive import NOWHERE, Keeping
+from deployment.evidence.archive import NOWHERE, EvidenceWriter
 from deployment.evidence.report import VERDICTS
+from deployment.evidence.sentence import NEXT
 from deployment.flow.lease import open_deployment
+from deployment.flow.notices import Audience
 from deployment.phases import Phase
 from deployment.recovery.complete_report import complete, free_lock, half_done
 from deployment.recovery.interrupted_run import recover_run
@@ -22,7 +24,6 @@ from deployment.settings import Settings
 from infrastructure import compose
 from infrastructure.compose import Environment
 from plugins.page import standalone
-from plugins.terminal.progress import NEXT
 from scripts.commands import console
 from verification.redaction import LearningRedactor
 
@@ -40,14 +41,11 @@ def recover(settings: Settings, environment: Environment, reports: Path, decisio
         with console.uninterrupted():
             phase = recover_run(
                 found,
-                environment.ports,
-                settings.limits,
-                actor=environment.caller.arn,
-                reports=reports,
-                listener=console.event,
-                keeping=_keeping(environment, leased=True),
-                decision=decision,
-                notifier=environment.notifier,
+                environment.operation(settings.limits),
+                reports,
+                Audience(console.event, environment.notifier),
+                _evidence(environment, leased=True),
+                decision,
             )
     except StepFailed as error:
         click.echo(f"{found.record.deployment_id} stays halted: {error}", err=True)
@@ -57,9 +55,9 @@ def recover(settings: Settings, environment: Environment, reports: Path, decisio
         if decision.keep is not None:
             click.echo("Traffic was left where it is, and the lock was given back: deploy the fix.")
             return 0
-        if found.record.image.irreversible and decision.back is None:
+        if found.record.plan.image.irreversible and decision.back is None:
             click.echo(
-                f"Frozen: the migration of {found.record.image.name} is irreversible. {NEXT['frozen']}", err=True
+                f"Frozen: the migration of {found.record.plan.image.name} is irreversible. {NEXT['frozen']}", err=True
             )
             return HALTED
         click.echo("The live state could not be settled. See docs/roll-back-by-hand.md.", err=True)
@@ -118,12 +116,14 @@ def complete_reports(settings: Settings, reports: Path, environment: Environment
         settings.environment,
         actor=environment.caller.arn if environment is not None else getpass.getuser(),
         clock=SystemClock(),
-        keeping=_keeping(environment)
+        evidence=_evidence(environment)
         if environment is not None
-        else Keeping(LearningRedactor().clean, NOWHERE, console.say, standalone),
+        else EvidenceWriter(LearningRedactor().clean, NOWHERE, console.say, standalone),
     )
 
 
-def _keeping(environment: Environment, *, leased: bool = False) -> Keeping:
+def _evidence(environment: Environment, *, leased: bool = False) -> EvidenceWriter:
     """How the evidence of a dead run is written down; ``leased``: it held the lock."""
-    return Keeping(console.redactor_of(environment).clean, environment.archive(leased=leased), console.say, standalone)
+    return EvidenceWriter(
+        console.redactor_of(environment).clean, environment.archive(leased=leased), console.say, standalone
+    )

@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 
 from deployment.access import CLEARING_UP, demand_any
-from deployment.evidence.journal import Journal
-from deployment.recovery.interrupted_run import JOURNAL_FILE
+from deployment.evidence.journal import JOURNAL_FILE, Journal
+from deployment.evidence.opening import Opening, open_journal
 from deployment.recovery.lock_wait import refuse_while_held
 from deployment.recovery.retire import due, retire_previous
 from deployment.settings import Settings
@@ -29,25 +29,9 @@ def retire(settings: Settings, environment: Environment, reports: Path, *, now: 
     run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-retire-{secrets.token_hex(3)}"
     path = reports / run_id / JOURNAL_FILE
     journal = Journal(path, environment.caller.arn, environment.ports.clock, console.redactor_of(environment).clean)
-    journal.append(
-        "opened",
-        deployment_id=run_id,
-        environment=environment.name,
-        target=promotion.previous.colour,
-        by=environment.caller.arn,
-        mode="retire",
-        undoes=promotion.deployment_id,
-    )
-    said = retire_previous(
-        promotion,
-        run_id,
-        environment.caller.arn,
-        environment.name,
-        settings.limits,
-        environment.ports,
-        journal,
-        console.event,
-    )
-    click.echo(said)
+    opening = Opening(run_id, environment.name, "retire", environment.caller.arn, promotion.previous.colour)
+    started_at = environment.ports.clock.now().isoformat(timespec="milliseconds")
+    open_journal(journal, opening, started_at, undoes=promotion.deployment_id)
+    click.echo(retire_previous(promotion, run_id, environment.operation(settings.limits), journal, console.event))
     click.echo(f"journal: {path}")
     return 0

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import socket
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,15 +10,15 @@ from pathlib import Path
 import click
 
 from deployment.access import Admission, Duty, admit, demand
-from deployment.errors import Refused, first_line
+from deployment.errors import Refused
 from deployment.evidence import archive
-from deployment.evidence.journal import Journal
+from deployment.evidence.journal import JOURNAL_FILE, Journal
+from deployment.evidence.opening import Opening, open_journal, plan_release
 from deployment.evidence.report import VERDICTS
 from deployment.flow.notices import Notices, place_of
-from deployment.model import Happening, Notice
-from deployment.phases import Phase
+from deployment.model import Happening, Notice, Reason
+from deployment.phases import ROLLBACK_EXIT_CODES, Phase
 from deployment.plan import Promotion
-from deployment.recovery.interrupted_run import JOURNAL_FILE
 from deployment.recovery.lock_wait import Queue, refuse_while_held
 from deployment.recovery.undo import Undo, last_promotion, refuse_irreversible
 from deployment.settings import Settings
@@ -31,7 +29,6 @@ from scripts.commands import console
 from verification.prober_config import ProberConfig
 from verification.watch import WatchLimits
 
-EXIT_CODES = {Phase.ROLLED_BACK: 0, Phase.REJECTED: 1, Phase.REFUSED: 4, Phase.HALTED: 11}
 HAPPENINGS = {
     Phase.ROLLED_BACK: Happening.ROLLED_BACK,
     Phase.REJECTED: Happening.REJECTED,
@@ -80,32 +77,30 @@ def _carry_out(
     journal.append("admitted", by=environment.caller.arn, duties=list(admission.duties), unchecked=admission.unchecked)
     notices = Notices(environment.notifier, journal, _about(run_id, environment, promotion, folder), say=console.say)
     traffic = TrafficMonitor(_prober(settings, environment, folder), WatchLimits())
-    undo = Undo(
-        run_id, environment.name, environment.caller.arn, settings.limits, environment.ports, journal, console.event
-    )
+    undo = Undo(run_id, environment.operation(settings.limits), journal, console.event)
     refusal: Refused | None = None
-    asked_for = f"rollback of {promotion.deployment_id} was asked for"
+    asked_for = Reason("rollback", f"a rollback of {promotion.deployment_id} was requested")
     began = time.time()
     try:
         traffic.warm_up()
         try:
             undo.run(promotion)
         except Refused as error:  # somebody else was faster
-            refusal, undo.phase, undo.reason = error, Phase.REFUSED, f"lease: {first_line(error)}"
+            refusal = error
         else:
             written = undo.written[-1] if undo.written else None
-            seen = traffic.rollback(began, written, undo.reason or asked_for, promotion.previous.version)
+            seen = traffic.rollback(began, written, str(undo.reason or asked_for), promotion.previous.version)
             journal.append("traffic", promotion=None, rollback=seen)
     finally:
         traffic.stop()
-    code = EXIT_CODES[undo.phase]
+    code = ROLLBACK_EXIT_CODES[undo.phase]
     if refusal is None:
         notices.send(HAPPENINGS[undo.phase], undo.reason or asked_for)
         notices.flush()
     closing = {
         "verdict": VERDICTS[undo.phase],
         "exit_code": code,
-        "reason": undo.reason,
+        "reason": str(undo.reason) if undo.reason else None,
         "finished_at": environment.ports.clock.now().isoformat(timespec="milliseconds"),
     }
     leased = refusal is None
@@ -120,27 +115,12 @@ def _carry_out(
 
 
 def _open(journal: Journal, run_id: str, environment: Environment, promotion: Promotion) -> None:
-    journal.append(
-        "opened",
-        deployment_id=run_id,
-        environment=environment.name,
-        target=promotion.previous.colour,
-        by=environment.caller.arn,
-        started_at=environment.ports.clock.now().isoformat(timespec="milliseconds"),
-        mode="rollback",
-        host=socket.gethostname(),
-        pid=os.getpid(),
-    )
-    image = environment.image_of(promotion.previous.digest)
-    journal.append(
-        "planned",
-        target=promotion.previous.colour,
-        image=image.name if image else None,
-        digest=promotion.previous.digest,
-        version=promotion.previous.version,
-        undoes=promotion.deployment_id,
-        by=environment.caller.arn,
-    )
+    previous, by = promotion.previous, environment.caller.arn
+    opening = Opening(run_id, environment.name, "rollback", by, previous.colour)
+    open_journal(journal, opening, environment.ports.clock.now().isoformat(timespec="milliseconds"))
+    known = {"digest": previous.digest, "version": previous.version}
+    image = environment.image_of(previous.digest)
+    plan_release(journal, previous.colour, image, by, known=known, undoes=promotion.deployment_id)
 
 
 def _about(run_id: str, environment: Environment, promotion: Promotion, folder: Path) -> Notice:
@@ -169,7 +149,7 @@ def _prober(settings: Settings, environment: Environment, folder: Path) -> Probe
     )
 
 
-def _sentence(phase: Phase, promotion: Promotion, reason: str | None) -> str:
+def _sentence(phase: Phase, promotion: Promotion, reason: Reason | None) -> str:
     back, away = promotion.previous.colour, promotion.target
     return {
         Phase.ROLLED_BACK: f"rolled back: {back} is live again and verified; {away} is stopped",

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import secrets
-import socket
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -12,10 +10,10 @@ import click
 
 from deployment.access import CLEARING_UP, demand_any
 from deployment.errors import DeploymentError, first_line
-from deployment.evidence.journal import Journal
+from deployment.evidence.journal import JOURNAL_FILE, Journal
+from deployment.evidence.opening import Opening, open_journal
 from deployment.flow.lease import open_deployment
 from deployment.recovery.force_unlock import break_lock
-from deployment.recovery.interrupted_run import JOURNAL_FILE
 from deployment.settings import Settings
 from infrastructure.compose import Environment
 from scripts.commands import console
@@ -36,17 +34,9 @@ def unlock(settings: Settings, environment: Environment, reports: Path, reason: 
         environment.ports.clock,
         console.redactor_of(environment).clean,
     )
-    journal.append(
-        "opened",
-        deployment_id=run_id,
-        environment=environment.name,
-        by=environment.caller.arn,
-        mode="unlock",
-        host=socket.gethostname(),
-        pid=os.getpid(),
-        reason=reason,
-        force=force,
-    )
+    opening = Opening(run_id, environment.name, "unlock", environment.caller.arn)
+    started_at = environment.ports.clock.now().isoformat(timespec="milliseconds")
+    open_journal(journal, opening, started_at, reason=reason, force=force)
     if force:
         click.echo(RISK, err=True)
     try:

@@ -1,4 +1,4 @@
-"""A run whose evidence holds, to be tampered with."""
+"""A run with valid evidence, which tests then change."""
 
 from __future__ import annotations
 

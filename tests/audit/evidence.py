@@ -1,4 +1,4 @@
-"""A small run whose evidence was closed: a real key, a store and a lease in memory, and a folder to tamper with."""
+"""A small closed run: a real signing key, a store and a lease in memory, and a folder that tests can change."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from deployment.evidence import archive
 from deployment.evidence.archive import Archive
 from deployment.evidence.attestation import ENVELOPE_FILE, Signer
 from deployment.evidence.audit import Anchors, Finding, Outcome, examine
-from deployment.evidence.journal import Journal, line_hash
-from deployment.recovery.interrupted_run import JOURNAL_FILE
-from tests.deployment.fakes import FakeClock, FakeLease, World
+from deployment.evidence.journal import JOURNAL_FILE, Journal, line_hash
+from tests.deployment.fakes import FakeClock, FakeCloud, FakeLease
 
 ENVIRONMENT = "test"
 GATES = [
@@ -36,12 +35,12 @@ GATES = [
 
 
 def private_pem() -> str:
-    """A new key."""
+    """Return a new private key in PEM."""
     return Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
 
 
 class MemoryStore:
-    """An AuditStore that forgets with its process."""
+    """An AuditStore in memory."""
 
     def __init__(self) -> None:
         self.kept: dict[str, bytes] = {}
@@ -58,10 +57,10 @@ class MemoryStore:
 
 @dataclass
 class Estate:
-    """Where a run's evidence goes beyond its folder."""
+    """The store, lease and key that a run's evidence uses outside its folder."""
 
     store: MemoryStore = field(default_factory=MemoryStore)
-    lease: FakeLease = field(default_factory=lambda: FakeLease(World(FakeClock()), 60))
+    lease: FakeLease = field(default_factory=lambda: FakeLease(FakeCloud(FakeClock()), 60))
     pem: str = field(default_factory=private_pem)
 
     @property
@@ -85,7 +84,7 @@ class Run:
         return [json.loads(line) for line in self.journal.read_text().splitlines()]
 
     def rewrite(self, lines: list[dict[str, Any]]) -> None:
-        """A whole journal anew, its chain as it should be."""
+        """Write a whole new journal with a valid chain."""
         previous = "0" * 64
         for number, line in enumerate(lines, 1):
             line |= {"seq": number, "prev": previous}
@@ -93,7 +92,7 @@ class Run:
         self.journal.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
     def anchors(self) -> Anchors:
-        """What lease and store know of it."""
+        """Return the anchors of the run in the lease and the store."""
         estate, name = self.estate, self.folder.name
         return Anchors(
             archive.anchored(estate.lease, name),
@@ -102,19 +101,19 @@ class Run:
         )
 
     def examine(self, anchors: Anchors | None = None) -> list[Finding]:
-        """Every finding, by default against everything that is known."""
+        """Return every finding, by default with all anchors."""
         signer = Signer(self.estate.pem)
         return examine(
             self.folder, JOURNAL_FILE, self.anchors() if anchors is None else anchors, lambda: signer.checker
         )
 
     def bad(self, anchors: Anchors | None = None) -> dict[str, str]:
-        """What does not hold, by name."""
+        """Return the details of the bad findings by name."""
         return {finding.what: finding.detail for finding in self.examine(anchors) if finding.outcome is Outcome.BAD}
 
 
 def make_run(reports: Path, estate: Estate, run_id: str = "20261122-120000-green-abcdef", **closed: Any) -> Run:
-    """A promoted run of seven lines, with a page and a JUnit file beside its journal."""
+    """Return a promoted run with seven journal lines, a page and a JUnit file."""
     folder = reports / run_id
     journal = Journal(folder / JOURNAL_FILE, "tester", FakeClock())
     journal.append("opened", deployment_id=run_id, environment=ENVIRONMENT, target="green", by="tester")

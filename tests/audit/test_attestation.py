@@ -1,4 +1,4 @@
-"""What is signed, how it is kept, and that neither ever decides a run or tells a key."""
+"""Signing and archiving of the evidence; neither changes a verdict or shows a key."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ def statement_of(run: Run) -> dict[str, Any]:
     return found
 
 
-def test_the_statement_is_a_test_result(run: Run) -> None:
-    said = statement_of(run)
-    assert said["_type"] == "https://in-toto.io/Statement/v1"
-    assert said["predicateType"] == "https://in-toto.io/attestation/test-result/v0.1"
+def test_statement_is_an_in_toto_test_result(run: Run) -> None:
+    found = statement_of(run)
+    assert found["_type"] == "https://in-toto.io/Statement/v1"
+    assert found["predicateType"] == "https://in-toto.io/attestation/test-result/v0.1"
     names = ["verification.json", "audit.jsonl", "report.html", "junit.xml", "api:1.1.0"]
-    assert [subject["name"] for subject in said["subject"]] == names
-    assert said["subject"][-1]["digest"] == {"sha256": "a" * 64}
-    predicate = said["predicate"]
-    assert predicate["result"] == "WARNED", "a gate that is not required has failed"
+    assert [subject["name"] for subject in found["subject"]] == names
+    assert found["subject"][-1]["digest"] == {"sha256": "a" * 64}
+    predicate = found["predicate"]
+    assert predicate["result"] == "WARNED", "an optional gate failed"
     assert predicate["passedTests"] == ["health", "live"]
     assert (predicate["warnedTests"], predicate["failedTests"]) == (["load"], [])
     configuration = {item["name"]: item["digest"]["sha256"] for item in predicate["configuration"]}
@@ -64,11 +64,11 @@ def test_the_statement_is_a_test_result(run: Run) -> None:
         ({"verdict": "rolled_back", "exit_code": None, "recovered": True}, "FAILED"),
     ],
 )
-def test_the_result_is_the_verdict_s(tmp_path: Path, closed: dict[str, Any], result: str) -> None:
+def test_result_follows_from_the_verdict(tmp_path: Path, closed: dict[str, Any], result: str) -> None:
     assert statement_of(make_run(tmp_path, Estate(), **closed))["predicate"]["result"] == result
 
 
-def test_copies_lie_under_environment_and_run(run: Run) -> None:
+def test_copies_are_stored_under_environment_and_run(run: Run) -> None:
     name = run.folder.name
     assert run.estate.store.kept == {
         f"test/{name}/audit.jsonl": run.journal.read_bytes(),
@@ -83,11 +83,11 @@ def test_the_heads_of_twenty_runs_are_kept(tmp_path: Path) -> None:
     runs = [make_run(tmp_path, estate, f"run-{number:02}") for number in range(23)]
     assert list(json.loads(estate.lease.kept["heads"])) == [run.folder.name for run in runs[3:]]
     assert runs[-1].bad() == {}
-    assert list(runs[0].bad()) == [], "the store's copy outlives the note"
+    assert list(runs[0].bad()) == [], "the copy in the store remains after the note is dropped"
 
 
-def test_a_run_that_is_settled_later_is_archived_anew(run: Run) -> None:
-    """A halted deployment was closed once; its journal goes on, and both copies are kept."""
+def test_run_that_is_recovered_later_is_archived_again(run: Run) -> None:
+    """A halted deployment is closed twice: its journal continues, and the store keeps both copies."""
     journal = Journal(run.journal, "recoverer", FakeClock())
     journal.append("recovering", phase="HALTED")
     archive.close(journal, run.folder, [("closed", {"verdict": "rolled_back"})], run.estate.archive)
@@ -97,7 +97,7 @@ def test_a_run_that_is_settled_later_is_archived_anew(run: Run) -> None:
     assert {"head", "copy"} <= set(run.bad())
 
 
-def test_nothing_known_of_the_key_is_told_where_the_run_is_not_signed(tmp_path: Path) -> None:
+def test_unusable_signing_key_is_not_shown(tmp_path: Path) -> None:
     run = make_run(tmp_path, Estate(pem="-----BEGIN PRIVATE KEY-----\ncanary\n-----END PRIVATE KEY-----"))
     assert not (run.folder / ENVELOPE_FILE).exists()
     line = next(line for line in run.lines if line["kind"] == "unsigned")
@@ -113,28 +113,28 @@ class Unreachable(MemoryStore):
         raise CloudUnreachable("s3 PutObject: no answer")
 
 
-def test_a_store_that_does_not_answer_decides_nothing(tmp_path: Path) -> None:
-    said: list[str] = []
+def test_unreachable_store_changes_no_verdict(tmp_path: Path) -> None:
+    messages: list[str] = []
     estate, folder = Estate(store=Unreachable()), tmp_path / "one"
     journal = Journal(folder / "audit.jsonl", "tester", FakeClock())
     journal.append("opened", deployment_id="one")
-    report = archive.close(journal, folder, [("closed", {"verdict": "promoted"})], estate.archive, said.append)
+    report = archive.close(journal, folder, [("closed", {"verdict": "promoted"})], estate.archive, messages.append)
     assert report["verdict"] == "promoted"
     assert (tmp_path / "latest" / "verification.json").exists()
     assert [record.kind for record in read(journal.path)][-2:] == ["closed", "not_stored"]
-    assert said[0] == "the journal was not copied to the audit store: s3 PutObject: no answer"
+    assert messages[0] == "the journal was not copied to the audit store: s3 PutObject: no answer"
     run = Run(folder, estate)
-    assert run.bad() == {}, "signed and anchored beside the lease it is all the same"
+    assert run.bad() == {}, "it is still signed and anchored beside the lease"
 
 
-def test_a_lease_that_is_broken_decides_nothing(tmp_path: Path) -> None:
+def test_broken_lease_note_prevents_no_report(tmp_path: Path) -> None:
     estate = Estate()
     estate.lease.kept["heads"] = "{"
     run = make_run(tmp_path, estate)
     assert (run.folder / "verification.json").exists()
 
 
-def test_a_death_before_the_signature_leaves_an_unsigned_report(tmp_path: Path) -> None:
+def test_death_before_the_signature_leaves_an_unsigned_report(tmp_path: Path) -> None:
     class Killed(BaseException):
         pass
 
@@ -171,7 +171,7 @@ def rsa_pem() -> str:
 @pytest.mark.parametrize(
     "pem", ["", "canary", rsa_pem(), private_pem()[:60]], ids=["nothing", "no PEM", "RSA", "cut short"]
 )
-def test_what_is_no_key_is_refused_without_showing_it(pem: str) -> None:
+def test_invalid_key_is_refused_and_not_shown(pem: str) -> None:
     for make in (Signer, Checker):
         with pytest.raises(NoKey) as caught:
             make(pem)
@@ -179,7 +179,7 @@ def test_what_is_no_key_is_refused_without_showing_it(pem: str) -> None:
         assert not pem or pem not in str(caught.value)
 
 
-def test_keys_come_from_a_secret_or_a_file_and_not_from_both(run: Run, tmp_path: Path) -> None:
+def test_key_comes_from_either_a_secret_or_a_file(run: Run, tmp_path: Path) -> None:
     class Vault:
         def read(self, name: str) -> str:
             return {"key": run.estate.pem}[name]
@@ -205,7 +205,7 @@ def test_keys_come_from_a_secret_or_a_file_and_not_from_both(run: Run, tmp_path:
         keys.checker(keys.no_key, None)()
 
 
-def test_a_run_without_an_environment_says_that_it_is_not_signed(tmp_path: Path) -> None:
+def test_run_without_an_environment_is_journalled_as_unsigned(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "one" / "audit.jsonl", "tester", FakeClock())
     archive.close(journal, tmp_path / "one", [("closed", {"verdict": "refused"})])
     assert [(record.kind, record.data.get("reason")) for record in read(journal.path)] == [

@@ -1,4 +1,4 @@
-"""Whatever is done to a report's folder is found, and named."""
+"""Every change of a report's folder is found and named."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from deployment.errors import NoKey
 from deployment.evidence import report
 from deployment.evidence.attestation import ENVELOPE_FILE, SIGNED_FILES, Signer, digests, statement
 from deployment.evidence.audit import Anchors, Outcome, examine
-from deployment.evidence.journal import read
-from deployment.recovery.interrupted_run import JOURNAL_FILE
+from deployment.evidence.journal import JOURNAL_FILE, read
 from tests.audit.evidence import Estate, Run, make_run, private_pem
 
 NOTHING = Anchors()
@@ -42,7 +41,7 @@ def test_one_anchor_is_enough(run: Run, anchors: Callable[[Run], Anchors]) -> No
     assert all(finding.good for finding in run.examine(anchors(run)))
 
 
-def test_no_anchor_is_said(run: Run) -> None:
+def test_missing_anchor_is_reported(run: Run) -> None:
     assert run.bad(NOTHING) == {"anchor": "not anchored: neither the lease nor an audit store knows this journal"}
 
 
@@ -50,7 +49,7 @@ def test_no_anchor_is_said(run: Run) -> None:
 
 
 def test_every_changed_byte_of_the_journal_is_found(run: Run) -> None:
-    """By the chain alone, in the line in which it is; a byte of each line's every field, and every newline."""
+    """The chain alone finds each change and its line: 600 random bytes and every newline."""
     whole = run.journal.read_bytes()
     places = random.Random(7)
     ends = [at for at, byte in enumerate(whole) if byte == 0x0A]
@@ -68,7 +67,7 @@ def test_every_changed_byte_of_the_journal_is_found(run: Run) -> None:
 
 
 @pytest.mark.parametrize("number", range(1, 7))
-def test_a_removed_line_is_found(run: Run, number: int) -> None:
+def test_removed_line_is_found(run: Run, number: int) -> None:
     lines = run.journal.read_bytes().splitlines(keepends=True)
     run.journal.write_bytes(b"".join(lines[: number - 1] + lines[number:]))
     assert run.bad(NOTHING)["chain"] == f"line {number} of the journal was removed: line {number + 1} stands there"
@@ -81,7 +80,7 @@ def test_several_removed_lines_are_counted(run: Run) -> None:
 
 
 @pytest.mark.parametrize("number", range(1, 7))
-def test_a_line_twice_is_found(run: Run, number: int) -> None:
+def test_repeated_line_is_found(run: Run, number: int) -> None:
     lines = run.journal.read_bytes().splitlines(keepends=True)
     run.journal.write_bytes(b"".join([*lines[:number], *lines[number - 1 :]]))
     assert run.bad(NOTHING)["chain"] == f"line {number + 1} was added, or moved: it says that it is line {number}"
@@ -95,7 +94,7 @@ def test_swapped_lines_are_found(run: Run, number: int) -> None:
     assert run.bad(NOTHING)["chain"].startswith(f"line {number} was moved: it says that it is line {number + 1}")
 
 
-def test_a_line_of_another_run_is_found(run: Run, tmp_path: Path) -> None:
+def test_line_of_another_run_is_found(run: Run, tmp_path: Path) -> None:
     other = make_run(tmp_path / "other", Estate(), "another")
     lines = run.journal.read_bytes().splitlines(keepends=True)
     lines[3] = other.journal.read_bytes().splitlines(keepends=True)[3]
@@ -104,8 +103,8 @@ def test_a_line_of_another_run_is_found(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("left", range(7))
-def test_a_cut_tail_is_found(run: Run, left: int) -> None:
-    """By the journal's own end, by the head beside the lease, by the copy, and by the signature."""
+def test_cut_tail_is_found(run: Run, left: int) -> None:
+    """The missing end of the journal, the head beside the lease, the copy and the signature show it."""
     lines = run.journal.read_bytes().splitlines(keepends=True)
     run.journal.write_bytes(b"".join(lines[:left]))
     found = run.bad()
@@ -115,14 +114,14 @@ def test_a_cut_tail_is_found(run: Run, left: int) -> None:
     assert found[JOURNAL_FILE] == "was changed: it is not what was signed"
 
 
-def test_a_line_cut_in_its_middle_is_found(run: Run) -> None:
+def test_cut_line_is_found(run: Run) -> None:
     run.journal.write_bytes(run.journal.read_bytes()[:-10])
     assert run.bad(NOTHING)["chain"] == "line 7 is cut in its middle"
 
 
 @pytest.mark.parametrize("anchors", [head_alone, copy_alone])
-def test_a_whole_rewrite_is_found_by_each_anchor(run: Run, anchors: Callable[[Run], Anchors]) -> None:
-    """The chain of it is right, the report follows from it, and it is signed with a key of its own."""
+def test_rewritten_journal_is_found_by_each_anchor(run: Run, anchors: Callable[[Run], Anchors]) -> None:
+    """The new chain is valid, the report follows from it, and another key signs it."""
     known = anchors(run)
     lines = run.lines
     lines[2]["version"] = "6.6.6"
@@ -142,7 +141,7 @@ def test_added_lines_are_found(run: Run) -> None:
     assert found["copy"].startswith("line 8 was added")
 
 
-def test_a_journal_that_was_never_closed_is_found(run: Run) -> None:
+def test_unclosed_journal_is_found(run: Run) -> None:
     run.rewrite(run.lines[:-1])
     assert "the journal ends with 'gates' at line 6" in run.bad(NOTHING)["closed"]
 
@@ -174,42 +173,42 @@ def test_an_added_file_is_found(tmp_path: Path) -> None:
     assert run.bad(Anchors(head=run.anchors().head)) == {"junit.xml": "was added: it is not among what was signed"}
 
 
-def test_no_journal_is_said(run: Run) -> None:
+def test_missing_journal_is_reported(run: Run) -> None:
     run.journal.unlink()
     assert run.bad() == {"chain": "there is no audit.jsonl"}
 
 
-def test_a_report_that_says_otherwise_is_found(run: Run) -> None:
-    """Also where it was signed so: it must follow from the journal."""
+def test_report_that_differs_from_the_journal_is_found(run: Run) -> None:
+    """Even a signed report must follow from the journal."""
     path = run.folder / "verification.json"
-    said = json.loads(path.read_text()) | {"verdict": "rejected", "exit_code": 1}
-    path.write_text(json.dumps(said, indent=2) + "\n")
+    changed = json.loads(path.read_text()) | {"verdict": "rejected", "exit_code": 1}
+    path.write_text(json.dumps(changed, indent=2) + "\n")
     forge(run, run.estate.pem)
     found = run.bad(head_alone(run))
     assert found == {"report": "verification.json says otherwise than the journal: exit_code, verdict"}
 
 
 def without(run: Run, *fields: str) -> None:
-    """The report as it would have been before it had these fields, signed."""
+    """Write and sign the report as it was before these fields existed."""
     path = run.folder / "verification.json"
-    said = {key: value for key, value in json.loads(path.read_text()).items() if key not in fields}
-    path.write_text(report.to_json(said))
+    kept = {key: value for key, value in json.loads(path.read_text()).items() if key not in fields}
+    path.write_text(report.to_json(kept))
     forge(run, run.estate.pem)
 
 
 @pytest.mark.parametrize("fields", [("preflight", "checklist"), ("checklist",)], ids=", ".join)
-def test_a_report_from_before_there_was_a_field_holds(run: Run, fields: tuple[str, ...]) -> None:
+def test_report_written_before_a_field_existed_holds(run: Run, fields: tuple[str, ...]) -> None:
     without(run, *fields)
     assert run.bad(head_alone(run)) == {}
 
 
-def test_a_field_that_was_always_there_cannot_be_left_out(run: Run) -> None:
+def test_missing_original_field_is_found(run: Run) -> None:
     without(run, "preflight", "live_harmed")
     assert run.bad(head_alone(run)) == {"report": "verification.json says otherwise than the journal: live_harmed"}
 
 
-def test_a_later_field_cannot_be_left_out_where_the_journal_has_it(run: Run) -> None:
-    """Who removes what preflight found, removes it of a run that had one."""
+def test_missing_later_field_is_found_if_the_journal_has_it(run: Run) -> None:
+    """A run whose journal has preflight items needs them in its report."""
     lines = run.lines
     lines.insert(3, {**lines[2], "kind": "preflight", "items": [{"name": "rights", "outcome": "ok"}]})
     run.rewrite(lines)
@@ -219,7 +218,7 @@ def test_a_later_field_cannot_be_left_out_where_the_journal_has_it(run: Run) -> 
 
 
 @pytest.mark.parametrize("content", ["[]", '["preflight"]', "7", '"preflight"', "null", "{", '{"gates": null}'])
-def test_a_report_that_is_something_else_is_said(run: Run, content: str) -> None:
+def test_malformed_report_is_reported(run: Run, content: str) -> None:
     (run.folder / "verification.json").write_text(content)
     assert run.bad()["report"].startswith("verification.json ")
 
@@ -243,10 +242,10 @@ def test_the_envelope_of_another_run_is_found(run: Run) -> None:
     assert found[JOURNAL_FILE] == found["verification.json"] == "was changed: it is not what was signed"
 
 
-def test_a_statement_of_more_than_the_journal_says_is_found(run: Run) -> None:
-    said = statement(list(read(run.journal)), digests(run.folder))
-    said["predicate"]["passedTests"].append("load")
-    (run.folder / ENVELOPE_FILE).write_bytes(Signer(run.estate.pem).sign(said))
+def test_statement_that_claims_more_than_the_journal_is_found(run: Run) -> None:
+    claim = statement(list(read(run.journal)), digests(run.folder))
+    claim["predicate"]["passedTests"].append("load")
+    (run.folder / ENVELOPE_FILE).write_bytes(Signer(run.estate.pem).sign(claim))
     assert run.bad(head_alone(run)) == {"statement": "what was signed does not follow from the journal"}
 
 
@@ -260,31 +259,31 @@ def test_every_changed_byte_of_the_envelope_is_found(run: Run) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b"null", b'{"payload": 1}', b"\xff", b"[" * 100_000])
-def test_what_is_no_envelope_is_said(run: Run, content: bytes) -> None:
+def test_malformed_envelope_is_reported(run: Run, content: bytes) -> None:
     (run.folder / ENVELOPE_FILE).write_bytes(content)
     assert "was changed: it is not a DSSE envelope" in run.bad(head_alone(run))["signature"]
 
 
 @pytest.mark.parametrize("payload", [b"", b"[]", b'{"subject": 1}', b'{"subject": [1]}'])
-def test_a_signed_statement_that_is_none_is_said(run: Run, payload: bytes) -> None:
+def test_malformed_statement_is_reported(run: Run, payload: bytes) -> None:
     document = json.loads((run.folder / ENVELOPE_FILE).read_bytes())
     document["payload"] = base64.b64encode(payload).decode()
     (run.folder / ENVELOPE_FILE).write_text(json.dumps(document, indent=2, sort_keys=True) + "\n")
     assert set(run.bad(head_alone(run))) == {"signature", "files"}
 
 
-def test_what_cannot_be_checked_is_not_good(run: Run) -> None:
+def test_unchecked_evidence_is_not_good(run: Run) -> None:
     def gone() -> object:
         raise NoKey("the key is gone")
 
-    findings = examine(run.folder, JOURNAL_FILE, Anchors(unread=["the lease was not asked"]), gone)  # type: ignore[arg-type]  # it never returns
+    findings = examine(run.folder, JOURNAL_FILE, Anchors(unread=["the lease was not asked"]), gone)  # type: ignore[arg-type]  # `gone` never returns
     unchecked = {finding.what: finding.detail for finding in findings if finding.outcome is Outcome.UNCHECKED}
     assert unchecked == {"anchor": "the lease was not asked", "signature": "the key is gone"}
 
 
 def forge(run: Run, pem: str) -> None:
-    """Signs what is there with a key of one's own; who can write the folder can do that."""
+    """Sign the folder with another key, as an attacker who can write the folder could."""
     if run.lines[2]["version"] == "6.6.6":
         report.write(run.folder, report.build(list(read(run.journal))))
-    said = statement(list(read(run.journal)), digests(run.folder))
-    (run.folder / ENVELOPE_FILE).write_bytes(Signer(pem).sign(said))
+    claim = statement(list(read(run.journal)), digests(run.folder))
+    (run.folder / ENVELOPE_FILE).write_bytes(Signer(pem).sign(claim))

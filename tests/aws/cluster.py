@@ -1,4 +1,4 @@
-"""ECS as far as a rolling deployment goes, answered in-process; the test says when tasks start, fail, and are asked."""
+"""A fake of ECS for rolling deployments, in this process; the test decides when tasks start, fail, and get requests."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def uri(digest: str) -> str:
 
 @dataclass
 class Made:
-    """One service: its deployments newest first, and how many tasks run of which definition."""
+    """One service: its deployments, newest first, and the definition of each running task."""
 
     colour: Colour
     definition: str
@@ -42,7 +42,7 @@ class Made:
 
 
 class Cluster:
-    """Answers as Clients does. Nothing happens by itself: ``settle`` and ``break_down`` are what ECS does in time."""
+    """Answers as Clients does. Nothing happens by itself: ``settle`` and ``break_down`` do what ECS does over time."""
 
     def __init__(self, clock: SteppedClock) -> None:
         self.clock = clock
@@ -53,13 +53,13 @@ class Cluster:
         self.requests: dict[str, list[tuple[datetime, float]]] = {arn: [] for arn in GROUPS.values()}
         self.delay_s = 30
         self.runs: dict[str, str | None] = {}
-        """By configured digest: the digest that ECS reports of its tasks, where that is another one or not known."""
+        """By configured digest: the digest that ECS reports for its tasks, if it differs (None: not reported yet)."""
         self.index: dict[str, Sequence[str]] = {}
         self.wrote: list[str] = []
         self._number = 0
 
     def create(self, colour: Colour, digest: str, tasks: int = 2, **more: Any) -> Made:
-        """A service as Terraform leaves it, its tasks running."""
+        """Create a service as Terraform leaves it, with its tasks running."""
         container = {
             "name": "api",
             "image": uri(digest),
@@ -76,7 +76,7 @@ class Cluster:
         return made
 
     def settle(self, colour: Colour) -> None:
-        """Every task of the deployment starts, is registered, and passes its health checks; the former ones are gone."""
+        """Start and register every task of the deployment, pass its health checks, and remove the former tasks."""
         made = self.services[NAMES[colour]]
         made.tasks = [made.definition] * made.desired
         self.health[GROUPS[colour]] = ["healthy"] * made.desired
@@ -85,7 +85,7 @@ class Cluster:
         self._event(made, f"(service {NAMES[colour]}) has reached a steady state.")
 
     def break_down(self, colour: Colour) -> None:
-        """The circuit breaker: the deployment has failed, and the definition before it is deployed again."""
+        """Act as the circuit breaker: the deployment fails, and ECS deploys the definition before it again."""
         made = self.services[NAMES[colour]]
         failed, former = made.deployments[0], made.deployments[1]["taskDefinition"]
         failed |= {
@@ -97,13 +97,13 @@ class Cluster:
         self._event(made, f"(service {NAMES[colour]}) rolling back to deployment.")
 
     def call(self, service: str, operation: str, /, **given: Any) -> Mapping[str, Any]:
-        """One call of any of the services that the platform speaks to."""
+        """Answer one call to any service that the platform uses."""
         with aws_errors(service, operation):
             answer = copy.deepcopy(self._answer(service, operation, given))
             return checked(service, operation, given, answer)
 
     def pages(self, service: str, operation: str, key: str, /, *, marker: str, **given: Any) -> list[Any]:
-        """Of one page, always."""
+        """Return the only page."""
         assert marker == "nextToken"
         return list(self.call(service, operation, **given)[key])
 
@@ -205,7 +205,7 @@ class Cluster:
         return {"taskDefinition": self.definitions[newest[-1]], "tags": tags}
 
     def end(self, colour: Colour, **said: Any) -> None:
-        """A task of the newest deployment starts, and ends."""
+        """Start and end a task of the newest deployment."""
         made = self.services[NAMES[colour]]
         self.clock.sleep(1)
         told = {"stopCode": "EssentialContainerExited", "stoppedReason": "Essential container in task exited"}

@@ -1,4 +1,4 @@
-"""moto as AWS on loopback, a clock that only moves when told to, and an environment full of misleading AWS_ variables."""
+"""moto as AWS on loopback, a clock that only ``sleep`` moves, and an environment full of misleading AWS_ variables."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def clock() -> SteppedClock:
 
 @pytest.fixture(scope="session")
 def moto_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A process of its own: moto too is a user of botocore, and this folder's environment would mislead it."""
+    """Run moto in its own process: it uses botocore, too, and this folder's environment would mislead it."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]

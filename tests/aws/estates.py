@@ -1,4 +1,4 @@
-"""What Terraform would have made, in moto: a load balancer with two target groups, a zone with two weighted records, ECS."""
+"""Terraform's part of an estate, in moto: a load balancer with two target groups, a zone with two weighted records, ECS."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ IDENTIFIERS = {colour: str(colour) for colour in Colour}
 
 @dataclass(frozen=True)
 class Balancer:
-    """The ARNs of one load balancer: its listener, the rule that decides, and a target group for each colour."""
+    """The ARNs of one load balancer: its listener, the rule that routes, and a target group for each colour."""
 
     listener: str
     rule: str
@@ -25,7 +25,7 @@ class Balancer:
 
 
 def balancer(clients: Clients, name: str, *, targets: bool = True) -> Balancer:
-    """A load balancer whose rule and default action send everything to blue. ``name``: at most 24 characters."""
+    """Create a load balancer whose rule and default action send everything to blue. ``name``: at most 24 characters."""
     subnets = clients.call("ec2", "DescribeSubnets")["Subnets"][:2]
     answer = clients.call("elbv2", "CreateLoadBalancer", Name=name, Subnets=[one["SubnetId"] for one in subnets])
     balancer_arn = answer["LoadBalancers"][0]["LoadBalancerArn"]
@@ -63,7 +63,7 @@ def balancer(clients: Clients, name: str, *, targets: bool = True) -> Balancer:
 
 
 def zone(clients: Clients, name: str) -> str:
-    """A hosted zone ``NAME.example`` with the records ``api.NAME.example``, all weight on blue; returns its id."""
+    """Create a hosted zone ``NAME.example`` with records ``api.NAME.example``, all weight on blue; return its id."""
     made = clients.call("route53", "CreateHostedZone", Name=f"{name}.example", CallerReference=name)["HostedZone"]["Id"]
     changes = [
         {
@@ -85,7 +85,7 @@ def zone(clients: Clients, name: str) -> str:
 
 @dataclass(frozen=True)
 class Ecs:
-    """A cluster with a service for each colour behind its target group, blue with two tasks wanted, green with one."""
+    """A cluster with a service for each colour behind its target group; blue wants two tasks, green wants one."""
 
     cluster: str
     services: Mapping[Colour, str]
@@ -93,7 +93,7 @@ class Ecs:
 
 
 def ecs(clients: Clients, name: str) -> Ecs:
-    """What moto keeps of it: no task ever starts, so a deployment never completes. ``name``: at most 18 characters."""
+    """Create the cluster. moto starts no task, so a deployment never completes. ``name``: at most 18 characters."""
     made = balancer(clients, name)
     subnet = clients.call("ec2", "DescribeSubnets")["Subnets"][0]["SubnetId"]
     guard = clients.call("ec2", "DescribeSecurityGroups")["SecurityGroups"][0]["GroupId"]
@@ -134,7 +134,7 @@ def ecs(clients: Clients, name: str) -> Ecs:
 
 
 def task(clients: Clients, estate: Ecs, colour: Colour) -> None:
-    """A task that says that it is the service's; moto starts one on an instance alone."""
+    """Start a task that names the service as its group; moto starts a task only on an instance."""
     instance = clients.call("ec2", "RunInstances", ImageId="ami-12c6146b", MinCount=1, MaxCount=1)["Instances"][0]
     clients.call(
         "ecs",

@@ -1,6 +1,6 @@
 """`python serial_moto.py PORT`: moto, one request at a time.
 
-DynamoDB carries a conditional write out as one; moto reads, judges and writes in three steps that threads can come
+DynamoDB makes a conditional write atomically; moto reads, compares and writes in three steps, and threads can run in
 between (seen: 2 and 3 winners of a race of 24 for an item that did not exist yet).
 """
 
@@ -19,7 +19,7 @@ lock = Lock()
 
 
 def one_at_a_time(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    """WSGI: moto behind a lock."""
+    """Call moto, a WSGI application, under a lock."""
     with lock:
         return list(moto(environ, start_response))
 

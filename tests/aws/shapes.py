@@ -1,4 +1,4 @@
-"""Whether a fake is spoken to, and answers, in the shapes of botocore's own model: what AWS has no word for, it has not either."""
+"""The check that requests to a fake, and its answers, fit botocore's model: a fake has no field that AWS does not have."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def _model(service: str) -> ServiceModel:
 
 
 def checked(service: str, operation: str, given: Mapping[str, Any], answer: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The answer, when the request and it fit the operation; an AssertionError names what does not."""
+    """Return the answer if request and answer fit the operation. Raises AssertionError that names the misfit."""
     model = _model(service).operation_model(operation)
     _fits(f"{service} {operation}", given, model.input_shape)
     _fits(f"the fake's answer to {service} {operation}", answer, model.output_shape)

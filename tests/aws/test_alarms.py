@@ -1,4 +1,4 @@
-"""Alarms and health checks as AWS tells of them; what moto does not have is answered by botocore's own stub."""
+"""Alarms and health checks as AWS returns them; botocore's own stub answers the calls that moto lacks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from deployment.model import AlarmState, Colour
 from infrastructure.aws.cloudwatch import CloudWatchAlarms
 from infrastructure.aws.route53.health_checks import Route53HealthChecks
 from infrastructure.aws.session import Clients, Connection, Credentials, clients_for
-from tests.aws.alarming import put_alarm
+from tests.aws.cloudwatch_alarms import put_alarm
 
 GREEN = Colour.GREEN
 CHECK = "11111111-2222-3333-4444-555555555555"
@@ -48,7 +48,7 @@ def stubbed() -> Iterator[tuple[Clients, Stubber, Stubber]]:
         yield clients, cloudwatch, route53
 
 
-def test_composite_alarms_are_asked_for_and_read(stubbed: tuple[Clients, Stubber, Stubber]) -> None:
+def test_composite_alarms_are_requested_and_read(stubbed: tuple[Clients, Stubber, Stubber]) -> None:
     clients, cloudwatch, _ = stubbed
     asked = {"AlarmNames": ["all-green"], "AlarmTypes": ["MetricAlarm", "CompositeAlarm"], "MaxRecords": 100}
     composite = {
@@ -62,13 +62,13 @@ def test_composite_alarms_are_asked_for_and_read(stubbed: tuple[Clients, Stubber
     assert (alarm.state, alarm.reason) == (AlarmState.FIRING, "one of them")
 
 
-def test_a_state_that_nobody_knows_is_no_ok(stubbed: tuple[Clients, Stubber, Stubber]) -> None:
+def test_unknown_state_is_not_ok(stubbed: tuple[Clients, Stubber, Stubber]) -> None:
     clients, cloudwatch, _ = stubbed
     cloudwatch.add_response("describe_alarms", {"MetricAlarms": [{"AlarmName": "a", "StateValue": "SOMETHING_NEW"}]})
     assert CloudWatchAlarms(clients, ["a"]).read(GREEN)[0].state is AlarmState.UNPROVEN
 
 
-def test_without_the_right_it_is_said_which(stubbed: tuple[Clients, Stubber, Stubber]) -> None:
+def test_missing_permission_names_the_call(stubbed: tuple[Clients, Stubber, Stubber]) -> None:
     clients, cloudwatch, _ = stubbed
     cloudwatch.add_client_error("describe_alarms", "AccessDenied", http_status_code=403)
     with pytest.raises(CloudDenied, match="cloudwatch DescribeAlarms"):
@@ -102,7 +102,7 @@ def test_health_checks(stubbed: tuple[Clients, Stubber, Stubber], well: int, ill
         assert f"{ill} of 16 checkers fail, one says: Failure: HTTP Status Code 503" in alarm.reason
 
 
-def test_health_checks_of_moto(clients: Clients) -> None:
+def test_health_checks_in_moto(clients: Clients) -> None:
     config = {"Type": "HTTPS", "FullyQualifiedDomainName": "api.example.com", "Port": 443}
     made = clients.call("route53", "CreateHealthCheck", CallerReference=uuid4().hex, HealthCheckConfig=config)
     found = Route53HealthChecks(clients, [made["HealthCheck"]["Id"], CHECK]).read(GREEN)

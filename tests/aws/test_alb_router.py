@@ -1,4 +1,4 @@
-"""The router against a load balancer without compare-and-set: other writers come in between, and answers get lost."""
+"""The router against a load balancer without compare-and-set, with other writers and lost answers."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from deployment.errors import CloudDenied, CloudError, LeaseLost, RouteConflict,
 from deployment.model import Colour, Readiness, Routes
 from infrastructure.aws.load_balancer.router import TAG, AlbRouter
 from infrastructure.aws.session import Clients
-from tests.aws.balancing import Balancer, forward
 from tests.aws.cluster import GROUPS
 from tests.aws.conftest import SteppedClock
+from tests.aws.load_balancer import Balancer, forward
 
 TO_GREEN, TO_BLUE = {Colour.BLUE: 0, Colour.GREEN: 100}, {Colour.BLUE: 100, Colour.GREEN: 0}
 RULE, LISTENER = (
@@ -47,7 +47,7 @@ def refused(code: str) -> Callable[[], None]:
     return raising(ClientError({"Error": {"Code": code}, "ResponseMetadata": {"HTTPStatusCode": 400}}, "x"))
 
 
-def test_an_estate_that_no_deployment_has_written_to(router: AlbRouter) -> None:
+def test_estate_before_its_first_deployment(router: AlbRouter) -> None:
     found = router.observe()
     assert (found.live, found.weights, found.generation, found.fence) == (Colour.BLUE, TO_BLUE, 0, 0)
 
@@ -55,15 +55,15 @@ def test_an_estate_that_no_deployment_has_written_to(router: AlbRouter) -> None:
 @pytest.mark.parametrize("arn", [RULE, LISTENER])
 def test_switch_is_written_and_read_back(balancer: Balancer, clock: SteppedClock, arn: str) -> None:
     router = AlbRouter(cast(Clients, balancer), arn, GROUPS, clock)
-    written = router.set(router.observe(), TO_GREEN, {Colour.GREEN: "means nothing here"}, token=4)
+    written = router.set(router.observe(), TO_GREEN, {Colour.GREEN: "ignored"}, token=4)
     assert written == router.observe()
     assert (written.live, written.weights, written.generation, written.fence) == (Colour.GREEN, TO_GREEN, 1, 4)
     assert ("ModifyRule" in balancer.calls, "ModifyListener" in balancer.calls) == (arn == RULE, arn == LISTENER)
     assert router.spread(Colour.GREEN, 1).readiness is Readiness.READY
 
 
-def test_the_whole_action_is_sent_again(balancer: Balancer, router: AlbRouter) -> None:
-    """What a modification leaves out is gone: a sign-in before the forwarding would be, and everybody let in."""
+def test_switch_sends_the_whole_action(balancer: Balancer, router: AlbRouter) -> None:
+    """AWS removes actions that a modification omits: without its sign-in action a listener would admit every client."""
     places = {f"{name}Endpoint": "https://i/x" for name in ("Authorization", "Token", "UserInfo")}
     config = {"Issuer": "https://i", "ClientId": "c", **places}
     balancer.actions = [
@@ -71,14 +71,12 @@ def test_the_whole_action_is_sent_again(balancer: Balancer, router: AlbRouter) -
         {**forward(100, 0), "Order": 2},
     ]
     router.set(router.observe(), TO_GREEN, {}, token=4)
-    # The secret is not among what can be read: AWS keeps the one that it has, when it is told to.
+    # AWS does not return the secret; it keeps the existing one if the request asks for that.
     assert balancer.actions[0]["AuthenticateOidcConfig"] == {**config, "UseExistingClientSecret": True}
     assert (balancer.actions[1]["Type"], balancer.actions[1]["Order"]) == ("forward", 2)
 
 
-def test_clients_that_stick_are_moved_with_all_others_and_stick_while_it_is_shared(
-    balancer: Balancer, router: AlbRouter
-) -> None:
+def test_sticky_clients_stay_during_a_split_and_move_with_the_switch(balancer: Balancer, router: AlbRouter) -> None:
     sticky = {"TargetGroupStickinessConfig": {"Enabled": True, "DurationSeconds": 600}}
     balancer.actions = [forward(100, 0, **sticky)]
     seen = router.set(router.observe(), {Colour.BLUE: 90, Colour.GREEN: 10}, {}, token=4)
@@ -97,7 +95,7 @@ def test_clients_that_stick_are_moved_with_all_others_and_stick_while_it_is_shar
         ([{"Type": "forward", "TargetGroupArn": "arn:tg/other"}], "arn:tg/other, which is neither colour's"),
     ],
 )
-def test_a_rule_that_says_no_colour_is_an_error(
+def test_rule_without_a_colour_is_an_error(
     balancer: Balancer, router: AlbRouter, actions: list[dict[str, Any]], message: str
 ) -> None:
     balancer.actions = actions
@@ -110,9 +108,9 @@ def test_one_target_group_alone_has_all_traffic(balancer: Balancer, router: AlbR
     assert router.observe().live is Colour.GREEN
 
 
-def test_a_tag_that_is_none_of_ours_is_an_error(balancer: Balancer, router: AlbRouter) -> None:
+def test_malformed_tag_is_an_error(balancer: Balancer, router: AlbRouter) -> None:
     balancer.tags[f"{TAG}7"] = "green, I think"
-    with pytest.raises(SwitchFailed, match="does not say which generation"):
+    with pytest.raises(SwitchFailed, match="does not name the generation"):
         router.observe()
 
 
@@ -126,7 +124,7 @@ def test_traffic_is_not_sent_to_a_colour_without_a_healthy_target(
     assert (list(balancer.tags), router.observe().live) == (["Color"], Colour.BLUE)
 
 
-def test_one_sick_target_does_not_stop_the_way_back(balancer: Balancer, router: AlbRouter) -> None:
+def test_one_unhealthy_target_does_not_prevent_a_rollback(balancer: Balancer, router: AlbRouter) -> None:
     seen = router.set(router.observe(), TO_GREEN, {}, token=4)
     balancer.health[GROUPS[Colour.BLUE]] = ["unhealthy", "healthy"]
     assert router.set(seen, TO_BLUE, {}, token=4).live is Colour.BLUE
@@ -150,10 +148,10 @@ def test_later_token_wins(balancer: Balancer, router: AlbRouter) -> None:
 
 
 @pytest.mark.parametrize("moment", ["AddTags", "ModifyRule"])
-def test_a_writer_that_is_overtaken_in_the_middle_undoes_its_own_write(
+def test_overtaken_writer_undoes_its_own_write(
     balancer: Balancer, router: AlbRouter, clock: SteppedClock, moment: str
 ) -> None:
-    """It slept between its last look and its write; meanwhile another took the lease, and moved traffic on."""
+    """It slept between its last read and its write; another run took the lease and moved traffic in between."""
     seen = router.observe()
     other = AlbRouter(cast(Clients, balancer), RULE, GROUPS, clock)
     rival: list[Routes] = []
@@ -165,11 +163,11 @@ def test_a_writer_that_is_overtaken_in_the_middle_undoes_its_own_write(
     with pytest.raises(LeaseLost, match="fencing token 5"):
         router.set(seen, TO_GREEN, {}, token=4)
     assert router.observe() == rival[0]
-    # One that sees it before it sends traffic anywhere sends none.
+    # A writer that notices this before its own switch moves no traffic.
     assert balancer.calls.count("ModifyRule") == (1 if moment == "AddTags" else 3)
 
 
-def test_tags_of_earlier_tokens_do_not_pile_up(balancer: Balancer, router: AlbRouter) -> None:
+def test_tags_of_earlier_tokens_are_removed(balancer: Balancer, router: AlbRouter) -> None:
     seen = router.observe()
     for token in (4, 4, 5, 8):
         seen = router.set(seen, TO_BLUE if seen.live is Colour.GREEN else TO_GREEN, {}, token)
@@ -181,14 +179,16 @@ def test_tags_of_earlier_tokens_do_not_pile_up(balancer: Balancer, router: AlbRo
 
 @pytest.mark.parametrize("operation", ["AddTags", "ModifyRule"])
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_lost_answers_are_settled(balancer: Balancer, router: AlbRouter, operation: str, moment: str) -> None:
+def test_lost_answers_are_resolved_by_reading_back(
+    balancer: Balancer, router: AlbRouter, operation: str, moment: str
+) -> None:
     getattr(balancer, moment)[operation] = LOST
     written = router.set(router.observe(), TO_GREEN, {}, token=4)
     assert (written.live, written.generation, written.fence) == (Colour.GREEN, 1, 4)
     assert written == router.observe()
 
 
-def test_switch_without_any_answer_cannot_be_told(balancer: Balancer, router: AlbRouter) -> None:
+def test_switch_without_any_answer_fails(balancer: Balancer, router: AlbRouter) -> None:
     def again() -> None:
         balancer.before["ModifyRule"] = again
         LOST()
@@ -199,7 +199,7 @@ def test_switch_without_any_answer_cannot_be_told(balancer: Balancer, router: Al
     assert balancer.calls.count("ModifyRule") == 2
 
 
-def test_a_refused_write_leaves_no_trace(balancer: Balancer, router: AlbRouter) -> None:
+def test_refused_write_leaves_no_trace(balancer: Balancer, router: AlbRouter) -> None:
     seen = router.observe()
     balancer.before["ModifyRule"] = refused("AccessDenied")
     with pytest.raises(CloudDenied):
@@ -208,19 +208,19 @@ def test_a_refused_write_leaves_no_trace(balancer: Balancer, router: AlbRouter) 
     assert (now.live, now.generation, now.fence) == (seen.live, seen.generation, seen.fence)
 
 
-def test_a_write_that_is_not_there_afterwards_cannot_be_told(balancer: Balancer, router: AlbRouter) -> None:
-    """Somebody without any lease writes, too: by hand, or a `terraform apply` that was not told to leave traffic alone."""
+def test_write_that_another_program_overwrites_fails(balancer: Balancer, router: AlbRouter) -> None:
+    """Another program without a lease writes, too: a person by hand, or a `terraform apply` that does not ignore traffic."""
     seen = router.observe()
 
     def undo() -> None:
         balancer.actions = [forward(100, 0)]
 
     balancer.after["ModifyRule"] = undo
-    with pytest.raises(SwitchFailed, match="somebody else writes them"):
+    with pytest.raises(SwitchFailed, match="another program writes them"):
         router.set(seen, TO_GREEN, {}, token=4)
 
 
-def test_the_same_write_asked_for_twice_is_one(balancer: Balancer, router: AlbRouter) -> None:
+def test_same_write_twice_is_made_once(balancer: Balancer, router: AlbRouter) -> None:
     seen = router.observe()
     written = router.set(seen, TO_GREEN, {}, token=4)
     assert router.set(seen, TO_GREEN, {}, token=4) == written
@@ -228,15 +228,13 @@ def test_the_same_write_asked_for_twice_is_one(balancer: Balancer, router: AlbRo
 
 
 @pytest.mark.parametrize("weights", [{Colour.GREEN: 99}, {Colour.BLUE: -1, Colour.GREEN: 101}, {}])
-def test_weights_that_are_no_percentages_are_not_written(
-    balancer: Balancer, router: AlbRouter, weights: dict[Colour, int]
-) -> None:
+def test_weights_must_be_percentages(balancer: Balancer, router: AlbRouter, weights: dict[Colour, int]) -> None:
     with pytest.raises(SwitchFailed, match="sum 100"):
         router.set(router.observe(), weights, {}, token=3)
     assert list(balancer.tags) == ["Color"]
 
 
-def test_reading_that_was_overtaken_is_begun_anew(balancer: Balancer, router: AlbRouter) -> None:
+def test_reading_restarts_after_another_write(balancer: Balancer, router: AlbRouter) -> None:
     def overtake() -> None:
         balancer.tags[f"{TAG}2"] = "live=green blue=0 green=100 generation=3 fence=2"
         balancer.actions = [forward(0, 100)]

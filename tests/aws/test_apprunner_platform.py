@@ -1,4 +1,4 @@
-"""App Runner's rules, without App Runner: a service that obeys them, moved on by hand."""
+"""The platform against a fake service that obeys App Runner's rules and changes only when a test moves it on."""
 
 from __future__ import annotations
 
@@ -145,7 +145,7 @@ def test_absent_and_running_services_are_described(aws: AppRunner, platform: App
     assert (blue.origin, blue.url) == ("blue.awsapprunner.com", "https://blue.awsapprunner.com")
 
 
-def test_absent_colour_is_created_as_its_sibling_is(aws: AppRunner, platform: AppRunnerPlatform) -> None:
+def test_absent_colour_is_created_from_its_sibling(aws: AppRunner, platform: AppRunnerPlatform) -> None:
     aws.add(Colour.BLUE)
     rollout = platform.provision(Colour.GREEN, image())
     ((_, request),) = aws.wrote
@@ -165,7 +165,7 @@ def test_absent_colour_is_created_as_its_sibling_is(aws: AppRunner, platform: Ap
     assert readiness(platform, rollout) is Readiness.READY
 
 
-def test_without_any_service_there_is_nothing_to_copy(platform: AppRunnerPlatform) -> None:
+def test_provision_without_any_service_fails(platform: AppRunnerPlatform) -> None:
     with pytest.raises(ProvisionFailed, match="neither"):
         platform.provision(Colour.GREEN, image())
 
@@ -179,14 +179,14 @@ def test_existing_service_is_updated(aws: AppRunner, platform: AppRunnerPlatform
     assert readiness(platform, rollout) is Readiness.READY
 
 
-def test_release_that_runs_already_starts_anew(aws: AppRunner, platform: AppRunnerPlatform) -> None:
+def test_running_release_is_started_again(aws: AppRunner, platform: AppRunnerPlatform) -> None:
     aws.add(Colour.GREEN, digest=NEW)
     rollout = platform.provision(Colour.GREEN, image())
     assert aws.calls == ["StartDeployment"]
     assert readiness(platform, rollout) is Readiness.NOT_YET
 
 
-def test_paused_service_is_resumed_then_updated_by_whoever_asks(aws: AppRunner, platform: AppRunnerPlatform) -> None:
+def test_any_process_resumes_then_updates_a_paused_service(aws: AppRunner, platform: AppRunnerPlatform) -> None:
     aws.add(Colour.GREEN, "PAUSED")
     rollout = platform.provision(Colour.GREEN, image())
     assert readiness(platform, rollout) is Readiness.NOT_YET
@@ -200,9 +200,7 @@ def test_paused_service_is_resumed_then_updated_by_whoever_asks(aws: AppRunner, 
     assert readiness(platform, rollout) is Readiness.READY
 
 
-def test_paused_service_with_the_wanted_digest_is_not_ready_by_its_past(
-    aws: AppRunner, platform: AppRunnerPlatform
-) -> None:
+def test_earlier_success_does_not_make_a_paused_service_ready(aws: AppRunner, platform: AppRunnerPlatform) -> None:
     green = aws.add(Colour.GREEN, "RUNNING", NEW)
     aws.begin(green, "UPDATE_SERVICE")
     aws.end(Colour.GREEN, "SUCCEEDED", "PAUSED")
@@ -259,7 +257,7 @@ def test_accepted_update_with_a_lost_answer_is_followed_not_repeated(
     aws: AppRunner, platform: AppRunnerPlatform
 ) -> None:
     green = aws.add(Colour.GREEN)
-    aws.refuse["UpdateService"] = "InvalidStateException"  # what a retry of an accepted call is answered
+    aws.refuse["UpdateService"] = "InvalidStateException"  # AWS's answer to a retry of an accepted call
     rollout = platform.provision(Colour.GREEN, image())
     aws.begin(green, "UPDATE_SERVICE")
     green["SourceConfiguration"]["ImageRepository"]["ImageIdentifier"] = f"{REPOSITORY}@{NEW}"
@@ -281,7 +279,7 @@ def test_failed_operation_is_stuck_though_the_service_runs(
 
 
 @pytest.mark.parametrize(("status", "digest"), [("RUNNING", OLD), ("PAUSED", NEW)])
-def test_success_of_something_else_is_stuck(
+def test_success_with_another_digest_or_status_is_stuck(
     aws: AppRunner, platform: AppRunnerPlatform, status: str, digest: str
 ) -> None:
     green = aws.add(Colour.GREEN)
@@ -294,7 +292,7 @@ def test_success_of_something_else_is_stuck(
 @pytest.mark.parametrize(
     ("code", "ours"), [("InvalidRequestException", ProvisionFailed), ("AccessDeniedException", CloudDenied)]
 )
-def test_refusals_are_told_apart(
+def test_refusal_and_denial_raise_different_errors(
     aws: AppRunner, platform: AppRunnerPlatform, code: str, ours: type[CloudError]
 ) -> None:
     aws.add(Colour.GREEN)
@@ -338,7 +336,7 @@ def test_failed_pause_is_stuck(aws: AppRunner, platform: AppRunnerPlatform) -> N
 
 
 @pytest.mark.parametrize("status", ["PAUSED", "CREATE_FAILED"])
-def test_what_does_not_run_is_stopped(aws: AppRunner, platform: AppRunnerPlatform, status: str) -> None:
+def test_service_that_does_not_run_is_stopped(aws: AppRunner, platform: AppRunnerPlatform, status: str) -> None:
     aws.add(Colour.GREEN, status)
     assert platform.retire(Colour.GREEN) is None
     assert platform.stopped(Colour.GREEN) == Progress(Readiness.READY, f"prod-api-green is {status}")

@@ -1,4 +1,4 @@
-"""The adapters know nothing of where they run: not by import, not by name, not by address."""
+"""The adapters do not depend on their surroundings: neither by import, nor by name, nor by address."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ print("imported", len(sys.argv) - 1)
 """
 
 
-def test_every_adapter_imports_where_the_other_cloud_cannot() -> None:
+def test_adapters_import_without_the_embedded_cloud() -> None:
     names = [".".join(file.relative_to(ROOT).with_suffix("").parts) for file in FILES]
     run = subprocess.run([sys.executable, "-c", BLOCKED, *names], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert run.stdout == f"imported {len(names)}\n", run.stderr
@@ -42,13 +42,13 @@ def test_every_adapter_imports_where_the_other_cloud_cannot() -> None:
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_no_adapter_names_a_place(file: Path) -> None:
+def test_no_adapter_names_a_host_or_port(file: Path) -> None:
     found = re.findall(r"embedded|127\.0\.0\.1|localhost|:\d{4,5}\b", file.read_text(), re.IGNORECASE)
     assert found == []
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)
-def test_adapters_import_ports_boto3_and_semver_alone(file: Path) -> None:
+def test_adapters_import_only_ports_boto3_and_semver(file: Path) -> None:
     imported = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
@@ -56,7 +56,7 @@ def test_adapters_import_ports_boto3_and_semver_alone(file: Path) -> None:
         elif isinstance(node, ast.ImportFrom):
             imported.add(node.module or "")
     outside = {name for name in imported if name.split(".")[0] not in sys.stdlib_module_names}
-    # One file asks resolvers, which AWS is not.
+    # One file queries DNS resolvers, which do not belong to AWS.
     allowed = FOREIGN | ({"dns"} if file.name == "resolvers.py" else set())
     assert {name.split(".")[0] for name in outside} <= allowed
     assert all(name.startswith("infrastructure.aws") for name in outside if name.startswith("infrastructure"))
@@ -64,7 +64,7 @@ def test_adapters_import_ports_boto3_and_semver_alone(file: Path) -> None:
     assert {name for name in outside if name.startswith("deployment")} <= ports
 
 
-def test_registry_knows_its_names() -> None:
+def test_names_map_to_classes() -> None:
     assert adapters.platform("apprunner") is AppRunnerPlatform
     assert adapters.router("cloudfront") is CloudFrontRouter
 

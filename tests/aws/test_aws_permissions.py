@@ -1,4 +1,4 @@
-"""Missing rights: what IAM's simulation says, and what is said where it says nothing."""
+"""Missing permissions: the results of IAM's simulation, and the report if IAM does not answer."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ RESOURCES = Resources("us-east-1", ACCOUNT, "telehealth-api", "locks", "apprunne
 
 @pytest.fixture
 def stubbed() -> Iterator[tuple[SimulatedPermissions, Stubber]]:
-    """IAM that answers what the test says, in that order, and nothing else."""
+    """A stub of IAM that gives only the test's answers, in their order."""
     clients = clients_for(Connection("us-east-1", ACCOUNT, credentials=Credentials("key", "secret")))
     client = clients._made["iam, once"] = clients._make("iam")
     with Stubber(client) as stubber:
@@ -51,13 +51,13 @@ def test_allowed(stubbed: tuple[SimulatedPermissions, Stubber]) -> None:
 
 
 @pytest.mark.parametrize("decision", ["implicitDeny", "explicitDeny"])
-def test_denied_is_named(stubbed: tuple[SimulatedPermissions, Stubber], decision: str) -> None:
+def test_denied_action_is_named(stubbed: tuple[SimulatedPermissions, Stubber], decision: str) -> None:
     permissions, stubber = stubbed
     answer(stubber, ["dynamodb:UpdateItem"], decision)
     assert permissions.missing(USER, ["approve"]).missing == ("dynamodb:UpdateItem",)
 
 
-def test_a_condition_that_only_the_call_can_meet_refuses_nobody(stubbed: tuple[SimulatedPermissions, Stubber]) -> None:
+def test_condition_that_iam_cannot_evaluate_denies_nothing(stubbed: tuple[SimulatedPermissions, Stubber]) -> None:
     permissions, stubber = stubbed
     answer(stubber, ["dynamodb:UpdateItem"], "implicitDeny", MissingContextValues=["aws:SourceVpc"])
     rights = permissions.missing(USER, ["approve"])
@@ -66,10 +66,10 @@ def test_a_condition_that_only_the_call_can_meet_refuses_nobody(stubbed: tuple[S
 
 
 @pytest.mark.parametrize(("code", "status"), [("AccessDenied", 403), ("InternalFailure", 500), ("NoSuchEntity", 404)])
-def test_what_cannot_be_asked_is_said_and_asked_once(
+def test_failed_simulation_is_reported_and_not_retried(
     stubbed: tuple[SimulatedPermissions, Stubber], code: str, status: int
 ) -> None:
-    """A second request would fail the stub: nothing is queued for it."""
+    """A second request would fail: the stub has no second answer."""
     permissions, stubber = stubbed
     stubber.add_client_error("simulate_principal_policy", code, http_status_code=status)
     rights = permissions.missing(USER, ["deploy", "promote"])
@@ -77,7 +77,7 @@ def test_what_cannot_be_asked_is_said_and_asked_once(
     assert code in (rights.unchecked or "")
 
 
-def test_a_session_is_asked_about_as_its_role_with_its_path(stubbed: tuple[SimulatedPermissions, Stubber]) -> None:
+def test_session_is_simulated_as_its_role_with_its_path(stubbed: tuple[SimulatedPermissions, Stubber]) -> None:
     permissions, stubber = stubbed
     role = {"Path": "/ci/", "RoleName": "deployer", "RoleId": "AROA1234567890123", "Arn": ROLE, "CreateDate": 0}
     stubber.add_response("get_role", {"Role": role}, {"RoleName": "deployer"})
@@ -106,7 +106,7 @@ def test_every_duty_has_its_actions(platform: str, router: str) -> None:
     writes = ("UpdateService", "PassRole", "RegisterTaskDefinition")
     promote = [action for actions in needs(["promote"], platform, router).values() for action in actions]
     assert not any(action.endswith(writes) for action in promote), (
-        "who moves traffic need not be able to change a release"
+        "a role that moves traffic must not be able to change a release"
     )
 
 
@@ -124,7 +124,7 @@ Asked = dict[str, tuple[Sequence[str], Sequence[Mapping[str, Any]]]]
 
 
 class Answering(Clients):
-    """Two services of each platform, each with roles of its own; ``asked`` is what IAM was asked, by action."""
+    """Clients with two services on each platform, each with its own roles; ``asked`` holds IAM's requests by action."""
 
     def __init__(self) -> None:
         self.asked: Asked = {}
@@ -137,7 +137,7 @@ class Answering(Clients):
             {"ServiceName": name, "ServiceArn": f"{APP_RUNNER}/{name}/0", "Status": "RUNNING"}
             for name in NAMES.values()
         ]
-        return checked(service, operation, given, {member: services})[member]  # type: ignore[no-any-return]  # a list of them
+        return checked(service, operation, given, {member: services})[member]  # type: ignore[no-any-return]  # a list of items
 
     def call_once(self, service: str, operation: str, /, **given: Any) -> Mapping[str, Any]:
         self.asked.update(dict.fromkeys(given["ActionNames"], (given["ResourceArns"], given["ContextEntries"])))
@@ -196,8 +196,8 @@ def resources_on_ecs(router: str) -> Resources:
 
 
 @pytest.mark.parametrize("router", OPTIONS)
-def test_ecs_is_asked_about_by_its_own_arns(router: str) -> None:
-    """Every kind of thing that the duties touch is asked about, with what the call itself would tell a policy."""
+def test_ecs_actions_are_simulated_on_their_own_arns(router: str) -> None:
+    """Every kind of resource of the duties is simulated, with the context values of the call itself."""
     clients = Answering()
     SimulatedPermissions(clients, resources_on_ecs(router)).missing(USER, ["deploy", "promote", "rollback"])
     asked = clients.asked
@@ -219,8 +219,8 @@ def test_ecs_is_asked_about_by_its_own_arns(router: str) -> None:
         assert context[0]["ContextKeyValues"] == ["api.example", "_deployment-routes.api.example"]
 
 
-def test_of_the_other_colour_no_more_is_asked_than_to_look_at_it() -> None:
-    """There are roles for one colour alone."""
+def test_other_colour_needs_read_permissions_only() -> None:
+    """Some roles may change only one colour."""
     ecs, app_runner = Answering(), Answering()
     duties = ["deploy", "promote"]
     SimulatedPermissions(ecs, resources_on_ecs("alb")).missing(USER, duties, Colour.GREEN)
@@ -236,7 +236,7 @@ def test_of_the_other_colour_no_more_is_asked_than_to_look_at_it() -> None:
     assert app_runner.asked["iam:PassRole"][0] == [f"{ROLE}-api-green-access", f"{ROLE}-api-green-instance"]
 
 
-def test_alarms_and_health_checks_are_asked_about_where_there_are_some() -> None:
+def test_alarms_and_health_checks_are_simulated_if_configured() -> None:
     clients = clients_for(Connection("us-east-1", ACCOUNT, credentials=Credentials("key", "secret")))
     client = clients._made["iam, once"] = clients._make("iam")
     watched = replace(RESOURCES, alarms=("production",), health_checks=("abc",))
@@ -261,8 +261,8 @@ DUTIES = Path(__file__).resolve().parents[2] / "infrastructure" / "terraform" / 
 
 
 @pytest.mark.parametrize(("platform", "router"), PAIRS)
-def test_the_estate_s_policies_know_every_action(platform: str, router: str) -> None:
-    """A call that a new adapter makes and no role may make is found here, not by the first deployment."""
+def test_estate_policies_contain_every_action(platform: str, router: str) -> None:
+    """This test, not the first deployment, finds a new adapter's call that no role may make."""
     allowed = set(re.findall(r'"([a-z0-9-]+:[A-Za-z]+)"', DUTIES.read_text(encoding="utf-8")))
     assert len(allowed) > 30
     wanted = {action for part in needs([duty.value for duty in Duty], platform, router).values() for action in part}

@@ -1,4 +1,4 @@
-"""What selects an account, a region and an endpoint, and what must not."""
+"""The inputs that select account, region and endpoint, and those that must not."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def test_misleading_environment_has_no_effect(clients: Clients) -> None:
     assert clients.client("apprunner").meta.region_name == "us-east-1"
 
 
-def test_without_endpoints_aws_itself_is_meant() -> None:
+def test_default_endpoints_are_those_of_aws() -> None:
     made = clients_for(Connection("eu-west-1", ACCOUNT, credentials=KEYS))
     assert made.client("sts").meta.endpoint_url == "https://sts.eu-west-1.amazonaws.com"
     assert made.client("dynamodb").meta.endpoint_url == "https://dynamodb.eu-west-1.amazonaws.com"
 
 
-def test_attempts_and_timeouts_are_stated() -> None:
+def test_attempts_and_timeouts_are_set() -> None:
     config = clients_for(Connection("eu-west-1", ACCOUNT, credentials=KEYS)).client("sts").meta.config
     assert config.retries == {"mode": "standard", "total_max_attempts": 4}
     assert (config.connect_timeout, config.read_timeout) == (5.0, 20.0)
@@ -90,7 +90,7 @@ def test_key_value_store_endpoint_keeps_its_host_and_is_signed_for_it() -> None:
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:
-            """Quiet."""
+            """Log nothing."""
 
     server = HTTPServer(("127.0.0.1", 0), Answer)
     thread = Thread(target=server.serve_forever)

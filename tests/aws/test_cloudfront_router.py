@@ -1,4 +1,4 @@
-"""The router against a store with compare-and-set whose answers can be lost."""
+"""The router against a store with compare-and-set that can lose answers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ORIGINS = {Colour.GREEN: "green.example"}
 
 
 class Store:
-    """Answers as Clients does. ``lose`` holds, for each next write, what goes wrong: before it, after it, or a code."""
+    """Answers as Clients does. ``lose`` holds a fault for each next write: "before" it, "after" it, or an error code."""
 
     def __init__(self) -> None:
         self.values = {
@@ -101,9 +101,7 @@ def test_largest_weight_is_active(router: CloudFrontRouter, green: int, live: Co
 
 
 @pytest.mark.parametrize("weights", [{Colour.GREEN: 99}, {Colour.BLUE: -1, Colour.GREEN: 101}, {}])
-def test_weights_that_are_no_percentages_are_not_written(
-    store: Store, router: CloudFrontRouter, weights: dict[Colour, int]
-) -> None:
+def test_weights_must_be_percentages(store: Store, router: CloudFrontRouter, weights: dict[Colour, int]) -> None:
     with pytest.raises(SwitchFailed, match="sum 100"):
         router.set(router.observe(), weights, {}, token=3)
     assert store.writes == 0
@@ -126,9 +124,7 @@ def test_weights_that_are_no_percentages_are_not_written(
         ("fence", "x"),
     ],
 )
-def test_store_that_does_not_say_is_an_error(
-    store: Store, router: CloudFrontRouter, key: str, value: str | None
-) -> None:
+def test_invalid_store_is_an_error(store: Store, router: CloudFrontRouter, key: str, value: str | None) -> None:
     del store.values[key]
     if value is not None:
         store.values[key] = value
@@ -136,12 +132,12 @@ def test_store_that_does_not_say_is_an_error(
         router.observe()
 
 
-def test_estate_that_no_deployment_has_written_to_has_no_fence(store: Store, router: CloudFrontRouter) -> None:
+def test_estate_before_its_first_deployment_has_no_fence(store: Store, router: CloudFrontRouter) -> None:
     del store.values["fence"]
     assert router.observe().fence == 0
 
 
-def test_reading_that_was_overtaken_is_begun_anew(store: Store, router: CloudFrontRouter) -> None:
+def test_reading_restarts_after_another_write(store: Store, router: CloudFrontRouter) -> None:
     store.touch_on_read = 1
     assert router.observe().revision == "E2"
     store.touch_on_read = 1000
@@ -169,7 +165,7 @@ def test_later_token_wins(store: Store, router: CloudFrontRouter) -> None:
 
 
 @pytest.mark.parametrize("lost", [["after"], ["before"], ["before", "after"], ["InternalServerException"]])
-def test_lost_answers_are_settled(store: Store, router: CloudFrontRouter, lost: list[str]) -> None:
+def test_lost_answers_are_resolved_by_reading_back(store: Store, router: CloudFrontRouter, lost: list[str]) -> None:
     store.lose = lost
     written = router.set(router.observe(), TO_GREEN, ORIGINS, token=4)
     assert written == router.observe()
@@ -183,7 +179,7 @@ def test_conflict_with_ones_own_first_try_is_success(store: Store, router: Cloud
     assert store.values["generation"] == "8"
 
 
-def test_switch_without_any_answer_cannot_be_told(store: Store, router: CloudFrontRouter) -> None:
+def test_switch_without_any_answer_fails(store: Store, router: CloudFrontRouter) -> None:
     store.lose = ["before", "500"] * 3
     store.lose[1] = "ServiceUnavailable"
     with pytest.raises(SwitchFailed, match="no usable answer 2 times"):
@@ -199,7 +195,7 @@ def test_lost_answer_and_unreadable_store_is_a_failed_switch(store: Store, route
         router.set(seen, TO_GREEN, ORIGINS, token=4)
 
 
-def test_missing_rights_are_told_as_such(store: Store, router: CloudFrontRouter) -> None:
+def test_missing_permission_raises_cloud_denied(store: Store, router: CloudFrontRouter) -> None:
     store.lose = ["AccessDeniedException"]
     with pytest.raises(CloudDenied):
         router.set(router.observe(), TO_GREEN, ORIGINS, token=4)

@@ -1,4 +1,4 @@
-"""Whole deployments on ECS, behind a load balancer and behind DNS: the machine, the adapters, and AWS's calls answered by botocore's model."""
+"""Whole deployments on ECS, behind a load balancer and behind DNS, with fakes of AWS that follow botocore's model."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ import pytest
 
 from deployment.evidence.journal import Journal
 from deployment.flow.machine import Machine
-from deployment.model import Answer, Colour, Image
+from deployment.model import Answer, Colour, Image, Reason
 from deployment.phases import Phase
-from deployment.plan import Plan, Ports
+from deployment.plan import Operation, Plan, Ports
 from deployment.recovery.undo import Undo, last_promotion
 from infrastructure.aws.ecs.platform import EcsPlatform
+from infrastructure.aws.ecs.target_groups import DrainWindow
 from infrastructure.aws.load_balancer.router import AlbRouter
 from infrastructure.aws.route53.router import Route53Router
 from infrastructure.aws.session import Clients
-from tests.aws.authority import Authority
-from tests.aws.balancing import Balancer
 from tests.aws.cluster import GROUPS, NAMES, Cluster, uri
 from tests.aws.conftest import SteppedClock
+from tests.aws.dns_server import DnsServer
+from tests.aws.load_balancer import Balancer
 from tests.aws.zones import IDENTIFIERS, NAME, Zone
-from tests.deployment.fakes import FakeLease, World
+from tests.deployment.fakes import FakeCloud, FakeLease
 from tests.deployment.harness import ACTOR, GATES, LIMITS
 
 BLUE, GREEN = Colour.BLUE, Colour.GREEN
@@ -43,21 +44,21 @@ OLD, NEW, BROKEN = release("1.0.0"), release("1.1.0"), release("6.6.6")
 
 
 class PassingClock(SteppedClock):
-    """Whoever waits lets ECS go on."""
+    """A clock on which ECS makes progress during each sleep."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.meanwhile: Callable[[], None] = lambda: None
+        self.on_sleep: Callable[[], None] = lambda: None
 
     def sleep(self, seconds: float) -> None:
         super().sleep(seconds)
-        going_on, self.meanwhile = self.meanwhile, lambda: None
-        going_on()
-        self.meanwhile = going_on
+        progress, self.on_sleep = self.on_sleep, lambda: None
+        progress()
+        self.on_sleep = progress
 
 
 class Cloud:
-    """Both fakes as one cloud, and the live domain in front of it."""
+    """Both fakes as one cloud, with the live domain in front of it."""
 
     def __init__(self, clock: PassingClock) -> None:
         self.cluster, self.balancer = Cluster(clock), Balancer()
@@ -65,9 +66,9 @@ class Cloud:
             self.cluster.create(colour, OLD.digest, tasks=tasks)
         self.zone: Zone | None = None
         self.learn: Callable[[], None] = lambda: None
-        clock.meanwhile = self._go_on
+        clock.on_sleep = self._progress
 
-    def _go_on(self) -> None:
+    def _progress(self) -> None:
         self.learn()
         for colour, name in NAMES.items():
             made = self.cluster.services[name]
@@ -91,7 +92,7 @@ class Cloud:
     def pages(self, service: str, operation: str, key: str, /, *, marker: str, **given: Any) -> list[Any]:
         return self.cluster.pages(service, operation, key, marker=marker, **given)
 
-    # -- the front door: no header names a colour -----------------------------------------------------------------------
+    # -- the front door: no header names the colour ----------------------------------------------------------------------
 
     def ask(self, times: int, url: str | None = None) -> Sequence[Answer]:
         live = next(colour for colour in Colour if url in (None, URLS[colour]) and (url or self._weight(colour)))
@@ -115,16 +116,16 @@ class Scene:
         self.cloud = Cloud(self.clock)
         clients = cast(Clients, self.cloud)
         self.ports = Ports(
-            EcsPlatform(clients, "main", NAMES, GROUPS, URLS, 60.0, self.clock),
+            EcsPlatform(clients, "main", NAMES, GROUPS, URLS, DrainWindow(60.0, self.clock)),
             AlbRouter(clients, RULE, GROUPS, self.clock),
-            FakeLease(World(cast(Any, self.clock)), LIMITS.lease_ttl),
+            FakeLease(FakeCloud(cast(Any, self.clock)), LIMITS.lease_ttl),
             self.cloud,
             self.clock,
         )
         self.folder = folder
 
-    def behind_dns(self, resolver: Authority, zone: Zone) -> None:
-        """The same estate with weighted records as its router; the resolver learns of a change as time passes."""
+    def behind_dns(self, resolver: DnsServer, zone: Zone) -> None:
+        """Replace the router by weighted records; the resolver learns of a change as time passes."""
         self.cloud.zone, self.cloud.learn = zone, resolver.refresh
         router = Route53Router(cast(Clients, self.cloud), "Z1", NAME, IDENTIFIERS, [resolver.place], self.clock)
         self.ports = replace(self.ports, router=router)
@@ -141,7 +142,7 @@ class Scene:
             machine.bake(harm)
             machine.complete()
         except Exception as error:
-            machine.abandon(f"verify: {error}")
+            machine.abandon(Reason.parse(f"verify: {error}"))
         machine.let_go()
         return machine
 
@@ -150,27 +151,27 @@ class Scene:
 def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Scene:
     monkeypatch.setattr(
         "infrastructure.aws.ecs.platform.newest_lines", lambda *_, **__: []
-    )  # moto answers logs, elsewhere
+    )  # other tests read logs, from moto
     return Scene(tmp_path)
 
 
-def test_a_good_release_is_promoted_as_large_as_the_live_one(scene: Scene) -> None:
+def test_good_release_is_promoted_at_the_live_colours_size(scene: Scene) -> None:
     machine = scene.deploy(NEW, GREEN)
     assert (machine.phase, machine.reason) == (Phase.SUCCEEDED, None)
     assert (scene.ports.router.observe().live, scene.ports.router.observe().generation) == (GREEN, 1)
     assert len(scene.cloud.cluster.services[NAMES[GREEN]].tasks) == 3
-    assert scene.ports.platform.describe(BLUE).running, "the way back"
+    assert scene.ports.platform.describe(BLUE).running, "the previous colour stays ready for a rollback"
 
 
-def test_a_release_that_dies_never_takes_traffic(scene: Scene) -> None:
+def test_crashing_release_never_gets_traffic(scene: Scene) -> None:
     machine = scene.deploy(BROKEN, GREEN)
     assert machine.phase is Phase.REJECTED
-    assert "circuit breaker" in (machine.reason or "") or "rolled the deployment back" in (machine.reason or "")
+    assert "circuit breaker" in str(machine.reason) or "rolled the deployment back" in str(machine.reason)
     assert "ModifyRule" not in scene.cloud.balancer.calls
     assert not scene.ports.platform.describe(GREEN).running
 
 
-def test_a_release_that_does_harm_is_rolled_back_and_stopped(scene: Scene) -> None:
+def test_harmful_release_is_rolled_back_and_stopped(scene: Scene) -> None:
     machine = scene.deploy(NEW, GREEN, harm=lambda: "users see errors")
     assert machine.phase is Phase.ROLLED_BACK
     routes = scene.ports.router.observe()
@@ -179,20 +180,13 @@ def test_a_release_that_does_harm_is_rolled_back_and_stopped(scene: Scene) -> No
     assert len(scene.cloud.cluster.services[NAMES[BLUE]].tasks) == 3
 
 
-def test_twenty_switches_and_an_undoing(scene: Scene) -> None:
+def test_twenty_switches_and_a_rollback(scene: Scene) -> None:
     for turn in range(20):
         image, target = (NEW, GREEN) if turn % 2 == 0 else (OLD, BLUE)
         assert scene.deploy(image, target).phase is Phase.SUCCEEDED
     assert scene.ports.router.observe().generation == 20
-    undo = Undo(
-        "undo",
-        "test",
-        ACTOR,
-        LIMITS,
-        scene.ports,
-        Journal(scene.folder / "u.jsonl", ACTOR, scene.clock),
-        lambda _: None,
-    )
+    journal = Journal(scene.folder / "u.jsonl", ACTOR, scene.clock)
+    undo = Undo("undo", Operation("test", ACTOR, LIMITS, scene.ports), journal, lambda _: None)
     undo.run(last_promotion(scene.ports))
     undo.let_go()
     assert undo.phase is Phase.ROLLED_BACK
@@ -200,9 +194,9 @@ def test_twenty_switches_and_an_undoing(scene: Scene) -> None:
     assert not scene.ports.platform.describe(BLUE).running
 
 
-def test_behind_dns_a_switch_counts_once_no_cache_may_hold_the_former_answer(scene: Scene) -> None:
+def test_switch_by_dns_waits_until_caches_expire(scene: Scene) -> None:
     zone = Zone()
-    with Authority(lambda: copy.deepcopy(zone.sets)).running() as resolver:
+    with DnsServer(lambda: copy.deepcopy(zone.sets)).running() as resolver:
         scene.behind_dns(resolver, zone)
         began = scene.clock.monotonic()
         assert scene.deploy(NEW, GREEN).phase is Phase.SUCCEEDED
@@ -214,12 +208,12 @@ def test_behind_dns_a_switch_counts_once_no_cache_may_hold_the_former_answer(sce
         assert resolver.asked
 
 
-def test_behind_dns_a_resolver_that_does_not_learn_takes_the_promotion_back(scene: Scene) -> None:
+def test_stale_resolver_rolls_back_a_switch_by_dns(scene: Scene) -> None:
     zone = Zone()
-    with Authority(lambda: copy.deepcopy(zone.sets)).running() as resolver:
+    with DnsServer(lambda: copy.deepcopy(zone.sets)).running() as resolver:
         scene.behind_dns(resolver, zone)
         scene.cloud.learn = lambda: None
         machine = scene.deploy(NEW, GREEN)
         assert machine.phase is Phase.ROLLED_BACK
-        assert "does not lead to green yet" in (machine.reason or "")
+        assert "does not lead to green yet" in str(machine.reason)
         assert scene.ports.router.observe().live is BLUE

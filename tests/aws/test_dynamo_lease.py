@@ -1,4 +1,4 @@
-"""The lease, on a real conditional store: one winner, a growing token, and nothing lost when an answer is."""
+"""The lease on a store with conditional writes: one winner, a growing token, and lost answers do no harm."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_acquired_lease_names_its_holder(lease: DynamoLease, clock: Clock) -> No
     lease.check(mine)
 
 
-def test_held_lease_refuses_and_names_who(lease: DynamoLease) -> None:
+def test_held_lease_is_refused_with_its_holder(lease: DynamoLease) -> None:
     mine = lease.acquire(holder())
     with pytest.raises(LeaseHeld) as caught:
         lease.acquire(holder("d-2", 200))
@@ -69,10 +69,10 @@ def test_one_of_24_wins(lease: DynamoLease) -> None:
             return refused
 
     with ThreadPoolExecutor(24) as pool:
-        came = list(pool.map(race, range(24)))
-    winners = [each for each in came if isinstance(each, Holder)]
+        results = list(pool.map(race, range(24)))
+    winners = [each for each in results if isinstance(each, Holder)]
     assert len(winners) == 1
-    assert {each.holder.deployment_id for each in came if isinstance(each, LeaseHeld)} == {winners[0].deployment_id}
+    assert {each.holder.deployment_id for each in results if isinstance(each, LeaseHeld)} == {winners[0].deployment_id}
 
 
 def test_token_grows_with_every_acquisition(lease: DynamoLease, clock: Clock) -> None:
@@ -105,7 +105,7 @@ ACTS: list[Act] = [
 
 
 @pytest.mark.parametrize("act", ACTS, ids=["renew", "check", "note", "empty note"])
-def test_who_lost_the_lease_may_not_act(lease: DynamoLease, clock: Clock, act: Act) -> None:
+def test_former_holder_may_not_act(lease: DynamoLease, clock: Clock, act: Act) -> None:
     mine = lease.acquire(holder())
     clock.sleep(TTL_S + 1)
     with pytest.raises(LeaseLost, match="ran out"):
@@ -120,7 +120,7 @@ def test_who_lost_the_lease_may_not_act(lease: DynamoLease, clock: Clock, act: A
         act(lease, theirs)
 
 
-def test_dead_holder_is_taken_over_by_its_token_alone(lease: DynamoLease) -> None:
+def test_dead_holder_is_replaced_only_by_its_token(lease: DynamoLease) -> None:
     dead = lease.acquire(holder())
     with pytest.raises(LeaseHeld):
         lease.acquire(holder("d-2"), take_over=dead.token + 1)
@@ -143,8 +143,8 @@ def test_notes_outlive_their_writer(lease: DynamoLease, clock: Clock) -> None:
     assert lease.notes() == {"journal.head": "abc", "size": "2"}
 
 
-def test_a_note_can_be_the_first_thing_of_all(lease: DynamoLease) -> None:
-    """Before the first deployment ever somebody attests something; the first lease keeps it, and has token 1."""
+def test_note_before_the_first_lease(lease: DynamoLease) -> None:
+    """A user attests an item before the first deployment; the first lease keeps the note and has token 1."""
     assert lease.swap_note("attestations", None, "{}")
     assert not lease.swap_note("attestations", None, "other")
     assert lease.current() is None
@@ -152,7 +152,7 @@ def test_a_note_can_be_the_first_thing_of_all(lease: DynamoLease) -> None:
     assert lease.notes() == {"attestations": "{}"}
 
 
-def test_a_note_is_swapped_without_the_lease_only_where_it_is_what_was_seen(lease: DynamoLease) -> None:
+def test_note_is_swapped_without_a_lease_only_if_unchanged(lease: DynamoLease) -> None:
     lease.release(lease.acquire(holder()))
     assert lease.swap_note("heads", None, "one")
     assert not lease.swap_note("heads", None, "two")
@@ -162,7 +162,7 @@ def test_a_note_is_swapped_without_the_lease_only_where_it_is_what_was_seen(leas
     assert lease.current() is None
 
 
-def test_of_eight_that_swap_a_note_one_wins(lease: DynamoLease) -> None:
+def test_one_of_eight_note_swaps_wins(lease: DynamoLease) -> None:
     lease.release(lease.acquire(holder()))
     with ThreadPoolExecutor(8) as pool:
         won = list(pool.map(lambda number: lease.swap_note("heads", None, str(number)), range(8)))
@@ -170,7 +170,7 @@ def test_of_eight_that_swap_a_note_one_wins(lease: DynamoLease) -> None:
     assert lease.notes()["heads"] == str(won.index(True))
 
 
-def test_lease_that_was_never_taken_is_nobodys(lease: DynamoLease) -> None:
+def test_lease_that_was_never_taken_has_no_holder(lease: DynamoLease) -> None:
     assert lease.current() is None
     assert lease.notes() == {}
     lease.release(replace(holder(), token=1))

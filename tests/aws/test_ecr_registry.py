@@ -1,4 +1,4 @@
-"""Tags, digests and versions, as ECR has them."""
+"""Tags, digests and versions as ECR stores them."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_index_may_carry_the_version(repository: Repository) -> None:
     assert repository.registry.resolve("2.0.0").version == "2.0.0"
 
 
-def test_index_without_one_asks_its_linux_manifest(repository: Repository) -> None:
+def test_index_without_a_version_takes_its_linux_manifests(repository: Repository) -> None:
     entries = [
         {"digest": repository.push("windows", "9.9.9"), "platform": {"os": "windows", "architecture": "amd64"}},
         {"digest": repository.push("linux", "2.1.0"), "platform": {"os": "linux", "architecture": "amd64"}},
@@ -79,7 +79,7 @@ def test_index_without_one_asks_its_linux_manifest(repository: Repository) -> No
     assert (image.digest, image.version) == (digest, "2.1.0")
 
 
-def test_image_without_a_version_is_refused_with_what_to_do(repository: Repository) -> None:
+def test_image_without_a_version_is_refused_with_a_hint(repository: Repository) -> None:
     repository.push("1.0.0", None)
     with pytest.raises(Refused, match=VERSION_ANNOTATION) as caught:
         repository.registry.resolve("1.0.0")
@@ -95,7 +95,7 @@ def test_unknown_tag_lists_the_known_ones(repository: Repository, tag: str) -> N
     assert caught.value.hint == "It has: latest, 1.9.0, 1.10.0."
 
 
-def test_empty_repository_says_so(repository: Repository) -> None:
+def test_empty_repository_is_reported(repository: Repository) -> None:
     assert repository.registry.tags() == []
     with pytest.raises(UnknownTag, match="has no tag") as caught:
         repository.registry.resolve("1.0.0")
@@ -107,17 +107,17 @@ def test_missing_repository_is_not_found(clients: Clients) -> None:
         EcrRegistry(clients, "no-such-repository", ACCOUNT, REGION).resolve("1.0.0")
 
 
-def test_tags_go_by_precedence() -> None:
+def test_tags_are_in_precedence_order() -> None:
     tags = {"1.10.0", "1.9.0", "1.10.0-rc.2", "1.10.0-rc.10", "latest", "v2.0.0", "2.0"}
     assert in_precedence(tags) == ["1.9.0", "1.10.0-rc.2", "1.10.0-rc.10", "1.10.0", "2.0", "latest", "v2.0.0"]
 
 
-@pytest.mark.parametrize(("said", "irreversible"), [(None, False), ("reversible", False), ("irreversible", True)])
+@pytest.mark.parametrize(("annotation", "irreversible"), [(None, False), ("reversible", False), ("irreversible", True)])
 @pytest.mark.parametrize("in_index", [False, True])
-def test_an_irreversible_migration_is_told(
-    repository: Repository, said: str | None, irreversible: bool, in_index: bool
+def test_irreversible_migration_is_read(
+    repository: Repository, annotation: str | None, irreversible: bool, in_index: bool
 ) -> None:
-    own = {VERSION_ANNOTATION: "1.2.0"} | ({MIGRATION_ANNOTATION: said} if said else {})
+    own = {VERSION_ANNOTATION: "1.2.0"} | ({MIGRATION_ANNOTATION: annotation} if annotation else {})
     digest = repository.push(None if in_index else "1.2.0", None, annotations=own)
     if in_index:
         entry = {"mediaType": MANIFEST, "digest": digest, "size": 1, "platform": LINUX}
@@ -127,7 +127,7 @@ def test_an_irreversible_migration_is_told(
     assert repository.registry.find(digest) == image
 
 
-def test_an_unknown_word_about_the_migration_is_refused(repository: Repository) -> None:
+def test_unknown_migration_annotation_is_refused(repository: Repository) -> None:
     repository.push("1.2.0", None, annotations={VERSION_ANNOTATION: "1.2.0", MIGRATION_ANNOTATION: "maybe"})
     with pytest.raises(Refused, match=r"maybe.*'reversible' or 'irreversible'"):
         repository.registry.resolve("1.2.0")

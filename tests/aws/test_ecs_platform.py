@@ -1,4 +1,4 @@
-"""The platform against a cluster that deploys only when told to, and rolls back as a circuit breaker does."""
+"""The platform against a fake cluster that deploys only on a test's command, and rolls back as a circuit breaker does."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from botocore.exceptions import ClientError
 from deployment.errors import ProvisionFailed
 from deployment.model import Colour, Image, Readiness, Rollout
 from infrastructure.aws.ecs.platform import EcsPlatform
+from infrastructure.aws.ecs.target_groups import DrainWindow
 from infrastructure.aws.session import Clients
 from tests.aws.cluster import GROUPS, HOST, NAMES, Cluster, uri
 from tests.aws.conftest import SteppedClock
@@ -34,8 +35,8 @@ def cluster(clock: SteppedClock) -> Cluster:
 
 
 def process(cluster: Cluster) -> EcsPlatform:
-    """A platform as another process has it: it remembers nothing."""
-    return EcsPlatform(cast(Clients, cluster), "main", NAMES, GROUPS, URLS, 120.0, cluster.clock)
+    """Return a platform as in a new process: without memory."""
+    return EcsPlatform(cast(Clients, cluster), "main", NAMES, GROUPS, URLS, DrainWindow(120.0, cluster.clock))
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ def test_a_colour_is_described(cluster: Cluster, platform: EcsPlatform) -> None:
     assert (platform.describe(GREEN).status, platform.describe(GREEN).running) == ("ABSENT", False)
 
 
-def test_release_comes_up_as_large_as_the_live_colour(cluster: Cluster, platform: EcsPlatform) -> None:
+def test_release_starts_at_the_live_colours_size(cluster: Cluster, platform: EcsPlatform) -> None:
     cluster.bounds = {BLUES: (3, 8), GREENS: (1, 6)}
     rollout = platform.provision(GREEN, IMAGE)
     assert cluster.services[NAMES[GREEN]].desired == 4
@@ -69,9 +70,7 @@ def test_release_comes_up_as_large_as_the_live_colour(cluster: Cluster, platform
     assert (platform.describe(GREEN).digest, platform.describe(BLUE).digest) == (NEW, OLD)
 
 
-def test_a_candidate_that_shrank_while_the_live_colour_grew_is_made_as_large(
-    cluster: Cluster, platform: EcsPlatform
-) -> None:
+def test_candidate_is_scaled_up_to_the_live_colour(cluster: Cluster, platform: EcsPlatform) -> None:
     platform.provision(GREEN, IMAGE)
     cluster.settle(GREEN)
     cluster.bounds = {BLUES: (3, 9), GREENS: (1, 6)}
@@ -85,10 +84,12 @@ def test_a_candidate_that_shrank_while_the_live_colour_grew_is_made_as_large(
     platform.scale(GREEN)
     cluster.services[NAMES[GREEN]].desired = 9
     platform.scale(GREEN)
-    assert (cluster.services[NAMES[GREEN]].desired, len(cluster.wrote)) == (9, written), "a larger one is left alone"
+    assert (cluster.services[NAMES[GREEN]].desired, len(cluster.wrote)) == (9, written), (
+        "a larger colour is not changed"
+    )
 
 
-def test_everything_but_the_image_is_as_it_was(cluster: Cluster, platform: EcsPlatform) -> None:
+def test_only_the_image_changes(cluster: Cluster, platform: EcsPlatform) -> None:
     migrations = {"name": "migrate", "image": f"{HOST}/telehealth-api:1.0.0", "essential": False}
     sidecar = {"name": "collector", "image": "public.ecr.aws/otel/collector:1"}
     green = cluster.definitions[cluster.services[NAMES[GREEN]].definition]
@@ -114,7 +115,7 @@ def test_everything_but_the_image_is_as_it_was(cluster: Cluster, platform: EcsPl
     assert platform.describe(GREEN).configuration == before
 
 
-def test_what_terraform_changed_since_the_last_deployment_comes_along(cluster: Cluster, platform: EcsPlatform) -> None:
+def test_deployment_includes_terraforms_latest_changes(cluster: Cluster, platform: EcsPlatform) -> None:
     before = platform.describe(GREEN).configuration
     newest = dict(cluster.definitions[cluster.services[NAMES[GREEN]].definition], cpu="512")
     newest["containerDefinitions"] = [dict(newest["containerDefinitions"][0], image="bootstrap:1")]
@@ -127,8 +128,8 @@ def test_what_terraform_changed_since_the_last_deployment_comes_along(cluster: C
     assert platform.describe(GREEN).configuration != before
 
 
-def test_a_deployment_that_the_circuit_breaker_rolled_back_is_stuck(cluster: Cluster, platform: EcsPlatform) -> None:
-    """Also once the former release is stable again, and the failed deployment is no longer listed."""
+def test_deployment_rolled_back_by_the_circuit_breaker_is_stuck(cluster: Cluster, platform: EcsPlatform) -> None:
+    """It stays stuck when the former release is stable again and ECS no longer lists the failed deployment."""
     rollout = platform.provision(GREEN, IMAGE)
     cluster.break_down(GREEN)
     readiness, detail = said(cluster, rollout)
@@ -136,14 +137,14 @@ def test_a_deployment_that_the_circuit_breaker_rolled_back_is_stuck(cluster: Clu
     cluster.settle(GREEN)
     readiness, detail = said(cluster, rollout)
     assert readiness is Readiness.STUCK
-    assert "is brought to api-green:1, not to api-green:2: ECS rolled the deployment back" in detail
-    assert "a task of it ended" not in detail, "ECS told of none"
+    assert "api-green: ECS deploys api-green:1, not api-green:2: it rolled the deployment back" in detail
+    assert "one of its tasks ended" not in detail, "ECS reports no ended task"
 
 
-def test_a_deployment_that_was_rolled_back_says_why_its_tasks_ended(
+def test_rolled_back_deployment_reports_why_its_tasks_ended(
     cluster: Cluster, platform: EcsPlatform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Not that the rollback itself took tasks away, which it did last."""
+    """The reason is not that the rollback stopped tasks, although that happened last."""
     rollout = platform.provision(GREEN, IMAGE)
     unhealthy = "Task failed ELB health checks in (target-group arn:aws:elasticloadbalancing:x)"
     for reason in (unhealthy, "Scaling activity initiated by (deployment ecs-svc/4)"):
@@ -151,7 +152,7 @@ def test_a_deployment_that_was_rolled_back_says_why_its_tasks_ended(
     failed, made = cluster.services[NAMES[GREEN]].ended, cluster.services[NAMES[GREEN]]
     cluster.break_down(GREEN)
     cluster.settle(GREEN)
-    assert said(cluster, rollout)[1].endswith(f"; a task of it ended: {unhealthy}")
+    assert said(cluster, rollout)[1].endswith(f"; one of its tasks ended: {unhealthy}")
     exited = {
         **failed[0],
         "stopCode": "EssentialContainerExited",
@@ -164,13 +165,11 @@ def test_a_deployment_that_was_rolled_back_says_why_its_tasks_ended(
         raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "ListTasks")
 
     monkeypatch.setattr(cluster, "_listed", denied)
-    assert said(cluster, rollout)[0] is Readiness.STUCK, "who may not list tasks is told the rest"
+    assert said(cluster, rollout)[0] is Readiness.STUCK, "a caller without ecs:ListTasks gets the rest"
 
 
-def test_tasks_that_end_one_after_the_other_are_stuck_without_a_circuit_breaker(
-    cluster: Cluster, platform: EcsPlatform
-) -> None:
-    """By this deployment's own tasks, and with the reason of the last; as many as a circuit breaker would take."""
+def test_repeated_task_failures_are_stuck_without_a_circuit_breaker(cluster: Cluster, platform: EcsPlatform) -> None:
+    """Only this deployment's tasks count, up to a circuit breaker's threshold; the detail names the last task's reason."""
     cluster.end(GREEN)
     cluster.end(GREEN)
     rollout = platform.provision(GREEN, IMAGE)
@@ -192,7 +191,7 @@ def test_tasks_that_end_one_after_the_other_are_stuck_without_a_circuit_breaker(
     assert said(cluster, rollout)[0] is Readiness.NOT_YET, "ECS decides"
 
 
-def test_a_large_service_may_lose_some_tasks_while_it_comes_up(cluster: Cluster, platform: EcsPlatform) -> None:
+def test_large_service_may_lose_some_tasks(cluster: Cluster, platform: EcsPlatform) -> None:
     cluster.services[NAMES[BLUE]].desired = 10
     rollout = platform.provision(GREEN, IMAGE)
     for _ in range(4):
@@ -202,8 +201,8 @@ def test_a_large_service_may_lose_some_tasks_while_it_comes_up(cluster: Cluster,
     assert said(cluster, rollout)[0] is Readiness.STUCK
 
 
-def test_an_answer_from_before_the_deployment_is_no_rollback(cluster: Cluster, platform: EcsPlatform) -> None:
-    """ECS does not promise that the next reading already knows of the last write."""
+def test_stale_answer_is_not_taken_for_a_rollback(cluster: Cluster, platform: EcsPlatform) -> None:
+    """ECS does not promise that a read includes the last write."""
     made = cluster.services[NAMES[GREEN]]
     stale = ([dict(one) for one in made.deployments], made.definition)
     rollout = platform.provision(GREEN, IMAGE)
@@ -220,11 +219,11 @@ def test_an_answer_from_before_the_deployment_is_no_rollback(cluster: Cluster, p
     [
         (NEW, [], Readiness.READY, "4 tasks run"),
         (OTHER, [], Readiness.STUCK, f"a task runs {OTHER}, not {NEW}"),
-        (OTHER, [OTHER, OLD], Readiness.READY, "4 tasks run"),  # the manifest of this platform, out of the index
-        (None, [], Readiness.NOT_YET, "does not say yet which image"),
+        (OTHER, [OTHER, OLD], Readiness.READY, "4 tasks run"),  # the manifest for this platform in the index
+        (None, [], Readiness.NOT_YET, "does not report yet which image"),
     ],
 )
-def test_every_task_runs_the_digest(
+def test_every_task_must_run_the_digest(
     cluster: Cluster, platform: EcsPlatform, runs: str | None, index: list[str], ready: Readiness, text: str
 ) -> None:
     cluster.runs, cluster.index = {NEW: runs}, {NEW: index}
@@ -245,7 +244,7 @@ def test_every_task_runs_the_digest(
         ([], Readiness.NOT_YET, "0 of 4 targets"),
     ],
 )
-def test_every_target_is_healthy(
+def test_every_target_must_be_healthy(
     cluster: Cluster, platform: EcsPlatform, states: list[str], ready: Readiness, text: str
 ) -> None:
     rollout = platform.provision(GREEN, IMAGE)
@@ -257,7 +256,7 @@ def test_every_target_is_healthy(
     assert (unwell is None) == (ready is Readiness.READY)
 
 
-def test_a_former_task_that_is_still_there_is_waited_for(cluster: Cluster, platform: EcsPlatform) -> None:
+def test_rollout_waits_for_former_tasks(cluster: Cluster, platform: EcsPlatform) -> None:
     former = cluster.services[NAMES[GREEN]].definition
     rollout = platform.provision(GREEN, IMAGE)
     cluster.settle(GREEN)
@@ -265,15 +264,13 @@ def test_a_former_task_that_is_still_there_is_waited_for(cluster: Cluster, platf
     assert said(cluster, rollout) == (Readiness.NOT_YET, "api-green: a task of the former deployment is still ending")
 
 
-def test_provisioning_twice_is_provisioning_once(cluster: Cluster, platform: EcsPlatform) -> None:
+def test_provisioning_twice_starts_one_rollout(cluster: Cluster, platform: EcsPlatform) -> None:
     rollout = platform.provision(GREEN, IMAGE)
     assert process(cluster).provision(GREEN, IMAGE) == rollout
     assert cluster.wrote == ["RegisterTaskDefinition", "UpdateService"]
 
 
-def test_an_update_that_did_not_arrive_leaves_its_definition_for_the_next_try(
-    cluster: Cluster, platform: EcsPlatform
-) -> None:
+def test_next_try_reuses_the_definition_of_a_lost_update(cluster: Cluster, platform: EcsPlatform) -> None:
     platform._registered(cluster.services[NAMES[GREEN]].definition, "api", IMAGE)
     rollout = platform.provision(GREEN, IMAGE)
     assert cluster.wrote == ["RegisterTaskDefinition", "UpdateService"]
@@ -281,8 +278,8 @@ def test_an_update_that_did_not_arrive_leaves_its_definition_for_the_next_try(
     assert said(cluster, rollout)[0] is Readiness.READY
 
 
-def test_the_same_release_is_started_anew(cluster: Cluster, platform: EcsPlatform) -> None:
-    """It is proven by starting now: the deployment that is followed is the new one, not the one that it ran by."""
+def test_running_release_is_started_again(cluster: Cluster, platform: EcsPlatform) -> None:
+    """It must start again: the rollout follows the new deployment, not the one that already runs the release."""
     cluster.settle(GREEN)
     image = Image("telehealth-api", "1.0.0", OLD, "1.0.0", uri(OLD))
     rollout = platform.provision(GREEN, image)
@@ -292,7 +289,7 @@ def test_the_same_release_is_started_anew(cluster: Cluster, platform: EcsPlatfor
     assert said(cluster, rollout)[0] is Readiness.READY
 
 
-def test_a_deployment_that_never_ends_is_overtaken_by_the_next(cluster: Cluster, platform: EcsPlatform) -> None:
+def test_next_deployment_replaces_one_that_never_ends(cluster: Cluster, platform: EcsPlatform) -> None:
     broken = platform.provision(GREEN, IMAGE)
     good = platform.provision(GREEN, Image("telehealth-api", "1.2.0", OTHER, "1.2.0", uri(OTHER)))
     cluster.settle(GREEN)
@@ -300,7 +297,7 @@ def test_a_deployment_that_never_ends_is_overtaken_by_the_next(cluster: Cluster,
     assert said(cluster, broken)[0] is Readiness.STUCK
 
 
-def test_a_stopped_colour_comes_back_and_its_floor_with_it(cluster: Cluster, platform: EcsPlatform) -> None:
+def test_stopped_colour_gets_its_tasks_and_bounds_back(cluster: Cluster, platform: EcsPlatform) -> None:
     cluster.bounds = {BLUES: (2, 8), GREENS: (0, 8)}
     cluster.services[NAMES[GREEN]].desired = 0
     cluster.settle(GREEN)
@@ -310,21 +307,23 @@ def test_a_stopped_colour_comes_back_and_its_floor_with_it(cluster: Cluster, pla
 
 
 @pytest.mark.parametrize("absent", [True, False])
-def test_an_estate_that_is_not_as_the_settings_say_is_told(
+def test_estate_that_contradicts_the_settings_is_reported(
     cluster: Cluster, platform: EcsPlatform, absent: bool
 ) -> None:
     if absent:
         del cluster.services[NAMES[GREEN]]
     swapped = {BLUE: GROUPS[GREEN], GREEN: GROUPS[BLUE]}
     other = (
-        platform if absent else EcsPlatform(cast(Clients, cluster), "main", NAMES, swapped, URLS, 1.0, cluster.clock)
+        platform
+        if absent
+        else EcsPlatform(cast(Clients, cluster), "main", NAMES, swapped, URLS, DrainWindow(1.0, cluster.clock))
     )
     with pytest.raises(ProvisionFailed, match="does not exist in cluster" if absent else "registers no tasks with"):
         other.provision(GREEN, IMAGE)
     assert cluster.wrote == []
-    found = other.describe(GREEN)  # preflight refuses what has an obstacle, before anything is touched
+    found = other.describe(GREEN)  # preflight refuses a colour with an obstacle before the run changes anything
     assert not found.running
-    assert ("terraform apply makes it" if absent else "registers no tasks with") in (found.obstacle or "")
+    assert ("with terraform apply" if absent else "registers no tasks with") in (found.obstacle or "")
 
 
 # -- stopping ------------------------------------------------------------------------------------------------------------
@@ -334,8 +333,8 @@ def asked(cluster: Cluster, seconds_ago: float, count: float = 5) -> None:
     cluster.requests[GROUPS[GREEN]].append((cluster.clock.now() - timedelta(seconds=seconds_ago), count))
 
 
-def test_a_colour_that_is_still_asked_is_not_stopped(cluster: Cluster, platform: EcsPlatform) -> None:
-    """After a switch by DNS clients stay on the connections that they have: only they can say when they are done."""
+def test_colour_with_recent_requests_is_not_stopped(cluster: Cluster, platform: EcsPlatform) -> None:
+    """After a switch by DNS, clients keep their connections: only their requests show when they have left."""
     asked(cluster, 30)
     assert platform.retire(GREEN) is not None
     assert cluster.services[NAMES[GREEN]].desired == 1
@@ -354,7 +353,7 @@ def test_a_colour_that_is_still_asked_is_not_stopped(cluster: Cluster, platform:
     assert cluster.services[NAMES[BLUE]].desired == 4
 
 
-def test_the_deregistration_delay_is_waited_for_where_it_is_longer(cluster: Cluster, platform: EcsPlatform) -> None:
+def test_stop_waits_for_a_longer_deregistration_delay(cluster: Cluster, platform: EcsPlatform) -> None:
     cluster.delay_s = 600
     asked(cluster, 500)
     platform.retire(GREEN)
@@ -364,14 +363,14 @@ def test_the_deregistration_delay_is_waited_for_where_it_is_longer(cluster: Clus
     assert cluster.services[NAMES[GREEN]].desired == 0
 
 
-def test_autoscaling_does_not_bring_a_stopped_colour_back(cluster: Cluster, platform: EcsPlatform) -> None:
+def test_autoscaling_does_not_restart_a_stopped_colour(cluster: Cluster, platform: EcsPlatform) -> None:
     cluster.bounds = {BLUES: (2, 8), GREENS: (2, 8)}
     platform.retire(GREEN)
     assert cluster.bounds == {BLUES: (2, 8), GREENS: (0, 8)}
     assert cluster.wrote[-2:] == ["RegisterScalableTarget", "UpdateService"]
 
 
-def test_a_colour_that_is_not_there_needs_no_stopping(cluster: Cluster, platform: EcsPlatform) -> None:
+def test_absent_colour_needs_no_stop(cluster: Cluster, platform: EcsPlatform) -> None:
     del cluster.services[NAMES[GREEN]]
     assert platform.retire(GREEN) is None
     assert platform.stopped(GREEN).readiness is Readiness.READY

@@ -1,4 +1,4 @@
-"""An environment on AWS out of its settings: each pair of platform and router is made of what its constructors take."""
+"""An environment on AWS from its settings: for each pair of platform and router the constructors accept the options."""
 
 from __future__ import annotations
 
@@ -56,7 +56,9 @@ def settings(tmp_path: Path, text: str) -> Settings:
 
 
 @pytest.mark.parametrize("pair", PAIRS, ids=" and ".join)
-def test_adapters_take_what_the_settings_give(tmp_path: Path, clients: Clients, pair: tuple[str, str]) -> None:
+def test_constructors_accept_the_options_from_the_settings(
+    tmp_path: Path, clients: Clients, pair: tuple[str, str]
+) -> None:
     estate = aws_estate(settings(tmp_path, PAIRS[pair]))
     assert (estate.platform.name, estate.router.name) == pair
     adapters.platform(estate.platform.name)(clients, **estate.platform.options)
@@ -64,7 +66,7 @@ def test_adapters_take_what_the_settings_give(tmp_path: Path, clients: Clients, 
     assert estate.platform.options["services"][Colour.BLUE] == "api-blue"
 
 
-def test_record_is_the_live_domain_unless_another_is_named(tmp_path: Path) -> None:
+def test_record_name_defaults_to_the_live_domain(tmp_path: Path) -> None:
     text = PAIRS["ecs", "route53"]
     assert aws_estate(settings(tmp_path, text)).router.options["record_name"] == "api.example"
     other = settings(tmp_path, text + 'record_name = "weighted.example"\n')
@@ -74,12 +76,16 @@ def test_record_is_the_live_domain_unless_another_is_named(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        (ACCOUNT, "210987654321", "is of account 210987654321, but the environment is of account 123456789012"),
-        ("us-east-1", "eu-west-1", "is of region eu-west-1, but the environment is of region us-east-1"),
+        (
+            ACCOUNT,
+            "210987654321",
+            "belongs to account 210987654321, but the environment belongs to account 123456789012",
+        ),
+        ("us-east-1", "eu-west-1", "belongs to region eu-west-1, but the environment belongs to region us-east-1"),
     ],
 )
-def test_arns_of_another_estate_are_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
-    """Those of one colour too: half of a switch would be made in somebody else's account."""
+def test_arns_of_another_account_or_region_are_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
+    """This includes the ARNs of one colour: otherwise half of a switch would happen in another account."""
     arn = f"{ELB}:targetgroup/g/2b"
     found = settings(tmp_path, PAIRS["ecs", "alb"].replace(arn, arn.replace(old, new)))
     with pytest.raises(SettingsError, match=f"target_groups.green {message}"):

@@ -1,4 +1,4 @@
-"""What preflight asks AWS: scans, secrets without their values, quotas that are measured."""
+"""Preflight's requests to AWS: scans, secrets without their values, measured quotas, and configurations."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.aws.conftest import ACCOUNT, SteppedClock
 from tests.aws.test_ecr_registry import Repository
 
 
-def test_a_scan_that_never_was_is_said(clients: Clients) -> None:
+def test_missing_scan_is_reported(clients: Clients) -> None:
     repository = Repository(clients)
     digest = repository.push("1.0.0", "1.0.0")
     scan = EcrScans(clients, repository.name, ACCOUNT).of(digest)
@@ -40,7 +40,7 @@ def test_findings_are_counted_by_severity(clients: Clients) -> None:
     [("IN_PROGRESS", False, True), ("PENDING", False, True), ("ACTIVE", True, False), ("FAILED", False, False),
      ("UNSUPPORTED_IMAGE", False, False)],
 )  # fmt: skip
-def test_a_scan_s_status(status: str, finished: bool, under_way: bool) -> None:
+def test_scan_status(status: str, finished: bool, under_way: bool) -> None:
     offline = clients_for(Connection("us-east-1", ACCOUNT, credentials=Credentials("key", "secret")))
     with Stubber(offline.client("ecr")) as stubber:
         findings = {"findingSeverityCounts": {"LOW": 2}} if finished else {}
@@ -51,14 +51,14 @@ def test_a_scan_s_status(status: str, finished: bool, under_way: bool) -> None:
     assert (scan.finished, scan.under_way) == (finished, under_way)
 
 
-def test_a_secret_is_looked_at_without_its_value(clients: Clients) -> None:
+def test_secret_is_checked_without_its_value(clients: Clients) -> None:
     vault, name = SecretsManager(clients), f"s{uuid4().hex}"
     arn = str(clients.call("secretsmanager", "CreateSecret", Name=name, SecretString="hidden")["ARN"])
     assert vault.obstacle(name) is None
-    assert vault.obstacle(f"{arn}:password::") is None, "a key of its JSON, as ECS names it"
+    assert vault.obstacle(f"{arn}:password::") is None, "ECS names a key of the secret's JSON like this"
     clients.call("secretsmanager", "DeleteSecret", SecretId=name, RecoveryWindowInDays=7)
     assert vault.obstacle(name) == "is about to be deleted"
-    assert vault.obstacle("nobody") == "does not exist"
+    assert vault.obstacle("no-such-secret") == "does not exist"
     empty = f"s{uuid4().hex}"
     clients.call("secretsmanager", "CreateSecret", Name=empty)
     assert vault.obstacle(empty) == "has no current value"
@@ -85,7 +85,7 @@ def quota(name: str, value: float, metric: str | None) -> dict[str, Any]:
     return {"QuotaName": name, "Value": value} | ({"UsageMetric": usage} if metric else {})
 
 
-def test_quotas_are_those_that_are_measured(stubbed: tuple[MeasuredQuotas, Stubber, Stubber]) -> None:
+def test_only_measured_quotas_are_returned(stubbed: tuple[MeasuredQuotas, Stubber, Stubber]) -> None:
     measured, quotas, metrics = stubbed
     quotas.add_response("list_service_quotas", {"Quotas": [quota("unmeasured", 5, None)], "NextToken": "more"})
     quotas.add_response(
@@ -99,14 +99,14 @@ def test_quotas_are_those_that_are_measured(stubbed: tuple[MeasuredQuotas, Stubb
     quotas.assert_no_pending_responses()
 
 
-def test_quotas_that_cannot_be_asked_are_asked_once(stubbed: tuple[MeasuredQuotas, Stubber, Stubber]) -> None:
+def test_failed_quota_request_is_not_retried(stubbed: tuple[MeasuredQuotas, Stubber, Stubber]) -> None:
     measured, quotas, _ = stubbed
     quotas.add_client_error("list_service_quotas", "AccessDeniedException", http_status_code=400)
     with pytest.raises(CloudError, match="AccessDenied"):
         measured.measured()
 
 
-def test_what_app_runner_has_configured_but_its_image() -> None:
+def test_app_runner_configuration_without_its_image() -> None:
     image = {
         "ImageIdentifier": "registry/telehealth-api@sha256:1",
         "ImageConfiguration": {
@@ -131,8 +131,8 @@ def test_what_app_runner_has_configured_but_its_image() -> None:
     }
 
 
-def test_what_ecs_has_configured_but_its_image() -> None:
-    """Two registrations of one definition with two images are configured alike."""
+def test_ecs_configuration_without_its_image() -> None:
+    """Two registrations of one definition with different images have equal configurations."""
     container = {
         "name": "api",
         "image": "registry/telehealth-api@sha256:1",

@@ -1,4 +1,4 @@
-"""The router against a zone that refuses what Route 53 refuses, and resolvers on loopback that learn when they are told."""
+"""The router against a zone that refuses the same as Route 53, and resolvers on loopback that update only on ``refresh``."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from deployment.errors import CloudDenied, LeaseLost, RouteConflict, SwitchFaile
 from deployment.model import Colour, Readiness, Routes
 from infrastructure.aws.route53.router import Route53Router
 from infrastructure.aws.session import Clients
-from tests.aws.authority import Authority
 from tests.aws.conftest import SteppedClock
+from tests.aws.dns_server import DnsServer
 from tests.aws.zones import BALANCERS, IDENTIFIERS, KINDS, NAME, Zone, address
 
 TO_GREEN, TO_BLUE = {Colour.BLUE: 0, Colour.GREEN: 100}, {Colour.BLUE: 100, Colour.GREEN: 0}
@@ -36,29 +36,29 @@ def zone() -> Zone:
 
 
 @pytest.fixture
-def resolvers(zone: Zone) -> Iterator[list[Authority]]:
-    """Two; they know the zone as it was when they were last told."""
+def resolvers(zone: Zone) -> Iterator[list[DnsServer]]:
+    """Two resolvers; each answers from the zone as of its last refresh."""
     with (
-        Authority(lambda: copy.deepcopy(zone.sets)).running() as one,
-        Authority(lambda: copy.deepcopy(zone.sets)).running() as two,
+        DnsServer(lambda: copy.deepcopy(zone.sets)).running() as one,
+        DnsServer(lambda: copy.deepcopy(zone.sets)).running() as two,
     ):
         yield [one, two]
 
 
 @pytest.fixture
-def router(zone: Zone, clock: SteppedClock, resolvers: list[Authority]) -> Route53Router:
+def router(zone: Zone, clock: SteppedClock, resolvers: list[DnsServer]) -> Route53Router:
     places = [one.place for one in resolvers]
     return Route53Router(cast(Clients, zone), "Z1", f"{NAME}.", IDENTIFIERS, places, clock)
 
 
-def test_an_estate_that_no_deployment_has_written_to(router: Route53Router) -> None:
+def test_estate_before_its_first_deployment(router: Route53Router) -> None:
     found = router.observe()
     assert (found.live, found.weights, found.generation, found.fence) == (Colour.BLUE, TO_BLUE, 0, 0)
 
 
-def test_switch_is_one_batch_with_everything_else_as_it_was(zone: Zone, router: Route53Router) -> None:
+def test_switch_is_one_batch_that_changes_only_weights(zone: Zone, router: Route53Router) -> None:
     zone.sets[0]["HealthCheckId"] = "h-1"
-    written = router.set(router.observe(), TO_GREEN, {Colour.GREEN: "means nothing here"}, token=4)
+    written = router.set(router.observe(), TO_GREEN, {Colour.GREEN: "ignored"}, token=4)
     assert written == router.observe()
     assert (written.live, written.weights, written.generation, written.fence) == (Colour.GREEN, TO_GREEN, 1, 4)
     assert zone.batches == 1
@@ -74,10 +74,10 @@ def test_switch_is_one_batch_with_everything_else_as_it_was(zone: Zone, router: 
         ([address("b", 100)], "no record with the set identifier 'g'"),
         ([address("b", 0), address("g", 0)], "neither colour"),
         ([address("b", 1), address("g", 0), address("x", 5)], "'x', which is neither colour's"),
-        ([address("b", 1), address("b", 2, Type="AAAA"), address("g", 0)], "are not of one weight"),
+        ([address("b", 1), address("b", 2, Type="AAAA"), address("g", 0)], "have different weights"),
     ],
 )
-def test_records_that_say_no_colour_are_an_error(
+def test_invalid_records_are_an_error(
     zone: Zone, router: Route53Router, sets: list[dict[str, Any]], message: str
 ) -> None:
     zone.sets = sets
@@ -85,10 +85,8 @@ def test_records_that_say_no_colour_are_an_error(
         router.observe()
 
 
-def test_another_writer_between_the_last_look_and_the_write_wins(
-    zone: Zone, router: Route53Router, clock: SteppedClock
-) -> None:
-    """The compare-and-set: the batch takes the stamp away by its very text, so it is refused as a whole."""
+def test_writer_between_read_and_write_wins(zone: Zone, router: Route53Router, clock: SteppedClock) -> None:
+    """The compare-and-set: the batch deletes the stamp by its exact text, so Route 53 refuses all of it."""
     other = Route53Router(cast(Clients, zone), "Z1", NAME, IDENTIFIERS, [], clock)
     rival: list[Routes] = []
 
@@ -102,9 +100,7 @@ def test_another_writer_between_the_last_look_and_the_write_wins(
     assert router.observe() == rival[0]
 
 
-def test_the_first_two_writers_of_an_estate_are_told_apart(
-    zone: Zone, router: Route53Router, clock: SteppedClock
-) -> None:
+def test_first_two_writers_of_an_estate_conflict(zone: Zone, router: Route53Router, clock: SteppedClock) -> None:
     other = Route53Router(cast(Clients, zone), "Z1", NAME, IDENTIFIERS, [], clock)
     zone.before["ChangeResourceRecordSets"] = lambda: void(other.set(other.observe(), TO_BLUE, {}, token=3))
     with pytest.raises(RouteConflict, match="at generation 1"):
@@ -113,7 +109,7 @@ def test_the_first_two_writers_of_an_estate_are_told_apart(
 
 
 def void(_: object) -> None:
-    """Nothing is made of it."""
+    """Ignore a value."""
 
 
 def test_changed_routes_conflict_and_a_later_token_wins(zone: Zone, router: Route53Router) -> None:
@@ -128,14 +124,14 @@ def test_changed_routes_conflict_and_a_later_token_wins(zone: Zone, router: Rout
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_lost_answers_are_settled(zone: Zone, router: Route53Router, moment: str) -> None:
+def test_lost_answers_are_resolved_by_reading_back(zone: Zone, router: Route53Router, moment: str) -> None:
     getattr(zone, moment)["ChangeResourceRecordSets"] = LOST
     written = router.set(router.observe(), TO_GREEN, {}, token=4)
     assert (written.live, written.generation) == (Colour.GREEN, 1)
     assert zone.batches == 1
 
 
-def test_switch_without_any_answer_cannot_be_told(zone: Zone, router: Route53Router) -> None:
+def test_switch_without_any_answer_fails(zone: Zone, router: Route53Router) -> None:
     def again() -> None:
         zone.before["ChangeResourceRecordSets"] = again
         LOST()
@@ -156,7 +152,7 @@ def test_a_lost_answer_and_an_unreadable_zone_is_a_failed_switch(zone: Zone, rou
         router.set(seen, TO_GREEN, {}, token=4)
 
 
-def test_missing_rights_are_told_as_such(zone: Zone, router: Route53Router) -> None:
+def test_missing_permission_raises_cloud_denied(zone: Zone, router: Route53Router) -> None:
     denied = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"HTTPStatusCode": 403}}
     zone.before["ChangeResourceRecordSets"] = raising(ClientError(denied, "x"))
     with pytest.raises(CloudDenied):
@@ -164,12 +160,12 @@ def test_missing_rights_are_told_as_such(zone: Zone, router: Route53Router) -> N
     assert router.observe().live is Colour.BLUE
 
 
-# -- how far a switch has come -----------------------------------------------------------------------------------------
+# -- how far a switch has spread ----------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_switch_has_spread_once_servers_resolvers_and_caches_have_it(
-    zone: Zone, router: Route53Router, resolvers: list[Authority], clock: SteppedClock, kind: str
+    zone: Zone, router: Route53Router, resolvers: list[DnsServer], clock: SteppedClock, kind: str
 ) -> None:
     zone.sets = [KINDS[kind]("b", 100), KINDS[kind]("g", 0), *BALANCERS]
     for one in resolvers:
@@ -194,8 +190,8 @@ def test_a_switch_has_spread_once_servers_resolvers_and_caches_have_it(
     assert said()[0] is Readiness.READY
 
 
-def test_a_shared_weight_waits_for_no_resolver(
-    zone: Zone, router: Route53Router, resolvers: list[Authority], clock: SteppedClock
+def test_split_traffic_does_not_wait_for_resolvers(
+    zone: Zone, router: Route53Router, resolvers: list[DnsServer], clock: SteppedClock
 ) -> None:
     generation = router.set(router.observe(), {Colour.BLUE: 90, Colour.GREEN: 10}, {}, token=4).generation
     assert "caches" in router.spread(Colour.BLUE, generation).detail
@@ -204,8 +200,8 @@ def test_a_shared_weight_waits_for_no_resolver(
     assert router.spread(Colour.BLUE, generation).readiness is Readiness.READY
 
 
-def test_another_process_can_go_on_waiting(
-    zone: Zone, router: Route53Router, resolvers: list[Authority], clock: SteppedClock
+def test_another_process_can_continue_to_wait(
+    zone: Zone, router: Route53Router, resolvers: list[DnsServer], clock: SteppedClock
 ) -> None:
     generation = router.set(router.observe(), TO_GREEN, {}, token=4).generation
     places = [one.place for one in resolvers]
@@ -217,8 +213,8 @@ def test_another_process_can_go_on_waiting(
     assert later.spread(Colour.GREEN, generation).readiness is Readiness.READY
 
 
-def test_a_resolver_that_is_gone_holds_nothing_up_unless_all_are(
-    zone: Zone, clock: SteppedClock, resolvers: list[Authority], monkeypatch: pytest.MonkeyPatch
+def test_silent_resolvers_are_ignored_unless_all_are_silent(
+    zone: Zone, clock: SteppedClock, resolvers: list[DnsServer], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("infrastructure.aws.route53.resolvers.TIMEOUT_S", 0.2)
     gone = "127.0.0.1:9"

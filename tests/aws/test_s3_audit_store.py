@@ -1,4 +1,4 @@
-"""The audit store on a real conditional put: nothing is ever overwritten, whoever races, whatever answer is lost."""
+"""The audit store on conditional puts: nothing is overwritten, neither in a race nor after a lost answer."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ def store(clients: Clients, clock: Clock) -> S3AuditStore:
     return S3AuditStore(clients, bucket, clock)
 
 
-def test_what_is_put_is_there(store: S3AuditStore) -> None:
+def test_stored_object_is_returned(store: S3AuditStore) -> None:
     store.put("test/one/audit.jsonl", b"line\n")
     assert store.get("test/one/audit.jsonl") == b"line\n"
     assert store.get("test/two/audit.jsonl") is None
 
 
-def test_equal_content_again_is_fine_and_other_content_is_refused(store: S3AuditStore) -> None:
+def test_equal_content_is_accepted_and_other_content_refused(store: S3AuditStore) -> None:
     store.put("one", b"a")
     store.put("one", b"a")
-    with pytest.raises(StoredOtherwise, match="one is there already"):
+    with pytest.raises(StoredOtherwise, match="one exists already with other content"):
         store.put("one", b"b")
     assert store.get("one") == b"a"
 
 
-def test_of_eight_that_race_one_content_wins(store: S3AuditStore) -> None:
+def test_one_of_eight_racing_writers_wins(store: S3AuditStore) -> None:
     def race(number: int) -> bool:
         try:
             store.put("one", f"content {number}".encode())
@@ -52,7 +52,7 @@ def test_of_eight_that_race_one_content_wins(store: S3AuditStore) -> None:
     assert store.get("one") == f"content {won.index(True)}".encode()
 
 
-def test_a_bucket_that_is_not_there_is_an_error(clients: Clients, clock: Clock) -> None:
+def test_missing_bucket_is_an_error(clients: Clients, clock: Clock) -> None:
     missing = S3AuditStore(clients, f"none-{uuid4().hex}", clock)
     with pytest.raises(NotFound, match="NoSuchBucket"):
         missing.put("one", b"a")
@@ -61,7 +61,7 @@ def test_a_bucket_that_is_not_there_is_an_error(clients: Clients, clock: Clock) 
 
 
 class Scripted(Clients):
-    """Clients whose puts answer as told, then as S3 does."""
+    """Clients whose puts first run ``answers``, then reach S3."""
 
     def __init__(self, real: Clients, answers: list[Callable[[], None]]) -> None:
         self._real = real
@@ -85,14 +85,14 @@ def scripted(clients: Clients, clock: Clock, answers: list[Callable[[], None]]) 
     return S3AuditStore(Scripted(clients, answers), bucket, clock)
 
 
-def test_a_conflict_is_tried_again(clients: Clients, clock: Clock) -> None:
+def test_conflict_is_retried(clients: Clients, clock: Clock) -> None:
     store = scripted(clients, clock, [conflict] * (CONFLICT_TRIES - 1))
     store.put("one", b"a")
     assert store.get("one") == b"a"
     assert 0 < clock.monotonic() < 2
 
 
-def test_conflicts_without_end_are_given_up(clients: Clients, clock: Clock) -> None:
+def test_endless_conflicts_raise(clients: Clients, clock: Clock) -> None:
     answers: list[Callable[[], None]] = [conflict] * (CONFLICT_TRIES + 3)
     store = scripted(clients, clock, answers)
     with pytest.raises(CloudError, match="ConditionalRequestConflict"):
@@ -100,7 +100,7 @@ def test_conflicts_without_end_are_given_up(clients: Clients, clock: Clock) -> N
     assert len(answers) == 3
 
 
-def test_a_put_whose_answer_was_lost_has_taken_place(clients: Clients, clock: Clock) -> None:
+def test_put_with_a_lost_answer_succeeds(clients: Clients, clock: Clock) -> None:
     bucket = f"audit-{uuid4().hex}"
     clients.call("s3", "CreateBucket", Bucket=bucket)
 

@@ -1,4 +1,4 @@
-"""Secrets are read and never told; logs are the newest, in order."""
+"""Secrets are read and never shown; logs are the newest lines, in order."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_binary_secret_is_an_error_without_its_value(clients: Clients) -> None:
     assert name in str(caught.value)
 
 
-def test_identity_is_asked_for(clients: Clients) -> None:
+def test_identity_is_read(clients: Clients) -> None:
     caller = StsIdentity(clients).caller()
     assert caller.account == "123456789012"
     assert caller.arn.startswith("arn:aws:")

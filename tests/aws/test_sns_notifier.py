@@ -1,4 +1,4 @@
-"""What a subscriber of the topic gets."""
+"""The messages that a subscriber of the topic receives."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from deployment.errors import NotFound
-from deployment.model import Happening, Notice
+from deployment.model import Happening, Notice, Reason
 from infrastructure.aws.session import Clients
 from infrastructure.aws.sns import SnsNotifier, subject
 
@@ -23,12 +23,12 @@ NOTICE = Notice(
     "sha256:" + "b" * 64,
     "arn:aws:iam::123456789012:role/deployer",
     "reports/20261125-120000-green-abc123",
-    "health: test_version: it says 1.0.0",
+    Reason("health", "test_version: it says 1.0.0"),
 )
 
 
 def subscribed(clients: Clients) -> tuple[str, str]:
-    """A topic, and the URL of a queue that hears it."""
+    """Create a topic, and a queue subscribed to it; return the topic's ARN and the queue's URL."""
     name = f"t{uuid4().hex}"
     topic = str(clients.call("sns", "CreateTopic", Name=name)["TopicArn"])
     queue = str(clients.call("sqs", "CreateQueue", QueueName=name)["QueueUrl"])
@@ -37,7 +37,7 @@ def subscribed(clients: Clients) -> tuple[str, str]:
     return topic, queue
 
 
-def heard(clients: Clients, queue: str) -> list[dict[str, Any]]:
+def received(clients: Clients, queue: str) -> list[dict[str, Any]]:
     answer = clients.call("sqs", "ReceiveMessage", QueueUrl=queue, MaxNumberOfMessages=10)
     return [json.loads(message["Body"]) for message in answer.get("Messages", ())]
 
@@ -45,7 +45,7 @@ def heard(clients: Clients, queue: str) -> list[dict[str, Any]]:
 def test_a_subscriber_gets_the_whole_notice(clients: Clients) -> None:
     topic, queue = subscribed(clients)
     SnsNotifier(clients, topic).send(NOTICE)
-    [envelope] = heard(clients, queue)
+    [envelope] = received(clients, queue)
     assert envelope["Subject"] == "[production] rejected: telehealth-api:1.1.0 on green"
     assert envelope["MessageAttributes"]["event"]["Value"] == "rejected"
     message = json.loads(envelope["Message"])
@@ -58,17 +58,17 @@ def test_a_subscriber_gets_the_whole_notice(clients: Clients) -> None:
         "digest": NOTICE.digest,
         "actor": NOTICE.actor,
         "report": NOTICE.report,
-        "reason": NOTICE.reason,
+        "reason": "health: test_version: it says 1.0.0",
         "gate": "health",
     }
 
 
-def test_a_topic_that_is_gone_is_not_found(clients: Clients) -> None:
+def test_missing_topic_is_not_found(clients: Clients) -> None:
     with pytest.raises(NotFound, match="sns Publish"):
         SnsNotifier(clients, "arn:aws:sns:us-east-1:123456789012:gone").send(NOTICE)
 
 
-def test_a_subject_is_what_sns_takes() -> None:
+def test_subject_obeys_the_limits_of_sns() -> None:
     line = subject(replace(NOTICE, environment="prod\u00fcktion\n", image="x" * 200))
     assert len(line) < 100
     assert line.isascii()

@@ -1,4 +1,4 @@
-"""A hosted zone that refuses what Route 53 refuses, answered in-process: a batch is applied as a whole, or not at all."""
+"""A fake hosted zone, in this process, that refuses the same batches as Route 53: it applies all of a batch or nothing."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ KINDS: dict[str, Callable[..., dict[str, Any]]] = {"address": address, "alias": 
 
 
 class Zone:
-    """Answers as Clients does. A batch is applied as a whole or refused as a whole; ``before`` and ``after`` come around calls."""
+    """Answers as Clients does. ``before`` and ``after`` hold, by operation, a function to call around its next call."""
 
     def __init__(self) -> None:
         self.sets: list[dict[str, Any]] = [address("b", 100), address("g", 0), *BALANCERS]

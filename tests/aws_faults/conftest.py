@@ -1,4 +1,4 @@
-"""moto and the embedded endpoint, each behind a proxy that spoils calls, and clients of more or less patience."""
+"""moto and the embedded endpoint, each behind a proxy that injects faults, and clients with several timeouts."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from tests.aws_faults.proxy import Proxy
 from tests.embedded_aws.harness import ACCOUNT, REGION, Endpoint
 
 HASTY_S = 0.4
-"""The read timeout of a client that meets a slow answer; the others wait for 15 s."""
+"""The read timeout in seconds of a client that gets a slow answer; other clients wait 15 s."""
 
 
 @dataclass
 class Aws:
-    """Both proxies, and clients that go through them."""
+    """Both proxies, and clients that use them."""
 
     moto: Proxy
     endpoint: Proxy
     made: dict[tuple[float, int], Clients]
 
     def clients(self, *, hasty: bool = False, attempts: int = 1) -> Clients:
-        """Clients of so many attempts; made once."""
+        """Return clients with that many attempts; each kind is made once."""
         wanted = (HASTY_S if hasty else 15.0, attempts)
         if wanted not in self.made:
             own = dict.fromkeys(("apprunner", "cloudfront-keyvaluestore"), self.endpoint.url)
@@ -39,7 +39,7 @@ class Aws:
 
 @pytest.fixture(autouse=True)
 def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
-    """botocore's pauses between two tries are its own affair."""
+    """Remove botocore's pauses between two tries; they are not under test."""
 
     def none(_: Any, __: Any) -> float:
         return 0.0

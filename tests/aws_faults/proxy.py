@@ -1,4 +1,4 @@
-"""A reverse proxy on loopback that stands before AWS's stand-ins and spoils calls: the n-th of an operation, in one of six ways."""
+"""A reverse proxy on loopback in front of AWS's stand-ins: it injects one of six faults into the calls of one operation."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from urllib.parse import parse_qs, urlsplit
 Answer = tuple[int, list[tuple[str, str]], bytes]
 """Status, headers, body."""
 HELD_S = 3.0
-"""How long a slow answer is held back at the most: longer than a hasty client waits."""
+"""The longest delay of a slow answer in seconds: longer than a hasty client waits."""
 
 
 class Fault(StrEnum):
-    """What happens to a call."""
+    """The faults that a call can have."""
 
     THROTTLED = "throttled"
     FAILED = "500"
@@ -36,7 +36,7 @@ class Fault(StrEnum):
 
 @dataclass
 class Armed:
-    """The next ``times`` calls of ``operation`` are spoiled."""
+    """The fault of the next ``times`` calls of ``operation``."""
 
     operation: str
     fault: Fault
@@ -46,49 +46,49 @@ class Armed:
 
 
 class Proxy:
-    """Forwards to ``upstream``; ``seen`` counts the calls by operation, ``sprung`` those that were spoiled."""
+    """Forwards to ``upstream``; ``seen`` counts the calls by operation, ``injected`` counts those with a fault."""
 
     def __init__(self, upstream: str) -> None:
         self.upstream = urlsplit(upstream).netloc
         self.seen: Counter[str] = Counter()
-        self.sprung: Counter[str] = Counter()
+        self.injected: Counter[str] = Counter()
         self.armed: Armed | None = None
-        self.calm = threading.Event()
+        self.disarmed = threading.Event()
         self._server = _Server(self)
         self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
     @contextmanager
     def running(self) -> Iterator[Proxy]:
-        """Serves while the block runs."""
+        """Serve while the block runs."""
         self._thread.start()
         try:
             yield self
         finally:
-            self.calm.set()
+            self.disarmed.set()
             self._server.shutdown()
             self._server.server_close()
 
     @contextmanager
-    def spoiling(self, armed: Armed) -> Iterator[None]:
-        """Spoils calls while the block runs."""
+    def injecting(self, armed: Armed) -> Iterator[None]:
+        """Inject the fault while the block runs."""
         self.seen.clear()
-        self.sprung.clear()
-        self.calm.clear()
+        self.injected.clear()
+        self.disarmed.clear()
         self.armed = armed
         try:
             yield
         finally:
             self.armed = None
-            self.calm.set()
+            self.disarmed.set()
 
     def take(self, operation: str) -> Armed | None:
-        """What is to happen to this call."""
+        """Return the fault for this call, or None."""
         self.seen[operation] += 1
         armed = self.armed
-        if armed is None or armed.operation != operation or self.sprung[operation] >= armed.times:
+        if armed is None or armed.operation != operation or self.injected[operation] >= armed.times:
             return None
-        self.sprung[operation] += 1
+        self.injected[operation] += 1
         return armed
 
 
@@ -101,11 +101,11 @@ class _Server(ThreadingHTTPServer):
         self.proxy = proxy
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that has gone away is what these tests are about."""
+        """Ignore the error: clients that disconnect are part of these tests."""
 
 
 def operation_of(method: str, path: str, target: str, body: bytes) -> str:
-    """The operation's name: from the target header, the form, or what is asked of which path."""
+    """Return the operation's name, from the target header, the form, or method and path."""
     if target:
         return target.rpartition(".")[2]
     if b"Action=" in body:
@@ -140,7 +140,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif armed.fault in (Fault.RESET_AFTER, Fault.SLOW):
             answer = self._forward(body)
             if armed.fault is Fault.SLOW:
-                self.server.proxy.calm.wait(HELD_S)
+                self.server.proxy.disarmed.wait(HELD_S)
                 self._answer(*answer)
             self._reset()
         elif armed.fault is Fault.CONFLICT and armed.intrude is not None:
@@ -148,7 +148,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(*self._error(armed))
 
-    do_GET = do_POST = do_PUT = _serve  # noqa: N815  # the names that the standard library asks for
+    do_GET = do_POST = do_PUT = _serve  # noqa: N815  # the names that the standard library requires
 
     def _forward(self, body: bytes) -> Answer:
         upstream = http.client.HTTPConnection(self.server.proxy.upstream, timeout=30)
@@ -161,16 +161,16 @@ class _Handler(BaseHTTPRequestHandler):
             upstream.close()
 
     def _error(self, armed: Armed) -> Answer:
-        """The error in the protocol of the call: JSON, or XML as S3 writes it or as the others do."""
+        """Return the error in the call's protocol: JSON, XML as S3 writes it, or XML as other services write it."""
         status, code = {
             Fault.THROTTLED: (400, "ThrottlingException"),
             Fault.FAILED: (500, "InternalServerError"),
             Fault.CONFLICT: (409 if "Conflict" in armed.conflict else 400, armed.conflict),
         }[armed.fault]
         if self.headers.get("X-Amz-Target") or self.path.startswith("/key-value-stores/"):
-            text = json.dumps({"__type": code, "message": "spoiled"})
+            text = json.dumps({"__type": code, "message": "injected"})
             return status, [("x-amzn-ErrorType", code), ("Content-Type", "application/json")], text.encode()
-        error = f"<Error><Code>{code}</Code><Message>spoiled</Message></Error>"
+        error = f"<Error><Code>{code}</Code><Message>injected</Message></Error>"
         if armed.operation not in ("PutObject", "GetObject"):
             error = f"<ErrorResponse>{error}</ErrorResponse>"
         return status, [("Content-Type", "text/xml")], error.encode()
@@ -192,4 +192,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def log_message(self, *_: Any) -> None:
-        """Quiet."""
+        """Log nothing."""

@@ -1,4 +1,4 @@
-"""A deployment of the small world, whose thread ends with the test."""
+"""A deployment on the fake cloud; its keeper thread ends with the test."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.deployment.harness import Deployment
 
 @pytest.fixture
 def one(tmp_path: Path) -> Iterator[Deployment]:
-    """Green gets 1.1.0 while blue is live on 1.0.0."""
+    """A deployment of 1.1.0 to green while blue is live on 1.0.0."""
     deployment = Deployment(tmp_path / "reports")
     yield deployment
     deployment.stop_keeper()

@@ -1,6 +1,7 @@
-"""A small world for the machine: two colours, routes, a lease and users, in memory, on a clock that only sleeps move.
+"""A fake cloud for the machine: two colours, routes, a lease and users in memory. Only ``sleep`` moves its clock.
 
-Every call of a port passes ``World.call``, which counts it, notes how long the journal was, and raises what a test asked for.
+Every call of a port passes ``FakeCloud.call``, which counts it, records the length of the journal, and raises the errors
+that a test has set.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ PROVISION_POLLS = 2
 
 
 class Killed(BaseException):
-    """The process is gone: nothing handles this, and nothing has an effect any more."""
+    """The death of the process: no code handles it, and later calls have no effect."""
 
 
 def image(version: str) -> Image:
@@ -30,11 +31,11 @@ OLD, NEW = image("1.0.0"), image("1.1.0")
 
 
 class FakeClock:
-    """Time that passes by sleeping alone."""
+    """A clock that only ``sleep`` moves."""
 
     def __init__(self) -> None:
         self.elapsed = 0.0
-        self.world: World | None = None
+        self.cloud: FakeCloud | None = None
 
     def now(self) -> datetime:
         return datetime(2026, 11, 22, 12, tzinfo=UTC) + timedelta(seconds=self.elapsed)
@@ -43,65 +44,75 @@ class FakeClock:
         return self.elapsed
 
     def sleep(self, seconds: float) -> None:
-        if self.world is None:
+        if self.cloud is None:
             self.elapsed += seconds
             return
-        with self.world.call("sleep"):
+        with self.cloud.call("sleep"):
             self.elapsed += seconds
 
 
 @dataclass
 class Side:
-    """What runs on a colour. ``ill`` is what its answers say where they are none, ``fails_users`` what is wrong beside health."""
+    """The service of one colour.
+
+    ``error``: the problem of its answers if it fails its health check. ``unwell``: the problem that the platform reports.
+    ``fails_users``: the problem that users have although the health check passes.
+    """
 
     image: Image | None = None
     running: bool = False
-    ill: str | None = None
+    error: str | None = None
     version: str | None = None
     polls: int = 0
     unwell: str | None = None
     fails_users: str | None = None
+    configuration: str | None = None
 
 
 @dataclass
-class World:
-    """Everything outside of the process, and what happens to a call: ``plans`` by name, ``trap`` by number."""
+class FakeCloud:
+    """Everything outside the process, and the faults of its calls.
+
+    ``next_errors``: by name of the call, an error (or None) for each of the next calls. ``constant_errors``: an error for
+    every call of that name. ``hooks``: functions that run before a call of that name. ``trap``: one error before or after
+    the call with that number.
+    """
 
     clock: FakeClock = field(default_factory=FakeClock)
-    spreads: int = 0  # looks until a switch has reached every resolver
+    spreads: int = 0  # polls until a switch has reached every resolver
     sides: dict[Colour, Side] = field(default_factory=lambda: {BLUE: Side(OLD, True), GREEN: Side()})
     routes: Routes = field(default_factory=lambda: Routes(BLUE, {BLUE: 100, GREEN: 0}, 7, "etag-7"))
     calls: list[tuple[str, int]] = field(default_factory=list)
-    plans: dict[str, list[BaseException | None]] = field(default_factory=dict)
-    always: dict[str, Exception] = field(default_factory=dict)
+    next_errors: dict[str, list[BaseException | None]] = field(default_factory=dict)
+    constant_errors: dict[str, Exception] = field(default_factory=dict)
     hooks: dict[str, Callable[[], None]] = field(default_factory=dict)
     trap: tuple[int, str, type[BaseException]] | None = None
     journal_length: Callable[[], int] = lambda: 0
     dead: bool = False
 
     def __post_init__(self) -> None:
-        self.clock.world = self
+        self.clock.cloud = self
 
     @contextmanager
     def call(self, name: str) -> Iterator[None]:
-        """Around the effect of one call; a trap springs ``before`` it or ``after`` it."""
+        """Wrap the effect of one call. A trap raises its error ``before`` or ``after`` the effect."""
         if self.dead:
             raise Killed(name)
         number = len(self.calls)
         self.calls.append((name, self.journal_length()))
         if name in self.hooks:
             self.hooks[name]()
-        if name in self.always:
-            raise self.always[name]
-        planned = self.plans.get(name)
+        if name in self.constant_errors:
+            raise self.constant_errors[name]
+        planned = self.next_errors.get(name)
         error = planned.pop(0) if planned else None
         if error is not None:
             raise error
-        self._spring(number, "before")
+        self._raise_trap(number, "before")
         yield
-        self._spring(number, "after")
+        self._raise_trap(number, "after")
 
-    def _spring(self, number: int, moment: str) -> None:
+    def _raise_trap(self, number: int, moment: str) -> None:
         if self.trap and self.trap[:2] == (number, moment):
             error = self.trap[2]
             self.trap = None
@@ -112,198 +123,199 @@ class World:
         return [name for name, _ in self.calls]
 
     def serving(self) -> Side:
-        """What the users reach."""
+        """Return the service that users reach."""
         return self.sides[self.routes.live]
 
     def move(self, colour: Colour, fence: int, weights: Mapping[Colour, int] | None = None) -> None:
-        """Traffic goes to ``colour``, all of it or as ``weights`` say, whoever did it."""
+        """Send all traffic to ``colour``, or split it by ``weights``, as any writer of the routes may do."""
         generation = self.routes.generation + 1
         shares = dict(weights or {colour: 100, colour.other: 0})
         self.routes = Routes(colour, shares, generation, f"etag-{generation}", fence)
 
 
 class FakePlatform:
-    """Colours that come up after a few looks."""
+    """A platform whose colours are ready after ``PROVISION_POLLS`` polls."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, cloud: FakeCloud) -> None:
+        self.cloud = cloud
         self.stuck: str | None = None
         self.configurations = {colour: Configuration({}, {}, {}) for colour in Colour}
 
     def describe(self, colour: Colour) -> Service:
-        with self.world.call("describe"):
-            side = self.world.sides[colour]
+        with self.cloud.call("describe"):
+            side = self.cloud.sides[colour]
             if side.image is None:
                 return Service(colour, "ABSENT")
             status = "RUNNING" if side.running else "PAUSED"
             url = f"https://{colour}.test"
             digest = side.image.digest
-            return Service(colour, status, side.running, False, digest, f"{colour}.test", url, unwell=side.unwell)
+            origin, configuration = f"{colour}.test", side.configuration
+            return Service(colour, status, side.running, False, digest, origin, url, configuration, unwell=side.unwell)
 
     def configured(self, colour: Colour) -> Configuration | None:
-        with self.world.call("configured"):
-            return None if self.world.sides[colour].image is None else self.configurations[colour]
+        with self.cloud.call("configured"):
+            return None if self.cloud.sides[colour].image is None else self.configurations[colour]
 
     def provision(self, colour: Colour, image: Image) -> Rollout:
-        with self.world.call("provision"):
-            self.world.sides[colour] = Side(image, True, polls=0)
+        with self.cloud.call("provision"):
+            self.cloud.sides[colour] = Side(image, True, polls=0)
             return Rollout(colour, image.digest, "operation-1")
 
     def progress(self, rollout: Rollout) -> Progress:
-        with self.world.call("progress"):
-            side = self.world.sides[rollout.colour]
+        with self.cloud.call("progress"):
+            side = self.cloud.sides[rollout.colour]
             side.polls += 1
             if self.stuck:
                 return Progress(Readiness.STUCK, self.stuck)
             ready = side.polls > PROVISION_POLLS
-            return Progress(Readiness.READY if ready else Readiness.NOT_YET, f"look {side.polls}")
+            return Progress(Readiness.READY if ready else Readiness.NOT_YET, f"poll {side.polls}")
 
     def scale(self, colour: Colour) -> None:
-        with self.world.call("scale"):
-            assert self.world.sides[colour].running
+        with self.cloud.call("scale"):
+            assert self.cloud.sides[colour].running
 
     def retire(self, colour: Colour) -> Rollout | None:
-        with self.world.call("retire"):
-            self.world.sides[colour].running = False
+        with self.cloud.call("retire"):
+            self.cloud.sides[colour].running = False
             return Rollout(colour, "", "operation-2")
 
     def stopped(self, colour: Colour) -> Progress:
-        with self.world.call("stopped"):
-            running = self.world.sides[colour].running
-            return Progress(Readiness.NOT_YET if running else Readiness.READY, "runs" if running else "stopped")
+        with self.cloud.call("stopped"):
+            running = self.cloud.sides[colour].running
+            return Progress(Readiness.NOT_YET if running else Readiness.READY, "running" if running else "stopped")
 
-    def logs(self, colour: Colour, since: datetime, limit: int = 200) -> Sequence[str]:  # noqa: ARG002  # the port's
-        with self.world.call("logs"):
+    def logs(self, colour: Colour, since: datetime, limit: int = 200) -> Sequence[str]:  # noqa: ARG002  # the port's signature
+        with self.cloud.call("logs"):
             return [f"{colour} said goodbye"]
 
 
 class FakeRouter:
-    """Routes with compare-and-set and a fence."""
+    """A router with compare-and-set and a fencing token."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, cloud: FakeCloud) -> None:
+        self.cloud = cloud
 
     def observe(self) -> Routes:
-        with self.world.call("observe"):
-            return self.world.routes
+        with self.cloud.call("observe"):
+            return self.cloud.routes
 
     def set(self, seen: Routes, weights: Mapping[Colour, int], origins: Mapping[Colour, str], token: int) -> Routes:
-        assert all(self.world.sides[colour].image for colour in origins), "an origin is that of a service that exists"
-        with self.world.call("set"):
-            if token < self.world.routes.fence:
+        assert all(self.cloud.sides[colour].image for colour in origins), "every origin belongs to an existing service"
+        with self.cloud.call("set"):
+            if token < self.cloud.routes.fence:
                 raise LeaseLost("a later token has written")
-            if seen.revision != self.world.routes.revision:
+            if seen.revision != self.cloud.routes.revision:
                 raise RouteConflict("the routes changed")
-            self.world.move(max(weights, key=lambda colour: weights[colour]), token, weights)
-            return self.world.routes
+            self.cloud.move(max(weights, key=lambda colour: weights[colour]), token, weights)
+            return self.cloud.routes
 
     def spread(self, live: Colour, generation: int) -> Progress:
-        with self.world.call("spread"):
-            self.world.spreads -= 1
-            ready = self.world.spreads < 0
+        with self.cloud.call("spread"):
+            self.cloud.spreads -= 1
+            ready = self.cloud.spreads < 0
             return Progress(
-                Readiness.READY if ready else Readiness.NOT_YET, f"a resolver to learn of {live}, {generation}"
+                Readiness.READY if ready else Readiness.NOT_YET, f"a resolver to answer with {live}, {generation}"
             )
 
 
 class FakeLease:
-    """One holder, a token that grows, expiry by the clock, and notes."""
+    """A lease with one holder, a growing fencing token, expiry by the fake clock, and notes."""
 
-    def __init__(self, world: World, ttl_s: float) -> None:
-        self.world = world
+    def __init__(self, cloud: FakeCloud, ttl_s: float) -> None:
+        self.cloud = cloud
         self.ttl = timedelta(seconds=ttl_s)
         self.holder: Holder | None = None
         self.token = 0
         self.kept: dict[str, str] = {}
 
     def acquire(self, holder: Holder, *, take_over: int | None = None) -> Holder:
-        with self.world.call("acquire"):
+        with self.cloud.call("acquire"):
             there = self.holder
-            if there and there.expires_at > self.world.clock.now() and there.token != take_over:
+            if there and there.expires_at > self.cloud.clock.now() and there.token != take_over:
                 raise LeaseHeld(there)
             self.token += 1
-            now = self.world.clock.now()
+            now = self.cloud.clock.now()
             self.holder = replace(holder, token=self.token, since=now, expires_at=now + self.ttl)
             return self.holder
 
     def renew(self, holder: Holder) -> Holder:
-        with self.world.call("renew"):
-            self._mine(holder)
-            self.holder = replace(holder, expires_at=self.world.clock.now() + self.ttl)
+        with self.cloud.call("renew"):
+            self._assert_held(holder)
+            self.holder = replace(holder, expires_at=self.cloud.clock.now() + self.ttl)
             return self.holder
 
     def check(self, holder: Holder) -> None:
-        with self.world.call("check"):
-            self._mine(holder)
+        with self.cloud.call("check"):
+            self._assert_held(holder)
 
     def release(self, holder: Holder) -> None:
-        with self.world.call("release"):
+        with self.cloud.call("release"):
             if self.holder and self.holder.token == holder.token:
                 self.holder = None
 
     def current(self) -> Holder | None:
-        with self.world.call("current"):
+        with self.cloud.call("current"):
             return self.holder
 
     def note(self, holder: Holder, notes: Mapping[str, str | None]) -> None:
-        with self.world.call("note"):
-            self._mine(holder)
+        with self.cloud.call("note"):
+            self._assert_held(holder)
             self.kept |= {name: text for name, text in notes.items() if text is not None}
             for name in [name for name, text in notes.items() if text is None]:
                 self.kept.pop(name, None)
 
     def notes(self) -> Mapping[str, str]:
-        with self.world.call("notes"):
+        with self.cloud.call("notes"):
             return dict(self.kept)
 
     def swap_note(self, name: str, seen: str | None, text: str) -> bool:
-        with self.world.call("swap_note"):
+        with self.cloud.call("swap_note"):
             if self.kept.get(name) != seen:
                 return False
             self.kept[name] = text
             return True
 
-    def _mine(self, holder: Holder) -> None:
+    def _assert_held(self, holder: Holder) -> None:
         there = self.holder
-        if there is None or there.token != holder.token or there.expires_at <= self.world.clock.now():
-            raise LeaseLost("the lease is not ours any more")
+        if there is None or there.token != holder.token or there.expires_at <= self.cloud.clock.now():
+            raise LeaseLost("this holder does not have the lease")
 
 
 class FakeFront:
-    """Users: answers follow from routes and colours; ``script`` comes first, one answer each, for the live domain."""
+    """Answers to users, from the routes and the colours. For the live domain the answers of ``script`` come first."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, cloud: FakeCloud) -> None:
+        self.cloud = cloud
         self.script: list[Answer] = []
 
     def ask(self, times: int, url: str | None = None) -> Sequence[Answer]:
-        with self.world.call("ask"):
+        with self.cloud.call("ask"):
             if url is None:
                 return [self.script.pop(0) if self.script else self._live() for _ in range(times)]
             colour = GREEN if "green" in url else BLUE
             return [self._of(colour, None, None)] * times
 
     def examine(self, url: str | None = None) -> Sequence[str]:
-        with self.world.call("examine"):
-            side = self.world.routes.live if url is None else GREEN if "green" in url else BLUE
+        with self.cloud.call("examine"):
+            side = self.cloud.routes.live if url is None else GREEN if "green" in url else BLUE
             answer = self._live() if url is None else self._of(side, None, None)
             if not answer.ok:
-                return [answer.problem or "ill"]
-            return [found] if (found := self.world.sides[side].fails_users) else []
+                return [answer.problem or "unhealthy"]
+            return [found] if (found := self.cloud.sides[side].fails_users) else []
 
     def _live(self) -> Answer:
-        routes = self.world.routes
+        routes = self.cloud.routes
         return self._of(routes.live, routes.live, routes.generation)
 
     def _of(self, side_of: Colour, colour: Colour | None, generation: int | None) -> Answer:
-        side = self.world.sides[side_of]
-        if side.image is None or not side.running or side.ill:
-            return Answer(False, colour, generation, None, side.ill or "connection refused")
+        side = self.cloud.sides[side_of]
+        if side.image is None or not side.running or side.error:
+            return Answer(False, colour, generation, None, side.error or "connection refused")
         return Answer(True, colour, generation, side.version or side.image.version)
 
 
 class FakeRegistry:
-    """A few releases by tag."""
+    """A registry with a few releases by tag."""
 
     def __init__(self, *images: Image) -> None:
         self.images = images or (OLD, NEW)

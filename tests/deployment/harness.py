@@ -1,4 +1,4 @@
-"""One deployment in the small world: built, driven, killed, and looked at afterwards."""
+"""A deployment on the fake cloud that tests build, run, kill and examine."""
 
 from __future__ import annotations
 
@@ -14,14 +14,19 @@ from deployment.evidence.journal import Journal, Record, read
 from deployment.evidence.verdict import GateOutcome, GateResult
 from deployment.flow.lease import open_deployment
 from deployment.flow.machine import Machine
+from deployment.flow.notices import Audience
+from deployment.model import Image, Reason
 from deployment.phases import Phase
-from deployment.plan import Plan, Ports, Promotion
+from deployment.plan import Operation, Plan, Ports, Promotion
+from deployment.ports import NO_ALARMS, Alarms
 from deployment.recovery.interrupted_run import recover_run
+from deployment.recovery.recover import UNDECIDED, Decision
 from deployment.recovery.undo import Undo, last_promotion
 from deployment.settings import DeploymentLimits
-from tests.deployment.fakes import GREEN, NEW, FakeClock, FakeFront, FakeLease, FakePlatform, FakeRouter, World
+from tests.deployment.fakes import GREEN, NEW, FakeClock, FakeCloud, FakeFront, FakeLease, FakePlatform, FakeRouter
 
-# The keeper renews in real time, and no test lasts a third of this; the fake clock may pass rollback_timeout within it.
+# Seconds. The keeper renews in real time after a third of this, which no test reaches; and the fake clock may pass
+# rollback_timeout within it.
 TTL = 3000.0
 LIMITS = DeploymentLimits(bake=0.3, confirmations=4, lease_ttl=TTL)
 GATES = [GateResult("health", True, GateOutcome.PASSED, 4, 0, 0.1)]
@@ -29,37 +34,46 @@ ACTOR = "arn:aws:iam::123456789012:role/deployer"
 Harm = Callable[[], str | None]
 
 
-class WorldlyJournal(Journal):
-    """A journal whose appends are calls of the world, too: they count, and a trap may spring around them."""
+class CountedJournal(Journal):
+    """A journal whose appends are calls of the fake cloud: they count, and a trap may raise around them."""
 
-    world: World | None = None
+    cloud: FakeCloud | None = None
 
     def append(self, kind: str, **data: Any) -> Record:
-        if self.world is None:
+        if self.cloud is None:
             return super().append(kind, **data)
-        with self.world.call("journal"):
+        with self.cloud.call("journal"):
             return super().append(kind, **data)
 
 
 class Deployment:
-    """A machine with its world and its folder of reports; ``green`` gets 1.1.0 while ``blue`` is live on 1.0.0."""
+    """A machine with its fake cloud and its folder of reports. ``green`` gets 1.1.0 while ``blue`` is live on 1.0.0."""
 
-    def __init__(self, reports: Path, limits: DeploymentLimits = LIMITS, deployment_id: str = "one") -> None:
+    def __init__(
+        self,
+        reports: Path,
+        limits: DeploymentLimits = LIMITS,
+        deployment_id: str = "one",
+        alarms: Alarms = NO_ALARMS,
+        image: Image = NEW,
+    ) -> None:
         self.reports, self.limits, self.id = reports, limits, deployment_id
-        self.world = World(FakeClock())
-        self.platform, self.router = FakePlatform(self.world), FakeRouter(self.world)
-        self.lease, self.front = FakeLease(self.world, limits.lease_ttl), FakeFront(self.world)
-        self.ports = Ports(self.platform, self.router, self.lease, self.front, self.world.clock)
+        self.cloud = FakeCloud(FakeClock())
+        self.platform, self.router = FakePlatform(self.cloud), FakeRouter(self.cloud)
+        self.lease, self.front = FakeLease(self.cloud, limits.lease_ttl), FakeFront(self.cloud)
+        self.ports = Ports(self.platform, self.router, self.lease, self.front, self.cloud.clock, alarms)
         self.events: list[Event] = []
-        self.journal = WorldlyJournal(self.folder / "audit.jsonl", ACTOR, self.world.clock)
-        started = self.world.clock.now()
+        self.journal = CountedJournal(self.folder / "audit.jsonl", ACTOR, self.cloud.clock)
+        started = self.cloud.clock.now()
         self.journal.append(
             "opened", deployment_id=self.id, environment="test", target=GREEN, by=ACTOR, started_at=started.isoformat()
         )
-        self.journal.append("planned", target=GREEN, image=NEW.name, digest=NEW.digest, version=NEW.version, by=ACTOR)
-        self.journal.world = self.world
-        self.world.journal_length = lambda: self.journal.path.read_bytes().count(b"\n")
-        plan = Plan(self.id, "test", GREEN, NEW, ACTOR, started)
+        self.journal.append(
+            "planned", target=GREEN, image=image.name, digest=image.digest, version=image.version, by=ACTOR
+        )
+        self.journal.cloud = self.cloud
+        self.cloud.journal_length = lambda: self.journal.path.read_bytes().count(b"\n")
+        plan = Plan(self.id, "test", GREEN, image, ACTOR, started)
         self.machine = Machine(plan, limits, self.ports, self.journal, self.events.append)
 
     @property
@@ -67,14 +81,14 @@ class Deployment:
         return self.reports / self.id
 
     def records(self) -> list[Record]:
-        """What is on the disk; read without the world."""
+        """Return the records on the disk, without a call of the fake cloud."""
         return list(read(self.folder / "audit.jsonl"))
 
     def journal_kinds(self) -> list[str]:
         return [record.kind for record in self.records()]
 
-    def story(self) -> list[str]:
-        """``>step`` for an intent, ``+step`` and ``-step`` for outcomes, the phase for a change of it."""
+    def step_log(self) -> list[str]:
+        """Return steps and phases from the journal: ``>step`` intended, ``+step`` passed, ``-step`` failed."""
         words = []
         for record in self.records():
             if record.kind == "intent":
@@ -86,7 +100,7 @@ class Deployment:
         return words
 
     def forward(self, harm: Harm = lambda: None, gates: Sequence[GateResult] = GATES) -> None:
-        """The way forward, as the coordinator drives it."""
+        """Run all steps as the coordinator does; the first error is raised."""
         self.to_verified()
         self.machine.promote(gates)
         self.machine.bake(harm)
@@ -98,20 +112,20 @@ class Deployment:
         self.machine.provision()
 
     def run(self, harm: Harm = lambda: None, gates: Sequence[GateResult] = GATES) -> Phase:
-        """The whole of it, abandoned at the first error; returns where it ended."""
+        """Run all steps, abandon the deployment at the first error, and return its last phase."""
         try:
             self.forward(harm, gates)
         except Exception as error:
-            self.machine.abandon(f"verify: {error}")
+            self.machine.abandon(Reason.parse(f"verify: {error}"))
             self.machine.let_go()
         return self.machine.phase
 
-    # -- death and what comes after it -----------------------------------------------------------------------------
+    # -- death and recovery ----------------------------------------------------------------------------------------
 
-    def bury(self) -> None:
-        """The process is gone for good: its threads, its traps, and its start time, which is another's now."""
+    def mark_dead(self) -> None:
+        """Make the process dead: stop its thread, remove its traps, and change its start time in the lease."""
         self.stop_keeper()
-        self.world.dead, self.world.trap, self.journal.world = False, None, None
+        self.cloud.dead, self.cloud.trap, self.journal.cloud = False, None, None
         if self.lease.holder:
             self.lease.holder = replace(self.lease.holder, process_started=0.0)
 
@@ -120,14 +134,16 @@ class Deployment:
         if keeper:
             keeper.stop()
 
-    def recover(self, reports: Path | None = None) -> Phase | None:
-        """What ``recover`` does; None where there is nothing to settle."""
+    def operation(self, actor: str = ACTOR) -> Operation:
+        return Operation("test", actor, self.limits, self.ports)
+
+    def recover(self, reports: Path | None = None, decision: Decision = UNDECIDED) -> Phase | None:
+        """Recover the deployment as ``recover`` does. Return its last phase, or None if there is nothing to recover."""
         found = open_deployment(self.ports)
         if found is None:
             return None
-        return recover_run(
-            found, self.ports, self.limits, actor="recoverer", reports=reports or self.reports, listener=lambda _: None
-        )
+        by = self.operation("recoverer")
+        return recover_run(found, by, reports or self.reports, Audience(), decision=decision)
 
     def report(self, reports: Path | None = None) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(((reports or self.reports) / self.id / "verification.json").read_text())
@@ -138,13 +154,13 @@ class Deployment:
         return Promotion.load(text) if text else None
 
     def undo(self) -> Undo:
-        """Undoes the last promotion; raises Refused where there is none."""
+        """Undo the last promotion. Raises Refused if there is none."""
         promotion = last_promotion(self.ports)
-        journal = Journal(self.reports / "undo" / "audit.jsonl", ACTOR, self.world.clock)
-        undo = Undo("undo", "test", ACTOR, self.limits, self.ports, journal, self.events.append)
+        journal = Journal(self.reports / "undo" / "audit.jsonl", ACTOR, self.cloud.clock)
+        undo = Undo("undo", self.operation(), journal, self.events.append)
         undo.run(promotion)
         undo.let_go()
         return undo
 
     def expire_lease(self) -> None:
-        self.world.clock.elapsed += timedelta(seconds=self.limits.lease_ttl).total_seconds() + 1
+        self.cloud.clock.elapsed += timedelta(seconds=self.limits.lease_ttl).total_seconds() + 1

@@ -1,4 +1,4 @@
-"""What a history says: which processes there are, what happens to their calls, and whose turn it is."""
+"""The plan of a history: its processes, the faults of their calls, and the order of their turns."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 
-class Trouble(StrEnum):
-    """What can happen to one call."""
+class Fault(StrEnum):
+    """A fault of one call."""
 
-    LOST = "no answer and no effect"
-    UNHEARD = "an effect and no answer"
-    LATE = "no answer, and an effect much later"
+    CALL_LOST = "no answer and no effect"
+    ANSWER_LOST = "an effect and no answer"
+    DELAYED = "no answer, and an effect much later"
     DIES_BEFORE = "the process dies before it"
     DIES_AFTER = "the process dies after it"
-    ASLEEP = "the process sleeps past its lease before it"
+    SUSPENDED = "the process is suspended past its lease before it"
     INTERRUPTED = "SIGINT before it"
 
 
 class Kind(StrEnum):
-    """What a process was started for."""
+    """The command of a process."""
 
     DEPLOY = "deploy"
     RECOVER = "recover"
@@ -28,7 +28,12 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Command:
-    """One process. ``passes``: its gates; ``reckless``: it asks for promotion all the same; ``troubles``: by number of call."""
+    """One process.
+
+    ``here``: it runs on the shared host. ``passes``: its gates pass. ``reckless``: it asks for the promotion although
+    they fail. ``sick``: its release answers with errors. ``harmed``: users see errors during the bake. ``faults``: pairs
+    of the number of a call and its fault.
+    """
 
     kind: Kind
     here: bool = True
@@ -36,14 +41,14 @@ class Command:
     reckless: bool = False
     sick: bool = False
     harmed: bool = False
-    troubles: tuple[tuple[int, Trouble], ...] = ()
+    faults: tuple[tuple[int, Fault], ...] = ()
 
 
 @dataclass(frozen=True)
 class History:
-    """Processes, and whose turn it is: pairs of a number (which of those still running) and how many calls.
+    """Processes and their turns: pairs of the index among the running processes and a number of calls.
 
-    ``promoted``: another deployment came first, and nothing happened to it.
+    ``promoted``: a deployment without faults is promoted first.
     """
 
     commands: tuple[Command, ...]

@@ -1,4 +1,4 @@
-"""Who may do what: lists, patterns, sessions of roles, overrides, and what a refusal says."""
+"""Access lists: principals, patterns, role sessions, overrides per environment, and the messages of refusals."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BODY = '[environments.e]\nprovider = "embedded"\n'
 
 
 @pytest.mark.parametrize(
-    ("arn", "principal", "means"),
+    ("arn", "principal", "matches"),
     [
         (USER, USER, True),
         (USER, USER + "t", False),
@@ -42,18 +42,18 @@ BODY = '[environments.e]\nprovider = "embedded"\n'
         (USER, "arn.aws:iam::123456789012:user/jane", False),
     ],
 )
-def test_principals(arn: str, principal: str, means: bool) -> None:
-    """A role means its sessions, whatever path it has; only the star is special."""
-    assert listed(arn, ["arn:aws:iam::1:user/nobody", principal]) is means
+def test_principal_matches_caller(arn: str, principal: str, matches: bool) -> None:
+    """A role matches its sessions under any path; only ``*`` is a wildcard."""
+    assert listed(arn, ["arn:aws:iam::1:user/nobody", principal]) is matches
 
 
-def test_a_missing_list_is_everybody_s_and_an_empty_one_nobody_s() -> None:
+def test_missing_list_permits_all_and_empty_list_permits_none() -> None:
     access = Access({Duty.PROMOTE: ()}, {Duty.PROMOTE: "access.promote"})
     assert permits(access, Duty.DEPLOY, USER)
     assert not permits(access, Duty.PROMOTE, USER)
 
 
-def test_an_environment_replaces_single_lists(tmp_path: Path) -> None:
+def test_environment_overrides_single_lists(tmp_path: Path) -> None:
     file = tmp_path / "deployment.toml"
     file.write_text(
         f'{HEAD}[access]\ndeploy = ["{ROLE}"]\nwaive = []\n{BODY}[environments.e.access]\ndeploy = ["{USER}"]\n'
@@ -65,7 +65,7 @@ def test_an_environment_replaces_single_lists(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("entry", ['"jane"', '"arn:aws:s3:::bucket"', "5"])
-def test_what_is_no_principal_is_refused(tmp_path: Path, entry: str) -> None:
+def test_invalid_principal_is_refused(tmp_path: Path, entry: str) -> None:
     file = tmp_path / "deployment.toml"
     file.write_text(f"{HEAD}{BODY}[environments.e.access]\ndeploy = [{entry}]\n")
     with pytest.raises(SettingsError, match=r"environments\.e\.access\.deploy"):
@@ -94,8 +94,8 @@ def test_either_duty_is_enough_to_clear_up() -> None:
         demand_any(Access({Duty.DEPLOY: (), Duty.ROLLBACK: ()}, places), CLEARING_UP, Caller(USER, ACCOUNT))
 
 
-class Said:
-    """AWS's answer about rights, and what it was asked."""
+class FakeRights:
+    """Returns the rights that a test sets, and records the questions."""
 
     def __init__(self, rights: Rights) -> None:
         self.rights = rights
@@ -107,23 +107,23 @@ class Said:
         return self.rights
 
 
-def test_aws_is_asked_for_the_duties_and_what_is_missing_is_named() -> None:
-    said = Said(Rights(("dynamodb:UpdateItem", "apprunner:UpdateService")))
+def test_missing_aws_rights_are_named() -> None:
+    fake = FakeRights(Rights(("dynamodb:UpdateItem", "apprunner:UpdateService")))
     with pytest.raises(NotPermitted, match=r"rights on AWS: dynamodb:UpdateItem, apprunner:UpdateService"):
-        admit(Access(), DEPLOYMENT, Caller(USER, ACCOUNT), said)
+        admit(Access(), DEPLOYMENT, Caller(USER, ACCOUNT), fake)
     with pytest.raises(NotPermitted, match=r"rights on AWS for green: dynamodb:UpdateItem"):
-        admit(Access(), DEPLOYMENT, Caller(USER, ACCOUNT), said, Colour.GREEN)
-    assert said.asked == [("deploy", "promote", None), ("deploy", "promote", "green")]
+        admit(Access(), DEPLOYMENT, Caller(USER, ACCOUNT), fake, Colour.GREEN)
+    assert fake.asked == [("deploy", "promote", None), ("deploy", "promote", "green")]
 
 
-def test_aws_is_not_asked_about_whom_the_lists_refuse() -> None:
-    said = Said(Rights())
+def test_rights_are_not_checked_for_a_caller_refused_by_the_lists() -> None:
+    fake = FakeRights(Rights())
     with pytest.raises(NotPermitted):
-        admit(Access({Duty.DEPLOY: ()}, {Duty.DEPLOY: "access.deploy"}), DEPLOYMENT, Caller(USER, ACCOUNT), said)
-    assert said.asked == []
+        admit(Access({Duty.DEPLOY: ()}, {Duty.DEPLOY: "access.deploy"}), DEPLOYMENT, Caller(USER, ACCOUNT), fake)
+    assert fake.asked == []
 
 
-def test_what_could_not_be_asked_is_said_and_refuses_nobody() -> None:
-    assert admit(Access(), DEPLOYMENT, Caller(USER, ACCOUNT), Said(Rights((), "denied"))).unchecked == "denied"
+def test_unchecked_rights_are_reported_but_do_not_refuse() -> None:
+    assert admit(Access(), DEPLOYMENT, Caller(USER, ACCOUNT), FakeRights(Rights((), "denied"))).unchecked == "denied"
     assert admit(Access(), DEPLOYMENT, Caller(USER, ACCOUNT), None).unchecked
-    assert admit(Access(), DEPLOYMENT, Caller(USER, ACCOUNT), Said(Rights())).unchecked is None
+    assert admit(Access(), DEPLOYMENT, Caller(USER, ACCOUNT), FakeRights(Rights())).unchecked is None

@@ -1,9 +1,8 @@
-"""Alarms of others: quiet before, watched after, and what is not known is not well."""
+"""Alarms of other systems: quiet before the switch, watched after it. An alarm of unknown state does not count as OK."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -22,11 +21,11 @@ FIRING = Alarm("latency", AlarmState.FIRING, "1 datapoint was greater", datetime
 NO_DATA = Alarm("latency", AlarmState.UNPROVEN)
 ABSENT = Alarm("latency", AlarmState.ABSENT)
 LOST = CloudUnreachable("cloudwatch DescribeAlarms: ThrottlingException")
-SAID = "latency is ALARM since 2026-11-22 12:00:00 UTC: 1 datapoint was greater"
+MESSAGE = "latency is ALARM since 2026-11-22 12:00:00 UTC: 1 datapoint was greater"
 
 
 class FakeAlarms:
-    """One alarm for each colour; what is read is what the test last said."""
+    """One alarm for each colour; a test sets its state, or the error of reading it, in ``now``."""
 
     def __init__(self, blue: Alarm | CloudError = OK, green: Alarm | CloudError = OK) -> None:
         self.now = {BLUE: blue, GREEN: green}
@@ -38,15 +37,15 @@ class FakeAlarms:
         return [found]
 
 
-class Scene:
-    """A watch over green's alarm, whose readings come at once."""
+class WatchedAlarm:
+    """A watch over green's alarm that reads without a background thread."""
 
     def __init__(self, folder: Path, at_first: Alarm = OK) -> None:
         self.clock, self.alarms = FakeClock(), FakeAlarms(green=at_first)
         self.journal = Journal(folder / "audit.jsonl", "tests", self.clock)
         self.watch = AlarmWatch(self.alarms, GREEN, self.clock, self.journal, background=lambda work: work())
 
-    def later(self, alarm: Alarm | CloudError) -> str | None:
+    def read_next(self, alarm: Alarm | CloudError) -> str | None:
         self.alarms.now[GREEN] = alarm
         self.clock.sleep(READ_EVERY_S)
         return self.watch.harm()
@@ -55,115 +54,115 @@ class Scene:
         return [record.kind for record in self.journal.records()]
 
 
-def test_firing_is_harm_at_the_next_reading(tmp_path: Path) -> None:
-    scene = Scene(tmp_path)
-    assert scene.later(OK) is None
-    assert scene.later(FIRING) == f"an alarm fires: {SAID}"
-    assert scene.kinds() == ["alarms", "alarms"], "changes are journalled, and changes alone"
+def test_firing_alarm_is_harm_at_the_next_reading(tmp_path: Path) -> None:
+    watched = WatchedAlarm(tmp_path)
+    assert watched.read_next(OK) is None
+    assert watched.read_next(FIRING) == f"an alarm fires: {MESSAGE}"
+    assert watched.kinds() == ["alarms", "alarms"], "only changes are journalled"
 
 
-def test_nothing_is_asked_before_its_time(tmp_path: Path) -> None:
-    scene = Scene(tmp_path)
-    scene.alarms.now[GREEN] = FIRING
-    assert scene.watch.harm() is None
+def test_alarm_is_not_read_before_the_interval_ends(tmp_path: Path) -> None:
+    watched = WatchedAlarm(tmp_path)
+    watched.alarms.now[GREEN] = FIRING
+    assert watched.watch.harm() is None
 
 
-def test_what_fired_on_the_idle_colour_has_to_end_by_the_end(tmp_path: Path) -> None:
-    scene = Scene(tmp_path, at_first=FIRING)
-    assert scene.later(FIRING) is None
+def test_alarm_that_fired_before_the_switch_must_be_ok_at_the_end(tmp_path: Path) -> None:
+    watched = WatchedAlarm(tmp_path, at_first=FIRING)
+    assert watched.read_next(FIRING) is None
     with pytest.raises(StepFailed, match="only OK proves"):
-        scene.watch.conclude()
-    assert scene.later(OK) is None
-    scene.watch.conclude()
-    assert scene.later(FIRING) is not None, "this time it is the release's"
+        watched.watch.conclude()
+    assert watched.read_next(OK) is None
+    watched.watch.conclude()
+    assert watched.read_next(FIRING) is not None, "the second time the release is the cause"
 
 
 @pytest.mark.parametrize("alarm", [NO_DATA, ABSENT, FIRING])
-def test_only_ok_is_ok_at_the_end(tmp_path: Path, alarm: Alarm) -> None:
-    scene = Scene(tmp_path, at_first=alarm)
-    assert scene.later(alarm) is None
+def test_any_state_but_ok_fails_at_the_end(tmp_path: Path, alarm: Alarm) -> None:
+    watched = WatchedAlarm(tmp_path, at_first=alarm)
+    assert watched.read_next(alarm) is None
     with pytest.raises(StepFailed, match=f"at the end of the bake alarm latency is {alarm.state}"):
-        scene.watch.conclude()
+        watched.watch.conclude()
 
 
-def test_a_throttled_reading_is_borne_but_not_for_long(tmp_path: Path) -> None:
-    scene = Scene(tmp_path)
-    assert scene.later(LOST) is None
-    assert scene.later(OK) is None
+def test_unreadable_alarm_is_tolerated_for_a_limited_time(tmp_path: Path) -> None:
+    watched = WatchedAlarm(tmp_path)
+    assert watched.read_next(LOST) is None
+    assert watched.read_next(OK) is None
     readings = int(BLIND_S / READ_EVERY_S)
-    assert [scene.later(LOST) for _ in range(readings)] == [None] * readings
+    assert [watched.read_next(LOST) for _ in range(readings)] == [None] * readings
     assert "could not be read for 33 s, the limit is 30 s: cloudwatch DescribeAlarms: Throttling" in str(
-        scene.later(LOST)
+        watched.read_next(LOST)
     )
-    assert scene.kinds() == ["alarms", "alarms_unread", "alarms_unread"], "once a spell"
+    assert watched.kinds() == ["alarms", "alarms_unread", "alarms_unread"], (
+        "one record for each series of failed readings"
+    )
 
 
-def test_unread_at_the_end_is_not_proven(tmp_path: Path) -> None:
-    scene = Scene(tmp_path)
-    assert scene.later(LOST) is None
+def test_unreadable_alarm_fails_at_the_end(tmp_path: Path) -> None:
+    watched = WatchedAlarm(tmp_path)
+    assert watched.read_next(LOST) is None
     with pytest.raises(StepFailed, match="nothing proves that they are quiet: cloudwatch"):
-        scene.watch.conclude()
+        watched.watch.conclude()
 
 
-def test_a_reading_that_hangs_holds_up_nothing(tmp_path: Path) -> None:
-    """And no second one is begun beside it; after BLIND_S it counts as unread."""
-    scene = Scene(tmp_path)
+def test_hanging_reading_does_not_block_the_watch(tmp_path: Path) -> None:
+    """No second reading starts beside it; after BLIND_S the alarms count as unread."""
+    watched = WatchedAlarm(tmp_path)
     begun: list[Callable[[], None]] = []
-    scene.watch._background = begun.append
+    watched.watch._background = begun.append
     for _ in range(int(BLIND_S / READ_EVERY_S)):
-        assert scene.later(OK) is None
+        assert watched.read_next(OK) is None
     assert len(begun) == 1
-    assert "could not be read" in str(scene.later(OK))
+    assert "could not be read" in str(watched.read_next(OK))
 
 
 def test_quiet_and_there(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "audit.jsonl", "tests", FakeClock())
     quiet(FakeAlarms(green=FIRING), BLUE, journal)
     quiet(FakeAlarms(NO_DATA), BLUE, journal)
-    with pytest.raises(StepFailed, match=f"an alarm is already firing: {SAID}"):
+    with pytest.raises(StepFailed, match=f"an alarm is already firing: {MESSAGE}"):
         quiet(AllAlarms([FakeAlarms(), FakeAlarms(FIRING)]), BLUE, journal)
     there(FakeAlarms())
     with pytest.raises(Refused, match="there is no alarm 'latency', and the settings name it"):
         there(FakeAlarms(green=ABSENT))
 
 
-def deployed(folder: Path, alarms: FakeAlarms, harm: Callable[[], str | None] = lambda: None) -> Deployment:
-    deployment = Deployment(folder)
-    deployment.machine.ports = replace(deployment.ports, alarms=alarms)
+def run_with_alarms(folder: Path, alarms: FakeAlarms, harm: Callable[[], str | None] = lambda: None) -> Deployment:
+    deployment = Deployment(folder, alarms=alarms)
     deployment.run(harm)
     return deployment
 
 
 @pytest.mark.parametrize("before", [FIRING, LOST])
 def test_a_deployment_does_not_start_on_a_firing_alarm(tmp_path: Path, before: Alarm | CloudError) -> None:
-    deployment = deployed(tmp_path, FakeAlarms(before))
+    deployment = run_with_alarms(tmp_path, FakeAlarms(before))
     assert deployment.machine.phase is Phase.REJECTED
-    assert "provision" not in deployment.world.names()
+    assert "provision" not in deployment.cloud.names()
 
 
-def test_nor_moves_traffic_once_one_fires(tmp_path: Path) -> None:
+def test_deployment_does_not_switch_while_an_alarm_fires(tmp_path: Path) -> None:
     alarms = FakeAlarms()
-    deployment = Deployment(tmp_path)
-    deployment.machine.ports = replace(deployment.ports, alarms=alarms)
-    deployment.world.hooks["provision"] = lambda: alarms.now.update({BLUE: FIRING})
+    deployment = Deployment(tmp_path, alarms=alarms)
+    deployment.cloud.hooks["provision"] = lambda: alarms.now.update({BLUE: FIRING})
     assert deployment.run() is Phase.REJECTED
-    assert "set" not in deployment.world.names()
+    assert "set" not in deployment.cloud.names()
 
 
 @pytest.mark.parametrize("after", [FIRING, NO_DATA, ABSENT, LOST])
-def test_a_promotion_does_not_stand_on_less_than_ok(tmp_path: Path, after: Alarm | CloudError) -> None:
+def test_promotion_is_rolled_back_unless_the_alarm_is_ok(tmp_path: Path, after: Alarm | CloudError) -> None:
     alarms = FakeAlarms()
 
     def harm() -> None:
         alarms.now[GREEN] = after
 
-    deployment = deployed(tmp_path, alarms, harm)
+    deployment = run_with_alarms(tmp_path, alarms, harm)
     assert deployment.machine.phase is Phase.ROLLED_BACK
-    assert deployment.world.routes.live is BLUE
+    assert deployment.cloud.routes.live is BLUE
 
 
-def test_with_quiet_alarms_it_is_promoted(tmp_path: Path) -> None:
-    deployment = deployed(tmp_path, FakeAlarms(NO_DATA, OK))
+def test_promotion_with_quiet_alarms(tmp_path: Path) -> None:
+    deployment = run_with_alarms(tmp_path, FakeAlarms(NO_DATA, OK))
     assert deployment.machine.phase is Phase.SUCCEEDED
     assert [record.data["states"] for record in deployment.records() if record.kind == "alarms"] == [
         {"latency": "INSUFFICIENT_DATA"},

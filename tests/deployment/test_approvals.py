@@ -1,4 +1,4 @@
-"""Approval: another principal's yes, to this evidence, once, in time; and what becomes of a run that waits for it."""
+"""Approval by another principal: for this evidence, once, in time; and the end of a run that waits for it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from deployment.access import Access, Duty
 from deployment.errors import CloudUnreachable, DeadlinePassed, LeaseLost, NotPermitted, Refused, StepFailed
 from deployment.flow.approval import Approval, give, wait_for_approval
 from deployment.flow.lease import open_deployment
-from deployment.model import Caller
+from deployment.model import Caller, Reason
 from deployment.phases import Phase
 from tests.deployment.fakes import GREEN, NEW, Killed, Side
 from tests.deployment.harness import ACTOR, GATES, LIMITS, Deployment
@@ -25,28 +25,28 @@ LIST = Access({Duty.APPROVE: (OTHER.arn,)}, {Duty.APPROVE: "environments.e.acces
 
 @pytest.fixture
 def one(tmp_path: Path) -> Iterator[Deployment]:
-    """Verified, with ten minutes for an approval."""
+    """A verified deployment with ten minutes for an approval."""
     deployment = Deployment(tmp_path / "reports", replace(LIMITS, approval_timeout=600))
     deployment.to_verified()
     yield deployment
     deployment.stop_keeper()
 
 
-def later(one: Deployment, seconds: float, act: Callable[[], None]) -> None:
-    """Does something once, as soon as so many seconds have passed."""
-    due = one.world.clock.elapsed + seconds
+def call_after(one: Deployment, seconds: float, act: Callable[[], None]) -> None:
+    """Call ``act`` once, at the first read of the notes after so many seconds."""
+    due = one.cloud.clock.elapsed + seconds
 
     def hook() -> None:
-        if one.world.clock.elapsed >= due:
-            del one.world.hooks["notes"]
+        if one.cloud.clock.elapsed >= due:
+            del one.cloud.hooks["notes"]
             act()
 
-    one.world.hooks["notes"] = hook
+    one.cloud.hooks["notes"] = hook
 
 
-def lay(one: Deployment, **changed: str) -> None:
-    """Writes an approval beside the lease, past every check of ``give``."""
-    right = Approval("one", NEW.digest, EVIDENCE, OTHER.arn, one.world.clock.now().isoformat())
+def write_approval(one: Deployment, **changed: str) -> None:
+    """Write an approval beside the lease without the checks of ``give``."""
+    right = Approval("one", NEW.digest, EVIDENCE, OTHER.arn, one.cloud.clock.now().isoformat())
     one.lease.kept["approval"] = replace(right, **changed).dump()
 
 
@@ -58,8 +58,8 @@ def refusals(one: Deployment) -> list[str]:
     return [record.data["reason"] for record in one.records() if record.kind == "approval_refused"]
 
 
-def test_approved(one: Deployment) -> None:
-    """The phase is published with what is to be approved; the yes is used up; the rest goes its way."""
+def test_approval_lets_the_run_promote(one: Deployment) -> None:
+    """The phase, digest and evidence are published; the approval is used up; then the run continues."""
     seen: list[Phase] = []
 
     def approve() -> None:
@@ -69,7 +69,7 @@ def test_approved(one: Deployment) -> None:
         given = give(one.ports, LIST, OTHER, "one", "looked at it")
         assert (given.digest, given.evidence) == (NEW.digest, EVIDENCE)
 
-    later(one, 30, approve)
+    call_after(one, 30, approve)
     given = wait(one, LIST)
     assert (given.by, given.reason, seen) == (OTHER.arn, "looked at it", [Phase.AWAITING_APPROVAL])
     assert "approval" not in one.lease.kept
@@ -77,8 +77,8 @@ def test_approved(one: Deployment) -> None:
     one.machine.bake(lambda: None)
     one.machine.complete()
     assert one.machine.phase is Phase.SUCCEEDED
-    story = one.story()
-    assert story[story.index("+verify") :][:3] == ["+verify", "AWAITING_APPROVAL", "PROMOTING"]
+    step_log = one.step_log()
+    assert step_log[step_log.index("+verify") :][:3] == ["+verify", "AWAITING_APPROVAL", "PROMOTING"]
     approved = [record.data for record in one.records() if record.kind == "approved"]
     assert [(line["by"], line["evidence"]) for line in approved] == [(OTHER.arn, EVIDENCE)]
 
@@ -93,49 +93,49 @@ def test_approved(one: Deployment) -> None:
         ({"by": "arn:aws:iam::123456789012:user/guest"}, "not on the list environments.e.access.approve"),
     ],
 )
-def test_what_is_no_approval_of_this_is_journalled_and_the_wait_goes_on(
+def test_wrong_approval_is_journalled_and_the_wait_continues(
     one: Deployment, changed: dict[str, str], reason: str
 ) -> None:
-    later(one, 10, lambda: lay(one, **changed))
+    call_after(one, 10, lambda: write_approval(one, **changed))
     with pytest.raises(DeadlinePassed, match="nobody approved"):
         wait(one, LIST)
     assert [reason in found for found in refusals(one)] == [True]
-    one.machine.abandon("promote: nobody approved")
-    assert (one.machine.phase, one.world.routes.generation) == (Phase.REJECTED, 7)
+    one.machine.abandon(Reason.parse("promote: nobody approved"))
+    assert (one.machine.phase, one.cloud.routes.generation) == (Phase.REJECTED, 7)
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"by": "me"}', json.dumps({"deployment_id": "one"})])
-def test_rubbish_is_no_approval(one: Deployment, text: str) -> None:
-    later(one, 10, lambda: one.lease.kept.update(approval=text))
+def test_malformed_approval_is_refused(one: Deployment, text: str) -> None:
+    call_after(one, 10, lambda: one.lease.kept.update(approval=text))
     with pytest.raises(DeadlinePassed):
         wait(one)
     assert refusals(one) == ["it is not an approval"]
 
 
-def test_one_that_lay_there_before_is_not_taken(one: Deployment) -> None:
-    lay(one)
+def test_approval_written_before_the_wait_is_ignored(one: Deployment) -> None:
+    write_approval(one)
     with pytest.raises(DeadlinePassed):
         wait(one)
 
 
-def test_a_wrong_one_does_not_keep_a_right_one_out(one: Deployment) -> None:
+def test_right_approval_after_a_wrong_one_is_accepted(one: Deployment) -> None:
     def both() -> None:
-        lay(one, digest="sha256:0")
-        later(one, 5, lambda: lay(one))
+        write_approval(one, digest="sha256:0")
+        call_after(one, 5, lambda: write_approval(one))
 
-    later(one, 5, both)
+    call_after(one, 5, both)
     assert wait(one).by == OTHER.arn
     assert len(refusals(one)) == 1
 
 
-def test_too_late(one: Deployment) -> None:
-    """A yes that arrives after the time is none, even where it is seen."""
+def test_approval_read_after_the_timeout_is_refused(one: Deployment) -> None:
+    """An approval that is written after the timeout is refused, even if the run still reads it."""
 
     def oversleep() -> None:
-        one.world.clock.elapsed += 700
-        lay(one)
+        one.cloud.clock.elapsed += 700
+        write_approval(one)
 
-    later(one, 595, oversleep)
+    call_after(one, 595, oversleep)
     with pytest.raises(DeadlinePassed):
         wait(one)
     assert ["too late" in found for found in refusals(one)] == [True]
@@ -144,127 +144,127 @@ def test_too_late(one: Deployment) -> None:
 def test_a_lost_lease_ends_the_wait(one: Deployment) -> None:
     def take() -> None:
         one.expire_lease()
-        lay(one)
+        write_approval(one)
 
-    later(one, 20, take)
+    call_after(one, 20, take)
     with pytest.raises(LeaseLost):
         wait(one)
-    one.machine.abandon("promote: lost")
+    one.machine.abandon(Reason.parse("promote: lost"))
     assert one.machine.phase is Phase.REJECTED
-    assert "set" not in one.world.names()
+    assert "set" not in one.cloud.names()
 
 
 def test_harm_ends_the_wait(one: Deployment) -> None:
     with pytest.raises(StepFailed, match="harmed while the approval was awaited: 500"):
-        wait(one, harm=lambda: "500" if one.world.clock.elapsed > 30 else None)
+        wait(one, harm=lambda: "500" if one.cloud.clock.elapsed > 30 else None)
 
 
-def test_a_table_that_does_not_answer_is_asked_again(one: Deployment) -> None:
-    later(one, 20, lambda: lay(one))
-    one.world.plans["notes"] = [CloudUnreachable("dynamodb GetItem: InternalServerError")] * 3
+def test_unreachable_lease_table_is_read_again(one: Deployment) -> None:
+    call_after(one, 20, lambda: write_approval(one))
+    one.cloud.next_errors["notes"] = [CloudUnreachable("dynamodb GetItem: InternalServerError")] * 3
     assert wait(one).by == OTHER.arn
 
 
-def test_a_candidate_that_fell_ill_meanwhile_is_not_promoted(one: Deployment) -> None:
+def test_candidate_that_fails_during_the_wait_is_not_promoted(one: Deployment) -> None:
     def approve_and_break() -> None:
-        lay(one)
-        one.world.sides[GREEN].ill = "database gone"
+        write_approval(one)
+        one.cloud.sides[GREEN].error = "database gone"
 
-    later(one, 20, approve_and_break)
+    call_after(one, 20, approve_and_break)
     with pytest.raises(StepFailed, match="not well any more since it was verified: database gone"):
         wait(one)
 
 
-def test_a_candidate_that_was_exchanged_meanwhile_is_not_promoted(one: Deployment) -> None:
+def test_candidate_replaced_during_the_wait_is_not_promoted(one: Deployment) -> None:
     def approve_and_exchange() -> None:
-        lay(one)
-        one.world.sides[GREEN] = Side(replace(NEW, digest="sha256:evil"), True)
+        write_approval(one)
+        one.cloud.sides[GREEN] = Side(replace(NEW, digest="sha256:evil"), True)
 
-    later(one, 20, approve_and_exchange)
+    call_after(one, 20, approve_and_exchange)
     wait(one)
     with pytest.raises(StepFailed, match="sha256:evil"):
         one.machine.promote(GATES)
 
 
-def test_a_signal_rejects(one: Deployment) -> None:
+def test_signal_during_the_wait_rejects(one: Deployment) -> None:
     def signal() -> None:
         raise KeyboardInterrupt
 
-    later(one, 20, signal)
+    call_after(one, 20, signal)
     with pytest.raises(KeyboardInterrupt):
         wait(one)
-    one.machine.abandon("promote: interrupted by SIGTERM")
-    assert (one.machine.phase, one.machine.reason) == (Phase.REJECTED, "promote: interrupted by SIGTERM")
-    assert not one.world.sides[GREEN].running
+    one.machine.abandon(Reason.parse("promote: interrupted by SIGTERM"))
+    assert (one.machine.phase, str(one.machine.reason)) == (Phase.REJECTED, "promote: interrupted by SIGTERM")
+    assert not one.cloud.sides[GREEN].running
 
 
-def test_recover_rejects_a_run_that_died_waiting(one: Deployment) -> None:
+def test_recover_rejects_a_run_that_died_during_the_wait(one: Deployment) -> None:
     def die() -> None:
-        one.world.dead = True
+        one.cloud.dead = True
         raise Killed("power")
 
-    later(one, 20, die)
+    call_after(one, 20, die)
     with pytest.raises(Killed):
         wait(one)
-    one.bury()
+    one.mark_dead()
     assert one.recover() is Phase.REJECTED
-    assert (one.report()["verdict"], one.world.routes.generation) == ("rejected", 7)
+    assert (one.report()["verdict"], one.cloud.routes.generation) == ("rejected", 7)
 
 
-# -- who gives it ------------------------------------------------------------------------------------------------------
+# -- who may approve ---------------------------------------------------------------------------------------------------
 
 
 def awaiting(one: Deployment, act: Callable[[], None]) -> None:
-    """Acts while the run waits; the run then goes on waiting to its end."""
-    later(one, 20, act)
+    """Call ``act`` while the run waits; the run then waits until its timeout."""
+    call_after(one, 20, act)
     with pytest.raises(DeadlinePassed):
         wait(one)
 
 
-def test_the_same_principal_may_not(one: Deployment) -> None:
+def test_deployer_cannot_approve(one: Deployment) -> None:
     def same() -> None:
         with pytest.raises(NotPermitted, match="another principal's"):
             give(one.ports, Access(), Caller(ACTOR, "123456789012"), "one", None)
 
     awaiting(one, same)
-    assert "swap_note" not in one.world.names()
+    assert "swap_note" not in one.cloud.names()
 
 
-def test_nobody_off_the_list_may(one: Deployment) -> None:
+def test_principal_not_on_the_list_cannot_approve(one: Deployment) -> None:
     with pytest.raises(NotPermitted, match=r"may not approve.*environments\.e\.access\.approve"):
         give(one.ports, LIST, Caller("arn:aws:iam::123456789012:user/guest", "123456789012"), "one", None)
 
 
-def test_once(one: Deployment) -> None:
+def test_second_approval_is_refused(one: Deployment) -> None:
     def twice() -> None:
         give(one.ports, Access(), OTHER, "one", None)
         with pytest.raises(Refused, match="has an approval already"):
             give(one.ports, Access(), OTHER, "one", None)
 
-    later(one, 20, twice)
+    call_after(one, 20, twice)
     assert wait(one).by == OTHER.arn
     one.machine.promote(GATES)
     with pytest.raises(Refused, match="does not wait for an approval: its phase is BAKING"):
         give(one.ports, Access(), OTHER, "one", None)
 
 
-def test_not_after_the_time(one: Deployment) -> None:
+def test_approval_given_after_the_timeout_is_refused(one: Deployment) -> None:
     def late() -> None:
-        one.world.clock.elapsed += 700
+        one.cloud.clock.elapsed += 700
         with pytest.raises(Refused, match="waits no longer"):
             give(one.ports, Access(), OTHER, "one", None)
 
     awaiting(one, late)
 
 
-def test_another_deployment(one: Deployment) -> None:
+def test_approval_of_a_deployment_that_does_not_wait_is_refused(one: Deployment) -> None:
     with pytest.raises(Refused, match=r"two is not under way; one is \(VERIFYING\)"):
         give(one.ports, Access(), OTHER, "two", None)
     with pytest.raises(Refused, match="its phase is VERIFYING"):
         give(one.ports, Access(), OTHER, "one", None)
 
 
-def test_a_run_that_has_died(one: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_approval_of_a_dead_run_is_refused(one: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("deployment.flow.approval.owner_alive", lambda *_: False)
 
     def dead() -> None:

@@ -1,4 +1,4 @@
-"""The checklist: proven by what the journal says, attested where nothing else can, open or failed otherwise."""
+"""The checklist: the journal proves items, people attest items without a proof, all others are open or failed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deployment.errors import Refused, SettingsError
 from deployment.evidence.checklist import evaluate
 from deployment.evidence.journal import Record
 from deployment.preflight.checklist import FILE, PHASES, Entry, as_data, demand, load, parse
-from deployment.preflight.preflight import PreflightPorts, look
+from deployment.preflight.preflight import PreflightPorts, Proposal, run_preflight
 from deployment.settings import DeploymentLimits
 from tests.deployment.fakes import GREEN, NEW
 from tests.deployment.harness import Deployment
@@ -25,7 +25,7 @@ SEED = {
     "post": "Monitor for 30 minutes|Performance metrics reviewed|Error rates reviewed|User feedback collected"
     "|Documentation updated|Lessons learned documented",
 }
-"""The seed's items; those that a run proves stand where it proves them."""
+"""The seed's items. An item that a run proves is listed in the phase that proves it."""
 
 
 def records(*lines: tuple[str, dict[str, Any]]) -> list[Record]:
@@ -45,7 +45,7 @@ def outcome(entry: Entry, *lines: tuple[str, dict[str, Any]], attest: Sequence[s
 
 
 def item(name: str, outcome: str) -> tuple[str, dict[str, Any]]:
-    return "preflight", {"items": [{"name": name, "outcome": outcome, "found": "what was found", "expected": ""}]}
+    return "preflight", {"items": [{"name": name, "outcome": outcome, "found": "the finding", "expected": ""}]}
 
 
 def gate(name: str, outcome: str, failed: int = 0) -> tuple[str, dict[str, Any]]:
@@ -53,10 +53,10 @@ def gate(name: str, outcome: str, failed: int = 0) -> tuple[str, dict[str, Any]]
 
 
 def step(name: str, outcome: str) -> tuple[str, dict[str, Any]]:
-    return "outcome", {"step": name, "outcome": outcome, "detail": "what came of it"}
+    return "outcome", {"step": name, "outcome": outcome, "detail": "the detail"}
 
 
-def test_every_item_of_the_seed_is_there() -> None:
+def test_checklist_contains_every_item_of_the_seed() -> None:
     entries = load()
     for phase in PHASES:
         words = [entry.item.partition(":")[0] for entry in entries if entry.phase == phase]
@@ -83,13 +83,13 @@ def test_every_item_of_the_seed_is_there() -> None:
         ("notified", ("opened", {}), "open"),
     ],
 )
-def test_what_proves_an_item(proof: str, line: tuple[str, dict[str, Any]], expected: str) -> None:
+def test_proof_of_an_item(proof: str, line: tuple[str, dict[str, Any]], expected: str) -> None:
     entry = Entry("during", "one", "One", (proof,))
     found, evidence = outcome(entry, line)
     assert found == expected
     assert evidence
     attested, _ = outcome(entry, line, attest=["one=jane/I looked"])
-    assert attested == ("attested" if expected == "open" else expected), "nobody's word undoes what was seen"
+    assert attested == ("attested" if expected == "open" else expected), "an attestation overrides no outcome"
 
 
 def test_all_proofs_of_an_item_must_hold() -> None:
@@ -99,13 +99,13 @@ def test_all_proofs_of_an_item_must_hold() -> None:
     assert outcome(entry, step("provision", "passed"))[0] == "open"
 
 
-def test_a_person_attests_what_nothing_proves() -> None:
+def test_item_without_proof_needs_an_attestation() -> None:
     entry = Entry("pre", "code-review", "Code review completed")
     assert outcome(entry) == ("open", "nobody attested it")
     assert outcome(entry, attest=["code-review=jane/pull request 4711"]) == ("attested", "jane: pull request 4711")
 
 
-def test_an_open_item_of_pre_refuses_where_the_checklist_is_required() -> None:
+def test_open_pre_item_refuses_if_the_checklist_is_required() -> None:
     entry = Entry("pre", "code-review", "Code review completed")
     with pytest.raises(Refused, match="checklist: code-review: nobody attested it") as caught:
         demand(only(entry))
@@ -118,12 +118,12 @@ def test_an_open_item_of_pre_refuses_where_the_checklist_is_required() -> None:
 
 
 @pytest.mark.parametrize("text", ["one", "one=", "one=jane", "one=/what", "one=jane/", "=jane/what", "one= / "])
-def test_an_attestation_says_who_and_what(text: str) -> None:
+def test_attestation_without_who_or_what_is_refused(text: str) -> None:
     with pytest.raises(Refused, match="says not who attests what"):
         parse([text], [Entry("pre", "one", "One")])
 
 
-def test_an_attestation_is_of_an_item_and_given_once() -> None:
+def test_attestation_of_an_unknown_item_or_given_twice_is_refused() -> None:
     entries = [Entry("pre", "one", "One")]
     with pytest.raises(Refused, match="no such item") as caught:
         parse(["two=jane/what"], entries)
@@ -142,14 +142,14 @@ def test_an_attestation_is_of_an_item_and_given_once() -> None:
         ("[[pre]]\nname='x'\nitem='X'\n[[post]]\nname='x'\nitem='X'", "twice"),
     ],
 )
-def test_a_file_that_is_none_is_refused(tmp_path: Path, text: str, word: str) -> None:
+def test_invalid_checklist_file_is_refused(tmp_path: Path, text: str, word: str) -> None:
     path = tmp_path / "checklist.toml"
     path.write_text(text)
     with pytest.raises(SettingsError, match=word):
         load(path)
 
 
-def test_a_real_journal_proves_its_steps(tmp_path: Path) -> None:
+def test_journal_of_a_deployment_proves_its_steps(tmp_path: Path) -> None:
     deployment = Deployment(tmp_path)
     deployment.journal.append("checklist", **as_data(load(), {}, "recorded"))
     deployment.run()
@@ -158,10 +158,10 @@ def test_a_real_journal_proves_its_steps(tmp_path: Path) -> None:
     assert (found["code-review"], found["team"]) == ("open", "open")
 
 
-def test_every_proof_is_of_something_that_is_there(tmp_path: Path) -> None:
-    """A gate is a folder of suites/, a step one of a deployment's, an item one that preflight looks at."""
+def test_every_proof_names_something_that_exists(tmp_path: Path) -> None:
+    """A gate is a folder of suites/, a step is a step of a deployment, an item is an item of preflight."""
     one = Deployment(tmp_path)
-    items = {item.name for item in look(one.ports, PreflightPorts(), DeploymentLimits(), None, NEW, GREEN)}
+    items = {item.name for item in run_preflight(one.ports, PreflightPorts(), DeploymentLimits(), Proposal(NEW, GREEN))}
     known = {
         "gate": {path.name for path in (FILE.parent / "suites").iterdir()},
         "step": {"lease", "provision", "verify", "promote", "live", "bake", "rollback", "retire"},

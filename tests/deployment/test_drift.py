@@ -1,4 +1,4 @@
-"""Drift between the colours: all but image and colour must be equal, and no secret is shown."""
+"""Drift between the colours: only image and colour may differ, and no secret is shown."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_anything_else_is_drift(name: str, value: str, line: str) -> None:
     assert diff(**{name: value}) == [line]
 
 
-def test_a_secret_is_named_by_where_it_is_kept_and_no_value_is_shown() -> None:
+def test_secret_is_named_by_its_arn_and_no_value_is_shown() -> None:
     other = "arn:aws:secretsmanager:us-east-1:123456789012:secret:other"
     [line] = diff(JWT_SECRET=other)
     assert "secret:jwt" in line
@@ -60,6 +60,6 @@ def test_a_secret_is_named_by_where_it_is_kept_and_no_value_is_shown() -> None:
     assert PASSWORD not in repr(configuration("blue"))
 
 
-def test_what_one_colour_has_alone_is_drift_of_either() -> None:
+def test_setting_of_only_one_colour_is_drift() -> None:
     less = Configuration({}, {}, {})
     assert differences(configuration("blue"), less, DIGESTS)[0].endswith("is set on blue alone")  # type: ignore[arg-type]  # colours are keys

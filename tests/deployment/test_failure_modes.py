@@ -1,4 +1,4 @@
-"""Failure modes of other deployers, as far as the machine alone decides them; docs/guarantees.md lists all fifteen."""
+"""Failure modes of other deployers that the machine alone decides; docs/guarantees.md lists all fifteen."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import replace
 import pytest
 
 from deployment.errors import CloudUnreachable, Refused, StepFailed
-from deployment.model import Answer
+from deployment.model import Answer, Reason
 from deployment.phases import Phase
 from tests.deployment.fakes import BLUE, GREEN, NEW, image
 from tests.deployment.harness import GATES, LIMITS, Deployment
 
-SLACK = 30.0  # of the fake clock: the last pause before a limit, and the calls around it
+SLACK = 30.0  # seconds of the fake clock: the last pause before a limit and the calls around it
 
 
 def promoted(one: Deployment) -> None:
@@ -22,125 +22,124 @@ def promoted(one: Deployment) -> None:
 
 
 def test_mode_1_a_new_release_never_inherits_another_s_verdict(one: Deployment) -> None:
-    """Failure mode 1: analysis skipped for a new revision. Digest B arrives between verification and cut-over."""
+    """Failure mode 1: a new revision skips the analysis. Digest B appears between verification and switch."""
     one.to_verified()
-    one.world.sides[GREEN].image = image("1.2.0")
+    one.cloud.sides[GREEN].image = image("1.2.0")
     with pytest.raises(StepFailed, match=f"{NEW.digest} was verified"):
         one.machine.promote(GATES)
-    one.machine.abandon("verify: another digest")
+    one.machine.abandon(Reason.parse("verify: another digest"))
     one.machine.let_go()
-    assert (one.machine.phase, one.world.routes.live) == (Phase.REJECTED, BLUE)
-    assert "verified" not in one.lease.kept, "no verdict is kept anywhere that a later run could read it from"
+    assert (one.machine.phase, one.cloud.routes.live) == (Phase.REJECTED, BLUE)
+    assert "verified" not in one.lease.kept, "no verdict is stored that a later run could read"
 
 
-def test_mode_1_evidence_has_an_age(one: Deployment) -> None:
-    """Failure mode 1: what was verified long ago promotes nothing."""
+def test_mode_1_old_evidence_does_not_promote(one: Deployment) -> None:
+    """Failure mode 1: evidence older than ``evidence_max_age`` does not promote."""
     one.to_verified()
-    one.world.clock.elapsed += LIMITS.evidence_max_age + 1
+    one.cloud.clock.elapsed += LIMITS.evidence_max_age + 1
     with pytest.raises(StepFailed, match="evidence is too old"):
         one.machine.promote(GATES)
-    assert "set" not in one.world.names()
+    assert "set" not in one.cloud.names()
 
 
-def test_mode_1_what_is_configured_is_what_was_verified(one: Deployment) -> None:
+def test_mode_1_changed_configuration_does_not_promote(one: Deployment) -> None:
     """Failure mode 1: the same digest with other variables is another release."""
     one.to_verified()
-    assert one.machine.candidate is not None
-    one.machine.candidate = replace(one.machine.candidate, configuration="as it was")
+    one.cloud.sides[GREEN].configuration = "changed since"
     with pytest.raises(StepFailed, match="configuration of green was changed"):
         one.machine.promote(GATES)
-    assert "set" not in one.world.names()
+    assert "set" not in one.cloud.names()
 
 
 def test_mode_3_the_first_failure_stays_in_the_record(one: Deployment) -> None:
-    """Failure mode 3: a failed verdict is lost. Whatever is said afterwards, the reason is the first one."""
+    """Failure mode 3: a failed verdict is lost. A later reason does not replace the first one."""
     one.to_verified()
-    one.machine.abandon("auth: test_login: status 500")
-    one.machine.abandon("verify: all well")
+    one.machine.abandon(Reason.parse("auth: test_login: status 500"))
+    one.machine.abandon(Reason.parse("verify: all well"))
     one.machine.let_go()
     assert one.machine.phase is Phase.REJECTED
-    assert one.machine.reason == "auth: test_login: status 500"
+    assert str(one.machine.reason) == "auth: test_login: status 500"
     with pytest.raises(AssertionError, match="in phase REJECTED"):
         one.machine.promote(GATES)
-    assert one.world.routes.live is BLUE
+    assert one.cloud.routes.live is BLUE
 
 
-def test_mode_6_a_service_that_says_running_and_is_dead(one: Deployment) -> None:
-    """Failure mode 6: the copy that was verified is not the one that serves. The platform is not believed alone."""
+def test_mode_6_running_service_that_does_not_answer(one: Deployment) -> None:
+    """Failure mode 6: the verified copy is not the serving copy. The status of the platform alone is not trusted."""
     one.to_verified()
-    one.world.sides[GREEN].ill = "connection refused"
+    one.cloud.sides[GREEN].error = "connection refused"
     assert one.platform.describe(GREEN).running
     with pytest.raises(StepFailed, match="connection refused"):
         one.machine.promote(GATES)
-    assert "set" not in one.world.names()
+    assert "set" not in one.cloud.names()
 
 
 @pytest.mark.parametrize("gone", ["scaled to zero", "its image replaced"])
-def test_mode_7_no_promotion_without_a_way_back(one: Deployment, gone: str) -> None:
-    """Failure mode 7: the rollback target is gone. Seen beforehand, the promotion is refused."""
+def test_mode_7_no_promotion_without_a_rollback_target(one: Deployment, gone: str) -> None:
+    """Failure mode 7: the rollback target is gone. If this is seen before the switch, the promotion fails."""
     one.to_verified()
-    blue = one.world.sides[BLUE]
-    one.world.sides[BLUE] = replace(blue, running=False) if gone == "scaled to zero" else replace(blue, image=NEW)
-    assert one.world.routes.live is BLUE
+    blue = one.cloud.sides[BLUE]
+    one.cloud.sides[BLUE] = replace(blue, running=False) if gone == "scaled to zero" else replace(blue, image=NEW)
+    assert one.cloud.routes.live is BLUE
     with pytest.raises(StepFailed, match="nothing to roll back to"):
         one.machine.promote(GATES)
-    assert "set" not in one.world.names()
+    assert "set" not in one.cloud.names()
 
 
-def test_mode_7_traffic_is_never_sent_to_nothing(one: Deployment) -> None:
-    """Failure mode 7: it vanishes in the bake. A person is called, and traffic stays where something answers."""
+def test_mode_7_no_rollback_to_a_stopped_colour(one: Deployment) -> None:
+    """Failure mode 7: the rollback target stops during the bake. The run halts and traffic stays on the live colour."""
     promoted(one)
-    one.world.sides[BLUE].running = False
-    one.machine.abandon("bake: users see errors")
+    one.cloud.sides[BLUE].running = False
+    one.machine.abandon(Reason.parse("bake: users see errors"))
     one.machine.let_go()
     assert one.machine.phase is Phase.HALTED
-    assert one.world.routes.live is GREEN
-    assert "not there to go back to" in (one.machine.reason or "")
+    assert one.cloud.routes.live is GREEN
+    assert "not there to go back to" in str(one.machine.reason)
 
 
-def test_mode_8_a_rollback_that_users_do_not_see_is_none(one: Deployment) -> None:
-    """Failure mode 8: a rollback says success and traffic did not move. The routes say blue, users say green."""
+def test_mode_8_rollback_that_users_do_not_see_halts(one: Deployment) -> None:
+    """Failure mode 8: a rollback reports success but traffic did not move. The routes name blue, users get green."""
     promoted(one)
-    one.world.hooks["ask"] = lambda: one.front.script.extend([Answer(True, "green", 8, NEW.version)] * 5)
-    one.machine.abandon("bake: users see errors")
+    one.cloud.hooks["ask"] = lambda: one.front.script.extend([Answer(True, "green", 8, NEW.version)] * 5)
+    one.machine.abandon(Reason.parse("bake: users see errors"))
     one.machine.let_go()
     assert one.machine.phase is Phase.HALTED
-    assert one.world.sides[GREEN].running, "what users still reach is not stopped"
+    assert one.cloud.sides[GREEN].running, "the colour that users still reach keeps running"
 
 
-def test_mode_8_the_second_rollback_and_the_first_deployment(one: Deployment) -> None:
-    """Failure mode 8: traffic moves twice. A second call moves nothing, nor does one where nothing was ever promoted."""
+def test_mode_8_rollback_without_a_promotion_is_refused(one: Deployment) -> None:
+    """Failure mode 8: traffic moves twice. A rollback without a promotion, or after a rollback, moves nothing."""
     with pytest.raises(Refused, match="no promotion to undo"):
         one.undo()
     one.forward()
     assert one.undo().phase is Phase.ROLLED_BACK
-    moved = one.world.routes
+    moved = one.cloud.routes
     with pytest.raises(Refused, match="no promotion to undo"):
         one.undo()
-    assert one.world.routes == moved
+    assert one.cloud.routes == moved
 
 
 def never_comes_up(one: Deployment) -> None:
-    one.world.hooks["progress"] = lambda: setattr(one.world.sides[GREEN], "polls", 0)
+    one.cloud.hooks["progress"] = lambda: setattr(one.cloud.sides[GREEN], "polls", 0)
 
 
 def never_spreads(one: Deployment) -> None:
-    one.world.spreads = 10**9
+    one.cloud.spreads = 10**9
 
 
 def aws_is_gone(one: Deployment) -> None:
-    one.world.hooks["set"] = lambda: one.world.always.update(
+    one.cloud.hooks["set"] = lambda: one.cloud.constant_errors.update(
         dict.fromkeys(("set", "observe"), CloudUnreachable("gone"))
     )
 
 
 def never_answers(one: Deployment) -> None:
-    nobody = Answer(False, problem="timed out")
-    one.world.hooks["set"] = lambda: one.world.hooks.update(ask=lambda: one.front.script.extend([nobody] * 5))
+    silence = Answer(False, problem="timed out")
+    one.cloud.hooks["set"] = lambda: one.cloud.hooks.update(ask=lambda: one.front.script.extend([silence] * 5))
 
 
 def never_stops(one: Deployment) -> None:
-    one.world.hooks["stopped"] = lambda: setattr(one.world.sides[GREEN], "running", True)
+    one.cloud.hooks["stopped"] = lambda: setattr(one.cloud.sides[GREEN], "running", True)
 
 
 @pytest.mark.parametrize(
@@ -156,7 +155,7 @@ def never_stops(one: Deployment) -> None:
 def test_mode_9_each_phase_has_its_limit(
     one: Deployment, hang: Callable[[Deployment], None], ends: Phase, seconds: float
 ) -> None:
-    """Failure mode 9: a rollback never fires, or never ends. When everything hangs, each phase ends at its deadline."""
+    """Failure mode 9: a rollback never begins, or never ends. If a phase hangs, it ends at its deadline."""
     hang(one)
     assert one.run(lambda: "users see errors") is ends
-    assert one.world.clock.elapsed <= seconds + SLACK
+    assert one.cloud.clock.elapsed <= seconds + SLACK

@@ -1,6 +1,6 @@
-"""Thousands of histories of concurrent, failing, sleeping and dying runs: whatever happens, what is settled is right.
+"""Random histories of concurrent, failing, suspended and dying runs: after the recovery the invariants hold.
 
-``HISTORIES=50000 python -m pytest tests/deployment/test_histories.py -s`` explores more than the 500 of everyday.
+``HISTORIES=50000 python -m pytest tests/deployment/test_histories.py -s`` explores more than the default of 500.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from deployment.flow.lease import LeaseKeeper
-from tests.deployment.histories import live_through
-from tests.deployment.history_plan import Command, History, Kind, Trouble
+from tests.deployment.histories import run_history
+from tests.deployment.history_plan import Command, Fault, History, Kind
 
 HISTORIES = int(os.environ.get("HISTORIES", "500"))
 
-troubles = st.lists(st.tuples(st.integers(1, 75), st.sampled_from(Trouble)), max_size=3).map(tuple)
+faults = st.lists(st.tuples(st.integers(1, 75), st.sampled_from(Fault)), max_size=3).map(tuple)
 commands = st.builds(
     Command,
     kind=st.sampled_from([Kind.DEPLOY, Kind.DEPLOY, Kind.DEPLOY, Kind.RECOVER, Kind.ROLLBACK]),
@@ -29,7 +29,7 @@ commands = st.builds(
     reckless=st.booleans(),
     sick=st.sampled_from([False, False, False, True]),
     harmed=st.sampled_from([False, False, False, True]),
-    troubles=troubles,
+    faults=faults,
 )
 histories = st.builds(
     History,
@@ -40,14 +40,14 @@ histories = st.builds(
 
 
 @pytest.fixture(autouse=True)
-def _no_disk_and_no_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The keeper renews in real time, of which none passes here; and no power fails, so that no fsync is needed."""
+def _without_fsync_and_keeper(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Do not start the keeper, which renews in real time, and skip fsync, because the power does not fail here."""
     monkeypatch.setattr(LeaseKeeper, "start", lambda _: None)
     monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
-def test_histories_end_well() -> None:
-    """The invariants are in ``tests/deployment/histories.py``: see ``assert_invariants`` and ``Process._watch``."""
+def test_histories_keep_the_invariants() -> None:
+    """The invariants are in ``tests/deployment/histories.py``: see ``assert_invariants`` and ``Process._check_call``."""
     seen: Counter[str] = Counter()
 
     @settings(
@@ -61,14 +61,14 @@ def test_histories_end_well() -> None:
     @given(histories)
     def explore(history: History) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            seen.update(live_through(history, Path(folder)).seen)
+            seen.update(run_history(history, Path(folder)).seen)
         seen["histories explored"] += 1
 
     explore()
     print()
-    for what, times in sorted(seen.items()):
-        print(f"{times:6} {what}")
+    for event, count in sorted(seen.items()):
+        print(f"{count:6} {event}")
     assert seen["histories explored"] >= HISTORIES
     ends = {"SUCCEEDED", "REJECTED", "ROLLED_BACK", "REFUSED", "killed"}
     assert {end for end in ends if not seen[f"{Kind.DEPLOY}: {end}"]} == set()
-    assert {trouble.name for trouble in Trouble if not seen[trouble.name]} == set()
+    assert {fault.name for fault in Fault if not seen[fault.name]} == set()

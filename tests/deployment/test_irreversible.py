@@ -1,19 +1,21 @@
-"""A release whose migration is irreversible: after the switch there is no way back by itself, whatever dies and whoever asks.
+"""A release whose migration is irreversible: after the switch, only a person's decision rolls it back.
 
 Failure mode 15: a shared database makes rollback impossible.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from deployment.errors import CloudUnreachable, Refused, StepFailed
 from deployment.flow.lease import open_deployment
+from deployment.model import Reason
 from deployment.phases import Phase
 from deployment.plan import DeploymentRecord
-from deployment.recovery.interrupted_run import recover_run
 from deployment.recovery.recover import Decision
 from deployment.recovery.undo import last_promotion, refuse_irreversible
 from tests.deployment.fakes import BLUE, GREEN, NEW
@@ -21,111 +23,104 @@ from tests.deployment.harness import GATES, Deployment
 
 
 @pytest.fixture
-def one_way(one: Deployment) -> Deployment:
-    """Green gets 1.1.0, which says that there is no way back."""
-    one.machine.plan = replace(one.machine.plan, image=replace(NEW, irreversible=True))
-    return one
+def one_way(tmp_path: Path) -> Iterator[Deployment]:
+    """A deployment of 1.1.0 to green, whose migration is irreversible."""
+    deployment = Deployment(tmp_path / "reports", image=replace(NEW, irreversible=True))
+    yield deployment
+    deployment.stop_keeper()
 
 
 def recover(one: Deployment, decision: Decision) -> Phase:
-    """What ``recover`` does with a decision."""
-    found = open_deployment(one.ports)
-    assert found is not None
-    return recover_run(
-        found,
-        one.ports,
-        one.limits,
-        actor="recoverer",
-        reports=one.reports,
-        listener=lambda _: None,
-        decision=decision,
-    )
+    """Recover with an operator's decision."""
+    phase = one.recover(decision=decision)
+    assert phase is not None
+    return phase
 
 
 def frozen(one: Deployment) -> Deployment:
-    """Promoted, and harmful while it baked; its process is gone."""
+    """Run a deployment that halts because of harm during its bake, and make its process dead."""
     assert one.run(lambda: "harm") is Phase.HALTED
-    one.bury()
+    one.mark_dead()
     return one
 
 
 def test_failure_after_the_switch_freezes(one_way: Deployment) -> None:
     assert one_way.run(lambda: "5 % of requests fail") is Phase.HALTED
-    assert one_way.world.routes.live is GREEN
-    assert one_way.world.sides[GREEN].running
-    assert one_way.world.sides[BLUE].running
-    reason = one_way.machine.reason or ""
+    assert one_way.cloud.routes.live is GREEN
+    assert one_way.cloud.sides[GREEN].running
+    assert one_way.cloud.sides[BLUE].running
+    reason = str(one_way.machine.reason)
     assert "5 % of requests fail; frozen: the migration of telehealth-api:1.1.0 is irreversible" in reason
-    assert one_way.story()[-2:] == ["-bake", "HALTED"]
+    assert one_way.step_log()[-2:] == ["-bake", "HALTED"]
     assert "frozen" in one_way.journal_kinds()
-    assert one_way.lease.holder is not None, "nobody deploys on top of it"
+    assert one_way.lease.holder is not None, "the lease keeps other deployments out"
 
 
-def test_failing_switch_that_may_have_moved_freezes(one_way: Deployment) -> None:
-    one_way.world.hooks["observe"] = lambda: one_way.world.always.update(
-        {} if one_way.world.routes.live is BLUE else {"observe": CloudUnreachable("gone")}
+def test_failed_switch_that_may_have_moved_traffic_freezes(one_way: Deployment) -> None:
+    one_way.cloud.hooks["observe"] = lambda: one_way.cloud.constant_errors.update(
+        {} if one_way.cloud.routes.live is BLUE else {"observe": CloudUnreachable("gone")}
     )
     assert one_way.run() is Phase.HALTED
-    assert one_way.world.routes.live is GREEN
+    assert one_way.cloud.routes.live is GREEN
 
 
-def test_failure_before_the_switch_rejects_as_ever(one_way: Deployment) -> None:
-    one_way.world.sides[GREEN].ill = "ill"
+def test_failure_before_the_switch_rejects(one_way: Deployment) -> None:
+    one_way.cloud.sides[GREEN].error = "status 500"
     one_way.to_verified()
-    one_way.machine.abandon("health: ill")
+    one_way.machine.abandon(Reason.parse("health: status 500"))
     assert one_way.machine.phase is Phase.REJECTED
-    assert one_way.world.routes.live is BLUE
+    assert one_way.cloud.routes.live is BLUE
 
 
-def test_reversible_release_goes_back(one: Deployment) -> None:
+def test_reversible_release_is_rolled_back(one: Deployment) -> None:
     assert one.run(lambda: "harm") is Phase.ROLLED_BACK
 
 
-def test_good_one_is_promoted(one_way: Deployment) -> None:
+def test_good_irreversible_release_is_promoted(one_way: Deployment) -> None:
     assert one_way.run() is Phase.SUCCEEDED
 
 
-def test_recovering_a_dead_run_freezes_too(one_way: Deployment) -> None:
+def test_recovery_of_a_dead_run_freezes(one_way: Deployment) -> None:
     one_way.to_verified()
     one_way.machine.promote(GATES)
-    one_way.bury()
+    one_way.mark_dead()
     assert recover(one_way, Decision()) is Phase.HALTED
-    assert one_way.world.routes.live is GREEN
+    assert one_way.cloud.routes.live is GREEN
     assert "frozen: the migration" in one_way.report()["reason"]
     assert one_way.report()["verdict"] == "rollback_failed"
 
 
-def test_recovering_a_frozen_one_changes_nothing(one_way: Deployment) -> None:
+def test_recovery_of_a_frozen_run_changes_nothing(one_way: Deployment) -> None:
     frozen(one_way)
     for _ in range(2):
         assert recover(one_way, Decision()) is Phase.HALTED
-        one_way.bury()
-    assert one_way.world.routes.live is GREEN
+        one_way.mark_dead()
+    assert one_way.cloud.routes.live is GREEN
     assert one_way.report()["verdict"] == "rollback_failed"
 
 
-def test_a_person_may_send_traffic_back(one_way: Deployment) -> None:
+def test_decision_back_rolls_back(one_way: Deployment) -> None:
     frozen(one_way)
     assert recover(one_way, Decision(back="1.0.0 reads it, we tried")) is Phase.ROLLED_BACK
-    assert one_way.world.routes.live is BLUE
+    assert one_way.cloud.routes.live is BLUE
     assert one_way.lease.holder is None
     assert [r.data["reason"] for r in one_way.records() if r.kind == "irreversible"] == ["1.0.0 reads it, we tried"]
 
 
-def test_that_decision_outlives_the_one_who_carries_it_out(one_way: Deployment) -> None:
+def test_decision_back_survives_a_failed_recovery(one_way: Deployment) -> None:
     frozen(one_way)
-    one_way.world.always["set"] = CloudUnreachable("gone")
+    one_way.cloud.constant_errors["set"] = CloudUnreachable("gone")
     assert recover(one_way, Decision(back="we tried")) is Phase.HALTED
     assert DeploymentRecord.load(one_way.lease.kept["deployment"]).back_allowed
-    one_way.world.always.clear()
-    one_way.bury()
+    one_way.cloud.constant_errors.clear()
+    one_way.mark_dead()
     assert recover(one_way, Decision()) is Phase.ROLLED_BACK
 
 
-def test_a_person_may_leave_it_live_and_fix_it_forward(one_way: Deployment) -> None:
+def test_decision_keep_leaves_the_release_live(one_way: Deployment) -> None:
     frozen(one_way)
     assert recover(one_way, Decision(keep="the fix is 1.1.1")) is Phase.HALTED
-    assert one_way.world.routes.live is GREEN
+    assert one_way.cloud.routes.live is GREEN
     assert one_way.lease.holder is None
     assert open_deployment(one_way.ports) is None
     assert one_way.promotion() is None
@@ -133,22 +128,22 @@ def test_a_person_may_leave_it_live_and_fix_it_forward(one_way: Deployment) -> N
     assert (kept["live"], kept["reason"], kept["by"]) == ("green", "the fix is 1.1.1", "recoverer")
 
 
-def test_what_is_not_well_is_not_left_live(one_way: Deployment) -> None:
+def test_decision_keep_is_refused_for_an_unhealthy_release(one_way: Deployment) -> None:
     frozen(one_way)
-    one_way.world.sides[GREEN].ill = "status 500"
-    with pytest.raises(StepFailed, match="not well"):
+    one_way.cloud.sides[GREEN].error = "status 500"
+    with pytest.raises(StepFailed, match="unhealthy"):
         recover(one_way, Decision(keep="we give up"))
     assert open_deployment(one_way.ports) is not None
 
 
-def test_only_what_is_halted_can_be_kept(one: Deployment) -> None:
+def test_decision_keep_is_refused_unless_halted(one: Deployment) -> None:
     one.to_verified()
-    one.bury()
+    one.mark_dead()
     with pytest.raises(Refused, match="not halted"):
         recover(one, Decision(keep="why not"))
 
 
-def test_undoing_its_promotion_is_refused_without_a_reason(one_way: Deployment) -> None:
+def test_undo_is_refused_without_a_reason(one_way: Deployment) -> None:
     assert one_way.run() is Phase.SUCCEEDED
     promotion = last_promotion(one_way.ports)
     assert promotion.image.irreversible

@@ -1,4 +1,4 @@
-"""The journal: on the disk when it returns, and nothing in it changes unseen."""
+"""The journal: each line is on the disk before ``append`` returns, and every change of the file is found."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_each_line_carries_the_hash_of_the_one_before(journal: Journal) -> None:
     assert records[1].data == {"before": "PENDING", "after": "LEASED", "text": "Köln"}
 
 
-def test_append_returns_when_the_line_is_on_the_disk(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_line_is_synced_before_append_returns(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     synced: list[int] = []
     fsync = os.fsync
 
@@ -57,7 +57,7 @@ def test_torn_last_line_is_dropped_and_written_over(journal: Journal, torn: str)
 
 def test_any_changed_byte_is_found(journal: Journal) -> None:
     content = journal.path.read_bytes()
-    for place in range(len(content) - 1):  # without the last line's end, that line counts as torn
+    for place in range(len(content) - 1):  # the last newline is left out: without it the last line counts as torn
         blank = {0x20, 0x09, 0x0D, 0x0A} if content[place] in b" \n" else set()
         for other in {content[place] ^ 1, *blank} - {content[place]}:
             changed = content[:place] + bytes([other]) + content[place + 1 :]
@@ -74,7 +74,7 @@ def test_any_removed_byte_is_found(journal: Journal) -> None:
             list(read(journal.path))
 
 
-def test_any_other_order_of_lines_is_found(journal: Journal) -> None:
+def test_reordered_removed_or_repeated_lines_are_found(journal: Journal) -> None:
     lines = journal.path.read_bytes().splitlines(keepends=True)
     for number, order in enumerate(itertools.permutations(lines)):
         journal.path.write_bytes(b"".join(order))
@@ -90,7 +90,7 @@ def test_any_other_order_of_lines_is_found(journal: Journal) -> None:
         list(read(journal.path))
 
 
-def test_continues_after_reopening(journal: Journal) -> None:
+def test_chain_continues_after_reopening(journal: Journal) -> None:
     head = journal.head
     again = Journal(journal.path, "another", FakeClock())
     record = again.append("recovering")
@@ -98,7 +98,7 @@ def test_continues_after_reopening(journal: Journal) -> None:
     assert len(again.records()) == 4
 
 
-def test_a_write_that_fails_leaves_no_half_line(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_leaves_no_partial_line(journal: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
     write = os.write
     monkeypatch.setattr(os, "write", lambda descriptor, data: write(descriptor, data[:9]))
 

@@ -1,4 +1,4 @@
-"""The one table of transitions: every pair is walked."""
+"""The table of transitions: every pair of phase and outcome."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize(("phase", "outcome"), ALL, ids=lambda value: value.name)
-def test_pair(phase: Phase, outcome: Outcome) -> None:
+def test_transition(phase: Phase, outcome: Outcome) -> None:
     after = EXPECTED.get(phase.value, {}).get(outcome.value)
     if after is None:
         with pytest.raises(IllegalTransitionError):
@@ -37,5 +37,5 @@ def test_every_phase_is_left_or_terminal_and_can_be_reached(phase: Phase) -> Non
     assert phase is Phase.PENDING or phase in TRANSITIONS.values()
 
 
-def test_no_way_forward_skips_the_bake() -> None:
+def test_only_the_bake_leads_to_succeeded() -> None:
     assert [before for (before, _), after in TRANSITIONS.items() if after is Phase.SUCCEEDED] == [Phase.BAKING]

@@ -1,4 +1,4 @@
-"""Preflight, item by item: what refuses, what is sick, what is said not to have been checked."""
+"""Preflight, item by item: items that refuse, items that are sick, and items that were not checked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from deployment.errors import CloudDenied, CloudError, CloudUnreachable, Refused
 from deployment.model import Alarm, AlarmState, Caller, Colour, Configuration, DomainState, Quota, Routes, Scan, Service
 from deployment.ports import NO_ALARMS
 from deployment.preflight.items import Item, Outcome
-from deployment.preflight.preflight import PreflightPorts, judge, look, summed_up, too_severe
+from deployment.preflight.preflight import PreflightPorts, Proposal, judge, run_preflight, summed_up, too_severe
 from deployment.settings import DeploymentLimits
 from tests.deployment.fakes import BLUE, GREEN, NEW, Side
 from tests.deployment.harness import Deployment
@@ -25,8 +25,8 @@ LIMITS = DeploymentLimits()
 
 
 @dataclass
-class Around:
-    """Every port of the surroundings in one: each answers as it is told, or raises."""
+class Surroundings:
+    """All ports of the surroundings in one: each returns the answer that a test sets, or raises it."""
 
     scan: Scan | CloudError = field(default_factory=lambda: Scan(True, {"LOW": 3}))
     quotas: Sequence[Quota] | CloudError = (Quota("vCPUs", 2, 10),)
@@ -36,10 +36,10 @@ class Around:
 
     def of(self, digest: str) -> Scan:
         self.asked.append(digest)
-        return given(self.scan)
+        return return_or_raise(self.scan)
 
     def measured(self) -> Sequence[Quota]:
-        return given(self.quotas)
+        return return_or_raise(self.quotas)
 
     def obstacle(self, name: str) -> str | None:
         self.asked.append(name)
@@ -50,21 +50,21 @@ class Around:
 
     def observe(self) -> DomainState:
         assert self.state is not None
-        return given(self.state)
+        return return_or_raise(self.state)
 
 
 Given = TypeVar("Given")
 
 
-def given(answer: Given | CloudError) -> Given:
+def return_or_raise(answer: Given | CloudError) -> Given:
     if isinstance(answer, CloudError):
         raise answer
     return answer
 
 
 @dataclass
-class Watch:
-    """Alarms by colour."""
+class FakeAlarms:
+    """Alarms by colour; ``None``: they cannot be read."""
 
     states: dict[Colour, AlarmState] | None
 
@@ -75,25 +75,25 @@ class Watch:
 
 
 class Estate:
-    """A deployment's small world with surroundings; all is well until a test says otherwise."""
+    """A deployment on the fake cloud with surroundings; everything is healthy until a test changes it."""
 
     def __init__(self, tmp_path: Path) -> None:
         self.deployment = Deployment(tmp_path)
-        self.world = self.deployment.world
-        self.world.sides[GREEN] = Side(NEW)
-        self.around = Around()
-        self.around.state = DomainState("api.example", ("192.0.2.1",), self.now() + timedelta(days=90))
+        self.cloud = self.deployment.cloud
+        self.cloud.sides[GREEN] = Side(NEW)
+        self.surroundings = Surroundings()
+        self.surroundings.state = DomainState("api.example", ("192.0.2.1",), self.now() + timedelta(days=90))
         self.own_secrets = ("smoke-users",)
-        quiet = Watch(dict.fromkeys(Colour, AlarmState.OK))
+        quiet = FakeAlarms(dict.fromkeys(Colour, AlarmState.OK))
         self.deployment.ports = replace(self.deployment.ports, alarms=quiet)
 
     def now(self) -> datetime:
-        return self.world.clock.now()
+        return self.cloud.clock.now()
 
     def items(self, plan: Path | None = None, limits: DeploymentLimits = LIMITS) -> dict[str, Item]:
-        one = self.around
-        around = PreflightPorts(one, one, one, self.own_secrets, one)
-        found = look(self.deployment.ports, around, limits, ADMISSION, NEW, GREEN, plan)
+        one = self.surroundings
+        surroundings = PreflightPorts(one, one, one, self.own_secrets, one)
+        found = run_preflight(self.deployment.ports, surroundings, limits, Proposal(NEW, GREEN, ADMISSION, plan))
         return {item.name: item for item in found}
 
     def refused(self) -> list[str]:
@@ -105,17 +105,17 @@ def estate(tmp_path: Path) -> Estate:
     return Estate(tmp_path)
 
 
-def test_all_is_well(estate: Estate) -> None:
+def test_healthy_estate_passes(estate: Estate) -> None:
     items = estate.items()
     assert {item.outcome for item in items.values()} == {Outcome.OK}
     judge(list(items.values()))
     assert summed_up(list(items.values())) == "12 of 12 items are well"
     assert "it is resumed before it is updated" in items["idle"].found
-    assert estate.around.asked.count(NEW.digest) == 1, "the scan is that of the digest to deploy"
+    assert estate.surroundings.asked.count(NEW.digest) == 1, "the scan of the digest to deploy is read once"
 
 
-def test_divided_traffic_refuses(estate: Estate) -> None:
-    estate.world.routes = Routes(BLUE, {BLUE: 90, GREEN: 10}, 8)
+def test_split_traffic_refuses(estate: Estate) -> None:
+    estate.cloud.routes = Routes(BLUE, {BLUE: 90, GREEN: 10}, 8)
     assert estate.refused() == ["routes"]
     with pytest.raises(Refused, match="blue 90 %, green 10 %"):
         judge(list(estate.items().values()))
@@ -129,11 +129,11 @@ def test_divided_traffic_refuses(estate: Estate) -> None:
         (10, 20, "promote_timeout is 10 s; rollback_timeout is 20 s"),
     ],
 )
-def test_a_switch_has_the_time_that_it_takes(estate: Estate, promote: float, rollback: float, short: str) -> None:
-    """Behind DNS alone: there is nothing to compare where the front door switches at once."""
+def test_timeouts_must_cover_the_time_of_a_switch(estate: Estate, promote: float, rollback: float, short: str) -> None:
+    """Only if DNS routes the traffic; a router that switches at once has nothing to compare."""
     limits = replace(LIMITS, promote_timeout=promote, rollback_timeout=rollback)
     assert "timeouts" not in estate.items(limits=limits)
-    estate.world.routes = replace(estate.world.routes, spread_s=120)
+    estate.cloud.routes = replace(estate.cloud.routes, spread_s=120)
     items = estate.items(limits=limits)
     if not short:
         assert items["timeouts"].outcome is Outcome.OK
@@ -143,11 +143,11 @@ def test_a_switch_has_the_time_that_it_takes(estate: Estate, promote: float, rol
     assert "a switch, which takes up to 120 s" in (refused.value.hint or "")
 
 
-def test_a_live_colour_that_does_not_run_is_sick_not_refused(estate: Estate) -> None:
-    estate.world.sides[BLUE].running = False
+def test_stopped_live_colour_is_sick_but_not_refused(estate: Estate) -> None:
+    estate.cloud.sides[BLUE].running = False
     assert estate.items()["live"].outcome is Outcome.SICK
     items = list(estate.items().values())
-    judge(items)  # the step `lease` looks again, under the lock, and rejects
+    judge(items)  # the step `lease` checks again, under the lock, and rejects
     assert "SICK: live: blue is PAUSED" in summed_up(items)
 
 
@@ -179,15 +179,15 @@ def test_a_target_that_cannot_be_updated_refuses(estate: Estate, monkeypatch: py
     ],
     ids=str,
 )
-def test_a_scan(estate: Estate, scan: Scan | CloudError, outcome: Outcome) -> None:
-    estate.around.scan = scan
+def test_scan_findings(estate: Estate, scan: Scan | CloudError, outcome: Outcome) -> None:
+    estate.surroundings.scan = scan
     item = estate.items()["scan"]
     assert item.outcome is outcome
     assert item.expected == "a finished scan without a finding above MEDIUM"
 
 
 @pytest.mark.parametrize(("most", "refuses"), [("NONE", True), ("LOW", True), ("HIGH", False), ("CRITICAL", False)])
-def test_a_limit_is_the_worst_that_is_let_through(most: str, refuses: bool) -> None:
+def test_severity_above_the_limit_is_too_severe(most: str, refuses: bool) -> None:
     assert too_severe({"HIGH": 1}, most) is refuses
 
 
@@ -206,67 +206,67 @@ FIRING, QUIET = AlarmState.FIRING, AlarmState.OK
     ],
 )
 def test_alarms(estate: Estate, states: dict[Colour, AlarmState] | None, outcome: Outcome, word: str) -> None:
-    estate.deployment.ports = replace(estate.deployment.ports, alarms=Watch(states))
+    estate.deployment.ports = replace(estate.deployment.ports, alarms=FakeAlarms(states))
     item = estate.items()["alarms"]
     assert (item.outcome, item.found) == (outcome, word)
 
 
-def test_a_used_up_quota_refuses_and_a_nearly_used_one_is_told(estate: Estate) -> None:
-    estate.around.quotas = [Quota("vCPUs", 8, 10), Quota("services", 1, 10)]
+def test_used_up_quota_refuses_and_nearly_used_quota_is_reported(estate: Estate) -> None:
+    estate.surroundings.quotas = [Quota("vCPUs", 8, 10), Quota("services", 1, 10)]
     assert estate.items()["quotas"] == Item(
         "quotas", Outcome.OK, "8 of 10 vCPUs", "room in every quota whose use AWS measures"
     )
-    estate.around.quotas = [Quota("vCPUs", 10, 10)]
+    estate.surroundings.quotas = [Quota("vCPUs", 10, 10)]
     assert estate.refused() == ["quotas"]
     silent: list[Sequence[Quota] | CloudError] = [[], CloudUnreachable("service-quotas ListServiceQuotas: 500")]
-    for estate.around.quotas in silent:
+    for estate.surroundings.quotas in silent:
         assert estate.items()["quotas"].outcome is Outcome.NOT_CHECKED
 
 
-def test_secrets_of_deployer_and_release_are_looked_at_by_name(estate: Estate) -> None:
+def test_secrets_of_deployer_and_release_are_checked_by_name(estate: Estate) -> None:
     given_to_it = Configuration({}, {"DATABASE_URL": "database-url"}, {})
     estate.deployment.platform.configurations = {BLUE: given_to_it, GREEN: given_to_it}
     assert estate.items()["secrets"].found == "smoke-users, database-url"
-    estate.around.problems = {"database-url": "is about to be deleted"}
+    estate.surroundings.problems = {"database-url": "is about to be deleted"}
     item = estate.items()["secrets"]
     assert (item.outcome, item.found) == (Outcome.REFUSED, "database-url is about to be deleted")
-    estate.around.problems = {"database-url": CloudDenied("secretsmanager DescribeSecret: AccessDenied")}
+    estate.surroundings.problems = {"database-url": CloudDenied("secretsmanager DescribeSecret: AccessDenied")}
     assert estate.items()["secrets"].outcome is Outcome.NOT_CHECKED
 
 
 @pytest.mark.parametrize(("days", "outcome"), [(15, Outcome.OK), (13, Outcome.REFUSED), (-1, Outcome.REFUSED)])
-def test_a_certificate_must_be_good_for_a_while(estate: Estate, days: int, outcome: Outcome) -> None:
-    estate.around.state = DomainState("api.example", ("192.0.2.1",), estate.now() + timedelta(days=days, hours=1))
+def test_certificate_must_be_valid_for_two_weeks(estate: Estate, days: int, outcome: Outcome) -> None:
+    estate.surroundings.state = DomainState("api.example", ("192.0.2.1",), estate.now() + timedelta(days=days, hours=1))
     item = estate.items()["domain"]
     assert item.outcome is outcome
     assert f"in {days} days" in item.found
 
 
 def test_a_domain_without_certificate_or_address(estate: Estate) -> None:
-    estate.around.state = DomainState("api.example", ("192.0.2.1",), None)
+    estate.surroundings.state = DomainState("api.example", ("192.0.2.1",), None)
     assert estate.items()["domain"].found == "api.example is 192.0.2.1; http has no certificate"
     assert estate.items()["domain"].outcome is Outcome.NOT_CHECKED
-    estate.around.state = CloudUnreachable("api.example does not resolve: Name or service not known")
+    estate.surroundings.state = CloudUnreachable("api.example does not resolve: Name or service not known")
     assert estate.items()["domain"].outcome is Outcome.SICK
 
 
-def test_what_is_refused_is_named_all_at_once(estate: Estate) -> None:
-    estate.around.scan = Scan(True, {"CRITICAL": 2})
-    estate.world.sides[BLUE].running = False
+def test_refusal_names_every_item(estate: Estate) -> None:
+    estate.surroundings.scan = Scan(True, {"CRITICAL": 2})
+    estate.cloud.sides[BLUE].running = False
     with pytest.raises(Refused) as caught:
         judge(list(estate.items().values()))
     assert caught.value.message.startswith("preflight: scan: 2 CRITICAL; live: blue is PAUSED on sha256:")
     assert caught.value.hint == "Expected: scan: a finished scan without a finding above MEDIUM"
 
 
-def test_without_surroundings_it_says_what_was_not_checked(estate: Estate) -> None:
+def test_items_without_a_port_are_not_checked(estate: Estate) -> None:
     ports = replace(estate.deployment.ports, alarms=NO_ALARMS)
-    found = look(ports, PreflightPorts(), LIMITS, None, NEW, GREEN)
+    found = run_preflight(ports, PreflightPorts(), LIMITS, Proposal(NEW, GREEN))
     unchecked = {item.name for item in found if item.outcome is Outcome.NOT_CHECKED}
     assert unchecked == {"credentials", "rights", "scan", "alarms", "quotas", "secrets", "domain"}
 
 
-def test_a_plan_that_cannot_be_read_refuses(estate: Estate, tmp_path: Path) -> None:
+def test_unreadable_plan_refuses(estate: Estate, tmp_path: Path) -> None:
     item = estate.items(tmp_path / "nowhere.json")["plan"]
     assert item.outcome is Outcome.REFUSED
     assert "terraform show -json" in item.expected

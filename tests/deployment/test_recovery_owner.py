@@ -1,4 +1,4 @@
-"""Whose deployment is settled, and when: a living owner is left alone, another host's lease is waited for."""
+"""Recovery by owner: a living owner is left alone, and the lease of another host is waited for."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ import pytest
 
 from deployment.errors import LeaseHeld, Refused
 from deployment.flow.lease import alive, open_deployment
+from deployment.model import Reason
 from deployment.phases import Phase
 from deployment.recovery.recover import recover
 from tests.deployment.fakes import BLUE, GREEN
-from tests.deployment.harness import GATES, LIMITS, TTL, Deployment
+from tests.deployment.harness import GATES, TTL, Deployment
 
 
 def elsewhere(one: Deployment) -> None:
@@ -28,44 +29,44 @@ def test_living_owner_is_named_and_left_alone(one: Deployment) -> None:
     baking(one)
     with pytest.raises(LeaseHeld, match="deployer"):
         one.recover()
-    assert one.world.routes.live is GREEN
+    assert one.cloud.routes.live is GREEN
 
 
-def test_owner_that_died_here_is_followed_at_once(one: Deployment) -> None:
+def test_run_that_died_on_this_host_is_recovered_at_once(one: Deployment) -> None:
     baking(one)
-    one.bury()
-    before = one.world.clock.elapsed
+    one.mark_dead()
+    before = one.cloud.clock.elapsed
     assert one.recover() is Phase.ROLLED_BACK
-    assert one.world.clock.elapsed - before < 10
+    assert one.cloud.clock.elapsed - before < 10
 
 
-def test_silent_owner_elsewhere_is_waited_for(one: Deployment) -> None:
+def test_lease_of_a_silent_owner_on_another_host_is_waited_for(one: Deployment) -> None:
     baking(one)
-    one.bury()
+    one.mark_dead()
     elsewhere(one)
-    before = one.world.clock.elapsed
+    before = one.cloud.clock.elapsed
     assert one.recover() is Phase.ROLLED_BACK
-    assert one.world.clock.elapsed - before >= TTL - 10
-    assert one.world.routes.live is BLUE
+    assert one.cloud.clock.elapsed - before >= TTL - 10
+    assert one.cloud.routes.live is BLUE
 
 
-def test_owner_elsewhere_that_renews_is_alive(one: Deployment) -> None:
+def test_owner_on_another_host_that_renews_is_alive(one: Deployment) -> None:
     baking(one)
     elsewhere(one)
     holder = one.lease.holder
     assert holder is not None
 
-    def renews() -> None:
-        if one.world.clock.elapsed > 20:
-            one.lease.holder = replace(holder, expires_at=one.world.clock.now() + one.lease.ttl)
+    def renew() -> None:
+        if one.cloud.clock.elapsed > 20:
+            one.lease.holder = replace(holder, expires_at=one.cloud.clock.now() + one.lease.ttl)
 
-    one.world.hooks["sleep"] = renews
+    one.cloud.hooks["sleep"] = renew
     with pytest.raises(LeaseHeld, match="a-runner-far-away"):
         one.recover()
-    assert one.world.routes.live is GREEN
+    assert one.cloud.routes.live is GREEN
 
 
-def test_alive_tells_hosts_apart(one: Deployment) -> None:
+def test_alive_depends_on_the_host(one: Deployment) -> None:
     baking(one)
     assert not alive(one.ports, None)
     assert alive(one.ports, one.lease.holder)
@@ -75,16 +76,16 @@ def test_alive_tells_hosts_apart(one: Deployment) -> None:
     assert not alive(one.ports, one.lease.holder)
 
 
-def test_settled_by_somebody_else_meanwhile(one: Deployment) -> None:
+def test_recovery_after_another_recovery_is_refused(one: Deployment) -> None:
     baking(one)
-    one.bury()
+    one.mark_dead()
     found = open_deployment(one.ports)
     assert found is not None
     assert one.recover() is Phase.ROLLED_BACK
-    routes = one.world.routes
-    with pytest.raises(Refused, match="settled meanwhile"):
-        recover(found, "late", LIMITS, one.ports, one.journal, lambda _: None)
-    assert one.world.routes == routes
+    routes = one.cloud.routes
+    with pytest.raises(Refused, match="recovered by another process"):
+        recover(found, one.operation("late"), one.journal, lambda _: None)
+    assert one.cloud.routes == routes
     assert one.lease.holder is None
 
 
@@ -93,62 +94,62 @@ def test_note_is_read_again_under_the_lease(one: Deployment) -> None:
     found = open_deployment(one.ports)
     assert found is not None
     one.machine.promote(GATES)
-    one.bury()
+    one.mark_dead()
     stale = replace(found, holder=one.lease.holder)
-    machine = recover(stale, "recoverer", LIMITS, one.ports, one.journal, lambda _: None)
+    machine = recover(stale, one.operation("recoverer"), one.journal, lambda _: None)
     assert machine.phase is Phase.ROLLED_BACK
-    assert one.world.routes.live is BLUE
+    assert one.cloud.routes.live is BLUE
 
 
-def test_a_paused_run_that_wakes_cannot_switch_any_more(one: Deployment) -> None:
+def test_suspended_run_cannot_switch_after_its_recovery(one: Deployment) -> None:
     one.to_verified()
-    paused = []
+    recovered = []
 
-    def fall_asleep() -> None:
-        one.world.hooks.clear()
-        one.bury()
-        paused.append(one.recover(one.reports / "another machine"))
+    def suspend() -> None:
+        one.cloud.hooks.clear()
+        one.mark_dead()
+        recovered.append(one.recover(one.reports / "another machine"))
 
-    one.world.hooks["set"] = fall_asleep  # after the lease was checked, before the write arrives
+    one.cloud.hooks["set"] = suspend  # after the lease was checked, before the write arrives
     with pytest.raises(Exception, match=r"token|changed"):
         one.machine.promote(GATES)
-    assert paused == [Phase.ROLLED_BACK]
-    one.machine.abandon("promote: too late")
+    assert recovered == [Phase.ROLLED_BACK]
+    one.machine.abandon(Reason.parse("promote: too late"))
     one.machine.let_go()
-    assert one.world.routes.live is BLUE
-    assert one.world.sides[BLUE].running
+    assert one.cloud.routes.live is BLUE
+    assert one.cloud.sides[BLUE].running
 
 
-def test_halted_deployment_is_tried_again(one: Deployment) -> None:
+def test_halted_deployment_can_be_recovered_again(one: Deployment) -> None:
     baking(one)
-    one.world.sides[BLUE].running = False
-    one.machine.abandon("bake: harm")
+    one.cloud.sides[BLUE].running = False
+    one.machine.abandon(Reason.parse("bake: harm"))
     one.machine.let_go()
     assert one.machine.phase is Phase.HALTED
-    one.bury()
+    one.mark_dead()
     assert one.recover() is Phase.HALTED
     assert one.report()["verdict"] == "rollback_failed"
-    one.bury()
+    one.mark_dead()
     if one.lease.holder:
         one.lease.holder = replace(one.lease.holder, process_started=0.0)
-    one.world.sides[BLUE].running = True
+    one.cloud.sides[BLUE].running = True
     assert one.recover() is Phase.ROLLED_BACK
-    assert one.world.routes.live is BLUE
+    assert one.cloud.routes.live is BLUE
 
 
-def test_colour_that_was_never_touched_is_not_stopped(one: Deployment) -> None:
-    one.world.sides[GREEN] = replace(one.world.sides[BLUE])
+def test_untouched_colour_is_not_stopped(one: Deployment) -> None:
+    one.cloud.sides[GREEN] = replace(one.cloud.sides[BLUE])
     one.lease.kept["promotion"] = "the one before"
     one.machine.lease()
-    one.bury()
+    one.mark_dead()
     assert one.recover() is Phase.REJECTED
-    assert one.world.sides[GREEN].running
+    assert one.cloud.sides[GREEN].running
     assert one.lease.kept == {"promotion": "the one before", "head": one.lease.kept["head"]}
 
 
 def test_broken_journal_is_kept_aside(one: Deployment) -> None:
     baking(one)
-    one.bury()
+    one.mark_dead()
     one.journal.path.write_bytes(one.journal.path.read_bytes().replace(b"LEASED", b"LEASEd"))
     assert one.recover() is Phase.ROLLED_BACK
     assert (one.folder / "audit.broken.jsonl").is_file()

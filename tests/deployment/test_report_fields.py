@@ -1,4 +1,4 @@
-"""``verification.json``: its fields and their order, and how it appears on the disk."""
+"""``verification.json``: its fields, their order, and how the file is replaced on the disk."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import jsonschema
 import pytest
 
 from deployment.evidence import report
+from deployment.model import Reason
 from deployment.phases import Phase
 from tests.deployment.harness import GATES, Deployment
 
@@ -44,8 +45,8 @@ ROLLBACK = {"reason": "bake: harm", "detected_s": 1.2, "switch_s": 0.03, "reques
 
 
 def closed(one: Deployment, exit_code: int, **traffic: Any) -> dict[str, Any]:
-    """The report of a deployment that came to its end."""
-    one.journal.world = None
+    """Close the journal of an ended deployment and return its report."""
+    one.journal.cloud = None
     one.journal.append("traffic", **({"promotion": None, "rollback": None} | traffic))
     one.journal.append("gates", gates=[g.as_report() for g in [*GATES, *report.no_gates(())[1:]]])
     one.journal.append(
@@ -53,12 +54,12 @@ def closed(one: Deployment, exit_code: int, **traffic: Any) -> dict[str, Any]:
         verdict=report.VERDICTS[one.machine.phase],
         exit_code=exit_code,
         reason=one.machine.reason,
-        finished_at=one.world.clock.now().isoformat(timespec="milliseconds"),
+        finished_at=one.cloud.clock.now().isoformat(timespec="milliseconds"),
     )
     return report.build(one.records())
 
 
-def test_promoted(one: Deployment) -> None:
+def test_report_of_a_promotion(one: Deployment) -> None:
     one.run()
     built = closed(one, 0, promotion=PROMOTION)
     jsonschema.validate(built, SCHEMA)
@@ -73,7 +74,7 @@ def test_promoted(one: Deployment) -> None:
     assert list(built["steps"][0]) == ["name", "outcome", "started_at", "duration_s"]
 
 
-def test_rolled_back(one: Deployment) -> None:
+def test_report_of_a_rollback(one: Deployment) -> None:
     one.run(lambda: "harm")
     built = closed(one, 10, promotion=PROMOTION, rollback=ROLLBACK)
     jsonschema.validate(built, SCHEMA)
@@ -82,24 +83,24 @@ def test_rolled_back(one: Deployment) -> None:
 
 
 @pytest.mark.parametrize("dies", ["provision", "set", "logs"])
-def test_recovered(one: Deployment, dies: str) -> None:
+def test_report_of_a_recovered_run(one: Deployment, dies: str) -> None:
     from tests.deployment.fakes import Killed
 
-    one.world.plans[dies] = [Killed()]
-    one.world.hooks[dies] = lambda: setattr(one.world, "dead", True)
+    one.cloud.next_errors[dies] = [Killed()]
+    one.cloud.hooks[dies] = lambda: setattr(one.cloud, "dead", True)
     with pytest.raises(Killed):
         one.run(lambda: "harm")
-    one.world.hooks.clear()
-    one.bury()
+    one.cloud.hooks.clear()
+    one.mark_dead()
     assert one.recover() in (Phase.REJECTED, Phase.ROLLED_BACK)
     jsonschema.validate(one.report(), SCHEMA)
     assert list(one.report()) == FIELDS
 
 
-def test_refused_lists_all_gates_and_no_steps(one: Deployment) -> None:
-    one.machine.abandon("refused: no", refused=True)
+def test_report_of_a_refusal_lists_all_gates_and_no_steps(one: Deployment) -> None:
+    one.machine.abandon(Reason.parse("refused: no"), refused=True)
     one.machine.let_go()
-    one.journal.world = None
+    one.journal.cloud = None
     one.journal.append(
         "closed", verdict="refused", exit_code=4, reason="refused: no", finished_at="2026-11-22T12:00:00Z"
     )
@@ -109,7 +110,7 @@ def test_refused_lists_all_gates_and_no_steps(one: Deployment) -> None:
     assert {gate["outcome"] for gate in built["gates"]} == {"not_run"}
 
 
-def test_latest_is_relative_and_moves_when_the_report_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_latest_link_is_relative_and_replaced_after_the_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     report.write(tmp_path / "one", {"a": 1})
     replaced: list[tuple[str, bool]] = []
     replace = os.replace

@@ -1,4 +1,4 @@
-"""``deployment.toml``: defaults, overrides, and what it may not say."""
+"""``deployment.toml``: defaults, overrides, and refused content."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_environment_overrides_key_by_key(file: Path) -> None:
         ("not = = toml", "not TOML"),
     ],
 )
-def test_what_it_may_not_say(file: Path, text: str, message: str) -> None:
+def test_invalid_settings_are_refused(file: Path, text: str, message: str) -> None:
     file.write_text(text)
     with pytest.raises(SettingsError, match=message):
         load(file)
@@ -71,7 +71,7 @@ def test_unknown_environment_names_the_nearest_and_all(file: Path) -> None:
     assert "e, staging" in (caught.value.hint or "")
 
 
-def test_missing_unreadable_and_undecodable(file: Path, tmp_path: Path) -> None:
+def test_missing_unreadable_or_undecodable_file_is_refused(file: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="there is no"):
         load(file)
     with pytest.raises(SettingsError, match="cannot be read"):
@@ -81,7 +81,7 @@ def test_missing_unreadable_and_undecodable(file: Path, tmp_path: Path) -> None:
         load(file)
 
 
-def test_shipped_production_keeps_the_promises() -> None:
+def test_limits_of_the_shipped_production_environment() -> None:
     settings = load(SHIPPED, "production")
     limits, gates = settings.limits, settings.gates
     assert (settings.provider, limits.bake, limits.rollback_timeout) == ("aws", 300, 300)
@@ -90,7 +90,7 @@ def test_shipped_production_keeps_the_promises() -> None:
     assert gates["latency"]["p95_ms"] == 1000
 
 
-def test_shipped_default_is_the_embedded_one() -> None:
+def test_shipped_default_environment_is_embedded() -> None:
     settings = load(SHIPPED)
     assert (settings.environment, settings.provider, settings.repository) == ("embedded", "embedded", "telehealth-api")
     assert settings.limits.bake == 10
@@ -140,7 +140,7 @@ RECORDS = 'hosted_zone_id = "Z1"\nset_identifiers = { blue = "b", green = "g" }\
         ECS + ROUTE53 + RECORDS + 'record_name = "api.x.example"\n',
     ],
 )
-def test_every_pair_that_works_is_allowed(file: Path, text: str) -> None:
+def test_working_pairs_of_platform_and_router_are_allowed(file: Path, text: str) -> None:
     file.write_text(HEAD + AWS + text)
     assert load(file).estate["live_url"] == "https://x.example"
 
@@ -148,7 +148,7 @@ def test_every_pair_that_works_is_allowed(file: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        # A pair that cannot work is refused for its reason, not for the keys that its router would need.
+        # For a pair that cannot work the message gives that reason, and not the keys that the router would need.
         (APPRUNNER + ROUTE53, r"'apprunner' with router 'route53' cannot work.*404.*one custom domain"),
         (APPRUNNER + ALB + RULE, "'apprunner' with router 'alb' cannot work.*404"),
         (ECS + CLOUDFRONT + KVS, "'ecs' with router 'cloudfront' cannot work.*second switch"),
@@ -176,7 +176,7 @@ def test_each_platform_and_router_has_its_own_keys(file: Path, text: str, messag
         load(file)
 
 
-def test_names_of_app_runner_are_short(file: Path) -> None:
+def test_app_runner_service_names_have_a_maximum_length(file: Path) -> None:
     file.write_text(HEAD + AWS.replace("api-blue", "a" * 41) + APPRUNNER + CLOUDFRONT + KVS)
     with pytest.raises(SettingsError, match=r"services\.blue"):
         load(file)
@@ -188,7 +188,7 @@ EMBEDDED = '[environments.e]\nprovider = "embedded"\n'
 
 
 @pytest.mark.parametrize("text", ["", APPRUNNER + CLOUDFRONT, 'platform = "ecs"\n' + ALB])
-def test_the_embedded_cloud_is_on_either_platform(file: Path, text: str) -> None:
+def test_embedded_environment_supports_both_platforms(file: Path, text: str) -> None:
     file.write_text(HEAD + EMBEDDED + text)
     assert load(file).provider == "embedded"
 
@@ -204,7 +204,7 @@ def test_the_embedded_cloud_is_on_either_platform(file: Path, text: str) -> None
         ('platform = "ecs"\ncluster = "c"\n' + ALB, "unknown key 'cluster'"),
     ],
 )
-def test_it_is_refused_with_a_router_that_it_does_not_have(file: Path, text: str, message: str) -> None:
+def test_embedded_environment_refuses_other_pairs(file: Path, text: str, message: str) -> None:
     file.write_text(HEAD + EMBEDDED + text)
     with pytest.raises(SettingsError, match=message):
         load(file)

@@ -1,4 +1,4 @@
-"""A share of the traffic first: how it is written, and how the machine goes through it."""
+"""Strategies: their syntax, and how the machine shifts the traffic share by share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from deployment.errors import SettingsError
 from deployment.flow.canary import ENOUGH_REQUESTS
-from deployment.model import Colour
+from deployment.model import Colour, Reason
 from deployment.phases import Phase
 from deployment.strategy import Shift, Strategy, parse
 from tests.deployment.fakes import BLUE, GREEN, Killed
@@ -30,7 +30,7 @@ CANARY = parse("canary:10%,2s,50%,1s").shifts
         ("linear:99%,1s", (Shift(99, 1),)),
     ],
 )
-def test_what_is_a_strategy(text: str, shifts: tuple[Shift, ...]) -> None:
+def test_valid_strategy(text: str, shifts: tuple[Shift, ...]) -> None:
     assert parse(text) == Strategy(text, shifts)
 
 
@@ -43,23 +43,23 @@ def test_what_is_a_strategy(text: str, shifts: tuple[Shift, ...]) -> None:
         *("linear:20%,30s,40%,30s", "linear:1%,30s"),
     ],
 )
-def test_what_is_none(text: str) -> None:
+def test_invalid_strategy_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="strategy") as caught:
         parse(text)
     assert caught.value.hint is not None
     assert "canary:10%,60s" in caught.value.hint
 
 
-def test_it_reads_well() -> None:
+def test_strategy_as_text() -> None:
     assert str(parse("canary:10%,60s")) == "10 % for 60 s, then all of it"
     assert str(Strategy()) == "all of it"
 
 
 class FakeShare:
-    """The candidate answers so many requests at each look; the test may say what harm it did."""
+    """The candidate answers ``each`` requests per poll; a test sets the harm that is reported."""
 
     def __init__(self, each: int = ENOUGH_REQUESTS, harm: Callable[[], str | None] = lambda: None) -> None:
-        self.each, self.tell = each, harm
+        self.each, self.report_harm = each, harm
         self.begun: list[tuple[int, int]] = []
         self.count = 0
 
@@ -70,7 +70,7 @@ class FakeShare:
 
     def harm(self) -> str | None:
         self.count += self.each
-        return self.tell()
+        return self.report_harm()
 
     @property
     def seen(self) -> tuple[int, int]:
@@ -78,13 +78,13 @@ class FakeShare:
 
 
 def promoted(folder: Path, share: FakeShare, shifts: tuple[Shift, ...] = CANARY) -> Deployment:
-    """A deployment up to the end of its promotion, abandoned where that failed."""
+    """Run a deployment up to the end of its promotion; abandon it if the promotion fails."""
     one = Deployment(folder, replace(LIMITS, promote_timeout=5.0))
     one.to_verified()
     try:
         one.machine.promote(GATES, shifts, share)
     except Exception as error:
-        one.machine.abandon(f"promote: {error}")
+        one.machine.abandon(Reason.parse(f"promote: {error}"))
     return one
 
 
@@ -92,14 +92,14 @@ def weights(one: Deployment) -> list[int]:
     return [record.data["weight"] for record in one.records() if record.kind == "writing"]
 
 
-def test_step_by_step_and_then_all(tmp_path: Path) -> None:
+def test_traffic_shifts_step_by_step(tmp_path: Path) -> None:
     share = FakeShare()
     one = promoted(tmp_path, share)
     assert one.machine.phase is Phase.BAKING
     assert share.begun == [(10, 8), (50, 9)]
     assert weights(one) == [10, 50, 100]
-    assert one.world.routes.weights == {GREEN: 100, BLUE: 0}
-    assert one.machine.promoted_generation == one.world.routes.generation == 10
+    assert one.cloud.routes.weights == {GREEN: 100, BLUE: 0}
+    assert one.machine.promoted_generation == one.cloud.routes.generation == 10
     shifted = [record.data for record in one.records() if record.kind == "shifted"]
     assert [(step["weight"], step["requests"] >= ENOUGH_REQUESTS, step["seconds"]) for step in shifted] == [
         (10, True, 2.0),
@@ -108,20 +108,20 @@ def test_step_by_step_and_then_all(tmp_path: Path) -> None:
     one.machine.bake(lambda: None)
     one.machine.complete()
     assert one.journal_kinds()[-1] == "phase"
-    assert one.story()[-1] == "SUCCEEDED"
+    assert one.step_log()[-1] == "SUCCEEDED"
 
 
-def test_harm_of_its_share_rolls_back_at_once(tmp_path: Path) -> None:
+def test_harm_during_a_step_rolls_back(tmp_path: Path) -> None:
     share = FakeShare()
-    share.tell = lambda: "3 of the last 3 requests failed" if len(share.begun) == 2 else None
+    share.report_harm = lambda: "3 of the last 3 requests failed" if len(share.begun) == 2 else None
     one = promoted(tmp_path, share)
     assert one.machine.phase is Phase.ROLLED_BACK
-    assert one.world.routes.weights == {BLUE: 100, GREEN: 0}
+    assert one.cloud.routes.weights == {BLUE: 100, GREEN: 0}
     assert weights(one) == [10, 50, 0 + 100]
-    assert one.machine.reason == "promote: with 50 % of the traffic: 3 of the last 3 requests failed"
+    assert str(one.machine.reason) == "promote: with 50 % of the traffic: 3 of the last 3 requests failed"
 
 
-def test_too_few_requests_are_waited_for_and_then_prove_nothing(tmp_path: Path) -> None:
+def test_step_waits_for_enough_requests_and_fails_without_them(tmp_path: Path) -> None:
     patient = promoted(tmp_path / "one", FakeShare(each=1), (Shift(10, 1),))
     assert patient.machine.phase is Phase.BAKING
     [held] = [record.data for record in patient.records() if record.kind == "shifted"]
@@ -131,35 +131,35 @@ def test_too_few_requests_are_waited_for_and_then_prove_nothing(tmp_path: Path) 
     assert "the candidate answered 0 requests in 6 s, 30 are needed" in str(idle.machine.reason)
 
 
-def test_somebody_else_writes_the_routes_meanwhile(tmp_path: Path) -> None:
+def test_routes_written_by_another_process_fail_the_step(tmp_path: Path) -> None:
     share = FakeShare()
     one = Deployment(tmp_path)
 
-    def meddle() -> None:
+    def write_routes() -> None:
         if len(share.begun) == 1 and share.count == ENOUGH_REQUESTS:
-            one.world.move(BLUE, 0)
+            one.cloud.move(BLUE, 0)
 
-    share.tell = meddle
+    share.report_harm = write_routes
     one.to_verified()
     with pytest.raises(Exception, match="the routes changed meanwhile"):
         one.machine.promote(GATES, CANARY, share)
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_a_run_that_dies_in_a_step_is_rolled_back(tmp_path: Path, number: int) -> None:
-    """By ``recover``, which never completes a promotion."""
+def test_run_that_died_in_a_step_is_rolled_back(tmp_path: Path, number: int) -> None:
+    """``recover`` never completes a promotion."""
     one, share = Deployment(tmp_path), FakeShare()
 
     def die() -> None:
         if len(share.begun) == number:
-            one.world.dead = True
+            one.cloud.dead = True
 
-    share.tell = die
+    share.report_harm = die
     one.to_verified()
     with pytest.raises(Killed):
         one.machine.promote(GATES, CANARY, share)
-    assert one.world.routes.weights[Colour.GREEN] == (10, 50)[number - 1]
-    one.bury()
+    assert one.cloud.routes.weights[Colour.GREEN] == (10, 50)[number - 1]
+    one.mark_dead()
     assert one.recover() is Phase.ROLLED_BACK
-    assert one.world.routes.weights == {BLUE: 100, GREEN: 0}
+    assert one.cloud.routes.weights == {BLUE: 100, GREEN: 0}
     assert one.report()["verdict"] == "rolled_back"

@@ -1,4 +1,4 @@
-"""The verdict: what was expected against what passed."""
+"""The verdict: the expected checks against the passed checks."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from deployment.evidence.verdict import CheckOutcome, CheckResult, GateOutcome, 
 from deployment.model import GateRule
 
 PASSED, FAILED = CheckOutcome.PASSED, CheckOutcome.FAILED
-ERROR, NOTHING = CheckOutcome.ERROR, CheckOutcome.INCONCLUSIVE
+ERROR, INCONCLUSIVE = CheckOutcome.ERROR, CheckOutcome.INCONCLUSIVE
 RULE = GateRule("health", True, 2)
 
 
 def tally(*outcomes: CheckOutcome | tuple[CheckOutcome, ...] | None, requests: int = 1) -> Tally:
-    """One expected check an outcome; None never reports, a tuple reports again and again."""
+    """Return a tally with one expected check per outcome. None: it never reports. A tuple: it reports several times."""
     counted = Tally()
     for number, outcome in enumerate(outcomes):
         check = f"suites/health/test_health.py::test_{number}"
@@ -47,24 +47,24 @@ def test_all_expected_checks_passed() -> None:
         (tally(None, None), GateOutcome.NOT_RUN, "no check ran"),
         (tally(PASSED, FAILED), GateOutcome.FAILED, "test_1: said failed"),
         (tally(PASSED, ERROR), GateOutcome.ERROR, "test_1: said error"),
-        (tally(PASSED, NOTHING), GateOutcome.FAILED, "test_1: said inconclusive"),
+        (tally(PASSED, INCONCLUSIVE), GateOutcome.FAILED, "test_1: said inconclusive"),
         (tally(FAILED, ERROR), GateOutcome.FAILED, "test_0"),
         (tally(PASSED, PASSED, None), GateOutcome.ERROR, "1 of 3 checks never reported, among them .*test_2"),
         (tally(PASSED, (FAILED, PASSED)), GateOutcome.FAILED, "test_1"),
         (tally(PASSED, (PASSED, FAILED)), GateOutcome.FAILED, "test_1"),
         (tally(PASSED, (PASSED, ERROR)), GateOutcome.ERROR, "test_1"),
-        (tally(PASSED, (NOTHING, PASSED)), GateOutcome.FAILED, "test_1"),
+        (tally(PASSED, (INCONCLUSIVE, PASSED)), GateOutcome.FAILED, "test_1"),
         (tally(PASSED, PASSED, requests=0), GateOutcome.FAILED, "no recorded request"),
     ],
 )
-def test_ways_not_to_pass(counted: Tally, outcome: GateOutcome, reason: str) -> None:
+def test_gate_that_does_not_pass(counted: Tally, outcome: GateOutcome, reason: str) -> None:
     gate = counted.gate(RULE)
     assert gate.outcome is outcome
     assert re.search(reason, gate.reason or "")
     assert not_passed([gate]) == [gate]
 
 
-def test_gate_that_is_not_required_bars_nothing() -> None:
+def test_optional_gate_blocks_nothing() -> None:
     gate = tally(PASSED, FAILED).gate(replace(RULE, required=False))
     assert gate.outcome is GateOutcome.FAILED
     assert not_passed([gate]) == []
@@ -72,7 +72,7 @@ def test_gate_that_is_not_required_bars_nothing() -> None:
     assert silent.outcome is GateOutcome.PASSED
 
 
-def test_waived_gate_bars_nothing_but_says_so() -> None:
+def test_waived_gate_blocks_nothing_and_is_reported() -> None:
     gate = replace(tally(PASSED, FAILED).gate(RULE), waived="CHG-1")
     assert not_passed([gate]) == []
     assert gate.as_report()["waived"] == "CHG-1"

@@ -1,9 +1,9 @@
-"""The AWS CLI, as far as docs/roll-back-by-hand.md uses it: options by botocore's service model, calls to the environment that is up.
+"""The part of the AWS CLI that docs/roll-back-by-hand.md uses: options by botocore's service model, calls on loopback.
 
     python aws_cli.py SERVICE OPERATION [--option value …] [--query JMESPATH] [--output text]
     python aws_cli.py exports
 
-Run in a checkout. Unlike the real one it always asks the checkout's embedded environment; like the real one it refuses
+It runs in a checkout and, unlike the real CLI, always calls the checkout's embedded environment. Like the real CLI, it refuses
 options, types and operations that the service does not have.
 """
 
@@ -18,22 +18,22 @@ from typing import Any
 
 sys.path.insert(0, os.getcwd())
 
-import botocore.session  # after the path is right
+import botocore.session  # the path had to be set first
 import jmespath  # type: ignore[import-untyped]  # ships no types
 from botocore import xform_name
 
 from infrastructure.aws.session import Connection, Credentials, clients_for
 from infrastructure.embedded.outputs import Outputs, read
 
-USAGE = 252  # the real one's exit code for what it cannot parse
+USAGE = 252  # the real CLI's exit code for arguments that it cannot parse
 JSON_TYPES = ("list", "structure", "map")
 
 
 def main(arguments: list[str]) -> int:
-    """Calls one operation and prints its answer."""
+    """Call one operation and print its answer; return the exit code."""
     outputs = read(Path(".embedded") / "outputs.json")
     if outputs is None:
-        raise SystemExit("no embedded environment is up here")
+        raise SystemExit("no embedded environment is up in this folder")
     if arguments == ["exports"]:
         print(exports(outputs))
         return 0
@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
 
 
 def parse(options: list[str], known: dict[str, tuple[str, Any]]) -> tuple[dict[str, Any], str | None, str]:
-    """The operation's parameters, the query and the kind of output."""
+    """Return the operation's parameters, the query and the output format; exit with USAGE for an unknown option."""
     parameters: dict[str, Any] = {}
     own = {"query": "", "output": "json"}
     words = iter(options)
@@ -68,20 +68,20 @@ def parse(options: list[str], known: dict[str, tuple[str, Any]]) -> tuple[dict[s
 
 
 def value(kind: str, text: str) -> Any:
-    """One option's value."""
+    """Return an option's value, converted to its type."""
     if kind in JSON_TYPES:
         return json.loads(text)
     return int(text) if kind in ("integer", "long") else text
 
 
 def show(answer: dict[str, Any], query: str | None, output: str) -> None:
-    """Prints an answer as the real one does, for the two kinds of output that are used."""
+    """Print an answer as the real CLI does, for the output formats text and json."""
     found = jmespath.search(query, answer) if query else answer
     print(found if output == "text" else json.dumps(found, indent=4, default=str))
 
 
 def exports(outputs: Outputs) -> str:
-    """The document's variables, for this environment; green is the colour to go to."""
+    """Return shell exports of the document's variables for this environment, with green as the colour to roll back to."""
     found = {
         "KVS": outputs.key_value_store_arn,
         "TABLE": outputs.lease_table,

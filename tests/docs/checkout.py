@@ -1,4 +1,4 @@
-"""A copy of the project in which documents' commands are run, with short times, and nothing left running afterwards."""
+"""A copy of the project, with short times, in which documents' commands run; no process is left afterwards."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.docs.documents import ROOT
 LEFT_OUT = shutil.ignore_patterns(
     ".git", ".venv", ".embedded*", "reports", "tests", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache"
 )
-# The documents' commands are what is tested, not how long a release is watched.
+# These tests are about the documents' commands; short times change nothing in them.
 SHORT = {"bake = 10\n": "bake = 1\n", "samples = 60\n": "samples = 20\n"}
 SHORT_FOR_ALL = {
     "consecutive = 40 ": "consecutive = 5 ",
@@ -39,8 +39,8 @@ BIN = Path(sys.executable).parent
 
 
 @dataclass(frozen=True)
-class Ran:
-    """What came of a script."""
+class ScriptResult:
+    """The result of a script: exit code and output."""
 
     code: int
     output: str
@@ -48,12 +48,12 @@ class Ran:
 
 @dataclass(frozen=True)
 class Checkout:
-    """The copy's folder."""
+    """A folder in which scripts run: a copy of the project, or an empty one."""
 
     folder: Path
 
-    def bash(self, script: str, variables: Mapping[str, str] | None = None, deadline_s: float = 420) -> Ran:
-        """Runs a script as GitHub and a careful person do (``bash -e``); ends it and its children after the deadline."""
+    def bash(self, script: str, variables: Mapping[str, str] | None = None, deadline_s: float = 420) -> ScriptResult:
+        """Run a script with ``bash -e``, as GitHub does; kill it and its children after ``deadline_s`` seconds."""
         path = self.folder / ".script.sh"
         path.write_text(script, encoding="utf-8")
         out = self.folder / ".output.txt"
@@ -72,20 +72,20 @@ class Checkout:
             except subprocess.TimeoutExpired:
                 os.killpg(child.pid, signal.SIGKILL)
                 code = child.wait()
-        return Ran(code, out.read_text(encoding="utf-8", errors="replace"))
+        return ScriptResult(code, out.read_text(encoding="utf-8", errors="replace"))
 
     def reports(self) -> list[Path]:
-        """Every ``verification.json``."""
+        """Return the path of every ``verification.json``."""
         return sorted(path for path in self.folder.glob("reports/*/verification.json") if path.parent.name != "latest")
 
     def stop(self) -> None:
-        """Stops whatever environment was left up."""
+        """Stop every environment that was left up."""
         for state in self.folder.glob(".embedded*"):
             cloud.down(state)
 
 
 def _environment() -> dict[str, str]:
-    """The tests' own environment without what would change a run."""
+    """Return the tests' environment without variables that would change a run."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -96,7 +96,7 @@ def _environment() -> dict[str, str]:
 
 @contextmanager
 def checkout() -> Iterator[Checkout]:
-    """A fresh copy; its processes are stopped and their absence is asserted."""
+    """Yield a new copy; stop its processes afterwards and fail if one is left."""
     # Not pytest's own folder: PostgreSQL's user must be able to pass through it.
     folder = Path(tempfile.mkdtemp(prefix="docs-"))
     folder.chmod(0o755)
@@ -122,7 +122,7 @@ def checkout() -> Iterator[Checkout]:
 
 def _shortened(text: str, values: Mapping[str, str]) -> str:
     for before, after in values.items():
-        assert text.count(before) == 1, f"deployment.toml: {before!r} is not there once"
+        assert text.count(before) == 1, f"deployment.toml: {before!r} must occur exactly once"
         text = text.replace(before, after)
     return text
 

@@ -1,4 +1,4 @@
-"""A copy of the project, as a user has it."""
+"""Fixtures with a copy of the project, as a user has it, and with an empty folder."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,12 +10,12 @@ from tests.docs.checkout import Checkout, checkout
 
 @pytest.fixture
 def copy() -> Iterator[Checkout]:
-    """A fresh copy of the project with short times."""
+    """Yield a new copy of the project with short times."""
     with checkout() as made:
         yield made
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Checkout:
-    """An empty folder to run a script in that needs nothing of the project."""
+    """Return an empty folder, for a script that does not need the project."""
     return Checkout(tmp_path)

@@ -1,4 +1,4 @@
-"""Markdown, as far as these tests read it: fenced blocks, links, headings and tables."""
+"""The parts of Markdown that these tests read: fenced blocks, links, headings and tables."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ DOCUMENTS = [*(ROOT / name for name in PAGES), *sorted((ROOT / "docs").glob("*.m
 
 @dataclass(frozen=True)
 class Block:
-    """One fenced block: its language, the words and ``key=value`` options after it, its text and first line's number."""
+    """A fenced block: its language, the words and ``key=value`` options after it, its text and the number of its first line."""
 
     language: str
     words: frozenset[str]
@@ -24,22 +24,22 @@ class Block:
 
 @dataclass(frozen=True)
 class Document:
-    """One file."""
+    """A Markdown file."""
 
     path: Path
 
     @property
     def name(self) -> str:
-        """Its path below the project's folder."""
+        """Return its path below the project's folder."""
         return str(self.path.relative_to(ROOT))
 
     @property
     def text(self) -> str:
-        """Everything."""
+        """Return the whole text."""
         return self.path.read_text(encoding="utf-8")
 
     def blocks(self) -> list[Block]:
-        """The fenced blocks, in order."""
+        """Return the fenced blocks, in order."""
         blocks: list[Block] = []
         opened: tuple[str, int] | None = None
         lines: list[str] = []
@@ -58,20 +58,20 @@ class Document:
         return blocks
 
     def prose(self) -> str:
-        """The text without its fenced blocks."""
+        """Return the text without its fenced blocks."""
         return re.sub(r"^```.*?^```$", "", self.text, flags=re.MULTILINE | re.DOTALL)
 
     def links(self) -> list[str]:
-        """Where its links lead."""
+        """Return the targets of its links."""
         return re.findall(r"\]\(([^)\s]+)\)", self.prose())
 
     def anchors(self) -> set[str]:
-        """Its headings, as GitHub makes anchors of them."""
+        """Return its headings' anchors, as GitHub makes them."""
         headings = re.findall(r"^#+ (.+)$", self.prose(), flags=re.MULTILINE)
         return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
     def table(self, first_header: str) -> list[list[str]]:
-        """The rows of all tables whose first column has this header; back quotes are left out."""
+        """Return the rows of all tables whose first column has this header, without back quotes."""
         rows: list[list[str]] = []
         inside = False
         for line in self.prose().splitlines():
@@ -86,5 +86,5 @@ class Document:
 
 
 def document(name: str) -> Document:
-    """A document by its path below the project's folder."""
+    """Return a document by its path below the project's folder."""
     return Document(ROOT / name)

@@ -1,4 +1,4 @@
-"""Every command that a document shows is run, in the document's order, on one environment for each document."""
+"""Every command that a document shows is run, in the document's order, with one environment for each document."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from tests.docs.checkout import Ran, checkout
+from tests.docs.checkout import ScriptResult, checkout
 from tests.docs.documents import DOCUMENTS, ROOT, Block, Document
 
 SHELL = ("sh", "console", "bash")
@@ -22,7 +22,7 @@ WITH_COMMANDS = [
     found for found in map(Document, DOCUMENTS) if any(block.language in SHELL for block in found.blocks())
 ]
 AWS_CLI = Path(__file__).with_name("aws_cli.py")
-# `make` would install and take its own minutes; what it would do is asked instead.
+# `make` would install packages and run for minutes, so it only prints what it would run.
 PREAMBLE = """
 make() { command make -n "$@"; }
 fail() { echo "THE DOCUMENT IS WRONG: $1"; exit 97; }
@@ -30,7 +30,7 @@ fail() { echo "THE DOCUMENT IS WRONG: $1"; exit 97; }
 
 
 def script(document: Document) -> str:
-    """One script for the whole document: variables that one block sets are there in the next."""
+    """Return one script for the whole document, so that a block sees the variables of earlier blocks."""
     parts = [PREAMBLE, f'aws() {{ {shlex.quote(sys.executable)} {shlex.quote(str(AWS_CLI))} "$@"; }}\n']
     for block in document.blocks():
         where = f"{document.name}:{block.line}"
@@ -62,14 +62,14 @@ def _run(block: Block, where: str) -> str:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one document's commands, and the reports that they left."""
+    """The result of a document's commands, and the reports that they wrote."""
 
-    ran: Ran
+    ran: ScriptResult
     reports: list[Any]
 
 
 def follow(document: Document) -> Result:
-    """Does what a document says, in a fresh copy of the project."""
+    """Run a document's commands in a new copy of the project."""
     with checkout() as copy:
         ran = copy.bash(script(document))
         return Result(ran, [json.loads(path.read_text(encoding="utf-8")) for path in copy.reports()])
@@ -77,14 +77,14 @@ def follow(document: Document) -> Result:
 
 @pytest.fixture(scope="module")
 def results(request: pytest.FixtureRequest) -> Iterator[Mapping[str, Future[Result]]]:
-    """The documents that this run of the tests wants, two at a time: each has an environment of its own and waits most of its time."""
+    """Run the documents that were selected, two at a time: each has its own environment and waits most of its time."""
     parameters = [getattr(item, "callspec", None) for item in request.session.items]
     chosen = [found.params.get("document") for found in parameters if found is not None]
     with ThreadPoolExecutor(2) as pool:
         yield {one.name: pool.submit(follow, one) for one in WITH_COMMANDS if one in chosen}
 
 
-# They deploy what others deploy, too.
+# Its deployments are covered by other documents as well.
 LONG = {"docs/embedded.md"}
 
 
@@ -93,7 +93,7 @@ LONG = {"docs/embedded.md"}
     [pytest.param(one, marks=pytest.mark.soak if one.name in LONG else (), id=one.name) for one in WITH_COMMANDS],
 )
 def test_every_command_does_what_the_document_says(results: Mapping[str, Future[Result]], document: Document) -> None:
-    """All blocks succeed (or give the exit code that is announced), and leave reports that fit the schema."""
+    """All blocks succeed (or end with the announced exit code) and write reports that fit the schema."""
     result = results[document.name].result()
     assert result.ran.code == 0, result.ran.output[-6000:]
     schema = json.loads((ROOT / "docs" / "verification.schema.json").read_text(encoding="utf-8"))

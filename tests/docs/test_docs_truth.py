@@ -1,4 +1,4 @@
-"""What documents say about the tree, the settings, the fixtures and the reports is what is there."""
+"""The documents agree with the code about files, settings, fixtures and reports."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ SHIPPED = tomllib.loads((ROOT / "deployment.toml").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.name)
-def test_links_lead_somewhere(path: Path) -> None:
-    """Files exist, and so do the headings that are pointed at."""
+def test_links_resolve(path: Path) -> None:
+    """Every linked file and heading exists."""
     found = Document(path)
     for link in found.links():
         if link.startswith("https://"):
@@ -43,7 +43,7 @@ def test_links_lead_somewhere(path: Path) -> None:
 
 
 def test_documents_that_the_code_names_exist() -> None:
-    """Messages and comments send nobody to a page that is not there."""
+    """Every document that messages and comments name exists."""
     texts = [path.read_text(encoding="utf-8") for path in (*CODE, ROOT / "deployment.toml", ROOT / "pytest.ini")]
     named = {name for text in texts for name in re.findall(r"docs/[a-z-]+\.md", text)}
     assert named
@@ -51,7 +51,7 @@ def test_documents_that_the_code_names_exist() -> None:
 
 
 def test_paths_in_back_quotes_exist() -> None:
-    """A document that names a file or folder of the project names one that is there."""
+    """Every file or folder of the project that a document names exists."""
     generated = re.compile(r"reports/|audit\.jsonl|junit\.xml|report\.html|verification\.json")
     for found in map(Document, DOCUMENTS):
         written = {block.options["file"] for block in found.blocks() if "file" in block.options}
@@ -61,8 +61,8 @@ def test_paths_in_back_quotes_exist() -> None:
                 assert known, f"{found.name}: {name}"
 
 
-def test_figures_name_their_script() -> None:
-    """The benchmarks that documents send people to are there."""
+def test_benchmarks_in_documents_exist() -> None:
+    """Every benchmark that documents name exists."""
     named = {name for found in map(Document, DOCUMENTS) for name in re.findall(r"benchmarks/\w+\.py", found.text)}
     assert named
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
@@ -71,8 +71,8 @@ def test_figures_name_their_script() -> None:
 # -- ARCHITECTURE.md -----------------------------------------------------------------------------------------------------
 
 
-def test_the_house_is_the_tree() -> None:
-    """Each folder that is named exists, and each package is named."""
+def test_architecture_names_every_package() -> None:
+    """Each named folder exists, and each package is named."""
     rows = document("ARCHITECTURE.md").table("folder")
     named = {row[0].rstrip("/") for row in rows}
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
@@ -83,15 +83,15 @@ def test_the_house_is_the_tree() -> None:
 
 
 def test_files_in_the_architecture_exist() -> None:
-    """Who calls whom names real modules."""
+    """Every module that ARCHITECTURE.md names exists."""
     text = document("ARCHITECTURE.md").text
     named = set(re.findall(r"\b(?:plugins|deployment|infrastructure|scripts)/[\w/]+\.(?:py|json)\b", text))
     assert len(named) > 10
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
 
 
-def test_transitions_are_the_code_s() -> None:
-    """The table is the table."""
+def test_transitions_match_the_code() -> None:
+    """ARCHITECTURE.md's table and list of ends equal TRANSITIONS and TERMINAL."""
     rows = document("ARCHITECTURE.md").table("phase")
     assert [tuple(row) for row in rows] == [
         (str(phase.value), str(outcome.value), str(after.value)) for (phase, outcome), after in TRANSITIONS.items()
@@ -105,7 +105,7 @@ def test_transitions_are_the_code_s() -> None:
 
 
 def _rows(title: str) -> list[list[str]]:
-    """The rows of the tables of one section of docs/settings.md."""
+    """Return the rows of the tables of one section of docs/settings.md."""
     text = document("docs/settings.md").text
     section = re.search(rf"^## {re.escape(title)}$(.*?)(?=^## |\Z)", text, flags=re.MULTILINE | re.DOTALL)
     assert section is not None, title
@@ -120,7 +120,7 @@ def _reference(schema: Any) -> Any:
 
 
 def test_every_setting_is_described() -> None:
-    """Each key of the schema has its row, and no row is of a key that is gone."""
+    """Each key of the schema has a row, and each row is about a key of the schema."""
     definitions = SCHEMA["$defs"]
     assert sorted(row[0] for row in _rows("Top level")) == sorted(SCHEMA["properties"])
     assert [row[0] for row in _rows("`[deployment]`")] == list(definitions["deployment"]["properties"])
@@ -142,7 +142,7 @@ def test_every_setting_is_described() -> None:
 
 
 def test_values_are_the_shipped_ones() -> None:
-    """The columns "shipped" and "embedded" are what deployment.toml says, and what the code takes without it."""
+    """The columns "shipped" and "embedded" equal the values of deployment.toml and the code's defaults."""
     embedded = SHIPPED["environments"]["embedded"]
     defaults = {field.name: field.default for field in fields(DeploymentLimits)}
     for key, _, shipped, own, _ in _rows("`[deployment]`"):
@@ -161,8 +161,8 @@ def test_values_are_the_shipped_ones() -> None:
 # -- docs/read-a-report.md -----------------------------------------------------------------------------------------------
 
 
-def test_the_report_s_example_fits_its_schema() -> None:
-    """It is a whole report, and the schema is a schema."""
+def test_example_report_fits_its_schema() -> None:
+    """The example is a complete report, and the schema is valid."""
     jsonschema.Draft202012Validator.check_schema(REPORT_SCHEMA)
     examples = [block for block in document("docs/read-a-report.md").blocks() if block.language == "json"]
     assert len(examples) == 1
@@ -170,7 +170,7 @@ def test_the_report_s_example_fits_its_schema() -> None:
 
 
 def test_every_field_of_a_report_is_described() -> None:
-    """Each property of the schema stands in a table, and each line of the journal is explained."""
+    """Each property of the schema is in a table, and each kind of journal line is explained."""
     described = {name for row in document("docs/read-a-report.md").table("field") for name in row[0].split(", ")}
     definitions = REPORT_SCHEMA["$defs"]
     named = set(REPORT_SCHEMA["properties"]).union(
@@ -185,7 +185,7 @@ def test_every_field_of_a_report_is_described() -> None:
 
 @pytest.mark.parametrize("name", ["README.md", "docs/run-a-deployment.md"])
 def test_every_exit_code_is_explained(name: str) -> None:
-    """All of them, in order."""
+    """The document lists all exit codes, in order."""
     assert [row[0] for row in document(name).table("code")] == EXIT_CODES
 
 
@@ -193,7 +193,7 @@ def test_every_exit_code_is_explained(name: str) -> None:
 
 
 def test_fixtures_are_those_that_pytest_shows() -> None:
-    """Every fixture for checks is in the table, with the line that ``pytest --fixtures suites`` shows."""
+    """Every fixture for checks is in the table, with the line that ``pytest --fixtures suites`` shows for it."""
     ran = subprocess.run(
         [sys.executable, "-m", "pytest", "--fixtures", "suites", "-p", "no:cacheprovider"],
         cwd=ROOT,
@@ -205,11 +205,11 @@ def test_fixtures_are_those_that_pytest_shows() -> None:
     found = re.findall(r"^(\w+)(?: \[\w+ scope\])? -- (\S+?):\d+\n    (.+)$", ran.stdout, flags=re.MULTILINE)
     ours = {name: line for name, where, line in found if where in ("plugins/fixtures.py", "suites/conftest.py")}
     assert {row[0]: row[1] for row in document("docs/add-a-check.md").table("fixture")} == ours
-    assert "exit code" not in ran.stdout, "asking for fixtures is no run"
+    assert "exit code" not in ran.stdout, "--fixtures must not count as a run"
 
 
 def test_fixtures_not_for_checks_are_private() -> None:
-    """What the framework needs for itself begins with an underscore, so that ``--fixtures`` does not show it."""
+    """Fixtures that only the framework uses begin with an underscore, so that ``--fixtures`` does not show them."""
     for path in (ROOT / "plugins").glob("*.py"):
         for name, body in re.findall(r"@pytest\.fixture.*?\ndef (\w+)\(.*?:\n(.*)", path.read_text("utf-8")):
             assert name.startswith("_") or '"""' in body, f"{path.name}: {name} has no line"
@@ -229,7 +229,7 @@ print(json.dumps({word: CliRunner().invoke(cli, [*word.split(), "--help"]).outpu
 
 
 def test_help_fits_a_terminal() -> None:
-    """80 columns, no sentence is cut off with dots, and every command stands in a document."""
+    """Help texts fit 80 columns, no sentence is cut off with dots, and a document shows every command."""
     ran = subprocess.run([sys.executable, "-c", HELP, *COMMANDS], cwd=ROOT, capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stderr
     shown = json.loads(ran.stdout)
@@ -243,7 +243,7 @@ def test_help_fits_a_terminal() -> None:
 
 
 def test_options_are_documented() -> None:
-    """Every option of the deployment's group stands in docs/run-a-deployment.md."""
+    """docs/run-a-deployment.md describes every option of the deployment's group."""
     source = (ROOT / "plugins" / "options.py").read_text(encoding="utf-8")
     options = re.findall(r"addoption\(\s*\"(--[a-z-]+)\"", source)
     assert len(options) > 5
@@ -255,8 +255,8 @@ def test_options_are_documented() -> None:
 
 
 @pytest.mark.parametrize(("letter", "many"), [("T", 21), ("D", 17), ("R", 8), ("H", 9), ("A", 8), ("S", 5)])
-def test_each_defect_of_the_seed_is_shown_by_what_is_there(letter: str, many: int) -> None:
-    """A row for each, in order; the tests and files that it names exist."""
+def test_each_defect_of_the_seed_names_files_and_tests_that_exist(letter: str, many: int) -> None:
+    """Each defect has a row, in order, and the tests and files that it names exist."""
     rows = [row for row in document("docs/from-the-seed.md").table("#") if row[0].startswith(letter)]
     assert [row[0] for row in rows] == [f"{letter}{number}" for number in range(1, many + 1)]
     for row in rows:

@@ -1,4 +1,4 @@
-""".github/workflows/deploy.yml: its scripts are run by bash, as GitHub would."""
+""".github/workflows: the scripts of deploy.yml run in bash, as on GitHub; watch.yml only verifies."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NASTY = '1.1.0"; touch pwned; $(touch pwned) `touch pwned`'
 
 
 def test_the_watch_verifies_and_never_deploys() -> None:
-    """On a schedule, with no key stored, and no expression within a script; it runs ``pytest`` without a target."""
+    """watch.yml runs on a schedule, without stored keys or expressions in scripts, and starts ``pytest`` without a target."""
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "watch.yml").read_text(encoding="utf-8"))
     scripts = [step["run"] for step in workflow["jobs"]["watch"]["steps"] if "run" in step]
     assert workflow[True]["schedule"]  # YAML 1.1 reads the key `on` as a truth value
@@ -31,13 +31,13 @@ def test_the_watch_verifies_and_never_deploys() -> None:
 
 
 def test_inputs_are_never_part_of_a_script() -> None:
-    """Expressions stand in ``env`` and ``with`` alone: an input cannot become a command."""
+    """Expressions occur only in ``env`` and ``with``, so that an input cannot become a command."""
     assert len(SCRIPTS) > 3
     assert [name for name, script in SCRIPTS.items() if "${{" in script] == []
 
 
 def test_no_run_is_cancelled_and_no_key_is_stored() -> None:
-    """One at a time into an environment; OIDC; the report is kept whatever the outcome."""
+    """One deployment at a time for each environment, OIDC instead of keys, and the report is kept after every outcome."""
     assert WORKFLOW["concurrency"]["cancel-in-progress"] is False
     assert "inputs.environment" in WORKFLOW["concurrency"]["group"]
     assert WORKFLOW["permissions"] == {"contents": "read", "id-token": "write"}
@@ -50,21 +50,21 @@ def test_no_run_is_cancelled_and_no_key_is_stored() -> None:
 
 @pytest.mark.parametrize("name", SCRIPTS)
 def test_scripts_parse(folder: Checkout, name: str) -> None:
-    """bash understands each of them."""
+    """bash can parse each script."""
     (folder.folder / "step.sh").write_text(SCRIPTS[name], encoding="utf-8")
     ran = folder.bash("bash -n step.sh")
     assert (ran.code, ran.output) == (0, "")
 
 
-def test_install_names_a_file_that_is_there() -> None:
-    """The step and the cache mean the same file."""
+def test_install_names_an_existing_file() -> None:
+    """The Install step uses requirements.txt, and the cache's file exists."""
     assert "-r requirements.txt" in SCRIPTS["Install"]
     setup = next(step for name, step in STEPS.items() if name.startswith("actions/setup-python"))
     assert (ROOT / setup["with"]["cache-dependency-path"]).exists()
 
 
 @pytest.mark.parametrize(
-    ("code", "says"),
+    ("code", "sentence"),
     [
         ("0", "Promoted, baked and verified"),
         ("1", "Rejected: live traffic never moved"),
@@ -78,37 +78,37 @@ def test_install_names_a_file_that_is_there() -> None:
         ("137", "killed"),
     ],
 )
-def test_exit_codes_are_told_apart(folder: Checkout, code: str, says: str) -> None:
-    """One sentence each in the job's summary; 11, and only 11, calls a person."""
+def test_each_exit_code_has_its_own_message(folder: Checkout, code: str, sentence: str) -> None:
+    """Each code has a sentence in the job's summary; only 11 calls a person."""
     summary = folder.folder / "summary.md"
     variables = NICE | {"IMAGE_TAG": NASTY, "CODE": code, "SETTLED": "", "GITHUB_STEP_SUMMARY": str(summary)}
     ran = folder.bash(SCRIPTS["Summarize the result"], variables)
     assert ran.code == 0, ran.output
-    said = summary.read_text(encoding="utf-8")
-    assert says in said
-    assert NASTY in said
+    text = summary.read_text(encoding="utf-8")
+    assert sentence in text
+    assert NASTY in text
     assert ("::error title=A person must act now::" in ran.output) == (code == "11")
     assert ("::warning" in ran.output) == (code not in ("0", "11"))
     assert not (folder.folder / "pwned").exists()
 
 
 def test_every_exit_code_of_the_readme_has_its_sentence() -> None:
-    """No code is told as "killed" that the README knows."""
+    """No exit code of the README is reported as "killed"."""
     script = SCRIPTS["Summarize the result"]
     codes = [row[0] for row in document("README.md").table("code")]
     assert [code for code in codes if f" {code}) said=" not in script] == []
 
 
 def test_a_recovery_that_fails_calls_a_person(folder: Checkout) -> None:
-    """Whatever the deployment's own code was."""
+    """A recovery that ends with 11 calls a person, also if the deployment has no exit code."""
     variables = NICE | {"CODE": "", "SETTLED": "11", "GITHUB_STEP_SUMMARY": str(folder.folder / "summary.md")}
     ran = folder.bash(SCRIPTS["Summarize the result"], variables)
     assert ran.code == 0, ran.output
     assert "::error title=A person must act now::" in ran.output
 
 
-def test_a_refused_deployment_is_told_as_such(copy: Checkout) -> None:
-    """The deploy step itself, on the embedded environment; its options are the command's, and its input is only a tag."""
+def test_refused_deployment_ends_with_exit_code_4(copy: Checkout) -> None:
+    """The Deploy step runs on the embedded environment: its options are valid, and its input is only used as a tag."""
     output = copy.folder / "output.txt"
     variables = NICE | {"IMAGE_TAG": NASTY, "GITHUB_OUTPUT": str(output)}
     refused = copy.bash(SCRIPTS["Deploy"], variables)
@@ -122,8 +122,8 @@ def test_a_refused_deployment_is_told_as_such(copy: Checkout) -> None:
 
 @pytest.mark.parametrize("name", ["Deploy", "Recover an interrupted run"])
 @pytest.mark.parametrize("code", [0, 1, 10, 11])
-def test_steps_hand_on_the_exit_code(folder: Checkout, name: str, code: int) -> None:
-    """Whatever the command ends with is the step's output and its exit code; each input is one word to it."""
+def test_steps_pass_on_the_exit_code(folder: Checkout, name: str, code: int) -> None:
+    """The command's exit code is the step's output and its exit code; each input is passed as one word."""
     python = folder.folder / "bin" / "python"
     python.parent.mkdir()
     python.write_text(f"#!/bin/sh\nprintf '%s\\n' \"$@\" > words.txt\nexit {code}\n", encoding="utf-8")
@@ -141,7 +141,7 @@ def test_steps_hand_on_the_exit_code(folder: Checkout, name: str, code: int) -> 
 
 
 def test_each_attestation_is_one_word(folder: Checkout) -> None:
-    """Semicolons separate them, blanks do not; without any nothing is added."""
+    """Semicolons separate attestations, blanks do not; without attestations no option is added."""
     python = folder.folder / "bin" / "python"
     python.parent.mkdir()
     python.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\" > words.txt\n", encoding="utf-8")

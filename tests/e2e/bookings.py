@@ -1,34 +1,34 @@
-"""Consults that a user books through the live domain and looks for later, whichever colour is live then."""
+"""Consults that a user books through the live domain and reads later, possibly from the other colour."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
-from tests.e2e.desk import Desk
+from tests.e2e.sandbox import Sandbox
 from verification.accounts import sign_in
 from verification.http import open_client
 
-NEW = {"patient": "A. Booker", "reason": "written meanwhile", "starts_at": "2031-02-03T04:05:06Z"}
+NEW = {"patient": "A. Booker", "reason": "written during a deployment", "starts_at": "2031-02-03T04:05:06Z"}
 
 
 class Bookings:
-    """One session of the second smoke user, opened when this is made and kept over every switch."""
+    """One session of the second smoke user, opened by the constructor and kept over every switch."""
 
-    def __init__(self, desk: Desk) -> None:
-        with desk.world() as world:
+    def __init__(self, sandbox: Sandbox) -> None:
+        with sandbox.world() as world:
             self._client = open_client(world.live_url, timeout_s=10)
             self._bearer = {"Authorization": f"Bearer {sign_in(self._client, world.smoke_users[1])}"}
 
     def book(self, **more: str) -> Mapping[str, Any]:
-        """Books one; returns it as it was answered."""
+        """Book one consult and return it as the service answered it."""
         answer = self._client.post("/consults", json={**NEW, **more}, headers=self._bearer)
         assert answer.status_code == 201, answer.text
         found: dict[str, Any] = answer.json()
         return found
 
     def assert_kept(self, booked: Mapping[str, Any]) -> None:
-        """It is there by its id and in the list, and in all that the live release knows of it as it was."""
+        """Assert that the consult is readable by its id, is listed, and that every field that the live release knows is unchanged."""
         answer = self._client.get(f"/consults/{booked['id']}", headers=self._bearer)
         assert answer.status_code == 200, answer.text
         read = answer.json()
@@ -37,6 +37,6 @@ class Bookings:
         assert booked["id"] in [item["id"] for item in listed]
 
     def close(self) -> None:
-        """Ends the session."""
+        """Sign out and close the client."""
         assert self._client.post("/auth/logout", headers=self._bearer).status_code == 204
         self._client.close()

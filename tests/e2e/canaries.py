@@ -1,4 +1,4 @@
-"""An environment's own secrets as canaries: what the commands leave, what they print, and what ``ps`` shows meanwhile."""
+"""An environment's own secrets as canaries: they must not occur in reports, in the output, or in what ``ps`` shows."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import psutil
 
-from tests.e2e.desk import Desk
+from tests.e2e.sandbox import Sandbox
 
 EVERY_S = 0.2
 JWT = re.compile(r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]+")
@@ -17,7 +17,7 @@ JWT = re.compile(r"eyJ[\w-]{8,}\.eyJ[\w-]{8,}\.[\w-]+")
 
 @contextmanager
 def command_lines() -> Iterator[set[str]]:
-    """Every process's command line, as ``ps`` shows it to anybody, read again and again."""
+    """Collect the command lines of all processes, as ``ps`` shows them to every user, every 0.2 s while the block runs."""
     seen: set[str] = set()
     over = threading.Event()
 
@@ -38,12 +38,12 @@ def command_lines() -> Iterator[set[str]]:
         thread.join()
 
 
-def assert_kept(desk: Desk, texts: dict[str, str]) -> None:
-    """That no secret of the desk's environment can be read in its reports or in these texts."""
-    with desk.world() as world:
+def assert_no_secrets(sandbox: Sandbox, texts: dict[str, str]) -> None:
+    """Assert that no secret of the sandbox's environment occurs in its reports or in these texts."""
+    with sandbox.world() as world:
         secrets = {secret for secret in world.secrets if secret not in ("", "[]")}
     assert len(secrets) > len(world.smoke_users), "there are secrets to look for"
-    files = {str(path): path for path in desk.reports.rglob("*") if path.is_file()}
+    files = {str(path): path for path in sandbox.reports.rglob("*") if path.is_file()}
     assert any(name.endswith("audit.jsonl") for name in files)
     everything = texts | {name: path.read_text(encoding="utf-8", errors="replace") for name, path in files.items()}
     for name, text in everything.items():

@@ -1,4 +1,4 @@
-"""Desks with environments: every process is stopped and its absence checked, whatever becomes of the tests."""
+"""Sandboxes with environments; whether tests pass or fail, every process is stopped and its end is checked."""
 
 from __future__ import annotations
 
@@ -10,80 +10,80 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.desk import Desk
 from tests.e2e.images import REJECTED, ROLLED_BACK, make_registry
-from tests.e2e.killing import hasty_settings
+from tests.e2e.killing import write_fast_settings
+from tests.e2e.sandbox import Sandbox
 from tests.e2e.user import User
 
 
 @contextmanager
-def open_desk(registry: Path, environment: str | None = None) -> Iterator[Desk]:
-    """A desk that is cleared afterwards; fails where something is still running then."""
+def open_sandbox(registry: Path, environment: str | None = None) -> Iterator[Sandbox]:
+    """Yield a sandbox and clear it afterwards; fail if a process is still running then."""
     # Not pytest's own folder: PostgreSQL's user must be able to pass through it.
     folder = Path(tempfile.mkdtemp(prefix="e2e-"))
     folder.chmod(0o755)
-    desk = Desk(folder, registry, environment)
+    sandbox = Sandbox(folder, registry, environment)
     try:
-        yield desk
+        yield sandbox
     finally:
-        desk.close()
-        left = desk.running()
+        sandbox.close()
+        left = sandbox.running()
         shutil.rmtree(folder, ignore_errors=True)
     assert not left, f"still running: {left}"
 
 
 @pytest.fixture(scope="session")
 def good_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """1.0.0 and 1.1.0, as shipped."""
+    """Return a registry with 1.0.0 and 1.1.0, as shipped."""
     return make_registry(tmp_path_factory.mktemp("good") / "registry")
 
 
 @pytest.fixture(scope="session")
 def broken_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The good ones, and every broken release."""
+    """Return a registry with the good releases and every broken one."""
     return make_registry(tmp_path_factory.mktemp("broken") / "registry", (*REJECTED, *ROLLED_BACK))
 
 
 @pytest.fixture
-def desk(good_registry: Path) -> Iterator[Desk]:
-    """A desk where nothing is up."""
-    with open_desk(good_registry) as made:
+def sandbox(good_registry: Path) -> Iterator[Sandbox]:
+    """Yield a sandbox without an environment."""
+    with open_sandbox(good_registry) as made:
         yield made
 
 
 @pytest.fixture(scope="session")
-def up_desk(broken_registry: Path) -> Iterator[Desk]:
-    """A desk where 1.0.0 is live on blue; its tests leave it so."""
-    with open_desk(broken_registry) as made:
+def up_sandbox(broken_registry: Path) -> Iterator[Sandbox]:
+    """Yield a sandbox with 1.0.0 live on blue; every test must leave it in this state."""
+    with open_sandbox(broken_registry) as made:
         ran = made.script("up")
         assert ran.code == 0, ran.output
         yield made
 
 
 @pytest.fixture(scope="session", params=["apprunner", pytest.param("ecs", marks=pytest.mark.soak)])
-def either_desk(broken_registry: Path, request: pytest.FixtureRequest) -> Iterator[Desk]:
-    """The same for tests that pass on either platform."""
+def either_sandbox(broken_registry: Path, request: pytest.FixtureRequest) -> Iterator[Sandbox]:
+    """Yield such a sandbox on either platform, for tests that pass on both."""
     if request.param == "apprunner":
-        yield request.getfixturevalue("up_desk")
+        yield request.getfixturevalue("up_sandbox")
         return
-    with open_desk(broken_registry, "embedded-ecs") as made:
+    with open_sandbox(broken_registry, "embedded-ecs") as made:
         ran = made.script("up")
         assert ran.code == 0, ran.output
         yield made
 
 
 @pytest.fixture
-def user_of() -> Callable[[Desk], User]:
-    """A user of the desk's live domain."""
+def user_of() -> Callable[[Sandbox], User]:
+    """Return a function that makes a user of a sandbox's live domain."""
 
-    def make(desk: Desk) -> User:
-        with desk.world() as world:
+    def make(sandbox: Sandbox) -> User:
+        with sandbox.world() as world:
             return User(world.live_url, world.smoke_users[0])
 
     return make
 
 
 @pytest.fixture(scope="session")
-def hasty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A deployment.toml with as little patience as there can be: what is killed is not the gates."""
-    return hasty_settings(tmp_path_factory.mktemp("hasty"))
+def fast_settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a deployment.toml with the shortest possible times: these tests kill runs, and the gates are not what they test."""
+    return write_fast_settings(tmp_path_factory.mktemp("fast-settings"))

@@ -1,4 +1,4 @@
-"""Registries: the shipped releases, and broken ones that are copies of 1.1.0 with one small patch each."""
+"""Registries with the shipped releases and with broken ones: copies of 1.1.0 with one small patch each."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ SHIPPED = Path(__file__).resolve().parents[2] / "infrastructure" / "embedded" / 
 REPOSITORY = "telehealth-api"
 OLD, NEW = "1.0.0", "1.1.0"
 
-# What no rehearsal shows: a viewer on this machine has come by the edge and by App Runner's proxy, both on this machine; or by
-# a load balancer alone, which hands the live domain on as Host.
+# A condition that no rehearsal meets: the request came through the edge and App Runner's proxy, both on this machine, or only
+# through a load balancer, which passes the live domain on as Host.
 _HOST = 'dict(scope["headers"]).get(b"host", b"")'
 _LIVE = (
     'dict(scope["headers"]).get(b"x-forwarded-for") == b"127.0.0.1, 127.0.0.1" or '
@@ -26,9 +26,9 @@ _LIST = "        limit = _limit(request"
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with a release: in one file, ``before`` (which stands there once) becomes ``after``.
+    """A patch that breaks a release: in ``file``, ``before`` (which must occur exactly once) becomes ``after``.
 
-    ``more`` are further patches that the same lie takes; one whose ``before`` is empty makes a new file.
+    ``more`` holds further patches of the same fault as (file, before, after); an empty ``before`` creates the file.
     """
 
     name: str
@@ -39,7 +39,7 @@ class Fault:
 
     @property
     def tag(self) -> str:
-        """A pre-release of the good one, so that the good one stays the default."""
+        """Return the tag: a pre-release of 1.1.0, so that 1.1.0 stays the default."""
         return f"{NEW}-{self.name}"
 
 
@@ -68,7 +68,7 @@ FIELD_REMOVED = Fault("field-removed", "app/consults.py", '        "status": con
 FIELD_RETYPED = Fault(
     "field-retyped", "app/consults.py", "format_time(consult.created_at)", "consult.created_at.timestamp()"
 )
-# One list in ten takes 1.2 s: the p95 of a hundred samples is beyond one second, and the test is not 120 times as long.
+# One list in ten takes 1.2 s: the p95 of a hundred samples exceeds one second without making every request that slow.
 TOO_SLOW = Fault(
     "too-slow",
     "app/consults.py",
@@ -76,7 +76,7 @@ TOO_SLOW = Fault(
     '        self.lists = getattr(self, "lists", 0) + 1\n'
     '        await __import__("asyncio").sleep(0 if self.lists % 10 else 1.2)\n' + _LIST,
 )
-# Fine as long as it is asked one thing at a time, as by the functional gates and latency; once users overlap, one in twenty fails.
+# Correct for one request at a time, as from the functional gates and latency; one request in twenty fails once requests overlap.
 ERRS_UNDER_LOAD = Fault(
     "errs-under-load",
     "app/guard.py",
@@ -93,7 +93,7 @@ ERRS_UNDER_LOAD = Fault(
     "            finally:\n"
     "                self.inside -= 1\n",
 )
-# Behind a load balancer alone: App Runner's colours have a Host of their own.
+# Only behind a load balancer: App Runner's colours get their own Host.
 LIVE_HOST_REFUSED = Fault(
     "live-host-refused",
     "app/guard.py",
@@ -109,7 +109,7 @@ FAILS_LATER = Fault(
     '            self.since = getattr(self, "since", time.monotonic())\n'
     '        if time.monotonic() - getattr(self, "since", time.monotonic()) > 5:\n' + _ANSWER_500 + _ENTRY,
 )
-# Bad once users have come without a pause for three seconds; who asks a few times by the live domain's host sees nothing of it.
+# Bad after three seconds of users' requests without a pause; a few requests with the live domain's Host do not trigger it.
 _TURNS_BAD = (
     f"        now, bad = time.monotonic(), False\n        if {_LIVE}:\n"
     '            self.since = now if now - getattr(self, "last", 0.0) > 1.0 else self.since\n'
@@ -121,7 +121,7 @@ SOME_FAIL_LATER = Fault(
     _ENTRY,
     _TURNS_BAD + '        if bad and __import__("random").random() < 0.2:\n' + _ANSWER_500 + _ENTRY,
 )
-# Five times what an answer takes as its user sees it, not enough for any budget.
+# An answer takes five times as long as before for its user, but still less than any budget.
 SLOW_LATER = Fault(
     "slow-later",
     "app/guard.py",
@@ -149,7 +149,7 @@ ROLLED_BACK = (FAILS_WHEN_LIVE, FAILS_LATER, SOME_FAIL_LATER, SLOW_LATER)
 
 
 def make_registry(folder: Path, faults: Iterable[Fault] = ()) -> Path:
-    """A registry with the two good releases and one for each fault, all below ``folder``."""
+    """Write a registry with the two good releases and one release for each fault below ``folder``; return ``folder``."""
     for tag in (OLD, NEW):
         _copy(folder, tag, tag)
     for fault in faults:
@@ -162,7 +162,7 @@ def make_registry(folder: Path, faults: Iterable[Fault] = ()) -> Path:
 
 def _patch(source: Path, before: str, after: str, name: str) -> None:
     text = source.read_text(encoding="utf-8") if before else ""
-    assert not before or text.count(before) == 1, f"{name}: the patch does not fit {source.name} any more"
+    assert not before or text.count(before) == 1, f"{name}: the patch no longer fits {source.name}"
     source.write_text(text.replace(before, after) if before else after, encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""Every line of the journals of a promotion, a rollback of its own, a ``rollback`` and a ``recover``, and what follows a death there."""
+"""Every journal line of a promotion, an automatic rollback, ``rollback`` and ``recover``, and the verdict after a kill there."""
 
 from __future__ import annotations
 
@@ -45,15 +45,15 @@ PROMOTION = (
     "gates",
     "closed",
 )
-# From the first line on that a promotion of a release does not have which fails as soon as users reach it.
-ROLLED_BACK = (
+# The lines after `switched`, for a release that fails as soon as users reach it.
+AUTOMATIC_ROLLBACK = (
     "outcome promote",
     "decided",
     "phase ROLLING_BACK",
     "intent rollback",
     "writing#2",
     "outcome rollback",
-    "phase ROLLED_BACK",
+    "phase AUTOMATIC_ROLLBACK",
     "notifying#2",
     "intent retire",
     "outcome retire",
@@ -63,7 +63,7 @@ ROLLED_BACK = (
     "gates",
     "closed",
 )
-UNDONE = (
+ROLLBACK_COMMAND = (
     "opened",
     "planned",
     "admitted",
@@ -79,14 +79,14 @@ UNDONE = (
     "notifying",
     "closed",
 )
-# Of a run that died right after the switch.
-RECOVERED = (
+# The lines of `recover` after a run that was killed right after the switch.
+RECOVER_COMMAND = (
     "recovering",
     "phase ROLLING_BACK",
     "intent rollback",
     "writing",
     "outcome rollback",
-    "phase ROLLED_BACK",
+    "phase AUTOMATIC_ROLLBACK",
     "notifying",
     "intent retire",
     "outcome retire",
@@ -98,7 +98,7 @@ MOMENTS = ("before", "after")
 
 @dataclass(frozen=True)
 class Spot:
-    """Where a process dies: right before or right after it has written the line at ``index`` of ``lines``."""
+    """The moment of a kill: right before or right after the process writes the line at ``index`` of ``lines``."""
 
     lines: Sequence[str]
     index: int
@@ -108,18 +108,18 @@ class Spot:
         return f"{self.moment} {self.lines[self.index]}"
 
     def written(self, line: str) -> bool:
-        """Whether that line was written when it died."""
+        """Return whether that line had been written when the process was killed."""
         at = self.lines.index(line)
         return at < self.index or (at == self.index and self.moment == "after")
 
 
 def spots(lines: Sequence[str]) -> list[Spot]:
-    """All of a drive's."""
+    """Return both spots of every line."""
     return [Spot(lines, index, moment) for index in range(len(lines)) for moment in MOMENTS]
 
 
-def promotion_ends(spot: Spot) -> str | None:
-    """The verdict after a death in a promotion; None where there was no run yet."""
+def verdict_of_killed_promotion(spot: Spot) -> str | None:
+    """Return the verdict of a promotion that was killed there; None if the run had not begun."""
     if not spot.written("opened"):
         return None
     if spot.written("outcome bake"):
@@ -127,8 +127,8 @@ def promotion_ends(spot: Spot) -> str | None:
     return "rolled_back" if spot.written("intent promote") else "rejected"
 
 
-def undoing_ends(spot: Spot) -> str | None:
-    """The same for ``rollback``: its note, beside the lease, comes right before the intent."""
+def verdict_of_killed_rollback(spot: Spot) -> str | None:
+    """Return the verdict of a ``rollback`` that was killed there; its note beside the lease is written right before the intent."""
     if not spot.written("opened"):
         return None
     noted = spot.written("outcome lease") and str(spot) != "after outcome lease"

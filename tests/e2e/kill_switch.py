@@ -1,6 +1,7 @@
-"""Ends its own process by SIGKILL at a line of a journal; the product knows nothing of it.
+"""Kills its own process with SIGKILL at a line of a journal; the framework does not know about it.
 
-For pytest it is a plugin (``-p tests.e2e.kill_switch``), for a script a runner (``python -m tests.e2e.kill_switch SCRIPT …``).
+pytest loads it as a plugin (``-p tests.e2e.kill_switch``); a script is run through it
+(``python -m tests.e2e.kill_switch SCRIPT …``).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from deployment import settings
 from deployment.evidence.journal import Journal, Record
 
 SPOT = "KILL_SPOT"
-"""The environment variable that says where: ``before LABEL`` or ``after LABEL`` (see ``label``), or ``while LOAD``."""
+"""The environment variable with the moment of the kill: ``before LABEL`` or ``after LABEL`` (see ``label``), or ``while LOAD``."""
 SETTINGS = "KILL_SETTINGS"
 """The environment variable that names another deployment.toml."""
 LOAD = "locust"
@@ -31,7 +32,7 @@ BEFORE, AFTER, WHILE = "before", "after", "while"
 
 
 def label(kind: str, data: Mapping[str, Any], earlier: Counter[str]) -> str:
-    """A line's name: its kind, with its step or phase; the second one of a name ends in ``#2``."""
+    """Return a line's name: its kind, with its step or phase; the second line of the same name ends in ``#2``."""
     detail = data.get("step") if kind in ("intent", "outcome") else data.get("after") if kind == "phase" else None
     name = f"{kind} {detail}" if detail else kind
     earlier[name] += 1
@@ -39,7 +40,7 @@ def label(kind: str, data: Mapping[str, Any], earlier: Counter[str]) -> str:
 
 
 def _die() -> None:
-    """With whatever it started left alive, and frozen: no leftover could be longer in the way."""
+    """Kill this process and leave its children alive and suspended: the worst case for what comes afterwards."""
     me = psutil.Process()
     for child in me.children(recursive=True):
         child.suspend()
@@ -47,7 +48,7 @@ def _die() -> None:
 
 
 def _die_under_load() -> None:
-    """With everything left as it is: load goes on."""
+    """Kill this process once Locust runs, and leave its children running: the load continues."""
     while not any(LOAD in child.cmdline() for child in _children()):
         time.sleep(0.02)
     os.kill(os.getpid(), signal.SIGKILL)
@@ -58,20 +59,20 @@ def _children() -> list[psutil.Process]:
 
 
 def arm() -> None:
-    """From here on this process dies at its spot; other settings are put in place, too."""
+    """Make this process kill itself at the spot that KILL_SPOT names; use the settings file that KILL_SETTINGS names."""
     if SETTINGS in os.environ:
         settings.SETTINGS_FILE = Path(os.environ[SETTINGS])
     moment, _, spot = os.environ.get(SPOT, "").partition(" ")
     if moment == WHILE:
         threading.Thread(target=_die_under_load, name="kill-switch", daemon=True).start()
     elif moment:
-        _mine_lines(moment, spot)
+        _kill_at_line(moment, spot)
 
 
-def _mine_lines(moment: str, spot: str) -> None:
+def _kill_at_line(moment: str, spot: str) -> None:
     append, seen = Journal.append, Counter[str]()
 
-    def deadly(self: Journal, kind: str, **data: Any) -> Record:
+    def append_or_die(self: Journal, kind: str, **data: Any) -> Record:
         here = label(kind, data, seen) == spot
         if here and moment == BEFORE:
             _die()
@@ -80,12 +81,12 @@ def _mine_lines(moment: str, spot: str) -> None:
             _die()
         return record
 
-    Journal.append = deadly  # type: ignore[method-assign]  # which is what this file is for
+    Journal.append = append_or_die  # type: ignore[method-assign]  # which is what this file is for
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_load_initial_conftests() -> None:
-    """Arms the process that coordinates, before conftest.py brings the framework in; workers write no journal."""
+    """Arm the process that coordinates, before conftest.py imports the framework; workers write no journal."""
     if "PYTEST_XDIST_WORKER" not in os.environ:
         arm()
 

@@ -1,4 +1,4 @@
-"""Processes that die at a line of their journal, and what must be true once ``recover`` has been there."""
+"""Runs that are killed at a line of their journal, and the assertions that must hold after ``recover``."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ import psutil
 from deployment.settings import SETTINGS_FILE, load
 from scripts.commands import audit
 from tests.e2e import images, kill_switch
-from tests.e2e.desk import Desk, Ran, Running, journal, wait_until
+from tests.e2e.sandbox import CommandResult, RunningCommand, Sandbox, journal, wait_until
 
 ENVIRONMENT = ("--environment", "quick")
 OLD, NEW = ("blue", images.OLD), ("green", images.NEW)
 SWITCH = "tests.e2e.kill_switch"
-# What is killed is not the gates: they are as short as they can be, and yet all there.
-HASTE = {
+# These tests kill runs and do not test the gates: every gate runs, for as short a time as possible.
+FAST = {
     "deployment": {"bake": "1"},
     "gates.latency": {"warmup": "1", "samples": "20"},
     "gates.load": {
@@ -33,30 +33,30 @@ HASTE = {
     },
 }
 ECS = "embedded-ecs"
-HASTE_ON_ECS = {
-    "deployment": HASTE["deployment"],
+FAST_ON_ECS = {
+    "deployment": FAST["deployment"],
     "gates.latency": {"samples": "20"},
-    "gates.load": HASTE["gates.load"],
+    "gates.load": FAST["gates.load"],
 }
-HASTE_FOR_ALL = {"consecutive": "5", "window": "0.2"}
+FAST_FOR_ALL = {"consecutive": "5", "window": "0.2"}
 
 
-def hasty_settings(folder: Path) -> Path:
-    """A deployment.toml whose environments ``quick`` and ``embedded-ecs`` are quicker."""
+def write_fast_settings(folder: Path) -> Path:
+    """Write a deployment.toml with shorter times for the environments ``quick`` and ``embedded-ecs``; return its path."""
     text = SETTINGS_FILE.read_text(encoding="utf-8")
-    for environment, tables in (("quick", HASTE), (ECS, HASTE_ON_ECS)):
+    for environment, tables in (("quick", FAST), (ECS, FAST_ON_ECS)):
         for table, values in tables.items():
             head, title, rest = text.partition(f"[environments.{environment}.{table}]\n")
             for key, value in values.items():
                 rest, found = re.subn(rf"^{key} = \S+", f"{key} = {value}", rest, count=1, flags=re.MULTILINE)
-                assert found == 1, f"{table}.{key} is not set in the environment {environment} any more"
+                assert found == 1, f"{table}.{key} is no longer set in the environment {environment}"
             text = head + title + rest
     head, title, rest = text.partition("[gates.health]\n")
-    for key, value in HASTE_FOR_ALL.items():
+    for key, value in FAST_FOR_ALL.items():
         rest, found = re.subn(rf"^{key} = \S+", f"{key} = {value}", rest, count=1, flags=re.MULTILINE)
-        assert found == 1, f"gates.health.{key} is not set any more"
+        assert found == 1, f"gates.health.{key} is no longer set"
     path = folder / "deployment.toml"
-    contract = load(SETTINGS_FILE, None).contract  # the file's own is relative to where it lies
+    contract = load(SETTINGS_FILE, None).contract  # the shipped file's path is relative to that file
     whole = re.sub(r"^contract = .*", f'contract = "{contract}"', head + title + rest, count=1, flags=re.MULTILINE)
     path.write_text(whole, encoding="utf-8")
     return path
@@ -64,76 +64,80 @@ def hasty_settings(folder: Path) -> Path:
 
 @dataclass(frozen=True)
 class Killed:
-    """A process that died at its spot: the folder of its report (None: it had none yet), and what it left frozen."""
+    """A killed process: the folder of its report (None if it had none yet), and the suspended child processes that it left."""
 
     folder: Path | None
     left: tuple[psutil.Process, ...]
 
     def thaw(self) -> None:
-        """What was left goes on now, long after its run was settled."""
+        """Resume the suspended child processes, after their run was recovered."""
         for process in self.left:
             if process.is_running():
                 process.resume()
 
 
-def deploy(desk: Desk, settings: Path, *options: str, spot: str = "") -> Running:
-    """A deployment to green; ``spot`` is where it dies. Every other one has two workers, which outlive it."""
+def deploy(sandbox: Sandbox, settings: Path, *options: str, spot: str = "") -> RunningCommand:
+    """Start a deployment to green that is killed at ``spot``.
+
+    It has two workers, which outlive it, unless ``spot`` is empty or starts with "before".
+    """
     workers = "0" if spot.startswith(kill_switch.BEFORE) or not spot else "2"
-    environment = desk.environment or "quick"
+    environment = sandbox.environment or "quick"
     command = ["-m", "pytest", "-p", SWITCH, "--target=green", f"--environment={environment}", "-n", workers, *options]
     variables = {kill_switch.SETTINGS: str(settings), kill_switch.SPOT: spot}
-    return desk.begin([*command, f"--reports={desk.reports}"], f"deploy, {spot or 'whole'}", variables)
+    return sandbox.begin([*command, f"--reports={sandbox.reports}"], f"deploy, {spot or 'whole'}", variables)
 
 
-def undo(desk: Desk, settings: Path, command: str, spot: str) -> Running:
-    """``rollback`` or ``recover`` that dies at its spot."""
-    arguments = ["-m", SWITCH, "scripts/deploy.py", command, "--reports", str(desk.reports), *ENVIRONMENT]
-    return desk.begin(arguments, f"{command}, {spot}", {kill_switch.SETTINGS: str(settings), kill_switch.SPOT: spot})
+def undo(sandbox: Sandbox, settings: Path, command: str, spot: str) -> RunningCommand:
+    """Start ``rollback`` or ``recover`` that is killed at ``spot``."""
+    arguments = ["-m", SWITCH, "scripts/deploy.py", command, "--reports", str(sandbox.reports), *ENVIRONMENT]
+    return sandbox.begin(arguments, f"{command}, {spot}", {kill_switch.SETTINGS: str(settings), kill_switch.SPOT: spot})
 
 
-def dead(desk: Desk, running: Running) -> Killed:
-    """Waits for its death."""
+def wait_killed(sandbox: Sandbox, running: RunningCommand) -> Killed:
+    """Wait until the process is killed by its own SIGKILL; fail if it ends otherwise or is not dead after 120 s."""
     try:
         code = running.process.wait(120)
     except Exception:
         running.process.kill()
         raise
-    assert code == -signal.SIGKILL, f"{running.name}: it ended with {code}\n{desk.wait(running).output[-3000:]}"
-    left = [process for process in map(psutil.Process, desk.running()) if process.status() == psutil.STATUS_STOPPED]
+    assert code == -signal.SIGKILL, f"{running.name}: it ended with {code}\n{sandbox.wait(running).output[-3000:]}"
+    left = [process for process in map(psutil.Process, sandbox.running()) if process.status() == psutil.STATUS_STOPPED]
     folder = running.folder()
     return Killed(folder if folder is not None and journal(folder) else None, tuple(left))
 
 
 def labels(folder: Path) -> list[str]:
-    """The lines of a journal by name; what the team was told comes when it comes, and has no place among them."""
+    """Return the names of a journal's lines; lines about notifications are left out, because their position is not fixed."""
     seen = Counter[str]()
     lines = [line for line in journal(folder) if line["kind"] not in ("notified", "not_notified")]
     return [kill_switch.label(line["kind"], line, seen) for line in lines]
 
 
-def recover(desk: Desk) -> Ran:
-    """``recover``, which must succeed."""
-    ran = desk.undo("recover", *ENVIRONMENT)
+def recover(sandbox: Sandbox) -> CommandResult:
+    """Run ``recover``, which must succeed."""
+    ran = sandbox.undo("recover", *ENVIRONMENT)
     assert ran.code == 0, ran.output
     return ran
 
 
 def assert_settled(
-    desk: Desk,
+    sandbox: Sandbox,
     live: tuple[str, str],
     folder: Path | None = None,
     verdict: str | None = None,
     *,
-    well: bool | None = None,
+    succeeded: bool | None = None,
 ) -> None:
-    """One colour live and well on its version, the lease free, nothing under way; the journal closed, report and evidence there.
+    """Assert that one healthy colour takes all traffic on its version, the lease is free and no deployment is under way.
 
-    ``well``: whether what was asked for was done, so that the report has no reason; None: where it was promoted.
+    With ``folder``, assert as well that its journal is closed, its evidence verifies and its report has ``verdict``.
+    ``succeeded`` says whether the report must have no reason; None: exactly if the verdict is "promoted".
     """
-    status = desk.looked()
+    status = sandbox.status_in_process()
     assert (status["live"]["colour"], status["live"]["version"]) == live
     assert (status["deployment"], status["lock"]) == (None, None)
-    with desk.world() as world:
+    with sandbox.world() as world:
         assert world.ports.router.observe().weights[world.ports.router.observe().live] == 100
         assert world.ports.front.examine() == []
         if folder is None:
@@ -144,14 +148,14 @@ def assert_settled(
     report = json.loads((folder / "verification.json").read_text(encoding="utf-8"))
     assert (report["deployment_id"], report["verdict"]) == (folder.name, verdict)
     assert report["recovered"] is (report["exit_code"] is None)
-    assert (report["reason"] is None) is ((verdict == "promoted") if well is None else well)
+    assert (report["reason"] is None) is ((verdict == "promoted") if succeeded is None else succeeded)
     names = [step["name"] for step in report["steps"]]
     assert len(names) == len(set(names))
 
 
-def assert_left_in_peace(desk: Desk, killed: Killed, before: Mapping[int, str]) -> None:
-    """What the dead run left wakes up, ends, and changes nothing."""
-    settled = desk.looked()
+def assert_no_change_after_thaw(sandbox: Sandbox, killed: Killed, before: Mapping[int, str]) -> None:
+    """Assert that the processes that the killed run left end after they are resumed, and change nothing."""
+    settled = sandbox.status_in_process()
     killed.thaw()
-    wait_until(lambda: desk.running() == before, f"what the killed run started to end: {before}")
-    assert desk.looked() == settled
+    wait_until(lambda: sandbox.running() == before, f"what the killed run started to end: {before}")
+    assert sandbox.status_in_process() == settled

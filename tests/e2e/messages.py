@@ -1,4 +1,4 @@
-"""What the team was told, read from the queue that hears the environment's topic."""
+"""The messages that the team received, read from the queue that is subscribed to the environment's topic."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Any
 
 from infrastructure.aws.session import Connection, Credentials, clients_for
 from infrastructure.embedded import cloud
-from tests.e2e.desk import Desk
+from tests.e2e.sandbox import Sandbox
 
 
-def messages(desk: Desk, deployment_id: str) -> list[dict[str, Any]]:
-    """Every message about one deployment, oldest first; what is about others is thrown away."""
-    outputs = cloud.outputs(desk.state)
+def messages(sandbox: Sandbox, deployment_id: str) -> list[dict[str, Any]]:
+    """Return every message about one deployment, oldest first; messages about other deployments are deleted."""
+    outputs = cloud.outputs(sandbox.state)
     assert outputs is not None, "an environment is up"
     keys = Credentials(outputs.credentials.access_key_id, outputs.credentials.secret_access_key)
     clients = clients_for(Connection(outputs.region, outputs.account_id, None, keys, outputs.endpoints))

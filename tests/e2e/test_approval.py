@@ -1,4 +1,4 @@
-"""Who may, for real: two principals of one cloud, lists, and a promotion that waits for the other one's yes."""
+"""Access lists and approvals with two real principals of one cloud: a promotion waits for the other principal's approval."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import killing
-from tests.e2e.desk import Desk, Ran, Running
 from tests.e2e.kill_switch import SETTINGS
 from tests.e2e.killing import NEW, OLD
+from tests.e2e.sandbox import CommandResult, RunningCommand, Sandbox
 from tests.e2e.user import User
 
 pytestmark = pytest.mark.soak
@@ -25,102 +25,106 @@ lease_ttl = 20
 
 
 @pytest.fixture
-def settings(hasty: Path, tmp_path: Path) -> Callable[[str, str], Path]:
-    """Settings with lines of the environment ``quick``'s own, and with lists of who may."""
+def settings(fast_settings: Path, tmp_path: Path) -> Callable[[str, str], Path]:
+    """Return a function that writes settings with these lines for the environment ``quick`` and these access lists."""
 
     def make(deployment: str, access: str = "") -> Path:
         path = tmp_path / f"deployment-{len(list(tmp_path.iterdir()))}.toml"
         table = "[environments.quick.deployment]\n"
-        text = hasty.read_text(encoding="utf-8").replace(table, f"{table}{deployment}\n")
+        text = fast_settings.read_text(encoding="utf-8").replace(table, f"{table}{deployment}\n")
         path.write_text(f"{text}{MANAGER}\n[access]\n{access}\n", encoding="utf-8")
         return path
 
     return make
 
 
-def approve(desk: Desk, settings: Path, deployment_id: str, environment: str) -> Ran:
-    """``approve ID`` by the principal of that environment."""
+def approve(sandbox: Sandbox, settings: Path, deployment_id: str, environment: str) -> CommandResult:
+    """Run ``approve ID`` as the principal of that environment."""
     words = ["scripts/deploy.py", "approve", deployment_id, "--environment", environment, "--reason", "seen"]
-    return desk.wait(desk.begin(["-m", killing.SWITCH, *words], f"approve as {environment}", {SETTINGS: str(settings)}))
+    return sandbox.wait(
+        sandbox.begin(["-m", killing.SWITCH, *words], f"approve as {environment}", {SETTINGS: str(settings)})
+    )
 
 
-def waiting(desk: Desk, settings: Path) -> tuple[Running, str]:
-    """A deployment that waits for its approval, and its id."""
-    running = killing.deploy(desk, settings)
+def waiting(sandbox: Sandbox, settings: Path) -> tuple[RunningCommand, str]:
+    """Start a deployment, wait until it awaits its approval, and return it with its id."""
+    running = killing.deploy(sandbox, settings)
     running.wait_for("approval_awaited")
     folder = running.folder()
     assert folder is not None
     return running, folder.name
 
 
-def test_another_principal_s_yes(
-    up_desk: Desk, user_of: Callable[[Desk], User], settings: Callable[[str, str], Path]
+def test_another_principal_approves(
+    up_sandbox: Sandbox, user_of: Callable[[Sandbox], User], settings: Callable[[str, str], Path]
 ) -> None:
-    """Not one's own, not of somebody who is not on the list, not twice; the manager's promotes."""
+    """Refused: the deployer's own approval, one of a caller who is not listed, a second one; the manager's approval promotes."""
     mine = settings('approval = "required"\napproval_timeout = 60', "")
-    nobody = 'approve = ["arn:aws:iam::123456789012:role/nobody"]'
-    with user_of(up_desk) as user:
-        running, deployment_id = waiting(up_desk, mine)
-        status = up_desk.looked()
+    another_role = 'approve = ["arn:aws:iam::123456789012:role/not-this-caller"]'
+    with user_of(up_sandbox) as user:
+        running, deployment_id = waiting(up_sandbox, mine)
+        status = up_sandbox.status_in_process()
         assert (status["deployment"]["phase"], status["live"]["colour"]) == ("AWAITING_APPROVAL", "blue")
-        own = approve(up_desk, mine, deployment_id, "quick")
+        own = approve(up_sandbox, mine, deployment_id, "quick")
         assert own.code == 4, own.output
         assert "another principal" in own.output
-        listed = approve(up_desk, settings('approval = "required"', nobody), deployment_id, "manager")
+        listed = approve(up_sandbox, settings('approval = "required"', another_role), deployment_id, "manager")
         assert listed.code == 4, listed.output
         assert "may not approve" in listed.output
-        unknown = approve(up_desk, mine, "20200101-000000-green-ffffff", "manager")
+        unknown = approve(up_sandbox, mine, "20200101-000000-green-ffffff", "manager")
         assert unknown.code == 4, unknown.output
-        given = approve(up_desk, mine, deployment_id, "manager")
+        given = approve(up_sandbox, mine, deployment_id, "manager")
         assert given.code == 0, given.output
-        ran = up_desk.wait(running)
+        ran = up_sandbox.wait(running)
         assert ran.code == 0, ran.output
         assert "manager" in ran.journal("approved")[0]["by"]
-        again = approve(up_desk, mine, deployment_id, "manager")
+        again = approve(up_sandbox, mine, deployment_id, "manager")
         assert again.code == 4, again.output
-        killing.assert_settled(up_desk, NEW, ran.folder, "promoted")
-        assert up_desk.undo("rollback").code == 0
+        killing.assert_settled(up_sandbox, NEW, ran.folder, "promoted")
+        assert up_sandbox.undo("rollback").code == 0
     assert user.seen.failures == []
 
 
-def test_nobody_s_yes(up_desk: Desk, settings: Callable[[str, str], Path]) -> None:
-    """Without it the release is rejected in time, and the next one may come."""
-    ran = up_desk.wait(killing.deploy(up_desk, settings('approval = "required"\napproval_timeout = 1', "")))
+def test_approval_times_out(up_sandbox: Sandbox, settings: Callable[[str, str], Path]) -> None:
+    """Without an approval the release is rejected after `approval_timeout`, and the next deployment may start."""
+    ran = up_sandbox.wait(killing.deploy(up_sandbox, settings('approval = "required"\napproval_timeout = 1', "")))
     assert ran.code == 1, ran.output
     assert ran.facts["reason"].startswith("promote: "), ran.facts["reason"]
-    killing.assert_settled(up_desk, OLD, ran.folder, "rejected")
+    killing.assert_settled(up_sandbox, OLD, ran.folder, "rejected")
 
 
-def test_death_while_waiting(up_desk: Desk, settings: Callable[[str, str], Path]) -> None:
-    """A yes that comes after the run has died promotes nothing."""
+def test_killed_while_awaiting_approval(up_sandbox: Sandbox, settings: Callable[[str, str], Path]) -> None:
+    """An approval that comes after the run was killed promotes nothing."""
     mine = settings('approval = "required"\napproval_timeout = 60', "")
-    killed = killing.dead(up_desk, killing.deploy(up_desk, mine, spot="after approval_awaited"))
+    killed = killing.wait_killed(up_sandbox, killing.deploy(up_sandbox, mine, spot="after approval_awaited"))
     assert killed.folder is not None
-    late = approve(up_desk, mine, killed.folder.name, "manager")
+    late = approve(up_sandbox, mine, killed.folder.name, "manager")
     assert late.code == 4, late.output
-    killing.recover(up_desk)
-    killing.assert_settled(up_desk, OLD, killed.folder, "rejected")
+    killing.recover(up_sandbox)
+    killing.assert_settled(up_sandbox, OLD, killed.folder, "rejected")
     killed.thaw()
 
 
 @pytest.mark.parametrize("duty", ["deploy", "promote"])
-def test_not_on_the_list(up_desk: Desk, settings: Callable[[str, str], Path], duty: str) -> None:
-    """Exit 4 before anything is touched, naming caller, duty and list."""
-    lists = f'{duty} = ["arn:aws:iam::123456789012:role/nobody"]'
-    ran = up_desk.wait(killing.deploy(up_desk, settings("", lists)))
+def test_caller_not_on_the_list_is_refused(
+    up_sandbox: Sandbox, settings: Callable[[str, str], Path], duty: str
+) -> None:
+    """Exit 4 before anything is touched; the message names the duty and the list."""
+    lists = f'{duty} = ["arn:aws:iam::123456789012:role/not-this-caller"]'
+    ran = up_sandbox.wait(killing.deploy(up_sandbox, settings("", lists)))
     assert ran.code == 4, ran.output
     assert f"may not {duty}" in ran.output
     assert f"access.{duty}" in ran.output
     assert (ran.facts["verdict"], ran.facts["steps"]) == ("refused", [])
-    killing.assert_settled(up_desk, OLD)
+    killing.assert_settled(up_sandbox, OLD)
 
 
-def test_who_may_not_roll_back(up_desk: Desk, settings: Callable[[str, str], Path]) -> None:
-    """The same of `rollback`, and of `recover` where neither deploying nor rolling back is allowed."""
-    nobody = '["arn:aws:iam::123456789012:role/nobody"]'
-    mine = settings("", f"rollback = {nobody}\ndeploy = {nobody}")
+def test_rollback_and_recover_need_access(up_sandbox: Sandbox, settings: Callable[[str, str], Path]) -> None:
+    """`rollback` is refused without the right to roll back, `recover` without the right to deploy or roll back."""
+    another_role = '["arn:aws:iam::123456789012:role/not-this-caller"]'
+    mine = settings("", f"rollback = {another_role}\ndeploy = {another_role}")
     for command in ("rollback", "recover"):
-        ran = up_desk.wait(killing.undo(up_desk, mine, command, ""))
+        ran = up_sandbox.wait(killing.undo(up_sandbox, mine, command, ""))
         assert ran.code == 4, ran.output
         assert "may not" in ran.output
-    killing.assert_settled(up_desk, OLD)
+    killing.assert_settled(up_sandbox, OLD)

@@ -1,4 +1,4 @@
-"""The evidence of real runs: it holds as they left it, and no longer once somebody laid hands on it."""
+"""The evidence of real runs: it verifies as they left it, and each kind of tampering is found."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from deployment.settings import SETTINGS_FILE, load
 from infrastructure.embedded.layout import Layout
 from scripts.commands import audit
 from tests.e2e import killing
-from tests.e2e.desk import Desk, Ran
 from tests.e2e.messages import messages
+from tests.e2e.sandbox import CommandResult, Sandbox
 
 QUICK = "quick"
 CHECKED = ("chain", "closed", "head", "copy", "report", "signature", "verification.json", "audit.jsonl")
 
 
-def verify(desk: Desk, *arguments: str) -> Ran:
-    """``audit verify`` of this desk's reports."""
-    return desk.script("audit", "verify", *arguments, "--reports", str(desk.reports))
+def verify(sandbox: Sandbox, *arguments: str) -> CommandResult:
+    """Run ``audit verify`` on this sandbox's reports."""
+    return sandbox.script("audit", "verify", *arguments, "--reports", str(sandbox.reports))
 
 
 @contextmanager
 def tampered(folder: Path, name: str, content: bytes | None) -> Iterator[None]:
-    """For a while, one file of a report is another, or gone; then all is as it was."""
+    """Replace one file of a report while the block runs, or remove it if ``content`` is None; restore the report afterwards."""
     kept = folder.with_name(f"{folder.name}.kept")
     shutil.copytree(folder, kept)
     try:
@@ -43,17 +43,21 @@ def tampered(folder: Path, name: str, content: bytes | None) -> Iterator[None]:
 
 
 def test_evidence_of_a_deployment_and_its_rollback(
-    up_desk: Desk, hasty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    up_sandbox: Sandbox,
+    fast_settings: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """Both are verified, the newest by default; then each kind of tampering is named, with exit code 1."""
-    deployed = up_desk.wait(killing.deploy(up_desk, hasty, "--image-tag=1.1.0"))
+    """Both verify, the newest by default; then each kind of tampering is named, with exit code 1."""
+    deployed = up_sandbox.wait(killing.deploy(up_sandbox, fast_settings, "--image-tag=1.1.0"))
     assert deployed.code == 0, deployed.output
-    told = messages(up_desk, deployed.facts["deployment_id"])
-    assert [message["event"] for message in told] == ["started", "promoted"]
-    assert (told[-1]["environment"], told[-1]["digest"]) == (QUICK, deployed.facts["digest"])
-    back = up_desk.undo("rollback", "--environment", QUICK)
+    sent = messages(up_sandbox, deployed.facts["deployment_id"])
+    assert [message["event"] for message in sent] == ["started", "promoted"]
+    assert (sent[-1]["environment"], sent[-1]["digest"]) == (QUICK, deployed.facts["digest"])
+    back = up_sandbox.undo("rollback", "--environment", QUICK)
     assert back.code == 0, back.output
-    [undone] = messages(up_desk, back.facts["deployment_id"])
+    [undone] = messages(up_sandbox, back.facts["deployment_id"])
     assert (undone["event"], undone["target"]) == ("rolled back", "blue")
     assert undone["report"] == str(back.folder)
     first, newest = deployed.folder, back.folder
@@ -61,19 +65,19 @@ def test_evidence_of_a_deployment_and_its_rollback(
     assert newest is not None
 
     for folder, arguments in ((newest, ()), (first, (first.name,))):
-        ran = verify(up_desk, *arguments)
+        ran = verify(up_sandbox, *arguments)
         assert ran.code == 0, ran.output
         assert folder.name in ran.output
         lines = [line.split()[:2] for line in ran.output.splitlines() if line.startswith("  ")]
         assert [what for word, what in lines if what in CHECKED and word == "ok"] == list(CHECKED)
-    unknown = verify(up_desk, "nonsense")
+    unknown = verify(up_sandbox, "nonsense")
     assert unknown.code == 4
     assert newest.name in unknown.output
 
-    _tamper(up_desk, first, newest, monkeypatch, capsys)
+    _tamper(up_sandbox, first, newest, monkeypatch, capsys)
 
-    secret = _signing_key(up_desk)
-    texts = [path.read_text(errors="replace") for path in up_desk.reports.rglob("*") if path.is_file()]
+    secret = _signing_key(up_sandbox)
+    texts = [path.read_text(errors="replace") for path in up_sandbox.reports.rglob("*") if path.is_file()]
     assert [text for text in (*texts, deployed.output, back.output) if secret in text] == []
 
     monkeypatch.setenv("EMBEDDED_STATE", str(tmp_path))
@@ -84,10 +88,10 @@ def test_evidence_of_a_deployment_and_its_rollback(
 
 
 def _tamper(
-    desk: Desk, first: Path, newest: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    sandbox: Sandbox, first: Path, newest: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In this process, since each is a second of starting Python otherwise."""
-    monkeypatch.setenv("EMBEDDED_STATE", str(desk.state))
+    """Try each kind of tampering, in this process: a new Python process for each would take a second to start."""
+    monkeypatch.setenv("EMBEDDED_STATE", str(sandbox.state))
     journal = (first / "audit.jsonl").read_bytes()
     lines = journal.splitlines(keepends=True)
     page = (first / "report.html").read_bytes()
@@ -112,7 +116,7 @@ def _verified(folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, st
     return code, capsys.readouterr().out
 
 
-def _signing_key(desk: Desk) -> str:
-    """What is secret of the environment's key."""
-    passwords = json.loads(Layout(desk.state).secrets.read_text())
+def _signing_key(sandbox: Sandbox) -> str:
+    """Return the secret part of the environment's signing key."""
+    passwords = json.loads(Layout(sandbox.state).secrets.read_text())
     return "".join(passwords["signing_key"].splitlines()[1:-1])

@@ -1,6 +1,6 @@
-"""SIGKILL at lines of the journal, workers and load left alive: `recover`, or the next run, settles what is left.
+"""SIGKILL at lines of the journal while workers and load stay alive: `recover` or the next run recovers the killed run.
 
-Failure mode 11: an interrupted run. The whole matrix, every line before and after, is in the files beside this one.
+Failure mode 11: an interrupted run. The other test_killed_*.py files kill before and after every line.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import killing
-from tests.e2e.desk import Desk, journal
-from tests.e2e.kill_spots import PROMOTION, Spot, promotion_ends
+from tests.e2e.kill_spots import PROMOTION, Spot, verdict_of_killed_promotion
 from tests.e2e.killing import NEW, OLD
+from tests.e2e.sandbox import Sandbox, journal
 from tests.e2e.user import User
 
 
@@ -28,70 +28,74 @@ from tests.e2e.user import User
     ],
     ids=str,
 )
-def test_recover(up_desk: Desk, user_of: Callable[[Desk], User], hasty: Path, spot: Spot) -> None:
-    """Exit 0, blue live, the lock free; a second call has nothing to do; and no user noticed."""
-    before = up_desk.running()
-    with user_of(up_desk) as user:
-        killed = killing.dead(up_desk, killing.deploy(up_desk, hasty, spot=str(spot)))
+def test_recover(up_sandbox: Sandbox, user_of: Callable[[Sandbox], User], fast_settings: Path, spot: Spot) -> None:
+    """Exit 0, blue live, the lock free; a second `recover` has nothing to do; no request of the user fails."""
+    before = up_sandbox.running()
+    with user_of(up_sandbox) as user:
+        killed = killing.wait_killed(up_sandbox, killing.deploy(up_sandbox, fast_settings, spot=str(spot)))
         assert killed.folder is not None
         if spot.written("phase LEASED"):
-            status = up_desk.status()
+            status = up_sandbox.status()
             assert (status["deployment"]["id"], status["deployment"]["owner_alive"]) == (killed.folder.name, False)
-        killing.recover(up_desk)
-        killing.assert_settled(up_desk, OLD, killed.folder, promotion_ends(spot))
-        assert "nothing to recover" in killing.recover(up_desk).output
-        killing.assert_left_in_peace(up_desk, killed, before)
+        killing.recover(up_sandbox)
+        killing.assert_settled(up_sandbox, OLD, killed.folder, verdict_of_killed_promotion(spot))
+        assert "nothing to recover" in killing.recover(up_sandbox).output
+        killing.assert_no_change_after_thaw(up_sandbox, killed, before)
     assert user.seen.failures == []
 
 
-def test_promoted_and_undone(up_desk: Desk, user_of: Callable[[Desk], User], hasty: Path) -> None:
-    """After the bake's outcome a promotion stands; a `rollback` that dies before its own is done once more."""
-    before = up_desk.running()
-    with user_of(up_desk) as user:
-        killed = killing.dead(up_desk, killing.deploy(up_desk, hasty, spot="after outcome bake"))
-        killing.recover(up_desk)
-        killing.assert_settled(up_desk, NEW, killed.folder, "promoted")
+def test_killed_after_the_bake_and_in_rollback(
+    up_sandbox: Sandbox, user_of: Callable[[Sandbox], User], fast_settings: Path
+) -> None:
+    """A promotion stands if it was killed after the bake's outcome; `recover` completes a killed `rollback`."""
+    before = up_sandbox.running()
+    with user_of(up_sandbox) as user:
+        killed = killing.wait_killed(up_sandbox, killing.deploy(up_sandbox, fast_settings, spot="after outcome bake"))
+        killing.recover(up_sandbox)
+        killing.assert_settled(up_sandbox, NEW, killed.folder, "promoted")
         killed.thaw()
-        undone = killing.dead(up_desk, killing.undo(up_desk, hasty, "rollback", "before outcome rollback"))
-        killing.recover(up_desk)
-        killing.assert_settled(up_desk, OLD, undone.folder, "rolled_back")
-        killing.assert_left_in_peace(up_desk, undone, before)
+        undone = killing.wait_killed(
+            up_sandbox, killing.undo(up_sandbox, fast_settings, "rollback", "before outcome rollback")
+        )
+        killing.recover(up_sandbox)
+        killing.assert_settled(up_sandbox, OLD, undone.folder, "rolled_back")
+        killing.assert_no_change_after_thaw(up_sandbox, undone, before)
     assert user.seen.failures == []
 
 
 @pytest.mark.soak
-def test_recover_killed_and_done_elsewhere(
-    up_desk: Desk, user_of: Callable[[Desk], User], hasty: Path, tmp_path: Path
+def test_killed_recover_is_finished_in_a_fresh_clone(
+    up_sandbox: Sandbox, user_of: Callable[[Sandbox], User], fast_settings: Path, tmp_path: Path
 ) -> None:
-    """`recover` dies as well; a third one, in a fresh clone without a single report, brings blue back."""
-    before = up_desk.running()
-    with user_of(up_desk) as user:
-        killed = killing.dead(up_desk, killing.deploy(up_desk, hasty, spot="after switched"))
-        again = killing.dead(up_desk, killing.undo(up_desk, hasty, "recover", "after writing"))
+    """The run and `recover` are killed; another `recover`, in a fresh clone without any report, makes blue live again."""
+    before = up_sandbox.running()
+    with user_of(up_sandbox) as user:
+        killed = killing.wait_killed(up_sandbox, killing.deploy(up_sandbox, fast_settings, spot="after switched"))
+        again = killing.wait_killed(up_sandbox, killing.undo(up_sandbox, fast_settings, "recover", "after writing"))
         assert killed.folder is not None
         assert "recovering" in killing.labels(killed.folder)
-        ran = up_desk.script("recover", "--reports", str(tmp_path), *killing.ENVIRONMENT)
+        ran = up_sandbox.script("recover", "--reports", str(tmp_path), *killing.ENVIRONMENT)
         assert ran.code == 0, ran.output
-        killing.assert_settled(up_desk, OLD, tmp_path / killed.folder.name, "rolled_back")
+        killing.assert_settled(up_sandbox, OLD, tmp_path / killed.folder.name, "rolled_back")
         again.thaw()
-        killing.assert_left_in_peace(up_desk, killed, before)
+        killing.assert_no_change_after_thaw(up_sandbox, killed, before)
     assert user.seen.failures == []
 
 
-def test_the_next_run_settles(up_desk: Desk, user_of: Callable[[Desk], User], hasty: Path) -> None:
-    """Nobody has to know of `recover`: killed under load, its Locust still there; the next run settles, then deploys."""
-    before = up_desk.running()
-    with user_of(up_desk) as user:
-        killed = killing.dead(up_desk, killing.deploy(up_desk, hasty, spot="while locust"))
+def test_next_run_recovers(up_sandbox: Sandbox, user_of: Callable[[Sandbox], User], fast_settings: Path) -> None:
+    """A run is killed under load while its Locust stays alive; the next run recovers it without `recover`, then deploys."""
+    before = up_sandbox.running()
+    with user_of(up_sandbox) as user:
+        killed = killing.wait_killed(up_sandbox, killing.deploy(up_sandbox, fast_settings, spot="while locust"))
         assert killed.left == ()
-        assert any("locust" in command for command in up_desk.running().values()), "load goes on"
-        ran = up_desk.wait(killing.deploy(up_desk, hasty))
+        assert any("locust" in command for command in up_sandbox.running().values()), "the load must still be running"
+        ran = up_sandbox.wait(killing.deploy(up_sandbox, fast_settings))
         assert ran.code == 0, ran.output
         assert killed.folder is not None
         assert [line["deployment_id"] for line in ran.journal("settled")] == [killed.folder.name]
         assert journal(killed.folder)[-1]["verdict"] == "rejected"
-        killing.assert_settled(up_desk, NEW, ran.folder, "promoted")
-        assert up_desk.undo("rollback").code == 0
-        killing.assert_left_in_peace(up_desk, killed, before)
-        killing.assert_settled(up_desk, OLD)
+        killing.assert_settled(up_sandbox, NEW, ran.folder, "promoted")
+        assert up_sandbox.undo("rollback").code == 0
+        killing.assert_no_change_after_thaw(up_sandbox, killed, before)
+        killing.assert_settled(up_sandbox, OLD)
     assert user.seen.failures == []

@@ -1,4 +1,4 @@
-"""The same commands on the other platform: ECS behind a load balancer. `make soak` runs all of the rest there, too."""
+"""The same commands on ECS behind a load balancer; with `make soak`, the tests that use `either_sandbox` run there as well."""
 
 from __future__ import annotations
 
@@ -10,54 +10,54 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import images, killing
-from tests.e2e.conftest import open_desk
-from tests.e2e.desk import Desk
+from tests.e2e.conftest import open_sandbox
+from tests.e2e.sandbox import Sandbox
 from tests.e2e.user import User
 
 ENVIRONMENT = "embedded-ecs"
 
 
-def test_promoted_and_undone(good_registry: Path, user_of: Callable[[Desk], User], hasty: Path) -> None:
-    """A good release reaches users, and is undone; not one request fails."""
-    with open_desk(good_registry, ENVIRONMENT) as desk:
-        up = desk.script("up")
+def test_promoted_and_rolled_back(good_registry: Path, user_of: Callable[[Sandbox], User], fast_settings: Path) -> None:
+    """A good release is promoted and rolled back; no request fails."""
+    with open_sandbox(good_registry, ENVIRONMENT) as sandbox:
+        up = sandbox.script("up")
         assert up.code == 0, up.output
         assert f"--environment={ENVIRONMENT}" in up.output
-        with user_of(desk) as user:
-            promoted = desk.wait(killing.deploy(desk, hasty, f"--image-tag={images.NEW}"))
+        with user_of(sandbox) as user:
+            promoted = sandbox.wait(killing.deploy(sandbox, fast_settings, f"--image-tag={images.NEW}"))
             assert promoted.code == 0, promoted.output
             assert promoted.facts["promotion"]["failed"] == 0
             assert promoted.facts["promotion"]["switch_s"] is not None
-            desk.assert_live("green", images.NEW)
-            undone = desk.undo("rollback")
+            sandbox.assert_live("green", images.NEW)
+            undone = sandbox.undo("rollback")
             assert undone.code == 0, undone.output
-            desk.assert_live("blue", images.OLD)
+            sandbox.assert_live("blue", images.OLD)
         assert user.seen.failures == []
         assert user.seen.last_by.keys() == {images.OLD, images.NEW}
-        _refused_for_the_other_platform(desk)
+        _refused_for_the_other_platform(sandbox)
 
 
-def _refused_for_the_other_platform(desk: Desk) -> None:
-    """One state folder holds one environment at a time, and says so."""
-    desk.environment = None
-    for ran in (desk.script("up"), desk.script("status"), desk.pytest("--target=green")):
+def _refused_for_the_other_platform(sandbox: Sandbox) -> None:
+    """A state folder holds one environment at a time; commands for the other platform are refused."""
+    sandbox.environment = None
+    for ran in (sandbox.script("up"), sandbox.script("status"), sandbox.pytest("--target=green")):
         assert ran.code == 4, ran.output
         assert "is on platform 'ecs', and 'apprunner' was asked for" in ran.output
 
 
 @pytest.mark.soak
-def test_rejected_in_the_rehearsal(tmp_path: Path, user_of: Callable[[Desk], User]) -> None:
-    """A release that does not know the live domain as its Host is asked for it before the switch, and never gets traffic."""
+def test_rejected_in_the_rehearsal(tmp_path: Path, user_of: Callable[[Sandbox], User]) -> None:
+    """A release that does not accept the live domain as Host is rejected by the rehearsal gate and never gets traffic."""
     registry = images.make_registry(tmp_path / "registry", [images.LIVE_HOST_REFUSED])
-    with open_desk(registry, ENVIRONMENT) as desk:
-        assert desk.script("up").code == 0
-        with user_of(desk) as user:
-            ran = desk.pytest("--target=green", f"--image-tag={images.LIVE_HOST_REFUSED.tag}")
+    with open_sandbox(registry, ENVIRONMENT) as sandbox:
+        assert sandbox.script("up").code == 0
+        with user_of(sandbox) as user:
+            ran = sandbox.pytest("--target=green", f"--image-tag={images.LIVE_HOST_REFUSED.tag}")
         assert ran.code == 1, ran.output
         assert ran.facts["reason"].startswith("rehearsal: "), ran.facts["reason"]
         assert "for the live domain" in ran.facts["reason"]
         assert user.seen.failures == []
-        desk.assert_live("blue", images.OLD)
+        sandbox.assert_live("blue", images.OLD)
 
 
 @pytest.mark.soak
@@ -65,19 +65,19 @@ def test_rejected_in_the_rehearsal(tmp_path: Path, user_of: Callable[[Desk], Use
     ("kind", "step", "verdict"), [("intent", "verify", "rejected"), ("switched", None, "rolled_back")]
 )
 def test_killed_and_recovered(
-    good_registry: Path, user_of: Callable[[Desk], User], kind: str, step: str | None, verdict: str
+    good_registry: Path, user_of: Callable[[Sandbox], User], kind: str, step: str | None, verdict: str
 ) -> None:
-    """SIGKILL before and after the switch: `recover` settles it, blue is live, and no user noticed."""
-    with open_desk(good_registry, ENVIRONMENT) as desk:
-        assert desk.script("up").code == 0
-        with user_of(desk) as user:
-            running = desk.begin_pytest("--target=green")
+    """SIGKILL before and after the switch: `recover` makes blue live again, and no request of the user fails."""
+    with open_sandbox(good_registry, ENVIRONMENT) as sandbox:
+        assert sandbox.script("up").code == 0
+        with user_of(sandbox) as user:
+            running = sandbox.begin_pytest("--target=green")
             running.wait_for(kind, step)
             running.signal(signal.SIGKILL)
             running.process.wait(10)
-            ran = desk.undo("recover")
+            ran = sandbox.undo("recover")
             assert ran.code == 0, ran.output
-            desk.assert_live("blue", images.OLD)
+            sandbox.assert_live("blue", images.OLD)
         folder = running.folder()
         assert folder is not None
         report = json.loads((folder / "verification.json").read_text(encoding="utf-8"))

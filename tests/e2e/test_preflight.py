@@ -1,4 +1,4 @@
-"""Preflight against AWS's APIs: what is wrong with an image or with the other colour refuses before anything is touched."""
+"""Preflight through AWS's APIs: an image with findings is refused before anything is touched."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from uuid import uuid4
 
 from infrastructure.aws.session import Clients, Connection, Credentials, clients_for
 from infrastructure.embedded import cloud
-from tests.e2e.desk import Desk
+from tests.e2e.sandbox import Sandbox
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
-def clients_of(desk: Desk) -> tuple[Clients, Any]:
-    """Clients of the desk's AWS, and what the environment says of itself."""
-    outputs = cloud.outputs(desk.state)
+def clients_of(sandbox: Sandbox) -> tuple[Clients, Any]:
+    """Return clients of the sandbox's AWS, and the environment's outputs."""
+    outputs = cloud.outputs(sandbox.state)
     assert outputs is not None, "an environment is up"
     keys = Credentials(outputs.credentials.access_key_id, outputs.credentials.secret_access_key)
     return clients_for(Connection(outputs.region, outputs.account_id, None, keys, outputs.endpoints)), outputs
 
 
 def push(clients: Clients, repository: str) -> str:
-    """An image of which the registry alone knows, under a tag that is no version and so nobody's default; returns the tag."""
+    """Push an image that exists only in the registry; return its tag, which is not a version and so never the default."""
     config = {"mediaType": "application/vnd.oci.image.config.v1+json", "digest": "sha256:" + "0" * 64, "size": 1}
     annotations = {"org.opencontainers.image.version": "1.0.0"}
     manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": [], "annotations": annotations}
@@ -34,20 +34,20 @@ def push(clients: Clients, repository: str) -> str:
     return tag
 
 
-def test_an_image_with_findings_is_refused(up_desk: Desk) -> None:
-    """It is scanned, and has a finding that is worse than is let through; the plan says the same."""
-    clients, outputs = clients_of(up_desk)
+def test_an_image_with_findings_is_refused(up_sandbox: Sandbox) -> None:
+    """The image's scan has a finding that is worse than the allowed severity; the run and its plan are refused."""
+    clients, outputs = clients_of(up_sandbox)
     tag = push(clients, outputs.repository)
     clients.call("ecr", "StartImageScan", repositoryName=outputs.repository, imageId={"imageTag": tag})
-    before = up_desk.running()
+    before = up_sandbox.running()
     for options, word in (([], "preflight: scan: 1 HIGH"), (["--plan"], "REFUSED      scan: 1 HIGH")):
-        ran = up_desk.pytest("--target=green", f"--image-tag={tag}", *options)
+        ran = up_sandbox.pytest("--target=green", f"--image-tag={tag}", *options)
         assert ran.code == 4, ran.output
         assert word in ran.output
         if not options:
             assert (ran.facts["verdict"], ran.facts["steps"]) == ("refused", [])
             outcomes = {item["name"]: item["outcome"] for item in ran.facts["preflight"]}
             assert [name for name, outcome in outcomes.items() if outcome == "refused"] == ["scan"]
-            assert outcomes["rights"] == "ok", "IAM was asked, and answered"
-    assert up_desk.running() == before
-    up_desk.assert_live("blue", "1.0.0")
+            assert outcomes["rights"] == "ok", "IAM must have been asked and have answered"
+    assert up_sandbox.running() == before
+    up_sandbox.assert_live("blue", "1.0.0")

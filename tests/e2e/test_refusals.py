@@ -1,16 +1,16 @@
-"""What cannot be meant is refused before anything is touched, in words, and with a report that says so."""
+"""Invalid options are refused before anything is touched, with a message and a report."""
 
 from __future__ import annotations
 
 import pytest
 
 from tests.e2e import images
-from tests.e2e.desk import Desk
+from tests.e2e.sandbox import Sandbox
 
 REFUSALS = {
     "unknown tag": (["--target=green", "--image-tag=9.9.9"], "9.9.9"),
     "unknown environment": (["--target=green", "--environment=prod"], "prod"),
-    "no colour": (["--target=purple"], "purple"),
+    "unknown colour": (["--target=purple"], "purple"),
     "image without target": (["--image-tag=1.1.0"], "--target"),
     "address and target": (["--target=green", "--base-url=http://127.0.0.1:1"], "--base-url"),
     "-k": (["--target=green", "-k", "health"], "-k"),
@@ -23,25 +23,25 @@ REFUSALS = {
 }
 
 
-# tests/plugins asks for all of them in milliseconds; here a few are typed as a user does.
+# tests/plugins tries all of them in milliseconds; here a few run as processes, as a user types them.
 TYPED = {"unknown tag", "unknown environment", "-k", "a path", "live colour"}
 
 
 @pytest.mark.parametrize(
     "case", [pytest.param(case, marks=() if case in TYPED else pytest.mark.soak) for case in REFUSALS]
 )
-def test_refused(up_desk: Desk, case: str) -> None:
-    """Exit 4, the culprit named, no step, no gate, nothing touched."""
+def test_refused(up_sandbox: Sandbox, case: str) -> None:
+    """Exit 4, the message names the option or value, no step, no gate, nothing touched."""
     options, word = REFUSALS[case]
-    before = up_desk.running()
-    ran = up_desk.pytest(*options)
+    before = up_sandbox.running()
+    ran = up_sandbox.pytest(*options)
     assert ran.code == 4, ran.output
     assert word in ran.output.partition("= verdict =")[2]
     assert (ran.facts["verdict"], ran.facts["exit_code"], ran.facts["steps"]) == ("refused", 4, [])
     assert {gate["outcome"] for gate in ran.facts["gates"]} == {"not_run"}
     assert (ran.facts["promotion"], ran.facts["rollback"]) == (None, None)
     assert word in ran.facts["reason"]
-    assert up_desk.running() == before
+    assert up_sandbox.running() == before
 
 
 @pytest.mark.parametrize(
@@ -56,26 +56,26 @@ def test_refused(up_desk: Desk, case: str) -> None:
     ],
     ids=["collect", "collect a deployment", "ordinary", "plan", "plan of an unknown tag", "plan for the live colour"],
 )
-def test_no_report(up_desk: Desk, options: list[str], code: int) -> None:
-    """What deploys and verifies nothing reports nothing and changes nothing."""
-    before = up_desk.running()
-    ran = up_desk.pytest(*options)
+def test_no_report(up_sandbox: Sandbox, options: list[str], code: int) -> None:
+    """A command that neither deploys nor verifies writes no report and changes nothing."""
+    before = up_sandbox.running()
+    ran = up_sandbox.pytest(*options)
     assert ran.code == code, ran.output
     assert ran.folder is None
-    assert up_desk.running() == before
+    assert up_sandbox.running() == before
 
 
-def test_rollback_without_a_promotion(up_desk: Desk) -> None:
-    """There is nothing to undo in an environment that never promoted."""
-    ran = up_desk.undo("rollback")
+def test_rollback_without_a_promotion(up_sandbox: Sandbox) -> None:
+    """`rollback` is refused in an environment that never promoted."""
+    ran = up_sandbox.undo("rollback")
     assert ran.code == 4, ran.output
     assert "no promotion to undo" in ran.output
 
 
-def test_recover_without_a_deployment(up_desk: Desk) -> None:
-    """Nothing to do is a success, and may be asked for again."""
+def test_recover_without_a_deployment(up_sandbox: Sandbox) -> None:
+    """`recover` with nothing to do succeeds, also if it is repeated."""
     for _ in range(2):
-        ran = up_desk.undo("recover")
+        ran = up_sandbox.undo("recover")
         assert ran.code == 0, ran.output
         assert "nothing to recover" in ran.output
-    up_desk.assert_live("blue", images.OLD)
+    up_sandbox.assert_live("blue", images.OLD)

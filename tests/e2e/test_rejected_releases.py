@@ -1,4 +1,4 @@
-"""Releases that are broken never reach a user: refused by the step or gate that ought to, without one failed request.
+"""Broken releases never reach a user: the expected step or gate rejects each one, without a failed request.
 
 Failure mode 5: the wrong version is verified (`wrong-version` answers well, as 1.0.0).
 """
@@ -12,14 +12,14 @@ import pytest
 
 from deployment.evidence.verdict import LIVE, ORDER
 from tests.e2e import images
-from tests.e2e.desk import Desk, wait_until
 from tests.e2e.images import Fault
+from tests.e2e.sandbox import Sandbox, wait_until
 from tests.e2e.user import User
 
 GATES = [*ORDER, "bystander", "continuity", "rehearsal", LIVE]
-# The gates that run together: where one of them fails, the others have run, too.
+# The gates of one stage: if one of them fails, the others may have run as well.
 TOGETHER = {"database", "redis", "auth", "endpoints", "continuity", "rehearsal"}
-# It asks before any of them and once more after the load.
+# Its first half runs before these gates, its second half after the load.
 BYSTANDER = "bystander"
 
 EXPECTED = [
@@ -38,17 +38,17 @@ EXPECTED = [
     (images.TOO_SLOW, "latency"),
     (images.ERRS_UNDER_LOAD, "load"),
 ]
-# Half of the checks wait for the pool's time-out.
+# Half of its checks wait for the connection pool's timeout.
 LONG = {images.DATABASE_DOWN}
-# One of each class in `make test`, where tests/gates tries one for each of the other functional gates; `make soak`: all of them here.
+# `make test` deploys one of each class, and tests/gates tries one of the other kinds of fault; `make soak` deploys all of them.
 SAMPLE = {images.CRASHES, images.DEGRADED, images.OPEN_CONSULTS, images.ERRS_UNDER_LOAD}
-# They stand behind latency and load in a report, and run before them.
+# Gates that a report lists after latency and load, but that run before them.
 WITH_THE_OTHERS = ("continuity", "rehearsal")
 WITH_WORKERS = [(images.CRASHES, "provision"), (images.WRONG_VERSION, "health"), (images.FIELD_RETYPED, "endpoints")]
 
 
 def test_every_broken_release_is_tried() -> None:
-    """No fault is built and then forgotten."""
+    """Every fault that a registry contains is deployed by a test."""
     assert {fault for fault, _ in EXPECTED} == set(images.REJECTED)
 
 
@@ -63,27 +63,27 @@ def test_every_broken_release_is_tried() -> None:
     ids=lambda value: value.name if isinstance(value, Fault) else "".join(value).strip("-") or "as-shipped",
 )
 def test_rejected(
-    either_desk: Desk, user_of: Callable[[Desk], User], fault: Fault, culprit: str, options: tuple[str, ...]
+    either_sandbox: Sandbox, user_of: Callable[[Sandbox], User], fault: Fault, culprit: str, options: tuple[str, ...]
 ) -> None:
-    """Exit 1, blue live throughout, and the reason names the culprit; the same with and without workers."""
-    before = either_desk.running()
-    with user_of(either_desk) as user:
-        ran = either_desk.pytest("--target=green", f"--image-tag={fault.tag}", *options)
+    """Exit 1, blue stays live, and the reason names the step or gate; the same with and without workers."""
+    before = either_sandbox.running()
+    with user_of(either_sandbox) as user:
+        ran = either_sandbox.pytest("--target=green", f"--image-tag={fault.tag}", *options)
     print(ran.facts["reason"], user.seen.requests)
     assert ran.code == 1, ran.output
     assert (ran.facts["verdict"], ran.facts["exit_code"], ran.facts["live_harmed"]) == ("rejected", 1, False)
     assert ran.facts["reason"].startswith(f"{culprit}: "), ran.facts["reason"]
     assert user.seen.failures == []
     assert user.seen.writes > 10
-    either_desk.assert_live("blue", images.OLD)
+    either_sandbox.assert_live("blue", images.OLD)
     wait_until(
-        lambda: either_desk.running() == before, "what the run started to end"
-    )  # a task of ECS ends in its own time
+        lambda: either_sandbox.running() == before, "the run's processes to end"
+    )  # a task of ECS ends later than the run
     _assert_report(ran.facts, fault, culprit)
     assert ran.folder is not None
     for name in ("verification.json", "report.html", "junit.xml", "audit.jsonl"):
         assert (ran.folder / name).stat().st_size > 0
-    assert (either_desk.reports / "latest").resolve() == ran.folder.resolve()
+    assert (either_sandbox.reports / "latest").resolve() == ran.folder.resolve()
 
 
 def _assert_report(facts: Mapping[str, Any], fault: Fault, culprit: str) -> None:
@@ -91,7 +91,7 @@ def _assert_report(facts: Mapping[str, Any], fault: Fault, culprit: str) -> None
     assert list(outcomes) == GATES
     first = GATES.index(culprit) if culprit in GATES else -1
     if first >= 0 and culprit != BYSTANDER:
-        assert outcomes.pop(BYSTANDER) in ("passed", "error"), "its later checks did not come to their turn"
+        assert outcomes.pop(BYSTANDER) in ("passed", "error"), "its second half must not run after a failure"
     for number, name in enumerate(GATES):
         if name == culprit:
             assert outcomes[name] in ("failed", "error")

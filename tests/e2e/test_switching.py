@@ -1,4 +1,4 @@
-"""Twenty promotions and rollbacks in a row, through the real ports, under users who never ask twice.
+"""Twenty switches in a row through the real ports, with users who never retry a request.
 
 Failure mode 13: errors exactly at the switch.
 """
@@ -12,14 +12,14 @@ from pathlib import Path
 from deployment.evidence.journal import Journal
 from deployment.flow.lease import LeaseKeeper, this_process
 from deployment.flow.steps import Steps
-from deployment.flow.switch import Destination, confirm, write
+from deployment.flow.switch import Confirmation, Destination, confirm, write
 from deployment.model import Colour, Holder, Readiness
 from deployment.plan import Ports
 from deployment.polling import poll
 from deployment.settings import SETTINGS_FILE, load
 from infrastructure.compose import Environment
 from tests.e2e import images
-from tests.e2e.desk import Desk
+from tests.e2e.sandbox import Sandbox
 from tests.e2e.user import User
 
 SWITCHES = 20
@@ -41,7 +41,7 @@ def _bring_up(world: Environment, colour: Colour, tag: str) -> Destination:
 @contextmanager
 def _held(ports: Ports) -> Iterator[Holder]:
     limits = load(SETTINGS_FILE, None).limits
-    holder = ports.lease.acquire(this_process("switching", "tests", ports.clock, limits, "switching to and fro"))
+    holder = ports.lease.acquire(this_process("switching", "tests", ports.clock, limits, "switching back and forth"))
     keeper = LeaseKeeper(ports.lease, holder, limits.lease_ttl)
     keeper.start()
     try:
@@ -51,9 +51,9 @@ def _held(ports: Ports) -> Iterator[Holder]:
         ports.lease.release(holder)
 
 
-def test_no_request_is_lost(either_desk: Desk, user_of: Callable[[Desk], User], tmp_path: Path) -> None:
-    """Both colours run; each switch is read back and confirmed; not one request fails, and both colours were asked."""
-    with either_desk.world() as world, _held(world.ports) as holder:
+def test_no_request_is_lost(either_sandbox: Sandbox, user_of: Callable[[Sandbox], User], tmp_path: Path) -> None:
+    """Both colours run; each switch is read back and confirmed; no request fails, and both colours answer users."""
+    with either_sandbox.world() as world, _held(world.ports) as holder:
         ports = world.ports
         steps = Steps(
             Journal(tmp_path / "audit.jsonl", "tests", ports.clock), ports.clock, lambda _: None, lambda: None
@@ -63,13 +63,13 @@ def test_no_request_is_lost(either_desk: Desk, user_of: Callable[[Desk], User], 
             Colour.BLUE: Destination(Colour.BLUE, live.origin, images.OLD),
             Colour.GREEN: _bring_up(world, Colour.GREEN, images.NEW),
         }
-        users = [user_of(either_desk) for _ in range(USERS)]
+        users = [user_of(either_sandbox) for _ in range(USERS)]
         with users[0], users[1], users[2]:
             for number in range(SWITCHES):
                 seen = ports.router.observe()
                 to = there[Colour.GREEN if number % 2 == 0 else Colour.BLUE]
                 found = write(ports, steps, holder, seen, to)
-                confirm(ports, steps, to, found.generation, answers=20, timeout_s=30)
+                confirm(ports, steps, to, found.generation, Confirmation(20, 30))
         poll(
             ports.clock,
             lambda: True if ports.platform.retire(Colour.GREEN) is None else None,
@@ -81,4 +81,4 @@ def test_no_request_is_lost(either_desk: Desk, user_of: Callable[[Desk], User], 
         assert user.seen.failures == []
         assert user.seen.last_by.keys() == {images.OLD, images.NEW}
         assert user.seen.requests > SWITCHES
-    either_desk.assert_live("blue", images.OLD)
+    either_sandbox.assert_live("blue", images.OLD)

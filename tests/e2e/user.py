@@ -1,4 +1,4 @@
-"""A user of the live domain who is not the framework's: asks in a closed loop, never twice, and remembers what failed."""
+"""A user of the live domain, independent of the framework: sends requests in a closed loop without retries and records failures."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from verification.accounts import SmokeUser
 
-# Each request follows the answer to the last one after a breath, so that two cores have something left for the rest.
-BREATH_S = 0.05
+# The pause between an answer and the next request leaves CPU for the other processes on a machine with two cores.
+PAUSE_S = 0.05
 FRESH_EVERY = 8
 BOOKING = json.dumps({"patient": "A. User", "reason": "closed loop", "starts_at": "2031-02-03T04:05:06Z"}).encode()
 
@@ -29,7 +29,7 @@ class Failure:
 
 @dataclass
 class Seen:
-    """What the user has seen so far. ``last_by`` is when each release was last heard of, by version (epoch seconds)."""
+    """The user's observations so far. ``last_by`` is the time of the last answer of each release, by version (epoch seconds)."""
 
     requests: int = 0
     writes: int = 0
@@ -38,7 +38,7 @@ class Seen:
 
 
 class User:
-    """Signs in, then books, reads, lists and cancels until told to stop; use it as a context manager."""
+    """Signs in, then books, cancels, lists and reads health until the context manager ends."""
 
     def __init__(self, live_url: str, account: SmokeUser) -> None:
         self._host = urlsplit(live_url).netloc
@@ -60,8 +60,8 @@ class User:
         self._stop.set()
         self._thread.join(30)
         self._connection.close()
-        assert not self._thread.is_alive(), "a request of the user's never came back"
-        assert self.broken is None, f"the user itself broke: {self.broken!r}"
+        assert not self._thread.is_alive(), "a request of the user got no answer within 30 s"
+        assert self.broken is None, f"the user's own code failed: {self.broken!r}"
 
     def _connect(self) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self._port, timeout=15)
@@ -74,7 +74,7 @@ class User:
             self.broken = error
 
     def _round(self) -> None:
-        """Four requests that any colour must answer, whatever is being switched."""
+        """Send four requests that either colour must answer, also during a switch."""
         booked = self._expect(201, "POST", "/consults", BOOKING)
         if booked is not None:
             self._expect(204, "DELETE", f"/consults/{json.loads(booked)['id']}")
@@ -98,9 +98,9 @@ class User:
         if status != expected:
             seen.failures.append(Failure(time.time(), f"{method} {path}: {status}", colour))
             return None
-        if path == "/health":  # a load balancer does not say which colour answered; the version does
+        if path == "/health":  # a load balancer does not name the colour that answered; the version shows it
             seen.last_by[json.loads(answer)["version"]] = time.time()
-        self._stop.wait(BREATH_S)
+        self._stop.wait(PAUSE_S)
         return answer
 
     def _ask(self, method: str, path: str, body: object = None) -> tuple[int, bytes, str | None]:

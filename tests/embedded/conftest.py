@@ -43,7 +43,7 @@ ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forev
 
 
 def make_image(registry: Path, tag: str, serve: str = SERVE, repository: str = "telehealth-api") -> Path:
-    """Writes an image folder whose release reports its tag as its version."""
+    """Write an image folder whose release reports its tag as its version; return the folder."""
     folder = registry / repository / tag
     folder.mkdir(parents=True)
     (folder / "VERSION").write_text(f"{tag}\n")
@@ -61,20 +61,20 @@ class Running:
     outputs: Outputs
 
     def client(self, service: str) -> Any:
-        """A boto3 client of this environment."""
+        """Return a boto3 client for this environment."""
         endpoints = self.outputs.endpoints
         return AwsSession(self.outputs.credentials).client(service, endpoints.get(service, endpoints["default"]))
 
 
 @pytest.fixture
 def image() -> Callable[..., Path]:
-    """`image(registry, tag)` makes a tiny image."""
+    """Return `make_image`: `image(registry, tag)` writes a tiny image."""
     return make_image
 
 
 @pytest.fixture
 def registry(tmp_path: Path) -> Path:
-    """A registry folder with 1.0.0 and 1.1.0."""
+    """Return a registry folder with 1.0.0 and 1.1.0."""
     folder = tmp_path / "registry"
     for tag in ("1.1.0", "1.0.0"):
         make_image(folder, tag)
@@ -83,7 +83,7 @@ def registry(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def state() -> Iterator[Path]:
-    """A state folder that does not exist yet; what is up in it at the end is stopped."""
+    """Return a state folder that does not exist yet; stop an environment in it at the end."""
     parent = Path(tempfile.mkdtemp(prefix="embedded-test-"))
     parent.chmod(0o755)
     yield parent / "state"
@@ -93,9 +93,9 @@ def state() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Running]:
-    """One environment for a file of tests that leave it as they found it: up, with 1.0.0 live.
+    """Start one environment with 1.0.0 live for a file of tests; each test leaves it as it was.
 
-    A file and not the session: what is set in the process's environment here must not reach other folders' tests.
+    The scope is a file, not the session: the variables set here must not reach tests of other folders.
     """
     parent = Path(tempfile.mkdtemp(prefix="embedded-test-"))
     parent.chmod(0o755)

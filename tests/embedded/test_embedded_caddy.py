@@ -1,4 +1,4 @@
-"""Edge and ingress: one Caddy that is never reloaded, under a closed loop of requests that never retries."""
+"""Edge and ingress: one Caddy that is never reloaded, under a closed loop of requests without retries."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SWITCHES = 20
 
 
 class Instance(ThreadingHTTPServer):
-    """Stands for an instance: says who it is and what it was sent."""
+    """A fake instance: it answers with its name and the request that it received."""
 
     daemon_threads = True
 
@@ -36,7 +36,7 @@ class Instance(ThreadingHTTPServer):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    wbufsize = -1  # headers and body in one packet: in two, the second waits 40 ms for an acknowledgement
+    wbufsize = -1  # headers and body in one packet; as two packets, the second waits 40 ms for an acknowledgement
     server: Instance
 
     def do_GET(self) -> None:
@@ -52,12 +52,12 @@ class Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer, its headers in lower case."""
+    """An answer with its headers in lower case."""
 
     status: int
     body: str
@@ -84,7 +84,7 @@ class Front:
         return self.environment.live_url.removeprefix("http://")
 
     def route(self, primary: str, secondary: str = "-", threshold: str = "0") -> int:
-        """Writes the edge's route as the endpoint does: whole, by a rename."""
+        """Write the edge's route as the endpoint does, by a rename; return its generation."""
         self.generation += 1
         other = self.hosts.get(secondary, "-")
         self.write(f"{self.generation} {primary} {self.hosts[primary]} {secondary} {other} {threshold}\n")
@@ -96,7 +96,7 @@ class Front:
         os.replace(fresh, self.layout.edge_route)
 
     def ask(self, host: str, *, edge: bool = True, cookie: str | None = None, forwarded: str = "") -> Answer:
-        """One request on a connection of its own."""
+        """Send one request on a new connection and return the answer."""
         port = self.environment.ports.edge if edge else self.environment.ports.ingress
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
         sent = {"Host": host}
@@ -117,7 +117,7 @@ def answer_of(connection: http.client.HTTPConnection) -> Answer:
 
 @pytest.fixture(scope="module")
 def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
-    """Its folder's name is one that a glob or a placeholder would trip over."""
+    """Start Caddy in a folder whose name contains characters of globs and placeholders."""
     layout = Layout(tmp_path_factory.mktemp("front") / "a [b]*{x} c")
     layout.state.mkdir()
     layout.make()
@@ -139,7 +139,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
             instance.server_close()
 
 
-def test_the_colour_gets_its_own_host_and_the_viewers_beside_it(front: Front) -> None:
+def test_the_colour_receives_its_own_host_and_the_viewers_host(front: Front) -> None:
     generation = front.route("blue")
     answer = front.ask(front.live_host, forwarded="forged.example")
     assert answer.words == ["blue-0", front.hosts["blue"], front.live_host, "0"]
@@ -154,7 +154,7 @@ def test_an_unknown_host_is_not_found(front: Front, host: str, edge: bool) -> No
     assert front.ask(host, edge=edge).status == 404
 
 
-def test_a_service_without_an_instance_is_not_found_and_no_other_answers(front: Front) -> None:
+def test_a_service_without_an_instance_is_not_found(front: Front) -> None:
     front.route("blue")
     front.ingress.remove(front.hosts["blue"])
     try:
@@ -165,7 +165,7 @@ def test_a_service_without_an_instance_is_not_found_and_no_other_answers(front: 
 
 
 @pytest.mark.parametrize("line", [None, "", "junk", "1 red host - - 0", "x blue host - - 0", "1 blue host - - 0 more"])
-def test_without_a_whole_route_the_edge_never_guesses(front: Front, line: str | None) -> None:
+def test_the_edge_answers_503_without_a_valid_route(front: Front, line: str | None) -> None:
     front.route("blue")
     if line is None:
         front.layout.edge_route.unlink()
@@ -179,7 +179,7 @@ def test_without_a_whole_route_the_edge_never_guesses(front: Front, line: str | 
 @pytest.mark.parametrize(
     ("threshold", "lowest", "highest"), [("8", 0.35, 0.65), ("1999", 0.02, 0.25), ("g", 1, 1), ("0", 0, 0)]
 )
-def test_the_threshold_splits_fresh_viewers(front: Front, threshold: str, lowest: float, highest: float) -> None:
+def test_the_threshold_splits_new_viewers(front: Front, threshold: str, lowest: float, highest: float) -> None:
     front.route("blue", "green", threshold)
     asked = 300
     colours = Counter(front.ask(front.live_host).headers["x-bg-color"] for _ in range(asked))
@@ -199,7 +199,7 @@ def test_a_viewer_stays_with_a_colour_for_one_generation_of_a_split(front: Front
     assert len(stale) == 2
 
 
-def test_a_pin_means_nothing_once_nothing_is_split(front: Front) -> None:
+def test_the_cookie_is_ignored_if_traffic_is_not_split(front: Front) -> None:
     generation = front.route("blue", "green", "0")
     answer = front.ask(front.live_host, cookie=f"{generation}-green")
     assert answer.headers["x-bg-color"] == "blue"
@@ -207,7 +207,7 @@ def test_a_pin_means_nothing_once_nothing_is_split(front: Front) -> None:
 
 
 class Load:
-    """A closed loop on one kept connection: GET and POST in turn, no retry; what fails is kept."""
+    """A closed loop on one kept connection: GET and POST in turn, without retries; it records failures."""
 
     def __init__(self, front: Front, done: threading.Event) -> None:
         self._front = front
@@ -218,7 +218,7 @@ class Load:
 
     def _run(self) -> None:
         connection = http.client.HTTPConnection("127.0.0.1", self._front.environment.ports.edge, timeout=10)
-        connection.auto_open = 0  # a connection that was cut is a failure, not a reason to open another
+        connection.auto_open = 0  # a cut connection is a failure, not a reason to open another one
         connection.connect()
         try:
             while not self._done.is_set():
@@ -239,7 +239,7 @@ class Load:
             self.failures.append(f"{answer.status} {colour} {answer.body}")
 
 
-def test_switches_of_colour_and_of_instance_fail_no_request(front: Front) -> None:
+def test_no_request_fails_during_switches_of_colour_and_instance(front: Front) -> None:
     front.route("blue")
     done = threading.Event()
     loads = [Load(front, done) for _ in range(4)]

@@ -1,4 +1,4 @@
-"""An environment that is up: what it tells, what its AWS holds, what a second `up` and a registry sync do."""
+"""An environment that is up: its outputs, its AWS resources, a second `up` and a registry sync."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from infrastructure.embedded.errors import EmptyRegistry, ImageChanged, NotRunni
 
 
 def live(running: Any, path: str = "/health") -> httpx.Response:
-    """Asks the live domain; its name resolves nowhere, so the address is loopback and the Host says it."""
+    """Send a request to the live domain; its name cannot be resolved, so it goes to loopback with this Host header."""
     host = running.outputs.live_url.removeprefix("http://")
     port = host.partition(":")[2]
     return httpx.get(f"http://127.0.0.1:{port}{path}", headers={"Host": host}, trust_env=False)
@@ -32,7 +32,7 @@ def test_the_live_domain_serves_the_lowest_tag_on_blue(running: Any) -> None:
     assert (answer.headers["x-bg-color"], answer.headers["x-bg-generation"]) == ("blue", "1")
 
 
-def test_the_release_sees_its_own_host_the_viewers_and_its_secrets_and_no_ambient_aws(running: Any) -> None:
+def test_the_release_receives_both_hosts_and_its_secrets_but_no_aws_variables(running: Any) -> None:
     seen = live(running).json()
     assert seen["viewer"] == running.outputs.live_url.removeprefix("http://")
     assert ".awsapprunner.localhost:" in seen["host"]
@@ -40,15 +40,15 @@ def test_the_release_sees_its_own_host_the_viewers_and_its_secrets_and_no_ambien
     assert seen["aws"] == []
 
 
-def test_up_again_says_so_and_changes_nothing(running: Any) -> None:
-    said: list[str] = []
+def test_a_second_up_reports_it_and_changes_nothing(running: Any) -> None:
+    lines: list[str] = []
     before = cloud.inspect(running.state)
-    assert cloud.up(running.state, Path("/nowhere"), progress=said.append) == running.outputs
-    assert said == [f"already up: {running.outputs.live_url}"]
+    assert cloud.up(running.state, Path("/nowhere"), progress=lines.append) == running.outputs
+    assert lines == [f"already up: {running.outputs.live_url}"]
     assert cloud.inspect(running.state) == before
 
 
-def test_inspect_knows_every_process(running: Any) -> None:
+def test_inspect_lists_every_process(running: Any) -> None:
     found = cloud.inspect(running.state)
     assert found is not None
     assert found.healthy
@@ -56,7 +56,7 @@ def test_inspect_knows_every_process(running: Any) -> None:
     assert len(found.instances) == 1
 
 
-def test_the_outputs_are_on_disk_for_their_owner_alone(running: Any) -> None:
+def test_the_outputs_file_is_readable_by_its_owner_only(running: Any) -> None:
     file = running.state / "outputs.json"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert json.loads(file.read_text())["services"]["green"] == "embedded-telehealth-api-green"
@@ -75,7 +75,7 @@ def test_no_secret_is_in_a_log_or_an_argv(running: Any) -> None:
     assert not [name for name in known if any(value in text for value in values for text in texts)]
 
 
-def test_ecr_holds_the_images_under_their_true_digests(running: Any) -> None:
+def test_ecr_holds_the_images_with_their_manifests_digests(running: Any) -> None:
     ecr = running.client("ecr")
     answer = ecr.batch_get_image(
         repositoryName=running.outputs.repository, imageIds=[{"imageTag": "1.0.0"}, {"imageTag": "1.1.0"}]
@@ -89,7 +89,7 @@ def test_ecr_holds_the_images_under_their_true_digests(running: Any) -> None:
         assert (running.state / "images" / digest.replace(":", "-") / "content" / "VERSION").exists()
 
 
-def test_secrets_manager_holds_what_the_service_needs(running: Any) -> None:
+def test_secrets_manager_holds_the_services_secrets(running: Any) -> None:
     manager = running.client("secretsmanager")
     values = {
         name: manager.get_secret_value(SecretId=arn)["SecretString"] for name, arn in running.outputs.secrets.items()
@@ -102,14 +102,14 @@ def test_secrets_manager_holds_what_the_service_needs(running: Any) -> None:
     assert row == ("telehealth", False)
 
 
-def test_the_database_refuses_whoever_has_no_password(running: Any) -> None:
+def test_the_database_refuses_a_login_without_a_password(running: Any) -> None:
     found = cloud.inspect(running.state)
     assert found is not None
     with pytest.raises(psycopg.OperationalError, match="password"):
         psycopg.connect(f"postgresql://postgres@127.0.0.1:{found.processes[0].port}/postgres", connect_timeout=5)
 
 
-def test_the_key_value_store_has_its_first_content(running: Any) -> None:
+def test_the_key_value_store_has_its_initial_content(running: Any) -> None:
     store = running.client("cloudfront-keyvaluestore")
     arn = running.outputs.key_value_store_arn
     values = {item["Key"]: item["Value"] for item in store.list_keys(KvsARN=arn)["Items"]}
@@ -135,7 +135,7 @@ def test_a_new_tag_is_pushed_and_a_changed_one_refused(running: Any, image: Call
             shutil.rmtree(running.registry / "telehealth-api" / tag, ignore_errors=True)
 
 
-def test_a_registry_that_has_gone_is_refused(running: Any) -> None:
+def test_a_missing_registry_folder_is_refused(running: Any) -> None:
     hidden = running.registry.with_name("hidden")
     os.rename(running.registry, hidden)
     try:
@@ -145,7 +145,7 @@ def test_a_registry_that_has_gone_is_refused(running: Any) -> None:
         os.rename(hidden, running.registry)
 
 
-def test_where_nothing_is_up_there_is_nothing_to_tell(tmp_path: Path) -> None:
+def test_without_an_environment_there_is_nothing_to_report(tmp_path: Path) -> None:
     assert cloud.inspect(tmp_path / "none") is None
     assert cloud.outputs(tmp_path / "none") is None
     assert not cloud.down(tmp_path / "none")

@@ -1,4 +1,4 @@
-"""An environment on ECS: what is up in it, what of it is mended, and that a folder holds one platform at a time."""
+"""An environment on ECS: its resources, its repair, and the limit of one platform per folder."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ import pytest
 from infrastructure.embedded import cloud
 from infrastructure.embedded.errors import StatePlatform
 from tests.embedded.conftest import Running, make_image
-from tests.embedded.test_embedded_mending import eventually, the
+from tests.embedded.test_embedded_repair import eventually, the
 
 
 @pytest.fixture(scope="module")
 def running() -> Iterator[Running]:
-    """One environment on ECS for this file, 1.0.0 live."""
+    """Start one environment on ECS for this file, with 1.0.0 live."""
     parent = Path(tempfile.mkdtemp(prefix="embedded-test-"))
     parent.chmod(0o755)
     for tag in ("1.0.0", "1.1.0"):
@@ -36,7 +36,7 @@ def running() -> Iterator[Running]:
 
 
 def ask(url: str) -> tuple[int, dict[str, str], dict[str, Any]]:
-    """Status, headers in lower case and JSON body of the front door at a URL."""
+    """Send GET /health to a URL; return status, headers in lower case and JSON body."""
     host = url.removeprefix("http://")
     connection = http.client.HTTPConnection("127.0.0.1", int(host.rpartition(":")[2]), timeout=10)
     try:
@@ -58,13 +58,13 @@ def test_the_live_domain_answers_and_names_no_colour(running: Running) -> None:
     assert not [name for name in headers if name.startswith("x-")]
 
 
-def test_each_colour_is_reached_alone(running: Running) -> None:
+def test_each_colour_has_an_address_of_its_own(running: Running) -> None:
     urls = running.outputs.colour_urls
     assert ask(urls["blue"])[2]["version"] == "1.0.0"
-    assert ask(urls["green"])[0] == 503, "nobody is there yet"
+    assert ask(urls["green"])[0] == 503, "no task runs there yet"
 
 
-def test_the_estate_is_what_the_deployer_needs(running: Running) -> None:
+def test_the_estate_matches_the_outputs(running: Running) -> None:
     outputs, ecs = running.outputs, running.client("ecs")
     services = ecs.describe_services(cluster=outputs.cluster, services=list(outputs.services.values()))["services"]
     assert [(one["desiredCount"], one["runningCount"]) for one in services] == [(1, 1), (0, 0)]
@@ -80,7 +80,7 @@ def test_the_estate_is_what_the_deployer_needs(running: Running) -> None:
     "name",
     ["endpoint", *(pytest.param(name, marks=pytest.mark.soak) for name in ("instance", "caddy", "moto", "postgres"))],
 )
-def test_what_was_killed_is_mended(running: Running, name: str) -> None:
+def test_up_repairs_a_killed_process(running: Running, name: str) -> None:
     victim = the(running, name)
     assert victim.pid is not None
     os.kill(victim.pid, signal.SIGKILL)
@@ -93,7 +93,7 @@ def test_what_was_killed_is_mended(running: Running, name: str) -> None:
 
 
 @pytest.mark.soak
-def test_all_killed_at_once_is_mended_too(running: Running) -> None:
+def test_up_repairs_the_environment_after_all_processes_were_killed(running: Running) -> None:
     found = cloud.inspect(running.state)
     assert found is not None
     for pid in {process.pid for process in (*found.processes, *found.instances)}:

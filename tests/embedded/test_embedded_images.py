@@ -36,7 +36,7 @@ def test_a_tag_that_is_not_semver_is_never_a_default_but_can_be_named(tmp_path: 
     assert images.choose(tmp_path, "latest").tag == "latest"
 
 
-def test_the_only_repository_is_taken_whatever_its_name(tmp_path: Path, image: MakeImage) -> None:
+def test_the_only_repository_is_used_under_any_name(tmp_path: Path, image: MakeImage) -> None:
     image(tmp_path, "1.0.0", repository="shop")
     assert cloud.tags(tmp_path) == [("shop", "1.0.0")]
 
@@ -49,12 +49,12 @@ def test_a_registry_without_a_usable_image_is_refused(tmp_path: Path, folders: t
         cloud.tags(tmp_path / "registry")
 
 
-def test_an_unknown_tag_lists_what_there_is(registry: Path) -> None:
+def test_the_error_for_an_unknown_tag_lists_the_known_tags(registry: Path) -> None:
     with pytest.raises(UnknownTag, match=r"1\.0\.0, 1\.1\.0"):
         images.choose(registry, "9.9.9")
 
 
-def test_the_digest_comes_from_content_alone(tmp_path: Path, image: MakeImage) -> None:
+def test_the_digest_depends_on_the_content_only(tmp_path: Path, image: MakeImage) -> None:
     first = image(tmp_path / "one", "1.0.0")
     (first / "sub").mkdir()
     (first / "sub" / "data").write_text("x")
@@ -62,12 +62,12 @@ def test_the_digest_comes_from_content_alone(tmp_path: Path, image: MakeImage) -
     second = tmp_path / "two" / "telehealth-api" / "1.0.0"
     os.utime(second / "serve.py", (1, 1))
     (second / "__pycache__").mkdir()
-    (second / "__pycache__" / "serve.cpython-311.pyc").write_bytes(b"a trace of a tool, no content")
+    (second / "__pycache__" / "serve.cpython-311.pyc").write_bytes(b"a cache file, not content")
     assert images.build(only(tmp_path / "one")).digest == images.build(only(tmp_path / "two")).digest
 
 
 @pytest.mark.parametrize("change", ["content", "name", "mode", "version"])
-def test_any_change_of_content_is_another_digest(tmp_path: Path, image: MakeImage, change: str) -> None:
+def test_any_change_of_content_changes_the_digest(tmp_path: Path, image: MakeImage, change: str) -> None:
     folder = image(tmp_path, "1.0.0")
     before = images.build(only(tmp_path)).digest
     if change == "content":
@@ -98,7 +98,7 @@ def test_the_manifest_names_the_version(tmp_path: Path, image: MakeImage) -> Non
         (lambda folder: (folder / "out").symlink_to("/etc/passwd"), "a link that leaves the image"),
     ],
 )
-def test_a_folder_that_is_no_image_is_refused_before_anything_starts(
+def test_a_broken_image_is_refused_before_anything_starts(
     tmp_path: Path, state: Path, image: MakeImage, damage: Callable[[Path], object], reason: str
 ) -> None:
     image(tmp_path, "1.0.0")
@@ -108,7 +108,7 @@ def test_a_folder_that_is_no_image_is_refused_before_anything_starts(
     assert cloud.inspect(state) is None
 
 
-def test_the_stored_content_is_the_folders(tmp_path: Path, image: MakeImage) -> None:
+def test_the_stored_content_equals_the_folders(tmp_path: Path, image: MakeImage) -> None:
     folder = image(tmp_path / "registry", "1.0.0")
     (tmp_path / "images").mkdir()
     built = images.build(only(tmp_path / "registry"))
@@ -118,20 +118,22 @@ def test_the_stored_content_is_the_folders(tmp_path: Path, image: MakeImage) -> 
     assert sorted(path.name for path in content.iterdir()) == sorted(path.name for path in folder.iterdir())
 
 
-@pytest.mark.parametrize(("said", "irreversible"), [(None, False), ("reversible\n", False), ("irreversible\n", True)])
+@pytest.mark.parametrize(
+    ("declared", "irreversible"), [(None, False), ("reversible\n", False), ("irreversible\n", True)]
+)
 def test_an_irreversible_migration_is_an_annotation(
-    tmp_path: Path, image: MakeImage, said: str | None, irreversible: bool
+    tmp_path: Path, image: MakeImage, declared: str | None, irreversible: bool
 ) -> None:
     folder = image(tmp_path, "1.0.0")
     plain = images.build(only(tmp_path)).digest
-    if said:
-        (folder / "MIGRATION").write_text(said)
+    if declared:
+        (folder / "MIGRATION").write_text(declared)
     built = images.build(only(tmp_path))
     assert images.is_irreversible(built) is irreversible
-    assert (built.digest == plain) is (said is None)
+    assert (built.digest == plain) is (declared is None)
 
 
-def test_another_word_about_the_migration_is_no_image(tmp_path: Path, image: MakeImage) -> None:
+def test_an_unknown_word_in_the_migration_file_is_refused(tmp_path: Path, image: MakeImage) -> None:
     (image(tmp_path, "1.0.0") / "MIGRATION").write_text("perhaps")
     with pytest.raises(BrokenImage, match=r"MIGRATION says 'perhaps'"):
         images.build(only(tmp_path))

@@ -1,4 +1,4 @@
-"""Up and down: nothing left behind, nothing taken that is not ours, one at a time, several side by side."""
+"""Up and down: nothing of ours stays behind, other files stay unchanged, one runs at a time, environments coexist."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def inspected(state: Path) -> CloudStatus:
 
 
 def all_of(found: CloudStatus) -> dict[int, int]:
-    """pid -> port, instances included."""
+    """Return pid -> port, including instances."""
     return {process.pid: process.port for process in (*found.processes, *found.instances) if process.pid is not None}
 
 
@@ -64,7 +64,7 @@ def test_two_states_run_side_by_side_one_of_them_below_a_private_folder(
 ) -> None:
     private = tmp_path / "private"
     private.mkdir()
-    private.chmod(0o700)  # where we are root, PostgreSQL's user cannot pass
+    private.chmod(0o700)  # if we are root, PostgreSQL's user cannot pass through it
     other, homes = private / "state", set(private_homes())
     try:
         with ThreadPoolExecutor(2) as pool:
@@ -82,7 +82,7 @@ def test_two_states_run_side_by_side_one_of_them_below_a_private_folder(
 
 
 def private_homes() -> list[Path]:
-    return list(Path("/var/tmp").glob(f"{postgres.HOME_PREFIX}*"))  # noqa: S108  # only looked at
+    return list(Path("/var/tmp").glob(f"{postgres.HOME_PREFIX}*"))  # noqa: S108  # only read
 
 
 def test_concurrent_ups_make_one_environment(state: Path, registry: Path) -> None:
@@ -92,13 +92,11 @@ def test_concurrent_ups_make_one_environment(state: Path, registry: Path) -> Non
     assert inspected(state).healthy
 
 
-def test_it_survives_who_started_it_and_down_finds_even_what_a_killed_endpoint_left(
-    state: Path, registry: Path
-) -> None:
+def test_it_survives_its_starter_and_down_stops_instances_of_a_killed_endpoint(state: Path, registry: Path) -> None:
     code = "import sys; from pathlib import Path; from infrastructure.embedded import cloud; "
     code += "cloud.up(Path(sys.argv[1]), Path(sys.argv[2]))"
     argv = [sys.executable, "-c", code, str(state), str(registry)]
-    # stdout is a pipe: were it inherited by a server, this call would never come back
+    # stdout is a pipe: if a server inherited it, this call would never return
     done = subprocess.run(argv, cwd=PROJECT_ROOT, start_new_session=True, capture_output=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr.decode()
     found = inspected(state)
@@ -122,7 +120,7 @@ def test_an_unknown_tag_or_an_empty_registry_starts_nothing(state: Path, registr
     assert not state.exists()
 
 
-def test_a_release_that_does_not_start_is_named_and_leaves_nothing(
+def test_a_release_that_does_not_start_is_reported_and_leaves_nothing(
     state: Path, tmp_path: Path, image: MakeImage
 ) -> None:
     image(tmp_path / "bad", "1.0.0", serve="import sys; sys.exit('no such luck')")
@@ -134,7 +132,7 @@ def test_a_release_that_does_not_start_is_named_and_leaves_nothing(
     assert not state.exists()
 
 
-def test_a_folder_with_other_things_in_it_is_refused_and_left_alone(state: Path, registry: Path) -> None:
+def test_a_folder_with_other_files_is_refused_and_left_unchanged(state: Path, registry: Path) -> None:
     state.mkdir()
     (state / "thesis.txt").write_text("ten years of work")
     with pytest.raises(StateForeign, match=r"thesis\.txt.*EMBEDDED_STATE"):
@@ -143,35 +141,35 @@ def test_a_folder_with_other_things_in_it_is_refused_and_left_alone(state: Path,
     assert [path.name for path in state.iterdir()] == ["thesis.txt"]
 
 
-def hold(state: Path, held: object, let_go: object) -> None:
+def hold(state: Path, held: object, release: object) -> None:
     with locked(Layout(state), "up"):
         held.set()  # type: ignore[attr-defined]  # multiprocessing's Event has no importable class
-        let_go.wait(30)  # type: ignore[attr-defined]  # likewise
+        release.wait(30)  # type: ignore[attr-defined]  # likewise
 
 
 @pytest.fixture
 def busy(state: Path) -> Iterator[Path]:
-    """A state folder whose lock another process holds."""
+    """Return a state folder whose lock another process holds."""
     context = multiprocessing.get_context("spawn")
-    held, let_go = context.Event(), context.Event()
-    holder = context.Process(target=hold, args=(state, held, let_go))
+    held, release = context.Event(), context.Event()
+    holder = context.Process(target=hold, args=(state, held, release))
     holder.start()
     try:
         assert held.wait(20)
         yield state
     finally:
-        let_go.set()
+        release.set()
         holder.join(20)
         holder.close()
 
 
 def test_the_lock_names_its_holder_and_waiting_has_a_limit(busy: Path) -> None:
     with pytest.raises(StateBusy, match=r"`up` of process \d+"), locked(Layout(busy), "down", wait_s=0.1):
-        pytest.fail("two hold one lock")
+        pytest.fail("two processes hold one lock")
 
 
 @pytest.mark.soak
-def test_ports_that_a_stranger_took_are_exchanged_at_the_first_start(
+def test_the_first_start_replaces_ports_that_another_process_took(
     state: Path, registry: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.socket() as stranger:
@@ -181,15 +179,15 @@ def test_ports_that_a_stranger_took_are_exchanged_at_the_first_start(
         good = [layouts.choose_ports() for _ in range(2)]
         answers = iter([layouts.Ports(**(vars(good[0]) | {"valkey": taken})), good[1]])
         monkeypatch.setattr(cloud, "choose_ports", lambda: next(answers))
-        said: list[str] = []
-        cloud.up(state, registry, progress=said.append)
-        assert "another process took one of the ports; trying others" in said
+        lines: list[str] = []
+        cloud.up(state, registry, progress=lines.append)
+        assert "another process took one of the ports; trying others" in lines
         assert inspected(state).healthy
         assert taken not in all_of(inspected(state)).values()
 
 
 @pytest.mark.parametrize("reachable", [True, False])
-def test_the_clusters_home_is_one_that_the_servers_user_can_reach(
+def test_the_servers_user_can_reach_the_clusters_home(
     tmp_path: Path, reachable: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(postgres, "server_user", lambda: User(65534, 65534))

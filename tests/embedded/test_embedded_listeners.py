@@ -1,4 +1,4 @@
-"""Caddy as a load balancer: rules by host, weights, several targets, and headers as a load balancer leaves them."""
+"""Caddy as a load balancer: rules by host, weights, several targets, and a load balancer's headers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from infrastructure.embedded.aws import files
+from infrastructure.embedded import files
 from infrastructure.embedded.aws.elbv2.routes import SLOTS
 from infrastructure.embedded.caddy import server
 from infrastructure.embedded.caddy.listeners import AWSELB
@@ -26,7 +26,7 @@ SWITCHES = 20
 
 
 class Target(ThreadingHTTPServer):
-    """Says what it was sent."""
+    """A fake target: it answers with the request that it received."""
 
     daemon_threads = True
 
@@ -58,7 +58,7 @@ class Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        """Log nothing."""
 
 
 @dataclass
@@ -70,7 +70,7 @@ class Balancer:
     targets: list[Target] = field(default_factory=list)
 
     def write(self, slot: int, line: str, port: int | None = None) -> None:
-        """One slot of a listener, as the endpoint writes it."""
+        """Write one slot of a listener as the endpoint does."""
         folder = self.layout.listeners / str(port or self.environment.ports.edge)
         files.replace(folder / str(slot), line, mode=0o644, durable=False)
 
@@ -78,7 +78,7 @@ class Balancer:
         return http.client.HTTPConnection("127.0.0.1", self.environment.ports.edge, timeout=10)
 
     def ask(self, host: str = "api.localhost", **headers: str) -> tuple[int, dict[str, str], str]:
-        """Status, headers in lower case, body, on a connection of its own."""
+        """Send one request on a new connection; return status, headers in lower case and body."""
         connection = self.connect()
         try:
             connection.request("GET", "/", headers={"Host": host, **headers})
@@ -122,11 +122,11 @@ def test_the_first_rule_for_the_host_decides(balancer: Balancer) -> None:
     balancer.write(3, "* g =404")
     assert json.loads(balancer.ask("api.localhost")[2])["by"] == one
     assert json.loads(balancer.ask("blue.localhost:8443")[2])["by"] == two
-    status, headers, body = balancer.ask("nobody.localhost")
+    status, headers, body = balancer.ask("unknown.localhost")
     assert (status, headers["server"], body) == (404, AWSELB, "")
 
 
-def test_nothing_is_added_but_what_a_load_balancer_adds(balancer: Balancer) -> None:
+def test_only_the_headers_of_a_load_balancer_are_added(balancer: Balancer) -> None:
     balancer.write(1, f"* g {balancer.targets[0].address}")
     port = balancer.environment.ports.edge
     _, answered, body = balancer.ask(f"api.localhost:{port}", **{"X-Forwarded-For": "10.1.2.3", "X-Own": "kept"})
@@ -140,8 +140,8 @@ def test_nothing_is_added_but_what_a_load_balancer_adds(balancer: Balancer) -> N
     assert answered["server"].startswith("BaseHTTP"), "the release's own"
 
 
-def test_a_target_is_asked_for_the_host_that_the_rule_puts_in(balancer: Balancer) -> None:
-    """The viewer's own host is told nowhere: what the target sees is what the live listener would have sent it."""
+def test_a_target_receives_the_host_of_the_rules_transform(balancer: Balancer) -> None:
+    """The target receives the same headers as from the live listener; none contains the viewer's own host."""
     one = balancer.targets[0].address
     balancer.write(1, f"rehearsal.localhost>api.localhost:80 g {one}")
     balancer.write(2, f"api.localhost g {one}")
@@ -150,7 +150,7 @@ def test_a_target_is_asked_for_the_host_that_the_rule_puts_in(balancer: Balancer
     assert seen[0] == seen[1]
 
 
-def test_weights_and_targets_share(balancer: Balancer) -> None:
+def test_traffic_is_split_by_weights_and_targets(balancer: Balancer) -> None:
     one, two = (target.address for target in balancer.targets)
     for line, few, many in (
         (f"* 4000 {one} g {two}", 60, 140),
@@ -162,7 +162,7 @@ def test_weights_and_targets_share(balancer: Balancer) -> None:
         assert few <= seen[one] <= many, (line, seen)
 
 
-def test_its_own_answers_are_its_own(balancer: Balancer) -> None:
+def test_answers_of_the_load_balancer_itself(balancer: Balancer) -> None:
     balancer.write(1, "* g =503")
     assert (balancer.ask()[0], balancer.ask()[1]["server"]) == (503, AWSELB)
     balancer.write(1, "* g 127.0.0.1:1")
@@ -176,8 +176,8 @@ def test_its_own_answers_are_its_own(balancer: Balancer) -> None:
     assert balancer.ask()[0] == 404
 
 
-def test_switches_fail_no_request(balancer: Balancer) -> None:
-    """Kept connections, GET and POST in turn, no retry; and once a switch is written nobody gets the other target."""
+def test_no_request_fails_during_switches(balancer: Balancer) -> None:
+    """Kept connections, GET and POST in turn, no retries; after a switch no request reaches the other target."""
     one, two = (target.address for target in balancer.targets)
     balancer.write(1, f"* g {one}")
     done, failures, answers = threading.Event(), [], [0] * 4
@@ -191,10 +191,10 @@ def test_switches_fail_no_request(balancer: Balancer) -> None:
                 body = b"x" * 1000 if answers[number] % 2 else None
                 connection.request("POST" if body else "GET", "/", body=body, headers={"Host": "api.localhost"})
                 answer = connection.getresponse()
-                said = json.loads(answer.read())
+                seen = json.loads(answer.read())
                 answers[number] += 1
-                if answer.status != 200 or said["size"] != len(body or b""):
-                    failures.append(f"{answer.status} {said}")
+                if answer.status != 200 or seen["size"] != len(body or b""):
+                    failures.append(f"{answer.status} {seen}")
         except (OSError, ValueError, http.client.HTTPException) as exc:
             failures.append(repr(exc))
         finally:

@@ -1,4 +1,4 @@
-"""Processes whose starter was killed before it had written them down: stopped all the same, and never in the way."""
+"""Processes whose starter was killed before it recorded them: `down` stops them, and a new start replaces them."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from infrastructure.embedded.processes.lifecycle import ProcessSpec, Recorded
 
 
 def sleeper(name: str) -> ProcessSpec:
-    """A server that does nothing."""
+    """Return the spec of a server that does nothing."""
     argv = [sys.executable, "-S", "-c", "import time; time.sleep(600)"]
     return ProcessSpec(name, argv, lifecycle.clean_environment(Path("/")), 1, lambda: True)
 
 
 @pytest.fixture
 def layout(tmp_path: Path) -> Iterator[Layout]:
-    """An environment's folder; what is started for it is stopped."""
+    """Return an environment's folder; kill its unrecorded processes at the end."""
     made = Layout(tmp_path / "state")
     made.make()
     yield made
@@ -32,21 +32,21 @@ def layout(tmp_path: Path) -> Iterator[Layout]:
 
 
 def start_unseen(layout: Layout, name: str) -> Recorded:
-    """As if the starter had been killed between the start and the note of it."""
+    """Start a process without a record, as if its starter had been killed before it wrote one."""
     process = lifecycle.start(layout, sleeper(name))
     (layout.processes / f"{name}.json").unlink()
     return process
 
 
 def down(layout: Layout) -> tuple[str, ...]:
-    """What `down` stops."""
+    """Stop the environment as `down` does; return the names of the stopped processes."""
     environment = Environment(
         layout.state, "1.0.0", "r", Ports(1, 2, 3, 4, 5, 6), layout.state / "pg", str(uuid.uuid4())
     )
     return supervisor.stop_all(layout, environment)
 
 
-def test_down_finds_what_nobody_has_written_down(layout: Layout) -> None:
+def test_down_stops_a_process_without_a_record(layout: Layout) -> None:
     unseen, known = start_unseen(layout, "caddy"), lifecycle.start(layout, sleeper("valkey"))
     stopped = down(layout)
     assert stopped == ("valkey", f"process {unseen.pid}")
@@ -65,7 +65,7 @@ def test_another_environment_is_left_alone(layout: Layout, tmp_path: Path) -> No
         psutil.Process(neighbour.pid).kill()
 
 
-def test_what_is_started_anew_takes_its_place(layout: Layout) -> None:
+def test_start_replaces_a_process_without_a_record(layout: Layout) -> None:
     unseen, known = start_unseen(layout, "caddy"), lifecycle.start(layout, sleeper("valkey"))
     with ThreadPoolExecutor(1) as pool:
         supervisor.start(layout, [sleeper("caddy"), sleeper("valkey")], lambda _: None, pool).wait()
@@ -73,5 +73,5 @@ def test_what_is_started_anew_takes_its_place(layout: Layout) -> None:
     assert now is not None
     assert not lifecycle.alive(unseen)
     assert lifecycle.alive(now)
-    assert lifecycle.alive(known), "what runs and answers is left alone"
+    assert lifecycle.alive(known), "a process that runs and answers is left alone"
     down(layout)

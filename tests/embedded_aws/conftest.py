@@ -1,4 +1,4 @@
-"""The real endpoint and a real moto server as processes."""
+"""Fixtures: the real endpoint and a real moto server as processes."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ def moto(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def endpoint(tmp_path_factory: pytest.TempPathFactory, moto: str) -> Iterator[Endpoint]:
-    """The endpoint that tests share; each makes services of its own."""
+    """Run the endpoint that tests share; each test creates its own services."""
     with Endpoint(tmp_path_factory.mktemp("endpoint"), moto).running() as shared:
         yield shared
 
 
 @pytest.fixture
 def own_endpoint(tmp_path: Path, moto: str) -> Iterator[Endpoint]:
-    """An endpoint for one test, to be killed at will; not started yet."""
+    """Return an endpoint for one test, which may kill it; it is not started yet."""
     with Endpoint(tmp_path, moto).cleared() as own:
         yield own
 
 
 @pytest.fixture(scope="session")
 def cluster(tmp_path_factory: pytest.TempPathFactory, moto: str) -> Iterator[Cluster]:
-    """ECS on an endpoint that tests share; each makes services of its own."""
+    """Run ECS on an endpoint that tests share; each test creates its own services."""
     with ecs_endpoint(tmp_path_factory.mktemp("ecs"), moto).running() as shared:
         yield Cluster(shared)
 
 
 @pytest.fixture
 def own_ecs(tmp_path: Path, moto: str) -> Iterator[Endpoint]:
-    """An endpoint on platform ECS for one test, to be killed at will; not started yet."""
+    """Return an endpoint on platform ECS for one test, which may kill it; it is not started yet."""
     with ecs_endpoint(tmp_path, moto).cleared() as own:
         yield own
 

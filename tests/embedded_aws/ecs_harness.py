@@ -1,4 +1,4 @@
-"""ECS and load balancers of the real endpoint, through boto3: what a test needs to make a service, and to look at it."""
+"""ECS and load balancers of the real endpoint, through boto3: helpers that create and describe services."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ ROLE = f"arn:aws:iam::{ACCOUNT}:role/execution"
 
 
 def ecs_endpoint(folder: Path, moto: str) -> Endpoint:
-    """An endpoint on platform ECS, with one listener's port."""
+    """Return an endpoint on platform ECS with the port of one listener."""
     settings = {"platform": "ecs", "listener_ports": [free_port()], "listener_dir": str(folder / "listeners")}
     return Endpoint(folder, moto, settings)
 
 
 @dataclass
 class Cluster:
-    """A cluster behind one load balancer; groups and services are made with names of their own."""
+    """A cluster behind one load balancer; each test uses its own names for groups and services."""
 
     endpoint: Endpoint
     listener: str = ""
@@ -47,7 +47,7 @@ class Cluster:
         self.listener = known[0]["ListenerArn"]
 
     def group(self, name: str, delay_s: int = 0) -> str:
-        """A target group that the listener's default action forwards to from now on, with all groups made before."""
+        """Create a target group and add it to the last groups that the listener's default action forwards to."""
         made = self.elb.create_target_group(
             Name=name, TargetType="ip", Protocol="HTTP", Port=3000, VpcId="vpc-1", **HEALTH_CHECK
         )
@@ -61,13 +61,13 @@ class Cluster:
         return arn
 
     def definition(self, family: str, image: str, **changes: Any) -> str:
-        """A registered task definition's ARN."""
+        """Register a task definition and return its ARN."""
         answer = self.ecs.register_task_definition(**definition(family, image, **changes))
         arn: str = answer["taskDefinition"]["taskDefinitionArn"]
         return arn
 
     def service(self, name: str, image: str, count: int = 1, group: str | None = None, **changes: Any) -> str:
-        """A service of that name on a task definition of that family, and a group of its own; returns the group."""
+        """Create a service, a task definition of the same name and, unless given, a target group; return the group."""
         group = group or self.group(name)
         self.ecs.create_service(
             cluster=CLUSTER,
@@ -82,17 +82,17 @@ class Cluster:
         return group
 
     def update(self, name: str, **changes: Any) -> dict[str, Any]:
-        """UpdateService."""
+        """Call UpdateService and return the service."""
         answer: dict[str, Any] = self.ecs.update_service(cluster=CLUSTER, service=name, **changes)["service"]
         return answer
 
     def describe(self, name: str) -> dict[str, Any]:
-        """DescribeServices, of one."""
+        """Return DescribeServices' answer for one service."""
         answer: dict[str, Any] = self.ecs.describe_services(cluster=CLUSTER, services=[name])["services"][0]
         return answer
 
     def deployed(self, name: str, within_s: float = 20.0) -> dict[str, Any]:
-        """The service once its one deployment is COMPLETED, and all of its tasks run."""
+        """Wait until the service has one deployment, which is COMPLETED, and all tasks run; return the service."""
 
         def done() -> dict[str, Any] | None:
             service = self.describe(name)
@@ -105,30 +105,30 @@ class Cluster:
         return service
 
     def tasks(self, name: str, status: str = "RUNNING") -> list[dict[str, Any]]:
-        """A service's tasks that are to have that status."""
+        """Return a service's tasks with that desired status."""
         arns = self.ecs.list_tasks(cluster=CLUSTER, serviceName=name, desiredStatus=status)["taskArns"]
         described: list[dict[str, Any]] = self.ecs.describe_tasks(cluster=CLUSTER, tasks=arns)["tasks"] if arns else []
         return described
 
     def targets(self, group: str) -> dict[str, str]:
-        """Address -> state of a group's targets."""
+        """Return the state of each target of a group, by its address."""
         shown = self.elb.describe_target_health(TargetGroupArn=group)["TargetHealthDescriptions"]
         return {f"{one['Target']['Id']}:{one['Target']['Port']}": one["TargetHealth"]["State"] for one in shown}
 
     def ask(self, address: str, path: str = "/") -> dict[str, Any]:
-        """What a target answers."""
+        """Send a request to a target and return its answer."""
         answer: dict[str, Any] = httpx.get(f"http://{address}{path}", trust_env=False).json()
         return answer
 
 
 def forward(*groups: str) -> dict[str, Any]:
-    """A forward action over target groups, each with a weight of 1."""
+    """Return a forward action over target groups, each with the weight 1."""
     weighted = [{"TargetGroupArn": group, "Weight": 1} for group in groups]
     return {"Type": "forward", "ForwardConfig": {"TargetGroups": weighted}}
 
 
 def definition(family: str, image: str, secrets: dict[str, str] | None = None, **container: Any) -> dict[str, Any]:
-    """RegisterTaskDefinition's members for a release that is well; ``container`` changes members of its container."""
+    """Return RegisterTaskDefinition's members for a healthy release; `container` changes members of its container."""
     variables = container.pop("variables", {})
     own: dict[str, Any] = {
         "name": "api",
@@ -150,6 +150,6 @@ def definition(family: str, image: str, secrets: dict[str, str] | None = None, *
 
 
 def awslogs(group: str) -> dict[str, Any]:
-    """A logConfiguration."""
+    """Return a logConfiguration for awslogs."""
     options = {"awslogs-group": group, "awslogs-region": REGION, "awslogs-stream-prefix": "task"}
     return {"logDriver": "awslogs", "options": options}

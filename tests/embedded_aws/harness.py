@@ -1,4 +1,4 @@
-"""The real endpoint as a process, images made on the spot, and boto3 clients towards it."""
+"""The real endpoint as a process, images created by the tests, and boto3 clients for it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BOGUS = dict.fromkeys(("AWS_ENDPOINT_URL", "HTTP_PROXY", "HTTPS_PROXY"), "http:/
     "AWS_REGION": "eu-west-1",
     "CANARY": "of the caller",
 }
-"""A caller's environment that must change nothing."""
+"""Environment variables of a caller that must have no effect."""
 WEB = """
 import http.server, json, os, sys, threading
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -60,27 +60,27 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(what: Callable[[], T], within_s: float = 15.0) -> T:
-    """The first truthy value of `what`; fails after `within_s` seconds. httpx and boto3 errors mean "not yet"."""
+def wait_for(condition: Callable[[], T], within_s: float = 15.0) -> T:
+    """Return the first truthy value of `condition`; fail after `within_s` seconds. Transport errors mean "not yet"."""
     deadline = time.monotonic() + within_s
     while True:
         with suppress(httpx.TransportError):
-            value = what()
+            value = condition()
             if value:
                 return value
-        assert time.monotonic() < deadline, f"not within {within_s} s: {what}"
+        assert time.monotonic() < deadline, f"not within {within_s} s: {condition}"
         time.sleep(0.03)
 
 
 @cache
 def boto() -> boto3.session.Session:
-    """One session for all tests: reading the services' models is the dear part of a client."""
+    """Return one session for all tests: reading the services' models is the slow part of creating a client."""
     core = botocore.session.Session(session_vars={"profile": (None, None, None, None)})
     return boto3.session.Session(botocore_session=core)
 
 
 def client(service: str, endpoint: str, **config: Any) -> Any:
-    """A client without retries, towards an endpoint."""
+    """Return a client without retries for an endpoint."""
     return boto().client(
         service,
         region_name=REGION,
@@ -115,7 +115,7 @@ def stop(process: subprocess.Popen[bytes]) -> int:
 
 @contextmanager
 def moto_server(folder: Path) -> Iterator[str]:
-    """A moto server of its own, while the block lasts; its URL."""
+    """Run a moto server while the block lasts; yield its URL."""
     port = free_port()
     process = run(["-m", "moto.server", "-p", str(port)], folder / "moto.log")
     url = f"http://127.0.0.1:{port}"
@@ -128,7 +128,7 @@ def moto_server(folder: Path) -> Iterator[str]:
 
 @dataclass
 class Endpoint:
-    """One `aws endpoint` with folders of its own."""
+    """One endpoint process with its own folders."""
 
     folder: Path
     aws_endpoint: str
@@ -141,7 +141,7 @@ class Endpoint:
         return f"http://127.0.0.1:{self.port}"
 
     def write_config(self) -> Path:
-        """CONFIG.json as the cloud part writes it, with short times."""
+        """Write CONFIG.json with short times; return its path."""
         document = {
             "host": "127.0.0.1",
             "port": self.port,
@@ -166,7 +166,7 @@ class Endpoint:
         return file
 
     def start(self) -> Endpoint:
-        """Starts the process and waits until it is ready."""
+        """Start the process and wait until it is ready."""
         arguments = ["-m", "infrastructure.embedded.aws", str(self.write_config())]
         self.process = run(arguments, self.folder / "endpoint.log", **BOGUS)
         wait_for(self.ready)
@@ -187,13 +187,13 @@ class Endpoint:
 
     @contextmanager
     def running(self) -> Iterator[Endpoint]:
-        """The endpoint while it runs; stopped with all that it has started."""
+        """Start the endpoint; stop it and its processes at the end of the block."""
         with self.cleared():
             yield self.start()
 
     @contextmanager
     def cleared(self) -> Iterator[Endpoint]:
-        """The endpoint, not started yet; nothing of it is left in the end, not even of one that was killed."""
+        """Yield the endpoint without starting it; at the end stop it and kill all its processes, even after a kill."""
         try:
             yield self
         finally:
@@ -203,7 +203,7 @@ class Endpoint:
                     process.kill()
 
     def leftovers(self) -> list[psutil.Process]:
-        """Processes that work in a folder of this endpoint."""
+        """Return the processes that work in a folder of this endpoint."""
         found = []
         for process in psutil.process_iter():
             with suppress(psutil.Error):
@@ -212,7 +212,7 @@ class Endpoint:
         return found
 
     def image(self, version: str, web: str = "python web.py", release: str | None = None) -> str:
-        """Puts an image into the images folder; returns its digest."""
+        """Write an image into the images folder; return its digest."""
         procfile = f"web: {web}\n" + (f"release: {release}\n" if release else "")
         digest = hashlib.sha256((version + procfile).encode()).hexdigest()
         content = self.folder / "images" / f"sha256-{digest}" / "content"
@@ -223,13 +223,13 @@ class Endpoint:
         return f"sha256:{digest}"
 
     def upstream(self, service: dict[str, Any]) -> str | None:
-        """Where the ingress sends the service's host, as a URL."""
+        """Return the URL that the ingress sends the service's host to, or None."""
         host = service["ServiceUrl"].partition(":")[0]
         found = list((self.folder / "ingress" / host).glob("*"))
         return f"http://{found[0].name}" if found else None
 
     def get(self, service: dict[str, Any]) -> dict[str, Any]:
-        """The JSON that the service's instance answers through the ingress' file."""
+        """Send a request to the service's instance, found through the ingress file; return its JSON."""
         upstream = self.upstream(service)
         assert upstream is not None
         answer: dict[str, Any] = httpx.get(upstream, trust_env=False).json()
@@ -242,7 +242,7 @@ HEALTH = {"Protocol": "HTTP", "Path": "/health", "Interval": 1, "Timeout": 2, "H
 
 
 def source(image: str, secrets: dict[str, str] | None = None, **variables: str) -> dict[str, Any]:
-    """A SourceConfiguration for a digest, or for `:tag`."""
+    """Return a SourceConfiguration for a digest or for `:tag`."""
     identifier = f"{REPOSITORY}@{image}" if image.startswith("sha256:") else f"{REPOSITORY}{image}"
     configuration: dict[str, Any] = {"Port": "3000", "RuntimeEnvironmentVariables": variables}
     if secrets:
@@ -259,7 +259,7 @@ def source(image: str, secrets: dict[str, str] | None = None, **variables: str) 
 
 
 def creation(name: str, image: str, secrets: dict[str, str] | None = None, **variables: str) -> dict[str, Any]:
-    """CreateService's members for a service that is well."""
+    """Return CreateService's members for a healthy service."""
     return {
         "ServiceName": name,
         "SourceConfiguration": source(image, secrets, **variables),
@@ -269,7 +269,7 @@ def creation(name: str, image: str, secrets: dict[str, str] | None = None, **var
 
 
 def outcome(apprunner: Any, arn: str, operation_id: str, within_s: float = 15.0) -> str:
-    """The final status of an operation."""
+    """Wait for the end of an operation; return its final status."""
 
     def ended() -> str | None:
         operations = apprunner.list_operations(ServiceArn=arn)["OperationSummaryList"]
@@ -282,7 +282,7 @@ def outcome(apprunner: Any, arn: str, operation_id: str, within_s: float = 15.0)
 
 
 def created(apprunner: Any, **members: Any) -> dict[str, Any]:
-    """A service that runs."""
+    """Create a service, wait until it runs and return it."""
     answer = apprunner.create_service(**members)
     assert outcome(apprunner, answer["Service"]["ServiceArn"], answer["OperationId"]) == "SUCCEEDED"
     service: dict[str, Any] = apprunner.describe_service(ServiceArn=answer["Service"]["ServiceArn"])["Service"]
@@ -290,17 +290,17 @@ def created(apprunner: Any, **members: Any) -> dict[str, Any]:
 
 
 def updated(apprunner: Any, service: dict[str, Any], **members: Any) -> str:
-    """The final status of an UpdateService."""
+    """Call UpdateService and return the operation's final status."""
     answer = apprunner.update_service(ServiceArn=service["ServiceArn"], **members)
     return outcome(apprunner, service["ServiceArn"], answer["OperationId"])
 
 
 def keyvaluestore(endpoint: str, **config: Any) -> Any:
-    """A client whose account id is taken off the host, as a deployer with an endpoint override does it."""
+    """Return a client that removes the account id from the host, as a deployer with an endpoint override does."""
     made = client("cloudfront-keyvaluestore", endpoint, **config)
 
-    def mend(request: Any, **_: Any) -> None:
+    def remove_account(request: Any, **_: Any) -> None:
         request.url = request.url.replace(f"//{ACCOUNT}.", "//", 1)
 
-    made.meta.events.register("before-sign.cloudfront-keyvaluestore", mend)
+    made.meta.events.register("before-sign.cloudfront-keyvaluestore", remove_account)
     return made

@@ -1,4 +1,4 @@
-"""Pauses between restarts of an instance that keeps dying."""
+"""The pauses between restarts of an instance that dies again and again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def instance(name: str, started_at: float) -> Instance:
 
 
 def pause(back_off: BackOff, now: float) -> float:
-    """How long it is not due from `now` on, to a tenth of a second."""
+    """Return how many seconds after `now` a restart is due, to a tenth of a second."""
     return next(tenths / 10 for tenths in range(1000) if back_off.due(now + tenths / 10))
 
 

@@ -1,4 +1,4 @@
-"""Releases that do not come up on ECS: the circuit breaker, and what a task's end tells about its cause."""
+"""Releases that do not start on ECS: the circuit breaker, and the cause in a stopped task."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.embedded_aws.harness import ACCOUNT, REGION, wait_for
 ABSENT = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:absent-AbCdEf"
 
 
-def test_the_circuit_breaker_goes_back_to_the_last_good(cluster: Cluster) -> None:
-    """After three failures the old task definition is primary again: COMPLETED, but not on what was wanted."""
+def test_the_circuit_breaker_rolls_back_to_the_last_good_deployment(cluster: Cluster) -> None:
+    """After three failures the old task definition is primary again: COMPLETED, but not the requested one."""
     cluster.service("trips", cluster.endpoint.image("1"))
     good = cluster.deployed("trips")
     broken = cluster.definition("trips", cluster.endpoint.image("2"), variables={"EXIT": "3"})
@@ -38,7 +38,7 @@ def test_the_circuit_breaker_goes_back_to_the_last_good(cluster: Cluster) -> Non
     assert [task["containers"][0]["exitCode"] for task in stopped] == [3, 3, 3]
 
 
-def test_without_anything_to_go_back_to_it_stalls(cluster: Cluster) -> None:
+def test_without_a_good_deployment_a_failed_one_stalls(cluster: Cluster) -> None:
     cluster.service("stalls", cluster.endpoint.image("1"), variables={"EXIT": "1"})
     wait_for(lambda: cluster.describe("stalls")["deployments"][0]["rolloutState"] == "FAILED")
     service = cluster.describe("stalls")
@@ -49,7 +49,7 @@ def test_without_anything_to_go_back_to_it_stalls(cluster: Cluster) -> None:
 
 
 @pytest.mark.soak
-def test_without_a_circuit_breaker_it_is_tried_again_and_again(cluster: Cluster) -> None:
+def test_without_a_circuit_breaker_tasks_are_started_again_and_again(cluster: Cluster) -> None:
     cluster.service("stubborn", cluster.endpoint.image("1"))
     cluster.deployed("stubborn")
     cluster.update(
@@ -63,7 +63,7 @@ def test_without_a_circuit_breaker_it_is_tried_again_and_again(cluster: Cluster)
 
 
 CAUSES: dict[str, tuple[dict[str, Any], str, str]] = {
-    # what: (what of the container is wrong, the stop code, what the reason begins with)
+    # case: (changed members of the container, stop code, start of the reason)
     "image": ({"image": "sha256:" + "0" * 64}, "TaskFailedToStart", "CannotPullContainerError: "),
     "secret": (
         {"secrets": {"KEY": ABSENT}},
@@ -79,10 +79,10 @@ CAUSES: dict[str, tuple[dict[str, Any], str, str]] = {
 }
 
 
-@pytest.mark.parametrize("what", CAUSES)
-def test_a_stopped_task_tells_why(cluster: Cluster, what: str) -> None:
-    wrong, code, reason = CAUSES[what]
-    name = f"tells-{what.replace(' ', '-')}"
+@pytest.mark.parametrize("case", CAUSES)
+def test_a_stopped_task_reports_its_cause(cluster: Cluster, case: str) -> None:
+    wrong, code, reason = CAUSES[case]
+    name = f"stops-{case.replace(' ', '-')}"
     image = wrong.get("image") or cluster.endpoint.image("1")
     changes = {key: value for key, value in wrong.items() if key != "image"}
     cluster.service(name, image, **changes)
@@ -93,7 +93,7 @@ def test_a_stopped_task_tells_why(cluster: Cluster, what: str) -> None:
     cluster.update(name, desiredCount=0)
 
 
-def test_release_runs_once_for_a_deployment_before_anything_serves(cluster: Cluster, tmp_path: Path) -> None:
+def test_the_release_command_runs_once_per_deployment(cluster: Cluster, tmp_path: Path) -> None:
     log = tmp_path / "releases"
     image = cluster.endpoint.image("1", release=f"echo ran >> {log}")
     cluster.service("releases", image, 2)
@@ -107,7 +107,7 @@ def test_release_runs_once_for_a_deployment_before_anything_serves(cluster: Clus
     assert log.read_text() == "ran\nran\n"
 
 
-def test_a_release_that_fails_serves_nothing(cluster: Cluster) -> None:
+def test_a_failed_release_command_serves_nothing(cluster: Cluster) -> None:
     image = cluster.endpoint.image("1", release="exit 9")
     group = cluster.service("unreleased", image)
     wait_for(lambda: cluster.describe("unreleased")["deployments"][0]["rolloutState"] == "FAILED")
@@ -117,8 +117,8 @@ def test_a_release_that_fails_serves_nothing(cluster: Cluster) -> None:
 
 
 @pytest.mark.soak
-def test_what_its_load_balancer_finds_sick_is_replaced(cluster: Cluster) -> None:
-    """Two checks, five seconds apart, and the reason names them; three such tasks, and the circuit breaker trips."""
+def test_an_unhealthy_task_is_replaced(cluster: Cluster) -> None:
+    """Two failed checks, five seconds apart, stop a task with a reason; three such tasks trip the circuit breaker."""
     group = cluster.service("sick", cluster.endpoint.image("1"), variables={"HEALTH": "503"})
     wait_for(lambda: "unhealthy" in cluster.targets(group).values(), 30)
     wait_for(lambda: cluster.tasks("sick", "STOPPED"), 30)
@@ -126,4 +126,4 @@ def test_what_its_load_balancer_finds_sick_is_replaced(cluster: Cluster) -> None
         f"Task failed ELB health checks in (target-group {group})"
     )
     wait_for(lambda: cluster.describe("sick")["deployments"][0]["rolloutState"] == "FAILED", 60)
-    assert BREAKER["deploymentCircuitBreaker"]["rollback"], "there was nothing to go back to"
+    assert BREAKER["deploymentCircuitBreaker"]["rollback"], "there was no good deployment to roll back to"

@@ -1,4 +1,4 @@
-"""Services of ECS: tasks are processes, targets are registered, and a rolling deployment never has too few of them."""
+"""ECS services: tasks are processes and registered targets, and a rolling deployment keeps enough of them healthy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def _has(cluster: Cluster, group: str, count: int) -> bool:
     return len(cluster.targets(group)) == count
 
 
-def test_a_service_runs_as_many_tasks_as_it_is_to(cluster: Cluster, moto: str) -> None:
+def test_a_service_runs_the_desired_number_of_tasks(cluster: Cluster, moto: str) -> None:
     secrets = client("secretsmanager", moto)
     arn = secrets.create_secret(Name="ecs/key", SecretString='{"key": "hush"}')["ARN"]
     digest = cluster.endpoint.image("1")
@@ -39,7 +39,7 @@ def test_a_service_runs_as_many_tasks_as_it_is_to(cluster: Cluster, moto: str) -
 
 
 def test_a_new_task_definition_is_rolled_out(cluster: Cluster) -> None:
-    """Two healthy tasks throughout; the old ones leave when the new ones are there, and none of them is left."""
+    """There are always two healthy tasks; the old ones stop once the new ones are healthy, and none of them is left."""
     group = cluster.service("rolls", cluster.endpoint.image("1"), 2)
     old = {task["taskArn"] for task in cluster.tasks("rolls")} or {""}
     cluster.deployed("rolls")
@@ -64,7 +64,7 @@ def test_a_new_task_definition_is_rolled_out(cluster: Cluster) -> None:
     assert any("reached a steady state" in event["message"] for event in service["events"])
 
 
-def test_the_count_alone_starts_no_deployment(cluster: Cluster) -> None:
+def test_a_changed_count_starts_no_deployment(cluster: Cluster) -> None:
     group = cluster.service("counts", cluster.endpoint.image("1"))
     before = cluster.deployed("counts")["deployments"][0]["id"]
     for count in (3, 1, 0):
@@ -75,7 +75,7 @@ def test_the_count_alone_starts_no_deployment(cluster: Cluster) -> None:
     assert cluster.tasks("counts") == []
 
 
-def test_the_same_task_definition_again_is_none_unless_forced(cluster: Cluster) -> None:
+def test_the_same_task_definition_starts_no_deployment_unless_forced(cluster: Cluster) -> None:
     cluster.service("again", cluster.endpoint.image("1"))
     before = cluster.deployed("again")
     assert len(cluster.update("again", taskDefinition=before["taskDefinition"])["deployments"]) == 1
@@ -85,7 +85,7 @@ def test_the_same_task_definition_again_is_none_unless_forced(cluster: Cluster) 
     assert after["taskDefinition"] == before["taskDefinition"]
 
 
-def test_what_dies_is_replaced_and_what_is_stopped_too(cluster: Cluster) -> None:
+def test_a_killed_or_stopped_task_is_replaced(cluster: Cluster) -> None:
     group = cluster.service("dies", cluster.endpoint.image("1"))
     cluster.deployed("dies")
     (address,) = cluster.targets(group)
@@ -109,8 +109,8 @@ def test_what_dies_is_replaced_and_what_is_stopped_too(cluster: Cluster) -> None
     cluster.deployed("dies")
 
 
-def test_a_task_finishes_what_has_reached_it(cluster: Cluster) -> None:
-    """Drained for as long as its target group says: no target any more for new requests, but still running."""
+def test_a_task_drains_before_it_stops(cluster: Cluster) -> None:
+    """During the target group's draining time the task gets no new requests, but still runs."""
     group = cluster.group("drains", delay_s=1)
     cluster.service("drains", cluster.endpoint.image("1"), group=group)
     cluster.deployed("drains")
@@ -125,7 +125,7 @@ def test_a_task_finishes_what_has_reached_it(cluster: Cluster) -> None:
     wait_for(lambda: cluster.targets(group) == {})
 
 
-def test_its_output_is_where_awslogs_puts_it(cluster: Cluster, moto: str) -> None:
+def test_task_output_is_delivered_to_the_awslogs_stream(cluster: Cluster, moto: str) -> None:
     logs = client("logs", moto)
     logs.create_log_group(logGroupName="/ecs/logged")
     cluster.service("logged", cluster.endpoint.image("7"), logConfiguration=awslogs("/ecs/logged"))
@@ -140,7 +140,7 @@ def test_its_output_is_where_awslogs_puts_it(cluster: Cluster, moto: str) -> Non
         events = logs.get_log_events(logGroupName="/ecs/logged", logStreamName=stream, startFromHead=True)["events"]
         return any(event["message"] == "serving 7" for event in events)
 
-    assert wait_for(delivered), "in the stream of that task, under the prefix of the definition"
+    assert wait_for(delivered), "in the task's stream, under the definition's prefix"
 
 
 def test_a_deleted_service_is_inactive_and_leaves_nothing(cluster: Cluster) -> None:

@@ -1,4 +1,4 @@
-"""What ECS and Elastic Load Balancing refuse is refused here, with their error."""
+"""The endpoint refuses what ECS and Elastic Load Balancing refuse, with the same errors."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tests.embedded_aws.ecs_harness import CLUSTER, FIXED, NETWORK, Cluster, def
 from tests.embedded_aws.harness import client
 
 LOOSE = {"parameter_validation": False}
-NOBODY = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/nobody/0000000000000000"
+UNKNOWN_GROUP = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/nobody/0000000000000000"
 CONTAINER = "containerDefinitions.0"
 
 
 def refused(call: Any, **members: Any) -> tuple[str, str]:
-    """Code and message of a refusal."""
+    """Make a call that must fail; return the error's code and message."""
     with pytest.raises(ClientError) as caught:
         call(**members)
     error = caught.value.response["Error"]
@@ -27,7 +27,7 @@ def refused(call: Any, **members: Any) -> tuple[str, str]:
 
 
 def with_change(document: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
-    """The document with one member replaced; Ellipsis removes it."""
+    """Return the document with one member replaced; Ellipsis removes it."""
     changed = copy.deepcopy(document)
     *stem, last = path.split(".")
     place: Any = changed
@@ -41,7 +41,7 @@ def with_change(document: dict[str, Any], path: str, value: Any) -> dict[str, An
 
 
 DEFINITIONS: dict[str, tuple[str, Any, str]] = {
-    # what: (path, value, what the refusal says)
+    # case: (path, value, part of the message)
     "not for fargate": ("requiresCompatibilities", ["EC2"], "FARGATE"),
     "network mode": ("networkMode", "bridge", "awsvpc"),
     "no cpu": ("cpu", ..., "'cpu' be defined"),
@@ -59,7 +59,7 @@ DEFINITIONS: dict[str, tuple[str, Any, str]] = {
     ),
     "log options": (f"{CONTAINER}.logConfiguration", {"logDriver": "awslogs", "options": {}}, "awslogs-group"),
     "not essential": (f"{CONTAINER}.essential", False, "essential"),
-    "a command": (f"{CONTAINER}.command", ["sh"], "not acted upon here"),
+    "a command": (f"{CONTAINER}.command", ["sh"], "does not support Container.command"),
     "unknown member": ("colour", "blue", "colour"),
     "unknown member, nested": (f"{CONTAINER}.Image", "x", "Image"),
     "enum": ("networkMode", "loopback", "enum"),
@@ -72,7 +72,7 @@ def test_task_definitions(cluster: Cluster, path: str, value: Any, said: str) ->
     good = definition("strict", "sha256:" + "0" * 64, variables={"PLAIN": "1"})
     signed = "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/ecs/aws4_request, x"
     target = "AmazonEC2ContainerServiceV20141113.RegisterTaskDefinition"
-    answer = httpx.post(  # boto3 sends nothing that its model lacks
+    answer = httpx.post(  # boto3 does not send members that its model lacks
         cluster.endpoint.url,
         json=with_change(good, path, value),
         headers={"authorization": signed, "x-amz-target": target},
@@ -104,7 +104,7 @@ SERVICES: dict[str, tuple[str, Any, str, str]] = {
     "subnets": ("networkConfiguration.awsvpcConfiguration.subnets", [], "InvalidParameterException", "subnets"),
     "container": (f"{BALANCER}.containerName", "web", "InvalidParameterException", "web does not exist"),
     "port": (f"{BALANCER}.containerPort", 80, "InvalidParameterException", "container port 80"),
-    "group": (f"{BALANCER}.targetGroupArn", NOBODY, "InvalidParameterException", "does not exist"),
+    "group": (f"{BALANCER}.targetGroupArn", UNKNOWN_GROUP, "InvalidParameterException", "does not exist"),
     "percentages": (
         "deploymentConfiguration.maximumPercent",
         100,
@@ -115,7 +115,7 @@ SERVICES: dict[str, tuple[str, Any, str, str]] = {
         "deploymentConfiguration.strategy",
         "BLUE_GREEN",
         "ClientException",
-        "Not answered by the embedded ECS",
+        "Not supported by the embedded ECS",
     ),
     "count": ("desiredCount", -1, "InvalidParameterException", "non-negative"),
     "capacity": ("capacityProviderStrategy", [{"capacityProvider": "SPOT"}], "ClientException", "capacityProvider"),
@@ -130,7 +130,7 @@ def test_services(cluster: Cluster, path: str, value: Any, code: str, said: str)
     assert said in message
 
 
-def test_a_service_is_made_once_and_its_group_needs_a_load_balancer(cluster: Cluster) -> None:
+def test_a_service_is_created_once_and_its_group_needs_a_load_balancer(cluster: Cluster) -> None:
     lonely = cluster.elb.create_target_group(Name="lonely", TargetType="ip", Protocol="HTTP", Port=3000, VpcId="vpc-1")[
         "TargetGroups"
     ][0]["TargetGroupArn"]
@@ -142,7 +142,7 @@ def test_a_service_is_made_once_and_its_group_needs_a_load_balancer(cluster: Clu
     assert refused(cluster.ecs.create_service, **wanted)[1] == "Creation of service was not idempotent."
 
 
-def test_what_is_not_there(cluster: Cluster) -> None:
+def test_unknown_resources(cluster: Cluster) -> None:
     ecs = cluster.ecs
     assert refused(ecs.update_service, cluster=CLUSTER, service="nobody")[0] == "ServiceNotFoundException"
     assert refused(ecs.describe_services, cluster="nowhere", services=["x"])[0] == "ClusterNotFoundException"
@@ -154,13 +154,13 @@ def test_what_is_not_there(cluster: Cluster) -> None:
     assert ecs.describe_tasks(cluster=CLUSTER, tasks=["0" * 32])["failures"][0]["reason"] == "MISSING"
     assert ecs.describe_clusters(clusters=["nowhere"])["failures"][0]["reason"] == "MISSING"
     assert ecs.describe_clusters(clusters=[CLUSTER])["clusters"][0]["status"] == "ACTIVE"
-    with pytest.raises(ClientError, match="not answered by the embedded endpoint"):
+    with pytest.raises(ClientError, match="not supported by the embedded endpoint"):
         ecs.run_task(cluster=CLUSTER, taskDefinition="nobody")
-    with pytest.raises(ClientError, match="no service here is meant"):
+    with pytest.raises(ClientError, match="X-Amz-Target names no service of this endpoint"):
         client("apprunner", cluster.endpoint.url).list_services()
 
 
-def test_a_revision_that_was_deregistered_is_deployed_no_more(cluster: Cluster) -> None:
+def test_a_deregistered_revision_is_not_deployed(cluster: Cluster) -> None:
     cluster.service("gone", cluster.endpoint.image("1"), 0)
     arn = cluster.definition("gone", cluster.endpoint.image("2"))
     assert cluster.ecs.list_task_definitions(familyPrefix="gone", sort="DESC")["taskDefinitionArns"][0] == arn
@@ -176,7 +176,7 @@ GROUPS: dict[str, tuple[str, Any, str]] = {
     "timeout": ("HealthCheckTimeoutSeconds", 5, "must be greater than the timeout"),
     "path": ("HealthCheckPath", "health", "must begin with"),
     "matcher": ("Matcher", {"HttpCode": "600"}, "between 200 and 499"),
-    "protocol": ("Protocol", "TCP", "not answered"),
+    "protocol": ("Protocol", "TCP", "not supported"),
     "type": ("TargetType", "instance", "type ip"),
     "vpc": ("VpcId", ..., "VpcId must be specified"),
     "unknown": ("Colour", "blue", "Colour"),
@@ -188,7 +188,7 @@ def test_target_groups(cluster: Cluster, path: str, value: Any, said: str) -> No
     good = {"Name": "bad", "TargetType": "ip", "Protocol": "HTTP", "Port": 3000, "VpcId": "vpc-1"}
     good |= {"HealthCheckIntervalSeconds": 5, "HealthCheckTimeoutSeconds": 2}
     wanted = with_change(good, path, value) if value is not ... or path in good else good
-    if path == "Colour":  # boto3 sends no member that the model lacks
+    if path == "Colour":  # boto3 does not send members that its model lacks
         assert "Unknown parameters: Colour" in raw(cluster, Action="CreateTargetGroup", Name="bad", Colour="blue")
         return
     code, message = refused(client("elbv2", cluster.endpoint.url, **LOOSE).create_target_group, **wanted)
@@ -197,18 +197,18 @@ def test_target_groups(cluster: Cluster, path: str, value: Any, said: str) -> No
 
 
 def raw(cluster: Cluster, **form: str) -> str:
-    """The body of an answer to a form."""
+    """Send a form and return the answer's body."""
     signed = "AWS4-HMAC-SHA256 Credential=a/20260101/us-east-1/elasticloadbalancing/aws4_request, x"
     form |= {"Version": "2015-12-01"}
     return httpx.post(cluster.endpoint.url, data=form, headers={"authorization": signed}, trust_env=False).text
 
 
-def weighted(*weights: int, group: str = NOBODY) -> list[dict[str, Any]]:
+def weighted(*weights: int, group: str = UNKNOWN_GROUP) -> list[dict[str, Any]]:
     groups = [{"TargetGroupArn": group, "Weight": weight} for weight in weights]
     return [{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}]
 
 
-def test_weights_are_0_to_999_of_groups_that_are_there(cluster: Cluster) -> None:
+def test_weights_are_0_to_999_of_existing_groups(cluster: Cluster) -> None:
     group = cluster.group("weighted")
     modify, listener = cluster.elb.modify_listener, cluster.listener
     code, message = refused(modify, ListenerArn=listener, DefaultActions=weighted(1000, group=group))
@@ -253,7 +253,7 @@ def test_rules(cluster: Cluster) -> None:
 
 
 def test_transforms(cluster: Cluster) -> None:
-    """Shown as they were given, kept where a rule's actions alone are changed, and taken away on demand."""
+    """Transforms are shown as given, kept if only a rule's actions change, and removed on request."""
     elb = cluster.elb
     host = [{"Field": "host-header", "HostHeaderConfig": {"Values": ["transformed.localhost"]}}]
     rule = {"ListenerArn": cluster.listener, "Priority": 30, "Conditions": host, "Actions": FIXED}
@@ -283,7 +283,7 @@ def _rewrite(regex: str, replacement: str) -> dict[str, Any]:
     return {"Type": "host-header-rewrite", "HostHeaderRewriteConfig": {"Rewrites": rewrites}}
 
 
-def test_listeners_are_on_the_proxys_ports_and_speak_http(cluster: Cluster) -> None:
+def test_listeners_use_the_proxys_ports_and_http(cluster: Cluster) -> None:
     wanted = {"LoadBalancerArn": cluster.balancer, "DefaultActions": FIXED}
     port = cluster.endpoint.settings["listener_ports"][0]
     create = cluster.elb.create_listener
@@ -330,7 +330,7 @@ def test_signatures(cluster: Cluster, headers: dict[str, str], code: str) -> Non
 
 @pytest.mark.parametrize("service", ["ecs", "elbv2", "iam", "apprunner"])
 def test_every_pattern_of_the_models_can_be_checked(service: str) -> None:
-    """None of them allows both a NUL and a newline; those that contradict themselves are left out by name."""
+    """Each pattern refuses a NUL or a newline, except those in CONTRADICTIONS."""
     described = model.service_model(service)
     shapes = {name: described.shape_for(name) for name in described.shape_names}
     strings = {name: shape for name, shape in shapes.items() if shape.type_name == "string"}

@@ -1,4 +1,4 @@
-"""kill -9 of the endpoint and SIGTERM, on ECS: tasks that live are adopted, what was under way goes on."""
+"""kill -9 and SIGTERM of the endpoint on ECS: living tasks are adopted, and deployments continue."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def _pid(cluster: Cluster, group: str) -> int:
     return int(cluster.ask(address)["pid"])
 
 
-def test_after_kill_9_what_lives_is_adopted_and_what_died_is_replaced(own_ecs: Endpoint) -> None:
+def test_after_kill_9_living_tasks_are_adopted_and_dead_ones_replaced(own_ecs: Endpoint) -> None:
     cluster = Cluster(own_ecs.start())
     image = own_ecs.image("1", "exec python web.py")
     alive, dead = (cluster.service(name, image) for name in ("alive", "dead"))
@@ -24,7 +24,7 @@ def test_after_kill_9_what_lives_is_adopted_and_what_died_is_replaced(own_ecs: E
     routes = {file: file.read_text() for file in files}
     own_ecs.kill()
     psutil.Process(dying).kill()
-    assert {file: file.read_text() for file in files} == routes, "the proxy in front went on without the endpoint"
+    assert {file: file.read_text() for file in files} == routes, "the proxy in front works without the endpoint"
     own_ecs.start()
     wait_for(lambda: len(cluster.targets(dead)) == 1 and set(cluster.targets(dead).values()) == {"healthy"})
     assert _pid(cluster, dead) != dying
@@ -33,7 +33,7 @@ def test_after_kill_9_what_lives_is_adopted_and_what_died_is_replaced(own_ecs: E
     assert [one["deployments"][0]["id"] for one in after] == [one["deployments"][0]["id"] for one in services]
 
 
-def test_a_deployment_goes_on_where_a_kill_left_it(own_ecs: Endpoint) -> None:
+def test_a_deployment_continues_after_kill_9(own_ecs: Endpoint) -> None:
     cluster = Cluster(own_ecs.start())
     group = cluster.service("rolls", own_ecs.image("1"), 2)
     cluster.deployed("rolls")
@@ -46,7 +46,7 @@ def test_a_deployment_goes_on_where_a_kill_left_it(own_ecs: Endpoint) -> None:
     assert {cluster.ask(address)["version"] for address in cluster.targets(group)} == {"2"}
     assert len(cluster.tasks("rolls")) == 2
     shells = [process for process in own_ecs.leftovers() if process.name() == "sh"]
-    assert len(shells) <= 2, "a task that nobody knows still runs"
+    assert len(shells) <= 2, "a task without a record still runs"
 
 
 @pytest.mark.soak

@@ -1,4 +1,4 @@
-"""From rules and the health of targets to the lines that the proxy reads: pure, but for the files at the end."""
+"""The lines that the proxy reads, from rules and target health: pure functions, and the files at the end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STEM = "arn:aws:elasticloadbalancing:us-east-1:1:listener-rule/app/tests/1/2/"
 
 
 def rule(priority: str, *hosts: str, **weights: int) -> Resource:
-    """A rule that forwards by weight, for hosts; the default one for none."""
+    """Return a rule that forwards by weight for these hosts; without hosts it matches every host."""
     groups = [{"TargetGroupArn": group, "Weight": weight} for group, weight in weights.items()]
     actions = [{"Type": "forward", "ForwardConfig": {"TargetGroups": groups}}]
     conditions = [{"Field": "host-header", "HostHeaderConfig": {"Values": list(hosts)}}] if hosts else []
@@ -41,9 +41,9 @@ CASES: dict[str, tuple[dict[str, int], dict[str, list[Target]], str]] = {
     "two share": ({"blue": 1}, {"blue": targets("blue", "healthy", "healthy")}, "8000 127.0.0.1:1 g 127.0.0.1:2"),
     "healthy alone": ({"blue": 1}, {"blue": targets("blue", "unhealthy", "healthy", "initial")}, "g 127.0.0.1:2"),
     "fails open": ({"blue": 1}, {"blue": targets("blue", "unhealthy")}, "g 127.0.0.1:1"),
-    "never to what drains": ({"blue": 1}, {"blue": targets("blue", "draining", "healthy")}, "g 127.0.0.1:2"),
-    "nobody": ({"blue": 1}, {}, "g =503"),
-    "nobody has a share": (
+    "not to draining targets": ({"blue": 1}, {"blue": targets("blue", "draining", "healthy")}, "g 127.0.0.1:2"),
+    "no target": ({"blue": 1}, {}, "g =503"),
+    "no target for a share": (
         {"blue": 50, "green": 50},
         {"blue": targets("blue", "healthy")},
         "8000 127.0.0.1:1 g =503",
@@ -64,7 +64,7 @@ def test_a_line_for_each_host_and_no_more_entries_than_the_proxy_reads() -> None
     assert all(len(line.split()) == 1 + 2 * ENTRIES for line, _ in found)
 
 
-def test_a_line_names_what_its_targets_are_asked_for() -> None:
+def test_a_line_holds_the_rewritten_host() -> None:
     made = rule("10", "rehearsal.localhost", blue=1)
     rewrite = {"Regex": "^.+$", "Replace": "api.localhost:80"}
     made.document["Transforms"] = [{"Type": "host-header-rewrite", "HostHeaderRewriteConfig": {"Rewrites": [rewrite]}}]
@@ -87,7 +87,7 @@ def test_matches(matcher: str, status: int, there: bool) -> None:
     assert matches(matcher, status) is there
 
 
-def test_files_are_replaced_only_where_they_change(tmp_path: Path) -> None:
+def test_files_are_replaced_only_if_they_change(tmp_path: Path) -> None:
     store = Store(tmp_path / "balancers.json")
     listener = STEM.replace("listener-rule", "listener").rstrip("/")
     store.put(Resource(listener, "listener", {"Port": 80}), rule("default", blue=1), rule("5", "api.localhost", blue=1))

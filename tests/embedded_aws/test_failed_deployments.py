@@ -1,4 +1,4 @@
-"""What a release that does not come up leaves behind: the previous one, untouched."""
+"""A release that does not start leaves the previous one unchanged."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def impatient(tmp_path_factory: pytest.TempPathFactory, moto: str) -> Any:
 
 
 @pytest.mark.parametrize("case", BROKEN.values(), ids=BROKEN.keys())
-def test_a_failed_update_leaves_the_previous_revision(
+def test_a_failed_update_keeps_the_previous_revision(
     case: dict[str, Any], impatient: Endpoint, impatient_client: Any, steady: dict[str, Any]
 ) -> None:
     before = impatient.get(steady)
@@ -54,7 +54,9 @@ def test_a_failed_update_leaves_the_previous_revision(
     for member in ("SourceConfiguration", "HealthCheckConfiguration", "InstanceConfiguration"):
         assert after[member] == configured[member]
     assert impatient.get(steady)["pid"] == before["pid"]
-    assert {process.pid for process in impatient.leftovers()} == {before["pid"]}, "nothing of the failed one runs"
+    assert {process.pid for process in impatient.leftovers()} == {before["pid"]}, (
+        "no process of the failed revision runs"
+    )
     logs = list((impatient.folder / "logs").rglob(f"deployment/{operation}.log"))
     assert case["reason"] in logs[0].read_text()
 
@@ -69,7 +71,7 @@ def steady(impatient: Endpoint, impatient_client: Any) -> dict[str, Any]:
     return created(impatient_client, **creation("steady", impatient.image("1.0.0", "exec python web.py")))
 
 
-def test_a_create_that_fails_can_be_rebuilt(apprunner: Any, endpoint: Endpoint) -> None:
+def test_a_failed_create_can_be_updated(apprunner: Any, endpoint: Endpoint) -> None:
     answer = apprunner.create_service(**creation("rebuilt", endpoint.image("1.0.0"), EXIT="1"))
     service = answer["Service"]
     assert outcome(apprunner, service["ServiceArn"], answer["OperationId"]) == "FAILED"

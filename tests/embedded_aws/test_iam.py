@@ -1,4 +1,4 @@
-"""IAM on a laptop: nobody is denied anything there, and whoever asks is told so in AWS's own words."""
+"""The embedded IAM: it allows every action and answers a simulation in AWS's format."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RESOURCES = Resources("us-east-1", ACCOUNT, "telehealth-api", "locks", "apprunne
 
 
 def ask(operation: str, headers: Mapping[str, str] = SIGNED, **members: Any) -> dict[str, Any]:
-    """One call as botocore writes it, and the answer as it reads it."""
+    """Make one call as botocore serialises it; return the answer as botocore parses it."""
     model = service_model("iam").operation_model(operation)
     serializer = botocore.serialize.create_serializer("query", include_validation=False)
     body = urlencode(serializer.serialize_to_request(members, model)["body"])
@@ -37,16 +37,16 @@ def ask(operation: str, headers: Mapping[str, str] = SIGNED, **members: Any) -> 
     config = EndpointConfig("h", 1, here, here, here, ACCOUNT, "eu-west-1", "http://h", "d", here, "arn", here)
     call = Call("POST", "/", "", headers, body.encode())
     reply = answer_query(call, query_service(call, ["elbv2", "iam"]), Iam(config).handlers(), "eu-west-1")
-    told = {"status_code": reply.status, "headers": {}, "body": str(reply.body).encode()}
-    answer: dict[str, Any] = create_parser("query").parse(told, model.output_shape)
+    answered = {"status_code": reply.status, "headers": {}, "body": str(reply.body).encode()}
+    answer: dict[str, Any] = create_parser("query").parse(answered, model.output_shape)
     return answer
 
 
 class Answering(Clients):
-    """The adapter's way to it."""
+    """Clients for the adapter that call the embedded IAM."""
 
     def __init__(self) -> None:
-        """Of nothing else."""
+        """Need no connection."""
 
     def call_once(self, service: str, operation: str, /, **given: Any) -> Mapping[str, Any]:
         with aws_errors(service, operation):
@@ -64,8 +64,8 @@ class Answering(Clients):
         f"arn:aws:sts::{ACCOUNT}:assumed-role/release-manager/embedded",
     ],
 )
-def test_a_deployer_is_told_that_it_may(arn: str) -> None:
-    """The moto user's odd ARN, a user's, and a session's, whose role is looked up."""
+def test_a_deployer_has_all_permissions(arn: str) -> None:
+    """The ARN of moto's user, of an IAM user, and of a session, whose role is looked up."""
     permissions = SimulatedPermissions(Answering(), RESOURCES)
     rights = permissions.missing(Caller(arn, ACCOUNT), ["deploy", "promote", "rollback"], Colour.GREEN)
     assert (rights.missing, rights.unchecked) == ((), None)
@@ -89,11 +89,11 @@ def test_each_action_on_each_resource() -> None:
         ({"PolicySourceArn": "x"}, "InvalidInput"),
     ],
 )
-def test_what_aws_refuses_is_refused(members: dict[str, Any], code: str) -> None:
+def test_requests_that_aws_refuses_are_refused(members: dict[str, Any], code: str) -> None:
     assert ask("SimulatePrincipalPolicy", ActionNames=["sns:Publish"], **members)["Error"]["Code"] == code
 
 
-def test_what_is_not_answered_or_not_signed_for_iam() -> None:
+def test_unsupported_operations_and_foreign_signatures_are_refused() -> None:
     assert (
         ask("CreateRole", RoleName="x", AssumeRolePolicyDocument="{}")["Error"]["Code"] == "UnknownOperationException"
     )

@@ -1,4 +1,4 @@
-"""The folder that App Runner's front is made of."""
+"""The folder of App Runner's ingress."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_leftovers_are_cleared(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("host", ["", "..", "../up", "a/b", "*", "a..b", "-a"])
-def test_what_is_no_host_leaves_no_trace(host: str, tmp_path: Path) -> None:
+def test_an_invalid_host_creates_no_folder(host: str, tmp_path: Path) -> None:
     ingress = Ingress(tmp_path / "ingress")
     with pytest.raises(ValueError, match="not a host name"):
         ingress.point(host, 1)

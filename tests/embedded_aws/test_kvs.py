@@ -100,7 +100,7 @@ def test_one_of_eight_writers_wins_each_version(endpoint: Endpoint) -> None:
             assert value == str(won.index(True))
 
 
-def test_a_malformed_value_leaves_the_last_good_route(own_endpoint: Endpoint) -> None:
+def test_a_malformed_value_keeps_the_last_good_route(own_endpoint: Endpoint) -> None:
     kvs = keyvaluestore(own_endpoint.start().url)
     puts = [{"Key": key, "Value": value} for key, value in KEYS.items()]
     kvs.update_keys(KvsARN=KVS_ARN, IfMatch=etag_of(kvs), Puts=puts)
@@ -114,10 +114,10 @@ def test_a_malformed_value_leaves_the_last_good_route(own_endpoint: Endpoint) ->
     route.unlink()
     own_endpoint.kill()
     own_endpoint.start()
-    assert route.read_text().startswith("1 green "), "a new process writes it again"
+    assert route.read_text().startswith("1 green "), "a new process writes the route again"
 
 
-def test_a_store_has_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_store_has_a_size_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "STORE_BYTES", 10)
     store = module.KeyValueStore("arn", tmp_path / "kvs.json", tmp_path / "route")
     etag = store.describe({"KvsARN": "arn"})["ETag"]
@@ -129,13 +129,13 @@ def test_a_store_has_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 MALFORMED = {
     "no active": {"active": ""},
     "unknown active": {"active": "puce"},
-    "weights are no JSON": {"weights": "{"},
+    "weights are not JSON": {"weights": "{"},
     "weights are a list": {"weights": "[50, 50]"},
     "weights are not whole": {"weights": '{"blue": 99.5, "green": 0.5}'},
     "weights are bools": {"weights": '{"blue": true, "green": 99}'},
     "weights are not 100": {"weights": '{"blue": 100, "green": 1}'},
     "weight below 0": {"weights": '{"blue": 101, "green": -1}'},
-    "generation is no number": {"generation": "one"},
+    "generation is not a number": {"generation": "one"},
     "generation is not ASCII": {"generation": "\u0661"},
     "host with a blank": {"origin.blue": "a b"},
     "host with a line break": {"origin.blue": "a\nb"},

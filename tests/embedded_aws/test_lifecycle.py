@@ -1,4 +1,4 @@
-"""A service's life through boto3: create, update, start, pause, resume, delete, and what each leaves behind."""
+"""A service's life through boto3: create, update, start, pause, resume and delete, with the effects of each."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_update_replaces_the_instance(apprunner: Any, endpoint: Endpoint) -> Non
     assert (after["version"], "COLOUR" in after["env"]) == ("1.1.0", False)
     assert before not in {process.pid for process in endpoint.leftovers()}
     now = apprunner.describe_service(ServiceArn=service["ServiceArn"])["Service"]
-    assert now["HealthCheckConfiguration"]["Path"] == "/health", "what an update omits stays"
+    assert now["HealthCheckConfiguration"]["Path"] == "/health", "omitted members stay unchanged"
 
 
 def test_release_runs_once_per_revision_and_not_on_resume(apprunner: Any, endpoint: Endpoint) -> None:
@@ -115,7 +115,7 @@ def test_tags(apprunner: Any, endpoint: Endpoint) -> None:
     assert apprunner.list_tags_for_resource(ResourceArn=arn)["Tags"] == [{"Key": "tier", "Value": "2"}]
 
 
-def test_a_custom_domain_sits_on_one_service_only(apprunner: Any, endpoint: Endpoint) -> None:
+def test_a_custom_domain_belongs_to_one_service_only(apprunner: Any, endpoint: Endpoint) -> None:
     image = endpoint.image("1.0.0")
     first, second = (created(apprunner, **creation(f"domain-{name}", image)) for name in ("one", "two"))
     domain = {"DomainName": "shop.example.com"}

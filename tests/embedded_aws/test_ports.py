@@ -1,4 +1,4 @@
-"""Where a port goes to somebody else between its choice and the start of the instance."""
+"""Another process takes a port between its choice and the start of the instance."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.embedded_aws.harness import Endpoint, creation
 
 @pytest.fixture
 def stranger() -> Iterator[int]:
-    """A port that somebody else listens on."""
+    """Return a port that another process listens on."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield int(server.getsockname()[1])
 
@@ -41,7 +41,7 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
 
 
 def start(images: Endpoint, processes: Processes, web: str) -> tuple[Instance, list[int]]:
-    """The instance that came up, and the ports of all that were tried."""
+    """Start an instance; return it and the ports of all attempts."""
     config = configuration.load(images.write_config())
     clients = AwsClients(config)
     launcher = Launcher(config, processes, Images(config.images_dir, clients), SecretResolver(clients), Event())
@@ -56,7 +56,7 @@ def start(images: Endpoint, processes: Processes, web: str) -> tuple[Instance, l
     return launcher.start(revision, log, lambda instance: tried.append(instance.port)), tried
 
 
-def test_an_instance_gets_a_fresh_port_once(
+def test_an_instance_is_tried_once_more_with_another_port(
     images: Endpoint, processes: Processes, stranger: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ports = iter([stranger, free_port()])
@@ -69,7 +69,7 @@ def test_an_instance_gets_a_fresh_port_once(
     assert not processes.alive(instance)
 
 
-def test_a_strangers_answer_is_not_the_instances_health(
+def test_another_process_on_the_port_is_not_the_instances_health(
     images: Endpoint, processes: Processes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:

@@ -1,4 +1,4 @@
-"""The query protocol from the server's side: what botocore writes is read whole, and what nobody would write is seen."""
+"""The server's side of the query protocol: it reads botocore's requests completely and refuses malformed ones."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def read(form: dict[str, str]) -> dict[str, Any]:
         ("DescribeLoadBalancers", {}),
     ],
 )
-def test_what_botocore_writes_is_read_whole(name: str, members: dict[str, Any]) -> None:
+def test_a_request_of_botocore_is_read_completely(name: str, members: dict[str, Any]) -> None:
     serializer = botocore.serialize.create_serializer("query", include_validation=False)
     body = serializer.serialize_to_request(members, MODEL.operation_model(name))["body"]
     assert read(body) == members
@@ -64,7 +64,7 @@ def test_what_botocore_writes_is_read_whole(name: str, members: dict[str, Any]) 
         ({"LoadBalancerArns": "arn"}, "LoadBalancerArns"),
     ],
 )
-def test_what_no_member_reads_is_named(form: dict[str, str], named: str) -> None:
+def test_an_unknown_key_is_named(form: dict[str, str], named: str) -> None:
     with pytest.raises(AwsError, match=named):
         read({"Action": "DescribeLoadBalancers", "Version": "2015-12-01", **form})
 
@@ -72,12 +72,12 @@ def test_what_no_member_reads_is_named(form: dict[str, str], named: str) -> None
 @pytest.mark.parametrize(
     "form", [{"Action": "Explode", "Version": "2015-12-01"}, {"Action": "AddTags", "Version": "1"}]
 )
-def test_an_unknown_action_or_version_is_none(form: dict[str, str]) -> None:
+def test_an_unknown_action_or_version_is_refused(form: dict[str, str]) -> None:
     with pytest.raises(AwsError, match="InvalidAction"):
         read(form)
 
 
-def test_botocore_reads_what_is_answered() -> None:
+def test_botocore_reads_the_answers() -> None:
     operation = MODEL.operation_model("DescribeTargetGroups")
     group = {"TargetGroupArn": "a <b>", "Port": 3000, "HealthCheckEnabled": True, "LoadBalancerArns": ["x", "y"]}
     reply = query_reply(operation, {"TargetGroups": [group]})

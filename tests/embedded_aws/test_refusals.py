@@ -1,4 +1,4 @@
-"""What AWS refuses because of a status, an owner, or a rule that its model cannot say."""
+"""AWS's refusals because of a status, an owner, or a rule that its model does not contain."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def refuser(endpoint: Endpoint) -> Any:
 
 @pytest.fixture(scope="module")
 def busy(endpoint: Endpoint, refuser: Any) -> Iterator[str]:
-    """A service whose creation lasts until a file appears."""
+    """Return a service whose creation lasts until a file appears at the end of the module."""
     go = endpoint.folder / "go"
     image = endpoint.image("busy", release=f"until [ -e {go} ]; do sleep 0.05; done")
     answer = refuser.create_service(**creation("busy", image))
@@ -57,7 +57,7 @@ def expected(action: str) -> str:
 
 
 @pytest.mark.parametrize(("action", "members"), ACTIONS.items(), ids=ACTIONS)
-def test_while_an_operation_runs(action: str, members: dict[str, Any], busy: str, refuser: Any) -> None:
+def test_refusals_while_an_operation_runs(action: str, members: dict[str, Any], busy: str, refuser: Any) -> None:
     assert code_of(getattr(refuser, action), ServiceArn=busy, **members) == expected(action)
     assert refuser.describe_service(ServiceArn=busy)["Service"]["Status"] == "OPERATION_IN_PROGRESS"
 
@@ -67,7 +67,7 @@ def test_tagging_while_an_operation_runs(busy: str, refuser: Any) -> None:
 
 
 @pytest.mark.parametrize(("action", "members"), ACTIONS.items(), ids=ACTIONS)
-def test_while_paused(action: str, members: dict[str, Any], paused: str, refuser: Any) -> None:
+def test_refusals_while_paused(action: str, members: dict[str, Any], paused: str, refuser: Any) -> None:
     if action == "delete_service":
         refuser.tag_resource(ResourceArn=paused, Tags=[{"Key": "still", "Value": "allowed"}])
         assert refuser.list_tags_for_resource(ResourceArn=paused)["Tags"]
@@ -108,7 +108,7 @@ RULES: dict[str, tuple[str, Any, str]] = {
         "public.ecr.aws/telehealth/api:1",
         "ImageIdentifier",
     ),
-    "instance role where secrets are": ("InstanceConfiguration", None, "InstanceRoleArn"),
+    "instance role with secrets": ("InstanceConfiguration", None, "InstanceRoleArn"),
     "cpu and memory": ("InstanceConfiguration.Memory", "12 GB", "Memory"),
     "auto scaling configuration": (
         "AutoScalingConfigurationArn",

@@ -1,4 +1,4 @@
-"""What a rolling deployment does next, and how its failures are counted: pure, without a process."""
+"""The next step of a rolling deployment and the count of its failures: pure functions, without a process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CAREFUL, TIGHT = Percent(100, 200), Percent(50, 100)
 
 
 def members(*, old: str = "", new: str = "") -> list[Member]:
-    """`r` is a ready task, `.` one that is not ready yet; ids are o1, o2, … and n1, n2, …"""
+    """Return members from signs: `r` is a ready task, `.` one that is not ready yet; ids are o1, o2, … and n1, n2, …"""
     made = [Member(f"o{number}", False, sign == "r") for number, sign in enumerate(old, 1)]
     return made + [Member(f"n{number}", True, sign == "r") for number, sign in enumerate(new, 1)]
 
@@ -64,7 +64,7 @@ def failed(known: Service, times: int) -> Service:
     return known
 
 
-def test_the_third_failure_rolls_back_to_what_was_completed_last() -> None:
+def test_the_third_failure_rolls_back_to_the_last_completed_deployment() -> None:
     begun = superseded(service(), new_deployment("api:2", 1))
     broken = begun.primary.id
     twice = failed(begun, 2)
@@ -74,7 +74,7 @@ def test_the_third_failure_rolls_back_to_what_was_completed_last() -> None:
     was = back.deployment(broken)
     assert was is not None
     assert (was.state, was.status, was.desired) == ("FAILED", "ACTIVE", 0)
-    assert failed_task(back, broken) == back, "it is over: nothing is counted any more"
+    assert failed_task(back, broken) == back, "it is over: no failure is counted any more"
     assert [one.id for one in without_ended(back, set()).deployments] == [back.primary.id]
 
 
@@ -83,7 +83,7 @@ def test_without_a_breaker_failures_are_only_counted() -> None:
     assert (failed(begun, 9).primary.failed, failed(begun, 9).primary.state) == (9, "IN_PROGRESS")
 
 
-def test_what_was_completed_is_not_failed_by_a_later_crash() -> None:
+def test_a_later_crash_does_not_fail_a_completed_deployment() -> None:
     assert failed(service(), 5) == service() or failed(service(), 5).primary.state == "COMPLETED"
 
 
@@ -95,7 +95,7 @@ def test_a_first_deployment_that_fails_stalls() -> None:
     assert replace(stalled, events=()) == replace(failed_task(stalled, stalled.primary.id), events=())
 
 
-def test_starts_are_put_off_longer_and_longer() -> None:
+def test_the_pauses_between_starts_grow() -> None:
     throttle, now, pauses = Throttle(), 1000.0, []
     for _ in range(9):
         throttle.failed(now, lived_s=0.1)
@@ -104,4 +104,4 @@ def test_starts_are_put_off_longer_and_longer() -> None:
         assert throttle.due(now)
     assert pauses == [0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0, 30.0]
     throttle.failed(now, lived_s=31.0)
-    assert throttle.due(now), "one that lived long begins a new series"
+    assert throttle.due(now), "a task that lived long begins a new series"

@@ -1,4 +1,4 @@
-"""Requests and responses against botocore's model: what AWS would refuse is refused, and named."""
+"""Requests and answers against botocore's model: the endpoint refuses what AWS refuses, and names it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ IMAGE = "SourceConfiguration.ImageRepository"
 LOOSE = {"parameter_validation": False}
 
 CREATIONS: dict[str, tuple[str, Any, str]] = {
-    # what: (path to set, value; Ellipsis removes it; the member that the refusal names)
+    # case: (path to set, value (Ellipsis removes the member), member that the error names)
     "required": ("ServiceName", ..., "ServiceName"),
     "required, nested": (f"{IMAGE}.ImageRepositoryType", ..., "ImageRepositoryType"),
     "null is absent": ("ServiceName", None, "ServiceName"),
@@ -96,7 +96,7 @@ def test_unknown_operations(target: str, endpoint: Endpoint) -> None:
 
 
 @pytest.mark.parametrize("body", ["{", "[]", "7"])
-def test_a_body_that_is_no_json_object(body: str, endpoint: Endpoint) -> None:
+def test_a_body_that_is_not_a_json_object(body: str, endpoint: Endpoint) -> None:
     answer = post(endpoint, "AppRunner.ListServices", body)
     assert (answer.status_code, answer.json()["__type"]) == (400, "SerializationException")
 
@@ -125,11 +125,11 @@ KEY_VALUE_CALLS: dict[str, tuple[str, dict[str, Any], str]] = {
     "put without If-Match": ("put_key", {"Key": "a", "Value": "b"}, "IfMatch"),
     "update without If-Match": ("update_keys", {"Puts": [{"Key": "a", "Value": "b"}]}, "IfMatch"),
     "put without a value": ("put_key", {"Key": "a", "IfMatch": "x"}, "Value"),
-    "a value that is no text": ("put_key", {"Key": "a", "Value": 1, "IfMatch": "x"}, "Value"),
+    "a value that is not text": ("put_key", {"Key": "a", "Value": 1, "IfMatch": "x"}, "Value"),
     "nested, required": ("update_keys", {"Puts": [{"Key": "a"}], "IfMatch": "x"}, "Puts[0].Value"),
     "nested, length": ("update_keys", {"Deletes": [{"Key": ""}], "IfMatch": "x"}, "Deletes[0].Key"),
     "page too large": ("list_keys", {"MaxResults": 51}, "MaxResults"),
-    "page is no number": ("list_keys", {"MaxResults": "many"}, "MaxResults"),
+    "page is not a number": ("list_keys", {"MaxResults": "many"}, "MaxResults"),
     "foreign token": ("list_keys", {"NextToken": "\u00e9"}, "NextToken"),
     "key over 512 bytes": ("put_key", {"Key": "k" * 513, "Value": "", "IfMatch": "x"}, "Key"),
     "value over 1 KB": ("put_key", {"Key": "a", "Value": "v" * 1025, "IfMatch": "x"}, "Value"),
@@ -179,8 +179,8 @@ def test_an_answer_that_breaks_the_model_is_a_defect(output: dict[str, Any], cap
     assert "breaks AWS's model" in caplog.text
 
 
-def test_the_rules_that_are_waived_contradict_themselves() -> None:
-    """Where botocore mends its model, the exception goes."""
+def test_the_waived_rules_contradict_aws() -> None:
+    """Remove an exception once botocore corrects its model."""
     shape = model.service_model("apprunner").shape_for("ServiceId")
     uuid_like = "00000000-0000-4000-8000-000000000000"
     assert {("ServiceId", "pattern"), ("TagList", "min")} == model.CONTRADICTIONS

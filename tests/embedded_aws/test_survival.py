@@ -22,7 +22,7 @@ from tests.embedded_aws.harness import (
 
 
 def answering(endpoint: Endpoint, service: dict[str, Any], but: int) -> int:
-    """The pid that answers for the service, once it is another than `but`."""
+    """Wait until another process than `but` answers for the service; return its pid."""
 
     def other() -> int | None:
         pid = int(endpoint.get(service)["pid"]) if endpoint.upstream(service) else but
@@ -62,7 +62,7 @@ def test_sigterm_stops_every_instance(own_endpoint: Endpoint) -> None:
     assert answering(own_endpoint, service, but=0), "a RUNNING service runs again with the endpoint"
 
 
-def test_after_kill_9_what_lives_is_adopted_and_what_died_is_restarted(own_endpoint: Endpoint) -> None:
+def test_after_kill_9_living_instances_are_adopted_and_dead_ones_restarted(own_endpoint: Endpoint) -> None:
     apprunner = client("apprunner", own_endpoint.start().url)
     image = own_endpoint.image("1.0.0", "exec python web.py")
     alive, dead = (created(apprunner, **creation(name, image)) for name in ("alive", "dead-one"))
@@ -82,7 +82,7 @@ def test_after_kill_9_what_lives_is_adopted_and_what_died_is_restarted(own_endpo
     assert living not in pids(own_endpoint), "an adopted instance can be stopped"
 
 
-def test_kill_9_amid_operations_undoes_them(own_endpoint: Endpoint) -> None:
+def test_kill_9_during_operations_undoes_them(own_endpoint: Endpoint) -> None:
     apprunner = client("apprunner", own_endpoint.start().url)
     service = created(apprunner, **creation("amid-update", own_endpoint.image("1.0.0", "exec python web.py")))
     arn, before = service["ServiceArn"], own_endpoint.get(service)["pid"]
@@ -100,7 +100,7 @@ def test_kill_9_amid_operations_undoes_them(own_endpoint: Endpoint) -> None:
     created_arn = creating["Service"]["ServiceArn"]
     assert outcome(apprunner, created_arn, creating["OperationId"]) == "FAILED"
     assert apprunner.describe_service(ServiceArn=created_arn)["Service"]["Status"] == "CREATE_FAILED"
-    assert pids(own_endpoint) == {before}, "releases and candidates of the dead endpoint are gone"
+    assert pids(own_endpoint) == {before}, "the dead endpoint's releases and candidates are gone"
     assert len(list(revisions.glob("*"))) == 1
 
 
@@ -125,8 +125,8 @@ def candidate(endpoint: Endpoint, service_id: str) -> Any:
     return json.loads(file.read_text())["candidate"]
 
 
-def test_an_operation_without_cloudwatch_is_none_the_worse(own_endpoint: Endpoint) -> None:
-    own_endpoint.aws_endpoint = "http://127.0.0.1:9"  # discard: nobody listens
+def test_an_operation_succeeds_without_cloudwatch(own_endpoint: Endpoint) -> None:
+    own_endpoint.aws_endpoint = "http://127.0.0.1:9"  # the discard port: no server listens there
     apprunner = client("apprunner", own_endpoint.start().url)
     service = created(apprunner, **creation("alone", own_endpoint.image("1.0.0")))
     assert own_endpoint.get(service)["version"] == "1.0.0"

@@ -1,4 +1,4 @@
-"""The embedded endpoint as a process, spoken to by the adapters as AWS is."""
+"""Fixtures: the embedded endpoint as a process, and the adapters that call it as they call AWS."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def clients(endpoint: Endpoint, moto: str) -> Clients:
 
 @pytest.fixture
 def running_cluster(tmp_path_factory: pytest.TempPathFactory, moto: str) -> Iterator[Cluster]:
-    """ECS and Elastic Load Balancing on an endpoint of their own."""
+    """Run ECS and Elastic Load Balancing on a separate endpoint."""
     with ecs_endpoint(tmp_path_factory.mktemp("ecs"), moto).running() as own:
         yield Cluster(own)
 
@@ -55,7 +55,7 @@ def platform(clients: Clients) -> AppRunnerPlatform:
 
 @pytest.fixture
 def settle(platform: AppRunnerPlatform) -> Settle:
-    """Follows a rollout to its end."""
+    """Return a function that follows a rollout until it ends."""
 
     def follow(rollout: Rollout) -> tuple[Readiness, str]:
         def ended() -> tuple[Readiness, str] | None:

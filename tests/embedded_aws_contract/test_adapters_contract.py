@@ -1,4 +1,4 @@
-"""Platform and router, unchanged, against a server that refuses what AWS refuses."""
+"""Platform and router, unchanged, against a server that refuses the requests that AWS refuses."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def version(endpoint: Endpoint, platform: AppRunnerPlatform, colour: Colour) -> 
     return answer["version"], answer["env"]["DEPLOY_COLOR"]
 
 
-def test_release_is_created_updated_restarted_retired_and_brought_back(
+def test_release_is_created_updated_redeployed_retired_and_resumed(
     endpoint: Endpoint, platform: AppRunnerPlatform, live: Image, settle: Settle
 ) -> None:
     second, third = image(endpoint, "1.1.0"), image(endpoint, "1.2.0")
@@ -44,7 +44,7 @@ def test_release_is_created_updated_restarted_retired_and_brought_back(
     assert settle(platform.provision(Colour.GREEN, second))[0] is Readiness.READY  # created
     assert version(endpoint, platform, Colour.GREEN) == ("1.1.0", "green")
     assert settle(platform.provision(Colour.GREEN, third))[0] is Readiness.READY  # updated
-    assert settle(platform.provision(Colour.GREEN, third))[0] is Readiness.READY  # started anew
+    assert settle(platform.provision(Colour.GREEN, third))[0] is Readiness.READY  # deployed again
     assert version(endpoint, platform, Colour.GREEN) == ("1.2.0", "green")
 
     assert platform.retire(Colour.GREEN) is not None
@@ -70,11 +70,11 @@ def test_release_that_dies_is_stuck_and_leaves_its_logs(
     def lines() -> Sequence[str]:
         try:
             return platform.logs(Colour.GREEN, began)
-        except CloudError:  # moto answers 500 now and then while another request writes to the group
+        except CloudError:  # moto sometimes answers 500 while another request writes to the group
             return ()
 
     assert wait_for(lines, 15)
-    # A service that an update broke is busy until its rollback ends; a rollout asked for meanwhile waits for that.
+    # After a failed update the service is busy until its rollback ends; a new rollout waits for that.
     assert settle(platform.provision(Colour.GREEN, good))[0] is Readiness.READY
 
 

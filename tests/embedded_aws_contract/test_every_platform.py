@@ -1,4 +1,7 @@
-"""One list of behaviours for all platforms: App Runner and ECS on the embedded endpoint, ECS on a cluster that is held to botocore's model."""
+"""One list of behaviours for all platforms.
+
+App Runner and ECS run on the embedded endpoint, ECS also on a fake cluster that checks requests by botocore's model.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from deployment.model import Colour, Image, Readiness, Rollout
 from deployment.ports import Platform
 from infrastructure.aws.apprunner.platform import AppRunnerPlatform
 from infrastructure.aws.ecs.platform import EcsPlatform
+from infrastructure.aws.ecs.target_groups import DrainWindow
 from infrastructure.aws.session import Clients
 from tests.aws.cluster import GROUPS, NAMES, Cluster, uri
 from tests.aws.conftest import SteppedClock
@@ -26,7 +30,7 @@ BLUE, GREEN = Colour.BLUE, Colour.GREEN
 
 @dataclass
 class Estate:
-    """Blue is live, green is as Terraform leaves it. ``time`` lets the platform do what it is about to do."""
+    """A platform with blue live and green as Terraform leaves it; `time` lets a fake platform make progress."""
 
     platform: Callable[[], Platform]
     live: Image
@@ -35,7 +39,7 @@ class Estate:
     time: Callable[[], None] = lambda: None
 
     def settled(self, rollout: Rollout) -> tuple[Readiness, str]:
-        """What came of a rollout, followed by a process that only knows what the rollout says."""
+        """Follow a rollout with a new platform object that knows only the rollout; return its outcome."""
         follower = self.platform()
 
         def ended() -> tuple[Readiness, str] | None:
@@ -89,13 +93,13 @@ def ecs() -> Estate:
             cluster.settle(GREEN)
 
     def platform() -> EcsPlatform:
-        return EcsPlatform(cast(Clients, cluster), "main", NAMES, GROUPS, urls, 60.0, clock)
+        return EcsPlatform(cast(Clients, cluster), "main", NAMES, GROUPS, urls, DrainWindow(60.0, clock))
 
     return Estate(platform, live, image, broken, time)
 
 
 def running_ecs(cluster: RunningCluster, clients: Clients) -> Estate:
-    """ECS on the embedded endpoint: tasks are processes, and nobody has to let them come about."""
+    """Return an estate of ECS on the embedded endpoint: its tasks are processes and start by themselves."""
     groups = {colour: cluster.group(APPRUNNER_NAMES[colour]) for colour in Colour}
     urls = {colour: f"http://{colour}.localhost:1" for colour in Colour}
 
@@ -104,7 +108,7 @@ def running_ecs(cluster: RunningCluster, clients: Clients) -> Estate:
         return Image("telehealth-api", version, digest, version, f"{REPOSITORY}@{digest}")
 
     def platform() -> EcsPlatform:
-        return EcsPlatform(clients, CLUSTER, APPRUNNER_NAMES, groups, urls, 1.0, SystemClock())
+        return EcsPlatform(clients, CLUSTER, APPRUNNER_NAMES, groups, urls, DrainWindow(1.0, SystemClock()))
 
     live = image("1.0.0")
     cluster.service(APPRUNNER_NAMES[BLUE], live.digest, 2, group=groups[BLUE])
@@ -124,7 +128,7 @@ def estate(request: pytest.FixtureRequest) -> Iterator[Estate]:
         yield apprunner(request.getfixturevalue("endpoint"), request.getfixturevalue("clients"))
 
 
-def test_release_is_brought_up_replaced_started_anew_stopped_and_brought_back(estate: Estate) -> None:
+def test_release_is_started_replaced_redeployed_stopped_and_started_again(estate: Estate) -> None:
     second, third = estate.image("1.1.0"), estate.image("1.2.0")
     platform = estate.platform()
     for image in (second, third, third):
@@ -149,7 +153,7 @@ def test_release_is_brought_up_replaced_started_anew_stopped_and_brought_back(es
     assert (platform.describe(BLUE).running, platform.describe(BLUE).digest) == (True, estate.live.digest)
 
 
-def test_release_that_dies_is_stuck_and_does_not_stand_in_the_way_of_a_good_one(estate: Estate) -> None:
+def test_release_that_dies_is_stuck_and_does_not_block_a_good_one(estate: Estate) -> None:
     good = estate.image("1.1.0")
     estate.ready(good)
     before = estate.platform().describe(GREEN).configuration
@@ -157,21 +161,21 @@ def test_release_that_dies_is_stuck_and_does_not_stand_in_the_way_of_a_good_one(
     readiness, detail = estate.settled(rollout)
     assert readiness is Readiness.STUCK
     assert detail
-    # The platform brought the former release back, which looks like a success to whoever does not ask for this one.
+    # The platform restored the former release; a caller that does not ask for this rollout would see a success.
     assert estate.settled(rollout)[0] is Readiness.STUCK
     estate.ready(good)
     assert estate.platform().describe(GREEN).configuration == before
 
 
-def test_a_rollout_in_the_middle_of_another_is_the_one_that_counts(estate: Estate) -> None:
+def test_a_rollout_during_another_one_replaces_it(estate: Estate) -> None:
     second, third = estate.image("1.1.0"), estate.image("1.2.0")
     estate.platform().provision(GREEN, second)
     estate.ready(third)
     assert estate.platform().describe(GREEN).digest == third.digest
 
 
-def test_a_rollout_that_is_asked_for_twice_is_one(estate: Estate) -> None:
-    """The first answer got lost: whoever asks again follows what is under way, or what comes right after it."""
+def test_a_repeated_rollout_is_one(estate: Estate) -> None:
+    """If the first answer got lost, a second call follows the running rollout or starts one right after it."""
     second = estate.image("1.1.0")
     estate.platform().provision(GREEN, second)
     estate.ready(second)
@@ -179,10 +183,10 @@ def test_a_rollout_that_is_asked_for_twice_is_one(estate: Estate) -> None:
 
 
 @pytest.mark.soak
-def test_ecs_without_a_circuit_breaker_is_not_waited_for_until_the_time_is_over(
+def test_ecs_without_a_circuit_breaker_is_stuck_before_the_time_limit(
     running_cluster: RunningCluster, ecs_clients: Clients
 ) -> None:
-    """ECS starts one task after the other, for ever; the third that ends is one too many, and its end is told."""
+    """ECS starts one task after the other for ever; the third failed task makes the rollout stuck, with its reason."""
     estate = running_ecs(running_cluster, ecs_clients)
     none = {"deploymentCircuitBreaker": {"enable": False, "rollback": False}}
     running_cluster.update(APPRUNNER_NAMES[GREEN], deploymentConfiguration=none)

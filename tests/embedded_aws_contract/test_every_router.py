@@ -15,8 +15,8 @@ from infrastructure.aws.cloudfront.router import CloudFrontRouter
 from infrastructure.aws.load_balancer.router import AlbRouter
 from infrastructure.aws.route53.router import Route53Router
 from infrastructure.aws.session import Clients, Connection, Credentials, clients_for
-from tests.aws.authority import Authority
 from tests.aws.conftest import SteppedClock
+from tests.aws.dns_server import DnsServer
 from tests.aws.estates import IDENTIFIERS, balancer, zone
 from tests.embedded_aws.harness import ACCOUNT, KVS_ARN, REGION, Endpoint
 
@@ -26,7 +26,7 @@ ORIGINS = {Colour.BLUE: "blue.example", Colour.GREEN: "green.example"}
 
 @dataclass
 class Estate:
-    """A router's estate as Terraform leaves it, blue live; ``router`` makes another process's router on it."""
+    """A router's estate as Terraform leaves it, blue live; `router` returns a new router, as in another process."""
 
     router: Callable[[], Router]
     clock: SteppedClock
@@ -35,7 +35,7 @@ class Estate:
 
 @pytest.fixture(scope="module")
 def shared(tmp_path_factory: pytest.TempPathFactory, moto: str) -> Iterator[Clients]:
-    """One endpoint for the whole list: each estate has names of its own, but for the one key value store."""
+    """Run one endpoint for all tests: each estate has its own names, except for the only key value store."""
     own = Endpoint(tmp_path_factory.mktemp("endpoint"), moto)
     try:
         own.start()
@@ -73,7 +73,7 @@ def route53(clients: Clients, clock: SteppedClock) -> Iterator[Estate]:
         ]
         return found
 
-    with Authority(records).running() as server:
+    with DnsServer(records).running() as server:
         yield Estate(
             lambda: Route53Router(clients, hosted, f"api.{name}.example", IDENTIFIERS, [server.place], clock),
             clock,
@@ -120,7 +120,7 @@ def test_a_later_fencing_token_wins(estate: Estate) -> None:
     assert estate.router().observe() == written
 
 
-def test_the_same_write_asked_for_twice_is_one(estate: Estate) -> None:
+def test_a_repeated_write_is_one(estate: Estate) -> None:
     seen = estate.router().observe()
     written = estate.router().set(seen, TO_GREEN, ORIGINS, token=4)
     assert estate.router().set(seen, TO_GREEN, ORIGINS, token=4) == written
@@ -135,7 +135,7 @@ def test_traffic_is_shared_by_weight(estate: Estate, green: int, live: Colour) -
 
 
 @pytest.mark.parametrize("weights", [{Colour.GREEN: 99}, {Colour.BLUE: -1, Colour.GREEN: 101}, {}])
-def test_weights_that_are_no_percentages_are_not_written(estate: Estate, weights: dict[Colour, int]) -> None:
+def test_invalid_weights_are_not_written(estate: Estate, weights: dict[Colour, int]) -> None:
     with pytest.raises(SwitchFailed, match="sum 100"):
         estate.router().set(estate.router().observe(), weights, ORIGINS, token=3)
     assert estate.router().observe().generation == 0
@@ -157,5 +157,5 @@ def test_a_switch_spreads(estate: Estate) -> None:
     router.spread(Colour.GREEN, written.generation)
     estate.clock.sleep(120)
     assert router.spread(Colour.GREEN, written.generation).readiness is Readiness.READY
-    # A process that knows nothing of the write may have to wait by itself, but has nothing to give up for.
+    # A process that did not make the write may have to wait, but must not report STUCK.
     assert estate.router().spread(Colour.GREEN, written.generation).readiness is not Readiness.STUCK

@@ -1,4 +1,4 @@
-"""One PostgreSQL and one Valkey, on which each release is tried in turn."""
+"""One PostgreSQL and one Valkey for all tests; each test runs its release on them."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ from tests.gates.verifying import Bench, open_bench
 
 @pytest.fixture(scope="session")
 def bench() -> Iterator[Bench]:
-    """Servers for the session, migrated to 1.1.0."""
+    """Yield the session's servers, with the database migrated to 1.1.0."""
     with open_bench() as made:
         yield made

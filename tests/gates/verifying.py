@@ -1,4 +1,4 @@
-"""The shipped checks, run as a QA engineer would (``pytest --base-url=URL``) against one release in a process of its own."""
+"""The shipped checks, run with ``pytest --base-url=URL``, as a QA engineer does, against one release that runs as a process."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pathlib import Path
 
 from deployment.settings import SETTINGS_FILE, load
 from tests.e2e.images import REPOSITORY, Fault, make_registry
-from tests.gates import stand_in
+from tests.gates import fake_environment
 from tests.service.support import Image, Postgres, Service, free_port, postgres, serve, stop, valkey
 from tests.service.users import ALICE, BOB, SECRET
 from verification.queues import takers
@@ -26,15 +26,15 @@ from verification.stores import Before, before
 ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONAL = ("health", "database", "redis", "auth", "endpoints", "bystander", "continuity", "rehearsal")
 OLD = "1.0.0"
-# The live domain, as the front door names it to a colour; nobody listens there.
+# The live domain, as the front door names it to a colour; no process listens there.
 LIVE_URL = "http://live.telehealth.localhost:8080"
 LONGEST_RUN_S = 120
 
 
 def changed_settings(folder: Path, *changes: tuple[str, str]) -> Path:
-    """The shipped settings in a file of their own, with each of these words replaced by another; each stands there once."""
+    """Write the shipped settings with these words replaced, each of which must occur exactly once; return the file."""
     text = SETTINGS_FILE.read_text(encoding="utf-8")
-    contract = ('contract = "', f'contract = "{ROOT}/')  # the file's own is relative to where it lies
+    contract = ('contract = "', f'contract = "{ROOT}/')  # the shipped file's path is relative to that file
     for word, other in (*changes, contract):
         assert text.count(word) == 1, word
         text = text.replace(word, other)
@@ -45,7 +45,7 @@ def changed_settings(folder: Path, *changes: tuple[str, str]) -> Path:
 
 @dataclass(frozen=True)
 class Verified:
-    """What became of a run: exit code, output, the outcome of each gate, and each failing check with its message."""
+    """The result of a run: exit code, output, the outcome of each gate, and each failing check with its message."""
 
     code: int
     output: str
@@ -53,13 +53,13 @@ class Verified:
     failures: Mapping[str, str]
 
     def failing(self, gate: str) -> list[str]:
-        """The messages of a gate's failing checks."""
+        """Return the messages of a gate's failing checks."""
         return [text for name, text in self.failures.items() if name.startswith(f"suites.{gate}.")]
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Servers that releases are tried on: one database, one Valkey, one signing secret."""
+    """The servers that releases run on: one database, one Valkey, one signing secret."""
 
     folder: Path
     cluster: Postgres
@@ -68,7 +68,7 @@ class Bench:
     stores: Mapping[str, str | None]
 
     def image(self, fault: Fault | None) -> Image:
-        """1.1.0, broken in that way."""
+        """Return the image of 1.1.0 with this fault, or of the good 1.1.0."""
         name = "good" if fault is None else fault.name
         place = self.folder / name
         if not place.exists():
@@ -77,17 +77,17 @@ class Bench:
 
     @contextmanager
     def serving(self, fault: Fault | None, restarts: bool = False, **variables: str) -> Iterator[Service]:
-        """The release, until the block ends."""
+        """Run the release until the block ends; with ``restarts``, start it again whenever it exits."""
         image, log = self.image(fault), self.folder / "service.log"
         with serve(image, {**self.environment, **variables}, log) as service:
             if not restarts:
                 yield service
                 return
-            with _kept_alive(image, {**self.environment, **variables}, service, log):
+            with _restarted_when_it_ends(image, {**self.environment, **variables}, service, log):
                 yield service
 
-    def apart(self, name: str) -> Bench:
-        """The same servers with a database of its own, at 1.1.0, for a release that changes what is in it."""
+    def with_own_database(self, name: str) -> Bench:
+        """Return the same servers with a new database at 1.1.0, for a release that changes the schema."""
         url = self.cluster.database(name.replace("-", "_"))
         own = {**self.environment, "DATABASE_URL": url}
         made = replace(self, environment=own, stores={**self.stores, "database": url})
@@ -95,12 +95,12 @@ class Bench:
         return made
 
     def migrate(self, fault: Fault | None) -> None:
-        """What the release does before it serves."""
+        """Run the release's migrations, as its image does before it serves."""
         code, output = self.image(fault).release(self.environment)
         assert code == 0, output
 
-    def look(self) -> Before:
-        """What the database holds now, asked as a deployment asks before it brings a release up."""
+    def snapshot(self) -> Before:
+        """Return the state of database and Redis, as a deployment records it before it starts a release."""
         url, statement = self.environment["DATABASE_URL"], load(SETTINGS_FILE).gates["database"]["rows"]
         seen, redis = before(url, statement, [user["email"] for user in self.users]), self.stores["redis"]
         taking = takers(redis) if redis else None
@@ -108,7 +108,7 @@ class Bench:
 
     @contextmanager
     def live(self) -> Iterator[Service]:
-        """1.0.0 beside it, on the same database and Valkey."""
+        """Run 1.0.0 as the live colour, on the same database and Valkey, until the block ends."""
         image = Image(self.image(None).folder.parent / OLD)
         with serve(image, self.environment, self.folder / "live.log") as service:
             yield service
@@ -122,9 +122,9 @@ class Bench:
         beside: Service | None = None,
         seen: Before | None = None,
     ) -> Verified:
-        """Runs those gates' checks against it, with the shipped settings unless others are given.
+        """Run these gates' checks against the service, with the shipped settings unless others are given.
 
-        ``beside`` is what is live, ``seen`` what the database held before the release was brought up.
+        ``beside`` is the live colour, ``seen`` the state of the stores before the release was started.
         """
         facts = {
             "users": list(self.users),
@@ -134,8 +134,8 @@ class Bench:
             "live_url": LIVE_URL,
             "viewer_host": "x-forwarded-host",
         }
-        told = self.folder / "stand-in.json"
-        told.write_text(json.dumps(facts), encoding="utf-8")
+        facts_file = self.folder / "fake-environment.json"
+        facts_file.write_text(json.dumps(facts), encoding="utf-8")
         reports = self.folder / "reports"
         url = f"http://api.telehealth.localhost:{service.port}"
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "EMBEDDED_"))}
@@ -150,7 +150,18 @@ class Bench:
                     "-p",
                     "no:cacheprovider",
                 ),
-                *("-p", "tests.gates.stand_in", "-p", "html", "-p", "metadata", "-p", "xdist", "-q", "--tb=line"),
+                *(
+                    "-p",
+                    "tests.gates.fake_environment",
+                    "-p",
+                    "html",
+                    "-p",
+                    "metadata",
+                    "-p",
+                    "xdist",
+                    "-q",
+                    "--tb=line",
+                ),
                 *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
                 *([f"--live-url=http://blue.telehealth.localhost:{beside.port}"] if beside else []),
                 *options,
@@ -159,8 +170,8 @@ class Bench:
             cwd=ROOT,
             env={
                 **inherited,
-                stand_in.FILE: str(told),
-                **({stand_in.SETTINGS: str(settings)} if settings else {}),
+                fake_environment.FILE: str(facts_file),
+                **({fake_environment.SETTINGS: str(settings)} if settings else {}),
                 "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # plugins of development take a second to import
                 "EMBEDDED_STATE": str(self.folder / "no-environment"),
             },
@@ -175,7 +186,7 @@ class Bench:
 
 @contextmanager
 def open_bench() -> Iterator[Bench]:
-    """Servers until the block ends, migrated to 1.1.0."""
+    """Run the servers until the block ends, with the database migrated to 1.1.0."""
     folder = Path(tempfile.mkdtemp(prefix="gates-"))
     folder.chmod(0o755)  # PostgreSQL may run as another user
     users = [ALICE.as_json(), BOB.as_json()]
@@ -211,8 +222,10 @@ def _read(code: int, output: str, folder: Path) -> Verified:
 
 
 @contextmanager
-def _kept_alive(image: Image, environment: Mapping[str, str], service: Service, log: Path) -> Iterator[None]:
-    """As a platform does: starts it again each time that it ends."""
+def _restarted_when_it_ends(
+    image: Image, environment: Mapping[str, str], service: Service, log: Path
+) -> Iterator[None]:
+    """Start the service again each time that it exits, as a platform does."""
     ending = threading.Event()
     running = [service.process]
 

@@ -1,4 +1,4 @@
-"""Fixtures of the plugins' tests: a project of its own, in a world of its own."""
+"""Fixtures of the plugins' tests: each test gets a project and a fake world."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.plugins.project import ROOT, Project
 def pytester(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> pytest.Pytester:
-    """pytest's own fixture: its plugin can only be named by the root conftest, which is the users', too."""
+    """Return what pytest's own fixture returns: only the root conftest could load its plugin, and users have that file as well."""
     monkeypatch.setattr(request.config.option, "--runpytest", "inprocess", raising=False)
     monkeypatch.setenv("PY_COLORS", "0")
     return pytest.Pytester(request, tmp_path_factory, monkeypatch, _ispytest=True)
@@ -23,14 +23,14 @@ def pytester(
 
 @pytest.fixture
 def project(pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
-    """A project whose checks all pass, in a world where blue is live on 1.0.0."""
+    """Yield a project whose checks all pass, in a world with blue live on 1.0.0."""
     folder = tmp_path / "world"
     folder.mkdir()
     monkeypatch.setenv(world.FOLDER, str(folder))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    # Plugins of development would triple the time that a worker takes to start; pytest.ini names those of a deployment.
+    # Development plugins would triple a worker's start-up time; pytest.ini names the plugins that a deployment needs.
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-    world.install(monkeypatch)  # the project does so too, for processes of its own; here it is undone
+    world.install(monkeypatch)  # undone after the test; the project's conftest.py installs it in other processes
     facts = world.Facts(folder)
     with world.serving(facts):
         yield Project(pytester, facts)

@@ -1,4 +1,4 @@
-"""A project in pytester's folder with suites of its own, and what came of a run in it."""
+"""A project with suites in pytester's folder, and the outcome of a run in it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 
 from tests.plugins.world import Facts
 
-# Exit code, verdict, and how often it provisioned, promoted, rolled back.
+# Exit code, verdict, and how often the run provisioned, promoted and rolled back.
 PROMOTED = (0, "promoted", 1, 1, 0)
 REJECTED = (1, "rejected", 1, 0, 0)
 ROLLED_BACK = (10, "rolled_back", 1, 1, 1)
@@ -83,7 +83,7 @@ SUITES = {
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run left: exit code, output, report, journal, and what it asked of the world."""
+    """The outcome of a run: exit code, output, report, journal, and its calls to the world."""
 
     code: int
     output: str
@@ -94,22 +94,22 @@ class Outcome:
 
     @property
     def steps(self) -> Counter[str]:
-        """How often each step was begun, by the journal's intents."""
+        """Return how often each step was begun, by the journal's intents."""
         return Counter(record["step"] for record in self.journal if record["kind"] == "intent")
 
     @property
-    def told(self) -> tuple[int, str, int, int, int]:
-        """Exit code, verdict, and how often it provisioned, promoted, rolled back."""
+    def result(self) -> tuple[int, str, int, int, int]:
+        """Return exit code, verdict, and how often the run provisioned, promoted and rolled back."""
         steps = self.steps
         return self.code, self.report["verdict"], steps["provision"], steps["promote"], steps["rollback"]
 
     def gate(self, name: str) -> dict[str, Any]:
-        """One gate's line of the report."""
+        """Return one gate of the report."""
         return next(gate for gate in self.report["gates"] if gate["name"] == name)
 
 
 class Project:
-    """Suites of checks; each run is one deployment to green unless its arguments say otherwise."""
+    """Suites of checks; each run is a deployment to green unless its arguments set something else."""
 
     def __init__(self, pytester: pytest.Pytester, facts: Facts) -> None:
         self.pytester = pytester
@@ -123,33 +123,33 @@ class Project:
         self.settings()
 
     def settings(self, gates: str = "") -> None:
-        """The gates' tables of deployment.toml."""
+        """Write deployment.toml with these tables for the gates."""
         (self.facts.folder / "deployment.toml").write_text(SETTINGS.format(root=ROOT, gates=gates))
 
     def suite(self, gate: str, source: str, name: str | None = None) -> Path:
-        """Writes the checks of a gate; ``name`` adds a file instead of replacing the gate's own."""
+        """Write the checks of a gate; with ``name``, add a file instead of replacing the gate's own. Return the file."""
         path = self.path / "suites" / gate / f"test_{name or gate}.py"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(dedent(source))
         return path
 
     def add(self, gate: str, source: str) -> None:
-        """One more file of checks in a gate's folder, beside the one that asks and passes."""
+        """Add a file of checks to a gate's folder, beside the check that sends a request and passes."""
         self.suite(gate, source, f"{gate}_more")
 
     def plugin(self, source: str) -> None:
-        """Code for the project's conftest.py: somebody else's hooks, in the controller and in workers."""
+        """Append code to the project's conftest.py: hooks of another plugin, in the controller and in workers."""
         with (self.path / "conftest.py").open("a") as file:
             file.write(dedent(source))
 
     def run(self, *args: str, target: str | None = "green") -> Outcome:
-        """Runs pytest in this process (workers are processes of their own all the same)."""
+        """Run pytest in this process; xdist workers are still separate processes."""
         given = [f"--target={target}"] if target else []
         result = self.pytester.runpytest_inprocess(*given, *args, no_reraise_ctrlc=True)
         return self._outcome(int(result.ret), result.stdout.str() + "\n" + result.stderr.str())
 
     def run_outside(self, *args: str, target: str | None = "green", **options: Any) -> Outcome:
-        """Runs pytest in a process of its own; ``options`` are ``subprocess.run``'s."""
+        """Run pytest in a new process; ``options`` go to ``subprocess.run``."""
         given = [f"--target={target}"] if target else []
         done = subprocess.run(
             [sys.executable, "-m", "pytest", *given, *args],
@@ -173,11 +173,11 @@ class Project:
             journal = [json.loads(line) for line in (folder / "audit.jsonl").read_text().splitlines()]
         outcome = Outcome(code, output, report, journal, self.facts.calls(), folder)
         if report and report["target"] is not None:
-            self._consistent(outcome)
+            self._assert_consistent(outcome)
         return outcome
 
-    def _consistent(self, run: Outcome) -> None:
-        """What holds of every deployment, however it ended: asked of the world, not of the journal."""
+    def _assert_consistent(self, run: Outcome) -> None:
+        """Assert what must hold after every deployment, by the state of the world and not by the journal."""
         routed = sum(call.startswith("route green") for call in run.calls)
         routed = routed or any(call.startswith("share") for call in run.calls)
         assert sum(call.startswith("provision") for call in run.calls) == run.steps["provision"] <= 1, run.output
@@ -187,6 +187,6 @@ class Project:
         live = "green" if run.report["verdict"] == "promoted" else "blue"
         assert self.facts.read("routes")["live"] == live, run.output
         assert self.facts.read("services")["green"] is None or live == "green", run.output
-        assert self.facts.read("holder") is None, "the lease was not given back"
+        assert self.facts.read("holder") is None, "the lease was not released"
         assert "deployment" not in self.facts.read("notes", {}), "the note was not closed"
         assert run.report["exit_code"] == run.code, run.output

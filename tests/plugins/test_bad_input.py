@@ -1,4 +1,4 @@
-"""Bad input of every kind, as a newcomer types it: one clear message, exit 4, nothing touched, no traceback."""
+"""Invalid input of every kind: one clear message, exit code 4, nothing touched, no traceback."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _contract(text: str | None) -> Prepare:
 
 @dataclass(frozen=True)
 class Case:
-    """What was typed, what lay there, and what the message has to name: what was wrong, and what to do."""
+    """The arguments, the words that the message must contain, the preparation, and whether a report is written."""
 
     args: tuple[str, ...]
     words: tuple[str, ...]
@@ -71,7 +71,7 @@ CASES = {
     "settings: missing": Case(
         GREEN, ("there is no", "docs/settings.md"), lambda p: (p.facts.folder / "deployment.toml").unlink()
     ),
-    "settings: a default environment that is not there": Case(
+    "settings: unknown default environment": Case(
         GREEN,
         ("no environment 'nowhere'", "known environments: test"),
         _settings(lambda s: s.replace('"test"', '"nowhere"')),
@@ -84,7 +84,7 @@ CASES = {
     "colour: none": Case(("--target=",), ("is no colour", "blue, green, auto")),
     "colour: live": Case(("--target=blue",), ("blue is live", "--target=green")),
     "tag: none": Case((*GREEN, "--image-tag="), ("--image-tag='' is no tag", "--image-tag=1.1.0")),
-    "tag: no word": Case((*GREEN, "--image-tag=a b"), ("--image-tag='a b' is no tag",)),
+    "tag: two words": Case((*GREEN, "--image-tag=a b"), ("--image-tag='a b' is no tag",)),
     "tag: unknown": Case((*GREEN, "--image-tag=9.9.9"), ("9.9.9", "1.0.0, 1.1.0")),
     "tag: without a target": Case(("--image-tag=1.0.0",), ("no --target was given", "--target=auto")),
     "environment: unknown": Case((*GREEN, "--environment=tset"), ("no environment 'tset'", "did you mean 'test'?")),
@@ -107,11 +107,11 @@ CASES = {
     "reports: a file": Case(
         (*GREEN, "--reports=pytest.ini"), ("reports cannot be written to", "Not a directory"), reported=False
     ),
-    "an option that is none": Case((*GREEN, "--nonsense"), ("--nonsense",), reported=False),
+    "unknown option": Case((*GREEN, "--nonsense"), ("--nonsense",), reported=False),
     "load workers: none": Case((*GREEN, "--load-workers=0"), ("--load-workers=0", "1 to 64 are possible")),
     "load workers: negative": Case((*GREEN, "--load-workers=-1"), ("--load-workers=-1", "1 to 64 are possible")),
-    "load workers: no number": Case((*GREEN, "--load-workers=x"), ("--load-workers", "'x'"), reported=False),
-    "load workers: half of one": Case((*GREEN, "--load-workers=1.5"), ("--load-workers", "'1.5'"), reported=False),
+    "load workers: not a number": Case((*GREEN, "--load-workers=x"), ("--load-workers", "'x'"), reported=False),
+    "load workers: a fraction": Case((*GREEN, "--load-workers=1.5"), ("--load-workers", "'1.5'"), reported=False),
     "load workers: too many": Case((*GREEN, "--load-workers=65"), ("--load-workers=65", "1 to 64 are possible")),
     "load workers: more than users": Case(
         (*GREEN, "--load-workers=11"), ("--load-workers=11 are more than", "gates.load.users = 10", "more users")
@@ -184,10 +184,10 @@ def test_bad_commands(
     monkeypatch.setattr(sys, "argv", ["deploy.py", *(a.format(file=file, folder=tmp_path) for a in arguments)])
     with pytest.raises(SystemExit) as stop:
         deploy.main()
-    told = capsys.readouterr()
-    assert stop.value.code == 4, told
-    assert words in told.err
-    assert "Traceback" not in told.err
+    printed = capsys.readouterr()
+    assert stop.value.code == 4, printed
+    assert words in printed.err
+    assert "Traceback" not in printed.err
     assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == ["file"]
 
 
@@ -200,7 +200,7 @@ def test_bad_commands(
     ],
     ids=["two words", "one word", "nothing after it"],
 )
-def test_a_folder_of_reports_is_not_taken_for_the_project(given: list[str], joined: list[str]) -> None:
+def test_reports_option_is_joined_to_its_value(given: list[str], joined: list[str]) -> None:
     assert run.joined(given) == joined
 
 
@@ -208,7 +208,7 @@ def test_a_folder_of_reports_is_not_taken_for_the_project(given: list[str], join
     ("ahead", "refused"), [(0.0, False), (19.0, False), (21.0, True), (-21.0, True)], ids=lambda value: str(value)
 )
 def test_a_wrong_clock(ahead: float, refused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By AWS's Date header; a third of the lease's 60 s is allowed."""
+    """The clock is compared with AWS's Date header; a third of the lease's 60 s is allowed."""
     settings = Settings("production", "x", Path("x"), DeploymentLimits(), {}, {"provider": "aws"})
     monkeypatch.setattr(StsIdentity, "caller_and_clock", lambda _: (Caller("arn:x", "1"), ahead))
     clients = clients_for(Connection("us-east-1", "123456789012"))
@@ -219,8 +219,8 @@ def test_a_wrong_clock(ahead: float, refused: bool, monkeypatch: pytest.MonkeyPa
         compose._caller(clients, settings)
 
 
-def test_credentials_that_aws_does_not_take(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No rights are a refusal, not a rejected release."""
+def test_credentials_that_aws_rejects_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Missing rights refuse the run; they do not reject the release."""
 
     def denied(_: StsIdentity) -> tuple[Caller, float]:
         raise CloudDenied("sts GetCallerIdentity: ExpiredToken", hint="Check the credentials in use.")

@@ -1,4 +1,4 @@
-"""Canary secrets, planted wherever a run reads and wherever it writes; none may come out."""
+"""Canary secrets in everything that a run reads and in everything that checks write; no output may contain one."""
 
 from __future__ import annotations
 
@@ -111,7 +111,7 @@ EVERYTHING = ("-vv", "-rA", "--tb=long", "--showlocals", "--log-cli-level=DEBUG"
 
 
 def leaks(project: Project, run: Outcome) -> list[str]:
-    """Where a canary can be read: file, output or the lock's notes, and the line."""
+    """Return the places that contain a canary (a file, the output or the lock's notes), with the line."""
     texts = {"output": run.output, "notes": str(project.facts.read("notes", {}))}
     for path in [*run.folder.resolve().rglob("*"), *project.path.glob("*.log")]:
         if path.is_file():
@@ -146,13 +146,13 @@ def test_no_secret_anywhere(project: Project, monkeypatch: pytest.MonkeyPatch, a
     project.plugin(FOREIGN.format(**values))
     project.facts.write("logs", [f"connecting with {USERS[1].password}", f"Authorization: Bearer {TOKEN}"])
     run = project.run_outside(*args)
-    assert run.told == REJECTED, run.output
+    assert run.result == REJECTED, run.output
     assert "[redacted]" in run.output
-    assert "a plugin, by number [redacted]" in run.output, "what is written past pytest is written all the same"
+    assert "a plugin, by number [redacted]" in run.output, "text that is written past pytest must not be lost"
     assert leaks(project, run) == [], "\n".join(leaks(project, run))
 
 
-def test_no_secret_of_an_internal_error(project: Project) -> None:
+def test_no_secret_in_an_internal_error(project: Project) -> None:
     project.plugin(f"def pytest_sessionfinish(): raise RuntimeError({USERS[0].password!r})")
     run = project.run()
     assert run.code == 3, run.output
@@ -161,7 +161,7 @@ def test_no_secret_of_an_internal_error(project: Project) -> None:
     assert leaks(project, run) == []
 
 
-def test_no_secret_of_a_plan(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_secret_in_a_plan(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CANARY_API_KEY", FROM_ENVIRONMENT)
     project.add("auth", CHECKS.format(password=USERS[0].password, token=TOKEN))
     run = project.run("--plan")

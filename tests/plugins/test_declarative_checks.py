@@ -1,4 +1,4 @@
-"""Checks in YAML count as checks in Python do: in the manifest, in the gate's result, at the doors, on workers."""
+"""Checks in YAML count like checks in Python: in the manifest, in the gate's result, for the collection guard, on workers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_each_check_and_each_parameter_counts(project: Project) -> None:
     add(project, PAGES.format(expected="ok"))
     add(project, PAGES.format(expected="ok"), gate="pages")
     run = project.run()
-    assert run.told == PROMOTED, run.output
+    assert run.result == PROMOTED, run.output
     assert run.gate("health")["checks"] == 4
     assert run.gate("pages") == run.gate("pages") | {"checks": 3, "required": True, "outcome": "passed"}
     (manifest,) = (line for line in run.journal if line["kind"] == "checks")
@@ -44,10 +44,10 @@ def test_each_check_and_each_parameter_counts(project: Project) -> None:
     assert "answered in" in html
 
 
-def test_one_that_fails_rejects_and_says_why(project: Project) -> None:
+def test_failing_check_rejects_and_gives_the_reason(project: Project) -> None:
     add(project, PAGES.format(expected="fine"))
     run = project.run("-n", "2")
-    assert run.told == REJECTED, run.output
+    assert run.result == REJECTED, run.output
     assert (run.gate("health")["outcome"], run.gate("health")["failed"]) == ("failed", 1)
     where = "suites/health/pages.yaml:3: GET /health"
     assert f'{where}: $.status is "ok", expected "fine"' in run.report["reason"]
@@ -58,29 +58,29 @@ def test_one_that_fails_rejects_and_says_why(project: Project) -> None:
 def test_a_mistake_refuses_and_names_file_line_and_key(project: Project) -> None:
     add(project, PAGES.format(expected="ok").replace("status: 200\n", "stauts: 200\n"))
     run = project.run()
-    assert run.told == REFUSED, run.output
+    assert run.result == REFUSED, run.output
     assert "suites/health/pages.yaml:6: unknown key 'stauts' in expect of check 'health is ok'" in run.output
     assert "did you mean 'status'?" in run.output
 
 
-def test_a_file_that_something_leaves_out_refuses(project: Project) -> None:
+def test_ignored_file_refuses(project: Project) -> None:
     add(project, PAGES.format(expected="ok"))
     project.plugin('collect_ignore_glob = ["suites/health/*.yaml"]\n')
     run = project.run()
-    assert run.told == REFUSED, run.output
+    assert run.result == REFUSED, run.output
     assert "suites/health/pages.yaml::health is ok is in its file and was not collected" in run.output
 
 
-def test_yaml_outside_of_a_gate_is_not_passed_over(project: Project) -> None:
+def test_yaml_outside_a_gate_refuses(project: Project) -> None:
     (project.path / "suites" / "pages.yaml").write_text(PAGES.format(expected="ok"))
     run = project.run()
-    assert run.told == REFUSED, run.output
+    assert run.result == REFUSED, run.output
     assert "lies in no gate's folder" in run.output
 
 
-def test_the_contract_is_no_file_of_checks(project: Project) -> None:
+def test_contract_is_not_read_as_checks(project: Project) -> None:
     add(project, "openapi: 3.1.0\n", gate="contract", name="api.yaml")
-    assert project.run().told == PROMOTED
+    assert project.run().result == PROMOTED
 
 
 def test_one_check_alone(project: Project) -> None:

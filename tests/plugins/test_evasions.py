@@ -1,7 +1,7 @@
-"""Ways to a promotion past the checks, each tried: by an option, an environment variable, a conftest, a plugin, a file.
+"""Ways to get a release past the checks: by an option, an environment variable, a conftest, a plugin or a file.
 
-Failure mode 2: gates that are empty, skipped or left out pass. Where a way is known before anything is touched, the run is
-refused; else its release is rejected. ``python -m pytest tests/plugins/test_evasions.py -q`` counts them.
+Failure mode 2: gates that are empty, skipped or left out pass. A run is refused if the evasion is found before anything is
+touched; else its release is rejected. ``python -m pytest tests/plugins/test_evasions.py -q`` counts the evasions.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ BAD = "def test_bad(client): assert client.get('/health').status_code == 500\n"
 
 
 def conftest(project: Project, source: str, gate: str = "endpoints") -> None:
-    """A conftest in a gate's folder, of which the root's knows nothing."""
+    """Write a conftest in a gate's folder, beside the project's own."""
     (project.path / "suites" / gate / "conftest.py").write_text(f"import pytest\n{source}")
 
 
 def hook(name: str, body: str, options: str = "") -> str:
-    """One hook's implementation."""
+    """Return the source of a hook's implementation."""
     decorator = f"@pytest.hookimpl({options})\n" if options else ""
     name = name if "(" in name else f"{name}()"
     return f"{decorator}def {name}:\n{indent(body, '    ')}\n"
 
 
 def refused(run: Outcome) -> bool:
-    """Nothing was touched, and it is said why."""
-    assert run.told == REFUSED, run.output
+    """Assert that the run was refused and touched nothing; return whether the report has a reason."""
+    assert run.result == REFUSED, run.output
     assert run.calls == [], run.output
     return bool(run.report["reason"])
 
@@ -113,7 +113,7 @@ def test_conftest_of_a_gate(project: Project, way: str, workers: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("how", "told"),
+    ("how", "expected"),
     [
         ("__test__ = False\n" + BAD, REFUSED),
         ("class TestIt:\n    __test__ = False\n    def test_bad(self, client): assert False\n", REFUSED),
@@ -132,13 +132,13 @@ def test_conftest_of_a_gate(project: Project, way: str, workers: str) -> None:
         "pytestmark", "autouse skip", "autouse xfail", "skipped parameter", "unittest's expectedFailure",
     ],
 )  # fmt: skip
-def test_file(project: Project, how: str, told: tuple[object, ...]) -> None:
+def test_file(project: Project, how: str, expected: tuple[object, ...]) -> None:
     project.add("endpoints", how)
-    assert project.run().told == told
+    assert project.run().result == expected
 
 
 def test_a_plugin_by_its_name(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
-    """One that looks like another's is not taken for it."""
+    """A plugin whose module name resembles a known plugin's is not mistaken for it."""
     project.add("endpoints", BAD)
     (project.path / "locusts.py").write_text("import pytest\n" + hook("pytest_pyfunc_call", "return True"))
     monkeypatch.syspath_prepend(project.path)
@@ -159,11 +159,11 @@ def test_a_plugin_by_its_name(project: Project, monkeypatch: pytest.MonkeyPatch)
     ],
 )
 def test_a_plugin_switched_off(project: Project, off: str) -> None:
-    """Either the run is refused, or it does without; a usage error of pytest's own is one that touches nothing."""
+    """The run is refused, or it works without the plugin; a usage error of pytest touches nothing."""
     project.add("endpoints", BAD)
     run = project.run("-p", f"no:{off}")
     assert run.code in (1, 4, 5), run.output
-    assert run.calls == [] if run.code != 1 else run.told == REJECTED
+    assert run.calls == [] if run.code != 1 else run.result == REJECTED
 
 
 @pytest.mark.parametrize(
@@ -176,7 +176,7 @@ def test_a_plugin_switched_off(project: Project, off: str) -> None:
     ids=["a wrapper", "the last", "the very last"],
 )
 def test_exit_code(project: Project, source: str) -> None:
-    """What a pipeline sees is the verdict, whatever else would like to be seen."""
+    """A pipeline sees the verdict's exit code, even if a plugin sets another one."""
     project.add("endpoints", BAD)
     conftest(project, source)
     run = project.run()
@@ -192,12 +192,12 @@ def test_exit_code(project: Project, source: str) -> None:
     ],
     ids=["another address", "another client", "a client of its own"],
 )
-def test_a_gate_that_asks_somebody_else(project: Project, source: str) -> None:
-    """What is live answers well; that says nothing about the candidate, and neither does a client that nobody closes."""
+def test_gate_that_does_not_ask_the_candidate(project: Project, source: str) -> None:
+    """The live colour's answers prove nothing about the candidate; a client that is never closed changes no other check."""
     project.add("redis", "import gc\ndef test_collects(client):\n    gc.collect()\n    client.get('/health')\n")
     conftest(project, source.replace("{live!r}", repr(project.facts.read("urls")["live"])))
     run = project.run()
-    assert run.told == REJECTED, run.output
+    assert run.result == REJECTED, run.output
     assert run.report["reason"].startswith("endpoints: its checks sent the release no recorded request"), run.output
     assert run.gate("redis")["outcome"] == "passed", run.output
 
@@ -205,7 +205,7 @@ def test_a_gate_that_asks_somebody_else(project: Project, source: str) -> None:
 FIVE = "import httpx, pytest\n@pytest.mark.samples('consecutive')\ndef test_five(client, limits, measure):\n"
 FEWER = {
     "ends early": "for _ in range(4): client.get('/health')",
-    "says that it took them": "client.get('/health')\nmeasure('answers', 5, limit=5, samples=limits['consecutive'])",
+    "claims that it took them": "client.get('/health')\nmeasure('answers', 5, limit=5, samples=limits['consecutive'])",
     "without an answer": """
         for _ in range(4): client.get("/health")
         try: client.get("http://127.0.0.1:1/health")
@@ -216,13 +216,13 @@ FEWER = {
 
 @pytest.mark.parametrize("way", FEWER)
 def test_fewer_samples_than_a_gate_declares(project: Project, way: str) -> None:
-    """Failure mode 4: what a check says of its samples counts for nothing; those that were seen do."""
+    """Failure mode 4: a check's claim about its samples does not count, only the answers that the framework saw."""
     project.settings("[gates.redis]\nconsecutive = 5")
     project.add("redis", FIVE + indent(dedent(FEWER[way]), "    "))
     conftest(project, hook("pytest_collection_modifyitems(items)", "for i in items: i.own_markers.clear()"), "redis")
     run = project.run()
-    assert run.told == REJECTED, run.output
-    taken = 1 if way == "says that it took them" else 4
+    assert run.result == REJECTED, run.output
+    taken = 1 if way == "claims that it took them" else 4
     assert run.report["reason"] == f"redis: test_five: it took {taken} samples, and declares 5: that proves nothing"
 
 
@@ -231,14 +231,14 @@ def test_as_many_samples_as_a_gate_declares(project: Project, workers: str) -> N
     project.settings("[gates.redis]\nconsecutive = 5")
     project.add("redis", FIVE + "    for _ in range(limits['consecutive']): client.get('/health')")
     run = project.run(workers)
-    assert run.told == PROMOTED, run.output
+    assert run.result == PROMOTED, run.output
     manifest = next(line for line in run.journal if line["kind"] == "manifest")
     assert (manifest["samples"]["redis"], manifest["samples"]["auth"]) == (5, 0)
 
 
 @pytest.mark.parametrize("declared", ["'consecutiv'", "0", "", "'required'"])
-def test_samples_that_say_nothing(project: Project, declared: str) -> None:
-    """A declaration that cannot be counted by is none, and nobody would notice."""
+def test_invalid_samples_declaration_is_refused(project: Project, declared: str) -> None:
+    """A declaration without a usable number of samples would silently require nothing."""
     project.settings("[gates.redis]\nconsecutive = 5\nrequired = true")
     project.add("redis", FIVE.replace("'consecutive'", declared) + "    client.get('/health')")
     run = project.run()
@@ -248,14 +248,14 @@ def test_samples_that_say_nothing(project: Project, declared: str) -> None:
 
 @pytest.mark.parametrize("gate", ["health", "live"])
 def test_a_check_that_ends_the_process(project: Project, gate: str) -> None:
-    """Without a report there is no success; what is left is for `recover`."""
+    """Without a report the exit code is not 0; `recover` handles the rest."""
     project.add(gate, "import os\ndef test_bad(client): os._exit(0)")
     run = project.run_outside()
     assert (run.code, run.report) == (3, {}), run.output
 
 
-def test_a_conftest_that_only_helps_is_welcome(project: Project) -> None:
-    """Fixtures, markers, another order, a word for the terminal: nothing of it decides anything."""
+def test_harmless_conftest_is_accepted(project: Project) -> None:
+    """Fixtures, markers, another order of checks and terminal output do not change the verdict."""
     conftest(
         project,
         "@pytest.fixture\ndef consult(client): return client.get('/consults/c-1').json()\n"
@@ -263,4 +263,4 @@ def test_a_conftest_that_only_helps_is_welcome(project: Project) -> None:
         + hook("pytest_terminal_summary(terminalreporter)", "terminalreporter.write_line('done')"),
     )
     run = project.run()
-    assert run.told == PROMOTED, run.output
+    assert run.result == PROMOTED, run.output

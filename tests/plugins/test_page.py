@@ -1,4 +1,4 @@
-"""The page that ``rollback`` and ``recover`` write: the same as a run's, of its own, and clean."""
+"""The page that ``rollback`` and ``recover`` write: complete like a run's, self-contained and without secrets."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ STARTED = "2026-11-23T04:00:00.000+00:00"
 
 
 def written(folder: Path, *more: tuple[str, dict[str, object]], undoes: str | None = None, **closed: object) -> str:
-    """The page of a journal that was closed like this."""
+    """Write a journal with these lines, close it and return its page."""
     journal = Journal(
-        folder / "audit.jsonl", "arn:somebody", SystemClock(), lambda text: text.replace(SECRET, "[redacted]")
+        folder / "audit.jsonl", "arn:operator", SystemClock(), lambda text: text.replace(SECRET, "[redacted]")
     )
     journal.append(
         "opened",
@@ -42,9 +42,9 @@ def written(folder: Path, *more: tuple[str, dict[str, object]], undoes: str | No
     journal.append("planned", **planned, **({"undoes": undoes} if undoes else {}))
     for kind, data in more:
         journal.append(kind, **data)
-    said: list[str] = []
-    archive.close(journal, folder, [("closed", closed)], say=said.append, page=standalone)
-    assert said == []
+    messages: list[str] = []
+    archive.close(journal, folder, [("closed", closed)], say=messages.append, page=standalone)
+    assert messages == []
     return (folder / archive.PAGE_FILE).read_text()
 
 
@@ -62,14 +62,14 @@ def written(folder: Path, *more: tuple[str, dict[str, object]], undoes: str | No
             "bad",
         ),
         (
-            {"verdict": "rollback_failed", "exit_code": 11, "reason": "rollback: nobody knows"},
+            {"verdict": "rollback_failed", "exit_code": 11, "reason": "rollback: the routes cannot be read"},
             "ROLLBACK FAILED: the live state of test is unknown or wrong. A person must act now.",
             "bad",
         ),
     ],
     ids=lambda value: value["verdict"] if isinstance(value, dict) else None,
 )
-def test_of_a_rollback(tmp_path: Path, closed: dict[str, object], sentence: str, colour: str) -> None:
+def test_page_of_a_rollback(tmp_path: Path, closed: dict[str, object], sentence: str, colour: str) -> None:
     rollback = {"reason": "asked for", "detected_s": 0.0, "switch_s": 0.031, "requests": 12, "failed": 3}
     html = written(tmp_path, ("traffic", {"promotion": None, "rollback": rollback}), undoes="run-0", **closed)
     page = Page(html)
@@ -79,12 +79,12 @@ def test_of_a_rollback(tmp_path: Path, closed: dict[str, object], sentence: str,
     shown = " | ".join(page.texts)
     for fact in ("telehealth-api:1.0.0, version 1.0.0", "sha256:aaaa", "Undoes | run-0", "Rollback | 12 | 3 | 0.031"):
         assert fact in shown, shown
-    assert "Gates" not in page.texts, "none was to run"
+    assert "Gates" not in page.texts, "a rollback runs no gates"
     assert SECRET not in html
     assert "<b>blue</b>" not in html
 
 
-def test_of_a_recovery(tmp_path: Path) -> None:
+def test_page_of_a_recovery(tmp_path: Path) -> None:
     gates = [
         {
             "name": "auth",
@@ -99,7 +99,7 @@ def test_of_a_recovery(tmp_path: Path) -> None:
     html = written(
         tmp_path,
         ("verified", {"gates": [gate | {"reason": None} for gate in gates]}),
-        ("recovering", {"phase": "BAKING", "step": "bake", "by": "arn:somebody"}),
+        ("recovering", {"phase": "BAKING", "step": "bake", "by": "arn:operator"}),
         verdict="rolled_back",
         exit_code=None,
         recovered=True,
@@ -107,21 +107,21 @@ def test_of_a_recovery(tmp_path: Path) -> None:
     )
     page = Page(html)
     shown = " | ".join(page.texts)
-    assert "Recovered: | the run's process had died; arn:somebody settled what it left." in shown
-    assert "auth | passed | 6 | 0" in shown, "what the run had verified before it died"
+    assert "Recovered: | the run's process had died; arn:operator settled what it left." in shown
+    assert "auth | passed | 6 | 0" in shown, "the page must show what the run had verified before it died"
     assert "live | not run" in shown
     assert "exit code" not in shown
-    assert re.search(r"arn:somebody settles it, whose run died in phase BAKING", shown)
+    assert re.search(r"arn:operator settles it, whose run died in phase BAKING", shown)
 
 
-def test_a_page_that_cannot_be_made_keeps_nothing_from_being_closed(tmp_path: Path) -> None:
-    journal = Journal(tmp_path / "audit.jsonl", "arn:somebody", SystemClock())
+def test_journal_is_closed_if_the_page_fails(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "audit.jsonl", "arn:operator", SystemClock())
     journal.append("opened", deployment_id="run-1")
 
     def broken(_: object) -> str:
         raise KeyError("what")
 
-    said: list[str] = []
-    closed = archive.close(journal, tmp_path, [("closed", {"verdict": "rejected"})], say=said.append, page=broken)
+    messages: list[str] = []
+    closed = archive.close(journal, tmp_path, [("closed", {"verdict": "rejected"})], say=messages.append, page=broken)
     assert closed["verdict"] == "rejected"
-    assert said == ["report.html was not written: KeyError: 'what'"]
+    assert messages == ["report.html was not written: KeyError: 'what'"]

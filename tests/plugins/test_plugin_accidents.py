@@ -1,4 +1,4 @@
-"""What goes wrong around checks: exits, interrupts, lost workers, internal errors. Never a promotion that stands."""
+"""Failures around checks: exits, interrupts, lost workers, internal errors. None leaves a promotion in place."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from deployment.evidence.journal import Journal
 from tests.plugins.project import PROMOTED, REJECTED, ROLLED_BACK, Project
 
 
-def told_of(code: int, gate: str) -> tuple[int, str, int, int, int]:
-    """What a run with this exit code came to, by the stage in which it was hit."""
+def result_of(code: int, gate: str) -> tuple[int, str, int, int, int]:
+    """Return the result of a run that ends with this exit code in this gate: rolled back after the switch, else rejected."""
     return (code, "rolled_back", 1, 1, 1) if gate == "live" else (code, "rejected", 1, 0, 0)
 
 
@@ -24,25 +24,25 @@ def told_of(code: int, gate: str) -> tuple[int, str, int, int, int]:
 def test_a_check_that_ends_the_run(project: Project, gate: str, how: str) -> None:
     project.add(gate, f"import pytest\ndef test_it(client): {how}")
     run = project.run()
-    assert run.told == told_of(2, gate), run.output
+    assert run.result == result_of(2, gate), run.output
 
 
 @pytest.mark.parametrize(("gate", "how"), [("endpoints", "raise KeyboardInterrupt"), ("live", "pytest.exit('enough')")])
 def test_a_check_that_ends_its_worker(project: Project, gate: str, how: str) -> None:
     project.add(gate, f"import pytest\ndef test_it(client): {how}")
     run = project.run("-n2")
-    assert run.told == told_of(2, gate), run.output
+    assert run.result == result_of(2, gate), run.output
 
 
 @pytest.mark.parametrize(
-    ("gate", "told", "how"),
+    ("gate", "expected", "how"),
     [("database", REJECTED, "os._exit(0)"), ("live", ROLLED_BACK, "os.kill(os.getpid(), 9)")],
     ids=["exit", "kill"],
 )
-def test_a_worker_that_is_lost(project: Project, gate: str, told: tuple[object, ...], how: str) -> None:
+def test_a_worker_that_is_lost(project: Project, gate: str, expected: tuple[object, ...], how: str) -> None:
     project.add(gate, f"import os\ndef test_it(client): {how}")
     run = project.run("-n2")
-    assert run.told == told, run.output
+    assert run.result == expected, run.output
     assert run.gate(gate)["outcome"] in ("error", "failed")
     assert run.report["reason"].startswith((f"{gate}: test_it", "verify: worker gw", "live: worker gw"))
 
@@ -50,7 +50,7 @@ def test_a_worker_that_is_lost(project: Project, gate: str, told: tuple[object, 
 def test_all_workers_are_lost(project: Project) -> None:
     project.add("health", "\n".join(f"import os\ndef test_{n}(client): os._exit(1)" for n in range(4)))
     run = project.run("-n2", "--max-worker-restart=0")
-    assert run.told == REJECTED, run.output
+    assert run.result == REJECTED, run.output
 
 
 def test_workers_that_die_before_they_have_collected(project: Project) -> None:
@@ -102,14 +102,14 @@ HOOKS = {
 def test_a_plugin_that_raises(project: Project, gate: str, hook: str, workers: str) -> None:
     project.plugin(HOOKS[hook].format(gate=gate))
     run = project.run(workers)
-    assert run.told == told_of(3, gate), run.output
+    assert run.result == result_of(3, gate), run.output
 
 
 def test_a_plugin_that_raises_in_a_worker(project: Project) -> None:
     project.plugin(HOOKS["in a worker"].format(gate="live"))
     run = project.run("-n2")
     assert run.code in (3, 10), run.output
-    assert run.told[1:] == ROLLED_BACK[1:], run.output
+    assert run.result[1:] == ROLLED_BACK[1:], run.output
 
 
 @pytest.mark.parametrize("order", ["tryfirst", "trylast"])
@@ -120,7 +120,7 @@ def test_a_plugin_that_raises_at_the_end(project: Project, order: str) -> None:
             raise RuntimeError("a plugin's own defect")
     """)
     run = project.run_outside()
-    assert run.told == told_of(3, "live"), run.output
+    assert run.result == result_of(3, "live"), run.output
     assert "a plugin's own defect" in run.output
 
 
@@ -151,28 +151,30 @@ COLLECTS = """
 
 @pytest.mark.parametrize("workers", ["-n0", pytest.param("-n1", marks=pytest.mark.soak)])
 @pytest.mark.parametrize(
-    ("source", "told"),
+    ("source", "expected"),
     [(LEAKS, "ResourceWarning: unclosed <socket"), (BREAKS, "PytestUnraisableExceptionWarning")],
     ids=["a socket", "an exception"],
 )
-def test_what_a_check_leaves_to_the_garbage_collector(project: Project, source: str, told: str, workers: str) -> None:
-    """It is found while another gate's check runs, and is told; neither check is decided by it."""
+def test_garbage_of_a_check_is_reported_and_fails_no_check(
+    project: Project, source: str, expected: str, workers: str
+) -> None:
+    """The garbage is found while another gate's check runs and is reported; neither check fails because of it."""
     project.add("endpoints", source)
     project.add("redis", COLLECTS)
     run = project.run(workers, "-Werror::ResourceWarning", "-Werror::pytest.PytestUnraisableExceptionWarning")
-    assert run.told == PROMOTED, run.output
-    assert told in run.output
+    assert run.result == PROMOTED, run.output
+    assert expected in run.output
 
 
-def test_what_the_last_check_leaves_to_the_garbage_collector(project: Project) -> None:
-    """After the verdict nothing changes the exit code, pytest's own last look for litter included."""
+def test_garbage_of_the_last_check_does_not_change_the_exit_code(project: Project) -> None:
+    """Nothing changes the exit code after the verdict, pytest's own final garbage collection included."""
     project.add("live", LEAKS.replace("(client)", "(client, baked)"))
     run = project.run_outside()
-    assert run.told == PROMOTED, run.output
+    assert run.result == PROMOTED, run.output
 
 
-def test_a_thread_that_died_is_no_pass(project: Project) -> None:
-    """What it was to find out, nobody found out."""
+def test_failed_thread_is_not_a_pass(project: Project) -> None:
+    """The thread's assertion failed outside the check, so the check must not count as passed."""
     project.add(
         "endpoints",
         """
@@ -186,27 +188,27 @@ def test_a_thread_that_died_is_no_pass(project: Project) -> None:
         """,
     )
     run = project.run()
-    assert run.told == REJECTED, run.output
+    assert run.result == REJECTED, run.output
     assert run.report["reason"].startswith("endpoints: test_from_a_thread"), run.report["reason"]
 
 
-def test_a_run_that_died_before_it_touched_anything_gets_its_report_by_the_next(project: Project) -> None:
+def test_next_run_completes_the_report_of_a_dead_run(project: Project) -> None:
     dead = project.path / "reports" / "20200101-000000-green-dead01"
-    journal = Journal(dead / "audit.jsonl", "somebody", SystemClock())
+    journal = Journal(dead / "audit.jsonl", "operator", SystemClock())
     journal.append("opened", environment="test", mode="deploy", host=socket.gethostname(), pid=2**22 + 1)
     run = project.run()
-    assert run.told == PROMOTED, run.output
+    assert run.result == PROMOTED, run.output
     assert json.loads((dead / "verification.json").read_text())["verdict"] == "rejected"
     assert "PROMOTED" not in (dead / "report.html").read_text()
     assert "had died before it touched anything: rejected" in run.output
-    assert run.folder.resolve() != dead, "the newest report is this run's"
+    assert run.folder.resolve() != dead, "`latest` must be this run's report"
 
 
 @pytest.mark.parametrize("options", [(), ("-n2",)], ids=["alone", "workers"])
-def test_temporary_files_of_other_runs_are_not_its_business(
+def test_temporary_files_of_other_runs_are_kept(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
 ) -> None:
-    """pytest clears away what earlier runs of the user left, before a promotion would be made final: a minute, on a busy host."""
+    """pytest would remove the folders of the user's earlier runs before a promotion is made final: a minute on a busy host."""
     others = tmp_path / f"pytest-of-{getpass.getuser()}"
     others.mkdir(mode=0o700)
     for number in range(6):
@@ -218,5 +220,5 @@ def test_temporary_files_of_other_runs_are_not_its_business(
         "    assert client.get('/health').status_code == 200",
     )
     run = project.run_outside(*options)
-    assert run.told == PROMOTED, run.output
+    assert run.result == PROMOTED, run.output
     assert sorted(path.name for path in others.iterdir()) == [f"pytest-{number}" for number in range(6)]

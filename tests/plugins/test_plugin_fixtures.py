@@ -1,4 +1,4 @@
-"""What checks get from the fixtures, and where and in which order they run, with workers as without."""
+"""The values that fixtures give to checks, and on which process and in which order checks run, with and without workers."""
 
 from __future__ import annotations
 
@@ -37,10 +37,13 @@ MEASURES = """
 SEES = """
     from dataclasses import asdict
 
+    def shown(release):
+        return {name: getattr(release, name) for name in ("url", "version", "colour", "image", "digest")}
+
     def test_sees(client, candidate, live, lease, promoted, baked, provisioned, of_module):
         assert client.get("/health").json()["version"] == promoted.version
-        trace("sees", candidate=asdict(candidate), live=asdict(live), lease=asdict(lease),
-              promoted=asdict(promoted), baked=asdict(baked), same=provisioned == candidate)
+        trace("sees", candidate=shown(candidate), live=shown(live), lease=asdict(lease),
+              promoted=shown(promoted), baked=asdict(baked), same=provisioned == candidate)
 
     @pytest.mark.parametrize("number", range(3))
     def test_more(client, promoted, number, of_module):
@@ -49,13 +52,13 @@ SEES = """
 
 
 def traced(project: Project, *args: str) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """What the checks of a good run wrote down, and the run's report."""
+    """Run a good deployment; return what its checks traced, and the report."""
     head = TRACE.format(folder=str(project.facts.folder))
     for gate in ("latency", "load"):
         project.suite(gate, head + MEASURES.format(gate=gate))
     project.suite("live", head + SEES)
     run = project.run(*args)
-    assert run.told == PROMOTED, run.output
+    assert run.result == PROMOTED, run.output
     lines = (project.facts.folder / "trace.txt").read_text().splitlines()
     return [json.loads(line) for line in lines], run.report
 
@@ -78,11 +81,11 @@ def test_checks_see_the_deployment_itself(project: Project, args: tuple[str, ...
     assert sees["same"] is True
 
     measuring = [line for line in trace if line["name"] in ("begin", "end")]
-    assert len({line["worker"] for line in measuring}) == 1, "what measures time shares the machine with nothing"
+    assert len({line["worker"] for line in measuring}) == 1, "checks that measure time must not run beside others"
     assert [line["name"] for line in measuring] == ["begin", "end"] * 6
     assert [line["gate"] for line in measuring] == ["latency"] * 6 + ["load"] * 6
 
-    # Once for the stage before the bake and once for the one after it, on each process that had checks of it.
+    # A module fixture is set up at most twice on each process: for the stage before the bake and for the one after it.
     setups = [line["worker"] for line in trace if line["name"] == "setup"]
     teardowns = [line["worker"] for line in trace if line["name"] == "teardown"]
     assert sorted(setups) == sorted(teardowns)
@@ -110,10 +113,10 @@ def test_users_and_sessions(project: Project) -> None:
     )
     project.settings("[gates.auth]\ntimeout = 3")
     run = project.run()
-    assert run.told == PROMOTED, run.output
+    assert run.result == PROMOTED, run.output
 
 
-def test_without_a_deployment_what_is_live_is_verified(project: Project) -> None:
+def test_live_colour_is_verified_without_a_deployment(project: Project) -> None:
     project.suite(
         "live",
         """

@@ -1,4 +1,4 @@
-"""What preflight refuses is refused before anything is touched, and every run says what it looked at."""
+"""Preflight refuses a run before anything is touched, and every report lists the preflight items."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tests.plugins.world import IMAGES
 WELL = {"ok", "not_checked"}
 
 
-def test_a_promotion_says_what_was_looked_at(project: Project) -> None:
+def test_promotion_reports_every_preflight_item(project: Project) -> None:
     run = project.run()
-    assert run.told == PROMOTED, run.output
+    assert run.result == PROMOTED, run.output
     items = {item["name"]: item["outcome"] for item in run.report["preflight"]}
     assert items["routes"] == items["drift"] == "ok"
     assert set(items.values()) == WELL
@@ -27,7 +27,7 @@ def test_a_promotion_says_what_was_looked_at(project: Project) -> None:
 def test_drift_is_refused_before_anything_is_touched(project: Project, workers: tuple[str, ...]) -> None:
     project.facts.write("variables", {"green": {"LEVEL": "canary-value"}})
     run = project.run(*workers)
-    assert run.told == (4, "refused", 0, 0, 0), run.output
+    assert run.result == (4, "refused", 0, 0, 0), run.output
     assert [call for call in run.calls if call not in ("start", "stop")] == []
     assert run.report["reason"].startswith("lease: preflight: drift: variable LEVEL is set on green alone")
     assert "canary-value" not in run.output + json.dumps(run.report)
@@ -44,7 +44,7 @@ def test_a_live_colour_that_does_not_run_is_exit_code_1(project: Project) -> Non
 
 
 @pytest.mark.parametrize(("change", "code"), [("module.app_runner_green.x", 0), ("module.vpc.aws_vpc.main", 4)])
-def test_a_terraform_plan_is_looked_at(project: Project, tmp_path: Path, change: str, code: int) -> None:
+def test_terraform_plan_is_checked(project: Project, tmp_path: Path, change: str, code: int) -> None:
     path = tmp_path / "plan.json"
     changes = [{"address": change, "change": {"actions": ["update"]}}]
     path.write_text(json.dumps({"format_version": "1.2", "resource_changes": changes}))
@@ -53,10 +53,10 @@ def test_a_terraform_plan_is_looked_at(project: Project, tmp_path: Path, change:
     assert ("REFUSED      plan: module.vpc.aws_vpc.main: update" in run.output) is (code == 4)
     assert run.calls == []
     if code:
-        assert project.run(f"--require-clean-plan={path}").told == (4, "refused", 0, 0, 0)
+        assert project.run(f"--require-clean-plan={path}").result == (4, "refused", 0, 0, 0)
 
 
-def test_a_plan_without_a_deployment_is_refused(project: Project) -> None:
+def test_require_clean_plan_needs_a_target(project: Project) -> None:
     run = project.run("--require-clean-plan=plan.json", target=None)
     assert (run.code, run.calls) == (4, [])
 
@@ -92,10 +92,10 @@ def require(project: Project) -> None:
     path.write_text(path.read_text() + REQUIRED_LIST)
 
 
-def test_an_unattested_item_refuses_where_the_checklist_is_required(project: Project) -> None:
+def test_unattested_item_refuses_if_the_checklist_is_required(project: Project) -> None:
     require(project)
     run = project.run(*ATTESTED)
-    assert run.told == (4, "refused", 0, 0, 0), run.output
+    assert run.result == (4, "refused", 0, 0, 0), run.output
     assert run.report["reason"].startswith("lease: checklist: configuration: ")
     assert set(run.calls) <= {"start", "stop"}
     plan = project.run("--plan", *ATTESTED)
@@ -103,10 +103,10 @@ def test_an_unattested_item_refuses_where_the_checklist_is_required(project: Pro
     assert "open         configuration: preflight secrets" in plan.output
 
 
-def test_attested_it_promotes_and_the_report_has_every_item(project: Project) -> None:
+def test_attested_checklist_promotes_and_is_reported(project: Project) -> None:
     require(project)
     run = project.run(*ATTESTED, SECRETS)
-    assert run.told == PROMOTED, run.output
+    assert run.result == PROMOTED, run.output
     found = {one["name"]: one for one in run.report["checklist"]}
     assert found["code-review"] | {"item": ""} == {
         "phase": "pre",
@@ -123,7 +123,7 @@ def test_attested_it_promotes_and_the_report_has_every_item(project: Project) ->
     assert "User feedback collected" in page
 
 
-def test_what_was_attested_before_the_run_counts_for_its_digest_alone(project: Project) -> None:
+def test_earlier_attestation_counts_only_for_its_digest(project: Project) -> None:
     require(project)
     word = {
         "configuration": {"who": "jane", "what": "looked at them", "by": "arn:jane", "at": "2026-11-25T12:00:00+00:00"}
@@ -137,35 +137,35 @@ def test_what_was_attested_before_the_run_counts_for_its_digest_alone(project: P
 
 
 @pytest.mark.parametrize("text", ["code-review", "nothing=jane/4711"])
-def test_a_wrong_attestation_is_refused_before_anything(project: Project, text: str) -> None:
+def test_wrong_attestation_is_refused(project: Project, text: str) -> None:
     run = project.run(f"--attest={text}")
     assert (run.code, run.calls) == (4, []), run.output
 
 
 @pytest.mark.parametrize("target", ["green", "auto"])
-def test_rights_on_the_other_colour_are_not_asked_for(project: Project, target: str) -> None:
-    """There are roles for one colour alone."""
+def test_rights_on_the_other_colour_are_not_required(project: Project, target: str) -> None:
+    """A role may have rights on one colour only."""
     project.facts.write("denied", {"blue": ["apprunner:UpdateService"]})
     run = project.run(target=target)
-    assert run.told == PROMOTED, run.output
+    assert run.result == PROMOTED, run.output
     assert [record["target"] for record in run.journal if record["kind"] == "admitted"] == ["green"]
 
 
 @pytest.mark.parametrize("plan", [(), ("--plan",)], ids=["run", "plan"])
-def test_rights_on_the_target_are_missed_before_anything_is_touched(project: Project, plan: tuple[str, ...]) -> None:
+def test_missing_rights_on_the_target_are_refused(project: Project, plan: tuple[str, ...]) -> None:
     project.facts.write("denied", {"green": ["apprunner:PauseService"]})
     run = project.run(*plan, target="auto")
     assert run.code == 4, run.output
     assert "user/tester lacks rights on AWS for green: apprunner:PauseService" in run.output
-    assert plan or run.told == REFUSED, run.output
+    assert plan or run.result == REFUSED, run.output
 
 
-def test_where_traffic_has_moved_since_the_rights_on_the_other_colour_are_asked_for(project: Project) -> None:
-    """``auto`` would have deployed to blue; by the time that it plans blue is live, and this role may not change green."""
+def test_rights_are_checked_on_the_other_colour_after_traffic_moved(project: Project) -> None:
+    """``auto`` chose blue first; when the run plans, blue is live, so the target is green, which this role may not change."""
     project.facts.write("denied", {"green": ["apprunner:UpdateService"]})
     project.facts.write("routes", {"live": "green", "generation": 6})
     project.facts.write("moved", {"live": "blue", "generation": 7})
     run = project.run(target="auto")
-    assert run.told == REFUSED, run.output
+    assert run.result == REFUSED, run.output
     assert "lacks rights on AWS for green: apprunner:UpdateService" in run.output
     assert [record["target"] for record in run.journal if record["kind"] == "admitted"] == ["blue"]

@@ -18,8 +18,8 @@ def pytest_collection_modifyitems(config, items):
 
 
 def refused(run: Outcome) -> bool:
-    """Whether nothing at all was done, and the report says so."""
-    assert run.told == REFUSED, run.output
+    """Assert that nothing was touched and the report has a reason; return whether the output says REFUSED."""
+    assert run.result == REFUSED, run.output
     assert run.calls == [], run.output
     assert run.report["steps"] == []
     assert {gate["outcome"] for gate in run.report["gates"]} == {"not_run"}
@@ -65,11 +65,11 @@ def test_options_that_contradict(project: Project, options: tuple[str, ...]) -> 
 
 def test_a_tag_that_does_not_exist(project: Project) -> None:
     run = project.run("--image-tag=9.9.9")
-    assert run.told == REFUSED, run.output
-    assert "1.0.0" in run.output, "it says which there are"
+    assert run.result == REFUSED, run.output
+    assert "1.0.0" in run.output, "the message must list the known tags"
 
 
-def test_the_colour_that_is_live(project: Project) -> None:
+def test_the_live_colour_as_target(project: Project) -> None:
     run = project.run("--target=blue", target=None)
     assert (run.code, run.report["verdict"]) == (4, "refused"), run.output
     assert run.calls == ["start", "stop"]

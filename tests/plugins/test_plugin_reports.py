@@ -1,4 +1,4 @@
-"""What a run leaves behind: its reports, without secrets, and what it shows while it works."""
+"""The reports of a run, without secrets, and its terminal output."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.plugins.project import PROMOTED, REJECTED, ROOT, Project
 
 
 class Page(HTMLParser):
-    """What a browser would load, and the texts in order."""
+    """A parsed page: the resources that a browser would load, and the texts in order."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Page(HTMLParser):
         self.feed(html)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Notes what is fetched without a click."""
+        """Record resources that a browser loads without a click."""
         self.tags.append(tag)
         self._quiet += tag in ("style", "script", "template", "title")
         given = dict(attrs)
@@ -38,11 +38,11 @@ class Page(HTMLParser):
             self.loads += [value for name in ("src", "href", "data") if (value := given.get(name))]
 
     def handle_endtag(self, tag: str) -> None:
-        """Ends what is not shown."""
+        """Leave an element whose text is not shown."""
         self._quiet -= tag in ("style", "script", "template", "title")
 
     def handle_data(self, data: str) -> None:
-        """Keeps what is shown."""
+        """Record text that is shown."""
         if not self._quiet and data.strip():
             self.texts.append(" ".join(data.split()))
 
@@ -56,18 +56,18 @@ WARNS = """
 
 @pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.soak)])
 def test_a_warning_of_a_check(project: Project, workers: str) -> None:
-    """Beside the verdict and in the report, once, without secrets; it decides nothing."""
+    """The warning is shown once beside the verdict and in the report, without secrets, and does not change the verdict."""
     project.add("endpoints", "".join(WARNS.replace("{n}", str(number)) for number in range(2)))
     run = project.run(workers)
-    assert run.told == PROMOTED, run.output
-    said = re.findall(r"^ *WARNING  (.*)", run.output, flags=re.MULTILINE)
-    assert said == ["endpoints: the setting <x> fits nothing; seen: [redacted]"]
+    assert run.result == PROMOTED, run.output
+    warnings = re.findall(r"^ *WARNING  (.*)", run.output, flags=re.MULTILINE)
+    assert warnings == ["endpoints: the setting <x> fits nothing; seen: [redacted]"]
     assert [line["gate"] for line in run.journal if line["kind"] == "warning"] == ["endpoints"]
     page = Page((run.folder / "report.html").read_text())
     assert "Warning of endpoints: the setting <x> fits nothing; seen: [redacted]" in page.texts
 
 
-def test_the_page(project: Project) -> None:
+def test_report_page(project: Project) -> None:
     project.settings("[gates.zebra]\nrequired = false")
     project.suite(
         "zebra",
@@ -79,7 +79,7 @@ def test_the_page(project: Project) -> None:
     """,
     )
     run = project.run()
-    assert run.told == PROMOTED, run.output
+    assert run.result == PROMOTED, run.output
     html = (run.folder / "report.html").read_text()
     page = Page(html)
     assert [load for load in page.loads if not load.startswith("data:")] == []
@@ -91,7 +91,7 @@ def test_the_page(project: Project) -> None:
     )
     assert page.texts.index(sentence) < page.texts.index("Who, what, when") < page.texts.index("Gates")
     shown = " | ".join(page.texts)
-    assert re.search(r"\| bake \| passed \|", shown), "the page is of the end, not of a moment before it"
+    assert re.search(r"\| bake \| passed \|", shown), "the page must show the state after the bake"
     assert "zebra | test_it | p95 <of> all | 12.5 ms | 1000 ms | 200" in shown
     assert "zebra | test_it | version | 1.1.0 | 1.1.0" in shown
     for fact in (run.report["digest"], run.report["deployment_id"], "arn:aws:iam::123456789012:user/tester"):
@@ -101,7 +101,7 @@ def test_the_page(project: Project) -> None:
 def test_reports_have_every_check(project: Project) -> None:
     project.add("load", "def test_fails(client): assert False")
     run = project.run()
-    assert run.told == REJECTED, run.output
+    assert run.result == REJECTED, run.output
     cases = [case.get("name") for case in ElementTree.parse(run.folder / "junit.xml").iter("testcase")]  # noqa: S314  # our own file
     assert sorted(filter(None, cases)) == ["test_asks"] * 7 + ["test_fails"]
     assert list(run.report) == [
@@ -148,7 +148,7 @@ def test_a_terminal_of_80_columns(project: Project) -> None:
 
 
 def on_a_terminal(folder: Path, columns: int) -> list[str]:
-    """The lines that a run leaves on a terminal: rewritten in place, colours away."""
+    """Run a deployment on a terminal and return the lines that it leaves, with carriage returns applied and without colours."""
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     environment = {key: value for key, value in os.environ.items() if key not in ("PY_COLORS", "COLUMNS", "CI")}
@@ -165,7 +165,7 @@ def on_a_terminal(folder: Path, columns: int) -> list[str]:
     try:
         while piece := os.read(ours, 65536):
             written += piece
-    except OSError:  # how Linux says that nobody has the other side open any more
+    except OSError:  # Linux raises it once no process has the other side open
         pass
     finally:
         os.close(ours)
@@ -176,7 +176,7 @@ def on_a_terminal(folder: Path, columns: int) -> list[str]:
 
 
 def shown(line: str, columns: int) -> str:
-    """What is left of a line after its carriage returns; what is rewritten must have fitted, else it is left behind."""
+    """Return what a line shows after its carriage returns; a part that is rewritten must fit the terminal's width."""
     screen = ""
     parts = line.split("\r")
     for number, part in enumerate(parts):

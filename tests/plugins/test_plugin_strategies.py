@@ -1,4 +1,4 @@
-"""``--strategy``: a share of the traffic first, watched by the candidate's own answers."""
+"""``--strategy``: the candidate gets a share of the traffic first, and its answers to that share are watched."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import pytest
 from tests.plugins.project import PROMOTED, REFUSED, ROLLED_BACK, Project
 
 
-def test_a_share_first_and_then_all(project: Project) -> None:
+def test_canary_takes_each_share_and_then_all(project: Project) -> None:
     run = project.run("--strategy=canary:20%,0.3s,60%,0.2s")
-    assert run.told == PROMOTED, run.output
+    assert run.result == PROMOTED, run.output
     assert [call for call in run.calls if call.startswith(("share", "route"))] == [
         "share green 20, blue 80",
         "share green 60, blue 40",
@@ -22,7 +22,7 @@ def test_a_share_first_and_then_all(project: Project) -> None:
 
 
 def test_a_candidate_that_fails_its_share_goes_no_further(project: Project) -> None:
-    """It is well until users reach it: the live domain's first share does."""
+    """The candidate is healthy until it gets the first share of the live domain's traffic."""
     project.facts.write("sick", {})
     project.plugin(
         """
@@ -35,7 +35,7 @@ def test_a_candidate_that_fails_its_share_goes_no_further(project: Project) -> N
         """
     )
     run = project.run_outside("--strategy=canary:20%,5s")
-    assert run.told == ROLLED_BACK, run.output
+    assert run.result == ROLLED_BACK, run.output
     assert run.report["reason"].startswith("promote: with 20 % of the traffic: 3 of the last 3 requests failed"), (
         run.output
     )
@@ -44,18 +44,18 @@ def test_a_candidate_that_fails_its_share_goes_no_further(project: Project) -> N
 
 
 @pytest.mark.parametrize("text", ["canary:0%,60s", "sometimes", "linear:20%"])
-def test_what_is_no_strategy_is_refused(project: Project, text: str) -> None:
+def test_invalid_strategy_is_refused(project: Project, text: str) -> None:
     run = project.run(f"--strategy={text}")
-    assert run.told == REFUSED, run.output
+    assert run.result == REFUSED, run.output
     assert "strategy" in run.report["reason"]
     assert project.run(f"--strategy={text}", "--plan").code == 4
 
 
-def test_without_a_target_there_is_nothing_to_move(project: Project) -> None:
+def test_strategy_needs_a_target(project: Project) -> None:
     assert project.run("--strategy=canary:10%,60s", target=None).code == 4
 
 
-def test_the_plan_says_it(project: Project) -> None:
+def test_plan_shows_the_strategy(project: Project) -> None:
     run = project.run("--strategy=linear:40%,30s", "--plan")
     assert run.code == 0, run.output
     assert "move traffic from blue to green, 40 % for 30 s, then 80 % for 30 s, then all of it" in run.output

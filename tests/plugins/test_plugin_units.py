@@ -1,4 +1,4 @@
-"""The scheduler, the counting of outcomes and the evidence, by themselves."""
+"""Unit tests of the scheduler, of counting outcomes, and of the recorder."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from plugins.stages import Check, Stage, gate_of, objections
 
 
 class Node:
-    """A worker that remembers what it was sent."""
+    """A worker that records the items it was sent."""
 
     def __init__(self) -> None:
         self.sent: list[int] = []
         self.shutting_down = False
 
     def send_runtest_some(self, indices: Sequence[int]) -> None:
-        """xdist's own name."""
+        """Record the items; xdist's method name."""
         self.sent.extend(indices)
 
 
 class Run:
-    """What the scheduler asks of the coordinator."""
+    """The part of the coordinator that the scheduler calls."""
 
     def __init__(self) -> None:
         self.stopped = False
@@ -42,22 +42,22 @@ class Run:
         self.expected: list[Check] = []
 
     def expect(self, checks: Sequence[Check], *_: object, **__: object) -> None:
-        """Takes what there is."""
+        """Record the expected checks."""
         self.expected = list(checks)
 
     def enter(self, stage: Stage) -> bool:
-        """Each stage may be entered."""
+        """Record the stage; allow it unless the run was stopped."""
         self.entered.append(stage)
         return not self.stopped
 
     def refuse(self, error: Refused) -> None:
-        """Nothing is run."""
+        """Record the refusal and stop the run."""
         self.refusal = error
         self.stopped = True
 
 
 def collection(*stages: Stage) -> list[str]:
-    """What a worker says that it has collected: a check of each stage, and the barrier."""
+    """Return the collection that a worker reports: one check of each stage, and the barrier."""
     facts = {
         "gates": ["g"] * len(stages),
         "stages": [int(stage) for stage in stages],
@@ -70,7 +70,7 @@ def collection(*stages: Stage) -> list[str]:
 
 
 def scheduled(workers: int, *stages: Stage) -> tuple[PhaseScheduler, Run, list[Node]]:
-    """A scheduler whose workers have all collected."""
+    """Return a scheduler whose workers have all collected, with its run and its workers."""
     run, nodes = Run(), [Node() for _ in range(workers)]
     scheduler = PhaseScheduler(cast("Coordinator", run), workers)
     for node in nodes:
@@ -82,7 +82,7 @@ def scheduled(workers: int, *stages: Stage) -> tuple[PhaseScheduler, Run, list[N
 
 
 def work_off(scheduler: PhaseScheduler, nodes: Sequence[Node], barrier: int) -> list[tuple[int, int]]:
-    """Plays workers: each runs an item only when it knows the next; returns (worker, check) in order."""
+    """Act as the workers, each of which runs an item only once it has the next one; return (worker, check) in order."""
     done, position = [], [0] * len(nodes)
     progress = True
     while progress and not scheduler.tests_finished:
@@ -118,7 +118,7 @@ def test_nothing_of_the_next_stage_is_sent_ahead() -> None:
     assert run.entered == [Stage.HEALTH]
 
 
-def test_what_a_lost_worker_had_not_begun_goes_to_others() -> None:
+def test_pending_checks_of_a_lost_worker_go_to_others() -> None:
     scheduler, _, nodes = scheduled(2, *[Stage.HEALTH] * 6)
     lost, other = nodes
     begun, waiting = lost.sent[:2]
@@ -130,7 +130,7 @@ def test_what_a_lost_worker_had_not_begun_goes_to_others() -> None:
     assert begun not in done
 
 
-def test_a_stopped_run_hands_nothing_out() -> None:
+def test_stopped_run_sends_no_more_checks() -> None:
     scheduler, run, nodes = scheduled(2, *[Stage.HEALTH] * 8, Stage.FUNCTIONAL)
     run.stopped = True
     work_off(scheduler, nodes, 9)
@@ -139,7 +139,7 @@ def test_a_stopped_run_hands_nothing_out() -> None:
     assert sum(len([index for index in node.sent if index != 9]) for node in nodes) == 2 * AHEAD
 
 
-def test_workers_must_agree_on_what_there_is() -> None:
+def test_workers_must_collect_the_same_checks() -> None:
     run, nodes = Run(), [Node(), Node()]
     scheduler = PhaseScheduler(cast("Coordinator", run), 2)
     for node, stage in zip(nodes, (Stage.HEALTH, Stage.LIVE), strict=True):
@@ -151,14 +151,14 @@ def test_workers_must_agree_on_what_there_is() -> None:
     assert [node.sent for node in nodes] == [[], []]
 
 
-def test_a_collection_carries_what_only_workers_know() -> None:
+def test_collection_carries_gates_stages_and_deselected() -> None:
     checks, deselected = decode(collection(Stage.LOAD, Stage.BAKE))[:2]
     assert [(check.gate, check.stage) for check in checks] == [("g", Stage.LOAD), ("g", Stage.BAKE)]
     assert deselected == 3
 
 
 def report(when: str, outcome: str, **more: Any) -> pytest.TestReport:
-    """One report of one check."""
+    """Return a report of a check."""
     return pytest.TestReport("x", ("x.py", 1, "x"), {}, cast("Any", outcome), None, cast("Any", when), **more)
 
 
@@ -178,7 +178,7 @@ def report(when: str, outcome: str, **more: Any) -> pytest.TestReport:
         ("setup", "rerun", CheckOutcome.INCONCLUSIVE),
     ],
 )
-def test_what_one_report_says(when: str, outcome: str, expected: CheckOutcome | None) -> None:
+def test_outcome_of_one_report(when: str, outcome: str, expected: CheckOutcome | None) -> None:
     assert outcome_of(report(when, outcome)) is expected
 
 
@@ -196,15 +196,15 @@ def test_evidence_is_handed_over_once() -> None:
     assert measurements_in(second) == []
 
 
-def test_samples_of_a_measurement_are_of_every_check_that_stands_on_it() -> None:
+def test_samples_count_for_every_check_that_uses_the_measurement() -> None:
     recorder = Recorder()
     recorder.requested(300, "load_result")
-    recorder.requested(200, "load_result")  # made again: what stands is the last one
-    told = [report("setup", "passed"), report("call", "passed"), report("call", "passed"), report("call", "passed")]
-    for one, fixtures in zip(told, [["load_result"], ["load_result"], ["client"], ["load_result"]], strict=True):
+    recorder.requested(200, "load_result")  # the measurement was repeated: the last one counts
+    reports = [report("setup", "passed"), report("call", "passed"), report("call", "passed"), report("call", "passed")]
+    for one, fixtures in zip(reports, [["load_result"], ["load_result"], ["client"], ["load_result"]], strict=True):
         recorder.hand_over(one, fixtures)
-    assert [samples_in(one) for one in told] == [0, 200, 0, 200]
-    assert [requests_in(one) for one in told] == [500, 0, 0, 0]
+    assert [samples_in(one) for one in reports] == [0, 200, 0, 200]
+    assert [requests_in(one) for one in reports] == [500, 0, 0, 0]
 
 
 def test_gates_are_folders(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What checks come to, and the verdict that follows: anything but a pass keeps a release from its users."""
+"""Outcomes of checks and the resulting verdict: any outcome but a pass keeps a release from its users."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ NOT_A_PASS = {
 @pytest.mark.parametrize("workers", ["-n0", "-n2"])
 def test_all_good(project: Project, workers: str) -> None:
     run = project.run(workers)
-    assert run.told == PROMOTED, run.output
+    assert run.result == PROMOTED, run.output
     assert run.report["reason"] is None
     assert [(gate["name"], gate["outcome"], gate["checks"], gate["failed"]) for gate in run.report["gates"]] == [
         (name, "passed", 2 if name == "live" else 1, 0)
@@ -66,7 +66,7 @@ def test_all_good(project: Project, workers: str) -> None:
 def test_anything_but_a_pass_rejects(project: Project, what: str) -> None:
     project.add("endpoints", NOT_A_PASS[what])
     run = project.run()
-    assert run.told == REJECTED, run.output
+    assert run.result == REJECTED, run.output
     assert run.gate("endpoints")["checks"] == 2
     assert run.gate("endpoints")["failed"] == 1
     assert run.gate("endpoints")["outcome"] in ("failed", "error")
@@ -74,11 +74,11 @@ def test_anything_but_a_pass_rejects(project: Project, what: str) -> None:
     assert run.gate("live")["outcome"] == "not_run"
 
 
-def test_anything_but_a_pass_is_none_with_workers_either(project: Project) -> None:
+def test_anything_but_a_pass_rejects_with_workers(project: Project) -> None:
     for number, source in enumerate(NOT_A_PASS.values()):
         project.suite("endpoints", source, f"number_{number}")
     run = project.run("-n2", "--dist=loadscope")
-    assert run.told == REJECTED, run.output
+    assert run.result == REJECTED, run.output
     assert run.gate("endpoints")["checks"] == len(NOT_A_PASS) + 1
     assert run.gate("endpoints")["failed"] == len(NOT_A_PASS)
 
@@ -87,7 +87,7 @@ def test_anything_but_a_pass_is_none_with_workers_either(project: Project) -> No
 def test_a_failure_in_any_gate_rejects(project: Project, gate: str) -> None:
     project.add(gate, NOT_A_PASS["fails"])
     run = project.run()
-    assert run.told == REJECTED, run.output
+    assert run.result == REJECTED, run.output
     assert run.report["reason"].startswith(f"{gate}: test_it: ")
     assert run.gate(gate)["outcome"] == "failed"
 
@@ -98,15 +98,15 @@ def test_anything_but_a_pass_after_the_switch_rolls_back(project: Project, what:
     source = NOT_A_PASS[what].replace("def test_it(", f"def test_it({after}, ").replace(", )", ")")
     project.add("live", source)
     run = project.run()
-    assert run.told == ROLLED_BACK, run.output
+    assert run.result == ROLLED_BACK, run.output
     assert run.report["reason"].startswith("live: test_it")
     assert run.report["rollback"]["reason"] == run.report["reason"]
 
 
-def test_a_gate_that_asks_nothing_has_failed(project: Project) -> None:
+def test_gate_without_requests_fails(project: Project) -> None:
     project.suite("redis", "def test_it(): pass")
     run = project.run()
-    assert run.told == REJECTED, run.output
+    assert run.result == REJECTED, run.output
     assert run.report["reason"].startswith("redis: its checks sent the release no recorded request")
     assert run.gate("redis")["outcome"] == "failed"
 
@@ -115,7 +115,7 @@ def test_a_gate_that_is_not_required_blocks_nothing(project: Project) -> None:
     project.settings("[gates.zebra]\nrequired = false")
     project.add("zebra", NOT_A_PASS["fails"])
     run = project.run()
-    assert run.told == PROMOTED, run.output
+    assert run.result == PROMOTED, run.output
     assert run.gate("zebra")["outcome"] == "failed"
     assert run.gate("zebra")["required"] is False
 
@@ -127,18 +127,18 @@ def test_stopping_at_failures_is_a_rejection(project: Project, option: str, fail
     project.add("endpoints", "\n".join(f"def test_it_{n}(client): assert False" for n in range(failures)))
     project.add("redis", "def test_other(client): assert client.get('/health').status_code == 200")
     run = project.run(option, workers)
-    assert run.told == REJECTED, run.output
+    assert run.result == REJECTED, run.output
     assert run.report["reason"].startswith("endpoints: test_it_"), run.report["reason"]
 
 
 def test_stopping_at_a_failure_after_the_switch_is_a_rollback(project: Project) -> None:
     project.add("live", NOT_A_PASS["fails"])
     run = project.run("-x")
-    assert run.told == ROLLED_BACK, run.output
+    assert run.result == ROLLED_BACK, run.output
 
 
 @pytest.mark.parametrize("first", ["failed", "rerun"])
-def test_a_second_try_that_passes_is_no_pass(project: Project, first: str) -> None:
+def test_passing_retry_is_not_a_pass(project: Project, first: str) -> None:
     project.add(
         "endpoints",
         f"""
@@ -156,11 +156,11 @@ def test_a_second_try_that_passes_is_no_pass(project: Project, first: str) -> No
             return ("rerun", "R", "RERUN") if report.outcome == "rerun" else None
     """)
     run = project.run()
-    assert run.told == REJECTED, run.output
+    assert run.result == REJECTED, run.output
     assert run.gate("endpoints")["failed"] == 1
 
 
-def test_a_release_that_falls_ill_while_it_bakes_is_rolled_back(project: Project) -> None:
+def test_release_that_fails_during_the_bake_is_rolled_back(project: Project) -> None:
     world = project.facts.folder / "sick.json"
     project.suite(
         "live",
@@ -174,6 +174,6 @@ def test_a_release_that_falls_ill_while_it_bakes_is_rolled_back(project: Project
     """,
     )
     run = project.run()
-    assert run.told == ROLLED_BACK, run.output
+    assert run.result == ROLLED_BACK, run.output
     assert run.report["reason"].startswith("bake: ")
     assert run.report["rollback"]["failed"] > 0

@@ -1,4 +1,4 @@
-"""What may be waived, by whom, how it must be asked for, and what the report says of it; what else it says in red."""
+"""Waivers: which gates may be waived, by whom, how, and what the report shows; and what else it shows in red."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.plugins.project import PROMOTED, REFUSED, REJECTED, Outcome, Project
 GATES = ("health", "database", "latency", "live")
 
 
-def test_gate_and_reason() -> None:
+def test_parse_gate_and_reason() -> None:
     assert parse(["latency= slow disk = ticket 1 ", "database=moved"], GATES) == {
         "latency": "slow disk = ticket 1",
         "database": "moved",
@@ -33,7 +33,7 @@ def test_gate_and_reason() -> None:
         (["latency=one", "latency=two"], "waived twice"),
     ],
 )
-def test_refused(given: list[str], words: str) -> None:
+def test_parse_refuses(given: list[str], words: str) -> None:
     with pytest.raises(Refused, match=words):
         parse(given, GATES)
 
@@ -47,10 +47,10 @@ def page(run: Outcome) -> str:
 
 
 @pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.soak)])
-def test_a_waived_gate_is_run_and_its_outcome_stays_true(project: Project, workers: str) -> None:
+def test_waived_gate_runs_and_keeps_its_outcome(project: Project, workers: str) -> None:
     project.add("redis", FAILS)
     run = project.run(workers, "--waive=redis=moved to a cluster, ticket 4711")
-    assert run.told == PROMOTED, run.output
+    assert run.result == PROMOTED, run.output
     gate = run.gate("redis")
     assert (gate["outcome"], gate["checks"], gate["failed"], gate["required"]) == ("failed", 2, 1, True)
     assert gate["waived"].startswith("moved to a cluster, ticket 4711 (by arn:aws:iam::123456789012:user/tester")
@@ -61,42 +61,42 @@ def test_a_waived_gate_is_run_and_its_outcome_stays_true(project: Project, worke
 def test_another_gate_is_not_waived_with_it(project: Project) -> None:
     project.add("database", FAILS)
     run = project.run("--waive=redis=moved")
-    assert run.told == REJECTED, run.output
+    assert run.result == REJECTED, run.output
     assert run.report["reason"].startswith("database: ")
 
 
-def test_who_may_not_waive_is_refused(project: Project) -> None:
-    project.settings('[access]\nwaive = ["arn:aws:iam::123456789012:role/nobody"]')
+def test_caller_without_the_right_to_waive_is_refused(project: Project) -> None:
+    project.settings('[access]\nwaive = ["arn:aws:iam::123456789012:role/not-this-caller"]')
     run = project.run("--waive=redis=moved")
-    assert run.told == REFUSED, run.output
+    assert run.result == REFUSED, run.output
     assert "may not waive" in run.output
 
 
-def test_who_may_not_waive_may_deploy_all_the_same(project: Project) -> None:
-    project.settings('[access]\nwaive = ["arn:aws:iam::123456789012:role/nobody"]')
-    assert project.run().told == PROMOTED
+def test_caller_without_the_right_to_waive_may_deploy(project: Project) -> None:
+    project.settings('[access]\nwaive = ["arn:aws:iam::123456789012:role/not-this-caller"]')
+    assert project.run().result == PROMOTED
 
 
-def test_a_gate_that_is_not_required_stands_in_red(project: Project) -> None:
+def test_a_gate_that_is_not_required_is_shown_in_red(project: Project) -> None:
     project.settings("[gates.zebra]\nrequired = false")
     project.add("zebra", FAILS)
     run = project.run()
-    assert run.told == PROMOTED, run.output
+    assert run.result == PROMOTED, run.output
     assert len(re.findall(RED, page(run))) == 1
 
 
 @pytest.mark.parametrize("gate", ["health", "live"])
-def test_what_is_always_required(project: Project, gate: str) -> None:
+def test_health_and_live_are_always_required(project: Project, gate: str) -> None:
     project.settings(f"[gates.{gate}]\nrequired = false")
     run = project.run()
     assert (run.code, run.report["verdict"], run.calls) == (4, "refused", []), run.output
 
 
-def test_checks_that_have_gone_since_the_last_promotion_are_listed(project: Project) -> None:
+def test_checks_removed_since_the_last_promotion_are_listed(project: Project) -> None:
     gone = "suites/redis/test_redis.py::test_that_was_there"
     project.facts.write("notes", {"checks": json.dumps([gone, "suites/redis/test_redis.py::test_asks"])})
     run = project.run()
-    assert run.told == PROMOTED, run.output
+    assert run.result == PROMOTED, run.output
     assert [line["checks"] for line in run.journal if line["kind"] == "gone"] == [[gone]]
     assert gone in page(run)
     assert "1 checks of the last promotion are gone" in run.output

@@ -1,7 +1,7 @@
-"""A small world for runs of the plugins: fake ports, and a real service behind real HTTP that follows the fake router.
+"""A fake world for runs of the plugins: fake ports, and a service behind real HTTP that follows the fake router.
 
-The controller alone acts on the ports; what they know lies in files, so that a run in another process, and the test that
-started it, see the same. Workers see nothing of it but the state that the controller publishes.
+Only the controller calls the ports. Their state is in files, so that a run in another process and the test that started it
+see the same. Workers see only the state that the controller publishes.
 """
 
 from __future__ import annotations
@@ -54,37 +54,37 @@ IMAGES = [
 
 
 class Facts:
-    """What is the case in the world, in files: whole or not at all."""
+    """The world's state in files, each of which is replaced atomically."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
     def read(self, name: str, default: Any = None) -> Any:
-        """What was written last under this name."""
+        """Return the value that was written last under this name."""
         try:
             return json.loads((self.folder / f"{name}.json").read_text())
         except FileNotFoundError:
             return default
 
     def write(self, name: str, value: Any) -> None:
-        """Replaces what is there."""
+        """Replace the value under this name."""
         temporary = self.folder / f".{name}-{threading.get_ident()}"
         temporary.write_text(json.dumps(value))
         os.replace(temporary, self.folder / f"{name}.json")
 
     def note(self, call: str) -> None:
-        """One more call, in order."""
+        """Append a call to the list of calls."""
         with (self.folder / "calls.txt").open("a") as file:
             file.write(f"{call}\n")
 
     def calls(self) -> list[str]:
-        """Every call so far."""
+        """Return every call so far, in order."""
         path = self.folder / "calls.txt"
         return path.read_text().split("\n")[:-1] if path.exists() else []
 
 
 class FakePlatform:
-    """Two colours; blue runs 1.0.0 from the start, and whatever is provisioned is up at once."""
+    """Two colours; blue runs 1.0.0 from the start, and a provisioned release runs at once."""
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
@@ -132,7 +132,7 @@ class FakePlatform:
 
 
 class FakeRouter:
-    """Where viewers go; the service's live domain reads the same file."""
+    """The routes; the service's live domain reads the same file."""
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
@@ -158,7 +158,7 @@ class FakeRouter:
 
 
 class FakeLease:
-    """One holder, in a file; it never runs out."""
+    """One holder, in a file; it never expires."""
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
@@ -183,7 +183,7 @@ class FakeLease:
         """See ``deployment.ports.Lease``."""
         current = self.current()
         if current is None or current.token != holder.token:
-            raise LeaseLost("the lease is somebody else's")
+            raise LeaseLost("another holder has the lease")
 
     def release(self, holder: Holder) -> None:  # noqa: ARG002  # the port's signature
         """See ``deployment.ports.Lease``."""
@@ -218,7 +218,7 @@ class FakeLease:
 
 
 class FakeRegistry:
-    """Two releases; the one whose tag is the fact ``irreversible`` says that there is no way back."""
+    """Two releases; the one whose tag is the fact ``irreversible`` has an irreversible migration."""
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
@@ -240,7 +240,7 @@ class FakeRegistry:
 
 
 class FakePermissions:
-    """Denies the fact ``denied`` by colour; the fact ``moved`` is what the routes are as soon as somebody has asked."""
+    """Denies the rights in the fact ``denied``, by colour; each call sets the routes to the fact ``moved``, if there is one."""
 
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
@@ -290,12 +290,12 @@ def _stop(settings: Settings) -> None:
 
 
 def install(patch: pytest.MonkeyPatch) -> None:
-    """Puts the fake world in place of the real one, in this process."""
-    from plugins import fixtures, run  # they are told where the settings are when they are imported
+    """Replace the real environment by the fake world in this process."""
+    from plugins import fixtures, run  # each copies SETTINGS_FILE when it is imported
 
     planning = importlib.import_module(
         "plugins.modes.plan"
-    )  # pytester forgets it from run to run, its package does not
+    )  # pytester removes the module from sys.modules after a run, but its package keeps the old one
     settings = Path(os.environ[FOLDER]) / "deployment.toml"
     for name, value in (("is_up", _is_up), ("start", _start), ("connect", _connect), ("stop", _stop)):
         patch.setattr(compose, name, value)
@@ -304,7 +304,7 @@ def install(patch: pytest.MonkeyPatch) -> None:
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """The service in a few lines; ``side`` is a colour, or the live domain."""
+    """The service in a few lines; ``side`` is a colour or "live", the live domain."""
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
@@ -313,7 +313,7 @@ class _Handler(BaseHTTPRequestHandler):
     asked: ClassVar[int] = 0
 
     def log_message(self, format: str, *args: object) -> None:
-        """Keeps quiet."""
+        """Log nothing."""
 
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -329,7 +329,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(status, value, colour, routes["generation"])
 
     def _colour(self, routes: dict[str, Any]) -> str:
-        """By weight, and by turns rather than by chance."""
+        """Return the colour of the next answer: by weight, in a fixed order instead of at random."""
         cls = type(self)
         cls.asked += 1
         green = routes.get("weights", {}).get("green")
@@ -371,12 +371,12 @@ class _Server(ThreadingHTTPServer):
     block_on_close = False
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that hangs up is none of our business."""
+        """Ignore clients that close the connection early."""
 
 
 @contextmanager
 def serving(facts: Facts) -> Iterator[None]:
-    """The service on three ports of its own: each colour's address, and the live domain. Blue is live on 1.0.0."""
+    """Run the service on three ports, one for each colour and one for the live domain. Blue is live on 1.0.0."""
     servers, urls = [], {}
     for side in ("blue", "green", "live"):
         handler = type(f"{side.title()}Handler", (_Handler,), {"facts": facts, "side": side})

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Stands on the PATH as ``docker``: writes down how it was called, and answers as docker does.
+"""A fake ``docker`` on the PATH: records each call and answers as docker does.
 
-What it is to answer lies in ``$DOCKER_RECORD/answers.json``: by the first words of a call, {"exit", "stdout", "digest"}.
+``$DOCKER_RECORD/answers.json`` has its answers: by the first words of a call, {"exit", "stdout", "digest"}.
 """
 
 import json

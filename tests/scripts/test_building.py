@@ -1,4 +1,4 @@
-"""What ``deploy`` asks of git and docker before a run on AWS: each argv, by a docker that writes down how it was called."""
+"""The calls of git and docker that ``deploy`` makes before a run on AWS; a fake docker records its arguments."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ STANDARD = {"buildx build": {"digest": DIGEST}, "image inspect --format {{.Os}}"
 
 
 @dataclass
-class Desk:
-    """A clean git tree, docker's record, and a registry that has a tag once docker has pushed it."""
+class BuildHarness:
+    """A clean git tree, docker's recorded calls, and a registry that has a tag once docker has pushed it."""
 
     folder: Path
     context: Path
@@ -65,7 +65,7 @@ class Desk:
         return self.scans.pop(0) if len(self.scans) > 1 else self.scans[0]
 
     def answers(self, own: Any) -> None:
-        """What docker answers, by the first words of a call; what is not named succeeds and says nothing."""
+        """Set docker's answers by the first words of a call; every other call succeeds without output."""
         (self.folder / "answers.json").write_text(
             json.dumps({**own, **{k: v for k, v in STANDARD.items() if k not in own}})
         )
@@ -77,7 +77,7 @@ class Desk:
     def argvs(self) -> list[list[str]]:
         return [call["argv"] for call in self.calls()]
 
-    def ready(self, tag: str | None = "1.4.2", image: str | None = None, said: list[str] | None = None) -> str:
+    def ready(self, tag: str | None = "1.4.2", image: str | None = None, messages: list[str] | None = None) -> str:
         caller = Caller("arn:aws:iam::123456789012:role/ci", "123456789012")
         around = PreflightPorts(scans=self)
         world = Environment(
@@ -92,12 +92,12 @@ class Desk:
             push_target=self,
         )
         return build.ready(
-            BuildRequest(tag, image, self.context), world, LIMITS, (said if said is not None else []).append
+            BuildRequest(tag, image, self.context), world, LIMITS, (messages if messages is not None else []).append
         )
 
 
 @pytest.fixture
-def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BuildHarness:
     record, context, binaries = (tmp_path / name for name in ("record", "context", "bin"))
     for folder in (record, context, binaries):
         folder.mkdir()
@@ -112,7 +112,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
     git(context, "init", "-q")
     git(context, "add", ".")
     git(context, "-c", "user.name=a", "-c", "user.email=a@example.com", "commit", "-q", "-m", "one")
-    made = Desk(
+    made = BuildHarness(
         record, context, Deployment(tmp_path / "reports").ports, {"after a push": DIGEST}, [Scan(True, {"LOW": 1})]
     )
     made.answers({})
@@ -124,54 +124,54 @@ def git(context: Path, *arguments: str) -> str:
     return ran.stdout.strip()
 
 
-def test_a_clean_tree_is_built_annotated_and_pushed_in_one_go(desk: Desk) -> None:
-    said: list[str] = []
-    assert desk.ready(said=said) == "1.4.2"
-    version, login, build, logout = desk.argvs()
+def test_a_clean_tree_is_built_annotated_and_pushed_in_one_go(harness: BuildHarness) -> None:
+    messages: list[str] = []
+    assert harness.ready(messages=messages) == "1.4.2"
+    version, login, build, logout = harness.argvs()
     assert version == ["buildx", "version"]
     assert login == ["login", "--username", "AWS", "--password-stdin", HOST]
     metadata = build[build.index("--metadata-file") + 1]
     assert build == [
         *("buildx", "build", "--platform", "linux/amd64", "--provenance=false", "--sbom=false"),
         *("--annotation", "org.opencontainers.image.version=1.4.2"),
-        *("--annotation", f"org.opencontainers.image.revision={git(desk.context, 'rev-parse', 'HEAD')}"),
+        *("--annotation", f"org.opencontainers.image.revision={git(harness.context, 'rev-parse', 'HEAD')}"),
         *("--output", f"type=image,name={REPOSITORY}:1.4.2,push=true,oci-mediatypes=true"),
-        *("--metadata-file", metadata, str(desk.context)),
+        *("--metadata-file", metadata, str(harness.context)),
     ]
     assert logout == ["logout", HOST]
-    assert said[-1] == "scanned: 1 LOW"
-    assert any(DIGEST in line for line in said)
+    assert messages[-1] == "scanned: 1 LOW"
+    assert any(DIGEST in line for line in messages)
 
 
-def test_no_secret_is_in_argv_or_in_dockers_environment(desk: Desk) -> None:
-    desk.ready()
-    calls = desk.calls()
+def test_no_secret_is_in_argv_or_in_dockers_environment(harness: BuildHarness) -> None:
+    harness.ready()
+    calls = harness.calls()
     assert [call["stdin"] for call in calls if call["stdin"]] == [PASSWORD]
     assert all(PASSWORD not in " ".join(call["argv"]) and call["aws"] == [] for call in calls)
 
 
-def test_a_known_tag_is_not_built_again(desk: Desk) -> None:
-    desk.there["1.4.2"] = DIGEST
-    assert desk.ready() == "1.4.2"
-    assert desk.calls() == []
+def test_a_known_tag_is_not_built_again(harness: BuildHarness) -> None:
+    harness.there["1.4.2"] = DIGEST
+    assert harness.ready() == "1.4.2"
+    assert harness.calls() == []
 
 
-def test_an_image_of_the_registry_needs_no_docker(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_of_the_registry_needs_no_docker(harness: BuildHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
-    desk.there["1.4.1"] = DIGEST
-    assert desk.ready(None, f"{REPOSITORY}:1.4.1") == "1.4.1"
-    assert desk.ready(None, f"{REPOSITORY}@{DIGEST}") == "1.4.1"
+    harness.there["1.4.1"] = DIGEST
+    assert harness.ready(None, f"{REPOSITORY}:1.4.1") == "1.4.1"
+    assert harness.ready(None, f"{REPOSITORY}@{DIGEST}") == "1.4.1"
     with pytest.raises(Refused, match=r"--image names tag 1\.4\.1"):
-        desk.ready("1.4.2", f"{REPOSITORY}:1.4.1")
+        harness.ready("1.4.2", f"{REPOSITORY}:1.4.1")
     with pytest.raises(UnknownTag):
-        desk.ready(None, f"{REPOSITORY}:9.9.9")
+        harness.ready(None, f"{REPOSITORY}:9.9.9")
 
 
-def test_a_local_image_is_tagged_and_pushed(desk: Desk) -> None:
+def test_a_local_image_is_tagged_and_pushed(harness: BuildHarness) -> None:
     known = json.dumps([f"other/name@{DIGEST}", f"{REPOSITORY}@{DIGEST}"])
-    desk.answers({"image inspect --format {{json": {"stdout": known}})
-    assert desk.ready("1.4.2", "telehealth-api:local") == "1.4.2"
-    assert [argv[:2] for argv in desk.argvs()] == [
+    harness.answers({"image inspect --format {{json": {"stdout": known}})
+    assert harness.ready("1.4.2", "telehealth-api:local") == "1.4.2"
+    assert [argv[:2] for argv in harness.argvs()] == [
         ["image", "inspect"],
         ["login", "--username"],
         ["tag", "telehealth-api:local"],
@@ -181,11 +181,11 @@ def test_a_local_image_is_tagged_and_pushed(desk: Desk) -> None:
     ]
 
 
-def test_an_image_for_another_machine_is_refused(desk: Desk) -> None:
-    desk.answers({"image inspect": {"stdout": "linux/arm64"}})
+def test_an_image_for_another_machine_is_refused(harness: BuildHarness) -> None:
+    harness.answers({"image inspect": {"stdout": "linux/arm64"}})
     with pytest.raises(Refused, match="linux/arm64, and linux/amd64"):
-        desk.ready("1.4.2", "telehealth-api:local")
-    assert len(desk.calls()) == 1
+        harness.ready("1.4.2", "telehealth-api:local")
+    assert len(harness.calls()) == 1
 
 
 @pytest.mark.parametrize(
@@ -198,37 +198,37 @@ def test_an_image_for_another_machine_is_refused(desk: Desk) -> None:
     ],
     ids=["no Dockerfile", "changed", "untracked", "no git"],
 )
-def test_what_is_no_commit_is_not_built(desk: Desk, spoil: Any, word: str) -> None:
-    spoil(desk.context)
+def test_uncommitted_tree_is_not_built(harness: BuildHarness, spoil: Any, word: str) -> None:
+    spoil(harness.context)
     with pytest.raises(Refused, match=word):
-        desk.ready()
-    assert [argv for argv in desk.argvs() if argv != ["buildx", "version"]] == []
+        harness.ready()
+    assert [argv for argv in harness.argvs() if argv != ["buildx", "version"]] == []
 
 
-def test_without_docker_the_error_says_what_to_do(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_docker_the_error_says_what_to_do(harness: BuildHarness, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(Refused, match="docker is not installed") as caught:
-        desk.ready()
+        harness.ready()
     assert "--image-tag TAG" in (caught.value.hint or "")
 
 
-def test_without_buildx_too(desk: Desk) -> None:
-    desk.answers({"buildx version": {"exit": 1}})
+def test_without_buildx(harness: BuildHarness) -> None:
+    harness.answers({"buildx version": {"exit": 1}})
     with pytest.raises(Refused, match="no buildx"):
-        desk.ready()
+        harness.ready()
 
 
-def test_a_build_that_fails_is_told_and_signed_out_of(desk: Desk) -> None:
-    desk.answers({"buildx build": {"exit": 17}})
+def test_failed_build_is_reported_and_logs_out(harness: BuildHarness) -> None:
+    harness.answers({"buildx build": {"exit": 17}})
     with pytest.raises(StepFailed, match="docker buildx build ended with 17"):
-        desk.ready()
-    assert desk.argvs()[-1] == ["logout", HOST]
+        harness.ready()
+    assert harness.argvs()[-1] == ["logout", HOST]
 
 
-def test_another_digest_in_the_registry_than_was_pushed_is_found(desk: Desk) -> None:
-    desk.there["after a push"] = "sha256:" + "d" * 64
+def test_other_digest_in_the_registry_is_an_error(harness: BuildHarness) -> None:
+    harness.there["after a push"] = "sha256:" + "d" * 64
     with pytest.raises(StepFailed, match="was pushed as"):
-        desk.ready()
+        harness.ready()
 
 
 UNDER_WAY = Scan(False, {}, "its scan is IN_PROGRESS", under_way=True)
@@ -244,19 +244,19 @@ NONE_YET = Scan(False, {}, "the image was never scanned")
         ([NONE_YET], None, "NOT SCANNED: the image was never scanned"),
     ],
 )
-def test_the_scan_of_what_was_pushed(
-    desk: Desk, scans: list[Scan], error: type[DeploymentError] | None, word: str
+def test_scan_of_the_pushed_image(
+    harness: BuildHarness, scans: list[Scan], error: type[DeploymentError] | None, word: str
 ) -> None:
-    desk.scans = scans
-    said: list[str] = []
+    harness.scans = scans
+    messages: list[str] = []
     if error is None:
-        assert desk.ready(said=said) == "1.4.2"
-        assert said[-1] == word
+        assert harness.ready(messages=messages) == "1.4.2"
+        assert messages[-1] == word
     else:
         with pytest.raises(error, match=word):
-            desk.ready(said=said)
+            harness.ready(messages=messages)
 
 
-def test_a_tag_is_asked_for(desk: Desk) -> None:
+def test_local_image_needs_a_tag(harness: BuildHarness) -> None:
     with pytest.raises(Refused, match="which tag"):
-        desk.ready(None, "telehealth-api:local")
+        harness.ready(None, "telehealth-api:local")

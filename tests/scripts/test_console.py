@@ -1,4 +1,4 @@
-"""What the commands have in common."""
+"""The functions that the commands share."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scripts.commands import console
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
-def test_what_moves_traffic_is_not_cut_short(number: signal.Signals, capsys: pytest.CaptureFixture[str]) -> None:
+def test_signals_do_not_cut_a_traffic_move_short(number: signal.Signals, capsys: pytest.CaptureFixture[str]) -> None:
     before = signal.getsignal(number)
     reached = []
     with console.uninterrupted():
@@ -29,6 +29,6 @@ def moved_and_not_verified() -> None:
         raise RuntimeError("moved, not verified")
 
 
-def test_what_fails_in_there_is_told_all_the_same() -> None:
+def test_error_in_an_uninterrupted_block_is_raised() -> None:
     with pytest.raises(RuntimeError, match="moved"):
         moved_and_not_verified()

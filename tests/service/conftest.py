@@ -1,4 +1,4 @@
-"""One PostgreSQL, one Valkey, and both releases of the reference service on them, as two colours would run."""
+"""Fixtures: one PostgreSQL, one Valkey, and both releases of the reference service on them, as two colours."""
 
 import json
 import shutil
@@ -17,7 +17,7 @@ VERSIONS = ("1.0.0", "1.1.0")
 
 @pytest.fixture(scope="session")
 def folder() -> Iterator[Path]:
-    """A folder that every user may pass through: PostgreSQL may run as another one."""
+    """Return a folder that every user can pass through, since PostgreSQL may run as another user."""
     path = Path(tempfile.mkdtemp(prefix="telehealth-"))
     path.chmod(0o755)
     try:
@@ -28,14 +28,14 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def images(folder: Path) -> dict[str, Image]:
-    """Copies of the shipped images, by version."""
+    """Return copies of the shipped images, by version."""
     ignore = shutil.ignore_patterns("__pycache__")
     return {tag: Image(Path(shutil.copytree(IMAGES / tag, folder / tag, ignore=ignore))) for tag in VERSIONS}
 
 
 @pytest.fixture(scope="session")
 def cluster(folder: Path) -> Iterator[Postgres]:
-    """PostgreSQL, for the session."""
+    """Run PostgreSQL for the session."""
     (folder / "postgres").mkdir()
     with postgres(folder / "postgres") as server:
         yield server
@@ -43,7 +43,7 @@ def cluster(folder: Path) -> Iterator[Postgres]:
 
 @pytest.fixture(scope="session")
 def redis_port(folder: Path) -> Iterator[int]:
-    """The port of a Valkey, for the session."""
+    """Run Valkey for the session; return its port."""
     (folder / "valkey").mkdir()
     port = free_port()
     with valkey(folder / "valkey", port):
@@ -52,7 +52,7 @@ def redis_port(folder: Path) -> Iterator[int]:
 
 @pytest.fixture(scope="session")
 def environment(cluster: Postgres, redis_port: int) -> dict[str, str]:
-    """What a service is configured with, on a database that nobody migrated yet."""
+    """Return a service's environment variables; its database is not migrated yet."""
     return {
         "NODE_ENV": "production",
         "DATABASE_URL": cluster.database("telehealth"),
@@ -68,7 +68,7 @@ def environment(cluster: Postgres, redis_port: int) -> dict[str, str]:
 
 @pytest.fixture(scope="session")
 def colours(images: dict[str, Image], environment: dict[str, str], folder: Path) -> Iterator[dict[str, Service]]:
-    """Both releases, by version: 1.0.0 was serving when 1.1.0 migrated the database that they share."""
+    """Run both releases, by version: 1.0.0 was serving when 1.1.0 migrated their shared database."""
     with ExitStack() as running:
         services = {}
         for version, image in images.items():
@@ -80,25 +80,25 @@ def colours(images: dict[str, Image], environment: dict[str, str], folder: Path)
 
 @pytest.fixture(params=VERSIONS)
 def service(request: pytest.FixtureRequest, colours: dict[str, Service]) -> Service:
-    """Each release in turn."""
+    """Return each release in turn."""
     return colours[request.param]
 
 
 @pytest.fixture
 def other(service: Service, colours: dict[str, Service]) -> Service:
-    """The other colour's release."""
+    """Return the other colour's release."""
     return next(colour for version, colour in colours.items() if version != service.version)
 
 
 @pytest.fixture(scope="session")
 def signed_in(colours: dict[str, Service]) -> dict[tuple[str, str], SignedIn]:
-    """Both users, signed in on each colour once: hashing is slow on purpose."""
+    """Return both users, signed in once on each colour, since password hashing is slow on purpose."""
     return {(tag, person.email): log_in(service, person) for tag, service in colours.items() for person in (ALICE, BOB)}
 
 
 @pytest.fixture
 def alice(service: Service, signed_in: dict[tuple[str, str], SignedIn]) -> Iterator[SignedIn]:
-    """A user who is signed in, without a consult before and after."""
+    """Return a signed-in user without consults; remove them again at the end."""
     caller = signed_in[service.version, ALICE.email]
     caller.clear()
     yield caller
@@ -107,7 +107,7 @@ def alice(service: Service, signed_in: dict[tuple[str, str], SignedIn]) -> Itera
 
 @pytest.fixture
 def bob(service: Service, signed_in: dict[tuple[str, str], SignedIn]) -> Iterator[SignedIn]:
-    """Another user."""
+    """Return another signed-in user without consults."""
     caller = signed_in[service.version, BOB.email]
     caller.clear()
     yield caller

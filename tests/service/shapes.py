@@ -1,4 +1,4 @@
-"""The answers of the wire contract as JSON Schemas, and what every error answer must look like."""
+"""The answers of the wire contract as JSON Schemas, and the form of every error answer."""
 
 from typing import Any
 
@@ -53,7 +53,7 @@ PROBLEM = {
 
 
 def expect(response: httpx.Response, status: int, schema: dict[str, Any]) -> Any:
-    """Assert status, content type and shape; the document."""
+    """Assert status, content type and shape of an answer; return its document."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/json"
     document = response.json()
@@ -63,7 +63,7 @@ def expect(response: httpx.Response, status: int, schema: dict[str, Any]) -> Any
 
 
 def expect_problem(response: httpx.Response, status: int) -> None:
-    """Assert a problem document that says the status, and no more than it should."""
+    """Assert a problem document with this status and without a traceback."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     assert best_match(Draft202012Validator(PROBLEM).iter_errors(response.json())) is None, response.text

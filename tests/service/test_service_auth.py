@@ -1,4 +1,4 @@
-"""Signing in and out, and what a token is worth, on both colours."""
+"""Signing in and out, and the validity of tokens, on both colours."""
 
 import time
 import uuid
@@ -24,7 +24,7 @@ PROTECTED = [
 
 
 def forge(key: str | None = SECRET, algorithm: str | None = "HS256", **changed: Any) -> str:
-    """A token that is good but for what was changed; None takes a claim away."""
+    """Return a token that is valid except for the changed claims; None removes a claim."""
     now = int(time.time())
     claims = {"sub": str(uuid.uuid4()), "iat": now, "exp": now + 600, "jti": str(uuid.uuid4()), **changed}
     claims = {name: value for name, value in claims.items() if value is not None}
@@ -85,7 +85,7 @@ def test_malformed_login(service: Service, body: bytes) -> None:
     expect_problem(service.client.post("/auth/login", content=body), 422)
 
 
-def test_refusal_repeats_no_password(service: Service) -> None:
+def test_a_refusal_does_not_repeat_the_password(service: Service) -> None:
     response = service.client.post("/auth/login", json={"email": "no address", "password": "canary-typed"})
     expect_problem(response, 422)
     assert "canary-typed" not in response.text
@@ -122,17 +122,17 @@ def test_bad_tokens(service: Service, kind: str) -> None:
         expect_problem(service.client.request(method, path, headers=[(b"authorization", header)]), 401)
 
 
-def test_a_good_token_of_a_user_who_is_gone_books_nothing(service: Service) -> None:
+def test_a_valid_token_of_an_unknown_user_books_nothing(service: Service) -> None:
     ghost = SignedIn(service, forge())
     body = {"patient": "p", "reason": "r", "starts_at": "2030-01-01T10:00:00Z"}
     expect_problem(ghost.request("POST", "/consults", body), 401)
 
 
-def test_token_of_one_colour_is_good_on_the_other(alice: SignedIn, other: Service) -> None:
+def test_a_token_of_one_colour_is_valid_on_the_other(alice: SignedIn, other: Service) -> None:
     assert alice.request("GET", "/consults", at=other).status_code == 200
 
 
-def test_logout_revokes_this_token_alone_on_both_colours(service: Service, other: Service) -> None:
+def test_logout_revokes_only_this_token_on_both_colours(service: Service, other: Service) -> None:
     leaves, stays = log_in(service, ALICE), log_in(service, ALICE)
     response = leaves.request("POST", "/auth/logout")
     assert (response.status_code, response.content) == (204, b"")

@@ -1,4 +1,4 @@
-"""Booking, listing, reading and cancelling consults, each user's own."""
+"""Booking, listing, reading and cancelling a user's own consults."""
 
 import json
 from typing import Any
@@ -14,7 +14,7 @@ GOOD: dict[str, Any] = {"patient": "P. Atient", "reason": "a cough", "starts_at"
 
 
 def walk(caller: SignedIn, limit: int, at: Service | None = None) -> list[str]:
-    """The reasons of all consults, page by page."""
+    """Read all pages and return the reasons of all consults."""
     seen, cursor = [], ""
     while True:
         page = expect(caller.request("GET", f"/consults?limit={limit}{cursor}", at=at), 200, PAGE)
@@ -25,7 +25,7 @@ def walk(caller: SignedIn, limit: int, at: Service | None = None) -> list[str]:
         cursor = f"&cursor={page['next_cursor']}"
 
 
-def test_booked_is_read_back_at_once_through_either_colour(alice: SignedIn, other: Service) -> None:
+def test_a_booked_consult_is_read_back_on_both_colours(alice: SignedIn, other: Service) -> None:
     created = expect(alice.request("POST", "/consults", GOOD), 201, CONSULT)
     assert {**created, **GOOD, "status": "booked"} == created
     for colour in (alice.service, other):
@@ -36,7 +36,7 @@ def test_booked_is_read_back_at_once_through_either_colour(alice: SignedIn, othe
         assert walk(alice, 10, colour) == ["a cough"]
 
 
-def test_cancelled_is_gone_on_both_colours(alice: SignedIn, other: Service) -> None:
+def test_a_cancelled_consult_is_gone_on_both_colours(alice: SignedIn, other: Service) -> None:
     path = f"/consults/{alice.book()['id']}"
     response = alice.request("DELETE", path)
     assert (response.status_code, response.content) == (204, b"")
@@ -46,7 +46,7 @@ def test_cancelled_is_gone_on_both_colours(alice: SignedIn, other: Service) -> N
         assert walk(alice, 10, colour) == []
 
 
-def test_another_users_consult_is_none(alice: SignedIn, bob: SignedIn) -> None:
+def test_another_users_consult_is_not_found(alice: SignedIn, bob: SignedIn) -> None:
     path = f"/consults/{alice.book()['id']}"
     expect_problem(bob.request("GET", path), 404)
     expect_problem(bob.request("DELETE", path), 404)
@@ -61,16 +61,16 @@ def test_pages_are_newest_first_without_gap_or_repeat(alice: SignedIn, other: Se
     assert walk(alice, limit) == ["5", "4", "3", "2", "1", "0"]
 
 
-def test_a_cursor_holds_its_place_while_the_list_changes(alice: SignedIn, other: Service) -> None:
+def test_a_cursor_keeps_its_position_while_the_list_changes(alice: SignedIn, other: Service) -> None:
     booked = [alice.book(str(number)) for number in range(5)]
     first = expect(alice.request("GET", "/consults?limit=2"), 200, PAGE)
     alice.book("new")
-    alice.request("DELETE", f"/consults/{booked[3]['id']}")  # the very consult that the cursor stands on
+    alice.request("DELETE", f"/consults/{booked[3]['id']}")  # the consult that the cursor points to
     rest = expect(alice.request("GET", f"/consults?cursor={first['next_cursor']}", at=other), 200, PAGE)
     assert [item["reason"] for item in rest["items"]] == ["2", "1", "0"]
 
 
-def test_twenty_by_default(alice: SignedIn) -> None:
+def test_the_default_page_size_is_20(alice: SignedIn) -> None:
     for number in range(21):
         alice.book(str(number))
     page = expect(alice.request("GET", "/consults"), 200, PAGE)
@@ -130,7 +130,7 @@ def test_missing_member(alice: SignedIn, missing: str) -> None:
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"null", b"[]", b"1", b"\xff"])
-def test_body_that_is_no_object(alice: SignedIn, body: bytes) -> None:
+def test_body_that_is_not_an_object(alice: SignedIn, body: bytes) -> None:
     expect_problem(alice.service.client.post("/consults", content=body, headers=alice.headers), 422)
 
 
@@ -150,14 +150,14 @@ def test_body_that_is_too_large(alice: SignedIn) -> None:
         ({"unknown": {"to": ["this", "release"]}}, STARTS_AT),
     ],
 )
-def test_what_is_valid_is_kept_exactly(alice: SignedIn, change: dict[str, object], starts_at: str) -> None:
+def test_valid_values_are_kept_exactly(alice: SignedIn, change: dict[str, object], starts_at: str) -> None:
     body = {**GOOD, **change}
     created = expect(alice.request("POST", "/consults", body), 201, CONSULT)
     read = expect(alice.request("GET", f"/consults/{created['id']}"), 200, CONSULT)
     assert (read["patient"], read["reason"], read["starts_at"]) == (body["patient"], body["reason"], starts_at)
 
 
-def test_notes_came_with_1_1_0_and_trouble_no_older_colour(colours: dict[str, Service], alice: SignedIn) -> None:
+def test_notes_exist_only_in_1_1_0_and_do_not_disturb_1_0_0(colours: dict[str, Service], alice: SignedIn) -> None:
     old, new = colours["1.0.0"], colours["1.1.0"]
     noted, plain = alice.book(at=new, notes="allergic to nuts"), alice.book(at=old, notes="unknown here")
     assert "notes" not in plain

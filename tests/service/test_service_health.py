@@ -1,4 +1,4 @@
-"""Health: who answers, and whether it reaches PostgreSQL and Redis, now."""
+"""Health: the version that answers, and whether it reaches PostgreSQL and Redis now."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +12,7 @@ from tests.service.support import Image, Postgres, Service, free_port, serve, va
 from tests.service.users import ALICE, SignedIn
 
 
-def test_health_says_the_images_version_and_no_more(service: Service, images: dict[str, Image]) -> None:
+def test_health_reports_only_the_images_version(service: Service, images: dict[str, Image]) -> None:
     document = expect(service.client.get("/health"), 200, HEALTH)
     assert document == {"status": "ok", "version": images[service.version].version}
     assert document["version"] == service.version
@@ -31,7 +31,7 @@ def orphan(
     environment: dict[str, str],
     tmp_path: Path,
 ) -> Iterator[tuple[Service, int]]:
-    """A service whose Redis is not there yet, and the port where it looks for it."""
+    """Run a service before its Redis starts; return it and the port of that Redis."""
     port = free_port()
     with serve(images[request.param], {**environment, "REDIS_PORT": str(port)}, tmp_path / "log") as service:
         yield service, port
@@ -46,7 +46,7 @@ def test_redis_down_and_back(
     def seen() -> tuple[int, int]:
         answers = [service.client.get("/health/redis"), token.request("GET", "/consults", at=service)]
         for answer in answers:
-            if answer.status_code != 200:  # a token that may have been revoked is not taken on trust
+            if answer.status_code != 200:  # without Redis a token may be a revoked one, so it is not accepted
                 expect_problem(answer, 503)
         return answers[0].status_code, answers[1].status_code
 
@@ -67,11 +67,11 @@ def test_database_down_and_back(
     environment: dict[str, str],
     tmp_path: Path,
 ) -> None:
-    """Both colours, and one that starts in the middle of the outage."""
+    """Check both colours, and a service that starts during the outage."""
     callers = [signed_in[version, ALICE.email] for version in colours]
     cluster.stop()
     try:
-        with ThreadPoolExecutor() as threads:  # each waits out its second
+        with ThreadPoolExecutor() as threads:  # each waits for its timeout of one second
             list(threads.map(_has_lost_its_database, callers))
         with serve(images["1.0.0"], environment, tmp_path / "log") as born_without:
             expect_problem(born_without.client.get("/health/database"), 503)

@@ -1,4 +1,4 @@
-"""What holds for every request: errors as problem documents, CORS, the rate limit."""
+"""Rules for every request: errors as problem documents, CORS, the rate limit."""
 
 from collections.abc import Iterator
 
@@ -58,7 +58,7 @@ def test_configured_origins_may_call(service: Service, origin: str) -> None:
     assert (preflight.status_code, preflight.headers["access-control-allow-origin"]) == (200, origin)
 
 
-def test_other_origins_may_not(service: Service) -> None:
+def test_other_origins_may_not_call(service: Service) -> None:
     origin = {"Origin": "https://evil.example"}
     assert "access-control-allow-origin" not in service.client.get("/health", headers=origin).headers
     expect_problem(service.client.options("/consults", headers={**origin, "Access-Control-Request-Method": "GET"}), 400)
@@ -71,16 +71,16 @@ def limited(
     environment: dict[str, str],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[tuple[Service, Service]]:
-    """Both releases with a limit, and one count; the unlimited colours have migrated the database."""
+    """Run both releases with a limit and a shared count; the unlimited colours have migrated the database."""
     settings, logs = {**environment, "RATE_LIMIT_MAX_REQUESTS": str(LIMIT)}, tmp_path_factory.mktemp("limited")
     with serve(images["1.0.0"], settings, logs / "a") as one, serve(images["1.1.0"], settings, logs / "b") as two:
         yield one, two
 
 
-def test_limit_is_per_token_shared_by_colours_and_spares_health(
+def test_limit_is_per_token_shared_by_colours_and_excludes_health(
     limited: tuple[Service, Service], colours: dict[str, Service]
 ) -> None:
-    first, second = log_in(colours["1.0.0"], ALICE), log_in(colours["1.0.0"], ALICE)  # spends nothing: no limit there
+    first, second = log_in(colours["1.0.0"], ALICE), log_in(colours["1.0.0"], ALICE)  # unlimited colours count no login
     answers = [first.request("GET", "/consults", at=limited[number % 2]) for number in range(LIMIT + 2)]
     assert [answer.status_code for answer in answers] == [200] * LIMIT + [429] * 2
     expect_problem(answers[-1], 429)
@@ -91,7 +91,7 @@ def test_limit_is_per_token_shared_by_colours_and_spares_health(
         assert statuses == {200}, path
 
 
-def test_limit_is_per_address_without_a_token_of_ours(limited: tuple[Service, Service]) -> None:
+def test_limit_is_per_address_without_a_valid_token(limited: tuple[Service, Service]) -> None:
     def ask(number: int, address: str) -> httpx.Response:
         headers = {"Authorization": f"Bearer forged-{number}", "X-Forwarded-For": address}
         return limited[number % 2].client.get("/consults", headers=headers)

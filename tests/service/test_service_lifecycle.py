@@ -1,4 +1,4 @@
-"""From `release:` to the last answer: migrations, seeds, configuration, migrating under load, stopping under load."""
+"""The life of a release: migrations, seeds, configuration, migration under load, shutdown under load."""
 
 import json
 import shutil
@@ -21,12 +21,12 @@ _NUMBERS = count()
 
 @pytest.fixture
 def fresh(cluster: Postgres, environment: dict[str, str]) -> dict[str, str]:
-    """The environment on an empty database of its own."""
+    """Return the environment with a new, empty database."""
     return {**environment, "DATABASE_URL": cluster.database(f"fresh{next(_NUMBERS)}")}
 
 
 def rows(environment: dict[str, str], statement: str) -> list[tuple[object, ...]]:
-    """What a query finds."""
+    """Return a query's rows."""
     with psycopg.connect(environment["DATABASE_URL"]) as connection:
         return connection.execute(statement.encode()).fetchall()
 
@@ -74,7 +74,7 @@ def test_changed_or_failing_migration_changes_nothing(
     assert (code, "0001_users_and_consults was changed" in output) == (1, True)
 
 
-def test_seeds_follow_a_changed_password_alone(images: dict[str, Image], fresh: dict[str, str]) -> None:
+def test_seeding_updates_only_a_changed_password(images: dict[str, Image], fresh: dict[str, str]) -> None:
     def hashes() -> dict[object, object]:
         return dict[object, object](rows(fresh, "SELECT email, password_hash FROM users"))  # type: ignore[arg-type]  # pairs
 
@@ -101,7 +101,7 @@ WRONG: list[tuple[str, str, str, str | None]] = [
 
 def test_wrong_configuration_is_one_clear_line(images: dict[str, Image], environment: dict[str, str]) -> None:
     with ExitStack() as cleaning:
-        running = []  # all at once: each spends half a second on imports alone
+        running = []  # concurrent: each spends half a second on imports
         for version, command, name, value in WRONG:
             changed = {**environment, "PORT": "1024", name: value}
             settings = {key: text for key, text in changed.items() if text is not None}
@@ -118,7 +118,7 @@ def test_wrong_configuration_is_one_clear_line(images: dict[str, Image], environ
             assert "canary" not in output
 
 
-def test_the_older_colour_serves_on_while_the_newer_migrates(
+def test_the_older_colour_keeps_serving_while_the_newer_migrates(
     images: dict[str, Image], fresh: dict[str, str], tmp_path: Path
 ) -> None:
     assert images["1.0.0"].release(fresh)[0] == 0
@@ -152,10 +152,10 @@ def test_sigterm_lets_requests_in_flight_finish(
     with serve(images[version], environment, tmp_path / "log") as service:
         clients = [HTTPConnection("127.0.0.1", service.port, timeout=10) for _ in range(12)]
         try:
-            for client in clients:  # a first answer on each: the server has accepted them all
+            for client in clients:  # after a first answer on each, the server has accepted all of them
                 client.request("GET", "/health")
                 assert client.getresponse().read()
-            for client in clients:  # twelve hashes on two threads: most are still waiting when the first is answered
+            for client in clients:  # twelve hashes on two threads: most wait
                 client.request("POST", "/auth/login", json.dumps(ALICE.as_json()))
             statuses = [clients[0].getresponse().status]
             service.process.terminate()
@@ -167,7 +167,9 @@ def test_sigterm_lets_requests_in_flight_finish(
         assert stop(service.process) == 0
 
 
-def test_unexpected_failure_is_a_bare_500(images: dict[str, Image], fresh: dict[str, str], tmp_path: Path) -> None:
+def test_unexpected_failure_is_a_500_without_details(
+    images: dict[str, Image], fresh: dict[str, str], tmp_path: Path
+) -> None:
     with serve(images["1.0.0"], fresh, tmp_path / "log") as service:  # its database has no tables
         response = service.client.post("/auth/login", json=ALICE.as_json())
         expect_problem(response, 500)
@@ -179,7 +181,7 @@ def test_unexpected_failure_is_a_bare_500(images: dict[str, Image], fresh: dict[
     assert ALICE.password not in json.dumps(lines)
 
 
-def test_logs_name_requests_and_no_secret(service: Service) -> None:
+def test_logs_contain_requests_but_no_secret(service: Service) -> None:
     caller = log_in(service, ALICE)
     booked = caller.book("canary-reason", patient="canary-patient")
     caller.request("GET", "/consults?cursor=canary-cursor")

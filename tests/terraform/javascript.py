@@ -1,4 +1,4 @@
-"""CloudFront's functions, run in V8 with a stand-in for the module that CloudFront gives them."""
+"""CloudFront's functions, run in V8 with a stand-in for CloudFront's own module."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ FUNCTIONS = TREE / "modules" / "front-door" / "functions"
 REQUEST, RESPONSE = FUNCTIONS / "viewer-request.js", FUNCTIONS / "viewer-response.js"
 LAST_KNOWN = {"colour": "blue", "host": "last.known.example", "generation": "0", "split": False}
 
-# `get` is a promise that fails where there is no such key, as CloudFront's does; Host cannot be written, nor anything else that
-# CloudFront keeps for itself; Math.random says what the test says.
+# As in CloudFront, `get` is a promise that fails for a missing key, and a function cannot write Host. Math.random returns the
+# test's number.
 _STAND_IN = """
 const asked = [], moved = [];
 const cf = {
@@ -41,14 +41,14 @@ Promise.resolve().then(function () { return handler(given.event); })
 
 
 def source(path: Path) -> str:
-    """A function's code as Terraform hands it to CloudFront."""
+    """Return a function's code as Terraform passes it to CloudFront."""
     return path.read_text(encoding="utf-8").replace("${last_known}", json.dumps(LAST_KNOWN, separators=(",", ":")))
 
 
 def run(
     path: Path, event: Mapping[str, Any], keys: Mapping[str, str], *, draw: float = 0.0, silent: bool = False
 ) -> Mapping[str, Any]:
-    """One event through one function: its ``answer``, what it told ``cf`` (``moved``) and what it read (``asked``)."""
+    """Run a function on an event; return its ``answer``, the origins that it set (``moved``) and the keys that it read (``asked``)."""
     code = source(path).replace("import cf from 'cloudfront';", "")
     given = {"keys": dict(keys), "event": event, "draw": draw, "silent": silent}
     engine = MiniRacer()
@@ -60,7 +60,7 @@ def run(
 
 
 def request(cookie: str | None = None, **headers: str) -> Mapping[str, Any]:
-    """A viewer's request as CloudFront hands it to a function."""
+    """Return a viewer's request as CloudFront passes it to a function."""
     named = {"host": "api.telehealth.com", **{name.replace("_", "-"): value for name, value in headers.items()}}
     return {
         "version": "1.0",

@@ -1,4 +1,4 @@
-"""What the roles of an estate may do, read off the policies that Terraform made."""
+"""The permissions of an estate's roles, read from the policies that Terraform made."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.terraform.conftest import Estate
 
 @dataclass(frozen=True)
 class Right:
-    """One action on one resource, as a policy allows it; ``condition`` is None where there is none."""
+    """One action on one resource, as a policy allows it; ``condition`` is None if there is none."""
 
     action: str
     resource: str
@@ -21,7 +21,7 @@ class Right:
 
 
 def of_roles(estate: Estate) -> Mapping[str, set[Right]]:
-    """The rights of each duty's role, by the duty."""
+    """Return the permissions of each role, by the role's short name."""
     policies = {values["arn"]: values["policy"] for values in estate.of("aws_iam_policy").values()}
     prefix = "production-telehealth-"
     found: dict[str, set[Right]] = {}
@@ -33,7 +33,7 @@ def of_roles(estate: Estate) -> Mapping[str, set[Right]]:
 
 
 def trust(estate: Estate) -> list[Mapping[str, Any]]:
-    """The statements of who may take the roles, which are the same for all of them."""
+    """Return the trust statements of the roles; all roles have the same."""
     documents = {
         values["assume_role_policy"]
         for address, values in estate.of("aws_iam_role").items()
@@ -44,7 +44,7 @@ def trust(estate: Estate) -> list[Mapping[str, Any]]:
 
 
 def allows(rights: set[Right], action: str, resource: str) -> bool:
-    """Whether a role may do this to that; conditions are taken for met."""
+    """Return whether a role may perform the action on the resource, if all conditions are met."""
     return any(
         right.action == action and (resource == right.resource or fnmatch.fnmatchcase(resource, right.resource))
         for right in rights

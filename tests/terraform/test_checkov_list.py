@@ -1,4 +1,4 @@
-"""How checkov's results are judged; `make checkov` runs checkov itself, which is too large for `make test`."""
+"""The comparison of checkov's results with the list; `make checkov` runs checkov itself, too large for `make test`."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from tests.terraform.checkov_run import LISTED, judge
 LIST = {"passes": ["CKV_1"], "fails": {"CKV_2": "for a reason"}}
 
 
-def test_as_listed() -> None:
+def test_results_as_listed() -> None:
     assert judge(LIST, [("CKV_1", "a"), ("CKV_9", "a")], [("CKV_2", "b")]) == []
 
 
-def test_each_difference_is_told() -> None:
-    """A new failure, a check that was run on nothing, and an exception that nothing needs any more."""
+def test_each_difference_is_reported() -> None:
+    """A new failure, a check that ran on no resource, and an exception that no check needs any more."""
     assert judge(LIST, [], [("CKV_3", "b")]) == [
         "CKV_3 fails on b",
-        "CKV_1 was run on nothing",
-        "CKV_2 fails nowhere any more: take it off the list",
+        "CKV_1 ran on no resource",
+        "CKV_2 no longer fails anywhere: remove it from the list",
     ]
 
 

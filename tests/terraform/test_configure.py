@@ -1,4 +1,4 @@
-"""``scripts/deploy.py configure``: one table of one file changes, and only by what Terraform put out."""
+"""``scripts/deploy.py configure``: one table of one file changes, and only by Terraform's outputs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ OUTPUTS: dict[str, Any] = {
 
 
 def printed(**changes: Any) -> str:
-    """What ``terraform output -json`` prints; a value of None is an output that is null, which it leaves out."""
+    """Return the text of ``terraform output -json``; a value of None is a null output, which Terraform omits."""
     found = {name: value for name, value in (OUTPUTS | changes).items() if value is not None}
     return json.dumps({name: {"sensitive": False, "type": "dynamic", "value": value} for name, value in found.items()})
 
@@ -50,7 +50,7 @@ def settings(tmp_path: Path) -> Path:
 
 
 def test_every_setting_of_an_estate_is_an_output() -> None:
-    """What `configure` knows is what the root puts out, and what else the schema has is a person's choice."""
+    """`configure` reads only outputs of the root module, and a person sets the other keys of the schema."""
     outputs = set(re.findall(r'^output "(\w+)"', (TREE / "outputs.tf").read_text(encoding="utf-8"), re.MULTILINE))
     assert set(configure.KEYS) <= outputs
     schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))["$defs"]["aws_environment"]["properties"]
@@ -61,7 +61,7 @@ def test_every_setting_of_an_estate_is_an_output() -> None:
 
 @pytest.mark.parametrize("where", ["behind it", "at the end of the file"])
 def test_only_its_own_table_changes(settings: Path, where: str) -> None:
-    """Comments, order, other environments and a person's own keys stay, to the letter, wherever its other tables stand."""
+    """Comments, order, other environments and a person's own keys stay unchanged, for each position of its other tables."""
     text = settings.read_text(encoding="utf-8")
     own = 'lease_table = "production-telehealth-deploy-state"\n'
     text = text.replace(own, own + 'profile = "prod" # ours\n', 1)
@@ -85,8 +85,8 @@ def test_only_its_own_table_changes(settings: Path, where: str) -> None:
     assert list(settings.parent.iterdir()) == [settings]
 
 
-def test_what_the_former_router_needed_goes(settings: Path) -> None:
-    """An environment that moves to another platform keeps no key that the new one refuses."""
+def test_keys_of_the_former_router_are_removed(settings: Path) -> None:
+    """An environment that moves to another platform loses the keys that the new platform refuses."""
     group = "arn:aws:elasticloadbalancing:eu-central-1:210987654321:targetgroup/{}/1"
     changes = {
         "platform": "ecs",
@@ -111,7 +111,7 @@ def test_a_new_environment_gets_a_table(settings: Path) -> None:
     assert load(settings, "staging").estate["account"] == "210987654321"
 
 
-def test_a_key_in_a_file_stays_a_person_s_choice(settings: Path) -> None:
+def test_signing_key_file_is_kept(settings: Path) -> None:
     text = settings.read_text(encoding="utf-8")
     own = 'key_value_store_arn = "arn:aws:cloudfront::123456789012'
     settings.write_text(text.replace(own, 'signing_key_file = "key.pem"\n' + own, 1), encoding="utf-8")
@@ -120,7 +120,7 @@ def test_a_key_in_a_file_stays_a_person_s_choice(settings: Path) -> None:
     assert "signing_key_secret" not in load(settings, "production").estate
 
 
-def test_a_dry_run_shows_and_writes_nothing(settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_dry_run_shows_the_diff_and_writes_nothing(settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = settings.read_bytes()
     assert configure.configure(settings, "production", printed(), dry_run=True) == 0
     assert settings.read_bytes() == before
@@ -129,7 +129,7 @@ def test_a_dry_run_shows_and_writes_nothing(settings: Path, capsys: pytest.Captu
     assert '+account = "210987654321"' in shown
 
 
-NO_OUTPUT = {
+INVALID_OUTPUTS = {
     "nothing": ("", "no JSON"),
     "words": ("Warning: No outputs found", "no JSON"),
     "a list": ("[]", "no output of Terraform"),
@@ -139,15 +139,15 @@ NO_OUTPUT = {
     "another tree's": (printed(environment=None), "name no environment"),
     "half an estate": (printed(lease_table=None), "'lease_table' is a required property"),
     "a wrong account": (printed(account="12"), "account"),
-    "two accounts": (printed(account="111122223333"), "is of account 210987654321"),
+    "two accounts": (printed(account="111122223333"), "belongs to account 210987654321"),
     "an impossible pair": (printed(router="route53"), "cannot work"),
 }
 
 
-@pytest.mark.parametrize(("text", "said"), NO_OUTPUT.values(), ids=NO_OUTPUT)
-def test_what_is_no_terraform_output_is_refused(text: str, said: str, settings: Path) -> None:
+@pytest.mark.parametrize(("text", "message"), INVALID_OUTPUTS.values(), ids=INVALID_OUTPUTS)
+def test_invalid_terraform_output_is_refused(text: str, message: str, settings: Path) -> None:
     before = settings.read_bytes()
-    with pytest.raises(Refused, match=re.escape(said)):
+    with pytest.raises(Refused, match=re.escape(message)):
         configure.configure(settings, "production", text, dry_run=False)
     assert settings.read_bytes() == before
 
@@ -161,7 +161,7 @@ SECRETS = {
 
 
 @pytest.mark.parametrize("changes", SECRETS.values(), ids=SECRETS)
-def test_a_secret_is_never_written_nor_told(
+def test_secret_is_neither_written_nor_printed(
     changes: dict[str, Any], settings: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = settings.read_bytes()
@@ -179,13 +179,13 @@ def test_a_sensitive_output_is_refused(settings: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["embedded", "quick"])
-def test_an_environment_on_a_laptop_is_left_alone(name: str, settings: Path) -> None:
+def test_embedded_environment_is_refused(name: str, settings: Path) -> None:
     with pytest.raises(Refused, match="is not on AWS"):
         configure.configure(settings, name, printed(environment=name), dry_run=False)
 
 
 def test_the_command_reads_standard_input() -> None:
-    """As it stands in the document: exit 0 and a diff, exit 4 and one message."""
+    """As the document describes it: exit 0 and a diff, or exit 4 and one message."""
     for text, code in ((printed(), 0), ("", 4)):
         done = subprocess.run(
             [sys.executable, "scripts/deploy.py", "configure", "--environment", "production", "--dry-run"],

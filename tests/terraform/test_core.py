@@ -1,4 +1,4 @@
-"""What Terraform's own core says of the tree: its form, its types and references, and the estate's own tests."""
+"""The tree checked by Terraform's own core: format, types and references, and the estate's own tests."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.terraform.stub import core
 
 
 def test_the_tree_is_valid_and_its_own_tests_pass(terraform: Mapping[str, str], tmp_path: Path, tree: Path) -> None:
-    """``terraform fmt``, ``validate`` and ``test``; every test file is run, and none of its runs is skipped."""
+    """``terraform fmt``, ``validate`` and ``test``: every test file runs, and none of its runs is skipped."""
     workspace = core.workspace(tmp_path / "tree", terraform)
     formed, begun, valid, tested = [
         *workspace.run(
@@ -33,7 +33,7 @@ def test_the_tree_is_valid_and_its_own_tests_pass(terraform: Mapping[str, str], 
 
 
 def test_a_mistake_is_found(terraform: Mapping[str, str], tmp_path: Path) -> None:
-    """The stub is not so lax that anything goes: unknown arguments and outputs are refused by the core itself."""
+    """The stub does not hide mistakes: the core itself refuses unknown arguments and outputs."""
     workspace = core.workspace(tmp_path / "tree", terraform)
     mistakes = 'resource "aws_ecr_repository" "wrong" {\n  name  = module.vpc.nothing\n  owner = "me"\n}\n'
     (workspace.folder / "mistakes.tf").write_text(mistakes)

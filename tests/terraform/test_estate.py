@@ -1,4 +1,4 @@
-"""The whole estate of each pair, as it would stand: colours alike, nothing open, everything encrypted, traffic left alone."""
+"""The whole applied estate of each pair: equal colours, nothing open, everything encrypted, traffic not changed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from deployment.settings import SCHEMA_FILE, load
 from infrastructure.estate import aws_estate
 from scripts.commands import configure
 from tests.terraform.conftest import Estate
-from tests.terraform.judged_rights import BESIDE, PERFORMS, PUSH, beside, needed
+from tests.terraform.required_rights import BESIDE, PERFORMS, PUSH, beside, needed
 from tests.terraform.rights import allows, of_roles, trust
 from tests.terraform.stub import core
 
@@ -24,14 +24,14 @@ ALIKE = (
     "aws_cloudwatch_metric_alarm.",
     "aws_cloudwatch_composite_alarm.",
 )
-# What AWS makes up for each resource: UUIDs, and hexadecimal parts of ARNs; and the load balancers' own names, which are short.
-MADE_UP = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{16,32}\b|telehealth-[bg]\b")
+# The parts that AWS generates: UUIDs and hexadecimal parts of ARNs; besides, the short names of the load balancers.
+GENERATED = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{16,32}\b|telehealth-[bg]\b")
 
 
 def test_an_apply_moves_no_traffic_and_deploys_nothing(estate: Estate) -> None:
-    """After a promotion to green a plan wants at the most to compile green into the function, for when the store is silent.
+    """After a promotion to green a plan changes at most the function's fallback colour, for a store that is silent.
 
-    Not even where other images are named, or the registry has a newer one.
+    This holds even if the variables name other images, or the registry has a newer one.
     """
     image = "123456789012.dkr.ecr.us-east-1.amazonaws.com/telehealth-api@sha256:" + "b" * 64
     found = changes(estate, deployed, "-var", f"image_blue={image}", "-var", f"image_green={image}")
@@ -43,29 +43,29 @@ def test_an_apply_moves_no_traffic_and_deploys_nothing(estate: Estate) -> None:
         assert re.sub("LAST_KNOWN = .*", "", before) == re.sub("LAST_KNOWN = .*", "", after)
 
 
-def test_what_is_terraform_s_own_is_seen(estate: Estate) -> None:
-    """The test above is not blind: what somebody changed by hand is put back, and a service's variables come through.
+def test_apply_restores_terraforms_own_values(estate: Estate) -> None:
+    """The test above is not blind: Terraform reverts manual changes and applies new variables of a service.
 
-    On ECS as a definition beside the one that runs, which the next deployment takes; on App Runner at once.
+    On ECS they become a new task definition, which the next deployment takes; on App Runner they apply at once.
     """
-    if estate.router == "route53":  # two of them are enough
+    if estate.router == "route53":  # two pairs are enough
         return
     found = set(changes(estate, drifted, "-var", "rate_limit_max_requests=77"))
     kind = "aws_ecs_task_definition" if estate.platform == "ecs" else "aws_apprunner_service"
     module = "ecs_service" if estate.platform == "ecs" else "app_runner"
-    told = {f'module.{module}["{colour}"].{kind}.main' for colour in COLOURS}
-    assert found == {"module.database.aws_db_instance.main", *told}
+    services = {f'module.{module}["{colour}"].{kind}.main' for colour in COLOURS}
+    assert found == {"module.database.aws_db_instance.main", *services}
 
 
-def test_colours_differ_in_colour_alone(estate: Estate) -> None:
-    """What runs a colour, and what watches it, is the other's with the colour's name put in."""
+def test_colours_differ_only_in_their_names(estate: Estate) -> None:
+    """The resources that run or watch a colour are the other colour's with the colour's name replaced."""
     blue, green = (dict(of_colour(estate, colour)) for colour in COLOURS)
     assert len(blue) >= 6
     assert blue == green
 
 
-def test_nothing_is_public_but_the_front_door(estate: Estate) -> None:
-    """Whatever everybody reaches is a live listener over TLS, or CloudFront; a colour's own address asks for a proof."""
+def test_only_the_front_door_is_public(estate: Estate) -> None:
+    """The public reaches only a live listener over TLS, or CloudFront; a colour's own address requires a proof."""
     open_to_all = {
         address: (rule["from_port"], rule["to_port"])
         for address, rule in estate.of("aws_vpc_security_group_ingress_rule").items()
@@ -86,7 +86,7 @@ def test_nothing_is_public_but_the_front_door(estate: Estate) -> None:
 
 
 def test_everything_is_encrypted(estate: Estate) -> None:
-    """With a key of the estate's own, but for access logs, whose writers can use none."""
+    """The estate's own key encrypts everything except access logs, whose writers cannot use a key."""
     keys = {"aws_cloudwatch_log_group": "kms_key_id", "aws_secretsmanager_secret": "kms_key_id"}
     keys |= {"aws_db_instance": "kms_key_id", "aws_elasticache_replication_group": "kms_key_id"}
     keys |= {"aws_sns_topic": "kms_master_key_id"}
@@ -106,24 +106,24 @@ def test_everything_is_encrypted(estate: Estate) -> None:
     assert all(key["enable_key_rotation"] for key in estate.of("aws_kms_key").values())
 
 
-def test_no_secret_stands_in_a_service_s_variables(estate: Estate) -> None:
-    """Secrets are named by ARN; what is told in the open names no password."""
-    told, named = variables(estate)
+def test_no_secret_is_in_a_services_variables(estate: Estate) -> None:
+    """Secrets are named by ARN; plain variables contain no password."""
+    plain, named = variables(estate)
     assert set(named) == {"DATABASE_URL", "JWT_SECRET", "REDIS_AUTH_TOKEN"}
     assert all(arn.startswith("arn:aws:secretsmanager:") for arn in named.values())
-    assert told["REDIS_TLS"] == "true"
+    assert plain["REDIS_TLS"] == "true"
     assert not any(
         "password" in f"{name}{value}".lower() or "://" in value.removeprefix("https://")
-        for name, value in told.items()
+        for name, value in plain.items()
     )
     assert "current_environment" not in json.dumps(estate.document)
 
 
-def test_everybody_who_must_be_told_is_told(estate: Estate) -> None:
-    """Alarms tell topics of their own region, and each topic has the team on it."""
+def test_alarms_notify_the_team(estate: Estate) -> None:
+    """Alarms notify topics of their own region, and the team subscribes to each topic."""
     topics = {values["arn"] for values in estate.of("aws_sns_topic").values()}
-    told = {values["topic_arn"] for values in estate.of("aws_sns_topic_subscription").values()}
-    assert topics == told
+    subscribed = {values["topic_arn"] for values in estate.of("aws_sns_topic_subscription").values()}
+    assert topics == subscribed
     silent = [
         address
         for address, alarm in estate.of("aws_cloudwatch_metric_alarm").items()
@@ -135,8 +135,8 @@ def test_everybody_who_must_be_told_is_told(estate: Estate) -> None:
     assert {asked.replace("{colour}", colour) for colour in COLOURS} == named
 
 
-def test_what_terraform_made_loads(estate: Estate, tmp_path: Path) -> None:
-    """Of each pair: the deployer goes by what was written, to the last ARN, and a second time writes nothing."""
+def test_deployer_loads_terraforms_outputs(estate: Estate, tmp_path: Path) -> None:
+    """The deployer reads every written value, to the last ARN, and a second `configure` writes nothing."""
     settings = tmp_path / "deployment.toml"
     settings.write_text((core.ROOT / "deployment.toml").read_text(encoding="utf-8"), encoding="utf-8")
     text = json.dumps(estate.outputs)
@@ -156,7 +156,7 @@ def test_what_terraform_made_loads(estate: Estate, tmp_path: Path) -> None:
 
 
 def test_the_switch_can_be_rehearsed(estate: Estate) -> None:
-    """On ECS each colour's load balancer takes a request for one to the live domain, by the host that the settings name."""
+    """On ECS each colour's load balancer rewrites the host in the settings to the live domain."""
     hosts = estate.outputs.get("rehearsal_hosts", {}).get("value")
     if estate.platform != "ecs":
         assert hosts is None
@@ -176,7 +176,7 @@ def test_the_switch_can_be_rehearsed(estate: Estate) -> None:
 
 
 def changes(estate: Estate, done: Callable[[Any], Any], *options: str) -> Mapping[str, Mapping[str, Any]]:
-    """What a plan would change, by address, once ``done`` has happened to the state; the state is put back."""
+    """Return a plan's changes, by address, after ``done`` has changed the state; then restore the state."""
     before = estate.workspace.state.read_text(encoding="utf-8")
     estate.workspace.state.write_text(json.dumps(done(json.loads(before))), encoding="utf-8")
     try:
@@ -192,7 +192,7 @@ def changes(estate: Estate, done: Callable[[Any], Any], *options: str) -> Mappin
 
 
 def deployed(state: Any) -> Any:
-    """The state of an estate on which the deployer has put a release on green, and moved all traffic there."""
+    """Return the state after the deployer has put a release on green and moved all traffic there."""
     text = "111122223333.dkr.ecr.us-east-1.amazonaws.com/telehealth-api@sha256:" + "a" * 64
     for kind, values in instances(state):
         if kind == "aws_apprunner_service":
@@ -218,7 +218,7 @@ def deployed(state: Any) -> Any:
 
 
 def drifted(state: Any) -> Any:
-    """The state of an estate that somebody has changed by hand."""
+    """Return the state after a person has changed the estate by hand."""
     for kind, values in instances(state):
         if kind == "aws_db_instance":
             values["deletion_protection"] = False
@@ -226,7 +226,7 @@ def drifted(state: Any) -> Any:
 
 
 def instances(state: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Type and values of each resource of a state."""
+    """Yield type and values of each resource of a state."""
     for resource in state["resources"]:
         if resource["mode"] == "managed":
             for instance in resource["instances"]:
@@ -234,17 +234,17 @@ def instances(state: Any) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def of_colour(estate: Estate, colour: str) -> Iterator[tuple[str, str]]:
-    """The resources of a colour, by address, with the colour's name and what AWS made up taken out of both."""
+    """Yield address and values of a colour's resources, without the colour's name and without AWS's generated parts."""
     for address, values in estate.resources.items():
         if f'["{colour}"]' in address and any(part in address for part in ALIKE):
-            yield tuple(  # type: ignore[misc]  # two of them
-                MADE_UP.sub("…", text).replace(colour, "COLOUR")
+            yield tuple(  # type: ignore[misc]  # two texts
+                GENERATED.sub("…", text).replace(colour, "COLOUR")
                 for text in (address, json.dumps(values, sort_keys=True))
             )
 
 
 def variables(estate: Estate) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    """What blue is told in the open, and which secrets it is handed."""
+    """Return blue's plain variables, and its secrets by name."""
     if estate.platform == "apprunner":
         service = estate.resources['module.app_runner["blue"].aws_apprunner_service.main']
         image = service["source_configuration"][0]["image_repository"][0]["image_configuration"][0]
@@ -257,16 +257,16 @@ def variables(estate: Estate) -> tuple[Mapping[str, str], Mapping[str, str]]:
     )
 
 
-def test_roles_may_what_their_duties_call(estate: Estate) -> None:
-    """Every call that infrastructure/aws lists, on this platform and behind this router, and those that are made beside them."""
+def test_roles_allow_the_calls_of_their_duties(estate: Estate) -> None:
+    """Every call that infrastructure/aws lists for this platform and router is allowed, and the calls besides them."""
     rights = of_roles(estate)
     for role in PERFORMS:
         missing = [one for one in (*needed(estate, role), *beside(estate, role)) if not allows(rights[role], *one)]
         assert missing == [], role
 
 
-def test_roles_may_no_more(estate: Estate) -> None:
-    """Nothing but the duties' calls and what is named beside them, and nothing with a wildcard for an action."""
+def test_roles_allow_nothing_else(estate: Estate) -> None:
+    """Only the duties' calls and the listed calls besides them are allowed, and no action has a wildcard."""
     rights = of_roles(estate)
     for role in PERFORMS:
         calls = {action for action, _ in needed(estate, role)} | BESIDE | (PUSH if role == "build-release" else set())
@@ -278,8 +278,8 @@ def test_roles_may_no_more(estate: Estate) -> None:
     ]
 
 
-def test_a_role_of_one_thing_does_one_thing(estate: Estate) -> None:
-    """Green's deployer leaves blue's release alone; who moves traffic touches none; who audits writes nothing."""
+def test_each_role_has_one_purpose(estate: Estate) -> None:
+    """Green's deployer cannot change blue's release; the promote role changes no release; the audit role writes nothing."""
     rights = of_roles(estate)
     writes = {"apprunner:UpdateService", "apprunner:PauseService", "ecs:UpdateService", "ecs:RegisterTaskDefinition"}
     for right in rights["deploy-green"]:

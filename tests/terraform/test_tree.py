@@ -1,4 +1,4 @@
-"""What can be read off the files: every variable explained and checked, every one used, nothing of the seed's mistakes back."""
+"""Checks on the text of the files: every variable is described, validated and used, and no mistake of the seed is back."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pytest
 from tests.terraform.stub.core import TREE
 
 MODULES = sorted(path for path in (TREE, *(TREE / "modules").iterdir()))
-# Of the seed's variables all but the live colour, which is nobody's to say.
+# The seed's variables, except the live colour, which no variable may set.
 SEED = {"aws_region", "environment", "vpc_cidr", "availability_zones", "private_subnets", "public_subnets"}
 SEED |= {"db_instance_class", "db_allocated_storage", "db_engine_version", "redis_node_type", "redis_engine_version"}
 SEED |= {"domain_name"}
 
 
 def blocks(folder: Path, kind: str) -> Iterator[tuple[str, str]]:
-    """Name and text of each block of a kind in a module's files, which ``terraform fmt`` has put in order."""
+    """Yield name and text of each block of a kind in a module's files, as ``terraform fmt`` formats them."""
     for path in sorted(folder.glob("*.tf")):
         text = path.read_text(encoding="utf-8")
         yield from re.findall(rf'^{kind} "([^"]+)"(?: "[^"]+")? \{{\n(.*?)^\}}', text, re.MULTILINE | re.DOTALL)
@@ -39,14 +39,14 @@ def test_variables_and_outputs_are_explained_and_used(folder: Path) -> None:
         assert "description = " in body, name
 
 
-def test_the_root_checks_what_it_is_told() -> None:
+def test_root_validates_its_variables() -> None:
     found = dict(blocks(TREE, "variable"))
     assert len(found) > 30
     assert {name for name, body in found.items() if "validation {" not in body} == set()
     assert set(found) >= SEED
 
 
-def test_nobody_can_say_which_colour_is_live() -> None:
+def test_no_variable_sets_the_live_colour() -> None:
     names = {name for folder in MODULES for name, _ in blocks(folder, "variable")}
     assert not {name for name in names if re.search(r"current|live_colou?r|active", name)}
 
@@ -57,12 +57,12 @@ def test_every_module_is_called() -> None:
     assert called == {path.name for path in MODULES[1:] if path != TREE}
 
 
-def test_no_module_is_put_off_as_a_whole() -> None:
-    """``depends_on`` of a module puts off every data source in it: the plan would say "known after apply" throughout."""
+def test_no_module_has_depends_on() -> None:
+    """``depends_on`` of a module defers every data source in it: the plan would say "known after apply" everywhere."""
     assert [name for name, body in blocks(TREE, "module") if "depends_on" in body] == []
 
 
-def test_no_place_is_written_down_but_the_one_that_aws_prescribes() -> None:
+def test_only_the_region_that_aws_prescribes_is_hard_coded() -> None:
     text = re.sub(r"#.*", "", "".join(source(folder) for folder in MODULES))
     places = re.findall(r'"([a-z]{2}-[a-z]+-\d[a-z]?)"', text)
     assert set(places) == {"us-east-1"}, "CloudFront's home, and a default"
@@ -81,5 +81,5 @@ def test_no_place_is_written_down_but_the_one_that_aws_prescribes() -> None:
         ("front-door", "[value]"),
     ],
 )
-def test_image_and_traffic_are_the_deployers(place: str, ignored: str) -> None:
+def test_terraform_ignores_image_and_traffic(place: str, ignored: str) -> None:
     assert f"ignore_changes = {ignored}" in source(TREE / "modules" / place)

@@ -11,7 +11,7 @@ from tests.verification.contract_server import Service
 
 @pytest.fixture
 def service() -> Iterator[Service]:
-    """The service's contract on a port of its own, as ``http://api.telehealth.localhost:PORT``."""
+    """A service that speaks the contract at ``http://api.telehealth.localhost:PORT``."""
     running = Service()
     yield running
     running.stop()

@@ -1,4 +1,4 @@
-"""A small real server on loopback that speaks the service's contract, and misbehaves on request."""
+"""A small real server on loopback that speaks the service's contract and fails on request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ USER = {"email": "smoke-1@telehealth.example", "password": "canary-Pass/word+1"}
 
 
 class Service:
-    """Its state, and its switches: ``fail`` maps an operation to a status, ``delays`` to seconds."""
+    """The state of the server and its faults: ``fail`` maps an operation to a status, ``delays`` to seconds."""
 
     def __init__(self) -> None:
         self.consults: dict[str, dict[str, Any]] = {}
@@ -54,7 +54,7 @@ class _Server(ThreadingHTTPServer):
     service: Service
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that went away is no error of the test's."""
+        """Ignore the error: a client that closes its connection does not fail the test."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -68,7 +68,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         self._route()
 
-    do_POST = do_DELETE = do_GET  # noqa: N815 - the base class's names
+    do_POST = do_DELETE = do_GET  # noqa: N815 - the base class defines the names
 
     def _route(self) -> None:
         service = self.server.service
@@ -77,7 +77,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         operation, consult = _operation(self.command, self.path)
         service.seen.append(operation)
-        time.sleep(service.delays.get(operation, 0))  # the service's slowness, not a wait of the test
+        time.sleep(service.delays.get(operation, 0))  # the service is slow; the test does not wait here
         status = service.fail.get(operation)
         if service.raw is not None:
             self.wfile.write(service.raw)

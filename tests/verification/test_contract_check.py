@@ -1,3 +1,5 @@
+"""Answers checked against the OpenAPI document: allowed answers and violations."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -34,7 +36,7 @@ def answer(method: str, path: str, status: int, body: Any = None, **options: Any
     return httpx.Response(status, request=request, **options)
 
 
-def test_every_operation_of_the_document_is_known(contract: Contract) -> None:
+def test_operations_of_the_document(contract: Contract) -> None:
     assert {o.operation_id for o in contract.operations} == {
         *("health", "healthDatabase", "healthRedis", "login", "logout"),
         *("listConsults", "createConsult", "readConsult", "cancelConsult"),
@@ -61,7 +63,7 @@ def test_every_operation_of_the_document_is_known(contract: Contract) -> None:
     ],
     ids=lambda response: f"{response.request.method}-{response.request.url.path}-{response.status_code}",
 )
-def test_what_the_contract_allows_passes(contract: Contract, response: httpx.Response) -> None:
+def test_allowed_answer_passes(contract: Contract, response: httpx.Response) -> None:
     contract.check(response)
     assert contract.operation_for(response.request.method, response.request.url.path) is not None
 
@@ -95,7 +97,7 @@ def test_what_the_contract_allows_passes(contract: Contract, response: httpx.Res
         (answer("DELETE", f"/consults/{ID}", 204, content=b"x"), ["a body of 1 bytes", "no body"]),
     ],
 )
-def test_a_violation_says_what_where_and_how_to_see_it(
+def test_violation_names_the_problem_its_place_and_the_curl_command(
     contract: Contract, response: httpx.Response, words: list[str]
 ) -> None:
     with pytest.raises(ContractViolation) as caught:

@@ -1,3 +1,5 @@
+"""The HTTP client: connections, recorded exchanges, curl commands, and sign-in."""
+
 from __future__ import annotations
 
 import shlex
@@ -15,7 +17,7 @@ from verification.http import Exchange, curl_for, open_client
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_a_localhost_name_is_reached_on_loopback_with_its_own_host_header(service: Service) -> None:
+def test_localhost_name_is_reached_on_loopback_with_its_host_header(service: Service) -> None:
     with open_client(service.url, timeout_s=5) as client:
         response = client.get("/health")
     assert response.json()["status"] == "ok"
@@ -24,14 +26,14 @@ def test_a_localhost_name_is_reached_on_loopback_with_its_own_host_header(servic
 
 
 @pytest.mark.parametrize(("keep_alive", "connections"), [(True, 1), (False, 3)])
-def test_connections_are_kept_only_where_asked_for(service: Service, keep_alive: bool, connections: int) -> None:
+def test_connections_are_kept_only_with_keep_alive(service: Service, keep_alive: bool, connections: int) -> None:
     with open_client(service.url, timeout_s=5, keep_alive=keep_alive) as client:
         for _ in range(3):
             client.get("/health")
     assert len(set(service.ports)) == connections
 
 
-def test_each_exchange_is_recorded_those_without_an_answer_too(service: Service) -> None:
+def test_each_exchange_is_recorded_even_without_an_answer(service: Service) -> None:
     seen: list[Exchange] = []
     with open_client(service.url, timeout_s=5, on_exchange=seen.append) as client:
         client.get("/health")
@@ -85,7 +87,7 @@ def test_smoke_users_sign_in_and_hide_their_password(service: Service) -> None:
 
 
 @pytest.mark.parametrize("secret", ["canary", "{}", "[]", '[{"email": "canary"}]', '[{"email": "a", "password": ""}]'])
-def test_a_bad_secret_is_refused_without_being_quoted(secret: str) -> None:
+def test_malformed_smoke_users_are_refused_and_not_quoted(secret: str) -> None:
     with pytest.raises(ValueError, match="secret") as caught:
         parse_smoke_users(secret)
     assert "canary" not in str(caught.value)

@@ -1,4 +1,4 @@
-"""What is said of answer times that were made up, seeded: noise is no reason to refuse, slowness is, and nothing measured is no pass."""
+"""Judgement of generated, seeded latencies: noise passes, slowness fails, and missing data does not pass."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def noise(draw: random.Random, _place: Place, _n: int) -> float:
 
 
 def measured_by(candidate: Draw, live: Draw | None = noise, seed: int = 1) -> Callable[[Collection[Place]], Measured]:
-    """A measurement that takes no time; each further one draws further numbers."""
+    """Return a function that measures generated latencies; each call draws new numbers."""
     draw = random.Random(seed)
 
     def measure(places: Collection[Place]) -> Measured:
@@ -46,23 +46,23 @@ def words(result: LatencyResult) -> str:
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_same_is_not_slower(seed: int) -> None:
+def test_same_latency_is_not_slower(seed: int) -> None:
     assert judged(noise, seed=seed).findings == ()
 
 
-def test_half_as_long_again_is_found() -> None:
+def test_latency_half_as_long_again_is_found() -> None:
     result = judged(lambda draw, place, n: 1.5 * noise(draw, place, n))
     assert "times live's time, limit 1.25 times" in words(result)
     assert "the first of two measurements" in words(result)
 
 
-def test_a_slow_tail_is_found() -> None:
+def test_slow_tail_is_found() -> None:
     result = judged(lambda draw, place, n: noise(draw, place, n) + (300 if n % 20 == 0 else 0))
     assert any(one.test == "tail" for one in result.findings), words(result)
     assert not any(one.test == "slower" for one in result.findings), words(result)
 
 
-def test_a_slow_tail_is_found_where_many_answers_of_both_are_slow() -> None:
+def test_slow_tail_is_found_if_many_answers_of_both_colours_are_slow() -> None:
     def busy(draw: random.Random, place: Place, n: int) -> float:
         return noise(draw, place, n) + (draw.expovariate(0.25) if draw.random() < 0.25 else 0)
 
@@ -71,7 +71,7 @@ def test_a_slow_tail_is_found_where_many_answers_of_both_are_slow() -> None:
     assert judged(busy, busy).findings == ()
 
 
-def test_slow_on_fresh_connections_alone() -> None:
+def test_slowness_on_fresh_connections_only() -> None:
     result = judged(lambda draw, place, n: noise(draw, place, n) + (2 if place[1] == "fresh" else 0))
     assert "fresh connections" in words(result)
     assert "kept connections" not in words(result)
@@ -84,7 +84,7 @@ def test_one_slow_operation_is_named() -> None:
     assert result.about("health", "slower") == []
 
 
-def test_what_a_second_measurement_does_not_see_is_not_found_but_kept() -> None:
+def test_unconfirmed_slowness_is_only_suspected() -> None:
     burst = iter([measured_by(lambda draw, place, n: 2 * noise(draw, place, n)), measured_by(noise, seed=2)])
     result = judge_twice(lambda places: next(burst)(places), Judge(LIMITS, SAMPLES), compared=True)
     assert result.findings == ()
@@ -92,11 +92,11 @@ def test_what_a_second_measurement_does_not_see_is_not_found_but_kept() -> None:
     assert result.first_words("listConsults")
 
 
-def test_what_is_too_little_to_matter_is_not_found() -> None:
+def test_difference_below_the_limit_is_not_found() -> None:
     assert judged(lambda draw, _place, _n: 0.012 + draw.random() / 1000, lambda _draw, _place, _n: 0.011).findings == ()
 
 
-def test_budgets_hold_without_a_second_colour() -> None:
+def test_budgets_apply_without_a_second_colour() -> None:
     assert judged(noise, None).findings == ()
     slow = judged(lambda _draw, _place, n: 1200.0 if n % 10 == 0 else 1.0, None)
     assert "GET /consults?limit=20: p95 1200 ms, limit 1000 ms" in words(slow)
@@ -118,7 +118,7 @@ def test_budgets_hold_without_a_second_colour() -> None:
         ),
     ],
 )
-def test_what_proves_nothing_is_no_pass(spoil: Callable[[Measured], object], says: str) -> None:
+def test_inconclusive_measurement_does_not_pass(spoil: Callable[[Measured], object], says: str) -> None:
     made = measured_by(noise)
 
     def measure(places: Collection[Place]) -> Measured:
@@ -130,7 +130,7 @@ def test_what_proves_nothing_is_no_pass(spoil: Callable[[Measured], object], say
     assert says in words(result)
 
 
-def test_a_hiccup_is_forgiven() -> None:
+def test_single_failure_is_tolerated() -> None:
     made = measured_by(noise)
 
     def measure(places: Collection[Place]) -> Measured:
@@ -142,7 +142,7 @@ def test_a_hiccup_is_forgiven() -> None:
     assert judge_twice(measure, Judge(LIMITS, SAMPLES), compared=True).findings == ()
 
 
-def test_noise_asks_for_more_samples() -> None:
+def test_noise_needs_more_samples() -> None:
     draw = random.Random(3)
     quiet = [draw.gauss(10, 0.5) for _ in range(60)]
     noisy = [draw.lognormvariate(2.3, 0.8) for _ in range(60)]
@@ -150,14 +150,14 @@ def test_noise_asks_for_more_samples() -> None:
     assert few < 60 < many
 
 
-def test_nothing_is_compared_with_nothing() -> None:
+def test_comparison_without_samples_raises() -> None:
     with pytest.raises(ValueError, match="nothing to compare"):
         comparison.shift([], [1.0], LIMITS, 0.01)
     with pytest.raises(ValueError, match="nothing to compare"):
         comparison.tail([([], [1.0])], LIMITS)
 
 
-def test_a_plain_difference_ends_the_measurement() -> None:
+def test_clear_difference_ends_the_measurement() -> None:
     judge = Judge(LIMITS, SAMPLES)
     measured = measured_by(lambda draw, place, n: 3 * noise(draw, place, n))(everything())
     assert judge.wanted(measured) == []

@@ -1,4 +1,4 @@
-"""What an answer gives away is found, and shown without secrets; what a good answer says is no leak."""
+"""Leaks in answers are found and shown without secrets; an ordinary answer passes."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ def answer(text: str, status: int = 422, path: str = "/no-such-page", **headers:
         ("Cannot GET /no-such-page", "the page of a framework"),
     ],
 )
-def test_found(text: str, what: str) -> None:
+def test_leak_in_the_body_is_found(text: str, what: str) -> None:
     (found, *_) = leaks(answer(text))
     assert found.startswith(what)
     assert "canary" not in found
 
 
 @pytest.mark.parametrize(("name", "value"), [("x_powered_by", "Express"), ("server", "Werkzeug/3 Python/3.11")])
-def test_banners(name: str, value: str) -> None:
+def test_banner_header_is_found(name: str, value: str) -> None:
     assert leaks(answer("{}", 422, "/", **{name: value})) == [f"the header {name.replace('_', '-')}: {value}"]
 
 
@@ -66,17 +66,17 @@ def test_banners(name: str, value: str) -> None:
     ],
 )
 @pytest.mark.parametrize("server", ["envoy", "uvicorn"])
-def test_no_leak(text: str, server: str) -> None:
+def test_ordinary_answer_has_no_leak(text: str, server: str) -> None:
     assert leaks(answer(text, server=server)) == []
 
 
-def test_a_refusal_is_a_problem_of_that_status_that_tells_nothing(contract: Contract) -> None:
+def test_refusal_needs_the_expected_status_and_a_problem_body(contract: Contract) -> None:
     refused = contract.refused
     good = '{"title": "Not Found", "status": 404}'
     refused(answer(good, 404), 404)
     refused(answer(good, 404), 405, 404)
-    refused(answer("Not Found", 404, content_type="text/plain"), 404)  # the contract has no such page
-    refused(answer(good, 404, path="/consults"), 404)  # an operation, and a status that it does not document
+    refused(answer("Not Found", 404, content_type="text/plain"), 404)  # the contract does not describe this page
+    refused(answer(good, 404, path="/consults"), 404)  # the contract describes the operation but not this status
     one = "/consults/0b0e7a3e-3d5f-4e0b-9d2b-6f0a5f1c2d3e"
     for response, words in (
         (answer(good, 404), "GET /no-such-page: status 404, expected status 405"),
@@ -96,10 +96,10 @@ def test_a_refusal_is_a_problem_of_that_status_that_tells_nothing(contract: Cont
         assert again.startswith("  again: curl -i ")
 
 
-def test_tokens_as_a_forger_makes_them() -> None:
+def test_forged_tokens() -> None:
     claims = {"sub": "1", "exp": 2_000_000_000}
     token = signer("key")(claims)
-    # RFC 7515's construction, checked against the library in the service's own tests by what it accepts.
+    # The construction of RFC 7515. The service's own tests check that the JWT library accepts these tokens.
     assert (header_of(token), claims_of(token)) == ({"alg": "HS256", "typ": "JWT"}, claims)
     assert claims_of(altered(token, sub="2")) == {**claims, "sub": "2"}
     assert altered(token, sub="2").rpartition(".")[2] == token.rpartition(".")[2]

@@ -1,3 +1,5 @@
+"""Load by one Locust process over real sockets."""
+
 from __future__ import annotations
 
 import os
@@ -22,8 +24,8 @@ ROOT = Path(__file__).resolve().parents[2]
 def wait_until(condition: Callable[[], bool], deadline_s: float = 30) -> None:
     deadline = time.monotonic() + deadline_s
     while not condition():
-        assert time.monotonic() < deadline, "did not come about in time"
-        time.sleep(0.01)  # the pause of a poll with a deadline
+        assert time.monotonic() < deadline, f"the condition was not true within {deadline_s} s"
+        time.sleep(0.01)  # pause of a poll with a deadline
 
 
 def plan_for(service: Service, **values: Any) -> LoadPlan:
@@ -35,14 +37,14 @@ def locusts() -> list[psutil.Process]:
 
 
 def _words(process: psutil.Process) -> list[str]:
-    """Its command line; nothing where it has ended, as other tests' processes may have."""
+    """Return the command line of the process, or an empty list if it has ended, as processes of other tests may."""
     try:
         return process.cmdline()
     except psutil.Error:
         return []
 
 
-def test_a_load_is_made_and_leaves_nothing(service: Service, tmp_path: Path) -> None:
+def test_load_is_measured_and_cleaned_up(service: Service, tmp_path: Path) -> None:
     shown: list[str] = []
 
     def on_tick(_: float) -> None:
@@ -65,7 +67,7 @@ def test_a_load_is_made_and_leaves_nothing(service: Service, tmp_path: Path) -> 
     assert locusts() == []
 
 
-def test_failures_are_counted_with_their_words(service: Service, tmp_path: Path) -> None:
+def test_failures_are_counted_with_their_messages(service: Service, tmp_path: Path) -> None:
     service.fail = {"listConsults": 500}
     result = run_load(plan_for(service, seconds=1), log=tmp_path / "load.log")
     (listed,) = (o for o in result.by_operation if o.operation == "listConsults")
@@ -73,14 +75,14 @@ def test_failures_are_counted_with_their_words(service: Service, tmp_path: Path)
     assert result.errors == (("GET listConsults: status 500, expected 200", listed.failures),)
 
 
-def test_a_sign_in_that_fails_is_a_failure(service: Service, tmp_path: Path) -> None:
+def test_failed_sign_in_is_a_failure(service: Service, tmp_path: Path) -> None:
     service.fail = {"login": 503}
     result = run_load(plan_for(service, seconds=1), log=tmp_path / "load.log")
     assert result.failure_ratio == 1.0
     assert "POST login: status 503" in result.errors[0][0]
 
 
-def test_a_run_that_was_cut_short_says_so(service: Service, tmp_path: Path) -> None:
+def test_interrupted_load_is_cut_short(service: Service, tmp_path: Path) -> None:
     def on_tick(_: float) -> None:
         if service.seen.count("health") > 3:
             for process in locusts():
@@ -91,7 +93,7 @@ def test_a_run_that_was_cut_short_says_so(service: Service, tmp_path: Path) -> N
     assert 0 < result.seconds < result.planned_seconds == 30
 
 
-def test_a_crash_is_no_result(service: Service, tmp_path: Path) -> None:
+def test_crash_raises_load_failed(service: Service, tmp_path: Path) -> None:
     """Failure mode 4: no data counts as good."""
 
     def on_tick(_: float) -> None:
@@ -102,7 +104,7 @@ def test_a_crash_is_no_result(service: Service, tmp_path: Path) -> None:
         run_load(plan_for(service, seconds=30), log=tmp_path / "load.log", on_tick=on_tick)
 
 
-def test_whatever_is_raised_no_process_is_left(service: Service, tmp_path: Path) -> None:
+def test_exception_leaves_no_process(service: Service, tmp_path: Path) -> None:
     def on_tick(_: float) -> None:
         raise KeyboardInterrupt
 
@@ -114,12 +116,12 @@ def test_whatever_is_raised_no_process_is_left(service: Service, tmp_path: Path)
 @pytest.mark.parametrize(
     "values", [{"users": 0}, {"rate": 0}, {"weights": {"lists": 1}}, {"weights": {"health": 0}}, {"smoke_users": ()}]
 )
-def test_a_plan_without_sense_is_refused(values: dict[str, Any]) -> None:
+def test_invalid_load_plan_is_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="the load"):
         LoadPlan(**({"base_url": "http://x", "smoke_users": (SmokeUser("a", "b"),)} | values))
 
 
-def test_it_ends_with_its_parent(service: Service, tmp_path: Path) -> None:
+def test_locust_ends_with_its_parent(service: Service, tmp_path: Path) -> None:
     program = """
 import sys
 from pathlib import Path
@@ -142,17 +144,17 @@ run_load(plan, log=Path(sys.argv[2]))
     assert service.consults == {}
 
 
-def test_what_locust_prints_is_kept_without_secrets(
+def test_output_of_locust_is_logged_without_secrets(
     service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A locustfile that shows what it was told, and then its Authorization header, on its way down."""
+    """The locustfile prints its standard input and an Authorization header and then raises."""
     leaky = tmp_path / "leaky.py"
     leaky.write_text(
         "import os, sys\n"
-        "told = os.read(0, 65536).decode()\n"
-        "print(told, told.encode())\n"
+        "given = os.read(0, 65536).decode()\n"
+        "print(given, given.encode())\n"
         "print('Authorization: Bearer canary-0123456789', file=sys.stderr)\n"
-        "raise RuntimeError(told)\n"
+        "raise RuntimeError(given)\n"
     )
     monkeypatch.setattr("verification.load_processes.LOCUSTFILE", leaky)
     with pytest.raises(LoadFailed) as caught:

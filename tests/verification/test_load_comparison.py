@@ -1,4 +1,4 @@
-"""Two small loads beside each other: what is found, what is not, and what proves nothing."""
+"""Comparison of two small parallel loads: slower releases, equal releases, and inconclusive results."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ PLAN = LoadPlan("http://candidate", (SmokeUser("a", "b"),), users=10, rate=100, 
 PAIR = plans(PLAN, "http://live", 20)
 
 
-def test_the_same_small_load_for_both() -> None:
+def test_both_colours_get_the_same_small_load() -> None:
     mine, other = PAIR
     assert (mine.users, mine.rate, mine.seconds, mine.workers, mine.most_failures) == (2, 20, 60, 1, None)
     assert other == replace(mine, base_url="http://live", most_failures=3)
-    assert plans(PLAN, "http://live", 1000)[1].rate == 100, "never more than the load itself"
+    assert plans(PLAN, "http://live", 1000)[1].rate == 100, "at most the rate of the load itself"
 
 
 def load(times: Sequence[float], **values: Any) -> LoadResult:
-    """What came of one colour's load, all of it ``listConsults``."""
+    """Return the result of one colour's load with only ``listConsults`` requests."""
     counts = Counter(float(round(ms)) for ms in times)
     one = OperationLoad("listConsults", len(times), 0, 0, 0, 0, 0, counts)
     result = LoadResult(len(times), 0, 0, 0, 0, 0, 0, 20, 60, 60, False, 0.1, 1, (one,), ())
@@ -40,7 +40,7 @@ def load(times: Sequence[float], **values: Any) -> LoadResult:
 
 
 def noisy(times: float, slow: float, seed: int) -> list[float]:
-    """1200 answers, typically ``times`` as long as 40 ms, and a ``slow`` share of them ten times that."""
+    """Return 1200 latencies, typically ``times`` 40 ms; a ``slow`` share of them is ten times as long."""
     random = Random(seed)
     return [times * random.lognormvariate(3.7, 0.5) * (10 if random.random() < slow else 1) for _ in range(1200)]
 
@@ -49,8 +49,8 @@ def judged(candidate: LoadResult, live: LoadResult) -> BesideLive:
     return compare(PAIR, (candidate, live), TABLE)
 
 
-def test_who_is_no_slower_is_not_found_slower() -> None:
-    """A hundred times the same release, in noise; and one that is a tenth slower, which is within what is allowed."""
+def test_equal_release_is_not_found_slower() -> None:
+    """With noise, 100 times: the same release, and a release that is a tenth slower, which the limits allow."""
     for seed in range(100):
         live = load(noisy(1, 0.02, 1000 + seed))
         for times in (1, 1.1):
@@ -58,12 +58,12 @@ def test_who_is_no_slower_is_not_found_slower() -> None:
             assert (dict(result.found), result.problem) == ({}, None)
 
 
-def test_who_is_slower_is_found_with_value_limit_and_live_s() -> None:
+def test_slower_release_is_found_with_both_values_and_the_limit() -> None:
     result = judged(load(noisy(2, 0.02, 1)), load(noisy(1, 0.02, 2)))
-    told = result.found["listConsults"]
-    assert "under load: the typical answer took" in told
-    assert "live's 4" in told
-    assert "limit 1.5 times and 20 ms more" in told
+    message = result.found["listConsults"]
+    assert "under load: the typical answer took" in message
+    assert "live's 4" in message
+    assert "limit 1.5 times and 20 ms more" in message
     tail = judged(load(noisy(1, 0.15, 1)), load(noisy(1, 0, 2)))
     assert "limit 5.0%" in tail.found["all"]
     assert "listConsults" not in tail.found
@@ -84,7 +84,7 @@ def test_who_is_slower_is_found_with_value_limit_and_live_s() -> None:
         ({"by_operation": ()}, {}, "no operation was answered 20 times by both"),
     ],
 )
-def test_what_proves_nothing_says_why(candidate: dict[str, Any], live: dict[str, Any], words: str) -> None:
+def test_inconclusive_comparison_names_its_problem(candidate: dict[str, Any], live: dict[str, Any], words: str) -> None:
     """Failure mode 4: no data counts as good."""
     times = noisy(1, 0, 3)
     result = judged(load(times, **candidate), load(times, **live))
@@ -93,13 +93,13 @@ def test_what_proves_nothing_says_why(candidate: dict[str, Any], live: dict[str,
     assert re.search(words, result.problem or "")
 
 
-def test_one_hiccup_of_live_is_no_problem() -> None:
+def test_single_failure_of_live_is_tolerated() -> None:
     times = noisy(1, 0, 3)
     assert judged(load(times), load(times, failures=1)).problem is None
 
 
 class Loads:
-    """Plays the loads of ``run_together``: a pair of results for each time that it is asked."""
+    """Replaces ``run_together``: returns the next pair of results at each call."""
 
     def __init__(self, *pairs: tuple[LoadResult, LoadResult]) -> None:
         self.pairs = list(pairs)
@@ -127,7 +127,7 @@ HARMED = SAME[0], replace(SAME[1], failures=3)
     ],
     ids=["good", "once", "twice", "busy between", "always busy", "once, too late", "harmed"],
 )
-def test_a_no_takes_two_measurements(
+def test_finding_takes_two_measurements(
     pairs: Any, left: int, found: bool, proven: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     loads = Loads(*pairs)
@@ -137,8 +137,8 @@ def test_a_no_takes_two_measurements(
     assert (len(loads.pairs), bool(result.found), result.problem is None) == (left, found, proven)
 
 
-def test_a_finding_needs_its_confirmation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What was found once, and then only the machine was measured, is neither a no nor a yes."""
+def test_unconfirmed_finding_is_inconclusive(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One finding and then only measurements on a busy machine neither pass nor fail the release."""
     monkeypatch.setattr(measurement, "run_together", Loads(SLOWER, BUSY, BUSY, BUSY))
     result = measurement.load_beside_live(PLAN, Release("http://live"), TABLE, tmp_path / "log", lambda _: None)
     assert result is not None
@@ -146,13 +146,13 @@ def test_a_finding_needs_its_confirmation(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 @pytest.mark.parametrize(("table", "live"), [({"compare_rate": 0}, Release("http://live")), (TABLE, None)])
-def test_live_is_left_alone_unless_asked_for(table: Any, live: Release | None, tmp_path: Path) -> None:
+def test_live_gets_no_load_unless_configured(table: Any, live: Release | None, tmp_path: Path) -> None:
     assert measurement.load_beside_live(PLAN, live, table, tmp_path / "log", lambda _: None) is None
 
 
 @pytest.mark.soak
-def test_a_live_that_fails_is_left_alone(service: Service, tmp_path: Path) -> None:
-    """By its third failure at the latest; the candidate's load goes on."""
+def test_load_of_a_failing_live_colour_stops(service: Service, tmp_path: Path) -> None:
+    """The load of the live colour stops at its third failure at the latest; the candidate's load continues."""
     other = Service()
     other.fail = {"listConsults": 500}
     try:

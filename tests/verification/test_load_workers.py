@@ -1,4 +1,4 @@
-"""A load by several Locust processes: the same figures as by one, every worker accounted for, none left."""
+"""A load by several Locust processes: the same figures as by one process, no worker lost and none left running."""
 
 from __future__ import annotations
 
@@ -28,38 +28,40 @@ PLAN = LoadPlan("http://x", (SmokeUser("a", "b"),), users=4, seconds=2, workers=
 LIMITS = {"p95_ms": 1000, "rate": 10, "throughput": 0.5, "min_requests": 1}
 
 
-def noted(**values: Any) -> dict[str, Any]:
-    """What one worker reports of a good load."""
+def worker_report(**values: Any) -> dict[str, Any]:
+    """Return the report of one worker of a good load."""
     return {"host": "vm", "requests": 10, "seconds": 2.0, "cpu_s": 0.2, "late_ms": [1.0] * 40} | values
 
 
-def told(folder: Path, *workers: dict[str, Any], problem: str | None = None) -> LoadResult:
-    """The result of what Locust and these workers wrote down."""
+def result_from(folder: Path, *workers: dict[str, Any], problem: str | None = None) -> LoadResult:
+    """Return the result from files as Locust and these workers write them."""
     health = {"name": "health", "num_requests": 20, "num_failures": 0, "response_times": {"5": 20}}
     (folder / "stats.json").write_text(json.dumps([health | {"max_response_time": 5.0}]))
     (folder / "run.json").write_text(json.dumps({"errors": [], "workers": list(workers), "problem": problem}))
     return result_of(PLAN, folder / "stats.json", folder / "run.json")
 
 
-def test_the_worst_worker_speaks_for_all(tmp_path: Path) -> None:
-    good = told(tmp_path, noted(), noted())
+def test_worst_worker_decides(tmp_path: Path) -> None:
+    good = result_from(tmp_path, worker_report(), worker_report())
     assert (good.requests, good.throughput, good.cut_short, len(good.workers)) == (20, 10.0, False, 2)
     assert good.proves_something(LIMITS)
-    busy = told(tmp_path, noted(), noted(cpu_s=1.9))
+    busy = result_from(tmp_path, worker_report(), worker_report(cpu_s=1.9))
     assert busy.generator_cpu == pytest.approx(0.95)
-    late = told(tmp_path, noted(), noted(late_ms=[300.0] * 40))
+    late = result_from(tmp_path, worker_report(), worker_report(late_ms=[300.0] * 40))
     assert late.late_ms == 300.0
-    assert [one.proves_something(LIMITS) for one in (busy, late)] == [False, False], "the machine was measured"
-    short = told(tmp_path, noted(), noted(seconds=1.5))
+    assert [one.proves_something(LIMITS) for one in (busy, late)] == [False, False], (
+        "both measured the machine instead of the release"
+    )
+    short = result_from(tmp_path, worker_report(), worker_report(seconds=1.5))
     assert (short.cut_short, short.seconds, short.throughput) == (True, 1.5, 10.0)
 
 
-def test_what_the_master_missed_is_no_result(tmp_path: Path) -> None:
+def test_lost_worker_raises_load_failed(tmp_path: Path) -> None:
     """Failure mode 4: no data counts as good."""
     with pytest.raises(LoadFailed, match="1 of 2 workers were lost"):
-        told(tmp_path, noted(), problem="1 of 2 workers were lost (on vm)")
+        result_from(tmp_path, worker_report(), problem="1 of 2 workers were lost (on vm)")
     with pytest.raises(LoadFailed, match="incomplete"):
-        told(tmp_path, noted(), {"host": "vm"})
+        result_from(tmp_path, worker_report(), {"host": "vm"})
 
 
 @pytest.mark.parametrize(
@@ -73,7 +75,7 @@ def test_what_the_master_missed_is_no_result(tmp_path: Path) -> None:
         ({"most_failures": 3}, "does not end at a number"),
     ],
 )
-def test_a_crew_without_sense_is_refused(values: dict[str, Any], words: str) -> None:
+def test_invalid_number_of_workers_is_refused(values: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         replace(PLAN, **values)
 
@@ -83,7 +85,7 @@ def test_two_workers_make_one_load(service: Service, tmp_path: Path) -> None:
 
     def on_tick(_: float) -> None:
         for process in locusts():
-            with suppress(psutil.NoSuchProcess):  # it has ended since
+            with suppress(psutil.NoSuchProcess):  # the process has ended
                 shown[process.pid] = str([process.cmdline(), process.environ()])
 
     service.fail = {"readConsult": 500}
@@ -117,7 +119,7 @@ def busy(service: Service) -> bool:
     ("victim", "words"),
     [("--worker", r"worker \d of 2 was lost \(signal 9\)"), ("--master", r"wrote no stats\.json .*exit code -9")],
 )
-def test_a_process_that_dies_leaves_no_result(service: Service, tmp_path: Path, victim: str, words: str) -> None:
+def test_killed_process_raises_load_failed(service: Service, tmp_path: Path, victim: str, words: str) -> None:
     def on_tick(_: float) -> None:
         if busy(service):
             os.kill(next(p.pid for p in locusts() if victim in p.cmdline()), signal.SIGKILL)
@@ -136,7 +138,7 @@ def test_a_process_that_dies_leaves_no_result(service: Service, tmp_path: Path, 
     ],
     ids=["hangs", "leaves"],
 )
-def test_a_worker_that_does_less_is_noticed(
+def test_incomplete_worker_raises_load_failed(
     service: Service, tmp_path: Path, number: signal.Signals, words: str
 ) -> None:
     done: list[int] = []
@@ -152,7 +154,7 @@ def test_a_worker_that_does_less_is_noticed(
 
 
 @pytest.mark.soak
-def test_all_of_them_end_with_their_parent(service: Service, tmp_path: Path) -> None:
+def test_all_processes_end_with_their_parent(service: Service, tmp_path: Path) -> None:
     program = """
 import sys
 from pathlib import Path
@@ -184,7 +186,7 @@ def free_port() -> int:
 
 @contextmanager
 def joining(port: int, password: str, log: Path) -> Iterator[Locust]:
-    """A worker of its own at that port, as on another host."""
+    """Run a worker that joins at the port, as a worker on another host does."""
     users = [{"email": USER["email"], "password": password}]
     with log.open("w", encoding="utf-8") as output:
         worker = Locust(worker_arguments("127.0.0.1", port), {"users": users}, log.parent, output, str)
@@ -195,7 +197,7 @@ def joining(port: int, password: str, log: Path) -> Iterator[Locust]:
 
 
 @pytest.mark.soak
-def test_a_worker_elsewhere_joins(service: Service, tmp_path: Path) -> None:
+def test_worker_on_another_host_joins(service: Service, tmp_path: Path) -> None:
     port = free_port()
     plan = plan_for(service, workers=1, elsewhere=1, listen=("127.0.0.1", port))
     with joining(port, USER["password"], tmp_path / "other.log") as other:
@@ -205,12 +207,12 @@ def test_a_worker_elsewhere_joins(service: Service, tmp_path: Path) -> None:
 
 
 @pytest.mark.soak
-def test_a_stranger_is_told_nothing_and_counts_for_nothing(service: Service, tmp_path: Path) -> None:
-    """It takes the place of a worker, and does not know the passwords: neither side trusts the other."""
+def test_worker_without_the_passwords_is_rejected(service: Service, tmp_path: Path) -> None:
+    """It joins as a worker but does not know the passwords: master and worker both refuse each other."""
     port, log = free_port(), tmp_path / "other.log"
     plan = plan_for(service, workers=1, elsewhere=1, listen=("127.0.0.1", port))
-    with joining(port, "guessed", log) as stranger:
+    with joining(port, "guessed", log) as worker:
         with pytest.raises(LoadFailed, match="do not know the smoke users"):
             run_load(plan, log=tmp_path / "load.log")
-        assert stranger.wait(10) == 76
+        assert worker.wait(10) == 76
     assert "the master does not know the smoke users" in log.read_text()

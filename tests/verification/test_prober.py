@@ -1,3 +1,5 @@
+"""The prober process over real sockets."""
+
 from __future__ import annotations
 
 import json
@@ -29,7 +31,7 @@ def start(service: Service, tmp_path: Path) -> Iterator[Start]:
 
     def begin(**settings: object) -> Prober:
         values = {"rate": 100.0, "sign_in_pause_s": 0.1, "stderr_log": str(tmp_path / "prober.log")} | settings
-        probers.append(Prober.start(ProberConfig(service.url, SmokeUser(**USER), **values)))  # type: ignore[arg-type]  # one dict for all types
+        probers.append(Prober.start(ProberConfig(service.url, SmokeUser(**USER), **values)))  # type: ignore[arg-type]  # one dict with values of all types
         return probers[-1]
 
     yield begin
@@ -40,8 +42,8 @@ def start(service: Service, tmp_path: Path) -> Iterator[Start]:
 def wait_until(condition: Callable[[], bool], deadline_s: float = 20) -> None:
     deadline = time.monotonic() + deadline_s
     while not condition():
-        assert time.monotonic() < deadline, "did not come about in time"
-        time.sleep(0.01)  # the pause of a poll with a deadline
+        assert time.monotonic() < deadline, f"the condition was not true within {deadline_s} s"
+        time.sleep(0.01)  # pause of a poll with a deadline
 
 
 def test_reads_and_writes_on_kept_and_fresh_connections(start: Start, service: Service) -> None:
@@ -65,7 +67,7 @@ def test_reads_and_writes_on_kept_and_fresh_connections(start: Start, service: S
     prober.stop()
 
 
-def test_a_failure_is_a_sample_and_never_retried(start: Start, service: Service) -> None:
+def test_failure_is_a_sample_and_is_not_retried(start: Start, service: Service) -> None:
     prober = start()
     prober.wait_for_samples(20, 20)
     since = time.time()
@@ -79,7 +81,7 @@ def test_a_failure_is_a_sample_and_never_retried(start: Start, service: Service)
     assert service.logins == 1
 
 
-def test_a_lost_session_is_one_failure_and_a_new_sign_in(start: Start, service: Service) -> None:
+def test_lost_session_is_one_failure_and_a_new_sign_in(start: Start, service: Service) -> None:
     prober = start()
     prober.wait_for_samples(20, 20)
     service.tokens.clear()
@@ -90,7 +92,7 @@ def test_a_lost_session_is_one_failure_and_a_new_sign_in(start: Start, service: 
     assert prober.samples()[-1].ok
 
 
-def test_a_failed_sign_in_does_not_stop_it(start: Start, service: Service) -> None:
+def test_failed_sign_in_does_not_stop_the_prober(start: Start, service: Service) -> None:
     service.fail = {"login": 500}
     prober = start()
     wait_until(lambda: len(prober.failures()) >= 2)
@@ -100,18 +102,18 @@ def test_a_failed_sign_in_does_not_stop_it(start: Start, service: Service) -> No
     assert prober.alive
 
 
-def test_one_slow_answer_holds_up_nothing(start: Start, service: Service) -> None:
+def test_slow_answer_does_not_delay_other_requests(start: Start, service: Service) -> None:
     prober = start(timeout_s=1.0)
     prober.wait_for_samples(30, 20)
     service.delays = {"listConsults": 30.0}
     wait_until(lambda: any(s.problem and "WireTimeout" in s.problem for s in prober.failures()))
     slow = next(s for s in prober.failures() if s.problem and "WireTimeout" in s.problem)
     assert slow.status is None
-    meanwhile = [s for s in prober.samples() if s.ok and slow.at < s.done < slow.done]
-    assert len(meanwhile) > 10
+    others = [s for s in prober.samples() if s.ok and slow.at < s.done < slow.done]
+    assert len(others) > 10
 
 
-def test_what_is_no_answer_is_a_failure(start: Start, service: Service) -> None:
+def test_broken_answer_is_a_failure(start: Start, service: Service) -> None:
     prober = start()
     prober.wait_for_samples(20, 20)
     service.raw = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n{"
@@ -121,9 +123,9 @@ def test_what_is_no_answer_is_a_failure(start: Start, service: Service) -> None:
     assert prober.alive
 
 
-def test_nobody_listens(tmp_path: Path) -> None:
+def test_refused_connections_are_failures(tmp_path: Path) -> None:
     with socket.socket() as bound:
-        bound.bind(("127.0.0.1", 0))  # bound, and not listening: refused
+        bound.bind(("127.0.0.1", 0))  # bound but not listening, so connections are refused
         url = f"http://api.telehealth.localhost:{bound.getsockname()[1]}"
         with Prober.start(ProberConfig(url, SmokeUser(**USER), rate=100)) as prober:
             prober.wait_for_samples(5, 20)
@@ -131,7 +133,7 @@ def test_nobody_listens(tmp_path: Path) -> None:
             assert len(prober.failures()) == len(prober.samples())
 
 
-def test_its_own_death_is_seen(start: Start) -> None:
+def test_killed_prober_is_reported(start: Start) -> None:
     prober = start()
     prober.wait_for_samples(5, 20)
     os.kill(prober.pid, signal.SIGKILL)
@@ -153,8 +155,8 @@ def test_credentials_are_in_no_command_line_no_environment_and_no_log(start: Sta
     assert os.getsid(prober.pid) == prober.pid != os.getsid(0)
 
 
-def test_it_ends_with_its_parent_and_deletes_what_it_wrote(service: Service) -> None:
-    # A parent of its own, killed without a chance to say anything.
+def test_prober_ends_with_its_parent_and_deletes_its_consults(service: Service) -> None:
+    # The prober gets its own parent process, which is killed and cannot stop it.
     program = """
 import sys
 from verification.accounts import SmokeUser
@@ -179,24 +181,24 @@ sys.stdin.read()
     assert service.consults == {}
 
 
-def test_what_a_lost_answer_left_behind_is_deleted_too(start: Start, service: Service) -> None:
+def test_consult_of_a_lost_answer_is_deleted(start: Start, service: Service) -> None:
     prober = start(run="run-of-this-test")
     prober.wait_for_samples(30, 20)
     orphan = {"id": "0b0e7a3e-0000-4e0b-9d2b-6f0a5f1c2d3e", "reason": "availability probe run-of-this-test"}
     service.consults[orphan["id"]] = orphan
-    service.consults["other"] = {"id": "other", "reason": "somebody else's"}
+    service.consults["other"] = {"id": "other", "reason": "of another user"}
     prober.stop()
     assert list(service.consults) == ["other"]
 
 
 @pytest.mark.parametrize("values", [{"rate": 0}, {"rate": 5000}, {"timeout_s": 0}, {"base_url": "ftp://x"}])
-def test_a_configuration_without_sense_is_refused(values: dict[str, object]) -> None:
+def test_invalid_prober_configuration_is_refused(values: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="prober"):
         ProberConfig(**({"base_url": "http://x", "user": SmokeUser("a", "b")} | values))  # type: ignore[arg-type]  # wrong on purpose
 
 
-def test_the_control_is_asked_beside_and_kept_apart(start: Start, service: Service) -> None:
-    """At an address of its own, the same questions, a marker of its own; it ends with the prober and leaves nothing."""
+def test_control_is_probed_and_recorded_separately(start: Start, service: Service) -> None:
+    """It has its own address and marker and sends the same requests; it ends with the prober and is cleaned up."""
     prober = start(control_url=f"http://127.0.0.1:{service.port}", control_rate=50.0)
     wait_until(lambda: len(prober.controls_from(0)) >= 20)
     assert len(prober.samples()) >= 10

@@ -1,4 +1,4 @@
-"""What the prober asks next, whatever answers are still on their way."""
+"""The order of the prober's requests while answers are still pending."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from verification.prober_requests import Ask, Script
 from verification.wire import Answer
 
 CONFIG = ProberConfig("http://127.0.0.1:1", SmokeUser("one@smoke.example", "canary-password-1"))
-ROUND = 40  # arrivals, some cycles
+ROUND = 40  # requests, a few cycles
 
 
 def answer(ask: Ask, number: int = 0) -> Answer:
@@ -27,8 +27,8 @@ def signed_in() -> Script:
     return script
 
 
-def asked(script: Script, *, slow: str) -> Iterator[Ask]:
-    """What is asked while answers to ``slow`` do not come."""
+def requests_of(script: Script, *, slow: str) -> Iterator[Ask]:
+    """Yield the requests while the operation ``slow`` gets no answers."""
     for number in range(ROUND):
         ask = script.next()
         yield ask
@@ -36,23 +36,25 @@ def asked(script: Script, *, slow: str) -> Iterator[Ask]:
             script.learn(ask, answer(ask, number), None)
 
 
-def test_nothing_is_cancelled_while_it_is_being_read() -> None:
-    """On another connection, the cancellation could overtake the read: its 404 would be taken for a failure of the release."""
+def test_consult_is_not_cancelled_while_it_is_read() -> None:
+    """On another connection the cancellation could overtake the read, whose 404 would then count as a failure."""
     script = signed_in()
-    waiting = list(asked(script, slow="readConsult"))
+    waiting = list(requests_of(script, slow="readConsult"))
     read = [ask for ask in waiting if ask.operation == "readConsult"]
     assert read
     assert [ask for ask in waiting if ask.operation == "cancelConsult"] == []
-    assert {ask.consult for ask in read} <= set(script.written()), "what is being read is still to be deleted"
+    assert {ask.consult for ask in read} <= set(script.written()), (
+        "a consult that is being read is still deleted at the end"
+    )
     script.learn(read[0], answer(read[0]), None)
-    later = [ask.consult for ask in asked(script, slow="readConsult") if ask.operation == "cancelConsult"]
+    later = [ask.consult for ask in requests_of(script, slow="readConsult") if ask.operation == "cancelConsult"]
     assert later == [read[0].consult]
 
 
-def test_a_read_that_was_lost_is_cancelled_all_the_same() -> None:
+def test_consult_of_a_lost_read_is_cancelled() -> None:
     script = signed_in()
-    read = next(ask for ask in asked(script, slow="readConsult") if ask.operation == "readConsult")
+    read = next(ask for ask in requests_of(script, slow="readConsult") if ask.operation == "readConsult")
     script.learn(read, None, "timed out")
     assert read.consult in [
-        ask.consult for ask in asked(script, slow="readConsult") if ask.operation == "cancelConsult"
+        ask.consult for ask in requests_of(script, slow="readConsult") if ask.operation == "cancelConsult"
     ]

@@ -1,4 +1,4 @@
-"""Who takes jobs from a queue, by Redis's own list of its clients."""
+"""Clients that take jobs from a queue, by the client list of Redis."""
 
 from __future__ import annotations
 
@@ -26,25 +26,25 @@ from verification.stores import StoreFailed
         ("", 0),
     ],
 )
-def test_what_is_taking(command: str, takes: int) -> None:
-    """Failure mode 14: what everybody gets is nobody's to take."""
+def test_commands_that_take_jobs(command: str, takes: int) -> None:
+    """Failure mode 14: commands that every subscriber or reader can use take no job from others."""
     assert count([{"cmd": command}, {"cmd": "client|list"}, {}]) == takes
 
 
-def test_a_redis_that_is_not_there_shows_no_password() -> None:
+def test_unreachable_redis_shows_no_password() -> None:
     with pytest.raises(StoreFailed) as caught:
         takers("redis://:canary-password@127.0.0.1:1")
     assert "canary" not in str(caught.value)
 
 
-def test_who_waits_and_who_asks_is_seen(tmp_path: Path) -> None:
-    """By a real Valkey: one connection that waits, one that asked a while ago, and one that may not look."""
+def test_waiting_and_polling_clients_are_counted(tmp_path: Path) -> None:
+    """A real Valkey with a waiting client, a client that polled earlier, and a user who may not list clients."""
     port = free_port()
     with valkey(tmp_path, port) as control, redis.Redis(port=port) as waits, redis.Redis(port=port) as asks:
         assert takers(f"redis://127.0.0.1:{port}/0") == (0, 0)
         waiting = threading.Thread(target=waits.blpop, args=(["jobs"], 20))
         waiting.start()
-        wait_until(lambda: control.info("clients")["blocked_clients"] == 1, "somebody waits")
+        wait_until(lambda: control.info("clients")["blocked_clients"] == 1, "a client waits")
         asks.lpop("others")
         assert takers(f"redis://127.0.0.1:{port}/0") == (2, 2)
         asks.rpush("jobs", "the end")

@@ -1,3 +1,5 @@
+"""Redaction of secrets in text."""
+
 from __future__ import annotations
 
 import base64
@@ -34,7 +36,7 @@ ORDINARY = st.sampled_from(
 
 @settings(deadline=None)
 @given(SECRETS, st.text(max_size=20), st.text(max_size=20))
-def test_a_known_secret_leaves_in_no_encoding(secret: str, before: str, after: str) -> None:
+def test_known_secret_is_redacted_in_every_encoding(secret: str, before: str, after: str) -> None:
     clean = Redactor([secret]).clean
     for form in (
         secret,
@@ -50,14 +52,14 @@ def test_a_known_secret_leaves_in_no_encoding(secret: str, before: str, after: s
 
 @settings(deadline=None)
 @given(SECRETS, st.binary(max_size=6), st.binary(max_size=6))
-def test_nor_inside_of_base64(secret: str, before: bytes, after: bytes) -> None:
+def test_known_secret_is_redacted_inside_base64(secret: str, before: bytes, after: bytes) -> None:
     text = base64.b64encode(before + secret.encode() + after).decode()
     assert MARK in Redactor([secret]).clean(text)
 
 
 @settings(deadline=None)
 @given(st.lists(ORDINARY, max_size=6), SECRETS)
-def test_ordinary_text_stays(pieces: list[str], secret: str) -> None:
+def test_ordinary_text_is_not_redacted(pieces: list[str], secret: str) -> None:
     text = " ".join(pieces)
     if secret not in text:
         assert Redactor([]).clean(text) == text
@@ -65,7 +67,7 @@ def test_ordinary_text_stays(pieces: list[str], secret: str) -> None:
 
 @settings(deadline=None)
 @given(st.text(), st.lists(SECRETS, max_size=3))
-def test_cleaning_twice_is_cleaning_once(text: str, secrets: list[str]) -> None:
+def test_redaction_is_idempotent(text: str, secrets: list[str]) -> None:
     clean = Redactor(secrets).clean
     once = clean(text + " password=" + "".join(secrets))
     assert clean(once) == once
@@ -99,23 +101,23 @@ def test_cleaning_twice_is_cleaning_once(text: str, secrets: list[str]) -> None:
         '{"AuthenticationResult": {"AccessToken": "canary", "IdToken": "canary"}}',
     ],
 )
-def test_what_is_shaped_like_a_secret_leaves(text: str) -> None:
+def test_text_shaped_like_a_secret_is_redacted(text: str) -> None:
     cleaned = Redactor([]).clean(f"before {text}\nafter")
     assert "canary" not in cleaned
     assert cleaned.startswith("before ")
     assert cleaned.endswith("\nafter")
 
 
-def test_a_jwt_leaves_whole() -> None:
+def test_whole_jwt_is_redacted() -> None:
     jwt = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.c2lnbmF0dXJlLQ"
     assert Redactor([]).clean(f"got {jwt}, expected") == f"got {MARK}, expected"
 
 
-def test_a_short_secret_is_a_word() -> None:
+def test_short_secret_is_redacted_only_as_a_word() -> None:
     assert Redactor(["abc"]).clean("abc abcdef x=abc.") == f"{MARK} abcdef x={MARK}."
 
 
-def test_the_redactor_does_not_show_what_it_knows() -> None:
+def test_redactor_does_not_show_its_secrets() -> None:
     redactor = Redactor(["canary-secret"])
     assert "canary" not in repr(redactor)
     assert redactor.clean("a canary-secret b") == f"a {MARK} b"

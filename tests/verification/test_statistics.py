@@ -1,3 +1,5 @@
+"""Percentiles and confidence bounds."""
+
 from __future__ import annotations
 
 from collections import Counter
@@ -18,7 +20,7 @@ def test_percentiles_are_measured_values() -> None:
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 30), min_size=1), st.floats(0, 100))
-def test_a_histogram_gives_what_its_values_give(values: list[int], share: float) -> None:
+def test_percentile_of_counts_equals_percentile_of_values(values: list[int], share: float) -> None:
     found = percentile_of_counts(Counter(values), share)
     assert found == percentile(sorted(values), share)
     assert sum(value <= found for value in values) * 100 >= share * len(values) - 0.01
@@ -26,7 +28,7 @@ def test_a_histogram_gives_what_its_values_give(values: list[int], share: float)
 
 @pytest.mark.parametrize(
     ("failures", "n", "confidence", "low", "high"),
-    # From the closed forms at the edges, and the table of Brown, Cai and DasGupta (2001) for R's binom.test(5, 20).
+    # The closed forms at the edges; and binom.test(5, 20) of R, as in the table of Brown, Cai and DasGupta (2001).
     [(0, 10, 0.95, 0.0, 0.30850), (10, 10, 0.95, 0.69150, 1.0), (5, 20, 0.95, 0.08657, 0.49105), (0, 0, 0.99, 0, 1)],
 )
 def test_clopper_pearson(failures: int, n: int, confidence: float, low: float, high: float) -> None:
@@ -37,13 +39,13 @@ def test_clopper_pearson(failures: int, n: int, confidence: float, low: float, h
 
 @settings(deadline=None)
 @given(st.integers(1, 5000), st.data())
-def test_the_bounds_hold_the_ratio(n: int, data: st.DataObject) -> None:
+def test_bounds_contain_the_ratio(n: int, data: st.DataObject) -> None:
     failures = data.draw(st.integers(0, n))
     bounds = failure_bounds(failures, n)
     assert 0 <= bounds.low <= failures / n <= bounds.high <= 1
     assert failure_bounds(failures, n, 0.9).low >= bounds.low
 
 
-def test_nonsense_is_refused() -> None:
+def test_more_failures_than_requests_are_refused() -> None:
     with pytest.raises(ValueError, match="make no sense"):
         failure_bounds(3, 2)

@@ -1,3 +1,5 @@
+"""The watch over the prober's samples: harm by failures, wrong identity and slowness."""
+
 from __future__ import annotations
 
 import math
@@ -34,7 +36,7 @@ def sample(n: int, *, ok: bool = True, ms: float = 5.0, colour: str = "green", v
     return Sample(at, at + ms / 1000, ok, "kept", "health", 200 if ok else 500, colour, 8, version, problem)
 
 
-def fed(*samples: Sample, limits: WatchLimits | None = None) -> Health:
+def health_after(*samples: Sample, limits: WatchLimits | None = None) -> Health:
     watch = Watch(limits or WatchLimits(version="1.1.0", colour="green", generation=8))
     for one in samples:
         watch.feed(one)
@@ -50,16 +52,16 @@ def before(ms: float = 5.0, count: int = 200, colour: str = "blue") -> Baseline:
     return baseline(sample(n, ms=ms, colour=colour) for n in range(count))
 
 
-def test_nothing_seen_and_all_well() -> None:
-    assert fed() == HEALTHY
-    assert fed(*pattern("." * 400)) == HEALTHY
+def test_no_samples_or_only_good_samples_are_healthy() -> None:
+    assert health_after() == HEALTHY
+    assert health_after(*pattern("." * 400)) == HEALTHY
 
 
 @pytest.mark.parametrize(
     "text", ["x" + "." * 300, "xx" + "." * 300, "." * 300 + "xx" + "." * 300, "." * 100 + "x" + "." * 400 + "x"]
 )
-def test_a_hiccup_is_no_harm(text: str) -> None:
-    assert fed(*pattern(text)) == HEALTHY
+def test_single_failures_are_no_harm(text: str) -> None:
+    assert health_after(*pattern(text)) == HEALTHY
 
 
 @pytest.mark.parametrize(
@@ -71,57 +73,60 @@ def test_a_hiccup_is_no_harm(text: str) -> None:
         ((("." * 19 + "x") * 12), "requests failed"),
     ],
 )
-def test_failures_are_harm_and_stay_it(text: str, reason: str) -> None:
-    health = fed(*pattern(text), *pattern("." * 500))
+def test_harm_by_failures_is_permanent(text: str, reason: str) -> None:
+    health = health_after(*pattern(text), *pattern("." * 500))
     assert health.harmed
     assert reason in str(health.reason)
     assert "status 500" in str(health.reason)
 
 
-def test_one_operation_that_fails_is_named() -> None:
-    """One in eight requests is for it, and every fourth of those fails: 3 % of all, and it is found by itself."""
+def test_single_failing_operation_is_named() -> None:
+    """It gets one in eight requests, and a quarter of them fail: 3 % of all requests."""
     samples = [replace(sample(n), operation=OPERATIONS[n % 8]) for n in range(400)]
     failing = [
         replace(one, ok=False, problem="status 500") if one.operation == "createConsult" and n % 32 == 2 else one
         for n, one in enumerate(samples)
     ]
-    assert "requests for createConsult failed" in str(fed(*failing).reason)
+    assert "requests for createConsult failed" in str(health_after(*failing).reason)
 
 
-def test_what_failed_before_the_switch_may_fail_after_it() -> None:
+def test_failure_rate_before_the_switch_is_allowed_after_it() -> None:
     def sick(count: int) -> Iterable[Sample]:
         return (sample(n, ok=n % 20 != 0) for n in range(count))
 
     watch = Watch(WatchLimits(), baseline(sick(400)))
     assert not [one for one in sick(400) if watch.feed(one).harmed]
-    assert fed(*sick(400)).harmed
+    assert health_after(*sick(400)).harmed
 
 
 def test_the_second_wrong_identity_is_harm() -> None:
     wrong = sample(0, version="1.0.0")
-    assert fed(wrong) == HEALTHY
-    health = fed(wrong, sample(1), replace(wrong, at=1001, done=1001.5))
+    assert health_after(wrong) == HEALTHY
+    health = health_after(wrong, sample(1), replace(wrong, at=1001, done=1001.5))
     assert (health.reason, health.at) == ("2 answers by version 1.0.0, expected 1.1.0", 1001.5)
-    assert "colour blue, expected green" in str(fed(*[sample(n, colour="blue") for n in range(2)]).reason)
+    assert "colour blue, expected green" in str(health_after(*[sample(n, colour="blue") for n in range(2)]).reason)
 
 
-def test_late_answers_of_the_old_generation_are_not_wrong() -> None:
+def test_late_answers_of_the_old_generation_are_no_harm() -> None:
     late = [replace(sample(n, colour="blue", version="1.0.0"), generation=7) for n in range(50)]
-    assert fed(*late) == HEALTHY
+    assert health_after(*late) == HEALTHY
 
 
-def test_connections_that_dns_cannot_move_are_no_wrong_identity() -> None:
-    """The former release goes on answering on connections that were there before; on a fresh one it must not."""
+def test_kept_connections_may_reach_the_previous_release() -> None:
+    """The previous release may still answer on connections from before the switch, but not on a fresh one."""
     pinned = [replace(sample(n, version="1.0.0"), colour=None, generation=None) for n in range(50)]
-    assert fed(*pinned) == HEALTHY
+    assert health_after(*pinned) == HEALTHY
     fresh = [replace(one, kind="fresh") for one in pinned[:2]]
-    assert "version 1.0.0, expected 1.1.0" in str(fed(*fresh).reason)
+    assert "version 1.0.0, expected 1.1.0" in str(health_after(*fresh).reason)
     named = [replace(one, generation=8) for one in pinned[:2]]
-    assert fed(*named).harmed, "an edge that names its generation routes each request by itself"
+    assert health_after(*named).harmed, "a front door that sends its generation routes each request separately"
 
 
 def slow_after(ms: float, control_ms: float | None, *, count: int = 300) -> Health:
-    """A release that takes ``ms`` where 5 were usual, beside a previous colour that takes ``control_ms`` (None: unknown)."""
+    """Return the health of a release that takes ``ms`` instead of 5 ms.
+
+    ``control_ms``: the latency of the previous colour at the same time; None: unknown.
+    """
     limits = WatchLimits()
     control = None if control_ms is None else Control(limits.slow)
     watch = Watch(limits, before(), control)
@@ -132,7 +137,7 @@ def slow_after(ms: float, control_ms: float | None, *, count: int = 300) -> Heal
     return watch.health
 
 
-def test_slowness_is_harm_once_it_lasts() -> None:
+def test_lasting_slowness_is_harm() -> None:
     assert slow_after(25, 5, count=248) == HEALTHY
     health = slow_after(25, 5, count=249)
     assert "200 of the last 200 answers took longer than 3 times what they took before the switch" in str(health.reason)
@@ -141,22 +146,22 @@ def test_slowness_is_harm_once_it_lasts() -> None:
 
 
 def test_a_slow_machine_is_not_a_slow_release() -> None:
-    """The previous colour is as slow, by either measure; a release that is slower than the machine still is harm."""
+    """No harm if the previous colour is equally slow, by both limits; a release that is slower than it is still harm."""
     assert slow_after(25, 25) == HEALTHY
     assert slow_after(1500, 1500) == HEALTHY
     assert slow_after(1500, 25).harmed
 
 
-def test_slowness_without_anybody_to_compare_with() -> None:
+def test_slowness_without_a_control() -> None:
     assert slow_after(25, None).harmed
     assert "200 of the last 200 answers took longer than 1000 ms" in str(
-        fed(*[sample(n, ms=1500) for n in range(300)]).reason
+        health_after(*[sample(n, ms=1500) for n in range(300)]).reason
     )
     assert slow_after(12, None) == HEALTHY
-    assert fed(*[sample(n, ms=25) for n in range(300)]) == HEALTHY, "nothing is known about before"
+    assert health_after(*[sample(n, ms=25) for n in range(300)]) == HEALTHY, "nothing to compare with"
 
 
-def test_a_spell_of_slowness_is_no_harm() -> None:
+def test_short_slowness_is_no_harm() -> None:
     watch = Watch(WatchLimits(), before())
     assert not any(watch.feed(sample(n, ms=50 if 100 < n < 180 else 5)).harmed for n in range(400))
 
@@ -169,8 +174,8 @@ def blue(n: int, *, generation: int = 8, ok: bool = True) -> Sample:
     return replace(sample(n, colour="blue", version="1.0.0", ok=ok), generation=generation)
 
 
-def test_whose_an_answer_is() -> None:
-    """All of the traffic is the candidate's: who came late is not held against it, who came elsewhere is."""
+def test_late_answers_are_ignored_and_answers_of_the_wrong_colour_are_harm() -> None:
+    """The candidate gets all traffic: late answers of the old generation do not count, answers of the other colour do."""
     watch = vigil()
     assert not any(watch.hear(blue(n, generation=7, ok=False)) for n in range(50))
     assert watch.requests == 0
@@ -179,8 +184,8 @@ def test_whose_an_answer_is() -> None:
     )
 
 
-def test_without_a_generation_the_previous_version_is_wrong_once_the_switch_was_confirmed() -> None:
-    """As behind a load balancer or DNS; a connection that was kept may lead to the previous colour for as long as it lives."""
+def test_without_a_generation_the_previous_version_is_harm_after_the_confirmation() -> None:
+    """As behind a load balancer or DNS, where a kept connection may lead to the previous colour until it closes."""
     watch = Vigil(WatchLimits(), GREEN, BLUE, 8, before(), None, confirmed_at=1001.0)
 
     def nameless(n: int, kind: ConnectionKind) -> Sample:
@@ -191,7 +196,7 @@ def test_without_a_generation_the_previous_version_is_wrong_once_the_switch_was_
     assert [watch.hear(nameless(n, "fresh")) for n in (81, 82)][1] == "2 answers by version 1.0.0, expected 1.1.0"
 
 
-def test_of_a_share_the_candidate_s_answers_alone_count() -> None:
+def test_with_a_share_only_answers_of_the_candidate_count() -> None:
     watch = vigil(share=True)
     for n in range(0, 400, 2):
         assert watch.hear(blue(n, ok=n % 40 != 0)) is None
@@ -200,8 +205,8 @@ def test_of_a_share_the_candidate_s_answers_alone_count() -> None:
     assert [watch.hear(sample(n, ok=False)) for n in range(400, 403)][-1]
 
 
-def test_of_a_share_without_colours_the_version_tells() -> None:
-    """And failures that name neither are counted by themselves."""
+def test_with_a_share_and_no_colours_the_version_decides() -> None:
+    """Failures without colour and version are counted separately."""
     watch = vigil(share=True)
     for n in range(100):
         watch.hear(replace(sample(n), colour=None))
@@ -211,15 +216,15 @@ def test_of_a_share_without_colours_the_version_tells() -> None:
     assert any(watch.hear(one) for one in nameless)
 
 
-def test_a_lost_control_excuses_nothing() -> None:
+def test_lost_control_excuses_no_slowness() -> None:
     watch = vigil()
     slow = [sample(n, ms=25) for n in range(300)]
-    assert not any(watch.hear(one) for one in slow), "the control may still come"
+    assert not any(watch.hear(one) for one in slow), "samples of the control may still arrive"
     watch.lose_control()
     assert any(watch.hear(one) for one in slow)
 
 
-def test_a_share_is_compared_with_the_previous_colour_s_own() -> None:
+def test_with_a_share_slowness_is_compared_with_the_previous_colour() -> None:
     small = SlowLimits(window=40)
     watch = Vigil(WatchLimits(slow=small), GREEN, BLUE, 8, before(), None, share=True)
     both_slow = [one for n in range(300) for one in (sample(n, ms=25), replace(blue(n), done=1000 + n / 40 + 0.025))]
@@ -228,21 +233,21 @@ def test_a_share_is_compared_with_the_previous_colour_s_own() -> None:
     assert any(watch.hear(one) for one in one_slow)
 
 
-def test_of_three_hundred_good_releases_hardly_one_is_rolled_back_and_every_bad_one_is() -> None:
-    """Thousands, and other noise: ``benchmarks/watch_false_alarms.py``."""
+def test_rates_of_false_and_missed_alarms() -> None:
+    """At most one of 300 good releases is rolled back, and every bad one. More: ``benchmarks/watch_false_alarms.py``."""
     draw = random.Random(20)
     alarms = missed = 0
     for _ in range(300):
         good = [sample(n, ok=draw.random() >= 0.001, ms=draw.lognormvariate(3, 1)) for n in range(400)]
-        alarms += fed(*good).harmed
+        alarms += health_after(*good).harmed
     for _ in range(200):
-        missed += not fed(*[sample(n, ok=draw.random() >= 0.3) for n in range(80)]).harmed
+        missed += not health_after(*[sample(n, ok=draw.random() >= 0.3) for n in range(80)]).harmed
     assert alarms <= 1
     assert missed == 0
 
 
-def test_page_s_test_keeps_its_word() -> None:
-    """At the ratio that is allowed, not more than one false alarm in exp(threshold) requests, on the average."""
+def test_false_alarm_rate_of_page_test() -> None:
+    """At the allowed failure ratio there is on average at most one false alarm in exp(threshold) requests."""
     draw, alarms, requests = random.Random(3), 0, 200_000
     hypotheses = Hypotheses(0.05, 0.25, math.log(2000))
     test = PageTest(hypotheses)
@@ -256,7 +261,7 @@ def test_page_s_test_keeps_its_word() -> None:
 
 
 def test_fisher_s_exact_test() -> None:
-    """The values of R's fisher.test(matrix(c(3, 1, 1, 3), 2), alternative="greater") and of a lopsided table."""
+    """The value of fisher.test(matrix(c(3, 1, 1, 3), 2), alternative="greater") in R, and an extreme table."""
     assert by_chance(3, 4, 1, 4) == pytest.approx(0.2428571)
     assert by_chance(10, 10, 0, 10) == pytest.approx(1 / 184756)
     assert by_chance(0, 10, 5, 5) == pytest.approx(1)
@@ -265,18 +270,18 @@ def test_fisher_s_exact_test() -> None:
         by_chance(5, 4, 0, 0)
 
 
-def test_the_baseline_is_of_each_operation_and_kind() -> None:
+def test_baseline_by_operation_and_connection_kind() -> None:
     quick = [replace(sample(n, ms=2), kind="fresh") for n in range(20)]
     few = [replace(sample(n, ms=90), operation="login") for n in range(3)]
     found = baseline([*quick, *(sample(n, ms=8) for n in range(20)), *few, sample(9, ok=False)])
     assert (found.requests, found.failures) == (44, 1)
     assert found.typical(quick[0]) == pytest.approx(2)
     assert found.typical(sample(0)) == pytest.approx(8)
-    assert found.typical(few[0]) == pytest.approx(2), "too few to speak for themselves"
+    assert found.typical(few[0]) == pytest.approx(2), "too few samples for a value of their own"
     assert Baseline().typical(sample(0)) is None
 
 
-def test_traffic_counts_and_the_longest_gap() -> None:
+def test_traffic_counts_and_longest_gap() -> None:
     samples = [sample(n) for n in range(40)] + [sample(n, ok=False) for n in range(80, 90)]
     found = traffic(samples)
     assert (found.requests, found.failed) == (50, 10)
@@ -287,12 +292,12 @@ def test_traffic_counts_and_the_longest_gap() -> None:
     assert traffic([]) == Traffic(0, 0, 0)
 
 
-def test_an_unanswered_request_ends_no_gap() -> None:
+def test_unanswered_request_does_not_end_a_gap() -> None:
     lost = replace(sample(20, ok=False), status=None)
     assert traffic([sample(0), lost, sample(40)]).longest_gap_ms == pytest.approx(1000)
 
 
-def test_first_and_last() -> None:
+def test_first_and_last_answers() -> None:
     samples = [*(sample(n, colour="blue") for n in range(10)), *(sample(n, ok=n != 15) for n in range(10, 20))]
     assert first_failure(samples) == samples[15]
     assert first_failure(samples, since=1000.45) is None
@@ -303,18 +308,18 @@ def test_first_and_last() -> None:
         first_answer_by(samples, since=0)
 
 
-def test_where_the_front_door_names_no_colour_the_version_tells() -> None:
-    """A load balancer adds no headers: the first answer of the new release, and a release that nobody expects, are still seen."""
+def test_without_a_colour_the_version_identifies_the_release() -> None:
+    """A load balancer adds no headers; the first answer of the new release and an unexpected release are still found."""
     bare = [replace(sample(n, version="1.0.0" if n < 3 else "1.1.0"), colour=None, generation=None) for n in range(6)]
     assert first_answer_by(bare, since=1000, generation=8, version="1.1.0") == bare[3]
     assert first_answer_by(bare, since=1000, generation=8) is None
-    stranger = [replace(one, version="6.6.6", kind="fresh") for one in bare[:2]]
-    reason = fed(*stranger).reason
+    unexpected = [replace(one, version="6.6.6", kind="fresh") for one in bare[:2]]
+    reason = health_after(*unexpected).reason
     assert reason is not None
     assert "version 6.6.6, expected 1.1.0" in reason
 
 
-def test_a_sample_survives_its_line() -> None:
+def test_sample_is_read_back_from_its_line() -> None:
     assert Sample.from_line(sample(3).to_line()) == sample(3)
     with pytest.raises(ValueError, match="not a sample"):
         Sample.from_line('{"at": 1}')

@@ -1,4 +1,4 @@
-"""Checks in YAML: what a file may say, what is said of each mistake, and how an answer is judged."""
+"""Checks in YAML: valid files, the messages about mistakes, and the judgement of answers."""
 
 from __future__ import annotations
 
@@ -42,14 +42,14 @@ def checks(tmp_path: Path, text: str) -> tuple[DeclaredCheck, ...]:
 
 
 def one(tmp_path: Path, body: str) -> str:
-    """A file with one check whose request and expectation are these lines."""
+    """Return a file with one check whose request and expectation are these lines."""
     return "checks:\n  - name: a page\n" + indent(dedent(body).strip("\n"), "    ") + "\n"
 
 
-def test_a_good_file(tmp_path: Path) -> None:
+def test_valid_file(tmp_path: Path) -> None:
     (check,) = checks(tmp_path, GOOD)
     assert (check.name, check.place, check.signed_in) == ("one page of consults", "suites/health/pages.yaml:2", True)
-    # What YAML 1.1 takes for a date and for booleans are texts, as in JSON.
+    # Dates and booleans of YAML 1.1 are loaded as strings, as in JSON.
     assert [one["word"] for one in check.parameters] == ["yes", "on"]
     assert check.parameters[0]["day"] == "2030-01-15"
     assert fill(dict(check.request), check.parameters[1]) == {"method": "GET", "path": "/consults?limit=100"}
@@ -107,7 +107,7 @@ def test_a_good_file(tmp_path: Path) -> None:
         ("checks:\n  - name: setup_module\n    request: GET /\n    expect: {status: 200}", 2, ["pytest"]),
     ],
 )
-def test_each_mistake_is_said_with_its_line(tmp_path: Path, text: str, line: int, words: list[str]) -> None:
+def test_each_mistake_is_reported_with_its_line(tmp_path: Path, text: str, line: int, words: list[str]) -> None:
     with pytest.raises(InvalidChecks) as caught:
         checks(tmp_path, text)
     first = str(caught.value).splitlines()[0]
@@ -115,15 +115,17 @@ def test_each_mistake_is_said_with_its_line(tmp_path: Path, text: str, line: int
     assert [word for word in words if word not in first] == [], first
 
 
-def test_all_mistakes_at_once(tmp_path: Path) -> None:
+def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
     with pytest.raises(InvalidChecks) as caught:
         checks(tmp_path, "checks:\n  - {nam: a, request: GET /}\n  - {name: b, request: GET /, expect: {stats: 2}}")
     assert len(str(caught.value).splitlines()) >= 4
 
 
 def judged(contract: Contract, check: DeclaredCheck, response: httpx.Response, **parameters: Any) -> str:
-    """What is said of the answer; empty where nothing is wrong."""
-    response.elapsed = timedelta(milliseconds=1)  # a mock's answer is read before the client's clock runs
+    """Return the message about the answer, or an empty string if the check passes."""
+    response.elapsed = timedelta(
+        milliseconds=1
+    )  # httpx does not measure the time of a mock's answer, which is already read
     transport = httpx.MockTransport(lambda _request: response)
     with httpx.Client(base_url="http://api.telehealth.localhost:1", transport=transport) as client:
         try:
@@ -168,16 +170,18 @@ def judged(contract: Contract, check: DeclaredCheck, response: httpx.Response, *
         ("{status: 200, within_ms: 0.0001}", httpx.Response(200), ["expected within 0.0001 ms"]),
     ],
 )
-def test_answers(tmp_path: Path, contract: Contract, expect: str, response: httpx.Response, words: list[str]) -> None:
+def test_judgement_of_answers(
+    tmp_path: Path, contract: Contract, expect: str, response: httpx.Response, words: list[str]
+) -> None:
     (check,) = checks(tmp_path, one(tmp_path, f"request: GET /pages\nexpect: {expect}"))
-    said = judged(contract, check, response)
-    assert bool(said) == bool(words), said
-    assert [word for word in words if word not in said] == [], said
-    assert "canary" not in said
-    assert not said or said.splitlines()[-1].startswith("  again:    curl -i "), said
+    message = judged(contract, check, response)
+    assert bool(message) == bool(words), message
+    assert [word for word in words if word not in message] == [], message
+    assert "canary" not in message
+    assert not message or message.splitlines()[-1].startswith("  again:    curl -i "), message
 
 
-def test_a_documented_operation_keeps_the_contract_too(tmp_path: Path, contract: Contract) -> None:
+def test_documented_operation_must_keep_the_contract(tmp_path: Path, contract: Contract) -> None:
     answer = httpx.Response(200, json={"status": "poor", "version": "1"})
     (strict,) = checks(tmp_path, one(tmp_path, "request: GET /health\nexpect: {status: 200}"))
     (lax,) = checks(tmp_path, one(tmp_path, "request: GET /health\nexpect: {status: 200, contract: false}"))
@@ -185,7 +189,7 @@ def test_a_documented_operation_keeps_the_contract_too(tmp_path: Path, contract:
     assert judged(contract, lax, answer) == ""
 
 
-def test_what_is_sent(tmp_path: Path, contract: Contract) -> None:
+def test_request_that_is_sent(tmp_path: Path, contract: Contract) -> None:
     seen: list[httpx.Request] = []
 
     def answer(request: httpx.Request) -> httpx.Response:
@@ -205,7 +209,7 @@ def test_what_is_sent(tmp_path: Path, contract: Contract) -> None:
     assert (sent.headers["x-d"], sent.headers["authorization"]) == ("e", "Bearer t")
 
 
-def test_no_answer_is_a_failure_with_its_place(tmp_path: Path, contract: Contract) -> None:
+def test_missing_answer_is_a_failure_with_its_place(tmp_path: Path, contract: Contract) -> None:
     (check,) = checks(tmp_path, one(tmp_path, "request: GET /health\nexpect: {status: 200}"))
     with open_client("http://127.0.0.1:1", timeout_s=2) as client, pytest.raises(CheckFailed) as caught:
         ask(client, check, {}, {})

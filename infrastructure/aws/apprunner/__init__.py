@@ -1,0 +1,1 @@
+"""The platform on App Runner, and the requests that it sends."""

@@ -1,4 +1,4 @@
-"""App Runner as the platform: one service a colour, and a rollout that its own operation must prove."""
+"""The platform on App Runner: one service for each colour; a rollout is READY only if its own operation proves it."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ _BUSY = "OPERATION_IN_PROGRESS"
 _DEPLOYABLE = frozenset({"RUNNING", "PAUSED", "CREATE_FAILED"})
 _STOPPED = frozenset({"PAUSED", "CREATE_FAILED", "DELETED"})
 _RECENT_OPERATIONS = 20
-"""How far back ListOperations is read: a deployment starts three operations on a service at the most."""
+"""How many operations are read from ListOperations; a deployment starts at most three on a service."""
 
 
 class AppRunnerPlatform:
-    """The Platform port on App Runner; ``services`` names each colour's service, ``scheme`` is that of their addresses.
+    """The Platform port on App Runner; ``services`` names each colour's service, ``scheme`` is the scheme of their URLs.
 
-    A failed update looks like a success there: the old revision comes back and the service is RUNNING. So READY takes
-    that very operation SUCCEEDED, the service RUNNING, and the wanted digest configured.
+    A failed update looks like a success: App Runner restores the old revision and the service is RUNNING. So READY
+    requires that exactly this operation SUCCEEDED, the service is RUNNING, and the wanted digest is configured.
     """
 
     def __init__(self, clients: Clients, services: Mapping[Colour, str], scheme: str = "https") -> None:
@@ -48,7 +48,7 @@ class AppRunnerPlatform:
         self._arns: dict[Colour, str] = {}
 
     def describe(self, colour: Colour) -> Service:
-        """What is configured and what runs; status 'ABSENT' where there is no such service. Raises CloudError."""
+        """Return the colour's configuration and state; status 'ABSENT' if the service does not exist. Raises CloudError."""
         service = self._find(colour)
         if service is None:
             return Service(colour, "ABSENT")
@@ -73,9 +73,9 @@ class AppRunnerPlatform:
         return None if service is None else of_app_runner(service)
 
     def provision(self, colour: Colour, image: Image) -> Rollout:
-        """Creates, resumes or updates the colour's service; where it is busy, ``progress`` goes on once it is free.
+        """Create, resume or update the colour's service; if it is busy, ``progress`` continues once it is free.
 
-        Raises ProvisionFailed where App Runner refuses, CloudDenied or CloudUnreachable where it could not be asked.
+        Raises ProvisionFailed if App Runner refuses; CloudDenied or CloudUnreachable if it could not be asked.
         """
         try:
             service = self._find(colour)
@@ -87,24 +87,24 @@ class AppRunnerPlatform:
         return Rollout(colour, image.digest, str(step))
 
     def progress(self, rollout: Rollout) -> Progress:
-        """Where the rollout stands; may itself start its next operation, and whichever process calls it may do so."""
+        """Return the state of the rollout. May start the rollout's next operation; any process may call it."""
         service = self._find(rollout.colour)
         if service is None:
             return Progress(Readiness.STUCK, f"{self._names[rollout.colour]} does not exist any more")
         step = Step.parse(rollout.operation)
         operations = self._operations(service)
         if step.then_deploy:
-            return self._go_on(service, step, operations, rollout)
+            return self._continue(service, step, operations, rollout)
         followed = next((one for one in operations if one.id == step.operation), None)
         if followed is None:
             return Progress(Readiness.NOT_YET, f"{service['ServiceName']}: {step.operation} is not listed yet")
         return _judge(service, followed, rollout)
 
     def scale(self, colour: Colour) -> None:
-        """Nothing: both services have the estate's one autoscaling configuration."""
+        """Do nothing: both services share the estate's one autoscaling configuration."""
 
     def retire(self, colour: Colour) -> Rollout | None:
-        """Pauses a RUNNING service. While it is busy, returns the operation under way: call again once that has ended."""
+        """Pause a RUNNING service. While it is busy, return the operation under way: call again once that has ended."""
         service = self._find(colour)
         if service is None or service["Status"] in _STOPPED:
             return None
@@ -119,7 +119,7 @@ class AppRunnerPlatform:
         return Rollout(colour, wanted, _newest(self._operations(service)))
 
     def stopped(self, colour: Colour) -> Progress:
-        """READY when the service is paused, absent, or never came up; STUCK when its pause failed."""
+        """Return READY if the service is paused, absent, or never came up; STUCK if its pause failed."""
         service = self._find(colour)
         name = self._names[colour]
         if service is None or service["Status"] in _STOPPED:
@@ -131,7 +131,7 @@ class AppRunnerPlatform:
         return Progress(Readiness.NOT_YET, f"{name} is {service['Status']}" + (f", {newest}" if newest else ""))
 
     def logs(self, colour: Colour, since: datetime, limit: int = 200) -> Sequence[str]:
-        """The newest ``limit`` lines of the service's events and of its application, oldest first; empty without any."""
+        """Return the newest ``limit`` lines of the service's events and its application, oldest first; empty if none."""
         service = self._find(colour)
         if service is None:
             return ()
@@ -139,36 +139,36 @@ class AppRunnerPlatform:
         return newest_lines(self._clients, {"service": f"{stem}/service", "app": f"{stem}/application"}, since, limit)
 
     def _start(self, service: Mapping[str, Any], uri: str) -> Step:
-        """The first operation of a rollout on a service that exists."""
+        """Start the first operation of a rollout on an existing service."""
         operations = self._operations(service)
         newest = _newest(operations)
         status = service["Status"]
         if status == _BUSY:
             creating = operations and operations[0].type == "CREATE_SERVICE" and not operations[0].ended
             if creating and digest(service) == uri.partition("@")[2]:
-                return Step(newest)  # this rollout's own CreateService, asked for a second time
+                return Step(newest)  # this rollout's own CreateService, started already
             return Step(newest, uri)
         if status not in _DEPLOYABLE:
             raise ProvisionFailed(
-                f"{service['ServiceName']} is {status}: App Runner deploys nothing to it",
-                hint="Delete the service for good; the next deployment creates it anew.",
+                f"{service['ServiceName']} is {status}: App Runner cannot deploy to it",
+                hint="Delete the service for good; the next deployment creates it again.",
             )
         try:
             if status == "PAUSED":
-                # Updating a paused service is refused by one of AWS's texts and allowed by another: resuming is always right.
+                # AWS's documents disagree on updates of a paused service; resuming it first is always right.
                 return Step(self._call("ResumeService", ServiceArn=service["ServiceArn"])["OperationId"], uri)
             return Step(self._deploy(service, uri))
         except CloudError as error:
             if aws_code(error) != "InvalidStateException":
                 raise
-            # Something began in between: AWS's maintenance, or this very call, accepted and answered too late. What is
-            # newer than `newest` tells which.
+            # Another operation began in between: AWS's maintenance, or this call, accepted but answered too late. The
+            # operations newer than `newest` show which.
             return Step(newest, uri)
 
     def _deploy(self, service: Mapping[str, Any], uri: str) -> str:
         if digest(service) == uri.partition("@")[2] and service["Status"] == "RUNNING":
-            # An update that changes nothing is not documented to start anything; StartDeployment is: the release is
-            # proven by starting now, with today's secrets, not by having started once.
+            # AWS documents that StartDeployment starts the release again, but not that an update without changes does.
+            # The release must start now, with today's secrets; an earlier start proves nothing.
             return str(self._call("StartDeployment", ServiceArn=service["ServiceArn"])["OperationId"])
         return str(self._call("UpdateService", **update_request(service, uri))["OperationId"])
 
@@ -176,7 +176,7 @@ class AppRunnerPlatform:
         sibling = self._find(colour.other)
         if sibling is None:
             raise ProvisionFailed(
-                f"neither {self._names[colour]} nor {self._names[colour.other]} exists: there is no configuration to copy",
+                f"neither {self._names[colour]} nor {self._names[colour.other]} exists, so no configuration can be copied",
                 hint="Create the estate first (infrastructure/terraform).",
             )
         tags = self._call("ListTagsForResource", ResourceArn=sibling["ServiceArn"]).get("Tags", ())
@@ -184,12 +184,12 @@ class AppRunnerPlatform:
         self._arns[colour] = answer["Service"]["ServiceArn"]
         return Step(answer["OperationId"])
 
-    def _go_on(
+    def _continue(
         self, service: Mapping[str, Any], step: Step, operations: Sequence[Operation], rollout: Rollout
     ) -> Progress:
-        """A rollout that had to wait for another operation, or for a resume, before its own could start."""
+        """Continue a rollout that had to wait for another operation, or for a resume, before its own could start."""
         if step.operation and all(one.id != step.operation for one in operations):
-            # Unlisted, it cannot be told what came after it: an older success would pass for this rollout's.
+            # The newer operations are unknown until this one is listed: an older success would pass for this rollout's.
             return Progress(Readiness.NOT_YET, f"{service['ServiceName']}: {step.operation} is not listed yet")
         newer = newer_than(step.operation, operations)
         if newer and newer[0].type in DEPLOYS:
@@ -199,7 +199,7 @@ class AppRunnerPlatform:
         if status == _BUSY:
             return Progress(Readiness.NOT_YET, f"{name} is busy: {last or 'maintenance'}")
         if newer and newer[0].type != "RESUME_SERVICE":
-            return Progress(Readiness.STUCK, f"{name} was changed by somebody else: {newer[0]}")
+            return Progress(Readiness.STUCK, f"{name} was changed by another user: {newer[0]}")
         if last and last.type == "RESUME_SERVICE" and last.status in FAILED:
             return Progress(Readiness.STUCK, f"{name} could not be resumed: {last}")
         try:
@@ -211,7 +211,7 @@ class AppRunnerPlatform:
         return Progress(Readiness.NOT_YET, f"{name}: was {status}, its next operation has been started")
 
     def _find(self, colour: Colour) -> Mapping[str, Any] | None:
-        """DescribeService by name, None where there is no such service (any more)."""
+        """Return the colour's service, found by name; None if it does not exist (any more)."""
         if colour not in self._arns:
             summaries = self._clients.pages("apprunner", "ListServices", "ServiceSummaryList")
             for summary in summaries:
@@ -229,7 +229,7 @@ class AppRunnerPlatform:
         return None
 
     def _operations(self, service: Mapping[str, Any]) -> Sequence[Operation]:
-        """The service's operations, newest first."""
+        """Return the service's operations, newest first."""
         answer = self._call("ListOperations", ServiceArn=service["ServiceArn"], MaxResults=_RECENT_OPERATIONS)
         return [operation_of(entry) for entry in answer.get("OperationSummaryList", ())]
 
@@ -238,11 +238,11 @@ class AppRunnerPlatform:
 
 
 def _obstacle(service: Mapping[str, Any]) -> str | None:
-    """Why no rollout can begin on a service, whatever is waited for."""
+    """Return why no rollout can ever begin on a service; None if one can."""
     if not identifier(service):
         return "it is built from source code; only images can be deployed by digest"
     if service["Status"] not in (*_DEPLOYABLE, _BUSY):
-        return "App Runner deploys nothing to it; delete the service for good, the next deployment creates it anew"
+        return "App Runner cannot deploy to it; delete the service for good, the next deployment creates it again"
     return None
 
 
@@ -251,16 +251,16 @@ def _newest(operations: Sequence[Operation]) -> str:
 
 
 def _judge(service: Mapping[str, Any], operation: Operation, rollout: Rollout) -> Progress:
-    """What the operation that brings the image up has come to."""
+    """Return the state of the operation that brings the image up."""
     name = service["ServiceName"]
     if operation.status in FAILED:
         return Progress(Readiness.STUCK, f"{name}: {operation}: the release did not come up; its logs say why")
     if operation.status != "SUCCEEDED" or service["Status"] == _BUSY:
         return Progress(Readiness.NOT_YET, f"{name}: {operation}")
     if service["Status"] != "RUNNING":
-        return Progress(Readiness.STUCK, f"{name}: {operation}, yet the service is {service['Status']}")
+        return Progress(Readiness.STUCK, f"{name}: {operation}, but the service is {service['Status']}")
     if digest(service) != rollout.digest:
         return Progress(
-            Readiness.STUCK, f"{name}: {operation}, yet it is configured with {digest(service)}, not {rollout.digest}"
+            Readiness.STUCK, f"{name}: {operation}, but it is configured with {digest(service)}, not {rollout.digest}"
         )
     return Progress(Readiness.READY, f"{name}: {operation}")

@@ -1,4 +1,4 @@
-"""What is sent to App Runner, and what its operations mean: pure functions, so that each rule can be tried in a line."""
+"""Requests to App Runner, and the meaning of its operations: pure functions, so that a test of a rule takes one line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ COLOUR_VARIABLE = "DEPLOY_COLOR"
 
 UNDER_WAY = frozenset({"PENDING", "IN_PROGRESS"})
 FAILED = frozenset({"FAILED", "ROLLBACK_IN_PROGRESS", "ROLLBACK_FAILED", "ROLLBACK_SUCCEEDED"})
-"""ROLLBACK_IN_PROGRESS can only end in a rollback that worked or did not: waiting 15 minutes more would change nothing."""
+"""ROLLBACK_IN_PROGRESS ends in ROLLBACK_SUCCEEDED or ROLLBACK_FAILED: waiting 15 minutes more would change nothing."""
 
 DEPLOYS = frozenset({"CREATE_SERVICE", "UPDATE_SERVICE", "START_DEPLOYMENT"})
 _LEAVES_THE_OLD_ONE_SERVING = frozenset({"UPDATE_SERVICE", "START_DEPLOYMENT"})
@@ -31,7 +31,7 @@ class Operation:
 
     @property
     def ended(self) -> bool:
-        """Whether App Runner is done with it, a rollback included."""
+        """Whether App Runner has finished the operation, including its rollback."""
         return self.status not in UNDER_WAY and self.status != "ROLLBACK_IN_PROGRESS"
 
     def __str__(self) -> str:
@@ -40,10 +40,10 @@ class Operation:
 
 @dataclass(frozen=True)
 class Step:
-    """What a rollout's ``operation`` says: the operation to follow and, where its image is not on its way yet, which.
+    """The content of a rollout's ``operation``: the operation to follow and, until its image is being deployed, the image.
 
-    Written as ``ID`` or ``ID>URI``. The second form means: once nothing newer than ID is under way, deploy URI; it holds
-    all that another process needs to go on. ID is empty where the service had no operation yet.
+    Written as ``ID`` or ``ID>URI``. The second form means: once nothing newer than ID is under way, deploy URI. It holds
+    everything that another process needs to continue. ID is empty if the service had no operation yet.
     """
 
     operation: str
@@ -51,7 +51,7 @@ class Step:
 
     @classmethod
     def parse(cls, text: str) -> Step:
-        """Reads what ``__str__`` wrote."""
+        """Read the text that ``__str__`` wrote."""
         operation, _, uri = text.partition(">")
         return cls(operation, uri)
 
@@ -60,18 +60,18 @@ class Step:
 
 
 def operation_of(entry: Mapping[str, Any]) -> Operation:
-    """One OperationSummary as a value."""
+    """Return an OperationSummary as a value."""
     return Operation(str(entry.get("Id", "")), str(entry.get("Type", "")), str(entry.get("Status", "")))
 
 
 def newer_than(operation_id: str, operations: Sequence[Operation]) -> Sequence[Operation]:
-    """Those of a newest-first list that came after the operation; all of them where it is not in the list."""
+    """Return the operations of a newest-first list that came after this one; all of them if it is not in the list."""
     ids = [operation.id for operation in operations]
     return operations[: ids.index(operation_id)] if operation_id in ids else operations
 
 
 def serves(status: str, operations: Sequence[Operation]) -> bool:
-    """Whether the service answers requests. While an operation is under way the status does not say; its history does."""
+    """Return whether the service answers requests: by its status or, while an operation is under way, by its history."""
     if status != "OPERATION_IN_PROGRESS":
         return status == "RUNNING"
     for operation in operations:
@@ -84,18 +84,18 @@ def serves(status: str, operations: Sequence[Operation]) -> bool:
 
 
 def identifier(service: Mapping[str, Any]) -> str:
-    """The configured image, empty for a service that is built from source code."""
+    """Return the configured image; empty for a service that is built from source code."""
     source = service.get("SourceConfiguration", {})
     return str(source.get("ImageRepository", {}).get("ImageIdentifier", ""))
 
 
 def digest(service: Mapping[str, Any]) -> str | None:
-    """The configured image's digest, None where it is named by a tag."""
+    """Return the configured image's digest; None if the image is named by a tag."""
     return identifier(service).partition("@")[2] or None
 
 
 def configuration_hash(service: Mapping[str, Any]) -> str:
-    """A hash over all that is configured but the image: variables, secrets' names, size, health check, network."""
+    """Return a hash over the configuration except the image: variables, secrets' names, size, health check, network."""
     source = {key: value for key, value in service.get("SourceConfiguration", {}).items() if key != "ImageRepository"}
     repository = service.get("SourceConfiguration", {}).get("ImageRepository", {})
     configured = {
@@ -110,14 +110,17 @@ def configuration_hash(service: Mapping[str, Any]) -> str:
 
 
 def update_request(service: Mapping[str, Any], uri: str) -> dict[str, Any]:
-    """UpdateService for a new image: what is not named stays as it is, but SourceConfiguration is replaced as a whole."""
+    """Return the UpdateService request for a new image. It replaces SourceConfiguration as a whole; other fields stay."""
     return {"ServiceArn": service["ServiceArn"], "SourceConfiguration": _source(service, uri)}
 
 
 def create_request(
     sibling: Mapping[str, Any], tags: Sequence[Mapping[str, str]], name: str, colour: Colour, uri: str
 ) -> dict[str, Any]:
-    """CreateService for a colour, configured as the other one is, with its own name, image, colour variable and colour tags."""
+    """Return the CreateService request for a colour.
+
+    It has the other colour's configuration, with its own name, image, colour variable and colour tags.
+    """
     source = _source(sibling, uri)
     configuration = source["ImageRepository"].get("ImageConfiguration", {})
     variables = configuration.get("RuntimeEnvironmentVariables", {})
@@ -153,11 +156,11 @@ def _source(service: Mapping[str, Any], uri: str) -> dict[str, Any]:
     image["ImageIdentifier"] = uri
     if "ImageConfiguration" in image:
         image["ImageConfiguration"] = dict(image["ImageConfiguration"])
-    # Left out, it means true for ECR: then a push, not a deployment, would decide what runs.
+    # Its default for ECR is true: then a push, not a deployment, would decide which image runs.
     return {**source, "ImageRepository": image, "AutoDeploymentsEnabled": False}
 
 
 def _tag(tag: Mapping[str, str], colour: Colour) -> dict[str, str]:
-    # Rights may hang on a tag that names the colour: the sibling's would give this service to the wrong role.
+    # Policies may refer to a tag that names the colour: the sibling's tag would give this service to the wrong role.
     value = tag.get("Value", "")
     return {"Key": tag["Key"], "Value": str(colour) if value == str(colour.other) else value}

@@ -1,0 +1,1 @@
+"""The router on CloudFront and its KeyValueStore."""

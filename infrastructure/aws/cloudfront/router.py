@@ -1,4 +1,4 @@
-"""CloudFront as the router: its function reads the colour from a KeyValueStore, which is written with compare-and-set."""
+"""The router on CloudFront: its function reads the colour from a KeyValueStore, which is written with compare-and-set."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from infrastructure.aws.session import KEY_VALUE_STORE, Clients
 
 _WRITE_ATTEMPTS = 2
 _READ_ATTEMPTS = 5
-"""How often a read is begun anew because somebody wrote meanwhile; writers are few, and each holds the lease."""
+"""How often a read starts again because another run wrote in between; writers are few, and each holds the lease."""
 
 
 class CloudFrontRouter:
@@ -25,9 +25,9 @@ class CloudFrontRouter:
         self._store = key_value_store_arn
 
     def observe(self) -> Routes:
-        """The routes as one consistent reading. Raises SwitchFailed where a key is missing or malformed, CloudError."""
+        """Return the routes as one consistent reading. Raises SwitchFailed if a key is missing or malformed, CloudError."""
         for _ in range(_READ_ATTEMPTS):
-            # ETag first: values that are newer than it make the next write conflict; the other way round it would win.
+            # ETag first: if the values are newer, the next write conflicts. With the ETag last, that write would overwrite them.
             revision = self._revision()
             values = {key: self._value(key) for key in ("active", "weights", "generation", "fence")}
             if self._revision() == revision:
@@ -35,7 +35,7 @@ class CloudFrontRouter:
         raise SwitchFailed(f"the routes changed {_READ_ATTEMPTS} times while they were read")
 
     def set(self, seen: Routes, weights: Mapping[Colour, int], origins: Mapping[Colour, str], token: int) -> Routes:
-        """Writes new weights in one atomic call; see the port for what it raises. A lost answer is settled by reading back."""
+        """Write new weights in one atomic call; if the answer is lost, read the result back. Raises as the port describes."""
         if token < seen.fence:
             raise LeaseLost(f"the routes were written under fencing token {seen.fence}, this run holds {token}")
         goal = wanted(seen, weights, token)
@@ -45,10 +45,10 @@ class CloudFrontRouter:
                 answer = self._call("UpdateKeys", IfMatch=seen.revision, Puts=puts)
                 return _with_revision(goal, answer["ETag"])
             except CloudError as error:
-                # A conflict too may hide success: the client's own retry meets what its first try wrote.
+                # A conflict may hide a success, too: the client's own retry may find the values that its first try wrote.
                 if aws_code(error) != "ConflictException" and not isinstance(error, CloudUnreachable):
                     raise
-                settled = self._settle(seen, goal, token, error)
+                settled = self._resolve_doubt(seen, goal, token, error)
                 if settled is not None:
                     return settled
         raise SwitchFailed(
@@ -58,11 +58,14 @@ class CloudFrontRouter:
         )
 
     def spread(self, live: Colour, generation: int) -> Progress:
-        """The store cannot be asked how far its copies have come: answers through the live domain name their generation."""
+        """Return READY at once: the store does not report how far a write has spread.
+
+        Answers through the live domain name their generation.
+        """
         return Progress(Readiness.READY, f"generation {generation} ({live}) is written")
 
-    def _settle(self, seen: Routes, goal: Routes, token: int, error: CloudError) -> Routes | None:
-        """What the store holds after a doubtful write: the wanted routes, None where still ``seen``, or an error."""
+    def _resolve_doubt(self, seen: Routes, goal: Routes, token: int, error: CloudError) -> Routes | None:
+        """Read the result of a doubtful write: return the wanted routes, None if they are still ``seen``, or raise."""
         try:
             now = self.observe()
         except CloudError as unread:
@@ -115,10 +118,10 @@ def _routes(values: Mapping[str, str | None], revision: str) -> Routes:
         loaded = json.loads(_present(values, "weights"))
         weights = {colour: loaded[str(colour)] for colour in Colour}
         generation = int(_present(values, "generation"))
-        # Absent until a deployment has written: the estate is created without one.
+        # The estate is created without a fence; the first deployment writes it.
         fence = int(values["fence"] or 0)
     except (ValueError, KeyError, TypeError) as error:
-        raise SwitchFailed(f"the key value store does not say where traffic goes: {_shown(values)}") from error
+        raise SwitchFailed(f"the key value store holds no valid routes: {_shown(values)}") from error
     percentages = all(type(weight) is int and 0 <= weight <= 100 for weight in weights.values())
     if not percentages or sum(weights.values()) != 100 or weights[live] < weights[live.other]:
         raise SwitchFailed(f"the key value store contradicts itself: {_shown(values)}")

@@ -1,0 +1,1 @@
+"""The platform on ECS: its services, tasks, target groups and requests."""

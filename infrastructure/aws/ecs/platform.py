@@ -1,4 +1,4 @@
-"""ECS as the platform: one service a colour behind its own target group, and a rollout that its tasks must prove."""
+"""The platform on ECS: one service for each colour behind its own target group; a rollout is READY only if its tasks prove it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 from deployment.errors import CloudError, ProvisionFailed
 from deployment.model import Colour, Configuration, Image, Progress, Readiness, Rollout, Service
-from deployment.ports import Clock
 from infrastructure.aws.configured import of_ecs
 from infrastructure.aws.ecs.requests import (
     Followed,
@@ -27,18 +26,19 @@ from infrastructure.aws.ecs.requests import (
     repository_of,
     under_way,
 )
-from infrastructure.aws.ecs.scaling import Scaling
-from infrastructure.aws.ecs.target_groups import TargetGroups
+from infrastructure.aws.ecs.target_groups import DrainWindow, TargetGroups
 from infrastructure.aws.ecs.task_states import Tasks
 from infrastructure.aws.logs import newest_lines
 from infrastructure.aws.session import Clients
 
+_SCALABLE = {"ServiceNamespace": "ecs", "ScalableDimension": "ecs:service:DesiredCount"}
+
 
 class EcsPlatform:
-    """The Platform port on ECS services that deploy by rolling; traffic between the colours is the router's.
+    """The Platform port on ECS services with rolling deployments; the router moves traffic between the colours.
 
-    A deployment that its circuit breaker rolls back ends as stable as a good one. So READY takes the deployment of that
-    very task definition COMPLETED, every running task's image of the wanted digest, and every target healthy.
+    A deployment that its circuit breaker rolled back ends as stable as a good one. So READY requires that the deployment
+    of exactly this task definition is COMPLETED, every running task has the wanted digest, and every target is healthy.
     """
 
     def __init__(
@@ -48,24 +48,24 @@ class EcsPlatform:
         services: Mapping[Colour, str],
         target_groups: Mapping[Colour, str],
         colour_urls: Mapping[Colour, str],
-        drain_window_s: float,
-        clock: Clock,
+        drain: DrainWindow,
     ) -> None:
         self._clients = clients
         self._cluster = cluster
         self._names = services
-        self._groups = TargetGroups(clients, target_groups, clock)
+        self._groups = TargetGroups(clients, target_groups, drain)
         self._urls = colour_urls
-        self._window_s = drain_window_s
         self._scaling = Scaling(clients, cluster)
         self._tasks = Tasks(clients, cluster)
-        self._asked: dict[Colour, str] = {}
+        self._requests: dict[Colour, str] = {}
 
     def describe(self, colour: Colour) -> Service:
-        """What is configured and what runs; status 'ABSENT' where there is no such service. Raises CloudError."""
+        """Return the colour's configuration and state; status 'ABSENT' if the service does not exist. Raises CloudError."""
         service = self._find(colour)
         if service is None:
-            return Service(colour, "ABSENT", obstacle="services of ECS are the estate's: terraform apply makes it")
+            return Service(
+                colour, "ABSENT", obstacle="create its ECS service with terraform apply (infrastructure/terraform)"
+            )
         definition = self._definition(service["taskDefinition"])
         try:
             image = image_of(definition, main_container(service, self._groups.arn(colour)))
@@ -92,9 +92,9 @@ class EcsPlatform:
         return None if service is None else of_ecs(service, self._definition(service["taskDefinition"]))
 
     def provision(self, colour: Colour, image: Image) -> Rollout:
-        """Registers the colour's task definition with the image and updates its service, as large as the other colour's.
+        """Register the colour's task definition with the image and update its service to the other colour's size.
 
-        Raises ProvisionFailed where ECS refuses, CloudDenied or CloudUnreachable where it could not be asked.
+        Raises ProvisionFailed if ECS refuses; CloudDenied or CloudUnreachable if ECS could not be asked.
         """
         try:
             return Rollout(colour, image.digest, str(self._provision(colour, image)))
@@ -104,7 +104,7 @@ class EcsPlatform:
             raise ProvisionFailed(f"{self._names[colour]}: {error.message}", hint=error.hint) from error
 
     def progress(self, rollout: Rollout) -> Progress:
-        """Where the rollout stands; everything is read anew, so any process can follow it. Raises CloudError."""
+        """Return the state of the rollout. Reads everything anew, so any process can follow it. Raises CloudError."""
         colour, name = rollout.colour, self._names[rollout.colour]
         service = self._find(colour)
         if service is None:
@@ -114,7 +114,7 @@ class EcsPlatform:
         if so_far is not None:
             return self._with_its_tasks(so_far, service, ours.deployment)
         container = main_container(service, self._groups.arn(colour))
-        wrong = self._tasks.strange(service, container, ours.definition, rollout.digest)
+        wrong = self._tasks.mismatch(service, container, ours.definition, rollout.digest)
         if wrong is not None:
             return wrong
         _, unwell = self._groups.health(colour, int(service["desiredCount"]))
@@ -123,41 +123,41 @@ class EcsPlatform:
         return Progress(Readiness.READY, f"{name}: {service['runningCount']} tasks run {rollout.digest[:19]}")
 
     def scale(self, colour: Colour) -> None:
-        """Gives the colour the other one's bounds, and as many tasks where it has fewer. Raises CloudError."""
+        """Give the colour the other colour's bounds, and as many tasks if it has fewer. Raises CloudError."""
         service, sibling = self._find(colour), self._find(colour.other)
         if service is None or sibling is None:
             return
-        self._scaling.like(self._names[colour], self._names[colour.other])
+        self._scaling.match_bounds(self._names[colour], self._names[colour.other])
         if int(service["desiredCount"]) < int(sibling["desiredCount"]):
             self._ecs("UpdateService", service=self._names[colour], desiredCount=int(sibling["desiredCount"]))
 
     def retire(self, colour: Colour) -> Rollout | None:
-        """Takes a colour's tasks away, once nobody has asked it for the drain window: until then nothing is done."""
+        """Stop the colour's tasks once it had no request for the drain window; change nothing until then."""
         service = self._find(colour)
         if service is None or _is_stopped(service):
             return None
-        asked = self._groups.asked(colour, self._window_s)
-        self._asked.pop(colour, None)
-        if asked is not None:
-            self._asked[colour] = asked
+        requests = self._groups.recent_requests(colour)
+        self._requests.pop(colour, None)
+        if requests is not None:
+            self._requests[colour] = requests
         elif service["desiredCount"]:
-            # First the floor: autoscaling would bring the tasks back. A task that ends is deregistered first, and has its
-            # target group's deregistration delay to finish what it began.
-            self._scaling.let_go(self._names[colour])
+            # Lower the bound first, or autoscaling would start the tasks again. ECS deregisters a task before it ends it:
+            # the task has its target group's deregistration delay to finish its requests.
+            self._scaling.allow_zero(self._names[colour])
             self._ecs("UpdateService", service=self._names[colour], desiredCount=0)
         return Rollout(colour, "", str(followed(primary(service))))
 
     def stopped(self, colour: Colour) -> Progress:
-        """READY when no task of the colour is there any more."""
+        """Return READY when no task of the colour is left."""
         service, name = self._find(colour), self._names[colour]
         if service is None or _is_stopped(service):
             return Progress(Readiness.READY, f"{name} is {'STOPPED' if service else 'ABSENT'}")
         counts = f"{service['runningCount']} tasks run, {service['desiredCount']} are wanted"
-        asked = self._asked.get(colour)
-        return Progress(Readiness.NOT_YET, f"{name}: {counts}" + (f"; it still serves: {asked}" if asked else ""))
+        requests = self._requests.get(colour)
+        return Progress(Readiness.NOT_YET, f"{name}: {counts}" + (f"; it still serves: {requests}" if requests else ""))
 
     def logs(self, colour: Colour, since: datetime, limit: int = 200) -> Sequence[str]:
-        """The newest lines of the service's events and of its containers' log groups, oldest first; empty without any."""
+        """Return the newest lines of the service's events and of its containers' log groups, oldest first; empty if none."""
         service = self._find(colour)
         if service is None:
             return ()
@@ -182,18 +182,18 @@ class EcsPlatform:
         container = main_container(service, self._groups.arn(colour))
         wanted = int((sibling or {}).get("desiredCount", 0)) or int(service["desiredCount"]) or 1
         if sibling is not None:
-            self._scaling.like(name, other)
+            self._scaling.match_bounds(name, other)
         definition = self._registered(service["taskDefinition"], container, image)
         if definition != service["taskDefinition"]:
             return self._update(name, definition, wanted)
         now = primary(service)
         if now.get("rolloutState") == "IN_PROGRESS" and int(service["desiredCount"]) >= wanted:
-            return followed(now)  # this very rollout, asked for a second time
-        # The release is proven by starting now, with today's secrets, not by having started once.
+            return followed(now)  # this rollout has been started already
+        # The release must start again, with today's secrets; an earlier start proves nothing.
         return self._update(name, definition, wanted, forceNewDeployment=True)
 
     def _registered(self, current: str, container: str, image: Image) -> str:
-        """The ARN of the colour's newest task definition with the image: what Terraform changed meanwhile comes along."""
+        """Return the ARN of the colour's newest task definition, with the image; Terraform's latest changes are included."""
         family = self._definition(current)["family"]
         answer = self._ecs_global("DescribeTaskDefinition", taskDefinition=family, include=["TAGS"])
         newest = answer["taskDefinition"]
@@ -204,10 +204,10 @@ class EcsPlatform:
         return str(made["taskDefinition"]["taskDefinitionArn"])
 
     def _with_its_tasks(self, so_far: Progress, service: Mapping[str, Any], deployment: str) -> Progress:
-        """What ECS says of a deployment, and what its tasks' ends add to it."""
+        """Return ECS's verdict on a deployment, completed by the reasons why its tasks ended."""
         if so_far.readiness is Readiness.STUCK:
-            said = self._tasks.last_words(service, deployment)
-            return replace(so_far, detail=f"{so_far.detail}; a task of it ended: {said}") if said else so_far
+            said = self._tasks.failure_reason(service, deployment)
+            return replace(so_far, detail=f"{so_far.detail}; one of its tasks ended: {said}") if said else so_far
         if gives_up(service):
             return so_far
         return self._tasks.failing(service, deployment, most_failures(service)) or so_far
@@ -217,7 +217,7 @@ class EcsPlatform:
         return followed(primary(answer["service"]))
 
     def _find(self, colour: Colour) -> Mapping[str, Any] | None:
-        """DescribeServices of one, None where there is none (any more)."""
+        """Return the colour's service, or None if it does not exist (any more)."""
         found = self._ecs("DescribeServices", services=[self._names[colour]])["services"]
         return found[0] if found and found[0]["status"] != "INACTIVE" else None
 
@@ -234,3 +234,42 @@ class EcsPlatform:
 
 def _is_stopped(service: Mapping[str, Any]) -> bool:
     return not (service["desiredCount"] or service["runningCount"] or service.get("pendingCount"))
+
+
+class Scaling:
+    """The autoscaling bounds of a cluster's services; a service without bounds gets none.
+
+    Before it takes traffic a colour gets as many tasks as the live one; a stopped colour gets none.
+    """
+
+    def __init__(self, clients: Clients, cluster: str) -> None:
+        self._clients = clients
+        self._cluster = cluster
+
+    def match_bounds(self, service: str, model: str) -> None:
+        """Give ``service`` at least the bounds of ``model``: if it scaled in below them, it would be too small for all traffic."""
+        own, other = self._bounds(service), self._bounds(model)
+        if own is None or other is None:
+            return
+        least, most = int(other["MinCapacity"]), max(int(own["MaxCapacity"]), int(other["MaxCapacity"]))
+        if (own["MinCapacity"], own["MaxCapacity"]) != (least, most):
+            self._register(service, least, most)
+
+    def allow_zero(self, service: str) -> None:
+        """Allow a service to have no task; otherwise autoscaling would start one again."""
+        own = self._bounds(service)
+        if own is not None and own["MinCapacity"]:
+            self._register(service, 0, int(own["MaxCapacity"]))
+
+    def _bounds(self, service: str) -> Mapping[str, Any] | None:
+        found = self._call("DescribeScalableTargets", ResourceIds=[self._resource(service)])["ScalableTargets"]
+        return found[0] if found else None
+
+    def _register(self, service: str, least: int, most: int) -> None:
+        self._call("RegisterScalableTarget", ResourceId=self._resource(service), MinCapacity=least, MaxCapacity=most)
+
+    def _resource(self, service: str) -> str:
+        return f"service/{self._cluster}/{service}"
+
+    def _call(self, operation: str, **parameters: Any) -> Mapping[str, Any]:
+        return self._clients.call("application-autoscaling", operation, **_SCALABLE, **parameters)

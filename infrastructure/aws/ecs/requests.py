@@ -1,4 +1,4 @@
-"""What is sent to ECS, and what its deployments mean: pure functions, so that each rule can be tried in a line."""
+"""Requests to ECS, and the meaning of its deployments: pure functions, so that a test of a rule takes one line."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _COPIED = (
     "runtimePlatform",
     "enableFaultInjection",
 )
-"""What RegisterTaskDefinition takes of what DescribeTaskDefinition gives; the containers and the tags come besides."""
+"""The fields of DescribeTaskDefinition that RegisterTaskDefinition accepts, besides the containers and the tags."""
 
 
 @dataclass(frozen=True)
 class Followed:
-    """What a rollout's ``operation`` says: the task definition that has to run, the deployment that brings it up, its start.
+    """The content of a rollout's ``operation``: the task definition that must run, the deployment that starts it, its start.
 
     ``began`` is in seconds since the epoch, by ECS's clock.
     """
@@ -48,7 +48,7 @@ class Followed:
 
     @classmethod
     def parse(cls, text: str) -> Followed:
-        """Reads what ``__str__`` wrote."""
+        """Read the text that ``__str__`` wrote."""
         definition, deployment, began = text.split(" ")
         return cls(definition, deployment, float(began))
 
@@ -57,7 +57,7 @@ class Followed:
 
 
 def followed(deployment: Mapping[str, Any]) -> Followed:
-    """One entry of a service's deployments as what is to be followed."""
+    """Return the values by which a rollout follows one of a service's deployments."""
     began = deployment.get("createdAt")
     return Followed(
         str(deployment.get("taskDefinition", "-")),
@@ -67,29 +67,29 @@ def followed(deployment: Mapping[str, Any]) -> Followed:
 
 
 def main_container(service: Mapping[str, Any], group: str) -> str:
-    """The container that the target group's traffic goes to. Raises ProvisionFailed where the service is not behind it."""
+    """Return the container that gets the target group's traffic. Raises ProvisionFailed if the service is not behind it."""
     for one in service.get("loadBalancers", ()):
         if one.get("targetGroupArn") == group:
             return str(one["containerName"])
     raise ProvisionFailed(
         f"{service['serviceName']} registers no tasks with {group.rpartition(':')[2]}",
-        hint="Compare target_groups in deployment.toml with the services: is a colour's target group the other one's?",
+        hint="Compare target_groups in deployment.toml with the services: the two colours may be swapped.",
     )
 
 
 def image_of(definition: Mapping[str, Any], container: str) -> str:
-    """The image of one container, empty where there is no such container."""
+    """Return the image of one container; empty if the definition has no such container."""
     found = (one["image"] for one in definition.get("containerDefinitions", ()) if one["name"] == container)
     return str(next(found, ""))
 
 
 def digest_of(image: str) -> str | None:
-    """The digest that an image is named by, None where it is named by a tag."""
+    """Return the digest in an image's name; None if the image is named by a tag."""
     return image.partition("@")[2] or None
 
 
 def repository_of(image: str) -> str:
-    """``HOST/NAME`` of an image."""
+    """Return the ``HOST/NAME`` part of an image's name."""
     name = image.partition("@")[0]
     return name if ":" not in name.rpartition("/")[2] else name.rpartition(":")[0]
 
@@ -97,7 +97,10 @@ def repository_of(image: str) -> str:
 def register_request(
     definition: Mapping[str, Any], tags: Sequence[Mapping[str, str]], container: str, uri: str
 ) -> dict[str, Any]:
-    """RegisterTaskDefinition for a new image: all else as it is, containers of the same repository (migrations) along."""
+    """Return the RegisterTaskDefinition request for a new image; everything else stays.
+
+    Other containers whose image is of the same repository (migrations) get the new image, too.
+    """
     request = {key: copy.deepcopy(definition[key]) for key in _COPIED if definition.get(key)}
     request["containerDefinitions"] = [
         {**copy.deepcopy(dict(one)), "image": uri}
@@ -112,7 +115,7 @@ def register_request(
 
 
 def configuration_hash(service: Mapping[str, Any], definition: Mapping[str, Any], repository: str) -> str:
-    """A hash over all that is configured but the release's image, and how many tasks of it run."""
+    """Return a hash over the configuration except the release's image and the number of its tasks."""
     containers = [
         {key: value for key, value in one.items() if key != "image" or repository_of(value) != repository}
         for one in definition.get("containerDefinitions", ())
@@ -127,23 +130,23 @@ def configuration_hash(service: Mapping[str, Any], definition: Mapping[str, Any]
 
 
 def primary(service: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The deployment that the service is to have; empty where it never had one."""
+    """Return the deployment that the service is to have; empty if it never had one."""
     found = (one for one in service.get("deployments", ()) if one.get("status") == "PRIMARY")
     return next(found, {})
 
 
 def under_way(service: Mapping[str, Any]) -> bool:
-    """Whether tasks are being exchanged."""
+    """Return whether ECS is replacing tasks."""
     return primary(service).get("rolloutState") == "IN_PROGRESS" or len(service.get("deployments", ())) > 1
 
 
 def gives_up(service: Mapping[str, Any]) -> bool:
-    """Whether ECS itself ends a deployment whose tasks fail, by its circuit breaker."""
+    """Return whether ECS itself ends a deployment whose tasks fail, by its circuit breaker."""
     return bool(service.get("deploymentConfiguration", {}).get("deploymentCircuitBreaker", {}).get("enable"))
 
 
 def most_failures(service: Mapping[str, Any]) -> int:
-    """So many tasks of a deployment may fail as AWS's own circuit breaker would let: half of those wanted, 3 at the least.
+    """Return at how many failed tasks AWS's own circuit breaker ends a deployment: half of the desired ones, from 3 to 200.
 
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html
     """
@@ -151,9 +154,9 @@ def most_failures(service: Mapping[str, Any]) -> int:
 
 
 def judge(service: Mapping[str, Any], ours: Followed) -> Progress | None:
-    """What has come of the deployment that is followed; None where ECS says that it is complete.
+    """Return the state of the followed deployment; None if ECS reports it as complete.
 
-    A circuit breaker that rolls back ends in a service as stable as any other: only the task definition tells.
+    After a circuit breaker's rollback the service is as stable as any other: only the task definition shows the rollback.
     """
     name, now = service["serviceName"], primary(service)
     own = next((one for one in service.get("deployments", ()) if one.get("id") == ours.deployment), None)
@@ -162,18 +165,20 @@ def judge(service: Mapping[str, Any], ours: Followed) -> Progress | None:
         return Progress(Readiness.STUCK, f"{name}: {why}; the release did not come up, its logs say why")
     if now.get("taskDefinition") != ours.definition:
         if followed(now).began < ours.began:
-            return Progress(Readiness.NOT_YET, f"{name}: {ours.deployment} is not listed yet")  # an answer of before it
+            return Progress(
+                Readiness.NOT_YET, f"{name}: {ours.deployment} is not listed yet"
+            )  # read before the deployment began
         return Progress(
             Readiness.STUCK,
-            f"{name} is brought to {_short(now.get('taskDefinition'))}, not to {_short(ours.definition)}: "
-            "ECS rolled the deployment back, or somebody else deployed",
+            f"{name}: ECS deploys {_short(now.get('taskDefinition'))}, not {_short(ours.definition)}: "
+            "it rolled the deployment back, or another user deployed",
         )
     if now.get("rolloutState") != "COMPLETED":
         counts = f"{now.get('runningCount', 0)} of {now.get('desiredCount', 0)} tasks run"
         failed = f", {now['failedTasks']} failed to start" if now.get("failedTasks") else ""
         return Progress(Readiness.NOT_YET, f"{name}: {counts}{failed}; {_newest_event(service)}")
     if own is None and followed(now).began < ours.began:
-        # The same task definition, completed before ours began: a forced deployment that is not listed yet.
+        # The same task definition completed before ours began: ours is a forced deployment that ECS does not list yet.
         return Progress(Readiness.NOT_YET, f"{name}: {ours.deployment} is not listed yet")
     return None
 

@@ -1,9 +1,10 @@
-"""A colour of ECS behind its target group: whether each task is healthy, and whether anybody still asks it."""
+"""The target groups of the colours on ECS: whether each task is healthy, and whether a colour still receives requests."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -13,23 +14,34 @@ from infrastructure.aws.session import Clients
 
 _PERIOD_S = 60
 _LEAVING = frozenset({"draining", "unused"})
-"""States of targets that are no longer the deployment's: tasks of the former one that still end their requests."""
+"""States of targets that no longer belong to the deployment: tasks of the former one that still finish their requests."""
+
+
+@dataclass(frozen=True)
+class DrainWindow:
+    """When a colour counts as drained: it had no request for ``seconds``, measured by ``clock``."""
+
+    seconds: float
+    clock: Clock
 
 
 class TargetGroups:
     """The colours' target groups, by their ARNs."""
 
-    def __init__(self, clients: Clients, groups: Mapping[Colour, str], clock: Clock) -> None:
+    def __init__(self, clients: Clients, groups: Mapping[Colour, str], drain: DrainWindow) -> None:
         self._clients = clients
         self._groups = groups
-        self._clock = clock
+        self._drain = drain
 
     def arn(self, colour: Colour) -> str:
-        """The ARN of a colour's."""
+        """Return the ARN of the colour's target group."""
         return self._groups[colour]
 
     def health(self, colour: Colour, wanted: int) -> tuple[int, str | None]:
-        """How many targets are healthy, and what keeps ``wanted`` of them, and every other one, from being so; raises CloudError."""
+        """Return the number of healthy targets, and a reason unless ``wanted`` targets, and all others, are healthy.
+
+        Raises CloudError.
+        """
         answer = self._call("DescribeTargetHealth", TargetGroupArn=self._groups[colour])
         states = [one["TargetHealth"] for one in answer["TargetHealthDescriptions"]]
         staying = [one for one in states if one["State"] not in _LEAVING]
@@ -40,18 +52,19 @@ class TargetGroups:
             return healthy, f"{healthy} of {len(staying)} targets are healthy, one is {sick['State']} ({why})"
         return healthy, None if healthy >= wanted else f"{healthy} of {wanted} targets are registered and healthy"
 
-    def asked(self, colour: Colour, window_s: float) -> str | None:
-        """Who still asks the colour, in words; None where nobody has for ``window_s`` or its deregistration delay, the longer.
+    def recent_requests(self, colour: Colour) -> str | None:
+        """Return the colour's recent requests as text; None if there were none.
 
-        Health checks do not count. CloudWatch has a minute's figure a minute later or two: one period more is looked at.
+        Recent means within the drain window or the deregistration delay, the longer of the two. Health checks do not count.
+        CloudWatch publishes a minute's figure one or two minutes later, so the query covers one period more.
         """
         balancers = self._call("DescribeTargetGroups", TargetGroupArns=[self._groups[colour]])["TargetGroups"]
         found = [
             str(arn).partition(":loadbalancer/")[2] for one in balancers for arn in one.get("LoadBalancerArns", ())
         ]
-        window = max(window_s, self._deregistration_s(colour))
-        asked = sum(self._requests(colour, balancer, window) for balancer in found)
-        return f"{asked} requests in the last {window:.0f} s" if asked else None
+        window = max(self._drain.seconds, self._deregistration_s(colour))
+        count = sum(self._requests(colour, balancer, window) for balancer in found)
+        return f"{count} requests in the last {window:.0f} s" if count else None
 
     def _deregistration_s(self, colour: Colour) -> float:
         answer = self._call("DescribeTargetGroupAttributes", TargetGroupArn=self._groups[colour])
@@ -59,7 +72,7 @@ class TargetGroups:
         return float(attributes.get("deregistration_delay.timeout_seconds", 300))
 
     def _requests(self, colour: Colour, balancer: str, window_s: float) -> int:
-        now = self._clock.now()
+        now = self._drain.clock.now()
         end = now.replace(second=0, microsecond=0) + timedelta(seconds=_PERIOD_S)
         start = end - timedelta(seconds=_PERIOD_S * (math.ceil(window_s / _PERIOD_S) + 2))
         dimensions = {"LoadBalancer": balancer, "TargetGroup": self._groups[colour].rpartition(":")[2]}

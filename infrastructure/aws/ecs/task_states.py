@@ -1,4 +1,4 @@
-"""The tasks that run, and whether each runs the image that was asked for."""
+"""The running tasks, and whether each runs the requested image."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from infrastructure.aws.ecs.requests import image_of, repository_of
 from infrastructure.aws.session import Clients
 
 _MOST_TASKS = 100
-"""DescribeTasks takes no more at once."""
+"""The most tasks that one DescribeTasks call takes."""
 
 
-_TAKEN_AWAY = "ServiceSchedulerInitiated"
-_FAILED = ("EssentialContainerExited", _TAKEN_AWAY, "TaskFailedToStart")
-"""The stopCode of a task that went by itself, that ECS took away as unhealthy, and that never came up; while a deployment
-comes about nothing else stops its tasks."""
+_STOPPED_BY_ECS = "ServiceSchedulerInitiated"
+_FAILED = ("EssentialContainerExited", _STOPPED_BY_ECS, "TaskFailedToStart")
+"""The stopCode of a task that ended by itself, that ECS stopped as unhealthy, and that never started. During a deployment
+nothing else stops its tasks."""
 
 
 class Tasks:
@@ -28,29 +28,29 @@ class Tasks:
     def __init__(self, clients: Clients, cluster: str) -> None:
         self._clients = clients
         self._cluster = cluster
-        self._meant: dict[str, frozenset[str]] = {}
+        self._digests: dict[str, frozenset[str]] = {}
 
-    def strange(self, service: Mapping[str, Any], container: str, definition: str, digest: str) -> Progress | None:
-        """A running task that is not the release, or is missing; None where each is there and runs it. Raises CloudError."""
+    def mismatch(self, service: Mapping[str, Any], container: str, definition: str, digest: str) -> Progress | None:
+        """Return why the running tasks are not the release: one is missing or wrong. None if all run it. Raises CloudError."""
         name, wanted = service["serviceName"], int(service["desiredCount"])
         tasks = [task for task in self._tasks(name, "RUNNING") if task.get("lastStatus") == "RUNNING"]
         if len(tasks) < wanted:
             return Progress(Readiness.NOT_YET, f"{name}: {len(tasks)} of {wanted} tasks run")
         if any(task["taskDefinitionArn"] != definition for task in tasks):
             return Progress(Readiness.NOT_YET, f"{name}: a task of the former deployment is still ending")
-        meant = self._meaning(definition, container, digest)
+        accepted = self._digests_of(definition, container, digest)
         for task in tasks:
             found = next((one.get("imageDigest") for one in task["containers"] if one["name"] == container), None)
             if found is None:
-                return Progress(Readiness.NOT_YET, f"{name}: ECS does not say yet which image a task runs")
-            if found not in meant:
+                return Progress(Readiness.NOT_YET, f"{name}: ECS does not report yet which image a task runs")
+            if found not in accepted:
                 return Progress(Readiness.STUCK, f"{name}: a task runs {found}, not {digest}")
         return None
 
     def failing(self, service: Mapping[str, Any], deployment: str, most: int) -> Progress | None:
-        """A deployment of which too many tasks have ended, with the last one's reason; None else. Raises CloudError.
+        """Return STUCK, with the last task's reason, if too many tasks of a deployment have ended; otherwise None.
 
-        Without a circuit breaker ECS starts one task after the other, and says of none that it was the last.
+        Without a circuit breaker ECS starts one task after the other and never gives up. Raises CloudError.
         """
         ended = self._ended(service["serviceName"], deployment)
         if len(ended) < most:
@@ -61,19 +61,21 @@ class Tasks:
             f"the last one: {_why(ended[-1])}; the release did not come up, its logs say why",
         )
 
-    def last_words(self, service: Mapping[str, Any], deployment: str) -> str | None:
-        """Why a deployment's tasks ended, by the last that went by itself or else the first that ECS took away: those after
-        it went with the deployment. None where none ended, or ECS does not say; never raises a CloudError.
+    def failure_reason(self, service: Mapping[str, Any], deployment: str) -> str | None:
+        """Return why a deployment's tasks ended; None if none ended, or ECS does not answer. Never raises CloudError.
+
+        It is the reason of the last task that ended by itself, or else of the first that ECS stopped: the later ones
+        stopped with the deployment.
         """
         try:
             ended = self._ended(service["serviceName"], deployment)
         except CloudError:
-            return None  # what is known without it is enough to refuse the release
-        by_themselves = [task for task in ended if task["stopCode"] != _TAKEN_AWAY]
+            return None  # the release is refused without this reason, too
+        by_themselves = [task for task in ended if task["stopCode"] != _STOPPED_BY_ECS]
         return _why(by_themselves[-1] if by_themselves else ended[0]) if ended else None
 
     def _ended(self, name: str, deployment: str) -> Sequence[Mapping[str, Any]]:
-        """The tasks of a deployment that failed, in the order in which they stopped."""
+        """Return the failed tasks of a deployment, in the order in which they stopped."""
         found = [
             task
             for task in self._tasks(name, "STOPPED")
@@ -97,12 +99,12 @@ class Tasks:
             found += self._clients.call("ecs", "DescribeTasks", cluster=self._cluster, tasks=some)["tasks"]
         return found
 
-    def _meaning(self, definition: str, container: str, digest: str) -> frozenset[str]:
-        """The digests that mean this image: its own and, where it is an index of several platforms, its manifests'."""
-        if digest not in self._meant:
+    def _digests_of(self, definition: str, container: str, digest: str) -> frozenset[str]:
+        """Return the digests of this image: its own and, if it is an index of several platforms, its manifests' digests."""
+        if digest not in self._digests:
             found = self._clients.call("ecs", "DescribeTaskDefinition", taskDefinition=definition)["taskDefinition"]
-            self._meant[digest] = frozenset({digest, *self._manifests(image_of(found, container), digest)})
-        return self._meant[digest]
+            self._digests[digest] = frozenset({digest, *self._manifests(image_of(found, container), digest)})
+        return self._digests[digest]
 
     def _manifests(self, image: str, digest: str) -> Sequence[str]:
         host, _, repository = repository_of(image).partition("/")
@@ -124,7 +126,7 @@ class Tasks:
 
 
 def _why(task: Mapping[str, Any]) -> str:
-    """What ECS says of a task's end: its reason, and the exit code and reason of each container that has one."""
+    """Return ECS's account of a task's end: its reason, and the exit code and reason of each container that has one."""
     containers = []
     for one in task.get("containers", ()):
         code = f"exit code {one['exitCode']}" if "exitCode" in one else ""

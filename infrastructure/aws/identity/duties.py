@@ -1,9 +1,9 @@
-"""What each duty does on AWS, by what it does it to, on each platform and behind each router.
+"""The AWS actions of each duty, by the kind of resource that they act on, for each platform and router.
 
 Sources: https://docs.aws.amazon.com/service-authorization/latest/reference/ (list_awsapprunner, list_amazonelasticcontainerservice,
 list_awselasticloadbalancingv2, list_amazonroute53, list_cloudfront-keyvaluestore, list_amazondynamodb,
-list_amazonelasticcontainerregistry, list_applicationautoscaling, list_amazonsns, list_amazoncloudwatch). Composite alarms are
-shown to those alone who may describe alarms on ``*``:
+list_amazonelasticcontainerregistry, list_applicationautoscaling, list_amazonsns, list_amazoncloudwatch). CloudWatch returns
+composite alarms only to a caller who may describe alarms on ``*``:
 https://docs.aws.amazon.com/AmazonCloudWatch/latest/APIReference/API_DescribeAlarms.html
 """
 
@@ -11,24 +11,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-SERVICES, LOOKED_AT, ROLES, TASKS, DEFINITIONS = "services", "both services", "roles", "tasks", "task definitions"
+SERVICES, READ_SERVICES, ROLES, TASKS, DEFINITIONS = "services", "both services", "roles", "tasks", "task definitions"
 ROUTES, CHANGES, LEASE, IMAGES, SCALING = "routes", "changes", "lease", "images", "scalable targets"
 TOPIC, ALARMS, HEALTH_CHECKS, ANYTHING = "topic", "alarms", "health checks", "*"
 
 Rights = Mapping[str, Sequence[str]]
-"""Actions by the kind of thing that they are done to.
+"""Actions by the kind of resource that they act on.
 
-``SERVICES``, their ``ROLES`` and their ``DEFINITIONS`` are the target's alone: a run only looks at the other colour.
+``SERVICES``, their ``ROLES`` and their ``DEFINITIONS`` belong to the target colour only: a run only reads the other colour.
 """
 
 _LEASE: Rights = {LEASE: ("dynamodb:GetItem", "dynamodb:UpdateItem")}
-_TELL: Rights = {TOPIC: ("sns:Publish",)}
+_NOTIFY: Rights = {TOPIC: ("sns:Publish",)}
 _WATCH: Rights = {ALARMS: ("cloudwatch:DescribeAlarms",), HEALTH_CHECKS: ("route53:GetHealthCheckStatus",)}
 _IMAGES: Rights = {IMAGES: ("ecr:BatchGetImage", "ecr:DescribeImages")}
 
-_ECS_LOOK: Rights = {
+_ECS_READ: Rights = {
     ANYTHING: ("ecs:DescribeTaskDefinition", "elasticloadbalancing:DescribeTargetHealth"),
-    LOOKED_AT: ("ecs:DescribeServices",),
+    READ_SERVICES: ("ecs:DescribeServices",),
 }
 _ECS_STOP: Rights = {
     ANYTHING: (
@@ -42,7 +42,7 @@ _ECS_STOP: Rights = {
 }
 _APPRUNNER_STOP: Rights = {
     ANYTHING: ("apprunner:ListServices",),
-    LOOKED_AT: ("apprunner:DescribeService", "apprunner:ListOperations"),
+    READ_SERVICES: ("apprunner:DescribeService", "apprunner:ListOperations"),
     SERVICES: ("apprunner:PauseService",),
 }
 
@@ -55,7 +55,7 @@ BRING_UP: Mapping[str, Sequence[Rights]] = {
         },
     ),
     "ecs": (
-        _ECS_LOOK,
+        _ECS_READ,
         _ECS_STOP,
         {
             TASKS: ("ecs:ListTasks", "ecs:DescribeTasks"),
@@ -64,13 +64,13 @@ BRING_UP: Mapping[str, Sequence[Rights]] = {
         },
     ),
 }
-STOP: Mapping[str, Sequence[Rights]] = {"apprunner": (_APPRUNNER_STOP,), "ecs": (_ECS_LOOK, _ECS_STOP)}
+STOP: Mapping[str, Sequence[Rights]] = {"apprunner": (_APPRUNNER_STOP,), "ecs": (_ECS_READ, _ECS_STOP)}
 
 READ_ROUTES: Mapping[str, Rights] = {
     "cloudfront": {ROUTES: ("cloudfront-keyvaluestore:DescribeKeyValueStore", "cloudfront-keyvaluestore:GetKey")},
     "alb": {
         ANYTHING: (
-            # DescribeRules or DescribeListeners comes from the ARN that the settings name, and so does what is modified.
+            # The ARN in the settings decides between DescribeRules and DescribeListeners, and between the Modify actions.
             "elasticloadbalancing:DescribeTags",
         )
     },
@@ -91,19 +91,19 @@ PASSED_TO: Mapping[str, Sequence[str]] = {
 
 
 def rights(duty: str, platform: str, router: str) -> Sequence[Rights]:
-    """What a duty needs. Reading the smoke users' secret is left out: that is done before IAM is asked."""
+    """Return the actions that a duty needs, except reading the smoke users' secret: a run does that before it asks IAM."""
     read, write = READ_ROUTES[router], WRITE_ROUTES[router]
     return {
-        "deploy": (*BRING_UP[platform], _IMAGES, read, _LEASE, _TELL, _WATCH),
-        "promote": (read, write, _LEASE, _TELL, _WATCH),
-        "rollback": (*STOP[platform], read, write, _LEASE, _TELL),
+        "deploy": (*BRING_UP[platform], _IMAGES, read, _LEASE, _NOTIFY, _WATCH),
+        "promote": (read, write, _LEASE, _NOTIFY, _WATCH),
+        "rollback": (*STOP[platform], read, write, _LEASE, _NOTIFY),
         "approve": (_LEASE,),
         "waive": (),
     }[duty]
 
 
 def needs(duties: Sequence[str], platform: str, router: str) -> Rights:
-    """What duties need together, by kind, each action once; the kinds whose ARNs need no looking up come first."""
+    """Return the actions that duties need together, by kind, each once; kinds whose ARNs need no look-up come first."""
     order = (
         ANYTHING,
         LEASE,
@@ -115,7 +115,7 @@ def needs(duties: Sequence[str], platform: str, router: str) -> Rights:
         HEALTH_CHECKS,
         SCALING,
         TASKS,
-        LOOKED_AT,
+        READ_SERVICES,
         SERVICES,
         ROLES,
         DEFINITIONS,

@@ -1,6 +1,6 @@
-"""Missing rights, found before anything is touched: IAM simulates the caller's policies and performs nothing.
+"""Missing permissions, found before a run changes anything: IAM simulates the caller's policies and performs nothing.
 
-Which calls each duty makes: ``infrastructure/aws/identity/duties.py``.
+``infrastructure/aws/identity/duties.py`` lists the calls of each duty.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from infrastructure.aws.identity.duties import (
     HEALTH_CHECKS,
     IMAGES,
     LEASE,
-    LOOKED_AT,
     PASSED_TO,
+    READ_SERVICES,
     ROLES,
     ROUTES,
     SCALING,
@@ -40,9 +40,9 @@ _MOST_RESULTS = 1000
 
 @dataclass(frozen=True)
 class Resources:
-    """What deployments act on. ``services`` are names, whose ARNs are looked up; ``options`` are the router's own.
+    """The resources that deployments act on. ``services`` are names, whose ARNs are looked up; ``options`` are the router's.
 
-    ``cluster`` is that of ECS, None on App Runner; ``topic`` that of the notifications, if there is one.
+    ``cluster`` is the ECS cluster, None on App Runner; ``topic`` is the topic of the notifications, if there is one.
     """
 
     region: str
@@ -60,28 +60,29 @@ class Resources:
 
 
 class SimulatedPermissions:
-    """The Permissions port on ``iam:SimulatePrincipalPolicy``; whatever keeps it from answering is told, and refuses nobody."""
+    """The Permissions port on ``iam:SimulatePrincipalPolicy``; if IAM cannot answer, it reports the reason and denies nothing."""
 
     def __init__(self, clients: Clients, resources: Resources) -> None:
         self._clients = clients
         self._resources = resources
 
     def missing(self, caller: Caller, duties: Sequence[str], target: Colour | None = None) -> Rights:
-        """The actions that IAM says the caller would be denied, each once; never raises a CloudError."""
+        """Return the actions that IAM would deny the caller, each once; never raises CloudError."""
         try:
             results = list(self._simulate(self._principal(caller.arn), self._needs(duties), target))
         except CloudError as error:
             what = aws_code(error) or error.message
             return Rights(
-                (), f"{caller.arn}'s rights on AWS (iam:SimulatePrincipalPolicy: {what}); they show as they are used"
+                (),
+                f"{caller.arn}'s rights on AWS (iam:SimulatePrincipalPolicy: {what}); a missing one shows in the call that needs it",
             )
         denied = {name for name, decision, unknown in results if decision != "allowed" and not unknown}
         vague = {name for name, decision, unknown in results if decision != "allowed" and unknown} - denied
-        said = f"{', '.join(sorted(vague))}: allowed under conditions that only the call itself can meet"
+        said = f"{', '.join(sorted(vague))}: allowed under conditions that IAM can evaluate only in the call itself"
         return Rights(tuple(sorted(denied)), said if vague else None)
 
     def _principal(self, arn: str) -> str:
-        """What the simulation takes: the role for its session, with the path that the session's ARN has lost."""
+        """Return the ARN to simulate: for a session its role, with the path that the session's ARN omits."""
         session = _SESSION.fullmatch(arn)
         if session is None:
             return arn
@@ -91,7 +92,7 @@ class SimulatedPermissions:
         except NotFound:
             raise
         except CloudError:
-            return plain  # without the right to look it up, most roles have no path
+            return plain  # without iam:GetRole the path is unknown; most roles have none
 
     def _needs(self, duties: Sequence[str]) -> Mapping[str, Sequence[str]]:
         own = self._resources
@@ -106,11 +107,11 @@ class SimulatedPermissions:
     def _simulate(
         self, principal: str, needs: Mapping[str, Sequence[str]], target: Colour | None
     ) -> Iterable[tuple[str, str, bool]]:
-        """(action, decision, whether a condition could not be evaluated) of each action on each of its resources."""
+        """Yield (action, decision, whether IAM could not evaluate a condition) for each action on each of its resources."""
         arns: Mapping[str, Sequence[str]] | None = None
         for kind, actions in needs.items():
-            # What is `*` or known without asking comes first: where IAM does not answer, nothing else is asked either.
-            looked_up = kind in (LOOKED_AT, SERVICES, ROLES, DEFINITIONS)
+            # Kinds that need no look-up come first: if IAM does not answer, no other call is made.
+            looked_up = kind in (READ_SERVICES, SERVICES, ROLES, DEFINITIONS)
             if looked_up and arns is None:
                 running = self._running if self._resources.platform == "apprunner" else self._running_on_ecs
                 arns = running(set(self._resources.services) if target is None else {target})
@@ -129,7 +130,7 @@ class SimulatedPermissions:
                 yield from _decisions(result)
 
     def _context(self, kind: str) -> list[Mapping[str, Any]]:
-        """What the call itself would tell a policy's conditions."""
+        """Return the context values that the call itself would give to a policy's conditions."""
         own = self._resources
         if kind == ROLES:
             return [_text("iam:PassedToService", PASSED_TO[own.platform])]
@@ -163,14 +164,14 @@ class SimulatedPermissions:
         }[kind]
 
     def _routes(self) -> str:
-        """The ARN of what a switch is written to."""
+        """Return the ARN of the resource that a switch writes to."""
         own = self._resources
         if own.router == "route53":
             return f"arn:aws:route53:::hostedzone/{own.options['hosted_zone_id']}"
         return str(own.options["arn" if own.router == "alb" else "key_value_store_arn"])
 
     def _running(self, changed: Set[Colour]) -> Mapping[str, Sequence[str]]:
-        """The ARNs of the services that exist, of those that are changed, and of the roles that an update hands on."""
+        """Return the ARNs of the existing services, of those that change, and of the roles that an update passes on."""
         colours = {name: colour for colour, name in self._resources.services.items()}
         services: dict[str, bool] = {}
         roles = set()
@@ -183,11 +184,11 @@ class SimulatedPermissions:
             instance = service.get("InstanceConfiguration", {}).get("InstanceRoleArn")
             roles |= {str(role) for role in (access, instance) if role}
         ours = [arn for arn, changes in services.items() if changes]
-        return {LOOKED_AT: list(services), SERVICES: ours, ROLES: sorted(roles)}
+        return {READ_SERVICES: list(services), SERVICES: ours, ROLES: sorted(roles)}
 
     def _running_on_ecs(self, changed: Set[Colour]) -> Mapping[str, Sequence[str]]:
-        """The ARNs of the services that exist, of those that are changed, of their families, and of the roles that a new
-        task definition hands on.
+        """Return the ARNs of the existing services, of those that change, of their task definition families, and of the
+        roles that a new task definition passes on.
         """
         own = self._resources
         found = self._clients.call("ecs", "DescribeServices", cluster=own.cluster, services=list(own.services.values()))
@@ -201,7 +202,7 @@ class SimulatedPermissions:
             definition = self._clients.call("ecs", "DescribeTaskDefinition", taskDefinition=arn)["taskDefinition"]
             roles |= {str(definition[key]) for key in ("taskRoleArn", "executionRoleArn") if definition.get(key)}
         return {
-            LOOKED_AT: [str(one["serviceArn"]) for one in services],
+            READ_SERVICES: [str(one["serviceArn"]) for one in services],
             SERVICES: [str(one["serviceArn"]) for one in ours],
             ROLES: sorted(roles),
             DEFINITIONS: sorted(families),

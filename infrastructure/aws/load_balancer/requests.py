@@ -1,4 +1,4 @@
-"""What is read from a load balancer's actions and sent back: pure functions, so that each rule can be tried in a line."""
+"""A load balancer's actions, read and sent back: pure functions, so that a test of a rule takes one line."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ Actions = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Reading:
-    """A rule or a listener as it is: its actions as AWS gave them, the stamp's text (None: never stamped), the routes."""
+    """A rule or a listener as read: its actions from AWS, the stamp's text (None: never stamped), the routes."""
 
     actions: Actions
     stamp: str | None
     routes: Routes
 
     @property
-    def later(self) -> Mapping[Colour, int] | None:
-        """The weights that the stamp speaks of, where the actions have others; None where both agree."""
+    def stamped_weights(self) -> Mapping[Colour, int] | None:
+        """The stamp's weights if the actions have other weights; None if both agree."""
         if self.stamp is None:
             return None
         meant = Stamp.parse(self.stamp, "the stamp").weights
@@ -34,7 +34,7 @@ class Reading:
 
 
 def reading(actions: Actions, stamp: str | None, groups: Mapping[Colour, str], place: str) -> Reading:
-    """Actions and stamp as routes. Raises SwitchFailed where they do not say where traffic goes."""
+    """Return actions and stamp as routes. Raises SwitchFailed if they do not say where traffic goes."""
     shares = _shares(_forward(actions, place), place)
     strangers = sorted(set(shares) - set(groups.values()))
     if strangers:
@@ -53,7 +53,7 @@ def reading(actions: Actions, stamp: str | None, groups: Mapping[Colour, str], p
 def with_weights(
     actions: Actions, weights: Mapping[Colour, int], groups: Mapping[Colour, str], place: str
 ) -> Sequence[Mapping[str, Any]]:
-    """The actions to send for new weights: whole, since what is left out of a modification is gone."""
+    """Return all actions, with new weights: AWS removes the actions that a modification omits."""
     _forward(actions, place)
     return [_forwarding(one, weights, groups) if one["Type"] == "forward" else _resent(one) for one in actions]
 
@@ -64,14 +64,14 @@ def _forwarding(
     config = copy.deepcopy(dict(action.get("ForwardConfig", {})))
     config["TargetGroups"] = [{"TargetGroupArn": groups[colour], "Weight": weights[colour]} for colour in Colour]
     if 0 in weights.values():
-        # A client that sticks to a target group is sent there whatever its weight is: all traffic has to move.
+        # A sticky client stays with its target group even at weight 0, and all traffic has to move.
         config["TargetGroupStickinessConfig"] = {"Enabled": False}
     order = {"Order": action["Order"]} if "Order" in action else {}
     return {"Type": "forward", "ForwardConfig": config, **order}
 
 
 def _resent(action: Mapping[str, Any]) -> Mapping[str, Any]:
-    """An action before the forwarding one, as it has to be sent: the secret of a sign-in is not given out."""
+    """Return an action before the forwarding one as it must be sent: AWS does not return a sign-in's secret."""
     own = copy.deepcopy(dict(action))
     if "AuthenticateOidcConfig" in own:
         own["AuthenticateOidcConfig"]["UseExistingClientSecret"] = True
@@ -87,7 +87,7 @@ def _forward(actions: Actions, place: str) -> Mapping[str, Any]:
 
 
 def _shares(forward: Mapping[str, Any], place: str) -> Mapping[str, int]:
-    """Weight by target group's ARN; a group named alone has all of it."""
+    """Return the weight of each target group by ARN; a group that is the only one has all of it."""
     groups = forward.get("ForwardConfig", {}).get("TargetGroups") or (
         [{"TargetGroupArn": forward["TargetGroupArn"]}] if "TargetGroupArn" in forward else []
     )

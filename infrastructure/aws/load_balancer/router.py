@@ -1,4 +1,4 @@
-"""A load balancer as the router: weights of two target groups, and a tag that says who wrote them."""
+"""The router on a load balancer: the weights of two target groups, and a tag that names their writer."""
 
 from __future__ import annotations
 
@@ -13,25 +13,25 @@ from infrastructure.aws.routes import Stamp, same, wanted
 from infrastructure.aws.session import Clients
 
 TAG = "deployment-routes:"
-"""What the keys of our tags begin with; the fencing token follows, and the value is a Stamp.
+"""The prefix of our tags' keys; the fencing token follows it, and the value is a Stamp.
 
-A key for each token: no writer can write over the tag of a later one, however long it slept before it wrote.
+Each token has its own key: no writer can overwrite the tag of a later one, however long it slept before its write.
 """
 
 _WRITE_ATTEMPTS = 2
 _READ_ATTEMPTS = 5
 _READ_BACK_S = 15.0
-"""How long a write that was accepted may take until it is read back."""
+"""How many seconds an accepted write may take until it can be read back."""
 _PAUSE_S = 0.5
 
 
 class AlbRouter:
-    """The Router port on a listener's rule, or on its default action (``arn`` is of either).
+    """The Router port on a listener's rule, or on a listener's default action (``arn`` names either).
 
-    A load balancer has no compare-and-set. So everything is read right before a write and compared with what was seen;
-    the tag is written first, the weights second, and both are read back. A writer that finds a later fencing token there
-    was overtaken while it wrote: it puts the later one's weights back and says that it lost the lease. For the moment
-    between the two calls traffic may go where the overtaken one sent it: that cannot be helped without compare-and-set.
+    A load balancer has no compare-and-set. So the router reads everything right before a write and compares it with
+    ``seen``; it writes the tag first and the weights second, and reads both back. A writer that then finds a later
+    fencing token was overtaken during its write: it restores the later writer's weights and raises LeaseLost. Between
+    the two calls traffic may go where the overtaken writer sent it; without compare-and-set this cannot be avoided.
     """
 
     def __init__(self, clients: Clients, arn: str, target_groups: Mapping[Colour, str], clock: Clock) -> None:
@@ -43,13 +43,13 @@ class AlbRouter:
         self._place = "the listener's rule" if self._is_rule else "the listener's default action"
 
     def observe(self) -> Routes:
-        """The routes as one consistent reading. Raises SwitchFailed where they say no colour, CloudError."""
+        """Return the routes as one consistent reading. Raises SwitchFailed if they name no colour, CloudError."""
         return self._read().routes
 
     def set(self, seen: Routes, weights: Mapping[Colour, int], origins: Mapping[Colour, str], token: int) -> Routes:
-        """Writes tag and weights; see the port for what it raises, CloudError where a colour has no healthy target.
+        """Write tag and weights. Raises as the port describes; CloudError if a colour has no healthy target.
 
-        ``origins`` mean nothing here: target groups are the estate's.
+        ``origins`` are ignored: the target groups belong to the estate.
         """
         del origins
         if token < seen.fence:
@@ -57,24 +57,28 @@ class AlbRouter:
         goal = wanted(seen, weights, token)
         before = self._read()
         if same(before.routes, goal):
-            return before.routes  # this very write, asked for a second time
+            return before.routes  # this write has been made already
         if before.routes.revision != seen.revision:
             raise self._overtaken(before, seen, token)
-        self._refuse_empty(goal)
-        self._insist(lambda: self._stamp(str(Stamp.of(goal))), lambda now: now.stamp == str(Stamp.of(goal)), token)
+        self._require_healthy_targets(goal)
+        self._write_surely(
+            lambda: self._stamp(str(Stamp.of(goal))), lambda now: now.stamp == str(Stamp.of(goal)), token
+        )
         if (now := self._read()).routes.fence > token:
             raise self._lost(now, token)
         try:
-            self._insist(lambda: self._modify(before.actions, goal.weights), lambda now: same(now.routes, goal), token)
+            self._write_surely(
+                lambda: self._modify(before.actions, goal.weights), lambda now: same(now.routes, goal), token
+            )
         except CloudError as error:
-            self._take_back(before, token, error)
+            self._restore_tags(before, token, error)
             raise
         written = self._read_back(goal, token)
-        self._forget(token)
+        self._remove_old_tags(token)
         return written
 
     def spread(self, live: Colour, generation: int) -> Progress:
-        """A load balancer routes each request by its weights: what was read back is there."""
+        """Return READY: a load balancer routes each request by its weights, and these were read back."""
         del generation
         return Progress(Readiness.READY, f"the load balancer sends to {live}")
 
@@ -86,8 +90,8 @@ class AlbRouter:
                 return reading(actions, stamp, self._groups, self._place)
         raise SwitchFailed(f"the routes changed {_READ_ATTEMPTS} times while they were read")
 
-    def _insist(self, write: Callable[[], object], arrived: Callable[[Reading], bool], token: int) -> None:
-        """Writes; a lost answer is settled by reading. Raises CloudError where AWS refused, else SwitchFailed, LeaseLost."""
+    def _write_surely(self, write: Callable[[], object], arrived: Callable[[Reading], bool], token: int) -> None:
+        """Write; if the answer is lost, read the result. Raises CloudError if AWS refuses; else SwitchFailed, LeaseLost."""
         for _ in range(_WRITE_ATTEMPTS):
             try:
                 write()
@@ -119,20 +123,20 @@ class AlbRouter:
                     f"and cannot be read: {error.message}"
                 ) from error
             if now.routes.fence > token:
-                raise self._lost(self._put_back(now), token)
+                raise self._lost(self._restore_later_weights(now), token)
             if same(now.routes, goal):
                 return now.routes
             if self._clock.monotonic() >= deadline:
                 raise SwitchFailed(
                     f"the routes were written (generation {goal.generation}, {goal.live}) and read back as "
-                    f"generation {now.routes.generation}, {now.routes.live}: somebody else writes them, too"
+                    f"generation {now.routes.generation}, {now.routes.live}: another program writes them, too"
                 )
             self._clock.sleep(_PAUSE_S)
 
-    def _put_back(self, now: Reading) -> Reading:
-        """Undoes a write of ours that came after a later one: what the stamp says is what its writer meant."""
+    def _restore_later_weights(self, now: Reading) -> Reading:
+        """Undo a write of ours that came after a later one: restore the weights in the later writer's stamp."""
         for _ in range(_WRITE_ATTEMPTS):
-            meant = now.later
+            meant = now.stamped_weights
             if meant is None:
                 return now
             try:
@@ -140,23 +144,23 @@ class AlbRouter:
                 now = self._read()
             except CloudError as error:
                 raise SwitchFailed(
-                    f"fencing token {now.routes.fence} wrote the routes while this run did, whose write came last "
-                    f"and could not be undone: {error.message}"
+                    f"fencing token {now.routes.fence} wrote the routes at the same time as this run; this run's write "
+                    f"came last and could not be undone: {error.message}"
                 ) from error
         return now
 
-    def _take_back(self, before: Reading, token: int, refused: CloudError) -> None:
-        """The weights were refused: the tags are not to speak of a switch that never was."""
+    def _restore_tags(self, before: Reading, token: int, refused: CloudError) -> None:
+        """Restore the tags after AWS refused the weights: they must not record a switch that did not happen."""
         try:
             if before.routes.fence == token and before.stamp is not None:
                 self._stamp(before.stamp)
             else:
                 self._call("RemoveTags", ResourceArns=[self._arn], TagKeys=[f"{TAG}{token}"])
         except CloudError as error:
-            raise SwitchFailed(f"{refused.message}; and the tag could not be taken back: {error.message}") from refused
+            raise SwitchFailed(f"{refused.message}; and the tag could not be restored: {error.message}") from refused
 
-    def _forget(self, token: int) -> None:
-        """Takes away the tags of earlier tokens; one that stays is in nobody's way, and the next writer tries again."""
+    def _remove_old_tags(self, token: int) -> None:
+        """Remove the tags of earlier tokens; a tag that stays does no harm, and the next writer tries again."""
         try:
             old = [key for key in self._tags() if _token(key) < token]
             if old:
@@ -164,8 +168,8 @@ class AlbRouter:
         except CloudError:
             return
 
-    def _refuse_empty(self, goal: Routes) -> None:
-        """Raises CloudError where a colour that is to take traffic has nothing that could."""
+    def _require_healthy_targets(self, goal: Routes) -> None:
+        """Raise CloudError if a colour that is to get traffic has no healthy target."""
         for colour, weight in goal.weights.items():
             if not weight:
                 continue
@@ -220,12 +224,12 @@ def _token(key: str) -> int:
 
 
 def _newest(tags: Mapping[str, str]) -> str | None:
-    """The stamp under the latest fencing token, None where there is none."""
+    """Return the stamp under the latest fencing token; None without any."""
     return tags[max(tags, key=_token)] if tags else None
 
 
 def _only(found: Any, place: str) -> Mapping[str, Any]:
     if len(found) != 1:
-        raise SwitchFailed(f"{place} is not there: AWS answered with {len(found)} of them")
+        raise SwitchFailed(f"{place} cannot be read: AWS returned {len(found)} of them, expected 1")
     only: Mapping[str, Any] = found[0]
     return only

@@ -1,0 +1,1 @@
+"""The image registry on ECR: images, pushes and vulnerability scans."""

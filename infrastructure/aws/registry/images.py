@@ -1,4 +1,4 @@
-"""The registry of releases, from ECR: a tag is resolved to a digest once, and its manifest says which version it reports."""
+"""The registry of releases on ECR: a tag is resolved to a digest once, and the manifest names the release's version."""
 
 from __future__ import annotations
 
@@ -37,25 +37,25 @@ class EcrRegistry:
         self._host = f"{account}.dkr.ecr.{region}.amazonaws.com"
 
     def resolve(self, tag: str) -> Image:
-        """The image behind a tag. Raises UnknownTag, Refused where it names no version, CloudError."""
+        """Return the image behind a tag. Raises UnknownTag, Refused if the image names no version, CloudError."""
         digest = self._digest(tag)
         annotations = self._annotations(digest)
         version, migration = annotations.get(VERSION_ANNOTATION), annotations.get(MIGRATION_ANNOTATION)
         if migration not in MIGRATIONS:
             raise Refused(
                 f"{self._repository}:{tag} ({digest}) has the annotation {MIGRATION_ANNOTATION}={migration!r}: "
-                "it may be 'reversible' or 'irreversible'"
+                "it must be 'reversible' or 'irreversible'"
             )
         if not version:
             raise Refused(
                 f"{self._repository}:{tag} ({digest}) has no annotation {VERSION_ANNOTATION}: "
-                "nothing says which version its release must report",
+                "the version that its release must report is unknown",
                 hint=f'Build it with `docker buildx build --annotation "{VERSION_ANNOTATION}=VERSION" …` and push it again.',
             )
         return self._image(tag, digest, version, migration)
 
     def find(self, digest: str) -> Image | None:
-        """The image of a digest under its highest tag; None where it is gone, has no tag, or names no version."""
+        """Return the image of a digest under its highest tag; None if it is gone, has no tag, or names no version."""
         try:
             answer = self._clients.call("ecr", "DescribeImages", **self._where(), imageIds=[{"imageDigest": digest}])
         except NotFound:
@@ -70,11 +70,11 @@ class EcrRegistry:
 
     def _image(self, tag: str, digest: str, version: str, migration: str | None) -> Image:
         uri = f"{self._host}/{self._repository}@{digest}"
-        # What is live under a word that nobody knows is taken for what has no way back.
+        # A live image with an unknown annotation counts as irreversible.
         return Image(self._repository, tag, digest, version, uri, MIGRATIONS.get(migration, True))
 
     def tags(self) -> Sequence[str]:
-        """Every tag: those that are SemVer in its precedence, then the others by name. Raises CloudError."""
+        """Return every tag: SemVer tags in precedence order, then the others by name. Raises CloudError."""
         details = self._clients.pages(
             "ecr", "DescribeImages", "imageDetails", marker="nextToken", **self._where(), filter={"tagStatus": "TAGGED"}
         )
@@ -86,12 +86,12 @@ class EcrRegistry:
         try:
             answer = self._clients.call("ecr", "DescribeImages", **self._where(), imageIds=[{"imageTag": tag}])
         except NotFound as error:
-            # Where the repository is missing, listing its tags raises that.
+            # If the repository is missing, listing its tags raises that error.
             raise self._unknown(tag) from error
         return str(answer["imageDetails"][0]["imageDigest"])
 
     def _annotations(self, digest: str) -> Mapping[str, str]:
-        """The image's own, those of its index before those of the Linux manifest in it."""
+        """Return the image's annotations; those of its index take precedence over those of its Linux manifest."""
         manifest = self._manifest(digest)
         own: Mapping[str, str] = manifest.get("annotations") or {}
         linux = next((entry["digest"] for entry in manifest.get("manifests", ()) if _is_linux(entry)), None)
@@ -115,7 +115,7 @@ class EcrRegistry:
 
     def _unknown(self, tag: str) -> UnknownTag:
         known = self.tags()
-        # The highest version last, where the eye ends up.
+        # The highest version comes last, at the end of the line that the user reads.
         shown = [*(one for one in known if not _semver(one)), *(one for one in known if _semver(one))]
         left = f"… ({len(shown)} in all) " if len(shown) > _MOST_TAGS_SHOWN else ""
         listed = left + ", ".join(shown[-_MOST_TAGS_SHOWN:]) if shown else "none at all"
@@ -126,7 +126,7 @@ class EcrRegistry:
 
 
 def in_precedence(tags: set[str]) -> Sequence[str]:
-    """Tags that are SemVer in its precedence, lowest first, then the others by name."""
+    """Return SemVer tags in precedence order, lowest first, then the others by name."""
     versions = [version for tag in tags if (version := _semver(tag))]
     return [*map(str, sorted(versions)), *sorted(tag for tag in tags if not _semver(tag))]
 

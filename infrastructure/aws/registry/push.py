@@ -1,4 +1,4 @@
-"""How images get into ECR: the host to push to, and a password for it that lives for hours."""
+"""The target of image pushes on ECR: its host, and a password that is valid for hours."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from infrastructure.aws.session import Clients
 
 
 class EcrPushTarget:
-    """The RegistryDoor port on one repository; the caller needs ecr:GetAuthorizationToken, and to push the rights of a pusher.
+    """The PushTarget port on one repository; the caller needs ecr:GetAuthorizationToken.
 
-    Those are ecr:BatchCheckLayerAvailability, InitiateLayerUpload, UploadLayerPart, CompleteLayerUpload and PutImage.
+    To push, the caller also needs ecr:BatchCheckLayerAvailability, InitiateLayerUpload, UploadLayerPart,
+    CompleteLayerUpload and PutImage.
     """
 
     def __init__(self, clients: Clients, repository: str, account: str, region: str) -> None:
@@ -21,7 +22,7 @@ class EcrPushTarget:
         self.repository = repository
 
     def credentials(self) -> tuple[str, str]:
-        """User and password for this host. Raises CloudError; no message contains the password."""
+        """Return user and password for this host. Raises CloudError; no message contains the password."""
         answer = self._clients.call("ecr", "GetAuthorizationToken")
         token = next((str(one["authorizationToken"]) for one in answer.get("authorizationData", ())), "")
         try:
@@ -29,5 +30,5 @@ class EcrPushTarget:
         except (binascii.Error, UnicodeDecodeError):
             user, password = "", ""
         if not user or not password:
-            raise CloudError("ecr GetAuthorizationToken: an answer without a token")
+            raise CloudError("ecr GetAuthorizationToken: the answer contains no valid token")
         return user, password

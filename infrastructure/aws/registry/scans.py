@@ -1,4 +1,4 @@
-"""What ECR, or Inspector behind it, found in an image."""
+"""The findings of ECR, or of Inspector behind it, in an image."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from infrastructure.aws.errors import aws_code
 from infrastructure.aws.session import Clients
 
 _FINISHED = frozenset({"COMPLETE", "ACTIVE"})
-"""Of basic scanning, and of Inspector's, which goes on for as long as the image is there."""
+"""The status of a basic scan, and of Inspector's scan, which continues as long as the image exists."""
 _UNDER_WAY = frozenset({"IN_PROGRESS", "PENDING"})
 
 
@@ -21,7 +21,7 @@ class EcrScans:
         self._account = account
 
     def of(self, digest: str) -> Scan:
-        """The newest scan of an image by its digest; one that was never begun is not ``under_way``. Raises CloudError."""
+        """Return the newest scan of an image; a scan that never began is not ``under_way``. Raises CloudError."""
         try:
             answer = self._clients.call(
                 "ecr",

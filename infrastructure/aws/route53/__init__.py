@@ -1,0 +1,1 @@
+"""The router on Route 53: weighted records, resolvers and health checks."""

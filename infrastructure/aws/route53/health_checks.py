@@ -1,4 +1,4 @@
-"""Route 53's health checks as the Alarms port: what AWS's own checkers around the world see of the live domain."""
+"""Route 53's health checks as the Alarms port: the live domain as AWS's checkers around the world see it."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from deployment.model import Alarm, AlarmState, Colour
 from infrastructure.aws.session import Clients
 
 HEALTHY_SHARE = 0.18
-"""Route 53 itself calls an endpoint healthy while more than 18 % of the checkers do."""
+"""Route 53 itself calls an endpoint healthy if more than 18 % of the checkers do."""
 _LONGEST_REASON = 300
 
 
 class Route53HealthChecks:
-    """The health checks of these ids. The caller needs route53:GetHealthCheckStatus on each."""
+    """The health checks with these ids. The caller needs route53:GetHealthCheckStatus on each."""
 
     def __init__(self, clients: Clients, ids: Sequence[str]) -> None:
         self._clients = clients
         self._ids = ids
 
-    def read(self, colour: Colour) -> Sequence[Alarm]:  # noqa: ARG002  # they ask the live domain, whoever is behind it
-        """One call for each. Raises CloudError."""
+    def read(self, colour: Colour) -> Sequence[Alarm]:  # noqa: ARG002  # they ask the live domain, not a colour
+        """Return each health check's state, with one call for each. Raises CloudError."""
         return [self._one(identity) for identity in self._ids]
 
     def _one(self, identity: str) -> Alarm:

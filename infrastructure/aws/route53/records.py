@@ -1,4 +1,4 @@
-"""Weighted records as routes, and the batch that changes them: pure functions, so that each rule can be tried in a line."""
+"""Weighted records as routes, and the batch that changes them: pure functions, so that a test of a rule takes one line."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from deployment.model import Colour, Routes
 from infrastructure.aws.routes import Stamp, percentages
 
 STAMP_LABEL = "_deployment-routes"
-"""The stamp is a TXT record of this name under the weighted records' own."""
+"""The stamp is a TXT record with this label under the weighted records' name."""
 
 ALIAS_TTL_S = 60
-"""Of an alias for a load balancer: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/resource-record-sets-values-alias-common.html"""
+"""The TTL in seconds of an alias for a load balancer: https://docs.aws.amazon.com/Route53/latest/DeveloperGuide/resource-record-sets-values-alias-common.html"""
 
 PROPAGATION_S = 60
-"""Until all of Route 53's servers have a change: https://aws.amazon.com/route53/faqs/"""
+"""Seconds until all of Route 53's servers have a change: https://aws.amazon.com/route53/faqs/"""
 
 _STAMP_TTL_S = 60
 
@@ -29,7 +29,7 @@ RecordSet = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Reading:
-    """The zone as it is: each colour's records (one a type), the stamp's record (None: never stamped), the routes."""
+    """The zone as read: each colour's records (one for each type), the stamp's record (None: never stamped), the routes."""
 
     records: Mapping[Colour, Sequence[RecordSet]]
     stamp: RecordSet | None
@@ -44,7 +44,7 @@ class Reading:
 def reading(
     sets: Sequence[RecordSet], stamp: RecordSet | None, identifiers: Mapping[Colour, str], name: str
 ) -> Reading:
-    """Record sets of one name as routes. Raises SwitchFailed where they do not say where traffic goes."""
+    """Return the record sets of one name as routes. Raises SwitchFailed if they do not say where traffic goes."""
     weighted = [one for one in sets if "SetIdentifier" in one]
     strangers = sorted({str(one["SetIdentifier"]) for one in weighted} - set(identifiers.values()))
     if strangers:
@@ -66,10 +66,10 @@ def _ttl_s(records: Mapping[Colour, Sequence[RecordSet]]) -> int:
 
 
 def batch(now: Reading, goal: Routes, name: str) -> Sequence[Mapping[str, Any]]:
-    """The changes that bring the goal about, all or none of them.
+    """Return the changes that lead to ``goal``; Route 53 applies all of them or none.
 
-    Taking the stamp away takes its very text: where somebody wrote since, the whole batch is refused. That is the
-    compare-and-set that Route 53 has.
+    Deleting the stamp requires its exact text: if another run wrote since, Route 53 refuses the whole batch. This is
+    Route 53's only compare-and-set.
     """
     changes: list[Mapping[str, Any]] = []
     if now.stamp is not None:
@@ -83,7 +83,7 @@ def batch(now: Reading, goal: Routes, name: str) -> Sequence[Mapping[str, Any]]:
 
 
 def stamp_record(stamp: Stamp, name: str) -> RecordSet:
-    """The TXT record that holds a stamp."""
+    """Return the TXT record that holds a stamp."""
     return {
         "Name": f"{STAMP_LABEL}.{name}.",
         "Type": "TXT",
@@ -93,7 +93,7 @@ def stamp_record(stamp: Stamp, name: str) -> RecordSet:
 
 
 def targets(records: Sequence[RecordSet]) -> Sequence[tuple[str, str | None, frozenset[str]]]:
-    """What a colour's records lead to, as (A or AAAA, the name that they stand for or None, their own addresses)."""
+    """Return the targets of a colour's records: (A or AAAA, the name that they stand for or None, their own addresses)."""
     found: list[tuple[str, str | None, frozenset[str]]] = []
     for one in records:
         kind = "A" if one["Type"] == "CNAME" else str(one["Type"])
@@ -112,8 +112,10 @@ def _weight(records: Sequence[RecordSet], identifier: str, name: str) -> int:
         raise SwitchFailed(f"{name} has no record with the set identifier {identifier!r}")
     weights = {one.get("Weight") for one in records}
     if len(weights) != 1 or None in weights:
-        raise SwitchFailed(f"{name}: the records {identifier!r} are not of one weight: {sorted(map(str, weights))}")
-    return int(weights.pop())  # type: ignore[arg-type]  # None was told apart above
+        raise SwitchFailed(
+            f"{name}: the records {identifier!r} have different weights, or none: {sorted(map(str, weights))}"
+        )
+    return int(weights.pop())  # type: ignore[arg-type]  # None was excluded above
 
 
 def _text(stamp: RecordSet) -> str:

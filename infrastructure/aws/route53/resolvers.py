@@ -1,4 +1,4 @@
-"""What a resolver answers, asked by its address: the system's own says nothing about what others have learned."""
+"""The answers of a resolver, asked by its address: the system's own resolver does not show what others have learned."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ TIMEOUT_S = 3.0
 
 
 class NoAnswer(Exception):
-    """The resolver did not answer, or not to this question; never leaves this package."""
+    """The resolver did not answer, or did not answer this question; the error never leaves this package."""
 
 
 def addresses(resolver: str, name: str, kind: str) -> frozenset[str]:
-    """The addresses (``kind``: A or AAAA) at the end of a name's aliases; empty where it has none. Raises NoAnswer.
+    """Return the addresses (``kind``: A or AAAA) at the end of a name's aliases; empty if it has none. Raises NoAnswer.
 
     ``resolver`` is ``ADDRESS`` or ``ADDRESS:PORT``, an IPv6 address in brackets.
     """
-    # dnspython takes a tenth of a second to import, and runs without DNS in them need none.
+    # dnspython takes a tenth of a second to import, and runs without DNS do not need it.
     import dns.exception
     import dns.flags
     import dns.message

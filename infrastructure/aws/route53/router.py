@@ -1,10 +1,10 @@
-"""Route 53 as the router: weighted records, for colours that each have a load balancer of their own.
+"""The router on Route 53: weighted records, for colours that each have a load balancer of their own.
 
-What a switch takes, honestly. Route 53's own servers have it within about a minute (INSYNC). Whoever asked before may keep
-the old answer for its TTL. And whoever holds a connection keeps using it, whatever DNS says, until one side closes it: a
-load balancer lets an idle one stand for a minute and a busy one for an hour; some clients (a JVM without a TTL of its own)
-never ask again. So a rollback is as slow as a promotion, and the previous colour must not be stopped by a clock but by its
-own requests having ended. A weight is for each answer of a resolver, not for each request.
+How long a switch takes: Route 53's own servers have it within about a minute (INSYNC). A client that asked before may keep
+the old answer for its TTL. A client with an open connection keeps using it, regardless of DNS, until one side closes it: a
+load balancer keeps an idle connection for a minute and a busy one for an hour. Some clients (a JVM without a TTL of its
+own) never ask again. So a rollback is as slow as a promotion, and the previous colour must stop only after its own
+requests have ended, not after a fixed time. A weight applies to each answer of a resolver, not to each request.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from infrastructure.aws.session import Clients
 
 _WRITE_ATTEMPTS = 2
 _READ_ATTEMPTS = 5
-_CHANGED_MEANWHILE = frozenset({"InvalidChangeBatch", "InvalidInput"})
+_CHANGED_SINCE = frozenset({"InvalidChangeBatch", "InvalidInput"})
 
 
 class Route53Router:
@@ -45,18 +45,18 @@ class Route53Router:
         self._resolvers = resolvers
         self._clock = clock
         self._changes: dict[int, str] = {}
-        """The change that wrote a generation; known to this process alone, and only where its answer arrived."""
+        """The change that wrote a generation; known only to this process, and only if its answer arrived."""
         self._in_sync: dict[int, float] = {}
         self._last: Reading | None = None
 
     def observe(self) -> Routes:
-        """The records as Route 53 keeps them, also before its servers have them. Raises SwitchFailed, CloudError."""
+        """Return the records as Route 53 keeps them, even before its servers have them. Raises SwitchFailed, CloudError."""
         return self._read().routes
 
     def set(self, seen: Routes, weights: Mapping[Colour, int], origins: Mapping[Colour, str], token: int) -> Routes:
-        """Writes both weights and the stamp in one batch, refused as a whole where somebody wrote since ``seen``.
+        """Write both weights and the stamp in one batch; Route 53 refuses all of it if another run wrote since ``seen``.
 
-        ``origins`` mean nothing here: where each record leads is the estate's.
+        ``origins`` are ignored: the targets of the records belong to the estate.
         """
         del origins
         if token < seen.fence:
@@ -66,16 +66,16 @@ class Route53Router:
         for _ in range(_WRITE_ATTEMPTS):
             before = self._read() if doubt is None else self._read_after(doubt)
             if same(before.routes, goal):
-                return before.routes  # this very write, asked for a second time, or an answer that got lost
+                return before.routes  # this write has been made already, or its answer was lost
             if before.routes.revision != seen.revision:
                 raise self._overtaken(before, seen, token)
             try:
                 self._write(before, goal)
             except CloudUnreachable as error:
-                doubt = error  # what came of it is read first
+                doubt = error  # its result is read before the next try
                 continue
             except CloudError as error:
-                if aws_code(error) not in _CHANGED_MEANWHILE:
+                if aws_code(error) not in _CHANGED_SINCE:
                     raise
                 self._refused(error, seen, goal, token)
             return self._read_back(goal, token)
@@ -88,9 +88,9 @@ class Route53Router:
         )
 
     def spread(self, live: Colour, generation: int) -> Progress:
-        """Whether Route 53's servers have the change, the resolvers have learned it, and nobody's cache may hold the old.
+        """Return READY once Route 53's servers and the resolvers have the change, and no cache may hold the old answer.
 
-        A change that another process wrote is taken for in sync from the first time that it is asked about here.
+        A change that another process wrote counts as in sync from the first call here.
         """
         if generation in self._changes and generation not in self._in_sync:
             status = self._call("GetChange", Id=self._changes[generation])["ChangeInfo"]["Status"]
@@ -106,10 +106,10 @@ class Route53Router:
         left = now.ttl_s - (self._clock.monotonic() - since)
         if left > 0:
             return Progress(Readiness.NOT_YET, f"caches may keep the former answer for {left:.0f} s more")
-        return Progress(Readiness.READY, f"{self._name} leads to {live}, also from {', '.join(self._resolvers)}")
+        return Progress(Readiness.READY, f"{self._name} leads to {live}, according to {', '.join(self._resolvers)}")
 
     def _behind(self, now: Reading, live: Colour) -> str | None:
-        """Which resolver does not lead to the live colour, None where each that answers does."""
+        """Return which resolver does not lead to the live colour yet, or that none answers; None if each that answers does."""
         silent: list[str] = []
         for resolver in self._resolvers:
             try:
@@ -123,7 +123,7 @@ class Route53Router:
         return f"no resolver can be asked: {'; '.join(silent)}" if len(silent) == len(self._resolvers) else None
 
     def _seen_by(self, resolver: str, now: Reading, colour: Colour | None) -> frozenset[str]:
-        """The addresses of the weighted name (colour None), or of what a colour's records lead to."""
+        """Return the addresses of the weighted name (colour None), or those that a colour's records lead to."""
         found: frozenset[str] = frozenset()
         for kind, name, own in targets(now.records[colour or Colour.BLUE]):
             if colour is None:
@@ -142,16 +142,16 @@ class Route53Router:
         self._in_sync.pop(goal.generation, None)
 
     def _refused(self, error: CloudError, seen: Routes, goal: Routes, token: int) -> None:
-        """The batch was refused: returns where that was this very write's second try, else raises what it means."""
+        """Raise the error of a refused batch, unless the batch was the second try of a write that succeeded."""
         now = self._read_after(error)
         if same(now.routes, goal):
             return
         if now.routes.revision == seen.revision:
-            raise error  # nobody wrote: the batch itself is wrong
+            raise error  # no other run wrote: the batch itself is wrong
         raise self._overtaken(now, seen, token) from error
 
     def _read_after(self, doubt: CloudError) -> Reading:
-        """A reading after a write whose outcome is not known. Raises SwitchFailed where there is none."""
+        """Return a reading after a write whose outcome is unknown. Raises SwitchFailed if the reading fails."""
         try:
             return self._read()
         except CloudError as unread:
@@ -170,7 +170,7 @@ class Route53Router:
             raise LeaseLost(f"fencing token {now.fence} has written the routes, this run holds {token}")
         raise SwitchFailed(
             f"the routes were written (generation {goal.generation}, {goal.live}) and read back as "
-            f"generation {now.generation}, {now.live}: somebody else writes them, too"
+            f"generation {now.generation}, {now.live}: another program writes them, too"
         )
 
     def _overtaken(self, now: Reading, seen: Routes, token: int) -> LeaseLost | RouteConflict:
@@ -195,7 +195,7 @@ class Route53Router:
         return next((one for one in self._sets(f"{STAMP_LABEL}.{self._name}") if one["Type"] == "TXT"), None)
 
     def _sets(self, name: str) -> Sequence[RecordSet]:
-        """The record sets of one name; Route 53 lists from a name on, so a page of the first suffices but for many types."""
+        """Return the record sets of one name. Route 53 lists from a name on: one page suffices unless it has many types."""
         found: list[RecordSet] = []
         place: dict[str, str] = {"StartRecordName": name}
         while True:

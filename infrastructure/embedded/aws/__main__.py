@@ -1,4 +1,4 @@
-"""`python -m infrastructure.embedded.aws CONFIG.json`: answers on loopback for what moto lacks."""
+"""`python -m infrastructure.embedded.aws CONFIG.json`: the endpoint for AWS services that moto lacks, on loopback."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from infrastructure.embedded.aws.clients import forget_ambient_aws
 
 
 def main(arguments: list[str]) -> int:
-    """Serves until SIGTERM; then stops its instances and returns 0."""
+    """Serve until SIGTERM, then stop the instances and return 0. Return 1 after a failed start, 2 on wrong usage."""
     if len(arguments) != 1:
         print("usage: python -m infrastructure.embedded.aws CONFIG.json", file=sys.stderr)
         return 2
@@ -29,7 +29,7 @@ def main(arguments: list[str]) -> int:
         port=config.port,
         access_log=False,
         log_config=None,
-        timeout_keep_alive=75,  # longer than clients keep idle connections: none is closed under a request
+        timeout_keep_alive=75,  # longer than clients keep idle connections, so that no request meets a closed one
         timeout_graceful_shutdown=2,
     )
     server_ = uvicorn.Server(options)
@@ -37,7 +37,7 @@ def main(arguments: list[str]) -> int:
     def end(*_: object) -> None:
         server_.should_exit = True
 
-    # uvicorn raises the signal again once it has shut down; with this handler in place that ends in an exit with 0.
+    # uvicorn raises the signal again after its shutdown; this handler ignores it, so that the exit code is 0.
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGINT, end)
     server_.run()

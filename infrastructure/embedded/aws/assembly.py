@@ -1,8 +1,7 @@
-"""What the endpoint is made of, on either platform."""
+"""The assembly of the endpoint's parts, for either platform."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from threading import Event
 
 from starlette.applications import Starlette
@@ -31,30 +30,20 @@ from infrastructure.embedded.aws.protocol import server
 from infrastructure.embedded.aws.runtime.images import Images
 from infrastructure.embedded.aws.runtime.instances import Processes
 from infrastructure.embedded.aws.runtime.logs import LogDelivery, apprunner_stream, awslogs_stream
+from infrastructure.embedded.aws.runtime.parts import Parts
 from infrastructure.embedded.aws.runtime.secrets import SecretResolver
 from infrastructure.embedded.ingress import Ingress
 
 
-@dataclass(frozen=True)
-class _Parts:
-    """What both platforms share."""
-
-    config: EndpointConfig
-    stopping: Event
-    clients: AwsClients
-    processes: Processes
-    images: Images
-
-
 def assemble(config: EndpointConfig) -> Starlette:
-    """The application of the configured platform with everything behind it."""
+    """Return the application for the configured platform, with all its parts."""
     clients = AwsClients(config)
-    parts = _Parts(config, Event(), clients, Processes(config.state_dir / "bin"), Images(config.images_dir, clients))
+    parts = Parts(config, Event(), clients, Processes(config.state_dir / "bin"), Images(config.images_dir, clients))
     return {"apprunner": _apprunner, "ecs": _ecs}[config.platform](parts)
 
 
-def _apprunner(parts: _Parts) -> Starlette:
-    """App Runner and CloudFront's key value store."""
+def _apprunner(parts: Parts) -> Starlette:
+    """Return the application for App Runner and CloudFront's key value store."""
     config, stopping, processes = parts.config, parts.stopping, parts.processes
     store = Store(config.state_dir / "services")
     launcher = Launcher(config, processes, parts.images, SecretResolver(parts.clients), stopping)
@@ -81,16 +70,16 @@ def _apprunner(parts: _Parts) -> Starlette:
     return server.application(services, config.region, start, stop)
 
 
-def _ecs(parts: _Parts) -> Starlette:
-    """ECS and Elastic Load Balancing."""
+def _ecs(parts: Parts) -> Starlette:
+    """Return the application for ECS and Elastic Load Balancing."""
     config, stopping, changed = parts.config, parts.stopping, Event()
     balancers = BalancerStore(config.state_dir / "load-balancers.json")
     routes = RouteFiles(config.listener_dir, balancers)
     checks = HealthChecks(balancers, stopping)
     groups = TargetGroups(config, balancers, checks)
     store = EcsStore(config.state_dir / "ecs")
-    runner = Runner(config, store, parts.processes, parts.images, parts.clients, groups, stopping)
-    scheduler = Scheduler(config, store, parts.processes, groups, runner, stopping, changed)
+    runner = Runner(parts, store, groups)
+    scheduler = Scheduler(parts, store, groups, runner, changed)
     offsets = config.state_dir / "log-offsets.json"
     delivery = LogDelivery(config.log_dir / "awslogs", offsets, parts.clients, awslogs_stream)
 

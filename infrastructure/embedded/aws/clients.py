@@ -1,4 +1,4 @@
-"""boto3 towards the rest of the embedded AWS (Secrets Manager, ECR, CloudWatch Logs, …): never towards the real one."""
+"""boto3 clients for the rest of the embedded AWS (Secrets Manager, ECR, CloudWatch Logs, …), never for the real one."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from botocore.config import Config
 
 from infrastructure.embedded.aws.config import EndpointConfig
 
-_NOWHERE: tuple[None, None, str, None] = (None, None, os.devnull, None)
+_EMPTY_FILE: tuple[None, None, str, None] = (None, None, os.devnull, None)
 
 
 class AwsClients:
-    """Clients with dummy credentials, one per service, made when first asked for; safe to share between threads.
+    """Clients with dummy credentials, one per service, created on first use; safe to share between threads.
 
-    Profiles, config files and endpoint variables of the caller's environment are left unread.
+    They ignore profiles, config files and endpoint variables of the caller's environment.
     """
 
     def __init__(self, config: EndpointConfig) -> None:
@@ -27,14 +27,14 @@ class AwsClients:
         self._lock = Lock()
 
     def get(self, service: str) -> Any:
-        """The client of a service."""
+        """Return the client for a service."""
         with self._lock:
             if service not in self._clients:
                 self._clients[service] = self._make(service)
             return self._clients[service]
 
     def _make(self, service: str) -> Any:
-        unread = {"profile": (None, None, None, None), "config_file": _NOWHERE, "credentials_file": _NOWHERE}
+        unread = {"profile": (None, None, None, None), "config_file": _EMPTY_FILE, "credentials_file": _EMPTY_FILE}
         session = boto3.session.Session(botocore_session=botocore.session.Session(session_vars=unread))
         return session.client(
             service,
@@ -53,7 +53,7 @@ class AwsClients:
 
 
 def forget_ambient_aws() -> None:
-    """Removes the caller's AWS_* variables and proxies from this process: what is on loopback stays on loopback."""
+    """Remove the caller's AWS_* and proxy variables from this process, so that every request stays on loopback."""
     for name in [name for name in os.environ if name.startswith("AWS_") or name.lower().endswith("_proxy")]:
         del os.environ[name]
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"

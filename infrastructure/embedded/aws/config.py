@@ -1,4 +1,4 @@
-"""What the endpoint is told by the one who starts it: CONFIG.json."""
+"""The endpoint's configuration file, CONFIG.json, which the process that starts the endpoint writes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class EndpointConfig:
-    """CONFIG.json, to the letter; the times have defaults and are in seconds."""
+    """The members of CONFIG.json; times are in seconds and have defaults."""
 
     host: str
     port: int
@@ -25,28 +25,28 @@ class EndpointConfig:
     key_value_store_arn: str
     edge_route_file: Path
     start_timeout_s: float = 20.0
-    """From the start of an instance to its first passed health check."""
+    """Limit from the start of an instance to its first passed health check."""
     release_timeout_s: float = 60.0
-    """For an image's `release:` command."""
+    """Limit for an image's `release:` command."""
     drain_s: float = 1.0
-    """How long a replaced instance still serves what has reached it."""
+    """Time in which a replaced instance finishes the requests that have reached it."""
     stop_grace_s: float = 10.0
-    """From SIGTERM to SIGKILL."""
+    """Time from SIGTERM to SIGKILL."""
 
     platform: str = "apprunner"
     """`apprunner`, with the key value store, or `ecs`, with Elastic Load Balancing."""
     listener_ports: tuple[int, ...] = ()
-    """Ports on which the proxy in front listens for load balancers (`ecs`)."""
+    """Ports on which the proxy in front listens as a load balancer (`ecs`)."""
     listener_dir: Path = Path("/nonexistent")
-    """`<port>/<slot>`: what it reads for each of them."""
+    """The folder of the files `<port>/<slot>` that the proxy reads for these ports."""
 
     def arn(self, resource: str, service: str = "apprunner") -> str:
-        """The ARN of a resource of this account and region."""
+        """Return the ARN of a resource of this account and region."""
         return f"arn:aws:{service}:{self.region}:{self.account_id}:{resource}"
 
 
 def load(path: Path) -> EndpointConfig:
-    """Reads CONFIG.json; raises ValueError that names missing and unknown members."""
+    """Read CONFIG.json. Raises ValueError, which names the members that are missing or unknown."""
     document: dict[str, Any] = json.loads(path.read_text())
     known = {field.name: field for field in fields(EndpointConfig)}
     unknown = sorted(document.keys() - known.keys())

@@ -1,7 +1,7 @@
-"""Refusals as AWS makes them.
+"""The endpoint's errors.
 
-AwsError             what goes to the caller: an error code of the service's model, a message, an HTTP status
-DeploymentFailed     a revision could not be brought up: the operation fails, the caller sees it in ListOperations
+AwsError             the error response to a caller: an error code of the service's model, a message, an HTTP status
+DeploymentFailed     a revision did not start: the operation fails, and the caller sees it in ListOperations
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ MESSAGE_LIMIT = 600
 
 
 class AwsError(Exception):
-    """A refusal with AWS's error code; boto3 turns it into the exception of that name."""
+    """An error with AWS's error code; boto3 raises the exception of that name."""
 
     def __init__(self, code: str, message: str, status: int = 400) -> None:
         self.code = code
@@ -21,24 +21,24 @@ class AwsError(Exception):
 
 
 class DeploymentFailed(Exception):
-    """Why a revision did not come up: one sentence, fit for the deployment's log."""
+    """The reason why a revision did not start: one sentence for the deployment's log."""
 
 
 def invalid_request(message: str) -> AwsError:
-    """App Runner: the request itself is wrong."""
+    """Return App Runner's error for a wrong request."""
     return AwsError("InvalidRequestException", message)
 
 
 def invalid_state(message: str) -> AwsError:
-    """App Runner: the service's status does not allow it."""
+    """Return App Runner's error for an action that the service's status does not allow."""
     return AwsError("InvalidStateException", message)
 
 
 def not_found(message: str, status: int = 400) -> AwsError:
-    """There is no such resource; App Runner says so with 400, the key value store with 404."""
+    """Return the error for an unknown resource; the status is 400 in App Runner and 404 in the key value store."""
     return AwsError("ResourceNotFoundException", message, status)
 
 
 def unknown_operation(message: str) -> AwsError:
-    """No such operation, or none that this endpoint answers."""
+    """Return the error for an operation that does not exist or that this endpoint does not support."""
     return AwsError("UnknownOperationException", message)

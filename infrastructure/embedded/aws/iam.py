@@ -1,7 +1,7 @@
-"""IAM as far as a deployer asks it before it acts: what may this principal do?
+"""The part of IAM with which a deployer checks its permissions before it acts.
 
-On this machine nobody is denied anything: no policy is looked at by whoever answers a call. That is what a simulation is told,
-as AWS would tell an administrator. Every role can be assumed here, so every role is there.
+No part of the embedded AWS evaluates policies, so every call is allowed. A simulation therefore answers "allowed", as
+AWS answers an administrator. Every role can be assumed here, so GetRole finds every role.
 """
 
 from __future__ import annotations
@@ -15,24 +15,24 @@ from infrastructure.embedded.aws.config import EndpointConfig
 from infrastructure.embedded.aws.errors import AwsError
 
 Document = dict[str, Any]
-# moto, which answers STS, calls its one user an ARN of STS.
+# moto, which answers for STS, gives its only user an ARN of STS.
 _PRINCIPAL = re.compile(r"arn:aws:(?:iam|sts)::(\d{12}):(?:user|role|group)/.+")
-_ALWAYS = 1_767_225_600
-"""2026-01-01, when every role was made."""
+_CREATED_AT = 1_767_225_600
+"""2026-01-01, the creation date of every role."""
 
 
 class Iam:
-    """Simulations, and the roles that they are asked about."""
+    """The API of policy simulations and roles."""
 
     def __init__(self, config: EndpointConfig) -> None:
         self._config = config
 
     def handlers(self) -> dict[str, Callable[[Document], Document]]:
-        """Operation name → what answers it."""
+        """Return the handler of each operation, by its name."""
         return {"GetRole": self.get_role, "SimulatePrincipalPolicy": self.simulate}
 
     def get_role(self, request: Document) -> Document:
-        """GetRole, of whatever name."""
+        """Answer GetRole; every name exists."""
         name = request["RoleName"]
         trusted = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":"*","Action":"sts:AssumeRole"}]}'
         role = {
@@ -40,21 +40,21 @@ class Iam:
             "RoleName": name,
             "RoleId": f"AROA{hashlib.sha256(name.encode()).hexdigest()[:16].upper()}",
             "Arn": f"arn:aws:iam::{self._config.account_id}:role/{name}",
-            "CreateDate": _ALWAYS,
+            "CreateDate": _CREATED_AT,
             "AssumeRolePolicyDocument": trusted,
         }
         return {"Role": role}
 
     def simulate(self, request: Document) -> Document:
-        """SimulatePrincipalPolicy: each action on each resource, allowed."""
+        """Answer SimulatePrincipalPolicy: each action on each resource is allowed."""
         principal = _PRINCIPAL.fullmatch(request["PolicySourceArn"])
         if principal is None:
             raise AwsError("InvalidInput", f"Invalid Entity Arn: {request['PolicySourceArn']}")
         if principal[1] != self._config.account_id:
-            raise AwsError("NoSuchEntity", f"{request['PolicySourceArn']} is of another account", 404)
+            raise AwsError("NoSuchEntity", f"{request['PolicySourceArn']} belongs to another account", 404)
         unknown = request.keys() - {"PolicySourceArn", "ActionNames", "ResourceArns", "ContextEntries", "MaxItems"}
         if unknown:
-            raise AwsError("InvalidInput", f"Not answered by the embedded IAM: {', '.join(sorted(unknown))}")
+            raise AwsError("InvalidInput", f"Not supported by the embedded IAM: {', '.join(sorted(unknown))}")
         results = [
             {
                 "EvalActionName": action,

@@ -1,7 +1,7 @@
-"""Caddy's configuration, written once: afterwards only the files change that it reads with each request.
+"""Caddy's configuration as edge and ingress, written once; later only the files change that Caddy reads per request.
 
-A reload would cut kept connections; a file that is replaced atomically cuts none. All paths are relative to Caddy's
-working folder, so that no character of the state folder's name means anything to Caddy.
+A reload would cut kept connections; an atomic replacement of a file cuts none. All paths are relative to Caddy's
+working folder, so that Caddy never interprets a special character in the state folder's name.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ COOKIE = "bg_track"
 ROUTE_FILE = "edge/route"
 INGRESS_FOLDER = "ingress"
 UPSTREAM_IDLE = "30s"
-"""Shorter than the 75 s after which the service closes an idle connection: who closes last loses a request."""
+"""Shorter than the 75 s after which the service closes an idle connection: if it closed first, a request could fail."""
 
 Json = dict[str, Any]
 
 _ROUTE = r"^(\d+) (blue|green) (\S+) (blue|green|-) (\S+) ([0-9a-f]+|g)$"
-"""`<generation> <primary> <primary host> <secondary> <secondary host> <threshold>`; anything else is no route (503)."""
+"""`<generation> <primary> <primary host> <secondary> <secondary host> <threshold>`; any other line gives 503."""
 _FIELDS = ("generation", "primary", "primary_host", "secondary", "secondary_host", "threshold")
 
-# The expressions are CEL; the uuid is one per request, hexadecimal, and compared as text with the threshold.
+# The expressions are CEL. Each request has its own uuid, which is hexadecimal and compared with the threshold as text.
 _SPLIT = "{bg_secondary} != '-' && {bg_threshold} != '0' && {bg_threshold} != 'g'"
 _ALL = "{bg_secondary} != '-' && {bg_threshold} == 'g'"
 _PIN = "{http.request.cookie." + COOKIE + "}"
@@ -33,15 +33,15 @@ _DRAWN = f"(!({_PINNED_PRIMARY}) && {{http.request.uuid}} < {{bg_threshold}})"
 
 
 def cloudfront(ports: Ports) -> Json:
-    """Two servers: the edge (CloudFront and its function) and the ingress (App Runner's front)."""
+    """Return two servers: the edge (CloudFront and its function) and the ingress (App Runner's)."""
     servers = {"edge": _server(ports.edge, _edge(ports.ingress)), "ingress": _server(ports.ingress, _ingress())}
-    # The edge names the viewer's host; without this trust the ingress would put the colour's own in its place.
+    # The edge sends the viewer's host in X-Forwarded-Host; without this trust the ingress would overwrite it.
     servers["ingress"]["trusted_proxies"] = {"source": "static", "ranges": ["127.0.0.1/32"]}
     return servers
 
 
 def config(servers: Json) -> Json:
-    """One process for all servers."""
+    """Return the configuration of one Caddy process for all servers."""
     return {
         "admin": {"disabled": True, "config": {"persist": False}},
         "logging": {"logs": {"default": {"level": "WARN"}}},
@@ -68,7 +68,7 @@ def _edge(ingress_port: int) -> list[Json]:
         _when(secondary, _to_colour("secondary", ingress_port)),
         {"handle": [_to_colour("primary", ingress_port)]},
     ]
-    # A subroute, because an expression beside a host matcher is evaluated for other hosts too.
+    # A subroute, because Caddy evaluates an expression beside a host matcher for other hosts too.
     live = {"match": [{"host": [LIVE_HOST]}], "terminal": True, "handle": [_subroute(*routes)]}
     return [live, {"handle": [_text(404, "no such host\n")]}]
 
@@ -85,7 +85,7 @@ def _fields() -> Json:
 
 
 def _pin(side: str, expression: str) -> Json:
-    """Keeps a viewer on a side as long as this generation's split lasts."""
+    """Set the cookie that keeps a viewer on one side of the split for the duration of this generation."""
     value = f"{COOKIE}={{bg_generation}}-{{bg_{side}}}; Path=/; HttpOnly; SameSite=Lax"
     return _when(expression, {"handler": "headers", "response": {"deferred": True, "add": {"Set-Cookie": [value]}}})
 
@@ -103,7 +103,7 @@ def _to_colour(side: str, ingress_port: int) -> Json:
 
 def _ingress() -> list[Json]:
     pattern = "/{http.request.host}/127.0.0.1:*"
-    # Caddy lists the folder and then looks at the file: where a rename falls between the two, the next try finds it.
+    # Caddy lists the folder, then opens the file; if a switch falls between the two, the next try finds the new file.
     known = {"file": {"root": INGRESS_FOLDER, "try_files": [pattern] * 5}}
     dial = {
         "handler": "map",
@@ -119,7 +119,7 @@ def _ingress() -> list[Json]:
 
 
 def transport() -> Json:
-    """How a colour is asked: over kept connections, which this side closes first."""
+    """Return the transport to a colour: kept connections, which Caddy closes before the service does."""
     return {"protocol": "http", "keep_alive": {"enabled": True, "idle_timeout": UPSTREAM_IDLE}, "compression": False}
 
 

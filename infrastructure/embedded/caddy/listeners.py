@@ -1,8 +1,8 @@
-"""Caddy's configuration where it stands for an Application Load Balancer: its listeners, on loopback.
+"""Caddy's configuration as an Application Load Balancer: its listeners, on loopback.
 
-Written once, like the edge's: each listener has so many slots for rules, each slot is a file that is read with each
-request, and the endpoint replaces these files atomically. What a load balancer does not add to a request or to an answer,
-this adds neither.
+It is written once, like the edge's. Each listener has a fixed number of slots for rules. Each slot is a file that Caddy
+reads for each request and the endpoint replaces atomically. Caddy adds nothing to a request or an answer that a load
+balancer does not add.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ Json = dict[str, Any]
 
 LISTENER_FOLDER = "listeners"
 AWSELB = "awselb/2.0"
-"""What a load balancer calls itself in the answers that are its own."""
+"""The Server header of the answers that a load balancer gives itself."""
 
-# `HOST[>OTHER] THRESHOLD ADDRESS …`: the host a name or `*`, OTHER what its targets are asked for, as many pairs as there are.
+# `HOST[>OTHER] THRESHOLD ADDRESS …`: HOST is a name or `*`, OTHER the host that targets receive; one pair per target.
 _LINE = r"^([^\s>]+)(?:>(\S+))?" + r"(?: (\S+) (\S+))?" * ENTRIES + "$"
 
 
 def listener(port: int) -> Json:
-    """The server of one listener."""
+    """Return the server of one listener."""
     slots = [_slot(port, number) for number in range(1, SLOTS + 1)]
     return {
         "listen": [f"127.0.0.1:{port}"],
         "automatic_https": {"disable": True},
         "protocols": ["h1"],
-        # A load balancer appends to the X-Forwarded-For that it gets.
+        # A load balancer appends to the X-Forwarded-For header that it receives.
         "trusted_proxies": {"source": "static", "ranges": ["127.0.0.1/32"]},
         "routes": [*slots, {"handle": [_answer("404", "no such listener\n", "text/plain")]}],
         "errors": {"routes": [{"handle": [_answer("{http.error.status_code}", "", "text/html")]}]},
@@ -37,7 +37,11 @@ def listener(port: int) -> Json:
 
 
 def _slot(port: int, number: int) -> Json:
-    """One rule: if the host is its own, its response, or the target whose threshold is the first above the request's uuid."""
+    """Return the route of one rule.
+
+    If the rule is for the request's host, Caddy gives the rule's fixed response, or forwards to the first target whose
+    threshold is above the request's uuid.
+    """
     file = f"{LISTENER_FOLDER}/{port}/{number}"
     read = {"handler": "vars", "rule": f"{{file.{file}}}"}
     names = [
@@ -67,7 +71,7 @@ def _slot(port: int, number: int) -> Json:
         "mappings": [{"input_regexp": r"^=(\d+)$", "outputs": ["${1}"]}],
         "defaults": [""],
     }
-    # No file beside the line: the placeholder is empty then, and so is the answer's body.
+    # Without a file beside the line, the placeholder and therefore the answer's body are empty.
     fixed = _answer("{alb_status}", f"{{file.{file}.body}}", f"{{file.{file}.type}}")
     rule = [
         *picks,

@@ -7,10 +7,10 @@ import sysconfig
 from functools import partial
 from pathlib import Path
 
-from infrastructure.embedded.aws.files import replace_json
 from infrastructure.embedded.caddy.config import Json, cloudfront, config
 from infrastructure.embedded.caddy.listeners import listener
 from infrastructure.embedded.errors import StartFailed
+from infrastructure.embedded.files import replace_json
 from infrastructure.embedded.layout import Environment, Layout
 from infrastructure.embedded.processes.lifecycle import ProcessSpec, clean_environment
 from infrastructure.embedded.processes.probes import http_status
@@ -19,7 +19,7 @@ NAME = "caddy"
 
 
 def spec(layout: Layout, environment: Environment) -> ProcessSpec:
-    """Caddy on the edge's and the ingress's port, its working folder the one that holds the files it reads."""
+    """Return the spec of Caddy on the ports of edge and ingress; its working folder holds the files that it reads."""
     file, home, ports = layout.run / "caddy.json", str(layout.run / "caddy"), environment.ports
     return ProcessSpec(
         name=NAME,
@@ -33,7 +33,7 @@ def spec(layout: Layout, environment: Environment) -> ProcessSpec:
 
 
 def _servers(environment: Environment) -> Json:
-    """What stands in front of a platform: an edge and an ingress, or the two listeners of a load balancer."""
+    """Return the platform's front servers: an edge and an ingress, or the two listeners of a load balancer."""
     ports = environment.ports
     if environment.platform == "ecs":
         return {"live": listener(ports.edge), "test": listener(ports.ingress)}
@@ -41,8 +41,8 @@ def _servers(environment: Environment) -> Json:
 
 
 def answers(*ports: int) -> bool:
-    """Whether every server answers that it does not know a host that nobody has."""
-    return all(http_status(port, "/", host="nobody.invalid") == 404 for port in ports)
+    """Return whether every server answers 404 for an unknown host."""
+    return all(http_status(port, "/", host="unknown.invalid") == 404 for port in ports)
 
 
 def _binary() -> Path:

@@ -1,6 +1,6 @@
-"""The environment's alarms: two of CloudWatch's, and a health check of Route 53's. Nothing here evaluates them.
+"""The environment's alarms: two alarms of CloudWatch and a health check of Route 53. Nothing here evaluates them.
 
-Their state is what `aws cloudwatch set-alarm-state` says; moto begins with OK, where AWS would begin with INSUFFICIENT_DATA.
+Their state is set with `aws cloudwatch set-alarm-state`. It is OK at first in moto, but INSUFFICIENT_DATA on AWS.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _REFERENCE = "live-domain"
 
 
 def ensure(session: AwsSession, moto_url: str) -> None:
-    """Makes what is not there; safe to repeat, and a state that somebody has set stays."""
+    """Create the alarms and the health check if they are missing; safe to repeat. Existing alarms keep their state."""
     cloudwatch = session.client("cloudwatch", moto_url)
     there = {alarm["AlarmName"] for alarm in cloudwatch.describe_alarms(AlarmNames=list(NAMES))["MetricAlarms"]}
     identity = _health_check(session, moto_url)
@@ -24,7 +24,7 @@ def ensure(session: AwsSession, moto_url: str) -> None:
     if HEALTH not in there:
         cloudwatch.put_metric_alarm(
             AlarmName=HEALTH,
-            AlarmDescription="Route 53's checkers do not get through to the live domain",
+            AlarmDescription="Route 53's health checkers cannot reach the live domain",
             Namespace="AWS/Route53",
             MetricName="HealthCheckStatus",
             Dimensions=[{"Name": "HealthCheckId", "Value": identity}],
@@ -35,7 +35,7 @@ def ensure(session: AwsSession, moto_url: str) -> None:
     if LATENCY not in there:
         cloudwatch.put_metric_alarm(
             AlarmName=LATENCY,
-            AlarmDescription="answers take longer than a second",
+            AlarmDescription="responses take longer than one second",
             Namespace="AWS/AppRunner",
             MetricName="RequestLatency",
             ComparisonOperator="GreaterThanThreshold",
@@ -45,7 +45,7 @@ def ensure(session: AwsSession, moto_url: str) -> None:
 
 
 def health_checks(session: AwsSession, moto_url: str) -> Sequence[str]:
-    """The ids of the environment's health checks."""
+    """Return the ids of the environment's health checks."""
     return [_health_check(session, moto_url)]
 
 

@@ -1,4 +1,4 @@
-"""The estate of an environment, as Terraform would make it on AWS: made with boto3, each step safe to repeat."""
+"""The estate of an environment, created with boto3 as Terraform creates it on AWS. Each step is safe to repeat."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from infrastructure.embedded.processes import postgres
 from infrastructure.embedded.processes.lifecycle import LOG_TAIL_LINES
 
 INJECTED = {"DATABASE_URL": "database_url", "JWT_SECRET": "jwt_secret", "SEED_USERS": "smoke_users"}
-"""Variables that come from Secrets Manager, and the secrets' names in the outputs."""
+"""Environment variables from Secrets Manager, each with its secret's name in the outputs."""
 CREATE_WITHIN_S = 90.0
-"""Longer than the endpoint gives `release:` (60 s) and the first health check (20 s) together."""
+"""Longer than the endpoint's limits for `release:` (60 s) and the first health check (20 s) together."""
 
 
 class Estate:
-    """ECR, Secrets Manager, DynamoDB, and App Runner with the KeyValueStore or ECS with a load balancer, of one environment."""
+    """The AWS resources of one environment; for the platform App Runner with the KeyValueStore, or ECS."""
 
     def __init__(self, layout: Layout, environment: Environment, passwords: Passwords) -> None:
         self._layout = layout
@@ -38,9 +38,10 @@ class Estate:
         self._ecs = EcsEstate(environment, self._client)
 
     def ensure_data(self) -> dict[str, str]:
-        """What moto holds: repository, images, lease table, secrets. Returns the secrets' ARNs by name.
+        """Create the resources in moto: repository, images, lease table, audit bucket, topic, alarms and secrets.
 
-        Raises BrokenImage for a folder that is no image, EmptyRegistry where an image is needed and there is none.
+        Returns the secrets' ARNs by name. If ECR holds no image yet, raises BrokenImage (a folder is not an image) or
+        EmptyRegistry (the registry has no image).
         """
         self._ensure_repository()
         self._ensure_lease_table()
@@ -54,9 +55,9 @@ class Estate:
         return self._ensure_secrets()
 
     def ensure_live(self, secrets: dict[str, str]) -> None:
-        """The first time: the service of the first colour, running, and all traffic on it.
+        """On the first `up`, start the service of the first colour and send all traffic to it.
 
-        Later the colours are the deployer's, and nothing is touched. Raises StartFailed where the service does not come up.
+        Later the colours belong to the deployer, and this changes nothing. Raises StartFailed if the service fails.
         """
         if self._environment.platform == "ecs":
             self._ensure_live_ecs(secrets)
@@ -84,16 +85,16 @@ class Estate:
         store.update_keys(KvsARN=arn, IfMatch=described["ETag"], Puts=puts)
 
     def known_images(self) -> dict[str, str]:
-        """ECR's tags and their digests."""
+        """Return the tags in ECR, each with its digest."""
         ecr = self._session.client("ecr", self._environment.moto_url)
         pages = ecr.get_paginator("describe_images").paginate(repositoryName=self._environment.repository)
         details = [detail for page in pages for detail in page["imageDetails"]]
         return {tag: str(detail["imageDigest"]) for detail in details for tag in detail.get("imageTags", [])}
 
     def push(self) -> Sequence[str]:
-        """Pushes the tags of the registry folder that ECR does not know, in order; returns them.
+        """Push the tags of the registry folder that ECR does not hold, in order; return them.
 
-        Raises ImageChanged, before anything is pushed, where a known tag's content is another one now.
+        Raises ImageChanged, before anything is pushed, if the content of a known tag has changed.
         """
         built = [images.build(folder) for folder in images.scan(self._environment.registry)]
         known = self.known_images()
@@ -104,18 +105,18 @@ class Estate:
         new = [image for image in built if image.folder.tag not in known]
         ecr = self._session.client("ecr", self._environment.moto_url)
         for image in new:
-            images.store(image, self._layout.images)  # first: a digest that ECR names can be run
+            images.store(image, self._layout.images)  # first, so that every digest in ECR can be run
             ecr.put_image(
                 repositoryName=self._environment.repository,
                 imageManifest=image.manifest,
                 imageManifestMediaType=images.MANIFEST_TYPE,
                 imageTag=image.folder.tag,
-                imageDigest=image.digest,  # left to itself, moto makes up one that is not the manifest's
+                imageDigest=image.digest,  # without it moto invents a digest that is not the manifest's
             )
         return [image.folder.tag for image in new]
 
     def outputs(self, secrets: dict[str, str]) -> Outputs:
-        """What the deployer is told."""
+        """Return the outputs for the deployer."""
         endpoint = self._environment.endpoint_url
         ecs = self._environment.platform == "ecs"
         answered = ("iam", "ecs", "elbv2") if ecs else ("iam", "apprunner", "cloudfront-keyvaluestore")
@@ -168,11 +169,11 @@ class Estate:
 
     def _ensure_audit_bucket(self) -> None:
         s3 = self._session.client("s3", self._environment.moto_url)
-        # In us-east-1 alone S3 answers 200 where the bucket is there already, and ours.
+        # us-east-1 is the only region in which S3 answers 200 if we own the bucket already.
         s3.create_bucket(Bucket=AUDIT_BUCKET, ObjectLockEnabledForBucket=True)
 
     def _ensure_topic(self) -> None:
-        """The topic of the deployments' messages, and a queue that keeps them for whoever wants to read them."""
+        """Create the topic for the deployments' messages, and a queue from which a user can read them."""
         sns = self._session.client("sns", self._environment.moto_url)
         sqs = self._session.client("sqs", self._environment.moto_url)
         topic = sns.create_topic(Name=TOPIC)["TopicArn"]
@@ -194,14 +195,14 @@ class Estate:
 
     def _ensure_service(self, app_runner: Any, secrets: dict[str, str]) -> str:
         name = SERVICES[FIRST_COLOUR]
-        known = app_runner.list_services()["ServiceSummaryList"]  # at most this one: the store has no content yet
+        known = app_runner.list_services()["ServiceSummaryList"]  # at most this service: the store has no content yet
         for summary in known:
-            if summary["ServiceName"] == name:  # made by an `up` that was killed
+            if summary["ServiceName"] == name:  # created by an `up` that was killed
                 return str(summary["ServiceArn"])
         return str(app_runner.create_service(**self._service(FIRST_COLOUR, secrets))["Service"]["ServiceArn"])
 
     def _service(self, colour: str, secrets: dict[str, str]) -> dict[str, Any]:
-        """CreateService's request for a colour on the environment's first image."""
+        """Return the CreateService request for a colour on the environment's first image."""
         return {
             "ServiceName": SERVICES[colour],
             "SourceConfiguration": {
@@ -233,7 +234,7 @@ class Estate:
         return f"{registry}/{self._environment.repository}@{self.known_images()[self._environment.image_tag]}"
 
     def _variables(self) -> dict[str, str]:
-        """What the service is configured with, whichever its colour."""
+        """Return the service's environment variables that are the same for both colours."""
         return {
             "NODE_ENV": "production",
             "REDIS_HOST": "127.0.0.1",
@@ -246,7 +247,10 @@ class Estate:
         return self._session.client(service, self._environment.endpoint_url if here else self._environment.moto_url)
 
     def _settled(self, app_runner: Any, arn: str) -> dict[str, Any]:
-        """The service once no operation is under way."""
+        """Wait until the service's operation has ended and return the service.
+
+        Raises StartFailed if it failed or takes longer than CREATE_WITHIN_S.
+        """
         deadline = time.monotonic() + CREATE_WITHIN_S
         while True:
             service: dict[str, Any] = app_runner.describe_service(ServiceArn=arn)["Service"]
@@ -258,7 +262,7 @@ class Estate:
             time.sleep(0.05)
 
     def _service_log(self) -> str:
-        """The end of what services said last; their logs are below the environment's, named by the endpoint."""
+        """Return the last lines of the newest service logs; the endpoint writes them below the environment's logs."""
         written = [path for path in self._layout.logs.rglob("*") if path.is_file() and path.parent != self._layout.logs]
         newest = sorted(written, key=lambda path: path.stat().st_mtime)[-4:]
         return "\n".join(f"{path.name}: {line}" for path in newest for line in _last_lines(path))

@@ -1,4 +1,4 @@
-"""boto3 clients that see one environment only: nothing ambient selects where they go or who they are."""
+"""boto3 clients for one environment: no ambient setting selects their endpoint or their credentials."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from botocore.config import Config
 from infrastructure.embedded.layout import ACCOUNT_ID, REGION
 from infrastructure.embedded.outputs import Credentials
 
-_NOT_ASKED: tuple[None, None, None, None] = (None, None, None, None)
-_NOWHERE: tuple[None, None, str, None] = (None, None, os.devnull, None)
+_UNREAD: tuple[None, None, None, None] = (None, None, None, None)
+_EMPTY_FILE: tuple[None, None, str, None] = (None, None, os.devnull, None)
 
 
 class AwsSession:
-    """Clients of moto and of the endpoint; AWS_* variables, profiles, config files and proxies have no effect."""
+    """Clients for moto and the endpoint; AWS_* variables, profiles, config files and proxies have no effect."""
 
     def __init__(self, credentials: Credentials) -> None:
-        unread = {"profile": _NOT_ASKED, "config_file": _NOWHERE, "credentials_file": _NOWHERE}
+        unread = {"profile": _UNREAD, "config_file": _EMPTY_FILE, "credentials_file": _EMPTY_FILE}
         self._credentials = credentials
         self._session = boto3.session.Session(botocore_session=botocore.session.Session(session_vars=unread))
 
     def client(self, service: str, endpoint: str) -> Any:
-        """A boto3 client of `service` at `endpoint`."""
+        """Return a boto3 client for `service` at the URL `endpoint`."""
         client = self._session.client(
             service,
             region_name=REGION,
@@ -40,7 +40,7 @@ class AwsSession:
                 proxies={},
             ),
         )
-        # botocore puts the account in front of this service's host, and no resolver knows 123456789012.127.0.0.1.
+        # botocore puts the account id in front of this service's host, but 123456789012.127.0.0.1 cannot be resolved.
         client.meta.events.register("before-sign.cloudfront-keyvaluestore", _without_account)
         return client
 

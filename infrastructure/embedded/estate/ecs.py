@@ -1,4 +1,4 @@
-"""The estate's part that serves, on ECS: a cluster with a service a colour, behind one load balancer. Each step is safe to repeat."""
+"""The serving part of the estate on ECS: a cluster with one service per colour, behind one load balancer."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ HEALTH_CHECK = {
     "HealthyThresholdCount": 2,
     "UnhealthyThresholdCount": 2,
 }
-"""As short as a load balancer takes it."""
+"""The shortest times that a load balancer accepts."""
 DEREGISTRATION_DELAY_S = 2
 GRACE_S = 10
-"""What a release may take to start before its load balancer's opinion of it counts."""
+"""The time that a release has to start before ECS acts on the load balancer's health checks."""
 NETWORK = {
     "awsvpcConfiguration": {
         "subnets": ["subnet-0a000000000000001", "subnet-0b000000000000002"],
@@ -32,12 +32,12 @@ NETWORK = {
         "assignPublicIp": "DISABLED",
     }
 }
-NOT_HERE = [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404", "ContentType": "text/plain"}}]
+UNKNOWN_HOST = [{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404", "ContentType": "text/plain"}}]
 
 
 @dataclass(frozen=True)
 class Serving:
-    """What the deployer is told of it."""
+    """The part of the outputs that concerns ECS and the load balancer."""
 
     cluster: str = ""
     target_groups: Mapping[str, str] = field(default_factory=dict)
@@ -47,19 +47,19 @@ class Serving:
 
 
 def log_group(colour: str) -> str:
-    """The log group of a colour's tasks."""
+    """Return the log group of a colour's tasks."""
     return f"/ecs/{SERVICES[colour]}"
 
 
 class EcsEstate:
-    """Load balancer, target groups, listeners, cluster and services of one environment."""
+    """Load balancer, target groups, listeners, cluster and services of one environment; each step is safe to repeat."""
 
     def __init__(self, environment: Environment, client: Callable[[str], Any]) -> None:
         self._environment = environment
         self._client = client
 
     def ensure_log_groups(self) -> None:
-        """The groups that awslogs writes to: it does not make them by itself, and moto forgets them when it ends."""
+        """Create the log groups for awslogs, which does not create them itself; moto forgets them when it ends."""
         logs = self._client("logs")
         for colour in COLOURS:
             try:
@@ -68,7 +68,7 @@ class EcsEstate:
                 continue
 
     def ensure(self) -> Serving:
-        """The balancer with its listeners and rules, and the cluster; nothing of the services."""
+        """Create the load balancer with its listeners and rules, and the cluster; no service. Return their outputs."""
         elb = self._client("elbv2")
         subnets = NETWORK["awsvpcConfiguration"]["subnets"]
         balancer = elb.create_load_balancer(Name=PREFIX, Subnets=subnets)["LoadBalancers"][0]["LoadBalancerArn"]
@@ -89,9 +89,9 @@ class EcsEstate:
     def ensure_services(
         self, serving: Serving, image: str, variables: Mapping[str, str], secrets: Mapping[str, str]
     ) -> bool:
-        """The first time: both services, one task of ``image`` on the first colour, none on the other.
+        """On the first `up`, create both services: one task of `image` on the first colour, none on the other.
 
-        What is there already is the deployer's, and is not touched. Returns whether the first colour's was made.
+        Existing services belong to the deployer and stay unchanged. Returns whether the first colour's was created.
         """
         ecs, made = self._client("ecs"), False
         for colour in (FIRST_COLOUR, *(other for other in COLOURS if other != FIRST_COLOUR)):
@@ -107,7 +107,7 @@ class EcsEstate:
         return made
 
     def settled(self, within_s: float) -> None:
-        """Waits for the first colour's service to come about; raises StartFailed with why its last task stopped."""
+        """Wait until the first colour's service is deployed; raise StartFailed with its last stopped task's reason."""
         ecs, name = self._client("ecs"), SERVICES[FIRST_COLOUR]
         deadline = time.monotonic() + within_s
         while True:
@@ -136,7 +136,7 @@ class EcsEstate:
         for known in elb.describe_listeners(LoadBalancerArn=balancer)["Listeners"]:
             if known["Port"] == port:
                 return str(known["ListenerArn"])
-        made = elb.create_listener(LoadBalancerArn=balancer, Port=port, Protocol="HTTP", DefaultActions=NOT_HERE)
+        made = elb.create_listener(LoadBalancerArn=balancer, Port=port, Protocol="HTTP", DefaultActions=UNKNOWN_HOST)
         return str(made["Listeners"][0]["ListenerArn"])
 
 
@@ -157,13 +157,13 @@ def _rule(elb: Any, listener: str, host: str, weights: Mapping[str, int], *trans
 
 
 def _as_host(url: str) -> Mapping[str, Any]:
-    """The transform by which targets are asked for that address's host, whatever the request's was."""
+    """Return the transform that replaces the request's host by the host of `url`."""
     rewrite = {"Regex": "^.+$", "Replace": url.removeprefix("http://")}
     return {"Type": "host-header-rewrite", "HostHeaderRewriteConfig": {"Rewrites": [rewrite]}}
 
 
 def _definition(colour: str, image: str, variables: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, Any]:
-    """RegisterTaskDefinition's request for a colour."""
+    """Return the RegisterTaskDefinition request for a colour."""
     options = {
         "awslogs-group": log_group(colour),
         "awslogs-region": REGION,
@@ -194,7 +194,7 @@ def _definition(colour: str, image: str, variables: Mapping[str, str], secrets: 
 
 
 def _service(name: str, definition: str, group: str, desired: int) -> dict[str, Any]:
-    """CreateService's request."""
+    """Return the CreateService request."""
     return {
         "cluster": CLUSTER,
         "serviceName": name,
@@ -214,4 +214,4 @@ def _service(name: str, definition: str, group: str, desired: int) -> dict[str, 
 
 def _last_reason(service: Mapping[str, Any]) -> str:
     stopped = [event["message"] for event in service["events"] if "has stopped" in event["message"]]
-    return stopped[0] if stopped else "no task came up"
+    return stopped[0] if stopped else "no task started"

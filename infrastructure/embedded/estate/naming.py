@@ -1,4 +1,4 @@
-"""What things of an environment are called, whichever platform it is on."""
+"""The names of an environment's resources, the same on both platforms."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes that outlive their starter: known by pid and start time, each with a log and a readiness probe."""
+"""Processes that outlive their starter: identified by pid and start time, each with a log and a readiness probe."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from pathlib import Path
 
 import psutil
 
-from infrastructure.embedded.aws.files import replace_json
 from infrastructure.embedded.errors import StartFailed
+from infrastructure.embedded.files import replace_json
 from infrastructure.embedded.layout import Layout
 
 START_TIME_TOLERANCE_S = 1.0
 """psutil derives start times from clock ticks and boot time; two readings may differ by less than this."""
 MARK = "EMBEDDED_PROCESS"
-"""The variable by which a process is known whose starter was killed before it had written it down."""
+"""The environment variable that identifies a process whose starter was killed before it recorded the process."""
 READY_PAUSE_S = 0.02
 LOG_TAIL_LINES = 20
 
 _children: dict[int, subprocess.Popen[bytes]] = {}
-"""Our own children: kept so that they are reaped when they end, and are no zombies to whoever looks."""
+"""Our own children, kept so that they are reaped when they end and do not stay zombies."""
 _children_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
 class User:
-    """Whom a process runs as, where that is not ourselves."""
+    """The user that a process runs as, if it is not the current one."""
 
     uid: int
     gid: int
@@ -41,7 +41,7 @@ class User:
 
 @dataclass(frozen=True)
 class ProcessSpec:
-    """How a process is started, known to be ready, and stopped; `work_dir` is where its offspring works, if it has any."""
+    """How a process is started, probed and stopped; `work_dir` is the working folder of its child processes, if any."""
 
     name: str
     argv: Sequence[str]
@@ -58,7 +58,7 @@ class ProcessSpec:
 
 @dataclass(frozen=True)
 class Recorded:
-    """A process as its starter wrote it down: `started_at` is the operating system's start time (Unix seconds)."""
+    """A process as its starter recorded it; `started_at` is the operating system's start time in Unix seconds."""
 
     name: str
     pid: int
@@ -67,15 +67,15 @@ class Recorded:
 
 
 def clean_environment(home: Path, **more: str) -> dict[str, str]:
-    """What a child sees: nothing of the caller's environment but PATH, so that no AWS_* variable reaches it."""
+    """Return a child's environment: only PATH comes from the caller, so that no AWS_* variable reaches the child."""
     path = os.environ.get("PATH", "/usr/local/bin:/usr/bin:/bin")
     return {"PATH": path, "HOME": str(home), "LANG": "C.UTF-8", **more}
 
 
 def start(layout: Layout, spec: ProcessSpec) -> Recorded:
-    """Starts the process in a session of its own and returns when it is ready.
+    """Start the process in a session of its own and return once it is ready.
 
-    Raises StartFailed, with the end of its log, where it ends first or is not ready in time; it does not run then.
+    Raises StartFailed, with the end of its log, if it ends first or is not ready in time; it does not run then.
     """
     if spec.work_dir is not None:
         kill_all(working_below(spec.work_dir))
@@ -90,7 +90,7 @@ def start(layout: Layout, spec: ProcessSpec) -> Recorded:
             stop(layout, recorded, spec.stop_signal, grace_s=2.0)
             raise StartFailed(spec.name, f"not ready after {spec.ready_within_s:.0f} s", log_tail(layout, spec.name))
         time.sleep(READY_PAUSE_S)
-    raise StartFailed(spec.name, "it ended at once", log_tail(layout, spec.name))
+    raise StartFailed(spec.name, "it ended before it was ready", log_tail(layout, spec.name))
 
 
 def _spawn(layout: Layout, spec: ProcessSpec) -> Recorded:
@@ -119,7 +119,7 @@ def _record(layout: Layout, name: str) -> Path:
 
 
 def recorded(layout: Layout, name: str) -> Recorded | None:
-    """What is written down about a process; None where nothing is."""
+    """Return the record of a process, or None if there is none."""
     try:
         return Recorded(**json.loads(_record(layout, name).read_text()))
     except FileNotFoundError:
@@ -127,12 +127,15 @@ def recorded(layout: Layout, name: str) -> Recorded | None:
 
 
 def alive(process: Recorded) -> bool:
-    """Whether that very process runs: same pid, same start time, not a zombie."""
+    """Return whether this very process runs: same pid, same start time, not a zombie."""
     return _find(process) is not None
 
 
 def stop(layout: Layout, process: Recorded, how: signal.Signals, grace_s: float = 10.0) -> bool:
-    """Sends `how`, after `grace_s` seconds SIGKILL, to the process and what it started; forgets it. False if it ran no more."""
+    """Send the signal `how`; if the process still runs after `grace_s` seconds, kill it and its children.
+
+    Removes its record. Returns False if the process did not run any more.
+    """
     found = _find(process)
     if found is not None:
         family = [found, *found.children(recursive=True)]
@@ -144,25 +147,25 @@ def stop(layout: Layout, process: Recorded, how: signal.Signals, grace_s: float 
 
 
 def working_below(folder: Path) -> list[psutil.Process]:
-    """Processes whose working folder is `folder` or below: offspring that a killed parent left behind."""
+    """Return the processes that work in `folder` or below it: children that a killed parent left behind."""
     found = []
     for process in psutil.process_iter():
         try:
             if process.pid != os.getpid() and Path(process.cwd()).is_relative_to(folder):
                 found.append(process)
         except (psutil.Error, OSError):
-            continue  # gone, or somebody else's
+            continue  # ended, or another user's
     return found
 
 
 def unrecorded(layout: Layout) -> list[psutil.Process]:
-    """Processes of this environment that nobody has written down, their starter having died, and what is left of such."""
+    """Return this environment's processes without a live record: their starter died, or their recorded parent did."""
     found: dict[str, list[psutil.Process]] = {}
     for process in psutil.process_iter():
         try:
             mark = process.environ().get(MARK, "")
         except (psutil.Error, OSError):
-            continue  # gone, or somebody else's
+            continue  # ended, or another user's
         if mark and Path(mark).parent == layout.processes:
             found.setdefault(Path(mark).stem, []).append(process)
     known = {name: recorded(layout, name) for name in found}
@@ -170,19 +173,19 @@ def unrecorded(layout: Layout) -> list[psutil.Process]:
 
 
 def kill_all(victims: Sequence[psutil.Process]) -> None:
-    """SIGKILL to each, and waits until none runs."""
+    """Send SIGKILL to each process and wait until none runs."""
     for process in victims:
         _signal(process, signal.SIGKILL)
     _gone(victims, 5.0)
 
 
 def log_file(layout: Layout, name: str) -> Path:
-    """The log of a process."""
+    """Return the path of a process's log."""
     return layout.logs / f"{name}.log"
 
 
 def log_tail(layout: Layout, name: str) -> str:
-    """The last lines of a process's log."""
+    """Return the last lines of a process's log."""
     try:
         return "\n".join(log_file(layout, name).read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:])
     except FileNotFoundError:
@@ -218,7 +221,7 @@ def _runs(process: psutil.Process) -> bool:
 
 @atexit.register
 def _leave_running() -> None:
-    """Lets go of the children without ``Popen``'s warning about them: that they outlive this process is what they are for."""
+    """Release the children without `Popen`'s warning: they are meant to outlive this process."""
     for child in _children.values():
         if child.poll() is None:
             child.returncode = 0
@@ -235,4 +238,4 @@ def _signal(process: psutil.Process, number: signal.Signals) -> None:
     try:
         process.send_signal(number)
     except psutil.NoSuchProcess:
-        return  # that is what was wanted
+        return  # it has ended already

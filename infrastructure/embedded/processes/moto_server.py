@@ -1,8 +1,8 @@
-"""`python -m infrastructure.embedded.processes.moto_server CONFIG.json`: moto's own server, plus a memory.
+"""`python -m infrastructure.embedded.processes.moto_server CONFIG.json`: moto's own server, with state on disk.
 
-moto keeps everything in memory. Its recorder is unfit as a memory: it writes a request down before it is carried
-out, so that of two that race for a lease the replay may let the other one win, and a secret that is made again
-gets another ARN. So a change to a service that must not forget is saved, whole, before it is answered.
+moto keeps its state in memory. Its recorder does not help: it records a request before carrying it out, so that a
+replay of two concurrent lease requests may let the other one win, and a replayed secret gets another ARN. Therefore
+this server saves the complete state of a service after each change to it, before it answers.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import os
 import pickle
 import signal
 import sys
-import tempfile
 from collections.abc import Callable, Iterable
 from importlib.metadata import version
 from pathlib import Path
@@ -26,18 +25,19 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoReque
 from moto.s3.models import S3BackendDict
 from werkzeug.serving import make_server
 
+from infrastructure.embedded import files
 from infrastructure.embedded.processes.python_server import READY_PATH
 
 _Service = Literal["dynamodb", "secretsmanager", "ecr", "s3"]
-_REMEMBERED: dict[str, _Service] = {
+_SAVED: dict[str, _Service] = {
     "DynamoDB": "dynamodb",
     "secretsmanager": "secretsmanager",
     "AmazonEC2ContainerRegistry": "ecr",
 }
-"""Start of an X-Amz-Target -> moto's name of the service. Logs are left out: the instances' log files are their truth."""
-_ALL: tuple[_Service, ...] = (*_REMEMBERED.values(), "s3")
+"""Prefix of X-Amz-Target -> moto's name of the service. Logs are left out: the instances' files are the original."""
+_ALL: tuple[_Service, ...] = (*_SAVED.values(), "s3")
 _S3 = "/s3/aws4_request"
-"""In the signature of a request to S3, which has no X-Amz-Target."""
+"""A part of the signature of a request to S3, which has no X-Amz-Target."""
 _READS = ("Get", "List", "Describe", "BatchGet", "BatchCheck", "Query", "Scan")
 
 StartResponse = Callable[..., Any]
@@ -45,42 +45,37 @@ Wsgi = Callable[[dict[str, Any], StartResponse], Iterable[bytes]]
 
 
 class Memory:
-    """The remembered services' backends in files, one a service; each file is replaced atomically and synced."""
+    """The backends of the saved services, one file per service; each file is replaced atomically and synced."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
     def save(self, service: _Service) -> None:
-        """Writes the whole of a service down (some kilobytes in this environment)."""
-        handle, name = tempfile.mkstemp(dir=self._folder)
-        with os.fdopen(handle, "wb") as stream:
-            pickle.dump((version("moto"), get_backend(service)), stream)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.replace(name, self._file(service))
+        """Save the complete state of a service (some kilobytes in this environment)."""
+        files.replace(self._file(service), pickle.dumps((version("moto"), get_backend(service))))
 
     def restore(self) -> None:
-        """Gives moto back what it knew; raises RuntimeError where another version of moto wrote it."""
+        """Load the saved state into moto. Raises RuntimeError if another version of moto wrote it."""
         for service in _ALL:
             if self._file(service).exists():
-                wrote, known = pickle.loads(self._file(service).read_bytes())  # noqa: S301  # our own file, 0600, in a 0700 folder
+                wrote, known = pickle.loads(self._file(service).read_bytes())  # noqa: S301  # our own file, 0600
                 if wrote != version("moto"):
                     raise RuntimeError(
-                        f"{self._file(service)} was written by moto {wrote}; start afresh: down, then up"
+                        f"{self._file(service)} was written by moto {wrote}; start again from scratch: down, then up"
                     )
                 backend = get_backend(service)
                 dict.update(backend, known)
                 if isinstance(backend, S3BackendDict):
-                    # Beside the dict's own content: whose each bucket is. Without it a bucket would be made anew, empty.
+                    # The dict's content lacks the buckets' accounts; without them moto would recreate a bucket, empty.
                     backend.bucket_accounts.update(known.bucket_accounts)
 
     def _file(self, service: str) -> Path:
         return self._folder / f"{service}.pickle"
 
 
-class Remembering:
-    """WSGI: moto, with changes to the remembered services one at a time and saved before they are answered."""
+class SavingMoto:
+    """A WSGI wrapper of moto: changes to a saved service run one at a time, and each is saved before its answer."""
 
     def __init__(self, moto: Wsgi, memory: Memory) -> None:
         self._moto = moto
@@ -88,7 +83,7 @@ class Remembering:
         self._locks = {service: Lock() for service in _ALL}
 
     def __call__(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        """Answers READY_PATH itself; a change that could not be saved is not answered but fails (500)."""
+        """Answer READY_PATH itself and pass other requests to moto; a change that cannot be saved fails with 500."""
         if environ["PATH_INFO"] == READY_PATH:
             start_response("200 OK", [("Content-Type", "text/plain")])
             return [b"ready\n"]
@@ -102,26 +97,26 @@ class Remembering:
 
 
 def _changes(environ: dict[str, Any]) -> _Service | None:
-    """The remembered service that a request changes; None for a read and for any other service."""
+    """Return the saved service that a request changes; None for a read and for any other service."""
     if _S3 in environ.get("HTTP_AUTHORIZATION", ""):
         return None if environ["REQUEST_METHOD"] in ("GET", "HEAD") else "s3"
     prefix, _, action = environ.get("HTTP_X_AMZ_TARGET", "").partition(".")
-    service = _REMEMBERED.get(prefix.partition("_")[0])
+    service = _SAVED.get(prefix.partition("_")[0])
     return None if service is None or action.startswith(_READS) else service
 
 
 def main(config_file: str) -> None:
-    """Serves until SIGTERM."""
+    """Serve until SIGTERM."""
     config = json.loads(Path(config_file).read_text())
-    # Backends hold locks; a lock has no content, and a new one is as good.
+    # Backends hold locks, which cannot be pickled; a lock has no state, so a new one replaces it.
     copyreg.pickle(type(RLock()), lambda _: (RLock, ()))
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # else a line for each request
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)  # otherwise it logs one line per request
     os.environ["MOTO_PORT"] = str(config["port"])
     memory = Memory(Path(config["data_dir"]))
     memory.restore()
-    application = Remembering(DomainDispatcherApplication(create_backend_app), memory)
+    application = SavingMoto(DomainDispatcherApplication(create_backend_app), memory)
     server = make_server(config["host"], config["port"], application, threaded=True, request_handler=MotoRequestHandler)
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # nothing is left to write: changes are saved as they come
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))  # nothing is left to write: each change is saved at once
     server.serve_forever()
 
 

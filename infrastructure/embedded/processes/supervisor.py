@@ -1,4 +1,4 @@
-"""All processes of an environment: started side by side, stopped so that nothing is left."""
+"""All processes of an environment: started concurrently, and stopped so that none is left."""
 
 from __future__ import annotations
 
@@ -10,49 +10,49 @@ from dataclasses import dataclass
 from infrastructure.embedded.caddy import server
 from infrastructure.embedded.layout import Environment, Layout
 from infrastructure.embedded.passwords import Passwords
-from infrastructure.embedded.processes import endpoint, lifecycle, moto, postgres, valkey
+from infrastructure.embedded.processes import lifecycle, postgres, python_server, valkey
 from infrastructure.embedded.processes.lifecycle import ProcessSpec, Recorded
 
 NAMES = ("postgres", "valkey", "moto", "caddy", "endpoint")
 _STOP_SIGNALS = {"postgres": signal.SIGINT}
-"""SIGTERM would have PostgreSQL wait for its clients."""
+"""On SIGTERM PostgreSQL would wait for its clients."""
 ENDPOINT_GRACE_S = 15.0
-"""The endpoint gives each instance 10 s to finish what it serves."""
+"""The endpoint gives each instance 10 s to finish its requests."""
 
 
 def specs(layout: Layout, environment: Environment, passwords: Passwords) -> tuple[ProcessSpec, ...]:
-    """How each process of the environment is started."""
+    """Return the specs of all processes of the environment."""
     superuser, application = passwords.postgres_superuser, passwords.postgres_application
     return (
         postgres.spec(layout, environment, superuser, application),
         valkey.spec(layout, environment),
-        moto.spec(layout, environment),
+        python_server.moto(layout, environment),
         server.spec(layout, environment),
-        endpoint.spec(layout, environment),
+        python_server.endpoint(layout, environment),
     )
 
 
 @dataclass(frozen=True)
 class Starting:
-    """Processes under way; `started` by name."""
+    """The processes that are being started, by name."""
 
     started: dict[str, Future[Recorded]]
 
     def wait_for(self, *names: str) -> None:
-        """Returns when these are ready; raises StartFailed of the first that is not."""
+        """Wait until these processes are ready; raise the StartFailed of the first one that failed."""
         for name in names:
             if name in self.started:
                 self.started[name].result()
 
     def wait(self) -> None:
-        """The same for all."""
+        """Wait until all processes are ready; raise StartFailed if one failed."""
         self.wait_for(*self.started)
 
 
 def start(
     layout: Layout, wanted: Sequence[ProcessSpec], progress: Callable[[str], None], pool: ThreadPoolExecutor
 ) -> Starting:
-    """Starts what is not running or does not answer, all at once; what runs and answers is left alone."""
+    """Start the processes that do not run or do not answer, concurrently; leave the others alone."""
 
     def one(spec: ProcessSpec) -> Recorded:
         process = lifecycle.start(layout, spec)
@@ -60,19 +60,19 @@ def start(
         return process
 
     started = {}
-    lifecycle.kill_all(lifecycle.unrecorded(layout))  # they would sit on the ports
+    lifecycle.kill_all(lifecycle.unrecorded(layout))  # they would occupy the ports
     for spec in wanted:
         known = lifecycle.recorded(layout, spec.name)
         if known is not None and lifecycle.alive(known):
             if spec.ready():
                 continue
-            lifecycle.stop(layout, known, spec.stop_signal, grace_s=0.5)  # it hangs; it may not hear either
+            lifecycle.stop(layout, known, spec.stop_signal, grace_s=0.5)  # it hangs, perhaps ignoring signals
         started[spec.name] = pool.submit(one, spec)
     return Starting(started)
 
 
 def stop_all(layout: Layout, environment: Environment) -> tuple[str, ...]:
-    """Stops everything: the endpoint with its instances first, then the servers that those use. Returns what ran."""
+    """Stop the endpoint with its instances, then the servers that they use; return the names of those that ran."""
     stopped = [*_stop(layout, "endpoint", ENDPOINT_GRACE_S)]
     orphans = lifecycle.working_below(layout.aws)  # instances of an endpoint that was killed
     lifecycle.kill_all(orphans)

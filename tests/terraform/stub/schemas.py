@@ -1,4 +1,4 @@
-"""The providers' schemas, derived from their published bindings; see the README beside the files for what they leave out."""
+"""The providers' schemas, derived from their published bindings; the README beside the files lists the gaps."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Provider:
         return f"registry.terraform.io/hashicorp/{self.name}"
 
     def only(self, types: Set[str]) -> Provider:
-        """The same with these types alone: the core reads whatever it is told, and 1700 types take their time."""
+        """Return the same provider with only these types: the core reads every type, and 1700 types take long."""
         return Provider(
             self.name,
             self.version,
@@ -41,7 +41,7 @@ class Provider:
 
 
 def _shallow(block: Block, within: tuple[str, ...] = ()) -> Block:
-    """A web ACL's statements nest in one another seven levels deep, on which the core spends half of its time: one is kept."""
+    """Return the block with one level of nested statements: a web ACL has seven, and they take half of the core's time."""
     kept = {name: inner for name, inner in block["b"].items() if name not in within}
     return {
         "a": block["a"],
@@ -50,7 +50,7 @@ def _shallow(block: Block, within: tuple[str, ...] = ()) -> Block:
 
 
 def load() -> list[Provider]:
-    """All providers that there is a schema of."""
+    """Return all providers that have a schema."""
     return [_read(path) for path in sorted(FOLDER.glob("*.json.gz"))]
 
 

@@ -1,6 +1,6 @@
-"""A provider that knows a schema and nothing else, so that Terraform's real core can plan and apply without AWS.
+"""A provider that has only a schema, so that Terraform's real core can plan and apply without AWS.
 
-It speaks plugin protocol 6, in a thread of this process; the core is told its socket (TF_REATTACH_PROVIDERS), and installs nothing.
+It serves plugin protocol 6 in a thread of this process; TF_REATTACH_PROVIDERS names its socket, and the core installs nothing.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ from tests.terraform.stub.schemas import Block, Provider
 UNKNOWN = msgpack.ExtType(0, b"\x00")
 _NESTING = {"single": "SINGLE", "list": "LIST", "set": "SET"}
 _UNLIMITED = [("grpc.max_send_message_length", -1), ("grpc.max_receive_message_length", -1)]
-# What the real provider keeps off the screen and out of plans; the bindings do not say.
+# The attributes that the real provider hides on the screen and in plans; the bindings do not mark them.
 _SENSITIVE = {"random_password": {"result", "bcrypt_hash"}, "aws_secretsmanager_secret_version": {"secret_string"}}
 
 Fill = Callable[[str, list[Any], Any], Any]
-"""(attribute's name, its flags and type, its value) to its value."""
+"""A function from (attribute's name, its flags and type, its value) to the new value."""
 
 
 class Stub:
-    """Serves one provider from ``start`` to ``stop``."""
+    """A server of one provider, from ``start`` to ``stop``."""
 
     def __init__(self, provider: Provider, folder: Path) -> None:
         self.provider = provider
@@ -43,15 +43,15 @@ class Stub:
         self._server.add_insecure_port(f"unix:{self._socket}")
 
     def start(self) -> None:
-        """Answers from now on."""
+        """Start answering."""
         self._server.start()
 
     def stop(self) -> None:
-        """Answers no more."""
+        """Stop answering."""
         self._server.stop(None).wait(5)
 
     def reattach(self) -> Mapping[str, Any]:
-        """What TF_REATTACH_PROVIDERS says of it."""
+        """Return this provider's entry in TF_REATTACH_PROVIDERS."""
         where = {"Network": "unix", "String": str(self._socket)}
         return {"Protocol": "grpc", "ProtocolVersion": 6, "Pid": os.getpid(), "Test": True, "Addr": where}
 
@@ -62,7 +62,7 @@ class _Provider(tfplugin_pb2_grpc.ProviderServicer):  # type: ignore[misc]  # ge
         self._schema = _schema(provider)
 
     def GetMetadata(self, _request: Any, context: Any) -> None:
-        context.abort(grpc.StatusCode.UNIMPLEMENTED, "the schema says it all")
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, "GetProviderSchema returns everything")
 
     def GetProviderSchema(self, _request: Any, _context: Any) -> Any:
         return self._schema
@@ -131,7 +131,7 @@ class _Provider(tfplugin_pb2_grpc.ProviderServicer):  # type: ignore[misc]  # ge
 
 
 class _Controller(grpc_controller_pb2_grpc.GRPCControllerServicer):  # type: ignore[misc]  # generated, without types
-    """The core does not end a provider that it did not start."""
+    """Serves no call: the core does not stop a provider that it did not start."""
 
 
 class _Stdio(grpc_stdio_pb2_grpc.GRPCStdioServicer):  # type: ignore[misc]  # generated, without types
@@ -150,10 +150,10 @@ def _schema(provider: Provider) -> Any:
     return answer
 
 
-def _block(block: Block, sensitive: set[str] = frozenset(), top: bool = True) -> Any:  # type: ignore[assignment]  # never written to
+def _block(block: Block, sensitive: set[str] = frozenset(), top: bool = True) -> Any:  # type: ignore[assignment]  # never changed
     made = pb.Schema.Block()
     for name, (flags, shape, *_) in sorted(block["a"].items()):
-        # The core forbids "dynamic" within blocks that are sets.
+        # The core forbids "dynamic" in blocks that are sets.
         text = json.dumps(shape) if top else json.dumps(shape).replace('"dynamic"', '"string"')
         made.attributes.add(
             name=name,
@@ -176,7 +176,7 @@ def _block(block: Block, sensitive: set[str] = frozenset(), top: bool = True) ->
 
 
 def _fill(block: Block, value: Any, fill: Fill) -> Any:
-    """The value with each attribute of the block, and of the blocks within, as ``fill`` wants it."""
+    """Return the value with ``fill`` applied to each attribute of the block and of its nested blocks."""
     if not isinstance(value, dict):
         return value
     for name, attribute in block["a"].items():
@@ -191,7 +191,7 @@ def _fill(block: Block, value: Any, fill: Fill) -> Any:
 
 
 def _settle(shape: Any, attribute: str, value: Any, kind: str, name: str) -> Any:
-    """What is unknown becomes known, also within collections."""
+    """Return the value with unknown parts replaced by known ones, also in collections."""
     if isinstance(value, msgpack.ExtType):
         return values.computed(shape, attribute, kind, name)
     if isinstance(value, list) and shape[0] in ("list", "set"):
@@ -206,7 +206,7 @@ def _settle(shape: Any, attribute: str, value: Any, kind: str, name: str) -> Any
 
 
 def _proofs(certificate: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """The domains that a certificate is proven for, which the real provider knows when it plans."""
+    """Return a certificate's validation options, whose domains the real provider knows when it plans."""
     others = certificate.get("subject_alternative_names")
     names = [certificate["domain_name"], *(others if isinstance(others, list) else ())]
     unknown = ("resource_record_name", "resource_record_type", "resource_record_value")

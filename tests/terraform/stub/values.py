@@ -1,4 +1,4 @@
-"""What AWS would have filled in: values of the right shape for whatever a provider computes."""
+"""Stand-ins for AWS's values: values of the right shape for the attributes that a provider computes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ZONE_ID = "Z0123456789ABCDEFGHIJ"
 
 NAMES = ("name", "bucket", "identifier", "service_name", "family", "alarm_name", "function_name", "key", "description")
 
-# What a resource's ARN looks like; {name} is its own, {hex} and {uuid} stand for what AWS makes up.
+# The form of a resource's ARN; {name} is the resource's name, {hex} and {uuid} stand for parts that AWS generates.
 _ARNS: Mapping[str, str] = {
     "aws_apprunner_service": "apprunner:{region}:{account}:service/{name}/{hex}{hex}",
     "aws_cloudfront_key_value_store": "cloudfront::{account}:key-value-store/{uuid}",
@@ -47,12 +47,12 @@ DATA: Mapping[str, Mapping[str, Any]] = {
 
 
 def name_of(config: Mapping[str, Any]) -> str:
-    """What a resource is called, by its own configuration."""
+    """Return a resource's name from its configuration."""
     return next((str(config[key]) for key in NAMES if isinstance(config.get(key), str)), "")
 
 
 def computed(shape: Any, attribute: str, kind: str, name: str) -> Any:
-    """A value of the shape (Terraform's JSON notation of types) for an attribute that the provider fills in."""
+    """Return a value of the shape (Terraform's JSON notation of types) for an attribute that the provider computes."""
     if shape == "string":
         return _text(attribute, kind, name)
     if shape in ("number", "bool", "dynamic"):
@@ -75,18 +75,18 @@ def _text(attribute: str, kind: str, name: str) -> str:
     if attribute.endswith(("_url", "domain_name", "_address")) or attribute in ("endpoint", "fqdn", "dns_name"):
         return f"{name or kind}.example.com".replace("_", "-").replace("/", "-").lower()
     if attribute == "service_id":
-        return _made_up(kind + name, "hex") * 2
+        return _generated(kind + name, "hex") * 2
     if attribute == "id" and kind == "aws_route53_health_check":
-        return _made_up(kind + name, "uuid")
+        return _generated(kind + name, "uuid")
     return f"{attribute}-of-{name}" if name else attribute
 
 
 def _arn(kind: str, name: str) -> str:
     pattern = _ARNS.get(kind, "service:{region}:{account}:" + kind + "/{name}")
-    made_up = {key: _made_up(kind + name, key) for key in ("hex", "uuid")}
-    return "arn:aws:" + pattern.format(region=REGION, account=ACCOUNT, name=name, **made_up)
+    generated = {key: _generated(kind + name, key) for key in ("hex", "uuid")}
+    return "arn:aws:" + pattern.format(region=REGION, account=ACCOUNT, name=name, **generated)
 
 
-def _made_up(seed: str, form: str) -> str:
+def _generated(seed: str, form: str) -> str:
     digest = hashlib.sha256(seed.encode()).hexdigest()
     return digest[:16] if form == "hex" else str(uuid.UUID(digest[:32]))

@@ -1,4 +1,4 @@
-"""App Runner's operations, as handlers of checked requests."""
+"""App Runner's operations; each handler receives a request that was checked against the model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SETTLED = ("RUNNING", "PAUSED", "CREATE_FAILED", "DELETE_FAILED")
 
 
 class AppRunner:
-    """The API. A handler decides under the store's lock, records, and leaves the work to an operation."""
+    """The API. A handler decides under the store's lock, records its decision, and leaves the work to an operation."""
 
     def __init__(self, config: EndpointConfig, store: Store, operations: Operations) -> None:
         self._config = config
@@ -29,7 +29,7 @@ class AppRunner:
         self._operations = operations
 
     def handlers(self) -> dict[str, Callable[[Document], Document]]:
-        """Operation name → what answers it."""
+        """Return the handler of each operation, by its name."""
         return {
             "CreateService": self.create,
             "UpdateService": self.update,
@@ -49,7 +49,7 @@ class AppRunner:
         }
 
     def create(self, request: Document) -> Document:
-        """CreateService; a name is unique among services that are not deleted."""
+        """Answer CreateService; a name is unique among services that are not deleted."""
         settings = rules.created(request, self._config)
         tags = {tag["Key"]: tag.get("Value", "") for tag in request.get("Tags", [])}
         rules.refuse_tags(tags)
@@ -72,7 +72,7 @@ class AppRunner:
             return self._begun(*self._operations.begin(service, service, "CREATE_SERVICE"))
 
     def update(self, request: Document) -> Document:
-        """UpdateService: what is omitted stays, and the result is deployed."""
+        """Answer UpdateService: omitted members stay unchanged, and the result is deployed."""
         with self._store.locked():
             service = self._store.get(request["ServiceArn"])
             refuse_unless(service, ALLOWED["UPDATE_SERVICE"], "UpdateService")
@@ -80,29 +80,29 @@ class AppRunner:
             return self._begun(*self._operations.begin(service, wanted, "UPDATE_SERVICE"))
 
     def start_deployment(self, request: Document) -> Document:
-        """StartDeployment: deploys what is configured once more; answers the OperationId alone."""
+        """Answer StartDeployment: deploy the current configuration again; the answer holds only the OperationId."""
         return {"OperationId": self._operate(request, "START_DEPLOYMENT")["OperationId"]}
 
     def describe(self, request: Document) -> Document:
-        """DescribeService."""
+        """Answer DescribeService."""
         return {"Service": documents.service_document(self._store.get(request["ServiceArn"]))}
 
     def list_services(self, request: Document) -> Document:
-        """ListServices, oldest first; the deleted are not listed."""
+        """Answer ListServices, oldest first, without deleted services."""
         services = [service for service in self._store.all() if service.status != "DELETED"]
         part, token = documents.page([service.id for service in services], request, PAGE)
         answer: Document = {"ServiceSummaryList": [documents.summary_document(service) for service in services[part]]}
         return answer | ({"NextToken": token} if token else {})
 
     def list_operations(self, request: Document) -> Document:
-        """ListOperations, newest first."""
+        """Answer ListOperations, newest first."""
         service = self._store.get(request["ServiceArn"])
         part, token = documents.page([operation.id for operation in service.operations], request, PAGE)
         shown = [documents.operation_document(operation, service.arn) for operation in service.operations[part]]
         return {"OperationSummaryList": shown} | ({"NextToken": token} if token else {})
 
     def associate(self, request: Document) -> Document:
-        """AssociateCustomDomain: a domain, and its `www.`, belong to one service only."""
+        """Answer AssociateCustomDomain; a domain and its `www.` host belong to one service only."""
         domain = CustomDomain(request["DomainName"], request.get("EnableWWWSubdomain", True))
         with self._store.locked():
             service = self._store.get(request["ServiceArn"])
@@ -115,14 +115,14 @@ class AppRunner:
         return self._domains_answer(service) | {"CustomDomain": documents.domain_document(domain, "CREATING")}
 
     def describe_domains(self, request: Document) -> Document:
-        """DescribeCustomDomains; there is no DNS here to wait for, so each is ACTIVE."""
+        """Answer DescribeCustomDomains; nothing waits for DNS here, so each domain is ACTIVE."""
         service = self._store.get(request["ServiceArn"])
         part, token = documents.page([domain.name for domain in service.domains], request, DOMAIN_PAGE)
         shown = [documents.domain_document(domain, "ACTIVE") for domain in service.domains[part]]
         return self._domains_answer(service) | {"CustomDomains": shown} | ({"NextToken": token} if token else {})
 
     def disassociate(self, request: Document) -> Document:
-        """DisassociateCustomDomain; ResourceNotFoundException for a domain that the service does not have."""
+        """Answer DisassociateCustomDomain. Raises ResourceNotFoundException if the service does not have the domain."""
         with self._store.locked():
             service = self._store.get(request["ServiceArn"])
             refuse_unless(service, ("RUNNING",), "DisassociateCustomDomain")
@@ -135,16 +135,16 @@ class AppRunner:
         return self._domains_answer(service) | {"CustomDomain": documents.domain_document(found[0], "DELETING")}
 
     def tag(self, request: Document) -> Document:
-        """TagResource."""
+        """Answer TagResource."""
         given = {tag["Key"]: tag.get("Value", "") for tag in request["Tags"]}
         return self._retag(request, lambda tags: tags | given)
 
     def untag(self, request: Document) -> Document:
-        """UntagResource; keys that are not there do no harm."""
+        """Answer UntagResource; unknown keys are ignored."""
         return self._retag(request, lambda tags: {k: v for k, v in tags.items() if k not in request["TagKeys"]})
 
     def list_tags(self, request: Document) -> Document:
-        """ListTagsForResource."""
+        """Answer ListTagsForResource."""
         service = self._store.get(request["ResourceArn"])
         return {"Tags": [{"Key": key, "Value": value} for key, value in service.tags.items()]}
 

@@ -1,4 +1,4 @@
-"""Growing pauses between restarts, per service."""
+"""Growing pauses between the restarts of a service's instance."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from infrastructure.embedded.aws.runtime.instances import Instance
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
 STEADY_AFTER_S = 30.0
-"""An instance that lived this long has ended a crash loop: its crash is answered at once again."""
+"""An instance that lived this long ends a crash loop: the pauses start again from the shortest."""
 
 
 class BackOff:
-    """When the next restart of a service may be tried; `now` is seconds since the epoch throughout."""
+    """The time of the next permitted restart of a service; `now` is always in seconds since the epoch."""
 
     def __init__(self) -> None:
         self._attempts = 0
@@ -19,11 +19,11 @@ class BackOff:
         self._seen: str | None = None
 
     def due(self, now: float) -> bool:
-        """Whether a restart may be tried."""
+        """Return whether a restart is permitted now."""
         return now >= self._not_before
 
     def attempted(self, died: Instance | None, now: float) -> None:
-        """Counts an attempt to replace `died`; the pause doubles with each, unless a steady instance came between."""
+        """Count an attempt to replace `died`; the pause doubles each time, and a steady instance resets it."""
         if died is not None and died.id != self._seen:
             self._seen = died.id
             if now - died.started_at > STEADY_AFTER_S:

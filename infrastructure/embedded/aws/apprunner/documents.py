@@ -1,4 +1,4 @@
-"""Records as the API shows them, and pages of them."""
+"""The API's documents for the records, and pages of them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from infrastructure.embedded.aws.errors import invalid_request
 
 
 def service_document(service: Service) -> Document:
-    """The model's Service structure."""
+    """Return the model's Service structure."""
     settings = service.settings
     document = summary_document(service) | {
         "SourceConfiguration": settings.source,
@@ -35,7 +35,7 @@ def service_document(service: Service) -> Document:
 
 
 def summary_document(service: Service) -> Document:
-    """The model's ServiceSummary structure."""
+    """Return the model's ServiceSummary structure."""
     return {
         "ServiceName": service.name,
         "ServiceId": service.id,
@@ -48,7 +48,7 @@ def summary_document(service: Service) -> Document:
 
 
 def operation_document(operation: Operation, arn: str) -> Document:
-    """The model's OperationSummary structure."""
+    """Return the model's OperationSummary structure."""
     document: Document = {
         "Id": operation.id,
         "Type": operation.type,
@@ -61,7 +61,7 @@ def operation_document(operation: Operation, arn: str) -> Document:
 
 
 def domain_document(domain: CustomDomain, status: str) -> Document:
-    """The model's CustomDomain structure, with the record that would prove the domain to the certificate authority."""
+    """Return the model's CustomDomain structure, with the record that the certificate authority checks."""
     proven = "SUCCESS" if status == "ACTIVE" else "PENDING_VALIDATION"
     record = {"Name": f"_acm.{domain.name}.", "Type": "CNAME", "Value": "_acm.acm-validations.aws.", "Status": proven}
     return {
@@ -73,9 +73,9 @@ def domain_document(domain: CustomDomain, status: str) -> Document:
 
 
 def page(keys: Sequence[str], request: Document, default: int) -> tuple[slice, str | None]:
-    """Which part of a list to show, and the token of the next; a token names the last key that was shown.
+    """Return the slice of a list to show and the token of the next page; a token holds the last key that was shown.
 
-    Raises InvalidRequestException for a token that this list did not give out.
+    Raises InvalidRequestException for a token that does not belong to this list.
     """
     start = keys.index(_key(request["NextToken"], keys)) + 1 if "NextToken" in request else 0
     end = start + int(request.get("MaxResults", default))

@@ -1,4 +1,4 @@
-"""Bringing a revision up: pull, release, start, health."""
+"""The start of a revision: pull, release, start, health check."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from infrastructure.embedded.aws.runtime import health
 from infrastructure.embedded.aws.runtime.images import Images, procfile
 from infrastructure.embedded.aws.runtime.instances import Instance, Processes, free_port, listens
 from infrastructure.embedded.aws.runtime.ports import FreshPorts
-from infrastructure.embedded.aws.runtime.release import see_through
+from infrastructure.embedded.aws.runtime.release import wait_for_release
 from infrastructure.embedded.aws.runtime.secrets import SecretResolver
 from infrastructure.embedded.processes.probes import is_free
 
 
 class Launcher:
-    """Makes revisions and starts instances of them; everything that fails is a DeploymentFailed."""
+    """Creates revisions and starts instances of them; every failure is a DeploymentFailed."""
 
     def __init__(
         self, config: EndpointConfig, processes: Processes, images: Images, secrets: SecretResolver, stopping: Event
@@ -39,7 +39,7 @@ class Launcher:
         self.folder = config.state_dir / "revisions"
 
     def prepare(self, settings: Settings) -> Revision:
-        """Pulls the image into a folder of its own and resolves the secrets."""
+        """Pull the image into a new folder, resolve the secrets and return the revision."""
         digest = self._images.digest(settings.image["ImageIdentifier"])
         revision_id = uuid.uuid4().hex
         folder = self.folder / revision_id
@@ -50,17 +50,17 @@ class Launcher:
         return revision
 
     def release(self, revision: Revision, log: Path) -> None:
-        """Runs the image's `release:` command, where it has one, to its end."""
+        """Run the image's `release:` command, if it has one, and wait until it has ended."""
         command = procfile(Path(revision.folder)).release
         if command is None:
             return
         process = self._spawn(command, revision, free_port(), log)
-        see_through(self._processes, process, self._config.release_timeout_s, self._refuse_when_stopping)
+        wait_for_release(self._processes, process, self._config.release_timeout_s, self._raise_if_stopping)
 
     def start(self, revision: Revision, log: Callable[[str], Path], spawned: Callable[[Instance], None]) -> Instance:
-        """Starts `web:` and returns the instance once it is healthy; `spawned` hears of each process before that.
+        """Start `web:` and return the instance once it is healthy; call `spawned` with each instance before that.
 
-        Where another process took the port first, it tries once more with a fresh one.
+        If another process took the port first, it tries once more with another port.
         """
         try:
             return self._start_once(revision, log, spawned)
@@ -68,17 +68,17 @@ class Launcher:
             return self._start_once(revision, log, spawned)
 
     def clear(self, revision: Revision) -> None:
-        """Kills whatever still works in the revision's folder."""
+        """Kill every process that still works in the revision's folder."""
         self._processes.kill_strays(Path(revision.folder), set())
 
     def discard(self, revision: Revision) -> None:
-        """Forgets a revision that nothing runs any more."""
+        """Remove a revision that no instance runs any more."""
         self._environments.pop(revision.id, None)
         self.clear(revision)
         shutil.rmtree(revision.folder, ignore_errors=True)
 
     def discard_unknown(self, known: set[str]) -> None:
-        """Removes folders of revisions that no service knows: what a kill left behind."""
+        """Remove the folders of revisions that no service knows; a kill of the endpoint left them behind."""
         for folder in self.folder.glob("*"):
             if folder.name not in known:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -93,7 +93,7 @@ class Launcher:
         check = health.from_document(revision.settings.health_check)
         deadline = time.monotonic() + self._config.start_timeout_s
         try:
-            health.wait_until_healthy(check, port, lambda: self._refuse_when_dead(instance), deadline)
+            health.wait_until_healthy(check, port, lambda: self._raise_if_dead(instance), deadline)
             if not listens(instance.pid, port):
                 raise _PortTaken(f"another process answers on port {port}")
         except BaseException:
@@ -101,8 +101,8 @@ class Launcher:
             raise
         return instance
 
-    def _refuse_when_dead(self, instance: Instance) -> None:
-        self._refuse_when_stopping()
+    def _raise_if_dead(self, instance: Instance) -> None:
+        self._raise_if_stopping()
         code = self._processes.exit_code(instance.pid)
         if code is None:
             return
@@ -110,7 +110,7 @@ class Launcher:
             raise _PortTaken(f"another process took port {instance.port}")
         raise DeploymentFailed(f"the container exited with {code} before it was healthy")
 
-    def _refuse_when_stopping(self) -> None:
+    def _raise_if_stopping(self) -> None:
         if self._stopping.is_set():
             raise DeploymentFailed("interrupted: the endpoint stops")
 
@@ -120,7 +120,7 @@ class Launcher:
         return self._processes.spawn(command, folder, environment, log)
 
     def _environment(self, revision: Revision) -> dict[str, str]:
-        """Variables and secrets; secrets keep the values of the deployment as long as this process lives."""
+        """Return variables and secrets; the secrets keep the deployment's values for the life of this process."""
         if revision.id not in self._environments:
             configuration = revision.settings.image_configuration
             secrets = self._secrets.resolve(configuration.get("RuntimeEnvironmentSecrets", {}))
@@ -129,4 +129,4 @@ class Launcher:
 
 
 class _PortTaken(DeploymentFailed):
-    """The port went to another process between its choice and the instance's start."""
+    """Another process took the port between its choice and the instance's start."""

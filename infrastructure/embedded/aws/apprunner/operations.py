@@ -1,4 +1,4 @@
-"""Operations: each in a thread of its own, one at a time per service, recorded before and after."""
+"""Operations: each runs in a thread of its own, one at a time per service, and is recorded before and after."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from infrastructure.embedded.ingress import Ingress
 _log = logging.getLogger(__name__)
 
 ALLOWED = {
-    # What App Runner accepts in which status (its guide, manage-pause; API_Service). All else is InvalidState.
+    # In which status App Runner accepts an operation (its guide, manage-pause; API_Service); else InvalidState.
     "UPDATE_SERVICE": ("RUNNING", "CREATE_FAILED"),
     "START_DEPLOYMENT": ("RUNNING",),
     "PAUSE_SERVICE": ("RUNNING",),
@@ -39,12 +39,12 @@ AFTER_SUCCESS = {
     "DELETE_SERVICE": "DELETED",
 }
 AFTER_FAILURE = {"CREATE_SERVICE": "CREATE_FAILED", "DELETE_SERVICE": "DELETE_FAILED"}
-"""Where a failure leads elsewhere than back to where the service came from."""
+"""The status after a failure, if it is not the status before the operation."""
 ROLLS_BACK = ("UPDATE_SERVICE", "START_DEPLOYMENT")
 
 
 def refuse_unless(service: Service, allowed: tuple[str, ...], action: str) -> None:
-    """Raises InvalidStateException where the service's status does not allow the action."""
+    """Raise InvalidStateException if the service's status does not allow the action."""
     if service.status not in allowed:
         raise invalid_state(
             f"{action} is not possible while the service is in status {service.status}; it needs {' or '.join(allowed)}"
@@ -52,7 +52,7 @@ def refuse_unless(service: Service, allowed: tuple[str, ...], action: str) -> No
 
 
 class Operations:
-    """Begins operations and sees them through."""
+    """Starts operations, runs them to their end and records the outcome."""
 
     def __init__(
         self,
@@ -81,10 +81,10 @@ class Operations:
         }
 
     def begin(self, before: Service, service: Service, kind: str) -> tuple[Service, str]:
-        """Records a new operation, from the service `before` to `service` with the wanted settings, and starts it.
+        """Record and start a new operation from the service `before` to `service` with the requested settings.
 
-        The caller holds the store's lock and has refused what the status refuses. Returns what the API answers:
-        the service, OPERATION_IN_PROGRESS, and the OperationId.
+        The caller holds the store's lock and has checked the service's status. Returns the API's answer: the service in
+        status OPERATION_IN_PROGRESS, and the OperationId.
         """
         operation_id, now = str(uuid.uuid4()), time.time()
         flight = Flight(operation_id, before.status, before.settings)
@@ -96,21 +96,21 @@ class Operations:
         return begun, operation_id
 
     def turn(self, arn: str) -> Lock:
-        """Who holds it may start and stop the service's instances."""
+        """Return the lock whose holder may start and stop the service's instances."""
         return self._turns[arn]
 
     def join(self, within_s: float) -> None:
-        """Waits for the operations under way."""
+        """Wait up to `within_s` seconds for the running operations."""
         deadline = time.monotonic() + within_s
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def logs(self, service: Service) -> ServiceLogs:
-        """The service's log files."""
+        """Return the service's log files."""
         return ServiceLogs(self._config.log_dir, service.name, service.id)
 
     def start_instance(self, service: Service, revision: Revision, operation_id: str | None) -> Instance:
-        """A healthy instance of a revision, recorded as the service's candidate from its first moment."""
+        """Start and return a healthy instance of a revision; once spawned it is recorded as the service's candidate."""
         logs = self.logs(service)
 
         def path(instance_id: str) -> Path:
@@ -124,7 +124,7 @@ class Operations:
         return self._launcher.start(revision, path, spawned)
 
     def route(self, service: Service) -> None:
-        """Makes the ingress agree with the record."""
+        """Update the ingress to match the service's record."""
         serving = service.instance if service.status in ("RUNNING", "OPERATION_IN_PROGRESS") else None
         for host in service.hosts():
             if serving is not None and service.settings.public:
@@ -133,13 +133,13 @@ class Operations:
                 self._ingress.remove(host)
 
     def withdraw_hosts(self, domain: CustomDomain) -> None:
-        """Makes a custom domain's hosts unknown to the ingress."""
+        """Make a custom domain's hosts unknown to the ingress."""
         for host in domain.hosts():
             if "*" not in host:
                 self._ingress.remove(host)
 
     def fail(self, arn: str, operation_id: str, reason: str) -> None:
-        """Undoes an operation: the candidate is stopped, configuration and status are the previous ones."""
+        """Undo an operation: stop the candidate, restore settings and status. If it is committed, finish it instead."""
         service = self._store.get(arn)
         kind, flight = service.operation(operation_id).type, service.flight
         if flight is None or flight.committed:
@@ -157,7 +157,7 @@ class Operations:
         return None
 
     def succeed(self, arn: str, operation_id: str) -> None:
-        """Ends an operation whose work is done: what was replaced is stopped."""
+        """End an operation whose work is done, and stop the replaced instance."""
         service = self._store.get(arn)
         kind = service.operation(operation_id).type
         if service.retiring is not None:
@@ -183,7 +183,7 @@ class Operations:
             except DeploymentFailed as exc:
                 self.fail(arn, operation_id, str(exc))
             except Exception as exc:
-                _log.exception("%s of %s", kind, arn)
+                _log.exception("%s of %s failed", kind, arn)
                 self.fail(arn, operation_id, f"internal error: {type(exc).__name__}")
             else:
                 self.succeed(arn, operation_id)
@@ -202,7 +202,7 @@ class Operations:
         self._switch(service.arn, revision, instance)
 
     def _switch(self, arn: str, revision: Revision, instance: Instance) -> None:
-        """Records the new revision, points the ingress at it, and lets the old instance finish what has reached it."""
+        """Record the new revision, point the ingress at it, then drain and stop the old instance."""
         before = self._store.get(arn)
 
         def committed(now: Service) -> Service:
@@ -233,7 +233,7 @@ class Operations:
             self._launcher.discard(service.revision)
 
     def _withdraw(self, service: Service) -> None:
-        """Makes the hosts unknown, lets the instance finish what has reached it, and stops it."""
+        """Make the hosts unknown, then drain and stop the instance."""
         for host in service.hosts():
             self._ingress.remove(host)
         if service.instance is not None:

@@ -1,4 +1,4 @@
-"""What is known of a service: frozen records, each change a new one."""
+"""The records of a service: frozen dataclasses; each change makes a new record."""
 
 from __future__ import annotations
 
@@ -8,14 +8,12 @@ from typing import Any
 from infrastructure.embedded.aws.runtime.instances import Instance
 
 Document = dict[str, Any]
-"""A structure of AWS's API, as it came over the wire and was checked against the model."""
-
-IN_FLIGHT = ("PENDING", "IN_PROGRESS", "ROLLBACK_IN_PROGRESS")
+"""A structure of AWS's API, as received and checked against the model."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What UpdateService can change."""
+    """The settings that UpdateService can change."""
 
     source: Document
     instance: Document
@@ -31,18 +29,18 @@ class Settings:
 
     @property
     def image_configuration(self) -> Document:
-        """ImageConfiguration, empty where none is given."""
+        """ImageConfiguration; empty if none is given."""
         return dict(self.image.get("ImageConfiguration", {}))
 
     @property
     def public(self) -> bool:
-        """Whether the service's URL answers the public."""
+        """True if the service's URL is publicly accessible."""
         return bool(self.network.get("IngressConfiguration", {}).get("IsPubliclyAccessible", True))
 
 
 @dataclass(frozen=True)
 class Revision:
-    """Settings with an image that was pulled: what an instance runs. `folder` is the copy that it runs in."""
+    """Settings with a pulled image; an instance runs a revision. `folder` is the copy of the image that it runs in."""
 
     id: str
     digest: str
@@ -64,19 +62,19 @@ class Operation:
 
 @dataclass(frozen=True)
 class CustomDomain:
-    """A domain of a service, with or without its `www.`."""
+    """A domain of a service, with or without its `www.` host."""
 
     name: str
     www: bool
 
     def hosts(self) -> tuple[str, ...]:
-        """The host names that it stands for."""
+        """Return the domain's host names."""
         return (self.name.lower(), f"www.{self.name.lower()}") if self.www else (self.name.lower(),)
 
 
 @dataclass(frozen=True)
 class Flight:
-    """The operation under way, and what it came from: enough to undo it after a kill -9.
+    """The running operation with the previous status and settings: enough to undo it after a kill -9.
 
     `committed` is set with the switch of the ingress; from then on the operation can only be finished.
     """
@@ -89,7 +87,7 @@ class Flight:
 
 @dataclass(frozen=True)
 class Service:
-    """A service: `settings` is what is configured, `revision` what is deployed, `instance` what serves it."""
+    """A service: `settings` is its configuration, `revision` the deployed one, `instance` the process that serves."""
 
     id: str
     name: str
@@ -111,16 +109,16 @@ class Service:
     deleted_at: float | None = None
 
     def hosts(self) -> list[str]:
-        """Every host that the ingress knows this service by; the wildcard domains are none."""
+        """Return every host under which the ingress knows this service; wildcard domains are left out."""
         names = [self.url, *(host for domain in self.domains for host in domain.hosts())]
         return [name for name in names if "*" not in name]
 
     def instances(self) -> list[Instance]:
-        """Every process that belongs to the service."""
+        """Return every process that belongs to the service."""
         return [found for found in (self.instance, self.candidate, self.retiring) if found is not None]
 
     def operation(self, operation_id: str) -> Operation:
-        """The operation of that id; KeyError where there is none."""
+        """Return the operation with that id. Raises KeyError if there is none."""
         for operation in self.operations:
             if operation.id == operation_id:
                 return operation
@@ -128,12 +126,12 @@ class Service:
 
 
 def to_json(service: Service) -> Document:
-    """The record as a JSON object."""
+    """Return the record as a JSON object."""
     return asdict(service)
 
 
 def from_json(document: Document) -> Service:
-    """The inverse of `to_json`."""
+    """Return the record of a JSON object; the inverse of `to_json`."""
     read = dict(document)
     read["settings"] = Settings(**read["settings"])
     read["domains"] = tuple(CustomDomain(**domain) for domain in read["domains"])

@@ -1,4 +1,4 @@
-"""What App Runner refuses, or fills in, beyond what its model can say."""
+"""App Runner's defaults, and its refusals beyond the constraints of its model."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ DEFAULT_NETWORK: Document = {
 RESERVED_PREFIX = "AWSAPPRUNNER"
 TAGS = 50
 DOMAINS = 5
-NOBODYS_ID = "0" * 31 + "1"
+DEFAULT_ID = "0" * 31 + "1"
 """The id in the ARNs of App Runner's default configurations."""
 
 _ECR = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com/.+")
@@ -37,20 +37,20 @@ _PARAMETER_NAME = re.compile(r"[A-Za-z0-9_.\-/]+")
 
 
 def autoscaling_arn(config: EndpointConfig) -> str:
-    """The default configuration's ARN, the only one there is here."""
-    return config.arn(f"autoscalingconfiguration/DefaultConfiguration/1/{NOBODYS_ID}")
+    """Return the ARN of the default configuration, which is the only one here."""
+    return config.arn(f"autoscalingconfiguration/DefaultConfiguration/1/{DEFAULT_ID}")
 
 
 def created(request: Document, config: EndpointConfig) -> Settings:
-    """CreateService's settings with App Runner's defaults."""
+    """Return CreateService's settings with App Runner's defaults."""
     start = Settings({}, DEFAULT_INSTANCE, health.DEFAULTS, DEFAULT_NETWORK, {}, autoscaling_arn(config))
     return updated(start, {"ObservabilityConfiguration": {"ObservabilityEnabled": False}} | request, config)
 
 
 def updated(settings: Settings, request: Document, config: EndpointConfig) -> Settings:
-    """The settings after a request: what it omits stays, SourceConfiguration is replaced as given.
+    """Return the settings after a request: omitted members stay unchanged, SourceConfiguration is replaced.
 
-    Raises InvalidRequestException for what App Runner refuses.
+    Raises InvalidRequestException if App Runner refuses the result.
     """
     merged = replace(
         settings,
@@ -68,14 +68,14 @@ def updated(settings: Settings, request: Document, config: EndpointConfig) -> Se
 
 
 def refuse_tags(tags: Mapping[str, str]) -> None:
-    """AWS's limit of tags per resource."""
+    """Raise InvalidRequestException if there are more tags than AWS allows per resource."""
     if len(tags) > TAGS:
         raise invalid_request(f"Tags: more than {TAGS} tags on one resource")
 
 
 def _with_source_defaults(source: Document) -> Document:
     if "CodeRepository" in source or "ImageRepository" not in source:
-        return source  # refused below
+        return source  # REFUSALS refuses it
     image = source["ImageRepository"]
     configuration = {"Port": "8080"} | image.get("ImageConfiguration", {})
     automatic = source.get("AutoDeploymentsEnabled", image["ImageRepositoryType"] == "ECR")
@@ -84,7 +84,7 @@ def _with_source_defaults(source: Document) -> Document:
 
 
 def _units(instance: Document) -> Document:
-    """`1 vCPU` → `1024`, `2 GB` → `2048`, as App Runner answers them."""
+    """Return the members in App Runner's units: `1 vCPU` → `1024`, `2 GB` → `2048`."""
     units = {"Cpu": " vCPU", "Memory": " GB"}
     return {
         name: str(int(float(value.removesuffix(units[name])) * 1024))
@@ -97,7 +97,7 @@ def _units(instance: Document) -> Document:
 def _refuse_autoscaling(request: Document, config: EndpointConfig) -> None:
     wanted = request.get("AutoScalingConfigurationArn")
     default = autoscaling_arn(config)
-    short = (default.removesuffix(f"/{NOBODYS_ID}"), default.removesuffix(f"/1/{NOBODYS_ID}"))
+    short = (default.removesuffix(f"/{DEFAULT_ID}"), default.removesuffix(f"/1/{DEFAULT_ID}"))
     if wanted is not None and wanted not in (default, *short):
         raise invalid_request(f"AutoScalingConfigurationArn: no such auto scaling configuration: {wanted}")
 
@@ -141,7 +141,10 @@ def _vpc_connector(settings: Settings) -> bool:
 
 
 REFUSALS: tuple[tuple[Callable[[Settings], bool], str], ...] = (
-    (_not_an_image, "SourceConfiguration: exactly one ImageRepository is required (code repositories are closed here)"),
+    (
+        _not_an_image,
+        "SourceConfiguration: exactly one ImageRepository is required (code repositories are not supported)",
+    ),
     (_wrong_registry, "ImageRepository.ImageIdentifier does not match ImageRepositoryType"),
     (
         _no_access_role,
@@ -155,12 +158,12 @@ REFUSALS: tuple[tuple[Callable[[Settings], bool], str], ...] = (
     (_bad_reference, "RuntimeEnvironmentSecrets: a value is neither a secret's ARN nor a parameter"),
     (
         lambda settings: bool(_references(settings)) and "InstanceRoleArn" not in settings.instance,
-        "InstanceConfiguration.InstanceRoleArn is required where RuntimeEnvironmentSecrets are given",
+        "InstanceConfiguration.InstanceRoleArn is required if RuntimeEnvironmentSecrets are given",
     ),
     (_reserved_name, f"RuntimeEnvironmentVariables: names that begin with {RESERVED_PREFIX} are reserved"),
     (
         lambda settings: settings.instance["Memory"] not in MEMORY_OF_CPU[settings.instance["Cpu"]],
-        "InstanceConfiguration: Cpu and Memory are no supported combination",
+        "InstanceConfiguration: Cpu and Memory are not a supported combination",
     ),
     (_vpc_connector, "NetworkConfiguration.EgressConfiguration.VpcConnectorArn: no such VPC connector"),
     (

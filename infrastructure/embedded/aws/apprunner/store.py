@@ -1,4 +1,4 @@
-"""Where services are kept: in memory, and each in a small JSON file that is replaced before a change is visible."""
+"""The services: kept in memory, and each in a small JSON file that is replaced before a change becomes visible."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from threading import RLock
 
-from infrastructure.embedded.aws import files
+from infrastructure.embedded import files
 from infrastructure.embedded.aws.apprunner.records import Operation, Service, from_json, to_json
 from infrastructure.embedded.aws.errors import not_found
 
@@ -18,7 +18,7 @@ OPERATIONS_KEPT = 200
 
 
 class Store:
-    """All services. Changes are made one at a time, and are on the disk when they return."""
+    """All services. Changes run one at a time and are on the disk when they return."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -28,36 +28,36 @@ class Store:
         self._services = {service.arn: service for service in read}
 
     def locked(self) -> AbstractContextManager[bool]:
-        """Holds off every other change: for a decision and the change that follows from it."""
+        """Return the lock that keeps other changes off between a decision and the change that follows from it."""
         return self._lock
 
     def all(self) -> list[Service]:
-        """Every service, the deleted too, oldest first."""
+        """Return every service, including deleted ones, oldest first."""
         with self._lock:
             return sorted(self._services.values(), key=lambda service: (service.created_at, service.id))
 
     def get(self, arn: str) -> Service:
-        """The service of that ARN; ResourceNotFoundException where there is none."""
+        """Return the service with that ARN. Raises ResourceNotFoundException if there is none."""
         with self._lock:
             if arn not in self._services:
                 raise not_found(f"Service with ARN {arn} does not exist")
             return self._services[arn]
 
     def put(self, service: Service) -> Service:
-        """Keeps a record, in place of the one of the same ARN."""
+        """Store a record in place of the one with the same ARN, and return it."""
         with self._lock:
             files.replace_json(self._folder / f"{service.id}.json", to_json(service))
             self._services[service.arn] = service
             return service
 
     def change(self, arn: str, change: Callable[[Service], Service]) -> Service:
-        """Replaces a record by what `change` makes of it."""
+        """Replace a record by the result of `change`, and return it."""
         with self._lock:
             return self.put(replace(change(self.get(arn)), updated_at=time.time()))
 
 
 def with_operation(service: Service, operation: Operation) -> Service:
-    """The service with an operation put first, or in its place."""
+    """Return the service with an operation added in front, or replaced if it has the operation already."""
     others = [known for known in service.operations if known.id != operation.id]
     if len(others) < len(service.operations):
         renewed = tuple(operation if known.id == operation.id else known for known in service.operations)
@@ -66,7 +66,7 @@ def with_operation(service: Service, operation: Operation) -> Service:
 
 
 def with_operation_status(service: Service, operation_id: str, status: str, *, ended: bool = False) -> Service:
-    """The service with that operation's status changed, now."""
+    """Return the service with a new status of that operation, changed now."""
     now = time.time()
     operation = replace(service.operation(operation_id), status=status, updated_at=now, ended_at=now if ended else None)
     return with_operation(service, operation)

@@ -1,4 +1,4 @@
-"""What App Runner does unasked: an instance that died is replaced; and what a new process does first: recovery."""
+"""The supervision of instances: it replaces an instance that died, and recovers the state when the endpoint starts."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from infrastructure.embedded.aws.apprunner.store import Store
 from infrastructure.embedded.aws.errors import DeploymentFailed
 from infrastructure.embedded.aws.runtime.instances import Processes
 
-LOOK_EVERY_S = 0.2
+CHECK_INTERVAL_S = 0.2
 
 _log = logging.getLogger(__name__)
 
 
 class Supervisor:
-    """A thread that looks at the instances of RUNNING services and restarts the dead ones, with growing pauses."""
+    """A thread that checks the instances of RUNNING services and restarts dead ones, with growing pauses."""
 
     def __init__(
         self, store: Store, processes: Processes, launcher: Launcher, operations: Operations, stopping: Event
@@ -37,25 +37,25 @@ class Supervisor:
         self._thread = Thread(target=self._watch, name="supervisor", daemon=True)
 
     def recover(self) -> None:
-        """Settles what the last process left: operations in flight, strays, the ingress; living instances are kept."""
+        """Settle the previous process's operations and the ingress, and kill stray processes; keep living instances."""
         for service in self._store.all():
             self._settle(service)
         kept = {found.pid for service in self._store.all() for found in service.instances()}
         strays = self._processes.kill_strays(self._launcher.folder, kept)
         if strays:
-            _log.warning("killed what no service knows: pids %s", strays)
+            _log.warning("killed processes that belong to no service: pids %s", strays)
         self._launcher.discard_unknown({service.revision.id for service in self._store.all() if service.revision})
 
     def start(self) -> None:
-        """Begins to watch."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self, grace_s: float) -> None:
-        """Stops every instance, after the thread and the operations have ended; services keep their status."""
+        """Stop every instance after the thread and the operations have ended; services keep their status."""
         self._thread.join(grace_s)
         self._operations.join(grace_s)
         for service in self._store.all():
-            self._operations.turn(service.arn).acquire(timeout=grace_s)  # a restart under way gives up by itself
+            self._operations.turn(service.arn).acquire(timeout=grace_s)  # a running restart gives up by itself
         instances = [found for service in self._store.all() for found in service.instances()]
         for service in self._store.all():
             self._operations.route(replace(service, instance=None))
@@ -71,22 +71,22 @@ class Supervisor:
         self._operations.route(self._store.get(service.arn))
 
     def _watch(self) -> None:
-        while not self._stopping.wait(LOOK_EVERY_S):
+        while not self._stopping.wait(CHECK_INTERVAL_S):
             for service in self._store.all():
                 if service.status == "RUNNING" and self._is_dead(service):
-                    self._consider(service)
+                    self._restart_if_due(service)
 
     def _is_dead(self, service: Service) -> bool:
         return service.instance is None or not self._processes.alive(service.instance)
 
-    def _consider(self, service: Service) -> None:
+    def _restart_if_due(self, service: Service) -> None:
         due = self._back_off[service.arn].due(time.time())
         if not due or not self._operations.turn(service.arn).acquire(blocking=False):
             return
         Thread(target=self._restart, args=(service.arn,), name=f"restart-{service.name}", daemon=True).start()
 
     def _restart(self, arn: str) -> None:
-        """One attempt, in the service's turn, which the caller has taken for it."""
+        """Try one restart; the caller has acquired the service's lock, and this releases it."""
         try:
             service = self._store.get(arn)
             if service.status == "RUNNING" and self._is_dead(service):
@@ -96,14 +96,14 @@ class Supervisor:
             self._operations.logs(service).event(f"instance could not be replaced: {exc}")
             self._store.change(arn, lambda now: replace(now, candidate=None))
         except Exception:
-            _log.exception("restart of %s", arn)
+            _log.exception("restart of %s failed", arn)
         finally:
             self._operations.turn(arn).release()
 
     def _replace(self, service: Service) -> None:
         if service.revision is None:
             return
-        self._operations.logs(service).event("instance has ended unasked; it is replaced")
+        self._operations.logs(service).event("instance ended unexpectedly; replacing it")
         self._launcher.clear(service.revision)  # its orphaned workers hold the old port
         instance = self._operations.start_instance(service, service.revision, None)
         changed = self._store.change(service.arn, lambda now: replace(now, instance=instance, candidate=None))

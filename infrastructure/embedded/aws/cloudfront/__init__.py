@@ -1,0 +1,1 @@
+"""CloudFront's key value store, and the route that the edge reads."""

@@ -1,4 +1,4 @@
-"""From the keys of the key value store to the one line that the edge reads."""
+"""The route line that the edge reads, computed from the keys of the key value store."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from collections.abc import Mapping
 
 HOST = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d{1,5})?")
 COLOUR = re.compile(r"[a-z][a-z0-9-]*")
-NOBODY = "0"
-EVERYBODY = "g"
-"""Greater than every hexadecimal digit, so that any request's uuid is below it."""
+NO_REQUEST = "0"
+EVERY_REQUEST = "g"
+"""A threshold greater than every hexadecimal digit, so that every request's uuid is below it."""
 
 
 def route_line(keys: Mapping[str, str]) -> str | None:
-    """`<generation> <primary> <host> <secondary> <host> <threshold>`, or None where the keys make no sense.
+    """Return `<generation> <primary> <host> <secondary> <host> <threshold>`, or None if the keys are not valid.
 
-    None means: leave the last good route in place. The threshold is a hexadecimal prefix that the edge compares with
-    a request's uuid: below it, the request goes to the secondary colour.
+    After None the last good route stays in place. The threshold is a hexadecimal prefix that the edge compares with a
+    request's uuid: if the uuid is below it, the request goes to the secondary colour.
     """
     active, generation = keys.get("active", ""), keys.get("generation", "")
     weights = _weights(keys.get("weights", ""))
@@ -30,7 +30,7 @@ def route_line(keys: Mapping[str, str]) -> str | None:
     if len(others) > 1:
         return None
     if not others:
-        return f"{generation} {active} {primary_host} - - {NOBODY}"
+        return f"{generation} {active} {primary_host} - - {NO_REQUEST}"
     secondary_host = _host(keys, others[0])
     if secondary_host is None:
         return None
@@ -38,7 +38,7 @@ def route_line(keys: Mapping[str, str]) -> str | None:
 
 
 def _weights(text: str) -> dict[str, int] | None:
-    """Whole percentages per colour with the sum of 100."""
+    """Return whole percentages per colour with the sum 100, or None if the text holds anything else."""
     try:
         document = json.loads(text)
     except ValueError:
@@ -57,4 +57,4 @@ def _host(keys: Mapping[str, str], colour: str) -> str | None:
 
 
 def _threshold(percent: int) -> str:
-    return EVERYBODY if percent == 100 else f"{percent * 0x10000 // 100:04x}"
+    return EVERY_REQUEST if percent == 100 else f"{percent * 0x10000 // 100:04x}"

@@ -1,4 +1,4 @@
-"""The key value store: few keys, strict versions, all or nothing."""
+"""CloudFront's key value store: an update needs the current version (ETag) and is applied completely or not at all."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from infrastructure.embedded.aws import files
+from infrastructure.embedded import files
 from infrastructure.embedded.aws.cloudfront import edge
 from infrastructure.embedded.aws.errors import AwsError, not_found
 
-# CloudFront's quotas for key value stores; the API's own model allows longer keys and says nothing of values.
+# CloudFront's quotas for key value stores; the API's model allows longer keys and has no limit for values.
 KEY_BYTES = 512
 VALUE_BYTES = 1024
 STORE_BYTES = 5 * 1024 * 1024
@@ -35,16 +35,16 @@ class Contents:
 
     @property
     def size(self) -> int:
-        """Bytes of all keys and values."""
+        """The size of all keys and values in bytes."""
         return sum(len(key.encode()) + len(value.encode()) for key, value in self.keys.items())
 
     def summary(self) -> dict[str, Any]:
-        """ItemCount and TotalSizeInBytes, which most answers carry."""
+        """Return ItemCount and TotalSizeInBytes, which most answers contain."""
         return {"ItemCount": len(self.keys), "TotalSizeInBytes": self.size}
 
 
 class KeyValueStore:
-    """Answers the operations of `cloudfront-keyvaluestore` for one store, and keeps the edge's route file in step."""
+    """The operations of `cloudfront-keyvaluestore` for one store; each change also updates the edge's route file."""
 
     def __init__(self, arn: str, file: Path, route_file: Path) -> None:
         self._arn = arn
@@ -55,7 +55,7 @@ class KeyValueStore:
         self._write_route()
 
     def handlers(self) -> dict[str, Callable[[dict[str, Any]], dict[str, Any]]]:
-        """Operation name → what answers it; input and output are the model's members."""
+        """Return the handler of each operation, by its name; input and output are the model's members."""
         return {
             "DescribeKeyValueStore": self.describe,
             "GetKey": self.get_key,
@@ -66,19 +66,19 @@ class KeyValueStore:
         }
 
     def describe(self, wanted: dict[str, Any]) -> dict[str, Any]:
-        """DescribeKeyValueStore."""
+        """Answer DescribeKeyValueStore."""
         contents = self._of(wanted)
         times = {"Created": contents.created, "LastModified": contents.modified}
         return contents.summary() | times | {"KvsARN": self._arn, "ETag": contents.etag, "Status": "READY"}
 
     def get_key(self, wanted: dict[str, Any]) -> dict[str, Any]:
-        """GetKey; ResourceNotFoundException for an unknown key."""
+        """Answer GetKey. Raises ResourceNotFoundException for an unknown key."""
         contents, key = self._of(wanted), wanted["Key"]
         _require(contents.keys, key)
         return contents.summary() | {"Key": key, "Value": contents.keys[key]}
 
     def list_keys(self, wanted: dict[str, Any]) -> dict[str, Any]:
-        """ListKeys, in the keys' order; the token is where the last page ended, so writes between pages do no harm."""
+        """Answer ListKeys, sorted; the token holds the page's last key, so that writes between pages do no harm."""
         contents = self._of(wanted)
         after = _key_of_token(wanted["NextToken"]) if "NextToken" in wanted else ""
         rest = sorted(key for key in contents.keys if key > after)
@@ -89,15 +89,15 @@ class KeyValueStore:
         return answer
 
     def put_key(self, wanted: dict[str, Any]) -> dict[str, Any]:
-        """PutKey."""
+        """Answer PutKey."""
         return self._write(wanted, puts=[wanted], deletes=[])
 
     def delete_key(self, wanted: dict[str, Any]) -> dict[str, Any]:
-        """DeleteKey; ResourceNotFoundException for an unknown key."""
+        """Answer DeleteKey. Raises ResourceNotFoundException for an unknown key."""
         return self._write(wanted, puts=[], deletes=[wanted])
 
     def update_keys(self, wanted: dict[str, Any]) -> dict[str, Any]:
-        """UpdateKeys: all of the puts and deletes, or none."""
+        """Answer UpdateKeys: apply all puts and deletes, or none."""
         return self._write(wanted, wanted.get("Puts", []), wanted.get("Deletes", []))
 
     def _of(self, wanted: dict[str, Any]) -> Contents:
@@ -127,7 +127,7 @@ class KeyValueStore:
     def _write_route(self) -> None:
         line = edge.route_line(self._contents.keys)
         if line is not None:
-            # Not synced: it is derived from the keys, which are, and made anew at each start.
+            # Not synced: it is derived from the keys, which are synced, and it is written again at each start.
             files.replace(self._route_file, line, mode=0o644, durable=False)
 
 
@@ -156,7 +156,7 @@ def _key_of_token(token: str) -> str:
     try:
         return base64.b64decode(token, altchars="-_", validate=True).decode()
     except ValueError as exc:
-        raise AwsError("ValidationException", "Value at 'NextToken' is no token of this operation") from exc
+        raise AwsError("ValidationException", "Value at 'NextToken' is not a token of this operation") from exc
 
 
 def _new_etag() -> str:

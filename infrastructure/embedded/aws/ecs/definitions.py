@@ -1,4 +1,4 @@
-"""Task definitions: what Fargate refuses of them, and what it fills in."""
+"""Task definitions: their API, Fargate's refusals and its defaults."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ MEMORY_OF_CPU: Mapping[str, range] = {
 }
 LONGEST_STOP_S = 120
 LOG_OPTIONS = ("awslogs-group", "awslogs-region", "awslogs-stream-prefix")
-NOT_RUN_HERE = ("command", "entryPoint", "healthCheck", "environmentFiles", "dependsOn")
-"""Members of a container that would change what runs or counts, and that processes on loopback do not know."""
+UNSUPPORTED = ("command", "entryPoint", "healthCheck", "environmentFiles", "dependsOn")
+"""Container members that would change the run or its outcome and that processes on loopback do not support."""
 
 _FAMILY = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _ECR = re.compile(r"\d{12}\.dkr\.ecr\.[a-z0-9-]+\.amazonaws\.com/.+")
@@ -33,14 +33,14 @@ _PARAMETER_NAME = re.compile(r"[A-Za-z0-9_.\-/]+")
 
 
 class TaskDefinitions:
-    """The API of task definitions; they are never changed, and never forgotten."""
+    """The API of task definitions, which are immutable and never removed."""
 
     def __init__(self, config: EndpointConfig, store: Store) -> None:
         self._config = config
         self._store = store
 
     def handlers(self) -> dict[str, Callable[[Document], Document]]:
-        """Operation name → what answers it."""
+        """Return the handler of each operation, by its name."""
         return {
             "RegisterTaskDefinition": self.register,
             "DescribeTaskDefinition": self.describe,
@@ -49,7 +49,7 @@ class TaskDefinitions:
         }
 
     def register(self, request: Document) -> Document:
-        """RegisterTaskDefinition: the family's next revision."""
+        """Answer RegisterTaskDefinition: add the family's next revision."""
         for refused, message in _refusals(request):
             if refused:
                 raise client(message)
@@ -75,13 +75,13 @@ class TaskDefinitions:
         return {"taskDefinition": definition.document, "tags": _tags(definition)}
 
     def describe(self, request: Document) -> Document:
-        """DescribeTaskDefinition by family (its newest active revision), family:revision or ARN."""
+        """Answer DescribeTaskDefinition by family (its newest active revision), family:revision or ARN."""
         definition = self.find(request["taskDefinition"])
         tags = {"tags": _tags(definition)} if "TAGS" in request.get("include", ()) else {}
         return {"taskDefinition": definition.document, **tags}
 
     def deregister(self, request: Document) -> Document:
-        """DeregisterTaskDefinition: no new task of it; those that run go on."""
+        """Answer DeregisterTaskDefinition: no new task starts with it; its running tasks go on."""
         if ":" not in request["taskDefinition"].rpartition("/")[2]:
             raise client("Invalid revision number. Number: null")
         with self._store.locked():
@@ -92,7 +92,7 @@ class TaskDefinitions:
         return {"taskDefinition": document}
 
     def list_definitions(self, request: Document) -> Document:
-        """ListTaskDefinitions of a family or all, of a status (ACTIVE where none is named)."""
+        """Answer ListTaskDefinitions of a family or all families, with a status (default ACTIVE)."""
         known = self._family(request["familyPrefix"]) if "familyPrefix" in request else self._store.definitions.all()
         wanted = [one for one in known if one.document["status"] == request.get("status", "ACTIVE")]
         wanted.sort(key=lambda one: (one.document["family"], one.document["revision"]))
@@ -101,7 +101,7 @@ class TaskDefinitions:
         return {"taskDefinitionArns": [one.arn for one in wanted][: request.get("maxResults", 100)]}
 
     def find(self, name: str, *, active: bool = False) -> TaskDefinition:
-        """The task definition that a request means; ClientException where there is none, or none that is ACTIVE."""
+        """Return the task definition of that name. Raises ClientException if there is none, or none that is ACTIVE."""
         key = name.rpartition("/")[2] if name.startswith("arn:") else name
         if ":" in key:
             found = self._store.definitions.find(key)
@@ -136,7 +136,7 @@ def _with_defaults(container: Document) -> Document:
 
 
 def _refusals(request: Document) -> list[tuple[bool, str]]:
-    """What Fargate refuses, in its words; and what processes on loopback cannot do, said so."""
+    """Return (refused, message) pairs: Fargate's refusals in AWS's words, and the limits of processes on loopback."""
     containers = request.get("containerDefinitions", [])
     if not _FAMILY.fullmatch(request.get("family", "")):
         raise client("Invalid family. Family must be 1 to 255 letters, numbers, underscores and hyphens.")
@@ -147,7 +147,7 @@ def _refusals(request: Document) -> list[tuple[bool, str]]:
     return [
         (
             request.get("requiresCompatibilities") != ["FARGATE"],
-            "Only FARGATE is answered: set requiresCompatibilities",
+            "The embedded ECS supports only FARGATE: set requiresCompatibilities",
         ),
         (request.get("networkMode") != "awsvpc", "Fargate only supports network mode 'awsvpc'."),
         (not cpu, "Fargate requires that 'cpu' be defined at the task level."),
@@ -157,12 +157,12 @@ def _refusals(request: Document) -> list[tuple[bool, str]]:
             f"No Fargate configuration exists for given values: {cpu} CPU, {memory} memory. "
             "See the Amazon ECS documentation for the valid values.",
         ),
-        (len(containers) > 1, "One container is run for a task here: sidecars are not"),
-        (bool(request.get("volumes")), "Volumes are not mounted here"),
+        (len(containers) > 1, "The embedded ECS runs one container per task: sidecars are not supported"),
+        (bool(request.get("volumes")), "The embedded ECS does not mount volumes"),
         (not container.get("name"), "Container.name should not be null or empty."),
         (not container.get("image"), "Container.image should not be null or empty."),
         (not container.get("essential", True), "At least one container in a task definition must be essential."),
-        *((bool(container.get(name)), f"Container.{name} is not acted upon here") for name in NOT_RUN_HERE),
+        *((bool(container.get(name)), f"The embedded ECS does not support Container.{name}") for name in UNSUPPORTED),
         (
             bool(_ECR.fullmatch(container.get("image", ""))) and not execution_role,
             "Fargate requires task definition to have execution role ARN to support ECR images.",
@@ -220,6 +220,9 @@ def _log_refusals(logs: Document | None) -> list[tuple[bool, str]]:
         return []
     missing = [option for option in LOG_OPTIONS if option not in logs.get("options", {})]
     return [
-        (logs["logDriver"] != "awslogs", f"Log driver {logs['logDriver']} is not answered here: use awslogs"),
+        (
+            logs["logDriver"] != "awslogs",
+            f"The embedded ECS does not support log driver {logs['logDriver']}: use awslogs",
+        ),
         (bool(missing), f"Log driver awslogs requires options: {', '.join(missing)}"),
     ]

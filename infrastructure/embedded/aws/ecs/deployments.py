@@ -1,4 +1,4 @@
-"""How a service's deployments follow one another: pure changes of records."""
+"""The sequence of a service's deployments, as pure functions from one record to the next."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from infrastructure.embedded.aws.ecs.rolling import failures_allowed
 
 
 def new_deployment(task_definition: str, desired: int) -> Deployment:
-    """A deployment that begins now."""
+    """Return a deployment that begins now."""
     now = time.time()
     deployment_id = f"ecs-svc/{secrets.randbelow(9 * 10**18) + 10**18}"
     reason = f"ECS deployment {deployment_id} in progress."
@@ -20,13 +20,16 @@ def new_deployment(task_definition: str, desired: int) -> Deployment:
 
 
 def superseded(service: Service, by: Deployment) -> Service:
-    """The service with a new primary deployment; those before it are on their way out."""
+    """Return the service with a new primary deployment; the older ones become ACTIVE and wind down."""
     older = tuple(replace(one, status="ACTIVE", desired=0, updated_at=by.created_at) for one in service.deployments)
     return replace(service, deployments=(by, *older))
 
 
 def failed_task(service: Service, deployment_id: str) -> Service:
-    """The service with one failure more of a deployment that has not come about yet; broken off where it is one too many."""
+    """Return the service with one more failed task of an unfinished deployment.
+
+    If the circuit breaker trips, the deployment becomes FAILED, and a rollback begins if configured and possible.
+    """
     deployment = service.deployment(deployment_id)
     if deployment is None or deployment.state != "IN_PROGRESS":
         return service
@@ -36,31 +39,31 @@ def failed_task(service: Service, deployment_id: str) -> Service:
     if not breaker.get("enable") or counted.failed < failures_allowed(service.desired) or counted.status != "PRIMARY":
         return changed
     broken = replace(counted, state="FAILED", reason="ECS deployment circuit breaker: tasks failed to start.")
-    changed = _told(
+    changed = _with_event(
         changed.with_deployment(broken), f"(deployment {broken.id}) deployment failed: tasks failed to start."
     )
     if not breaker.get("rollback") or service.last_good in (None, broken.task_definition):
         return changed
     back = new_deployment(service.last_good or "", service.desired)
     back = replace(back, reason=f"ECS deployment circuit breaker: rolling back to deploymentId {back.id}.")
-    return _told(superseded(changed, back), f"rolling back to deployment {back.id}.")
+    return _with_event(superseded(changed, back), f"rolling back to deployment {back.id}.")
 
 
 def completed(service: Service) -> Service:
-    """The service with its primary deployment come about: whatever fails later, this is where a rollback leads."""
+    """Return the service with its primary deployment COMPLETED; a later rollback leads to its task definition."""
     now, primary = time.time(), service.primary
     reason = f"ECS deployment {primary.id} completed."
     done = replace(primary, state="COMPLETED", reason=reason, updated_at=now)
     changed = replace(service.with_deployment(done), last_good=primary.task_definition)
-    changed = _told(changed, f"(deployment {primary.id}) deployment completed.")
-    return _told(changed, "has reached a steady state.")
+    changed = _with_event(changed, f"(deployment {primary.id}) deployment completed.")
+    return _with_event(changed, "has reached a steady state.")
 
 
 def without_ended(service: Service, alive: set[str]) -> Service:
-    """The service without older deployments of which no task (its deployment in ``alive``) is left."""
+    """Return the service without older deployments that have no task left; `alive` holds the ids of those that have."""
     kept = tuple(one for one in service.deployments if one.status == "PRIMARY" or one.id in alive)
     return service if kept == service.deployments else replace(service, deployments=kept)
 
 
-def _told(service: Service, message: str) -> Service:
+def _with_event(service: Service, message: str) -> Service:
     return service.with_event(str(uuid.uuid4()), time.time(), message)

@@ -1,4 +1,4 @@
-"""Records as the API shows them."""
+"""The API's documents for the records."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ LOOPBACK = "127.0.0.1"
 
 
 def tags_document(tags: Mapping[str, str]) -> list[Document]:
-    """Tags as ECS writes them."""
+    """Return tags in ECS's format."""
     return [{"key": key, "value": value} for key, value in tags.items()]
 
 
 def service_document(service: Service, tasks: Sequence[Task], *, tags: bool = False) -> Document:
-    """The model's Service structure."""
+    """Return the model's Service structure."""
     settings = service.settings
     return {
         "serviceArn": service.arn,
@@ -48,7 +48,7 @@ def service_document(service: Service, tasks: Sequence[Task], *, tags: bool = Fa
 
 
 def deployment_document(deployment: Deployment, service: Service, tasks: Sequence[Task]) -> Document:
-    """The model's Deployment structure."""
+    """Return the model's Deployment structure."""
     own = [task for task in tasks if task.deployment == deployment.id]
     return {
         "id": deployment.id,
@@ -68,17 +68,17 @@ def deployment_document(deployment: Deployment, service: Service, tasks: Sequenc
 
 
 def running(tasks: Sequence[Task]) -> int:
-    """How many tasks run; one that is on its way out counts until it is deactivated."""
+    """Return the number of running tasks; a stopping task counts until it is deactivated."""
     return sum(task.last == "RUNNING" for task in tasks)
 
 
 def pending(tasks: Sequence[Task]) -> int:
-    """How many tasks are on their way in."""
+    """Return the number of starting tasks."""
     return sum(task.last in ("PROVISIONING", "PENDING", "ACTIVATING") for task in tasks)
 
 
 def task_document(task: Task, cluster: str, definition: TaskDefinition) -> Document:
-    """The model's Task structure: its one container, and its network interface on loopback."""
+    """Return the model's Task structure with its one container and its network interface on loopback."""
     document = definition.document
     times = {
         "createdAt": task.created_at,
@@ -140,7 +140,7 @@ def _container(task: Task, definition: TaskDefinition, attachment: str) -> Docum
     if task.instance is not None:
         shown["runtimeId"] = task.instance.id
         ports = [one["containerPort"] for one in container["portMappings"]]
-        # On AWS empty under awsvpc. Here all tasks share one address, and this tells their ports.
+        # On AWS this is empty under awsvpc. Here all tasks share one address, and this shows their ports.
         shown["networkBindings"] = [
             {"bindIP": LOOPBACK, "containerPort": port, "hostPort": task.instance.port, "protocol": "tcp"}
             for port in ports[:1]

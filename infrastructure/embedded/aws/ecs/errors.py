@@ -1,4 +1,4 @@
-"""ECS's own refusals."""
+"""ECS's own errors."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from infrastructure.embedded.aws.errors import AwsError
 
 
 def client(message: str) -> AwsError:
-    """The request cannot be met."""
+    """Return the error for a request that cannot be met."""
     return AwsError("ClientException", message)
 
 
 def invalid(message: str) -> AwsError:
-    """A parameter's value is wrong."""
+    """Return the error for a wrong parameter value."""
     return AwsError("InvalidParameterException", message)
 
 
 def cluster_not_found() -> AwsError:
-    """There is no such cluster."""
+    """Return the error for an unknown cluster."""
     return AwsError("ClusterNotFoundException", "Cluster not found.")
 
 
 def service_not_found() -> AwsError:
-    """There is no such service."""
+    """Return the error for an unknown service."""
     return AwsError("ServiceNotFoundException", "Service not found.")

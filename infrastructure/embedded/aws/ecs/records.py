@@ -1,4 +1,4 @@
-"""What is known of clusters, task definitions, services and tasks: frozen records, each change a new one. Times are Unix seconds."""
+"""The frozen records of clusters, task definitions, services and tasks. Times are Unix seconds."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 from infrastructure.embedded.aws.runtime.instances import Instance
 
 Document = dict[str, Any]
-"""A structure of AWS's API, as it came over the wire and was checked against the model."""
+"""A structure of AWS's API, as received and checked against the model."""
 EVENTS_KEPT = 100
 
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster: a name for services to be under."""
+    """A cluster: a namespace of services."""
 
     key: str
     arn: str
@@ -23,7 +23,7 @@ class Cluster:
 
 @dataclass(frozen=True)
 class TaskDefinition:
-    """A revision of a family; `document` is what DescribeTaskDefinition shows."""
+    """A revision of a family; `document` is the answer of DescribeTaskDefinition."""
 
     key: str
     arn: str
@@ -32,13 +32,13 @@ class TaskDefinition:
 
     @property
     def container(self) -> Document:
-        """The one container."""
+        """The definition's only container."""
         return dict(self.document["containerDefinitions"][0])
 
 
 @dataclass(frozen=True)
 class Deployment:
-    """One entry of a service's `deployments`; `released` once the image's `release:` command has run for it."""
+    """One entry of a service's `deployments`; `released` is True once the image's `release:` command has run for it."""
 
     id: str
     task_definition: str
@@ -54,7 +54,7 @@ class Deployment:
 
 @dataclass(frozen=True)
 class Service:
-    """A service: `settings` is what CreateService and UpdateService set besides count and task definition."""
+    """A service; `settings` are the members of CreateService and UpdateService except count and task definition."""
 
     key: str
     arn: str
@@ -75,32 +75,32 @@ class Service:
 
     @property
     def primary(self) -> Deployment:
-        """The deployment that the service is to become."""
+        """The deployment that the service is moving to."""
         return self.deployments[0]
 
     @property
     def group_arn(self) -> str | None:
-        """The target group that its tasks are registered with; None for a service without a load balancer."""
+        """The target group of its tasks; None for a service without a load balancer."""
         balancers = self.settings.get("loadBalancers")
         return str(balancers[0]["targetGroupArn"]) if balancers else None
 
     def deployment(self, deployment_id: str) -> Deployment | None:
-        """The deployment of that id, None where it is over."""
+        """Return the deployment with that id, or None if it is over."""
         return next((one for one in self.deployments if one.id == deployment_id), None)
 
     def with_deployment(self, changed: Deployment) -> Service:
-        """The service with a deployment in place of the one of the same id."""
+        """Return the service with `changed` in place of the deployment with the same id."""
         return replace(self, deployments=tuple(changed if one.id == changed.id else one for one in self.deployments))
 
     def with_event(self, event_id: str, at: float, message: str) -> Service:
-        """The service with a line more in its events, newest first."""
+        """Return the service with one more event; the newest comes first."""
         event = {"id": event_id, "createdAt": at, "message": f"(service {self.name}) {message}"}
         return replace(self, events=(event, *self.events)[:EVENTS_KEPT])
 
 
 @dataclass(frozen=True)
 class Task:
-    """A task of a service; `instance` is its process once it has one."""
+    """A task of a service; `instance` is its process, None until it has one."""
 
     key: str
     arn: str
@@ -121,15 +121,15 @@ class Task:
 
     @property
     def service_key(self) -> str:
-        """The key of its service."""
+        """The key of the task's service."""
         return self.service.partition(":service/")[2]
 
     @property
     def wanted(self) -> bool:
-        """Whether it is to go on."""
+        """True if the task shall go on."""
         return self.desired == "RUNNING"
 
     @property
     def over(self) -> bool:
-        """Whether nothing of it runs any more."""
+        """True if the task has stopped completely."""
         return self.last == "STOPPED"

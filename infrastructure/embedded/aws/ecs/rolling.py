@@ -1,4 +1,4 @@
-"""What a rolling deployment does next: pure, from counts."""
+"""The next step of a rolling deployment, decided purely from counts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Percent:
 
 @dataclass(frozen=True)
 class Member:
-    """A task that is to go on, as the scheduler sees it: of the primary deployment or an older one, ready or not yet."""
+    """A task that shall go on, as the scheduler sees it: of the primary or an older deployment, ready or not yet."""
 
     id: str
     primary: bool
@@ -32,14 +32,17 @@ class Member:
 
 @dataclass(frozen=True)
 class Decision:
-    """How many tasks of the primary deployment to start, and which tasks to stop."""
+    """The number of tasks of the primary deployment to start, and the ids of tasks to stop."""
 
     start: int = 0
     stop: tuple[str, ...] = ()
 
 
 def decide(desired: int, percent: Percent, members: Sequence[Member]) -> Decision:
-    """New tasks up to the maximum, old ones away as far as the minimum of ready ones stays; members are oldest first."""
+    """Decide to start new tasks up to the maximum and to stop old ones down to the minimum of ready tasks.
+
+    `members` are sorted oldest first.
+    """
     primary = [one for one in members if one.primary]
     old = [one for one in members if not one.primary]
     ceiling = math.floor(desired * percent.maximum / 100)
@@ -49,7 +52,7 @@ def decide(desired: int, percent: Percent, members: Sequence[Member]) -> Decisio
     surplus = sorted(newest, key=lambda one: one.ready)[: max(0, len(primary) - desired)]
     ready = sum(one.ready for one in members) - sum(one.ready for one in surplus)
     stop = [one.id for one in surplus]
-    for one in sorted(old, key=lambda one: one.ready):  # one that is not ready holds nothing up
+    for one in sorted(old, key=lambda one: one.ready):  # a task that is not ready serves no requests
         if one.ready and ready <= floor:
             break
         ready -= one.ready
@@ -58,7 +61,7 @@ def decide(desired: int, percent: Percent, members: Sequence[Member]) -> Decisio
 
 
 def failures_allowed(desired: int) -> int:
-    """How many failed tasks trip the circuit breaker: half of the desired count, but 3 at the least and 200 at the most.
+    """Return how many failed tasks trip the circuit breaker: half of the desired count, at least 3 and at most 200.
 
     https://docs.aws.amazon.com/AmazonECS/latest/developerguide/deployment-circuit-breaker.html
     """
@@ -69,18 +72,18 @@ def failures_allowed(desired: int) -> int:
 class Throttle:
     """Growing pauses between the starts of tasks that fail one after the other; times are Unix seconds.
 
-    The first failure is answered at once. A task that lived for ``STEADY_S`` has ended a series.
+    A first failure causes no pause. A task that lived longer than STEADY_S ends the series.
     """
 
     failures: int = 0
     not_before: float = 0.0
 
     def failed(self, now: float, lived_s: float) -> None:
-        """Counts a task that ended unasked."""
+        """Count a task that ended unexpectedly."""
         self.failures = 1 if lived_s > STEADY_S else self.failures + 1
         if self.failures > 1:
             self.not_before = now + min(FIRST_PAUSE_S * 2.0 ** (self.failures - 2), LONGEST_PAUSE_S)
 
     def due(self, now: float) -> bool:
-        """Whether a task may be started."""
+        """Return whether a task may be started now."""
         return now >= self.not_before

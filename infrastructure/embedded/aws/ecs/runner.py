@@ -1,4 +1,4 @@
-"""One task's life as a process: pulled, released, started, registered; later drained, stopped, and forgotten."""
+"""The life of a task as a process: pulled, released, started and registered; later drained, stopped and removed."""
 
 from __future__ import annotations
 
@@ -10,24 +10,23 @@ from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from threading import Event, Lock, Thread
+from threading import Lock, Thread
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infrastructure.embedded.aws.clients import AwsClients
-from infrastructure.embedded.aws.config import EndpointConfig
 from infrastructure.embedded.aws.ecs.documents import LOOPBACK
 from infrastructure.embedded.aws.ecs.records import Service, Task
 from infrastructure.embedded.aws.ecs.store import Store
 from infrastructure.embedded.aws.elbv2.groups import TargetGroups
 from infrastructure.embedded.aws.elbv2.records import Address
 from infrastructure.embedded.aws.errors import DeploymentFailed
-from infrastructure.embedded.aws.runtime.images import Images, procfile
-from infrastructure.embedded.aws.runtime.instances import Instance, Processes
+from infrastructure.embedded.aws.runtime.images import procfile
+from infrastructure.embedded.aws.runtime.instances import Instance
 from infrastructure.embedded.aws.runtime.logs import awslogs_file
+from infrastructure.embedded.aws.runtime.parts import Parts
 from infrastructure.embedded.aws.runtime.ports import FreshPorts
-from infrastructure.embedded.aws.runtime.release import see_through
+from infrastructure.embedded.aws.runtime.release import wait_for_release
 from infrastructure.embedded.aws.runtime.secrets import SecretResolver
 
 STOP_TIMEOUT_S = 30
@@ -37,63 +36,54 @@ _log = logging.getLogger(__name__)
 
 
 class Unwanted(Exception):
-    """The task is to stop before it ever ran."""
+    """The task shall stop before it has run."""
 
 
 class Runner:
-    """Starts and stops tasks, each in a thread of its own; every change is recorded before the next step is taken."""
+    """Starts and stops tasks, each in a thread of its own; every change is recorded before the next step."""
 
-    def __init__(
-        self,
-        config: EndpointConfig,
-        store: Store,
-        processes: Processes,
-        images: Images,
-        clients: AwsClients,
-        groups: TargetGroups,
-        stopping: Event,
-    ) -> None:
-        self._config = config
+    def __init__(self, parts: Parts, store: Store, groups: TargetGroups) -> None:
+        self._config = parts.config
         self._store = store
-        self._processes = processes
-        self._images = images
-        self._clients = clients
-        self._secrets = SecretResolver(clients)
+        self._processes = parts.processes
+        self._images = parts.images
+        self._clients = parts.clients
+        self._secrets = SecretResolver(parts.clients)
         self._groups = groups
-        self._stopping = stopping
+        self._stopping = parts.stopping
         self._ports = FreshPorts()
         self._releasing: dict[str, Lock] = defaultdict(Lock)
         self._threads: list[Thread] = []
-        self.folder = config.state_dir / "tasks"
+        self.folder = parts.config.state_dir / "tasks"
         self.ended: Callable[[Task], None] = lambda _: None
-        """Told of each task that ended unasked, once it is recorded."""
+        """Called with each task that ended unexpectedly, after its end is recorded."""
 
     def start(self, task: Task) -> None:
-        """Brings a recorded task up."""
+        """Start a recorded task."""
         self._thread(self._start, task)
 
     def stop(self, task: Task, code: str, reason: str) -> None:
-        """Lets a task finish what has reached it, then stops it; one on its way up ends there. Safe to repeat."""
+        """Drain a task, then stop it; a starting task ends at its next step. Safe to repeat."""
         with self._store.locked():
             before = self._known(task)
             changed = self._change(before, lambda now: _unwanted(now, code, reason))
         if before.wanted and changed.instance is not None:
             self._thread(self._stop, changed)
 
-    def go_on_stopping(self, task: Task) -> None:
-        """Goes on with a stop that a death of this process interrupted."""
+    def resume_stop(self, task: Task) -> None:
+        """Continue a stop that the end of the previous endpoint process interrupted."""
         self._thread(self._stop, task)
 
     def join(self, within_s: float) -> None:
-        """Waits for what is under way."""
+        """Wait up to `within_s` seconds for the running threads."""
         deadline = time.monotonic() + within_s
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
 
     def finish(self, task: Task, code: str, reason: str, exit_code: int | None = None) -> None:
-        """Records a task's end and removes what is left of it."""
+        """Record a task's end, and remove its target, its stray processes and its folder."""
         with self._store.locked():
-            unasked = self._known(task).wanted
+            unexpected = self._known(task).wanted
             task = self._change(task, lambda now: _unwanted(now, code, reason))
         address = self.address(task)
         if address is not None:
@@ -103,18 +93,18 @@ class Runner:
         shutil.rmtree(folder, ignore_errors=True)
         now = time.time()
         self._change(
-            task, lambda known: replace(known, last="STOPPED", stopped_at=now, exit_code=_as_docker_says(exit_code))
+            task, lambda known: replace(known, last="STOPPED", stopped_at=now, exit_code=_docker_exit_code(exit_code))
         )
-        if unasked:
+        if unexpected:
             self.ended(task)
 
     def address(self, task: Task) -> Address | None:
-        """What of a task is a target; None for one without a process or a load balancer."""
+        """Return the task's address as a target; None for a task without a process or a load balancer."""
         group = self.service(task).group_arn
         return None if group is None or task.instance is None else Address(group, LOOPBACK, task.instance.port)
 
     def service(self, task: Task) -> Service:
-        """The service that a task belongs to."""
+        """Return the service that a task belongs to."""
         found = self._store.services.find(task.service_key)
         if found is None:
             raise KeyError(task.service)
@@ -125,12 +115,12 @@ class Runner:
             self._bring_up(task)
         except Unwanted:
             known = self._known(task)
-            if not known.wanted:  # else this process ends, and the next one settles it
+            if not known.wanted:  # otherwise the endpoint stops, and the next one settles the task
                 self.finish(known, known.stop_code or "", known.reason or "")
         except DeploymentFailed as exc:
             self.finish(self._known(task), "TaskFailedToStart", str(exc))
         except Exception as exc:
-            _log.exception("start of %s", task.arn)
+            _log.exception("start of %s failed", task.arn)
             self.finish(self._known(task), "TaskFailedToStart", f"internal error: {type(exc).__name__}")
 
     def _bring_up(self, task: Task) -> None:
@@ -141,19 +131,19 @@ class Runner:
         environment = self._environment(container)
         log = self._log_file(task, container)
         self._release(task, folder, environment, log)
-        self._refuse_unwanted(task)
+        self._raise_if_unwanted(task)
         port = self._ports.fresh()
         command = procfile(folder).web
         process = self._processes.spawn(command, folder, self._processes.environment(folder, environment, port), log)
         instance = Instance(uuid.uuid4().hex, task.deployment, process.pid, process.create_time(), port)
         task = self._change(task, lambda now: replace(now, last="ACTIVATING", instance=instance))
-        if task.wanted:  # from here on whoever stops it sees its process
+        if task.wanted:  # from here on a stop finds the recorded process
             self.activate(task)
         else:
             self._stop(task)
 
     def activate(self, task: Task) -> None:
-        """Registers a task that has its process, and calls it running."""
+        """Register a task that has a process as a target, and record it as RUNNING."""
         address = self.address(task)
         if address is not None:
             self._groups.register(address)
@@ -197,7 +187,7 @@ class Runner:
             ) from exc
 
     def _log_file(self, task: Task, container: dict[str, Any]) -> Path:
-        """Where awslogs writes to; without a log configuration, a file that nobody delivers."""
+        """Return the file that awslogs delivers; without a log configuration, a file that is not delivered."""
         options = container.get("logConfiguration", {}).get("options")
         if options is None:
             return self._config.log_dir / "tasks" / f"{task.key}.log"
@@ -214,11 +204,11 @@ class Runner:
         try:
             found = self._clients.get("logs").describe_log_groups(logGroupNamePrefix=group)["logGroups"]
         except (ClientError, BotoCoreError):
-            return True  # CloudWatch Logs is away: what is written to the file is delivered later
+            return True  # CloudWatch Logs does not answer: the lines in the file are delivered later
         return any(one["logGroupName"] == group for one in found)
 
     def _release(self, task: Task, folder: Path, environment: dict[str, str], log: Path) -> None:
-        """Runs the image's `release:` command, unless it has run for this deployment."""
+        """Run the image's `release:` command unless it has run for this deployment."""
         command = procfile(folder).release
         if command is None:
             return
@@ -226,10 +216,12 @@ class Runner:
             deployment = self.service(task).deployment(task.deployment)
             if deployment is None or deployment.released:
                 return
-            self._refuse_unwanted(task)
+            self._raise_if_unwanted(task)
             own = self._processes.environment(folder, environment, self._ports.fresh())
             process = self._processes.spawn(command, folder, own, log)
-            see_through(self._processes, process, self._config.release_timeout_s, lambda: self._refuse_unwanted(task))
+            wait_for_release(
+                self._processes, process, self._config.release_timeout_s, lambda: self._raise_if_unwanted(task)
+            )
 
             def released(service: Service) -> Service:
                 now = service.deployment(task.deployment)
@@ -237,7 +229,7 @@ class Runner:
 
             self._store.services.change(task.service_key, released)
 
-    def _refuse_unwanted(self, task: Task) -> None:
+    def _raise_if_unwanted(self, task: Task) -> None:
         if self._stopping.is_set() or not self._known(task).wanted:
             raise Unwanted
 
@@ -259,6 +251,6 @@ def _unwanted(task: Task, code: str, reason: str) -> Task:
     return replace(task, desired="STOPPED", stopping_at=time.time(), stop_code=code, reason=reason)
 
 
-def _as_docker_says(code: int | None) -> int | None:
-    """128 and the signal's number for a process that a signal ended; None where nobody saw the end."""
+def _docker_exit_code(code: int | None) -> int | None:
+    """Return an exit code in Docker's format: 128 plus the signal's number after a signal; None if it is unknown."""
     return code if code is None or code >= 0 else 128 - code

@@ -1,4 +1,4 @@
-"""What ECS does unasked: it makes each service what it is to be, task by task, and replaces what dies."""
+"""The scheduler of ECS: it brings each service to its desired state, task by task, and replaces tasks that die."""
 
 from __future__ import annotations
 
@@ -10,51 +10,42 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from threading import Event, Thread
 
-from infrastructure.embedded.aws.config import EndpointConfig
 from infrastructure.embedded.aws.ecs.deployments import completed, failed_task, without_ended
 from infrastructure.embedded.aws.ecs.records import Service, Task
 from infrastructure.embedded.aws.ecs.rolling import Decision, Member, Percent, Throttle, decide
 from infrastructure.embedded.aws.ecs.runner import Runner
 from infrastructure.embedded.aws.ecs.store import Store
 from infrastructure.embedded.aws.elbv2.groups import TargetGroups
-from infrastructure.embedded.aws.runtime.instances import Processes, listens
+from infrastructure.embedded.aws.runtime.instances import listens
+from infrastructure.embedded.aws.runtime.parts import Parts
 
-LOOK_EVERY_S = 0.1
+CHECK_INTERVAL_S = 0.1
 STOPPED_KEPT = 20
-"""Stopped tasks of a service that can still be described; on AWS they stay for about an hour."""
+"""Number of a service's stopped tasks that can still be described; on AWS they stay for about an hour."""
 EXITED = "Essential container in task exited"
 
 _log = logging.getLogger(__name__)
 
 
 class Scheduler:
-    """A thread that looks at all services; decisions are taken under the store's lock, and carried out by the runner."""
+    """A thread that checks all services; it decides under the store's lock, and the runner carries decisions out."""
 
-    def __init__(
-        self,
-        config: EndpointConfig,
-        store: Store,
-        processes: Processes,
-        groups: TargetGroups,
-        runner: Runner,
-        stopping: Event,
-        changed: Event,
-    ) -> None:
-        self._config = config
+    def __init__(self, parts: Parts, store: Store, groups: TargetGroups, runner: Runner, changed: Event) -> None:
+        self._config = parts.config
         self._store = store
-        self._processes = processes
+        self._processes = parts.processes
         self._groups = groups
         self._runner = runner
-        self._stopping = stopping
+        self._stopping = parts.stopping
         self._changed = changed
         self._throttles: dict[str, Throttle] = defaultdict(Throttle)
         self._proven: set[str] = set()
-        """Tasks that were seen to listen on their port themselves."""
+        """Keys of the tasks whose own process was seen listening on their port."""
         self._thread = Thread(target=self._watch, name="scheduler", daemon=True)
         runner.ended = self._ended
 
     def recover(self) -> None:
-        """Settles what the last process left; tasks that still run are kept, whatever was half done goes on or ends."""
+        """Settle the previous process's tasks: keep those that run, continue half-done steps, finish the others."""
         kept = set()
         for task in self._store.tasks.all():
             if task.over:
@@ -66,19 +57,19 @@ class Scheduler:
                 continue
             kept.add(task.instance.pid)
             if not task.wanted:
-                self._runner.go_on_stopping(task)
+                self._runner.resume_stop(task)
             elif task.last == "ACTIVATING":
                 self._runner.activate(task)
         strays = self._processes.kill_strays(self._runner.folder, kept)
         if strays:
-            _log.warning("killed what no task knows: pids %s", strays)
+            _log.warning("killed processes that belong to no task: pids %s", strays)
 
     def start(self) -> None:
-        """Begins to look."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self, grace_s: float) -> None:
-        """Stops every task's process; services keep what they are to be."""
+        """Stop every task's process; services keep their desired state."""
         self._changed.set()
         self._thread.join(grace_s)
         self._runner.join(grace_s)
@@ -88,22 +79,22 @@ class Scheduler:
 
     def _watch(self) -> None:
         while not self._stopping.is_set():
-            self._changed.wait(LOOK_EVERY_S)
+            self._changed.wait(CHECK_INTERVAL_S)
             self._changed.clear()
             for service in self._store.services.all():
                 try:
                     if service.status != "INACTIVE" and not self._stopping.is_set():
-                        self._look(service.key)
+                        self._check(service.key)
                 except Exception:
-                    _log.exception("a look at %s", service.arn)
+                    _log.exception("the check of %s failed", service.arn)
 
-    def _look(self, key: str) -> None:
-        self._bury_dead(key)
+    def _check(self, key: str) -> None:
+        self._finish_exited(key)
         with self._store.locked():
             service = self._store.services.find(key)
             if service is None:
                 return
-            self._stop_sick(service, self._store.tasks_of(service.arn))
+            self._stop_unhealthy(service, self._store.tasks_of(service.arn))
             service, tasks = self._store.services.find(key) or service, self._store.tasks_of(service.arn)
             decision = self._decide(service, tasks)
             for _ in range(decision.start):
@@ -115,8 +106,8 @@ class Scheduler:
             self._settle(service.key)
             self._prune(tasks)
 
-    def _bury_dead(self, key: str) -> None:
-        """Tasks whose process has ended unasked."""
+    def _finish_exited(self, key: str) -> None:
+        """Finish the tasks whose process has ended unexpectedly."""
         service = self._store.services.find(key)
         for task in self._store.tasks_of(service.arn) if service else []:
             if task.last == "RUNNING" and task.wanted and task.instance:
@@ -125,15 +116,15 @@ class Scheduler:
                     self._runner.finish(task, "EssentialContainerExited", EXITED, code)
 
     def _ended(self, task: Task) -> None:
-        """A task ended unasked: counted against its deployment, and its like are started with growing pauses."""
+        """Count an unexpected end of a task against its deployment; the next starts of its tasks get growing pauses."""
         now = time.time()
         self._throttles[task.deployment].failed(now, now - task.created_at)
 
-        def told(known: Service) -> Service:
+        def counted(known: Service) -> Service:
             text = f"has stopped 1 running tasks: (task {task.key}): {self._reason(task)}"
             return failed_task(known, task.deployment).with_event(str(uuid.uuid4()), now, text)
 
-        self._store.services.change(task.service_key, told)
+        self._store.services.change(task.service_key, counted)
         self._changed.set()
 
     def _reason(self, task: Task) -> str:
@@ -141,8 +132,8 @@ class Scheduler:
         exited = "" if known is None or known.exit_code is None else f" (exit code {known.exit_code})"
         return f"{known.reason if known else ''}{exited}"
 
-    def _stop_sick(self, service: Service, tasks: list[Task]) -> None:
-        """Tasks that their load balancer finds unhealthy once the grace period is over; or on whose port a stranger listens."""
+    def _stop_unhealthy(self, service: Service, tasks: list[Task]) -> None:
+        """Stop tasks that are unhealthy after the grace period, or on whose port another process listens."""
         grace = service.settings.get("healthCheckGracePeriodSeconds", 0)
         for task in tasks:
             address = self._runner.address(task)
@@ -171,7 +162,7 @@ class Scheduler:
         configured = service.settings["deploymentConfiguration"]
         percent = Percent(configured["minimumHealthyPercent"], configured["maximumPercent"])
         decision = decide(service.desired, percent, members)
-        # One that has failed stalls: nothing is tried again until somebody updates the service.
+        # A FAILED deployment stalls: no task is started until the service is updated.
         starts = primary.state != "FAILED" and self._throttles[primary.id].due(time.time())
         return decision if starts else replace(decision, start=0)
 
@@ -198,7 +189,7 @@ class Scheduler:
         self._runner.start(task)
 
     def _settle(self, key: str) -> None:
-        """A deployment that has come about, older ones that are over, a deleted service of which nothing is left."""
+        """Record a completed deployment; drop older ones without tasks; deactivate a deleted service without tasks."""
         service = self._store.services.find(key)
         if service is None:
             return

@@ -1,4 +1,4 @@
-"""What ECS refuses, or fills in, of a service's settings."""
+"""ECS's refusals and defaults for a service's settings."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from infrastructure.embedded.aws.elbv2.store import Store as Balancers
 from infrastructure.embedded.aws.errors import AwsError
 
 DEPLOYS = ("networkConfiguration", "loadBalancers", "platformVersion")
-"""Settings that, changed, start new tasks; the others change nothing about those that run."""
+"""Settings whose change starts new tasks; the other settings do not affect running tasks."""
 SETTINGS = (
     *DEPLOYS,
     "deploymentConfiguration",
@@ -18,7 +18,7 @@ SETTINGS = (
     "enableExecuteCommand",
 )
 NEUTRAL = {
-    # Members that are taken where they say what holds here anyway.
+    # Members that are accepted only with a value that holds here anyway.
     "launchType": ("FARGATE",),
     "schedulingStrategy": ("REPLICA",),
     "deploymentController": ({"type": "ECS"},),
@@ -47,7 +47,7 @@ DEFAULT_DEPLOYMENT: Document = {
 
 
 def refuse_settings(settings: Document, definition: TaskDefinition, balancers: Balancers) -> None:
-    """Raises InvalidParameterException for settings that do not go together, or name what is not there."""
+    """Raise InvalidParameterException for settings that contradict each other or name unknown resources."""
     network = settings["networkConfiguration"].get("awsvpcConfiguration", {})
     if not network.get("subnets"):
         raise invalid("subnets can not be empty.")
@@ -55,7 +55,7 @@ def refuse_settings(settings: Document, definition: TaskDefinition, balancers: B
     if "healthCheckGracePeriodSeconds" in settings and not served:
         raise invalid("Health check grace period is only valid for services configured to use load balancers")
     if len(served) > 1:
-        raise invalid("One target group is served for a service here")
+        raise invalid("The embedded ECS supports one target group per service")
     for balancer in served:
         _refuse_balancer(balancer, definition, balancers)
 
@@ -80,21 +80,23 @@ def _refuse_balancer(balancer: Document, definition: TaskDefinition, balancers: 
         raise invalid(f"The target group with targetGroupArn {arn} does not have an associated load balancer.")
 
 
-def refuse_unanswered(request: Document) -> None:
-    """Refuses what would change how a service runs and is not answered here, rather than to pass over it."""
+def refuse_unsupported(request: Document) -> None:
+    """Raise ClientException for members that would change how a service runs and are not supported here."""
     unknown = sorted(request.keys() - OTHERWISE_KNOWN - set(SETTINGS) - NEUTRAL.keys())
     wrong = [name for name, allowed in NEUTRAL.items() if name in request and request[name] not in allowed]
     if unknown or wrong:
-        raise client(f"Not answered by the embedded ECS: {', '.join([*unknown, *wrong])}")
+        raise client(f"Not supported by the embedded ECS: {', '.join([*unknown, *wrong])}")
 
 
 def deployment_configuration(request: Document, before: Document) -> Document:
-    """The deployment configuration after a request: what it omits stays. Raises InvalidParameterException, ClientException."""
+    """Return the deployment configuration after a request; omitted members stay unchanged. Raises AwsError."""
     wanted: Document = before | request.get("deploymentConfiguration", {})
     if wanted["strategy"] != "ROLLING" or wanted.get("alarms", {}).get("enable") or wanted.get("lifecycleHooks"):
-        raise client("Not answered by the embedded ECS: deployment strategies but ROLLING, alarms and lifecycle hooks")
+        raise client(
+            "Not supported by the embedded ECS: deployment strategies other than ROLLING, alarms and lifecycle hooks"
+        )
     if not 0 <= wanted["minimumHealthyPercent"] <= 100 or wanted["maximumPercent"] < 100:
-        raise invalid("Both maximumPercent and minimumHealthyPercent must be percentages: from 100, and up to 100")
+        raise invalid("maximumPercent must be at least 100, and minimumHealthyPercent must be between 0 and 100")
     if wanted["maximumPercent"] == wanted["minimumHealthyPercent"] == 100:
         raise invalid("Both maximumPercent and minimumHealthyPercent cannot be 100 as this will block deployments.")
     return wanted

@@ -1,4 +1,4 @@
-"""Clusters and services: what ECS refuses, and what it records; the scheduler then makes it so."""
+"""The API of clusters and services: it checks and records requests; the scheduler carries them out."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DESCRIBED_AT_ONCE = 10
 
 
 class Services:
-    """The API of clusters and services; `changed` is set after each change, for the scheduler to look."""
+    """The API of clusters and services; it sets `changed` after each change to wake the scheduler."""
 
     def __init__(
         self, config: EndpointConfig, store: Store, definitions: TaskDefinitions, balancers: Balancers, changed: Event
@@ -35,7 +35,7 @@ class Services:
         self._changed = changed
 
     def handlers(self) -> dict[str, Callable[[Document], Document]]:
-        """Operation name → what answers it."""
+        """Return the handler of each operation, by its name."""
         return {
             "CreateCluster": self.create_cluster,
             "DescribeClusters": self.describe_clusters,
@@ -50,7 +50,7 @@ class Services:
         }
 
     def create_cluster(self, request: Document) -> Document:
-        """CreateCluster; one that is there already is answered as it is."""
+        """Answer CreateCluster; return an existing cluster unchanged."""
         name = request.get("clusterName", DEFAULT_CLUSTER)
         with self._store.locked():
             known = self._store.clusters.find(name)
@@ -59,7 +59,7 @@ class Services:
         return {"cluster": self._cluster_document(cluster)}
 
     def describe_clusters(self, request: Document) -> Document:
-        """DescribeClusters; those that are not there are failures."""
+        """Answer DescribeClusters; unknown clusters are listed as failures."""
         found, failures = [], []
         for name in request.get("clusters", [DEFAULT_CLUSTER]):
             cluster = self._store.clusters.find(name.rpartition("/")[2])
@@ -72,7 +72,7 @@ class Services:
         return {"clusters": found, "failures": failures}
 
     def cluster(self, request: Document) -> Cluster:
-        """The cluster that a request means; ClusterNotFoundException where there is none."""
+        """Return the cluster that a request names. Raises ClusterNotFoundException if there is none."""
         name = request.get("cluster", DEFAULT_CLUSTER)
         found = self._store.clusters.find(name.rpartition("/")[2])
         if found is None or (name.startswith("arn:") and found.arn != name):
@@ -80,14 +80,14 @@ class Services:
         return found
 
     def find(self, cluster: Cluster, name: str) -> Service | None:
-        """A service by name or ARN; None where there is none."""
+        """Return a service by name or ARN, or None if there is none."""
         found = self._store.services.find(f"{cluster.key}/{name.rpartition('/')[2]}")
         return None if found is None or (name.startswith("arn:") and found.arn != name) else found
 
     def create(self, request: Document) -> Document:
-        """CreateService."""
+        """Answer CreateService."""
         cluster, name, now = self.cluster(request), request["serviceName"], time.time()
-        rules.refuse_unanswered(request)
+        rules.refuse_unsupported(request)
         if request.get("launchType", "FARGATE") != "FARGATE" or "networkConfiguration" not in request:
             raise invalid("Network Configuration must be provided when networkMode 'awsvpc' is specified.")
         if "taskDefinition" not in request:
@@ -118,8 +118,8 @@ class Services:
         return {"service": service_document(service, [], tags=True)}
 
     def update(self, request: Document) -> Document:
-        """UpdateService: another task definition, network, load balancer or force starts a deployment; a count does not."""
-        rules.refuse_unanswered(request)
+        """Answer UpdateService: a changed count starts no deployment; the task definition, DEPLOYS and force do."""
+        rules.refuse_unsupported(request)
         with self._store.locked():
             service = self._active(request)
             primary = service.primary
@@ -149,7 +149,7 @@ class Services:
         return {"service": self._document(changed, tags=True)}
 
     def delete(self, request: Document) -> Document:
-        """DeleteService: its tasks are stopped first; one that still wants tasks needs `force`."""
+        """Answer DeleteService: the service drains first; one with a desired count above 0 needs `force`."""
         with self._store.locked():
             service = self._active(request)
             if service.desired > 0 and not request.get("force", False):
@@ -161,7 +161,7 @@ class Services:
         return {"service": self._document(changed)}
 
     def describe(self, request: Document) -> Document:
-        """DescribeServices; those that are not there are failures."""
+        """Answer DescribeServices; unknown services are listed as failures."""
         cluster, names = self.cluster(request), request["services"]
         if not 1 <= len(names) <= DESCRIBED_AT_ONCE:
             raise invalid(f"Services: 1 to {DESCRIBED_AT_ONCE} services can be described at once.")
@@ -176,22 +176,22 @@ class Services:
         return {"services": found, "failures": failures}
 
     def list_services(self, request: Document) -> Document:
-        """ListServices of a cluster."""
+        """Answer ListServices of a cluster."""
         cluster = self.cluster(request)
         known = [one for one in self._store.services.all() if one.cluster == cluster.arn and one.status != "INACTIVE"]
         return {"serviceArns": sorted(one.arn for one in known)[: request.get("maxResults", 100)]}
 
     def tag(self, request: Document) -> Document:
-        """TagResource, of a service."""
+        """Answer TagResource for a service."""
         given = {tag["key"]: tag.get("value", "") for tag in request["tags"]}
         return self._retag(request, lambda tags: tags | given)
 
     def untag(self, request: Document) -> Document:
-        """UntagResource, of a service; keys that are not there do no harm."""
+        """Answer UntagResource for a service; unknown keys are ignored."""
         return self._retag(request, lambda tags: {k: v for k, v in tags.items() if k not in request["tagKeys"]})
 
     def list_tags(self, request: Document) -> Document:
-        """ListTagsForResource, of a service."""
+        """Answer ListTagsForResource for a service."""
         return {"tags": tags_document(self._tagged(request).tags)}
 
     def _retag(self, request: Document, change: Callable[[dict[str, str]], dict[str, str]]) -> Document:
@@ -204,7 +204,7 @@ class Services:
         for service in self._store.services.all():
             if service.arn == request["resourceArn"] and service.status != "INACTIVE":
                 return service
-        raise invalid("The specified resource is not found, or tags of its kind are not kept here.")
+        raise invalid("The specified resource is not found; the embedded ECS keeps tags of services only.")
 
     def _active(self, request: Document) -> Service:
         service = self.find(self.cluster(request), request["service"])

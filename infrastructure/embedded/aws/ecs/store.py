@@ -1,4 +1,4 @@
-"""Where ECS's records are kept: in memory, and each in a small JSON file that is replaced before a change is visible."""
+"""ECS's records: kept in memory, and each in a small JSON file that is replaced before a change becomes visible."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from threading import RLock
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
-from infrastructure.embedded.aws import files
+from infrastructure.embedded import files
 from infrastructure.embedded.aws.ecs.records import Cluster, Deployment, Service, Task, TaskDefinition
 from infrastructure.embedded.aws.runtime.instances import Instance
 
@@ -19,7 +19,7 @@ Record = TypeVar("Record", Cluster, TaskDefinition, Service, Task)
 
 
 class Table(Generic[Record]):
-    """Records of one kind by their key; changes are made one at a time, and are on the disk when they return."""
+    """Records of one kind, by key; changes run one at a time and are on the disk when they return."""
 
     def __init__(self, folder: Path, lock: RLock, read: Callable[[dict[str, Any]], Record]) -> None:
         self._folder = folder
@@ -29,31 +29,31 @@ class Table(Generic[Record]):
         self._records: dict[str, Record] = {record.key: record for record in known}
 
     def all(self) -> list[Record]:
-        """Every record."""
+        """Return every record."""
         with self._lock:
             return list(self._records.values())
 
     def find(self, key: str) -> Record | None:
-        """The record of that key; None where there is none."""
+        """Return the record with that key, or None if there is none."""
         with self._lock:
             return self._records.get(key)
 
     def put(self, record: Record) -> Record:
-        """Keeps a record, in place of the one of the same key."""
+        """Store a record in place of the one with the same key, and return it."""
         with self._lock:
             files.replace_json(self._file(record.key), asdict(record))
             self._records[record.key] = record
             return record
 
     def change(self, key: str, change: Callable[[Record], Record]) -> Record:
-        """Replaces a record by what `change` makes of it; nothing is written where that is the same."""
+        """Replace a record by the result of `change`, and return it; write nothing if it is equal."""
         with self._lock:
             before = self._records[key]
             after = change(before)
             return before if after == before else self.put(after)
 
     def remove(self, key: str) -> None:
-        """Forgets a record."""
+        """Remove a record."""
         with self._lock:
             self._file(key).unlink(missing_ok=True)
             self._records.pop(key, None)
@@ -75,16 +75,16 @@ class Store:
         self.tasks: Table[Task] = Table(folder / "tasks", self._lock, _task)
 
     def locked(self) -> AbstractContextManager[bool]:
-        """Holds off every other change: for a decision and the change that follows from it."""
+        """Return the lock that keeps other changes off between a decision and the change that follows from it."""
         return self._lock
 
     def tasks_of(self, service: str) -> list[Task]:
-        """A service's tasks, oldest first, the stopped ones that are still known included."""
+        """Return a service's tasks, oldest first, including stopped ones that are still kept."""
         found = [task for task in self.tasks.all() if task.service == service]
         return sorted(found, key=lambda task: (task.created_at, task.key))
 
     def definition(self, arn: str) -> TaskDefinition:
-        """The task definition of a full ARN; it is never forgotten."""
+        """Return the task definition with a full ARN; definitions are never removed."""
         found = self.definitions.find(arn.rpartition("/")[2])
         if found is None:
             raise KeyError(arn)

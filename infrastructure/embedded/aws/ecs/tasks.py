@@ -1,4 +1,4 @@
-"""Tasks, as the API shows and stops them; services alone start them here."""
+"""The API of tasks: it lists, describes and stops them; only services start tasks here."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class Tasks:
         self._runner = runner
 
     def handlers(self) -> dict[str, Callable[[Document], Document]]:
-        """Operation name → what answers it."""
+        """Return the handler of each operation, by its name."""
         return {"ListTasks": self.list_tasks, "DescribeTasks": self.describe, "StopTask": self.stop}
 
     def list_tasks(self, request: Document) -> Document:
-        """ListTasks of a cluster, a service or a family, by the status that they are to have: RUNNING where none is named."""
+        """Answer ListTasks of a cluster, a service or a family, by desired status (default RUNNING)."""
         cluster = self._services.cluster(request)
         unknown = request.keys() - {
             "cluster",
@@ -39,7 +39,7 @@ class Tasks:
             "startedBy",
         }
         if unknown:
-            raise invalid(f"Not answered by the embedded ECS: {', '.join(sorted(unknown))}")
+            raise invalid(f"Not supported by the embedded ECS: {', '.join(sorted(unknown))}")
         tasks = self._of(cluster)
         if "serviceName" in request:
             service = self._services.find(cluster, request["serviceName"])
@@ -57,7 +57,7 @@ class Tasks:
         return {"taskArns": shown[: request.get("maxResults", 100)]}
 
     def describe(self, request: Document) -> Document:
-        """DescribeTasks; those that are not known (any more) are failures."""
+        """Answer DescribeTasks; tasks that are unknown or no longer kept are listed as failures."""
         cluster = self._services.cluster(request)
         if not 1 <= len(request["tasks"]) <= DESCRIBED_AT_ONCE:
             raise invalid(f"Tasks: 1 to {DESCRIBED_AT_ONCE} tasks can be described at once.")
@@ -71,7 +71,7 @@ class Tasks:
         return {"tasks": found, "failures": failures}
 
     def stop(self, request: Document) -> Document:
-        """StopTask: drained and stopped; its service starts another one."""
+        """Answer StopTask: drain and stop the task; its service starts another one."""
         cluster = self._services.cluster(request)
         task = self._find(cluster, request["task"])
         if task is None:

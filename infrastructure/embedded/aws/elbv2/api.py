@@ -1,4 +1,4 @@
-"""Elastic Load Balancing's operations, as handlers of checked requests: the balancers, their listeners and rules."""
+"""The API of load balancers, listeners and rules; each handler receives a request checked against the model."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from infrastructure.embedded.aws.elbv2.store import Store
 from infrastructure.embedded.aws.errors import AwsError
 
 PAGE = 400
-NOBODYS_VPC = "vpc-00000000000000000"
-"""Subnets, security groups and VPCs are names here: there is one loopback interface for all."""
+PLACEHOLDER_VPC = "vpc-00000000000000000"
+"""Subnets, security groups and VPCs are only names here: all share the loopback interface."""
 
 
 class LoadBalancing:
-    """The API of load balancers; target groups have one of their own."""
+    """The API of load balancers; `TargetGroups` is that of target groups."""
 
     def __init__(self, config: EndpointConfig, store: Store) -> None:
         self._config = config
         self._store = store
 
     def handlers(self) -> dict[str, Callable[[Document], Document]]:
-        """Operation name → what answers it."""
+        """Return the handler of each operation, by its name."""
         return {
             "CreateLoadBalancer": self.create_load_balancer,
             "DescribeLoadBalancers": self.describe_load_balancers,
@@ -44,10 +44,10 @@ class LoadBalancing:
         }
 
     def create_load_balancer(self, request: Document) -> Document:
-        """CreateLoadBalancer: an application load balancer; asked for again with the same subnets, it is the same."""
+        """Answer CreateLoadBalancer of type application; return an existing one with the same name and subnets."""
         name, subnets = request["Name"], request.get("Subnets", [])
         if request.get("Type", "application") != "application":
-            raise AwsError("InvalidConfigurationRequest", "Only application load balancers are answered here")
+            raise AwsError("InvalidConfigurationRequest", "The embedded load balancer supports only type application")
         if len(set(subnets)) < 2:
             raise rules.invalid("At least two subnets in two different Availability Zones must be specified")
         tags = rules.tags(request.get("Tags", []), {})
@@ -64,7 +64,7 @@ class LoadBalancing:
                 "CreatedTime": time.time(),
                 "LoadBalancerName": name,
                 "Scheme": request.get("Scheme", "internet-facing"),
-                "VpcId": NOBODYS_VPC,
+                "VpcId": PLACEHOLDER_VPC,
                 "State": {"Code": "active"},
                 "Type": "application",
                 "AvailabilityZones": [
@@ -78,19 +78,19 @@ class LoadBalancing:
         return {"LoadBalancers": [document]}
 
     def describe_load_balancers(self, request: Document) -> Document:
-        """DescribeLoadBalancers, all or by ARN or name."""
+        """Answer DescribeLoadBalancers: all, or by ARN or name."""
         found = chosen(self._store, "loadbalancer", request.get("LoadBalancerArns"), request.get("Names"))
         return page("LoadBalancers", [one.document for one in found], request)
 
     def create_listener(self, request: Document) -> Document:
-        """CreateListener: HTTP, on one of the ports that the proxy in front listens on."""
+        """Answer CreateListener for HTTP, on a port that the proxy in front listens on."""
         balancer = self._store.get("loadbalancer", request["LoadBalancerArn"])
         port = request.get("Port")
         if request.get("Protocol") != "HTTP":
-            raise AwsError("UnsupportedProtocol", "Listeners speak HTTP on loopback: there is no certificate for it")
+            raise AwsError("UnsupportedProtocol", "The embedded load balancer supports only HTTP listeners")
         if port not in self._config.listener_ports:
             ports = " and ".join(map(str, self._config.listener_ports))
-            raise AwsError("InvalidConfigurationRequest", f"Port {port}: the proxy in front listens on {ports} alone")
+            raise AwsError("InvalidConfigurationRequest", f"Port {port}: the proxy in front listens only on {ports}")
         tags = rules.tags(request.get("Tags", []), {})
         with self._store.locked():
             if any(one.document["Port"] == port for one in self._store.all("listener")):
@@ -109,7 +109,7 @@ class LoadBalancing:
         return {"Listeners": [document]}
 
     def describe_listeners(self, request: Document) -> Document:
-        """DescribeListeners of a load balancer, or by ARN."""
+        """Answer DescribeListeners of a load balancer, or by ARN."""
         found = chosen(self._store, "listener", request.get("ListenerArns"), None)
         if "LoadBalancerArn" in request:
             self._store.get("loadbalancer", request["LoadBalancerArn"])
@@ -117,8 +117,8 @@ class LoadBalancing:
         return page("Listeners", [one.document for one in found], request)
 
     def modify_listener(self, request: Document) -> Document:
-        """ModifyListener: its default actions, all of them anew."""
-        _refuse_others(request, "ListenerArn", "DefaultActions")
+        """Answer ModifyListener: replace all default actions."""
+        _refuse_members_except(request, "ListenerArn", "DefaultActions")
         with self._store.locked():
             listener = self._store.get("listener", request["ListenerArn"])
             document = dict(listener.document)
@@ -132,7 +132,7 @@ class LoadBalancing:
         return {"Listeners": [document]}
 
     def create_rule(self, request: Document) -> Document:
-        """CreateRule."""
+        """Answer CreateRule."""
         with self._store.locked():
             listener = self._store.get("listener", request["ListenerArn"])
             known = self._store.rules_of(listener.arn)
@@ -142,12 +142,12 @@ class LoadBalancing:
             transforms = rules.transforms(request.get("Transforms", []))
             rule = _rule(listener.arn, str(request["Priority"]), conditions, actions, transforms)
             if sum(len(hosts(one)) for one in (*known, rule)) > SLOTS:
-                raise AwsError("TooManyRules", f"The proxy in front has room for {SLOTS} host names per listener")
+                raise AwsError("TooManyRules", f"The proxy in front supports at most {SLOTS} host names per listener")
             self._store.put(replace(rule, tags=rules.tags(request.get("Tags", []), {})))
         return {"Rules": [rule.document]}
 
     def describe_rules(self, request: Document) -> Document:
-        """DescribeRules of a listener in the order in which they are tried, or by ARN."""
+        """Answer DescribeRules of a listener, in the order of their evaluation, or by ARN."""
         if ("ListenerArn" in request) == ("RuleArns" in request):
             raise rules.invalid("You must specify either listener rule ARNs or a listener ARN")
         if "ListenerArn" in request:
@@ -157,8 +157,8 @@ class LoadBalancing:
         return page("Rules", [one.document for one in found], request)
 
     def modify_rule(self, request: Document) -> Document:
-        """ModifyRule: what is omitted stays, actions, conditions and transforms are replaced whole."""
-        _refuse_others(request, "RuleArn", "Actions", "Conditions", "Transforms", "ResetTransforms")
+        """Answer ModifyRule: given actions, conditions and transforms replace the old ones; omitted ones stay."""
+        _refuse_members_except(request, "RuleArn", "Actions", "Conditions", "Transforms", "ResetTransforms")
         if request.get("ResetTransforms") and "Transforms" in request:
             raise rules.invalid("You cannot specify both transforms and reset transforms")
         with self._store.locked():
@@ -179,7 +179,7 @@ class LoadBalancing:
         return {"Rules": [document]}
 
     def add_tags(self, request: Document) -> Document:
-        """AddTags."""
+        """Answer AddTags."""
         if not request["Tags"]:
             raise rules.invalid("At least one tag must be specified")
         with self._store.locked():
@@ -188,7 +188,7 @@ class LoadBalancing:
         return {}
 
     def remove_tags(self, request: Document) -> Document:
-        """RemoveTags; keys that are not there do no harm."""
+        """Answer RemoveTags; unknown keys are ignored."""
         with self._store.locked():
             for resource in self._named(request):
                 kept = {key: value for key, value in resource.tags.items() if key not in request["TagKeys"]}
@@ -196,7 +196,7 @@ class LoadBalancing:
         return {}
 
     def describe_tags(self, request: Document) -> Document:
-        """DescribeTags."""
+        """Answer DescribeTags."""
         shown = [
             {"ResourceArn": one.arn, "Tags": [{"Key": key, "Value": value} for key, value in one.tags.items()]}
             for one in self._named(request)
@@ -223,7 +223,7 @@ class LoadBalancing:
 
 
 def chosen(store: Store, kind: Kind, arns: list[str] | None, names: list[str] | None) -> list[Resource]:
-    """All resources of a kind, or those of the ARNs or names; raises the kind's NotFound where one is missing."""
+    """Return all resources of a kind, or those with these ARNs or names. Raises the kind's NotFound."""
     if arns is not None:
         return [store.get(kind, arn) for arn in arns]
     found = store.all(kind)
@@ -235,7 +235,7 @@ def chosen(store: Store, kind: Kind, arns: list[str] | None, names: list[str] | 
 
 
 def page(member: str, documents: list[Document], request: Document) -> Document:
-    """One page of an answer; the marker is where the last one ended."""
+    """Return one page of an answer; the marker holds the position of the next page."""
     try:
         start = int(base64.b64decode(request.get("Marker", ""), validate=True) or b"0")
     except ValueError as exc:
@@ -264,10 +264,10 @@ def _rule(
     return Resource(arn, "listener-rule", document)
 
 
-def _refuse_others(request: Document, *known: str) -> None:
+def _refuse_members_except(request: Document, *known: str) -> None:
     others = sorted(request.keys() - set(known))
     if others:
-        raise AwsError("OperationNotPermitted", f"{', '.join(others)}: not answered by the embedded load balancer")
+        raise AwsError("OperationNotPermitted", f"{', '.join(others)}: not supported by the embedded load balancer")
 
 
 def _id() -> str:

@@ -1,4 +1,4 @@
-"""Target groups: their settings, their targets, and the truth about each target's health."""
+"""The API of target groups: their settings, their targets and the health of each target."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CHANGEABLE = (*rules.GROUP_DEFAULTS,)
 
 
 class TargetGroups:
-    """The API of target groups; ECS registers its tasks through the same two methods that the API does."""
+    """The API of target groups; ECS registers its tasks through the same methods `register` and `deregister`."""
 
     def __init__(self, config: EndpointConfig, store: Store, checks: HealthChecks) -> None:
         self._config = config
@@ -28,7 +28,7 @@ class TargetGroups:
         self._checks = checks
 
     def handlers(self) -> dict[str, Callable[[Document], Document]]:
-        """Operation name → what answers it."""
+        """Return the handler of each operation, by its name."""
         return {
             "CreateTargetGroup": self.create,
             "DescribeTargetGroups": self.describe,
@@ -41,14 +41,17 @@ class TargetGroups:
         }
 
     def start(self) -> None:
-        """Goes on watching what was registered before."""
+        """Start the health checks of the targets that the previous process registered."""
         for target in self._store.targets():
             self._checks.follow(target.address)
 
     def create(self, request: Document) -> Document:
-        """CreateTargetGroup, of IP addresses; asked for again with the same settings, it is the same."""
+        """Answer CreateTargetGroup of type ip; return an existing one with the same name and settings."""
         if request.get("TargetType", "instance") != "ip":
-            raise AwsError("InvalidConfigurationRequest", "Tasks of Fargate are targets of type ip: set TargetType")
+            raise AwsError(
+                "InvalidConfigurationRequest",
+                "The embedded load balancer supports only targets of type ip: set TargetType",
+            )
         for needed in ("Protocol", "Port", "VpcId"):
             if needed not in request:
                 raise rules.invalid(f"A {needed} must be specified")
@@ -72,7 +75,7 @@ class TargetGroups:
         return {"TargetGroups": [self._shown(group)]}
 
     def describe(self, request: Document) -> Document:
-        """DescribeTargetGroups: all, by ARN or name, or those of a load balancer."""
+        """Answer DescribeTargetGroups: all, by ARN or name, or those of a load balancer."""
         found = chosen(self._store, "targetgroup", request.get("TargetGroupArns"), request.get("Names"))
         if "LoadBalancerArn" in request:
             self._store.get("loadbalancer", request["LoadBalancerArn"])
@@ -80,7 +83,7 @@ class TargetGroups:
         return page("TargetGroups", [self._shown(one) for one in found], request)
 
     def modify(self, request: Document) -> Document:
-        """ModifyTargetGroup: the health check; what is omitted stays."""
+        """Answer ModifyTargetGroup: change the health check; omitted members stay unchanged."""
         with self._store.locked():
             group = self._store.get("targetgroup", request["TargetGroupArn"])
             change = {key: value for key, value in request.items() if key in CHANGEABLE}
@@ -89,11 +92,11 @@ class TargetGroups:
         return {"TargetGroups": [self._shown(changed)]}
 
     def describe_attributes(self, request: Document) -> Document:
-        """DescribeTargetGroupAttributes."""
+        """Answer DescribeTargetGroupAttributes."""
         return {"Attributes": _attributes(self._store.get("targetgroup", request["TargetGroupArn"]))}
 
     def modify_attributes(self, request: Document) -> Document:
-        """ModifyTargetGroupAttributes."""
+        """Answer ModifyTargetGroupAttributes."""
         with self._store.locked():
             group = self._store.get("targetgroup", request["TargetGroupArn"])
             changed = replace(group, attributes=group.attributes | rules.attributes(request["Attributes"]))
@@ -101,21 +104,21 @@ class TargetGroups:
         return {"Attributes": _attributes(changed)}
 
     def register_targets(self, request: Document) -> Document:
-        """RegisterTargets, by IP address; ECS does the same for its tasks."""
+        """Answer RegisterTargets, by IP address."""
         group = self._store.get("targetgroup", request["TargetGroupArn"])
         for address in _addresses(group, request["Targets"]):
             self.register(address)
         return {}
 
     def deregister_targets(self, request: Document) -> Document:
-        """DeregisterTargets; one that is not registered is none the less not registered then."""
+        """Answer DeregisterTargets; targets that are not registered are ignored."""
         group = self._store.get("targetgroup", request["TargetGroupArn"])
         for address in _addresses(group, request["Targets"]):
             self.deregister(address)
         return {}
 
     def describe_health(self, request: Document) -> Document:
-        """DescribeTargetHealth: what the checks found, draining ones included."""
+        """Answer DescribeTargetHealth with the results of the checks, including draining targets."""
         group = self._store.get("targetgroup", request["TargetGroupArn"])
         used = self._store.balancer_of(group.arn) is not None
         known = {one.address: one for one in self._store.targets(group.arn)}
@@ -123,7 +126,7 @@ class TargetGroups:
         return {"TargetHealthDescriptions": [_health(address, known.get(address), used) for address in wanted]}
 
     def register(self, address: Address) -> None:
-        """Makes an address a target; one that is draining starts anew."""
+        """Register an address as a target; a draining target starts again as initial."""
         with self._store.locked():
             known = self._store.target(address)
             if known is None or known.draining:
@@ -131,7 +134,7 @@ class TargetGroups:
         self._checks.follow(address)
 
     def deregister(self, address: Address) -> float:
-        """Sends no more requests to a target; returns how many seconds it goes on serving what has reached it."""
+        """Stop new requests to a target and start its draining; return how many seconds the draining still lasts."""
         group = self._store.get("targetgroup", address.group_arn)
         delay = float(group.attributes[DELAY])
         with self._store.locked():
@@ -150,12 +153,12 @@ class TargetGroups:
         return delay
 
     def drop(self, address: Address) -> None:
-        """Takes away a target behind which nothing runs any more."""
+        """Remove a target whose process has ended."""
         self.deregister(address)
         self._store.forget(address)
 
     def state(self, address: Address) -> str | None:
-        """What the checks say of a target; None where it is not registered."""
+        """Return a target's state according to the checks, or None if it is not registered."""
         target = self._store.target(address)
         return None if target is None else target.state
 
@@ -172,7 +175,7 @@ def _addresses(group: Resource, targets: list[Document]) -> list[Address]:
     for target in targets:
         if not target["Id"].startswith("127."):
             raise AwsError(
-                "InvalidTarget", f"The IP address '{target['Id']}' is not within the VPC: it is loopback here"
+                "InvalidTarget", f"The IP address '{target['Id']}' is not within the VPC: only loopback addresses are"
             )
     return [Address(group.arn, target["Id"], target.get("Port") or group.document["Port"]) for target in targets]
 

@@ -1,4 +1,4 @@
-"""Health checks of targets, as their target groups configure them: a thread each, from registration to the end of draining."""
+"""Health checks of targets: one thread per target, from its registration to the end of its draining."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Finding = tuple[str, str] | None
 
 
 class HealthChecks:
-    """Keeps each target's state true to what its checks find."""
+    """Keeps the state of each target up to date with its checks."""
 
     def __init__(self, store: Store, stopping: Event) -> None:
         self._store = store
@@ -27,7 +27,7 @@ class HealthChecks:
         self._lock = Lock()
 
     def follow(self, address: Address) -> None:
-        """Watches a target until it is gone; one that is watched already is left to its thread."""
+        """Check a target until it is removed; do nothing if a thread checks it already."""
         with self._lock:
             if address in self._watched:
                 return
@@ -62,7 +62,7 @@ class HealthChecks:
             self._store.forget(target.address)
 
     def _until_it_listens(self, address: Address, until: float) -> None:
-        """A process that only just started is no failed check before its time, and is checked as soon as it listens."""
+        """Wait until a new target listens, at most until its next check, so that it does not fail a check too early."""
         while time.monotonic() < until and not self._stopping.is_set() and not self._left(address):
             try:
                 socket.create_connection((address.id, address.port), timeout=1).close()
@@ -81,7 +81,7 @@ class HealthChecks:
 
 
 def probe(check: Document, address: Address) -> Finding:
-    """One health check by a target group's settings."""
+    """Perform one health check with a target group's settings."""
     port = address.port if check["HealthCheckPort"] == "traffic-port" else int(check["HealthCheckPort"])
     connection = http.client.HTTPConnection(address.id, port, timeout=check["HealthCheckTimeoutSeconds"])
     try:
@@ -99,7 +99,7 @@ def probe(check: Document, address: Address) -> Finding:
 
 
 def matches(matcher: str, status: int) -> bool:
-    """Whether a status is among `200`, `200,202` or `200-299`."""
+    """Return whether a status matches a matcher such as `200`, `200,202` or `200-299`."""
     for part in matcher.split(","):
         first, _, last = part.partition("-")
         if int(first) <= status <= int(last or first):
@@ -108,7 +108,7 @@ def matches(matcher: str, status: int) -> bool:
 
 
 def _judged(finding: Finding, good: int, bad: int, check: Document) -> Callable[[Target], Target]:
-    """What a check makes of a target. The first good one is enough for a new target; after that the thresholds count."""
+    """Return the change of a target after a check: a new target needs one passed check, later the thresholds count."""
 
     def judged(target: Target) -> Target:
         if target.draining:

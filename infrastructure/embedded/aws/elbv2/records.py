@@ -1,4 +1,4 @@
-"""What is known of load balancers: frozen records, each change a new one."""
+"""The records of load balancers: frozen dataclasses; each change makes a new record."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Kind = Literal["loadbalancer", "targetgroup", "listener", "listener-rule"]
 
 @dataclass(frozen=True)
 class Resource:
-    """A load balancer, target group, listener or rule: `document` is what Describe… shows of it."""
+    """A load balancer, target group, listener or rule; `document` is its part of the answer of Describe…."""
 
     arn: str
     kind: Kind
@@ -35,7 +35,7 @@ class Address:
 
 @dataclass(frozen=True)
 class Target:
-    """A registered target and what its health checks found; `gone_at` (Unix seconds) ends its draining."""
+    """A registered target with its health; its draining ends at `gone_at` (Unix seconds)."""
 
     address: Address
     state: str = "initial"
@@ -45,12 +45,12 @@ class Target:
 
     @property
     def draining(self) -> bool:
-        """Whether it was deregistered and finishes what has reached it."""
+        """True if the target was deregistered and finishes its requests."""
         return self.gone_at is not None
 
 
 def forwarded_groups(actions: list[Document]) -> dict[str, int]:
-    """Target group → weight of the forward action among a rule's actions; empty where there is none."""
+    """Return the weight of each target group in a rule's forward action; empty without such an action."""
     for action in actions:
         if action["Type"] == "forward":
             return {one["TargetGroupArn"]: one["Weight"] for one in action["ForwardConfig"]["TargetGroups"]}

@@ -1,54 +1,54 @@
-"""From listeners, rules and the health of targets to the lines that the proxy in front reads with each request."""
+"""The lines that the proxy in front reads for each request, computed from listeners, rules and target health."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from infrastructure.embedded.aws import files
+from infrastructure.embedded import files
 from infrastructure.embedded.aws.elbv2.records import Document, Resource, Target, forwarded_groups
 from infrastructure.embedded.aws.elbv2.store import Store
 
 SLOTS = 6
-"""Rules of a listener, each of its host names counted: the proxy's configuration is written once, with so many."""
+"""Number of slots per listener, one per host name of a rule; the proxy's configuration is made for this number."""
 ENTRIES = 12
-"""Targets that one rule's requests are spread over."""
+"""Maximum number of targets per rule."""
 UNUSED = "-"
 ANY_HOST = "*"
 _SCALE = 0x10000
-_EVERYBODY = "g"
-"""Greater than every hexadecimal digit, so that any request's uuid is below it."""
+_EVERY_REQUEST = "g"
+"""A threshold greater than every hexadecimal digit, so that every request's uuid is below it."""
 
 
 def lines(rules: Iterable[Resource], targets: Mapping[str, list[Target]]) -> list[tuple[str, Document | None]]:
-    """A line for each slot in use, `HOST THRESHOLD ADDRESS …`, and the fixed response that goes with it, if one does.
+    """Return for each used slot the line `HOST THRESHOLD ADDRESS …` and its fixed response, or None.
 
-    A request goes to the first address whose threshold is above its uuid, as text. `=503` is no address but an answer.
-    `HOST>OTHER` in place of the host: the address is asked for the other one.
+    A request goes to the first address whose threshold, compared as text, is above its uuid. `=503` in place of an
+    address is an answer with that status. `HOST>OTHER` in place of HOST sends the host OTHER to the address.
     """
     found = []
     for rule in rules:
         response = next((one for one in rule.document["Actions"] if one["Type"] == "fixed-response"), None)
         fixed = response["FixedResponseConfig"] if response else None
-        where = f"{_EVERYBODY} ={fixed['StatusCode']}" if fixed else _spread(rule, targets)
+        where = f"{_EVERY_REQUEST} ={fixed['StatusCode']}" if fixed else _spread(rule, targets)
         found += [(f"{host}{_rewritten(rule)} {where}", fixed) for host in hosts(rule)]
     return found
 
 
 def _rewritten(rule: Resource) -> str:
-    """What the rule's transform makes of every host; rules that were kept by an earlier version have none."""
+    """Return `>OTHER` for the rule's host rewrite, or ""; rules stored by an earlier version have no transforms."""
     transforms = rule.document.get("Transforms", ())
     return "".join(f">{one['HostHeaderRewriteConfig']['Rewrites'][0]['Replace']}" for one in transforms)
 
 
 def hosts(rule: Resource) -> list[str]:
-    """The host names that a rule is for; the default rule is for any."""
+    """Return the host names that a rule matches; the default rule matches every host."""
     named = [host for condition in rule.document["Conditions"] for host in condition["HostHeaderConfig"]["Values"]]
     return [host.lower() for host in named] or [ANY_HOST]
 
 
 def usable(targets: Iterable[Target]) -> list[Target]:
-    """The healthy ones; where there is none, all that are registered: a load balancer fails open."""
+    """Return the healthy targets, or all registered ones if none is healthy: a load balancer fails open."""
     registered = [one for one in targets if not one.draining]
     return [one for one in registered if one.state == "healthy"] or registered
 
@@ -65,18 +65,18 @@ def _spread(rule: Resource, targets: Mapping[str, list[Target]]) -> str:
     if not entries:
         entries = [(1.0, "=503")]
     shown = [f"{round(share * _SCALE):04x} {address}" for share, address in entries[:-1]]
-    return " ".join([*shown, f"{_EVERYBODY} {entries[-1][1]}"])
+    return " ".join([*shown, f"{_EVERY_REQUEST} {entries[-1][1]}"])
 
 
 class RouteFiles:
-    """`<folder>/<listener port>/<slot>`, each replaced atomically, and only where its content is another one now."""
+    """The files `<folder>/<listener port>/<slot>`, each replaced atomically and only if its content changes."""
 
     def __init__(self, folder: Path, store: Store) -> None:
         self._folder = folder
         self._store = store
 
     def write(self) -> None:
-        """Makes the files agree with the store."""
+        """Update the files to match the store."""
         targets: dict[str, list[Target]] = {}
         for target in self._store.targets():
             targets.setdefault(target.address.group_arn, []).append(target)
@@ -96,5 +96,5 @@ def _put(path: Path, text: str) -> None:
             return
     except FileNotFoundError:
         pass
-    # Not synced: it is derived from the store, which is, and made anew at each start.
+    # Not synced: it is derived from the store, which is synced, and it is written again at each start.
     files.replace(path, text, mode=0o644, durable=False)

@@ -1,4 +1,4 @@
-"""What Elastic Load Balancing refuses, or fills in, beyond what its model can say."""
+"""Elastic Load Balancing's defaults, and its refusals beyond the constraints of its model."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ GROUP_ATTRIBUTES = {
     "load_balancing.algorithm.type": ("round_robin", "round_robin"),
     "slow_start.duration_seconds": ("0", "0"),
 }
-"""Attribute → its default, and what is allowed here: of stickiness, algorithms and slow start only what they are by default."""
+"""Attribute → its default and the allowed values; stickiness, algorithm and slow start allow only the default."""
 GROUP_DEFAULTS: Document = {
     "HealthCheckProtocol": "HTTP",
     "HealthCheckPort": "traffic-port",
@@ -37,23 +37,26 @@ _HTTP_CODES = re.compile(r"[2-4]\d\d(-[2-4]\d\d)?(,[2-4]\d\d(-[2-4]\d\d)?)*")
 _HOST = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]{0,127}")
 _WHOLE_HOST = ("^.+$", "^.*$")
 _HOST_AND_PORT = re.compile(_HOST.pattern + r"(:\d{1,5})?")
-_NOT_HERE = "is not answered by the embedded load balancer"
+_UNSUPPORTED = "is not supported by the embedded load balancer"
 
 
 def invalid(message: str) -> AwsError:
-    """The request itself is wrong."""
+    """Return the error for a wrong request."""
     return AwsError("ValidationError", message)
 
 
 def actions(given: list[Document], store: Store, balancer_arn: str) -> list[Document]:
-    """A rule's actions as Describe… shows them; raises what AWS raises for those that it does not take."""
+    """Return a rule's actions as Describe… shows them. Raises AwsError for refused actions."""
     if len(given) != 1:
-        raise AwsError("TooManyActions", "A rule has exactly one action here: forward or fixed-response")
+        raise AwsError(
+            "TooManyActions",
+            "The embedded load balancer supports exactly one action per rule: forward or fixed-response",
+        )
     action = given[0]
     if action["Type"] == "fixed-response" and "FixedResponseConfig" in action:
         return [{"Type": "fixed-response", "Order": 1, "FixedResponseConfig": action["FixedResponseConfig"]}]
     if action["Type"] != "forward":
-        raise AwsError("InvalidLoadBalancerAction", f"An action of type {action['Type']} {_NOT_HERE}")
+        raise AwsError("InvalidLoadBalancerAction", f"An action of type {action['Type']} {_UNSUPPORTED}")
     return [_forward(action, store, balancer_arn)]
 
 
@@ -65,7 +68,7 @@ def _forward(action: Document, store: Store, balancer_arn: str) -> Document:
             "You cannot specify both a target group ARN and a forward configuration with several target groups"
         )
     if config.get("TargetGroupStickinessConfig", {}).get("Enabled"):
-        raise AwsError("InvalidConfigurationRequest", f"Target group stickiness {_NOT_HERE}")
+        raise AwsError("InvalidConfigurationRequest", f"Target group stickiness {_UNSUPPORTED}")
     weighted = [{"TargetGroupArn": one.get("TargetGroupArn"), "Weight": one.get("Weight", 1)} for one in groups]
     arns = [one["TargetGroupArn"] for one in weighted]
     if None in arns:
@@ -95,14 +98,14 @@ def _refuse_shared(group_arn: str, store: Store, balancer_arn: str) -> None:
 
 
 def conditions(given: list[Document]) -> list[Document]:
-    """A rule's conditions as Describe… shows them: host names, the only field that is answered here."""
+    """Return a rule's conditions as Describe… shows them; host-header is the only supported field."""
     if not given:
         raise invalid("A condition must be specified")
     shown = []
     for condition in given:
         values = condition.get("HostHeaderConfig", {}).get("Values") or condition.get("Values") or []
         if condition.get("Field") != "host-header" or "RegexValues" in condition.get("HostHeaderConfig", {}):
-            raise invalid(f"A condition on {condition.get('Field')} {_NOT_HERE}: use host-header with names")
+            raise invalid(f"A condition on {condition.get('Field')} {_UNSUPPORTED}: use host-header with names")
         if not values:
             raise invalid("A condition value must be specified")
         wrong = [value for value in values if not _HOST.fullmatch(value)]
@@ -115,7 +118,7 @@ def conditions(given: list[Document]) -> list[Document]:
 
 
 def transforms(given: list[Document]) -> list[Document]:
-    """A rule's transforms as Describe… shows them: at the most one, which puts another host in place of the whole one."""
+    """Return a rule's transforms as Describe… shows them: at most one, which replaces the whole host."""
     kinds = [one["Type"] for one in given]
     if len(set(kinds)) < len(kinds):
         raise invalid("A rule has at most one transform of each type")
@@ -123,24 +126,24 @@ def transforms(given: list[Document]) -> list[Document]:
     for one in given:
         config = one.get("HostHeaderRewriteConfig")
         if one["Type"] != "host-header-rewrite" or "UrlRewriteConfig" in one:
-            raise invalid(f"A transform of type {one['Type']} {_NOT_HERE}: use host-header-rewrite")
+            raise invalid(f"A transform of type {one['Type']} {_UNSUPPORTED}: use host-header-rewrite")
         rewrites = (config or {}).get("Rewrites", [])
         if len(rewrites) != 1:
             raise invalid("A transform must specify exactly one rewrite")
         regex, host = rewrites[0].get("Regex", ""), rewrites[0].get("Replace", "")
         if regex not in _WHOLE_HOST or not _HOST_AND_PORT.fullmatch(host):
-            raise invalid(f"A rewrite of '{regex}' to '{host}' {_NOT_HERE}: replace the whole host, by '^.+$'")
+            raise invalid(f"A rewrite of '{regex}' to '{host}' {_UNSUPPORTED}: replace the whole host, by '^.+$'")
         shown.append({"Type": one["Type"], "HostHeaderRewriteConfig": {"Rewrites": [rewrites[0]]}})
     return shown
 
 
 def health_check(document: Document) -> Document:
-    """A target group's settings, whole; raises ValidationError for what an Application Load Balancer does not take."""
+    """Return a target group's complete settings. Raises ValidationError if a load balancer refuses them."""
     for refused, reason in (
-        (document["Protocol"] != "HTTP", f"Protocol {document['Protocol']} {_NOT_HERE}"),
+        (document["Protocol"] != "HTTP", f"Protocol {document['Protocol']} {_UNSUPPORTED}"),
         (
             document["HealthCheckProtocol"] != "HTTP",
-            f"Health check protocol {document['HealthCheckProtocol']} {_NOT_HERE}",
+            f"Health check protocol {document['HealthCheckProtocol']} {_UNSUPPORTED}",
         ),
         (
             not document["HealthCheckEnabled"],
@@ -166,7 +169,7 @@ def health_check(document: Document) -> Document:
 
 
 def attributes(given: list[Document]) -> dict[str, str]:
-    """A target group's attributes, key → value; raises ValidationError for unknown keys and for values not allowed here."""
+    """Return a target group's attributes by key. Raises ValidationError for unknown keys and refused values."""
     wanted = {one.get("Key", ""): one.get("Value", "") for one in given}
     for key, value in wanted.items():
         if key not in GROUP_ATTRIBUTES:
@@ -177,7 +180,7 @@ def attributes(given: list[Document]) -> dict[str, str]:
 
 
 def tags(given: list[Document], known: Mapping[str, str]) -> dict[str, str]:
-    """The tags of a resource with more of them; raises TooManyTags, DuplicateTagKeys."""
+    """Return a resource's tags with the given ones added. Raises TooManyTags or DuplicateTagKeys."""
     more = {one["Key"]: one.get("Value", "") for one in given}
     if len(more) < len(given):
         raise AwsError("DuplicateTagKeys", "The request contains duplicate tag keys")
@@ -188,7 +191,7 @@ def tags(given: list[Document], known: Mapping[str, str]) -> dict[str, str]:
 
 
 def refuse_taken_priority(priority: int, rules: list[Resource]) -> None:
-    """Raises PriorityInUse, or ValidationError where it is none."""
+    """Raise PriorityInUse if a rule has the priority, or ValidationError if it is out of range."""
     if priority not in PRIORITIES:
         raise invalid(f"Rule priority '{priority}' must be between 1 and 50000")
     if any(rule.document["Priority"] == str(priority) for rule in rules):

@@ -1,4 +1,4 @@
-"""Where load balancers are kept: in memory, and in one file that is replaced before a change is visible."""
+"""The load balancers: kept in memory and in one file that is replaced before a change becomes visible."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from threading import RLock
 
-from infrastructure.embedded.aws import files
+from infrastructure.embedded import files
 from infrastructure.embedded.aws.elbv2.records import Address, Kind, Resource, Target, forwarded_groups
 from infrastructure.embedded.aws.errors import AwsError
 
@@ -22,7 +22,7 @@ NOT_FOUND = {
 
 
 class Store:
-    """All load balancers. Changes are made one at a time, and are on the disk when they return."""
+    """All load balancers. Changes run one at a time and are on the disk when they return."""
 
     def __init__(self, file: Path) -> None:
         self._file = file
@@ -32,19 +32,19 @@ class Store:
         read = [Target(**one | {"address": Address(**one["address"])}) for one in document["targets"]]
         self._targets = {one.address: one for one in read}
         self.changed: Callable[[], None] = lambda: None
-        """Called after each change, while it still holds off the next."""
+        """Called after each change, before the next one can begin."""
 
     def locked(self) -> AbstractContextManager[bool]:
-        """Holds off every other change: for a decision and the change that follows from it."""
+        """Return the lock that keeps other changes off between a decision and the change that follows from it."""
         return self._lock
 
     def all(self, kind: Kind) -> list[Resource]:
-        """Every resource of a kind, oldest first."""
+        """Return every resource of a kind, oldest first."""
         with self._lock:
             return [one for one in self._resources.values() if one.kind == kind]
 
     def get(self, kind: Kind, arn: str) -> Resource:
-        """The resource of that ARN; raises the kind's NotFound."""
+        """Return the resource with that ARN. Raises the kind's NotFound."""
         with self._lock:
             found = self._resources.get(arn)
             if found is None or found.kind != kind:
@@ -52,36 +52,36 @@ class Store:
             return found
 
     def put(self, *resources: Resource) -> None:
-        """Keeps records, in place of those of the same ARN."""
+        """Store records in place of those with the same ARN."""
         with self._lock:
             self._resources |= {one.arn: one for one in resources}
             self._save()
 
     def targets(self, group_arn: str | None = None) -> list[Target]:
-        """The targets of a group, or all."""
+        """Return the targets of a group, or all targets."""
         with self._lock:
             return [one for one in self._targets.values() if group_arn in (None, one.address.group_arn)]
 
     def target(self, address: Address) -> Target | None:
-        """A target; None where it is not registered."""
+        """Return a target, or None if it is not registered."""
         with self._lock:
             return self._targets.get(address)
 
     def put_targets(self, targets: Iterable[Target]) -> None:
-        """Keeps targets, in place of those of the same address."""
+        """Store targets in place of those with the same address."""
         with self._lock:
             self._targets |= {one.address: one for one in targets}
             self._save()
 
     def change_target(self, address: Address, change: Callable[[Target], Target]) -> None:
-        """Replaces a target by what `change` makes of it; one that is not registered any more stays away."""
+        """Replace a target by the result of `change`; do nothing if it is no longer registered."""
         with self._lock:
             before = self._targets.get(address)
             if before is not None and (after := change(before)) != before:
                 self.put_targets([after])
 
     def forget(self, address: Address) -> None:
-        """Removes a target whose draining is over; one that was registered again meanwhile stays."""
+        """Remove a target whose draining is over; keep it if it was registered again since."""
         with self._lock:
             known = self._targets.get(address)
             if known is not None and known.draining:
@@ -89,7 +89,7 @@ class Store:
                 self._save()
 
     def rules_of(self, listener_arn: str) -> list[Resource]:
-        """A listener's rules in the order in which they are tried, the default one last."""
+        """Return a listener's rules in the order of their evaluation, the default rule last."""
         stem = listener_arn.replace(":listener/", ":listener-rule/") + "/"
         rules = [rule for rule in self.all("listener-rule") if rule.arn.startswith(stem)]
         return sorted(
@@ -97,7 +97,7 @@ class Store:
         )
 
     def balancer_of(self, group_arn: str) -> str | None:
-        """The ARN of the load balancer whose rules name a target group, whatever its weight; None where none does."""
+        """Return the ARN of the load balancer whose rules name a target group (with any weight), or None."""
         for rule in self.all("listener-rule"):
             if group_arn in forwarded_groups(rule.document["Actions"]):
                 _, name, balancer = rule.arn.split("/")[1:4]
@@ -105,7 +105,7 @@ class Store:
         return None
 
     def retagged(self, resource: Resource, tags: dict[str, str]) -> None:
-        """The resource with other tags."""
+        """Store the resource with other tags."""
         self.put(replace(resource, tags=tags))
 
     def _save(self) -> None:

@@ -1,0 +1,1 @@
+"""AWS's wire protocols and the check of requests and answers against botocore's service models."""

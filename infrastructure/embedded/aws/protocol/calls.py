@@ -1,4 +1,4 @@
-"""Two of AWS's wire protocols, from the server's side: JSON (App Runner, ECS) and REST-JSON (the key value store)."""
+"""The server's side of two of AWS's wire protocols: JSON (App Runner, ECS) and REST-JSON (the key value store)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from infrastructure.embedded.aws.protocol.model import service_model
 
 @dataclass(frozen=True)
 class Call:
-    """A request as AWS's protocols see it; `path` is raw, still percent-encoded."""
+    """A request, independent of the web framework; `path` is still percent-encoded."""
 
     method: str
     path: str
@@ -26,7 +26,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Reply:
-    """What goes back: a JSON document, or a text ready to send, and the headers that carry output members or the error's name."""
+    """An answer: a JSON document or a finished text, and headers with output members or the error's name."""
 
     status: int
     headers: dict[str, str]
@@ -34,9 +34,9 @@ class Reply:
 
 
 def refuse_unsigned(call: Call, algorithm: str, scope: str) -> None:
-    """Raises what AWS answers where a signature is absent, of another kind, or made for another service or region.
+    """Raise AWS's error if a signature is absent, of another kind, or made for another service or region.
 
-    The signature itself is not recomputed: on loopback any key will do.
+    The signature itself is not verified: on loopback any key is accepted.
     """
     given = call.headers.get("authorization", "")
     if not given:
@@ -47,24 +47,24 @@ def refuse_unsigned(call: Call, algorithm: str, scope: str) -> None:
 
 
 def json_service(call: Call, services: Iterable[str]) -> str:
-    """Which of the services the X-Amz-Target header means; raises UnknownOperationException."""
+    """Return the service that the X-Amz-Target header names. Raises UnknownOperationException for others."""
     target = call.headers.get("x-amz-target", "(no X-Amz-Target)")
     for service in services:
         if target.partition(".")[0] == service_model(service).metadata["targetPrefix"]:
             return service
-    raise unknown_operation(f"no service here is meant by {target}")
+    raise unknown_operation(f"X-Amz-Target names no service of this endpoint: {target}")
 
 
 def json_operation(call: Call, service: str) -> Any:
-    """The service's operation model that the X-Amz-Target header names; raises UnknownOperationException."""
+    """Return the model of the operation that the X-Amz-Target header names. Raises UnknownOperationException."""
     model, name = service_model(service), call.headers.get("x-amz-target", "").partition(".")[2]
     if name not in model.operation_names:
-        raise unknown_operation(f"no operation of {service}: {name}")
+        raise unknown_operation(f"{service} has no operation {name}")
     return model.operation_model(name)
 
 
 def json_parameters(call: Call) -> dict[str, Any]:
-    """The request's body as a JSON object; raises SerializationException where it is none."""
+    """Return the request's body, a JSON object. Raises SerializationException if it is anything else."""
     try:
         document = json.loads(call.body or b"{}")
     except ValueError as exc:
@@ -75,18 +75,18 @@ def json_parameters(call: Call) -> dict[str, Any]:
 
 
 def rest_operation(call: Call) -> tuple[Any, dict[str, Any]]:
-    """The key value store's operation model for method and path, with the members that the path carries."""
+    """Return the model of the key value store's operation for method and path, and the members in the path."""
     model = service_model("cloudfront-keyvaluestore")
     for name in model.operation_names:
         operation = model.operation_model(name)
         found = _template(operation.http["requestUri"]).fullmatch(call.path)
         if found and operation.http["method"] == call.method:
             return operation, {member: unquote(value) for member, value in found.groupdict().items()}
-    raise unknown_operation(f"no operation of the key value store: {call.method} {call.path}")
+    raise unknown_operation(f"the key value store has no operation {call.method} {call.path}")
 
 
 def rest_parameters(operation: Any, call: Call, from_path: dict[str, Any]) -> dict[str, Any]:
-    """All input members: from path, headers, query and body; what the model does not know stays in, to be refused."""
+    """Return all input members from path, headers, query and body, including unknown ones, which are refused later."""
     members = operation.input_shape.members
     in_body = [name for name, shape in members.items() if "location" not in shape.serialization]
     parameters = json_parameters(call) if in_body else {}
@@ -105,7 +105,7 @@ def rest_parameters(operation: Any, call: Call, from_path: dict[str, Any]) -> di
 
 
 def rest_reply(operation: Any, output: dict[str, Any]) -> Reply:
-    """Splits the output into headers and body, as the model says."""
+    """Return the output split into headers and body, according to the model."""
     members = operation.output_shape.members
     headers = {
         members[name].serialization["name"]: str(value)
@@ -117,14 +117,14 @@ def rest_reply(operation: Any, output: dict[str, Any]) -> Reply:
 
 
 def error_reply(error: AwsError) -> Reply:
-    """An error that both boto3's parsers understand: by header and by body."""
+    """Return an error in header and body, so that both of boto3's parsers understand it."""
     return Reply(error.status, {"x-amzn-errortype": error.code}, {"__type": error.code, "Message": error.message})
 
 
 def _typed(shape: Any, text: str) -> Any:
     if shape.type_name in ("integer", "long") and re.fullmatch(r"-?\d{1,18}", text):
         return int(text)
-    return text  # the walk then names the member and its type
+    return text  # `violations` then reports the member and its type
 
 
 def _template(uri: str) -> re.Pattern[str]:

@@ -1,8 +1,8 @@
-"""The walk along botocore's service model, for what comes in and for what goes out.
+"""The check of requests and answers against botocore's service models.
 
-`botocore.validate` looks at required members, types and lengths alone. AWS also refuses a value outside an enum, one
-that does not match its pattern, and (so does this endpoint, so that a typo is seen) a member that the model lacks,
-at any depth. One table of rules, both directions.
+`botocore.validate` checks only required members, types and lengths. AWS also refuses a value outside an enum and one
+that does not match its pattern. This endpoint also refuses, at any depth, a member that the model lacks, so that a typo
+is noticed. One table of rules serves both directions.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ TYPES: dict[str, tuple[type, ...]] = {
 }
 
 CONTRADICTIONS = {
-    # The model wants 32 characters *and* the 36 of a UUID with dashes; App Runner itself answers 32 hex digits.
+    # The model requires 32 characters *and* the 36 of a UUID with dashes; App Runner itself answers 32 hex digits.
     ("ServiceId", "pattern"),
-    # Elastic Load Balancing's model wants one tag at least, and DescribeTags answers with none for what has none.
+    # Elastic Load Balancing's model requires at least one tag, but DescribeTags may answer an empty list.
     ("TagList", "min"),
 }
 
 
 @dataclass(frozen=True)
 class Violation:
-    """One breach: where (`SourceConfiguration.ImageRepository.ImageIdentifier`) and of what rule."""
+    """A violation: its path (`SourceConfiguration.ImageRepository.ImageIdentifier`) and the text about the rule."""
 
     path: str
     text: str
@@ -49,7 +49,7 @@ class Violation:
 
 @dataclass(frozen=True)
 class Rule:
-    """A constraint of the model: the metadata that states it, whether a value keeps it, what to say where it does not."""
+    """A constraint of the model: the name of its metadata, the test of a value, and the text about a violation."""
 
     name: str
     kept: Callable[[Any, Any], bool]
@@ -61,7 +61,7 @@ def _size(value: Any) -> float:
 
 
 UNICODE = {r"\p{L}": r"\w", r"\p{N}": r"\d", r"\p{Z}": r"\s"}
-"""Classes of AWS's patterns that Python's `re` lacks, and the nearest that it has."""
+"""Character classes of AWS's patterns that Python's `re` lacks, each with the nearest one that it has."""
 
 
 @cache
@@ -89,12 +89,12 @@ RULES = (
 
 @cache
 def service_model(name: str) -> Any:
-    """botocore's model of a service, read once."""
+    """Return botocore's model of a service; it is read once."""
     return botocore.session.Session().get_service_model(name)
 
 
 def violations(shape: Any, value: Any, path: str = "") -> Iterator[Violation]:
-    """Every breach of `shape` by `value`, a JSON value; timestamps are seconds since the epoch."""
+    """Yield every violation of `shape` by the JSON value `value`; timestamps are seconds since the epoch."""
     if not _has_type(shape, value):
         yield Violation(path, f"Value at '{path}' has the wrong type: member must be of type {shape.type_name}")
         return
@@ -117,16 +117,16 @@ def _broken_rules(shape: Any, value: Any, path: str) -> Iterator[Violation]:
         if limit is None or (shape.name, rule.name) in CONTRADICTIONS:
             continue
         if not rule.kept(limit, value):
-            said = f"Value '{shown}' at '{path}' failed to satisfy constraint: Member {rule.say(limit)}"
-            yield Violation(path, said)
+            text = f"Value '{shown}' at '{path}' failed to satisfy constraint: Member {rule.say(limit)}"
+            yield Violation(path, text)
 
 
 def _structure(shape: Any, value: dict[str, Any], path: str) -> Iterator[Violation]:
     prefix = f"{path}." if path else ""
     for name in shape.metadata.get("required", ()):
         if value.get(name) is None:
-            said = f"Value null at '{prefix}{name}' failed to satisfy constraint: Member must not be null"
-            yield Violation(f"{prefix}{name}", said)
+            text = f"Value null at '{prefix}{name}' failed to satisfy constraint: Member must not be null"
+            yield Violation(f"{prefix}{name}", text)
     for name, member in value.items():
         if name not in shape.members:
             yield Violation(f"{prefix}{name}", f"Unknown member '{prefix}{name}'; known: {sorted(shape.members)}")
@@ -153,13 +153,13 @@ DESCENTS: dict[str, Callable[[Any, Any, str], Iterator[Violation]]] = {
 
 
 def complaint(found: list[Violation]) -> str:
-    """AWS's sentence about a request's breaches."""
+    """Return AWS's message about a request's violations."""
     plural = "error" if len(found) == 1 else "errors"
     return f"{len(found)} validation {plural} detected: " + "; ".join(str(violation) for violation in found)
 
 
 def without_nulls(value: Any) -> Any:
-    """The same JSON value without its null members, which AWS treats as absent."""
+    """Return the JSON value without null members, which AWS treats as absent."""
     if isinstance(value, dict):
         return {name: without_nulls(member) for name, member in value.items() if member is not None}
     if isinstance(value, list):

@@ -1,6 +1,6 @@
-"""AWS's query protocol (Elastic Load Balancing, IAM), from the server's side: a form in, XML out.
+"""The server's side of AWS's query protocol (Elastic Load Balancing, IAM): requests are forms, answers are XML.
 
-moto has a parser and a serialiser of it too; they pass over what they do not know, and here a typo must be seen.
+moto's parser and serialiser are not used because they ignore unknown members, and here a typo must be noticed.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ XML = "text/xml"
 
 
 def query_service(call: Call, services: Iterable[str]) -> str:
-    """Which of the services the form's Version means; the first one where it means none, which then says so."""
+    """Return the service with the form's Version, or the first one, which then answers InvalidAction."""
     version = dict(parse_qsl(call.body.decode(errors="replace"))).get("Version")
     known = {service_model(one).metadata["apiVersion"]: one for one in services}
     return known.get(version, next(iter(known.values())))
 
 
 def query_operation(call: Call, service: str) -> tuple[Any, Form]:
-    """The operation model that the form's Action names, and the rest of the form; raises InvalidAction."""
+    """Return the model of the form's Action and the other members of the form. Raises InvalidAction."""
     form = dict(parse_qsl(call.body.decode(errors="replace"), keep_blank_values=True))
     model = service_model(service)
     action, version = form.pop("Action", ""), form.pop("Version", "")
@@ -39,7 +39,7 @@ def query_operation(call: Call, service: str) -> tuple[Any, Form]:
 
 
 def query_parameters(operation: Any, form: Form) -> dict[str, Any]:
-    """The form as the members of the operation's input; raises ValidationError for a key that no member reads."""
+    """Return the form as members of the operation's input. Raises ValidationError for an unknown key."""
     left = dict(form)
     parameters = _structure(operation.input_shape, left, "")
     if left:
@@ -48,7 +48,7 @@ def query_parameters(operation: Any, form: Form) -> dict[str, Any]:
 
 
 def query_reply(operation: Any, output: dict[str, Any]) -> Reply:
-    """The output as XML; timestamps are seconds since the epoch."""
+    """Return the output as XML; its timestamps are seconds since the epoch."""
     root = ET.Element(f"{operation.name}Response", xmlns=operation.service_model.metadata["xmlNamespace"])
     shape = operation.output_shape
     wrapper = shape.serialization.get("resultWrapper", f"{operation.name}Result") if shape else "Result"
@@ -60,15 +60,15 @@ def query_reply(operation: Any, output: dict[str, Any]) -> Reply:
 
 
 def query_error(error: AwsError) -> Reply:
-    """An error as this protocol's clients expect it."""
+    """Return an error in this protocol's format."""
     root = ET.Element("ErrorResponse")
-    told = ET.SubElement(root, "Error")
+    error_element = ET.SubElement(root, "Error")
     for name, text in (
         ("Type", "Sender" if error.status < 500 else "Receiver"),
         ("Code", error.code),
         ("Message", error.message),
     ):
-        ET.SubElement(told, name).text = text
+        ET.SubElement(error_element, name).text = text
     ET.SubElement(root, "RequestId").text = str(uuid.uuid4())
     return Reply(error.status, {}, ET.tostring(root, encoding="unicode"))
 
@@ -83,7 +83,7 @@ def _structure(shape: Any, form: Form, prefix: str) -> dict[str, Any]:
 
 
 def _read(shape: Any, form: Form, key: str) -> Any:
-    """What stands under ``key``, taken out of the form; None where nothing does."""
+    """Remove the value under `key` from the form and return it; None if there is none."""
     if shape.type_name == "structure":
         there = any(name.startswith(f"{key}.") for name in form)
         return _structure(shape, form, f"{key}.") if there else None
@@ -104,7 +104,7 @@ def _list(shape: Any, form: Form, key: str) -> list[Any] | None:
 
 
 def _scalar(shape: Any, text: str) -> Any:
-    """The value in its own type; what is none stays text, which the walk along the model then refuses."""
+    """Return the text converted to the shape's type; text that does not convert stays, and `violations` refuses it."""
     if shape.type_name in ("integer", "long") and re.fullmatch(r"-?\d{1,18}", text):
         return int(text)
     if shape.type_name == "boolean" and text in ("true", "false"):

@@ -1,4 +1,4 @@
-"""The ASGI application: routing, the protocols, and the check of everything that passes, in either direction."""
+"""The ASGI application: routing, the protocols, and the check of every request and answer against the model."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ Handlers = dict[str, Callable[[dict[str, Any]], dict[str, Any]]]
 
 @dataclass(frozen=True)
 class Dialect:
-    """What a service calls its own errors, and the media type it speaks.
+    """A service's codes for an invalid request and an internal error, its media type and its name in signatures.
 
-    Where an operation's model lacks the more telling error, ``instead`` is what the service answers; None: it has them all.
-    ``region`` is whose calls it takes where it is the same for all of them; None: the endpoint's own.
+    The service answers `instead` if an operation's model does not declare the error; None sends the error unchanged.
+    `region` is the region in signatures for a global service; None means the endpoint's region.
     """
 
     invalid: str
@@ -64,7 +64,7 @@ ALWAYS_ALLOWED = {"ValidationException", "SerializationException", "UnknownOpera
 
 @dataclass(frozen=True)
 class Services:
-    """Who answers: by service for the JSON and the query protocol, and the key value store, where there is one."""
+    """The handlers: by service for the JSON and the query protocol, and those of the key value store, if any."""
 
     json: Mapping[str, Handlers]
     query: Mapping[str, Handlers]
@@ -72,7 +72,7 @@ class Services:
 
 
 def application(services: Services, region: str, start: Callable[[], None], stop: Callable[[], None]) -> Starlette:
-    """The application for one region; `start` runs before the first request is answered, `stop` after the last."""
+    """Return the application for one region; `start` runs before the first request, `stop` after the last."""
 
     @asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
@@ -109,7 +109,7 @@ def application(services: Services, region: str, start: Callable[[], None], stop
 
 
 def answer_json(call: Call, service: str, handlers: Handlers, region: str) -> Reply:
-    """Answers a call of App Runner or ECS."""
+    """Answer a call of App Runner or ECS."""
     dialect = DIALECTS[service]
 
     def answer() -> Reply:
@@ -121,7 +121,7 @@ def answer_json(call: Call, service: str, handlers: Handlers, region: str) -> Re
 
 
 def answer_query(call: Call, service: str, handlers: Handlers, region: str) -> Reply:
-    """Answers a call of Elastic Load Balancing or IAM."""
+    """Answer a call of Elastic Load Balancing or IAM."""
     dialect = DIALECTS[service]
 
     def answer() -> Reply:
@@ -134,7 +134,7 @@ def answer_query(call: Call, service: str, handlers: Handlers, region: str) -> R
 
 
 def answer_rest(call: Call, handlers: Handlers) -> Reply:
-    """Answers a call of the key value store, which takes signatures for all regions (SigV4A) only."""
+    """Answer a call of the key value store, which accepts only signatures for all regions (SigV4A)."""
 
     def answer() -> Reply:
         calls.refuse_unsigned(call, "AWS4-ECDSA-P256-SHA256", KEY_VALUE_STORE.signed_for)
@@ -146,9 +146,9 @@ def answer_rest(call: Call, handlers: Handlers) -> Reply:
 
 
 def _checked(operation: Any, parameters: dict[str, Any], handlers: Handlers, dialect: Dialect) -> dict[str, Any]:
-    """Input against the model, the handler, output against the model."""
+    """Check the input against the model, call the handler and check the output against the model."""
     if operation.name not in handlers:
-        raise unknown_operation(f"{operation.name} is not answered by the embedded endpoint")
+        raise unknown_operation(f"{operation.name} is not supported by the embedded endpoint")
     found = list(violations(operation.input_shape, parameters))
     if found:
         raise AwsError(dialect.invalid, complaint(found))
@@ -163,7 +163,7 @@ def _checked(operation: Any, parameters: dict[str, Any], handlers: Handlers, dia
 
 
 def _declared(operation: Any, error: AwsError, dialect: Dialect) -> AwsError:
-    """The error, or what the service answers where the operation's model does not have it."""
+    """Return the error, or the service's substitute if the operation's model does not declare the error."""
     declared = {shape.metadata.get("error", {}).get("code", shape.name) for shape in operation.error_shapes}
     if dialect.instead is not None and error.code not in declared | ALWAYS_ALLOWED:
         return AwsError(dialect.instead, error.message)
@@ -176,7 +176,7 @@ def _guarded(answer: Callable[[], Reply], dialect: Dialect, refuse: Callable[[Aw
     except AwsError as exc:
         return refuse(exc)
     except Exception as exc:
-        _log.exception("a defect of the endpoint")
+        _log.exception("internal error of the endpoint")
         return refuse(AwsError(dialect.internal, f"{type(exc).__name__}: see the endpoint's log", 500))
 
 

@@ -1,4 +1,4 @@
-"""Health checks of an instance that starts, as the service configures them."""
+"""Health checks of a starting App Runner instance, as its service configures them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LISTEN_POLL_S = 0.05
 
 @dataclass(frozen=True)
 class HealthCheck:
-    """App Runner's HealthCheckConfiguration; times in seconds."""
+    """App Runner's HealthCheckConfiguration; times are in seconds."""
 
     protocol: str
     path: str
@@ -27,7 +27,7 @@ class HealthCheck:
 
 
 def from_document(document: dict[str, Any]) -> HealthCheck:
-    """The configuration with App Runner's defaults filled in."""
+    """Return the configuration with App Runner's defaults filled in."""
     full = DEFAULTS | document
     return HealthCheck(
         full["Protocol"],
@@ -50,25 +50,25 @@ DEFAULTS: dict[str, Any] = {
 }
 
 
-def wait_until_healthy(check: HealthCheck, port: int, still: Callable[[], None], deadline: float) -> None:
-    """Returns after `healthy` good checks in a row; `deadline` is on the monotonic clock.
+def wait_until_healthy(check: HealthCheck, port: int, raise_if_dead: Callable[[], None], deadline: float) -> None:
+    """Wait for `healthy` passed checks in a row; `deadline` is on the monotonic clock.
 
-    Raises DeploymentFailed after `unhealthy` bad ones in a row, at the deadline, and whenever `still()` raises (the
-    process has exited, the endpoint stops). A port that nobody listens on yet is no bad check: only the deadline
-    counts until then, so that a slow machine does not fail a good release.
+    Raises DeploymentFailed after `unhealthy` failed checks in a row and at the deadline, and passes on an error of
+    `raise_if_dead()` (the process has exited, or the endpoint stops). Until the process listens on its port, no check
+    counts as failed and only the deadline applies, so that a slow machine does not fail a good release.
     """
     while not _accepts(port, check.timeout_s):
-        _pause(LISTEN_POLL_S, still, deadline, f"nothing listens on the port {port} given in PORT")
+        _pause(LISTEN_POLL_S, raise_if_dead, deadline, f"nothing listens on the port {port} given in PORT")
     good = bad = 0
     while True:
         fault = _fault(check, port)
         good, bad = (good + 1, 0) if fault is None else (0, bad + 1)
         if good >= check.healthy:
-            still()
+            raise_if_dead()
             return
         if bad >= check.unhealthy:
             raise DeploymentFailed(f"health check failed {bad} times in a row: {fault}")
-        _pause(check.interval_s, still, deadline, f"last health check: {fault or 'passed'}")
+        _pause(check.interval_s, raise_if_dead, deadline, f"last health check: {fault or 'passed'}")
 
 
 def _fault(check: HealthCheck, port: int) -> str | None:
@@ -93,11 +93,11 @@ def _accepts(port: int, timeout_s: float) -> bool:
     return True
 
 
-def _pause(seconds: float, still: Callable[[], None], deadline: float, last: str) -> None:
-    """Waits, looking at the process every 50 ms: an exit ends the wait at once."""
+def _pause(seconds: float, raise_if_dead: Callable[[], None], deadline: float, last: str) -> None:
+    """Wait, and check the process every 50 ms, so that its exit ends the wait at once."""
     until = time.monotonic() + seconds
     while True:
-        still()
+        raise_if_dead()
         now = time.monotonic()
         if now >= deadline:
             raise DeploymentFailed(f"not healthy in time; {last}")

@@ -1,4 +1,4 @@
-"""From an image identifier to a folder that can run: digest, content, Procfile."""
+"""Images: the digest of an identifier, the copy of an image's content, and its Procfile."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _DIGEST = re.compile(r"sha256:([0-9a-f]{64})")
 
 @dataclass(frozen=True)
 class Procfile:
-    """The commands of an image: what serves, and what runs once before a new revision serves."""
+    """The commands of an image: `web` serves, `release` runs once before a new revision serves."""
 
     web: str
     release: str | None
 
 
 class Images:
-    """The content-addressed folder of images, and ECR for tags."""
+    """The content-addressed folder of images; ECR resolves tags."""
 
     def __init__(self, folder: Path, clients: AwsClients) -> None:
         self._folder = folder
         self._clients = clients
 
     def digest(self, identifier: str) -> str:
-        """`sha256:…` of an ImageIdentifier; a tag is looked up in ECR. Raises DeploymentFailed where there is none."""
+        """Return the digest `sha256:…` of an ImageIdentifier; ECR resolves a tag. Raises DeploymentFailed."""
         name, _, digest = identifier.partition("@")
         if digest:
             if not _DIGEST.fullmatch(digest):
@@ -41,7 +41,7 @@ class Images:
         return self._digest_of_tag(identifier, repository, tag or "latest")
 
     def unpack(self, digest: str, target: Path) -> None:
-        """Copies the image's content to `target`; raises DeploymentFailed for an unknown digest."""
+        """Copy the image's content to `target`. Raises DeploymentFailed for an unknown digest."""
         content = self._folder / digest.replace(":", "-") / "content"
         if not content.is_dir():
             raise DeploymentFailed(f"failed to pull image: {digest} not found")
@@ -60,7 +60,7 @@ class Images:
 
 
 def procfile(folder: Path) -> Procfile:
-    """Reads `web:` and `release:`; raises DeploymentFailed where there is nothing to serve with."""
+    """Read `web:` and `release:`. Raises DeploymentFailed if the Procfile is unreadable or has no `web:`."""
     try:
         lines = (folder / "Procfile").read_text().splitlines()
     except OSError as exc:

@@ -1,4 +1,4 @@
-"""Instances of images: processes that outlive the endpoint's death and are known by pid and start time."""
+"""Instances of images: processes that outlive a killed endpoint and are identified by pid and start time."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ START_TIME_TOLERANCE_S = 1.0
 
 @dataclass(frozen=True)
 class Instance:
-    """A process that serves, or served, a revision: `started_at` is the operating system's start time of `pid`."""
+    """A process that serves or served a revision; `started_at` is the operating system's start time of `pid`."""
 
     id: str
     revision_id: str
@@ -32,7 +32,7 @@ class Instance:
 
 
 class Processes:
-    """Starts, watches and stops process groups, its own children and adopted ones alike."""
+    """Starts, checks and stops process groups, both own children and adopted ones."""
 
     def __init__(self, bin_dir: Path) -> None:
         self._children: dict[int, subprocess.Popen[bytes]] = {}
@@ -40,12 +40,12 @@ class Processes:
         self._path = f"{python_on_path(bin_dir)}:{SEARCH_PATH}"
 
     def environment(self, folder: Path, configured: dict[str, str], port: int) -> dict[str, str]:
-        """All that an instance sees: nothing of the caller's environment but what is listed here."""
+        """Return an instance's environment, which contains none of the caller's variables."""
         base = {"PATH": self._path, "HOME": str(folder), "LANG": "C.UTF-8"}
         return base | configured | {"PORT": str(port)}
 
     def spawn(self, command: str, folder: Path, environment: dict[str, str], log: Path) -> psutil.Process:
-        """Starts a Procfile command in a session of its own, its output appended to `log`."""
+        """Start a Procfile command in a session of its own and append its output to `log`."""
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("ab") as output:
             child = subprocess.Popen(
@@ -62,28 +62,28 @@ class Processes:
         return psutil.Process(child.pid)
 
     def exit_code(self, pid: int) -> int | None:
-        """The exit code of a child of this process that has ended; None while it runs or where it is adopted."""
+        """Return the exit code of a child that has ended; None if it runs or is not a child of this process."""
         with self._lock:
             child = self._children.get(pid)
             return child.poll() if child else None
 
     def alive(self, instance: Instance) -> bool:
-        """Whether that very process still runs: same pid, same start time, not a zombie."""
+        """Return whether this very process still runs: same pid, same start time, not a zombie."""
         self.exit_code(instance.pid)  # reaps a child that has ended
         return _same_process(instance) is not None
 
     def stop(self, instance: Instance, grace_s: float) -> int | None:
-        """SIGTERM to the instance's group, SIGKILL to what is left after `grace_s` seconds; its exit code, where it has one."""
+        """Stop the instance's group as `stop_tree` does; return its exit code, or None if it is not known."""
         process = _same_process(instance)
         return self.exit_code(instance.pid) if process is None else self.stop_tree(process, grace_s)
 
     def stop_tree(self, leader: psutil.Process, grace_s: float) -> int | None:
-        """The same for a process group by its leader; returns when none of its processes runs any more."""
+        """Send SIGTERM to the leader's group, SIGKILL after `grace_s` seconds; return its exit code, or None."""
         family = _family(leader)
         _signal_group(leader.pid, signal.SIGTERM)
         if not self._gone(leader.pid, family, grace_s):
             _signal_group(leader.pid, signal.SIGKILL)
-            for process in family:  # those that left the group
+            for process in family:  # also those that left the group
                 _quietly(process.kill)
             self._gone(leader.pid, family, 5.0)
         code = self.exit_code(leader.pid)
@@ -92,9 +92,9 @@ class Processes:
         return code
 
     def kill_strays(self, root: Path, keep: set[int]) -> list[int]:
-        """Kills what works in a folder below `root` and belongs to no instance in `keep` (pids of group leaders).
+        """Kill the processes that work below `root`, except groups whose leader's pid is in `keep`; return their pids.
 
-        After a kill -9 of the endpoint these are `release:` commands and starts that nothing records yet.
+        After a kill -9 of the endpoint these are `release:` commands and instances that no record names yet.
         """
         strays = [process for process in psutil.process_iter() if _works_below(process, root)]
         strays = [process for process in strays if _group(process) not in keep]
@@ -115,25 +115,25 @@ class Processes:
 
 
 def free_port() -> int:
-    """A port that is free now; the process that gets it may still lose the race for it."""
+    """Return a port that is free now; another process may still take it before the instance listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def listens(leader: int, port: int) -> bool:
-    """Whether the instance itself, and not a stranger that took the port first, listens there."""
+    """Return whether the instance itself listens on the port, and not another process that took it first."""
     try:
         sockets = [found for process in _family(psutil.Process(leader)) for found in _sockets(process)]
     except psutil.AccessDenied:
-        return True  # some systems do not tell; then the answer to the health check has to do
+        return True  # the system does not allow this check; then the health check alone decides
     except psutil.NoSuchProcess:
         return False
     return port in sockets
 
 
 def python_on_path(bin_dir: Path) -> str:
-    """Folders to search first, so that `python` is the interpreter that runs this (a venv's stays a venv's)."""
+    """Return the first folders of PATH; they make `python` the interpreter that runs this, in its environment."""
     bin_dir.mkdir(parents=True, exist_ok=True)
     wrapper = bin_dir / "python"
     wrapper.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
@@ -186,7 +186,7 @@ def _signal_group(leader: int, number: signal.Signals) -> None:
     try:
         os.killpg(leader, number)
     except (ProcessLookupError, PermissionError):
-        return  # gone already
+        return  # it has ended already
 
 
 def _quietly(kill: Callable[[], None]) -> None:

@@ -1,8 +1,8 @@
-"""Logs under AWS's names: files first, and from there to CloudWatch Logs.
+"""Logs under AWS's names: written to files first, and delivered from there to CloudWatch Logs.
 
 The path of a file is the name of its stream: `<log_dir>/aws/apprunner/NAME/ID/service/events.log` is the stream
-`events` of the group `/aws/apprunner/NAME/ID/service`. An instance writes to its file by itself, so nothing is lost
-when this process is killed, nor while CloudWatch Logs is away: the background thread delivers later what it could not.
+`events` of the group `/aws/apprunner/NAME/ID/service`. An instance writes to its file itself, so no line is lost if
+this process is killed or CloudWatch Logs does not answer: the background thread delivers the lines later.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from urllib.parse import quote, unquote
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from infrastructure.embedded.aws import files
+from infrastructure.embedded import files
 from infrastructure.embedded.aws.clients import AwsClients
 
 BATCH_BYTES = 500_000
 BATCH_EVENTS = 5_000
-"""PutLogEvents takes 1 MB and 10,000 events; half of it leaves room for the per-event overhead."""
+"""PutLogEvents accepts 1 MB and 10,000 events; half of that leaves room for the overhead of each event."""
 LONGEST_LINE = 100_000
 PERIOD_S = 0.5
 LONGEST_PAUSE_S = 5.0
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 def awslogs_file(root: Path, group: str, stream: str) -> Path:
-    """The file that stands for a stream of the log driver awslogs."""
+    """Return the file of a stream of the log driver awslogs."""
     return root / "awslogs" / quote(group, safe="") / f"{stream}.log"
 
 
@@ -45,15 +45,15 @@ class ServiceLogs:
         self._lock = Lock()
 
     def event(self, text: str) -> None:
-        """A line in the service's stream `events`."""
+        """Append a line to the service's stream `events`."""
         self._append(self._root / "service" / "events.log", text)
 
     def deployment(self, operation_id: str, text: str) -> None:
-        """A line in the stream of a deployment."""
+        """Append a line to the stream of a deployment."""
         self._append(self._root / "service" / "deployment" / f"{operation_id}.log", text)
 
     def instance(self, instance_id: str) -> Path:
-        """The file that an instance's output goes to."""
+        """Return the file for an instance's output."""
         return self._root / "application" / "instance" / f"{instance_id}.log"
 
     def _append(self, path: Path, text: str) -> None:
@@ -64,17 +64,17 @@ class ServiceLogs:
 
 
 def apprunner_stream(path: Path) -> tuple[str, str]:
-    """Group and stream of a file `apprunner/NAME/ID/service/events.log` below `aws/`: App Runner's own names."""
+    """Return App Runner's group and stream for a file `apprunner/NAME/ID/service/events.log` below `aws/`."""
     return "/aws/" + "/".join(path.parts[:4]), "/".join(path.parts[4:])
 
 
 def awslogs_stream(path: Path) -> tuple[str, str]:
-    """Group and stream of a file below `awslogs/`: the first folder is the group's name, percent-encoded."""
+    """Return group and stream of a file below `awslogs/`; the first folder is the group's name, percent-encoded."""
     return unquote(path.parts[0]), "/".join(path.parts[1:])
 
 
 class LogDelivery:
-    """A thread that ships new lines; it never blocks an operation and survives any answer of CloudWatch Logs."""
+    """A thread that delivers new lines; it never blocks an operation and survives any answer of CloudWatch Logs."""
 
     def __init__(
         self,
@@ -93,11 +93,11 @@ class LogDelivery:
         self._thread = Thread(target=self._run, name="log-delivery", daemon=True)
 
     def start(self) -> None:
-        """Begins to deliver."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self, within_s: float = 2.0) -> None:
-        """Delivers what is there, within the time given, and ends."""
+        """Deliver the remaining lines, for at most `within_s` seconds, and end the thread."""
         self._stop.set()
         self._thread.join(within_s)
 
@@ -110,7 +110,7 @@ class LogDelivery:
                 pause = PERIOD_S
             except (BotoCoreError, ClientError, OSError) as exc:
                 pause = min(pause * 2, LONGEST_PAUSE_S)
-                _log.debug("CloudWatch Logs is away (%s); next try in %.1f s", type(exc).__name__, pause)
+                _log.debug("CloudWatch Logs does not answer (%s); next try in %.1f s", type(exc).__name__, pause)
             except Exception:
                 pause = LONGEST_PAUSE_S
                 _log.exception("log delivery failed")
@@ -151,7 +151,7 @@ class LogDelivery:
         try:
             client.put_log_events(logGroupName=group, logStreamName=stream, logEvents=events)
         except client.exceptions.ResourceNotFoundException:
-            self._known.discard((group, stream))  # a CloudWatch Logs that has forgotten: made anew on the next try
+            self._known.discard((group, stream))  # CloudWatch Logs has lost it; the next try creates it again
             raise
 
     def _ensure(self, client: Any, group: str, stream: str) -> None:

@@ -1,4 +1,4 @@
-"""Ports for instances: each given once."""
+"""Ports for instances, each used once."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from infrastructure.embedded.aws.runtime.instances import free_port
 
 
 class FreshPorts:
-    """Free ports, none of which is given twice by this process."""
+    """Free ports; this process uses none of them twice."""
 
     def __init__(self) -> None:
         self._given: set[int] = set()
         self._lock = Lock()
 
     def fresh(self) -> int:
-        """A port that is free now and was not given before."""
+        """Return a port that is free now and was not returned before."""
         with self._lock:
             port = free_port()
             while port in self._given:

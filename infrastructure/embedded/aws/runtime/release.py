@@ -1,4 +1,4 @@
-"""An image's `release:` command: what it does before it serves, once for each new revision."""
+"""An image's `release:` command, which runs once for each new revision before it serves."""
 
 from __future__ import annotations
 
@@ -13,12 +13,17 @@ from infrastructure.embedded.aws.runtime.instances import Processes
 POLL_S = 0.05
 
 
-def see_through(processes: Processes, process: psutil.Process, timeout_s: float, still: Callable[[], None]) -> None:
-    """Waits for the command's end; DeploymentFailed where it fails or takes too long, and whatever `still()` raises."""
+def wait_for_release(
+    processes: Processes, process: psutil.Process, timeout_s: float, raise_if_stopped: Callable[[], None]
+) -> None:
+    """Wait until the command has ended. Raises DeploymentFailed if it fails or takes longer than `timeout_s` seconds.
+
+    It calls `raise_if_stopped` while it waits and passes on its error. No process of the command's group survives.
+    """
     deadline = time.monotonic() + timeout_s
     try:
         while (code := processes.exit_code(process.pid)) is None:
-            still()
+            raise_if_stopped()
             if time.monotonic() >= deadline:
                 raise DeploymentFailed(f"release command took longer than {timeout_s:g} s")
             time.sleep(POLL_S)

@@ -1,4 +1,4 @@
-"""RuntimeEnvironmentSecrets: references that become values only in an instance's environment, never on a disk."""
+"""Secrets by reference: their values exist only in an instance's environment, never on a disk."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SecretResolver:
         self._clients = clients
 
     def resolve(self, references: dict[str, str]) -> dict[str, str]:
-        """Variable → value for variable → ARN; raises DeploymentFailed that names the variable, never a value."""
+        """Return each variable's value for its ARN. Raises DeploymentFailed with the variable's name, never a value."""
         return {variable: self._one(variable, arn) for variable, arn in references.items()}
 
     def _one(self, variable: str, arn: str) -> str:

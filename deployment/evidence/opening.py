@@ -1,0 +1,60 @@
+"""The first two lines of a journal: who started what, where (``opened``), and which release it is about (``planned``)."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from deployment.evidence.journal import Journal
+from deployment.model import Colour, Image
+from deployment.version import framework_version
+
+
+@dataclass(frozen=True)
+class Opening:
+    """Who opens a journal, and for what. ``mode`` is the command: ``deploy``, ``verify``, ``rollback``, ``retire``, ``unlock``."""
+
+    deployment_id: str
+    environment: str | None
+    mode: str
+    by: str
+    target: Colour | str | None = None
+
+
+def open_journal(journal: Journal, opening: Opening, started_at: str, **more: Any) -> None:
+    """Append the line ``opened`` for this process. ``started_at`` is ISO 8601, UTC; ``more`` is what only this mode knows."""
+    journal.append(
+        "opened",
+        deployment_id=opening.deployment_id,
+        environment=opening.environment,
+        target=opening.target,
+        by=opening.by,
+        started_at=started_at,
+        mode=opening.mode,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        framework=framework_version(),
+        **more,
+    )
+
+
+def plan_release(
+    journal: Journal,
+    target: Colour,
+    image: Image | None,
+    by: str,
+    *,
+    known: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> None:
+    """Append the line ``planned``: the release that the run is about, on which colour, and for whom.
+
+    ``known`` says ``digest`` and ``version`` of a release that the registry does not have.
+    """
+    if image is not None:
+        known = {"digest": image.digest, "version": image.version} | dict(known or {})
+    known = {"digest": None, "version": None} | dict(known or {})
+    journal.append("planned", target=target, image=image.name if image else None, **known, by=by, **more)

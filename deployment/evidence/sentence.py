@@ -1,0 +1,42 @@
+"""The verdict of a run in one sentence, and what to do next, from its report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+SENTENCES = {
+    "promoted": "PROMOTED: {image} is live on {target} in {environment}; {gates} required gate passed and the bake saw no harm.",
+    "rejected": "REJECTED: {image} was not promoted; live traffic never moved.",
+    "rolled_back": "ROLLED BACK: {image} had been promoted to {target}; the previous colour is live again and verified.",
+    "rollback_failed": "ROLLBACK FAILED: the live state of {environment} is unknown or wrong. A person must act now.",
+    "refused": "REFUSED: nothing was touched.",
+    "verified": "VERIFIED: every check that ran has passed.",
+    "failed": "FAILED: what was verified does not hold.",
+}
+
+FROZEN = (
+    "FROZEN: {image} failed after the switch and its migration is irreversible; traffic was left where it is, on {target}. "
+    "A person must act now."
+)
+NEXT = {
+    "rollback_failed": "See docs/roll-back-by-hand.md; `python scripts/deploy.py status` tells where traffic goes, "
+    "`python scripts/deploy.py recover` tries again.",
+    "frozen": "Fix it forward: `python scripts/deploy.py recover --keep-live REASON` gives the lock back once what is live is "
+    "well, then deploy the fix. Or back all the same: `python scripts/deploy.py recover --allow-irreversible REASON`. "
+    "See docs/roll-back-by-hand.md.",
+}
+
+
+def sentence(report: Mapping[str, Any]) -> str:
+    """The verdict in one sentence."""
+    words = {key: report.get(key) or "the release" for key in ("image", "target", "environment")}
+    gates: Sequence[Mapping[str, Any]] = report["gates"]
+    waived = [gate["name"] for gate in gates if gate["waived"] and gate["outcome"] != "passed"]
+    words["gates"] = f"{', '.join(waived)} did NOT pass and was waived, every other" if waived else "every"
+    return (FROZEN if is_frozen(report) else SENTENCES[str(report["verdict"])]).format(**words)
+
+
+def is_frozen(report: Mapping[str, Any]) -> bool:
+    """Whether the deployment was halted because its release has no way back."""
+    return report["verdict"] == "rollback_failed" and "; frozen: " in str(report["reason"])

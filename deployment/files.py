@@ -1,0 +1,34 @@
+"""Files that are written whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+PRIVATE = 0o600
+_UNRESTRICTED = 0o666
+
+
+def replace_file(path: Path, text: str, *, mode: int | None = None, durable: bool = True) -> None:
+    """Write a file so that a reader finds the old content or the new one, never a part of it. Raises OSError.
+
+    ``mode``: exactly these rights, from the first byte on; by default the user's umask decides. ``durable``: return only
+    after the content is on the disk.
+    """
+    temporary = path.with_name(f".{path.name}-{os.getpid()}")
+    temporary.unlink(
+        missing_ok=True
+    )  # a process of the same pid may have died here, and its file may have another mode
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _UNRESTRICTED if mode is None else mode)
+    try:
+        if mode is not None:
+            os.fchmod(descriptor, mode)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,352 @@
+"""The state of one run: what it must check, what came out, and where it is written.
+
+Only the methods of this class and of ``Coordinator`` change it: every attribute is read-only from outside.
+"""
+
+from __future__ import annotations
+
+import getpass
+import socket
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from deployment.clock import SystemClock
+from deployment.errors import Refused, first_line
+from deployment.events import Event
+from deployment.evidence.archive import Page
+from deployment.evidence.journal import JOURNAL_FILE, Journal
+from deployment.evidence.verdict import Tally
+from deployment.model import Reason
+from deployment.settings import Settings
+from plugins import state as published
+from plugins.modes.base import RunMode
+from plugins.options import RunOptions
+from plugins.signals import Signals
+from plugins.stages import Check
+from plugins.state import State
+from verification.redaction import LearningRedactor
+
+
+class Terminal(Protocol):
+    """Where a person follows the run."""
+
+    def event(self, event: Event) -> None:
+        """Show one event of the deployment."""
+
+    def say(self, text: str) -> None:
+        """Show one line."""
+
+
+@dataclass(frozen=True)
+class Waiver:
+    """Why a required gate may fail, and who says so."""
+
+    reason: str
+    by: str
+
+    def __str__(self) -> str:
+        return f"{self.reason} (by {self.by})"
+
+
+class RunState:
+    """What one run knows; it opens the journal and publishes to the fixtures what they may see."""
+
+    __slots__ = (
+        "_actor",
+        "_checks",
+        "_clock",
+        "_collection_errors",
+        "_finalized",
+        "_folder",
+        "_gone",
+        "_internal_error",
+        "_interrupted",
+        "_journal",
+        "_manifest_hash",
+        "_mode",
+        "_nothing_collected",
+        "_options",
+        "_page",
+        "_reason",
+        "_redactor",
+        "_refusal",
+        "_report",
+        "_run_id",
+        "_settings",
+        "_signals",
+        "_skipped_files",
+        "_started_at",
+        "_state",
+        "_state_folder",
+        "_stopped",
+        "_suites",
+        "_tally",
+        "_terminal",
+        "_waivers",
+        "_warnings",
+    )
+
+    def __init__(
+        self,
+        run_id: str,
+        options: RunOptions,
+        settings: Settings | None,
+        suites: Path,
+        redactor: LearningRedactor,
+        terminal: Terminal,
+    ) -> None:
+        """Create the report's folder and its journal. Raises OSError if the folder cannot be written."""
+        self._run_id = run_id
+        self._options = options
+        self._settings = settings
+        self._suites = suites
+        self._redactor = redactor
+        self._terminal = terminal
+        self._folder = options.reports / run_id
+        self._clock = SystemClock()
+        self._actor = f"{getpass.getuser()}@{socket.gethostname()}"
+        self._started_at = self._clock.now()
+        self._signals = Signals()
+        path = self._folder / JOURNAL_FILE
+        self._journal = Journal(path, self._actor, self._clock, redactor.clean, self._signals.deferred)
+        self._tally = Tally()
+        self._checks: tuple[Check, ...] = ()
+        self._refusal: Refused | None = None
+        self._reason: Reason | None = None
+        self._stopped = False
+        self._internal_error = False
+        self._interrupted = False
+        self._nothing_collected = False
+        self._manifest_hash = ""
+        self._waivers: dict[str, Waiver] = {}
+        self._warnings: list[str] = []
+        self._gone: tuple[str, ...] = ()
+        self._collection_errors = 0
+        self._skipped_files = 0
+        self._finalized = False
+        self._report: dict[str, Any] | None = None
+        self._state_folder = Path(tempfile.mkdtemp(prefix="deployment-"))
+        self._state = State(run_id, options.target is not None, settings.environment if settings else "")
+        self._mode: RunMode | None = None
+        self._page: Page | None = None
+
+    # -- the state, read-only ----------------------------------------------------------------------------------------
+
+    @property
+    def run_id(self) -> str:
+        """The deployment's id, which is also the name of the report's folder."""
+        return self._run_id
+
+    @property
+    def options(self) -> RunOptions:
+        """The options of this run."""
+        return self._options
+
+    @property
+    def settings(self) -> Settings | None:
+        """The settings of the environment; None if they could not be read."""
+        return self._settings
+
+    @property
+    def suites(self) -> Path:
+        """The folder of the checks."""
+        return self._suites
+
+    @property
+    def redactor(self) -> LearningRedactor:
+        """Removes the secrets that this run knows."""
+        return self._redactor
+
+    @property
+    def terminal(self) -> Terminal:
+        """Where a person follows the run."""
+        return self._terminal
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the report."""
+        return self._folder
+
+    @property
+    def clock(self) -> SystemClock:
+        """The clock of this run."""
+        return self._clock
+
+    @property
+    def actor(self) -> str:
+        """``USER@HOST`` of this process."""
+        return self._actor
+
+    @property
+    def started_at(self) -> datetime:
+        """When the run began (UTC)."""
+        return self._started_at
+
+    @property
+    def signals(self) -> Signals:
+        """The signal handlers of this run."""
+        return self._signals
+
+    @property
+    def journal(self) -> Journal:
+        """The journal of this run."""
+        return self._journal
+
+    @property
+    def tally(self) -> Tally:
+        """The expected checks and their results."""
+        return self._tally
+
+    @property
+    def checks(self) -> Sequence[Check]:
+        """The checks that must pass."""
+        return self._checks
+
+    @property
+    def refusal(self) -> Refused | None:
+        """Why the run was refused; None if it was not."""
+        return self._refusal
+
+    @property
+    def reason(self) -> Reason | None:
+        """Why the run did not succeed; None while nothing failed."""
+        return self._reason
+
+    @property
+    def stopped(self) -> bool:
+        """Whether no further check is handed out."""
+        return self._stopped
+
+    @property
+    def waivers(self) -> Mapping[str, Waiver]:
+        """The waived gates."""
+        return self._waivers
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """The warnings of checks, in the order in which they came."""
+        return self._warnings
+
+    @property
+    def gone(self) -> Sequence[str]:
+        """The checks of the last promotion that this run does not have."""
+        return self._gone
+
+    @property
+    def collection_errors(self) -> int:
+        """How many files could not be collected on the workers."""
+        return self._collection_errors
+
+    @property
+    def finalized(self) -> bool:
+        """Whether the verdict cannot change any more."""
+        return self._finalized
+
+    @property
+    def report(self) -> Mapping[str, Any] | None:
+        """The report; None until it was written."""
+        return self._report
+
+    @property
+    def state(self) -> State:
+        """What fixtures can read."""
+        return self._state
+
+    @property
+    def state_file(self) -> Path:
+        """The file from which workers read the state."""
+        return self._state_folder / "state.json"
+
+    @property
+    def scratch(self) -> Path:
+        """A folder for the checks' temporary files, which is removed at the end."""
+        return self._state_folder / "tmp"
+
+    # -- changes -----------------------------------------------------------------------------------------------------
+
+    def use_mode(self, mode: RunMode) -> None:
+        """Choose what happens at each stage: a deployment or a verification."""
+        self._mode = mode
+
+    def use_page(self, page: Page) -> None:
+        """Choose how report.html is written at the end."""
+        self._page = page
+
+    def say(self, text: str) -> None:
+        """Show one line to the person who follows the run."""
+        self._terminal.say(text)
+
+    def publish(self, **changes: Any) -> None:
+        """Change the state that fixtures read, also those on workers."""
+        self._state = replace(self._state, **changes, problem=str(self._reason) if self._reason else None)
+        published.write(self._state, self.state_file)
+
+    def waive(self, gate: str, reason: str, by: str) -> None:
+        """Let a required gate fail, and journal who says so."""
+        self._waivers[gate] = Waiver(reason, by)
+        self._journal.append("waived", gate=gate, reason=str(self._waivers[gate]))
+
+    def confirm_waivers(self, by: str) -> None:
+        """Journal the waivers that were given as options, now that AWS has said who the caller is."""
+        for gate, waiver in list(self._waivers.items()):
+            self.waive(gate, waiver.reason, by)
+
+    def report_gone(self, checks: Sequence[str]) -> None:
+        """Journal the checks of the last promotion that this run does not have."""
+        self._gone = tuple(checks)
+        if checks:
+            self._journal.append("gone", checks=list(checks))
+            self.say(f"{len(checks)} checks of the last promotion are gone, among them {checks[0]}")
+
+    def warn(self, gate: str, text: str) -> None:
+        """Show a warning beside the verdict, once, however many checks give it; it decides nothing."""
+        warning = self._redactor.clean(f"{gate}: {text}")
+        if warning not in self._warnings:
+            self._warnings.append(warning)
+            self._journal.append("warning", gate=gate, text=text)
+
+    def fault(self, where: str, what: str) -> None:
+        """Record something that belongs to no check and forbids a pass: a lost worker, an internal error."""
+        self._tally.fault(where, what)
+        self._journal.append("fault", where=where, what=what)
+
+    def internal_fault(self) -> None:
+        """Record a defect of pytest, of a plugin or of this framework."""
+        self._internal_error = True
+        self.fault("verify", "internal error")
+
+    def skip_file(self) -> None:
+        """Count a file of checks that was skipped as a whole."""
+        self._skipped_files += 1
+
+    def fail_collection(self) -> None:
+        """Count a file of checks that a worker could not collect."""
+        self._collection_errors += 1
+
+    def refuse(self, refusal: Refused) -> None:
+        """Refuse the run: nothing was touched, and nothing will be."""
+        self._refusal = self._refusal or refusal
+        self.stop(Reason(refusal.where or self.where(), first_line(refusal)))
+
+    def stop(self, reason: Reason) -> None:
+        """Hand out no further check. The first reason counts."""
+        self._reason = self._reason or reason.cleaned(self._redactor.clean)
+        self._stopped = True
+
+    def replace_reason(self, reason: Reason | None) -> None:
+        """Take over the reason with which the machine ended, which knows how a rollback went."""
+        self._reason = reason
+
+    def interrupt(self) -> None:
+        """Record that a check or a plugin has ended pytest, not a signal and not a failure."""
+        self._interrupted = True
+        self.stop(Reason(self.where(), "the run was stopped before all checks had run"))
+
+    def where(self) -> str:
+        """Return the step that began last: the one to name if something stops the run."""
+        steps = [record.data["step"] for record in self._journal.records() if record.kind == "intent"]
+        return str(steps[-1]) if steps else "lease" if self._state.deploying else "verify"

@@ -1,0 +1,112 @@
+"""Runs that died before they touched anything: their lock is released and their report is completed."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deployment.clock import SystemClock
+from deployment.evidence.journal import Journal, read
+from deployment.recovery import complete_report
+from tests.deployment.fakes import BLUE
+from tests.deployment.harness import ACTOR, LIMITS, Deployment
+
+GONE = 2**22 + 1  # above the highest pid of Linux
+
+
+def journal(
+    reports: Path, name: str, mode: str = "deploy", pid: int = GONE, host: str | None = None, environment: str = "test"
+) -> Journal:
+    """Return the journal of a run that has just opened it."""
+    made = Journal(reports / name / "audit.jsonl", ACTOR, SystemClock())
+    where = host or socket.gethostname()
+    made.append("opened", deployment_id=name, environment=environment, mode=mode, by=ACTOR, host=where, pid=pid)
+    return made
+
+
+def complete(reports: Path) -> int:
+    return complete_report.complete(reports, "test", actor="recoverer", clock=SystemClock())
+
+
+@pytest.mark.parametrize(
+    ("mode", "step", "verdict", "reason"),
+    [
+        ("deploy", None, "rejected", "lease: the run died before it had touched anything"),
+        ("deploy", "lease", "rejected", "lease: the run died before it had touched anything"),
+        ("rollback", "lease", "rejected", "lease: the run died before it had touched anything"),
+        ("verify", None, "failed", "verify: the run died"),
+    ],
+)
+def test_report_of_a_dead_run_is_completed(
+    tmp_path: Path, mode: str, step: str | None, verdict: str, reason: str
+) -> None:
+    made = journal(tmp_path, "one", mode)
+    if step:
+        made.append("intent", step=step, what="take the lock")
+    assert complete(tmp_path) == 1
+    report = json.loads((tmp_path / "one" / "verification.json").read_text())
+    assert (report["verdict"], report["reason"], report["exit_code"]) == (verdict, reason, None)
+    assert report["recovered"] is True
+    assert list(read(made.path))[-1].kind == "closed"
+    assert complete(tmp_path) == 0
+
+
+def test_verdict_in_the_journal_is_kept(tmp_path: Path) -> None:
+    journal(tmp_path, "one").append("closed", verdict="refused", exit_code=4, reason="lease: no")
+    assert complete(tmp_path) == 1
+    report = json.loads((tmp_path / "one" / "verification.json").read_text())
+    assert (report["verdict"], report["exit_code"], report["recovered"]) == ("refused", 4, False)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"pid": os.getpid()}, {"host": "a-runner-far-away"}, {"environment": "production"}, {"mode": "unlock"}],
+    ids=["alive", "elsewhere", "another environment", "without a report"],
+)
+def test_report_of_another_run_is_left_alone(tmp_path: Path, other: dict[str, object]) -> None:
+    journal(tmp_path, "one", **other)  # type: ignore[arg-type]  # arguments of `journal` by name
+    assert complete(tmp_path) == 0
+    assert not (tmp_path / "one" / "verification.json").exists()
+
+
+@pytest.mark.parametrize("step", ["provision", "rollback"])
+def test_run_that_changed_something_is_not_completed(tmp_path: Path, step: str) -> None:
+    journal(tmp_path, "one").append("intent", step=step, what="change something")
+    assert complete(tmp_path) == 0
+
+
+def test_changed_journal_is_left_alone(tmp_path: Path) -> None:
+    path = journal(tmp_path, "one").path
+    path.write_bytes(path.read_bytes().replace(b"deploy", b"DEPLOY"))
+    kept = path.read_bytes()
+    assert complete(tmp_path) == 0
+    assert path.read_bytes() == kept
+
+
+def test_lock_of_a_dead_run_is_released(one: Deployment) -> None:
+    one.machine.lease()
+    one.mark_dead()
+    one.lease.kept.pop("deployment")  # as if the run had died right after it got the lock
+    assert complete_report.free_lock(one.ports, "recoverer", LIMITS) == "one"
+    assert one.lease.holder is None
+    assert complete_report.free_lock(one.ports, "recoverer", LIMITS) is None
+
+
+def test_lock_of_a_living_or_half_done_run_is_kept(one: Deployment) -> None:
+    one.machine.lease()
+    assert one.lease.holder is not None
+    half_done = one.lease.kept.pop("deployment")
+    assert complete_report.free_lock(one.ports, "recoverer", LIMITS) is None
+    one.mark_dead()
+    one.lease.kept["deployment"] = half_done
+    assert complete_report.free_lock(one.ports, "recoverer", LIMITS) is None
+    one.lease.kept.pop("deployment")
+    one.lease.holder = replace(one.lease.holder, host="a-runner-far-away")
+    assert complete_report.free_lock(one.ports, "recoverer", LIMITS) is None
+    assert one.lease.holder is not None
+    assert one.cloud.routes.live is BLUE

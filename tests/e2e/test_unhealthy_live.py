@@ -1,0 +1,47 @@
+"""The live colour is unhealthy: a deployment is rejected unless ``--allow-unhealthy-live`` gives the reason to deploy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.e2e import images
+from tests.e2e.conftest import open_sandbox
+from tests.e2e.images import make_registry
+
+LIST = '        limit = _limit(request.query_params.get("limit"))\n'
+SICK = '        raise RuntimeError("sick")\n' + LIST
+DEPLOY = ("--environment=quick", "--target=green")
+
+
+@pytest.mark.soak
+def test_unhealthy_live_needs_the_option(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Live's health is ok but its list answers 500: rejected before provisioning, then promoted with a recorded reason."""
+    registry = make_registry(tmp_path_factory.mktemp("sick") / "registry")
+    _spoil(registry / images.REPOSITORY / images.OLD / "app" / "consults.py")
+    with open_sandbox(registry) as sandbox:
+        assert sandbox.script("up").code == 0
+        refused = sandbox.pytest(*DEPLOY)
+        assert (refused.code, refused.facts["verdict"], refused.facts["live_harmed"]) == (1, "rejected", False)
+        assert refused.facts["reason"].startswith("lease: blue is live and already sick: "), refused.facts["reason"]
+        assert refused.intents("provision") == 0
+        mended = sandbox.pytest(*DEPLOY, "--allow-unhealthy-live=1.1.0 lists again")
+        assert (mended.code, mended.facts["verdict"], mended.facts["live_harmed"]) == (0, "promoted", False), (
+            mended.output
+        )
+        sandbox.assert_live("green", images.NEW)
+        bystander = mended.gate("bystander")
+        assert bystander["outcome"] == "failed"
+        assert "live was sick already: 1.1.0 lists again (by arn:" in bystander["waived"]
+        assert mended.gate("live")["outcome"] == "passed"
+        back = sandbox.undo("rollback")
+        assert back.code == 1, "a rollback to an unhealthy colour moves no traffic"
+        assert "the previous colour blue is not (GET /consults" in back.facts["reason"], back.facts["reason"]
+        sandbox.assert_live("green", images.NEW)
+
+
+def _spoil(source: Path) -> None:
+    text = source.read_text(encoding="utf-8")
+    assert text.count(LIST) == 1, f"the patch no longer fits {source.name}"
+    source.write_text(text.replace(LIST, SICK), encoding="utf-8")

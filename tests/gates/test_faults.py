@@ -1,0 +1,82 @@
+"""Each fault is found by the gate that must find it, with a useful message; a good release passes."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.gates import (
+    faults_auth,
+    faults_colours,
+    faults_contract,
+    faults_health,
+    faults_speed,
+    faults_stores,
+)
+from tests.gates.faults import GateFault
+from tests.gates.verifying import FUNCTIONAL, Bench
+
+FAULTS = (
+    *faults_health.FAULTS,
+    *faults_contract.FAULTS,
+    *faults_auth.FAULTS,
+    *faults_colours.FAULTS,
+    *faults_stores.FAULTS,
+    *faults_speed.FAULTS,
+)
+# One fault of each kind that tests/e2e does not deploy; the others run with `make soak`.
+SAMPLE = {
+    "list-is-stale",
+    "session-key-prefix",
+    "renames-a-column",
+    "pool-of-ninety",
+}
+AGAIN = 20
+
+
+def _parameters() -> list[object]:
+    return [pytest.param(case, id=case.name, marks=() if case.name in SAMPLE else pytest.mark.soak) for case in FAULTS]
+
+
+def test_names_are_unique() -> None:
+    names = [case.name for case in FAULTS]
+    assert len(names) == len(set(names))
+    assert set(names) >= SAMPLE
+
+
+@pytest.mark.parametrize("case", _parameters())
+def test_refused(bench: Bench, case: GateFault) -> None:
+    own = bench.with_own_database(case.name) if case.migrates else bench
+    with own.live() as live:
+        seen = own.snapshot()
+        if case.migrates:
+            own.migrate(case.fault)
+        with own.serving(case.fault, case.restarts) as service:
+            gates = (*FUNCTIONAL, "latency", "load") if case.needs_load else FUNCTIONAL
+            ran = own.verify(service, gates, *(["--load"] if case.needs_load else []), beside=live, seen=seen)
+    failed = [gate for gate, outcome in ran.gates.items() if outcome in ("failed", "error")]
+    messages = "\n".join(text for gate in case.gates for text in ran.failing(gate))
+    print(f"{case.name}: {', '.join(failed) or 'PROMOTED'}\n{messages}")
+    assert ran.code == 1, ran.output
+    assert set(failed) & set(case.gates), f"found by {failed}"
+    assert [word for word in case.words if word not in messages] == [], messages
+
+
+def test_good_release_passes(bench: Bench) -> None:
+    with bench.live() as live:
+        seen = bench.snapshot()
+        with bench.serving(None) as service:
+            ran = bench.verify(service, beside=live, seen=seen)
+    assert (ran.code, ran.failures) == (0, {}), ran.output
+
+
+@pytest.mark.soak
+def test_good_release_passes_repeatedly(bench: Bench) -> None:
+    """No false alarm in AGAIN verifications, also while other tests run on the machine."""
+    alarms: list[str] = []
+    with bench.live() as live:
+        seen = bench.snapshot()
+        with bench.serving(None) as service:
+            for _ in range(AGAIN):
+                alarms += bench.verify(service, beside=live, seen=seen).failures.values()
+    print(f"{AGAIN} verifications of a good release, {len(alarms)} false alarms")
+    assert alarms == []

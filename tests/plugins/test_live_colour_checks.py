@@ -1,0 +1,155 @@
+"""Checks of the live colour beside the candidate: when they run, and what a failure of them means."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.plugins.project import PROMOTED, REJECTED, Project
+
+HARMED = "def test_{name}(live_client{more}): assert live_client.get('/health').status_code == 500, 'live is harmed'"
+WELL = "def test_{name}(live_client{more}): assert live_client.get('/health').json()['version'] == '1.0.0'"
+ORDERED = """
+    def test_it(client, {asked}live_client):
+        assert client.get("/health").status_code == 200
+        assert live_client.get("/health").json()["version"] == "1.0.0"
+        with open({path!r}, "a") as file:
+            file.write("{gate} ")
+"""
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_checks_after_the_load_run_after_it(project: Project, workers: str) -> None:
+    path = str(project.facts.folder / "order.txt")
+    for gate, asked in (("bystander", ""), ("database", "loaded, "), ("load", ""), ("zebra", "")):
+        project.suite(gate, ORDERED.format(gate=f"{gate}{'-after' if asked else ''}", asked=asked, path=path))
+    project.add("bystander", WELL.format(name="later", more=", loaded"))
+    run = project.run(workers)
+    assert run.result == PROMOTED, run.output
+    order = (project.facts.folder / "order.txt").read_text().split()
+    assert order == ["bystander", "zebra", "load", "database-after"]
+    assert run.gate("bystander")["checks"] == 2
+    assert run.report["live_harmed"] is False
+
+
+@pytest.mark.parametrize("more", ["", ", loaded"], ids=["after start-up", "after load"])
+def test_harm_to_live_is_reported_first(project: Project, more: str) -> None:
+    project.suite("bystander", HARMED.format(name="it", more=more))
+    if not more:
+        project.add("health", "def test_other(client): assert client.get('/health').status_code == 500")
+    run = project.run()
+    assert run.result == REJECTED, run.output
+    assert run.report["live_harmed"] is True
+    assert run.report["reason"].startswith("bystander: test_it"), run.report["reason"]
+
+
+def test_error_in_a_bystander_check_is_not_harm(project: Project) -> None:
+    project.suite("bystander", "def test_it(live_client, no_such_fixture): pass")
+    run = project.run()
+    assert run.result == REJECTED, run.output
+    assert run.report["live_harmed"] is False
+
+
+def test_live_is_checked_after_another_gate_failed(project: Project) -> None:
+    """A candidate that fails its own gate and harms live: the reason names both."""
+    sick = project.facts.folder / "sick.json"
+    project.add(
+        "redis",
+        f"""
+        def test_it(client):
+            __import__("pathlib").Path({str(sick)!r}).write_text('{{"blue": true}}')
+            assert client.get("/health").status_code == 500
+        """,
+    )
+    run = project.run()
+    assert run.result == REJECTED, run.output
+    assert run.report["live_harmed"] is True
+    assert run.report["reason"].startswith("redis: test_it"), run.report["reason"]
+    assert "and live is harmed since: GET /health" in run.report["reason"]
+
+
+def test_front_client_sends_the_live_domains_host(project: Project) -> None:
+    """The request goes to the candidate's own address with the live domain's host in the front door's header."""
+    project.suite(
+        "rehearsal",
+        """
+        def test_it(front_client, client, live):
+            request = front_client.get("/health").request
+            assert request.url.netloc == client.base_url.netloc
+            assert request.headers["host"] == live.url.removeprefix("http://")
+            assert request.extensions["sni_hostname"] == "127.0.0.1"
+            assert request.headers["x-forwarded-proto"] == "http"
+        """,
+    )
+    run = project.run()
+    assert run.result == PROMOTED, run.output
+
+
+@pytest.mark.parametrize("target", ["green", None])
+def test_a_live_url_needs_a_base_url(project: Project, target: str | None) -> None:
+    run = project.run("--live-url=http://live.example", target=target)
+    assert run.code == 4, run.output
+    assert "--live-url" in run.output
+
+
+def test_a_live_service_beside_an_address(project: Project) -> None:
+    urls = project.facts.read("urls")
+    project.suite(
+        "continuity",
+        f"""
+        def test_it(client, live_client):
+            assert str(client.base_url) == "{urls["blue"]}"
+            assert str(live_client.base_url) == "{urls["live"]}"
+            assert client.get("/health").status_code == live_client.get("/health").status_code
+        """,
+    )
+    run = project.run(f"--base-url={urls['blue']}", f"--live-url={urls['live']}", "suites/continuity", target=None)
+    assert run.code == 0, run.output
+
+
+ALLOW_UNHEALTHY_LIVE = "--allow-unhealthy-live=1.1.0 mends it"
+
+
+def _with_sick_live(project: Project) -> Project:
+    """Blue is live and answers 503."""
+    project.facts.write("sick", {"blue": True})
+    project.add("bystander", WELL.format(name="well", more=""))
+    return project
+
+
+def test_nothing_is_deployed_on_a_sick_live_colour(project: Project) -> None:
+    run = _with_sick_live(project).run()
+    assert run.code == 1, run.output
+    assert run.report["live_harmed"] is False
+    assert run.report["reason"].startswith("lease: blue is live and already sick: GET /health"), run.report["reason"]
+    assert run.steps["provision"] == 0
+
+
+def test_on_sick_live_deploys_and_records_the_reason(project: Project) -> None:
+    """The release is promoted, and the bystander gate's failure is recorded; earlier failures of live do not count against it."""
+    project.add(
+        "load",
+        "def test_nothing_to_compare_with(load_beside_live, _deployment): assert _deployment.state.baseline is None",
+    )
+    run = _with_sick_live(project).run(ALLOW_UNHEALTHY_LIVE)
+    assert run.result == PROMOTED, run.output
+    assert run.report["live_harmed"] is False
+    bystander = run.gate("bystander")
+    assert bystander["outcome"] == "failed"
+    assert "live was sick already: 1.1.0 mends it (by arn:" in bystander["waived"]
+    (sick,) = [record for record in run.journal if record["kind"] == "sick"]
+    assert (sick["colour"], sick["reason"]) == ("blue", "1.1.0 mends it")
+
+
+def test_on_sick_live_does_not_excuse_a_sick_candidate(project: Project) -> None:
+    project.add("redis", "def test_it(client): assert client.get('/health').status_code == 500")
+    run = _with_sick_live(project).run(ALLOW_UNHEALTHY_LIVE)
+    assert run.result == REJECTED, run.output
+    assert run.report["live_harmed"] is False
+    assert run.report["reason"].startswith("redis: test_it")
+
+
+def test_on_sick_live_tolerates_no_harm_to_a_healthy_live_colour(project: Project) -> None:
+    project.suite("bystander", HARMED.format(name="it", more=""))
+    run = project.run(ALLOW_UNHEALTHY_LIVE)
+    assert run.result == REJECTED, run.output
+    assert run.report["live_harmed"] is True

@@ -1,0 +1,110 @@
+"""`down` recovers dead runs of the environment before it stops it, or reports why it cannot; neither keeps it from stopping."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deployment.errors import CloudUnreachable, SettingsError
+from deployment.model import Caller
+from deployment.recovery.complete_report import half_done
+from deployment.settings import Settings
+from infrastructure import compose
+from infrastructure.compose import Environment
+from scripts.commands import recover
+from tests.deployment.harness import LIMITS, Deployment
+from tests.deployment.test_complete_report import journal
+from verification.accounts import SmokeUser
+
+SETTINGS = Settings("test", "telehealth-api", Path("contract.yaml"), LIMITS, {}, {"provider": "embedded"})
+USERS = (SmokeUser("one@smoke.example", "password"),)
+
+
+class NoRegistry:
+    """A registry that must not be called."""
+
+    def resolve(self, tag: str) -> None:
+        raise AssertionError(tag)
+
+    find = tags = resolve
+
+
+@pytest.fixture
+def dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Deployment:
+    """Return a run that died on this host while its candidate was verified; its environment still runs."""
+    monkeypatch.setattr(compose, "is_up", lambda _: True)
+    journal(tmp_path, "one")
+    made = Deployment(tmp_path)
+    made.to_verified()
+    made.mark_dead()
+    return made
+
+
+@pytest.fixture
+def reach(dead: Deployment) -> Callable[[Settings], Environment]:
+    """Return a function that connects to its environment."""
+    caller = Caller("arn:aws:iam::123456789012:user/tester", "123456789012")
+    world = Environment("test", "http://live.example", dead.ports, NoRegistry(), caller, USERS, ())  # type: ignore[arg-type]  # it is never called
+    return lambda _: world
+
+
+def test_dead_run_is_recovered_before_its_environment_stops(
+    dead: Deployment, reach: Callable[[Settings], Environment], capsys: pytest.CaptureFixture[str]
+) -> None:
+    recover.recover_before_down(lambda _: SETTINGS, reach, dead.reports)
+    report = json.loads((dead.folder / "verification.json").read_text())
+    assert (report["verdict"], report["recovered"], dead.lease.holder) == ("rejected", True, None)
+    assert "one: rejected; report in" in capsys.readouterr().out
+    assert not list(half_done(dead.reports))
+
+
+def unreachable(_: Settings) -> Environment:
+    raise CloudUnreachable("dynamodb GetItem: no answer")
+
+
+def unknown(name: str) -> Settings:
+    raise SettingsError(f"there is no environment {name!r}")
+
+
+@pytest.mark.parametrize(
+    ("settings_of", "reached", "message"),
+    [
+        (lambda _: SETTINGS, unreachable, "one was not settled, and its report stays incomplete: dynamodb GetItem"),
+        (unknown, unreachable, "one was not settled, and its report stays incomplete: there is no environment 'test'"),
+        (lambda _: replace(SETTINGS, estate={"provider": "aws"}), unreachable, ""),
+    ],
+    ids=["no answer", "no settings", "on AWS"],
+)
+def test_run_that_cannot_be_recovered_is_reported(
+    dead: Deployment,
+    settings_of: Callable[[str], Settings],
+    reached: Callable[[Settings], Environment],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    recover.recover_before_down(settings_of, reached, dead.reports)
+    printed = capsys.readouterr()
+    assert (printed.out, printed.err.startswith(message), bool(printed.err)) == ("", True, bool(message))
+    assert not (dead.folder / "verification.json").exists()
+
+
+@pytest.mark.parametrize("sleeps", [True, False])
+def test_stopped_environment_is_reported(
+    dead: Deployment, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], sleeps: bool
+) -> None:
+    """After a restart of the machine the environment is stopped; without one, the run belongs to another state folder."""
+    monkeypatch.setattr(compose, "is_up", lambda _: False)
+    monkeypatch.setattr(compose, "sleeps", lambda _: sleeps)
+    recover.recover_before_down(lambda _: SETTINGS, unreachable, dead.reports)
+    message = capsys.readouterr().err
+    assert ("one died half done" in message and "`up`, then `recover`, and only then `down`" in message) is sleeps
+
+
+def test_run_of_another_environment_is_left_alone(dead: Deployment, reach: Callable[[Settings], Environment]) -> None:
+    dead.lease.kept.pop("deployment")
+    recover.recover_before_down(lambda _: SETTINGS, reach, dead.reports)
+    assert not (dead.folder / "verification.json").exists()
