@@ -159,13 +159,6 @@ class AuditStore(Protocol):
         """What is kept under that name, None where nothing is. Raises CloudError."""
 
 
-class Identity(Protocol):
-    """Who the credentials in use belong to."""
-
-    def caller(self) -> Caller:
-        """Asks for the caller's identity."""
-
-
 class Permissions(Protocol):
     """What AWS itself would let a caller do."""
 
