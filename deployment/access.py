@@ -1,4 +1,4 @@
-"""Who may do what: the settings' lists of principals against the caller that AWS sees."""
+"""Access control: compares the caller that AWS reports with the settings' lists of principals."""
 
 from __future__ import annotations
 
@@ -14,28 +14,32 @@ from deployment.ports import Permissions
 
 
 class Duty(StrEnum):
-    """What a person or a pipeline can be allowed to do; the values are the settings' keys."""
+    """What a person or a pipeline can be allowed to do. The values are the settings' keys."""
 
     DEPLOY = "deploy"  # bring a release up and verify it
     PROMOTE = "promote"  # move traffic to it
     ROLLBACK = "rollback"  # undo a promotion
     WAIVE = "waive"  # let a promotion stand without one of its gates
-    APPROVE = "approve"  # say yes to somebody else's promotion
+    APPROVE = "approve"  # approve another principal's promotion
 
 
 DEPLOYMENT = (Duty.DEPLOY, Duty.PROMOTE)
-"""What a run that deploys needs: it promotes by itself."""
-CLEARING_UP = (Duty.DEPLOY, Duty.ROLLBACK)
-"""Either is enough to settle what a dead run left, or to break its lock."""
+"""The duties that a deploying run needs: it promotes by itself."""
+RECOVERING = (Duty.DEPLOY, Duty.ROLLBACK)
+"""The duties of which one is enough to recover a dead run or to break its lock."""
 
-# AWS names a session of a role by the role's name alone; the path that the role's own ARN has is lost in it.
+# The ARN of a role session has the role's name only; the path in the role's own ARN is not part of it.
 _SESSION = re.compile(r"arn:([\w-]+):sts::(\d+):assumed-role/([^/]+)/[^/]+")
 _ROLE = re.compile(r"arn:([\w-]+):iam::(\d+):role/(?:.*/)?([^/]+)")
 
 
 @dataclass(frozen=True)
 class Access:
-    """``lists`` maps a duty to its principals, ``places`` to where the list stands; a duty without a list is everybody's."""
+    """The lists of one environment: ``lists`` maps a duty to its principals, ``places`` to the list's place in the
+    settings.
+
+    A duty without a list is allowed to every caller.
+    """
 
     lists: Mapping[Duty, Sequence[str]] = field(default_factory=dict)
     places: Mapping[Duty, str] = field(default_factory=dict)
@@ -43,7 +47,10 @@ class Access:
 
 @dataclass(frozen=True)
 class Admission:
-    """Somebody who may: ``caller`` by the lists and as far as AWS could be asked; ``unchecked`` says what it was not."""
+    """A caller who was admitted by the lists, and by AWS as far as AWS could be asked.
+
+    ``unchecked`` says what could not be asked.
+    """
 
     caller: Caller
     duties: Sequence[Duty]
@@ -51,7 +58,7 @@ class Admission:
 
 
 def read(document: Mapping[str, Any], environment: str) -> Access:
-    """The lists of ``[access]``, each replaced by that of ``[environments.NAME.access]`` where it has one."""
+    """Return the lists of ``[access]``; a list in ``[environments.NAME.access]`` replaces the general one."""
     lists: dict[Duty, Sequence[str]] = {}
     places: dict[Duty, str] = {}
     own = document["environments"][environment].get("access", {})
@@ -62,13 +69,13 @@ def read(document: Mapping[str, Any], environment: str) -> Access:
 
 
 def role_of(arn: str) -> str | None:
-    """The ARN of the role, without its path, whose session this is; None where it is no session of a role."""
-    found = _SESSION.fullmatch(arn)
-    return f"arn:{found[1]}:iam::{found[2]}:role/{found[3]}" if found else None
+    """Return the ARN, without its path, of the role that this session belongs to; None if the ARN is not a role session's."""
+    session = _SESSION.fullmatch(arn)
+    return f"arn:{session[1]}:iam::{session[2]}:role/{session[3]}" if session else None
 
 
 def listed(arn: str, principals: Sequence[str]) -> bool:
-    """Whether one of the principals means this caller: its ARN, that of its role, or a pattern in which ``*`` is anything."""
+    """Return whether a principal matches this caller: by its ARN, by its role's ARN, or by a pattern in which ``*`` matches any text."""
     names = {arn, role_of(arn)} - {None}
     for principal in principals:
         role = _ROLE.fullmatch(principal)
@@ -80,22 +87,22 @@ def listed(arn: str, principals: Sequence[str]) -> bool:
 
 
 def permits(access: Access, duty: Duty, arn: str) -> bool:
-    """Whether the lists let this caller; an empty list lets nobody."""
+    """Return whether the lists allow this caller. An empty list allows no caller."""
     return duty not in access.lists or listed(arn, access.lists[duty])
 
 
 def demand(access: Access, duties: Sequence[Duty], caller: Caller) -> None:
-    """Raises NotPermitted, naming caller, duty and list, unless the lists let the caller do all of it."""
+    """Raise NotPermitted, naming caller, duty and list, unless the lists allow the caller every duty."""
     for duty in duties:
         if not permits(access, duty, caller.arn):
             raise NotPermitted(
                 f"{caller.arn} may not {duty}: it is not on the list {access.places[duty]} of deployment.toml",
-                hint="Use credentials of a principal that is on it, or have it added there.",
+                hint="Use credentials of a principal on that list, or add this principal to it.",
             )
 
 
 def demand_any(access: Access, duties: Sequence[Duty], caller: Caller) -> None:
-    """Raises NotPermitted unless the lists let the caller do at least one of the duties."""
+    """Raise NotPermitted unless the lists allow the caller at least one of the duties."""
     if not any(permits(access, duty, caller.arn) for duty in duties):
         demand(access, duties, caller)
 
@@ -107,17 +114,17 @@ def admit(
     permissions: Permissions | None,
     target: Colour | None = None,
 ) -> Admission:
-    """Asks the lists first, AWS second. Raises NotPermitted, naming every right that AWS says is missing.
+    """Check the lists first and AWS second. Raises NotPermitted, naming every right that AWS says is missing.
 
-    ``target``: the only colour that is changed.
+    ``target`` is the only colour that is changed.
     """
     demand(access, duties, caller)
     if permissions is None:
-        return Admission(caller, duties, "which rights AWS gives this caller cannot be asked here")
+        return Admission(caller, duties, "this environment cannot check the caller's rights on AWS")
     rights = permissions.missing(caller, [duty.value for duty in duties], target)
     if rights.missing:
         raise NotPermitted(
             f"{caller.arn} lacks rights on AWS{f' for {target}' if target else ''}: {', '.join(rights.missing)}",
-            hint="Add them to the policies of its role; nothing was touched.",
+            hint="Add these rights to the policies of its role; nothing was touched.",
         )
     return Admission(caller, duties, rights.unchecked)

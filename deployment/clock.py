@@ -1,4 +1,4 @@
-"""The clock that hangs on the wall."""
+"""The system's clock."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 
 class SystemClock:
-    """Time as it passes."""
+    """The real time."""
 
     def now(self) -> datetime:
         """See ``deployment.ports.Clock``."""

@@ -1,26 +1,26 @@
-"""What can go wrong in a deployment, as one tree.
+"""The errors of a deployment, as one tree.
 
 DeploymentError
 ├── Refused                  nothing was touched; exit code 4
-│   ├── SettingsError        deployment.toml, or an option, says what cannot be
-│   ├── UnknownTag           no such release
+│   ├── SettingsError        deployment.toml or an option has a value that is not allowed
+│   ├── UnknownTag           the registry has no such release
 │   ├── TargetIsLive         the target colour takes the traffic
 │   ├── LeaseHeld            another deployment is under way
-│   ├── EnvironmentTaken     the environment is that of another run alone
-│   └── NotPermitted         this caller may not
+│   ├── EnvironmentTaken     another run started the environment for itself alone
+│   └── NotPermitted         this caller is not allowed to do this
 ├── CloudError               AWS answered with an error, or did not answer
 │   ├── CloudUnreachable     no answer, after retries
 │   ├── CloudDenied          credentials or rights are missing
-│   ├── NotFound             what was asked for does not exist
+│   ├── NotFound             the requested resource does not exist
 │   └── StoredOtherwise      the audit store has other content under that name
-├── StepFailed               a step did what it could and did not succeed
+├── StepFailed               a step ran and did not succeed
 │   ├── ProvisionFailed      the platform could not bring the release up
-│   ├── SwitchFailed         traffic did not move, or it cannot be told where it is
+│   ├── SwitchFailed         traffic did not move, or its place is unknown
 │   └── DeadlinePassed       a wait reached its limit
-├── RouteConflict            somebody else changed the routes since they were read
-├── LeaseLost                the lease ran out or was taken over: this run may not act any more
-├── JournalBroken            the journal cannot be read, or its chain does not hold
-└── NoKey                    there is no key to sign or to check a signature with, or it cannot be used
+├── RouteConflict            another writer changed the routes since they were read
+├── LeaseLost                the lease expired or was taken over: this run must not act any more
+├── JournalBroken            the journal cannot be read, or its hash chain is broken
+└── NoKey                    no usable key to sign or to check a signature with
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 class DeploymentError(Exception):
-    """Something that ends or refuses a deployment, in words for a person.
+    """An error that ends or refuses a deployment; its message is written for a person.
 
     ``hint`` is what to type or do next; it is shown on a line of its own.
     """
@@ -47,7 +47,7 @@ class DeploymentError(Exception):
 
 
 class Refused(DeploymentError):
-    """The deployment was refused before anything was touched (exit code 4); ``where`` names the step or gate concerned."""
+    """The deployment was refused before anything was touched (exit code 4); ``where`` names the step or gate."""
 
     def __init__(self, message: str, *, hint: str | None = None, where: str | None = None) -> None:
         super().__init__(message, hint=hint)
@@ -55,11 +55,11 @@ class Refused(DeploymentError):
 
 
 class SettingsError(Refused):
-    """``deployment.toml`` or an option says what cannot be."""
+    """``deployment.toml`` or an option has a value that is not allowed."""
 
 
 class UnknownTag(Refused):
-    """The registry has no release of that tag; the message lists those it has."""
+    """The registry has no release with that tag; the message lists the known tags."""
 
 
 class TargetIsLive(Refused):
@@ -67,7 +67,7 @@ class TargetIsLive(Refused):
 
 
 class NotPermitted(Refused):
-    """The caller may not do this."""
+    """The caller is not allowed to do this."""
 
 
 class LeaseHeld(Refused):
@@ -79,12 +79,12 @@ class LeaseHeld(Refused):
             f"deployment {holder.deployment_id} of {holder.actor} holds the lock "
             f"(host {holder.host}, pid {holder.pid}, since {holder.since:%Y-%m-%d %H:%M:%S} UTC, doing: {holder.doing})",
             hint="Wait for it to end (--wait-for-lock SECONDS does); `python scripts/deploy.py status` shows it, "
-            "`python scripts/deploy.py recover` settles it if its process is gone.",
+            "`python scripts/deploy.py recover` recovers it if its process is gone.",
         )
 
 
 class EnvironmentTaken(Refused):
-    """The environment was started by another run for itself alone, and ends with it; the message names the run."""
+    """Another run started the environment for itself alone and stops it when it ends; the message names that run."""
 
 
 class CloudError(DeploymentError):
@@ -92,23 +92,23 @@ class CloudError(DeploymentError):
 
 
 class CloudUnreachable(CloudError):
-    """AWS did not answer, or kept failing, until the retries were used up."""
+    """AWS did not answer, or kept failing, until all retries were used."""
 
 
 class CloudDenied(CloudError):
-    """Credentials are missing or expired, or the rights for this call are."""
+    """Credentials are missing or expired, or they lack the rights for this call."""
 
 
 class NotFound(CloudError):
-    """What was asked for does not exist."""
+    """The requested resource does not exist."""
 
 
 class StoredOtherwise(CloudError):
-    """The audit store has other content under that name, and nothing in it is ever overwritten."""
+    """The audit store has other content under that name, and it never overwrites anything."""
 
 
 class StepFailed(DeploymentError):
-    """A step did what it could, and did not succeed."""
+    """A step ran and did not succeed."""
 
 
 class ProvisionFailed(StepFailed):
@@ -116,7 +116,7 @@ class ProvisionFailed(StepFailed):
 
 
 class SwitchFailed(StepFailed):
-    """Traffic did not move as asked, or it cannot be told where it goes."""
+    """Traffic did not move as requested, or its place is unknown."""
 
 
 class DeadlinePassed(StepFailed):
@@ -124,19 +124,19 @@ class DeadlinePassed(StepFailed):
 
 
 class RouteConflict(DeploymentError):
-    """Somebody else changed the routes since they were read, so nothing was written."""
+    """Another writer changed the routes since they were read, so nothing was written."""
 
 
 class LeaseLost(DeploymentError):
-    """The lease ran out or was taken over: this run may not change anything any more."""
+    """The lease expired or was taken over: this run must not change anything any more."""
 
 
 class JournalBroken(DeploymentError):
-    """The journal cannot be read, or its chain of hashes does not hold."""
+    """The journal cannot be read, or its hash chain is broken."""
 
 
 class NoKey(DeploymentError):
-    """There is no key to sign with, or to check a signature with, or it cannot be used; no message ever contains one."""
+    """No usable key to sign with or to check a signature with; no message ever contains a key."""
 
 
 def first_line(error: BaseException) -> str:

@@ -1,4 +1,7 @@
-"""What a deployment tells its listeners: terminal, reports. Listeners only listen; one that raises is recorded, not obeyed."""
+"""The events that a deployment sends to its listeners: terminal and reports.
+
+An exception of a listener is recorded and changes nothing.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ class StepBegan:
 
 @dataclass(frozen=True)
 class StepEnded:
-    """A step came to its end. ``detail`` is one line: what was reached, or why it failed."""
+    """A step ended. ``detail`` is one line: the result, or why the step failed."""
 
     step: str
     passed: bool
@@ -29,7 +32,7 @@ class StepEnded:
 
 @dataclass(frozen=True)
 class Waiting:
-    """A step waits for something; told again and again while it does."""
+    """A step is waiting; sent again and again while it does. ``detail`` says for what."""
 
     step: str
     detail: str
@@ -38,7 +41,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class PhaseChanged:
-    """The deployment moved on."""
+    """The deployment entered another phase."""
 
     before: Phase
     after: Phase

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Files that are written completely or not at all."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ def replace_file(path: Path, text: str, *, mode: int | None = None, durable: boo
     after the content is on the disk.
     """
     temporary = path.with_name(f".{path.name}-{os.getpid()}")
-    temporary.unlink(
-        missing_ok=True
-    )  # a process of the same pid may have died here, and its file may have another mode
+    # A process of the same pid may have died here, and its file may have another mode.
+    temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, _UNRESTRICTED if mode is None else mode)
     try:
         if mode is not None:

@@ -1,4 +1,4 @@
-"""The things a deployment is about: colours, images, routes, holders of the lease."""
+"""The values that a deployment works with: colours, images, routes, holders of the lease."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ class Colour(StrEnum):
 
     @property
     def other(self) -> Colour:
-        """The other side."""
+        """The other colour."""
         return Colour.GREEN if self is Colour.BLUE else Colour.BLUE
 
 
 @dataclass(frozen=True)
 class Image:
-    """A release as the registry has it; the digest is its identity, the tag a name somebody gave it once.
+    """A release in the registry. The digest is its identity; a tag is only a name for it.
 
-    ``version`` is the manifest's annotation ``org.opencontainers.image.version``: what the running release must report.
-    ``uri`` is what a platform pulls: ``ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY@sha256:…``.
-    ``irreversible``: the release declares that no older one can work on the database once its migration has run.
+    ``version`` is the manifest's annotation ``org.opencontainers.image.version``: the running release must report it.
+    ``uri`` is what a platform pulls: ``ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY@sha256:…``. ``irreversible``:
+    the release declares that no older one can work on the database once its migration has run.
     """
 
     repository: str
@@ -44,14 +44,15 @@ class Image:
 
 @dataclass(frozen=True)
 class Service:
-    """What the platform says about one colour, now.
+    """The platform's description of one colour, now.
 
-    ``digest`` is the configured one, None where the service does not exist. ``origin`` is the host (and port) that the
-    front door forwards to, ``url`` the same as a URL; both None unless it exists. ``running`` means that it serves.
-    ``configuration`` is a hash over everything configured but the image (variables, secrets' names, size, health check).
-    ``busy`` means that an operation is under way and the platform refuses others. ``unwell`` says which of its instances
-    is missing or does not pass its health checks, None where all do or the platform does not tell them apart.
-    ``obstacle`` says why nothing can be deployed to it, None where something can.
+    ``digest`` is the configured one, None if the service does not exist. ``origin`` is the host (and port) that the
+    front door forwards to, ``url`` the same as a URL; both are None if the service does not exist. ``running``: the
+    service serves requests. ``configuration`` is a hash over the whole configuration except the image (variables,
+    secrets' names, size, health check). ``busy``: an operation is under way, and the platform refuses others.
+    ``unhealthy`` says which of its instances are missing or fail their health checks; it is None if all are healthy or
+    the platform does not distinguish them. ``obstacle`` says why nothing can be deployed to the colour; it is None if a
+    deployment is possible.
     """
 
     colour: Colour
@@ -62,15 +63,15 @@ class Service:
     origin: str | None = None
     url: str | None = None
     configuration: str | None = None
-    unwell: str | None = None
+    unhealthy: str | None = None
     obstacle: str | None = None
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """What is configured for a colour besides its image, by name.
+    """A colour's configuration except its image, by name.
 
-    ``variables`` may hold secrets, so their values are shown nowhere; ``secrets`` maps a variable to the secret's name or
+    ``variables`` may hold secrets, so their values are never shown; ``secrets`` maps a variable to the secret's name or
     ARN; ``rest`` is everything else, by dotted names.
     """
 
@@ -89,7 +90,7 @@ class Readiness(Enum):
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a rollout, or a retirement, stands; ``detail`` says what is waited for, or why it is stuck."""
+    """The state of a rollout or of a retirement. ``detail`` says what it waits for, or why it is stuck."""
 
     readiness: Readiness
     detail: str
@@ -97,9 +98,9 @@ class Progress:
 
 @dataclass(frozen=True)
 class Rollout:
-    """A platform operation that was started and can be followed by ``operation``, also by another process later.
+    """A platform operation that was started. Any process can follow it by ``operation``, also a later one.
 
-    ``operation`` is empty where nothing had to be done.
+    ``operation`` is empty if there was nothing to do.
     """
 
     colour: Colour
@@ -109,11 +110,11 @@ class Rollout:
 
 @dataclass(frozen=True)
 class Routes:
-    """Where the front door sends viewers: ``weights`` in percent (sum 100), ``generation`` grows by one with each switch.
+    """How the front door splits the traffic: ``weights`` in percent (sum 100); each switch increments ``generation``.
 
-    ``revision`` is the router's own compare-and-set token (an ETag), empty where it has none. ``fence`` is the fencing
-    token of the deployment that wrote last. ``spread_s``: so long a switch may take until it is everywhere, in seconds, by
-    what AWS says of it and by what caches may keep; 0 where the front door has it at once.
+    ``revision`` is the router's own compare-and-set token (an ETag), empty if it has none. ``fence`` is the fencing
+    token of the deployment that wrote last. ``spread_s`` is the longest time in seconds that a switch may take to reach
+    every client, according to AWS's documentation and the caches' TTL; 0 if the front door applies it at once.
     """
 
     live: Colour
@@ -126,10 +127,10 @@ class Routes:
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds the lease: enough to name them, and to find out whether their process still lives.
+    """The holder of the lease: enough to name it, and to find out whether its process is alive.
 
-    ``process_started`` is the process's start in seconds since the epoch, which tells it from a later one of the same pid.
-    ``token`` is the fencing token; it grows with every acquisition.
+    ``process_started`` is the process's start in seconds since the epoch; a later process of the same pid started at
+    another time. ``token`` is the fencing token; it grows with every acquisition.
     """
 
     deployment_id: str
@@ -153,7 +154,7 @@ class Caller:
 
 @dataclass(frozen=True)
 class Rights:
-    """What AWS said about a caller's rights: the actions it would be denied, and in words what could not be found out."""
+    """AWS's answer about a caller's rights: the actions that AWS would deny, and, as text, what could not be checked."""
 
     missing: tuple[str, ...] = ()
     unchecked: str | None = None
@@ -161,9 +162,9 @@ class Rights:
 
 @dataclass(frozen=True)
 class Scan:
-    """What a scan of an image for weaknesses said: findings by severity, once it is ``finished``.
+    """The vulnerability scan of an image: the number of findings by severity, once it is ``finished``.
 
-    ``detail`` says why it is not; ``under_way`` that it may finish by itself.
+    If it is not finished, ``detail`` says why, and ``under_way`` whether it may still finish by itself.
     """
 
     finished: bool
@@ -174,7 +175,7 @@ class Scan:
 
 @dataclass(frozen=True)
 class Quota:
-    """How much of a quota is used, as AWS measured it last."""
+    """The used part of a quota, as AWS measured it last."""
 
     name: str
     used: float
@@ -186,7 +187,7 @@ class Quota:
 
 @dataclass(frozen=True)
 class DomainState:
-    """Where the live domain leads, and when its certificate ends; None where its URL is of http."""
+    """The addresses of the live domain, and when its certificate expires; None if its URL is http."""
 
     host: str
     addresses: tuple[str, ...]
@@ -195,7 +196,7 @@ class DomainState:
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a run did not succeed: the step or gate concerned, and what went wrong there. Reports show ``WHERE: TEXT``."""
+    """Why a run did not succeed: the step or gate, and its error. Reports show ``WHERE: TEXT``."""
 
     where: str
     text: str
@@ -204,7 +205,7 @@ class Reason:
         return f"{self.where}: {self.text}"
 
     def with_more(self, text: str) -> Reason:
-        """Return the same reason with another half-sentence."""
+        """Return the same reason with ``text`` appended."""
         return Reason(self.where, f"{self.text}; {text}")
 
     def cleaned(self, clean: Callable[[str], str]) -> Reason:
@@ -218,8 +219,8 @@ class Reason:
         return Reason(where, rest)
 
 
-class Happening(StrEnum):
-    """What a team is told about."""
+class NoticeKind(StrEnum):
+    """The events that the team gets a message about."""
 
     STARTED = "started"
     AWAITING_APPROVAL = "waiting for approval"
@@ -231,9 +232,9 @@ class Happening(StrEnum):
 
 @dataclass(frozen=True)
 class Notice:
-    """One message for the team; ``report`` is where the evidence will be."""
+    """One message for the team; ``report`` is the place of the evidence."""
 
-    happening: Happening
+    kind: NoticeKind
     deployment_id: str
     environment: str
     target: str
@@ -250,17 +251,17 @@ class Notice:
 
 
 class AlarmState(StrEnum):
-    """The answers to 'is it firing?'; the values are CloudWatch's own, but for the last."""
+    """The states of an alarm; the values are CloudWatch's own, except the last."""
 
     OK = "OK"
     FIRING = "ALARM"
-    UNPROVEN = "INSUFFICIENT_DATA"  # nothing was measured: neither well nor ill
+    UNPROVEN = "INSUFFICIENT_DATA"  # nothing was measured: neither OK nor firing
     ABSENT = "ABSENT"  # no alarm has that name
 
 
 @dataclass(frozen=True)
 class Alarm:
-    """One alarm or health check that somebody set up for this service: its name, its state, and why it is in it."""
+    """One alarm or health check of this service: its name, its state, and why it is in that state."""
 
     name: str
     state: AlarmState
@@ -274,7 +275,7 @@ class Alarm:
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer of the live domain on a connection of its own: which colour, generation and version, or why none."""
+    """One answer of the live domain on a fresh connection: its colour, generation and version, or the problem."""
 
     ok: bool
     colour: str | None = None
@@ -285,7 +286,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class GateRule:
-    """What the settings ask of a gate: a required one must pass, with at least ``min_checks`` checks."""
+    """What the settings require of a gate: a required one must pass, with at least ``min_checks`` checks."""
 
     name: str
     required: bool = True

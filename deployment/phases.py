@@ -6,13 +6,13 @@ from enum import StrEnum
 
 
 class Phase(StrEnum):
-    """Where a deployment stands. The values are what users see in reports and in ``status``."""
+    """The phases of a deployment. The values are shown to users in reports and in ``status``."""
 
     PENDING = "PENDING"  # settings are read, nothing is touched
-    LEASED = "LEASED"  # this run alone may act; live was seen to be well
+    LEASED = "LEASED"  # this run alone may act; the live colour is being checked
     PROVISIONING = "PROVISIONING"  # the idle colour is being brought up with the release
-    VERIFYING = "VERIFYING"  # the candidate runs, and its gates are being asked
-    AWAITING_APPROVAL = "AWAITING_APPROVAL"  # the candidate is verified, and another principal has to say yes
+    VERIFYING = "VERIFYING"  # the candidate runs, and its gates are being checked
+    AWAITING_APPROVAL = "AWAITING_APPROVAL"  # the candidate is verified, and another principal must approve
     PROMOTING = "PROMOTING"  # traffic is being moved to the candidate, or may have been
     BAKING = "BAKING"  # the candidate is live and is watched
     ROLLING_BACK = "ROLLING_BACK"  # traffic is being moved back
@@ -24,13 +24,13 @@ class Phase(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How what a phase does came out."""
+    """How a phase ended."""
 
     OK = "ok"
-    HELD = "held"  # all is well, and it may not go on without a yes
+    HELD = "held"  # verified, but it may not go on without an approval
     FAILED = "failed"
-    REFUSED = "refused"  # it may not begin: somebody else's, or the wrong colour
-    FROZEN = "frozen"  # it failed, and there is no way back: the release's migration is irreversible
+    REFUSED = "refused"  # it may not begin: another deployment holds the lock, or the target is live
+    FROZEN = "frozen"  # it failed, and traffic cannot go back: the release's migration is irreversible
     UNMOVED = "unmoved"  # the switch failed, and the routes were read back: traffic never moved
 
 
@@ -48,7 +48,7 @@ ROLLBACK_EXIT_CODES: dict[Phase, int] = {
     **{phase: code for phase, code in EXIT_CODES.items() if phase is not Phase.SUCCEEDED},
     Phase.ROLLED_BACK: 0,
 }
-"""The exit code of a rollback by hand, which succeeds if traffic is back."""
+"""The exit code of a rollback by hand, which succeeds if traffic is back on the previous colour."""
 
 TRANSITIONS: dict[tuple[Phase, Outcome], Phase] = {
     (Phase.PENDING, Outcome.OK): Phase.LEASED,
@@ -77,11 +77,11 @@ TRANSITIONS: dict[tuple[Phase, Outcome], Phase] = {
 
 
 class IllegalTransitionError(AssertionError):
-    """A phase was left by an outcome that the table does not have: a defect of this program, never of a release."""
+    """A phase ended with an outcome that the table does not have: a defect of this program, never of a release."""
 
 
 def advance(phase: Phase, outcome: Outcome) -> Phase:
-    """The phase that follows; raises IllegalTransitionError where the table has none."""
+    """Return the next phase. Raises IllegalTransitionError if the table has none."""
     try:
         return TRANSITIONS[phase, outcome]
     except KeyError:

@@ -1,4 +1,4 @@
-"""What one deployment is to do, and what it stands on: fixed before anything is touched."""
+"""The plan of one deployment, its environment, and its record in the lease item."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ from deployment.settings import DeploymentLimits
 
 @dataclass(frozen=True)
 class Plan:
-    """One deployment: which release goes to which colour of which environment, by whom."""
+    """One deployment: which release goes to which colour of which environment, and who deploys it.
+
+    Fixed before anything is touched.
+    """
 
     deployment_id: str
     environment: str
@@ -28,7 +31,7 @@ class Plan:
 
 @dataclass(frozen=True)
 class Ports:
-    """The environment, as a deployment sees it."""
+    """The ports of the environment that a deployment acts on."""
 
     platform: Platform
     router: Router
@@ -50,7 +53,7 @@ class Operation:
 
 @dataclass(frozen=True)
 class LiveSnapshot:
-    """The colour that was live when the deployment began: what a rollback must bring back."""
+    """The colour that was live when the deployment began. A rollback restores it."""
 
     colour: Colour
     digest: str | None
@@ -62,7 +65,10 @@ class LiveSnapshot:
 
 @dataclass(frozen=True)
 class ApprovalRequest:
-    """What an approval must be for: the hash of the verification's journal line, and until when (ISO 8601, UTC)."""
+    """The request that an approval must match: the hash of the verification's journal line.
+
+    It is due by ``until`` (ISO 8601, UTC).
+    """
 
     evidence: str
     until: str
@@ -70,7 +76,10 @@ class ApprovalRequest:
 
 @dataclass(frozen=True)
 class Owner:
-    """The process that works on a deployment; ``process_started`` (epoch s) tells it from a later process of the same pid."""
+    """The process that works on a deployment.
+
+    ``process_started`` (epoch s) distinguishes it from a later process of the same pid.
+    """
 
     host: str
     pid: int
@@ -86,9 +95,9 @@ class Owner:
 class DeploymentRecord:
     """The deployment as the lease item stores it: enough to recover it from another machine with an empty disk.
 
-    ``step`` is the open intent, or None between two steps. ``touched``: the target colour was changed, or may have been.
-    ``request``: what an approval is awaited for. ``back_allowed``: an operator has decided that traffic may go back although
-    the release's migration is irreversible.
+    ``step`` is the open intent, or None between two steps. ``touched``: the target colour was changed, or may have
+    been. ``request``: the approval that the deployment waits for. ``back_allowed``: an operator has decided that
+    traffic may go back although the release's migration is irreversible.
     """
 
     plan: Plan
@@ -146,9 +155,9 @@ def live_snapshot(raw: Mapping[str, Any]) -> LiveSnapshot:
 
 @dataclass(frozen=True)
 class Promotion:
-    """The last promotion, kept beside the lease until it is undone or overtaken: what ``rollback`` goes back by.
+    """The last promotion, kept beside the lease for ``rollback`` until it is undone or replaced by another one.
 
-    ``retire_after`` is after how many seconds the previous colour may be stopped, None: never.
+    The previous colour may be stopped ``retire_after`` seconds after the promotion; None: never.
     """
 
     deployment_id: str
@@ -160,12 +169,12 @@ class Promotion:
     retire_after: float | None = None
 
     def dump(self) -> str:
-        """As JSON, for the lease item."""
+        """Return the promotion as JSON, for the lease item."""
         return json.dumps(asdict(self))
 
     @staticmethod
     def load(text: str) -> Promotion:
-        """From the lease item."""
+        """Read a promotion from its JSON."""
         raw: dict[str, Any] = json.loads(text)
         return Promotion(
             **{

@@ -23,9 +23,10 @@ def poll(
     tick: Callable[[float], None] = lambda _elapsed: None,
     longest_pause_s: float = 5.0,
 ) -> T:
-    """Calls ``attempt`` until it returns something; pauses grow from 0.1 s to ``longest_pause_s``.
+    """Call ``attempt`` until it returns a result that is not None; pauses grow from 0.1 s to ``longest_pause_s``.
 
-    ``tick`` is told the seconds elapsed before each pause. Raises DeadlinePassed with ``waiting_for()`` after ``timeout_s``.
+    ``tick`` gets the seconds elapsed before each pause. Raises DeadlinePassed with ``waiting_for()`` after
+    ``timeout_s``.
     """
     began = clock.monotonic()
     pause = FIRST_PAUSE_S

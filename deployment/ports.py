@@ -1,6 +1,7 @@
-"""What a deployment needs from the world, as small protocols; one implementation is one file under ``infrastructure/aws``.
+"""The interfaces that a deployment needs, as small protocols; each implementation is one file under
+``infrastructure/aws``.
 
-Every implementation raises the errors of ``deployment.errors`` only, and each of its waits has a deadline of its own.
+Every implementation raises only the errors of ``deployment.errors``, and each of its waits has a deadline of its own.
 """
 
 from __future__ import annotations
@@ -30,212 +31,222 @@ from deployment.model import (
 
 
 class Clock(Protocol):
-    """Time, so that tests need not wait for it."""
+    """The time, passed in so that tests need not wait."""
 
     def now(self) -> datetime:
-        """The time of day, with time zone UTC."""
+        """Return the current time, with time zone UTC."""
 
     def monotonic(self) -> float:
-        """Seconds that never run backwards."""
+        """Return seconds that never run backwards."""
 
     def sleep(self, seconds: float) -> None:
-        """Lets ``seconds`` pass."""
+        """Wait for ``seconds``."""
 
 
 class Registry(Protocol):
-    """Where releases are kept."""
+    """The image registry that holds the releases."""
 
     def resolve(self, tag: str) -> Image:
-        """Turns a tag into its image, once; raises UnknownTag with the known ones, highest SemVer last."""
+        """Return the image of a tag. Raises UnknownTag with the known tags, highest SemVer last."""
 
     def find(self, digest: str) -> Image | None:
-        """The image of a digest, under its highest tag; None where the registry does not have it any more."""
+        """Return the image of a digest, under its highest tag; None if the registry does not have it any more."""
 
     def tags(self) -> Sequence[str]:
-        """Every tag, in SemVer precedence, the others after them."""
+        """Return every tag: versions in SemVer precedence, then the others."""
 
 
 class Platform(Protocol):
-    """What runs a release on a colour."""
+    """Runs releases, one on each colour."""
 
     def describe(self, colour: Colour) -> Service:
-        """What is configured and what runs, now; never raises NotFound (a service that does not exist is status 'ABSENT')."""
+        """Return what is configured and running now.
+
+        Never raises NotFound: a service that does not exist has status 'ABSENT'.
+        """
 
     def configured(self, colour: Colour) -> Configuration | None:
-        """What is configured for the colour besides its image; None where the service does not exist."""
+        """Return the colour's configuration except its image; None if the service does not exist."""
 
     def provision(self, colour: Colour, image: Image) -> Rollout:
-        """Starts bringing ``image`` up on ``colour`` and returns at once; safe to repeat. Raises ProvisionFailed."""
+        """Start to bring ``image`` up on ``colour`` and return at once; safe to repeat. Raises ProvisionFailed."""
 
     def progress(self, rollout: Rollout) -> Progress:
-        """READY only when that very operation succeeded and the wanted digest is configured and running."""
+        """Return READY only if exactly this operation succeeded and the wanted digest is configured and running."""
 
     def scale(self, colour: Colour) -> None:
-        """Starts making a colour as large as the other one, where it is smaller, and returns at once; safe to repeat.
+        """Start to scale a colour up to the size of the other one, and return at once; safe to repeat.
 
-        ``describe`` calls it unwell until it is. Nothing to do where a platform's colours are always of one size.
+        ``describe`` reports the colour as ``unhealthy`` until it has that size. A platform whose colours always have
+        the same size does nothing.
         """
 
     def retire(self, colour: Colour) -> Rollout | None:
-        """Starts stopping a colour, None where nothing runs; safe to repeat. While ``busy``, returns the operation to wait for."""
+        """Start to stop a colour; return None if nothing runs.
+
+        Safe to repeat; while ``busy``, returns the operation to wait for.
+        """
 
     def stopped(self, colour: Colour) -> Progress:
-        """READY when nothing of the colour runs any more."""
+        """Return READY if nothing of the colour runs any more."""
 
     def logs(self, colour: Colour, since: datetime, limit: int = 200) -> Sequence[str]:
-        """The colour's newest log lines since then (service events and application), oldest first; empty where there are none."""
+        """Return the colour's newest log lines since then (service events and application), oldest first.
+
+        An empty list if it has none.
+        """
 
 
 class Router(Protocol):
-    """What decides which colour a viewer reaches."""
+    """Decides which colour each request reaches."""
 
     def observe(self) -> Routes:
-        """Reads the routes as they are."""
+        """Read the current routes."""
 
     def set(self, seen: Routes, weights: Mapping[Colour, int], origins: Mapping[Colour, str], token: int) -> Routes:
-        """Writes new weights, if nothing changed since ``seen``; returns what was written.
+        """Write new weights if nothing changed since ``seen``; return the routes that were written.
 
-        Raises RouteConflict where the routes are no longer ``seen`` (nothing was written), LeaseLost where a later fencing
-        token than ``token`` has written already, SwitchFailed where it cannot be told whether the write took effect.
-        ``origins`` are the colours' own hosts; those not named keep theirs.
+        Raises RouteConflict if the routes are not ``seen`` any more (nothing was written), LeaseLost if a fencing token
+        later than ``token`` has written already, SwitchFailed if it is unknown whether the write took effect.
+        ``origins`` are the colours' own hosts; a colour that is not named keeps its host.
         """
 
     def spread(self, live: Colour, generation: int) -> Progress:
-        """READY once what was written has reached every place that the router itself can ask; it is never STUCK."""
+        """Return READY once the written routes have reached every place that the router itself can ask; never STUCK."""
 
 
 class Lease(Protocol):
-    """Who may act: one holder at a time, a fencing token that grows, and notes that outlive the holder's disk."""
+    """The right to act: one holder at a time, a fencing token that grows, and notes that outlive the holder's disk."""
 
     def acquire(self, holder: Holder, *, take_over: int | None = None) -> Holder:
-        """Takes the lease; returns the holder with its fencing token. Raises LeaseHeld.
+        """Take the lease; return the holder with its fencing token. Raises LeaseHeld.
 
-        ``take_over`` is the token of a holder known to be dead, whose unexpired lease may be taken.
+        ``take_over`` is the token of a holder that is known to be dead; its lease may be taken before it expires.
         """
 
     def renew(self, holder: Holder) -> Holder:
-        """Extends the lease by its time to live. Raises LeaseLost."""
+        """Extend the lease by its time to live. Raises LeaseLost."""
 
     def check(self, holder: Holder) -> None:
-        """Raises LeaseLost unless this holder still holds an unexpired lease, right now, read consistently."""
+        """Raise LeaseLost unless this holder still holds an unexpired lease right now, by a consistent read."""
 
     def release(self, holder: Holder) -> None:
-        """Gives the lease back; nothing happens if it was lost. Notes stay."""
+        """Release the lease; does nothing if it was lost. Notes stay."""
 
     def current(self) -> Holder | None:
-        """The holder, expired or not; None where it was given back."""
+        """Return the holder, also of an expired lease; None if the lease was released."""
 
     def note(self, holder: Holder, notes: Mapping[str, str | None]) -> None:
-        """Writes (or, with None, removes) notes beside the lease in one write. Raises LeaseLost unless held by ``holder``."""
+        """Write (or, with None, remove) notes beside the lease in one write.
+
+        Raises LeaseLost unless ``holder`` holds the lease.
+        """
 
     def notes(self) -> Mapping[str, str]:
-        """The notes, whoever wrote them."""
+        """Return all notes, of every writer."""
 
     def swap_note(self, name: str, seen: str | None, text: str) -> bool:
-        """Replaces one note if it still is what was ``seen`` (None: absent), and says whether it did; needs no lease."""
+        """Replace one note if it still has the content ``seen`` (None: absent); return whether it did. Needs no lease."""
 
 
 class Secrets(Protocol):
-    """Where credentials are kept."""
+    """The store of the credentials."""
 
     def read(self, name: str) -> str:
-        """The secret's current value. Raises NotFound or CloudDenied; no message ever contains a value."""
+        """Return the secret's current value. Raises NotFound or CloudDenied; no message ever contains a value."""
 
 
 class Vault(Protocol):
-    """Whether secrets are there, without their values."""
+    """Checks that secrets exist, without reading their values."""
 
     def obstacle(self, name: str) -> str | None:
-        """What keeps a secret from being used ("does not exist"), None where nothing does. Raises CloudError."""
+        """Return why a secret cannot be used ("does not exist"), None if it can. Raises CloudError."""
 
 
 class AuditStore(Protocol):
-    """Where evidence is kept out of reach of whoever ran a deployment; nothing in it is ever overwritten."""
+    """Keeps copies of the evidence that the deployer cannot change; never overwrites anything."""
 
     def put(self, name: str, content: bytes) -> None:
-        """Keeps ``content``; safe to repeat. Raises StoredOtherwise where other content is there already, CloudError."""
+        """Store ``content``; safe to repeat. Raises StoredOtherwise if the name has other content already, CloudError."""
 
     def get(self, name: str) -> bytes | None:
-        """What is kept under that name, None where nothing is. Raises CloudError."""
-
-
-class Identity(Protocol):
-    """Who the credentials in use belong to."""
-
-    def caller(self) -> Caller:
-        """Asks for the caller's identity."""
+        """Return the content under that name, None if there is none. Raises CloudError."""
 
 
 class Permissions(Protocol):
-    """What AWS itself would let a caller do."""
+    """The rights that AWS itself gives a caller."""
 
     def missing(self, caller: Caller, duties: Sequence[str], target: Colour | None = None) -> Rights:
-        """Asks for all that the duties need, and does nothing of it. Never raises: what cannot be asked is ``unchecked``.
+        """Check every right that the duties need, without using any. Never raises: a right that cannot be checked is
+        ``unchecked``.
 
-        ``target``: the colour that is changed, while the other one is only looked at; None: either may be.
+        ``target`` is the colour that is changed, while the other one is only read; None: either may be changed.
         """
 
 
 class PushTarget(Protocol):
-    """How images get into the registry; ``host`` is where they are pushed to."""
+    """The registry's address for pushes; ``host`` is the host that images are pushed to."""
 
     host: str
     repository: str
 
     def credentials(self) -> tuple[str, str]:
-        """User and password for the host, for a while. Raises CloudError."""
+        """Return user and password for the host; both expire. Raises CloudError."""
 
 
 class Scans(Protocol):
-    """What is known about the weaknesses of images."""
+    """The vulnerability scans of images."""
 
     def of(self, digest: str) -> Scan:
-        """The newest scan of an image. Raises CloudError."""
+        """Return the newest scan of an image. Raises CloudError."""
 
 
 class Quotas(Protocol):
-    """How much of what AWS grants is used."""
+    """The use of the account's quotas."""
 
     def measured(self) -> Sequence[Quota]:
-        """Every quota that concerns the estate and whose use AWS measures. Raises CloudError."""
+        """Return every quota that concerns the estate and whose use AWS measures. Raises CloudError."""
 
 
 class Domain(Protocol):
-    """The live domain, before anything is asked of the service behind it."""
+    """The live domain's DNS and TLS, checked without a request to the service behind it."""
 
     def observe(self) -> DomainState:
-        """Resolves it and, for https, shakes hands with it. Raises CloudUnreachable where either fails."""
+        """Resolve the domain and, for https, make a TLS handshake with it. Raises CloudUnreachable if either fails."""
 
 
 class Notifier(Protocol):
-    """How the team hears of a deployment."""
+    """The channel to the team."""
 
     def send(self, notice: Notice) -> None:
-        """Hands the message on; who then gets it is the channel's affair. Raises CloudError."""
+        """Send the message; the channel decides who gets it. Raises CloudError."""
 
 
 class Alarms(Protocol):
-    """What else watches the service: alarms of metrics, composite ones, health checks."""
+    """The service's other monitors: metric alarms, composite alarms, health checks."""
 
     def read(self, colour: Colour) -> Sequence[Alarm]:
-        """Every alarm that has to be quiet while ``colour`` is live, each as it is now, ABSENT ones included. Raises CloudError."""
+        """Return the current state of every alarm that must not fire while ``colour`` is live, ABSENT ones included.
+
+        Raises CloudError.
+        """
 
 
 class FrontDoor(Protocol):
-    """The service as its users see it: through the live domain, or a colour at its own address."""
+    """The service as its users reach it: through the live domain, or a colour at its own address."""
 
     def ask(self, times: int, url: str | None = None) -> Sequence[Answer]:
-        """Asks the health path (of the live domain, or at ``url``), each time on a fresh connection, never retrying."""
+        """Request the health path (of the live domain, or at ``url``), each time on a fresh connection, without retries."""
 
     def examine(self, url: str | None = None) -> Sequence[str]:
-        """Asks for health, database, Redis, and as a user who signs in, books, reads, lists, cancels and signs out.
+        """Check health, database and Redis, and act as a user who signs in, books, reads, lists, cancels and signs out.
 
-        Returns what is wrong, the first of it at least; empty where all is well.
+        Returns what is wrong, at least the first problem; empty if all is well.
         """
 
 
 class NoAlarms:
-    """The alarms of an environment that has none."""
+    """An environment without alarms."""
 
     def read(self, colour: Colour) -> Sequence[Alarm]:  # noqa: ARG002  # the port's signature
         """Return no alarm."""

@@ -1,4 +1,4 @@
-"""``deployment.toml``: read, checked against its JSON Schema, and narrowed to one environment."""
+"""``deployment.toml``: read, validated against its JSON Schema, and reduced to one environment."""
 
 from __future__ import annotations
 
@@ -26,7 +26,11 @@ SETTINGS_FILE = Path(__file__).resolve().parent.parent / "deployment.toml"
 
 @dataclass(frozen=True)
 class DeploymentLimits:
-    """The ``[deployment]`` table; in seconds but ``prober_rate`` (requests a second), ``confirmations``, ``identity`` and ``approval``."""
+    """The ``[deployment]`` table.
+
+    Values are in seconds, except ``prober_rate`` (requests a second), ``confirmations`` and ``identity`` (answers),
+    ``certificate_days``, and the texts.
+    """
 
     strategy: str = AT_ONCE
     bake: float = 300
@@ -52,9 +56,10 @@ class DeploymentLimits:
 
 @dataclass(frozen=True)
 class Settings:
-    """One environment's settings, its overrides applied.
+    """One environment's settings, with its overrides applied.
 
-    ``gates`` maps a gate's name to its table as written; ``estate`` holds the environment's own keys (provider, account, …).
+    ``gates`` maps a gate's name to its table as written; ``estate`` holds the environment's own keys (provider,
+    account, …).
     """
 
     environment: str
@@ -71,13 +76,16 @@ class Settings:
         return str(self.estate["provider"])
 
     def rule(self, gate: str) -> GateRule:
-        """What is required of a gate; one that the settings do not name is required, with one check at least."""
+        """Return the rule of a gate. A gate that the settings do not name is required and needs at least one check."""
         table = self.gates.get(gate, {})
         return GateRule(gate, bool(table.get("required", True)), int(table.get("min_checks", 1)))
 
 
 def load(path: Path, environment: str | None = None) -> Settings:
-    """Reads the settings of ``environment`` (None: the default one). Raises SettingsError, naming place and nearest word."""
+    """Read the settings of ``environment`` (None: the default one).
+
+    Raises SettingsError, naming the key and the nearest known word.
+    """
     document = _parse(path)
     refuse_impossible_pair(document, path.name)
     _validate(document, path)
@@ -85,7 +93,7 @@ def load(path: Path, environment: str | None = None) -> Settings:
     environments = document["environments"]
     if name not in environments:
         raise SettingsError(
-            f"there is no environment {name!r} in {path.name}{_nearest(name, environments)}",
+            f"unknown environment {name!r} in {path.name}{_nearest(name, environments)}",
             hint=f"known environments: {', '.join(sorted(environments))}",
         )
     own = environments[name]
@@ -109,19 +117,19 @@ def _parse(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"), parse_float=_finite)
     except FileNotFoundError:
         raise SettingsError(
-            f"there is no {path}", hint="It holds environments and budgets; see docs/settings.md."
+            f"{path} does not exist", hint="It must define environments and budgets; see docs/settings.md."
         ) from None
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError as error:  # TOML's own errors, broken UTF-8, and numbers that are none
+    except ValueError as error:  # TOML's own errors, invalid UTF-8, and nan or inf
         raise SettingsError(f"{path.name} is not TOML: {error}") from None
 
 
 def _finite(text: str) -> float:
-    """TOML knows nan, which is within no limit and beyond none: a bake of nan seconds would be over at once."""
+    """Refuse nan and inf, which TOML allows: nan compares false with every limit, so a bake of nan seconds would end at once."""
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{text} is not a number to measure by")
+        raise ValueError(f"{text} is not a finite number")
     return number
 
 
@@ -139,7 +147,7 @@ def _validate(document: Mapping[str, Any], path: Path) -> None:
 
 
 def _leaves(errors: Any) -> Iterator[jsonschema.ValidationError]:
-    """The errors that say something: those inside a combination, rather than the combination's own."""
+    """Yield the specific errors: of a combination its inner errors, not the combination's own."""
     for error in errors:
         if error.context:
             yield from _leaves(error.context)
@@ -170,25 +178,25 @@ def _nearest(word: str, known: Any) -> str:
 
 IMPOSSIBLE: Mapping[tuple[str, str], str] = {
     ("apprunner", "route53"): (
-        "App Runner answers 404 for a host that it does not know, and one custom domain cannot be on two services: "
-        "a DNS record that moves from one to the other takes the site down"
+        "App Runner answers 404 for an unknown host, and one custom domain cannot be on two services: "
+        "a DNS record that moves from one service to the other takes the site down"
     ),
     ("apprunner", "alb"): (
         "a load balancer's targets are addresses in a VPC, and App Runner's public services have none; "
-        "for the live domain's host App Runner would answer 404, too"
+        "App Runner would also answer 404 for the live domain's host"
     ),
     ("ecs", "cloudfront"): (
-        "the colours of ECS stand behind load balancers, whose weights switch per request and in seconds: the switching "
-        "function would be a second switch before the first (a plain distribution may stand before the load balancer)"
+        "the colours of ECS are behind load balancers, whose weights switch per request and within seconds: the switching "
+        "function would be a second switch before that one (a plain distribution may be in front of the load balancer)"
     ),
 }
 INSTEAD: Mapping[str, str] = {"apprunner": 'router = "cloudfront"', "ecs": 'router = "alb" or "route53"'}
 
 
 def refuse_impossible_pair(document: Mapping[str, Any], name: str) -> None:
-    """Raises SettingsError where an environment pairs a platform with a router that cannot switch it.
+    """Raise SettingsError if an environment pairs a platform with a router that cannot switch it.
 
-    The document need not be valid yet: of a pair that cannot work, its router's missing keys are not asked for.
+    The document need not be valid yet: this error comes before any about the keys that the impossible router lacks.
     """
     environments = document.get("environments")
     for environment, own in environments.items() if isinstance(environments, Mapping) else ():

@@ -1,7 +1,7 @@
-"""How a run's evidence is closed: the journal's last lines, the report, the copy in the store, the signature, the anchor.
+"""The end of a run's evidence: the journal's last lines, the report, the copy in the store, the signature, the anchor.
 
-In this order, since each of them covers those before it. Nothing of it decides a run: what fails is told, in the journal
-as long as that may grow (up to the signature), then on the terminal.
+They are written in this order, because each covers those before it. A failure here changes no run's outcome: it is
+reported in the journal (until the signature, after which the journal must not grow), then on the terminal.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ ANCHOR_TRIES = 5
 PAGE_FILE = "report.html"
 Page = Callable[[Sequence[Record]], str]
 REDACTED = (".xml", ".html", ".log", ".txt")
-"""Files of a report that plugins and processes write by themselves."""
+"""The kinds of files in a report's folder that plugins and other processes write themselves."""
 COPIES = 10
-"""One, and one more for each time that a halted deployment was settled anew."""
+"""The most copies of one file: one, and one more for each time that a halted deployment was recovered again."""
 
 
 @dataclass(frozen=True)
 class Archive:
-    """Where the evidence of an environment's runs goes beyond the folder of the report.
+    """The places that keep an environment's evidence besides the report's folder.
 
-    ``signer`` reads the key when it is called and raises NoKey or CloudError; ``store`` is None where there is none.
-    ``lease`` is given for runs that held it: their journal's head is kept beside it.
+    ``signer`` reads the key when it is called and raises NoKey or CloudError; ``store`` is None if there is none.
+    ``lease`` is given for runs that held it: the journal's head is kept beside it.
     """
 
     environment: str
@@ -46,7 +46,7 @@ class Archive:
 
 
 def _unreached() -> Signer:
-    raise NoKey("no environment was reached")
+    raise NoKey("the run reached no environment")
 
 
 NOWHERE = Archive("", _unreached, None)
@@ -66,12 +66,12 @@ class EvidenceWriter:
     page: Page | None = None
 
     def close(self, journal: Journal, folder: Path, closing: dict[str, Any]) -> None:
-        """Ends the journal with how it ended, then the rest of it."""
+        """Append the line ``closed`` with this data, then write the rest of the evidence."""
         close(journal, folder, [("closed", closing)], self.archive, self.say, self.page)
 
 
 LOCAL_EVIDENCE = EvidenceWriter()
-"""Writes to this disk only, and removes nothing."""
+"""Writes to this disk only, and removes no secrets."""
 
 
 def close(
@@ -82,9 +82,9 @@ def close(
     say: Callable[[str], None] = lambda _: None,
     page: Page | None = None,
 ) -> dict[str, Any]:
-    """Appends the ``closing`` lines, writes the report and moves ``latest`` to it, then archives; returns the report.
+    """Append the ``closing`` lines, write the report, move ``latest`` to it, and archive all of it; return the report.
 
-    ``page`` makes report.html of the journal, where nobody else has made one.
+    ``page`` makes report.html from the journal, for runs in which no plugin has made one.
     """
     signer = _signer(journal, archive)
     for kind, data in closing:
@@ -93,7 +93,7 @@ def close(
     if page is not None:
         try:
             replace_file(folder / PAGE_FILE, page(journal.records()))
-        except Exception as error:  # whatever a page cannot show must not keep a run from being settled
+        except Exception as error:  # an error of the page must not stop a run from being recovered
             say(f"{PAGE_FILE} was not written: {type(error).__name__}: {first_line(error)}")
     _redact(folder, journal)
     report.write(folder, built)
@@ -102,7 +102,10 @@ def close(
 
 
 def _redact(folder: Path, journal: Journal) -> None:
-    """What others wrote into the folder (junit.xml, logs, the page) before every secret was known; the journal is clean."""
+    """Remove secrets from files that others wrote (junit.xml, logs, the page) before every secret was known.
+
+    The journal is clean.
+    """
     for path in sorted(folder.iterdir()):
         if path.is_file() and path != journal.path and path.suffix in REDACTED:
             text = path.read_text(encoding="utf-8", errors="replace")
@@ -121,25 +124,27 @@ def _signer(journal: Journal, archive: Archive) -> Signer | None:
 def _archive(
     journal: Journal, folder: Path, archive: Archive, signer: Signer | None, say: Callable[[str], None]
 ) -> None:
-    """Each of these where it can be done, whatever became of the others."""
+    """Copy, sign and anchor; each is tried even if another one failed."""
     if archive.store is not None:
-        problem = _tried(lambda: _copy(archive, folder, journal.path))
+        problem = _problem_of(lambda: _copy(archive, folder, journal.path))
         if problem:
             say(f"the journal was not copied to the audit store: {problem}")
-            _tried(lambda: journal.append("not_stored", error=problem))
+            _problem_of(lambda: journal.append("not_stored", error=problem))
     if signer is not None:
-        problem = _tried(lambda: _sign(journal, folder, signer))
+        problem = _problem_of(lambda: _sign(journal, folder, signer))
         if problem:
             say(f"the report was not signed: {problem}")
-        elif archive.store is not None and (problem := _tried(lambda: _copy(archive, folder, folder / ENVELOPE_FILE))):
+        elif archive.store is not None and (
+            problem := _problem_of(lambda: _copy(archive, folder, folder / ENVELOPE_FILE))
+        ):
             say(f"the signature was not copied to the audit store: {problem}")
     lease = archive.lease
-    if lease is not None and (problem := _tried(lambda: anchor(lease, folder.name, journal))):
+    if lease is not None and (problem := _problem_of(lambda: anchor(lease, folder.name, journal))):
         say(f"the journal was not anchored beside the lease: {problem}")
 
 
-def _tried(act: Callable[[], object]) -> str | None:
-    """What went wrong, None where nothing did."""
+def _problem_of(act: Callable[[], object]) -> str | None:
+    """Call ``act``; return its error as text, None if it succeeded."""
     try:
         act()
     except (OSError, ValueError, DeploymentError) as error:
@@ -161,14 +166,14 @@ def _sign(journal: Journal, folder: Path, signer: Signer) -> None:
 
 
 def names(environment: str, run_id: str, file: str) -> Iterator[str]:
-    """Under which names a file is kept: a run that was closed, and settled later, has a second copy, of more lines."""
+    """Yield the names that a file's copies get: a run that was closed and later recovered has a second, longer copy."""
     stem, dot, rest = file.partition(".")
     for number in count(1):
         yield f"{environment}/{run_id}/{stem}{'' if number == 1 else f'-{number}'}{dot}{rest}"
 
 
 def put(store: AuditStore, environment: str, run_id: str, file: str, content: bytes) -> None:
-    """Keeps a copy beside the earlier ones. Raises CloudError; StoredOtherwise where there are more than a run can have."""
+    """Store a copy beside the earlier ones. Raises CloudError, or StoredOtherwise if there are more than a run can have."""
     for _, name in zip(range(COPIES), names(environment, run_id, file), strict=False):
         try:
             store.put(name, content)
@@ -179,7 +184,7 @@ def put(store: AuditStore, environment: str, run_id: str, file: str, content: by
 
 
 def copies(store: AuditStore, environment: str, run_id: str, file: str) -> list[bytes]:
-    """Every copy, oldest first. Raises CloudError."""
+    """Return every copy, oldest first. Raises CloudError."""
     found = []
     for _, name in zip(range(COPIES), names(environment, run_id, file), strict=False):
         content = store.get(name)
@@ -193,7 +198,7 @@ def copies(store: AuditStore, environment: str, run_id: str, file: str) -> list[
 
 
 def anchor(lease: Lease, run_id: str, journal: Journal) -> None:
-    """Notes a journal's head beside the lease, with those of the newest others. Raises CloudError."""
+    """Note a journal's head beside the lease, together with the heads of the newest other runs. Raises CloudError."""
     last = journal.records()[-1]
     for _ in range(ANCHOR_TRIES):
         seen = lease.notes().get(HEADS_NOTE)
@@ -202,11 +207,14 @@ def anchor(lease: Lease, run_id: str, journal: Journal) -> None:
         newest = dict([*kept.items(), (run_id, [last.seq, last.hash])][-HEADS_KEPT:])
         if lease.swap_note(HEADS_NOTE, seen, json.dumps(newest)):
             return
-    raise CloudError(f"the head of {run_id} could not be noted beside the lease: others kept noting theirs")
+    raise CloudError(f"the head of {run_id} could not be noted beside the lease: other runs kept changing that note")
 
 
 def anchored(lease: Lease, run_id: str) -> tuple[int, str] | None:
-    """The head of a run's journal as the lease item has it: number of lines and last hash. Raises CloudError."""
+    """Return the head of a run's journal from the lease item: number of lines and last hash; None if it has none.
+
+    Raises CloudError.
+    """
     seen = lease.notes().get(HEADS_NOTE)
     head = json.loads(seen).get(run_id) if seen else None
     return None if head is None else (int(head[0]), str(head[1]))

@@ -1,7 +1,7 @@
 """The signed evidence of a run: an in-toto statement, predicate test-result, in a DSSE envelope.
 
-The statement says nothing of its own: it follows from the journal and from the files beside it, so that whoever checks it
-makes it again and compares. Formats: https://github.com/in-toto/attestation (Statement v1, test-result v0.1),
+The statement adds nothing: it follows from the journal and from the files beside it, so that an auditor can build it
+again and compare. Formats: https://github.com/in-toto/attestation (Statement v1, test-result v0.1),
 https://github.com/secure-systems-lab/dsse.
 """
 
@@ -36,25 +36,25 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
 
-# What the run was about, as the journal has it: the predicate's "configuration used for the test run".
+# The journal lines that say what was tested: the predicate's "configuration used for the test run".
 CONFIGURATION = ("opened", "manifest", "planned")
 
 
 class Checker:
-    """A public key, Ed25519."""
+    """An Ed25519 public key."""
 
     def __init__(self, pem: str) -> None:
-        """Raises NoKey where it is none."""
+        """Raise NoKey if ``pem`` is not such a key."""
         try:
             key = load_pem_public_key(pem.encode())
         except (ValueError, UnsupportedAlgorithm):
             key = None
         if not isinstance(key, Ed25519PublicKey):
-            raise NoKey("what should be the public key is not an Ed25519 public key in PEM")
+            raise NoKey("the public key is not an Ed25519 public key in PEM")
         self._key = SSlibKey.from_crypto(key)
 
     def check(self, envelope: Envelope) -> bool:
-        """Whether this key signed it."""
+        """Return whether this key signed the envelope."""
         try:
             envelope.verify([self._key], 1)
         except LibraryError:
@@ -63,22 +63,22 @@ class Checker:
 
 
 class Signer:
-    """A private key, Ed25519; it is shown in no repr and no error."""
+    """An Ed25519 private key; it never appears in a repr or an error."""
 
     def __init__(self, pem: str) -> None:
-        """Raises NoKey where it is none."""
+        """Raise NoKey if ``pem`` is not such a key."""
         try:
             key = load_pem_private_key(pem.encode(), password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm):
             key = None
         if not isinstance(key, Ed25519PrivateKey):
-            # Raised outside of the handler: a parser's text may quote what it was given, and would be this error's context.
-            raise NoKey("what should be the signing key is not an Ed25519 private key in PEM (PKCS#8, no password)")
+            # Raised outside of the handler: a parser's message may quote its input, and would be this error's context.
+            raise NoKey("the signing key is not an Ed25519 private key in PEM (PKCS#8, no password)")
         self._signer = CryptoSigner(key)
         self.checker = Checker(_public_pem(key))
 
     def sign(self, statement: Mapping[str, Any]) -> bytes:
-        """The envelope's file."""
+        """Return the content of the envelope's file."""
         payload = json.dumps(statement, sort_keys=True, separators=(",", ":")).encode()
         envelope = Envelope(payload, PAYLOAD_TYPE, {})
         envelope.sign(self._signer)
@@ -90,37 +90,37 @@ def _public_pem(key: Ed25519PrivateKey) -> str:
 
 
 def to_json(envelope: Envelope) -> bytes:
-    """The one way in which an envelope is written down."""
+    """Return an envelope in its only valid spelling."""
     return (json.dumps(envelope.to_dict(), indent=2, sort_keys=True) + "\n").encode()
 
 
 def envelope_of(content: bytes) -> Envelope:
-    """Reads an envelope's file. Raises ValueError where it is none, or is not spelled as it was written."""
+    """Read an envelope's file. Raises ValueError if it is not an envelope, or not spelled as ``to_json`` writes it."""
     try:
         envelope = Envelope.from_dict(json.loads(content))
         written = to_json(envelope)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, LibraryError, binascii.Error):
         raise ValueError("it is not a DSSE envelope") from None
     if written != content or envelope.payload_type != PAYLOAD_TYPE:
-        raise ValueError("it is not as it was written")
+        raise ValueError("it is not spelled as this framework writes it")
     return envelope
 
 
 def digests(folder: Path) -> dict[str, str]:
-    """SHA-256 of each file of the report that is there, by name."""
-    found = {name: folder / name for name in SIGNED_FILES}
-    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in found.items() if path.is_file()}
+    """Return the SHA-256 of each existing file of the report, by name."""
+    paths = {name: folder / name for name in SIGNED_FILES}
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in paths.items() if path.is_file()}
 
 
 def statement(records: Sequence[Record], files: Mapping[str, str]) -> dict[str, Any]:
-    """The statement of a closed journal and the digests of its report's files."""
+    """Return the statement about a closed journal and the digests of its report's files."""
     built = report.build(records)
     subjects = [{"name": name, "digest": {"sha256": digest}} for name, digest in files.items()]
     algorithm, _, digest = str(built["digest"] or "").partition(":")
     if digest:
         subjects.append({"name": built["image"] or built["digest"], "digest": {algorithm: digest}})
     gates = {
-        word: [gate["name"] for gate in built["gates"] if _word(gate) == word]
+        word: [gate["name"] for gate in built["gates"] if _list_name(gate) == word]
         for word in ("passed", "warned", "failed")
     }
     return {
@@ -141,8 +141,8 @@ def statement(records: Sequence[Record], files: Mapping[str, str]) -> dict[str, 
     }
 
 
-def _word(gate: Mapping[str, Any]) -> str | None:
-    """In which of the predicate's lists a gate stands; one that was not run stands in none."""
+def _list_name(gate: Mapping[str, Any]) -> str | None:
+    """Return which of the predicate's lists a gate belongs to; None for a gate that was not run."""
     if gate["outcome"] == "passed":
         return "passed"
     if gate["outcome"] == "not_run":
@@ -151,7 +151,10 @@ def _word(gate: Mapping[str, Any]) -> str | None:
 
 
 def _result(built: Mapping[str, Any], warned: bool) -> str:
-    """PASSED is what was promoted, or verified whole; a rollback that was asked for says nothing of tests."""
+    """Return the result.
+
+    PASSED: promoted, or verified completely. A successful rollback by hand proves no test, so it is WARNED.
+    """
     if built["verdict"] in ("promoted", "verified"):
         return "WARNED" if warned or built["partial"] else "PASSED"
     return "WARNED" if built["exit_code"] == 0 else "FAILED"

@@ -1,6 +1,6 @@
-"""Checking a run's evidence: the journal's chain, its end, its anchors, the report, the files and the signature.
+"""Audits a run's evidence: the journal's chain and end, its anchors, the report, the files and the signature.
 
-Pure: what is on the disk and what the anchors say is handed in. Each thing that is checked yields one finding.
+Pure: the caller passes the folder and the anchors in. Each check yields one finding.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from deployment.evidence.chain import chain
 from deployment.evidence.journal import Record
 
 AFTER_CLOSED = frozenset({"not_stored"})
-"""What a journal may still say after it was closed, and before it was signed."""
+"""The kinds of lines that a journal may have after it was closed, before it was signed."""
 
 
 class Outcome(Enum):
-    """What came of one check."""
+    """The result of one check."""
 
     GOOD = "ok"
     BAD = "BAD"
@@ -33,7 +33,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was checked, or could not be; ``what`` is its name, ``detail`` says why, and which line."""
+    """The result of one check: ``what`` is its name, ``detail`` says why, and which line."""
 
     what: str
     outcome: Outcome
@@ -41,16 +41,16 @@ class Finding:
 
     @property
     def good(self) -> bool:
-        """Whether it was checked and holds."""
+        """Whether the check was made and passed."""
         return self.outcome is Outcome.GOOD
 
 
 @dataclass(frozen=True)
 class Anchors:
-    """What is known of a journal elsewhere.
+    """A journal's traces in other places.
 
-    ``head``: number of lines and last hash, as noted beside the lease. ``journals`` and ``envelopes``: the copies in the
-    audit store, oldest first. ``unread`` says what could not be read, and why.
+    ``head``: number of lines and last hash, as noted beside the lease. ``journals`` and ``envelopes``: the copies in
+    the audit store, oldest first. ``unread`` says what could not be read, and why.
     """
 
     head: tuple[int, str] | None = None
@@ -60,23 +60,23 @@ class Anchors:
 
 
 def examine(folder: Path, journal_file: str, anchors: Anchors, checker: Callable[[], Checker]) -> list[Finding]:
-    """Every finding about one report; where all are good, the evidence holds."""
+    """Return every finding about one report; the evidence is intact if all are good."""
     content = _bytes(folder / journal_file)
     if content is None:
-        return [Finding("chain", Outcome.BAD, f"there is no {journal_file}")]
+        return [Finding("chain", Outcome.BAD, f"{journal_file} does not exist")]
     records, broken = chain(content)
     findings = [Finding("chain", Outcome.BAD, broken) if broken else _good("chain", f"{len(records)} lines, unbroken")]
     if not broken:
         findings.append(_closed(records))
     findings += _anchored(content, records, anchors)
     if broken:
-        findings.append(Finding("report", Outcome.UNCHECKED, "the journal that it follows from is broken"))
+        findings.append(Finding("report", Outcome.UNCHECKED, "the journal is broken, and the report is built from it"))
     else:
         findings.append(_report(folder, records))
     return findings + _signed(folder, None if broken else records, anchors, checker)
 
 
-# -- the journal by itself, and what is known of it elsewhere ----------------------------------------------------------
+# -- the journal alone, and its anchors --------------------------------------------------------------------------------
 
 
 def _closed(records: Sequence[Record]) -> Finding:
@@ -85,7 +85,9 @@ def _closed(records: Sequence[Record]) -> Finding:
         return _good("closed", f"with verdict {rest[-1].data.get('verdict')} at line {rest[-1].seq}")
     last = records[-1]
     return Finding(
-        "closed", Outcome.BAD, f"the journal ends with {last.kind!r} at line {last.seq}: it was cut, or the run died"
+        "closed",
+        Outcome.BAD,
+        f"the journal ends with {last.kind!r} at line {last.seq}: it was truncated, or the run died",
     )
 
 
@@ -97,7 +99,9 @@ def _anchored(content: bytes, records: Sequence[Record], anchors: Anchors) -> li
         findings.append(_against_copy(content, anchors.journals))
     if not findings:
         findings.append(
-            Finding("anchor", Outcome.BAD, "not anchored: neither the lease nor an audit store knows this journal")
+            Finding(
+                "anchor", Outcome.BAD, "not anchored: neither the lease nor an audit store has a trace of this journal"
+            )
         )
     return findings
 
@@ -108,12 +112,10 @@ def _against_head(records: Sequence[Record], seq: int, digest: str) -> Finding:
             "head", Outcome.BAD, f"lines {len(records) + 1} to {seq} are missing, or broken: there were {seq}"
         )
     if records[seq - 1].hash != digest:
-        return Finding(
-            "head", Outcome.BAD, f"line {seq} is not the one that was noted beside the lease: it was rewritten"
-        )
+        return Finding("head", Outcome.BAD, f"line {seq} is not the one noted beside the lease: it was rewritten")
     if len(records) > seq:
         return Finding("head", Outcome.BAD, f"line {seq + 1} was added: the journal had {seq} lines when it was closed")
-    return _good("head", f"line {seq} is the one that was noted beside the lease")
+    return _good("head", f"line {seq} is the one noted beside the lease")
 
 
 def _against_copy(content: bytes, copies: Sequence[bytes]) -> Finding:
@@ -123,11 +125,11 @@ def _against_copy(content: bytes, copies: Sequence[bytes]) -> Finding:
     for number, (earlier, later) in enumerate(pairwise(copies), 2):
         if not later.startswith(earlier) and b'"reconstructed": true' not in later.partition(b"\n")[0]:
             return Finding("copy", Outcome.BAD, f"copy {number} in the audit store does not continue the one before it")
-    return _good("copy", "byte for byte the audit store's")
+    return _good("copy", "identical to the audit store's copy")
 
 
 def _difference(ours: bytes, theirs: bytes) -> str | None:
-    """In which line two journals first differ."""
+    """Return the first line in which two journals differ, as the start of a sentence; None if they are equal."""
     if ours == theirs:
         return None
     mine, other = ours.split(b"\n"), theirs.split(b"\n")
@@ -135,28 +137,28 @@ def _difference(ours: bytes, theirs: bytes) -> str | None:
         (i for i, (a, b) in enumerate(zip(mine, other, strict=False), 1) if a != b), min(len(mine), len(other))
     )
     if number > len(mine) - 1:
-        return f"lines {number} to {len(other) - 1} are missing: they are"
+        return f"lines {number} to {len(other) - 1} are missing, but they are"
     if number > len(other) - 1:
-        return f"line {number} was added: it is not"
-    return f"line {number} is another one"
+        return f"line {number} was added; it is not"
+    return f"line {number} differs from the one"
 
 
-# -- what follows from the journal -------------------------------------------------------------------------------------------
+# -- the report --------------------------------------------------------------------------------------------------------------
 
 
 def _report(folder: Path, records: Sequence[Record]) -> Finding:
     content = _bytes(folder / report.REPORT_FILE)
     if content is None:
-        return Finding("report", Outcome.BAD, "there is no verification.json")
+        return Finding("report", Outcome.BAD, "verification.json does not exist")
     try:
-        said = json.loads(content)
-        built = report.build_like(records, said)
+        written = json.loads(content)
+        built = report.build_like(records, written)
         if content == report.to_json(built).encode():
-            return _good("report", "verification.json is what follows from the journal")
-        fields = [name for name in {**built, **said} if name not in said or built.get(name, ...) != said[name]]
+            return _good("report", "verification.json follows from the journal")
+        fields = [n for n in {**built, **written} if n not in written or built.get(n, ...) != written[n]]
     except (ValueError, TypeError, RecursionError):
         return Finding("report", Outcome.BAD, "verification.json is not a JSON object any more")
-    what = f"says otherwise than the journal: {', '.join(fields)}" if fields else "is not spelled as it was written"
+    what = f"contradicts the journal: {', '.join(fields)}" if fields else "is not spelled as it was written"
     return Finding("report", Outcome.BAD, f"verification.json {what}")
 
 
@@ -170,8 +172,8 @@ def _signed(
     if content is None:
         if anchors.envelopes:
             return [Finding("signature", Outcome.BAD, f"{ENVELOPE_FILE} was removed: the audit store has it")]
-        said = next((str(record.data.get("reason")) for record in records or () if record.kind == "unsigned"), None)
-        return [Finding("signature", Outcome.BAD, f"unsigned: {said or f'there is no {ENVELOPE_FILE}'}")]
+        reason = next((str(record.data.get("reason")) for record in records or () if record.kind == "unsigned"), None)
+        return [Finding("signature", Outcome.BAD, f"unsigned: {reason or f'{ENVELOPE_FILE} does not exist'}")]
     findings = []
     if anchors.envelopes and anchors.envelopes[-1] != content:
         findings.append(Finding("signature", Outcome.BAD, f"{ENVELOPE_FILE} is not the one in the audit store"))
@@ -181,10 +183,10 @@ def _signed(
         return [*findings, Finding("signature", Outcome.BAD, f"{ENVELOPE_FILE} was changed: {error}")]
     findings.append(_signature(envelope, checker))
     try:
-        said = json.loads(envelope.payload)
-        return findings + _contents(folder, records, said)
+        signed = json.loads(envelope.payload)
+        return findings + _contents(folder, records, signed)
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return [*findings, Finding("files", Outcome.BAD, "what is signed is not a statement about a report")]
+        return [*findings, Finding("files", Outcome.BAD, "the signed content is not a statement about a report")]
 
 
 def _signature(envelope: Any, checker: Callable[[], Checker]) -> Finding:
@@ -197,24 +199,24 @@ def _signature(envelope: Any, checker: Callable[[], Checker]) -> Finding:
     return Finding("signature", Outcome.BAD, "not made by the environment's key, or the statement was changed")
 
 
-def _contents(folder: Path, records: Sequence[Record] | None, said: dict[str, Any]) -> list[Finding]:
-    """The statement against the files that are there, one by one, and as a whole against the journal."""
-    there = digests(folder)
-    signed = {subject["name"]: subject["digest"].get("sha256") for subject in said["subject"]}
+def _contents(folder: Path, records: Sequence[Record] | None, stated: dict[str, Any]) -> list[Finding]:
+    """Compare the statement with the present files one by one, then as a whole with the journal."""
+    present = digests(folder)
+    signed = {subject["name"]: subject["digest"].get("sha256") for subject in stated["subject"]}
     findings = []
     for name in SIGNED_FILES:
-        if name not in there and name not in signed:
+        if name not in present and name not in signed:
             continue
         if name not in signed:
-            findings.append(Finding(name, Outcome.BAD, "was added: it is not among what was signed"))
-        elif name not in there:
-            findings.append(Finding(name, Outcome.BAD, "was removed: it is among what was signed"))
-        elif there[name] != signed[name]:
-            findings.append(Finding(name, Outcome.BAD, "was changed: it is not what was signed"))
+            findings.append(Finding(name, Outcome.BAD, "was added: the signature does not cover it"))
+        elif name not in present:
+            findings.append(Finding(name, Outcome.BAD, "was removed: the signature covers it"))
+        elif present[name] != signed[name]:
+            findings.append(Finding(name, Outcome.BAD, "was changed: it is not the signed content"))
         else:
             findings.append(_good(name, "as it was signed"))
-    if records is not None and all(finding.good for finding in findings) and statement(records, there) != said:
-        findings.append(Finding("statement", Outcome.BAD, "what was signed does not follow from the journal"))
+    if records is not None and all(finding.good for finding in findings) and statement(records, present) != stated:
+        findings.append(Finding("statement", Outcome.BAD, "the signed statement does not follow from the journal"))
     return findings
 
 

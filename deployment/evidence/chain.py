@@ -1,4 +1,4 @@
-"""A journal's chain by itself: which line was changed, removed, added or moved. Strict where ``journal.read`` is forgiving."""
+"""A journal's hash chain, checked alone: which line was changed, removed, added or moved. Stricter than ``journal.read``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from deployment.evidence.journal import FIRST, Record, line_hash, record_of
 
 
 def chain(content: bytes) -> tuple[list[Record], str | None]:
-    """The records up to the first line that does not hold, and what is wrong with that line."""
+    """Return the records up to the first bad line, and that line's problem; None if every line is good."""
     records: list[Record] = []
     lines = content.split(b"\n")
     seqs = [_seq(line) for line in lines]
@@ -22,7 +22,7 @@ def chain(content: bytes) -> tuple[list[Record], str | None]:
             return records, _misplaced(number, record, previous, seqs)
         records.append(record)
     if lines[-1]:
-        return records, f"line {len(lines)} is cut in its middle"
+        return records, f"line {len(lines)} is incomplete"
     return (records, None) if records else (records, "it is empty")
 
 
@@ -34,8 +34,8 @@ def _record(raw: bytes) -> tuple[Record | None, str]:
         if type(record.seq) is int and line_hash(line) == record.hash and json.dumps(line) == text:
             return record, ""
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        return None, "was changed: it is not a line of a journal any more"
-    return None, "was changed: its hash is another's"
+        return None, "was changed: it is not a journal line any more"
+    return None, "was changed: its hash does not match"
 
 
 def _seq(raw: bytes) -> int | None:
@@ -47,18 +47,16 @@ def _seq(raw: bytes) -> int | None:
 
 
 def _misplaced(number: int, record: Record, previous: Record | None, seqs: Sequence[int | None]) -> str:
-    """In words: a whole line, unchanged, that does not follow the one before it."""
+    """Describe a complete, unchanged line that does not follow the line before it."""
     if record.seq > number:
         if number in seqs:
-            return (
-                f"line {number} was moved: it says that it is line {record.seq}, and line {number} stands further down"
-            )
+            return f"line {number} was moved: its number is {record.seq}, and line {number} is further down"
         one = record.seq == number + 1
         missing = (
             f"line {number} of the journal was" if one else f"lines {number} to {record.seq - 1} of the journal were"
         )
-        return f"{missing} removed: line {record.seq} stands there"
+        return f"{missing} removed: line {record.seq} is in that place"
     if record.seq < number:
-        return f"line {number} was added, or moved: it says that it is line {record.seq}"
+        return f"line {number} was added, or moved: its number is {record.seq}"
     after = f"line {number - 1}" if previous else "the beginning"
-    return f"line {number} does not follow {after}: one of the two was replaced"
+    return f"line {number} does not continue {after}: one of the two was replaced"

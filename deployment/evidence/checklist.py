@@ -1,4 +1,4 @@
-"""The checklist of a run, evaluated from its journal alone: each item is proven by the run, attested by a person, or open."""
+"""A run's checklist, evaluated from its journal alone: each item is proven by the run, attested by a person, or open."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from deployment.evidence.journal import Record, last_data
 
 
 class State(StrEnum):
-    """What is known about an item."""
+    """The state of an item."""
 
     PROVEN = "proven"
     ATTESTED = "attested"
@@ -21,7 +21,10 @@ class State(StrEnum):
 
 @dataclass(frozen=True)
 class Attestation:
-    """Somebody's word for an item: whose, and on what; ``by`` and ``at`` say who recorded it before the run, and when (UTC)."""
+    """A person's statement about an item: ``who`` made it, and ``what`` it says.
+
+    ``by`` and ``at`` say who recorded it before the run, and when (UTC).
+    """
 
     who: str
     what: str
@@ -33,15 +36,15 @@ class Attestation:
 
 
 def evaluate(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Each item with its outcome and its evidence, from the journal alone; empty where the run had no checklist."""
+    """Return each item with its outcome and its evidence, from the journal alone; empty if the run had no checklist."""
     line = last_data(records, "checklist")
     attested = line.get("attested", {})
     results = []
     for one in line.get("items", ()):
         state, evidence = _proven(one["proof"], records)
-        given = attested.get(one["name"])
-        if state is State.OPEN and given:
-            state, evidence = State.ATTESTED, str(Attestation(**given))
+        attestation = attested.get(one["name"])
+        if state is State.OPEN and attestation:
+            state, evidence = State.ATTESTED, str(Attestation(**attestation))
         results.append({key: one[key] for key in ("phase", "name", "item", "required")})
         results[-1] |= {"outcome": state.value, "evidence": evidence}
     return results
@@ -49,7 +52,7 @@ def evaluate(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 def _proven(proofs: Sequence[str], records: Sequence[Record]) -> tuple[State, str]:
     if not proofs:
-        return State.OPEN, "nobody attested it"
+        return State.OPEN, "not attested"
     found = [_one(*proof.partition(" ")[::2], records) for proof in proofs]
     states = [state for state, _ in found]
     worst = next((state for state in (State.FAILED, State.OPEN) if state in states), State.PROVEN)
@@ -57,12 +60,12 @@ def _proven(proofs: Sequence[str], records: Sequence[Record]) -> tuple[State, st
 
 
 def _one(kind: str, name: str, records: Sequence[Record]) -> tuple[State, str]:
-    """What one proof came to."""
+    """Return the state and the evidence of one proof."""
     if kind == "preflight":
         items = last_data(records, "preflight").get("items", ())
         item = next((one for one in items if one["name"] == name), None)
         if item is None:
-            return State.OPEN, f"preflight did not look at {name}"
+            return State.OPEN, f"preflight did not check {name}"
         state = {"ok": State.PROVEN, "not_checked": State.OPEN}.get(item["outcome"], State.FAILED)
         return state, f"preflight {name}: {item['found']}"
     if kind == "gate":
@@ -78,11 +81,15 @@ def _one(kind: str, name: str, records: Sequence[Record]) -> tuple[State, str]:
     if kind == "step":
         ends = [record.data for record in records if record.kind == "outcome" and record.data.get("step") == name]
         if not ends:
-            return State.OPEN, f"step {name} did not come to its end"
+            return State.OPEN, f"step {name} did not end"
         passed = ends[-1]["outcome"] == "passed"
         return State.PROVEN if passed else State.FAILED, f"step {name}: {ends[-1].get('detail')}"
-    told = [str(record.data["event"]) for record in records if record.kind == "notified"]
-    if told:
-        return State.PROVEN, f"told: {', '.join(told)}"
+    notified = [str(record.data["event"]) for record in records if record.kind == "notified"]
+    if notified:
+        return State.PROVEN, f"notified: {', '.join(notified)}"
     failed = [str(record.data["error"]) for record in records if record.kind == "not_notified"]
-    return (State.FAILED, failed[0]) if failed else (State.OPEN, "nobody was told: the environment names no topic")
+    return (
+        (State.FAILED, failed[0])
+        if failed
+        else (State.OPEN, "no message was sent: the environment has no notifications_topic")
+    )

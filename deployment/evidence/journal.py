@@ -1,7 +1,7 @@
-"""The journal: what was intended and what came of it, appended, fsynced, each line chained to the one before by its hash.
+"""The journal: intents and outcomes, appended and fsynced, each line chained to the line before by its hash.
 
-It is the audit log, and what ``recover`` reads. One JSON object a line:
-``{"seq", "time", "actor", "kind", …data…, "prev", "hash"}``; ``hash`` is SHA-256 over the line's canonical JSON without it.
+It is the audit log, and ``recover`` reads it. Each line is one JSON object: ``{"seq", "time", "actor", "kind", …data…,
+"prev", "hash"}``; ``hash`` is SHA-256 over the line's canonical JSON without it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FIRST = "0" * 64
 
 @dataclass(frozen=True)
 class Record:
-    """One line: its place, its kind, its data, and the hash that the next line carries."""
+    """One line: its number, its kind, its data, the hash of the line before, and its own."""
 
     seq: int
     time: str
@@ -37,13 +37,13 @@ class Record:
 
 
 def line_hash(line: Mapping[str, Any]) -> str:
-    """The hash that belongs to a line: over its canonical JSON without ``hash``."""
+    """Return the hash of a line: over its canonical JSON without ``hash``."""
     body = {key: value for key, value in line.items() if key != "hash"}
     return hashlib.sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 class Journal:
-    """Appends to one file; several threads may, several processes must not."""
+    """Appends to one file. Several threads may share it, several processes must not."""
 
     def __init__(
         self,
@@ -51,19 +51,18 @@ class Journal:
         actor: str,
         clock: Clock,
         clean: Callable[[str], str] = str,
-        unbroken: Callable[[], AbstractContextManager[None]] = nullcontext,
+        uninterrupted: Callable[[], AbstractContextManager[None]] = nullcontext,
     ) -> None:
-        """Opens ``path``, continuing what is there. ``clean`` removes secrets from every line before it is written.
+        """Open ``path`` and continue its lines. ``clean`` removes secrets from every line before it is written.
 
-        ``unbroken`` is entered around each line: no signal's exception may fall between the line and what is known of it.
-
-        Raises JournalBroken where what is there cannot be read.
+        ``uninterrupted`` is entered around each line: no signal's exception may fall between the write and the update
+        of this object. Raises JournalBroken if the existing lines cannot be read.
         """
         self.path = path
         self.actor = actor
         self._clock = clock
         self.clean = clean
-        self._unbroken = unbroken
+        self._uninterrupted = uninterrupted
         self._lock = threading.Lock()
         records = list(read(path)) if path.exists() else []
         self._seq = records[-1].seq if records else 0
@@ -72,8 +71,8 @@ class Journal:
         drop_torn_line(path)
 
     def append(self, kind: str, **data: Any) -> Record:
-        """Writes one line and returns when it is on the disk."""
-        with self._unbroken(), self._lock:
+        """Write one line; return when it is on the disk."""
+        with self._uninterrupted(), self._lock:
             cleaned: dict[str, Any] = json.loads(self.clean(json.dumps(data, default=str)))
             body = {
                 "seq": self._seq + 1,
@@ -89,7 +88,7 @@ class Journal:
             return record_of(line)
 
     def _write(self, line: str) -> None:
-        """The whole line or nothing: half a line would spoil the next one."""
+        """Write the whole line or nothing: half a line would spoil the next one."""
         descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         before = os.fstat(descriptor).st_size
         try:
@@ -104,38 +103,40 @@ class Journal:
             os.close(descriptor)
 
     def records(self) -> list[Record]:
-        """Every line written so far."""
+        """Return every line written so far."""
         return list(read(self.path)) if self.path.exists() else []
 
 
 def record_of(line: Mapping[str, Any]) -> Record:
-    """A line's JSON as a record, unchecked. Raises KeyError, TypeError or AttributeError where it is none."""
+    """Return a line's JSON as a record, unchecked. Raises KeyError, TypeError or AttributeError if it is not a line."""
     own = {"seq", "time", "actor", "kind", "prev", "hash"}
     data = {key: value for key, value in line.items() if key not in own}
     return Record(line["seq"], line["time"], line["actor"], line["kind"], data, line["prev"], line["hash"])
 
 
 def read(path: Path) -> Iterator[Record]:
-    """Reads a journal and checks its chain; a last line that a crash left torn is left out. Raises JournalBroken."""
+    """Read a journal and check its chain; skips a last line that a crash left incomplete. Raises JournalBroken."""
     previous, seq = FIRST, 0
-    # Not read_text, which would take a line end that was changed for the one that was written.
+    # Not read_text: it converts line ends, so a changed line end would pass as the original one.
     text = path.read_bytes().decode("utf-8", errors="replace")
     lines = text.split("\n")
-    complete = lines[:-1]  # what follows the last newline was never finished
+    complete = lines[:-1]  # the text after the last newline is a line that was not written completely
     for number, raw in enumerate(complete, 1):
         try:
             line = json.loads(raw)
             record = record_of(line)
         except (ValueError, KeyError, TypeError, AttributeError):
-            raise JournalBroken(f"{path}:{number} is not a line of a journal") from None
-        # The hash is over what the line says; its spelling is compared too, so that not one byte can be another.
+            raise JournalBroken(f"{path}:{number} is not a journal line") from None
+        # The hash covers the line's content; its spelling is compared as well, so that no byte can be changed.
         if (
             record.seq != seq + 1
             or record.prev != previous
             or record.hash != line_hash(line)
             or raw != json.dumps(line)
         ):
-            raise JournalBroken(f"{path}:{number} does not continue the chain: it, or a line before it, was changed")
+            raise JournalBroken(
+                f"{path}:{number} does not continue the chain: this line, or one before it, was changed"
+            )
         previous, seq = record.hash, record.seq
         yield record
 
@@ -146,7 +147,7 @@ def last_data(records: Sequence[Record], kind: str) -> Mapping[str, Any]:
 
 
 def drop_torn_line(path: Path) -> None:
-    """Cuts what follows the last newline: a crash in the middle of a write must not spoil the next line."""
+    """Remove the text after the last newline: a crash in the middle of a write must not spoil the next line."""
     if not path.exists():
         return
     content = path.read_bytes()

@@ -1,4 +1,4 @@
-"""Where the keys of the evidence come from: a secret, or a file; read when they are needed, and kept by nobody."""
+"""The sources of the evidence's keys: a secret, or a file. A key is read when it is needed, and never kept."""
 
 from __future__ import annotations
 
@@ -11,25 +11,30 @@ from deployment.ports import Secrets
 
 
 def no_key() -> Signer:
-    """Raises NoKey: none is configured."""
+    """Raise NoKey: no signing key is configured."""
     raise NoKey(
         "no signing key is configured",
-        hint="signing_key_secret and signing_key_file are described in docs/settings.md.",
+        hint="Configure signing_key_secret or signing_key_file; see docs/settings.md.",
     )
 
 
 def no_checker() -> Checker:
-    """Raises NoKey: none is configured."""
+    """Raise NoKey: no public key is configured."""
     raise NoKey(
-        "no key is configured to check signatures with",
-        hint="signing_public_key_file is described in docs/settings.md.",
+        "no public key is configured to check signatures with",
+        hint="Configure signing_public_key_file; see docs/settings.md.",
     )
 
 
 def signer(secrets: Secrets, secret: str | None, file: Path | None) -> Callable[[], Signer]:
-    """What reads the private key; calling it raises NoKey or CloudError. Raises SettingsError where two are named."""
+    """Return a function that reads the private key; it raises NoKey or CloudError.
+
+    Raises SettingsError if two keys are configured.
+    """
     if secret is not None and file is not None:
-        raise SettingsError("signing_key_secret and signing_key_file are both given, and a run is signed with one key")
+        raise SettingsError(
+            "signing_key_secret and signing_key_file are both set, but a run is signed with one key: remove one of them"
+        )
     if secret is not None:
         return lambda: Signer(secrets.read(secret))
     if file is not None:
@@ -38,7 +43,7 @@ def signer(secrets: Secrets, secret: str | None, file: Path | None) -> Callable[
 
 
 def checker(signing: Callable[[], Signer], public_file: Path | None) -> Callable[[], Checker]:
-    """What reads the public key: its file where one is named, else the private key that it belongs to."""
+    """Return a function that reads the public key: from ``public_file`` if given, else derived from the private key."""
     if public_file is not None:
         return lambda: Checker(_read(public_file))
     return no_checker if signing is no_key else lambda: signing().checker

@@ -17,8 +17,8 @@ from deployment.phases import Phase
 REPORT_FILE = "verification.json"
 SCHEMA_VERSION = 1
 
-LATER = ("preflight", "checklist")
-"""Fields that reports did not have from the start, each named like the journal's line that it follows from."""
+LATER_FIELDS = ("preflight", "checklist")
+"""Fields that older reports do not have; each has the name of the journal line that it follows from."""
 
 VERDICTS = {
     Phase.SUCCEEDED: "promoted",
@@ -30,7 +30,7 @@ VERDICTS = {
 
 
 def build(records: Sequence[Record]) -> dict[str, Any]:
-    """The public report (contract: docs/read-a-report.md) of a journal that was opened and closed."""
+    """Return the public report (contract: docs/read-a-report.md) of a journal that was opened and closed."""
     opened = last_data(records, "opened")
     planned = last_data(records, "planned")
     traffic = last_data(records, "traffic")
@@ -55,7 +55,7 @@ def build(records: Sequence[Record]) -> dict[str, Any]:
         "gates": last_data(records, "gates").get("gates")
         or _verified(records)
         or [g.as_report() for g in no_gates(())],
-        # A refused run touched nothing, whatever it had begun to look at.
+        # A refused run touched nothing, so it reports no step, even if it had begun one.
         "steps": [] if closed.get("verdict") == VERDICTS[Phase.REFUSED] else _steps(records),
         "promotion": traffic.get("promotion"),
         "rollback": traffic.get("rollback"),
@@ -64,26 +64,34 @@ def build(records: Sequence[Record]) -> dict[str, Any]:
     }
 
 
-def build_like(records: Sequence[Record], said: Mapping[str, Any]) -> dict[str, Any]:
-    """The same as whoever wrote ``said`` made it: without a later field where it has none, and the journal has nothing for it."""
+def build_like(records: Sequence[Record], written: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the report as the version that wrote ``written`` built it.
+
+    A later field is left out if neither ``written`` nor the journal has it.
+    """
     known = {record.kind for record in records}
-    return {name: value for name, value in build(records).items() if name not in LATER or name in {*said, *known}}
+    return {
+        name: value for name, value in build(records).items() if name not in LATER_FIELDS or name in {*written, *known}
+    }
 
 
 def no_gates(names: Sequence[str]) -> list[GateResult]:
-    """The gates of a run in which none was run."""
+    """Return the gates of a run that ran none."""
     return [GateResult(name, True, GateOutcome.NOT_RUN, 0, 0, 0.0) for name in in_report_order(names)]
 
 
 def _verified(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """The gates of a run that died after its verification, as it noted them; empty where it did not come that far."""
+    """Return the gates of a run that died after its verification, from its journal; empty if it died before."""
     known = {gate["name"]: gate for gate in last_data(records, "verified").get("gates", ())}
     blank = [gate.as_report() for gate in no_gates(list(known))] if known else []
     return [{key: known.get(gate["name"], gate)[key] for key in gate} for gate in blank]
 
 
 def _steps(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Those that began, in order; one whose process died before its outcome is ``failed``, one begun anew counts as that."""
+    """Return the steps that began, in order.
+
+    A step without an outcome is ``failed``; a repeated step counts once, with its last outcome.
+    """
     steps: dict[str, dict[str, Any]] = {}
     for record in records:
         name = str(record.data.get("step"))
@@ -95,12 +103,12 @@ def _steps(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 
 def to_json(report: Mapping[str, Any]) -> str:
-    """The one way in which ``verification.json`` is written down."""
+    """Return the report in the only valid spelling of ``verification.json``."""
     return json.dumps(report, indent=2) + "\n"
 
 
 def write(folder: Path, report: Mapping[str, Any]) -> Path:
-    """Writes ``verification.json`` whole or not at all, then moves ``latest`` to this folder, atomically both."""
+    """Write ``verification.json``, then move the link ``latest`` to this folder, each atomically."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / REPORT_FILE
     replace_file(path, to_json(report))

@@ -1,4 +1,4 @@
-"""The verdict of a run in one sentence, and what to do next, from its report."""
+"""The verdict of a run in one sentence and its next step, from its report."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ SENTENCES = {
     "rollback_failed": "ROLLBACK FAILED: the live state of {environment} is unknown or wrong. A person must act now.",
     "refused": "REFUSED: nothing was touched.",
     "verified": "VERIFIED: every check that ran has passed.",
-    "failed": "FAILED: what was verified does not hold.",
+    "failed": "FAILED: the verification did not pass.",
 }
 
 FROZEN = (
-    "FROZEN: {image} failed after the switch and its migration is irreversible; traffic was left where it is, on {target}. "
+    "FROZEN: {image} failed after the switch and its migration is irreversible; traffic was left on {target}. "
     "A person must act now."
 )
 NEXT = {
-    "rollback_failed": "See docs/roll-back-by-hand.md; `python scripts/deploy.py status` tells where traffic goes, "
+    "rollback_failed": "See docs/roll-back-by-hand.md; `python scripts/deploy.py status` shows where traffic goes, "
     "`python scripts/deploy.py recover` tries again.",
-    "frozen": "Fix it forward: `python scripts/deploy.py recover --keep-live REASON` gives the lock back once what is live is "
-    "well, then deploy the fix. Or back all the same: `python scripts/deploy.py recover --allow-irreversible REASON`. "
+    "frozen": "Fix it forward: `python scripts/deploy.py recover --keep-live REASON` releases the lock once the live colour is "
+    "healthy, then deploy the fix. Or roll back anyway: `python scripts/deploy.py recover --allow-irreversible REASON`. "
     "See docs/roll-back-by-hand.md.",
 }
 
 
 def sentence(report: Mapping[str, Any]) -> str:
-    """The verdict in one sentence."""
+    """Return the verdict as one sentence."""
     words = {key: report.get(key) or "the release" for key in ("image", "target", "environment")}
     gates: Sequence[Mapping[str, Any]] = report["gates"]
     waived = [gate["name"] for gate in gates if gate["waived"] and gate["outcome"] != "passed"]
@@ -38,5 +38,5 @@ def sentence(report: Mapping[str, Any]) -> str:
 
 
 def is_frozen(report: Mapping[str, Any]) -> bool:
-    """Whether the deployment was halted because its release has no way back."""
+    """Return whether the deployment was halted because its release's migration is irreversible."""
     return report["verdict"] == "rollback_failed" and "; frozen: " in str(report["reason"])

@@ -1,4 +1,4 @@
-"""The alarms that others set up for the service: quiet before a deployment and before the switch, watched from then on."""
+"""The service's alarms: none may fire before a deployment or before the switch, and they are watched from the switch on."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from deployment.ports import Alarms, Clock
 
 READ_EVERY_S = 3.0
 BLIND_S = 30.0
-"""A watch that could not read its alarms for so long is none."""
+"""A watch fails if it could not read its alarms for this long."""
 
 
 class AllAlarms:
-    """Several sources as one."""
+    """Several sources of alarms as one."""
 
     def __init__(self, sources: Sequence[Alarms]) -> None:
         self._sources = sources
@@ -26,40 +26,42 @@ class AllAlarms:
         return [alarm for source in self._sources for alarm in source.read(colour)]
 
 
-def there(alarms: Alarms) -> None:
-    """Raises Refused where an alarm that the settings name does not exist, of either colour; CloudError."""
+def refuse_absent_alarms(alarms: Alarms) -> None:
+    """Raise Refused if an alarm that the settings name does not exist, of either colour; CloudError."""
     absent = [alarm.name for colour in Colour for alarm in alarms.read(colour) if alarm.state is AlarmState.ABSENT]
     if absent:
         raise Refused(
-            f"there is no alarm {absent[0]!r}, and the settings name it",
+            f"the settings name alarm {absent[0]!r}, which does not exist",
             hint="Correct `alarms` or `route53_health_checks` of this environment in deployment.toml, or create it.",
         )
 
 
-def quiet(alarms: Alarms, live: Colour, journal: Journal) -> None:
-    """Raises StepFailed where an alarm of the live colour is firing, CloudError where nobody can tell.
+def refuse_firing_alarms(alarms: Alarms, live: Colour, journal: Journal) -> None:
+    """Raise StepFailed if an alarm of the live colour is firing, CloudError if the alarms cannot be read.
 
-    One without data does not fire, and is not OK: it stands in the journal, and has to be OK at the end of the bake.
+    An alarm without data does not fire, but it is not OK either: it is journalled, and it must be OK at the end of the
+    bake.
     """
-    found = alarms.read(live)
-    if found:
-        journal.append("alarms", colour=live, states={alarm.name: alarm.state for alarm in found})
-    firing = [alarm for alarm in found if alarm.state is AlarmState.FIRING]
+    states = alarms.read(live)
+    if states:
+        journal.append("alarms", colour=live, states={alarm.name: alarm.state for alarm in states})
+    firing = [alarm for alarm in states if alarm.state is AlarmState.FIRING]
     if firing:
-        raise StepFailed(f"an alarm is already firing: {firing[0]}", hint="Look at that first, then deploy again.")
+        raise StepFailed(f"an alarm is already firing: {firing[0]}", hint="Resolve it first, then deploy again.")
 
 
 def in_background(work: Callable[[], None]) -> None:
-    """AWS may take its time to answer, and users who are harmed meanwhile must not wait for it."""
+    """Run ``work`` in a thread: AWS may answer slowly, and the watch must see harm to users in the meantime."""
     threading.Thread(target=work, name="alarms", daemon=True).start()
 
 
 class AlarmWatch:
-    """Reads the candidate's alarms every few seconds from the switch on, beside whatever else watches.
+    """Reads the candidate's alarms every few seconds from the switch on, beside the other watches.
 
-    Firing is harm at once; unless it was firing before the switch, as an idle colour's may: then it has to have ended by the
-    end of the bake. So has having no data, and being unreadable; being unreadable for BLIND_S is the end of the bake.
-    Only the thread that asks ``harm`` writes the journal. Raises CloudError where it cannot be read even once.
+    A firing alarm is harm at once, unless it fired before the switch already, as an idle colour's alarm may: then it
+    must have stopped by the end of the bake. An alarm without data, or one that cannot be read, must also be OK by
+    then. Alarms that cannot be read for BLIND_S end the bake. Only the thread that calls ``harm`` writes the journal.
+    Raises CloudError if the alarms cannot be read even once.
     """
 
     def __init__(
@@ -85,7 +87,7 @@ class AlarmWatch:
             journal.append("alarms", colour=colour, states=self._states)
 
     def harm(self) -> str | None:
-        """The alarm that fires, or why nobody can tell any more; None while all is well. Never waits for AWS."""
+        """Return the alarm that fires, or that the alarms cannot be read; None if all is well. Never waits for AWS."""
         if not self.any:
             return None
         self._ask()
@@ -99,18 +101,18 @@ class AlarmWatch:
         return None
 
     def conclude(self) -> None:
-        """The end of the bake: every alarm has to be OK now. Raises StepFailed."""
+        """End the bake: every alarm must be OK now. Raises StepFailed."""
         if not self.any:
             return
         self._read()
         self._take_in()
         if self._unread is not None:
             raise StepFailed(
-                f"the alarms cannot be read at the end of the bake, so nothing proves that they are quiet{self._why()}"
+                f"the alarms cannot be read at the end of the bake, so nothing proves that none fires{self._why()}"
             )
         bad = [alarm for alarm in self._now if alarm.state is not AlarmState.OK]
         if bad:
-            raise StepFailed(f"at the end of the bake alarm {bad[0]}; only OK proves that the release is well")
+            raise StepFailed(f"at the end of the bake alarm {bad[0]}; only OK proves that the release is healthy")
 
     def _ask(self) -> None:
         now = self._clock.monotonic()

@@ -20,14 +20,14 @@ from deployment.errors import (
     first_line,
 )
 from deployment.evidence.verdict import GateResult, must_have_passed
-from deployment.flow.alarms import AlarmWatch, quiet
-from deployment.flow.bake import Watched, bake
+from deployment.flow.alarms import AlarmWatch, refuse_firing_alarms
+from deployment.flow.bake import BakeWatch, bake
 from deployment.flow.canary import CanaryStep, CanaryWatch
 from deployment.flow.lease import this_process
-from deployment.flow.reverify import Verified, check_live, refuse_open_deployment, reverify, still_the_same
-from deployment.flow.rollback import retire, send_back
+from deployment.flow.reverify import Verified, check_live, refuse_open_deployment, require_still_verified, reverify
+from deployment.flow.rollback import move_traffic_back, retire
 from deployment.flow.state import DeploymentState
-from deployment.flow.switch import Confirmation, Destination, confirm, undisturbed, write
+from deployment.flow.switch import Confirmation, Destination, confirm, refuse_changed_routes, write
 from deployment.model import Readiness, Reason, Routes, Service
 from deployment.phases import Outcome, Phase
 from deployment.plan import ApprovalRequest, LiveSnapshot
@@ -70,7 +70,7 @@ class Machine(DeploymentState):
             ports.lease.check(self._held())
             rollout = ports.platform.provision(plan.target, plan.image)
             self._journal.append("rollout", colour=plan.target, digest=rollout.digest, operation=rollout.operation)
-            last = [f"{plan.target} to run {plan.image.name}"]
+            last = [f"{plan.target} does not run {plan.image.name} yet"]
 
             def attempt() -> Service | None:
                 self.still_ours()
@@ -112,24 +112,24 @@ class Machine(DeploymentState):
         """
         must_have_passed(gates)
         if self._phase not in (Phase.VERIFYING, Phase.AWAITING_APPROVAL):
-            raise AssertionError(f"promotion was asked for in phase {self._phase}")
-        was, well = self._live_before(), self._live_problem is None
+            raise AssertionError(f"promotion was requested in phase {self._phase}")
+        previous, healthy = self._live_before(), self._live_problem is None
         verified = Verified(self._candidate, self._verifying_since)
-        reverify(self._plan, self._limits, self._ports, was, verified, can_go_back=well)
-        if well:
-            quiet(self._ports.alarms, was.colour, self._journal)
+        reverify(self._plan, self._limits, self._ports, previous, verified, can_go_back=healthy)
+        if healthy:
+            refuse_firing_alarms(self._ports.alarms, previous.colour, self._journal)
         self._steps.end(True, f"{sum(gate.checks for gate in gates)} checks passed in {len(gates)} gates")
         self._alarms = AlarmWatch(self._ports.alarms, self._plan.target, self._ports.clock, self._journal)
         seen = self._ports.router.observe()
-        undisturbed(seen, was.colour, was.generation)
+        refuse_changed_routes(seen, previous.colour, previous.generation)
         self._move(Outcome.OK)
         to = self._candidate_destination()
         with self._steps.step("promote", f"move traffic to {to.colour}", generation=seen.generation + 1) as result:
             if watch is not None:
                 seen = self._shift(seen, to, shifts, watch)
-            found = self._switch(seen, to)
+            written = self._switch(seen, to)
             wanted = Confirmation(self._limits.confirmations, self._limits.promote_timeout)
-            result["detail"] = confirm(self._ports, self._steps, to, found.generation, wanted)
+            result["detail"] = confirm(self._ports, self._steps, to, written.generation, wanted)
         self._baking_since = self._ports.clock.monotonic()
         self._move(Outcome.OK)
         self._steps.begin("live", f"verify {self._plan.image.name} through the live domain")
@@ -143,10 +143,10 @@ class Machine(DeploymentState):
         return seen
 
     def _switch(self, seen: Routes, to: Destination, weight: int = 100) -> Routes:
-        found = self._write(seen, to, weight)
-        self._promoted_generation = found.generation
-        self._journal.append("switched", colour=to.colour, generation=found.generation, weight=weight)
-        return found
+        written = self._write(seen, to, weight)
+        self._promoted_generation = written.generation
+        self._journal.append("switched", colour=to.colour, generation=written.generation, weight=weight)
+        return written
 
     def bake(self, harm: Callable[[], str | None]) -> None:
         """Watch the promoted release until it has been live for ``bake`` seconds. Raises StepFailed at the first harm.
@@ -157,13 +157,15 @@ class Machine(DeploymentState):
         self._steps.end(True, "verified through the live domain")
         seconds = self._limits.bake
         self._steps.begin("bake", f"watch {self._plan.target} for {seconds:g} s")
-        watched = Watched(self._plan.target, self._promoted_generation or 0, harm, self._alarms, self._still_the_same)
+        watch = BakeWatch(
+            self._plan.target, self._promoted_generation or 0, harm, self._alarms, self._require_still_verified
+        )
         since, ours = self._baking_since, self.still_ours
-        bake(self._ports, self._steps, watched, since=since, seconds=seconds, still_ours=ours)
+        bake(self._ports, self._steps, watch, since=since, seconds=seconds, still_ours=ours)
         self._baked = True
 
-    def _still_the_same(self) -> None:
-        still_the_same(self._plan, self._ports, self._candidate, self._journal)
+    def _require_still_verified(self) -> None:
+        require_still_verified(self._plan, self._ports, self._candidate, self._journal)
 
     def complete(self) -> None:
         """Make the promotion final. If the lease was lost, abandon the deployment instead."""
@@ -183,7 +185,7 @@ class Machine(DeploymentState):
     def abandon(self, reason: Reason, *, refused: bool = False, moved: bool = False) -> None:
         """End a deployment that failed: reject it, or roll back. Does nothing if the deployment has ended.
 
-        ``moved``: traffic may have moved, whatever the routes say now.
+        ``moved``: traffic may have moved, even if the routes do not show it now.
         """
         if self.ended:
             return
@@ -217,7 +219,7 @@ class Machine(DeploymentState):
         self._journal.append("irreversible", reason=reason, by=by)
 
     def keep_live(self, reason: str, by: str) -> None:
-        """Record an operator's decision to end a halted deployment with traffic where it is.
+        """Record an operator's decision to end a halted deployment and leave traffic on the live colour.
 
         ``let_go`` then releases the lock, so that the next deployment can fix the live colour forward.
         """
@@ -231,7 +233,7 @@ class Machine(DeploymentState):
         self.let_go()
 
     def _freeze(self) -> None:
-        """Leave traffic where it is until an operator decides: neither colour is safe."""
+        """Leave traffic on the candidate until an operator decides: neither colour is safe."""
         image = self._plan.image
         self._journal.append("frozen", image=image.name, colour=self._plan.target)
         frozen = f"frozen: the migration of {image.name} is irreversible, so traffic was not sent back"
@@ -247,9 +249,11 @@ class Machine(DeploymentState):
         previous = self._live_before()
         try:
             with self._steps.step("rollback", f"move traffic back to {previous.colour}") as result:
-                result["detail"] = send_back(self._ports, self._steps, self._held(), previous, self._limits)
+                result["detail"] = move_traffic_back(self._ports, self._steps, self._held(), previous, self._limits)
         except DeploymentError as error:
-            self._reason = Reason("rollback", f"{first_line(error)}; it was begun because of {self._reason}")
+            self._reason = Reason(
+                "rollback", f"{first_line(error)}; the rollback was started because of {self._reason}"
+            )
             self._move(Outcome.FAILED)
             return
         self._move(Outcome.OK)
@@ -269,9 +273,10 @@ class Machine(DeploymentState):
             raise
 
     def _never_moved(self) -> bool:
-        """Return whether traffic certainly stayed where it was.
+        """Return whether traffic certainly stayed on the previous colour.
 
-        A write that may still arrive is made to fail by another write, which changes the router's compare-and-set token.
+        A write that may still arrive is made to fail by another write, which changes the router's compare-and-set
+        token.
         """
         previous, holder = self._live_before(), self._held()
         try:
@@ -281,8 +286,8 @@ class Machine(DeploymentState):
             if seen.fence == holder.token:  # our write took effect, and another writer moved the traffic back
                 return False
             if self._write_may_arrive and seen.fence < holder.token:
-                there = Destination(previous.colour, previous.origin, previous.version)
-                write(self._ports, self._steps, holder, seen, there)
+                to = Destination(previous.colour, previous.origin, previous.version)
+                write(self._ports, self._steps, holder, seen, to)
         except (CloudError, StepFailed, RouteConflict, LeaseLost):
             return False
         return True

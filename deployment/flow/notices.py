@@ -1,8 +1,8 @@
-"""The team is told what a deployment came to; a channel that is slow or gone is recorded, and changes nothing.
+"""Messages to the team about a deployment. A channel that is slow or unreachable is recorded and changes nothing else.
 
-Messages go out in order, in a thread of their own. That one is about to, and what came of it, is journalled by whoever listens,
-never by that thread: a journal that is signed and closed does not grow any more. Whoever settles a dead run tells its end unless
-the journal says that it was told: at least once, and twice where the run died in between.
+A thread sends the messages in order. The intent and the result of each message are journalled by the run's own thread,
+never by the sender: a journal that is signed and closed must not grow any more. The process that recovers a dead run
+sends its final message unless the journal says that it was sent: at least once, and twice if the run died in between.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from dataclasses import dataclass, replace
 from deployment.errors import DeploymentError, first_line
 from deployment.events import Event, Listener, PhaseChanged
 from deployment.evidence.journal import Journal
-from deployment.model import Happening, Notice, Reason
+from deployment.model import Notice, NoticeKind, Reason
 from deployment.phases import Phase
 from deployment.plan import Plan
 from deployment.ports import Notifier
 
-BY_PHASE: Mapping[Phase, Happening] = {
-    Phase.PROVISIONING: Happening.STARTED,
-    Phase.AWAITING_APPROVAL: Happening.AWAITING_APPROVAL,
-    Phase.REJECTED: Happening.REJECTED,
-    Phase.SUCCEEDED: Happening.PROMOTED,
-    Phase.ROLLED_BACK: Happening.ROLLED_BACK,
-    Phase.HALTED: Happening.ROLLBACK_FAILED,
+BY_PHASE: Mapping[Phase, NoticeKind] = {
+    Phase.PROVISIONING: NoticeKind.STARTED,
+    Phase.AWAITING_APPROVAL: NoticeKind.AWAITING_APPROVAL,
+    Phase.REJECTED: NoticeKind.REJECTED,
+    Phase.SUCCEEDED: NoticeKind.PROMOTED,
+    Phase.ROLLED_BACK: NoticeKind.ROLLED_BACK,
+    Phase.HALTED: NoticeKind.ROLLBACK_FAILED,
 }
 PATIENCE_S = 3.0
-"""How long a run that is done waits for its last messages to be taken."""
+"""The longest time that a run waits at its end for its last messages to be delivered."""
 
 
 @dataclass(frozen=True)
 class _Sent:
-    """What came of a message; ``problem`` is None where it was taken."""
+    """The result of sending a message; ``problem`` is None if it was delivered."""
 
     notice: Notice
     problem: str | None
@@ -50,7 +50,7 @@ class Audience:
 
 
 class Notices:
-    """A listener: tells the team of the phases that concern it, and hands every event on to ``then``."""
+    """A listener that sends the team a message about certain phases, and passes every event on to ``then``."""
 
     def __init__(
         self,
@@ -60,7 +60,7 @@ class Notices:
         then: Listener = lambda _: None,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """``about`` has all that a message says but what happened and why; without a ``notifier`` nobody is told."""
+        """``about`` is a message without event and reason. Without a ``notifier`` no message is sent."""
         self._notifier = notifier
         self._journal = journal
         self._about = about
@@ -69,41 +69,41 @@ class Notices:
         self._waiting: queue.SimpleQueue[Notice | None] = queue.SimpleQueue()
         self._sent: queue.SimpleQueue[_Sent] = queue.SimpleQueue()
         self._open: list[Notice] = []
-        self._said: set[Happening] = set()
+        self._sent_kinds: set[NoticeKind] = set()
         self._thread: threading.Thread | None = None
 
     def __call__(self, event: Event) -> None:
-        """Hears of one event of the deployment."""
+        """Handle one event of the deployment."""
         self._then(event)
         if isinstance(event, PhaseChanged) and event.after in BY_PHASE:
             self.send(BY_PHASE[event.after], event.reason)
 
-    def send(self, happening: Happening, reason: Reason | None = None) -> None:
-        """Puts a message on its way and returns at once."""
+    def send(self, kind: NoticeKind, reason: Reason | None = None) -> None:
+        """Queue a message and return at once."""
         if self._notifier is None:
             return
-        told = None if happening in (Happening.STARTED, Happening.PROMOTED) else reason
-        notice = _cleaned(replace(self._about, happening=happening, reason=told), self._journal.clean)
+        shown = None if kind in (NoticeKind.STARTED, NoticeKind.PROMOTED) else reason
+        notice = _cleaned(replace(self._about, kind=kind, reason=shown), self._journal.clean)
         if self._thread is None:
             self._thread = threading.Thread(target=self._deliver, args=(self._notifier,), daemon=True)
             self._thread.start()
-        self._journal.append("notifying", event=happening.value)
-        self._said.add(happening)
+        self._journal.append("notifying", event=kind.value)
+        self._sent_kinds.add(kind)
         self._open.append(notice)
         self._waiting.put(notice)
         self._record()
 
     def send_end(self, phase: Phase, reason: Reason | None) -> None:
-        """Sends what a run that ended in ``phase`` died without having told, as far as its journal knows."""
-        happening = BY_PHASE.get(phase)
-        if happening is None or happening in self._said:
+        """Send the message about a run's end in ``phase``, unless its journal says that this message was sent."""
+        kind = BY_PHASE.get(phase)
+        if kind is None or kind in self._sent_kinds:
             return
-        told = {record.data["event"] for record in self._journal.records() if record.kind == "notified"}
-        if happening.value not in told:
-            self.send(happening, reason)
+        notified = {record.data["event"] for record in self._journal.records() if record.kind == "notified"}
+        if kind.value not in notified:
+            self.send(kind, reason)
 
     def flush(self, patience_s: float = PATIENCE_S) -> None:
-        """Waits a little for what is still on its way, and records what came of all messages; no more are sent after it."""
+        """Wait at most ``patience_s`` for queued messages, and journal every result; no more messages are sent afterwards."""
         thread, self._thread, self._notifier = self._thread, None, None
         if thread is None:
             return
@@ -121,12 +121,14 @@ class Notices:
                 notifier.send(notice)
             except DeploymentError as error:
                 problem = first_line(error)
-            except Exception as error:  # whatever a channel raises is its own affair, and its text may hold anything
+            except (
+                Exception
+            ) as error:  # no channel's error may end the run; its text may contain secrets, so only the type is kept
                 problem = type(error).__name__
             self._sent.put(_Sent(notice, problem))
 
     def _record(self) -> None:
-        """Journals what came of the messages since the last time."""
+        """Journal the results of the messages since the last call."""
         while True:
             try:
                 sent = self._sent.get_nowait()
@@ -134,17 +136,17 @@ class Notices:
                 return
             self._open.remove(sent.notice)
             if sent.problem is None:
-                self._journal.append("notified", event=sent.notice.happening.value)
+                self._journal.append("notified", event=sent.notice.kind.value)
             else:
                 self._failed(sent.notice, sent.problem)
 
     def _failed(self, notice: Notice, problem: str) -> None:
-        self._journal.append("not_notified", event=notice.happening.value, error=problem)
-        self._say(f"the team was not told ({notice.happening.value}): {problem}")
+        self._journal.append("not_notified", event=notice.kind.value, error=problem)
+        self._say(f"the team was not notified ({notice.kind.value}): {problem}")
 
 
 def _cleaned(notice: Notice, clean: Callable[[str], str]) -> Notice:
-    """Without secrets, in one line each."""
+    """Return the notice without secrets, each field on one line."""
 
     def line(text: str) -> str:
         return " ".join(clean(text).split())
@@ -159,10 +161,10 @@ def _cleaned(notice: Notice, clean: Callable[[str], str]) -> Notice:
 
 
 def about(plan: Plan, report: object) -> Notice:
-    """What every message about one deployment says; ``report`` is the folder of its report."""
+    """Return the fields that all messages about one deployment share; ``report`` is the folder of its report."""
     image = plan.image
     return Notice(
-        Happening.STARTED,
+        NoticeKind.STARTED,
         plan.deployment_id,
         plan.environment,
         plan.target,
@@ -174,6 +176,6 @@ def about(plan: Plan, report: object) -> Notice:
 
 
 def place_of(report: object, environ: Mapping[str, str] = os.environ) -> str:
-    """Where readers find a report: the run's page where a CI server keeps it, else the folder itself."""
+    """Return where readers find a report: the run's page on the CI server, if there is one, else the folder."""
     server, repository, run = (environ.get(f"GITHUB_{name}") for name in ("SERVER_URL", "REPOSITORY", "RUN_ID"))
     return f"{server}/{repository}/actions/runs/{run}" if server and repository and run else str(report)

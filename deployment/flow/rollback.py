@@ -1,4 +1,4 @@
-"""Traffic back first, capacity second."""
+"""Rolling back: traffic first, capacity second."""
 
 from __future__ import annotations
 
@@ -20,15 +20,17 @@ from deployment.plan import LiveSnapshot, Plan, Ports
 from deployment.polling import poll
 from deployment.settings import DeploymentLimits
 
-# Tries to see the previous colour healthy at its own address before traffic goes there.
+# Requests to the previous colour at its own address before traffic goes there; one healthy answer is enough.
 ALIVE_TRIES = 3
 LOG_LINES = 200
 
 
-def send_back(ports: Ports, steps: Steps, holder: Holder, previous: LiveSnapshot, limits: DeploymentLimits) -> str:
-    """Moves traffic back to ``previous`` and verifies it through the live domain, within ``rollback_timeout``.
+def move_traffic_back(
+    ports: Ports, steps: Steps, holder: Holder, previous: LiveSnapshot, limits: DeploymentLimits
+) -> str:
+    """Move traffic back to ``previous`` and verify it through the live domain, within ``rollback_timeout``.
 
-    What AWS answers with an error is tried again until then. Returns a sentence; raises StepFailed or LeaseLost.
+    Errors of AWS are retried until then. Returns a sentence. Raises StepFailed or LeaseLost.
     """
     began = ports.clock.monotonic()
 
@@ -39,7 +41,7 @@ def send_back(ports: Ports, steps: Steps, holder: Holder, previous: LiveSnapshot
 
     def attempt() -> int | None:
         try:
-            return _point_at(ports, steps, holder, previous)
+            return _route_to(ports, steps, holder, previous)
         except (CloudError, RouteConflict, SwitchFailed) as error:
             last[0] = first_line(error)
             return None
@@ -48,24 +50,24 @@ def send_back(ports: Ports, steps: Steps, holder: Holder, previous: LiveSnapshot
         ports.clock,
         attempt,
         timeout_s=left(),
-        waiting_for=lambda: f"traffic to move back to {previous.colour}; last: {last[0]}",
+        waiting_for=lambda: f"traffic did not move back to {previous.colour}; last: {last[0]}",
         tick=lambda elapsed: steps.waiting(last[0], elapsed),
     )
     to = Destination(previous.colour, previous.origin, previous.version)
-    # The candidate's last errors arrive here too, and there is no better place for traffic to be: only time decides.
+    # Late errors of the candidate are seen here too, and the candidate is the worse place: only the deadline ends this.
     sentence = confirm(ports, steps, to, generation, Confirmation(limits.confirmations, left(), patient=True))
-    problems = _well(ports, steps, left())
+    problems = _wait_until_healthy(ports, steps, left())
     if problems:
         raise StepFailed(f"traffic is back on {previous.colour}, but {problems}")
-    return f"{sentence}; health, database, Redis, sign-in and a read are well"
+    return f"{sentence}; health, database, Redis, sign-in and a read are ok"
 
 
-def well_enough(ports: Ports, previous: LiveSnapshot) -> None:
-    """Raises StepFailed where the previous colour, asked as a user at its own address, is not well, by two tries in a row.
+def require_healthy(ports: Ports, previous: LiveSnapshot) -> None:
+    """Raise StepFailed if the previous colour fails a user's requests at its own address in two tries in a row.
 
-    Where what is live is not well either, that the previous colour answers must do, as while a deployment rolls back by itself.
+    If the live colour is unhealthy as well, it is enough that the previous colour answers, as in an automatic rollback.
     """
-    _alive(ports, previous)
+    _require_answer(ports, previous)
     if previous.url is None:
         return
     problems = ports.front.examine(previous.url)
@@ -74,28 +76,28 @@ def well_enough(ports: Ports, previous: LiveSnapshot) -> None:
         problems = ports.front.examine(previous.url)
     if problems and not ports.front.examine():
         raise StepFailed(
-            f"what is live is well, and the previous colour {previous.colour} is not ({problems[0]}); traffic was left where it is",
-            hint=f"Bring {previous.colour} back, or see docs/roll-back-by-hand.md.",
+            f"the live colour is healthy, but the previous colour {previous.colour} is not ({problems[0]}); traffic was not moved",
+            hint=f"Repair {previous.colour}, or see docs/roll-back-by-hand.md.",
         )
 
 
-def _point_at(ports: Ports, steps: Steps, holder: Holder, previous: LiveSnapshot) -> int:
-    """Sends traffic to ``previous`` unless it is there for good already; returns the generation that must answer.
+def _route_to(ports: Ports, steps: Steps, holder: Holder, previous: LiveSnapshot) -> int:
+    """Send traffic to ``previous`` unless it certainly stays there already; return the generation that must answer.
 
-    It is there for good where this run, or one after it, wrote last. Before that, a write of the promotion that got no
-    answer, or of a run that this one took over from, may still arrive: a write of our own makes it miss.
+    It certainly stays there if this run, or a later one, wrote last. Otherwise a write of the promotion that got no
+    answer, or a write of the run that this one took over from, may still arrive: a write of our own makes it fail.
     """
     seen = ports.router.observe()
-    there = seen.live is previous.colour and seen.weights.get(previous.colour) == 100
-    if there and seen.fence >= holder.token:
+    is_live = seen.live is previous.colour and seen.weights.get(previous.colour) == 100
+    if is_live and seen.fence >= holder.token:
         return seen.generation
-    if not there:
-        _alive(ports, previous)
+    if not is_live:
+        _require_answer(ports, previous)
     return write(ports, steps, holder, seen, Destination(previous.colour, previous.origin, previous.version)).generation
 
 
-def _alive(ports: Ports, previous: LiveSnapshot) -> None:
-    """Raises StepFailed where the previous colour does not answer at its own address: traffic is not sent to nothing."""
+def _require_answer(ports: Ports, previous: LiveSnapshot) -> None:
+    """Raise StepFailed if the previous colour does not answer at its own address: traffic must not go to a dead colour."""
     problem = "no answer"
     for _ in range(ALIVE_TRIES):
         for answer in ports.front.ask(1, previous.url):
@@ -103,13 +105,13 @@ def _alive(ports: Ports, previous: LiveSnapshot) -> None:
                 return
             problem = answer.problem or f"version {answer.version!r}, not {previous.version!r}"
     raise StepFailed(
-        f"the previous colour {previous.colour} is not there to go back to ({problem}); traffic was left where it is",
-        hint=f"Bring {previous.colour} back, then run `python scripts/deploy.py recover`.",
+        f"the previous colour {previous.colour} cannot take the traffic back ({problem}); traffic was not moved",
+        hint=f"Repair {previous.colour}, then run `python scripts/deploy.py recover`.",
     )
 
 
-def _well(ports: Ports, steps: Steps, timeout_s: float) -> str | None:
-    """What is wrong through the live domain, asked until it is well or the time is over."""
+def _wait_until_healthy(ports: Ports, steps: Steps, timeout_s: float) -> str | None:
+    """Wait until the live domain is healthy; return the problem if it is still unhealthy after ``timeout_s``, else None."""
     last = [""]
 
     def attempt() -> bool | None:
@@ -133,24 +135,25 @@ def _well(ports: Ports, steps: Steps, timeout_s: float) -> str | None:
 def retire(
     ports: Ports, steps: Steps, journal: Journal, plan: Plan, limits: DeploymentLimits, holder: Holder | None
 ) -> None:
-    """Stops the colour that failed and journals its logs. Never raises a DeploymentError: by now the outcome is decided.
+    """Stop the failed colour and journal its logs. Never raises a DeploymentError: the outcome is decided by now.
 
-    Nothing is stopped without the lease, since the colour may be another deployment's by now, nor what takes traffic.
+    Nothing is stopped without the lease, because another deployment may use the colour by now. A colour with traffic is
+    never stopped.
     """
     colour = plan.target
     try:
         with steps.step("retire", f"stop {colour}") as result:
-            last = [f"{colour} to stop"]
+            last = [f"{colour} is not stopped yet"]
 
             def attempt() -> str | None:
                 progress = ports.platform.stopped(colour)
-                last[0] = f"{colour} to stop: {progress.detail}"
+                last[0] = f"{colour} is not stopped yet: {progress.detail}"
                 if progress.readiness is Readiness.READY:
                     return progress.detail
                 if progress.readiness is Readiness.STUCK:
                     raise StepFailed(progress.detail)
-                # Asked each time: a run that slept in here may wake when the colour is another deployment's, and live.
-                _may_stop(ports, holder, colour)
+                # Checked each time: after a suspension of this process the colour may belong to another deployment, and be live.
+                _require_stoppable(ports, holder, colour)
                 ports.platform.retire(colour)
                 return None
 
@@ -170,9 +173,9 @@ def retire(
         journal.append("logs_failed", colour=colour, error=first_line(error))
 
 
-def _may_stop(ports: Ports, holder: Holder | None, colour: Colour) -> None:
+def _require_stoppable(ports: Ports, holder: Holder | None, colour: Colour) -> None:
     if holder is None:
         raise LeaseLost("this run does not hold the lease")
     if ports.router.observe().weights.get(colour):
         raise StepFailed(f"{colour} takes traffic and was not stopped")
-    ports.lease.check(holder)  # last: while the lease is ours, nobody else moves traffic
+    ports.lease.check(holder)  # last: while the lease is ours, no other run moves traffic

@@ -170,7 +170,7 @@ class DeploymentState:
 
     @property
     def request(self) -> ApprovalRequest | None:
-        """What an approval must be for; None unless one is awaited."""
+        """The request that an approval must match; None unless an approval is awaited."""
         return self._request
 
     @property
@@ -195,7 +195,7 @@ class DeploymentState:
 
     @property
     def live_problem(self) -> str | None:
-        """What was wrong with the live colour at the beginning, if that was allowed; None if it was well."""
+        """The problem of the live colour at the beginning, if that was allowed; None if the colour was healthy."""
         return self._live_problem
 
     # -- changes -----------------------------------------------------------------------------------------------------

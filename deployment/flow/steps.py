@@ -1,4 +1,4 @@
-"""Steps: intent in the journal before the act, outcome after it, and both told to the listeners."""
+"""Steps: the journal gets the intent before the act and the outcome after it; listeners get both."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from deployment.events import Event, Listener, StepBegan, StepEnded, Waiting
 from deployment.evidence.journal import Journal
 from deployment.ports import Clock
 
-# What a step waits for is told this often at most: often enough for a person, seldom enough for a log.
-TELL_EVERY_S = 0.5
+# The shortest pause between two Waiting events: often enough for a person, seldom enough for a log.
+WAITING_EVERY_S = 0.5
 
 
 @dataclass
@@ -24,16 +24,19 @@ class _Open:
 
 
 class Steps:
-    """The steps of one deployment, at most one open at a time but for ``verify`` and ``live``, which span others' work."""
+    """The steps of one deployment.
+
+    At most one is open; ``verify`` and ``live`` stay open while other code runs the checks.
+    """
 
     def __init__(self, journal: Journal, clock: Clock, listener: Listener, publish: Callable[[], None]) -> None:
-        """``publish`` is called after each intent, so that the open step is also known beside the lease."""
+        """``publish`` is called after each intent, so that the lease item names the open step as well."""
         self._journal = journal
         self._clock = clock
         self._listener = listener
         self._publish = publish
         self._open: _Open | None = None
-        self._told = 0.0
+        self._waiting_sent_at = 0.0
         self.written: list[tuple[float, int]] = []  # when (epoch seconds) which generation was about to be written
 
     @property
@@ -42,14 +45,14 @@ class Steps:
         return self._open.name if self._open else None
 
     def begin(self, name: str, what: str, **data: Any) -> None:
-        """Journals the intent; from here on the step counts as begun, whatever dies."""
+        """Journal the intent. From here on the step counts as begun, even if the process dies."""
         self._open = _Open(name, self._clock.now().isoformat(timespec="milliseconds"), self._clock.monotonic())
         self._journal.append("intent", step=name, what=what, **data)
         self._publish()
         self.notify(StepBegan(name, what))
 
     def end(self, passed: bool, detail: str, **data: Any) -> None:
-        """Journals the open step's outcome; nothing happens where none is open."""
+        """Journal the open step's outcome; does nothing if no step is open."""
         if self._open is None:
             return
         step, self._open = self._open, None
@@ -68,7 +71,7 @@ class Steps:
 
     @contextmanager
     def step(self, name: str, what: str, **data: Any) -> Iterator[dict[str, str]]:
-        """A step around a block; the block may put its one-line result under ``detail``."""
+        """Run a block as a step. The block may put its one-line result under ``detail``."""
         result: dict[str, str] = {}
         self.begin(name, what, **data)
         try:
@@ -79,19 +82,19 @@ class Steps:
         self.end(True, result.get("detail", what))
 
     def writing(self, colour: str, generation: int, weight: int = 100) -> None:
-        """Journals the moment right before traffic is told to go to ``colour``; the time of a switch is counted from it."""
+        """Journal the moment right before traffic is sent to ``colour``; the time of a switch is counted from it."""
         self.written.append((self._clock.now().timestamp(), generation))
         self._journal.append("writing", colour=colour, generation=generation, weight=weight)
 
     def waiting(self, detail: str, elapsed_s: float) -> None:
-        """Tells the listeners what the open step waits for."""
+        """Send the listeners what the open step waits for."""
         now = self._clock.monotonic()
-        if self._open and now - self._told >= TELL_EVERY_S:
-            self._told = now
+        if self._open and now - self._waiting_sent_at >= WAITING_EVERY_S:
+            self._waiting_sent_at = now
             self.notify(Waiting(self._open.name, detail, elapsed_s))
 
     def notify(self, event: Event) -> None:
-        """A listener that raises is recorded, not obeyed."""
+        """Send an event to the listener. An exception of the listener is journalled and changes nothing."""
         try:
             self._listener(event)
         except Exception as error:

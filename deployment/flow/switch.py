@@ -1,4 +1,7 @@
-"""Moving traffic: set, read back, and confirmed by the live domain itself. A switch that was not read back did not happen."""
+"""Moving traffic: write the routes, read them back, and confirm them on the live domain.
+
+A switch must be read back to count.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,15 @@ from deployment.model import Answer, Colour, Holder, Readiness, Routes
 from deployment.plan import Ports
 from deployment.polling import poll
 
-# Fresh connections asked in one go while a switch spreads.
+# Requests, each on a fresh connection, in one attempt while a switch spreads.
 BATCH = 5
-# So many answers that are errors, by the colour that traffic was moved to, are no hiccup: do not go on asking users to bear it.
+# More errors than this by the new colour are not a transient fault: fail the switch, so that users get the other colour.
 ERRORS_TOLERATED = 2
 
 
 @dataclass(frozen=True)
 class Destination:
-    """Where traffic is to go: the colour, its own host, and the version that must answer (None: any)."""
+    """The destination of the traffic: the colour, its own host, and the version that must answer (None: any)."""
 
     colour: Colour
     origin: str | None
@@ -27,9 +30,9 @@ class Destination:
 
 @dataclass(frozen=True)
 class Confirmation:
-    """What confirms a switch: so many ``answers`` in a row within ``timeout_s`` seconds.
+    """What confirms a switch: this many ``answers`` in a row within ``timeout_s`` seconds.
 
-    ``patient``: errors of the destination only restart the count, because there is no better colour to send users to.
+    ``patient``: errors of the destination only restart the count, because the other colour would serve users no better.
     """
 
     answers: int
@@ -45,10 +48,10 @@ class _Seen:
 
 
 def write(ports: Ports, steps: Steps, holder: Holder, seen: Routes, to: Destination, weight: int = 100) -> Routes:
-    """Sends ``weight`` percent of the traffic to one colour, the rest to the other; the lease is asked right before, the
-    routes are read back right after.
+    """Send ``weight`` percent of the traffic to one colour and the rest to the other; return the routes as read back.
 
-    Raises RouteConflict, LeaseLost, CloudError (nothing was written) or SwitchFailed (it cannot be told).
+    Checks the lease right before the write. Raises RouteConflict, LeaseLost or CloudError (nothing was written), or
+    SwitchFailed (it is unknown whether the write took effect).
     """
     ports.lease.check(holder)
     weights = {to.colour: weight, to.colour.other: 100 - weight}
@@ -59,12 +62,12 @@ def write(ports: Ports, steps: Steps, holder: Holder, seen: Routes, to: Destinat
         found = ports.router.observe()
     except CloudError as error:
         raise SwitchFailed(
-            f"the routes were written (generation {wrote.generation}, {to.colour}) and cannot be read: {error.message}"
+            f"the routes were written (generation {wrote.generation}, {to.colour}) but cannot be read back: {error.message}"
         ) from error
     if found.weights.get(to.colour) != weight or found.generation != wrote.generation:
         raise SwitchFailed(
             f"the routes were written (generation {wrote.generation}, {weight} % to {to.colour}) "
-            f"and read back as generation {found.generation}, {found.weights.get(to.colour)} %"
+            f"but read back as generation {found.generation}, {found.weights.get(to.colour)} %"
         )
     return found
 
@@ -90,7 +93,7 @@ def confirm(ports: Ports, steps: Steps, to: Destination, generation: int, wanted
             ):
                 seen.errors += 1
                 if seen.errors > ERRORS_TOLERATED:
-                    raise SwitchFailed(f"through the live domain, {to.colour} answers wrongly: {problem}")
+                    raise SwitchFailed(f"through the live domain, {to.colour} gives wrong answers: {problem}")
         if seen.streak < wanted.answers or not _has_spread(ports, to, generation, seen):
             return None
         return f"{seen.streak} answers in a row on fresh connections by {to.colour}"
@@ -99,14 +102,14 @@ def confirm(ports: Ports, steps: Steps, to: Destination, generation: int, wanted
         ports.clock,
         attempt,
         timeout_s=wanted.timeout_s,
-        waiting_for=lambda: f"the live domain to answer as {to.colour}; last: {seen.last}",
+        waiting_for=lambda: f"the live domain does not answer as {to.colour}; last: {seen.last}",
         tick=lambda elapsed: steps.waiting(f"{seen.streak} of {wanted.answers} answers by {to.colour}", elapsed),
         longest_pause_s=1.0,
     )
 
 
 def _has_spread(ports: Ports, to: Destination, generation: int, seen: _Seen) -> bool:
-    """Whether the router's own places have the switch; one that cannot be asked just now may have it later."""
+    """Return whether the router's own places have the switch. A place that cannot be asked now may have it later."""
     try:
         progress = ports.router.spread(to.colour, generation)
     except CloudError as error:
@@ -128,10 +131,10 @@ def _objection(answer: Answer, to: Destination, generation: int) -> str | None:
     return None
 
 
-def undisturbed(seen: Routes, colour: Colour, generation: int) -> None:
-    """Raises RouteConflict unless the routes are still those that the deployment began with."""
+def refuse_changed_routes(seen: Routes, colour: Colour, generation: int) -> None:
+    """Raise RouteConflict unless the routes are still those that the deployment began with."""
     if seen.live is not colour or seen.generation != generation:
         raise RouteConflict(
-            f"the routes changed meanwhile: {colour} was live at generation {generation}, "
-            f"now it is {seen.live} at generation {seen.generation}"
+            f"the routes were changed by another writer: {colour} was live at generation {generation}, "
+            f"now {seen.live} is, at generation {seen.generation}"
         )

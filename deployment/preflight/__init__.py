@@ -1,1 +1,1 @@
-"""What is checked before anything is touched: preflight items, drift, a Terraform plan, the checklist and its attestations."""
+"""The checks before anything is touched: preflight items, drift, a Terraform plan, the checklist and its attestations."""

@@ -1,6 +1,6 @@
-"""Attestations that are given before a run: noted beside the lock, for one digest, with who recorded them.
+"""Attestations recorded before a run: notes beside the lock, for one digest, with the principal who recorded them.
 
-The lock's table is what an environment's people and its deployer share, whatever machine they are on.
+The people and the deployer of an environment share the lock's table, on every machine.
 """
 
 from __future__ import annotations
@@ -18,17 +18,20 @@ from deployment.plan import Ports
 from deployment.ports import Lease
 
 NOTE = "attestations"
-MAY = (Duty.APPROVE, Duty.DEPLOY)
-"""Either is enough to attest."""
+ATTESTING = (Duty.APPROVE, Duty.DEPLOY)
+"""The duties of which one is enough to attest."""
 DIGESTS_KEPT = 20
 TRIES = 5
 
 
-def give(
+def record(
     ports: Ports, access: Access, caller: Caller, digest: str, attested: Mapping[str, Attestation]
 ) -> Mapping[str, Attestation]:
-    """Notes them, a later word for an item in place of an earlier one; returns them as noted. Raises NotPermitted, CloudError."""
-    demand_any(access, MAY, caller)
+    """Record attestations; a later one replaces an earlier one for the same item. Returns them as recorded.
+
+    Raises NotPermitted or CloudError.
+    """
+    demand_any(access, ATTESTING, caller)
     at = ports.clock.now().isoformat(timespec="seconds")
     noted = {name: replace(one, by=caller.arn, at=at) for name, one in attested.items()}
     for _ in range(TRIES):
@@ -38,11 +41,11 @@ def give(
         newest = dict([*kept.items(), (digest, own)][-DIGESTS_KEPT:])
         if ports.lease.swap_note(NOTE, seen, json.dumps(newest)):
             return noted
-    raise CloudError("the attestations could not be noted beside the lock: others kept noting theirs")
+    raise CloudError("the attestations could not be noted beside the lock: other users kept changing that note")
 
 
-def given(lease: Lease, digest: str) -> Mapping[str, Attestation]:
-    """What was attested for a digest. Raises CloudError."""
+def recorded(lease: Lease, digest: str) -> Mapping[str, Attestation]:
+    """Return the attestations recorded for a digest. Raises CloudError."""
     text = lease.notes().get(NOTE)
     own = json.loads(text).get(digest, {}) if text else {}
     return {name: Attestation(**one) for name, one in own.items()}

@@ -1,6 +1,7 @@
-"""The checklist: each item proven by the run itself, or attested by a person; what is open is said.
+"""The checklist: each item is proven by the run itself or attested by a person; open items are reported.
 
-``checklist.toml`` lists the items; the journal holds them as they were for a run, and a report evaluates them from it alone.
+``checklist.toml`` lists the items; a run's journal holds them as they were then, and a report evaluates them from it
+alone.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ PHASES = ("pre", "during", "post")
 REQUIRED = "required"
 
 
-UNDONE = frozenset({State.OPEN, State.FAILED})
+UNMET = frozenset({State.OPEN, State.FAILED})
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One item; ``proof`` is empty where a person attests it."""
+    """One item; ``proof`` is empty if a person attests it."""
 
     phase: str
     name: str
@@ -39,7 +40,7 @@ class Entry:
 
 
 def load(path: Path = FILE) -> Sequence[Entry]:
-    """The items in order. Raises SettingsError where the file is not what it should be."""
+    """Return the items in order. Raises SettingsError if the file is missing or invalid."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -50,7 +51,9 @@ def load(path: Path = FILE) -> Sequence[Entry]:
     problem = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(document))
     if problem is not None:
         where = ".".join(map(str, problem.absolute_path)) or "top level"
-        raise SettingsError(f"{path.name}: {where}: {problem.message}", hint="Its head says what an item holds.")
+        raise SettingsError(
+            f"{path.name}: {where}: {problem.message}", hint="The comment at its top describes the fields of an item."
+        )
     entries = [
         Entry(phase, one["name"], one["item"], tuple(one.get("proof", ())), one.get("required", True))
         for phase in PHASES
@@ -58,19 +61,19 @@ def load(path: Path = FILE) -> Sequence[Entry]:
     ]
     names = [entry.name for entry in entries]
     if twice := {name for name in names if names.count(name) > 1}:
-        raise SettingsError(f"{path.name}: {min(twice)} is there twice")
+        raise SettingsError(f"{path.name}: item {min(twice)} is defined twice")
     return entries
 
 
-def parse(given: Sequence[str], entries: Sequence[Entry]) -> Mapping[str, Attestation]:
-    """``ITEM=WHO/WHAT``, once an item. Raises Refused."""
+def parse(texts: Sequence[str], entries: Sequence[Entry]) -> Mapping[str, Attestation]:
+    """Parse ``ITEM=WHO/WHAT`` texts, at most one for each item. Raises Refused."""
     known = [entry.name for entry in entries]
     found: dict[str, Attestation] = {}
-    for text in given:
+    for text in texts:
         name, equals, rest = text.partition("=")
         who, slash, what = (part.strip() for part in rest.partition("/"))
         if not (name and equals and slash and who and what):
-            raise Refused(f"--attest {text!r} says not who attests what", hint="Write --attest ITEM=WHO/WHAT.")
+            raise Refused(f"--attest {text!r} does not say who attests what", hint="Write --attest ITEM=WHO/WHAT.")
         if name not in known:
             raise Refused(f"--attest {name}: the checklist has no such item", hint=f"It has: {', '.join(known)}.")
         if name in found:
@@ -80,7 +83,7 @@ def parse(given: Sequence[str], entries: Sequence[Entry]) -> Mapping[str, Attest
 
 
 def as_data(entries: Sequence[Entry], attested: Mapping[str, Attestation], mode: str) -> dict[str, Any]:
-    """For the journal's line ``checklist``."""
+    """Return the data of the journal line ``checklist``."""
     return {
         "mode": mode,
         "items": [{**asdict(entry), "proof": list(entry.proof)} for entry in entries],
@@ -89,15 +92,13 @@ def as_data(entries: Sequence[Entry], attested: Mapping[str, Attestation], mode:
 
 
 def demand(records: Sequence[Record]) -> None:
-    """Raises Refused where the journal's checklist is required and an item of ``pre`` that is required is open."""
+    """Raise Refused if the checklist is required and a required item of ``pre`` is open or failed."""
     line = last_data(records, "checklist")
     if line.get("mode") != REQUIRED:
         return
-    undone = [
-        one for one in evaluate(records) if one["phase"] == "pre" and one["required"] and one["outcome"] in UNDONE
-    ]
-    if undone:
+    unmet = [one for one in evaluate(records) if one["phase"] == "pre" and one["required"] and one["outcome"] in UNMET]
+    if unmet:
         raise Refused(
-            "checklist: " + "; ".join(f"{one['name']}: {one['evidence']}" for one in undone),
-            hint=f"Attest what is true: --attest {undone[0]['name']}=WHO/WHAT, one for each.",
+            "checklist: " + "; ".join(f"{one['name']}: {one['evidence']}" for one in unmet),
+            hint=f"Attest each item that is true: --attest {unmet[0]['name']}=WHO/WHAT.",
         )

@@ -1,4 +1,4 @@
-"""Drift: what is configured differently on the two colours, though only image and colour may differ."""
+"""Drift: differences between the two colours' configurations. Only image and colour may differ."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ MOST_SHOWN = 12
 
 
 def item(platform: Platform, subject: Subject) -> Item:
-    """The difference between the colours, as an item of the preflight; no value that may be secret is in it."""
-    expected = "both colours are configured alike, but for image and colour"
+    """Return the difference between the colours as a preflight item, without any value that may be secret."""
+    expected = "both colours have the same configuration, except image and colour"
     try:
         configured = {colour: platform.configured(colour) for colour in Colour}
     except CloudError as error:
@@ -33,7 +33,7 @@ def item(platform: Platform, subject: Subject) -> Item:
 
 
 def differences(blue: Configuration, green: Configuration, digests: Mapping[Colour, str | None]) -> list[str]:
-    """A line for each name whose value differs; variables' values are never shown, whatever is in them."""
+    """Return a line for each name whose value differs; values of variables are never shown."""
     lines = []
     for kind, one, other in (
         ("variable", blue.variables, green.variables),
@@ -50,14 +50,14 @@ def differences(blue: Configuration, green: Configuration, digests: Mapping[Colo
 
 def _shown(name: str, blue: Mapping[str, str], green: Mapping[str, str], *, hidden: bool) -> str:
     if name not in green:
-        return " is set on blue alone"
+        return " is set only on blue"
     if name not in blue:
-        return " is set on green alone"
+        return " is set only on green"
     return " differs (values are not shown)" if hidden else f": blue {blue[name]!r}, green {green[name]!r}"
 
 
 def _neutral(value: str, colour: Colour, digests: Mapping[Colour, str | None]) -> str:
-    """The value without what may differ: the name of its own colour and the digest of its own image."""
+    """Return the value with its own colour's name and its own image's digest replaced, because these may differ."""
     digest = digests.get(colour)
     if digest:
         value = value.replace(digest, "{digest}")

@@ -1,4 +1,4 @@
-"""What preflight looks at, and what it finds: one item for each question."""
+"""The items of a preflight: one for each question, with its answer."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from deployment.model import Colour, Image, Routes, Service
 
 
 class Outcome(StrEnum):
-    """What came of one item. ``refused`` is exit code 4; what is ``sick`` (what is live, an alarm) the next step rejects (1)."""
+    """The outcome of one item.
+
+    ``refused`` is exit code 4. ``sick`` (the live colour, an alarm): the step ``lease`` rejects it (1).
+    """
 
     OK = "ok"
     REFUSED = "refused"
@@ -20,7 +23,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True)
 class Item:
-    """One thing that was looked at: what was found, and what was expected."""
+    """One item: the expected state and the one found."""
 
     name: str
     outcome: Outcome
@@ -28,13 +31,13 @@ class Item:
     expected: str
 
     def as_report(self) -> dict[str, str]:
-        """As journal and report carry it."""
+        """Return the item as journal and report hold it."""
         return {key: str(value) for key, value in asdict(self).items()}
 
 
 @dataclass(frozen=True)
 class Subject:
-    """The deployment that is about to be made, and the estate as it is found."""
+    """The planned deployment, and the present state of the estate."""
 
     image: Image
     target: Colour

@@ -1,4 +1,4 @@
-"""Preflight: what a deployment would stumble over later is looked at before anything is touched, and said item by item."""
+"""Preflight: checks, before anything is touched, what could stop a deployment later, and reports item by item."""
 
 from __future__ import annotations
 
@@ -19,15 +19,18 @@ from deployment.preflight.items import Item, Outcome, Subject
 from deployment.settings import DeploymentLimits
 
 SEVERITIES = ("NONE", "INFORMATIONAL", "LOW", "MEDIUM", "HIGH", "CRITICAL")
-"""Of what a scan finds, mildest first; ``NONE`` as a limit lets nothing through."""
-NEARLY = 0.8
-"""From this share of a quota on, it is told."""
-AT_ONCE = 6
+"""The severities of a scan's findings, mildest first; as a limit, ``NONE`` allows no finding."""
+NEARLY_FULL = 0.8
+"""A quota is reported from this used share on."""
+PARALLEL_ITEMS = 6
 
 
 @dataclass(frozen=True)
 class PreflightPorts:
-    """What else of an estate can be looked at; what is None is not checked. ``own_secrets`` are those that a deployer reads."""
+    """The ports that only preflight needs; a port that is None is not checked.
+
+    ``own_secrets`` are those that a deployer reads.
+    """
 
     scans: Scans | None = None
     quotas: Quotas | None = None
@@ -50,7 +53,7 @@ class Proposal:
     terraform_plan: Path | None = None
 
 
-def run_preflight(ports: Ports, more: PreflightPorts, limits: DeploymentLimits, proposal: Proposal) -> Sequence[Item]:
+def run_preflight(ports: Ports, extra: PreflightPorts, limits: DeploymentLimits, proposal: Proposal) -> Sequence[Item]:
     """Return every item, in order. Raises CloudError if routes or services cannot be read, because every item needs them."""
     services = {colour: ports.platform.describe(colour) for colour in Colour}
     subject = Subject(proposal.image, proposal.target, ports.router.observe(), services)
@@ -62,24 +65,25 @@ def run_preflight(ports: Ports, more: PreflightPorts, limits: DeploymentLimits, 
         lambda: _live(subject),
         lambda: _idle(subject),
         lambda: _image(subject),
-        lambda: _scan(more.scans, subject, limits.scan_severity),
+        lambda: _scan(extra.scans, subject, limits.scan_severity),
         lambda: _alarms(ports, subject),
-        lambda: _quotas(more.quotas),
-        lambda: _secrets(ports, more, subject),
-        lambda: _domain(more.domain, ports.clock.now(), limits.certificate_days),
+        lambda: _quotas(extra.quotas),
+        lambda: _secrets(ports, extra, subject),
+        lambda: _domain(extra.domain, ports.clock.now(), limits.certificate_days),
         lambda: drift.item(ports.platform, subject),
     ]
     if subject.routes.spread_s:
         questions.append(lambda: _timeouts(subject.routes.spread_s, limits))
     if plan is not None:
         questions.append(lambda: _plan(plan, subject, ports.clock.now(), limits.evidence_max_age))
-    with ThreadPoolExecutor(AT_ONCE) as pool:
+    with ThreadPoolExecutor(PARALLEL_ITEMS) as pool:
         return list(pool.map(lambda ask: ask(), questions))
 
 
 def judge(items: Sequence[Item]) -> None:
-    """Raises Refused, naming every such item, where one is refused. What is sick is for the step ``lease`` to reject: it looks
-    again, under the lock.
+    """Raise Refused, naming every refused item, if there is one.
+
+    An unhealthy (``sick``) item is left to the step ``lease``, which checks again under the lock.
     """
     refused = [item for item in items if item.outcome is Outcome.REFUSED]
     sick = [item for item in items if item.outcome is Outcome.SICK]
@@ -87,14 +91,12 @@ def judge(items: Sequence[Item]) -> None:
         raise Refused(f"preflight: {_listed([*refused, *sick])}", hint=_expectations(refused))
 
 
-def summed_up(items: Sequence[Item]) -> str:
-    """All of it in one line."""
+def summary(items: Sequence[Item]) -> str:
+    """Return all items in one line."""
     unchecked = [item.name for item in items if item.outcome is Outcome.NOT_CHECKED]
-    well = sum(item.outcome is Outcome.OK for item in items)
+    ok = sum(item.outcome is Outcome.OK for item in items)
     sick = "".join(f"; SICK: {item.name}: {item.found}" for item in items if item.outcome is Outcome.SICK)
-    return f"{well} of {len(items)} items are well{sick}" + (
-        f"; not checked: {', '.join(unchecked)}" if unchecked else ""
-    )
+    return f"{ok} of {len(items)} items are ok{sick}" + (f"; not checked: {', '.join(unchecked)}" if unchecked else "")
 
 
 def _listed(items: Sequence[Item]) -> str:
@@ -105,22 +107,22 @@ def _expectations(items: Sequence[Item]) -> str:
     return "Expected: " + "; ".join(f"{item.name}: {item.expected}" for item in items)
 
 
-# -- who, and what is there --------------------------------------------------------------------------------------------
+# -- the caller and the colours ----------------------------------------------------------------------------------------
 
 
 def _credentials(admission: Admission | None) -> Item:
     expected = "a caller of the environment's account, on the lists of [access]"
     if admission is None:
-        return Item("credentials", Outcome.NOT_CHECKED, "no environment is up to ask", expected)
+        return Item("credentials", Outcome.NOT_CHECKED, "no environment is running", expected)
     may = " and ".join(admission.duties)
     return Item("credentials", Outcome.OK, f"{admission.caller.arn}, who may {may}", expected)
 
 
 def _rights(admission: Admission | None) -> Item:
-    expected = "every right on AWS that the deployment needs"
+    expected = "every AWS right that the deployment needs"
     if admission is None or admission.unchecked:
         why = admission.unchecked if admission else None
-        return Item("rights", Outcome.NOT_CHECKED, why or "no environment is up to ask", expected)
+        return Item("rights", Outcome.NOT_CHECKED, why or "no environment is running", expected)
     return Item("rights", Outcome.OK, "IAM denies none of them", expected)
 
 
@@ -133,11 +135,11 @@ def _routes(subject: Subject) -> Item:
 
 
 def _timeouts(spread_s: float, limits: DeploymentLimits) -> Item:
-    """A switch that is given up before it can have arrived is rolled back, and that rollback is given up as well."""
-    expected = f"room for a switch, which takes up to {spread_s:g} s: propagation, and the records' TTL"
-    given = {"promote_timeout": limits.promote_timeout, "rollback_timeout": limits.rollback_timeout}
-    short = [f"{name} is {seconds:g} s" for name, seconds in given.items() if seconds < spread_s]
-    found = ", ".join(f"{name} {seconds:g} s" for name, seconds in given.items())
+    """Check the timeouts against the time that a switch takes: one that is shorter gives up on a switch, and then on its rollback."""
+    expected = f"enough time for a switch, which takes up to {spread_s:g} s: propagation, and the records' TTL"
+    timeouts = {"promote_timeout": limits.promote_timeout, "rollback_timeout": limits.rollback_timeout}
+    short = [f"{name} is {seconds:g} s" for name, seconds in timeouts.items() if seconds < spread_s]
+    found = ", ".join(f"{name} {seconds:g} s" for name, seconds in timeouts.items())
     return Item("timeouts", Outcome.REFUSED if short else Outcome.OK, "; ".join(short) or found, expected)
 
 
@@ -152,14 +154,14 @@ def _idle(subject: Subject) -> Item:
     expected = "a service that can be updated, or none yet"
     if idle.obstacle is not None:
         return Item("idle", Outcome.REFUSED, f"{idle.colour} is {idle.status}: {idle.obstacle}", expected)
-    then = {
+    action = {
         "PAUSED": "it is resumed before it is updated",
         "STOPPED": "its tasks are started with the new image",
-        "ABSENT": f"it is created as {idle.colour.other} is configured",
+        "ABSENT": f"it is created with the configuration of {idle.colour.other}",
     }.get(idle.status, "it is updated")
     if idle.busy:
-        then = "it is updated once its operation has ended"
-    return Item("idle", Outcome.OK, f"{idle.colour} is {idle.status}: {then}", expected)
+        action = "it is updated once its operation has ended"
+    return Item("idle", Outcome.OK, f"{idle.colour} is {idle.status}: {action}", expected)
 
 
 # -- the release -------------------------------------------------------------------------------------------------------
@@ -168,14 +170,14 @@ def _idle(subject: Subject) -> Item:
 def _image(subject: Subject) -> Item:
     image = subject.image
     return Item(
-        "image", Outcome.OK, f"{image.name}, version {image.version}, {image.digest}", "a digest of the registry"
+        "image", Outcome.OK, f"{image.name}, version {image.version}, {image.digest}", "a digest in the registry"
     )
 
 
 def _scan(scans: Scans | None, subject: Subject, most: str) -> Item:
     expected = f"a finished scan without a finding above {most}"
     if scans is None:
-        return Item("scan", Outcome.NOT_CHECKED, "the registry has no scanner that could be asked", expected)
+        return Item("scan", Outcome.NOT_CHECKED, "the registry has no scanner", expected)
     try:
         scan = scans.of(subject.image.digest)
     except CloudError as error:
@@ -188,7 +190,7 @@ def _scan(scans: Scans | None, subject: Subject, most: str) -> Item:
 
 
 def too_severe(findings: Mapping[str, int], most: str) -> bool:
-    """Whether a scan found what is worse than ``most``; a severity of no known rank counts as the worst."""
+    """Return whether a scan has a finding worse than ``most``; an unknown severity counts as the worst."""
     limit = SEVERITIES.index(most)
     return any(
         count and (severity not in SEVERITIES or SEVERITIES.index(severity) > limit)
@@ -213,66 +215,66 @@ def _alarms(ports: Ports, subject: Subject) -> Item:
     live = found[subject.routes.live]
     firing = [str(alarm) for alarm in live if alarm.state is AlarmState.FIRING]
     unproven = [str(alarm) for alarm in live if alarm.state is AlarmState.UNPROVEN]
-    quiet = "; ".join(unproven) or f"{len(live)} of {subject.routes.live} are quiet"
-    return Item("alarms", Outcome.SICK if firing else Outcome.OK, "; ".join(firing) or quiet, expected)
+    not_firing = "; ".join(unproven) or f"alarms of {subject.routes.live}: {len(live)}, none firing"
+    return Item("alarms", Outcome.SICK if firing else Outcome.OK, "; ".join(firing) or not_firing, expected)
 
 
 def _quotas(quotas: Quotas | None) -> Item:
     expected = "room in every quota whose use AWS measures"
     if quotas is None:
-        return Item("quotas", Outcome.NOT_CHECKED, "nothing says which quotas concern this estate", expected)
+        return Item("quotas", Outcome.NOT_CHECKED, "the quotas of this estate are unknown", expected)
     try:
         measured = quotas.measured()
     except CloudError as error:
         return Item("quotas", Outcome.NOT_CHECKED, first_line(error), expected)
     full = [quota for quota in measured if quota.used >= quota.limit]
-    near = [quota for quota in measured if quota.used >= NEARLY * quota.limit]
+    near = [quota for quota in measured if quota.used >= NEARLY_FULL * quota.limit]
     if full:
         return Item("quotas", Outcome.REFUSED, "; ".join(map(str, full)), expected)
     if not measured:
-        return Item("quotas", Outcome.NOT_CHECKED, "AWS measures the use of none that concerns this estate", expected)
+        return Item("quotas", Outcome.NOT_CHECKED, "AWS measures the use of no quota of this estate", expected)
     return Item("quotas", Outcome.OK, "; ".join(map(str, near)) or f"room in all {len(measured)}", expected)
 
 
-def _secrets(ports: Ports, around: PreflightPorts, subject: Subject) -> Item:
-    """Those that the deployer reads and those that the live release is given: by name alone, no value is asked for."""
+def _secrets(ports: Ports, extra: PreflightPorts, subject: Subject) -> Item:
+    """Check the secrets that the deployer and the live release read: by name only, no value is read."""
     expected = "each exists and has a current value"
-    if around.vault is None:
-        return Item("secrets", Outcome.NOT_CHECKED, "there is no vault to ask", expected)
+    if extra.vault is None:
+        return Item("secrets", Outcome.NOT_CHECKED, "this environment has no secrets manager", expected)
     try:
         configured = ports.platform.configured(subject.routes.live)
     except CloudError as error:
         return Item("secrets", Outcome.NOT_CHECKED, first_line(error), expected)
-    names = dict.fromkeys([*around.own_secrets, *(configured.secrets.values() if configured else ())])
-    bad, unasked = [], []
+    names = dict.fromkeys([*extra.own_secrets, *(configured.secrets.values() if configured else ())])
+    bad, unread = [], []
     for name in names:
         try:
-            problem = around.vault.obstacle(name)
+            problem = extra.vault.obstacle(name)
         except CloudError as error:
-            unasked.append(f"{name}: {first_line(error)}")
+            unread.append(f"{name}: {first_line(error)}")
             continue
         if problem is not None:
             bad.append(f"{name} {problem}")
     if bad:
         return Item("secrets", Outcome.REFUSED, "; ".join(bad), expected)
-    if unasked:
-        return Item("secrets", Outcome.NOT_CHECKED, "; ".join(unasked), expected)
+    if unread:
+        return Item("secrets", Outcome.NOT_CHECKED, "; ".join(unread), expected)
     return Item("secrets", Outcome.OK, ", ".join(names) or "none is used", expected)
 
 
 def _domain(domain: Domain | None, now: datetime, days: float) -> Item:
-    expected = f"the live domain resolves, and its certificate is good for {days:g} days more"
+    expected = f"the live domain resolves, and its certificate is valid for at least {days:g} more days"
     if domain is None:
-        return Item("domain", Outcome.NOT_CHECKED, "nobody said how to look at it", expected)
+        return Item("domain", Outcome.NOT_CHECKED, "this environment has no check of the live domain", expected)
     try:
         state = domain.observe()
     except DeploymentError as error:
         return Item("domain", Outcome.SICK, first_line(error), expected)
-    where = f"{state.host} is {', '.join(state.addresses)}"
+    where = f"{state.host} resolves to {', '.join(state.addresses)}"
     if state.expires_at is None:
-        return Item("domain", Outcome.NOT_CHECKED, f"{where}; http has no certificate", expected)
+        return Item("domain", Outcome.NOT_CHECKED, f"{where}; an http URL has no certificate", expected)
     left = state.expires_at - now
-    found = f"{where}; its certificate ends {state.expires_at:%Y-%m-%d}, in {left.days} days"
+    found = f"{where}; its certificate expires on {state.expires_at:%Y-%m-%d}, in {left.days} days"
     return Item("domain", Outcome.REFUSED if left < timedelta(days=days) else Outcome.OK, found, expected)
 
 
@@ -288,5 +290,5 @@ def _plan(path: Path, subject: Subject, now: datetime, max_age_s: float) -> Item
 
 
 def as_reports(items: Sequence[Item]) -> list[dict[str, Any]]:
-    """For the journal."""
+    """Return the items as the journal holds them."""
     return [item.as_report() for item in items]

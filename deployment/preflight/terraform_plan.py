@@ -1,4 +1,4 @@
-"""A Terraform plan is clean where nothing but the idle colour would change; read from ``terraform show -json PLANFILE``."""
+"""Checks a Terraform plan, from ``terraform show -json PLANFILE``: clean if nothing but the idle colour would change."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _FORMAT = re.compile(r"1\.\d+")
 
 
 def load(path: Path) -> Mapping[str, Any]:
-    """The plan in a file. Raises Refused where it is none."""
+    """Read the plan from a file. Raises Refused if it is not a Terraform plan."""
     hint = "Make one: terraform plan -out=plan.bin, then terraform show -json plan.bin > plan.json."
     plan: Any
     try:
@@ -29,13 +29,13 @@ def load(path: Path) -> Mapping[str, Any]:
         raise Refused(f"the plan {path} is not JSON", hint=hint) from None
     known = isinstance(plan, dict) and _FORMAT.fullmatch(str(plan.get("format_version", "")))
     if not known or not isinstance(plan.get("resource_changes", []), list):
-        raise Refused(f"{path} is no plan of Terraform, or of a format that is not known here", hint=hint)
-    found: Mapping[str, Any] = plan
-    return found
+        raise Refused(f"{path} is not a Terraform plan, or its format is unknown", hint=hint)
+    document: Mapping[str, Any] = plan
+    return document
 
 
 def objections(plan: Mapping[str, Any], idle: Colour, now: datetime, max_age_s: float) -> Sequence[str]:
-    """Why the plan is not clean, a line each; empty where it is."""
+    """Return why the plan is not clean, one line each; empty if it is."""
     lines = []
     if plan.get("errored"):
         lines.append("planning ended with an error")
@@ -52,11 +52,11 @@ def objections(plan: Mapping[str, Any], idle: Colour, now: datetime, max_age_s: 
     ]
     lines += changes[:MOST_SHOWN]
     if len(changes) > MOST_SHOWN:
-        lines.append(f"and {len(changes) - MOST_SHOWN} changes more")
+        lines.append(f"and {len(changes) - MOST_SHOWN} more changes")
     return lines
 
 
 def belongs_to(address: str, colour: Colour) -> bool:
-    """Whether a resource's address names this colour, and not the other: ``module.app_runner["green"].aws_…``."""
+    """Return whether a resource's address names this colour and not the other: ``module.app_runner["green"].aws_…``."""
     words = set(re.split(r"[^A-Za-z0-9]+", address.lower()))
     return colour.value in words and colour.other.value not in words

@@ -1,1 +1,1 @@
-"""What is done about earlier runs: recover, roll back by hand, retire, break a lock, complete a report, show the status."""
+"""Work on earlier runs: recover, roll back by hand, retire, break a lock, complete a report, show the status."""

@@ -1,6 +1,6 @@
-"""Runs that died before they touched anything: their lock is given back, and their report is completed.
+"""Runs that died before they touched anything: their lock is released, and their report is completed.
 
-Whoever touches something notes it beside the lease first, and is settled by ``deployment.recovery.recover``.
+A run that touches something records itself beside the lease first; ``deployment.recovery.recover`` recovers such runs.
 """
 
 from __future__ import annotations
@@ -23,22 +23,25 @@ from deployment.flow.lease import this_process
 from deployment.phases import Phase
 from deployment.plan import Ports
 from deployment.ports import Clock
-from deployment.recovery.lock_wait import abandoned
+from deployment.recovery.lock_wait import dead_lock_token
 from deployment.settings import DeploymentLimits
 
-VERIFYING = "verify"
-REPORTED = ("deploy", "rollback", VERIFYING)
+VERIFY_MODE = "verify"
+REPORTING_MODES = ("deploy", "rollback", VERIFY_MODE)
 """The modes of runs that write a report."""
-TOUCHING = ("provision", "rollback")
-"""The first step of a deployment, and of a rollback, that changes anything; the note beside the lease comes before it."""
+TOUCHING_STEPS = ("provision", "rollback")
+"""The first step of a deployment, and of a rollback, that changes anything.
+
+The record beside the lease is written before it.
+"""
 
 
 def free_lock(ports: Ports, actor: str, limits: DeploymentLimits) -> str | None:
-    """Gives back the lock of a process of this host that died before it touched anything; returns whose it was.
+    """Release the lock of a process of this host that died before it touched anything; return its deployment's id.
 
-    None where there is none, or where somebody else took it meanwhile.
+    Returns None if no dead process holds the lock, or if another process took it first.
     """
-    holder, token = ports.lease.current(), abandoned(ports)
+    holder, token = ports.lease.current(), dead_lock_token(ports)
     if holder is None or token is None:
         return None
     owner = this_process(holder.deployment_id, actor, ports.clock, limits, f"free the lock of {holder.deployment_id}")
@@ -49,32 +52,38 @@ def free_lock(ports: Ports, actor: str, limits: DeploymentLimits) -> str | None:
     return holder.deployment_id
 
 
-def unfinished(reports: Path, environment: str) -> Iterator[Path]:
-    """The folders of an environment's runs that died on this host, untouched and without a report; oldest first."""
-    for folder, records in _dead(reports):
-        if _reports(records[0], environment) and not _touched(records):
+def untouched_runs(reports: Path, environment: str) -> Iterator[Path]:
+    """Yield the folders of the environment's runs that died on this host without a report and touched nothing.
+
+    Oldest first.
+    """
+    for folder, records in _dead_runs(reports):
+        if _writes_report(records[0], environment) and not _touched(records):
             yield folder
 
 
-def half_done(reports: Path) -> Iterator[tuple[str, str]]:
-    """The runs that died on this host after they had touched something, without a report: id and environment; oldest first."""
-    for folder, records in _dead(reports):
+def touched_runs(reports: Path) -> Iterator[tuple[str, str]]:
+    """Yield id and environment of each run that died on this host without a report after it touched something.
+
+    Oldest first.
+    """
+    for folder, records in _dead_runs(reports):
         environment = records[0].data.get("environment")
-        if isinstance(environment, str) and _reports(records[0], environment) and _touched(records):
+        if isinstance(environment, str) and _writes_report(records[0], environment) and _touched(records):
             yield folder.name, environment
 
 
-def _dead(reports: Path) -> Iterator[tuple[Path, list[Record]]]:
-    """Folder and journal of each run of this host that is gone, and has no report."""
+def _dead_runs(reports: Path) -> Iterator[tuple[Path, list[Record]]]:
+    """Yield folder and journal of each run of this host whose process has ended without a report."""
     for path in sorted(reports.glob(f"*/{JOURNAL_FILE}")):
         folder = path.parent
         if folder.is_symlink() or (folder / REPORT_FILE).exists():
             continue
         try:
             records = list(read(path))
-        except (JournalBroken, OSError):  # whatever was done to it, it is left as the evidence that it is
+        except (JournalBroken, OSError):  # a changed or unreadable journal is evidence: leave it as it is
             continue
-        if records and _gone(records[0]):
+        if records and _process_ended(records[0]):
             yield folder, records
 
 
@@ -86,27 +95,30 @@ def complete(
     clock: Clock,
     evidence: EvidenceWriter = LOCAL_EVIDENCE,
 ) -> int:
-    """Completes the reports of all such runs; returns how many. What cannot be written is said, and left for the next."""
+    """Complete the reports of all untouched runs; return how many.
+
+    A report that cannot be written is reported and kept for later.
+    """
     completed = 0
-    for folder in unfinished(reports, environment):
+    for folder in untouched_runs(reports, environment):
         try:
-            with _alone(folder / JOURNAL_FILE) as mine:
-                if not mine or (folder / REPORT_FILE).exists():
-                    continue  # somebody else does it, or has just done it
+            with _exclusive_lock(folder / JOURNAL_FILE) as locked:
+                if not locked or (folder / REPORT_FILE).exists():
+                    continue  # another process completes it, or has just done so
                 journal = Journal(folder / JOURNAL_FILE, actor, clock, evidence.clean)
                 closing = _closing(journal.records(), clock)
                 evidence.close(journal, folder, closing)
         except (OSError, JournalBroken) as error:
             evidence.say(f"the report of {folder.name} was not completed: {first_line(error)}")
             continue
-        evidence.say(f"{folder.name} had died before it touched anything: {closing['verdict']}, report in {folder}")
+        evidence.say(f"run {folder.name} died before it touched anything: {closing['verdict']}, report in {folder}")
         completed += 1
     return completed
 
 
 @contextmanager
-def _alone(path: Path) -> Iterator[bool]:
-    """Whether this process is the only one at it, as long as the block lasts; two must not write one journal."""
+def _exclusive_lock(path: Path) -> Iterator[bool]:
+    """Lock the file during the block; yield whether this process got the lock. Two processes must not write one journal."""
     with path.open("rb") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -117,13 +129,13 @@ def _alone(path: Path) -> Iterator[bool]:
 
 
 def _closing(records: list[Record], clock: Clock) -> dict[str, Any]:
-    """As the run itself had said, where it came that far."""
-    said = next((record.data for record in reversed(records) if record.kind == "closed"), None)
-    if said is not None:
-        return dict(said)
+    """Return the line ``closed``: as the run itself wrote it, if it came that far."""
+    closed = next((record.data for record in reversed(records) if record.kind == "closed"), None)
+    if closed is not None:
+        return dict(closed)
     steps = [str(record.data["step"]) for record in records if record.kind == "intent"]
-    verifying = records[0].data.get("mode") == VERIFYING
-    where = steps[-1] if steps else VERIFYING if verifying else "lease"
+    verifying = records[0].data.get("mode") == VERIFY_MODE
+    where = steps[-1] if steps else VERIFY_MODE if verifying else "lease"
     return {
         "verdict": "failed" if verifying else VERDICTS[Phase.REJECTED],
         "exit_code": None,
@@ -133,16 +145,19 @@ def _closing(records: list[Record], clock: Clock) -> dict[str, Any]:
     }
 
 
-def _reports(opened: Record, environment: str) -> bool:
-    return opened.data.get("environment") == environment and opened.data.get("mode") in REPORTED
+def _writes_report(opened: Record, environment: str) -> bool:
+    return opened.data.get("environment") == environment and opened.data.get("mode") in REPORTING_MODES
 
 
 def _touched(records: list[Record]) -> bool:
-    return any(record.kind == "intent" and record.data.get("step") in TOUCHING for record in records)
+    return any(record.kind == "intent" and record.data.get("step") in TOUCHING_STEPS for record in records)
 
 
-def _gone(opened: Record) -> bool:
-    """Whether the run's process, of this host, has ended; a later process of the same pid began after that line."""
+def _process_ended(opened: Record) -> bool:
+    """Return whether the run's process, on this host, has ended.
+
+    A later process of the same pid began after the line ``opened``.
+    """
     if opened.data.get("host") != socket.gethostname():
         return False
     try:

@@ -1,4 +1,4 @@
-"""Breaking a lock by hand: only with a reason, only where nobody shows a sign of life, and on the record."""
+"""Breaking a lock by hand: with a reason, only if its holder shows no sign of life (or by force), and journalled."""
 
 from __future__ import annotations
 
@@ -21,21 +21,22 @@ KEPT = 20  # in the note, which the next deployment takes into its journal and c
 def break_lock(
     ports: Ports, limits: DeploymentLimits, journal: Journal, *, by: str, reason: str, force: bool
 ) -> Holder:
-    """Takes the lock from its holder, who can change nothing any more, and gives it back; returns who had it.
+    """Take the lock from its holder, who then cannot change anything any more, and release it; return the former
+    holder.
 
-    What that deployment left half done stays for ``recover``. Raises Refused where nobody holds the lock, or where its
-    holder lives and ``force`` is not given; LeaseHeld where it changed hands meanwhile.
+    An interrupted deployment is left to ``recover``. Raises Refused if the lock is free, or if its holder is alive and
+    ``force`` is not set; LeaseHeld if another process took the lock first.
     """
     holder = ports.lease.current()
     if holder is None:
-        raise Refused("nobody holds the lock")
+        raise Refused("the lock is free")
     sign = _sign_of_life(ports, holder, limits)
     if sign and not force:
         raise Refused(
-            f"the holder of the lock lives: {holder.deployment_id} of {holder.actor} ({sign}, doing: {holder.doing})",
-            hint="End it instead: a signal to its process makes it clean up. --force breaks the lock all the same.",
+            f"the holder of the lock is alive: {holder.deployment_id} of {holder.actor} ({sign}, doing: {holder.doing})",
+            hint="Stop it instead: a signal to its process makes it clean up. --force breaks the lock anyway.",
         )
-    told: dict[str, Any] = {
+    broken: dict[str, Any] = {
         "deployment_id": holder.deployment_id,
         "actor": holder.actor,
         "host": holder.host,
@@ -47,18 +48,21 @@ def break_lock(
         "forced": bool(sign),
         "sign_of_life": sign,
     }
-    journal.append("intent", step="unlock", what=f"break the lock of {holder.deployment_id}", lock=told)
+    journal.append("intent", step="unlock", what=f"break the lock of {holder.deployment_id}", lock=broken)
     breaker = this_process(f"unlock-{holder.deployment_id}", by, ports.clock, limits, f"break a lock: {reason}")
     mine = ports.lease.acquire(breaker, take_over=holder.token)
     earlier = json.loads(ports.lease.notes().get(NOTE, "[]"))
-    ports.lease.note(mine, {NOTE: json.dumps([*earlier, told][-KEPT:])})
+    ports.lease.note(mine, {NOTE: json.dumps([*earlier, broken][-KEPT:])})
     ports.lease.release(mine)
-    journal.append("lock_broken", lock=told, token=mine.token)
+    journal.append("lock_broken", lock=broken, token=mine.token)
     return holder
 
 
 def _sign_of_life(ports: Ports, holder: Holder, limits: DeploymentLimits) -> str | None:
-    """What shows that the holder lives: its process here, or from elsewhere a renewal seen while we look; None without."""
+    """Return the sign that the holder is alive: its process on this host, or a renewal during the wait.
+
+    None if there is none.
+    """
     here = owner_alive(holder.host, holder.pid, holder.process_started)
     if here is not None:
         return f"pid {holder.pid} runs on this host" if here else None
@@ -68,11 +72,13 @@ def _sign_of_life(ports: Ports, holder: Holder, limits: DeploymentLimits) -> str
     def renewed() -> str | None:
         now = ports.lease.current()
         if now is None or now.token != holder.token:
-            raise Refused(f"the lock of {holder.deployment_id} has changed hands meanwhile", hint="Look at `status`.")
+            raise Refused(f"the lock of {holder.deployment_id} was taken or released just now", hint="See `status`.")
         return f"renewed from {holder.host} just now" if now.expires_at > holder.expires_at else None
 
     try:
-        # It is renewed three times within its time to live.
-        return poll(ports.clock, renewed, timeout_s=limits.lease_ttl / 2, waiting_for=lambda: "a renewal")
+        # A living holder renews its lease three times within the time to live.
+        return poll(
+            ports.clock, renewed, timeout_s=limits.lease_ttl / 2, waiting_for=lambda: "the lease was not renewed"
+        )
     except DeadlinePassed:
         return None

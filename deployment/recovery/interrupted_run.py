@@ -74,9 +74,9 @@ def _journal(path: Path, record: DeploymentRecord, by: Operation, clean: Callabl
 
 def _closing(journal: Journal, machine: Machine) -> dict[str, Any]:
     """Return the line ``closed``: as the dead run itself wrote it, if it came that far and ended like that."""
-    said = last_data(journal.records(), "closed")
-    if said.get("verdict") == VERDICTS[machine.phase]:
-        return dict(said)
+    closed = last_data(journal.records(), "closed")
+    if closed.get("verdict") == VERDICTS[machine.phase]:
+        return dict(closed)
     return {
         "verdict": VERDICTS[machine.phase],
         "exit_code": None,

@@ -1,4 +1,4 @@
-"""Two at once: who holds the lock is named; whoever asked for it waits, until a deadline, and says for whom."""
+"""Waiting for the lock: a run that finds it held names the holder and waits until a deadline."""
 
 from __future__ import annotations
 
@@ -12,21 +12,24 @@ from deployment.ports import Clock
 
 T = TypeVar("T")
 
-LOOK_EVERY_S = 1.0
+RETRY_EVERY_S = 1.0
 
 
 class Queue:
-    """The patience of one run: ``wait_s`` seconds in all, however many others come before it."""
+    """The waiting time of one run: ``wait_s`` seconds in total, however many other runs come first."""
 
-    def __init__(self, clock: Clock, wait_s: float, tell: Callable[[str, float], None]) -> None:
-        """``tell`` hears what is waited for, and the seconds waited, before each pause."""
+    def __init__(self, clock: Clock, wait_s: float, notify: Callable[[str, float], None]) -> None:
+        """``notify`` gets, before each pause, what the run waits for and the seconds waited so far."""
         self._clock = clock
         self._wait_s = wait_s
-        self._tell = tell
+        self._notify = notify
         self._began = clock.monotonic()
 
-    def through(self, attempt: Callable[[], T]) -> T:
-        """Returns what ``attempt`` returns, trying again while others hold the lock. Raises LeaseHeld or EnvironmentTaken."""
+    def retry(self, attempt: Callable[[], T]) -> T:
+        """Return the result of ``attempt``, retrying while another run holds the lock.
+
+        Raises LeaseHeld or EnvironmentTaken.
+        """
         while True:
             try:
                 return attempt()
@@ -34,19 +37,19 @@ class Queue:
                 elapsed = self._clock.monotonic() - self._began
                 if elapsed >= self._wait_s:
                     raise
-                self._tell(first_line(error), elapsed)
-                self._clock.sleep(min(LOOK_EVERY_S, self._wait_s - elapsed))
+                self._notify(first_line(error), elapsed)
+                self._clock.sleep(min(RETRY_EVERY_S, self._wait_s - elapsed))
 
 
 def refuse_while_held(ports: Ports) -> None:
-    """Raises LeaseHeld while somebody who lives holds the lock; what the dead hold is for ``recover`` to settle."""
+    """Raise LeaseHeld if a living process holds the lock; ``recover`` handles the lock of a dead one."""
     holder = ports.lease.current()
     if holder is not None and alive(ports, holder):
         raise LeaseHeld(holder)
 
 
-def abandoned(ports: Ports) -> int | None:
-    """The token of a lock that a process of this host died with before it touched anything; None where there is none."""
+def dead_lock_token(ports: Ports) -> int | None:
+    """Return the token of a lock whose process, on this host, died before it touched anything; None otherwise."""
     holder = ports.lease.current()
     if holder is None or open_deployment(ports) is not None:
         return None

@@ -1,4 +1,4 @@
-"""Settling what a run that died left behind: read its note, ask the world, finish or undo."""
+"""Recovers what a dead run left: read its record, ask router and platform for the current state, finish or undo."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from deployment.events import Listener
 from deployment.evidence.journal import Journal
 from deployment.flow.lease import OpenDeployment, open_deployment, owner_alive, this_process
 from deployment.flow.machine import Machine
-from deployment.flow.reverify import unwell
+from deployment.flow.reverify import live_problem
 from deployment.model import Holder, Reason
 from deployment.phases import Phase
 from deployment.plan import DeploymentRecord, Operation
@@ -45,15 +45,16 @@ def take_over(found: OpenDeployment, by: Operation) -> Holder:
         clock,
         attempt,
         timeout_s=left + by.limits.lease_ttl,
-        waiting_for=lambda: f"the lease of {holder.deployment_id} on {holder.host} to run out",
+        waiting_for=lambda: f"the lease of {holder.deployment_id} on {holder.host} did not expire",
     )
 
 
 @dataclass(frozen=True)
 class Decision:
-    """What a person has decided about a halted deployment, and why; None: nothing.
+    """An operator's decision about a halted deployment, with its reason; None: not decided.
 
-    ``keep``: traffic stays where it is. ``back``: it goes back although the release's migration is irreversible.
+    ``keep``: traffic stays on the live colour. ``back``: traffic goes back although the release's migration is
+    irreversible.
     """
 
     keep: str | None = None
@@ -75,7 +76,7 @@ def recover(
     run_id = found.record.deployment_id
     if decision.keep is not None and found.record.phase is not Phase.HALTED:
         raise Refused(
-            f"deployment {run_id} is not halted (phase {found.record.phase}): there is nothing to decide",
+            f"deployment {run_id} is not halted (phase {found.record.phase}), so no decision is needed",
             hint="Run `python scripts/deploy.py recover` without --keep-live.",
         )
     owner = found.holder
@@ -104,8 +105,8 @@ def recover(
 
 
 def _keep_live(machine: Machine, reason: str, by: str) -> None:
-    """End a halted deployment with traffic where it is. Raises StepFailed if the live colour is unhealthy."""
-    if problem := unwell(machine.ports):
+    """End a halted deployment and leave traffic on the live colour. Raises StepFailed if that colour is unhealthy."""
+    if problem := live_problem(machine.ports):
         raise StepFailed(f"the live colour is unhealthy, so it is not kept: {problem}")
     machine.keep_live(reason, by)
 
@@ -135,7 +136,7 @@ def _began(journal: Journal, step: str) -> bool:
 
 
 def _passed(journal: Journal, step: str) -> bool:
-    """Whether the step passed, and nothing was decided against it since."""
+    """Return whether the step passed, and no later line ``decided`` revoked that."""
     passed = False
     for record in journal.records():
         if record.kind == "outcome" and record.data.get("step") == step:

@@ -1,4 +1,4 @@
-"""Stopping the colour that was live before the last promotion: what ``scripts/deploy.py retire`` does, when its time has come."""
+"""Stops the colour that was live before the last promotion, when its time has come: ``scripts/deploy.py retire``."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from deployment.recovery.undo import last_promotion
 
 
 def due_at(promotion: Promotion) -> datetime | None:
-    """When the previous colour may be stopped, by the settings of the run that promoted; None: never."""
+    """Return when the previous colour may be stopped, by the settings of the run that promoted; None: never."""
     if promotion.retire_after is None:
         return None
     return datetime.fromisoformat(promotion.promoted_at) + timedelta(seconds=promotion.retire_after)
 
 
 def due(ports: Ports, *, now: bool) -> Promotion | None:
-    """The promotion whose previous colour is to be stopped, None where it is stopped already.
+    """Return the promotion whose previous colour is to be stopped; None if it is stopped already.
 
-    ``now``: whatever its time. Raises Refused where there is no promotion, or its time has not come.
+    ``now``: ignore ``retire_after``. Raises Refused without a promotion, or if its time has not come.
     """
     promotion = last_promotion(ports)
     colour = promotion.previous.colour
@@ -35,7 +35,7 @@ def due(ports: Ports, *, now: bool) -> Promotion | None:
     if not now and at is None:
         raise Refused(
             f"{colour} keeps running: {promotion.deployment_id} was promoted without retire_after",
-            hint="--now stops it all the same; a rollback to it is a deployment then.",
+            hint="--now stops it anyway; after that, going back to it is a deployment.",
         )
     if not now and at is not None and at > ports.clock.now():
         raise Refused(f"{colour} keeps running until {at:%Y-%m-%d %H:%M:%S} UTC, for a rollback")
@@ -45,9 +45,10 @@ def due(ports: Ports, *, now: bool) -> Promotion | None:
 def retire_previous(
     promotion: Promotion, run_id: str, operation: Operation, journal: Journal, listener: Listener
 ) -> str:
-    """Stops the colour that ``promotion`` replaced, under the lock; returns a sentence.
+    """Stop the colour that ``promotion`` replaced, under the lock; return a sentence.
 
-    Nothing that takes traffic is stopped. Raises Refused where another deployment was faster, StepFailed where it still runs.
+    A colour with traffic is never stopped. Raises Refused if there was another promotion first, StepFailed if the
+    colour still runs.
     """
     ports, limits, actor = operation.ports, operation.limits, operation.actor
     colour = promotion.previous.colour
@@ -58,18 +59,18 @@ def retire_previous(
     keeper.start()
     try:
         if last_promotion(ports) != promotion:
-            raise Refused("another promotion was made meanwhile")
+            raise Refused("another promotion was made since")
         plan = Plan(run_id, operation.environment, colour, promotion.image, actor, ports.clock.now())
         retire(ports, steps, journal, plan, limits, holder)
         stopped = ports.platform.stopped(colour)
         if stopped.readiness is not Readiness.READY:
             raise StepFailed(
                 f"{colour} was not stopped: {stopped.detail}",
-                hint="It takes no traffic; look at its service, or deploy to it.",
+                hint="It takes no traffic; check its service, or deploy to it.",
             )
-        # Forgotten last: a rollback to a colour that is on its way down finds it sick, and moves nothing.
+        # Removed last: a rollback to a colour that is being stopped finds it unhealthy, and does not move traffic.
         ports.lease.note(holder, {"promotion": None})
-        return f"{colour} is stopped; a way back to {promotion.previous.version} is a deployment now"
+        return f"{colour} is stopped; going back to {promotion.previous.version} needs a deployment now"
     finally:
         keeper.stop()
         ports.lease.release(holder)

@@ -1,4 +1,4 @@
-"""What an environment looks like now: asked of router, platform, registry and lease, never remembered."""
+"""The current state of an environment, read from router, platform, registry and lease each time."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from deployment.ports import Registry
 
 
 def describe(environment: str, live_url: str, ports: Ports, registry: Registry) -> dict[str, Any]:
-    """The document of ``status --json``. Never waits for the lock. Raises CloudError or SwitchFailed."""
+    """Return the document of ``status --json``. Never waits for the lock. Raises CloudError or SwitchFailed."""
     live = ports.router.observe().live
-    found = open_deployment(ports)
+    current = open_deployment(ports)
     return {
         "environment": environment,
         "live_url": live_url,
         "live": _colour(ports, registry, ports.platform.describe(live)),
         "idle": _colour(ports, registry, ports.platform.describe(live.other)),
-        "deployment": _deployment(found) if found else None,
+        "deployment": _deployment(current) if current else None,
         "lock": _lock(ports),
     }
 
 
 def _colour(ports: Ports, registry: Registry, service: Service) -> dict[str, Any]:
-    """Image and digest are what is configured; version and url are what runs, null where nothing does."""
+    """Describe one colour: image and digest as configured; version and url as running, null if nothing runs."""
     image = registry.find(service.digest) if service.digest else None
     answer = next(iter(ports.front.ask(1, service.url)), None) if service.running and service.url else None
     return {
@@ -37,8 +37,8 @@ def _colour(ports: Ports, registry: Registry, service: Service) -> dict[str, Any
     }
 
 
-def _deployment(found: OpenDeployment) -> dict[str, Any]:
-    record, plan, owner = found.record, found.record.plan, found.record.owner
+def _deployment(current: OpenDeployment) -> dict[str, Any]:
+    record, plan, owner = current.record, current.record.plan, current.record.owner
     return {
         "id": plan.deployment_id,
         "phase": record.phase.value,

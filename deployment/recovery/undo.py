@@ -1,4 +1,4 @@
-"""Undoing the last promotion, outside of any deployment: what ``scripts/deploy.py rollback`` does."""
+"""Rolls back the last promotion by hand, outside of any deployment: ``scripts/deploy.py rollback``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from deployment.errors import CloudError, DeploymentError, LeaseLost, Refused, f
 from deployment.events import Listener
 from deployment.evidence.journal import Journal
 from deployment.flow.lease import LeaseKeeper, alive, open_deployment, release_lock, this_process
-from deployment.flow.rollback import retire, send_back, well_enough
+from deployment.flow.rollback import move_traffic_back, require_healthy, retire
 from deployment.flow.steps import Steps
 from deployment.model import Colour, Holder, Reason
 from deployment.phases import Phase
@@ -14,34 +14,34 @@ from deployment.plan import DeploymentRecord, Operation, Owner, Plan, Ports, Pro
 
 
 def last_promotion(ports: Ports) -> Promotion:
-    """The promotion that stands now and can be undone. Raises Refused where there is none."""
-    found = open_deployment(ports)
-    if found is not None:
-        who = "is under way" if alive(ports, found.holder) else "was left half done"
+    """Return the promotion that is in effect and can be undone. Raises Refused if there is none."""
+    current = open_deployment(ports)
+    if current is not None:
+        state = "is under way" if alive(ports, current.holder) else "was interrupted"
         raise Refused(
-            f"deployment {found.record.deployment_id} {who} (phase {found.record.phase})",
-            hint="`python scripts/deploy.py recover` settles one whose process is gone.",
+            f"deployment {current.record.deployment_id} {state} (phase {current.record.phase})",
+            hint="`python scripts/deploy.py recover` recovers a deployment whose process is gone.",
         )
     text = ports.lease.notes().get("promotion")
     routes = ports.router.observe()
     if text is None:
-        raise Refused(f"there is no promotion to undo; {routes.live} is live")
+        raise Refused(f"no promotion can be undone; {routes.live} is live")
     promotion = Promotion.load(text)
     if routes.live is not promotion.target or routes.generation != promotion.generation:
         raise Refused(
-            f"the last promotion ({promotion.deployment_id}, to {promotion.target}) is not what is live any more: "
+            f"the last promotion ({promotion.deployment_id}, to {promotion.target}) is not live any more: "
             f"{routes.live} is, at generation {routes.generation}"
         )
     return promotion
 
 
 def refuse_irreversible(promotion: Promotion, allowed: str | None) -> None:
-    """Raises Refused where there is no way back by itself, unless somebody has said why they take it all the same."""
+    """Raise Refused if the promoted release's migration is irreversible and ``allowed`` gives no reason to go back anyway."""
     image = promotion.image
     if image.irreversible and allowed is None:
         raise Refused(
             f"the migration of {image.name} is irreversible: {promotion.previous.version} may not be able to work on its data",
-            hint="Fix it forward with another deployment; or, where you know better, add --allow-irreversible REASON.",
+            hint="Fix it forward with another deployment; or, if you are sure, add --allow-irreversible REASON.",
         )
 
 
@@ -70,7 +70,7 @@ class Undo:
 
     @property
     def reason(self) -> Reason | None:
-        """Why traffic was not moved, or what went wrong; None while nothing failed."""
+        """Why traffic was not moved, or what failed; None if nothing failed."""
         return self._reason
 
     @property
@@ -96,8 +96,8 @@ class Undo:
         ports.lease.note(holder, {"deployment": self._record(promotion, holder).dump()})
         try:
             with self._steps.step("rollback", f"move traffic back to {promotion.previous.colour}") as result:
-                well_enough(ports, promotion.previous)
-                result["detail"] = send_back(ports, self._steps, holder, promotion.previous, limits)
+                require_healthy(ports, promotion.previous)
+                result["detail"] = move_traffic_back(ports, self._steps, holder, promotion.previous, limits)
         except DeploymentError as error:
             self._reason = Reason("rollback", first_line(error))
             self._phase = Phase.REJECTED if self._unmoved(promotion.target) else Phase.HALTED

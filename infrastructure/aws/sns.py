@@ -20,7 +20,7 @@ class SnsNotifier:
 
     def send(self, notice: Notice) -> None:
         """Publish the notice; subscriptions can filter by its attributes ``event`` and ``environment``. Raises CloudError."""
-        attributes = {"event": notice.happening.value, "environment": notice.environment}
+        attributes = {"event": notice.kind.value, "environment": notice.environment}
         self._clients.call(
             "sns",
             "Publish",
@@ -35,12 +35,12 @@ class SnsNotifier:
 
 def subject(notice: Notice) -> str:
     """Return one line for an e-mail: environment, event, release, colour."""
-    line = f"[{notice.environment}] {notice.happening.value}: {notice.image} on {notice.target}"
+    line = f"[{notice.environment}] {notice.kind.value}: {notice.image} on {notice.target}"
     return "".join(one if " " <= one <= "~" else "?" for one in line)[:_LONGEST_SUBJECT]
 
 
 def body(notice: Notice) -> dict[str, str | None]:
     """Return the message: the notice's fields, ``event`` and ``gate``. New fields may come; none changes its meaning."""
-    fields = {key: value for key, value in asdict(notice).items() if key != "happening"}
+    fields = {key: value for key, value in asdict(notice).items() if key != "kind"}
     reason = str(notice.reason) if notice.reason else None
-    return {"event": notice.happening.value, **fields, "reason": reason, "gate": notice.gate}
+    return {"event": notice.kind.value, **fields, "reason": reason, "gate": notice.gate}

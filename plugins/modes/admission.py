@@ -56,10 +56,10 @@ def check_preflight(
     proposal = preflight.Proposal(plan.image, plan.target, admission, run.options.clean_plan)
     items = preflight.run_preflight(environment.ports, environment.preflight_ports, settings.limits, proposal)
     run.journal.append("preflight", items=preflight.as_reports(items))
-    run.say(f"preflight: {preflight.summed_up(items)}")
+    run.say(f"preflight: {preflight.summary(items)}")
     entries = checklist.load()
     attested = {
-        **attestations.given(environment.ports.lease, plan.image.digest),
+        **attestations.recorded(environment.ports.lease, plan.image.digest),
         **checklist.parse(run.options.attest, entries),
     }
     run.journal.append("checklist", **checklist.as_data(entries, attested, settings.limits.checklist))

@@ -186,12 +186,12 @@ class Coordinator(RunState):
             return
         for text in warnings_in(report):
             self.warn(gate, text)
-        self._tally.spent(check, requests_in(report), report.duration, samples_in(report))
+        self._tally.add_usage(check, requests_in(report), report.duration, samples_in(report))
         outcome = CheckOutcome.INCONCLUSIVE if changed(report) else outcome_of(report)
         if outcome is None:
             return
         message = None if outcome is CheckOutcome.PASSED else self._redactor.clean(message_of(report))
-        if outcome is CheckOutcome.PASSED and (message := self._tally.short_of(check)):
+        if outcome is CheckOutcome.PASSED and (message := self._tally.missing_samples(check)):
             outcome = CheckOutcome.INCONCLUSIVE
         result = CheckResult(check, gate, outcome, message)
         self._tally.record(result)

@@ -14,13 +14,13 @@ from deployment.flow.approval import REQUIRED, wait_for_approval
 from deployment.flow.lease import alive, open_deployment
 from deployment.flow.machine import Machine
 from deployment.flow.notices import Audience, Notices, about
-from deployment.flow.reverify import unwell
+from deployment.flow.reverify import live_problem
 from deployment.model import Colour, Reason
 from deployment.phases import EXIT_CODES, Phase
 from deployment.plan import LiveSnapshot, Plan
 from deployment.recovery import complete_report
 from deployment.recovery.interrupted_run import recover_run
-from deployment.recovery.lock_wait import abandoned, refuse_while_held
+from deployment.recovery.lock_wait import dead_lock_token, refuse_while_held
 from deployment.settings import Settings
 from deployment.strategy import parse
 from infrastructure import compose
@@ -84,13 +84,13 @@ class DeployMode:
         run, settings = self._run, self._settings
         queue = queue_of(run)
         read_checklist(run)
-        self._own_cloud = queue.through(self._start_cloud)
+        self._own_cloud = queue.retry(self._start_cloud)
         environment = self._environment = compose.connect(settings)
         run.redactor.learn(*environment.secrets)
         run.name_checks()
         target = projected_target(environment, run.options.target)
         self._admission = admit_run(run, environment, settings, target)
-        machine, live = queue.through(lambda: self._take_lock(environment, target))
+        machine, live = queue.retry(lambda: self._take_lock(environment, target))
         plan, holder = machine.plan, machine.holder
         assert holder is not None, "a leased machine has a holder"
         run.publish(
@@ -134,7 +134,7 @@ class DeployMode:
         )
         machine = self._machine = Machine(plan, self._settings.limits, environment.ports, run.journal, notices)
         compare_manifests(run, environment, machine)
-        live = machine.lease(abandoned(environment.ports), run.options.allow_unhealthy_live)
+        live = machine.lease(dead_lock_token(environment.ports), run.options.allow_unhealthy_live)
         allow_unhealthy_live(run, machine)
         report_broken_locks(machine, run.say)
         complete_report.complete(
@@ -228,7 +228,7 @@ class DeployMode:
         self._block(not_passed(gates))
         if run.stopped or not self._approved(machine, verified.hash, traffic):
             return
-        if not self._live_unhealthy and (problem := unwell(machine.ports, machine.previous)):
+        if not self._live_unhealthy and (problem := live_problem(machine.ports, machine.previous)):
             self.live_harmed = True
             raise StepFailed(f"the live colour became unhealthy while the candidate was running: {problem}")
         if self._live_unhealthy:
@@ -324,7 +324,7 @@ class DeployMode:
         if self.live_harmed or self._live_unhealthy or not machine.touched or machine.promoted_generation is not None:
             return
         try:
-            problem = unwell(machine.ports, machine.previous)
+            problem = live_problem(machine.ports, machine.previous)
         except DeploymentError:
             return
         if problem is not None:

@@ -92,7 +92,7 @@ class PlanMode:
             proposal = preflight.Proposal(image, target, admission, self._options.clean_plan)
             items = preflight.run_preflight(environment.ports, environment.preflight_ports, settings.limits, proposal)
         self._refused = any(item.outcome is Outcome.REFUSED for item in items)
-        before = attestations.given(environment.ports.lease, image.digest) if environment is not None else {}
+        before = attestations.recorded(environment.ports.lease, image.digest) if environment is not None else {}
         listed = self._checklist(settings, items, before)
         return [
             *([f"warning: {self._options.deprecated}"] if self._options.deprecated else []),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from deployment.flow.approval import give
+from deployment.flow.approval import record_approval
 from deployment.settings import Settings
 from infrastructure.compose import Environment
 from scripts.commands import console
@@ -16,8 +16,8 @@ def approve(settings: Settings, environment: Environment, deployment_id: str, re
     Raises Refused if this caller may not approve, or if the deployment does not wait for approval.
     """
     clean = console.redactor_of(environment).clean
-    given = give(
+    approval = record_approval(
         environment.ports, settings.access, environment.caller, deployment_id, None if reason is None else clean(reason)
     )
-    click.echo(f"approved: {given.deployment_id}, {given.digest}, by {given.by}")
+    click.echo(f"approved: {approval.deployment_id}, {approval.digest}, by {approval.by}")
     return 0

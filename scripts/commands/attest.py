@@ -19,7 +19,7 @@ def attest(settings: Settings, environment: Environment, release: str, items: Se
     clean = console.redactor_of(environment).clean
     attested = checklist.parse([clean(item) for item in items], checklist.load())
     digest = release if release.startswith(DIGEST) else environment.registry.resolve(release).digest
-    for name, one in attestations.give(
+    for name, one in attestations.record(
         environment.ports, settings.access, environment.caller, digest, attested
     ).items():
         click.echo(f"attested: {name} of {digest}, {one.who}: {one.what} (recorded by {one.by})")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from deployment.access import CLEARING_UP, demand_any
+from deployment.access import RECOVERING, demand_any
 from deployment.clock import SystemClock
 from deployment.errors import DeploymentError, StepFailed
 from deployment.evidence.archive import NOWHERE, EvidenceWriter
@@ -17,7 +17,7 @@ from deployment.evidence.sentence import NEXT
 from deployment.flow.lease import open_deployment
 from deployment.flow.notices import Audience
 from deployment.phases import Phase
-from deployment.recovery.complete_report import complete, free_lock, half_done
+from deployment.recovery.complete_report import complete, free_lock, touched_runs
 from deployment.recovery.interrupted_run import recover_run
 from deployment.recovery.recover import UNDECIDED, Decision
 from deployment.settings import Settings
@@ -32,7 +32,7 @@ HALTED = 11
 
 def recover(settings: Settings, environment: Environment, reports: Path, decision: Decision = UNDECIDED) -> int:
     """Return 0 if the run was recovered or there was none, 11 if it stays halted. Raises LeaseHeld if the owner lives."""
-    demand_any(settings.access, CLEARING_UP, environment.caller)
+    demand_any(settings.access, RECOVERING, environment.caller)
     found = open_deployment(environment.ports)
     if found is None:
         _clean_up(settings, environment, reports)
@@ -73,7 +73,7 @@ def recover_before_down(
 
     A run that cannot be recovered is reported; it does not prevent the stop.
     """
-    for run, name in half_done(reports):
+    for run, name in touched_runs(reports):
         try:
             settings = settings_of(name)
             if settings.provider != "embedded":

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from deployment.access import CLEARING_UP, demand_any
+from deployment.access import RECOVERING, demand_any
 from deployment.evidence.journal import JOURNAL_FILE, Journal
 from deployment.evidence.opening import Opening, open_journal
 from deployment.recovery.lock_wait import refuse_while_held
@@ -23,7 +23,7 @@ def retire(settings: Settings, environment: Environment, reports: Path, *, now: 
 
     Raises Refused if ``retire_after`` has not passed, StepFailed if the colour still runs.
     """
-    demand_any(settings.access, CLEARING_UP, environment.caller)
+    demand_any(settings.access, RECOVERING, environment.caller)
     refuse_while_held(environment.ports)
     promotion = due(environment.ports, now=now)
     if promotion is None:

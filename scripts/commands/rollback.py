@@ -16,7 +16,7 @@ from deployment.evidence.journal import JOURNAL_FILE, Journal
 from deployment.evidence.opening import Opening, open_journal, plan_release
 from deployment.evidence.report import VERDICTS
 from deployment.flow.notices import Notices, place_of
-from deployment.model import Happening, Notice, Reason
+from deployment.model import Notice, NoticeKind, Reason
 from deployment.phases import ROLLBACK_EXIT_CODES, Phase
 from deployment.plan import Promotion
 from deployment.recovery.lock_wait import Queue, refuse_while_held
@@ -30,9 +30,9 @@ from verification.prober_config import ProberConfig
 from verification.watch import WatchLimits
 
 HAPPENINGS = {
-    Phase.ROLLED_BACK: Happening.ROLLED_BACK,
-    Phase.REJECTED: Happening.REJECTED,
-    Phase.HALTED: Happening.ROLLBACK_FAILED,
+    Phase.ROLLED_BACK: NoticeKind.ROLLED_BACK,
+    Phase.REJECTED: NoticeKind.REJECTED,
+    Phase.HALTED: NoticeKind.ROLLBACK_FAILED,
 }
 
 
@@ -48,9 +48,7 @@ def rollback(
     Raises Refused if the caller may not roll back, or if no promotion can be undone.
     """
     demand(settings.access, [Duty.ROLLBACK], environment.caller)
-    Queue(environment.ports.clock, wait_for_lock, console.waiting()).through(
-        lambda: refuse_while_held(environment.ports)
-    )
+    Queue(environment.ports.clock, wait_for_lock, console.waiting()).retry(lambda: refuse_while_held(environment.ports))
     promotion = last_promotion(environment.ports)
     refuse_irreversible(promotion, irreversible)
     # The promoted colour needs the rights, since it is stopped afterwards; the previous colour is not changed.
@@ -131,7 +129,7 @@ def _about(run_id: str, environment: Environment, promotion: Promotion, folder: 
     back = promotion.previous
     image = environment.image_of(back.digest)
     return Notice(
-        Happening.STARTED,
+        NoticeKind.STARTED,
         run_id,
         environment.name,
         back.colour,

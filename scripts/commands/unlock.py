@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from deployment.access import CLEARING_UP, demand_any
+from deployment.access import RECOVERING, demand_any
 from deployment.errors import DeploymentError, first_line
 from deployment.evidence.journal import JOURNAL_FILE, Journal
 from deployment.evidence.opening import Opening, open_journal
@@ -26,7 +26,7 @@ RISK = (
 
 def unlock(settings: Settings, environment: Environment, reports: Path, reason: str, force: bool) -> int:
     """Break the lock and return 0. Raises Refused if no lock is held, or if the holder lives and ``force`` is not set."""
-    demand_any(settings.access, CLEARING_UP, environment.caller)
+    demand_any(settings.access, RECOVERING, environment.caller)
     run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-unlock-{secrets.token_hex(3)}"
     journal = Journal(
         reports / run_id / JOURNAL_FILE,

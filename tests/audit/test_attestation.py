@@ -101,7 +101,7 @@ def test_unusable_signing_key_is_not_shown(tmp_path: Path) -> None:
     run = make_run(tmp_path, Estate(pem="-----BEGIN PRIVATE KEY-----\ncanary\n-----END PRIVATE KEY-----"))
     assert not (run.folder / ENVELOPE_FILE).exists()
     line = next(line for line in run.lines if line["kind"] == "unsigned")
-    assert line["reason"] == "what should be the signing key is not an Ed25519 private key in PEM (PKCS#8, no password)"
+    assert line["reason"] == "the signing key is not an Ed25519 private key in PEM (PKCS#8, no password)"
     assert "canary" not in run.journal.read_text()
     assert [record.kind for record in read(run.journal)][-1] == "closed"
 
@@ -148,7 +148,7 @@ def test_death_before_the_signature_leaves_an_unsigned_report(tmp_path: Path) ->
     run = Run((tmp_path / "latest").resolve(), estate)
     found = run.bad()
     assert found.pop("anchor")
-    assert found == {"signature": f"unsigned: there is no {ENVELOPE_FILE}"}
+    assert found == {"signature": f"unsigned: {ENVELOPE_FILE} does not exist"}
 
 
 # -- keys --------------------------------------------------------------------------------------------------------------------
@@ -209,7 +209,7 @@ def test_run_without_an_environment_is_journalled_as_unsigned(tmp_path: Path) ->
     journal = Journal(tmp_path / "one" / "audit.jsonl", "tester", FakeClock())
     archive.close(journal, tmp_path / "one", [("closed", {"verdict": "refused"})])
     assert [(record.kind, record.data.get("reason")) for record in read(journal.path)] == [
-        ("unsigned", "no environment was reached"),
+        ("unsigned", "the run reached no environment"),
         ("closed", None),
     ]
     assert Archive(ENVIRONMENT, keys.no_key, None).lease is None

@@ -42,7 +42,9 @@ def test_one_anchor_is_enough(run: Run, anchors: Callable[[Run], Anchors]) -> No
 
 
 def test_missing_anchor_is_reported(run: Run) -> None:
-    assert run.bad(NOTHING) == {"anchor": "not anchored: neither the lease nor an audit store knows this journal"}
+    assert run.bad(NOTHING) == {
+        "anchor": "not anchored: neither the lease nor an audit store has a trace of this journal"
+    }
 
 
 # -- the journal -----------------------------------------------------------------------------------------------------------
@@ -70,20 +72,20 @@ def test_every_changed_byte_of_the_journal_is_found(run: Run) -> None:
 def test_removed_line_is_found(run: Run, number: int) -> None:
     lines = run.journal.read_bytes().splitlines(keepends=True)
     run.journal.write_bytes(b"".join(lines[: number - 1] + lines[number:]))
-    assert run.bad(NOTHING)["chain"] == f"line {number} of the journal was removed: line {number + 1} stands there"
+    assert run.bad(NOTHING)["chain"] == f"line {number} of the journal was removed: line {number + 1} is in that place"
 
 
 def test_several_removed_lines_are_counted(run: Run) -> None:
     lines = run.journal.read_bytes().splitlines(keepends=True)
     run.journal.write_bytes(b"".join(lines[:2] + lines[4:]))
-    assert run.bad(NOTHING)["chain"] == "lines 3 to 4 of the journal were removed: line 5 stands there"
+    assert run.bad(NOTHING)["chain"] == "lines 3 to 4 of the journal were removed: line 5 is in that place"
 
 
 @pytest.mark.parametrize("number", range(1, 7))
 def test_repeated_line_is_found(run: Run, number: int) -> None:
     lines = run.journal.read_bytes().splitlines(keepends=True)
     run.journal.write_bytes(b"".join([*lines[:number], *lines[number - 1 :]]))
-    assert run.bad(NOTHING)["chain"] == f"line {number + 1} was added, or moved: it says that it is line {number}"
+    assert run.bad(NOTHING)["chain"] == f"line {number + 1} was added, or moved: its number is {number}"
 
 
 @pytest.mark.parametrize("number", range(1, 7))
@@ -91,7 +93,7 @@ def test_swapped_lines_are_found(run: Run, number: int) -> None:
     lines = run.journal.read_bytes().splitlines(keepends=True)
     lines[number - 1], lines[number] = lines[number], lines[number - 1]
     run.journal.write_bytes(b"".join(lines))
-    assert run.bad(NOTHING)["chain"].startswith(f"line {number} was moved: it says that it is line {number + 1}")
+    assert run.bad(NOTHING)["chain"].startswith(f"line {number} was moved: its number is {number + 1}")
 
 
 def test_line_of_another_run_is_found(run: Run, tmp_path: Path) -> None:
@@ -99,7 +101,7 @@ def test_line_of_another_run_is_found(run: Run, tmp_path: Path) -> None:
     lines = run.journal.read_bytes().splitlines(keepends=True)
     lines[3] = other.journal.read_bytes().splitlines(keepends=True)[3]
     run.journal.write_bytes(b"".join(lines))
-    assert run.bad(NOTHING)["chain"] == "line 4 does not follow line 3: one of the two was replaced"
+    assert run.bad(NOTHING)["chain"] == "line 4 does not continue line 3: one of the two was replaced"
 
 
 @pytest.mark.parametrize("left", range(7))
@@ -111,12 +113,12 @@ def test_cut_tail_is_found(run: Run, left: int) -> None:
     assert ("closed" if left else "chain") in found
     assert found["head"] == f"lines {left + 1} to 7 are missing, or broken: there were 7"
     assert found["copy"].startswith(f"lines {left + 1} to 7 are missing")
-    assert found[JOURNAL_FILE] == "was changed: it is not what was signed"
+    assert found[JOURNAL_FILE] == "was changed: it is not the signed content"
 
 
 def test_cut_line_is_found(run: Run) -> None:
     run.journal.write_bytes(run.journal.read_bytes()[:-10])
-    assert run.bad(NOTHING)["chain"] == "line 7 is cut in its middle"
+    assert run.bad(NOTHING)["chain"] == "line 7 is incomplete"
 
 
 @pytest.mark.parametrize("anchors", [head_alone, copy_alone])
@@ -130,7 +132,7 @@ def test_rewritten_journal_is_found_by_each_anchor(run: Run, anchors: Callable[[
     found = run.bad(known)
     assert {"chain", "closed", "report", JOURNAL_FILE}.isdisjoint(found)
     assert found["signature"]
-    assert "rewritten" in found["head"] if known.head else found["copy"].startswith("line 3 is another one")
+    assert "rewritten" in found["head"] if known.head else found["copy"].startswith("line 3 differs from the one")
 
 
 def test_added_lines_are_found(run: Run) -> None:
@@ -155,13 +157,13 @@ def test_a_changed_file_is_found(run: Run, name: str) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
-    assert run.bad()[name] == "was changed: it is not what was signed"
+    assert run.bad()[name] == "was changed: it is not the signed content"
 
 
 @pytest.mark.parametrize("name", SIGNED_FILES[2:])
 def test_a_removed_file_is_found(run: Run, name: str) -> None:
     (run.folder / name).unlink()
-    assert run.bad() == {name: "was removed: it is among what was signed"}
+    assert run.bad() == {name: "was removed: the signature covers it"}
 
 
 def test_an_added_file_is_found(tmp_path: Path) -> None:
@@ -170,12 +172,12 @@ def test_an_added_file_is_found(tmp_path: Path) -> None:
         (run.folder / name).unlink()
     forge(run, run.estate.pem)
     (run.folder / "junit.xml").write_text("<testsuites/>")
-    assert run.bad(Anchors(head=run.anchors().head)) == {"junit.xml": "was added: it is not among what was signed"}
+    assert run.bad(Anchors(head=run.anchors().head)) == {"junit.xml": "was added: the signature does not cover it"}
 
 
 def test_missing_journal_is_reported(run: Run) -> None:
     run.journal.unlink()
-    assert run.bad() == {"chain": "there is no audit.jsonl"}
+    assert run.bad() == {"chain": "audit.jsonl does not exist"}
 
 
 def test_report_that_differs_from_the_journal_is_found(run: Run) -> None:
@@ -185,7 +187,7 @@ def test_report_that_differs_from_the_journal_is_found(run: Run) -> None:
     path.write_text(json.dumps(changed, indent=2) + "\n")
     forge(run, run.estate.pem)
     found = run.bad(head_alone(run))
-    assert found == {"report": "verification.json says otherwise than the journal: exit_code, verdict"}
+    assert found == {"report": "verification.json contradicts the journal: exit_code, verdict"}
 
 
 def without(run: Run, *fields: str) -> None:
@@ -204,7 +206,7 @@ def test_report_written_before_a_field_existed_holds(run: Run, fields: tuple[str
 
 def test_missing_original_field_is_found(run: Run) -> None:
     without(run, "preflight", "live_harmed")
-    assert run.bad(head_alone(run)) == {"report": "verification.json says otherwise than the journal: live_harmed"}
+    assert run.bad(head_alone(run)) == {"report": "verification.json contradicts the journal: live_harmed"}
 
 
 def test_missing_later_field_is_found_if_the_journal_has_it(run: Run) -> None:
@@ -214,7 +216,7 @@ def test_missing_later_field_is_found_if_the_journal_has_it(run: Run) -> None:
     run.rewrite(lines)
     built = report.build(list(read(run.journal)))
     (run.folder / "verification.json").write_text(report.to_json({k: v for k, v in built.items() if k != "preflight"}))
-    assert run.bad(NOTHING)["report"] == "verification.json says otherwise than the journal: preflight"
+    assert run.bad(NOTHING)["report"] == "verification.json contradicts the journal: preflight"
 
 
 @pytest.mark.parametrize("content", ["[]", '["preflight"]', "7", '"preflight"', "null", "{", '{"gates": null}'])
@@ -226,7 +228,7 @@ def test_malformed_report_is_reported(run: Run, content: str) -> None:
 def test_a_removed_envelope_is_found(run: Run) -> None:
     (run.folder / ENVELOPE_FILE).unlink()
     assert run.bad()["signature"] == f"{ENVELOPE_FILE} was removed: the audit store has it"
-    assert run.bad(head_alone(run)) == {"signature": f"unsigned: there is no {ENVELOPE_FILE}"}
+    assert run.bad(head_alone(run)) == {"signature": f"unsigned: {ENVELOPE_FILE} does not exist"}
 
 
 def test_another_key_is_found(run: Run) -> None:
@@ -239,14 +241,14 @@ def test_the_envelope_of_another_run_is_found(run: Run) -> None:
     other = make_run(run.folder.parent, run.estate, "another")
     (run.folder / ENVELOPE_FILE).write_bytes((other.folder / ENVELOPE_FILE).read_bytes())
     found = run.bad(head_alone(run))
-    assert found[JOURNAL_FILE] == found["verification.json"] == "was changed: it is not what was signed"
+    assert found[JOURNAL_FILE] == found["verification.json"] == "was changed: it is not the signed content"
 
 
 def test_statement_that_claims_more_than_the_journal_is_found(run: Run) -> None:
     claim = statement(list(read(run.journal)), digests(run.folder))
     claim["predicate"]["passedTests"].append("load")
     (run.folder / ENVELOPE_FILE).write_bytes(Signer(run.estate.pem).sign(claim))
-    assert run.bad(head_alone(run)) == {"statement": "what was signed does not follow from the journal"}
+    assert run.bad(head_alone(run)) == {"statement": "the signed statement does not follow from the journal"}
 
 
 def test_every_changed_byte_of_the_envelope_is_found(run: Run) -> None:

@@ -51,7 +51,13 @@ def said(cluster: Cluster, rollout: Rollout) -> tuple[Readiness, str]:
 
 def test_a_colour_is_described(cluster: Cluster, platform: EcsPlatform) -> None:
     found = platform.describe(BLUE)
-    assert (found.status, found.running, found.busy, found.digest, found.unwell) == ("ACTIVE", True, False, OLD, None)
+    assert (found.status, found.running, found.busy, found.digest, found.unhealthy) == (
+        "ACTIVE",
+        True,
+        False,
+        OLD,
+        None,
+    )
     assert (found.url, found.origin, found.obstacle) == (URLS[BLUE], "blue.telehealth.example:8443", None)
     del cluster.services[NAMES[GREEN]]
     assert (platform.describe(GREEN).status, platform.describe(GREEN).running) == ("ABSENT", False)
@@ -77,9 +83,9 @@ def test_candidate_is_scaled_up_to_the_live_colour(cluster: Cluster, platform: E
     cluster.services[NAMES[BLUE]].desired, cluster.services[NAMES[GREEN]].desired = 7, 2
     platform.scale(GREEN)
     assert (cluster.services[NAMES[GREEN]].desired, cluster.bounds[GREENS]) == (7, (3, 9))
-    assert platform.describe(GREEN).unwell == "4 of 7 targets are registered and healthy"
+    assert platform.describe(GREEN).unhealthy == "4 of 7 targets are registered and healthy"
     cluster.settle(GREEN)
-    assert platform.describe(GREEN).unwell is None
+    assert platform.describe(GREEN).unhealthy is None
     written = len(cluster.wrote)
     platform.scale(GREEN)
     cluster.services[NAMES[GREEN]].desired = 9
@@ -252,8 +258,8 @@ def test_every_target_must_be_healthy(
     cluster.health[GROUPS[GREEN]] = states
     readiness, detail = said(cluster, rollout)
     assert (readiness, text in detail) == (ready, True), detail
-    unwell = platform.describe(GREEN).unwell
-    assert (unwell is None) == (ready is Readiness.READY)
+    unhealthy = platform.describe(GREEN).unhealthy
+    assert (unhealthy is None) == (ready is Readiness.READY)
 
 
 def test_rollout_waits_for_former_tasks(cluster: Cluster, platform: EcsPlatform) -> None:

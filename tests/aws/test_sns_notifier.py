@@ -10,12 +10,12 @@ from uuid import uuid4
 import pytest
 
 from deployment.errors import NotFound
-from deployment.model import Happening, Notice, Reason
+from deployment.model import Notice, NoticeKind, Reason
 from infrastructure.aws.session import Clients
 from infrastructure.aws.sns import SnsNotifier, subject
 
 NOTICE = Notice(
-    Happening.REJECTED,
+    NoticeKind.REJECTED,
     "20261125-120000-green-abc123",
     "production",
     "green",

@@ -17,7 +17,7 @@ from uuid import uuid4
 import pytest
 
 from deployment.errors import DeploymentError
-from deployment.model import Colour, Happening, Holder, Notice, Scan
+from deployment.model import Colour, Holder, Notice, NoticeKind, Scan
 from deployment.ports import Clock
 from infrastructure.aws.cloudfront.router import CloudFrontRouter
 from infrastructure.aws.dynamodb import HASH_KEY, DynamoLease
@@ -270,7 +270,7 @@ def publish(scene: Scene) -> Act:
     arn = topic.replace(":sns:", ":sqs:")
     scene.clean.call("sns", "Subscribe", TopicArn=topic, Protocol="sqs", Endpoint=arn)
     image = "telehealth-api:1.1.0"
-    notice = Notice(Happening.PROMOTED, scene.name, "production", "green", image, "sha256:1", "ada", "reports/1")
+    notice = Notice(NoticeKind.PROMOTED, scene.name, "production", "green", image, "sha256:1", "ada", "reports/1")
 
     def right(_: object) -> bool:
         answer = scene.clean.call("sqs", "ReceiveMessage", QueueUrl=queue, MaxNumberOfMessages=10)

@@ -55,7 +55,7 @@ class FakeClock:
 class Side:
     """The service of one colour.
 
-    ``error``: the problem of its answers if it fails its health check. ``unwell``: the problem that the platform reports.
+    ``error``: the problem of its answers if it fails its health check. ``unhealthy``: the problem that the platform reports.
     ``fails_users``: the problem that users have although the health check passes.
     """
 
@@ -64,7 +64,7 @@ class Side:
     error: str | None = None
     version: str | None = None
     polls: int = 0
-    unwell: str | None = None
+    unhealthy: str | None = None
     fails_users: str | None = None
     configuration: str | None = None
 
@@ -150,7 +150,9 @@ class FakePlatform:
             url = f"https://{colour}.test"
             digest = side.image.digest
             origin, configuration = f"{colour}.test", side.configuration
-            return Service(colour, status, side.running, False, digest, origin, url, configuration, unwell=side.unwell)
+            return Service(
+                colour, status, side.running, False, digest, origin, url, configuration, unhealthy=side.unhealthy
+            )
 
     def configured(self, colour: Colour) -> Configuration | None:
         with self.cloud.call("configured"):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deployment.access import CLEARING_UP, DEPLOYMENT, Access, Duty, admit, demand, demand_any, listed, permits
+from deployment.access import DEPLOYMENT, RECOVERING, Access, Duty, admit, demand, demand_any, listed, permits
 from deployment.errors import NotPermitted, SettingsError
 from deployment.model import Caller, Colour, Rights
 from deployment.settings import load
@@ -89,9 +89,9 @@ def test_a_refusal_names_caller_duty_and_list() -> None:
 
 def test_either_duty_is_enough_to_clear_up() -> None:
     places = {Duty.DEPLOY: "access.deploy", Duty.ROLLBACK: "access.rollback"}
-    demand_any(Access({Duty.DEPLOY: (), Duty.ROLLBACK: (USER,)}, places), CLEARING_UP, Caller(USER, ACCOUNT))
+    demand_any(Access({Duty.DEPLOY: (), Duty.ROLLBACK: (USER,)}, places), RECOVERING, Caller(USER, ACCOUNT))
     with pytest.raises(NotPermitted, match=r"access\.deploy"):
-        demand_any(Access({Duty.DEPLOY: (), Duty.ROLLBACK: ()}, places), CLEARING_UP, Caller(USER, ACCOUNT))
+        demand_any(Access({Duty.DEPLOY: (), Duty.ROLLBACK: ()}, places), RECOVERING, Caller(USER, ACCOUNT))
 
 
 class FakeRights:

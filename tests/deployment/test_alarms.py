@@ -10,7 +10,14 @@ import pytest
 
 from deployment.errors import CloudError, CloudUnreachable, Refused, StepFailed
 from deployment.evidence.journal import Journal
-from deployment.flow.alarms import BLIND_S, READ_EVERY_S, AlarmWatch, AllAlarms, quiet, there
+from deployment.flow.alarms import (
+    BLIND_S,
+    READ_EVERY_S,
+    AlarmWatch,
+    AllAlarms,
+    refuse_absent_alarms,
+    refuse_firing_alarms,
+)
 from deployment.model import Alarm, AlarmState, Colour
 from deployment.phases import Phase
 from tests.deployment.fakes import BLUE, GREEN, FakeClock
@@ -102,7 +109,7 @@ def test_unreadable_alarm_is_tolerated_for_a_limited_time(tmp_path: Path) -> Non
 def test_unreadable_alarm_fails_at_the_end(tmp_path: Path) -> None:
     watched = WatchedAlarm(tmp_path)
     assert watched.read_next(LOST) is None
-    with pytest.raises(StepFailed, match="nothing proves that they are quiet: cloudwatch"):
+    with pytest.raises(StepFailed, match="nothing proves that none fires: cloudwatch"):
         watched.watch.conclude()
 
 
@@ -117,15 +124,15 @@ def test_hanging_reading_does_not_block_the_watch(tmp_path: Path) -> None:
     assert "could not be read" in str(watched.read_next(OK))
 
 
-def test_quiet_and_there(tmp_path: Path) -> None:
+def test_firing_and_absent_alarms_are_refused(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "audit.jsonl", "tests", FakeClock())
-    quiet(FakeAlarms(green=FIRING), BLUE, journal)
-    quiet(FakeAlarms(NO_DATA), BLUE, journal)
+    refuse_firing_alarms(FakeAlarms(green=FIRING), BLUE, journal)
+    refuse_firing_alarms(FakeAlarms(NO_DATA), BLUE, journal)
     with pytest.raises(StepFailed, match=f"an alarm is already firing: {MESSAGE}"):
-        quiet(AllAlarms([FakeAlarms(), FakeAlarms(FIRING)]), BLUE, journal)
-    there(FakeAlarms())
-    with pytest.raises(Refused, match="there is no alarm 'latency', and the settings name it"):
-        there(FakeAlarms(green=ABSENT))
+        refuse_firing_alarms(AllAlarms([FakeAlarms(), FakeAlarms(FIRING)]), BLUE, journal)
+    refuse_absent_alarms(FakeAlarms())
+    with pytest.raises(Refused, match="the settings name alarm 'latency', which does not exist"):
+        refuse_absent_alarms(FakeAlarms(green=ABSENT))
 
 
 def run_with_alarms(folder: Path, alarms: FakeAlarms, harm: Callable[[], str | None] = lambda: None) -> Deployment:

@@ -11,7 +11,7 @@ import pytest
 
 from deployment.access import Access, Duty
 from deployment.errors import CloudUnreachable, DeadlinePassed, LeaseLost, NotPermitted, Refused, StepFailed
-from deployment.flow.approval import Approval, give, wait_for_approval
+from deployment.flow.approval import Approval, record_approval, wait_for_approval
 from deployment.flow.lease import open_deployment
 from deployment.model import Caller, Reason
 from deployment.phases import Phase
@@ -45,7 +45,7 @@ def call_after(one: Deployment, seconds: float, act: Callable[[], None]) -> None
 
 
 def write_approval(one: Deployment, **changed: str) -> None:
-    """Write an approval beside the lease without the checks of ``give``."""
+    """Write an approval beside the lease without the checks of ``record_approval``."""
     right = Approval("one", NEW.digest, EVIDENCE, OTHER.arn, one.cloud.clock.now().isoformat())
     one.lease.kept["approval"] = replace(right, **changed).dump()
 
@@ -66,8 +66,8 @@ def test_approval_lets_the_run_promote(one: Deployment) -> None:
         found = open_deployment(one.ports)
         assert found is not None
         seen.append(found.record.phase)
-        given = give(one.ports, LIST, OTHER, "one", "looked at it")
-        assert (given.digest, given.evidence) == (NEW.digest, EVIDENCE)
+        approval = record_approval(one.ports, LIST, OTHER, "one", "looked at it")
+        assert (approval.digest, approval.evidence) == (NEW.digest, EVIDENCE)
 
     call_after(one, 30, approve)
     given = wait(one, LIST)
@@ -88,8 +88,8 @@ def test_approval_lets_the_run_promote(one: Deployment) -> None:
     [
         ({"deployment_id": "another"}, "for deployment another"),
         ({"digest": "sha256:0"}, "it is for sha256:0"),
-        ({"evidence": "f" * 64}, "other evidence"),
-        ({"by": ACTOR}, "the one who deploys"),
+        ({"evidence": "f" * 64}, "evidence of another verification"),
+        ({"by": ACTOR}, "is the deployer"),
         ({"by": "arn:aws:iam::123456789012:user/guest"}, "not on the list environments.e.access.approve"),
     ],
 )
@@ -97,10 +97,10 @@ def test_wrong_approval_is_journalled_and_the_wait_continues(
     one: Deployment, changed: dict[str, str], reason: str
 ) -> None:
     call_after(one, 10, lambda: write_approval(one, **changed))
-    with pytest.raises(DeadlinePassed, match="nobody approved"):
+    with pytest.raises(DeadlinePassed, match="no other principal approved"):
         wait(one, LIST)
     assert [reason in found for found in refusals(one)] == [True]
-    one.machine.abandon(Reason.parse("promote: nobody approved"))
+    one.machine.abandon(Reason.parse("promote: no other principal approved"))
     assert (one.machine.phase, one.cloud.routes.generation) == (Phase.REJECTED, 7)
 
 
@@ -155,7 +155,7 @@ def test_a_lost_lease_ends_the_wait(one: Deployment) -> None:
 
 
 def test_harm_ends_the_wait(one: Deployment) -> None:
-    with pytest.raises(StepFailed, match="harmed while the approval was awaited: 500"):
+    with pytest.raises(StepFailed, match="harmed while the run waited for an approval: 500"):
         wait(one, harm=lambda: "500" if one.cloud.clock.elapsed > 30 else None)
 
 
@@ -171,7 +171,7 @@ def test_candidate_that_fails_during_the_wait_is_not_promoted(one: Deployment) -
         one.cloud.sides[GREEN].error = "database gone"
 
     call_after(one, 20, approve_and_break)
-    with pytest.raises(StepFailed, match="not well any more since it was verified: database gone"):
+    with pytest.raises(StepFailed, match="not healthy any more since it was verified: database gone"):
         wait(one)
 
 
@@ -224,7 +224,7 @@ def awaiting(one: Deployment, act: Callable[[], None]) -> None:
 def test_deployer_cannot_approve(one: Deployment) -> None:
     def same() -> None:
         with pytest.raises(NotPermitted, match="another principal's"):
-            give(one.ports, Access(), Caller(ACTOR, "123456789012"), "one", None)
+            record_approval(one.ports, Access(), Caller(ACTOR, "123456789012"), "one", None)
 
     awaiting(one, same)
     assert "swap_note" not in one.cloud.names()
@@ -232,43 +232,43 @@ def test_deployer_cannot_approve(one: Deployment) -> None:
 
 def test_principal_not_on_the_list_cannot_approve(one: Deployment) -> None:
     with pytest.raises(NotPermitted, match=r"may not approve.*environments\.e\.access\.approve"):
-        give(one.ports, LIST, Caller("arn:aws:iam::123456789012:user/guest", "123456789012"), "one", None)
+        record_approval(one.ports, LIST, Caller("arn:aws:iam::123456789012:user/guest", "123456789012"), "one", None)
 
 
 def test_second_approval_is_refused(one: Deployment) -> None:
     def twice() -> None:
-        give(one.ports, Access(), OTHER, "one", None)
+        record_approval(one.ports, Access(), OTHER, "one", None)
         with pytest.raises(Refused, match="has an approval already"):
-            give(one.ports, Access(), OTHER, "one", None)
+            record_approval(one.ports, Access(), OTHER, "one", None)
 
     call_after(one, 20, twice)
     assert wait(one).by == OTHER.arn
     one.machine.promote(GATES)
     with pytest.raises(Refused, match="does not wait for an approval: its phase is BAKING"):
-        give(one.ports, Access(), OTHER, "one", None)
+        record_approval(one.ports, Access(), OTHER, "one", None)
 
 
 def test_approval_given_after_the_timeout_is_refused(one: Deployment) -> None:
     def late() -> None:
         one.cloud.clock.elapsed += 700
-        with pytest.raises(Refused, match="waits no longer"):
-            give(one.ports, Access(), OTHER, "one", None)
+        with pytest.raises(Refused, match="does not wait any more"):
+            record_approval(one.ports, Access(), OTHER, "one", None)
 
     awaiting(one, late)
 
 
 def test_approval_of_a_deployment_that_does_not_wait_is_refused(one: Deployment) -> None:
     with pytest.raises(Refused, match=r"two is not under way; one is \(VERIFYING\)"):
-        give(one.ports, Access(), OTHER, "two", None)
+        record_approval(one.ports, Access(), OTHER, "two", None)
     with pytest.raises(Refused, match="its phase is VERIFYING"):
-        give(one.ports, Access(), OTHER, "one", None)
+        record_approval(one.ports, Access(), OTHER, "one", None)
 
 
 def test_approval_of_a_dead_run_is_refused(one: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("deployment.flow.approval.owner_alive", lambda *_: False)
 
     def dead() -> None:
-        with pytest.raises(Refused, match="has died while it waited"):
-            give(one.ports, Access(), OTHER, "one", None)
+        with pytest.raises(Refused, match="died while it waited"):
+            record_approval(one.ports, Access(), OTHER, "one", None)
 
     awaiting(one, dead)

@@ -100,10 +100,10 @@ def test_lock_of_a_dead_run_is_released(one: Deployment) -> None:
 def test_lock_of_a_living_or_half_done_run_is_kept(one: Deployment) -> None:
     one.machine.lease()
     assert one.lease.holder is not None
-    half_done = one.lease.kept.pop("deployment")
+    record = one.lease.kept.pop("deployment")
     assert complete_report.free_lock(one.ports, "recoverer", LIMITS) is None
     one.mark_dead()
-    one.lease.kept["deployment"] = half_done
+    one.lease.kept["deployment"] = record
     assert complete_report.free_lock(one.ports, "recoverer", LIMITS) is None
     one.lease.kept.pop("deployment")
     one.lease.holder = replace(one.lease.holder, host="a-runner-far-away")

@@ -41,7 +41,7 @@ def test_colour_and_image_may_differ() -> None:
     [
         ("Cpu", "2048", "Cpu: blue '1024', green '2048'"),
         ("URL", "postgres://other@db", "variable URL differs (values are not shown)"),
-        ("NEW_FLAG", "on", "variable NEW_FLAG is set on green alone"),
+        ("NEW_FLAG", "on", "variable NEW_FLAG is set only on green"),
         ("DEPLOY_COLOR", "blue", "variable DEPLOY_COLOR differs (values are not shown)"),
         ("LEVEL", "evergreen", "variable LEVEL differs (values are not shown)"),
         ("BUILD_DIGEST", "sha256:" + "a" * 64, "variable BUILD_DIGEST differs (values are not shown)"),
@@ -62,4 +62,4 @@ def test_secret_is_named_by_its_arn_and_no_value_is_shown() -> None:
 
 def test_setting_of_only_one_colour_is_drift() -> None:
     less = Configuration({}, {}, {})
-    assert differences(configuration("blue"), less, DIGESTS)[0].endswith("is set on blue alone")  # type: ignore[arg-type]  # colours are keys
+    assert differences(configuration("blue"), less, DIGESTS)[0].endswith("is set only on blue")  # type: ignore[arg-type]  # colours are keys

@@ -29,7 +29,7 @@ def test_held_lease_is_refused_at_once_without_a_wait() -> None:
 
     clock = FakeClock()
     with pytest.raises(LeaseHeld, match=r"other of jane.*host-2, pid 7, since .*doing: deploy telehealth-api:1\.1\.0"):
-        Queue(clock, 0, lambda *_: None).through(held)
+        Queue(clock, 0, lambda *_: None).retry(held)
     assert clock.elapsed == 0
 
 
@@ -43,7 +43,7 @@ def test_wait_reports_the_holder_and_continues(error: Exception) -> None:
         return "mine"
 
     queue = Queue(clock, 20, lambda whom, seconds: reports.append((whom, seconds)))
-    assert queue.through(attempt) == "mine"
+    assert queue.retry(attempt) == "mine"
     assert [seconds for _, seconds in reports] == [0, 1, 2, 3, 4]
     assert {whom for whom, _ in reports} == {str(error).splitlines()[0]}
 
@@ -57,7 +57,7 @@ def test_all_waits_share_one_deadline() -> None:
         raise LeaseHeld(OTHER)
 
     with pytest.raises(LeaseHeld):
-        queue.through(held)
+        queue.retry(held)
     assert clock.elapsed == 10
 
 
@@ -99,7 +99,7 @@ def test_run_that_lost_its_lease_after_the_switch_halts(one: Deployment) -> None
 
 def test_lock_of_a_living_holder_needs_force(one: Deployment) -> None:
     one.to_verified()
-    with pytest.raises(Refused, match=r"the holder of the lock lives.*runs on this host"):
+    with pytest.raises(Refused, match=r"the holder of the lock is alive.*runs on this host"):
         broken(one, force=False)
     assert one.machine.holder is not None
     one.lease.check(one.machine.holder)
@@ -138,5 +138,5 @@ def test_holder_on_another_host_is_watched(one: Deployment) -> None:
 
 
 def test_free_lock_cannot_be_broken(tmp_path: Path) -> None:
-    with pytest.raises(Refused, match="nobody holds the lock"):
+    with pytest.raises(Refused, match="the lock is free"):
         broken(Deployment(tmp_path / "reports", LIMITS, deployment_id=ACTOR[-3:]))

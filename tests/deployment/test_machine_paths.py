@@ -94,7 +94,7 @@ def test_held_lease_is_refused(one: Deployment) -> None:
 def test_unhealthy_live_colour_rejects(one: Deployment) -> None:
     one.cloud.sides[BLUE].error = "status 503"
     assert one.run() is Phase.REJECTED
-    assert "already sick" in str(one.machine.reason)
+    assert "already unhealthy" in str(one.machine.reason)
     assert "retire" not in one.cloud.names()
 
 
@@ -151,7 +151,7 @@ def test_no_promotion_without_a_rollback_target(one: Deployment, gone: str) -> N
         one.cloud.sides[BLUE].running = False
     else:
         one.cloud.sides[BLUE].image = NEW
-    with pytest.raises(StepFailed, match="nothing to roll back to"):
+    with pytest.raises(StepFailed, match="a rollback would be impossible"):
         one.machine.promote(GATES)
     assert "set" not in one.cloud.names()
 

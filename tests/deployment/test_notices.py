@@ -13,7 +13,7 @@ from deployment.events import PhaseChanged
 from deployment.flow.lease import open_deployment
 from deployment.flow.machine import Machine
 from deployment.flow.notices import BY_PHASE, Audience, Notices, about, place_of
-from deployment.model import Happening, Notice, Reason
+from deployment.model import Notice, NoticeKind, Reason
 from deployment.phases import TERMINAL, Phase
 from deployment.recovery.interrupted_run import recover_run
 from deployment.recovery.recover import UNDECIDED, Decision
@@ -65,7 +65,7 @@ def kinds(deployment: Deployment, kind: str) -> list[str]:
 def test_promotion_notice_names_the_digest(tmp_path: Path, notifier: FakeNotifier) -> None:
     deployment = Deployment(tmp_path)
     assert drive(deployment, notifier) is Phase.SUCCEEDED
-    assert [notice.happening for notice in notifier.sent] == [Happening.STARTED, Happening.PROMOTED]
+    assert [notice.kind for notice in notifier.sent] == [NoticeKind.STARTED, NoticeKind.PROMOTED]
     last, plan = notifier.sent[-1], deployment.machine.plan
     assert (last.environment, last.digest, last.target, last.deployment_id) == (
         "test",
@@ -80,7 +80,7 @@ def test_promotion_notice_names_the_digest(tmp_path: Path, notifier: FakeNotifie
 def test_rollback_notice_has_the_reason_and_no_secrets(tmp_path: Path, notifier: FakeNotifier) -> None:
     deployment = Deployment(tmp_path)
     assert drive(deployment, notifier, harm=f"users see\n {PASSWORD}") is Phase.ROLLED_BACK
-    assert [notice.happening for notice in notifier.sent] == [Happening.STARTED, Happening.ROLLED_BACK]
+    assert [notice.kind for notice in notifier.sent] == [NoticeKind.STARTED, NoticeKind.ROLLED_BACK]
     assert str(notifier.sent[-1].reason) == "verify: users see ***"
     assert notifier.sent[-1].gate == "verify"
 
@@ -156,21 +156,19 @@ def test_recover_sends_the_result_of_a_dead_run(tmp_path: Path, notifier: FakeNo
     deployment.to_verified()
     deployment.mark_dead()
     assert recovered(deployment, tmp_path, notifier) is Phase.REJECTED
-    assert [(notice.happening, notice.actor) for notice in notifier.sent] == [(Happening.REJECTED, "recoverer")]
+    assert [(notice.kind, notice.actor) for notice in notifier.sent] == [(NoticeKind.REJECTED, "recoverer")]
     assert "died in phase VERIFYING" in str(notifier.sent[0].reason)
 
 
-@pytest.mark.parametrize(
-    ("harm", "happening"), [(None, Happening.PROMOTED), ("users see errors", Happening.ROLLED_BACK)]
-)
+@pytest.mark.parametrize(("harm", "kind"), [(None, NoticeKind.PROMOTED), ("users see errors", NoticeKind.ROLLED_BACK)])
 def test_recover_sends_a_missing_final_notice(
-    tmp_path: Path, notifier: FakeNotifier, monkeypatch: pytest.MonkeyPatch, harm: str | None, happening: Happening
+    tmp_path: Path, notifier: FakeNotifier, monkeypatch: pytest.MonkeyPatch, harm: str | None, kind: NoticeKind
 ) -> None:
     """The run died after its last phase and before its notice: the note beside the lock still has the last phase."""
     deployment = Deployment(tmp_path)
     phase = die_at_the_end(deployment, None, monkeypatch, harm)
     assert recovered(deployment, tmp_path, notifier) is phase
-    assert [notice.happening for notice in notifier.sent] == [happening]
+    assert [notice.kind for notice in notifier.sent] == [kind]
     lines = [
         record.kind for record in deployment.records() if record.kind.startswith(("notif", "recovering", "closed"))
     ]
@@ -187,7 +185,7 @@ def test_final_notice_is_repeated_only_without_the_journal(
         deployment = Deployment(tmp_path, deployment_id=f"id-{expected}")
         die_at_the_end(deployment, notifier, monkeypatch)
         assert recovered(deployment, reports, notifier) is Phase.SUCCEEDED
-        ends = [notice for notice in notifier.sent if notice.happening is Happening.PROMOTED]
+        ends = [notice for notice in notifier.sent if notice.kind is NoticeKind.PROMOTED]
         assert len([notice for notice in ends if notice.deployment_id == f"id-{expected}"]) == expected
 
 
@@ -207,7 +205,7 @@ def test_missing_notice_of_a_failed_rollback_is_sent_once(
     deployment.cloud.hooks["set"] = fail_after_the_first
     assert die_at_the_end(deployment, None, monkeypatch, "users see errors") is Phase.HALTED
     assert recovered(deployment, tmp_path, notifier, decision) is Phase.HALTED
-    assert [notice.happening for notice in notifier.sent] == [Happening.ROLLBACK_FAILED]
+    assert [notice.kind for notice in notifier.sent] == [NoticeKind.ROLLBACK_FAILED]
 
 
 def test_notice_without_an_outcome_is_sent_again(
@@ -216,9 +214,9 @@ def test_notice_without_an_outcome_is_sent_again(
     """The run died while it sent the notice, so the notice may or may not have been sent."""
     deployment = Deployment(tmp_path)
     die_at_the_end(deployment, None, monkeypatch)
-    deployment.journal.append("notifying", event=Happening.PROMOTED.value)
+    deployment.journal.append("notifying", event=NoticeKind.PROMOTED.value)
     recovered(deployment, tmp_path, notifier)
-    assert [notice.happening for notice in notifier.sent] == [Happening.PROMOTED]
+    assert [notice.kind for notice in notifier.sent] == [NoticeKind.PROMOTED]
 
 
 def test_every_end_except_a_refusal_sends_a_notice(tmp_path: Path, notifier: FakeNotifier) -> None:
@@ -228,7 +226,7 @@ def test_every_end_except_a_refusal_sends_a_notice(tmp_path: Path, notifier: Fak
     for after in Phase:
         notices(PhaseChanged(Phase.PENDING, after, Reason("gate", "why")))
     notices.flush(10)
-    assert {notice.happening for notice in notifier.sent} == set(Happening)
+    assert {notice.kind for notice in notifier.sent} == set(NoticeKind)
 
 
 def test_report_place_is_the_ci_run_if_there_is_one() -> None:

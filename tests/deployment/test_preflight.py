@@ -15,7 +15,7 @@ from deployment.errors import CloudDenied, CloudError, CloudUnreachable, Refused
 from deployment.model import Alarm, AlarmState, Caller, Colour, Configuration, DomainState, Quota, Routes, Scan, Service
 from deployment.ports import NO_ALARMS
 from deployment.preflight.items import Item, Outcome
-from deployment.preflight.preflight import PreflightPorts, Proposal, judge, run_preflight, summed_up, too_severe
+from deployment.preflight.preflight import PreflightPorts, Proposal, judge, run_preflight, summary, too_severe
 from deployment.settings import DeploymentLimits
 from tests.deployment.fakes import BLUE, GREEN, NEW, Side
 from tests.deployment.harness import Deployment
@@ -109,7 +109,7 @@ def test_healthy_estate_passes(estate: Estate) -> None:
     items = estate.items()
     assert {item.outcome for item in items.values()} == {Outcome.OK}
     judge(list(items.values()))
-    assert summed_up(list(items.values())) == "12 of 12 items are well"
+    assert summary(list(items.values())) == "12 of 12 items are ok"
     assert "it is resumed before it is updated" in items["idle"].found
     assert estate.surroundings.asked.count(NEW.digest) == 1, "the scan of the digest to deploy is read once"
 
@@ -148,7 +148,7 @@ def test_stopped_live_colour_is_sick_but_not_refused(estate: Estate) -> None:
     assert estate.items()["live"].outcome is Outcome.SICK
     items = list(estate.items().values())
     judge(items)  # the step `lease` checks again, under the lock, and rejects
-    assert "SICK: live: blue is PAUSED" in summed_up(items)
+    assert "SICK: live: blue is PAUSED" in summary(items)
 
 
 def test_a_target_that_cannot_be_updated_refuses(estate: Estate, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,8 +197,8 @@ FIRING, QUIET = AlarmState.FIRING, AlarmState.OK
 @pytest.mark.parametrize(
     ("states", "outcome", "word"),
     [
-        ({BLUE: QUIET, GREEN: QUIET}, Outcome.OK, "1 of blue are quiet"),
-        ({BLUE: QUIET, GREEN: FIRING}, Outcome.OK, "1 of blue are quiet"),
+        ({BLUE: QUIET, GREEN: QUIET}, Outcome.OK, "alarms of blue: 1, none firing"),
+        ({BLUE: QUIET, GREEN: FIRING}, Outcome.OK, "alarms of blue: 1, none firing"),
         ({BLUE: AlarmState.UNPROVEN, GREEN: QUIET}, Outcome.OK, "5xx-blue is INSUFFICIENT_DATA"),
         ({BLUE: FIRING, GREEN: QUIET}, Outcome.SICK, "5xx-blue is ALARM"),
         ({BLUE: QUIET, GREEN: AlarmState.ABSENT}, Outcome.REFUSED, "5xx-green is ABSENT"),
@@ -244,7 +244,7 @@ def test_certificate_must_be_valid_for_two_weeks(estate: Estate, days: int, outc
 
 def test_a_domain_without_certificate_or_address(estate: Estate) -> None:
     estate.surroundings.state = DomainState("api.example", ("192.0.2.1",), None)
-    assert estate.items()["domain"].found == "api.example is 192.0.2.1; http has no certificate"
+    assert estate.items()["domain"].found == "api.example resolves to 192.0.2.1; an http URL has no certificate"
     assert estate.items()["domain"].outcome is Outcome.NOT_CHECKED
     estate.surroundings.state = CloudUnreachable("api.example does not resolve: Name or service not known")
     assert estate.items()["domain"].outcome is Outcome.SICK

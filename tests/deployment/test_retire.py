@@ -45,7 +45,7 @@ def test_previous_colour_runs_until_its_retirement_is_due(tmp_path: Path) -> Non
     one.cloud.clock.sleep(KEEP_S)
     promotion = due(one.ports, now=False)
     assert promotion is not None
-    assert "blue is stopped; a way back to 1.0.0 is a deployment now" in retire(one, promotion)
+    assert "blue is stopped; going back to 1.0.0 needs a deployment now" in retire(one, promotion)
     assert (one.cloud.sides[BLUE].running, one.cloud.sides[GREEN].running) == (False, True)
     assert (one.cloud.routes.live, one.lease.holder) == (GREEN, None)
 
@@ -55,7 +55,7 @@ def test_retirement_removes_the_rollback_target(tmp_path: Path) -> None:
     one.cloud.clock.sleep(1)
     retire(one, last_promotion(one.ports))
     for again in (lambda: due(one.ports, now=True), one.undo):
-        with pytest.raises(Refused, match="no promotion to undo"):
+        with pytest.raises(Refused, match="no promotion can be undone"):
             again()
 
 
@@ -82,7 +82,7 @@ def test_colour_that_is_live_again_is_not_stopped(tmp_path: Path) -> None:
     one = promoted(tmp_path)
     promotion = last_promotion(one.ports)
     one.cloud.hooks["acquire"] = lambda: one.cloud.move(BLUE, 9)
-    with pytest.raises(Refused, match="is not what is live any more"):
+    with pytest.raises(Refused, match="is not live any more"):
         retire(one, promotion)
     assert one.cloud.sides[BLUE].running
     assert one.lease.holder is None
@@ -127,7 +127,7 @@ def test_retire_command_prints_the_result_and_writes_a_journal(
         command.retire(settings, environment, tmp_path / "reports", now=False)
     assert not (tmp_path / "reports").exists(), "nothing was touched"
     assert command.retire(settings, environment, tmp_path / "reports", now=True) == 0
-    assert "blue is stopped; a way back to 1.0.0 is a deployment now" in capsys.readouterr().out
+    assert "blue is stopped; going back to 1.0.0 needs a deployment now" in capsys.readouterr().out
     (journal,) = (tmp_path / "reports").glob("*-retire-*/audit.jsonl")
     assert [record.kind for record in read(journal)] == ["opened", "intent", "outcome", "intent", "outcome", "logs"]
     assert not one.cloud.sides[BLUE].running

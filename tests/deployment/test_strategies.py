@@ -128,7 +128,7 @@ def test_step_waits_for_enough_requests_and_fails_without_them(tmp_path: Path) -
     assert (held["seconds"] > 2, held["requests"]) == (True, ENOUGH_REQUESTS)
     idle = promoted(tmp_path / "two", FakeShare(each=0), (Shift(10, 1),))
     assert idle.machine.phase is Phase.ROLLED_BACK
-    assert "the candidate answered 0 requests in 6 s, 30 are needed" in str(idle.machine.reason)
+    assert "the candidate answered only 0 requests in 6 s, 30 are needed" in str(idle.machine.reason)
 
 
 def test_routes_written_by_another_process_fail_the_step(tmp_path: Path) -> None:
@@ -141,7 +141,7 @@ def test_routes_written_by_another_process_fail_the_step(tmp_path: Path) -> None
 
     share.report_harm = write_routes
     one.to_verified()
-    with pytest.raises(Exception, match="the routes changed meanwhile"):
+    with pytest.raises(Exception, match="the routes were changed by another writer"):
         one.machine.promote(GATES, CANARY, share)
 
 

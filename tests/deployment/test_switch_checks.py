@@ -13,8 +13,8 @@ from tests.deployment.harness import GATES, Deployment
 
 def test_unhealthy_instance_prevents_the_switch(one: Deployment) -> None:
     one.to_verified()
-    one.cloud.sides[GREEN].unwell = "3 of 4 targets are healthy"
-    with pytest.raises(StepFailed, match=r"every instance of green to be well .*; last: 3 of 4 targets are healthy"):
+    one.cloud.sides[GREEN].unhealthy = "3 of 4 targets are healthy"
+    with pytest.raises(StepFailed, match=r"not every instance of green is healthy.*; last: 3 of 4 targets are healthy"):
         one.machine.promote(GATES)
     assert "set" not in one.cloud.names()
 
@@ -23,8 +23,8 @@ def test_candidate_is_scaled_before_the_switch(one: Deployment) -> None:
     """The machine scales the candidate and then waits for its instances as in the provisioning."""
     one.to_verified()
     side = one.cloud.sides[GREEN]
-    one.cloud.hooks["scale"] = lambda: setattr(side, "unwell", "2 of 4 targets are registered and healthy")
-    one.cloud.hooks["describe"] = lambda: setattr(side, "unwell", None) if one.cloud.clock.elapsed > 300 else None
+    one.cloud.hooks["scale"] = lambda: setattr(side, "unhealthy", "2 of 4 targets are registered and healthy")
+    one.cloud.hooks["describe"] = lambda: setattr(side, "unhealthy", None) if one.cloud.clock.elapsed > 300 else None
     one.machine.promote(GATES)
     names = one.cloud.names()
     assert names.index("scale") < names.index("set")
@@ -34,8 +34,8 @@ def test_candidate_is_scaled_before_the_switch(one: Deployment) -> None:
 def test_switch_waits_for_the_replacement_of_an_instance(one: Deployment) -> None:
     one.to_verified()
     side = one.cloud.sides[GREEN]
-    side.unwell = "3 of 4 targets are healthy"
-    one.cloud.hooks["describe"] = lambda: setattr(side, "unwell", None) if one.cloud.clock.elapsed > 20 else None
+    side.unhealthy = "3 of 4 targets are healthy"
+    one.cloud.hooks["describe"] = lambda: setattr(side, "unhealthy", None) if one.cloud.clock.elapsed > 20 else None
     one.machine.promote(GATES)
     assert one.cloud.routes.live is GREEN
 

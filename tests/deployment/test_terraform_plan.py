@@ -60,7 +60,7 @@ def test_failed_or_old_plan_has_an_objection() -> None:
 
 def test_many_changes_are_counted() -> None:
     lines = found(*[(f"aws_subnet.s{number}", ["create"]) for number in range(12)])
-    assert lines[-1] == "and 4 changes more"
+    assert lines[-1] == "and 4 more changes"
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format_version": "9.0"}', '{"resource_changes": {}}'])

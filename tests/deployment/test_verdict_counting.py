@@ -23,7 +23,7 @@ def tally(*outcomes: CheckOutcome | tuple[CheckOutcome, ...] | None, requests: i
         counted.expect(check, "health")
         for one in outcome if isinstance(outcome, tuple) else [outcome] if outcome else []:
             counted.record(CheckResult(check, "health", one, f"said {one}"))
-            counted.spent(check, requests, 0.5)
+            counted.add_usage(check, requests, 0.5)
     return counted
 
 

@@ -52,7 +52,9 @@ def test_firing_alarm_rejects_before_provisioning(up_sandbox: Sandbox) -> None:
     [
         pytest.param("quick", "ALARM", "DeploymentResponseTime is ALARM since ", marks=pytest.mark.soak),
         pytest.param("embedded", "ALARM", "an alarm fires: DeploymentResponseTime is ALARM", marks=pytest.mark.soak),
-        pytest.param("quick", "INSUFFICIENT_DATA", "only OK proves that the release is well", marks=pytest.mark.soak),
+        pytest.param(
+            "quick", "INSUFFICIENT_DATA", "only OK proves that the release is healthy", marks=pytest.mark.soak
+        ),
     ],
 )
 def test_alarm_during_the_bake_rolls_back(up_sandbox: Sandbox, environment: str, state: str, words: str) -> None:

@@ -91,7 +91,7 @@ def _undo(sandbox: Sandbox) -> None:
     bookings.close()
     second = sandbox.undo("rollback")
     assert second.code == 4, second.output
-    assert "no promotion to undo" in second.output
+    assert "no promotion can be undone" in second.output
 
 
 @pytest.mark.soak

@@ -69,7 +69,7 @@ def test_rollback_without_a_promotion(up_sandbox: Sandbox) -> None:
     """`rollback` is refused in an environment that never promoted."""
     ran = up_sandbox.undo("rollback")
     assert ran.code == 4, ran.output
-    assert "no promotion to undo" in ran.output
+    assert "no promotion can be undone" in ran.output
 
 
 def test_recover_without_a_deployment(up_sandbox: Sandbox) -> None:

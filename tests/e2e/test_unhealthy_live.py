@@ -24,7 +24,9 @@ def test_unhealthy_live_needs_the_option(tmp_path_factory: pytest.TempPathFactor
         assert sandbox.script("up").code == 0
         refused = sandbox.pytest(*DEPLOY)
         assert (refused.code, refused.facts["verdict"], refused.facts["live_harmed"]) == (1, "rejected", False)
-        assert refused.facts["reason"].startswith("lease: blue is live and already sick: "), refused.facts["reason"]
+        assert refused.facts["reason"].startswith("lease: blue is live and already unhealthy: "), refused.facts[
+            "reason"
+        ]
         assert refused.intents("provision") == 0
         mended = sandbox.pytest(*DEPLOY, "--allow-unhealthy-live=1.1.0 lists again")
         assert (mended.code, mended.facts["verdict"], mended.facts["live_harmed"]) == (0, "promoted", False), (

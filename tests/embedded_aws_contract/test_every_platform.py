@@ -134,7 +134,7 @@ def test_release_is_started_replaced_redeployed_stopped_and_started_again(estate
     for image in (second, third, third):
         estate.ready(image)
         found = estate.platform().describe(GREEN)
-        assert (found.running, found.digest, found.unwell) == (True, image.digest, None)
+        assert (found.running, found.digest, found.unhealthy) == (True, image.digest, None)
         assert found.url is not None
         assert found.url.endswith(found.origin or "nothing")
 

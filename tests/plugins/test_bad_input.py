@@ -71,11 +71,11 @@ CASES = {
     ),
     "settings: empty": Case(GREEN, ("'default_environment' is a required property",), _settings(lambda _: "")),
     "settings: missing": Case(
-        GREEN, ("there is no", "docs/settings.md"), lambda p: (p.facts.folder / "deployment.toml").unlink()
+        GREEN, ("does not exist", "docs/settings.md"), lambda p: (p.facts.folder / "deployment.toml").unlink()
     ),
     "settings: unknown default environment": Case(
         GREEN,
-        ("no environment 'nowhere'", "known environments: test"),
+        ("unknown environment 'nowhere'", "known environments: test"),
         _settings(lambda s: s.replace('"test"', '"nowhere"')),
     ),
     "contract: missing": Case(GREEN, ("contract.yaml cannot be used: No such file",), _contract(None)),
@@ -164,8 +164,8 @@ def test_bad_input(project: Project, case: Case) -> None:
 COMMANDS = {
     "no command": (["nonsense"], "No such command 'nonsense'"),
     "no tag": (["deploy"], "Missing option '--image-tag'"),
-    "unknown environment": (["status", "--environment=nope"], "there is no environment 'nope'"),
-    "no environment": (["status", "--environment="], "there is no environment ''"),
+    "unknown environment": (["status", "--environment=nope"], "unknown environment 'nope'"),
+    "no environment": (["status", "--environment="], "unknown environment ''"),
     "nothing up": (["rollback"], "no embedded environment is up"),
     "reports, rollback": (["rollback", "--reports={file}"], "reports cannot be written to"),
     "reports, recover": (["recover", "--reports={file}"], "reports cannot be written to"),

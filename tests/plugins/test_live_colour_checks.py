@@ -120,7 +120,9 @@ def test_nothing_is_deployed_on_a_sick_live_colour(project: Project) -> None:
     run = _with_sick_live(project).run()
     assert run.code == 1, run.output
     assert run.report["live_harmed"] is False
-    assert run.report["reason"].startswith("lease: blue is live and already sick: GET /health"), run.report["reason"]
+    assert run.report["reason"].startswith("lease: blue is live and already unhealthy: GET /health"), run.report[
+        "reason"
+    ]
     assert run.steps["provision"] == 0
 
 

@@ -200,7 +200,7 @@ def test_next_run_completes_the_report_of_a_dead_run(project: Project) -> None:
     assert run.result == PROMOTED, run.output
     assert json.loads((dead / "verification.json").read_text())["verdict"] == "rejected"
     assert "PROMOTED" not in (dead / "report.html").read_text()
-    assert "had died before it touched anything: rejected" in run.output
+    assert "died before it touched anything: rejected" in run.output
     assert run.folder.resolve() != dead, "`latest` must be this run's report"
 
 

@@ -29,7 +29,7 @@ def test_drift_is_refused_before_anything_is_touched(project: Project, workers: 
     run = project.run(*workers)
     assert run.result == (4, "refused", 0, 0, 0), run.output
     assert [call for call in run.calls if call not in ("start", "stop")] == []
-    assert run.report["reason"].startswith("lease: preflight: drift: variable LEVEL is set on green alone")
+    assert run.report["reason"].startswith("lease: preflight: drift: variable LEVEL is set only on green")
     assert "canary-value" not in run.output + json.dumps(run.report)
 
 
@@ -38,7 +38,7 @@ def test_a_live_colour_that_does_not_run_is_exit_code_1(project: Project) -> Non
     project.facts.write("services", {**services, "blue": None})
     run = project.run()
     assert run.code == 1, run.output
-    assert run.report["reason"].startswith("lease: blue is live and already sick")
+    assert run.report["reason"].startswith("lease: blue is live and already unhealthy")
     assert "SICK: live: blue is PAUSED" in run.output
     assert run.steps["provision"] == 0
 

@@ -11,7 +11,7 @@ import pytest
 
 from deployment.errors import CloudUnreachable, SettingsError
 from deployment.model import Caller
-from deployment.recovery.complete_report import half_done
+from deployment.recovery.complete_report import touched_runs
 from deployment.settings import Settings
 from infrastructure import compose
 from infrastructure.compose import Environment
@@ -59,7 +59,7 @@ def test_dead_run_is_recovered_before_its_environment_stops(
     report = json.loads((dead.folder / "verification.json").read_text())
     assert (report["verdict"], report["recovered"], dead.lease.holder) == ("rejected", True, None)
     assert "one: rejected; report in" in capsys.readouterr().out
-    assert not list(half_done(dead.reports))
+    assert not list(touched_runs(dead.reports))
 
 
 def unreachable(_: Settings) -> Environment:
@@ -67,7 +67,7 @@ def unreachable(_: Settings) -> Environment:
 
 
 def unknown(name: str) -> Settings:
-    raise SettingsError(f"there is no environment {name!r}")
+    raise SettingsError(f"unknown environment {name!r}")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def unknown(name: str) -> Settings:
         (
             unknown,
             unreachable,
-            "one was not recovered, and its report stays incomplete: there is no environment 'test'",
+            "one was not recovered, and its report stays incomplete: unknown environment 'test'",
         ),
         (lambda _: replace(SETTINGS, estate={"provider": "aws"}), unreachable, ""),
     ],

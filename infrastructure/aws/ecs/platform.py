@@ -72,7 +72,7 @@ class EcsPlatform:
         except ProvisionFailed as error:
             return Service(colour, str(service["status"]), obstacle=error.message)
         desired, count = int(service["desiredCount"]), int(service["runningCount"])
-        healthy, unwell = self._groups.health(colour, desired)
+        healthy, unhealthy = self._groups.health(colour, desired)
         return Service(
             colour,
             "ACTIVE" if desired or count else "STOPPED",
@@ -82,7 +82,7 @@ class EcsPlatform:
             origin=urlsplit(self._urls[colour]).netloc,
             url=self._urls[colour],
             configuration=configuration_hash(service, definition, repository_of(image)),
-            unwell=unwell if desired else None,
+            unhealthy=unhealthy if desired else None,
             obstacle=None if service["status"] == "ACTIVE" else "ECS is deleting it",
         )
 
@@ -117,9 +117,9 @@ class EcsPlatform:
         wrong = self._tasks.mismatch(service, container, ours.definition, rollout.digest)
         if wrong is not None:
             return wrong
-        _, unwell = self._groups.health(colour, int(service["desiredCount"]))
-        if unwell:
-            return Progress(Readiness.NOT_YET, f"{name}: {unwell}")
+        _, unhealthy = self._groups.health(colour, int(service["desiredCount"]))
+        if unhealthy:
+            return Progress(Readiness.NOT_YET, f"{name}: {unhealthy}")
         return Progress(Readiness.READY, f"{name}: {service['runningCount']} tasks run {rollout.digest[:19]}")
 
     def scale(self, colour: Colour) -> None:
