@@ -71,7 +71,7 @@ def _function(check: DeclaredCheck, path: Path) -> Callable[..., None]:
 
 
 def _id(parameters: Mapping[str, Any]) -> str:
-    """Return ``id`` if the parameters have one, else their values; brackets are replaced because they would end the item's id."""
+    """Return ``id`` if the parameters have one, else their values; without brackets, which would end the item's id."""
     text = str(parameters["id"]) if "id" in parameters else "-".join(str(value) for value in parameters.values())
     return "".join(letter if letter.isalnum() or letter in " _.,=-" else "_" for letter in text)[:60]
 

@@ -71,7 +71,7 @@ def load(plan: LoadPlan, gate: Mapping[str, Any], log: Path, requested: Count) -
 def load_beside_live(
     plan: LoadPlan, live: Release | None, gate: Mapping[str, Any], log: Path, requested: Count
 ) -> BesideLive | None:
-    """Run the same small load on the candidate and the live colour at once; None if the settings or a missing live colour forbid it.
+    """Run the same small load on both colours at once; return None without ``compare_rate`` or a live colour.
 
     If the candidate was slower the load runs a second time, and only findings of both runs count. A load that proves nothing
     is repeated as well.

@@ -27,7 +27,8 @@ def summary(
 ) -> str:
     """Return the summary as escaped HTML, from a complete journal.
 
-    ``reasons`` has by gate why it did not pass (default: the reasons that the journal noted before the switch); ``measured`` has a row for each value: gate, check, value, passed.
+    ``reasons``: why each gate did not pass (default: the reasons in the journal, noted before the switch).
+    ``measured``: a row for each value, with gate, check, value and passed.
     """
     facts, reasons = report.build(records), _reasons(records) if reasons is None else reasons
     planned, opened = last_data(records, "planned"), last_data(records, "opened")

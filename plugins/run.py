@@ -131,7 +131,7 @@ def _run_id(options: RunOptions) -> str:
 
 
 class LoadOption:
-    """Deselects the load gate unless ``--load`` or ``--target`` is given, so that plain ``pytest`` puts no load on production."""
+    """Deselects the load gate without ``--load`` or ``--target``, so that plain ``pytest`` puts no load on production."""
 
     def __init__(self, config: pytest.Config, suites: Path) -> None:
         self._deselect = config.option.target is None and not config.option.load

@@ -1,4 +1,4 @@
-"""Ctrl-C, SIGTERM and SIGHUP: the first signal ends the run, unless the run is already ending; a rollback is never interrupted.
+"""Signals (Ctrl-C, SIGTERM, SIGHUP): the first one ends the run, unless it is already ending or rolls back.
 
 ``os._exit`` is replaced as well: it skips the end of the run, so it must not return exit code 0.
 """
@@ -70,7 +70,7 @@ class Signals:
 
     @contextmanager
     def deferred(self) -> Iterator[None]:
-        """Raise a signal that arrives in the block at the block's end. Only the main thread receives signals; others run the block."""
+        """Delay signals to the end of the block. Only the main thread receives signals; in others nothing changes."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return

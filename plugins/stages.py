@@ -72,7 +72,7 @@ def gate_of(path: Path, suites: Path) -> str:
 def check_of(item: pytest.Item, suites: Path) -> Check:
     """Return the check of an item.
 
-    A check that uses the fixture ``loaded`` runs after the load; a check of the live gate that uses ``baked`` runs after the bake.
+    A check that uses the fixture ``loaded`` runs after the load; one of the live gate that uses ``baked`` runs after the bake.
     """
     gate, fixtures = gate_of(item.path, suites), getattr(item, "fixturenames", ())
     stage = STAGES.get(gate, Stage.FUNCTIONAL)
@@ -117,7 +117,7 @@ def files_of_checks(suites: Path) -> list[Path]:
 
 
 def is_file_of_checks(path: Path, suites: Path) -> bool:
-    """Return whether it is a YAML file below ``suites/``, except in the contract's folder; no other file is ignored silently."""
+    """Return whether this is a YAML file below ``suites/``; only those in the contract's folder are excluded."""
     if path.suffix not in SUFFIXES or not path.is_relative_to(suites):
         return False
     return path.relative_to(suites).parts[0] != CONTRACT_FOLDER

@@ -144,7 +144,7 @@ class TrafficMonitor:
         return (self._vigil.requests, self._vigil.failures) if self._vigil else (0, 0)
 
     def watched(self, since: float) -> dict[str, Any]:
-        """Return the watch's data for the journal: baselines, counts, and the last failures from ``since`` on (epoch seconds)."""
+        """Return the watch's data for the journal: baselines, counts, last failures from ``since`` on (epoch seconds)."""
         before, control = self._before or (Baseline(), None)
         failures = self._prober.failures(since)[-FAILURES_KEPT:]
         return {
@@ -235,7 +235,7 @@ class TrafficCanaryWatch:
         self._traffic.watch_candidate(self._candidate, self._previous, generation=generation, since=since, share=share)
 
     def whole(self, generation: int, since: float) -> None:
-        """Start the watch of the whole traffic, which the candidate has from ``since`` on; a switch that is confirmed now."""
+        """Start watching the whole traffic, which the candidate has from ``since`` on; the switch is confirmed now."""
         self._traffic.watch_candidate(
             self._candidate, self._previous, generation=generation, since=since, confirmed_at=time.time()
         )

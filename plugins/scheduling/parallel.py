@@ -55,7 +55,7 @@ class WorkerSide:
     def pytest_collection_modifyitems(
         self, session: pytest.Session, items: list[pytest.Item]
     ) -> Generator[None, None, None]:
-        """Append the barrier after other plugins changed the collection; items that they removed silently count as deselected."""
+        """Append the barrier after all other plugins; items that they removed silently count as deselected."""
         before = {item.nodeid for item in items}
         result = yield
         self._deselected = max(self._deselected, len(before - {item.nodeid for item in items}))
@@ -146,7 +146,7 @@ class PhaseScheduler:
         self._collections[node] = list(collection)
 
     def schedule(self) -> None:
-        """Hand out checks. xdist calls it once all workers have collected, and again for each worker that replaces a lost one."""
+        """Hand out checks, once all workers have collected and again for each worker that replaces a lost one."""
         if self._checks is None:
             self._fix_checks()
         self._continue()

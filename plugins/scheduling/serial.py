@@ -27,7 +27,7 @@ class StageEnd:
 
 
 class SerialPhases:
-    """Runs the items stage by stage."""
+    """A test loop that runs the items stage by stage."""
 
     def __init__(self, coordinator: Coordinator) -> None:
         self._run = coordinator

@@ -48,7 +48,7 @@ class Output:
         self._undo.append(restore)
 
     def _while_not_capturing(self, act: Callable[[], None]) -> None:
-        """Act while pytest's capturing is stopped: it restores, between two checks, the streams that it found when it started."""
+        """Act while pytest's capturing is stopped, because it restores between checks the streams that it found at its start."""
         capturing = self._config.pluginmanager.get_plugin("capturemanager")
         if capturing is None:
             act()

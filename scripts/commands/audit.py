@@ -23,7 +23,7 @@ LISTED = 5
 
 
 def choose(reports: Path, run_id: str | None) -> Path:
-    """Return the folder of a run, or of the newest one if ``run_id`` is None. Raises Refused, with the newest runs, if unknown."""
+    """Return the folder of a run (None: the newest). Raises Refused, with the newest runs, if it does not exist."""
     folders = sorted(path.parent for path in reports.glob(f"*/{JOURNAL_FILE}") if not path.parent.is_symlink())
     known = [folder.name for folder in folders]
     if run_id is None and (reports / "latest").exists():
