@@ -173,13 +173,6 @@ class AuditStore(Protocol):
         """Return the content under that name, None if there is none. Raises CloudError."""
 
 
-class Identity(Protocol):
-    """The owner of the credentials in use."""
-
-    def caller(self) -> Caller:
-        """Return the caller's identity."""
-
-
 class Permissions(Protocol):
     """The rights that AWS itself gives a caller."""
 

@@ -111,7 +111,7 @@ class Pump:
     """Stands in for a file descriptor of this process: what children write to it is cleaned, line by line."""
 
     def __init__(self, descriptor: int, to: RedactedStream) -> None:
-        self._descriptor, self._to = descriptor, to
+        self._descriptor = descriptor
         self._saved = os.dup(descriptor)
         self._reading, writing = os.pipe()
         os.dup2(writing, descriptor)

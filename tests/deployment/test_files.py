@@ -15,10 +15,10 @@ def test_replacing_keeps_no_part_of_the_old_content(tmp_path: Path) -> None:
     replace_file(path, "a long first content")
     replace_file(path, "short")
     assert path.read_text() == "short"
-    assert list(tmp_path.iterdir()) == [path], "no temporary file stays"
+    assert list(tmp_path.iterdir()) == [path], "no temporary file is left"
 
 
-def test_private_file_is_private_whatever_the_umask_says(tmp_path: Path) -> None:
+def test_private_file_is_private_with_any_umask(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     before = os.umask(0)
     try:
@@ -52,7 +52,7 @@ def test_failed_replacement_keeps_the_old_content(tmp_path: Path, monkeypatch: p
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_temporary_file_of_a_dead_process_is_no_obstacle(tmp_path: Path) -> None:
+def test_temporary_file_of_a_dead_process_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "state.json"
     path.with_name(f".{path.name}-{os.getpid()}").write_text("left by a process of the same pid")
     replace_file(path, "new", mode=PRIVATE)

@@ -16,7 +16,7 @@ def public_names(owner: type) -> list[str]:
 
 @pytest.mark.parametrize("owner", [Machine, Coordinator, Undo])
 def test_every_piece_of_state_is_declared(owner: type) -> None:
-    """Without a ``__dict__`` there is no attribute but those that the class names."""
+    """Without a ``__dict__`` an object has only the attributes that its class declares."""
     assert owner.__dictoffset__ == 0
     assert len(public_names(owner)) > 3
 

@@ -43,7 +43,7 @@ def clock_difference(ahead: float) -> str:
 
 
 class StsIdentity:
-    """The Identity port on STS; it does not judge whether the account is the right one."""
+    """Asks STS who the caller is; it does not judge whether the account is the right one."""
 
     def __init__(self, clients: Clients) -> None:
         self._clients = clients
