@@ -87,7 +87,9 @@ CASES = {
     "tag: two words": Case((*GREEN, "--image-tag=a b"), ("--image-tag='a b' is no tag",)),
     "tag: unknown": Case((*GREEN, "--image-tag=9.9.9"), ("9.9.9", "1.0.0, 1.1.0")),
     "tag: without a target": Case(("--image-tag=1.0.0",), ("no --target was given", "--target=auto")),
-    "environment: unknown": Case((*GREEN, "--environment=tset"), ("unknown environment 'tset'", "did you mean 'test'?")),
+    "environment: unknown": Case(
+        (*GREEN, "--environment=tset"), ("unknown environment 'tset'", "did you mean 'test'?")
+    ),
     "environment: none": Case((*GREEN, "--environment="), ("--environment= names none",)),
     "address: no scheme": Case(("--base-url=localhost",), ("is no URL", "https://api.example.com")),
     "address: no host": Case(("--base-url=http://",), ("is no URL", "https://api.example.com")),
