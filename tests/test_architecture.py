@@ -261,3 +261,40 @@ def test_adapters_name_no_address(path: Path) -> None:
     words = r"embedded|loopback|localhost|127\.0\.0\.1|::1\b|0\.0\.0\.0|(?<!\[):\d{2,5}\b(?!:)"
     code = path.read_text(encoding="utf-8")
     assert re.findall(words, code, re.IGNORECASE) == []
+
+
+NAMED_MODULE = re.compile(
+    r"(?:plugins|infrastructure|scripts|verification|deployment\.(?:evidence|flow|preflight|recovery))(?:\.\w+)+"
+)
+
+
+def named_modules(path: Path) -> list[str]:
+    """The modules, and the attributes in them, that a file names in a string, for ``-m``, a lazy import or a patch."""
+    strings = [
+        node.value
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    ]
+    return [text for text in strings if NAMED_MODULE.fullmatch(text)]
+
+
+def resolves(name: str) -> bool:
+    """Whether the name is a module of the project, or a name that stands in one."""
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        place = ROOT.joinpath(*parts[:length])
+        file = place.with_suffix(".py")
+        if file.is_file():
+            return (
+                length == len(parts) or re.search(rf"\b{parts[length]}\b", file.read_text(encoding="utf-8")) is not None
+            )
+        if place.is_dir():
+            return length == len(parts)
+    return False
+
+
+def test_modules_named_in_strings_exist() -> None:
+    found = {name: path.name for path in own_python_files(*PACKAGES[1:], "tests") for name in named_modules(path)}
+    assert len(found) > 10
+    modules = {name: file for name, file in found.items() if not name.endswith(".json")}
+    assert {name: file for name, file in modules.items() if not resolves(name)} == {}

@@ -15,7 +15,7 @@ from infrastructure.embedded import outputs as outputs_file
 from infrastructure.embedded.caddy.config import LIVE_HOST
 from infrastructure.embedded.caddy.listeners import AWSELB
 from infrastructure.embedded.errors import NotRunning, StartFailed, StateForeign, StatePlatform
-from infrastructure.embedded.estate.apprunner import Estate
+from infrastructure.embedded.estate.resources import Estate
 from infrastructure.embedded.images import highest, lowest, tags
 from infrastructure.embedded.layout import Environment, Layout, choose_ports, read_environment, write_environment
 from infrastructure.embedded.outputs import Outputs

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from infrastructure.embedded.aws.apprunner.ingress import Ingress
 from infrastructure.embedded.caddy import server
-from infrastructure.embedded.ingress import Ingress
 from infrastructure.embedded.layout import Environment, Layout, choose_ports
 from infrastructure.embedded.processes import lifecycle
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from infrastructure.embedded.ingress import Ingress
+from infrastructure.embedded.aws.apprunner.ingress import Ingress
 
 
 def test_point_switch_and_remove(tmp_path: Path) -> None:

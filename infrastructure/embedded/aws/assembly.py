@@ -7,6 +7,7 @@ from threading import Event
 from starlette.applications import Starlette
 
 from infrastructure.embedded.aws.apprunner.api import AppRunner
+from infrastructure.embedded.aws.apprunner.ingress import Ingress
 from infrastructure.embedded.aws.apprunner.launcher import Launcher
 from infrastructure.embedded.aws.apprunner.operations import Operations
 from infrastructure.embedded.aws.apprunner.store import Store
@@ -32,7 +33,6 @@ from infrastructure.embedded.aws.runtime.instances import Processes
 from infrastructure.embedded.aws.runtime.logs import LogDelivery, apprunner_stream, awslogs_stream
 from infrastructure.embedded.aws.runtime.parts import Parts
 from infrastructure.embedded.aws.runtime.secrets import SecretResolver
-from infrastructure.embedded.ingress import Ingress
 
 
 def assemble(config: EndpointConfig) -> Starlette:

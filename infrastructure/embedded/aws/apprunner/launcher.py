@@ -11,10 +11,10 @@ from threading import Event
 
 import psutil
 
+from infrastructure.embedded.aws.apprunner import health
 from infrastructure.embedded.aws.apprunner.records import Revision, Settings
 from infrastructure.embedded.aws.config import EndpointConfig
 from infrastructure.embedded.aws.errors import DeploymentFailed
-from infrastructure.embedded.aws.runtime import health
 from infrastructure.embedded.aws.runtime.images import Images, procfile
 from infrastructure.embedded.aws.runtime.instances import Instance, Processes, free_port, listens
 from infrastructure.embedded.aws.runtime.ports import FreshPorts

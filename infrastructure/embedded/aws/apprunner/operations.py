@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from threading import Event, Lock, Thread
 
+from infrastructure.embedded.aws.apprunner.ingress import Ingress
 from infrastructure.embedded.aws.apprunner.launcher import Launcher
 from infrastructure.embedded.aws.apprunner.records import CustomDomain, Flight, Operation, Revision, Service
 from infrastructure.embedded.aws.apprunner.store import Store, with_operation, with_operation_status
@@ -18,7 +19,6 @@ from infrastructure.embedded.aws.config import EndpointConfig
 from infrastructure.embedded.aws.errors import DeploymentFailed, invalid_state
 from infrastructure.embedded.aws.runtime.instances import Instance, Processes
 from infrastructure.embedded.aws.runtime.logs import ServiceLogs
-from infrastructure.embedded.ingress import Ingress
 
 _log = logging.getLogger(__name__)
 

@@ -6,10 +6,10 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from infrastructure.embedded.aws.apprunner import health
 from infrastructure.embedded.aws.apprunner.records import Document, Settings
 from infrastructure.embedded.aws.config import EndpointConfig
 from infrastructure.embedded.aws.errors import invalid_request
-from infrastructure.embedded.aws.runtime import health
 
 MEMORY_OF_CPU = {
     # https://docs.aws.amazon.com/apprunner/latest/dg/architecture.html: the supported pairs (CPU units, MB).

@@ -1,0 +1,1 @@
+"""The AWS of a laptop: its estate, its servers, and the APIs that moto lacks."""

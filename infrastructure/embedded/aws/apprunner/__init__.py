@@ -1,0 +1,1 @@
+"""App Runner: services, operations, instances and the ingress before them."""

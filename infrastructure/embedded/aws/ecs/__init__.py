@@ -1,0 +1,1 @@
+"""ECS: task definitions, services, rolling deployments and tasks."""

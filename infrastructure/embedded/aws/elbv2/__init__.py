@@ -1,0 +1,1 @@
+"""Elastic Load Balancing: listeners, rules, target groups and their health."""
