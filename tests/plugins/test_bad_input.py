@@ -89,7 +89,7 @@ CASES = {
     "tag: two words": Case((*GREEN, "--image-tag=a b"), ("--image-tag='a b' is not a valid image tag",)),
     "tag: unknown": Case((*GREEN, "--image-tag=9.9.9"), ("9.9.9", "1.0.0, 1.1.0")),
     "tag: without a target": Case(("--image-tag=1.0.0",), ("--image-tag requires --target", "--target=auto")),
-    "environment: unknown": Case((*GREEN, "--environment=tset"), ("no environment 'tset'", "did you mean 'test'?")),
+    "environment: unknown": Case((*GREEN, "--environment=tset"), ("unknown environment 'tset'", "did you mean 'test'?")),
     "environment: none": Case((*GREEN, "--environment="), ("--environment must not be empty",)),
     "address: no scheme": Case(
         ("--base-url=localhost",), ("must be a URL with scheme and host", "https://api.example.com")
@@ -100,7 +100,7 @@ CASES = {
     "address: no port": Case(
         ("--base-url=http://h:x",), ("must be a URL with scheme and host", "https://api.example.com")
     ),
-    "address: a password": Case(("--base-url=http://u:canary@h",), ("--base-url holds a user",)),
+    "address: a password": Case(("--base-url=http://u:canary@h",), ("--base-url must not contain a user",)),
     "address and target": Case((*GREEN, "--base-url=http://h"), ("--base-url", "--target", "one of them")),
     "wait: negative": Case((*GREEN, "--wait-for-lock=-1"), ("--wait-for-lock=-1",)),
     "wait: not a number": Case((*GREEN, "--wait-for-lock=soon"), ("--wait-for-lock", "'soon'"), reported=False),
