@@ -1,4 +1,8 @@
-"""A run's checklist, evaluated from its journal alone: each item is proven by the run, attested by a person, or open."""
+"""A run's checklist, evaluated from its journal alone: each item is proven by the run, attested by a person, or open.
+
+The evidence texts are part of the report's format: an audit evaluates the journals of older runs again and compares
+every byte with their reports, so these texts must not change.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +56,7 @@ def evaluate(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 def _proven(proofs: Sequence[str], records: Sequence[Record]) -> tuple[State, str]:
     if not proofs:
-        return State.OPEN, "not attested"
+        return State.OPEN, "nobody attested it"
     found = [_one(*proof.partition(" ")[::2], records) for proof in proofs]
     states = [state for state, _ in found]
     worst = next((state for state in (State.FAILED, State.OPEN) if state in states), State.PROVEN)
@@ -65,7 +69,7 @@ def _one(kind: str, name: str, records: Sequence[Record]) -> tuple[State, str]:
         items = last_data(records, "preflight").get("items", ())
         item = next((one for one in items if one["name"] == name), None)
         if item is None:
-            return State.OPEN, f"preflight did not check {name}"
+            return State.OPEN, f"preflight did not look at {name}"
         state = {"ok": State.PROVEN, "not_checked": State.OPEN}.get(item["outcome"], State.FAILED)
         return state, f"preflight {name}: {item['found']}"
     if kind == "gate":
@@ -81,15 +85,11 @@ def _one(kind: str, name: str, records: Sequence[Record]) -> tuple[State, str]:
     if kind == "step":
         ends = [record.data for record in records if record.kind == "outcome" and record.data.get("step") == name]
         if not ends:
-            return State.OPEN, f"step {name} did not end"
+            return State.OPEN, f"step {name} did not come to its end"
         passed = ends[-1]["outcome"] == "passed"
         return State.PROVEN if passed else State.FAILED, f"step {name}: {ends[-1].get('detail')}"
     notified = [str(record.data["event"]) for record in records if record.kind == "notified"]
     if notified:
-        return State.PROVEN, f"notified: {', '.join(notified)}"
+        return State.PROVEN, f"told: {', '.join(notified)}"
     failed = [str(record.data["error"]) for record in records if record.kind == "not_notified"]
-    return (
-        (State.FAILED, failed[0])
-        if failed
-        else (State.OPEN, "no message was sent: the environment has no notifications_topic")
-    )
+    return (State.FAILED, failed[0]) if failed else (State.OPEN, "nobody was told: the environment names no topic")

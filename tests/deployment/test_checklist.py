@@ -101,13 +101,13 @@ def test_all_proofs_of_an_item_must_hold() -> None:
 
 def test_item_without_proof_needs_an_attestation() -> None:
     entry = Entry("pre", "code-review", "Code review completed")
-    assert outcome(entry) == ("open", "not attested")
+    assert outcome(entry) == ("open", "nobody attested it")
     assert outcome(entry, attest=["code-review=jane/pull request 4711"]) == ("attested", "jane: pull request 4711")
 
 
 def test_open_pre_item_refuses_if_the_checklist_is_required() -> None:
     entry = Entry("pre", "code-review", "Code review completed")
-    with pytest.raises(Refused, match="checklist: code-review: not attested") as caught:
+    with pytest.raises(Refused, match="checklist: code-review: nobody attested it") as caught:
         demand(only(entry))
     assert "--attest code-review=WHO/WHAT" in (caught.value.hint or "")
     demand(only(entry, attest=["code-review=jane/4711"]))
