@@ -89,7 +89,9 @@ CASES = {
     "tag: two words": Case((*GREEN, "--image-tag=a b"), ("--image-tag='a b' is not a valid image tag",)),
     "tag: unknown": Case((*GREEN, "--image-tag=9.9.9"), ("9.9.9", "1.0.0, 1.1.0")),
     "tag: without a target": Case(("--image-tag=1.0.0",), ("--image-tag requires --target", "--target=auto")),
-    "environment: unknown": Case((*GREEN, "--environment=tset"), ("unknown environment 'tset'", "did you mean 'test'?")),
+    "environment: unknown": Case(
+        (*GREEN, "--environment=tset"), ("unknown environment 'tset'", "did you mean 'test'?")
+    ),
     "environment: none": Case((*GREEN, "--environment="), ("--environment must not be empty",)),
     "address: no scheme": Case(
         ("--base-url=localhost",), ("must be a URL with scheme and host", "https://api.example.com")
