@@ -1,62 +1,134 @@
-"""Checks a Terraform plan, from ``terraform show -json PLANFILE``: clean if nothing but the idle colour would change."""
+"""Checks a Terraform plan, from ``terraform show -json PLANFILE``: it must show that nothing but the idle colour would change.
+
+Only a positive proof counts. ``load`` refuses a file that does not say when the plan was made, whether it is complete and
+which resources change. It also refuses parts that this version does not know, because each of them could be a change.
+"""
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import jsonschema
+
 from deployment.errors import Refused
 from deployment.model import Colour
 
+SCHEMA_FILE = Path(__file__).with_name("terraform_plan.schema.json")
 IDLE_ACTIONS = frozenset({"no-op", "read"})
 MOST_SHOWN = 8
-_FORMAT = re.compile(r"1\.\d+")
+CLOCK_TOLERANCE_S = 300
+"""A plan may seem to be so many seconds younger than now: the clock of another machine made it."""
+MAKE_ONE = "Make one: terraform plan -out=plan.bin, then terraform show -json plan.bin > plan.json."
+UTF16_HINT = "PowerShell's > writes UTF-16. Use: terraform show -json plan.bin | Out-File -Encoding utf8 plan.json."
 
 
 def load(path: Path) -> Mapping[str, Any]:
-    """Read the plan from a file. Raises Refused if it is not a Terraform plan."""
-    hint = "Make one: terraform plan -out=plan.bin, then terraform show -json plan.bin > plan.json."
-    plan: Any
-    try:
-        plan = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise Refused(f"the plan {path} cannot be read: {error.strerror}", hint=hint) from None
-    except ValueError:
-        raise Refused(f"the plan {path} is not JSON", hint=hint) from None
-    known = isinstance(plan, dict) and _FORMAT.fullmatch(str(plan.get("format_version", "")))
-    if not known or not isinstance(plan.get("resource_changes", []), list):
-        raise Refused(f"{path} is not a Terraform plan, or its format is unknown", hint=hint)
-    document: Mapping[str, Any] = plan
+    """Read the plan from a file. Raises Refused if the file does not show what the plan changes."""
+    document = _parse(path)
+    if not isinstance(document, dict):
+        raise Refused(f"{path} is not a Terraform plan: it holds no JSON object", hint=MAKE_ONE)
+    if "values" in document:
+        raise Refused(f"{path} is a Terraform state, not a plan", hint=MAKE_ONE)
+    if "resource_changes" not in document and "planned_values" not in document:
+        raise Refused(
+            f"{path} is not a Terraform plan: it has neither resource_changes nor planned_values", hint=MAKE_ONE
+        )
+    schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
+    problem = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(document))
+    if problem is not None:
+        raise Refused(f"{path} proves nothing: {_place(document, problem)}{problem.message[:200]}", hint=MAKE_ONE)
+    made_at(document, path)
     return document
 
 
+def made_at(plan: Mapping[str, Any], path: Path) -> datetime:
+    """Return when the plan was made. Raises Refused if its timestamp has no date, time and zone."""
+    try:
+        found = datetime.fromisoformat(plan["timestamp"])
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise Refused(
+            f"{path} proves nothing about now: its timestamp {plan['timestamp'][:40]!r} is not a time with a zone, "
+            "such as 2026-11-29T12:00:00Z",
+            hint=MAKE_ONE,
+        )
+    return found
+
+
 def objections(plan: Mapping[str, Any], idle: Colour, now: datetime, max_age_s: float) -> Sequence[str]:
-    """Return why the plan is not clean, one line each; empty if it is."""
+    """Return why a loaded plan is not clean, one line each; empty if it is."""
     lines = []
-    if plan.get("errored"):
+    if plan["errored"]:
         lines.append("planning ended with an error")
-    made = plan.get("timestamp")
-    if made is not None:
-        age = now - datetime.fromisoformat(str(made))
-        if age > timedelta(seconds=max_age_s):
-            lines.append(f"the plan is {age.total_seconds():.0f} s old, the limit is {max_age_s:g} s")
-    changes = [
-        f"{change['address']}: {', '.join(actions)}"
-        for change in plan.get("resource_changes", ())
-        if (actions := [one for one in change["change"]["actions"] if one not in IDLE_ACTIONS])
-        and not belongs_to(str(change["address"]), idle)
-    ]
+    if not plan["complete"]:
+        lines.append("the plan is not complete: after it is applied, another plan could change more")
+    age = now - datetime.fromisoformat(plan["timestamp"])
+    if age > timedelta(seconds=max_age_s):
+        lines.append(f"the plan is {age.total_seconds():.0f} s old, the limit is {max_age_s:g} s")
+    if -age > timedelta(seconds=CLOCK_TOLERANCE_S):
+        lines.append(f"the plan was made {-age.total_seconds():.0f} s in the future: check the clocks")
+    changes = list(_changes(plan, idle))
     lines += changes[:MOST_SHOWN]
     if len(changes) > MOST_SHOWN:
         lines.append(f"and {len(changes) - MOST_SHOWN} more changes")
     return lines
 
 
+def _changes(plan: Mapping[str, Any], idle: Colour) -> Iterator[str]:
+    """Return a line for each change of anything but the idle colour."""
+    for change in plan.get("resource_changes", ()):
+        address = change["address"]
+        actions = [one for one in change["change"]["actions"] if one not in IDLE_ACTIONS]
+        actions += ["import"] if change["change"].get("importing") else []
+        if actions and not belongs_to(address, idle):
+            yield f"{address}: {', '.join(actions)}"
+    for deferred in plan.get("deferred_changes", ()):
+        yield f"{deferred['resource_change']['address']}: deferred, so its changes are unknown"
+    for invocation in plan.get("action_invocations", ()):
+        yield f"{invocation['address']}: an action runs"
+    if plan.get("deferred_action_invocations"):
+        yield "actions are deferred, so their effects are unknown"
+
+
 def belongs_to(address: str, colour: Colour) -> bool:
     """Return whether a resource's address names this colour and not the other: ``module.app_runner["green"].aws_…``."""
     words = set(re.split(r"[^A-Za-z0-9]+", address.lower()))
     return colour.value in words and colour.other.value not in words
+
+
+def _parse(path: Path) -> Any:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise Refused(f"the plan {path} cannot be read: {error.strerror}", hint=MAKE_ONE) from None
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content[:4]:
+        raise Refused(f"the plan {path} is encoded in UTF-16, and UTF-8 is expected", hint=UTF16_HINT)
+    try:
+        return json.loads(content.decode("utf-8-sig"), object_pairs_hook=_unique)
+    except (ValueError, RecursionError):
+        raise Refused(f"the plan {path} is not JSON in UTF-8", hint=MAKE_ONE) from None
+
+
+def _unique(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the pairs as an object. Raises ValueError if a name occurs twice: readers disagree about which value counts."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name occurs twice in one object")
+    return found
+
+
+def _place(document: Mapping[str, Any], problem: jsonschema.ValidationError) -> str:
+    """Return where the problem is, with the address of the resource if it has one."""
+    path = list(problem.absolute_path)
+    if len(path) < 2:
+        return f"{path[0]}: " if path else ""
+    entry = document[str(path[0])][path[1]] if isinstance(path[1], int) else None
+    address = entry.get("address") if isinstance(entry, dict) else None
+    return f"{'.'.join(map(str, path))}{f' ({address})' if address else ''}: "

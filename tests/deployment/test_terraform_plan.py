@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from deployment.errors import Refused
 from deployment.preflight.terraform_plan import belongs_to, load, objections
@@ -18,7 +19,8 @@ NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 def plan(*changes: tuple[str, list[str]], **more: Any) -> dict[str, Any]:
     resources = [{"address": address, "change": {"actions": actions}} for address, actions in changes]
-    return {"format_version": "1.2", "timestamp": "2026-11-25T11:50:00Z", "resource_changes": resources, **more}
+    whole = {"complete": True, "errored": False, "timestamp": "2026-11-25T11:50:00Z"}
+    return {"format_version": "1.2", **whole, "resource_changes": resources, **more}
 
 
 def found(*changes: tuple[str, list[str]], **more: Any) -> list[str]:
@@ -77,3 +79,80 @@ def test_valid_plan_is_loaded(tmp_path: Path) -> None:
     path.write_text(json.dumps(plan()))
     assert load(path)["format_version"] == "1.2"
     assert belongs_to('module.x["green"]', GREEN)
+
+
+CASES = yaml.safe_load(Path(__file__).with_name("terraform_plans.yaml").read_text(encoding="utf-8"))
+
+
+def verdict_of(document: Any, folder: Path) -> str:
+    """``clean``, ``objects`` or ``refused``, as the cases name it."""
+    path = folder / "plan.json"
+    path.write_text(json.dumps(document).replace('"NOW"', json.dumps(NOW.isoformat())))
+    try:
+        loaded = load(path)
+    except Refused:
+        return "refused"
+    return "objects" if objections(loaded, GREEN, NOW, 3600) else "clean"
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["name"])
+def test_plan_case(case: dict[str, Any], tmp_path: Path) -> None:
+    assert verdict_of(case["plan"], tmp_path) == case["verdict"]
+
+
+@pytest.mark.parametrize(
+    ("more", "verdict"),
+    [
+        ({"deferred_action_invocations": [{"reason": "unknown"}]}, "objects"),
+        ({"timestamp": "2026-11-25T13:00:00Z"}, "objects"),
+        (
+            {"resource_changes": [{"address": "a.b", "change": {"actions": ["no-op"], "importing": {"id": "x"}}}]},
+            "objects",
+        ),
+        ({"resource_changes": [{"address": "a.b", "change": {"actions": []}}]}, "refused"),
+        ({"resource_changes": [{"address": "a.b", "change": {"actions": "update"}}]}, "refused"),
+        ({"resource_changes": [{"change": {"actions": ["update"]}}]}, "refused"),
+        ({"resource_changes": [None]}, "refused"),
+        ({"resource_changes": None}, "refused"),
+        ({"complete": None}, "refused"),
+        ({"complete": "true"}, "refused"),
+        ({"errored": None}, "refused"),
+        ({"timestamp": 1764158400}, "refused"),
+        ({"deferred_changes": [{}]}, "refused"),
+        ({"changes_of_tomorrow": [{"address": "a.b"}]}, "refused"),
+        ({"format_version": "2.0"}, "refused"),
+    ],
+)
+def test_anything_but_a_proof_is_not_clean(more: dict[str, Any], verdict: str, tmp_path: Path) -> None:
+    assert verdict_of(plan(**more), tmp_path) == verdict
+
+
+def test_malformed_entry_is_named_by_its_address(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(plan(resource_changes=[{"address": "module.vpc.aws_vpc.main"}])))
+    with pytest.raises(Refused, match=r"module\.vpc\.aws_vpc\.main"):
+        load(path)
+
+
+def test_plan_without_changes_may_omit_the_list(tmp_path: Path) -> None:
+    without = {name: value for name, value in plan().items() if name != "resource_changes"}
+    assert verdict_of({**without, "planned_values": {"root_module": {}}}, tmp_path) == "clean"
+
+
+def test_utf8_with_a_mark_is_read_and_utf16_is_refused_with_a_hint(tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text(json.dumps(plan()), encoding="utf-8-sig")
+    assert load(path)["complete"] is True
+    for encoding in ("utf-16", "utf-16-le", "utf-16-be"):
+        path.write_text(json.dumps(plan()), encoding=encoding)
+        with pytest.raises(Refused, match="UTF-16") as caught:
+            load(path)
+        assert "Out-File -Encoding utf8" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"complete": false, "complete": true}', "\ud800"])
+def test_hostile_text_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "plan.json"
+    path.write_text(text, errors="surrogatepass")
+    with pytest.raises(Refused, match="not JSON"):
+        load(path)

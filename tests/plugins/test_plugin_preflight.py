@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -47,7 +48,8 @@ def test_a_live_colour_that_does_not_run_is_exit_code_1(project: Project) -> Non
 def test_terraform_plan_is_checked(project: Project, tmp_path: Path, change: str, code: int) -> None:
     path = tmp_path / "plan.json"
     changes = [{"address": change, "change": {"actions": ["update"]}}]
-    path.write_text(json.dumps({"format_version": "1.2", "resource_changes": changes}))
+    whole = {"complete": True, "errored": False, "timestamp": datetime.now(UTC).isoformat()}
+    path.write_text(json.dumps({"format_version": "1.2", **whole, "resource_changes": changes}))
     run = project.run(f"--require-clean-plan={path}", "--plan")
     assert run.code == code, run.output
     assert ("REFUSED      plan: module.vpc.aws_vpc.main: update" in run.output) is (code == 4)
