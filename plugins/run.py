@@ -15,6 +15,7 @@ import pytest
 from deployment.errors import Refused, SettingsError
 from deployment.settings import SETTINGS_FILE, load
 from plugins import options as run_options
+from plugins.integrity.assertions import assertion_problem, refuse_disabled_assertions
 from plugins.integrity.collection_guard import is_replaced
 from plugins.integrity.outcomes import freeze_outcome
 from plugins.integrity.resource_warnings import warn_only
@@ -82,6 +83,7 @@ def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redact
     refusal: Refused | None = None
     settings = None
     try:
+        refuse_disabled_assertions(assertion_problem(config))
         run_options.check(options, config, suites)
         settings = with_strategy(load(SETTINGS_FILE, options.environment), options.strategy)
         load_is_possible(settings, options.load_workers)

@@ -30,6 +30,7 @@ from deployment.model import Reason
 from deployment.phases import EXIT_CODES, Phase
 from deployment.settings import Settings
 from plugins.integrity import waivers
+from plugins.integrity.assertions import recorded_environment
 from plugins.integrity.collection_guard import duplicates, uncollected
 from plugins.integrity.outcomes import changed, message_of, outcome_of
 from plugins.modes.run_state import RunState, Terminal, Waiver
@@ -68,6 +69,7 @@ class Coordinator(RunState):
             opening,
             self._started_at.isoformat(timespec="milliseconds"),
             argv=sys.argv[1:],
+            variables=recorded_environment(),
             versions={name: version(name) for name in ("pytest", "pytest-xdist", "httpx", "boto3", "locust")}
             | {"python": platform.python_version()},
         )

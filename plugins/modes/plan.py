@@ -20,6 +20,7 @@ from deployment.preflight.items import Item, Outcome
 from deployment.settings import SETTINGS_FILE, Settings, load
 from infrastructure import compose
 from plugins import options as run_options
+from plugins.integrity.assertions import assertion_problem, refuse_disabled_assertions
 from plugins.modes.admission import admit
 from plugins.modes.choice import choose_target, projected_target, refuse_irreversible
 from plugins.modes.settings_checks import contract_is_readable, load_is_possible, with_strategy
@@ -71,6 +72,7 @@ class PlanMode:
     _refused = False
 
     def _plan(self, checks: Sequence[Check], errors: int) -> list[str]:
+        refuse_disabled_assertions(assertion_problem(self._config))
         run_options.check(self._options, self._config, self._suites)
         settings = with_strategy(load(SETTINGS_FILE, self._options.environment), self._options.strategy)
         load_is_possible(settings, self._options.load_workers)

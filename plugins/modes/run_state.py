@@ -319,6 +319,10 @@ class RunState:
         self._internal_error = True
         self.fault("verify", "internal error")
 
+    def record_workers(self, count: int, variables: Mapping[str, str]) -> None:
+        """Journal how many workers run checks, and the variables that change how they do."""
+        self._journal.append("workers", count=count, variables=dict(variables))
+
     def skip_file(self) -> None:
         """Count a file of checks that was skipped as a whole."""
         self._skipped_files += 1

@@ -11,7 +11,8 @@ from __future__ import annotations
 import base64
 import json
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ import pytest
 from xdist.workermanage import parse_tx_spec_config
 
 from deployment.errors import Refused
+from plugins.integrity.assertions import assertion_problem, recorded_environment, refuse_disabled_assertions
 from plugins.integrity.collection_guard import foreign_hooks
 from plugins.stages import Check, Stage, check_of
 
@@ -65,6 +67,8 @@ class WorkerSide:
             "stages": [int(check.stage) for check in checks],
             "samples": [check.declares for check in checks],
             "deselected": self._deselected,
+            "assertion_problem": assertion_problem(session.config),
+            "variables": recorded_environment(),
             "foreign_hooks": foreign_hooks(
                 session.config, items
             ),  # the controller does not load the conftests of folders
@@ -82,8 +86,19 @@ class WorkerSide:
         return True
 
 
-def decode(collection: Sequence[str]) -> tuple[list[Check], int, list[str]]:
-    """Return a worker's checks, the number of deselected items, and its foreign hooks."""
+@dataclass(frozen=True)
+class WorkerCollection:
+    """What a worker collected, and the facts about its process that only the worker knows."""
+
+    checks: Sequence[Check]
+    deselected: int
+    foreign_hooks: Sequence[str]
+    assertion_problem: str | None
+    variables: Mapping[str, str] = field(compare=False)
+
+
+def decode(collection: Sequence[str]) -> WorkerCollection:
+    """Read a worker's collection; its facts are in the name of the barrier, which comes last."""
     *nodeids, barrier = collection
     encoded = barrier.rpartition(f"{BARRIER}[")[2].rstrip("]")
     facts = json.loads(base64.urlsafe_b64decode(encoded))
@@ -93,7 +108,9 @@ def decode(collection: Sequence[str]) -> tuple[list[Check], int, list[str]]:
             nodeids, facts["gates"], facts["stages"], facts["samples"], strict=True
         )
     ]
-    return checks, int(facts["deselected"]), facts["foreign_hooks"]
+    return WorkerCollection(
+        checks, int(facts["deselected"]), facts["foreign_hooks"], facts["assertion_problem"], facts["variables"]
+    )
 
 
 # Stages that measure time run on one worker, one check after the other, so that nothing else uses the machine.
@@ -182,14 +199,22 @@ class PhaseScheduler:
         return len(self._checks or ())
 
     def _fix_checks(self) -> None:
-        first, *others = self._collections.values()
+        first, *others = [decode(collection) for collection in self._collections.values()]
         try:
+            for one in (first, *others):
+                refuse_disabled_assertions(one.assertion_problem, " on a worker")
             if any(other != first for other in others):
                 raise Refused(
                     "the workers collected different checks; names of checks must not depend on chance or time"
                 )
-            self._checks, deselected, foreign = decode(first)
-            self._run.expect(self._checks, deselected, errors=self._run.collection_errors, foreign_hooks=foreign)
+            self._checks = list(first.checks)
+            self._run.record_workers(len(self._collections), first.variables)
+            self._run.expect(
+                self._checks,
+                first.deselected,
+                errors=self._run.collection_errors,
+                foreign_hooks=first.foreign_hooks,
+            )
         except Refused as error:
             self._checks = self._checks or []
             self._finished = True

@@ -43,6 +43,7 @@ strict_xfail = true
 filterwarnings =
     error
     ignore::pytest.PytestAssertRewriteWarning
+    default:assertions not in test modules or plugins:pytest.PytestConfigWarning
 """
 SETTINGS = """
 default_environment = "test"

@@ -6,6 +6,7 @@ touched; else its release is rejected. ``python -m pytest tests/plugins/test_eva
 
 from __future__ import annotations
 
+import sys
 from textwrap import dedent, indent
 
 import pytest
@@ -74,6 +75,42 @@ def test_other_configuration(project: Project) -> None:
         (project.path / "pytest.ini").read_text() + "\npython_functions = test_asks*\n"
     )
     assert refused(project.run("-c", "other.ini"))
+
+
+@pytest.mark.parametrize("target", ["green", None], ids=["deploy", "verify"])
+@pytest.mark.parametrize(
+    ("variables", "options"),
+    [
+        ({"PYTHONOPTIMIZE": "1"}, ()),
+        pytest.param({"PYTHONOPTIMIZE": "2", "PYTEST_ADDOPTS": "--assert=plain -W ignore"}, (), marks=pytest.mark.soak),
+        ({"PYTEST_ADDOPTS": "--assert=plain"}, ()),
+        pytest.param({}, ("--assert=plain", "-n2"), marks=pytest.mark.soak),
+        ({}, ("-d", f"--tx=popen//python={sys.executable} -O")),
+        pytest.param({}, ("-d", "--tx=popen", f"--tx=popen//python={sys.executable} -O"), marks=pytest.mark.soak),
+    ],
+    ids=["optimize", "optimize and plain", "plain by variable", "plain by option", "a worker", "one of two workers"],
+)
+def test_disabled_assertions(
+    project: Project,
+    monkeypatch: pytest.MonkeyPatch,
+    variables: dict[str, str],
+    options: tuple[str, ...],
+    target: str | None,
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    run = project.run_outside(*options, target=target)
+    assert (run.code, run.report["verdict"]) == (4, "refused"), run.output
+    assert run.calls == [], run.output
+    assert "a failing check would pass" in run.output
+    opened = next(line for line in run.journal if line["kind"] == "opened")
+    assert variables.items() <= opened["variables"].items()
+
+
+def test_plan_refuses_disabled_assertions_too(project: Project) -> None:
+    run = project.run("--plan", "--assert=plain")
+    assert run.code == 4, run.output
+    assert "a failing check would pass" in run.output
 
 
 COLLECTION = {

@@ -45,6 +45,9 @@ class Run:
         """Record the expected checks."""
         self.expected = list(checks)
 
+    def record_workers(self, *_: object) -> None:
+        """Nothing is journalled."""
+
     def enter(self, stage: Stage) -> bool:
         """Record the stage; allow it unless the run was stopped."""
         self.entered.append(stage)
@@ -64,6 +67,8 @@ def collection(*stages: Stage) -> list[str]:
         "samples": [""] * len(stages),
         "deselected": 3,
         "foreign_hooks": [],
+        "assertion_problem": None,
+        "variables": {},
     }
     name = base64.urlsafe_b64encode(json.dumps(facts).encode()).decode()
     return [*(f"check-{number}" for number in range(len(stages))), f"::{BARRIER}[{name}]"]
@@ -152,9 +157,9 @@ def test_workers_must_collect_the_same_checks() -> None:
 
 
 def test_collection_carries_gates_stages_and_deselected() -> None:
-    checks, deselected = decode(collection(Stage.LOAD, Stage.BAKE))[:2]
-    assert [(check.gate, check.stage) for check in checks] == [("g", Stage.LOAD), ("g", Stage.BAKE)]
-    assert deselected == 3
+    found = decode(collection(Stage.LOAD, Stage.BAKE))
+    assert [(check.gate, check.stage) for check in found.checks] == [("g", Stage.LOAD), ("g", Stage.BAKE)]
+    assert found.deselected == 3
 
 
 def report(when: str, outcome: str, **more: Any) -> pytest.TestReport:
