@@ -28,7 +28,7 @@ from deployment.flow.reverify import Verified, check_live, refuse_open_deploymen
 from deployment.flow.rollback import move_traffic_back, retire
 from deployment.flow.state import DeploymentState
 from deployment.flow.switch import Confirmation, Destination, confirm, refuse_changed_routes, write
-from deployment.model import Readiness, Reason, Routes, Service
+from deployment.model import Colour, Readiness, Reason, Routes, Service
 from deployment.phases import Outcome, Phase
 from deployment.plan import ApprovalRequest, LiveSnapshot
 from deployment.polling import poll
@@ -218,13 +218,13 @@ class Machine(DeploymentState):
         self._back_allowed = True
         self._journal.append("irreversible", reason=reason, by=by)
 
-    def keep_live(self, reason: str, by: str) -> None:
+    def keep_live(self, live: Colour, reason: str, by: str) -> None:
         """Record an operator's decision to end a halted deployment and leave traffic on the live colour.
 
         ``let_go`` then releases the lock, so that the next deployment can fix the live colour forward.
         """
         self._phase = Phase.HALTED
-        self._journal.append("kept", live=self._ports.router.observe().live, reason=reason, by=by)
+        self._journal.append("kept", live=live, reason=reason, by=by)
         self._kept = True
 
     def stay_halted(self) -> None:

@@ -11,7 +11,7 @@ from deployment.evidence.journal import Journal
 from deployment.flow.lease import OpenDeployment, open_deployment, owner_alive, this_process
 from deployment.flow.machine import Machine
 from deployment.flow.reverify import live_problem
-from deployment.model import Holder, Reason
+from deployment.model import Colour, Holder, Reason
 from deployment.phases import Phase
 from deployment.plan import DeploymentRecord, Operation
 from deployment.polling import poll
@@ -90,25 +90,29 @@ def recover(
         raise Refused(f"deployment {run_id} was recovered by another process")
     record = now.record  # read again, now that the lease is ours
     machine = Machine.resume(record, by.limits, by.ports, journal, listener, holder)
+    live = _colour_to_keep(machine) if decision.keep is not None else None
     journal.append("recovering", phase=record.phase, step=record.step, by=by.actor)
     if decision.back is not None:
         machine.allow_back(decision.back, by.actor)
-    if decision.keep is not None:
-        try:
-            _keep_live(machine, decision.keep, by.actor)
-        except DeploymentError:
-            machine.stay_halted()
-            raise
+    if decision.keep is not None and live is not None:
+        machine.keep_live(live, decision.keep, by.actor)
     else:
         _finish(machine, record)
     return machine
 
 
-def _keep_live(machine: Machine, reason: str, by: str) -> None:
-    """End a halted deployment and leave traffic on the live colour. Raises StepFailed if that colour is unhealthy."""
-    if problem := live_problem(machine.ports):
-        raise StepFailed(f"the live colour is unhealthy, so it is not kept: {problem}")
-    machine.keep_live(reason, by)
+def _colour_to_keep(machine: Machine) -> Colour:
+    """Return the live colour of a halted deployment, on which traffic shall stay. Raises StepFailed if it is unhealthy.
+
+    Nothing is journalled before this check: the journal of a halted run is closed and signed, and stays so if it fails.
+    """
+    try:
+        if problem := live_problem(machine.ports):
+            raise StepFailed(f"the live colour is unhealthy, so it is not kept: {problem}")
+        return machine.ports.router.observe().live
+    except DeploymentError:
+        machine.stay_halted()
+        raise
 
 
 def _refuse_live_process(record: DeploymentRecord) -> None:

@@ -130,10 +130,14 @@ def test_decision_keep_leaves_the_release_live(one_way: Deployment) -> None:
 
 def test_decision_keep_is_refused_for_an_unhealthy_release(one_way: Deployment) -> None:
     frozen(one_way)
+    recover(one_way, Decision())  # completes the report, whose journal is closed and signed from then on
+    one_way.mark_dead()
+    before = one_way.journal.path.read_bytes()
     one_way.cloud.sides[GREEN].error = "status 500"
     with pytest.raises(StepFailed, match="unhealthy"):
         recover(one_way, Decision(keep="we give up"))
     assert open_deployment(one_way.ports) is not None
+    assert one_way.journal.path.read_bytes() == before, "a refused decision leaves the evidence as it was"
 
 
 def test_decision_keep_is_refused_unless_halted(one: Deployment) -> None:
