@@ -127,9 +127,10 @@ class Recording:
         return found
 
     def verdict_of(self, command: str) -> str | None:
-        """The verdict that the recording version's own first such command reached; None if there was nothing to do."""
-        ran = [one for one in self.expected["commands"] if command in one["command"]]
-        return ran[0]["verdict"] if ran else None
+        """The first verdict that the recording version reached by such a command; None if there was nothing to do."""
+        return next(
+            (one["verdict"] for one in self.expected["commands"] if command in one["command"] and one["verdict"]), None
+        )
 
     def finished(self, reports: str) -> list[Path]:
         """The folders of the runs that have a report."""
