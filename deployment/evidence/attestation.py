@@ -32,6 +32,7 @@ from deployment.evidence.journal import Record
 
 ENVELOPE_FILE = "evidence.dsse.json"
 SIGNED_FILES = ("verification.json", "audit.jsonl", "report.html", "junit.xml")
+"""The files that the signature covers."""
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
@@ -104,6 +105,16 @@ def envelope_of(content: bytes) -> Envelope:
     if written != content or envelope.payload_type != PAYLOAD_TYPE:
         raise ValueError("it is not spelled as this framework writes it")
     return envelope
+
+
+def unsigned_files(folder: Path) -> list[str]:
+    """Return the names of the files in a report's folder that the signature does not cover."""
+    covered = {*SIGNED_FILES, ENVELOPE_FILE}
+    return sorted(
+        name
+        for path in folder.rglob("*")
+        if not path.is_dir() and (name := path.relative_to(folder).as_posix()) not in covered
+    )
 
 
 def digests(folder: Path) -> dict[str, str]:

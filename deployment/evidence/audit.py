@@ -100,7 +100,9 @@ def _anchored(content: bytes, records: Sequence[Record], anchors: Anchors) -> li
     if not findings:
         findings.append(
             Finding(
-                "anchor", Outcome.BAD, "not anchored: neither the lease nor an audit store has a trace of this journal"
+                "anchor",
+                Outcome.UNCHECKED,
+                "not anchored: neither the lease nor an audit store has a trace of this journal",
             )
         )
     return findings
@@ -173,7 +175,10 @@ def _signed(
         if anchors.envelopes:
             return [Finding("signature", Outcome.BAD, f"{ENVELOPE_FILE} was removed: the audit store has it")]
         reason = next((str(record.data.get("reason")) for record in records or () if record.kind == "unsigned"), None)
-        return [Finding("signature", Outcome.BAD, f"unsigned: {reason or f'{ENVELOPE_FILE} does not exist'}")]
+        if reason is None:
+            detail = f"{ENVELOPE_FILE} is missing, and the journal gives no reason for that"
+            return [Finding("signature", Outcome.BAD, detail)]
+        return [Finding("signature", Outcome.UNCHECKED, f"unsigned: {reason}")]
     findings = []
     if anchors.envelopes and anchors.envelopes[-1] != content:
         findings.append(Finding("signature", Outcome.BAD, f"{ENVELOPE_FILE} is not the one in the audit store"))

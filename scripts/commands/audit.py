@@ -11,14 +11,16 @@ import click
 
 from deployment.errors import DeploymentError, NoKey, Refused, first_line
 from deployment.evidence import archive, keys
-from deployment.evidence.attestation import ENVELOPE_FILE, Checker
-from deployment.evidence.audit import Anchors, Finding, examine
+from deployment.evidence.attestation import ENVELOPE_FILE, Checker, unsigned_files
+from deployment.evidence.audit import Anchors, Finding, Outcome, examine
 from deployment.evidence.journal import JOURNAL_FILE
 from deployment.settings import Settings
 from infrastructure import compose, estate
 from infrastructure.compose import Environment
 
 FAILED = 1
+UNCHECKED = 6
+"""Nothing is wrong as far as it could be checked, and a key or an anchor was missing."""
 LISTED = 5
 
 
@@ -42,12 +44,12 @@ def environment_of(folder: Path) -> str | None:
     try:
         opened: Mapping[str, Any] = json.loads((folder / JOURNAL_FILE).read_bytes().partition(b"\n")[0])
         return str(opened["environment"]) if opened["environment"] else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return None
 
 
 def verify(settings: Settings, folder: Path) -> int:
-    """Print the findings; return 0 if all hold, 1 if one does not or could not be checked."""
+    """Print the findings; return 0 if all hold, 1 if one does not, 6 if one could not be checked."""
     try:
         environment: Environment | None = compose.connect(settings)
         problem = ""
@@ -58,11 +60,17 @@ def verify(settings: Settings, folder: Path) -> int:
     click.echo(f"{folder.name}, of {settings.environment}")
     for finding in findings:
         click.echo(_line(finding))
-    if all(finding.good for finding in findings):
-        click.echo("the evidence holds")
-        return 0
-    click.echo("THE EVIDENCE DOES NOT HOLD, or not all of it could be checked", err=True)
-    return FAILED
+    if others := unsigned_files(folder):
+        click.echo(f"  not covered by the signature: {', '.join(others)}")
+    outcomes = {finding.outcome for finding in findings}
+    if Outcome.BAD in outcomes:
+        click.echo("THE EVIDENCE DOES NOT HOLD: do not rely on this report", err=True)
+        return FAILED
+    if Outcome.UNCHECKED in outcomes:
+        click.echo("not all of the evidence could be checked; what was checked holds", err=True)
+        return UNCHECKED
+    click.echo("the evidence holds")
+    return 0
 
 
 def _line(finding: Finding) -> str:

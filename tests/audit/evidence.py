@@ -111,6 +111,11 @@ class Run:
         """Return the details of the bad findings by name."""
         return {finding.what: finding.detail for finding in self.examine(anchors) if finding.outcome is Outcome.BAD}
 
+    def unchecked(self, anchors: Anchors | None = None) -> dict[str, str]:
+        """Return the details of the findings that could not be checked, by name."""
+        found = self.examine(anchors)
+        return {finding.what: finding.detail for finding in found if finding.outcome is Outcome.UNCHECKED}
+
 
 def make_run(reports: Path, estate: Estate, run_id: str = "20261122-120000-green-abcdef", **closed: Any) -> Run:
     """Return a promoted run with seven journal lines, a page and a JUnit file."""

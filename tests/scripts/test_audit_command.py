@@ -1,0 +1,67 @@
+"""``audit verify``: one exit code for evidence that does not hold, another for evidence that could not be checked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deployment.errors import Refused
+from deployment.evidence.audit import Finding, Outcome
+from deployment.evidence.journal import JOURNAL_FILE
+from deployment.settings import SETTINGS_FILE, load
+from infrastructure import compose
+from scripts.commands import audit
+
+GOOD, BAD, UNCHECKED = (Finding("chain", outcome, "detail") for outcome in Outcome)
+
+
+@pytest.fixture(autouse=True)
+def unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    def connect(_: object) -> None:
+        raise Refused("no environment is up")
+
+    monkeypatch.setattr(compose, "connect", connect)
+
+
+@pytest.mark.parametrize(
+    ("findings", "code", "sentence"),
+    [
+        ([GOOD, GOOD], 0, "the evidence holds"),
+        ([GOOD, UNCHECKED], 6, "not all of the evidence could be checked"),
+        ([UNCHECKED, BAD], 1, "THE EVIDENCE DOES NOT HOLD"),
+        ([BAD], 1, "THE EVIDENCE DOES NOT HOLD"),
+    ],
+)
+def test_exit_code_separates_forged_from_unchecked(
+    findings: list[Finding],
+    code: int,
+    sentence: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(audit, "examine", lambda *_: findings)
+    assert audit.verify(load(SETTINGS_FILE), tmp_path) == code
+    shown = capsys.readouterr()
+    assert sentence in shown.out + shown.err
+
+
+def test_files_that_the_signature_does_not_cover_are_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(audit, "examine", lambda *_: [GOOD])
+    for name in (JOURNAL_FILE, "report.html", "prober.log", "added/later.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("")
+    audit.verify(load(SETTINGS_FILE), tmp_path)
+    assert "not covered by the signature: added/later.txt, prober.log" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "content", [b"[" * 3_000_000, b'{"a":' * 500_000, b"\xff", b"", b"[]\n", b'{"environment": []}']
+)
+def test_any_first_line_is_read_without_a_traceback(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / JOURNAL_FILE).write_bytes(content)
+    assert audit.environment_of(tmp_path) is None
+    assert audit.verify(load(SETTINGS_FILE), tmp_path) == 1
