@@ -82,7 +82,7 @@ def test_evidence_of_a_deployment_and_its_rollback(
 
     monkeypatch.setenv("EMBEDDED_STATE", str(tmp_path))
     code, output = _verified(first, capsys)
-    assert code == 1
+    assert code == 6
     assert "neither the lease nor the audit store was read: no embedded environment is up" in output
     assert "ok           chain" in output
 
