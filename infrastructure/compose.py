@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -220,41 +220,49 @@ def connect(settings: Settings) -> Environment:
         raise SettingsError(f"{estate.smoke_users_secret}: {error}") from None
     token_secret = vault.read(estate.token_secret) if estate.token_secret is not None else None
     stores = _stores(vault, estate)
-    ports = Ports(
+    front = HttpFrontDoor(estate.live_url, users[0], timeout_s=settings.limits.prober_timeout)
+    return Environment(
+        name=settings.environment,
+        live_url=estate.live_url,
+        ports=_ports(clients, settings, estate, front, clock),
+        registry=_registry(clients, settings, estate),
+        caller=caller,
+        smoke_users=users,
+        secrets=_known_secrets(secret, users, connection, token_secret, stores),
+        signer=signer,
+        checker=keys.checker(signer, estate.signing_public_key_file),
+        store=S3AuditStore(clients, estate.audit_bucket, clock) if estate.audit_bucket else None,
+        permissions=_permissions(clients, settings, estate),
+        region=estate.connection.region,
+        notifier=SnsNotifier(clients, estate.notifications_topic) if estate.notifications_topic else None,
+        token_secret=token_secret,
+        preflight_ports=_preflight_ports(clients, settings, estate, vault, clock),
+        push_target=EcrPushTarget(clients, settings.repository, estate.account, estate.connection.region),
+        stores=stores,
+        viewer_host=classes.viewer_host(estate.router.name),
+        rehearsal_hosts={
+            estate.platform.options["colour_urls"][one]: host for one, host in estate.rehearsal_hosts.items()
+        },
+    )
+
+
+def _ports(clients: Clients, settings: Settings, estate: Estate, front: HttpFrontDoor, clock: SystemClock) -> Ports:
+    return Ports(
         platform=classes.platform(estate.platform.name)(clients, **estate.platform.options),
         router=classes.router(estate.router.name)(clients, **estate.router.options),
         lease=DynamoLease(clients, table=estate.lease_table, ttl_s=settings.limits.lease_ttl, clock=clock),
-        front=HttpFrontDoor(estate.live_url, users[0], timeout_s=settings.limits.prober_timeout),
+        front=front,
         clock=clock,
         alarms=_alarms(clients, estate),
     )
-    return Environment(
-        settings.environment,
-        estate.live_url,
-        ports,
-        _registry(clients, settings, estate),
-        caller,
-        users,
-        (
-            secret,
-            *(user.password for user in users),
-            *_keys(connection),
-            *filter(None, [token_secret]),
-            *stores.secrets,
-        ),
-        signer,
-        keys.checker(signer, estate.signing_public_key_file),
-        S3AuditStore(clients, estate.audit_bucket, clock) if estate.audit_bucket else None,
-        _permissions(clients, settings, estate),
-        estate.connection.region,
-        SnsNotifier(clients, estate.notifications_topic) if estate.notifications_topic else None,
-        token_secret,
-        _surroundings(clients, settings, estate, vault, clock),
-        EcrPushTarget(clients, settings.repository, estate.account, estate.connection.region),
-        stores,
-        classes.viewer_host(estate.router.name),
-        {estate.platform.options["colour_urls"][one]: host for one, host in estate.rehearsal_hosts.items()},
-    )
+
+
+def _known_secrets(
+    smoke_users: str, users: Sequence[SmokeUser], connection: Connection, token_secret: str | None, stores: Stores
+) -> tuple[str, ...]:
+    """Return every secret value that no output may show."""
+    own = (smoke_users, *(user.password for user in users), *_keys(connection))
+    return (*own, *filter(None, [token_secret]), *stores.secrets)
 
 
 def _stores(vault: SecretsManager, estate: Estate) -> Stores:
@@ -264,7 +272,7 @@ def _stores(vault: SecretsManager, estate: Estate) -> Stores:
     )
 
 
-def _surroundings(
+def _preflight_ports(
     clients: Clients, settings: Settings, estate: Estate, vault: SecretsManager, clock: SystemClock
 ) -> PreflightPorts:
     """Return the ports that only preflight uses."""
