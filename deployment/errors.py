@@ -28,7 +28,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from deployment.model import Holder
+    from deployment.model import Colour, Holder
 
 
 class DeploymentError(Exception):
@@ -64,6 +64,12 @@ class UnknownTag(Refused):
 
 class TargetIsLive(Refused):
     """The target colour takes the traffic, so nothing may be deployed to it."""
+
+    def __init__(self, target: Colour) -> None:
+        super().__init__(
+            f"{target} is live: a release cannot be deployed to the live colour",
+            hint=f"Deploy to the idle colour: --target={target.other}, or --target=auto.",
+        )
 
 
 class NotPermitted(Refused):

@@ -121,7 +121,7 @@ class Lease(Protocol):
     def acquire(self, holder: Holder, *, take_over: int | None = None) -> Holder:
         """Take the lease; return the holder with its fencing token. Raises LeaseHeld.
 
-        ``take_over`` is the token of a holder that is known to be dead; its lease may be taken before it expires.
+        ``take_over`` is the token of a holder whose process is dead; its lease may be taken before it expires.
         """
 
     def renew(self, holder: Holder) -> Holder:

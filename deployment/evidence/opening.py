@@ -52,9 +52,7 @@ def plan_release(
 ) -> None:
     """Append the line ``planned``: the release that the run is about, on which colour, and for whom.
 
-    ``known`` says ``digest`` and ``version`` of a release that the registry does not have.
+    ``known`` gives ``digest`` or ``version`` as the caller observed them; they take precedence over the image's.
     """
-    if image is not None:
-        known = {"digest": image.digest, "version": image.version} | dict(known or {})
-    known = {"digest": None, "version": None} | dict(known or {})
-    journal.append("planned", target=target, image=image.name if image else None, **known, by=by, **more)
+    observed = {"digest": image and image.digest, "version": image and image.version} | dict(known or {})
+    journal.append("planned", target=target, image=image and image.name, **observed, by=by, **more)

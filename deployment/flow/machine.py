@@ -177,7 +177,6 @@ class Machine(DeploymentState):
         except CloudError as error:
             self._journal.append("check_failed", error=first_line(error))
         self._steps.end(True, f"{self._limits.bake:g} s without harm")
-        self._baked = True
         self._move(Outcome.OK)
 
     # -- the way out -----------------------------------------------------------------------------------------------
@@ -205,6 +204,7 @@ class Machine(DeploymentState):
     def complete_resumed(self) -> None:
         """Make the promotion final for a run that died after it had journalled that its bake passed."""
         self._promoted_generation = self._ports.router.observe().generation
+        self._baked = True
         self.complete()
 
     def retire_resumed(self) -> None:

@@ -42,10 +42,7 @@ def observe_live(plan: Plan, ports: Ports, *, unhealthy_allowed: bool = False) -
     """
     routes = ports.router.observe()
     if routes.live is plan.target:
-        raise TargetIsLive(
-            f"{plan.target} is live: nothing is deployed to the colour that takes the traffic",
-            hint=f"Deploy to the idle colour: --target={plan.target.other}, or --target=auto.",
-        )
+        raise TargetIsLive(plan.target)
     live = ports.platform.describe(routes.live)
     answers = [answer for answer in ports.front.ask(VERSION_TRIES) if answer.ok]
     problem = live_problem(ports) or (None if answers else "it does not report its version")

@@ -43,33 +43,34 @@ def load(path: Path) -> Mapping[str, Any]:
     problem = jsonschema.exceptions.best_match(jsonschema.Draft202012Validator(schema).iter_errors(document))
     if problem is not None:
         raise Refused(f"{path} proves nothing: {_place(document, problem)}{problem.message[:200]}", hint=MAKE_ONE)
-    made_at(document, path)
-    return document
-
-
-def made_at(plan: Mapping[str, Any], path: Path) -> datetime:
-    """Return when the plan was made. Raises Refused if its timestamp has no date, time and zone."""
-    try:
-        found = datetime.fromisoformat(plan["timestamp"])
-    except ValueError:
-        found = None
-    if found is None or found.tzinfo is None:
+    if _made_at(document) is None:
         raise Refused(
-            f"{path} proves nothing about now: its timestamp {plan['timestamp'][:40]!r} is not a time with a zone, "
+            f"{path} proves nothing about now: its timestamp {document['timestamp'][:40]!r} is not a time with a zone, "
             "such as 2026-11-29T12:00:00Z",
             hint=MAKE_ONE,
         )
-    return found
+    return document
+
+
+def _made_at(plan: Mapping[str, Any]) -> datetime | None:
+    """Return when the plan was made; None if its timestamp has no date, time and zone."""
+    try:
+        found = datetime.fromisoformat(plan["timestamp"])
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None
 
 
 def objections(plan: Mapping[str, Any], idle: Colour, now: datetime, max_age_s: float) -> Sequence[str]:
-    """Return why a loaded plan is not clean, one line each; empty if it is."""
+    """Return why a plan from ``load`` is not clean, one line each; empty if it is."""
+    made_at = _made_at(plan)
+    assert made_at is not None, "load refuses a plan without a time"
     lines = []
     if plan["errored"]:
         lines.append("planning ended with an error")
     if not plan["complete"]:
         lines.append("the plan is not complete: after it is applied, another plan could change more")
-    age = now - datetime.fromisoformat(plan["timestamp"])
+    age = now - made_at
     if age > timedelta(seconds=max_age_s):
         lines.append(f"the plan is {age.total_seconds():.0f} s old, the limit is {max_age_s:g} s")
     if -age > timedelta(seconds=CLOCK_TOLERANCE_S):

@@ -90,14 +90,16 @@ def recover(
         raise Refused(f"deployment {run_id} was recovered by another process")
     record = now.record  # read again, now that the lease is ours
     machine = Machine.resume(record, by.limits, by.ports, journal, listener, holder)
-    live = _colour_to_keep(machine) if decision.keep is not None else None
-    journal.append("recovering", phase=record.phase, step=record.step, by=by.actor)
+    facts = {"phase": record.phase, "step": record.step, "by": by.actor}
+    if decision.keep is not None:
+        live = _colour_to_keep(machine)
+        journal.append("recovering", **facts)
+        machine.keep_live(live, decision.keep, by.actor)
+        return machine
+    journal.append("recovering", **facts)
     if decision.back is not None:
         machine.allow_back(decision.back, by.actor)
-    if decision.keep is not None and live is not None:
-        machine.keep_live(live, decision.keep, by.actor)
-    else:
-        _finish(machine, record)
+    _finish(machine, record)
     return machine
 
 

@@ -33,10 +33,7 @@ def choose_target(live: Colour, target: str | None) -> Colour:
     """Return the colour to deploy to. Raises TargetIsLive; the lock's holder checks that again."""
     chosen = target_of(live, target)
     if chosen is live:
-        raise TargetIsLive(
-            f"{chosen} is live: a release cannot be deployed to the live colour",
-            hint=f"Deploy to the idle colour: --target={live.other}, or --target=auto.",
-        )
+        raise TargetIsLive(chosen)
     return chosen
 
 

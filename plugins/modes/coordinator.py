@@ -8,13 +8,9 @@ The actions at each stage are in ``plugins.modes.deploy`` and ``plugins.modes.ve
 from __future__ import annotations
 
 import hashlib
-import platform
 import shutil
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,21 +19,16 @@ from deployment.errors import DeploymentError, Refused, first_line
 from deployment.evidence import archive, report
 from deployment.evidence.archive import NOWHERE
 from deployment.evidence.journal import Record
-from deployment.evidence.opening import Opening, open_journal
 from deployment.evidence.report import VERDICTS
 from deployment.evidence.verdict import CheckOutcome, CheckResult, GateResult, in_report_order
 from deployment.model import Reason
 from deployment.phases import EXIT_CODES, Phase
-from deployment.settings import Settings
 from plugins.integrity import waivers
-from plugins.integrity.assertions import recorded_environment
 from plugins.integrity.collection_guard import duplicates, uncollected
 from plugins.integrity.outcomes import changed, message_of, outcome_of
-from plugins.modes.run_state import RunState, Terminal, Waiver
-from plugins.options import RunOptions
+from plugins.modes.run_state import RunState, Waiver
 from plugins.recorder import requests_in, samples_in, warnings_in
 from plugins.stages import Check, Stage, problems_of, samples
-from verification.redaction import LearningRedactor
 
 INTERRUPTED, INTERNAL_ERROR, REFUSED, NO_CHECKS = 2, 3, 4, 5
 
@@ -46,34 +37,6 @@ class Coordinator(RunState):
     """Drives one run: fixes what is expected, enters the stages, counts the results, and ends the run."""
 
     __slots__ = ()
-
-    def __init__(
-        self,
-        run_id: str,
-        options: RunOptions,
-        settings: Settings | None,
-        suites: Path,
-        redactor: LearningRedactor,
-        terminal: Terminal,
-    ) -> None:
-        super().__init__(run_id, options, settings, suites, redactor, terminal)
-        opening = Opening(
-            run_id,
-            settings.environment if settings else options.environment,
-            options.mode.value,
-            self._actor,
-            options.target,
-        )
-        open_journal(
-            self._journal,
-            opening,
-            self._started_at.isoformat(timespec="milliseconds"),
-            argv=sys.argv[1:],
-            variables=recorded_environment(),
-            versions={name: version(name) for name in ("pytest", "pytest-xdist", "httpx", "boto3", "locust")}
-            | {"python": platform.python_version()},
-        )
-        self.publish()
 
     # -- the expected checks -----------------------------------------------------------------------------------------
 

@@ -6,11 +6,14 @@ Only the methods of this class and of ``Coordinator`` change it: every attribute
 from __future__ import annotations
 
 import getpass
+import platform
 import socket
+import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -19,16 +22,20 @@ from deployment.errors import Refused, first_line
 from deployment.events import Event
 from deployment.evidence.archive import Page
 from deployment.evidence.journal import JOURNAL_FILE, Journal
+from deployment.evidence.opening import Opening, open_journal
 from deployment.evidence.verdict import Tally
 from deployment.model import Reason
 from deployment.settings import Settings
 from plugins import state as published
+from plugins.integrity.assertions import recorded_environment
 from plugins.modes.base import RunMode
 from plugins.options import RunOptions
 from plugins.signals import Signals
 from plugins.stages import Check
 from plugins.state import State
 from verification.redaction import LearningRedactor
+
+RECORDED_PACKAGES = ("pytest", "pytest-xdist", "httpx", "boto3", "locust")
 
 
 class Terminal(Protocol):
@@ -133,6 +140,22 @@ class RunState:
         self._state = State(run_id, options.target is not None, settings.environment if settings else "")
         self._mode: RunMode | None = None
         self._page: Page | None = None
+        self._open()
+
+    def _open(self) -> None:
+        """Write the journal's first line, and publish the first state."""
+        settings, options = self._settings, self._options
+        environment = settings.environment if settings else options.environment
+        opening = Opening(self._run_id, environment, options.mode.value, self._actor, options.target)
+        open_journal(
+            self._journal,
+            opening,
+            self._started_at.isoformat(timespec="milliseconds"),
+            argv=sys.argv[1:],
+            variables=recorded_environment(),
+            versions={name: version(name) for name in RECORDED_PACKAGES} | {"python": platform.python_version()},
+        )
+        self.publish()
 
     # -- the state, read-only ----------------------------------------------------------------------------------------
 

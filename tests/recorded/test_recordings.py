@@ -66,24 +66,29 @@ def test_changed_recording_does_not_verify(recording: Recording) -> None:
     assert recording.problems(run, recording.folder / "after")
 
 
-@every_killed_run
-def test_recorded_open_deployment_recovers(
-    recording: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def recovered(recording: Recording, reports: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Phase, str]:
+    """Recover the recorded open deployment; return its last phase and its id. Traffic is where that phase says."""
     monkeypatch.setattr("deployment.recovery.recover.owner_alive", lambda *_: False)
     cloud, operation = recording.operation()
     found = open_deployment(operation.ports)
     assert found is not None
+    phase = recover_run(found, operation, reports, Audience())
+    target = found.record.plan.target
+    assert cloud.routes.live is (target if phase is Phase.SUCCEEDED else target.other)
+    assert open_deployment(operation.ports) is None
+    return phase, found.record.deployment_id
+
+
+@every_killed_run
+def test_recorded_open_deployment_recovers(
+    recording: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     reports = tmp_path / "reports"
     shutil.copytree(recording.folder / "reports", reports, symlinks=True)
-    phase = recover_run(found, operation, reports, Audience())
+    phase, run = recovered(recording, reports, monkeypatch)
     verdict = report.VERDICTS[phase]
     assert verdict == recording.verdict_of("recover")
-    assert json.loads((reports / found.record.deployment_id / "verification.json").read_text())["verdict"] == verdict
-    assert cloud.routes.live is (
-        found.record.plan.target if phase is Phase.SUCCEEDED else found.record.plan.target.other
-    )
-    assert open_deployment(operation.ports) is None
+    assert json.loads((reports / run / "verification.json").read_text())["verdict"] == verdict
 
 
 @every_killed_run
@@ -91,16 +96,8 @@ def test_recorded_open_deployment_recovers_with_an_empty_disk(
     recording: Recording, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The lease item alone is enough to reach a safe end."""
-    monkeypatch.setattr("deployment.recovery.recover.owner_alive", lambda *_: False)
-    cloud, operation = recording.operation()
-    found = open_deployment(operation.ports)
-    assert found is not None
-    phase = recover_run(found, operation, tmp_path / "reports", Audience())
+    phase, _ = recovered(recording, tmp_path / "reports", monkeypatch)
     assert phase in (Phase.REJECTED, Phase.ROLLED_BACK, Phase.SUCCEEDED)
-    assert cloud.routes.live is (
-        found.record.plan.target if phase is Phase.SUCCEEDED else found.record.plan.target.other
-    )
-    assert open_deployment(operation.ports) is None
 
 
 @every_recording
