@@ -84,8 +84,8 @@ def results(request: pytest.FixtureRequest) -> Iterator[Mapping[str, Future[Resu
         yield {one.name: pool.submit(follow, one) for one in WITH_COMMANDS if one in chosen}
 
 
-# Its deployments are covered by other documents as well.
-LONG = {"docs/embedded.md"}
+# Their deployments and rollbacks are covered by other documents and by tests/e2e as well.
+LONG = {"docs/embedded.md", "docs/roll-back-by-hand.md"}
 
 
 @pytest.mark.parametrize(

@@ -44,10 +44,31 @@ def _assert_refused(ran: CommandResult, words: str) -> None:
     assert {gate["outcome"] for gate in ran.facts["gates"]} == {"not_run"}
 
 
+def test_promote_and_roll_back(good_registry: Path, user_of: Callable[[Sandbox], User], fast_settings: Path) -> None:
+    """From `up` to `down`: a promotion and a rollback, without a failed request of a user."""
+    with open_sandbox(good_registry) as sandbox:
+        assert sandbox.script("up").code == 0
+        ports = sandbox.ports()
+        with user_of(sandbox) as user:
+            with command_lines() as shown:
+                noisy = ("-s", "-vv", "-rA", "--log-cli-level=DEBUG")
+                promoted = sandbox.wait(killing.deploy(sandbox, fast_settings, *noisy))
+            _assert_promoted(promoted, "green")
+            sandbox.assert_live("green", images.NEW)
+            _assert_refused(sandbox.pytest("--target=green"), "green is live")
+            _undo(sandbox, "blue", images.OLD)
+            assert any("-m locust" in line for line in shown), "the load's command line must be among those seen"
+            assert_no_secrets(sandbox, {"the terminal": promoted.output, "ps": "\n".join(shown)})
+        assert user.seen.failures == []
+        print(f"{user.seen.requests} requests, {user.seen.writes} of them writes")
+        _assert_down(sandbox, ports)
+
+
+@pytest.mark.soak
 def test_promote_twice_and_roll_back(
     good_registry: Path, user_of: Callable[[Sandbox], User], fast_settings: Path
 ) -> None:
-    """From `up` to `down`: two promotions and a rollback, without a failed request of a user."""
+    """As shipped, then back to the first colour with workers, then a rollback; no request of a user fails."""
     with open_sandbox(good_registry) as sandbox:
         assert sandbox.script("up").code == 0
         again = sandbox.script("up")
@@ -55,29 +76,28 @@ def test_promote_twice_and_roll_back(
         assert "already up" in again.output
         ports = sandbox.ports()
         with user_of(sandbox) as user:
-            with command_lines() as shown:
-                promoted = sandbox.pytest("--target=green", "-s", "-vv", "-rA", "--log-cli-level=DEBUG")
-            _assert_promoted(promoted, "green")
+            _assert_promoted(sandbox.pytest("--target=green"), "green")
             sandbox.assert_live("green", images.NEW)
-            _assert_refused(sandbox.pytest("--target=green"), "green is live")
             _assert_promoted(sandbox.wait(killing.deploy(sandbox, fast_settings, "--target=auto", "-n", "2")), "blue")
             sandbox.assert_live("blue", images.NEW)
-            _undo(sandbox)
-            assert any("-m locust" in line for line in shown), "the load's command line must be among those seen"
-            assert_no_secrets(sandbox, {"the terminal": promoted.output, "ps": "\n".join(shown)})
+            _undo(sandbox, "green", images.NEW)
         assert user.seen.failures == []
-        print(f"{user.seen.requests} requests, {user.seen.writes} of them writes")
-        down = sandbox.script("down")
-        assert down.code == 0
-        assert sandbox.running() == {}
-        for port in ports:
-            with socket.socket() as probe:
-                assert probe.connect_ex(("127.0.0.1", port)) != 0, f"port {port} still answers"
-        assert "no embedded environment was up" in sandbox.script("down").output
+        _assert_down(sandbox, ports)
 
 
-def _undo(sandbox: Sandbox) -> None:
-    """Roll back once; a second `rollback` is refused. A consult that a user booked before is still there."""
+def _assert_down(sandbox: Sandbox, ports: list[int]) -> None:
+    """Run `down`: no process is left and no port answers; a second `down` has nothing to stop."""
+    down = sandbox.script("down")
+    assert down.code == 0
+    assert sandbox.running() == {}
+    for port in ports:
+        with socket.socket() as probe:
+            assert probe.connect_ex(("127.0.0.1", port)) != 0, f"port {port} still answers"
+    assert "no embedded environment was up" in sandbox.script("down").output
+
+
+def _undo(sandbox: Sandbox, colour: str, version: str) -> None:
+    """Roll back to this colour; a second `rollback` is refused. A consult that a user booked before is still there."""
     bookings = Bookings(sandbox)
     booked = bookings.book(notes="before the rollback")
     ran = sandbox.undo("rollback")
@@ -86,7 +106,7 @@ def _undo(sandbox: Sandbox) -> None:
     assert ran.facts["rollback"]["failed"] == 0
     assert ran.folder is not None
     assert "ROLLED BACK: the promotion" in (ran.folder / "report.html").read_text(encoding="utf-8")
-    sandbox.assert_live("green", images.NEW)
+    sandbox.assert_live(colour, version)
     bookings.assert_kept(booked)
     bookings.close()
     second = sandbox.undo("rollback")

@@ -21,10 +21,10 @@ from tests.e2e.user import User
     "spot",
     [
         Spot(PROMOTION, PROMOTION.index("opened"), "after"),
-        Spot(PROMOTION, PROMOTION.index("phase LEASED"), "before"),
+        pytest.param(Spot(PROMOTION, PROMOTION.index("phase LEASED"), "before"), marks=pytest.mark.soak),
         Spot(PROMOTION, PROMOTION.index("intent provision"), "after"),
-        Spot(PROMOTION, PROMOTION.index("outcome provision"), "before"),
-        Spot(PROMOTION, PROMOTION.index("rollout"), "after"),
+        pytest.param(Spot(PROMOTION, PROMOTION.index("outcome provision"), "before"), marks=pytest.mark.soak),
+        pytest.param(Spot(PROMOTION, PROMOTION.index("rollout"), "after"), marks=pytest.mark.soak),
     ],
     ids=str,
 )
@@ -82,6 +82,7 @@ def test_killed_recover_is_finished_in_a_fresh_clone(
     assert user.seen.failures == []
 
 
+@pytest.mark.soak
 def test_next_run_recovers(up_sandbox: Sandbox, user_of: Callable[[Sandbox], User], fast_settings: Path) -> None:
     """A run is killed under load while its Locust stays alive; the next run recovers it without `recover`, then deploys."""
     before = up_sandbox.running()

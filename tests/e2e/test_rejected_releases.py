@@ -41,7 +41,7 @@ EXPECTED = [
 # Half of its checks wait for the connection pool's timeout.
 LONG = {images.DATABASE_DOWN}
 # `make test` deploys one of each class, and tests/gates tries one of the other kinds of fault; `make soak` deploys all of them.
-SAMPLE = {images.CRASHES, images.DEGRADED, images.OPEN_CONSULTS, images.ERRS_UNDER_LOAD}
+SAMPLE = {images.CRASHES, images.DEGRADED, images.OPEN_CONSULTS}
 # Gates that a report lists after latency and load, but that run before them.
 WITH_THE_OTHERS = ("continuity", "rehearsal")
 WITH_WORKERS = [(images.CRASHES, "provision"), (images.WRONG_VERSION, "health"), (images.FIELD_RETYPED, "endpoints")]
