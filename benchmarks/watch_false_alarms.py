@@ -53,7 +53,10 @@ APART = Noise(0.8, spells=0.15, spell_s=0.6, together=False)
 
 @dataclass(frozen=True)
 class Release:
-    """``fails``: the share of requests that fail; ``times``: the factor of its latency; both from ``after`` s after the switch."""
+    """``fails``: the share of requests that fail; ``times``: the factor of its latency; both from ``after`` s after the switch.
+
+    ``alone``: the previous colour gives no good answer from the switch on, so the release's own limits decide.
+    """
 
     name: str
     good: bool
@@ -61,6 +64,7 @@ class Release:
     times: float = 1.0
     noise: Noise = QUIET
     after: float = 0.0
+    alone: bool = False
 
 
 RELEASES = (
@@ -71,6 +75,9 @@ RELEASES = (
     Release("a swamped machine", True, noise=SWAMPED),
     Release("spells of one process alone", True, noise=APART),
     Release("1.3 times as slow, loaded", True, times=1.3, noise=LOADED),
+    Release("a quiet machine, no control", True, alone=True),
+    Release("a loaded machine, no control", True, noise=LOADED, alone=True),
+    Release("a swamped machine, no control", True, noise=SWAMPED, alone=True),
     Release("3 % failures", False, 0.03),
     Release("5 % failures", False, 0.05),
     Release("20 % failures", False, 0.20),
@@ -78,6 +85,7 @@ RELEASES = (
     Release("5 times as slow", False, times=5.0),
     Release("5 times as slow, loaded", False, times=5.0, noise=LOADED),
     Release("5 times as slow from 3 s on", False, times=5.0, after=3.0),
+    Release("5 times as slow from 3 s on, no control", False, times=5.0, after=3.0, alone=True),
 )
 
 
@@ -135,7 +143,7 @@ def decided(draw: Draw, release: Release, seconds: float, rate: float) -> float 
     )
     for one in sorted((one for one in (*live, *control) if one.at >= BEFORE_S), key=lambda one: one.done):
         if one.control:
-            vigil.hear_control(one)
+            vigil.hear_control(replace(one, ok=False, status=503) if release.alone else one)
         elif vigil.hear(one):
             return one.done - BEFORE_S
     return None
@@ -155,7 +163,7 @@ def main() -> None:
             found = [decided(draw, release, seconds, rate) for _ in range(count)]
             moments = sorted(moment - release.after for moment in found if moment is not None)
             most = failure_bounds(len(moments), count, 0.95).high
-            line = f"  {'good' if release.good else 'bad '} {release.name:30} {len(moments):>5} of {count} rolled back"
+            line = f"  {'good' if release.good else 'bad '} {release.name:40} {len(moments):>5} of {count} rolled back"
             if release.good:
                 print(f"{line} = {len(moments) / count:.2%}, at most {most:.2%} (95 %)")
             elif moments:

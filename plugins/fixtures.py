@@ -183,7 +183,7 @@ def promoted(_deployment: Session) -> Release:
 
 @pytest.fixture(scope="session")
 def baked(_deployment: Session) -> Bake:
-    """The result of the bake: seconds, requests, failed, median_ms; only in suites/live."""
+    """The result of the bake: seconds, requests, failed, median_ms, previous_median_ms; only in suites/live."""
     return _require(_deployment.state.baked, "the bake has not run", _deployment.state)
 
 

@@ -68,13 +68,18 @@ class HeldLease:
 
 @dataclass(frozen=True)
 class Bake:
-    """What the prober saw during the bake: requests, failures, the median answer and the longest gap (ms)."""
+    """What the prober saw during the bake: requests, failures, the median answer and the longest gap (ms).
+
+    ``previous_median_ms`` is the median good answer of the previous colour at its own address in the same time; None if there
+    were too few.
+    """
 
     seconds: float
     requests: int
     failed: int
     median_ms: float
     longest_gap_ms: float
+    previous_median_ms: float | None = None
 
 
 @dataclass(frozen=True)

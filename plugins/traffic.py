@@ -16,7 +16,7 @@ from verification.baseline import Baseline, baseline
 from verification.prober import Prober
 from verification.prober_config import ProberConfig
 from verification.samples import Sample
-from verification.slowness import SlowLimits
+from verification.slowness import ENOUGH_CONTROLS, SlowLimits
 from verification.vigil import Side, Vigil
 from verification.watch import Watch, WatchLimits
 
@@ -163,7 +163,15 @@ class TrafficMonitor:
         samples = self._prober.samples(since, until)
         seen = figures.traffic(samples, since=since, until=until)
         times = [sample.elapsed_ms for sample in samples if sample.status is not None]
-        return Bake(until - since, seen.requests, seen.failed, median(times) if times else 0.0, seen.longest_gap_ms)
+        others = [sample.elapsed_ms for sample in self._prober.controls(since, until) if sample.ok]
+        return Bake(
+            until - since,
+            seen.requests,
+            seen.failed,
+            median(times) if times else 0.0,
+            seen.longest_gap_ms,
+            median(others) if len(others) >= ENOUGH_CONTROLS else None,
+        )
 
     def promotion(self, written_at: float, generation: int, until: float, version: str | None) -> dict[str, Any]:
         """Return the report's ``promotion``: from the prober's start to the first failed answer or to ``until`` (epoch seconds).

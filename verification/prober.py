@@ -90,6 +90,12 @@ class Prober:
             taken = list(self._samples)
         return figures.within(taken, since=since, until=until)
 
+    def controls(self, since: float | None = None, until: float | None = None) -> list[Sample]:
+        """The same of what the control was asked."""
+        with self._changed:
+            taken = list(self._controls)
+        return figures.within(taken, since=since, until=until)
+
     def failures(self, since: float | None = None, until: float | None = None) -> list[Sample]:
         """The failed ones of ``samples``."""
         return [sample for sample in self.samples(since, until) if not sample.ok]

@@ -1,4 +1,8 @@
-"""Is the promoted release slow, or is it the machine? A sliding count, and the previous colour asked at the same time; pure."""
+"""Is the promoted release slow, or is it the machine? A sliding count, and the previous colour asked at the same time; pure.
+
+Only timed answers of the previous colour excuse a slow release. If it gives too few in the window, because it answers errors,
+hangs or is silent, the release's own limits decide.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,7 @@ from verification.samples import Sample
 from verification.sequential import by_chance
 
 ENOUGH_CONTROLS = 5
+"""With fewer timed answers of the previous colour in the window, the release's own limits decide."""
 CHANCE = 1e-4
 """So improbable must it be that the previous colour is as slow and by luck did not look it."""
 LASTS = 4
@@ -50,17 +55,16 @@ def _judge(sample: Sample, before: Baseline, limits: SlowLimits) -> _Slow:
 class Control:
     """The previous colour's answers in the same time, which tell a slow release from a slow machine.
 
-    ``lost``: it cannot be asked (any more); then the release's own answers decide alone.
+    Only good answers count: an error comes quickly, and a request without an answer does not show how fast the machine is.
     """
 
     def __init__(self, limits: SlowLimits) -> None:
         self._limits = limits
         self._recent: deque[_Slow] = deque(maxlen=4 * limits.window)
-        self.lost = False
 
     def feed(self, sample: Sample, before: Baseline) -> None:
-        """Takes in one of its answers; ``before`` is what it took the same way before the switch."""
-        if _timed(sample):
+        """Take in one of its requests; ``before`` is what it took the same way before the switch."""
+        if sample.ok:
             self._recent.append(_judge(sample, before, self._limits))
 
     def since(self, moment: float) -> list[_Slow]:
@@ -101,41 +105,49 @@ class Slowness:
 
     def _than_is_allowed(self) -> str | None:
         slow, limits = self._than_allowed, self._limits
-        if slow <= limits.window / 2 or not self._its_own(slow, [one.than_allowed for one in self._controls()]):
+        if slow <= limits.window / 2:
             return None
-        return f"{slow} of the last {limits.window} answers took longer than {limits.max_ms:g} ms, the limit is half of them"
+        controls = [one.than_allowed for one in self._controls()]
+        if not self._its_own(slow, controls):
+            return None
+        return (
+            f"{slow} of the last {limits.window} answers took longer than {limits.max_ms:g} ms, the limit is half of them"
+            f"{self._beside(controls)}"
+        )
 
     def _than_it_was(self, sample: Sample) -> str | None:
         slow, limits = self._than_before, self._limits
-        if slow <= limits.share * limits.window or not self._its_own(
-            slow, [one.than_before for one in self._controls()]
-        ):
+        if slow <= limits.share * limits.window:
+            return None
+        controls = [one.than_before for one in self._controls()]
+        if not self._its_own(slow, controls):
             return None
         typical = self._before.typical(sample) or 0.0
         return (
             f"{slow} of the last {limits.window} answers took longer than {limits.factor:g} times what they took before the "
             f"switch, the limit is {limits.share:.0%}; the last: {sample.operation} on a {sample.kind} connection, "
-            f"{sample.elapsed_ms:.0f} ms, before {typical:.0f} ms{self._beside()}"
+            f"{sample.elapsed_ms:.0f} ms, before {typical:.0f} ms{self._beside(controls)}"
         )
 
     def _controls(self) -> list[_Slow]:
         """The previous colour's answers of the window's time."""
-        if self._control is None or self._control.lost:
-            return []
-        return self._control.since(self._recent[0][0].at)
+        return self._control.since(self._recent[0][0].at) if self._control else []
 
     def _its_own(self, slow: int, controls: list[bool]) -> bool:
-        """Whether it is the release's own slowness, for all that the previous colour shows."""
-        if self._control is None or self._control.lost:
+        """Return whether it is the release's own slowness; too few answers of the previous colour excuse nothing."""
+        if len(controls) < ENOUGH_CONTROLS:
             return True
-        own = (
-            len(controls) >= ENOUGH_CONTROLS
-            and by_chance(slow, self._limits.window, sum(controls), len(controls)) < CHANCE
-        )
+        own = by_chance(slow, self._limits.window, sum(controls), len(controls)) < CHANCE
         self.excused += not own
         return own
 
-    def _beside(self) -> str:
-        controls = self._controls()
-        slow = sum(one.than_before for one in controls)
-        return f"; of the previous colour at the same time: {slow} of {len(controls)}" if controls else ""
+    def _beside(self, controls: list[bool]) -> str:
+        """Return what the previous colour shows, as the end of a reason; empty if it was never asked."""
+        if self._control is None:
+            return ""
+        if len(controls) < ENOUGH_CONTROLS:
+            return (
+                f"; the previous colour gave only {len(controls)} good answers at the same time, so it does not excuse "
+                f"the release ({ENOUGH_CONTROLS} are needed)"
+            )
+        return f"; of the previous colour at the same time: {sum(controls)} of {len(controls)}"

@@ -86,11 +86,6 @@ class Vigil:
         if self._control is not None and self._control_before is not None:
             self._control.feed(sample, self._control_before)
 
-    def lose_control(self) -> None:
-        """The control cannot be asked any more; while the previous colour has a share of the traffic, that does as well."""
-        if self._control is not None and not self._share:
-            self._control.lost = True
-
     def _of_previous(self, sample: Sample) -> None:
         """A late answer of the routes before, or, where both have a share, one that compares."""
         if self._share and self._control is not None:

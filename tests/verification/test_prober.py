@@ -18,8 +18,10 @@ import pytest
 
 from tests.verification.contract_server import USER, Service
 from verification.accounts import SmokeUser
+from verification.baseline import baseline
 from verification.prober import Prober, ProberFailed
 from verification.prober_config import ProberConfig
+from verification.slowness import Control, SlowLimits
 
 ROOT = Path(__file__).resolve().parents[2]
 Start = Callable[..., Prober]
@@ -133,6 +135,42 @@ def test_refused_connections_are_failures(tmp_path: Path) -> None:
             assert len(prober.failures()) == len(prober.samples())
 
 
+@pytest.mark.parametrize(
+    ("kind", "status", "problem"),
+    [
+        ("errors", 503, "status 503, expected 200"),
+        pytest.param("hangs", None, "WireTimeout: no complete answer within 0.3 s", marks=pytest.mark.soak),
+        ("silent", None, "WireTimeout: no complete answer within 0.3 s"),
+        pytest.param("refuses", None, "ConnectionRefusedError: ", marks=pytest.mark.soak),
+    ],
+)
+def test_control_that_gives_no_good_answer(
+    start: Start, service: Service, kind: str, status: int | None, problem: str
+) -> None:
+    """Each request to it is a failed sample of the control, so none excuses a slow release; the live domain is not affected."""
+    other = Service()
+    other.fail = {"health": 503, "login": 503} if kind == "errors" else {}
+    other.delays = {"health": 30.0, "login": 30.0} if kind == "hangs" else {}
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        if kind == "silent":
+            bound.listen()  # the system accepts connections, but no process reads them
+        port = other.port if kind in {"errors", "hangs"} else bound.getsockname()[1]
+        prober = start(timeout_s=0.3, control_url=f"http://127.0.0.1:{port}", control_rate=40.0)
+        wait_until(lambda: len(prober.controls_from(0)) >= 10)
+        prober.wait_for_samples(20, 20)
+        controls = prober.controls_from(0)
+        prober.stop()
+    other.stop()
+    assert {(one.ok, one.status, one.control) for one in controls} == {(False, status, True)}
+    assert all(str(one.problem).startswith(problem) for one in controls)
+    assert prober.failures() == []
+    timed = Control(SlowLimits())
+    for one in controls:
+        timed.feed(one, baseline([]))
+    assert timed.since(0) == []
+
+
 def test_killed_prober_is_reported(start: Start) -> None:
     prober = start()
     prober.wait_for_samples(5, 20)
@@ -160,6 +198,7 @@ def test_prober_ends_with_its_parent_and_deletes_its_consults(service: Service) 
     program = """
 import sys
 from verification.accounts import SmokeUser
+from verification.baseline import baseline
 from verification.prober import Prober, ProberConfig
 prober = Prober.start(ProberConfig(sys.argv[1], SmokeUser(*sys.stdin.readline().split()), rate=100))
 prober.wait_for_samples(40, 20)

@@ -216,12 +216,18 @@ def test_with_a_share_and_no_colours_the_version_decides() -> None:
     assert any(watch.hear(one) for one in nameless)
 
 
-def test_lost_control_excuses_no_slowness() -> None:
-    watch = vigil()
+@pytest.mark.parametrize("share", [False, True])
+def test_without_enough_good_answers_of_the_previous_colour_slowness_is_harm(share: bool) -> None:
+    """With a share of the traffic, too: errors, requests without an answer, and fewer than five good answers excuse nothing."""
     slow = [sample(n, ms=25) for n in range(300)]
-    assert not any(watch.hear(one) for one in slow), "samples of the control may still arrive"
-    watch.lose_control()
-    assert any(watch.hear(one) for one in slow)
+    for good_from, harmed in ((300, True), (296, True), (0, False)):
+        watch, found = vigil(share=share), []
+        for n, one in enumerate(slow):
+            good = n >= good_from
+            other = replace(sample(n, ms=25 if good else 1, ok=good, colour="blue"), control=True)
+            watch.hear_control(other if n % 2 or good else replace(other, status=None, done=other.at + 2))
+            found.append(watch.hear(one))
+        assert any(found) is harmed
 
 
 def test_with_a_share_slowness_is_compared_with_the_previous_colour() -> None:

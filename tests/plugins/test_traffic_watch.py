@@ -1,0 +1,264 @@
+"""The watch over the live domain as a deployment uses it: the prober's samples in, a decision out."""
+
+from __future__ import annotations
+
+import random
+import runpy
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
+
+import httpx
+import pytest
+
+from plugins.state import Bake
+from plugins.traffic import TrafficMonitor, watch_limits
+from tests.plugins.project import ROOT
+from verification import figures
+from verification.accounts import SmokeUser
+from verification.prober import Prober
+from verification.prober_config import ProberConfig
+from verification.samples import Sample
+from verification.vigil import Side
+
+GREEN, BLUE = Side("green", "1.1.0"), Side("blue", "1.0.0")
+SWITCHED = 2000.0
+RATE, CONTROL_RATE = 40, 8
+NORMAL_MS, SLOW_MS = 5.0, 50.0
+TIMEOUT_MS = 2000.0
+CONFIG = ProberConfig(
+    "http://api.telehealth.localhost:1",
+    SmokeUser("one@smoke.example", "canary-password-1"),
+    rate=RATE,
+    control_url="http://127.0.0.1:2",
+    control_rate=CONTROL_RATE,
+)
+
+
+class FakeProber:
+    """A prober whose samples the test writes."""
+
+    problem = None
+
+    def __init__(self) -> None:
+        self.live: list[Sample] = []
+        self.control: list[Sample] = []
+
+    def samples(self, since: float | None = None, until: float | None = None) -> list[Sample]:
+        return figures.within(self.live, since=since, until=until)
+
+    def controls(self, since: float | None = None, until: float | None = None) -> list[Sample]:
+        return figures.within(self.control, since=since, until=until)
+
+    def failures(self, since: float | None = None, until: float | None = None) -> list[Sample]:
+        return [sample for sample in self.samples(since, until) if not sample.ok]
+
+    def samples_from(self, index: int) -> list[Sample]:
+        return self.live[index:]
+
+    def controls_from(self, index: int) -> list[Sample]:
+        return self.control[index:]
+
+
+Ask = Callable[[float], Sample | None]
+"""Returns the previous colour's sample of a request at that time (epoch s); None: there is none."""
+
+
+def answered(at: float, ms: float = NORMAL_MS, status: int = 200) -> Sample:
+    """Return a sample of the control."""
+    problem = None if status == 200 else f"status {status}, expected 200"
+    return Sample(
+        at, at + ms / 1000, status == 200, "kept", "health", status, None, None, "1.0.0", problem, control=True
+    )
+
+
+def hangs(at: float) -> Sample:
+    lost = replace(
+        answered(at, TIMEOUT_MS), ok=False, version=None, problem="WireTimeout: no complete answer within 2 s"
+    )
+    return replace(lost, status=None)
+
+
+def refuses(at: float) -> Sample:
+    lost = replace(answered(at, 0.1), ok=False, version=None, problem="ConnectionRefusedError: [Errno 111]")
+    return replace(lost, status=None)
+
+
+KINDS: dict[str, Ask] = {
+    "503": lambda at: answered(at, 1.0, 503),
+    "hangs": hangs,
+    "refuses": refuses,
+    "silent": lambda _: None,
+    "nine in ten hang": lambda at: hangs(at) if round(at * CONTROL_RATE) % 10 else answered(at),
+}
+
+
+def of_candidate(at: float, ms: float, *, ok: bool = True) -> Sample:
+    problem = None if ok else "status 503, expected 200"
+    return Sample(at, at + ms / 1000, ok, "kept", "health", 200 if ok else 503, "green", 8, "1.1.0", problem)
+
+
+class World:
+    """Both colours' answers by the second, and the monitor that watches them."""
+
+    def __init__(self, prober: FakeProber) -> None:
+        self.prober = prober
+        self.monitor = TrafficMonitor(CONFIG, watch_limits({}))
+        self.asked = 0
+        self._control: list[Sample] = []
+
+    def before(self, ms: Callable[[], float] = lambda: NORMAL_MS) -> None:
+        """Let both colours answer for ten seconds, then switch."""
+        for n in range(10 * RATE):
+            at = SWITCHED - 10 + n / RATE
+            self.prober.live.append(replace(of_candidate(at, ms()), colour="blue", generation=7, version="1.0.0"))
+            if n % (RATE // CONTROL_RATE) == 0:
+                self.prober.control.append(answered(at, ms()))
+        self.monitor.watch_candidate(GREEN, BLUE, generation=8, since=SWITCHED)
+
+    def ask(self, answers: int, candidate: Callable[[float], Sample], control: Ask) -> str | None:
+        """Return the harm that ``answers`` further answers of the candidate prove, and stop at it."""
+        for _ in range(answers):
+            at = SWITCHED + 0.01 + self.asked / RATE
+            if self.asked % (RATE // CONTROL_RATE) == 0 and (found := control(at)) is not None:
+                self._control.append(found)
+            self.asked += 1
+            self.prober.live.append(candidate(at))
+            done = [one for one in self._control if one.done <= at]
+            self.prober.control.extend(done)
+            self._control = [one for one in self._control if one.done > at]
+            if harm := self.monitor.harm():
+                return harm
+        return None
+
+
+MakeWorld = Callable[[], World]
+
+
+@pytest.fixture
+def make_world(monkeypatch: pytest.MonkeyPatch) -> MakeWorld:
+    """Return a function that makes a world with a prober of its own."""
+
+    def make() -> World:
+        prober = FakeProber()
+        monkeypatch.setattr(Prober, "start", lambda _config: prober)
+        return World(prober)
+
+    return make
+
+
+@pytest.fixture
+def world(make_world: MakeWorld) -> World:
+    return make_world()
+
+
+def slow(at: float) -> Sample:
+    return of_candidate(at, SLOW_MS)
+
+
+def normal(at: float) -> Sample:
+    return of_candidate(at, NORMAL_MS)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_answers_of_the_previous_colour_the_candidates_own_limits_decide(world: World, kind: str) -> None:
+    world.before()
+    harm = world.ask(4000, slow, KINDS[kind])
+    assert harm is not None, "4,000 answers at 10 times the normal time are harm"
+    assert "200 of the last 200 answers took longer than 3 times what they took before the switch" in harm
+    assert "the previous colour gave only" in harm
+    assert world.asked < 500
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_previous_colour_that_stops_answering_in_the_middle_excuses_nothing(world: World, kind: str) -> None:
+    world.before()
+    assert world.ask(400, normal, answered) is None
+    assert world.ask(40, slow, answered) is None
+    assert world.ask(4000, slow, KINDS[kind]) is not None
+    assert world.asked < 1000
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_slow_machine_is_excused_only_while_the_previous_colour_shows_it(world: World, kind: str) -> None:
+    world.before()
+    assert world.ask(2000, slow, lambda at: answered(at, SLOW_MS)) is None
+    assert world.ask(4000, slow, KINDS[kind]) is not None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_answers_beyond_the_absolute_limit_without_a_control(world: World, kind: str) -> None:
+    """The release takes 1.5 s, which is also what the limit of the median forbids."""
+    world.before(lambda: 600.0)
+    harm = world.ask(4000, lambda at: of_candidate(at, 1500), KINDS[kind])
+    assert harm is not None
+    assert "200 of the last 200 answers took longer than 1000 ms, the limit is half of them" in harm
+    assert "the previous colour gave only" in harm
+
+
+def test_healthy_control_decides_as_before(world: World) -> None:
+    world.before()
+    harm = world.ask(4000, slow, answered)
+    assert harm is not None
+    assert world.asked == 249
+    assert harm.endswith("of the previous colour at the same time: 0 of 40")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_noisy_good_releases_do_not_trip_without_a_control(make_world: MakeWorld, kind: str) -> None:
+    """Twenty histories in all, each with long tails and without answers of the previous colour after the switch."""
+    for seed in range(4):
+        draw = random.Random(f"{kind} {seed}")
+        noise = partial(draw.lognormvariate, 3, 1)
+        world = make_world()
+        world.before(noise)
+        harm = world.ask(600, partial(noisy, noise), KINDS[kind])
+        assert harm is None, (kind, seed)
+
+
+def noisy(noise: Callable[[], float], at: float) -> Sample:
+    return of_candidate(at, noise())
+
+
+def bake_check(baked: Bake) -> tuple[dict[str, object], list[str]]:
+    """Run ``suites/live``'s check of the bake; return the values beside their limits, and the warnings."""
+    check = runpy.run_path(str(ROOT / "suites" / "live" / "test_live.py"))["test_bake"]
+    shown: dict[str, object] = {}
+    warned: list[str] = []
+
+    def measure(name: str, value: object, limit: object = None, **_: object) -> None:
+        shown[name] = (value, limit)
+
+    with httpx.Client(
+        base_url="http://live.example", transport=httpx.MockTransport(lambda _: httpx.Response(200))
+    ) as client:
+        check(baked, client, {"failure_ratio": 0.01, "median_ms": 1000}, measure, warned.append)
+    return shown, warned
+
+
+@pytest.mark.parametrize("previous", [None, 900.0])
+def test_bake_with_a_median_beyond_its_limit_is_not_a_pass(previous: float | None) -> None:
+    with pytest.raises(
+        AssertionError, match="the median answer took 1500 ms, the limit is 1000 ms; the previous colour"
+    ):
+        bake_check(Bake(10, 400, 0, 1500.0, 50.0, previous))
+
+
+def test_bake_of_a_slow_machine_is_a_pass_with_a_warning() -> None:
+    shown, warned = bake_check(Bake(10, 400, 0, 1500.0, 50.0, 1490.0))
+    assert (shown["median"], shown["median of the previous colour"]) == ((1500.0, 1000), (1490.0, None))
+    assert "the previous colour gave a median of 1490 ms at the same time" in warned[0]
+    assert bake_check(Bake(10, 400, 0, 999.0, 50.0)) == (
+        {"watched": (10, None), "failure ratio": (0.0, 0.01), "median": (999.0, 1000)},
+        [],
+    )
+
+
+@pytest.mark.parametrize(("control", "expected"), [(answered, NORMAL_MS), (hangs, None)])
+def test_bake_has_the_previous_colours_median_if_there_are_enough_answers(
+    world: World, control: Ask, expected: float | None
+) -> None:
+    world.before()
+    assert world.ask(200, normal, control) is None
+    median = world.monitor.bake(SWITCHED, SWITCHED + 6).previous_median_ms
+    assert median == (expected and pytest.approx(expected))
