@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from statistics import median
 from typing import Any
@@ -16,6 +16,7 @@ from verification.baseline import Baseline, baseline
 from verification.prober import Prober
 from verification.prober_config import ProberConfig
 from verification.samples import Sample
+from verification.sequential import at_least_by_chance
 from verification.slowness import ENOUGH_CONTROLS, SlowLimits
 from verification.vigil import Side, Vigil
 from verification.watch import Watch, WatchLimits
@@ -24,6 +25,10 @@ SLOW_FOR_S = 5.0
 """The window (s, at the prober's rate) in which slow answers are counted; a short stall of the machine does not fill it."""
 LEAST_WINDOW = 40
 FAILURES_KEPT = 10
+BESIDE_REQUESTS, BESIDE_WAIT_S = 3, 1.0
+"""Requests to the previous colour that show how it is beside a failing candidate, and how long to wait for them (s)."""
+TOO_MANY = 0.02
+"""Failures are too many if the allowed ratio gives so many by chance more seldom than this; one of one request is enough."""
 CONTROL_SHARE, LEAST_CONTROL_RATE = 0.2, 2.0
 """The control sends requests to the previous colour's own address: a share of the prober's rate, and the least rate (1/s)."""
 
@@ -37,6 +42,8 @@ class TrafficMonitor:
         self._limits = limits
         self._live: Watch | None = None
         self._vigil: Vigil | None = None
+        self._sides: tuple[Side, Side] | None = None  # the candidate and the previous colour, from the first switch on
+        self._switched_at = math.inf
         self._before: tuple[Baseline, Baseline | None] | None = None
         self._has_control = config.control is not None
         self._read = self._read_control = 0
@@ -83,6 +90,7 @@ class TrafficMonitor:
         ``share`` (0 to 1) is the candidate's part of the traffic; ``confirmed_at``: see ``Vigil``.
         """
         before, control_before = self._baselines(since)
+        self._sides, self._switched_at = (candidate, previous), min(since, self._switched_at)
         self._vigil = Vigil(
             replace(self._limits, slow=self._slow(share)),
             candidate,
@@ -138,6 +146,40 @@ class TrafficMonitor:
             if self._vigil:
                 self._vigil.hear_control(sample)
 
+    def both_failed(self, decided_at: float) -> str | None:
+        """Return the figures of both colours if the previous colour failed as well, None if it did not, or cannot be asked.
+
+        From the beginning of the evidence, or the first failed answer after the switch, to ``decided_at`` (epoch seconds) for
+        the candidate, and to now for the previous colour, for whose requests this waits a moment: call it once traffic is safe.
+        """
+        if not self._has_control or self._sides is None:
+            return None
+        failure = figures.first_failure(self._prober.samples(self._switched_at, decided_at))
+        since = (self._vigil and self._vigil.harm_since) or (failure.at if failure else decided_at)
+        deadline = time.monotonic() + BESIDE_WAIT_S
+        while len(self._prober.controls(since)) < BESIDE_REQUESTS and time.monotonic() < deadline and not self.problem:
+            time.sleep(0.02)  # pause of a poll with a deadline
+        candidate, previous = (side.colour for side in self._sides)
+        own = [one for one in self._prober.samples(since, decided_at) if one.colour in (None, candidate)]
+        others = self._prober.controls(since)
+        before, control_before = self._before or (Baseline(), None)
+        if not self._fails(others, control_before or before):
+            return None
+        last = next(one for one in reversed(others) if not one.ok)
+        of_previous = f"{_failed(others)} of {len(others)} requests at its own address"
+        what = f"the last of {previous}: {describe(last)}"
+        if not self._fails(own, before):
+            return f"the previous colour {previous} failed at the same time: {of_previous}; {what}"
+        return (
+            f"both colours failed: {candidate} {_failed(own)} of {len(own)} requests through the live domain, "
+            f"{previous} {of_previous}; {what}"
+        )
+
+    def _fails(self, samples: Sequence[Sample], before: Baseline) -> bool:
+        """Return whether more requests failed than the watch allows, or than ``before`` the switch, beyond chance."""
+        allowed = max(self._limits.max_failure_ratio, before.failure_ratio, 1e-4)
+        return at_least_by_chance(_failed(samples), len(samples), min(0.99, allowed)) < TOO_MANY
+
     @property
     def seen(self) -> tuple[int, int]:
         """Return the candidate's answers since its share last changed, and how many of them failed."""
@@ -146,7 +188,7 @@ class TrafficMonitor:
     def watched(self, since: float) -> dict[str, Any]:
         """Return the watch's data for the journal: baselines, counts, last failures from ``since`` on (epoch seconds)."""
         before, control = self._before or (Baseline(), None)
-        failures = self._prober.failures(since)[-FAILURES_KEPT:]
+        failures, others = self._prober.failures(since)[-FAILURES_KEPT:], self._prober.controls(since)
         return {
             "requests_before": before.requests,
             "failed_before": before.failures,
@@ -154,6 +196,8 @@ class TrafficMonitor:
             "control_requests_before": control.requests if control else 0,
             "requests": self.seen[0],
             "failed": self.seen[1],
+            "control_requests": len(others),
+            "control_failed": _failed(others),
             "slow_as_the_machine": self._vigil.excused if self._vigil else 0,
             "last_failures": [f"{one.done:.3f} {describe(one)}, {one.kind} connection" for one in failures],
         }
@@ -205,7 +249,7 @@ class TrafficMonitor:
             "detected_s": round(decided_at - since, 3),
             "switch_s": switched,
             "requests": len(samples),
-            "failed": sum(not sample.ok for sample in samples),
+            "failed": _failed(samples),
         }
 
     def _switch_s(self, written_at: float, generation: int, version: str | None) -> float | None:
@@ -229,6 +273,10 @@ def describe(sample: Sample) -> str:
     """Return a short description of a failed request."""
     by = f" by {sample.colour}" if sample.colour else ""
     return f"{sample.operation}{by}: {sample.problem or sample.status}"
+
+
+def _failed(samples: Sequence[Sample]) -> int:
+    return sum(not sample.ok for sample in samples)
 
 
 class TrafficCanaryWatch:

@@ -27,7 +27,8 @@ class PageTest:
 
     At a ratio of ``good`` a false alarm comes once in ``exp(threshold)`` requests at the most (Lorden 1971), at a smaller
     one hardly ever; a change to ``bad`` is found as soon as any test of that false-alarm rate can find it (Moustakides 1986).
-    ``since`` and ``failures``: the requests, and the failures among them, that the evidence consists of.
+    ``since`` and ``failures``: the requests, and the failures among them, that the evidence consists of; ``began``: the time of
+    the first of them (epoch s), None while there is no evidence.
     """
 
     def __init__(self, hypotheses: Hypotheses) -> None:
@@ -37,13 +38,16 @@ class PageTest:
         self._score = 0.0
         self.since = 0
         self.failures = 0
+        self.began: float | None = None
 
-    def feed(self, failed: bool) -> bool:
-        """Takes in one request; whether the evidence is enough."""
+    def feed(self, failed: bool, at: float | None = None) -> bool:
+        """Take in one request, sent ``at`` (epoch s); return whether the evidence is enough."""
         self._score += self._failure if failed else self._success
         if self._score <= 0:
-            self._score, self.since, self.failures = 0.0, 0, 0
+            self._score, self.since, self.failures, self.began = 0.0, 0, 0, None
             return False
+        if self.since == 0:
+            self.began = at
         self.since += 1
         self.failures += failed
         return self._score >= self._threshold
@@ -68,6 +72,17 @@ def by_chance(here: int, of_here: int, there: int, of_there: int) -> float:
             if slow - k <= of_there
         ),
     )
+
+
+def at_least_by_chance(failures: int, n: int, ratio: float) -> float:
+    """Return the probability of ``failures`` or more of ``n`` requests if each fails with probability ``ratio`` (binomial).
+
+    Needs no scipy, whose import takes a sixth of a second. Raises ValueError where the numbers make no sense.
+    """
+    if not (0 <= failures <= n and 0 < ratio < 1):
+        raise ValueError(f"{failures} failures of {n} at a ratio of {ratio} make no sense")
+    good, bad = math.log1p(-ratio), math.log(ratio)
+    return min(1.0, math.fsum(math.exp(_log_choose(n, k) + k * bad + (n - k) * good) for k in range(failures, n + 1)))
 
 
 def _log_choose(n: int, k: int) -> float:

@@ -84,6 +84,11 @@ class Slowness:
         self.excused = 0
         self._in_a_row = 0
 
+    @property
+    def began(self) -> float | None:
+        """When the oldest answer of the window was asked for (epoch s); None before the first."""
+        return self._recent[0][0].at if self._recent else None
+
     def feed(self, sample: Sample) -> str | None:
         """Takes in one answer; what is wrong, None where nothing is."""
         if not _timed(sample):

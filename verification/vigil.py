@@ -70,6 +70,11 @@ class Vigil:
         """Proof that the candidate harms its users, None while there is none."""
         return self._watch.health.reason or self._unnamed.health.reason
 
+    @property
+    def harm_since(self) -> float | None:
+        """When the evidence of the harm began (epoch s), None while there is no harm."""
+        return self._watch.health.since or self._unnamed.health.since
+
     def hear(self, sample: Sample) -> str | None:
         """Takes in one answer of the live domain; the harm, if it is proven."""
         whose = self._whose(sample)

@@ -39,11 +39,15 @@ class WatchLimits:
 
 @dataclass(frozen=True)
 class Health:
-    """What the watch says. ``reason`` is None exactly when not ``harmed``; ``at`` is when the deciding sample was done (epoch s)."""
+    """What the watch says. ``reason`` is None exactly when not ``harmed``.
+
+    ``at``: when the deciding sample was done; ``since``: when the first request was sent that belongs to the evidence (epoch s).
+    """
 
     harmed: bool
     reason: str | None = None
     at: float | None = None
+    since: float | None = None
 
 
 HEALTHY = Health(harmed=False)
@@ -93,9 +97,13 @@ class Watch:
         """Takes in one sample and says how things stand."""
         self._requests += 1
         self._failures += not sample.ok
-        reason = self._identity(sample) or self._failing(sample) or self._slowness.feed(sample)
+        reason, since = self._identity(sample), sample.at
+        if reason is None:
+            reason, since = self._failing(sample) or (None, since)
+        if reason is None:
+            reason, since = self._slowness.feed(sample), self._slowness.began or since
         if reason is not None and not self._health.harmed:
-            self._health = Health(harmed=True, reason=reason, at=sample.done)
+            self._health = Health(harmed=True, reason=reason, at=sample.done, since=since)
         return self._health
 
     def _identity(self, sample: Sample) -> str | None:
@@ -118,20 +126,21 @@ class Watch:
             return None
         return f"{self._wrong} answers by {' and '.join(wrong)}"
 
-    def _failing(self, sample: Sample) -> str | None:
-        """Each test hears of each request, also where another one has decided already."""
+    def _failing(self, sample: Sample) -> tuple[str, float] | None:
+        """Return the harm and when its evidence began. Each test gets each request, also where another one has decided already."""
         failed, found = not sample.ok, None
         for group in (ALL, sample.operation, sample.kind):
             test = self._slight.get(group) or self._slight.setdefault(group, PageTest(self._slightly))
-            if test.feed(failed):
+            if test.feed(failed, sample.at):
                 found = found or (group, test)
-        if self._gross.feed(failed):
+        if self._gross.feed(failed, sample.at):
             found = (ALL, self._gross)
         if found is None:
             return None
         (group, test), kinds = found, ("kept", "fresh")
         which = "" if group == ALL else f" on {group} connections" if group in kinds else f" for {group}"
-        return (
+        reason = (
             f"{test.failures} of the last {test.since} requests{which} failed, limit {self._allowed:.2%}; "
             f"the last: {sample.operation} on a {sample.kind} connection, {sample.problem}"
         )
+        return reason, sample.at if test.began is None else test.began

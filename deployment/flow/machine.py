@@ -34,6 +34,13 @@ from deployment.plan import ApprovalRequest, LiveSnapshot
 from deployment.polling import poll
 from deployment.strategy import Shift
 
+Beside = Callable[[], str | None]
+
+
+def nothing_beside() -> str | None:
+    """Return nothing about the previous colour: this caller has not watched it."""
+    return None
+
 
 class Machine(DeploymentState):
     """One deployment, from PENDING to one of the terminal phases."""
@@ -181,10 +188,13 @@ class Machine(DeploymentState):
 
     # -- the way out -----------------------------------------------------------------------------------------------
 
-    def abandon(self, reason: Reason, *, refused: bool = False, moved: bool = False) -> None:
+    def abandon(
+        self, reason: Reason, *, refused: bool = False, moved: bool = False, beside: Beside = nothing_beside
+    ) -> None:
         """End a deployment that failed: reject it, or roll back. Does nothing if the deployment has ended.
 
-        ``moved``: traffic may have moved, even if the routes do not show it now.
+        ``moved``: traffic may have moved, even if the routes do not show it now. ``beside`` is asked once traffic was moved
+        back, or could not be: it returns what the reason must say about the previous colour, or None.
         """
         if self.ended:
             return
@@ -199,7 +209,7 @@ class Machine(DeploymentState):
             self._move(Outcome.UNMOVED)
             self._retire()
         else:
-            self._roll_back()
+            self._roll_back(beside)
 
     def complete_resumed(self) -> None:
         """Make the promotion final for a run that died after it had journalled that its bake passed."""
@@ -240,8 +250,9 @@ class Machine(DeploymentState):
         self._reason = self._reason.with_more(frozen) if self._reason else Reason("promote", frozen)
         self._move(Outcome.FAILED if self._phase is Phase.ROLLING_BACK else Outcome.FROZEN)
 
-    def _roll_back(self) -> None:
+    def _roll_back(self, beside: Beside) -> None:
         if self._plan.image.irreversible and not self._back_allowed:
+            self._add(beside)
             self._freeze()
             return
         if self._phase is not Phase.ROLLING_BACK:
@@ -251,13 +262,25 @@ class Machine(DeploymentState):
             with self._steps.step("rollback", f"move traffic back to {previous.colour}") as result:
                 result["detail"] = move_traffic_back(self._ports, self._steps, self._held(), previous, self._limits)
         except DeploymentError as error:
+            self._add(beside)
             self._reason = Reason(
                 "rollback", f"{first_line(error)}; the rollback was started because of {self._reason}"
             )
             self._move(Outcome.FAILED)
             return
+        self._add(beside)
         self._move(Outcome.OK)
         self._retire()
+
+    def _add(self, beside: Beside) -> None:
+        """Add to the reason how the previous colour was. Traffic is decided by now, so a failure here changes no verdict."""
+        try:
+            text = beside()
+        except Exception as error:
+            self._journal.append("check_failed", error=first_line(error))
+            return
+        if text and self._reason:
+            self._reason = self._reason.with_more(text)
 
     def _retire(self) -> None:
         """Stop the failed candidate and keep its logs. Traffic is safe by now, so a failure here changes no verdict."""

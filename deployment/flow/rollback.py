@@ -105,7 +105,8 @@ def _require_answer(ports: Ports, previous: LiveSnapshot) -> None:
                 return
             problem = answer.problem or f"version {answer.version!r}, not {previous.version!r}"
     raise StepFailed(
-        f"the previous colour {previous.colour} cannot take the traffic back ({problem}); traffic was not moved",
+        f"the previous colour {previous.colour} cannot take the traffic back ({ALIVE_TRIES} of {ALIVE_TRIES} requests to it "
+        f"failed, the last: {problem}); traffic was not moved",
         hint=f"Repair {previous.colour}, then run `python scripts/deploy.py recover`.",
     )
 

@@ -315,9 +315,19 @@ class DeployMode:
         if machine.promoted_generation is None and self._traffic is not None and not self._live_unhealthy:
             self.live_harmed = self.live_harmed or self._traffic.harmed is not None
         with run.signals.shielded():
-            machine.abandon(run.reason or reason)
+            machine.abandon(run.reason or reason, beside=self._beside)
             self._journal_traffic()
         run.replace_reason(machine.reason)
+
+    def _beside(self) -> str | None:
+        """Return the figures of both colours if the previous colour failed, too, and keep them for the report's ``rollback``."""
+        if self._traffic is None or self._decided_at is None:
+            return None
+        found = self._traffic.both_failed(self._decided_at)
+        if found is not None and self._run.reason is not None:
+            found = self._run.redactor.clean(found)
+            self._run.replace_reason(self._run.reason.with_more(found))
+        return found
 
     def _check_live(self, machine: Machine) -> None:
         """Check the live colour while the rejected candidate still runs, and add any harm to the reason."""

@@ -261,6 +261,36 @@ def test_stopped_previous_colour_halts_and_leaves_traffic(one: Deployment) -> No
     assert "deployment" in one.lease.kept, "the note keeps other deployments out"
 
 
+@pytest.mark.parametrize("halted", [False, True])
+def test_reason_has_what_the_watch_saw_of_the_previous_colour(one: Deployment, halted: bool) -> None:
+    promoted(one)
+    one.cloud.sides[BLUE].running = not halted
+    asked: list[str] = []
+
+    def beside() -> str:
+        asked.append(one.cloud.routes.live)
+        return "both colours failed"
+
+    one.machine.abandon(Reason.parse("bake: harm"), beside=beside)
+    one.machine.let_go()
+    assert asked == [GREEN if halted else BLUE], "asked once, after the traffic was moved or could not be"
+    reason = str(one.machine.reason)
+    assert reason.endswith("bake: harm; both colours failed")
+    assert [record.data["reason"] for record in one.records() if record.kind == "phase"][-1] == reason
+
+
+def test_error_while_the_reason_is_completed_changes_no_verdict(one: Deployment) -> None:
+    promoted(one)
+
+    def beside() -> str:
+        raise ValueError("no samples")
+
+    one.machine.abandon(Reason.parse("bake: harm"), beside=beside)
+    one.machine.let_go()
+    assert (one.machine.phase, str(one.machine.reason)) == (Phase.ROLLED_BACK, "bake: harm")
+    assert [record.data["error"] for record in one.records() if record.kind == "check_failed"] == ["no samples"]
+
+
 def test_rollback_retries_until_its_deadline(one: Deployment) -> None:
     promoted(one)
     one.cloud.constant_errors["set"] = CloudUnreachable("AWS does not answer")

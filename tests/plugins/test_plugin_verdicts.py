@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from tests.plugins.project import PROMOTED, REJECTED, ROLLED_BACK, Project
@@ -177,3 +180,46 @@ def test_release_that_fails_during_the_bake_is_rolled_back(project: Project) -> 
     assert run.result == ROLLED_BACK, run.output
     assert run.report["reason"].startswith("bake: ")
     assert run.report["rollback"]["failed"] > 0
+    assert "both colours" not in run.report["reason"]
+
+
+BOTH = r"both colours failed: green \d+ of \d+ requests through the live domain, blue \d+ of \d+ requests at its own address; the last of blue: \w+: status 503, expected"
+
+
+def _breaks(facts: Path, name: str, value: str) -> str:
+    """Return checks of the live gate that change a fact of the world when the bake begins."""
+    return f"""
+        import json, pathlib
+
+        def test_promoted(client, promoted):
+            assert client.get("/health").json()["version"] == promoted.version
+            pathlib.Path({str(facts / f"{name}.json")!r}).write_text(json.dumps({value}))
+
+        def test_baked(client, baked):
+            assert client.get("/health").status_code == 200
+    """
+
+
+def test_both_colours_fail_during_the_bake(project: Project) -> None:
+    """The database that both use is gone for a moment: the run goes back, and the reason has the figures of both."""
+    project.suite("live", _breaks(project.facts.folder, "database_down", "8"))
+    run = project.run()
+    assert run.result == ROLLED_BACK, run.output
+    assert run.report["reason"].startswith("bake: ")
+    assert re.search(BOTH, run.report["reason"]), run.report["reason"]
+    assert run.report["rollback"]["reason"] == run.report["reason"]
+    (watched,) = [record for record in run.journal if record["kind"] == "watched"]
+    assert 0 < watched["control_failed"] <= watched["control_requests"]
+
+
+@pytest.mark.soak
+def test_previous_colour_that_fails_as_well_takes_no_traffic(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It cannot be verified, so this is 11, and the reason has the figures of both."""
+    monkeypatch.setattr(Project, "_assert_consistent", lambda *_: None)  # the halted run keeps the lease and its record
+    project.suite("live", _breaks(project.facts.folder, "sick", '{"green": True, "blue": True}'))
+    run = project.run()
+    assert (run.code, run.report["verdict"]) == (11, "rollback_failed"), run.output
+    assert run.report["reason"].startswith("rollback: the previous colour blue cannot take the traffic back (3 of 3")
+    assert re.search(BOTH, run.report["reason"]), run.report["reason"]
+    assert re.match("bake: .*" + BOTH, run.report["rollback"]["reason"]), run.report["rollback"]
+    assert run.output.count("both colours failed") >= 1

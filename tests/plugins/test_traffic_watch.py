@@ -262,3 +262,54 @@ def test_bake_has_the_previous_colours_median_if_there_are_enough_answers(
     assert world.ask(200, normal, control) is None
     median = world.monitor.bake(SWITCHED, SWITCHED + 6).previous_median_ms
     assert median == (expected and pytest.approx(expected))
+
+
+def fails(at: float) -> Sample:
+    return of_candidate(at, 2.0, ok=False)
+
+
+@pytest.mark.parametrize(
+    ("kind", "last"),
+    [
+        ("503", "health: status 503, expected 200"),
+        ("hangs", "health: WireTimeout: no complete answer within 2 s"),
+        ("refuses", "health: ConnectionRefusedError: [Errno 111]"),
+    ],
+)
+def test_reason_has_the_figures_of_both_colours_if_both_failed(world: World, kind: str, last: str) -> None:
+    world.before()
+    assert world.ask(800, normal, answered) is None
+    broke = SWITCHED + 0.01 + world.asked / RATE
+    assert world.ask(100, fails, KINDS[kind]) is not None
+    world.prober.control.extend(KINDS[kind](broke + n / CONTROL_RATE) or answered(broke) for n in range(1, 6))
+    found = world.monitor.both_failed(broke + 1)
+    assert found == (
+        "both colours failed: green 3 of 3 requests through the live domain, blue 6 of 6 requests at its own address; "
+        f"the last of blue: {last}"
+    ).replace("6 of 6", "5 of 5" if kind == "hangs" else "6 of 6")
+
+
+def test_previous_colour_that_fails_beside_a_slow_candidate_is_named(world: World) -> None:
+    world.before()
+    assert world.ask(4000, slow, KINDS["503"]) is not None
+    found = world.monitor.both_failed(SWITCHED + 8)
+    assert found is not None
+    assert found.startswith("the previous colour blue failed at the same time: 40 of 40 requests at its own address")
+
+
+def test_healthy_previous_colour_adds_nothing_to_the_reason(world: World) -> None:
+    """One failure of many is not enough, and nothing is said about a time before the evidence."""
+    world.before()
+    assert world.ask(100, normal, KINDS["503"]) is None
+    assert world.ask(400, normal, answered) is None
+    broke = SWITCHED + 0.01 + world.asked / RATE
+    assert world.ask(100, fails, answered) is not None
+    world.prober.control.extend(answered(broke + n / CONTROL_RATE, status=503 if n == 4 else 200) for n in range(1, 12))
+    assert world.monitor.both_failed(broke + 1) is None
+
+
+def test_silent_previous_colour_adds_nothing_to_the_reason(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("plugins.traffic.BESIDE_WAIT_S", 0.0)
+    world.before()
+    assert world.ask(100, fails, KINDS["silent"]) is not None
+    assert world.monitor.both_failed(SWITCHED + 1) is None

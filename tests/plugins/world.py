@@ -324,9 +324,19 @@ class _Handler(BaseHTTPRequestHandler):
         if digest is None or self.facts.read("sick", {}).get(colour):
             self._send(503, {"status": 503}, colour, routes["generation"])
             return
+        if not path.startswith("/health") and self._database_is_down():
+            self._send(503, {"status": 503}, colour, routes["generation"])
+            return
         version = next(image.version for image in IMAGES if image.digest == digest)
         status, value = self._route(path, body, version)
         self._send(status, value, colour, routes["generation"])
+
+    def _database_is_down(self) -> bool:
+        """Count down the fact ``database_down``: so many requests to blue's own address fail, and each other one until then."""
+        left = int(self.facts.read("database_down", 0))
+        if left and self.side == "blue":
+            self.facts.write("database_down", left - 1)
+        return left > 0
 
     def _colour(self, routes: dict[str, Any]) -> str:
         """Return the colour of the next answer: by weight, in a fixed order instead of at random."""

@@ -12,7 +12,7 @@ import pytest
 from verification.baseline import Baseline, baseline
 from verification.figures import Traffic, first_answer_by, first_failure, last_answer_by, traffic
 from verification.samples import ConnectionKind, Sample
-from verification.sequential import Hypotheses, PageTest, by_chance
+from verification.sequential import Hypotheses, PageTest, at_least_by_chance, by_chance
 from verification.slowness import Control, SlowLimits
 from verification.vigil import Side, Vigil
 from verification.watch import HEALTHY, Health, Watch, WatchLimits
@@ -274,6 +274,26 @@ def test_fisher_s_exact_test() -> None:
     assert by_chance(5, 10, 0, 0) == 1.0
     with pytest.raises(ValueError, match="no sense"):
         by_chance(5, 4, 0, 0)
+
+
+def test_binomial_tail() -> None:
+    """The values of pbinom(f - 1, n, p, lower.tail = FALSE) in R."""
+    assert at_least_by_chance(0, 0, 0.01) == 1.0
+    assert at_least_by_chance(1, 1, 0.01) == pytest.approx(0.01)
+    assert at_least_by_chance(1, 2, 0.01) == pytest.approx(0.0199)
+    assert at_least_by_chance(2, 10, 0.01) == pytest.approx(0.004266200)
+    assert at_least_by_chance(5, 300, 0.01) == pytest.approx(0.1839, abs=1e-4)
+    with pytest.raises(ValueError, match="no sense"):
+        at_least_by_chance(2, 1, 0.01)
+
+
+def test_evidence_of_harm_begins_with_its_first_request() -> None:
+    samples = pattern("." * 50 + "x" + "." * 300 + "xxx")
+    assert health_after(*samples).since == samples[-3].at
+    watch = Watch(WatchLimits(), before())
+    slow = [sample(n, ms=25) for n in range(300)]
+    assert any(watch.feed(one).harmed for one in slow)
+    assert watch.health.since == slow[49].at
 
 
 def test_baseline_by_operation_and_connection_kind() -> None:
