@@ -74,11 +74,11 @@ class Progress:
             self._line("rollback", f"because of {event.reason}", red=True, bold=True)
 
     def _waiting(self, event: Waiting) -> None:
-        text = f"{event.step:<{NAME_WIDTH}} {event.detail} ({event.elapsed_s:.0f} s)"
+        """Show how long the step has waited, then its state: the end of the line is cut on a narrow terminal."""
         if self._in_place():
-            self._rewrite(text)
+            self._rewrite(f"{event.step:<{NAME_WIDTH}} {event.elapsed_s:.0f} s: {event.detail}")
         elif time.monotonic() - self._last_line >= LOG_EVERY_S:
-            self._line(event.step, f"still waiting: {event.detail} ({event.elapsed_s:.0f} s)")
+            self._line(event.step, f"still waiting after {event.elapsed_s:.0f} s: {event.detail}")
 
     def _in_place(self) -> bool:
         terminal = self._terminal()

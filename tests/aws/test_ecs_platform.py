@@ -214,7 +214,7 @@ def test_stale_answer_is_not_taken_for_a_rollback(cluster: Cluster, platform: Ec
     rollout = platform.provision(GREEN, IMAGE)
     fresh = (made.deployments, made.definition)
     made.deployments, made.definition = stale
-    assert said(cluster, rollout) == (Readiness.NOT_YET, "api-green: ecs-svc/3 is not listed yet")
+    assert said(cluster, rollout) == (Readiness.NOT_YET, "not listed yet: deployment ecs-svc/3 of api-green")
     made.deployments, made.definition = fresh
     cluster.settle(GREEN)
     assert said(cluster, rollout)[0] is Readiness.READY
@@ -267,7 +267,7 @@ def test_rollout_waits_for_former_tasks(cluster: Cluster, platform: EcsPlatform)
     rollout = platform.provision(GREEN, IMAGE)
     cluster.settle(GREEN)
     cluster.services[NAMES[GREEN]].tasks.append(former)
-    assert said(cluster, rollout) == (Readiness.NOT_YET, "api-green: a task of the former deployment is still ending")
+    assert said(cluster, rollout) == (Readiness.NOT_YET, "a task of the former deployment is still ending: api-green")
 
 
 def test_provisioning_twice_starts_one_rollout(cluster: Cluster, platform: EcsPlatform) -> None:

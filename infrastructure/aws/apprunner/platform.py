@@ -97,7 +97,9 @@ class AppRunnerPlatform:
             return self._continue(service, step, operations, rollout)
         followed = next((one for one in operations if one.id == step.operation), None)
         if followed is None:
-            return Progress(Readiness.NOT_YET, f"{service['ServiceName']}: {step.operation} is not listed yet")
+            return Progress(
+                Readiness.NOT_YET, f"not listed yet: operation {step.operation} of {service['ServiceName']}"
+            )
         return _judge(service, followed, rollout)
 
     def scale(self, colour: Colour) -> None:
@@ -128,7 +130,7 @@ class AppRunnerPlatform:
         newest = operations[0] if operations else None
         if service["Status"] != _BUSY and newest and newest.type == "PAUSE_SERVICE" and newest.status in FAILED:
             return Progress(Readiness.STUCK, f"{name} could not be paused: {newest}")
-        return Progress(Readiness.NOT_YET, f"{name} is {service['Status']}" + (f", {newest}" if newest else ""))
+        return Progress(Readiness.NOT_YET, f"{service['Status']}: {name}" + (f", {newest}" if newest else ""))
 
     def logs(self, colour: Colour, since: datetime, limit: int = 200) -> Sequence[str]:
         """Return the newest ``limit`` lines of the service's events and its application, oldest first; empty if none."""
@@ -190,14 +192,16 @@ class AppRunnerPlatform:
         """Continue a rollout that had to wait for another operation, or for a resume, before its own could start."""
         if step.operation and all(one.id != step.operation for one in operations):
             # The newer operations are unknown until this one is listed: an older success would pass for this rollout's.
-            return Progress(Readiness.NOT_YET, f"{service['ServiceName']}: {step.operation} is not listed yet")
+            return Progress(
+                Readiness.NOT_YET, f"not listed yet: operation {step.operation} of {service['ServiceName']}"
+            )
         newer = newer_than(step.operation, operations)
         if newer and newer[0].type in DEPLOYS:
             return _judge(service, newer[0], rollout)
         name, status = service["ServiceName"], service["Status"]
         last = next(iter(newer or operations), None)
         if status == _BUSY:
-            return Progress(Readiness.NOT_YET, f"{name} is busy: {last or 'maintenance'}")
+            return Progress(Readiness.NOT_YET, f"busy: {name}, {last or 'maintenance'}")
         if newer and newer[0].type != "RESUME_SERVICE":
             return Progress(Readiness.STUCK, f"{name} was changed by another user: {newer[0]}")
         if last and last.type == "RESUME_SERVICE" and last.status in FAILED:
@@ -208,7 +212,7 @@ class AppRunnerPlatform:
             if type(error) not in (CloudError, ProvisionFailed):
                 raise
             return Progress(Readiness.STUCK, f"{name}: {error.message}")
-        return Progress(Readiness.NOT_YET, f"{name}: was {status}, its next operation has been started")
+        return Progress(Readiness.NOT_YET, f"the next operation was started: {name} was {status}")
 
     def _find(self, colour: Colour) -> Mapping[str, Any] | None:
         """Return the colour's service, found by name; None if it does not exist (any more)."""
@@ -256,7 +260,8 @@ def _judge(service: Mapping[str, Any], operation: Operation, rollout: Rollout) -
     if operation.status in FAILED:
         return Progress(Readiness.STUCK, f"{name}: {operation}: the release did not come up; its logs say why")
     if operation.status != "SUCCEEDED" or service["Status"] == _BUSY:
-        return Progress(Readiness.NOT_YET, f"{name}: {operation}")
+        # The state first: a terminal cuts the end of the line.
+        return Progress(Readiness.NOT_YET, f"{operation.status}: {operation.type} of {name}, operation {operation.id}")
     if service["Status"] != "RUNNING":
         return Progress(Readiness.STUCK, f"{name}: {operation}, but the service is {service['Status']}")
     if digest(service) != rollout.digest:

@@ -119,7 +119,7 @@ class EcsPlatform:
             return wrong
         _, unhealthy = self._groups.health(colour, int(service["desiredCount"]))
         if unhealthy:
-            return Progress(Readiness.NOT_YET, f"{name}: {unhealthy}")
+            return Progress(Readiness.NOT_YET, f"{unhealthy}: {name}")
         return Progress(Readiness.READY, f"{name}: {service['runningCount']} tasks run {rollout.digest[:19]}")
 
     def scale(self, colour: Colour) -> None:
@@ -154,7 +154,7 @@ class EcsPlatform:
             return Progress(Readiness.READY, f"{name} is {'STOPPED' if service else 'ABSENT'}")
         counts = f"{service['runningCount']} tasks run, {service['desiredCount']} are wanted"
         requests = self._requests.get(colour)
-        return Progress(Readiness.NOT_YET, f"{name}: {counts}" + (f"; it still serves: {requests}" if requests else ""))
+        return Progress(Readiness.NOT_YET, f"{counts}: {name}" + (f"; it still serves: {requests}" if requests else ""))
 
     def logs(self, colour: Colour, since: datetime, limit: int = 200) -> Sequence[str]:
         """Return the newest lines of the service's events and of its containers' log groups, oldest first; empty if none."""

@@ -166,7 +166,7 @@ def judge(service: Mapping[str, Any], ours: Followed) -> Progress | None:
     if now.get("taskDefinition") != ours.definition:
         if followed(now).began < ours.began:
             return Progress(
-                Readiness.NOT_YET, f"{name}: {ours.deployment} is not listed yet"
+                Readiness.NOT_YET, f"not listed yet: deployment {ours.deployment} of {name}"
             )  # read before the deployment began
         return Progress(
             Readiness.STUCK,
@@ -176,10 +176,11 @@ def judge(service: Mapping[str, Any], ours: Followed) -> Progress | None:
     if now.get("rolloutState") != "COMPLETED":
         counts = f"{now.get('runningCount', 0)} of {now.get('desiredCount', 0)} tasks run"
         failed = f", {now['failedTasks']} failed to start" if now.get("failedTasks") else ""
-        return Progress(Readiness.NOT_YET, f"{name}: {counts}{failed}; {_newest_event(service)}")
+        # The state first: a terminal cuts the end of the line.
+        return Progress(Readiness.NOT_YET, f"{counts}{failed}: {name}; {_newest_event(service)}")
     if own is None and followed(now).began < ours.began:
         # The same task definition completed before ours began: ours is a forced deployment that ECS does not list yet.
-        return Progress(Readiness.NOT_YET, f"{name}: {ours.deployment} is not listed yet")
+        return Progress(Readiness.NOT_YET, f"not listed yet: deployment {ours.deployment} of {name}")
     return None
 
 

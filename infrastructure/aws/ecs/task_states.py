@@ -35,14 +35,14 @@ class Tasks:
         name, wanted = service["serviceName"], int(service["desiredCount"])
         tasks = [task for task in self._tasks(name, "RUNNING") if task.get("lastStatus") == "RUNNING"]
         if len(tasks) < wanted:
-            return Progress(Readiness.NOT_YET, f"{name}: {len(tasks)} of {wanted} tasks run")
+            return Progress(Readiness.NOT_YET, f"{len(tasks)} of {wanted} tasks run: {name}")
         if any(task["taskDefinitionArn"] != definition for task in tasks):
-            return Progress(Readiness.NOT_YET, f"{name}: a task of the former deployment is still ending")
+            return Progress(Readiness.NOT_YET, f"a task of the former deployment is still ending: {name}")
         accepted = self._digests_of(definition, container, digest)
         for task in tasks:
             found = next((one.get("imageDigest") for one in task["containers"] if one["name"] == container), None)
             if found is None:
-                return Progress(Readiness.NOT_YET, f"{name}: ECS does not report yet which image a task runs")
+                return Progress(Readiness.NOT_YET, f"ECS does not report yet which image a task runs: {name}")
             if found not in accepted:
                 return Progress(Readiness.STUCK, f"{name}: a task runs {found}, not {digest}")
         return None
