@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable
 
 from verification.loopback import tls_context
+from verification.printable import printable
 from verification.prober_config import ProberConfig
 from verification.prober_requests import Ask, Script, cancel, judge, list_consults
 from verification.samples import Sample
@@ -205,7 +206,7 @@ def _origin(answer: Answer | None) -> tuple[str | None, int | None]:
 
 
 def _log(text: str) -> None:
-    print(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), text, file=sys.stderr, flush=True)
+    print(time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), printable(text), file=sys.stderr, flush=True)
 
 
 def _watch_parent(stop: Callable[[], None]) -> None:

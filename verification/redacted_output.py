@@ -11,6 +11,8 @@ import threading
 from collections.abc import Callable
 from typing import TextIO, cast
 
+from verification.printable import printable, with_markup
+
 Clean = Callable[[str], str]
 # A child that outlives the run may keep its end of a pipe open; nobody waits for it.
 _LAST_WORDS_S = 2.0
@@ -20,6 +22,7 @@ _PIECE = 65536
 class RedactedStream(io.TextIOBase):
     """Writes to another stream what ``clean`` leaves: line by line, and what was begun when it is flushed.
 
+    Control characters are removed: what is printed may be text of a service or of a tool. ``marked_up`` is for pytest's terminal.
     ``number`` is what ``fileno`` answers, for children that are told to write here; None: the other stream's own.
     ``owns``: closing this one closes the other.
     """
@@ -35,7 +38,17 @@ class RedactedStream(io.TextIOBase):
         self.buffer = _Bytes(self)
 
     def write(self, text: str, /) -> int:
-        """Keeps what has no end of a line yet; a carriage return is one, too."""
+        """Keeps what has no end of a line yet."""
+        self._add(printable(text))
+        return len(text)
+
+    @property
+    def marked_up(self) -> TextIO:
+        """This stream for a writer whose colours and carriage returns stay; the order of what both write stays, too."""
+        return cast("TextIO", _MarkedUp(self))
+
+    def _add(self, text: str) -> None:
+        """A carriage return is an end of a line, too."""
         with self._lock:
             self._rest += text
             whole = max(self._rest.rfind("\n"), self._rest.rfind("\r")) + 1
@@ -44,7 +57,6 @@ class RedactedStream(io.TextIOBase):
             lines, self._rest = self._rest[:whole], self._rest[whole:]
             if lines:
                 self.inner.write(self._clean(lines))
-        return len(text)
 
     def flush(self) -> None:
         """Also what has no end of a line yet."""
@@ -83,6 +95,45 @@ class RedactedStream(io.TextIOBase):
     def errors(self) -> str | None:  # type: ignore[override]  # typeshed has an attribute where io has a property
         """As the other stream."""
         return self.inner.errors
+
+
+class _MarkedUp(io.TextIOBase):
+    """A redacted stream for a writer that colours its text."""
+
+    def __init__(self, stream: RedactedStream) -> None:
+        super().__init__()
+        self._stream = stream
+
+    def write(self, text: str, /) -> int:
+        """As the stream, but colours and carriage returns stay."""
+        self._stream._add(with_markup(text))
+        return len(text)
+
+    def flush(self) -> None:
+        """As the stream."""
+        self._stream.flush()
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def isatty(self) -> bool:
+        """As the stream."""
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        """As the stream."""
+        return self._stream.fileno()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # typeshed has an attribute where io has a property
+        """As the stream."""
+        return self._stream.encoding
+
+    @property
+    def errors(self) -> str | None:  # type: ignore[override]  # typeshed has an attribute where io has a property
+        """As the stream."""
+        return self._stream.errors
 
 
 class _Bytes(io.RawIOBase):

@@ -26,6 +26,7 @@ from plugins.modes.choice import choose_target, projected_target, refuse_irrever
 from plugins.modes.settings_checks import contract_is_readable, load_is_possible, with_strategy
 from plugins.options import RunOptions
 from plugins.stages import Check, check_of, problems_of, samples
+from verification.printable import printable
 
 REFUSED = 4
 LABELS = {
@@ -53,12 +54,12 @@ class PlanMode:
         try:
             lines = self._plan(checks, session.testsfailed)
         except (Refused, CloudError) as error:
-            terminal.write_line(f"REFUSED: {error}", red=True)
+            terminal.write_line(printable(f"REFUSED: {error}"), red=True)
             self._exit_code = REFUSED
             return True
         terminal.ensure_newline()
         for line in lines:
-            terminal.write_line(line)
+            terminal.write_line(printable(line))
         self._exit_code = REFUSED if self._refused else 0
         return True
 

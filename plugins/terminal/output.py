@@ -38,13 +38,18 @@ class Output:
     def _redirect(self, writer: Any) -> None:
         """Let pytest's terminal write to the same stream as prints, so that their order is kept."""
         before = writer._file
-        target = sys.stdout if _is_stdout(before) else RedactedStream(before, self._redactor.clean)
+        out = sys.stdout
+        target = (
+            out
+            if isinstance(out, RedactedStream) and _is_stdout(before)
+            else RedactedStream(before, self._redactor.clean)
+        )
 
         def restore() -> None:
             target.flush()
             writer._file = before
 
-        writer._file = target
+        writer._file = target.marked_up
         self._undo.append(restore)
 
     def _while_not_capturing(self, act: Callable[[], None]) -> None:

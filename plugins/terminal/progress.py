@@ -11,6 +11,7 @@ import pytest
 from deployment.events import Event, PhaseChanged, StepBegan, StepEnded, Waiting
 from deployment.evidence.sentence import NEXT, is_frozen, sentence
 from deployment.phases import Phase
+from verification.printable import printable
 
 if TYPE_CHECKING:
     from plugins.modes.coordinator import Coordinator
@@ -49,10 +50,10 @@ class Progress:
         )
         if options.base_url:
             title = f"verify {options.base_url}"
-        terminal.write_sep("=", f"{title} ({environment})", bold=True)
+        terminal.write_sep("=", printable(f"{title} ({environment})"), bold=True)
         terminal.write_line(f"id {run.run_id}")
         if options.deprecated:
-            terminal.write_line(f"warning: {options.deprecated}", yellow=True)
+            terminal.write_line(printable(f"warning: {options.deprecated}"), yellow=True)
 
     def say(self, text: str) -> None:
         """Print one line about the environment."""
@@ -89,7 +90,8 @@ class Progress:
         if terminal is not None:
             if not self._waited:
                 self._newline(terminal)
-            terminal.rewrite(text[: terminal._tw.fullwidth - 1], erase=True)
+            line = printable(text).replace("\n", " ")
+            terminal.rewrite(line[: terminal._tw.fullwidth - 1], erase=True)
             self._waited = True
 
     @staticmethod
@@ -116,7 +118,11 @@ class Progress:
 
     @staticmethod
     def _fitted(terminal: pytest.TerminalReporter, text: str, indent: int) -> str:
-        """Return the text, on a terminal wrapped and indented from the second line on; a log keeps it in one line."""
+        """Return the text without control characters, on a terminal wrapped and indented from the second line on.
+
+        A log keeps it in one line.
+        """
+        text = printable(text)
         if not terminal.isatty:
             return text
         width = max(20, terminal._tw.fullwidth - indent)

@@ -1,51 +1,85 @@
-"""Redaction of pytest's reports: in the process that makes them, and again before they are written."""
+"""Redaction of pytest's reports: in the process that makes them, and again before they are written.
+
+Control characters are removed as well, since a report can quote an answer of the service and is printed to a terminal.
+"""
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from _pytest._code.code import TerminalRepr
 
+from verification.printable import printable
 from verification.redaction import LearningRedactor
+
+Clean = Callable[[str], str]
 
 
 def redact(report: pytest.TestReport, redactor: LearningRedactor) -> None:
     """Redact everything that a report shows except the check's name; see ``redact_name``."""
-    report.sections = [(title, redactor.clean(text)) for title, text in report.sections]
-    report.user_properties = [
-        (redactor.clean(name), _clean_value(value, redactor)) for name, value in report.user_properties
-    ]
+    clean = _cleaner(redactor)
+    report.sections = [(title, clean(text)) for title, text in report.sections]
+    report.user_properties = [(clean(name), _clean_value(value, clean)) for name, value in report.user_properties]
     if isinstance(report.longrepr, tuple):  # a skip: path, line, reason
         path, line, reason = report.longrepr
-        report.longrepr = (path, line, redactor.clean(reason))
+        report.longrepr = (path, line, clean(reason))
     elif report.longrepr is not None:
-        text = str(report.longrepr)
-        cleaned = redactor.clean(text)
-        if cleaned != text:
-            report.longrepr = cleaned
+        report.longrepr = _cleaned(report.longrepr, clean)
     if hasattr(report, "wasxfail"):
-        report.wasxfail = redactor.clean(report.wasxfail)
+        report.wasxfail = clean(report.wasxfail)
     if isinstance(report, pytest.SubtestReport):
         context = report.context
-        message = context.msg and redactor.clean(context.msg)
-        values = {name: redactor.clean(value) for name, value in context.kwargs.items()}
+        message = context.msg and clean(context.msg)
+        values = {name: clean(value) for name, value in context.kwargs.items()}
         if (message, values) != (context.msg, context.kwargs):
             report.context = type(context)(msg=message, kwargs=values)
 
 
 def redact_name(report: pytest.TestReport, redactor: LearningRedactor) -> None:
     """Redact the name of a check, which can contain a parameter. The coordinator counts the check by its original name."""
-    report.nodeid = redactor.clean(report.nodeid)
+    clean = _cleaner(redactor)
+    report.nodeid = clean(report.nodeid)
     path, line, domain = report.location
-    report.location = (path, line, redactor.clean(domain))
+    report.location = (path, line, clean(domain))
 
 
-def _clean_value(value: Any, redactor: LearningRedactor) -> Any:
+def _cleaner(redactor: LearningRedactor) -> Clean:
+    """Return a function that removes control characters first: they could hide a secret from the redactor."""
+    return lambda text: redactor.clean(printable(text))
+
+
+def _cleaned(shown: Any, clean: Clean) -> Any:
+    """Return a report's representation of an error with every text in it cleaned, as pytest can still format it.
+
+    If a secret spreads over several of these texts, the whole becomes one text: a line alone does not show such a secret.
+    """
+    each = _cleaned_parts(shown, clean)
+    text = str(each)
+    return each if clean(text) == text else clean(text)
+
+
+def _cleaned_parts(value: Any, clean: Clean) -> Any:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, list | tuple):
+        return type(value)(_cleaned_parts(inner, clean) for inner in value)
+    if isinstance(value, TerminalRepr):
+        cleaned = copy.copy(value)
+        for name, inner in vars(value).items():
+            object.__setattr__(cleaned, name, _cleaned_parts(inner, clean))
+        return cleaned
+    return value
+
+
+def _clean_value(value: Any, clean: Clean) -> Any:
     """Return a property's value with all texts in it redacted."""
     if isinstance(value, str):
-        return redactor.clean(value)
+        return clean(value)
     if isinstance(value, dict):
-        return {name: _clean_value(inner, redactor) for name, inner in value.items()}
+        return {name: _clean_value(inner, clean) for name, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_clean_value(inner, redactor) for inner in value]
+        return [_clean_value(inner, clean) for inner in value]
     return value

@@ -132,7 +132,7 @@ def test_a_log_has_one_line_for_each_step(project: Project, workers: str) -> Non
 
 
 def test_a_terminal_of_80_columns(project: Project) -> None:
-    project.add("zebra", "def test_it(client): assert False, 'a long story ' * 20")
+    project.add("zebra", "def test_it(client): assert False, 'a long \\x1b[41mstory\\x07 ' * 20")
     project.settings("[gates.zebra]\nrequired = false")
     text = on_a_terminal(project.path, 80)
     steps = [line for line in text if re.match(r"(lease|provision|verify|promote|live|bake) .*\(\d+\.\d s\)$", line)]
@@ -144,6 +144,7 @@ def test_a_terminal_of_80_columns(project: Project) -> None:
     checks = [line for line in text if line.startswith("suites/")]
     assert [line for line in checks if len(line) > 80] == []
     assert sum(line.count(" .") for line in checks) == 9
+    assert any("AssertionError: a long story a long story" in line for line in text)
     assert any(re.search(r" F +\[", line) for line in checks)
 
 
@@ -171,6 +172,8 @@ def on_a_terminal(folder: Path, columns: int) -> list[str]:
         os.close(ours)
         code = process.wait(30)
     assert code == 0, written.decode()
+    assert b"\x07" not in written, "only pytest's own markup may reach the terminal"
+    assert b"\x1b[41m" not in written, "only pytest's own markup may reach the terminal"
     text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", written.decode())
     return [shown(line, columns) for line in text.replace("\r\n", "\n").split("\n")]
 

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import io
+import re
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from _pytest._io import TerminalWriter
 
-from deployment.events import Waiting
-from deployment.model import Colour, Rollout
+from deployment.events import PhaseChanged, StepBegan, StepEnded, Waiting
+from deployment.model import Colour, Reason, Rollout
+from deployment.phases import Phase
 from infrastructure.aws.apprunner.platform import _judge
 from infrastructure.aws.apprunner.requests import Operation
 from infrastructure.aws.ecs.requests import Followed, judge
 from plugins.terminal.progress import Progress
+from tests.plugins.project import REJECTED, Project
 
 OPERATION = "0f1e2d3c4b5a69788796a5b4c3d2e1f0"
 LONG = "telehealth-api-production-eu-central-green"  # as long as names on App Runner may be, and more
@@ -90,3 +93,40 @@ def test_log_line_begins_with_the_time() -> None:
     progress._last_line = float("-inf")
     progress.event(Waiting("provision", apprunner("telehealth-api-green"), 31.0))
     assert screen.written[-1].startswith("still waiting after 31 s: IN_PROGRESS")
+
+
+RAW = "\x1b[41mred\x1b]0;another title\x07 bell\x07 \x9b5mblink \u202edesrever \x1b[2J\r\x08gone"
+
+
+def test_texts_of_a_service_reach_the_terminal_without_control_characters() -> None:
+    screen = Screen()
+    progress = progress_on(screen)
+    progress.say(RAW)
+    progress.event(StepBegan("provision", RAW))
+    progress.event(Waiting("provision", RAW, 1.0))
+    progress.event(StepEnded("bake", False, 1.0, f"BadStatusLine: HTTP/1.1 {RAW}"))
+    progress.event(PhaseChanged(Phase.BAKING, Phase.ROLLING_BACK, Reason("bake", RAW)))
+    written = "".join(line for line in screen.written if line != "\r")
+    assert re.sub(r"[\n -~]", "", written) == ""
+    assert written.count("red bell") == 5
+
+
+@pytest.mark.soak
+def test_output_of_a_run_has_no_control_characters_of_a_service(project: Project) -> None:
+    """Messages of checks, prints, warnings and parameters, in one process: all may quote an answer."""
+    project.suite(
+        "redis",
+        f"""
+        import pytest
+        @pytest.mark.parametrize("answer", [{RAW!r}])
+        def test_it(client, warn, answer):
+            print(answer)
+            warn(answer)
+            assert client.get("/health").status_code == 500, answer
+        """,
+    )
+    run = project.run("-rA")
+    assert run.result == REJECTED, run.output
+    assert "\n".join(re.findall("[^\n\t -~]+", run.output)) == ""
+    assert "AssertionError: red bell blink desrever" in run.output
+    assert "redis: test_it" in run.report["reason"]
