@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from deployment.errors import Refused, StepFailed
+from verification.redacted_output import forward
 
 PLATFORM = "linux/amd64"
 """The platform of App Runner and of the estate's task definitions."""
@@ -85,25 +87,38 @@ def commit(context: Path) -> Command:
 
 
 def run(command: Command, *, stdin: str | None = None, show: bool = False) -> str:
-    """Run a command and return its output; with ``show`` it prints to the terminal and the result is empty.
+    """Run a command and return its output; with ``show`` its output is printed as it comes, redacted, and the result is empty.
 
     Its environment has no AWS credentials, because neither git nor docker needs them. Raises Refused if the program is not
     installed, StepFailed if it fails.
     """
     if shutil.which(command[0]) is None:
         raise Refused(f"{command[0]} is not installed: it is not on the PATH", hint=ELSEWHERE)
-    ran = subprocess.run(
-        command,
-        input=stdin,
-        stdin=subprocess.DEVNULL if stdin is None else None,
-        stdout=None if show else subprocess.PIPE,
-        stderr=None if show else subprocess.PIPE,
-        env={name: value for name, value in os.environ.items() if not name.startswith("AWS_")},
-        text=True,
-        check=False,
-    )
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    if show:
+        ran = _shown(command, environment)
+    else:
+        ran = subprocess.run(
+            command,
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            env=environment,
+            text=True,
+            check=False,
+        )
     if ran.returncode:
         errors = (ran.stderr or "").strip().splitlines()
         name = " ".join(command[:3] if command[0] == "docker" else command[3:5])
         raise StepFailed(f"{name} ended with {ran.returncode}" + (f": {errors[-1]}" if errors else ""))
     return (ran.stdout or "").strip()
+
+
+def _shown(command: Command, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """Run a command and print its output through this process's own, which removes secrets and control characters."""
+    with subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment
+    ) as process:
+        assert process.stdout is not None, "opened with PIPE"
+        forward(process.stdout.fileno(), sys.stdout)
+    return subprocess.CompletedProcess(command, process.returncode)

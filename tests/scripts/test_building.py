@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -21,6 +22,8 @@ from infrastructure.compose import Environment
 from scripts.commands import build
 from scripts.commands.build import BuildRequest
 from tests.deployment.harness import Deployment
+from verification.redacted_output import RedactedStream
+from verification.redaction import LearningRedactor
 
 HOST = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 REPOSITORY = f"{HOST}/telehealth-api"
@@ -122,6 +125,20 @@ def harness(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> BuildHarness:
 def git(context: Path, *arguments: str) -> str:
     ran = subprocess.run(["git", "-C", str(context), *arguments], check=True, capture_output=True, text=True)
     return ran.stdout.strip()
+
+
+def test_docker_s_output_is_printed_without_secrets_and_control_characters(
+    harness: BuildHarness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = {"stdout": f"#1 \x1b]0;title\x07\x1b[41mRUN echo {PASSWORD}"}
+    harness.answers({"buildx build": {**said, "digest": DIGEST}, "push": said})
+    screen, redactor = io.StringIO(), LearningRedactor({})
+    redactor.learn(PASSWORD)
+    monkeypatch.setattr(sys, "stdout", RedactedStream(screen, redactor.clean))
+    harness.prepare()
+    sys.stdout.flush()
+    assert "#1 RUN echo [redacted]\n" in screen.getvalue()
+    assert "\x1b" not in screen.getvalue()
 
 
 def test_a_clean_tree_is_built_annotated_and_pushed_in_one_go(harness: BuildHarness) -> None:
