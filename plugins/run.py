@@ -216,7 +216,8 @@ class Hooks:
         # A signal must not interrupt another plugin's report; ``finalize`` handles it instead.
         self._run.signals.shield()
         try:
-            session.exitstatus = self._run.finish(int(exitstatus))
+            cut_short = bool(session.shouldfail or session.shouldstop)
+            session.exitstatus = self._run.finish(int(exitstatus), cut_short)
             return (yield)
         except BaseException as error:
             # Not re-raised: pytest does not expect an error here and would exit with 1, which means rejected.

@@ -37,6 +37,9 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
 
+UNDECIDED = ("not_run", "incomplete", "absent")
+"""The outcomes of gates that the statement lists neither as passed nor as failed."""
+
 # The journal lines that say what was tested: the predicate's "configuration used for the test run".
 CONFIGURATION = ("opened", "manifest", "planned")
 
@@ -153,10 +156,10 @@ def statement(records: Sequence[Record], files: Mapping[str, str]) -> dict[str, 
 
 
 def _list_name(gate: Mapping[str, Any]) -> str | None:
-    """Return which of the predicate's lists a gate belongs to; None for a gate that was not run."""
+    """Return which of the predicate's lists a gate belongs to; None for a gate that has neither passed nor failed."""
     if gate["outcome"] == "passed":
         return "passed"
-    if gate["outcome"] == "not_run":
+    if gate["outcome"] in UNDECIDED:
         return None
     return "failed" if gate["required"] and not gate["waived"] else "warned"
 

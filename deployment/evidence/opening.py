@@ -1,16 +1,32 @@
-"""The first two lines of a journal: who started what, where (``opened``), and which release it is about (``planned``)."""
+"""The first two lines of a journal: who started what, where (``opened``), and which release it is about (``planned``).
+
+The line ``opened`` also says which version of the report's schema the journal's report has, so that an older journal
+yields the report that its own version wrote.
+"""
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deployment.evidence.journal import Journal
+from deployment.evidence.journal import Journal, Record, last_data
 from deployment.model import Colour, Image
 from deployment.version import framework_version
+
+FIRST_SCHEMA, SCHEMA_VERSION = 1, 2
+
+
+def schema_of(records: Sequence[Record]) -> int:
+    """Return the version of the report's schema that a journal declares; journals without one are of the first."""
+    return int(last_data(records, "opened").get("schema_version", FIRST_SCHEMA))
+
+
+def written_by() -> dict[str, Any]:
+    """Return the fields of ``opened`` that say which version of the framework writes the journal."""
+    return {"framework": framework_version(), "schema_version": SCHEMA_VERSION}
 
 
 @dataclass(frozen=True)
@@ -36,7 +52,7 @@ def open_journal(journal: Journal, opening: Opening, started_at: str, **more: An
         mode=opening.mode,
         host=socket.gethostname(),
         pid=os.getpid(),
-        framework=framework_version(),
+        **written_by(),
         **more,
     )
 

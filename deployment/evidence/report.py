@@ -1,4 +1,7 @@
-"""``verification.json``: derived from the journal alone, so that a run and a ``recover`` of it say the same."""
+"""``verification.json``: derived from the journal alone, so that a run and a ``recover`` of it say the same.
+
+The line ``opened`` gives the schema's version, so a journal of an older version yields the same bytes as it did then.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +13,18 @@ from typing import Any
 
 from deployment.evidence import checklist
 from deployment.evidence.journal import Record, last_data
+from deployment.evidence.opening import FIRST_SCHEMA, schema_of
 from deployment.evidence.verdict import GateOutcome, GateResult, in_report_order
 from deployment.files import replace_file
 from deployment.phases import Phase
 
 REPORT_FILE = "verification.json"
-SCHEMA_VERSION = 1
 
 LATER_FIELDS = ("preflight", "checklist")
-"""Fields that older reports do not have; each has the name of the journal line that it follows from."""
+"""Fields that some reports of the first schema do not have; each has the name of the journal line that it follows from."""
+
+LATER_GATE_FIELDS = ("ran",)
+"""Fields of a gate that reports of the first schema do not have."""
 
 VERDICTS = {
     Phase.SUCCEEDED: "promoted",
@@ -35,8 +41,10 @@ def build(records: Sequence[Record]) -> dict[str, Any]:
     planned = last_data(records, "planned")
     traffic = last_data(records, "traffic")
     closed = last_data(records, "closed")
+    schema = schema_of(records)
     return {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": schema,
+        **({} if schema == FIRST_SCHEMA else {"framework_version": opened.get("framework")}),
         "deployment_id": opened.get("deployment_id"),
         "environment": opened.get("environment"),
         "target": planned.get("target") or opened.get("target"),
@@ -52,9 +60,7 @@ def build(records: Sequence[Record]) -> dict[str, Any]:
         "verdict": closed.get("verdict"),
         "reason": closed.get("reason"),
         "live_harmed": bool(closed.get("live_harmed", False)),
-        "gates": last_data(records, "gates").get("gates")
-        or _verified(records)
-        or [g.as_report() for g in no_gates(())],
+        "gates": last_data(records, "gates").get("gates") or _verified(records) or _blank(schema, ()),
         # A refused run touched nothing, so it reports no step, even if it had begun one.
         "steps": [] if closed.get("verdict") == VERDICTS[Phase.REFUSED] else _steps(records),
         "promotion": traffic.get("promotion"),
@@ -67,12 +73,12 @@ def build(records: Sequence[Record]) -> dict[str, Any]:
 def build_like(records: Sequence[Record], written: Mapping[str, Any]) -> dict[str, Any]:
     """Return the report as the version that wrote ``written`` built it.
 
-    A later field is left out if neither ``written`` nor the journal has it.
+    In the first schema, a later field is left out if neither ``written`` nor the journal has it.
     """
-    known = {record.kind for record in records}
-    return {
-        name: value for name, value in build(records).items() if name not in LATER_FIELDS or name in {*written, *known}
-    }
+    built, known = build(records), {record.kind for record in records}
+    if built["schema_version"] != FIRST_SCHEMA:
+        return built
+    return {name: value for name, value in built.items() if name not in LATER_FIELDS or name in {*written, *known}}
 
 
 def no_gates(names: Sequence[str]) -> list[GateResult]:
@@ -80,10 +86,17 @@ def no_gates(names: Sequence[str]) -> list[GateResult]:
     return [GateResult(name, True, GateOutcome.NOT_RUN, 0, 0, 0.0) for name in in_report_order(names)]
 
 
+def _blank(schema: int, names: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the gates of a run that ran none, with the fields of that schema."""
+    left_out = LATER_GATE_FIELDS if schema == FIRST_SCHEMA else ()
+    gates = [gate.as_report() for gate in no_gates(names)]
+    return [{key: value for key, value in gate.items() if key not in left_out} for gate in gates]
+
+
 def _verified(records: Sequence[Record]) -> list[dict[str, Any]]:
     """Return the gates of a run that died after its verification, from its journal; empty if it died before."""
     known = {gate["name"]: gate for gate in last_data(records, "verified").get("gates", ())}
-    blank = [gate.as_report() for gate in no_gates(list(known))] if known else []
+    blank = _blank(schema_of(records), list(known)) if known else []
     return [{key: known.get(gate["name"], gate)[key] for key in gate} for gate in blank]
 
 

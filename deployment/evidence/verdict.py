@@ -30,6 +30,12 @@ class GateOutcome(StrEnum):
     FAILED = "failed"
     ERROR = "error"
     NOT_RUN = "not_run"
+    INCOMPLETE = "incomplete"  # the run stopped before all its checks had run, and those that ran passed
+    ABSENT = "absent"  # the service declares that it has no such part; reserved, no run reports it yet
+
+
+BLOCKS_NOTHING = frozenset({GateOutcome.PASSED, GateOutcome.ABSENT})
+"""The outcomes of a required gate that do not prevent a promotion."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,11 @@ class CheckResult:
 
 @dataclass(frozen=True)
 class GateResult:
-    """A gate's line in the report; ``reason`` says in a sentence why it did not pass."""
+    """A gate's line in the report; ``reason`` says in a sentence why it did not pass.
+
+    ``checks`` is how many checks were expected, ``ran`` how many of them reported a result, and ``failed`` how many of
+    those did not pass.
+    """
 
     name: str
     required: bool
@@ -55,6 +65,7 @@ class GateResult:
     waived: str | None = None
     requests: int = 0
     reason: str | None = None
+    ran: int = 0
 
     def as_report(self) -> dict[str, object]:
         """Return the fields of the public report."""
@@ -63,6 +74,7 @@ class GateResult:
             "required": self.required,
             "outcome": self.outcome.value,
             "checks": self.checks,
+            "ran": self.ran,
             "failed": self.failed,
             "duration_s": round(self.duration_s, DURATION_DECIMALS),
             "waived": self.waived,
@@ -77,7 +89,11 @@ def in_report_order(names: Iterable[str]) -> list[str]:
 
 @dataclass
 class Tally:
-    """Collects the expected checks and their results. An expected check without a result is not a pass."""
+    """Collects the expected checks and their results. An expected check without a result is not a pass.
+
+    Its gate is in error if the result is overdue, that is, if the run went on without it; else the run itself stopped
+    before the check, and the gate is incomplete.
+    """
 
     expected: dict[str, str] = field(default_factory=dict)  # check -> gate
     results: dict[str, list[CheckResult]] = field(default_factory=dict)
@@ -86,6 +102,8 @@ class Tally:
     samples: Counter[str] = field(default_factory=Counter)  # by check: answers that were recorded
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     faults: list[tuple[str, str]] = field(default_factory=list)  # (gate or step, what): lost workers, internal errors
+    overdue: set[str] = field(default_factory=set)  # checks whose results must have come by now
+    harmed: dict[str, str] = field(default_factory=dict)  # gate -> why it failed although none of its checks did
 
     def expect(self, check: str, gate: str, samples: int = 0) -> None:
         """Expect a check to pass, on at least ``samples`` samples."""
@@ -116,38 +134,53 @@ class Tally:
         """Record a problem that belongs to no check and forbids a pass."""
         self.faults.append((where, what))
 
+    def require_results(self, checks: Iterable[str]) -> None:
+        """Declare that these checks must have reported by now: from here on a missing result is an error."""
+        self.overdue.update(checks)
+
+    def fail_gate(self, gate: str, reason: str) -> None:
+        """Fail a gate for a reason that none of its checks reported, such as harm during the bake."""
+        self.harmed.setdefault(gate, reason)
+
     def gate(self, rule: GateRule) -> GateResult:
         """Return the gate's result so far."""
         checks = [check for check, gate in self.expected.items() if gate == rule.name]
         results_of = {check: self.results.get(check, []) for check in checks}
         requests = sum(self.requests[check] for check in checks)
-        outcome, reason = _judge(rule, results_of, requests)
+        outcome, reason = self._judge(rule, results_of, requests)
+        ran = sum(bool(results) for results in results_of.values())
         failed = sum(_worst(results) is not CheckOutcome.PASSED for results in results_of.values() if results)
         duration = sum(self.seconds[check] for check in checks)
-        return GateResult(rule.name, rule.required, outcome, len(checks), failed, duration, None, requests, reason)
+        return GateResult(rule.name, rule.required, outcome, len(checks), failed, duration, None, requests, reason, ran)
 
-
-def _judge(
-    rule: GateRule, results_of: Mapping[str, Sequence[CheckResult]], requests: int
-) -> tuple[GateOutcome, str | None]:
-    """Return a gate's outcome, and why it did not pass, from the results of each of its checks."""
-    expected = len(results_of)
-    outcomes = Counter(_worst(results) for results in results_of.values() if results)
-    ran = sum(outcomes.values())
-    failed = ran - outcomes[CheckOutcome.PASSED]
-    if expected < rule.min_checks:
-        return GateOutcome.NOT_RUN, f"{expected} checks were collected, {rule.min_checks} are required"
-    if expected == 0 or ran == 0:
-        return GateOutcome.NOT_RUN, "no check ran" if expected else None
-    if failed:
-        outcome = GateOutcome.FAILED if failed > outcomes[CheckOutcome.ERROR] else GateOutcome.ERROR
-        return outcome, _first_failure(results_of)
-    if ran < expected:
-        missing = next(check for check, results in results_of.items() if not results)
-        return GateOutcome.ERROR, f"{expected - ran} of {expected} checks never reported, among them {missing}"
-    if rule.required and requests == 0:
-        return GateOutcome.FAILED, "its checks sent the release no recorded request, so they proved nothing about it"
-    return GateOutcome.PASSED, None
+    def _judge(
+        self, rule: GateRule, results_of: Mapping[str, Sequence[CheckResult]], requests: int
+    ) -> tuple[GateOutcome, str | None]:
+        """Return a gate's outcome, and why it did not pass, from the results of each of its checks."""
+        expected = len(results_of)
+        outcomes = Counter(_worst(results) for results in results_of.values() if results)
+        ran = sum(outcomes.values())
+        failed = ran - outcomes[CheckOutcome.PASSED]
+        if expected < rule.min_checks:
+            return GateOutcome.NOT_RUN, f"{expected} checks were collected, {rule.min_checks} are required"
+        if rule.name in self.harmed and not failed:
+            return GateOutcome.FAILED, self.harmed[rule.name]
+        if expected == 0 or ran == 0:
+            return GateOutcome.NOT_RUN, "no check ran" if expected else None
+        if failed:
+            outcome = GateOutcome.FAILED if failed > outcomes[CheckOutcome.ERROR] else GateOutcome.ERROR
+            return outcome, _first_failure(results_of)
+        missing = [check for check, results in results_of.items() if not results]
+        if lost := [check for check in missing if check in self.overdue]:
+            return GateOutcome.ERROR, f"{len(lost)} of {expected} checks never reported, among them {lost[0]}"
+        if missing:
+            return GateOutcome.INCOMPLETE, f"{ran} of {expected} checks ran, and passed, before the run was stopped"
+        if rule.required and requests == 0:
+            return (
+                GateOutcome.FAILED,
+                "its checks sent the release no recorded request, so they proved nothing about it",
+            )
+        return GateOutcome.PASSED, None
 
 
 def _worst(results: Sequence[CheckResult]) -> CheckOutcome:
@@ -168,7 +201,7 @@ def _first_failure(results_of: Mapping[str, Sequence[CheckResult]]) -> str:
 
 def not_passed(gates: Iterable[GateResult]) -> list[GateResult]:
     """Return the required gates that block the promotion."""
-    return [gate for gate in gates if gate.required and gate.outcome is not GateOutcome.PASSED and gate.waived is None]
+    return [gate for gate in gates if gate.required and gate.outcome not in BLOCKS_NOTHING and gate.waived is None]
 
 
 def must_have_passed(gates: Sequence[GateResult]) -> None:
@@ -183,6 +216,7 @@ def must_have_passed(gates: Sequence[GateResult]) -> None:
 def culprit(gates: Sequence[GateResult]) -> GateResult:
     """Return the gate to name among those that did not pass.
 
-    Checks that could not begin (no sign-in, say) are not the cause.
+    Checks that could not begin (no sign-in, say) are not the cause, and a gate that was cut short is none either.
     """
-    return next((gate for gate in gates if gate.outcome is GateOutcome.FAILED), gates[0])
+    causes = (GateOutcome.FAILED, GateOutcome.ERROR)
+    return next((gate for cause in causes for gate in gates if gate.outcome is cause), gates[0])

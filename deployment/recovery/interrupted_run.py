@@ -10,7 +10,7 @@ from typing import Any
 from deployment.errors import JournalBroken
 from deployment.evidence.archive import LOCAL_EVIDENCE, EvidenceWriter
 from deployment.evidence.journal import JOURNAL_FILE, Journal, last_data
-from deployment.evidence.opening import plan_release
+from deployment.evidence.opening import plan_release, written_by
 from deployment.evidence.report import VERDICTS
 from deployment.flow.lease import OpenDeployment
 from deployment.flow.machine import Machine
@@ -65,6 +65,7 @@ def _journal(path: Path, record: DeploymentRecord, by: Operation, clean: Callabl
             host=owner.host,
             pid=owner.pid,
             reconstructed=True,
+            **written_by(),
         )
         plan_release(journal, plan.target, plan.image, plan.actor)
         if record.phase in (Phase.PROMOTING, Phase.BAKING, Phase.ROLLING_BACK, Phase.HALTED):

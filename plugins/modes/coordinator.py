@@ -31,6 +31,8 @@ from plugins.recorder import requests_in, samples_in, warnings_in
 from plugins.stages import Check, Stage, problems_of, samples
 
 INTERRUPTED, INTERNAL_ERROR, REFUSED, NO_CHECKS = 2, 3, 4, 5
+CRASHED = "???"
+"""``when`` of xdist's report about the check that a lost worker was running."""
 
 
 class Coordinator(RunState):
@@ -134,6 +136,7 @@ class Coordinator(RunState):
         """Enter a stage, on the main thread, before its checks are handed out; return False if none of them may run."""
         if self._stopped or self._mode is None:
             return False
+        self._tally.require_results(check.nodeid for check in self._checks if check.stage < stage)
         try:
             self._mode.enter(stage)
         except Refused as error:
@@ -144,10 +147,14 @@ class Coordinator(RunState):
         return not self._stopped
 
     def record(self, report: pytest.TestReport) -> None:
-        """Count one report of a check; the check passes only if its setup, call and teardown all passed."""
+        """Count one report of a check; the check passes only if its setup, call and teardown all passed.
+
+        xdist reports a crash for a check that a signal, or a check that ended pytest, cut short on a worker: the release
+        did not fail it, so it counts as not run.
+        """
         check = report.nodeid
         gate = self._tally.expected.get(check)
-        if gate is None:
+        if gate is None or (report.when == CRASHED and (self._interrupted or self._signals.received)):
             return
         for text in warnings_in(report):
             self.warn(gate, text)
@@ -166,8 +173,11 @@ class Coordinator(RunState):
 
     # -- the end -------------------------------------------------------------------------------------------------------
 
-    def finish(self, exitstatus: int) -> int:
-        """Decide the run before other plugins write their reports; return the exit code."""
+    def finish(self, exitstatus: int, cut_short: bool = False) -> int:
+        """Decide the run before other plugins write their reports; return the exit code.
+
+        ``cut_short``: pytest itself stopped handing out checks (``-x``, ``--maxfail``).
+        """
         with self._signals.shielded():
             if exitstatus == pytest.ExitCode.INTERNAL_ERROR:
                 self._internal_error = True
@@ -180,6 +190,8 @@ class Coordinator(RunState):
                 self.refuse(
                     Refused("no check was counted: another plugin's pytest_runtestloop ran instead of this framework's")
                 )
+            elif not (self._stopped or cut_short or exitstatus == pytest.ExitCode.INTERRUPTED):
+                self._tally.require_results(self._tally.expected)
             if self._mode is not None:
                 self._mode.conclude()
             return self.exit_code()

@@ -269,6 +269,8 @@ class DeployMode:
         try:
             machine.bake(traffic.harm)
         except DeploymentError as error:
+            if isinstance(error, StepFailed):  # the bake belongs to this gate, and it has seen harm
+                run.fail_gate(LIVE, f"bake: {first_line(error)}")
             self._abandon(Reason("bake", first_line(error)))
             return
         now = time.time()

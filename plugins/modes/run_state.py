@@ -337,6 +337,10 @@ class RunState:
         self._tally.fault(where, what)
         self._journal.append("fault", where=where, what=what)
 
+    def fail_gate(self, gate: str, reason: str) -> None:
+        """Fail a gate for a reason that none of its checks reported."""
+        self._tally.fail_gate(gate, self._redactor.clean(reason))
+
     def internal_fault(self) -> None:
         """Record a defect of pytest, of a plugin or of this framework."""
         self._internal_error = True

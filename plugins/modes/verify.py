@@ -7,7 +7,7 @@ import time
 from deployment.errors import DeploymentError, Refused, first_line
 from deployment.evidence.archive import NOWHERE, Archive
 from deployment.evidence.opening import plan_release
-from deployment.evidence.verdict import CheckResult, GateOutcome
+from deployment.evidence.verdict import CheckResult, GateOutcome, GateResult, culprit, not_passed
 from deployment.model import Reason
 from deployment.settings import Settings
 from infrastructure import compose
@@ -110,19 +110,20 @@ class VerifyMode:
         """Continue: in a verification every gate runs."""
 
     def conclude(self) -> None:
-        """Stop with the first required gate that did not pass; a selection of checks or the load gate may be missing."""
+        """Stop with the required gate that caused the failure; a selection of checks or the load gate may be missing."""
         run = self._run
         if run.stopped or run.refusal is not None:
             return
-        for gate in run.gates():
-            missing = gate.outcome is GateOutcome.NOT_RUN
-            excused = run.options.partial or gate.name == "load"
-            if gate.required and gate.outcome is not GateOutcome.PASSED and not (missing and excused):
-                run.stop(Reason(gate.name, first_line(Exception(gate.reason or gate.outcome.value))))
-                return
-        if run.tally.faults:
+        if blocked := [gate for gate in not_passed(run.gates()) if not self._excused(gate)]:
+            gate = culprit(blocked)
+            run.stop(Reason(gate.name, first_line(Exception(gate.reason or gate.outcome.value))))
+        elif run.tally.faults:
             where, what = run.tally.faults[0]
             run.stop(Reason(where, what))
+
+    def _excused(self, gate: GateResult) -> bool:
+        """Return whether a gate may be missing."""
+        return gate.outcome is GateOutcome.NOT_RUN and (self._run.options.partial or gate.name == "load")
 
     def finalize(self) -> None:
         """Do nothing: a verification changes nothing that would have to be made final."""

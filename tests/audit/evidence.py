@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -117,7 +118,13 @@ class Run:
         return {finding.what: finding.detail for finding in found if finding.outcome is Outcome.UNCHECKED}
 
 
-def make_run(reports: Path, estate: Estate, run_id: str = "20261122-120000-green-abcdef", **closed: Any) -> Run:
+def make_run(
+    reports: Path,
+    estate: Estate,
+    run_id: str = "20261122-120000-green-abcdef",
+    gates: Sequence[Mapping[str, Any]] = GATES,
+    **closed: Any,
+) -> Run:
     """Return a promoted run with seven journal lines, a page and a JUnit file."""
     folder = reports / run_id
     journal = Journal(folder / JOURNAL_FILE, "tester", FakeClock())
@@ -130,5 +137,5 @@ def make_run(reports: Path, estate: Estate, run_id: str = "20261122-120000-green
     (folder / "junit.xml").write_text("<testsuites/>")
     finished = datetime(2026, 11, 22, 12, tzinfo=UTC).isoformat()
     ending = {"verdict": "promoted", "exit_code": 0, "reason": None, "finished_at": finished, **closed}
-    archive.close(journal, folder, [("gates", {"gates": GATES}), ("closed", ending)], estate.archive)
+    archive.close(journal, folder, [("gates", {"gates": gates}), ("closed", ending)], estate.archive)
     return Run(folder, estate)

@@ -22,7 +22,7 @@ from deployment.evidence import archive, keys
 from deployment.evidence.archive import Archive
 from deployment.evidence.attestation import ENVELOPE_FILE, Checker, Signer, envelope_of
 from deployment.evidence.journal import Journal, read
-from tests.audit.evidence import ENVIRONMENT, Estate, MemoryStore, Run, make_run, private_pem
+from tests.audit.evidence import ENVIRONMENT, GATES, Estate, MemoryStore, Run, make_run, private_pem
 from tests.deployment.fakes import FakeClock
 
 
@@ -52,6 +52,15 @@ def test_statement_is_an_in_toto_test_result(run: Run) -> None:
         "audit.jsonl:2 manifest": lines["manifest"],
         "audit.jsonl:3 planned": lines["planned"],
     }
+
+
+@pytest.mark.parametrize("outcome", ["incomplete", "not_run", "absent"])
+def test_gate_without_a_decision_is_in_no_list_of_the_statement(tmp_path: Path, outcome: str) -> None:
+    gates = [GATES[0], {**GATES[1], "outcome": outcome, "failed": 0}, {**GATES[2], "outcome": outcome, "failed": 0}]
+    predicate = statement_of(make_run(tmp_path, Estate(), gates=gates, verdict="rejected", exit_code=2))["predicate"]
+    lists = {name: predicate[name] for name in ("passedTests", "warnedTests", "failedTests")}
+    assert lists == {"passedTests": ["health"], "warnedTests": [], "failedTests": []}
+    assert predicate["result"] == "FAILED"
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Any
 
 from deployment.events import Event
 from deployment.evidence.journal import Journal, Record, read
+from deployment.evidence.opening import written_by
 from deployment.evidence.verdict import GateOutcome, GateResult
 from deployment.flow.lease import open_deployment
 from deployment.flow.machine import Machine
@@ -29,7 +30,7 @@ from tests.deployment.fakes import GREEN, NEW, FakeClock, FakeCloud, FakeFront, 
 # rollback_timeout within it.
 TTL = 3000.0
 LIMITS = DeploymentLimits(bake=0.3, confirmations=4, lease_ttl=TTL)
-GATES = [GateResult("health", True, GateOutcome.PASSED, 4, 0, 0.1)]
+GATES = [GateResult("health", True, GateOutcome.PASSED, 4, 0, 0.1, ran=4)]
 ACTOR = "arn:aws:iam::123456789012:role/deployer"
 Harm = Callable[[], str | None]
 
@@ -66,7 +67,13 @@ class Deployment:
         self.journal = CountedJournal(self.folder / "audit.jsonl", ACTOR, self.cloud.clock)
         started = self.cloud.clock.now()
         self.journal.append(
-            "opened", deployment_id=self.id, environment="test", target=GREEN, by=ACTOR, started_at=started.isoformat()
+            "opened",
+            deployment_id=self.id,
+            environment="test",
+            target=GREEN,
+            by=ACTOR,
+            started_at=started.isoformat(),
+            **written_by(),
         )
         self.journal.append(
             "planned", target=GREEN, image=image.name, digest=image.digest, version=image.version, by=ACTOR

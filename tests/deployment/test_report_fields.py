@@ -18,6 +18,7 @@ from tests.deployment.harness import GATES, Deployment
 SCHEMA = json.loads(Path(__file__).with_name("report.schema.json").read_text())
 FIELDS = [
     "schema_version",
+    "framework_version",
     "deployment_id",
     "environment",
     "target",
@@ -70,7 +71,9 @@ def test_report_of_a_promotion(one: Deployment) -> None:
     assert built["promotion"] == PROMOTION
     gates = [gate["name"] for gate in built["gates"]]
     assert gates == ["health", "database", "redis", "auth", "endpoints", "latency", "load", "live"]
-    assert list(built["gates"][0]) == ["name", "required", "outcome", "checks", "failed", "duration_s", "waived"]
+    assert list(built["gates"][0]) == [
+        *("name", "required", "outcome", "checks", "ran", "failed", "duration_s", "waived")
+    ]
     assert list(built["steps"][0]) == ["name", "outcome", "started_at", "duration_s"]
 
 

@@ -7,7 +7,16 @@ from dataclasses import replace
 
 import pytest
 
-from deployment.evidence.verdict import CheckOutcome, CheckResult, GateOutcome, Tally, in_report_order, not_passed
+from deployment.evidence.verdict import (
+    CheckOutcome,
+    CheckResult,
+    GateOutcome,
+    Tally,
+    culprit,
+    in_report_order,
+    must_have_passed,
+    not_passed,
+)
 from deployment.model import GateRule
 
 PASSED, FAILED = CheckOutcome.PASSED, CheckOutcome.FAILED
@@ -24,6 +33,20 @@ def tally(*outcomes: CheckOutcome | tuple[CheckOutcome, ...] | None, requests: i
         for one in outcome if isinstance(outcome, tuple) else [outcome] if outcome else []:
             counted.record(CheckResult(check, "health", one, f"said {one}"))
             counted.add_usage(check, requests, 0.5)
+    return counted
+
+
+def overdue(*outcomes: CheckOutcome | None) -> Tally:
+    """Return such a tally of a run that went on although results are missing."""
+    counted = tally(*outcomes)
+    counted.require_results(counted.expected)
+    return counted
+
+
+def harmed(*outcomes: CheckOutcome | None) -> Tally:
+    """Return such a tally of a gate that failed for another reason than its checks."""
+    counted = tally(*outcomes)
+    counted.fail_gate("health", "bake: users were harmed")
     return counted
 
 
@@ -49,7 +72,17 @@ def test_all_expected_checks_passed() -> None:
         (tally(PASSED, ERROR), GateOutcome.ERROR, "test_1: said error"),
         (tally(PASSED, INCONCLUSIVE), GateOutcome.FAILED, "test_1: said inconclusive"),
         (tally(FAILED, ERROR), GateOutcome.FAILED, "test_0"),
-        (tally(PASSED, PASSED, None), GateOutcome.ERROR, "1 of 3 checks never reported, among them .*test_2"),
+        (overdue(PASSED, PASSED, None), GateOutcome.ERROR, "1 of 3 checks never reported, among them .*test_2"),
+        (
+            tally(PASSED, PASSED, None),
+            GateOutcome.INCOMPLETE,
+            "2 of 3 checks ran, and passed, before the run was stopped",
+        ),
+        (tally(PASSED, FAILED, None), GateOutcome.FAILED, "test_1: said failed"),
+        (overdue(None, None), GateOutcome.NOT_RUN, "no check ran"),
+        (harmed(PASSED, None), GateOutcome.FAILED, "bake: users were harmed"),
+        (harmed(None), GateOutcome.NOT_RUN, "1 checks were collected"),
+        (harmed(FAILED, None), GateOutcome.FAILED, "test_0: said failed"),
         (tally(PASSED, (FAILED, PASSED)), GateOutcome.FAILED, "test_1"),
         (tally(PASSED, (PASSED, FAILED)), GateOutcome.FAILED, "test_1"),
         (tally(PASSED, (PASSED, ERROR)), GateOutcome.ERROR, "test_1"),
@@ -62,6 +95,40 @@ def test_gate_that_does_not_pass(counted: Tally, outcome: GateOutcome, reason: s
     assert gate.outcome is outcome
     assert re.search(reason, gate.reason or "")
     assert not_passed([gate]) == [gate]
+
+
+def test_only_the_result_that_is_overdue_is_an_error() -> None:
+    """A lost worker's check is overdue; the checks of a later stage, which the run then did not start, are not."""
+    counted = tally(PASSED, None, None)
+    counted.require_results(list(counted.expected)[:2])
+    gate = counted.gate(RULE)
+    assert (gate.outcome, gate.checks, gate.ran, gate.failed) == (GateOutcome.ERROR, 3, 1, 0)
+    assert (gate.reason or "").startswith(
+        "1 of 3 checks never reported, among them suites/health/test_health.py::test_1"
+    )
+
+
+def test_gate_that_was_cut_short_says_how_many_checks_ran() -> None:
+    gate = tally(PASSED, PASSED, None).gate(RULE)
+    facts = gate.as_report()
+    assert [facts[key] for key in ("outcome", "checks", "ran", "failed")] == ["incomplete", 3, 2, 0]
+
+
+def test_absent_gate_does_not_prevent_a_promotion_and_is_no_pass() -> None:
+    gate = replace(tally(PASSED, PASSED).gate(RULE), outcome=GateOutcome.ABSENT)
+    assert not_passed([gate]) == []
+    must_have_passed([gate])
+    with pytest.raises(AssertionError):
+        must_have_passed([replace(gate, outcome=GateOutcome.INCOMPLETE)])
+
+
+def test_reason_names_the_gate_that_failed_and_not_one_that_was_cut_short() -> None:
+    cut = tally(PASSED, PASSED, None).gate(RULE)
+    error = replace(cut, name="auth", outcome=GateOutcome.ERROR)
+    failed = replace(cut, name="endpoints", outcome=GateOutcome.FAILED)
+    assert culprit([cut, error, failed]).name == "endpoints"
+    assert culprit([cut, error]).name == "auth"
+    assert culprit([cut]).name == "health"
 
 
 def test_optional_gate_blocks_nothing() -> None:

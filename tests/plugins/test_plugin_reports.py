@@ -105,7 +105,8 @@ def test_reports_have_every_check(project: Project) -> None:
     cases = [case.get("name") for case in ElementTree.parse(run.folder / "junit.xml").iter("testcase")]  # noqa: S314  # our own file
     assert sorted(filter(None, cases)) == ["test_asks"] * 7 + ["test_fails"]
     assert list(run.report) == [
-        *("schema_version", "deployment_id", "environment", "target", "image", "digest", "version", "actor"),
+        *("schema_version", "framework_version", "deployment_id", "environment", "target"),
+        *("image", "digest", "version", "actor"),
         *("started_at", "finished_at", "exit_code", "recovered", "partial", "verdict", "reason", "live_harmed"),
         *("gates", "steps", "promotion", "rollback", "preflight", "checklist"),
     ]

@@ -181,6 +181,8 @@ def test_release_that_fails_during_the_bake_is_rolled_back(project: Project) -> 
     assert run.report["reason"].startswith("bake: ")
     assert run.report["rollback"]["failed"] > 0
     assert "both colours" not in run.report["reason"]
+    live = [run.gate("live")[key] for key in ("outcome", "checks", "ran", "failed")]
+    assert live == ["failed", 2, 1, 0], "the bake belongs to the gate, although the gate's last check never ran"
 
 
 BOTH = r"both colours failed: green \d+ of \d+ requests through the live domain, blue \d+ of \d+ requests at its own address; the last of blue: \w+: status 503, expected"

@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from deployment.errors import Refused
@@ -19,6 +20,8 @@ from deployment.recovery.undo import Undo, last_promotion
 from tests.recorded.recordings import FOLDER, Recording
 
 ARCHIVES = sorted(FOLDER.glob("*/*.tar.xz"))
+SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "verification.schema.json").read_text())
+"""It describes every version of the report."""
 NAMES = [f"{path.parent.name}-{path.name.partition('.')[0]}" for path in ARCHIVES]
 KILLED = [path for path in ARCHIVES if "killed_" in path.name and "opened" not in path.name]
 
@@ -55,6 +58,8 @@ def test_recorded_report_follows_from_its_journal(recording: Recording) -> None:
         text = (run / "verification.json").read_text()
         built = report.build_like(list(read(run / JOURNAL_FILE)), json.loads(text))
         assert report.to_json(built) == text
+        assert built["schema_version"] == 1
+        jsonschema.validate(built, SCHEMA)
 
 
 @every_recording

@@ -1,0 +1,92 @@
+"""Gates that the run itself cut short: neither passed nor failed. A missing result in a run that goes on is an error."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from tests.plugins.project import REJECTED, Outcome, Project
+
+ASKS_AFTER_LOAD = "def test_after_load(client, loaded): assert client.get('/health').status_code == 200"
+"""A second half of a gate: it runs in a later stage than the rest."""
+INTERRUPTS = """
+    import os, signal
+    def test_it(client):
+        for pid in {whom}:
+            os.kill(pid, signal.SIGINT)
+        assert False, "interrupted"
+"""
+
+
+def decided(run: Outcome, name: str) -> list[object]:
+    """Return a gate's outcome, and how many of its checks were expected, ran and failed."""
+    return [run.gate(name)[key] for key in ("outcome", "checks", "ran", "failed")]
+
+
+@pytest.mark.parametrize(
+    ("workers", "gate"),
+    [
+        ("-n0", "endpoints"),
+        *(pytest.param(*one, marks=pytest.mark.soak) for one in [("-n2", "endpoints"), ("-n0", "latency")]),
+    ],
+)
+def test_failure_of_one_gate_leaves_another_one_incomplete(project: Project, workers: str, gate: str) -> None:
+    project.add("health", ASKS_AFTER_LOAD)
+    project.add(gate, "def test_it(client): assert client.get('/health').status_code == 500")
+    run = project.run(workers)
+    assert run.result == REJECTED, run.output
+    assert run.report["reason"].startswith(f"{gate}: test_it")
+    assert decided(run, "health") == ["incomplete", 2, 1, 0]
+    assert decided(run, gate) == ["failed", 2, 2, 1]
+    assert decided(run, "redis") == ["passed", 1, 1, 0]
+    assert decided(run, "load") == ["not_run", 1, 0, 0]
+    page = (run.folder / "report.html").read_text()
+    assert re.search(r'<td>health</td><td class="incomplete">incomplete</td>\s*<td class="num">1 of 2</td>', page)
+    assert "1 of 2 checks ran, and passed, before the run was stopped" in page
+    [colour] = re.findall(r"\.bg \.incomplete,[^{]*\{ color: (#\w+)", page)
+    assert f".red {{ color: {colour}" not in page
+
+
+@pytest.mark.parametrize(
+    ("workers", "whom"),
+    [
+        ("-n0", "[os.getpid()]"),
+        pytest.param("-n2", "[os.getppid()]", marks=pytest.mark.soak),
+        pytest.param("-n2", "[os.getpid(), os.getppid()]", marks=pytest.mark.soak),
+    ],
+    ids=["alone", "controller", "whole group"],
+)
+def test_interrupted_run_lists_no_gate_as_failed(project: Project, workers: str, whom: str) -> None:
+    """Ctrl-C reaches the controller and its workers; the check that was running has not failed."""
+    project.add("redis", INTERRUPTS.format(whom=whom))
+    project.add("health", ASKS_AFTER_LOAD)
+    run = project.run(workers)
+    assert run.code == 2, run.output
+    assert {gate["outcome"] for gate in run.report["gates"]} <= {"passed", "incomplete", "not_run"}, run.report["gates"]
+    assert decided(run, "health") == ["incomplete", 2, 1, 0]
+    assert run.gate("redis")["outcome"] in ("incomplete", "not_run")
+
+
+@pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("target", ["green", pytest.param(None, marks=pytest.mark.soak)])
+def test_stopping_at_the_first_failure_leaves_other_gates_incomplete(
+    project: Project, workers: str, target: str | None
+) -> None:
+    project.add("health", ASKS_AFTER_LOAD)
+    project.add("endpoints", "def test_it(client): assert False")
+    run = project.run("-x", workers, target=target)
+    assert run.code == 1, run.output
+    assert run.report["reason"].startswith("endpoints: test_it"), run.report["reason"]
+    assert decided(run, "health") == ["incomplete", 2, 1, 0]
+    assert run.gate("endpoints")["outcome"] == "failed"
+
+
+def test_result_that_is_missing_in_a_run_that_goes_on_is_an_error(project: Project) -> None:
+    project.add("redis", "def test_lost(request): request.node._id = request.node.parent._id")
+    project.add("health", ASKS_AFTER_LOAD)
+    run = project.run()
+    assert run.result == REJECTED, run.output
+    assert decided(run, "redis") == ["error", 2, 1, 0]
+    assert decided(run, "health") == ["incomplete", 2, 1, 0]
+    assert run.report["reason"].startswith("redis: 1 of 2 checks never reported")
