@@ -1,17 +1,28 @@
 """A run's checklist, evaluated from its journal alone: each item is proven by the run, attested by a person, or open.
 
-The evidence texts are part of the report's format: an audit evaluates the journals of older runs again and compares
-every byte with their reports, so these texts must not change.
+The texts are part of the report's schema: an audit evaluates the journal again and compares every byte with the report.
+A change of a text needs a new version of the schema; ``checklist_v1`` keeps the texts of the first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from deployment.evidence import checklist_v1
 from deployment.evidence.journal import Record, last_data
+from deployment.evidence.opening import FIRST_SCHEMA, schema_of
+
+Finding = tuple["State", str]
+"""The state of an item or of one proof, and its evidence."""
+
+SECONDS = {"s": 1, "m": 60, "h": 3600}
+"""The units of a time in a proof, such as ``watched 30m``."""
+
+AFTERWARDS = "post"
+"""The phase whose items a person can fulfil only when the deployment has ended."""
 
 
 class State(StrEnum):
@@ -42,54 +53,111 @@ class Attestation:
 def evaluate(records: Sequence[Record]) -> list[dict[str, Any]]:
     """Return each item with its outcome and its evidence, from the journal alone; empty if the run had no checklist."""
     line = last_data(records, "checklist")
-    attested = line.get("attested", {})
+    find = _find_v1 if schema_of(records) == FIRST_SCHEMA else _find
     results = []
     for one in line.get("items", ()):
-        state, evidence = _proven(one["proof"], records)
-        attestation = attested.get(one["name"])
-        if state is State.OPEN and attestation:
-            state, evidence = State.ATTESTED, str(Attestation(**attestation))
+        given = line.get("attested", {}).get(one["name"])
+        state, evidence = find(one, Attestation(**given) if given else None, records)
         results.append({key: one[key] for key in ("phase", "name", "item", "required")})
         results[-1] |= {"outcome": state.value, "evidence": evidence}
     return results
 
 
-def _proven(proofs: Sequence[str], records: Sequence[Record]) -> tuple[State, str]:
-    if not proofs:
-        return State.OPEN, "nobody attested it"
-    found = [_one(*proof.partition(" ")[::2], records) for proof in proofs]
+def _find_v1(one: Mapping[str, Any], attestation: Attestation | None, records: Sequence[Record]) -> Finding:
+    state, evidence = checklist_v1.prove(one["proof"], records)
+    if state == State.OPEN and attestation:
+        return State.ATTESTED, str(attestation)
+    return State(state), evidence
+
+
+def _find(one: Mapping[str, Any], attestation: Attestation | None, records: Sequence[Record]) -> Finding:
+    """Return state and evidence of an item. An attestation replaces a proof that is missing, never one that failed."""
+    proofs = one["proof"]
+    measured = "; ".join(_prove(proof, records)[1] for proof in one.get("measured", ()))
+    measured = measured and f"; measured by the run: {measured}"
+    state, evidence = _prove_all(proofs, records) if proofs else (State.OPEN, f"no person has attested it{measured}")
+    if state is not State.OPEN or attestation is None:
+        return state, evidence
+    early = " (stated before the deployment)" if one["phase"] == AFTERWARDS else ""
+    return State.ATTESTED, f"{attestation}{early}" + (f"; not proven by the run: {evidence}" if proofs else measured)
+
+
+def _prove_all(proofs: Sequence[str], records: Sequence[Record]) -> Finding:
+    """Return the worst state of the proofs, with the evidence of those that have it."""
+    found = [_prove(proof, records) for proof in proofs]
     states = [state for state, _ in found]
     worst = next((state for state in (State.FAILED, State.OPEN) if state in states), State.PROVEN)
     return worst, "; ".join(evidence for state, evidence in found if state is worst)
 
 
-def _one(kind: str, name: str, records: Sequence[Record]) -> tuple[State, str]:
+def _prove(proof: str, records: Sequence[Record]) -> Finding:
     """Return the state and the evidence of one proof."""
-    if kind == "preflight":
-        items = last_data(records, "preflight").get("items", ())
-        item = next((one for one in items if one["name"] == name), None)
-        if item is None:
-            return State.OPEN, f"preflight did not look at {name}"
-        state = {"ok": State.PROVEN, "not_checked": State.OPEN}.get(item["outcome"], State.FAILED)
-        return state, f"preflight {name}: {item['found']}"
-    if kind == "gate":
-        gates = last_data(records, "gates").get("gates") or last_data(records, "verified").get("gates", ())
-        gate = next((one for one in gates if one["name"] == name), None)
-        if gate is None or gate["outcome"] == "not_run":
-            return State.OPEN, f"gate {name} was not run"
-        passed = gate["outcome"] == "passed"
-        return (
-            State.PROVEN if passed else State.FAILED,
-            f"gate {name}: {gate['checks']} checks, {gate['failed']} failed",
-        )
-    if kind == "step":
-        ends = [record.data for record in records if record.kind == "outcome" and record.data.get("step") == name]
-        if not ends:
-            return State.OPEN, f"step {name} did not come to its end"
-        passed = ends[-1]["outcome"] == "passed"
-        return State.PROVEN if passed else State.FAILED, f"step {name}: {ends[-1].get('detail')}"
+    kind, _, name = proof.partition(" ")
+    return {"preflight": _preflight, "gate": _gate, "step": _step, "watched": _watched, "notified": _notified}[kind](
+        name, records
+    )
+
+
+def _preflight(name: str, records: Sequence[Record]) -> Finding:
+    items = last_data(records, "preflight").get("items", ())
+    item = next((one for one in items if one["name"] == name), None)
+    if item is None:
+        return State.OPEN, f"preflight did not check {name}"
+    state = {"ok": State.PROVEN, "not_checked": State.OPEN}.get(item["outcome"], State.FAILED)
+    return state, f"preflight {name}: {item['found']}"
+
+
+def _gate(name: str, records: Sequence[Record]) -> Finding:
+    gates = last_data(records, "gates").get("gates") or last_data(records, "verified").get("gates", ())
+    gate = next((one for one in gates if one["name"] == name), {"outcome": "not_run"})
+    match gate["outcome"]:
+        case "passed":
+            return State.PROVEN, f"gate {name}: {gate['checks']} checks passed"
+        case "not_run":
+            return State.OPEN, f"gate {name} did not run"
+        case "absent":
+            return State.OPEN, f"gate {name} is absent: the service declares that it has no such part"
+        case "incomplete":
+            ran = f"{gate['ran']} of {gate['checks']} checks ran, and passed, before the run was stopped"
+            return State.OPEN, f"gate {name} is incomplete: {ran}"
+    return State.FAILED, f"gate {name}: {gate['outcome']}, {gate['failed']} of {gate['checks']} checks did not pass"
+
+
+def _last_end(step: str, records: Sequence[Record]) -> Mapping[str, Any] | None:
+    ends = (record.data for record in reversed(records) if record.kind == "outcome" and record.data.get("step") == step)
+    return next(ends, None)
+
+
+def _step(name: str, records: Sequence[Record]) -> Finding:
+    end = _last_end(name, records)
+    if end is None:
+        return State.OPEN, f"step {name} did not complete"
+    return State.PROVEN if end["outcome"] == "passed" else State.FAILED, f"step {name}: {end.get('detail')}"
+
+
+def _watched(asked: str, records: Sequence[Record]) -> Finding:
+    """Compare the time that the bake watched the release with the time that the item asks for."""
+    state, evidence = _step("bake", records)
+    if state is not State.PROVEN:
+        return state, evidence
+    wanted, seen = int(asked[:-1]) * SECONDS[asked[-1]], float((_last_end("bake", records) or {}).get("watched_s") or 0)
+    times = f"{_span(wanted)} were asked for; the bake watched {_span(seen)} without harm"
+    return State.PROVEN if seen >= wanted else State.OPEN, times
+
+
+def _span(seconds: float) -> str:
+    """Return a time in minutes and whole seconds, rounded down: it must not claim more than there was."""
+    minutes, rest = divmod(int(seconds), 60)
+    return " ".join(
+        part for part in (f"{minutes} min" * bool(minutes), f"{rest} s" * bool(rest or not minutes)) if part
+    )
+
+
+def _notified(_: str, records: Sequence[Record]) -> Finding:
     notified = [str(record.data["event"]) for record in records if record.kind == "notified"]
     if notified:
-        return State.PROVEN, f"told: {', '.join(notified)}"
+        return State.PROVEN, f"the team was notified: {', '.join(notified)}"
     failed = [str(record.data["error"]) for record in records if record.kind == "not_notified"]
-    return (State.FAILED, failed[0]) if failed else (State.OPEN, "nobody was told: the environment names no topic")
+    if failed:
+        return State.FAILED, f"the team was not notified: {failed[0]}"
+    return State.OPEN, "the team was not notified: the environment has no notifications_topic"

@@ -169,6 +169,7 @@ class Machine(DeploymentState):
         )
         since, ours = self._baking_since, self.still_ours
         bake(self._ports, self._steps, watch, since=since, seconds=seconds, still_ours=ours)
+        self._watched_s = round(self._ports.clock.monotonic() - since, 3)
         self._baked = True
 
     def _require_still_verified(self) -> None:
@@ -183,7 +184,7 @@ class Machine(DeploymentState):
             return
         except CloudError as error:
             self._journal.append("check_failed", error=first_line(error))
-        self._steps.end(True, f"{self._limits.bake:g} s without harm")
+        self._steps.end(True, f"{self._limits.bake:g} s without harm", watched_s=self._watched_s)
         self._move(Outcome.OK)
 
     # -- the way out -----------------------------------------------------------------------------------------------

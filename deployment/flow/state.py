@@ -53,6 +53,7 @@ class DeploymentState:
         "_steps",
         "_touched",
         "_verifying_since",
+        "_watched_s",
         "_write_may_arrive",
     )
 
@@ -84,6 +85,7 @@ class DeploymentState:
         self._closed = False
         self._verifying_since = 0.0
         self._baking_since = 0.0
+        self._watched_s = 0.0
 
     @classmethod
     def resume(

@@ -30,13 +30,14 @@ UNMET = frozenset({State.OPEN, State.FAILED})
 
 @dataclass(frozen=True)
 class Entry:
-    """One item; ``proof`` is empty if a person attests it."""
+    """One item; ``proof`` is empty if a person attests it, and ``measured`` is what the run can add to that."""
 
     phase: str
     name: str
     item: str
     proof: tuple[str, ...] = ()
     required: bool = True
+    measured: tuple[str, ...] = ()
 
 
 def load(path: Path = FILE) -> Sequence[Entry]:
@@ -55,7 +56,14 @@ def load(path: Path = FILE) -> Sequence[Entry]:
             f"{path.name}: {where}: {problem.message}", hint="The comment at its top describes the fields of an item."
         )
     entries = [
-        Entry(phase, one["name"], one["item"], tuple(one.get("proof", ())), one.get("required", True))
+        Entry(
+            phase,
+            one["name"],
+            one["item"],
+            tuple(one.get("proof", ())),
+            one.get("required", True),
+            tuple(one.get("measured", ())),
+        )
         for phase in PHASES
         for one in document.get(phase, ())
     ]
@@ -86,7 +94,7 @@ def as_data(entries: Sequence[Entry], attested: Mapping[str, Attestation], mode:
     """Return the data of the journal line ``checklist``."""
     return {
         "mode": mode,
-        "items": [{**asdict(entry), "proof": list(entry.proof)} for entry in entries],
+        "items": [{**asdict(entry), "proof": list(entry.proof), "measured": list(entry.measured)} for entry in entries],
         "attested": {name: asdict(one) for name, one in attested.items()},
     }
 

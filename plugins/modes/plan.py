@@ -12,6 +12,7 @@ from deployment.access import DEPLOYMENT, Admission
 from deployment.errors import CloudError, Refused
 from deployment.evidence.checklist import Attestation, evaluate
 from deployment.evidence.journal import Record
+from deployment.evidence.opening import written_by
 from deployment.evidence.verdict import in_report_order
 from deployment.flow.approval import REQUIRED
 from deployment.model import Colour, Image
@@ -114,6 +115,7 @@ class PlanMode:
         attested = {**before, **checklist.parse(self._options.attest, entries)}
         mode = settings.limits.checklist
         projected = {
+            "opened": written_by(),
             "checklist": checklist.as_data(entries, attested, mode),
             "preflight": {"items": preflight.as_reports(items)},
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from deployment.errors import Refused, SettingsError
 from deployment.evidence.checklist import evaluate
 from deployment.evidence.journal import Record
+from deployment.evidence.opening import written_by
 from deployment.preflight.checklist import FILE, PHASES, Entry, as_data, demand, load, parse
 from deployment.preflight.preflight import PreflightPorts, Proposal, run_preflight
 from deployment.settings import DeploymentLimits
@@ -36,7 +38,7 @@ def only(
     entry: Entry, *lines: tuple[str, dict[str, Any]], attest: Sequence[str] = (), mode: str = "required"
 ) -> list[Record]:
     entries = [entry]
-    return records(("checklist", as_data(entries, parse(attest, entries), mode)), *lines)
+    return records(("opened", written_by()), ("checklist", as_data(entries, parse(attest, entries), mode)), *lines)
 
 
 def outcome(entry: Entry, *lines: tuple[str, dict[str, Any]], attest: Sequence[str] = ()) -> tuple[str, str]:
@@ -49,11 +51,11 @@ def item(name: str, outcome: str) -> tuple[str, dict[str, Any]]:
 
 
 def gate(name: str, outcome: str, failed: int = 0) -> tuple[str, dict[str, Any]]:
-    return "gates", {"gates": [{"name": name, "outcome": outcome, "checks": 5, "failed": failed}]}
+    return "gates", {"gates": [{"name": name, "outcome": outcome, "checks": 5, "ran": 4, "failed": failed}]}
 
 
-def step(name: str, outcome: str) -> tuple[str, dict[str, Any]]:
-    return "outcome", {"step": name, "outcome": outcome, "detail": "the detail"}
+def step(name: str, outcome: str, **more: float) -> tuple[str, dict[str, Any]]:
+    return "outcome", {"step": name, "outcome": outcome, "detail": "the detail", **more}
 
 
 def test_checklist_contains_every_item_of_the_seed() -> None:
@@ -74,6 +76,13 @@ def test_checklist_contains_every_item_of_the_seed() -> None:
         ("gate load", gate("load", "failed", 1), "failed"),
         ("gate load", gate("load", "error"), "failed"),
         ("gate load", gate("load", "not_run"), "open"),
+        ("gate load", gate("load", "incomplete"), "open"),
+        ("gate load", gate("load", "absent"), "open"),
+        ("watched 30m", step("bake", "passed", watched_s=1800.01), "proven"),
+        ("watched 30m", step("bake", "passed", watched_s=1799.99), "open"),
+        ("watched 30m", step("bake", "passed"), "open"),
+        ("watched 30m", step("bake", "failed"), "failed"),
+        ("watched 30m", step("live", "passed"), "open"),
         ("gate load", gate("health", "passed"), "open"),
         ("step promote", step("promote", "passed"), "proven"),
         ("step promote", step("promote", "failed"), "failed"),
@@ -95,19 +104,68 @@ def test_proof_of_an_item(proof: str, line: tuple[str, dict[str, Any]], expected
 def test_all_proofs_of_an_item_must_hold() -> None:
     entry = Entry("during", "one", "One", ("step provision", "gate database"))
     both = (step("provision", "passed"), gate("database", "failed", 2))
-    assert outcome(entry, *both) == ("failed", "gate database: 5 checks, 2 failed")
+    assert outcome(entry, *both) == ("failed", "gate database: failed, 2 of 5 checks did not pass")
     assert outcome(entry, step("provision", "passed"))[0] == "open"
 
 
 def test_item_without_proof_needs_an_attestation() -> None:
     entry = Entry("pre", "code-review", "Code review completed")
-    assert outcome(entry) == ("open", "nobody attested it")
+    assert outcome(entry) == ("open", "no person has attested it")
     assert outcome(entry, attest=["code-review=jane/pull request 4711"]) == ("attested", "jane: pull request 4711")
+
+
+BAKED_10_S = step("bake", "passed", watched_s=10.004)
+
+
+def test_time_that_was_asked_for_is_compared_with_the_time_that_was_watched() -> None:
+    [entry] = [one for one in load() if one.item == "Monitor for 30 minutes"]
+    short = "30 min were asked for; the bake watched 10 s without harm"
+    assert outcome(entry, BAKED_10_S) == ("open", short)
+    found = outcome(entry, BAKED_10_S, attest=["monitored=jane/the dashboard, from 12:00 to 12:30"])
+    assert found == (
+        "attested",
+        f"jane: the dashboard, from 12:00 to 12:30 (stated before the deployment); not proven by the run: {short}",
+    )
+    long = step("bake", "passed", watched_s=1805.2)
+    assert outcome(entry, long) == ("proven", "30 min were asked for; the bake watched 30 min 5 s without harm")
+
+
+@pytest.mark.parametrize(("asked", "shown"), [("90s", "1 min 30 s"), ("2h", "120 min"), ("9s", "9 s")])
+def test_time_is_shown_in_minutes_and_seconds(asked: str, shown: str) -> None:
+    found = outcome(Entry("post", "one", "One", (f"watched {asked}",)), step("bake", "passed", watched_s=0.9))
+    assert found == ("open", f"{shown} were asked for; the bake watched 0 s without harm")
+
+
+@pytest.mark.parametrize("name", ["performance-metrics", "error-rates"])
+def test_review_needs_a_person_and_shows_what_the_run_measured(name: str) -> None:
+    [entry] = [one for one in load() if one.name == name]
+    assert entry.item.endswith(" reviewed")
+    state, evidence = outcome(entry, gate("live", "passed"), BAKED_10_S)
+    assert state == "open"
+    assert evidence.startswith("no person has attested it; measured by the run: gate ")
+    assert "gate live: 5 checks passed" in evidence
+    state, evidence = outcome(entry, gate("live", "failed", 1), attest=[f"{name}=jane/the dashboard"])
+    assert state == "attested"
+    assert evidence.startswith("jane: the dashboard (stated before the deployment); measured by the run: gate ")
+    assert "gate live: failed, 1 of 5 checks did not pass" in evidence
+
+
+def test_no_item_that_a_person_reviews_is_proven_by_a_machine() -> None:
+    reviews = [entry for entry in load() if re.search("review|feedback|documented|updated", entry.item.lower())]
+    assert len(reviews) >= 5
+    assert [entry.name for entry in reviews if entry.proof] == []
+
+
+def test_old_journals_keep_their_texts() -> None:
+    old = Entry("post", "monitored", "Monitor for 30 minutes", ("step bake", "gate live"))
+    lines = only(old, step("bake", "passed"), gate("live", "passed"))[1:]
+    [found] = evaluate(lines)
+    assert (found["outcome"], found["evidence"]) == ("proven", "step bake: the detail; gate live: 5 checks, 0 failed")
 
 
 def test_open_pre_item_refuses_if_the_checklist_is_required() -> None:
     entry = Entry("pre", "code-review", "Code review completed")
-    with pytest.raises(Refused, match="checklist: code-review: nobody attested it") as caught:
+    with pytest.raises(Refused, match="checklist: code-review: no person has attested it") as caught:
         demand(only(entry))
     assert "--attest code-review=WHO/WHAT" in (caught.value.hint or "")
     demand(only(entry, attest=["code-review=jane/4711"]))
@@ -139,6 +197,9 @@ def test_attestation_of_an_unknown_item_or_given_twice_is_refused() -> None:
         ("[[before]]\nname='x'\nitem='X'", "before"),
         ("[[pre]]\nname='x'", "item"),
         ("[[pre]]\nname='x'\nitem='X'\nproof=['luck']", "luck"),
+        ("[[pre]]\nname='x'\nitem='X'\nproof=['watched 30']", "watched 30"),
+        ("[[pre]]\nname='x'\nitem='X'\nmeasured=['watched 30m']", "watched 30m"),
+        ("[[pre]]\nname='x'\nitem='X'\nproof=['gate live']\nmeasured=['gate live']", "proof"),
         ("[[pre]]\nname='x'\nitem='X'\n[[post]]\nname='x'\nitem='X'", "twice"),
     ],
 )
@@ -155,7 +216,7 @@ def test_journal_of_a_deployment_proves_its_steps(tmp_path: Path) -> None:
     deployment.run()
     found = {one["name"]: one["outcome"] for one in evaluate(deployment.records())}
     assert (found["deployed"], found["switched"], found["monitoring-active"]) == ("proven",) * 3
-    assert (found["code-review"], found["team"]) == ("open", "open")
+    assert (found["code-review"], found["team"], found["monitored"]) == ("open", "open", "open")
 
 
 def test_every_proof_names_something_that_exists(tmp_path: Path) -> None:
@@ -167,6 +228,7 @@ def test_every_proof_names_something_that_exists(tmp_path: Path) -> None:
         "step": {"lease", "provision", "verify", "promote", "live", "bake", "rollback", "retire"},
         "preflight": items,
         "notified": {""},
+        "watched": {"30m"},
     }
-    proofs = [proof.partition(" ") for entry in load() for proof in entry.proof]
+    proofs = [proof.partition(" ") for entry in load() for proof in (*entry.proof, *entry.measured)]
     assert [f"{kind} {name}" for kind, _, name in proofs if name not in known[kind]] == []

@@ -118,7 +118,10 @@ def test_attested_checklist_promotes_and_is_reported(project: Project) -> None:
         "outcome": "attested",
         "evidence": "jane: 4711",
     }
-    assert found["health"]["outcome"] == found["switched"]["outcome"] == found["monitored"]["outcome"] == "proven"
+    assert found["health"]["outcome"] == found["switched"]["outcome"] == "proven"
+    assert found["monitored"]["outcome"] == "open"
+    assert found["monitored"]["evidence"] == "30 min were asked for; the bake watched 0 s without harm"
+    assert {found[name]["outcome"] for name in ("performance-metrics", "error-rates")} == {"open"}
     assert found["feedback"]["outcome"] == "open"
     page = (run.folder / "report.html").read_text()
     assert "jane: 4711" in page
