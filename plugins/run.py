@@ -179,6 +179,9 @@ class Hooks:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Redact each report before other plugins write it, then count it."""
+        if self._run.has_cut_short(report):
+            report.outcome = "skipped"
+            report.longrepr = (report.location[0], report.location[1] or 0, "the run was stopped while this check ran")
         redact(report, self._run.redactor)
         self._run.record(report)
         redact_name(report, self._run.redactor)

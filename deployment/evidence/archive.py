@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from deployment.errors import CloudError, DeploymentError, NoKey, StoredOtherwise, first_line
-from deployment.evidence import report
+from deployment.evidence import junit, report
 from deployment.evidence.attestation import ENVELOPE_FILE, Signer, digests, statement
-from deployment.evidence.journal import Journal, Record
+from deployment.evidence.journal import Journal, Record, last_data
 from deployment.files import replace_file
 from deployment.ports import AuditStore, Lease
 
@@ -95,10 +95,23 @@ def close(
             replace_file(folder / PAGE_FILE, page(journal.records()))
         except Exception as error:  # an error of the page must not stop a run from being recovered
             say(f"{PAGE_FILE} was not written: {type(error).__name__}: {first_line(error)}")
+    _write_junit(journal, folder, say)
     _redact(folder, journal)
     report.write(folder, built)
     _archive(journal, folder, archive, signer, say)
     return built
+
+
+def _write_junit(journal: Journal, folder: Path, say: Callable[[str], None]) -> None:
+    """Complete junit.xml with the steps and the verdict, which pytest did not know when it wrote the file."""
+    records = journal.records()
+    if last_data(records, "opened").get("mode") not in junit.MODES:
+        return
+    path = folder / junit.JUNIT_FILE
+    try:
+        replace_file(path, junit.build(records, path, journal.clean))
+    except Exception as error:  # an error of this file must not stop a run from being closed
+        say(f"{junit.JUNIT_FILE} was not completed: {type(error).__name__}: {first_line(error)}")
 
 
 def _redact(folder: Path, journal: Journal) -> None:

@@ -146,15 +146,18 @@ class Coordinator(RunState):
         self.publish()
         return not self._stopped
 
-    def record(self, report: pytest.TestReport) -> None:
-        """Count one report of a check; the check passes only if its setup, call and teardown all passed.
+    def has_cut_short(self, report: pytest.TestReport) -> bool:
+        """Return whether a signal, or a check that ended pytest, stopped this check on its worker.
 
-        xdist reports a crash for a check that a signal, or a check that ended pytest, cut short on a worker: the release
-        did not fail it, so it counts as not run.
+        xdist reports that as a crash, but the release did not fail the check, so it counts as not run.
         """
+        return report.when == CRASHED and bool(self._interrupted or self._signals.received)
+
+    def record(self, report: pytest.TestReport) -> None:
+        """Count one report of a check; the check passes only if its setup, call and teardown all passed."""
         check = report.nodeid
         gate = self._tally.expected.get(check)
-        if gate is None or (report.when == CRASHED and (self._interrupted or self._signals.received)):
+        if gate is None or self.has_cut_short(report):
             return
         for text in warnings_in(report):
             self.warn(gate, text)

@@ -1,0 +1,138 @@
+"""``junit.xml``: the checks as pytest wrote them, then a testcase for each step and one for the verdict.
+
+The file is valid for the schema of Jenkins' xunit plugin (junit-10.xsd), which knows fewer attributes than pytest writes:
+https://github.com/jenkinsci/xunit-plugin/blob/master/src/main/resources/org/jenkinsci/plugins/xunit/types/model/xsd/junit-10.xsd
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from xml.etree.ElementTree import Element, ParseError, SubElement, indent, parse, tostring
+
+from deployment.evidence import report
+from deployment.evidence.journal import Record, last_data
+from deployment.evidence.sentence import sentence
+
+JUNIT_FILE = "junit.xml"
+MODES = ("deploy", "verify", None)
+"""The modes of runs that have such a file; a journal that was begun from the lease item names no mode."""
+
+GOOD = ("promoted", "verified")
+"""The verdicts with which the testcase of the verdict passes."""
+
+SUITE = "deployment"
+PROPERTIES = ("deployment_id", "environment", "target", "image", "digest", "version", "verdict", "reason", "exit_code")
+CASE_ATTRIBUTES = ("classname", "name", "time")
+SUITE_ATTRIBUTES = ("name", "tests", "failures", "errors", "skipped", "time", "timestamp", "hostname")
+NOT_IN_XML = re.compile(r"[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def build(records: Sequence[Record], checks: Path, clean: Callable[[str], str] = str) -> str:
+    """Return the file's text, from a closed journal and the file that pytest wrote, if there is one and it is whole.
+
+    ``clean`` removes secrets from each text before it is escaped.
+    """
+    root = Element("testsuites", name="deployment")
+    root.extend(_of_pytest(checks))
+    root.append(_of_the_run(records))
+    for element in root.iter():
+        element.text = element.text and _text(clean(element.text))
+        element.attrib.update({name: _text(clean(value)) for name, value in element.attrib.items()})
+    indent(root)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + tostring(root, encoding="unicode") + "\n"
+
+
+def _text(text: str) -> str:
+    """Return the text without the characters that XML cannot contain."""
+    return NOT_IN_XML.sub("�", text)
+
+
+# -- the checks --------------------------------------------------------------------------------------------------------
+
+
+def _of_pytest(path: Path) -> list[Element]:
+    """Return the suites that pytest wrote, as the schema wants them; none if the file is missing or incomplete."""
+    try:
+        written = parse(path).getroot()  # noqa: S314  # pytest wrote this file, in this run
+    except (OSError, ParseError):
+        return []
+    suites = [suite for suite in written.iter("testsuite") if suite.get("name") != SUITE]
+    for suite in suites:
+        for case in suite.findall("testcase"):
+            if case.get("name"):
+                _adapt(case)
+            else:
+                suite.remove(case)  # pytest opens a testcase for a check that was interrupted before it had run
+        for name in [name for name in suite.attrib if name not in SUITE_ATTRIBUTES]:
+            del suite.attrib[name]
+        _count(suite)
+    return suites
+
+
+def _adapt(case: Element) -> None:
+    """Keep the attributes that the schema knows, and write the properties, which it does not allow here, as output."""
+    for name in [name for name in case.attrib if name not in CASE_ATTRIBUTES]:
+        del case.attrib[name]
+    for properties in case.findall("properties"):
+        case.remove(properties)
+        lines = [f"{one.get('name')}: {one.get('value')}" for one in properties]
+        SubElement(case, "system-out").text = "\n".join(lines)
+
+
+def _count(suite: Element) -> None:
+    """Write how many testcases a suite has, and how many failed."""
+    cases = suite.findall("testcase")
+    found = {"failures": "failure", "errors": "error", "skipped": "skipped"}
+    counts = {name: sum(case.find(tag) is not None for case in cases) for name, tag in found.items()}
+    suite.attrib.update({"tests": str(len(cases))} | {name: str(count) for name, count in counts.items()})
+
+
+# -- the run -----------------------------------------------------------------------------------------------------------
+
+
+def _of_the_run(records: Sequence[Record]) -> Element:
+    """Return the suite of the run: its properties, its steps and its verdict."""
+    built = report.build(records)
+    seconds = _between(str(built["started_at"]), str(built["finished_at"]))
+    suite = Element("testsuite", name=SUITE, time=f"{seconds:.3f}")
+    opened = last_data(records, "opened")
+    for name, value in {"timestamp": built["started_at"], "hostname": opened.get("host")}.items():
+        if value:
+            suite.set(name, str(value))
+    properties = SubElement(suite, "properties")
+    for name in PROPERTIES:
+        SubElement(properties, "property", name=name, value="" if built[name] is None else str(built[name]))
+    details = {record.data.get("step"): record.data.get("detail") for record in records if record.kind == "outcome"}
+    for step in built["steps"]:
+        problem = str(details.get(step["name"]) or "it did not complete")
+        failed = None if step["outcome"] == "passed" else (step["outcome"], problem)
+        _case(suite, f"step {step['name']}", step["duration_s"], failed)
+    _case(suite, "verdict", seconds, None if built["verdict"] in GOOD else _verdict(built))
+    _count(suite)
+    return suite
+
+
+def _verdict(built: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the verdict that fails the testcase, and the sentence about it with its reason."""
+    parts: Iterable[str | None] = (sentence(built), built["reason"])
+    return str(built["verdict"]), "\n".join(part for part in parts if part)
+
+
+def _case(suite: Element, name: str, seconds: float, problem: tuple[str, str] | None) -> None:
+    case = SubElement(suite, "testcase", classname=SUITE, name=name, time=f"{seconds:.3f}")
+    if problem is not None:
+        kind, text = problem
+        failure = SubElement(case, "failure", type=kind, message=text.splitlines()[-1])
+        failure.text = text
+
+
+def _between(start: str, end: str) -> float:
+    """Return the seconds between two ISO times, 0 if one of them is missing."""
+    try:
+        return max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds())
+    except ValueError:
+        return 0.0

@@ -1,0 +1,189 @@
+"""``junit.xml`` for CI servers: it fails where the run did, and it is valid for the schema that Jenkins uses.
+
+The tables below are the rules of junit-10.xsd of Jenkins' xunit plugin (MIT licence), in our own words:
+https://github.com/jenkinsci/xunit-plugin/blob/master/src/main/resources/org/jenkinsci/plugins/xunit/types/model/xsd/junit-10.xsd
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+import pytest
+
+from deployment.clock import SystemClock
+from deployment.evidence import archive, junit
+from deployment.evidence.journal import Journal
+from deployment.evidence.opening import written_by
+from tests.plugins.project import PROMOTED, ROLLED_BACK, Project
+
+PROBLEM: tuple[set[str], set[str], set[str]] = (set(), {"type", "message"}, set())
+TIME = re.compile(r"[0-9,]*(\.[0-9]{0,3})?")
+RULES: dict[str, tuple[set[str], set[str], set[str]]] = {
+    "testsuites": (set(), {"name", "time", "tests", "failures", "errors"}, {"testsuite"}),
+    "testsuite": (
+        {"name", "tests", "failures", "errors"},
+        {"group", "time", "skipped", "timestamp", "hostname", "id", "package", "file", "log", "url", "version"},
+        {"testsuite", "properties", "testcase", "system-out", "system-err"},
+    ),
+    "properties": (set(), set(), {"property"}),
+    "property": ({"name", "value"}, set(), set()),
+    "testcase": (
+        {"name"},
+        {"time", "classname", "group"},
+        {"skipped", "error", "failure", "system-out", "system-err"},
+    ),
+    "failure": PROBLEM,
+    "error": PROBLEM,
+    "skipped": PROBLEM,
+    "system-out": (set(), set(), set()),
+    "system-err": (set(), set(), set()),
+}
+"""Element -> its required attributes, its further attributes, and the elements in it."""
+
+
+def problems(element: Element) -> Iterator[str]:
+    """Yield what the schema does not allow in this element."""
+    required, allowed, children = RULES[element.tag]
+    yield from (f"{element.tag} without {name}" for name in required - set(element.attrib))
+    yield from (f"{element.tag} with {name}" for name in set(element.attrib) - required - allowed)
+    if element.tag.startswith("testsuite") and not TIME.fullmatch(element.get("time", "")):
+        yield f"time {element.get('time')}"
+    for child in element:
+        if child.tag not in children:
+            yield f"{child.tag} in {element.tag}"
+        else:
+            yield from problems(child)
+
+
+def read(folder: Path) -> Element:
+    """Return the file's root; it is valid, and its counts are right."""
+    root = ElementTree.parse(folder / "junit.xml").getroot()  # noqa: S314  # our own file
+    assert root.tag == "testsuites"
+    assert list(problems(root)) == []
+    assert [case.attrib for case in root.iter("testcase") if not case.get("name")] == []
+    for suite in root.iter("testsuite"):
+        for attribute, tag in {"tests": ".", "failures": "failure", "errors": "error", "skipped": "skipped"}.items():
+            count = sum(case.find(tag) is not None for case in suite.findall("testcase"))
+            assert suite.get(attribute) == str(count), attribute
+    return root
+
+
+def of_the_run(root: Element) -> dict[str, str | None]:
+    """Return each step and the verdict with the message of its failure, None if it passed."""
+    found = {}
+    for case in root.findall("testsuite[@name='deployment']/testcase"):
+        failure = case.find("failure")
+        found[str(case.get("name"))] = None if failure is None else failure.get("message")
+    return found
+
+
+def test_promotion_passes_in_every_testcase(project: Project) -> None:
+    run = project.run()
+    assert run.result == PROMOTED, run.output
+    root = read(run.folder)
+    steps = ("lease", "provision", "verify", "promote", "live", "bake")
+    assert of_the_run(root) == {**{f"step {name}": None for name in steps}, "verdict": None}
+    assert {suite.get("failures") for suite in root} == {"0"}
+    found = {one.get("name"): one.get("value") for one in root.iter("property")}
+    named = ("deployment_id", "environment", "target", "image", "digest", "version", "verdict")
+    assert {name: found[name] for name in named} == {name: run.report[name] for name in named}
+
+
+def test_rolled_back_run_fails(project: Project) -> None:
+    project.add("live", "def test_it(client, promoted): assert client.get('/health').status_code == 500")
+    run = project.run()
+    assert run.result == ROLLED_BACK, run.output
+    found = of_the_run(read(run.folder))
+    assert found["verdict"] == run.report["reason"]
+    assert (found["step promote"], found["step rollback"]) == (None, None)
+    assert found["step live"] is not None
+
+
+@pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.soak)])
+def test_interrupted_run_fails_and_has_no_nameless_testcase(project: Project, workers: str) -> None:
+    project.add("auth", "def test_it(client): raise KeyboardInterrupt")
+    run = project.run(workers)
+    assert run.code == 2, run.output
+    root = read(run.folder)
+    assert of_the_run(root)["verdict"] == run.report["reason"]
+    checks = root.find("testsuite[@name='pytest']")
+    assert checks is not None
+    assert (checks.get("failures"), checks.get("errors")) == ("0", "0"), "no check has failed"
+
+
+def test_refused_run_fails(project: Project) -> None:
+    run = project.run("--image-tag=9.9.9")
+    assert run.code == 4, run.output
+    root = read(run.folder)
+    assert of_the_run(root) == {"verdict": run.report["reason"]}
+    assert {one.get("name"): one.get("value") for one in root.iter("property")}["verdict"] == "refused"
+
+
+def test_verification_fails_and_its_file_has_no_other_attributes(project: Project) -> None:
+    """pytest's older family has ``file`` and ``line``, which the schema does not know."""
+    project.add(
+        "auth",
+        """
+        import pytest
+
+        @pytest.fixture
+        def breaks():
+            yield
+            raise ValueError("the teardown")
+
+        def test_it(client, breaks, record_property):
+            record_property("seen", "a <b> & c")
+            assert False, "the call"
+
+        def test_skips(): pytest.skip("no")
+    """,
+    )
+    run = project.run("-o", "junit_family=xunit1", target=None)
+    assert run.code == 1, run.output
+    root = read(run.folder)
+    assert of_the_run(root) == {"verdict": run.report["reason"]}
+    shown = {case.get("name"): case.findtext("system-out") for case in root.iter("testcase")}
+    assert "seen: a <b> & c" in str(shown["test_it"])
+
+
+@pytest.mark.parametrize("written", [None, "", "<testsuites><testsuite", "<testsuites/>"], ids=str)
+def test_recovered_run_has_steps_and_verdict(tmp_path: Path, written: str | None) -> None:
+    """A killed run leaves no file or a torn one; control characters, markup and secrets do not spoil it."""
+    journal = Journal(
+        tmp_path / "audit.jsonl", "tester", SystemClock(), lambda text: text.replace("canary<&", "[redacted]")
+    )
+    journal.append("opened", deployment_id="one", mode="deploy", started_at="2026-11-22T12:00:00+00:00", **written_by())
+    journal.append("intent", step="provision")
+    if written is not None:
+        (tmp_path / "junit.xml").write_text(written)
+    closed = {"verdict": "rejected", "exit_code": None, "finished_at": "2026-11-22T12:00:01.5+00:00"}
+    said: list[str] = []
+    for _ in range(2):  # a halted deployment can be closed twice
+        archive.close(
+            journal,
+            tmp_path,
+            [("closed", closed | {"reason": "provision: \x1b[41m<died> & canary<&"})],
+            say=said.append,
+        )
+    assert of_the_run(read(tmp_path)) == {
+        "step provision": "it did not complete",
+        "verdict": "provision: �[41m<died> & [redacted]",
+    }
+    assert said == []
+
+
+def test_error_of_the_file_stops_no_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> str:
+        raise KeyError("what")
+
+    monkeypatch.setattr(junit, "build", broken)
+    journal = Journal(tmp_path / "audit.jsonl", "tester", SystemClock())
+    journal.append("opened", deployment_id="one", mode="deploy", **written_by())
+    said: list[str] = []
+    archive.close(journal, tmp_path, [("closed", {"verdict": "rejected"})], say=said.append)
+    assert said == ["junit.xml was not completed: KeyError: 'what'"]
+    assert (tmp_path / "verification.json").exists()
