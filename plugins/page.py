@@ -15,7 +15,7 @@ import jinja2
 
 from deployment.evidence import report
 from deployment.evidence.journal import Record, last_data
-from deployment.evidence.sentence import sentence
+from deployment.evidence.sentence import advisories, next_step, sentence
 
 TEMPLATES = Path(__file__).with_name("templates")
 
@@ -33,11 +33,15 @@ def summary(
     facts, reasons = report.build(records), _reasons(records) if reasons is None else reasons
     planned, opened = last_data(records, "planned"), last_data(records, "opened")
     undoes = planned.get("undoes")
+    gates = [{**gate, "reason": reasons.get(gate["name"])} for gate in facts["gates"]]
     return _template().render(
         report=facts,
         sentence=undo_sentence(facts, undoes) if undoes else sentence(facts),
         good=facts["exit_code"] == 0,
-        gates=[] if undoes else [{**gate, "reason": reasons.get(gate["name"])} for gate in facts["gates"]],
+        gates=[] if undoes else gates,
+        advisories=[] if undoes else advisories(gates),
+        remedies=[one for one in (last_data(records, "closed").get("remedy"), next_step(facts)) if one],
+        asked=asked_for(opened),
         steps=facts["steps"],
         timeline=_timeline(records),
         measured=measured,
@@ -50,6 +54,14 @@ def summary(
         framework=opened.get("framework"),
         recovered_by=next((r.actor for r in reversed(records) if r.kind == "recovering"), None),
     )
+
+
+def asked_for(opened: Mapping[str, Any]) -> str | None:
+    """Return the release that the caller of a deployment asked for, for runs that ended before they chose one."""
+    if opened.get("mode") != "deploy" or "image_tag" not in opened:
+        return None
+    tag = opened["image_tag"]
+    return "the highest version was asked for" if tag is None else f"tag {tag} was asked for"
 
 
 @functools.cache

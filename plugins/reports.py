@@ -58,8 +58,7 @@ class HtmlReport:
     def render(self) -> str:
         """Return the summary as HTML; the template engine escapes every value."""
         run = self._run
-        reasons = {gate.name: gate.reason for gate in run.gates()} if run.settings else {}
-        return run.redactor.clean(page.mark(page.summary(run.projected_records(), reasons, self._values())))
+        return run.redactor.clean(page.mark(page.summary(run.projected_records(), run.gate_reasons(), self._values())))
 
     def _final(self, records: Sequence[Record]) -> str:
         """Return the whole page with a new summary, because the verdict can still change after pytest-html wrote the page."""
@@ -67,8 +66,9 @@ class HtmlReport:
         path = run.folder / archive.PAGE_FILE
         if not path.exists():  # pytest-html did not finish
             return page.standalone(records)
-        reasons = {gate.name: gate.reason for gate in run.gates()} if run.settings else {}
-        return page.replace_summary(path.read_text(encoding="utf-8"), page.summary(records, reasons, self._values()))
+        return page.replace_summary(
+            path.read_text(encoding="utf-8"), page.summary(records, run.gate_reasons(), self._values())
+        )
 
     def _values(self) -> list[dict[str, Any]]:
         """Return a row for each value: its gate, its check, and whether the check passed."""

@@ -21,9 +21,6 @@ JUNIT_FILE = "junit.xml"
 MODES = ("deploy", "verify", None)
 """The modes of runs that have such a file; a journal that was begun from the lease item names no mode."""
 
-GOOD = ("promoted", "verified")
-"""The verdicts with which the testcase of the verdict passes."""
-
 SUITE = "deployment"
 PROPERTIES = ("deployment_id", "environment", "target", "image", "digest", "version", "verdict", "reason", "exit_code")
 CASE_ATTRIBUTES = ("classname", "name", "time")
@@ -111,7 +108,7 @@ def _of_the_run(records: Sequence[Record]) -> Element:
         problem = str(details.get(step["name"]) or "it did not complete")
         failed = None if step["outcome"] == "passed" else (step["outcome"], problem)
         _case(suite, f"step {step['name']}", step["duration_s"], failed)
-    _case(suite, "verdict", seconds, None if built["verdict"] in GOOD else _verdict(built))
+    _case(suite, "verdict", seconds, None if built["verdict"] in report.GOOD else _verdict(built))
     _count(suite)
     return suite
 

@@ -34,6 +34,9 @@ VERDICTS = {
     Phase.REFUSED: "refused",
 }
 
+GOOD = (VERDICTS[Phase.SUCCEEDED], "verified")
+"""The verdicts of a run that succeeded."""
+
 
 def build(records: Sequence[Record]) -> dict[str, Any]:
     """Return the public report (contract: docs/read-a-report.md) of a journal that was opened and closed."""

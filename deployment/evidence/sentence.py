@@ -11,7 +11,7 @@ SENTENCES = {
     "rolled_back": "ROLLED BACK: {image} had been promoted to {target}; the previous colour is live again and verified.",
     "rollback_failed": "ROLLBACK FAILED: the live state of {environment} is unknown or wrong. A person must act now.",
     "refused": "REFUSED: nothing was touched.",
-    "verified": "VERIFIED: every check that ran has passed.",
+    "verified": "VERIFIED: every {checks} that ran has passed.",
     "failed": "FAILED: the verification did not pass.",
 }
 
@@ -34,7 +34,26 @@ def sentence(report: Mapping[str, Any]) -> str:
     gates: Sequence[Mapping[str, Any]] = report["gates"]
     waived = [gate["name"] for gate in gates if gate["waived"] and gate["outcome"] != "passed"]
     words["gates"] = f"{', '.join(waived)} did NOT pass and was waived, every other" if waived else "every"
+    words["checks"] = "required gate" if advisories(gates) else "check"
     return (FROZEN if is_frozen(report) else SENTENCES[str(report["verdict"])]).format(**words)
+
+
+def advisories(gates: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a sentence for each gate that is not required and did not pass: it decides nothing, but hides nothing either.
+
+    ``gates`` are a report's gates; ``reason`` is added if they have it.
+    """
+    return [
+        f"gate {gate['name']} is not required and did not pass ({gate['failed']} of {gate['checks']} checks)"
+        + (f": {gate['reason']}" if gate.get("reason") else "")
+        for gate in gates
+        if not gate["required"] and gate["outcome"] in ("failed", "error")
+    ]
+
+
+def next_step(report: Mapping[str, Any]) -> str | None:
+    """Return what a person must do after this verdict; None if nothing."""
+    return NEXT.get("frozen" if is_frozen(report) else str(report["verdict"]))
 
 
 def is_frozen(report: Mapping[str, Any]) -> bool:

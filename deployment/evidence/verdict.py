@@ -204,6 +204,14 @@ def not_passed(gates: Iterable[GateResult]) -> list[GateResult]:
     return [gate for gate in gates if gate.required and gate.outcome not in BLOCKS_NOTHING and gate.waived is None]
 
 
+def checks_passed(gates: Iterable[GateResult]) -> str:
+    """Return how many checks passed in how many gates; a gate without checks does not count."""
+    with_checks = [gate for gate in gates if gate.checks]
+    passed, expected = sum(gate.ran - gate.failed for gate in with_checks), sum(gate.checks for gate in with_checks)
+    count = f"{passed}" if passed == expected else f"{passed} of {expected}"
+    return f"{count} checks passed in {len(with_checks)} gates"
+
+
 def must_have_passed(gates: Sequence[GateResult]) -> None:
     """Raise AssertionError if a promotion is requested although its gates block it: a defect of this program."""
     if not gates:

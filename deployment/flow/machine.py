@@ -19,7 +19,7 @@ from deployment.errors import (
     StepFailed,
     first_line,
 )
-from deployment.evidence.verdict import GateResult, must_have_passed
+from deployment.evidence.verdict import GateResult, checks_passed, must_have_passed
 from deployment.flow.alarms import AlarmWatch, refuse_firing_alarms
 from deployment.flow.bake import BakeWatch, bake
 from deployment.flow.canary import CanaryStep, CanaryWatch
@@ -125,7 +125,7 @@ class Machine(DeploymentState):
         reverify(self._plan, self._limits, self._ports, previous, verified, can_go_back=healthy)
         if healthy:
             refuse_firing_alarms(self._ports.alarms, previous.colour, self._journal)
-        self._steps.end(True, f"{sum(gate.checks for gate in gates)} checks passed in {len(gates)} gates")
+        self._steps.end(True, checks_passed(gates))
         self._alarms = AlarmWatch(self._ports.alarms, self._plan.target, self._ports.clock, self._journal)
         seen = self._ports.router.observe()
         refuse_changed_routes(seen, previous.colour, previous.generation)

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from deployment.errors import DeploymentError, Refused, first_line
+from deployment.errors import DeploymentError, Refused
 from deployment.evidence import archive, report
 from deployment.evidence.archive import NOWHERE
 from deployment.evidence.journal import Record
-from deployment.evidence.report import VERDICTS
+from deployment.evidence.report import GOOD, VERDICTS
 from deployment.evidence.verdict import CheckOutcome, CheckResult, GateResult, in_report_order
 from deployment.model import Reason
 from deployment.phases import EXIT_CODES, Phase
@@ -127,6 +127,10 @@ class Coordinator(RunState):
         results = [self._tally.gate(replace(rule, min_checks=1) if partial else rule) for rule in rules]
         return [replace(gate, waived=self._waived(gate.name)) for gate in results]
 
+    def gate_reasons(self) -> dict[str, str | None]:
+        """Return why each gate did not pass, by name; None for a gate that passed."""
+        return {gate.name: gate.reason for gate in self.gates()} if self._settings else {}
+
     def _waived(self, gate: str) -> str | None:
         return str(self._waivers[gate]) if gate in self._waivers else None
 
@@ -142,7 +146,7 @@ class Coordinator(RunState):
         except Refused as error:
             self.refuse(error)
         except DeploymentError as error:
-            self.stop(Reason(self.where(), first_line(error)))
+            self.stop_by(error)
         self.publish()
         return not self._stopped
 
@@ -267,12 +271,11 @@ class Coordinator(RunState):
                 {
                     "verdict": verdict,
                     "exit_code": code,
-                    "reason": None
-                    if verdict in ("promoted", "verified") or self._reason is None
-                    else str(self._reason),
+                    "reason": None if verdict in GOOD or self._reason is None else str(self._reason),
                     "live_harmed": self._mode is not None and self._mode.live_harmed,
                     "partial": self._options.partial and not self._state.deploying,
                     "finished_at": self._clock.now().isoformat(timespec="milliseconds"),
+                    **({"remedy": self.remedy} if self.remedy and verdict not in GOOD else {}),
                 },
             ),
         ]

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from deployment.clock import SystemClock
-from deployment.errors import Refused, first_line
+from deployment.errors import DeploymentError, Refused, first_line
 from deployment.events import Event
 from deployment.evidence.archive import Page
 from deployment.evidence.journal import JOURNAL_FILE, Journal
@@ -81,6 +81,7 @@ class RunState:
         "_reason",
         "_redactor",
         "_refusal",
+        "_remedy",
         "_report",
         "_run_id",
         "_settings",
@@ -124,6 +125,7 @@ class RunState:
         self._checks: tuple[Check, ...] = ()
         self._refusal: Refused | None = None
         self._reason: Reason | None = None
+        self._remedy: str | None = None
         self._stopped = False
         self._internal_error = False
         self._interrupted = False
@@ -151,6 +153,7 @@ class RunState:
             self._journal,
             opening,
             self._started_at.isoformat(timespec="milliseconds"),
+            image_tag=options.image_tag,
             argv=sys.argv[1:],
             variables=recorded_environment(),
             versions={name: version(name) for name in RECORDED_PACKAGES} | {"python": platform.python_version()},
@@ -238,6 +241,11 @@ class RunState:
     def reason(self) -> Reason | None:
         """Why the run did not succeed; None while nothing failed."""
         return self._reason
+
+    @property
+    def remedy(self) -> str | None:
+        """What the error that ended the run advises to type or do next; None without such advice."""
+        return self._remedy
 
     @property
     def stopped(self) -> bool:
@@ -361,7 +369,13 @@ class RunState:
     def refuse(self, refusal: Refused) -> None:
         """Refuse the run: nothing was touched, and nothing will be."""
         self._refusal = self._refusal or refusal
-        self.stop(Reason(refusal.where or self.where(), first_line(refusal)))
+        self.stop_by(refusal, refusal.where)
+
+    def stop_by(self, error: DeploymentError, where: str | None = None) -> None:
+        """Hand out no further check because of an error, in this step or gate; keep its hint for the report."""
+        if self._reason is None:
+            self._remedy = self._redactor.clean("\n".join(str(error).strip().splitlines()[1:])).strip() or None
+        self.stop(Reason(where or self.where(), first_line(error)))
 
     def stop(self, reason: Reason) -> None:
         """Hand out no further check. The first reason counts."""

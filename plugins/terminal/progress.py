@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from deployment.events import Event, PhaseChanged, StepBegan, StepEnded, Waiting
-from deployment.evidence.sentence import NEXT, is_frozen, sentence
+from deployment.evidence.sentence import advisories, next_step, sentence
 from deployment.phases import Phase
 from verification.printable import printable
 
@@ -142,10 +142,14 @@ class Progress:
             for line in str(run.refusal).splitlines():
                 terminal.write_line(f"  {self._fitted(terminal, line.strip(), 2)}")
         elif report["reason"]:
-            terminal.write_line(f"  {self._fitted(terminal, report['reason'], 2)}")
+            for line in (report["reason"], *(run.remedy or "").splitlines()):
+                terminal.write_line(f"  {self._fitted(terminal, line.strip(), 2)}")
+        reasons = run.gate_reasons()
+        for advisory in advisories([{**gate, "reason": reasons.get(gate["name"])} for gate in report["gates"]]):
+            terminal.write_line(f"  {self._fitted(terminal, advisory, 2)}", bold=True, yellow=True)
         for warning in run.warnings:
             terminal.write_line(f"  WARNING  {self._fitted(terminal, warning, 11)}", bold=True, yellow=True)
-        if hint := NEXT.get("frozen" if is_frozen(report) else str(report["verdict"])):
+        if hint := next_step(report):
             terminal.write_line(f"  {hint}")
         terminal.write_line(f"  report: {run.folder / 'report.html'}")
         terminal.write_line(f"  exit code {report['exit_code']}")
