@@ -46,6 +46,4 @@ def message_of(report: pytest.TestReport) -> str:
     crash = getattr(report.longrepr, "reprcrash", None)
     text = str(crash.message) if crash is not None else str(report.longrepr or report.outcome)
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    # After a redaction only the text of the whole traceback is left; pytest marks the lines of the error with an E.
-    lines = [line[1:].strip() for line in lines if crash is None and line.startswith("E  ")] or lines
     return (lines[0] if lines else report.outcome)[:300]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from _pytest._code.code import TerminalRepr
+from _pytest._code.code import ExceptionChainRepr, ReprFileLocation, ReprTracebackNative, TerminalRepr
 
 from verification.printable import printable
 from verification.redaction import LearningRedactor
@@ -54,11 +54,17 @@ def _cleaner(redactor: LearningRedactor) -> Clean:
 def _cleaned(shown: Any, clean: Clean) -> Any:
     """Return a report's representation of an error with every text in it cleaned, as pytest can still format it.
 
-    If a secret spreads over several of these texts, the whole becomes one text: a line alone does not show such a secret.
+    If a secret spreads over several of these texts, the traceback becomes one text: a line alone does not show such a
+    secret. The crash message stays, because the terminal's summary, junit.xml and the reason of the run show it.
     """
-    each = _cleaned_parts(shown, clean)
-    text = str(each)
-    return each if clean(text) == text else clean(text)
+    each, cleaned = _cleaned_parts(shown, clean), clean(str(shown))
+    crash = getattr(each, "reprcrash", None)
+    # The whole is cleaned before its parts: without its first line a key is not recognised any more.
+    if str(each) == cleaned:
+        return each
+    if not isinstance(crash, ReprFileLocation):
+        return cleaned
+    return ExceptionChainRepr([(ReprTracebackNative([cleaned + "\n"]), crash, None)])
 
 
 def _cleaned_parts(value: Any, clean: Clean) -> Any:

@@ -1,0 +1,91 @@
+"""A failing check whose traceback holds a secret: its message stays what the check said, without the secret."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, cast
+from xml.etree import ElementTree
+
+import pytest
+
+from plugins.integrity.outcomes import message_of
+from plugins.terminal.redacting import redact
+from tests.plugins.project import REJECTED, Project
+from tests.plugins.world import TOKEN, USERS
+from verification.redaction import LearningRedactor
+
+SECRET = USERS[0].password
+CHECK = """
+    def test_list(client, smoke_user):
+        headers = {"Authorization": "Bearer " + {token!r}}
+        status = client.get("/health").status_code
+        assert status == 422, f"GET /consults: status {status}, expected 422{more}"
+"""
+
+
+def junit_messages(run: Any) -> list[str]:
+    """Return the messages of the checks that failed."""
+    root = ElementTree.parse(run.folder / "junit.xml")  # noqa: S314  # our own file
+    return [str(one.get("message")) for one in root.findall("testsuite[@name='pytest']/testcase/failure")]
+
+
+@pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.soak)])
+@pytest.mark.parametrize("more", ["", pytest.param(" of {smoke_user.password}", marks=pytest.mark.soak)])
+def test_message_of_a_failing_check_survives_redaction(project: Project, workers: str, more: str) -> None:
+    source = CHECK.replace("{token!r}", repr(TOKEN)).replace("{more}", more)
+    project.add("endpoints", source)
+    run = project.run(workers, "--showlocals")
+    assert run.result == REJECTED, run.output
+    message = "GET /consults: status 200, expected 422" + (" of [redacted]" if more else "")
+    assert run.report["reason"] == f"endpoints: test_list: AssertionError: {message}"
+    [summary] = re.findall(r"^FAILED suites/endpoints.*", run.output, flags=re.MULTILINE)
+    assert " - AssertionError: G" in summary, "the line ends where the terminal does"
+    [shown] = junit_messages(run)
+    assert shown.startswith(f"AssertionError: {message}")
+    assert "RecordingClient object" not in shown
+    written = run.output + "".join(path.read_text() for path in run.folder.iterdir() if path.is_file())
+    assert TOKEN not in written
+    assert SECRET not in written
+
+
+def failed(source: str) -> pytest.TestReport:
+    """Return the report of a check in which this code fails."""
+    try:
+        exec(source)  # noqa: S102  # the code is a test's own
+    except Exception:
+        failure = pytest.ExceptionInfo.from_current().getrepr(style="long", showlocals=True)
+    location = ("suites/auth/test_auth.py", 1, "test_it")
+    return pytest.TestReport("suites/auth/test_auth.py::test_it", location, {}, "failed", cast("Any", failure), "call")
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("raise ValueError('canary-1234 is wrong')", "ValueError: [redacted] is wrong"),
+        (
+            "try:\n  raise KeyError('canary-1234')\nexcept KeyError as e:\n  raise OSError('no answer') from e",
+            "OSError: no answer",
+        ),
+        ("raise ValueError('first\\nsecond canary-1234')", "ValueError: first"),
+        ("raise ValueError('first\\n-----BEGIN PRIVATE KEY-----\\ncanary-of-a-key')", "ValueError: first"),
+    ],
+)
+def test_redacted_report_keeps_its_message_on_the_way_from_a_worker(source: str, message: str) -> None:
+    redactor = LearningRedactor({})
+    redactor.learn("canary-1234")
+    report = failed(source)
+    redact(report, redactor)
+    received = pytest.TestReport._from_json(report._to_json())
+    redact(received, redactor)
+    assert message_of(received) == message
+    crash = getattr(received.longrepr, "reprcrash", None)
+    assert crash is not None
+    assert "canary" not in crash.message + str(received.longrepr) + received.longreprtext
+    assert "[redacted]" in received.longreprtext
+
+
+def test_report_without_a_secret_is_left_as_it_is() -> None:
+    report = failed("raise ValueError('plain')")
+    before = report.longreprtext
+    redact(report, LearningRedactor({}))
+    assert report.longreprtext == before
