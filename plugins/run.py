@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from deployment.errors import Refused, SettingsError
+from deployment.model import Colour
 from deployment.settings import SETTINGS_FILE, load
 from plugins import options as run_options
 from plugins.integrity.assertions import assertion_problem, refuse_disabled_assertions
@@ -75,6 +76,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redactor: LearningRedactor) -> None:
     # Imported here because only the coordinator needs boto3 and the embedded environment; it saves each worker a second.
+    from plugins.modes.choice import colour_of_auto
     from plugins.modes.coordinator import Coordinator
     from plugins.modes.deploy import DeployMode
     from plugins.modes.verify import VerifyMode
@@ -92,7 +94,10 @@ def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redact
         refusal = error
         with contextlib.suppress(SettingsError):  # so that the report can name the gates
             settings = settings or load(SETTINGS_FILE)
-    run_id = _run_id(options)
+    colour = None
+    if refusal is None and settings is not None and options.target == run_options.AUTO:
+        colour = colour_of_auto(settings)
+    run_id = _run_id(options, colour)
     try:
         coordinator = Coordinator(run_id, options, settings, suites, redactor, progress)
     except OSError as error:
@@ -124,10 +129,14 @@ def _without_workers(config: pytest.Config) -> None:
     config.option.numprocesses = None
 
 
-def _run_id(options: RunOptions) -> str:
-    """Return a unique id that sorts by time and names the kind of the run."""
+def _run_id(options: RunOptions, colour: Colour | None) -> str:
+    """Return a unique id that sorts by time and names the kind of the run; ``colour`` is what ``auto`` means."""
     kind = (
-        options.target if options.target in run_options.TARGETS else "verify" if options.target is None else "refused"
+        colour or options.target
+        if options.target in run_options.TARGETS
+        else "verify"
+        if options.target is None
+        else "refused"
     )
     return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{kind}-{secrets.token_hex(3)}"
 

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from deployment.errors import Refused, TargetIsLive
+from deployment.errors import DeploymentError, Refused, TargetIsLive
+from deployment.flow.lease import open_deployment
 from deployment.model import Colour, Image
 from deployment.plan import LiveSnapshot
 from deployment.releases import default_tag
+from deployment.settings import Settings
 from deployment.strategy import AT_ONCE
+from infrastructure import compose
 from infrastructure.compose import Environment
 from plugins.options import AUTO
 from plugins.state import Release, unregistered
@@ -24,9 +27,47 @@ def target_of(live: Colour, target: str | None) -> Colour:
     return live.other if target == AUTO else Colour(str(target))
 
 
-def projected_target(environment: Environment, target: str | None) -> Colour:
-    """Return the colour that a run would deploy to now; whether it is idle is checked under the lock. Raises CloudError."""
+def named_colour(run_id: str) -> Colour | None:
+    """Return the colour that a run's id names; None if it names none."""
+    named = run_id.split("-")[2]
+    return Colour(named) if named in set(Colour) else None
+
+
+def projected_target(environment: Environment, target: str | None, run_id: str | None = None) -> Colour:
+    """Return the colour that a run would deploy to now; whether it is idle is checked under the lock. Raises CloudError.
+
+    For ``auto`` that is the colour that ``run_id`` names, if it names one.
+    """
+    if target == AUTO and run_id is not None and (named := named_colour(run_id)):
+        return named
     return target_of(environment.ports.router.observe().live, target)
+
+
+def colour_of_auto(settings: Settings) -> Colour | None:
+    """Return the colour that ``--target=auto`` means, for the id of a run that is about to begin.
+
+    Returns None if that is not certain yet: another deployment is under way or was interrupted, so traffic may still
+    move; a stopped embedded environment will continue with the data that it has; or the environment does not answer.
+    """
+    try:
+        if not compose.is_up(settings):
+            return None if compose.sleeps(settings) else compose.projected_release(settings, None)[1].other
+        ports = compose.connect(settings).ports
+        if ports.lease.current() is not None or open_deployment(ports) is not None:
+            return None
+        return ports.router.observe().live.other
+    except DeploymentError:
+        return None  # the run itself meets the same problem, and reports it
+
+
+def refuse_other_colour(run_id: str, target: Colour) -> None:
+    """Raise Refused if the run's id names another colour than the one to deploy to: traffic has moved since."""
+    named = named_colour(run_id)
+    if named not in (None, target):
+        raise Refused(
+            f"traffic has moved since this run began: --target=auto now means {target}, but the run's id names {named}",
+            hint="Start the run again.",
+        )
 
 
 def choose_target(live: Colour, target: str | None) -> Colour:

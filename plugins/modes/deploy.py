@@ -40,6 +40,7 @@ from plugins.modes.choice import (
     live_release,
     projected_target,
     refuse_irreversible,
+    refuse_other_colour,
 )
 from plugins.modes.coordinator import Coordinator
 from plugins.modes.environment_snapshot import allow_unhealthy_live, front_door_request, take_snapshot
@@ -88,7 +89,7 @@ class DeployMode:
         environment = self._environment = compose.connect(settings)
         run.redactor.learn(*environment.secrets)
         run.name_checks()
-        target = projected_target(environment, run.options.target)
+        target = projected_target(environment, run.options.target, run.run_id)
         self._admission = admit_run(run, environment, settings, target)
         machine, live = queue.retry(lambda: self._take_lock(environment, target))
         plan, holder = machine.plan, machine.holder
@@ -128,6 +129,7 @@ class DeployMode:
         plan = self._plan(environment)
         if plan.target is not expected_target:  # `auto`, and traffic has moved since
             self._admission = admit_run(run, environment, self._settings, plan.target)
+        refuse_other_colour(run.run_id, plan.target)
         check_preflight(run, environment, self._settings, self._admission, plan)
         notices = self._notices = Notices(
             environment.notifier, run.journal, about(plan, run.folder), run.terminal.event, run.say
