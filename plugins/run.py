@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import secrets
 import warnings
 from collections.abc import Generator
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from deployment.errors import Refused, SettingsError
+from deployment.evidence import receipt
 from deployment.model import Colour
 from deployment.settings import SETTINGS_FILE, load
 from plugins import options as run_options
@@ -98,6 +100,10 @@ def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redact
     if refusal is None and settings is not None and options.target == run_options.AUTO:
         colour = colour_of_auto(settings)
     run_id = _run_id(options, colour)
+    try:
+        receipt.leave(options.reports / run_id, os.environ)
+    except OSError as error:
+        raise pytest.UsageError(f"{receipt.RECEIPT} names a file that cannot be written: {error}") from None
     try:
         coordinator = Coordinator(run_id, options, settings, suites, redactor, progress)
     except OSError as error:

@@ -149,12 +149,17 @@ def deploy(
     the registry has the tag.
 
     Options after `--` go to pytest: deploy --image-tag 1.1.0 -- -n 4
+
+    The exit code counts only if the run's own closed report has the same one.
+    Otherwise the run was cut short: it is recovered, and the command ends with
+    0 (promoted), 10 (rolled back), 11 (a person must act) or 3.
     """
     if not run.NO_RUN_OPTIONS.intersection(pytest_options):
         image_tag = _prepare_image(image_tag, image, context, environment)
     if image_tag is None:
         raise click.MissingParameter(param_hint="'--image-tag'", param_type="option")
-    sys.exit(run.deploy(ROOT, image_tag, target, environment, pytest_options))
+    command = run.pytest_command(image_tag, target, environment)
+    sys.exit(run.deploy(command, ROOT, pytest_options, lambda folder: recover.settle(lambda: _reach(folder), folder)))
 
 
 @cli.command("rollback", short_help="Undo the last promotion.")
@@ -328,6 +333,12 @@ def _prepare_image(tag: str | None, image: str | None, context: Path | None, env
             hint="Use --image-tag with the folder's tag, see docs/embedded.md.",
         )
     return tag
+
+
+def _reach(folder: Path) -> tuple[Settings, Environment | None]:
+    """Return settings and environment of the run with this report; None instead of one that is not up."""
+    settings = _settings(audit.environment_of(folder), folder.parent)
+    return settings, _connect(settings) if compose.is_up(settings) else None
 
 
 def _connect(settings: Settings) -> Environment:

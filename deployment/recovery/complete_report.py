@@ -73,6 +73,16 @@ def touched_runs(reports: Path) -> Iterator[tuple[str, str]]:
             yield folder.name, environment
 
 
+def may_have_moved(folder: Path) -> bool:
+    """Return whether the run began to move traffic, or its journal cannot say that it did not."""
+    try:
+        return any(
+            record.kind == "intent" and record.data.get("step") == "promote" for record in read(folder / JOURNAL_FILE)
+        )
+    except (JournalBroken, OSError):
+        return True
+
+
 def _dead_runs(reports: Path) -> Iterator[tuple[Path, list[Record]]]:
     """Yield folder and journal of each run of this host whose process has ended without a report."""
     for path in sorted(reports.glob(f"*/{JOURNAL_FILE}")):

@@ -12,12 +12,13 @@ from deployment.access import RECOVERING, demand_any
 from deployment.clock import SystemClock
 from deployment.errors import DeploymentError, StepFailed
 from deployment.evidence.archive import NOWHERE, EvidenceWriter
+from deployment.evidence.receipt import report_of
 from deployment.evidence.report import VERDICTS
 from deployment.evidence.sentence import NEXT
 from deployment.flow.lease import open_deployment
 from deployment.flow.notices import Audience
-from deployment.phases import Phase
-from deployment.recovery.complete_report import complete, free_lock, touched_runs
+from deployment.phases import EXIT_CODES, Phase
+from deployment.recovery.complete_report import complete, free_lock, may_have_moved, touched_runs
 from deployment.recovery.interrupted_run import recover_run
 from deployment.recovery.recover import UNDECIDED, Decision
 from deployment.settings import Settings
@@ -28,6 +29,9 @@ from scripts.commands import console
 from verification.redaction import LearningRedactor
 
 HALTED = 11
+CUT_SHORT = 3
+SETTLED = {VERDICTS[phase]: EXIT_CODES[phase] for phase in (Phase.SUCCEEDED, Phase.ROLLED_BACK, Phase.HALTED)}
+"""The exit code of a run that was cut short, by the verdict of its recovered report; any other verdict: CUT_SHORT."""
 
 
 def recover(settings: Settings, environment: Environment, reports: Path, decision: Decision = UNDECIDED) -> int:
@@ -64,6 +68,32 @@ def recover(settings: Settings, environment: Environment, reports: Path, decisio
         return HALTED
     complete_reports(settings, reports, environment)
     return 0
+
+
+def settle(connect: Callable[[], tuple[Settings, Environment | None]], folder: Path) -> int:
+    """Recover the run of this report, which ended without one; return 0 promoted, 10 rolled back, 11, otherwise 3.
+
+    ``connect`` returns the run's environment, None if it is not up. No other run is recovered. If the environment does
+    not answer, a run that may have moved traffic returns 11, because the live state is unknown.
+    """
+    try:
+        settings, environment = connect()
+        if environment is None:
+            complete_reports(settings, folder.parent)
+        else:
+            found = open_deployment(environment.ports)
+            if found is not None and found.record.deployment_id == folder.name:
+                recover(settings, environment, folder.parent)
+            else:
+                complete_reports(settings, folder.parent, environment)
+    except DeploymentError as error:
+        click.echo(f"{folder.name} was not recovered: {error}", err=True)
+        click.echo("Run `python scripts/deploy.py status`, then `python scripts/deploy.py recover`.", err=True)
+        return HALTED if may_have_moved(folder) else CUT_SHORT
+    report = report_of(folder)
+    if report is None:
+        return HALTED if may_have_moved(folder) else CUT_SHORT
+    return SETTLED.get(report["verdict"], CUT_SHORT)
 
 
 def recover_before_down(

@@ -115,7 +115,9 @@ def test_known_tag_is_deployed_without_a_build(command: Command, monkeypatch: py
     ran = command("deploy", "--image-tag", "1.1.0", "--environment", "production", "--", "-n", "2")
     assert ran.exit_code == 0, ran.output
     assert "is in the registry already" in ran.output
-    assert calls == [(deploy.ROOT, "1.1.0", "auto", "production", ("-n", "2"))]
+    ((words, root, options, _),) = calls
+    assert words[1:] == ["-m", "pytest", "--target=auto", "--image-tag=1.1.0", "--environment=production"]
+    assert (root, options) == (deploy.ROOT, ("-n", "2"))
 
 
 def test_unknown_environment_is_refused_by_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
