@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -53,7 +53,11 @@ class Operation:
 
 @dataclass(frozen=True)
 class LiveSnapshot:
-    """The colour that was live when the deployment began. A rollback restores it."""
+    """The colour that was live when the deployment began. A rollback restores it.
+
+    ``problems``: what was wrong with it then, each as ``CHECK: PROBLEM``, if the deployment was allowed all the same. A
+    rollback does not require these checks to pass.
+    """
 
     colour: Colour
     digest: str | None
@@ -61,6 +65,15 @@ class LiveSnapshot:
     url: str | None
     origin: str | None
     generation: int
+    problems: tuple[str, ...] = ()
+
+    def excuses(self, problem: str) -> bool:
+        """Return whether the check of this problem failed before the deployment as well, also if it failed differently."""
+        return _check_of(problem) in map(_check_of, self.problems)
+
+
+def _check_of(problem: str) -> str:
+    return problem.partition(": ")[0]
 
 
 @dataclass(frozen=True)
@@ -119,6 +132,7 @@ class DeploymentRecord:
     def dump(self) -> str:
         """Return the record as JSON: one flat object, as every version so far has written it."""
         own = {name: value for name, value in asdict(self).items() if name not in ("plan", "owner")}
+        own["previous"] = _stored(self.previous) if self.previous else None
         plan = asdict(self.plan) | {"started_at": self.plan.started_at.isoformat()}
         reason = str(self.reason) if self.reason else None
         return json.dumps(plan | asdict(self.owner) | own | {"reason": reason})
@@ -149,8 +163,15 @@ class DeploymentRecord:
 
 
 def live_snapshot(raw: Mapping[str, Any]) -> LiveSnapshot:
-    """Return a live snapshot from its JSON form."""
-    return LiveSnapshot(**{**raw, "colour": Colour(raw["colour"])})
+    """Return a live snapshot from its JSON form; keys that other versions have added are ignored."""
+    known = {one.name: raw[one.name] for one in fields(LiveSnapshot) if one.name in raw}
+    return LiveSnapshot(**{**known, "colour": Colour(raw["colour"]), "problems": tuple(raw.get("problems", ()))})
+
+
+def _stored(live: LiveSnapshot) -> dict[str, Any]:
+    """Return the JSON form of a live snapshot; versions that know no ``problems`` can read it if there are none."""
+    raw = asdict(live)
+    return raw if live.problems else {name: value for name, value in raw.items() if name != "problems"}
 
 
 @dataclass(frozen=True)
@@ -170,7 +191,7 @@ class Promotion:
 
     def dump(self) -> str:
         """Return the promotion as JSON, for the lease item."""
-        return json.dumps(asdict(self))
+        return json.dumps(asdict(self) | {"previous": _stored(self.previous)})
 
     @staticmethod
     def load(text: str) -> Promotion:

@@ -238,10 +238,11 @@ class FrontDoor(Protocol):
     def ask(self, times: int, url: str | None = None) -> Sequence[Answer]:
         """Request the health path (of the live domain, or at ``url``), each time on a fresh connection, without retries."""
 
-    def examine(self, url: str | None = None) -> Sequence[str]:
+    def examine(self, url: str | None = None, *, every: bool = False) -> Sequence[str]:
         """Check health, database and Redis, and act as a user who signs in, books, reads, lists, cancels and signs out.
 
-        Returns what is wrong, at least the first problem; empty if all is well.
+        Returns what is wrong, each as ``CHECK: PROBLEM``: the first problem or, with ``every``, each one that can be
+        found; empty if all is well.
         """
 
 

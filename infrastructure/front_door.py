@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import httpx
@@ -48,50 +48,82 @@ class HttpFrontDoor:
         version = body.get("version")
         return Answer(True, colour, generation, version if isinstance(version, str) else None)
 
-    def examine(self, url: str | None = None) -> Sequence[str]:
+    def examine(self, url: str | None = None, *, every: bool = False) -> Sequence[str]:
         """See ``deployment.ports.FrontDoor``."""
         with open_client(url or self._live_url, timeout_s=self._timeout) as client:
+            examination = _Examination(client, every=every)
             try:
                 for path in DEPENDENCIES:
-                    _expect(client, "GET", path, 200)
-                self._be_a_user(client)
-            except (Unwell, SignInFailed) as error:
-                return [str(error)]
-            except httpx.HTTPError as error:
-                return [f"{error.request.method} {error.request.url.path}: {type(error).__name__}"]
-        return []
+                    examination.expect("GET", path, 200)
+                self._be_a_user(client, examination)
+            except _Enough:
+                pass
+            return examination.problems
 
-    def _be_a_user(self, client: httpx.Client) -> None:
-        """Sign in, book, read, list, cancel, sign out. Raises Unwell, SignInFailed, ``httpx.HTTPError``."""
-        bearer = {"Authorization": f"Bearer {sign_in(client, self._user)}"}
-        booked = _expect(client, "POST", "/consults", 201, headers=bearer, json=CONSULT)
-        path = f"/consults/{_id_of(booked)}"
+    def _be_a_user(self, client: httpx.Client, examination: _Examination) -> None:
+        """Sign in, book, read, list, cancel, sign out. Without a session or a consult the rest cannot be examined."""
         try:
-            _expect(client, "GET", path, 200, headers=bearer)
-            _expect(client, "GET", "/consults?limit=100", 200, headers=bearer)
-        finally:
-            cancelled = client.delete(path, headers=bearer)
-        if cancelled.status_code != httpx.codes.NO_CONTENT:
-            raise Unwell(f"DELETE {path}: status {cancelled.status_code}")
-        _expect(client, "POST", "/auth/logout", 204, headers=bearer)
+            bearer = {"Authorization": f"Bearer {sign_in(client, self._user)}"}
+        except SignInFailed as error:
+            examination.found(str(error))
+            return
+        except httpx.HTTPError as error:
+            examination.found(f"POST /auth/login for {self._user.email}: {type(error).__name__}")
+            return
+        booked = examination.expect("POST", "/consults", 201, headers=bearer, json=CONSULT)
+        if booked is not None and (name := _id_of(booked)) is None:
+            examination.found("POST /consults: status 201, but the answer has no id")
+        elif booked is not None:
+            self._read_and_cancel(examination, bearer, name)
+        examination.expect("POST", "/auth/logout", 204, headers=bearer)
+
+    def _read_and_cancel(self, examination: _Examination, bearer: Mapping[str, str], name: str | None) -> None:
+        own = f"/consults/{name}"
+        try:
+            examination.expect("GET", own, 200, shown="/consults/{id}", headers=bearer)
+            examination.expect("GET", "/consults?limit=100", 200, headers=bearer)
+        finally:  # the consult is cancelled in any case
+            examination.expect("DELETE", own, 204, shown="/consults/{id}", headers=bearer)
 
 
-class Unwell(Exception):
-    """An answer that a healthy service does not give."""
+class _Enough(Exception):
+    """The first problem was found, and the caller wants no other."""
 
 
-def _expect(client: httpx.Client, method: str, path: str, status: int, **request: Any) -> httpx.Response:
-    response = client.request(method, path, **request)
-    if response.status_code != status:
-        raise Unwell(f"{method} {path}: status {response.status_code}")
-    return response
+class _Examination:
+    """The problems that were found so far."""
+
+    def __init__(self, client: httpx.Client, *, every: bool) -> None:
+        self.problems: list[str] = []
+        self._client = client
+        self._every = every
+
+    def expect(
+        self, method: str, path: str, status: int, *, shown: str | None = None, **request: Any
+    ) -> httpx.Response | None:
+        """Send a request; return the answer if it has this status. ``shown`` stands for the path in a problem."""
+        try:
+            response = self._client.request(method, path, **request)
+        except httpx.HTTPError as error:
+            self.found(f"{method} {shown or path}: {type(error).__name__}")
+            return None
+        if response.status_code == status:
+            return response
+        self.found(f"{method} {shown or path}: status {response.status_code}")
+        return None
+
+    def found(self, problem: str) -> None:
+        """Note a problem. Raises _Enough if the caller wants only the first one."""
+        self.problems.append(problem)
+        if not self._every:
+            raise _Enough
 
 
-def _id_of(booked: httpx.Response) -> str:
+def _id_of(booked: httpx.Response) -> str | None:
     try:
         return str(booked.json()["id"])
     except (ValueError, LookupError, TypeError):
-        raise Unwell("POST /consults: status 201, but the answer has no id") from None
+        return None
 
 
 def _number(text: str | None) -> int | None:

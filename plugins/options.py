@@ -19,8 +19,8 @@ AUTO = "auto"
 MOST_LOAD_WORKERS = 64
 REQUIRED_PLUGINS = ("plugins.run", "plugins.fixtures", "plugins.reports")
 TARGETS = (*Colour, AUTO)
-OLD_ALLOW_UNHEALTHY_LIVE = "--on-sick-live"
-DEPRECATED = f"{OLD_ALLOW_UNHEALTHY_LIVE} is now called --allow-unhealthy-live; the old name works until version 2.0.0"
+RENAMED = {"--on-sick-live": "--allow-unhealthy-live"}
+"""The options that no longer exist, with the names that replace them."""
 # With these options pytest prints something and runs no check, so that no report is written.
 INFORMATION_OPTIONS = (
     "collectonly",
@@ -63,7 +63,7 @@ class RunOptions:
     allow_unhealthy_live: str | None = None
     attest: tuple[str, ...] = ()
     load_workers: int | None = None
-    deprecated: str | None = None
+    renamed: str | None = None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -118,7 +118,8 @@ def _add_recorded_options(group: pytest.OptionGroup) -> None:
         metavar="REASON",
         help="deploy although the live colour is unhealthy; bystander and continuity may then fail",
     )
-    group.addoption(OLD_ALLOW_UNHEALTHY_LIVE, metavar="REASON", help=argparse.SUPPRESS)
+    for old in RENAMED:
+        group.addoption(old, nargs="?", const="", help=argparse.SUPPRESS)
     group.addoption(
         "--attest",
         metavar="ITEM=WHO/WHAT",
@@ -176,14 +177,10 @@ def read(config: pytest.Config, suites: Path) -> RunOptions:
         strategy=option.strategy,
         clean_plan=Path(option.require_clean_plan).absolute() if option.require_clean_plan else None,
         allow_irreversible=option.allow_irreversible,
-        allow_unhealthy_live=_first(option.allow_unhealthy_live, option.on_sick_live),
-        deprecated=DEPRECATED if option.on_sick_live is not None else None,
+        allow_unhealthy_live=option.allow_unhealthy_live,
+        renamed=next((old for old in RENAMED if getattr(option, old[2:].replace("-", "_")) is not None), None),
         load_workers=option.load_workers,
     )
-
-
-def _first(value: str | None, otherwise: str | None) -> str | None:
-    return otherwise if value is None else value
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -195,6 +192,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def check(options: RunOptions, config: pytest.Config, suites: Path) -> None:
     """Raise Refused if options contradict each other, have invalid values, or would leave checks out of a deployment."""
+    if options.renamed is not None:
+        new = RENAMED[options.renamed]
+        raise Refused(f"{options.renamed} does not exist any more: it is now called {new}", hint=f"Use {new}=REASON.")
     if options.target is not None and options.target not in TARGETS:
         raise Refused(f"--target={options.target} is not a colour", hint=f"Use one of: {', '.join(TARGETS)}.")
     if options.mode is Mode.PLAN and options.target is None:

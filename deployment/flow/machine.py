@@ -64,7 +64,8 @@ class Machine(DeploymentState):
             self._move(Outcome.OK)
             live, problem = check_live(plan, ports, self._journal, allow_unhealthy_live)
             self._previous, self._live_problem = live, problem
-            state = f"healthy on {live.version}" if problem is None else f"UNHEALTHY ({problem}), which was allowed"
+            allowed = f"UNHEALTHY ({problem}), which was allowed: {allow_unhealthy_live}"
+            state = f"healthy on {live.version}" if problem is None else allowed
             result["detail"] = f"{live.colour} is live and {state}"
         return live
 
@@ -261,7 +262,8 @@ class Machine(DeploymentState):
         previous = self._live_before()
         try:
             with self._steps.step("rollback", f"move traffic back to {previous.colour}") as result:
-                result["detail"] = move_traffic_back(self._ports, self._steps, self._held(), previous, self._limits)
+                back = move_traffic_back(self._ports, self._steps, self._held(), previous, self._limits)
+                result["detail"] = back.sentence
         except DeploymentError as error:
             self._add(beside)
             self._reason = Reason(
@@ -270,6 +272,8 @@ class Machine(DeploymentState):
             self._move(Outcome.FAILED)
             return
         self._add(beside)
+        if back.still_wrong and self._reason:
+            self._reason = self._reason.with_more(back.still_wrong)
         self._move(Outcome.OK)
         self._retire()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deployment.errors import CloudError, Refused, StepFailed, TargetIsLive, first_line
 from deployment.evidence.journal import Journal
@@ -63,9 +63,13 @@ def check_live(
     refuse_absent_alarms(ports.alarms)
     if problem is None:
         refuse_firing_alarms(ports.alarms, live.colour, journal)
-    else:
-        journal.append("sick", colour=live.colour, problem=problem, reason=allow_unhealthy, by=plan.actor)
-    return live, problem
+        return live, None
+    # A rollback excuses exactly these problems, so all of them are recorded, and before anything is changed.
+    problems = tuple(ports.front.examine(every=True))
+    journal.append(
+        "sick", colour=live.colour, problem=problem, problems=list(problems), reason=allow_unhealthy, by=plan.actor
+    )
+    return replace(live, problems=problems), problem
 
 
 def live_problem(ports: Ports, live_snapshot: LiveSnapshot | None = None) -> str | None:
@@ -131,7 +135,8 @@ def reverify(
 ) -> None:
     """Read digest, configuration and health of the candidate again, and check the previous colour. Raises StepFailed.
 
-    ``can_go_back`` is False if the previous colour was unhealthy from the beginning: traffic never goes back to it.
+    ``can_go_back`` is False if the previous colour was unhealthy from the beginning: it may have been dead, and then a
+    release that repairs the service must not wait for it.
     """
     age = ports.clock.monotonic() - verified.since
     if age > limits.evidence_max_age:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from deployment.errors import (
     CloudError,
     DeploymentError,
@@ -25,12 +28,21 @@ ALIVE_TRIES = 3
 LOG_LINES = 200
 
 
+@dataclass(frozen=True)
+class MovedBack:
+    """A rollback that was verified: one sentence, and what is still wrong with the colour, as before the deployment."""
+
+    sentence: str
+    still_wrong: str | None = None
+
+
 def move_traffic_back(
     ports: Ports, steps: Steps, holder: Holder, previous: LiveSnapshot, limits: DeploymentLimits
-) -> str:
+) -> MovedBack:
     """Move traffic back to ``previous`` and verify it through the live domain, within ``rollback_timeout``.
 
-    Errors of AWS are retried until then. Returns a sentence. Raises StepFailed or LeaseLost.
+    Checks that failed before the deployment began may fail again (``previous.problems``), and no others: a colour need
+    not be better than it was. Errors of AWS are retried until then. Raises StepFailed or LeaseLost.
     """
     began = ports.clock.monotonic()
 
@@ -56,10 +68,11 @@ def move_traffic_back(
     to = Destination(previous.colour, previous.origin, previous.version)
     # Late errors of the candidate are seen here too, and the candidate is the worse place: only the deadline ends this.
     sentence = confirm(ports, steps, to, generation, Confirmation(limits.confirmations, left(), patient=True))
-    problems = _wait_until_healthy(ports, steps, left())
-    if problems:
-        raise StepFailed(f"traffic is back on {previous.colour}, but {problems}")
-    return f"{sentence}; health, database, Redis, sign-in and a read are ok"
+    remaining = _wait_until_healthy(ports, steps, previous, left())
+    if not remaining:
+        return MovedBack(f"{sentence}; health, database, Redis, sign-in and a read are ok")
+    still = f"still wrong with {previous.colour}, as before the deployment: {'; '.join(remaining)}"
+    return MovedBack(f"{sentence}; {still}", still)
 
 
 def require_healthy(ports: Ports, previous: LiveSnapshot) -> None:
@@ -111,17 +124,20 @@ def _require_answer(ports: Ports, previous: LiveSnapshot) -> None:
     )
 
 
-def _wait_until_healthy(ports: Ports, steps: Steps, timeout_s: float) -> str | None:
-    """Wait until the live domain is healthy; return the problem if it is still unhealthy after ``timeout_s``, else None."""
+def _wait_until_healthy(ports: Ports, steps: Steps, previous: LiveSnapshot, timeout_s: float) -> Sequence[str]:
+    """Wait until the live domain is as healthy as before the deployment; return what is still wrong.
+
+    Raises StepFailed if it has another problem after ``timeout_s``.
+    """
     last = [""]
 
-    def attempt() -> bool | None:
-        problems = ports.front.examine()
-        last[0] = problems[0] if problems else ""
-        return True if not problems else None
+    def attempt() -> Sequence[str] | None:
+        problems = ports.front.examine(every=bool(previous.problems))
+        last[0] = next((problem for problem in problems if not previous.excuses(problem)), "")
+        return None if last[0] else problems
 
     try:
-        poll(
+        return poll(
             ports.clock,
             attempt,
             timeout_s=timeout_s,
@@ -129,8 +145,7 @@ def _wait_until_healthy(ports: Ports, steps: Steps, timeout_s: float) -> str | N
             tick=lambda elapsed: steps.waiting(last[0], elapsed),
         )
     except StepFailed as error:
-        return first_line(error)
-    return None
+        raise StepFailed(f"traffic is back on {previous.colour}, but {first_line(error)}") from error
 
 
 def retire(

@@ -12,7 +12,7 @@ from typing import Self
 
 from deployment.errors import CloudError, LeaseLost, StepFailed, first_line
 from deployment.events import Listener, PhaseChanged
-from deployment.evidence.journal import Journal
+from deployment.evidence.journal import Journal, last_data
 from deployment.flow.alarms import AlarmWatch
 from deployment.flow.lease import LeaseKeeper, release_lock
 from deployment.flow.steps import Steps
@@ -20,6 +20,15 @@ from deployment.model import Holder, Reason, Service
 from deployment.phases import TERMINAL, Outcome, Phase, advance
 from deployment.plan import ApprovalRequest, DeploymentRecord, LiveSnapshot, Owner, Plan, Ports, Promotion
 from deployment.settings import NEVER, DeploymentLimits
+
+
+def _with_problems(previous: LiveSnapshot, journal: Journal) -> LiveSnapshot:
+    """Return the snapshot with the problems of the line ``sick``: earlier versions did not store them in the record."""
+    sick = last_data(journal.records(), "sick")
+    if previous.problems or sick.get("colour") != previous.colour:
+        return previous
+    return replace(previous, problems=tuple(sick.get("problems") or [str(sick["problem"])]))
+
 
 LIVE_IS_KNOWN = frozenset(Phase) - {Phase.PENDING, Phase.LEASED, Phase.REJECTED, Phase.REFUSED}
 """The phases that a deployment reaches only after it has checked the live colour."""
@@ -111,7 +120,7 @@ class DeploymentState:
         machine = cls(record.plan, limits, ports, journal, listener)
         machine._phase = Phase.ROLLING_BACK if record.phase is Phase.HALTED else record.phase
         machine._reason = record.reason
-        machine._previous = record.previous
+        machine._previous = record.previous and _with_problems(record.previous, journal)
         machine._touched = record.touched
         machine._back_allowed = record.back_allowed
         machine._write_may_arrive = True  # the dead process may have been writing the routes

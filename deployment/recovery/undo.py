@@ -70,7 +70,7 @@ class Undo:
 
     @property
     def reason(self) -> Reason | None:
-        """Why traffic was not moved, or what failed; None if nothing failed."""
+        """Why traffic was not moved, what failed, or what is still wrong as before; None if all is well."""
         return self._reason
 
     @property
@@ -97,12 +97,14 @@ class Undo:
         try:
             with self._steps.step("rollback", f"move traffic back to {promotion.previous.colour}") as result:
                 require_healthy(ports, promotion.previous)
-                result["detail"] = move_traffic_back(ports, self._steps, holder, promotion.previous, limits)
+                back = move_traffic_back(ports, self._steps, holder, promotion.previous, limits)
+                result["detail"] = back.sentence
         except DeploymentError as error:
             self._reason = Reason("rollback", first_line(error))
             self._phase = Phase.REJECTED if self._unmoved(promotion.target) else Phase.HALTED
         else:
             self._phase = Phase.ROLLED_BACK
+            self._reason = Reason("rollback", back.still_wrong) if back.still_wrong else None
         record = self._record(promotion, holder)
         try:  # if this process dies from here on, ``recover`` goes by this record
             ports.lease.note(holder, {"deployment": record.dump()})

@@ -99,7 +99,6 @@ class PlanMode:
         before = attestations.recorded(environment.ports.lease, image.digest) if environment is not None else {}
         listed = self._checklist(settings, items, before)
         return [
-            *([f"warning: {self._options.deprecated}"] if self._options.deprecated else []),
             *_steps(settings, image, target, admission),
             "",
             *_preflight(items),

@@ -52,8 +52,6 @@ class Progress:
             title = f"verify {options.base_url}"
         terminal.write_sep("=", printable(f"{title} ({environment})"), bold=True)
         terminal.write_line(f"id {run.run_id}")
-        if options.deprecated:
-            terminal.write_line(printable(f"warning: {options.deprecated}"), yellow=True)
 
     def say(self, text: str) -> None:
         """Print one line about the environment."""

@@ -106,7 +106,7 @@ class Cloud:
         groups = self.balancer.actions[0]["ForwardConfig"]["TargetGroups"]
         return int(next(one["Weight"] for one in groups if one["TargetGroupArn"] == GROUPS[colour]))
 
-    def examine(self, url: str | None = None) -> Sequence[str]:
+    def examine(self, url: str | None = None, *, every: bool = False) -> Sequence[str]:  # noqa: ARG002  # the port's signature
         return [str(one.problem) for one in self.ask(1, url) if not one.ok]
 
 

@@ -56,7 +56,7 @@ class Side:
     """The service of one colour.
 
     ``error``: the problem of its answers if it fails its health check. ``unhealthy``: the problem that the platform reports.
-    ``fails_users``: the problem that users have although the health check passes.
+    ``fails_users``: the problem, or the problems, that users have although the health check passes.
     """
 
     image: Image | None = None
@@ -65,7 +65,7 @@ class Side:
     version: str | None = None
     polls: int = 0
     unhealthy: str | None = None
-    fails_users: str | None = None
+    fails_users: str | tuple[str, ...] | None = None
     configuration: str | None = None
 
 
@@ -297,13 +297,15 @@ class FakeFront:
             colour = GREEN if "green" in url else BLUE
             return [self._of(colour, None, None)] * times
 
-    def examine(self, url: str | None = None) -> Sequence[str]:
+    def examine(self, url: str | None = None, *, every: bool = False) -> Sequence[str]:
         with self.cloud.call("examine"):
             side = self.cloud.routes.live if url is None else GREEN if "green" in url else BLUE
             answer = self._live() if url is None else self._of(side, None, None)
             if not answer.ok:
                 return [answer.problem or "unhealthy"]
-            return [found] if (found := self.cloud.sides[side].fails_users) else []
+            fails = self.cloud.sides[side].fails_users or ()
+            found = [fails] if isinstance(fails, str) else list(fails)
+            return found if every else found[:1]
 
     def _live(self) -> Answer:
         routes = self.cloud.routes

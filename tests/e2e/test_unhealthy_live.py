@@ -43,6 +43,28 @@ def test_unhealthy_live_needs_the_option(tmp_path_factory: pytest.TempPathFactor
         sandbox.assert_live("green", images.NEW)
 
 
+@pytest.mark.soak
+def test_rollback_to_a_live_colour_that_was_unhealthy_before(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Live's list answers 500 before and after the rollback: exit 10, and the reason names it."""
+    fault = images.FAILS_LATER
+    registry = make_registry(tmp_path_factory.mktemp("sick") / "registry", (fault,))
+    _spoil(registry / images.REPOSITORY / images.OLD / "app" / "consults.py")
+    with open_sandbox(registry) as sandbox:
+        assert sandbox.script("up").code == 0
+        ran = sandbox.pytest(
+            "--target=green", f"--image-tag={fault.tag}", "--allow-unhealthy-live=this release lists again"
+        )
+        assert (ran.code, ran.facts["verdict"]) == (10, "rolled_back"), ran.output
+        reason = ran.facts["reason"]
+        assert "still wrong with blue, as before the deployment: GET /consults" in reason, reason
+        (sick,) = ran.journal("sick")
+        assert (sick["reason"], sick["problems"]) == (
+            "this release lists again",
+            ["GET /consults?limit=100: status 500"],
+        )
+        sandbox.assert_live("blue", images.OLD)
+
+
 def _spoil(source: Path) -> None:
     text = source.read_text(encoding="utf-8")
     assert text.count(LIST) == 1, f"the patch no longer fits {source.name}"

@@ -84,6 +84,10 @@ CASES = {
     "contract: broken inside": Case(GREEN, ("is no OpenAPI document",), _contract("paths: {/x: {get: {}}}")),
     "colour": Case(("--target=red",), ("--target=red is not a colour", "blue, green, auto")),
     "colour: none": Case(("--target=",), ("is not a colour", "blue, green, auto")),
+    "renamed option": Case(
+        (*GREEN, "--on-sick-live=1.1.0 mends it"), ("--on-sick-live does not exist any more", "--allow-unhealthy-live")
+    ),
+    "renamed option, no value": Case((*GREEN, "--on-sick-live"), ("is now called --allow-unhealthy-live",)),
     "colour: live": Case(("--target=blue",), ("blue is live", "--target=green")),
     "tag: none": Case((*GREEN, "--image-tag="), ("--image-tag='' is not a valid image tag", "such as 1.1.0")),
     "tag: two words": Case((*GREEN, "--image-tag=a b"), ("--image-tag='a b' is not a valid image tag",)),

@@ -126,7 +126,7 @@ def test_nothing_is_deployed_on_a_sick_live_colour(project: Project) -> None:
     assert run.steps["provision"] == 0
 
 
-def test_on_sick_live_deploys_and_records_the_reason(project: Project) -> None:
+def test_allowed_unhealthy_live_colour_is_deployed_on_and_the_reason_is_recorded(project: Project) -> None:
     """The release is promoted, and the bystander gate's failure is recorded; earlier failures of live do not count against it."""
     project.add(
         "load",
@@ -142,7 +142,7 @@ def test_on_sick_live_deploys_and_records_the_reason(project: Project) -> None:
     assert (sick["colour"], sick["reason"]) == ("blue", "1.1.0 mends it")
 
 
-def test_on_sick_live_does_not_excuse_a_sick_candidate(project: Project) -> None:
+def test_allowed_unhealthy_live_colour_does_not_excuse_the_candidate(project: Project) -> None:
     project.add("redis", "def test_it(client): assert client.get('/health').status_code == 500")
     run = _with_sick_live(project).run(ALLOW_UNHEALTHY_LIVE)
     assert run.result == REJECTED, run.output
@@ -150,7 +150,7 @@ def test_on_sick_live_does_not_excuse_a_sick_candidate(project: Project) -> None
     assert run.report["reason"].startswith("redis: test_it")
 
 
-def test_on_sick_live_tolerates_no_harm_to_a_healthy_live_colour(project: Project) -> None:
+def test_allowing_an_unhealthy_live_colour_tolerates_no_harm_to_a_healthy_one(project: Project) -> None:
     project.suite("bystander", HARMED.format(name="it", more=""))
     run = project.run(ALLOW_UNHEALTHY_LIVE)
     assert run.result == REJECTED, run.output

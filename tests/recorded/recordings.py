@@ -105,8 +105,8 @@ class RecordedFront(FakeFront):
     def ask(self, times: int, url: str | None = None) -> Any:
         return super().ask(times, url and self._colours.get(url, url))
 
-    def examine(self, url: str | None = None) -> Any:
-        return super().examine(url and self._colours.get(url, url))
+    def examine(self, url: str | None = None, *, every: bool = False) -> Any:
+        return super().examine(url and self._colours.get(url, url), every=every)
 
 
 @dataclass(frozen=True)

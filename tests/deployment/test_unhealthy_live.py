@@ -1,0 +1,127 @@
+"""A rollback to a colour that was unhealthy before the deployment: it is not required to be better than it was."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from deployment.model import Reason
+from deployment.phases import Phase
+from deployment.plan import DeploymentRecord
+from deployment.recovery.undo import Undo
+from tests.deployment.fakes import BLUE, GREEN
+from tests.deployment.harness import GATES, Deployment
+
+NO_DATABASE = "GET /health/database: status 404"
+NO_LIST = "GET /consults: status 500"
+NEW = "POST /consults: status 500"
+HARM = Reason("live", "the prober's requests failed: GET /health/database: status 404")
+
+
+def promoted(one: Deployment, *problems: str) -> Deployment:
+    """Deploy to green although blue, which is live, has these problems."""
+    one.cloud.sides[BLUE].fails_users = problems
+    one.machine.lease(allow_unhealthy_live="1.1.0 mends it")
+    one.machine.provision()
+    one.machine.promote(GATES)
+    return one
+
+
+@pytest.mark.parametrize("problems", [(NO_DATABASE,), (NO_DATABASE, NO_LIST)])
+def test_rollback_excuses_the_problems_from_before(one: Deployment, problems: tuple[str, ...]) -> None:
+    """The issue's input: a service without /health/database is rolled back, and what is still wrong is named."""
+    promoted(one, *problems).machine.abandon(HARM)
+    assert one.machine.phase is Phase.ROLLED_BACK
+    assert one.cloud.routes.live is BLUE
+    for problem in problems:
+        assert problem in str(one.machine.reason).partition("as before the deployment")[2]
+    assert not one.cloud.sides[GREEN].running
+    (sick,) = [record.data for record in one.records() if record.kind == "sick"]
+    assert sick["problems"] == list(problems)
+
+
+def test_check_that_fails_otherwise_than_before_is_excused(one: Deployment) -> None:
+    """The same check failed before; what it fails with now is named."""
+    promoted(one, NO_DATABASE)
+    one.cloud.sides[BLUE].fails_users = "GET /health/database: ReadTimeout"
+    one.machine.abandon(HARM)
+    assert one.machine.phase is Phase.ROLLED_BACK
+    assert str(one.machine.reason).endswith("GET /health/database: ReadTimeout")
+
+
+def test_problem_that_is_gone_is_not_named(one: Deployment) -> None:
+    promoted(one, NO_DATABASE)
+    one.cloud.sides[BLUE].fails_users = None
+    one.machine.abandon(HARM)
+    assert (one.machine.phase, one.machine.reason) == (Phase.ROLLED_BACK, HARM)
+
+
+def test_new_problem_needs_a_person(one: Deployment) -> None:
+    """Only a problem that was journalled before provisioning is excused, also if the new one comes after it."""
+    promoted(one, NO_DATABASE)
+    one.cloud.sides[BLUE].fails_users = (NO_DATABASE, NEW)
+    one.machine.abandon(HARM)
+    assert one.machine.phase is Phase.HALTED
+    assert f"traffic is back on blue, but {NEW}" in str(one.machine.reason)
+
+
+def test_problem_is_not_excused_without_the_option(one: Deployment) -> None:
+    one.to_verified()
+    one.machine.promote(GATES)
+    one.cloud.sides[BLUE].fails_users = NO_DATABASE
+    one.machine.abandon(HARM)
+    assert one.machine.phase is Phase.HALTED
+
+
+def test_colour_that_does_not_answer_gets_no_traffic(one: Deployment) -> None:
+    """A dead colour is never better than the candidate, whatever it was before."""
+    promoted(one, NO_DATABASE)
+    one.cloud.sides[BLUE].running = False
+    one.machine.abandon(HARM)
+    assert one.machine.phase is Phase.HALTED
+    assert one.cloud.routes.live is GREEN
+
+
+def test_recover_on_another_machine_excuses_the_same_problems(one: Deployment, tmp_path: Path) -> None:
+    promoted(one, NO_DATABASE)
+    one.mark_dead()
+    elsewhere = tmp_path / "elsewhere"
+    assert one.recover(elsewhere) is Phase.ROLLED_BACK
+    assert one.report(elsewhere)["reason"].endswith(f"as before the deployment: {NO_DATABASE}")
+    assert one.recover(elsewhere) is None
+
+
+def test_recover_ends_a_rollback_that_an_earlier_version_could_not_verify(one: Deployment) -> None:
+    """The record of that version has no problems; its journal has the line ``sick``."""
+    promoted(one, NO_DATABASE)
+    one.mark_dead()
+    record = json.loads(one.lease.kept["deployment"])
+    del record["previous"]["problems"]
+    record["phase"] = Phase.HALTED
+    one.lease.kept["deployment"] = json.dumps(record)
+    path = one.folder / "audit.jsonl"
+    assert NO_DATABASE in path.read_text(encoding="utf-8")
+    assert one.recover() is Phase.ROLLED_BACK
+
+
+def test_undo_excuses_the_problems_from_before(one: Deployment) -> None:
+    promoted(one, NO_DATABASE)
+    one.machine.bake(lambda: None)
+    one.machine.complete()
+    one.machine.let_go()
+    one.cloud.sides[GREEN].fails_users = NO_DATABASE
+    undo: Undo = one.undo()
+    assert undo.phase is Phase.ROLLED_BACK
+    assert str(undo.reason).endswith(f"as before the deployment: {NO_DATABASE}")
+
+
+def test_record_without_problems_is_as_earlier_versions_wrote_it(one: Deployment) -> None:
+    one.to_verified()
+    text = one.machine.record().dump()
+    assert "problems" not in text
+    assert DeploymentRecord.load(text) == one.machine.record()
+    unknown = json.loads(text)
+    unknown["previous"]["of a later version"] = 1
+    assert DeploymentRecord.load(json.dumps(unknown)) == one.machine.record()
