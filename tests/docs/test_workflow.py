@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from scripts.github_summary import SENTENCES
 from tests.docs.checkout import Checkout
 from tests.docs.documents import ROOT, document
 
@@ -63,10 +69,41 @@ def test_install_names_an_existing_file() -> None:
     assert (ROOT / setup["with"]["cache-dependency-path"]).exists()
 
 
+def summarize(folder: Checkout, report: Mapping[str, Any] | None = None, **variables: str) -> tuple[int, str, str]:
+    """Run the summary's step beside this report; return exit code, output and summary."""
+    (folder.folder / "scripts").mkdir(exist_ok=True)
+    shutil.copy(ROOT / "scripts" / "github_summary.py", folder.folder / "scripts")
+    summary, receipt = folder.folder / "summary.md", folder.folder / "receipt"
+    if report is not None:
+        run = folder.folder / str(report["deployment_id"])
+        run.mkdir()
+        (run / "verification.json").write_text(json.dumps(report), encoding="utf-8")
+        receipt.write_text(f"{run}\n", encoding="utf-8")
+    given = NICE | {"CODE": "", "SETTLED": "", "GITHUB_STEP_SUMMARY": str(summary), "DEPLOYMENT_RECEIPT": str(receipt)}
+    ran = folder.bash(SCRIPTS["Summarize the result"], given | variables)
+    return ran.code, ran.output, summary.read_text(encoding="utf-8")
+
+
+REPORT = {
+    "deployment_id": "20261129-120000-green-abc123",
+    "environment": "embedded",
+    "target": "green",
+    "image": "telehealth-api:1.1.0",
+    "digest": "sha256:0123",
+    "recovered": False,
+}
+PROMOTED = REPORT | {"verdict": "promoted", "reason": None, "exit_code": 0}
+WENT_BACK = REPORT | {
+    "verdict": "rolled_back",
+    "reason": "bake: <b>list</b> `fails` | 500\nsecond line",
+    "exit_code": 10,
+    "rollback": {"requests": 1200, "failed": 31},
+}
+
+
 @pytest.mark.parametrize(
     ("code", "sentence"),
     [
-        ("0", "Promoted, baked and verified"),
         ("1", "Rejected: live traffic never moved"),
         ("2", "Interrupted"),
         ("3", "Internal error"),
@@ -79,32 +116,76 @@ def test_install_names_an_existing_file() -> None:
     ],
 )
 def test_each_exit_code_has_its_own_message(folder: Checkout, code: str, sentence: str) -> None:
-    """Each code has a sentence in the job's summary; only 11 calls a person."""
-    summary = folder.folder / "summary.md"
-    variables = NICE | {"IMAGE_TAG": NASTY, "CODE": code, "SETTLED": "", "GITHUB_STEP_SUMMARY": str(summary)}
-    ran = folder.bash(SCRIPTS["Summarize the result"], variables)
-    assert ran.code == 0, ran.output
-    text = summary.read_text(encoding="utf-8")
+    """Each code has a sentence in the job's summary; 11 calls a person, and 10, which users met, is an error too."""
+    ended, output, text = summarize(folder, CODE=code, IMAGE_TAG=NASTY)
+    assert ended == 0, output
     assert sentence in text
-    assert NASTY in text
-    assert ("::error title=A person must act now::" in ran.output) == (code == "11")
-    assert ("::warning" in ran.output) == (code not in ("0", "11"))
+    assert "touch pwned" in text
+    assert ("::error title=A person must act now::" in output) == (code == "11")
+    assert ("::error title=Rolled back::" in output) == (code == "10")
+    assert ("::warning" in output) == (code not in ("10", "11"))
     assert not (folder.folder / "pwned").exists()
 
 
 def test_every_exit_code_of_the_readme_has_its_sentence() -> None:
     """No exit code of the README is reported as "killed"."""
-    script = SCRIPTS["Summarize the result"]
     codes = [row[0] for row in document("README.md").table("code")]
-    assert [code for code in codes if f" {code}) said=" not in script] == []
+    assert set(codes) - set(SENTENCES) == set(), codes
+
+
+def test_promotion_is_summarized_from_its_report(folder: Checkout) -> None:
+    """The summary has verdict, release and digest; nothing is annotated."""
+    ended, output, text = summarize(folder, PROMOTED, CODE="0")
+    assert (ended, output) == (0, "")
+    for value in ("promoted", "telehealth-api:1.1.0", "sha256:0123", "20261129-120000-green-abc123"):
+        assert f"<code>{value}</code>" in text
+    assert "| reason |" not in text
+
+
+def test_rollback_is_an_error_and_says_how_many_requests_failed(folder: Checkout) -> None:
+    """The reason stays one line of text: it holds words of the release."""
+    ended, output, text = summarize(folder, WENT_BACK, CODE="10")
+    assert ended == 0
+    assert "::error title=Rolled back::" in output
+    assert output.count("\n") == 1
+    assert "31 of 1200 requests of the prober failed" in output
+    assert "31 of 1200 requests of the prober failed" in text
+    assert "users met the release" in text
+    assert "<code>bake: &lt;b&gt;list&lt;/b&gt; &#96;fails&#96; &#124; 500 second line</code>" in text
+
+
+@pytest.mark.parametrize("code", ["", "3", "137"])
+def test_recovered_run_has_the_verdict_of_its_recovery(folder: Checkout, code: str) -> None:
+    """A run that was killed and then rolled back by ``recover``: users met the release."""
+    _, output, text = summarize(folder, WENT_BACK | {"exit_code": None, "recovered": True}, CODE=code, SETTLED="0")
+    assert "::error title=Rolled back::" in output
+    assert "Rolled back after a promotion" in text
+
+
+@pytest.mark.parametrize("report", [None, REPORT | {"verdict": "rejected"}])
+def test_exit_0_without_a_report_of_a_promotion_fails_the_job(
+    folder: Checkout, report: Mapping[str, Any] | None
+) -> None:
+    ended, output, text = summarize(folder, report, CODE="0")
+    assert (ended, "::error title=Not proven::" in output) == (1, True)
+    assert "no closed report" in text
 
 
 def test_a_recovery_that_fails_calls_a_person(folder: Checkout) -> None:
     """A recovery that ends with 11 calls a person, also if the deployment has no exit code."""
-    variables = NICE | {"CODE": "", "SETTLED": "11", "GITHUB_STEP_SUMMARY": str(folder.folder / "summary.md")}
-    ran = folder.bash(SCRIPTS["Summarize the result"], variables)
-    assert ran.code == 0, ran.output
-    assert "::error title=A person must act now::" in ran.output
+    ended, output, _ = summarize(folder, SETTLED="11")
+    assert ended == 0, output
+    assert "::error title=A person must act now::" in output
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / ".github" / "workflows").glob("*.yml")), ids=lambda path: path.name)
+def test_actions_are_pinned_by_commit_hash(path: Path) -> None:
+    """Each action is pinned to a full commit hash, with its version as a comment; checkouts leave no token on the disk."""
+    text = path.read_text(encoding="utf-8")
+    used = re.findall(r"uses: (.*)", text)
+    assert used
+    assert [one for one in used if not re.fullmatch(r"[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+", one)] == []
+    assert text.count("persist-credentials: false") == text.count("uses: actions/checkout@")
 
 
 def test_refused_deployment_ends_with_exit_code_4(copy: Checkout) -> None:
