@@ -95,11 +95,15 @@ def up(image_tag: str | None, environment: str | None) -> None:
 
 @cli.command(short_help="Stop the embedded environment.")
 @reports_option
-def down(reports: Path) -> None:
+@click.option("--force", is_flag=True, help="Stop the environment even under a running deployment, which then fails.")
+def down(reports: Path, force: bool) -> None:
     """Stop the embedded environment and all its processes.
 
-    An interrupted deployment is recovered first, so that its report is complete.
+    Refused (4) while a deployment runs in it, whose holder is named. An interrupted
+    deployment is recovered first, so that its report is complete.
     """
+    if not force:
+        compose.refuse_to_stop_under_a_run()
     recover.recover_before_down(_settings, _connect, reports.absolute())
     stopped = compose.down()
     click.echo(f"stopped: {', '.join(stopped)}" if stopped else "no embedded environment was up")
