@@ -13,6 +13,9 @@ from deployment.phases import Phase
 from deployment.ports import NO_ALARMS, Alarms, Clock, FrontDoor, Lease, Platform, Router
 from deployment.settings import DeploymentLimits
 
+LOST_WAY_BACK, LIVE_SINCE = "lost_way_back", "live_since"
+"""The notes beside the lease with the content of these names' classes."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -205,3 +208,51 @@ class Promotion:
                 "previous": live_snapshot(raw["previous"]),
             }
         )
+
+
+@dataclass(frozen=True)
+class LostWayBack:
+    """A promotion that stands and cannot be undone any more, because its previous colour was changed since.
+
+    ``lost_by``: the run that did it; ``how``: ``overwritten`` by another release, or ``stopped`` by ``retire``.
+    """
+
+    promotion: Promotion
+    lost_by: str
+    how: str
+
+    def dump(self) -> str:
+        """Return it as JSON, for the lease item."""
+        return json.dumps({"promotion": self.promotion.dump(), "lost_by": self.lost_by, "how": self.how})
+
+    @staticmethod
+    def load(text: str) -> LostWayBack:
+        """Read it from its JSON."""
+        raw: dict[str, Any] = json.loads(text)
+        return LostWayBack(Promotion.load(raw["promotion"]), raw["lost_by"], raw["how"])
+
+
+@dataclass(frozen=True)
+class LiveSince:
+    """Since when a release is live and by whom, kept beside the lease for ``status``.
+
+    ``at`` is ISO 8601, UTC; ``how``: ``promotion`` or ``rollback``. It says nothing if another release, or another
+    colour, is live now.
+    """
+
+    deployment_id: str
+    colour: str
+    digest: str | None
+    at: str
+    by: str
+    how: str
+
+    def dump(self) -> str:
+        """Return it as JSON, for the lease item."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def load(text: str) -> LiveSince:
+        """Read it from its JSON; keys that other versions have added are ignored."""
+        raw: dict[str, Any] = json.loads(text)
+        return LiveSince(**{one.name: raw[one.name] for one in fields(LiveSince)})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
@@ -163,7 +164,7 @@ def deploy(
     if image_tag is None:
         raise click.MissingParameter(param_hint="'--image-tag'", param_type="option")
     command = run.pytest_command(image_tag, target, environment)
-    sys.exit(run.deploy(command, ROOT, pytest_options, lambda folder: recover.settle(lambda: _reach(folder), folder)))
+    sys.exit(_deploy(command, pytest_options))
 
 
 @cli.command("rollback", short_help="Undo the last promotion.")
@@ -177,11 +178,20 @@ def deploy(
     help="Wait this long for a running deployment (default: 0).",
 )
 @irreversible_option
+@click.option(
+    "--redeploy",
+    is_flag=True,
+    help="Deploy the previous release again, with every gate, if a later run has overwritten or stopped it.",
+)
 def rollback_command(
-    environment: str | None, reports: Path, wait_for_lock: float, allow_irreversible: str | None
+    environment: str | None, reports: Path, wait_for_lock: float, allow_irreversible: str | None, redeploy: bool
 ) -> None:
     """Undo the last promotion: send traffic back, verify it, then stop the failed colour."""
     settings = _settings(environment, reports)
+    if redeploy:
+        tag, colour = rollback.release_to_redeploy(settings, _connect(settings), allow_irreversible)
+        options = [f"--reports={reports.absolute()}", f"--wait-for-lock={wait_for_lock:g}"]
+        sys.exit(_deploy(run.pytest_command(tag, colour, settings.environment), options))
     sys.exit(rollback.rollback(settings, _connect(settings), reports.absolute(), wait_for_lock, allow_irreversible))
 
 
@@ -337,6 +347,11 @@ def _prepare_image(tag: str | None, image: str | None, context: Path | None, env
             hint="Use --image-tag with the folder's tag, see docs/embedded.md.",
         )
     return tag
+
+
+def _deploy(command: Sequence[str], options: Sequence[str]) -> int:
+    """Run pytest, and recover its run if its exit code is not proven; return the exit code."""
+    return run.deploy(command, ROOT, options, lambda folder: recover.settle(lambda: _reach(folder), folder))
 
 
 def _reach(folder: Path) -> tuple[Settings, Environment | None]:

@@ -18,7 +18,19 @@ from deployment.flow.lease import LeaseKeeper, release_lock
 from deployment.flow.steps import Steps
 from deployment.model import Holder, Reason, Service
 from deployment.phases import TERMINAL, Outcome, Phase, advance
-from deployment.plan import ApprovalRequest, DeploymentRecord, LiveSnapshot, Owner, Plan, Ports, Promotion
+from deployment.plan import (
+    LIVE_SINCE,
+    LOST_WAY_BACK,
+    ApprovalRequest,
+    DeploymentRecord,
+    LiveSince,
+    LiveSnapshot,
+    LostWayBack,
+    Owner,
+    Plan,
+    Ports,
+    Promotion,
+)
 from deployment.settings import NEVER, DeploymentLimits
 
 
@@ -281,13 +293,31 @@ class DeploymentState:
             return None
         notes: dict[str, str | None] = {"deployment": None, "head": self._journal.head}
         if self._phase is Phase.SUCCEEDED:
-            notes["promotion"] = self._promotion().dump()
-            notes["checks"] = json.dumps(self._manifest)
+            notes |= {"promotion": self._promotion().dump(), "checks": json.dumps(self._manifest)}
+            notes |= {LOST_WAY_BACK: None, LIVE_SINCE: self._live_since("promotion").dump()}
         elif self._phase is Phase.ROLLED_BACK or self._touched:
-            notes["promotion"] = None  # the colour that it would go back to was just deployed to, and stopped
+            notes |= self._way_back_lost()
+            if self._phase is Phase.ROLLED_BACK:
+                notes[LIVE_SINCE] = self._live_since("rollback").dump()
         problem = release_lock(self._ports.lease, self._holder, notes)
         self._closed = problem is None
         return problem
+
+    def _way_back_lost(self) -> dict[str, str | None]:
+        """Return the notes that end the last promotion's way back: its previous colour was deployed to, and stopped."""
+        notes: dict[str, str | None] = {"promotion": None}
+        try:
+            text = self._ports.lease.notes().get("promotion")
+        except CloudError:  # only the explanation is lost
+            return notes
+        if text is not None and Promotion.load(text).previous.colour is self._plan.target:
+            notes[LOST_WAY_BACK] = LostWayBack(Promotion.load(text), self._plan.deployment_id, "overwritten").dump()
+        return notes
+
+    def _live_since(self, how: str) -> LiveSince:
+        plan, back = self._plan, self._live_before()
+        colour, digest = (plan.target, plan.image.digest) if how == "promotion" else (back.colour, back.digest)
+        return LiveSince(plan.deployment_id, colour, digest, self._ports.clock.now().isoformat(), plan.actor, how)
 
     def _promotion(self) -> Promotion:
         return Promotion(

@@ -11,7 +11,7 @@ from deployment.flow.lease import LeaseKeeper, this_process
 from deployment.flow.rollback import retire
 from deployment.flow.steps import Steps
 from deployment.model import Readiness
-from deployment.plan import Operation, Plan, Ports, Promotion
+from deployment.plan import LOST_WAY_BACK, LostWayBack, Operation, Plan, Ports, Promotion
 from deployment.recovery.undo import last_promotion
 
 
@@ -69,7 +69,8 @@ def retire_previous(
                 hint="It takes no traffic; check its service, or deploy to it.",
             )
         # Removed last: a rollback to a colour that is being stopped finds it unhealthy, and does not move traffic.
-        ports.lease.note(holder, {"promotion": None})
+        lost = LostWayBack(promotion, run_id, "stopped").dump()
+        ports.lease.note(holder, {"promotion": None, LOST_WAY_BACK: lost})
         return f"{colour} is stopped; going back to {promotion.previous.version} needs a deployment now"
     finally:
         keeper.stop()

@@ -4,24 +4,75 @@ from __future__ import annotations
 
 from typing import Any
 
+from deployment.errors import Refused, first_line
 from deployment.flow.lease import OpenDeployment, open_deployment, owner_alive
 from deployment.model import Service
-from deployment.plan import Ports
+from deployment.plan import LIVE_SINCE, LiveSince, Ports
 from deployment.ports import Registry
+from deployment.recovery.undo import last_promotion
 
 
 def describe(environment: str, live_url: str, ports: Ports, registry: Registry) -> dict[str, Any]:
     """Return the document of ``status --json``. Never waits for the lock. Raises CloudError or SwitchFailed."""
     live = ports.router.observe().live
     current = open_deployment(ports)
+    service = ports.platform.describe(live)
     return {
         "environment": environment,
         "live_url": live_url,
-        "live": _colour(ports, registry, ports.platform.describe(live)),
+        "live": _colour(ports, registry, service),
         "idle": _colour(ports, registry, ports.platform.describe(live.other)),
         "deployment": _deployment(current) if current else None,
         "lock": _lock(ports),
+        "live_domain": _live_domain(ports),
+        "live_since": _live_since(ports, service),
+        "rollback": _rollback(ports, registry),
     }
+
+
+def _live_domain(ports: Ports) -> dict[str, Any]:
+    """Return what the live domain answers now to a request of the health path."""
+    answer = next(iter(ports.front.ask(1)), None)
+    if answer is None:
+        return {"ok": False, "colour": None, "version": None, "problem": "no answer"}
+    return {"ok": answer.ok, "colour": answer.colour, "version": answer.version, "problem": answer.problem}
+
+
+def _live_since(ports: Ports, live: Service) -> dict[str, Any] | None:
+    """Return since when this release is live, and by whom; None if another writer changed it, or nothing is known."""
+    text = ports.lease.notes().get(LIVE_SINCE)
+    since = LiveSince.load(text) if text else None
+    if since is None or (since.colour, since.digest) != (live.colour, live.digest):
+        return None
+    return {"at": since.at, "by": since.by, "how": since.how, "deployment_id": since.deployment_id}
+
+
+def _rollback(ports: Ports, registry: Registry) -> dict[str, Any]:
+    """Return what ``rollback`` would do now: to which release, or why not. It changes nothing."""
+    nothing: dict[str, Any] = {"colour": None, "image": None, "version": None, "undoes": None}
+    try:
+        promotion = last_promotion(ports)
+    except Refused as error:
+        return {"possible": False, **nothing, "reason": first_line(error)}
+    back = promotion.previous
+    image = registry.find(back.digest) if back.digest else None
+    found = {
+        "colour": back.colour.value,
+        "image": image.name if image else None,
+        "version": back.version,
+        "undoes": promotion.deployment_id,
+    }
+    service = ports.platform.describe(back.colour)
+    if not service.running or service.digest != back.digest:
+        return {"possible": False, **found, "reason": f"{back.colour} is {service.status} on {service.digest}"}
+    answer = next(iter(ports.front.ask(1, back.url)), None)
+    if answer is None or not answer.ok:
+        problem = answer.problem if answer else "no answer"
+        return {"possible": False, **found, "reason": f"{back.colour} cannot take the traffic back: {problem}"}
+    if promotion.image.irreversible:
+        reason = f"the migration of {promotion.image.name} is irreversible: --allow-irreversible REASON is needed"
+        return {"possible": False, **found, "reason": reason}
+    return {"possible": True, **found, "reason": None}
 
 
 def _colour(ports: Ports, registry: Registry, service: Service) -> dict[str, Any]:

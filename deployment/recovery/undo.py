@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from deployment.errors import CloudError, DeploymentError, LeaseLost, Refused, first_line
 from deployment.events import Listener
 from deployment.evidence.journal import Journal
@@ -10,11 +12,26 @@ from deployment.flow.rollback import move_traffic_back, require_healthy, retire
 from deployment.flow.steps import Steps
 from deployment.model import Colour, Holder, Reason
 from deployment.phases import Phase
-from deployment.plan import DeploymentRecord, Operation, Owner, Plan, Ports, Promotion
+from deployment.plan import (
+    LIVE_SINCE,
+    LOST_WAY_BACK,
+    DeploymentRecord,
+    LiveSince,
+    LiveSnapshot,
+    LostWayBack,
+    Operation,
+    Owner,
+    Plan,
+    Ports,
+    Promotion,
+)
 
 
-def last_promotion(ports: Ports) -> Promotion:
-    """Return the promotion that is in effect and can be undone. Raises Refused if there is none."""
+def last_promotion(ports: Ports, again: Callable[[LostWayBack], str] | None = None) -> Promotion:
+    """Return the promotion that is in effect and can be undone. Raises Refused if there is none.
+
+    ``again`` returns the command that deploys the previous release again, for the message.
+    """
     current = open_deployment(ports)
     if current is not None:
         state = "is under way" if alive(ports, current.holder) else "was interrupted"
@@ -25,7 +42,14 @@ def last_promotion(ports: Ports) -> Promotion:
     text = ports.lease.notes().get("promotion")
     routes = ports.router.observe()
     if text is None:
-        raise Refused(f"no promotion can be undone; {routes.live} is live")
+        lost = lost_way_back(ports)
+        if lost is None:
+            raise Refused(f"no promotion can be undone; {routes.live} is live")
+        raise Refused(
+            f"no promotion can be undone; {routes.live} is live, and the previous release {lost.promotion.previous.version} "
+            f"on {lost.promotion.previous.colour} was {lost.how} by run {lost.lost_by}",
+            hint=again(lost) if again else "`python scripts/deploy.py rollback --redeploy` deploys it again.",
+        )
     promotion = Promotion.load(text)
     if routes.live is not promotion.target or routes.generation != promotion.generation:
         raise Refused(
@@ -33,6 +57,15 @@ def last_promotion(ports: Ports) -> Promotion:
             f"{routes.live} is, at generation {routes.generation}"
         )
     return promotion
+
+
+def lost_way_back(ports: Ports) -> LostWayBack | None:
+    """Return the promotion that stands and cannot be undone any more; None if there is none."""
+    text = ports.lease.notes().get(LOST_WAY_BACK)
+    lost = LostWayBack.load(text) if text else None
+    if lost is None or lost.promotion.target is not ports.router.observe().live:
+        return None
+    return lost
 
 
 def refuse_irreversible(promotion: Promotion, allowed: str | None) -> None:
@@ -52,7 +85,18 @@ class Undo:
     written: a process that dies before that is found by ``recover``.
     """
 
-    __slots__ = ("_holder", "_id", "_journal", "_keeper", "_operation", "_phase", "_reason", "_since", "_steps")
+    __slots__ = (
+        "_back",
+        "_holder",
+        "_id",
+        "_journal",
+        "_keeper",
+        "_operation",
+        "_phase",
+        "_reason",
+        "_since",
+        "_steps",
+    )
 
     def __init__(self, deployment_id: str, operation: Operation, journal: Journal, listener: Listener) -> None:
         self._id, self._operation, self._journal = deployment_id, operation, journal
@@ -60,6 +104,7 @@ class Undo:
         self._reason: Reason | None = None
         self._steps = Steps(journal, operation.ports.clock, listener, lambda: None)
         self._since = operation.ports.clock.now()
+        self._back: LiveSnapshot | None = None
         self._holder: Holder | None = None
         self._keeper: LeaseKeeper | None = None
 
@@ -92,7 +137,7 @@ class Undo:
         self._holder = holder
         self._keeper = LeaseKeeper(ports.lease, holder, limits.lease_ttl)
         self._keeper.start()
-        self._phase = Phase.ROLLING_BACK
+        self._phase, self._back = Phase.ROLLING_BACK, promotion.previous
         ports.lease.note(holder, {"deployment": self._record(promotion, holder).dump()})
         try:
             with self._steps.step("rollback", f"move traffic back to {promotion.previous.colour}") as result:
@@ -143,8 +188,16 @@ class Undo:
             return None
         notes: dict[str, str | None] = {"deployment": None, "head": self._journal.head}
         if self._phase is Phase.ROLLED_BACK:
-            notes["promotion"] = None
+            notes |= {"promotion": None, LIVE_SINCE: self._since_now()}
         return release_lock(self._operation.ports.lease, holder, notes)
+
+    def _since_now(self) -> str | None:
+        back, by = self._back, self._operation.actor
+        if back is None:
+            return None
+        return LiveSince(
+            self._id, back.colour, back.digest, self._operation.ports.clock.now().isoformat(), by, "rollback"
+        ).dump()
 
     def _unmoved(self, live: Colour) -> bool:
         try:

@@ -70,7 +70,10 @@ def no_environment() -> str:
 def status(document: Mapping[str, Any], processes: Sequence[str]) -> str:
     """Return the output of ``status`` as text."""
     lines = [f"environment  {document['environment']}", f"live domain  {document['live_url']}"]
+    lines.append(f"answers      {_answer(document['live_domain'])}")
     lines += [_colour(name, document[name]) for name in ("live", "idle")]
+    lines.append(f"live since   {_since(document['live_since'])}")
+    lines.append(f"rollback     {_rollback(document['rollback'])}")
     deployment, lock = document["deployment"], document["lock"]
     if deployment is None:
         lines.append("deployment   none")
@@ -90,6 +93,26 @@ def status(document: Mapping[str, Any], processes: Sequence[str]) -> str:
     lines.append(f"lock         {held}")
     lines += [f"process      {line}" for line in processes]
     return "\n".join(lines)
+
+
+def _answer(answer: Mapping[str, Any]) -> str:
+    if not answer["ok"]:
+        return f"FAILING now: {answer['problem']}"
+    by = f" by {answer['colour']}" if answer["colour"] else ""
+    return f"GET /health is ok now: version {answer['version']}{by}"
+
+
+def _since(since: Mapping[str, Any] | None) -> str:
+    if since is None:
+        return "unknown: no promotion or rollback of this tool made it live"
+    return f"{since['at']}, {since['how']} {since['deployment_id']} by {since['by']}"
+
+
+def _rollback(rollback: Mapping[str, Any]) -> str:
+    if not rollback["possible"]:
+        return f"not possible: {rollback['reason']}"
+    release = rollback["image"] or rollback["version"] or "the previous release"
+    return f"would send traffic to {rollback['colour']}, {release}, and undo {rollback['undoes']}"
 
 
 def _colour(name: str, colour: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from deployment.access import Admission, Duty, admit, demand
-from deployment.errors import Refused
+from deployment.errors import Refused, first_line
 from deployment.evidence import archive
 from deployment.evidence.journal import JOURNAL_FILE, Journal
 from deployment.evidence.opening import Opening, open_journal, plan_release
@@ -18,9 +18,9 @@ from deployment.evidence.report import VERDICTS
 from deployment.flow.notices import Notices, place_of
 from deployment.model import Notice, NoticeKind, Reason
 from deployment.phases import ROLLBACK_EXIT_CODES, Phase
-from deployment.plan import Promotion
+from deployment.plan import LostWayBack, Promotion
 from deployment.recovery.lock_wait import Queue, refuse_while_held
-from deployment.recovery.undo import Undo, last_promotion, refuse_irreversible
+from deployment.recovery.undo import Undo, last_promotion, lost_way_back, refuse_irreversible
 from deployment.settings import Settings
 from infrastructure.compose import Environment
 from plugins.page import standalone
@@ -49,7 +49,7 @@ def rollback(
     """
     demand(settings.access, [Duty.ROLLBACK], environment.caller)
     Queue(environment.ports.clock, wait_for_lock, console.waiting()).retry(lambda: refuse_while_held(environment.ports))
-    promotion = last_promotion(environment.ports)
+    promotion = last_promotion(environment.ports, lambda lost: _again(environment, lost))
     refuse_irreversible(promotion, irreversible)
     # The promoted colour needs the rights, since it is stopped afterwards; the previous colour is not changed.
     admission = admit(settings.access, [Duty.ROLLBACK], environment.caller, environment.permissions, promotion.target)
@@ -57,6 +57,46 @@ def rollback(
         console.say(f"not checked: {admission.unchecked}")
     with console.uninterrupted():
         return _carry_out(settings, environment, reports, admission, promotion, irreversible)
+
+
+def release_to_redeploy(settings: Settings, environment: Environment, irreversible: str | None) -> tuple[str, str]:
+    """Return tag and colour of the release that was live before the last promotion and that cannot take traffic any more.
+
+    Raises Refused if there is none, or if ``rollback`` without a deployment is possible.
+    """
+    demand(settings.access, [Duty.ROLLBACK], environment.caller)
+    refuse_while_held(environment.ports)
+    lost = lost_way_back(environment.ports)
+    if lost is None:
+        promotion = last_promotion(environment.ports)
+        raise Refused(
+            f"{promotion.previous.colour} still has {promotion.previous.version}: nothing has to be deployed again",
+            hint="Run `python scripts/deploy.py rollback`, which only moves traffic.",
+        )
+    refuse_irreversible(lost.promotion, irreversible)
+    return _tag(environment, lost), lost.promotion.previous.colour.value
+
+
+def _tag(environment: Environment, lost: LostWayBack) -> str:
+    image = environment.image_of(lost.promotion.previous.digest)
+    if image is None:
+        raise Refused(
+            f"the registry does not have {lost.promotion.previous.digest} any more, the image of {lost.promotion.previous.version}",
+            hint="Build that release again and deploy it with `python scripts/deploy.py deploy --image-tag TAG`.",
+        )
+    return image.tag
+
+
+def _again(environment: Environment, lost: LostWayBack) -> str:
+    try:
+        tag = _tag(environment, lost)
+    except Refused as error:
+        return first_line(error)
+    named = f"--environment {environment.name}"
+    return (
+        f"Deploy it again: `python scripts/deploy.py rollback --redeploy {named}`, "
+        f"which is `python scripts/deploy.py deploy --image-tag {tag} --target {lost.promotion.previous.colour} {named}`."
+    )
 
 
 def _carry_out(

@@ -1,0 +1,153 @@
+"""The way back to the previous release: what uses it up, and what ``status`` says about it and about the live release."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from deployment.errors import Refused
+from deployment.evidence.journal import Journal
+from deployment.flow.machine import Machine
+from deployment.model import Colour, Reason
+from deployment.phases import Phase
+from deployment.plan import Plan
+from deployment.recovery.status import describe
+from deployment.recovery.undo import last_promotion, lost_way_back
+from tests.deployment.fakes import BLUE, GREEN, NEW, OLD, FakeRegistry
+from tests.deployment.harness import ACTOR, GATES, Deployment
+
+WORSE = replace(NEW, tag="1.2.0", digest="sha256:" + "c" * 64, version="1.2.0")
+
+
+@pytest.fixture
+def done(one: Deployment) -> Deployment:
+    """A deployment that has promoted green."""
+    assert one.run() is Phase.SUCCEEDED
+    return one
+
+
+def attempt(one: Deployment, name: str, *, promote: bool = False, target: Colour = BLUE) -> Machine:
+    """Deploy WORSE to the idle colour; it is rejected, or promoted and rolled back."""
+    clock = one.cloud.clock
+    plan = Plan(name, "test", target, WORSE, ACTOR, clock.now())
+    journal = Journal(one.reports / name / "audit.jsonl", ACTOR, clock)
+    machine = Machine(plan, one.limits, one.ports, journal, one.events.append)
+    machine.lease()
+    machine.provision()
+    if promote:
+        machine.promote(GATES)
+    machine.abandon(Reason("health", "it is worse"))
+    machine.let_go()
+    return machine
+
+
+def status(one: Deployment) -> dict[str, Any]:
+    return describe("test", "http://live.example", one.ports, FakeRegistry(OLD, NEW, WORSE))
+
+
+@pytest.mark.parametrize("promote", [False, True])
+def test_failed_attempt_uses_up_the_way_back_and_is_named(done: Deployment, promote: bool) -> None:
+    """The issue's input, and an attempt that was promoted and rolled back."""
+    assert attempt(done, "two", promote=promote).phase is (Phase.ROLLED_BACK if promote else Phase.REJECTED)
+    words = (
+        "no promotion can be undone; green is live, and the previous release 1.0.0 on blue was overwritten by run two"
+    )
+    with pytest.raises(Refused, match=words) as caught:
+        last_promotion(done.ports)
+    assert "rollback --redeploy" in (caught.value.hint or "")
+    with pytest.raises(Refused, match="overwritten") as caught:
+        last_promotion(done.ports, lambda lost: f"deploy {lost.promotion.previous.digest}")
+    assert caught.value.hint == f"deploy {OLD.digest}"
+
+
+def test_first_of_two_attempts_is_the_one_that_overwrote_it(done: Deployment) -> None:
+    attempt(done, "two")
+    attempt(done, "three")
+    lost = lost_way_back(done.ports)
+    assert lost is not None
+    assert (lost.lost_by, lost.how, lost.promotion.deployment_id) == ("two", "overwritten", "one")
+
+
+def test_new_promotion_has_a_way_back_of_its_own(done: Deployment) -> None:
+    attempt(done, "two")
+    machine = Machine(
+        Plan("three", "test", BLUE, WORSE, ACTOR, done.cloud.clock.now()),
+        done.limits,
+        done.ports,
+        Journal(done.reports / "three" / "audit.jsonl", ACTOR, done.cloud.clock),
+        done.events.append,
+    )
+    machine.lease()
+    machine.provision()
+    machine.promote(GATES)
+    machine.bake(lambda: None)
+    machine.complete()
+    machine.let_go()
+    assert lost_way_back(done.ports) is None
+    assert last_promotion(done.ports).deployment_id == "three"
+
+
+def test_attempt_before_any_promotion_loses_no_way_back(one: Deployment) -> None:
+    attempt(one, "two", target=GREEN)
+    assert lost_way_back(one.ports) is None
+    with pytest.raises(Refused, match=r"no promotion can be undone; blue is live$"):
+        last_promotion(one.ports)
+
+
+def test_status_names_the_rollback_and_since_when_the_release_is_live(done: Deployment) -> None:
+    found = status(done)
+    assert found["rollback"] == {
+        "possible": True,
+        "colour": "blue",
+        "image": OLD.name,
+        "version": "1.0.0",
+        "undoes": "one",
+        "reason": None,
+    }
+    since = found["live_since"]
+    assert (since["by"], since["how"], since["deployment_id"]) == (ACTOR, "promotion", "one")
+    assert found["live_domain"] == {"ok": True, "colour": "green", "version": "1.1.0", "problem": None}
+
+
+def test_status_says_that_the_live_domain_fails(done: Deployment) -> None:
+    """The issue's input: the colour runs, and the live domain answers 500."""
+    done.cloud.sides[GREEN].error = "status 500"
+    assert status(done)["live_domain"] == {"ok": False, "colour": "green", "version": None, "problem": "status 500"}
+
+
+def test_status_says_why_nothing_can_be_rolled_back(done: Deployment) -> None:
+    done.cloud.sides[BLUE].running = False
+    found = status(done)["rollback"]
+    assert (found["possible"], found["version"]) == (False, "1.0.0")
+    assert found["reason"].startswith("blue is ")
+    attempt(done, "two")
+    found = status(done)["rollback"]
+    assert (found["possible"], found["colour"]) == (False, None)
+    assert "was overwritten by run two" in found["reason"]
+
+
+def test_status_after_a_rollback(done: Deployment) -> None:
+    """The previous release is live again since the rollback, and there is nothing more to undo."""
+    done.undo()
+    found = status(done)
+    assert (found["live_since"]["how"], found["live_since"]["deployment_id"]) == ("rollback", "undo")
+    assert (found["rollback"]["possible"], found["rollback"]["reason"]) == (
+        False,
+        "no promotion can be undone; blue is live",
+    )
+
+
+def test_status_claims_nothing_about_a_release_that_another_writer_made_live(done: Deployment) -> None:
+    done.cloud.move(BLUE, 9)
+    found = status(done)
+    assert found["live_since"] is None
+    assert "is not live any more" in found["rollback"]["reason"]
+
+
+def test_status_during_a_deployment_waits_for_no_lock(one: Deployment) -> None:
+    one.to_verified()
+    found = status(one)
+    assert found["deployment"]["id"] == "one"
+    assert "is under way" in found["rollback"]["reason"]
