@@ -183,6 +183,16 @@ def read(config: pytest.Config, suites: Path) -> RunOptions:
     )
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Raise UsageError for xdist's ``-f`` below ``suites/``: it would deploy again whenever a file changes."""
+    if (
+        getattr(config.option, "looponfail", False)
+        and read(config, config.rootpath / "suites").mode is not Mode.ORDINARY
+    ):
+        raise pytest.UsageError("-f (--looponfail) runs pytest again and again; omit it")
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Raise UsageError if a deployment is requested and a plugin that its verdict needs is disabled."""
     off = [name for name in REQUIRED_PLUGINS if not config.pluginmanager.has_plugin(name)]

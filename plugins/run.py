@@ -18,11 +18,11 @@ from deployment.evidence import receipt
 from deployment.model import Colour
 from deployment.settings import SETTINGS_FILE, load
 from plugins import options as run_options
-from plugins.integrity.assertions import assertion_problem, refuse_disabled_assertions
-from plugins.integrity.collection_guard import is_replaced
+from plugins.integrity.findings import CollectionWatch
+from plugins.integrity.hook_guard import HookGuard, blamed, is_replaced
 from plugins.integrity.outcomes import freeze_outcome
-from plugins.integrity.resource_warnings import warn_only
-from plugins.modes.settings_checks import contract_is_readable, load_is_possible, with_strategy
+from plugins.integrity.resource_warnings import StartUpWarnings, warn_only
+from plugins.modes.preconditions import accepted_settings
 from plugins.options import Mode, RunOptions
 from plugins.recorder import Recorder
 from plugins.scheduling.parallel import ParallelPhases, WorkerSide
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 coordinator_key = pytest.StashKey["Coordinator"]()
 recorder_key = pytest.StashKey[Recorder]()
 redactor_key = pytest.StashKey[LearningRedactor]()
+guard_key = pytest.StashKey[HookGuard]()
 options_key = pytest.StashKey[RunOptions]()
 
 
@@ -56,7 +57,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         if "deployment_state" in config.workerinput:
             warn_only(config)
-            config.pluginmanager.register(WorkerSide(suites), "deployment-worker")
+            _guard(config)
+            config.pluginmanager.register(WorkerSide(suites, _watch(config, suites)), "deployment-worker")
             config.pluginmanager.register(LoadOption(config, suites), "deployment-load-option")
             config.stash[redactor_key] = redactor
             config.pluginmanager.register(WorkerOutput(config, redactor), "deployment-output")
@@ -64,16 +66,31 @@ def pytest_configure(config: pytest.Config) -> None:
     options = config.stash[options_key] = run_options.read(config, suites)
     if options.mode is Mode.ORDINARY:
         return
+    config.pluginmanager.register(StartUpWarnings(config), "deployment-start-up")
     if options.mode is Mode.PLAN:
         from plugins.modes.plan import PlanMode
 
+        plan = PlanMode(config, options, suites, _watch(config, suites))
         _without_workers(config)
-        config.pluginmanager.register(PlanMode(config, options, suites), "deployment-plan")
+        config.pluginmanager.register(plan, "deployment-plan")
         config.pluginmanager.register(Output(config, redactor), "deployment-output")
         return
     warn_only(config)
+    _guard(config)
     config.stash[redactor_key] = redactor
     _coordinate(config, options, suites, redactor)
+
+
+def _guard(config: pytest.Config) -> None:
+    guard = config.stash[guard_key] = HookGuard(config)
+    config.pluginmanager.register(guard, "deployment-hook-guard")
+
+
+def _watch(config: pytest.Config, suites: Path) -> CollectionWatch:
+    """Return the watch over the collection, registered before the plugins that ask it."""
+    watch = CollectionWatch(suites, load=config.option.target is not None or config.option.load)
+    config.pluginmanager.register(watch, "deployment-collection")
+    return watch
 
 
 def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redactor: LearningRedactor) -> None:
@@ -87,14 +104,12 @@ def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redact
     refusal: Refused | None = None
     settings = None
     try:
-        refuse_disabled_assertions(assertion_problem(config))
-        run_options.check(options, config, suites)
-        settings = with_strategy(load(SETTINGS_FILE, options.environment), options.strategy)
-        load_is_possible(settings, options.load_workers)
-        contract_is_readable(settings)
+        settings = accepted_settings(config, options, suites)
     except Refused as error:
         refusal = error
         with contextlib.suppress(SettingsError):  # so that the report can name the gates
+            settings = load(SETTINGS_FILE, options.environment)
+        with contextlib.suppress(SettingsError):
             settings = settings or load(SETTINGS_FILE)
     colour = None
     if refusal is None and settings is not None and options.target == run_options.AUTO:
@@ -125,7 +140,7 @@ def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redact
     deploying = options.mode is Mode.DEPLOY
     coordinator.use_mode(DeployMode(coordinator, settings) if deploying else VerifyMode(coordinator, settings))
     parallel = getattr(config.option, "dist", "no") != "no" and bool(config.option.tx)  # xdist may be switched off
-    phases = ParallelPhases(coordinator) if parallel else SerialPhases(coordinator)
+    phases = ParallelPhases(coordinator) if parallel else SerialPhases(coordinator, _watch(config, suites))
     config.pluginmanager.register(phases, "deployment-phases")
 
 
@@ -217,15 +232,19 @@ class Hooks:
             self._run.skip_file()
 
     @pytest.hookimpl(tryfirst=True)
-    def pytest_internalerror(self, excrepr: Any) -> None:
-        """Record a defect of pytest, of a plugin, or of this framework."""
+    def pytest_internalerror(self, excrepr: Any, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Record a defect of pytest, of a plugin, or of this framework; refuse the run if a plugin fails before it began."""
         text = str(excrepr)
         cleaned = self._run.redactor.clean(text)
         if cleaned != text:
             excrepr.toterminal = lambda writer: writer.line(
                 cleaned
             )  # every plugin prints the error through this method
-        self._run.internal_fault()
+        problem = blamed(self._config, excinfo.value) if not self._run.checks else None
+        if problem is not None:
+            self._run.refuse(Refused(problem.what, hint=problem.hint))
+        else:
+            self._run.internal_fault()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> Generator[None, None, None]:
@@ -258,8 +277,11 @@ class Hooks:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Seal a check's report, attach its evidence, and redact the secrets that this process knows."""
     report = yield
+    guard = item.config.stash.get(guard_key, None)
+    if guard is not None:
+        guard.look()
     if not is_replaced(item):
-        freeze_outcome(report)
+        freeze_outcome(report, guard.problem if guard is not None else None)
     recorder = item.config.stash.get(recorder_key, None)
     if recorder is not None:
         recorder.hand_over(report, getattr(item, "fixturenames", ()))

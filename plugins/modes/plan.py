@@ -18,18 +18,20 @@ from deployment.flow.approval import REQUIRED
 from deployment.model import Colour, Image
 from deployment.preflight import attestations, checklist, preflight
 from deployment.preflight.items import Item, Outcome
-from deployment.settings import SETTINGS_FILE, Settings, load
+from deployment.settings import Settings
 from infrastructure import compose
-from plugins import options as run_options
-from plugins.integrity.assertions import assertion_problem, refuse_disabled_assertions
+from plugins.integrity import waivers
+from plugins.integrity.findings import CollectionWatch, findings
+from plugins.integrity.hook_guard import blamed
 from plugins.modes.admission import admit
 from plugins.modes.choice import choose_target, projected_target, refuse_irreversible
-from plugins.modes.settings_checks import contract_is_readable, load_is_possible, with_strategy
+from plugins.modes.completeness import Collected, refuse_incomplete, refuse_invalid, refuse_small_gates
+from plugins.modes.preconditions import accepted_settings
 from plugins.options import RunOptions
-from plugins.stages import Check, check_of, problems_of, samples
+from plugins.stages import Check, check_of
 from verification.printable import printable
 
-REFUSED = 4
+INTERNAL_ERROR, REFUSED, NO_CHECKS = 3, 4, 5
 LABELS = {
     Outcome.OK: "ok",
     Outcome.REFUSED: "REFUSED",
@@ -41,10 +43,25 @@ LABELS = {
 class PlanMode:
     """Collects checks as a deployment would, and prints the plan instead of running them."""
 
-    def __init__(self, config: pytest.Config, options: RunOptions, suites: Path) -> None:
+    def __init__(self, config: pytest.Config, options: RunOptions, suites: Path, watch: CollectionWatch) -> None:
         self._config = config
         self._options = options
         self._suites = suites
+        self._watch = watch
+        self._settings: Settings | None = None
+        self._refusal: Refused | None = None
+        try:
+            self._settings = accepted_settings(config, options, suites)
+        except Refused as error:
+            self._refusal = error
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_collection(self, session: pytest.Session) -> bool | None:
+        """Collect nothing if the run would be refused before it collects."""
+        if self._refusal is None:
+            return None
+        session.items = []
+        return True
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -53,16 +70,29 @@ class PlanMode:
         assert terminal is not None, "a plan without a terminal has no reader"
         checks = [check_of(item, self._suites) for item in session.items]
         try:
-            lines = self._plan(checks, session.testsfailed)
+            if self._refusal is not None or self._settings is None:
+                raise self._refusal or Refused("the settings cannot be read")
+            found = findings(self._config, session.items, self._suites, self._watch.missing(session.items))
+            collected = Collected(checks, found, session.testsfailed, self._watch.skipped)
+            lines = self._plan(collected, self._settings)
         except (Refused, CloudError) as error:
             terminal.write_line(printable(f"REFUSED: {error}"), red=True)
-            self._exit_code = REFUSED
+            nothing = self._refusal is None and not (checks or session.testsfailed)
+            self._exit_code = NO_CHECKS if nothing else REFUSED
             return True
         terminal.ensure_newline()
         for line in lines:
             terminal.write_line(printable(line))
         self._exit_code = REFUSED if self._refused else 0
         return True
+
+    def pytest_internalerror(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Print the plugin that failed while pytest collected, for which the run would be refused."""
+        problem = blamed(self._config, excinfo.value)
+        self._exit_code = INTERNAL_ERROR if problem is None else REFUSED
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        if problem is not None and terminal is not None:
+            terminal.write_line(printable(f"REFUSED: {Refused(problem.what, hint=problem.hint)}"), red=True)
 
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, None, None]:
@@ -73,17 +103,13 @@ class PlanMode:
     _exit_code = REFUSED
     _refused = False
 
-    def _plan(self, checks: Sequence[Check], errors: int) -> list[str]:
-        refuse_disabled_assertions(assertion_problem(self._config))
-        run_options.check(self._options, self._config, self._suites)
-        settings = with_strategy(load(SETTINGS_FILE, self._options.environment), self._options.strategy)
-        load_is_possible(settings, self._options.load_workers)
-        contract_is_readable(settings)
-        for problem in problems_of(checks):
-            raise Refused(problem)
-        if errors:
-            raise Refused(f"{errors} files of checks could not be collected")
-        self._check_gate_sizes(settings, checks)
+    def _plan(self, collected: Collected, settings: Settings) -> list[str]:
+        checks = collected.checks
+        gates = in_report_order({*settings.gates, *(check.gate for check in checks)})
+        refuse_invalid(collected, settings)
+        waivers.parse(self._options.waive, gates)
+        refuse_incomplete(collected, self._suites, whole=True)
+        refuse_small_gates(checks, settings, gates)
         environment = compose.connect(settings) if compose.is_up(settings) else None
         admission = None
         if environment is not None:
@@ -130,14 +156,6 @@ class PlanMode:
             self._refused = True
             lines += [f"      REFUSED: {error.message}", f"      {error.hint}"]
         return lines
-
-    def _check_gate_sizes(self, settings: Settings, checks: Sequence[Check]) -> None:
-        for name in in_report_order({*settings.gates, *(check.gate for check in checks)}):
-            rule, size = settings.rule(name), sum(check.gate == name for check in checks)
-            if rule.required and size < rule.min_checks:
-                raise Refused(f"gate {name} has {size} checks, but {rule.min_checks} are required")
-        for check in checks:
-            samples(check, settings.gates.get(check.gate, {}))
 
 
 def _steps(settings: Settings, image: Image, target: Colour, admission: Admission | None) -> list[str]:

@@ -12,7 +12,7 @@ import base64
 import json
 from collections import deque
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,8 +20,10 @@ import pytest
 from xdist.workermanage import parse_tx_spec_config
 
 from deployment.errors import Refused
+from deployment.model import Reason
 from plugins.integrity.assertions import assertion_problem, recorded_environment, refuse_disabled_assertions
-from plugins.integrity.collection_guard import foreign_hooks
+from plugins.integrity.findings import CollectionWatch, Findings, findings, from_json
+from plugins.integrity.process_guard import file_hashes, first_difference
 from plugins.stages import Check, Stage, check_of
 
 if TYPE_CHECKING:
@@ -45,33 +47,25 @@ class Barrier(pytest.Item):
 class WorkerSide:
     """On a worker: appends the barrier, and completes it without a report."""
 
-    def __init__(self, suites: Path) -> None:
+    def __init__(self, suites: Path, watch: CollectionWatch) -> None:
         self._suites = suites
-        self._deselected = 0
-
-    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
-        """Count deselected items."""
-        self._deselected += len(items)
+        self._watch = watch
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(
         self, session: pytest.Session, items: list[pytest.Item]
     ) -> Generator[None, None, None]:
-        """Append the barrier after all other plugins; items that they removed silently count as deselected."""
-        before = {item.nodeid for item in items}
+        """Append the barrier after all other plugins."""
         result = yield
-        self._deselected = max(self._deselected, len(before - {item.nodeid for item in items}))
         checks = [check_of(item, self._suites) for item in items]
         facts = {
             "gates": [check.gate for check in checks],
             "stages": [int(check.stage) for check in checks],
             "samples": [check.declares for check in checks],
-            "deselected": self._deselected,
             "assertion_problem": assertion_problem(session.config),
             "variables": recorded_environment(),
-            "foreign_hooks": foreign_hooks(
-                session.config, items
-            ),  # the controller does not load the conftests of folders
+            # The controller does not load the conftests of folders, and another folder could lie on the worker's path.
+            "findings": asdict(findings(session.config, items, self._suites, self._watch.missing(items))),
         }
         name = base64.urlsafe_b64encode(json.dumps(facts).encode()).decode()
         items.append(Barrier.from_parent(session, name=f"{BARRIER}[{name}]"))
@@ -91,8 +85,7 @@ class WorkerCollection:
     """What a worker collected, and the facts about its process that only the worker knows."""
 
     checks: Sequence[Check]
-    deselected: int
-    foreign_hooks: Sequence[str]
+    findings: Findings
     assertion_problem: str | None
     variables: Mapping[str, str] = field(compare=False)
 
@@ -108,9 +101,7 @@ def decode(collection: Sequence[str]) -> WorkerCollection:
             nodeids, facts["gates"], facts["stages"], facts["samples"], strict=True
         )
     ]
-    return WorkerCollection(
-        checks, int(facts["deselected"]), facts["foreign_hooks"], facts["assertion_problem"], facts["variables"]
-    )
+    return WorkerCollection(checks, from_json(facts["findings"]), facts["assertion_problem"], facts["variables"])
 
 
 # Stages that measure time run on one worker, one check after the other, so that nothing else uses the machine.
@@ -129,6 +120,7 @@ class PhaseScheduler:
         self._pending: dict[Any, list[int]] = {}  # by worker, in the order sent, barriers included
         self._queue: deque[int] = deque()
         self._checks: list[Check] | None = None
+        self._agreed: WorkerCollection | None = None
         self._stage: Stage | None = None
         self._finished = False
 
@@ -159,7 +151,13 @@ class PhaseScheduler:
         self._pending[node] = []
 
     def add_node_collection(self, node: Any, collection: Sequence[str]) -> None:
-        """Store the collection of a worker."""
+        """Store the collection of a worker; one that replaces a lost worker must have collected the same checks."""
+        if self._agreed is not None and decode(collection) != self._agreed:
+            name = node.gateway.id
+            what = f"worker {name}, which replaced a lost one, collected other checks or files"
+            self._run.fault("verify", what)
+            self._run.stop(Reason("verify", what))
+            return  # it gets no check
         self._collections[node] = list(collection)
 
     def schedule(self) -> None:
@@ -203,18 +201,20 @@ class PhaseScheduler:
         try:
             for one in (first, *others):
                 refuse_disabled_assertions(one.assertion_problem, " on a worker")
+            here = file_hashes(self._run.suites)
+            for one in (first, *others):
+                if (file := first_difference(here, one.findings.files)) is not None:
+                    raise Refused(
+                        f"a worker has another suites/{file} than this process",
+                        hint="Run pytest in the project's folder, and change no file below suites/ during the run.",
+                    )
             if any(other != first for other in others):
                 raise Refused(
                     "the workers collected different checks; names of checks must not depend on chance or time"
                 )
-            self._checks = list(first.checks)
+            self._checks, self._agreed = list(first.checks), first
             self._run.record_workers(len(self._collections), first.variables)
-            self._run.expect(
-                self._checks,
-                first.deselected,
-                errors=self._run.collection_errors,
-                foreign_hooks=first.foreign_hooks,
-            )
+            self._run.expect(self._checks, first.findings, self._run.collection_errors)
         except Refused as error:
             self._checks = self._checks or []
             self._finished = True

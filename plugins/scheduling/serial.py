@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pytest
 
 from deployment.errors import Refused
-from plugins.integrity.collection_guard import foreign_hooks
+from plugins.integrity.findings import CollectionWatch, findings
 from plugins.stages import Stage, check_of
 
 if TYPE_CHECKING:
@@ -29,29 +29,17 @@ class StageEnd:
 class SerialPhases:
     """A test loop that runs the items stage by stage."""
 
-    def __init__(self, coordinator: Coordinator) -> None:
+    def __init__(self, coordinator: Coordinator, watch: CollectionWatch) -> None:
         self._run = coordinator
-        self._deselected = 0
-
-    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
-        """Count deselected items."""
-        self._deselected += len(items)
-
-    @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, None, None]:
-        """Count items that plugins remove without reporting them as deselected."""
-        before = {item.nodeid for item in items}
-        result = yield
-        self._deselected = max(self._deselected, len(before - {item.nodeid for item in items}))
-        return result
+        self._watch = watch
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
         """Run the stages instead of pytest's own loop."""
         try:
             checks = [check_of(item, self._run.suites) for item in session.items]
-            foreign = foreign_hooks(session.config, session.items)
-            self._run.expect(checks, self._deselected, errors=session.testsfailed, foreign_hooks=foreign)
+            found = findings(session.config, session.items, self._run.suites, self._watch.missing(session.items))
+            self._run.expect(checks, found, session.testsfailed)
         except Refused as error:
             self._run.refuse(error)
             return True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from plugins.integrity.collection_guard import declared, uncollected
+from plugins.integrity.collection_guard import declared, duplicates, uncollected
 
 SOURCE = """
 import pytest
@@ -24,6 +24,34 @@ class TestGroup:
     class TestDeeper:
         def test_deep(self): ...
 
+if False:
+    def test_in_if(): ...
+else:
+    def test_in_else(): ...
+
+try:
+    import no_such_module
+    def test_in_try(): ...
+except ImportError:
+    def test_in_except(): ...
+finally:
+    def test_in_finally(): ...
+
+with open("x"):
+    for _ in []:
+        def test_in_for(): ...
+
+match 1:
+    case 2:
+        class TestCased:
+            def test_in_case(): ...
+
+class Plain(unittest.TestCase):
+    def testPlain(self): ...
+
+@pytest.fixture
+def test_data(): ...
+
 class Other:
     def test_not_a_check(self): ...
 """
@@ -40,6 +68,8 @@ def suites(tmp_path: Path) -> Path:
 def test_declared_checks(tmp_path: Path) -> None:
     file = "suites/health/test_things.py"
     names = ["test_one", "test_many", "test_later", "TestGroup::test_inside", "TestGroup::TestDeeper::test_deep"]
+    names += ["test_in_if", "test_in_else", "test_in_try", "test_in_finally", "test_in_except", "test_in_for"]
+    names += ["TestCased::test_in_case", "Plain::testPlain"]
     assert list(declared(suites(tmp_path))) == [f"{file}::{name}" for name in names]
 
 
@@ -55,3 +85,12 @@ def test_unparsable_file_is_left_to_pytest(tmp_path: Path) -> None:
     folder = suites(tmp_path)
     (folder / "health" / "test_broken.py").write_text("def test_(:")
     assert uncollected(folder, declared(folder)) == []
+
+
+def test_alternatives_are_no_duplicates(tmp_path: Path) -> None:
+    folder = suites(tmp_path)
+    alternatives = "try:\n    import x\nexcept ImportError:\n    def test_a(): ...\nelse:\n    def test_a(): ...\n"
+    (folder / "health" / "test_more.py").write_bytes(b"\xef\xbb\xbf" + alternatives.encode())
+    assert duplicates(folder) == []
+    (folder / "health" / "test_more.py").write_text(alternatives + "def test_a(): ...\n")
+    assert duplicates(folder) == ["suites/health/test_more.py::test_a"]

@@ -102,7 +102,8 @@ def test_disabled_assertions(
     run = project.run_outside(*options, target=target)
     assert (run.code, run.report["verdict"]) == (4, "refused"), run.output
     assert run.calls == [], run.output
-    assert "a failing check would pass" in run.output
+    other_interpreter = any("--tx=popen//" in option for option in options)
+    assert ("only popen is accepted" if other_interpreter else "a failing check would pass") in run.output
     opened = next(line for line in run.journal if line["kind"] == "opened")
     assert variables.items() <= opened["variables"].items()
 

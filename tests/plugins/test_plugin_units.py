@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -25,6 +26,7 @@ class Node:
     def __init__(self) -> None:
         self.sent: list[int] = []
         self.shutting_down = False
+        self.gateway = SimpleNamespace(id="gw0")
 
     def send_runtest_some(self, indices: Sequence[int]) -> None:
         """Record the items; xdist's method name."""
@@ -36,6 +38,8 @@ class Run:
 
     def __init__(self) -> None:
         self.stopped = False
+        self.suites = Path("no such folder")
+        self.faults: list[str] = []
         self.collection_errors = 0
         self.entered: list[Stage] = []
         self.refusal: Refused | None = None
@@ -53,21 +57,28 @@ class Run:
         self.entered.append(stage)
         return not self.stopped
 
+    def fault(self, _where: str, what: str) -> None:
+        """Record a fault."""
+        self.faults.append(what)
+
+    def stop(self, _reason: object) -> None:
+        """Stop the run."""
+        self.stopped = True
+
     def refuse(self, error: Refused) -> None:
         """Record the refusal and stop the run."""
         self.refusal = error
         self.stopped = True
 
 
-def collection(*stages: Stage) -> list[str]:
+def collection(*stages: Stage, problem: str | None = None, **files: str) -> list[str]:
     """Return the collection that a worker reports: one check of each stage, and the barrier."""
     facts = {
         "gates": ["g"] * len(stages),
         "stages": [int(stage) for stage in stages],
         "samples": [""] * len(stages),
-        "deselected": 3,
-        "foreign_hooks": [],
-        "assertion_problem": None,
+        "findings": {"problems": [], "shortened": [], "deselected": 3, "files": files},
+        "assertion_problem": problem,
         "variables": {},
     }
     name = base64.urlsafe_b64encode(json.dumps(facts).encode()).decode()
@@ -156,10 +167,43 @@ def test_workers_must_collect_the_same_checks() -> None:
     assert [node.sent for node in nodes] == [[], []]
 
 
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        (collection(Stage.HEALTH, problem="Python runs without assertions"), "a failing check would pass"),
+        (collection(Stage.HEALTH, **{"health/test_health.py": "other"}), "another suites/health/test_health.py"),
+    ],
+    ids=["without assertions", "other files"],
+)
+def test_each_worker_must_run_the_checks_of_this_folder(one: list[str], expected: str) -> None:
+    run, nodes = Run(), [Node(), Node()]
+    scheduler = PhaseScheduler(cast("Coordinator", run), 2)
+    for node, collected in zip(nodes, (collection(Stage.HEALTH), one), strict=True):
+        scheduler.add_node(node)
+        scheduler.add_node_collection(node, collected)
+    scheduler.schedule()
+    assert expected in str(run.refusal)
+    assert [node.sent for node in nodes] == [[], []]
+
+
+def test_worker_that_replaces_a_lost_one_must_collect_the_same() -> None:
+    """A file that changed during the run would otherwise be checked by its new content, or by another check's index."""
+    scheduler, run, [lost] = scheduled(1, *[Stage.HEALTH] * 4)
+    lost.shutting_down = True
+    scheduler.remove_node(lost)
+    late = Node()
+    scheduler.add_node(late)
+    scheduler.add_node_collection(late, collection(*[Stage.HEALTH] * 4, **{"health/test_health.py": "changed"}))
+    scheduler.schedule()
+    assert len(run.faults) == 1
+    assert late.sent == []
+    assert scheduler.tests_finished
+
+
 def test_collection_carries_gates_stages_and_deselected() -> None:
     found = decode(collection(Stage.LOAD, Stage.BAKE))
     assert [(check.gate, check.stage) for check in found.checks] == [("g", Stage.LOAD), ("g", Stage.BAKE)]
-    assert found.deselected == 3
+    assert found.findings.deselected == 3
 
 
 def report(when: str, outcome: str, **more: Any) -> pytest.TestReport:

@@ -293,13 +293,13 @@ def install(patch: pytest.MonkeyPatch) -> None:
     """Replace the real environment by the fake world in this process."""
     from plugins import fixtures, run  # each copies SETTINGS_FILE when it is imported
 
-    planning = importlib.import_module(
-        "plugins.modes.plan"
+    conditions = importlib.import_module(
+        "plugins.modes.preconditions"
     )  # pytester removes the module from sys.modules after a run, but its package keeps the old one
     settings = Path(os.environ[FOLDER]) / "deployment.toml"
     for name, value in (("is_up", _is_up), ("start", _start), ("connect", _connect), ("stop", _stop)):
         patch.setattr(compose, name, value)
-    for module in (estate, fixtures, planning, run):
+    for module in (estate, fixtures, conditions, run):
         patch.setattr(module, "SETTINGS_FILE", settings)
 
 

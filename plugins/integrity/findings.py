@@ -1,0 +1,87 @@
+"""What a process found when it had collected: the reasons to refuse the run that the coordinator cannot see itself."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from plugins.integrity.collection_guard import shortened
+from plugins.integrity.fixture_guard import clashes
+from plugins.integrity.hook_guard import Problem, foreign_hooks, replaced
+from plugins.integrity.process_guard import file_hashes
+
+LOAD = "load"
+
+
+@dataclass(frozen=True)
+class Findings:
+    """The findings of one process.
+
+    ``problems`` forbid any run; ``shortened`` (checks without some of their parameters) and ``deselected`` forbid a whole run,
+    one of all checks. ``files``: the SHA-256 of each file below ``suites/``.
+    """
+
+    problems: tuple[Problem, ...] = ()
+    shortened: tuple[str, ...] = ()
+    deselected: int = 0
+    files: Mapping[str, str] = field(default_factory=dict)
+
+
+class CollectionWatch:
+    """A plugin that counts the checks that were taken out of the collection, whether or not that was reported."""
+
+    def __init__(self, suites: Path, load: bool) -> None:
+        """Start counting. ``load``: whether that gate belongs to the run; if not, its checks do not count as missing."""
+        self._excused = None if load else suites / LOAD
+        self._reported: set[str] = set()
+        self._before: list[pytest.Item] = []
+        self._skipped = 0
+
+    @property
+    def skipped(self) -> int:
+        """How many files were skipped as a whole."""
+        return self._skipped
+
+    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
+        """Count deselected items."""
+        self._reported |= {item.nodeid for item in items if not self._is_excused(item)}
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Count the files that were skipped."""
+        self._skipped += report.skipped
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, None, None]:
+        """Store the items before any other plugin changes them."""
+        self._before = list(items)
+        return (yield)
+
+    def missing(self, items: Sequence[pytest.Item]) -> int:
+        """Return how many checks are missing in ``items``."""
+        left = {item.nodeid for item in items}
+        gone = {item.nodeid for item in self._before if item.nodeid not in left and not self._is_excused(item)}
+        return len(gone | self._reported)
+
+    def _is_excused(self, item: pytest.Item) -> bool:
+        return self._excused is not None and item.path.is_relative_to(self._excused)
+
+
+def findings(config: pytest.Config, items: Sequence[pytest.Item], suites: Path, deselected: int) -> Findings:
+    """Return the findings of this process about the items that it collected."""
+    return Findings(
+        (*foreign_hooks(config), *replaced(items), *clashes(config, items)),
+        tuple(shortened(items)),
+        deselected,
+        file_hashes(suites),
+    )
+
+
+def from_json(raw: Mapping[str, Any]) -> Findings:
+    """Return the findings of a worker, which come as JSON."""
+    return Findings(
+        tuple(Problem(**one) for one in raw["problems"]), tuple(raw["shortened"]), raw["deselected"], raw["files"]
+    )

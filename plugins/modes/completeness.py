@@ -1,0 +1,84 @@
+"""Refuse a collection that proves nothing: a deployment, a verification and ``--plan`` ask the same questions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deployment.errors import Refused
+from deployment.settings import Settings
+from plugins.integrity.collection_guard import duplicates, uncollected
+from plugins.integrity.findings import Findings
+from plugins.integrity.hook_guard import Problem
+from plugins.stages import Check, problems_of, samples
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What a run collected; ``errors`` and ``skipped`` count files."""
+
+    checks: Sequence[Check]
+    findings: Findings
+    errors: int = 0
+    skipped: int = 0
+
+
+def refuse_problems(problems: Sequence[Problem]) -> None:
+    """Raise Refused if a plugin, a conftest or a fixture prevents or could change the outcome of checks."""
+    if not problems:
+        return
+    what, hints = problems[0].what, list(dict.fromkeys(one.hint for one in problems))
+    raise Refused(
+        f"{what}: only pytest and this framework may decide a check's outcome" if " implements " in what else what,
+        hint=" ".join(hints),
+    )
+
+
+def refuse_invalid(collected: Collected, settings: Settings | None) -> None:
+    """Raise Refused if no check was collected, if a file could not be collected, or if checks or plugins are invalid."""
+    if collected.errors:
+        raise Refused(
+            f"{collected.errors} files of checks could not be collected", hint="Fix the errors shown above first."
+        )
+    refuse_problems(collected.findings.problems)
+    for problem in problems_of(collected.checks):
+        raise Refused(problem)
+    for check in collected.checks:
+        samples(check, settings.gates.get(check.gate, {}) if settings else {})
+    if not collected.checks:
+        raise Refused("no check was collected", hint="Put checks into suites/GATE/test_*.py; see docs/add-a-check.md.")
+
+
+def refuse_incomplete(collected: Collected, suites: Path, *, whole: bool) -> None:
+    """Raise Refused if checks are missing; in a run that is not whole, because the user selected checks, they may be."""
+    found, names = collected.findings, [check.nodeid for check in collected.checks]
+    if doubled := duplicates(suites):
+        raise Refused(
+            f"{doubled[0]} is defined twice in its file, and only the last one would run", hint="Rename one of them."
+        )
+    if not whole:
+        return
+    if found.deselected:
+        raise Refused(f"{found.deselected} checks were deselected, but this run must run all checks")
+    if collected.skipped:
+        raise Refused(f"{collected.skipped} files of checks were skipped, but this run must run all checks")
+    if found.shortened:
+        raise Refused(found.shortened[0], hint="Look for a conftest or a plugin that implements pytest_generate_tests.")
+    if left_out := uncollected(suites, names):
+        raise Refused(
+            f"{left_out[0]} is in its file but was not collected ({len(left_out)} in all)",
+            hint="Look for a condition around it (if, try), for collect_ignore, a conftest or an option that leaves it out.",
+        )
+
+
+def refuse_small_gates(checks: Sequence[Check], settings: Settings, gates: Sequence[str]) -> None:
+    """Raise Refused if a required gate has fewer checks than the settings require."""
+    for name in gates:
+        rule, size = settings.rule(name), sum(check.gate == name for check in checks)
+        if rule.required and size < rule.min_checks:
+            raise Refused(
+                f"gate {name} has {size} checks, but {rule.min_checks} are required",
+                where=name,
+                hint=f"Add checks to suites/{name}/, or change gates.{name}.min_checks in deployment.toml.",
+            )

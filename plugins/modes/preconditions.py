@@ -1,0 +1,32 @@
+"""The checks of a run before it collects: processes, plugins, options and settings; ``--plan`` does the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deployment.settings import SETTINGS_FILE, Settings, load
+from plugins import options as run_options
+from plugins.integrity.assertions import assertion_problem, refuse_disabled_assertions
+from plugins.integrity.hook_guard import foreign_hooks
+from plugins.integrity.process_guard import refuse_missing_plugins, refuse_other_gateways
+from plugins.modes.completeness import refuse_problems
+from plugins.modes.settings_checks import contract_is_readable, load_is_possible, with_strategy
+from plugins.options import RunOptions
+
+
+def accepted_settings(config: pytest.Config, options: RunOptions, suites: Path) -> Settings:
+    """Return the settings of the run.
+
+    Raises Refused if checks could not be trusted in this process, or if options or settings are invalid.
+    """
+    refuse_disabled_assertions(assertion_problem(config))
+    refuse_missing_plugins(config)
+    refuse_other_gateways(config)
+    run_options.check(options, config, suites)
+    refuse_problems(foreign_hooks(config))
+    settings = with_strategy(load(SETTINGS_FILE, options.environment), options.strategy)
+    load_is_possible(settings, options.load_workers)
+    contract_is_readable(settings)
+    return settings

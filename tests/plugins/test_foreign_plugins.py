@@ -1,0 +1,372 @@
+"""Plugins of others: one that could decide a check's outcome is refused by the name that ``-p no:`` takes, however it is named.
+
+Failure mode 2 again, by ways that hide whose code a hook is, or that register it after the checks have begun.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
+
+import pytest
+
+from tests.plugins.project import ASKS, PROMOTED, REFUSED, REJECTED, Project
+from tests.plugins.test_evasions import BAD, conftest, hook, refused
+
+SOAK = pytest.mark.soak
+
+
+def mostly_soak(kept: str, *others: str) -> list[object]:
+    """Return the parameters: the first one in every run of the tests, the others in the long tests."""
+    return [kept, *(pytest.param(one, marks=SOAK) for one in others)]
+
+
+CALLS_NOTHING = hook("pytest_pyfunc_call", "return True", "tryfirst=True")
+REGISTERS = """
+class Late:
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem):
+        {end}
+        return True
+@pytest.fixture(scope="session", autouse=True)
+def late(request):
+    request.config.pluginmanager.register(Late(), "late")
+"""
+CUTS = """
+@pytest.hookimpl(tryfirst=True)
+def pytest_generate_tests(metafunc):
+    if "number" in metafunc.fixturenames: metafunc.definition.own_markers[:] = [pytest.mark.parametrize("number", [1]).mark]
+"""
+MANY = (
+    "import pytest\n@pytest.mark.parametrize('number', [1, 2])\n"
+    "def test_many(client, number): assert client.get('/health').status_code == 200 and number == 1\n"
+)
+
+
+def distribution(project: Project, monkeypatch: pytest.MonkeyPatch, name: str, source: str, entry: str) -> str:
+    """Install a distribution with a plugin on the import path; return its option, since the tests load no other plugins."""
+    folder, module = project.path / "installed", name.replace("-", "_")
+    metadata = folder / f"{module}-1.0.dist-info"
+    metadata.mkdir(parents=True)
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(f"[pytest11]\n{entry} = {module}\n")
+    (folder / f"{module}.py").write_text("import pytest\n" + dedent(source))
+    monkeypatch.syspath_prepend(folder)
+    return f"-p{entry}"
+
+
+# -- whose hook is it? -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", mostly_soak("_hypothesis_evil", "xdist_evil", "plugins_evil"))
+def test_plugin_named_like_a_known_one(project: Project, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    project.add("endpoints", BAD)
+    (project.path / f"{name}.py").write_text("import pytest\n" + CALLS_NOTHING)
+    monkeypatch.syspath_prepend(project.path)
+    monkeypatch.setenv("PYTEST_PLUGINS", name)
+    run = project.run()
+    assert refused(run)
+    assert name in run.output
+
+
+@pytest.mark.parametrize(
+    "disguise",
+    mostly_soak(
+        "pytest_pyfunc_call.__module__ = '_pytest.python'",
+        "__name__ = '_pytest.python'",
+        "import _pytest.python\n__name__, __file__, __spec__ = "
+        "'_pytest.python', _pytest.python.__file__, _pytest.python.__spec__",
+    ),
+)
+def test_conftest_disguised_as_pytest(project: Project, disguise: str) -> None:
+    project.add("endpoints", BAD)
+    conftest(project, f"{CALLS_NOTHING}\n{disguise}\n")
+    assert refused(project.run())
+
+
+@SOAK
+def test_conftest_that_borrows_a_function_of_pytest(project: Project) -> None:
+    """The function is pytest's own, but the hook is not: here, one that always returns a true value."""
+    project.add("endpoints", BAD)
+    conftest(project, "from _pytest.python import async_fail as pytest_pyfunc_call\n")
+    assert refused(project.run())
+
+
+@pytest.mark.parametrize("end", mostly_soak("pyfuncitem.config.pluginmanager.unregister(self)", "pass"))
+@pytest.mark.parametrize("workers", ["-n0", pytest.param("-n1", marks=pytest.mark.soak)])
+def test_plugin_registered_by_a_fixture(project: Project, end: str, workers: str) -> None:
+    project.add("endpoints", BAD)
+    conftest(project, REGISTERS.replace("{end}", end))
+    run = project.run(workers)
+    assert run.result == REJECTED, run.output
+    assert "pytest_pyfunc_call, which was registered during the run" in run.report["reason"]
+
+
+@SOAK
+def test_plugin_registered_by_the_last_check(project: Project) -> None:
+    """A plugin that comes after the switch rolls the release back."""
+    project.add("live", "import pytest\n" + REGISTERS.replace("{end}", "pass") + "def test_last(baked): assert False\n")
+    run = project.run()
+    assert run.code == 10, run.output
+
+
+# -- checks that are left out ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.soak)])
+def test_conftest_that_shortens_a_parametrization(project: Project, workers: str) -> None:
+    project.add("endpoints", MANY)
+    conftest(project, CUTS)
+    assert refused(project.run(workers))
+
+
+@SOAK
+def test_plugin_that_shortens_a_parametrization(project: Project) -> None:
+    """A plugin may implement the hook, so what it does is looked at: here it removes parameters of a class and a function."""
+    project.add(
+        "endpoints",
+        "import pytest\npytestmark = pytest.mark.parametrize('other', ['a', 'b'])\nclass TestIt:\n"
+        "    @pytest.mark.parametrize('number', [1, 2])\n    def test_many(self, client, number, other): assert number == 1",
+    )
+    project.plugin("import pytest\n" + CUTS)
+    run = project.run()
+    assert refused(run)
+    assert "TestIt::test_many was collected with 2 of its 4 parameters" in run.report["reason"]
+
+
+@pytest.mark.parametrize("name", mostly_soak("unittest", "threadexception", "skipping", "subtests"))
+def test_plugin_of_pytest_switched_off(project: Project, name: str) -> None:
+    project.add("endpoints", "import unittest\nclass Bad(unittest.TestCase):\n    def test_bad(self): assert False\n")
+    run = project.run("-p", f"no:{name}")
+    assert refused(run)
+    assert f"-p no:{name}" in run.output
+    assert project.run("-p", f"no:{name}", "--plan").code == 4
+
+
+@SOAK
+def test_failed_thread_is_not_ignored(project: Project) -> None:
+    project.add(
+        "endpoints",
+        "import threading\ndef ask(client): assert client.get('/health').status_code == 500\n"
+        "def test_from_a_thread(client):\n    thread = threading.Thread(target=ask, args=(client,))\n"
+        "    thread.start()\n    thread.join()\n",
+    )
+    assert project.run("-W", "ignore").result == REJECTED
+
+
+NESTED = {
+    "try": "try:\n    import no_such_module\n    {bad}\nexcept ImportError:\n    pass\n",
+    "except": "try:\n    pass\nexcept ValueError:\n    {bad}\n",
+    "if": "import sys\nif sys.version_info < (3, 0):\n    {bad}\n",
+    "else": "for _ in [1]:\n    break\nelse:\n    {bad}\n",
+    "with": "import contextlib\nwith contextlib.suppress(ZeroDivisionError):\n    1 / 0\n    {bad}\n",
+    "for": "for _ in []:\n    {bad}\n",
+    "match": "match 1:\n    case 2:\n        {bad}\n",
+    "class": "if False:\n    class TestIt:\n        class TestInner:\n            {bad}\n",
+    "unittest": "import unittest\nif False:\n    class Bad(unittest.TestCase):\n        {bad}\n",
+}
+
+
+@pytest.mark.parametrize("where", mostly_soak(*NESTED))
+def test_check_that_a_condition_removes(project: Project, where: str) -> None:
+    project.add("endpoints", ASKS + NESTED[where].replace("{bad}", "def test_bad(client): assert False"))
+    run = project.run()
+    assert refused(run)
+    assert "test_bad is in its file but was not collected" in run.report["reason"]
+
+
+@SOAK
+def test_alternatives_are_one_check(project: Project) -> None:
+    project.add(
+        "endpoints",
+        "import sys\nif sys.version_info < (3, 0):\n    def test_it(client): assert False\nelse:\n    "
+        + ASKS.replace("test_asks", "test_it").replace("\n", "\n    "),
+    )
+    run = project.run()
+    assert run.result == PROMOTED, run.output
+    manifest = next(line for line in run.journal if line["kind"] == "manifest")
+    assert len(manifest["files"]["endpoints/test_endpoints_more.py"]) == 64
+
+
+# -- processes ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", mostly_soak("green", ""))
+@pytest.mark.parametrize(
+    "options",
+    mostly_soak(
+        "--tx=popen//chdir=elsewhere",
+        "--tx=2*popen//chdir=elsewhere",
+        "--tx=ssh=host//python=python3",
+        "--tx=popen//env:PYTHONPATH=elsewhere",
+        "--tx=popen --rsyncdir=suites",
+        "--tx=popen//via=proxy --px=id=proxy//popen",
+    ),
+)
+def test_workers_elsewhere(project: Project, options: str, target: str) -> None:
+    given = ("-d", *options.split())
+    run = project.run(*given, target=target or None)
+    assert (run.code, run.report["verdict"], run.calls) == (4, "refused", []), run.output
+    if target:
+        assert project.run(*given, "--plan").code == 4
+
+
+@SOAK
+def test_plain_workers_are_accepted(project: Project) -> None:
+    run = project.run("-d", "--tx=2*popen")
+    assert run.result == PROMOTED, run.output
+
+
+def test_run_again_and_again_is_refused(project: Project) -> None:
+    run = project.run("-f")
+    assert (run.code, run.report, run.calls) == (4, {}, []), run.output
+
+
+# -- installed plugins -------------------------------------------------------------------------------------------------
+
+RETRIES = """
+from _pytest.runner import runtestprotocol
+def pytest_addoption(parser): parser.addoption("--retries", type=int, default=2)
+def pytest_runtest_protocol(item, nextitem):
+    for attempt in range(item.config.option.retries):
+        reports = runtestprotocol(item, nextitem=nextitem, log=False)
+        if all(report.passed for report in reports):
+            break
+    for report in reports:
+        item.ihook.pytest_runtest_logreport(report=report)
+    return True
+"""
+SOMETIMES = "seen = []\ndef test_sometimes(client):\n    seen.append(1)\n    assert len(seen) > 1\n"
+INSTALLED = {
+    "retries": ("pytest-againandagain", RETRIES, "again"),
+    "warns and decides": (
+        "pytest-async",
+        "def pytest_configure(config):\n"
+        "    config.issue_config_time_warning(pytest.PytestDeprecationWarning('unset'), 2)\n" + CALLS_NOTHING,
+        "asynchronous",
+    ),
+    "an object of its own": (
+        "pytest-covers",
+        "class Covers:\n    @pytest.hookimpl(wrapper=True)\n    def pytest_runtestloop(self): return (yield)\n"
+        "@pytest.hookimpl(tryfirst=True)\n"
+        "def pytest_load_initial_conftests(early_config): early_config.pluginmanager.register(Covers(), '_covers')\n",
+        "covers",
+    ),
+    "another base_url": (
+        "pytest-address",
+        "@pytest.fixture(scope='session')\ndef base_url(): return None\n"
+        "@pytest.fixture(scope='session', autouse=True)\ndef _verify(request, base_url): pass\n",
+        "address",
+    ),
+    "needs a narrower fixture": (
+        "pytest-pages",
+        "@pytest.fixture(scope='module', autouse=True)\ndef page(measure): pass\n",
+        "pages",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "target"),
+    [
+        ("retries", None),
+        ("another base_url", "green"),
+        pytest.param("retries", "green", marks=SOAK),
+        pytest.param("warns and decides", "green", marks=SOAK),
+        pytest.param("warns and decides", None, marks=SOAK),
+        pytest.param("an object of its own", "green", marks=SOAK),
+        pytest.param("needs a narrower fixture", "green", marks=SOAK),
+        pytest.param("needs a narrower fixture", None, marks=SOAK),
+    ],
+)
+def test_installed_plugin_is_refused_by_its_name(
+    project: Project, monkeypatch: pytest.MonkeyPatch, kind: str, target: str | None
+) -> None:
+    project.add("endpoints", SOMETIMES)
+    option = distribution(project, monkeypatch, *INSTALLED[kind])
+    run = project.run(option, target=target)
+    assert (run.code, run.report["verdict"], run.calls) == (4, "refused", []), run.output
+    name = INSTALLED[kind][2]
+    assert f"-p no:{name}" in run.output
+    assert f"plugin {name}" in run.report["reason"]
+    if target:
+        plan = project.run(option, "--plan")
+        assert (plan.code, f"-p no:{name}" in plan.output) == (4, True), plan.output
+
+
+@SOAK
+def test_installed_plugin_that_fails_while_it_collects(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own warning is an error by pytest.ini; that is not the release's fault."""
+    source = "import warnings\ndef pytest_collection_modifyitems(items): warnings.warn('old', DeprecationWarning)\n"
+    option = distribution(project, monkeypatch, "pytest-frozen", source, "frozen")
+    for options in (("--plan",), ()):
+        run = project.run(option, *options)
+        assert run.code == 4, run.output
+        assert "-p no:frozen" in run.output
+        assert run.calls == []
+
+
+@SOAK
+def test_names_of_all_installed_plugins_are_shown_at_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    options = [
+        distribution(project, monkeypatch, f"pytest-{name}", RETRIES.replace("retries", name), name) for name in "xy"
+    ]
+    run = project.run(*options)
+    assert refused(run)
+    assert "-p no:x" in run.output
+    assert "-p no:y" in run.output
+
+
+@SOAK
+def test_harmless_installed_plugin_works(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its warning at its start is none of the checks'."""
+    source = """
+        def pytest_configure(config):
+            config.issue_config_time_warning(pytest.PytestDeprecationWarning("unset"), 2)
+        def pytest_report_header(): return "harmless 1.0"
+        @pytest.fixture(autouse=True)
+        def frozen(request): pass
+    """
+    option = distribution(project, monkeypatch, "pytest-harmless", source, "harmless")
+    run = project.run(option)
+    assert run.result == PROMOTED, run.output
+
+
+# -- the plan gives the run's answer -----------------------------------------------------------------------------------
+
+REFUSALS: dict[str, Callable[[Project], object]] = {
+    "a deciding hook": lambda project: conftest(project, CALLS_NOTHING),
+    "a deselecting conftest": lambda project: conftest(
+        project, hook("pytest_collection_modifyitems(items)", "items.pop()")
+    ),
+    "a skipped file": lambda project: project.add(
+        "endpoints", "import pytest\npytest.skip('no', allow_module_level=True)\n" + ASKS
+    ),
+    "one name twice": lambda project: project.add("endpoints", ASKS + ASKS),
+    "a deleted check": lambda project: project.add("endpoints", ASKS + "del test_asks\n"),
+    "a gate without checks": lambda project: (project.path / "suites/load/test_load.py").unlink(),
+}
+
+
+@pytest.mark.parametrize("kind", mostly_soak(*REFUSALS))
+def test_plan_and_verification_refuse_what_a_deployment_refuses(project: Project, kind: str) -> None:
+    REFUSALS[kind](project)
+    plan = project.run("--plan")
+    assert (plan.code, plan.calls) == (4, []), plan.output
+    assert refused(project.run())
+    if kind != "a gate without checks":  # a verification runs what there is, and fails that gate
+        assert project.run(target=None).code == 4
+
+
+@SOAK
+def test_plan_of_nothing(project: Project) -> None:
+    for path in Path(project.path / "suites").glob("*/test_*.py"):
+        path.unlink()
+    assert project.run("--plan").code == project.run().code == 5
+
+
+@SOAK
+@pytest.mark.parametrize("options", [("--waive=nonsense=a reason",), ("--waive=latency",)], ids=" ".join)
+def test_plan_refuses_bad_waivers(project: Project, options: tuple[str, ...]) -> None:
+    assert project.run("--plan", *options).code == project.run(*options).code == REFUSED[0]
