@@ -10,6 +10,7 @@ from deployment.errors import Refused
 from deployment.settings import Settings
 from plugins.integrity.collection_guard import duplicates, uncollected
 from plugins.integrity.findings import Findings
+from plugins.integrity.forgotten import forgotten
 from plugins.integrity.hook_guard import Problem
 from plugins.stages import Check, problems_of, samples
 
@@ -56,6 +57,11 @@ def refuse_incomplete(collected: Collected, suites: Path, *, whole: bool) -> Non
     if doubled := duplicates(suites):
         raise Refused(
             f"{doubled[0]} is defined twice in its file, and only the last one would run", hint="Rename one of them."
+        )
+    if unread := forgotten(suites, names, whole):
+        raise Refused(
+            str(unread[0]),
+            hint=f"Rename it, or delete it if it is no check ({len(unread)} in all); see docs/add-a-check.md.",
         )
     if not whole:
         return

@@ -1,0 +1,162 @@
+"""Files, functions and classes that look like checks and are never collected are refused; helpers are not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from plugins.integrity.forgotten import forgotten
+from tests.plugins.project import ASKS, PROMOTED, REFUSED, Project
+
+CHECK = "def test_x(client): assert client.get('/health').status_code == 500\n"
+FILES = {
+    "check_x.py": (CHECK, "test_x.py"),
+    "x_test.py": (CHECK, "test_x.py"),
+    "test-x.py": (CHECK, "test_x.py"),
+    "Test_x.py": (CHECK, "test_x.py"),
+    "tests_x.py": (CHECK, "test_x.py"),
+    "testlogin.py": (CHECK, "test_login.py"),
+    "TestLogin.py": (CHECK, "test_Login.py"),
+    "tset_login.py": (CHECK, "test_login.py"),
+    "login.py": (CHECK, "test_login.py"),
+    "deep/er/check_login.py": ("def check_login(client): assert client\n", "test_login.py"),
+    "x_spec.py": ("def login(client):\n    assert client.get('/health')\n", "test_x.py"),
+    "x_test.py3": (CHECK, "test_x.py"),
+    "test_x.py.txt": (CHECK, "test_x.py"),
+    "x.YAML": ("checks: []\n", "x.yaml"),
+    "x.Yml": ("checks: []\n", "x.yml"),
+    "x.yaml.txt": ("# one\nchecks:\n  - name: a\n", "x.yaml"),
+    "x.ymal": ("checks:\n  - name: a\n", "x.yaml"),
+    "conftest.py": (CHECK, "test_privacy.py"),
+    "check_broken.py": ("def test_x(:\n", "test_broken.py"),
+}
+FUNCTIONS = {
+    "def tets_x(client): assert client": "test_x",
+    "def tset_x(client): assert client": "test_x",
+    "def tes_x(client): assert client": "test_x",
+    "def Test_x(client): assert client": "test_x",
+    "def text_x(client): assert client": "test_x",
+    "def _test_x(client): assert client": "test_x",
+    "def check_x(client): assert client": "test_x",
+    "async def tets_x(client): assert client": "test_x",
+    "def login(client):\n    assert client.get('/login')": "test_login",
+    "@pytest.mark.parametrize('n', [1])\ndef login(n): pass": "test_login",
+    "if True:\n    def tets_x(client): assert client": "test_x",
+    "class TestIt:\n    def tets_x(self, client): assert client": "test_x",
+    "class TestIt:\n    def login(self, client): assert client": "test_login",
+    "class Login:\n    def test_x(self, client): assert client": "class TestLogin",
+    "class LoginTests:\n    def test_x(self, client): assert client": "class TestLogin",
+    "class testLogin(object):\n    def test_x(self, client): assert client": "class TestLogin",
+    "def test_outer(client):\n    def test_inner(client): assert client": "test_inner, outside of test_outer,",
+}
+HELPERS = {
+    "called": "def text_of(client): return client.text\ndef test_it(client): assert text_of(client)",
+    "passed on": "def tets_x(client): assert client\ndef test_it(client): client.each(tets_x)",
+    "called by its class": "class TestIt:\n    def check(self, client): assert client\n"
+    "    def test_it(self, client): self.check(client)",
+    "a fixture": "@pytest.fixture\ndef tests(client): return client",
+    "a fixture named test_": "@pytest.fixture(name='data')\ndef test_data(client): return client",
+    "a fixture of pytest_asyncio": "@pytest_asyncio.fixture\nasync def tets(client): assert client",
+    "not called, but no check": "def text_of(answer): return answer.text",
+    "a helper without a fixture": "def check_page(answer): assert answer.ok",
+    "a hook": "def pytest_generate_tests(metafunc): assert metafunc",
+    "a setup": "def setup_module(request): assert request",
+    "a method of a base": "class TestIt(Base):\n    def client_for(self, client): assert client",
+    "a base of checks": "class Base:\n    def test_x(self, client): assert client\nclass TestIt(Base): pass",
+    "registered": "@app.route('/')\ndef check_x(client): assert client",
+    "called by another test": "def test_it(client):\n    def test_(x): assert x\n    test_(client)",
+    "by name": "def tets_x(client): assert client\n@pytest.mark.parametrize('name', ['tets_x'])\n"
+    "def test_it(name): globals()[name]()",
+}
+
+
+def found(tmp_path: Path, files: dict[str, str]) -> list[str]:
+    """Return what is forgotten in a gate with these files and one collected check."""
+    gate = tmp_path / "suites" / "privacy"
+    for name, source in {"test_it.py": ASKS, **files}.items():
+        (gate / name).parent.mkdir(parents=True, exist_ok=True)
+        (gate / name).write_text(source)
+    return [str(one) for one in forgotten(tmp_path / "suites", ["suites/privacy/test_it.py::test_asks"])]
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_file(tmp_path: Path, name: str) -> None:
+    source, meant = FILES[name]
+    assert found(tmp_path, {name: source}) == [f"suites/privacy/{name} is never collected; {meant} was probably meant"]
+
+
+@pytest.mark.parametrize("source", FUNCTIONS)
+def test_function_or_class(tmp_path: Path, source: str) -> None:
+    [text] = found(tmp_path, {"test_more.py": source + "\n"})
+    assert text.startswith("suites/privacy/test_more.py::")
+    assert text.endswith(f" is never collected; {FUNCTIONS[source]} was probably meant")
+
+
+@pytest.mark.parametrize("kind", HELPERS)
+def test_helper_is_no_forgotten_check(tmp_path: Path, kind: str) -> None:
+    assert found(tmp_path, {"test_more.py": HELPERS[kind] + "\n"}) == []
+
+
+def test_files_that_are_no_checks(tmp_path: Path) -> None:
+    files = {
+        "helpers.py": "def status_of(answer): return answer.status_code\n",
+        "check_page.py": CHECK,
+        "run_all.py": "def testit(path): print(path)\ntestit('.')\n",
+        "test_uses.py": "from privacy import check_page\ndef test_it(client): check_page.test_x(client)\n",
+        "conftest.py": "import pytest\n@pytest.fixture\ndef test_user(client): return client\n",
+        "test_it.py~": ASKS,
+        "test_it.py.orig": ASKS,
+        "README.md": "checks:\n\nwhat this gate is for\n",
+        "answer.json": "{}",
+        "tests.txt": "checks: none",
+        "__pycache__/check_x.py": CHECK,
+        "../contract/X.YAML": "checks:\n",
+    }
+    assert found(tmp_path, files) == []
+
+
+def test_link_without_a_target(tmp_path: Path) -> None:
+    (tmp_path / "suites" / "privacy").mkdir(parents=True)
+    (tmp_path / "suites" / "privacy" / "test_x.py").symlink_to("gone.py")
+    [text] = found(tmp_path, {})
+    assert text.startswith("suites/privacy/test_x.py is never collected")
+
+
+@pytest.mark.parametrize("target", ["green", pytest.param(None, marks=pytest.mark.soak)], ids=["deploy", "verify"])
+def test_run_and_plan_are_refused(project: Project, target: str | None) -> None:
+    (project.path / "suites" / "endpoints" / "check_more.py").write_text(CHECK)
+    run = project.run(target=target)
+    assert (run.code, run.report["verdict"], run.calls) == (4, "refused", []), run.output
+    assert "suites/endpoints/check_more.py is never collected; test_more.py was probably meant" in run.output
+    if target:
+        assert project.run("--plan").code == 4
+
+
+@pytest.mark.soak
+def test_folder_that_holds_only_such_files(project: Project) -> None:
+    (project.path / "suites" / "privacy").mkdir()
+    (project.path / "suites" / "privacy" / "privacy.YAML").write_text("checks: []\n")
+    run = project.run()
+    assert run.result == REFUSED, run.output
+    assert "privacy.yaml was probably meant" in run.report["reason"]
+
+
+@pytest.mark.soak
+def test_selected_file_is_checked_alone(project: Project) -> None:
+    """The author of one check is not bothered by another's file, but learns of a slip in this one."""
+    project.add("endpoints", ASKS.replace("test_asks", "tets_asks"))
+    chosen = project.run("suites/redis", target=None)
+    assert chosen.code == 0, chosen.output
+    project.add("redis", ASKS + ASKS.replace("test_asks", "tets_asks"))
+    assert project.run("suites/redis", target=None).code == 4
+
+
+@pytest.mark.soak
+def test_helpers_do_not_prevent_a_promotion(project: Project) -> None:
+    project.add(
+        "endpoints",
+        "def text_of(answer): return answer.text\ndef test_it(client): assert text_of(client.get('/health'))",
+    )
+    run = project.run()
+    assert run.result == PROMOTED, run.output
