@@ -28,8 +28,8 @@ SETTINGS_FILE = Path(__file__).resolve().parent.parent / "deployment.toml"
 class DeploymentLimits:
     """The ``[deployment]`` table.
 
-    Values are in seconds, except ``prober_rate`` (requests a second), ``confirmations`` and ``identity`` (answers),
-    ``certificate_days``, and the texts.
+    Values are in seconds, except ``prober_rate`` (requests a second), ``largest_answer`` (MB), ``confirmations`` and
+    ``identity`` (answers), ``certificate_days``, and the texts.
     """
 
     strategy: str = AT_ONCE
@@ -41,6 +41,8 @@ class DeploymentLimits:
     lease_ttl: float = 60
     prober_rate: float = 5
     prober_timeout: float = 10
+    request_deadline: float = 30
+    largest_answer: float = 16
     confirmations: int = 20
     identity: int = 140
     drain_window: float = 120

@@ -49,6 +49,7 @@ from infrastructure.estate import Estate, adapters, aws_estate, by_colour
 from infrastructure.front_door import HttpFrontDoor
 from infrastructure.live_domain import LiveDomain
 from verification.accounts import SmokeUser, parse_smoke_users
+from verification.answer_limits import AnswerLimits
 from verification.stores import Stores
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -261,7 +262,13 @@ def connect(settings: Settings) -> Environment:
         raise SettingsError(f"{estate.smoke_users_secret}: {error}") from None
     token_secret = vault.read(estate.token_secret) if estate.token_secret is not None else None
     stores = _stores(vault, estate)
-    front = HttpFrontDoor(estate.live_url, users[0], timeout_s=settings.limits.prober_timeout)
+    limits = settings.limits
+    front = HttpFrontDoor(
+        estate.live_url,
+        users[0],
+        timeout_s=limits.prober_timeout,
+        answers=AnswerLimits.of(limits.largest_answer, limits.request_deadline),
+    )
     return Environment(
         name=settings.environment,
         live_url=estate.live_url,

@@ -9,6 +9,7 @@ import httpx
 
 from deployment.model import Answer
 from verification.accounts import SignInFailed, SmokeUser, sign_in
+from verification.answer_limits import AnswerLimits
 from verification.http import open_client
 
 HEALTH = "/health"
@@ -20,15 +21,21 @@ CONSULT = {"patient": "Front Door", "reason": "deployment verification", "starts
 class HttpFrontDoor:
     """The FrontDoor port over HTTP. It never retries; ``ask`` uses a new connection for each request."""
 
-    def __init__(self, live_url: str, user: SmokeUser, *, timeout_s: float) -> None:
+    def __init__(
+        self, live_url: str, user: SmokeUser, *, timeout_s: float, answers: AnswerLimits | None = None
+    ) -> None:
         self._live_url = live_url
         self._user = user
         self._timeout = timeout_s
+        self._answers = answers
 
     def ask(self, times: int, url: str | None = None) -> Sequence[Answer]:
         """See ``deployment.ports.FrontDoor``."""
-        with open_client(url or self._live_url, timeout_s=self._timeout, keep_alive=False) as client:
+        with self._client(url, keep_alive=False) as client:
             return [self._one(client) for _ in range(times)]
+
+    def _client(self, url: str | None, *, keep_alive: bool = True) -> httpx.Client:
+        return open_client(url or self._live_url, timeout_s=self._timeout, keep_alive=keep_alive, answers=self._answers)
 
     def _one(self, client: httpx.Client) -> Answer:
         try:
@@ -50,7 +57,7 @@ class HttpFrontDoor:
 
     def examine(self, url: str | None = None, *, every: bool = False) -> Sequence[str]:
         """See ``deployment.ports.FrontDoor``."""
-        with open_client(url or self._live_url, timeout_s=self._timeout) as client:
+        with self._client(url) as client:
             examination = _Examination(client, every=every)
             try:
                 for path in DEPENDENCIES:

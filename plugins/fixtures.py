@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ from plugins.stages import BYSTANDER, gate_of
 from plugins.state import Bake, FrontDoorRequest, HeldLease, Release, State
 from verification.accounts import SmokeUser
 from verification.accounts import sign_in as ask_for_token
+from verification.answer_limits import AnswerLimits
 from verification.contract import Contract
 from verification.http import as_front_door, open_client
 from verification.latency_judge import LatencyResult
@@ -77,6 +79,12 @@ class Session:
         """Return the service's wire contract."""
         return Contract.load(load(SETTINGS_FILE, self._config.option.environment).contract)
 
+    @cached_property
+    def answers(self) -> AnswerLimits:
+        """Return how large and how slow an answer may be."""
+        limits = load(SETTINGS_FILE, self._config.option.environment).limits
+        return AnswerLimits.of(limits.largest_answer, limits.request_deadline)
+
     def client(
         self,
         gate: str,
@@ -100,6 +108,7 @@ class Session:
                     timeout_s=timeout_s,
                     on_exchange=self.recorder.exchanged if counts else None,
                     keep_alive=keep_alive,
+                    answers=self.answers,
                     **(
                         {}
                         if front_door is None
@@ -125,7 +134,8 @@ class Session:
         """Return the load that the settings and ``--load-workers`` set."""
         users = _require(self.state.smoke_users or None, "the smoke users are unknown", self.state)
         workers = self._config.option.load_workers
-        return measurement.load_plan(candidate, users, self.gates.get("load", {}), workers)
+        plan = measurement.load_plan(candidate, users, self.gates.get("load", {}), workers)
+        return replace(plan, largest=self.answers.largest)
 
     def learn(self, *secrets: str) -> None:
         """Redact these values from now on in all output."""
@@ -324,7 +334,8 @@ def latency_result(_deployment: Session, candidate: Release) -> LatencyResult:
     """Latency of the release and of the live colour, measured once for the whole gate: findings, shift(place), …"""
     state, gate = _deployment.state, _deployment.gates.get("latency", {})
     users = _require(state.smoke_users or None, "the smoke users are unknown", state)
-    result = verify_latency(latency_plan(candidate, state.baseline, users, gate), LatencyLimits.of(gate))
+    plan = replace(latency_plan(candidate, state.baseline, users, gate), largest=_deployment.answers.largest)
+    result = verify_latency(plan, LatencyLimits.of(gate))
     _deployment.recorder.requested(result.requests, "latency_result")
     return result
 

@@ -13,6 +13,8 @@ from typing import Any
 
 import httpx
 
+from verification.answer_limits import AnswerLimits, LimitedTransport
+from verification.decoding import ENCODINGS
 from verification.loopback import address_of, tls_context
 
 SECRET_FIELDS = frozenset({"password", "new_password", "old_password", "secret", "access_token", "refresh_token"})
@@ -131,23 +133,25 @@ def open_client(
     keep_alive: bool = True,
     ca_file: str | None = None,
     tls_name: str | None = None,
+    answers: AnswerLimits | None = None,
 ) -> httpx.Client:
     """A client for one address, to be closed by the caller (``with``).
 
-    ``timeout_s`` limits each of connecting, sending, waiting and reading. Without ``keep_alive`` each request has a connection
+    ``timeout_s`` limits each of connecting, sending, waiting and reading, ``answers`` the size of an answer and the whole time of
+    a request (None: the defaults). Without ``keep_alive`` each request has a connection
     of its own. ``tls_name`` is asked for, and must be certified, instead of the address's own. Nothing of the environment (proxies, netrc, certificates) is used.
     """
     # Reading the system's certificates takes 20 ms; a context without any trusts nobody, which is right where TLS is not meant.
     context = tls_context(ca_file) if base_url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     limits = httpx.Limits(max_connections=100, max_keepalive_connections=20 if keep_alive else 0)
-    transport = httpx.HTTPTransport(verify=context, trust_env=False, retries=0, limits=limits)
+    transport = LimitedTransport(context, limits, answers or AnswerLimits())
     return RecordingClient(
         on_exchange,
         keep_alive,
         tls_name,
         base_url=base_url,
         timeout=timeout_s,
-        headers=dict(headers or {}),
+        headers={"Accept-Encoding": ENCODINGS, **(headers or {})},
         transport=LoopbackTransport(transport),
         trust_env=False,
         follow_redirects=False,

@@ -79,7 +79,7 @@ def measure(
     ``hopeless`` is asked after each round, and ends the measurement with the words it gives; ``wanted`` at every look.
     """
     context = tls_context(plan.ca_file) if any(url.startswith("https:") for url in plan.urls.values()) else None
-    askers = {colour: Asker(url, plan.user, plan.timeout_s, context) for colour, url in plan.urls.items()}
+    askers = {colour: Asker(url, plan.user, plan.timeout_s, context, plan.largest) for colour, url in plan.urls.items()}
     return measure_with(askers, plan, places, hopeless=hopeless, wanted=wanted)
 
 

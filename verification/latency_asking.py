@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 from verification.accounts import SmokeUser
 from verification.latency_plan import Kind, Operation
-from verification.wire import Answer, Connection, WireTimeout
+from verification.wire import LARGEST_BODY, Answer, Connection, TooLargeOnTheWire, WireTimeout
 
 _AGENT = "latency-check"
 
@@ -23,11 +23,19 @@ class Unanswered(Exception):
 class Asker:
     """A smoke user's session on one colour. Not safe to use from two threads."""
 
-    def __init__(self, url: str, user: SmokeUser, timeout_s: float, context: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        url: str,
+        user: SmokeUser,
+        timeout_s: float,
+        context: ssl.SSLContext | None,
+        largest: int = LARGEST_BODY,
+    ) -> None:
         self.url = url
         self._user = user
         self._context = context
         self._timeout_s = timeout_s
+        self._largest = largest
         self._kept = self._connect()
         self._token: str | None = None
         self._extra: deque[str] = deque()  # sessions opened to be measured, and closed again
@@ -112,13 +120,16 @@ class Asker:
         return json.dumps({"email": self._user.email, "password": self._user.password}).encode()
 
     def _connect(self) -> Connection:
-        return Connection(self.url, self._context, self._timeout_s)
+        return Connection(self.url, self._context, self._timeout_s, self._largest)
 
     def _send(
         self, connection: Connection, method: str, path: str, headers: dict[str, str], body: bytes | None
     ) -> Answer:
         try:
             return connection.ask(method, path, headers, body)
+        except TooLargeOnTheWire as exc:
+            connection.close()
+            raise Unanswered(str(exc)) from exc
         except (WireTimeout, OSError, http.client.HTTPException) as exc:
             connection.close()
             raise Unanswered(f"no answer: {type(exc).__name__}") from exc

@@ -8,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from verification.accounts import SmokeUser
+from verification.wire import LARGEST_BODY
 
 Kind = Literal["kept", "fresh"]
 KINDS: tuple[Kind, ...] = ("kept", "fresh")
@@ -50,7 +51,7 @@ class LatencyPlan:
     """``urls`` by colour: ``candidate``, and ``live`` where there is one to compare with; each at its own address.
 
     ``samples`` and ``warmup`` are answers of each operation, kind of connection and colour. ``rate`` is requests per second
-    that each colour is asked at most. ``longest_s`` ends a measurement that the release, or the machine, draws out.
+    that each colour is asked at most. ``timeout_s`` limits a whole request, ``largest`` the bytes of an answer's body. ``longest_s`` ends a measurement that the release, or the machine, draws out.
     """
 
     urls: Mapping[str, str]
@@ -59,6 +60,7 @@ class LatencyPlan:
     warmup: int = 20
     rate: float = 50.0
     timeout_s: float = 10.0
+    largest: int = LARGEST_BODY
     longest_s: float = 120.0
     ca_file: str | None = None
 

@@ -153,6 +153,7 @@ class _Crew:
             "list_limit": plan.list_limit,
             "seconds": plan.seconds,
             "timeout_s": plan.timeout_s,
+            "largest": plan.largest,
             "ca_file": plan.ca_file,
             "most_failures": plan.most_failures,
             "expected": plan.workers + plan.elsewhere,

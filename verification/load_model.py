@@ -24,7 +24,8 @@ class LoadPlan:
     """``rate`` requests per second in all, by ``users`` simultaneous users, for ``seconds`` from the first user's start.
 
     ``ramp`` is how many users start per second (None: all within one second). The users sign in as ``smoke_users`` in turn.
-    ``weights`` name operations of ``OPERATIONS``. ``timeout_s`` limits one request. ``workers`` Locust processes on this machine make
+    ``weights`` name operations of ``OPERATIONS``. ``timeout_s`` limits one request as a whole, and
+    ``largest`` the bytes of its answer's body. ``workers`` Locust processes on this machine make
     it together, and ``elsewhere`` more that join at ``listen`` (host, port). ``most_failures`` failed requests end it, to spare whoever
     is asked; only without workers. Raises ValueError where a value makes no sense.
     """
@@ -38,6 +39,7 @@ class LoadPlan:
     weights: Mapping[str, int] = field(default_factory=lambda: DEFAULT_WEIGHTS)
     list_limit: int = 20
     timeout_s: float = 10.0
+    largest: int = 16_000_000
     ca_file: str | None = None
     workers: int = 1
     elsewhere: int = 0

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from verification.accounts import SmokeUser
+from verification.wire import LARGEST_BODY
 
 
 @dataclass(frozen=True)
 class ProberConfig:
     """Where to ask, as whom, how often.
 
-    ``rate`` is requests per second in all; ``timeout_s`` what a request may take, from connecting to the answer's last byte.
+    ``rate`` is requests per second in all; ``timeout_s`` what a request may take, from connecting to the answer's last byte;
+    ``largest`` the bytes of a body.
     ``sign_in_pause_s`` is the pause before signing in is tried again. ``run`` marks what the prober writes, so that it finds
     all of it again, what a lost answer left behind included. ``stderr_log`` is a path; None: no log.
     ``control_url`` is an address that is asked the same, from the same process, ``control_rate`` times a second: what is slow
@@ -26,6 +28,7 @@ class ProberConfig:
     user: SmokeUser
     rate: float = 40.0
     timeout_s: float = 2.0
+    largest: int = LARGEST_BODY
     sign_in_pause_s: float = 1.0
     ca_file: str | None = None
     stderr_log: str | None = None
@@ -63,6 +66,7 @@ class ProberConfig:
             "user": {"email": self.user.email, "password": self.user.password},
             "rate": self.rate,
             "timeout_s": self.timeout_s,
+            "largest": self.largest,
             "sign_in_pause_s": self.sign_in_pause_s,
             "ca_file": self.ca_file,
             "control_url": self.control_url,

@@ -157,7 +157,7 @@ class ProberProcess:
                     if kept.usable:
                         return kept
                     kept.close()
-        return Connection(self._config.base_url, self._context, self._config.timeout_s)
+        return Connection(self._config.base_url, self._context, self._config.timeout_s, self._config.largest)
 
     def _give_back(self, ask: Ask, connection: Connection, *, reusable: bool) -> None:
         if ask.kind == "kept" and reusable and connection.usable and len(self._kept) < _KEPT:

@@ -48,6 +48,7 @@ from plugins.page import standalone
 from plugins.stages import BYSTANDER, Stage
 from plugins.state import HeldLease, Release
 from plugins.traffic import CONTROL_SHARE, LEAST_CONTROL_RATE, TrafficCanaryWatch, TrafficMonitor, watch_limits
+from verification.answer_limits import AnswerLimits
 from verification.prober_config import ProberConfig
 from verification.vigil import Side
 
@@ -194,6 +195,7 @@ class DeployMode:
                 environment.smoke_users[-1],
                 rate=limits.prober_rate,
                 timeout_s=limits.prober_timeout,
+                largest=AnswerLimits.of(limits.largest_answer, limits.request_deadline).largest,
                 stderr_log=str(self._run.folder / "prober.log"),
                 control_url=previous.url,
                 control_rate=max(LEAST_CONTROL_RATE, CONTROL_SHARE * limits.prober_rate),

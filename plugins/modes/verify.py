@@ -17,6 +17,7 @@ from plugins.modes.environment_snapshot import front_door_request, take_snapshot
 from plugins.stages import Stage
 from plugins.state import Release, unregistered
 from plugins.traffic import TrafficMonitor
+from verification.answer_limits import AnswerLimits
 from verification.prober_config import ProberConfig
 from verification.watch import WatchLimits
 
@@ -95,6 +96,7 @@ class VerifyMode:
                 run.state.smoke_users[-1],
                 rate=limits.prober_rate,
                 timeout_s=limits.prober_timeout,
+                largest=AnswerLimits.of(limits.largest_answer, limits.request_deadline).largest,
                 stderr_log=str(run.folder / "prober.log"),
             ),
             WatchLimits(),

@@ -26,6 +26,7 @@ from infrastructure.compose import Environment
 from plugins.page import standalone
 from plugins.traffic import TrafficMonitor
 from scripts.commands import console
+from verification.answer_limits import AnswerLimits
 from verification.prober_config import ProberConfig
 from verification.watch import WatchLimits
 
@@ -186,6 +187,7 @@ def _prober(settings: Settings, environment: Environment, folder: Path) -> Probe
         environment.smoke_users[-1],
         rate=settings.limits.prober_rate,
         timeout_s=settings.limits.prober_timeout,
+        largest=AnswerLimits.of(settings.limits.largest_answer, settings.limits.request_deadline).largest,
         stderr_log=str(folder / "prober.log"),
     )
 

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -164,3 +165,13 @@ def test_output_of_locust_is_logged_without_secrets(
     assert "RuntimeError" in log
     for canary in (USER["password"], "canary-0123456789"):
         assert canary not in log + str(caught.value)
+
+
+def test_an_answer_that_grows_beyond_the_limit_is_a_failure_and_not_kept(service: Service, tmp_path: Path) -> None:
+    packer = zlib.compressobj(9, wbits=31)
+    body = b"".join(packer.compress(bytes(1_000_000)) for _ in range(20)) + packer.flush()
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n"
+    service.raw = head.encode() + body
+    result = run_load(plan_for(service, seconds=1), log=tmp_path / "load.log")
+    assert [name for name, _ in result.errors] == ["POST login: no answer: TooLargeForLoad"]
+    assert result.failure_ratio == 1

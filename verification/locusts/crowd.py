@@ -27,7 +27,7 @@ _LAST_WORDS_S = 12.0
 # From the order to begin to the last worker's first user, on a machine under load.
 _BEGINNING_S = 15.0
 # What a worker learns from the master: nothing of it is secret.
-_SHARED = ("base_url", "rate_per_user", "weights", "list_limit", "timeout_s", "ca_file")
+_SHARED = ("base_url", "rate_per_user", "weights", "list_limit", "timeout_s", "largest", "ca_file")
 _HELLO, _PLAN, _JOINED, _BEGUN, _WORKED = "hello", "plan", "joined", "begun", "worked"
 
 

@@ -15,9 +15,12 @@ import gevent
 from gevent import socket as gevent_socket
 from gevent.event import Event
 from locust import constant_throughput, task
-from locust.contrib.fasthttp import FastHttpUser
+from locust.contrib.fasthttp import FastHttpUser, FastResponse
+
+from verification.decoding import ENCODINGS, Meter, TooLarge
 
 _CLEAR_S = 2.0
+_PIECE = 65_536
 
 PLAN: dict[str, Any] = {}
 ACCOUNTS: deque[Mapping[str, str]] = deque()
@@ -63,6 +66,35 @@ def _tls() -> ssl.SSLContext:
     return ssl.create_default_context(cafile=PLAN["ca_file"])
 
 
+class TooLargeForLoad(ConnectionError):
+    """The answer's body is larger than allowed, or encoded in a way that was not asked for."""
+
+
+class LimitedResponse(FastResponse):
+    """Reads the body at once, while the request's deadline runs, and no more of it than the plan allows."""
+
+    def _content(self) -> bytes:
+        if self.headers is None or self._response is None:
+            return b""
+        encodings = [part for value in self.headers.getlist("content-encoding") for part in value.split(",")]
+        try:
+            meter, pieces = Meter(encodings, PLAN["largest"], keep=True), []
+            while piece := self._response.read(_PIECE):
+                pieces += meter.feed(bytes(piece))
+        except (TooLarge, ValueError) as error:
+            self.release()
+            raise TooLargeForLoad("the answer is larger than largest_answer allows, or has another encoding") from error
+        except BaseException:
+            self.release()
+            raise
+        self.release()
+        return b"".join(pieces)
+
+    def __init__(self, *given: Any, **named: Any) -> None:
+        super().__init__(*given, **named)
+        _ = self.content  # kept from here on
+
+
 class SmokeUser(FastHttpUser):
     """Signs in once, then makes one request at a time, as often as the plan says; deletes what it books."""
 
@@ -74,6 +106,7 @@ class SmokeUser(FastHttpUser):
         # By the plan alone: Locust's master can set all of these, and could be anybody; users tell their passwords.
         self.host, self.insecure, self.proxy_host, self.proxy_port = PLAN["base_url"], False, None, None
         super().__init__(environment)
+        self.client.client.response_type = LimitedResponse  # type: ignore[misc]  # Locust has no other way to choose it
 
     def on_start(self) -> None:
         """Signs in as the next of the smoke users."""
@@ -116,12 +149,15 @@ class SmokeUser(FastHttpUser):
 
     def ask(self, method: str, path: str, operation: str, status: int, body: Any = None) -> dict[str, Any] | None:
         """The answer's JSON object where it came as expected; else a failure, in words that quote nothing of the answer."""
-        headers = {"User-Agent": "load-check"}
+        headers = {"User-Agent": "load-check", "Accept-Encoding": ENCODINGS}
         if self.token is not None and operation not in {"health", "login"}:
             headers["Authorization"] = f"Bearer {self.token}"
-        with self.client.request(
-            method, path, name=operation, json=body, headers=headers, allow_redirects=False, catch_response=True
-        ) as response:
+        # Locust limits each single read; this ends the request however slowly its answer drips.
+        with gevent.Timeout(PLAN["timeout_s"]):
+            asked = self.client.request(
+                method, path, name=operation, json=body, headers=headers, allow_redirects=False, catch_response=True
+            )
+        with asked as response:
             if response.status_code == 0:
                 response.failure(f"no answer: {type(response.error).__name__}")
                 return None

@@ -1,0 +1,219 @@
+"""Answers without an end, without a size, or too slow: the client ends them at its limits, in little memory."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import subprocess
+import sys
+import threading
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from verification.answer_limits import AnswerLimits, AnswerTooLarge, AnswerTooSlow, UnreadableEncoding
+from verification.http import open_client
+from verification.wire import Connection, TooLargeOnTheWire, WireTimeout
+
+ROOT = Path(__file__).resolve().parents[2]
+OK = b"HTTP/1.1 200 OK\r\n"
+MEGABYTE = bytes(1_000_000)
+MOST_MEMORY_MB = 160
+Send = Callable[[bytes], None]
+
+
+def zeros(wbits: int) -> bytes:
+    """200 MB of zeros, packed: gzip (31), zlib's format (15), bare deflate (-15)."""
+    packer = zlib.compressobj(1, wbits=wbits)
+    return b"".join(packer.compress(MEGABYTE) for _ in range(200)) + packer.flush()
+
+
+def encoded(body: bytes, encoding: str) -> bytes:
+    return OK + f"Content-Encoding: {encoding}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+def endlessly(head: bytes, piece: bytes) -> Callable[[Send, threading.Event], None]:
+    def answer(send: Send, gone: threading.Event) -> None:
+        send(head)
+        while not gone.is_set():
+            send(piece)
+
+    return answer
+
+
+def dripping(head: bytes, drop: bytes) -> Callable[[Send, threading.Event], None]:
+    def answer(send: Send, gone: threading.Event) -> None:
+        send(head)
+        while not gone.wait(0.02):
+            send(drop)
+
+    return answer
+
+
+class Server:
+    """Answers each request of each connection with the bytes that a function sends."""
+
+    def __init__(self) -> None:
+        self.answer: Callable[[Send, threading.Event], None] = lambda send, _: send(OK + b"Content-Length: 0\r\n\r\n")
+        self.encodings: list[bytes] = []
+        self._gone = threading.Event()
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._threads = [threading.Thread(target=self._accept)]
+        self._threads[0].start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+
+    def _accept(self) -> None:
+        while not self._gone.is_set():
+            connection, _ = self._listening.accept()
+            self._threads.append(threading.Thread(target=self._serve, args=(connection,)))
+            self._threads[-1].start()
+
+    def _serve(self, connection: socket.socket) -> None:
+        with connection:
+            connection.settimeout(5)
+            try:
+                while request := connection.recv(65536):
+                    self.encodings += [line for line in request.split(b"\r\n") if b"accept-encoding" in line.lower()]
+                    self.answer(connection.sendall, self._gone)
+            except OSError:
+                return
+
+    def stop(self) -> None:
+        self._gone.set()
+        socket.create_connection(self._listening.getsockname()).close()
+        for thread in self._threads:
+            thread.join()
+        self._listening.close()
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    running = Server()
+    yield running
+    running.stop()
+
+
+SHORT = AnswerLimits(largest=1_000_000, deadline_s=0.3)
+PEAK = """
+import resource, sys
+import httpx
+from verification.answer_limits import AnswerLimits
+from verification.http import open_client
+with open_client(sys.argv[1], timeout_s=60, answers=AnswerLimits(16_000_000, 60)) as client:
+    for path in sys.argv[2:]:
+        try:
+            print("read", len(client.get(path).content))
+        except httpx.TransportError as error:
+            print(type(error).__name__, error)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000)
+"""
+
+
+def test_bombs_are_stopped_in_little_memory(server: Server) -> None:
+    packed = zeros(31)
+    bombs = {
+        "/gzip": encoded(packed, "gzip"),
+        "/twice": encoded(gzip.compress(packed), "gzip, gzip"),
+        "/thrice": encoded(zlib.compress(gzip.compress(packed)), "GZIP, gzip, deflate"),
+        "/deflate": encoded(zeros(15), "deflate"),
+        "/bare": encoded(zeros(-15), "deflate"),
+    }
+    answers = iter(bombs.values())
+    server.answer = lambda send, _: send(next(answers))
+    done = subprocess.run(
+        [sys.executable, "-c", PEAK, server.url, *bombs], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    *said, peak_mb = done.stdout.splitlines()
+    assert said == [
+        f"AnswerTooLarge GET {path}: the answer is larger than 16 MB (largest_answer in [deployment])" for path in bombs
+    ]
+    assert int(peak_mb) < MOST_MEMORY_MB
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, br", "gzip, gzip, gzip, gzip"])
+def test_an_encoding_that_was_not_asked_for_is_refused(server: Server, encoding: str) -> None:
+    server.answer = lambda send, _: send(encoded(b"x", encoding))
+    with open_client(server.url, timeout_s=5) as client, pytest.raises(UnreadableEncoding, match=r"GET /a: .*encoding"):
+        client.get("/a")
+    assert server.encodings == [b"Accept-Encoding: gzip, deflate"]
+
+
+def test_an_endless_body_is_stopped(server: Server) -> None:
+    server.answer = endlessly(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"4000\r\n" + bytes(0x4000) + b"\r\n")
+    with (
+        open_client(server.url, timeout_s=5, answers=AnswerLimits(1_000_000, 20)) as client,
+        pytest.raises(AnswerTooLarge, match="GET /a: the answer is larger than 1 MB"),
+    ):
+        client.get("/a")
+
+
+SLOW = {
+    "body": dripping(OK + b"Content-Length: 100000\r\n\r\n", b"x"),
+    "header": dripping(OK + b"X-Long: ", b"x"),
+    "interim answers": endlessly(b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "interim answers, slow": dripping(b"", b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"),
+    "nothing": lambda _, gone: gone.wait(5),
+}
+
+
+@pytest.mark.parametrize("part", SLOW)
+def test_a_slow_answer_ends_at_the_deadline(server: Server, part: str) -> None:
+    server.answer = SLOW[part]
+    with (
+        open_client(server.url, timeout_s=5, answers=SHORT) as client,
+        pytest.raises(AnswerTooSlow, match=r"GET /a: no complete answer within 0.3 s \(request_deadline"),
+    ):
+        client.get("/a")
+
+
+def test_an_answer_that_the_caller_streams_has_the_same_deadline(server: Server) -> None:
+    server.answer = SLOW["body"]
+    with (
+        open_client(server.url, timeout_s=5, answers=SHORT) as client,
+        client.stream("GET", "/a") as response,
+        pytest.raises(AnswerTooSlow),
+    ):
+        response.read()
+
+
+def test_endless_headers_are_stopped(server: Server) -> None:
+    server.answer = endlessly(OK, b"X-More: " + b"x" * 1000 + b"\r\n")
+    with open_client(server.url, timeout_s=5) as client, pytest.raises(httpx.TransportError):
+        client.get("/a")
+
+
+def test_a_single_wait_has_its_own_limit(server: Server) -> None:
+    server.answer = SLOW["nothing"]
+    with open_client(server.url, timeout_s=0.2) as client, pytest.raises(httpx.ReadTimeout) as caught:
+        client.get("/a")
+    assert not isinstance(caught.value, AnswerTooSlow)
+
+
+def test_the_deadline_of_one_request_does_not_shorten_the_next(server: Server) -> None:
+    body = gzip.compress(b"[1, 2]" + b" " * 900_000)
+    server.answer = lambda send, _: send(encoded(body, "gzip"))
+    with open_client(server.url, timeout_s=5, answers=AnswerLimits(1_000_000, 5)) as client:
+        assert [client.get("/a").json() for _ in range(3)] == [[1, 2]] * 3
+
+
+@pytest.mark.parametrize("part", [name for name in SLOW if name != "interim answers, slow"])
+def test_the_probers_requests_end_at_their_deadline(server: Server, part: str) -> None:
+    server.answer = SLOW[part]
+    connection = Connection(server.url, None, 0.3)
+    with pytest.raises(WireTimeout):
+        connection.ask("GET", "/a", {}, None)
+    connection.close()
+
+
+def test_the_probers_requests_have_the_same_largest_answer(server: Server) -> None:
+    server.answer = endlessly(OK + b"Transfer-Encoding: chunked\r\n\r\n", b"4000\r\n" + bytes(0x4000) + b"\r\n")
+    connection = Connection(server.url, None, 5, largest=1_000_000)
+    with pytest.raises(TooLargeOnTheWire, match="larger than 1 MB"):
+        connection.ask("GET", "/a", {}, None)
+    connection.close()
