@@ -31,6 +31,17 @@ def replace(path: Path, content: str | bytes, mode: int = 0o600, *, durable: boo
         _sync_folder(path.parent)
 
 
+def make_enterable(folder: Path) -> None:
+    """Create a folder, and its missing parents, that other users can pass through whatever the umask.
+
+    The rights of a folder that exists already stay as they are.
+    """
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        path.chmod(path.stat().st_mode & 0o7777 | 0o011 if path != folder else 0o711)
+
+
 def replace_json(path: Path, document: Any) -> None:
     """Replace the file's content atomically and durably by a JSON document, indented for human readers."""
     replace(path, json.dumps(document, indent=1) + "\n")

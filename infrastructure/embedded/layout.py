@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from infrastructure.embedded.files import replace_json
+from infrastructure.embedded.files import make_enterable, replace_json
 
 ACCOUNT_ID = "123456789012"
 """The id of moto's account."""
@@ -161,6 +161,7 @@ class Layout:
 
     def make(self) -> None:
         """Create the folders; other users (PostgreSQL's server) can pass through `data`, but enter no other one."""
+        make_enterable(self.state)
         for folder in (
             self.logs,
             self.images,
@@ -171,7 +172,8 @@ class Layout:
             self.edge_route.parent,
         ):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self.data.mkdir(exist_ok=True, mode=0o711)
+        self.data.mkdir(exist_ok=True)
+        self.data.chmod(0o711)
         for folder in (self.logs, self.images, self.aws, self.run):
             folder.chmod(0o700)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 
 from infrastructure.embedded.errors import StateBusy, StateOwned
-from infrastructure.embedded.files import replace_json
+from infrastructure.embedded.files import make_enterable, replace_json
 from infrastructure.embedded.layout import Layout
 from infrastructure.embedded.processes.lifecycle import START_TIME_TOLERANCE_S
 
@@ -28,7 +28,7 @@ def locked(layout: Layout, purpose: str, wait_s: float = WAIT_S) -> Iterator[Non
 
     Raises StateBusy, which names the holder, if the lock is not free within `wait_s` seconds.
     """
-    layout.state.mkdir(parents=True, exist_ok=True, mode=0o711)
+    make_enterable(layout.state)
     descriptor = _acquire(layout.lock, layout.state, time.monotonic() + wait_s)
     try:
         os.truncate(descriptor, 0)
@@ -59,7 +59,7 @@ def refuse_strangers(layout: Layout) -> None:
 
 def _acquire(path: Path, state: Path, deadline: float) -> int:
     while True:
-        state.mkdir(parents=True, exist_ok=True, mode=0o711)  # a `down` may have removed it while we waited
+        make_enterable(state)  # a `down` may have removed it while we waited
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

