@@ -25,7 +25,7 @@ class EndpointConfig:
     key_value_store_arn: str
     edge_route_file: Path
     start_timeout_s: float = 20.0
-    """Limit from the start of an instance to its first passed health check."""
+    """Limit from the start of an instance until it listens on its port; then its health check's settings apply."""
     release_timeout_s: float = 60.0
     """Limit for an image's `release:` command."""
     drain_s: float = 1.0

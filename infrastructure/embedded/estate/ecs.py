@@ -23,7 +23,8 @@ HEALTH_CHECK = {
 }
 """The shortest times that a load balancer accepts."""
 DEREGISTRATION_DELAY_S = 2
-GRACE_S = 10
+GRACE_S = 25
+"""A release may warm up this long, as on App Runner."""
 """The time that a release has to start before ECS acts on the load balancer's health checks."""
 NETWORK = {
     "awsvpcConfiguration": {

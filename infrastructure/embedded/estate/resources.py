@@ -26,6 +26,17 @@ CREATE_WITHIN_S = 90.0
 """Longer than the endpoint's limits for `release:` (60 s) and the first health check (20 s) together."""
 
 
+HEALTH_CHECK: dict[str, Any] = {
+    "Protocol": "HTTP",
+    "Path": "/health",
+    "Interval": 2,
+    "Timeout": 2,
+    "HealthyThreshold": 1,
+    # As patient with a release that warms up as the Terraform module: 5 checks, 5 s apart.
+    "UnhealthyThreshold": 13,
+}
+
+
 class Estate:
     """The AWS resources of one environment; for the platform App Runner with the KeyValueStore, or ECS."""
 
@@ -219,14 +230,7 @@ class Estate:
                 "AuthenticationConfiguration": {"AccessRoleArn": f"arn:aws:iam::{ACCOUNT_ID}:role/{PREFIX}-ecr-access"},
             },
             "InstanceConfiguration": {"InstanceRoleArn": f"arn:aws:iam::{ACCOUNT_ID}:role/{PREFIX}-instance"},
-            "HealthCheckConfiguration": {
-                "Protocol": "HTTP",
-                "Path": "/health",
-                "Interval": 1,
-                "Timeout": 2,
-                "HealthyThreshold": 1,
-                "UnhealthyThreshold": 5,
-            },
+            "HealthCheckConfiguration": HEALTH_CHECK,
         }
 
     def _first_image(self) -> str:

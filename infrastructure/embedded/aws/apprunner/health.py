@@ -25,6 +25,11 @@ class HealthCheck:
     healthy: int
     unhealthy: int
 
+    @property
+    def patience_s(self) -> float:
+        """How long a process that listens may take to become healthy."""
+        return self.interval_s * max(self.healthy, self.unhealthy) + self.timeout_s
+
 
 def from_document(document: dict[str, Any]) -> HealthCheck:
     """Return the configuration with App Runner's defaults filled in."""
@@ -51,14 +56,16 @@ DEFAULTS: dict[str, Any] = {
 
 
 def wait_until_healthy(check: HealthCheck, port: int, raise_if_dead: Callable[[], None], deadline: float) -> None:
-    """Wait for `healthy` passed checks in a row; `deadline` is on the monotonic clock.
+    """Wait for `healthy` passed checks in a row.
 
-    Raises DeploymentFailed after `unhealthy` failed checks in a row and at the deadline, and passes on an error of
-    `raise_if_dead()` (the process has exited, or the endpoint stops). Until the process listens on its port, no check
-    counts as failed and only the deadline applies, so that a slow machine does not fail a good release.
+    `deadline` is on the monotonic clock and limits the time until the process listens on its port; until then no check
+    counts as failed, so that a slow machine does not fail a good release. From then on the service's own settings limit
+    the time. Raises DeploymentFailed after `unhealthy` failed checks in a row and at the end of either time, and passes
+    on an error of `raise_if_dead()` (the process has exited, or the endpoint stops).
     """
     while not _accepts(port, check.timeout_s):
         _pause(LISTEN_POLL_S, raise_if_dead, deadline, f"nothing listens on the port {port} given in PORT")
+    deadline = time.monotonic() + check.patience_s
     good = bad = 0
     while True:
         fault = _fault(check, port)
