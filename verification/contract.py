@@ -17,9 +17,9 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 from referencing.jsonschema import DRAFT202012
 
-from verification.http import SECRET_FIELDS, curl_for
+from verification.http import curl_for
 from verification.leaks import leaks
-from verification.redaction import Redactor
+from verification.redaction import Redactor, is_secret_name
 
 PROBLEM = "application/problem+json"
 _DOCUMENT = "urn:contract"
@@ -186,7 +186,7 @@ def _escape(part: str) -> str:
 
 def explain(error: ValidationError) -> tuple[str, str]:
     """Got and expected, in the schema's own words."""
-    hidden = any(str(step).lower() in SECRET_FIELDS for step in error.absolute_path)
+    hidden = any(is_secret_name(str(step)) for step in error.absolute_path)
     got = "(hidden)" if hidden else show(error.instance)
     return got, f"{error.validator} {json.dumps(error.validator_value, ensure_ascii=False)[:_LONGEST_VALUE]}"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import ssl
 import time
@@ -16,8 +17,8 @@ import httpx
 from verification.answer_limits import AnswerLimits, LimitedTransport
 from verification.decoding import ENCODINGS
 from verification.loopback import address_of, tls_context
+from verification.redaction import is_secret_name
 
-SECRET_FIELDS = frozenset({"password", "new_password", "old_password", "secret", "access_token", "refresh_token"})
 _HEADERS_OF_THE_CLIENT = frozenset({"host", "content-length", "accept-encoding", "connection", "user-agent", "accept"})
 _LONGEST_BODY = 2000
 
@@ -202,7 +203,7 @@ def curl_for(request: httpx.Request) -> str:
 def _header(name: str, value: str) -> str:
     if name == "authorization":
         return '"Authorization: Bearer $TOKEN"'
-    if name in {"cookie", "x-api-key", "proxy-authorization"}:
+    if is_secret_name(name):
         return f'"{name}: $SECRET"'
     return shlex.quote(f"{name}: {value}")
 
@@ -218,27 +219,32 @@ def _body_of(request: httpx.Request) -> str:
         value = json.loads(raw)
     except (ValueError, RecursionError):  # UnicodeDecodeError is one; a body may be malformed on purpose
         return shlex.quote(f"({len(raw)} bytes that are not JSON)")
-    hidden, found = _hide(value)
+    names: set[str] = set()
+    hidden = _hide(value, names)
     text = json.dumps(hidden, ensure_ascii=False)
     if len(text) > _LONGEST_BODY:
         return shlex.quote(f"({len(raw)} bytes of JSON)")
-    return _double_quoted(text) if found else shlex.quote(text)
+    return _double_quoted(text, names) if names else shlex.quote(text)
 
 
-def _hide(value: Any) -> tuple[Any, bool]:
-    """The JSON value with its secret fields replaced by a shell variable's name, and whether there was one."""
+def _hide(value: Any, names: set[str]) -> Any:
+    """Return the JSON value with its secret fields replaced by a shell variable, and add the variables to ``names``."""
     if isinstance(value, dict):
-        pairs = {k: (f"${k.upper()}", True) if k.lower() in SECRET_FIELDS else _hide(v) for k, v in value.items()}
-        return {k: v for k, (v, _) in pairs.items()}, any(found for _, found in pairs.values())
+        return {k: _variable(k, names) if is_secret_name(k) else _hide(v, names) for k, v in value.items()}
     if isinstance(value, list):
-        items = [_hide(v) for v in value]
-        return [v for v, _ in items], any(found for _, found in items)
-    return value, False
+        return [_hide(v, names) for v in value]
+    return value
 
 
-def _double_quoted(text: str) -> str:
+def _variable(field: str, names: set[str]) -> str:
+    name = "$" + re.sub(r"[^A-Z0-9_]", "_", field.upper())
+    names.add(name)
+    return name
+
+
+def _double_quoted(text: str, names: set[str]) -> str:
     r"""For ``sh``: everything literal but our own variables, whose dollar sign stays free."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("`", "\\`").replace("$", "\\$")
-    for name in SECRET_FIELDS:
-        escaped = escaped.replace(f'\\"\\${name.upper()}\\"', f'\\"${name.upper()}\\"')
+    for name in names:
+        escaped = escaped.replace(f'\\"\\{name}\\"', f'\\"{name}\\"')
     return f'"{escaped}"'

@@ -52,6 +52,49 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/@:\"'<>]*:)[^\s/\"'<>]+(?=@)", re.I), rf"\1{MARK}"),
 )
 
+_SECRET_WORDS = frozenset({"key", "token", "secret", "auth", "authorization", "password", "session", "cookie"})
+_WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_RUN_TOGETHER = frozenset(
+    {
+        "apikey",
+        "authtoken",
+        "accesstoken",
+        "refreshtoken",
+        "idtoken",
+        "sessiontoken",
+        "sessionid",
+        "passwd",
+        "secretkey",
+    }
+)
+# "name": "value" and name = 'value'; (b"name", b"value") of an HTTP library; a header's line with a hyphen in its name; a query's ?name=value.
+_QUOTED_PAIR = re.compile(
+    rf"""(?P<head>(?P<name>\b[A-Za-z][\w-]*)(?P<slash>\\*)["']?\s*[:=]\s*b?(?P=slash)(?P<quote>["']))(?!{_VARIABLE})"""
+    r"""(?P<value>(?:(?!(?P=slash)(?P=quote))(?:[^\\\r\n]|\\.))*)"""
+)
+_PAIR_OF_HTTP = re.compile(
+    rf"""(?P<head>\(b?["'](?P<name>[\w-]+)["'],\s*b?(?P<quote>["']))(?!{_VARIABLE})"""
+    r"""(?P<value>(?:(?!(?P=quote))(?:[^\\\r\n]|\\.))*)"""
+)
+_HEADER_LINE = re.compile(
+    rf"(?P<head>(?P<name>\b[A-Za-z][A-Za-z0-9]*(?:-[A-Za-z0-9]+)+):[ \t]*)(?![ \t\"'\[]|{_VARIABLE})(?P<value>[^\r\n\"']+)"
+)
+_QUERY = re.compile(rf"(?P<head>[?&](?P<name>[\w-]+)=)(?!{_VARIABLE})(?P<value>[^\s&;,\"'<>)\]]+)")
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether a header or field of this name holds a secret: a whole word of it says so, in any case and spelling.
+
+    ``X-Auth-Token``, ``apiKey`` and ``session_id`` do; ``author`` and ``monkey`` do not.
+    """
+    words = [word.lower() for word in _WORD.findall(name)]
+    return not _SECRET_WORDS.isdisjoint(words) or not _RUN_TOGETHER.isdisjoint(words)
+
+
+def _hide_by_name(found: re.Match[str]) -> str:
+    return found["head"] + MARK if is_secret_name(found["name"]) else found[0]
+
+
 # Names of variables that hold a secret, unless they end in what says where one is.
 _SECRET_NAME = re.compile(r"PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|API_?KEY|ACCESS_KEY|PRIVATE_KEY", re.I)
 _NO_SECRET_NAME = re.compile(r"_(?:FILE|PATH|DIR|ID|ARN|NAME|URL|URI|HOST|TTL|TIMEOUT|EXPIRATION)$", re.I)
@@ -83,6 +126,8 @@ class Redactor:
             text = re.sub("|".join(found), MARK, text)
         for pattern, replacement in _PATTERNS:
             text = pattern.sub(replacement, text)
+        for named in (_QUOTED_PAIR, _PAIR_OF_HTTP, _HEADER_LINE, _QUERY):
+            text = named.sub(_hide_by_name, text)
         return text
 
     def _found(self, text: str) -> list[str]:
@@ -107,10 +152,11 @@ class LearningRedactor:
         self._redactor = Redactor(self._known)
 
     def learn(self, *secrets: str) -> None:
-        """Values that must not appear anywhere from now on."""
-        if not self._known.issuperset(secrets):
-            self._known.update(secrets)
-            self._redactor = Redactor(secrets, self._redactor)
+        """Values that must not appear anywhere from now on; a shorter one than 8 characters is part of too much else."""
+        long = [secret for secret in secrets if len(secret) >= _LEAST_OF_ENVIRONMENT]
+        if not self._known.issuperset(long):
+            self._known.update(long)
+            self._redactor = Redactor(long, self._redactor)
 
     def clean(self, text: str) -> str:
         """The text without secrets."""
@@ -150,6 +196,7 @@ def _encodings(secret: str) -> set[str]:
     """The spellings, and base64 at each of the three places where the secret can begin in a longer text ("user:password")."""
     forms = _spellings(secret)
     raw = secret.encode()
+    forms |= {raw.hex(), raw.hex().upper()}
     for offset in range(3):
         padded = b"\0" * offset + raw
         first = -(-offset * 8 // 6)  # characters that hold bits of what stands before

@@ -11,7 +11,8 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
 from verification.contract import Contract, ContractViolation, explain, show
-from verification.http import SECRET_FIELDS, curl_for
+from verification.http import curl_for
+from verification.redaction import is_secret_name
 from verification.yaml_checks import DeclaredCheck, fill, nearest
 
 
@@ -112,7 +113,7 @@ def _differs(wanted: Any, got: Any, where: str) -> Iterator[str]:
             at = f"{where}.{key}"
             if key not in got:
                 yield f"{at} is missing, expected {_value(inner, key)}{nearest(key, map(str, got))}"
-            elif key.lower() in SECRET_FIELDS:
+            elif is_secret_name(key):
                 if got[key] != inner:
                     yield f"{at} is not what was expected (hidden)"
             else:
@@ -129,7 +130,7 @@ def _numbers(*values: Any) -> bool:
 
 
 def _value(wanted: Any, key: str) -> str:
-    return "(hidden)" if key.lower() in SECRET_FIELDS else show(wanted)
+    return "(hidden)" if is_secret_name(key) else show(wanted)
 
 
 def _unfit(schema: Any, value: Any, contract: Contract) -> Iterator[str]:

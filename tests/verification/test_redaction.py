@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from verification.redaction import MARK, Redactor
+from verification.redaction import MARK, LearningRedactor, Redactor
 
 SECRETS = st.text(string.ascii_letters + string.digits + "+/=&%$\"'\\<>@: é€", min_size=6, max_size=30).filter(
     lambda s: len(s.strip()) >= 6 and s not in MARK
@@ -121,3 +121,48 @@ def test_redactor_does_not_show_its_secrets() -> None:
     redactor = Redactor(["canary-secret"])
     assert "canary" not in repr(redactor)
     assert redactor.clean("a canary-secret b") == f"a {MARK} b"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "X-Auth-Token: canary-12345678",
+        "> api-key: canary-12345678",
+        "{'X-Auth-Token': 'canary-12345678'}",
+        "(b'Api-Key', b'canary-12345678')",
+        '{"apiKey": "canary-12345678"}',
+        '{"SESSION_ID": "canary-12345678"}',
+        "GET /x?limit=5&sessionKey=canary-12345678",
+        "csrf_cookie = 'canary-12345678'",
+    ],
+)
+def test_headers_and_fields_with_a_secret_word_are_redacted(text: str) -> None:
+    assert "canary" not in Redactor([]).clean(f"before {text}\nafter")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{'author': 'Jane Example'}",
+        "X-Monkey-Business: seven of them",
+        '{"keyboard": "german", "tokenizer": "words", "authority": "eu-west-1"}',
+        "auth: 20 checks passed",
+        "REJECTED: session: the login answers 500",
+        "?monkey=1234567890",
+        "expected one of ['key', 'name']",
+    ],
+)
+def test_words_that_only_contain_a_secret_word_stay(text: str) -> None:
+    assert Redactor([]).clean(text) == text
+
+
+@pytest.mark.parametrize("upper", [False, True])
+def test_known_secret_is_redacted_in_hex(upper: bool) -> None:
+    digits = "canary-é-secret".encode().hex()
+    assert Redactor(["canary-é-secret"]).clean(f"x{digits.upper() if upper else digits}y") == f"x{MARK}y"
+
+
+def test_no_value_under_eight_characters_is_learnt() -> None:
+    redactor = LearningRedactor({})
+    redactor.learn("release", "longer-secret")
+    assert redactor.clean("the release longer-secret") == f"the release {MARK}"
