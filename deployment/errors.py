@@ -20,6 +20,7 @@ DeploymentError
 ├── RouteConflict            another writer changed the routes since they were read
 ├── LeaseLost                the lease expired or was taken over: this run must not act any more
 ├── JournalBroken            the journal cannot be read, or its hash chain is broken
+├── JournalUnwritable        the journal cannot be written: the run must not go forward
 └── NoKey                    no usable key to sign or to check a signature with
 """
 
@@ -139,6 +140,15 @@ class LeaseLost(DeploymentError):
 
 class JournalBroken(DeploymentError):
     """The journal cannot be read, or its hash chain is broken."""
+
+
+class JournalUnwritable(DeploymentError):
+    """The journal cannot be written, so nothing may be done that it would have to prove; the way back stays open."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(
+            message, hint="Free space in the folder of the reports, or name another one with --reports DIR."
+        )
 
 
 class NoKey(DeploymentError):

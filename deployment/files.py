@@ -5,8 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from deployment.errors import first_line
+
 PRIVATE = 0o600
 _UNRESTRICTED = 0o666
+
+
+def problem_of(error: BaseException) -> str:
+    """Return why a file could not be written, in the system's words; without the path, which may be private."""
+    return (error.strerror if isinstance(error, OSError) else first_line(error)) or type(error).__name__
 
 
 def replace_file(path: Path, text: str, *, mode: int | None = None, durable: bool = True) -> None:

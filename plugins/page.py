@@ -151,11 +151,17 @@ def _timeline(records: Sequence[Record]) -> list[dict[str, str]]:
             "retire_failed": lambda d=data: f"{d['colour']} was not stopped: {d['error']}",
             "note_failed": lambda d=data: f"the lock's note was not written: {d['error']}",
             "check_failed": lambda d=data: f"the lock could not be checked: {d['error']}",
+            "gap": lambda d=data: f"the journal could not be written when it was due ({d['error']}): {_gap(d)}",
             "settled": lambda d=data: f"recovered the interrupted run {d['deployment_id']}: {d['verdict']}",
         }.get(record.kind)
         if text is not None:
             rows.append({"time": record.time[11:23], "text": text()})
     return rows
+
+
+def _gap(data: Mapping[str, Any]) -> str:
+    """Return what became of the lines of a gap."""
+    return "these lines were written later" if data["restored"] else f"{data['lines']} lines are lost"
 
 
 def _unchecked(data: Mapping[str, Any]) -> str:

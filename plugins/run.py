@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from deployment.errors import Refused, SettingsError
+from deployment.errors import JournalUnwritable, Refused, SettingsError
 from deployment.evidence import receipt
+from deployment.files import problem_of
 from deployment.model import Colour
 from deployment.settings import SETTINGS_FILE, load
 from plugins import options as run_options
@@ -121,8 +122,8 @@ def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redact
         raise pytest.UsageError(f"{receipt.RECEIPT} names a file that cannot be written: {error}") from None
     try:
         coordinator = Coordinator(run_id, options, settings, suites, redactor, progress)
-    except OSError as error:
-        raise pytest.UsageError(f"reports cannot be written to {options.reports}: {error.strerror}") from None
+    except (OSError, JournalUnwritable) as error:
+        raise pytest.UsageError(f"reports cannot be written to {options.reports}: {problem_of(error)}") from None
     config.stash[coordinator_key] = coordinator
     config.option.htmlpath = str(coordinator.folder / "report.html")
     config.option.self_contained_html = True

@@ -84,7 +84,8 @@ def close(
 ) -> dict[str, Any]:
     """Append the ``closing`` lines, write the report, move ``latest`` to it, and archive all of it; return the report.
 
-    ``page`` makes report.html from the journal, for runs in which no plugin has made one.
+    ``page`` makes report.html from the journal, for runs in which no plugin has made one. Raises JournalUnwritable or
+    OSError if the report cannot be written.
     """
     signer = _signer(journal, archive)
     for kind, data in closing:
@@ -97,6 +98,7 @@ def close(
             say(f"{PAGE_FILE} was not written: {type(error).__name__}: {first_line(error)}")
     _write_junit(journal, folder, say)
     _redact(folder, journal)
+    journal.require_whole()
     report.write(folder, built)
     _archive(journal, folder, archive, signer, say)
     return built
@@ -123,7 +125,15 @@ def _redact(folder: Path, journal: Journal) -> None:
         if path.is_file() and path != journal.path and path.suffix in REDACTED:
             text = path.read_text(encoding="utf-8", errors="replace")
             if (cleaned := journal.clean(text)) != text:
-                replace_file(path, cleaned)
+                _replace_or_remove(path, cleaned)
+
+
+def _replace_or_remove(path: Path, cleaned: str) -> None:
+    """Replace a file that contains secrets; if the disk takes no other content, remove it."""
+    try:
+        replace_file(path, cleaned)
+    except OSError:
+        path.unlink(missing_ok=True)
 
 
 def _signer(journal: Journal, archive: Archive) -> Signer | None:

@@ -6,17 +6,19 @@ It is the audit log, and ``recover`` reads it. Each line is one JSON object: ``{
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from deployment.errors import JournalBroken
+from deployment.errors import JournalBroken, JournalUnwritable
+from deployment.files import problem_of
 from deployment.ports import Clock
 
 JOURNAL_FILE = "audit.jsonl"
@@ -43,7 +45,12 @@ def line_hash(line: Mapping[str, Any]) -> str:
 
 
 class Journal:
-    """Appends to one file. Several threads may share it, several processes must not."""
+    """Appends to one file. Several threads may share it, several processes must not.
+
+    A line that cannot be written (the disk is full, the folder is gone) raises nothing: it is kept and written before the
+    next line, and ``problem`` says why. ``require_written`` raises before an act that the journal must be able to prove;
+    the way back never waits for the disk, because the record in the lease item carries its intent.
+    """
 
     def __init__(
         self,
@@ -65,46 +72,118 @@ class Journal:
         self._uninterrupted = uninterrupted
         self._lock = threading.Lock()
         records = list(read(path)) if path.exists() else []
-        self._seq = records[-1].seq if records else 0
+        self._lines = [_spelled(record) for record in records]
+        self._written = len(records)  # how many of the lines are on the disk
+        self._torn_at: int | None = None  # the end of the last whole line, if the rest could not be cut off
+        self._gaps_allowed = False
+        self._late = False  # the journal does not say yet that lines were written late
+        self.problem: str | None = None
+        """Why a line could not be written when it was due; None if every line was."""
         self.head = records[-1].hash if records else FIRST
-        path.parent.mkdir(parents=True, exist_ok=True)
-        drop_torn_line(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            drop_torn_line(path)
+        except OSError as error:
+            self._fail(error)
+
+    @property
+    def unwritten(self) -> int:
+        """How many lines, the last ones, are not on the disk."""
+        return len(self._lines) - self._written
 
     def append(self, kind: str, **data: Any) -> Record:
-        """Write one line; return when it is on the disk."""
+        """Add one line; return when it is on the disk, or when the attempt to write it has failed."""
         with self._uninterrupted(), self._lock:
-            cleaned: dict[str, Any] = json.loads(self.clean(json.dumps(data, default=str)))
-            body = {
-                "seq": self._seq + 1,
-                "time": self._clock.now().isoformat(timespec="milliseconds"),
-                "actor": self.actor,
-                "kind": kind,
-                **cleaned,
-                "prev": self.head,
-            }
-            line = {**body, "hash": line_hash(body)}
-            self._write(json.dumps(line) + "\n")
-            self._seq, self.head = line["seq"], line["hash"]
-            return record_of(line)
+            record = self._add(kind, data)
+            if self._late and not self.unwritten:
+                self._late = False
+                self._add("gap", {"error": self.problem, "restored": True})
+            return record
 
-    def _write(self, line: str) -> None:
-        """Write the whole line or nothing: half a line would spoil the next one."""
-        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-        before = os.fstat(descriptor).st_size
+    def allow_gaps(self) -> None:
+        """Let the run act from now on although lines cannot be written: it only makes the world safe."""
+        self._gaps_allowed = True
+
+    def require_written(self) -> None:
+        """Raise JournalUnwritable if a line could not be written, unless gaps are allowed."""
+        if self.problem is not None and not self._gaps_allowed:
+            raise JournalUnwritable(f"the journal cannot be written: {self.problem}")
+
+    def require_whole(self) -> None:
+        """Raise JournalUnwritable if lines are missing on the disk now: no report may be built from them."""
+        if self.unwritten:
+            raise JournalUnwritable(
+                f"the last {self.unwritten} lines of the journal are not on the disk: {self.problem}"
+            )
+
+    def _add(self, kind: str, data: Mapping[str, Any]) -> Record:
+        cleaned: dict[str, Any] = json.loads(self.clean(json.dumps(data, default=str)))
+        body = {
+            "seq": len(self._lines) + 1,
+            "time": self._clock.now().isoformat(timespec="milliseconds"),
+            "actor": self.actor,
+            "kind": kind,
+            **cleaned,
+            "prev": self.head,
+        }
+        line = {**body, "hash": line_hash(body)}
+        self._lines.append(json.dumps(line) + "\n")
         try:
-            rest = line.encode()
-            while rest:
-                rest = rest[os.write(descriptor, rest) :]
-            os.fsync(descriptor)
+            self._write()
+        except OSError as error:
+            self._fail(error)
         except BaseException:
-            os.ftruncate(descriptor, before)
+            self._lines.pop()
             raise
+        self.head = line["hash"]
+        return record_of(line)
+
+    def _fail(self, error: OSError) -> None:
+        """Remember why the disk takes no line. The error's own text is not used: it contains paths."""
+        self._late = True
+        self.problem = self.problem or problem_of(error)
+
+    def _write(self) -> None:
+        """Write the whole of the lines that are not on the disk, or nothing: half a line would spoil the next one."""
+        if self._written and not self.path.exists():
+            self._written, self._torn_at = 0, None
+            self._fail(OSError(errno.ENOENT, "it was deleted during the run"))
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            if self._torn_at is not None:
+                os.ftruncate(descriptor, self._torn_at)
+                self._torn_at = None
+            before = os.fstat(descriptor).st_size
+            try:
+                self._put(descriptor, "".join(self._lines[self._written :]).encode())
+            except BaseException:
+                self._torn_at = before
+                os.ftruncate(descriptor, before)
+                self._torn_at = None
+                raise
         finally:
-            os.close(descriptor)
+            with suppress(OSError):  # the content was synchronised before
+                os.close(descriptor)
+        self._written = len(self._lines)
+
+    def _put(self, descriptor: int, content: bytes) -> None:
+        """Write the content and synchronise it. Raises OSError."""
+        while content:
+            content = content[os.write(descriptor, content) :]
+        os.fsync(descriptor)
 
     def records(self) -> list[Record]:
-        """Return every line written so far."""
+        """Return every line so far: from the disk, or, once it has failed to take one, from memory."""
+        if self.problem is not None:
+            return [record_of(json.loads(line)) for line in self._lines]
         return list(read(self.path)) if self.path.exists() else []
+
+
+def _spelled(record: Record) -> str:
+    """Return the line of a record in its only valid spelling."""
+    own = {"seq": record.seq, "time": record.time, "actor": record.actor, "kind": record.kind}
+    return json.dumps({**own, **record.data, "prev": record.prev, "hash": record.hash}) + "\n"
 
 
 def record_of(line: Mapping[str, Any]) -> Record:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from deployment.errors import (
     CloudError,
     DeploymentError,
+    JournalUnwritable,
     LeaseLost,
     ProvisionFailed,
     RouteConflict,
@@ -72,6 +73,7 @@ class Machine(DeploymentState):
     def provision(self) -> Service:
         """Start the release on the target colour and wait until it runs. Raises ProvisionFailed or DeadlinePassed."""
         plan, ports = self._plan, self._ports
+        self._journal.require_written()  # before the target counts as touched, and would be stopped
         self._touched = True
         self._move(Outcome.OK)
         with self._steps.step("provision", f"bring up {plan.image.name} on {plan.target}") as result:
@@ -185,8 +187,13 @@ class Machine(DeploymentState):
             return
         except CloudError as error:
             self._journal.append("check_failed", error=first_line(error))
-        self._steps.end(True, f"{self._limits.bake:g} s without harm", watched_s=self._watched_s)
-        self._move(Outcome.OK)
+        try:
+            self._journal.require_written()
+            self._steps.end(True, f"{self._limits.bake:g} s without harm", watched_s=self._watched_s)
+            self._journal.require_written()
+            self._move(Outcome.OK)
+        except JournalUnwritable as error:
+            self.take_back(Reason("bake", first_line(error)))
 
     # -- the way out -----------------------------------------------------------------------------------------------
 
@@ -200,6 +207,7 @@ class Machine(DeploymentState):
         """
         if self.ended:
             return
+        self._journal.allow_gaps()  # a disk that is full must not delay what makes users safe
         self._reason = self._reason or reason
         self._steps.end(False, reason.text)
         if self._phase in (Phase.PENDING, Phase.LEASED):
@@ -212,6 +220,14 @@ class Machine(DeploymentState):
             self._retire()
         else:
             self._roll_back(beside)
+
+    def take_back(self, reason: Reason) -> None:
+        """Roll back a promotion that is not final because its evidence cannot be written; only before ``let_go``."""
+        self._journal.allow_gaps()
+        self._journal.append("decided", reason=reason)
+        if self._phase is Phase.SUCCEEDED:
+            self._phase = Phase.BAKING
+        self.abandon(reason)
 
     def complete_resumed(self) -> None:
         """Make the promotion final for a run that died after it had journalled that its bake passed."""

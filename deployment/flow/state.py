@@ -13,6 +13,8 @@ from typing import Self
 from deployment.errors import CloudError, LeaseLost, StepFailed, first_line
 from deployment.events import Listener, PhaseChanged
 from deployment.evidence.journal import Journal, last_data
+from deployment.evidence.lost_reports import lost_report, note_of
+from deployment.evidence.report import VERDICTS
 from deployment.flow.alarms import AlarmWatch
 from deployment.flow.lease import LeaseKeeper, release_lock
 from deployment.flow.steps import Steps
@@ -234,9 +236,10 @@ class DeploymentState:
         self._keeper.start()
 
     def still_ours(self) -> None:
-        """Raise LeaseLost if this run may not act any more."""
+        """Raise LeaseLost if this run may not act any more, JournalUnwritable if it could not prove what it does."""
         if self._keeper and self._keeper.lost:
             raise LeaseLost(self._keeper.lost)
+        self._journal.require_written()
 
     def _held(self) -> Holder:
         if self._holder is None:
@@ -252,6 +255,7 @@ class DeploymentState:
         before, self._phase = self._phase, advance(self._phase, outcome)
         self._phase_since = self._ports.clock.now()
         self._journal.append("phase", before=before, after=self._phase, reason=self._reason)
+        self._journal.require_written()
         self._publish()
         self._steps.notify(PhaseChanged(before, self._phase, self._reason))
 
@@ -282,10 +286,11 @@ class DeploymentState:
                 raise
             self._journal.append("note_failed", error=first_line(error))
 
-    def let_go(self) -> str | None:
+    def let_go(self, unreported: str | None = None) -> str | None:
         """Close the record and release the lease, after the report was written; does nothing when called again.
 
-        A halted deployment keeps both, so that nothing is deployed on it. Returns what went wrong, or None.
+        ``unreported``: why the report could not be written; the result is then kept beside the lease, for ``recover``. A
+        halted deployment keeps record and lease, so that nothing is deployed on it. Returns what went wrong, or None.
         """
         if self._keeper:
             self._keeper.stop()
@@ -299,6 +304,11 @@ class DeploymentState:
             notes |= self._way_back_lost()
             if self._phase is Phase.ROLLED_BACK:
                 notes[LIVE_SINCE] = self._live_since("rollback").dump()
+        if unreported is not None:
+            result = lost_report(
+                self._journal, VERDICTS.get(self._phase, VERDICTS[Phase.REJECTED]), self._reason, unreported
+            )
+            notes |= note_of(self._ports.lease, self._plan.deployment_id, result)
         problem = release_lock(self._ports.lease, self._holder, notes)
         self._closed = problem is None
         return problem

@@ -45,9 +45,13 @@ class Steps:
         return self._open.name if self._open else None
 
     def begin(self, name: str, what: str, **data: Any) -> None:
-        """Journal the intent. From here on the step counts as begun, even if the process dies."""
+        """Journal the intent. From here on the step counts as begun, even if the process dies.
+
+        Raises JournalUnwritable on the way forward: without its intent on the disk no step may act.
+        """
         self._open = _Open(name, self._clock.now().isoformat(timespec="milliseconds"), self._clock.monotonic())
         self._journal.append("intent", step=name, what=what, **data)
+        self._journal.require_written()
         self._publish()
         self.notify(StepBegan(name, what))
 
@@ -82,9 +86,13 @@ class Steps:
         self.end(True, result.get("detail", what))
 
     def writing(self, colour: str, generation: int, weight: int = 100) -> None:
-        """Journal the moment right before traffic is sent to ``colour``; the time of a switch is counted from it."""
+        """Journal the moment right before traffic is sent to ``colour``; the time of a switch is counted from it.
+
+        Raises JournalUnwritable on the way forward.
+        """
         self.written.append((self._clock.now().timestamp(), generation))
         self._journal.append("writing", colour=colour, generation=generation, weight=weight)
+        self._journal.require_written()
 
     def waiting(self, detail: str, elapsed_s: float) -> None:
         """Send the listeners what the open step waits for."""

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import fcntl
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import psutil
 
-from deployment.errors import JournalBroken, LeaseHeld, LeaseLost, first_line
+from deployment.errors import JournalBroken, JournalUnwritable, LeaseHeld, LeaseLost, first_line
 from deployment.evidence.archive import LOCAL_EVIDENCE, EvidenceWriter
 from deployment.evidence.journal import JOURNAL_FILE, Journal, Record, read
 from deployment.evidence.report import REPORT_FILE, VERDICTS
@@ -26,6 +27,7 @@ from deployment.ports import Clock
 from deployment.recovery.lock_wait import dead_lock_token
 from deployment.settings import DeploymentLimits
 
+NO_RESULTS: Mapping[str, Mapping[str, Any]] = MappingProxyType({})
 VERIFY_MODE = "verify"
 REPORTING_MODES = ("deploy", "rollback", VERIFY_MODE)
 """The modes of runs that write a report."""
@@ -50,16 +52,6 @@ def free_lock(ports: Ports, actor: str, limits: DeploymentLimits) -> str | None:
     except (LeaseHeld, LeaseLost):
         return None
     return holder.deployment_id
-
-
-def untouched_runs(reports: Path, environment: str) -> Iterator[Path]:
-    """Yield the folders of the environment's runs that died on this host without a report and touched nothing.
-
-    Oldest first.
-    """
-    for folder, records in _dead_runs(reports):
-        if _writes_report(records[0], environment) and not _touched(records):
-            yield folder
 
 
 def touched_runs(reports: Path) -> Iterator[tuple[str, str]]:
@@ -104,26 +96,52 @@ def complete(
     actor: str,
     clock: Clock,
     evidence: EvidenceWriter = LOCAL_EVIDENCE,
+    lost: Mapping[str, Mapping[str, Any]] = NO_RESULTS,
 ) -> int:
-    """Complete the reports of all untouched runs; return how many.
+    """Complete the reports of all untouched runs, and of those whose results are in ``lost``; return how many.
 
-    A report that cannot be written is reported and kept for later.
+    ``lost``: results by run, as ``deployment.evidence.lost_reports`` keeps them. A report that cannot be written is
+    reported and kept for later.
     """
     completed = 0
-    for folder in untouched_runs(reports, environment):
+    for folder in _incomplete_runs(reports, environment, lost):
         try:
             with _exclusive_lock(folder / JOURNAL_FILE) as locked:
                 if not locked or (folder / REPORT_FILE).exists():
                     continue  # another process completes it, or has just done so
                 journal = Journal(folder / JOURNAL_FILE, actor, clock, evidence.clean)
-                closing = _closing(journal.records(), clock)
+                result = lost.get(folder.name)
+                if result is not None and result["head"] != journal.head:
+                    journal.append("gap", error=result["problem"], restored=False, lines=result["lost"])
+                closing = _closing(journal.records(), clock) if result is None else _closing_of(result, clock)
                 evidence.close(journal, folder, closing)
-        except (OSError, JournalBroken) as error:
+        except (OSError, JournalBroken, JournalUnwritable) as error:
             evidence.say(f"the report of {folder.name} was not completed: {first_line(error)}")
             continue
-        evidence.say(f"run {folder.name} died before it touched anything: {closing['verdict']}, report in {folder}")
+        why = (
+            "died before it touched anything" if result is None else f"could not write its report ({result['problem']})"
+        )
+        evidence.say(f"run {folder.name} {why}: {closing['verdict']}, report in {folder}")
         completed += 1
     return completed
+
+
+def _incomplete_runs(reports: Path, environment: str, lost: Mapping[str, Mapping[str, Any]]) -> Iterator[Path]:
+    """Yield the folders of the runs whose reports can be completed, oldest first."""
+    for folder, records in _dead_runs(reports):
+        if _writes_report(records[0], environment) and (folder.name in lost or not _touched(records)):
+            yield folder
+
+
+def _closing_of(result: Mapping[str, Any], clock: Clock) -> dict[str, Any]:
+    """Return the line ``closed`` of a run that ended, but could not write its report."""
+    return {
+        "verdict": result["verdict"],
+        "exit_code": None,
+        "reason": result["reason"],
+        "recovered": True,
+        "finished_at": clock.now().isoformat(timespec="milliseconds"),
+    }
 
 
 @contextmanager

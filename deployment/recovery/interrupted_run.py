@@ -7,11 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from deployment.errors import JournalBroken
+from deployment.errors import JournalBroken, JournalUnwritable
 from deployment.evidence.archive import LOCAL_EVIDENCE, EvidenceWriter
 from deployment.evidence.journal import JOURNAL_FILE, Journal, last_data
 from deployment.evidence.opening import plan_release, written_by
 from deployment.evidence.report import VERDICTS
+from deployment.files import problem_of
 from deployment.flow.lease import OpenDeployment
 from deployment.flow.machine import Machine
 from deployment.flow.notices import Audience, Notices, about
@@ -30,18 +31,25 @@ def recover_run(
 ) -> Phase:
     """Recover one open deployment and complete its report; return the phase in which it ended.
 
-    Raises what ``recover`` raises.
+    A full disk does not prevent that: the report then stays incomplete, ``evidence.say`` reports why, and the result is
+    kept beside the lease. Raises what ``recover`` raises.
     """
     record = found.record
     folder = reports / record.deployment_id
     journal = _journal(folder / JOURNAL_FILE, record, by, evidence.clean)
+    journal.allow_gaps()
     notice = replace(about(record.plan, folder), actor=by.actor)
     notices = Notices(audience.notifier, journal, notice, audience.listener, evidence.say)
     machine = recover(found, by, journal, notices, decision)
     notices.send_end(machine.phase, machine.reason)
     notices.flush()
-    evidence.close(journal, folder, _closing(journal, machine))
-    if problem := machine.let_go():
+    unreported = None
+    try:
+        evidence.close(journal, folder, _closing(journal, machine))
+    except (OSError, JournalUnwritable) as error:
+        unreported = journal.problem or problem_of(error)
+        evidence.say(f"the report of {record.deployment_id} was not written: {unreported}")
+    if problem := machine.let_go(unreported):
         evidence.say(problem)
     return machine.phase
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from deployment.errors import CloudError, DeploymentError, LeaseLost, Refused, first_line
 from deployment.events import Listener
 from deployment.evidence.journal import Journal
+from deployment.evidence.lost_reports import lost_report, note_of
+from deployment.evidence.report import VERDICTS
 from deployment.flow.lease import LeaseKeeper, alive, open_deployment, release_lock, this_process
 from deployment.flow.rollback import move_traffic_back, require_healthy, retire
 from deployment.flow.steps import Steps
@@ -81,6 +83,7 @@ def refuse_irreversible(promotion: Promotion, allowed: str | None) -> None:
 class Undo:
     """One rollback by hand: lease, rollback, retire.
 
+    It is a way back, so it goes on if its journal cannot be written; the record in the lease item carries its intent.
     ``phase`` ends as ROLLED_BACK, REJECTED (traffic was not moved), REFUSED or HALTED. Call ``let_go`` after the report was
     written: a process that dies before that is found by ``recover``.
     """
@@ -100,6 +103,7 @@ class Undo:
 
     def __init__(self, deployment_id: str, operation: Operation, journal: Journal, listener: Listener) -> None:
         self._id, self._operation, self._journal = deployment_id, operation, journal
+        journal.allow_gaps()
         self._phase = Phase.PENDING
         self._reason: Reason | None = None
         self._steps = Steps(journal, operation.ports.clock, listener, lambda: None)
@@ -176,10 +180,11 @@ class Undo:
                 raise
         return holder
 
-    def let_go(self) -> str | None:
+    def let_go(self, unreported: str | None = None) -> str | None:
         """Close the record and release the lease; does nothing when called again, or if no lease was taken.
 
-        A halted rollback keeps both, so that nothing is deployed on it. Returns what went wrong, or None.
+        ``unreported``: why the report could not be written; the result is then kept beside the lease, for ``recover``. A
+        halted rollback keeps both, so that nothing is deployed on it. Returns what went wrong, or None.
         """
         if self._keeper is not None:
             self._keeper.stop()
@@ -189,6 +194,11 @@ class Undo:
         notes: dict[str, str | None] = {"deployment": None, "head": self._journal.head}
         if self._phase is Phase.ROLLED_BACK:
             notes |= {"promotion": None, LIVE_SINCE: self._since_now()}
+        if unreported is not None:
+            result = lost_report(
+                self._journal, VERDICTS.get(self._phase, VERDICTS[Phase.REJECTED]), self._reason, unreported
+            )
+            notes |= note_of(self._operation.ports.lease, self._id, result)
         return release_lock(self._operation.ports.lease, holder, notes)
 
     def _since_now(self) -> str | None:

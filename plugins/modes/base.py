@@ -6,6 +6,7 @@ from typing import Protocol
 
 from deployment.evidence.archive import Archive
 from deployment.evidence.verdict import CheckResult
+from deployment.model import Reason
 from plugins.stages import Stage
 
 
@@ -32,5 +33,8 @@ class RunMode(Protocol):
     def archive(self) -> Archive:
         """Return where the run's evidence is stored besides its report folder."""
 
-    def close(self) -> None:
-        """Stop everything that the mode started. Never raises."""
+    def take_back(self, reason: Reason) -> None:
+        """Take back a result that is good, because its report cannot be written."""
+
+    def close(self, unreported: str | None) -> None:
+        """Stop everything that the mode started. Never raises. ``unreported``: why there is no report, None if there is."""

@@ -15,12 +15,13 @@ from typing import Any
 
 import pytest
 
-from deployment.errors import DeploymentError, Refused
+from deployment.errors import DeploymentError, JournalUnwritable, Refused
 from deployment.evidence import archive, report
 from deployment.evidence.archive import NOWHERE
 from deployment.evidence.journal import Record
-from deployment.evidence.report import GOOD, VERDICTS
+from deployment.evidence.report import GOOD, REPORT_FILE, VERDICTS
 from deployment.evidence.verdict import CheckOutcome, CheckResult, GateResult, in_report_order
+from deployment.files import problem_of
 from deployment.model import Reason
 from deployment.phases import EXIT_CODES, Phase
 from plugins.integrity import waivers
@@ -108,6 +109,7 @@ class Coordinator(RunState):
             return False
         self._tally.require_results(check.nodeid for check in self._checks if check.stage < stage)
         try:
+            self._journal.require_written()
             self._mode.enter(stage)
         except Refused as error:
             self.refuse(error)
@@ -166,6 +168,8 @@ class Coordinator(RunState):
             elif not (self._stopped or cut_short or exitstatus == pytest.ExitCode.INTERRUPTED):
                 self._tally.require_results(self._tally.expected)
             if self._mode is not None:
+                if not self._stopped and (problem := self._journal.problem) is not None:
+                    self.stop(Reason(self.where(), f"the journal cannot be written: {problem}"))
                 self._mode.conclude()
             return self.exit_code()
 
@@ -188,13 +192,32 @@ class Coordinator(RunState):
                 self._mode.finalize()
             self._finalized = True
             try:
+                unreported = self._close_evidence()
                 code = self.exit_code()
-                self._write_report(code)
             finally:
                 if self._mode is not None:
-                    self._mode.close()
+                    self._mode.close(unreported)
                 shutil.rmtree(self._state_folder, ignore_errors=True)
             return code
+
+    def _close_evidence(self) -> str | None:
+        """Write the report; without one a promotion is taken back. Return why there is none, or None."""
+        try:
+            self._write_report(self.exit_code())
+            return None
+        except (OSError, JournalUnwritable) as error:
+            problem = problem_of(error)
+        self._internal_error = True
+        self.stop(Reason(REPORT_FILE, f"the report cannot be written: {problem}"))
+        self.say(f"the report in {self._folder} cannot be written: {problem}")
+        if self._mode is not None:
+            self._mode.take_back(self._reason or Reason(REPORT_FILE, problem))
+        try:  # the attempt may have freed space, or the disk was full for a moment only
+            self._write_report(self.exit_code())
+            return None
+        except (OSError, JournalUnwritable) as error:
+            self._report = report.build(self._journal.records())
+            return problem_of(error)
 
     def exit_code(self) -> int:
         """Return the exit code by the current state. Precedence: 11, 3, 2, then the verdict's own."""
@@ -203,7 +226,7 @@ class Coordinator(RunState):
         code = self._mode.outcome()[1] if self._mode else INTERNAL_ERROR
         if code == EXIT_CODES[Phase.HALTED]:
             return code
-        if self._internal_error:
+        if self._internal_error or self._journal.problem is not None:
             return INTERNAL_ERROR
         if (self._signals.received or self._interrupted) and not (self._finalized and code == 0):
             return INTERRUPTED

@@ -6,6 +6,7 @@ import time
 
 from deployment.access import Admission
 from deployment.errors import DeploymentError, LeaseHeld, StepFailed, first_line
+from deployment.evidence import lost_reports
 from deployment.evidence.archive import NOWHERE, Archive, EvidenceWriter
 from deployment.evidence.opening import plan_release
 from deployment.evidence.report import VERDICTS
@@ -146,6 +147,7 @@ class DeployMode:
             actor=environment.caller.arn,
             clock=run.clock,
             evidence=self._evidence(environment.archive()),
+            lost=lost_reports.results(environment.ports.lease),
         )
         return machine, live
 
@@ -309,6 +311,8 @@ class DeployMode:
             self._abandon(run.reason or Reason("verify", "the run was stopped"))
         else:
             self._journal_traffic()
+            if (problem := run.journal.problem) is not None:
+                self._abandon(Reason(run.where(), f"the journal cannot be written: {problem}"))
 
     def _abandon(self, reason: Reason) -> None:
         """Reject or roll back, depending on the phase."""
@@ -389,9 +393,19 @@ class DeployMode:
             return NOWHERE
         return self._environment.archive(leased=self._machine is not None and self._machine.holder is not None)
 
-    def close(self) -> None:
+    def take_back(self, reason: Reason) -> None:
+        """Roll back a promotion whose report cannot be written."""
+        machine = self._machine
+        if machine is None or machine.phase is not Phase.SUCCEEDED:
+            return
+        self._decided_at = time.time()
+        machine.take_back(reason)
+        self._journal_traffic()
+        self._run.replace_reason(machine.reason)
+
+    def close(self, unreported: str | None) -> None:
         """Stop the prober, and the embedded environment if this run started it."""
-        if self._machine is not None and (problem := self._machine.let_go()):
+        if self._machine is not None and (problem := self._machine.let_go(unreported)):
             self._run.say(problem)
         if self._traffic is not None:
             self._traffic.stop()

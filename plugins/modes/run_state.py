@@ -107,7 +107,7 @@ class RunState:
         redactor: LearningRedactor,
         terminal: Terminal,
     ) -> None:
-        """Create the report's folder and its journal. Raises OSError if the folder cannot be written."""
+        """Create the report's folder and its journal. Raises JournalUnwritable or OSError if they cannot be written."""
         self._run_id = run_id
         self._options = options
         self._settings = settings
@@ -143,6 +143,7 @@ class RunState:
         self._mode: RunMode | None = None
         self._page: Page | None = None
         self._open()
+        self._journal.require_written()
 
     def _open(self) -> None:
         """Write the journal's first line, and publish the first state."""
@@ -381,6 +382,7 @@ class RunState:
         """Hand out no further check. The first reason counts."""
         self._reason = self._reason or reason.cleaned(self._redactor.clean)
         self._stopped = True
+        self._journal.allow_gaps()  # from here on the run only makes the world safe
 
     def replace_reason(self, reason: Reason | None) -> None:
         """Take over the reason with which the machine ended, which knows how a rollback went."""

@@ -139,7 +139,10 @@ class VerifyMode:
         """Return the environment's archive if the run is connected; without a lease nothing is anchored."""
         return self._environment.archive() if self._environment is not None else NOWHERE
 
-    def close(self) -> None:
+    def take_back(self, reason: Reason) -> None:
+        """Do nothing: the run is stopped, and a stopped verification has failed."""
+
+    def close(self, unreported: str | None) -> None:  # noqa: ARG002  # nothing is kept about a verification
         """Stop the prober."""
         if self._traffic is not None:
             self._traffic.stop()

@@ -11,9 +11,10 @@ import click
 from deployment.access import RECOVERING, demand_any
 from deployment.clock import SystemClock
 from deployment.errors import DeploymentError, StepFailed
+from deployment.evidence import lost_reports
 from deployment.evidence.archive import NOWHERE, EvidenceWriter
 from deployment.evidence.receipt import report_of
-from deployment.evidence.report import VERDICTS
+from deployment.evidence.report import REPORT_FILE, VERDICTS
 from deployment.evidence.sentence import NEXT
 from deployment.flow.lease import open_deployment
 from deployment.flow.notices import Audience
@@ -35,7 +36,10 @@ SETTLED = {VERDICTS[phase]: EXIT_CODES[phase] for phase in (Phase.SUCCEEDED, Pha
 
 
 def recover(settings: Settings, environment: Environment, reports: Path, decision: Decision = UNDECIDED) -> int:
-    """Return 0 if the run was recovered or there was none, 11 if it stays halted. Raises LeaseHeld if the owner lives."""
+    """Return 0 if the run was recovered or there was none, 11 if it stays halted, 3 if it has no report.
+
+    Raises LeaseHeld if the owner lives.
+    """
     demand_any(settings.access, RECOVERING, environment.caller)
     found = open_deployment(environment.ports)
     if found is None:
@@ -66,6 +70,9 @@ def recover(settings: Settings, environment: Environment, reports: Path, decisio
             return HALTED
         click.echo("The deployment could not be recovered. See docs/roll-back-by-hand.md.", err=True)
         return HALTED
+    if not (reports / found.record.deployment_id / REPORT_FILE).exists():
+        click.echo("Free space in the folder of the reports and run `recover` again: it writes the report.", err=True)
+        return CUT_SHORT
     complete_reports(settings, reports, environment)
     return 0
 
@@ -85,7 +92,10 @@ def settle(connect: Callable[[], tuple[Settings, Environment | None]], folder: P
             if found is not None and found.record.deployment_id == folder.name:
                 recover(settings, environment, folder.parent)
             else:
+                ended = folder.name in lost_reports.results(environment.ports.lease)
                 complete_reports(settings, folder.parent, environment)
+                if ended:  # it made the world safe itself, and only its report could not be written
+                    return CUT_SHORT
     except DeploymentError as error:
         click.echo(f"{folder.name} was not recovered: {error}", err=True)
         click.echo("Run `python scripts/deploy.py status`, then `python scripts/deploy.py recover`.", err=True)
@@ -149,6 +159,7 @@ def complete_reports(settings: Settings, reports: Path, environment: Environment
         evidence=_evidence(environment)
         if environment is not None
         else EvidenceWriter(LearningRedactor().clean, NOWHERE, console.say, standalone),
+        lost=lost_reports.results(environment.ports.lease) if environment is not None else {},
     )
 
 

@@ -35,6 +35,7 @@ def retire(settings: Settings, environment: Environment, reports: Path, *, now: 
     opening = Opening(run_id, environment.name, "retire", environment.caller.arn, promotion.previous.colour)
     started_at = environment.ports.clock.now().isoformat(timespec="milliseconds")
     open_journal(journal, opening, started_at, undoes=promotion.deployment_id)
+    journal.require_written()
     click.echo(retire_previous(promotion, run_id, environment.operation(settings.limits), journal, console.event))
     click.echo(f"journal: {path}")
     return 0

@@ -10,11 +10,12 @@ from pathlib import Path
 import click
 
 from deployment.access import Admission, Duty, admit, demand
-from deployment.errors import Refused, first_line
+from deployment.errors import JournalUnwritable, Refused, first_line
 from deployment.evidence import archive
 from deployment.evidence.journal import JOURNAL_FILE, Journal
 from deployment.evidence.opening import Opening, open_journal, plan_release
 from deployment.evidence.report import VERDICTS
+from deployment.files import problem_of
 from deployment.flow.notices import Notices, place_of
 from deployment.model import Notice, NoticeKind, Reason
 from deployment.phases import ROLLBACK_EXIT_CODES, Phase
@@ -30,6 +31,7 @@ from verification.answer_limits import AnswerLimits
 from verification.prober_config import ProberConfig
 from verification.watch import WatchLimits
 
+INTERNAL_ERROR = 3
 HAPPENINGS = {
     Phase.ROLLED_BACK: NoticeKind.ROLLED_BACK,
     Phase.REJECTED: NoticeKind.REJECTED,
@@ -146,12 +148,20 @@ def _carry_out(
         "finished_at": environment.ports.clock.now().isoformat(timespec="milliseconds"),
     }
     leased = refusal is None
-    archive.close(journal, folder, [("closed", closing)], environment.archive(leased=leased), console.say, standalone)
-    if problem := undo.let_go():
+    unreported = None
+    try:
+        store = environment.archive(leased=leased)
+        archive.close(journal, folder, [("closed", closing)], store, console.say, standalone)
+    except (OSError, JournalUnwritable) as error:
+        unreported = journal.problem or problem_of(error)
+    if problem := undo.let_go(unreported):
         console.say(problem)
     if refusal is not None:
         raise refusal
     click.echo(_sentence(undo.phase, promotion, undo.reason))
+    if unreported is not None:
+        click.echo(f"the report in {folder} cannot be written: {unreported}", err=True)
+        return code if undo.phase is Phase.HALTED else INTERNAL_ERROR
     click.echo(f"report: {folder / 'report.html'}")
     return code
 

@@ -37,6 +37,7 @@ def unlock(settings: Settings, environment: Environment, reports: Path, reason: 
     opening = Opening(run_id, environment.name, "unlock", environment.caller.arn)
     started_at = environment.ports.clock.now().isoformat(timespec="milliseconds")
     open_journal(journal, opening, started_at, reason=reason, force=force)
+    journal.require_written()
     if force:
         click.echo(RISK, err=True)
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -36,9 +37,21 @@ Harm = Callable[[], str | None]
 
 
 class CountedJournal(Journal):
-    """A journal whose appends are calls of the fake cloud: they count, and a trap may raise around them."""
+    """A journal whose appends are calls of the fake cloud: they count, and a trap may raise around them.
+
+    ``disk``: a function that gets the number of the next write and returns the error that the disk answers it with.
+    """
 
     cloud: FakeCloud | None = None
+    disk: Callable[[int], OSError | None] = staticmethod(lambda _: None)
+    writes = 0
+
+    def _put(self, descriptor: int, content: bytes) -> None:
+        self.writes += 1
+        if error := self.disk(self.writes):
+            os.write(descriptor, content[: len(content) // 2])
+            raise error
+        super()._put(descriptor, content)
 
     def append(self, kind: str, **data: Any) -> Record:
         if self.cloud is None:

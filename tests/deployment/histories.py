@@ -6,6 +6,8 @@ only during its turn, so that the same history always runs in the same way.
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
@@ -123,6 +125,12 @@ class ProcessJournal(Journal):
 
     process: Process | None = None
 
+    def _put(self, descriptor: int, content: bytes) -> None:
+        if self.process is not None and self.process.disk_full:
+            os.write(descriptor, content[: len(content) // 2])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        super()._put(descriptor, content)
+
     def append(self, kind: str, **data: Any) -> Record:
         if self.process is None:
             return super().append(kind, **data)
@@ -140,7 +148,7 @@ class Process:
         self.reports = estate.folder / (self.host or "here")
         self.faults = dict(command.faults)
         self.calls, self.budget, self.token = 0, 0, -1
-        self.dead = self.done = False
+        self.dead = self.done = self.disk_full = False
         self.ended: str | None = None
         self.error: BaseException | None = None
         self._my_turn, self._turn_over = threading.Semaphore(0), threading.Semaphore(0)
@@ -200,6 +208,8 @@ class Process:
             self.estate.cloud.clock.elapsed += LIMITS.lease_ttl + 1
             self._turn_over.release()
             self._my_turn.acquire()
+        elif fault is Fault.DISK_FULL:
+            self.disk_full = True
         elif fault is Fault.DIES_BEFORE:
             self._die(name)
         elif fault is Fault.INTERRUPTED:
@@ -384,7 +394,7 @@ def assert_invariants(estate: Estate) -> None:
     holder = estate.lease.holder
     assert holder is None or holder.expires_at <= estate.cloud.clock.now(), "the lease is still held"
     for path in estate.journals():
-        assert list(read(path)), path  # raises if the chain is broken
+        assert list(read(path)) or estate.seen[Fault.DISK_FULL.name], path  # raises if the chain is broken
     if "promotion" in kept:
         promotion = Promotion.load(kept["promotion"])
         assert baked(estate, promotion.deployment_id), "promoted, but the end of the bake is not in the journal"

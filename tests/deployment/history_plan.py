@@ -16,6 +16,7 @@ class Fault(StrEnum):
     DIES_AFTER = "the process dies after it"
     SUSPENDED = "the process is suspended past its lease before it"
     INTERRUPTED = "SIGINT before it"
+    DISK_FULL = "the disk takes no line of the journal from then on"
 
 
 class Kind(StrEnum):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deployment.errors import JournalBroken
+from deployment.errors import JournalBroken, JournalUnwritable
 from deployment.evidence.journal import FIRST, Journal, read
 from tests.deployment.fakes import FakeClock
 
@@ -106,11 +106,14 @@ def test_failed_write_leaves_no_partial_line(journal: Journal, monkeypatch: pyte
         raise OSError(28, f"No space left on device {descriptor}")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError, match="No space"):
-        journal.append("lost")
+    before = journal.path.read_bytes()
+    journal.append("late")
+    assert journal.path.read_bytes() == before
+    with pytest.raises(JournalUnwritable, match="No space"):
+        journal.require_written()
     monkeypatch.undo()
-    assert journal.append("later").seq == 4
-    assert [record.kind for record in journal.records()] == ["opened", "phase", "closed", "later"]
+    assert journal.append("later").seq == 5
+    assert [record.kind for record in read(journal.path)] == ["opened", "phase", "closed", "late", "later", "gap"]
 
 
 def test_secrets_are_cleaned_before_they_are_written(tmp_path: Path) -> None:
