@@ -63,7 +63,7 @@ class Session:
             return coordinator.state
         workerinput = getattr(self._config, "workerinput", {})
         if "deployment_state" in workerinput:
-            state = published.read(Path(workerinput["deployment_state"]))
+            state = published.read(Path(workerinput["deployment_state"]), workerinput["deployment_key"])
             secrets = (*(user.password for user in state.smoke_users), *state.stores.secrets)
             self.learn(*secrets, *filter(None, [state.token_secret]))
             return state

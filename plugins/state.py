@@ -1,4 +1,8 @@
-"""The state that the coordinator publishes for checks; workers read it from a file that only this user can read."""
+"""The state that the coordinator publishes for checks.
+
+Workers read it from an encrypted file. They get the key through their pipe from the coordinator, so that no secret is on
+the disk, whatever ends the run.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,8 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from cryptography.fernet import Fernet
 
 from deployment.files import PRIVATE, replace_file
 from deployment.model import Colour, Image
@@ -103,14 +109,20 @@ class State:
     problem: str | None = None
 
 
-def write(state: State, path: Path) -> None:
-    """Replace the file atomically, readable by this user alone: the state holds the smoke users' passwords."""
-    replace_file(path, json.dumps(asdict(state)), mode=PRIVATE, durable=False)
+def new_key() -> str:
+    """Return a key for the states of one run."""
+    return Fernet.generate_key().decode()
 
 
-def read(path: Path) -> State:
-    """Read the state that ``write`` wrote."""
-    raw = json.loads(path.read_text(encoding="utf-8"))
+def write(state: State, path: Path, key: str) -> None:
+    """Replace the file atomically, encrypted: the state holds the smoke users' passwords. Raises OSError."""
+    encrypted = Fernet(key).encrypt(json.dumps(asdict(state)).encode())
+    replace_file(path, encrypted.decode(), mode=PRIVATE, durable=False)
+
+
+def read(path: Path, key: str) -> State:
+    """Read the state that ``write`` wrote with this key."""
+    raw = json.loads(Fernet(key).decrypt(path.read_bytes()))
     return State(
         **{
             **raw,

@@ -181,6 +181,15 @@ def _touched(records: list[Record]) -> bool:
     return any(record.kind == "intent" and record.data.get("step") in TOUCHING_STEPS for record in records)
 
 
+def run_ended(reports: Path, run_id: str) -> bool:
+    """Return whether the run's process, on this host, has certainly ended, by the first line of its journal."""
+    try:
+        opened = next(read(reports / run_id / JOURNAL_FILE), None)
+    except (JournalBroken, OSError):
+        return False
+    return opened is not None and "pid" in opened.data and _process_ended(opened)
+
+
 def _process_ended(opened: Record) -> bool:
     """Return whether the run's process, on this host, has ended.
 

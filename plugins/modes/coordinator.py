@@ -8,7 +8,6 @@ The actions at each stage are in ``plugins.modes.deploy`` and ``plugins.modes.ve
 from __future__ import annotations
 
 import hashlib
-import shutil
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -197,7 +196,7 @@ class Coordinator(RunState):
             finally:
                 if self._mode is not None:
                     self._mode.close(unreported)
-                shutil.rmtree(self._state_folder, ignore_errors=True)
+                self._scratch.remove()
             return code
 
     def _close_evidence(self) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 
 from deployment.access import Admission
 from deployment.errors import DeploymentError, LeaseHeld, StepFailed, first_line
@@ -45,6 +46,7 @@ from plugins.modes.choice import (
 )
 from plugins.modes.coordinator import Coordinator
 from plugins.modes.environment_snapshot import allow_unhealthy_live, front_door_request, take_snapshot
+from plugins.modes.scratch import remove_leftovers
 from plugins.page import standalone
 from plugins.stages import BYSTANDER, Stage
 from plugins.state import HeldLease, Release
@@ -149,6 +151,7 @@ class DeployMode:
             evidence=self._evidence(environment.archive()),
             lost=lost_reports.results(environment.ports.lease),
         )
+        remove_leftovers(partial(complete_report.run_ended, run.options.reports))
         return machine, live
 
     @property

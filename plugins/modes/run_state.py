@@ -9,7 +9,6 @@ import getpass
 import platform
 import socket
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -24,11 +23,13 @@ from deployment.evidence.archive import Page
 from deployment.evidence.journal import JOURNAL_FILE, Journal
 from deployment.evidence.opening import Opening, open_journal
 from deployment.evidence.verdict import Tally
+from deployment.files import problem_of
 from deployment.model import Reason
 from deployment.settings import Settings
 from plugins import state as published
 from plugins.integrity.assertions import recorded_environment
 from plugins.modes.base import RunMode
+from plugins.modes.scratch import STATE_FILE, Scratch
 from plugins.options import RunOptions
 from plugins.signals import Signals
 from plugins.stages import Check
@@ -84,12 +85,13 @@ class RunState:
         "_remedy",
         "_report",
         "_run_id",
+        "_scratch",
         "_settings",
         "_signals",
         "_skipped_files",
         "_started_at",
         "_state",
-        "_state_folder",
+        "_state_key",
         "_stopped",
         "_suites",
         "_tally",
@@ -138,7 +140,8 @@ class RunState:
         self._skipped_files = 0
         self._finalized = False
         self._report: dict[str, Any] | None = None
-        self._state_folder = Path(tempfile.mkdtemp(prefix="deployment-"))
+        self._scratch = Scratch()
+        self._state_key: str | None = None
         self._state = State(run_id, options.target is not None, settings.environment if settings else "")
         self._mode: RunMode | None = None
         self._page: Page | None = None
@@ -291,12 +294,12 @@ class RunState:
     @property
     def state_file(self) -> Path:
         """The file from which workers read the state."""
-        return self._state_folder / "state.json"
+        return self._scratch.path / STATE_FILE
 
     @property
     def scratch(self) -> Path:
         """A folder for the checks' temporary files, which is removed at the end."""
-        return self._state_folder / "tmp"
+        return self._scratch.path / "tmp"
 
     # -- changes -----------------------------------------------------------------------------------------------------
 
@@ -313,9 +316,23 @@ class RunState:
         self._terminal.say(text)
 
     def publish(self, **changes: Any) -> None:
-        """Change the state that fixtures read, also those on workers."""
+        """Change the state that fixtures read, also those on workers. If workers cannot get it, the run is stopped."""
         self._state = replace(self._state, **changes, problem=str(self._reason) if self._reason else None)
-        published.write(self._state, self.state_file)
+        if self._state_key is None:
+            return
+        try:
+            published.write(self._state, self.state_file, self._state_key)
+        except OSError as error:
+            self.internal_fault()
+            self.stop(Reason(self.where(), f"the workers cannot get the state of the run: {problem_of(error)}"))
+
+    def share_state(self) -> str:
+        """Publish the state for workers from now on; return the key of its file."""
+        if self._state_key is None:
+            self._state_key = published.new_key()
+            self._redactor.learn(self._state_key)
+            self.publish()
+        return self._state_key
 
     def waive(self, gate: str, reason: str, by: str) -> None:
         """Let a required gate fail, and journal the reason and the principal."""

@@ -273,7 +273,8 @@ class ParallelPhases:
         return PhaseScheduler(self._run, len(parse_tx_spec_config(config)))
 
     def pytest_configure_node(self, node: Any) -> None:
-        """Pass the state file to a worker before it collects."""
+        """Pass the state file and its key to a worker before it collects."""
+        node.workerinput["deployment_key"] = self._run.share_state()
         node.workerinput["deployment_state"] = str(self._run.state_file)
         node.workerinput["deployment_root"] = str(self._run.suites)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import click
@@ -19,12 +20,13 @@ from deployment.evidence.sentence import NEXT
 from deployment.flow.lease import open_deployment
 from deployment.flow.notices import Audience
 from deployment.phases import EXIT_CODES, Phase
-from deployment.recovery.complete_report import complete, free_lock, may_have_moved, touched_runs
+from deployment.recovery.complete_report import complete, free_lock, may_have_moved, run_ended, touched_runs
 from deployment.recovery.interrupted_run import recover_run
 from deployment.recovery.recover import UNDECIDED, Decision
 from deployment.settings import Settings
 from infrastructure import compose
 from infrastructure.compose import Environment
+from plugins.modes.scratch import remove_leftovers
 from plugins.page import standalone
 from scripts.commands import console
 from verification.redaction import LearningRedactor
@@ -41,6 +43,8 @@ def recover(settings: Settings, environment: Environment, reports: Path, decisio
     Raises LeaseHeld if the owner lives.
     """
     demand_any(settings.access, RECOVERING, environment.caller)
+    if removed := remove_leftovers(partial(run_ended, reports)):
+        click.echo(f"removed {removed} temporary folders of runs that were killed")
     found = open_deployment(environment.ports)
     if found is None:
         _clean_up(settings, environment, reports)

@@ -84,6 +84,9 @@ class Sandbox:
         self.registry = registry
         self._environment = {k: v for k, v in os.environ.items() if not k.startswith(NOT_INHERITED)}
         self._environment |= {"EMBEDDED_STATE": str(self.state), "EMBEDDED_REGISTRY": str(registry)}
+        temporary = folder / "tmp"  # so that what a killed run leaves is removed with the sandbox
+        temporary.mkdir(exist_ok=True)
+        self._environment["TMPDIR"] = str(temporary)
         self._started: list[subprocess.Popen[str]] = []
 
     # -- commands ------------------------------------------------------------------------------------------------------
