@@ -6,6 +6,7 @@ import codecs
 import contextlib
 import io
 import os
+import select
 import sys
 import threading
 from collections.abc import Callable
@@ -34,6 +35,7 @@ class RedactedStream(io.TextIOBase):
         self._clean = clean
         self._number = number
         self._rest = ""
+        self._gone = False  # no reader is left, or the disk behind a log is full
         self._lock = threading.RLock()
         self.buffer = _Bytes(self)
 
@@ -56,7 +58,18 @@ class RedactedStream(io.TextIOBase):
                 whole = len(self._rest)
             lines, self._rest = self._rest[:whole], self._rest[whole:]
             if lines:
-                self.inner.write(self._clean(lines))
+                self._forward(lambda: self.inner.write(self._clean(lines)))
+
+    def _forward(self, act: Callable[[], object]) -> None:
+        """Write to the other stream; an output that nobody can take must not end a run that moves traffic."""
+        if self._gone:
+            return
+        try:
+            act()
+        except OSError:
+            self._gone = True
+            with contextlib.suppress(OSError, ValueError):
+                silence(self.inner.fileno())
 
     def flush(self) -> None:
         """Also what has no end of a line yet."""
@@ -65,8 +78,8 @@ class RedactedStream(io.TextIOBase):
             if self.inner.closed:
                 return
             if rest:
-                self.inner.write(self._clean(rest))
-            self.inner.flush()
+                self._forward(lambda: self.inner.write(self._clean(rest)))
+            self._forward(self.inner.flush)
 
     def close(self) -> None:
         """Ends this stream; the other one goes on unless it is owned."""
@@ -174,9 +187,27 @@ class Pump:
         """Gives the descriptor back, and waits a moment for what is still on its way."""
         os.dup2(self._saved, self._descriptor)
         os.close(self._saved)
+        if has_no_reader(self._descriptor):  # otherwise Python's own last flush would change the exit code
+            silence(self._descriptor)
         self._thread.join(_LAST_WORDS_S)
         if not self._thread.is_alive():
             os.close(self._reading)
+
+
+def has_no_reader(descriptor: int) -> bool:
+    """Return whether the descriptor is a pipe whose reader has ended."""
+    poll = select.poll()
+    poll.register(descriptor, 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def silence(descriptor: int) -> None:
+    """Send everything that is written to the descriptor from now on to the null device."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, descriptor)
+    finally:
+        os.close(nowhere)
 
 
 def forward(reading: int, to: TextIO | RedactedStream) -> None:
