@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import secrets
 import warnings
@@ -37,6 +38,7 @@ from verification.redaction import LearningRedactor
 if TYPE_CHECKING:
     from plugins.modes.coordinator import Coordinator
 
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 coordinator_key = pytest.StashKey["Coordinator"]()
 recorder_key = pytest.StashKey[Recorder]()
 redactor_key = pytest.StashKey[LearningRedactor]()
@@ -260,7 +262,9 @@ class Hooks:
         except BaseException as error:
             # Not re-raised: pytest does not expect an error here and would exit with 1, which means rejected.
             late = error
-            if not isinstance(error, KeyboardInterrupt):
+            if isinstance(error, OSError) and error.errno in DISK_ERRORS:  # no defect, so no traceback
+                self._run.say(f"a plugin cannot write its report: {problem_of(error)}")
+            elif not isinstance(error, KeyboardInterrupt):
                 self._config.notify_exception(pytest.ExceptionInfo.from_exception(error), self._config.option)
         finally:
             session.exitstatus = self._run.finalize(late)
