@@ -13,10 +13,10 @@ from typing import Self
 from deployment.errors import CloudError, LeaseLost, StepFailed, first_line
 from deployment.events import Listener, PhaseChanged
 from deployment.evidence.journal import Journal, last_data
-from deployment.evidence.lost_reports import lost_report, note_of
 from deployment.evidence.report import VERDICTS
 from deployment.flow.alarms import AlarmWatch
 from deployment.flow.lease import LeaseKeeper, release_lock
+from deployment.flow.lost_reports import lost_report, note_of
 from deployment.flow.steps import Steps
 from deployment.model import Holder, Reason, Service
 from deployment.phases import TERMINAL, Outcome, Phase, advance

@@ -100,7 +100,7 @@ def complete(
 ) -> int:
     """Complete the reports of all untouched runs, and of those whose results are in ``lost``; return how many.
 
-    ``lost``: results by run, as ``deployment.evidence.lost_reports`` keeps them. A report that cannot be written is
+    ``lost``: results by run, as ``deployment.flow.lost_reports`` keeps them. A report that cannot be written is
     reported and kept for later.
     """
     completed = 0

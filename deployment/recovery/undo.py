@@ -7,9 +7,9 @@ from collections.abc import Callable
 from deployment.errors import CloudError, DeploymentError, LeaseLost, Refused, first_line
 from deployment.events import Listener
 from deployment.evidence.journal import Journal
-from deployment.evidence.lost_reports import lost_report, note_of
 from deployment.evidence.report import VERDICTS
 from deployment.flow.lease import LeaseKeeper, alive, open_deployment, release_lock, this_process
+from deployment.flow.lost_reports import lost_report, note_of
 from deployment.flow.rollback import move_traffic_back, require_healthy, retire
 from deployment.flow.steps import Steps
 from deployment.model import Colour, Holder, Reason

@@ -7,11 +7,11 @@ from functools import partial
 
 from deployment.access import Admission
 from deployment.errors import DeploymentError, LeaseHeld, StepFailed, first_line
-from deployment.evidence import lost_reports
 from deployment.evidence.archive import NOWHERE, Archive, EvidenceWriter
 from deployment.evidence.opening import plan_release
 from deployment.evidence.report import VERDICTS
 from deployment.evidence.verdict import LIVE, CheckOutcome, CheckResult, GateOutcome, GateResult, culprit, not_passed
+from deployment.flow import lost_reports
 from deployment.flow.approval import REQUIRED, wait_for_approval
 from deployment.flow.lease import alive, open_deployment
 from deployment.flow.machine import Machine

@@ -12,11 +12,11 @@ import click
 from deployment.access import RECOVERING, demand_any
 from deployment.clock import SystemClock
 from deployment.errors import DeploymentError, StepFailed
-from deployment.evidence import lost_reports
 from deployment.evidence.archive import NOWHERE, EvidenceWriter
 from deployment.evidence.receipt import report_of
 from deployment.evidence.report import REPORT_FILE, VERDICTS
 from deployment.evidence.sentence import NEXT
+from deployment.flow import lost_reports
 from deployment.flow.lease import open_deployment
 from deployment.flow.notices import Audience
 from deployment.phases import EXIT_CODES, Phase

@@ -14,8 +14,8 @@ from deployment.clock import SystemClock
 from deployment.errors import JournalUnwritable, StepFailed
 from deployment.evidence.archive import EvidenceWriter
 from deployment.evidence.journal import Journal, read
-from deployment.evidence.lost_reports import results
 from deployment.flow.lease import LeaseKeeper
+from deployment.flow.lost_reports import results
 from deployment.model import Reason
 from deployment.phases import Phase
 from deployment.recovery.complete_report import complete

@@ -137,7 +137,7 @@ def die_at_the_end(
     deployment: Deployment, notifier: FakeNotifier | None, monkeypatch: pytest.MonkeyPatch, harm: str | None = None
 ) -> Phase:
     """Run the whole deployment, but die before it releases the lock and closes its note."""
-    monkeypatch.setattr(Machine, "let_go", lambda _: None)
+    monkeypatch.setattr(Machine, "let_go", lambda *_: None)
     phase = drive(deployment, notifier, harm=harm)
     deployment.mark_dead()
     return phase

@@ -10,7 +10,7 @@ import pytest
 
 from deployment.evidence import report
 from deployment.evidence.journal import Journal, read
-from deployment.evidence.lost_reports import NOTE
+from deployment.flow.lost_reports import NOTE
 from tests.plugins.project import Outcome, Project
 
 FULL = os.strerror(errno.ENOSPC)
