@@ -2,9 +2,13 @@
 
     python benchmarks/latency_false_alarms.py [--histories 1000] [--seed N] [--recorded FILE]   simulated, seeded
     python benchmarks/latency_false_alarms.py --live 100 [--load 2] [--record FILE]             two real colours of one release
+    python benchmarks/latency_false_alarms.py --live 300 --load 2 --login-passes 2 2 [--results FILE] [--seconds S]
 
 Simulated: the gate's own rounds, looks, second measurement and limits, over generated times or over times from ``--record``.
 Live: PostgreSQL, Valkey and 1.1.0 twice, beside ``--load`` processes that only use the CPU. Prints; asserts nothing.
+``--login-passes LIVE CANDIDATE``: both colours hash the password of a login in the event loop, with that many passes of scrypt
+of about 9 ms of CPU each: ``2 2`` is one release twice, ``2 3`` a login of 1.5 times the time. ``--results`` appends one line for each run, and
+a further call with the same file goes on where the last one ended; both end after ``--seconds``.
 """
 
 from __future__ import annotations
@@ -12,21 +16,25 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import os
 import random
 import sys
 import time
 from collections.abc import Collection
+from dataclasses import dataclass
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a script's path begins with its own folder
 
 from benchmarks.busy import busy_processes
 from deployment.settings import SETTINGS_FILE, load
+from tests.e2e.images import Fault
+from tests.gates.verifying import open_bench
 from verification import latency
 from verification.accounts import SmokeUser
-from verification.latency import Measured, Place, everything, measure_with
+from verification.latency import Asks, Measured, Place, everything, measure_sessions_with, measure_with
 from verification.latency_judge import Judge, LatencyResult, judge_twice, verify
-from verification.latency_plan import CANDIDATE, LIVE, Kind, LatencyLimits, LatencyPlan, Operation
+from verification.latency_plan import CANDIDATE, CONTROL, LIVE, Kind, LatencyLimits, LatencyPlan, Operation
 from verification.statistics import failure_bounds
 
 Draw = random.Random
@@ -43,6 +51,7 @@ class Machine:
         self.draw, self.sigma, self.bursts, self.drift = draw, sigma, bursts, drift
         self._left = 0
         self._asked = 0
+        self.now_ms = 0.0
 
     def time(self, base: float) -> float:
         """Return the time (ms) of one answer of a service that takes ``base`` ms on an idle machine."""
@@ -74,6 +83,32 @@ class Colour:
 
     clear = sign_in
 
+    def reconnect(self) -> None:
+        """Let the pause between two sessions go by; both or three askers share it."""
+        self._machine.now_ms += 170.0
+
+
+class Placed(Colour):
+    """A process that shares its core for some seconds, and then does not: what needs the CPU for longer than a slice takes longer.
+
+    Identical code in two processes differs for as long as that, in all answers of that time. ``place`` is shared by the askers of
+    one process.
+    """
+
+    def __init__(self, machine: Machine, slower: float, tail: float, place: dict[str, float]) -> None:
+        super().__init__(machine, 0.0, slower, tail)
+        self._place = place
+
+    def ask(self, operation: Operation, kind: Kind) -> float:
+        """Return the time (ms) of one answer."""
+        machine, place = self._machine, self._place
+        if machine.now_ms >= place.get("until", 0.0):
+            place["until"] = machine.now_ms + machine.draw.expovariate(1 / MEAN_STAY_MS)
+            place["factor"] = machine.draw.choice((1.0, 1.35, 1.7))
+        took = super().ask(operation, kind) * (place["factor"] if operation.name == "login" else 1.0)
+        machine.now_ms += took + 1.0
+        return took
+
 
 class Recorded(Colour):
     """A colour whose times are drawn from those of real colours."""
@@ -87,6 +122,13 @@ class Recorded(Colour):
         return draw.choice(self.times[f"{operation.name} {kind}"]) * self._slower + late
 
 
+# For comparison (LATENCY_WITHOUT_SESSIONS=1): the second measurement is made as the first one, as it was before there were sessions.
+WITHOUT_SESSIONS = os.environ.get("LATENCY_WITHOUT_SESSIONS") == "1"
+# How long a process of `Placed` stays as it is, mean.
+MEAN_STAY_MS = 2000.0
+# The model of `Placed`, beside those of MODELS.
+CORES = "shared cores"
+
 # name: spread of the times, share of answers that begin a burst, drift of a cold start, share of answers with garbage collection
 MODELS = {
     "quiet": (0.15, 0.0, 0.0, 0.0),
@@ -95,6 +137,7 @@ MODELS = {
     "garbage collection": (0.2, 0.0, 0.0, 0.005),
     "warming up": (0.2, 0.0, 1.0, 0.0),
     "all of it": (0.4, 0.003, 0.5, 0.003),
+    CORES: (0.2, 0.0, 0.0, 0.0),
 }
 RELEASES = {
     "the same": (1.0, 0.0),
@@ -110,8 +153,16 @@ def simulated(seed: int, model: str, slower: float, tail: float) -> LatencyResul
     draw = Draw(seed)
     sigma, bursts, drift, pauses = MODELS.get(model, (0.0, 0.0, 0.0, 0.0))
     machine = Machine(draw, sigma, bursts, drift)
-    kind = Recorded if model == "recorded" else Colour
-    askers = {CANDIDATE: kind(machine, pauses, slower, tail), LIVE: kind(machine, pauses)}
+    askers: dict[str, Asks]
+    if model == CORES:
+        mine: dict[str, float] = {}
+        lives: dict[str, float] = {}
+        askers = {CANDIDATE: Placed(machine, slower, tail, mine), LIVE: Placed(machine, 1.0, 0.0, lives)}
+        control: Asks = Placed(machine, 1.0, 0.0, lives)
+    else:
+        kind = Recorded if model == "recorded" else Colour
+        askers = {CANDIDATE: kind(machine, pauses, slower, tail), LIVE: kind(machine, pauses)}
+        control = kind(machine, pauses)
     plan = LatencyPlan(dict.fromkeys(askers, "http://nowhere"), SmokeUser("", ""), samples=GATE["samples"], rate=1e9)
     judge = Judge(LIMITS, plan.samples)
 
@@ -119,7 +170,11 @@ def simulated(seed: int, model: str, slower: float, tail: float) -> LatencyResul
         looked = judge.of(places)
         return measure_with(askers, plan, places, hopeless=looked.hopeless, wanted=looked.wanted)
 
-    return judge_twice(measured, judge, compared=True)
+    def again(suspected: Collection[str]) -> Measured:
+        three = {**askers, CONTROL: control}
+        return measure_sessions_with(three, plan, suspected, hopeless=judge.hopeless, wanted=judge.wanted)
+
+    return judge_twice(measured, judge, compared=True, again=None if WITHOUT_SESSIONS else again)
 
 
 def history(task: tuple[int, str, float, float]) -> tuple[bool, bool, str]:
@@ -136,6 +191,7 @@ def line(name: str, refused: int, count: int, more: str = "") -> str:
 
 def simulate(histories: int, seed: int, models: Collection[str]) -> None:
     """Print, for each model of noise and each release, how often it is refused."""
+    latency._BETWEEN_SESSIONS_S = (0.0, 0.0)
     latency._PAUSE_S = 0.0  # the times are simulated, so no pause is needed
     alarms = total = 0
     with multiprocessing.Pool(2) as pool:
@@ -156,28 +212,66 @@ def simulate(histories: int, seed: int, models: Collection[str]) -> None:
     print(line("A against A, all models", alarms, total))
 
 
-def live(runs: int, load_by: int, record: Path | None) -> None:
-    """Print the gate's result for two real colours of 1.1.0, ``runs`` times."""
-    from tests.gates.verifying import open_bench
+def hashing(passes: int) -> Fault:
+    """Return 1.1.0 with a login that hashes in the event loop: that many passes of scrypt, of about 9 ms of CPU each."""
+    waits = (
+        "        fits = await loop.run_in_executor(self._threads, verify_password, stored or self._nobody, password)\n"
+    )
+    burns = (
+        f'        __import__("hashlib").scrypt(password.encode(), salt=b"salt", n=2**12, r=8, p={passes})\n'
+        "        fits = _known(stored or self._nobody, password)\n"
+    )
+    known = "_known = __import__('functools').lru_cache(verify_password)\n\n\nclass Passwords:"
+    return Fault(
+        f"hashing-{passes}", "app/passwords.py", waits, burns, (("app/passwords.py", "class Passwords:", known),)
+    )
 
+
+@dataclass(frozen=True)
+class Live:
+    """``runs`` of the gate beside ``load`` processes; the two releases' faults (None: 1.1.0 itself); when to end; two files."""
+
+    runs: int
+    load: int
+    faults: tuple[Fault | None, Fault | None]
+    seconds: float
+    results: Path | None
+    record: Path | None
+
+
+def live(asked: Live) -> None:
+    """Print the gate's result for two real colours, ``runs`` times in all, the lines of ``results`` included."""
+    known = asked.results.read_text(encoding="utf-8").splitlines() if asked.results and asked.results.exists() else []
+    lines = [json.loads(one) for one in known]
     kept: dict[str, list[float]] = {f"{name} {kind}": [] for name, kind in everything()}
-    refused = suspected = 0
-    with open_bench() as bench, bench.serving(None) as one, bench.serving(None) as other:
+    end = time.monotonic() + asked.seconds
+    with open_bench() as bench, bench.serving(asked.faults[0]) as one, bench.serving(asked.faults[1]) as other:
         user = SmokeUser(**bench.users[0])
-        urls = {CANDIDATE: f"http://127.0.0.1:{one.port}", LIVE: f"http://127.0.0.1:{other.port}"}
+        urls = {CANDIDATE: f"http://127.0.0.1:{other.port}", LIVE: f"http://127.0.0.1:{one.port}"}
         plan = LatencyPlan(urls, user, samples=GATE["samples"], rate=GATE["rate"], longest_s=GATE["longest"])
-        for number in range(runs):
-            with busy_processes(load_by):
+        while len(lines) < asked.runs and time.monotonic() < end:
+            with busy_processes(asked.load):
                 began = time.monotonic()
                 result = verify(plan, LIMITS)
-            refused, suspected = refused + bool(result.findings), suspected + bool(result.suspected)
             for (name, kind), times in result.first.times.items():
                 kept[f"{name} {kind}"] += [value for values in times.values() for value in values]
-            reasons = "; ".join(found.says for found in result.findings or result.suspected)
-            print(f"  {number + 1}: {time.monotonic() - began:.1f} s{', ' + reasons if reasons else ''}", flush=True)
-    print(line(f"A against A, {load_by} processes beside it", refused, runs, f"; suspected at first {suspected}"))
-    if record is not None:
-        record.write_text(json.dumps(kept), encoding="utf-8")
+            lines.append(
+                {
+                    "seconds": round(time.monotonic() - began, 1),
+                    "load": round(os.getloadavg()[0], 1),
+                    "refused": [found.says for found in result.findings],
+                    "suspected": [found.says for found in result.suspected],
+                }
+            )
+            print(f"  {len(lines)}: {json.dumps(lines[-1])}", flush=True)
+            if asked.results is not None:
+                with asked.results.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(lines[-1]) + "\n")
+    refused, suspected = (sum(bool(one[name]) for one in lines) for name in ("refused", "suspected"))
+    names = " against ".join(fault.name if fault else "1.1.0" for fault in asked.faults)
+    print(line(f"{names}, {asked.load} beside it", refused, max(1, len(lines)), f"; suspected at first {suspected}"))
+    if asked.record is not None:
+        asked.record.write_text(json.dumps(kept), encoding="utf-8")
 
 
 def main() -> None:
@@ -190,9 +284,13 @@ def main() -> None:
     parser.add_argument("--live", type=int)
     parser.add_argument("--load", type=int, default=0)
     parser.add_argument("--record", type=Path)
+    parser.add_argument("--login-passes", type=int, nargs=2, metavar=("LIVE", "CANDIDATE"))
+    parser.add_argument("--results", type=Path)
+    parser.add_argument("--seconds", type=float, default=float("inf"))
     options = parser.parse_args()
     if options.live:
-        live(options.live, options.load, options.record)
+        one, other = [hashing(passes) for passes in options.login_passes or ()] or (None, None)
+        live(Live(options.live, options.load, (one, other), options.seconds, options.results, options.record))
         return
     if options.recorded:
         Recorded.times = json.loads(options.recorded.read_text(encoding="utf-8"))

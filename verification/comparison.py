@@ -5,14 +5,16 @@ The only module of ours that imports scipy.stats (half a second), and only when 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from verification.latency_plan import LatencyLimits
+from verification.latency_plan import CANDIDATE, CONTROL, LIVE, LatencyLimits
 
 # An answer is slow beyond so many times the distance from the fastest tenth to the median; of a normal distribution 1 in 10 million is.
 _SPREADS = 4
+# Nine sessions with more slow answers of the candidate, and none with more of live's, are as improbable as this (1 in 512).
+_CHANCE_OF_SESSIONS = 0.002
 # And the slowest of all are this share.
 _SLOWEST = 0.025
 
@@ -36,13 +38,17 @@ class Shift:
 
 @dataclass(frozen=True)
 class Tail:
-    """How many answers were slow: far beyond what is usual for both. ``p`` is Fisher's exact test's, one-sided."""
+    """How many answers were slow: far beyond what is usual for both. ``p`` is Fisher's exact test's, one-sided.
+
+    ``p_sessions`` is the one-sided sign test's, over the sessions in which the colours differ; 0.0 without sessions.
+    """
 
     candidate: int
     live: int
     slow: int
     live_slow: int
     p: float
+    p_sessions: float = 0.0
 
     @property
     def more(self) -> float:
@@ -80,12 +86,79 @@ def shift_of_all(
     return shift(mine, other, replace(limits, slower_ms=0.0), alpha)
 
 
+@dataclass(frozen=True)
+class Sessions:
+    """The typical answer's difference in sessions, each an observation of its own: the medians of the sessions' differences.
+
+    ``ratio`` and ``shift_ms`` are the candidate's against live; ``control`` is the ratio that live has to itself, the larger way
+    round, so 1.0 or more. ``p``: the one-sided Wilcoxon signed-rank test of the sessions' ratios. ``low``, ``high``: a quarter of
+    the sessions have a smaller ratio, or a larger one. ``fast`` is the ratio of the two colours' fastest tenths, all sessions together.
+    """
+
+    count: int
+    ratio: float
+    shift_ms: float
+    control: float
+    p: float
+    low: float
+    high: float
+    fast: float
+
+
+def by_sessions(times: Mapping[str, Sequence[float]], count: int) -> Sessions:
+    """Compare series in ms that consist of ``count`` sessions; raises ValueError where there are fewer answers than sessions."""
+    numpy, stats = _libraries()
+    medians = {
+        colour: numpy.array([float(numpy.median(part)) for part in numpy.array_split(numpy.asarray(series), count)])
+        for colour, series in times.items()
+        if len(series) >= count > 0
+    }
+    if CANDIDATE not in medians or LIVE not in medians:
+        raise ValueError("there is nothing to compare: a series has fewer answers than sessions")
+    candidate, live = medians[CANDIDATE], medians[LIVE]
+    control = medians.get(CONTROL, live)
+    ratios = numpy.log(candidate) - (numpy.log(live) + numpy.log(control)) / 2
+    noise = abs(float(numpy.median(numpy.log(control) - numpy.log(live))))
+    p = float(stats.wilcoxon(ratios, alternative="greater").pvalue) if numpy.any(ratios) else 1.0
+    low, middle, high = (float(numpy.exp(one)) for one in numpy.quantile(ratios, (0.25, 0.5, 0.75)))
+    moved = float(numpy.median(candidate - (live + control) / 2))
+    mine = float(numpy.quantile(numpy.asarray(times[CANDIDATE]), 0.1))
+    other = float(numpy.quantile(numpy.asarray([*times[LIVE], *times.get(CONTROL, ())]), 0.1))
+    fast = mine / other if other else 1.0
+    return Sessions(count, middle, moved, float(numpy.exp(noise)), p, low, high, fast)
+
+
+def all_by_sessions(series: Sequence[Mapping[str, Sequence[float]]], count: int) -> Sessions:
+    """Many series as one, each divided by its typical answer; a session's part of each lies beside that of the others."""
+    numpy, _ = _libraries()
+    parts: dict[str, list[list[float]]] = {}
+    for times in series:
+        typical = float(numpy.median([one for values in times.values() for one in values])) or 1.0
+        for colour, values in times.items():
+            into = parts.setdefault(colour, [[] for _ in range(count)])
+            for number, part in enumerate(numpy.array_split(numpy.asarray(values), count)):
+                into[number].extend(float(one) / typical for one in part)
+    medians = {colour: [float(numpy.median(part)) for part in of if part] for colour, of in parts.items()}
+    return by_sessions(medians, count)
+
+
+def is_slower_in_sessions(found: Sessions, limits: LatencyLimits, alpha: float) -> bool:
+    """All must hold: beyond chance, by so much that it matters, by so much more than live differs from itself, and lasting.
+
+    Other work lengthens answers while it shares a core, and leaves the fast ones fast: a slower release is slower in those as well,
+    by half of the limit at least, or in three quarters of the sessions by all of it.
+    """
+    matters = found.ratio > limits.slower * found.control and found.shift_ms > limits.slower_ms
+    lasts = found.fast > 1 + (limits.slower - 1) / 2 or found.low > limits.slower
+    return found.p <= alpha and matters and lasts
+
+
 def is_slower(found: Shift, limits: LatencyLimits, alpha: float) -> bool:
     """Both must hold: beyond chance, and by so much that it matters."""
     return found.p <= alpha and found.ratio > limits.slower and found.shift_ms > limits.slower_ms
 
 
-def tail(pairs: Sequence[tuple[Sequence[float], Sequence[float]]], limits: LatencyLimits) -> Tail:
+def tail(pairs: Sequence[tuple[Sequence[float], Sequence[float]]], limits: LatencyLimits, sessions: int = 0) -> Tail:
     """Slow answers of one or more series (candidate, live), each by its own border. Raises ValueError where there is none.
 
     Two borders are tried, and the plainer one is what is found (its ``p`` doubled for that): one finds many that are a little slow,
@@ -99,13 +172,24 @@ def tail(pairs: Sequence[tuple[Sequence[float], Sequence[float]]], limits: Laten
     found = []
     for border in (_far_from_usual, _among_the_slowest):
         slow = live_slow = 0
+        more = numpy.zeros(sessions)
         for candidate, live in pairs:
             begins = border(numpy, [*candidate, *live], limits)
             slow += sum(one > begins for one in candidate)
             live_slow += sum(one > begins for one in live)
+            if sessions:
+                for series, sign in ((candidate, 1), (live, -1)):
+                    parts = numpy.array_split(numpy.asarray(series) > begins, sessions)
+                    more += sign * numpy.array([float(part.mean()) if part.size else 0.0 for part in parts])
         table = [[slow, mine - slow], [live_slow, other - live_slow]]
         p = float(stats.fisher_exact(table, alternative="greater").pvalue)
-        found.append(Tail(mine, other, slow, live_slow, min(1.0, 2 * p)))
+        differing = int(numpy.sum(more != 0))
+        p_sessions = (
+            float(stats.binomtest(int(numpy.sum(more > 0)), differing, alternative="greater").pvalue)
+            if differing
+            else 1.0
+        )
+        found.append(Tail(mine, other, slow, live_slow, min(1.0, 2 * p), p_sessions if sessions else 0.0))
     return min(found, key=lambda one: one.p)
 
 
@@ -125,8 +209,8 @@ def _among_the_slowest(numpy: Any, both: Sequence[float], limits: LatencyLimits)
 
 
 def has_slower_tail(found: Tail, limits: LatencyLimits, alpha: float) -> bool:
-    """Both must hold: beyond chance, and by so much that it matters."""
-    return found.p <= alpha and found.more > limits.tail_share
+    """All must hold: beyond chance, by so much that it matters, and, where there were sessions, in most of them."""
+    return found.p <= alpha and found.more > limits.tail_share and found.p_sessions <= _CHANCE_OF_SESSIONS
 
 
 def _needed(live: Any, delta: float, alpha: float, power: float) -> int:

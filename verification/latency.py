@@ -6,14 +6,15 @@ One request at a time, at a bounded rate: live has users, and is not to be burde
 from __future__ import annotations
 
 import gc
+import random
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from verification.latency_asking import Asker, Unanswered
-from verification.latency_plan import CANDIDATE, KINDS, OPERATIONS, Kind, LatencyPlan, Operation
+from verification.latency_plan import CANDIDATE, CONTROL, KINDS, LIVE, OPERATIONS, Kind, LatencyPlan, Operation
 from verification.loopback import tls_context
 from verification.statistics import percentile
 
@@ -25,6 +26,9 @@ _PAUSE_EVERY, _PAUSE_S = 10, 0.001
 LOOKS = 4
 # Where the noise asks for more samples than planned, so many times the plan's at most.
 MOST = 3
+# The second measurement's sessions: so many, or more where they leave it open, with a pause of this many seconds before each.
+SESSIONS, MORE_SESSIONS = 16, (24, 32)
+_BETWEEN_SESSIONS_S = (0.2, 0.8)
 _WITH = {
     "readConsult": ("createConsult", "cancelConsult"),
     "cancelConsult": ("createConsult",),
@@ -42,6 +46,7 @@ class Measured:
 
     ``late_ms`` holds how much later than asked for this process woke up: its own share of every time measured here.
     ``failures`` are (colour, operation, why); ``asked`` counts requests by colour. ``planned`` is samples of an operation and kind.
+    ``sessions``: how many sessions each series consists of, in equal parts; 0 for a measurement without a break.
     """
 
     planned: dict[Place, int]
@@ -51,6 +56,7 @@ class Measured:
     late_ms: list[float] = field(default_factory=list)
     seconds: float = 0.0
     cut_short: str | None = None
+    sessions: int = 0
 
     @property
     def lateness_ms(self) -> float:
@@ -83,6 +89,26 @@ def measure(
     return measure_with(askers, plan, places, hopeless=hopeless, wanted=wanted)
 
 
+def measure_in_sessions(
+    plan: LatencyPlan,
+    suspected: Collection[str],
+    *,
+    hopeless: Callable[[Measured], str | None],
+    wanted: Callable[[Measured], Collection[Place]],
+) -> Measured:
+    """Measure everything again, in sessions: each at another moment, on other connections, in an order of its own.
+
+    Answers of one moment resemble each other: they share the core that a process sits on. So a session is one observation.
+    Operations in ``suspected`` get all samples, as ``wanted`` is asked for more after ``SESSIONS`` sessions.
+    A third series asks the live colour once more, as a control; both live series together keep to the plan's rate.
+    """
+    urls = {**plan.urls, **({CONTROL: plan.urls[LIVE]} if LIVE in plan.urls else {})}
+    plan = replace(plan, rate=plan.rate / 2) if CONTROL in urls else plan
+    context = tls_context(plan.ca_file) if any(url.startswith("https:") for url in urls.values()) else None
+    askers = {colour: Asker(url, plan.user, plan.timeout_s, context) for colour, url in urls.items()}
+    return measure_sessions_with(askers, plan, suspected, hopeless=hopeless, wanted=wanted)
+
+
 class Asks(Protocol):
     """Somebody who can be asked; a ``latency_asking.Asker``, or in a simulation a maker of numbers."""
 
@@ -91,6 +117,9 @@ class Asks(Protocol):
 
     def sign_in(self) -> None:
         """Raises Unanswered."""
+
+    def reconnect(self) -> None:
+        """Opens another connection from now on."""
 
     def clear(self) -> None:
         """Leaves nothing behind."""
@@ -111,10 +140,35 @@ def measure_with(
         {place: {colour: [] for colour in askers} for place in places},
         dict.fromkeys(askers, 0),
     )
+    return _measured(measured, askers, lambda: _Rounds(plan, askers, measured).run(places, hopeless, wanted))
+
+
+def measure_sessions_with(
+    askers: Mapping[str, Asks],
+    plan: LatencyPlan,
+    suspected: Collection[str],
+    *,
+    hopeless: Callable[[Measured], str | None],
+    wanted: Callable[[Measured], Collection[Place]],
+) -> Measured:
+    """As ``measure_in_sessions``, by askers that are there already."""
+    parts = {name: 1.0 if name in suspected else one.part for name, one in OPERATIONS.items()}
+    for name in suspected:
+        parts.update(dict.fromkeys(_WITH.get(name, ()), 1.0) if name in parts else {})
+    measured = Measured(
+        {place: max(1, int(plan.samples * parts[place[0]])) for place in everything()},
+        {place: {colour: [] for colour in askers} for place in everything()},
+        dict.fromkeys(askers, 0),
+    )
+    rounds = _Rounds(plan, askers, measured, parts)
+    return _measured(measured, askers, lambda: rounds.run_sessions(hopeless, wanted))
+
+
+def _measured(measured: Measured, askers: Mapping[str, Asks], run: Callable[[], None]) -> Measured:
     begun = time.monotonic()
     with _without_garbage_collection():
         try:
-            _Rounds(plan, askers, measured).run(places, hopeless, wanted)
+            run()
         finally:
             for asker in askers.values():
                 asker.clear()
@@ -133,8 +187,16 @@ def _completed(places: Collection[Place]) -> list[Place]:
 class _Rounds:
     """A round asks each place once, on both colours in turn; which goes first alternates."""
 
-    def __init__(self, plan: LatencyPlan, askers: Mapping[str, Asks], measured: Measured) -> None:
+    def __init__(
+        self,
+        plan: LatencyPlan,
+        askers: Mapping[str, Asks],
+        measured: Measured,
+        parts: Mapping[str, float] | None = None,
+    ) -> None:
         self._plan = plan
+        self._parts = parts or {name: one.part for name, one in OPERATIONS.items()}
+        self._draw: random.Random | None = None
         self._askers = askers
         self._measured = measured
         self._turns = 0
@@ -149,11 +211,7 @@ class _Rounds:
     ) -> None:
         """Warms up, then measures."""
         plan, measured = self._plan, self._measured
-        try:
-            for asker in self._askers.values():
-                asker.sign_in()
-        except Unanswered as exc:
-            measured.cut_short = str(exc)
+        if not self._signed_in():
             return
         self._warm_up(places)
         deadline = time.monotonic() + plan.longest_s
@@ -167,7 +225,7 @@ class _Rounds:
                 if not places or measured.cut_short:
                     return
             for place in places:
-                if int(number * OPERATIONS[place[0]].part) != int((number + 1) * OPERATIONS[place[0]].part):
+                if self._asks_in(number, place[0]):
                     self._turn(place)
             measured.cut_short = hopeless(measured)
             if measured.cut_short is None and time.monotonic() > deadline:
@@ -176,12 +234,61 @@ class _Rounds:
                 return
         wanted(measured)
 
+    def run_sessions(
+        self, hopeless: Callable[[Measured], str | None], wanted: Callable[[Measured], Collection[Place]]
+    ) -> None:
+        """Warms up, then measures session by session."""
+        plan, measured = self._plan, self._measured
+        if not self._signed_in():
+            return
+        self._warm_up(everything())
+        # Seeded: a measurement's order is no secret, only independent of anything that the machine does.
+        self._draw = random.Random(len(measured.times))  # noqa: S311 - no secret
+        deadline = time.monotonic() + plan.longest_s
+        rounds = -(-plan.samples // SESSIONS)
+        rounds += -rounds % 4  # so that an operation with a quarter of the samples has as many in every session
+        places = everything()
+        for session in range(MORE_SESSIONS[-1]):
+            time.sleep(self._draw.uniform(*_BETWEEN_SESSIONS_S))
+            for asker in self._askers.values():
+                asker.reconnect()
+            self._due = time.monotonic()
+            for number in range(session * rounds, (session + 1) * rounds):
+                for place in places:
+                    if self._asks_in(number, place[0]):
+                        self._turn(place)
+                measured.cut_short = hopeless(measured)
+                if measured.cut_short is not None:
+                    return
+            measured.sessions = session + 1
+            enough = measured.sessions >= SESSIONS
+            if not enough and time.monotonic() > deadline:
+                measured.cut_short = f"it took longer than {plan.longest_s:g} s"
+            if measured.cut_short or (enough and time.monotonic() > deadline):
+                return
+            if measured.sessions in (SESSIONS, *MORE_SESSIONS) and not wanted(measured):
+                return
+
+    def _signed_in(self) -> bool:
+        try:
+            for asker in self._askers.values():
+                asker.sign_in()
+        except Unanswered as exc:
+            self._measured.cut_short = str(exc)
+            return False
+        return True
+
+    def _asks_in(self, number: int, operation: str) -> bool:
+        """Whether a round asks an operation: in a quarter of the rounds, one that gets a quarter of the samples."""
+        part = self._parts[operation]
+        return int(number * part) != int((number + 1) * part)
+
     def _warm_up(self, places: list[Place]) -> None:
         end = time.monotonic() + _LONGEST_WARM_UP_S
         for number in range(self._plan.warmup):
             for name, kind in places:
                 operation = OPERATIONS[name]
-                if int(number * operation.part) == int((number + 1) * operation.part):
+                if not self._asks_in(number, name):
                     continue
                 for asker in self._askers.values():
                     try:
@@ -195,7 +302,9 @@ class _Rounds:
         self._wait()
         # By each place's own count, not by turns in all: a place that always came second would pay for what the first stirred up.
         colours = list(self._askers)
-        if self._begun[place] % 2:
+        if self._draw is not None:
+            self._draw.shuffle(colours)
+        elif self._begun[place] % 2:
             colours.reverse()
         self._begun[place] += 1
         self._turns += 1

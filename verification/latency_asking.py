@@ -74,6 +74,11 @@ class Asker:
             raise Unanswered(f"POST /auth/login: status {answer.status}, expected 200")
         self._token = _field(answer, "access_token")
 
+    def reconnect(self) -> None:
+        """Close the kept connection; the next request on it opens another one."""
+        self._kept.close()
+        self._kept = self._connect()
+
     def clear(self) -> None:
         """Deletes what is still booked, ends what is still open; what cannot be, is left."""
         for path in (f"/consults/{one}" for one in self._booked):

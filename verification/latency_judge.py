@@ -8,7 +8,17 @@ from itertools import chain
 from statistics import mean
 
 from verification import comparison
-from verification.latency import LOOKS, MOST, Measured, Place, candidate_failures, everything, measure
+from verification.latency import (
+    LOOKS,
+    MORE_SESSIONS,
+    MOST,
+    Measured,
+    Place,
+    candidate_failures,
+    everything,
+    measure,
+    measure_in_sessions,
+)
 from verification.latency_plan import CANDIDATE, KINDS, LIVE, OPERATIONS, LatencyLimits, LatencyPlan
 from verification.statistics import failure_bounds, percentile
 
@@ -70,21 +80,30 @@ def verify(plan: LatencyPlan, limits: LatencyLimits) -> LatencyResult:
     """Measures, and once more what did not keep its limits; the candidate alone where the plan names no live colour."""
     judge = Judge(limits, plan.samples)
 
-    def again(places: Collection[Place]) -> Measured:
+    def once(places: Collection[Place]) -> Measured:
         looked = judge.of(places)
         return measure(plan, places, hopeless=looked.hopeless, wanted=looked.wanted)
 
-    return judge_twice(again, judge, compared=LIVE in plan.urls)
+    def again(suspected: Collection[str]) -> Measured:
+        return measure_in_sessions(plan, suspected, hopeless=judge.hopeless, wanted=judge.wanted)
+
+    return judge_twice(once, judge, compared=LIVE in plan.urls, again=again)
 
 
-def judge_twice(measured: Measure, judge: Judge, *, compared: bool) -> LatencyResult:
-    """The rule of the second measurement: a release is refused where both of them found something, and for what the second found."""
+def judge_twice(
+    measured: Measure, judge: Judge, *, compared: bool, again: Callable[[Collection[str]], Measured] | None = None
+) -> LatencyResult:
+    """The rule of the second measurement: a release is refused where both of them found something, and for what the second found.
+
+    ``again`` makes the second one, in sessions, and gets the names of the operations that are suspected.
+    """
     first = measured(everything())
     suspected = tuple(judge.of(everything()).findings(first))
     if not suspected:
         return LatencyResult(first, None, (), (), compared, judge.limits)
     # All of it again: a slow tail may have shown in one operation first, and by chance would not show in that one twice.
-    second = measured(everything())
+    names = dict.fromkeys(one.operation for one in suspected if one.operation != ALL)
+    second = measured(everything()) if again is None else again(names)
     confirmed = judge.of(everything()).findings(second)
     words = {one.operation: one.says for one in suspected}
     findings = [
@@ -106,7 +125,10 @@ class Judge:
         self._samples = samples
         self._places = list(places) or everything()
         operations = {name for name, _ in self._places}
-        self.alpha = limits.alpha / ((len(self._places) + len(operations) + 2) * LOOKS * MOST)
+        questions = len(self._places) + len(operations) + 2
+        self.alpha = limits.alpha / (questions * LOOKS * MOST)
+        # Sessions are looked at three times at most.
+        self._alpha_of_sessions = limits.alpha / (questions * (1 + len(MORE_SESSIONS)))
 
     def of(self, places: Collection[Place]) -> Judge:
         """The same limits, on a part of the operations."""
@@ -133,6 +155,12 @@ class Judge:
         if plain is not None:
             measured.cut_short = plain.says
             return []
+        if measured.sessions:
+            return [
+                place
+                for place, found in self._in_sessions(measured)
+                if found.p <= self.limits.alpha and found.high > self.limits.slower
+            ]
         return self._under_powered(measured)
 
     def _under_powered(self, measured: Measured) -> list[Place]:
@@ -178,7 +206,38 @@ class Judge:
                     says = f"{_asked(name)}: {key.removesuffix('_ms')} {value:.0f} ms, limit {limit:g} ms{live}; {len(times)} answers"
                     yield Finding(BUDGET, name, says)
 
+    def _in_sessions(self, measured: Measured) -> list[tuple[Place, comparison.Sessions]]:
+        """Of the places that every session asked on both colours."""
+        return [
+            (place, comparison.by_sessions(times, measured.sessions))
+            for place in self._places
+            if min(len((times := measured.times[place]).get(colour, ())) for colour in (CANDIDATE, LIVE))
+            >= measured.sessions
+        ]
+
+    def _slower_in_sessions(self, measured: Measured) -> Iterator[Finding]:
+        found = self._in_sessions(measured)
+        places = [place for place, _ in found]
+        if any(one.shift_ms > self.limits.slower_ms for _, one in found):
+            all_ = comparison.all_by_sessions([measured.times[place] for place in places], measured.sessions)
+            limits = replace(self.limits, slower_ms=0.0)
+            if comparison.is_slower_in_sessions(all_, limits, self._alpha_of_sessions):
+                yield Finding(SLOWER, ALL, self._session_words(ALL, all_, "each beside what is typical of it"))
+        for (name, kind), one in found:
+            if comparison.is_slower_in_sessions(one, self.limits, self._alpha_of_sessions):
+                about = f"{one.shift_ms:.1f} ms more than live, {kind} connections"
+                yield Finding(SLOWER, name, self._session_words(name, one, about))
+
+    def _session_words(self, name: str, found: comparison.Sessions, about: str) -> str:
+        return (
+            f"{_asked(name)}: {found.ratio:.2f} times live's time, limit {self.limits.slower * found.control:.2f} times ({about}; "
+            f"{found.count} sessions, Wilcoxon p {found.p:.1g}; live against itself {found.control:.2f} times)"
+        )
+
     def _slower(self, measured: Measured) -> Iterator[Finding]:
+        if measured.sessions:
+            yield from self._slower_in_sessions(measured)
+            return
         shifts = self._shifts(measured)
         if any(found.shift_ms > self.limits.slower_ms for _, found in shifts):
             found = comparison.shift_of_all(self._pairs(measured, self._places), self.limits, self.alpha)
@@ -201,7 +260,7 @@ class Judge:
             pairs = self._pairs(measured, places)
             if not pairs:
                 continue
-            found = comparison.tail(pairs, self.limits)
+            found = comparison.tail(pairs, self.limits, measured.sessions)
             if comparison.has_slower_tail(found, self.limits, self.alpha):
                 yield Finding(
                     TAIL,

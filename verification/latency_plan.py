@@ -13,6 +13,8 @@ from verification.wire import LARGEST_BODY
 Kind = Literal["kept", "fresh"]
 KINDS: tuple[Kind, ...] = ("kept", "fresh")
 CANDIDATE, LIVE = "candidate", "live"
+# The live colour once more, asked as if it were a third one: what differs between it and live is the noise of these minutes.
+CONTROL = "control"
 
 
 @dataclass(frozen=True)

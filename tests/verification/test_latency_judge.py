@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection
+from dataclasses import replace
 
 import pytest
 
 from verification import comparison
 from verification.latency import Measured, Place, everything
 from verification.latency_judge import Judge, LatencyResult, judge_twice
-from verification.latency_plan import CANDIDATE, LIVE, OPERATIONS, LatencyLimits
+from verification.latency_plan import CANDIDATE, CONTROL, LIVE, OPERATIONS, LatencyLimits
 
 LIMITS = LatencyLimits(slower_ms=0.3)
 SAMPLES = 60
@@ -128,6 +129,75 @@ def test_inconclusive_measurement_does_not_pass(spoil: Callable[[Measured], obje
 
     result = judge_twice(measure, Judge(LIMITS, SAMPLES), compared=True)
     assert says in words(result)
+
+
+def in_sessions(candidate: Draw, live: Draw, sessions: int = 16) -> Measured:
+    """Return a second measurement: as many sessions, four answers of each place in each, and live once more as a control."""
+    draw = random.Random(7)
+    sides = {CANDIDATE: candidate, LIVE: live, CONTROL: live}
+    times = {
+        place: {colour: [one(draw, place, n) for n in range(4 * sessions)] for colour, one in sides.items()}
+        for place in everything()
+    }
+    planned = dict.fromkeys(everything(), SAMPLES)
+    return Measured(planned, times, dict.fromkeys(sides, 9999), late_ms=[0.1] * 50, sessions=sessions)
+
+
+def judged_in_sessions(candidate: Draw, live: Draw) -> LatencyResult:
+    """Judge a release that the first measurement finds 1.5 times as slow; the second one is made in sessions."""
+    first = measured_by(lambda draw, place, n: 1.5 * noise(draw, place, n))
+    second = in_sessions(candidate, live)
+    return judge_twice(first, Judge(LIMITS, SAMPLES), compared=True, again=lambda _: second)
+
+
+def sharing_a_core(sessions: range) -> Draw:
+    """Return the login of 20 ms that takes 34 ms in these sessions, because its process shares a core meanwhile."""
+
+    def draw_one(draw: random.Random, place: Place, n: int) -> float:
+        if place[0] != "login":
+            return noise(draw, place, n)
+        return (34 if n // 4 in sessions else 20) * draw.lognormvariate(0, 0.03)
+
+    return draw_one
+
+
+def test_process_that_shares_its_core_for_a_while_is_not_slower() -> None:
+    result = judged_in_sessions(sharing_a_core(range(10)), sharing_a_core(range(10, 12)))
+    assert result.suspected
+    assert result.findings == (), words(result)
+
+
+def test_login_half_as_long_again_is_found_although_cores_are_shared() -> None:
+    both = sharing_a_core(range(4, 9))
+    result = judged_in_sessions(
+        lambda draw, place, n: both(draw, place, n) * (1.5 if place[0] == "login" else 1),
+        sharing_a_core(range(7, 12)),
+    )
+    assert {one.operation for one in result.findings} == {"login"}
+    assert "16 sessions, Wilcoxon" in words(result)
+
+
+def test_release_that_is_slow_in_most_answers_is_found_although_its_fast_ones_are_fast() -> None:
+    result = judged_in_sessions(
+        lambda draw, place, n: noise(draw, place, n) * (1 if n % 8 == 0 else 2),
+        lambda draw, place, n: 0.1 * noise(draw, place, n) + 1,
+    )
+    assert result.about("listConsults", "slower")
+
+
+def test_effect_that_the_control_shows_as_well_is_no_effect() -> None:
+    found = comparison.Sessions(16, ratio=1.4, shift_ms=5, control=1.0, p=1e-5, low=1.3, high=1.5, fast=1.4)
+    assert comparison.is_slower_in_sessions(found, LIMITS, 0.001)
+    assert not comparison.is_slower_in_sessions(replace(found, control=1.2), LIMITS, 0.001)
+    assert not comparison.is_slower_in_sessions(replace(found, p=0.01), LIMITS, 0.001)
+
+
+def test_open_question_gets_more_sessions() -> None:
+    judge = Judge(LIMITS, SAMPLES)
+    undecided = in_sessions(sharing_a_core(range(8)), sharing_a_core(range(0)))
+    assert {("login", "kept"), ("login", "fresh")} <= set(judge.wanted(undecided))
+    same = in_sessions(sharing_a_core(range(0)), sharing_a_core(range(0)))
+    assert not {place for place in judge.wanted(same) if place[0] == "login"}
 
 
 def test_single_failure_is_tolerated() -> None:
