@@ -244,7 +244,8 @@ class _Rounds:
         self._warm_up(everything())
         # Seeded: a measurement's order is no secret, only independent of anything that the machine does.
         self._draw = random.Random(len(measured.times))  # noqa: S311 - no secret
-        deadline = time.monotonic() + plan.longest_s
+        # Three series instead of two, and the pauses.
+        deadline = time.monotonic() + 2 * plan.longest_s
         rounds = -(-plan.samples // SESSIONS)
         rounds += -rounds % 4  # so that an operation with a quarter of the samples has as many in every session
         places = everything()
@@ -263,7 +264,7 @@ class _Rounds:
             measured.sessions = session + 1
             enough = measured.sessions >= SESSIONS
             if not enough and time.monotonic() > deadline:
-                measured.cut_short = f"it took longer than {plan.longest_s:g} s"
+                measured.cut_short = f"it took longer than {2 * plan.longest_s:g} s"
             if measured.cut_short or (enough and time.monotonic() > deadline):
                 return
             if measured.sessions in (SESSIONS, *MORE_SESSIONS) and not wanted(measured):

@@ -192,6 +192,18 @@ def test_effect_that_the_control_shows_as_well_is_no_effect() -> None:
     assert not comparison.is_slower_in_sessions(replace(found, p=0.01), LIMITS, 0.001)
 
 
+def test_weak_proof_of_slowness_is_suspected_and_measured_again() -> None:
+    def wide(draw: random.Random, _place: Place, _n: int) -> float:
+        return draw.lognormvariate(3, 0.9)
+
+    first = measured_by(
+        lambda draw, place, n: wide(draw, place, n) * (1.55 if place[0] == "login" else 1), wide, seed=6
+    )
+    judge, measured = Judge(LIMITS, SAMPLES), first(everything())
+    assert [one for one in judge.findings(measured) if one.test == "slower"] == []
+    assert "login" in {one.operation for one in judge.suspicions(measured)}
+
+
 def test_open_question_gets_more_sessions() -> None:
     judge = Judge(LIMITS, SAMPLES)
     undecided = in_sessions(sharing_a_core(range(8)), sharing_a_core(range(0)))
