@@ -17,12 +17,17 @@ from plugins.stages import Check, problems_of, samples
 
 @dataclass(frozen=True)
 class Collected:
-    """What a run collected; ``errors`` and ``skipped`` count files."""
+    """What a run collected; ``errors`` and ``skipped`` count files. ``left_out``: the gate that does not belong to the run."""
 
     checks: Sequence[Check]
     findings: Findings
     errors: int = 0
     skipped: int = 0
+    left_out: str | None = None
+
+    def belongs(self, file: str, suites: Path) -> bool:
+        """Return whether a file or node id, relative to the parent of ``suites``, belongs to the run."""
+        return self.left_out is None or not file.startswith(f"{suites.name}/{self.left_out}/")
 
 
 def refuse_problems(problems: Sequence[Problem]) -> None:
@@ -58,7 +63,7 @@ def refuse_incomplete(collected: Collected, suites: Path, *, whole: bool) -> Non
         raise Refused(
             f"{doubled[0]} is defined twice in its file, and only the last one would run", hint="Rename one of them."
         )
-    if unread := forgotten(suites, names, whole):
+    if unread := [one for one in forgotten(suites, names, whole) if collected.belongs(one.what, suites)]:
         raise Refused(
             str(unread[0]),
             hint=f"Rename it, or delete it if it is no check ({len(unread)} in all); see docs/add-a-check.md.",
@@ -71,9 +76,9 @@ def refuse_incomplete(collected: Collected, suites: Path, *, whole: bool) -> Non
         raise Refused(f"{collected.skipped} files of checks were skipped, but this run must run all checks")
     if found.shortened:
         raise Refused(found.shortened[0], hint="Look for a conftest or a plugin that implements pytest_generate_tests.")
-    if left_out := uncollected(suites, names):
+    if missing := [name for name in uncollected(suites, names) if collected.belongs(name, suites)]:
         raise Refused(
-            f"{left_out[0]} is in its file but was not collected ({len(left_out)} in all)",
+            f"{missing[0]} is in its file but was not collected ({len(missing)} in all)",
             hint="Look for a condition around it (if, try), for collect_ignore, a conftest or an option that leaves it out.",
         )
 

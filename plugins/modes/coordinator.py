@@ -24,7 +24,7 @@ from deployment.files import problem_of
 from deployment.model import Reason
 from deployment.phases import EXIT_CODES, Phase
 from plugins.integrity import waivers
-from plugins.integrity.findings import Findings
+from plugins.integrity.findings import LOAD, Findings
 from plugins.integrity.outcomes import changed, message_of, outcome_of
 from plugins.modes.completeness import Collected, refuse_incomplete, refuse_invalid, refuse_small_gates
 from plugins.modes.run_state import RunState, Waiver
@@ -51,7 +51,8 @@ class Coordinator(RunState):
         """
         self._checks = tuple(checks)
         self._nothing_collected = not checks and not errors and not findings.problems
-        collected = Collected(checks, findings, errors, self._skipped_files)
+        left_out = None if self._state.deploying or self._options.load else LOAD
+        collected = Collected(checks, findings, errors, self._skipped_files, left_out)
         refuse_invalid(collected, self._settings)
         for check in checks:
             table = self._settings.gates.get(check.gate, {}) if self._settings else {}
