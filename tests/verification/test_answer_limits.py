@@ -100,8 +100,9 @@ def server() -> Iterator[Server]:
 
 
 SHORT = AnswerLimits(largest=1_000_000, deadline_s=0.3)
+# VmHWM and not ru_maxrss: that one starts with the peak of the process that started this one.
 PEAK = """
-import resource, sys
+import sys
 import httpx
 from verification.answer_limits import AnswerLimits
 from verification.http import open_client
@@ -111,10 +112,12 @@ with open_client(sys.argv[1], timeout_s=60, answers=AnswerLimits(16_000_000, 60)
             print("read", len(client.get(path).content))
         except httpx.TransportError as error:
             print(type(error).__name__, error)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000)
+[peak] = [line for line in open("/proc/self/status") if line.startswith("VmHWM:")]
+print(int(peak.split()[1]) // 1000)
 """
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak of a process's memory is read from /proc")
 def test_bombs_are_stopped_in_little_memory(server: Server) -> None:
     packed = zeros(31)
     bombs = {
