@@ -31,7 +31,7 @@ def promoted(one: Deployment, *problems: str) -> Deployment:
 
 @pytest.mark.parametrize("problems", [(NO_DATABASE,), (NO_DATABASE, NO_LIST)])
 def test_rollback_excuses_the_problems_from_before(one: Deployment, problems: tuple[str, ...]) -> None:
-    """The issue's input: a service without /health/database is rolled back, and what is still wrong is named."""
+    """A service without /health/database is rolled back, and the report names the problem that remains."""
     promoted(one, *problems).machine.abandon(HARM)
     assert one.machine.phase is Phase.ROLLED_BACK
     assert one.cloud.routes.live is BLUE

@@ -51,6 +51,7 @@ def wait(port: int, unhealthy: int) -> None:
 def test_a_release_may_answer_503_until_the_threshold(port: int) -> None:
     _Handler.left = 12
     wait(port, unhealthy=13)
+    assert _Handler.left < 0, "the check must go on until the release answers 200"
 
 
 def test_a_release_that_never_becomes_healthy_is_refused_at_the_threshold(port: int) -> None:

@@ -12,7 +12,10 @@ from verification.redacted_output import RedactedStream, has_no_reader, silence
 class Full(io.StringIO):
     """A stream whose disk is full."""
 
+    attempts = 0
+
     def write(self, text: str, /) -> int:
+        self.attempts += 1
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), text)
 
 
@@ -30,10 +33,12 @@ def test_output_to_a_pipe_without_a_reader_is_dropped() -> None:
 
 
 def test_full_disk_behind_the_output_raises_nothing() -> None:
-    stream = RedactedStream(Full(), str)
-    stream.write("a line\n")
+    full = Full()
+    stream = RedactedStream(full, str)
+    assert stream.write("a line\n") == len("a line\n")
     stream.write("a second line\n")
     stream.flush()
+    assert full.attempts == 1, "the output is dropped after the first failure"
 
 
 def test_silence_keeps_the_descriptor_open() -> None:
