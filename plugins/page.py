@@ -160,7 +160,7 @@ def _timeline(records: Sequence[Record]) -> list[dict[str, str]]:
 
 
 def _gap(data: Mapping[str, Any]) -> str:
-    """Return what became of the lines of a gap."""
+    """Return whether the lines of a gap were written later."""
     return "these lines were written later" if data["restored"] else f"{data['lines']} lines are lost"
 
 

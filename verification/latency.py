@@ -242,8 +242,8 @@ class _Rounds:
         if not self._signed_in():
             return
         self._warm_up(everything())
-        # Seeded: a measurement's order is no secret, only independent of anything that the machine does.
-        self._draw = random.Random(len(measured.times))  # noqa: S311 - no secret
+        # With a fixed seed: the order must only be independent of what the machine does.
+        self._draw = random.Random(0)  # noqa: S311 - no secret
         # Three series instead of two, and the pauses.
         deadline = time.monotonic() + 2 * plan.longest_s
         rounds = -(-plan.samples // SESSIONS)

@@ -20,17 +20,47 @@ _LAST_WORDS_S = 2.0
 _PIECE = 65536
 
 
-class RedactedStream(io.TextIOBase):
-    """Writes to another stream what ``clean`` leaves: line by line, and what was begun when it is flushed.
+class _Like(io.TextIOBase):
+    """A text stream that answers every question as the stream behind it."""
 
-    Control characters are removed: what is printed may be text of a service or of a tool. ``marked_up`` is for pytest's terminal.
-    ``number`` is what ``fileno`` answers, for children that are told to write here; None: the other stream's own.
-    ``owns``: closing this one closes the other.
+    def __init__(self, inner: TextIO | io.TextIOBase) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def isatty(self) -> bool:
+        """Return whether the other stream is a terminal."""
+        return self.inner.isatty()
+
+    def fileno(self) -> int:
+        """Return the other stream's descriptor."""
+        return self.inner.fileno()
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]  # typeshed has an attribute where io has a property
+        """Return the other stream's encoding."""
+        return self.inner.encoding
+
+    @property
+    def errors(self) -> str | None:  # type: ignore[override]  # typeshed has an attribute where io has a property
+        """Return the other stream's handling of errors."""
+        return self.inner.errors
+
+
+class RedactedStream(_Like):
+    """Clean text with ``clean`` and write it to another stream: whole lines at once, the begun line at a flush.
+
+    Control characters are removed, because the text may come from a service or a tool. ``marked_up`` is for pytest's terminal.
+    ``number``: the result of ``fileno``, for children that write to this stream; None: the other stream's own.
+    ``owns``: closing this stream closes the other one.
     """
 
     def __init__(self, inner: TextIO, clean: Clean, number: int | None = None, *, owns: bool = False) -> None:
-        super().__init__()
-        self.inner = inner
+        super().__init__(inner)
+        self._to = inner
         self._owns = owns
         self._clean = clean
         self._number = number
@@ -40,17 +70,17 @@ class RedactedStream(io.TextIOBase):
         self.buffer = _Bytes(self)
 
     def write(self, text: str, /) -> int:
-        """Keeps what has no end of a line yet."""
+        """Write the whole lines, and keep the begun one."""
         self._add(printable(text))
         return len(text)
 
     @property
     def marked_up(self) -> TextIO:
-        """This stream for a writer whose colours and carriage returns stay; the order of what both write stays, too."""
+        """Return this stream for a writer whose colours and carriage returns are kept, in the order of all writes."""
         return cast("TextIO", _MarkedUp(self))
 
     def _add(self, text: str) -> None:
-        """A carriage return is an end of a line, too."""
+        """Add text; a carriage return ends a line as well."""
         with self._lock:
             self._rest += text
             whole = max(self._rest.rfind("\n"), self._rest.rfind("\r")) + 1
@@ -58,7 +88,7 @@ class RedactedStream(io.TextIOBase):
                 whole = len(self._rest)
             lines, self._rest = self._rest[:whole], self._rest[whole:]
             if lines:
-                self._forward(lambda: self.inner.write(self._clean(lines)))
+                self._forward(lambda: self._to.write(self._clean(lines)))
 
     def _forward(self, act: Callable[[], object]) -> None:
         """Write to the other stream; an output that nobody can take must not end a run that moves traffic."""
@@ -72,81 +102,41 @@ class RedactedStream(io.TextIOBase):
                 silence(self.inner.fileno())
 
     def flush(self) -> None:
-        """Also what has no end of a line yet."""
+        """Write the begun line as well."""
         with self._lock:
             rest, self._rest = self._rest, ""
-            if self.inner.closed:
+            if self._to.closed:
                 return
             if rest:
-                self._forward(lambda: self.inner.write(self._clean(rest)))
-            self._forward(self.inner.flush)
+                self._forward(lambda: self._to.write(self._clean(rest)))
+            self._forward(self._to.flush)
 
     def close(self) -> None:
-        """Ends this stream; the other one goes on unless it is owned."""
+        """Close this stream, and the other one if it is owned."""
         super().close()
         if self._owns:
             self.inner.close()
 
-    def writable(self) -> bool:
-        """It is."""
-        return True
-
-    def isatty(self) -> bool:
-        """As the other stream."""
-        return self.inner.isatty()
-
     def fileno(self) -> int:
-        """A descriptor whose output is cleaned as well, where there is one."""
-        return self.inner.fileno() if self._number is None else self._number
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]  # typeshed has an attribute where io has a property
-        """As the other stream."""
-        return self.inner.encoding
-
-    @property
-    def errors(self) -> str | None:  # type: ignore[override]  # typeshed has an attribute where io has a property
-        """As the other stream."""
-        return self.inner.errors
+        """Return a descriptor whose output is cleaned as well, if there is one."""
+        return super().fileno() if self._number is None else self._number
 
 
-class _MarkedUp(io.TextIOBase):
+class _MarkedUp(_Like):
     """A redacted stream for a writer that colours its text."""
 
     def __init__(self, stream: RedactedStream) -> None:
-        super().__init__()
+        super().__init__(stream)
         self._stream = stream
 
     def write(self, text: str, /) -> int:
-        """As the stream, but colours and carriage returns stay."""
+        """Write as the stream does, but keep colours and carriage returns."""
         self._stream._add(with_markup(text))
         return len(text)
 
     def flush(self) -> None:
-        """As the stream."""
+        """Flush the stream."""
         self._stream.flush()
-
-    def writable(self) -> bool:
-        """It is."""
-        return True
-
-    def isatty(self) -> bool:
-        """As the stream."""
-        return self._stream.isatty()
-
-    def fileno(self) -> int:
-        """As the stream."""
-        return self._stream.fileno()
-
-    @property
-    def encoding(self) -> str:  # type: ignore[override]  # typeshed has an attribute where io has a property
-        """As the stream."""
-        return self._stream.encoding
-
-    @property
-    def errors(self) -> str | None:  # type: ignore[override]  # typeshed has an attribute where io has a property
-        """As the stream."""
-        return self._stream.errors
 
 
 class _Bytes(io.RawIOBase):

@@ -8,7 +8,9 @@ from typing import Any
 
 from deployment.errors import CloudError
 from deployment.evidence.journal import Journal
+from deployment.evidence.report import VERDICTS
 from deployment.model import Reason
+from deployment.phases import Phase
 from deployment.ports import Lease
 
 NOTE = "unreported"
@@ -17,13 +19,13 @@ KEPT = 5
 LONGEST_REASON = 500
 
 
-def lost_report(journal: Journal, verdict: str, reason: Reason | None, problem: str) -> dict[str, Any]:
+def lost_report(journal: Journal, phase: Phase, reason: Reason | None, problem: str) -> dict[str, Any]:
     """Return a run's result as the lease item stores it; ``problem`` says why its report could not be written.
 
     The exit code of such a run is 3 or 11, so the verdict is never a promotion's.
     """
     return {
-        "verdict": verdict,
+        "verdict": VERDICTS.get(phase, VERDICTS[Phase.REJECTED]),
         "reason": journal.clean(str(reason))[:LONGEST_REASON] if reason else None,
         "problem": problem,
         "lost": journal.unwritten,

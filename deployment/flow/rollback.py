@@ -30,7 +30,7 @@ LOG_LINES = 200
 
 @dataclass(frozen=True)
 class MovedBack:
-    """A rollback that was verified: one sentence, and what is still wrong with the colour, as before the deployment."""
+    """A verified rollback: one sentence about it, and the problems that the colour had before the deployment and still has."""
 
     sentence: str
     still_wrong: str | None = None

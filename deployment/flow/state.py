@@ -13,7 +13,6 @@ from typing import Self
 from deployment.errors import CloudError, LeaseLost, StepFailed, first_line
 from deployment.events import Listener, PhaseChanged
 from deployment.evidence.journal import Journal, last_data
-from deployment.evidence.report import VERDICTS
 from deployment.flow.alarms import AlarmWatch
 from deployment.flow.lease import LeaseKeeper, release_lock
 from deployment.flow.lost_reports import lost_report, note_of
@@ -305,9 +304,7 @@ class DeploymentState:
             if self._phase is Phase.ROLLED_BACK:
                 notes[LIVE_SINCE] = self._live_since("rollback").dump()
         if unreported is not None:
-            result = lost_report(
-                self._journal, VERDICTS.get(self._phase, VERDICTS[Phase.REJECTED]), self._reason, unreported
-            )
+            result = lost_report(self._journal, self._phase, self._reason, unreported)
             notes |= note_of(self._ports.lease, self._plan.deployment_id, result)
         problem = release_lock(self._ports.lease, self._holder, notes)
         self._closed = problem is None

@@ -5,10 +5,8 @@ A run that touches something records itself beside the lease first; ``deployment
 
 from __future__ import annotations
 
-import fcntl
 import socket
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -20,6 +18,7 @@ from deployment.errors import JournalBroken, JournalUnwritable, LeaseHeld, Lease
 from deployment.evidence.archive import LOCAL_EVIDENCE, EvidenceWriter
 from deployment.evidence.journal import JOURNAL_FILE, Journal, Record, read
 from deployment.evidence.report import REPORT_FILE, VERDICTS
+from deployment.files import exclusive_lock
 from deployment.flow.lease import this_process
 from deployment.phases import Phase
 from deployment.plan import Ports
@@ -106,7 +105,7 @@ def complete(
     completed = 0
     for folder in _incomplete_runs(reports, environment, lost):
         try:
-            with _exclusive_lock(folder / JOURNAL_FILE) as locked:
+            with exclusive_lock(folder / JOURNAL_FILE) as locked:  # two processes must not write one journal
                 if not locked or (folder / REPORT_FILE).exists():
                     continue  # another process completes it, or has just done so
                 journal = Journal(folder / JOURNAL_FILE, actor, clock, evidence.clean)
@@ -142,18 +141,6 @@ def _closing_of(result: Mapping[str, Any], clock: Clock) -> dict[str, Any]:
         "recovered": True,
         "finished_at": clock.now().isoformat(timespec="milliseconds"),
     }
-
-
-@contextmanager
-def _exclusive_lock(path: Path) -> Iterator[bool]:
-    """Lock the file during the block; yield whether this process got the lock. Two processes must not write one journal."""
-    with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
 
 
 def _closing(records: list[Record], clock: Clock) -> dict[str, Any]:

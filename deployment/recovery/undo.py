@@ -7,7 +7,6 @@ from collections.abc import Callable
 from deployment.errors import CloudError, DeploymentError, LeaseLost, Refused, first_line
 from deployment.events import Listener
 from deployment.evidence.journal import Journal
-from deployment.evidence.report import VERDICTS
 from deployment.flow.lease import LeaseKeeper, alive, open_deployment, release_lock, this_process
 from deployment.flow.lost_reports import lost_report, note_of
 from deployment.flow.rollback import move_traffic_back, require_healthy, retire
@@ -195,9 +194,7 @@ class Undo:
         if self._phase is Phase.ROLLED_BACK:
             notes |= {"promotion": None, LIVE_SINCE: self._since_now()}
         if unreported is not None:
-            result = lost_report(
-                self._journal, VERDICTS.get(self._phase, VERDICTS[Phase.REJECTED]), self._reason, unreported
-            )
+            result = lost_report(self._journal, self._phase, self._reason, unreported)
             notes |= note_of(self._operation.ports.lease, self._id, result)
         return release_lock(self._operation.ports.lease, holder, notes)
 

@@ -1,6 +1,6 @@
 """Detect files, functions and classes of ``suites/`` that look like checks and are never collected, such as ``def tets_login``.
 
-Helpers are no forgotten checks: what another file imports, what its own file calls or passes on, fixtures, hooks.
+Helpers are not forgotten checks: what another file imports, what its own file calls or passes on, fixtures, hooks.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ def _meant_ending(path: Path) -> str | None:
 
 
 def _starts_with_checks(path: Path) -> bool:
-    """Return whether the first line that is no comment begins a list of checks in YAML."""
+    """Return whether the first line that is not a comment begins a list of checks in YAML."""
     try:
         with path.open(encoding="utf-8") as file:
             lines = (line.strip() for line in file.read(4096).splitlines())

@@ -110,7 +110,7 @@ def replaced(items: Sequence[pytest.Item]) -> list[Problem]:
 
 
 def _is_known_plugin(plugin: object) -> bool:
-    """Return whether a plugin is no module of another package; an object is judged by its functions."""
+    """Return whether a plugin is not a module of another package; an object is judged by its functions."""
     return not isinstance(plugin, ModuleType) or _is_known(plugin)
 
 

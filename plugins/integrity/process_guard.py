@@ -10,7 +10,7 @@ import pytest
 
 from deployment.errors import Refused
 
-# Without these plugins of pytest, checks are not collected, or a failure in them is no failure.
+# Without these plugins of pytest, checks are not collected, or a failure in them does not count.
 NEEDED_PLUGINS = (
     "python",
     "unittest",

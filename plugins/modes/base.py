@@ -37,4 +37,4 @@ class RunMode(Protocol):
         """Take back a result that is good, because its report cannot be written."""
 
     def close(self, unreported: str | None) -> None:
-        """Stop everything that the mode started. Never raises. ``unreported``: why there is no report, None if there is."""
+        """Stop everything that the mode started. Never raises. ``unreported``: why there is no report, None if there is one."""

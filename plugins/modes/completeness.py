@@ -66,7 +66,7 @@ def refuse_incomplete(collected: Collected, suites: Path, *, whole: bool) -> Non
     if unread := [one for one in forgotten(suites, names, whole) if collected.belongs(one.what, suites)]:
         raise Refused(
             str(unread[0]),
-            hint=f"Rename it, or delete it if it is no check ({len(unread)} in all); see docs/add-a-check.md.",
+            hint=f"Rename it, or delete it if it is not a check ({len(unread)} in all); see docs/add-a-check.md.",
         )
     if not whole:
         return

@@ -15,6 +15,8 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from deployment.files import exclusive_lock
+
 PREFIX = "deployment-"
 LOCK_FILE = "lock"
 STATE_FILE = "state.json"
@@ -66,13 +68,8 @@ def _if_dead(folder: Path, ended: Callable[[str], bool]) -> Iterator[bool]:
     if not lock.exists():
         yield _left_by_earlier_version(folder, ended)
         return
-    with lock.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
+    with exclusive_lock(lock) as free:
+        yield free
 
 
 def _left_by_earlier_version(folder: Path, ended: Callable[[str], bool]) -> bool:

@@ -141,19 +141,7 @@ def _carry_out(
     if refusal is None:
         notices.send(HAPPENINGS[undo.phase], undo.reason or requested)
         notices.flush()
-    closing = {
-        "verdict": VERDICTS[undo.phase],
-        "exit_code": code,
-        "reason": str(undo.reason) if undo.reason else None,
-        "finished_at": environment.ports.clock.now().isoformat(timespec="milliseconds"),
-    }
-    leased = refusal is None
-    unreported = None
-    try:
-        store = environment.archive(leased=leased)
-        archive.close(journal, folder, [("closed", closing)], store, console.say, standalone)
-    except (OSError, JournalUnwritable) as error:
-        unreported = journal.problem or problem_of(error)
+    unreported = _close(journal, folder, environment, undo, leased=refusal is None)
     if problem := undo.let_go(unreported):
         console.say(problem)
     if refusal is not None:
@@ -164,6 +152,22 @@ def _carry_out(
         return code if undo.phase is Phase.HALTED else INTERNAL_ERROR
     click.echo(f"report: {folder / 'report.html'}")
     return code
+
+
+def _close(journal: Journal, folder: Path, environment: Environment, undo: Undo, *, leased: bool) -> str | None:
+    """Write the report and archive it; return why the report could not be written, None if it was."""
+    closing = {
+        "verdict": VERDICTS[undo.phase],
+        "exit_code": ROLLBACK_EXIT_CODES[undo.phase],
+        "reason": str(undo.reason) if undo.reason else None,
+        "finished_at": environment.ports.clock.now().isoformat(timespec="milliseconds"),
+    }
+    try:
+        store = environment.archive(leased=leased)
+        archive.close(journal, folder, [("closed", closing)], store, console.say, standalone)
+    except (OSError, JournalUnwritable) as error:
+        return journal.problem or problem_of(error)
+    return None
 
 
 def _open(journal: Journal, run_id: str, environment: Environment, promotion: Promotion) -> None:
