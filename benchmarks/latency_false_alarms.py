@@ -30,11 +30,11 @@ from benchmarks.busy import busy_processes
 from deployment.settings import SETTINGS_FILE, load
 from tests.e2e.images import Fault
 from tests.gates.verifying import open_bench
-from verification import latency
-from verification.accounts import SmokeUser
-from verification.latency import Asks, Measured, Place, everything, measure_sessions_with, measure_with
-from verification.latency_judge import Judge, LatencyResult, judge_twice, verify
-from verification.latency_plan import CANDIDATE, CONTROL, LIVE, Kind, LatencyLimits, LatencyPlan, Operation
+from verification.journeys.accounts import SmokeUser
+from verification.latency import measuring as latency
+from verification.latency.judge import Judge, LatencyResult, judge_twice, verify
+from verification.latency.measuring import Asks, Measured, Place, everything, measure_sessions_with, measure_with
+from verification.latency.plan import CANDIDATE, CONTROL, LIVE, Kind, LatencyLimits, LatencyPlan, Operation
 from verification.statistics import failure_bounds
 
 Draw = random.Random

@@ -42,8 +42,8 @@ from deployment.recovery.status import describe  # noqa: E402
 from deployment.settings import SETTINGS_FILE, load  # noqa: E402
 from infrastructure import compose  # noqa: E402
 from scripts.commands import audit  # noqa: E402
-from verification.prober import Prober, ProberFailed  # noqa: E402
-from verification.prober_config import ProberConfig  # noqa: E402
+from verification.prober.config import ProberConfig  # noqa: E402
+from verification.prober.prober import Prober, ProberFailed  # noqa: E402
 
 RESULTS = ROOT / "benchmarks" / "results" / "random-kills.jsonl"
 OLD, NEW = ("blue", "1.0.0"), ("green", "1.1.0")

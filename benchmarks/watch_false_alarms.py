@@ -21,12 +21,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from verification.baseline import baseline
-from verification.samples import ConnectionKind, Sample
-from verification.slowness import SlowLimits
+from verification.prober.samples import ConnectionKind, Sample
 from verification.statistics import failure_bounds
-from verification.vigil import Side, Vigil
-from verification.watch import WatchLimits
+from verification.watch.baseline import baseline
+from verification.watch.candidate_watch import CandidateWatch, Side
+from verification.watch.slowness import SlowLimits
+from verification.watch.watch import WatchLimits
 
 BEFORE_S = 20.0
 OPERATIONS = {"health": 2.0, "listConsults": 4.0, "createConsult": 6.0, "readConsult": 4.0, "cancelConsult": 6.0}
@@ -133,7 +133,7 @@ def decided(draw: Draw, release: Release, seconds: float, rate: float) -> float 
     live = list(answers(draw, release, machine, whole, rate))
     control = [replace(one, control=True) for one in answers(draw, good, other, whole, max(2.0, rate / 5))]
     slow = SlowLimits(window=max(40, round(5 * rate)))
-    vigil = Vigil(
+    candidate_watch = CandidateWatch(
         WatchLimits(slow=slow),
         GREEN,
         BLUE,
@@ -143,8 +143,8 @@ def decided(draw: Draw, release: Release, seconds: float, rate: float) -> float 
     )
     for one in sorted((one for one in (*live, *control) if one.at >= BEFORE_S), key=lambda one: one.done):
         if one.control:
-            vigil.hear_control(replace(one, ok=False, status=503) if release.alone else one)
-        elif vigil.hear(one):
+            candidate_watch.hear_control(replace(one, ok=False, status=503) if release.alone else one)
+        elif candidate_watch.hear(one):
             return one.done - BEFORE_S
     return None
 

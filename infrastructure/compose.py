@@ -48,9 +48,9 @@ from infrastructure.embedded.errors import EmbeddedError, StartFailed, StateOwne
 from infrastructure.estate import Estate, adapters, aws_estate, by_colour
 from infrastructure.front_door import HttpFrontDoor
 from infrastructure.live_domain import LiveDomain
-from verification.accounts import SmokeUser, parse_smoke_users
-from verification.answer_limits import AnswerLimits
-from verification.stores import Stores
+from verification.http.answer_limits import AnswerLimits
+from verification.journeys.accounts import SmokeUser, parse_smoke_users
+from verification.stores.connections import Stores
 
 ROOT = Path(__file__).resolve().parent.parent
 Progress = Callable[[str], None]

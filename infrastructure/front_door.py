@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 
 from deployment.model import Answer
-from verification.accounts import SignInFailed, SmokeUser, sign_in
-from verification.answer_limits import AnswerLimits
-from verification.http import open_client
+from verification.http.answer_limits import AnswerLimits
+from verification.http.client import open_client
+from verification.journeys.accounts import SignInFailed, SmokeUser, sign_in
 
 HEALTH = "/health"
 # A healthy colour answers 200 on these paths, besides the requests of a signed-in user.

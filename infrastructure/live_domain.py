@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from deployment.errors import CloudUnreachable
 from deployment.model import DomainState
-from verification.loopback import address_of, tls_context
+from verification.http.loopback import address_of, tls_context
 
 
 class LiveDomain:

@@ -13,10 +13,10 @@ import pytest
 
 from plugins.run import suites_of
 from plugins.stages import is_file_of_checks
-from verification.contract import Contract
-from verification.yaml_checks import DeclaredCheck, fill, load
-from verification.yaml_judge import CheckFailed, ask, judge, statuses
-from verification.yaml_source import InvalidChecks
+from verification.contract.openapi import Contract
+from verification.declarative.checks import DeclaredCheck, fill, load
+from verification.declarative.judge import CheckFailed, ask, judge, statuses
+from verification.declarative.source import InvalidChecks
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

@@ -21,18 +21,18 @@ from plugins.recorder import Measurement, Recorder
 from plugins.run import coordinator_key, recorder_key, redactor_key, suites_of
 from plugins.stages import BYSTANDER, gate_of
 from plugins.state import Bake, FrontDoorRequest, HeldLease, Release, State
-from verification.accounts import SmokeUser
-from verification.accounts import sign_in as ask_for_token
-from verification.answer_limits import AnswerLimits
-from verification.contract import Contract
-from verification.http import as_front_door, open_client
-from verification.latency_judge import LatencyResult
-from verification.latency_judge import verify as verify_latency
-from verification.latency_plan import LatencyLimits
-from verification.load_comparison import BesideLive
-from verification.load_model import LoadPlan, LoadResult
-from verification.stores import Before, Stores
-from verification.tokens import SignToken, signer
+from verification.contract.openapi import Contract
+from verification.http.answer_limits import AnswerLimits
+from verification.http.client import as_front_door, open_client
+from verification.journeys.accounts import SmokeUser
+from verification.journeys.accounts import sign_in as ask_for_token
+from verification.journeys.tokens import SignToken, signer
+from verification.latency.judge import LatencyResult
+from verification.latency.judge import verify as verify_latency
+from verification.latency.plan import LatencyLimits
+from verification.load.comparison import BesideLive
+from verification.load.model import LoadPlan, LoadResult
+from verification.stores.connections import Before, Stores
 
 DEFAULT_TIMEOUT_S = 10.0
 

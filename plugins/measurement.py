@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from plugins.state import Release
-from verification.accounts import SmokeUser
-from verification.latency_plan import CANDIDATE, LIVE, LatencyPlan
-from verification.load import run_load, run_together
-from verification.load_comparison import BesideLive, compare, plans
-from verification.load_model import DEFAULT_WEIGHTS, LoadPlan, LoadResult
+from verification.journeys.accounts import SmokeUser
+from verification.latency.plan import CANDIDATE, LIVE, LatencyPlan
+from verification.load.comparison import BesideLive, compare, plans
+from verification.load.model import DEFAULT_WEIGHTS, LoadPlan, LoadResult
+from verification.load.run import run_load, run_together
 
 # A load that proves nothing is repeated, up to this total: other programs may have used the CPU at the time.
 MOST_LOADS = 4

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 
 import pytest
 
-from verification.http import Exchange
+from verification.http.client import Exchange
 
 REQUESTS = "requests"
 SAMPLES = "samples"

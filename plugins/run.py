@@ -33,7 +33,7 @@ from plugins.stages import MARKER, gate_of
 from plugins.terminal.output import Output, WorkerOutput
 from plugins.terminal.progress import Progress
 from plugins.terminal.redacting import redact, redact_name
-from verification.redaction import LearningRedactor
+from verification.redaction.redactor import LearningRedactor
 
 if TYPE_CHECKING:
     from plugins.modes.coordinator import Coordinator

@@ -12,7 +12,7 @@ import pytest
 
 from deployment.errors import Refused
 from deployment.evidence.verdict import LIVE
-from verification.yaml_checks import SUFFIXES
+from verification.declarative.checks import SUFFIXES
 
 BAKED = "baked"
 LOADED = "loaded"

@@ -15,8 +15,8 @@ from cryptography.fernet import Fernet
 
 from deployment.files import PRIVATE, replace_file
 from deployment.model import Colour, Image
-from verification.accounts import SmokeUser
-from verification.stores import Before, Stores
+from verification.journeys.accounts import SmokeUser
+from verification.stores.connections import Before, Stores
 
 
 @dataclass(frozen=True)

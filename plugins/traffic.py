@@ -11,15 +11,15 @@ from typing import Any
 
 from deployment.strategy import Shift
 from plugins.state import Bake
-from verification import figures
-from verification.baseline import Baseline, baseline
-from verification.prober import Prober
-from verification.prober_config import ProberConfig
-from verification.samples import Sample
-from verification.sequential import at_least_by_chance
-from verification.slowness import ENOUGH_CONTROLS, SlowLimits
-from verification.vigil import Side, Vigil
-from verification.watch import Watch, WatchLimits
+from verification.prober import figures
+from verification.prober.config import ProberConfig
+from verification.prober.prober import Prober
+from verification.prober.samples import Sample
+from verification.watch.baseline import Baseline, baseline
+from verification.watch.candidate_watch import CandidateWatch, Side
+from verification.watch.sequential import at_least_by_chance
+from verification.watch.slowness import ENOUGH_CONTROLS, SlowLimits
+from verification.watch.watch import Watch, WatchLimits
 
 SLOW_FOR_S = 5.0
 """The window (s, at the prober's rate) in which slow answers are counted; a short stall of the machine does not fill it."""
@@ -41,7 +41,7 @@ class TrafficMonitor:
         self._rate = config.rate
         self._limits = limits
         self._live: Watch | None = None
-        self._vigil: Vigil | None = None
+        self._candidate_watch: CandidateWatch | None = None
         self._sides: tuple[Side, Side] | None = None  # the candidate and the previous colour, from the first switch on
         self._switched_at = math.inf
         self._before: tuple[Baseline, Baseline | None] | None = None
@@ -87,11 +87,11 @@ class TrafficMonitor:
     ) -> None:
         """Start watching the candidate's answers from ``since`` on (epoch seconds).
 
-        ``share`` (0 to 1) is the candidate's part of the traffic; ``confirmed_at``: see ``Vigil``.
+        ``share`` (0 to 1) is the candidate's part of the traffic; ``confirmed_at``: see ``CandidateWatch``.
         """
         before, control_before = self._baselines(since)
         self._sides, self._switched_at = (candidate, previous), min(since, self._switched_at)
-        self._vigil = Vigil(
+        self._candidate_watch = CandidateWatch(
             replace(self._limits, slow=self._slow(share)),
             candidate,
             previous,
@@ -124,7 +124,7 @@ class TrafficMonitor:
 
     def harm(self) -> str | None:
         """Return proof of harm to users since the last call, before or after the switch; None if there is none."""
-        feed = self._vigil.hear if self._vigil else self._feed_live if self._live else None
+        feed = self._candidate_watch.hear if self._candidate_watch else self._feed_live if self._live else None
         if feed is None:
             return None
         if self.problem:
@@ -141,10 +141,10 @@ class TrafficMonitor:
 
     def _feed_control(self) -> None:
         """Pass the control's samples to the watch, before the live domain's samples, which are compared with them."""
-        for sample in self._prober.controls_from(self._read_control) if self._vigil else ():
+        for sample in self._prober.controls_from(self._read_control) if self._candidate_watch else ():
             self._read_control += 1
-            if self._vigil:
-                self._vigil.hear_control(sample)
+            if self._candidate_watch:
+                self._candidate_watch.hear_control(sample)
 
     def both_failed(self, decided_at: float) -> str | None:
         """Return the figures of both colours if the previous colour failed as well, None if it did not, or cannot be asked.
@@ -155,7 +155,7 @@ class TrafficMonitor:
         if not self._has_control or self._sides is None:
             return None
         failure = figures.first_failure(self._prober.samples(self._switched_at, decided_at))
-        since = (self._vigil and self._vigil.harm_since) or (failure.at if failure else decided_at)
+        since = (self._candidate_watch and self._candidate_watch.harm_since) or (failure.at if failure else decided_at)
         deadline = time.monotonic() + BESIDE_WAIT_S
         while len(self._prober.controls(since)) < BESIDE_REQUESTS and time.monotonic() < deadline and not self.problem:
             time.sleep(0.02)  # pause of a poll with a deadline
@@ -183,7 +183,7 @@ class TrafficMonitor:
     @property
     def seen(self) -> tuple[int, int]:
         """Return the candidate's answers since its share last changed, and how many of them failed."""
-        return (self._vigil.requests, self._vigil.failures) if self._vigil else (0, 0)
+        return (self._candidate_watch.requests, self._candidate_watch.failures) if self._candidate_watch else (0, 0)
 
     def watched(self, since: float) -> dict[str, Any]:
         """Return the watch's data for the journal: baselines, counts, last failures from ``since`` on (epoch seconds)."""
@@ -198,7 +198,7 @@ class TrafficMonitor:
             "failed": self.seen[1],
             "control_requests": len(others),
             "control_failed": _failed(others),
-            "slow_as_the_machine": self._vigil.excused if self._vigil else 0,
+            "slow_as_the_machine": self._candidate_watch.excused if self._candidate_watch else 0,
             "last_failures": [f"{one.done:.3f} {describe(one)}, {one.kind} connection" for one in failures],
         }
 

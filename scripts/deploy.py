@@ -39,8 +39,8 @@ from scripts.commands import (  # noqa: E402
     run,
     unlock,
 )
-from verification.redacted_output import Guard  # noqa: E402
-from verification.redaction import LearningRedactor  # noqa: E402
+from verification.redaction.output import Guard  # noqa: E402
+from verification.redaction.redactor import LearningRedactor  # noqa: E402
 
 FAILED, INTERRUPTED, REFUSED = 1, 2, 4
 REDACTOR = LearningRedactor()

@@ -42,6 +42,8 @@ PLUGINS_ROOT = tuple(
     f"plugins.{name}"
     for name in ("measurement", "options", "page", "recorder", "signals", "stages", "state", "traffic")
 )
+VERIFICATION_BASE = ("verification.http", "verification.redaction", "verification.statistics")
+VERIFICATION_JOURNEYS = (*VERIFICATION_BASE, "verification.journeys")
 OUTSIDE_PLUGINS = ("deployment", "verification", "infrastructure.compose")
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "infrastructure.aws": ("infrastructure.aws", "deployment.ports", "deployment.model", "deployment.errors"),
@@ -56,7 +58,17 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "deployment.flow": (*DEPLOYMENT_ROOT, "deployment.evidence", "deployment.flow"),
     "deployment.recovery": (*DEPLOYMENT_ROOT, "deployment.evidence", "deployment.flow", "deployment.recovery"),
     "deployment": DEPLOYMENT_ROOT,
-    "verification": ("verification",),
+    "verification.redaction": ("verification.redaction",),
+    "verification.http": ("verification.http", "verification.redaction"),
+    "verification.contract": ("verification.contract", *VERIFICATION_BASE),
+    "verification.journeys": ("verification.journeys", *VERIFICATION_BASE),
+    "verification.stores": ("verification.stores",),
+    "verification.declarative": ("verification.declarative", "verification.contract", *VERIFICATION_JOURNEYS),
+    "verification.prober": ("verification.prober", *VERIFICATION_JOURNEYS),
+    "verification.watch": ("verification.watch", "verification.prober", "verification.statistics"),
+    "verification.latency": ("verification.latency", *VERIFICATION_JOURNEYS),
+    "verification.load": ("verification.load", "verification.latency", *VERIFICATION_JOURNEYS),
+    "verification": (),
     "plugins.integrity": (*OUTSIDE_PLUGINS, *PLUGINS_ROOT, "plugins.integrity"),
     "plugins.modes": (*OUTSIDE_PLUGINS, *PLUGINS_ROOT, "plugins.integrity", "plugins.modes"),
     "plugins.scheduling": (*OUTSIDE_PLUGINS, *PLUGINS_ROOT, "plugins.integrity", "plugins.modes", "plugins.scheduling"),
@@ -147,11 +159,14 @@ def test_imports_run_one_way() -> None:
         ("plugins/modes/x.py", "from plugins.scheduling import serial"),
         ("plugins/x.py", "from plugins.run import suites_of"),
         ("verification/x.py", "from deployment.model import Colour"),
+        ("verification/http/x.py", "from verification.contract.openapi import Contract"),
+        ("verification/prober/x.py", "from verification.watch.watch import Watch"),
+        ("verification/journeys/x.py", "from verification.load.model import LoadPlan"),
         ("infrastructure/aws/x.py", "from deployment.flow.machine import Machine"),
         ("infrastructure/aws/x.py", "from infrastructure.embedded import cloud"),
         ("infrastructure/aws/x.py", "from ..embedded import cloud"),
         ("infrastructure/embedded/x.py", "from deployment.model import Colour"),
-        ("infrastructure/embedded/x.py", "def f():\n    import verification.http"),
+        ("infrastructure/embedded/x.py", "def f():\n    import verification.http.client"),
         ("plugins/x.py", "from infrastructure.aws.dynamodb import DynamoLease"),
         ("plugins/x.py", "from infrastructure import front_door"),
         ("suites/health/x.py", "from deployment.model import Colour"),
@@ -210,7 +225,7 @@ def too_many_parameters(path: Path) -> list[str]:
     ]
 
 
-# verification/ is rewritten as packages together with the service description; these two go then.
+# Rewritten together with the service description; these two go then.
 KNOWN_LONG = {"open_client", "__init__"}
 
 
@@ -230,7 +245,7 @@ def test_a_long_parameter_list_is_found(tmp_path: Path) -> None:
     assert too_many_parameters(path) == ["x.py:2 g(a, b, c, d, e, f, g)"]
 
 
-@pytest.mark.parametrize("folder", ["deployment", "plugins", "scripts", "infrastructure"])
+@pytest.mark.parametrize("folder", ["deployment", "plugins", "scripts", "infrastructure", "verification"])
 def test_packages_stay_small(folder: str) -> None:
     modules: dict[str, int] = {}
     for path in own_python_files(folder):
@@ -245,7 +260,7 @@ def test_every_package_says_what_it_holds() -> None:
     """The first line of ``__init__.py`` is what a newcomer reads first."""
     packages = [
         path
-        for path in own_python_files("deployment", "plugins", "scripts", "infrastructure")
+        for path in own_python_files("deployment", "plugins", "scripts", "infrastructure", "verification")
         if path.name == "__init__.py"
     ]
     silent = [

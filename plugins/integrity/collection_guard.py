@@ -17,8 +17,8 @@ from typing import Any
 import pytest
 
 from plugins.stages import files_of_checks
-from verification.yaml_checks import load
-from verification.yaml_source import InvalidChecks
+from verification.declarative.checks import load
+from verification.declarative.source import InvalidChecks
 
 # pytest collects the functions, methods and classes whose names begin so, and each unittest.TestCase.
 CHECK_PREFIX, GROUP_PREFIX = "test", "Test"

@@ -14,7 +14,7 @@ from pathlib import Path
 from plugins.integrity.collection_guard import CHECK_PREFIX, GROUP_PREFIX, checks_in, is_group
 from plugins.integrity.python_source import Function, PythonSource, asserts, defined_in, parameters, read
 from plugins.stages import CONTRACT_FOLDER
-from verification.yaml_checks import SUFFIXES
+from verification.declarative.checks import SUFFIXES
 
 FIXTURES_FILE = Path(__file__).resolve().parents[1] / "fixtures.py"
 PYTEST_FIXTURES = frozenset(

@@ -51,9 +51,9 @@ from plugins.page import standalone
 from plugins.stages import BYSTANDER, Stage
 from plugins.state import HeldLease, Release
 from plugins.traffic import CONTROL_SHARE, LEAST_CONTROL_RATE, TrafficCanaryWatch, TrafficMonitor, watch_limits
-from verification.answer_limits import AnswerLimits
-from verification.prober_config import ProberConfig
-from verification.vigil import Side
+from verification.http.answer_limits import AnswerLimits
+from verification.prober.config import ProberConfig
+from verification.watch.candidate_watch import Side
 
 
 class DeployMode:

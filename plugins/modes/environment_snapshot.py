@@ -10,8 +10,8 @@ from deployment.settings import Settings
 from infrastructure.compose import Environment
 from plugins.stages import BYSTANDER, CONTINUITY
 from plugins.state import FrontDoorRequest
-from verification.queues import takers
-from verification.stores import Before, StoreFailed, before
+from verification.stores.connections import Before, StoreFailed, before
+from verification.stores.queues import takers
 
 if TYPE_CHECKING:
     from deployment.flow.machine import Machine

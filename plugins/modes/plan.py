@@ -29,7 +29,7 @@ from plugins.modes.completeness import Collected, refuse_incomplete, refuse_inva
 from plugins.modes.preconditions import accepted_settings
 from plugins.options import RunOptions
 from plugins.stages import Check, check_of
-from verification.printable import printable
+from verification.redaction.printable import printable
 
 INTERNAL_ERROR, REFUSED, NO_CHECKS = 3, 4, 5
 LABELS = {

@@ -34,7 +34,7 @@ from plugins.options import RunOptions
 from plugins.signals import Signals
 from plugins.stages import Check
 from plugins.state import State
-from verification.redaction import LearningRedactor
+from verification.redaction.redactor import LearningRedactor
 
 RECORDED_PACKAGES = ("pytest", "pytest-xdist", "httpx", "boto3", "locust")
 

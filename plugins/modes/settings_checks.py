@@ -33,7 +33,7 @@ def load_is_possible(settings: Settings, workers: int | None) -> None:
 
 def contract_is_readable(settings: Settings) -> None:
     """Raise SettingsError if the wire contract cannot be read or is not an OpenAPI document."""
-    from verification.contract import Contract  # its validators load slowly, and workers do not need them
+    from verification.contract.openapi import Contract  # its validators load slowly, and workers do not need them
 
     try:
         Contract.load(settings.contract)

@@ -17,9 +17,9 @@ from plugins.modes.environment_snapshot import front_door_request, take_snapshot
 from plugins.stages import Stage
 from plugins.state import Release, unregistered
 from plugins.traffic import TrafficMonitor
-from verification.answer_limits import AnswerLimits
-from verification.prober_config import ProberConfig
-from verification.watch import WatchLimits
+from verification.http.answer_limits import AnswerLimits
+from verification.prober.config import ProberConfig
+from verification.watch.watch import WatchLimits
 
 # Without a deployment nothing needs to bake; the watch is long enough to see a service that fails occasionally.
 LONGEST_WATCH_S = 5.0

@@ -12,8 +12,8 @@ from typing import Any, TextIO
 
 import pytest
 
-from verification.redacted_output import Guard, RedactedStream
-from verification.redaction import LearningRedactor
+from verification.redaction.output import Guard, RedactedStream
+from verification.redaction.redactor import LearningRedactor
 
 
 class Output:

@@ -11,7 +11,7 @@ import pytest
 from deployment.events import Event, PhaseChanged, StepBegan, StepEnded, Waiting
 from deployment.evidence.sentence import advisories, next_step, sentence
 from deployment.phases import Phase
-from verification.printable import printable
+from verification.redaction.printable import printable
 
 if TYPE_CHECKING:
     from plugins.modes.coordinator import Coordinator

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from _pytest._code.code import ExceptionChainRepr, ReprFileLocation, ReprTracebackNative, TerminalRepr
 
-from verification.printable import printable
-from verification.redaction import LearningRedactor
+from verification.redaction.printable import printable
+from verification.redaction.redactor import LearningRedactor
 
 Clean = Callable[[str], str]
 

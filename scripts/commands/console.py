@@ -12,7 +12,7 @@ from deployment.events import Event, StepBegan, StepEnded
 from deployment.phases import Phase
 from infrastructure.compose import Environment
 from plugins.signals import Signals
-from verification.redaction import LearningRedactor
+from verification.redaction.redactor import LearningRedactor
 
 
 def redactor_of(environment: Environment) -> LearningRedactor:

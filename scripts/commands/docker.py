@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from deployment.errors import Refused, StepFailed
-from verification.redacted_output import forward
+from verification.redaction.output import forward
 
 PLATFORM = "linux/amd64"
 """The platform of App Runner and of the estate's task definitions."""

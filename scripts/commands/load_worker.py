@@ -12,8 +12,8 @@ from typing import TextIO
 import click
 
 from deployment.errors import Refused, StepFailed
-from verification.accounts import SmokeUser
-from verification.load_processes import Locust, worker_arguments
+from verification.journeys.accounts import SmokeUser
+from verification.load.processes import Locust, worker_arguments
 
 _TICK_S, _PAUSE_S, _LEAVE_S = 0.5, 1.0, 10.0
 # Locust's exit codes here: the load ended; no master answered for minutes; the master did not know the smoke users.

@@ -29,7 +29,7 @@ from infrastructure.compose import Environment
 from plugins.modes.scratch import remove_leftovers
 from plugins.page import standalone
 from scripts.commands import console
-from verification.redaction import LearningRedactor
+from verification.redaction.redactor import LearningRedactor
 
 HALTED = 11
 CUT_SHORT = 3

@@ -27,9 +27,9 @@ from infrastructure.compose import Environment
 from plugins.page import standalone
 from plugins.traffic import TrafficMonitor
 from scripts.commands import console
-from verification.answer_limits import AnswerLimits
-from verification.prober_config import ProberConfig
-from verification.watch import WatchLimits
+from verification.http.answer_limits import AnswerLimits
+from verification.prober.config import ProberConfig
+from verification.watch.watch import WatchLimits
 
 INTERNAL_ERROR = 3
 HAPPENINGS = {

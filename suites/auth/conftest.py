@@ -4,7 +4,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from verification.tokens import claims_of
+from verification.journeys.tokens import claims_of
 
 PROTECTED = (
     ("POST", "/auth/logout"),

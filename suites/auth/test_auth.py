@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from verification.tokens import claims_of, header_of
+from verification.journeys.tokens import claims_of, header_of
 
 # Clocks of two machines differ by less; AWS takes no request from one that is further off.
 LARGEST_SKEW_S = 300

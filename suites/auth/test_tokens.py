@@ -6,7 +6,7 @@ import uuid
 import pytest
 
 from suites.auth.conftest import PROTECTED, saying
-from verification.tokens import altered, forge
+from verification.journeys.tokens import altered, forge
 
 # What is found in tutorials, and in services that were started without their secret.
 KNOWN_KEYS = ("", "secret", "changeme", "your-256-bit-secret")

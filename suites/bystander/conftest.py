@@ -5,7 +5,7 @@ import time
 import httpx
 import pytest
 
-from verification.expecting import expect
+from verification.contract.expecting import expect
 
 # Long enough for a connection that is being opened anew, or a garbage collection; too short for anybody to repair anything.
 SECOND_TRY_AFTER_S = 0.5

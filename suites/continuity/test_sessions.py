@@ -3,7 +3,7 @@
 import pytest
 
 from suites.continuity.conftest import BOTH_WAYS, IDS
-from verification.expecting import expect
+from verification.contract.expecting import expect
 
 both_ways = pytest.mark.parametrize(("here", "there"), BOTH_WAYS, ids=IDS, indirect=True)
 

@@ -2,7 +2,7 @@
 
 import time
 
-from verification import stores as own
+from verification.stores import connections as own
 
 # Others write as the smoke users at the same moment, and delete it again: what counts is the fewest rows that are seen within this.
 # Somebody who books and cancels without a pause has a row four times out of five, and a busy machine looks three times a second.

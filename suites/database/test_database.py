@@ -3,8 +3,8 @@
 import httpx
 import pytest
 
-from verification import stores as own
-from verification.expecting import expect
+from verification.contract.expecting import expect
+from verification.stores import connections as own
 
 
 @pytest.mark.samples("consecutive")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from verification.latency_plan import CANDIDATE, KINDS, LIVE, OPERATIONS
+from verification.latency.plan import CANDIDATE, KINDS, LIVE, OPERATIONS
 from verification.statistics import percentiles
 
 

@@ -1,6 +1,6 @@
 """After the load, when everything that the release does by itself has begun: it takes no work from the live one."""
 
-from verification import queues
+from verification.stores import queues
 
 
 def test_takes_no_jobs(loaded, client, stores, before, limits, measure):

@@ -5,9 +5,9 @@ import hashlib
 import httpx
 import pytest
 
-from verification import stores as own
-from verification.expecting import expect
-from verification.tokens import claims_of
+from verification.contract.expecting import expect
+from verification.journeys.tokens import claims_of
+from verification.stores import connections as own
 
 
 @pytest.fixture

@@ -2,7 +2,7 @@
 
 import pytest
 
-from verification.expecting import expect
+from verification.contract.expecting import expect
 
 PUBLIC = ("/health", "/health/database", "/health/redis")
 

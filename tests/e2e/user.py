@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import urlsplit
 
-from verification.accounts import SmokeUser
+from verification.journeys.accounts import SmokeUser
 
 # The pause between an answer and the next request leaves CPU for the other processes on a machine with two cores.
 PAUSE_S = 0.05

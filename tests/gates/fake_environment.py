@@ -15,8 +15,8 @@ from deployment.evidence.archive import NOWHERE, Archive
 from deployment.settings import Settings
 from infrastructure import compose
 from plugins.modes import environment_snapshot
-from verification.accounts import SmokeUser, parse_smoke_users
-from verification.stores import Before, Stores
+from verification.journeys.accounts import SmokeUser, parse_smoke_users
+from verification.stores.connections import Before, Stores
 
 FILE = "GATES_FAKE_ENVIRONMENT"
 """The environment variable that names the facts' file: ``{"users": [{"email", "password"}, …], "token_secret": "…" or null, …}``.

@@ -20,8 +20,8 @@ from tests.e2e.images import REPOSITORY, Fault, make_registry
 from tests.gates import fake_environment
 from tests.service.support import Image, Postgres, Service, free_port, postgres, serve, stop, valkey
 from tests.service.users import ALICE, BOB, SECRET
-from verification.queues import takers
-from verification.stores import Before, before
+from verification.stores.connections import Before, before
+from verification.stores.queues import takers
 
 ROOT = Path(__file__).resolve().parents[2]
 FUNCTIONAL = ("health", "database", "redis", "auth", "endpoints", "bystander", "continuity", "rehearsal")

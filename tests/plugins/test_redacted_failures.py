@@ -12,7 +12,7 @@ from plugins.integrity.outcomes import message_of
 from plugins.terminal.redacting import redact
 from tests.plugins.project import REJECTED, Project
 from tests.plugins.world import TOKEN, USERS
-from verification.redaction import LearningRedactor
+from verification.redaction.redactor import LearningRedactor
 
 SECRET = USERS[0].password
 CHECK = """

@@ -18,7 +18,7 @@ from plugins.modes.scratch import PREFIX, STATE_FILE, Scratch, remove_leftovers
 from plugins.state import State
 from tests.plugins.project import ROOT, Project
 from tests.plugins.world import USERS
-from verification.stores import Stores
+from verification.stores.connections import Stores
 
 HOLD = """
 import signal

@@ -14,12 +14,12 @@ import pytest
 from plugins.state import Bake
 from plugins.traffic import TrafficMonitor, watch_limits
 from tests.plugins.project import ROOT
-from verification import figures
-from verification.accounts import SmokeUser
-from verification.prober import Prober
-from verification.prober_config import ProberConfig
-from verification.samples import Sample
-from verification.vigil import Side
+from verification.journeys.accounts import SmokeUser
+from verification.prober import figures
+from verification.prober.config import ProberConfig
+from verification.prober.prober import Prober
+from verification.prober.samples import Sample
+from verification.watch.candidate_watch import Side
 
 GREEN, BLUE = Side("green", "1.1.0"), Side("blue", "1.0.0")
 SWITCHED = 2000.0

@@ -40,7 +40,7 @@ from deployment.settings import Settings
 from infrastructure import compose, estate
 from infrastructure.compose import Environment
 from infrastructure.front_door import HttpFrontDoor
-from verification.accounts import SmokeUser
+from verification.journeys.accounts import SmokeUser
 
 FOLDER = "FAKE_WORLD"
 """The environment variable that names the world's folder."""

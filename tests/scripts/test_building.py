@@ -22,8 +22,8 @@ from infrastructure.compose import Environment
 from scripts.commands import build
 from scripts.commands.build import BuildRequest
 from tests.deployment.harness import Deployment
-from verification.redacted_output import RedactedStream
-from verification.redaction import LearningRedactor
+from verification.redaction.output import RedactedStream
+from verification.redaction.redactor import LearningRedactor
 
 HOST = "123456789012.dkr.ecr.us-east-1.amazonaws.com"
 REPOSITORY = f"{HOST}/telehealth-api"

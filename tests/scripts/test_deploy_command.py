@@ -21,7 +21,7 @@ from deployment.settings import Settings
 from infrastructure.compose import Environment
 from scripts.commands import recover, run
 from tests.deployment.harness import GATES, LIMITS, Deployment
-from verification.accounts import SmokeUser
+from verification.journeys.accounts import SmokeUser
 
 SETTINGS = Settings("test", "telehealth-api", Path("contract.yaml"), LIMITS, {}, {"provider": "embedded"})
 USERS = (SmokeUser("one@smoke.example", "password"),)

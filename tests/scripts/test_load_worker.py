@@ -8,7 +8,7 @@ import pytest
 
 from deployment.errors import Refused, StepFailed
 from scripts.commands import load_worker
-from verification.accounts import SmokeUser
+from verification.journeys.accounts import SmokeUser
 
 
 @pytest.mark.parametrize("address", ["", "here", ":5557", "here:", "here:0", "here:65536", "a b:1", "http://here:1"])

@@ -18,7 +18,7 @@ from infrastructure.compose import Environment
 from scripts.commands import recover
 from tests.deployment.harness import LIMITS, Deployment
 from tests.deployment.test_complete_report import journal
-from verification.accounts import SmokeUser
+from verification.journeys.accounts import SmokeUser
 
 SETTINGS = Settings("test", "telehealth-api", Path("contract.yaml"), LIMITS, {}, {"provider": "embedded"})
 USERS = (SmokeUser("one@smoke.example", "password"),)

@@ -15,7 +15,7 @@ from scripts.commands import rollback
 from tests.deployment.fakes import NEW, OLD, FakeRegistry
 from tests.deployment.harness import LIMITS, Deployment
 from tests.deployment.test_way_back import attempt
-from verification.accounts import SmokeUser
+from verification.journeys.accounts import SmokeUser
 
 SETTINGS = Settings("test", "telehealth-api", Path("contract.yaml"), LIMITS, {}, {"provider": "embedded"})
 USERS = (SmokeUser("one@smoke.example", "password"),)

@@ -14,9 +14,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from verification.answer_limits import AnswerLimits, AnswerTooLarge, AnswerTooSlow, UnreadableEncoding
-from verification.http import open_client
-from verification.wire import Connection, TooLargeOnTheWire, WireTimeout
+from verification.http.answer_limits import AnswerLimits, AnswerTooLarge, AnswerTooSlow, UnreadableEncoding
+from verification.http.client import open_client
+from verification.http.raw_http import Connection, TooLargeOnTheWire, WireTimeout
 
 ROOT = Path(__file__).resolve().parents[2]
 OK = b"HTTP/1.1 200 OK\r\n"
@@ -104,8 +104,8 @@ SHORT = AnswerLimits(largest=1_000_000, deadline_s=0.3)
 PEAK = """
 import sys
 import httpx
-from verification.answer_limits import AnswerLimits
-from verification.http import open_client
+from verification.http.answer_limits import AnswerLimits
+from verification.http.client import open_client
 with open_client(sys.argv[1], timeout_s=60, answers=AnswerLimits(16_000_000, 60)) as client:
     for path in sys.argv[2:]:
         try:

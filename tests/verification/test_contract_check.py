@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from verification.contract import Contract, ContractViolation
+from verification.contract.openapi import Contract, ContractViolation
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "suites" / "contract" / "telehealth.openapi.yaml"
 ID = "0b0e7a3e-3d5f-4e0b-9d2b-6f0a5f1c2d3e"

@@ -5,10 +5,10 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from verification.contract import ContractViolation
-from verification.expecting import expect
-from verification.http import as_front_door, curl_for, open_client
-from verification.stores import OtherSchema, StoreFailed, Stores, rows, seconds_left
+from verification.contract.expecting import expect
+from verification.contract.openapi import ContractViolation
+from verification.http.client import as_front_door, curl_for, open_client
+from verification.stores.connections import OtherSchema, StoreFailed, Stores, rows, seconds_left
 
 LIVE = "https://api.telehealth.com"
 OWN = "https://green.example:8443"

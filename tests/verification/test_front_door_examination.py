@@ -10,7 +10,7 @@ import pytest
 
 from infrastructure import front_door
 from infrastructure.front_door import HttpFrontDoor
-from verification.accounts import SmokeUser
+from verification.journeys.accounts import SmokeUser
 
 USER = SmokeUser("one@smoke.example", "a password")
 ANSWERS: dict[str, tuple[int, dict[str, Any]]] = {

@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from tests.verification.contract_server import USER, Service
-from verification.accounts import SignInFailed, SmokeUser, parse_smoke_users, sign_in
-from verification.http import Exchange, curl_for, open_client
+from verification.http.client import Exchange, curl_for, open_client
+from verification.journeys.accounts import SignInFailed, SmokeUser, parse_smoke_users, sign_in
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -95,10 +95,11 @@ def test_malformed_smoke_users_are_refused_and_not_quoted(secret: str) -> None:
 
 
 def test_importing_verification_patches_nothing() -> None:
-    modules = [p.stem for p in (ROOT / "verification").glob("*.py") if p.stem not in {"__init__", "locustfile"}]
+    found = [path for path in (ROOT / "verification").rglob("*.py") if "locusts" not in path.parts]
+    modules = [".".join(path.relative_to(ROOT).with_suffix("").parts) for path in found if path.stem != "__init__"]
     program = "import sys, importlib, socket, threading; before = socket.socket, threading.Thread\n"
-    program += f"for name in {modules!r}: importlib.import_module('verification.' + name)\n"
+    program += f"for name in {modules!r}: importlib.import_module(name)\n"
     program += "assert not {'locust', 'gevent'} & set(sys.modules); assert before == (socket.socket, threading.Thread)"
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "load" in modules
+    assert "verification.load.run" in modules

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.verification.contract_server import USER, Service
-from verification.accounts import SmokeUser
-from verification.latency import Measured, everything, measure
-from verification.latency_judge import verify
-from verification.latency_plan import CANDIDATE, LIVE, LatencyLimits, LatencyPlan
+from verification.journeys.accounts import SmokeUser
+from verification.latency.judge import verify
+from verification.latency.measuring import Measured, everything, measure
+from verification.latency.plan import CANDIDATE, LIVE, LatencyLimits, LatencyPlan
 
 
 @pytest.fixture

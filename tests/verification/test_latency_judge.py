@@ -8,10 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from verification import comparison
-from verification.latency import Measured, Place, everything
-from verification.latency_judge import Judge, LatencyResult, judge_twice
-from verification.latency_plan import CANDIDATE, CONTROL, LIVE, OPERATIONS, LatencyLimits
+from verification.latency import comparison
+from verification.latency.judge import Judge, LatencyResult, judge_twice
+from verification.latency.measuring import Measured, Place, everything
+from verification.latency.plan import CANDIDATE, CONTROL, LIVE, OPERATIONS, LatencyLimits
 
 LIMITS = LatencyLimits(slower_ms=0.3)
 SAMPLES = 60

@@ -7,9 +7,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from verification.contract import Contract, ContractViolation
-from verification.leaks import leaks
-from verification.tokens import altered, claims_of, forge, header_of, signer
+from verification.contract.leaks import leaks
+from verification.contract.openapi import Contract, ContractViolation
+from verification.journeys.tokens import altered, claims_of, forge, header_of, signer
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "suites" / "contract" / "telehealth.openapi.yaml"
 PROBLEM = {"content-type": "application/problem+json"}

@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 from tests.verification.contract_server import USER, Service
-from verification.accounts import SmokeUser
-from verification.load import LoadFailed, LoadPlan, run_load
+from verification.journeys.accounts import SmokeUser
+from verification.load.run import LoadFailed, LoadPlan, run_load
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -126,8 +126,8 @@ def test_locust_ends_with_its_parent(service: Service, tmp_path: Path) -> None:
     program = """
 import sys
 from pathlib import Path
-from verification.load import LoadPlan, run_load
-from verification.accounts import SmokeUser
+from verification.load.run import LoadPlan, run_load
+from verification.journeys.accounts import SmokeUser
 plan = LoadPlan(sys.argv[1], (SmokeUser(*sys.stdin.readline().split()),), users=2, rate=40, seconds=120)
 run_load(plan, log=Path(sys.argv[2]))
 """
@@ -157,7 +157,7 @@ def test_output_of_locust_is_logged_without_secrets(
         "print('Authorization: Bearer canary-0123456789', file=sys.stderr)\n"
         "raise RuntimeError(given)\n"
     )
-    monkeypatch.setattr("verification.load_processes.LOCUSTFILE", leaky)
+    monkeypatch.setattr("verification.load.processes.LOCUSTFILE", leaky)
     with pytest.raises(LoadFailed) as caught:
         run_load(plan_for(service), log=tmp_path / "load.log")
     log = (tmp_path / "load.log").read_text()

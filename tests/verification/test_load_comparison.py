@@ -15,9 +15,9 @@ import pytest
 from plugins import measurement
 from plugins.state import Release
 from tests.verification.contract_server import USER, Service
-from verification.accounts import SmokeUser
-from verification.load import LoadPlan, LoadResult, OperationLoad, run_together
-from verification.load_comparison import BesideLive, compare, plans
+from verification.journeys.accounts import SmokeUser
+from verification.load.comparison import BesideLive, compare, plans
+from verification.load.run import LoadPlan, LoadResult, OperationLoad, run_together
 
 TABLE = {"slower": 1.5, "slower_ms": 20, "tail_share": 0.05, "p95_ms": 1000, "compare_rate": 20}
 PLAN = LoadPlan("http://candidate", (SmokeUser("a", "b"),), users=10, rate=100, seconds=90, workers=3)

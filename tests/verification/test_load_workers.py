@@ -19,10 +19,10 @@ import pytest
 
 from tests.verification.contract_server import USER, Service
 from tests.verification.test_load import ROOT, locusts, plan_for, wait_until
-from verification.accounts import SmokeUser
-from verification.load import LoadFailed, LoadPlan, LoadResult, run_load
-from verification.load_processes import Locust, worker_arguments
-from verification.load_results import result_of
+from verification.journeys.accounts import SmokeUser
+from verification.load.processes import Locust, worker_arguments
+from verification.load.results import result_of
+from verification.load.run import LoadFailed, LoadPlan, LoadResult, run_load
 
 PLAN = LoadPlan("http://x", (SmokeUser("a", "b"),), users=4, seconds=2, workers=2)
 LIMITS = {"p95_ms": 1000, "rate": 10, "throughput": 0.5, "min_requests": 1}
@@ -158,8 +158,8 @@ def test_all_processes_end_with_their_parent(service: Service, tmp_path: Path) -
     program = """
 import sys
 from pathlib import Path
-from verification.load import LoadPlan, run_load
-from verification.accounts import SmokeUser
+from verification.load.run import LoadPlan, run_load
+from verification.journeys.accounts import SmokeUser
 plan = LoadPlan(sys.argv[1], (SmokeUser(*sys.stdin.readline().split()),), users=4, rate=40, seconds=120, workers=2)
 run_load(plan, log=Path(sys.argv[2]))
 """

@@ -6,9 +6,9 @@ import io
 
 import pytest
 
-from verification.printable import printable, with_markup
-from verification.redacted_output import RedactedStream
-from verification.redaction import LearningRedactor
+from verification.redaction.output import RedactedStream
+from verification.redaction.printable import printable, with_markup
+from verification.redaction.redactor import LearningRedactor
 
 PIECES = ("\x1b", "[", "]", "0", ";", "4", "1", "m", "\x07", "\\", "P", "\x9b", "\x9d", "\r", "\n", "a", " ", "\u202e")
 

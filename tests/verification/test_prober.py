@@ -17,11 +17,11 @@ import psutil
 import pytest
 
 from tests.verification.contract_server import USER, Service
-from verification.accounts import SmokeUser
-from verification.baseline import baseline
-from verification.prober import Prober, ProberFailed
-from verification.prober_config import ProberConfig
-from verification.slowness import Control, SlowLimits
+from verification.journeys.accounts import SmokeUser
+from verification.prober.config import ProberConfig
+from verification.prober.prober import Prober, ProberFailed
+from verification.watch.baseline import baseline
+from verification.watch.slowness import Control, SlowLimits
 
 ROOT = Path(__file__).resolve().parents[2]
 Start = Callable[..., Prober]
@@ -197,9 +197,9 @@ def test_prober_ends_with_its_parent_and_deletes_its_consults(service: Service) 
     # The prober gets its own parent process, which is killed and cannot stop it.
     program = """
 import sys
-from verification.accounts import SmokeUser
-from verification.baseline import baseline
-from verification.prober import Prober, ProberConfig
+from verification.journeys.accounts import SmokeUser
+from verification.watch.baseline import baseline
+from verification.prober.prober import Prober, ProberConfig
 prober = Prober.start(ProberConfig(sys.argv[1], SmokeUser(*sys.stdin.readline().split()), rate=100))
 prober.wait_for_samples(40, 20)
 print(prober.pid, flush=True)

@@ -6,10 +6,10 @@ import json
 from collections.abc import Iterator
 from http.client import HTTPMessage
 
-from verification.accounts import SmokeUser
-from verification.prober_config import ProberConfig
-from verification.prober_requests import Ask, Script
-from verification.wire import Answer
+from verification.http.raw_http import Answer
+from verification.journeys.accounts import SmokeUser
+from verification.prober.config import ProberConfig
+from verification.prober.requests import Ask, Script
 
 CONFIG = ProberConfig("http://127.0.0.1:1", SmokeUser("one@smoke.example", "canary-password-1"))
 ROUND = 40  # requests, a few cycles

@@ -9,8 +9,8 @@ import pytest
 import redis
 
 from tests.service.support import free_port, valkey, wait_until
-from verification.queues import count, takers
-from verification.stores import StoreFailed
+from verification.stores.connections import StoreFailed
+from verification.stores.queues import count, takers
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import errno
 import io
 import os
 
-from verification.redacted_output import RedactedStream, has_no_reader, silence
+from verification.redaction.output import RedactedStream, has_no_reader, silence
 
 
 class Full(io.StringIO):

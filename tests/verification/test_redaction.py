@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from verification.redaction import MARK, LearningRedactor, Redactor
+from verification.redaction.redactor import MARK, LearningRedactor, Redactor
 
 SECRETS = st.text(string.ascii_letters + string.digits + "+/=&%$\"'\\<>@: é€", min_size=6, max_size=30).filter(
     lambda s: len(s.strip()) >= 6 and s not in MARK

@@ -12,12 +12,12 @@ import pytest
 
 from tests.service.support import IMAGES, Image, free_port, postgres, serve, valkey
 from tests.service.users import ALICE, SECRET
-from verification.accounts import SmokeUser, parse_smoke_users, sign_in
-from verification.contract import Contract
-from verification.http import open_client
-from verification.load import LoadPlan, run_load
-from verification.prober import Prober
-from verification.prober_config import ProberConfig
+from verification.contract.openapi import Contract
+from verification.http.client import open_client
+from verification.journeys.accounts import SmokeUser, parse_smoke_users, sign_in
+from verification.load.run import LoadPlan, run_load
+from verification.prober.config import ProberConfig
+from verification.prober.prober import Prober
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "suites" / "contract" / "telehealth.openapi.yaml"
 

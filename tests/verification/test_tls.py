@@ -15,13 +15,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from deployment.errors import CloudUnreachable
 from infrastructure.live_domain import LiveDomain
 from tests.verification.contract_server import USER, Service
-from verification.accounts import SmokeUser
-from verification.http import open_client
-from verification.load import LoadPlan, run_load
-from verification.loopback import tls_context
-from verification.prober import Prober
-from verification.prober_config import ProberConfig
-from verification.wire import Connection
+from verification.http.client import open_client
+from verification.http.loopback import tls_context
+from verification.http.raw_http import Connection
+from verification.journeys.accounts import SmokeUser
+from verification.load.run import LoadPlan, run_load
+from verification.prober.config import ProberConfig
+from verification.prober.prober import Prober
 
 NAME = "api.telehealth.localhost"
 

@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import pytest
 
-from verification.baseline import Baseline, baseline
-from verification.figures import Traffic, first_answer_by, first_failure, last_answer_by, traffic
-from verification.samples import ConnectionKind, Sample
-from verification.sequential import Hypotheses, PageTest, at_least_by_chance, by_chance
-from verification.slowness import Control, SlowLimits
-from verification.vigil import Side, Vigil
-from verification.watch import HEALTHY, Health, Watch, WatchLimits
+from verification.prober.figures import Traffic, first_answer_by, first_failure, last_answer_by, traffic
+from verification.prober.samples import ConnectionKind, Sample
+from verification.watch.baseline import Baseline, baseline
+from verification.watch.candidate_watch import CandidateWatch, Side
+from verification.watch.sequential import Hypotheses, PageTest, at_least_by_chance, by_chance
+from verification.watch.slowness import Control, SlowLimits
+from verification.watch.watch import HEALTHY, Health, Watch, WatchLimits
 
 BLUE, GREEN = Side("blue", "1.0.0"), Side("green", "1.1.0")
 OPERATIONS = (
@@ -166,8 +166,8 @@ def test_short_slowness_is_no_harm() -> None:
     assert not any(watch.feed(sample(n, ms=50 if 100 < n < 180 else 5)).harmed for n in range(400))
 
 
-def vigil(*, share: bool = False, control: bool = True) -> Vigil:
-    return Vigil(WatchLimits(), GREEN, BLUE, 8, before(), before() if control else None, share=share)
+def candidate_watch(*, share: bool = False, control: bool = True) -> CandidateWatch:
+    return CandidateWatch(WatchLimits(), GREEN, BLUE, 8, before(), before() if control else None, share=share)
 
 
 def blue(n: int, *, generation: int = 8, ok: bool = True) -> Sample:
@@ -176,7 +176,7 @@ def blue(n: int, *, generation: int = 8, ok: bool = True) -> Sample:
 
 def test_late_answers_are_ignored_and_answers_of_the_wrong_colour_are_harm() -> None:
     """The candidate gets all traffic: late answers of the old generation do not count, answers of the other colour do."""
-    watch = vigil()
+    watch = candidate_watch()
     assert not any(watch.hear(blue(n, generation=7, ok=False)) for n in range(50))
     assert watch.requests == 0
     assert [watch.hear(blue(n)) for n in range(2)][1] == (
@@ -186,7 +186,7 @@ def test_late_answers_are_ignored_and_answers_of_the_wrong_colour_are_harm() -> 
 
 def test_without_a_generation_the_previous_version_is_harm_after_the_confirmation() -> None:
     """As behind a load balancer or DNS, where a kept connection may lead to the previous colour until it closes."""
-    watch = Vigil(WatchLimits(), GREEN, BLUE, 8, before(), None, confirmed_at=1001.0)
+    watch = CandidateWatch(WatchLimits(), GREEN, BLUE, 8, before(), None, confirmed_at=1001.0)
 
     def nameless(n: int, kind: ConnectionKind) -> Sample:
         return replace(blue(n), colour=None, generation=None, kind=kind)
@@ -197,7 +197,7 @@ def test_without_a_generation_the_previous_version_is_harm_after_the_confirmatio
 
 
 def test_with_a_share_only_answers_of_the_candidate_count() -> None:
-    watch = vigil(share=True)
+    watch = candidate_watch(share=True)
     for n in range(0, 400, 2):
         assert watch.hear(blue(n, ok=n % 40 != 0)) is None
         assert watch.hear(sample(n + 1)) is None
@@ -207,7 +207,7 @@ def test_with_a_share_only_answers_of_the_candidate_count() -> None:
 
 def test_with_a_share_and_no_colours_the_version_decides() -> None:
     """Failures without colour and version are counted separately."""
-    watch = vigil(share=True)
+    watch = candidate_watch(share=True)
     for n in range(100):
         watch.hear(replace(sample(n), colour=None))
         watch.hear(replace(blue(n), colour=None))
@@ -221,7 +221,7 @@ def test_without_enough_good_answers_of_the_previous_colour_slowness_is_harm(sha
     """With a share of the traffic, too: errors, requests without an answer, and fewer than five good answers excuse nothing."""
     slow = [sample(n, ms=25) for n in range(300)]
     for good_from, harmed in ((300, True), (296, True), (0, False)):
-        watch, found = vigil(share=share), []
+        watch, found = candidate_watch(share=share), []
         for n, one in enumerate(slow):
             good = n >= good_from
             other = replace(sample(n, ms=25 if good else 1, ok=good, colour="blue"), control=True)
@@ -232,7 +232,7 @@ def test_without_enough_good_answers_of_the_previous_colour_slowness_is_harm(sha
 
 def test_with_a_share_slowness_is_compared_with_the_previous_colour() -> None:
     small = SlowLimits(window=40)
-    watch = Vigil(WatchLimits(slow=small), GREEN, BLUE, 8, before(), None, share=True)
+    watch = CandidateWatch(WatchLimits(slow=small), GREEN, BLUE, 8, before(), None, share=True)
     both_slow = [one for n in range(300) for one in (sample(n, ms=25), replace(blue(n), done=1000 + n / 40 + 0.025))]
     assert not any(watch.hear(one) for one in both_slow)
     one_slow = [one for n in range(300, 500) for one in (sample(n, ms=25), blue(n))]

@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
-from verification.contract import Contract
-from verification.http import open_client
-from verification.yaml_checks import DeclaredCheck, fill, load
-from verification.yaml_judge import CheckFailed, ask, judge
-from verification.yaml_source import InvalidChecks
+from verification.contract.openapi import Contract
+from verification.declarative.checks import DeclaredCheck, fill, load
+from verification.declarative.judge import CheckFailed, ask, judge
+from verification.declarative.source import InvalidChecks
+from verification.http.client import open_client
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "suites" / "contract" / "telehealth.openapi.yaml"
 GOOD = """

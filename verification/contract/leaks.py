@@ -1,0 +1,66 @@
+"""What an answer must not tell: stack traces, paths, connection strings, SQL, and what the service is built with."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+
+from verification.redaction.redactor import Redactor
+
+_LONGEST = 100
+_REDACTOR = Redactor(())
+_SOURCES = r"(?:py|js|mjs|ts|go|java|kt|rb|php|cs|rs)"
+_BODY: tuple[tuple[str, re.Pattern[str]], ...] = (
+    (
+        "a stack trace",
+        re.compile(
+            r"Traceback \(most recent call last\)|\bFile [\"'\\]+[^\"']+[\"'\\]+, line \d+"
+            rf"|\bat [\w.$<>]+ ?\([^()\s]+:\d+(?::\d+)?\)|goroutine \d+ \[|[\w/-]\.{_SOURCES}:\d+\b"
+        ),
+    ),
+    (
+        "a connection string",
+        re.compile(r"\b(?:postgres(?:ql)?|mysql|mariadb|rediss?|mongodb|amqps?)(?:\+\w+)?://[^\s\"'<>]*", re.I),
+    ),
+    (
+        "SQL, or the database's own words",
+        re.compile(
+            r"\bSELECT\b.{1,300}?\bFROM\b|\bINSERT INTO\b|\bUPDATE\b.{1,100}?\bSET\b|\bDELETE FROM\b"
+            r"|\bSQLSTATE\b|\bpsycopg|\bsqlalchemy\b|syntax error at or near|violates \w[\w-]* constraint",
+            re.S,
+        ),
+    ),
+    (
+        "a path of the server",
+        re.compile(
+            rf"(?<![\w:/.])/(?:[\w.-]+/)+[\w-]+\.{_SOURCES}\b"
+            r"|(?<![\w:/.])/(?:usr|home|root|srv|opt|var|tmp|etc)/[\w./-]+|\b[A-Z]:\\+[\w.-]+\\"
+        ),
+    ),
+    (
+        "the page of a framework",
+        re.compile(
+            r"Werkzeug|Whitelabel Error Page|DEBUG = True|Phusion Passenger|Apache Tomcat|\bStarlette\b|\buvicorn\b"
+            r"|Cannot (?:GET|POST|PUT|DELETE|PATCH) /",
+        ),
+    ),
+)
+# What serves, services may say (RFC 9110, 10.2.4; App Runner's own proxy puts another name there); not that it is for development.
+_SERVERS = re.compile(r"werkzeug|webrick|wsgiref|php/", re.I)
+_BANNERS = ("x-powered-by", "x-aspnet-version", "x-aspnetmvc-version", "x-runtime", "x-debug-token")
+
+
+def leaks(response: httpx.Response) -> list[str]:
+    """What the answer gives away, each as a sentence's part with its text, secrets taken out; empty where nothing is."""
+    text = response.text.replace("\\n", "\n")  # a trace in a JSON string
+    found = [f"{what}: {_show(match[0])}" for what, pattern in _BODY if (match := pattern.search(text))]
+    found += [f"the header {name}: {_show(response.headers[name])}" for name in _BANNERS if name in response.headers]
+    server = response.headers.get("server", "")
+    return found + ([f"the header server: {_show(server)}"] if _SERVERS.search(server) else [])
+
+
+def _show(text: str) -> str:
+    """On one line, cut after it was redacted: half a secret is no longer known as one."""
+    line = " ".join(_REDACTOR.clean(text).split())
+    return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"

@@ -1,0 +1,1 @@
+"""Checks in YAML: reads them, sends their requests, judges the answers."""

@@ -1,0 +1,1 @@
+"""The HTTP clients: recorded requests, limits of an answer, loopback addresses."""

@@ -1,0 +1,250 @@
+"""The HTTP client of every check: no retries, no redirects, no proxies of the environment, and a record of each exchange."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import ssl
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import httpx
+
+from verification.http.answer_limits import AnswerLimits, LimitedTransport
+from verification.http.decoding import ENCODINGS
+from verification.http.loopback import address_of, tls_context
+from verification.redaction.redactor import is_secret_name
+
+_HEADERS_OF_THE_CLIENT = frozenset({"host", "content-length", "accept-encoding", "connection", "user-agent", "accept"})
+_LONGEST_BODY = 2000
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request and what became of it.
+
+    ``status`` is None where no answer came, and ``problem`` then says why. ``elapsed_ms`` runs from sending to the end of the
+    answer's body (of its head, where the body is streamed by the caller); ``at`` is the moment of sending in epoch seconds.
+    ``kept`` says whether the connection could have been kept from an earlier request (keep-alive was on), not that it was.
+    """
+
+    method: str
+    path: str
+    status: int | None
+    elapsed_ms: float
+    at: float
+    problem: str | None
+    kept: bool
+
+
+OnExchange = Callable[[Exchange], None]
+
+
+class LoopbackTransport(httpx.BaseTransport):
+    """Sends requests for ``*.localhost`` to 127.0.0.1, with the Host header and the TLS server name of the URL.
+
+    The response's own request stays the caller's, so that what is shown (a URL, a curl command) is what was asked for.
+    """
+
+    def __init__(self, inner: httpx.BaseTransport) -> None:
+        self._inner = inner
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Raises what the inner transport raises: an ``httpx.TransportError``."""
+        return self._inner.handle_request(to_loopback(request))
+
+    def __enter__(self) -> LoopbackTransport:
+        self._inner.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_value: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
+        self._inner.__exit__(exc_type, exc_value, traceback)
+
+    def close(self) -> None:
+        """Closes the pool of connections."""
+        self._inner.close()
+
+
+def to_loopback(request: httpx.Request) -> httpx.Request:
+    """The request as it must be sent: unchanged, or, for ``*.localhost``, addressed to 127.0.0.1."""
+    host = request.url.host
+    address = address_of(host)
+    if address == host:
+        return request
+    extensions = dict(request.extensions)
+    if request.url.scheme == "https":
+        extensions.setdefault("sni_hostname", host)
+    # The Host header was set from the URL when the request was built; a new Request with headers keeps it.
+    return httpx.Request(
+        request.method,
+        request.url.copy_with(host=address),
+        headers=request.headers,
+        stream=request.stream,
+        extensions=extensions,
+    )
+
+
+class RecordingClient(httpx.Client):
+    """An ``httpx.Client`` that tells ``on_exchange`` of each request, those included that got no answer."""
+
+    def __init__(
+        self, on_exchange: OnExchange | None, keep_alive: bool, tls_name: str | None = None, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self._tls_name = tls_name
+        self._on_exchange = on_exchange
+        self._keep_alive = keep_alive
+
+    def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
+        """As ``httpx.Client.send``, recorded. Raises ``httpx.TransportError`` where there is no answer."""
+        if self._tls_name is not None:
+            request.extensions["sni_hostname"] = self._tls_name
+        at, begin = time.time(), time.perf_counter()
+        status: int | None = None
+        problem: str | None = None
+        try:
+            response = super().send(request, **options)
+            status = response.status_code
+            return response
+        except httpx.HTTPError as exc:
+            problem = f"{type(exc).__name__}: {exc}"
+            raise
+        finally:
+            if self._on_exchange is not None:
+                elapsed_ms = (time.perf_counter() - begin) * 1000
+                path = request.url.path
+                self._on_exchange(Exchange(request.method, path, status, elapsed_ms, at, problem, self._keep_alive))
+
+
+def open_client(
+    base_url: str,
+    *,
+    timeout_s: float,
+    on_exchange: OnExchange | None = None,
+    headers: Mapping[str, str] | None = None,
+    keep_alive: bool = True,
+    ca_file: str | None = None,
+    tls_name: str | None = None,
+    answers: AnswerLimits | None = None,
+) -> httpx.Client:
+    """A client for one address, to be closed by the caller (``with``).
+
+    ``timeout_s`` limits each of connecting, sending, waiting and reading, ``answers`` the size of an answer and the whole time of
+    a request (None: the defaults). Without ``keep_alive`` each request has a connection
+    of its own. ``tls_name`` is asked for, and must be certified, instead of the address's own. Nothing of the environment (proxies, netrc, certificates) is used.
+    """
+    # Reading the system's certificates takes 20 ms; a context without any trusts nobody, which is right where TLS is not meant.
+    context = tls_context(ca_file) if base_url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    limits = httpx.Limits(max_connections=100, max_keepalive_connections=20 if keep_alive else 0)
+    transport = LimitedTransport(context, limits, answers or AnswerLimits())
+    return RecordingClient(
+        on_exchange,
+        keep_alive,
+        tls_name,
+        base_url=base_url,
+        timeout=timeout_s,
+        headers={"Accept-Encoding": ENCODINGS, **(headers or {})},
+        transport=LoopbackTransport(transport),
+        trust_env=False,
+        follow_redirects=False,
+    )
+
+
+# A viewer of TEST-NET-3 (RFC 5737), who has come by way of a proxy: what a service may look at in a request.
+_VIEWER = "203.0.113.7"
+
+
+def as_front_door(live_url: str, header: str, ask_for: str | None = None) -> dict[str, Any]:
+    """Options of ``open_client`` for asking a colour as its front door will, for a viewer who asked for ``live_url``.
+
+    ``header`` is what the host is handed on in, in small letters: where it is ``host``, the colour is asked for the live
+    domain's own name in TLS as well; else Host and TLS name are the colour's own. ``ask_for`` is a host that a load balancer
+    rewrites to the live domain's before the colour sees it.
+    """
+    url = httpx.URL(live_url)
+    host = url.netloc.decode("ascii")
+    forwarded = {"X-Forwarded-For": _VIEWER, "X-Forwarded-Proto": url.scheme}
+    if ask_for is not None:
+        return {"headers": {**forwarded, "Host": ask_for}}
+    if header == "host":
+        return {"headers": {**forwarded, "Host": host}, "tls_name": url.host}
+    return {"headers": {**forwarded, header: host}}
+
+
+def curl_for(request: httpx.Request) -> str:
+    """A command that sends the request again; the bearer token is ``$TOKEN``, a password ``$PASSWORD``.
+
+    Arguments with a variable stand in double quotes, so that the shell puts the variable's value there.
+    """
+    parts = ["curl", "-i"]
+    if request.method != "GET":
+        parts += ["-X", request.method]
+    if (host := request.headers.get("host", "")) != request.url.netloc.decode("ascii"):
+        parts += ["-H", shlex.quote(f"Host: {host}")]
+    for name, value in request.headers.items():
+        if name not in _HEADERS_OF_THE_CLIENT:
+            parts += ["-H", _header(name, value)]
+    body = _body_of(request)
+    if body:
+        parts += ["--data", body]
+    parts.append(shlex.quote(str(request.url.copy_with(username=None, password=None))))
+    return " ".join(parts)
+
+
+def _header(name: str, value: str) -> str:
+    if name == "authorization":
+        return '"Authorization: Bearer $TOKEN"'
+    if is_secret_name(name):
+        return f'"{name}: $SECRET"'
+    return shlex.quote(f"{name}: {value}")
+
+
+def _body_of(request: httpx.Request) -> str:
+    try:
+        raw = request.content
+    except httpx.RequestNotRead:
+        return '"@body"'
+    if not raw:
+        return ""
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError):  # UnicodeDecodeError is one; a body may be malformed on purpose
+        return shlex.quote(f"({len(raw)} bytes that are not JSON)")
+    names: set[str] = set()
+    hidden = _hide(value, names)
+    text = json.dumps(hidden, ensure_ascii=False)
+    if len(text) > _LONGEST_BODY:
+        return shlex.quote(f"({len(raw)} bytes of JSON)")
+    return _double_quoted(text, names) if names else shlex.quote(text)
+
+
+def _hide(value: Any, names: set[str]) -> Any:
+    """Return the JSON value with its secret fields replaced by a shell variable, and add the variables to ``names``."""
+    if isinstance(value, dict):
+        return {k: _variable(k, names) if is_secret_name(k) else _hide(v, names) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_hide(v, names) for v in value]
+    return value
+
+
+def _variable(field: str, names: set[str]) -> str:
+    name = "$" + re.sub(r"[^A-Z0-9_]", "_", field.upper())
+    names.add(name)
+    return name
+
+
+def _double_quoted(text: str, names: set[str]) -> str:
+    r"""For ``sh``: everything literal but our own variables, whose dollar sign stays free."""
+    escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("`", "\\`").replace("$", "\\$")
+    for name in names:
+        escaped = escaped.replace(f'\\"\\{name}\\"', f'\\"{name}\\"')
+    return f'"{escaped}"'

@@ -1,0 +1,1 @@
+"""Measures and compares the latency of the candidate and the live colour."""

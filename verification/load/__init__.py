@@ -1,0 +1,1 @@
+"""Runs the load and compares it; Locust runs in processes of its own."""

@@ -1,0 +1,174 @@
+"""Several Locust processes as one load: Locust's own master and workers, and what its protocol does not ask.
+
+Locust's messages are neither signed nor secret, and who joins is believed. So a worker makes no request before the plan came from
+somebody who knows the smoke users' passwords, and those alone are counted who know them as well; nobody says them. What a worker
+reports at its end is held against the statistics that arrived from it: whatever got lost is a load without a result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+import secrets
+import socket
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import gevent
+
+from verification.load.locusts.results_file import failures, write
+from verification.load.locusts.timekeeping import Timekeeper
+from verification.load.locusts.users import adopt, clear
+
+# Users finish within Locust's --stop-timeout of 2 s, then delete for 2 s at the most.
+_LAST_WORDS_S = 12.0
+# From the order to begin to the last worker's first user, on a machine under load.
+_BEGINNING_S = 15.0
+# What a worker learns from the master: nothing of it is secret.
+_SHARED = ("base_url", "rate_per_user", "weights", "list_limit", "timeout_s", "largest", "ca_file")
+_HELLO, _PLAN, _JOINED, _BEGUN, _WORKED = "hello", "plan", "joined", "begun", "worked"
+
+
+def _key(users: Sequence[Mapping[str, str]]) -> bytes:
+    """Slow on purpose: whoever listens must not find out passwords by trying."""
+    known = json.dumps(sorted([user["email"], user["password"]] for user in users))
+    return hashlib.scrypt(known.encode(), salt=b"load workers", n=2**14, r=8, p=1)
+
+
+def _proof(key: bytes, *parts: str) -> str:
+    return hmac.new(key, json.dumps(parts).encode(), "sha256").hexdigest()
+
+
+class Master:
+    """Makes no request; tells workers the plan, ends the load, and adds up what they made."""
+
+    def __init__(self, environment: Any, told: Mapping[str, Any]) -> None:
+        self._environment, self._runner, self._told = environment, environment.runner, told
+        self._key = _key(told["users"])
+        self._text = json.dumps({name: told[name] for name in _SHARED})
+        self._challenge = secrets.token_hex(16)
+        self._seen: set[str] = set()
+        self._joined: dict[str, str] = {}
+        self._worked: dict[str, dict[str, Any]] = {}
+        self._time = Timekeeper()
+        self._begun: set[str] = set()
+        self._over = False
+        listeners = ((_HELLO, self._hello), (_JOINED, self._join), (_BEGUN, self._begin), (_WORKED, self._hear))
+        for name, listener in listeners:
+            self._runner.register_message(name, listener)
+        environment.events.worker_connect.add_listener(self._connected)
+        environment.events.test_start.add_listener(self._started)
+        environment.events.test_stopping.add_listener(self._stopping)
+        environment.events.quitting.add_listener(self._write)
+        gevent.spawn_later(told["join_s"], self._give_up)
+        write(told["door"], {"port": self._runner.server.port})
+
+    def _connected(self, client_id: str, **_: Any) -> None:
+        if not self._over:
+            self._seen.add(client_id)
+
+    def _hello(self, msg: Any, **_: Any) -> None:
+        if self._over:  # it came for the next load, and this master is about to leave
+            self._runner.send_message("quit", client_id=msg.node_id)
+            return
+        proof = _proof(self._key, _PLAN, str(msg.data["nonce"]), self._text, self._challenge)
+        plan = {"plan": self._text, "challenge": self._challenge, "proof": proof, "index": len(self._joined)}
+        self._runner.send_message(_PLAN, plan, client_id=msg.node_id)
+
+    def _join(self, msg: Any, **_: Any) -> None:
+        host, proof = str(msg.data["host"]), str(msg.data["proof"])
+        if hmac.compare_digest(proof, _proof(self._key, _JOINED, self._challenge, msg.node_id, host)):
+            self._joined[msg.node_id] = host
+
+    def _hear(self, msg: Any, **_: Any) -> None:
+        self._worked[msg.node_id] = dict(msg.data)
+
+    def _give_up(self) -> None:
+        if not self._time.begun:
+            told = f"{len(self._joined)} of {self._told['expected']} workers joined within {self._told['join_s']:g} s"
+            write(self._told["extra"], {"problem": told})
+            os._exit(1)  # Locust's own way out leaves those who did join
+
+    def _started(self, **_: Any) -> None:
+        if not self._time.begun:  # Locust begins again where a worker comes or goes
+            self._time.begin()
+            gevent.spawn_later(_BEGINNING_S + self._told["seconds"], self._end)
+
+    def _begin(self, msg: Any, **_: Any) -> None:
+        """The time counts from the last worker's first user: each makes as much as was planned."""
+        self._begun.add(msg.node_id)
+        if len(self._begun) == self._told["expected"]:
+            gevent.spawn_later(self._told["seconds"], self._end)
+
+    def _stopping(self, **_: Any) -> None:
+        self._time.end()
+
+    def _end(self) -> None:
+        """Locust's own ``quit`` waits half a second for the last statistics; users who wait for an answer take longer."""
+        self._over = True
+        self._runner.stop(send_stop_to_client=False)
+        self._runner.send_message("quit")
+        # When the last worker has said that it quits, so does the master; one that never says it is not waited for.
+        gevent.spawn_later(_LAST_WORDS_S, self._runner.quit)
+
+    def _problem(self) -> str | None:
+        expected, strangers = self._told["expected"], self._seen - self._joined.keys()
+        if strangers:
+            return f"{len(strangers)} of the workers that joined do not know the smoke users"
+        lost = [host for one, host in self._joined.items() if one not in self._worked]
+        if lost or len(self._joined) < expected:
+            where = f" (on {', '.join(sorted(set(lost)))})" if lost else ""
+            return f"{len(lost) or expected - len(self._joined)} of {expected} workers were lost{where}"
+        made = sum(int(one["requests"]) for one in self._worked.values())
+        arrived = sum(entry.num_requests for entry in self._environment.stats.entries.values())
+        return None if made == arrived else f"workers made {made} requests, and statistics of {arrived} arrived"
+
+    def _write(self, **_: Any) -> None:
+        workers = [{**self._worked.get(one, {}), "host": host} for one, host in self._joined.items()]
+        noted = {**self._time.figures, "errors": failures(self._environment.stats), "workers": workers}
+        write(self._told["extra"], {**noted, "problem": self._problem()})
+
+
+class Worker:
+    """Makes a part of the load, once it knows the master for one that knows the smoke users."""
+
+    def __init__(self, environment: Any, users: Sequence[Mapping[str, str]]) -> None:
+        self._runner, self._users = environment.runner, users
+        self._key = _key(users)
+        self._nonce = secrets.token_hex(16)
+        self._host = socket.gethostname()
+        self._requests = 0
+        self._time = Timekeeper()
+        self._runner.register_message(_PLAN, self._adopt)
+        environment.events.request.add_listener(self._requested)
+        environment.events.test_start.add_listener(self._started)
+        environment.events.test_stopping.add_listener(self._stopping)
+        environment.events.test_stop.add_listener(self._report)
+        self._runner.send_message(_HELLO, {"nonce": self._nonce})
+
+    def _adopt(self, msg: Any, **_: Any) -> None:
+        text, challenge = str(msg.data["plan"]), str(msg.data["challenge"])
+        if not hmac.compare_digest(str(msg.data["proof"]), _proof(self._key, _PLAN, self._nonce, text, challenge)):
+            print("the master does not know the smoke users: nothing is asked for it", flush=True)
+            os._exit(76)
+        adopt(json.loads(text), self._users, int(msg.data["index"]) % len(self._users))
+        proof = _proof(self._key, _JOINED, challenge, self._runner.client_id, self._host)
+        self._runner.send_message(_JOINED, {"host": self._host, "proof": proof})
+
+    def _requested(self, **_: Any) -> None:
+        self._requests += 1
+
+    def _started(self, **_: Any) -> None:
+        self._time.begin()
+        self._runner.send_message(_BEGUN, {})
+
+    def _stopping(self, **_: Any) -> None:
+        self._time.end()
+
+    def _report(self, **_: Any) -> None:
+        """After the last user, and before Locust sends the last statistics."""
+        if self._time.begun:
+            clear()
+            self._runner.send_message(_WORKED, {"requests": self._requests, **self._time.figures})

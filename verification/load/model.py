@@ -1,0 +1,148 @@
+"""A load that is to be made, and what came of one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, ClassVar
+from urllib.parse import urlsplit
+
+from verification.journeys.accounts import SmokeUser
+
+# What a weight can be given to. A createConsult brings a readConsult and a cancelConsult of the same consult with it.
+OPERATIONS = ("health", "listConsults", "createConsult")
+DEFAULT_WEIGHTS: Mapping[str, int] = MappingProxyType({"health": 2, "listConsults": 5, "createConsult": 1})
+
+
+class LoadFailed(AssertionError):
+    """The load was not made, or nobody can say what came of it: no verdict about the service, and no pass."""
+
+
+@dataclass(frozen=True)
+class LoadPlan:
+    """``rate`` requests per second in all, by ``users`` simultaneous users, for ``seconds`` from the first user's start.
+
+    ``ramp`` is how many users start per second (None: all within one second). The users sign in as ``smoke_users`` in turn.
+    ``weights`` name operations of ``OPERATIONS``. ``timeout_s`` limits one request as a whole, and
+    ``largest`` the bytes of its answer's body. ``workers`` Locust processes on this machine make
+    it together, and ``elsewhere`` more that join at ``listen`` (host, port). ``most_failures`` failed requests end it, to spare whoever
+    is asked; only without workers. Raises ValueError where a value makes no sense.
+    """
+
+    base_url: str
+    smoke_users: tuple[SmokeUser, ...] = field(repr=False)
+    users: int = 10
+    rate: float = 50.0
+    seconds: float = 10.0
+    ramp: float | None = None
+    weights: Mapping[str, int] = field(default_factory=lambda: DEFAULT_WEIGHTS)
+    list_limit: int = 20
+    timeout_s: float = 10.0
+    largest: int = 16_000_000
+    ca_file: str | None = None
+    workers: int = 1
+    elsewhere: int = 0
+    listen: tuple[str, int] | None = None
+    most_failures: int | None = None
+
+    @property
+    def shared(self) -> bool:
+        """Whether several processes make it, under a master that makes no request itself."""
+        return self.workers + self.elsewhere > 1
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.base_url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"the load needs an http or https URL, got {self.base_url!r}")
+        if not self.smoke_users:
+            raise ValueError("the load needs at least one smoke user")
+        for name in ("users", "rate", "seconds", "timeout_s"):
+            if getattr(self, name) <= 0:
+                raise ValueError(f"the load's {name} is {getattr(self, name)}; it must be above 0")
+        if self.workers < 1 or self.elsewhere < 0 or self.workers + self.elsewhere > self.users:
+            raise ValueError(
+                f"the load of {self.users} users cannot be made by {self.workers} workers here and {self.elsewhere} elsewhere"
+            )
+        if self.elsewhere and self.listen is None:
+            raise ValueError("the load's workers elsewhere need an address to join at")
+        if self.shared and self.most_failures is not None:
+            raise ValueError("the load of several workers does not end at a number of failures")
+        unknown = sorted(set(self.weights) - set(OPERATIONS))
+        if unknown:
+            raise ValueError(f"the load has no operation {unknown[0]!r}; there are {', '.join(OPERATIONS)}")
+        if any(weight < 0 for weight in self.weights.values()) or not any(self.weights.values()):
+            raise ValueError("the load's weights must not be negative, and one must be above 0")
+
+
+@dataclass(frozen=True)
+class OperationLoad:
+    """One operation's part of a load. Times in ms; ``times`` says how many answers took each, as coarsely as Locust keeps it."""
+
+    operation: str
+    requests: int
+    failures: int
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    max_ms: float
+    times: Mapping[float, int] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True)
+class WorkerLoad:
+    """One Locust process's part of a load, and whether it had time to spare: see LoadResult for its figures."""
+
+    host: str
+    requests: int
+    seconds: float
+    generator_cpu: float
+    late_ms: float
+
+
+@dataclass(frozen=True)
+class LoadResult:
+    """What came of a load.
+
+    ``requests``, ``failures`` and ``failure_ratio`` count the mix, and sign-ins that failed; times (ms) and ``throughput``
+    (requests/s) are the mix's alone. Sign-ins that went well stand in ``by_operation`` only (``login``).
+    ``seconds`` is how long the load really lasted; ``cut_short`` where that is under 95 % of ``planned_seconds``.
+    ``generator_cpu`` is how many cores Locust kept busy: near 1.0 the generator, not the service, set the pace. ``late_ms`` is the p95
+    of how much later than asked for its clock woke it up: what the machine that makes the load adds to every time.
+    Where several workers made it, each of these figures is that of the worst of them; ``workers`` holds them all, and none where one
+    process made it. Times come from Locust's histogram: whole ms below 100 ms, two significant digits above.
+    """
+
+    requests: int
+    failures: int
+    failure_ratio: float
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    max_ms: float
+    throughput: float
+    seconds: float
+    planned_seconds: float
+    cut_short: bool
+    generator_cpu: float
+    late_ms: float
+    by_operation: tuple[OperationLoad, ...]
+    errors: tuple[tuple[str, int], ...]
+    workers: tuple[WorkerLoad, ...] = ()
+
+    MOST_CPU: ClassVar[float] = 0.9
+
+    def proves_something(self, limits: Mapping[str, Any]) -> bool:
+        """Whether there were requests enough, by a generator with time to spare, to speak for or against the release."""
+        floor = float(limits.get("throughput", 0)) * float(limits.get("rate", 0))
+        enough = self.requests >= int(limits.get("min_requests", 1)) and self.throughput >= floor
+        return enough and not self.saturated(self.latest_of(limits))
+
+    @staticmethod
+    def latest_of(limits: Mapping[str, Any]) -> float:
+        """How late (ms) the generator's clock may be: a quarter of the budget, which then is not what it measured."""
+        return float(limits.get("p95_ms", 1000)) / 4
+
+    def saturated(self, latest_ms: float) -> bool:
+        """Whether the generator, or the machine that it runs on, had no time to spare."""
+        return self.generator_cpu > self.MOST_CPU or self.late_ms > latest_ms

@@ -1,0 +1,170 @@
+"""Makes load on an address, with Locust in processes of its own, and says what came of it.
+
+Locust patches sockets, threads and clocks of the process that imports it, so this one never does.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO
+
+from verification.load.model import (
+    DEFAULT_WEIGHTS,
+    OPERATIONS,
+    LoadFailed,
+    LoadPlan,
+    LoadResult,
+    OperationLoad,
+    WorkerLoad,
+)
+from verification.load.processes import LOOPBACK, Locust, first_arguments, worker_arguments
+from verification.load.results import result_of
+from verification.redaction.redactor import Redactor
+
+__all__ = [
+    "DEFAULT_WEIGHTS",
+    "OPERATIONS",
+    "LoadFailed",
+    "LoadPlan",
+    "LoadResult",
+    "OperationLoad",
+    "WorkerLoad",
+    "run_load",
+    "run_together",
+]
+
+# Locust needs half a second to start, its users up to the stop timeout to finish; a machine under load takes longer for both.
+_GRACE_S = 30.0
+_TICK_S = 0.5
+_PAUSE_S = 0.05
+_TAIL_LINES = 12
+# Whoever is started here joins within this; whoever is elsewhere may have to be told first, by a person.
+_JOIN_S, _JOIN_ELSEWHERE_S = 60.0, 300.0
+# Workers end a moment after their master: it has heard their last words by then.
+_LEAVE_S = 5.0
+EVERYWHERE = ("0.0.0.0", "*", "::")  # noqa: S104 - what to compare with
+
+
+def run_load(plan: LoadPlan, *, log: Path, on_tick: Callable[[float], None] | None = None) -> LoadResult:
+    """Makes the load and returns what came of it, failures of the service included.
+
+    ``log`` is the file that Locust's output is appended to, without secrets. ``on_tick`` is told about every half second how many seconds have
+    passed. Raises LoadFailed, with the log's tail, where there was no load or no result, or a worker was lost. Whatever is raised,
+    no process is left.
+    """
+    return run_together([plan], log=log, on_tick=on_tick)[0]
+
+
+def run_together(
+    plans: Sequence[LoadPlan], *, log: Path, on_tick: Callable[[float], None] | None = None
+) -> list[LoadResult]:
+    """Several loads in the same seconds, each by processes of its own: see ``run_load``."""
+    with tempfile.TemporaryDirectory(prefix="load-") as folder, log.open("a", encoding="utf-8") as output:
+        start = log.stat().st_size
+        crews = [_Crew(plan, Path(tempfile.mkdtemp(dir=folder)), output) for plan in plans]
+        try:
+            for crew in crews:
+                crew.start()
+            codes = [crew.wait(on_tick) for crew in crews]
+        finally:
+            for crew in crews:
+                crew.end()
+        try:
+            return [result_of(crew.plan, crew.stats, crew.extra) for crew in crews]
+        except LoadFailed as exc:
+            told = ", ".join(map(str, codes))
+            raise LoadFailed(f"{exc} (Locust's exit code {told}){_tail(log, start)}") from exc
+
+
+class _Crew:
+    """The Locust processes of one load: one by itself, or a master and its workers."""
+
+    def __init__(self, plan: LoadPlan, folder: Path, output: TextIO) -> None:
+        self.plan, self._folder, self._output = plan, folder, output
+        self._redactor = Redactor(user.password for user in plan.smoke_users)
+        self.stats, self.extra, self._door = folder / "stats.json", folder / "run.json", folder / "door.json"
+        self._join_s = 0.0 if not plan.shared else _JOIN_ELSEWHERE_S if plan.elsewhere else _JOIN_S
+        self._locusts: list[Locust] = []
+
+    def start(self) -> None:
+        """The one that writes the result first; where it is a master, workers once its door is open."""
+        plan = self.plan
+        self._add(first_arguments(plan, self.stats), self._told())
+        if not plan.shared:
+            return
+        port, host = self._opened(), LOOPBACK if plan.listen is None else plan.listen[0]
+        argv = worker_arguments(LOOPBACK if host in EVERYWHERE else host, port)
+        for _ in range(plan.workers):
+            self._add(argv, {"users": self._users()})
+
+    def wait(self, on_tick: Callable[[float], None] | None) -> int:
+        """Until the first of them has ended; its exit code. Raises LoadFailed where that takes too long, or a worker is lost."""
+        begin = time.monotonic()
+        deadline = begin + self._join_s + self.plan.seconds + _GRACE_S
+        while True:
+            code = self._locusts[0].wait(_TICK_S)
+            if code is not None:
+                return code
+            now = time.monotonic()
+            if now > deadline:
+                raise LoadFailed(f"Locust did not end within {now - begin:.0f} s, planned {self.plan.seconds:g} s")
+            self._look_after_workers()
+            if on_tick is not None:
+                on_tick(now - begin)
+
+    def end(self) -> None:
+        """All of them, whatever they are doing; a moment is given only to those who are leaving already."""
+        leave_by = time.monotonic() + (_LEAVE_S if self._locusts and self._locusts[0].code is not None else 0.0)
+        for one in self._locusts:
+            one.end(max(0.0, leave_by - time.monotonic()))
+
+    def _add(self, argv: list[str], told: Mapping[str, Any]) -> None:
+        self._locusts.append(Locust(argv, told, self._folder, self._output, self._redactor.clean))
+
+    def _look_after_workers(self) -> None:
+        for number, one in enumerate(self._locusts[1:], 1):
+            if one.code:
+                how = f"signal {-one.code}" if one.code < 0 else f"exit code {one.code}"
+                raise LoadFailed(f"worker {number} of {self.plan.workers} was lost ({how}): the load proves nothing")
+
+    def _opened(self) -> int:
+        """The port at which the master listens, once it does."""
+        deadline = time.monotonic() + _GRACE_S
+        while not self._door.exists():
+            if self._locusts[0].code is not None or time.monotonic() > deadline:
+                raise LoadFailed(f"Locust's master did not open its door within {_GRACE_S:g} s")
+            time.sleep(_PAUSE_S)
+        return int(json.loads(self._door.read_text(encoding="utf-8"))["port"])
+
+    def _users(self) -> list[dict[str, str]]:
+        return [{"email": user.email, "password": user.password} for user in self.plan.smoke_users]
+
+    def _told(self) -> dict[str, Any]:
+        plan = self.plan
+        return {
+            "users": self._users(),
+            "base_url": plan.base_url,
+            "rate_per_user": plan.rate / plan.users,
+            "weights": dict(plan.weights),
+            "list_limit": plan.list_limit,
+            "seconds": plan.seconds,
+            "timeout_s": plan.timeout_s,
+            "largest": plan.largest,
+            "ca_file": plan.ca_file,
+            "most_failures": plan.most_failures,
+            "expected": plan.workers + plan.elsewhere,
+            "join_s": self._join_s,
+            "extra": str(self.extra),
+            "door": str(self._door),
+        }
+
+
+def _tail(log: Path, start: int) -> str:
+    with log.open("rb") as file:
+        file.seek(start)
+        lines = file.read().decode(errors="replace").splitlines()
+    return "; its log ends:\n" + "\n".join(lines[-_TAIL_LINES:]) if lines else "; its log is empty"

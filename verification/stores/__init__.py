@@ -1,0 +1,1 @@
+"""Direct connections to the service's database and Redis."""

@@ -1,0 +1,41 @@
+"""Who takes jobs from queues in Redis: a release under test that does takes them from the live one."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+
+from verification.stores.connections import TIMEOUT_S, StoreFailed
+
+# Commands after which an entry is the caller's alone. What everybody gets (SUBSCRIBE, XREAD) is nobody's to take.
+_OF_LISTS = "lpop rpop blpop brpop lmpop blmpop lmove blmove rpoplpush brpoplpush"
+_OF_SETS = "zpopmin zpopmax bzpopmin bzpopmax zmpop bzmpop"
+_OF_STREAMS = "xreadgroup xclaim xautoclaim"
+TAKING = frozenset(f"{_OF_LISTS} {_OF_SETS} {_OF_STREAMS}".split())
+# A connection that waits for jobs shows it all the while; one that asks for them now and then, until it asks for something else.
+_LOOKS, _PAUSE_S = 3, 0.1
+
+
+def takers(url: str) -> tuple[int, int] | None:
+    """How many connections took, or wait to take, from a queue: the fewest and the most of some looks in a row.
+
+    None where this connection may not see the others. Raises StoreFailed.
+    """
+    import redis  # here: only a deployment that has such a connection pays for it
+
+    seen = []
+    try:
+        with redis.Redis.from_url(url, socket_timeout=TIMEOUT_S, socket_connect_timeout=TIMEOUT_S) as client:
+            for _ in range(_LOOKS):
+                seen.append(count(client.client_list()))
+                time.sleep(_PAUSE_S)
+    except redis.exceptions.NoPermissionError:
+        return None
+    except (redis.RedisError, ValueError) as error:
+        raise StoreFailed(f"Redis could not be asked on a connection of our own: {type(error).__name__}") from None
+    return min(seen), max(seen)
+
+
+def count(clients: Iterable[Mapping[str, str]]) -> int:
+    """Of Redis's CLIENT LIST, by each connection's last command."""
+    return sum(client.get("cmd", "").lower() in TAKING for client in clients)

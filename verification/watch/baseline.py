@@ -1,0 +1,51 @@
+"""What the live domain gave its users before the switch, for each operation and connection kind; pure."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from verification.prober.samples import Sample
+from verification.statistics import percentile
+
+Cell = tuple[str, str]
+ENOUGH = 8
+"""Samples of an operation and connection kind; with fewer, the operation's of both kinds speak, then all."""
+UNHURRIED = 25.0
+"""The percentile that stands for an answer of a machine that is not busy: the time before the switch was one of load, too."""
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """``requests`` and ``failures`` before the switch; ``typical_ms`` is what an unhurried answer took, by cell."""
+
+    requests: int = 0
+    failures: int = 0
+    typical_ms: Mapping[Cell, float] = field(default_factory=dict)
+
+    @property
+    def failure_ratio(self) -> float:
+        """0 where nothing was asked."""
+        return self.failures / self.requests if self.requests else 0.0
+
+    def typical(self, sample: Sample) -> float | None:
+        """What such a request used to take (ms); None where nothing like it was asked before."""
+        for cell in ((sample.operation, sample.kind), (sample.operation, ""), ("", "")):
+            if cell in self.typical_ms:
+                return self.typical_ms[cell]
+        return None
+
+
+def baseline(samples: Iterable[Sample]) -> Baseline:
+    """Of the samples before the switch."""
+    requests = failures = 0
+    times: dict[Cell, list[float]] = defaultdict(list)
+    for sample in samples:
+        requests += 1
+        failures += not sample.ok
+        if sample.ok:
+            for cell in ((sample.operation, sample.kind), (sample.operation, ""), ("", "")):
+                times[cell].append(sample.elapsed_ms)
+    typical = {cell: percentile(sorted(seen), UNHURRIED) for cell, seen in times.items() if len(seen) >= ENOUGH}
+    return Baseline(requests, failures, typical)

@@ -1,0 +1,146 @@
+"""After a switch: does what the live domain's users get still look well, or must traffic go back? Pure; fed sample by sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from verification.prober.samples import Sample
+from verification.watch.baseline import Baseline
+from verification.watch.sequential import Hypotheses, PageTest
+from verification.watch.slowness import Control, SlowLimits, Slowness
+
+GROSS = 0.5
+"""A release that fails every other request is found after a handful."""
+GROSS_THRESHOLD = 11.5
+SLIGHT_TIMES = 5
+SLIGHT_THRESHOLD = 8.0
+ALL = ""
+MOST_ALLOWED = 0.09
+"""Above this the two hypotheses of slight failure would no longer lie apart from gross failure."""
+
+
+@dataclass(frozen=True)
+class WatchLimits:
+    """What counts as harm; how seldom a good release is taken for harm is measured by ``benchmarks/watch_false_alarms.py``.
+
+    Failures: sequential tests of ``max_failure_ratio`` (or the ratio before the switch, where that was higher) against half
+    of all requests, and against five times the ratio: over all requests, and for each operation and each connection kind.
+    Identity: ``wrong_identities`` answers of ``generation`` (None: of any) by another version or colour than the expected
+    (None: not compared); where answers name neither colour nor generation, those on fresh connections alone. Slowness: see ``SlowLimits``.
+    """
+
+    version: str | None = None
+    colour: str | None = None
+    generation: int | None = None
+    max_failure_ratio: float = 0.01
+    wrong_identities: int = 2
+    slow: SlowLimits = field(default_factory=SlowLimits)
+
+
+@dataclass(frozen=True)
+class Health:
+    """What the watch says. ``reason`` is None exactly when not ``harmed``.
+
+    ``at``: when the deciding sample was done; ``since``: when the first request was sent that belongs to the evidence (epoch s).
+    """
+
+    harmed: bool
+    reason: str | None = None
+    at: float | None = None
+    since: float | None = None
+
+
+HEALTHY = Health(harmed=False)
+NOTHING_BEFORE = Baseline()
+
+
+class Watch:
+    """Feed it each sample since the switch, in the order of arrival. Harm, once seen, stays harm.
+
+    ``before`` is what users got before the switch; without it nothing is compared with that time. ``control`` is fed by the
+    caller with the previous colour's answers of the same time; without it slowness is taken for the release's own.
+    """
+
+    def __init__(self, limits: WatchLimits, before: Baseline = NOTHING_BEFORE, control: Control | None = None) -> None:
+        self._limits = limits
+        self._health = HEALTHY
+        self._requests = 0
+        self._failures = 0
+        self._wrong = 0
+        self._allowed = min(MOST_ALLOWED, max(limits.max_failure_ratio, before.failure_ratio, 1e-4))
+        self._gross = PageTest(Hypotheses(self._allowed, GROSS, GROSS_THRESHOLD))
+        self._slightly = Hypotheses(self._allowed, min(0.45, SLIGHT_TIMES * self._allowed), SLIGHT_THRESHOLD)
+        self._slight: dict[str, PageTest] = {}  # of all requests, of each operation, of each connection kind
+        self._slowness = Slowness(before, limits.slow, control)
+
+    @property
+    def health(self) -> Health:
+        """As of the last sample."""
+        return self._health
+
+    @property
+    def requests(self) -> int:
+        """How many samples it was fed: a watch that saw nothing has not seen that all is well."""
+        return self._requests
+
+    @property
+    def failures(self) -> int:
+        """How many of them had failed."""
+        return self._failures
+
+    @property
+    def excused(self) -> int:
+        """How often answers were slow while the previous colour's were, too: the machine's doing, not the release's."""
+        return self._slowness.excused
+
+    def feed(self, sample: Sample) -> Health:
+        """Takes in one sample and says how things stand."""
+        self._requests += 1
+        self._failures += not sample.ok
+        reason, since = self._identity(sample), sample.at
+        if reason is None:
+            reason, since = self._failing(sample) or (None, since)
+        if reason is None:
+            reason, since = self._slowness.feed(sample), self._slowness.began or since
+        if reason is not None and not self._health.harmed:
+            self._health = Health(harmed=True, reason=reason, at=sample.done, since=since)
+        return self._health
+
+    def _identity(self, sample: Sample) -> str | None:
+        limits = self._limits
+        stale = None not in (limits.generation, sample.generation) and sample.generation != limits.generation
+        # Where no header names the colour, DNS may have decided: it moves nobody who holds a connection.
+        pinned = sample.kind == "kept" and sample.colour is None and sample.generation is None
+        if sample.status is None or stale or pinned:
+            return None
+        wrong = [
+            f"{what} {got}, expected {expected}"
+            for what, got, expected in (
+                ("version", sample.version, limits.version),
+                ("colour", sample.colour, limits.colour),
+            )
+            if got is not None and expected is not None and got != expected
+        ]
+        self._wrong += bool(wrong)
+        if not wrong or self._wrong < limits.wrong_identities:
+            return None
+        return f"{self._wrong} answers by {' and '.join(wrong)}"
+
+    def _failing(self, sample: Sample) -> tuple[str, float] | None:
+        """Return the harm and when its evidence began. Each test gets each request, also where another one has decided already."""
+        failed, found = not sample.ok, None
+        for group in (ALL, sample.operation, sample.kind):
+            test = self._slight.get(group) or self._slight.setdefault(group, PageTest(self._slightly))
+            if test.feed(failed, sample.at):
+                found = found or (group, test)
+        if self._gross.feed(failed, sample.at):
+            found = (ALL, self._gross)
+        if found is None:
+            return None
+        (group, test), kinds = found, ("kept", "fresh")
+        which = "" if group == ALL else f" on {group} connections" if group in kinds else f" for {group}"
+        reason = (
+            f"{test.failures} of the last {test.since} requests{which} failed, limit {self._allowed:.2%}; "
+            f"the last: {sample.operation} on a {sample.kind} connection, {sample.problem}"
+        )
+        return reason, sample.at if test.began is None else test.began
