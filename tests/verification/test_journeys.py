@@ -1,0 +1,243 @@
+"""Journeys: placeholders, expectations, captures, and which request of a journey comes next."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+
+from verification.journeys.expectations import NotCaptured, body_problems, find, is_query
+from verification.journeys.model import Expectation, Journey, Request, Session, Step
+from verification.journeys.placeholders import UnknownPlaceholder, Values, names_in
+from verification.journeys.player import Play, prepare
+from verification.journeys.sessions import NotSignedIn, credentials, sign_in_request, without_request
+
+ACCOUNT = {"email": "a@b.example", "password": "p w"}
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    body: bytes = b""
+    headers: httpx.Headers = field(default_factory=httpx.Headers)
+
+
+def answer(status: int, value: Any = None, **headers: str) -> Answer:
+    return Answer(status, b"" if value is None else json.dumps(value).encode(), httpx.Headers(headers))
+
+
+def step(name: str, request: Request, status: int, capture: Mapping[str, str] | None = None) -> Step:
+    return Step(name, str(request), request, Expectation((status,)), capture or {})
+
+
+JOURNEY = Journey(
+    "write",
+    (
+        step("create", Request("POST", "/things", body_kind="json", body={"tag": "${marker}"}), 201, {"id": "$.id"}),
+        step("read", Request("GET", "/things/${id}"), 200),
+        step("list", Request("GET", "/things"), 200),
+    ),
+    (step("delete", Request("DELETE", "/things/${id}"), 204), step("gone", Request("GET", "/things/${id}"), 404)),
+)
+
+
+def play(journey: Journey = JOURNEY) -> Play:
+    return Play(journey, Values(ACCOUNT, "run-1"))
+
+
+def go(played: Play, *answers: Answer | None) -> list[tuple[str, str | None]]:
+    """Answer each next request in turn; return its step's name and what was wrong."""
+    seen = []
+    for one in answers:
+        prepared = played.prepare({})
+        seen.append((prepared.step.name, played.learn(prepared, one)))
+    return seen
+
+
+# -- placeholders -----------------------------------------------------------------------------------------------------------
+
+
+def test_placeholders_keep_the_type_of_a_value() -> None:
+    values = Values(ACCOUNT, "run-1", {"id": 7})
+    assert values.fill({"a": "${id}", "b": ["no ${id} of ${marker}"], "c": True}) == {
+        "a": 7,
+        "b": ["no 7 of run-1"],
+        "c": True,
+    }
+    assert values.fill("${account.email}") == "a@b.example"
+
+
+def test_times_are_utc() -> None:
+    now, later = Values(None, "m").fill(["${now}", "${now+30d}"])
+    assert now.endswith("Z")
+    assert later > now
+
+
+def test_an_unknown_placeholder_is_an_error() -> None:
+    with pytest.raises(UnknownPlaceholder, match="id"):
+        Values(ACCOUNT, "m").fill("/things/${id}")
+    assert names_in({"${a}": ["${b}", {"c": "${account.email}"}]}) == {"a", "b", "account.email"}
+
+
+# -- expectations -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wanted", "got"),
+    [
+        ({"a": 1}, {"a": 1, "more": 2}),
+        ({"a": 1}, {"a": 1.0}),
+        ([1, {"b": 2}], [1, {"b": 2, "c": 3}]),
+        ({"items": {"contains": {"id": 7}}}, {"items": [{"id": 6}, {"id": 7, "x": 1}]}),
+        ({"text": {"contains": "ell"}}, {"text": "hello"}),
+        ({"text": {"matches": "^h.*o$"}}, {"text": "hello"}),
+        ({"n": {"type": "integer"}}, {"n": 3}),
+        ({"n": {"greater": 2}}, {"n": 2.5}),
+        ({"n": {"less": 2}}, {"n": -1}),
+        ({"l": {"length": 2}}, {"l": [1, 2]}),
+        ({"gone": {"absent": True}}, {}),
+        ({"object": {"equals": {"type": "x"}}}, {"object": {"type": "x"}}),
+    ],
+)
+def test_a_body_as_expected(wanted: Any, got: Any) -> None:
+    assert list(body_problems(wanted, got)) == []
+
+
+@pytest.mark.parametrize(
+    ("wanted", "got", "problem"),
+    [
+        ({"a": 1}, {}, "$.a is missing, expected 1"),
+        ({"a": 1}, {"a": True}, "$.a is true, expected 1"),
+        ({"a": True}, {"a": 1}, "$.a is 1, expected true"),
+        ({"a": None}, {}, "$.a is missing, expected null"),
+        ([1], [1, 2], "$ has 2 elements, expected 1"),
+        (
+            {"items": {"contains": {"id": 7}}},
+            {"items": [{"id": 6}]},
+            '$.items is [{"id": 6}], expected contains {"id": 7}',
+        ),
+        ({"items": {"contains": {"id": 7}}}, {}, '$.items is missing, expected contains {"id": 7}'),
+        ({"n": {"type": "integer"}}, {"n": True}, '$.n is true, expected type "integer"'),
+        ({"n": {"greater": 2}}, {"n": "3"}, '$.n is "3", expected greater 2'),
+        ({"gone": {"absent": True}}, {"gone": None}, "$.gone is there, expected it not to be there"),
+        (
+            {"object": {"equals": {"a": 1}}},
+            {"object": {"a": 1, "b": 2}},
+            '$.object is {"a": 1, "b": 2}, expected equals {"a": 1}',
+        ),
+        ({"password": "x"}, {"password": "canary"}, "$.password is not what was expected (hidden)"),
+        ({"a": {"b": 1}}, {"a": 5}, '$.a is 5, expected {"b": 1}'),
+    ],
+)
+def test_a_body_not_as_expected(wanted: Any, got: Any, problem: str) -> None:
+    assert list(body_problems(wanted, got)) == [problem]
+
+
+def test_where_a_value_is() -> None:
+    found = answer(200, {"items": [{"the id": "x"}]}, Location="/things/1")
+    assert find("$.items[0]['the id']", found) == "x"
+    assert find("header Location", found) == "/things/1"
+    for query in ("$.items[1].id", "$.other", "header X-None"):
+        with pytest.raises(NotCaptured):
+            find(query, found)
+    assert [is_query(one) for one in ("$.a", "$", "$.a[0]['b c']", "header X-A", "$..a", "a", "$.a[*]", "header")] == [
+        True, True, True, True, False, False, False, False,
+    ]  # fmt: skip
+
+
+# -- plays ------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_journey_is_played_and_undone() -> None:
+    played = play()
+    made = go(played, answer(201, {"id": "7"}), answer(200, {}), answer(200, {}), answer(204), answer(404))
+    assert made == [("create", None), ("read", None), ("list", None), ("delete", None), ("gone", None)]
+    assert (played.finished, played.failed, played.left_something) == (True, False, False)
+
+
+def test_after_a_failure_no_step_is_asked_but_undo_is() -> None:
+    played = play()
+    assert go(played, answer(201, {"id": "7"}), answer(500)) == [
+        ("create", None),
+        ("read", "status 500, expected 200"),
+    ]
+    assert (played.failed, played.asked) == (True, 2)
+    assert go(played, answer(204), answer(404)) == [("delete", None), ("gone", None)]
+    assert played.finished
+    assert not played.left_something
+
+
+def test_nothing_to_undo_without_a_captured_value() -> None:
+    played = play()
+    assert go(played, answer(201, {"name": "x"})) == [("create", "the body has no $.id")]
+    assert played.finished
+
+
+def test_a_lost_answer_to_undo_leaves_something() -> None:
+    played = play()
+    go(played, answer(201, {"id": "7"}), answer(200, {}), answer(200, {}), None, answer(200, {}))
+    assert played.finished
+    assert played.left_something
+    played.undo_again()
+    assert go(played, answer(404), answer(404)) == [("delete", "status 404, expected 204"), ("gone", None)]
+    assert not played.left_something
+
+
+def test_what_may_be_played_on_live() -> None:
+    reading = JOURNEY.on_live()
+    assert reading is not None
+    assert [one.name for one in reading.steps] == ["list"]
+    assert reading.undo == ()
+
+
+# -- requests and sessions --------------------------------------------------------------------------------------------------
+
+
+def test_a_request_is_prepared() -> None:
+    request = Request("POST", "/a/${id}?x=1", {"q": "a b", "flag": True}, {"X-A": "${marker}"}, "form", {"k": "${id}"})
+    prepared = prepare(step("s", request, 200), Values(None, "m", {"id": "7 8"}), {"Authorization": "Bearer t"})
+    assert prepared.path == "/a/7%208?x=1&q=a+b&flag=true"
+    assert prepared.body == b"k=7+8"
+    assert prepared.headers["Content-Type"] == "application/x-www-form-urlencoded"
+    assert prepared.headers["Authorization"] == "Bearer t"
+    assert "Bearer" not in repr(prepared)
+
+
+def test_a_captured_address_keeps_its_path() -> None:
+    values = Values(None, "m", {"where": "http://other.example/things/7?v=1"})
+    assert prepare(step("s", Request("GET", "${where}"), 200), values, {}).path == "/things/7?v=1"
+
+
+SIGN_IN = step("sign in", Request("POST", "/in", body_kind="json", body={"user": "${account.email}"}), 200)
+
+
+def test_bearer_session() -> None:
+    session = Session("user", "bearer", sign_in=SIGN_IN, token="$.token")
+    asked = sign_in_request(session, Values(ACCOUNT, "m"))
+    assert asked is not None
+    assert asked.body == b'{"user": "a@b.example"}'
+    assert credentials(session, asked, answer(200, {"token": "t"})).headers == {"Authorization": "Bearer t"}
+    for bad in (answer(401, {"token": "t"}), answer(200, {}), answer(200, {"token": 7})):
+        with pytest.raises(NotSignedIn):
+            credentials(session, asked, bad)
+
+
+def test_cookie_session() -> None:
+    session = Session("user", "cookie", sign_in=SIGN_IN)
+    asked = sign_in_request(session, Values(ACCOUNT, "m"))
+    assert asked is not None
+    found = credentials(session, asked, answer(200, {}, **{"set-cookie": "sid=abc; Path=/; HttpOnly"}))
+    assert found.headers == {"Cookie": "sid=abc"}
+    with pytest.raises(NotSignedIn, match="no cookie"):
+        credentials(session, asked, answer(200, {}))
+
+
+def test_sessions_without_a_request() -> None:
+    values = Values(ACCOUNT, "m")
+    assert without_request(Session("u", "basic"), values).headers == {"Authorization": "Basic YUBiLmV4YW1wbGU6cCB3"}
+    assert without_request(Session("u", "api-key", header="X-Api-Key"), values).headers == {"X-Api-Key": "p w"}
+    assert without_request(Session("u", "none"), values).headers == {}

@@ -1,0 +1,129 @@
+"""``suites/service.yaml``: the shipped description, and a message with line and hint for each kind of mistake."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from verification.declarative.service import SCHEMA_FILE, InvalidService, load_service
+from verification.journeys.model import Service
+
+ROOT = Path(__file__).resolve().parents[2]
+GOOD = """\
+service: shop
+health:
+  request: GET /up
+  version: none
+dependencies: none
+sessions:
+  customer: {kind: basic}
+journeys:
+  buy:
+    as: customer
+    live: true
+    steps:
+      - {name: order, request: {method: POST, path: /orders, json: {tag: "${marker}"}}, expect: {status: 201}, capture: {id: $.id}}
+      - {name: read, request: "GET /orders/${id}"}
+    undo:
+      - {name: cancel, request: "DELETE /orders/${id}", expect: {status: 204}}
+"""
+
+
+def described(tmp_path: Path, text: str) -> Service:
+    path = tmp_path / "service.yaml"
+    path.write_text(text, encoding="utf-8")
+    return load_service(path, "suites/service.yaml")
+
+
+def test_the_shipped_description() -> None:
+    service = load_service(ROOT / "suites" / "service.yaml", "suites/service.yaml")
+    assert [journey.name for journey in service.journeys] == [
+        "see that it is up",
+        "look at the consults",
+        "book a consult",
+    ]
+    assert [step.operation for step in service.journeys[2].undo] == ["cancelConsult", "readConsult"]
+    again = Service.from_json(json.loads(json.dumps(service.to_json())))
+    assert json.dumps(again.to_json()) == json.dumps(service.to_json())
+    assert again.journeys[2].steps == service.journeys[2].steps
+
+
+def test_the_schema_is_one() -> None:
+    Draft202012Validator.check_schema(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
+
+
+def test_a_small_description(tmp_path: Path) -> None:
+    service = described(tmp_path, GOOD)
+    assert (service.repository, service.health.version, dict(service.dependencies)) == (
+        "shop",
+        None,
+        {"database": None, "redis": None},
+    )
+    assert [step.operation for step in service.journeys[0].steps] == ["POST /orders", "GET /orders/${id}"]
+    assert service.signed_in is service.sessions["customer"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("journeys:", "journies:", "suites/service.yaml:8: unknown key 'journies'; did you mean 'journeys'?"),
+        (
+            "    live: true",
+            "    lives: true",
+            "suites/service.yaml:11: unknown key 'lives' in journeys.buy; did you mean 'live'?",
+        ),
+        ("service: shop\n", "", "suites/service.yaml:1: 'service' is missing"),
+        (
+            "as: customer",
+            "as: costumer",
+            "suites/service.yaml:10: there is no session 'costumer'; did you mean 'customer'?",
+        ),
+        (
+            "GET /orders/${id}",
+            "GET /orders/${idd}",
+            "${idd} has no value here; captured before: id; did you mean 'id'?",
+        ),
+        (
+            "DELETE /orders/${id}",
+            "DELETE /orders/{id}",
+            "'DELETE /orders/{id}' looks like a placeholder; write ${name}",
+        ),
+        ("capture: {id: $.id}", "capture: {id: .id}", "'.id' does not say where the value is"),
+        (
+            "{kind: basic}",
+            "{kind: basics}",
+            "expected one of none, basic, api-key, bearer, cookie; did you mean 'basic'?",
+        ),
+        ("{kind: basic}", "{kind: bearer}", "a session of kind bearer needs sign_in"),
+        ("dependencies: none", "dependencies: {database: none}", "'redis' is missing in dependencies"),
+        ("dependencies: none", "dependencies: nothing", "expected 'none', or an object"),
+        ("request: GET /up", "request: /up", "expected a method and a path, as in 'GET /health'"),
+        ("request: GET /up", "request: 'GET /up/${account.email}'", "${account.email} needs a session"),
+        ("${marker}", "${account.name}", "${account.name} is unknown"),
+        ("status: 201}", "status: 201, body: {}}", "an empty body expects nothing"),
+        ("status: 201}", "status: 201, body: {a: {matches: '('}}}", "is no regular expression"),
+        ("{name: read,", "{name: order,", "two steps are named 'order'"),
+        ("version: none", "version: {heading: X}", "unknown key 'heading'"),
+        ("service: shop", "service: shop\ncontract: none.yaml", "the contract none.yaml cannot be used: No such file"),
+        ("service: shop", "service: shop\nservice: shop", "key 'service'"),
+    ],
+)
+def test_a_mistake_names_line_and_remedy(tmp_path: Path, old: str, new: str, message: str) -> None:
+    assert GOOD.count(old) >= 1
+    with pytest.raises(InvalidService) as caught:
+        described(tmp_path, GOOD.replace(old, new, 1))
+    assert message in str(caught.value)
+    assert str(caught.value).startswith("suites/service.yaml:")
+
+
+def test_a_journey_that_writes_on_live_is_undone(tmp_path: Path) -> None:
+    with pytest.raises(InvalidService, match="it needs undo"):
+        described(tmp_path, GOOD[: GOOD.index("    undo:")])
+
+
+def test_a_value_that_nothing_uses(tmp_path: Path) -> None:
+    with pytest.raises(InvalidService, match="nothing uses the captured value 'id'"):
+        described(tmp_path, GOOD.replace("/${id}", "/1"))

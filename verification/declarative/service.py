@@ -1,0 +1,402 @@
+"""``suites/service.yaml``: read, validated against its JSON Schema, and turned into a ``Service``."""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from jsonschema.exceptions import ValidationError, best_match
+
+from verification.contract.openapi import Contract
+from verification.declarative.source import InvalidChecks, Source, read
+from verification.declarative.source import Step as Key
+from verification.journeys.expectations import is_query
+from verification.journeys.model import (
+    Expectation,
+    Health,
+    Journey,
+    Request,
+    Service,
+    Session,
+    Step,
+    Sweep,
+)
+from verification.journeys.placeholders import NAME, holes, is_builtin, names_in
+
+SCHEMA_FILE = Path(__file__).with_name("service.schema.json")
+FILE = "service.yaml"
+NONE = "none"
+_OK = Expectation((200,))
+_SIGNS_IN = ("bearer", "cookie")
+_ALLOWED_OF_ACCOUNT = ("account.email", "account.password")
+
+
+class InvalidService(InvalidChecks):
+    """A description that cannot be used: file, line, what was wrong, what to write instead; a line for each mistake."""
+
+
+def load_service(path: Path, shown: str) -> Service:
+    """Return the service that a file describes; messages call the file ``shown``.
+
+    The contract's path is relative to the file. Raises InvalidService with every mistake, OSError.
+    """
+    try:
+        source = read(path, shown)
+    except InvalidChecks as error:
+        hint = "; put a text with such a character in quotes" if "but got" in str(error) else ""
+        raise InvalidService(f"{error}{hint}") from None
+    mistakes = [_explain(source, error) for error in _errors(source.value)]
+    mistakes = mistakes or list(_mistakes(source))
+    if mistakes:
+        raise InvalidService("\n".join(dict.fromkeys(mistakes)))
+    return _service(source.value, _contract(source, path))
+
+
+def _contract(source: Source, path: Path) -> Contract | None:
+    name = source.value.get("contract")
+    if name is None:
+        return None
+    try:
+        return Contract.load(path.parent / name)
+    except OSError as error:
+        problem = error.strerror or type(error).__name__
+    except ValueError as error:
+        problem = " ".join(str(error).split())
+    raise InvalidService(source.error(["contract"], f"the contract {name} cannot be used: {problem}"))
+
+
+# -- from YAML to the model ------------------------------------------------------------------------------------------------
+
+
+def _service(raw: Mapping[str, Any], contract: Contract | None) -> Service:
+    build = _Builder(contract)
+    dependencies = _declared(raw["dependencies"])
+    return Service(
+        name=raw["service"],
+        repository=raw.get("repository", raw["service"]),
+        contract=raw.get("contract"),
+        health=Health(build.step("health", raw["health"]), _version(raw["health"].get("version", "$.version"))),
+        dependencies={
+            name: None if (asked := dependencies.get(name, NONE)) == NONE else build.step(name, asked)
+            for name in ("database", "redis")
+        },
+        sessions={name: build.session(name, one) for name, one in _declared(raw["sessions"]).items()},
+        journeys=tuple(build.journey(name, one) for name, one in raw["journeys"].items()),
+        stores=raw.get("stores", {}),
+        environment=raw.get("environment", {}),
+    )
+
+
+def _declared(value: Any) -> Mapping[str, Any]:
+    return {} if value == NONE else value
+
+
+def _version(value: Any) -> str | None:
+    if isinstance(value, Mapping):
+        return f"header {value['header']}"
+    return None if value == NONE else str(value)
+
+
+class _Builder:
+    """Builds the parts of a service; the contract names its operations."""
+
+    def __init__(self, contract: Contract | None) -> None:
+        self._contract = contract
+
+    def step(self, name: str, raw: Mapping[str, Any]) -> Step:
+        request = _request(raw["request"])
+        expect = _expectation(raw["expect"]) if "expect" in raw else _OK
+        operation = self._operation(request)
+        return Step(name, operation, request, expect, raw.get("capture", {}), bool(raw.get("private", False)))
+
+    def session(self, name: str, raw: Mapping[str, Any]) -> Session:
+        sign_in, token = raw.get("sign_in"), raw.get("token", {})
+        return Session(
+            name,
+            raw["kind"],
+            sign_in=sign_in and self.step("sign in", sign_in),
+            sign_out=self.step("sign out", raw["sign_out"]) if "sign_out" in raw else None,
+            token=sign_in and sign_in.get("token"),
+            expires_in=sign_in and sign_in.get("expires_in"),
+            header=raw.get("header", "Authorization"),
+            username=raw.get("username", "${account.email}"),
+            password=raw.get("key", raw.get("password", "${account.password}")),
+            token_format=token.get("format"),
+            algorithm=token.get("algorithm"),
+        )
+
+    def journey(self, name: str, raw: Mapping[str, Any]) -> Journey:
+        sweep = raw.get("sweep")
+        return Journey(
+            name,
+            tuple(self.step(one["name"], one) for one in raw["steps"]),
+            tuple(self.step(one["name"], one) for one in raw.get("undo", ())),
+            raw.get("as"),
+            raw.get("weight", 1),
+            raw.get("live", False),
+            sweep
+            and Sweep(
+                self.step("sweep", {"request": sweep["request"]}), sweep["items"], sweep["where"], sweep["capture"]
+            ),
+        )
+
+    def _operation(self, request: Request) -> str:
+        path = request.path.partition("?")[0]
+        if self._contract is not None:
+            found = self._contract.operation_for(request.method, re.sub(r"\$\{[^}]*\}", "0", path))
+            if found is not None:
+                return found.operation_id
+        return f"{request.method} {path}"
+
+
+def _request(raw: Any) -> Request:
+    if isinstance(raw, str):
+        method, _, path = raw.partition(" ")
+        return Request(method, path)
+    common = Request(raw["method"], raw["path"], raw.get("query", {}), raw.get("headers", {}))
+    for kind in ("json", "form"):
+        if kind in raw:
+            return Request(common.method, common.path, common.query, common.headers, kind, raw[kind])
+    if "body" in raw:
+        return Request(common.method, common.path, common.query, common.headers, "text", raw["body"])
+    return common
+
+
+def _expectation(raw: Mapping[str, Any]) -> Expectation:
+    status = raw["status"]
+    statuses = tuple(status) if isinstance(status, list) else (status,)
+    return Expectation(statuses, raw.get("headers", {}), "body" in raw, raw.get("body"))
+
+
+# -- what is wrong with a file ---------------------------------------------------------------------------------------------
+
+
+@cache
+def _validator() -> Draft202012Validator:
+    return Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
+
+
+def _errors(value: Any) -> list[ValidationError]:
+    return sorted(_validator().iter_errors(value), key=lambda error: [str(key) for key in error.absolute_path])
+
+
+def _explain(source: Source, error: ValidationError) -> str:
+    while error.validator == "oneOf" and error.context:
+        # "none" or an object: of what is an object, the object's own mistake is meant.
+        inner = _inner(error)
+        if inner is None or not isinstance(error.instance, Mapping):
+            kinds = (
+                "'none', or an object" if any(one.validator == "const" for one in error.context) else "another value"
+            )
+            return source.error(
+                list(error.absolute_path), f"{_shown(error.instance)} is not allowed{_where(error)}: expected {kinds}"
+            )
+        error = inner
+    path: list[Key] = list(error.absolute_path)
+    schema = error.schema if isinstance(error.schema, Mapping) else {}
+    if error.validator == "additionalProperties" and isinstance(error.instance, Mapping):
+        known = schema.get("properties", {})
+        unknown = [str(key) for key in error.instance if key not in known]
+        return "\n".join(
+            source.error([*path, key], f"unknown key {key!r}{_where(error)}{_nearest(key, known)}") for key in unknown
+        )
+    if error.validator == "required":
+        return source.error(path, f"{error.message.replace(' is a required property', ' is missing')}{_where(error)}")
+    return source.error(path, f"{_shown(error.instance)} is not allowed{_where(error)}: {_rule(error)}")
+
+
+def _inner(error: ValidationError) -> ValidationError | None:
+    """Return the mistake in the alternative that has the value's own type."""
+    fits = [one for one in error.context if one.validator not in ("const", "type") or len(one.relative_path)]
+    found: ValidationError | None = best_match(fits)
+    return found
+
+
+def _where(error: ValidationError) -> str:
+    parts = ".".join(str(key) for key in error.absolute_path)
+    return f" in {parts}" if parts else ""
+
+
+def _rule(error: ValidationError) -> str:
+    if error.validator == "type":
+        wanted: Any = error.validator_value
+        kinds = wanted if isinstance(wanted, list) else [wanted]
+        return f"expected {' or '.join(map(str, kinds))}"
+    last = str(error.absolute_path[-1]) if error.absolute_path else ""
+    if error.validator == "pattern" and last in ("request", "path"):
+        return (
+            "expected a method and a path, as in 'GET /health'"
+            if last == "request"
+            else "expected a path that begins with /"
+        )
+    if error.validator == "enum":
+        allowed = [str(one) for one in error.schema["enum"]] if isinstance(error.schema, Mapping) else []
+        return f"expected one of {', '.join(allowed)}{_nearest(str(error.instance), allowed, listed=False)}"
+    return str(error.message)
+
+
+def _shown(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)[:80]
+
+
+def _nearest(word: str, known: Iterable[str], *, listed: bool = True) -> str:
+    known = list(known)
+    close = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    if close:
+        return f"; did you mean {close[0]!r}?"
+    return f"; known: {', '.join(known)}" if listed else ""
+
+
+def _mistakes(source: Source) -> Iterator[str]:
+    """Yield what a schema cannot say."""
+    raw = source.value
+    sessions = _declared(raw["sessions"])
+    yield from _requests(source, ["health"], raw["health"], set(), account=False)
+    for name, one in _declared(raw["dependencies"]).items():
+        if one != NONE:
+            yield from _requests(source, ["dependencies", name], one, set(), account=False)
+    for name, one in sessions.items():
+        yield from _session_mistakes(source, ["sessions", name], one)
+    for name, one in raw["journeys"].items():
+        yield from _journey_mistakes(source, ["journeys", name], one, sessions)
+
+
+def _session_mistakes(source: Source, path: list[Key], raw: Mapping[str, Any]) -> Iterator[str]:
+    kind = raw["kind"]
+    if kind in _SIGNS_IN and "sign_in" not in raw:
+        yield source.error(path, f"a session of kind {kind} needs sign_in: the request that opens it")
+    if kind not in _SIGNS_IN and "sign_in" in raw:
+        yield source.error([*path, "sign_in"], f"a session of kind {kind} has no sign_in")
+    if kind == "bearer" and "sign_in" in raw and "token" not in raw["sign_in"]:
+        yield source.error(
+            [*path, "sign_in"], "sign_in lacks token: where the token is in the answer, such as $.access_token"
+        )
+    for key, only in (("key", "api-key"), ("username", "basic"), ("password", "basic")):
+        if key in raw and kind != only:
+            yield source.error([*path, key], f"{key} belongs to a session of kind {only}, this one is {kind}")
+    for key in ("token", "expires_in"):
+        if key in raw.get("sign_in", {}) and not is_query(raw["sign_in"][key]):
+            yield source.error([*path, "sign_in", key], _no_query(raw["sign_in"][key]))
+    for key in ("sign_in", "sign_out"):
+        if key in raw:
+            yield from _requests(source, [*path, key], raw[key], set(), account=True)
+
+
+def _journey_mistakes(
+    source: Source, path: list[Key], raw: Mapping[str, Any], sessions: Mapping[str, Any]
+) -> Iterator[str]:
+    name = raw.get("as")
+    if name is not None and name not in sessions:
+        yield source.error([*path, "as"], f"there is no session {name!r}{_nearest(name, sessions)}")
+    captured: dict[str, list[Key]] = {}
+    used: set[str] = set()
+    names: set[str] = set()
+    for part in ("steps", "undo"):
+        for number, step in enumerate(raw.get(part, ())):
+            at: list[Key] = [*path, part, number]
+            if step["name"] in names:
+                yield source.error([*at, "name"], f"two steps are named {step['name']!r}")
+            names.add(step["name"])
+            yield from _requests(source, at, step, set(captured), account=name is not None)
+            used |= names_in(step["request"]) | names_in(step.get("expect", {}))
+            for key, query in step.get("capture", {}).items():
+                if not is_query(query):
+                    yield source.error([*at, "capture", key], _no_query(query))
+                if is_builtin(key) or not NAME.fullmatch(key):
+                    yield source.error(
+                        [*at, "capture", key], f"{key!r} cannot be captured: the name has a meaning of its own"
+                    )
+                captured.setdefault(key, [*at, "capture", key])
+    yield from (
+        source.error(
+            at, f"nothing uses the captured value {key!r}; use ${{{key}}} in a later step, or delete the capture"
+        )
+        for key, at in captured.items()
+        if key not in used
+    )
+    if any(_request(step["request"]).writes for step in raw["steps"]) and raw.get("live") and "undo" not in raw:
+        yield source.error(
+            path, "a journey with live: true writes on the live service for as long as a deployment runs; it needs undo"
+        )
+    if "sweep" in raw:
+        yield from _sweep_mistakes(source, [*path, "sweep"], raw)
+
+
+def _sweep_mistakes(source: Source, path: list[Key], raw: Mapping[str, Any]) -> Iterator[str]:
+    sweep = raw["sweep"]
+    yield from _requests(source, path, sweep, set(), account="as" in raw)
+    if "marker" not in names_in(sweep["where"]):
+        yield source.error(
+            [*path, "where"], "where must name ${marker}: it is what tells this run's entries from all others"
+        )
+    for key, query in {"items": sweep["items"], **sweep["capture"]}.items():
+        if not is_query(query):
+            yield source.error([*path, key] if key == "items" else [*path, "capture", key], _no_query(query))
+
+
+def _requests(
+    source: Source, path: list[Key], raw: Mapping[str, Any], captured: set[str], *, account: bool
+) -> Iterator[str]:
+    """Yield the mistakes of a request and of what is expected of its answer."""
+    request = raw["request"]
+    if isinstance(request, Mapping) and len({"json", "form", "body"} & request.keys()) > 1:
+        yield source.error([*path, "request"], "a request has one of json, form and body")
+    for part in ("request", "expect"):
+        for name in sorted(names_in(raw.get(part, {}))):
+            at = [*path, part]
+            if name.startswith("account."):
+                if not account:
+                    yield source.error(at, f"${{{name}}} needs a session: this request has none")
+                elif name not in _ALLOWED_OF_ACCOUNT:
+                    yield source.error(at, f"${{{name}}} is unknown{_nearest(name, _ALLOWED_OF_ACCOUNT)}")
+            elif name not in captured and not is_builtin(name):
+                known = [*sorted(captured), "marker", "uuid", "now", "now+30d"]
+                yield source.error(
+                    at,
+                    f"${{{name}}} has no value here; captured before: {', '.join(sorted(captured)) or 'nothing'}{_nearest(name, known, listed=False)}",
+                )
+        for text in _texts(raw.get(part, {})):
+            if re.search(r"(?<![$\w])\{\w+\}|\$\w+\b(?!\{)|\$\{[^}]*$", text) and not holes(text):
+                yield source.error([*path, part], f"{text!r} looks like a placeholder; write ${{name}}")
+    expect = raw.get("expect", {})
+    if expect.get("body") == {}:
+        yield source.error(
+            [*path, "expect", "body"], "an empty body expects nothing; name the fields that must be there"
+        )
+    yield from _patterns(source, [*path, "expect"], expect)
+
+
+def _patterns(source: Source, path: list[Key], value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for key, inner in value.items():
+            if key == "matches" and isinstance(inner, str):
+                try:
+                    re.compile(inner)
+                except re.error as error:
+                    yield source.error([*path, key], f"{inner!r} is no regular expression: {error}")
+            yield from _patterns(source, [*path, key], inner)
+    elif isinstance(value, list):
+        for number, one in enumerate(value):
+            yield from _patterns(source, [*path, number], one)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            if key != "matches":
+                yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)
+
+
+def _no_query(value: str) -> str:
+    return f"{value!r} does not say where the value is: write $.field, $.items[0].id or 'header NAME'"

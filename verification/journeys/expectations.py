@@ -1,0 +1,230 @@
+"""Whether an answer is as expected, and what is captured from it.
+
+In ``expect.body`` an object must have the fields that are named, and may have others; an array must be as long. A field may be an
+operator, an object with one key: ``{contains: …}`` (an array that has such an element, a text that has this part), ``{matches: …}`` (a regular
+expression), ``{type: …}``, ``{length: n}``, ``{greater: n}``, ``{less: n}``, ``{absent: true}``, ``{equals: …}`` (exactly this).
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Protocol
+
+from verification.journeys.model import Expectation
+from verification.redaction.redactor import is_secret_name
+
+OPERATORS = ("absent", "contains", "equals", "greater", "length", "less", "matches", "type")
+TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
+_LONGEST = 120
+_ABSENT = object()
+# RFC 9535's singular queries without its rarer spellings: $, then .name, ['name'] or [0].
+_PATH = re.compile(r"""\.([A-Za-z_][\w-]*)|\['([^']+)'\]|\["([^"]+)"\]|\[(-?\d+)\]""")
+_HEADER = re.compile(r"header ([A-Za-z0-9-]+)")
+
+
+class Headers(Protocol):
+    """Headers of an answer; names are compared without case."""
+
+    def get(self, name: str, default: None = None, /) -> str | None:
+        """Return the value of a header."""
+
+
+class Answer(Protocol):
+    """An answer as every client here has it."""
+
+    @property
+    def status(self) -> int:
+        """The status."""
+
+    @property
+    def headers(self) -> Headers:
+        """The headers."""
+
+    @property
+    def body(self) -> bytes:
+        """The whole body."""
+
+
+class NotCaptured(ValueError):
+    """The answer lacks a value that later steps need; the text says which, and quotes nothing of the answer."""
+
+
+def is_query(query: str) -> bool:
+    """Return whether this says where a value is in an answer: ``$.items[0].id`` or ``header NAME``."""
+    if _HEADER.fullmatch(query):
+        return True
+    return query.startswith("$") and _PATH.sub("", query[1:]) == ""
+
+
+def find(query: str, answer: Answer) -> Any:
+    """Return the value at ``query`` of an answer. Raises NotCaptured."""
+    if (header := _HEADER.fullmatch(query)) is not None:
+        value = answer.headers.get(header[1])
+        if value is None:
+            raise NotCaptured(f"the answer has no header {header[1]}")
+        return value
+    try:
+        document = json.loads(answer.body)
+    except ValueError:
+        raise NotCaptured("the body is not JSON") from None
+    return value_at(query, document)
+
+
+def value_at(query: str, document: Any) -> Any:
+    """Return the value at a path such as ``$.items[0].id`` of a JSON value. Raises NotCaptured."""
+    value = document
+    for dotted, single, double, index in _PATH.findall(query[1:]):
+        try:
+            value = (
+                value[int(index)] if index and isinstance(value, list) else _field(value, dotted or single or double)
+            )
+        except (LookupError, TypeError):
+            raise NotCaptured(f"the body has no {query}") from None
+    return value
+
+
+def _field(value: Any, name: str) -> Any:
+    if not isinstance(value, Mapping):
+        raise TypeError
+    return value[name]
+
+
+def capture(wanted: Mapping[str, str], answer: Answer) -> dict[str, Any]:
+    """Return the captured values by name. Raises NotCaptured if one is missing, null, an object or an array."""
+    captured = {}
+    for name, query in wanted.items():
+        value = find(query, answer)
+        if value is None or isinstance(value, dict | list):
+            raise NotCaptured(f"{query} is not a text or a number")
+        captured[name] = value
+    return captured
+
+
+def problems(expect: Expectation, answer: Answer) -> Iterator[str]:
+    """Yield what is not as expected, each as a part of a sentence; ``expect`` is filled already.
+
+    The value of a field with a secret name is never shown.
+    """
+    if answer.status not in expect.statuses:
+        yield f"status {answer.status}, expected {' or '.join(map(str, expect.statuses))}"
+        return
+    for name, wanted in expect.headers.items():
+        yield from header_problems(name, wanted, answer.headers.get(name))
+    if not expect.has_body:
+        return
+    try:
+        value = json.loads(answer.body)
+    except ValueError:
+        yield "the body is not JSON"
+        return
+    yield from body_problems(expect.body, value)
+
+
+def header_problems(name: str, wanted: Any, got: str | None) -> Iterator[str]:
+    """Yield what is wrong with a header: ``wanted`` is its value, ``{matches: …}``, or None if it must be absent."""
+    shown = "missing" if got is None else show(got)
+    if wanted is None:
+        if got is not None:
+            yield f"header {name} is {shown}, expected none"
+    elif isinstance(wanted, Mapping):
+        if got is None or not re.search(wanted["matches"], got):
+            yield f"header {name} is {shown}, expected what matches {wanted['matches']}"
+    elif got != wanted:
+        yield f"header {name} is {shown}, expected {wanted}"
+
+
+def body_problems(wanted: Any, got: Any, where: str = "$") -> Iterator[str]:
+    """Yield what is wrong with a JSON value."""
+    operator = operator_of(wanted)
+    if operator is not None:
+        yield from _operator_problems(operator, wanted[operator], got, where)
+    elif got is _ABSENT:
+        yield f"{where} is missing, expected {show(wanted)}"
+    elif isinstance(wanted, Mapping) and isinstance(got, Mapping):
+        for key, inner in wanted.items():
+            at = f"{where}.{key}"
+            found = got.get(key, _ABSENT)
+            if is_secret_name(key) and operator_of(inner) is None:
+                if found != inner:
+                    yield f"{at} is not what was expected (hidden)"
+            else:
+                yield from body_problems(inner, found, at)
+    elif isinstance(wanted, list) and isinstance(got, list):
+        if len(wanted) != len(got):
+            yield f"{where} has {len(got)} elements, expected {len(wanted)}"
+            return
+        for number, (one, other) in enumerate(zip(wanted, got, strict=True)):
+            yield from body_problems(one, other, f"{where}[{number}]")
+    elif not _same(wanted, got):
+        yield f"{where} is {show(got)}, expected {show(wanted)}"
+
+
+def operator_of(wanted: Any) -> str | None:
+    """Return the operator that an object with one key is, None for any other value."""
+    if isinstance(wanted, Mapping) and len(wanted) == 1:
+        (key,) = wanted
+        return key if key in OPERATORS else None
+    return None
+
+
+def _operator_problems(operator: str, value: Any, got: Any, where: str) -> Iterator[str]:
+    if operator == "absent":
+        if (got is _ABSENT) is not value:
+            yield f"{where} is {'missing' if got is _ABSENT else 'there'}, expected it {'not ' if value else ''}to be there"
+        return
+    if got is _ABSENT:
+        yield f"{where} is missing, expected {operator} {show(value)}"
+    elif not _holds(operator, value, got):
+        yield f"{where} is {show(got)}, expected {operator} {show(value)}"
+
+
+def _holds(operator: str, value: Any, got: Any) -> bool:
+    match operator:
+        case "contains":
+            if isinstance(got, str):
+                return isinstance(value, str) and value in got
+            return isinstance(got, list) and any(not any(body_problems(value, one)) for one in got)
+        case "matches":
+            return isinstance(got, str) and re.search(value, got) is not None
+        case "type":
+            return _is_type(value, got)
+        case "length":
+            return isinstance(got, str | list | dict) and len(got) == value
+        case "greater":
+            return _number(got) and got > value
+        case "less":
+            return _number(got) and got < value
+    return _same(value, got)
+
+
+def _is_type(name: str, got: Any) -> bool:
+    match name:
+        case "integer":
+            return _number(got) and float(got).is_integer()
+        case "number":
+            return _number(got)
+        case "null":
+            return got is None
+    return isinstance(got, {"array": list, "boolean": bool, "object": dict, "string": str}[name])
+
+
+def _number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _same(wanted: Any, got: Any) -> bool:
+    if isinstance(wanted, bool) != isinstance(got, bool):
+        return False
+    if isinstance(wanted, list) and isinstance(got, list):
+        return len(wanted) == len(got) and all(map(_same, wanted, got))
+    if isinstance(wanted, Mapping) and isinstance(got, Mapping):
+        return wanted.keys() == got.keys() and all(_same(value, got[key]) for key, value in wanted.items())
+    return (type(wanted) is type(got) or (_number(wanted) and _number(got))) and bool(wanted == got)
+
+
+def show(value: Any) -> str:
+    """Return a JSON value for a message, cut to one short line."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

@@ -1,0 +1,212 @@
+"""What a service is and what its users do, as ``suites/service.yaml`` describes it; only data, cheap to import.
+
+Every process that sends requests to the service plays these journeys: the checks, the prober, the load, the latency gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "PROPFIND", "REPORT", "SEARCH", "QUERY")
+"""Methods that change nothing (RFC 9110, 9.2.1, and IANA's registry of methods); every other one counts as writing."""
+
+BodyKind = Literal["none", "json", "text", "form"]
+SessionKind = Literal["none", "basic", "api-key", "bearer", "cookie", "oauth2-client-credentials"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as written, with placeholders such as ``${id}``.
+
+    ``body`` is the JSON value, the text or the form's fields, as ``body_kind`` says.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, Any] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body_kind: BodyKind = "none"
+    body: Any = None
+
+    @property
+    def writes(self) -> bool:
+        """Whether the request may change something."""
+        return self.method not in SAFE_METHODS
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+@dataclass(frozen=True)
+class Expectation:
+    """What an answer must be. ``headers`` and ``body`` as in ``expectations``; ``has_body``: whether a body is expected at all."""
+
+    statuses: tuple[int, ...]
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    has_body: bool = False
+    body: Any = None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One request of a journey.
+
+    ``operation`` is its name in reports: the contract's operation id, or method and path. ``capture`` maps a name to where its value is
+    in the answer (``$.id``, ``header Location``). ``private``: only the user of the journey may get this answer.
+    """
+
+    name: str
+    operation: str
+    request: Request
+    expect: Expectation
+    capture: Mapping[str, str] = field(default_factory=dict)
+    private: bool = False
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """How to find what a journey wrote if the answer with its id was lost.
+
+    ``items`` is where the list is in the answer, ``where`` what an entry must contain, ``capture`` what the ``undo`` steps need of it.
+    """
+
+    step: Step
+    items: str
+    where: Any
+    capture: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Journey:
+    """What a user does, step by step, and how to remove what it wrote.
+
+    ``session`` names the session it is played in (None: without one); ``weight`` is its share of the load. ``live``: the prober and the
+    load may write with it.
+    """
+
+    name: str
+    steps: tuple[Step, ...]
+    undo: tuple[Step, ...] = ()
+    session: str | None = None
+    weight: int = 1
+    live: bool = False
+    sweep: Sweep | None = None
+
+    @property
+    def writes(self) -> bool:
+        """Whether any step may change something."""
+        return any(step.request.writes for step in self.steps)
+
+    def reading(self) -> Journey | None:
+        """Return the journey with only the steps that write nothing and need nothing of a step that does; None without any."""
+        from verification.journeys.placeholders import names_in
+
+        lost: set[str] = set()
+        kept = []
+        for step in self.steps:
+            if step.request.writes or names_in(asdict(step.request)) & lost:
+                lost |= set(step.capture)
+            else:
+                kept.append(step)
+        return Journey(self.name, tuple(kept), (), self.session, self.weight, self.live) if kept else None
+
+    def on_live(self) -> Journey | None:
+        """Return what the prober and the load may play: the whole journey if it is ``live`` or writes nothing, else its reading part."""
+        return self if self.live or not self.writes else self.reading()
+
+
+@dataclass(frozen=True)
+class Session:
+    """How a user signs in.
+
+    ``sign_in`` and ``sign_out`` are None if the kind needs none. ``token`` and ``expires_in`` say where they are in the answer to ``sign_in``.
+    ``header`` is the header of an API key. ``token_format`` and ``algorithm`` say what the auth gate may try.
+    """
+
+    name: str
+    kind: SessionKind
+    sign_in: Step | None = None
+    sign_out: Step | None = None
+    token: str | None = None
+    expires_in: str | None = None
+    header: str = "Authorization"
+    username: str = "${account.email}"
+    password: str = "${account.password}"  # noqa: S105 - a placeholder
+    token_format: str | None = None
+    algorithm: str | None = None
+
+
+@dataclass(frozen=True)
+class Health:
+    """The health check: its step, and where the version is in the answer (``$.version``, ``header X-Version``; None: nowhere)."""
+
+    step: Step
+    version: str | None
+
+
+@dataclass(frozen=True)
+class Service:
+    """The description of a service.
+
+    ``dependencies`` maps ``database`` and ``redis`` to the step that asks about it, None if the service declares that it has none.
+    ``stores`` holds what may be asked of the stores directly; ``environment`` further variables of the embedded service.
+    """
+
+    name: str
+    repository: str
+    contract: str | None
+    health: Health
+    dependencies: Mapping[str, Step | None] = field(default_factory=dict)
+    sessions: Mapping[str, Session] = field(default_factory=dict)
+    journeys: tuple[Journey, ...] = ()
+    stores: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def signed_in(self) -> Session | None:
+        """Return the first session that a user signs in to, None without one."""
+        return next((one for one in self.sessions.values() if one.kind != "none"), None)
+
+    def probes(self) -> Iterator[Step]:
+        """Yield the health check and the declared dependencies' checks: requests that need no session."""
+        yield self.health.step
+        yield from (step for step in self.dependencies.values() if step is not None)
+
+    def played_on_live(self) -> tuple[Journey, ...]:
+        """Return the journeys that the prober and the load may play."""
+        return tuple(found for one in self.journeys if (found := one.on_live()) is not None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the description as JSON values, for another process; it holds no secret."""
+        return asdict(self)
+
+    @staticmethod
+    def from_json(values: Mapping[str, Any]) -> Service:
+        """Return the description that ``to_json`` gave."""
+        sessions = {name: _session(raw) for name, raw in values["sessions"].items()}
+        return Service(
+            **{
+                **values,
+                "health": Health(_step(values["health"]["step"]), values["health"]["version"]),
+                "dependencies": {name: raw and _step(raw) for name, raw in values["dependencies"].items()},
+                "sessions": sessions,
+                "journeys": tuple(map(_journey, values["journeys"])),
+            }
+        )
+
+
+def _step(raw: Mapping[str, Any]) -> Step:
+    expect = Expectation(**{**raw["expect"], "statuses": tuple(raw["expect"]["statuses"])})
+    return Step(**{**raw, "request": Request(**raw["request"]), "expect": expect})
+
+
+def _session(raw: Mapping[str, Any]) -> Session:
+    return Session(**{**raw, **{name: raw[name] and _step(raw[name]) for name in ("sign_in", "sign_out")}})
+
+
+def _journey(raw: Mapping[str, Any]) -> Journey:
+    sweep = raw["sweep"] and Sweep(**{**raw["sweep"], "step": _step(raw["sweep"]["step"])})
+    steps = {name: tuple(map(_step, raw[name])) for name in ("steps", "undo")}
+    return Journey(**{**raw, **steps, "sweep": sweep})

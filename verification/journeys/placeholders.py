@@ -1,0 +1,95 @@
+"""Placeholders in requests and expectations: ``${id}``, ``${account.email}``, ``${marker}``, ``${now+30d}``, ``${uuid}``."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+NAME = re.compile(r"[A-Za-z_]\w*")
+_HOLE = re.compile(r"\$\{([^{}]*)\}")
+_NOW = re.compile(r"now(?:([+-])(\d+)([smhd]))?")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_ACCOUNT = "account."
+
+
+class UnknownPlaceholder(KeyError):
+    """A placeholder that has no value; its only argument is the name."""
+
+
+def holes(text: str) -> list[str]:
+    """Return what stands between the braces of every ``${…}`` of a text."""
+    return _HOLE.findall(text)
+
+
+def names_in(value: Any) -> set[str]:
+    """Return the placeholders in all texts of a JSON value, keys included."""
+    if isinstance(value, Mapping):
+        return {name for pair in value.items() for one in pair for name in names_in(one)}
+    if isinstance(value, list | tuple):
+        return {name for one in value for name in names_in(one)}
+    return set(holes(value)) if isinstance(value, str) else set()
+
+
+def is_builtin(name: str) -> bool:
+    """Return whether the name always has a value: ``marker``, ``uuid``, ``now``, ``now+30d``, ``account.…``."""
+    return name in ("marker", "uuid") or _NOW.fullmatch(name) is not None or name.startswith(_ACCOUNT)
+
+
+class Values:
+    """The values of placeholders in one run of a journey: captured ones, the account's, the run's marker, the time."""
+
+    def __init__(
+        self, account: Mapping[str, str] | None, marker: str, captured: Mapping[str, Any] | None = None
+    ) -> None:
+        """``account`` holds the smoke user's fields (``email``, ``password``); None without a session."""
+        self._account = account or {}
+        self._marker = marker
+        self._captured: dict[str, Any] = dict(captured or {})
+
+    @property
+    def captured(self) -> Mapping[str, Any]:
+        """The captured values, by name."""
+        return self._captured
+
+    def learn(self, captured: Mapping[str, Any]) -> None:
+        """Add captured values."""
+        self._captured.update(captured)
+
+    def value(self, name: str) -> Any:
+        """Return the value of a placeholder. Raises UnknownPlaceholder."""
+        if name in self._captured:
+            return self._captured[name]
+        if name == "marker":
+            return self._marker
+        if name == "uuid":
+            return str(uuid.uuid4())
+        if (now := _NOW.fullmatch(name)) is not None:
+            return _time(now)
+        field = name.removeprefix(_ACCOUNT)
+        if field != name and field in self._account:
+            return self._account[field]
+        raise UnknownPlaceholder(name)
+
+    def fill(self, value: Any) -> Any:
+        """Return the JSON value with its placeholders filled; a text that is one placeholder becomes the value itself.
+
+        Raises UnknownPlaceholder.
+        """
+        if isinstance(value, Mapping):
+            return {key: self.fill(inner) for key, inner in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.fill(inner) for inner in value]
+        if not isinstance(value, str):
+            return value
+        whole = _HOLE.fullmatch(value)
+        return self.value(whole[1]) if whole else _HOLE.sub(lambda hole: str(self.value(hole[1])), value)
+
+
+def _time(now: re.Match[str]) -> str:
+    sign, number, unit = now.groups()
+    moved = timedelta(**{_UNITS[unit]: int(number)}) if unit else timedelta()
+    at = datetime.now(UTC) + (-moved if sign == "-" else moved)
+    return at.isoformat(timespec="seconds").replace("+00:00", "Z")

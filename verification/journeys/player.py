@@ -1,0 +1,177 @@
+"""Plays a journey without sending anything: says which request comes next, and learns from its answer.
+
+Whoever plays it sends the requests in its own way: the checks with httpx, the prober on connections of its own, the load in Locust.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import quote, urlencode, urlsplit
+
+from verification.journeys.expectations import Answer, NotCaptured, capture, problems
+from verification.journeys.model import Expectation, Journey, Request, Step
+from verification.journeys.placeholders import UnknownPlaceholder, Values, names_in
+
+_IN_A_PATH = "/%:@!$&'()*+,;=~-._?#"
+_CONTENT_TYPES = {
+    "json": "application/json",
+    "form": "application/x-www-form-urlencoded",
+    "text": "text/plain; charset=utf-8",
+}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A request that can be sent: path with its query, all headers (session included; never to be logged), body."""
+
+    step: Step
+    method: str
+    path: str
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes | None = field(repr=False)
+    expect: Expectation = field(repr=False)
+
+
+def prepare(step: Step, values: Values, session: Mapping[str, str]) -> Prepared:
+    """Return the step's request with its placeholders filled; ``session`` holds the headers of the session.
+
+    Raises UnknownPlaceholder.
+    """
+    request = step.request
+    headers = {"Accept": "application/json", **session, **_texts(values.fill(request.headers))}
+    body = _body(request, values)
+    if body is not None and not any(name.lower() == "content-type" for name in headers):
+        headers["Content-Type"] = _CONTENT_TYPES[request.body_kind]
+    expect = step.expect
+    if expect.has_body or expect.headers:
+        expect = Expectation(expect.statuses, values.fill(expect.headers), expect.has_body, values.fill(expect.body))
+    return Prepared(step, request.method, _path(request, values), headers, body, expect)
+
+
+def _path(request: Request, values: Values) -> str:
+    path = str(values.fill(request.path))
+    if "://" in path:  # a captured Location may be a whole URL; the colour under test is asked
+        parts = urlsplit(path)
+        path = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    path = quote(path, safe=_IN_A_PATH)
+    if not request.query:
+        return path
+    return f"{path}{'&' if '?' in path else '?'}{urlencode(_texts(values.fill(request.query)))}"
+
+
+def _texts(values: Mapping[str, object]) -> dict[str, str]:
+    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in values.items()}
+
+
+def _body(request: Request, values: Values) -> bytes | None:
+    match request.body_kind:
+        case "json":
+            return json.dumps(values.fill(request.body)).encode()
+        case "form":
+            return urlencode(_texts(values.fill(request.body))).encode()
+        case "text":
+            return str(values.fill(request.body)).encode()
+    return None
+
+
+class Play:
+    """One run of a journey by one user. Not safe to use from two threads."""
+
+    def __init__(self, journey: Journey, values: Values) -> None:
+        """``values`` belong to this run alone: captured values are added to them."""
+        self.journey = journey
+        self.values = values
+        self._next = 0
+        self._undone = 0
+        self._failed = False
+        self._left: set[str] = set()
+
+    @property
+    def failed(self) -> bool:
+        """Whether a step failed; the steps after it are not asked."""
+        return self._failed
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is no further request."""
+        return self.next() is None
+
+    @property
+    def left_something(self) -> bool:
+        """Whether the journey wrote something that no ``undo`` step is known to have removed."""
+        return bool(self._left)
+
+    @property
+    def asked(self) -> int:
+        """How many of the journey's own steps were asked."""
+        return self._next
+
+    def next(self) -> Step | None:
+        """Return the step to be asked next: the journey's, then its ``undo`` steps that have the values they need; None at the end."""
+        if not self._failed and self._next < len(self.journey.steps):
+            return self.journey.steps[self._next]
+        while self._undone < len(self.journey.undo):
+            step = self.journey.undo[self._undone]
+            if self._can_fill(step):
+                return step
+            self._undone += 1
+        return None
+
+    def prepare(self, session: Mapping[str, str]) -> Prepared:
+        """Return the next request. Raises UnknownPlaceholder, or LookupError at the end."""
+        step = self.next()
+        if step is None:
+            raise LookupError("the journey has no further step")
+        return prepare(step, self.values, session)
+
+    def learn(self, prepared: Prepared, answer: Answer | None) -> str | None:
+        """Take in the answer to the next step (None: there was none) and return what is wrong with it, None if it is as expected."""
+        undoing = self._failed or self._next >= len(self.journey.steps)
+        if undoing:
+            self._undone += 1
+        else:
+            self._next += 1
+        problem = None if answer is None else judge(prepared, answer)
+        if answer is not None and problem is None:
+            problem = self._capture(prepared.step, answer)
+        if not undoing:
+            self._failed = self._failed or answer is None or problem is not None
+            if prepared.step.request.writes:
+                self._left |= set(self.values.captured)
+        elif prepared.step.request.writes and answer is not None and (problem is None or answer.status in (404, 410)):
+            self._left.clear()
+        return problem
+
+    def abandon(self) -> None:
+        """Ask none of the remaining steps; the ``undo`` steps follow."""
+        self._failed = True
+
+    def undo_again(self) -> None:
+        """Ask the ``undo`` steps from the first on, if something is left."""
+        self._failed = True
+        self._undone = 0 if self._left else len(self.journey.undo)
+
+    def _capture(self, step: Step, answer: Answer) -> str | None:
+        try:
+            self.values.learn(capture(step.capture, answer))
+        except NotCaptured as problem:
+            return str(problem)
+        return None
+
+    def _can_fill(self, step: Step) -> bool:
+        try:
+            for name in names_in(
+                [step.request.path, dict(step.request.query), dict(step.request.headers), step.request.body]
+            ):
+                self.values.value(name)
+        except UnknownPlaceholder:
+            return False
+        return True
+
+
+def judge(prepared: Prepared, answer: Answer) -> str | None:
+    """Return everything that is wrong with an answer, as parts of a sentence; None if it is as expected."""
+    found = list(problems(prepared.expect, answer))
+    return "; ".join(found) if found else None
