@@ -6,7 +6,7 @@ import difflib
 import json
 import math
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +21,15 @@ from deployment.strategy import AT_ONCE
 
 SCHEMA_FILE = Path(__file__).with_name("settings.schema.json")
 NEVER = "never"
+SERVICE_FILE = "suites/service.yaml"
+# Keys of an earlier version, each with its place in the description of the service.
+MOVED = {
+    "repository": "repository",
+    "contract": "contract",
+    "gates.database.find": "stores.database.find",
+    "gates.database.rows": "stores.database.rows",
+    "gates.redis.revoked": "stores.redis.revoked",
+}
 SETTINGS_FILE = Path(__file__).resolve().parent.parent / "deployment.toml"
 
 
@@ -60,17 +69,16 @@ class DeploymentLimits:
 class Settings:
     """One environment's settings, with its overrides applied.
 
-    ``gates`` maps a gate's name to its table as written; ``estate`` holds the environment's own keys (provider,
+    ``service_file`` describes the service. ``gates`` maps a gate's name to its table as written; ``estate`` holds the environment's own keys (provider,
     account, …).
     """
 
     environment: str
-    repository: str
-    contract: Path
     limits: DeploymentLimits
     gates: Mapping[str, Mapping[str, Any]]
     estate: Mapping[str, Any]
     access: Access = field(default_factory=Access)
+    service_file: Path = Path(SERVICE_FILE)
 
     @property
     def provider(self) -> str:
@@ -90,6 +98,7 @@ def load(path: Path, environment: str | None = None) -> Settings:
     """
     document = _parse(path)
     refuse_impossible_pair(document, path.name)
+    _refuse_moved(document, path.name)
     _validate(document, path)
     name = document["default_environment"] if environment is None else environment
     environments = document["environments"]
@@ -105,8 +114,7 @@ def load(path: Path, environment: str | None = None) -> Settings:
         gates[gate] = {**gates.get(gate, {}), **table}
     return Settings(
         environment=name,
-        repository=document["repository"],
-        contract=path.parent / document["contract"],
+        service_file=path.parent / document.get("service", SERVICE_FILE),
         limits=DeploymentLimits(**limits),
         gates=gates,
         estate={key: value for key, value in own.items() if key not in ("deployment", "gates", "access")},
@@ -146,6 +154,28 @@ def _validate(document: Mapping[str, Any], path: Path) -> None:
             f"{path.name}: " + f"\n  {path.name}: ".join(dict.fromkeys(lines)),
             hint="docs/settings.md describes every key.",
         )
+
+
+def _refuse_moved(document: Mapping[str, Any], name: str) -> None:
+    """Raise SettingsError for keys that now belong to the description of the service."""
+    environments = document.get("environments")
+    own = environments.items() if isinstance(environments, dict) else ()
+    tables = [("", document), *((f"environments.{one}.", table) for one, table in own)]
+    found = {f"{prefix}{key}": MOVED[key] for prefix, table in tables for key in MOVED if _holds(table, key.split("."))}
+    if found:
+        service = document.get("service", SERVICE_FILE)
+        raise SettingsError(
+            f"{name}: " + f"\n  {name}: ".join(f"{old} moved to {service}, as {new}" for old, new in found.items()),
+            hint="Move each value to its new place and delete it here; docs/any-service.md describes the file.",
+        )
+
+
+def _holds(table: Any, keys: Sequence[str]) -> bool:
+    for key in keys:
+        if not isinstance(table, dict) or key not in table:
+            return False
+        table = table[key]
+    return True
 
 
 def _leaves(errors: Any) -> Iterator[jsonschema.ValidationError]:

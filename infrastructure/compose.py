@@ -43,6 +43,7 @@ from infrastructure.aws.s3 import S3AuditStore
 from infrastructure.aws.secretsmanager import SecretsManager
 from infrastructure.aws.session import Clients, Connection, Credentials, clients_for
 from infrastructure.aws.sns import SnsNotifier
+from infrastructure.description import service_of
 from infrastructure.embedded import cloud, images
 from infrastructure.embedded.errors import EmbeddedError, StartFailed, StateOwned
 from infrastructure.estate import Estate, adapters, aws_estate, by_colour
@@ -285,7 +286,7 @@ def connect(settings: Settings) -> Environment:
         notifier=SnsNotifier(clients, estate.notifications_topic) if estate.notifications_topic else None,
         token_secret=token_secret,
         preflight_ports=_preflight_ports(clients, settings, estate, vault, clock),
-        push_target=EcrPushTarget(clients, settings.repository, estate.account, estate.connection.region),
+        push_target=EcrPushTarget(clients, service_of(settings).repository, estate.account, estate.connection.region),
         stores=stores,
         viewer_host=classes.viewer_host(estate.router.name),
         rehearsal_hosts={
@@ -326,7 +327,7 @@ def _preflight_ports(
     """Return the ports that only preflight uses."""
     own = (estate.smoke_users_secret, estate.token_secret, estate.signing_key_secret, *estate.store_secrets)
     return PreflightPorts(
-        scans=EcrScans(clients, settings.repository, estate.account),
+        scans=EcrScans(clients, service_of(settings).repository, estate.account),
         quotas=MeasuredQuotas(clients, classes.QUOTAS[estate.platform.name], clock),
         vault=vault,
         own_secrets=tuple(filter(None, own)),
@@ -372,7 +373,7 @@ def _permissions(clients: Clients, settings: Settings, estate: Estate) -> Permis
         Resources(
             region=estate.connection.region,
             account=estate.account,
-            repository=settings.repository,
+            repository=service_of(settings).repository,
             lease_table=estate.lease_table,
             platform=estate.platform.name,
             services=estate.platform.options["services"],
@@ -387,7 +388,9 @@ def _permissions(clients: Clients, settings: Settings, estate: Estate) -> Permis
 
 
 def _registry(clients: Clients, settings: Settings, estate: Estate) -> Registry:
-    return EcrRegistry(clients, repository=settings.repository, account=estate.account, region=estate.connection.region)
+    return EcrRegistry(
+        clients, repository=service_of(settings).repository, account=estate.account, region=estate.connection.region
+    )
 
 
 def _estate(settings: Settings) -> Estate:

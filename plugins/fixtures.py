@@ -13,7 +13,8 @@ import httpx
 import pytest
 
 from deployment.evidence.verdict import LIVE
-from deployment.settings import SETTINGS_FILE, load
+from deployment.settings import SETTINGS_FILE, Settings, load
+from infrastructure.description import service_of
 from plugins import measurement
 from plugins import state as published
 from plugins.measurement import latency_plan
@@ -26,6 +27,7 @@ from verification.http.answer_limits import AnswerLimits
 from verification.http.client import as_front_door, open_client
 from verification.journeys.accounts import SmokeUser
 from verification.journeys.accounts import sign_in as ask_for_token
+from verification.journeys.model import Service
 from verification.journeys.tokens import SignToken, signer
 from verification.latency.judge import LatencyResult
 from verification.latency.judge import verify as verify_latency
@@ -70,19 +72,34 @@ class Session:
         raise pytest.UsageError("the deployment's fixtures exist only in checks below suites/")
 
     @cached_property
+    def settings(self) -> Settings:
+        """Return the settings of the run's environment."""
+        return load(SETTINGS_FILE, self._config.option.environment)
+
+    @cached_property
+    def service(self) -> Service:
+        """Return the description of the service."""
+        return service_of(self.settings)
+
+    @cached_property
     def gates(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return the gates' tables of deployment.toml for the run's environment."""
-        return load(SETTINGS_FILE, self._config.option.environment).gates
+        """Return the gates' tables of deployment.toml for the run's environment, each store's table of the description in its gate's."""
+        gates = dict(self.settings.gates)
+        for store, table in self.service.stores.items():
+            gates[store] = {**gates.get(store, {}), **table}
+        return gates
 
     @cached_property
     def contract(self) -> Contract:
         """Return the service's wire contract."""
-        return Contract.load(load(SETTINGS_FILE, self._config.option.environment).contract)
+        if self.service.contract is None:
+            raise pytest.UsageError("suites/service.yaml names no contract: add `contract: FILE`, its OpenAPI document")
+        return Contract.load(self.settings.service_file.parent / self.service.contract)
 
     @cached_property
     def answers(self) -> AnswerLimits:
         """Return how large and how slow an answer may be."""
-        limits = load(SETTINGS_FILE, self._config.option.environment).limits
+        limits = self.settings.limits
         return AnswerLimits.of(limits.largest_answer, limits.request_deadline)
 
     def client(

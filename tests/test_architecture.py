@@ -44,11 +44,12 @@ PLUGINS_ROOT = tuple(
 )
 VERIFICATION_BASE = ("verification.http", "verification.redaction", "verification.statistics")
 VERIFICATION_JOURNEYS = (*VERIFICATION_BASE, "verification.journeys")
-OUTSIDE_PLUGINS = ("deployment", "verification", "infrastructure.compose")
+OUTSIDE_PLUGINS = ("deployment", "verification", "infrastructure.compose", "infrastructure.description")
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "infrastructure.aws": ("infrastructure.aws", "deployment.ports", "deployment.model", "deployment.errors"),
     "infrastructure.embedded": ("infrastructure.embedded",),
     "infrastructure.compose": ("infrastructure", "deployment", "verification"),
+    "infrastructure.description": ("deployment", "verification"),
     "infrastructure.estate": ("infrastructure.aws.session", "infrastructure.aws.ecs.target_groups", "deployment"),
     "infrastructure.front_door": ("deployment", "verification"),
     "infrastructure.live_domain": ("deployment", "verification"),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from deployment.errors import StepFailed
 from deployment.settings import Settings
 from infrastructure.compose import Environment
+from infrastructure.description import service_of
 from plugins.stages import BYSTANDER, CONTINUITY
 from plugins.state import FrontDoorRequest
 from verification.stores.connections import Before, StoreFailed, before
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 def take_snapshot(environment: Environment, settings: Settings) -> Before | None:
     """Return what the stores hold now, None if the settings name neither. Raises StepFailed if a store does not answer."""
-    statement = settings.gates.get("database", {}).get("rows")
+    statement = service_of(settings).stores.get("database", {}).get("rows")
     database, redis = environment.stores.database, environment.stores.redis
     seen: Before | None = None
     try:
@@ -31,7 +32,7 @@ def take_snapshot(environment: Environment, settings: Settings) -> Before | None
     except StoreFailed as error:
         raise StepFailed(
             str(error),
-            hint="Check database_url_secret, redis_url_secret and gates.database.rows of deployment.toml.",
+            hint="Check database_url_secret and redis_url_secret of the environment, and stores.database.rows of suites/service.yaml.",
         ) from None
     return seen
 

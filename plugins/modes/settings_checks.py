@@ -31,19 +31,8 @@ def load_is_possible(settings: Settings, workers: int | None) -> None:
     )
 
 
-def contract_is_readable(settings: Settings) -> None:
-    """Raise SettingsError if the wire contract cannot be read or is not an OpenAPI document."""
-    from verification.contract.openapi import Contract  # its validators load slowly, and workers do not need them
+def service_is_described(settings: Settings) -> None:
+    """Raise SettingsError if ``suites/service.yaml`` or the contract that it names cannot be used."""
+    from infrastructure.description import service_of  # its validators load slowly, and workers do not need them
 
-    try:
-        Contract.load(settings.contract)
-    except OSError as error:
-        problem = error.strerror or type(error).__name__
-    except ValueError as error:
-        problem = " ".join(str(error).split())
-    else:
-        return
-    raise SettingsError(
-        f"the contract {settings.contract} cannot be used: {problem}",
-        hint="Set `contract` of deployment.toml to the service's OpenAPI document.",
-    )
+    service_of(settings)

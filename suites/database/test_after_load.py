@@ -38,7 +38,7 @@ def test_nothing_is_left_behind(loaded, client, smoke_users, stores, before, lim
         measure("rows left behind", f"not asked: {why}")
         if stores.database is not None and before is not None and "rows" in limits:
             warn(
-                "the setting gates.database.rows could not be run on the database, so nobody looked for what is left behind; "
+                "the setting stores.database.rows could not be run on the database, so nobody looked for what is left behind; "
                 "give the statement that counts the smoke users' rows, see docs/settings.md"
             )
         return

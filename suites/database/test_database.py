@@ -61,7 +61,7 @@ def find(stores, limits, book, live_client, sign_in, smoke_user, measure, warn):
     measure("asked on a connection of our own", "yes" if why_not is None else f"no: {why_not}")
     if why_not is not None and stores.database is not None:
         warn(
-            "the setting gates.database.find does not find the consult that was just booked on live, so the database itself was "
+            "the setting stores.database.find does not find the consult that was just booked on live, so the database itself was "
             "NOT asked about this release; give the statement that finds a consult of this service by its id, see docs/settings.md"
         )
     return look if why_not is None else None

@@ -73,7 +73,7 @@ def entry(stores, limits, live_client, sign_in, smoke_user, measure, warn):
     measure("asked on a connection of our own", "yes" if why_not is None else f"no: {why_not}")
     if why_not is not None and stores.redis is not None:
         warn(
-            "the setting gates.redis.revoked names no key of the token that was just revoked on live, so Redis itself was NOT asked "
+            "the setting stores.redis.revoked names no key of the token that was just revoked on live, so Redis itself was NOT asked "
             "about this release; give the key under which this service keeps a revoked token, see docs/settings.md"
         )
     return look if why_not is None else None

@@ -16,8 +16,6 @@ from infrastructure.estate import aws_estate
 ACCOUNT, ELB = "123456789012", "arn:aws:elasticloadbalancing:us-east-1:123456789012"
 HEAD = f"""
 default_environment = "e"
-repository = "telehealth-api"
-contract = "c.yaml"
 [environments.e]
 provider = "aws"
 account = "{ACCOUNT}"

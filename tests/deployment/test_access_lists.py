@@ -16,7 +16,7 @@ ACCOUNT = "123456789012"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/deployer"
 SESSION = f"arn:aws:sts::{ACCOUNT}:assumed-role/deployer/jane@example.com"
 USER = f"arn:aws:iam::{ACCOUNT}:user/jane"
-HEAD = 'default_environment = "e"\nrepository = "r"\ncontract = "c.yaml"\n'
+HEAD = 'default_environment = "e"\n'
 BODY = '[environments.e]\nprovider = "embedded"\n'
 
 

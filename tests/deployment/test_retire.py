@@ -122,7 +122,7 @@ def test_retire_command_prints_the_result_and_writes_a_journal(
     environment = Environment(
         "test", "https://live.test", one.ports, cast(Registry, None), Caller(ACTOR, "123456789012"), (), ()
     )
-    settings = Settings("test", "x", Path("x"), one.limits, {}, {"provider": "aws"})
+    settings = Settings("test", one.limits, {}, {"provider": "aws"})
     with pytest.raises(Refused, match="keeps running until"):
         command.retire(settings, environment, tmp_path / "reports", now=False)
     assert not (tmp_path / "reports").exists(), "nothing was touched"

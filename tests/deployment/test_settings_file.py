@@ -11,7 +11,7 @@ from deployment.evidence.verdict import LIVE, ORDER, in_report_order
 from deployment.settings import DeploymentLimits, load
 
 SHIPPED = Path(__file__).resolve().parents[2] / "deployment.toml"
-HEAD = 'default_environment = "e"\nrepository = "r"\ncontract = "c.yaml"\n'
+HEAD = 'default_environment = "e"\n'
 BODY = '[environments.e]\nprovider = "embedded"\n'
 
 
@@ -24,7 +24,11 @@ def test_defaults(file: Path) -> None:
     file.write_text(HEAD + BODY)
     settings = load(file)
     assert settings.limits == DeploymentLimits()
-    assert (settings.environment, settings.provider, settings.contract) == ("e", "embedded", file.parent / "c.yaml")
+    assert (settings.environment, settings.provider, settings.service_file) == (
+        "e",
+        "embedded",
+        file.parent / "suites" / "service.yaml",
+    )
     assert (settings.rule("anything").required, settings.rule("anything").min_checks) == (True, 1)
 
 
@@ -92,10 +96,10 @@ def test_limits_of_the_shipped_production_environment() -> None:
 
 def test_shipped_default_environment_is_embedded() -> None:
     settings = load(SHIPPED)
-    assert (settings.environment, settings.provider, settings.repository) == ("embedded", "embedded", "telehealth-api")
+    assert (settings.environment, settings.provider) == ("embedded", "embedded")
     assert settings.limits.bake == 10
     assert settings.gates["health"]["attempts"] == 10
-    assert settings.contract.is_file()
+    assert settings.service_file.is_file()
 
 
 @pytest.mark.parametrize("environment", ["embedded", "production"])
@@ -208,3 +212,27 @@ def test_embedded_environment_refuses_other_pairs(file: Path, text: str, message
     file.write_text(HEAD + EMBEDDED + text)
     with pytest.raises(SettingsError, match=message):
         load(file)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (f'{HEAD}repository = "r"\n', "repository moved to suites/service.yaml, as repository"),
+        (f'{HEAD}contract = "c.yaml"\n', "contract moved to suites/service.yaml, as contract"),
+        (
+            f'{HEAD}[gates.database]\nrows = "x"\n',
+            "gates.database.rows moved to suites/service.yaml, as stores.database.rows",
+        ),
+        (
+            f'{HEAD}[environments.e.gates.redis]\nrevoked = "x"\n',
+            "environments.e.gates.redis.revoked moved to suites/service.yaml, as stores.redis.revoked",
+        ),
+    ],
+)
+def test_a_key_that_moved_is_refused_with_its_new_place(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "deployment.toml"
+    file.write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        load(file)
+    assert message in str(caught.value)
+    assert "docs/any-service.md" in (caught.value.hint or "")

@@ -56,8 +56,8 @@ def write_fast_settings(folder: Path) -> Path:
         rest, found = re.subn(rf"^{key} = \S+", f"{key} = {value}", rest, count=1, flags=re.MULTILINE)
         assert found == 1, f"gates.health.{key} is no longer set"
     path = folder / "deployment.toml"
-    contract = load(SETTINGS_FILE, None).contract  # the shipped file's path is relative to that file
-    whole = re.sub(r"^contract = .*", f'contract = "{contract}"', head + title + rest, count=1, flags=re.MULTILINE)
+    service = load(SETTINGS_FILE, None).service_file  # the shipped file's path is relative to that file
+    whole = re.sub(r"^service = .*", f'service = "{service}"', head + title + rest, count=1, flags=re.MULTILINE)
     path.write_text(whole, encoding="utf-8")
     return path
 

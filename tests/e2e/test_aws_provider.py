@@ -50,7 +50,7 @@ def command(up_sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     }
     lines = [f"{key} = {json.dumps(value)}" for key, value in own.items() if key != "services"]
     services = ", ".join(f'{colour} = "{name}"' for colour, name in outputs.services.items())
-    head = f'default_environment = "production"\nrepository = "telehealth-api"\ncontract = "{ROOT}/suites/contract/telehealth.openapi.yaml"\n'
+    head = f'default_environment = "production"\nservice = "{ROOT}/suites/service.yaml"\n'
     settings = tmp_path / "deployment.toml"
     settings.write_text("\n".join([head, "[environments.production]", *lines, f"services = {{ {services} }}"]))
     real = estate.aws_estate

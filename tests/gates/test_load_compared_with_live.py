@@ -35,7 +35,7 @@ def settings(folder: Path, compare_rate: int) -> Path:
     text, count = re.subn(r"(?m)^compare_rate = 0 ", f"compare_rate = {compare_rate} ", text)
     assert count == 1
     path = folder / "deployment.toml"
-    path.write_text(text.replace('contract = "', f'contract = "{ROOT}/'), encoding="utf-8")
+    path.write_text(text.replace('service = "', f'service = "{ROOT}/'), encoding="utf-8")
     return path
 
 

@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from deployment.settings import SETTINGS_FILE, load
+from infrastructure.description import service_of
 from tests.e2e.images import REPOSITORY, Fault, make_registry
 from tests.gates import fake_environment
 from tests.service.support import Image, Postgres, Service, free_port, postgres, serve, stop, valkey
@@ -34,12 +35,25 @@ LONGEST_RUN_S = 120
 def changed_settings(folder: Path, *changes: tuple[str, str]) -> Path:
     """Write the shipped settings with these words replaced, each of which must occur exactly once; return the file."""
     text = SETTINGS_FILE.read_text(encoding="utf-8")
-    contract = ('contract = "', f'contract = "{ROOT}/')  # the shipped file's path is relative to that file
-    for word, other in (*changes, contract):
+    service = ('service = "', f'service = "{ROOT}/')  # the shipped file's path is relative to that file
+    for word, other in (*changes, service):
         assert text.count(word) == 1, word
         text = text.replace(word, other)
     path = folder / "deployment.toml"
     path.write_text(text, encoding="utf-8")
+    return path
+
+
+def changed_description(folder: Path, word: str, other: str) -> Path:
+    """Write the shipped settings and description of the service, the latter with a word replaced; return the settings' file."""
+    text = (ROOT / "suites" / "service.yaml").read_text(encoding="utf-8")
+    assert text.count(word) == 1, word
+    described = folder / "service.yaml"
+    contract = f"contract: {ROOT}/suites/contract/"
+    described.write_text(text.replace("contract: contract/", contract).replace(word, other), encoding="utf-8")
+    path = folder / "deployment.toml"
+    shipped = SETTINGS_FILE.read_text(encoding="utf-8")
+    path.write_text(shipped.replace('service = "suites/service.yaml"', f'service = "{described}"'), encoding="utf-8")
     return path
 
 
@@ -101,7 +115,7 @@ class Bench:
 
     def snapshot(self) -> Before:
         """Return the state of database and Redis, as a deployment records it before it starts a release."""
-        url, statement = self.environment["DATABASE_URL"], load(SETTINGS_FILE).gates["database"]["rows"]
+        url, statement = self.environment["DATABASE_URL"], service_of(load(SETTINGS_FILE)).stores["database"]["rows"]
         seen, redis = before(url, statement, [user["email"] for user in self.users]), self.stores["redis"]
         taking = takers(redis) if redis else None
         return replace(seen, takers=taking and taking[1])

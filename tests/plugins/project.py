@@ -47,8 +47,7 @@ filterwarnings =
 """
 SETTINGS = """
 default_environment = "test"
-repository = "telehealth-api"
-contract = "{root}/suites/contract/telehealth.openapi.yaml"
+service = "{root}/suites/service.yaml"
 [deployment]
 bake = 0.4
 provision_timeout = 10

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from infrastructure.aws.identity.caller import StsIdentity
 from infrastructure.aws.session import Clients, Connection, clients_for
 from scripts import deploy
 from scripts.commands import run
-from tests.plugins.project import Project
+from tests.plugins.project import ROOT, Project
 
 Prepare = Callable[[Project], object]
 
@@ -31,15 +32,21 @@ def _settings(change: Callable[[str], str]) -> Prepare:
 
 
 def _contract(text: str | None) -> Prepare:
+    """Write a description of the service whose contract has this text; None: there is no such file."""
+
     def prepare(project: Project) -> None:
-        path = project.facts.folder / "contract.yaml"
+        folder = project.facts.folder
         if text is not None:
-            path.write_text(text)
-        settings = project.facts.folder / "deployment.toml"
-        lines = [
-            f'contract = "{path}"' if line.startswith("contract") else line for line in settings.read_text().split("\n")
-        ]
-        settings.write_text("\n".join(lines))
+            (folder / "contract.yaml").write_text(text)
+        shipped = (ROOT / "suites" / "service.yaml").read_text()
+        shipped, found = re.subn(r"(?m)^contract: .*", "contract: contract.yaml", shipped)
+        assert found == 1
+        (folder / "service.yaml").write_text(shipped)
+        settings = folder / "deployment.toml"
+        lines = settings.read_text().split("\n")
+        settings.write_text(
+            "\n".join('service = "service.yaml"' if line.startswith("service") else line for line in lines)
+        )
 
     return prepare
 
@@ -223,7 +230,7 @@ def test_reports_option_is_joined_to_its_value(given: list[str], joined: list[st
 )
 def test_a_wrong_clock(ahead: float, refused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock is compared with AWS's Date header; a third of the lease's 60 s is allowed."""
-    settings = Settings("production", "x", Path("x"), DeploymentLimits(), {}, {"provider": "aws"})
+    settings = Settings("production", DeploymentLimits(), {}, {"provider": "aws"})
     monkeypatch.setattr(StsIdentity, "caller_and_clock", lambda _: (Caller("arn:x", "1"), ahead))
     clients = clients_for(Connection("us-east-1", "123456789012"))
     if not refused:
@@ -241,7 +248,7 @@ def test_credentials_that_aws_rejects_are_refused(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(StsIdentity, "caller_and_clock", denied)
     clients: Clients = clients_for(Connection("us-east-1", "123456789012"))
-    settings = Settings("production", "x", Path("x"), DeploymentLimits(), {}, {"provider": "aws"})
+    settings = Settings("production", DeploymentLimits(), {}, {"provider": "aws"})
     with pytest.raises(NotPermitted, match="ExpiredToken") as caught:
         compose._caller(clients, settings)
     assert "Check the credentials" in str(caught.value)

@@ -20,7 +20,7 @@ from tests.deployment.harness import LIMITS, Deployment
 from tests.deployment.test_complete_report import journal
 from verification.journeys.accounts import SmokeUser
 
-SETTINGS = Settings("test", "telehealth-api", Path("contract.yaml"), LIMITS, {}, {"provider": "embedded"})
+SETTINGS = Settings("test", LIMITS, {}, {"provider": "embedded"})
 USERS = (SmokeUser("one@smoke.example", "password"),)
 
 

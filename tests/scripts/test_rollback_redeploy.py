@@ -17,7 +17,7 @@ from tests.deployment.harness import LIMITS, Deployment
 from tests.deployment.test_way_back import attempt
 from verification.journeys.accounts import SmokeUser
 
-SETTINGS = Settings("test", "telehealth-api", Path("contract.yaml"), LIMITS, {}, {"provider": "embedded"})
+SETTINGS = Settings("test", LIMITS, {}, {"provider": "embedded"})
 USERS = (SmokeUser("one@smoke.example", "password"),)
 
 

@@ -1,0 +1,29 @@
+"""The description of the service that a project's settings belong to: ``suites/service.yaml`` beside ``deployment.toml``."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+from deployment.errors import SettingsError
+from deployment.settings import Settings
+from verification.declarative.service import InvalidService, load_service
+from verification.journeys.model import Service
+
+_HINT = "docs/any-service.md describes every key of suites/service.yaml."
+
+
+def service_of(settings: Settings) -> Service:
+    """Return the description of the service. Raises SettingsError with every mistake in it."""
+    return _load(settings.service_file)
+
+
+@lru_cache(maxsize=4)
+def _load(path: Path) -> Service:
+    shown = f"{path.parent.name}/{path.name}"
+    try:
+        return load_service(path, shown)
+    except InvalidService as error:
+        raise SettingsError(str(error), hint=_HINT) from None
+    except OSError as error:
+        raise SettingsError(f"{shown} cannot be read: {error.strerror or type(error).__name__}", hint=_HINT) from None
