@@ -154,7 +154,7 @@ def test_values_are_the_shipped_ones() -> None:
             assert json.loads(row[2]) == SHIPPED["gates"][gate][key], row[0]
             assert json.loads(row[3]) == embedded["gates"].get(gate, {}).get(key, SHIPPED["gates"][gate][key]), row[0]
     assert {row[0]: row[1] for row in _rows("Top level") if row[1]} == {
-        key: json.dumps(SHIPPED[key]) for key in ("default_environment", "repository", "contract")
+        key: json.dumps(SHIPPED[key]) for key in ("default_environment", "service")
     }
 
 
