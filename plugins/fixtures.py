@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -24,10 +25,12 @@ from plugins.stages import BYSTANDER, gate_of
 from plugins.state import Bake, FrontDoorRequest, HeldLease, Release, State
 from verification.contract.openapi import Contract
 from verification.http.answer_limits import AnswerLimits
-from verification.http.client import as_front_door, open_client
+from verification.http.client import Received, as_front_door, open_client
 from verification.journeys.accounts import SmokeUser
-from verification.journeys.accounts import sign_in as ask_for_token
 from verification.journeys.model import Service
+from verification.journeys.model import Session as SignedIn
+from verification.journeys.placeholders import Values
+from verification.journeys.sessions import Credentials, account_of, credentials, sign_in_request, without_request
 from verification.journeys.tokens import SignToken, signer
 from verification.latency.judge import LatencyResult
 from verification.latency.judge import verify as verify_latency
@@ -51,7 +54,7 @@ class Session:
         self._config = config
         self.recorder = recorder
         self._clients: dict[tuple[str, float, bool, FrontDoorRequest | None, bool], httpx.Client] = {}
-        self._tokens: dict[tuple[str, str], str] = {}
+        self._credentials: dict[tuple[str, str, str], Credentials] = {}
         self._lock = threading.Lock()
 
     @property
@@ -134,18 +137,41 @@ class Session:
                 )
             return self._clients[key]
 
-    def token(self, client: httpx.Client, url: str, user: SmokeUser) -> str:
-        """Return the user's token for an address; all checks of this process share it."""
-        key = (url, user.email)
-        if key not in self._tokens:
-            self._tokens[key] = self.new_token(client, user)
-        return self._tokens[key]
+    def smoke_user(self, number: int) -> SmokeUser:
+        """Return a smoke user; fail the check if there are too few."""
+        users = _require(self.state.smoke_users or None, "the smoke users are unknown", self.state)
+        if number >= len(users):
+            pytest.fail(f"this check needs {number + 1} smoke users, the secret holds {len(users)}", pytrace=False)
+        return users[number]
 
-    def new_token(self, client: httpx.Client, user: SmokeUser) -> str:
-        """Sign in and return a new token; no output shows it."""
-        token = ask_for_token(client, user)
-        self.learn(token)
-        return token
+    def values(self, user: SmokeUser | None) -> Values:
+        """Return the values of placeholders for one run of a journey."""
+        marker = f"deployment verification {secrets.token_hex(6)}"
+        return Values(None if user is None else account_of(user), marker)
+
+    def credentials(self, client: httpx.Client, session: SignedIn, user: SmokeUser) -> Credentials:
+        """Return the user's credentials for an address; all checks of this process share them."""
+        key = (str(client.base_url), session.name, user.email)
+        if key not in self._credentials:
+            self._credentials[key] = self.new_credentials(client, session, user)
+        return self._credentials[key]
+
+    def new_credentials(self, client: httpx.Client, session: SignedIn, user: SmokeUser) -> Credentials:
+        """Sign in and return new credentials; no output shows them. Raises NotSignedIn, ``httpx.TransportError``."""
+        values = self.values(user)
+        request = sign_in_request(session, values)
+        if request is None:
+            found = without_request(session, values)
+        else:
+            response = client.request(request.method, request.path, headers=dict(request.headers), content=request.body)
+            found = credentials(session, request, Received(response))
+        if found.token is not None:
+            self.learn(found.token)
+        return found
+
+    def signed_in(self) -> SignedIn:
+        """Return the description's first session; fail the check if the service has none."""
+        return _require(self.service.signed_in, "suites/service.yaml describes no session", self.state)
 
     def load_plan(self, candidate: Release) -> LoadPlan:
         """Return the load that the settings and ``--load-workers`` set."""
@@ -217,7 +243,7 @@ def baked(_deployment: Session) -> Bake:
 @pytest.fixture
 def gate(request: pytest.FixtureRequest) -> str:
     """The gate that this check belongs to: the name of its folder in suites/."""
-    return gate_of(request.node.path, suites_of(request.config))
+    return gate_of(request.node, suites_of(request.config))
 
 
 @pytest.fixture
@@ -304,15 +330,15 @@ def sign_in(_deployment: Session, client: httpx.Client) -> SignIn:
     """A function that opens a new session: headers = sign_in(smoke_user), or sign_in(smoke_user, on=live_client)."""
 
     def ask(user: SmokeUser, on: httpx.Client = client) -> dict[str, str]:
-        return {"Authorization": f"Bearer {_deployment.new_token(on, user)}"}
+        return dict(_deployment.new_credentials(on, _deployment.signed_in(), user).headers)
 
     return ask
 
 
 @pytest.fixture
-def signed_in(_deployment: Session, client: httpx.Client, base_url: str, smoke_user: SmokeUser) -> dict[str, str]:
+def signed_in(_deployment: Session, client: httpx.Client, smoke_user: SmokeUser) -> dict[str, str]:
     """Headers of the first smoke user's session: client.get("/consults", headers=signed_in)."""
-    return {"Authorization": f"Bearer {_deployment.token(client, base_url, smoke_user)}"}
+    return dict(_deployment.credentials(client, _deployment.signed_in(), smoke_user).headers)
 
 
 @pytest.fixture

@@ -174,7 +174,7 @@ class LoadOption:
 
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
         """Deselect the checks of the load gate."""
-        load = [item for item in items if gate_of(item.path, self._suites) == "load"]
+        load = [item for item in items if gate_of(item, self._suites) == "load"]
         if self._deselect and load:
             items[:] = [item for item in items if item not in load]
             config.hook.pytest_deselected(items=load)

@@ -19,6 +19,8 @@ LOADED = "loaded"
 CONTINUITY = "continuity"
 BYSTANDER = "bystander"
 """The gate that sends requests to the live colour: its failures already harm users."""
+DESCRIPTION = "service.yaml"
+"""``suites/service.yaml`` describes the service; each gate has checks from it."""
 CONTRACT_FOLDER = "contract"
 """``suites/contract/`` holds the service's OpenAPI document and no checks."""
 
@@ -61,7 +63,31 @@ class Check:
     declares: str = ""
 
 
-def gate_of(path: Path, suites: Path) -> str:
+class GateNode:
+    """A collected node whose checks belong to a gate, whatever file they come from."""
+
+    gate: str
+
+
+def gate_of(item: pytest.Item, suites: Path) -> str:
+    """Return the gate of an item: the folder of ``suites/`` that holds its file, or the gate that its collector names.
+
+    Empty if it has none.
+    """
+    named = next((node.gate for node in item.iter_parents() if isinstance(node, GateNode)), None)
+    return folder_of(item.path, suites) if named is None else named
+
+
+def gate_of_name(nodeid: str, suites: str) -> str:
+    """Return the gate of a check by its node id, relative to the parent of the folder ``suites``."""
+    file, *names = nodeid.split("::")
+    if file == f"{suites}/{DESCRIPTION}":
+        return names[0] if names else ""
+    parts = file.split("/")
+    return parts[1] if parts[0] == suites and len(parts) > 2 else ""
+
+
+def folder_of(path: Path, suites: Path) -> str:
     """Return the folder of ``suites/`` that holds the file; empty if none does."""
     if not path.is_relative_to(suites):
         return ""
@@ -74,7 +100,7 @@ def check_of(item: pytest.Item, suites: Path) -> Check:
 
     A check that uses the fixture ``loaded`` runs after the load; one of the live gate that uses ``baked`` runs after the bake.
     """
-    gate, fixtures = gate_of(item.path, suites), getattr(item, "fixturenames", ())
+    gate, fixtures = gate_of(item, suites), getattr(item, "fixturenames", ())
     stage = STAGES.get(gate, Stage.FUNCTIONAL)
     if stage is Stage.LIVE:
         stage = Stage.BAKE if BAKED in fixtures else stage
@@ -117,8 +143,8 @@ def files_of_checks(suites: Path) -> list[Path]:
 
 
 def is_file_of_checks(path: Path, suites: Path) -> bool:
-    """Return whether this is a YAML file below ``suites/``; only those in the contract's folder are excluded."""
-    if path.suffix not in SUFFIXES or not path.is_relative_to(suites):
+    """Return whether this is a YAML file below ``suites/``; the description and the contract's folder are excluded."""
+    if path.suffix not in SUFFIXES or not path.is_relative_to(suites) or path == suites / DESCRIPTION:
         return False
     return path.relative_to(suites).parts[0] != CONTRACT_FOLDER
 

@@ -70,7 +70,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "verification.latency": ("verification.latency", *VERIFICATION_JOURNEYS),
     "verification.load": ("verification.load", "verification.latency", *VERIFICATION_JOURNEYS),
     "verification": (),
-    "plugins.integrity": (*OUTSIDE_PLUGINS, *PLUGINS_ROOT, "plugins.integrity"),
+    "plugins.described": (*OUTSIDE_PLUGINS, *PLUGINS_ROOT, "plugins.run", "plugins.fixtures", "plugins.described"),
+    "plugins.integrity": (*OUTSIDE_PLUGINS, *PLUGINS_ROOT, "plugins.described.checks", "plugins.integrity"),
     "plugins.modes": (*OUTSIDE_PLUGINS, *PLUGINS_ROOT, "plugins.integrity", "plugins.modes"),
     "plugins.scheduling": (*OUTSIDE_PLUGINS, *PLUGINS_ROOT, "plugins.integrity", "plugins.modes", "plugins.scheduling"),
     "plugins.terminal": (*OUTSIDE_PLUGINS, *PLUGINS_ROOT, "plugins.modes", "plugins.terminal"),
@@ -209,7 +210,7 @@ def parameters(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
 def is_for_pytest(function: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """Whether pytest calls the function: then its parameters are fixtures, which no caller has to pass."""
     return function.name.startswith("test_") or any(
-        "fixture" in ast.unparse(decorator) for decorator in function.decorator_list
+        ast.unparse(decorator).startswith(("pytest.fixture", "check(")) for decorator in function.decorator_list
     )
 
 

@@ -16,8 +16,10 @@ from typing import Any
 
 import pytest
 
-from plugins.stages import files_of_checks
+from plugins.described.checks import checks_of
+from plugins.stages import DESCRIPTION, files_of_checks
 from verification.declarative.checks import load
+from verification.declarative.service import InvalidService, load_service
 from verification.declarative.source import InvalidChecks
 
 # pytest collects the functions, methods and classes whose names begin so, and each unittest.TestCase.
@@ -39,6 +41,16 @@ def declared(suites: Path) -> Iterator[str]:
             yield from (f"{file}::{check.name}" for check in load(path, file))
         except (InvalidChecks, OSError):
             continue  # plugins.declarative reports it as a collection error
+    yield from _described(suites)
+
+
+def _described(suites: Path) -> Iterator[str]:
+    file = f"{suites.name}/{DESCRIPTION}"
+    try:
+        service = load_service(suites / DESCRIPTION, file)
+    except (InvalidService, OSError):
+        return  # plugins.described.collector reports it as a collection error
+    yield from (f"{file}::{one.gate}::{one.name}" for one in checks_of(service))
 
 
 def parse(path: Path) -> ast.Module | None:

@@ -13,6 +13,7 @@ from plugins.integrity.collection_guard import shortened
 from plugins.integrity.fixture_guard import clashes
 from plugins.integrity.hook_guard import Problem, foreign_hooks, replaced
 from plugins.integrity.process_guard import file_hashes
+from plugins.stages import gate_of
 
 LOAD = "load"
 
@@ -36,7 +37,7 @@ class CollectionWatch:
 
     def __init__(self, suites: Path, load: bool) -> None:
         """Start counting. ``load``: whether that gate belongs to the run; if not, its checks do not count as missing."""
-        self._excused = None if load else suites / LOAD
+        self._suites, self._excused = suites, None if load else LOAD
         self._reported: set[str] = set()
         self._before: list[pytest.Item] = []
         self._skipped = 0
@@ -67,7 +68,7 @@ class CollectionWatch:
         return len(gone | self._reported)
 
     def _is_excused(self, item: pytest.Item) -> bool:
-        return self._excused is not None and item.path.is_relative_to(self._excused)
+        return self._excused is not None and gate_of(item, self._suites) == self._excused
 
 
 def findings(config: pytest.Config, items: Sequence[pytest.Item], suites: Path, deselected: int) -> Findings:

@@ -12,7 +12,7 @@ from plugins.integrity.collection_guard import duplicates, uncollected
 from plugins.integrity.findings import Findings
 from plugins.integrity.forgotten import forgotten
 from plugins.integrity.hook_guard import Problem
-from plugins.stages import Check, problems_of, samples
+from plugins.stages import Check, gate_of_name, problems_of, samples
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Collected:
 
     def belongs(self, file: str, suites: Path) -> bool:
         """Return whether a file or node id, relative to the parent of ``suites``, belongs to the run."""
-        return self.left_out is None or not file.startswith(f"{suites.name}/{self.left_out}/")
+        return self.left_out is None or gate_of_name(file, suites.name) != self.left_out
 
 
 def refuse_problems(problems: Sequence[Problem]) -> None:

@@ -7,18 +7,6 @@ from verification.contract.expecting import expect
 from verification.stores import connections as own
 
 
-@pytest.mark.samples("consecutive")
-def test_round_trip(client, contract, limits, measure):
-    """`consecutive` round trips in a row are answered as the contract says."""
-    latencies = []
-    for _ in range(limits["consecutive"]):
-        response = client.get("/health/database")
-        contract.check(response)
-        expect(response, 200)
-        latencies.append(response.json()["latency_ms"])
-    measure("slowest round trip by its own word", max(latencies), unit="ms", samples=len(latencies))
-
-
 def test_keeps_what_it_was_given(client, signed_in, consult):
     """A row that was written can be read back, and is the same."""
     read = expect(client.get(f"/consults/{consult['id']}", headers=signed_in), 200, "GET of a consult just booked")

@@ -22,18 +22,6 @@ def other_session(sign_in, smoke_user):
     return sign_in(smoke_user)
 
 
-@pytest.mark.samples("consecutive")
-def test_round_trip(client, contract, limits, measure):
-    """`consecutive` round trips in a row are answered as the contract says."""
-    latencies = []
-    for _ in range(limits["consecutive"]):
-        response = client.get("/health/redis")
-        contract.check(response)
-        expect(response, 200)
-        latencies.append(response.json()["latency_ms"])
-    measure("slowest round trip by its own word", max(latencies), unit="ms", samples=len(latencies))
-
-
 def test_a_session_lives_and_ends(client, session):
     """Sessions are kept in Redis: a token works until it is revoked, and not a moment longer."""
     expect(client.get("/consults?limit=1", headers=session), 200)

@@ -80,7 +80,7 @@ def test_migration_that_harms_live_is_rejected(own_sandbox: Sandbox) -> None:
     assert (ran.facts["verdict"], ran.facts["live_harmed"]) == ("rejected", True)
     reason = ran.facts["reason"]
     assert reason.startswith("bystander: test_live_is_well[write]: "), reason
-    assert "live blue (1.0.0) is harmed: POST /consults: status 500" in reason
+    assert "live blue (1.0.0) is harmed: book a consult, book: POST /consults on live: status 500" in reason
     assert "to do: " in reason
     assert {ran.gate(name)["outcome"] for name in ("auth", "endpoints", "load", "live")} == {"not_run"}
     assert own_sandbox.status()["live"]["colour"] == "blue"

@@ -130,7 +130,9 @@ def test_verification_without_a_deployment(up_sandbox: Sandbox) -> None:
     assert (part.facts["verdict"], part.facts["partial"]) == ("verified", True)
     address = sandbox.pytest("suites/health", "-n", "2", f"--base-url={before['idle']['url'] or before['live']['url']}")
     assert address.code == 0, address.output
-    unreachable = sandbox.pytest("suites/health/test_health.py::test_is_not_degraded", "--base-url=http://127.0.0.1:1")
+    unreachable = sandbox.pytest(
+        "suites/service.yaml::health::answers as described on a kept connection", "--base-url=http://127.0.0.1:1"
+    )
     assert unreachable.code == 1, unreachable.output
     assert unreachable.facts["verdict"] == "failed"
     assert unreachable.facts["reason"].startswith("health: ")

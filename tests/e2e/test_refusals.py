@@ -15,7 +15,7 @@ REFUSALS = {
     "address and target": (["--target=green", "--base-url=http://127.0.0.1:1"], "--base-url"),
     "-k": (["--target=green", "-k", "health"], "-k"),
     "-m": (["--target=green", "-m", "not slow"], "-m"),
-    "--deselect": (["--target=green", "--deselect=suites/live/test_live.py::test_bake"], "--deselect"),
+    "--deselect": (["--target=green", "--deselect=suites/service.yaml::live::bake"], "--deselect"),
     "--lf": (["--target=green", "--lf"], "--lf"),
     "a path": (["--target=green", "suites/health"], "a path"),
     "with workers": (["--target=green", "-k", "health", "-n", "2"], "-k"),

@@ -49,7 +49,7 @@ def test_slow_under_concurrent_users(bench: Bench, tmp_path: Path, compare_rate:
     print(messages)
     assert ran.code == int(refused), ran.output
     if refused:
-        assert list(ran.failures) == ["suites.load.test_load::test_no_slower_than_live"]
+        assert list(ran.failures) == ["suites.service.yaml.load::no slower than live"]
         for words in (
             "under load: the typical answer took",
             "ms, live's",

@@ -68,7 +68,8 @@ class Verified:
 
     def failing(self, gate: str) -> list[str]:
         """Return the messages of a gate's failing checks."""
-        return [text for name, text in self.failures.items() if name.startswith(f"suites.{gate}.")]
+        of = (f"suites.{gate}.", f"suites.service.yaml.{gate}::")
+        return [text for name, text in self.failures.items() if name.startswith(of)]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from plugins.integrity.outcomes import outcome_of
 from plugins.modes.coordinator import Coordinator
 from plugins.recorder import Measurement, Recorder, measurements_in, requests_in, samples_in
 from plugins.scheduling.parallel import AHEAD, BARRIER, PhaseScheduler, decode
-from plugins.stages import Check, Stage, gate_of, problems_of
+from plugins.stages import Check, Stage, folder_of, gate_of_name, problems_of
 
 
 class Node:
@@ -258,8 +258,15 @@ def test_samples_count_for_every_check_that_uses_the_measurement() -> None:
 
 def test_gates_are_folders(tmp_path: Path) -> None:
     suites = tmp_path / "suites"
-    assert gate_of(suites / "auth" / "deep" / "test_x.py", suites) == "auth"
-    assert gate_of(suites / "test_x.py", suites) == ""
-    assert gate_of(tmp_path / "tests" / "test_x.py", suites) == ""
+    assert folder_of(suites / "auth" / "deep" / "test_x.py", suites) == "auth"
+    assert folder_of(suites / "test_x.py", suites) == ""
+    assert folder_of(tmp_path / "tests" / "test_x.py", suites) == ""
+    names = (
+        "suites/auth/test_x.py::test_y[a]",
+        "suites/service.yaml::auth::signs in (user)",
+        "suites/x.py::y",
+        "tests/a/x.py::y",
+    )
+    assert [gate_of_name(name, "suites") for name in names] == ["auth", "auth", "", ""]
     checks = [Check("a", "auth", Stage.FUNCTIONAL), Check("a", "auth", Stage.FUNCTIONAL), Check("b", "", Stage.LIVE)]
     assert len(list(problems_of(checks))) == 2

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import random
-import runpy
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
+from typing import cast
 
 import httpx
 import pytest
 
+from plugins.described.fixtures import Player
+from plugins.described.measured import bake
 from plugins.state import Bake
 from plugins.traffic import TrafficMonitor, watch_limits
-from tests.plugins.project import ROOT
 from verification.journeys.accounts import SmokeUser
 from verification.prober import figures
 from verification.prober.config import ProberConfig
@@ -221,8 +223,10 @@ def noisy(noise: Callable[[], float], at: float) -> Sample:
 
 
 def bake_check(baked: Bake) -> tuple[dict[str, object], list[str]]:
-    """Run ``suites/live``'s check of the bake; return the values beside their limits, and the warnings."""
-    check = runpy.run_path(str(ROOT / "suites" / "live" / "test_live.py"))["test_bake"]
+    """Run the live gate's check of the bake; return the values beside their limits, and the warnings."""
+    player = cast(
+        Player, SimpleNamespace(service=SimpleNamespace(health=SimpleNamespace(step=None)), probe=lambda *_: None)
+    )
     shown: dict[str, object] = {}
     warned: list[str] = []
 
@@ -232,7 +236,7 @@ def bake_check(baked: Bake) -> tuple[dict[str, object], list[str]]:
     with httpx.Client(
         base_url="http://live.example", transport=httpx.MockTransport(lambda _: httpx.Response(200))
     ) as client:
-        check(baked, client, {"failure_ratio": 0.01, "median_ms": 1000}, measure, warned.append)
+        bake(baked, player, client, {"failure_ratio": 0.01, "median_ms": 1000}, measure, warned.append)
     return shown, warned
 
 

@@ -159,6 +159,28 @@ def open_client(
     )
 
 
+@dataclass(frozen=True)
+class Received:
+    """An answer of httpx as journeys read it."""
+
+    response: httpx.Response
+
+    @property
+    def status(self) -> int:
+        """The status."""
+        return self.response.status_code
+
+    @property
+    def headers(self) -> httpx.Headers:
+        """The headers."""
+        return self.response.headers
+
+    @property
+    def body(self) -> bytes:
+        """The whole body."""
+        return self.response.content
+
+
 # A viewer of TEST-NET-3 (RFC 5737), who has come by way of a proxy: what a service may look at in a request.
 _VIEWER = "203.0.113.7"
 

@@ -1,0 +1,168 @@
+"""Fixtures of checks that play journeys; ``pytest --fixtures`` shows the first line of each docstring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import httpx
+import pytest
+
+from plugins.fixtures import Session
+from verification.contract.openapi import Contract, ContractViolation, violation
+from verification.http.client import Received, curl_for
+from verification.journeys.accounts import SmokeUser
+from verification.journeys.model import Journey, Service, Step
+from verification.journeys.model import Session as SignedIn
+from verification.journeys.placeholders import Values
+from verification.journeys.player import Play, Prepared, judge, prepare
+from verification.journeys.sessions import Credentials
+
+Choose = Callable[[int], "Side"]
+
+
+@dataclass(frozen=True)
+class Side:
+    """A colour as a check sees it: its name in messages, and its client."""
+
+    name: str
+    client: httpx.Client
+
+
+class JourneyFailed(AssertionError):
+    """A step of a journey was not answered as expected; the text says which, got, expected, and how to see it again."""
+
+
+@dataclass
+class Player:
+    """Plays journeys with httpx for one process; what it writes it removes again."""
+
+    deployment: Session = field(repr=False)
+
+    @property
+    def service(self) -> Service:
+        """The description of the service."""
+        return self.deployment.service
+
+    @property
+    def contract(self) -> Contract | None:
+        """The service's contract, None if the description names none."""
+        return None if self.service.contract is None else self.deployment.contract
+
+    def user(self, number: int = 0) -> SmokeUser:
+        """Return a smoke user. Fails the check if there are too few."""
+        return self.deployment.smoke_user(number)
+
+    def headers(self, client: httpx.Client, journey: Journey, number: int = 0) -> Mapping[str, str]:
+        """Return the headers of a session for a journey; the checks of this process share it."""
+        return self.session_headers(client, journey.session, number)
+
+    def session_headers(self, client: httpx.Client, name: str | None, number: int = 0) -> Mapping[str, str]:
+        """Return the headers of the session of that name; empty without one."""
+        if name is None or self.service.sessions[name].kind == "none":
+            return {}
+        return self.deployment.credentials(client, self.service.sessions[name], self.user(number)).headers
+
+    def values(self, journey: Journey, number: int = 0) -> Values:
+        """Return the values of one run of a journey."""
+        signed_in = journey.session is not None and self.service.sessions[journey.session].kind != "none"
+        return self.deployment.values(self.user(number) if signed_in else None)
+
+    def play(self, journey: Journey, side: Side, *, prefix: str = "") -> int:
+        """Play a whole journey on one side and return the number of its answers. Raises JourneyFailed."""
+        return self.play_across(journey, lambda _: side, prefix=prefix)
+
+    def play_across(self, journey: Journey, choose: Choose, *, prefix: str = "") -> int:
+        """Play a journey; ``choose`` names the side of each step, by its number from 0 on, ``undo`` steps included.
+
+        The session is opened on the side of the first step. Return the number of answers. Raises JourneyFailed.
+        """
+        headers = self.headers(choose(0).client, journey)
+        play = Play(journey, self.values(journey))
+        number, problem = 0, None
+        while play.next() is not None:
+            side = choose(number)
+            found = self.ask(play, side, headers)
+            problem = problem or (found and f"{prefix}{found}")
+            number += 1
+        if problem is not None:
+            raise JourneyFailed(problem)
+        return number
+
+    def ask(self, play: Play, side: Side, headers: Mapping[str, str]) -> str | None:
+        """Send the next request of a play and return what is wrong with its answer, None if it is as expected and as documented."""
+        prepared = play.prepare(headers)
+        where = (
+            f"{play.journey.name}, {prepared.step.name}: {prepared.method} {prepared.step.request.path} on {side.name}"
+        )
+        try:
+            response = self.send(side.client, prepared)
+        except httpx.TransportError as error:
+            play.learn(prepared, None)
+            return f"{where}: no answer ({type(error).__name__})"
+        problem = play.learn(prepared, Received(response))
+        if problem is not None:
+            return f"{where}: {problem}\n  again: {curl_for(response.request)}"
+        return self.undocumented(response, where)
+
+    def undocumented(self, response: httpx.Response, where: str) -> str | None:
+        """Return how an answer differs from the contract, None if it does not, or if the contract does not have the operation."""
+        request = response.request
+        if self.contract is None or self.contract.operation_for(request.method, request.url.path) is None:
+            return None
+        try:
+            self.contract.check(response)
+        except ContractViolation as error:
+            return f"{where}: {error}"
+        return None
+
+    def send(self, client: httpx.Client, prepared: Prepared) -> httpx.Response:
+        """Send a prepared request. Raises ``httpx.TransportError``."""
+        return client.request(prepared.method, prepared.path, headers=dict(prepared.headers), content=prepared.body)
+
+    def probe(self, step: Step, client: httpx.Client) -> httpx.Response:
+        """Send a request that needs no session and return its answer; raises JourneyFailed unless it is as expected."""
+        prepared = prepare(step, self.deployment.values(None), {})
+        response = self.send(client, prepared)
+        problem = judge(prepared, Received(response))
+        where = f"{prepared.method} {prepared.path}"
+        if problem is not None:
+            raise JourneyFailed(f"{where}: {problem}\n  again: {curl_for(response.request)}")
+        if (undocumented := self.undocumented(response, where)) is not None:
+            raise JourneyFailed(undocumented)
+        return response
+
+    def end(self, client: httpx.Client, session: SignedIn, opened: Credentials) -> None:
+        """End a session; raises JourneyFailed unless sign-out is answered as described. A session without sign-out is kept."""
+        if session.sign_out is None:
+            return
+        prepared = prepare(session.sign_out, self.deployment.values(None), opened.headers)
+        response = self.send(client, prepared)
+        if (problem := judge(prepared, Received(response))) is not None:
+            raise JourneyFailed(f"{prepared.method} {prepared.path}: {problem}\n  again: {curl_for(response.request)}")
+
+    def refused(self, response: httpx.Response, what: str, *statuses: int) -> None:
+        """Raise ContractViolation unless the answer has one of these statuses and reveals nothing that it should not."""
+        if self.contract is not None:
+            self.contract.refused(response, *statuses)
+        elif response.status_code not in statuses:
+            expected = " or ".join(map(str, statuses))
+            raise violation(response, what, f"status {response.status_code}", f"status {expected}")
+
+
+@pytest.fixture
+def player(_deployment: Session) -> Player:
+    """Plays journeys of suites/service.yaml: player.play(journey, Side("the candidate", client))."""
+    return Player(_deployment)
+
+
+@pytest.fixture
+def service(_deployment: Session) -> Service:
+    """The description of the service, suites/service.yaml: health, dependencies, sessions, journeys."""
+    return _deployment.service
+
+
+@pytest.fixture
+def sides(client: httpx.Client, live_client: httpx.Client) -> tuple[Side, Side]:
+    """Both colours: the candidate and the live one, each with name and client."""
+    return Side("the candidate", client), Side("live", live_client)

@@ -1,0 +1,149 @@
+"""Database and Redis: the release reaches them, takes a fair share of them, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import httpx
+import pytest
+
+from plugins.described.checks import check
+from plugins.described.fixtures import Player
+from verification.journeys.accounts import SmokeUser
+from verification.journeys.model import Service, Step
+from verification.stores import connections as own
+from verification.stores import queues
+from verification.stores.connections import Before, Stores
+
+Measure = Callable[..., None]
+Limits = Mapping[str, Any]
+# Others write as the smoke users at the same moment, and delete it again: the fewest rows seen within this time count.
+# A user that books and cancels without a pause has a row four times out of five, and a busy machine looks three times a second.
+SETTLES_WITHIN_S = 15
+PAUSE_S = 0.05
+
+
+def _database(service: Service) -> Sequence[tuple[str, Mapping[str, Any]]]:
+    step = service.dependencies.get("database")
+    return () if step is None else (("", {"step": step}),)
+
+
+def _redis(service: Service) -> Sequence[tuple[str, Mapping[str, Any]]]:
+    step = service.dependencies.get("redis")
+    return () if step is None else (("", {"step": step}),)
+
+
+def _round_trips(player: Player, client: httpx.Client, limits: Limits, measure: Measure, step: Step) -> None:
+    count = limits.get("consecutive", 3)
+    for _ in range(count):
+        player.probe(step, client)
+    measure("answers in a row", count, limit=count, samples=count)
+
+
+@check("database", "answers in a row", _database)
+@pytest.mark.samples("consecutive")
+def database_answers(player: Player, client: httpx.Client, limits: Limits, measure: Measure, step: Step) -> None:
+    """`consecutive` answers in a row say that the release reaches its database."""
+    _round_trips(player, client, limits, measure, step)
+
+
+@check("redis", "answers in a row", _redis)
+@pytest.mark.samples("consecutive")
+def redis_answers(player: Player, client: httpx.Client, limits: Limits, measure: Measure, step: Step) -> None:
+    """`consecutive` answers in a row say that the release reaches Redis."""
+    _round_trips(player, client, limits, measure, step)
+
+
+@check("database", "takes its share of the connections", _database)
+def share_of_the_connections(
+    loaded: None,
+    player: Player,
+    client: httpx.Client,
+    stores: Stores,
+    before: Before | None,
+    limits: Limits,
+    measure: Measure,
+    step: Step,
+) -> None:
+    """Since before the release was started, the database has no more connections than `connection_share` allows."""
+    del loaded
+    player.probe(step, client)  # without a connection of our own, the gate still asks the release
+    if stores.database is None or before is None:
+        measure("connections of the release", "not asked: no database_url_secret")
+        return
+    now, most = own.connections(stores.database)
+    taken, allowed = max(0, now - before.connections), int(most * limits["connection_share"])
+    measure("connections since the release was started", taken, limit=allowed)
+    assert taken <= allowed, (
+        f"the release took {taken} of the database's {most} connections, limit {allowed} "
+        f"({limits['connection_share']:.0%}): both colours, and every other client, have to share them"
+    )
+
+
+@check("database", "nothing is left behind", _database)
+def nothing_is_left_behind(
+    loaded: None,
+    player: Player,
+    client: httpx.Client,
+    smoke_users: tuple[SmokeUser, ...],
+    stores: Stores,
+    before: Before | None,
+    limits: Limits,
+    measure: Measure,
+    warn: Callable[[str], None],
+    step: Step,
+) -> None:
+    """The smoke users have as many rows as before: checks, load and release deleted what they wrote."""
+    del loaded
+    player.probe(step, client)
+    if stores.database is None or before is None or before.rows is None or "rows" not in limits:
+        why = (
+            "no database_url_secret"
+            if stores.database is None
+            else "`stores.database.rows` does not fit, or is not set"
+        )
+        measure("rows left behind", f"not asked: {why}")
+        if stores.database is not None and before is not None and "rows" in limits:
+            warn(
+                "the setting stores.database.rows could not be run on the database, so nobody looked for what is left behind; "
+                "give the statement that counts the smoke users' rows, see docs/any-service.md"
+            )
+        return
+    ends = time.monotonic() + SETTLES_WITHIN_S
+    while True:
+        ((count,),) = own.rows(stores.database, limits["rows"], [user.email for user in smoke_users])
+        if count <= before.rows or time.monotonic() >= ends:
+            break
+        time.sleep(PAUSE_S)
+    measure("rows left behind", count - before.rows, limit=0)
+    assert count <= before.rows, f"the smoke users have {count} rows, before the checks they had {before.rows}"
+
+
+@check("redis", "takes no jobs", _redis)
+def takes_no_jobs(
+    loaded: None,
+    player: Player,
+    client: httpx.Client,
+    stores: Stores,
+    before: Before | None,
+    limits: Limits,
+    measure: Measure,
+    step: Step,
+) -> None:
+    """No more connections take from queues in Redis than before the release was started, except `takers`."""
+    del loaded
+    player.probe(step, client)  # without a connection of our own, the gate still asks the release
+    name = "connections that take from queues, since the release was started"
+    now = None if stores.redis is None else queues.takers(stores.redis)
+    if now is None or before is None or before.takers is None:
+        measure(name, f"not asked: {'no redis_url_secret' if stores.redis is None else 'CLIENT LIST is not allowed'}")
+        return
+    more, allowed = max(0, now[0] - before.takers), limits.get("takers", 0)
+    measure(name, more, limit=allowed)
+    assert more <= allowed, (
+        f"connections that take from queues in Redis: {now[0]}, before the release was started {before.takers}, limit {allowed} "
+        "more: under test it takes jobs that belong to the live colour (if the live colour itself grew meanwhile, deploy again)\n"
+        "  again: redis-cli client list | grep -E 'cmd=(b?[lr]pop|b?lmove|b?zpop|xreadgroup)'"
+    )
