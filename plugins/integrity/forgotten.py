@@ -16,7 +16,7 @@ from plugins.integrity.python_source import Function, PythonSource, asserts, def
 from plugins.stages import CONTRACT_FOLDER
 from verification.declarative.checks import SUFFIXES
 
-FIXTURES_FILE = Path(__file__).resolve().parents[1] / "fixtures.py"
+FIXTURES_FILES = [Path(__file__).resolve().parents[1] / name for name in ("fixtures.py", "described/fixtures.py")]
 PYTEST_FIXTURES = frozenset(
     [
         "cache",
@@ -88,7 +88,9 @@ def forgotten(suites: Path, nodeids: Collection[str], whole: bool = True) -> lis
     """Return the forgotten checks. In a run that is not whole, only those of the files with collected checks."""
     files = {nodeid.partition("::")[0] for nodeid in nodeids}
     sources = [read(path) for path in sorted(suites.rglob(f"*{PYTHON}")) if _counts(path, suites)]
-    fixtures = PYTEST_FIXTURES.union(read(FIXTURES_FILE).fixtures, *(one.fixtures for one in sources))
+    fixtures = PYTEST_FIXTURES.union(
+        *(read(one).fixtures for one in FIXTURES_FILES), *(one.fixtures for one in sources)
+    )
     found: list[Forgotten] = []
     for source in sources:
         file = source.path.relative_to(suites.parent).as_posix()
