@@ -143,7 +143,9 @@ def start(settings: Settings, progress: Progress, run_id: str) -> bool:
         cloud.refuse_other_platform(state, _platform(settings))
         if cloud.outputs(state) is None:
             progress("starting the embedded cloud")
-            if cloud.up_for(run_id, state, embedded_registry(), progress=progress, platform=_platform(settings)):
+            if cloud.up_for(
+                run_id, state, embedded_registry(), _served(settings), progress=progress, platform=_platform(settings)
+            ):
                 return True
         cloud.sync_registry(state)
     except StartFailed as error:
@@ -153,6 +155,13 @@ def start(settings: Settings, progress: Progress, run_id: str) -> bool:
     except EmbeddedError as error:
         raise Refused(str(error)) from error
     return False
+
+
+def _served(settings: Settings) -> cloud.Served:
+    """Return what an embedded environment serves, from the description of the service."""
+    service = service_of(settings)
+    path = service.health.step.request.path
+    return cloud.Served(service.repository, path, dict(service.environment))
 
 
 def stop(settings: Settings) -> None:
@@ -172,6 +181,7 @@ def up(settings: Settings, image_tag: str | None, progress: Progress) -> str:
         outputs = cloud.up(
             _usable_state(),
             embedded_registry(),
+            _served(settings),
             image_tag=image_tag,
             progress=progress,
             platform=_platform(settings),
@@ -456,7 +466,8 @@ def projected_release(
         ), environment.ports.router.observe().live
     try:
         registry = embedded_registry()
-        folder = images.choose(registry, tag or images.highest(registry))
+        repository = service_of(settings).repository
+        folder = images.choose(registry, repository, tag or images.highest(registry, repository))
         image = images.build(folder)
     except EmbeddedError as error:
         raise Refused(str(error)) from error

@@ -12,12 +12,18 @@ from pathlib import Path
 
 from infrastructure.embedded import images, passwords, statelock, status
 from infrastructure.embedded import outputs as outputs_file
-from infrastructure.embedded.caddy.config import LIVE_HOST
 from infrastructure.embedded.caddy.listeners import AWSELB
 from infrastructure.embedded.errors import NotRunning, StartFailed, StateForeign, StatePlatform
 from infrastructure.embedded.estate.resources import Estate
 from infrastructure.embedded.images import highest, lowest, tags
-from infrastructure.embedded.layout import Environment, Layout, choose_ports, read_environment, write_environment
+from infrastructure.embedded.layout import (
+    Environment,
+    Layout,
+    Served,
+    choose_ports,
+    read_environment,
+    write_environment,
+)
 from infrastructure.embedded.outputs import Outputs
 from infrastructure.embedded.processes import postgres, supervisor
 from infrastructure.embedded.processes.probes import http_answer, is_free
@@ -25,6 +31,7 @@ from infrastructure.embedded.status import CloudStatus
 
 __all__ = [
     "Outputs",
+    "Served",
     "Stopped",
     "down",
     "highest",
@@ -60,6 +67,7 @@ class Stopped:
 class _Wanted:
     """The requested properties of a new environment; `run` is the id of the run that owns it, or None."""
 
+    served: Served
     platform: str
     image_tag: str | None = None
     run: str | None = None
@@ -72,6 +80,7 @@ def _silent(_: str) -> None:
 def up(
     state: Path,
     registry: Path,
+    served: Served,
     *,
     image_tag: str | None = None,
     progress: Callable[[str], None] = _silent,
@@ -95,7 +104,7 @@ def up(
         if environment is not None:
             return _mend(layout, environment, progress)
         try:
-            return _create(layout, registry.resolve(), _Wanted(platform, image_tag), progress)
+            return _create(layout, registry.resolve(), _Wanted(served, platform, image_tag), progress)
         except BaseException:
             _leave_folder(layout)
             raise
@@ -105,6 +114,7 @@ def up_for(
     run: str,
     state: Path,
     registry: Path,
+    served: Served,
     *,
     progress: Callable[[str], None] = _silent,
     platform: str = "apprunner",
@@ -128,7 +138,7 @@ def up_for(
             _mend(layout, environment, progress)
             return True
         try:
-            _create(layout, registry.resolve(), _Wanted(platform, run=run), progress)
+            _create(layout, registry.resolve(), _Wanted(served, platform, run=run), progress)
         except BaseException:
             _leave_folder(layout)
             raise
@@ -192,8 +202,8 @@ def sync_registry(state: Path) -> Sequence[str]:
 
 
 def _create(layout: Layout, registry: Path, wanted: _Wanted, progress: Callable[[str], None]) -> Outputs:
-    image = images.choose(registry, wanted.image_tag)
-    for folder in images.scan(registry):
+    image = images.choose(registry, wanted.served.repository, wanted.image_tag)
+    for folder in images.scan(registry, wanted.served.repository):
         images.build(folder)  # refuse a broken image before anything is started
     foreign = [path.name for path in layout.state.iterdir() if path != layout.lock]
     if foreign:
@@ -203,7 +213,7 @@ def _create(layout: Layout, registry: Path, wanted: _Wanted, progress: Callable[
         environment = Environment(
             registry=registry,
             image_tag=image.tag,
-            repository=image.repository,
+            served=wanted.served,
             ports=choose_ports(),
             postgres_home=postgres.choose_home(layout),
             key_value_store_id=str(uuid.uuid4()),
@@ -256,7 +266,7 @@ def _bring_up(layout: Layout, environment: Environment, progress: Callable[[str]
 def _serves(environment: Environment) -> bool:
     """Return whether the edge knows a live colour and an instance of it answers; a 503 of the release itself counts."""
     port = environment.ports.edge
-    answer = http_answer(port, "/health", host=f"{LIVE_HOST}:{port}")
+    answer = http_answer(port, environment.served.health_path, host=f"{environment.live_host}:{port}")
     if answer is None:
         return False
     if environment.platform == "ecs":

@@ -36,9 +36,19 @@ class EmptyRegistry(RegistryError):
         there = f"only tags that are not SemVer: {', '.join(found)}" if found else "no image"
         advice = "name one with --image-tag TAG" if found else "set EMBEDDED_REGISTRY to a folder of images"
         super().__init__(
-            f"{registry} holds {there}; expected folders REPOSITORY/TAG/ such as telehealth-api/1.0.0/: {advice}"
+            f"{registry} holds {there}; expected folders REPOSITORY/TAG/ such as my-service/1.0.0/: {advice}"
         )
         self.registry = registry
+
+
+class UnknownRepository(RegistryError):
+    """The registry folder holds images, but none of the repository that the description of the service names."""
+
+    def __init__(self, repository: str, registry: Path, known: Sequence[str]) -> None:
+        super().__init__(
+            f"{registry} holds no image of {repository!r}; it holds {', '.join(known)}: "
+            "set `repository` of suites/service.yaml to one of them, or EMBEDDED_REGISTRY to another folder"
+        )
 
 
 class UnknownTag(RegistryError):

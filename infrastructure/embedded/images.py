@@ -17,9 +17,8 @@ from pathlib import Path
 
 from semver import Version
 
-from infrastructure.embedded.errors import BrokenImage, EmptyRegistry, UnknownTag
+from infrastructure.embedded.errors import BrokenImage, EmptyRegistry, UnknownRepository, UnknownTag
 
-REPOSITORY = "telehealth-api"
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
@@ -49,40 +48,40 @@ class Image:
     digest: str
 
 
-def scan(registry: Path) -> tuple[ImageFolder, ...]:
-    """Return the images of the deployed repository in SemVer order; tags that are not SemVer come last.
+def scan(registry: Path, repository: str) -> tuple[ImageFolder, ...]:
+    """Return the images of the repository in SemVer order; tags that are not SemVer come last.
 
-    The repository is `telehealth-api`, or else the only one in the folder. Raises EmptyRegistry without an image.
+    Raises EmptyRegistry without an image, UnknownRepository if the folder holds only other repositories.
     """
     if not registry.is_dir():
         raise EmptyRegistry(registry)
-    repositories = {folder.name: folder for folder in _folders(registry) if _folders(folder)}
-    chosen = repositories.get(REPOSITORY) or (next(iter(repositories.values())) if len(repositories) == 1 else None)
-    if chosen is None:
-        raise EmptyRegistry(registry)
-    found = (ImageFolder(chosen.name, folder.name, folder.resolve()) for folder in _folders(chosen))
+    chosen = registry / repository
+    if not (chosen.is_dir() and _folders(chosen)):
+        others = [folder.name for folder in _folders(registry) if _folders(folder)]
+        raise UnknownRepository(repository, registry, others) if others else EmptyRegistry(registry)
+    found = (ImageFolder(repository, folder.name, folder.resolve()) for folder in _folders(chosen))
     return tuple(sorted(found, key=lambda image: _precedence(image.tag)))
 
 
-def tags(registry: Path) -> list[tuple[str, str]]:
+def tags(registry: Path, repository: str) -> list[tuple[str, str]]:
     """Return each image's (repository, tag) in SemVer order, tags that are not SemVer last. Raises EmptyRegistry."""
-    return [(image.repository, image.tag) for image in scan(registry)]
+    return [(image.repository, image.tag) for image in scan(registry, repository)]
 
 
-def lowest(registry: Path) -> str:
+def lowest(registry: Path, repository: str) -> str:
     """Return the lowest SemVer tag. Raises EmptyRegistry if there is none."""
-    return _semver_tags(registry)[0]
+    return _semver_tags(registry, repository)[0]
 
 
-def highest(registry: Path) -> str:
+def highest(registry: Path, repository: str) -> str:
     """Return the highest SemVer tag. Raises EmptyRegistry if there is none."""
-    return _semver_tags(registry)[-1]
+    return _semver_tags(registry, repository)[-1]
 
 
-def choose(registry: Path, tag: str | None) -> ImageFolder:
+def choose(registry: Path, repository: str, tag: str | None) -> ImageFolder:
     """Return the image with `tag`, or with the lowest SemVer tag. Raises UnknownTag or EmptyRegistry."""
-    wanted = tag if tag is not None else lowest(registry)
-    images = scan(registry)
+    wanted = tag if tag is not None else lowest(registry, repository)
+    images = scan(registry, repository)
     for image in images:
         if image.tag == wanted:
             return image
@@ -141,8 +140,8 @@ def _precedence(tag: str) -> tuple[bool, Version, str]:
     return (not known, Version.parse(tag) if known else Version(0), tag)
 
 
-def _semver_tags(registry: Path) -> list[str]:
-    found = [tag for _, tag in tags(registry)]
+def _semver_tags(registry: Path, repository: str) -> list[str]:
+    found = [tag for _, tag in tags(registry, repository)]
     ordered = [tag for tag in found if Version.is_valid(tag)]
     if not ordered:
         raise EmptyRegistry(registry, found)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
+from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from infrastructure.embedded.files import make_enterable, replace_json
+from infrastructure.embedded.names import Names
 
 ACCOUNT_ID = "123456789012"
 """The id of moto's account."""
@@ -34,6 +37,21 @@ class Ports:
 
 
 @dataclass(frozen=True)
+class Served:
+    """What the environment serves: the repository of the images, the path of their health check, further variables."""
+
+    repository: str
+    health_path: str = "/health"
+    variables: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def stem(self) -> str:
+        """The part of the repository's name that names of resources and hosts contain, at most 20 letters long."""
+        name = re.sub(r"[^a-z0-9]+", "-", self.repository.rpartition("/")[2].lower()).strip("-")
+        return (name.removesuffix("-api") or name)[:20].strip("-")
+
+
+@dataclass(frozen=True)
 class Environment:
     """`environment.json`: the decisions made when the environment was created.
 
@@ -42,11 +60,26 @@ class Environment:
 
     registry: Path
     image_tag: str
-    repository: str
+    served: Served
     ports: Ports
     postgres_home: Path
     key_value_store_id: str
     platform: str = "apprunner"
+
+    @property
+    def repository(self) -> str:
+        """The repository of the images."""
+        return self.served.repository
+
+    @property
+    def names(self) -> Names:
+        """The names of the resources."""
+        return Names(f"embedded-{self.served.stem}")
+
+    @property
+    def live_host(self) -> str:
+        """The host of the live domain."""
+        return f"api.{self.served.stem}.localhost"
 
     @property
     def key_value_store_arn(self) -> str:
@@ -66,11 +99,11 @@ class Environment:
     @property
     def live_url(self) -> str:
         """The URL of the live domain, through the edge."""
-        return f"http://api.telehealth.localhost:{self.ports.edge}"
+        return f"http://{self.live_host}:{self.ports.edge}"
 
     def colour_url(self, colour: str) -> str:
         """Return the URL under which the load balancer's test listener reaches one colour only."""
-        return f"http://{colour}.telehealth.localhost:{self.ports.ingress}"
+        return f"http://{colour}.{self.served.stem}.localhost:{self.ports.ingress}"
 
     @property
     def service_domain(self) -> str:
@@ -200,6 +233,8 @@ def read_environment(layout: Layout) -> Environment | None:
     except FileNotFoundError:
         return None
     document.pop("schema")
+    # An environment of an earlier version recorded the repository alone.
+    document["served"] = Served(**document.get("served", {"repository": document.pop("repository", "")}))
     document["ports"] = Ports(**document["ports"])
     document["registry"] = Path(document["registry"])
     document["postgres_home"] = Path(document["postgres_home"])

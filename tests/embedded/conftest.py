@@ -16,6 +16,7 @@ from infrastructure.embedded import cloud
 from infrastructure.embedded.estate.aws_session import AwsSession
 from infrastructure.embedded.outputs import Outputs
 
+SERVED = cloud.Served("telehealth-api")
 SERVE = """
 import json, os, sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -106,7 +107,7 @@ def running() -> Iterator[Running]:
         for name, value in ambient.items():
             patch.setitem(os.environ, name, value)  # none of them may have any effect
         try:
-            outputs = cloud.up(parent / "state", parent / "registry")
+            outputs = cloud.up(parent / "state", parent / "registry", SERVED)
             yield Running(parent / "state", parent / "registry", outputs)
         finally:
             cloud.down(parent / "state")

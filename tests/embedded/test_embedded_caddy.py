@@ -17,7 +17,7 @@ import pytest
 
 from infrastructure.embedded.aws.apprunner.ingress import Ingress
 from infrastructure.embedded.caddy import server
-from infrastructure.embedded.layout import Environment, Layout, choose_ports
+from infrastructure.embedded.layout import Environment, Layout, Served, choose_ports
 from infrastructure.embedded.processes import lifecycle
 
 COLOURS = ("blue", "green")
@@ -121,7 +121,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     layout = Layout(tmp_path_factory.mktemp("front") / "a [b]*{x} c")
     layout.state.mkdir()
     layout.make()
-    environment = Environment(Path("/"), "1.0.0", "r", choose_ports(), Path("/"), "x")
+    environment = Environment(Path("/"), "1.0.0", Served("telehealth-api"), choose_ports(), Path("/"), "x")
     instances = {colour: [Instance(f"{colour}-{number}") for number in range(2)] for colour in COLOURS}
     for instance in chain.from_iterable(instances.values()):
         threading.Thread(target=instance.serve_forever, args=(0.02,), daemon=True).start()

@@ -17,6 +17,7 @@ import pytest
 
 from infrastructure.embedded import cloud
 from infrastructure.embedded.errors import EmptyRegistry, ImageChanged, NotRunning
+from tests.embedded.conftest import SERVED
 
 
 def live(running: Any, path: str = "/health") -> httpx.Response:
@@ -43,7 +44,7 @@ def test_the_release_receives_both_hosts_and_its_secrets_but_no_aws_variables(ru
 def test_a_second_up_reports_it_and_changes_nothing(running: Any) -> None:
     lines: list[str] = []
     before = cloud.inspect(running.state)
-    assert cloud.up(running.state, Path("/nowhere"), progress=lines.append) == running.outputs
+    assert cloud.up(running.state, Path("/nowhere"), SERVED, progress=lines.append) == running.outputs
     assert lines == [f"already up: {running.outputs.live_url}"]
     assert cloud.inspect(running.state) == before
 

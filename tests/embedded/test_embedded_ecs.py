@@ -16,7 +16,7 @@ import pytest
 
 from infrastructure.embedded import cloud
 from infrastructure.embedded.errors import StatePlatform
-from tests.embedded.conftest import Running, make_image
+from tests.embedded.conftest import SERVED, Running, make_image
 from tests.embedded.test_embedded_repair import eventually, the
 
 
@@ -28,7 +28,7 @@ def running() -> Iterator[Running]:
     for tag in ("1.0.0", "1.1.0"):
         make_image(parent / "registry", tag)
     try:
-        outputs = cloud.up(parent / "state", parent / "registry", platform="ecs")
+        outputs = cloud.up(parent / "state", parent / "registry", SERVED, platform="ecs")
         yield Running(parent / "state", parent / "registry", outputs)
     finally:
         cloud.down(parent / "state")
@@ -85,7 +85,7 @@ def test_up_repairs_a_killed_process(running: Running, name: str) -> None:
     assert victim.pid is not None
     os.kill(victim.pid, signal.SIGKILL)
     eventually(lambda: the(running, name).pid != victim.pid)
-    assert cloud.up(running.state, Path("/nowhere"), platform="ecs") == running.outputs
+    assert cloud.up(running.state, Path("/nowhere"), SERVED, platform="ecs") == running.outputs
     found = cloud.inspect(running.state)
     assert found is not None
     assert found.healthy
@@ -100,14 +100,14 @@ def test_up_repairs_the_environment_after_all_processes_were_killed(running: Run
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
     eventually(lambda: cloud.inspect(running.state) is None)
-    cloud.up(running.state, running.registry, platform="ecs")
+    cloud.up(running.state, running.registry, SERVED, platform="ecs")
     assert ask(running.outputs.live_url)[2]["version"] == "1.0.0"
 
 
 def test_a_folder_holds_one_platform_at_a_time(running: Running) -> None:
     for call in (
-        lambda: cloud.up(running.state, running.registry),
-        lambda: cloud.up_for("a-run", running.state, running.registry),
+        lambda: cloud.up(running.state, running.registry, SERVED),
+        lambda: cloud.up_for("a-run", running.state, running.registry, SERVED),
     ):
         with pytest.raises(StatePlatform, match=r"is on platform 'ecs', and 'apprunner' was asked for"):
             call()
@@ -118,7 +118,7 @@ def test_a_folder_holds_one_platform_at_a_time(running: Running) -> None:
 def test_both_platforms_run_side_by_side_in_two_folders(running: Running) -> None:
     other = running.state.parent / "other"
     try:
-        outputs = cloud.up(other, running.registry)
+        outputs = cloud.up(other, running.registry, SERVED)
         assert ask(outputs.live_url)[1]["x-bg-color"] == "blue"
         assert "x-bg-color" not in ask(running.outputs.live_url)[1]
         assert ask(running.outputs.live_url)[0] == 200

@@ -11,13 +11,16 @@ from pathlib import Path
 import pytest
 
 from infrastructure.embedded import cloud, images
-from infrastructure.embedded.errors import BrokenImage, EmptyRegistry, UnknownTag
+from infrastructure.embedded.errors import BrokenImage, EmptyRegistry, UnknownRepository, UnknownTag
+from tests.embedded.conftest import SERVED
+
+NAME = "telehealth-api"
 
 MakeImage = Callable[..., Path]
 
 
 def only(registry: Path) -> images.ImageFolder:
-    (folder,) = images.scan(registry)
+    (folder,) = images.scan(registry, NAME)
     return folder
 
 
@@ -25,33 +28,52 @@ def test_tags_are_in_semver_precedence_and_others_come_last(tmp_path: Path, imag
     for tag in ("latest", "1.10.0", "1.9.0", "2.0.0-rc.1", "2.0.0", "v3", "0.9.0"):
         image(tmp_path, tag)
     order = ["0.9.0", "1.9.0", "1.10.0", "2.0.0-rc.1", "2.0.0", "latest", "v3"]
-    assert cloud.tags(tmp_path) == [("telehealth-api", tag) for tag in order]
-    assert (cloud.lowest(tmp_path), cloud.highest(tmp_path)) == ("0.9.0", "2.0.0")
+    assert cloud.tags(tmp_path, NAME) == [("telehealth-api", tag) for tag in order]
+    assert (cloud.lowest(tmp_path, NAME), cloud.highest(tmp_path, NAME)) == ("0.9.0", "2.0.0")
 
 
 def test_a_tag_that_is_not_semver_is_never_a_default_but_can_be_named(tmp_path: Path, image: MakeImage) -> None:
     image(tmp_path, "latest")
     with pytest.raises(EmptyRegistry, match=r"latest.*--image-tag"):
-        cloud.lowest(tmp_path)
-    assert images.choose(tmp_path, "latest").tag == "latest"
+        cloud.lowest(tmp_path, NAME)
+    assert images.choose(tmp_path, NAME, "latest").tag == "latest"
 
 
-def test_the_only_repository_is_used_under_any_name(tmp_path: Path, image: MakeImage) -> None:
-    image(tmp_path, "1.0.0", repository="shop")
-    assert cloud.tags(tmp_path) == [("shop", "1.0.0")]
+def test_the_named_repository_is_used(tmp_path: Path, image: MakeImage) -> None:
+    image(tmp_path, "1.0.0", repository="s")
+    image(tmp_path, "2.0.0", repository="other")
+    assert cloud.tags(tmp_path, "s") == [("s", "1.0.0")]
+    with pytest.raises(
+        UnknownRepository, match=r"no image of 'shop'; it holds other, s: set `repository` of suites/service.yaml"
+    ):
+        cloud.tags(tmp_path, "shop")
 
 
-@pytest.mark.parametrize("folders", [(), ("telehealth-api",), ("a/1.0.0", "b/1.0.0")])
+@pytest.mark.parametrize(
+    ("repository", "host", "prefix"),
+    [
+        ("telehealth-api", "api.telehealth.localhost", "embedded-telehealth"),
+        ("s", "api.s.localhost", "embedded-s"),
+        ("team/Pay_ments-api", "api.pay-ments.localhost", "embedded-pay-ments"),
+        ("a-name-of-more-than-twenty-letters", "api.a-name-of-more-than.localhost", "embedded-a-name-of-more-than"),
+    ],
+)
+def test_names_come_from_the_repository(repository: str, host: str, prefix: str) -> None:
+    served = cloud.Served(repository)
+    assert (f"api.{served.stem}.localhost", f"embedded-{served.stem}") == (host, prefix)
+
+
+@pytest.mark.parametrize("folders", [(), ("telehealth-api",)])
 def test_a_registry_without_a_usable_image_is_refused(tmp_path: Path, folders: tuple[str, ...]) -> None:
     for folder in folders:
         (tmp_path / "registry" / folder).mkdir(parents=True)
     with pytest.raises(EmptyRegistry, match="EMBEDDED_REGISTRY"):
-        cloud.tags(tmp_path / "registry")
+        cloud.tags(tmp_path / "registry", NAME)
 
 
 def test_the_error_for_an_unknown_tag_lists_the_known_tags(registry: Path) -> None:
     with pytest.raises(UnknownTag, match=r"1\.0\.0, 1\.1\.0"):
-        images.choose(registry, "9.9.9")
+        images.choose(registry, NAME, "9.9.9")
 
 
 def test_the_digest_depends_on_the_content_only(tmp_path: Path, image: MakeImage) -> None:
@@ -104,7 +126,7 @@ def test_a_broken_image_is_refused_before_anything_starts(
     image(tmp_path, "1.0.0")
     damage(image(tmp_path, "1.1.0"))
     with pytest.raises(BrokenImage, match=reason):
-        cloud.up(state, tmp_path)
+        cloud.up(state, tmp_path, SERVED)
     assert cloud.inspect(state) is None
 
 

@@ -25,6 +25,7 @@ from infrastructure.embedded.processes.lifecycle import User
 from infrastructure.embedded.processes.probes import is_free
 from infrastructure.embedded.statelock import locked
 from infrastructure.embedded.status import CloudStatus
+from tests.embedded.conftest import SERVED
 
 MakeImage = Callable[..., Path]
 
@@ -48,7 +49,7 @@ def still_runs(pid: int) -> bool:
 
 
 def test_down_leaves_no_process_no_port_and_no_data(state: Path, registry: Path) -> None:
-    cloud.up(state, registry, image_tag="1.1.0")
+    cloud.up(state, registry, SERVED, image_tag="1.1.0")
     pids = all_of(inspected(state))
     family = {child.pid for pid in pids for child in psutil.Process(pid).children(recursive=True)} | set(pids)
     assert len(family) > len(pids)
@@ -70,8 +71,8 @@ def test_two_states_run_side_by_side_one_of_them_below_a_private_folder(
     other, homes = private / "state", set(private_homes())
     try:
         with ThreadPoolExecutor(2) as pool:
-            first = pool.submit(cloud.up, state, registry, image_tag="1.0.0")
-            second = pool.submit(cloud.up, other, registry, image_tag="1.1.0")
+            first = pool.submit(cloud.up, state, registry, SERVED, image_tag="1.0.0")
+            second = pool.submit(cloud.up, other, registry, SERVED, image_tag="1.1.0")
             assert first.result().live_url != second.result().live_url
         assert all_of(inspected(state)).keys().isdisjoint(all_of(inspected(other)))
         assert not set(all_of(inspected(state)).values()) & set(all_of(inspected(other)).values())
@@ -89,14 +90,14 @@ def private_homes() -> list[Path]:
 
 def test_concurrent_ups_make_one_environment(state: Path, registry: Path) -> None:
     with ThreadPoolExecutor(3) as pool:
-        outputs = list(pool.map(lambda _: cloud.up(state, registry), range(3)))
+        outputs = list(pool.map(lambda _: cloud.up(state, registry, SERVED), range(3)))
     assert outputs[0] == outputs[1] == outputs[2]
     assert inspected(state).healthy
 
 
 def test_it_survives_its_starter_and_down_stops_instances_of_a_killed_endpoint(state: Path, registry: Path) -> None:
     code = "import sys; from pathlib import Path; from infrastructure.embedded import cloud; "
-    code += "cloud.up(Path(sys.argv[1]), Path(sys.argv[2]))"
+    code += "cloud.up(Path(sys.argv[1]), Path(sys.argv[2]), cloud.Served('telehealth-api'))"
     argv = [sys.executable, "-c", code, str(state), str(registry)]
     # stdout is a pipe: if a server inherited it, this call would never return
     done = subprocess.run(argv, cwd=PROJECT_ROOT, start_new_session=True, capture_output=True, check=False, timeout=60)
@@ -115,9 +116,9 @@ def test_it_survives_its_starter_and_down_stops_instances_of_a_killed_endpoint(s
 
 def test_an_unknown_tag_or_an_empty_registry_starts_nothing(state: Path, registry: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownTag, match=r"1\.0\.0, 1\.1\.0"):
-        cloud.up(state, registry, image_tag="7.0.0")
+        cloud.up(state, registry, SERVED, image_tag="7.0.0")
     with pytest.raises(EmptyRegistry):
-        cloud.up(state, tmp_path / "nothing")
+        cloud.up(state, tmp_path / "nothing", SERVED)
     assert cloud.inspect(state) is None
     assert not state.exists()
 
@@ -127,7 +128,7 @@ def test_a_release_that_does_not_start_is_reported_and_leaves_nothing(
 ) -> None:
     image(tmp_path / "bad", "1.0.0", serve="import sys; sys.exit('no such luck')")
     with pytest.raises(StartFailed) as failed:
-        cloud.up(state, tmp_path / "bad")
+        cloud.up(state, tmp_path / "bad", SERVED)
     assert failed.value.process == "embedded-telehealth-api-blue"
     assert "no such luck" in failed.value.log_tail
     assert cloud.inspect(state) is None
@@ -138,7 +139,7 @@ def test_a_folder_with_other_files_is_refused_and_left_unchanged(state: Path, re
     state.mkdir()
     (state / "thesis.txt").write_text("ten years of work")
     with pytest.raises(StateForeign, match=r"thesis\.txt.*EMBEDDED_STATE"):
-        cloud.up(state, registry)
+        cloud.up(state, registry, SERVED)
     assert not cloud.down(state)
     assert [path.name for path in state.iterdir()] == ["thesis.txt"]
 
@@ -182,7 +183,7 @@ def test_the_first_start_replaces_ports_that_another_process_took(
         answers = iter([layouts.Ports(**(vars(good[0]) | {"valkey": taken})), good[1]])
         monkeypatch.setattr(cloud, "choose_ports", lambda: next(answers))
         lines: list[str] = []
-        cloud.up(state, registry, progress=lines.append)
+        cloud.up(state, registry, SERVED, progress=lines.append)
         assert "another process took one of the ports; trying others" in lines
         assert inspected(state).healthy
         assert taken not in all_of(inspected(state)).values()

@@ -19,7 +19,7 @@ from infrastructure.embedded import files
 from infrastructure.embedded.aws.elbv2.routes import SLOTS
 from infrastructure.embedded.caddy import server
 from infrastructure.embedded.caddy.listeners import AWSELB
-from infrastructure.embedded.layout import Environment, Layout, choose_ports
+from infrastructure.embedded.layout import Environment, Layout, Served, choose_ports
 from infrastructure.embedded.processes import lifecycle
 
 SWITCHES = 20
@@ -93,7 +93,7 @@ class Balancer:
 def balancer(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Balancer]:
     layout = Layout(tmp_path_factory.mktemp("balancer"))
     layout.make()
-    environment = Environment(Path("x"), "1", "r", choose_ports(), Path("x"), "k", platform="ecs")
+    environment = Environment(Path("x"), "1", Served("telehealth-api"), choose_ports(), Path("x"), "k", platform="ecs")
     made = Balancer(layout, environment, [Target(), Target()])
     for port in (environment.ports.edge, environment.ports.ingress):
         for slot in range(1, SLOTS + 1):

@@ -11,7 +11,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from infrastructure.embedded.layout import Environment, Layout, Ports
+from infrastructure.embedded.layout import Environment, Layout, Ports, Served
 from infrastructure.embedded.processes import lifecycle, supervisor
 from infrastructure.embedded.processes.lifecycle import ProcessSpec, Recorded
 
@@ -41,7 +41,7 @@ def start_unseen(layout: Layout, name: str) -> Recorded:
 def down(layout: Layout) -> tuple[str, ...]:
     """Stop the environment as `down` does; return the names of the stopped processes."""
     environment = Environment(
-        layout.state, "1.0.0", "r", Ports(1, 2, 3, 4, 5, 6), layout.state / "pg", str(uuid.uuid4())
+        layout.state, "1.0.0", Served("telehealth-api"), Ports(1, 2, 3, 4, 5, 6), layout.state / "pg", str(uuid.uuid4())
     )
     return supervisor.stop_all(layout, environment)
 

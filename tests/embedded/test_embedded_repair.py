@@ -17,6 +17,7 @@ import redis
 
 from infrastructure.embedded import cloud
 from infrastructure.embedded.status import ProcessStatus
+from tests.embedded.conftest import SERVED
 
 NAMES = ("postgres", "valkey", "moto", "caddy", "endpoint", "instance")
 FIRST = ("postgres", "endpoint", "instance")
@@ -95,7 +96,7 @@ def test_a_killed_process_is_reported_and_repaired_without_data_loss(
         assert [process.name for process in found.processes if not process.alive] == [name]
         assert not found.healthy
 
-    repaired = cloud.up(running.state, Path("/nowhere"))
+    repaired = cloud.up(running.state, Path("/nowhere"), SERVED)
     # Route 53 chooses the id of a health check; moto loses the check, and the new one has another id.
     assert len(repaired.route53_health_checks) == len(running.outputs.route53_health_checks)
     assert replace(repaired, route53_health_checks=running.outputs.route53_health_checks) == running.outputs
@@ -120,7 +121,7 @@ def test_a_hanging_process_is_reported_and_replaced(running: Any) -> None:
     os.kill(victim.pid, signal.SIGSTOP)
     seen = the(running, "valkey")
     assert (seen.alive, seen.answers) == (True, False)
-    cloud.up(running.state, running.registry)
+    cloud.up(running.state, running.registry, SERVED)
     assert not psutil.pid_exists(victim.pid) or psutil.Process(victim.pid).status() == psutil.STATUS_ZOMBIE
     assert the(running, "valkey").answers
 
@@ -136,7 +137,7 @@ def test_up_repairs_the_environment_after_all_processes_were_killed(
         os.kill(pid, signal.SIGKILL)
     eventually(lambda: cloud.inspect(running.state) is None)
     assert cloud.outputs(running.state) is None
-    cloud.up(running.state, running.registry)
+    cloud.up(running.state, running.registry, SERVED)
     assert data_is_kept(before, data)
 
 
@@ -155,7 +156,7 @@ def test_a_conditional_write_that_was_answered_survives_a_kill_of_moto(running: 
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: not the(running, "moto").alive)
-    cloud.up(running.state, running.registry)
+    cloud.up(running.state, running.registry, SERVED)
     assert dynamodb.get_item(TableName=table, Key=key)["Item"] == answer["Attributes"]
     dynamodb.delete_item(TableName=table, Key=key)
 
@@ -167,7 +168,7 @@ def test_evidence_that_was_stored_survives_a_kill_of_moto(running: Any) -> None:
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: not the(running, "moto").alive)
-    cloud.up(running.state, running.registry)
+    cloud.up(running.state, running.registry, SERVED)
     assert s3.get_object(**place)["Body"].read() == b"line"
     with pytest.raises(s3.exceptions.ClientError, match="PreconditionFailed"):
         s3.put_object(**place, Body=b"another", IfNoneMatch="*")

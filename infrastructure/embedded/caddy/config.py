@@ -10,7 +10,6 @@ from typing import Any
 
 from infrastructure.embedded.layout import Ports
 
-LIVE_HOST = "api.telehealth.localhost"
 COOKIE = "bg_track"
 ROUTE_FILE = "edge/route"
 INGRESS_FOLDER = "ingress"
@@ -32,9 +31,12 @@ _PINNED_SECONDARY = f"{_PIN} == {{bg_generation}} + '-' + {{bg_secondary}}"
 _DRAWN = f"(!({_PINNED_PRIMARY}) && {{http.request.uuid}} < {{bg_threshold}})"
 
 
-def cloudfront(ports: Ports) -> Json:
+def cloudfront(ports: Ports, live_host: str) -> Json:
     """Return two servers: the edge (CloudFront and its function) and the ingress (App Runner's)."""
-    servers = {"edge": _server(ports.edge, _edge(ports.ingress)), "ingress": _server(ports.ingress, _ingress())}
+    servers = {
+        "edge": _server(ports.edge, _edge(ports.ingress, live_host)),
+        "ingress": _server(ports.ingress, _ingress()),
+    }
     # The edge sends the viewer's host in X-Forwarded-Host; without this trust the ingress would overwrite it.
     servers["ingress"]["trusted_proxies"] = {"source": "static", "ranges": ["127.0.0.1/32"]}
     return servers
@@ -58,7 +60,7 @@ def _server(port: int, routes: list[Json]) -> Json:
     }
 
 
-def _edge(ingress_port: int) -> list[Json]:
+def _edge(ingress_port: int, live_host: str) -> list[Json]:
     secondary = f"({_SPLIT}) && ({_PINNED_SECONDARY} || {_DRAWN}) || ({_ALL})"
     routes = [
         {"handle": [{"handler": "vars", "route": f"{{file.{ROUTE_FILE}}}"}]},
@@ -69,7 +71,7 @@ def _edge(ingress_port: int) -> list[Json]:
         {"handle": [_to_colour("primary", ingress_port)]},
     ]
     # A subroute, because Caddy evaluates an expression beside a host matcher for other hosts too.
-    live = {"match": [{"host": [LIVE_HOST]}], "terminal": True, "handle": [_subroute(*routes)]}
+    live = {"match": [{"host": [live_host]}], "terminal": True, "handle": [_subroute(*routes)]}
     return [live, {"handle": [_text(404, "no such host\n")]}]
 
 

@@ -37,7 +37,7 @@ def _servers(environment: Environment) -> Json:
     ports = environment.ports
     if environment.platform == "ecs":
         return {"live": listener(ports.edge), "test": listener(ports.ingress)}
-    return cloudfront(ports)
+    return cloudfront(ports, environment.live_host)
 
 
 def answers(*ports: int) -> bool:

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from infrastructure.embedded.caddy.config import LIVE_HOST
 from infrastructure.embedded.estate.aws_session import AwsSession
+from infrastructure.embedded.layout import Environment
 
 HEALTH, LATENCY = "DeploymentHealthCheck", "DeploymentResponseTime"
 NAMES = (HEALTH, LATENCY)
 _REFERENCE = "live-domain"
 
 
-def ensure(session: AwsSession, moto_url: str) -> None:
+def ensure(session: AwsSession, environment: Environment) -> None:
     """Create the alarms and the health check if they are missing; safe to repeat. Existing alarms keep their state."""
-    cloudwatch = session.client("cloudwatch", moto_url)
+    cloudwatch = session.client("cloudwatch", environment.moto_url)
     there = {alarm["AlarmName"] for alarm in cloudwatch.describe_alarms(AlarmNames=list(NAMES))["MetricAlarms"]}
-    identity = _health_check(session, moto_url)
+    identity = _health_check(session, environment)
     minutely = {"Period": 60, "EvaluationPeriods": 1, "Statistic": "Average", "TreatMissingData": "missing"}
     if HEALTH not in there:
         cloudwatch.put_metric_alarm(
@@ -44,16 +44,17 @@ def ensure(session: AwsSession, moto_url: str) -> None:
         )
 
 
-def health_checks(session: AwsSession, moto_url: str) -> Sequence[str]:
+def health_checks(session: AwsSession, environment: Environment) -> Sequence[str]:
     """Return the ids of the environment's health checks."""
-    return [_health_check(session, moto_url)]
+    return [_health_check(session, environment)]
 
 
-def _health_check(session: AwsSession, moto_url: str) -> str:
-    route53 = session.client("route53", moto_url)
+def _health_check(session: AwsSession, environment: Environment) -> str:
+    route53 = session.client("route53", environment.moto_url)
     for known in route53.list_health_checks()["HealthChecks"]:
         if known["CallerReference"] == _REFERENCE:
             return str(known["Id"])
-    wanted = {"Type": "HTTP", "FullyQualifiedDomainName": LIVE_HOST, "Port": 80, "ResourcePath": "/health"}
+    path = environment.served.health_path
+    wanted = {"Type": "HTTP", "FullyQualifiedDomainName": environment.live_host, "Port": 80, "ResourcePath": path}
     made = route53.create_health_check(CallerReference=_REFERENCE, HealthCheckConfig=wanted)
     return str(made["HealthCheck"]["Id"])

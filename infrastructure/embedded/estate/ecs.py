@@ -7,15 +7,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from infrastructure.embedded.caddy.config import LIVE_HOST
 from infrastructure.embedded.errors import StartFailed
-from infrastructure.embedded.estate.naming import COLOURS, FIRST_COLOUR, PREFIX, SERVICES
 from infrastructure.embedded.layout import ACCOUNT_ID, REGION, Environment
+from infrastructure.embedded.names import COLOURS, FIRST_COLOUR, Names
 
-CLUSTER = PREFIX
 CONTAINER, PORT = "api", 3000
 HEALTH_CHECK = {
-    "HealthCheckPath": "/health",
     "HealthCheckIntervalSeconds": 5,
     "HealthCheckTimeoutSeconds": 2,
     "HealthyThresholdCount": 2,
@@ -47,16 +44,12 @@ class Serving:
     rehearsal_hosts: Mapping[str, str] = field(default_factory=dict)
 
 
-def log_group(colour: str) -> str:
-    """Return the log group of a colour's tasks."""
-    return f"/ecs/{SERVICES[colour]}"
-
-
 class EcsEstate:
     """Load balancer, target groups, listeners, cluster and services of one environment; each step is safe to repeat."""
 
     def __init__(self, environment: Environment, client: Callable[[str], Any]) -> None:
         self._environment = environment
+        self._names = environment.names
         self._client = client
 
     def ensure_log_groups(self) -> None:
@@ -64,7 +57,7 @@ class EcsEstate:
         logs = self._client("logs")
         for colour in COLOURS:
             try:
-                logs.create_log_group(logGroupName=log_group(colour))
+                logs.create_log_group(logGroupName=f"/ecs/{self._names.services[colour]}")
             except logs.exceptions.ResourceAlreadyExistsException:
                 continue
 
@@ -72,20 +65,22 @@ class EcsEstate:
         """Create the load balancer with its listeners and rules, and the cluster; no service. Return their outputs."""
         elb = self._client("elbv2")
         subnets = NETWORK["awsvpcConfiguration"]["subnets"]
-        balancer = elb.create_load_balancer(Name=PREFIX, Subnets=subnets)["LoadBalancers"][0]["LoadBalancerArn"]
+        balancer = elb.create_load_balancer(Name=self._names.prefix, Subnets=subnets)["LoadBalancers"][0][
+            "LoadBalancerArn"
+        ]
         groups = {colour: self._group(elb, colour) for colour in COLOURS}
         ports = self._environment.ports
         live, test = (self._listener(elb, balancer, port) for port in (ports.edge, ports.ingress))
         weights = {groups[colour]: 100 if colour == FIRST_COLOUR else 0 for colour in COLOURS}
-        rule = _rule(elb, live, LIVE_HOST, weights)
+        rule = _rule(elb, live, self._environment.live_host, weights)
         urls = {colour: self._environment.colour_url(colour) for colour in COLOURS}
         hosts = {colour: url.removeprefix("http://").partition(":")[0] for colour, url in urls.items()}
         rehearsal_hosts = {colour: f"rehearsal.{host}" for colour, host in hosts.items()}
         for colour, group in groups.items():
             _rule(elb, test, hosts[colour], {group: 1})
             _rule(elb, test, rehearsal_hosts[colour], {group: 1}, _as_host(self._environment.live_url))
-        self._client("ecs").create_cluster(clusterName=CLUSTER)
-        return Serving(CLUSTER, groups, urls, rule, rehearsal_hosts)
+        self._client("ecs").create_cluster(clusterName=self._names.prefix)
+        return Serving(self._names.prefix, groups, urls, rule, rehearsal_hosts)
 
     def ensure_services(
         self, serving: Serving, image: str, variables: Mapping[str, str], secrets: Mapping[str, str]
@@ -96,23 +91,23 @@ class EcsEstate:
         """
         ecs, made = self._client("ecs"), False
         for colour in (FIRST_COLOUR, *(other for other in COLOURS if other != FIRST_COLOUR)):
-            name = SERVICES[colour]
-            known = ecs.describe_services(cluster=CLUSTER, services=[name])["services"]
+            name = self._names.services[colour]
+            known = ecs.describe_services(cluster=self._names.prefix, services=[name])["services"]
             if known:
                 continue
-            definition = _definition(colour, image, {**variables, "DEPLOY_COLOR": colour}, secrets)
+            definition = _definition(self._names, colour, image, {**variables, "DEPLOY_COLOR": colour}, secrets)
             arn = ecs.register_task_definition(**definition)["taskDefinition"]["taskDefinitionArn"]
             desired = 1 if colour == FIRST_COLOUR else 0
-            ecs.create_service(**_service(name, arn, serving.target_groups[colour], desired))
+            ecs.create_service(**_service(self._names.prefix, name, arn, serving.target_groups[colour], desired))
             made = made or colour == FIRST_COLOUR
         return made
 
     def settled(self, within_s: float) -> None:
         """Wait until the first colour's service is deployed; raise StartFailed with its last stopped task's reason."""
-        ecs, name = self._client("ecs"), SERVICES[FIRST_COLOUR]
+        ecs, name = self._client("ecs"), self._names.services[FIRST_COLOUR]
         deadline = time.monotonic() + within_s
         while True:
-            service = ecs.describe_services(cluster=CLUSTER, services=[name])["services"][0]
+            service = ecs.describe_services(cluster=self._names.prefix, services=[name])["services"][0]
             state = service["deployments"][0]["rolloutState"]
             if state == "COMPLETED":
                 return
@@ -122,11 +117,12 @@ class EcsEstate:
 
     def _group(self, elb: Any, colour: str) -> str:
         group = elb.create_target_group(
-            Name=f"{PREFIX}-{colour}",
+            Name=f"{self._names.prefix}-{colour}",
             TargetType="ip",
             Protocol="HTTP",
             Port=PORT,
             VpcId="vpc-00000000000000000",
+            HealthCheckPath=self._environment.served.health_path,
             **HEALTH_CHECK,
         )["TargetGroups"][0]["TargetGroupArn"]
         delay = [{"Key": "deregistration_delay.timeout_seconds", "Value": str(DEREGISTRATION_DELAY_S)}]
@@ -163,21 +159,23 @@ def _as_host(url: str) -> Mapping[str, Any]:
     return {"Type": "host-header-rewrite", "HostHeaderRewriteConfig": {"Rewrites": [rewrite]}}
 
 
-def _definition(colour: str, image: str, variables: Mapping[str, str], secrets: Mapping[str, str]) -> dict[str, Any]:
+def _definition(
+    names: Names, colour: str, image: str, variables: Mapping[str, str], secrets: Mapping[str, str]
+) -> dict[str, Any]:
     """Return the RegisterTaskDefinition request for a colour."""
     options = {
-        "awslogs-group": log_group(colour),
+        "awslogs-group": f"/ecs/{names.services[colour]}",
         "awslogs-region": REGION,
         "awslogs-stream-prefix": "task",
     }
     return {
-        "family": SERVICES[colour],
+        "family": names.services[colour],
         "requiresCompatibilities": ["FARGATE"],
         "networkMode": "awsvpc",
         "cpu": "256",
         "memory": "512",
-        "executionRoleArn": f"arn:aws:iam::{ACCOUNT_ID}:role/{PREFIX}-execution",
-        "taskRoleArn": f"arn:aws:iam::{ACCOUNT_ID}:role/{PREFIX}-task",
+        "executionRoleArn": f"arn:aws:iam::{ACCOUNT_ID}:role/{names.prefix}-execution",
+        "taskRoleArn": f"arn:aws:iam::{ACCOUNT_ID}:role/{names.prefix}-task",
         "runtimePlatform": {"cpuArchitecture": "X86_64", "operatingSystemFamily": "LINUX"},
         "containerDefinitions": [
             {
@@ -194,10 +192,10 @@ def _definition(colour: str, image: str, variables: Mapping[str, str], secrets: 
     }
 
 
-def _service(name: str, definition: str, group: str, desired: int) -> dict[str, Any]:
+def _service(cluster: str, name: str, definition: str, group: str, desired: int) -> dict[str, Any]:
     """Return the CreateService request."""
     return {
-        "cluster": CLUSTER,
+        "cluster": cluster,
         "serviceName": name,
         "taskDefinition": definition,
         "desiredCount": desired,

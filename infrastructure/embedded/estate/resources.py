@@ -13,8 +13,8 @@ from infrastructure.embedded.errors import ImageChanged, StartFailed
 from infrastructure.embedded.estate import alarms
 from infrastructure.embedded.estate.aws_session import AwsSession
 from infrastructure.embedded.estate.ecs import EcsEstate, Serving
-from infrastructure.embedded.estate.naming import AUDIT_BUCKET, FIRST_COLOUR, LEASE_TABLE, PREFIX, SERVICES, TOPIC
 from infrastructure.embedded.layout import ACCOUNT_ID, REGION, Environment, Layout
+from infrastructure.embedded.names import COLOURS, FIRST_COLOUR
 from infrastructure.embedded.outputs import Credentials, Outputs
 from infrastructure.embedded.passwords import Passwords
 from infrastructure.embedded.processes import postgres
@@ -28,7 +28,6 @@ CREATE_WITHIN_S = 90.0
 
 HEALTH_CHECK: dict[str, Any] = {
     "Protocol": "HTTP",
-    "Path": "/health",
     "Interval": 2,
     "Timeout": 2,
     "HealthyThreshold": 1,
@@ -46,6 +45,7 @@ class Estate:
         self._passwords = passwords
         self._credentials = Credentials(passwords.access_key_id, passwords.secret_access_key)
         self._session = AwsSession(self._credentials)
+        self._names = environment.names
         self._ecs = EcsEstate(environment, self._client)
 
     def ensure_data(self) -> dict[str, str]:
@@ -58,7 +58,7 @@ class Estate:
         self._ensure_lease_table()
         self._ensure_audit_bucket()
         self._ensure_topic()
-        alarms.ensure(self._session, self._environment.moto_url)
+        alarms.ensure(self._session, self._environment)
         if self._environment.platform == "ecs":
             self._ecs.ensure_log_groups()
         if not self.known_images():
@@ -107,7 +107,9 @@ class Estate:
 
         Raises ImageChanged, before anything is pushed, if the content of a known tag has changed.
         """
-        built = [images.build(folder) for folder in images.scan(self._environment.registry)]
+        built = [
+            images.build(folder) for folder in images.scan(self._environment.registry, self._environment.repository)
+        ]
         known = self.known_images()
         for image in built:
             was = known.get(image.folder.tag)
@@ -139,17 +141,17 @@ class Estate:
             endpoints={**dict.fromkeys(answered, endpoint), "default": self._environment.moto_url},
             live_url=self._environment.live_url,
             colour_scheme="http",
-            services=SERVICES,
+            services=dict(self._names.services),
             key_value_store_arn=self._environment.key_value_store_arn,
-            lease_table=LEASE_TABLE,
+            lease_table=self._names.lease_table,
             repository=self._environment.repository,
             secrets=secrets,
             registry=str(self._environment.registry),
-            audit_bucket=AUDIT_BUCKET,
-            notifications_topic=f"arn:aws:sns:{REGION}:{ACCOUNT_ID}:{TOPIC}",
-            notifications_queue=TOPIC,
+            audit_bucket=self._names.audit_bucket,
+            notifications_topic=f"arn:aws:sns:{REGION}:{ACCOUNT_ID}:{self._names.topic}",
+            notifications_queue=self._names.topic,
             alarms=list(alarms.NAMES),
-            route53_health_checks=alarms.health_checks(self._session, self._environment.moto_url),
+            route53_health_checks=alarms.health_checks(self._session, self._environment),
             redis_url=f"redis://127.0.0.1:{self._environment.ports.valkey}/0",
             platform=self._environment.platform,
             cluster=serving.cluster,
@@ -170,7 +172,7 @@ class Estate:
         dynamodb = self._session.client("dynamodb", self._environment.moto_url)
         try:
             dynamodb.create_table(
-                TableName=LEASE_TABLE,
+                TableName=self._names.lease_table,
                 KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
                 AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
                 BillingMode="PAY_PER_REQUEST",
@@ -181,15 +183,15 @@ class Estate:
     def _ensure_audit_bucket(self) -> None:
         s3 = self._session.client("s3", self._environment.moto_url)
         # us-east-1 is the only region in which S3 answers 200 if we own the bucket already.
-        s3.create_bucket(Bucket=AUDIT_BUCKET, ObjectLockEnabledForBucket=True)
+        s3.create_bucket(Bucket=self._names.audit_bucket, ObjectLockEnabledForBucket=True)
 
     def _ensure_topic(self) -> None:
         """Create the topic for the deployments' messages, and a queue from which a user can read them."""
         sns = self._session.client("sns", self._environment.moto_url)
         sqs = self._session.client("sqs", self._environment.moto_url)
-        topic = sns.create_topic(Name=TOPIC)["TopicArn"]
-        sqs.create_queue(QueueName=TOPIC)
-        queue = f"arn:aws:sqs:{REGION}:{ACCOUNT_ID}:{TOPIC}"
+        topic = sns.create_topic(Name=self._names.topic)["TopicArn"]
+        sqs.create_queue(QueueName=self._names.topic)
+        queue = f"arn:aws:sqs:{REGION}:{ACCOUNT_ID}:{self._names.topic}"
         raw = {"RawMessageDelivery": "true"}
         sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=queue, Attributes=raw)
 
@@ -202,10 +204,13 @@ class Estate:
             "database_url": postgres.url(port, password),
             "signing_key": self._passwords.signing_key,
         }
-        return {name: _ensure_secret(manager, f"{PREFIX}/{name.replace('_', '-')}", values[name]) for name in values}
+        return {
+            name: _ensure_secret(manager, f"{self._names.prefix}/{name.replace('_', '-')}", values[name])
+            for name in values
+        }
 
     def _ensure_service(self, app_runner: Any, secrets: dict[str, str]) -> str:
-        name = SERVICES[FIRST_COLOUR]
+        name = self._names.services[FIRST_COLOUR]
         known = app_runner.list_services()["ServiceSummaryList"]  # at most this service: the store has no content yet
         for summary in known:
             if summary["ServiceName"] == name:  # created by an `up` that was killed
@@ -215,7 +220,7 @@ class Estate:
     def _service(self, colour: str, secrets: dict[str, str]) -> dict[str, Any]:
         """Return the CreateService request for a colour on the environment's first image."""
         return {
-            "ServiceName": SERVICES[colour],
+            "ServiceName": self._names.services[colour],
             "SourceConfiguration": {
                 "ImageRepository": {
                     "ImageIdentifier": self._first_image(),
@@ -227,10 +232,14 @@ class Estate:
                     },
                 },
                 "AutoDeploymentsEnabled": False,
-                "AuthenticationConfiguration": {"AccessRoleArn": f"arn:aws:iam::{ACCOUNT_ID}:role/{PREFIX}-ecr-access"},
+                "AuthenticationConfiguration": {
+                    "AccessRoleArn": f"arn:aws:iam::{ACCOUNT_ID}:role/{self._names.prefix}-ecr-access"
+                },
             },
-            "InstanceConfiguration": {"InstanceRoleArn": f"arn:aws:iam::{ACCOUNT_ID}:role/{PREFIX}-instance"},
-            "HealthCheckConfiguration": HEALTH_CHECK,
+            "InstanceConfiguration": {
+                "InstanceRoleArn": f"arn:aws:iam::{ACCOUNT_ID}:role/{self._names.prefix}-instance"
+            },
+            "HealthCheckConfiguration": {**HEALTH_CHECK, "Path": self._environment.served.health_path},
         }
 
     def _first_image(self) -> str:
@@ -244,6 +253,7 @@ class Estate:
             "REDIS_HOST": "127.0.0.1",
             "REDIS_PORT": str(self._environment.ports.valkey),
             "CORS_ORIGINS": self._environment.live_url,
+            **self._environment.served.variables,
         }
 
     def _client(self, service: str) -> Any:
@@ -273,7 +283,7 @@ class Estate:
 
 
 def _first_keys(host: str) -> dict[str, str]:
-    weights = {colour: 100 if colour == FIRST_COLOUR else 0 for colour in SERVICES}
+    weights = {colour: 100 if colour == FIRST_COLOUR else 0 for colour in COLOURS}
     first = {"active": FIRST_COLOUR, "weights": json.dumps(weights), "generation": "1"}
     return first | {f"origin.{FIRST_COLOUR}": host}
 
