@@ -51,6 +51,7 @@ from infrastructure.front_door import HttpFrontDoor
 from infrastructure.live_domain import LiveDomain
 from verification.http.answer_limits import AnswerLimits
 from verification.journeys.accounts import SmokeUser, parse_smoke_users
+from verification.journeys.model import Service
 from verification.stores.connections import Stores
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -272,7 +273,7 @@ def connect(settings: Settings) -> Environment:
     except ValueError as error:
         raise SettingsError(f"{estate.smoke_users_secret}: {error}") from None
     token_secret = vault.read(estate.token_secret) if estate.token_secret is not None else None
-    stores = _stores(vault, estate)
+    stores = _stores(vault, estate, service_of(settings))
     limits = settings.limits
     front = HttpFrontDoor(
         estate.live_url,
@@ -324,10 +325,18 @@ def _known_secrets(
     return (*own, *filter(None, [token_secret]), *stores.secrets)
 
 
-def _stores(vault: SecretsManager, estate: Estate) -> Stores:
+def _stores(vault: SecretsManager, estate: Estate, service: Service) -> Stores:
+    """Return the stores that the service declares and the environment names. Raises SettingsError if they contradict."""
+    for name, secret in (("database", estate.database_url_secret), ("redis", estate.redis_url_secret)):
+        if secret and service.dependencies.get(name) is None and not estate.redis_url:
+            raise SettingsError(
+                f"suites/service.yaml declares no {name}, but this environment names {name}_url_secret",
+                hint=f"Describe dependencies.{name}, or delete {name}_url_secret.",
+            )
+    database, redis = (service.dependencies.get(name) is not None for name in ("database", "redis"))
     return Stores(
-        vault.read(estate.database_url_secret) if estate.database_url_secret else None,
-        vault.read(estate.redis_url_secret) if estate.redis_url_secret else estate.redis_url,
+        vault.read(estate.database_url_secret) if database and estate.database_url_secret else None,
+        (vault.read(estate.redis_url_secret) if estate.redis_url_secret else estate.redis_url) if redis else None,
     )
 
 

@@ -31,7 +31,7 @@ class GateOutcome(StrEnum):
     ERROR = "error"
     NOT_RUN = "not_run"
     INCOMPLETE = "incomplete"  # the run stopped before all its checks had run, and those that ran passed
-    ABSENT = "absent"  # the service declares that it has no such part; reserved, no run reports it yet
+    ABSENT = "absent"  # the service declares that it has no such part
 
 
 BLOCKS_NOTHING = frozenset({GateOutcome.PASSED, GateOutcome.ABSENT})
@@ -103,6 +103,7 @@ class Tally:
     seconds: defaultdict[str, float] = field(default_factory=lambda: defaultdict(float))
     faults: list[tuple[str, str]] = field(default_factory=list)  # (gate or step, what): lost workers, internal errors
     overdue: set[str] = field(default_factory=set)  # checks whose results must have come by now
+    absent: dict[str, str] = field(default_factory=dict)  # gate -> what the service declares that it does not have
     harmed: dict[str, str] = field(default_factory=dict)  # gate -> why it failed although none of its checks did
 
     def expect(self, check: str, gate: str, samples: int = 0) -> None:
@@ -142,6 +143,10 @@ class Tally:
         """Fail a gate for a reason that none of its checks reported, such as harm during the bake."""
         self.harmed.setdefault(gate, reason)
 
+    def declare_absent(self, gate: str, reason: str) -> None:
+        """Declare that the service has no such part, so that no check of the gate is expected."""
+        self.absent[gate] = reason
+
     def gate(self, rule: GateRule) -> GateResult:
         """Return the gate's result so far."""
         checks = [check for check, gate in self.expected.items() if gate == rule.name]
@@ -161,6 +166,8 @@ class Tally:
         outcomes = Counter(_worst(results) for results in results_of.values() if results)
         ran = sum(outcomes.values())
         failed = ran - outcomes[CheckOutcome.PASSED]
+        if rule.name in self.absent and not expected:
+            return GateOutcome.ABSENT, self.absent[rule.name]
         if expected < rule.min_checks:
             return GateOutcome.NOT_RUN, f"{expected} checks were collected, {rule.min_checks} are required"
         if rule.name in self.harmed and not failed:

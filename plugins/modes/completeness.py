@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,9 +83,25 @@ def refuse_incomplete(collected: Collected, suites: Path, *, whole: bool) -> Non
         )
 
 
-def refuse_small_gates(checks: Sequence[Check], settings: Settings, gates: Sequence[str]) -> None:
-    """Raise Refused if a required gate has fewer checks than the settings require."""
+def refuse_contradictions(checks: Sequence[Check], absent: Mapping[str, str]) -> None:
+    """Raise Refused if a gate has checks although the service declares that it has no such part."""
+    for name, reason in absent.items():
+        own = [check for check in checks if check.gate == name]
+        if own:
+            raise Refused(
+                f"{reason}, but gate {name} has {len(own)} checks, among them {own[0].nodeid}",
+                where=name,
+                hint=f"Delete suites/{name}/, or describe the part in suites/service.yaml; see docs/any-service.md.",
+            )
+
+
+def refuse_small_gates(
+    checks: Sequence[Check], settings: Settings, gates: Sequence[str], absent: Mapping[str, str]
+) -> None:
+    """Raise Refused if a required gate has fewer checks than the settings require; an absent gate needs none."""
     for name in gates:
+        if name in absent:
+            continue
         rule, size = settings.rule(name), sum(check.gate == name for check in checks)
         if rule.required and size < rule.min_checks:
             raise Refused(

@@ -23,10 +23,18 @@ from deployment.evidence.verdict import CheckOutcome, CheckResult, GateResult, i
 from deployment.files import problem_of
 from deployment.model import Reason
 from deployment.phases import EXIT_CODES, Phase
+from infrastructure.description import service_of
+from plugins.described.absent import absent_gates
 from plugins.integrity import waivers
 from plugins.integrity.findings import LOAD, Findings
 from plugins.integrity.outcomes import changed, message_of, outcome_of
-from plugins.modes.completeness import Collected, refuse_incomplete, refuse_invalid, refuse_small_gates
+from plugins.modes.completeness import (
+    Collected,
+    refuse_contradictions,
+    refuse_incomplete,
+    refuse_invalid,
+    refuse_small_gates,
+)
 from plugins.modes.run_state import RunState, Waiver
 from plugins.recorder import requests_in, samples_in, warnings_in
 from plugins.stages import Check, Stage, samples
@@ -50,10 +58,13 @@ class Coordinator(RunState):
         ``plugins.modes.completeness``.
         """
         self._checks = tuple(checks)
+        for gate, reason in self.absent().items():
+            self._tally.declare_absent(gate, reason)
         self._nothing_collected = not checks and not errors and not findings.problems
         left_out = None if self._state.deploying or self._options.load else LOAD
         collected = Collected(checks, findings, errors, self._skipped_files, left_out)
         refuse_invalid(collected, self._settings)
+        refuse_contradictions(checks, self._tally.absent)
         for check in checks:
             table = self._settings.gates.get(check.gate, {}) if self._settings else {}
             self._tally.expect(check.nodeid, check.gate, samples(check, table))
@@ -63,13 +74,20 @@ class Coordinator(RunState):
         refuse_incomplete(collected, self._suites, whole=self._state.deploying or not self._options.partial)
         if self._state.deploying:
             assert self._settings is not None, "a run without settings is refused before it collects"
-            refuse_small_gates(checks, self._settings, self.gate_names())
+            refuse_small_gates(checks, self._settings, self.gate_names(), self._tally.absent)
         lines = sorted(f"{check} {least}".removesuffix(" 0") for check, least in self._tally.declared.items())
         self._manifest_hash = hashlib.sha256("\n".join(lines).encode()).hexdigest()
         counts = {name: self.gate_size(name) for name in self.gate_names()}
         least = {name: sum(self._tally.declared[one.nodeid] for one in checks if one.gate == name) for name in counts}
         files = dict(findings.files)
-        self._journal.append("manifest", checks=counts, samples=least, sha256=self._manifest_hash, files=files)
+        absent = {"absent": dict(self._tally.absent)} if self._tally.absent else {}
+        self._journal.append(
+            "manifest", checks=counts, samples=least, sha256=self._manifest_hash, files=files, **absent
+        )
+
+    def absent(self) -> dict[str, str]:
+        """Return the gates that the service declares absent, each with the words for the report."""
+        return absent_gates(service_of(self._settings)) if self._settings else {}
 
     def name_checks(self) -> None:
         """Journal the names of the expected checks, once the secrets that must be redacted in them are known."""

@@ -20,12 +20,20 @@ from deployment.preflight import attestations, checklist, preflight
 from deployment.preflight.items import Item, Outcome
 from deployment.settings import Settings
 from infrastructure import compose
+from infrastructure.description import service_of
+from plugins.described.absent import absent_gates
 from plugins.integrity import waivers
 from plugins.integrity.findings import CollectionWatch, findings
 from plugins.integrity.hook_guard import blamed
 from plugins.modes.admission import admit
 from plugins.modes.choice import choose_target, projected_target, refuse_irreversible
-from plugins.modes.completeness import Collected, refuse_incomplete, refuse_invalid, refuse_small_gates
+from plugins.modes.completeness import (
+    Collected,
+    refuse_contradictions,
+    refuse_incomplete,
+    refuse_invalid,
+    refuse_small_gates,
+)
 from plugins.modes.preconditions import accepted_settings
 from plugins.options import RunOptions
 from plugins.stages import Check, check_of
@@ -109,7 +117,9 @@ class PlanMode:
         refuse_invalid(collected, settings)
         waivers.parse(self._options.waive, gates)
         refuse_incomplete(collected, self._suites, whole=True)
-        refuse_small_gates(checks, settings, gates)
+        absent = absent_gates(service_of(settings))
+        refuse_contradictions(checks, absent)
+        refuse_small_gates(checks, settings, gates, absent)
         environment = compose.connect(settings) if compose.is_up(settings) else None
         admission = None
         if environment is not None:
@@ -131,7 +141,7 @@ class PlanMode:
             "",
             *listed,
             "",
-            *_gates(settings, checks),
+            *_gates(settings, checks, absent),
         ]
 
     def _checklist(self, settings: Settings, items: Sequence[Item], before: Mapping[str, Attestation]) -> list[str]:
@@ -199,10 +209,13 @@ def _preflight(items: Sequence[Item]) -> list[str]:
     return lines
 
 
-def _gates(settings: Settings, checks: Sequence[Check]) -> list[str]:
+def _gates(settings: Settings, checks: Sequence[Check], absent: Mapping[str, str]) -> list[str]:
     lines = []
     for name in in_report_order({*settings.gates, *(check.gate for check in checks)}):
         own = [check for check in checks if check.gate == name]
+        if name in absent:
+            lines.append(f"  gate {name}: absent, nothing will be asked: {absent[name]}")
+            continue
         required = "required" if settings.rule(name).required else "not required"
         lines.append(f"  gate {name}: {len(own)} checks, {required}")
         lines += [f"      {check.nodeid.rpartition('suites/')[2]}" for check in own]

@@ -10,6 +10,7 @@ import pytest
 
 from deployment.events import Event, PhaseChanged, StepBegan, StepEnded, Waiting
 from deployment.evidence.sentence import advisories, next_step, sentence
+from deployment.evidence.verdict import GateOutcome
 from deployment.phases import Phase
 from verification.redaction.printable import printable
 
@@ -145,6 +146,10 @@ class Progress:
         reasons = run.gate_reasons()
         for advisory in advisories([{**gate, "reason": reasons.get(gate["name"])} for gate in report["gates"]]):
             terminal.write_line(f"  {self._fitted(terminal, advisory, 2)}", bold=True, yellow=True)
+        for gate in report["gates"]:
+            if gate["outcome"] == GateOutcome.ABSENT:
+                text = f"gate {gate['name']} is absent: {reasons.get(gate['name'])}"
+                terminal.write_line(f"  {self._fitted(terminal, text, 2)}", bold=True, yellow=True)
         for warning in run.warnings:
             terminal.write_line(f"  WARNING  {self._fitted(terminal, warning, 11)}", bold=True, yellow=True)
         if hint := next_step(report):

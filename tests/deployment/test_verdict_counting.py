@@ -50,6 +50,16 @@ def harmed(*outcomes: CheckOutcome | None) -> Tally:
     return counted
 
 
+def test_a_gate_that_the_service_declares_absent_blocks_nothing_and_is_no_pass() -> None:
+    declared = Tally()
+    declared.declare_absent("redis", "shop declares that it has no Redis")
+    gate = declared.gate(GateRule("redis", True, 4))
+    assert (gate.outcome, gate.checks, gate.reason) == (GateOutcome.ABSENT, 0, "shop declares that it has no Redis")
+    assert not_passed([gate]) == []
+    declared.expect("suites/redis/test_x.py::test_x", "redis")
+    assert declared.gate(GateRule("redis", True, 1)).outcome is GateOutcome.NOT_RUN
+
+
 def test_all_expected_checks_passed() -> None:
     gate = tally(PASSED, PASSED).gate(RULE)
     assert (gate.outcome, gate.checks, gate.failed, gate.duration_s, gate.reason) == (

@@ -126,6 +126,17 @@ class Project:
         """Write deployment.toml with these tables for the gates."""
         (self.facts.folder / "deployment.toml").write_text(SETTINGS.format(root=ROOT, gates=gates))
 
+    def describe(self, *changes: tuple[str, str]) -> None:
+        """Describe the service by the shipped description with these words replaced, each of which must occur once."""
+        text = (ROOT / "suites" / "service.yaml").read_text(encoding="utf-8")
+        for word, other in (*changes, ("contract: contract/", f"contract: {ROOT}/suites/contract/")):
+            assert text.count(word) == 1, word
+            text = text.replace(word, other)
+        (self.facts.folder / "service.yaml").write_text(text, encoding="utf-8")
+        settings = self.facts.folder / "deployment.toml"
+        shipped = f'service = "{ROOT}/suites/service.yaml"'
+        settings.write_text(settings.read_text().replace(shipped, 'service = "service.yaml"'))
+
     def suite(self, gate: str, source: str, name: str | None = None) -> Path:
         """Write the checks of a gate; with ``name``, add a file instead of replacing the gate's own. Return the file."""
         path = self.path / "suites" / gate / f"test_{name or gate}.py"

@@ -225,3 +225,32 @@ def test_previous_colour_that_fails_as_well_takes_no_traffic(project: Project, m
     assert re.search(BOTH, run.report["reason"]), run.report["reason"]
     assert re.match("bake: .*" + BOTH, run.report["rollback"]["reason"]), run.report["rollback"]
     assert run.output.count("both colours failed") >= 1
+
+
+NO_REDIS = ("redis: {request: GET /health/redis, expect: {status: 200, body: {status: ok}}}", "redis: none")
+
+
+def test_a_part_that_the_service_declares_absent_is_absent_and_blocks_nothing(project: Project) -> None:
+    project.describe(NO_REDIS)
+    (project.path / "suites" / "redis" / "test_redis.py").unlink()
+    outcome = project.run()
+    assert outcome.result == (0, "promoted", 1, 1, 0)
+    assert (outcome.gate("redis")["outcome"], outcome.gate("redis")["checks"]) == ("absent", 0)
+    assert "gate redis is absent: telehealth-api declares that it has no Redis" in outcome.output
+    (manifest,) = [record for record in outcome.journal if record["kind"] == "manifest"]
+    assert manifest["absent"] == {"redis": "telehealth-api declares that it has no Redis"}
+
+
+def test_checks_of_a_part_that_is_declared_absent_are_refused(project: Project) -> None:
+    project.describe(NO_REDIS)
+    for options in ((), ("--plan",)):
+        outcome = project.run(*options)
+        assert outcome.code == 4
+        assert "telehealth-api declares that it has no Redis, but gate redis has 1 checks" in outcome.output
+
+
+def test_a_missing_gate_that_nothing_declares_absent_is_refused(project: Project) -> None:
+    (project.path / "suites" / "redis" / "test_redis.py").unlink()
+    outcome = project.run()
+    assert outcome.code == 4
+    assert "gate redis has 0 checks, but 1 are required" in outcome.output

@@ -55,7 +55,14 @@ def load_service(path: Path, shown: str) -> Service:
     mistakes = mistakes or list(_mistakes(source))
     if mistakes:
         raise InvalidService("\n".join(dict.fromkeys(mistakes)))
-    return _service(source.value, _contract(source, path))
+    contract = _contract(source, path)
+    service = _service(source.value, contract)
+    if contract is not None and service.signed_in is None:
+        secured = [one for one in contract.operations if one.secured]
+        if secured:
+            what = f"sessions are none, but {len(secured)} operations of the contract have security, among them "
+            raise InvalidService(source.error(["sessions"], what + f"{secured[0].method} {secured[0].path}"))
+    return service
 
 
 def _contract(source: Source, path: Path) -> Contract | None:
