@@ -27,7 +27,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a script's path begins with its own folder
 
 from benchmarks.busy import busy_processes
-from deployment.settings import SETTINGS_FILE, load
+from deployment.settings import load
+from tests.checkout import SETTINGS_FILE
 from tests.e2e.images import Fault
 from tests.gates.verifying import open_bench
 from verification.journeys.accounts import SmokeUser

@@ -39,9 +39,10 @@ sys.path.insert(0, str(ROOT))  # a script's path begins with its own folder
 
 from deployment.evidence.journal import JOURNAL_FILE, read  # noqa: E402  # the path had to be set first
 from deployment.recovery.status import describe  # noqa: E402
-from deployment.settings import SETTINGS_FILE, load  # noqa: E402
+from deployment.settings import load  # noqa: E402
 from infrastructure import compose  # noqa: E402
 from scripts.commands import audit  # noqa: E402
+from tests.checkout import CHECKOUT, SETTINGS_FILE  # noqa: E402
 from verification.prober.config import ProberConfig  # noqa: E402
 from verification.prober.prober import Prober, ProberFailed  # noqa: E402
 
@@ -61,7 +62,7 @@ def room() -> Iterator[Path]:
     try:
         yield folder
     finally:
-        compose.down()
+        compose.down(CHECKOUT)
         for process in psutil.process_iter(["cmdline"]):
             if any(str(folder) in word for word in process.info["cmdline"] or ()):
                 process.kill()

@@ -17,6 +17,7 @@ from deployment import access
 from deployment.access import Access
 from deployment.errors import SettingsError
 from deployment.model import GateRule
+from deployment.project import Project
 from deployment.strategy import AT_ONCE
 
 SCHEMA_FILE = Path(__file__).with_name("settings.schema.json")
@@ -30,7 +31,6 @@ MOVED = {
     "gates.database.rows": "stores.database.rows",
     "gates.redis.revoked": "stores.redis.revoked",
 }
-SETTINGS_FILE = Path(__file__).resolve().parent.parent / "deployment.toml"
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,9 @@ class DeploymentLimits:
 class Settings:
     """One environment's settings, with its overrides applied.
 
-    ``service_file`` describes the service. ``gates`` maps a gate's name to its table as written; ``estate`` holds the environment's own keys (provider,
-    account, …).
+    ``service_file`` describes the service. ``gates`` maps a gate's name to its table as written; ``estate`` holds the
+    environment's own keys (provider, account, …). ``project`` is the folder of the settings' file: relative paths in
+    them start there.
     """
 
     environment: str
@@ -79,6 +80,7 @@ class Settings:
     estate: Mapping[str, Any]
     access: Access = field(default_factory=Access)
     service_file: Path = Path(SERVICE_FILE)
+    project: Project = field(kw_only=True)
 
     @property
     def provider(self) -> str:
@@ -119,6 +121,7 @@ def load(path: Path, environment: str | None = None) -> Settings:
         gates=gates,
         estate={key: value for key, value in own.items() if key not in ("deployment", "gates", "access")},
         access=access.read(document, name),
+        project=Project(path.parent),
     )
 
 

@@ -27,6 +27,7 @@ from deployment.model import Caller, Colour, Image
 from deployment.plan import Operation, Ports
 from deployment.ports import Alarms, AuditStore, Notifier, Permissions, PushTarget, Registry
 from deployment.preflight.preflight import PreflightPorts
+from deployment.project import FRAMEWORK, Project
 from deployment.releases import default_tag
 from deployment.settings import DeploymentLimits, Settings
 from infrastructure.aws import adapters as classes
@@ -54,7 +55,6 @@ from verification.journeys.accounts import SmokeUser, parse_smoke_users
 from verification.journeys.model import Service
 from verification.stores.connections import Stores
 
-ROOT = Path(__file__).resolve().parent.parent
 Progress = Callable[[str], None]
 
 
@@ -96,19 +96,16 @@ class Environment:
         return None if digest is None else self.registry.find(digest)
 
 
-def embedded_state() -> Path:
-    """Return the embedded environment's data folder: ``EMBEDDED_STATE``, or ``.embedded/`` beside pytest.ini."""
-    return Path(os.environ.get("EMBEDDED_STATE") or ROOT / ".embedded").absolute()
+def embedded_registry(settings: Settings) -> Path:
+    """Return the folder of images: ``EMBEDDED_REGISTRY``, else the environment's ``registry``, else the framework's example."""
+    shipped = FRAMEWORK / "infrastructure" / "embedded" / "registry"
+    named = os.environ.get("EMBEDDED_REGISTRY") or settings.project.root / settings.estate.get("registry", shipped)
+    return Path(named).absolute()
 
 
-def embedded_registry() -> Path:
-    """Return the folder of images: ``EMBEDDED_REGISTRY``, or the one that the project ships."""
-    return Path(os.environ.get("EMBEDDED_REGISTRY") or ROOT / "infrastructure" / "embedded" / "registry").absolute()
-
-
-def _usable_state() -> Path:
+def _usable_state(project: Project) -> Path:
     """Return the data folder, created if it is missing. Raises Refused if it cannot be written."""
-    state = embedded_state()
+    state = project.embedded_state
     try:
         state.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=state).close()
@@ -122,12 +119,12 @@ def _usable_state() -> Path:
 
 def is_up(settings: Settings) -> bool:
     """Return whether the environment can be reached: one on AWS always, an embedded one while it runs."""
-    return settings.provider != "embedded" or cloud.outputs(embedded_state()) is not None
+    return settings.provider != "embedded" or cloud.outputs(settings.project.embedded_state) is not None
 
 
 def sleeps(settings: Settings) -> bool:
     """Return whether an embedded environment exists but does not run: it has data, but no process."""
-    return settings.provider == "embedded" and cloud.sleeps(embedded_state())
+    return settings.provider == "embedded" and cloud.sleeps(settings.project.embedded_state)
 
 
 def start(settings: Settings, progress: Progress, run_id: str) -> bool:
@@ -138,14 +135,14 @@ def start(settings: Settings, progress: Progress, run_id: str) -> bool:
     """
     if settings.provider != "embedded":
         return False
-    state = _usable_state()
+    state = _usable_state(settings.project)
     try:
         cloud.refuse_strangers(state)
         cloud.refuse_other_platform(state, _platform(settings))
         if cloud.outputs(state) is None:
             progress("starting the embedded cloud")
             if cloud.up_for(
-                run_id, state, embedded_registry(), _served(settings), progress=progress, platform=_platform(settings)
+                run_id, state, embedded_registry(settings), _served(settings), progress=progress, platform=_platform(settings)
             ):
                 return True
         cloud.sync_registry(state)
@@ -168,7 +165,7 @@ def _served(settings: Settings) -> cloud.Served:
 def stop(settings: Settings) -> None:
     """Stop the embedded environment; do nothing on AWS."""
     if settings.provider == "embedded":
-        cloud.down(embedded_state())
+        cloud.down(settings.project.embedded_state)
 
 
 def up(settings: Settings, image_tag: str | None, progress: Progress) -> str:
@@ -180,8 +177,8 @@ def up(settings: Settings, image_tag: str | None, progress: Progress) -> str:
         )
     try:
         outputs = cloud.up(
-            _usable_state(),
-            embedded_registry(),
+            _usable_state(settings.project),
+            embedded_registry(settings),
             _served(settings),
             image_tag=image_tag,
             progress=progress,
@@ -194,19 +191,19 @@ def up(settings: Settings, image_tag: str | None, progress: Progress) -> str:
         raise Refused(str(error)) from error
 
 
-def refuse_to_stop_under_a_run() -> None:
+def refuse_to_stop_under_a_run(project: Project) -> None:
     """Raise Refused, naming the run, if a living process works on the embedded environment: it would stop under it.
 
     An environment whose lease does not answer has no run that could go on.
     """
     hint = "Wait for it, or interrupt it: it cleans up. `down --force` stops the environment under it."
     try:
-        cloud.refuse_strangers(embedded_state())
+        cloud.refuse_strangers(project.embedded_state)
     except StateOwned as error:
         raise EnvironmentTaken(
             f"deployment {error.run} (this host, pid {error.pid}) is running in it", hint=hint
         ) from None
-    outputs = cloud.outputs(embedded_state())
+    outputs = cloud.outputs(project.embedded_state)
     if outputs is None:
         return
     clock = SystemClock()
@@ -226,17 +223,17 @@ def refuse_to_stop_under_a_run() -> None:
         )
 
 
-def down() -> tuple[str, ...]:
+def down(project: Project) -> tuple[str, ...]:
     """Stop the embedded environment; return the names of the stopped processes."""
     try:
-        return cloud.down(embedded_state()).processes
+        return cloud.down(project.embedded_state).processes
     except EmbeddedError as error:
         raise Refused(str(error)) from error
 
 
 def processes(settings: Settings) -> list[str]:
     """Return a line for each process of an embedded environment; no line on AWS."""
-    found = cloud.inspect(embedded_state()) if settings.provider == "embedded" else None
+    found = cloud.inspect(settings.project.embedded_state) if settings.provider == "embedded" else None
     if found is None:
         return []
     lines = []
@@ -433,13 +430,13 @@ def _embedded_connection(outputs: cloud.Outputs) -> Connection:
 
 def _embedded_estate(settings: Settings) -> Estate:
     try:
-        cloud.refuse_other_platform(embedded_state(), _platform(settings))
+        cloud.refuse_other_platform(settings.project.embedded_state, _platform(settings))
     except EmbeddedError as error:
         raise Refused(str(error)) from error
-    outputs = cloud.outputs(embedded_state())
+    outputs = cloud.outputs(settings.project.embedded_state)
     if outputs is None:
         raise Refused(
-            f"no embedded environment is up in {embedded_state()}",
+            f"no embedded environment is up in {settings.project.embedded_state}",
             hint="Start one with `python scripts/deploy.py up`; `pytest --target=green` starts its own.",
         )
     return Estate(
@@ -474,7 +471,7 @@ def projected_release(
             tag or default_tag(environment.registry.tags())
         ), environment.ports.router.observe().live
     try:
-        registry = embedded_registry()
+        registry = embedded_registry(settings)
         repository = service_of(settings).repository
         folder = images.choose(registry, repository, tag or images.highest(registry, repository))
         image = images.build(folder)

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from deployment.clock import SystemClock
 from deployment.errors import SettingsError
 from deployment.model import Colour
-from deployment.settings import SETTINGS_FILE, Settings
+from deployment.settings import Settings
 from infrastructure.aws.ecs.target_groups import DrainWindow
 from infrastructure.aws.session import Connection
 
@@ -69,7 +69,7 @@ def aws_estate(settings: Settings) -> Estate:
         own["smoke_users_secret"],
         own.get("audit_bucket"),
         own.get("signing_key_secret"),
-        _beside_settings(own.get("signing_key_file")),
+        _beside_settings(settings, "signing_key_file"),
         public_key_file(settings),
         own.get("token_secret"),
         own.get("notifications_topic"),
@@ -89,7 +89,7 @@ def adapters(settings: Settings) -> tuple[Adapter, Adapter]:
 
 def public_key_file(settings: Settings) -> Path | None:
     """Return the public key's file, for users who cannot reach the environment; None if the settings name none."""
-    return _beside_settings(settings.estate.get("signing_public_key_file"))
+    return _beside_settings(settings, "signing_public_key_file")
 
 
 def _apprunner(settings: Settings) -> Mapping[str, Any]:
@@ -162,5 +162,7 @@ def _arns(own: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield from ((f"{key}.{inner}", arn) for inner, arn in _arns(value))
 
 
-def _beside_settings(name: str | None) -> Path | None:
-    return None if name is None else SETTINGS_FILE.parent / name
+def _beside_settings(settings: Settings, key: str) -> Path | None:
+    """Return the file that a key names, relative to the settings' folder; None without the key."""
+    name = settings.estate.get(key)
+    return None if name is None else settings.project.root / name

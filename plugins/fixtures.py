@@ -14,11 +14,12 @@ import httpx
 import pytest
 
 from deployment.evidence.verdict import LIVE
-from deployment.settings import SETTINGS_FILE, Settings, load
+from deployment.settings import Settings, load
 from infrastructure.description import service_of
 from plugins import measurement
 from plugins import state as published
 from plugins.measurement import latency_plan
+from plugins.options import project_of
 from plugins.recorder import Measurement, Recorder
 from plugins.run import coordinator_key, recorder_key, redactor_key, suites_of
 from plugins.stages import BYSTANDER, gate_of
@@ -77,7 +78,7 @@ class Session:
     @cached_property
     def settings(self) -> Settings:
         """Return the settings of the run's environment."""
-        return load(SETTINGS_FILE, self._config.option.environment)
+        return load(project_of(self._config).settings_file, self._config.option.environment)
 
     @cached_property
     def service(self) -> Service:

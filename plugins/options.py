@@ -14,6 +14,7 @@ import pytest
 
 from deployment.errors import Refused
 from deployment.model import Colour
+from deployment.project import CONFIGURATION, Project
 
 AUTO = "auto"
 MOST_LOAD_WORKERS = 64
@@ -40,6 +41,11 @@ class Mode(Enum):
     VERIFY = "verify"
     PLAN = "plan"
     ORDINARY = "ordinary"  # pytest outside suites/, or --collect-only: no environment, no report
+
+
+def project_of(config: pytest.Config) -> Project:
+    """Return the project of a pytest run: the folder of its pytest.ini."""
+    return Project(config.rootpath)
 
 
 @dataclass(frozen=True)
@@ -169,7 +175,7 @@ def read(config: pytest.Config, suites: Path) -> RunOptions:
         base_url=getattr(option, "base_url", None),
         live_url=option.live_url,
         load=option.load,
-        reports=Path(option.reports).absolute() if option.reports else config.rootpath / "reports",
+        reports=Path(option.reports).absolute() if option.reports else project_of(config).reports,
         partial=bool(selections(config, suites)),
         wait_for_lock=option.wait_for_lock,
         waive=tuple(option.waive),
@@ -188,7 +194,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     """Raise UsageError for xdist's ``-f`` below ``suites/``: it would deploy again whenever a file changes."""
     if (
         getattr(config.option, "looponfail", False)
-        and read(config, config.rootpath / "suites").mode is not Mode.ORDINARY
+        and read(config, project_of(config).suites).mode is not Mode.ORDINARY
     ):
         raise pytest.UsageError("-f (--looponfail) runs pytest again and again; omit it")
 
@@ -310,7 +316,7 @@ def selections(config: pytest.Config, suites: Path) -> list[str]:
         "--setup-plan": option.setupplan,
         "--reruns": getattr(option, "reruns", None),
         "-o": option.override_ini,
-        "-c": config.inipath is not None and config.inipath != suites.parent / "pytest.ini",
+        "-c": config.inipath is not None and config.inipath != suites.parent / CONFIGURATION,
         "--noconftest": option.noconftest,
     }
     left_out = [name for name, value in found.items() if value]

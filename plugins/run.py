@@ -18,7 +18,7 @@ from deployment.errors import JournalUnwritable, Refused, SettingsError
 from deployment.evidence import receipt
 from deployment.files import problem_of
 from deployment.model import Colour
-from deployment.settings import SETTINGS_FILE, load
+from deployment.settings import load
 from plugins import options as run_options
 from plugins.integrity.findings import CollectionWatch
 from plugins.integrity.hook_guard import HookGuard, blamed, is_replaced
@@ -48,7 +48,7 @@ options_key = pytest.StashKey[RunOptions]()
 
 def suites_of(config: pytest.Config) -> Path:
     """Return the folder of the checks: ``suites/`` beside pytest.ini."""
-    return config.rootpath / "suites"
+    return run_options.project_of(config).suites
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -111,9 +111,9 @@ def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redact
     except Refused as error:
         refusal = error
         with contextlib.suppress(SettingsError):  # so that the report can name the gates
-            settings = load(SETTINGS_FILE, options.environment)
+            settings = load(run_options.project_of(config).settings_file, options.environment)
         with contextlib.suppress(SettingsError):
-            settings = settings or load(SETTINGS_FILE)
+            settings = settings or load(run_options.project_of(config).settings_file)
     colour = None
     if refusal is None and settings is not None and options.target == run_options.AUTO:
         colour = colour_of_auto(settings)

@@ -9,21 +9,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TextIO
 
-ROOT = Path(__file__).resolve().parent.parent
-# `python scripts/deploy.py` puts scripts/ first on the import path; the project's packages are one level up.
-sys.path[0] = str(ROOT)
+# `python scripts/deploy.py` puts scripts/ first on the import path; the framework's packages are one level up.
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
 import click  # noqa: E402  # after the path is set
 
 from deployment.errors import CloudError, DeploymentError, Refused  # noqa: E402
+from deployment.project import Project, find, framework_version  # noqa: E402
 from deployment.recovery import status as environment_status  # noqa: E402
 from deployment.recovery.recover import Decision  # noqa: E402
-from deployment.settings import (  # noqa: E402
-    SETTINGS_FILE,
-    Settings,
-    load,
-)
-from deployment.version import framework_version  # noqa: E402
+from deployment.settings import Settings, load  # noqa: E402
 from infrastructure import compose  # noqa: E402
 from infrastructure.compose import Environment  # noqa: E402
 from scripts.commands import (  # noqa: E402
@@ -52,7 +47,7 @@ environment_option = click.option(
 reports_option = click.option(
     "--reports",
     type=click.Path(path_type=Path),
-    default=ROOT / "reports",
+    default=lambda: _project().reports,
     metavar="DIR",
     help="Folder for the report (default: reports/).",
 )
@@ -104,9 +99,9 @@ def down(reports: Path, force: bool) -> None:
     deployment is recovered first, so that its report is complete.
     """
     if not force:
-        compose.refuse_to_stop_under_a_run()
+        compose.refuse_to_stop_under_a_run(_project())
     recover.recover_before_down(_settings, _connect, reports.absolute())
-    stopped = compose.down()
+    stopped = compose.down(_project())
     click.echo(f"stopped: {', '.join(stopped)}" if stopped else "no embedded environment was up")
 
 
@@ -319,7 +314,7 @@ def configure_command(environment: str, outputs: TextIO, dry_run: bool) -> None:
     """
     from scripts.commands import configure  # only this command needs to edit TOML
 
-    sys.exit(configure.configure(SETTINGS_FILE, environment, _read(outputs), dry_run=dry_run))
+    sys.exit(configure.configure(_project().settings_file, environment, _read(outputs), dry_run=dry_run))
 
 
 def _read(file: TextIO) -> str:
@@ -351,7 +346,7 @@ def _prepare_image(tag: str | None, image: str | None, context: Path | None, env
 
 def _deploy(command: Sequence[str], options: Sequence[str]) -> int:
     """Run pytest, and recover its run if its exit code is not proven; return the exit code."""
-    return run.deploy(command, ROOT, options, lambda folder: recover.settle(lambda: _reach(folder), folder))
+    return run.deploy(command, _project().root, options, lambda folder: recover.settle(lambda: _reach(folder), folder))
 
 
 def _reach(folder: Path) -> tuple[Settings, Environment | None]:
@@ -367,6 +362,11 @@ def _connect(settings: Settings) -> Environment:
     return connected
 
 
+def _project() -> Project:
+    """Return the project of the working directory, else the one that this script was called in. Raises Refused if there is none."""
+    return find(Path.cwd(), Path(sys.argv[0]).parent)
+
+
 def _settings(environment: str | None, reports: Path | None = None) -> Settings:
     """Return the environment's settings. Raises SettingsError, or Refused if ``reports`` is not writable."""
     if reports is not None:
@@ -378,7 +378,7 @@ def _settings(environment: str | None, reports: Path | None = None) -> Settings:
                 f"reports cannot be written to {reports}: {error.strerror}",
                 hint="Use another folder with --reports DIR.",
             ) from error
-    return load(SETTINGS_FILE, environment)
+    return load(_project().settings_file, environment)
 
 
 def main() -> None:

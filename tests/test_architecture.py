@@ -32,10 +32,10 @@ DEPLOYMENT_ROOT = tuple(
         "plan",
         "polling",
         "ports",
+        "project",
         "releases",
         "settings",
         "strategy",
-        "version",
     )
 )
 PLUGINS_ROOT = tuple(
@@ -321,3 +321,40 @@ def test_modules_named_in_strings_exist() -> None:
     assert len(found) > 10
     modules = {name: file for name, file in found.items() if not name.endswith(".json")}
     assert {name: file for name, file in modules.items() if not resolves(name)} == {}
+
+
+# What finds a file by its own place finds a file of the framework. The project may be anywhere; deployment/project.py finds it.
+OWN_PLACE = re.compile(r"__file__|Path\.cwd|getcwd|abspath|getfile|rootpath|rootdir")
+PLACES = {
+    "deployment/preflight/checklist.py": "its JSON Schema",
+    "deployment/preflight/terraform_plan.py": "its JSON Schema",
+    "deployment/project.py": "the framework's folder and version",
+    "deployment/settings.py": "its JSON Schema",
+    "infrastructure/embedded/layout.py": "the framework's folder, for its servers' processes",
+    "plugins/declarative.py": "the name of a check's file, as pytest shows it",
+    "plugins/integrity/forgotten.py": "the names of the framework's fixtures",
+    "plugins/integrity/hook_guard.py": "whether a hook belongs to the framework",
+    "plugins/options.py": "pytest's folder is the project",
+    "plugins/page.py": "the report's template",
+    "scripts/deploy.py": "the framework's import path, and where to search for the project",
+    "verification/declarative/checks.py": "its JSON Schema",
+    "verification/declarative/service.py": "its JSON Schema",
+    "verification/load/processes.py": "the framework's folder, for Locust's processes",
+    "verification/prober/prober.py": "the framework's folder, for the prober's process",
+}
+
+
+def test_only_one_function_finds_the_project() -> None:
+    """A module that used its own place for a file of the project would work in this checkout only."""
+    framework = own_python_files("deployment", "infrastructure", "plugins", "scripts", "verification")
+    found = {path for path in framework if OWN_PLACE.search(path.read_text(encoding="utf-8"))}
+    assert {str(path.relative_to(ROOT)) for path in found} == PLACES.keys()
+
+
+@pytest.mark.parametrize("name", ["deployment.toml", "checklist.toml", "pytest.ini", ".embedded", "reports", "suites"])
+def test_only_the_project_builds_the_paths_of_its_files(name: str) -> None:
+    """Anywhere else, ``folder / "suites"`` would be a second opinion about where the project is."""
+    framework = own_python_files("deployment", "infrastructure", "plugins", "scripts", "verification")
+    joined = re.compile(rf"/ \"{re.escape(name)}\"|joinpath\(\"{re.escape(name)}\"|Path\(\"{re.escape(name)}\"")
+    found = [str(path.relative_to(ROOT)) for path in framework if joined.search(path.read_text(encoding="utf-8"))]
+    assert [place for place in found if place != "deployment/project.py"] == []

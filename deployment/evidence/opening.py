@@ -14,7 +14,7 @@ from typing import Any
 
 from deployment.evidence.journal import Journal, Record, last_data
 from deployment.model import Colour, Image
-from deployment.version import framework_version
+from deployment.project import framework_version
 
 FIRST_SCHEMA, SCHEMA_VERSION = 1, 2
 

@@ -19,7 +19,6 @@ from deployment.errors import Refused, SettingsError
 from deployment.evidence.checklist import Attestation, State, evaluate
 from deployment.evidence.journal import Record, last_data
 
-FILE = Path(__file__).resolve().parents[2] / "checklist.toml"
 SCHEMA_FILE = Path(__file__).with_name("checklist.schema.json")
 PHASES = ("pre", "during", "post")
 REQUIRED = "required"
@@ -40,7 +39,7 @@ class Entry:
     measured: tuple[str, ...] = ()
 
 
-def load(path: Path = FILE) -> Sequence[Entry]:
+def load(path: Path) -> Sequence[Entry]:
     """Return the items in order. Raises SettingsError if the file is missing or invalid."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))

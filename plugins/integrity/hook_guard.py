@@ -19,6 +19,8 @@ from typing import Any
 import pytest
 from execnet.gateway_base import Channel
 
+from plugins.options import project_of
+
 # These hooks decide the outcome of a check, or whether it runs at all.
 DECIDING_HOOKS = (
     "pytest_runtest_protocol",
@@ -73,7 +75,7 @@ def foreign_hooks(config: pytest.Config) -> list[Problem]:
 
 
 def _foreign(config: pytest.Config) -> Iterator[Problem]:
-    suites = config.rootpath / "suites"
+    suites = project_of(config).suites
     for name in (*DECIDING_HOOKS, *SUITES_HOOKS):
         for one in getattr(config.hook, name).get_hookimpls():
             function = getattr(one.function, "__func__", one.function)

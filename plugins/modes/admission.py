@@ -57,7 +57,7 @@ def check_preflight(
     items = preflight.run_preflight(environment.ports, environment.preflight_ports, settings.limits, proposal)
     run.journal.append("preflight", items=preflight.as_reports(items))
     run.say(f"preflight: {preflight.summary(items)}")
-    entries = checklist.load()
+    entries = checklist.load(settings.project.checklist_file)
     attested = {
         **attestations.recorded(environment.ports.lease, plan.image.digest),
         **checklist.parse(run.options.attest, entries),
@@ -67,9 +67,9 @@ def check_preflight(
     checklist.demand(run.journal.records())
 
 
-def read_checklist(run: Coordinator) -> None:
+def read_checklist(run: Coordinator, settings: Settings) -> None:
     """Raise Refused, before anything is started, if the checklist or ``--attest`` is invalid."""
-    checklist.parse(run.options.attest, checklist.load())
+    checklist.parse(run.options.attest, checklist.load(settings.project.checklist_file))
 
 
 def queue_of(run: Coordinator) -> Queue:

@@ -88,7 +88,7 @@ class DeployMode:
     def _begin(self) -> None:
         run, settings = self._run, self._settings
         queue = queue_of(run)
-        read_checklist(run)
+        read_checklist(run, settings)
         self._own_cloud = queue.retry(self._start_cloud)
         environment = self._environment = compose.connect(settings)
         run.redactor.learn(*environment.secrets)

@@ -146,7 +146,7 @@ class PlanMode:
 
     def _checklist(self, settings: Settings, items: Sequence[Item], before: Mapping[str, Attestation]) -> list[str]:
         """Return the checklist before the run, with the refusal if open items cause one."""
-        entries = checklist.load()
+        entries = checklist.load(settings.project.checklist_file)
         attested = {**before, **checklist.parse(self._options.attest, entries)}
         mode = settings.limits.checklist
         projected = {

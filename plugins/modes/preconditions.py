@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from deployment.settings import SETTINGS_FILE, Settings, load
+from deployment.settings import Settings, load
 from plugins import options as run_options
 from plugins.integrity.assertions import assertion_problem, refuse_disabled_assertions
 from plugins.integrity.hook_guard import foreign_hooks
@@ -26,7 +26,7 @@ def accepted_settings(config: pytest.Config, options: RunOptions, suites: Path) 
     refuse_other_gateways(config)
     run_options.check(options, config, suites)
     refuse_problems(foreign_hooks(config))
-    settings = with_strategy(load(SETTINGS_FILE, options.environment), options.strategy)
+    settings = with_strategy(load(run_options.project_of(config).settings_file, options.environment), options.strategy)
     load_is_possible(settings, options.load_workers)
     service_is_described(settings)
     return settings

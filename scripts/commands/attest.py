@@ -17,7 +17,7 @@ DIGEST = "sha256:"
 def attest(settings: Settings, environment: Environment, release: str, items: Sequence[str]) -> int:
     """Record the attestations and return 0. Raises Refused if an item or the release is unknown, or the caller may not."""
     clean = console.redactor_of(environment).clean
-    attested = checklist.parse([clean(item) for item in items], checklist.load())
+    attested = checklist.parse([clean(item) for item in items], checklist.load(settings.project.checklist_file))
     digest = release if release.startswith(DIGEST) else environment.registry.resolve(release).digest
     for name, one in attestations.record(
         environment.ports, settings.access, environment.caller, digest, attested

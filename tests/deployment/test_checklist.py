@@ -13,11 +13,14 @@ from deployment.errors import Refused, SettingsError
 from deployment.evidence.checklist import evaluate
 from deployment.evidence.journal import Record
 from deployment.evidence.opening import written_by
-from deployment.preflight.checklist import FILE, PHASES, Entry, as_data, demand, load, parse
+from deployment.preflight.checklist import PHASES, Entry, as_data, demand, load, parse
 from deployment.preflight.preflight import PreflightPorts, Proposal, run_preflight
 from deployment.settings import DeploymentLimits
+from tests.checkout import CHECKOUT
 from tests.deployment.fakes import GREEN, NEW
 from tests.deployment.harness import Deployment
+
+FILE = CHECKOUT.checklist_file
 
 SEED = {
     "pre": "Code review completed|Tests passing (unit, integration, E2E)|Security scan completed|Configuration verified"
@@ -59,7 +62,7 @@ def step(name: str, outcome: str, **more: float) -> tuple[str, dict[str, Any]]:
 
 
 def test_checklist_contains_every_item_of_the_seed() -> None:
-    entries = load()
+    entries = load(FILE)
     for phase in PHASES:
         words = [entry.item.partition(":")[0] for entry in entries if entry.phase == phase]
         assert words == SEED[phase].split("|")
@@ -118,7 +121,7 @@ BAKED_10_S = step("bake", "passed", watched_s=10.004)
 
 
 def test_time_that_was_asked_for_is_compared_with_the_time_that_was_watched() -> None:
-    [entry] = [one for one in load() if one.item == "Monitor for 30 minutes"]
+    [entry] = [one for one in load(FILE) if one.item == "Monitor for 30 minutes"]
     short = "30 min were asked for; the bake watched 10 s without harm"
     assert outcome(entry, BAKED_10_S) == ("open", short)
     found = outcome(entry, BAKED_10_S, attest=["monitored=jane/the dashboard, from 12:00 to 12:30"])
@@ -138,7 +141,7 @@ def test_time_is_shown_in_minutes_and_seconds(asked: str, shown: str) -> None:
 
 @pytest.mark.parametrize("name", ["performance-metrics", "error-rates"])
 def test_review_needs_a_person_and_shows_what_the_run_measured(name: str) -> None:
-    [entry] = [one for one in load() if one.name == name]
+    [entry] = [one for one in load(FILE) if one.name == name]
     assert entry.item.endswith(" reviewed")
     state, evidence = outcome(entry, gate("live", "passed"), BAKED_10_S)
     assert state == "open"
@@ -151,7 +154,7 @@ def test_review_needs_a_person_and_shows_what_the_run_measured(name: str) -> Non
 
 
 def test_no_item_that_a_person_reviews_is_proven_by_a_machine() -> None:
-    reviews = [entry for entry in load() if re.search("review|feedback|documented|updated", entry.item.lower())]
+    reviews = [entry for entry in load(FILE) if re.search("review|feedback|documented|updated", entry.item.lower())]
     assert len(reviews) >= 5
     assert [entry.name for entry in reviews if entry.proof] == []
 
@@ -212,7 +215,7 @@ def test_invalid_checklist_file_is_refused(tmp_path: Path, text: str, word: str)
 
 def test_journal_of_a_deployment_proves_its_steps(tmp_path: Path) -> None:
     deployment = Deployment(tmp_path)
-    deployment.journal.append("checklist", **as_data(load(), {}, "recorded"))
+    deployment.journal.append("checklist", **as_data(load(FILE), {}, "recorded"))
     deployment.run()
     found = {one["name"]: one["outcome"] for one in evaluate(deployment.records())}
     assert (found["deployed"], found["switched"], found["monitoring-active"]) == ("proven",) * 3
@@ -230,5 +233,5 @@ def test_every_proof_names_something_that_exists(tmp_path: Path) -> None:
         "notified": {""},
         "watched": {"30m"},
     }
-    proofs = [proof.partition(" ") for entry in load() for proof in (*entry.proof, *entry.measured)]
+    proofs = [proof.partition(" ") for entry in load(FILE) for proof in (*entry.proof, *entry.measured)]
     assert [f"{kind} {name}" for kind, _, name in proofs if name not in known[kind]] == []

@@ -19,6 +19,7 @@ from deployment.recovery.undo import last_promotion
 from deployment.settings import Settings
 from infrastructure.compose import Environment
 from scripts.commands import retire as command
+from tests.checkout import CHECKOUT
 from tests.deployment.fakes import BLUE, GREEN
 from tests.deployment.harness import ACTOR, LIMITS, Deployment
 
@@ -122,7 +123,7 @@ def test_retire_command_prints_the_result_and_writes_a_journal(
     environment = Environment(
         "test", "https://live.test", one.ports, cast(Registry, None), Caller(ACTOR, "123456789012"), (), ()
     )
-    settings = Settings("test", one.limits, {}, {"provider": "aws"})
+    settings = Settings("test", one.limits, {}, {"provider": "aws"}, project=CHECKOUT)
     with pytest.raises(Refused, match="keeps running until"):
         command.retire(settings, environment, tmp_path / "reports", now=False)
     assert not (tmp_path / "reports").exists(), "nothing was touched"

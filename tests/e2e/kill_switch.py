@@ -20,7 +20,7 @@ from typing import Any
 import psutil
 import pytest
 
-from deployment import settings
+from deployment import project
 from deployment.evidence.journal import Journal, Record
 
 SPOT = "KILL_SPOT"
@@ -61,7 +61,7 @@ def _children() -> list[psutil.Process]:
 def arm() -> None:
     """Make this process kill itself at the spot that KILL_SPOT names; use the settings file that KILL_SETTINGS names."""
     if SETTINGS in os.environ:
-        settings.SETTINGS_FILE = Path(os.environ[SETTINGS])
+        project.SETTINGS = os.environ[SETTINGS]  # an absolute path replaces the one below the project's folder
     moment, _, spot = os.environ.get(SPOT, "").partition(" ")
     if moment == WHILE:
         threading.Thread(target=_die_under_load, name="kill-switch", daemon=True).start()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import signal
 from collections import Counter
 from collections.abc import Mapping
@@ -12,8 +13,9 @@ from pathlib import Path
 
 import psutil
 
-from deployment.settings import SETTINGS_FILE, load
+from deployment.settings import load
 from scripts.commands import audit
+from tests.checkout import CHECKOUT, SETTINGS_FILE
 from tests.e2e import images, kill_switch
 from tests.e2e.sandbox import CommandResult, RunningCommand, Sandbox, journal, wait_until
 
@@ -59,6 +61,7 @@ def write_fast_settings(folder: Path) -> Path:
     service = load(SETTINGS_FILE, None).service_file  # the shipped file's path is relative to that file
     whole = re.sub(r"^service = .*", f'service = "{service}"', head + title + rest, count=1, flags=re.MULTILINE)
     path.write_text(whole, encoding="utf-8")
+    shutil.copy(CHECKOUT.checklist_file, folder)
     return path
 
 

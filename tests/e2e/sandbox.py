@@ -17,10 +17,11 @@ from typing import Any
 import psutil
 
 from deployment.recovery.status import describe
-from deployment.settings import SETTINGS_FILE, load
+from deployment.settings import load
 from infrastructure import compose
 from infrastructure.compose import Environment
 from infrastructure.embedded.layout import Layout, read_environment
+from tests.checkout import SETTINGS_FILE
 
 ROOT = Path(__file__).resolve().parents[2]
 # Variables of the test process that a user's environment does not have.

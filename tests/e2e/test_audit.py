@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from deployment.settings import SETTINGS_FILE, load
+from deployment.settings import load
 from infrastructure.embedded.layout import Layout
 from scripts.commands import audit
+from tests.checkout import SETTINGS_FILE
 from tests.e2e import killing
 from tests.e2e.messages import messages
 from tests.e2e.sandbox import CommandResult, Sandbox

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from deployment import project
 from deployment.errors import Refused
 from deployment.model import Colour
 from infrastructure import compose, estate
@@ -23,6 +24,7 @@ from infrastructure.embedded import cloud
 from infrastructure.estate import Adapter
 from scripts import deploy
 from scripts.commands import run as run_command
+from tests.checkout import CHECKOUT
 from tests.e2e.sandbox import ROOT, Sandbox
 
 Command = Callable[..., Result]
@@ -63,7 +65,7 @@ def command(up_sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         return replace(made, connection=connection, platform=platform)
 
     monkeypatch.setattr(compose, "aws_estate", with_endpoints)
-    monkeypatch.setattr(deploy, "SETTINGS_FILE", settings)
+    monkeypatch.setattr(project, "SETTINGS", str(settings))
     monkeypatch.setenv("PATH", "/nowhere")  # hides this machine's docker
     monkeypatch.delenv("EMBEDDED_STATE", raising=False)
     monkeypatch.setattr(cloud, "outputs", lambda _: pytest.fail("a command on AWS read the embedded outputs"))
@@ -117,7 +119,7 @@ def test_known_tag_is_deployed_without_a_build(command: Command, monkeypatch: py
     assert "is in the registry already" in ran.output
     ((words, root, options, _),) = calls
     assert words[1:] == ["-m", "pytest", "--target=auto", "--image-tag=1.1.0", "--environment=production"]
-    assert (root, options) == (deploy.ROOT, ("-n", "2"))
+    assert (root, options) == (CHECKOUT.root, ("-n", "2"))
 
 
 def test_unknown_environment_is_refused_by_the_run(monkeypatch: pytest.MonkeyPatch) -> None:

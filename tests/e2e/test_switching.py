@@ -16,8 +16,9 @@ from deployment.flow.switch import Confirmation, Destination, confirm, write
 from deployment.model import Colour, Holder, Readiness
 from deployment.plan import Ports
 from deployment.polling import poll
-from deployment.settings import SETTINGS_FILE, load
+from deployment.settings import load
 from infrastructure.compose import Environment
+from tests.checkout import SETTINGS_FILE
 from tests.e2e import images
 from tests.e2e.sandbox import Sandbox
 from tests.e2e.user import User

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from deployment import settings
+from deployment import project
 from deployment.evidence.archive import NOWHERE, Archive
 from deployment.settings import Settings
 from infrastructure import compose
@@ -64,6 +64,6 @@ def take_snapshot(_world: object, _settings: Settings) -> Before | None:
 def pytest_load_initial_conftests() -> None:
     """Install the replacements before conftest.py imports the framework; importing this module alone changes nothing."""
     if SETTINGS in os.environ:
-        settings.SETTINGS_FILE = Path(os.environ[SETTINGS])
+        project.SETTINGS = os.environ[SETTINGS]  # an absolute path replaces the one below the project's folder
     environment_snapshot.take_snapshot = take_snapshot  # type: ignore[assignment]  # the part of an Environment that is needed
     compose.connect = connect  # type: ignore[assignment]  # the part of an Environment that is needed

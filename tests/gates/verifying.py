@@ -15,8 +15,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from deployment.settings import SETTINGS_FILE, load
+from deployment.settings import load
 from infrastructure.description import service_of
+from tests.checkout import SETTINGS_FILE
 from tests.e2e.images import REPOSITORY, Fault, make_registry
 from tests.gates import fake_environment
 from tests.service.support import Image, Postgres, Service, free_port, postgres, serve, stop, valkey

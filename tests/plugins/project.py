@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -14,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.checkout import CHECKOUT
 from tests.plugins.world import Facts
 
 # Exit code, verdict, and how often the run provisioned, promoted and rolled back.
@@ -125,6 +127,7 @@ class Project:
     def settings(self, gates: str = "") -> None:
         """Write deployment.toml with these tables for the gates."""
         (self.facts.folder / "deployment.toml").write_text(SETTINGS.format(root=ROOT, gates=gates))
+        shutil.copy(CHECKOUT.checklist_file, self.facts.folder)
 
     def describe(self, *changes: tuple[str, str]) -> None:
         """Describe the service by the shipped description with these words replaced, each of which must occur once."""

@@ -18,6 +18,7 @@ from infrastructure.aws.identity.caller import StsIdentity
 from infrastructure.aws.session import Clients, Connection, clients_for
 from scripts import deploy
 from scripts.commands import run
+from tests.checkout import CHECKOUT
 from tests.plugins.project import ROOT, Project
 
 Prepare = Callable[[Project], object]
@@ -230,7 +231,7 @@ def test_reports_option_is_joined_to_its_value(given: list[str], joined: list[st
 )
 def test_a_wrong_clock(ahead: float, refused: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock is compared with AWS's Date header; a third of the lease's 60 s is allowed."""
-    settings = Settings("production", DeploymentLimits(), {}, {"provider": "aws"})
+    settings = Settings("production", DeploymentLimits(), {}, {"provider": "aws"}, project=CHECKOUT)
     monkeypatch.setattr(StsIdentity, "caller_and_clock", lambda _: (Caller("arn:x", "1"), ahead))
     clients = clients_for(Connection("us-east-1", "123456789012"))
     if not refused:
@@ -248,7 +249,7 @@ def test_credentials_that_aws_rejects_are_refused(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(StsIdentity, "caller_and_clock", denied)
     clients: Clients = clients_for(Connection("us-east-1", "123456789012"))
-    settings = Settings("production", DeploymentLimits(), {}, {"provider": "aws"})
+    settings = Settings("production", DeploymentLimits(), {}, {"provider": "aws"}, project=CHECKOUT)
     with pytest.raises(NotPermitted, match="ExpiredToken") as caught:
         compose._caller(clients, settings)
     assert "Check the credentials" in str(caught.value)

@@ -8,9 +8,10 @@ import pytest
 
 from deployment.errors import CloudUnreachable, Refused
 from deployment.model import Colour
-from deployment.settings import SETTINGS_FILE, Settings, load
+from deployment.settings import Settings, load
 from infrastructure import compose
 from plugins.modes import choice
+from tests.checkout import SETTINGS_FILE
 from tests.plugins.project import PROMOTED, Project
 
 SETTINGS = load(SETTINGS_FILE, "embedded")

@@ -37,7 +37,7 @@ from deployment.model import (
 )
 from deployment.plan import Ports
 from deployment.settings import Settings
-from infrastructure import compose, estate
+from infrastructure import compose
 from infrastructure.compose import Environment
 from infrastructure.front_door import HttpFrontDoor
 from verification.journeys.accounts import SmokeUser
@@ -291,16 +291,11 @@ def _stop(settings: Settings) -> None:
 
 def install(patch: pytest.MonkeyPatch) -> None:
     """Replace the real environment by the fake world in this process."""
-    from plugins import fixtures, run  # each copies SETTINGS_FILE when it is imported
-
-    conditions = importlib.import_module(
-        "plugins.modes.preconditions"
-    )  # pytester removes the module from sys.modules after a run, but its package keeps the old one
+    project = importlib.import_module("deployment.project")  # pytester may have removed the module from sys.modules
     settings = Path(os.environ[FOLDER]) / "deployment.toml"
     for name, value in (("is_up", _is_up), ("start", _start), ("connect", _connect), ("stop", _stop)):
         patch.setattr(compose, name, value)
-    for module in (estate, fixtures, conditions, run):
-        patch.setattr(module, "SETTINGS_FILE", settings)
+    patch.setattr(project, "SETTINGS", str(settings))
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -9,9 +9,10 @@ import pytest
 from deployment.errors import Refused
 from deployment.evidence.audit import Finding, Outcome
 from deployment.evidence.journal import JOURNAL_FILE
-from deployment.settings import SETTINGS_FILE, load
+from deployment.settings import load
 from infrastructure import compose
 from scripts.commands import audit
+from tests.checkout import SETTINGS_FILE
 
 GOOD, BAD, UNCHECKED = (Finding("chain", outcome, "detail") for outcome in Outcome)
 

@@ -20,10 +20,11 @@ from deployment.phases import Phase
 from deployment.settings import Settings
 from infrastructure.compose import Environment
 from scripts.commands import recover, run
+from tests.checkout import CHECKOUT
 from tests.deployment.harness import GATES, LIMITS, Deployment
 from verification.journeys.accounts import SmokeUser
 
-SETTINGS = Settings("test", LIMITS, {}, {"provider": "embedded"})
+SETTINGS = Settings("test", LIMITS, {}, {"provider": "embedded"}, project=CHECKOUT)
 USERS = (SmokeUser("one@smoke.example", "password"),)
 # What a run does that leaves its receipt and then ends, or replaces its process, with an exit code of its own.
 LEAVE = "import os, pathlib; pathlib.Path(os.environ['DEPLOYMENT_RECEIPT']).write_text({folder!r} + '\\n'); "

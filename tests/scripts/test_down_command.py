@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from deployment.clock import SystemClock
 from deployment.errors import CloudUnreachable, Refused
 from deployment.model import Holder
+from deployment.project import CONFIGURATION, SETTINGS, VARIABLE
 from infrastructure import compose
 from infrastructure.embedded import cloud
 from infrastructure.embedded.errors import StateOwned
@@ -71,7 +72,9 @@ def stopped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     monkeypatch.setattr(recover, "recover_before_down", lambda *_: calls.append("recover"))
     monkeypatch.setattr(Lease, "holder", None)
     monkeypatch.setattr(Lease, "error", None)
-    monkeypatch.chdir(tmp_path)
+    for file in (SETTINGS, CONFIGURATION):
+        (tmp_path / file).touch()
+    monkeypatch.setenv(VARIABLE, str(tmp_path))
     return calls
 
 

@@ -16,11 +16,12 @@ from deployment.settings import Settings
 from infrastructure import compose
 from infrastructure.compose import Environment
 from scripts.commands import recover
+from tests.checkout import CHECKOUT
 from tests.deployment.harness import LIMITS, Deployment
 from tests.deployment.test_complete_report import journal
 from verification.journeys.accounts import SmokeUser
 
-SETTINGS = Settings("test", LIMITS, {}, {"provider": "embedded"})
+SETTINGS = Settings("test", LIMITS, {}, {"provider": "embedded"}, project=CHECKOUT)
 USERS = (SmokeUser("one@smoke.example", "password"),)
 
 

@@ -12,12 +12,13 @@ from deployment.model import Caller
 from deployment.settings import Settings
 from infrastructure.compose import Environment
 from scripts.commands import rollback
+from tests.checkout import CHECKOUT
 from tests.deployment.fakes import NEW, OLD, FakeRegistry
 from tests.deployment.harness import LIMITS, Deployment
 from tests.deployment.test_way_back import attempt
 from verification.journeys.accounts import SmokeUser
 
-SETTINGS = Settings("test", LIMITS, {}, {"provider": "embedded"})
+SETTINGS = Settings("test", LIMITS, {}, {"provider": "embedded"}, project=CHECKOUT)
 USERS = (SmokeUser("one@smoke.example", "password"),)
 
 
