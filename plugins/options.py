@@ -275,11 +275,12 @@ def _check_values(options: RunOptions) -> None:
         )
     if options.environment == "":
         raise Refused("--environment must not be empty", hint="Omit it for the default_environment of deployment.toml.")
-    _check_url("--base-url", options.base_url)
-    _check_url("--live-url", options.live_url)
+    check_url("--base-url", options.base_url)
+    check_url("--live-url", options.live_url)
 
 
-def _check_url(option: str, given: str | None) -> None:
+def check_url(option: str, given: str | None) -> None:
+    """Raise Refused if an option's value is given and is not a URL with scheme and host alone."""
     if given is None:
         return
     try:

@@ -21,6 +21,7 @@ from deployment.recovery.recover import Decision  # noqa: E402
 from deployment.settings import Settings, load  # noqa: E402
 from infrastructure import compose  # noqa: E402
 from infrastructure.compose import Environment  # noqa: E402
+from plugins.options import check_url  # noqa: E402
 from scripts.commands import (  # noqa: E402
     approve,
     attest,
@@ -315,6 +316,21 @@ def configure_command(environment: str, outputs: TextIO, dry_run: bool) -> None:
     from scripts.commands import configure  # only this command needs to edit TOML
 
     sys.exit(configure.configure(_project().settings_file, environment, _read(outputs), dry_run=dry_run))
+
+
+@cli.command("init", short_help="Write a project folder for another service.")
+@click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+@click.option("--contract", metavar="FILE", type=click.Path(path_type=Path), help="The service's OpenAPI 3 document.")
+@click.option("--url", metavar="URL", help="A running instance, which is asked for its health path.")
+def init_command(folder: Path, contract: Path | None, url: str | None) -> None:
+    """Write a project folder for another service: settings, checklist, and a description of the service as a draft.
+
+    DIR must not exist, or be empty. `pytest` and `scripts/deploy.py` work in it.
+    """
+    from scripts.commands import init  # only this command drafts a description
+
+    check_url("--url", url)
+    sys.exit(init.init(init.Given(folder, contract, url)))
 
 
 def _read(file: TextIO) -> str:

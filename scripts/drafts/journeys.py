@@ -1,0 +1,218 @@
+"""The draft of a journey: create, read, list and delete of one collection, found by path and method."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from scripts.drafts.document import FORM, JSON, Document, Operation
+from scripts.drafts.values import MARKER, Body
+
+_PAGE = ("limit", "per_page", "perPage", "page_size", "pageSize", "size", "count")
+"""Query parameters that say how many entries a list has."""
+_LONG_PAGE = 100
+_PLACE = "${id}"
+
+
+@dataclass(frozen=True)
+class DraftedJourney:
+    """A journey as the description has it; ``unknown`` needs a person."""
+
+    name: str
+    parts: Mapping[str, Any]
+    operations: list[Operation]
+    writes: bool
+    unknown: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The operations of one path, such as /pets, and of its entries, such as /pets/{id}."""
+
+    path: str
+    listing: Operation | None = None
+    create: Operation | None = None
+    put: Operation | None = None
+    read: Operation | None = None
+    delete: Operation | None = None
+
+    @property
+    def operations(self) -> list[Operation]:
+        """The operations that are there."""
+        return [one for one in (self.listing, self.create, self.put, self.read, self.delete) if one is not None]
+
+    def journey(self, document: Document) -> DraftedJourney:
+        """Return the draft of what a user does with the collection."""
+        if self.create is not None and self.read is not None:
+            return _write(document, self, self.create)
+        if self.put is not None and self.read is not None:
+            return _write(document, self, self.put)
+        assert self.listing is not None, "a collection has a list, or a way to write and read"
+        step = {"name": "read", "request": _reading(document, self.listing), "expect": _expect(document, self.listing)}
+        return DraftedJourney(f"look at {_noun(self.path)}", {"steps": [step]}, [self.listing], writes=False)
+
+
+def collections(document: Document, beside: Container[str]) -> list[Collection]:
+    """Return the collections that a journey can be drafted for, in the document's order: those without variables in their path.
+
+    ``beside`` holds the paths that are asked elsewhere, such as the health check's.
+    """
+    found: dict[str, dict[str, Operation]] = {}
+    for one in document.operations:
+        if one.path in beside:
+            continue
+        if one.method in ("GET", "POST") and not one.variables:
+            key = {"GET": "listing", "POST": "create"}[one.method]
+            found.setdefault(one.path.rstrip("/") or "/", {}).setdefault(key, one)
+        elif one.method in ("GET", "PUT", "DELETE") and len(one.variables) == 1 and one.path.rstrip("/").endswith("}"):
+            parent, _, _ = one.path.rstrip("/").rpartition("/")
+            key = {"GET": "read", "PUT": "put", "DELETE": "delete"}[one.method]
+            found.setdefault(parent or "/", {}).setdefault(key, one)
+    every = [Collection(path, **operations) for path, operations in found.items()]
+    return [one for one in every if _is_usable(one)]
+
+
+def _is_usable(one: Collection) -> bool:
+    asked = [one.create or one.put, one.read]
+    if all(asked) and not any(each.needs_query for each in asked if each is not None):
+        return True
+    return one.listing is not None and not one.listing.needs_query
+
+
+def _write(document: Document, one: Collection, write: Operation) -> DraftedJourney:
+    """Return the journey that creates an entry, reads it, finds it in the list and deletes it."""
+    assert one.read is not None, "only a collection whose entries can be read is written"
+    body, kind, unknown = _body(document, write)
+    by_put = write.method == "PUT"
+    place = MARKER if by_put else _PLACE
+    capture, identity = ({}, None) if by_put else _capture(document, write, one.read)
+    if not by_put and not capture:
+        unknown.append(f"journeys: where the answer to {write} names the new entry; $.id is a guess")
+        capture, identity = {"id": "$.id"}, None
+    entry = f"{one.path.rstrip('/')}/{place}"
+    if capture.get("id", "").startswith("header "):
+        entry = _PLACE
+    request: Any = {"method": write.method, "path": entry if by_put else write.path}
+    request |= {kind: body.value} if body is not None else {}
+    steps = [
+        {
+            "name": "create",
+            "request": request,
+            "expect": _expect(document, write),
+            **({"capture": capture} if capture else {}),
+        },
+        {"name": "read", "request": f"GET {entry}", "expect": _expect(document, one.read, identity)},
+    ]
+    operations = [write, one.read]
+    if one.listing is not None and not one.listing.needs_query:
+        found = _list_expectation(document, one.listing, identity)
+        steps.append({"name": "find", "request": _reading(document, one.listing), "expect": found})
+        operations.append(one.listing)
+    undo = _undo(document, one, entry)
+    sweep = _sweep(document, one, body, identity) if undo else None
+    if not undo:
+        unknown.append(f"journeys: nothing deletes what {write} writes; its entries stay")
+    elif one.delete is not None:
+        operations.append(one.delete)
+    parts = {"steps": steps, **({"undo": undo} if undo else {}), **({"sweep": sweep} if sweep else {})}
+    return DraftedJourney(f"write to {_noun(one.path)}", parts, operations, writes=True, unknown=unknown)
+
+
+def _undo(document: Document, one: Collection, entry: str) -> list[dict[str, Any]]:
+    if one.delete is None:
+        return []
+    steps: list[dict[str, Any]] = [
+        {"name": "delete", "request": f"DELETE {entry}", "expect": {"status": document.success(one.delete)[0]}}
+    ]
+    gone = document.documents(one.read, 404, 410) if one.read is not None else None
+    if gone is not None:
+        steps.append({"name": "gone", "request": f"GET {entry}", "expect": {"status": gone}})
+    return steps
+
+
+def _sweep(document: Document, one: Collection, body: Body | None, identity: str | None) -> dict[str, Any] | None:
+    """Return how to find an entry whose answer was lost, if entries of the list have the field with the run's marker."""
+    if one.listing is None or one.listing.needs_query or body is None or body.marked is None or identity is None:
+        return None
+    items, entry = _entries(document, one.listing)
+    if items is None or body.marked not in entry.get("properties", {}):
+        return None
+    where, request = {body.marked: MARKER}, _reading(document, one.listing)
+    return {"request": request, "items": items, "where": where, "capture": {"id": f"$.{identity}"}}
+
+
+def _entries(document: Document, listing: Operation) -> tuple[str | None, Mapping[str, Any]]:
+    """Return where the entries are in the answer to a list, and the schema of one; None if the document does not say."""
+    schema = document.answer_schema(listing)
+    if schema.get("type") == "array":
+        return "$", document.flat(schema.get("items", {}))
+    inner = {name: document.flat(one) for name, one in schema.get("properties", {}).items()}
+    arrays = [name for name, one in inner.items() if one.get("type") == "array"]
+    return (f"$.{arrays[0]}", document.flat(inner[arrays[0]].get("items", {}))) if len(arrays) == 1 else (None, {})
+
+
+def _body(document: Document, write: Operation) -> tuple[Body | None, str, list[str]]:
+    """Return the body, its key in a request (``json`` or ``form``), and what is unknown about it."""
+    holder = document.resolve(write.raw.get("requestBody", {}))
+    if not holder:
+        return None, JSON, []
+    for kind, key in ((JSON, "json"), (FORM, "form")):
+        schema = document.schema_of(holder, kind)
+        if schema:
+            body = Body(document, schema, _example(document, holder, kind))
+            return body, key, [f"journeys: {write}: {text}" for text in body.unknown]
+    return None, JSON, [f"journeys: the body of {write}: {', '.join(holder.get('content', {})) or 'unknown'}"]
+
+
+def _example(document: Document, holder: Mapping[str, Any], kind: str) -> Any:
+    """Return the body that the document shows; None if it shows none."""
+    media: Mapping[str, Any] = next(
+        (document.resolve(one) for name, one in holder.get("content", {}).items() if kind in name), {}
+    )
+    if "example" in media:
+        return media["example"]
+    first = next(iter(media.get("examples", {}).values()), None)
+    return None if first is None else document.resolve(first).get("value")
+
+
+def _capture(document: Document, write: Operation, read: Operation) -> tuple[dict[str, str], str | None]:
+    """Return where the answer names the new entry, and the field of an entry that has this name."""
+    properties = document.answer_schema(write).get("properties", {})
+    for name in (*read.variables, "id", "uuid", "name"):
+        if name in properties:
+            return {"id": f"$.{name}"}, name
+    if named := next((one for one in properties if one.endswith(("_id", "Id"))), None):
+        return {"id": f"$.{named}"}, named
+    headers = document.success(write)[1].get("headers", {})
+    return ({"id": "header Location"}, None) if any(name.lower() == "location" for name in headers) else ({}, None)
+
+
+def _expect(document: Document, operation: Operation, identity: str | None = None) -> dict[str, Any]:
+    expect: dict[str, Any] = {"status": document.success(operation)[0]}
+    return expect if identity is None else {**expect, "body": {identity: _PLACE}}
+
+
+def _list_expectation(document: Document, listing: Operation, identity: str | None) -> dict[str, Any]:
+    """Return that the list contains the new entry, if the document says where its entries are."""
+    expect = _expect(document, listing)
+    items, _ = _entries(document, listing)
+    if identity is None or items is None:
+        return expect
+    contains = {"contains": {identity: _PLACE}}
+    return {**expect, "body": contains if items == "$" else {items.removeprefix("$."): contains}}
+
+
+def _reading(document: Document, listing: Operation) -> str:
+    """Return the request of a list, with the longest page that the document allows."""
+    for one in listing.parameters:
+        if one.get("in") == "query" and one.get("name") in _PAGE:
+            most = document.flat(one.get("schema", {})).get("maximum", _LONG_PAGE)
+            return f"GET {listing.path}?{one['name']}={int(most)}"
+    return f"GET {listing.path}"
+
+
+def _noun(path: str) -> str:
+    """Return a path as words of a journey's name."""
+    return re.sub(r"[^A-Za-z0-9]+", " ", path).strip() or "the start page"
