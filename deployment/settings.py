@@ -8,6 +8,7 @@ import math
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
@@ -21,6 +22,7 @@ from deployment.project import Project
 from deployment.strategy import AT_ONCE
 
 SCHEMA_FILE = Path(__file__).with_name("settings.schema.json")
+DEFAULTS_FILE = Path(__file__).with_name("gates.toml")
 NEVER = "never"
 SERVICE_FILE = "suites/service.yaml"
 # Keys of an earlier version, each with its place in the description of the service.
@@ -87,10 +89,20 @@ class Settings:
         """``embedded`` or ``aws``."""
         return str(self.estate["provider"])
 
+    def table(self, gate: str) -> Mapping[str, Any]:
+        """Return a gate's limits: as written, and the defaults for the other keys. A gate of a project's own has no defaults."""
+        return {**gate_defaults().get(gate, {}), **self.gates.get(gate, {})}
+
     def rule(self, gate: str) -> GateRule:
         """Return the rule of a gate. A gate that the settings do not name is required and needs at least one check."""
         table = self.gates.get(gate, {})
         return GateRule(gate, bool(table.get("required", True)), int(table.get("min_checks", 1)))
+
+
+@cache
+def gate_defaults() -> Mapping[str, Mapping[str, Any]]:
+    """Return the default limits of the gates that every service has, by gate."""
+    return tomllib.loads(DEFAULTS_FILE.read_text(encoding="utf-8"))
 
 
 def load(path: Path, environment: str | None = None) -> Settings:

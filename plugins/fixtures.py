@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from deployment.evidence.verdict import LIVE
-from deployment.settings import Settings, load
+from deployment.settings import Settings, gate_defaults, load
 from infrastructure.description import service_of
 from plugins import measurement
 from plugins import state as published
@@ -87,8 +87,8 @@ class Session:
 
     @cached_property
     def gates(self) -> Mapping[str, Mapping[str, Any]]:
-        """Return the gates' tables of deployment.toml for the run's environment, each store's table of the description in its gate's."""
-        gates = dict(self.settings.gates)
+        """Return the gates' limits for the run's environment, each store's table of the description in its gate's."""
+        gates = {gate: self.settings.table(gate) for gate in {*gate_defaults(), *self.settings.gates}}
         for store, table in self.service.stores.items():
             gates[store] = {**gates.get(store, {}), **table}
         return gates

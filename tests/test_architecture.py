@@ -336,6 +336,7 @@ PLACES = {
     "plugins/integrity/hook_guard.py": "whether a hook belongs to the framework",
     "plugins/options.py": "pytest's folder is the project",
     "plugins/page.py": "the report's template",
+    "scripts/commands/init.py": "the templates of a project's files",
     "scripts/deploy.py": "the framework's import path, and where to search for the project",
     "verification/declarative/checks.py": "its JSON Schema",
     "verification/declarative/service.py": "its JSON Schema",

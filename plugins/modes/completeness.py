@@ -51,7 +51,7 @@ def refuse_invalid(collected: Collected, settings: Settings | None) -> None:
     for problem in problems_of(collected.checks):
         raise Refused(problem)
     for check in collected.checks:
-        samples(check, settings.gates.get(check.gate, {}) if settings else {})
+        samples(check, settings.table(check.gate) if settings else {})
     if not collected.checks:
         raise Refused("no check was collected", hint="Put checks into suites/GATE/test_*.py; see docs/add-a-check.md.")
 

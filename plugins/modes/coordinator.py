@@ -66,7 +66,7 @@ class Coordinator(RunState):
         refuse_invalid(collected, self._settings)
         refuse_contradictions(checks, self._tally.absent)
         for check in checks:
-            table = self._settings.gates.get(check.gate, {}) if self._settings else {}
+            table = self._settings.table(check.gate) if self._settings else {}
             self._tally.expect(check.nodeid, check.gate, samples(check, table))
         if self._state.deploying:
             for gate, reason in waivers.parse(self._options.waive, self.gate_names()).items():

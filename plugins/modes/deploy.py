@@ -192,7 +192,7 @@ class DeployMode:
         return Plan(self._run.run_id, self._settings.environment, target, image, actor, self._run.started_at)
 
     def _start_traffic(self, environment: Environment, machine: Machine) -> None:
-        limits, live, previous = self._settings.limits, self._settings.gates.get(LIVE, {}), machine.previous
+        limits, live, previous = self._settings.limits, self._settings.table(LIVE), machine.previous
         assert previous is not None, "a leased machine knows the live colour"
         self._traffic = TrafficMonitor(
             ProberConfig(

@@ -102,7 +102,7 @@ def _write(folder: Path, drafted: Draft, contract: Path | None) -> list[str]:
     framework = os.path.relpath(FRAMEWORK, folder)
     values = {
         "FRAMEWORK": shlex.quote(framework),
-        "SCHEMA": f"{os.path.relpath(FRAMEWORK, folder / 'suites')}/{SCHEMA}",
+        "SCHEMA": f"{os.path.relpath(FRAMEWORK, Project(folder).suites)}/{SCHEMA}",
         "DESCRIPTION": _yaml(drafted.description),
     }
     with tempfile.TemporaryDirectory(prefix=".init-", dir=folder.parent) as staged:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from deployment.errors import SettingsError
 from deployment.evidence.verdict import LIVE, ORDER, in_report_order
-from deployment.settings import DeploymentLimits, load
+from deployment.settings import DeploymentLimits, gate_defaults, load
 
 SHIPPED = Path(__file__).resolve().parents[2] / "deployment.toml"
 HEAD = 'default_environment = "e"\n'
@@ -236,3 +237,17 @@ def test_a_key_that_moved_is_refused_with_its_new_place(tmp_path: Path, text: st
         load(file)
     assert message in str(caught.value)
     assert "docs/any-service.md" in (caught.value.hint or "")
+
+
+def test_gates_have_the_shipped_limits_by_default(file: Path) -> None:
+    """A project that sets nothing is verified as this checkout is; only numbers of checks and the mix are its own."""
+    shipped = tomllib.loads(SHIPPED.read_text(encoding="utf-8"))["gates"]
+    assert gate_defaults() == {
+        gate: {key: value for key, value in table.items() if key not in ("min_checks", "mix")}
+        for gate, table in shipped.items()
+    }
+    file.write_text(f"{HEAD}[gates.load]\nusers = 3\n{BODY}")
+    settings = load(file)
+    assert settings.table("load") == {**gate_defaults()["load"], "users": 3}
+    assert settings.table("own") == {}
+    assert settings.gates == {"load": {"users": 3}}, "a gate that is not named is not required to have checks"

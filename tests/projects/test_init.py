@@ -275,3 +275,12 @@ def test_settings_are_valid_and_name_the_project_s_registry(tmp_path: Path, monk
     assert compose.embedded_registry(settings) == tmp_path / "ours" / "registry"
     monkeypatch.setenv("EMBEDDED_REGISTRY", str(tmp_path))
     assert compose.embedded_registry(settings) == tmp_path
+
+
+def test_embedded_environment_has_this_checkout_s_limits(tmp_path: Path) -> None:
+    init(tmp_path / "ours")
+    ours, theirs = load(CHECKOUT.settings_file, "embedded"), load(tmp_path / "ours" / "deployment.toml")
+    assert theirs.limits == ours.limits
+    own = ("min_checks", "mix")
+    for gate in ours.gates:
+        assert theirs.table(gate) == {key: one for key, one in ours.table(gate).items() if key not in own}
