@@ -75,12 +75,13 @@ class Checkout:
         return ScriptResult(code, out.read_text(encoding="utf-8", errors="replace"))
 
     def reports(self) -> list[Path]:
-        """Return the path of every ``verification.json``."""
-        return sorted(path for path in self.folder.glob("reports/*/verification.json") if path.parent.name != "latest")
+        """Return the path of every ``verification.json``, here and in the project folders that a document wrote beside it."""
+        found = self.folder.parent.glob("*/reports/*/verification.json")
+        return sorted(path for path in found if path.parent.name != "latest")
 
     def stop(self) -> None:
         """Stop every environment that was left up."""
-        for state in self.folder.glob(".embedded*"):
+        for state in self.folder.parent.glob("*/.embedded*"):
             cloud.down(state)
 
 
