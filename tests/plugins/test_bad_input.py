@@ -88,8 +88,12 @@ CASES = {
     ),
     "contract: missing": Case(GREEN, ("contract.yaml cannot be used: No such file",), _contract(None)),
     "contract: not YAML": Case(GREEN, ("is not YAML",), _contract("paths: [")),
-    "contract: something else": Case(GREEN, ("it has no paths",), _contract("openapi: 3.1.0")),
-    "contract: broken inside": Case(GREEN, ("is no OpenAPI document",), _contract("paths: {/x: {get: {}}}")),
+    "contract: something else": Case(GREEN, ("#/paths", "has no paths"), _contract("openapi: 3.1.0")),
+    "contract: no version": Case(GREEN, ("#/openapi", "3.0, 3.1 or 3.2"), _contract("paths: {/x: {get: {}}}")),
+    "contract: Swagger 2.0": Case(GREEN, ("#/swagger", "convert it to OpenAPI 3"), _contract("swagger: '2.0'")),
+    "contract: dangling $ref": Case(
+        GREEN, ("#/paths/~1x/$ref", "leads nowhere"), _contract("{openapi: 3.1.0, paths: {/x: {$ref: '#/y'}}}")
+    ),
     "colour": Case(("--target=red",), ("--target=red is not a colour", "blue, green, auto")),
     "colour: none": Case(("--target=",), ("is not a colour", "blue, green, auto")),
     "renamed option": Case(

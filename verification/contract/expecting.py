@@ -1,4 +1,4 @@
-"""The shortest check of an answer: its status, in words that say who was asked and how to see it again."""
+"""The shortest check of an answer: its status. The message names the request and a command that repeats it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from verification.contract.openapi import violation
 
 
 def expect(response: httpx.Response, status: int, what: str | None = None) -> httpx.Response:
-    """The answer, where it has that status; ``what`` was asked, if it is more than method and path. Raises ContractViolation."""
+    """Return the answer if it has that status. ``what`` names the request better than its path. Raises ContractViolation."""
     if response.status_code != status:
         request = response.request
         name = what or f"{request.method} {request.url.path}"

@@ -1,4 +1,4 @@
-"""What an answer must not tell: stack traces, paths, connection strings, SQL, and what the service is built with."""
+"""Internal details that no answer may reveal: stack traces, paths, connection strings, SQL, and what the service is built with."""
 
 from __future__ import annotations
 

@@ -1,194 +1,238 @@
-"""Checks answers against the service's OpenAPI document (3.1, whose schemas are JSON Schema Draft 2020-12)."""
+"""Checks answers against the service's OpenAPI document: 3.0, 3.1 or 3.2."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
-import yaml
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError, best_match
-from referencing import Registry
-from referencing.exceptions import Unresolvable
-from referencing.jsonschema import DRAFT202012
+import jsonschema_rs
 
+from verification.contract import document
+from verification.contract.document import InvalidDocument, Node
 from verification.contract.leaks import leaks
+from verification.contract.media import MediaType, documented, json_value, readings
+from verification.contract.operations import Answer, Header, Operation, normal, operations
+from verification.contract.schemas import Schemas
 from verification.http.client import curl_for
 from verification.redaction.redactor import Redactor, is_secret_name
 
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError  # takes longer to import than all of this package
+
+__all__ = ["Contract", "ContractViolation", "Operation", "explain", "show", "violation"]
+
 PROBLEM = "application/problem+json"
-_DOCUMENT = "urn:contract"
-_METHODS = ("get", "put", "post", "delete", "options", "head", "patch", "trace")
+_BODILESS = (204, 205, 304)
 _LONGEST_VALUE = 120
+_MOST_LISTED = 30
 _REDACTOR = Redactor(())
 
 
 class ContractViolation(AssertionError):
-    """An answer that the contract does not allow, in words that help: what, where, got, expected, and how to see it again."""
-
-
-@dataclass(frozen=True)
-class Operation:
-    """One method of one path template.
-
-    ``statuses`` maps a documented status to its content types (none: no body); ``secured`` operations want a token.
-    """
-
-    operation_id: str
-    method: str
-    path: str
-    statuses: Mapping[int, tuple[str, ...]]
-    secured: bool
-    pattern: re.Pattern[str] = field(repr=False, compare=False)
+    """An answer that the contract does not allow: the request, the place, got, expected, and a command that repeats it."""
 
 
 class Contract:
-    """A loaded document; its validators are compiled once. Fields that the document does not name are allowed."""
+    """A loaded document. Fields that the document does not name are allowed."""
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
-        resource = DRAFT202012.create_resource(document)
-        self._registry: Registry[Any] = Registry().with_resource(_DOCUMENT, resource)
-        self.schemas = tuple(document.get("components", {}).get("schemas", {}))
-        self._validators: dict[str, Draft202012Validator] = {}
-        self.operations = _operations(document)
-        for operation in self.operations:
-            for status, types in operation.statuses.items():
-                for content_type in types:
-                    self._validator(_pointer(operation, status, content_type))
-        for name in self.schemas:
-            self._validator(f"/components/schemas/{_escape(name)}")
+    def __init__(self, document_: Mapping[str, Any] | Node) -> None:
+        root = document_ if isinstance(document_, Node) else document.in_memory(document_)
+        self._schemas = Schemas(root)
+        self.operations = operations(root, self._schemas)
+        self._names = _component_schemas(root, self._schemas)
+        self.schemas = tuple(self._names)
+        self._schemas.complete()
 
     @classmethod
     def load(cls, path: Path) -> Contract:
-        """Reads a YAML document. Raises OSError, or ValueError where it is no OpenAPI document."""
-        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, where PyYAML was built with libyaml
+        """Return the contract of a YAML or JSON document and of the files that it refers to.
+
+        Raises OSError if it cannot be read, and ValueError with file, JSON pointer and next step if it cannot be used: it is
+        not OpenAPI 3, a ``$ref`` leads nowhere or in a circle, or a schema is not one.
+        """
         try:
-            document = yaml.load(path.read_text(encoding="utf-8"), Loader=loader)  # noqa: S506 - both are safe loaders
-        except yaml.YAMLError as error:
-            raise ValueError(f"{path} is not YAML: {error}") from error
-        if not isinstance(document, dict) or not isinstance(document.get("paths"), dict):
-            raise ValueError(f"{path} is no OpenAPI document: it has no paths")
-        try:
-            return cls(document)
-        except (LookupError, AttributeError, TypeError, Unresolvable) as error:
-            raise ValueError(f"{path} is no OpenAPI document: {type(error).__name__}: {error}") from error
+            return cls(document.load(path))
+        except InvalidDocument:
+            raise
+        except RecursionError:
+            raise InvalidDocument(f"{path.name} is nested too deep") from None
 
     def check(self, response: httpx.Response) -> None:
-        """Raises ContractViolation where operation, status, content type or body is not as documented."""
+        """Raise ContractViolation if operation, status, headers, content type or body differ from the document."""
         request = response.request
-        operation = self.operation_for(request.method, request.url.path)
+        operation = self.operation_of(request)
         if operation is None:
-            known = ", ".join(sorted({f"{o.method} {o.path}" for o in self.operations}))
-            raise violation(response, f"{request.method} {request.url.path}", "no such operation", f"one of {known}")
+            raise violation(
+                response, f"{request.method} {_path(request)}", "no such operation", f"one of {self._known()}"
+            )
         name = f"{operation.operation_id} ({operation.method} {operation.path})"
-        if response.status_code == 429 and "retry-after" in response.headers:
-            return  # the document's description allows it for every operation, and lists it for none
-        types = operation.statuses.get(response.status_code)
-        if types is None:
-            documented = ", ".join(str(status) for status in sorted(operation.statuses))
-            raise violation(response, name, f"status {response.status_code}", f"status {documented}")
-        if not types:
-            if response.content:
-                raise violation(response, name, f"a body of {len(response.content)} bytes", "no body")
-            return
-        self._check_body(response, name, types, lambda found: _pointer(operation, response.status_code, found))
+        answer = operation.answer(response.status_code)
+        if answer is None:
+            if response.status_code == 429 and "retry-after" in response.headers:
+                return  # a rate limit stands before every operation; documents rarely list it
+            listed = ", ".join(sorted(operation.answers)) or "none: the contract documents no answer of this operation"
+            raise violation(response, name, f"status {response.status_code}", f"status {listed}")
+        self._check_headers(response, name, answer.headers)
+        self._check_content(response, name, answer)
 
     def refused(self, response: httpx.Response, *statuses: int) -> None:
-        """Raises ContractViolation unless the answer is one of these statuses, as documented, and tells nothing it should not.
+        """Raise ContractViolation unless the answer is one of these statuses, as documented, and reveals nothing internal.
 
-        A status that the operation does not document is still a problem document. Of a request that is no operation of the
-        document the contract says nothing: there the status alone counts, and what the answer tells.
+        An answer with a status that the operation does not document must still be a problem document, if the contract has a
+        schema named Problem. The contract does not cover a request for an unknown operation: then only the status and the
+        absence of internal details count.
         """
         request = response.request
         name = f"{request.method} {request.url.path}"
         if response.status_code not in statuses:
             expected = " or ".join(map(str, statuses))
             raise violation(response, name, f"status {response.status_code}", f"status {expected}")
-        operation = self.operation_for(request.method, request.url.path)
-        if operation is not None and response.status_code in operation.statuses:
+        operation = self.operation_of(request)
+        if operation is not None and operation.answer(response.status_code) is not None:
             self.check(response)
-        elif operation is not None:
-            self._check_body(response, name, (PROBLEM,), lambda _type: "/components/schemas/Problem")
+        elif operation is not None and "Problem" in self._names:
+            self._check_content(response, name, Answer({PROBLEM: self._names["Problem"]}))
         if told := leaks(response):
             raise violation(response, name, f"an answer with {told[0]}", "one that tells nothing about the inside")
 
-    def _check_body(
-        self, response: httpx.Response, name: str, types: tuple[str, ...], pointer: Callable[[str], str]
-    ) -> None:
-        content_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-        if content_type not in types:
-            raise violation(response, name, f"content type {content_type or 'none'}", " or ".join(types))
-        try:
-            value = response.json()
-        except ValueError:
-            raise violation(response, name, f"a body that is not JSON: {show(response.text)}", "JSON") from None
-        error = best_match(self._validator(pointer(content_type)).iter_errors(value))
-        if error is not None:
-            got, expected = explain(error)
-            raise violation(response, name, got, expected, where=error.json_path)
-        # RFC 9457, 3.1.2: the member, where it is there, is the answer's own status.
-        if content_type == PROBLEM and value.get("status", response.status_code) != response.status_code:
-            raise violation(response, name, str(value["status"]), str(response.status_code), where="$.status")
-
     def validate(self, schema_name: str, value: object) -> None:
-        """Checks a value against ``components/schemas``. Raises ContractViolation; KeyError for a schema that is not there."""
-        if schema_name not in self.schemas:
+        """Check a value against ``components/schemas``. Raises ContractViolation, or KeyError for an unknown schema."""
+        if schema_name not in self._names:
             raise KeyError(f"the contract has no schema {schema_name!r}; there are {', '.join(self.schemas)}")
-        error = best_match(self._validator(f"/components/schemas/{_escape(schema_name)}").iter_errors(value))
+        try:
+            error = self._schemas.error(self._names[schema_name], value)
+        except ValueError as problem:
+            raise ContractViolation(f"{schema_name}: the value is not JSON: {problem}") from None
         if error is not None:
-            got, expected = explain(error)
-            raise ContractViolation(f"{schema_name} at {error.json_path}: {got}, expected {expected}")
+            got, expected = self._explain(error)
+            raise ContractViolation(f"{schema_name} at {_json_path(error)}: {got}, expected {expected}")
+
+    def operation_of(self, request: httpx.Request) -> Operation | None:
+        """Return the operation of a request that was sent; None if the document has none."""
+        return self.operation_for(request.method, _path(request))
 
     def operation_for(self, method: str, path: str) -> Operation | None:
-        """The operation that a request is; a path without parameters goes before a template that fits as well."""
-        fitting = (o for o in self.operations if o.method == method and o.pattern.fullmatch(path))
+        """Return the operation of a request, concrete paths before templates; None if the document has none.
+
+        ``path`` may be percent-encoded, and begins with the path of a server if the document names one.
+        """
+        wanted = normal(path)
+        fitting = (one for one in self.operations if one.method == method.upper() and one.pattern.fullmatch(wanted))
         return next(fitting, None)
 
-    def _validator(self, pointer: str) -> Draft202012Validator:
-        if pointer not in self._validators:
-            schema = {"$ref": f"{_DOCUMENT}#{pointer}"}
-            checker = Draft202012Validator.FORMAT_CHECKER
-            self._validators[pointer] = Draft202012Validator(schema, registry=self._registry, format_checker=checker)
-        return self._validators[pointer]
+    def _known(self) -> str:
+        known = sorted({f"{one.method} {one.path}" for one in self.operations})
+        more = f" and {len(known) - _MOST_LISTED} more" if len(known) > _MOST_LISTED else ""
+        return ", ".join(known[:_MOST_LISTED]) + more
+
+    def _check_headers(self, response: httpx.Response, name: str, headers: Iterable[Header]) -> None:
+        for header in headers:
+            text = response.headers.get(header.name)
+            if text is None:
+                if header.required:
+                    raise violation(response, name, f"no header {header.name}", "this header, which is required")
+                continue
+            if header.schema is None:
+                continue
+            values = readings(text)
+            wrong = self._unless_one_fits(header.schema, values[1:2] or values if header.json else values)
+            if wrong is not None:
+                got = "(hidden)" if is_secret_name(header.name) else show(text)
+                raise violation(response, name, got, self._explain(wrong)[1], where=f"header {header.name}")
+
+    def _check_content(self, response: httpx.Response, name: str, answer: Answer) -> None:
+        """Raise ContractViolation if content type or body differ from the document."""
+        status, sent = response.status_code, response.headers.get("content-type")
+        head = response.request.method == "HEAD"
+        if head or status in _BODILESS or not answer.content:
+            if response.content:
+                expected = "no body" if answer.content else "no body, since the contract documents no content"
+                raise violation(response, name, f"a body of {len(response.content)} bytes", expected)
+            if not (head and answer.content and sent):
+                return
+        key = documented(answer.content, sent or "")
+        if key is None:
+            shown = MediaType.parse(sent or "").name or "none"
+            shown = sent if sent and any(MediaType.parse(one).name == shown for one in answer.content) else shown
+            raise violation(response, name, f"content type {shown}", " or ".join(answer.content))
+        if not head:
+            self._check_body(response, name, MediaType.parse(key), answer.content[key])
+
+    def _check_body(self, response: httpx.Response, name: str, key: MediaType, schema: str | None) -> None:
+        got = MediaType.parse(response.headers["content-type"])
+        if got.is_json:
+            self._check_json(response, name, got, schema)
+        elif (
+            schema is not None
+            and got.is_text
+            and (self._schemas.is_text(schema) or key.is_range or got.name == "text/plain")
+        ):
+            wrong = self._unless_one_fits(schema, readings(response.text)[:2])
+            if wrong is not None:
+                raise violation(response, name, show(response.text), self._explain(wrong)[1], where="the body")
+
+    def _check_json(self, response: httpx.Response, name: str, got: MediaType, schema: str | None) -> None:
+        try:
+            value = json_value(response.content)
+        except ValueError as problem:
+            reason = "" if isinstance(problem, json.JSONDecodeError) else f" ({problem})"
+            raise violation(response, name, f"a body that is not JSON{reason}: {show(response.text)}", "JSON") from None
+        error = None if schema is None else self._schemas.error(schema, value)
+        if error is not None:
+            shown, expected = self._explain(error)
+            raise violation(response, name, shown, expected, where=_json_path(error))
+        if got.name != PROBLEM:
+            return
+        if not isinstance(value, dict):
+            raise violation(response, name, show(value), "an object (RFC 9457)", where="$")
+        # RFC 9457, 3.1.2: the member, if it is there, is the answer's own status.
+        if value.get("status", response.status_code) != response.status_code:
+            raise violation(response, name, str(value["status"]), str(response.status_code), where="$.status")
+
+    def _unless_one_fits(self, schema: str, values: list[Any]) -> jsonschema_rs.ValidationError | None:
+        """Return the first value's error, None if any of the values is valid."""
+        errors = [self._schemas.error(schema, value) for value in values]
+        return errors[0] if all(error is not None for error in errors) else None
+
+    def _explain(self, error: jsonschema_rs.ValidationError) -> tuple[str, str]:
+        keyword, value = self._schemas.keyword(error)
+        return _got(error.instance, error.instance_path), _expected(keyword, value)
 
 
-def _operations(document: Mapping[str, Any]) -> tuple[Operation, ...]:
-    found = [
-        Operation(
-            value.get("operationId", f"{method} {path}"),
-            method.upper(),
-            path,
-            {int(s): tuple(r.get("content", {})) for s, r in value["responses"].items() if s.isdecimal()},
-            bool(value.get("security", document.get("security"))),
-            re.compile("".join("[^/]+" if p.startswith("{") else re.escape(p) for p in re.split(r"(\{[^}]+\})", path))),
-        )
-        for path, item in document["paths"].items()
-        for method, value in item.items()
-        if method in _METHODS
-    ]
-    return tuple(sorted(found, key=lambda operation: operation.path.count("{")))
+def _component_schemas(root: Node, schemas: Schemas) -> dict[str, str]:
+    components = root.value.get("components")
+    if not components:
+        return {}
+    if not isinstance(components, Mapping):
+        raise root.wrong("must be a mapping", "components")
+    return {name: schemas.add(place) for name, place in root.child("components").mapping("schemas")}
 
 
-def _pointer(operation: Operation, status: int, content_type: str) -> str:
-    parts = ("paths", operation.path, operation.method.lower(), "responses", str(status), "content", content_type)
-    return "".join(f"/{_escape(part)}" for part in (*parts, "schema"))
+def _path(request: httpx.Request) -> str:
+    """Return a request's path as it was sent: percent-encoded, without the query."""
+    return request.url.raw_path.partition(b"?")[0].decode("ascii")
 
 
-def _escape(part: str) -> str:
-    """RFC 6901; the percent sign because the pointer stands in a URI's fragment."""
-    return part.replace("~", "~0").replace("/", "~1").replace("%", "%25")
+def _json_path(error: jsonschema_rs.ValidationError) -> str:
+    return "$" + "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in error.instance_path)
+
+
+def _got(instance: Any, path: Iterable[Any]) -> str:
+    return "(hidden)" if any(is_secret_name(str(step)) for step in path) else show(instance)
+
+
+def _expected(keyword: str, value: Any) -> str:
+    if keyword == "writeOnly":
+        return "no such property, since it is writeOnly"
+    return f"{keyword} {json.dumps(value, ensure_ascii=False)[:_LONGEST_VALUE]}"
 
 
 def explain(error: ValidationError) -> tuple[str, str]:
-    """Got and expected, in the schema's own words."""
-    hidden = any(is_secret_name(str(step)) for step in error.absolute_path)
-    got = "(hidden)" if hidden else show(error.instance)
-    return got, f"{error.validator} {json.dumps(error.validator_value, ensure_ascii=False)[:_LONGEST_VALUE]}"
+    """Return got and expected of an error of jsonschema, in the schema's own words."""
+    return _got(error.instance, error.absolute_path), _expected(str(error.validator), error.validator_value)
 
 
 def show(value: object) -> str:
@@ -205,7 +249,7 @@ def show(value: object) -> str:
 def violation(
     response: httpx.Response, operation: str, got: str, expected: str, *, where: str | None = None
 ) -> ContractViolation:
-    """What is wrong with an answer: which, where, got, expected, and a command that shows it again."""
+    """Return the error for an answer: the request, the place, got, expected, and a command that repeats it."""
     status = "" if got.startswith(f"status {response.status_code}") else f"status {response.status_code}, "
     at = f"{where} is " if where else ""
     # The first line is what a report shows as the reason: it says everything but how to see it again.

@@ -95,7 +95,7 @@ def _header(name: str, wanted: Any, got: str | None) -> Iterator[str]:
 
 
 def _documented(expect: Mapping[str, Any], response: httpx.Response, contract: Contract) -> Iterator[str]:
-    known = contract.operation_for(response.request.method, response.request.url.path) is not None
+    known = contract.operation_of(response.request) is not None
     if not known or not expect.get("contract", True):
         return
     try:

@@ -1,0 +1,349 @@
+"""Reads an OpenAPI document and the files that it refers to, and resolves every ``$ref``; it never uses the network."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urldefrag, urljoin, urlsplit
+
+import yaml
+
+Tokens = tuple[str, ...]
+_IN_MEMORY = Path("document")
+# Keywords whose value maps names that the author chose: such a name is not a keyword, even if it reads like one.
+_MAPS = {
+    *("properties", "patternProperties", "$defs", "definitions", "dependentSchemas", "dependencies", "paths"),
+    *("webhooks", "components", "schemas", "responses", "parameters", "examples", "requestBodies", "headers"),
+    *("securitySchemes", "links", "callbacks", "pathItems", "content", "encoding", "variables", "mapping", "scopes"),
+}
+# Keywords whose value is data: `$ref` in it is not a reference.
+_DATA = frozenset(("example", "default", "const", "enum", "value"))
+_LONGEST = 120
+_DEEPEST = 250
+
+
+class InvalidDocument(ValueError):
+    """An OpenAPI document that cannot be used: the place, the fault and the next step."""
+
+
+class Files:
+    """The files of one document, each read once, and the ``$id`` and anchors of the schemas in them."""
+
+    __slots__ = ("_anchors", "_bases", "_contents", "_ids", "_root")
+
+    def __init__(self, root: Path, contents: Any) -> None:
+        self._root = root
+        self._contents: dict[Path, Any] = {}
+        self._ids: dict[str, Node] = {}
+        self._bases: dict[tuple[Path, Tokens], str] = {}
+        self._anchors: dict[tuple[str, str], Node] = {}
+        self._add(root, contents)
+
+    @property
+    def root(self) -> Node:
+        """Return the document itself."""
+        return Node(self, self._root, (), self._contents[self._root])
+
+    def named(self, path: Path) -> str:
+        """Return a file's name relative to the document's folder; empty for the document itself."""
+        if path == self._root:
+            return ""
+        folder = self._root.parent
+        return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.name
+
+    def find(self, node: Node, ref: str) -> Node:
+        """Return the target of a ``$ref`` that stands in a node. Raises InvalidDocument if there is none."""
+        base = self._base(node)
+        name, fragment = urldefrag(urljoin(base, ref) if base else ref)
+        if base and name not in self._ids:
+            name, fragment = urldefrag(ref)  # schemas with an `$id` also refer to the document, as if they had none
+        whole = self._ids[name] if name in self._ids else self._whole(node, name, ref)
+        if not fragment or fragment.startswith("/"):
+            return whole.at(_tokens(fragment), ref)
+        anchored = self._anchors.get((name or base, fragment)) or self._anchors.get((str(whole.file), fragment))
+        if anchored is None:
+            raise node.wrong(f"$ref {ref!r} names the anchor {fragment!r}, which does not exist")
+        return anchored
+
+    def _base(self, node: Node) -> str:
+        """Return the ``$id`` of the schema that encloses a node; empty if there is none."""
+        if not self._bases:
+            return ""
+        places = (node.tokens[:length] for length in range(len(node.tokens), -1, -1))
+        return next((self._bases[node.file, place] for place in places if (node.file, place) in self._bases), "")
+
+    def _whole(self, node: Node, name: str, ref: str) -> Node:
+        """Return the root of the file that a ``$ref`` names. Raises InvalidDocument if it cannot be read."""
+        if not name:
+            return Node(self, node.file, (), self._contents[node.file])
+        if urlsplit(name).scheme or name.startswith("//"):
+            raise node.wrong(
+                f"$ref {ref!r} leads out of the folder, and a contract is read without the network: "
+                "keep a copy of that document beside this one and refer to it by a relative path"
+            )
+        path = (node.file.parent / unquote(name)).resolve()
+        if path not in self._contents:
+            try:
+                contents = read(path)
+            except OSError as error:
+                raise node.wrong(
+                    f"$ref {ref!r} names a file that cannot be read ({error.strerror or type(error).__name__})"
+                ) from None
+            except InvalidDocument as error:
+                raise node.wrong(f"$ref {ref!r} names a file that cannot be used: {error}") from None
+            self._add(path, contents)
+        return Node(self, path, (), self._contents[path])
+
+    def _add(self, path: Path, contents: Any) -> None:
+        self._contents[path] = contents
+        for node, base in _identified(Node(self, path, (), contents)):
+            if isinstance(node.value.get("$id"), str):
+                self._ids[base] = node
+                self._bases[path, node.tokens] = base
+            for keyword in ("$anchor", "$dynamicAnchor"):
+                if isinstance(name := node.value.get(keyword), str):
+                    self._anchors[base or str(path), name] = node
+                    self._anchors.setdefault((str(path), name), node)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A value of a document with its place: file, and the tokens of its JSON pointer."""
+
+    files: Files = field(repr=False, compare=False)
+    file: Path
+    tokens: Tokens
+    value: Any = field(repr=False, compare=False)
+
+    def wrong(self, problem: str, *further: str) -> InvalidDocument:
+        """Return the error for a problem at this node, with the JSON pointer."""
+        return InvalidDocument(f"{self.files.named(self.file)}{pointer((*self.tokens, *further))}: {problem}")
+
+    def child(self, key: str | int) -> Node:
+        """Return the value of a key or an index, as it stands."""
+        return Node(self.files, self.file, (*self.tokens, str(key)), self.value[key])
+
+    def at(self, tokens: Tokens, ref: str) -> Node:
+        """Return the node that a JSON pointer names from here. Raises InvalidDocument if there is none."""
+        node = self
+        for token in tokens:
+            value = node.value
+            if isinstance(value, Mapping) and token in value:
+                node = node.child(token)
+            elif isinstance(value, list) and token.isdecimal() and int(token) < len(value):
+                node = Node(self.files, self.file, (*node.tokens, token), value[int(token)])
+            else:
+                known = ", ".join(map(str, value)) if isinstance(value, Mapping) else ""
+                raise node.wrong(
+                    f"$ref {ref!r} leads nowhere: {token!r} does not exist here, only {known[:_LONGEST] or 'a value'}"
+                )
+        return node
+
+    def follow(self) -> Node:
+        """Return this node, or the target if it is a ``$ref``, over several steps if need be."""
+        node, seen = self, {self}
+        while isinstance(node.value, Mapping) and isinstance(ref := node.value.get("$ref"), str):
+            node = node.child("$ref").target(ref)
+            if node in seen:
+                raise self.wrong(f"the $ref {self.value['$ref']!r} is circular: it leads back to itself", "$ref")
+            seen.add(node)
+        return node
+
+    def target(self, ref: str) -> Node:
+        """Return the node that a ``$ref`` at this node names. Raises InvalidDocument with both places if there is none."""
+        try:
+            return self.files.find(self, ref)
+        except InvalidDocument as error:
+            here = str(self.wrong(""))
+            raise error if str(error).startswith(here) else InvalidDocument(f"{here}{error}") from None
+
+    def mapping(self, key: str) -> Iterator[tuple[str, Node]]:
+        """Yield name and node of each entry of a mapping, extensions (``x-``) left out; nothing if the key is absent.
+
+        Raises InvalidDocument if the value is not a mapping.
+        """
+        value = self.value.get(key)
+        if value is None:
+            return
+        if not isinstance(value, Mapping):
+            raise self.wrong(f"must be a mapping, not {_kind(value)}", key)
+        for name in value:
+            if not name.startswith("x-"):
+                yield name, self.child(key).child(name)
+
+    def object(self) -> Node:
+        """Return the node after its references, which must be a mapping. Raises InvalidDocument otherwise."""
+        node = self.follow()
+        if not isinstance(node.value, Mapping):
+            raise node.wrong(f"must be a mapping, not {_kind(node.value)}")
+        return node
+
+
+def load(path: Path) -> Node:
+    """Return the root of a document, after every reference in it was resolved once.
+
+    Raises OSError, or InvalidDocument with the place of the fault.
+    """
+    return checked(Files(path.resolve(), read(path)))
+
+
+def in_memory(document: Mapping[str, Any]) -> Node:
+    """Return the root of a document that is already parsed; it cannot refer to other files."""
+    return checked(Files(_IN_MEMORY.resolve(), document))
+
+
+def checked(files: Files) -> Node:
+    """Return the root. Raises InvalidDocument for another format or version, or a reference that leads nowhere."""
+    root = files.root
+    document = root.value
+    if not isinstance(document, Mapping):
+        raise root.wrong(f"an OpenAPI document must be a mapping, not {_kind(document)}")
+    if "swagger" in document:
+        raise root.wrong(
+            f"this is Swagger {document['swagger']}, and only OpenAPI 3 can be checked: "
+            "convert it to OpenAPI 3 (for example with `npx swagger2openapi`) and use the result",
+            "swagger",
+        )
+    version = str(document.get("openapi", "missing"))
+    if not re.fullmatch(r"3\.[0-2](\.\d+(-\w+)?)?", version):
+        raise root.wrong(f"the version of OpenAPI is {version}, and must be 3.0, 3.1 or 3.2, such as 3.1.0", "openapi")
+    if not isinstance(document.get("paths"), Mapping):
+        raise root.wrong("this document has no paths, so no answer can be checked against it", "paths")
+    _resolve_all(root)
+    return root
+
+
+def read(path: Path) -> Any:
+    """Return the content of a YAML or JSON file. Raises OSError, or InvalidDocument with the line of the fault."""
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InvalidDocument(
+            f"{path.name} is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}"
+        ) from None
+    try:
+        if text.lstrip()[:1] in ("{", "["):
+            try:
+                return json.loads(text, object_pairs_hook=_without_duplicates)
+            except json.JSONDecodeError:
+                pass  # YAML's flow style also begins with a brace
+        return yaml.load(text, Loader=_loader())  # noqa: S506 - derived from a safe loader
+    except yaml.YAMLError as error:
+        raise InvalidDocument(f"{path.name} is not YAML: {' '.join(str(error).split())}") from None
+    except RecursionError:
+        raise InvalidDocument(f"{path.name} is nested too deep") from None
+    except ValueError as error:
+        raise error if isinstance(error, InvalidDocument) else InvalidDocument(f"{path.name}: {error}") from None
+
+
+def pointer(tokens: Iterable[str]) -> str:
+    """Return a JSON pointer as a fragment (RFC 6901): ``#/paths/~1health/get``."""
+    return "#" + "".join("/" + token.replace("~", "~0").replace("/", "~1") for token in tokens)
+
+
+def _tokens(fragment: str) -> Tokens:
+    parts = unquote(fragment).split("/")[1:] if fragment else []
+    return tuple(part.replace("~1", "/").replace("~0", "~") for part in parts)
+
+
+def _kind(value: Any) -> str:
+    return "nothing" if value is None else f"{json.dumps(value, default=str)[:_LONGEST]}"
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidDocument(f"the key {twice!r} occurs twice in one object: remove or rename one of them")
+    return found
+
+
+@lru_cache(maxsize=1)
+def _loader() -> type[yaml.SafeLoader]:
+    """Return a loader for YAML 1.2's core schema, as OpenAPI wants it: ``no`` and ``2026-01-01`` are texts."""
+    base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, if PyYAML was built with libyaml
+
+    class Loader(base):  # type: ignore[misc]  # chosen when it runs
+        yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}
+
+        def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:  # noqa: ARG002 - always deep
+            own = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+            if len(set(own)) < len(own):
+                twice = next(name for name in own if own.count(name) > 1)
+                problem = f"the key {twice!r} occurs twice: remove or rename one of them"
+                raise yaml.constructor.ConstructorError(None, None, problem, node.start_mark)
+            self.flatten_mapping(node)
+            for key, _ in node.value:
+                if not isinstance(key, yaml.ScalarNode):
+                    raise yaml.constructor.ConstructorError(None, None, "a key must be a text", key.start_mark)
+            # A key is always a text: `200:` too. Deep: a recursive alias is then an error instead of an endless structure.
+            return {str(key.value): self.construct_object(value, deep=True) for key, value in node.value}
+
+    for tag, pattern, first in (
+        ("bool", r"true|True|TRUE|false|False|FALSE", "tTfF"),
+        ("int", r"[-+]?[0-9]+|0x[0-9a-fA-F]+", "-+0123456789"),
+        ("float", r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?", "-+0123456789."),
+        ("null", r"~|null|Null|NULL|", "~nN\0"),
+        ("merge", r"<<", "<"),
+    ):
+        Loader.add_implicit_resolver(
+            f"tag:yaml.org,2002:{tag}",
+            re.compile(f"(?:{pattern})$"),
+            [*first.replace("\0", ""), *([""] if "\0" in first else [])],
+        )
+    Loader.add_constructor("tag:yaml.org,2002:int", lambda _, node: int(node.value, 16 if "x" in node.value else 10))
+    Loader.add_constructor("tag:yaml.org,2002:float", lambda _, node: float(node.value))
+    return Loader
+
+
+def _identified(root: Node) -> Iterator[tuple[Node, str]]:
+    """Yield the objects with ``$id`` or an anchor, each with its base. Raises InvalidDocument if the nesting is too deep."""
+    stack = [(root, "", False)]
+    while stack:
+        node, base, names = stack.pop()
+        if len(node.tokens) > _DEEPEST:
+            raise root.wrong(f"the document is nested deeper than {_DEEPEST} levels")
+        if isinstance(node.value, list):
+            stack += [
+                (node.child(i), base, False) for i, one in enumerate(node.value) if isinstance(one, Mapping | list)
+            ]
+        elif isinstance(node.value, Mapping):
+            if not names:
+                base = urljoin(base, own) if isinstance(own := node.value.get("$id"), str) else base
+                if any(isinstance(node.value.get(key), str) for key in ("$id", "$anchor", "$dynamicAnchor")):
+                    yield node, base.rstrip("#")
+            stack += [
+                (node.child(key), base, not names and key in _MAPS)
+                for key, value in node.value.items()
+                if isinstance(value, Mapping | list) and (names or key not in _DATA)
+            ]
+
+
+def _resolve_all(root: Node) -> None:
+    """Follow every reference of the document, and of what it refers to. Raises InvalidDocument for the first fault."""
+    seen: set[int] = set()
+    stack = [(root, False)]
+    while stack:
+        node, names = stack.pop()
+        value = node.value
+        if id(value) in seen or not isinstance(value, Mapping | list):
+            continue
+        seen.add(id(value))
+        if isinstance(value, list):
+            stack += [(node.child(i), False) for i in range(len(value) if node.tokens[-1:] != ("examples",) else 0)]
+            continue
+        if not names and "$ref" in value:
+            if not isinstance(value["$ref"], str):
+                raise node.wrong(f"must be a text, not {_kind(value['$ref'])}", "$ref")
+            stack.append((node.follow(), False))
+        for key in value:
+            # Extensions stand between keywords, and beside paths and statuses; elsewhere a name may begin with x-.
+            extension = key.startswith("x-") and (not names or node.tokens[-1] in ("paths", "responses", "webhooks"))
+            if not extension and (names or key not in _DATA):
+                stack.append((node.child(key), not names and key in _MAPS))

@@ -1,0 +1,106 @@
+"""Media types as documents and answers write them, and values out of the bytes of an answer."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from fnmatch import fnmatchcase
+from math import isfinite
+from typing import Any, NoReturn
+
+_LARGE = re.compile(r"\d[eE]\+?\d{3}")  # a number that a float may not hold
+
+
+@dataclass(frozen=True)
+class MediaType:
+    """A media type or a range of them, in lower case; parameters by name."""
+
+    name: str
+    parameters: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def parse(cls, text: str) -> MediaType:
+        """Return the media type that a header or a document states."""
+        name, *parameters = text.split(";")
+        pairs = [part.partition("=") for part in parameters if part.strip()]
+        found = {key.strip().lower(): value.strip().strip('"') for key, _, value in pairs}
+        found = {key: value.lower() if key == "charset" else value for key, value in found.items()}
+        return cls(name.strip().lower(), tuple(sorted(found.items())))
+
+    @property
+    def is_range(self) -> bool:
+        """Return whether it stands for several media types, such as ``text/*``."""
+        return "*" in self.name
+
+    @property
+    def is_json(self) -> bool:
+        """Return whether bodies of this type are one JSON value."""
+        return self.name.endswith(("/json", "+json"))
+
+    @property
+    def is_text(self) -> bool:
+        """Return whether bodies of this type are text that is not JSON."""
+        return self.name.startswith("text/") and not self.is_json
+
+    def covers(self, other: MediaType) -> bool:
+        """Return whether an answer of the other type is of this documented one.
+
+        Parameters that the document states must be in the answer. A missing charset is the default one, and fits.
+        """
+        if not fnmatchcase(other.name, self.name.replace("[", "[[]")):
+            return False
+        given = dict(other.parameters)
+        return all(given.get(key, value if key == "charset" else None) == value for key, value in self.parameters)
+
+    def precedence(self) -> tuple[bool, int, int]:
+        """Return a key that sorts the most specific type first."""
+        return (self.is_range, -len(self.name.replace("*", "")), -len(self.parameters))
+
+
+def documented(types: Iterable[str], answered: str) -> str | None:
+    """Return the documented media type, as written, that an answer's content type fits best; None if none fits."""
+    got = MediaType.parse(answered)
+    fitting = [(MediaType.parse(text), text) for text in types]
+    found = sorted(((one.precedence(), text) for one, text in fitting if one.covers(got)), key=lambda pair: pair[0])
+    return found[0][1] if found else None
+
+
+def json_value(content: bytes) -> Any:
+    """Return the value of a JSON body (RFC 8259: UTF-8, no NaN, whole characters). Raises ValueError with the reason."""
+    try:
+        text = content.decode("utf-8-sig")
+        value = json.loads(text, parse_constant=_refuse, parse_float=_exact if _LARGE.search(text) else None)
+        if "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None
+    except UnicodeEncodeError:
+        raise ValueError("it has half of a surrogate pair instead of a character") from None
+    except RecursionError:
+        raise ValueError("it is nested too deep") from None
+    return value
+
+
+def _exact(text: str) -> float | Decimal:
+    number = float(text)
+    return number if isfinite(number) else Decimal(text)
+
+
+def readings(text: str) -> list[Any]:
+    """Return the values that a text may stand for: itself, a JSON value, or the parts of a list with commas."""
+    parts = [part.strip() for part in text.split(",")]
+    return [text, *_read(text), parts, [next(iter(_read(part)), part) for part in parts]]
+
+
+def _read(text: str) -> list[Any]:
+    try:
+        return [json.loads(text, parse_constant=_refuse)]
+    except (ValueError, RecursionError):
+        return []
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")

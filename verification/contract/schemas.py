@@ -1,0 +1,446 @@
+"""The schemas of a document as JSON Schema 2020-12, in which jsonschema-rs validates what the service answers."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import jsonschema_rs
+
+from verification.contract.document import Node
+
+_URI = "urn:contract"
+_OPENAPI_DIALECTS = "https://spec.openapis.org/oas/3."
+# Keywords that apply a schema to the value itself, and to parts of it; alone, in lists, and in mappings.
+_SAME = ("not", "if", "then", "else")
+_PART = ("contains", "propertyNames", "additionalProperties", "unevaluatedItems", "unevaluatedProperties")
+_SAME_LIST = ("allOf", "anyOf", "oneOf")
+_PART_MAP = ("properties", "patternProperties")
+_ASSERTIONS = {
+    *("type", "enum", "const", "multipleOf", "maximum", "minimum", "exclusiveMaximum", "exclusiveMinimum"),
+    *("maxLength", "minLength", "pattern", "format", "maxItems", "minItems", "uniqueItems", "maxContains"),
+    *("minContains", "maxProperties", "minProperties", "required", "dependentRequired"),
+}
+_INTEGERS = {"int32": 2**31, "int64": 2**63}
+_LONGEST = 120
+
+
+@dataclass(frozen=True)
+class _Dialect:
+    """What a JSON Schema dialect writes in another way than 2020-12."""
+
+    boolean_limits: bool = False  # exclusiveMinimum: true
+    ref_alone: bool = False  # keywords beside a $ref have no effect
+    listed_items: bool = False  # items: [first, second], additionalItems
+    nullable: bool = False
+
+
+_OPENAPI_30 = _Dialect(boolean_limits=True, ref_alone=True, nullable=True)
+_CURRENT = _Dialect()
+_DIALECTS = {
+    "http://json-schema.org/draft-04/schema": _Dialect(boolean_limits=True, ref_alone=True, listed_items=True),
+    "http://json-schema.org/draft-06/schema": _Dialect(ref_alone=True, listed_items=True),
+    "http://json-schema.org/draft-07/schema": _Dialect(ref_alone=True, listed_items=True),
+    "https://json-schema.org/draft/2019-09/schema": _Dialect(listed_items=True),
+    "https://json-schema.org/draft/2020-12/schema": _CURRENT,
+}
+
+
+@dataclass(frozen=True)
+class _Around:
+    """What holds for a schema because of the schemas that include it.
+
+    ``unread``: the names of writeOnly properties. ``plain``: schemas whose discriminator was already applied.
+    """
+
+    dialect: _Dialect
+    unread: frozenset[str] = frozenset()
+    plain: frozenset[Node] = frozenset()
+
+
+class Schemas:
+    """The schemas of one document, translated when they are added; each is validated under a name of its own."""
+
+    __slots__ = (
+        "_checked",
+        "_definitions",
+        "_dialect",
+        "_includes",
+        "_names",
+        "_places",
+        "_registry",
+        "_root",
+        "_validators",
+    )
+
+    def __init__(self, root: Node) -> None:
+        self._root = root
+        self._definitions: dict[str, Any] = {}
+        self._names: dict[tuple[Node, _Around], str] = {}
+        self._places: dict[str, Node] = {}
+        self._includes: dict[str, set[str]] = {}
+        self._checked: set[str] = set()
+        self._registry: jsonschema_rs.Registry | None = None
+        self._validators: dict[str, jsonschema_rs.Validator] = {}
+        if str(root.value.get("openapi")).startswith("3.0"):
+            self._dialect = _OPENAPI_30
+        else:
+            self._dialect = _dialect(root, "jsonSchemaDialect", _CURRENT)
+
+    def add(self, schema: Node) -> str:
+        """Return the name of a schema after its translation. Raises InvalidDocument if it is not a schema."""
+        return self._name(schema, _Around(self._dialect))
+
+    def complete(self) -> None:
+        """Forbid further schemas. Raises InvalidDocument if a schema includes itself without an end."""
+        done: set[str] = set()
+        for start in self._includes:
+            path: list[tuple[str, Iterator[str]]] = [(start, iter(self._includes[start]))]
+            while path:
+                following = next(path[-1][1], None)
+                if following is None:
+                    done.add(path.pop()[0])
+                elif following in (name for name, _ in path):
+                    raise self._places[following].wrong(
+                        "the schema includes itself without an end: the $ref is circular"
+                    )
+                elif following not in done:
+                    path.append((following, iter(self._includes[following])))
+        translated = {"$defs": self._definitions}
+        try:
+            jsonschema_rs.meta.validate(translated)
+        except ValueError as error:
+            where: list[Any] = getattr(error, "instance_path", [])
+            place = self._places[str(where[1])] if len(where) > 1 else self._root
+            raise place.wrong(str(getattr(error, "message", error)).splitlines()[0]) from None
+        self._registry = jsonschema_rs.Registry([(_URI, translated)])
+
+    def error(self, name: str, value: Any) -> jsonschema_rs.ValidationError | None:
+        """Return what is wrong with a value, the most telling error of several; None if it is valid."""
+        validator = self._validators.get(name)
+        if validator is None:
+            self._validators[name] = validator = jsonschema_rs.Draft202012Validator(
+                {"$ref": f"{_URI}#/$defs/{name}"},
+                registry=self._registry,
+                validate_formats=True,
+                formats={"byte": _is_base64},
+                offline=True,
+            )
+        return None if validator.is_valid(value) else _most_telling(validator.iter_errors(value))
+
+    def keyword(self, error: jsonschema_rs.ValidationError) -> tuple[str, Any]:
+        """Return the keyword of the schema that an error is about, and its value; ``writeOnly`` for what must be absent."""
+        schema, parent = {"$defs": self._definitions}, None
+        for step in error.schema_path:
+            schema, parent = schema[step], schema  # type: ignore[index]  # a path into nested mappings
+        if isinstance(parent, Mapping) and parent.get("writeOnly"):
+            return "writeOnly", True
+        return str(error.schema_path[-1]) if error.schema_path else error.kind.name, schema
+
+    def is_text(self, name: str) -> bool:
+        """Return whether a schema says that the value is a text."""
+        schema = self._definitions[name]
+        while isinstance(schema, Mapping) and "$ref" in schema and "type" not in schema:
+            schema = self._definitions[schema["$ref"].rpartition("/")[2]]
+        types = schema.get("type", ()) if isinstance(schema, Mapping) else ()
+        return "string" in ([types] if isinstance(types, str) else types)
+
+    def _name(self, node: Node, around: _Around) -> str:
+        found = self._names.get((node, around))
+        if found is None:
+            found = self._names[node, around] = f"s{len(self._names)}"
+            self._places[found] = node
+            self._includes[found] = set()
+            self._definitions[found] = self._translate(node, around, found)
+        return found
+
+    def _refer(self, node: Node, around: _Around, owner: str | None) -> dict[str, Any]:
+        """Return a reference to a schema; ``owner`` is the schema that includes it as a whole, if one does."""
+        name = self._name(node, around)
+        if owner is not None:
+            self._includes[owner].add(name)
+        return {"$ref": f"#/$defs/{name}"}
+
+    def _translate(self, node: Node, around: _Around, owner: str | None) -> Any:
+        """Return a schema in 2020-12. ``owner`` names the schema that this one is or is included in, None for a part of it."""
+        value = node.value
+        if isinstance(value, bool):
+            return value
+        if not isinstance(value, Mapping):
+            raise node.wrong(f"must be a schema, not {json.dumps(value)[:_LONGEST]}")
+        dialect = _dialect(node, "$schema", around.dialect)
+        if dialect is not around.dialect:
+            around = _Around(dialect, around.unread, around.plain)
+        if owner is None:
+            owner, around = f"part {len(self._includes)}", _Around(dialect)
+            self._includes[owner] = set()
+            self._places[owner] = node
+        for keyword in ("$ref", "$dynamicRef"):
+            if dialect.ref_alone and isinstance(value.get(keyword), str):
+                return self._refer(node.child(keyword).target(value[keyword]), around, owner)
+        unread = around.unread | self._unread(node)
+        chosen = node in around.plain  # by its discriminator, which need not be asked again
+        inside = _Around(dialect, unread, around.plain | ({node} if "discriminator" in value else set()))
+        out = self._assertions(node, dialect, unread)
+        for keyword in ("$ref", "$dynamicRef"):
+            if isinstance(value.get(keyword), str):
+                target = self._refer(node.child(keyword).target(value[keyword]), inside, owner)
+                out.setdefault("allOf", []).append(target)
+        self._applicators(node, inside, owner, out, ("oneOf", "anyOf") if chosen else ())
+        if "discriminator" in value:
+            out = self._discriminated(node, inside, owner, out, chosen)
+        return _or_null(out, value, dialect)
+
+    def _assertions(self, node: Node, dialect: _Dialect, unread: frozenset[str]) -> dict[str, Any]:
+        value = node.value
+        out = {keyword: value[keyword] for keyword in value if keyword in _ASSERTIONS}
+        for limit, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
+            if dialect.boolean_limits and isinstance(out.get(exclusive), bool) and out.pop(exclusive) and limit in out:
+                out[exclusive] = out.pop(limit)
+        patterns = value.get("patternProperties")
+        self._check(
+            node, {**out, "patternProperties": dict.fromkeys(patterns, True)} if isinstance(patterns, dict) else out
+        )
+        if isinstance(range_ := _INTEGERS.get(out.get("format", "")), int):
+            out["minimum"] = max(out.get("minimum", -range_), -range_)
+            out["maximum"] = min(out.get("maximum", range_ - 1), range_ - 1)
+        if dialect.nullable and not isinstance(value.get("nullable", False), bool):
+            raise node.wrong("must be true or false", "nullable")
+        if unread and "required" in out:
+            out["required"] = [name for name in out["required"] if name not in unread]
+        return out
+
+    def _check(self, node: Node, assertions: dict[str, Any]) -> None:
+        """Raise InvalidDocument if the assertions of a schema are not valid."""
+        text = json.dumps(assertions, sort_keys=True, default=str)
+        if text in self._checked:
+            return
+        try:
+            jsonschema_rs.Draft202012Validator(assertions, offline=True)
+        except ValueError as error:
+            where = [str(step) for step in getattr(error, "instance_path", ())]
+            got = assertions.get(where[0]) if where else assertions
+            problem = str(getattr(error, "message", error)).splitlines()[0]
+            if where[:1] == ["type"]:
+                problem = "must be array, boolean, integer, null, number, object or string, or a list of them"
+            raise node.wrong(f"{json.dumps(got, default=str)[:_LONGEST]} is not valid: {problem}", *where) from None
+        self._checked.add(text)
+
+    def _applicators(
+        self, node: Node, inside: _Around, owner: str, out: dict[str, Any], without: tuple[str, ...]
+    ) -> None:
+        value = node.value
+        part = _Around(inside.dialect)
+        for keyword in (one for one in value if one not in without):
+            below = node.child(keyword)
+            if keyword in _SAME:
+                out[keyword] = self._translate(below, inside, owner)
+            elif keyword in _PART:
+                out[keyword] = self._translate(below, part, None)
+            elif keyword in _SAME_LIST:
+                translated = [self._translate(one, inside, owner) for one in _entries(below)]
+                out[keyword] = [*out.get(keyword, ()), *translated]
+            elif keyword in _PART_MAP:
+                out[keyword] = {name: self._property(one, part) for name, one in _named(below)}
+            elif keyword == "dependentSchemas" or (keyword == "dependencies" and inside.dialect.listed_items):
+                for name, one in _named(below):
+                    kind = "dependentRequired" if isinstance(one.value, list) else "dependentSchemas"
+                    plain = kind == "dependentRequired"
+                    out.setdefault(kind, {})[name] = one.value if plain else self._translate(one, inside, owner)
+            elif keyword == "prefixItems":
+                out[keyword] = [self._translate(one, part, None) for one in _entries(below)]
+            elif keyword == "items" and isinstance(below.value, list) and inside.dialect.listed_items:
+                out["prefixItems"] = [self._translate(one, part, None) for one in _entries(below)]
+                if "additionalItems" in value:
+                    out["items"] = self._translate(node.child("additionalItems"), part, None)
+            elif keyword == "items":
+                out[keyword] = self._translate(below, part, None)
+
+    def _property(self, node: Node, around: _Around) -> Any:
+        # `not: {}` for a value that may be sent but is never answered.
+        return {"writeOnly": True, "not": {}} if _is_unread(node, frozenset()) else self._translate(node, around, None)
+
+    def _unread(self, node: Node, seen: frozenset[Node] = frozenset()) -> frozenset[str]:
+        """Return the names of the writeOnly properties of a schema and of all that it includes."""
+        value = node.value
+        if not isinstance(value, Mapping) or node in seen:
+            return frozenset()
+        seen |= {node}
+        properties = _named(node.child("properties")) if "properties" in value else ()
+        found = {name for name, one in properties if _is_unread(one, frozenset())}
+        included = _entries(node.child("allOf")) if "allOf" in value else []
+        if isinstance(value.get("$ref"), str):
+            included = [*included, node.child("$ref").target(value["$ref"])]
+        return frozenset(found).union(*(self._unread(one, seen) for one in included))
+
+    def _discriminated(
+        self, node: Node, around: _Around, owner: str, out: dict[str, Any], chosen: bool
+    ) -> dict[str, Any]:
+        """Return the schema with the choice that its discriminator makes; without any choice if it was made before."""
+        discriminator = node.child("discriminator")
+        named = discriminator.value.get("propertyName") if isinstance(discriminator.value, Mapping) else None
+        if not isinstance(named, str):
+            raise discriminator.wrong("must be a mapping with a propertyName")
+        keyword = next((one for one in ("oneOf", "anyOf") if one in node.value), None)
+        if chosen:
+            return out
+        choice = {} if keyword is None else {keyword: out.pop(keyword)}
+        explicit = {value: _mapped(one) for value, one in discriminator.mapping("mapping")}
+        if keyword is None:
+            targets = {**{one.tokens[-1]: one for one in self._children(node)}, **explicit}
+            return {**out, "allOf": [*out.get("allOf", ()), *self._choices(named, targets, around, owner)]}
+        targets, inline = _targets(named, _entries(node.child(keyword)), explicit)
+        known = {"enum": list(targets)}
+        # Each member has its values: another value is wrong. Without a value, one of all members must fit.
+        has_value = {"type": "object", "required": [named], "properties": {named: known if inline else True}}
+        last = {"if": has_value, "then": inline or {"properties": {named: known}}, "else": choice}
+        return {**out, "allOf": [*out.get("allOf", ()), *self._choices(named, targets, around, owner), last]}
+
+    def _choices(self, named: str, chosen: Mapping[str, Node], around: _Around, owner: str) -> list[dict[str, Any]]:
+        return [
+            {
+                "if": {"type": "object", "required": [named], "properties": {named: {"const": value}}},
+                "then": self._refer(target, around, owner),
+            }
+            for value, target in chosen.items()
+        ]
+
+    def _children(self, parent: Node) -> list[Node]:
+        """Return the named schemas that include another one by allOf."""
+        found: list[Node] = []
+        components = self._root.value.get("components") or {}
+        if "schemas" not in components:
+            return found
+        for _, one in _named(self._root.child("components").child("schemas")):
+            if one != parent and parent in _ancestors(one, frozenset()):
+                found.append(one)
+        return found
+
+
+def _dialect(node: Node, keyword: str, default: _Dialect) -> _Dialect:
+    uri = node.value.get(keyword)
+    if uri is None:
+        return default
+    name = str(uri).rstrip("#")
+    if name.startswith(_OPENAPI_DIALECTS):
+        return _CURRENT
+    if name not in _DIALECTS:
+        raise node.wrong(f"the dialect {uri!r} is not known; known are {', '.join(_DIALECTS)}", keyword)
+    return _DIALECTS[name]
+
+
+def _named(node: Node) -> Iterator[tuple[str, Node]]:
+    if not isinstance(node.value, Mapping):
+        raise node.wrong("must be a mapping of names to schemas")
+    yield from ((name, node.child(name)) for name in node.value)
+
+
+def _entries(node: Node) -> list[Node]:
+    if not isinstance(node.value, list) or not node.value:
+        raise node.wrong("must be a list of schemas")
+    return [node.child(index) for index in range(len(node.value))]
+
+
+def _is_unread(node: Node, seen: frozenset[Node]) -> bool:
+    """Return whether a property is writeOnly, itself or by the schemas that it includes."""
+    value = node.value
+    if not isinstance(value, Mapping) or node in seen:
+        return False
+    if value.get("writeOnly") is True:
+        return True
+    included = [node.child("$ref").target(value["$ref"])] if isinstance(value.get("$ref"), str) else []
+    if isinstance(value.get("allOf"), list):
+        included += [node.child("allOf").child(index) for index in range(len(value["allOf"]))]
+    return any(_is_unread(one, seen | {node}) for one in included)
+
+
+def _mapped(node: Node) -> Node:
+    """Return the schema of an entry of a discriminator's mapping, which is a name or a reference."""
+    value = node.value
+    if not isinstance(value, str):
+        raise node.wrong("must be the name of a schema or a reference to one")
+    schemas = (node.files.root.value.get("components") or {}).get("schemas") or {}
+    if value in schemas:
+        return node.files.root.child("components").child("schemas").child(value)
+    return node.target(value)
+
+
+def _targets(named: str, members: Iterable[Node], explicit: Mapping[str, Node]) -> tuple[dict[str, Node], bool]:
+    """Return the members by the discriminator's value, and whether a member is inline and lists no value."""
+    found: dict[str, Node] = {}
+    inline = False
+    for member in members:
+        target = member.follow()
+        names = [value for value, one in explicit.items() if one.follow() == target]
+        names += _constants(target, named, frozenset())
+        if target != member:
+            names.append(target.tokens[-1] if target.tokens else target.file.stem)
+        inline = inline or not names
+        for name in names:
+            found.setdefault(name, target)
+    return found, inline
+
+
+def _constants(node: Node, named: str, seen: frozenset[Node]) -> list[str]:
+    """Return the values that a schema allows for the discriminator's property, if it lists them."""
+    node = node.follow()
+    value = node.value
+    if not isinstance(value, Mapping) or node in seen:
+        return []
+    own = (value.get("properties") or {}).get(named)
+    if isinstance(own, Mapping):
+        own = node.child("properties").child(named).follow().value
+    listed = own if isinstance(own, Mapping) else {}
+    found = [
+        one
+        for one in (*listed.get("enum", ()), *([listed["const"]] if "const" in listed else ()))
+        if isinstance(one, str)
+    ]
+    for index in range(len(value["allOf"]) if isinstance(value.get("allOf"), list) else 0):
+        found += _constants(node.child("allOf").child(index), named, seen | {node})
+    return found
+
+
+def _ancestors(node: Node, seen: frozenset[Node]) -> frozenset[Node]:
+    """Return the schemas that a schema includes by allOf."""
+    node = node.follow()
+    if not isinstance(node.value, Mapping) or node in seen:
+        return seen
+    seen |= {node}
+    for index in range(len(node.value["allOf"]) if isinstance(node.value.get("allOf"), list) else 0):
+        seen |= _ancestors(node.child("allOf").child(index), seen)
+    return seen
+
+
+def _or_null(out: dict[str, Any], value: Mapping[str, Any], dialect: _Dialect) -> dict[str, Any]:
+    """Return the schema, which allows null if ``nullable`` of OpenAPI 3.0 is true."""
+    if not (dialect.nullable and value.get("nullable")):
+        return out
+    if "type" not in out and any(keyword in value for keyword in _SAME_LIST):
+        # The specification gives nullable no effect here, but this is how documents say "that schema, or null".
+        return {"anyOf": [{"type": "null"}, out]}
+    types = out.get("type", [])
+    return {**out, "type": [*([types] if isinstance(types, str) else types), "null"]} if types else out
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        return bool(base64.b64decode(text, validate=True)) or not text
+    except (binascii.Error, ValueError):
+        return False
+
+
+def _most_telling(errors: Iterable[jsonschema_rs.ValidationError]) -> jsonschema_rs.ValidationError:
+    """Return the error nearest to the root of the value; of a choice, the error of the branch that fits best."""
+    best = min(errors, key=lambda error: (len(error.instance_path), error.kind.name in ("anyOf", "oneOf")))
+    context = getattr(best.kind, "context", None)
+    if best.kind.name not in ("anyOf", "oneOf") or not context:
+        return best
+    branches = [_most_telling(branch) for branch in context if branch]
+    # A branch for another type fails at once, at the value itself; the branch that was meant fails inside it.
+    inner = [one for one in branches if len(one.instance_path) > len(best.instance_path) or one.kind.name != "type"]
+    return max(inner, key=lambda error: len(error.instance_path)) if len(inner) == 1 else best
