@@ -108,7 +108,7 @@ class Player:
     def undocumented(self, response: httpx.Response, where: str) -> str | None:
         """Return how an answer differs from the contract, None if it does not, or if the contract does not have the operation."""
         request = response.request
-        if self.contract is None or self.contract.operation_for(request.method, request.url.path) is None:
+        if self.contract is None or self.contract.operation_of(request) is None:
             return None
         try:
             self.contract.check(response)

@@ -132,6 +132,8 @@ class Node:
         """Return the node that a JSON pointer names from here. Raises InvalidDocument if there is none."""
         node = self
         for token in tokens:
+            if isinstance(node.value, Mapping) and token not in node.value:
+                node = node.follow()  # a part of the document that stands in another file
             value = node.value
             if isinstance(value, Mapping) and token in value:
                 node = node.child(token)
@@ -167,14 +169,20 @@ class Node:
 
         Raises InvalidDocument if the value is not a mapping.
         """
-        value = self.value.get(key)
-        if value is None:
-            return
-        if not isinstance(value, Mapping):
-            raise self.wrong(f"must be a mapping, not {_kind(value)}", key)
-        for name in value:
-            if not name.startswith("x-"):
-                yield name, self.child(key).child(name)
+        if self.value.get(key) is not None:
+            yield from ((name, node) for name, node in self.child(key).entries().items() if not name.startswith("x-"))
+
+    def entries(self) -> dict[str, Node]:
+        """Return the nodes of a mapping of names, including those behind a ``$ref`` that stands for the whole mapping.
+
+        Raises InvalidDocument if the value is not a mapping.
+        """
+        if not isinstance(self.value, Mapping):
+            raise self.wrong(f"must be a mapping, not {_kind(self.value)}")
+        if not isinstance(self.value.get("$ref"), str):
+            return {name: self.child(name) for name in self.value}
+        behind = self.child("$ref").target(self.value["$ref"]).entries()
+        return {**behind, **{name: self.child(name) for name in self.value if name != "$ref"}}
 
     def object(self) -> Node:
         """Return the node after its references, which must be a mapping. Raises InvalidDocument otherwise."""
@@ -338,10 +346,10 @@ def _resolve_all(root: Node) -> None:
         if isinstance(value, list):
             stack += [(node.child(i), False) for i in range(len(value) if node.tokens[-1:] != ("examples",) else 0)]
             continue
-        if not names and "$ref" in value:
-            if not isinstance(value["$ref"], str):
-                raise node.wrong(f"must be a text, not {_kind(value['$ref'])}", "$ref")
-            stack.append((node.follow(), False))
+        if isinstance(value.get("$ref"), str):
+            stack.append((node.follow(), names))
+        elif not names and "$ref" in value:
+            raise node.wrong(f"must be a text, not {_kind(value['$ref'])}", "$ref")
         for key in value:
             # Extensions stand between keywords, and beside paths and statuses; elsewhere a name may begin with x-.
             extension = key.startswith("x-") and (not names or node.tokens[-1] in ("paths", "responses", "webhooks"))

@@ -15,7 +15,7 @@ from verification.contract.document import InvalidDocument, Node
 from verification.contract.leaks import leaks
 from verification.contract.media import MediaType, documented, json_value, readings
 from verification.contract.operations import Answer, Header, Operation, normal, operations
-from verification.contract.schemas import Schemas
+from verification.contract.schemas import Schemas, components
 from verification.http.client import curl_for
 from verification.redaction.redactor import Redactor, is_secret_name
 
@@ -42,7 +42,7 @@ class Contract:
         root = document_ if isinstance(document_, Node) else document.in_memory(document_)
         self._schemas = Schemas(root)
         self.operations = operations(root, self._schemas)
-        self._names = _component_schemas(root, self._schemas)
+        self._names = {name: self._schemas.add(place) for name, place in components(root).items()}
         self.schemas = tuple(self._names)
         self._schemas.complete()
 
@@ -200,15 +200,6 @@ class Contract:
     def _explain(self, error: jsonschema_rs.ValidationError) -> tuple[str, str]:
         keyword, value = self._schemas.keyword(error)
         return _got(error.instance, error.instance_path), _expected(keyword, value)
-
-
-def _component_schemas(root: Node, schemas: Schemas) -> dict[str, str]:
-    components = root.value.get("components")
-    if not components:
-        return {}
-    if not isinstance(components, Mapping):
-        raise root.wrong("must be a mapping", "components")
-    return {name: schemas.add(place) for name, place in root.child("components").mapping("schemas")}
 
 
 def _path(request: httpx.Request) -> str:

@@ -245,9 +245,9 @@ class Schemas:
                 translated = [self._translate(one, inside, owner) for one in _entries(below)]
                 out[keyword] = [*out.get(keyword, ()), *translated]
             elif keyword in _PART_MAP:
-                out[keyword] = {name: self._property(one, part) for name, one in _named(below)}
+                out[keyword] = {name: self._property(one, part) for name, one in below.entries().items()}
             elif keyword == "dependentSchemas" or (keyword == "dependencies" and inside.dialect.listed_items):
-                for name, one in _named(below):
+                for name, one in below.entries().items():
                     kind = "dependentRequired" if isinstance(one.value, list) else "dependentSchemas"
                     plain = kind == "dependentRequired"
                     out.setdefault(kind, {})[name] = one.value if plain else self._translate(one, inside, owner)
@@ -270,8 +270,8 @@ class Schemas:
         if not isinstance(value, Mapping) or node in seen:
             return frozenset()
         seen |= {node}
-        properties = _named(node.child("properties")) if "properties" in value else ()
-        found = {name for name, one in properties if _is_unread(one, frozenset())}
+        properties = node.child("properties").entries() if "properties" in value else {}
+        found = {name for name, one in properties.items() if _is_unread(one, frozenset())}
         included = _entries(node.child("allOf")) if "allOf" in value else []
         if isinstance(value.get("$ref"), str):
             included = [*included, node.child("$ref").target(value["$ref"])]
@@ -311,14 +311,15 @@ class Schemas:
 
     def _children(self, parent: Node) -> list[Node]:
         """Return the named schemas that include another one by allOf."""
-        found: list[Node] = []
-        components = self._root.value.get("components") or {}
-        if "schemas" not in components:
-            return found
-        for _, one in _named(self._root.child("components").child("schemas")):
-            if one != parent and parent in _ancestors(one, frozenset()):
-                found.append(one)
-        return found
+        named = components(self._root).values()
+        return [one for one in named if one != parent and parent in _ancestors(one, frozenset())]
+
+
+def components(root: Node) -> dict[str, Node]:
+    """Return the schemas of ``components/schemas`` by name. Raises InvalidDocument if one of the two is not a mapping."""
+    if root.value.get("components") is None:
+        return {}
+    return dict(root.child("components").object().mapping("schemas"))
 
 
 def _dialect(node: Node, keyword: str, default: _Dialect) -> _Dialect:
@@ -331,12 +332,6 @@ def _dialect(node: Node, keyword: str, default: _Dialect) -> _Dialect:
     if name not in _DIALECTS:
         raise node.wrong(f"the dialect {uri!r} is not known; known are {', '.join(_DIALECTS)}", keyword)
     return _DIALECTS[name]
-
-
-def _named(node: Node) -> Iterator[tuple[str, Node]]:
-    if not isinstance(node.value, Mapping):
-        raise node.wrong("must be a mapping of names to schemas")
-    yield from ((name, node.child(name)) for name in node.value)
 
 
 def _entries(node: Node) -> list[Node]:
@@ -363,10 +358,7 @@ def _mapped(node: Node) -> Node:
     value = node.value
     if not isinstance(value, str):
         raise node.wrong("must be the name of a schema or a reference to one")
-    schemas = (node.files.root.value.get("components") or {}).get("schemas") or {}
-    if value in schemas:
-        return node.files.root.child("components").child("schemas").child(value)
-    return node.target(value)
+    return components(node.files.root).get(value) or node.target(value)
 
 
 def _targets(named: str, members: Iterable[Node], explicit: Mapping[str, Node]) -> tuple[dict[str, Node], bool]:
@@ -391,10 +383,10 @@ def _constants(node: Node, named: str, seen: frozenset[Node]) -> list[str]:
     value = node.value
     if not isinstance(value, Mapping) or node in seen:
         return []
-    own = (value.get("properties") or {}).get(named)
-    if isinstance(own, Mapping):
-        own = node.child("properties").child(named).follow().value
-    listed = own if isinstance(own, Mapping) else {}
+    own = (node.child("properties").entries() if "properties" in value else {}).get(named)
+    listed = own.follow().value if own is not None else {}
+    if not isinstance(listed, Mapping):
+        return []
     found = [
         one
         for one in (*listed.get("enum", ()), *([listed["const"]] if "const" in listed else ()))
