@@ -22,17 +22,18 @@ from plugins.measurement import latency_plan
 from plugins.options import project_of
 from plugins.recorder import Measurement, Recorder
 from plugins.run import coordinator_key, recorder_key, redactor_key, suites_of
-from plugins.stages import BYSTANDER, gate_of
+from plugins.stages import BYSTANDER, LATENCY, gate_of
 from plugins.state import Bake, FrontDoorRequest, HeldLease, Release, State
 from verification.contract.openapi import Contract
 from verification.http.answer_limits import AnswerLimits
-from verification.http.client import Received, as_front_door, open_client
+from verification.http.client import Exchange, Received, as_front_door, open_client
 from verification.journeys.accounts import SmokeUser
 from verification.journeys.model import Service
 from verification.journeys.model import Session as SignedIn
 from verification.journeys.placeholders import Values
 from verification.journeys.sessions import Credentials, account_of, credentials, sign_in_request, without_request
 from verification.journeys.tokens import SignToken, signer
+from verification.latency.budget_watch import without_ids
 from verification.latency.judge import LatencyResult
 from verification.latency.judge import verify as verify_latency
 from verification.latency.plan import LatencyLimits
@@ -119,7 +120,10 @@ class Session:
         With ``front_door`` it sends requests as the front door does. Requests to another address than the release's are
         counted only in the gates that verify the live colour.
         """
-        candidate = self.state.candidate
+        state = self.state
+        candidate = state.candidate
+        if state.deploying:
+            self.recorder.slow.watch(LatencyLimits.of(self.gates.get(LATENCY, {})), self._operation)
         counts = gate in (LIVE, BYSTANDER) or candidate is None or url == candidate.url
         key = (url, timeout_s, keep_alive, front_door, counts)
         with self._lock:
@@ -137,6 +141,13 @@ class Session:
                     ),
                 )
             return self._clients[key]
+
+    def _operation(self, exchange: Exchange) -> str | None:
+        """Return the operation that a request used, as METHOD and path template; None if the contract has no such one."""
+        if self.service.contract is None:
+            return f"{exchange.method} {without_ids(exchange.path)}"
+        found = self.contract.operation_for(exchange.method, exchange.path)
+        return None if found is None else f"{found.method} {found.path}"
 
     def smoke_user(self, number: int) -> SmokeUser:
         """Return a smoke user; fail the check if there are too few."""
@@ -376,7 +387,7 @@ def warn(_deployment: Session) -> Warn:
 @pytest.fixture(scope="session")
 def latency_result(_deployment: Session, candidate: Release) -> LatencyResult:
     """Latency of the release and of the live colour, measured once for the whole gate: findings, shift(place), …"""
-    state, gate = _deployment.state, _deployment.gates.get("latency", {})
+    state, gate = _deployment.state, _deployment.gates.get(LATENCY, {})
     users = _require(state.smoke_users or None, "the smoke users are unknown", state)
     plan = replace(latency_plan(candidate, state.baseline, users, gate), largest=_deployment.answers.largest)
     result = verify_latency(plan, LatencyLimits.of(gate))

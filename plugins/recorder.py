@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 
 import pytest
 
+from plugins.slow_answers import SlowAnswers
 from verification.http.client import Exchange
 
 REQUESTS = "requests"
@@ -31,6 +32,7 @@ class Recorder:
     """Collects the evidence of the running check; any thread may add to it."""
 
     def __init__(self) -> None:
+        self.slow = SlowAnswers()
         self._lock = threading.Lock()
         self._requests = 0
         self._answers = 0
@@ -39,10 +41,11 @@ class Recorder:
         self._warnings: list[str] = []
 
     def exchanged(self, exchange: Exchange) -> None:
-        """Count a request of a check's client; with any answer it is also a sample."""
+        """Count a request of a check's client; with any answer it is also a sample. Raises what ``SlowAnswers.exchanged`` raises."""
         self.requested(1)
         with self._lock:
             self._answers += exchange.status is not None
+        self.slow.exchanged(exchange)
 
     def requested(self, count: int, by: str | None = None) -> None:
         """Count requests that were sent on behalf of a check, for instance by a load generator.
@@ -84,6 +87,7 @@ class Recorder:
             report.user_properties.append((SAMPLES, samples))
         report.user_properties.extend((MEASUREMENT, asdict(measurement)) for measurement in measurements)
         report.user_properties.extend((WARNING, text) for text in warnings)
+        self.slow.hand_over(report)
 
 
 def requests_in(report: pytest.TestReport) -> int:

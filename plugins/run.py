@@ -29,7 +29,7 @@ from plugins.options import Mode, RunOptions
 from plugins.recorder import Recorder
 from plugins.scheduling.parallel import ParallelPhases, WorkerSide
 from plugins.scheduling.serial import SerialPhases
-from plugins.stages import MARKER, gate_of
+from plugins.stages import MARKER, check_of, gate_of, is_ordinary
 from plugins.terminal.output import Output, WorkerOutput
 from plugins.terminal.progress import Progress
 from plugins.terminal.redacting import redact, redact_name
@@ -282,14 +282,35 @@ class Hooks:
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Seal a check's report, attach its evidence, and redact the secrets that this process knows."""
     report = yield
+    recorder = item.config.stash.get(recorder_key, None)
+    if recorder is not None:
+        recorder.slow.hide_cut(report)
     guard = item.config.stash.get(guard_key, None)
     if guard is not None:
         guard.look()
     if not is_replaced(item):
         freeze_outcome(report, guard.problem if guard is not None else None)
-    recorder = item.config.stash.get(recorder_key, None)
     if recorder is not None:
         recorder.hand_over(report, getattr(item, "fixturenames", ()))
     if redactor_key in item.config.stash:
         redact(report, item.config.stash[redactor_key])
     return report
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
+    """Begin a check: whether its requests count for the latency budgets depends on its stage."""
+    recorder = item.config.stash.get(recorder_key, None)
+    if recorder is not None and redactor_key in item.config.stash:
+        recorder.slow.begin(is_ordinary(check_of(item, suites_of(item.config))))
+    return (yield)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """Let a check be cut short while it runs, if the release is proven to be too slow."""
+    recorder = item.config.stash.get(recorder_key, None)
+    if recorder is None:
+        return (yield)
+    with recorder.slow.calling():
+        return (yield)

@@ -17,6 +17,7 @@ from verification.declarative.checks import SUFFIXES
 BAKED = "baked"
 LOADED = "loaded"
 CONTINUITY = "continuity"
+LATENCY = "latency"
 BYSTANDER = "bystander"
 """The gate that sends requests to the live colour: its failures already harm users."""
 DESCRIPTION = "service.yaml"
@@ -44,7 +45,7 @@ class Stage(IntEnum):
 STAGES = {
     "health": Stage.HEALTH,
     BYSTANDER: Stage.HEALTH,
-    "latency": Stage.LATENCY,
+    LATENCY: Stage.LATENCY,
     "load": Stage.LOAD,
     LIVE: Stage.LIVE,
 }
@@ -107,6 +108,11 @@ def check_of(item: pytest.Item, suites: Path) -> Check:
     elif LOADED in fixtures:
         stage = Stage.LOADED
     return Check(item.nodeid, gate, stage, _declared(item))
+
+
+def is_ordinary(check: Check) -> bool:
+    """Return whether the check asks the candidate one request at a time, as a user does, before the latency gate."""
+    return check.stage < Stage.LATENCY and check.gate != BYSTANDER
 
 
 def _declared(item: pytest.Item) -> str:

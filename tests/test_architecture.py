@@ -40,7 +40,7 @@ DEPLOYMENT_ROOT = tuple(
 )
 PLUGINS_ROOT = tuple(
     f"plugins.{name}"
-    for name in ("measurement", "options", "page", "recorder", "signals", "stages", "state", "traffic")
+    for name in ("measurement", "options", "page", "recorder", "signals", "slow_answers", "stages", "state", "traffic")
 )
 VERIFICATION_BASE = ("verification.http", "verification.redaction", "verification.statistics")
 VERIFICATION_JOURNEYS = (*VERIFICATION_BASE, "verification.journeys")

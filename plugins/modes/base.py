@@ -21,6 +21,9 @@ class RunMode(Protocol):
     def failed(self, result: CheckResult) -> None:
         """Handle a required check that did not pass."""
 
+    def stop_if_failed(self) -> None:
+        """Stop the run if a required gate has failed; gates that have not ended are no reason."""
+
     def conclude(self) -> None:
         """Decide, once all checks have run or the run cannot continue; move traffic back if necessary."""
 

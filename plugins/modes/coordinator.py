@@ -37,7 +37,7 @@ from plugins.modes.completeness import (
 )
 from plugins.modes.run_state import RunState, Waiver
 from plugins.recorder import requests_in, samples_in, warnings_in
-from plugins.stages import Check, Stage, samples
+from plugins.stages import LATENCY, Check, Stage, samples
 
 INTERRUPTED, INTERNAL_ERROR, REFUSED, NO_CHECKS = 2, 3, 4, 5
 CRASHED = "???"
@@ -147,7 +147,7 @@ class Coordinator(RunState):
         """Count one report of a check; the check passes only if its setup, call and teardown all passed."""
         check = report.nodeid
         gate = self._tally.expected.get(check)
-        if gate is None or self.has_cut_short(report):
+        if gate is None or (self._early is not None and self._early.add(report)) or self.has_cut_short(report):
             return
         for text in warnings_in(report):
             self.warn(gate, text)
@@ -163,6 +163,40 @@ class Coordinator(RunState):
         if outcome is not CheckOutcome.PASSED and self._mode and self._settings and self._settings.rule(gate).required:
             with self._signals.shielded():
                 self._mode.failed(result)
+
+    # -- a verdict before the latency gate ---------------------------------------------------------------------------
+
+    @property
+    def held(self) -> bool:
+        """Whether no check may begin before ``settle``: the answers to checks prove that an operation is too slow."""
+        return self._early is not None and not self._stopped and self._early.pending
+
+    def settle(self) -> list[str]:
+        """Measure the suspected operations, while no check runs; stop the run if one of them is too slow.
+
+        Return the checks that were cut short and must begin again, because the run goes on.
+        """
+        early = self._early
+        if early is None:
+            return []
+        while not self._stopped and (suspect := early.suspect()) is not None:
+            early.settle(suspect)
+            if not self._budgets_decide():
+                continue
+            self.say(f"{LATENCY}: {suspect.operation} is measured alone: {suspect}")
+            alone = early.measure(suspect, self._state)
+            self._journal.append("measured_alone", operation=suspect.operation, broken=alone.broken, says=alone.says)
+            if alone.broken and self._mode is not None:
+                self.fail_gate(LATENCY, alone.says)
+                self._mode.stop_if_failed()
+        again = early.take_again()
+        return [] if self._stopped else again
+
+    def _budgets_decide(self) -> bool:
+        """Return whether the latency gate must pass."""
+        assert self._settings is not None, "a run without settings has no early verdict"
+        required = self._settings.rule(LATENCY).required and LATENCY not in self._waivers
+        return required and self.gate_size(LATENCY) > 0
 
     # -- the end -------------------------------------------------------------------------------------------------------
 

@@ -297,6 +297,12 @@ class DeployMode:
             name = result.check.rpartition("::")[2]
             self._abandon(Reason(result.gate, f"{name}: {result.message or result.outcome.value}"))
 
+    def stop_if_failed(self) -> None:
+        """Stop the run if a required gate has failed; gates that have not ended are no reason."""
+        self._block(
+            not_passed([gate for gate in self._run.gates() if gate.outcome in (GateOutcome.FAILED, GateOutcome.ERROR)])
+        )
+
     def conclude(self) -> None:
         """Check every condition of the promotion once more; reject or roll back if one does not hold."""
         machine, run = self._machine, self._run

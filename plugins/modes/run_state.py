@@ -29,10 +29,11 @@ from deployment.settings import Settings
 from plugins import state as published
 from plugins.integrity.assertions import recorded_environment
 from plugins.modes.base import RunMode
+from plugins.modes.early_verdict import EarlyVerdict
 from plugins.modes.scratch import STATE_FILE, Scratch
 from plugins.options import RunOptions
 from plugins.signals import Signals
-from plugins.stages import Check
+from plugins.stages import LATENCY, Check
 from plugins.state import State
 from verification.redaction.redactor import LearningRedactor
 
@@ -68,6 +69,7 @@ class RunState:
         "_checks",
         "_clock",
         "_collection_errors",
+        "_early",
         "_finalized",
         "_folder",
         "_gone",
@@ -140,6 +142,7 @@ class RunState:
         self._skipped_files = 0
         self._finalized = False
         self._report: dict[str, Any] | None = None
+        self._early = self._early_verdict()
         self._scratch = Scratch()
         self._state_key: str | None = None
         self._state = State(run_id, options.target is not None, settings.environment if settings else "")
@@ -147,6 +150,12 @@ class RunState:
         self._page: Page | None = None
         self._open()
         self._journal.require_written()
+
+    def _early_verdict(self) -> EarlyVerdict | None:
+        """Return the watch over the latency budgets; None in a verification, whose gates all run."""
+        if self._settings is None or self._options.target is None:
+            return None
+        return EarlyVerdict(self._settings.gates.get(LATENCY, {}))
 
     def _open(self) -> None:
         """Write the journal's first line, and publish the first state."""

@@ -111,6 +111,9 @@ class VerifyMode:
     def failed(self, result: CheckResult) -> None:
         """Continue: in a verification every gate runs."""
 
+    def stop_if_failed(self) -> None:
+        """Continue: in a verification every gate runs."""
+
     def conclude(self) -> None:
         """Stop with the required gate that caused the failure; a selection of checks or the load gate may be missing."""
         run = self._run

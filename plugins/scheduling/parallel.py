@@ -225,8 +225,14 @@ class PhaseScheduler:
         while not self._finished:
             if self._run.stopped:
                 self._queue.clear()
-            self._hand_out()
-            if self.has_pending or self._queue:
+            held = self._run.held
+            self._hand_out(held)
+            if self.has_pending:
+                return
+            if held:
+                self._begin_again(self._run.settle())
+                continue
+            if self._queue:
                 return
             if self._run.stopped or self._stage is Stage.BAKE or not self._enter_next():
                 self._finished = True
@@ -238,17 +244,23 @@ class PhaseScheduler:
         self._queue.extend(i for i, check in enumerate(self._checks or ()) if check.stage is self._stage)
         return True
 
-    def _hand_out(self) -> None:
+    def _begin_again(self, names: Sequence[str]) -> None:
+        """Queue the checks that were cut short once more, before all others."""
+        again = [index for index, check in enumerate(self._checks or ()) if check.nodeid in names]
+        self._queue.extendleft(reversed(again))
+
+    def _hand_out(self, held: bool = False) -> None:
+        """Send queued items, or none if they are held; then the barrier, so that the last items that were sent can run."""
         workers = [node for node in self._pending if node in self._collections and not node.shutting_down]
-        if self._stage in ALONE:
+        if self._stage in ALONE and not held:
             for node in workers[:1]:
                 while self._queue:
                     self._send(node, self._queue.popleft())
-        for ahead in range(1, AHEAD + 1):
+        for ahead in range(1, AHEAD + 1 if not held else 0):
             for node in workers:
                 if self._queue and len(self._real(node)) < ahead:
                     self._send(node, self._queue.popleft())
-        if not self._queue:
+        if not self._queue or held:
             for node in workers:
                 if self._pending[node] and self._pending[node][-1] != self._barrier:
                     self._send(node, self._barrier)

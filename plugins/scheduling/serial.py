@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -56,10 +57,14 @@ class SerialPhases:
         return True
 
     def _run_items(self, session: pytest.Session, items: Sequence[pytest.Item], last: bool) -> None:
-        for index, item in enumerate(items):
-            following = items[index + 1] if index + 1 < len(items) else None
-            nextitem = following if following or last else StageEnd(session)
+        queue = deque(items)
+        while queue:
+            item = queue.popleft()
+            nextitem = queue[0] if queue else None if last else StageEnd(session)
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=nextitem)
+            if self._run.held:
+                again = self._run.settle()
+                queue.extendleft(one for one in reversed(items) if one.nodeid in again)
             if session.shouldfail or session.shouldstop or self._run.stopped:
                 # No further check will run: None as the next item tears down the session's fixtures as well.
                 session._setupstate.teardown_exact(None)

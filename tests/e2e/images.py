@@ -76,6 +76,20 @@ TOO_SLOW = Fault(
     '        self.lists = getattr(self, "lists", 0) + 1\n'
     '        await __import__("asyncio").sleep(0 if self.lists % 10 else 1.2)\n' + _LIST,
 )
+# A whole resource is too slow: each request below its path takes longer than p95_ms.
+SLOW_RESOURCE = Fault(
+    "slow-resource",
+    "app/guard.py",
+    _ENTRY,
+    '        if scope["path"].startswith("/consults"):\n            await __import__("asyncio").sleep(1.3)\n' + _ENTRY,
+)
+# The same of the first operation that checks ask: a single check of the health gate asks it 140 times.
+SLOW_HEALTH = Fault(
+    "slow-health",
+    "app/guard.py",
+    _ENTRY,
+    '        if scope["path"] == "/health":\n            await __import__("asyncio").sleep(1.3)\n' + _ENTRY,
+)
 # Correct for one request at a time, as from the functional gates and latency; one request in twenty fails once requests overlap.
 ERRS_UNDER_LOAD = Fault(
     "errs-under-load",
@@ -143,6 +157,8 @@ REJECTED = (
     FIELD_REMOVED,
     FIELD_RETYPED,
     TOO_SLOW,
+    SLOW_RESOURCE,
+    SLOW_HEALTH,
     ERRS_UNDER_LOAD,
 )
 ROLLED_BACK = (FAILS_WHEN_LIVE, FAILS_LATER, SOME_FAIL_LATER, SLOW_LATER)

@@ -44,6 +44,13 @@ class Run:
         self.entered: list[Stage] = []
         self.refusal: Refused | None = None
         self.expected: list[Check] = []
+        self.held = False
+        self.again: list[str] = []
+
+    def settle(self) -> list[str]:
+        """Release the checks; name those that must begin again."""
+        self.held = False
+        return self.again
 
     def expect(self, checks: Sequence[Check], *_: object, **__: object) -> None:
         """Record the expected checks."""
@@ -132,6 +139,19 @@ def test_nothing_of_the_next_stage_is_sent_ahead() -> None:
     _, run, (node,) = scheduled(1, Stage.HEALTH, Stage.HEALTH, Stage.HEALTH, Stage.FUNCTIONAL)
     assert node.sent == [0, 1][:AHEAD]
     assert run.entered == [Stage.HEALTH]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_held_run_settles_when_no_check_runs_and_then_goes_on(workers: int) -> None:
+    """The checks that were sent already run first; a check that was cut short runs again, and every other one once."""
+    scheduler, run, nodes = scheduled(workers, *[Stage.FUNCTIONAL] * 8)
+    run.held, run.again = True, ["check-1"]
+    done = [index for _, index in work_off(scheduler, nodes, 8)]
+    assert scheduler.tests_finished
+    assert not run.held
+    sent = AHEAD * workers
+    assert sorted(done[:sent]) == list(range(sent))
+    assert sorted(done) == sorted([*range(8), 1])
 
 
 def test_pending_checks_of_a_lost_worker_go_to_others() -> None:

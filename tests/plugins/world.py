@@ -10,6 +10,7 @@ import importlib
 import json
 import os
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -322,9 +323,19 @@ class _Handler(BaseHTTPRequestHandler):
         if not path.startswith("/health") and self._database_is_down():
             self._send(503, {"status": 503}, colour, routes["generation"])
             return
+        self._take_time(colour, path)
         version = next(image.version for image in IMAGES if image.digest == digest)
         status, value = self._route(path, body, version)
         self._send(status, value, colour, routes["generation"])
+
+    def _take_time(self, colour: str, path: str) -> None:
+        """Answer slowly as the fact ``slow`` says: of a colour, below a path, so many seconds, for so many answers."""
+        slow = self.facts.read("slow")
+        if slow is None or colour != slow["colour"] or not path.startswith(slow["below"]):
+            return
+        if slow["left"] > 0:
+            self.facts.write("slow", {**slow, "left": slow["left"] - 1})
+            time.sleep(slow["seconds"])
 
     def _database_is_down(self) -> bool:
         """Count down the fact ``database_down``: so many requests to blue's own address fail, and each other one until then."""

@@ -13,6 +13,7 @@ from verification.latency.budget_watch import (
     decoded,
     encoded,
     measured_as,
+    without_ids,
 )
 from verification.latency.plan import OPERATIONS, LatencyLimits
 
@@ -88,6 +89,19 @@ def test_names_of_parameters_do_not_matter() -> None:
     templates = [f"{one.method} {one.path}" for one in OPERATIONS.values() if "{" in one.path]
     assert [measured_as(one.replace("{", "{another_")) for one in templates] == [measured_as(one) for one in templates]
     assert None not in map(measured_as, templates)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("/items/17", "/items/{}"),
+        ("/v2/items/0b1f6a8e-7a4e-4a39-9a5e-0d7a1b3c5d7e/notes", "/v2/items/{}/notes"),
+        ("/items", "/items"),
+        ("/", "/"),
+    ],
+)
+def test_path_of_a_service_without_a_contract(path: str, expected: str) -> None:
+    assert without_ids(path) == expected
 
 
 def test_counts_survive_the_way_to_the_coordinator() -> None:

@@ -19,6 +19,7 @@ SHARES = {"p95_ms": 0.05, "p99_ms": 0.01}
 _ERROR = 0.001
 # Fewer answers prove nothing at this level.
 _FEWEST = 4
+_ID = re.compile(r"(?!v\d+$).*\d.*")
 # A measurement whose clock is late by this share of the p50 budget measures the machine.
 _LATE = 0.2
 
@@ -135,7 +136,12 @@ def measured_as(operation: str) -> str | None:
 
 def _shape(operation: str) -> str:
     """Return the operation without its query and without the names of its parameters."""
-    return re.sub(r"\{[^}]*\}", "{}", operation.partition("?")[0])
+    return re.sub(r"\$?\{[^}]*\}", "{}", operation.partition("?")[0])
+
+
+def without_ids(path: str) -> str:
+    """Return a path with ``{}`` for each part that looks like an id: it has a digit, and is no version such as ``v1``."""
+    return "/".join("{}" if _ID.fullmatch(part) else part for part in path.split("/"))
 
 
 def measure_alone(plan: LatencyPlan, limits: LatencyLimits, suspect: Suspect) -> Alone:

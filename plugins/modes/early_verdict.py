@@ -1,0 +1,62 @@
+"""The latency verdict before the latency gate: which operation to measure alone, and which checks to begin again after it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from plugins.measurement import latency_plan
+from plugins.slow_answers import answers_in, was_cut
+from plugins.state import State
+from verification.latency.budget_watch import Alone, BudgetWatch, Suspect, measure_alone
+from verification.latency.plan import LatencyLimits
+
+
+class EarlyVerdict:
+    """Sums the counts of all processes. It only asks for a measurement; the coordinator stops the run."""
+
+    __slots__ = ("_again", "_gate", "_limits", "_watch")
+
+    def __init__(self, gate: Mapping[str, Any]) -> None:
+        """Take the latency gate's table of the settings."""
+        self._gate = gate
+        self._limits = LatencyLimits.of(gate)
+        self._watch = BudgetWatch(self._limits)
+        self._again: list[str] = []
+
+    def add(self, report: pytest.TestReport) -> bool:
+        """Add the counts of a report; return whether it is of a check that was cut short and must begin again."""
+        for operation, counts in answers_in(report).items():
+            self._watch.add(operation, counts)
+        if not was_cut(report):
+            return False
+        if report.nodeid not in self._again:
+            self._again.append(report.nodeid)
+        return True
+
+    @property
+    def pending(self) -> bool:
+        """Whether an operation must be measured, or a check must begin again, before further checks run."""
+        return bool(self._again) or self._watch.suspect() is not None
+
+    def suspect(self) -> Suspect | None:
+        """Return the operation to measure now; None if there is none."""
+        return self._watch.suspect()
+
+    def settle(self, suspect: Suspect) -> None:
+        """Never return this operation again: each is measured once in a run."""
+        self._watch.settle(suspect.operation)
+
+    def measure(self, suspect: Suspect, state: State) -> Alone:
+        """Measure the operation on the candidate."""
+        candidate, users = state.candidate, state.smoke_users
+        if candidate is None or not users:
+            return Alone(False, f"{suspect.operation}: there is no candidate to measure")
+        return measure_alone(latency_plan(candidate, None, users, self._gate), self._limits, suspect)
+
+    def take_again(self) -> list[str]:
+        """Return the checks that must begin again, each once."""
+        again, self._again = self._again, []
+        return again

@@ -1,0 +1,179 @@
+"""A verdict before the latency gate: an operation that checks prove to be too slow is measured alone, and rejects the run."""
+
+from __future__ import annotations
+
+import pytest
+import scipy.special  # noqa: F401  # pytester forgets what a run imports, and numpy cannot be imported twice
+
+from plugins import slow_answers
+from plugins.recorder import Recorder
+from plugins.slow_answers import answers_in, was_cut
+from tests.plugins.project import PROMOTED, REJECTED, Outcome, Project
+from verification.http.client import Exchange
+from verification.latency.budget_watch import OverBudget
+from verification.latency.plan import LatencyLimits
+
+SECONDS = 0.25
+GATES = "[gates.latency]\np95_ms = 200\np99_ms = 60000\nsamples = 20"
+ASKS_OFTEN = """
+    import pytest
+
+    @pytest.mark.parametrize("number", range({checks}))
+    def test_list(client, signed_in, number):
+        for _ in range({times}):
+            assert client.get("{path}", headers=signed_in).status_code == 200
+"""
+
+
+def slow(project: Project, below: str, left: int = 10**6, colour: str = "green") -> None:
+    project.settings(GATES)
+    project.facts.write("slow", {"colour": colour, "below": below, "seconds": SECONDS, "left": left})
+
+
+def asks(checks: int = 2, times: int = 2, path: str = "/consults") -> str:
+    return ASKS_OFTEN.format(checks=checks, times=times, path=path)
+
+
+def measured(run: Outcome) -> list[tuple[str, bool]]:
+    return [(line["operation"], line["broken"]) for line in run.journal if line["kind"] == "measured_alone"]
+
+
+@pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.soak)])
+def test_slow_resource_is_rejected_before_the_checks_have_asked_it_often(project: Project, workers: str) -> None:
+    slow(project, "/consults")
+    project.suite("endpoints", asks(checks=200))
+    run = project.run(workers)
+    assert run.result == REJECTED, run.output
+    assert run.report["reason"].startswith("latency: GET /consults: p95 2"), run.report["reason"]
+    assert "limit 200 ms; " in run.report["reason"]
+    assert " answers, measured alone because " in run.report["reason"]
+    assert measured(run) == [("GET /consults", True)]
+    gate = run.gate("endpoints")
+    assert (gate["outcome"], gate["failed"]) == ("incomplete", 0)
+    assert gate["ran"] < 20
+    assert run.gate("latency")["outcome"] == "failed"
+    assert run.gate("load")["outcome"] == "not_run"
+
+
+@pytest.mark.soak
+def test_slow_operation_with_a_parameter_is_named_by_its_template(project: Project) -> None:
+    slow(project, "/consults/")
+    project.suite("endpoints", asks(path="/consults/c-1"))
+    run = project.run()
+    assert run.result == REJECTED, run.output
+    assert run.report["reason"].startswith("latency: GET /consults/{id}: p95 "), run.report["reason"]
+
+
+@pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.soak)])
+def test_release_that_is_fast_when_it_is_measured_alone_loses_no_check(
+    project: Project, workers: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A check that was cut short begins again, so each check has run to its end."""
+    slow(project, "/consults", left=5)
+    monkeypatch.setattr(slow_answers, "PATIENCE_S", slow_answers.PATIENCE_S)  # restores what the conftest changes
+    project.plugin("from plugins import slow_answers\nslow_answers.PATIENCE_S = 0.0")
+    project.suite("endpoints", asks(checks=1, times=12))
+    run = project.run(workers)
+    assert run.result == PROMOTED, run.output
+    assert measured(run) == [("GET /consults", False)]
+    gate = run.gate("endpoints")
+    assert (gate["outcome"], gate["checks"], gate["ran"], gate["failed"]) == ("passed", 1, 1, 0)
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("colour", ["blue", "green"])
+@pytest.mark.parametrize("gates", ["[gates.latency]\np95_ms = 200\nrequired = false", None], ids=["advisory", "waived"])
+def test_latency_that_may_fail_stops_no_run(project: Project, gates: str | None, colour: str) -> None:
+    slow(project, "/consults", colour=colour)
+    project.settings(gates or GATES)
+    project.suite("endpoints", asks())
+    run = project.run(*(["--waive", "latency=known"] if gates is None else []))
+    assert run.result == PROMOTED, run.output
+    assert measured(run) == []
+
+
+@pytest.mark.soak
+def test_failed_gate_is_the_reason_although_latency_is_broken_as_well(project: Project) -> None:
+    slow(project, "/consults")
+    project.suite("database", "def test_it(client): assert client.get('/health').status_code == 500")
+    project.suite("endpoints", asks())
+    run = project.run()
+    assert run.result == REJECTED, run.output
+    assert run.report["reason"].startswith("database: test_it"), run.report["reason"]
+    assert run.gate("latency")["outcome"] == "failed"
+
+
+@pytest.mark.soak
+def test_verification_runs_every_gate(project: Project) -> None:
+    slow(project, "/consults", colour="blue")
+    project.suite("endpoints", asks())
+    run = project.run(target=None)
+    assert run.code == 0, run.output
+    assert measured(run) == []
+
+
+# -- the recorder ------------------------------------------------------------------------------------------------------
+
+
+def report(when: str = "call") -> pytest.TestReport:
+    return pytest.TestReport("x", ("x.py", 1, "x"), {}, "failed", "x", when)  # type: ignore[arg-type]  # as pytest does
+
+
+def answer(elapsed_ms: float, status: int | None = 200) -> Exchange:
+    return Exchange("GET", "/consults", status, elapsed_ms, 0.0, None, True)
+
+
+def recorder(clock: list[float]) -> Recorder:
+    made = Recorder()
+    made.slow = slow_answers.SlowAnswers(lambda: clock[0])
+    made.slow.watch(LatencyLimits(p95_ms=100, p99_ms=200), lambda one: f"{one.method} {one.path}")
+    made.slow.begin(ordinary=True)
+    return made
+
+
+def test_counts_are_handed_over_once_and_only_of_operations_that_were_slow() -> None:
+    made = recorder([0.0])
+    first, second, third = report(), report(), report()
+    made.exchanged(answer(50))
+    made.hand_over(first)
+    made.exchanged(answer(150))
+    made.exchanged(answer(250))
+    made.exchanged(answer(900, status=503))
+    made.hand_over(second)
+    made.hand_over(third)
+    assert answers_in(first) == {}
+    assert answers_in(second) == {"GET /consults": OverBudget(3, 2, 1)}
+    assert answers_in(third) == {}
+
+
+def test_check_that_goes_on_after_the_proof_is_cut_short_once() -> None:
+    clock = [0.0]
+    made = recorder(clock)
+    for _ in range(6):
+        made.exchanged(answer(150))  # a fixture: pytest would keep its failure for the second attempt
+    with made.slow.calling():
+        made.exchanged(answer(150))
+        clock[0] += slow_answers.PATIENCE_S
+        with pytest.raises(pytest.fail.Exception, match="cut short"):
+            made.exchanged(answer(150))
+        made.exchanged(answer(150))
+    one = report()
+    made.slow.hide_cut(one)
+    made.hand_over(one)
+    assert (one.outcome, was_cut(one)) == ("skipped", True)
+    made.slow.begin(ordinary=True)
+    with made.slow.calling():
+        clock[0] += 100
+        made.exchanged(answer(150))
+    again = report()
+    made.hand_over(again)
+    assert not was_cut(again)
+
+
+def test_requests_of_other_checks_do_not_count() -> None:
+    made = recorder([0.0])
+    made.slow.begin(ordinary=False)
+    made.exchanged(answer(150))
+    one = report()
+    made.hand_over(one)
+    assert answers_in(one) == {}
