@@ -15,8 +15,11 @@ from verification.latency.plan import LatencyLimits
 
 ANSWERS = "answers over budget"
 CUT_SHORT = "cut short"
+WAITED = "waited"
 # A check that goes on for so long after the proof is cut short; it begins again if the proof is not confirmed.
 PATIENCE_S = 5.0
+# A failing answer (5xx or none) that took longer has waited for a dependency, a lock or a pool.
+WAITING_MS = 500.0
 
 NameOf = Callable[[Exchange], str | None]
 
@@ -34,6 +37,7 @@ class SlowAnswers:
         self._in_call = False
         self._proven_at: float | None = None
         self._cut = False
+        self._waited = False
 
     def watch(self, limits: LatencyLimits, name_of: NameOf) -> None:
         """Count from now on by these budgets; ``name_of`` names a request's operation. The first call counts."""
@@ -43,7 +47,7 @@ class SlowAnswers:
     def begin(self, ordinary: bool) -> None:
         """Begin a check; only ``ordinary`` checks ask the candidate one request at a time, as a user does."""
         with self._lock:
-            self._ordinary, self._cut, self._proven_at = ordinary, False, None
+            self._ordinary, self._cut, self._waited, self._proven_at = ordinary, False, False, None
 
     @contextmanager
     def calling(self) -> Iterator[None]:
@@ -60,6 +64,7 @@ class SlowAnswers:
             return
         with self._lock:
             if exchange.status is None or exchange.status >= 500:
+                self._waited |= exchange.elapsed_ms > WAITING_MS
                 return
             operation = self._name_of(exchange)
             if operation is not None:
@@ -90,6 +95,8 @@ class SlowAnswers:
             counts = {one: encoded(self._pending.pop(one)) for one in sent}
             if counts:
                 report.user_properties.append((ANSWERS, counts))
+            if self._waited:
+                report.user_properties.append((WAITED, True))
             if self._cut:
                 report.user_properties.append((CUT_SHORT, True))
 
@@ -113,3 +120,8 @@ def answers_in(report: pytest.TestReport) -> dict[str, OverBudget]:
 def was_cut(report: pytest.TestReport) -> bool:
     """Return whether the report is of a check that was cut short."""
     return any(name == CUT_SHORT for name, _ in report.user_properties)
+
+
+def has_waited(report: pytest.TestReport) -> bool:
+    """Return whether the check got a failing answer only after it had waited for it."""
+    return any(name == WAITED for name, _ in report.user_properties)

@@ -31,24 +31,33 @@ MARKER = f"{SAMPLES}(number or setting of the gate): answers of the release that
 
 
 class Stage(IntEnum):
-    """When checks run. Stages that measure time run alone on the machine; LIVE and BAKE run after the promotion."""
+    """When checks run. Stages that measure time run alone on the machine; LIVE and BAKE run after the promotion.
+
+    DATABASE and REDIS come before the other functional gates, whose checks would wait for a dead dependency.
+    """
 
     HEALTH = 0
-    FUNCTIONAL = 1
-    LATENCY = 2
-    LOAD = 3
-    LOADED = 4
-    LIVE = 5
-    BAKE = 6
+    DATABASE = 1
+    REDIS = 2
+    FUNCTIONAL = 3
+    LATENCY = 4
+    LOAD = 5
+    LOADED = 6
+    LIVE = 7
+    BAKE = 8
 
 
 STAGES = {
     "health": Stage.HEALTH,
     BYSTANDER: Stage.HEALTH,
+    "database": Stage.DATABASE,
+    "redis": Stage.REDIS,
     LATENCY: Stage.LATENCY,
     "load": Stage.LOAD,
     LIVE: Stage.LIVE,
 }
+AFTER_DEPENDENCIES = (Stage.REDIS, Stage.FUNCTIONAL)
+"""The stages whose checks need what the stages before them have checked, up to HEALTH."""
 
 
 @dataclass(frozen=True)

@@ -160,11 +160,18 @@ class Coordinator(RunState):
             outcome = CheckOutcome.INCONCLUSIVE
         result = CheckResult(check, gate, outcome, message)
         self._tally.record(result)
+        if self._early is not None:
+            self._early.ended(report, gate, outcome)
         if outcome is not CheckOutcome.PASSED and self._mode and self._settings and self._settings.rule(gate).required:
             with self._signals.shielded():
                 self._mode.failed(result)
 
     # -- a verdict before the latency gate ---------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a gate has failed because the release waited in vain; further checks would wait as well."""
+        return self._early is not None and self._early.waiting
 
     @property
     def held(self) -> bool:

@@ -48,7 +48,7 @@ from plugins.modes.coordinator import Coordinator
 from plugins.modes.environment_snapshot import allow_unhealthy_live, front_door_request, take_snapshot
 from plugins.modes.scratch import remove_leftovers
 from plugins.page import standalone
-from plugins.stages import BYSTANDER, Stage
+from plugins.stages import AFTER_DEPENDENCIES, BYSTANDER, Stage
 from plugins.state import HeldLease, Release
 from plugins.traffic import CONTROL_SHARE, LEAST_CONTROL_RATE, TrafficCanaryWatch, TrafficMonitor, watch_limits
 from verification.http.answer_limits import AnswerLimits
@@ -78,6 +78,9 @@ class DeployMode:
         """Run the machine's steps before the stage's checks. Raises DeploymentError if the run cannot continue."""
         if stage is Stage.HEALTH:
             self._begin()
+        elif stage in AFTER_DEPENDENCIES:
+            if self._run.waiting:
+                self.stop_if_failed()
         elif stage < Stage.LIVE:
             self._stop_if_blocked(stage)
         elif stage is Stage.LIVE:

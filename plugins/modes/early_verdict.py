@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from deployment.evidence.verdict import CheckOutcome
 from plugins.measurement import latency_plan
-from plugins.slow_answers import answers_in, was_cut
+from plugins.slow_answers import answers_in, has_waited, was_cut
 from plugins.state import State
 from verification.latency.budget_watch import Alone, BudgetWatch, Suspect, measure_alone
 from verification.latency.plan import LatencyLimits
@@ -17,7 +18,7 @@ from verification.latency.plan import LatencyLimits
 class EarlyVerdict:
     """Sums the counts of all processes. It only asks for a measurement; the coordinator stops the run."""
 
-    __slots__ = ("_again", "_gate", "_limits", "_watch")
+    __slots__ = ("_again", "_gate", "_limits", "_waiting", "_watch")
 
     def __init__(self, gate: Mapping[str, Any]) -> None:
         """Take the latency gate's table of the settings."""
@@ -25,6 +26,7 @@ class EarlyVerdict:
         self._limits = LatencyLimits.of(gate)
         self._watch = BudgetWatch(self._limits)
         self._again: list[str] = []
+        self._waiting: set[str] = set()
 
     def add(self, report: pytest.TestReport) -> bool:
         """Add the counts of a report; return whether it is of a check that was cut short and must begin again."""
@@ -35,6 +37,16 @@ class EarlyVerdict:
         if report.nodeid not in self._again:
             self._again.append(report.nodeid)
         return True
+
+    def ended(self, report: pytest.TestReport, gate: str, outcome: CheckOutcome) -> None:
+        """Note a check that did not pass because it waited in vain."""
+        if outcome is not CheckOutcome.PASSED and has_waited(report):
+            self._waiting.add(gate)
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a gate has failed because the release waited in vain, for a dead dependency for instance."""
+        return bool(self._waiting)
 
     @property
     def pending(self) -> bool:

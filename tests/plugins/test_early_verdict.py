@@ -112,6 +112,36 @@ def test_verification_runs_every_gate(project: Project) -> None:
     assert measured(run) == []
 
 
+# -- gates that need another gate --------------------------------------------------------------------------------------
+
+WAITS = """
+    def test_waits(client):
+        assert client.get("/consults").status_code == 401
+"""
+
+
+@pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.soak)])
+def test_checks_that_would_wait_for_a_dead_dependency_are_not_begun(project: Project, workers: str) -> None:
+    project.facts.write("hangs", {"below": "/consults", "seconds": 0.6})
+    project.add("database", WAITS)
+    project.add("health", "def test_later(client, loaded): pass")
+    run = project.run(workers)
+    assert run.result == REJECTED, run.output
+    assert run.report["reason"].startswith("database: test_waits"), run.report["reason"]
+    outcomes = {gate["name"]: gate["outcome"] for gate in run.report["gates"]}
+    assert outcomes.pop("database") == "failed"
+    assert outcomes.pop("health") == "incomplete"
+    assert set(outcomes.values()) == {"not_run"}
+
+
+def test_fast_failure_of_a_dependency_stops_no_other_gate(project: Project) -> None:
+    """A wrong answer is no dead dependency: the other gates say what else is wrong."""
+    project.add("redis", "def test_it(client): assert client.get('/health').status_code == 500")
+    run = project.run()
+    assert run.result == REJECTED, run.output
+    assert (run.gate("redis")["outcome"], run.gate("endpoints")["outcome"]) == ("failed", "passed")
+
+
 # -- the recorder ------------------------------------------------------------------------------------------------------
 
 

@@ -96,7 +96,7 @@ def test_conftest_that_borrows_a_function_of_pytest(project: Project) -> None:
 @pytest.mark.parametrize("end", mostly_soak("pyfuncitem.config.pluginmanager.unregister(self)", "pass"))
 @pytest.mark.parametrize("workers", ["-n0", pytest.param("-n1", marks=pytest.mark.soak)])
 def test_plugin_registered_by_a_fixture(project: Project, end: str, workers: str) -> None:
-    project.add("endpoints", BAD)
+    project.suite("endpoints", BAD)
     conftest(project, REGISTERS.replace("{end}", end))
     run = project.run(workers)
     assert run.result == REJECTED, run.output

@@ -159,8 +159,8 @@ def test_garbage_of_a_check_is_reported_and_fails_no_check(
     project: Project, source: str, expected: str, workers: str
 ) -> None:
     """The garbage is found while another gate's check runs and is reported; neither check fails because of it."""
-    project.add("endpoints", source)
-    project.add("redis", COLLECTS)
+    project.add("redis", source)
+    project.add("endpoints", COLLECTS)
     run = project.run(workers, "-Werror::ResourceWarning", "-Werror::pytest.PytestUnraisableExceptionWarning")
     assert run.result == PROMOTED, run.output
     assert expected in run.output

@@ -323,6 +323,10 @@ class _Handler(BaseHTTPRequestHandler):
         if not path.startswith("/health") and self._database_is_down():
             self._send(503, {"status": 503}, colour, routes["generation"])
             return
+        if (hangs := self.facts.read("hangs")) and self.side == "green" and path.startswith(hangs["below"]):
+            time.sleep(hangs["seconds"])
+            self._send(503, {"status": 503}, colour, routes["generation"])
+            return
         self._take_time(colour, path)
         version = next(image.version for image in IMAGES if image.digest == digest)
         status, value = self._route(path, body, version)
