@@ -1,12 +1,14 @@
 """Every broken release of the tests and many good ones, deployed beside other work: caught, missed, false alarms.
 
-    python benchmarks/gates.py [--good 100] [--broken] [--busy 2] [--seconds 280] [--since 2026-11-25T20:00] [--table]
+    python benchmarks/gates.py [--good 100] [--broken] [--busy 2] [--seconds 280] [--since 2026-11-25T20:00] [--longest 45] [--table]
 
 Whole deployments with the shipped settings on the embedded environment, beside `--busy` processes that only use the CPU. A broken
 release is caught if it is rejected or rolled back, by an intended gate or by another one; a good release must be promoted. Each
 result is appended to the file at once. A further call continues: it deploys the releases of `--broken` that have no result at this
 commit, and good releases until there are `--good` of them at this commit. `--since` counts all results that are not older,
 regardless of their commit. `--table` only prints. Exit code 1: a broken release was missed or a good one was refused.
+`--longest` prints for each broken release the seconds from the start of its run to the verdict, the longest first, and lists those
+above so many seconds, on which the exit code is 1 as well. It means a quiet machine: use it with `--busy 0`.
 `load` in a result is the machine's load: the mean number of running processes over five minutes.
 """
 
@@ -101,6 +103,7 @@ def _facts(ran: CommandResult) -> dict[str, Any]:
             "by": "none",
             "reason": ran.output[-500:],
             "verify_s": 0.0,
+            "verdict_s": ran.seconds,
             "gates": {},
             "seconds": ran.seconds,
         }
@@ -112,9 +115,17 @@ def _facts(ran: CommandResult) -> dict[str, Any]:
         "failed": [gate["name"] for gate in report["gates"] if gate["outcome"] in ("failed", "error")],
         "reason": (report["reason"] or "")[:400],
         "verify_s": steps.get(VERIFY, 0.0),
+        "verdict_s": _to_the_verdict(ran),
         "gates": {gate["name"]: gate["duration_s"] for gate in report["gates"] if gate["outcome"] != "not_run"},
         "seconds": round(ran.seconds, 1),
     }
+
+
+def _to_the_verdict(ran: CommandResult) -> float:
+    """Return the seconds from the start of the run to its decision to reject or roll back, else to its end."""
+    decided = [line["at"] for line in ran.journal("decided")] or [ran.facts["finished_at"]]
+    began = datetime.fromisoformat(ran.facts["started_at"])
+    return round((datetime.fromisoformat(decided[0]) - began).total_seconds(), 1)
 
 
 @contextmanager
@@ -197,6 +208,17 @@ def table(lines: Sequence[Line]) -> bool:
     return missed == alarms == 0
 
 
+def times(lines: Sequence[Line], longest: float) -> bool:
+    """Print the seconds to the verdict of each broken release; return whether there are any and none took longer than ``longest``."""
+    last = {line["release"]: line for line in lines if line["release"] != GOOD and "verdict_s" in line}
+    slowest_first = sorted(last.values(), key=lambda line: -float(line["verdict_s"]))
+    for line in slowest_first:
+        print(f"{line['verdict_s']:7.1f} s  {line['release']}: {line['verdict']} by {line['by']}")
+    above = [line["release"] for line in slowest_first if line["verdict_s"] > longest]
+    print(f"above {longest:g} s: {len(above)} of {len(last)}{': ' if above else ''}{', '.join(above)}")
+    return bool(last) and not above
+
+
 def main() -> None:
     """Read the options, deploy, and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -205,11 +227,16 @@ def main() -> None:
     parser.add_argument("--busy", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=280.0)
     parser.add_argument("--since")
+    parser.add_argument("--longest", type=float)
     parser.add_argument("--table", action="store_true")
     options = parser.parse_args()
     if not options.table:
         run(options)
-    if not table(read(options.since)):
+    lines = read(options.since)
+    good = table(lines)
+    if options.longest is not None:
+        good = times(lines, options.longest) and good
+    if not good:
         sys.exit(1)
 
 
