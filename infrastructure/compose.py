@@ -142,7 +142,12 @@ def start(settings: Settings, progress: Progress, run_id: str) -> bool:
         if cloud.outputs(state) is None:
             progress("starting the embedded cloud")
             if cloud.up_for(
-                run_id, state, embedded_registry(settings), _served(settings), progress=progress, platform=_platform(settings)
+                run_id,
+                state,
+                embedded_registry(settings),
+                _served(settings),
+                progress=progress,
+                platform=_platform(settings),
             ):
                 return True
         cloud.sync_registry(state)

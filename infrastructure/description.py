@@ -9,6 +9,7 @@ from deployment.errors import SettingsError
 from deployment.settings import Settings
 from verification.declarative.service import InvalidService, load_service
 from verification.journeys.model import Service
+from verification.redaction.redactor import hide_fields
 
 _HINT = "docs/any-service.md describes every key of suites/service.yaml."
 
@@ -22,8 +23,10 @@ def service_of(settings: Settings) -> Service:
 def _load(path: Path) -> Service:
     shown = f"{path.parent.name}/{path.name}"
     try:
-        return load_service(path, shown)
+        service = load_service(path, shown)
     except InvalidService as error:
         raise SettingsError(str(error), hint=_HINT) from None
     except OSError as error:
         raise SettingsError(f"{shown} cannot be read: {error.strerror or type(error).__name__}", hint=_HINT) from None
+    hide_fields(service.private_fields)
+    return service

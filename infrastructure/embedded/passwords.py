@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from infrastructure.embedded.files import replace_json
 
-SMOKE_USERS = ("smoke-1@telehealth.example", "smoke-2@telehealth.example")
+SMOKE_USERS = ("smoke-1@smoke.example", "smoke-2@smoke.example")
 
 
 @dataclass(frozen=True)

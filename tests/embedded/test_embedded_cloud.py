@@ -100,7 +100,7 @@ def test_secrets_manager_holds_the_services_secrets(running: Any) -> None:
     assert values["signing_key"].startswith("-----BEGIN PRIVATE KEY-----")
     with psycopg.connect(values["database_url"]) as connection:
         row = connection.execute("select current_user, usesuper from pg_user where usename = current_user").fetchone()
-    assert row == ("telehealth", False)
+    assert row == ("service", False)
 
 
 def test_the_database_refuses_a_login_without_a_password(running: Any) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from verification.redaction.redactor import MARK, LearningRedactor, Redactor
+from verification.redaction.redactor import MARK, LearningRedactor, Redactor, hide_fields
 
 SECRETS = st.text(string.ascii_letters + string.digits + "+/=&%$\"'\\<>@: é€", min_size=6, max_size=30).filter(
     lambda s: len(s.strip()) >= 6 and s not in MARK
@@ -166,3 +166,17 @@ def test_no_value_under_eight_characters_is_learnt() -> None:
     redactor = LearningRedactor({})
     redactor.learn("release", "longer-secret")
     assert redactor.clean("the release longer-secret") == f"the release {MARK}"
+
+
+def test_private_fields_of_a_service_are_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("verification.redaction.redactor._PRIVATE_FIELDS", set())
+    text = '{"Diagnosis": "canary-diagnosis", "reason": "a cough"}'
+    assert "canary" in Redactor(()).clean(text)
+    hide_fields(["diagnosis"])
+    assert Redactor(()).clean(text) == '{"Diagnosis": "[redacted]", "reason": "a cough"}'
+
+
+def test_a_secret_field_in_a_text_in_a_field_is_hidden() -> None:
+    text = str({"body": json.dumps({"x-my-auth": "canary-1", "text": json.dumps({"Api-Key": "canary-2"})})})
+    assert "canary" not in Redactor(()).clean(text)
+    assert "x-my-auth" in Redactor(()).clean(text)

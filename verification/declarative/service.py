@@ -97,6 +97,7 @@ def _service(raw: Mapping[str, Any], contract: Contract | None) -> Service:
         journeys=tuple(build.journey(name, one) for name, one in raw["journeys"].items()),
         stores=raw.get("stores", {}),
         environment=raw.get("environment", {}),
+        private_fields=tuple(raw.get("private_fields", ())),
     )
 
 

@@ -151,7 +151,8 @@ class Service:
     """The description of a service.
 
     ``dependencies`` maps ``database`` and ``redis`` to the step that asks about it, None if the service declares that it has none.
-    ``stores`` holds what may be asked of the stores directly; ``environment`` further variables of the embedded service.
+    ``stores`` holds what may be asked of the stores directly; ``environment`` further variables of the embedded service,
+    ``private_fields`` the names of fields whose values no output may show.
     """
 
     name: str
@@ -163,6 +164,7 @@ class Service:
     journeys: tuple[Journey, ...] = ()
     stores: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     environment: Mapping[str, str] = field(default_factory=dict)
+    private_fields: tuple[str, ...] = ()
 
     @property
     def signed_in(self) -> Session | None:
@@ -193,6 +195,7 @@ class Service:
                 "dependencies": {name: raw and _step(raw) for name, raw in values["dependencies"].items()},
                 "sessions": sessions,
                 "journeys": tuple(map(_journey, values["journeys"])),
+                "private_fields": tuple(values["private_fields"]),
             }
         )
 

