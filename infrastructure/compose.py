@@ -164,7 +164,12 @@ def _served(settings: Settings) -> cloud.Served:
     """Return what an embedded environment serves, from the description of the service."""
     service = service_of(settings)
     path = service.health.step.request.path
-    return cloud.Served(service.repository, path, dict(service.environment))
+    shared = settings.project.embedded_state / "shared"
+    folders = {"${project}": str(settings.project.root), "${shared}": str(shared)}
+    variables = dict(service.environment)
+    for word, folder in folders.items():
+        variables = {name: value.replace(word, folder) for name, value in variables.items()}
+    return cloud.Served(service.repository, path, variables)
 
 
 def stop(settings: Settings) -> None:

@@ -158,6 +158,11 @@ class Layout:
         return self.state / "aws"
 
     @property
+    def shared(self) -> Path:
+        """A folder that all instances of the service share, as a network file system; empty at first."""
+        return self.state / "shared"
+
+    @property
     def run(self) -> Path:
         """Runtime state: process records, Caddy's files."""
         return self.state / "run"
@@ -189,7 +194,7 @@ class Layout:
 
     def owned(self) -> tuple[Path, ...]:
         """Return everything that `down` removes: our own names only, never other content of the folder."""
-        folders = (self.logs, self.images, self.aws, self.run, self.data)
+        folders = (self.logs, self.images, self.aws, self.shared, self.run, self.data)
         return (self.owner, self.outputs, self.secrets, *folders, self.environment)
 
     def make(self) -> None:
@@ -199,6 +204,7 @@ class Layout:
             self.logs,
             self.images,
             self.aws,
+            self.shared,
             self.processes,
             self.ingress,
             self.listeners,

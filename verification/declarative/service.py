@@ -32,6 +32,8 @@ from verification.journeys.placeholders import NAME, holes, is_builtin, names_in
 SCHEMA_FILE = Path(__file__).with_name("service.schema.json")
 FILE = "service.yaml"
 NONE = "none"
+FOLDERS = ("project", "shared")
+"""Placeholders of ``environment``: the project's folder, and one that all instances of the embedded service share."""
 _OK = Expectation((200,))
 _SIGNS_IN = ("bearer", "cookie")
 _ALLOWED_OF_ACCOUNT = ("account.email", "account.password")
@@ -271,6 +273,10 @@ def _mistakes(source: Source) -> Iterator[str]:
             yield from _requests(source, ["dependencies", name], one, set(), account=False)
     for name, one in sessions.items():
         yield from _session_mistakes(source, ["sessions", name], one)
+    for name, value in raw.get("environment", {}).items():
+        for hole in sorted(set(holes(value)) - set(FOLDERS)):
+            hint = f"here are {' and '.join(f'${{{one}}}' for one in FOLDERS)}"
+            yield source.error(["environment", name], f"${{{hole}}} has no value here; {hint}")
     for name, one in raw["journeys"].items():
         yield from _journey_mistakes(source, ["journeys", name], one, sessions)
 

@@ -48,6 +48,7 @@ class Values:
         self._account = account or {}
         self._marker = marker
         self._captured: dict[str, Any] = dict(captured or {})
+        self._uuid = str(uuid.uuid4())
 
     @property
     def captured(self) -> Mapping[str, Any]:
@@ -65,7 +66,7 @@ class Values:
         if name == "marker":
             return self._marker
         if name == "uuid":
-            return str(uuid.uuid4())
+            return self._uuid
         if (now := _NOW.fullmatch(name)) is not None:
             return _time(now)
         field = name.removeprefix(_ACCOUNT)
