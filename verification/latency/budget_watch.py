@@ -42,7 +42,7 @@ class OverBudget:
 
     def __add__(self, other: OverBudget) -> OverBudget:
         """Return the counts of both."""
-        return OverBudget(*(sum(pair) for pair in zip(astuple(self), astuple(other), strict=True)))
+        return OverBudget(self.answers + other.answers, self.p95_ms + other.p95_ms, self.p99_ms + other.p99_ms)
 
     def proves(self, questions: int) -> str | None:
         """Return the budget that these answers prove to be broken, None if they prove nothing.
@@ -86,7 +86,7 @@ class BudgetWatch:
 
     def count(self, operation: str, elapsed_ms: float) -> OverBudget:
         """Count one answer of an operation; return what was added."""
-        added = OverBudget.of([elapsed_ms], self._limits)
+        added = OverBudget(1, int(elapsed_ms > self._limits.p95_ms), int(elapsed_ms > self._limits.p99_ms))
         self.add(operation, added)
         return added
 
