@@ -1,4 +1,4 @@
-"""``init``: writes a project folder for a service of one's own, and says what it could not know."""
+"""``init``: writes a project folder for another service, and prints what it could not know."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ FILES = {
 ONE_LINE = ("request", "expect", "capture")
 SCHEMA = "verification/declarative/service.schema.json"
 VERSION_CONTROL = {".git"}
-"""What may be in the folder already."""
+"""The names that the folder may already contain."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Given:
 
 
 def init(given: Given) -> int:
-    """Write the project folder and print what a person must look at; return 0.
+    """Write the project folder print the parts that a person must check, and return 0.
 
     Raises Refused, with nothing written, if the folder is not empty, or if the document or the service cannot be read.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,8 @@ from verification.contract.openapi import Contract
 METHODS = ("get", "post", "put", "patch", "delete")
 JSON = "json"
 FORM = "x-www-form-urlencoded"
+_VARIABLE = re.compile(r"\{([^{}]+)\}")
+_SESSION = re.compile(r"(?:log|sign)[-_]?(?:in|out|off|on)\b", re.IGNORECASE)
 _CHAIN = 20
 """The longest chain of references that is followed."""
 
@@ -32,7 +35,12 @@ class Operation:
     @property
     def variables(self) -> list[str]:
         """The names of the path's variables, in order."""
-        return [part[1:-1] for part in self.path.split("/") if part.startswith("{") and part.endswith("}")]
+        return _VARIABLE.findall(self.path)
+
+    @property
+    def is_about_sessions(self) -> bool:
+        """Whether the path names signing in or out: asking for it is not a way of looking at something."""
+        return _SESSION.search(self.path) is not None
 
     @property
     def needs_query(self) -> bool:
@@ -44,7 +52,7 @@ class Operation:
 
 
 class Document:
-    """An OpenAPI document as it was written; references are resolved where they are asked for."""
+    """An OpenAPI document as it was written; its references are resolved on demand."""
 
     def __init__(self, raw: Mapping[str, Any]) -> None:
         self.raw = raw
@@ -107,6 +115,16 @@ class Document:
             merged = {**inner, **merged}
             merged |= ({"properties": properties} if properties else {}) | ({"required": required} if required else {})
         return merged
+
+    def inside(self, schema: Mapping[str, Any]) -> tuple[str | None, Mapping[str, Any]]:
+        """Return the name and schema of the only property if it is an object, as in ``{"pet": {…}}``; else None and the schema."""
+        properties = schema.get("properties", {})
+        if len(properties) == 1:
+            (name,) = properties
+            inner = self.flat(properties[name])
+            if "properties" in inner:
+                return name, inner
+        return None, schema
 
     def security(self, operation: Operation) -> str | None:
         """Return the name of the first security scheme that the operation needs; None if it can be asked without one."""

@@ -44,7 +44,7 @@ class Collection:
         return [one for one in (self.listing, self.create, self.put, self.read, self.delete) if one is not None]
 
     def journey(self, document: Document) -> DraftedJourney:
-        """Return the draft of what a user does with the collection."""
+        """Return the draft of a user's way through the collection."""
         if self.create is not None and self.read is not None:
             return _write(document, self, self.create)
         if self.put is not None and self.read is not None:
@@ -78,7 +78,7 @@ def _is_usable(one: Collection) -> bool:
     asked = [one.create or one.put, one.read]
     if all(asked) and not any(each.needs_query for each in asked if each is not None):
         return True
-    return one.listing is not None and not one.listing.needs_query
+    return one.listing is not None and not one.listing.needs_query and not one.listing.is_about_sessions
 
 
 def _write(document: Document, one: Collection, write: Operation) -> DraftedJourney:
@@ -154,7 +154,7 @@ def _entries(document: Document, listing: Operation) -> tuple[str | None, Mappin
 
 
 def _body(document: Document, write: Operation) -> tuple[Body | None, str, list[str]]:
-    """Return the body, its key in a request (``json`` or ``form``), and what is unknown about it."""
+    """Return the body, its key in a request (``json`` or ``form``), and its unknown parts."""
     holder = document.resolve(write.raw.get("requestBody", {}))
     if not holder:
         return None, JSON, []
@@ -179,19 +179,23 @@ def _example(document: Document, holder: Mapping[str, Any], kind: str) -> Any:
 
 def _capture(document: Document, write: Operation, read: Operation) -> tuple[dict[str, str], str | None]:
     """Return where the answer names the new entry, and the field of an entry that has this name."""
-    properties = document.answer_schema(write).get("properties", {})
-    for name in (*read.variables, "id", "uuid", "name"):
-        if name in properties:
-            return {"id": f"$.{name}"}, name
-    if named := next((one for one in properties if one.endswith(("_id", "Id"))), None):
-        return {"id": f"$.{named}"}, named
+    wrapper, schema = document.inside(document.answer_schema(write))
+    properties = schema.get("properties", {})
+    ids = [name for name in properties if name.endswith(("_id", "Id"))]
+    found = next((name for name in (*read.variables, "id", "uuid", "name", *ids) if name in properties), None)
+    if found is not None:
+        return {"id": f"$.{found}" if wrapper is None else f"$.{wrapper}.{found}"}, found
     headers = document.success(write)[1].get("headers", {})
     return ({"id": "header Location"}, None) if any(name.lower() == "location" for name in headers) else ({}, None)
 
 
 def _expect(document: Document, operation: Operation, identity: str | None = None) -> dict[str, Any]:
     expect: dict[str, Any] = {"status": document.success(operation)[0]}
-    return expect if identity is None else {**expect, "body": {identity: _PLACE}}
+    wrapper, schema = document.inside(document.answer_schema(operation))
+    if identity is None or identity not in schema.get("properties", {}):
+        return expect
+    body: dict[str, Any] = {identity: _PLACE}
+    return {**expect, "body": body if wrapper is None else {wrapper: body}}
 
 
 def _list_expectation(document: Document, listing: Operation, identity: str | None) -> dict[str, Any]:

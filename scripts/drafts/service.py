@@ -39,7 +39,7 @@ READS, WRITES = 5, 1
 
 @dataclass(frozen=True)
 class Draft:
-    """The description as JSON values, and what a person must look at: ``unknown``."""
+    """The description as JSON values; ``unknown`` lists the parts that a person must check."""
 
     description: Mapping[str, Any]
     unknown: list[str] = field(default_factory=list)
@@ -123,7 +123,8 @@ def _health(document: Document | None, asked: Asked | None, unknown: list[str]) 
 def _root(document: Document) -> str:
     """Return the shortest path that can be read without anything else, the default path if there is none."""
     reads = [one for one in document.operations if one.method == "GET" and not one.variables and not one.needs_query]
-    return min((one.path for one in reads if document.security(one) is None), key=len, default=NO_PATH)
+    found = (one.path for one in reads if document.security(one) is None and not one.is_about_sessions)
+    return min(found, key=len, default=NO_PATH)
 
 
 def _state(document: Document, properties: Mapping[str, Any]) -> dict[str, Any]:

@@ -27,14 +27,18 @@ _ROOM = 40
 
 
 class Body:
-    """The draft of one body. ``marked`` is the top-level field that holds the run's marker; ``unknown`` needs a person."""
+    """The draft of one body. ``marked`` is the field that holds the run's marker; ``unknown`` needs a person."""
 
     def __init__(self, document: Document, schema: Mapping[str, Any], example: Any = None) -> None:
         self._document = document
         self.unknown: list[str] = []
         self.marked: str | None = None
         made = self._value(schema, "", 0) if example is None else example
-        self.value: Any = self._marked(schema, made) if isinstance(made, Mapping) else made
+        name, inner = document.inside(schema)
+        if name is not None and isinstance(made, Mapping) and isinstance(made.get(name), Mapping):
+            self.value: Any = {**made, name: self._marked(inner, made[name])}
+        else:
+            self.value = self._marked(schema, made) if isinstance(made, Mapping) else made
 
     def _marked(self, schema: Mapping[str, Any], made: Mapping[str, Any]) -> dict[str, Any]:
         """Return the body with times that are always in the future, and the marker in the first free text."""

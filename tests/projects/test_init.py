@@ -154,6 +154,45 @@ def test_scheme_that_cannot_be_drafted_is_named(tmp_path: Path) -> None:
     assert description(tmp_path / "ours")["sessions"] == "none"
 
 
+WRAPPED = """
+openapi: 3.1.0
+info: {title: x, version: "1"}
+paths:
+  /login: {get: {responses: {"200": {description: a page}}}}
+  /file.{ext}: {get: {responses: {"200": {description: a file}}}}
+  /articles:
+    get: {responses: {"200": {description: all, content: {application/json: {schema: {type: object, properties: {articles: {type: array, items: {$ref: "#/components/schemas/Article"}}, count: {type: integer}}}}}}}}
+    post:
+      requestBody: {content: {application/json: {schema: {$ref: "#/components/schemas/One"}}}}
+      responses: {"201": {description: made, content: {application/json: {schema: {$ref: "#/components/schemas/One"}}}}}
+  /articles/{slug}:
+    get: {responses: {"200": {description: one, content: {application/json: {schema: {$ref: "#/components/schemas/One"}}}}}}
+components:
+  schemas:
+    Article: {type: object, required: [title], properties: {title: {type: string}, slug: {type: string, readOnly: true}}}
+    One: {type: object, required: [article], properties: {article: {$ref: "#/components/schemas/Article"}}}
+"""
+
+
+def test_entry_inside_an_object_and_without_a_delete(tmp_path: Path) -> None:
+    """An entry in a wrapper, a name of its own for the id, and paths that are not collections."""
+    contract = tmp_path / "openapi.yaml"
+    contract.write_text(WRAPPED)
+    ran = init(tmp_path / "ours", "--contract", str(contract))
+    assert ran.exit_code == 0, ran.output
+    drafted = description(tmp_path / "ours")
+    assert drafted["health"]["request"] == "GET /articles", "a sign-in is never the guess"
+    (journey,) = drafted["journeys"].values()
+    create, read, find = journey["steps"]
+    assert create["request"]["json"] == {"article": {"title": "${marker}"}}
+    assert create["capture"] == {"id": "$.article.slug"}
+    assert read["expect"]["body"] == {"article": {"slug": "${id}"}}
+    assert find["expect"]["body"] == {"articles": {"contains": {"slug": "${id}"}}}
+    assert "undo" not in journey
+    assert "nothing deletes what POST /articles writes" in ran.output
+    load_service(tmp_path / "ours" / "suites" / "service.yaml", "service.yaml")
+
+
 @contextmanager
 def served(answers: dict[str, tuple[int, str]]) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):

@@ -25,7 +25,7 @@ NOT_INHERITED = ("EMBEDDED_", "AWS_", "DEPLOYMENT_", "PYTEST_", "PYTHONPATH")
 @pytest.fixture
 def ours(tmp_path: Path) -> Iterator[Path]:
     """A new project with the example images and a check of its own in each gate."""
-    folder = tmp_path / "a team" / "ours"  # with a space: every path is quoted where it must be
+    folder = tmp_path / "a team" / "ours"  # the space shows that every path is quoted
     init.init(init.Given(folder, TELEHEALTH))
     shutil.copytree(CHECKOUT.root / "infrastructure" / "embedded" / "registry", folder / "registry")
     for gate in GATES:

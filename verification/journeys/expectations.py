@@ -21,7 +21,7 @@ _LONGEST = 120
 _ABSENT = object()
 # RFC 9535's singular queries without its rarer spellings: $, then .name, ['name'] or [0].
 _PATH = re.compile(r"""\.([A-Za-z_][\w-]*)|\['([^']+)'\]|\["([^"]+)"\]|\[(-?\d+)\]""")
-_HEADER = re.compile(r"header ([A-Za-z0-9-]+)")
+_HEADER = re.compile(r"header ([A-Za-z0-9_-]+)")
 
 
 class Headers(Protocol):
