@@ -18,7 +18,7 @@ import yaml
 from deployment.errors import Refused
 from deployment.project import FRAMEWORK, Project
 from scripts.drafts.asking import ask
-from scripts.drafts.document import read_document
+from scripts.drafts.document import files_of, read_document
 from scripts.drafts.service import Draft, draft, health_paths
 from verification.declarative.service import InvalidService, load_service
 
@@ -57,7 +57,7 @@ def init(given: Given) -> int:
     _refuse_occupied(folder)
     document = None if given.contract is None else read_document(given.contract)
     name = _name(document.title if document is not None else "", folder)
-    contract = None if given.contract is None else f"contract/{given.contract.name}"
+    contract = None if given.contract is None else f"contract/{given.contract.resolve().name}"
     asked = None if given.url is None else ask(given.url, [one.path for one in health_paths(document)])
     drafted = draft(name, document, contract, asked)
     if given.url is not None and asked is None:
@@ -111,9 +111,11 @@ def _write(folder: Path, drafted: Draft, contract: Path | None) -> list[str]:
             _fill(project.root / name, template, values)
         shutil.copy(Project(FRAMEWORK).checklist_file, project.checklist_file)
         if contract is not None:
-            target = project.suites / str(drafted.description["contract"])
-            target.parent.mkdir()
-            shutil.copy(contract, target)
+            target = (project.suites / str(drafted.description["contract"])).parent
+            for file in files_of(contract):
+                copy = target / file.relative_to(contract.resolve().parent)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(file, copy)
         mistakes = _mistakes(project)
         folder.mkdir(exist_ok=True)
         for path in sorted(project.root.iterdir()):

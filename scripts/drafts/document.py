@@ -140,7 +140,7 @@ class Document:
 
     def _operations(self) -> Iterator[Operation]:
         for path, item in self.raw.get("paths", {}).items():
-            shared = self.resolve(item)
+            shared = self.resolve(item) if str(path).startswith("/") else {}  # the others are extensions
             for method in METHODS:
                 raw = shared.get(method)
                 if isinstance(raw, Mapping):
@@ -148,6 +148,30 @@ class Document:
                         self.resolve(one) for one in (*shared.get("parameters", ()), *raw.get("parameters", ()))
                     ]
                     yield Operation(method.upper(), f"{self._base}{path}", raw, tuple(parameters))
+
+
+def files_of(path: Path) -> list[Path]:
+    """Return a document's file and the files below its folder that its references lead to. Raises OSError, YAMLError."""
+    folder, found, unread = path.resolve().parent, [path.resolve()], [path.resolve()]
+    while unread:
+        one = unread.pop()
+        for reference in _references(yaml.safe_load(one.read_text(encoding="utf-8"))):
+            target = (one.parent / reference).resolve()
+            if target.is_file() and target.is_relative_to(folder) and target not in found:
+                found.append(target)
+                unread.append(target)
+    return found
+
+
+def _references(value: Any) -> Iterator[str]:
+    """Yield the files that references in a JSON value name."""
+    if isinstance(value, Mapping):
+        file = str(value.get("$ref", "")).partition("#")[0]
+        if file and "://" not in file:
+            yield file
+    inner = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    for one in inner:
+        yield from _references(one)
 
 
 def _first_that_is_not_null(choices: Any) -> list[Any]:

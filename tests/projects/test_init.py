@@ -158,7 +158,7 @@ WRAPPED = """
 openapi: 3.1.0
 info: {title: x, version: "1"}
 paths:
-  /login: {get: {responses: {"200": {description: a page}}}}
+  /login: {get: {responses: {200: {description: a page}}}}
   /file.{ext}: {get: {responses: {"200": {description: a file}}}}
   /articles:
     get: {responses: {"200": {description: all, content: {application/json: {schema: {type: object, properties: {articles: {type: array, items: {$ref: "#/components/schemas/Article"}}, count: {type: integer}}}}}}}}
@@ -175,7 +175,7 @@ components:
 
 
 def test_entry_inside_an_object_and_without_a_delete(tmp_path: Path) -> None:
-    """An entry in a wrapper, a name of its own for the id, and paths that are not collections."""
+    """Statuses without quotes, an entry in a wrapper, a name of its own for the id, and paths that are not collections."""
     contract = tmp_path / "openapi.yaml"
     contract.write_text(WRAPPED)
     ran = init(tmp_path / "ours", "--contract", str(contract))
@@ -190,6 +190,25 @@ def test_entry_inside_an_object_and_without_a_delete(tmp_path: Path) -> None:
     assert find["expect"]["body"] == {"articles": {"contains": {"slug": "${id}"}}}
     assert "undo" not in journey
     assert "nothing deletes what POST /articles writes" in ran.output
+    load_service(tmp_path / "ours" / "suites" / "service.yaml", "service.yaml")
+
+
+def test_files_that_the_contract_refers_to_are_copied(tmp_path: Path) -> None:
+    """Path items and schemas in files of their own, one of which refers to another; an extension beside the paths."""
+    folder = tmp_path / "api"
+    (folder / "parts").mkdir(parents=True)
+    (folder / "openapi.yaml").write_text(
+        'openapi: 3.1.0\ninfo: {title: x, version: "1"}\npaths:\n  x-note: text\n'
+        "  /things:\n    get:\n      responses:\n        '200':\n          description: all\n"
+        "          content: {application/json: {schema: {$ref: parts/things.yaml#/All}}}\n"
+    )
+    (folder / "parts" / "things.yaml").write_text("All: {type: array, items: {$ref: thing.yaml}}\n")
+    (folder / "parts" / "thing.yaml").write_text("type: object\n")
+    (folder / "parts" / "other.yaml").write_text("type: object\n")
+    ran = init(tmp_path / "ours", "--contract", str(folder / "openapi.yaml"))
+    assert ran.exit_code == 0, ran.output
+    copied = {path.name for path in (tmp_path / "ours" / "suites" / "contract").rglob("*.yaml")}
+    assert copied == {"openapi.yaml", "things.yaml", "thing.yaml"}
     load_service(tmp_path / "ours" / "suites" / "service.yaml", "service.yaml")
 
 
