@@ -10,8 +10,9 @@ from typing import Any
 import httpx
 import pytest
 
-from verification.journeys.expectations import NotCaptured, body_problems, find, is_query
-from verification.journeys.model import Expectation, Journey, Request, Session, Step
+from verification.journeys.expectations import NotCaptured, body_problems, find, is_query, problems, version_of
+from verification.journeys.leftovers import removal, swept
+from verification.journeys.model import Expectation, Health, Journey, Request, Session, Step, Sweep
 from verification.journeys.placeholders import UnknownPlaceholder, Values, names_in
 from verification.journeys.player import Play, prepare
 from verification.journeys.sessions import NotSignedIn, credentials, sign_in_request, without_request
@@ -241,3 +242,85 @@ def test_sessions_without_a_request() -> None:
     assert without_request(Session("u", "basic"), values).headers == {"Authorization": "Basic YUBiLmV4YW1wbGU6cCB3"}
     assert without_request(Session("u", "api-key", header="X-Api-Key"), values).headers == {"X-Api-Key": "p w"}
     assert without_request(Session("u", "none"), values).headers == {}
+
+
+# -- what is shown of an answer, and what cannot break the judge --------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wanted", "got", "problem"),
+    [
+        ({"token": {"type": "integer"}}, {"token": "canary"}, "$.token is not what was expected (hidden)"),
+        ({"token": {"matches": "^ey"}}, {"token": "canary"}, "$.token is not what was expected (hidden)"),
+        ({"session": {"id": "x"}}, {"session": {"id": "canary"}}, "$.session.id is not what was expected (hidden)"),
+        ({"password": "canary"}, {}, "$.password is missing (hidden)"),
+        ({"n": {"type": "integer"}}, {"n": 0.5}, '$.n is 0.5, expected type "integer"'),
+    ],
+)
+def test_a_secret_field_is_never_shown(wanted: Any, got: Any, problem: str) -> None:
+    assert list(body_problems(wanted, got)) == [problem]
+
+
+def test_without_quotes_a_problem_has_the_place_only() -> None:
+    expect = Expectation((200,), {"X-A": "b", "X-B": {"matches": "c"}}, True, {"id": "7", "n": {"less": 3}, "gone": 1})
+    body = answer(200, {"id": "canary", "n": 5}, **{"X-A": "canary"})
+    assert list(problems(expect, body, quote=False)) == [
+        "header X-A is not as expected",
+        "header X-B is missing",
+        "$.id is not as expected",
+        "$.n is not as expected",
+        "$.gone is missing",
+    ]
+    assert sum("canary" in one for one in problems(expect, body)) == 2
+
+
+@pytest.mark.parametrize("body", [b"[" * 100_000, b"\xff\xfe\x00", b"{'a': 1}"])
+def test_a_body_that_no_parser_takes_is_not_json(body: bytes) -> None:
+    expect = Expectation((200,), {}, True, {"a": 1})
+    assert list(problems(expect, Answer(200, body))) == ["the body is not JSON"]
+    with pytest.raises(NotCaptured, match="not JSON"):
+        find("$.a", Answer(200, body))
+
+
+def test_a_number_beyond_floats_is_an_integer() -> None:
+    assert list(body_problems({"n": {"type": "integer"}}, {"n": 10**400})) == []
+
+
+def test_a_failed_sign_in_shows_nothing_of_the_account() -> None:
+    asks = step("in", Request("GET", "/in?user=${account.email}&password=${account.password}"), 200)
+    session = Session("user", "bearer", sign_in=asks, token="$.token")
+    asked = sign_in_request(session, Values({"email": "a@b.example", "password": "canary"}, "m"))
+    assert asked is not None
+    with pytest.raises(NotSignedIn) as caught:
+        credentials(session, asked, answer(401))
+    assert "canary" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("where", "given", "version"),
+    [
+        ("$.version", answer(200, {"version": "1.2"}), "1.2"),
+        ("$.build", answer(503, {"build": 7}), "7"),
+        ("header X-Version", answer(200, None, **{"x-version": "v3"}), "v3"),
+        ("$.version", answer(200, {"version": {"major": 1}}), None),
+        ("$.version", answer(200), None),
+        (None, answer(200, {"version": "1.2"}), None),
+    ],
+)
+def test_the_version_that_a_health_check_names(where: str | None, given: Answer, version: str | None) -> None:
+    assert version_of(Health(step("health", Request("GET", "/up"), 200), where), given) == version
+
+
+# -- what a lost answer leaves behind -----------------------------------------------------------------------------------------
+
+
+def test_entries_with_the_marker_are_found_and_removed() -> None:
+    sweep = Sweep(step("sweep", Request("GET", "/things"), 200), "$.things", {"tag": "${marker}"}, {"id": "$.id"})
+    listed = answer(200, {"things": [{"id": 1, "tag": "run-1"}, {"id": 2, "tag": "run-2"}, {"id": 3, "tag": "run-1"}]})
+    assert swept(sweep, Values(None, "run-1"), listed) == [{"id": 1}, {"id": 3}]
+    for bad in (answer(500), answer(200), answer(200, {"things": {}}), answer(200, {"things": [{"tag": "run-1"}]})):
+        with pytest.raises(NotCaptured):
+            swept(sweep, Values(None, "run-1"), bad)
+    asked = removal(JOURNEY, Values(None, "run-1", {"id": 3}))
+    assert go(asked, answer(204)) == [("delete", None)]
+    assert asked.finished

@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from verification.journeys.model import Expectation
+from verification.journeys.model import Expectation, Health
 from verification.redaction.redactor import is_secret_name
 
 OPERATORS = ("absent", "contains", "equals", "greater", "length", "less", "matches", "type")
@@ -67,7 +68,7 @@ def find(query: str, answer: Answer) -> Any:
         return value
     try:
         document = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise NotCaptured("the body is not JSON") from None
     return value_at(query, document)
 
@@ -93,72 +94,114 @@ def _field(value: Any, name: str) -> Any:
 
 def capture(wanted: Mapping[str, str], answer: Answer) -> dict[str, Any]:
     """Return the captured values by name. Raises NotCaptured if one is missing, null, an object or an array."""
-    captured = {}
-    for name, query in wanted.items():
-        value = find(query, answer)
-        if value is None or isinstance(value, dict | list):
-            raise NotCaptured(f"{query} is not a text or a number")
-        captured[name] = value
-    return captured
+    return {name: _single(query, find(query, answer)) for name, query in wanted.items()}
 
 
-def problems(expect: Expectation, answer: Answer) -> Iterator[str]:
+def captured_from(wanted: Mapping[str, str], document: Any) -> dict[str, Any]:
+    """Return the values at paths of a JSON value, by name. Raises NotCaptured as ``capture`` does."""
+    return {name: _single(query, value_at(query, document)) for name, query in wanted.items()}
+
+
+def _single(query: str, value: Any) -> Any:
+    if value is None or isinstance(value, dict | list):
+        raise NotCaptured(f"{query} is not a text or a number")
+    return value
+
+
+def version_of(health: Health, answer: Answer) -> str | None:
+    """Return the version that an answer to the health check names; None if it names none, or no text or number."""
+    if health.version is None:
+        return None
+    try:
+        version = find(health.version, answer)
+    except NotCaptured:
+        return None
+    return str(version) if isinstance(version, str) or _number(version) else None
+
+
+def problems(expect: Expectation, answer: Answer, *, quote: bool = True) -> Iterator[str]:
     """Yield what is not as expected, each as a part of a sentence; ``expect`` is filled already.
 
-    The value of a field with a secret name is never shown.
+    The value of a field with a secret name is never shown. Without ``quote`` no value is shown: the text then has nothing of the
+    answer but its status, and is the same for each run of a journey.
     """
     if answer.status not in expect.statuses:
         yield f"status {answer.status}, expected {' or '.join(map(str, expect.statuses))}"
         return
     for name, wanted in expect.headers.items():
-        yield from header_problems(name, wanted, answer.headers.get(name))
+        yield from (
+            one.text if quote else one.place_only for one in _header_mismatches(name, wanted, answer.headers.get(name))
+        )
     if not expect.has_body:
         return
     try:
         value = json.loads(answer.body)
-    except ValueError:
+    except (ValueError, RecursionError):
         yield "the body is not JSON"
         return
-    yield from body_problems(expect.body, value)
+    yield from (one.text if quote else one.place_only for one in _mismatches(expect.body, value, "$"))
 
 
 def header_problems(name: str, wanted: Any, got: str | None) -> Iterator[str]:
     """Yield what is wrong with a header: ``wanted`` is its value, ``{matches: …}``, or None if it must be absent."""
-    shown = "missing" if got is None else show(got)
-    if wanted is None:
-        if got is not None:
-            yield f"header {name} is {shown}, expected none"
-    elif isinstance(wanted, Mapping):
-        if got is None or not re.search(wanted["matches"], got):
-            yield f"header {name} is {shown}, expected what matches {wanted['matches']}"
-    elif got != wanted:
-        yield f"header {name} is {shown}, expected {wanted}"
+    yield from (one.text for one in _header_mismatches(name, wanted, got))
 
 
 def body_problems(wanted: Any, got: Any, where: str = "$") -> Iterator[str]:
     """Yield what is wrong with a JSON value."""
+    yield from (one.text for one in _mismatches(wanted, got, where))
+
+
+@dataclass(frozen=True)
+class _Mismatch:
+    """A value that is not as expected: where it is, and the whole message, which quotes it."""
+
+    where: str
+    text: str
+    missing: bool = False
+
+    @property
+    def place_only(self) -> str:
+        """Return the message without the value and the expected one."""
+        return f"{self.where} is missing" if self.missing else f"{self.where} is not as expected"
+
+
+def _header_mismatches(name: str, wanted: Any, got: str | None) -> Iterator[_Mismatch]:
+    where, shown = f"header {name}", "missing" if got is None else show(got)
+    if wanted is None:
+        if got is not None:
+            yield _Mismatch(where, f"{where} is {shown}, expected none")
+    elif isinstance(wanted, Mapping):
+        if got is None or not re.search(wanted["matches"], got):
+            yield _Mismatch(where, f"{where} is {shown}, expected what matches {wanted['matches']}", got is None)
+    elif got != wanted:
+        yield _Mismatch(where, f"{where} is {shown}, expected {wanted}", got is None)
+
+
+def _mismatches(wanted: Any, got: Any, where: str) -> Iterator[_Mismatch]:
     operator = operator_of(wanted)
     if operator is not None:
-        yield from _operator_problems(operator, wanted[operator], got, where)
+        yield from _operator_mismatches(operator, wanted[operator], got, where)
     elif got is _ABSENT:
-        yield f"{where} is missing, expected {show(wanted)}"
+        yield _Mismatch(where, f"{where} is missing, expected {show(wanted)}", missing=True)
     elif isinstance(wanted, Mapping) and isinstance(got, Mapping):
         for key, inner in wanted.items():
-            at = f"{where}.{key}"
-            found = got.get(key, _ABSENT)
-            if is_secret_name(key) and operator_of(inner) is None:
-                if found != inner:
-                    yield f"{at} is not what was expected (hidden)"
-            else:
-                yield from body_problems(inner, found, at)
+            found = _mismatches(inner, got.get(key, _ABSENT), f"{where}.{key}")
+            yield from (_hidden(one) for one in found) if is_secret_name(key) else found
     elif isinstance(wanted, list) and isinstance(got, list):
         if len(wanted) != len(got):
-            yield f"{where} has {len(got)} elements, expected {len(wanted)}"
+            yield _Mismatch(where, f"{where} has {len(got)} elements, expected {len(wanted)}")
             return
         for number, (one, other) in enumerate(zip(wanted, got, strict=True)):
-            yield from body_problems(one, other, f"{where}[{number}]")
+            yield from _mismatches(one, other, f"{where}[{number}]")
     elif not _same(wanted, got):
-        yield f"{where} is {show(got)}, expected {show(wanted)}"
+        yield _Mismatch(where, f"{where} is {show(got)}, expected {show(wanted)}")
+
+
+def _hidden(found: _Mismatch) -> _Mismatch:
+    """Return the mismatch of a field with a secret name: neither the value nor the expected one is shown."""
+    text = f"{found.where} is {'missing' if found.missing else 'not what was expected'} (hidden)"
+    return _Mismatch(found.where, text, found.missing)
 
 
 def operator_of(wanted: Any) -> str | None:
@@ -169,15 +212,16 @@ def operator_of(wanted: Any) -> str | None:
     return None
 
 
-def _operator_problems(operator: str, value: Any, got: Any, where: str) -> Iterator[str]:
+def _operator_mismatches(operator: str, value: Any, got: Any, where: str) -> Iterator[_Mismatch]:
     if operator == "absent":
         if (got is _ABSENT) is not value:
-            yield f"{where} is {'missing' if got is _ABSENT else 'there'}, expected it {'not ' if value else ''}to be there"
+            text = f"{where} is {'missing' if got is _ABSENT else 'there'}, expected it {'not ' if value else ''}to be there"
+            yield _Mismatch(where, text, got is _ABSENT)
         return
     if got is _ABSENT:
-        yield f"{where} is missing, expected {operator} {show(value)}"
+        yield _Mismatch(where, f"{where} is missing, expected {operator} {show(value)}", missing=True)
     elif not _holds(operator, value, got):
-        yield f"{where} is {show(got)}, expected {operator} {show(value)}"
+        yield _Mismatch(where, f"{where} is {show(got)}, expected {operator} {show(value)}")
 
 
 def _holds(operator: str, value: Any, got: Any) -> bool:
@@ -185,7 +229,7 @@ def _holds(operator: str, value: Any, got: Any) -> bool:
         case "contains":
             if isinstance(got, str):
                 return isinstance(value, str) and value in got
-            return isinstance(got, list) and any(not any(body_problems(value, one)) for one in got)
+            return isinstance(got, list) and any(not any(_mismatches(value, one, "")) for one in got)
         case "matches":
             return isinstance(got, str) and re.search(value, got) is not None
         case "type":
@@ -202,7 +246,7 @@ def _holds(operator: str, value: Any, got: Any) -> bool:
 def _is_type(name: str, got: Any) -> bool:
     match name:
         case "integer":
-            return _number(got) and float(got).is_integer()
+            return (isinstance(got, int) and not isinstance(got, bool)) or (isinstance(got, float) and got.is_integer())
         case "number":
             return _number(got)
         case "null":

@@ -126,14 +126,17 @@ class Play:
             raise LookupError("the journey has no further step")
         return prepare(step, self.values, session)
 
-    def learn(self, prepared: Prepared, answer: Answer | None) -> str | None:
-        """Take in the answer to the next step (None: there was none) and return what is wrong with it, None if it is as expected."""
+    def learn(self, prepared: Prepared, answer: Answer | None, *, quote: bool = True) -> str | None:
+        """Take in the answer to the next step (None: there was none) and return what is wrong with it, None if it is as expected.
+
+        Without ``quote`` the text has no value of the answer.
+        """
         undoing = self._failed or self._next >= len(self.journey.steps)
         if undoing:
             self._undone += 1
         else:
             self._next += 1
-        problem = None if answer is None else judge(prepared, answer)
+        problem = None if answer is None else judge(prepared, answer, quote=quote)
         if answer is not None and problem is None:
             problem = self._capture(prepared.step, answer)
         if not undoing:
@@ -171,7 +174,10 @@ class Play:
         return True
 
 
-def judge(prepared: Prepared, answer: Answer) -> str | None:
-    """Return everything that is wrong with an answer, as parts of a sentence; None if it is as expected."""
-    found = list(problems(prepared.expect, answer))
+def judge(prepared: Prepared, answer: Answer, *, quote: bool = True) -> str | None:
+    """Return everything that is wrong with an answer, as parts of a sentence; None if it is as expected.
+
+    Without ``quote`` the text has no value of the answer.
+    """
+    found = list(problems(prepared.expect, answer, quote=quote))
     return "; ".join(found) if found else None

@@ -51,8 +51,8 @@ def without_request(session: Session, values: Values) -> Credentials:
 
 def credentials(session: Session, prepared: Prepared, answer: Answer) -> Credentials:
     """Return the credentials that the answer to a sign-in gives. Raises NotSignedIn."""
-    asked = f"{prepared.method} {prepared.path}"
-    if (problem := judge(prepared, answer)) is not None:
+    asked = str(prepared.step.request)  # with its placeholders: the account may stand in the path
+    if (problem := judge(prepared, answer, quote=False)) is not None:
         raise NotSignedIn(f"{asked}: {problem}")
     if session.kind == "cookie":
         pairs = _cookies(answer)

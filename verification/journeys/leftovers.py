@@ -1,0 +1,35 @@
+"""What a journey wrote and did not remove: the entries that carry the run's marker, and the steps that remove them; without I/O."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from verification.journeys.expectations import Answer, NotCaptured, body_problems, captured_from, value_at
+from verification.journeys.model import Journey, Sweep
+from verification.journeys.placeholders import Values
+from verification.journeys.player import Play
+
+
+def removal(journey: Journey, values: Values) -> Play:
+    """Return a play of the ``undo`` steps that remove something, or capture what such a step needs; ``values`` are what was captured."""
+    undo = tuple(step for step in journey.undo if step.request.writes or step.capture)
+    return Play(replace(journey, steps=(), undo=undo), values)
+
+
+def swept(sweep: Sweep, values: Values, answer: Answer) -> list[dict[str, Any]]:
+    """Return what the ``undo`` steps need of each entry in the answer to ``sweep`` that this run wrote.
+
+    ``values`` hold the run's marker. Raises NotCaptured if the answer has no such list.
+    """
+    if answer.status not in sweep.step.expect.statuses:
+        raise NotCaptured(f"status {answer.status}, expected {' or '.join(map(str, sweep.step.expect.statuses))}")
+    try:
+        entries = value_at(sweep.items, json.loads(answer.body))
+    except (ValueError, RecursionError) as error:
+        raise error if isinstance(error, NotCaptured) else NotCaptured("the body is not JSON") from None
+    if not isinstance(entries, list):
+        raise NotCaptured(f"{sweep.items} is not a list")
+    where = values.fill(sweep.where)
+    return [captured_from(sweep.capture, entry) for entry in entries if not any(body_problems(where, entry))]
