@@ -324,3 +324,28 @@ def test_entries_with_the_marker_are_found_and_removed() -> None:
     asked = removal(JOURNEY, Values(None, "run-1", {"id": 3}))
     assert go(asked, answer(204)) == [("delete", None)]
     assert asked.finished
+
+
+def test_a_reading_step_that_expects_what_a_writing_one_gives_is_left_out() -> None:
+    find_it = Step(
+        "find",
+        "list",
+        Request("GET", "/things"),
+        Expectation((200,), {}, True, {"items": {"contains": {"id": "${id}"}}}),
+    )
+    journey = Journey("write", (*JOURNEY.steps, find_it), JOURNEY.undo)
+    reading = journey.on_live()
+    assert reading is not None
+    assert [one.name for one in reading.steps] == ["list"]
+
+
+def test_undo_is_asked_although_its_expectation_lacks_a_value() -> None:
+    sweep_all = Step("clear", "clear", Request("DELETE", "/things"), Expectation((200,), {}, True, {"last": "${id}"}))
+    played = play(Journey("write", JOURNEY.steps, (sweep_all,)))
+    assert go(played, answer(500), answer(200)) == [("create", "status 500, expected 201"), ("clear", None)]
+    assert go(
+        play(Journey("write", JOURNEY.steps[:1], (sweep_all,))), answer(201, {"id": 7}), answer(200, {"last": 8})
+    ) == [
+        ("create", None),
+        ("clear", "$.last is 8, expected 7"),
+    ]

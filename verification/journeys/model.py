@@ -106,7 +106,7 @@ class Journey:
         lost: set[str] = set()
         kept = []
         for step in self.steps:
-            if step.request.writes or names_in(asdict(step.request)) & lost:
+            if step.request.writes or names_in([asdict(step.request), asdict(step.expect)]) & lost:
                 lost |= set(step.capture)
             else:
                 kept.append(step)

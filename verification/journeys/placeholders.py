@@ -79,14 +79,16 @@ class Values:
 
         Raises UnknownPlaceholder.
         """
+        if isinstance(value, str):
+            if "${" not in value:
+                return value
+            whole = _HOLE.fullmatch(value)
+            return self.value(whole[1]) if whole else _HOLE.sub(lambda hole: str(self.value(hole[1])), value)
         if isinstance(value, Mapping):
             return {key: self.fill(inner) for key, inner in value.items()}
         if isinstance(value, list | tuple):
             return [self.fill(inner) for inner in value]
-        if not isinstance(value, str):
-            return value
-        whole = _HOLE.fullmatch(value)
-        return self.value(whole[1]) if whole else _HOLE.sub(lambda hole: str(self.value(hole[1])), value)
+        return value
 
 
 def _time(now: re.Match[str]) -> str:

@@ -34,9 +34,10 @@ class Prepared:
     expect: Expectation = field(repr=False)
 
 
-def prepare(step: Step, values: Values, session: Mapping[str, str]) -> Prepared:
+def prepare(step: Step, values: Values, session: Mapping[str, str], *, undoing: bool = False) -> Prepared:
     """Return the step's request with its placeholders filled; ``session`` holds the headers of the session.
 
+    If ``undoing``, an expectation that lacks a value is reduced to the status: what was written must be removed in any case.
     Raises UnknownPlaceholder.
     """
     request = step.request
@@ -46,7 +47,13 @@ def prepare(step: Step, values: Values, session: Mapping[str, str]) -> Prepared:
         headers["Content-Type"] = _CONTENT_TYPES[request.body_kind]
     expect = step.expect
     if expect.has_body or expect.headers:
-        expect = Expectation(expect.statuses, values.fill(expect.headers), expect.has_body, values.fill(expect.body))
+        try:
+            headers_wanted, wanted = values.fill(expect.headers), values.fill(expect.body)
+            expect = Expectation(expect.statuses, headers_wanted, expect.has_body, wanted)
+        except UnknownPlaceholder:
+            if not undoing:
+                raise
+            expect = Expectation(expect.statuses)
     return Prepared(step, request.method, _path(request, values), headers, body, expect)
 
 
@@ -110,7 +117,7 @@ class Play:
 
     def next(self) -> Step | None:
         """Return the step to be asked next: the journey's, then its ``undo`` steps that have the values they need; None at the end."""
-        if not self._failed and self._next < len(self.journey.steps):
+        if not self._undoing:
             return self.journey.steps[self._next]
         while self._undone < len(self.journey.undo):
             step = self.journey.undo[self._undone]
@@ -124,14 +131,14 @@ class Play:
         step = self.next()
         if step is None:
             raise LookupError("the journey has no further step")
-        return prepare(step, self.values, session)
+        return prepare(step, self.values, session, undoing=self._undoing)
 
     def learn(self, prepared: Prepared, answer: Answer | None, *, quote: bool = True) -> str | None:
         """Take in the answer to the next step (None: there was none) and return what is wrong with it, None if it is as expected.
 
         Without ``quote`` the text has no value of the answer.
         """
-        undoing = self._failed or self._next >= len(self.journey.steps)
+        undoing = self._undoing
         if undoing:
             self._undone += 1
         else:
@@ -155,6 +162,10 @@ class Play:
         """Ask the ``undo`` steps from the first on, if something is left."""
         self._failed = True
         self._undone = 0 if self._left else len(self.journey.undo)
+
+    @property
+    def _undoing(self) -> bool:
+        return self._failed or self._next >= len(self.journey.steps)
 
     def _capture(self, step: Step, answer: Answer) -> str | None:
         try:

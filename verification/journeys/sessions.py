@@ -9,13 +9,20 @@ from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 from verification.journeys.expectations import Answer, NotCaptured, find
-from verification.journeys.model import Session
+from verification.journeys.model import Request, Session
 from verification.journeys.placeholders import Values
 from verification.journeys.player import Prepared, judge, prepare
 
 
 class NotSignedIn(AssertionError):
-    """The answer to a sign-in was not the one that right credentials get; the text quotes nothing of the answer."""
+    """The answer to a sign-in was not the one that right credentials get; the text quotes nothing of the answer.
+
+    ``problem`` is the text without the request.
+    """
+
+    def __init__(self, asked: Request, problem: str) -> None:
+        super().__init__(f"{asked}: {problem}")  # with its placeholders: the account may stand in the path
+        self.problem = problem
 
 
 @dataclass(frozen=True)
@@ -51,21 +58,21 @@ def without_request(session: Session, values: Values) -> Credentials:
 
 def credentials(session: Session, prepared: Prepared, answer: Answer) -> Credentials:
     """Return the credentials that the answer to a sign-in gives. Raises NotSignedIn."""
-    asked = str(prepared.step.request)  # with its placeholders: the account may stand in the path
+    asked = prepared.step.request
     if (problem := judge(prepared, answer, quote=False)) is not None:
-        raise NotSignedIn(f"{asked}: {problem}")
+        raise NotSignedIn(asked, str(problem))
     if session.kind == "cookie":
         pairs = _cookies(answer)
         if not pairs:
-            raise NotSignedIn(f"{asked}: the answer sets no cookie")
+            raise NotSignedIn(asked, "the answer sets no cookie")
         text = "; ".join(f"{name}={value}" for name, value in pairs.items())
         return Credentials({"Cookie": text}, text)
     try:
         token = find(session.token or "$.access_token", answer)
     except NotCaptured as problem:
-        raise NotSignedIn(f"{asked}: {problem}") from None
+        raise NotSignedIn(asked, str(problem)) from None
     if not isinstance(token, str) or not token:
-        raise NotSignedIn(f"{asked}: {session.token} is not a text")
+        raise NotSignedIn(asked, f"{session.token} is not a text")
     return Credentials({"Authorization": f"Bearer {token}"}, token)
 
 
