@@ -41,6 +41,7 @@ from deployment.evidence.journal import JOURNAL_FILE, read  # noqa: E402  # the 
 from deployment.recovery.status import describe  # noqa: E402
 from deployment.settings import load  # noqa: E402
 from infrastructure import compose  # noqa: E402
+from infrastructure.description import service_of  # noqa: E402
 from scripts.commands import audit  # noqa: E402
 from tests.checkout import CHECKOUT, SETTINGS_FILE  # noqa: E402
 from verification.prober.config import ProberConfig  # noqa: E402
@@ -104,7 +105,8 @@ def watch(folder: Path, process: subprocess.Popen[bytes], until: float) -> Probe
     while time.monotonic() < until and process.poll() is None:
         if (folder / "state" / "outputs.json").exists() and compose.is_up(settings):
             world = compose.connect(settings)
-            return Prober.start(ProberConfig(world.live_url, world.smoke_users[0], rate=20, timeout_s=10))
+            config = ProberConfig(world.live_url, world.smoke_users[0], service_of(settings), rate=20, timeout_s=10)
+            return Prober.start(config)
         time.sleep(0.05)
     return None
 

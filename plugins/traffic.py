@@ -6,11 +6,16 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from statistics import median
 from typing import Any
 
+from deployment.settings import Settings
 from deployment.strategy import Shift
+from infrastructure.description import service_of
 from plugins.state import Bake
+from verification.http.answer_limits import AnswerLimits
+from verification.journeys.accounts import SmokeUser
 from verification.prober import figures
 from verification.prober.config import ProberConfig
 from verification.prober.prober import Prober
@@ -256,6 +261,20 @@ class TrafficMonitor:
         samples = self._prober.samples()
         first = figures.first_answer_by(samples, since=written_at, generation=generation, version=version)
         return None if first is None else round(first.done - written_at, 3)
+
+
+def prober_config(settings: Settings, live_url: str, users: Sequence[SmokeUser], folder: Path) -> ProberConfig:
+    """Return what the prober is told: the service's journeys, the last smoke user if there is one, and its log in the run's folder."""
+    limits = settings.limits
+    return ProberConfig(
+        live_url,
+        users[-1] if users else None,
+        service_of(settings),
+        rate=limits.prober_rate,
+        timeout_s=limits.prober_timeout,
+        largest=AnswerLimits.of(limits.largest_answer, limits.request_deadline).largest,
+        stderr_log=str(folder / "prober.log"),
+    )
 
 
 def watch_limits(live: Mapping[str, Any]) -> WatchLimits:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from functools import partial
 
 from deployment.access import Admission
@@ -50,9 +51,14 @@ from plugins.modes.scratch import remove_leftovers
 from plugins.page import standalone
 from plugins.stages import AFTER_DEPENDENCIES, BYSTANDER, Stage
 from plugins.state import HeldLease, Release
-from plugins.traffic import CONTROL_SHARE, LEAST_CONTROL_RATE, TrafficCanaryWatch, TrafficMonitor, watch_limits
-from verification.http.answer_limits import AnswerLimits
-from verification.prober.config import ProberConfig
+from plugins.traffic import (
+    CONTROL_SHARE,
+    LEAST_CONTROL_RATE,
+    TrafficCanaryWatch,
+    TrafficMonitor,
+    prober_config,
+    watch_limits,
+)
 from verification.watch.candidate_watch import Side
 
 
@@ -197,19 +203,12 @@ class DeployMode:
     def _start_traffic(self, environment: Environment, machine: Machine) -> None:
         limits, live, previous = self._settings.limits, self._settings.table(LIVE), machine.previous
         assert previous is not None, "a leased machine knows the live colour"
-        self._traffic = TrafficMonitor(
-            ProberConfig(
-                environment.live_url,
-                environment.smoke_users[-1],
-                rate=limits.prober_rate,
-                timeout_s=limits.prober_timeout,
-                largest=AnswerLimits.of(limits.largest_answer, limits.request_deadline).largest,
-                stderr_log=str(self._run.folder / "prober.log"),
-                control_url=previous.url,
-                control_rate=max(LEAST_CONTROL_RATE, CONTROL_SHARE * limits.prober_rate),
-            ),
-            watch_limits(live),
+        config = replace(
+            prober_config(self._settings, environment.live_url, environment.smoke_users, self._run.folder),
+            control_url=previous.url,
+            control_rate=max(LEAST_CONTROL_RATE, CONTROL_SHARE * limits.prober_rate),
         )
+        self._traffic = TrafficMonitor(config, watch_limits(live))
         self._traffic.warm_up()
         self._traffic.watch_live(colour=previous.colour, generation=previous.generation, version=previous.version)
 

@@ -37,6 +37,7 @@ from plugins.modes.completeness import (
 from plugins.modes.preconditions import accepted_settings
 from plugins.options import RunOptions
 from plugins.stages import Check, check_of
+from verification.prober.schedule import Schedule
 from verification.redaction.printable import printable
 
 INTERNAL_ERROR, REFUSED, NO_CHECKS = 3, 4, 5
@@ -185,8 +186,17 @@ def _steps(settings: Settings, image: Image, target: Colour, admission: Admissio
         f"  promote    move traffic from {target.other} to {target}, {strategy.parse(limits.strategy)}; {limits.confirmations} answers in a row confirm it",
         "  live       verify it through the live domain",
         f"  bake       watch it for {limits.bake:g} s",
+        f"  all along  {_prober(settings)}",
         f"  on failure before promote: stop {target}; after it: {after}",
     ]
+
+
+def _prober(settings: Settings) -> str:
+    """Return how often the prober requests each operation of the live domain."""
+    rate = settings.limits.prober_rate
+    intervals = Schedule.of(service_of(settings), with_user=True).intervals(rate)
+    each = ", ".join(f"{operation} each {seconds:.2g} s" for operation, seconds in intervals.items())
+    return f"the prober sends {rate:g} requests/s to the live domain: {each}"
 
 
 def _caller(admission: Admission | None) -> list[str]:

@@ -12,13 +12,12 @@ from deployment.model import Reason
 from deployment.settings import Settings
 from infrastructure import compose
 from infrastructure.compose import Environment
+from infrastructure.description import service_of
 from plugins.modes.coordinator import Coordinator
 from plugins.modes.environment_snapshot import front_door_request, take_snapshot
 from plugins.stages import Stage
 from plugins.state import Release, unregistered
-from plugins.traffic import TrafficMonitor
-from verification.http.answer_limits import AnswerLimits
-from verification.prober.config import ProberConfig
+from plugins.traffic import TrafficMonitor, prober_config
 from verification.watch.watch import WatchLimits
 
 # Without a deployment nothing needs to bake; the watch is long enough to see a service that fails occasionally.
@@ -86,21 +85,12 @@ class VerifyMode:
 
     def _watch(self) -> None:
         run, live = self._run, self._run.state.live
-        if live is None or not run.state.smoke_users:
+        if live is None or not (run.state.smoke_users or service_of(self._settings).signed_in is None):
             return
         limits = self._settings.limits
         seconds = min(limits.bake, LONGEST_WATCH_S)
-        self._traffic = TrafficMonitor(
-            ProberConfig(
-                live.url,
-                run.state.smoke_users[-1],
-                rate=limits.prober_rate,
-                timeout_s=limits.prober_timeout,
-                largest=AnswerLimits.of(limits.largest_answer, limits.request_deadline).largest,
-                stderr_log=str(run.folder / "prober.log"),
-            ),
-            WatchLimits(),
-        )
+        config = prober_config(self._settings, live.url, run.state.smoke_users, run.folder)
+        self._traffic = TrafficMonitor(config, WatchLimits())
         self._traffic.warm_up()
         began = time.time()
         while time.time() - began < seconds:

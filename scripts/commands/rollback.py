@@ -25,10 +25,8 @@ from deployment.recovery.undo import Undo, last_promotion, lost_way_back, refuse
 from deployment.settings import Settings
 from infrastructure.compose import Environment
 from plugins.page import standalone
-from plugins.traffic import TrafficMonitor
+from plugins.traffic import TrafficMonitor, prober_config
 from scripts.commands import console
-from verification.http.answer_limits import AnswerLimits
-from verification.prober.config import ProberConfig
 from verification.watch.watch import WatchLimits
 
 INTERNAL_ERROR = 3
@@ -120,7 +118,8 @@ def _carry_out(
         journal.append("irreversible", reason=irreversible, by=environment.caller.arn)
     journal.append("admitted", by=environment.caller.arn, duties=list(admission.duties), unchecked=admission.unchecked)
     notices = Notices(environment.notifier, journal, _about(run_id, environment, promotion, folder), say=console.say)
-    traffic = TrafficMonitor(_prober(settings, environment, folder), WatchLimits())
+    config = prober_config(settings, environment.live_url, environment.smoke_users, folder)
+    traffic = TrafficMonitor(config, WatchLimits())
     undo = Undo(run_id, environment.operation(settings.limits), journal, console.event)
     refusal: Refused | None = None
     requested = Reason("rollback", f"a rollback of {promotion.deployment_id} was requested")
@@ -192,17 +191,6 @@ def _about(run_id: str, environment: Environment, promotion: Promotion, folder: 
         back.digest or "unknown",
         environment.caller.arn,
         place_of(folder),
-    )
-
-
-def _prober(settings: Settings, environment: Environment, folder: Path) -> ProberConfig:
-    return ProberConfig(
-        environment.live_url,
-        environment.smoke_users[-1],
-        rate=settings.limits.prober_rate,
-        timeout_s=settings.limits.prober_timeout,
-        largest=AnswerLimits.of(settings.limits.largest_answer, settings.limits.request_deadline).largest,
-        stderr_log=str(folder / "prober.log"),
     )
 
 

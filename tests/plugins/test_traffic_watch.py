@@ -16,6 +16,8 @@ from plugins.described.fixtures import Player
 from plugins.described.measured import bake
 from plugins.state import Bake
 from plugins.traffic import TrafficMonitor, watch_limits
+from tests.plugins.project import ROOT
+from verification.declarative.service import load_service
 from verification.journeys.accounts import SmokeUser
 from verification.prober import figures
 from verification.prober.config import ProberConfig
@@ -31,6 +33,7 @@ TIMEOUT_MS = 2000.0
 CONFIG = ProberConfig(
     "http://api.telehealth.localhost:1",
     SmokeUser("one@smoke.example", "canary-password-1"),
+    load_service(ROOT / "suites" / "service.yaml", "suites/service.yaml"),
     rate=RATE,
     control_url="http://127.0.0.1:2",
     control_rate=CONTROL_RATE,

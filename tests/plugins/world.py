@@ -11,6 +11,7 @@ import json
 import os
 import threading
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -307,6 +308,7 @@ class _Handler(BaseHTTPRequestHandler):
     facts: ClassVar[Facts]
     side: ClassVar[str]
     asked: ClassVar[int] = 0
+    booked: ClassVar[dict[str, dict[str, Any]]]  # the database, which both colours share
 
     def log_message(self, format: str, *args: object) -> None:
         """Log nothing."""
@@ -366,11 +368,21 @@ class _Handler(BaseHTTPRequestHandler):
             return (200, {"access_token": TOKEN}) if known else (401, {"title": "no"})
         if self.headers.get("Authorization") != f"Bearer {TOKEN}":
             return 401, {"title": "no token"}
-        if path == "/auth/logout" or self.command == "DELETE":
+        if path == "/auth/logout":
             return 204, None
         if self.command == "POST":
-            return 201, {"id": "c-1"}
-        return 200, {"items": []} if path == "/consults" else {"id": path.rpartition("/")[2]}
+            one = {**json.loads(body), "id": uuid.uuid4().hex}
+            self.booked[one["id"]] = one
+            return 201, one
+        if path == "/consults":
+            return 200, {"items": list(self.booked.values())}
+        found = self.booked.get(path.rpartition("/")[2])
+        if found is None:
+            return 404, {"title": "none"}
+        if self.command == "DELETE":
+            self.booked.pop(found["id"], None)
+            return 204, None
+        return 200, found
 
     def _send(self, status: int, value: object, colour: str, generation: int) -> None:
         body = b"" if value is None else json.dumps(value).encode()
@@ -398,8 +410,9 @@ class _Server(ThreadingHTTPServer):
 def serving(facts: Facts) -> Iterator[None]:
     """Run the service on three ports, one for each colour and one for the live domain. Blue is live on 1.0.0."""
     servers, urls = [], {}
+    booked: dict[str, dict[str, Any]] = {}
     for side in ("blue", "green", "live"):
-        handler = type(f"{side.title()}Handler", (_Handler,), {"facts": facts, "side": side})
+        handler = type(f"{side.title()}Handler", (_Handler,), {"facts": facts, "side": side, "booked": booked})
         server = _Server(("127.0.0.1", 0), handler)
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         servers.append(server)

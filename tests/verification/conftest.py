@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.verification.contract_server import Service
+from verification.declarative.service import load_service
+from verification.journeys.model import Service as Described
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -15,3 +20,9 @@ def service() -> Iterator[Service]:
     running = Service()
     yield running
     running.stop()
+
+
+@pytest.fixture(scope="session")
+def described() -> Described:
+    """The shipped description of the service."""
+    return load_service(ROOT / "suites" / "service.yaml", "suites/service.yaml")

@@ -18,6 +18,7 @@ import pytest
 
 from tests.verification.contract_server import USER, Service
 from verification.journeys.accounts import SmokeUser
+from verification.journeys.model import Service as Described
 from verification.prober.config import ProberConfig
 from verification.prober.prober import Prober, ProberFailed
 from verification.watch.baseline import baseline
@@ -28,12 +29,12 @@ Start = Callable[..., Prober]
 
 
 @pytest.fixture
-def start(service: Service, tmp_path: Path) -> Iterator[Start]:
+def start(service: Service, described: Described, tmp_path: Path) -> Iterator[Start]:
     probers: list[Prober] = []
 
     def begin(**settings: object) -> Prober:
         values = {"rate": 100.0, "sign_in_pause_s": 0.1, "stderr_log": str(tmp_path / "prober.log")} | settings
-        probers.append(Prober.start(ProberConfig(service.url, SmokeUser(**USER), **values)))  # type: ignore[arg-type]  # one dict with values of all types
+        probers.append(Prober.start(ProberConfig(service.url, SmokeUser(**USER), described, **values)))  # type: ignore[arg-type]  # one dict with values of all types
         return probers[-1]
 
     yield begin
@@ -121,15 +122,15 @@ def test_broken_answer_is_a_failure(start: Start, service: Service) -> None:
     service.raw = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n{"
     wait_until(lambda: any("IncompleteRead" in str(s.problem) for s in prober.failures()))
     service.raw = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n[1]\n"
-    wait_until(lambda: any(s.problem == "the body is not a JSON object" for s in prober.failures()))
+    wait_until(lambda: any(s.problem == '$ is [1], expected {"status": "ok"}' for s in prober.failures()))
     assert prober.alive
 
 
-def test_refused_connections_are_failures(tmp_path: Path) -> None:
+def test_refused_connections_are_failures(described: Described) -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))  # bound but not listening, so connections are refused
         url = f"http://api.telehealth.localhost:{bound.getsockname()[1]}"
-        with Prober.start(ProberConfig(url, SmokeUser(**USER), rate=100)) as prober:
+        with Prober.start(ProberConfig(url, SmokeUser(**USER), described, rate=100)) as prober:
             prober.wait_for_samples(5, 20)
             assert all("ConnectionRefusedError" in str(s.problem) for s in prober.samples())
             assert len(prober.failures()) == len(prober.samples())
@@ -197,10 +198,13 @@ def test_prober_ends_with_its_parent_and_deletes_its_consults(service: Service) 
     # The prober gets its own parent process, which is killed and cannot stop it.
     program = """
 import sys
+from pathlib import Path
+from verification.declarative.service import load_service
 from verification.journeys.accounts import SmokeUser
 from verification.watch.baseline import baseline
 from verification.prober.prober import Prober, ProberConfig
-prober = Prober.start(ProberConfig(sys.argv[1], SmokeUser(*sys.stdin.readline().split()), rate=100))
+described = load_service(Path("suites/service.yaml"), "suites/service.yaml")
+prober = Prober.start(ProberConfig(sys.argv[1], SmokeUser(*sys.stdin.readline().split()), described, rate=100))
 prober.wait_for_samples(40, 20)
 print(prober.pid, flush=True)
 sys.stdin.read()
@@ -231,9 +235,9 @@ def test_consult_of_a_lost_answer_is_deleted(start: Start, service: Service) -> 
 
 
 @pytest.mark.parametrize("values", [{"rate": 0}, {"rate": 5000}, {"timeout_s": 0}, {"base_url": "ftp://x"}])
-def test_invalid_prober_configuration_is_refused(values: dict[str, object]) -> None:
+def test_invalid_prober_configuration_is_refused(values: dict[str, object], described: Described) -> None:
     with pytest.raises(ValueError, match="prober"):
-        ProberConfig(**({"base_url": "http://x", "user": SmokeUser("a", "b")} | values))  # type: ignore[arg-type]  # wrong on purpose
+        ProberConfig(**({"base_url": "http://x", "user": SmokeUser("a", "b"), "service": described} | values))  # type: ignore[arg-type]  # wrong on purpose
 
 
 def test_control_is_probed_and_recorded_separately(start: Start, service: Service) -> None:

@@ -15,6 +15,7 @@ from tests.service.users import ALICE, SECRET
 from verification.contract.openapi import Contract
 from verification.http.client import open_client
 from verification.journeys.accounts import SmokeUser, parse_smoke_users, sign_in
+from verification.journeys.model import Service as Described
 from verification.load.run import LoadPlan, run_load
 from verification.prober.config import ProberConfig
 from verification.prober.prober import Prober
@@ -72,8 +73,11 @@ def test_answers_of_the_reference_service_keep_the_contract(real_url: str, alice
     assert [a.status_code for a in answers] == [201, 422, 401, 200, 200, 200, 200, 422, 200, 204, 404, 422, 204]
 
 
-def test_prober_and_load_find_no_failure_and_clean_up(real_url: str, alice: SmokeUser, tmp_path: Path) -> None:
-    with Prober.start(ProberConfig(real_url, alice, timeout_s=10, stderr_log=str(tmp_path / "prober.log"))) as prober:
+def test_prober_and_load_find_no_failure_and_clean_up(
+    real_url: str, alice: SmokeUser, described: Described, tmp_path: Path
+) -> None:
+    config = ProberConfig(real_url, alice, described, timeout_s=10, stderr_log=str(tmp_path / "prober.log"))
+    with Prober.start(config) as prober:
         result = run_load(LoadPlan(real_url, (alice,), users=3, rate=30, seconds=2), log=tmp_path / "load.log")
         prober.wait_for_samples(100, 30)
         assert prober.failures() == []

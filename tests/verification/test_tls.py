@@ -19,6 +19,7 @@ from verification.http.client import open_client
 from verification.http.loopback import tls_context
 from verification.http.raw_http import Connection
 from verification.journeys.accounts import SmokeUser
+from verification.journeys.model import Service as Described
 from verification.load.run import LoadPlan, run_load
 from verification.prober.config import ProberConfig
 from verification.prober.prober import Prober
@@ -66,7 +67,7 @@ def test_client_checks_the_name_although_the_address_is_loopback(secure_url: str
         client.get("/health")
 
 
-def test_prober_checks_the_certificate(secure_url: str, certificate: Path) -> None:
+def test_prober_checks_the_certificate(secure_url: str, certificate: Path, described: Described) -> None:
     connection = Connection(secure_url, tls_context(str(certificate)), 5)
     assert connection.ask("GET", "/health", {}, None).status == 200
     assert connection.usable
@@ -75,7 +76,7 @@ def test_prober_checks_the_certificate(secure_url: str, certificate: Path) -> No
     with pytest.raises(ssl.SSLCertVerificationError):
         without_ca.ask("GET", "/health", {}, None)
     without_ca.close()
-    config = ProberConfig(secure_url, SmokeUser(**USER), rate=100, ca_file=str(certificate))
+    config = ProberConfig(secure_url, SmokeUser(**USER), described, rate=100, ca_file=str(certificate))
     with Prober.start(config) as prober:
         prober.wait_for_samples(20, 20)
         assert prober.failures() == []

@@ -27,6 +27,14 @@ class TooLargeOnTheWire(http.client.HTTPException):
     """The answer's body is larger than allowed; the text names the limit and the setting."""
 
 
+class NotSendable(http.client.HTTPException):
+    """A header or the path has a character that HTTP does not allow there; the text does not quote it."""
+
+
+FAILURES = (WireTimeout, OSError, http.client.HTTPException)
+"""What ``Connection.ask`` raises."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """Status, headers and the whole body."""
@@ -62,7 +70,10 @@ class Connection:
             sock = self._http.sock
             assert sock is not None, "connected just now"
             sock.settimeout(_left(deadline))
-            self._http.request(method, self._prefix + path, body=body, headers=headers)
+            try:
+                self._http.request(method, self._prefix + path, body=body, headers=headers)
+            except (ValueError, http.client.InvalidURL):  # UnicodeEncodeError is a ValueError
+                raise NotSendable("a character in a header or the path is not allowed by HTTP") from None
             response = self._http.getresponse()
             try:
                 return Answer(response.status, response.headers, _body(response, self._largest))

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from verification.http.raw_http import LARGEST_BODY
 from verification.journeys.accounts import SmokeUser
+from verification.journeys.model import Service
+from verification.prober.schedule import Schedule
 
 
 @dataclass(frozen=True)
 class ProberConfig:
-    """Where to ask, as whom, how often.
+    """Where to ask, what, as whom, how often.
 
+    The prober plays the journeys of ``service`` that may be played on the live service. ``user`` is the smoke user; None: only
+    journeys without a session are played.
     ``rate`` is requests per second in all; ``timeout_s`` what a request may take, from connecting to the answer's last byte;
     ``largest`` the bytes of a body.
     ``sign_in_pause_s`` is the pause before signing in is tried again. ``run`` marks what the prober writes, so that it finds
@@ -25,7 +30,8 @@ class ProberConfig:
     """
 
     base_url: str
-    user: SmokeUser
+    user: SmokeUser | None
+    service: Service
     rate: float = 40.0
     timeout_s: float = 2.0
     largest: int = LARGEST_BODY
@@ -46,6 +52,15 @@ class ProberConfig:
             raise ValueError(f"the prober's timeout is {self.timeout_s} s; it must lie above 0 and not above 60")
 
     @property
+    def schedule(self) -> Schedule:
+        """Which journeys are played, in which order."""
+        return Schedule.of(self.service, with_user=self.user is not None)
+
+    def intervals(self) -> Mapping[str, float]:
+        """Return the seconds between two requests of each operation, if none fails."""
+        return self.schedule.intervals(self.rate)
+
+    @property
     def control(self) -> ProberConfig | None:
         """The same questions to the control; its marker is one of its own, so that each finds what it wrote itself."""
         if self.control_url is None:
@@ -61,9 +76,19 @@ class ProberConfig:
 
     def to_line(self) -> str:
         """One line of JSON, credentials included: for a pipe, never for a log."""
+        # What the process does not play it need not parse.
+        played = replace(
+            self.service,
+            contract=None,
+            dependencies={},
+            journeys=self.service.played_on_live(),
+            stores={},
+            environment={},
+        )
         values = {
             "base_url": self.base_url,
-            "user": {"email": self.user.email, "password": self.user.password},
+            "user": self.user and {"email": self.user.email, "password": self.user.password},
+            "service": played.to_json(),
             "rate": self.rate,
             "timeout_s": self.timeout_s,
             "largest": self.largest,
@@ -77,6 +102,7 @@ class ProberConfig:
 
     @classmethod
     def from_line(cls, line: str) -> ProberConfig:
-        """Raises ValueError or TypeError where the line is no configuration."""
+        """Raises ValueError, TypeError or LookupError where the line is no configuration."""
         values = json.loads(line)
-        return cls(user=SmokeUser(**values.pop("user")), **values)
+        user, service = values.pop("user"), Service.from_json(values.pop("service"))
+        return cls(user=user and SmokeUser(**user), service=service, **values)

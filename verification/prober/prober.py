@@ -15,7 +15,7 @@ from verification.prober.config import ProberConfig
 from verification.prober.samples import Sample
 
 ROOT = Path(__file__).resolve().parents[2]
-# The child deletes what it wrote for 2 s at most, after the requests in flight have ended.
+# The child removes what it wrote for 2 s at most, after the requests in flight have ended.
 _TERMINATE_S = 6.0
 _KILL_S = 5.0
 
@@ -122,7 +122,7 @@ class Prober:
                 self._changed.wait(min(left, 0.1))
 
     def stop(self) -> None:
-        """Ends the process, which deletes what it wrote; kills it after 6 s. Idempotent; never raises for a process that is gone."""
+        """Ends the process, which removes what it wrote; kills it after 6 s. Idempotent; never raises for a process that is gone."""
         with self._stop_lock:
             if self._process.poll() is None:
                 self._stopping = True

@@ -7,8 +7,6 @@ is gone) or on SIGTERM. Arrivals have a constant rate; those that cannot be kept
 from __future__ import annotations
 
 import contextlib
-import http.client
-import json
 import os
 import queue
 import signal
@@ -19,9 +17,10 @@ from collections import deque
 from collections.abc import Callable
 
 from verification.http.loopback import tls_context
-from verification.http.raw_http import Answer, Connection, WireTimeout
+from verification.http.raw_http import FAILURES, Answer, Connection
+from verification.prober.cleaning import Cleaner
 from verification.prober.config import ProberConfig
-from verification.prober.requests import Ask, Script, cancel, judge, list_consults
+from verification.prober.requests import Ask, Script
 from verification.prober.samples import Sample
 from verification.redaction.printable import printable
 
@@ -29,7 +28,6 @@ from verification.redaction.printable import printable
 _KEPT = 8
 _CLEAN_UP_S = 2.0
 _SETTLE_S = 0.5
-_Failures = (WireTimeout, OSError, http.client.HTTPException)
 
 
 class Clock:
@@ -65,14 +63,20 @@ class ProberProcess:
         self._stop.set()
 
     def run(self) -> None:
-        """Until ``stop``; then deletes what was written, for 2 s at most."""
+        """Until ``stop``; then removes what was written, for 2 s at most."""
         self._pace()
         self._settle()
-        cleaner = threading.Thread(target=self._clean_up, daemon=True)
-        cleaner.start()
-        cleaner.join(_CLEAN_UP_S)
-        if cleaner.is_alive():
-            _log(f"gave up deleting after {_CLEAN_UP_S:g} s: {len(self._script.written())} consults left")
+        connection = Connection(self._config.base_url, self._context, _CLEAN_UP_S)
+        cleaner = Cleaner(self._script, connection, _log)
+        thread = threading.Thread(target=cleaner.run, daemon=True)
+        thread.start()
+        thread.join(_CLEAN_UP_S)
+        if thread.is_alive():
+            _log(f"gave up removing what it wrote after {_CLEAN_UP_S:g} s: {cleaner.left} plays left something")
+        else:
+            connection.close()
+        for operation, count in self._script.not_asked.items():
+            _log(f"{operation} was not asked {count} times, because an earlier step of its journey had failed")
 
     def _pace(self) -> None:
         """One arrival each 1/rate seconds; an arrival whose moment has passed by more than one period is left out."""
@@ -101,7 +105,7 @@ class ProberProcess:
         return False
 
     def _settle(self) -> None:
-        """Lets answers that are under way arrive, for half a second: a booking among them is to be deleted, too."""
+        """Lets answers that are under way arrive, for half a second: what one of them wrote is to be removed, too."""
         deadline = time.monotonic() + _SETTLE_S
         for _ in range(self._workers):
             if not self._idle.acquire(timeout=max(0.0, deadline - time.monotonic())):
@@ -122,17 +126,16 @@ class ProberProcess:
         connection = self._connection(ask)
         at = self._clock.now()
         answer: Answer | None = None
-        problem: str | None
-        version = None
+        failure: str | None = None
+        request = ask.prepared
         try:
-            answer = connection.ask(ask.method, ask.path, ask.headers, ask.body)
-            judgement = judge(ask, answer)
-            problem, version = judgement.problem, judgement.version
-        except _Failures as exc:
-            problem = f"{type(exc).__name__}: {exc}"
+            answer = connection.ask(request.method, request.path, ask.headers, request.body)
+        except FAILURES as exc:
+            failure = f"{type(exc).__name__}: {exc}"
         done = self._clock.now()
         self._give_back(ask, connection, reusable=answer is not None)
-        self._script.learn(ask, answer, problem)
+        judged = self._script.learn(ask, answer)
+        problem = failure or judged.problem
         status = answer.status if answer else None
         colour, generation = _origin(answer)
         return Sample(
@@ -144,7 +147,7 @@ class ProberProcess:
             status,
             colour,
             generation,
-            version,
+            judged.version,
             problem,
             self._control,
         )
@@ -174,28 +177,6 @@ class ProberProcess:
             except BrokenPipeError:
                 self.stop()
 
-    def _clean_up(self) -> None:
-        """Deletes what is known to be written, then what lost answers left behind, found by this run's marker."""
-        token = self._script.token
-        if token is None:
-            return
-        connection = Connection(self._config.base_url, self._context, _CLEAN_UP_S)
-        try:
-            for consult in self._script.written():
-                self._delete(connection, consult, token)
-            page = connection.ask("GET", "/consults?limit=100", list_consults("kept", token).headers, None)
-            for item in json.loads(page.body).get("items", []):
-                if item.get("reason") == self._script.marker:
-                    self._delete(connection, item["id"], token)
-        except (*_Failures, ValueError, AttributeError, KeyError) as exc:
-            _log(f"deleting what the prober wrote: {type(exc).__name__}: {exc}")
-        finally:
-            connection.close()
-
-    def _delete(self, connection: Connection, consult: str, token: str) -> None:
-        ask = cancel(consult, "kept", token)
-        self._script.learn(ask, connection.ask(ask.method, ask.path, ask.headers, None), None)
-
 
 def _origin(answer: Answer | None) -> tuple[str | None, int | None]:
     """Colour and generation, as the front door's headers name them."""
@@ -219,7 +200,7 @@ def main() -> int:
     """The process, from its first line of stdin to its end. 0 after SIGTERM or the parent's end; 2: no configuration."""
     line = bytearray()
     while not line.endswith(b"\n"):  # not sys.stdin: its buffer would hide the end of file from the watching thread
-        piece = os.read(0, 1)
+        piece = os.read(0, 65536)  # the parent writes one line and no more
         if not piece:
             _log("no configuration on stdin")
             return 2

@@ -1,155 +1,51 @@
-"""What the prober asks, and which answers are good; the state of its session and of what it wrote."""
+"""What the prober asks at each arrival: the description's journeys, step by step, and the health check between them."""
 
 from __future__ import annotations
 
-import json
 import threading
-import time
-from collections import deque
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
-from typing import Any
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
 
-from verification.http.raw_http import Answer
+from verification.journeys.expectations import Answer, version_of
+from verification.journeys.model import Journey
+from verification.journeys.placeholders import Values
+from verification.journeys.player import Play, Prepared, judge, prepare
+from verification.journeys.sessions import account_of
 from verification.prober.config import ProberConfig
 from verification.prober.samples import ConnectionKind
+from verification.prober.schedule import HEALTH_TURNS
+from verification.prober.session import ProberSession
 
-# One cycle of arrivals; where its turn cannot be taken (no session, nothing written), the next best is asked instead.
-CYCLE = ("health", "listConsults", "createConsult", "health", "readConsult", "listConsults", "health", "cancelConsult")
-# More than this many undeleted consults: write no more, delete first.
-_MOST_WRITTEN = 20
+USER_AGENT = "availability-prober"
+MOST_WRITTEN = 20
+"""So many plays that write are open at a time, over all journeys: none begins before another one has removed what it wrote."""
 
 
 @dataclass(frozen=True)
 class Ask:
-    """One request to be sent. ``expected`` is the one good status; ``consult`` the id that it is about."""
+    """One request to be sent; ``session`` and ``carried`` are the session that it belongs to and the headers it had then."""
 
-    operation: str
-    method: str
-    path: str
-    expected: int
+    prepared: Prepared
     kind: ConnectionKind
-    body: bytes | None = None
-    token: str | None = None
-    consult: str | None = None
+    track: Track | None = None
+    play: Play | None = None
+    session: ProberSession | None = None
+    carried: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def operation(self) -> str:
+        """The name of the step's operation."""
+        return self.prepared.step.operation
 
     @property
     def headers(self) -> dict[str, str]:
         """What goes with it; never to be logged."""
-        headers = {"User-Agent": "availability-prober", "Accept": "application/json"}
-        if self.body is not None:
-            headers["Content-Type"] = "application/json"
-        if self.token is not None:
-            headers["Authorization"] = f"Bearer {self.token}"
+        headers = {"User-Agent": USER_AGENT, **self.prepared.headers}
         if self.kind == "fresh":
             headers["Connection"] = "close"
         return headers
-
-
-class Script:
-    """Decides, arrival by arrival, what is asked, and learns from the answers. Safe to use from many threads."""
-
-    def __init__(self, config: ProberConfig) -> None:
-        self._config = config
-        self._lock = threading.Lock()
-        self._count = 0
-        self._token: str | None = None
-        self._signing_in = False
-        self._sign_in_after = 0.0
-        self._unread: deque[str] = deque()
-        self._reading: set[str] = set()
-        self._read: deque[str] = deque()
-        self._left_over: set[str] = set()
-
-    @property
-    def marker(self) -> str:
-        """The reason of every consult that this run books: how it finds its own again."""
-        return f"availability probe {self._config.run}"
-
-    @property
-    def token(self) -> str | None:
-        """The session's token, where there is one."""
-        return self._token
-
-    def next(self) -> Ask:
-        """What the next arrival asks; kept and fresh connections alternate, the other way round in each further cycle."""
-        with self._lock:
-            index = self._count
-            self._count += 1
-            kind: ConnectionKind = "kept" if (index + index // len(CYCLE)) % 2 == 0 else "fresh"
-            if self._token is None:
-                if not self._signing_in and time.monotonic() >= self._sign_in_after:
-                    self._signing_in = True
-                    return self.sign_in(kind)
-                return health(kind)
-            return self._turn(CYCLE[index % len(CYCLE)], kind, self._token)
-
-    def sign_in(self, kind: ConnectionKind) -> Ask:
-        """The request for a session."""
-        user = self._config.user
-        body = json.dumps({"email": user.email, "password": user.password}).encode()
-        return Ask("login", "POST", "/auth/login", 200, kind, body=body)
-
-    def _turn(self, operation: str, kind: ConnectionKind, token: str) -> Ask:
-        if operation == "health":
-            return health(kind)
-        if operation == "createConsult" and len(self._unread) + len(self._reading) + len(self._read) < _MOST_WRITTEN:
-            return Ask("createConsult", "POST", "/consults", 201, kind, body=self._new_consult(), token=token)
-        if operation == "readConsult" and self._unread:
-            consult = self._unread.popleft()
-            # Not to be cancelled before its answer is there: on another connection, that could overtake it.
-            self._reading.add(consult)
-            return Ask("readConsult", "GET", f"/consults/{consult}", 200, kind, token=token, consult=consult)
-        if operation == "cancelConsult" and self._read:
-            consult = self._read.popleft()
-            # Kept until the answer says that it is gone: a lost answer leaves it to the clearing-up.
-            self._left_over.add(consult)
-            return cancel(consult, kind, token)
-        return list_consults(kind, token)
-
-    def _new_consult(self) -> bytes:
-        starts_at = (datetime.now(UTC) + timedelta(days=30)).isoformat(timespec="seconds")
-        return json.dumps({"patient": "Availability Prober", "reason": self.marker, "starts_at": starts_at}).encode()
-
-    def learn(self, ask: Ask, answer: Answer | None, problem: str | None) -> None:
-        """Takes in what came of a request: the session, its loss, what is written and what is gone."""
-        with self._lock:
-            if ask.consult in self._reading and ask.operation == "readConsult":
-                self._reading.discard(ask.consult)
-                self._read.append(ask.consult)
-            if ask.operation == "login":
-                self._signing_in = False
-                self._sign_in_after = time.monotonic() + self._config.sign_in_pause_s
-                if answer is not None and problem is None:
-                    self._token = str(json.loads(answer.body)["access_token"])
-            elif answer is None:
-                return
-            elif answer.status == 401 and ask.token == self._token:
-                self._token = None
-            elif ask.operation == "createConsult" and problem is None:
-                self._unread.append(str(json.loads(answer.body)["id"]))
-            elif ask.operation == "cancelConsult" and answer.status in {204, 404} and ask.consult is not None:
-                self._left_over.discard(ask.consult)
-
-    def written(self) -> list[str]:
-        """The ids that were booked and not, for all that is known, deleted."""
-        with self._lock:
-            return [*self._left_over, *self._read, *self._reading, *self._unread]
-
-
-def health(kind: ConnectionKind) -> Ask:
-    """``GET /health``."""
-    return Ask("health", "GET", "/health", 200, kind)
-
-
-def list_consults(kind: ConnectionKind, token: str, limit: int = 5) -> Ask:
-    """``GET /consults``."""
-    return Ask("listConsults", "GET", f"/consults?limit={limit}", 200, kind, token=token)
-
-
-def cancel(consult: str, kind: ConnectionKind, token: str) -> Ask:
-    """``DELETE /consults/{id}``."""
-    return Ask("cancelConsult", "DELETE", f"/consults/{consult}", 204, kind, token=token, consult=consult)
 
 
 @dataclass(frozen=True)
@@ -160,32 +56,154 @@ class Judgement:
     version: str | None = None
 
 
-def judge(ask: Ask, answer: Answer) -> Judgement:
-    """Expected status, JSON of the right type, and for health ``status: ok``. Quotes nothing of the body but health's status."""
-    value: Any = None
-    try:
-        value = json.loads(answer.body) if answer.body else None
-    except ValueError:
-        value = None
-    version = value.get("version") if ask.operation == "health" and isinstance(value, dict) else None
-    judgement = Judgement(version=version if isinstance(version, str) else None)
-    if answer.status != ask.expected:
-        return replace(judgement, problem=f"status {answer.status}, expected {ask.expected}")
-    return replace(judgement, problem=_problem_of(ask, value))
+class Script:
+    """Decides, arrival by arrival, what is asked, and learns from the answers. Safe to use from many threads."""
 
+    def __init__(self, config: ProberConfig) -> None:
+        self._lock = threading.Lock()
+        self._health = config.service.health
+        account = {} if config.user is None else account_of(config.user)
+        values = partial(Values, account, f"availability probe {config.run}")
+        self._arrivals = self._turn = 0
+        self._kinds = _Alternation()
+        schedule = config.schedule
+        names = dict.fromkeys(one.session for one in schedule.journeys if one.session is not None)
+        sessions = {
+            name: ProberSession(config.service.sessions[name], values(), config.sign_in_pause_s) for name in names
+        }
+        writing = sum(one.writes for one in schedule.journeys)
+        self._tracks = tuple(
+            Track(
+                one,
+                values,
+                None if one.session is None else sessions[one.session],
+                max(1, MOST_WRITTEN // writing) if one.writes else config.max_in_flight,
+            )
+            for one in schedule.journeys
+        )
+        self._values = values()
+        self._sessions = tuple(sessions.values())
+        self._turns = schedule.turns
 
-def _problem_of(ask: Ask, value: Any) -> str | None:
-    if ask.operation == "cancelConsult":
+    @property
+    def tracks(self) -> tuple[Track, ...]:
+        """The journeys that are played."""
+        return self._tracks
+
+    @property
+    def not_asked(self) -> Mapping[str, int]:
+        """How many requests were left out because an earlier step of their journey had failed, by operation."""
+        return sum((track.not_asked for track in self._tracks), Counter())
+
+    def next(self) -> Ask:
+        """What the next arrival asks; kept and fresh connections alternate for each kind of request."""
+        with self._lock:
+            of_health = HEALTH_TURNS[self._arrivals % len(HEALTH_TURNS)]
+            self._arrivals += 1
+            for session in self._sessions:
+                if (asked := session.due()) is not None:
+                    return Ask(asked, self._kinds.next(session), session=session)
+            if not of_health and (step := self._of_a_journey()) is not None:
+                return step
+            return Ask(prepare(self._health.step, self._values, {}), self._kinds.next(self._health))
+
+    def _of_a_journey(self) -> Ask | None:
+        """Return the next step of the journey whose turn it is, or of the first one after it that can go on."""
+        for position in range(len(self._turns)):
+            track = self._tracks[self._turns[(self._turn + position) % len(self._turns)]]
+            if (found := track.take()) is not None:
+                self._turn += position + 1
+                play, prepared = found
+                kind = self._kinds.next(prepared.step)
+                return Ask(prepared, kind, track, play, track.session, track.headers or {})
         return None
-    if not isinstance(value, dict):
-        return "the body is not a JSON object"
-    if ask.operation == "health":
-        status = value.get("status")
-        return None if status == "ok" else f"health says status {str(status)[:40]!r}, expected 'ok'"
-    if ask.operation == "listConsults":
-        return None if isinstance(value.get("items"), list) else "the body has no list of items"
-    if ask.operation == "login":
-        return None if isinstance(value.get("access_token"), str) else "the body has no access_token"
-    if not isinstance(value.get("id"), str):
-        return "the body has no id"
-    return None if ask.consult in (None, value["id"]) else "the body is another consult's"
+
+    def learn(self, ask: Ask, answer: Answer | None) -> Judgement:
+        """Take in what came of a request (None: no answer), and judge it.
+
+        Of a user's answers nothing but the status is quoted.
+        """
+        with self._lock:
+            if ask.track is None or ask.play is None:
+                return self._of_health_or_session(ask, answer)
+            refused = answer is not None and answer.status == 401 and 401 not in ask.prepared.expect.statuses
+            if refused and ask.session is not None:
+                ask.session.lost(ask.carried)
+            return Judgement(ask.track.learn(ask.play, ask.prepared, answer))
+
+    def _of_health_or_session(self, ask: Ask, answer: Answer | None) -> Judgement:
+        if ask.session is not None:
+            return Judgement(ask.session.learn(ask.prepared, answer))
+        if answer is None:
+            return Judgement()
+        return Judgement(judge(ask.prepared, answer), version_of(self._health, answer))
+
+
+class Track:
+    """The plays of one journey. A step waits for the answer to the one before it; meanwhile other plays go on."""
+
+    def __init__(
+        self, journey: Journey, values: Callable[[], Values], session: ProberSession | None, most_open: int
+    ) -> None:
+        """``values`` makes the values of a play: account and marker; ``most_open`` limits the plays at a time."""
+        self.journey = journey
+        self.session = session
+        self.values = values
+        self.wrote = False
+        self.not_asked: Counter[str] = Counter()
+        self._most_open = most_open
+        self._open: list[Play] = []
+        self._ready: deque[Play] = deque()
+        self._left: deque[Play] = deque()
+
+    @property
+    def headers(self) -> Mapping[str, str] | None:
+        """What the session's requests carry; None if it is not signed in."""
+        return {} if self.session is None else self.session.headers
+
+    def take(self) -> tuple[Play, Prepared] | None:
+        """Return a play and its next request; None if there is no session, or each play waits and no further one may begin."""
+        headers = self.headers
+        if headers is None:
+            return None
+        if self._ready:
+            play = self._ready.popleft()
+        elif len(self._open) < self._most_open:
+            play = Play(self.journey, self.values())
+            self._open.append(play)
+        else:
+            return None
+        prepared = play.prepare(headers)
+        self.wrote = self.wrote or prepared.step.request.writes
+        return play, prepared
+
+    def learn(self, play: Play, prepared: Prepared, answer: Answer | None) -> str | None:
+        """Take in the answer to a play's request; return what is wrong with it."""
+        failed = play.failed
+        problem = play.learn(prepared, answer, quote=False)
+        if play.failed and not failed:
+            self.not_asked.update(step.operation for step in self.journey.steps[play.asked :])
+        if play.finished:
+            self._open.remove(play)
+            if play.left_something:
+                self._left.append(play)
+        else:
+            self._ready.append(play)
+        return problem
+
+    def left(self) -> Iterator[Values]:
+        """Yield what was captured in each play that, for all that is known, left something."""
+        yield from (play.values for play in (*self._left, *self._open) if play.left_something)
+
+
+class _Alternation:
+    """Alternates kept and fresh connections for each kind of request; every second kind begins with a fresh one."""
+
+    def __init__(self) -> None:
+        self._seen: dict[int, int] = {}
+
+    def next(self, of: object) -> ConnectionKind:
+        """Return the kind of connection for the next request of this kind, which lives as long as this object."""
+        count = self._seen.setdefault(id(of), len(self._seen) % 2)
+        self._seen[id(of)] = count + 1
+        return "kept" if count % 2 == 0 else "fresh"

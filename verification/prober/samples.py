@@ -14,8 +14,8 @@ class Sample:
     """What became of one request to the live domain.
 
     ``at`` is the moment of sending, ``done`` that of the answer's last byte or of giving up, both in epoch seconds on one
-    clock that never steps back. ``operation`` is an operationId of the contract. ``colour`` and ``generation`` are those of the
-    front door's headers, ``version`` is what ``GET /health`` said; None where the answer did not say. ``problem`` is None
+    clock that never steps back. ``operation`` is that of the step (see ``Step``). ``colour`` and ``generation`` are those of the
+    front door's headers, ``version`` is what the health check named; None where the answer did not say. ``problem`` is None
     exactly when ``ok``. ``control``: the previous colour was asked at its own address, and no user with it.
     """
 

@@ -1,0 +1,147 @@
+"""A small real server of another kind: HTTP Basic, health in plain text, no version, created orders named by a Location header."""
+
+from __future__ import annotations
+
+import base64
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+USER = {"email": "anna", "password": "canary-Pass/word+2"}
+DESCRIPTION = """\
+service: shop
+health: {request: GET /up, version: none}
+dependencies: none
+sessions:
+  customer: {kind: basic}
+journeys:
+  look around:
+    steps:
+      - {name: look, request: GET /goods, expect: {status: 200, headers: {Content-Type: {matches: "^text/html"}}}}
+  order:
+    as: customer
+    live: true
+    steps:
+      - name: order
+        request: {method: POST, path: /orders, form: {tag: "${marker}"}}
+        expect: {status: 201}
+        capture: {where: header Location}
+      - {name: read, request: {method: GET, path: "${where}"}, expect: {status: 200, body: {tag: "${marker}"}}}
+    undo:
+      - {name: cancel, request: {method: DELETE, path: "${where}"}, expect: {status: 204}}
+    sweep:
+      request: GET /orders
+      items: $.orders
+      where: {tag: "${marker}"}
+      capture: {where: $.where}
+  complain:
+    as: customer
+    steps:
+      - {name: complain, request: {method: POST, path: /complaints, json: {text: hm}}, expect: {status: 201}, capture: {number: $.number}}
+      - {name: answered, request: "GET /complaints/${number}"}
+      - {name: count, request: GET /complaints, expect: {status: 200, body: {count: {type: integer}}}}
+"""
+
+
+class Shop:
+    """The server's state. ``lose``: so many orders are taken in, but not answered."""
+
+    def __init__(self) -> None:
+        self.orders: dict[str, str] = {}
+        self.seen: list[str] = []
+        self.lose = 0
+        self.fail: dict[str, int] = {}
+        self._numbers = 0
+        self.lock = threading.Lock()
+        self.server = _Server(("127.0.0.1", 0), _Handler)
+        self.server.shop = self
+        self._thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://shop.localhost:{self.server.server_address[1]}"
+
+    def order(self, tag: str) -> str:
+        with self.lock:
+            self._numbers += 1
+            where = f"/orders/{self._numbers}"
+        self.orders[where] = tag
+        return where
+
+    def stop(self) -> None:
+        self.server.shutdown()
+        self.server.server_close()
+        self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+    shop: Shop
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Ignore the error: a client that closes its connection does not fail the test."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    server: _Server
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        shop, path = self.server.shop, urlsplit(self.path).path
+        shop.seen.append(f"{self.command} {path}")
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+        pair = base64.b64encode(f"{USER['email']}:{USER['password']}".encode()).decode()
+        if (status := shop.fail.get(path)) is not None:
+            self._answer(status, "broken", "text/plain")
+        elif path == "/up":
+            self._answer(200, "fine", "text/plain")
+        elif path == "/goods":
+            self._answer(200, "<h1>Goods</h1>", "text/html; charset=utf-8")
+        elif self.headers.get("Authorization") != f"Basic {pair}":
+            self._answer(401, "who are you?", "text/plain", {"WWW-Authenticate": 'Basic realm="shop"'})
+        elif path.startswith("/orders"):
+            self._orders(shop, path, body)
+        else:
+            self._answer(201 if self.command == "POST" else 200, {"count": 0, "number": 1})
+
+    do_POST = do_DELETE = do_GET  # noqa: N815 - the base class defines the names
+
+    def _orders(self, shop: Shop, path: str, body: str) -> None:
+        if self.command == "POST":
+            where = shop.order(parse_qs(body)["tag"][0])
+            if shop.lose > 0:
+                shop.lose -= 1
+                self.close_connection = True
+            else:
+                self._answer(201, "", "text/plain", {"Location": f"{shop.url}{where}"})
+        elif path == "/orders":
+            self._answer(200, {"orders": [{"where": where, "tag": tag} for where, tag in shop.orders.items()]})
+        elif path not in shop.orders:
+            self._answer(404, "no such order", "text/plain")
+        elif self.command == "DELETE":
+            del shop.orders[path]
+            self._answer(204, "", "text/plain")
+        else:
+            self._answer(200, {"tag": shop.orders[path]})
+
+    def _answer(
+        self, status: int, value: Any, content_type: str = "application/json", headers: dict[str, str] | None = None
+    ) -> None:
+        body = (value if isinstance(value, str) else json.dumps(value)).encode()
+        self.send_response(status)
+        for name, text in (headers or {}).items():
+            self.send_header(name, text)
+        if status != 204:
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body if status != 204 else b"")

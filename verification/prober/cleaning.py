@@ -1,0 +1,80 @@
+"""What the prober does at its end: removes what its plays left, and what lost answers left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from verification.http.raw_http import FAILURES, Answer, Connection
+from verification.journeys.leftovers import removal, swept
+from verification.journeys.model import Sweep
+from verification.journeys.placeholders import Values
+from verification.journeys.player import Prepared, prepare
+from verification.prober.requests import USER_AGENT, Script, Track
+
+
+class Cleaner:
+    """Removes, journey by journey, what is known to be left; then what is found by this run's marker."""
+
+    def __init__(self, script: Script, connection: Connection, log: Callable[[str], None]) -> None:
+        self._tracks = [track for track in script.tracks if track.wrote]
+        self._connection = connection
+        self._log = log
+        self._removed = 0
+
+    @property
+    def left(self) -> int:
+        """How many plays left something that is not yet removed."""
+        return max(0, sum(1 for track in self._tracks for _ in track.left()) - self._removed)
+
+    def run(self) -> None:
+        """Ask for everything; a request that fails is logged, and the next one is tried."""
+        for track in self._tracks:
+            headers = self._signed_in(track)
+            if headers is None:
+                self._log(f"{track.journey.name}: no session, so nothing is removed")
+                continue
+            for values in list(track.left()):
+                self._remove(track, values.captured, headers)
+            if track.journey.sweep is not None:
+                for captured in self._sweep(track.journey.sweep, track.values(), headers):
+                    self._remove(track, captured, headers)
+
+    def _signed_in(self, track: Track) -> Mapping[str, str] | None:
+        if track.headers is None and track.session is not None and (asked := track.session.sign_in()) is not None:
+            track.session.learn(asked, self._ask(asked))
+        return track.headers
+
+    def _remove(self, track: Track, captured: Mapping[str, object], headers: Mapping[str, str]) -> None:
+        values = track.values()
+        values.learn(captured)
+        play = removal(track.journey, values)
+        problem = None
+        while not play.finished:
+            prepared = play.prepare(headers)
+            answer = self._ask(prepared)
+            found = play.learn(prepared, answer, quote=False)
+            if answer is None:
+                problem = problem or "no answer"
+            elif answer.status not in (404, 410):  # else it is gone already
+                problem = problem or found
+        self._removed += problem is None
+        if problem is not None:
+            self._log(f"{track.journey.name}: removing what it wrote: {problem}")
+
+    def _sweep(self, sweep: Sweep, values: Values, headers: Mapping[str, str]) -> list[dict[str, object]]:
+        answer = self._ask(prepare(sweep.step, values, headers))
+        try:
+            return [] if answer is None else swept(sweep, values, answer)
+        except ValueError as problem:
+            self._log(f"{sweep.step.request}: {problem}")
+            return []
+
+    def _ask(self, prepared: Prepared) -> Answer | None:
+        """Return the answer, None if there is none: that is logged, and the next request has a new connection."""
+        headers = {"User-Agent": USER_AGENT, **prepared.headers}
+        try:
+            return self._connection.ask(prepared.method, prepared.path, headers, prepared.body)
+        except FAILURES as error:
+            self._log(f"{prepared.step.request}: {type(error).__name__}: {error}")
+            self._connection.close()
+            return None
