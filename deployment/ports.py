@@ -236,10 +236,10 @@ class FrontDoor(Protocol):
     """The service as its users reach it: through the live domain, or a colour at its own address."""
 
     def ask(self, times: int, url: str | None = None) -> Sequence[Answer]:
-        """Request the health path (of the live domain, or at ``url``), each time on a fresh connection, without retries."""
+        """Send the health check (to the live domain, or to ``url``), each time on a fresh connection, without retries."""
 
     def examine(self, url: str | None = None, *, every: bool = False) -> Sequence[str]:
-        """Check health, database and Redis, and act as a user who signs in, books, reads, lists, cancels and signs out.
+        """Check health and dependencies, and play the described journeys that may be played on the live service.
 
         Returns what is wrong, each as ``CHECK: PROBLEM``: the first problem or, with ``every``, each one that can be
         found; empty if all is well.

@@ -285,6 +285,7 @@ def connect(settings: Settings) -> Environment:
     front = HttpFrontDoor(
         estate.live_url,
         users[0],
+        service_of(settings),
         timeout_s=limits.prober_timeout,
         answers=AnswerLimits.of(limits.largest_answer, limits.request_deadline),
     )

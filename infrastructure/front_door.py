@@ -2,30 +2,47 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping, Sequence
-from typing import Any
+from contextlib import suppress
+from functools import partial
 
 import httpx
 
 from deployment.model import Answer
 from verification.http.answer_limits import AnswerLimits
-from verification.http.client import open_client
-from verification.journeys.accounts import SignInFailed, SmokeUser, sign_in
+from verification.http.client import Received, open_client
+from verification.journeys.accounts import SmokeUser
+from verification.journeys.expectations import NotCaptured, version_of
+from verification.journeys.leftovers import removal, swept
+from verification.journeys.model import Journey, Service, Step, Sweep
+from verification.journeys.placeholders import Values
+from verification.journeys.player import Play, Prepared, judge, prepare
+from verification.journeys.sessions import NotSignedIn, account_of, credentials, sign_in_request, without_request
 
-HEALTH = "/health"
-# A healthy colour answers 200 on these paths, besides the requests of a signed-in user.
-DEPENDENCIES = ("/health", "/health/database", "/health/redis")
-CONSULT = {"patient": "Front Door", "reason": "deployment verification", "starts_at": "2030-01-15T09:30:00Z"}
+_FAILURES = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)
+"""No answer, or a captured value that no request can carry."""
 
 
 class HttpFrontDoor:
-    """The FrontDoor port over HTTP. It never retries; ``ask`` uses a new connection for each request."""
+    """The FrontDoor port over HTTP, which plays the journeys of ``service``.
+
+    It never retries; ``ask`` uses a new connection for each request. ``user`` is the smoke user; None: only journeys without a
+    session are played.
+    """
 
     def __init__(
-        self, live_url: str, user: SmokeUser, *, timeout_s: float, answers: AnswerLimits | None = None
+        self,
+        live_url: str,
+        user: SmokeUser | None,
+        service: Service,
+        *,
+        timeout_s: float,
+        answers: AnswerLimits | None = None,
     ) -> None:
         self._live_url = live_url
         self._user = user
+        self._service = service
         self._timeout = timeout_s
         self._answers = answers
 
@@ -38,59 +55,29 @@ class HttpFrontDoor:
         return open_client(url or self._live_url, timeout_s=self._timeout, keep_alive=keep_alive, answers=self._answers)
 
     def _one(self, client: httpx.Client) -> Answer:
+        health = self._service.health
+        prepared = prepare(health.step, Values(None, _marker()), {})
         try:
-            response = client.get(HEALTH)
-        except httpx.HTTPError as error:
-            return Answer(False, problem=f"GET {HEALTH}: {type(error).__name__}")
+            response = _send(client, prepared)
+        except _FAILURES as error:
+            return Answer(False, problem=f"{health.step.request}: {type(error).__name__}")
         colour = response.headers.get("x-bg-color")
         generation = _number(response.headers.get("x-bg-generation"))
-        try:
-            body = response.json()
-        except ValueError:
-            body = None
-        if response.status_code != httpx.codes.OK or not isinstance(body, dict) or body.get("status") != "ok":
-            return Answer(
-                False, colour, generation, None, f"GET {HEALTH}: status {response.status_code}, not a healthy answer"
-            )
-        version = body.get("version")
-        return Answer(True, colour, generation, version if isinstance(version, str) else None)
+        if (problem := judge(prepared, Received(response), quote=False)) is not None:
+            return Answer(False, colour, generation, None, f"{health.step.request}: {problem}")
+        return Answer(True, colour, generation, version_of(health, Received(response)))
 
     def examine(self, url: str | None = None, *, every: bool = False) -> Sequence[str]:
         """See ``deployment.ports.FrontDoor``."""
         with self._client(url) as client:
-            examination = _Examination(client, every=every)
-            try:
-                for path in DEPENDENCIES:
-                    examination.expect("GET", path, 200)
-                self._be_a_user(client, examination)
-            except _Enough:
-                pass
+            examination = _Examination(client, self._service, self._user, every=every)
+            with suppress(_Enough):
+                for step in self._service.probes():
+                    examination.probe(step)
+                for journey in self._service.played_on_live(with_user=self._user is not None):
+                    examination.play(journey)
+                examination.sign_out()
             return examination.problems
-
-    def _be_a_user(self, client: httpx.Client, examination: _Examination) -> None:
-        """Sign in, book, read, list, cancel, sign out. Without a session or a consult the rest cannot be examined."""
-        try:
-            bearer = {"Authorization": f"Bearer {sign_in(client, self._user)}"}
-        except SignInFailed as error:
-            examination.found(str(error))
-            return
-        except httpx.HTTPError as error:
-            examination.found(f"POST /auth/login for {self._user.email}: {type(error).__name__}")
-            return
-        booked = examination.expect("POST", "/consults", 201, headers=bearer, json=CONSULT)
-        if booked is not None and (name := _id_of(booked)) is None:
-            examination.found("POST /consults: status 201, but the answer has no id")
-        elif booked is not None:
-            self._read_and_cancel(examination, bearer, name)
-        examination.expect("POST", "/auth/logout", 204, headers=bearer)
-
-    def _read_and_cancel(self, examination: _Examination, bearer: Mapping[str, str], name: str | None) -> None:
-        own = f"/consults/{name}"
-        try:
-            examination.expect("GET", own, 200, shown="/consults/{id}", headers=bearer)
-            examination.expect("GET", "/consults?limit=100", 200, headers=bearer)
-        finally:  # the consult is cancelled in any case
-            examination.expect("DELETE", own, 204, shown="/consults/{id}", headers=bearer)
 
 
 class _Enough(Exception):
@@ -98,39 +85,142 @@ class _Enough(Exception):
 
 
 class _Examination:
-    """The problems that were found so far."""
+    """Plays journeys and notes the problems.
 
-    def __init__(self, client: httpx.Client, *, every: bool) -> None:
-        self.problems: list[str] = []
+    A problem names the request with its placeholders, and quotes nothing of the answer but its status: it is the same each time,
+    so a rollback can compare it with what was wrong before the deployment.
+    """
+
+    def __init__(self, client: httpx.Client, service: Service, user: SmokeUser | None, *, every: bool) -> None:
         self._client = client
+        self._service = service
+        self._user = user
+        self._values = partial(Values, None if user is None else account_of(user), _marker())
         self._every = every
+        self._problems: list[str] = []
+        self._sessions: dict[str, Mapping[str, str] | None] = {}
 
-    def expect(
-        self, method: str, path: str, status: int, *, shown: str | None = None, **request: Any
-    ) -> httpx.Response | None:
-        """Send a request; return the answer if it has this status. ``shown`` stands for the path in a problem."""
+    @property
+    def problems(self) -> Sequence[str]:
+        """What was found so far."""
+        return self._problems
+
+    def probe(self, step: Step) -> None:
+        """Send a request that needs no session."""
+        prepared = prepare(step, self._values(), {})
+        received = self._send(prepared)
+        if received is not None:
+            self._note(str(step.request), judge(prepared, received, quote=False))
+
+    def play(self, journey: Journey) -> None:
+        """Play a journey, if it can be signed in to; what it wrote is removed in any case."""
+        headers = self._session(journey.session)
+        if headers is None:
+            return
+        play, lost = Play(journey, self._values()), False
         try:
-            response = self._client.request(method, path, **request)
-        except httpx.HTTPError as error:
-            self.found(f"{method} {shown or path}: {type(error).__name__}")
-            return None
-        if response.status_code == status:
-            return response
-        self.found(f"{method} {shown or path}: status {response.status_code}")
-        return None
+            while not play.finished:
+                prepared = play.prepare(headers)
+                received = None
+                try:
+                    received = self._send(prepared)
+                finally:  # also if an exception ends the examination
+                    lost = lost or (received is None and prepared.step.request.writes)
+                    problem = play.learn(prepared, received, quote=False)
+                self._note(str(prepared.step.request), problem)
+        finally:
+            self._remove(journey, play, headers)
+            if lost and journey.sweep is not None:
+                self._sweep(journey, journey.sweep, headers)
 
-    def found(self, problem: str) -> None:
+    def sign_out(self) -> None:
+        """End the sessions that were signed in to."""
+        for name, headers in self._sessions.items():
+            step = self._service.sessions[name].sign_out
+            if step is not None and headers is not None:
+                prepared = prepare(step, self._values(), headers)
+                received = self._send(prepared)
+                if received is not None:
+                    self._note(str(step.request), judge(prepared, received, quote=False))
+
+    def _session(self, name: str | None) -> Mapping[str, str] | None:
+        """Return what the requests of a session carry; None if it cannot be signed in to, which is noted once."""
+        if name is None:
+            return {}
+        if name not in self._sessions:
+            self._sessions[name] = None
+            self._sessions[name] = self._sign_in(name)
+        return self._sessions[name]
+
+    def _sign_in(self, name: str) -> Mapping[str, str] | None:
+        session, values = self._service.sessions[name], self._values()
+        asked = sign_in_request(session, values)
+        if asked is None:
+            return without_request(session, values).headers
+        what = f"{asked.step.request} for {self._user.email}" if self._user else str(asked.step.request)
+        received = self._send(asked, what)
+        if received is None:
+            return None
+        try:
+            return credentials(session, asked, received).headers
+        except NotSignedIn as error:
+            self._note(what, error.problem)
+            return None
+
+    def _remove(self, journey: Journey, play: Play, headers: Mapping[str, str]) -> None:
+        """Ask the ``undo`` steps that were not reached."""
+        if play.left_something and not play.finished:
+            self._remove_entry(journey, play.values, headers)
+
+    def _remove_entry(self, journey: Journey, values: Values, headers: Mapping[str, str]) -> None:
+        undoing = removal(journey, values)
+        while not undoing.finished:
+            prepared = undoing.prepare(headers)
+            undoing.learn(prepared, self._quietly(prepared))
+
+    def _sweep(self, journey: Journey, sweep: Sweep, headers: Mapping[str, str]) -> None:
+        """Remove what a lost answer left behind."""
+        values = self._values()
+        received = self._quietly(prepare(sweep.step, values, headers))
+        if received is None:
+            return
+        with suppress(NotCaptured):
+            for captured in swept(sweep, values, received):
+                entry = self._values()
+                entry.learn(captured)
+                self._remove_entry(journey, entry, headers)
+
+    def _quietly(self, prepared: Prepared) -> Received | None:
+        """Return the answer, None if there is none: when something is removed, no problem is noted."""
+        try:
+            return Received(_send(self._client, prepared))
+        except _FAILURES:
+            return None
+
+    def _send(self, prepared: Prepared, what: str | None = None) -> Received | None:
+        """Return the answer, None if there is none, which is noted as a problem of ``what`` (None: of the request)."""
+        try:
+            return Received(_send(self._client, prepared))
+        except _FAILURES as error:
+            self._note(what or str(prepared.step.request), type(error).__name__)
+            return None
+
+    def _note(self, what: str, problem: str | None) -> None:
         """Note a problem. Raises _Enough if the caller wants only the first one."""
-        self.problems.append(problem)
+        if problem is None:
+            return
+        self._problems.append(f"{what}: {problem}")
         if not self._every:
             raise _Enough
 
 
-def _id_of(booked: httpx.Response) -> str | None:
-    try:
-        return str(booked.json()["id"])
-    except (ValueError, LookupError, TypeError):
-        return None
+def _send(client: httpx.Client, prepared: Prepared) -> httpx.Response:
+    headers = dict(prepared.headers)
+    return client.request(prepared.method, prepared.path, headers=headers, content=prepared.body)
+
+
+def _marker() -> str:
+    return f"deployment verification {secrets.token_hex(4)}"
 
 
 def _number(text: str | None) -> int | None:

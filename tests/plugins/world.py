@@ -41,6 +41,7 @@ from deployment.plan import Ports
 from deployment.settings import Settings
 from infrastructure import compose
 from infrastructure.compose import Environment
+from infrastructure.description import service_of
 from infrastructure.front_door import HttpFrontDoor
 from verification.journeys.accounts import SmokeUser
 
@@ -274,7 +275,7 @@ def _start(settings: Settings, progress: compose.Progress, run_id: str) -> bool:
 def _connect(settings: Settings) -> Environment:
     facts, clock = _facts(), SystemClock()
     live_url = facts.read("urls")["live"]
-    front = HttpFrontDoor(live_url, USERS[0], timeout_s=settings.limits.prober_timeout)
+    front = HttpFrontDoor(live_url, USERS[0], service_of(settings), timeout_s=settings.limits.prober_timeout)
     return Environment(
         settings.environment,
         live_url,

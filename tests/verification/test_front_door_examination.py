@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,50 +13,100 @@ import pytest
 
 from infrastructure import front_door
 from infrastructure.front_door import HttpFrontDoor
+from tests.verification.shop_server import DESCRIPTION, Shop
+from tests.verification.shop_server import USER as ANNA
+from verification.declarative.service import load_service
 from verification.journeys.accounts import SmokeUser
+from verification.journeys.model import Service
 
 USER = SmokeUser("one@smoke.example", "a password")
-ANSWERS: dict[str, tuple[int, dict[str, Any]]] = {
-    "GET /health": (200, {"status": "ok"}),
-    "GET /health/database": (200, {}),
-    "GET /health/redis": (200, {}),
-    "POST /auth/login": (200, {"access_token": "a token"}),
-    "POST /consults": (201, {"id": "4711"}),
-    "GET /consults/4711": (200, {}),
-    "GET /consults": (200, {}),
-    "DELETE /consults/4711": (204, {}),
-    "POST /auth/logout": (204, {}),
-}
+# In this order: the probes, then the journeys in one session.
+ASKED = [
+    "GET /health",
+    "GET /health/database",
+    "GET /health/redis",
+    "GET /health",
+    "POST /auth/login",
+    "GET /consults?limit=20",
+    "POST /consults",
+    "GET /consults/4711",
+    "GET /consults?limit=100",
+    "DELETE /consults/4711",
+    "GET /consults/4711",
+    "POST /auth/logout",
+]
 Examine = Callable[..., tuple[list[str], list[str]]]
 
 
+class Telehealth:
+    """A service with these wrong answers, by request (0: none; an exception: it is raised)."""
+
+    def __init__(self, wrong: dict[str, int | BaseException]) -> None:
+        self.asked: list[str] = []
+        self.booked: dict[str, Any] = {}
+        self._wrong = wrong
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        name = f"{request.method} {request.url.raw_path.decode()}"
+        self.asked.append(name)
+        answer = self._answer(name, json.loads(request.content or b"null"))
+        wrong = self._wrong.get(name)
+        if isinstance(wrong, BaseException):
+            raise wrong
+        if wrong == 0:
+            raise httpx.ReadTimeout("no answer", request=request)
+        return answer if wrong is None else httpx.Response(wrong, json={})
+
+    def _answer(self, name: str, sent: Any) -> httpx.Response:
+        if name.startswith("GET /health"):
+            return httpx.Response(200, json={"status": "ok", "version": "1.0.0"})
+        if name == "POST /auth/login":
+            return httpx.Response(200, json={"access_token": "a token", "expires_in": 3600})
+        if name == "POST /auth/logout":
+            return httpx.Response(204)
+        if name == "POST /consults":
+            self.booked["4711"] = {**sent, "id": "4711"}
+            return httpx.Response(201, json=self.booked["4711"])
+        if name.startswith("GET /consults?"):
+            return httpx.Response(200, json={"items": list(self.booked.values())})
+        if "4711" not in self.booked:
+            return httpx.Response(404)
+        if name.startswith("GET"):
+            return httpx.Response(200, json=self.booked["4711"])
+        if name not in self._wrong:
+            del self.booked["4711"]
+        return httpx.Response(204)
+
+
 @pytest.fixture
-def examine(monkeypatch: pytest.MonkeyPatch) -> Examine:
-    """Return a function that examines a service with these wrong answers (0: none); it returns problems and requests."""
+def examine(monkeypatch: pytest.MonkeyPatch, described: Service) -> Examine:
+    """Return a function that examines a service with these wrong answers; it returns problems and requests."""
 
-    def run(wrong: dict[str, int], *, every: bool) -> tuple[list[str], list[str]]:
-        asked: list[str] = []
-
-        def answer(request: httpx.Request) -> httpx.Response:
-            name = f"{request.method} {request.url.path}"
-            asked.append(name)
-            status = wrong.get(name, ANSWERS[name][0])
-            if status == 0:
-                raise httpx.ReadTimeout("no answer", request=request)
-            return httpx.Response(status, json=ANSWERS[name][1])
+    def run(
+        wrong: dict[str, int | BaseException],
+        *,
+        every: bool,
+        service: Service = described,
+        user: SmokeUser | None = USER,
+    ) -> tuple[list[str], list[str]]:
+        telehealth = Telehealth(wrong)
 
         def client(url: str, **_: Any) -> httpx.Client:
-            return httpx.Client(base_url=url, transport=httpx.MockTransport(answer))
+            return httpx.Client(base_url=url, transport=httpx.MockTransport(telehealth))
 
         monkeypatch.setattr(front_door, "open_client", client)
-        return list(HttpFrontDoor("http://live.example", USER, timeout_s=1).examine(every=every)), asked
+        try:
+            problems = HttpFrontDoor("http://live.example", user, service, timeout_s=1).examine(every=every)
+        finally:
+            assert telehealth.booked == {} or any(name.startswith("DELETE") for name in wrong)
+        return list(problems), telehealth.asked
 
     return run
 
 
 def test_healthy_service_has_no_problem(examine: Examine) -> None:
     for every in (False, True):
-        assert examine({}, every=every) == ([], list(ANSWERS))
+        assert examine({}, every=every) == ([], ASKED)
 
 
 def test_every_problem_is_found(examine: Examine) -> None:
@@ -65,17 +118,20 @@ def test_every_problem_is_found(examine: Examine) -> None:
     }
     problems, asked = examine(wrong, every=True)
     assert problems == [
-        "GET /health/database: status 404",
-        "GET /consults/{id}: ReadTimeout",
-        "DELETE /consults/{id}: status 500",
-        "POST /auth/logout: status 500",
+        "GET /health/database: status 404, expected 200",
+        "GET /consults/${id}: ReadTimeout",
+        "DELETE /consults/${id}: status 500, expected 204",
+        "GET /consults/${id}: ReadTimeout",
+        "POST /auth/logout: status 500, expected 204",
     ]
-    assert asked == list(ANSWERS)
+    assert asked == [name for name in ASKED if name != "GET /consults?limit=100"], (
+        "a step after a failed one is not asked"
+    )
 
 
 def test_first_problem_ends_the_examination_and_the_consult_is_cancelled(examine: Examine) -> None:
     problems, asked = examine({"GET /consults/4711": 500, "POST /auth/logout": 500}, every=False)
-    assert problems == ["GET /consults/{id}: status 500"]
+    assert problems == ["GET /consults/${id}: status 500, expected 200"]
     assert asked[-2:] == ["GET /consults/4711", "DELETE /consults/4711"]
 
 
@@ -89,3 +145,66 @@ def test_first_problem_ends_the_examination_and_the_consult_is_cancelled(examine
 def test_nothing_more_can_be_found_without_a_session(examine: Examine, wrong: dict[str, int], problem: str) -> None:
     problems, asked = examine(wrong, every=True)
     assert (problems, asked[-1]) == ([problem], "POST /auth/login")
+
+
+@pytest.mark.parametrize("every", [True, False])
+@pytest.mark.parametrize("asked_at", ["POST /consults", "GET /consults/4711"])
+def test_interruption_leaves_nothing(examine: Examine, asked_at: str, every: bool) -> None:
+    """Where the answer to the booking was lost, the consult is found by its marker."""
+    with pytest.raises(KeyboardInterrupt):
+        examine({asked_at: KeyboardInterrupt()}, every=every)
+    problems, asked = examine({"POST /consults": 0}, every=every)
+    assert problems == ["POST /consults: ReadTimeout"]
+    assert "DELETE /consults/4711" in asked
+
+
+def test_problem_is_the_same_each_time(examine: Examine, described: Service) -> None:
+    """A rollback excuses exactly what was wrong before: ids, markers and values of answers would make each text another one."""
+    book = described.journeys[2]
+    expects = replace(book.steps[1].expect, body={"id": "${marker}"})
+    wrong = replace(book, steps=(book.steps[0], replace(book.steps[1], expect=expects), *book.steps[2:]))
+    service = replace(described, journeys=(wrong,))
+    first, second = (examine({}, every=True, service=service)[0] for _ in range(2))
+    assert first == second == ["GET /consults/${id}: $.id is not as expected"]
+
+
+def test_journey_that_is_not_live_is_only_read(examine: Examine, described: Service) -> None:
+    service = replace(described, journeys=tuple(replace(one, live=False) for one in described.journeys))
+    problems, asked = examine({}, every=True, service=service)
+    assert problems == []
+    assert asked == [*ASKED[:6], "POST /auth/logout"]
+
+
+def test_without_an_account_no_session_is_opened(examine: Examine) -> None:
+    assert examine({}, every=True, user=None) == ([], ASKED[:4])
+
+
+def test_service_of_another_kind(tmp_path: Path) -> None:
+    """Basic credentials, no version, a created order named by a Location header with a whole URL."""
+    path = tmp_path / "service.yaml"
+    path.write_text(DESCRIPTION, encoding="utf-8")
+    shop = Shop()
+    try:
+        front = HttpFrontDoor(shop.url, SmokeUser(**ANNA), load_service(path, path.name), timeout_s=5)
+        assert front.examine(every=True) == []
+        assert [(one.ok, one.version, one.problem) for one in front.ask(2)] == [(True, None, None)] * 2
+        assert shop.seen[:7] == [
+            *(
+                "GET /up",
+                "GET /goods",
+                "POST /orders",
+                "GET /orders/1",
+                "DELETE /orders/1",
+                "GET /complaints",
+                "GET /up",
+            )
+        ]
+        shop.fail = {"/orders/2": 503, "/up": 500}
+        assert front.examine(every=True) == [
+            "GET /up: status 500, expected 200",
+            "GET ${where}: status 503, expected 200",
+            "DELETE ${where}: status 503, expected 204",
+        ]
+        assert [one.problem for one in front.ask(1)] == ["GET /up: status 500, expected 200"]
+    finally:
+        shop.stop()

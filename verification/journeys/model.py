@@ -176,9 +176,14 @@ class Service:
         yield self.health.step
         yield from (step for step in self.dependencies.values() if step is not None)
 
-    def played_on_live(self) -> tuple[Journey, ...]:
-        """Return the journeys that the prober and the load may play."""
-        return tuple(found for one in self.journeys if (found := one.on_live()) is not None)
+    def played_on_live(self, *, with_user: bool = True) -> tuple[Journey, ...]:
+        """Return the journeys that the prober and the load may play; without a user only those that need no account."""
+        played = (one.on_live() for one in self.journeys if with_user or not self.needs_account(one))
+        return tuple(one for one in played if one is not None)
+
+    def needs_account(self, journey: Journey) -> bool:
+        """Return whether a journey is played in the session of a user."""
+        return journey.session is not None and self.sessions[journey.session].kind != "none"
 
     def to_json(self) -> dict[str, Any]:
         """Return the description as JSON values, for another process; it holds no secret."""

@@ -23,7 +23,7 @@ class Schedule:
     @classmethod
     def of(cls, service: Service, *, with_user: bool) -> Schedule:
         """Return the schedule for a service; without a user only journeys that need no session are played."""
-        played = tuple(one for one in service.played_on_live() if with_user or _needs_no_user(service, one))
+        played = service.played_on_live(with_user=with_user)
         journeys = tuple(one for one in played if not _only_health(service, one))
         return cls(service.health.step.operation, journeys, _interleaved([_length(one) for one in journeys]))
 
@@ -36,10 +36,6 @@ class Schedule:
             for step in (*journey.steps, *journey.undo):
                 shares[step.operation] += (1 - of_health) / len(self.turns)
         return {operation: 1 / (rate * share) for operation, share in shares.items()}
-
-
-def _needs_no_user(service: Service, journey: Journey) -> bool:
-    return journey.session is None or service.sessions[journey.session].kind == "none"
 
 
 def _only_health(service: Service, journey: Journey) -> bool:
