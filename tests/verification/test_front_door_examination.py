@@ -121,12 +121,9 @@ def test_every_problem_is_found(examine: Examine) -> None:
         "GET /health/database: status 404, expected 200",
         "GET /consults/${id}: ReadTimeout",
         "DELETE /consults/${id}: status 500, expected 204",
-        "GET /consults/${id}: ReadTimeout",
         "POST /auth/logout: status 500, expected 204",
     ]
-    assert asked == [name for name in ASKED if name != "GET /consults?limit=100"], (
-        "a step after a failed one is not asked"
-    )
+    assert asked == [*ASKED[:8], "DELETE /consults/4711", "POST /auth/logout"], "no step is asked after a failed one"
 
 
 def test_first_problem_ends_the_examination_and_the_consult_is_cancelled(examine: Examine) -> None:

@@ -179,13 +179,50 @@ def test_nothing_to_undo_without_a_captured_value() -> None:
 
 
 def test_a_lost_answer_to_undo_leaves_something() -> None:
+    """Whether it is gone is not asked: it is not, and that would count one fault twice."""
     played = play()
-    go(played, answer(201, {"id": "7"}), answer(200, {}), answer(200, {}), None, answer(200, {}))
+    go(played, answer(201, {"id": "7"}), answer(200, {}), answer(200, {}), None)
     assert played.finished
     assert played.left_something
     played.undo_again()
-    assert go(played, answer(404), answer(404)) == [("delete", "status 404, expected 204"), ("gone", None)]
+    assert go(played, answer(404), answer(404)) == [("delete", None), ("gone", None)]
     assert not played.left_something
+
+
+def test_undo_of_a_whole_play_must_find_what_was_written() -> None:
+    played = play()
+    go(played, answer(201, {"id": "7"}), answer(200, {}), answer(200, {}))
+    assert go(played, answer(404)) == [("delete", "status 404, expected 204")]
+    assert (played.finished, played.left_something) == (True, False)
+
+
+NAMED = Journey(
+    "put",
+    (step("put", Request("PUT", "/files/${marker}"), 201),),
+    (
+        step("drop", Request("DELETE", "/files/${marker}"), 204),
+        step("forget", Request("DELETE", "/tags/${marker}"), 204),
+    ),
+)
+
+
+def test_undo_that_needs_no_captured_value() -> None:
+    """What was written is known by the run's marker: a lost answer may have written it."""
+    for lost in (None, answer(201)):
+        played = play(NAMED)
+        assert not played.left_something
+        go(played, lost)
+        assert played.left_something
+        go(played, answer(204))
+        assert played.left_something, "each undo step removes something of its own"
+        assert go(played, answer(204)) == [("forget", None)]
+        assert (played.finished, played.left_something) == (True, False)
+    refused = play(NAMED)
+    assert go(refused, answer(500), answer(404), answer(410)) == [
+        ("put", "status 500, expected 201"),
+        ("drop", None),
+        ("forget", None),
+    ]
 
 
 def test_what_may_be_played_on_live() -> None:

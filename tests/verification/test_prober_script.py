@@ -191,6 +191,22 @@ def test_journey_that_is_not_live_gives_its_reading_steps_only(described: Servic
 PAGES = Journey("look", (Step("look", "look", Request("GET", "/pages"), Expectation((200,))),), session="user")
 
 
+def test_entries_named_by_the_marker_are_written_one_after_the_other(described: Service) -> None:
+    """Two plays at a time would write, read and delete the same entry."""
+
+    def step(name: str, method: str, status: int) -> Step:
+        return Step(name, name, Request(method, "/files/${marker}"), Expectation((status,)))
+
+    file = Journey(
+        "file", (step("put", "PUT", 201), step("get", "GET", 200)), (step("drop", "DELETE", 204),), live=True
+    )
+    script = Script(config(replace(described, journeys=(file,))))
+    put = next(ask for ask in iter(script.next, None) if ask.operation == "put")
+    assert set(steps([script.next() for _ in range(ROUND)])) == {"health"}, "the next play waits for this one"
+    script.learn(put, answer(put))
+    assert steps([ask for ask in requests_of(script) if ask.play is not None])[:4] == ["get", "drop", "put", "get"]
+
+
 @pytest.mark.parametrize(
     ("session", "headers"),
     [

@@ -15,7 +15,9 @@ from verification.journeys.player import Play
 def removal(journey: Journey, values: Values) -> Play:
     """Return a play of the ``undo`` steps that remove something, or capture what such a step needs; ``values`` are what was captured."""
     undo = tuple(step for step in journey.undo if step.request.writes or step.capture)
-    return Play(replace(journey, steps=(), undo=undo), values)
+    play = Play(replace(journey, steps=(), undo=undo), values)
+    play.abandon()  # what is gone already is no problem
+    return play
 
 
 def swept(sweep: Sweep, values: Values, answer: Answer) -> list[dict[str, Any]]:

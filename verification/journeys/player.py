@@ -93,7 +93,9 @@ class Play:
         self._next = 0
         self._undone = 0
         self._failed = False
-        self._left: set[str] = set()
+        self._wrote = False
+        self._removed: set[int] = set()  # positions of the undo steps that did what they should
+        self._undo_failed = False
 
     @property
     def failed(self) -> bool:
@@ -107,8 +109,11 @@ class Play:
 
     @property
     def left_something(self) -> bool:
-        """Whether the journey wrote something that no ``undo`` step is known to have removed."""
-        return bool(self._left)
+        """Whether the journey wrote something that an ``undo`` step could remove, and is not known to have removed."""
+        return self._wrote and any(
+            step.request.writes and position not in self._removed and self._can_fill(step)
+            for position, step in enumerate(self.journey.undo)
+        )
 
     @property
     def asked(self) -> int:
@@ -116,12 +121,16 @@ class Play:
         return self._next
 
     def next(self) -> Step | None:
-        """Return the step to be asked next: the journey's, then its ``undo`` steps that have the values they need; None at the end."""
+        """Return the step to be asked next: the journey's, then its ``undo`` steps that have the values they need; None at the end.
+
+        After an ``undo`` step that failed, those that only look whether something is gone are left out: the fault is known.
+        """
         if not self._undoing:
             return self.journey.steps[self._next]
         while self._undone < len(self.journey.undo):
             step = self.journey.undo[self._undone]
-            if self._can_fill(step):
+            only_looks = not (step.request.writes or step.capture)
+            if self._can_fill(step) and not (self._undo_failed and only_looks):
                 return step
             self._undone += 1
         return None
@@ -138,21 +147,31 @@ class Play:
 
         Without ``quote`` the text has no value of the answer.
         """
-        undoing = self._undoing
-        if undoing:
-            self._undone += 1
-        else:
-            self._next += 1
-        problem = None if answer is None else judge(prepared, answer, quote=quote)
-        if answer is not None and problem is None:
-            problem = self._capture(prepared.step, answer)
-        if not undoing:
-            self._failed = self._failed or answer is None or problem is not None
-            if prepared.step.request.writes:
-                self._left |= set(self.values.captured)
-        elif prepared.step.request.writes and answer is not None and (problem is None or answer.status in (404, 410)):
-            self._left.clear()
+        if self._undoing:
+            return self._learn_undo(prepared, answer, quote=quote)
+        self._next += 1
+        self._wrote = self._wrote or prepared.step.request.writes
+        problem = self._judge(prepared, answer, quote=quote)
+        self._failed = self._failed or answer is None or problem is not None
         return problem
+
+    def _learn_undo(self, prepared: Prepared, answer: Answer | None, *, quote: bool) -> str | None:
+        position = self._undone
+        self._undone += 1
+        problem = self._judge(prepared, answer, quote=quote)
+        if prepared.step.request.writes:
+            gone = answer is not None and answer.status in (404, 410)
+            if gone and self._failed:  # the journey failed already: perhaps it wrote nothing
+                problem = None
+            if gone or (answer is not None and problem is None):
+                self._removed.add(position)
+        self._undo_failed = self._undo_failed or answer is None or problem is not None
+        return problem
+
+    def _judge(self, prepared: Prepared, answer: Answer | None, *, quote: bool) -> str | None:
+        if answer is None:
+            return None
+        return judge(prepared, answer, quote=quote) or self._capture(prepared.step, answer)
 
     def abandon(self) -> None:
         """Ask none of the remaining steps; the ``undo`` steps follow."""
@@ -160,8 +179,8 @@ class Play:
 
     def undo_again(self) -> None:
         """Ask the ``undo`` steps from the first on, if something is left."""
-        self._failed = True
-        self._undone = 0 if self._left else len(self.journey.undo)
+        self._undone = 0 if self.left_something else len(self.journey.undo)
+        self._failed, self._undo_failed = True, False
 
     @property
     def _undoing(self) -> bool:

@@ -53,10 +53,7 @@ class Cleaner:
             prepared = play.prepare(headers)
             answer = self._ask(prepared)
             found = play.learn(prepared, answer, quote=False)
-            if answer is None:
-                problem = problem or "no answer"
-            elif answer.status not in (404, 410):  # else it is gone already
-                problem = problem or found
+            problem = problem or ("no answer" if answer is None else found)
         self._removed += problem is None
         if problem is not None:
             self._log(f"{track.journey.name}: removing what it wrote: {problem}")

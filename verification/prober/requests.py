@@ -10,7 +10,7 @@ from functools import partial
 
 from verification.journeys.expectations import Answer, version_of
 from verification.journeys.model import Journey
-from verification.journeys.placeholders import Values
+from verification.journeys.placeholders import Values, names_in
 from verification.journeys.player import Play, Prepared, judge, prepare
 from verification.journeys.sessions import account_of
 from verification.prober.config import ProberConfig
@@ -72,13 +72,14 @@ class Script:
             name: ProberSession(config.service.sessions[name], values(), config.sign_in_pause_s) for name in names
         }
         writing = sum(one.writes for one in schedule.journeys)
+
+        def most_open(journey: Journey) -> int:
+            if _names_by_marker(journey):
+                return 1
+            return max(1, MOST_WRITTEN // writing) if journey.writes else config.max_in_flight
+
         self._tracks = tuple(
-            Track(
-                one,
-                values,
-                None if one.session is None else sessions[one.session],
-                max(1, MOST_WRITTEN // writing) if one.writes else config.max_in_flight,
-            )
+            Track(one, values, None if one.session is None else sessions[one.session], most_open(one))
             for one in schedule.journeys
         )
         self._values = values()
@@ -137,6 +138,12 @@ class Script:
         if answer is None:
             return Judgement()
         return Judgement(judge(ask.prepared, answer), version_of(self._health, answer))
+
+
+def _names_by_marker(journey: Journey) -> bool:
+    """Return whether a request that writes names its target by the run's marker, so that two plays would write the same one."""
+    writing = [step.request for step in (*journey.steps, *journey.undo) if step.request.writes]
+    return any("marker" in names_in([one.path, one.query, one.headers]) for one in writing)
 
 
 class Track:
