@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
 
 import pytest
 
 from deployment.evidence.verdict import CheckOutcome
+from deployment.settings import Settings
 from plugins.measurement import latency_plan
 from plugins.slow_answers import answers_in, has_waited, was_cut
+from plugins.stages import LATENCY
 from plugins.state import State
+from verification.http.answer_limits import AnswerLimits
 from verification.latency.budget_watch import Alone, BudgetWatch, Suspect, measure_alone
 from verification.latency.plan import LatencyLimits
 
@@ -18,12 +20,13 @@ from verification.latency.plan import LatencyLimits
 class EarlyVerdict:
     """Sums the counts of all processes. It only asks for a measurement; the coordinator stops the run."""
 
-    __slots__ = ("_again", "_gate", "_limits", "_waiting", "_watch")
+    __slots__ = ("_again", "_gate", "_largest", "_limits", "_waiting", "_watch")
 
-    def __init__(self, gate: Mapping[str, Any]) -> None:
-        """Take the latency gate's table of the settings."""
-        self._gate = gate
-        self._limits = LatencyLimits.of(gate)
+    def __init__(self, settings: Settings) -> None:
+        """Take the latency gate's limits from the settings."""
+        self._gate = settings.table(LATENCY)
+        self._largest = AnswerLimits.of(settings.limits.largest_answer, settings.limits.request_deadline).largest
+        self._limits = LatencyLimits.of(self._gate)
         self._watch = BudgetWatch(self._limits)
         self._again: list[str] = []
         self._waiting: set[str] = set()
@@ -66,7 +69,8 @@ class EarlyVerdict:
         candidate, users = state.candidate, state.smoke_users
         if candidate is None or not users:
             return Alone(False, f"{suspect.operation}: there is no candidate to measure")
-        return measure_alone(latency_plan(candidate, None, users, self._gate), self._limits, suspect)
+        plan = replace(latency_plan(candidate, None, users, self._gate), largest=self._largest)
+        return measure_alone(plan, self._limits, suspect)
 
     def take_again(self) -> list[str]:
         """Return the checks that must begin again, each once."""

@@ -33,7 +33,7 @@ from plugins.modes.early_verdict import EarlyVerdict
 from plugins.modes.scratch import STATE_FILE, Scratch
 from plugins.options import RunOptions
 from plugins.signals import Signals
-from plugins.stages import LATENCY, Check
+from plugins.stages import Check
 from plugins.state import State
 from verification.redaction.redactor import LearningRedactor
 
@@ -155,7 +155,7 @@ class RunState:
         """Return the watch over the latency budgets; None in a verification, whose gates all run."""
         if self._settings is None or self._options.target is None:
             return None
-        return EarlyVerdict(self._settings.gates.get(LATENCY, {}))
+        return EarlyVerdict(self._settings)
 
     def _open(self) -> None:
         """Write the journal's first line, and publish the first state."""
