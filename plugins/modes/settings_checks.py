@@ -19,8 +19,8 @@ def with_strategy(settings: Settings, given: str | None) -> Settings:
 def load_is_possible(settings: Settings, workers: int | None) -> None:
     """Raise SettingsError if the load has more workers than users; ``--load-workers`` overrides the settings."""
     gate = settings.table("load")
-    here, users = int(gate.get("workers", 1)) if workers is None else workers, int(gate.get("users", 10))
-    elsewhere = int(gate.get("workers_elsewhere", 0))
+    here, users = int(gate["workers"]) if workers is None else workers, int(gate["users"])
+    elsewhere = int(gate["workers_elsewhere"])
     if here + elsewhere <= users:
         return
     given = f"--load-workers={here}" if workers is not None else f"gates.load.workers = {here}"

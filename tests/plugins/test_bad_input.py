@@ -140,16 +140,16 @@ CASES = {
     "load workers: a fraction": Case((*GREEN, "--load-workers=1.5"), ("--load-workers", "'1.5'"), reported=False),
     "load workers: too many": Case((*GREEN, "--load-workers=65"), ("--load-workers=65", "from 1 to 64")),
     "load workers: more than users": Case(
-        (*GREEN, "--load-workers=11"), ("--load-workers=11 must not exceed", "gates.load.users = 10", "more users")
+        (*GREEN, "--load-workers=21"), ("--load-workers=21 must not exceed", "gates.load.users = 20", "more users")
     ),
     "load workers: more than users, planned": Case(
-        (*GREEN, "--plan", "--load-workers=11"), ("gates.load.users = 10",), reported=False
+        (*GREEN, "--plan", "--load-workers=21"), ("gates.load.users = 20",), reported=False
     ),
     "load workers: no load": Case(("--load-workers=2",), ("requires the load gate", "Add --load")),
     "load workers: by the settings": Case(
         GREEN,
-        ("gates.load.workers = 2 and gates.load.workers_elsewhere = 9 must not exceed",),
-        _settings(lambda s: s + "[environments.test.gates.load]\nworkers = 2\nworkers_elsewhere = 9\n"),
+        ("gates.load.workers = 2 and gates.load.workers_elsewhere = 19 must not exceed",),
+        _settings(lambda s: s + "[environments.test.gates.load]\nworkers = 2\nworkers_elsewhere = 19\n"),
     ),
     "load workers: no address": Case(
         GREEN,
