@@ -92,7 +92,7 @@ def _live_problem_once(ports: Ports, live_snapshot: LiveSnapshot | None) -> str 
         return None
     for answer in ports.front.ask(1):
         if answer.ok and answer.version != live_snapshot.version:
-            return f"GET /health: version {answer.version!r}, not {live_snapshot.version!r}"
+            return f"the health check names version {answer.version!r}, not {live_snapshot.version!r}"
     return None
 
 

@@ -70,7 +70,7 @@ def move_traffic_back(
     sentence = confirm(ports, steps, to, generation, Confirmation(limits.confirmations, left(), patient=True))
     remaining = _wait_until_healthy(ports, steps, previous, left())
     if not remaining:
-        return MovedBack(f"{sentence}; health, database, Redis, sign-in and a read are ok")
+        return MovedBack(f"{sentence}; health, dependencies and journeys are ok")
     still = f"still wrong with {previous.colour}, as before the deployment: {'; '.join(remaining)}"
     return MovedBack(f"{sentence}; {still}", still)
 

@@ -99,7 +99,7 @@ def _answer(answer: Mapping[str, Any]) -> str:
     if not answer["ok"]:
         return f"FAILING now: {answer['problem']}"
     by = f" by {answer['colour']}" if answer["colour"] else ""
-    return f"GET /health is ok now: version {answer['version']}{by}"
+    return f"the health check is ok now: version {answer['version']}{by}"
 
 
 def _since(since: Mapping[str, Any] | None) -> str:

@@ -60,7 +60,7 @@ def test_rollback_to_a_live_colour_that_was_unhealthy_before(tmp_path_factory: p
         (sick,) = ran.journal("sick")
         assert (sick["reason"], sick["problems"]) == (
             "this release lists again",
-            ["GET /consults?limit=100: status 500"],
+            [f"GET /consults?limit={limit}: status 500, expected 200" for limit in (20, 100)],
         )
         sandbox.assert_live("blue", images.OLD)
 
