@@ -36,6 +36,15 @@ journeys:
       items: $.orders
       where: {tag: "${marker}"}
       capture: {where: $.where}
+  keep a note:
+    as: customer
+    live: true
+    steps:
+      - {name: put, request: {method: PUT, path: "/notes/${uuid}", body: "${marker}"}, expect: {status: 201}}
+      - {name: get, request: "GET /notes/${uuid}", expect: {status: 200, body: {tag: "${marker}"}}}
+    undo:
+      - {name: drop, request: "DELETE /notes/${uuid}", expect: {status: 204}}
+      - {name: dropped, request: "GET /notes/${uuid}", expect: {status: 404}}
   complain:
     as: customer
     steps:
@@ -46,12 +55,16 @@ journeys:
 
 
 class Shop:
-    """The server's state. ``lose``: so many orders are taken in, but not answered."""
+    """The server's state; ``orders`` holds tags by path, of notes as well. ``lose``: so many orders are taken in, but not answered.
+
+    ``fail`` maps a path to a status.
+    """
 
     def __init__(self) -> None:
         self.orders: dict[str, str] = {}
         self.seen: list[str] = []
         self.lose = 0
+        self.delete_fails = False
         self.fail: dict[str, int] = {}
         self._numbers = 0
         self.lock = threading.Lock()
@@ -108,12 +121,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, "<h1>Goods</h1>", "text/html; charset=utf-8")
         elif self.headers.get("Authorization") != f"Basic {pair}":
             self._answer(401, "who are you?", "text/plain", {"WWW-Authenticate": 'Basic realm="shop"'})
-        elif path.startswith("/orders"):
+        elif path.startswith(("/orders", "/notes/")):
             self._orders(shop, path, body)
         else:
             self._answer(201 if self.command == "POST" else 200, {"count": 0, "number": 1})
 
-    do_POST = do_DELETE = do_GET  # noqa: N815 - the base class defines the names
+    do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815 - the base class defines the names
 
     def _orders(self, shop: Shop, path: str, body: str) -> None:
         if self.command == "POST":
@@ -123,10 +136,16 @@ class _Handler(BaseHTTPRequestHandler):
                 self.close_connection = True
             else:
                 self._answer(201, "", "text/plain", {"Location": f"{shop.url}{where}"})
+        elif self.command == "PUT":
+            shop.orders[path] = body
+            self._answer(201, "", "text/plain")
         elif path == "/orders":
-            self._answer(200, {"orders": [{"where": where, "tag": tag} for where, tag in shop.orders.items()]})
+            orders = [(where, tag) for where, tag in list(shop.orders.items()) if where.startswith(path)]
+            self._answer(200, {"orders": [{"where": where, "tag": tag} for where, tag in orders]})
         elif path not in shop.orders:
             self._answer(404, "no such order", "text/plain")
+        elif self.command == "DELETE" and shop.delete_fails:
+            self._answer(500, "broken", "text/plain")
         elif self.command == "DELETE":
             del shop.orders[path]
             self._answer(204, "", "text/plain")

@@ -17,6 +17,10 @@ from verification.prober.config import ProberConfig
 from verification.prober.prober import Prober
 
 RUN = "run-of-this-test"
+OPERATIONS = (
+    *("GET /up", "GET /goods", "GET /complaints", "POST /orders", "GET ${where}", "DELETE ${where}"),
+    *("PUT /notes/${uuid}", "GET /notes/${uuid}", "DELETE /notes/${uuid}"),
+)
 
 
 @pytest.fixture
@@ -52,16 +56,7 @@ def test_every_journey_is_played_and_nothing_is_left(config: ProberConfig, shop:
         prober.wait_for_samples(120, 20)
         assert prober.failures() == []
         assert {(s.operation, s.kind) for s in prober.samples()} == {
-            (operation, kind)
-            for operation in (
-                "GET /up",
-                "GET /goods",
-                "POST /orders",
-                "GET ${where}",
-                "DELETE ${where}",
-                "GET /complaints",
-            )
-            for kind in ("kept", "fresh")
+            (operation, kind) for operation in OPERATIONS for kind in ("kept", "fresh")
         }
         assert {s.version for s in prober.samples()} == {None}
     assert "POST /complaints" not in shop.seen
@@ -75,10 +70,10 @@ def test_lost_answers_and_failed_undo_leave_nothing(config: ProberConfig, shop: 
     shop.lose = 3
     with Prober.start(config) as prober:
         wait_until(lambda: shop.lose == 0)
-        shop.fail = {path: 500 for path in list(shop.orders) if path != others}
-        prober.wait_for_samples(len(prober.samples()) + 60, 20)
-        shop.fail = {}
-        assert {s.operation for s in prober.failures()} >= {"POST /orders"}
+        shop.delete_fails = True
+        lost = {"POST /orders", "DELETE /notes/${uuid}", "DELETE ${where}"}
+        wait_until(lambda: {s.operation for s in prober.failures()} == lost)
+        shop.delete_fails = False
     assert shop.orders == {others: "availability probe another run"}
     log = (Path(str(config.stderr_log))).read_text(encoding="utf-8")
     assert "GET ${where} was not asked 3 times, because an earlier step of its journey had failed" in log
@@ -99,8 +94,7 @@ def test_refused_credentials_are_failures_and_stay_secret(config: ProberConfig, 
     told = replace(config, user=SmokeUser(USER["email"], "canary-wrong"))
     with Prober.start(told) as prober:
         wait_until(lambda: len(prober.failures()) >= 5)
-        failures = prober.failures()
-        assert {s.problem for s in failures} == {"status 401, expected 201", "status 401, expected 200"}
+        assert {(s.status, str(s.problem)[:20]) for s in prober.failures()} == {(401, "status 401, expected")}
         assert any(s.ok and s.operation == "GET /goods" for s in prober.samples())
         shown = "".join(s.to_line() for s in prober.samples())
     assert "canary" not in shown + (Path(str(config.stderr_log))).read_text(encoding="utf-8")

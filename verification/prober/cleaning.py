@@ -34,19 +34,19 @@ class Cleaner:
                 self._log(f"{track.journey.name}: no session, so nothing is removed")
                 continue
             for values in list(track.left()):
-                self._remove(track, values.captured, headers)
+                self._remove(track, values, headers)
             if track.journey.sweep is not None:
                 for captured in self._sweep(track.journey.sweep, track.values(), headers):
-                    self._remove(track, captured, headers)
+                    values = track.values()
+                    values.learn(captured)
+                    self._remove(track, values, headers)
 
     def _signed_in(self, track: Track) -> Mapping[str, str] | None:
         if track.headers is None and track.session is not None and (asked := track.session.sign_in()) is not None:
             track.session.learn(asked, self._ask(asked))
         return track.headers
 
-    def _remove(self, track: Track, captured: Mapping[str, object], headers: Mapping[str, str]) -> None:
-        values = track.values()
-        values.learn(captured)
+    def _remove(self, track: Track, values: Values, headers: Mapping[str, str]) -> None:
         play = removal(track.journey, values)
         problem = None
         while not play.finished:

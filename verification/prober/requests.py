@@ -22,6 +22,9 @@ USER_AGENT = "availability-prober"
 MOST_WRITTEN = 20
 """So many plays that write are open at a time, over all journeys: none begins before another one has removed what it wrote."""
 
+MOST_LEFT = 1000
+"""So many finished plays that left something are remembered for each journey: the end has no time to remove more."""
+
 
 @dataclass(frozen=True)
 class Ask:
@@ -161,7 +164,7 @@ class Track:
         self._most_open = most_open
         self._open: list[Play] = []
         self._ready: deque[Play] = deque()
-        self._left: deque[Play] = deque()
+        self._left: deque[Play] = deque(maxlen=MOST_LEFT)
 
     @property
     def headers(self) -> Mapping[str, str] | None:
