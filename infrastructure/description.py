@@ -7,6 +7,7 @@ from pathlib import Path
 
 from deployment.errors import SettingsError
 from deployment.settings import Settings
+from verification.contract.openapi import Contract
 from verification.declarative.service import InvalidService, load_service
 from verification.journeys.model import Service
 from verification.redaction.redactor import hide_fields
@@ -17,6 +18,17 @@ _HINT = "docs/any-service.md describes every key of suites/service.yaml."
 def service_of(settings: Settings) -> Service:
     """Return the description of the service. Raises SettingsError with every mistake in it."""
     return _load(settings.service_file)
+
+
+def contract_of(settings: Settings) -> Contract | None:
+    """Return the service's contract, read once; None if the description names none. Raises SettingsError."""
+    name = service_of(settings).contract
+    return None if name is None else _read(settings.service_file.parent / name)
+
+
+@lru_cache(maxsize=4)
+def _read(path: Path) -> Contract:
+    return Contract.load(path)  # the description was accepted, so this document is too
 
 
 @lru_cache(maxsize=4)

@@ -15,7 +15,7 @@ import pytest
 
 from deployment.evidence.verdict import LIVE
 from deployment.settings import Settings, gate_defaults, load
-from infrastructure.description import service_of
+from infrastructure.description import contract_of, service_of
 from plugins import measurement
 from plugins import state as published
 from plugins.measurement import latency_plan
@@ -24,9 +24,10 @@ from plugins.recorder import Measurement, Recorder
 from plugins.run import coordinator_key, recorder_key, redactor_key, suites_of
 from plugins.stages import BYSTANDER, LATENCY, gate_of
 from plugins.state import Bake, FrontDoorRequest, HeldLease, Release, State
+from verification.contract.coverage import answer_of
 from verification.contract.openapi import Contract
 from verification.http.answer_limits import AnswerLimits
-from verification.http.client import Exchange, Received, as_front_door, open_client
+from verification.http.client import Exchange, OnExchange, Received, as_front_door, open_client
 from verification.journeys.accounts import SmokeUser
 from verification.journeys.model import Service
 from verification.journeys.model import Session as SignedIn
@@ -55,7 +56,7 @@ class Session:
     def __init__(self, config: pytest.Config, recorder: Recorder) -> None:
         self._config = config
         self.recorder = recorder
-        self._clients: dict[tuple[str, float, bool, FrontDoorRequest | None, bool], httpx.Client] = {}
+        self._clients: dict[tuple[str, float, bool, FrontDoorRequest | None, OnExchange | None], httpx.Client] = {}
         self._credentials: dict[tuple[str, str, str], Credentials] = {}
         self._lock = threading.Lock()
 
@@ -97,9 +98,16 @@ class Session:
     @cached_property
     def contract(self) -> Contract:
         """Return the service's wire contract."""
-        if self.service.contract is None:
+        found = contract_of(self.settings)
+        if found is None:
             raise pytest.UsageError("suites/service.yaml names no contract: add `contract: FILE`, its OpenAPI document")
-        return Contract.load(self.settings.service_file.parent / self.service.contract)
+        return found
+
+    def _exchanged(self, exchange: Exchange) -> None:
+        contract, name = contract_of(self.settings), None
+        if contract is not None and exchange.status is not None:
+            name = answer_of(contract, exchange.method, exchange.path, exchange.status)
+        self.recorder.exchanged(exchange, name)
 
     @cached_property
     def answers(self) -> AnswerLimits:
@@ -124,14 +132,18 @@ class Session:
         candidate = state.candidate
         if state.deploying:
             self.recorder.slow.watch(LatencyLimits.of(self.gates.get(LATENCY, {})), self._operation)
-        counts = gate in (LIVE, BYSTANDER) or candidate is None or url == candidate.url
-        key = (url, timeout_s, keep_alive, front_door, counts)
+        listener: OnExchange | None = None
+        if gate == LIVE or candidate is None or url == candidate.url:
+            listener = self._exchanged
+        elif gate == BYSTANDER:  # these answers count, but they are not the release's, so they cover nothing
+            listener = self.recorder.exchanged
+        key = (url, timeout_s, keep_alive, front_door, listener)
         with self._lock:
             if key not in self._clients:
                 self._clients[key] = open_client(
                     url,
                     timeout_s=timeout_s,
-                    on_exchange=self.recorder.exchanged if counts else None,
+                    on_exchange=listener,
                     keep_alive=keep_alive,
                     answers=self.answers,
                     **(

@@ -45,6 +45,7 @@ def summary(
         steps=facts["steps"],
         timeline=_timeline(records),
         measured=measured,
+        coverage=_coverage(last_data(records, "coverage")),
         warnings=[record.data for record in records if record.kind == "warning"],
         gone=last_data(records, "gone").get("checks", ()),
         logs=[record.data for record in records if record.kind == "logs"],
@@ -111,6 +112,15 @@ def standalone(records: Sequence[Record]) -> str:
 def _reasons(records: Sequence[Record]) -> dict[str, str | None]:
     """Return the reasons that the run noted before the switch; empty if it did not come that far."""
     return {gate["name"]: gate.get("reason") for gate in last_data(records, "verified").get("gates", ())}
+
+
+def _coverage(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a row for each answer that the contract documents, with the names of the checks that met it."""
+    met = data.get("met", {})
+    return [
+        {"answer": answer, "checks": [check.removeprefix("suites/") for check in met.get(answer, ())]}
+        for answer in data.get("documented", ())
+    ]
 
 
 def _timeline(records: Sequence[Record]) -> list[dict[str, str]]:

@@ -15,6 +15,7 @@ REQUESTS = "requests"
 SAMPLES = "samples"
 MEASUREMENT = "measurement"
 WARNING = "warning"
+ANSWER = "answer"
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,18 @@ class Recorder:
         self._shared: dict[str, int] = {}  # by fixture: requests of a measurement that several checks use
         self._measurements: list[Measurement] = []
         self._warnings: list[str] = []
+        self._documented: set[str] = set()
 
-    def exchanged(self, exchange: Exchange) -> None:
-        """Count a request of a check's client; with any answer it is also a sample. Raises what ``SlowAnswers.exchanged`` raises."""
+    def exchanged(self, exchange: Exchange, documented: str | None = None) -> None:
+        """Count a request of a check's client; with any answer it is also a sample. Raises what ``SlowAnswers.exchanged`` raises.
+
+        ``documented`` is the answer's name in the contract, see ``verification.contract.coverage``.
+        """
         self.requested(1)
         with self._lock:
             self._answers += exchange.status is not None
+            if documented is not None:
+                self._documented.add(documented)
         self.slow.exchanged(exchange)
 
     def requested(self, count: int, by: str | None = None) -> None:
@@ -79,6 +86,7 @@ class Recorder:
                 samples += sum(self._shared.get(name, 0) for name in fixtures)
             measurements, self._measurements = self._measurements, []
             warnings, self._warnings = self._warnings, []
+            documented, self._documented = sorted(self._documented), set()
         if requests:
             report.user_properties.append((REQUESTS, requests))
         # All reports of an item share one list of properties; a copy prevents counting the same evidence twice.
@@ -88,6 +96,7 @@ class Recorder:
         report.user_properties.extend((MEASUREMENT, asdict(measurement)) for measurement in measurements)
         report.user_properties.extend((WARNING, text) for text in warnings)
         self.slow.hand_over(report)
+        report.user_properties.extend((ANSWER, text) for text in documented)
 
 
 def requests_in(report: pytest.TestReport) -> int:
@@ -107,6 +116,11 @@ def _count(report: pytest.TestReport, kind: str) -> int:
 def warnings_in(report: pytest.TestReport) -> list[str]:
     """Return the warnings of a report's check."""
     return [str(value) for name, value in report.user_properties if name == WARNING]
+
+
+def answers_in(report: pytest.TestReport) -> list[str]:
+    """Return the documented answers that a report's check met."""
+    return [str(value) for name, value in report.user_properties if name == ANSWER]
 
 
 def measurements_in(report: pytest.TestReport) -> list[Measurement]:

@@ -35,6 +35,7 @@ from scripts.commands import (  # noqa: E402
     run,
     unlock,
 )
+from scripts.commands.checks import coverage  # noqa: E402
 from verification.redaction.output import Guard  # noqa: E402
 from verification.redaction.redactor import LearningRedactor  # noqa: E402
 
@@ -296,6 +297,15 @@ def verify(deployment_id: str | None, environment: str | None, reports: Path) ->
     """Check a report's journal, files and signature (default: the newest report)."""
     folder = audit.choose(reports.absolute(), deployment_id)
     sys.exit(audit.verify(_settings(environment or audit.environment_of(folder)), folder))
+
+
+@cli.command("coverage", short_help="Show which documented answers the checks met.")
+@click.argument("deployment_id", metavar="[ID]", required=False)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@reports_option
+def show_coverage(deployment_id: str | None, as_json: bool, reports: Path) -> None:
+    """Show which of the contract's documented answers the checks of a run met (default: the newest report)."""
+    sys.exit(coverage.show(audit.choose(reports.absolute(), deployment_id), as_json))
 
 
 @cli.command("configure", short_help="Write an environment's settings from Terraform's outputs.")

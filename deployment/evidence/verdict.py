@@ -104,6 +104,7 @@ class Tally:
     faults: list[tuple[str, str]] = field(default_factory=list)  # (gate or step, what): lost workers, internal errors
     overdue: set[str] = field(default_factory=set)  # checks whose results must have come by now
     absent: dict[str, str] = field(default_factory=dict)  # gate -> what the service declares that it does not have
+    answers: dict[str, set[str]] = field(default_factory=dict)  # the contract's answer -> the checks that met it
     harmed: dict[str, str] = field(default_factory=dict)  # gate -> why it failed although none of its checks did
 
     def expect(self, check: str, gate: str, samples: int = 0) -> None:
@@ -120,6 +121,11 @@ class Tally:
         self.requests[check] += requests
         self.samples[check] += samples
         self.seconds[check] += seconds
+
+    def add_answers(self, check: str, answers: Iterable[str]) -> None:
+        """Add the contract's answers that a check met."""
+        for answer in answers:
+            self.answers.setdefault(answer, set()).add(check)
 
     def missing_samples(self, check: str) -> str | None:
         """Return a sentence if a check took fewer samples than it declares, so that its result proves too little.

@@ -23,7 +23,7 @@ from deployment.evidence.verdict import CheckOutcome, CheckResult, GateResult, i
 from deployment.files import problem_of
 from deployment.model import Reason
 from deployment.phases import EXIT_CODES, Phase
-from infrastructure.description import service_of
+from infrastructure.description import contract_of, service_of
 from plugins.described.absent import absent_gates
 from plugins.integrity import waivers
 from plugins.integrity.findings import LOAD, Findings
@@ -36,10 +36,12 @@ from plugins.modes.completeness import (
     refuse_small_gates,
 )
 from plugins.modes.run_state import RunState, Waiver
-from plugins.recorder import requests_in, samples_in, warnings_in
+from plugins.recorder import answers_in, requests_in, samples_in, warnings_in
 from plugins.stages import LATENCY, Check, Stage, samples
+from verification.contract.coverage import documented, missing
 
 INTERRUPTED, INTERNAL_ERROR, REFUSED, NO_CHECKS = 2, 3, 4, 5
+ENDPOINTS = "endpoints"
 CRASHED = "???"
 """``when`` of xdist's report about the check that a lost worker was running."""
 
@@ -128,6 +130,8 @@ class Coordinator(RunState):
         self._tally.require_results(check.nodeid for check in self._checks if check.stage < stage)
         try:
             self._journal.require_written()
+            if stage is Stage.LIVE:
+                self._demand_coverage()
             self._mode.enter(stage)
         except Refused as error:
             self.refuse(error)
@@ -151,6 +155,7 @@ class Coordinator(RunState):
             return
         for text in warnings_in(report):
             self.warn(gate, text)
+        self._tally.add_answers(check, answers_in(report))
         self._tally.add_usage(check, requests_in(report), report.duration, samples_in(report))
         outcome = CheckOutcome.INCONCLUSIVE if changed(report) else outcome_of(report)
         if outcome is None:
@@ -205,6 +210,18 @@ class Coordinator(RunState):
         required = self._settings.rule(LATENCY).required and LATENCY not in self._waivers
         return required and self.gate_size(LATENCY) > 0
 
+    def _demand_coverage(self) -> None:
+        """Fail the gate endpoints if its checks and those of the other gates did not meet every answer in ``cover``."""
+        patterns = self._settings.gates.get(ENDPOINTS, {}).get("cover", ()) if self._settings else ()
+        if not patterns or self._settings is None or (self._options.partial and not self._state.deploying):
+            return
+        contract = contract_of(self._settings)
+        lacking = missing([] if contract is None else documented(contract), patterns, self._tally.answers)
+        if lacking:
+            more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
+            text = f"no check met {lacking[0]}{more}, which `cover` of deployment.toml names"
+            self.fail_gate(ENDPOINTS, text)
+
     # -- the end -------------------------------------------------------------------------------------------------------
 
     def finish(self, exitstatus: int, cut_short: bool = False) -> int:
@@ -226,6 +243,7 @@ class Coordinator(RunState):
                 )
             elif not (self._stopped or cut_short or exitstatus == pytest.ExitCode.INTERRUPTED):
                 self._tally.require_results(self._tally.expected)
+                self._demand_coverage()
             if self._mode is not None:
                 if not self._stopped and (problem := self._journal.problem) is not None:
                     self.stop(Reason(self.where(), f"the journal cannot be written: {problem}"))
@@ -310,9 +328,10 @@ class Coordinator(RunState):
         self._report = archive.close(self._journal, self._folder, closing, destination, self.say, self._page)
 
     def _closing(self, code: int) -> list[tuple[str, dict[str, Any]]]:
-        """Return the last two records of the journal: the gates, and the result of the run."""
+        """Return the last records of the journal: the contract's coverage, the gates, and the result of the run."""
         verdict = self.verdict()
         return [
+            *self._coverage(),
             ("gates", {"gates": self._reported_gates()}),
             (
                 "closed",
@@ -327,6 +346,15 @@ class Coordinator(RunState):
                 },
             ),
         ]
+
+    def _coverage(self) -> list[tuple[str, dict[str, Any]]]:
+        """Return the record of the contract's answers and the checks that met them; none if no check ran."""
+        contract = contract_of(self._settings) if self._settings is not None and self._tally.results else None
+        if contract is None or self._settings is None:
+            return []
+        met = {answer: sorted(checks) for answer, checks in sorted(self._tally.answers.items())}
+        cover = list(self._settings.gates.get(ENDPOINTS, {}).get("cover", ()))
+        return [("coverage", {"documented": documented(contract), "met": met, "cover": cover})]
 
     def _reported_gates(self) -> list[dict[str, object]]:
         if self._settings is None:

@@ -12,7 +12,7 @@ from plugins.integrity.assertions import assertion_problem, refuse_disabled_asse
 from plugins.integrity.hook_guard import foreign_hooks
 from plugins.integrity.process_guard import refuse_missing_plugins, refuse_other_gateways
 from plugins.modes.completeness import refuse_problems
-from plugins.modes.settings_checks import load_is_possible, service_is_described, with_strategy
+from plugins.modes.settings_checks import coverage_is_possible, load_is_possible, service_is_described, with_strategy
 from plugins.options import RunOptions
 
 
@@ -29,4 +29,5 @@ def accepted_settings(config: pytest.Config, options: RunOptions, suites: Path) 
     settings = with_strategy(load(run_options.project_of(config).settings_file, options.environment), options.strategy)
     load_is_possible(settings, options.load_workers)
     service_is_described(settings)
+    coverage_is_possible(settings)
     return settings

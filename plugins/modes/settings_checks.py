@@ -36,3 +36,25 @@ def service_is_described(settings: Settings) -> None:
     from infrastructure.description import service_of  # its validators load slowly, and workers do not need them
 
     service_of(settings)
+
+
+def coverage_is_possible(settings: Settings) -> None:
+    """Raise SettingsError if ``cover`` of the gate endpoints names an answer that the contract does not document."""
+    from infrastructure.description import contract_of  # see above
+    from verification.contract.coverage import demanded, documented
+
+    contract = contract_of(settings)  # kept: the file may change during the run
+    patterns = settings.gates.get("endpoints", {}).get("cover", ())
+    if not patterns:
+        return
+    if contract is None:
+        raise SettingsError(
+            "gates.endpoints.cover names answers of the contract, and suites/service.yaml names no contract",
+            hint="Add `contract: FILE` to suites/service.yaml, or remove `cover`.",
+        )
+    try:
+        demanded(documented(contract), patterns)
+    except ValueError as error:
+        raise SettingsError(
+            f"gates.endpoints.cover: {error}", hint="`python scripts/deploy.py coverage` lists the documented answers."
+        ) from None

@@ -54,9 +54,14 @@ class Operation:
     answers: Mapping[str, Answer] = field(default_factory=dict, repr=False, compare=False)
 
     def answer(self, status: int) -> Answer | None:
-        """Return what is documented for a status: itself, before its range, before the default; None if nothing is."""
+        """Return what is documented for a status; None if nothing is."""
+        key = self.key_of(status)
+        return None if key is None else self.answers[key]
+
+    def key_of(self, status: int) -> str | None:
+        """Return the key under which a status is documented: itself, before its range, before ``default``."""
         keys = (str(status), f"{status // 100}XX", "default")
-        return next((self.answers[key] for key in keys if key in self.answers), None)
+        return next((key for key in keys if key in self.answers), None)
 
 
 def operations(root: Node, schemas: Schemas) -> tuple[Operation, ...]:

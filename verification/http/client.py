@@ -121,7 +121,7 @@ class RecordingClient(httpx.Client):
         finally:
             if self._on_exchange is not None:
                 elapsed_ms = (time.perf_counter() - begin) * 1000
-                path = request.url.path
+                path = request.url.raw_path.partition(b"?")[0].decode("ascii")  # %2F must stay different from /
                 self._on_exchange(Exchange(request.method, path, status, elapsed_ms, at, problem, self._keep_alive))
 
 

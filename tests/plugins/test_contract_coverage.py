@@ -1,0 +1,85 @@
+"""The contract's documented answers, the checks that met them, and ``cover``, which demands some of them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from scripts.deploy import cli
+from tests.plugins.project import PROMOTED, REJECTED, Outcome, Project
+from verification.contract.coverage import demanded
+
+PAGE = """
+checks:
+  - name: one page
+    signed_in: true
+    request: GET /consults?limit=1
+    expect: {status: 200, contract: false}
+"""
+LIST = "GET /consults 200"
+
+
+def recorded(run: Outcome) -> dict[str, Any]:
+    (line,) = (line for line in run.journal if line["kind"] == "coverage")
+    return line
+
+
+def coverage(run: Outcome, *options: str) -> Result:
+    folder = run.folder.resolve()
+    return CliRunner().invoke(cli, ["coverage", folder.name, "--reports", str(folder.parent), *options])
+
+
+@pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.soak)])
+def test_demanded_answer_that_no_check_met_rejects(project: Project, workers: str) -> None:
+    """Checks in Python and in YAML meet answers; the page and the command show them."""
+    (project.path / "suites" / "endpoints" / "pages.yaml").write_text(PAGE)
+    project.settings("[gates.endpoints]\ncover = ['GET *', '!GET * 503', '!GET * 4*']\n")
+    run = project.run(workers)
+    assert run.result == REJECTED, run.output
+    assert run.report["reason"].startswith("endpoints: no check met GET /"), run.report["reason"]
+    assert run.gate("endpoints")["outcome"] == "failed"
+    line = recorded(run)
+    assert line["met"][LIST] == ["suites/endpoints/pages.yaml::one page"]
+    assert "suites/redis/test_redis.py::test_asks" in line["met"]["GET /health 200"]
+    assert "POST /consults 422" in line["documented"]
+    assert "POST /consults 422" not in line["met"]
+    assert "one page" in (run.folder / "report.html").read_text().partition("Answers of the contract")[2]
+    shown = coverage(run, "--json")
+    rows = {row["answer"]: row for row in json.loads(shown.stdout)["answers"]}
+    assert rows[LIST] == {"answer": LIST, "demanded": True, "checks": line["met"][LIST]}
+    shown = coverage(run)
+    assert shown.exit_code == 1
+    assert "not met (demanded)" in shown.output
+    assert f"{len(line['met'])} of {len(line['documented'])} documented answers met" in shown.output
+    assert "not met, and named by `cover`" in shown.output
+
+
+@pytest.mark.soak
+def test_demanded_answers_that_checks_met_promote(project: Project) -> None:
+    project.settings("[gates.endpoints]\ncover = ['GET /health 200']\n")
+    run = project.run()
+    assert run.result == PROMOTED, run.output
+    assert coverage(run).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("cover", "words"),
+    [("['GET /nowhere 200']", "'GET /nowhere 200' fits no answer"), ("[5]", "is not of type 'string'")],
+)
+def test_wrong_pattern_is_refused(project: Project, cover: str, words: str) -> None:
+    project.settings(f"[gates.endpoints]\ncover = {cover}\n")
+    run = project.run()
+    assert run.code == 4
+    assert words in run.output
+    assert not run.calls
+
+
+def test_patterns() -> None:
+    answers = ["GET /a 200", "GET /a/{id} 404", "GET /a/{id} 4XX", "POST /a default"]
+    assert demanded(answers, ["*", "!* 4*"]) == ["GET /a 200", "POST /a default"]
+    assert demanded(answers, ["GET /a/{id} *"]) == answers[1:3]
+    with pytest.raises(ValueError, match="fits no answer"):
+        demanded(answers, ["get /a 200"])
