@@ -118,6 +118,20 @@ def test_a_violation_shows_no_token(contract: Contract) -> None:
         contract.check(answer("POST", "/auth/login", 200, {"access_token": 7, "token_type": "Bearer", "expires_in": 1}))
 
 
+def test_document_that_is_already_parsed() -> None:
+    responses = {200: {"description": "ok", "content": {"application/json": {"schema": {"type": "object"}}}}}
+    parsed = Contract({"openapi": 3.1, "paths": {"/p": {"get": {"responses": responses}}}})
+    parsed.check(answer("GET", "/p", 200, {}))
+    with pytest.raises(ContractViolation, match='type "object"'):
+        parsed.check(answer("GET", "/p", 200, []))
+    with pytest.raises(ContractViolation, match="not JSON"):
+        contract_with({"type": "object"}).validate("A", {"a": {1, 2}})
+
+
+def contract_with(schema: dict[str, Any]) -> Contract:
+    return Contract({"openapi": "3.1.0", "paths": {}, "components": {"schemas": {"A": schema}}})
+
+
 def test_validate_by_schema_name(contract: Contract) -> None:
     contract.validate("Consult", CONSULT)
     with pytest.raises(ContractViolation, match=r"Consult at \$.patient"):

@@ -201,8 +201,8 @@ def load(path: Path) -> Node:
 
 
 def in_memory(document: Mapping[str, Any]) -> Node:
-    """Return the root of a document that is already parsed; it cannot refer to other files."""
-    return checked(Files(_IN_MEMORY.resolve(), document))
+    """Return the root of a document that is already parsed, by any reader of YAML: its statuses may be numbers."""
+    return checked(Files(_IN_MEMORY.resolve(), json.loads(json.dumps(document, default=str))))
 
 
 def checked(files: Files) -> Node:
