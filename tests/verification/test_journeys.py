@@ -225,6 +225,23 @@ def test_undo_that_needs_no_captured_value() -> None:
     ]
 
 
+def test_a_step_can_be_skipped() -> None:
+    played = play()
+    go(played, answer(201, {"id": "7"}))
+    played.skip()
+    played.skip()
+    assert go(played, answer(204)) == [("delete", None)]
+    played.skip()
+    assert played.finished
+    assert not played.left_something
+
+
+def test_undo_without_the_steps_that_only_look() -> None:
+    tag = step("ask for its version", Request("GET", "/things/${id}"), 200, {"version": "header ETag"})
+    journey = Journey("write", JOURNEY.steps, (tag, *JOURNEY.undo)).without_looks()
+    assert [one.name for one in journey.undo] == ["ask for its version", "delete"]
+
+
 def test_what_may_be_played_on_live() -> None:
     reading = JOURNEY.on_live()
     assert reading is not None

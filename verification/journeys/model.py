@@ -6,8 +6,10 @@ Every process that sends requests to the service plays these journeys: the check
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
+
+from verification.journeys.placeholders import is_builtin, names_in
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "PROPFIND", "REPORT", "SEARCH", "QUERY")
 """Methods that change nothing (RFC 9110, 9.2.1, and IANA's registry of methods); every other one counts as writing."""
@@ -64,6 +66,15 @@ class Step:
     capture: Mapping[str, str] = field(default_factory=dict)
     private: bool = False
 
+    @property
+    def only_looks(self) -> bool:
+        """Return whether the step neither writes nor captures anything."""
+        return not (self.request.writes or self.capture)
+
+    def needs(self) -> set[str]:
+        """Return the names of the captured values that the request and its expectation use."""
+        return {name for name in names_in([asdict(self.request), asdict(self.expect)]) if not is_builtin(name)}
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -99,14 +110,21 @@ class Journey:
         """Whether any step may change something."""
         return any(step.request.writes for step in self.steps)
 
+    @property
+    def all_steps(self) -> tuple[Step, ...]:
+        """Return the steps and the ``undo`` steps, in the order in which they are asked."""
+        return (*self.steps, *self.undo)
+
+    def without_looks(self) -> Journey:
+        """Return the journey without the ``undo`` steps that only look whether something is gone."""
+        return replace(self, undo=tuple(step for step in self.undo if not step.only_looks))
+
     def reading(self) -> Journey | None:
         """Return the journey with only the steps that write nothing and need nothing of a step that does; None without any."""
-        from verification.journeys.placeholders import names_in
-
         lost: set[str] = set()
         kept = []
         for step in self.steps:
-            if step.request.writes or names_in([asdict(step.request), asdict(step.expect)]) & lost:
+            if step.request.writes or step.needs() & lost:
                 lost |= set(step.capture)
             else:
                 kept.append(step)

@@ -117,7 +117,7 @@ class Play:
 
     @property
     def asked(self) -> int:
-        """How many of the journey's own steps were asked."""
+        """How many of the journey's own steps were asked or skipped."""
         return self._next
 
     def next(self) -> Step | None:
@@ -129,8 +129,7 @@ class Play:
             return self.journey.steps[self._next]
         while self._undone < len(self.journey.undo):
             step = self.journey.undo[self._undone]
-            only_looks = not (step.request.writes or step.capture)
-            if self._can_fill(step) and not (self._undo_failed and only_looks):
+            if self._can_fill(step) and not (self._undo_failed and step.only_looks):
                 return step
             self._undone += 1
         return None
@@ -172,6 +171,13 @@ class Play:
         if answer is None:
             return None
         return judge(prepared, answer, quote=quote) or self._capture(prepared.step, answer)
+
+    def skip(self) -> None:
+        """Go past the next step without asking it."""
+        if self._undoing:
+            self._undone += 1
+        else:
+            self._next += 1
 
     def abandon(self) -> None:
         """Ask none of the remaining steps; the ``undo`` steps follow."""
