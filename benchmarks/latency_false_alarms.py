@@ -20,6 +20,7 @@ import os
 import random
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,18 +29,21 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a script's path 
 
 from benchmarks.busy import busy_processes
 from deployment.settings import load
+from infrastructure.description import service_of
 from tests.checkout import SETTINGS_FILE
 from tests.e2e.images import Fault
 from tests.gates.verifying import open_bench
 from verification.journeys.accounts import SmokeUser
 from verification.latency import measuring as latency
 from verification.latency.judge import Judge, LatencyResult, judge_twice, verify
-from verification.latency.measuring import Asks, Measured, Place, everything, measure_sessions_with, measure_with
-from verification.latency.plan import CANDIDATE, CONTROL, LIVE, Kind, LatencyLimits, LatencyPlan, Operation
+from verification.latency.measuring import Asks, Measured, measure_sessions_with, measure_with
+from verification.latency.plan import CANDIDATE, CONTROL, LIVE, Kind, LatencyLimits, LatencyPlan, Operation, Place
 from verification.statistics import failure_bounds
 
 Draw = random.Random
-GATE = load(SETTINGS_FILE, "embedded").gates["latency"]
+SETTINGS = load(SETTINGS_FILE, "embedded")
+SERVICE = service_of(SETTINGS)
+GATE = SETTINGS.gates["latency"]
 LIMITS = LatencyLimits.of(GATE)
 TYPICAL = {"health": 0.45, "healthDatabase": 0.75, "healthRedis": 0.6, "listConsults": 1.2, "createConsult": 1.5}
 SLOW_ONES = {"login": 18.0, "logout": 1.1, "readConsult": 1.1, "cancelConsult": 1.1}
@@ -164,8 +168,9 @@ def simulated(seed: int, model: str, slower: float, tail: float) -> LatencyResul
         kind = Recorded if model == "recorded" else Colour
         askers = {CANDIDATE: kind(machine, pauses, slower, tail), LIVE: kind(machine, pauses)}
         control = kind(machine, pauses)
-    plan = LatencyPlan(dict.fromkeys(askers, "http://nowhere"), SmokeUser("", ""), samples=GATE["samples"], rate=1e9)
-    judge = Judge(LIMITS, plan.samples)
+    urls = dict.fromkeys(askers, "http://nowhere")
+    plan = LatencyPlan(urls, SERVICE, SmokeUser("", ""), samples=GATE["samples"], rate=1e9)
+    judge = Judge(LIMITS, plan.samples, plan.operations)
 
     def measured(places: Collection[Place]) -> Measured:
         looked = judge.of(places)
@@ -244,12 +249,12 @@ def live(asked: Live) -> None:
     """Print the gate's result for two real colours, ``runs`` times in all, the lines of ``results`` included."""
     known = asked.results.read_text(encoding="utf-8").splitlines() if asked.results and asked.results.exists() else []
     lines = [json.loads(one) for one in known]
-    kept: dict[str, list[float]] = {f"{name} {kind}": [] for name, kind in everything()}
+    kept: dict[str, list[float]] = defaultdict(list)
     end = time.monotonic() + asked.seconds
     with open_bench() as bench, bench.serving(asked.faults[0]) as one, bench.serving(asked.faults[1]) as other:
         user = SmokeUser(**bench.users[0])
         urls = {CANDIDATE: f"http://127.0.0.1:{other.port}", LIVE: f"http://127.0.0.1:{one.port}"}
-        plan = LatencyPlan(urls, user, samples=GATE["samples"], rate=GATE["rate"], longest_s=GATE["longest"])
+        plan = LatencyPlan(urls, SERVICE, user, samples=GATE["samples"], rate=GATE["rate"], longest_s=GATE["longest"])
         while len(lines) < asked.runs and time.monotonic() < end:
             with busy_processes(asked.load):
                 began = time.monotonic()

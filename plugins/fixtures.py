@@ -37,7 +37,7 @@ from verification.journeys.tokens import SignToken, signer
 from verification.latency.budget_watch import without_ids
 from verification.latency.judge import LatencyResult
 from verification.latency.judge import verify as verify_latency
-from verification.latency.plan import LatencyLimits
+from verification.latency.plan import LatencyLimits, Operation, operations_of
 from verification.load.comparison import BesideLive
 from verification.load.model import LoadPlan, LoadResult
 from verification.stores.connections import Before, Stores
@@ -88,6 +88,11 @@ class Session:
         return service_of(self.settings)
 
     @cached_property
+    def operations(self) -> Mapping[str, Operation]:
+        """Return the operations that the latency gate measures."""
+        return operations_of(self.service)
+
+    @cached_property
     def gates(self) -> Mapping[str, Mapping[str, Any]]:
         """Return the gates' limits for the run's environment, each store's table of the description in its gate's."""
         gates = {gate: self.settings.table(gate) for gate in {*gate_defaults(), *self.settings.gates}}
@@ -131,7 +136,8 @@ class Session:
         state = self.state
         candidate = state.candidate
         if state.deploying:
-            self.recorder.slow.watch(LatencyLimits.of(self.gates.get(LATENCY, {})), self._operation)
+            limits = LatencyLimits.of(self.gates.get(LATENCY, {}))
+            self.recorder.slow.watch(limits, self.operations, self._operation)
         listener: OnExchange | None = None
         if gate == LIVE or candidate is None or url == candidate.url:
             listener = self._exchanged
@@ -197,11 +203,16 @@ class Session:
         """Return the description's first session; fail the check if the service has none."""
         return _require(self.service.signed_in, "suites/service.yaml describes no session", self.state)
 
+    @property
+    def accounts(self) -> tuple[SmokeUser, ...]:
+        """Return the smoke users; none are needed if no session of the service is opened with an account."""
+        users = self.state.smoke_users
+        return _require(users or None, "the smoke users are unknown", self.state) if self.service.needs_user else users
+
     def load_plan(self, candidate: Release) -> LoadPlan:
         """Return the load that the settings and ``--load-workers`` set."""
-        users = _require(self.state.smoke_users or None, "the smoke users are unknown", self.state)
         workers = self._config.option.load_workers
-        plan = measurement.load_plan(candidate, users, self.gates.get("load", {}), workers)
+        plan = measurement.load_plan(candidate, self.accounts, self.gates.get("load", {}), workers)
         return replace(plan, largest=self.answers.largest)
 
     def learn(self, *secrets: str) -> None:
@@ -396,12 +407,20 @@ def warn(_deployment: Session) -> Warn:
     return _deployment.recorder.warned
 
 
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make a check with the argument ``measured_operation`` one check for each operation that the latency gate measures."""
+    if "measured_operation" in metafunc.fixturenames:
+        config = metafunc.config
+        service = service_of(load(project_of(config).settings_file, config.option.environment))
+        metafunc.parametrize("measured_operation", list(operations_of(service)))
+
+
 @pytest.fixture(scope="session")
 def latency_result(_deployment: Session, candidate: Release) -> LatencyResult:
     """Latency of the release and of the live colour, measured once for the whole gate: findings, shift(place), …"""
     state, gate = _deployment.state, _deployment.gates.get(LATENCY, {})
-    users = _require(state.smoke_users or None, "the smoke users are unknown", state)
-    plan = replace(latency_plan(candidate, state.baseline, users, gate), largest=_deployment.answers.largest)
+    plan = latency_plan(_deployment.service, candidate, state.baseline, _deployment.accounts, gate)
+    plan = replace(plan, largest=_deployment.answers.largest)
     result = verify_latency(plan, LatencyLimits.of(gate))
     _deployment.recorder.requested(result.requests, "latency_result")
     return result

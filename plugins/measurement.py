@@ -9,6 +9,7 @@ from typing import Any
 
 from plugins.state import Release
 from verification.journeys.accounts import SmokeUser
+from verification.journeys.model import Service
 from verification.latency.plan import CANDIDATE, LIVE, LatencyPlan
 from verification.load.comparison import BesideLive, compare, plans
 from verification.load.model import DEFAULT_WEIGHTS, LoadPlan, LoadResult
@@ -20,13 +21,18 @@ Count = Callable[[int], None]
 
 
 def latency_plan(
-    candidate: Release, baseline: Release | None, users: Sequence[SmokeUser], gate: Mapping[str, Any]
+    service: Service,
+    candidate: Release,
+    baseline: Release | None,
+    users: Sequence[SmokeUser],
+    gate: Mapping[str, Any],
 ) -> LatencyPlan:
     """Return the latency plan for the candidate and, if it is known, the live colour, each at its own address."""
     urls = {CANDIDATE: candidate.url} | ({} if baseline is None else {LIVE: baseline.url})
     return LatencyPlan(
         urls,
-        users[0],
+        service,
+        users[0] if users else None,
         samples=int(gate.get("samples", 100)),
         warmup=int(gate.get("warmup", 20)),
         rate=float(gate.get("rate", 50)),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import pytest
 
 from verification.http.client import Exchange
 from verification.latency.budget_watch import BudgetWatch, OverBudget, decoded, encoded
-from verification.latency.plan import LatencyLimits
+from verification.latency.plan import LatencyLimits, Operation
 
 ANSWERS = "answers over budget"
 CUT_SHORT = "cut short"
@@ -39,10 +39,10 @@ class SlowAnswers:
         self._cut = False
         self._waited = False
 
-    def watch(self, limits: LatencyLimits, name_of: NameOf) -> None:
-        """Count from now on by these budgets; ``name_of`` names a request's operation. The first call counts."""
+    def watch(self, limits: LatencyLimits, operations: Mapping[str, Operation], name_of: NameOf) -> None:
+        """Count the answers of these operations by these budgets; ``name_of`` names a request's. The first call counts."""
         if self._watch is None:
-            self._watch, self._name_of = BudgetWatch(limits), name_of
+            self._watch, self._name_of = BudgetWatch(limits, operations), name_of
 
     def begin(self, ordinary: bool) -> None:
         """Begin a check; only ``ordinary`` checks ask the candidate one request at a time, as a user does."""

@@ -13,21 +13,23 @@ from plugins.slow_answers import answers_in, has_waited, was_cut
 from plugins.stages import LATENCY
 from plugins.state import State
 from verification.http.answer_limits import AnswerLimits
+from verification.journeys.model import Service
 from verification.latency.budget_watch import Alone, BudgetWatch, Suspect, measure_alone
-from verification.latency.plan import LatencyLimits
+from verification.latency.plan import LatencyLimits, operations_of
 
 
 class EarlyVerdict:
     """Sums the counts of all processes. It only asks for a measurement; the coordinator stops the run."""
 
-    __slots__ = ("_again", "_gate", "_largest", "_limits", "_waiting", "_watch")
+    __slots__ = ("_again", "_gate", "_largest", "_limits", "_service", "_waiting", "_watch")
 
-    def __init__(self, settings: Settings) -> None:
-        """Take the latency gate's limits from the settings."""
+    def __init__(self, settings: Settings, service: Service) -> None:
+        """Take the latency gate's limits from the settings, and its operations from the description of the service."""
         self._gate = settings.table(LATENCY)
+        self._service = service
         self._largest = AnswerLimits.of(settings.limits.largest_answer, settings.limits.request_deadline).largest
         self._limits = LatencyLimits.of(self._gate)
-        self._watch = BudgetWatch(self._limits)
+        self._watch = BudgetWatch(self._limits, operations_of(service))
         self._again: list[str] = []
         self._waiting: set[str] = set()
 
@@ -67,10 +69,10 @@ class EarlyVerdict:
     def measure(self, suspect: Suspect, state: State) -> Alone:
         """Measure the operation on the candidate."""
         candidate, users = state.candidate, state.smoke_users
-        if candidate is None or not users:
+        if candidate is None or (self._service.needs_user and not users):
             return Alone(False, f"{suspect.operation}: there is no candidate to measure")
-        plan = replace(latency_plan(candidate, None, users, self._gate), largest=self._largest)
-        return measure_alone(plan, self._limits, suspect)
+        plan = latency_plan(self._service, candidate, None, users, self._gate)
+        return measure_alone(replace(plan, largest=self._largest), self._limits, suspect)
 
     def take_again(self) -> list[str]:
         """Return the checks that must begin again, each once."""

@@ -155,7 +155,9 @@ class RunState:
         """Return the watch over the latency budgets; None in a verification, whose gates all run."""
         if self._settings is None or self._options.target is None:
             return None
-        return EarlyVerdict(self._settings)
+        from infrastructure.description import service_of  # its validators load slowly, and workers do not need them
+
+        return EarlyVerdict(self._settings, service_of(self._settings))
 
     def _open(self) -> None:
         """Write the journal's first line, and publish the first state."""

@@ -2,31 +2,39 @@
 
 import pytest
 
-from verification.latency.plan import CANDIDATE, KINDS, LIVE, OPERATIONS
+from verification.latency.plan import CANDIDATE, KINDS, LIVE
 from verification.statistics import percentiles
+
+# What a user adds to curl for each kind of session.
+SIGNED_IN = {
+    "bearer": ' -H "Authorization: Bearer $TOKEN"',
+    "basic": ' -u "$USER_AND_PASSWORD"',
+    "cookie": ' -H "Cookie: $COOKIE"',
+    "api-key": ' -H "{header}: $KEY"',
+}
 
 
 def again(operation, base_url):
     """What to type to see it again."""
-    one = OPERATIONS[operation]
-    way = "" if one.method == "GET" else f" -X {one.method}"
-    token = ' -H "Authorization: Bearer $TOKEN"' if one.protected else ""
-    return f"\ncurl -s -o /dev/null -w '%{{time_total}}\\n'{way}{token} '{base_url}{one.path}'"
+    session = operation.session if operation.role != "sign in" else None
+    method = "" if operation.method == "GET" else f" -X {operation.method}"
+    credentials = SIGNED_IN.get(session.kind, "").format(header=session.header) if session else ""
+    return f"\ncurl -s -o /dev/null -w '%{{time_total}}\\n'{method}{credentials} '{base_url}{operation.path}'"
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
-def test_budgets(latency_result, limits, measure, base_url, operation):
+def test_budgets(latency_result, limits, measure, base_url, measured_operation):
     """p50, p95 and p99 of the operation's answers, over kept and fresh connections."""
+    operation = measured_operation
     seen = percentiles(latency_result.last(operation).of(operation, CANDIDATE) or [float("inf")])
     for name, value in (("p50", seen.p50), ("p95", seen.p95), ("p99", seen.p99)):
         measure(f"{operation} {name}", round(value, 1), limit=limits[f"{name}_ms"], unit="ms", samples=seen.count)
     found = latency_result.about(operation, "budget", "samples")
-    assert not found, "; ".join(found) + again(operation, base_url)
+    assert not found, "; ".join(found) + again(latency_result.operations[operation], base_url)
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
-def test_no_slower_than_live(latency_result, limits, measure, base_url, operation):
+def test_no_slower_than_live(latency_result, limits, measure, base_url, measured_operation):
     """The typical answer and the share of slow ones, beside live's in the same minutes."""
+    operation = measured_operation
     if not latency_result.compared:
         measure(f"{operation} beside live", "not compared: there is no second colour that is well")
     for place in ((operation, kind) for kind in KINDS if latency_result.compared):
@@ -36,7 +44,7 @@ def test_no_slower_than_live(latency_result, limits, measure, base_url, operatio
     for first in latency_result.first_words(operation):
         measure(f"{operation}, the first of two measurements", first)
     found = latency_result.about(operation, "slower", "tail")
-    assert not found, "; ".join(found) + again(operation, base_url)
+    assert not found, "; ".join(found) + again(latency_result.operations[operation], base_url)
 
 
 def test_all_together_no_slower_than_live(latency_result, measure):

@@ -9,9 +9,10 @@ from plugins import slow_answers
 from plugins.recorder import Recorder
 from plugins.slow_answers import answers_in, was_cut
 from tests.plugins.project import PROMOTED, REJECTED, Outcome, Project
+from tests.verification.contract_server import SERVICE
 from verification.http.client import Exchange
 from verification.latency.budget_watch import OverBudget
-from verification.latency.plan import LatencyLimits
+from verification.latency.plan import LatencyLimits, operations_of
 
 SECONDS = 0.25
 GATES = "[gates.latency]\np95_ms = 200\np99_ms = 60000\nsamples = 20"
@@ -156,7 +157,9 @@ def answer(elapsed_ms: float, status: int | None = 200) -> Exchange:
 def recorder(clock: list[float]) -> Recorder:
     made = Recorder()
     made.slow = slow_answers.SlowAnswers(lambda: clock[0])
-    made.slow.watch(LatencyLimits(p95_ms=100, p99_ms=200), lambda one: f"{one.method} {one.path}")
+    made.slow.watch(
+        LatencyLimits(p95_ms=100, p99_ms=200), operations_of(SERVICE), lambda one: f"{one.method} {one.path}"
+    )
     made.slow.begin(ordinary=True)
     return made
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.verification.contract_server import Service
+from tests.verification.notes_server import Notes
 from verification.declarative.service import load_service
 from verification.journeys.model import Service as Described
 
@@ -26,3 +27,11 @@ def service() -> Iterator[Service]:
 def described() -> Described:
     """The shipped description of the service."""
     return load_service(ROOT / "suites" / "service.yaml", "suites/service.yaml")
+
+
+@pytest.fixture
+def notes() -> Iterator[Notes]:
+    """A service of another kind: HTTP Basic, no dependencies."""
+    running = Notes()
+    yield running
+    running.stop()

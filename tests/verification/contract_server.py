@@ -8,8 +8,13 @@ import threading
 import time
 import uuid
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
+from verification.declarative.service import load_service
+
+SERVICE = load_service(Path(__file__).resolve().parents[2] / "suites" / "service.yaml", "suites/service.yaml")
+"""The shipped description, which this server keeps."""
 USER = {"email": "smoke-1@telehealth.example", "password": "canary-Pass/word+1"}
 
 

@@ -6,6 +6,7 @@ import math
 
 import pytest
 
+from tests.verification.contract_server import SERVICE
 from verification.latency.budget_watch import (
     SHARES,
     BudgetWatch,
@@ -15,8 +16,9 @@ from verification.latency.budget_watch import (
     measured_as,
     without_ids,
 )
-from verification.latency.plan import OPERATIONS, LatencyLimits
+from verification.latency.plan import LatencyLimits, operations_of
 
+OPERATIONS = operations_of(SERVICE)
 LIMITS = LatencyLimits(p95_ms=100, p99_ms=200)
 READ = next(f"{one.method} {one.path.partition('?')[0]}" for one in OPERATIONS.values() if one.method == "GET")
 QUESTIONS = len(SHARES) * len(OPERATIONS)
@@ -24,7 +26,7 @@ QUESTIONS = len(SHARES) * len(OPERATIONS)
 
 @pytest.mark.parametrize(("budget", "times"), [("p95_ms", 150), ("p99_ms", 250)])
 def test_operation_that_is_always_too_slow_is_suspected_after_four_answers(budget: str, times: float) -> None:
-    watch = BudgetWatch(LatencyLimits(**{"p95_ms": 10**6, "p99_ms": 10**6, budget: times - 1}))
+    watch = BudgetWatch(LatencyLimits(**{"p95_ms": 10**6, "p99_ms": 10**6, budget: times - 1}), OPERATIONS)
     for _ in range(3):
         watch.count(READ, times)
     assert watch.suspect() is None
@@ -55,14 +57,14 @@ def test_operation_that_just_keeps_its_budget_is_suspected_less_often_than_state
 
 
 def test_one_answer_in_five_over_the_p95_budget_is_found() -> None:
-    watch = BudgetWatch(LIMITS)
+    watch = BudgetWatch(LIMITS, OPERATIONS)
     for number in range(200):
         watch.count(READ, 150 if number % 5 == 0 else 50)
     assert watch.suspect() is not None
 
 
 def test_settled_operation_is_not_suspected_again() -> None:
-    watch = BudgetWatch(LIMITS)
+    watch = BudgetWatch(LIMITS, OPERATIONS)
     watch.add(READ, OverBudget(9, 9, 9))
     watch.settle(READ)
     watch.add(READ, OverBudget(90, 90, 90))
@@ -70,13 +72,13 @@ def test_settled_operation_is_not_suspected_again() -> None:
 
 
 def test_operation_that_latency_does_not_measure_is_not_suspected() -> None:
-    watch = BudgetWatch(LIMITS)
+    watch = BudgetWatch(LIMITS, OPERATIONS)
     watch.add("PATCH /no-such-operation", OverBudget(9, 9, 9))
     assert watch.suspect() is None
 
 
 def test_read_without_parameters_is_measured_first() -> None:
-    watch = BudgetWatch(LIMITS)
+    watch = BudgetWatch(LIMITS, OPERATIONS)
     for one in reversed(list(OPERATIONS.values())):
         watch.add(f"{one.method} {one.path.partition('?')[0]}", OverBudget(9, 9, 9))
     found = watch.suspect()
@@ -87,8 +89,10 @@ def test_read_without_parameters_is_measured_first() -> None:
 
 def test_names_of_parameters_do_not_matter() -> None:
     templates = [f"{one.method} {one.path}" for one in OPERATIONS.values() if "{" in one.path]
-    assert [measured_as(one.replace("{", "{another_")) for one in templates] == [measured_as(one) for one in templates]
-    assert None not in map(measured_as, templates)
+    assert [measured_as(one.replace("{", "{another_"), OPERATIONS) for one in templates] == [
+        measured_as(one, OPERATIONS) for one in templates
+    ]
+    assert None not in [measured_as(one, OPERATIONS) for one in templates]
 
 
 @pytest.mark.parametrize(

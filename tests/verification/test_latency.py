@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from tests.verification.contract_server import USER, Service
+from tests.verification import notes_server
+from tests.verification.contract_server import SERVICE, USER, Service
+from tests.verification.notes_server import Notes
 from verification.journeys.accounts import SmokeUser
 from verification.latency.judge import verify
-from verification.latency.measuring import Measured, everything, measure
-from verification.latency.plan import CANDIDATE, LIVE, LatencyLimits, LatencyPlan
+from verification.latency.measuring import Measured, measure
+from verification.latency.plan import CANDIDATE, LIVE, LatencyLimits, LatencyPlan, operations_of
 
 
 @pytest.fixture
@@ -24,11 +28,11 @@ def other() -> Iterator[Service]:
 
 def plan_of(candidate: Service, live: Service | None = None, **values: float) -> LatencyPlan:
     urls = {CANDIDATE: candidate.url} | ({} if live is None else {LIVE: live.url})
-    return LatencyPlan(urls, SmokeUser(**USER), **({"samples": 4, "warmup": 0, "rate": 2000} | values))  # type: ignore[arg-type]  # `samples` and `warmup` are whole numbers
+    return LatencyPlan(urls, SERVICE, SmokeUser(**USER), **({"samples": 4, "warmup": 0, "rate": 2000} | values))  # type: ignore[arg-type]  # `samples` and `warmup` are whole numbers
 
 
 def measured(plan: LatencyPlan) -> Measured:
-    return measure(plan, everything(), hopeless=lambda _: None, wanted=lambda _: [])
+    return measure(plan, plan.places, hopeless=lambda _: None, wanted=lambda _: [])
 
 
 def test_both_colours_get_the_same_requests_and_are_cleaned_up(service: Service, other: Service) -> None:
@@ -67,3 +71,97 @@ def test_stopped_service_does_not_pass(service: Service) -> None:
     service.stop()
     result = verify(plan_of(service), LatencyLimits())
     assert any("no answer" in one.says for one in result.findings)
+
+
+def test_operations_are_those_of_the_description() -> None:
+    found = operations_of(SERVICE)
+    assert {name: (str(one.step.request), one.part, one.beside) for name, one in found.items()} == {
+        "health": ("GET /health", 1, ()),
+        "healthDatabase": ("GET /health/database", 1, ()),
+        "healthRedis": ("GET /health/redis", 1, ()),
+        "listConsults": ("GET /consults?limit=20", 1, ()),
+        "createConsult": ("POST /consults", 1, ("cancelConsult",)),
+        "readConsult": ("GET /consults/${id}", 1, ("createConsult", "cancelConsult")),
+        "cancelConsult": ("DELETE /consults/${id}", 1, ("createConsult",)),
+        "login": ("POST /auth/login", 0.25, ("logout",)),
+        "logout": ("POST /auth/logout", 0.25, ("login",)),
+    }
+
+
+# -- a service of another kind ----------------------------------------------------------------------------------------------
+
+NOTES = {
+    "GET /ready": ("GET /ready", 1),
+    "GET /notes": ("GET /notes", 1),
+    "POST /notes": ("POST /notes", 2),  # correcting a note needs one as well
+    "GET /notes/${id}": ("GET /notes/{}", 1),
+    "DELETE /notes/${id}": ("DELETE /notes/{}", 2),
+    "PUT /notes/${id}": ("PUT /notes/{}", 1),
+    "PUT /files/${marker}.txt": ("PUT /files/{}", 1),
+    "GET /files/${marker}.txt": ("GET /files/{}", 1),
+    "DELETE /files/${marker}.txt": ("DELETE /files/{}", 1),
+    "GET /count": ("GET /count", 1),
+}
+"""What is measured of it: the server's name of each operation, and how often a round asks it."""
+
+
+def plan_of_notes(notes: Notes, folder: Path, **values: float) -> LatencyPlan:
+    described = notes_server.described(folder)
+    urls = {CANDIDATE: notes.url, LIVE: notes.url}
+    user = SmokeUser(**notes_server.USER)
+    return LatencyPlan(urls, described, user, **({"samples": 4, "warmup": 0, "rate": 2000} | values))  # type: ignore[arg-type]  # as above
+
+
+def test_basic_auth_without_dependencies_is_measured(notes: Notes, tmp_path: Path) -> None:
+    """Both colours write to the same store, and one operation is a step of two journeys."""
+    plan = plan_of_notes(notes, tmp_path)
+    assert list(plan.operations) == list(NOTES)
+    seen = measured(plan)
+    assert seen.failures == []
+    assert {len(times) for both in seen.times.values() for times in both.values()} == {4}
+    for name, (path, times) in NOTES.items():
+        health_before_kept = 2 if name == "GET /ready" else 0
+        assert notes.seen.count(path) == 4 * 2 * 2 * times + health_before_kept, name
+    assert (notes.stored, notes.refused) == ({}, 0)
+    assert "DELETE /everything" not in notes.seen
+
+
+def test_a_part_is_measured_with_the_requests_that_it_needs(notes: Notes, tmp_path: Path) -> None:
+    plan = plan_of_notes(notes, tmp_path)
+    seen = measure(plan, [("PUT /notes/${id}", "kept")], hopeless=lambda _: None, wanted=lambda _: [])
+    assert list(seen.times) == [("PUT /notes/${id}", "kept")]
+    assert seen.failures == []
+    assert len(seen.times["PUT /notes/${id}", "kept"][CANDIDATE]) == 4
+    assert notes.stored == {}
+    seen = measure(plan, [("GET /files/${marker}.txt", "fresh")], hopeless=lambda _: None, wanted=lambda _: [])
+    assert [name for name, _ in seen.times] == list(NOTES)[6:9]
+    assert seen.failures == []
+
+
+def test_what_fails_before_a_request_is_its_failure(notes: Notes, tmp_path: Path) -> None:
+    notes.fail["POST /notes"] = 1000
+    seen = measured(plan_of_notes(notes, tmp_path))
+    whys = {(name, why) for _, name, why in seen.failures}
+    assert whys == {
+        ("POST /notes", "status 500, expected 201"),
+        ("PUT /notes/${id}", "POST /notes before it: status 500, expected 201"),
+    }
+    assert seen.of("DELETE /notes/${id}", CANDIDATE) == []
+    assert len(seen.of("GET /files/${marker}.txt", CANDIDATE)) == 8
+
+
+def test_what_could_not_be_removed_is_tried_again_at_the_end(notes: Notes, tmp_path: Path) -> None:
+    notes.fail.update({"DELETE /notes/{}": 3, "DELETE /files/{}": 3})
+    seen = measured(plan_of_notes(notes, tmp_path))
+    assert {why for _, _, why in seen.failures} == {"status 500, expected 204"}
+    assert notes.stored == {}
+
+
+def test_a_service_without_sessions_needs_no_user(notes: Notes, tmp_path: Path) -> None:
+    text = "service: x\nhealth: {request: GET /ready, version: none}\ndependencies: none\nsessions: none\njourneys:\n  up: {steps: [{name: up, request: GET /ready}]}\n"
+    service = notes_server.described(tmp_path, text)
+    plan = LatencyPlan({CANDIDATE: notes.url}, service, None, samples=4, warmup=0, rate=2000)
+    result = verify(plan, LatencyLimits())
+    assert (result.findings, list(result.operations)) == ((), ["GET /ready"])
+    with pytest.raises(ValueError, match="needs a smoke user"):
+        replace(plan, service=SERVICE)

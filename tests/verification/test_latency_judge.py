@@ -8,11 +8,14 @@ from dataclasses import replace
 
 import pytest
 
+from tests.verification.contract_server import SERVICE
 from verification.latency import comparison
 from verification.latency.judge import Judge, LatencyResult, judge_twice
-from verification.latency.measuring import Measured, Place, everything
-from verification.latency.plan import CANDIDATE, CONTROL, LIVE, OPERATIONS, LatencyLimits
+from verification.latency.measuring import Measured
+from verification.latency.plan import CANDIDATE, CONTROL, KINDS, LIVE, LatencyLimits, Place, operations_of
 
+OPERATIONS = operations_of(SERVICE)
+PLACES: list[Place] = [(name, kind) for kind in KINDS for name in OPERATIONS]
 LIMITS = LatencyLimits(slower_ms=0.3)
 SAMPLES = 60
 Draw = Callable[[random.Random, Place, int], float]
@@ -39,7 +42,9 @@ def measured_by(candidate: Draw, live: Draw | None = noise, seed: int = 1) -> Ca
 
 
 def judged(candidate: Draw, live: Draw | None = noise, seed: int = 1) -> LatencyResult:
-    return judge_twice(measured_by(candidate, live, seed), Judge(LIMITS, SAMPLES), compared=live is not None)
+    return judge_twice(
+        measured_by(candidate, live, seed), Judge(LIMITS, SAMPLES, OPERATIONS), compared=live is not None
+    )
 
 
 def words(result: LatencyResult) -> str:
@@ -87,7 +92,7 @@ def test_one_slow_operation_is_named() -> None:
 
 def test_unconfirmed_slowness_is_only_suspected() -> None:
     burst = iter([measured_by(lambda draw, place, n: 2 * noise(draw, place, n)), measured_by(noise, seed=2)])
-    result = judge_twice(lambda places: next(burst)(places), Judge(LIMITS, SAMPLES), compared=True)
+    result = judge_twice(lambda places: next(burst)(places), Judge(LIMITS, SAMPLES, OPERATIONS), compared=True)
     assert result.findings == ()
     assert result.suspected
     assert result.first_words("listConsults")
@@ -127,7 +132,7 @@ def test_inconclusive_measurement_does_not_pass(spoil: Callable[[Measured], obje
         spoil(measured)
         return measured
 
-    result = judge_twice(measure, Judge(LIMITS, SAMPLES), compared=True)
+    result = judge_twice(measure, Judge(LIMITS, SAMPLES, OPERATIONS), compared=True)
     assert says in words(result)
 
 
@@ -137,9 +142,9 @@ def in_sessions(candidate: Draw, live: Draw, sessions: int = 16) -> Measured:
     sides = {CANDIDATE: candidate, LIVE: live, CONTROL: live}
     times = {
         place: {colour: [one(draw, place, n) for n in range(4 * sessions)] for colour, one in sides.items()}
-        for place in everything()
+        for place in PLACES
     }
-    planned = dict.fromkeys(everything(), SAMPLES)
+    planned = dict.fromkeys(PLACES, SAMPLES)
     return Measured(planned, times, dict.fromkeys(sides, 9999), late_ms=[0.1] * 50, sessions=sessions)
 
 
@@ -147,7 +152,7 @@ def judged_in_sessions(candidate: Draw, live: Draw) -> LatencyResult:
     """Judge a release that the first measurement finds 1.5 times as slow; the second one is made in sessions."""
     first = measured_by(lambda draw, place, n: 1.5 * noise(draw, place, n))
     second = in_sessions(candidate, live)
-    return judge_twice(first, Judge(LIMITS, SAMPLES), compared=True, again=lambda _: second)
+    return judge_twice(first, Judge(LIMITS, SAMPLES, OPERATIONS), compared=True, again=lambda _: second)
 
 
 def sharing_a_core(sessions: range) -> Draw:
@@ -199,13 +204,13 @@ def test_weak_proof_of_slowness_is_suspected_and_measured_again() -> None:
     first = measured_by(
         lambda draw, place, n: wide(draw, place, n) * (1.55 if place[0] == "login" else 1), wide, seed=6
     )
-    judge, measured = Judge(LIMITS, SAMPLES), first(everything())
+    judge, measured = Judge(LIMITS, SAMPLES, OPERATIONS), first(PLACES)
     assert [one for one in judge.findings(measured) if one.test == "slower"] == []
     assert "login" in {one.operation for one in judge.suspicions(measured)}
 
 
 def test_open_question_gets_more_sessions() -> None:
-    judge = Judge(LIMITS, SAMPLES)
+    judge = Judge(LIMITS, SAMPLES, OPERATIONS)
     undecided = in_sessions(sharing_a_core(range(8)), sharing_a_core(range(0)))
     assert {("login", "kept"), ("login", "fresh")} <= set(judge.wanted(undecided))
     same = in_sessions(sharing_a_core(range(0)), sharing_a_core(range(0)))
@@ -221,7 +226,7 @@ def test_single_failure_is_tolerated() -> None:
         measured.failures.append((CANDIDATE, "health", "no answer: ConnectionResetError"))
         return measured
 
-    assert judge_twice(measure, Judge(LIMITS, SAMPLES), compared=True).findings == ()
+    assert judge_twice(measure, Judge(LIMITS, SAMPLES, OPERATIONS), compared=True).findings == ()
 
 
 def test_noise_needs_more_samples() -> None:
@@ -240,9 +245,9 @@ def test_comparison_without_samples_raises() -> None:
 
 
 def test_clear_difference_ends_the_measurement() -> None:
-    judge = Judge(LIMITS, SAMPLES)
-    measured = measured_by(lambda draw, place, n: 3 * noise(draw, place, n))(everything())
+    judge = Judge(LIMITS, SAMPLES, OPERATIONS)
+    measured = measured_by(lambda draw, place, n: 3 * noise(draw, place, n))(PLACES)
     assert judge.wanted(measured) == []
     assert measured.cut_short is not None
-    endless = measured_by(lambda _draw, _place, _n: 9000.0, None)(everything())
+    endless = measured_by(lambda _draw, _place, _n: 9000.0, None)(PLACES)
     assert "too many answers over" in str(judge.hopeless(endless))

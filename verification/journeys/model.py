@@ -155,6 +155,13 @@ class Session:
     token_format: str | None = None
     algorithm: str | None = None
 
+    @property
+    def needs_account(self) -> bool:
+        """Return whether only a user with an account can have this session."""
+        parts: dict[str, Any] = {"none": None, "basic": [self.username, self.password], "api-key": self.password}
+        request = self.sign_in and asdict(self.sign_in.request)
+        return any(name.startswith("account.") for name in names_in(parts.get(self.kind, request)))
+
 
 @dataclass(frozen=True)
 class Health:
@@ -188,6 +195,11 @@ class Service:
     def signed_in(self) -> Session | None:
         """Return the first session that a user signs in to, None without one."""
         return next((one for one in self.sessions.values() if one.kind != "none"), None)
+
+    @property
+    def needs_user(self) -> bool:
+        """Return whether a session is opened with the account of a user."""
+        return any(one.needs_account for one in self.sessions.values())
 
     def probes(self) -> Iterator[Step]:
         """Yield the health check and the declared dependencies' checks: requests that need no session."""

@@ -3,76 +3,82 @@
 from __future__ import annotations
 
 import http.client
-import json
+import secrets
 import ssl
 import time
 from collections import deque
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
 
-from verification.http.raw_http import LARGEST_BODY, Answer, Connection, TooLargeOnTheWire, WireTimeout
-from verification.journeys.accounts import SmokeUser
-from verification.latency.plan import Kind, Operation
+from verification.http.raw_http import Answer, Connection, TooLargeOnTheWire, WireTimeout
+from verification.journeys.expectations import NotCaptured
+from verification.journeys.leftovers import removal, swept
+from verification.journeys.model import Journey, Session
+from verification.journeys.placeholders import Values
+from verification.journeys.player import Play, Prepared, judge, prepare
+from verification.journeys.sessions import (
+    Credentials,
+    NotSignedIn,
+    account_of,
+    credentials,
+    sign_in_request,
+    without_request,
+)
+from verification.latency.plan import Kind, LatencyPlan, Operation, is_needed
 
 _AGENT = "latency-check"
 
 
 class Unanswered(Exception):
-    """No answer, or not the documented one; its text says which, and quotes nothing of the answer."""
+    """No answer, or not the expected one; its text says which, and quotes no secret of the answer."""
 
 
 class Asker:
-    """A smoke user's session on one colour. Not safe to use from two threads."""
+    """A smoke user's sessions on one colour. Not safe to use from two threads."""
 
-    def __init__(
-        self,
-        url: str,
-        user: SmokeUser,
-        timeout_s: float,
-        context: ssl.SSLContext | None,
-        largest: int = LARGEST_BODY,
-    ) -> None:
+    def __init__(self, url: str, plan: LatencyPlan, context: ssl.SSLContext | None) -> None:
         self.url = url
-        self._user = user
+        self._plan = plan
         self._context = context
-        self._timeout_s = timeout_s
-        self._largest = largest
+        self._account = None if plan.user is None else account_of(plan.user)
         self._kept = self._connect()
-        self._token: str | None = None
-        self._extra: deque[str] = deque()  # sessions opened to be measured, and closed again
-        self._booked: deque[str] = deque()
+        self._sessions: dict[str, Credentials] = {}
+        self._extra: dict[str, deque[Credentials]] = {}  # sessions opened to be measured, and closed again
+        self._plays: dict[str, Play] = {}
+        self._passed: dict[str, int] = {}  # the last step of each play that was to be timed
+        self._left: list[Play] = []  # what could not be removed yet
+        self._lost: list[Play] = []  # where an answer was lost, so that nobody knows what was written
 
     def ask(self, operation: Operation, kind: Kind) -> float | None:
         """Milliseconds from before the request (of a fresh connection: from before connecting) to the end of the answer.
 
-        None where there is nothing to ask about, since nothing could be booked. Raises Unanswered.
+        None where there is nothing to ask about, since nothing could be made. Raises Unanswered.
         """
         prepared = self._prepare(operation)
         if prepared is None:
             return None
-        path, headers, body = prepared
         if kind == "kept" and not self._kept.usable:
-            self._kept.close()
-            self._kept = self._connect()
-            self._send(self._kept, "GET", "/health", _headers(), None)  # its set-up is not a kept connection's
+            self.reconnect()
+            self._send(self._kept, self._probe())  # its set-up is not a kept connection's
         connection = self._kept if kind == "kept" else self._connect()
+        answer, elapsed = None, 0.0
         begin = time.perf_counter()
         try:
-            answer = self._send(connection, operation.method, path, headers, body)
+            answer = self._send(connection, prepared)
             elapsed = (time.perf_counter() - begin) * 1000
         finally:
             if kind == "fresh":
                 connection.close()
-        if answer.status != operation.expected:
-            raise Unanswered(f"status {answer.status}, expected {operation.expected}")
-        self._learn(operation, answer)
+            problem = self._learn(operation, prepared, answer)
+        if problem is not None:
+            raise Unanswered(problem)
         return elapsed
 
     def sign_in(self) -> None:
-        """The session that everything protected is asked in. Raises Unanswered."""
-        answer = self._send(self._kept, "POST", "/auth/login", _headers(json_body=True), self._credentials())
-        if answer.status != 200:
-            raise Unanswered(f"POST /auth/login: status {answer.status}, expected 200")
-        self._token = _field(answer, "access_token")
+        """Open the session of each journey that has one. Raises Unanswered."""
+        for operation in self._plan.operations.values():
+            session = operation.session if operation.role == "step" else None
+            if session is not None and session.name not in self._sessions:
+                self._sessions[session.name] = self._signed_in(session)
 
     def reconnect(self) -> None:
         """Close the kept connection; the next request on it opens another one."""
@@ -80,78 +86,158 @@ class Asker:
         self._kept = self._connect()
 
     def clear(self) -> None:
-        """Deletes what is still booked, ends what is still open; what cannot be, is left."""
-        for path in (f"/consults/{one}" for one in self._booked):
-            self._quietly("DELETE", path, self._token)
-        for token in (*self._extra, self._token):
-            self._quietly("POST", "/auth/logout", token)
+        """Remove what journeys wrote, and end what is still open; what cannot be, is left."""
+        end = time.monotonic() + 2 * self._plan.timeout_s
+        for play in (*self._plays.values(), *self._left):
+            play.abandon()
+            self._remove(play, end)
+            play.undo_again()
+            self._remove(play, end)
+        for play in self._lost:
+            self._sweep(play, end)
+        for session, found in self._open_sessions():
+            if session.sign_out is not None and time.monotonic() < end:
+                self._quietly(prepare(session.sign_out, self._values(), found.headers))
         self._kept.close()
 
-    def _quietly(self, method: str, path: str, token: str | None) -> None:
+    def _open_sessions(self) -> Iterator[tuple[Session, Credentials]]:
+        sessions = self._plan.service.sessions
+        for name, extra in self._extra.items():
+            yield from ((sessions[name], one) for one in extra)
+        yield from ((sessions[name], one) for name, one in self._sessions.items())
+
+    def _signed_in(self, session: Session) -> Credentials:
+        values = self._values()
+        asked = sign_in_request(session, values)
+        if asked is None:
+            return without_request(session, values)
         try:
-            self._send(self._kept, method, path, _headers(token), None)
+            return credentials(session, asked, self._send(self._kept, asked))
+        except NotSignedIn as problem:
+            raise Unanswered(str(problem)) from None
+
+    def _prepare(self, operation: Operation) -> Prepared | None:
+        """Return the request; None where a request before it failed, or nothing was made that it could ask about."""
+        session = operation.session
+        match operation.role:
+            case "sign in":
+                return None if session is None else sign_in_request(session, self._values())
+            case "sign out":
+                extra = self._extra.get(session.name if session else "")
+                return prepare(operation.step, self._values(), extra[0].headers) if extra else None
+        if operation.journey is None:
+            return prepare(operation.step, self._values(), {})
+        play = self._come_to(operation, operation.journey)
+        return None if play is None else play.prepare(self._headers(play))
+
+    def _come_to(self, operation: Operation, journey: Journey) -> Play | None:
+        """Return a run of the journey whose next step is the operation's; None where it cannot get there.
+
+        Steps in between are asked if the operation needs them: another journey measures their operations. Raises Unanswered if one
+        of them fails.
+        """
+        play, number = self._plays.get(journey.name), journey.all_steps.index(operation.step)
+        if play is None or number <= self._passed[journey.name]:
+            if play is not None:
+                play.abandon()
+                self._remove(play)
+            play = self._plays[journey.name] = Play(journey, self._values())
+        self._passed[journey.name] = number
+        while (step := play.next()) is not None and step != operation.step:
+            if play.failed and operation.step in journey.steps:
+                return None
+            if not is_needed(step, operation.step):
+                play.skip()
+            elif (problem := self._quietly_next(play)) is not None and step in journey.steps:
+                raise Unanswered(f"{step.request} before it: {problem}")
+        return play if step is not None else None
+
+    def _learn(self, operation: Operation, prepared: Prepared, answer: Answer | None) -> str | None:
+        """Take in an answer, or that there was none; return what is wrong with it."""
+        if operation.journey is not None:
+            return self._take_in(self._plays[operation.journey.name], prepared, answer)
+        if answer is None:
+            return None
+        session = operation.session
+        if operation.role == "sign out" and session is not None:
+            problem = judge(prepared, answer, quote=False)
+            if problem is None:
+                self._extra[session.name].popleft()
+            return problem
+        if session is None:
+            return judge(prepared, answer, quote=False)
+        try:
+            self._extra.setdefault(session.name, deque()).append(credentials(session, prepared, answer))
+        except NotSignedIn as problem:
+            return str(problem)
+        return None
+
+    def _remove(self, play: Play, end: float = float("inf")) -> None:
+        """Ask the ``undo`` steps that are left, and remember the run if they did not succeed."""
+        if not play.left_something:
+            return
+        while play.next() is not None and time.monotonic() < end:
+            self._quietly_next(play)
+        if play.left_something and play not in self._left:
+            self._left.append(play)
+
+    def _sweep(self, play: Play, end: float) -> None:
+        """Remove what a run of a journey wrote although its answer was lost: its marker tells it from everything else."""
+        sweep = play.journey.sweep
+        answer = None
+        if sweep is not None and time.monotonic() < end:
+            answer = self._quietly(prepare(sweep.step, play.values, self._headers(play)))
+        if sweep is None or answer is None:
+            return
+        try:
+            entries = swept(sweep, play.values, answer)
+        except NotCaptured:
+            return
+        for captured in entries:
+            play.values.learn(captured)
+            removing = removal(play.journey, play.values)
+            while not removing.finished and time.monotonic() < end:
+                self._quietly_next(removing)
+
+    def _quietly_next(self, play: Play) -> str | None:
+        """Ask the next step without timing it; return what is wrong with the answer."""
+        prepared = play.prepare(self._headers(play))
+        answer = self._quietly(prepared)
+        problem = self._take_in(play, prepared, answer)
+        return "no answer" if answer is None else problem
+
+    def _take_in(self, play: Play, prepared: Prepared, answer: Answer | None) -> str | None:
+        if answer is None and prepared.step.request.writes and prepared.step in play.journey.steps:
+            self._lost.append(play)
+        return play.learn(prepared, answer, quote=False)
+
+    def _quietly(self, prepared: Prepared) -> Answer | None:
+        try:
+            return self._send(self._kept, prepared)
         except Unanswered:
-            self._kept.close()
+            return None
 
-    def _prepare(self, operation: Operation) -> tuple[str, dict[str, str], bytes | None] | None:
-        token = self._token if operation.protected else None
-        match operation.name:
-            case "login":
-                return operation.path, _headers(json_body=True), self._credentials()
-            case "logout":
-                return (operation.path, _headers(self._extra[0]), None) if self._extra else None
-            case "createConsult":
-                starts_at = (datetime.now(UTC) + timedelta(days=30)).strftime("%Y-%m-%dT%H:%M:%SZ")
-                body = {"patient": "Latency Check", "reason": _AGENT, "starts_at": starts_at}
-                return operation.path, _headers(token, json_body=True), json.dumps(body).encode()
-            case "readConsult" | "cancelConsult":
-                if not self._booked:
-                    return None
-                return operation.path.format(id=self._booked[0]), _headers(token), None
-        return operation.path, _headers(token), None
+    def _headers(self, play: Play) -> dict[str, str]:
+        session = play.journey.session
+        return dict(self._sessions[session].headers) if session in self._sessions else {}
 
-    def _learn(self, operation: Operation, answer: Answer) -> None:
-        match operation.name:
-            case "login":
-                self._extra.append(_field(answer, "access_token"))
-            case "logout":
-                self._extra.popleft()
-            case "createConsult":
-                self._booked.append(_field(answer, "id"))
-            case "cancelConsult":
-                self._booked.popleft()
+    def _values(self) -> Values:
+        """A marker for each run of a journey: both colours may write to the same place."""
+        return Values(self._account, f"{_AGENT}-{secrets.token_hex(4)}")
 
-    def _credentials(self) -> bytes:
-        return json.dumps({"email": self._user.email, "password": self._user.password}).encode()
+    def _probe(self) -> Prepared:
+        return prepare(self._plan.service.health.step, self._values(), {})
 
     def _connect(self) -> Connection:
-        return Connection(self.url, self._context, self._timeout_s, self._largest)
+        return Connection(self.url, self._context, self._plan.timeout_s, self._plan.largest)
 
-    def _send(
-        self, connection: Connection, method: str, path: str, headers: dict[str, str], body: bytes | None
-    ) -> Answer:
+    def _send(self, connection: Connection, prepared: Prepared) -> Answer:
+        headers = {"User-Agent": _AGENT, **prepared.headers}
         try:
-            return connection.ask(method, path, headers, body)
+            return connection.ask(prepared.method, prepared.path, headers, prepared.body)
         except TooLargeOnTheWire as exc:
             connection.close()
             raise Unanswered(str(exc)) from exc
         except (WireTimeout, OSError, http.client.HTTPException) as exc:
             connection.close()
             raise Unanswered(f"no answer: {type(exc).__name__}") from exc
-
-
-def _headers(token: str | None = None, *, json_body: bool = False) -> dict[str, str]:
-    found = {"User-Agent": _AGENT, "Accept": "application/json"}
-    if json_body:
-        found["Content-Type"] = "application/json"
-    if token is not None:
-        found["Authorization"] = f"Bearer {token}"
-    return found
-
-
-def _field(answer: Answer, name: str) -> str:
-    try:
-        value = json.loads(answer.body)[name]
-    except (ValueError, KeyError, TypeError) as exc:
-        raise Unanswered(f"status {answer.status}, but no {name} in the body") from exc
-    return str(value)

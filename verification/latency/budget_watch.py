@@ -6,11 +6,11 @@ Checks ask some operations hundreds of times before the latency gate runs. Their
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, replace
 
 from verification.latency.measuring import Measured, measure
-from verification.latency.plan import CANDIDATE, KINDS, OPERATIONS, LatencyLimits, LatencyPlan
+from verification.latency.plan import CANDIDATE, KINDS, LatencyLimits, LatencyPlan, Operation
 from verification.statistics import failure_bounds, percentile
 
 SHARES = {"p95_ms": 0.05, "p99_ms": 0.01}
@@ -77,10 +77,11 @@ class Suspect:
 class BudgetWatch:
     """Counts the answers of the operations that the latency gate measures; other operations are ignored."""
 
-    __slots__ = ("_counts", "_limits", "_settled")
+    __slots__ = ("_counts", "_limits", "_operations", "_settled")
 
-    def __init__(self, limits: LatencyLimits) -> None:
+    def __init__(self, limits: LatencyLimits, operations: Mapping[str, Operation]) -> None:
         self._limits = limits
+        self._operations = operations
         self._counts: dict[str, OverBudget] = {}
         self._settled: set[str] = set()
 
@@ -99,13 +100,13 @@ class BudgetWatch:
 
         A read without parameters goes first, because its measurement needs no other operation.
         """
-        questions = len(SHARES) * max(1, len(OPERATIONS))
+        questions = len(SHARES) * max(1, len(self._operations))
         found = [
             Suspect(operation, budget, counts, getattr(self._limits, budget))
             for operation, counts in self._counts.items()
             if self.was_slow(operation)
             and operation not in self._settled
-            and measured_as(operation)
+            and measured_as(operation, self._operations)
             and (budget := counts.proves(questions))
         ]
         return min(found, key=lambda one: (not one.operation.startswith("GET "), "{" in one.operation), default=None)
@@ -128,10 +129,10 @@ class Alone:
     says: str
 
 
-def measured_as(operation: str) -> str | None:
+def measured_as(operation: str, operations: Mapping[str, Operation]) -> str | None:
     """Return the latency gate's name for an operation, such as ``GET /items/{id}``; None if the gate does not measure it."""
     wanted = _shape(operation)
-    return next((one.name for one in OPERATIONS.values() if _shape(f"{one.method} {one.path}") == wanted), None)
+    return next((one.name for one in operations.values() if _shape(f"{one.method} {one.path}") == wanted), None)
 
 
 def _shape(operation: str) -> str:
@@ -149,7 +150,7 @@ def measure_alone(plan: LatencyPlan, limits: LatencyLimits, suspect: Suspect) ->
 
     It ends as soon as the answers prove that a budget is broken, or as soon as the gate's own samples must break it.
     """
-    name = measured_as(suspect.operation)
+    name = measured_as(suspect.operation, plan.operations)
     if name is None:
         raise ValueError(f"the latency gate does not measure {suspect.operation}")
     # The release is warm: it has answered the checks. The live colour's answers decide nothing about a budget.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from statistics import mean
@@ -13,13 +13,11 @@ from verification.latency.measuring import (
     MORE_SESSIONS,
     MOST,
     Measured,
-    Place,
     candidate_failures,
-    everything,
     measure,
     measure_in_sessions,
 )
-from verification.latency.plan import CANDIDATE, KINDS, LIVE, OPERATIONS, LatencyLimits, LatencyPlan
+from verification.latency.plan import CANDIDATE, KINDS, LIVE, LatencyLimits, LatencyPlan, Operation, Place
 from verification.statistics import failure_bounds, percentile
 
 SHARES = {"p50_ms": 50, "p95_ms": 95, "p99_ms": 99}
@@ -51,6 +49,7 @@ class LatencyResult:
     findings: tuple[Finding, ...]
     compared: bool
     limits: LatencyLimits
+    operations: Mapping[str, Operation]
 
     def about(self, operation: str, *tests: str) -> list[str]:
         """What was found about one operation, in words."""
@@ -78,7 +77,7 @@ class LatencyResult:
 
 def verify(plan: LatencyPlan, limits: LatencyLimits) -> LatencyResult:
     """Measures, and once more what did not keep its limits; the candidate alone where the plan names no live colour."""
-    judge = Judge(limits, plan.samples)
+    judge = Judge(limits, plan.samples, plan.operations)
 
     def once(places: Collection[Place]) -> Measured:
         looked = judge.of(places)
@@ -97,14 +96,14 @@ def judge_twice(
 
     ``again`` makes the second one, in sessions, and gets the names of the operations that are suspected.
     """
-    first = measured(everything())
-    suspected = tuple(judge.of(everything()).suspicions(first))
+    first = measured(judge.places)
+    suspected = tuple(judge.suspicions(first))
     if not suspected:
-        return LatencyResult(first, None, (), (), compared, judge.limits)
+        return LatencyResult(first, None, (), (), compared, judge.limits, judge.operations)
     # All of it again: a slow tail may have shown in one operation first, and by chance would not show in that one twice.
     names = dict.fromkeys(one.operation for one in suspected if one.operation != ALL)
-    second = measured(everything()) if again is None else again(names)
-    confirmed = judge.of(everything()).findings(second)
+    second = measured(judge.places) if again is None else again(names)
+    confirmed = judge.findings(second)
     words = {one.operation: one.says for one in suspected}
     findings = [
         Finding(
@@ -114,25 +113,37 @@ def judge_twice(
         )
         for one in confirmed
     ]
-    return LatencyResult(first, second, suspected, tuple(findings), compared, judge.limits)
+    return LatencyResult(first, second, suspected, tuple(findings), compared, judge.limits, judge.operations)
 
 
 class Judge:
     """The limits, and how many questions are asked of one measurement: each gets its part of ``alpha`` (Bonferroni)."""
 
-    def __init__(self, limits: LatencyLimits, samples: int, places: Collection[Place] = ()) -> None:
+    def __init__(
+        self,
+        limits: LatencyLimits,
+        samples: int,
+        operations: Mapping[str, Operation],
+        places: Collection[Place] = (),
+    ) -> None:
         self.limits = limits
+        self.operations = operations
         self._samples = samples
-        self._places = list(places) or everything()
-        operations = {name for name, _ in self._places}
-        questions = len(self._places) + len(operations) + 2
+        self._places = list(places) or [(name, kind) for kind in KINDS for name in operations]
+        names = {name for name, _ in self._places}
+        questions = len(self._places) + len(names) + 2
         self.alpha = limits.alpha / (questions * LOOKS * MOST)
         # Sessions are looked at three times at most.
         self._alpha_of_sessions = limits.alpha / (questions * (1 + len(MORE_SESSIONS)))
 
     def of(self, places: Collection[Place]) -> Judge:
         """The same limits, on a part of the operations."""
-        return Judge(self.limits, self._samples, places)
+        return Judge(self.limits, self._samples, self.operations, places)
+
+    @property
+    def places(self) -> list[Place]:
+        """What is judged: operations and kinds of connection."""
+        return self._places
 
     # -- while it is being measured ------------------------------------------------------------------------------------
 
@@ -200,7 +211,7 @@ class Judge:
         found = self.findings(measured)
         if any(one.test != SAMPLES for one in found):
             return found
-        weaker = Judge(self.limits, self._samples, self._places)
+        weaker = self.of(self._places)
         weaker.alpha = self.limits.alpha / len(self._places)
         return list(weaker._slower(measured)) or found
 
@@ -212,7 +223,7 @@ class Judge:
                 value, limit = percentile(times, share), getattr(self.limits, key)
                 if value > limit:
                     live = f", live {percentile(others, share):.0f} ms" if others else ""
-                    says = f"{_asked(name)}: {key.removesuffix('_ms')} {value:.0f} ms, limit {limit:g} ms{live}; {len(times)} answers"
+                    says = f"{self._asked(name)}: {key.removesuffix('_ms')} {value:.0f} ms, limit {limit:g} ms{live}; {len(times)} answers"
                     yield Finding(BUDGET, name, says)
 
     def _in_sessions(self, measured: Measured) -> list[tuple[Place, comparison.Sessions]]:
@@ -239,7 +250,7 @@ class Judge:
 
     def _session_words(self, name: str, found: comparison.Sessions, about: str) -> str:
         return (
-            f"{_asked(name)}: {found.ratio:.2f} times live's time, limit {self.limits.slower * found.control:.2f} times ({about}; "
+            f"{self._asked(name)}: {found.ratio:.2f} times live's time, limit {self.limits.slower * found.control:.2f} times ({about}; "
             f"{found.count} sessions, Wilcoxon p {found.p:.1g}; live against itself {found.control:.2f} times)"
         )
 
@@ -259,7 +270,7 @@ class Judge:
 
     def _words(self, name: str, found: comparison.Shift, about: str) -> str:
         return (
-            f"{_asked(name)}: {found.ratio:.2f} times live's time, limit {self.limits.slower:g} times ({about}; "
+            f"{self._asked(name)}: {found.ratio:.2f} times live's time, limit {self.limits.slower:g} times ({about}; "
             f"Mann-Whitney p {found.p:.1g}, {found.candidate} and {found.live} answers)"
         )
 
@@ -274,7 +285,7 @@ class Judge:
                 yield Finding(
                     TAIL,
                     name,
-                    f"{_asked(name)}: {found.slow / found.candidate:.1%} of {found.candidate} answers are far slower than usual, "
+                    f"{self._asked(name)}: {found.slow / found.candidate:.1%} of {found.candidate} answers are far slower than usual, "
                     f"of live's {found.live_slow / found.live:.1%}; limit {self.limits.tail_share:.0%} more "
                     f"(Fisher p {found.p:.1g})",
                 )
@@ -287,7 +298,7 @@ class Judge:
         return Finding(
             FAILURES,
             ALL,
-            f"{len(failed)} of {asked} requests failed, limit 1 in 1000; the first: {_asked(name)}: {why}",
+            f"{len(failed)} of {asked} requests failed, limit 1 in 1000; the first: {self._asked(name)}: {why}",
         )
 
     def _too_few(self, measured: Measured) -> Iterator[Finding]:
@@ -296,7 +307,7 @@ class Judge:
                 needed = measured.planned[place] - len([one for one in measured.failures if one[1] == place[0]])
                 if len(times) < max(1, needed):
                     why = f": {measured.cut_short}" if measured.cut_short else ""
-                    says = f"{_asked(place[0])}: {len(times)} answers of {colour}, {measured.planned[place]} are needed{why}"
+                    says = f"{self._asked(place[0])}: {len(times)} answers of {colour}, {measured.planned[place]} are needed{why}"
                     yield Finding(SAMPLES, place[0], says)
         pairs = self._pairs(measured, self._places)
         if not pairs:
@@ -314,8 +325,7 @@ class Judge:
             if (times := measured.times.get(place, {})).get(LIVE) and times[CANDIDATE]
         ]
 
-
-def _asked(operation: str) -> str:
-    if operation == ALL:
-        return "all operations"
-    return f"{OPERATIONS[operation].method} {OPERATIONS[operation].path}"
+    def _asked(self, operation: str) -> str:
+        if operation == ALL:
+            return "all operations"
+        return f"{self.operations[operation].method} {self.operations[operation].path}"

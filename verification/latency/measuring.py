@@ -15,7 +15,7 @@ from typing import Protocol
 
 from verification.http.loopback import tls_context
 from verification.latency.asking import Asker, Unanswered
-from verification.latency.plan import CANDIDATE, CONTROL, KINDS, LIVE, OPERATIONS, Kind, LatencyPlan, Operation
+from verification.latency.plan import CANDIDATE, CONTROL, KINDS, LIVE, Kind, LatencyPlan, Operation, Place
 from verification.statistics import percentile
 
 # A release that is not warm by then is measured as it is: warming up must not take longer than being refused.
@@ -29,15 +29,6 @@ MOST = 3
 # The second measurement's sessions: so many, or more where they leave it open, with a pause of this many seconds before each.
 SESSIONS, MORE_SESSIONS = 16, (24, 32)
 _BETWEEN_SESSIONS_S = (0.2, 0.8)
-_WITH = {
-    "readConsult": ("createConsult", "cancelConsult"),
-    "cancelConsult": ("createConsult",),
-    "createConsult": ("cancelConsult",),
-    "login": ("logout",),
-    "logout": ("login",),
-}
-
-Place = tuple[str, Kind]
 
 
 @dataclass
@@ -68,11 +59,6 @@ class Measured:
         return [one for kind in KINDS for one in self.times.get((operation, kind), {}).get(colour, [])]
 
 
-def everything() -> list[Place]:
-    """Every operation over every kind of connection."""
-    return [(name, kind) for kind in KINDS for name in OPERATIONS]
-
-
 def measure(
     plan: LatencyPlan,
     places: Collection[Place],
@@ -85,7 +71,7 @@ def measure(
     ``hopeless`` is asked after each round, and ends the measurement with the words it gives; ``wanted`` at every look.
     """
     context = tls_context(plan.ca_file) if any(url.startswith("https:") for url in plan.urls.values()) else None
-    askers = {colour: Asker(url, plan.user, plan.timeout_s, context, plan.largest) for colour, url in plan.urls.items()}
+    askers = {colour: Asker(url, plan, context) for colour, url in plan.urls.items()}
     return measure_with(askers, plan, places, hopeless=hopeless, wanted=wanted)
 
 
@@ -105,7 +91,7 @@ def measure_in_sessions(
     urls = {**plan.urls, **({CONTROL: plan.urls[LIVE]} if LIVE in plan.urls else {})}
     plan = replace(plan, rate=plan.rate / 2) if CONTROL in urls else plan
     context = tls_context(plan.ca_file) if any(url.startswith("https:") for url in urls.values()) else None
-    askers = {colour: Asker(url, plan.user, plan.timeout_s, context) for colour, url in urls.items()}
+    askers = {colour: Asker(url, plan, context) for colour, url in urls.items()}
     return measure_sessions_with(askers, plan, suspected, hopeless=hopeless, wanted=wanted)
 
 
@@ -134,9 +120,9 @@ def measure_with(
     wanted: Callable[[Measured], Collection[Place]],
 ) -> Measured:
     """As ``measure``, by askers that are there already."""
-    places = _completed(places)
+    places = _completed(plan, places)
     measured = Measured(
-        {place: max(1, int(plan.samples * OPERATIONS[place[0]].part)) for place in places},
+        {place: max(1, int(plan.samples * plan.operations[place[0]].part)) for place in places},
         {place: {colour: [] for colour in askers} for place in places},
         dict.fromkeys(askers, 0),
     )
@@ -152,12 +138,12 @@ def measure_sessions_with(
     wanted: Callable[[Measured], Collection[Place]],
 ) -> Measured:
     """As ``measure_in_sessions``, by askers that are there already."""
-    parts = {name: 1.0 if name in suspected else one.part for name, one in OPERATIONS.items()}
+    parts = {name: one.part for name, one in plan.operations.items()}
     for name in suspected:
-        parts.update(dict.fromkeys(_WITH.get(name, ()), 1.0) if name in parts else {})
+        parts.update(dict.fromkeys((name, *plan.operations[name].beside), 1.0) if name in parts else {})
     measured = Measured(
-        {place: max(1, int(plan.samples * parts[place[0]])) for place in everything()},
-        {place: {colour: [] for colour in askers} for place in everything()},
+        {place: max(1, int(plan.samples * parts[place[0]])) for place in plan.places},
+        {place: {colour: [] for colour in askers} for place in plan.places},
         dict.fromkeys(askers, 0),
     )
     rounds = _Rounds(plan, askers, measured, parts)
@@ -176,12 +162,12 @@ def _measured(measured: Measured, askers: Mapping[str, Asks], run: Callable[[], 
     return measured
 
 
-def _completed(places: Collection[Place]) -> list[Place]:
-    """With what must go before and after: in the order of ``everything``."""
+def _completed(plan: LatencyPlan, places: Collection[Place]) -> list[Place]:
+    """With what must go before and after: in the order of a round."""
     needed = set(places)
     for operation, kind in places:
-        needed |= {(other, kind) for other in _WITH.get(operation, ())}
-    return [place for place in everything() if place in needed]
+        needed |= {(other, kind) for other in plan.operations[operation].beside}
+    return [place for place in plan.places if place in needed]
 
 
 class _Rounds:
@@ -195,7 +181,7 @@ class _Rounds:
         parts: Mapping[str, float] | None = None,
     ) -> None:
         self._plan = plan
-        self._parts = parts or {name: one.part for name, one in OPERATIONS.items()}
+        self._parts = parts or {name: one.part for name, one in plan.operations.items()}
         self._draw: random.Random | None = None
         self._askers = askers
         self._measured = measured
@@ -221,7 +207,7 @@ class _Rounds:
             if number % look == 0 and number:
                 more = wanted(measured)
                 if number >= plan.samples:
-                    places = _completed(more)
+                    places = _completed(plan, more)
                 if not places or measured.cut_short:
                     return
             for place in places:
@@ -241,14 +227,14 @@ class _Rounds:
         plan, measured = self._plan, self._measured
         if not self._signed_in():
             return
-        self._warm_up(everything())
+        self._warm_up(plan.places)
         # With a fixed seed: the order must only be independent of what the machine does.
         self._draw = random.Random(0)  # noqa: S311 - no secret
         # Three series instead of two, and the pauses.
         deadline = time.monotonic() + 2 * plan.longest_s
         rounds = -(-plan.samples // SESSIONS)
         rounds += -rounds % 4  # so that an operation with a quarter of the samples has as many in every session
-        places = everything()
+        places = plan.places
         for session in range(MORE_SESSIONS[-1]):
             time.sleep(self._draw.uniform(*_BETWEEN_SESSIONS_S))
             for asker in self._askers.values():
@@ -288,7 +274,7 @@ class _Rounds:
         end = time.monotonic() + _LONGEST_WARM_UP_S
         for number in range(self._plan.warmup):
             for name, kind in places:
-                operation = OPERATIONS[name]
+                operation = self._plan.operations[name]
                 if not self._asks_in(number, name):
                     continue
                 for asker in self._askers.values():
@@ -310,7 +296,7 @@ class _Rounds:
         self._begun[place] += 1
         self._turns += 1
         for colour in colours:
-            self._ask(colour, OPERATIONS[place[0]], place)
+            self._ask(colour, self._plan.operations[place[0]], place)
 
     def _ask(self, colour: str, operation: Operation, place: Place) -> None:
         measured = self._measured

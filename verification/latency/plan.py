@@ -2,62 +2,126 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Literal
 
 from verification.http.raw_http import LARGEST_BODY
 from verification.journeys.accounts import SmokeUser
+from verification.journeys.model import Journey, Service, Session, Step
 
 Kind = Literal["kept", "fresh"]
 KINDS: tuple[Kind, ...] = ("kept", "fresh")
+Place = tuple[str, Kind]
+Role = Literal["step", "sign in", "sign out"]
 CANDIDATE, LIVE = "candidate", "live"
 # The live colour once more, asked as if it were a third one: what differs between it and live is the noise of these minutes.
 CONTROL = "control"
+_PART_OF_SIGN_IN = 0.25
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation of the contract. ``part``: the share of the samples that it gets; a login costs more than all others together."""
+    """A request of the description that is measured.
+
+    ``name``: the contract's operation id, or method and path. ``journey``: whose step it is, as it is played here; None for a health check and for a
+    sign-in. ``session``: the session in which it is asked, or that it opens or closes (``role``). ``part``: the share of the samples
+    that it gets; a sign-in costs more than all others together. ``beside``: the operations that it needs before it, because they make
+    what it asks for, and after it, because they remove it.
+    """
 
     name: str
-    method: str
-    path: str
-    expected: int
+    step: Step
+    journey: Journey | None = None
+    session: Session | None = None
+    role: Role = "step"
     part: float = 1.0
-    protected: bool = False
+    beside: tuple[str, ...] = ()
+
+    @property
+    def method(self) -> str:
+        """Return the request's method."""
+        return self.step.request.method
+
+    @property
+    def path(self) -> str:
+        """Return the request's path with its query; captured values as ``{name}``."""
+        return self.step.request.path.replace("${", "{")
 
 
-# In this order within a round: what is booked is read and deleted again, who signs in signs out.
-OPERATIONS: Mapping[str, Operation] = MappingProxyType(
-    {
-        one.name: one
-        for one in (
-            Operation("health", "GET", "/health", 200),
-            Operation("healthDatabase", "GET", "/health/database", 200),
-            Operation("healthRedis", "GET", "/health/redis", 200),
-            Operation("listConsults", "GET", "/consults?limit=20", 200, protected=True),
-            Operation("createConsult", "POST", "/consults", 201, protected=True),
-            Operation("readConsult", "GET", "/consults/{id}", 200, protected=True),
-            Operation("cancelConsult", "DELETE", "/consults/{id}", 204, protected=True),
-            Operation("login", "POST", "/auth/login", 200, part=0.25),
-            Operation("logout", "POST", "/auth/logout", 204, part=0.25, protected=True),
+def operations_of(service: Service) -> Mapping[str, Operation]:
+    """Return what the latency gate measures, by name, in the order in which a round asks it.
+
+    The health check, the dependencies' checks, each operation of the journeys at its first step, then signing in and out. Journeys are
+    those that may be played on live, because both colours get the same requests.
+    """
+    found = {step.operation: Operation(step.operation, step) for step in service.probes()}
+    for journey in service.played_on_live():
+        played = journey.without_looks()
+        for step in played.all_steps:
+            if step.operation not in found and _is_possible(step, played):
+                found[step.operation] = Operation(
+                    step.operation, step, played, service.sessions.get(played.session or "")
+                )
+    for session in service.sessions.values():
+        closing = session.sign_out if session.sign_in is not None else None
+        requests: tuple[tuple[Role, Step | None], ...] = (("sign in", session.sign_in), ("sign out", closing))
+        for role, asked in requests:
+            if asked is not None and asked.operation not in found:
+                found[asked.operation] = Operation(asked.operation, asked, None, session, role, _PART_OF_SIGN_IN)
+    return MappingProxyType({name: replace(one, beside=_beside(one, found.values())) for name, one in found.items()})
+
+
+def _is_possible(step: Step, journey: Journey) -> bool:
+    steps = journey.all_steps
+    return step.needs() <= {name for one in steps[: steps.index(step)] for name in one.capture}
+
+
+def is_needed(step: Step, later: Step) -> bool:
+    """Return whether an earlier step of a journey must have been asked: it writes, or captures something for a later one."""
+    return step.request.writes or bool(later.needs() & set(step.capture))
+
+
+def _beside(operation: Operation, all_: Iterable[Operation]) -> tuple[str, ...]:
+    """Return the measured operations that must go before or after an operation."""
+    if operation.role != "step":
+        return tuple(
+            one.name for one in all_ if one.session == operation.session and one.role not in ("step", operation.role)
         )
-    }
-)
+    if operation.journey is None:
+        return ()
+    steps = operation.journey.all_steps
+    own = steps.index(operation.step)
+    needed = _needed_before(steps[: own + 1])
+    if any(step.request.writes for step in (*needed, operation.step)):
+        needed = [*needed, *operation.journey.undo]
+    return tuple(
+        one.name for one in all_ if one.journey == operation.journey and one != operation and one.step in needed
+    )
+
+
+def _needed_before(steps: Sequence[Step]) -> list[Step]:
+    """Return the steps that the last one needs, directly or through another one."""
+    needed = [steps[-1]]
+    for step in reversed(steps[:-1]):
+        if any(is_needed(step, later) for later in needed):
+            needed.append(step)
+    return needed[1:]
 
 
 @dataclass(frozen=True)
 class LatencyPlan:
     """``urls`` by colour: ``candidate``, and ``live`` where there is one to compare with; each at its own address.
 
-    ``samples`` and ``warmup`` are answers of each operation, kind of connection and colour. ``rate`` is requests per second
+    ``service`` describes the requests; ``user`` signs in, None for a service without accounts. ``samples`` and ``warmup`` are answers of each operation, kind of connection and colour. ``rate`` is requests per second
     that each colour is asked at most. ``timeout_s`` limits a whole request, ``largest`` the bytes of an answer's body. ``longest_s`` ends a measurement that the release, or the machine, draws out.
     """
 
     urls: Mapping[str, str]
-    user: SmokeUser = field(repr=False)
+    service: Service
+    user: SmokeUser | None = field(repr=False)
     samples: int = 100
     warmup: int = 20
     rate: float = 50.0
@@ -71,6 +135,18 @@ class LatencyPlan:
             raise ValueError(f"latency is measured of {CANDIDATE} and {LIVE}, got {', '.join(self.urls)}")
         if self.samples < 1 or self.rate <= 0 or self.timeout_s <= 0:
             raise ValueError("the latency's samples, rate and timeout must be above 0")
+        if self.user is None and self.service.needs_user:
+            raise ValueError(f"the latency of {self.service.name} needs a smoke user: its sessions need an account")
+
+    @cached_property
+    def operations(self) -> Mapping[str, Operation]:
+        """The operations that are measured, by name."""
+        return operations_of(self.service)
+
+    @property
+    def places(self) -> list[Place]:
+        """Every operation over every kind of connection."""
+        return [(name, kind) for kind in KINDS for name in self.operations]
 
 
 @dataclass(frozen=True)
