@@ -32,6 +32,7 @@ MOVED = {
     "gates.database.find": "stores.database.find",
     "gates.database.rows": "stores.database.rows",
     "gates.redis.revoked": "stores.redis.revoked",
+    "gates.load.mix": "the weight of each journey",
 }
 
 

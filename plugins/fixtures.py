@@ -212,7 +212,7 @@ class Session:
     def load_plan(self, candidate: Release) -> LoadPlan:
         """Return the load that the settings and ``--load-workers`` set."""
         workers = self._config.option.load_workers
-        plan = measurement.load_plan(candidate, self.accounts, self.gates.get("load", {}), workers)
+        plan = measurement.load_plan(self.service, candidate, self.accounts, self.gates.get("load", {}), workers)
         return replace(plan, largest=self.answers.largest)
 
     def learn(self, *secrets: str) -> None:

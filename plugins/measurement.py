@@ -12,7 +12,7 @@ from verification.journeys.accounts import SmokeUser
 from verification.journeys.model import Service
 from verification.latency.plan import CANDIDATE, LIVE, LatencyPlan
 from verification.load.comparison import BesideLive, compare, plans
-from verification.load.model import DEFAULT_WEIGHTS, LoadPlan, LoadResult
+from verification.load.model import LoadPlan, LoadResult
 from verification.load.run import run_load, run_together
 
 # A load that proves nothing is repeated, up to this total: other programs may have used the CPU at the time.
@@ -42,7 +42,11 @@ def latency_plan(
 
 
 def load_plan(
-    candidate: Release, users: Sequence[SmokeUser], gate: Mapping[str, Any], workers: int | None = None
+    service: Service,
+    candidate: Release,
+    users: Sequence[SmokeUser],
+    gate: Mapping[str, Any],
+    workers: int | None = None,
 ) -> LoadPlan:
     """Return the load plan for the candidate alone, because the live colour serves users.
 
@@ -52,12 +56,12 @@ def load_plan(
     host, _, port = str(gate.get("listen", "")).rpartition(":")
     return LoadPlan(
         candidate.url,
+        service,
         tuple(users),
         users=int(gate.get("users", 10)),
         rate=float(gate.get("rate", 50)),
         seconds=float(gate.get("duration", 30)),
         ramp=float(gate["ramp"]) if "ramp" in gate else None,
-        weights=dict(gate.get("mix", DEFAULT_WEIGHTS)),
         workers=int(gate.get("workers", 1)) if workers is None else workers,
         elsewhere=elsewhere,
         listen=(host, int(port)) if elsewhere else None,

@@ -12,7 +12,13 @@ from plugins.integrity.assertions import assertion_problem, refuse_disabled_asse
 from plugins.integrity.hook_guard import foreign_hooks
 from plugins.integrity.process_guard import refuse_missing_plugins, refuse_other_gateways
 from plugins.modes.completeness import refuse_problems
-from plugins.modes.settings_checks import coverage_is_possible, load_is_possible, service_is_described, with_strategy
+from plugins.modes.settings_checks import (
+    coverage_is_possible,
+    load_has_journeys,
+    load_is_possible,
+    service_is_described,
+    with_strategy,
+)
 from plugins.options import RunOptions
 
 
@@ -30,4 +36,6 @@ def accepted_settings(config: pytest.Config, options: RunOptions, suites: Path) 
     load_is_possible(settings, options.load_workers)
     service_is_described(settings)
     coverage_is_possible(settings)
+    if options.load or options.target is not None:
+        load_has_journeys(settings)
     return settings

@@ -7,6 +7,7 @@ from dataclasses import replace
 from deployment import strategy
 from deployment.errors import SettingsError
 from deployment.settings import Settings
+from verification.load.model import journeys_of
 
 
 def with_strategy(settings: Settings, given: str | None) -> Settings:
@@ -29,6 +30,17 @@ def load_is_possible(settings: Settings, workers: int | None) -> None:
         f"{given}{more} must not exceed the users of the load: gates.load.users = {users}",
         hint="Each worker needs at least one user: use fewer workers, or more users in deployment.toml.",
     )
+
+
+def load_has_journeys(settings: Settings) -> None:
+    """Raise SettingsError if the load may play no journey of the description."""
+    from infrastructure.description import service_of  # as below
+
+    if not journeys_of(service_of(settings)):
+        raise SettingsError(
+            f"{settings.service_file.name}: the load may play none of the journeys: each has weight 0, or only writes without live: true",
+            hint="Give a journey that may be played on the live service a weight above 0; docs/any-service.md describes the keys.",
+        )
 
 
 def service_is_described(settings: Settings) -> None:

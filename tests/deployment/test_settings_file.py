@@ -228,6 +228,10 @@ def test_embedded_environment_refuses_other_pairs(file: Path, text: str, message
             f'{HEAD}[environments.e.gates.redis]\nrevoked = "x"\n',
             "environments.e.gates.redis.revoked moved to suites/service.yaml, as stores.redis.revoked",
         ),
+        (
+            f"{HEAD}[gates.load]\nmix = {{ health = 2 }}\n",
+            "gates.load.mix moved to suites/service.yaml, as the weight of each journey",
+        ),
     ],
 )
 def test_a_key_that_moved_is_refused_with_its_new_place(tmp_path: Path, text: str, message: str) -> None:

@@ -26,7 +26,7 @@ journeys:
     as: reader
     weight: 4
     steps:
-      - {name: list, request: GET /notes, expect: {status: 200, body: {type: array}}}
+      - {name: list, request: PROPFIND /notes, expect: {status: 200, body: {type: array}}}
   write a note:
     as: reader
     weight: 1
@@ -37,6 +37,7 @@ journeys:
     undo:
       - {name: delete, request: "DELETE /notes/${id}", expect: {status: 204}}
       - {name: gone, request: "GET /notes/${id}", expect: {status: 404}}
+    sweep: {request: PROPFIND /notes, items: $, where: {text: "${marker}"}, capture: {id: $.id}}
   correct a note:
     as: reader
     weight: 1
@@ -76,11 +77,15 @@ def described(folder: Path, text: str = DESCRIPTION) -> Service:
 
 
 class Notes:
-    """The server; all of its addresses share the same notes and files. ``fail`` maps an operation to how many times it answers 500."""
+    """The server; all of its addresses share the same notes and files.
+
+    ``fail`` maps an operation to how many times it answers 500, ``lose`` to how many times it is done and not answered.
+    """
 
     def __init__(self) -> None:
         self.stored: dict[str, Any] = {}
         self.fail: Counter[str] = Counter()
+        self.lose: Counter[str] = Counter()
         self.seen: list[str] = []
         self.refused = 0
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Bound", (_Handler,), {"notes": self}))
@@ -121,15 +126,20 @@ class _Handler(BaseHTTPRequestHandler):
             notes.refused += 1
             self._answer(401)
         else:
-            self._answer(*self._of(operation, body))
+            made = self._of(operation, body)
+            if notes.lose[operation] > 0:
+                notes.lose[operation] -= 1
+                self.close_connection = True
+            else:
+                self._answer(*made)
 
-    do_POST = do_PUT = do_DELETE = do_GET  # noqa: N815 - the base class defines the names
+    do_POST = do_PUT = do_DELETE = do_PROPFIND = do_GET  # noqa: N815 - the base class defines the names
 
     def _of(self, operation: str, body: bytes) -> tuple[int, Any]:
         stored, path = self.notes.stored, self.path
         match operation:
-            case "GET /notes":
-                return 200, [key for key in list(stored) if key.startswith("/notes/")]
+            case "PROPFIND /notes":
+                return 200, [note for key, note in list(stored.items()) if key.startswith("/notes/")]
             case "GET /count":
                 return 200, len(stored)
             case "POST /notes":

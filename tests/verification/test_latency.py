@@ -92,7 +92,7 @@ def test_operations_are_those_of_the_description() -> None:
 
 NOTES = {
     "GET /ready": ("GET /ready", 1),
-    "GET /notes": ("GET /notes", 1),
+    "PROPFIND /notes": ("PROPFIND /notes", 1),
     "POST /notes": ("POST /notes", 2),  # correcting a note needs one as well
     "GET /notes/${id}": ("GET /notes/{}", 1),
     "DELETE /notes/${id}": ("DELETE /notes/{}", 2),
@@ -154,6 +154,13 @@ def test_what_could_not_be_removed_is_tried_again_at_the_end(notes: Notes, tmp_p
     notes.fail.update({"DELETE /notes/{}": 3, "DELETE /files/{}": 3})
     seen = measured(plan_of_notes(notes, tmp_path))
     assert {why for _, _, why in seen.failures} == {"status 500, expected 204"}
+    assert notes.stored == {}
+
+
+def test_what_a_lost_answer_hides_is_found_by_its_marker(notes: Notes, tmp_path: Path) -> None:
+    notes.lose["POST /notes"] = 1
+    seen = measured(plan_of_notes(notes, tmp_path))
+    assert [(name, why.partition(":")[0]) for _, name, why in seen.failures] == [("POST /notes", "no answer")]
     assert notes.stored == {}
 
 

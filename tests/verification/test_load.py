@@ -8,15 +8,20 @@ import subprocess
 import sys
 import time
 import zlib
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
-from tests.verification.contract_server import USER, Service
+from tests.verification import notes_server
+from tests.verification.contract_server import SERVICE, USER, Service
+from tests.verification.notes_server import Notes
 from verification.journeys.accounts import SmokeUser
+from verification.load.model import journeys_of
 from verification.load.run import LoadFailed, LoadPlan, run_load
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -30,7 +35,7 @@ def wait_until(condition: Callable[[], bool], deadline_s: float = 30) -> None:
 
 
 def plan_for(service: Service, **values: Any) -> LoadPlan:
-    return LoadPlan(service.url, (SmokeUser(**USER),), **({"users": 4, "rate": 60, "seconds": 2.5} | values))
+    return LoadPlan(service.url, SERVICE, (SmokeUser(**USER),), **({"users": 4, "rate": 60, "seconds": 2.5} | values))
 
 
 def locusts() -> list[psutil.Process]:
@@ -66,6 +71,42 @@ def test_load_is_measured_and_cleaned_up(service: Service, tmp_path: Path) -> No
     assert not [text for text in shown if USER["password"] in text]
     assert USER["password"] not in (tmp_path / "load.log").read_text()
     assert locusts() == []
+
+
+def test_load_plays_the_described_journeys_in_the_shipped_proportion() -> None:
+    """Every tenth request books, and every fifth one asks for health."""
+    asked: Counter[str] = Counter()
+    for journey in journeys_of(SERVICE):
+        asked.update({step.operation: 0 for step in journey.all_steps})
+        for step in journey.all_steps:
+            asked[step.operation] += journey.weight
+    assert asked == {"health": 2, "listConsults": 5, "createConsult": 1, "readConsult": 1, "cancelConsult": 1}
+
+
+def test_basic_auth_without_dependencies_gets_its_load(notes: Notes, tmp_path: Path) -> None:
+    """No journey of weight 0, no writing step without ``live: true``, and what a failed step left is removed."""
+    notes.fail.update({"GET /notes/{}": 2, "DELETE /notes/{}": 1, "GET /files/{}": 1})
+    user = SmokeUser(**notes_server.USER)
+    plan = LoadPlan(notes.url, notes_server.described(tmp_path), (user,), users=4, rate=80, seconds=1.5)
+    result = run_load(plan, log=tmp_path / "load.log")
+    assert sorted(result.errors) == [
+        ("DELETE /notes/${id}: status 500, expected 204", 1),
+        ("GET /files/${marker}.txt: status 500, expected 200", 1),
+        ("GET /notes/${id}: status 500, expected 200", 2),
+    ]
+    assert result.requests == sum(one.requests for one in result.by_operation) == len(notes.seen) > 50
+    assert {one.split(" ")[0] for one in notes.seen} == {"PROPFIND", "POST", "GET", "PUT", "DELETE"}
+    assert not {"GET /count", "DELETE /everything"} & set(notes.seen)
+    assert (notes.stored, notes.refused) == ({}, 0)
+
+
+@pytest.mark.soak
+def test_workers_make_the_load_of_a_service_without_accounts(notes: Notes, tmp_path: Path) -> None:
+    text = "service: x\nhealth: {request: GET /ready, version: none}\ndependencies: none\nsessions: none\njourneys:\n  up: {steps: [{name: up, request: GET /ready}]}\n"
+    service = notes_server.described(tmp_path, text)
+    result = run_load(LoadPlan(notes.url, service, users=2, rate=40, seconds=2, workers=2), log=tmp_path / "load.log")
+    assert [worker.requests > 10 for worker in result.workers] == [True, True]
+    assert (result.failures, set(notes.seen)) == (0, {"GET /ready"})
 
 
 def test_failures_are_counted_with_their_messages(service: Service, tmp_path: Path) -> None:
@@ -115,20 +156,29 @@ def test_exception_leaves_no_process(service: Service, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{"users": 0}, {"rate": 0}, {"weights": {"lists": 1}}, {"weights": {"health": 0}}, {"smoke_users": ()}]
+    "values",
+    [
+        {"users": 0},
+        {"rate": 0},
+        {"service": replace(SERVICE, journeys=())},
+        {"service": replace(SERVICE, journeys=tuple(replace(one, weight=0) for one in SERVICE.journeys))},
+        {"smoke_users": ()},
+    ],
 )
 def test_invalid_load_plan_is_refused(values: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="the load"):
-        LoadPlan(**({"base_url": "http://x", "smoke_users": (SmokeUser("a", "b"),)} | values))
+        LoadPlan(**{"base_url": "http://x", "service": SERVICE, "smoke_users": (SmokeUser("a", "b"),), **values})
 
 
 def test_locust_ends_with_its_parent(service: Service, tmp_path: Path) -> None:
     program = """
 import sys
 from pathlib import Path
+from verification.load.model import journeys_of
 from verification.load.run import LoadPlan, run_load
 from verification.journeys.accounts import SmokeUser
-plan = LoadPlan(sys.argv[1], (SmokeUser(*sys.stdin.readline().split()),), users=2, rate=40, seconds=120)
+from tests.verification.contract_server import SERVICE
+plan = LoadPlan(sys.argv[1], SERVICE, (SmokeUser(*sys.stdin.readline().split()),), users=2, rate=40, seconds=120)
 run_load(plan, log=Path(sys.argv[2]))
 """
     argv = [sys.executable, "-c", program, service.url, str(tmp_path / "load.log")]

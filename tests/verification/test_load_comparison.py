@@ -14,13 +14,13 @@ import pytest
 
 from plugins import measurement
 from plugins.state import Release
-from tests.verification.contract_server import USER, Service
+from tests.verification.contract_server import SERVICE, USER, Service
 from verification.journeys.accounts import SmokeUser
 from verification.load.comparison import BesideLive, compare, plans
 from verification.load.run import LoadPlan, LoadResult, OperationLoad, run_together
 
 TABLE = {"slower": 1.5, "slower_ms": 20, "tail_share": 0.05, "p95_ms": 1000, "compare_rate": 20}
-PLAN = LoadPlan("http://candidate", (SmokeUser("a", "b"),), users=10, rate=100, seconds=90, workers=3)
+PLAN = LoadPlan("http://candidate", SERVICE, (SmokeUser("a", "b"),), users=10, rate=100, seconds=90, workers=3)
 PAIR = plans(PLAN, "http://live", 20)
 
 
@@ -156,7 +156,7 @@ def test_load_of_a_failing_live_colour_stops(service: Service, tmp_path: Path) -
     other = Service()
     other.fail = {"listConsults": 500}
     try:
-        plan = LoadPlan(service.url, (SmokeUser(**USER),), users=4, rate=60, seconds=6)
+        plan = LoadPlan(service.url, SERVICE, (SmokeUser(**USER),), users=4, rate=60, seconds=6)
         pair = plans(plan, other.url, 60)
         mine, live = run_together(pair, log=tmp_path / "load.log")
         result = compare(pair, (mine, live), TABLE)

@@ -17,14 +17,14 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.verification.contract_server import USER, Service
+from tests.verification.contract_server import SERVICE, USER, Service
 from tests.verification.test_load import ROOT, locusts, plan_for, wait_until
 from verification.journeys.accounts import SmokeUser
 from verification.load.processes import Locust, worker_arguments
 from verification.load.results import result_of
 from verification.load.run import LoadFailed, LoadPlan, LoadResult, run_load
 
-PLAN = LoadPlan("http://x", (SmokeUser("a", "b"),), users=4, seconds=2, workers=2)
+PLAN = LoadPlan("http://x", SERVICE, (SmokeUser("a", "b"),), users=4, seconds=2, workers=2)
 LIMITS = {"p95_ms": 1000, "rate": 10, "throughput": 0.5, "min_requests": 1}
 
 
@@ -72,6 +72,10 @@ def test_lost_worker_raises_load_failed(tmp_path: Path) -> None:
         ({"workers": 5}, "of 4 users cannot be made by 5 workers here"),
         ({"workers": 3, "elsewhere": 2, "listen": ("127.0.0.1", 0)}, "and 2 elsewhere"),
         ({"elsewhere": 1}, "an address to join at"),
+        (
+            {"elsewhere": 1, "listen": ("127.0.0.1", 0), "smoke_users": (), "service": replace(SERVICE, sessions={})},
+            "need smoke users: only who knows their passwords",
+        ),
         ({"most_failures": 3}, "does not end at a number"),
     ],
 )
@@ -160,7 +164,8 @@ import sys
 from pathlib import Path
 from verification.load.run import LoadPlan, run_load
 from verification.journeys.accounts import SmokeUser
-plan = LoadPlan(sys.argv[1], (SmokeUser(*sys.stdin.readline().split()),), users=4, rate=40, seconds=120, workers=2)
+from tests.verification.contract_server import SERVICE
+plan = LoadPlan(sys.argv[1], SERVICE, (SmokeUser(*sys.stdin.readline().split()),), users=4, rate=40, seconds=120, workers=2)
 run_load(plan, log=Path(sys.argv[2]))
 """
     argv = [sys.executable, "-c", program, service.url, str(tmp_path / "load.log")]

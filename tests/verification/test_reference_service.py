@@ -78,7 +78,8 @@ def test_prober_and_load_find_no_failure_and_clean_up(
 ) -> None:
     config = ProberConfig(real_url, alice, described, timeout_s=10, stderr_log=str(tmp_path / "prober.log"))
     with Prober.start(config) as prober:
-        result = run_load(LoadPlan(real_url, (alice,), users=3, rate=30, seconds=2), log=tmp_path / "load.log")
+        plan = LoadPlan(real_url, described, (alice,), users=3, rate=30, seconds=2)
+        result = run_load(plan, log=tmp_path / "load.log")
         prober.wait_for_samples(100, 30)
         assert prober.failures() == []
         assert {s.version for s in prober.samples() if s.operation == "health"} == {"1.1.0"}

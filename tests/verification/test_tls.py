@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from deployment.errors import CloudUnreachable
 from infrastructure.live_domain import LiveDomain
-from tests.verification.contract_server import USER, Service
+from tests.verification.contract_server import SERVICE, USER, Service
 from verification.http.client import open_client
 from verification.http.loopback import tls_context
 from verification.http.raw_http import Connection
@@ -83,7 +83,7 @@ def test_prober_checks_the_certificate(secure_url: str, certificate: Path, descr
 
 
 def test_load_accepts_the_ca_file(secure_url: str, certificate: Path, tmp_path: Path) -> None:
-    plan = LoadPlan(secure_url, (SmokeUser(**USER),), users=2, rate=20, seconds=1, ca_file=str(certificate))
+    plan = LoadPlan(secure_url, SERVICE, (SmokeUser(**USER),), users=2, rate=20, seconds=1, ca_file=str(certificate))
     result = run_load(plan, log=tmp_path / "load.log")
     assert (result.failures, result.errors) == (0, ())
     assert result.requests > 5

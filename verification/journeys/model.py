@@ -93,8 +93,8 @@ class Sweep:
 class Journey:
     """What a user does, step by step, and how to remove what it wrote.
 
-    ``session`` names the session it is played in (None: without one); ``weight`` is its share of the load. ``live``: the prober and the
-    load may write with it.
+    ``session`` names the session it is played in (None: without one); ``weight`` is its share of the load. ``live``: the prober,
+    the load and the latency gate may write with it.
     """
 
     name: str
@@ -131,7 +131,7 @@ class Journey:
         return Journey(self.name, tuple(kept), (), self.session, self.weight, self.live) if kept else None
 
     def on_live(self) -> Journey | None:
-        """Return what the prober and the load may play: the whole journey if it is ``live`` or writes nothing, else its reading part."""
+        """Return what the prober, the load and the latency gate may play: the whole journey if it is ``live`` or writes nothing, else its reading part."""
         return self if self.live or not self.writes else self.reading()
 
 
@@ -207,7 +207,7 @@ class Service:
         yield from (step for step in self.dependencies.values() if step is not None)
 
     def played_on_live(self, *, with_user: bool = True) -> tuple[Journey, ...]:
-        """Return the journeys that the prober and the load may play; without a user only those that need no account."""
+        """Return the journeys that the prober, the load and the latency gate may play; without a user those that need no account."""
         played = (one.on_live() for one in self.journeys if with_user or not self.needs_account(one))
         return tuple(one for one in played if one is not None)
 

@@ -169,7 +169,7 @@ class Asker:
         try:
             self._extra.setdefault(session.name, deque()).append(credentials(session, prepared, answer))
         except NotSignedIn as problem:
-            return str(problem)
+            return problem.problem
         return None
 
     def _remove(self, play: Play, end: float = float("inf")) -> None:

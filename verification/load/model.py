@@ -4,40 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
 from verification.journeys.accounts import SmokeUser
-
-# What a weight can be given to. A createConsult brings a readConsult and a cancelConsult of the same consult with it.
-OPERATIONS = ("health", "listConsults", "createConsult")
-DEFAULT_WEIGHTS: Mapping[str, int] = MappingProxyType({"health": 2, "listConsults": 5, "createConsult": 1})
+from verification.journeys.model import Journey, Service
 
 
 class LoadFailed(AssertionError):
     """The load was not made, or nobody can say what came of it: no verdict about the service, and no pass."""
 
 
+def journeys_of(service: Service) -> tuple[Journey, ...]:
+    """Return the journeys that the load plays, without the ``undo`` steps that only look whether something is gone."""
+    return tuple(one.without_looks() for one in service.played_on_live() if one.weight > 0)
+
+
 @dataclass(frozen=True)
 class LoadPlan:
     """``rate`` requests per second in all, by ``users`` simultaneous users, for ``seconds`` from the first user's start.
 
-    ``ramp`` is how many users start per second (None: all within one second). The users sign in as ``smoke_users`` in turn.
-    ``weights`` name operations of ``OPERATIONS``. ``timeout_s`` limits one request as a whole, and
+    The users play the journeys of ``service``, each as often as its weight says, and sign in as ``smoke_users`` in turn.
+    ``ramp`` is how many users start per second (None: all within one second). ``timeout_s`` limits one request as a whole, and
     ``largest`` the bytes of its answer's body. ``workers`` Locust processes on this machine make
     it together, and ``elsewhere`` more that join at ``listen`` (host, port). ``most_failures`` failed requests end it, to spare whoever
     is asked; only without workers. Raises ValueError where a value makes no sense.
     """
 
     base_url: str
-    smoke_users: tuple[SmokeUser, ...] = field(repr=False)
+    service: Service
+    smoke_users: tuple[SmokeUser, ...] = field(default=(), repr=False)
     users: int = 10
     rate: float = 50.0
     seconds: float = 10.0
     ramp: float | None = None
-    weights: Mapping[str, int] = field(default_factory=lambda: DEFAULT_WEIGHTS)
-    list_limit: int = 20
     timeout_s: float = 10.0
     largest: int = 16_000_000
     ca_file: str | None = None
@@ -51,12 +51,22 @@ class LoadPlan:
         """Whether several processes make it, under a master that makes no request itself."""
         return self.workers + self.elsewhere > 1
 
+    @property
+    def sign_ins(self) -> frozenset[str]:
+        """The operations that only open sessions: they are no part of the mix."""
+        opened = {one.sign_in.operation for one in self.service.sessions.values() if one.sign_in is not None}
+        return frozenset(opened - {step.operation for one in journeys_of(self.service) for step in one.all_steps})
+
     def __post_init__(self) -> None:
         parts = urlsplit(self.base_url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
             raise ValueError(f"the load needs an http or https URL, got {self.base_url!r}")
-        if not self.smoke_users:
-            raise ValueError("the load needs at least one smoke user")
+        if not self.smoke_users and self.service.needs_user:
+            raise ValueError("the load needs at least one smoke user: the service's sessions need an account")
+        if not journeys_of(self.service):
+            raise ValueError(
+                "the load has no journey to play: one needs a weight above 0, and `live: true` if it writes"
+            )
         for name in ("users", "rate", "seconds", "timeout_s"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"the load's {name} is {getattr(self, name)}; it must be above 0")
@@ -66,13 +76,10 @@ class LoadPlan:
             )
         if self.elsewhere and self.listen is None:
             raise ValueError("the load's workers elsewhere need an address to join at")
+        if self.elsewhere and not self.smoke_users:
+            raise ValueError("the load's workers elsewhere need smoke users: only who knows their passwords may join")
         if self.shared and self.most_failures is not None:
             raise ValueError("the load of several workers does not end at a number of failures")
-        unknown = sorted(set(self.weights) - set(OPERATIONS))
-        if unknown:
-            raise ValueError(f"the load has no operation {unknown[0]!r}; there are {', '.join(OPERATIONS)}")
-        if any(weight < 0 for weight in self.weights.values()) or not any(self.weights.values()):
-            raise ValueError("the load's weights must not be negative, and one must be above 0")
 
 
 @dataclass(frozen=True)
@@ -105,7 +112,7 @@ class LoadResult:
     """What came of a load.
 
     ``requests``, ``failures`` and ``failure_ratio`` count the mix, and sign-ins that failed; times (ms) and ``throughput``
-    (requests/s) are the mix's alone. Sign-ins that went well stand in ``by_operation`` only (``login``).
+    (requests/s) are the mix's alone. Sign-ins that went well stand in ``by_operation`` only.
     ``seconds`` is how long the load really lasted; ``cut_short`` where that is under 95 % of ``planned_seconds``.
     ``generator_cpu`` is how many cores Locust kept busy: near 1.0 the generator, not the service, set the pace. ``late_ms`` is the p95
     of how much later than asked for its clock woke it up: what the machine that makes the load adds to every time.

@@ -12,7 +12,6 @@ from typing import Any
 from verification.load.model import LoadFailed, LoadPlan, LoadResult, OperationLoad, WorkerLoad
 from verification.statistics import percentile, percentile_of_counts
 
-SIGN_IN = "login"
 # Under this share of the planned time a run was cut short: SIGTERM ends Locust with exit code 0 and a valid file.
 _WHOLE_RUN = 0.95
 
@@ -39,8 +38,8 @@ def result_of(plan: LoadPlan, stats: Path, extra: Path) -> LoadResult:
     except (KeyError, TypeError, ValueError) as exc:
         raise LoadFailed(f"the load's {extra.name} is incomplete: {type(exc).__name__}") from exc
     seconds, longest = min(one.seconds for one in makers), max(one.seconds for one in makers)
-    mix = [entry for entry in entries if entry.name != SIGN_IN]
-    failed_sign_ins = sum(entry.failures for entry in entries if entry.name == SIGN_IN)
+    mix = [entry for entry in entries if entry.name not in plan.sign_ins]
+    failed_sign_ins = sum(entry.failures for entry in entries if entry.name in plan.sign_ins)
     made = sum(entry.requests for entry in mix)
     requests, failures = made + failed_sign_ins, sum(entry.failures for entry in mix) + failed_sign_ins
     if requests == 0:

@@ -6,6 +6,7 @@ Locust patches sockets, threads and clocks of the process that imports it, so th
 from __future__ import annotations
 
 import json
+import secrets
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -13,8 +14,6 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from verification.load.model import (
-    DEFAULT_WEIGHTS,
-    OPERATIONS,
     LoadFailed,
     LoadPlan,
     LoadResult,
@@ -26,8 +25,6 @@ from verification.load.results import result_of
 from verification.redaction.redactor import Redactor
 
 __all__ = [
-    "DEFAULT_WEIGHTS",
-    "OPERATIONS",
     "LoadFailed",
     "LoadPlan",
     "LoadResult",
@@ -88,6 +85,8 @@ class _Crew:
         self._redactor = Redactor(user.password for user in plan.smoke_users)
         self.stats, self.extra, self._door = folder / "stats.json", folder / "run.json", folder / "door.json"
         self._join_s = 0.0 if not plan.shared else _JOIN_ELSEWHERE_S if plan.elsewhere else _JOIN_S
+        # Workers elsewhere are told nothing, and know the users' passwords alone.
+        self._key = "" if plan.elsewhere else secrets.token_hex(16)
         self._locusts: list[Locust] = []
 
     def start(self) -> None:
@@ -99,7 +98,7 @@ class _Crew:
         port, host = self._opened(), LOOPBACK if plan.listen is None else plan.listen[0]
         argv = worker_arguments(LOOPBACK if host in EVERYWHERE else host, port)
         for _ in range(plan.workers):
-            self._add(argv, {"users": self._users()})
+            self._add(argv, {"users": self._users(), "key": self._key})
 
     def wait(self, on_tick: Callable[[float], None] | None) -> int:
         """Until the first of them has ended; its exit code. Raises LoadFailed where that takes too long, or a worker is lost."""
@@ -147,10 +146,10 @@ class _Crew:
         plan = self.plan
         return {
             "users": self._users(),
+            "key": self._key,
+            "service": plan.service.to_json(),
             "base_url": plan.base_url,
             "rate_per_user": plan.rate / plan.users,
-            "weights": dict(plan.weights),
-            "list_limit": plan.list_limit,
             "seconds": plan.seconds,
             "timeout_s": plan.timeout_s,
             "largest": plan.largest,

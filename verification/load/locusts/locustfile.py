@@ -68,7 +68,7 @@ def _leave() -> None:
 def _begin(environment: Any, runner: Any, **_: Any) -> None:
     _runners.append(runner)
     if isinstance(runner, WorkerRunner):
-        Worker(environment, TOLD["users"])
+        Worker(environment, TOLD)
     elif isinstance(runner, MasterRunner):
         Master(environment, TOLD)
     else:

@@ -25,4 +25,6 @@ def _words(entry: Any) -> str:
     """The failure as the user who met it put it, without Locust's own class around it."""
     text = entry.parse_error(entry.error)
     own = re.fullmatch(r"CatchResponseError\((['\"])(.*)\1\)", text)
-    return f"{entry.method} {entry.name}: {own[2] if own else text}"[:300]
+    name = str(entry.name)
+    asked = name if name.startswith(f"{entry.method} ") else f"{entry.method} {name}"
+    return f"{asked}: {own[2] if own else text}"[:300]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import random
+import secrets
 import ssl
-import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,16 +19,25 @@ from locust import constant_throughput, task
 from locust.contrib.fasthttp import FastHttpUser, FastResponse
 
 from verification.http.decoding import ENCODINGS, Meter, TooLarge
+from verification.journeys.expectations import Answer, NotCaptured
+from verification.journeys.leftovers import removal, swept
+from verification.journeys.model import Journey, Service, Session
+from verification.journeys.placeholders import Values
+from verification.journeys.player import Play, Prepared, prepare
+from verification.journeys.sessions import Credentials, NotSignedIn, credentials, sign_in_request, without_request
+from verification.load.model import journeys_of
 
+_AGENT = "load-check"
 _CLEAR_S = 2.0
 _PIECE = 65_536
 
 PLAN: dict[str, Any] = {}
 ACCOUNTS: deque[Mapping[str, str]] = deque()
 planned = Event()
-_names: list[str] = []
-_weights: list[int] = []
-_booked: dict[str, SmokeUser] = {}  # consults that nobody has deleted yet
+_journeys: list[Journey] = []
+_sessions: list[Session] = []
+_open: dict[Play, SmokeUser] = {}  # runs of journeys that may have left something
+_lost: set[Play] = set()  # those with a lost answer, so that nobody knows what was written
 
 
 def adopt(plan: Mapping[str, Any], accounts: Sequence[Mapping[str, str]], first: int = 0) -> None:
@@ -35,8 +45,10 @@ def adopt(plan: Mapping[str, Any], accounts: Sequence[Mapping[str, str]], first:
     PLAN.update(plan)
     ACCOUNTS.extend(accounts)
     ACCOUNTS.rotate(-first)
-    _names[:] = [name for name, weight in plan["weights"].items() if weight > 0]
-    _weights[:] = [plan["weights"][name] for name in _names]
+    service = Service.from_json(plan["service"])
+    _journeys[:] = journeys_of(service)
+    names = dict.fromkeys(one.session for one in _journeys if one.session is not None)
+    _sessions[:] = [service.sessions[name] for name in names]
     SmokeUser.wait_time = constant_throughput(plan["rate_per_user"])
     SmokeUser.network_timeout = SmokeUser.connection_timeout = plan["timeout_s"]
     _know_loopback(urlsplit(plan["base_url"]).hostname or "")
@@ -56,10 +68,16 @@ def _know_loopback(own: str) -> None:
 
 
 def clear() -> None:
-    """Deletes what is still booked; not in ``on_stop``, since Locust does not wait for that of a user who was between requests."""
+    """Remove what journeys have written; not in ``on_stop``, since Locust does not wait for that of a user who was between requests."""
     with gevent.Timeout(_CLEAR_S, False):
-        for consult, user in list(_booked.items()):
-            user.ask("DELETE", f"/consults/{consult}", "cancelConsult", 204)
+        for play, user in list(_open.items()):
+            if play.finished:
+                play.undo_again()
+            play.abandon()
+            while play.left_something and not play.finished:
+                user.go_on(play)
+            if play in _lost:
+                user.sweep(play)
 
 
 def _tls() -> ssl.SSLContext:
@@ -96,7 +114,7 @@ class LimitedResponse(FastResponse):
 
 
 class SmokeUser(FastHttpUser):
-    """Signs in once, then makes one request at a time, as often as the plan says; deletes what it books."""
+    """Signs in once, then makes one request at a time, as often as the plan says: the next one of its journey, or of another one."""
 
     max_retries = 0
     ssl_context_factory = staticmethod(_tls)
@@ -110,75 +128,147 @@ class SmokeUser(FastHttpUser):
 
     def on_start(self) -> None:
         """Signs in as the next of the smoke users."""
-        self.account = ACCOUNTS[0]
+        self.account = ACCOUNTS[0] if ACCOUNTS else None
         ACCOUNTS.rotate(-1)
-        self.token: str | None = None
-        self.follow_ups: deque[tuple[str, str]] = deque()
+        self.credentials: dict[str, Credentials] = {}
+        self.play: Play | None = None
         self.sign_in()
 
-    def sign_in(self) -> None:
-        """A session; where there is none, the next request tries again."""
-        answer = self.ask("POST", "/auth/login", "login", 200, self.account)
-        self.token = answer.get("access_token") if answer else None
+    def sign_in(self) -> bool:
+        """Open the sessions that are missing; where one cannot be, the next request tries again. Return whether anything was asked."""
+        asked = False
+        for session in _sessions:
+            if session.name in self.credentials:
+                continue
+            values = self.values()
+            prepared = sign_in_request(session, values)
+            if prepared is None:
+                self.credentials[session.name] = without_request(session, values)
+                continue
+            self.ask(prepared, partial(self.open, session, prepared))
+            asked = True
+        return asked
+
+    def open(self, session: Session, prepared: Prepared, answer: Answer | None) -> str | None:
+        """Take in the answer to a sign-in; return what is wrong with it."""
+        try:
+            if answer is not None:
+                self.credentials[session.name] = credentials(session, prepared, answer)
+        except NotSignedIn as problem:
+            return problem.problem
+        return None
 
     @task
     def step(self) -> None:
-        """One request: what follows from an earlier one, else one of the mix."""
-        if self.token is None:
-            self.sign_in()
-        elif self.follow_ups:
-            operation, consult = self.follow_ups.popleft()
-            method, status = ("GET", 200) if operation == "readConsult" else ("DELETE", 204)
-            self.ask(method, f"/consults/{consult}", operation, status)
-        else:
-            self.begin(random.choices(_names, _weights)[0])  # noqa: S311 - a mix, not a secret
+        """One request: the next one of the journey, else the first one of another journey."""
+        if self.sign_in():
+            return
+        if self.play is None or self.play.finished:
+            journey = random.choices(_journeys, [one.weight for one in _journeys])[0]  # noqa: S311 - a mix, not a secret
+            self.play = Play(journey, self.values())
+            _open[self.play] = self
+        self.go_on(self.play)
 
-    def begin(self, operation: str) -> None:
-        """One request of the mix."""
-        if operation == "health":
-            self.ask("GET", "/health", operation, 200)
-        elif operation == "listConsults":
-            self.ask("GET", f"/consults?limit={PLAN['list_limit']}", operation, 200)
-        else:
-            starts_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 30 * 86400))
-            body = {"patient": "Load Check", "reason": "load check", "starts_at": starts_at}
-            answer = self.ask("POST", "/consults", operation, 201, body)
-            if answer and "id" in answer:
-                _booked[answer["id"]] = self
-                self.follow_ups.extend([("readConsult", answer["id"]), ("cancelConsult", answer["id"])])
+    def go_on(self, play: Play) -> None:
+        """Ask the next request of a journey."""
+        session = play.journey.session or ""
+        known = self.credentials.get(session, Credentials())
+        prepared = play.prepare(known.headers)
+        status = self.ask(prepared, partial(self.take_in, play, prepared))
+        if status == 401 and 401 not in prepared.expect.statuses and self.signs_in(session):
+            self.credentials.pop(session, None)
+        if play.finished and not play.left_something and play not in _lost:
+            _open.pop(play, None)
 
-    def ask(self, method: str, path: str, operation: str, status: int, body: Any = None) -> dict[str, Any] | None:
-        """The answer's JSON object where it came as expected; else a failure, in words that quote nothing of the answer."""
-        headers = {"User-Agent": "load-check", "Accept-Encoding": ENCODINGS}
-        if self.token is not None and operation not in {"health", "login"}:
-            headers["Authorization"] = f"Bearer {self.token}"
-        # Locust limits each single read; this ends the request however slowly its answer drips.
-        with gevent.Timeout(PLAN["timeout_s"]):
-            asked = self.client.request(
-                method, path, name=operation, json=body, headers=headers, allow_redirects=False, catch_response=True
-            )
+    @staticmethod
+    def take_in(play: Play, prepared: Prepared, answer: Answer | None) -> str | None:
+        """Take in an answer; return what is wrong with it, without its values: failures are counted by their words."""
+        if answer is None and prepared.step.request.writes and prepared.step in play.journey.steps:
+            _lost.add(play)
+        return play.learn(prepared, answer, quote=False)
+
+    def sweep(self, play: Play) -> None:
+        """Remove what a run of a journey wrote although its answer was lost: its marker tells it from everything else."""
+        sweep, found = play.journey.sweep, []
+        if sweep is None:
+            return
+
+        def look(answer: Answer | None) -> str | None:
+            if answer is not None:
+                try:
+                    found.extend(swept(sweep, play.values, answer))
+                except NotCaptured as problem:
+                    return str(problem)
+            return None
+
+        known = self.credentials.get(play.journey.session or "", Credentials())
+        self.ask(prepare(sweep.step, play.values, known.headers), look)
+        for captured in found:
+            play.values.learn(captured)
+            removing = removal(play.journey, play.values)
+            while not removing.finished:
+                self.go_on(removing)
+
+    def ask(self, prepared: Prepared, learn: Callable[[Answer | None], str | None]) -> int:
+        """Send a request, and return the answer's status, 0 without one; ``learn`` takes the answer in and says what is wrong with it."""
+        headers = {"User-Agent": _AGENT, "Accept-Encoding": ENCODINGS, **prepared.headers}
+        try:
+            # Locust limits each single read; this ends the request however slowly its answer drips.
+            with gevent.Timeout(PLAN["timeout_s"]):
+                asked = self.client.request(
+                    prepared.method,
+                    prepared.path,
+                    name=prepared.step.operation,
+                    data=prepared.body,  # type: ignore[arg-type]  # it takes bytes as well, as its docstring says
+                    headers=headers,
+                    allow_redirects=False,
+                    catch_response=True,
+                )
+        except BaseException:
+            learn(None)
+            raise
         with asked as response:
-            if response.status_code == 0:
+            status = int(response.status_code)
+            problem = learn(_Answer(status, _Headers(response.headers), _bytes(response.content)) if status else None)
+            if status == 0:
                 response.failure(f"no answer: {type(response.error).__name__}")
-                return None
-            if response.status_code != status:
-                response.failure(f"status {response.status_code}, expected {status}")
-                if response.status_code == 401 and operation != "login":
-                    self.token = None
-                return None
-            value = None if status == 204 else _json(response.content)
-            if status != 204 and not isinstance(value, dict):
-                response.failure("the body is not a JSON object")
-                return None
-            response.success()
-            if operation == "cancelConsult":
-                _booked.pop(path.rpartition("/")[2], None)
-            return value
-        return None
+            elif problem is not None:
+                response.failure(problem)
+            else:
+                response.success()
+        return status
+
+    @staticmethod
+    def signs_in(name: str) -> bool:
+        """Return whether a request opens this session."""
+        return any(one.name == name and one.sign_in is not None for one in _sessions)
+
+    def values(self) -> Values:
+        """A marker for each run of a journey: all users may write to the same place."""
+        return Values(self.account, f"{_AGENT}-{secrets.token_hex(4)}")
 
 
-def _json(body: bytes | str | None) -> Any:
-    try:
-        return json.loads(body or "")
-    except ValueError:
-        return None
+@dataclass(frozen=True)
+class _Answer:
+    status: int
+    headers: _Headers
+    body: bytes
+
+
+class _Headers:
+    """The headers of Locust's answer, by the names that ``http.client`` has for them."""
+
+    def __init__(self, given: Any) -> None:
+        self._given = given
+
+    def get(self, name: str, default: None = None) -> str | None:
+        """All values of a header in one text."""
+        return ", ".join(self.get_all(name)) or default
+
+    def get_all(self, name: str) -> list[str]:
+        """Each value of a header."""
+        return [] if self._given is None else [str(one) for one in self._given.getlist(name)]
+
+
+def _bytes(body: bytes | str | None) -> bytes:
+    return body if isinstance(body, bytes) else (body or "").encode()

@@ -13,7 +13,7 @@ import json
 import os
 import secrets
 import socket
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import gevent
@@ -27,13 +27,13 @@ _LAST_WORDS_S = 12.0
 # From the order to begin to the last worker's first user, on a machine under load.
 _BEGINNING_S = 15.0
 # What a worker learns from the master: nothing of it is secret.
-_SHARED = ("base_url", "rate_per_user", "weights", "list_limit", "timeout_s", "largest", "ca_file")
+_SHARED = ("base_url", "rate_per_user", "service", "timeout_s", "largest", "ca_file")
 _HELLO, _PLAN, _JOINED, _BEGUN, _WORKED = "hello", "plan", "joined", "begun", "worked"
 
 
-def _key(users: Sequence[Mapping[str, str]]) -> bytes:
-    """Slow on purpose: whoever listens must not find out passwords by trying."""
-    known = json.dumps(sorted([user["email"], user["password"]] for user in users))
+def _key(told: Mapping[str, Any]) -> bytes:
+    """Of the users' passwords, and of what only processes on this machine are told. Slow, so that a listener cannot guess passwords."""
+    known = json.dumps([told.get("key", ""), sorted([user["email"], user["password"]] for user in told["users"])])
     return hashlib.scrypt(known.encode(), salt=b"load workers", n=2**14, r=8, p=1)
 
 
@@ -46,7 +46,7 @@ class Master:
 
     def __init__(self, environment: Any, told: Mapping[str, Any]) -> None:
         self._environment, self._runner, self._told = environment, environment.runner, told
-        self._key = _key(told["users"])
+        self._key = _key(told)
         self._text = json.dumps({name: told[name] for name in _SHARED})
         self._challenge = secrets.token_hex(16)
         self._seen: set[str] = set()
@@ -134,9 +134,9 @@ class Master:
 class Worker:
     """Makes a part of the load, once it knows the master for one that knows the smoke users."""
 
-    def __init__(self, environment: Any, users: Sequence[Mapping[str, str]]) -> None:
-        self._runner, self._users = environment.runner, users
-        self._key = _key(users)
+    def __init__(self, environment: Any, told: Mapping[str, Any]) -> None:
+        self._runner, self._users = environment.runner, told["users"]
+        self._key = _key(told)
         self._nonce = secrets.token_hex(16)
         self._host = socket.gethostname()
         self._requests = 0
@@ -153,7 +153,7 @@ class Worker:
         if not hmac.compare_digest(str(msg.data["proof"]), _proof(self._key, _PLAN, self._nonce, text, challenge)):
             print("the master does not know the smoke users: nothing is asked for it", flush=True)
             os._exit(76)
-        adopt(json.loads(text), self._users, int(msg.data["index"]) % len(self._users))
+        adopt(json.loads(text), self._users, int(msg.data["index"]))
         proof = _proof(self._key, _JOINED, challenge, self._runner.client_id, self._host)
         self._runner.send_message(_JOINED, {"host": self._host, "proof": proof})
 
