@@ -407,14 +407,6 @@ def warn(_deployment: Session) -> Warn:
     return _deployment.recorder.warned
 
 
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Make a check with the argument ``measured_operation`` one check for each operation that the latency gate measures."""
-    if "measured_operation" in metafunc.fixturenames:
-        config = metafunc.config
-        service = service_of(load(project_of(config).settings_file, config.option.environment))
-        metafunc.parametrize("measured_operation", list(operations_of(service)))
-
-
 @pytest.fixture(scope="session")
 def latency_result(_deployment: Session, candidate: Release) -> LatencyResult:
     """Latency of the release and of the live colour, measured once for the whole gate: findings, shift(place), …"""

@@ -49,7 +49,7 @@ def check(gate: str, name: str, subjects: Subjects = once) -> Callable[[Function
 
 def checks_of(service: Service) -> Iterator[DescribedCheck]:
     """Yield every check that this service gets from its description, in the order of the modules."""
-    from plugins.described import auth, colours, endpoints, health, measured, stores  # noqa: F401 - each registers its checks
+    from plugins.described import auth, colours, endpoints, health, latency, measured, stores  # noqa: F401 - each registers its checks
 
     for gate, name, function, subjects in _REGISTERED:
         for end, arguments in subjects(service):
