@@ -21,7 +21,8 @@ LOST_WAY_BACK, LIVE_SINCE = "lost_way_back", "live_since"
 class Plan:
     """One deployment: which release goes to which colour of which environment, and who deploys it.
 
-    Fixed before anything is touched.
+    Fixed before anything is touched. ``names_version`` is False if the service's answers name no version: then the platform's
+    digest alone identifies the release.
     """
 
     deployment_id: str
@@ -30,6 +31,12 @@ class Plan:
     image: Image
     actor: str
     started_at: datetime
+    names_version: bool = True
+
+    @property
+    def version(self) -> str | None:
+        """The version that the running release must name; None if it names none."""
+        return self.image.version if self.names_version else None
 
 
 @dataclass(frozen=True)

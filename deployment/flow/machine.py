@@ -66,7 +66,7 @@ class Machine(DeploymentState):
             live, problem = check_live(plan, ports, self._journal, allow_unhealthy_live)
             self._previous, self._live_problem = live, problem
             allowed = f"UNHEALTHY ({problem}), which was allowed: {allow_unhealthy_live}"
-            state = f"healthy on {live.version}" if problem is None else allowed
+            state = f"healthy on {live.version or live.digest}" if problem is None else allowed
             result["detail"] = f"{live.colour} is live and {state}"
         return live
 
@@ -339,4 +339,4 @@ class Machine(DeploymentState):
     def _candidate_destination(self) -> Destination:
         if self._candidate is None:
             raise AssertionError("nothing was provisioned")
-        return Destination(self._plan.target, self._candidate.origin, self._plan.image.version)
+        return Destination(self._plan.target, self._candidate.origin, self._plan.version)

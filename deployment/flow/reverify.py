@@ -147,7 +147,7 @@ def reverify(
     require_as_verified(plan, ports.platform.describe(plan.target), verified.candidate)
     candidate = require_as_verified(plan, _wait_until_full_size(plan, limits, ports), verified.candidate)
     for number, answer in enumerate(ports.front.ask(limits.identity, candidate.url), start=1):
-        if not answer.ok or answer.version != plan.image.version:
+        if not answer.ok or plan.version not in (None, answer.version):
             raise StepFailed(
                 f"checked again before the switch, the candidate is not healthy on {plan.image.version}: "
                 f"{answer.problem or f'version {answer.version!r}'}, answer {number} of {limits.identity} on fresh connections"

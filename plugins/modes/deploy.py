@@ -28,6 +28,7 @@ from deployment.settings import Settings
 from deployment.strategy import parse
 from infrastructure import compose
 from infrastructure.compose import Environment
+from infrastructure.description import service_of
 from plugins.modes.admission import (
     admit_run,
     check_preflight,
@@ -198,7 +199,8 @@ class DeployMode:
         plan_release(self._run.journal, target, image, actor, requested_by=self._run.actor)
         if image.irreversible:
             self._run.journal.append("irreversible", reason=allowed, by=actor)
-        return Plan(self._run.run_id, self._settings.environment, target, image, actor, self._run.started_at)
+        names = service_of(self._settings).health.version is not None
+        return Plan(self._run.run_id, self._settings.environment, target, image, actor, self._run.started_at, names)
 
     def _start_traffic(self, environment: Environment, machine: Machine) -> None:
         limits, live, previous = self._settings.limits, self._settings.table(LIVE), machine.previous
@@ -247,16 +249,16 @@ class DeployMode:
         elif harm := traffic.harmed:
             self.live_harmed = True
             run.say(f"users of the live domain were harmed before the switch: {harm}")
-        image, previous = machine.plan.image, machine.previous
+        previous = machine.previous
         assert previous is not None, "a leased machine knows the live colour"
-        candidate = Side(machine.plan.target, image.version)
+        candidate = Side(machine.plan.target, machine.plan.version)
         share = TrafficCanaryWatch(traffic, candidate, Side(previous.colour, previous.version))
         machine.promote(gates, parse(self._settings.limits.strategy).shifts, share)
         self._promoted_at = time.time()
         share.whole(machine.promoted_generation or 0, machine.steps.written[-1][0])
         environment = self._environment
         assert environment is not None, "a deployment that promotes has reached its environment"
-        release = Release(environment.live_url, machine.plan.target, image)
+        release = Release(environment.live_url, machine.plan.target, machine.plan.image)
         run.publish(promoted=release, live=release)
 
     def _approved(self, machine: Machine, evidence: str, traffic: TrafficMonitor) -> bool:
@@ -369,7 +371,7 @@ class DeployMode:
             return
         written = machine.steps.written
         end = self._decided_at or time.time()
-        version = machine.plan.image.version
+        version = machine.plan.version
         switched = next(at for at, generation in written if generation == machine.promoted_generation)
         promotion = traffic.promotion(switched, machine.promoted_generation, end, version)
         rollback = None
