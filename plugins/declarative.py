@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from deployment.errors import Refused
+from deployment.settings import load as load_settings
+from infrastructure.description import service_of
+from plugins.options import project_of
 from plugins.run import suites_of
 from plugins.stages import is_file_of_checks
 from verification.contract.openapi import Contract
@@ -31,8 +36,11 @@ class CheckFile(pytest.Module):
 
     def _getobj(self) -> types.ModuleType:
         """Return a module with a function for each check. Raises CollectError with every mistake in the file."""
+        shown = self.path.relative_to(self.config.rootpath).as_posix()
         try:
-            checks = load(self.path, self.path.relative_to(self.config.rootpath).as_posix())
+            checks = load(self.path, shown)
+            if any(isinstance(check.expect.get("schema"), str) for check in checks):
+                checks = load(self.path, shown, _schemas(self.config))
         except InvalidChecks as error:
             raise self.CollectError(f"{error}\ndocs/add-a-check.md describes the format") from None
         module = types.ModuleType(self.path.stem)
@@ -43,6 +51,21 @@ class CheckFile(pytest.Module):
     def funcnamefilter(self, name: str) -> bool:
         """Collect every check, whether or not its name starts with ``test_``."""
         return not name.startswith("__")
+
+
+def _schemas(config: pytest.Config) -> Sequence[str] | None:
+    """Return the names of the contract's schemas; None without a usable description, which the run itself refuses."""
+    try:
+        settings = load_settings(project_of(config).settings_file, config.option.environment)
+        contract = service_of(settings).contract
+        return () if contract is None else _contract(settings.service_file.parent / contract).schemas
+    except (Refused, OSError, ValueError):
+        return None
+
+
+@cache  # loaded once for all files
+def _contract(path: Path) -> Contract:
+    return Contract.load(path)
 
 
 def _function(check: DeclaredCheck, path: Path) -> Callable[..., None]:

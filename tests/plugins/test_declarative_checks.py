@@ -63,6 +63,18 @@ def test_a_mistake_refuses_and_names_file_line_and_key(project: Project) -> None
     assert "did you mean 'status'?" in run.output
 
 
+def test_schemas_with_a_mistake_refuse(project: Project) -> None:
+    add(project, PAGES.format(expected="ok").replace("contract: false\n", "schema: Helth\n", 1))
+    add(project, PAGES.format(expected="ok").replace("contract: false\n", "schema: {requird: [a]}\n", 1), gate="pages")
+    run = project.run()
+    assert run.result == REFUSED, run.output
+    assert (
+        "pages.yaml:8: the contract has no schema 'Helth' in expect of check 'health is ok'; did you mean 'Health'?"
+        in run.output
+    )
+    assert "unknown key 'requird' in expect.schema of check 'health is ok'; did you mean 'required'?" in run.output
+
+
 def test_ignored_file_refuses(project: Project) -> None:
     add(project, PAGES.format(expected="ok"))
     project.plugin('collect_ignore_glob = ["suites/health/*.yaml"]\n')

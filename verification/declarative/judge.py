@@ -11,7 +11,8 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
 from verification.contract.openapi import Contract, ContractViolation, explain, show
-from verification.declarative.checks import DeclaredCheck, fill, nearest
+from verification.declarative.checks import DeclaredCheck, fill, spelt
+from verification.declarative.placeholder_rules import nearest
 from verification.http.client import curl_for
 from verification.redaction.redactor import is_secret_name
 
@@ -25,22 +26,20 @@ def ask(
 ) -> httpx.Response:
     """Sends the check's request, with its own headers before those of the session. Raises CheckFailed where no answer came."""
     request = fill(dict(check.request), parameters)
-    sent: dict[str, Any] = {"headers": {**headers, **request.get("headers", {})}}
+    sent: dict[str, Any] = {
+        "headers": {**headers, **{name: spelt(value) for name, value in request.get("headers", {}).items()}}
+    }
     if "json" in request:
         sent["json"] = request["json"]
     elif "body" in request:
-        sent["content"] = request["body"]
+        sent["content"] = spelt(request["body"])
     if "query" in request:
-        sent["params"] = {name: _spelt(value) for name, value in request["query"].items()}
+        sent["params"] = {name: spelt(value) for name, value in request["query"].items()}
     try:
         return client.request(request["method"], request["path"], **sent)
     except httpx.TransportError as error:
         asked = f"{request['method']} {request['path']}"
         raise CheckFailed(f"{check.place}: {asked}: no answer ({type(error).__name__}: {error})") from None
-
-
-def _spelt(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def judge(check: DeclaredCheck, response: httpx.Response, contract: Contract, parameters: Mapping[str, Any]) -> None:

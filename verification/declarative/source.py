@@ -1,94 +1,290 @@
-"""YAML with line numbers, read as JSON's types alone: no dates, no yes and no, no key twice."""
+"""YAML with line numbers, read as JSON's types alone: no dates, no yes and no, no key twice, no number that JSON does not have."""
 
 from __future__ import annotations
 
+import codecs
+import gc
+import math
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.reader import Reader
 
 Step = str | int
+
+DEEPEST = 100
+LARGEST = 1_000_000
+_MERGE = "<<"
+_MISSING = object()
+_WORDS = {"null": None, "true": True, "false": False}
+_OTHER_WORDS = {"~": "null", "null": "null", "true": "true", "false": "false"}
+_NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
+# Texts that YAML 1.1, YAML 1.2 or a person reads as a number: 0x1F, 0o17, 1_000, 010, 12:30 (base 60), .5, +1, .inf.
+_LIKE_A_NUMBER = re.compile(
+    r"""[-+]?(?:0[xX][0-9a-fA-F_]+|0[oO][0-7_]+|0[bB][01_]+|[0-9][0-9_]*(?::[0-5]?[0-9])+(?:\.[0-9_]*)?
+    |(?:[0-9][0-9_]*\.?|\.[0-9])[0-9_]*(?:[eE][-+]?[0-9]+)?|\.(?:inf|Inf|INF))|\.(?:nan|NaN|NAN)""",
+    re.VERBOSE,
+)
 
 
 class InvalidChecks(ValueError):
     """A file of checks that cannot be used: file, line, what was wrong, what to write instead; a line for each mistake."""
 
 
-class _Loader(yaml.SafeLoader):
-    """Knows null, true, false and numbers; ``2030-01-15`` and ``yes`` are texts, as they are in JSON."""
-
-
-_Loader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in found if tag.rpartition(":")[2] in ("null", "int", "float", "merge")]
-    for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
-_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("^(?:true|false)$"), ["t", "f"])
-
-
 @dataclass(frozen=True)
 class Source:
-    """A document and where each of its parts stands."""
+    """A document and where each of its parts stands.
+
+    ``lines`` maps the ``id`` of a dict or list of ``value`` to the line of its start and the lines of its keys or items.
+    """
 
     file: str
     value: Any
-    root: yaml.Node
+    lines: dict[int, tuple[int, Any]] = field(repr=False)
 
     def line(self, path: Sequence[Step]) -> int:
-        """The line of a part, by its keys and indices: of a value's key, where it has one; else of what is nearest around it."""
-        node, line = self.root, self.root.start_mark.line
+        """Return the line of a part, by its keys and indices: that of its key; else that of the nearest part around it."""
+        part, line = self.value, self.lines.get(id(self.value), (1, None))[0]
         for step in path:
-            if isinstance(node, yaml.MappingNode):
-                found = [(key, value) for key, value in node.value if key.value == step]
-                if not found:
-                    break
-                key, node = found[0]
-                line = key.start_mark.line
-            elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
-                node = node.value[step]
-                line = node.start_mark.line
-        return line + 1
+            inner = self.lines.get(id(part), (0, None))[1]
+            try:
+                line, part = inner[step], part[step]
+            except (LookupError, TypeError):
+                break
+        return line
 
     def error(self, path: Sequence[Step], what: str) -> str:
-        """One line of an InvalidChecks."""
+        """Return one line of an InvalidChecks."""
         return f"{self.file}:{self.line(path)}: {what}"
 
 
 def read(path: Path, shown: str) -> Source:
-    """A file's document. Raises InvalidChecks, naming it as ``shown``, where it is not YAML or has a key twice; OSError."""
-    loader = _Loader(path.read_bytes())
+    """Return a file's document. Raise InvalidChecks, which names the file as ``shown``, if it cannot be read as JSON's types."""
+    return parse(read_bytes(path, shown), shown)
+
+
+def read_bytes(path: Path, shown: str) -> bytes:
+    """Return a file's content. Raise InvalidChecks, which names the file as ``shown``, if it cannot be read."""
     try:
-        root = loader.get_single_node()
-        if root is None:
-            raise InvalidChecks(f"{shown}:1: the file is empty; it wants a list of checks: 'checks:'")
-        twice = _twice(root)
-        if twice is not None:
-            line = twice.start_mark.line + 1
-            raise InvalidChecks(f"{shown}:{line}: key {twice.value!r} stands there twice; the first would be lost")
-        return Source(shown, loader.construct_document(root), root)
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidChecks(f"{shown}:1: the file cannot be read: {error.strerror or type(error).__name__}") from None
+
+
+def parse(data: bytes, shown: str) -> Source:
+    """Return the document in these bytes. Raise InvalidChecks as ``read`` does."""
+    text = _text(data, shown)
+    composer = _Composer(shown)
+    try:
+        with _without_garbage_collection():
+            composer.compose(text)
     except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        last = text.rstrip("\n").count("\n") + 1  # libyaml gives the end of the file a line of its own
+        line = min(error.problem_mark.line + 1, last) if error.problem_mark else 1
         raise InvalidChecks(f"{shown}:{line}: this is not YAML: {error.problem}") from None
-    except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
-        if isinstance(error, InvalidChecks):
-            raise
-        raise InvalidChecks(f"{shown}:1: this is not YAML in UTF-8: {error}") from None
+    except yaml.YAMLError as error:
+        raise InvalidChecks(f"{shown}:1: this is not YAML: {error}") from None
+    if composer.mistakes:
+        raise InvalidChecks("\n".join(composer.mistakes))
+    return Source(shown, composer.value, composer.lines)
+
+
+def _text(data: bytes, shown: str) -> str:
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise InvalidChecks(f"{shown}:1: the file is encoded in UTF-16; save it in UTF-8")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InvalidChecks(
+            f"{shown}:{line}: byte 0x{data[error.start]:02x} is not UTF-8; save the file in UTF-8"
+        ) from None
+    if found := Reader.NON_PRINTABLE.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        raise InvalidChecks(
+            f"{shown}:{line}: character U+{ord(found[0]):04X} is not allowed in YAML; "
+            'write an escape in double quotes, such as "\\0"'
+        )
+    return text
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Pause garbage collection: a document of many small objects, none of them garbage, would be searched again and again."""
+    paused = gc.isenabled()
+    gc.disable()
+    try:
+        yield
     finally:
-        loader.dispose()
+        if paused:
+            gc.enable()
 
 
-def _twice(node: yaml.Node) -> yaml.Node | None:
-    if isinstance(node, yaml.SequenceNode):
-        return next(filter(None, map(_twice, node.value)), None)
-    if not isinstance(node, yaml.MappingNode):
-        return None
-    seen: set[str] = set()
-    for key, value in node.value:
-        if key.value in seen:
-            return key if isinstance(key, yaml.Node) else None
-        seen.add(key.value)
-        if (inner := _twice(value)) is not None:
-            return inner
-    return None
+def _line(event: yaml.Event) -> int:
+    return event.start_mark.line + 1 if event.start_mark is not None else 1
+
+
+class _Frame:
+    """A dict or list that is not complete yet."""
+
+    __slots__ = ("anchor", "key", "key_line", "line", "lines", "merges", "size", "value")
+
+    def __init__(self, value: Any, lines: Any, line: int, anchor: str | None) -> None:
+        self.value, self.lines, self.line, self.anchor = value, lines, line, anchor
+        self.key: Any = _MISSING
+        self.key_line = line
+        self.merges: list[Any] = []
+        self.size = 1
+
+
+class _Composer:
+    """Builds values from the parser's events, without recursion, so that depth and size have limits and messages a line."""
+
+    def __init__(self, shown: str) -> None:
+        self.value: Any = _MISSING
+        self.lines: dict[int, tuple[int, Any]] = {}
+        self.mistakes: list[str] = []
+        self._shown = shown
+        self._stack: list[_Frame] = []
+        self._anchors: dict[str, tuple[Any, int]] = {}  # the value, and how many values it holds
+
+    def compose(self, text: str) -> None:
+        """Read the whole text. Raise InvalidChecks if the structure is broken; other mistakes are collected."""
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, if PyYAML was built with libyaml
+        for event in yaml.parse(text, Loader=loader):
+            if isinstance(event, yaml.ScalarEvent):
+                self._scalar(event)
+            elif isinstance(event, yaml.MappingStartEvent):
+                self._begin({}, {}, event)
+            elif isinstance(event, yaml.SequenceStartEvent):
+                self._begin([], [], event)
+            elif isinstance(event, yaml.CollectionEndEvent):
+                self._end()
+            elif isinstance(event, yaml.AliasEvent):
+                self._alias(event)
+            elif isinstance(event, yaml.DocumentStartEvent) and self.value is not _MISSING:
+                raise self._broken(event, "a second document begins; write one document, with one list of checks")
+        if self.value is _MISSING or self.value is None:
+            raise InvalidChecks(
+                f"{self._shown}:1: the file is empty; write a list of checks that begins with 'checks:'"
+            )
+
+    def _broken(self, event: yaml.Event, what: str) -> InvalidChecks:
+        return InvalidChecks(f"{self._shown}:{_line(event)}: {what}")
+
+    def _mistake(self, line: int, what: str) -> None:
+        self.mistakes.append(f"{self._shown}:{line}: {what}")
+
+    def _scalar(self, event: yaml.ScalarEvent) -> None:
+        line = _line(event)
+        plain, text = event.implicit[0], event.value
+        if event.tag is not None:
+            raise self._broken(event, f"tag {event.tag} is not allowed; write JSON's types, and a text in quotes")
+        top = self._stack[-1] if self._stack else None
+        if top is not None and top.key is _MISSING and isinstance(top.value, dict):
+            self._key(top, text, plain, line)
+            return
+        value = self._plain(text, line) if plain else text
+        if event.anchor is not None:
+            self._anchors[event.anchor] = value, 1
+        self._add(value, line, 1)
+
+    def _key(self, top: _Frame, text: str, plain: bool, line: int) -> None:
+        if plain and not text:
+            self._mistake(line, "a key is empty; write a name before the colon")
+        if text in top.lines:
+            self._mistake(line, f"key {text!r} stands there twice; the first would be lost")
+        top.key, top.key_line, top.lines[text] = text, line, line
+        if plain and text == _MERGE:
+            top.key = _MERGE, True  # no text, so that a quoted "<<" stays a key
+
+    def _plain(self, text: str, line: int) -> Any:
+        if text in _WORDS:
+            return _WORDS[text]
+        number = _NUMBER.fullmatch(text)
+        if number:
+            return self._number(text, whole=number[1] is None and number[2] is None, line=line)
+        if not text:
+            self._mistake(line, "a value is missing; write null, or '' for an empty text")
+        elif text.lower() in _OTHER_WORDS:
+            word = _OTHER_WORDS[text.lower()]
+            self._mistake(line, f"{text} is not a value of JSON; write {word}, or '{text}' in quotes for a text")
+        elif _LIKE_A_NUMBER.fullmatch(text):
+            self._mistake(
+                line, f"{text} is not a number of JSON; write its digits alone, or '{text}' in quotes for a text"
+            )
+        return text
+
+    def _number(self, text: str, whole: bool, line: int) -> float | int:
+        try:
+            value: float | int = int(text) if whole else float(text)
+        except ValueError:  # Python converts no integer of more than 4,300 digits
+            value = math.inf
+        if isinstance(value, float) and math.isinf(value):
+            self._mistake(line, f"{text[:40]} is too large for a number; write '{text[:40]}' in quotes for a text")
+            return 0
+        return value
+
+    def _begin(self, value: Any, lines: Any, event: yaml.CollectionStartEvent) -> None:
+        if event.tag is not None:
+            raise self._broken(event, f"tag {event.tag} is not allowed; write JSON's types")
+        top = self._stack[-1] if self._stack else None
+        if top is not None and isinstance(top.value, dict) and top.key is _MISSING:
+            raise self._broken(event, "a key is a mapping or a list; write a text")
+        if len(self._stack) >= DEEPEST:
+            raise self._broken(event, f"values are nested more than {DEEPEST} levels deep")
+        self._stack.append(_Frame(value, lines, _line(event), event.anchor))
+
+    def _end(self) -> None:
+        frame = self._stack.pop()
+        for merged in frame.merges:
+            for key, value in merged.items():
+                if key not in frame.value:
+                    frame.value[key] = value
+                    frame.lines[key] = frame.lines[_MERGE]
+        self.lines[id(frame.value)] = frame.line, frame.lines
+        if frame.anchor is not None:
+            self._anchors[frame.anchor] = frame.value, frame.size
+        self._add(frame.value, frame.line, frame.size)
+
+    def _alias(self, event: yaml.AliasEvent) -> None:
+        name, line = event.anchor, _line(event)
+        top = self._stack[-1] if self._stack else None
+        if top is not None and isinstance(top.value, dict) and top.key is _MISSING:
+            raise self._broken(event, f"alias *{name} is used as a key; write a text")
+        if any(frame.anchor == name for frame in self._stack):
+            raise self._broken(event, f"alias *{name} stands inside of its own anchor &{name}")
+        if name not in self._anchors:
+            raise self._broken(event, f"alias *{name} has no anchor &{name} before it")
+        value, size = self._anchors[name]
+        self._add(value, line, size)
+
+    def _add(self, value: Any, line: int, size: int) -> None:
+        if not self._stack:
+            self.value = value
+            return
+        top = self._stack[-1]
+        top.size += size
+        if top.size > LARGEST:
+            raise InvalidChecks(f"{self._shown}:{line}: the file has more than {LARGEST:,} values, aliases included")
+        if isinstance(top.value, list):
+            top.value.append(value)
+            top.lines.append(line)
+        elif isinstance(top.key, tuple):
+            self._merge(top, value)
+            top.key = _MISSING
+        else:
+            top.value[top.key] = value
+            top.key = _MISSING
+
+    def _merge(self, top: _Frame, value: Any) -> None:
+        several = value if isinstance(value, list) else [value]
+        if all(isinstance(one, dict) for one in several):
+            top.merges += several
+        else:
+            self._mistake(top.key_line, "<< merges mappings; write an alias of a mapping, such as <<: *common")

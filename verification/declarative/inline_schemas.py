@@ -1,0 +1,219 @@
+"""JSON Schemas that stand in a check: what has no effect is a mistake, and what they name must be in the answer.
+
+JSON Schema ignores what it does not know, and a property that is absent. A mistyped name would then turn a rule off.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from jsonschema import Draft202012Validator
+
+from verification.declarative.source import Step
+
+Mistake = tuple[tuple[Step, ...], str]
+
+MOST = 10_000
+_REFERENCE = re.compile(r"#/\$defs/([^/]+)")
+_NOTES = frozenset(
+    [
+        "$schema",
+        "$comment",
+        "$defs",
+        "title",
+        "description",
+        "default",
+        "examples",
+        "deprecated",
+        "readOnly",
+        "writeOnly",
+    ]
+)
+_MAPS = ("properties", "patternProperties", "dependentSchemas")
+_LISTS = ("allOf", "anyOf", "oneOf", "prefixItems")
+_SINGLE = ("additionalProperties", "unevaluatedProperties", "propertyNames", "items", "contains", "unevaluatedItems")
+_SAME_VALUE = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas")
+# There a stricter schema can make the whole one weaker, so nothing is added to it.
+_REVERSED = ("not", "if", "oneOf")
+_NEEDS = {"then": "if", "else": "if", "minContains": "contains", "maxContains": "contains"}
+_TYPES = {
+    "object": (
+        "properties patternProperties additionalProperties unevaluatedProperties propertyNames required minProperties "
+        "maxProperties dependentRequired dependentSchemas"
+    ),
+    "array": "items prefixItems contains minContains maxContains minItems maxItems uniqueItems unevaluatedItems",
+    "string": "minLength maxLength pattern format",
+    "number": "minimum maximum exclusiveMinimum exclusiveMaximum multipleOf",
+}
+_ONLY_FOR = {keyword: type_ for type_, keywords in _TYPES.items() for keyword in keywords.split()}
+
+
+def mistakes(schema: Mapping[str, Any]) -> list[Mistake]:
+    """Return what is wrong with a schema whose keywords are known to be valid: the path to each mistake, and its text."""
+    walk = _Walk(schema)
+    if not schema.keys() - _NOTES:
+        return [((), "a schema without a rule accepts every answer; write type, const, required or another rule")]
+    found = list(walk.mistakes(schema, (), None))
+    if walk.visited > MOST:
+        return [((), f"the schema has more than {MOST:,} parts, references included")]
+    return found
+
+
+def strict(schema: Mapping[str, Any]) -> Any:
+    """Return the schema without references, in which every property that it names is required.
+
+    An object that ``additionalProperties: false`` closes keeps its own list: an answer's real name would not pass there.
+    """
+    return _strict(schema, schema.get("$defs", {}), reversed_=False)
+
+
+@cache
+def formats() -> tuple[str, ...]:
+    """Return the formats that are checked."""
+    return tuple(sorted(Draft202012Validator.FORMAT_CHECKER.checkers))
+
+
+class _Walk:
+    def __init__(self, root: Mapping[str, Any]) -> None:
+        self.visited = 0
+        self._definitions: Mapping[str, Any] = root.get("$defs", {})
+        self._used: set[str] = set()
+
+    def mistakes(self, schema: Any, path: tuple[Step, ...], types: frozenset[str] | None) -> Iterator[Mistake]:
+        yield from self._inside(schema, path, types, (), False)
+        for name in self._definitions:
+            if name not in self._used:
+                yield ("$defs", name), f"nothing refers to #/$defs/{name}"
+
+    def _inside(
+        self,
+        schema: Any,
+        path: tuple[Step, ...],
+        types: frozenset[str] | None,
+        open_: tuple[str, ...],
+        reversed_: bool,
+    ) -> Iterator[Mistake]:
+        """``types``: those that the value can have; ``open_``: the references that lead here."""
+        self.visited += 1
+        if not isinstance(schema, dict) or self.visited > MOST:
+            return
+        if "type" in schema:
+            types = _types(schema["type"])
+        yield from _without_effect(schema, path, types)
+        yield from _unnamed(schema, path, reversed_)
+        if path and "$defs" in schema:
+            yield (*path, "$defs"), "$defs must stand at the top of the schema"
+        if "$ref" in schema:
+            yield from self._reference(schema["$ref"], path, types, open_, reversed_)
+        for steps, inner in _parts(schema):
+            keyword = str(steps[0])
+            same = types if keyword in _SAME_VALUE else None
+            turned = reversed_ or keyword in _REVERSED or (keyword == "contains" and "maxContains" in schema)
+            yield from self._inside(inner, (*path, *steps), same, open_, turned)
+
+    def _reference(
+        self,
+        reference: str,
+        path: tuple[Step, ...],
+        types: frozenset[str] | None,
+        open_: tuple[str, ...],
+        reversed_: bool,
+    ) -> Iterator[Mistake]:
+        found = _REFERENCE.fullmatch(reference)
+        name = found[1] if found else ""
+        if name not in self._definitions:
+            known = (
+                ", ".join(f"#/$defs/{one}" for one in self._definitions) or "none; write them in $defs of this schema"
+            )
+            yield (*path, "$ref"), f"{reference!r} refers to nothing; known: {known}"
+        elif name in open_:
+            yield (*path, "$ref"), f"{reference!r} refers to itself; such a schema belongs into the contract"
+        else:
+            self._used.add(name)
+            yield from self._inside(self._definitions[name], ("$defs", name), types, (*open_, name), reversed_)
+
+
+def _parts(schema: Mapping[str, Any]) -> Iterator[tuple[tuple[Step, ...], Any]]:
+    """Yield the path and the value of each schema directly inside of this one, without ``$defs``."""
+    for keyword in (*_SINGLE, "not", "if", "then", "else"):
+        if keyword in schema:
+            yield (keyword,), schema[keyword]
+    for keyword in _MAPS:
+        for name, inner in schema.get(keyword, {}).items():
+            yield (keyword, name), inner
+    for keyword in _LISTS:
+        for number, inner in enumerate(schema.get(keyword, ())):
+            yield (keyword, number), inner
+
+
+def _types(wanted: str | Sequence[str]) -> frozenset[str]:
+    """Return the types, with number for integer: the same keywords apply to both."""
+    several = [wanted] if isinstance(wanted, str) else wanted
+    return frozenset("number" if one == "integer" else one for one in several)
+
+
+def _without_effect(
+    schema: Mapping[str, Any], path: tuple[Step, ...], types: frozenset[str] | None
+) -> Iterator[Mistake]:
+    for keyword in schema:
+        only_for = _ONLY_FOR.get(keyword)
+        if types is not None and only_for is not None and only_for not in types:
+            given = " or ".join(sorted(types))
+            yield (*path, keyword), f"{keyword} has no effect on type {given}; it is for type {only_for}"
+        if keyword in _NEEDS and _NEEDS[keyword] not in schema:
+            yield (*path, keyword), f"{keyword} has no effect without {_NEEDS[keyword]}"
+    for keyword in ("pattern", "patternProperties"):
+        patterns = [schema[keyword]] if keyword == "pattern" and keyword in schema else list(schema.get(keyword, ()))
+        for pattern in patterns:
+            try:
+                re.compile(pattern)
+            except (re.error, RecursionError, OverflowError) as error:
+                yield (*path, keyword), f"{pattern!r} is not a regular expression: {error}"
+
+
+def _unnamed(schema: Mapping[str, Any], path: tuple[Step, ...], reversed_: bool) -> Iterator[Mistake]:
+    """Yield the names that no answer needs to have, so that a mistyped one would never be noticed."""
+    properties = schema.get("properties", {})
+    if "patternProperties" in schema and not _closed(schema):
+        yield (*path, "patternProperties"), "patternProperties needs additionalProperties: false beside it"
+    for keyword in ("dependentRequired", "dependentSchemas"):
+        for name in schema.get(keyword, {}):
+            if name not in properties:
+                yield (*path, keyword, name), f"{name!r} is not in properties, so a mistyped name would have no effect"
+    if reversed_ and not _closed(schema):
+        for name in properties:
+            if name not in schema.get("required", ()):
+                yield (
+                    (*path, "properties", name),
+                    f"{name!r} must also be in required: inside not, if, oneOf and contains with maxContains, "
+                    "an absent property would count as a match",
+                )
+
+
+def _closed(schema: Mapping[str, Any]) -> bool:
+    return schema.get("additionalProperties") is False or schema.get("unevaluatedProperties") is False
+
+
+def _strict(schema: Any, definitions: Mapping[str, Any], reversed_: bool) -> Any:
+    if not isinstance(schema, dict):
+        return schema
+    made = {keyword: value for keyword, value in schema.items() if keyword not in ("$defs", "$ref")}
+    for steps, inner in _parts(schema):
+        keyword = str(steps[0])
+        turned = reversed_ or keyword in _REVERSED or (keyword == "contains" and "maxContains" in schema)
+        new = _strict(inner, definitions, turned)
+        if len(steps) == 1:
+            made[keyword] = new
+        else:
+            made[keyword] = made[keyword].copy() if made[keyword] is schema[keyword] else made[keyword]
+            made[keyword][steps[1]] = new
+    if "properties" in schema and not reversed_ and not _closed(schema):
+        made["required"] = list(dict.fromkeys([*schema.get("required", ()), *schema["properties"]]))
+    if "$ref" in schema:
+        found = _REFERENCE.fullmatch(schema["$ref"])
+        target = _strict(definitions[found[1] if found else ""], definitions, reversed_)
+        made["allOf"] = [*made.get("allOf", ()), target]
+    return made

@@ -1,0 +1,107 @@
+"""Mistakes with placeholders: a name without a value, a text that was probably meant as ``${name}``, a value that nothing uses."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from verification.declarative.source import Step
+from verification.journeys.placeholders import NAME, is_builtin
+
+Mistake = tuple[tuple[Step, ...], str]
+
+_NEAR = 0.8
+_HOLE = re.compile(r"\$\{([^{}]*)\}")
+_OPEN = re.compile(r"\$\{[^{}]{0,40}")
+_DOLLAR = re.compile(r"\$([A-Za-z_]\w*)")
+_BRACES = re.compile(r"\{+\s*([A-Za-z_][\w-]*)\s*\}+")
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean 'status'?``, or an empty text if no known word is close."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+@dataclass(frozen=True)
+class Text:
+    """A text of a check that has a ``$`` or a brace; ``is_key``: it is the key of an object."""
+
+    path: tuple[Step, ...]
+    text: str
+    is_key: bool = False
+
+    @property
+    def names(self) -> list[str]:
+        """Return what stands between the braces of every ``${…}``."""
+        return [] if self.is_key else _HOLE.findall(self.text)
+
+
+def texts(value: Any, path: tuple[Step, ...]) -> list[Text]:
+    """Return the texts of a JSON value that can hold a placeholder."""
+    found: list[Text] = []
+    _collect(value, path, found)
+    return found
+
+
+def _collect(value: Any, path: tuple[Step, ...], found: list[Text]) -> None:
+    if isinstance(value, str):
+        if "$" in value or "{" in value:
+            found.append(Text(path, value))
+    elif isinstance(value, dict):
+        for key, inner in value.items():
+            if "${" in key:
+                found.append(Text((*path, key), key, is_key=True))
+            _collect(inner, (*path, key), found)
+    elif isinstance(value, list):
+        for number, inner in enumerate(value):
+            _collect(inner, (*path, number), found)
+
+
+def mistakes(found: Iterable[Text], known: Collection[str], hint: str) -> Iterator[Mistake]:
+    """Yield the mistakes in these texts; ``known`` names have a value, ``hint`` says how a name gets one."""
+    for one in found:
+        at, text = one.path, one.text
+        if one.is_key:
+            yield at, f"{text!r} is a key, and placeholders are filled in values only"
+            continue
+        for name in dict.fromkeys(one.names):
+            yield from _unknown(name, known, at, hint)
+        rest = _HOLE.sub(" ", text)
+        if broken := _OPEN.search(rest):
+            yield at, f"{broken[0]!r} is not a placeholder; write ${{name}}"
+            rest = _OPEN.sub(" ", rest)
+        for pattern in (_DOLLAR, _BRACES):
+            for bare in pattern.finditer(rest):
+                if meant := _meant(bare[1], known):
+                    yield at, f"{bare[0]!r} is sent and compared as it is; write ${{{meant}}} for the value of {meant}"
+
+
+def in_path(path: str) -> str | None:
+    """Return what is wrong with the path of a request whose placeholders are not filled yet, None if nothing is."""
+    rest = _HOLE.sub("0", path)
+    if found := re.search(r"\{.*?\}|\$[A-Za-z_]\w*|[{}]", rest):
+        return f"{found[0]!r} in a path is not a placeholder; write ${{name}}, or %7B and %7D for braces"
+    if "#" in rest:
+        return "'#' begins a fragment, which is never sent; write %23 for the character"
+    if rest.startswith("//"):
+        return "a path begins with one /; what follows // would be taken for a host"
+    return None
+
+
+def _unknown(name: str, known: Collection[str], at: tuple[Step, ...], hint: str) -> Iterator[Mistake]:
+    if name in known or is_builtin(name):
+        return
+    if not NAME.fullmatch(name):
+        yield at, f"${{{name}}} is not a placeholder: a name has letters, digits and _{nearest(name, known)}"
+    else:
+        yield at, f"${{{name}}} has no value{nearest(name, known) or hint}"
+
+
+def _meant(word: str, known: Collection[str]) -> str | None:
+    """Return the known name that a word is or nearly is."""
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=_NEAR)
+    return close[0] if close else None
