@@ -6,7 +6,7 @@ JSON Schema ignores what it does not know, and a property that is absent. A mist
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
@@ -54,8 +54,6 @@ _ONLY_FOR = {keyword: type_ for type_, keywords in _TYPES.items() for keyword in
 def mistakes(schema: Mapping[str, Any]) -> list[Mistake]:
     """Return what is wrong with a schema whose keywords are known to be valid: the path to each mistake, and its text."""
     walk = _Walk(schema)
-    if not schema.keys() - _NOTES:
-        return [((), "a schema without a rule accepts every answer; write type, const, required or another rule")]
     found = list(walk.mistakes(schema, (), None))
     if walk.visited > MOST:
         return [((), f"the schema has more than {MOST:,} parts, references included")]
@@ -63,7 +61,7 @@ def mistakes(schema: Mapping[str, Any]) -> list[Mistake]:
 
 
 def strict(schema: Mapping[str, Any]) -> Any:
-    """Return the schema without references, in which every property that it names is required.
+    """Return the schema without references, in which every property that it names is required, and the type of its keywords.
 
     An object that ``additionalProperties: false`` closes keeps its own list: an answer's real name would not pass there.
     """
@@ -98,10 +96,12 @@ class _Walk:
     ) -> Iterator[Mistake]:
         """``types``: those that the value can have; ``open_``: the references that lead here."""
         self.visited += 1
+        if schema is True or (isinstance(schema, dict) and not schema.keys() - _NOTES):
+            hint = "delete it, or write a rule; a name in required must be there with any value"
+            yield path, f"a schema without a rule accepts every value; {hint if path else 'write type or another rule'}"
         if not isinstance(schema, dict) or self.visited > MOST:
             return
-        if "type" in schema:
-            types = _types(schema["type"])
+        types = _types(schema) or types
         yield from _without_effect(schema, path, types)
         yield from _unnamed(schema, path, reversed_)
         if path and "$defs" in schema:
@@ -149,15 +149,33 @@ def _parts(schema: Mapping[str, Any]) -> Iterator[tuple[tuple[Step, ...], Any]]:
             yield (keyword, number), inner
 
 
-def _types(wanted: str | Sequence[str]) -> frozenset[str]:
-    """Return the types, with number for integer: the same keywords apply to both."""
-    several = [wanted] if isinstance(wanted, str) else wanted
-    return frozenset("number" if one == "integer" else one for one in several)
+def _types(schema: Mapping[str, Any]) -> frozenset[str] | None:
+    """Return the types that a schema allows, with number for integer, to which the same keywords apply; None if it allows all."""
+    if "type" in schema:
+        several = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
+        return frozenset("number" if one == "integer" else one for one in several)
+    values = [schema["const"]] if "const" in schema else schema.get("enum")
+    return None if values is None else frozenset(map(_type_of, values))
+
+
+def _type_of(value: Any) -> str:
+    if isinstance(value, bool):
+        return "boolean"
+    names = {str: "string", int: "number", float: "number", list: "array", dict: "object"}
+    return names.get(type(value), "null")
+
+
+def _implied(schema: Mapping[str, Any]) -> list[str]:
+    """Return the types that the keywords are for."""
+    return sorted({_ONLY_FOR[keyword] for keyword in schema if keyword in _ONLY_FOR})
 
 
 def _without_effect(
     schema: Mapping[str, Any], path: tuple[Step, ...], types: frozenset[str] | None
 ) -> Iterator[Mistake]:
+    yield from _values_of_another_type(schema, path, types)
+    if types is None and len(implied := _implied(schema)) > 1:
+        yield path, f"the schema has keywords for {' and for '.join(implied)}; write type"
     for keyword in schema:
         only_for = _ONLY_FOR.get(keyword)
         if types is not None and only_for is not None and only_for not in types:
@@ -171,7 +189,28 @@ def _without_effect(
             try:
                 re.compile(pattern)
             except (re.error, RecursionError, OverflowError) as error:
-                yield (*path, keyword), f"{pattern!r} is not a regular expression: {error}"
+                yield (*path, keyword), f"{pattern!r} is not a regular expression; {error}"
+
+
+def _values_of_another_type(
+    schema: Mapping[str, Any], path: tuple[Step, ...], types: frozenset[str] | None
+) -> Iterator[Mistake]:
+    found = sorted({_type_of(value) for value in schema.get("enum", ())})
+    if "type" not in schema and len(found) > 1:
+        yield (
+            (*path, "enum"),
+            f"the values are of type {' and '.join(found)}; write type: [{', '.join(found)}] if that is meant",
+        )
+    for keyword, values in (
+        ("const", [schema["const"]] if "const" in schema else []),
+        ("enum", schema.get("enum", [])),
+    ):
+        for value in values:
+            if types is not None and _type_of(value) not in types:
+                yield (
+                    (*path, keyword),
+                    f"a value of type {_type_of(value)} can never be of type {' or '.join(sorted(types))}",
+                )
 
 
 def _unnamed(schema: Mapping[str, Any], path: tuple[Step, ...], reversed_: bool) -> Iterator[Mistake]:
@@ -212,6 +251,9 @@ def _strict(schema: Any, definitions: Mapping[str, Any], reversed_: bool) -> Any
             made[keyword][steps[1]] = new
     if "properties" in schema and not reversed_ and not _closed(schema):
         made["required"] = list(dict.fromkeys([*schema.get("required", ()), *schema["properties"]]))
+    implied = _implied(schema)
+    if not reversed_ and len(implied) == 1 and _types(schema) is None:
+        made["type"] = implied[0]
     if "$ref" in schema:
         found = _REFERENCE.fullmatch(schema["$ref"])
         target = _strict(definitions[found[1] if found else ""], definitions, reversed_)
