@@ -195,7 +195,8 @@ def wrong_answers(recorded: list[Recorded]) -> Iterator[list[Recorded]]:
 
 def wrong_values(value: Any) -> Iterator[Any]:
     """Yield the JSON value with one part of another type, another value, or missing."""
-    yield from (other for other in (None, 0, "", "x", True, [], {}) if type(other) is not type(value))
+    others: list[Any] = [None, 0, "", "x", True, [], {}]
+    yield from (other for other in others if type(other) is not type(value))
     if isinstance(value, str):
         yield value + "x"
         yield "x" + value
