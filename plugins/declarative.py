@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import os
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,13 +17,22 @@ import pytest
 from deployment.errors import Refused
 from deployment.settings import load as load_settings
 from infrastructure.description import service_of
+from plugins.fixtures import Session
 from plugins.options import project_of
-from plugins.run import suites_of
+from plugins.run import redactor_key, suites_of
 from plugins.stages import is_file_of_checks
 from verification.contract.openapi import Contract
-from verification.declarative.checks import DeclaredCheck, fill, load
-from verification.declarative.judge import CheckFailed, ask, judge, statuses
+from verification.declarative.checks import Case, DeclaredCheck, load
+from verification.declarative.judge import Asker, CheckFailed, differences
+from verification.declarative.placeholder_rules import nearest
 from verification.declarative.source import InvalidChecks
+from verification.journeys.accounts import SmokeUser
+from verification.journeys.model import Expectation
+from verification.journeys.placeholders import Values, variable
+
+CANDIDATE, LIVE, BOTH, EACH = "candidate", "live", "both", "each"
+SHORTEST_SECRET = 8
+"""Redaction leaves shorter values alone, because they are part of many words."""
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -38,9 +49,10 @@ class CheckFile(pytest.Module):
         """Return a module with a function for each check. Raises CollectError with every mistake in the file."""
         shown = self.path.relative_to(self.config.rootpath).as_posix()
         try:
-            checks = load(self.path, shown)
-            if any(isinstance(check.expect.get("schema"), str) for check in checks):
-                checks = load(self.path, shown, _schemas(self.config))
+            checks = load(self.path, shown, _schemas(self.config) if _names_a_schema(load(self.path, shown)) else None)
+            mistakes = [*_sessions(checks, self.config), *_variables(checks, self.config)]
+            if mistakes:
+                raise InvalidChecks("\n".join(mistakes))
         except InvalidChecks as error:
             raise self.CollectError(f"{error}\ndocs/add-a-check.md describes the format") from None
         module = types.ModuleType(self.path.stem)
@@ -51,6 +63,14 @@ class CheckFile(pytest.Module):
     def funcnamefilter(self, name: str) -> bool:
         """Collect every check, whether or not its name starts with ``test_``."""
         return not name.startswith("__")
+
+
+# -- what only the project knows -------------------------------------------------------------------------------------------
+
+
+def _names_a_schema(checks: Sequence[DeclaredCheck]) -> bool:
+    cases = (case for check in checks for case in check.cases[:1])
+    return any(isinstance(one.step.expect.schema, str) for case in cases for one in (*case.steps, *case.undo))
 
 
 def _schemas(config: pytest.Config) -> Sequence[str] | None:
@@ -68,59 +88,131 @@ def _contract(path: Path) -> Contract:
     return Contract.load(path)
 
 
-def _function(check: DeclaredCheck, path: Path) -> Callable[..., None]:
-    def run(
-        client: httpx.Client,
-        contract: Contract,
-        measure: Callable[..., None],
-        signed_in: Mapping[str, str] | None = None,
-        parameters: Mapping[str, Any] | None = None,
-    ) -> None:
-        _run(check, client, contract, measure, signed_in or {}, parameters or {})
+def _sessions(checks: Sequence[DeclaredCheck], config: pytest.Config) -> Iterator[str]:
+    """Yield the checks whose session the description does not have."""
+    if not any(check.session for check in checks):
+        return
+    try:
+        known = service_of(load_settings(project_of(config).settings_file, config.option.environment)).sessions
+    except (Refused, OSError, ValueError):
+        return  # the run itself refuses the description
+    for check in checks:
+        if check.session is not None and check.session not in known:
+            hint = nearest(check.session, known) or f"; there are {', '.join(known) or 'none'}"
+            yield f"{check.place}: suites/service.yaml has no session {check.session!r} for check {check.name!r}{hint}"
 
-    fixtures = ["client", "contract", "measure"]
-    fixtures += ["signed_in"] if check.signed_in else []
-    fixtures += ["parameters"] if check.parameters else []
-    own = inspect.signature(run).parameters
+
+def _variables(checks: Sequence[DeclaredCheck], config: pytest.Config) -> Iterator[str]:
+    """Redact the variables that these checks use in all output; yield those that are not set, or too short to be redacted."""
+    redactor = config.stash.get(redactor_key, None)
+    for check in checks:
+        for name in check.variables:
+            value = os.environ.get(variable(name) or "")
+            if value is None:
+                yield f"{check.place}: ${{{name}}} in check {check.name!r} has no value; set the variable {variable(name)}"
+            elif name.startswith("secret.") and len(value) < SHORTEST_SECRET:
+                yield (
+                    f"{check.place}: the variable {variable(name)} is too short to be redacted; "
+                    f"a secret has at least {SHORTEST_SECRET} characters"
+                )
+            elif redactor is not None:
+                redactor.learn(value)
+
+
+# -- how a check runs ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Side:
+    """A colour as a check sees it: its name in the report, its client, and the headers of the session there."""
+
+    name: str
+    client: httpx.Client
+    headers: Mapping[str, str]
+
+
+def _function(check: DeclaredCheck, path: Path) -> Callable[..., None]:
+    def run(_deployment: Session, client: httpx.Client, measure: Callable[..., None], **more: Any) -> None:
+        clients = {CANDIDATE: client, LIVE: more.get("live_client")}
+        colour = more.get("colour", CANDIDATE if check.on == EACH else check.on)
+        user = more.get("smoke_user")
+        sides = [
+            _Side(name, one, _headers(check, _deployment, one, user))
+            for name, one in clients.items()
+            if one is not None and colour in (name, BOTH)
+        ]
+        _run(check, more.get("case", check.cases[0]), sides, _deployment, user, measure)
+
+    fixtures = ["_deployment", "client", "measure"]
+    fixtures += ["live_client"] if check.on != CANDIDATE else []
+    fixtures += ["smoke_user"] if check.signed_in or check.session else []
+    if check.has_parameters:
+        fixtures.append("case")
+        run = pytest.mark.parametrize("case", check.cases, ids=[case.id for case in check.cases])(run)
+    if check.on == EACH:
+        fixtures.append("colour")
+        run = pytest.mark.parametrize("colour", [CANDIDATE, LIVE])(run)
     # pytest reads the fixture names from the signature, and the check's file and line from the code object.
     run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # PEP 362
-        [own[name].replace(default=inspect.Parameter.empty) for name in fixtures]
+        [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in fixtures]
     )
     run.__code__ = run.__code__.replace(co_filename=str(path), co_firstlineno=check.line, co_name=check.name)
-    if check.parameters:
-        ids = [_id(one) for one in check.parameters]
-        pytest.mark.parametrize("parameters", check.parameters, ids=ids)(run)
     return run
 
 
-def _id(parameters: Mapping[str, Any]) -> str:
-    """Return ``id`` if the parameters have one, else their values; without brackets, which would end the item's id."""
-    text = str(parameters["id"]) if "id" in parameters else "-".join(str(value) for value in parameters.values())
-    return "".join(letter if letter.isalnum() or letter in " _.,=-" else "_" for letter in text)[:60]
+def _headers(
+    check: DeclaredCheck, deployment: Session, client: httpx.Client, user: SmokeUser | None
+) -> Mapping[str, str]:
+    if user is None:
+        return {}
+    session = deployment.signed_in() if check.session is None else deployment.service.sessions[check.session]
+    return deployment.credentials(client, session, user).headers
 
 
 def _run(
     check: DeclaredCheck,
-    client: httpx.Client,
-    contract: Contract,
+    case: Case,
+    sides: Sequence[_Side],
+    deployment: Session,
+    user: SmokeUser | None,
     measure: Callable[..., None],
-    headers: Mapping[str, str],
-    parameters: Mapping[str, Any],
 ) -> None:
-    expect = fill(dict(check.expect), parameters)
     problem = None
     try:
-        response = ask(client, check, parameters, headers)
-        _clean_up(client, contract, response, headers)
-        wanted = statuses(expect)
-        measure("status", response.status_code, limit=" or ".join(map(str, wanted)), samples=1)
-        elapsed = round(response.elapsed.total_seconds() * 1000, 1)
-        measure("answered in", elapsed, limit=expect.get("within_ms"), unit="ms", samples=1)
-        judge(check, response, contract, parameters)
+        answers = [_play(check, case, side, deployment, deployment.values(user), measure) for side in sides]
+        if check.on == BOTH and (found := list(differences(check, *answers))):
+            raise CheckFailed("\n".join(found))
     except CheckFailed as failure:
         problem = str(failure)
     if problem is not None:
         pytest.fail(problem, pytrace=False)  # a traceback would show only this framework's code
+
+
+def _play(
+    check: DeclaredCheck,
+    case: Case,
+    side: _Side,
+    deployment: Session,
+    values: Values,
+    measure: Callable[..., None],
+) -> list[httpx.Response]:
+    contract = None if deployment.service.contract is None else deployment.contract
+    where = "" if check.on == CANDIDATE else f" on {side.name}"
+    written: list[httpx.Response] = []
+
+    def answered(step: str, response: httpx.Response, expect: Expectation) -> None:
+        name = f"{step}, " if step else ""
+        written.append(response)
+        measure(f"{name}status{where}", response.status_code, limit=" or ".join(map(str, expect.statuses)), samples=1)
+        elapsed = round(response.elapsed.total_seconds() * 1000, 1)
+        measure(f"{name}answered in{where}", elapsed, limit=expect.within_ms, unit="ms", samples=1)
+
+    try:
+        return Asker(side.client, contract, side.headers, answered).play(check, case, values)
+    finally:
+        for response in written:
+            if contract is not None and not case.undo:
+                _clean_up(side.client, contract, response, side.headers)
 
 
 def _clean_up(client: httpx.Client, contract: Contract, response: httpx.Response, headers: Mapping[str, str]) -> None:

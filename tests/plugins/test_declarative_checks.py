@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.plugins.project import PROMOTED, REFUSED, REJECTED, Project
 
 PAGES = """
@@ -99,3 +101,73 @@ def test_one_check_alone(project: Project) -> None:
     add(project, PAGES.format(expected="ok"))
     run = project.run("suites/health/pages.yaml::one page of consults", target=None)
     assert (run.code, run.report["partial"], run.gate("health")["checks"]) == (0, True, 2), run.output
+
+
+COLOURS = """
+checks:
+  - name: both are healthy
+    on: both
+    differ: [$.version]
+    request: GET /health
+    expect: {status: 200, contract: false}
+  - name: each lists consults
+    on: each
+    as: user
+    request: {method: GET, path: /consults, headers: {X-Key: "${secret.SMOKE_KEY}"}}
+    expect: {status: 200, json: {"$.items": {length: 0}}, contract: false}
+  - name: live answers
+    on: live
+    request: GET /health
+    expect: {status: 200, body: {version: 1.0.0}, contract: false}
+  - name: a consult is booked and read
+    signed_in: true
+    parameters: {csv: patients.csv}
+    steps:
+      - name: book
+        request: {method: POST, path: /consults, json: {patient: "${patient}"}}
+        expect: {status: 201, contract: false}
+        capture: {id: $.id}
+      - {name: read, request: "GET /consults/${id}", expect: {status: 200, body: {id: "${id}"}, contract: false}}
+    undo:
+      - {name: cancel, request: "DELETE /consults/${id}", expect: {status: 204}}
+"""
+
+
+def test_colours_steps_rows_and_secrets(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SMOKE_KEY", "canary-of-a-secret")
+    add(project, COLOURS, gate="pages")
+    (project.path / "suites" / "pages" / "patients.csv").write_text("id,patient\none,A\ntwo,B\n")
+    run = project.run("-n", "2")
+    assert run.result == PROMOTED, run.output
+    (manifest,) = (line for line in run.journal if line["kind"] == "checks")
+    assert sorted(name.partition("pages.yaml::")[2] for name in manifest["names"] if "pages.yaml" in name) == [
+        "a consult is booked and read[one]",
+        "a consult is booked and read[two]",
+        "both are healthy",
+        "each lists consults[candidate]",
+        "each lists consults[live]",
+        "live answers",
+    ]
+    html = (run.folder / "report.html").read_text()
+    assert "read, status" in html
+    assert "status on live" in html
+
+
+def test_no_output_shows_a_secret_and_a_missing_one_refuses(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong = """
+checks:
+  - name: a page
+    request: GET /health
+    expect: {status: 200, body: {status: "${secret.SMOKE_KEY}"}, contract: false}
+"""
+    add(project, wrong, gate="pages")
+    monkeypatch.delenv("SMOKE_KEY", raising=False)
+    run = project.run()
+    assert run.result == REFUSED, run.output
+    assert "pages.yaml:3: ${secret.SMOKE_KEY} in check 'a page' has no value; set the variable SMOKE_KEY" in run.output
+    monkeypatch.setenv("SMOKE_KEY", "canary of a secret")
+    run = project.run()
+    assert run.result == REJECTED, run.output
+    everything = run.output + "".join(path.read_text() for path in run.folder.iterdir() if path.is_file())
+    assert '$.status is \\"ok\\", expected \\"[redacted]\\"' in everything
+    assert "canary" not in everything

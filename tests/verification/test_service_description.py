@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
+from verification.declarative.check_schema import SCHEMA_FILE as CHECKS_FILE
 from verification.declarative.service import SCHEMA_FILE, InvalidService, load_service
 from verification.journeys.model import Service
 
@@ -89,7 +90,7 @@ def test_a_small_description(tmp_path: Path) -> None:
         (
             "DELETE /orders/${id}",
             "DELETE /orders/{id}",
-            "'DELETE /orders/{id}' looks like a placeholder; write ${name}",
+            "'{id}' in a path is not a placeholder; write ${name}",
         ),
         ("capture: {id: $.id}", "capture: {id: .id}", "'.id' does not say where the value is"),
         (
@@ -103,8 +104,8 @@ def test_a_small_description(tmp_path: Path) -> None:
         ("request: GET /up", "request: /up", "expected a method and a path, as in 'GET /health'"),
         ("request: GET /up", "request: 'GET /up/${account.email}'", "${account.email} needs a session"),
         ("${marker}", "${account.name}", "${account.name} is unknown"),
-        ("status: 201}", "status: 201, body: {}}", "an empty body expects nothing"),
-        ("status: 201}", "status: 201, body: {a: {matches: '('}}}", "is no regular expression"),
+        ("status: 201}", "status: 201, body: {}}", "{} accepts every object"),
+        ("status: 201}", "status: 201, body: {a: {matches: '('}}}", "is not a regular expression"),
         ("{name: read,", "{name: order,", "two steps are named 'order'"),
         ("version: none", "version: {heading: X}", "unknown key 'heading'"),
         ("service: shop", "service: shop\ncontract: none.yaml", "the contract none.yaml cannot be used: No such file"),
@@ -127,3 +128,30 @@ def test_a_journey_that_writes_on_live_is_undone(tmp_path: Path) -> None:
 def test_a_value_that_nothing_uses(tmp_path: Path) -> None:
     with pytest.raises(InvalidService, match="nothing uses the captured value 'id'"):
         described(tmp_path, GOOD.replace("/${id}", "/1"))
+
+
+def test_requests_and_expectations_have_the_words_of_checks() -> None:
+    service, checks = (json.loads(file.read_text(encoding="utf-8"))["$defs"] for file in (SCHEMA_FILE, CHECKS_FILE))
+    assert {name: service[name] for name in ("request", "scalar", "part", "status", "header")} == {
+        name: checks[name] for name in ("request", "scalar", "part", "status", "header")
+    }
+    own, other = service["expect"]["properties"], checks["expect"]["properties"]
+    assert other.keys() - own.keys() == {"schema", "contract", "within_ms"}
+    assert {name: own[name] for name in own if name != "status"} == {
+        name: other[name] for name in own if name != "status"
+    }
+
+
+@pytest.mark.parametrize(
+    ("request_", "message"),
+    [
+        ("{method: PUT, path: /scan, file: scan.png}", "suites/service.yaml:3: file scan.png does not exist"),
+        ("{method: PUT, path: /scan, form: {a: 1}, json: 2}", "a request has json or form, not both"),
+        ("{method: GTE, path: /up}", "expected one of"),
+        ("{method: GET, path: '/up?a=1', query: {b: 2}}", "the path has a query already"),
+    ],
+)
+def test_requests_have_the_rules_of_checks(tmp_path: Path, request_: str, message: str) -> None:
+    with pytest.raises(InvalidService) as caught:
+        described(tmp_path, GOOD.replace("GET /up", request_, 1))
+    assert message in str(caught.value)

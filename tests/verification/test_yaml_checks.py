@@ -5,16 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 from textwrap import dedent, indent
-from typing import Any
 
 import httpx
 import pytest
 
 from verification.contract.openapi import Contract
 from verification.declarative.checks import DeclaredCheck, fill, load
-from verification.declarative.judge import CheckFailed, ask, judge
+from verification.declarative.judge import Asker, CheckFailed
 from verification.declarative.source import InvalidChecks
 from verification.http.client import open_client
+from verification.journeys.placeholders import Values
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "suites" / "contract" / "telehealth.openapi.yaml"
 GOOD = """
@@ -50,12 +50,11 @@ def test_valid_file(tmp_path: Path) -> None:
     (check,) = checks(tmp_path, GOOD)
     assert (check.name, check.place, check.signed_in) == ("one page of consults", "suites/health/pages.yaml:2", True)
     # Dates and booleans of YAML 1.1 are loaded as strings, as in JSON.
-    assert [one["word"] for one in check.parameters] == ["yes", "on"]
-    assert check.parameters[0]["day"] == "2030-01-15"
-    assert fill(dict(check.request), check.parameters[1]) == {
-        "method": "GET",
-        "path": "/consults?limit=100&day=x&word=on",
-    }
+    assert [case.steps[0].step.request.path for case in check.cases] == [
+        "/consults?limit=1&day=2030-01-15&word=yes",
+        "/consults?limit=100&day=x&word=on",
+    ]
+    assert [case.id for case in check.cases] == ["1-2030-01-15-yes", "100-x-on"]
     assert fill({"a": ["${n}", "no ${n}"]}, {"n": 3}) == {"a": [3, "no 3"]}
 
 
@@ -100,7 +99,7 @@ def test_valid_file(tmp_path: Path) -> None:
         (
             "checks:\n  - name: a\n    request: GET /\n    expect: {status: 200, headers: {X: {matches: '('}}}",
             4,
-            ["no regular expression"],
+            ["not a regular expression"],
         ),
         (
             "checks:\n  - name: a\n    request: GET /\n    expect: {status: 200, schema: {type: nothing}}",
@@ -124,7 +123,7 @@ def test_all_mistakes_are_reported_at_once(tmp_path: Path) -> None:
     assert len(str(caught.value).splitlines()) >= 4
 
 
-def judged(contract: Contract, check: DeclaredCheck, response: httpx.Response, **parameters: Any) -> str:
+def judged(contract: Contract, check: DeclaredCheck, response: httpx.Response) -> str:
     """Return the message about the answer, or an empty string if the check passes."""
     response.elapsed = timedelta(
         milliseconds=1
@@ -132,10 +131,15 @@ def judged(contract: Contract, check: DeclaredCheck, response: httpx.Response, *
     transport = httpx.MockTransport(lambda _request: response)
     with httpx.Client(base_url="http://api.telehealth.localhost:1", transport=transport) as client:
         try:
-            judge(check, ask(client, check, parameters, {"Authorization": "Bearer canary-1"}), contract, parameters)
+            play(client, check, contract)
         except CheckFailed as failure:
             return str(failure)
     return ""
+
+
+def play(client: httpx.Client, check: DeclaredCheck, contract: Contract | None = None) -> list[httpx.Response]:
+    (case,) = check.cases
+    return Asker(client, contract, {"Authorization": "Bearer canary-1"}).play(check, case, Values(None, "marker"))
 
 
 @pytest.mark.parametrize(
@@ -158,7 +162,7 @@ def judged(contract: Contract, check: DeclaredCheck, response: httpx.Response, *
             ["missing", "did you mean 'state'?"],
         ),
         ("{status: 200, body: {a: [{b: 1}]}}", httpx.Response(200, json={"a": [{"b": 2}]}), ["$.a[0].b is 2"]),
-        ("{status: 200, body: []}", httpx.Response(200, json=[1]), ["an array of 1, expected an array of 0"]),
+        ("{status: 200, body: []}", httpx.Response(200, json=[1]), ["$ has 1 elements, expected 0"]),
         ("{status: 200, body: {a: 1}}", httpx.Response(200, text="<html>"), ["not JSON", "<html>"]),
         (
             "{status: 200, body: {access_token: x}}",
@@ -197,7 +201,9 @@ def test_request_that_is_sent(tmp_path: Path, contract: Contract) -> None:
 
     def answer(request: httpx.Request) -> httpx.Response:
         seen.append(request)
-        return httpx.Response(200)
+        response = httpx.Response(200)
+        response.elapsed = timedelta()
+        return response
 
     text = """
         request: {method: PUT, path: /a, query: {b: "${n}", c: true}, headers: {X-D: e}, json: {n: "${n}"}}
@@ -206,14 +212,14 @@ def test_request_that_is_sent(tmp_path: Path, contract: Contract) -> None:
     """
     (check,) = checks(tmp_path, one(tmp_path, text))
     with httpx.Client(base_url="http://x", transport=httpx.MockTransport(answer)) as client:
-        ask(client, check, {"n": 3}, {"Authorization": "Bearer t"})
+        play(client, check)
     (sent,) = seen
-    assert (sent.method, str(sent.url), sent.content) == ("PUT", "http://x/a?b=3&c=true", b'{"n":3}')
-    assert (sent.headers["x-d"], sent.headers["authorization"]) == ("e", "Bearer t")
+    assert (sent.method, str(sent.url), sent.content) == ("PUT", "http://x/a?b=3&c=true", b'{"n": 3}')
+    assert (sent.headers["x-d"], sent.headers["authorization"]) == ("e", "Bearer canary-1")
 
 
 def test_missing_answer_is_a_failure_with_its_place(tmp_path: Path, contract: Contract) -> None:
     (check,) = checks(tmp_path, one(tmp_path, "request: GET /health\nexpect: {status: 200}"))
     with open_client("http://127.0.0.1:1", timeout_s=2) as client, pytest.raises(CheckFailed) as caught:
-        ask(client, check, {}, {})
+        play(client, check)
     assert str(caught.value).startswith("suites/health/pages.yaml:2: GET /health: no answer (ConnectError")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import jsonschema_rs
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -95,7 +96,7 @@ def test_rules_without_effect_in_a_schema(tmp_path: Path, text: str, words: str)
 def test_formats_of_the_schema_are_those_that_are_checked() -> None:
     import json
 
-    from verification.declarative.checks import SCHEMA_FILE
+    from verification.declarative.check_schema import SCHEMA_FILE
 
     document = json.loads(SCHEMA_FILE.read_text())
     Draft202012Validator.check_schema(document)
@@ -124,7 +125,7 @@ def test_properties_that_a_schema_names_must_be_there(
     tmp_path: Path, text: str, accepted: list[Any], rejected: list[Any]
 ) -> None:
     (found,) = loaded(tmp_path, schema(text))
-    validator = Draft202012Validator(found.expect["schema"])
+    validator = Draft202012Validator(found.cases[0].steps[0].step.expect.schema)
     assert [value for value in accepted if not validator.is_valid(value)] == []
     assert [value for value in rejected if validator.is_valid(value)] == []
 
@@ -186,7 +187,7 @@ def test_values_that_nothing_uses_and_texts_that_look_like_placeholders(
 def test_texts_with_dollars_and_braces_that_are_none(tmp_path: Path) -> None:
     expect = "{status: 200, headers: {X-A: {matches: 'a{2}$'}}, body: {a: US$ 5, b: '{name} $HOME', c: $.x}}"
     (found,) = loaded(tmp_path, check("GET /p?limit=${limit}", expect, LIMIT))
-    assert found.expect["body"] == {"a": "US$ 5", "b": "{name} $HOME", "c": "$.x"}
+    assert found.cases[0].steps[0].step.expect.body == {"a": "US$ 5", "b": "{name} $HOME", "c": "$.x"}
 
 
 @pytest.mark.parametrize(
@@ -284,11 +285,10 @@ def test_both_validators_agree(tmp_path: Path) -> None:
     """The compiled validator accepts what jsonschema accepts; jsonschema gives the messages."""
     import json
 
-    from verification.declarative.checks import SCHEMA_FILE
+    from verification.declarative.check_schema import SCHEMA_FILE
 
-    library = pytest.importorskip("jsonschema_rs")
     document = json.loads(SCHEMA_FILE.read_text())
-    quick, slow = library.Draft202012Validator(document), Draft202012Validator(document)
+    quick, slow = jsonschema_rs.Draft202012Validator(document), Draft202012Validator(document)
     values: list[Any] = [
         None,
         True,

@@ -1,46 +1,70 @@
-"""Checks written in YAML: what a file may say (``checks.schema.json``), and each check as it will be asked."""
+"""Checks written in YAML: each check as it will be asked, one case for each set of its parameters."""
 
 from __future__ import annotations
 
-import json
 import re
-from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
-from importlib import import_module
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
+from verification.declarative import inline_schemas, rules
+from verification.declarative.check_schema import mistakes_by_schema, where
+from verification.declarative.files import Folder, UnusableFile, rows
+from verification.declarative.placeholder_rules import nearest
+from verification.declarative.source import InvalidChecks, Source, parse, read_bytes, without_garbage_collection
+from verification.declarative.source import Step as Key
+from verification.declarative.vocabulary import Until, expectation_of, request_of, until_of
+from verification.journeys.model import Step
+from verification.journeys.placeholders import spelt, variable
 
-from verification.declarative import inline_schemas, placeholder_rules
-from verification.declarative.placeholder_rules import Text, nearest
-from verification.declarative.source import InvalidChecks, Source, Step, parse, read_bytes
-
-SCHEMA_FILE = Path(__file__).with_name("checks.schema.json")
 SUFFIXES = (".yaml", ".yml")
-_HOLE = re.compile(r"\$\{(\w+)\}")
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+_HOLE = re.compile(r"\$\{([^{}]*)\}")
+ONE_STEP = ""
+"""The name of the only step of a check that is written without steps."""
+
+
+@dataclass(frozen=True)
+class DeclaredStep:
+    """A request of a check, and its line; ``until``: it is repeated until the answer is as expected."""
+
+    line: int
+    step: Step
+    until: Until | None = None
+
+
+@dataclass(frozen=True)
+class Case:
+    """A check with one set of its parameters filled in; ``undo`` steps are always asked."""
+
+    id: str
+    steps: tuple[DeclaredStep, ...]
+    undo: tuple[DeclaredStep, ...] = ()
 
 
 @dataclass(frozen=True)
 class DeclaredCheck:
-    """One check of a file. ``request`` and ``expect`` are as written, with holes (``${name}``) that parameters fill."""
+    """One check of a file. ``on``: candidate, live, both or each; ``differ``: JSONPaths that may differ if it is both.
+
+    ``session`` is the name of the session that its requests are sent in, ``signed_in`` means the first one of the service.
+    ``variables`` are the placeholders ``env.NAME`` and ``secret.NAME``.
+    """
 
     file: str
     line: int
     name: str
-    request: Mapping[str, Any]
-    expect: Mapping[str, Any]
+    cases: tuple[Case, ...]
+    has_parameters: bool = False
     signed_in: bool = False
-    parameters: tuple[Mapping[str, Any], ...] = field(default=())
+    session: str | None = None
+    on: str = "candidate"
+    differ: tuple[str, ...] = ()
+    variables: tuple[str, ...] = field(default=())
 
     @property
     def place(self) -> str:
-        """Return where it stands: ``suites/health/pages.yaml:3``."""
+        """Return file and line: ``suites/health/pages.yaml:3``."""
         return f"{self.file}:{self.line}"
 
 
@@ -50,263 +74,163 @@ def load(path: Path, shown: str, schemas: Collection[str] | None = None) -> tupl
     ``schemas``: the names of the contract's schemas; None if they are unknown, and the names in checks are then not compared.
     Raise InvalidChecks with every mistake in the file.
     """
-    source, checks = _parsed(read_bytes(path, shown), shown)
+    data, folder = read_bytes(path, shown), Folder.of(path)
+    found = _loaded(data, shown, folder)
+    if not found.unchanged():  # a file that its checks name has changed since
+        _loaded.cache_clear()
+        found = _loaded(data, shown, folder)
     if schemas is not None:
-        unknown = list(_unknown_schemas(source, schemas))
+        unknown = list(_unknown_schemas(found.source, schemas))
         if unknown:
             raise InvalidChecks("\n".join(unknown))
-    return checks
+    return found.checks
 
 
 def fill(value: Any, parameters: Mapping[str, Any]) -> Any:
-    """Return the value with its holes filled; a text that is one hole becomes the parameter itself, a number for instance."""
+    """Return the value with its parameters filled in; a text that is one placeholder becomes the parameter itself."""
     if isinstance(value, dict):
         return {key: fill(inner, parameters) for key, inner in value.items()}
     if isinstance(value, list):
         return [fill(inner, parameters) for inner in value]
-    if not isinstance(value, str):
+    if not isinstance(value, str) or "${" not in value:
         return value
     whole = _HOLE.fullmatch(value)
-    return parameters[whole[1]] if whole else _HOLE.sub(lambda hole: spelt(parameters[hole[1]]), value)
+    if whole and whole[1] in parameters:
+        return parameters[whole[1]]
+    return _HOLE.sub(lambda hole: spelt(parameters[hole[1]]) if hole[1] in parameters else hole[0], value)
 
 
-def spelt(value: Any) -> str:
-    """Return a value as it stands inside of a text: true, not True."""
-    return value if isinstance(value, str) else json.dumps(value)
+@dataclass(frozen=True)
+class _Loaded:
+    """A file's document, its checks, and the files that it names, with size and time of each."""
+
+    source: Source
+    checks: tuple[DeclaredCheck, ...]
+    files: Mapping[Path, tuple[int, int]]
+
+    def unchanged(self) -> bool:
+        return all(_stamp(path) == stamp for path, stamp in self.files.items())
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
 
 
 @lru_cache(maxsize=256)  # collection reads each file several times
-def _parsed(data: bytes, shown: str) -> tuple[Source, tuple[DeclaredCheck, ...]]:
-    source = parse(data, shown)
-    mistakes = [_explain(source, error) for error in _errors(source.value)]
-    if not mistakes:
-        mistakes = list(_mistakes(source))
-    if mistakes:
-        raise InvalidChecks("\n".join(dict.fromkeys(mistakes)))
-    return source, tuple(_check(source, number, raw) for number, raw in enumerate(source.value["checks"]))
+def _loaded(data: bytes, shown: str, folder: Folder) -> _Loaded:
+    with without_garbage_collection():
+        source = parse(data, shown)
+        mistakes = mistakes_by_schema(source)
+        if mistakes:
+            raise InvalidChecks("\n".join(dict.fromkeys(mistakes)))
+        builder = _Builder(source, folder)
+        checks = builder.checks()
+    if builder.mistakes:
+        raise InvalidChecks("\n".join(dict.fromkeys(builder.mistakes)))
+    return _Loaded(source, checks, builder.files)
 
 
-def _check(source: Source, number: int, raw: Mapping[str, Any]) -> DeclaredCheck:
-    request, expect = raw["request"], raw["expect"]
-    if isinstance(request, str):
-        method, _, path = request.partition(" ")
-        request = {"method": method, "path": path}
-    if isinstance(expect.get("schema"), dict):
-        expect = {**expect, "schema": inline_schemas.strict(expect["schema"])}
-    parameters = tuple(raw.get("parameters", ()))
-    signed_in = bool(raw.get("signed_in", False))
-    line = source.line(["checks", number])
-    return DeclaredCheck(source.file, line, raw["name"], request, expect, signed_in, parameters)
+class _Builder:
+    """Builds the checks of a document whose shape is valid, and collects the other mistakes in it."""
 
+    def __init__(self, source: Source, folder: Folder) -> None:
+        self.mistakes: list[str] = []
+        self.files: dict[Path, tuple[int, int]] = {}
+        self._source = source
+        self._folder = folder
 
-# -- what is wrong with a file --------------------------------------------------------------------------------------------
+    def checks(self) -> tuple[DeclaredCheck, ...]:
+        """Return every check without a mistake."""
+        raw = self._source.value["checks"]
+        self.mistakes += [self._source.error(path, what) for path, what in rules.names(raw)]
+        return tuple(self._check(["checks", number], one) for number, one in enumerate(raw))
 
+    def _mistake(self, path: Sequence[Key], what: str) -> None:
+        """Add a mistake; the check is named before the hint, which follows a semicolon."""
+        problem, semicolon, hint = what.partition("; ")
+        place = where(self._source, list(path[: 5 if "steps" in path[2:3] or "undo" in path[2:3] else 3]))
+        self.mistakes.append(self._source.error(path, f"{problem}{place}{semicolon}{hint}"))
 
-@cache
-def _validator() -> Draft202012Validator:
-    return Draft202012Validator(json.loads(SCHEMA_FILE.read_text(encoding="utf-8")))
+    def _check(self, path: list[Key], raw: Mapping[str, Any]) -> DeclaredCheck:
+        before = len(self.mistakes)
+        sets = self._sets(path, raw.get("parameters"))
+        found = rules.texts_of(raw)
+        for inner, what in rules.mistakes(raw, sets, found):
+            self._mistake([*path, *inner], what)
+        cases: tuple[Case, ...] = ()
+        if len(self.mistakes) == before:
+            cases = tuple(self._case(path, raw, one) for one in sets or [{}])
+        asked = {name for text in found for name in text.names}
+        return DeclaredCheck(
+            self._source.file,
+            self._source.line(path),
+            raw["name"],
+            cases,
+            has_parameters=bool(sets),
+            signed_in=raw.get("signed_in", False),
+            session=raw.get("as"),
+            on=raw.get("on", "candidate"),
+            differ=tuple(raw.get("differ", ())),
+            variables=tuple(sorted(name for name in asked if variable(name) is not None)),
+        )
 
-
-@cache
-def _quick() -> Callable[[Any], bool] | None:
-    """Return a compiled validator that says whether a value is valid and gives no message; None if it is not installed."""
-    try:
-        library = import_module("jsonschema_rs")
-    except ImportError:  # it is not built for every platform; without it, large files take seconds
-        return None
-    schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))
-    accepts: Callable[[Any], bool] = library.Draft202012Validator(schema).is_valid
-    return accepts
-
-
-def _errors(value: Any) -> list[ValidationError]:
-    quick = _quick()
-    with suppress(ValueError):  # a value that it cannot convert, such as an integer of 100 digits
-        if quick is not None and quick(value):
+    def _sets(self, path: list[Key], raw: Any) -> list[dict[str, Any]]:
+        if not isinstance(raw, dict):
+            return list(raw or ())
+        try:
+            found = self._folder.find(raw["csv"])
+            self.files[found] = _stamp(found)
+            return rows(found, raw["csv"], raw.get("types", {}))
+        except UnusableFile as error:
+            self._mistake([*path, "parameters", "csv"], str(error))
             return []
-    return sorted(_validator().iter_errors(value), key=lambda error: [str(step) for step in error.absolute_path])
 
-
-def _explain(source: Source, error: ValidationError) -> str:
-    path: list[Step] = list(error.absolute_path)
-    where = _where(source, path)
-    schema = error.schema if isinstance(error.schema, Mapping) else {}
-    if error.validator == "additionalProperties" and isinstance(error.instance, dict):
-        known = schema.get("properties", {})
-        unknown = [str(key) for key in error.instance if key not in known]
-        listed = f"; known: {', '.join(known)}"
-        return "\n".join(
-            source.error([*path, key], f"unknown key {key!r}{where}{nearest(key, known) or listed}") for key in unknown
+    def _case(self, path: list[Key], raw: Mapping[str, Any], parameters: Mapping[str, Any]) -> Case:
+        if "steps" not in raw:
+            return Case(_id(parameters), (self._step(path, {**raw, "name": ONE_STEP}, parameters),))
+        steps, undo = (
+            tuple(self._step([*path, part, number], one, parameters) for number, one in enumerate(raw.get(part, ())))
+            for part in ("steps", "undo")
         )
-    if error.validator == "required":
-        return source.error(path, f"{error.message.replace(' is a required property', ' is missing')}{where}")
-    value = json.dumps(error.instance, ensure_ascii=False)[:80]
-    return source.error(path, f"{value} is not allowed{where}: {_rule(error)}")
+        return Case(_id(parameters), steps, undo)
 
+    def _step(self, path: list[Key], raw: Mapping[str, Any], parameters: Mapping[str, Any]) -> DeclaredStep:
+        values = {name: value for name, value in parameters.items() if name != "id"}  # a step can capture an id
+        request, expect = fill(raw["request"], values), fill(raw["expect"], values)
 
-def _rule(error: ValidationError) -> str:
-    last = str(error.absolute_path[-1]) if error.absolute_path else ""
-    if error.validator == "type":
-        kinds = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
-        return f"expected {' or '.join(map(str, kinds))}"
-    if error.validator == "pattern":
-        in_names = "propertyNames" in error.absolute_schema_path
-        wanted = _PATTERNS.get("parameters" if in_names else last, f"what fits {error.validator_value}")
-        return f"expected {wanted}"
-    if error.validator == "enum":
-        allowed = list(map(str, error.validator_value))  # type: ignore[arg-type]  # the stubs allow any value
-        kind = "a format that is checked" if last == "format" else "one of"
-        return f"expected {kind} ({', '.join(allowed)}){nearest(str(error.instance), allowed)}"
-    if error.validator in ("minItems", "minProperties", "minLength"):
-        return "it must not be empty"
-    return str(error.message)
-
-
-_PATTERNS = {
-    "request": "a method and a path, as in 'GET /health'",
-    "path": "a path that begins with /",
-    "name": "letters, digits, blanks and _.,'()/- (it becomes part of the check's id)",
-    "parameters": "a name of letters, digits and _, for ${name}",
-}
-
-
-def _where(source: Source, path: list[Step]) -> str:
-    """Return the check, by its name, and the part of it."""
-    if len(path) < 2 or path[0] != "checks":
-        return ""
-    check = source.value["checks"][path[1]]
-    name = check.get("name") if isinstance(check, dict) else None
-    parts = ".".join(str(step) for step in path[2:])
-    return f" in {f'{parts} of ' if parts else ''}check {name!r}" if name else f" in check {int(path[1]) + 1}"
-
-
-def _mistakes(source: Source) -> Iterator[str]:
-    """Yield what a schema cannot say."""
-    checks = source.value["checks"]
-    often = Counter(check["name"] for check in checks)
-    for number, check in enumerate(checks):
-        path: list[Step] = ["checks", number]
-        name = check["name"]
-        if often[name] > 1:
-            yield source.error([*path, "name"], f"{often[name]} checks are named {name!r}")
-        if name.isidentifier() and name.lower().startswith(("setup", "teardown", "pytest")):
-            yield source.error([*path, "name"], f"the name {name!r} means something to pytest; take another")
-        texts = [text for part in ("request", "expect") for text in placeholder_rules.texts(check[part], (part,))]
-        found = [*_placeholders(check, texts), *_request(check["request"]), *_expectations(check)]
-        for inner, what in found or _parameters(check, texts):
-            problem, semicolon, hint = what.partition("; ")
-            where = _where(source, [*path, *inner[:1]])
-            yield source.error([*path, *inner], f"{problem}{where}{semicolon}{hint}")
-
-
-Mistake = tuple[tuple[Step, ...], str]
-
-
-def _parameters(check: Mapping[str, Any], texts: Sequence[Text]) -> Iterator[Mistake]:
-    sets = check.get("parameters", ())
-    names = _names(check)
-    for number, one in enumerate(sets):
-        if set(one) - {"id"} != names:
-            other = ", ".join(sorted((set(one) - {"id"}) ^ names))
-            yield ("parameters", number), f"parameters {number + 1} and 1 do not have the same names: {other}"
-    if sets and not names:
-        yield ("parameters", 0), "parameters without a value send the same request again; name a value beside id"
-    for name in sorted(names.difference(*(text.names for text in texts))):
-        yield ("parameters", 0, name), f"nothing uses the parameter {name!r}; write ${{{name}}}, or delete it"
-
-
-def _names(check: Mapping[str, Any]) -> set[str]:
-    """Return the names of the parameters; ``id`` is the name of a set in reports."""
-    sets = check.get("parameters", ())
-    return set(sets[0]) - {"id"} if sets else set()
-
-
-def _placeholders(check: Mapping[str, Any], texts: Sequence[Text]) -> Iterator[Mistake]:
-    yield from placeholder_rules.mistakes(texts, _names(check), "; give it in parameters")
-    status = check["expect"]["status"]
-    parts = {name for text in texts if _is_part(text) for name in text.names}
-    for number, one in enumerate(check.get("parameters", ())):
-        at = ("parameters", number)
-        for text in placeholder_rules.texts(one, at):
-            if text.names or text.is_key:
-                yield text.path, f"{text.text!r} is not filled inside of a parameter; write its value"
-        for name in sorted(parts & one.keys()):
-            if isinstance(one[name], dict | list):
-                yield (*at, name), f"{name!r} must be a text or a number: it becomes a part of a text"
-        if isinstance(status, str) and not _is_status(one.get(status[2:-1], 200)):
-            name = status[2:-1]
-            yield (*at, name), f"{json.dumps(one[name])} is not a status; expected 100 to 599"
-
-
-def _is_part(text: Text) -> bool:
-    """Return whether a placeholder in it becomes a part of a text: of a path, a query, a header, or beside other letters."""
-    alone = len(text.names) == 1 and text.text == f"${{{text.names[0]}}}"
-    return not alone or text.path[:2] in (("request", "query"), ("request", "headers"), ("request", "body"))
-
-
-def _is_status(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 100 <= value <= 599
-
-
-def _request(request: Any) -> Iterator[Mistake]:
-    if isinstance(request, str):
-        request = {"path": request.partition(" ")[2]}
-    path = request["path"]
-    if (what := placeholder_rules.in_path(path)) is not None:
-        yield ("request",), what
-    if "?" in path and "query" in request:
-        yield (
-            ("request", "query"),
-            "the path has a query already, which query would replace; write all of it in one place",
-        )
-    if {"json", "body"} <= request.keys():
-        yield ("request", "body"), "a request has json or body, not both"
-    yield from _header_names(request.get("headers", {}), ("request", "headers"))
-    for name, value in request.get("headers", {}).items():
-        if not value.isascii() or not value.isprintable():
-            yield ("request", "headers", name), f"the value of {name} has a character that a header cannot have"
-
-
-def _header_names(headers: Mapping[str, Any], path: tuple[Step, ...]) -> Iterator[Mistake]:
-    seen: dict[str, str] = {}
-    for name in headers:
-        if not _TOKEN.fullmatch(name):
-            yield (*path, name), f"{name!r} is not the name of a header"
-        if (other := seen.setdefault(name.lower(), name)) != name:
-            yield (*path, name), f"{name} and {other} are the same header; one of them would be lost"
-
-
-def _expectations(check: Mapping[str, Any]) -> Iterator[Mistake]:
-    expect = check["expect"]
-    yield from _header_names(expect.get("headers", {}), ("expect", "headers"))
-    for name, wanted in expect.get("headers", {}).items():
-        if isinstance(wanted, dict):
+        def find(name: str) -> str:
             try:
-                re.compile(wanted["matches"])
-            except (re.error, RecursionError, OverflowError) as error:
-                at: tuple[Step, ...] = ("expect", "headers", name)
-                yield at, f"{wanted['matches']!r} is no regular expression; {error}"
-    if "body" in expect:
-        yield from _says_nothing(expect["body"], ("expect", "body"))
-    schema = expect.get("schema")
-    if isinstance(schema, dict):
-        for inner, what in inline_schemas.mistakes(schema):
-            yield ("expect", "schema", *inner), what
+                found = self._folder.find(name)
+            except UnusableFile as error:
+                self._mistake([*path, "request"], str(error))
+                return name
+            self.files[found] = _stamp(found)
+            return str(found)
+
+        made = request_of(request, find)
+        for what in rules.mistakes_in_filled(made, parameters):
+            self._mistake([*path, "request"], what)
+        schema = expect.get("schema")
+        strict = inline_schemas.strict(schema) if isinstance(schema, dict) else schema
+        step = Step(raw["name"], str(made), made, expectation_of(expect, strict), raw.get("capture", {}))
+        return DeclaredStep(self._source.line(path), step, until_of(raw.get("until")))
 
 
-def _says_nothing(wanted: Any, path: tuple[Step, ...]) -> Iterator[Mistake]:
-    if wanted == {}:
-        yield path, "{} accepts every object; name what must be in it, or use schema"
-    for key, inner in (
-        wanted.items() if isinstance(wanted, dict) else enumerate(wanted if isinstance(wanted, list) else ())
-    ):
-        yield from _says_nothing(inner, (*path, key))
+def _id(parameters: Mapping[str, Any]) -> str:
+    """Return ``id`` if the parameters have one, else their values; without brackets, which would end the item's id."""
+    text = str(parameters["id"]) if "id" in parameters else "-".join(str(value) for value in parameters.values())
+    return "".join(letter if letter.isalnum() or letter in " _.,=-" else "_" for letter in text)[:60]
 
 
 def _unknown_schemas(source: Source, schemas: Collection[str]) -> Iterator[str]:
     for number, check in enumerate(source.value["checks"]):
-        name = check["expect"].get("schema")
-        if isinstance(name, str) and name not in schemas:
-            path: list[Step] = ["checks", number, "expect", "schema"]
-            known = nearest(name, schemas) or f"; there are {', '.join(schemas) or 'none'}"
-            yield source.error(path, f"the contract has no schema {name!r}{_where(source, path[:3])}{known}")
+        for path, raw in rules.steps_of(check):
+            name = raw["expect"].get("schema")
+            if isinstance(name, str) and name not in schemas:
+                whole: list[Key] = ["checks", number, *path, "expect", "schema"]
+                known = nearest(name, schemas) or f"; there are {', '.join(schemas) or 'none'}"
+                yield source.error(whole, f"the contract has no schema {name!r}{where(source, whole[:-1])}{known}")

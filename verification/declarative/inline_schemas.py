@@ -1,4 +1,4 @@
-"""JSON Schemas that stand in a check: what has no effect is a mistake, and what they name must be in the answer.
+"""JSON Schemas that stand in a check: a rule without effect is a mistake, and the properties that they name must be in the answer.
 
 JSON Schema ignores what it does not know, and a property that is absent. A mistyped name would then turn a rule off.
 """

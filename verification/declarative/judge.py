@@ -1,101 +1,193 @@
-"""Asks what a declared check asks, and judges the answer: every mismatch is said, with got, expected and how to see it again."""
+"""Asks what a declared check asks, and judges the answers: every mismatch is named, with got, expected and how to see it again."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import best_match
 
-from verification.contract.openapi import Contract, ContractViolation, explain, show
-from verification.declarative.checks import DeclaredCheck, fill, spelt
+from verification.contract.openapi import Contract, ContractViolation, explain
+from verification.declarative.checks import ONE_STEP, Case, DeclaredCheck, DeclaredStep
 from verification.declarative.placeholder_rules import nearest
-from verification.http.client import curl_for
+from verification.http.client import Received, curl_for
+from verification.journeys.expectations import NOT_JSON, NotCaptured, capture, problems, show
+from verification.journeys.model import Expectation
+from verification.journeys.placeholders import UnknownPlaceholder, Values
+from verification.journeys.player import Prepared, prepare
 from verification.redaction.redactor import is_secret_name
+
+_ACCEPT = {"Accept": "*/*"}
 
 
 class CheckFailed(AssertionError):
     """An answer that is not what a file of checks expects."""
 
 
-def ask(
-    client: httpx.Client, check: DeclaredCheck, parameters: Mapping[str, Any], headers: Mapping[str, str]
-) -> httpx.Response:
-    """Sends the check's request, with its own headers before those of the session. Raises CheckFailed where no answer came."""
-    request = fill(dict(check.request), parameters)
-    sent: dict[str, Any] = {
-        "headers": {**headers, **{name: spelt(value) for name, value in request.get("headers", {}).items()}}
-    }
-    if "json" in request:
-        sent["json"] = request["json"]
-    elif "body" in request:
-        sent["content"] = spelt(request["body"])
-    if "query" in request:
-        sent["params"] = {name: spelt(value) for name, value in request["query"].items()}
+def _ignore(name: str, response: httpx.Response, expect: Expectation) -> None:
+    del name, response, expect
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Plays the steps of a case against one address.
+
+    ``session`` holds the headers of the session. ``answered`` is called with the step's name, each step's last answer and its
+    expectation. ``now`` and ``sleep`` count in seconds.
+    """
+
+    client: httpx.Client
+    contract: Contract | None = None
+    session: Mapping[str, str] = field(default_factory=dict, repr=False)
+    answered: Callable[[str, httpx.Response, Expectation], None] = _ignore
+    now: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+    def play(self, check: DeclaredCheck, case: Case, values: Values) -> list[httpx.Response]:
+        """Ask every step and return the answers. Raise CheckFailed at the first that is not as expected; ``undo`` steps are always asked."""
+        answers: list[httpx.Response] = []
+        problem: CheckFailed | None = None
+        for number, step in enumerate(case.steps):
+            try:
+                answers.append(self._ask(check, step, values))
+            except CheckFailed as failure:
+                left = [one.step.name for one in case.steps[number + 1 :]]
+                problem = CheckFailed(f"{failure}\n  not asked: {', '.join(left)}") if left else failure
+                break
+        for step in case.undo:
+            try:
+                self._ask(check, step, values)
+            except UnknownPlaceholder:
+                continue  # the step that captures the value was not asked or failed, so there is nothing to remove
+            except CheckFailed as failure:
+                problem = problem or failure
+        if problem is not None:
+            raise problem
+        return answers
+
+    def _ask(self, check: DeclaredCheck, declared: DeclaredStep, values: Values) -> httpx.Response:
+        try:
+            prepared = prepare(declared.step, values, {**_ACCEPT, **self.session})
+        except OSError as error:
+            raise CheckFailed(f"{check.file}:{declared.line}: a file cannot be read: {error.strerror}") from None
+        begin = f"{check.file}:{declared.line}: {_named(declared)}{prepared.method} {prepared.path}"
+        response, wrong = self._until(declared, prepared, begin)
+        self.answered(declared.step.name, response, prepared.expect)
+        if not wrong:
+            try:
+                values.learn(capture(declared.step.capture, Received(response)))
+            except NotCaptured as error:
+                wrong = [str(error)]
+        if wrong:
+            again = f"  again:    {curl_for(response.request)}"
+            raise CheckFailed("\n".join([*(f"{begin}: {one}" for one in wrong), again]))
+        return response
+
+    def _until(self, declared: DeclaredStep, prepared: Prepared, begin: str) -> tuple[httpx.Response, list[str]]:
+        """Send the request, again and again if the check says so, and return the last answer and its mistakes."""
+        started, asked = self.now(), 0
+        while True:
+            asked += 1
+            response = self._send(prepared, begin)
+            wrong = list(_mismatches(prepared.expect, response, self.contract))
+            until = declared.until
+            if not wrong or until is None:
+                return response, wrong
+            if self.now() - started + until.every_s > until.within_s:
+                return response, [f"{one}, {asked} times in {until.within_s:g} s" for one in wrong]
+            self.sleep(until.every_s)
+
+    def _send(self, prepared: Prepared, begin: str) -> httpx.Response:
+        try:
+            return self.client.request(
+                prepared.method, prepared.path, headers=dict(prepared.headers), content=prepared.body
+            )
+        except (httpx.TransportError, UnicodeError) as error:
+            raise CheckFailed(f"{begin}: no answer ({type(error).__name__}: {error})") from None
+
+
+def _named(declared: DeclaredStep) -> str:
+    return "" if declared.step.name == ONE_STEP else f"step {declared.step.name!r}: "
+
+
+def differences(
+    check: DeclaredCheck, candidate: Sequence[httpx.Response], live: Sequence[httpx.Response]
+) -> Iterator[str]:
+    """Yield how the answers of both colours to the same requests differ, apart from what the check allows to differ."""
+    for one, other in zip(candidate, live, strict=True):
+        begin = f"{check.place}: {one.request.method} {one.request.url.raw_path.decode()}: the colours differ: "
+        if one.status_code != other.status_code:
+            yield f"{begin}status {one.status_code} on the candidate, {other.status_code} on live"
+            continue
+        bodies = [_comparable(response, check.differ) for response in (one, other)]
+        for path in check.differ:
+            if not any(path in selected for _, selected in bodies):
+                yield f"{begin}differ names {path}, which neither answer has"
+        yield from (f"{begin}{what}" for what in _unequal(bodies[0][0], bodies[1][0], "$"))
+
+
+def _comparable(response: httpx.Response, differ: Sequence[str]) -> tuple[Any, set[str]]:
+    """Return the JSON body without what may differ, and the paths that selected something; the text if it is not JSON."""
     try:
-        return client.request(request["method"], request["path"], **sent)
-    except httpx.TransportError as error:
-        asked = f"{request['method']} {request['path']}"
-        raise CheckFailed(f"{check.place}: {asked}: no answer ({type(error).__name__}: {error})") from None
+        document = response.json()
+    except ValueError:
+        return response.text, set()
+    if not differ:
+        return document, set()
+    from verification.journeys.json_paths import without
+
+    return without(differ, document)
 
 
-def judge(check: DeclaredCheck, response: httpx.Response, contract: Contract, parameters: Mapping[str, Any]) -> None:
-    """Raises CheckFailed with everything that is not as expected."""
-    expect = fill(dict(check.expect), parameters)
-    wrong = list(_mismatches(expect, response, contract))
-    if not wrong:
-        return
-    request = response.request
-    begin = f"{check.place}: {request.method} {request.url.raw_path.decode()}"
-    raise CheckFailed("\n".join([*(f"{begin}: {one}" for one in wrong), f"  again:    {curl_for(request)}"]))
+def _unequal(one: Any, other: Any, where: str) -> Iterator[str]:
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in dict.fromkeys([*one, *other]):
+            if key not in one or key not in other:
+                yield f"{where}.{key} is only on {'live' if key not in one else 'the candidate'}"
+            elif is_secret_name(key):
+                if one[key] != other[key]:
+                    yield f"{where}.{key} (hidden)"
+            else:
+                yield from _unequal(one[key], other[key], f"{where}.{key}")
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for number, (first, second) in enumerate(zip(one, other, strict=True)):
+            yield from _unequal(first, second, f"{where}[{number}]")
+    elif one != other or isinstance(one, bool) != isinstance(other, bool):
+        yield f"{where} is {_kind(one)} on the candidate, {_kind(other)} on live"
 
 
-def statuses(expect: Mapping[str, Any]) -> list[int]:
-    """The statuses that are expected, of a filled ``expect``."""
-    wanted = expect["status"]
-    return list(wanted) if isinstance(wanted, list) else [int(wanted)]
+def _kind(value: Any) -> str:
+    if isinstance(value, dict):
+        return "an object"
+    return f"an array of {len(value)}" if isinstance(value, list) else show(value)
 
 
-def _mismatches(expect: Mapping[str, Any], response: httpx.Response, contract: Contract) -> Iterator[str]:
-    if response.status_code not in statuses(expect):
-        yield f"status {response.status_code}, expected {' or '.join(map(str, statuses(expect)))}"
+def _mismatches(expect: Expectation, response: httpx.Response, contract: Contract | None) -> Iterator[str]:
+    for problem in problems(expect, Received(response)):
+        yield f"{NOT_JSON}: {show(response.text)}" if problem == NOT_JSON else problem
     elapsed = response.elapsed.total_seconds() * 1000
-    if elapsed > expect.get("within_ms", elapsed):
-        yield f"answered in {elapsed:.0f} ms, expected within {expect['within_ms']:g} ms"
-    for name, wanted in expect.get("headers", {}).items():
-        yield from _header(name, wanted, response.headers.get(name))
-    yield from _documented(expect, response, contract)
-    if "schema" not in expect and "body" not in expect:
+    if expect.within_ms is not None and elapsed > expect.within_ms:
+        yield f"answered in {elapsed:.0f} ms, expected within {expect.within_ms:g} ms"
+    if contract is not None:
+        yield from _documented(expect, response, contract)
+    if expect.schema is None:
         return
     try:
         value = response.json()
-    except ValueError:
-        yield f"a body that is not JSON: {show(response.text)}, expected JSON"
+    except (ValueError, RecursionError):
+        if not expect.has_body and not expect.json:  # these have said it already
+            yield f"{NOT_JSON}: {show(response.text)}"
         return
-    if "body" in expect:
-        yield from _differs(expect["body"], value, "$")
-    if "schema" in expect:
-        yield from _unfit(expect["schema"], value, contract)
+    yield from _unfit(expect.schema, value, contract)
 
 
-def _header(name: str, wanted: Any, got: str | None) -> Iterator[str]:
-    shown = "missing" if got is None else show(got)
-    if wanted is None:
-        if got is not None:
-            yield f"header {name} is {shown}, expected none"
-    elif isinstance(wanted, dict):
-        if got is None or not re.search(wanted["matches"], got):
-            yield f"header {name} is {shown}, expected what matches {wanted['matches']}"
-    elif got != wanted:
-        yield f"header {name} is {shown}, expected {wanted}"
-
-
-def _documented(expect: Mapping[str, Any], response: httpx.Response, contract: Contract) -> Iterator[str]:
+def _documented(expect: Expectation, response: httpx.Response, contract: Contract) -> Iterator[str]:
     known = contract.operation_of(response.request) is not None
-    if not known or not expect.get("contract", True):
+    if not known or not expect.contract:
         return
     try:
         contract.check(response)
@@ -105,35 +197,11 @@ def _documented(expect: Mapping[str, Any], response: httpx.Response, contract: C
         yield f"not as the contract has it: {first}; {'; '.join(' '.join(line.split()) for line in lines[:-1])}"
 
 
-def _differs(wanted: Any, got: Any, where: str) -> Iterator[str]:
-    """What is expected must be there; what else an object has is not looked at."""
-    if isinstance(wanted, dict) and isinstance(got, dict):
-        for key, inner in wanted.items():
-            at = f"{where}.{key}"
-            if key not in got:
-                yield f"{at} is missing, expected {_value(inner, key)}{nearest(key, map(str, got))}"
-            elif is_secret_name(key):
-                if got[key] != inner:
-                    yield f"{at} is not what was expected (hidden)"
-            else:
-                yield from _differs(inner, got[key], at)
-    elif isinstance(wanted, list) and isinstance(got, list) and len(wanted) == len(got):
-        for number, (one, other) in enumerate(zip(wanted, got, strict=True)):
-            yield from _differs(one, other, f"{where}[{number}]")
-    elif (type(wanted) is not type(got) and not _numbers(wanted, got)) or wanted != got:
-        yield f"{where} is {show(got)}, expected {show(wanted)}"
-
-
-def _numbers(*values: Any) -> bool:
-    return all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-
-
-def _value(wanted: Any, key: str) -> str:
-    return "(hidden)" if is_secret_name(key) else show(wanted)
-
-
-def _unfit(schema: Any, value: Any, contract: Contract) -> Iterator[str]:
+def _unfit(schema: Any, value: Any, contract: Contract | None) -> Iterator[str]:
     if isinstance(schema, str):
+        if contract is None:
+            yield f"the schema {schema!r} is unknown, because suites/service.yaml names no contract"
+            return
         try:
             contract.validate(schema, value)
         except KeyError as unknown:

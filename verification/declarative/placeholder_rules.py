@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from verification.declarative.source import Step
-from verification.journeys.placeholders import NAME, is_builtin
+from verification.journeys.placeholders import NAME, is_builtin, variable
 
 Mistake = tuple[tuple[Step, ...], str]
 
@@ -63,13 +63,20 @@ def _collect(value: Any, path: tuple[Step, ...], found: list[Text]) -> None:
 
 def mistakes(found: Iterable[Text], known: Collection[str], hint: str) -> Iterator[Mistake]:
     """Yield the mistakes in these texts; ``known`` names have a value, ``hint`` says how a name gets one."""
+    found = list(found)
+    for one in found:
+        for name in dict.fromkeys(one.names):
+            yield from _unknown(name, known, one.path, hint)
+    yield from malformed(found, known)
+
+
+def malformed(found: Iterable[Text], known: Collection[str]) -> Iterator[Mistake]:
+    """Yield the texts that were probably meant to have a placeholder."""
     for one in found:
         at, text = one.path, one.text
         if one.is_key:
             yield at, f"{text!r} is a key, and placeholders are filled in values only"
             continue
-        for name in dict.fromkeys(one.names):
-            yield from _unknown(name, known, at, hint)
         rest = _HOLE.sub(" ", text)
         if broken := _OPEN.search(rest):
             yield at, f"{broken[0]!r} is not a placeholder; write ${{name}}"
@@ -93,9 +100,11 @@ def in_path(path: str) -> str | None:
 
 
 def _unknown(name: str, known: Collection[str], at: tuple[Step, ...], hint: str) -> Iterator[Mistake]:
-    if name in known or is_builtin(name):
+    if name in known or (is_builtin(name) and not name.startswith("account.")) or variable(name) is not None:
         return
-    if not NAME.fullmatch(name):
+    if name.startswith("account."):
+        yield at, f"${{{name}}} has no value; write account.email or account.password, and signed_in: true in the check"
+    elif not NAME.fullmatch(name):
         yield at, f"${{{name}}} is not a placeholder: a name has letters, digits and _{nearest(name, known)}"
     else:
         yield at, f"${{{name}}} has no value{nearest(name, known) or hint}"

@@ -14,8 +14,11 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError, best_match
 
 from verification.contract.openapi import Contract
+from verification.declarative import placeholder_rules, rules
+from verification.declarative.files import Folder, UnusableFile
 from verification.declarative.source import InvalidChecks, Source, read
 from verification.declarative.source import Step as Key
+from verification.declarative.vocabulary import expectation_of, request_of
 from verification.journeys.expectations import is_query
 from verification.journeys.model import (
     Expectation,
@@ -54,11 +57,12 @@ def load_service(path: Path, shown: str) -> Service:
         hint = "; put a text with such a character in quotes" if "but got" in str(error) else ""
         raise InvalidService(f"{error}{hint}") from None
     mistakes = [_explain(source, error) for error in _errors(source.value)]
-    mistakes = mistakes or list(_mistakes(source))
+    folder = Folder.of(path)
+    mistakes = mistakes or [*_mistakes(source), *_missing_files(source, folder)]
     if mistakes:
         raise InvalidService("\n".join(dict.fromkeys(mistakes)))
     contract = _contract(source, path)
-    service = _service(source.value, contract)
+    service = _service(source.value, contract, folder)
     if contract is not None and service.signed_in is None:
         secured = [one for one in contract.operations if one.secured]
         if secured:
@@ -83,8 +87,8 @@ def _contract(source: Source, path: Path) -> Contract | None:
 # -- from YAML to the model ------------------------------------------------------------------------------------------------
 
 
-def _service(raw: Mapping[str, Any], contract: Contract | None) -> Service:
-    build = _Builder(contract)
+def _service(raw: Mapping[str, Any], contract: Contract | None, folder: Folder) -> Service:
+    build = _Builder(contract, folder)
     dependencies = _declared(raw["dependencies"])
     return Service(
         name=raw["service"],
@@ -114,14 +118,15 @@ def _version(value: Any) -> str | None:
 
 
 class _Builder:
-    """Builds the parts of a service; the contract names its operations."""
+    """Builds the parts of a service; the contract names its operations, and ``folder`` has the files that requests send."""
 
-    def __init__(self, contract: Contract | None) -> None:
+    def __init__(self, contract: Contract | None, folder: Folder) -> None:
         self._contract = contract
+        self._folder = folder
 
     def step(self, name: str, raw: Mapping[str, Any]) -> Step:
-        request = _request(raw["request"])
-        expect = _expectation(raw["expect"]) if "expect" in raw else _OK
+        request = request_of(raw["request"], lambda name: str(self._folder.find(name)))
+        expect = expectation_of(raw["expect"]) if "expect" in raw else _OK
         operation = self._operation(request)
         return Step(name, operation, request, expect, raw.get("capture", {}), bool(raw.get("private", False)))
 
@@ -163,25 +168,6 @@ class _Builder:
             if found is not None:
                 return found.operation_id
         return f"{request.method} {path}"
-
-
-def _request(raw: Any) -> Request:
-    if isinstance(raw, str):
-        method, _, path = raw.partition(" ")
-        return Request(method, path)
-    common = Request(raw["method"], raw["path"], raw.get("query", {}), raw.get("headers", {}))
-    for kind in ("json", "form"):
-        if kind in raw:
-            return Request(common.method, common.path, common.query, common.headers, kind, raw[kind])
-    if "body" in raw:
-        return Request(common.method, common.path, common.query, common.headers, "text", raw["body"])
-    return common
-
-
-def _expectation(raw: Mapping[str, Any]) -> Expectation:
-    status = raw["status"]
-    statuses = tuple(status) if isinstance(status, list) else (status,)
-    return Expectation(statuses, raw.get("headers", {}), "body" in raw, raw.get("body"))
 
 
 # -- what is wrong with a file ---------------------------------------------------------------------------------------------
@@ -334,7 +320,7 @@ def _journey_mistakes(
         for key, at in captured.items()
         if key not in used
     )
-    if any(_request(step["request"]).writes for step in raw["steps"]) and raw.get("live") and "undo" not in raw:
+    if any(request_of(step["request"], str).writes for step in raw["steps"]) and raw.get("live") and "undo" not in raw:
         yield source.error(
             path, "a journey with live: true writes on the live service for as long as a deployment runs; it needs undo"
         )
@@ -358,9 +344,6 @@ def _requests(
     source: Source, path: list[Key], raw: Mapping[str, Any], captured: set[str], *, account: bool
 ) -> Iterator[str]:
     """Yield the mistakes of a request and of what is expected of its answer."""
-    request = raw["request"]
-    if isinstance(request, Mapping) and len({"json", "form", "body"} & request.keys()) > 1:
-        yield source.error([*path, "request"], "a request has one of json, form and body")
     for part in ("request", "expect"):
         for name in sorted(names_in(raw.get(part, {}))):
             at = [*path, part]
@@ -375,41 +358,30 @@ def _requests(
                     at,
                     f"${{{name}}} has no value here; captured before: {', '.join(sorted(captured)) or 'nothing'}{_nearest(name, known, listed=False)}",
                 )
-        for text in _texts(raw.get(part, {})):
-            if re.search(r"(?<![$\w])\{\w+\}|\$\w+\b(?!\{)|\$\{[^}]*$", text) and not holes(text):
-                yield source.error([*path, part], f"{text!r} looks like a placeholder; write ${{name}}")
-    expect = raw.get("expect", {})
-    if expect.get("body") == {}:
-        yield source.error(
-            [*path, "expect", "body"], "an empty body expects nothing; name the fields that must be there"
-        )
-    yield from _patterns(source, [*path, "expect"], expect)
+    texts = [text for part in ("request", "expect") for text in placeholder_rules.texts(raw.get(part, {}), (part,))]
+    found = [*rules.in_request(raw["request"]), *rules.in_expectation(raw.get("expect", {}))]
+    yield from (
+        source.error([*path, *at], what) for at, what in [*found, *placeholder_rules.malformed(texts, captured)]
+    )
 
 
-def _patterns(source: Source, path: list[Key], value: Any) -> Iterator[str]:
-    if isinstance(value, Mapping):
-        for key, inner in value.items():
-            if key == "matches" and isinstance(inner, str):
-                try:
-                    re.compile(inner)
-                except re.error as error:
-                    yield source.error([*path, key], f"{inner!r} is no regular expression: {error}")
-            yield from _patterns(source, [*path, key], inner)
-    elif isinstance(value, list):
-        for number, one in enumerate(value):
-            yield from _patterns(source, [*path, number], one)
+def _missing_files(source: Source, folder: Folder) -> Iterator[str]:
+    """Yield the files that a request sends and that cannot be used."""
+    for path, request in _all_requests(source.value, []):
+        try:
+            request_of(request, lambda name: str(folder.find(name)))
+        except UnusableFile as error:
+            yield source.error([*path, "request"], str(error))
 
 
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for key, inner in value.items():
-            if key != "matches":
-                yield from _texts(inner)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _texts(inner)
+def _all_requests(value: Any, path: list[Key]) -> Iterator[tuple[list[Key], Mapping[str, Any]]]:
+    """Yield every request that is an object, and the path to the object around it."""
+    parts = value.items() if isinstance(value, Mapping) else enumerate(value if isinstance(value, list) else ())
+    for key, inner in parts:
+        if key == "request" and isinstance(inner, Mapping):
+            yield path, inner
+        elif key not in ("json", "body"):
+            yield from _all_requests(inner, [*path, key])
 
 
 def _no_query(value: str) -> str:

@@ -81,7 +81,7 @@ def parse(data: bytes, shown: str) -> Source:
     text = _text(data, shown)
     composer = _Composer(shown)
     try:
-        with _without_garbage_collection():
+        with without_garbage_collection():
             composer.compose(text)
     except yaml.MarkedYAMLError as error:
         last = text.rstrip("\n").count("\n") + 1  # libyaml gives the end of the file a line of its own
@@ -114,7 +114,7 @@ def _text(data: bytes, shown: str) -> str:
 
 
 @contextmanager
-def _without_garbage_collection() -> Iterator[None]:
+def without_garbage_collection() -> Iterator[None]:
     """Pause garbage collection: a document of many small objects, none of them garbage, would be searched again and again."""
     paused = gc.isenabled()
     gc.disable()

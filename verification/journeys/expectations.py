@@ -3,22 +3,26 @@
 In ``expect.body`` an object must have the fields that are named, and may have others; an array must be as long. A field may be an
 operator, an object with one key: ``{contains: …}`` (an array that has such an element, a text that has this part), ``{matches: …}`` (a regular
 expression), ``{type: …}``, ``{length: n}``, ``{greater: n}``, ``{less: n}``, ``{absent: true}``, ``{equals: …}`` (exactly this).
+``expect.json`` maps a JSONPath to the same: each value that it selects must be so, and it must select one, unless it is to be absent.
 """
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from verification.journeys.model import Expectation, Health
-from verification.redaction.redactor import is_secret_name
+from verification.redaction.redactor import Redactor, is_secret_name
 
 OPERATORS = ("absent", "contains", "equals", "greater", "length", "less", "matches", "type")
 TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
 _LONGEST = 120
+NOT_JSON = "the body is not JSON"
+_REDACTOR = Redactor(())
 _ABSENT = object()
 # RFC 9535's singular queries without its rarer spellings: $, then .name, ['name'] or [0].
 _PATH = re.compile(r"""\.([A-Za-z_][\w-]*)|\['([^']+)'\]|\["([^"]+)"\]|\[(-?\d+)\]""")
@@ -132,14 +136,30 @@ def problems(expect: Expectation, answer: Answer, *, quote: bool = True) -> Iter
         yield from (
             one.text if quote else one.place_only for one in _header_mismatches(name, wanted, answer.headers.get(name))
         )
-    if not expect.has_body:
+    if not expect.has_body and not expect.json:
         return
     try:
         value = json.loads(answer.body)
     except (ValueError, RecursionError):
-        yield "the body is not JSON"
+        yield NOT_JSON
         return
-    yield from (one.text if quote else one.place_only for one in _mismatches(expect.body, value, "$"))
+    found = [*_mismatches(expect.body, value, "$")] if expect.has_body else []
+    for path, wanted in expect.json.items():
+        found += _selected_mismatches(path, wanted, value)
+    yield from (one.text if quote else one.place_only for one in found)
+
+
+def _selected_mismatches(path: str, wanted: Any, document: Any) -> Iterator[_Mismatch]:
+    """Yield the mismatches of the values that a JSONPath selects: each must be as wanted, and there must be one."""
+    from verification.journeys.json_paths import select  # its library takes a tenth of a second to import
+
+    selected = select(path, document)
+    if not selected:
+        yield from _mismatches(wanted, _ABSENT, path)
+    for where, value in selected:
+        found = _mismatches(wanted, value, where)
+        secret = any(is_secret_name(name) for name in re.findall(r"'([^']*)'", where))
+        yield from (_hidden(one) for one in found) if secret else found
 
 
 def header_problems(name: str, wanted: Any, got: str | None) -> Iterator[str]:
@@ -187,7 +207,9 @@ def _mismatches(wanted: Any, got: Any, where: str) -> Iterator[_Mismatch]:
     elif isinstance(wanted, Mapping) and isinstance(got, Mapping):
         for key, inner in wanted.items():
             found = _mismatches(inner, got.get(key, _ABSENT), f"{where}.{key}")
-            yield from (_hidden(one) for one in found) if is_secret_name(key) else found
+            if is_secret_name(key):
+                found = (_hidden(one) for one in found)
+            yield from found if key in got else (replace(one, text=one.text + _near(key, got)) for one in found)
     elif isinstance(wanted, list) and isinstance(got, list):
         if len(wanted) != len(got):
             yield _Mismatch(where, f"{where} has {len(got)} elements, expected {len(wanted)}")
@@ -195,7 +217,12 @@ def _mismatches(wanted: Any, got: Any, where: str) -> Iterator[_Mismatch]:
         for number, (one, other) in enumerate(zip(wanted, got, strict=True)):
             yield from _mismatches(one, other, f"{where}[{number}]")
     elif not _same(wanted, got):
-        yield _Mismatch(where, f"{where} is {show(got)}, expected {show(wanted)}")
+        yield _Mismatch(where, f"{where} is {_shown(got)}, expected {show(wanted)}")
+
+
+def _near(name: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _hidden(found: _Mismatch) -> _Mismatch:
@@ -221,7 +248,7 @@ def _operator_mismatches(operator: str, value: Any, got: Any, where: str) -> Ite
     if got is _ABSENT:
         yield _Mismatch(where, f"{where} is missing, expected {operator} {show(value)}", missing=True)
     elif not _holds(operator, value, got):
-        yield _Mismatch(where, f"{where} is {show(got)}, expected {operator} {show(value)}")
+        yield _Mismatch(where, f"{where} is {_shown(got)}, expected {operator} {show(value)}")
 
 
 def _holds(operator: str, value: Any, got: Any) -> bool:
@@ -268,7 +295,15 @@ def _same(wanted: Any, got: Any) -> bool:
     return (type(wanted) is type(got) or (_number(wanted) and _number(got))) and bool(wanted == got)
 
 
+def _shown(value: Any) -> str:
+    """Return a value of an answer for a message; of an object only the names, because a field can hold a secret."""
+    if isinstance(value, Mapping):
+        return f"an object with {', '.join(map(str, value)) or 'no fields'}"[:_LONGEST]
+    return f"an array of {len(value)}" if isinstance(value, list) else show(value)
+
+
 def show(value: Any) -> str:
-    """Return a JSON value for a message, cut to one short line."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    """Return a JSON value for a message, without secrets, cut to one short line."""
+    # Redacted before it is cut: half a token is no longer recognised as one.
+    text = _REDACTOR.clean(json.dumps(value, ensure_ascii=False, default=str))
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

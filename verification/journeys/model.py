@@ -14,7 +14,7 @@ from verification.journeys.placeholders import is_builtin, names_in
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "PROPFIND", "REPORT", "SEARCH", "QUERY")
 """Methods that change nothing (RFC 9110, 9.2.1, and IANA's registry of methods); every other one counts as writing."""
 
-BodyKind = Literal["none", "json", "text", "form"]
+BodyKind = Literal["none", "json", "text", "form", "multipart", "file"]
 SessionKind = Literal["none", "basic", "api-key", "bearer", "cookie", "oauth2-client-credentials"]
 
 
@@ -22,7 +22,8 @@ SessionKind = Literal["none", "basic", "api-key", "bearer", "cookie", "oauth2-cl
 class Request:
     """A request as written, with placeholders such as ``${id}``.
 
-    ``body`` is the JSON value, the text or the form's fields, as ``body_kind`` says.
+    ``body`` is the JSON value, the text, the fields of the form or of the multipart form, or the path of a file, as ``body_kind`` says.
+    A field of a multipart form that is a file is an object with ``file``, its path.
     """
 
     method: str
@@ -43,12 +44,20 @@ class Request:
 
 @dataclass(frozen=True)
 class Expectation:
-    """What an answer must be. ``headers`` and ``body`` as in ``expectations``; ``has_body``: whether a body is expected at all."""
+    """What an answer must be. ``headers``, ``body`` and ``json`` as in ``expectations``; ``has_body``: whether a body is expected at all.
+
+    Only checks in YAML use the rest: ``schema`` is a JSON Schema or the name of one in the contract, ``contract`` says whether the answer
+    must be as the contract has it, ``within_ms`` is how long it may take.
+    """
 
     statuses: tuple[int, ...]
     headers: Mapping[str, Any] = field(default_factory=dict)
     has_body: bool = False
     body: Any = None
+    json: Mapping[str, Any] = field(default_factory=dict)
+    schema: Any = None
+    contract: bool = True
+    within_ms: float | None = None
 
 
 @dataclass(frozen=True)

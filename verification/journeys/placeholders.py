@@ -1,7 +1,13 @@
-"""Placeholders in requests and expectations: ``${id}``, ``${account.email}``, ``${marker}``, ``${now+30d}``, ``${uuid}``."""
+"""Placeholders in requests and expectations.
+
+``${id}`` is a captured value, ``${account.email}`` a field of the smoke user; ``${marker}``, ``${now+30d}`` and ``${uuid}`` are made;
+``${env.NAME}`` and ``${secret.NAME}`` are variables of the process's environment, and no output shows a secret.
+"""
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import uuid
 from collections.abc import Mapping
@@ -13,6 +19,7 @@ _HOLE = re.compile(r"\$\{([^{}]*)\}")
 _NOW = re.compile(r"now(?:([+-])(\d+)([smhd]))?")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _ACCOUNT = "account."
+_VARIABLES = re.compile(r"(?:env|secret)\.([A-Za-z_]\w*)")
 
 
 class UnknownPlaceholder(KeyError):
@@ -36,6 +43,17 @@ def names_in(value: Any) -> set[str]:
 def is_builtin(name: str) -> bool:
     """Return whether the name always has a value: ``marker``, ``uuid``, ``now``, ``now+30d``, ``account.…``."""
     return name in ("marker", "uuid") or _NOW.fullmatch(name) is not None or name.startswith(_ACCOUNT)
+
+
+def variable(name: str) -> str | None:
+    """Return the variable that ``env.NAME`` or ``secret.NAME`` means, None for any other name."""
+    found = _VARIABLES.fullmatch(name)
+    return found[1] if found else None
+
+
+def spelt(value: Any) -> str:
+    """Return a value as it stands inside of a text: ``true``, not ``True``."""
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 class Values:
@@ -65,6 +83,8 @@ class Values:
             return self._captured[name]
         if name == "marker":
             return self._marker
+        if (own := variable(name)) is not None and own in os.environ:
+            return os.environ[own]
         if name == "uuid":
             return self._uuid
         if (now := _NOW.fullmatch(name)) is not None:
@@ -83,7 +103,7 @@ class Values:
             if "${" not in value:
                 return value
             whole = _HOLE.fullmatch(value)
-            return self.value(whole[1]) if whole else _HOLE.sub(lambda hole: str(self.value(hole[1])), value)
+            return self.value(whole[1]) if whole else _HOLE.sub(lambda hole: spelt(self.value(hole[1])), value)
         if isinstance(value, Mapping):
             return {key: self.fill(inner) for key, inner in value.items()}
         if isinstance(value, list | tuple):

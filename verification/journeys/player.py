@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from verification.journeys.expectations import Answer, NotCaptured, capture, problems
 from verification.journeys.model import Expectation, Journey, Request, Step
-from verification.journeys.placeholders import UnknownPlaceholder, Values, names_in
+from verification.journeys.placeholders import UnknownPlaceholder, Values, names_in, spelt
 
 _IN_A_PATH = "/%:@!$&'()*+,;=~-._?#"
 _CONTENT_TYPES = {
     "json": "application/json",
     "form": "application/x-www-form-urlencoded",
     "text": "text/plain; charset=utf-8",
+    "file": "application/octet-stream",
 }
 
 
@@ -41,15 +44,18 @@ def prepare(step: Step, values: Values, session: Mapping[str, str], *, undoing: 
     Raises UnknownPlaceholder.
     """
     request = step.request
-    headers = {"Accept": "application/json", **session, **_texts(values.fill(request.headers))}
-    body = _body(request, values)
-    if body is not None and not any(name.lower() == "content-type" for name in headers):
-        headers["Content-Type"] = _CONTENT_TYPES[request.body_kind]
+    body, content_type = _body(request, values)
+    headers = {"Accept": "application/json"}
+    for more in ({} if content_type is None else {"Content-Type": content_type}, session, values.fill(request.headers)):
+        for name, value in _texts(more).items():
+            for same in [other for other in headers if other.lower() == name.lower()]:
+                del headers[same]
+            headers[name] = value
     expect = step.expect
-    if expect.has_body or expect.headers:
+    if expect.has_body or expect.headers or expect.json or expect.schema is not None:
         try:
-            headers_wanted, wanted = values.fill(expect.headers), values.fill(expect.body)
-            expect = Expectation(expect.statuses, headers_wanted, expect.has_body, wanted)
+            filled = {name: values.fill(getattr(expect, name)) for name in ("headers", "body", "json", "schema")}
+            expect = replace(expect, **filled)
         except UnknownPlaceholder:
             if not undoing:
                 raise
@@ -69,18 +75,39 @@ def _path(request: Request, values: Values) -> str:
 
 
 def _texts(values: Mapping[str, object]) -> dict[str, str]:
-    return {name: str(value).lower() if isinstance(value, bool) else str(value) for name, value in values.items()}
+    return {name: spelt(value) for name, value in values.items()}
 
 
-def _body(request: Request, values: Values) -> bytes | None:
+def _body(request: Request, values: Values) -> tuple[bytes | None, str | None]:
+    """Return the body and its content type, None for both without a body. Raises OSError if a file cannot be read."""
+    if request.body_kind == "multipart":
+        return _multipart(values.fill(request.body))
+    content: bytes | None = None
     match request.body_kind:
         case "json":
-            return json.dumps(values.fill(request.body)).encode()
+            content = json.dumps(values.fill(request.body)).encode()
         case "form":
-            return urlencode(_texts(values.fill(request.body))).encode()
+            content = urlencode(_texts(values.fill(request.body))).encode()
         case "text":
-            return str(values.fill(request.body)).encode()
-    return None
+            content = spelt(values.fill(request.body)).encode()
+        case "file":
+            content = Path(request.body).read_bytes()
+    return content, _CONTENT_TYPES.get(request.body_kind)
+
+
+def _multipart(fields: Mapping[str, Any]) -> tuple[bytes, str]:
+    import httpx  # a heavy import, which the prober's process does not need for other requests
+
+    parts: list[tuple[str, Any]] = []
+    for name, value in fields.items():
+        if isinstance(value, Mapping):
+            path = Path(value["file"])
+            content_type = value.get("content_type", "application/octet-stream")
+            parts.append((name, (value.get("name", path.name), path.read_bytes(), content_type)))
+        else:
+            parts.append((name, (None, spelt(value).encode())))  # without a file name it is an ordinary field
+    made = httpx.Request("POST", "http://localhost/", files=parts)
+    return made.read(), made.headers["Content-Type"]
 
 
 class Play:
