@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from scripts.drafts.document import FORM, JSON, Document, Operation
 from scripts.drafts.values import MARKER, Body
@@ -43,15 +43,20 @@ class Collection:
         """The operations that are there."""
         return [one for one in (self.listing, self.create, self.put, self.read, self.delete) if one is not None]
 
-    def journey(self, document: Document) -> DraftedJourney:
-        """Return the draft of a user's way through the collection."""
-        if self.create is not None and self.read is not None:
-            return _write(document, self, self.create)
-        if self.put is not None and self.read is not None:
-            return _write(document, self, self.put)
-        assert self.listing is not None, "a collection has a list, or a way to write and read"
-        step = {"name": "read", "request": _reading(document, self.listing), "expect": _expect(document, self.listing)}
-        return DraftedJourney(f"look at {_noun(self.path)}", {"steps": [step]}, [self.listing], writes=False)
+    def journeys(self, document: Document) -> list[DraftedJourney]:
+        """Return the drafts of a user's ways through the collection: one that writes, and one that only reads the list."""
+        write = self.create or self.put
+        drafted = [_write(document, self, write)] if write is not None and self.read is not None else []
+        return [*drafted, _look(document, self.path, self.listing)] if _can_be_looked_at(self.listing) else drafted
+
+
+def _can_be_looked_at(listing: Operation | None) -> TypeGuard[Operation]:
+    return listing is not None and not listing.needs_query and not listing.is_about_sessions
+
+
+def _look(document: Document, path: str, listing: Operation) -> DraftedJourney:
+    step = {"name": "read", "request": _reading(document, listing), "expect": _expect(document, listing)}
+    return DraftedJourney(f"look at {_noun(path)}", {"steps": [step]}, [listing], writes=False)
 
 
 def collections(document: Document, beside: Container[str]) -> list[Collection]:
@@ -78,7 +83,7 @@ def _is_usable(one: Collection) -> bool:
     asked = [one.create or one.put, one.read]
     if all(asked) and not any(each.needs_query for each in asked if each is not None):
         return True
-    return one.listing is not None and not one.listing.needs_query and not one.listing.is_about_sessions
+    return _can_be_looked_at(one.listing)
 
 
 def _write(document: Document, one: Collection, write: Operation) -> DraftedJourney:

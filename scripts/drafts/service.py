@@ -65,11 +65,14 @@ def draft(name: str, document: Document | None, contract: str | None, asked: Ask
     )
     beside = {one["request"].removeprefix("GET ") for one in asked_there if one is not health or not is_guess}
     sessions, journeys = _users(document, beside, unknown)
+    writing = [one for one in journeys.values() if any(request_writes(step) for step in one["steps"])]
     if not journeys:
-        journeys = {"see that it is up": {"steps": [{"name": "ask for health", "request": health["request"]}]}}
         unknown.append("journeys: what users do with the service; only the health check is asked")
-    elif any(request_writes(step) for one in journeys.values() for step in one["steps"]):
+    if writing:
         unknown.append("journeys: whether the prober and the load may write with them; if so, add `live: true`")
+    if len(writing) == len(journeys):  # the prober and the load need a journey that writes nothing
+        step = {"name": "ask for health", "request": health["request"], "expect": health["expect"]}
+        journeys["see that it is up"] = {"steps": [step]}
     description = {
         "service": name,
         **({"contract": contract} if contract is not None else {}),
@@ -165,7 +168,7 @@ def _users(
     sessions = _sessions(document, {_scheme(document, one) for each in found for one in each.operations}, unknown)
     journeys: dict[str, Any] = {}
     looks = 0
-    for drafted in (one.journey(document) for one in found):
+    for drafted in (each for one in found for each in one.journeys(document)):
         needed = {name for one in drafted.operations if (name := _scheme(document, one)) is not None}
         if len(needed) > 1 or not needed <= sessions.keys():
             unknown.append(f"journeys: `{drafted.name}` needs {' and '.join(sorted(needed))}, which the draft lacks")

@@ -48,7 +48,8 @@ def test_project_has_its_files_and_a_valid_description(tmp_path: Path) -> None:
     }
     assert sorted(tmp_path.iterdir()) == [tmp_path / "ours"], "nothing is left beside it"
     service = load_service(tmp_path / "ours" / "suites" / "service.yaml", "service.yaml")
-    (journey,) = service.journeys
+    journey, look = service.journeys
+    assert [step.operation for step in look.steps] == ["listConsults"], "the prober and the load may play it"
     assert [step.operation for step in (*journey.steps, *journey.undo)] == [
         *("createConsult", "readConsult", "listConsults"),
         *("cancelConsult", "readConsult"),
@@ -69,7 +70,8 @@ def test_journeys_of_another_service(tmp_path: Path) -> None:
         "version": "$.version",
     }
     assert drafted["sessions"] == {"key": {"kind": "api-key", "header": "X-Key", "key": "${account.password}"}}
-    pets, notes, breeds = drafted["journeys"].values()
+    pets, look, notes, breeds = drafted["journeys"].values()
+    assert [step["request"] for step in look["steps"]] == ["GET /v2/pets?limit=50"]
     assert [step["request"] for step in pets["steps"][1:]] == ["GET /v2/pets/${id}", "GET /v2/pets?limit=50"]
     body = pets["steps"][0]["request"]["json"]
     assert body == {"name": "${marker}", "age": 1, "kind": "cat", "code": "smoke check", "born": "2030-01-15"}
@@ -182,7 +184,7 @@ def test_entry_inside_an_object_and_without_a_delete(tmp_path: Path) -> None:
     assert ran.exit_code == 0, ran.output
     drafted = description(tmp_path / "ours")
     assert drafted["health"]["request"] == "GET /articles", "a sign-in is never the guess"
-    (journey,) = drafted["journeys"].values()
+    journey, _ = drafted["journeys"].values()
     create, read, find = journey["steps"]
     assert create["request"]["json"] == {"article": {"title": "${marker}"}}
     assert create["capture"] == {"id": "$.article.slug"}
@@ -191,6 +193,23 @@ def test_entry_inside_an_object_and_without_a_delete(tmp_path: Path) -> None:
     assert "undo" not in journey
     assert "nothing deletes what POST /articles writes" in ran.output
     load_service(tmp_path / "ours" / "suites" / "service.yaml", "service.yaml")
+
+
+def test_service_whose_journeys_all_write_has_one_that_reads(tmp_path: Path) -> None:
+    """The load is refused if it may play none of the journeys, and a draft lets nothing write on the live service."""
+    contract = tmp_path / "openapi.yaml"
+    contract.write_text(
+        'openapi: 3.1.0\ninfo: {title: x, version: "1"}\npaths:\n  /notes/{name}:\n'
+        "    get: {responses: {200: {description: one}}}\n    put: {responses: {204: {description: kept}}}\n"
+    )
+    ran = init(tmp_path / "ours", "--contract", str(contract))
+    assert ran.exit_code == 0, ran.output
+    service = load_service(tmp_path / "ours" / "suites" / "service.yaml", "service.yaml")
+    assert [(one.name, one.writes) for one in service.journeys] == [
+        ("write to notes", True),
+        ("see that it is up", False),
+    ]
+    assert service.played_on_live()
 
 
 def test_files_that_the_contract_refers_to_are_copied(tmp_path: Path) -> None:
