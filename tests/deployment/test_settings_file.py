@@ -244,11 +244,10 @@ def test_a_key_that_moved_is_refused_with_its_new_place(tmp_path: Path, text: st
 
 
 def test_gates_have_the_shipped_limits_by_default(file: Path) -> None:
-    """A project that sets nothing is verified as this checkout is; only numbers of checks and the mix are its own."""
+    """A project that sets nothing is verified as this checkout is; only numbers of checks are its own."""
     shipped = tomllib.loads(SHIPPED.read_text(encoding="utf-8"))["gates"]
     assert gate_defaults() == {
-        gate: {key: value for key, value in table.items() if key not in ("min_checks", "mix")}
-        for gate, table in shipped.items()
+        gate: {key: value for key, value in table.items() if key != "min_checks"} for gate, table in shipped.items()
     }
     file.write_text(f"{HEAD}[gates.load]\nusers = 3\n{BODY}")
     settings = load(file)
