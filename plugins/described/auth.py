@@ -132,7 +132,7 @@ def sign_out_ends_the_session(player: Player, client: httpx.Client, smoke_user: 
 
 
 def _is_closed(player: Player, client: httpx.Client, step: Step, headers: Mapping[str, str], what: str) -> None:
-    response = player.send(client, prepare(step, player.deployment.values(None), headers))
+    response = player.send(client, prepare(step, player.signed_values(), headers))
     player.refused(response, f"{step.operation} {what}", *CLOSED)
 
 

@@ -74,12 +74,12 @@ def session_is_good_on_both(
         return
     player.end(there.client, session, opened)
     for side in (there, here):
-        response = player.send(side.client, prepare(step, player.deployment.values(None), opened.headers))
+        response = player.send(side.client, prepare(step, player.signed_values(), opened.headers))
         player.refused(response, f"after sign-out on {there.name}, {step.operation} on {side.name}", *CLOSED)
 
 
 def _answers(player: Player, side: Side, step: Step, headers: Mapping[str, str], what: str) -> None:
-    prepared = prepare(step, player.deployment.values(None), headers)
+    prepared = prepare(step, player.signed_values(), headers)
     problem = judge(prepared, Received(player.send(side.client, prepared)))
     assert problem is None, f"{what}: {step.operation} on {side.name}: {problem}"
 
@@ -124,7 +124,7 @@ def _session(session: Session) -> Question:
             _answers(player, side, found[1], opened.headers, "after signing in")
         player.end(side.client, session, opened)
         if found is not None and session.sign_out is not None:
-            response = player.send(side.client, prepare(found[1], player.deployment.values(None), opened.headers))
+            response = player.send(side.client, prepare(found[1], player.signed_values(), opened.headers))
             player.refused(response, f"{found[1].operation} after sign-out", *CLOSED)
 
     return ask
@@ -147,7 +147,7 @@ def _questions(service: Service) -> Sequence[Subject]:
 
 def _unharmed(player: Player, live_client: httpx.Client, live: Release, question: Question, advice: str) -> None:
     """Ask the live colour; what fails is asked once more, in all its parts, before it counts as harm."""
-    name = "live" if live.colour is None else f"live {live.colour} ({live.version})"
+    name = "live" if live.colour is None else f"live {live.colour} ({live.version or live.image or live.digest})"
     side = Side("live", live_client)
     try:
         question(player, side, live)

@@ -68,6 +68,10 @@ class Player:
         signed_in = journey.session is not None and self.service.sessions[journey.session].kind != "none"
         return self.deployment.values(self.user(number) if signed_in else None)
 
+    def signed_values(self) -> Values:
+        """Return the values of a request that is sent by the first smoke user."""
+        return self.deployment.values(self.user())
+
     def play(self, journey: Journey, side: Side, *, prefix: str = "") -> int:
         """Play a whole journey on one side and return the number of its answers. Raises JourneyFailed."""
         return self.play_across(journey, lambda _: side, prefix=prefix)
@@ -136,7 +140,7 @@ class Player:
         """End a session; raises JourneyFailed unless sign-out is answered as described. A session without sign-out is kept."""
         if session.sign_out is None:
             return
-        prepared = prepare(session.sign_out, self.deployment.values(None), opened.headers)
+        prepared = prepare(session.sign_out, self.signed_values(), opened.headers)
         response = self.send(client, prepared)
         if (problem := judge(prepared, Received(response))) is not None:
             raise JourneyFailed(f"{prepared.method} {prepared.path}: {problem}\n  again: {curl_for(response.request)}")

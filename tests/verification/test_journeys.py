@@ -403,3 +403,25 @@ def test_undo_is_asked_although_its_expectation_lacks_a_value() -> None:
         ("create", None),
         ("clear", "$.last is 8, expected 7"),
     ]
+
+
+def test_a_body_that_is_no_json_is_a_text() -> None:
+    found = Answer(200, b"BEGIN:VCALENDAR\r\nSUMMARY:probe\r\n")
+    for wanted in ({"contains": "SUMMARY:probe"}, {"matches": "^BEGIN:V"}):
+        assert list(problems(Expectation((200,), has_body=True, body=wanted), found)) == []
+    (problem,) = problems(Expectation((200,), has_body=True, body={"contains": "SUMMARY:other"}), found)
+    assert problem.endswith('expected contains "SUMMARY:other"')
+    assert list(problems(Expectation((200,), has_body=True, body={"summary": "probe"}), found)) == [
+        "the body is not JSON"
+    ]
+
+
+def test_a_step_that_reads_what_was_written_under_the_runs_own_name_is_no_reading_step() -> None:
+    steps = (
+        step("put", Request("PUT", "/notes/${uuid}", body_kind="text", body="x"), 201),
+        step("get", Request("GET", "/notes/${uuid}"), 200),
+        step("list", Request("GET", "/notes"), 200),
+    )
+    reading = Journey("note", steps).reading()
+    assert reading is not None
+    assert [one.name for one in reading.steps] == ["list"]

@@ -3,6 +3,7 @@
 In ``expect.body`` an object must have the fields that are named, and may have others; an array must be as long. A field may be an
 operator, an object with one key: ``{contains: …}`` (an array that has such an element, a text that has this part), ``{matches: …}`` (a regular
 expression), ``{type: …}``, ``{length: n}``, ``{greater: n}``, ``{less: n}``, ``{absent: true}``, ``{equals: …}`` (exactly this).
+A body that is not JSON is a text: ``{contains: …}`` and ``{matches: …}`` may be expected of it.
 ``expect.json`` maps a JSONPath to the same: each value that it selects must be so, and it must select one, unless it is to be absent.
 """
 
@@ -141,12 +142,20 @@ def problems(expect: Expectation, answer: Answer, *, quote: bool = True) -> Iter
     try:
         value = json.loads(answer.body)
     except (ValueError, RecursionError):
-        yield NOT_JSON
-        return
+        if not expect.json and _expects_text(expect.body):
+            value = answer.body.decode(errors="replace")
+        else:
+            yield NOT_JSON
+            return
     found = [*_mismatches(expect.body, value, "$")] if expect.has_body else []
     for path, wanted in expect.json.items():
         found += _selected_mismatches(path, wanted, value)
     yield from (one.text if quote else one.place_only for one in found)
+
+
+def _expects_text(wanted: Any) -> bool:
+    """Return whether this can be expected of a body that is not JSON: a text, or an operator on a text."""
+    return isinstance(wanted, str) or operator_of(wanted) in ("contains", "equals", "length", "matches")
 
 
 def _selected_mismatches(path: str, wanted: Any, document: Any) -> Iterator[_Mismatch]:

@@ -133,8 +133,10 @@ class Journey:
         lost: set[str] = set()
         kept = []
         for step in self.steps:
-            if step.request.writes or step.needs() & lost:
-                lost |= set(step.capture)
+            used = names_in([asdict(step.request), asdict(step.expect)])
+            if step.request.writes or used & lost:
+                # What would have been written under a name of this run's own is not there either.
+                lost |= set(step.capture) | (used & {"uuid", "marker"})
             else:
                 kept.append(step)
         return Journey(self.name, tuple(kept), (), self.session, self.weight, self.live) if kept else None
