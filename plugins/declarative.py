@@ -147,10 +147,10 @@ def _function(check: DeclaredCheck, path: Path) -> Callable[..., None]:
     fixtures += ["live_client"] if check.on != CANDIDATE else []
     fixtures += ["smoke_user"] if check.signed_in or check.session else []
     if check.has_parameters:
-        fixtures.append("case")
+        fixtures += ["case"]
         run = pytest.mark.parametrize("case", check.cases, ids=[case.id for case in check.cases])(run)
     if check.on == EACH:
-        fixtures.append("colour")
+        fixtures += ["colour"]
         run = pytest.mark.parametrize("colour", [CANDIDATE, LIVE])(run)
     # pytest reads the fixture names from the signature, and the check's file and line from the code object.
     run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # PEP 362

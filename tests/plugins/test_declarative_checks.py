@@ -114,7 +114,7 @@ checks:
     on: each
     as: user
     request: {method: GET, path: /consults, headers: {X-Key: "${secret.SMOKE_KEY}"}}
-    expect: {status: 200, json: {"$.items": {length: 0}}, contract: false}
+    expect: {status: 200, json: {"$.items": {type: array}}, contract: false}
   - name: live answers
     on: live
     request: GET /health
