@@ -10,18 +10,20 @@ SOAK_SECONDS ?= inf
 # Many containers set this variable. Then each of the dozen processes of a deployment would compile the whole project again.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: deploy test soak lint checkov clean
+EXAMPLES := $(patsubst %/requirements.txt,%/.venv/.installed,$(wildcard examples/*/requirements.txt))
+
+.PHONY: deploy test soak lint examples checkov clean
 .DEFAULT_GOAL := deploy
 
 deploy: $(VENV)/.installed
 	@$(BIN)/python -m pytest --target=$(TARGET) $(ARGS)
 
-test: lint
+test: lint examples/httpbin/.venv/.installed
 	@$(BIN)/python -m pytest tests -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # All of `make test` and the long tests, then deployments of every broken release and a hundred good ones beside other work.
 # Neither part starts a new test or deployment after SOAK_SECONDS.
-soak: lint
+soak: lint examples
 	@HISTORIES=20000 $(BIN)/python -m pytest tests --soak -n 3 --dist loadfile --no-loadscope-reorder \
 		--soak-seconds=$(SOAK_SECONDS) $(ARGS); tests=$$?; \
 	$(BIN)/python benchmarks/gates.py --broken --good 100 --seconds=$(SOAK_SECONDS) && exit $$tests
@@ -30,6 +32,15 @@ lint: $(VENV)/.installed-dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy .
+
+# The virtual environments of the example services, whose pins conflict with ours.
+examples: $(EXAMPLES)
+
+examples/%/.venv/.installed: examples/%/requirements.txt
+	@echo "installing $< (once) ..."
+	@$(PYTHON) -m venv examples/$*/.venv
+	@examples/$*/.venv/bin/python -m pip install --quiet --disable-pip-version-check -r $<
+	@touch $@
 
 # Checks the estate's Terraform files as infrastructure/terraform/checkov.toml says. It has its own venv, because checkov installs 300 MB.
 checkov: $(VENV)-checkov/bin/checkov $(VENV)/.installed

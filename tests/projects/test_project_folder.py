@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -38,14 +38,18 @@ def ours(tmp_path: Path) -> Iterator[Path]:
 
 
 def run(
-    folder: Path, *arguments: str, cwd: Path | None = None, timeout_s: float = 60
+    folder: Path,
+    *arguments: str,
+    cwd: Path | None = None,
+    timeout_s: float = 60,
+    variables: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run Python in a project folder, with this interpreter and without this checkout on its path."""
-    variables = {key: value for key, value in os.environ.items() if not key.startswith(NOT_INHERITED)}
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith(NOT_INHERITED)}
     return subprocess.run(
         [sys.executable, *arguments],
         cwd=cwd or folder,
-        env=variables,
+        env={**inherited, **(variables or {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
