@@ -372,7 +372,7 @@ def sign_in(_deployment: Session, client: httpx.Client) -> SignIn:
 
 @pytest.fixture
 def signed_in(_deployment: Session, client: httpx.Client, smoke_user: SmokeUser) -> dict[str, str]:
-    """Headers of the first smoke user's session: client.get("/consults", headers=signed_in)."""
+    """Headers of the first smoke user's session: client.get("/orders", headers=signed_in)."""
     return dict(_deployment.credentials(client, _deployment.signed_in(), smoke_user).headers)
 
 

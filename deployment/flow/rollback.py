@@ -67,7 +67,7 @@ def move_traffic_back(
     )
     to = Destination(previous.colour, previous.origin, previous.version)
     # Late errors of the candidate are seen here too, and the candidate is the worse place: only the deadline ends this.
-    sentence = confirm(ports, steps, to, generation, Confirmation(limits.confirmations, left(), patient=True))
+    sentence = confirm(ports, steps, to, generation, Confirmation(limits.confirmations, left(), tolerant=True))
     remaining = _wait_until_healthy(ports, steps, previous, left())
     if not remaining:
         return MovedBack(f"{sentence}; health, dependencies and journeys are ok")

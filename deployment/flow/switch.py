@@ -32,12 +32,12 @@ class Destination:
 class Confirmation:
     """What confirms a switch: this many ``answers`` in a row within ``timeout_s`` seconds.
 
-    ``patient``: errors of the destination only restart the count, because the other colour would serve users no better.
+    ``tolerant``: errors of the destination only restart the count, because the other colour would serve users no better.
     """
 
     answers: int
     timeout_s: float
-    patient: bool = False
+    tolerant: bool = False
 
 
 @dataclass
@@ -88,7 +88,7 @@ def confirm(ports: Ports, steps: Steps, to: Destination, generation: int, wanted
             seen.streak = 0 if problem else seen.streak + 1
             if (
                 problem
-                and not wanted.patient
+                and not wanted.tolerant
                 and answer.colour in ((None, to.colour) if not answer.ok else (to.colour,))
             ):
                 seen.errors += 1

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.e2e.sandbox import Sandbox
+from tests.signing_in import sign_in
 from verification.http.client import open_client
-from verification.journeys.accounts import sign_in
 
 NEW = {"patient": "A. Booker", "reason": "written during a deployment", "starts_at": "2031-02-03T04:05:06Z"}
 

@@ -10,9 +10,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.signing_in import SignInFailed, sign_in
 from tests.verification.contract_server import USER, Service
 from verification.http.client import Exchange, curl_for, open_client
-from verification.journeys.accounts import SignInFailed, SmokeUser, parse_smoke_users, sign_in
+from verification.journeys.accounts import SmokeUser, parse_smoke_users
 
 ROOT = Path(__file__).resolve().parents[2]
 

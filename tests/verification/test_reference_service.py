@@ -12,9 +12,10 @@ import pytest
 
 from tests.service.support import IMAGES, Image, free_port, postgres, serve, valkey
 from tests.service.users import ALICE, SECRET
+from tests.signing_in import sign_in
 from verification.contract.openapi import Contract
 from verification.http.client import open_client
-from verification.journeys.accounts import SmokeUser, parse_smoke_users, sign_in
+from verification.journeys.accounts import SmokeUser, parse_smoke_users
 from verification.journeys.model import Service as Described
 from verification.load.run import LoadPlan, run_load
 from verification.prober.config import ProberConfig

@@ -1,4 +1,4 @@
-"""Which of the contract's documented answers a run met: ``GET /consults/{id} 404``, of which check."""
+"""Which of the contract's documented answers a run met: ``GET /orders/{id} 404``, of which check."""
 
 from __future__ import annotations
 

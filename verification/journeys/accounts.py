@@ -4,14 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:  # the prober's process must not load it
-    import httpx
-
-
-class SignInFailed(AssertionError):
-    """No token: the answer to ``POST /auth/login`` was not the one that right credentials get."""
 
 
 @dataclass(frozen=True)
@@ -43,18 +35,3 @@ def _user(entry: object, index: int) -> SmokeUser:
         if isinstance(email, str) and isinstance(password, str) and email and password:
             return SmokeUser(email, password)
     raise ValueError(f'entry {index} of the smoke users\' secret is not {{"email", "password"}}')
-
-
-def sign_in(client: httpx.Client, user: SmokeUser) -> str:
-    """The bearer token of a new session. Raises SignInFailed, or ``httpx.TransportError`` where no answer came."""
-    response = client.post("/auth/login", json={"email": user.email, "password": user.password})
-    if response.status_code != 200:
-        raise SignInFailed(f"POST /auth/login for {user.email}: status {response.status_code}, expected 200")
-    try:
-        body = response.json()
-    except ValueError:
-        raise SignInFailed(f"POST /auth/login for {user.email}: status 200, but the body is not JSON") from None
-    token = body.get("access_token") if isinstance(body, dict) else None
-    if not isinstance(token, str) or not token:
-        raise SignInFailed(f"POST /auth/login for {user.email}: status 200, but no access_token in the body")
-    return token

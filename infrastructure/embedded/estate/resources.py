@@ -31,7 +31,7 @@ HEALTH_CHECK: dict[str, Any] = {
     "Interval": 2,
     "Timeout": 2,
     "HealthyThreshold": 1,
-    # As patient with a release that warms up as the Terraform module: 5 checks, 5 s apart.
+    # A release may warm up as long as with the Terraform module: 5 checks, 5 s apart.
     "UnhealthyThreshold": 13,
 }
 
