@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from deployment.clock import SystemClock
-from deployment.errors import DeploymentError, Refused, first_line
+from deployment.errors import DeploymentError, Refused, SettingsError, first_line
 from deployment.events import Event
 from deployment.evidence.archive import Page
 from deployment.evidence.journal import JOURNAL_FILE, Journal
@@ -157,7 +157,10 @@ class RunState:
             return None
         from infrastructure.description import service_of  # its validators load slowly, and workers do not need them
 
-        return EarlyVerdict(self._settings, service_of(self._settings))
+        try:
+            return EarlyVerdict(self._settings, service_of(self._settings))
+        except SettingsError:  # the run is refused for it
+            return None
 
     def _open(self) -> None:
         """Write the journal's first line, and publish the first state."""

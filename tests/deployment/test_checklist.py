@@ -16,9 +16,11 @@ from deployment.evidence.opening import written_by
 from deployment.preflight.checklist import PHASES, Entry, as_data, demand, load, parse
 from deployment.preflight.preflight import PreflightPorts, Proposal, run_preflight
 from deployment.settings import DeploymentLimits
+from plugins.described.checks import checks_of
 from tests.checkout import CHECKOUT
 from tests.deployment.fakes import GREEN, NEW
 from tests.deployment.harness import Deployment
+from verification.declarative.service import load_service
 
 FILE = CHECKOUT.checklist_file
 
@@ -223,11 +225,11 @@ def test_journal_of_a_deployment_proves_its_steps(tmp_path: Path) -> None:
 
 
 def test_every_proof_names_something_that_exists(tmp_path: Path) -> None:
-    """A gate is a folder of suites/, a step is a step of a deployment, an item is an item of preflight."""
+    """A gate has checks from the description of the service, a step is a step of a deployment, an item is an item of preflight."""
     one = Deployment(tmp_path)
     items = {item.name for item in run_preflight(one.ports, PreflightPorts(), DeploymentLimits(), Proposal(NEW, GREEN))}
     known = {
-        "gate": {path.name for path in (FILE.parent / "suites").iterdir()},
+        "gate": {one.gate for one in checks_of(load_service(FILE.parent / "suites" / "service.yaml", "service.yaml"))},
         "step": {"lease", "provision", "verify", "promote", "live", "bake", "rollback", "retire"},
         "preflight": items,
         "notified": {""},

@@ -19,7 +19,16 @@ from infrastructure.embedded import cloud
 from tests.docs.documents import ROOT
 
 LEFT_OUT = shutil.ignore_patterns(
-    ".git", ".venv", ".embedded*", "reports", "tests", "__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache"
+    ".git",
+    ".venv",
+    ".embedded*",
+    "reports",
+    "tests",
+    "__pycache__",
+    ".hypothesis",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
 )
 # These tests are about the documents' commands; short times change nothing in them.
 SHORT = {"bake = 10\n": "bake = 1\n", "samples = 60\n": "samples = 20\n"}

@@ -125,7 +125,7 @@ def test_document_that_is_already_parsed() -> None:
     with pytest.raises(ContractViolation, match='type "object"'):
         parsed.check(answer("GET", "/p", 200, []))
     with pytest.raises(ContractViolation, match="not JSON"):
-        contract_with({"type": "object"}).validate("A", {"a": {1, 2}})
+        contract_with({"type": "object"}).validate("A", {1, 2})
 
 
 def contract_with(schema: dict[str, Any]) -> Contract:
