@@ -393,6 +393,18 @@ def test_a_reading_step_that_expects_what_a_writing_one_gives_is_left_out() -> N
     assert [one.name for one in reading.steps] == ["list"]
 
 
+@pytest.mark.parametrize("name", ["uuid", "marker"])
+def test_a_reading_step_that_names_what_a_writing_one_put_there_is_left_out(name: str) -> None:
+    place = f"/notes/${{{name}}}"
+    put = Step("put", "put", Request("PUT", place), Expectation((201,)))
+    get = Step("get", "get", Request("GET", place), Expectation((200,)))
+    look = Step("look", "look", Request("GET", "/notes?of=${account.email}"), Expectation((200,)))
+    reading = Journey("keep", (put, get, look)).reading()
+    assert reading is not None
+    assert [one.name for one in reading.steps] == ["look"]
+    assert Journey("keep", (get, put)).reading() == Journey("keep", (get,)), "nothing had been put there yet"
+
+
 def test_undo_is_asked_although_its_expectation_lacks_a_value() -> None:
     sweep_all = Step("clear", "clear", Request("DELETE", "/things"), Expectation((200,), {}, True, {"last": "${id}"}))
     played = play(Journey("write", JOURNEY.steps, (sweep_all,)))
