@@ -27,7 +27,8 @@ from plugins.state import Bake, FrontDoorRequest, HeldLease, Release, State
 from verification.contract.coverage import answer_of
 from verification.contract.openapi import Contract
 from verification.http.answer_limits import AnswerLimits
-from verification.http.client import Exchange, OnExchange, Received, as_front_door, open_client
+from verification.http.client import Exchange, OnExchange, Received, RecordingClient, as_front_door, open_client
+from verification.http.route import DIRECT, Route
 from verification.journeys.accounts import SmokeUser
 from verification.journeys.model import Service
 from verification.journeys.model import Session as SignedIn
@@ -39,7 +40,7 @@ from verification.latency.judge import LatencyResult
 from verification.latency.judge import verify as verify_latency
 from verification.latency.plan import LatencyLimits, Operation, operations_of
 from verification.load.comparison import BesideLive
-from verification.load.model import LoadPlan, LoadResult
+from verification.load.model import LoadPlan, LoadResult, journeys_of
 from verification.stores.connections import Before, Stores
 
 DEFAULT_TIMEOUT_S = 10.0
@@ -56,8 +57,10 @@ class Session:
     def __init__(self, config: pytest.Config, recorder: Recorder) -> None:
         self._config = config
         self.recorder = recorder
-        self._clients: dict[tuple[str, float, bool, FrontDoorRequest | None, OnExchange | None], httpx.Client] = {}
-        self._credentials: dict[tuple[str, str, str], Credentials] = {}
+        self._clients: dict[
+            tuple[str, Route, float, bool, FrontDoorRequest | None, OnExchange | None], httpx.Client
+        ] = {}
+        self._credentials: dict[tuple[str, Route, str, str], Credentials] = {}
         self._lock = threading.Lock()
 
     @property
@@ -72,7 +75,10 @@ class Session:
         workerinput = getattr(self._config, "workerinput", {})
         if "deployment_state" in workerinput:
             state = published.read(Path(workerinput["deployment_state"]), workerinput["deployment_key"])
-            secrets = (*(user.password for user in state.smoke_users), *state.stores.secrets)
+            secrets = (
+                *(user.password for user in state.smoke_users),
+                *state.stores.secrets,
+            )  # of headers: plugins/run.py
             self.learn(*secrets, *filter(None, [state.token_secret]))
             return state
         raise pytest.UsageError("the deployment's fixtures exist only in checks below suites/")
@@ -123,12 +129,12 @@ class Session:
     def client(
         self,
         gate: str,
-        url: str,
+        release: Release,
         timeout_s: float,
         keep_alive: bool = True,
         front_door: FrontDoorRequest | None = None,
     ) -> httpx.Client:
-        """Return the client for an address; all checks of this process share it.
+        """Return the client for a release at its address; all checks of this process share it.
 
         With ``front_door`` it sends requests as the front door does. Requests to another address than the release's are
         counted only in the gates that verify the live colour.
@@ -139,19 +145,21 @@ class Session:
             limits = LatencyLimits.of(self.gates.get(LATENCY, {}))
             self.recorder.slow.watch(limits, self.operations, self._operation)
         listener: OnExchange | None = None
-        if gate == LIVE or candidate is None or url == candidate.url:
+        address = (release.url, release.route)
+        if gate == LIVE or candidate is None or address == (candidate.url, candidate.route):
             listener = self._exchanged
         elif gate == BYSTANDER:  # these answers count, but they are not the release's, so they cover nothing
             listener = self.recorder.exchanged
-        key = (url, timeout_s, keep_alive, front_door, listener)
+        key = (*address, timeout_s, keep_alive, front_door, listener)
         with self._lock:
             if key not in self._clients:
                 self._clients[key] = open_client(
-                    url,
+                    release.url,
                     timeout_s=timeout_s,
                     on_exchange=listener,
                     keep_alive=keep_alive,
                     answers=self.answers,
+                    route=release.route,
                     **(
                         {}
                         if front_door is None
@@ -159,6 +167,12 @@ class Session:
                     ),
                 )
             return self._clients[key]
+
+    def release(self, gate: str) -> Release:
+        """Return the release that a gate's checks ask; fail the check if there is none yet."""
+        state = self.state
+        release = state.promoted if gate == LIVE and state.deploying else state.candidate
+        return _require(release, "no release is available for requests", state)
 
     def _operation(self, exchange: Exchange) -> str | None:
         """Return the operation that a request used, as METHOD and path template; None if the contract has no such one."""
@@ -169,7 +183,7 @@ class Session:
 
     def smoke_user(self, number: int) -> SmokeUser:
         """Return a smoke user; fail the check if there are too few."""
-        users = _require(self.state.smoke_users or None, "the smoke users are unknown", self.state)
+        users = self.users(number + 1)
         if number >= len(users):
             pytest.fail(f"this check needs {number + 1} smoke users, the secret holds {len(users)}", pytrace=False)
         return users[number]
@@ -181,7 +195,8 @@ class Session:
 
     def credentials(self, client: httpx.Client, session: SignedIn, user: SmokeUser) -> Credentials:
         """Return the user's credentials for an address; all checks of this process share them."""
-        key = (str(client.base_url), session.name, user.email)
+        route = client.route if isinstance(client, RecordingClient) else DIRECT
+        key = (str(client.base_url), route, session.name, user.email)
         if key not in self._credentials:
             self._credentials[key] = self.new_credentials(client, session, user)
         return self._credentials[key]
@@ -206,13 +221,26 @@ class Session:
     @property
     def accounts(self) -> tuple[SmokeUser, ...]:
         """Return the smoke users; none are needed if no session of the service is opened with an account."""
-        users = self.state.smoke_users
-        return _require(users or None, "the smoke users are unknown", self.state) if self.service.needs_user else users
+        return self.users() if self.service.needs_user else self.state.smoke_users
+
+    def users(self, needed: int = 1) -> tuple[SmokeUser, ...]:
+        """Return the smoke users; fail the check without any. A run that may lack accounts leaves the check out."""
+        state = self.state
+        if len(state.smoke_users) < needed and state.no_account is not None:
+            self.recorder.leave_out(state.no_account)
+        return _require(state.smoke_users or None, "the smoke users are unknown", state)
+
+    @property
+    def playable(self) -> Service:
+        """Return the description without the sessions and journeys that need an account, if this run lacks accounts; else all of it."""
+        lacking = self.state.no_account is not None and not self.state.smoke_users
+        return self.service.without_accounts() if lacking else self.service
 
     def load_plan(self, candidate: Release) -> LoadPlan:
         """Return the load that the settings and ``--load-workers`` set."""
-        workers = self._config.option.load_workers
-        plan = measurement.load_plan(self.service, candidate, self.accounts, self.gates.get("load", {}), workers)
+        workers, service = self._config.option.load_workers, self.playable
+        users = self.state.smoke_users if journeys_of(service) and not service.needs_user else self.accounts
+        plan = measurement.load_plan(service, candidate, users, self.gates.get("load", {}), workers)
         return replace(plan, largest=self.answers.largest)
 
     def learn(self, *secrets: str) -> None:
@@ -290,40 +318,39 @@ def limits(_deployment: Session, gate: str) -> Mapping[str, Any]:
 @pytest.fixture
 def base_url(_deployment: Session, gate: str) -> str:
     """The address of this check's release: the candidate's own, or in suites/live the live domain."""
-    state = _deployment.state
-    release = state.promoted if gate == LIVE and state.deploying else state.candidate
-    return _require(release, "no release is available for requests", state).url
+    return _deployment.release(gate).url
 
 
 @pytest.fixture
-def client(_deployment: Session, gate: str, base_url: str, limits: Mapping[str, Any]) -> httpx.Client:
+def client(_deployment: Session, gate: str, limits: Mapping[str, Any]) -> httpx.Client:
     """An httpx.Client for the release: client.get("/health"); no retries, no redirects, every request recorded."""
-    return _deployment.client(gate, base_url, float(limits.get("timeout", DEFAULT_TIMEOUT_S)))
+    return _deployment.client(gate, _deployment.release(gate), float(limits.get("timeout", DEFAULT_TIMEOUT_S)))
 
 
 @pytest.fixture
-def fresh_client(_deployment: Session, gate: str, base_url: str, limits: Mapping[str, Any]) -> httpx.Client:
+def fresh_client(_deployment: Session, gate: str, limits: Mapping[str, Any]) -> httpx.Client:
     """The same as client, but every request opens a new connection."""
-    return _deployment.client(gate, base_url, float(limits.get("timeout", DEFAULT_TIMEOUT_S)), keep_alive=False)
+    timeout_s = float(limits.get("timeout", DEFAULT_TIMEOUT_S))
+    return _deployment.client(gate, _deployment.release(gate), timeout_s, keep_alive=False)
 
 
 @pytest.fixture
 def live_client(_deployment: Session, gate: str, live: Release, limits: Mapping[str, Any]) -> httpx.Client:
     """An httpx.Client for the live domain, which the other colour serves until the switch."""
-    return _deployment.client(gate, live.url, float(limits.get("timeout", DEFAULT_TIMEOUT_S)))
+    return _deployment.client(gate, live, float(limits.get("timeout", DEFAULT_TIMEOUT_S)))
 
 
 @pytest.fixture
 def fresh_live_client(_deployment: Session, gate: str, live: Release, limits: Mapping[str, Any]) -> httpx.Client:
     """The same as live_client, but every request opens a new connection."""
-    return _deployment.client(gate, live.url, float(limits.get("timeout", DEFAULT_TIMEOUT_S)), keep_alive=False)
+    return _deployment.client(gate, live, float(limits.get("timeout", DEFAULT_TIMEOUT_S)), keep_alive=False)
 
 
 @pytest.fixture
-def front_client(_deployment: Session, gate: str, base_url: str, limits: Mapping[str, Any]) -> httpx.Client:
+def front_client(_deployment: Session, gate: str, limits: Mapping[str, Any]) -> httpx.Client:
     """An httpx.Client that sends requests to the release as the front door will: with the live domain's host in its header."""
     timeout_s = float(limits.get("timeout", DEFAULT_TIMEOUT_S))
-    return _deployment.client(gate, base_url, timeout_s, front_door=_deployment.state.front_door)
+    return _deployment.client(gate, _deployment.release(gate), timeout_s, front_door=_deployment.state.front_door)
 
 
 @pytest.fixture
@@ -346,12 +373,7 @@ def loaded() -> None:
 @pytest.fixture
 def smoke_users(_deployment: Session) -> tuple[SmokeUser, ...]:
     """The two accounts that exist for checks alone, each with email and password."""
-    users = _deployment.state.smoke_users
-    if not users:
-        pytest.fail(
-            "the smoke users are unknown: their secret belongs to an environment that is not running", pytrace=False
-        )
-    return users
+    return _deployment.users()
 
 
 @pytest.fixture
@@ -411,7 +433,9 @@ def warn(_deployment: Session) -> Warn:
 def latency_result(_deployment: Session, candidate: Release) -> LatencyResult:
     """Latency of the release and of the live colour, measured once for the whole gate: findings, shift(place), …"""
     state, gate = _deployment.state, _deployment.gates.get(LATENCY, {})
-    plan = latency_plan(_deployment.service, candidate, state.baseline, _deployment.accounts, gate)
+    service = _deployment.playable
+    users = _deployment.users() if service.needs_user else state.smoke_users
+    plan = latency_plan(service, candidate, state.baseline, users, gate)
     plan = replace(plan, largest=_deployment.answers.largest)
     result = verify_latency(plan, LatencyLimits.of(gate))
     _deployment.recorder.requested(result.requests, "latency_result")

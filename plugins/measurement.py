@@ -38,6 +38,7 @@ def latency_plan(
         rate=float(gate.get("rate", 50)),
         timeout_s=float(gate.get("timeout", 10)),
         longest_s=float(gate.get("longest", 600)),
+        route=candidate.route,
     )
 
 
@@ -65,6 +66,7 @@ def load_plan(
         workers=int(gate.get("workers", 1)) if workers is None else workers,
         elsewhere=elsewhere,
         listen=(host, int(port)) if elsewhere else None,
+        route=candidate.route,
     )
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import re
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,8 +17,12 @@ import pytest
 from deployment.errors import Refused
 from deployment.model import Colour
 from deployment.project import CONFIGURATION, Project
+from verification.http.route import DIRECT, Route
+from verification.journeys.accounts import SmokeUser, parse_smoke_users, read_accounts
 
 AUTO = "auto"
+ACCOUNTS_VARIABLE = "SMOKE_USERS"
+"""The variable that holds the accounts for a verification of an address, unless ``--accounts`` names a file."""
 MOST_LOAD_WORKERS = 64
 REQUIRED_PLUGINS = ("plugins.run", "plugins.fixtures", "plugins.reports")
 TARGETS = (*Colour, AUTO)
@@ -70,6 +76,33 @@ class RunOptions:
     attest: tuple[str, ...] = ()
     load_workers: int | None = None
     renamed: str | None = None
+    accounts: Path | None = None
+    headers: tuple[str, ...] = field(default=(), repr=False)
+    host: str | None = None
+    expect_version: str | None = None
+    expect_digest: str | None = None
+
+    def users(self) -> tuple[SmokeUser, ...]:
+        """Return the accounts that ``--accounts`` or the variable gives to a verification of an address. Raises Refused."""
+        try:
+            if self.accounts is not None:
+                return read_accounts(self.accounts, f"--accounts={self.accounts}")
+            if self.base_url is not None and (given := os.environ.get(ACCOUNTS_VARIABLE)):
+                return parse_smoke_users(given, f"the variable {ACCOUNTS_VARIABLE}")
+        except ValueError as error:
+            raise Refused(
+                str(error),
+                hint='Give a JSON list of {"email": …, "password": …}; a file must have mode 0600 (chmod 600 FILE).',
+            ) from None
+        return ()
+
+    def route(self) -> Route:
+        """Return how requests reach the release at ``--base-url``. Raises Refused."""
+        try:
+            return Route.of(self.headers, self.host)
+        except ValueError as error:
+            option = "--header" if "header" in str(error).lower() else "--host"
+            raise Refused(f"{option}: {error}", hint="docs/run-a-deployment.md describes both options.") from None
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -149,6 +182,25 @@ def _add_verification_options(group: pytest.OptionGroup) -> None:
         help="Locust processes on this machine for the load (default: from the settings)",
     )
     group.addoption("--live-url", metavar="URL", help="with --base-url: the live service that shares its stores")
+    group.addoption("--expect-version", metavar="V", help="with --base-url: the version that the release must report")
+    group.addoption(
+        "--expect-digest",
+        metavar="D",
+        help="with --base-url: the digest that the caller claims; recorded, not verified",
+    )
+    group.addoption(
+        "--accounts",
+        metavar="FILE",
+        help=f'with --base-url: JSON list of {{"email", "password"}}, mode 0600 (default: the variable {ACCOUNTS_VARIABLE})',
+    )
+    group.addoption(
+        "--header",
+        metavar="'NAME: VALUE'",
+        action="append",
+        default=[],
+        help="with --base-url: a header of each request to it; repeatable",
+    )
+    group.addoption("--host", metavar="H", help="with --base-url: Host header and TLS name instead of the URL's")
     group.addoption("--reports", metavar="DIR", help="folder for reports (default: reports/)")
     # pytest-base-url, if installed, defines the same option with the same meaning.
     with contextlib.suppress(ValueError):
@@ -186,6 +238,11 @@ def read(config: pytest.Config, suites: Path) -> RunOptions:
         allow_unhealthy_live=option.allow_unhealthy_live,
         renamed=next((old for old in RENAMED if getattr(option, old[2:].replace("-", "_")) is not None), None),
         load_workers=option.load_workers,
+        accounts=None if option.accounts is None else Path(option.accounts).absolute(),
+        headers=tuple(option.header),
+        host=option.host,
+        expect_version=option.expect_version,
+        expect_digest=option.expect_digest,
     )
 
 
@@ -238,14 +295,23 @@ def check(options: RunOptions, config: pytest.Config, suites: Path) -> None:
     _check_workers(options)
     if options.base_url is not None and options.target is not None:
         raise Refused("--base-url verifies a URL and --target deploys: use only one of them")
-    if options.live_url is not None and options.base_url is None:
-        raise Refused("--live-url requires --base-url")
+    check_address_options(options)
     _check_values(options)
     if options.target is not None and (left_out := selections(config, suites)):
         raise Refused(
             f"{left_out[0]} leaves checks out, but a deployment must run all checks",
             hint=f"Omit {left_out[0]}, or omit --target to verify without deploying.",
         )
+
+
+def secrets_of_headers(headers: Iterable[str]) -> Iterator[str]:
+    """Yield the values of ``--header`` that no output may show; all of a malformed one, which may hold anything."""
+    for given in headers:
+        try:
+            yield from Route.of([given]).secrets()
+        except ValueError:
+            yield given
+            yield given.partition(":")[2].strip()
 
 
 def _check_workers(options: RunOptions) -> None:
@@ -262,6 +328,46 @@ def _check_workers(options: RunOptions) -> None:
         raise Refused("--load-workers requires the load gate", hint="Add --load, or deploy with --target.")
 
 
+def check_address_options(options: RunOptions) -> None:
+    """Raise Refused if an option of a verification of an address is malformed, or given without ``--base-url``."""
+    given = {
+        "--live-url": options.live_url is not None,
+        "--accounts": options.accounts is not None,
+        "--header": bool(options.headers),
+        "--host": options.host is not None,
+        "--expect-version": options.expect_version is not None,
+        "--expect-digest": options.expect_digest is not None,
+    }
+    if options.base_url is None:
+        if first := next((name for name, is_given in given.items() if is_given), None):
+            hint = "Omit it: a deployment takes this from its environment." if options.target else "Add --base-url=URL."
+            raise Refused(f"{first} requires --base-url", hint=hint)
+        return
+    if options.expect_version is not None and not options.expect_version.strip():
+        raise Refused(
+            "--expect-version must not be empty", hint="Give the version that the release's health check names."
+        )
+    if options.expect_digest is not None and not _DIGEST.fullmatch(options.expect_digest):
+        raise Refused(
+            f"--expect-digest={options.expect_digest!r} is not a digest",
+            hint="Use sha256: and 64 hexadecimal digits in small letters.",
+        )
+    if options.live_url is not None and options.expect_version is None:
+        raise Refused(
+            "--live-url requires --expect-version: without it the same release at both addresses would pass",
+            hint="Add --expect-version=V, the version of the release at --base-url.",
+        )
+    same = options.live_url is not None and options.live_url.rstrip("/") == options.base_url.rstrip("/")
+    if same and options.route() == DIRECT:
+        raise Refused(
+            "--live-url and --base-url are the same address, so that one release would be compared with itself",
+            hint="Give another address, or say with --header or --host what reaches the release.",
+        )
+    options.route()
+    options.users()
+
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 # The distribution specification's rule for tags.
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 

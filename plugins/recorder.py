@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
+from typing import NoReturn
 
 import pytest
 
@@ -16,6 +17,9 @@ SAMPLES = "samples"
 MEASUREMENT = "measurement"
 WARNING = "warning"
 ANSWER = "answer"
+NOT_ASKED = "not_asked"
+_NOT_ASKED = "not asked: "
+_SKIPPED = f"Skipped: {_NOT_ASKED}"
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Recorder:
         self._measurements: list[Measurement] = []
         self._warnings: list[str] = []
         self._documented: set[str] = set()
+        self._left_out: set[str] = set()
 
     def exchanged(self, exchange: Exchange, documented: str | None = None) -> None:
         """Count a request of a check's client; with any answer it is also a sample. Raises what ``SlowAnswers.exchanged`` raises.
@@ -74,6 +79,12 @@ class Recorder:
         with self._lock:
             self._warnings.append(text)
 
+    def leave_out(self, reason: str) -> NoReturn:
+        """Skip the running check because this run cannot ask it; checks that share the skipped fixture are left out as well."""
+        with self._lock:
+            self._left_out.add(f"{_SKIPPED}{reason}")
+        pytest.skip(f"{_NOT_ASKED}{reason}")
+
     def hand_over(self, report: pytest.TestReport, fixtures: Collection[str] = ()) -> None:
         """Move the evidence since the last call into the report; xdist sends the report from worker to controller.
 
@@ -97,6 +108,8 @@ class Recorder:
         report.user_properties.extend((WARNING, text) for text in warnings)
         self.slow.hand_over(report)
         report.user_properties.extend((ANSWER, text) for text in documented)
+        if report.skipped and isinstance(report.longrepr, tuple) and report.longrepr[2] in self._left_out:
+            report.user_properties.append((NOT_ASKED, report.longrepr[2].removeprefix(_SKIPPED)))
 
 
 def requests_in(report: pytest.TestReport) -> int:
@@ -121,6 +134,12 @@ def warnings_in(report: pytest.TestReport) -> list[str]:
 def answers_in(report: pytest.TestReport) -> list[str]:
     """Return the documented answers that a report's check met."""
     return [str(value) for name, value in report.user_properties if name == ANSWER]
+
+
+def not_asked_in(report: pytest.TestReport) -> str | None:
+    """Return why a skipped check could not be asked; None for any other report."""
+    found = (str(value) for name, value in report.user_properties if name == NOT_ASKED)
+    return next(found, None) if report.skipped else None
 
 
 def measurements_in(report: pytest.TestReport) -> list[Measurement]:

@@ -64,9 +64,11 @@ def pytest_configure(config: pytest.Config) -> None:
             config.pluginmanager.register(WorkerSide(suites, _watch(config, suites)), "deployment-worker")
             config.pluginmanager.register(LoadOption(config, suites), "deployment-load-option")
             config.stash[redactor_key] = redactor
+            redactor.learn(*run_options.secrets_of_headers(config.option.header))
             config.pluginmanager.register(WorkerOutput(config, redactor), "deployment-output")
         return
     options = config.stash[options_key] = run_options.read(config, suites)
+    redactor.learn(*run_options.secrets_of_headers(options.headers))  # before the journal records the command line
     if options.mode is Mode.ORDINARY:
         return
     config.pluginmanager.register(StartUpWarnings(config), "deployment-start-up")

@@ -15,6 +15,7 @@ from cryptography.fernet import Fernet
 
 from deployment.files import PRIVATE, replace_file
 from deployment.model import Colour, Image
+from verification.http.route import DIRECT, Route
 from verification.journeys.accounts import SmokeUser
 from verification.stores.connections import Before, Stores
 
@@ -23,12 +24,14 @@ from verification.stores.connections import Before, Stores
 class Release:
     """A release at an address: the candidate at its own, or the live release at the live domain.
 
-    ``colour`` and ``source``, the image that runs there, are None if they are not known (``--base-url``).
+    ``colour`` and ``source``, the image that runs there, are None if they are not known (``--base-url``). ``route``: what
+    its requests carry so that they reach this release and no other one at the same address.
     """
 
     url: str
     colour: Colour | None = None
     source: Image | None = None
+    route: Route = DIRECT
 
     @property
     def version(self) -> str | None:
@@ -90,7 +93,11 @@ class Bake:
 
 @dataclass(frozen=True)
 class State:
-    """The values of the deploy fixtures. A step that has not run yet is None; ``problem`` says why it will never run."""
+    """The values of the deploy fixtures. A step that has not run yet is None; ``problem`` says why it will never run.
+
+    ``no_account``: why a verification of an address lacks accounts, so that checks that need one are not asked; None in all
+    other runs, where such a check fails.
+    """
 
     deployment_id: str
     deploying: bool
@@ -107,6 +114,12 @@ class State:
     promoted: Release | None = None
     baked: Bake | None = None
     problem: str | None = None
+    no_account: str | None = None
+
+
+def expected(version: str | None) -> Image | None:
+    """Return the image of a release of which only the expected version is known; None without one."""
+    return None if version is None else Image("", "", "", version, "")
 
 
 def new_key() -> str:
@@ -144,4 +157,5 @@ def _release(raw: dict[str, Any] | None) -> Release | None:
     if raw is None:
         return None
     colour, source = raw["colour"], raw["source"]
-    return Release(raw["url"], Colour(colour) if colour else None, Image(**source) if source else None)
+    route = Route.from_json(raw["route"])
+    return Release(raw["url"], Colour(colour) if colour else None, Image(**source) if source else None, route)

@@ -70,6 +70,7 @@ def build(records: Sequence[Record]) -> dict[str, Any]:
         "rollback": traffic.get("rollback"),
         "preflight": last_data(records, "preflight").get("items", []),
         "checklist": checklist.evaluate(records),
+        **_of_an_address(records),
     }
 
 
@@ -82,6 +83,15 @@ def build_like(records: Sequence[Record], written: Mapping[str, Any]) -> dict[st
     if built["schema_version"] != FIRST_SCHEMA:
         return built
     return {name: value for name, value in built.items() if name not in LATER_FIELDS or name in {*written, *known}}
+
+
+def _of_an_address(records: Sequence[Record]) -> dict[str, Any]:
+    """Return the fields that only a verification of an address has: the caller's claims, and the checks that it could not ask."""
+    claimed, not_asked = last_data(records, "claimed"), last_data(records, "not_asked").get("checks")
+    fields: dict[str, Any] = {"claimed": {name: claimed.get(name) for name in ("digest", "by")}} if claimed else {}
+    if not_asked:
+        fields["not_asked"] = not_asked
+    return fields
 
 
 def no_gates(names: Sequence[str]) -> list[GateResult]:

@@ -30,7 +30,8 @@ class GateOutcome(StrEnum):
     FAILED = "failed"
     ERROR = "error"
     NOT_RUN = "not_run"
-    INCOMPLETE = "incomplete"  # the run stopped before all its checks had run, and those that ran passed
+    # Those of its checks that ran passed; the run stopped before the others, or lacks the accounts to ask them.
+    INCOMPLETE = "incomplete"
     ABSENT = "absent"  # the service declares that it has no such part
 
 
@@ -105,6 +106,7 @@ class Tally:
     overdue: set[str] = field(default_factory=set)  # checks whose results must have come by now
     absent: dict[str, str] = field(default_factory=dict)  # gate -> what the service declares that it does not have
     answers: dict[str, set[str]] = field(default_factory=dict)  # the contract's answer -> the checks that met it
+    not_asked: dict[str, str] = field(default_factory=dict)  # check -> why this run cannot ask it
     harmed: dict[str, str] = field(default_factory=dict)  # gate -> why it failed although none of its checks did
 
     def expect(self, check: str, gate: str, samples: int = 0) -> None:
@@ -153,6 +155,22 @@ class Tally:
         """Declare that the service has no such part, so that no check of the gate is expected."""
         self.absent[gate] = reason
 
+    def leave_out(self, check: str, reason: str) -> None:
+        """Record that this run cannot ask a check, and why: it neither passed nor failed."""
+        self.not_asked[check] = reason
+
+    def left_out(self) -> list[dict[str, str]]:
+        """Return the checks that were left out, each with its gate and the reason."""
+        return [
+            {"check": check, "gate": self.expected[check], "reason": reason}
+            for check, reason in sorted(self.not_asked.items())
+        ]
+
+    def lacks_only_left_out(self, gate: str) -> bool:
+        """Return whether checks of a gate were left out, and every other one of it has a result."""
+        checks = [check for check, own in self.expected.items() if own == gate and not self.results.get(check)]
+        return bool(checks) and all(check in self.not_asked for check in checks)
+
     def gate(self, rule: GateRule) -> GateResult:
         """Return the gate's result so far."""
         checks = [check for check, gate in self.expected.items() if gate == rule.name]
@@ -178,16 +196,21 @@ class Tally:
             return GateOutcome.NOT_RUN, f"{expected} checks were collected, {rule.min_checks} are required"
         if rule.name in self.harmed and not failed:
             return GateOutcome.FAILED, self.harmed[rule.name]
+        left_out = [self.not_asked[check] for check in results_of if check in self.not_asked]
         if expected == 0 or ran == 0:
-            return GateOutcome.NOT_RUN, "no check ran" if expected else None
+            none = f"no check was asked: {left_out[0]}" if left_out else "no check ran"
+            return GateOutcome.NOT_RUN, none if expected else None
         if failed:
             outcome = GateOutcome.FAILED if failed > outcomes[CheckOutcome.ERROR] else GateOutcome.ERROR
             return outcome, _first_failure(results_of)
-        missing = [check for check, results in results_of.items() if not results]
+        missing = [check for check, results in results_of.items() if not results and check not in self.not_asked]
         if lost := [check for check in missing if check in self.overdue]:
             return GateOutcome.ERROR, f"{len(lost)} of {expected} checks never reported, among them {lost[0]}"
         if missing:
             return GateOutcome.INCOMPLETE, f"{ran} of {expected} checks ran, and passed, before the run was stopped"
+        if ran < expected:
+            why = f"{ran} of {expected} checks ran, and passed; the others were not asked: {left_out[0]}"
+            return GateOutcome.INCOMPLETE, why
         if rule.required and requests == 0:
             return (
                 GateOutcome.FAILED,

@@ -97,7 +97,12 @@ def load_throughput(load_result: LoadResult, limits: Limits, measure: Measure) -
 
 @check("load", "no slower than live")
 def load_no_slower_than_live(
-    load_result: LoadResult, load_beside_live: BesideLive | None, limits: Limits, measure: Measure, base_url: str
+    load_result: LoadResult,
+    load_beside_live: BesideLive | None,
+    limits: Limits,
+    measure: Measure,
+    base_url: str,
+    candidate: Release,
 ) -> None:
     """Both colours under a small load at once, if the settings ask for it (`compare_rate`); refused if found twice."""
     assert load_result.requests > 0
@@ -116,7 +121,8 @@ def load_no_slower_than_live(
     slower = list(found.found)
     assert not slower, (
         f"{found.found[slower[0]]}{'; so are ' + ', '.join(slower[1:]) if slower[1:] else ''}"
-        f"\npython -m pytest --base-url={base_url} --live-url={found.live_url} --load suites/service.yaml::load"
+        f"\npython -m pytest --base-url={base_url} --live-url={found.live_url} --expect-version={candidate.version or 'V'}"
+        " --load suites/service.yaml::load"
     )
 
 

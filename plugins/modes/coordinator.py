@@ -36,7 +36,7 @@ from plugins.modes.completeness import (
     refuse_small_gates,
 )
 from plugins.modes.run_state import RunState, Waiver
-from plugins.recorder import answers_in, requests_in, samples_in, warnings_in
+from plugins.recorder import answers_in, not_asked_in, requests_in, samples_in, warnings_in
 from plugins.stages import LATENCY, Check, Stage, samples
 from verification.contract.coverage import documented, missing
 
@@ -157,6 +157,9 @@ class Coordinator(RunState):
             self.warn(gate, text)
         self._tally.add_answers(check, answers_in(report))
         self._tally.add_usage(check, requests_in(report), report.duration, samples_in(report))
+        if self._state.no_account is not None and (reason := not_asked_in(report)) is not None:
+            self._tally.leave_out(check, reason)
+            return
         outcome = CheckOutcome.INCONCLUSIVE if changed(report) else outcome_of(report)
         if outcome is None:
             return
@@ -213,7 +216,7 @@ class Coordinator(RunState):
     def _demand_coverage(self) -> None:
         """Fail the gate endpoints if its checks and those of the other gates did not meet every answer in ``cover``."""
         patterns = self._settings.gates.get(ENDPOINTS, {}).get("cover", ()) if self._settings else ()
-        if not patterns or self._settings is None or (self._options.partial and not self._state.deploying):
+        if not patterns or self._settings is None or self.partial:
             return
         contract = contract_of(self._settings)
         lacking = missing([] if contract is None else documented(contract), patterns, self._tally.answers)
@@ -332,6 +335,7 @@ class Coordinator(RunState):
         verdict = self.verdict()
         return [
             *self._coverage(),
+            *([("not_asked", {"checks": self._tally.left_out()})] if self._tally.not_asked else []),
             ("gates", {"gates": self._reported_gates()}),
             (
                 "closed",
@@ -340,12 +344,17 @@ class Coordinator(RunState):
                     "exit_code": code,
                     "reason": None if verdict in GOOD or self._reason is None else str(self._reason),
                     "live_harmed": self._mode is not None and self._mode.live_harmed,
-                    "partial": self._options.partial and not self._state.deploying,
+                    "partial": self.partial,
                     "finished_at": self._clock.now().isoformat(timespec="milliseconds"),
                     **({"remedy": self.remedy} if self.remedy and verdict not in GOOD else {}),
                 },
             ),
         ]
+
+    @property
+    def partial(self) -> bool:
+        """Whether this verification does not run every check: some are not selected, or cannot be asked without accounts."""
+        return (self._options.partial or bool(self._tally.not_asked)) and not self._state.deploying
 
     def _coverage(self) -> list[tuple[str, dict[str, Any]]]:
         """Return the record of the contract's answers and the checks that met them; none if no check ran."""

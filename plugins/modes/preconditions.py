@@ -14,6 +14,7 @@ from plugins.integrity.process_guard import refuse_missing_plugins, refuse_other
 from plugins.modes.completeness import refuse_problems
 from plugins.modes.settings_checks import (
     coverage_is_possible,
+    load_can_use,
     load_has_journeys,
     load_is_possible,
     service_is_described,
@@ -38,4 +39,5 @@ def accepted_settings(config: pytest.Config, options: RunOptions, suites: Path) 
     coverage_is_possible(settings)
     if options.load or options.target is not None:
         load_has_journeys(settings)
+        load_can_use(options.route(), settings)
     return settings

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from deployment import strategy
-from deployment.errors import SettingsError
+from deployment.errors import Refused, SettingsError
 from deployment.settings import Settings
+from verification.http.route import DIRECT, Route
 from verification.load.model import journeys_of
 
 
@@ -40,6 +41,15 @@ def load_has_journeys(settings: Settings) -> None:
         raise SettingsError(
             f"{settings.service_file.name}: the load may play none of the journeys: each has weight 0, or only writes without live: true",
             hint="Give a journey that may be played on the live service a weight above 0; docs/any-service.md describes the keys.",
+        )
+
+
+def load_can_use(route: Route, settings: Settings) -> None:
+    """Raise Refused if headers or a host would have to be sent to the load's workers on other machines."""
+    if route != DIRECT and int(settings.table("load")["workers_elsewhere"]):
+        raise Refused(
+            "--header and --host cannot be sent to the load's workers on other machines: their connection is not private",
+            hint="Set gates.load.workers_elsewhere = 0, or omit --load.",
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 from deployment.errors import DeploymentError, Refused, first_line
 from deployment.evidence.archive import NOWHERE, Archive
@@ -15,8 +16,9 @@ from infrastructure.compose import Environment
 from infrastructure.description import service_of
 from plugins.modes.coordinator import Coordinator
 from plugins.modes.environment_snapshot import front_door_request, take_snapshot
+from plugins.options import ACCOUNTS_VARIABLE
 from plugins.stages import Stage
-from plugins.state import Release, unregistered
+from plugins.state import Release, expected, unregistered
 from plugins.traffic import TrafficMonitor, prober_config
 from verification.watch.watch import WatchLimits
 
@@ -44,16 +46,22 @@ class VerifyMode:
 
     def _begin(self) -> None:
         run, base_url = self._run, self._run.options.base_url
-        try:
-            self._environment = compose.connect(self._settings)
-        except (Refused, DeploymentError):
-            if base_url is None:
-                raise
-        users = self._environment.smoke_users if self._environment else ()
+        users = run.options.users()
+        run.redactor.learn(*(user.password for user in users))
+        why = self._connect(bool(users))
         if self._environment is not None:
+            users = self._environment.smoke_users
             run.redactor.learn(*self._environment.secrets)
         run.name_checks()
-        release = Release(base_url.rstrip("/")) if base_url is not None else self._live()
+        if run.options.expect_version is not None and service_of(self._settings).health.version is None:
+            run.warn("health", "the answers name no version, so --expect-version was not compared with anything")
+        if run.options.expect_digest is not None:
+            run.journal.append("claimed", digest=run.options.expect_digest, by=run.actor)
+        if base_url is not None:
+            version = expected(run.options.expect_version)
+            release = Release(base_url.rstrip("/"), source=version, route=run.options.route())
+        else:
+            release = self._live()
         beside = run.options.live_url
         run.publish(
             smoke_users=users,
@@ -62,6 +70,7 @@ class VerifyMode:
             live=release if beside is None else Release(beside.rstrip("/")),
             baseline=None if beside is None else Release(beside.rstrip("/")),
             promoted=release,
+            no_account=why,
         )
         if (environment := self._environment) is not None:
             run.publish(
@@ -72,6 +81,27 @@ class VerifyMode:
                 if base_url is not None
                 else None,  # requests to the live domain pass its own front door
             )
+
+    def _connect(self, has_users: bool) -> str | None:
+        """Connect to the environment if the run needs it; return why accounts may be lacking, None if they must be there.
+
+        The address of a service needs no environment: an embedded one gives its accounts if it is up, one on AWS if it is named.
+        """
+        options, settings = self._run.options, self._settings
+        if options.base_url is None:
+            self._environment = compose.connect(settings)
+            return None
+        if has_users:
+            return f"--accounts or {ACCOUNTS_VARIABLE} has too few accounts"
+        embedded = settings.provider == "embedded"
+        if compose.is_up(settings) if embedded else options.environment is not None:
+            try:
+                self._environment = compose.connect(settings)
+                return None
+            except (Refused, DeploymentError):
+                if not embedded:
+                    raise
+        return f"it needs an account; give --accounts FILE or the variable {ACCOUNTS_VARIABLE}"
 
     def _live(self) -> Release:
         environment = self._environment
@@ -85,11 +115,12 @@ class VerifyMode:
 
     def _watch(self) -> None:
         run, live = self._run, self._run.state.live
-        if live is None or not (run.state.smoke_users or service_of(self._settings).signed_in is None):
+        if live is None:
             return
         limits = self._settings.limits
         seconds = min(limits.bake, LONGEST_WATCH_S)
         config = prober_config(self._settings, live.url, run.state.smoke_users, run.folder)
+        config = replace(config, route=live.route)
         self._traffic = TrafficMonitor(config, WatchLimits())
         self._traffic.warm_up()
         began = time.time()
@@ -115,9 +146,15 @@ class VerifyMode:
         elif run.tally.faults:
             where, what = run.tally.faults[0]
             run.stop(Reason(where, what))
+        elif run.tally.not_asked and not any(gate.outcome is GateOutcome.PASSED for gate in run.gates()):
+            run.stop(Reason("verify", f"no gate passed: {next(iter(run.tally.not_asked.values()))}"))
 
     def _excused(self, gate: GateResult) -> bool:
-        """Return whether a gate may be missing."""
+        """Return whether a gate may be missing, or may lack checks that this run could not ask."""
+        if gate.outcome in (GateOutcome.NOT_RUN, GateOutcome.INCOMPLETE) and self._run.tally.lacks_only_left_out(
+            gate.name
+        ):
+            return True
         return gate.outcome is GateOutcome.NOT_RUN and (self._run.options.partial or gate.name == "load")
 
     def finalize(self) -> None:

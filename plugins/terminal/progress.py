@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 import time
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pytest
@@ -150,6 +151,14 @@ class Progress:
             if gate["outcome"] == GateOutcome.ABSENT:
                 text = f"gate {gate['name']} is absent: {reasons.get(gate['name'])}"
                 terminal.write_line(f"  {self._fitted(terminal, text, 2)}", bold=True, yellow=True)
+        if left_out := report.get("not_asked"):
+            counts = Counter(one["gate"] for one in left_out)
+            gates = ", ".join(f"{gate} ({count})" for gate, count in counts.items())
+            text = f"PARTIAL: {len(left_out)} checks were not asked: {gates}: {left_out[0]['reason']}"
+            terminal.write_line(f"  {self._fitted(terminal, text, 2)}", bold=True, yellow=True)
+        if claimed := report.get("claimed"):
+            text = f"{claimed['digest']} is claimed by {claimed['by']}, and was not verified"
+            terminal.write_line(f"  {self._fitted(terminal, text, 2)}")
         for warning in run.warnings:
             terminal.write_line(f"  WARNING  {self._fitted(terminal, warning, 11)}", bold=True, yellow=True)
         if hint := next_step(report):

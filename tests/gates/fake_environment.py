@@ -66,4 +66,5 @@ def pytest_load_initial_conftests() -> None:
     if SETTINGS in os.environ:
         project.SETTINGS = os.environ[SETTINGS]  # an absolute path replaces the one below the project's folder
     environment_snapshot.take_snapshot = take_snapshot  # type: ignore[assignment]  # the part of an Environment that is needed
+    compose.is_up = lambda settings: settings is not None
     compose.connect = connect  # type: ignore[assignment]  # the part of an Environment that is needed

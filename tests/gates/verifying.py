@@ -179,7 +179,14 @@ class Bench:
                     "--tb=line",
                 ),
                 *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
-                *([f"--live-url=http://blue.telehealth.localhost:{beside.port}"] if beside else []),
+                *(
+                    [
+                        f"--live-url=http://blue.telehealth.localhost:{beside.port}",
+                        f"--expect-version={service.version}",
+                    ]
+                    if beside
+                    else []
+                ),
                 *options,
                 *(f"suites/{gate}" for gate in gates),
             ],

@@ -102,7 +102,8 @@ def test_a_live_service_beside_an_address(project: Project) -> None:
             assert client.get("/health").status_code == live_client.get("/health").status_code
         """,
     )
-    run = project.run(f"--base-url={urls['blue']}", f"--live-url={urls['live']}", "suites/continuity", target=None)
+    addresses = (f"--base-url={urls['blue']}", f"--live-url={urls['live']}", "--expect-version=1.0.0")
+    run = project.run(*addresses, "suites/continuity", target=None)
     assert run.code == 0, run.output
 
 

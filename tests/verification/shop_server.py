@@ -57,7 +57,8 @@ journeys:
 class Shop:
     """The server's state; ``orders`` holds tags by path, of notes as well. ``lose``: so many orders are taken in, but not answered.
 
-    ``fail`` maps a path to a status.
+    ``fail`` maps a path to a status. ``version`` is what the header X-Version says; ``only_with``: the header and value without
+    which a request is answered 503, as if it had reached another release. ``hosts``: the Host headers that came.
     """
 
     def __init__(self) -> None:
@@ -66,6 +67,9 @@ class Shop:
         self.lose = 0
         self.delete_fails = False
         self.fail: dict[str, int] = {}
+        self.version = ""
+        self.only_with: tuple[str, str] | None = None
+        self.hosts: set[str] = set()
         self._numbers = 0
         self.lock = threading.Lock()
         self.server = _Server(("127.0.0.1", 0), _Handler)
@@ -113,10 +117,13 @@ class _Handler(BaseHTTPRequestHandler):
         shop.seen.append(f"{self.command} {path}")
         body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
         pair = base64.b64encode(f"{USER['email']}:{USER['password']}".encode()).decode()
-        if (status := shop.fail.get(path)) is not None:
+        shop.hosts.add(self.headers["Host"])
+        if shop.only_with is not None and self.headers.get_all(shop.only_with[0]) != [shop.only_with[1]]:
+            self._answer(503, "another release", "text/plain")
+        elif (status := shop.fail.get(path)) is not None:
             self._answer(status, "broken", "text/plain")
         elif path == "/up":
-            self._answer(200, "fine", "text/plain")
+            self._answer(200, "fine", "text/plain", {"X-Version": shop.version})
         elif path == "/goods":
             self._answer(200, "<h1>Goods</h1>", "text/html; charset=utf-8")
         elif self.headers.get("Authorization") != f"Basic {pair}":

@@ -17,6 +17,7 @@ import httpx
 from verification.http.answer_limits import AnswerLimits, LimitedTransport
 from verification.http.decoding import ENCODINGS
 from verification.http.loopback import address_of, tls_context
+from verification.http.route import DIRECT, Route
 from verification.redaction.redactor import is_secret_name
 
 _HEADERS_OF_THE_CLIENT = frozenset({"host", "content-length", "accept-encoding", "connection", "user-agent", "accept"})
@@ -97,9 +98,15 @@ class RecordingClient(httpx.Client):
     """An ``httpx.Client`` that tells ``on_exchange`` of each request, those included that got no answer."""
 
     def __init__(
-        self, on_exchange: OnExchange | None, keep_alive: bool, tls_name: str | None = None, **options: Any
+        self,
+        on_exchange: OnExchange | None,
+        keep_alive: bool,
+        tls_name: str | None = None,
+        route: Route = DIRECT,
+        **options: Any,
     ) -> None:
         super().__init__(**options)
+        self.route = route
         self._tls_name = tls_name
         self._on_exchange = on_exchange
         self._keep_alive = keep_alive
@@ -135,12 +142,13 @@ def open_client(
     ca_file: str | None = None,
     tls_name: str | None = None,
     answers: AnswerLimits | None = None,
+    route: Route = DIRECT,
 ) -> httpx.Client:
     """A client for one address, to be closed by the caller (``with``).
 
     ``timeout_s`` limits each of connecting, sending, waiting and reading, ``answers`` the size of an answer and the whole time of
     a request (None: the defaults). Without ``keep_alive`` each request has a connection
-    of its own. ``tls_name`` is asked for, and must be certified, instead of the address's own. Nothing of the environment (proxies, netrc, certificates) is used.
+    of its own. ``tls_name`` is asked for, and must be certified, instead of the address's own. ``route``: further headers, and a host. Nothing of the environment (proxies, netrc, certificates) is used.
     """
     # Reading the system's certificates takes 20 ms; a context without any trusts nobody, which is right where TLS is not meant.
     context = tls_context(ca_file) if base_url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -149,10 +157,11 @@ def open_client(
     return RecordingClient(
         on_exchange,
         keep_alive,
-        tls_name,
+        tls_name or route.tls_name,
+        route,
         base_url=base_url,
         timeout=timeout_s,
-        headers={"Accept-Encoding": ENCODINGS, **(headers or {})},
+        headers={"Accept-Encoding": ENCODINGS, **route.beside(headers or {})},
         transport=LoopbackTransport(transport),
         trust_env=False,
         follow_redirects=False,

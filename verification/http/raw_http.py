@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from verification.http.loopback import address_of
+from verification.http.route import DIRECT, Route
 
 LARGEST_BODY = 16_000_000
 """Bytes of a body; nothing is decoded here, and the request asks for no encoding."""
@@ -45,10 +46,15 @@ class Answer:
 
 
 class Connection:
-    """A connection to one origin; ``*.localhost`` is 127.0.0.1, and the Host header and TLS name stay the URL's."""
+    """A connection to one origin; ``*.localhost`` is 127.0.0.1, and the Host header and TLS name stay the URL's, or the route's."""
 
     def __init__(
-        self, base_url: str, context: ssl.SSLContext | None, timeout_s: float, largest: int = LARGEST_BODY
+        self,
+        base_url: str,
+        context: ssl.SSLContext | None,
+        timeout_s: float,
+        largest: int = LARGEST_BODY,
+        route: Route = DIRECT,
     ) -> None:
         """``timeout_s`` limits a request from connecting to the answer's last byte, ``largest`` the body's bytes."""
         parts = urlsplit(base_url)
@@ -58,7 +64,9 @@ class Connection:
         self._timeout_s = timeout_s
         self._largest = largest
         kind = _Secure if parts.scheme == "https" else _Plain
+        self._route = route
         self._http = kind(host, port, timeout_s, context)
+        self._http.tls_name = route.tls_name or host
 
     def ask(self, method: str, path: str, headers: dict[str, str], body: bytes | None) -> Answer:
         """Sends and reads the whole answer. Raises WireTimeout, OSError, ``http.client.HTTPException``."""
@@ -71,7 +79,7 @@ class Connection:
             assert sock is not None, "connected just now"
             sock.settimeout(_left(deadline))
             try:
-                self._http.request(method, self._prefix + path, body=body, headers=headers)
+                self._http.request(method, self._prefix + path, body=body, headers=self._route.beside(headers))
             except (ValueError, http.client.InvalidURL):  # UnicodeEncodeError is a ValueError
                 raise NotSendable("a character in a header or the path is not allowed by HTTP") from None
             response = self._http.getresponse()
@@ -108,6 +116,7 @@ class _Plain(http.client.HTTPConnection):
         super().__init__(host, port, timeout=timeout_s)
         self.deadline = time.monotonic() + timeout_s
         self._tls = context
+        self.tls_name = host
         self.response_class = self._response  # type: ignore[assignment]  # a function that makes one
 
     def _response(self, sock: socket.socket, *options: Any, **named: Any) -> http.client.HTTPResponse:
@@ -129,7 +138,7 @@ class _Secure(_Plain):
         plain = self.sock
         plain.settimeout(_left(self.deadline))
         try:
-            self.sock = self._tls.wrap_socket(plain, server_hostname=self.host)
+            self.sock = self._tls.wrap_socket(plain, server_hostname=self.tls_name)
         except BaseException:
             plain.close()
             raise

@@ -222,6 +222,12 @@ class Service:
         played = (one.on_live() for one in self.journeys if with_user or not self.needs_account(one))
         return tuple(one for one in played if one is not None)
 
+    def without_accounts(self) -> Service:
+        """Return the service with only the sessions that need no account, and the journeys that can be played without one."""
+        sessions = {name: one for name, one in self.sessions.items() if not one.needs_account}
+        journeys = tuple(one for one in self.journeys if one.session is None or one.session in sessions)
+        return replace(self, sessions=sessions, journeys=journeys)
+
     def needs_account(self, journey: Journey) -> bool:
         """Return whether a journey is played in the session of a user."""
         return journey.session is not None and self.sessions[journey.session].kind != "none"

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from verification.http.raw_http import Answer, Connection, TooLargeOnTheWire, WireTimeout
+from verification.http.route import DIRECT, Route
 from verification.journeys.expectations import NotCaptured
 from verification.journeys.leftovers import removal, swept
 from verification.journeys.model import Journey, Session
@@ -35,8 +36,9 @@ class Unanswered(Exception):
 class Asker:
     """A smoke user's sessions on one colour. Not safe to use from two threads."""
 
-    def __init__(self, url: str, plan: LatencyPlan, context: ssl.SSLContext | None) -> None:
+    def __init__(self, url: str, plan: LatencyPlan, context: ssl.SSLContext | None, route: Route = DIRECT) -> None:
         self.url = url
+        self._route = route
         self._plan = plan
         self._context = context
         self._account = None if plan.user is None else account_of(plan.user)
@@ -229,7 +231,7 @@ class Asker:
         return prepare(self._plan.service.health.step, self._values(), {})
 
     def _connect(self) -> Connection:
-        return Connection(self.url, self._context, self._plan.timeout_s, self._plan.largest)
+        return Connection(self.url, self._context, self._plan.timeout_s, self._plan.largest, self._route)
 
     def _send(self, connection: Connection, prepared: Prepared) -> Answer:
         headers = {"User-Agent": _AGENT, **prepared.headers}

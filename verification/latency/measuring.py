@@ -71,7 +71,7 @@ def measure(
     ``hopeless`` is asked after each round, and ends the measurement with the words it gives; ``wanted`` at every look.
     """
     context = tls_context(plan.ca_file) if any(url.startswith("https:") for url in plan.urls.values()) else None
-    askers = {colour: Asker(url, plan, context) for colour, url in plan.urls.items()}
+    askers = {colour: Asker(url, plan, context, plan.route_of(colour)) for colour, url in plan.urls.items()}
     return measure_with(askers, plan, places, hopeless=hopeless, wanted=wanted)
 
 
@@ -91,7 +91,7 @@ def measure_in_sessions(
     urls = {**plan.urls, **({CONTROL: plan.urls[LIVE]} if LIVE in plan.urls else {})}
     plan = replace(plan, rate=plan.rate / 2) if CONTROL in urls else plan
     context = tls_context(plan.ca_file) if any(url.startswith("https:") for url in urls.values()) else None
-    askers = {colour: Asker(url, plan, context) for colour, url in urls.items()}
+    askers = {colour: Asker(url, plan, context, plan.route_of(colour)) for colour, url in urls.items()}
     return measure_sessions_with(askers, plan, suspected, hopeless=hopeless, wanted=wanted)
 
 

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from verification.http.raw_http import LARGEST_BODY
+from verification.http.route import DIRECT, Route
 from verification.journeys.accounts import SmokeUser
 from verification.journeys.model import Journey, Service, Session, Step
 
@@ -117,6 +118,7 @@ class LatencyPlan:
 
     ``service`` describes the requests; ``user`` signs in, None for a service without accounts. ``samples`` and ``warmup`` are answers of each operation, kind of connection and colour. ``rate`` is requests per second
     that each colour is asked at most. ``timeout_s`` limits a whole request, ``largest`` the bytes of an answer's body. ``longest_s`` ends a measurement that the release, or the machine, draws out.
+    ``route``: what the candidate's requests carry.
     """
 
     urls: Mapping[str, str]
@@ -129,6 +131,7 @@ class LatencyPlan:
     largest: int = LARGEST_BODY
     longest_s: float = 120.0
     ca_file: str | None = None
+    route: Route = DIRECT
 
     def __post_init__(self) -> None:
         if CANDIDATE not in self.urls or set(self.urls) > {CANDIDATE, LIVE}:
@@ -142,6 +145,10 @@ class LatencyPlan:
     def operations(self) -> Mapping[str, Operation]:
         """The operations that are measured, by name."""
         return operations_of(self.service)
+
+    def route_of(self, colour: str) -> Route:
+        """Return how requests reach a colour: ``route`` leads to the candidate, and to no other one."""
+        return self.route if colour == CANDIDATE else DIRECT
 
     @property
     def places(self) -> list[Place]:

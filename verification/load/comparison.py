@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from verification.http.route import DIRECT
 from verification.latency.comparison import Shift, Tail, has_slower_tail, is_slower, shift, tail
 from verification.latency.plan import LatencyLimits
 from verification.load.model import LoadPlan, LoadResult
@@ -50,7 +51,7 @@ def plans(plan: LoadPlan, live_url: str, rate: float) -> tuple[LoadPlan, LoadPla
     small = replace(
         plan, users=users, rate=rate, seconds=min(plan.seconds, LONGEST_S), workers=1, elsewhere=0, listen=None
     )
-    return small, replace(small, base_url=live_url, most_failures=MOST_FAILURES)
+    return small, replace(small, base_url=live_url, most_failures=MOST_FAILURES, route=DIRECT)
 
 
 def compare(made: tuple[LoadPlan, LoadPlan], results: Sequence[LoadResult], table: Mapping[str, Any]) -> BesideLive:

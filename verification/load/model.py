@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
 
+from verification.http.route import DIRECT, Route
 from verification.journeys.accounts import SmokeUser
 from verification.journeys.model import Journey, Service
 
@@ -28,7 +29,7 @@ class LoadPlan:
     ``ramp`` is how many users start per second (None: all within one second). ``timeout_s`` limits one request as a whole, and
     ``largest`` the bytes of its answer's body. ``workers`` Locust processes on this machine make
     it together, and ``elsewhere`` more that join at ``listen`` (host, port). ``most_failures`` failed requests end it, to spare whoever
-    is asked; only without workers. Raises ValueError where a value makes no sense.
+    is asked; only without workers. ``route``: what each request carries. Raises ValueError where a value makes no sense.
     """
 
     base_url: str
@@ -45,6 +46,7 @@ class LoadPlan:
     elsewhere: int = 0
     listen: tuple[str, int] | None = None
     most_failures: int | None = None
+    route: Route = DIRECT
 
     @property
     def shared(self) -> bool:
@@ -78,6 +80,10 @@ class LoadPlan:
             raise ValueError("the load's workers elsewhere need an address to join at")
         if self.elsewhere and not self.smoke_users:
             raise ValueError("the load's workers elsewhere need smoke users: only who knows their passwords may join")
+        if self.elsewhere and self.route != DIRECT:
+            raise ValueError(
+                "the load's workers elsewhere get no --header and no --host: their connection is not private"
+            )
         if self.shared and self.most_failures is not None:
             raise ValueError("the load of several workers does not end at a number of failures")
 

@@ -10,6 +10,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -82,7 +83,7 @@ class _Crew:
 
     def __init__(self, plan: LoadPlan, folder: Path, output: TextIO) -> None:
         self.plan, self._folder, self._output = plan, folder, output
-        self._redactor = Redactor(user.password for user in plan.smoke_users)
+        self._redactor = Redactor([*(user.password for user in plan.smoke_users), *plan.route.secrets()])
         self.stats, self.extra, self._door = folder / "stats.json", folder / "run.json", folder / "door.json"
         self._join_s = 0.0 if not plan.shared else _JOIN_ELSEWHERE_S if plan.elsewhere else _JOIN_S
         # Workers elsewhere are told nothing, and know the users' passwords alone.
@@ -98,7 +99,7 @@ class _Crew:
         port, host = self._opened(), LOOPBACK if plan.listen is None else plan.listen[0]
         argv = worker_arguments(LOOPBACK if host in EVERYWHERE else host, port)
         for _ in range(plan.workers):
-            self._add(argv, {"users": self._users(), "key": self._key})
+            self._add(argv, {"users": self._users(), "key": self._key, "route": asdict(plan.route)})
 
     def wait(self, on_tick: Callable[[float], None] | None) -> int:
         """Until the first of them has ended; its exit code. Raises LoadFailed where that takes too long, or a worker is lost."""
@@ -149,6 +150,7 @@ class _Crew:
             "key": self._key,
             "service": plan.service.to_json(),
             "base_url": plan.base_url,
+            "route": asdict(plan.route),
             "rate_per_user": plan.rate / plan.users,
             "seconds": plan.seconds,
             "timeout_s": plan.timeout_s,

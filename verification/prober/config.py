@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from urllib.parse import urlsplit
 
 from verification.http.raw_http import LARGEST_BODY
+from verification.http.route import DIRECT, Route
 from verification.journeys.accounts import SmokeUser
 from verification.journeys.model import Service
 from verification.prober.schedule import Schedule
@@ -26,6 +27,7 @@ class ProberConfig:
     all of it again, what a lost answer left behind included. ``stderr_log`` is a path; None: no log.
     ``control_url`` is an address that is asked the same, from the same process, ``control_rate`` times a second: what is slow
     at both is the machine's doing. Those samples are ``control`` ones. None: there is none.
+    ``route``: what requests to ``base_url`` carry.
     Raises ValueError where a value makes no sense.
     """
 
@@ -41,6 +43,7 @@ class ProberConfig:
     control_url: str | None = None
     control_rate: float = 0.0
     run: str = field(default_factory=lambda: secrets.token_hex(8))
+    route: Route = DIRECT
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.base_url)
@@ -66,7 +69,12 @@ class ProberConfig:
         if self.control_url is None:
             return None
         return replace(
-            self, base_url=self.control_url, rate=self.control_rate, control_url=None, run=f"{self.run}-control"
+            self,
+            base_url=self.control_url,
+            rate=self.control_rate,
+            control_url=None,
+            run=f"{self.run}-control",
+            route=DIRECT,
         )
 
     @property
@@ -97,6 +105,7 @@ class ProberConfig:
             "control_url": self.control_url,
             "control_rate": self.control_rate,
             "run": self.run,
+            "route": asdict(self.route),
         }
         return json.dumps(values) + "\n"
 
@@ -105,4 +114,5 @@ class ProberConfig:
         """Raises ValueError, TypeError or LookupError where the line is no configuration."""
         values = json.loads(line)
         user, service = values.pop("user"), Service.from_json(values.pop("service"))
-        return cls(user=user and SmokeUser(**user), service=service, **values)
+        route = Route.from_json(values.pop("route"))
+        return cls(user=user and SmokeUser(**user), service=service, route=route, **values)

@@ -66,7 +66,7 @@ class ProberProcess:
         """Until ``stop``; then removes what was written, for 2 s at most."""
         self._pace()
         self._settle()
-        connection = Connection(self._config.base_url, self._context, _CLEAN_UP_S)
+        connection = Connection(self._config.base_url, self._context, _CLEAN_UP_S, route=self._config.route)
         cleaner = Cleaner(self._script, connection, _log)
         thread = threading.Thread(target=cleaner.run, daemon=True)
         thread.start()
@@ -160,7 +160,8 @@ class ProberProcess:
                     if kept.usable:
                         return kept
                     kept.close()
-        return Connection(self._config.base_url, self._context, self._config.timeout_s, self._config.largest)
+        config = self._config
+        return Connection(config.base_url, self._context, config.timeout_s, config.largest, config.route)
 
     def _give_back(self, ask: Ask, connection: Connection, *, reusable: bool) -> None:
         if ask.kind == "kept" and reusable and connection.usable and len(self._kept) < _KEPT:

@@ -19,6 +19,7 @@ from locust import constant_throughput, task
 from locust.contrib.fasthttp import FastHttpUser, FastResponse
 
 from verification.http.decoding import ENCODINGS, Meter, TooLarge
+from verification.http.route import DIRECT, Route
 from verification.journeys.expectations import Answer, NotCaptured
 from verification.journeys.leftovers import removal, swept
 from verification.journeys.model import Journey, Service, Session
@@ -33,6 +34,7 @@ _PIECE = 65_536
 
 PLAN: dict[str, Any] = {}
 ACCOUNTS: deque[Mapping[str, str]] = deque()
+ROUTE: list[Route] = []
 planned = Event()
 _journeys: list[Journey] = []
 _sessions: list[Session] = []
@@ -52,6 +54,7 @@ def adopt(plan: Mapping[str, Any], accounts: Sequence[Mapping[str, str]], first:
     SmokeUser.wait_time = constant_throughput(plan["rate_per_user"])
     SmokeUser.network_timeout = SmokeUser.connection_timeout = plan["timeout_s"]
     _know_loopback(urlsplit(plan["base_url"]).hostname or "")
+    ROUTE[:] = [Route.from_json(plan["route"])] if plan.get("route") else []
     planned.set()
 
 
@@ -78,6 +81,10 @@ def clear() -> None:
                 user.go_on(play)
             if play in _lost:
                 user.sweep(play)
+
+
+def _route() -> Route:
+    return ROUTE[0] if ROUTE else DIRECT
 
 
 def _tls() -> ssl.SSLContext:
@@ -124,6 +131,8 @@ class SmokeUser(FastHttpUser):
         # By the plan alone: Locust's master can set all of these, and could be anybody; users tell their passwords.
         self.host, self.insecure, self.proxy_host, self.proxy_port = PLAN["base_url"], False, None, None
         super().__init__(environment)
+        if (name := _route().tls_name) is not None:
+            self.client.client.clientpool.client_args["ssl_options"] = {"server_hostname": name}
         self.client.client.response_type = LimitedResponse  # type: ignore[misc]  # Locust has no other way to choose it
 
     def on_start(self) -> None:
@@ -211,7 +220,7 @@ class SmokeUser(FastHttpUser):
 
     def ask(self, prepared: Prepared, learn: Callable[[Answer | None], str | None]) -> int:
         """Send a request, and return the answer's status, 0 without one; ``learn`` takes the answer in and says what is wrong with it."""
-        headers = {"User-Agent": _AGENT, "Accept-Encoding": ENCODINGS, **prepared.headers}
+        headers = _route().beside({"User-Agent": _AGENT, "Accept-Encoding": ENCODINGS, **prepared.headers})
         try:
             # Locust limits each single read; this ends the request however slowly its answer drips.
             with gevent.Timeout(PLAN["timeout_s"]):

@@ -136,6 +136,7 @@ class Worker:
 
     def __init__(self, environment: Any, told: Mapping[str, Any]) -> None:
         self._runner, self._users = environment.runner, told["users"]
+        self._route = told.get("route")  # workers elsewhere are told none
         self._key = _key(told)
         self._nonce = secrets.token_hex(16)
         self._host = socket.gethostname()
@@ -153,7 +154,7 @@ class Worker:
         if not hmac.compare_digest(str(msg.data["proof"]), _proof(self._key, _PLAN, self._nonce, text, challenge)):
             print("the master does not know the smoke users: nothing is asked for it", flush=True)
             os._exit(76)
-        adopt(json.loads(text), self._users, int(msg.data["index"]))
+        adopt({**json.loads(text), "route": self._route}, self._users, int(msg.data["index"]))
         proof = _proof(self._key, _JOINED, challenge, self._runner.client_id, self._host)
         self._runner.send_message(_JOINED, {"host": self._host, "proof": proof})
 
