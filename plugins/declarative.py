@@ -23,16 +23,14 @@ from plugins.run import redactor_key, suites_of
 from plugins.stages import is_file_of_checks
 from verification.contract.openapi import Contract
 from verification.declarative.checks import Case, DeclaredCheck, load
+from verification.declarative.demands import clean_up, names_a_schema, unknown_sessions, unusable_variables
 from verification.declarative.judge import Asker, CheckFailed, differences
-from verification.declarative.placeholder_rules import nearest
 from verification.declarative.source import InvalidChecks
 from verification.journeys.accounts import SmokeUser
 from verification.journeys.model import Expectation
-from verification.journeys.placeholders import Values, variable
+from verification.journeys.placeholders import Values
 
 CANDIDATE, LIVE, BOTH, EACH = "candidate", "live", "both", "each"
-SHORTEST_SECRET = 8
-"""Redaction leaves shorter values alone, because they are part of many words."""
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -49,7 +47,7 @@ class CheckFile(pytest.Module):
         """Return a module with a function for each check. Raises CollectError with every mistake in the file."""
         shown = self.path.relative_to(self.config.rootpath).as_posix()
         try:
-            checks = load(self.path, shown, _schemas(self.config) if _names_a_schema(load(self.path, shown)) else None)
+            checks = load(self.path, shown, _schemas(self.config) if names_a_schema(load(self.path, shown)) else None)
             mistakes = [*_sessions(checks, self.config), *_variables(checks, self.config)]
             if mistakes:
                 raise InvalidChecks("\n".join(mistakes))
@@ -66,11 +64,6 @@ class CheckFile(pytest.Module):
 
 
 # -- what only the project knows -------------------------------------------------------------------------------------------
-
-
-def _names_a_schema(checks: Sequence[DeclaredCheck]) -> bool:
-    cases = (case for check in checks for case in check.cases[:1])
-    return any(isinstance(one.step.expect.schema, str) for case in cases for one in (*case.steps, *case.undo))
 
 
 def _schemas(config: pytest.Config) -> Sequence[str] | None:
@@ -96,27 +89,13 @@ def _sessions(checks: Sequence[DeclaredCheck], config: pytest.Config) -> Iterato
         known = service_of(load_settings(project_of(config).settings_file, config.option.environment)).sessions
     except (Refused, OSError, ValueError):
         return  # the run itself refuses the description
-    for check in checks:
-        if check.session is not None and check.session not in known:
-            hint = nearest(check.session, known) or f"; there are {', '.join(known) or 'none'}"
-            yield f"{check.place}: suites/service.yaml has no session {check.session!r} for check {check.name!r}{hint}"
+    yield from unknown_sessions(checks, known)
 
 
 def _variables(checks: Sequence[DeclaredCheck], config: pytest.Config) -> Iterator[str]:
-    """Redact the variables that these checks use in all output; yield those that are not set, or too short to be redacted."""
+    """Redact the variables that these checks use in all output; yield those that cannot be used."""
     redactor = config.stash.get(redactor_key, None)
-    for check in checks:
-        for name in check.variables:
-            value = os.environ.get(variable(name) or "")
-            if value is None:
-                yield f"{check.place}: ${{{name}}} in check {check.name!r} has no value; set the variable {variable(name)}"
-            elif name.startswith("secret.") and len(value) < SHORTEST_SECRET:
-                yield (
-                    f"{check.place}: the variable {variable(name)} is too short to be redacted; "
-                    f"a secret has at least {SHORTEST_SECRET} characters"
-                )
-            elif redactor is not None:
-                redactor.learn(value)
+    yield from unusable_variables(checks, os.environ, (lambda _: None) if redactor is None else redactor.learn)
 
 
 # -- how a check runs ------------------------------------------------------------------------------------------------------
@@ -212,16 +191,4 @@ def _play(
     finally:
         for response in written:
             if contract is not None and not case.undo:
-                _clean_up(side.client, contract, response, side.headers)
-
-
-def _clean_up(client: httpx.Client, contract: Contract, response: httpx.Response, headers: Mapping[str, str]) -> None:
-    """Delete the resource that a POST created, if the contract has ``DELETE`` for its path and the ``id`` in the answer."""
-    request = response.request
-    if request.method != "POST" or not response.is_success:
-        return
-    made = response.json() if "json" in response.headers.get("content-type", "") else None
-    if isinstance(made, dict) and isinstance(made.get("id"), str):
-        path = f"{request.url.path}/{made['id']}"
-        if contract.operation_for("DELETE", path) is not None:
-            client.delete(path, headers=dict(headers))
+                clean_up(side.client, contract, response, side.headers)

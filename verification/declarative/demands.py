@@ -1,0 +1,59 @@
+"""What checks in YAML need of the project and of the process's environment, and how to remove what they wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import httpx
+
+from verification.contract.openapi import Contract
+from verification.declarative.checks import DeclaredCheck
+from verification.declarative.placeholder_rules import nearest
+from verification.journeys.placeholders import variable
+
+SHORTEST_SECRET = 8
+"""Redaction leaves shorter values alone, because they are part of many words."""
+
+
+def names_a_schema(checks: Sequence[DeclaredCheck]) -> bool:
+    """Return whether a check names a schema of the contract."""
+    cases = (case for check in checks for case in check.cases[:1])
+    return any(isinstance(one.step.expect.schema, str) for case in cases for one in (*case.steps, *case.undo))
+
+
+def unknown_sessions(checks: Sequence[DeclaredCheck], known: Mapping[str, object]) -> Iterator[str]:
+    """Yield the checks whose session the description does not have."""
+    for check in checks:
+        if check.session is not None and check.session not in known:
+            hint = nearest(check.session, known) or f"; there are {', '.join(known) or 'none'}"
+            yield f"{check.place}: suites/service.yaml has no session {check.session!r} for check {check.name!r}{hint}"
+
+
+def unusable_variables(
+    checks: Sequence[DeclaredCheck], environment: Mapping[str, str], learn: Callable[[str], None]
+) -> Iterator[str]:
+    """Call ``learn``, which redacts, with the variables that the checks use; yield those that are not set, or too short to be redacted."""
+    for check in checks:
+        for name in check.variables:
+            value = environment.get(variable(name) or "")
+            if value is None:
+                yield f"{check.place}: ${{{name}}} in check {check.name!r} has no value; set the variable {variable(name)}"
+            elif name.startswith("secret.") and len(value) < SHORTEST_SECRET:
+                yield (
+                    f"{check.place}: the variable {variable(name)} is too short to be redacted; "
+                    f"a secret has at least {SHORTEST_SECRET} characters"
+                )
+            else:
+                learn(value)
+
+
+def clean_up(client: httpx.Client, contract: Contract, response: httpx.Response, headers: Mapping[str, str]) -> None:
+    """Delete the resource that a POST created, if the contract has ``DELETE`` for its path and the ``id`` in the answer."""
+    request = response.request
+    if request.method != "POST" or not response.is_success:
+        return
+    made = response.json() if "json" in response.headers.get("content-type", "") else None
+    if isinstance(made, dict) and isinstance(made.get("id"), str):
+        path = f"{request.url.path}/{made['id']}"
+        if contract.operation_for("DELETE", path) is not None:
+            client.delete(path, headers=dict(headers))
