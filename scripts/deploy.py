@@ -7,7 +7,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 # `python scripts/deploy.py` puts scripts/ first on the import path; the framework's packages are one level up.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
@@ -16,28 +16,47 @@ import click  # noqa: E402  # after the path is set
 
 from deployment.errors import CloudError, DeploymentError, Refused  # noqa: E402
 from deployment.project import Project, find, framework_version  # noqa: E402
-from deployment.recovery import status as environment_status  # noqa: E402
-from deployment.recovery.recover import Decision  # noqa: E402
 from deployment.settings import Settings, load  # noqa: E402
-from infrastructure import compose  # noqa: E402
-from infrastructure.compose import Environment  # noqa: E402
-from plugins.options import check_url  # noqa: E402
-from scripts.commands import (  # noqa: E402
-    approve,
-    attest,
-    audit,
-    build,
-    console,
-    load_worker,
-    recover,
-    retire,
-    rollback,
-    run,
-    unlock,
-)
-from scripts.commands.checks import coverage  # noqa: E402
+from scripts.commands.checks import line  # noqa: E402
+from scripts.deferred import deferred  # noqa: E402
 from verification.redaction.output import Guard  # noqa: E402
 from verification.redaction.redactor import LearningRedactor  # noqa: E402
+
+if TYPE_CHECKING:
+    from deployment.recovery import status as environment_status
+    from infrastructure import compose
+    from infrastructure.compose import Environment
+    from plugins import options
+    from scripts.commands import (
+        approve,
+        attest,
+        audit,
+        build,
+        console,
+        load_worker,
+        recover,
+        retire,
+        rollback,
+        run,
+        unlock,
+    )
+    from scripts.commands.checks import coverage
+else:  # these import boto3 and pytest, which take over a second; each is imported when a command first uses it
+    environment_status = deferred("deployment.recovery.status")
+    compose = deferred("infrastructure.compose")
+    options = deferred("plugins.options")
+    approve = deferred("scripts.commands.approve")
+    attest = deferred("scripts.commands.attest")
+    audit = deferred("scripts.commands.audit")
+    build = deferred("scripts.commands.build")
+    console = deferred("scripts.commands.console")
+    load_worker = deferred("scripts.commands.load_worker")
+    recover = deferred("scripts.commands.recover")
+    retire = deferred("scripts.commands.retire")
+    rollback = deferred("scripts.commands.rollback")
+    run = deferred("scripts.commands.run")
+    unlock = deferred("scripts.commands.unlock")
+    coverage = deferred("scripts.commands.checks.coverage")
 
 FAILED, INTERRUPTED, REFUSED = 1, 2, 4
 REDACTOR = LearningRedactor()
@@ -69,7 +88,10 @@ irreversible_option = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+TOOLS = line.Tools(REDACTOR.learn, lambda: _project())
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "obj": TOOLS})
 @click.version_option(framework_version(), prog_name="scripts/deploy.py", message="%(prog)s %(version)s")
 def cli() -> None:
     """Deploy a release beside the live one, verify it, move traffic to it, and roll back if it fails.
@@ -263,7 +285,10 @@ def recover_command(
         if not recover.complete_reports(settings, reports.absolute()):
             click.echo("nothing to recover: no embedded environment is up")
         return
-    sys.exit(recover.recover(settings, _connect(settings), reports.absolute(), Decision(keep_live, allow_irreversible)))
+    from deployment.recovery.recover import Decision  # its imports take long
+
+    decision = Decision(keep_live, allow_irreversible)
+    sys.exit(recover.recover(settings, _connect(settings), reports.absolute(), decision))
 
 
 @cli.command("load-worker", short_help="Join the load of a deployment on another machine.")
@@ -339,8 +364,12 @@ def init_command(folder: Path, contract: Path | None, url: str | None) -> None:
     """
     from scripts.commands import init  # only this command drafts a description
 
-    check_url("--url", url)
+    options.check_url("--url", url)
     sys.exit(init.init(init.Given(folder, contract, url)))
+
+
+for command in line.COMMANDS:
+    cli.add_command(command)
 
 
 def _read(file: TextIO) -> str:

@@ -1,0 +1,314 @@
+"""``check``: runs one check and says what was asked, expected and answered. Checks in YAML run here, without pytest."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+import click
+
+from deployment.errors import Refused
+from deployment.project import Project
+from deployment.settings import Settings
+from scripts.commands.checks import places
+from verification.declarative.placeholder_rules import nearest
+
+if TYPE_CHECKING:
+    import httpx
+
+    from verification.contract.openapi import Contract
+    from verification.declarative.checks import Case, DeclaredCheck
+    from verification.http.client import Received
+    from verification.journeys.accounts import SmokeUser
+    from verification.journeys.model import Service
+    from verification.journeys.placeholders import Values
+
+PASSED, FAILED, REFUSED = 0, 1, 4
+NOTHING_COLLECTED = 5
+SUFFIXES = (".yaml", ".yml")
+TIMEOUT_S = 10.0
+Learn = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the command line names: ``suites/GATE/FILE::NAME``, and where to ask it."""
+
+    check: str
+    against: str = places.LIVE
+    accounts: Path | None = None
+
+
+def run(settings: Settings, wanted: Wanted, learn: Learn) -> int:
+    """Run the check and return 0 (passed) or 1 (failed). Raises Refused. ``learn`` redacts a secret from now on."""
+    places.check_against(wanted.against)
+    path, _, name = wanted.check.partition("::")
+    file = _file(settings.project, path)
+    if file.suffix not in SUFFIXES or file == settings.service_file.resolve():
+        return _by_pytest(settings, wanted, file, name, learn)
+    return _declared(settings, wanted, file, name, learn)
+
+
+def _file(project: Project, name: str) -> Path:
+    """Return the file of a gate that the user means, by the working directory or the project's folder."""
+    suites = project.suites.resolve()
+    for base in (Path(), project.root):
+        file = (base / name).resolve()
+        if file.is_file():
+            if not file.is_relative_to(suites):
+                raise Refused(f"{name} is not in suites/, so no run would collect it", hint="Move it to suites/GATE/.")
+            return file
+    known = [one.relative_to(project.root.resolve()).as_posix() for one in sorted(suites.glob("*/*"))]
+    raise Refused(
+        f"there is no file {name}{nearest(name, [one for one in known if '__' not in one])}",
+        hint="Name a file and a check in it: suites/GATE/FILE.yaml::NAME; `deploy.py checks` lists all.",
+    )
+
+
+# -- checks in YAML --------------------------------------------------------------------------------------------------------
+
+
+def _declared(settings: Settings, wanted: Wanted, file: Path, name: str, learn: Learn) -> int:
+    from infrastructure.description import contract_of, service_of
+    from verification.declarative import demands
+    from verification.declarative.checks import load
+    from verification.declarative.source import InvalidChecks
+
+    shown = file.relative_to(settings.project.root.resolve()).as_posix()
+    service, contract = service_of(settings), contract_of(settings)
+    try:
+        checks = load(file, shown, () if contract is None else contract.schemas)
+        chosen = list(_chosen(checks, name, shown))
+        used = [check for check, _ in chosen]
+        mistakes = [
+            *demands.unknown_sessions(used, service.sessions),
+            *demands.unusable_variables(used, os.environ, learn),
+        ]
+        if mistakes:
+            raise InvalidChecks("\n".join(dict.fromkeys(mistakes)))
+    except InvalidChecks as error:
+        raise Refused(str(error), hint="docs/add-a-check.md describes the format.") from None
+    _refuse_impossible(used, wanted, service)
+    timeout_s = float(settings.table(file.parent.name).get("timeout", TIMEOUT_S))
+    found = places.find(settings, wanted.against, wanted.accounts, learn)
+    for check in used:
+        for role in _roles(check, wanted.against):
+            found.url_of(role)  # refused before anything is asked
+    runner = _Runner(service, contract, wanted.against, found, learn)
+    try:
+        results = [runner.run(check, case, timeout_s) for check, case in chosen]
+    finally:
+        runner.close()
+    return PASSED if all(results) else FAILED
+
+
+def _chosen(checks: Sequence[DeclaredCheck], name: str, shown: str) -> Iterator[tuple[DeclaredCheck, Case]]:
+    """Yield the named check and its cases, all checks without a name. Raises Refused for an unknown name."""
+    every = [(_id(check, case), check, case) for check in checks for case in check.cases]
+    found = [(check, case) for id_, check, case in every if not name or name in (id_, check.name)]
+    if not found:
+        known = list(dict.fromkeys([*(check.name for check in checks), *(id_ for id_, _, _ in every)]))
+        hint = nearest(name, known)
+        raise Refused(
+            f"{shown} has no check {name!r}{hint}",
+            hint=f'Type "{shown}::NAME" with one of: {", ".join(known[:10])}{" …" if len(known) > 10 else ""}',
+        )
+    yield from found
+
+
+def _roles(check: DeclaredCheck, against: str) -> tuple[str, ...]:
+    """Return what the check asks: one address, or both colours in the order in which they are compared."""
+    return (places.CANDIDATE, places.LIVE) if check.on == "both" else (against,)
+
+
+def _id(check: DeclaredCheck, case: Case) -> str:
+    return f"{check.name}[{case.id}]" if check.has_parameters else check.name
+
+
+def _refuse_impossible(checks: Sequence[DeclaredCheck], wanted: Wanted, service: Service) -> None:
+    roles = (places.LIVE, places.CANDIDATE)
+    both = next((check for check in checks if check.on == "both"), None)
+    if both is not None and wanted.against not in roles:
+        raise Refused(
+            f"{both.place}: check {both.name!r} compares both colours, and --against names one address",
+            hint="Use --against=candidate in an environment where both colours run.",
+        )
+    user = next((check for check in checks if check.signed_in or check.session), None)
+    if user is None:
+        return
+    session = service.signed_in if user.session is None else service.sessions[user.session]
+    if session is None:
+        raise Refused(f"{user.place}: check {user.name!r} has signed_in, but suites/service.yaml describes no session")
+    if session.needs_account and wanted.against not in roles and wanted.accounts is None:
+        raise Refused(
+            f"{user.place}: check {user.name!r} needs an account of the service at {wanted.against}",
+            hint="Name a file: --accounts FILE, a JSON list of accounts, each an object with the keys email and password.",
+        )
+
+
+class _Runner:
+    """Plays checks against the places of one environment; signs in once for each address and session."""
+
+    def __init__(
+        self, service: Service, contract: Contract | None, against: str, found: places.Places, learn: Learn
+    ) -> None:
+        self._service = service
+        self._contract = contract
+        self._against = against
+        self._places = found
+        self._learn = learn
+        self._clients: dict[str, httpx.Client] = {}
+        self._sessions: dict[tuple[str, str], Mapping[str, str]] = {}
+        self._answers: list[httpx.Response] = []  # of the case that is played
+
+    def close(self) -> None:
+        """Close all connections."""
+        for client in self._clients.values():
+            client.close()
+
+    def run(self, check: DeclaredCheck, case: Case, timeout_s: float) -> bool:
+        """Play one case, print its result, and return whether it passed."""
+        import httpx
+
+        from verification.declarative.judge import CheckFailed, differences
+        from verification.journeys.sessions import NotSignedIn
+
+        roles = _roles(check, self._against)
+        answers: list[list[httpx.Response]] = []
+        self._answers = []
+        problem = None
+        try:
+            for role in roles:
+                answers.append(self._play(check, case, self._places.url_of(role), timeout_s))
+            if len(answers) > 1 and (found := list(differences(check, *answers))):
+                raise CheckFailed("\n".join(found))
+        except (CheckFailed, NotSignedIn) as failure:
+            problem = str(failure)
+        except httpx.TransportError as failure:
+            problem = f"no answer to the sign-in ({type(failure).__name__}: {failure})"
+        name = f"{check.file}::{_id(check, case)}"
+        if problem is not None:
+            click.echo(f"failed: {name} ({' and '.join(roles)})\n{problem}")
+            return False
+        took = sum(one.elapsed.total_seconds() for one in self._answers) * 1000
+        requests = f"{len(self._answers)} request{'' if len(self._answers) == 1 else 's'}"
+        click.echo(f"passed: {name} ({' and '.join(roles)}, {requests}, {took:.0f} ms)")
+        return True
+
+    def _play(self, check: DeclaredCheck, case: Case, url: str, timeout_s: float) -> list[httpx.Response]:
+        from verification.declarative.demands import clean_up
+        from verification.declarative.judge import Asker
+        from verification.http.client import open_client
+        from verification.journeys.model import Expectation
+
+        if url not in self._clients:
+            self._clients[url] = open_client(url, timeout_s=timeout_s)
+        client, user = self._clients[url], None
+        headers: Mapping[str, str] = {}
+        if check.signed_in or check.session:
+            user = self._places.users[0] if self._places.users else None
+            headers = self._session(check.session, client, user)
+        answers: list[httpx.Response] = []
+
+        def answered(step: str, response: httpx.Response, expect: Expectation) -> None:
+            del step, expect
+            answers.append(response)
+            self._answers.append(response)
+
+        try:
+            return Asker(client, self._contract, headers, answered).play(check, case, _values(user))
+        finally:
+            for response in answers:
+                if self._contract is not None and not case.undo:
+                    clean_up(client, self._contract, response, headers)
+
+    def _session(self, name: str | None, client: httpx.Client, user: SmokeUser | None) -> Mapping[str, str]:
+        """Return the headers of a session. Raises NotSignedIn, ``httpx.TransportError``."""
+        from verification.http.client import Received
+        from verification.journeys.sessions import credentials, sign_in_request, without_request
+
+        session = self._service.signed_in if name is None else self._service.sessions[name]
+        if session is None:
+            raise LookupError("refused before")
+        key = (str(client.base_url), session.name)
+        if key not in self._sessions:
+            values = _values(user)
+            request = sign_in_request(session, values)
+            if request is None:
+                found = without_request(session, values)
+            else:
+                made = client.request(request.method, request.path, headers=dict(request.headers), content=request.body)
+                answer: Received = Received(made)
+                found = credentials(session, request, answer)
+            if found.token is not None:
+                self._learn(found.token)
+            self._sessions[key] = found.headers
+        return self._sessions[key]
+
+
+def _values(user: SmokeUser | None) -> Values:
+    import secrets
+
+    from verification.journeys.placeholders import Values
+    from verification.journeys.sessions import account_of
+
+    return Values(None if user is None else account_of(user), f"deployment verification {secrets.token_hex(6)}")
+
+
+# -- every other check -----------------------------------------------------------------------------------------------------
+
+
+def _by_pytest(settings: Settings, wanted: Wanted, file: Path, name: str, learn: Learn) -> int:
+    """Run a check in Python, or one from the description, with pytest, and return its exit code."""
+    if wanted.accounts is not None:
+        raise Refused("--accounts is for checks in YAML; a check in Python signs in with the environment's accounts")
+    shown = file.relative_to(settings.project.root.resolve()).as_posix()
+    function = re.split(r"\[", name.rpartition("::")[2])[0]
+    if file.suffix == ".py" and name:
+        known = re.findall(r"^\s*(?:async )?def (test_\w+)", file.read_text(encoding="utf-8", errors="replace"), re.M)
+        if function not in known:
+            listed = f"The file has: {', '.join(known) or 'no check'}."
+            raise Refused(f"{shown} has no check {name!r}{nearest(function, known)}", hint=listed)
+    node = f"{shown}::{name}" if name else shown
+    command = [sys.executable, "-m", "pytest", "-q", node, f"--environment={settings.environment}"]
+    if wanted.against != places.LIVE:
+        url = places.find(settings, wanted.against, None, learn).url_of(wanted.against)
+        command.append(f"--base-url={url}")
+    with tempfile.TemporaryDirectory() as reports:  # one check is no run whose report anybody would look for
+        done = subprocess.run(
+            [*command, f"--reports={reports}"],
+            cwd=settings.project.root,
+            check=False,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+        results = list(_results(Path(reports), shown))
+    for result in results:
+        click.echo(result)
+    if not results or done.returncode not in (PASSED, FAILED):
+        click.echo(done.stdout, err=True)
+    return REFUSED if done.returncode == NOTHING_COLLECTED else done.returncode
+
+
+def _results(reports: Path, shown: str) -> Iterator[str]:
+    """Yield the result of each check of the only run in ``reports``, as its JUnit file has it."""
+    for file in reports.glob("[!l]*/junit.xml"):
+        for case in ElementTree.parse(file).iter("testcase"):  # noqa: S314 - a file that this framework has just written
+            if case.get("classname") == "deployment":  # the verdict of the run
+                continue
+            name = f"{shown}::{case.get('name')}"
+            problem = next((one for one in case if one.tag in ("failure", "error", "skipped")), None)
+            if problem is None:
+                yield f"passed: {name} ({float(case.get('time', 0)) * 1000:.0f} ms)"
+            else:
+                yield f"failed: {name}\n{(problem.text or problem.get('message') or '').strip()}"

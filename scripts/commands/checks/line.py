@@ -1,0 +1,57 @@
+"""The command line for people who write checks: each command imports what it needs when it runs, so that it starts at once."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from deployment.project import Project
+from deployment.settings import load
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What commands get from the script: ``learn`` redacts a secret from now on, ``project`` finds the project."""
+
+    learn: Callable[..., None]
+    project: Callable[[], Project]
+
+
+environment_option = click.option(
+    "--environment", metavar="NAME", help="Environment of deployment.toml (default: its default_environment)."
+)
+
+
+@click.command("check", short_help="Run one check.")
+@click.argument("check", metavar="PATH[::NAME]")
+@click.option(
+    "--against",
+    metavar="live|candidate|URL",
+    default="live",
+    show_default=True,
+    help="The live service, the release on the idle colour, or any address.",
+)
+@click.option(
+    "--accounts",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help='Accounts of the service: a JSON list of {"email", "password"} (default: those of the environment).',
+)
+@environment_option
+@click.pass_obj
+def check(tools: Tools, check: str, against: str, accounts: Path | None, environment: str | None) -> None:
+    """Run one check, or all checks of a file: suites/GATE/FILE.yaml::NAME.
+
+    0 passed, 1 failed, 4 refused. No report is written, and nothing counts.
+    """
+    from scripts.commands.checks import check as command
+
+    settings = load(tools.project().settings_file, environment)
+    sys.exit(command.run(settings, command.Wanted(check, against, accounts), tools.learn))
+
+
+COMMANDS = (check,)

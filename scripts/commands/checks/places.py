@@ -1,0 +1,89 @@
+"""Where a single check is asked: the live or the candidate's address of an environment, or a URL, and with which accounts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from deployment.errors import Refused
+from deployment.settings import Settings
+from verification.journeys.accounts import SmokeUser, parse_smoke_users
+
+LIVE, CANDIDATE = "live", "candidate"
+
+
+@dataclass(frozen=True)
+class Places:
+    """The addresses that ``--against`` can mean; None for one that does not run, or that was not asked for."""
+
+    live: str | None
+    candidate: str | None
+    users: tuple[SmokeUser, ...] = field(default=(), repr=False)
+
+    def url_of(self, against: str) -> str:
+        """Return the address of ``live``, ``candidate`` or a URL. Raises Refused if there is none."""
+        url = {LIVE: self.live, CANDIDATE: self.candidate}.get(against, against)
+        if url is None:
+            raise Refused(
+                f"no {against} runs in this environment",
+                hint="`python scripts/deploy.py status` shows both colours; --against=live asks the live one.",
+            )
+        return url
+
+
+def check_against(against: str) -> None:
+    """Raise Refused if it is neither a colour's role nor a URL."""
+    url = urlsplit(against)
+    if against not in (LIVE, CANDIDATE) and not (url.scheme in ("http", "https") and url.hostname):
+        raise Refused(
+            f"--against must be live, candidate or a URL such as https://api.example.com, got {against!r}",
+            hint="Without --against the live service is asked.",
+        )
+
+
+def find(settings: Settings, against: str, accounts: Path | None, learn: Callable[..., None]) -> Places:
+    """Return the addresses and the accounts. Secrets are redacted from now on. Raises Refused, CloudError."""
+    given = () if accounts is None else _accounts(accounts)
+    if against in (LIVE, CANDIDATE):
+        places = _places(settings, learn)
+        places = Places(places.live, places.candidate, given or places.users)
+    else:
+        places = Places(None, None, given)
+    learn(*(user.password for user in places.users))
+    return places
+
+
+def _places(settings: Settings, learn: Callable[..., None]) -> Places:
+    if settings.provider == "embedded":
+        from infrastructure.embedded import addresses
+
+        quick = addresses.read(settings.project.embedded_state)
+        if quick is not None:
+            return Places(quick.live, quick.idle, parse_smoke_users(quick.users))
+    # These imports take over a second: only an environment that cannot be read from its files needs them.
+    from deployment.recovery import status
+    from infrastructure import compose
+
+    if not compose.is_up(settings):
+        raise Refused(
+            "no embedded environment is up",
+            hint="Start it with `python scripts/deploy.py up`, or ask a service of your own with --against=URL.",
+        )
+    connected = compose.connect(settings)
+    learn(*connected.secrets)
+    document = status.describe(connected.name, connected.live_url, connected.ports, connected.registry)
+    return Places(connected.live_url, document["idle"]["url"], tuple(connected.smoke_users))
+
+
+def _accounts(file: Path) -> tuple[SmokeUser, ...]:
+    expected = "The file must hold a JSON list of accounts, each an object with the keys email and password."
+    try:
+        return parse_smoke_users(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        problem = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise Refused(f"--accounts {file} cannot be read: {problem}", hint=expected) from None
+    except ValueError as error:
+        problem = str(error).replace("the smoke users' secret", "the file")
+        raise Refused(f"--accounts {file}: {problem}", hint=expected) from None

@@ -1,0 +1,219 @@
+"""``check`` runs one check in YAML without pytest, says what was asked and answered, and refuses what it cannot run."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from unittest.mock import ANY
+
+import click.testing
+import pytest
+
+from deployment.errors import Refused
+from infrastructure.embedded import addresses
+from infrastructure.embedded.layout import Environment, Layout, Ports, Served, write_environment
+from scripts import deploy
+from tests.checkout import CHECKOUT
+from tests.verification.notes_server import DESCRIPTION, USER, Notes
+
+CHECKS = """
+checks:
+  - name: a note is kept
+    signed_in: true
+    steps:
+      - {name: write, request: {method: POST, path: /notes, json: {text: "${marker}"}}, expect: {status: 201}, capture: {id: $.id}}
+      - {name: read, request: "GET /notes/${id}", expect: {status: 200, body: {text: "${marker}"}}}
+    undo:
+      - {name: delete, request: "DELETE /notes/${id}", expect: {status: 204}}
+  - name: it is ready
+    request: GET /ready
+    expect: {status: 200}
+  - name: it is a teapot
+    request: GET /${page}
+    parameters: [{id: first, page: ready}, {id: second, page: ready}]
+    expect: {status: 418}
+  - name: both agree
+    on: both
+    request: GET /ready
+    expect: {status: 200}
+"""
+SETTINGS = 'default_environment = "ours"\n[environments.ours]\nprovider = "embedded"\n'
+HEAVY = ("pytest", "_pytest", "boto3", "botocore", "redis", "securesystemslib", "psycopg", "locust")
+
+
+@pytest.fixture
+def notes() -> Iterator[Notes]:
+    server = Notes()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project of another service; nothing runs in its embedded environment."""
+    for name, text in (
+        ("deployment.toml", SETTINGS),
+        ("pytest.ini", "[pytest]\n"),
+        ("suites/service.yaml", DESCRIPTION),
+        ("suites/notes/first.yaml", CHECKS),
+        ("suites/notes/test_own.py", "def test_in_python():\n    pass\n"),
+        ("accounts.json", json.dumps([USER])),
+        ("elsewhere.yaml", CHECKS),
+    ):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("EMBEDDED_STATE", raising=False)
+    return tmp_path
+
+
+def ask(*arguments: str) -> click.testing.Result:
+    """Run the command in this process."""
+    return click.testing.CliRunner().invoke(deploy.cli, ["check", *arguments])
+
+
+def refusal(*arguments: str) -> str:
+    """Return the text of the refusal that the command ends with."""
+    error = ask(*arguments).exception
+    assert isinstance(error, Refused), error
+    return str(error)
+
+
+def test_a_check_passes_in_a_session_and_leaves_nothing(ours: Path, notes: Notes) -> None:
+    result = ask("suites/notes/first.yaml::a note is kept", "--against", notes.url, "--accounts", "accounts.json")
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith(f"passed: suites/notes/first.yaml::a note is kept ({notes.url}, 3 requests, ")
+    assert (notes.stored, notes.seen) == ({}, ["POST /notes", "GET /notes/{}", "DELETE /notes/{}"])
+
+
+def test_a_failure_says_what_was_asked_expected_and_answered(ours: Path, notes: Notes) -> None:
+    result = ask("suites/notes/first.yaml::it is a teapot[second]", "--against", notes.url)
+    assert result.exit_code == 1
+    assert result.output.splitlines() == [
+        f"failed: suites/notes/first.yaml::it is a teapot[second] ({notes.url})",
+        "suites/notes/first.yaml:13: GET /ready: status 200, expected 418",
+        f"  again:    curl -i {notes.url}/ready",
+    ]
+
+
+def test_a_name_without_its_parameters_means_each(ours: Path, notes: Notes) -> None:
+    result = ask("suites/notes/first.yaml::it is a teapot", "--against", notes.url)
+    assert result.output.count("failed: ") == 2
+    assert result.exit_code == 1
+
+
+def test_a_wrong_password_fails_and_is_not_shown(ours: Path, notes: Notes) -> None:
+    (ours / "accounts.json").write_text(json.dumps([{"email": "ann", "password": "canary-Wrong:word"}]))
+    result = ask("suites/notes/first.yaml::a note is kept", "--against", notes.url, "--accounts", "accounts.json")
+    assert result.exit_code == 1
+    assert "status 401, expected 201" in result.output
+    assert "canary" not in result.output
+    assert "not asked: read" in result.output
+
+
+def test_the_check_is_found_from_any_folder_of_the_project(
+    ours: Path, notes: Notes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder, path in (("suites/notes", "first.yaml"), ("suites", "suites/notes/first.yaml")):
+        monkeypatch.chdir(ours / folder)
+        assert ask(f"{path}::it is ready", "--against", notes.url).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("suites/notes/first.yaml::it is redy",), "has no check 'it is redy'; did you mean 'it is ready'?"),
+        (("suites/notes/frst.yaml",), "no file suites/notes/frst.yaml; did you mean 'suites/notes/first.yaml'?"),
+        (("suites/notes/test_own.py::test_in_pyton",), "did you mean 'test_in_python'?"),
+        (("elsewhere.yaml",), "elsewhere.yaml is not in suites/"),
+        (("suites/notes/first.yaml", "--against", "liv"), "--against must be live, candidate or a URL"),
+        (("suites/notes/first.yaml", "--against", "ftp://x"), "--against must be live, candidate or a URL"),
+        (("suites/notes/first.yaml::it is ready",), "no embedded environment is up"),
+        (
+            ("suites/notes/first.yaml::a note is kept", "--against", "http://127.0.0.1:9"),
+            "first.yaml:3: check 'a note is kept' needs an account of the service at http://127.0.0.1:9",
+        ),
+        (
+            ("suites/notes/first.yaml::both agree", "--against", "http://127.0.0.1:9"),
+            "first.yaml:17: check 'both agree' compares both colours, and --against names one address",
+        ),
+        (
+            ("suites/notes/first.yaml::it is ready", "--against", "http://127.0.0.1:9", "--accounts", "pytest.ini"),
+            "--accounts pytest.ini: the file is not JSON",
+        ),
+    ],
+)
+def test_what_cannot_be_run_is_refused(ours: Path, arguments: tuple[str, ...], expected: str) -> None:
+    assert expected in refusal(*arguments)
+
+
+def test_a_mistake_in_the_file_is_refused_with_its_line(ours: Path) -> None:
+    (ours / "suites/notes/first.yaml").write_text(CHECKS.replace("status: 418", "stauts: 418"))
+    assert "suites/notes/first.yaml:16: unknown key 'stauts'" in refusal("suites/notes/first.yaml::it is ready")
+
+
+def test_a_secret_that_is_not_set_is_refused(ours: Path) -> None:
+    more = '  - {name: closed, request: {method: GET, path: /x, headers: {K: "${secret.OUR_KEY}"}}, expect: {status: 200}}\n'
+    (ours / "suites/notes/first.yaml").write_text(CHECKS + more)
+    assert "set the variable OUR_KEY" in refusal("suites/notes/first.yaml::closed", "--against", "http://127.0.0.1:9")
+
+
+def test_it_imports_no_library_that_it_does_not_need(ours: Path, notes: Notes) -> None:
+    """This, and no measured time, keeps the command quick."""
+    code = (
+        "import sys; sys.argv[0] = {script!r}; sys.path.insert(0, {folder!r})\n"
+        "import runpy\n"
+        "try:\n    runpy.run_path({script!r}, run_name='__main__')\n"
+        "except SystemExit as end:\n    code = end.code\n"
+        "print(code, [name for name in {heavy!r} if name in sys.modules])\n"
+    ).format(script=str(CHECKOUT.root / "scripts" / "deploy.py"), folder="", heavy=HEAVY)
+    asked = ["check", "suites/notes/first.yaml::a note is kept", "--against", notes.url, "--accounts", "accounts.json"]
+    ran = subprocess.run(
+        [sys.executable, "-c", code, *asked], cwd=ours, env={**os.environ}, capture_output=True, text=True, check=False
+    )
+    assert ran.stdout.splitlines()[-1:] == ["0 []"], ran.stdout + ran.stderr
+
+
+def test_a_check_in_python_runs_under_pytest(ours: Path) -> None:
+    """Nothing is up, so pytest refuses, and its code and message are handed on."""
+    result = ask("suites/notes/test_own.py::test_in_python")
+    assert result.exit_code not in (0, 1), result.output
+
+
+def environment_up(state: Path, notes: Notes, *, candidate: bool) -> None:
+    """Write the files of an environment whose edge and colours are this server."""
+    layout = Layout(state)
+    port = int(notes.url.rpartition(":")[2])
+    ports = Ports(port, port, port, port, port, port)
+    layout.make()
+    write_environment(layout, Environment(state, "1.0.0", Served("notes"), ports, state, "store"))
+    layout.secrets.write_text(json.dumps({"smoke_users": [USER["password"], "canary-Second:word"]}))
+    layout.edge_route.write_text(f"1 blue live.localhost:{port} - - 0.")
+    for host in ["live.localhost", *(["idle.localhost"] if candidate else [])]:
+        (layout.ingress / host).mkdir()
+        (layout.ingress / host / f"127.0.0.1:{port}").touch()
+
+
+def test_a_running_environment_gives_addresses_and_accounts(ours: Path, notes: Notes) -> None:
+    environment_up(ours / ".embedded", notes, candidate=True)
+    port = notes.url.rpartition(":")[2]
+    assert addresses.read(ours / ".embedded") == addresses.Addresses(
+        f"http://api.notes.localhost:{port}", f"http://idle.localhost:{port}", users=ANY
+    )
+    assert "word" not in repr(addresses.read(ours / ".embedded"))
+    for name in ("it is ready", "both agree"):
+        assert ask(f"suites/notes/first.yaml::{name}", "--against", "candidate").exit_code == 0
+    result = ask("suites/notes/first.yaml::a note is kept")  # the account of that environment is not the server's
+    assert (result.exit_code, "status 401" in result.output) == (1, True)
+
+
+def test_without_a_candidate_nothing_is_asked(ours: Path, notes: Notes) -> None:
+    environment_up(ours / ".embedded", notes, candidate=False)
+    assert "no candidate runs in this environment" in refusal("suites/notes/first.yaml::both agree")
+    assert "no candidate runs" in refusal("suites/notes/first.yaml", "--against", "candidate")
+    assert notes.seen == []
