@@ -89,7 +89,7 @@ def _is_usable(one: Collection) -> bool:
 def _write(document: Document, one: Collection, write: Operation) -> DraftedJourney:
     """Return the journey that creates an entry, reads it, finds it in the list and deletes it."""
     assert one.read is not None, "only a collection whose entries can be read is written"
-    body, kind, unknown = _body(document, write)
+    body, kind, unknown = body_of(document, write)
     by_put = write.method == "PUT"
     place = MARKER if by_put else _PLACE
     capture, identity = ({}, None) if by_put else _capture(document, write, one.read)
@@ -158,8 +158,8 @@ def _entries(document: Document, listing: Operation) -> tuple[str | None, Mappin
     return (f"$.{arrays[0]}", document.flat(inner[arrays[0]].get("items", {}))) if len(arrays) == 1 else (None, {})
 
 
-def _body(document: Document, write: Operation) -> tuple[Body | None, str, list[str]]:
-    """Return the body, its key in a request (``json`` or ``form``), and its unknown parts."""
+def body_of(document: Document, write: Operation) -> tuple[Body | None, str, list[str]]:
+    """Return an operation's body (None: it has none that can be drafted), its key in a request (``json`` or ``form``), and its unknown parts."""
     holder = document.resolve(write.raw.get("requestBody", {}))
     if not holder:
         return None, JSON, []

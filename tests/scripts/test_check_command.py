@@ -6,82 +6,27 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from unittest.mock import ANY
 
 import click.testing
 import pytest
 
-from deployment.errors import Refused
 from infrastructure.embedded import addresses
 from infrastructure.embedded.layout import Environment, Layout, Ports, Served, write_environment
-from scripts import deploy
 from tests.checkout import CHECKOUT
-from tests.verification.notes_server import DESCRIPTION, USER, Notes
+from tests.scripts.notes_project import CHECKS, refused, run
+from tests.verification.notes_server import USER, Notes
 
-CHECKS = """
-checks:
-  - name: a note is kept
-    signed_in: true
-    steps:
-      - {name: write, request: {method: POST, path: /notes, json: {text: "${marker}"}}, expect: {status: 201}, capture: {id: $.id}}
-      - {name: read, request: "GET /notes/${id}", expect: {status: 200, body: {text: "${marker}"}}}
-    undo:
-      - {name: delete, request: "DELETE /notes/${id}", expect: {status: 204}}
-  - name: it is ready
-    request: GET /ready
-    expect: {status: 200}
-  - name: it is a teapot
-    request: GET /${page}
-    parameters: [{id: first, page: ready}, {id: second, page: ready}]
-    expect: {status: 418}
-  - name: both agree
-    on: both
-    request: GET /ready
-    expect: {status: 200}
-"""
-SETTINGS = 'default_environment = "ours"\n[environments.ours]\nprovider = "embedded"\n'
 HEAVY = ("pytest", "_pytest", "boto3", "botocore", "redis", "securesystemslib", "psycopg", "locust")
 
 
-@pytest.fixture
-def notes() -> Iterator[Notes]:
-    server = Notes()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project of another service; nothing runs in its embedded environment."""
-    for name, text in (
-        ("deployment.toml", SETTINGS),
-        ("pytest.ini", "[pytest]\n"),
-        ("suites/service.yaml", DESCRIPTION),
-        ("suites/notes/first.yaml", CHECKS),
-        ("suites/notes/test_own.py", "def test_in_python():\n    pass\n"),
-        ("accounts.json", json.dumps([USER])),
-        ("elsewhere.yaml", CHECKS),
-    ):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("EMBEDDED_STATE", raising=False)
-    return tmp_path
-
-
 def ask(*arguments: str) -> click.testing.Result:
-    """Run the command in this process."""
-    return click.testing.CliRunner().invoke(deploy.cli, ["check", *arguments])
+    return run("check", *arguments)
 
 
 def refusal(*arguments: str) -> str:
-    """Return the text of the refusal that the command ends with."""
-    error = ask(*arguments).exception
-    assert isinstance(error, Refused), error
-    return str(error)
+    return refused("check", *arguments)
 
 
 def test_a_check_passes_in_a_session_and_leaves_nothing(ours: Path, notes: Notes) -> None:

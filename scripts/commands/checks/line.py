@@ -54,4 +54,22 @@ def check(tools: Tools, check: str, against: str, accounts: Path | None, environ
     sys.exit(command.run(settings, command.Wanted(check, against, accounts), tools.learn))
 
 
-COMMANDS = (check,)
+@click.command("new-check", short_help="Write a small check in YAML.")
+@click.argument("gate", metavar="GATE")
+@click.argument("name", metavar="NAME")
+@click.option(
+    "--operation", metavar="ID", help="Operation of the contract to ask, by its operationId or as 'GET /path'."
+)
+@environment_option
+@click.pass_obj
+def new_check(tools: Tools, gate: str, name: str, operation: str | None, environment: str | None) -> None:
+    """Write suites/GATE/NAME.yaml with one check, and print the command that runs it.
+
+    Without --operation it asks the health path. An existing file is refused (4).
+    """
+    from scripts.commands.checks import new_check as command
+
+    sys.exit(command.run(load(tools.project().settings_file, environment), gate, name, operation))
+
+
+COMMANDS = (check, new_check)
