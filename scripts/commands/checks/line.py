@@ -6,9 +6,11 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 import click
 
+from deployment.errors import Refused
 from deployment.project import Project
 from deployment.settings import load
 
@@ -72,4 +74,25 @@ def new_check(tools: Tools, gate: str, name: str, operation: str | None, environ
     sys.exit(command.run(load(tools.project().settings_file, environment), gate, name, operation))
 
 
-COMMANDS = (check, new_check)
+@click.command("import", short_help="Turn recorded requests into checks in YAML.")
+@click.argument("kind", metavar="curl|har|postman", type=click.Choice(["curl", "har", "postman"]))
+@click.argument("file", metavar="FILE|-", type=click.File(encoding="utf-8"))
+@click.option("--to", required=True, metavar="suites/GATE/FILE.yaml", help="The new file of checks.")
+@environment_option
+@click.pass_obj
+def import_recording(tools: Tools, kind: str, file: TextIO, to: str, environment: str | None) -> None:
+    """Turn curl commands, a HAR file or a Postman collection into checks in YAML.
+
+    Secrets are taken out and named: credentials become signed_in, others ${secret.NAME}. `-` reads standard input.
+    """
+    from scripts.commands.checks import importing as command
+
+    try:
+        text = file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        problem = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise Refused(f"{file.name} cannot be read: {problem}") from None
+    sys.exit(command.run(load(tools.project().settings_file, environment), kind, text, to))
+
+
+COMMANDS = (check, new_check, import_recording)
