@@ -95,4 +95,22 @@ def import_recording(tools: Tools, kind: str, file: TextIO, to: str, environment
     sys.exit(command.run(load(tools.project().settings_file, environment), kind, text, to))
 
 
-COMMANDS = (check, new_check, import_recording)
+@click.command("checks", short_help="List all checks with their history.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@click.option(
+    "--reports", type=click.Path(path_type=Path), metavar="DIR", help="Folder of the reports (default: reports/)."
+)
+@environment_option
+@click.pass_obj
+def list_checks(tools: Tools, as_json: bool, reports: Path | None, environment: str | None) -> None:
+    """List all checks: gate, owner (by CODEOWNERS), severity, last result, pass rate, duration, flakiness.
+
+    The history comes from the reports; a cache beside them, which may be deleted, makes it quick.
+    """
+    from scripts.commands.checks import listing as command
+
+    project = tools.project()
+    sys.exit(command.run(load(project.settings_file, environment), reports or project.reports, as_json))
+
+
+COMMANDS = (check, new_check, import_recording, list_checks)

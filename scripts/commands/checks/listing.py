@@ -1,0 +1,124 @@
+"""``checks``: lists every check with its gate, owner, severity, last result and history."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import click
+
+from deployment.errors import Refused
+from deployment.project import Project
+from deployment.settings import Settings
+from scripts.commands.checks import history
+from scripts.commands.checks.history import History
+
+OWNERS = ("CODEOWNERS", ".github/CODEOWNERS", "docs/CODEOWNERS")
+_NOT_RUN = History("-", "", 0, 0, 0.0, {})
+
+
+@dataclass(frozen=True)
+class _Row:
+    gate: str
+    check: str
+    owner: str
+    severity: str
+    history: History
+
+    def document(self) -> dict[str, Any]:
+        """Return the row as JSON values."""
+        known = self.history
+        return {
+            "gate": self.gate,
+            "check": self.check,
+            "owner": self.owner or None,
+            "severity": self.severity,
+            "last": None if known is _NOT_RUN else known.last,
+            "last_run": known.last_run or None,
+            "runs": known.runs,
+            "passed": known.passed,
+            "median_s": None if known is _NOT_RUN else round(known.seconds, 3),
+            "flaky_releases": known.flaky,
+            "releases": {digest: {"passed": one, "runs": every} for digest, (one, every) in known.releases.items()},
+        }
+
+
+def run(settings: Settings, reports: Path, as_json: bool) -> int:
+    """Print the checks of all gates, and return 0. Raises Refused if they cannot be collected."""
+    known = history.read(reports)
+    owners = _Owners(settings.project)
+    rows = [
+        _Row(
+            gate := _gate(node),
+            node,
+            owners.of(node.partition("::")[0]),
+            "required" if settings.rule(gate).required else "advisory",
+            known.get(history.name_of(node), _NOT_RUN),
+        )
+        for node in _collected(settings)
+    ]
+    if as_json:
+        click.echo(json.dumps([row.document() for row in rows], indent=2))
+        return 0
+    lines: list[tuple[str, ...]] = [("gate", "check", "owner", "severity", "last", "passed", "median", "flaky")]
+    lines += [_line(row) for row in rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    for line in lines:
+        click.echo("  ".join(word.ljust(width) for word, width in zip(line, widths, strict=True)).rstrip())
+    click.echo(f"{len(rows)} checks")
+    return 0
+
+
+def _line(row: _Row) -> tuple[str, ...]:
+    known = row.history
+    if known is _NOT_RUN:
+        return row.gate, row.check, row.owner, row.severity, "-", "-", "-", "-"
+    flaky = f"{known.flaky} of {len(known.releases)} releases" if known.flaky else "-"
+    passed = f"{known.passed} of {known.runs}"
+    return row.gate, row.check, row.owner, row.severity, known.last, passed, f"{known.seconds:.2f} s", flaky
+
+
+def _gate(node: str) -> str:
+    """Return the gate of a check: its folder, or the second part for one from the description."""
+    parts = node.partition("::")[0].split("/")
+    return parts[1] if len(parts) > 2 else node.split("::")[1]
+
+
+def _collected(settings: Settings) -> list[str]:
+    """Return the ids of all checks, as pytest collects them. Raises Refused with its message."""
+    folder = settings.project.suites.name
+    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", f"--environment={settings.environment}", folder]
+    done = subprocess.run(
+        command, cwd=settings.project.root, capture_output=True, text=True, errors="replace", check=False
+    )
+    if done.returncode:
+        raise Refused(f"pytest cannot collect the checks:\n{(done.stdout + done.stderr).strip()}")
+    return [line for line in done.stdout.splitlines() if line.startswith(f"{folder}/") and "::" in line]
+
+
+class _Owners:
+    """The owners of files by CODEOWNERS, where the last pattern that fits decides; empty without such a file."""
+
+    def __init__(self, project: Project) -> None:
+        file = next((project.root / name for name in OWNERS if (project.root / name).is_file()), None)
+        lines: Sequence[str] = () if file is None else file.read_text(encoding="utf-8", errors="replace").splitlines()
+        rules = [re.sub(r"(^|\s)#.*", "", line).split() for line in lines]
+        self._rules = [(rule[0], " ".join(rule[1:])) for rule in rules if rule]
+
+    def of(self, path: str) -> str:
+        """Return the owners of a file, by its path in the project."""
+        return next((who for pattern, who in reversed(self._rules) if _fits(pattern, path)), "")
+
+
+def _fits(pattern: str, path: str) -> bool:
+    anchored = "/" in pattern.rstrip("/")
+    pattern = pattern.strip("/")
+    places = [path] if anchored else [path, *path.split("/")]
+    return pattern == "*" or any(fnmatchcase(one, pattern) or one.startswith(f"{pattern}/") for one in places)

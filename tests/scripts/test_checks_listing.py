@@ -1,0 +1,121 @@
+"""``checks`` lists every check with its history, which comes from the reports alone; the cache may be lost or damaged."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from scripts.commands.checks import history, listing
+from tests.scripts.notes_project import run
+
+UP, WRONG = "suites/service.yaml::health::answers", "suites/notes/test_own.py::test_in_python[a::b]"
+JUNIT = '<testsuites><testsuite><testcase classname="suites.service.yaml.health" name="answers" time="{seconds}">{up}</testcase><testcase classname="suites.notes.test_own" name="test_in_python[a::b]" time="1"/><testcase classname="deployment" name="verdict" time="9"/></testsuite></testsuites>'
+
+
+def report(project: Path, number: int, digest: str, *, failed: bool = False, seconds: float = 1) -> Path:
+    """Write a report of one run."""
+    folder = project / "reports" / f"run-{number}"
+    folder.mkdir(parents=True)
+    (folder / "verification.json").write_text(json.dumps({"digest": digest, "started_at": f"2026-01-0{number}"}))
+    (folder / "junit.xml").write_text(JUNIT.format(seconds=seconds, up='<failure message="x"/>' if failed else ""))
+    return folder
+
+
+def listed() -> dict[str, dict[str, object]]:
+    """Return the rows of ``checks --json`` by check."""
+    result = run("checks", "--json")
+    assert result.exit_code == 0, (result.output, result.exception)
+    return {row["check"]: row for row in json.loads(result.output)}
+
+
+@pytest.fixture
+def project(ours: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(listing, "_collected", lambda _: [UP, WRONG, "suites/notes/first.yaml::it is ready"])
+    report(ours, 1, "sha256:one", seconds=5)
+    report(ours, 2, "sha256:one", failed=True, seconds=1)
+    report(ours, 3, "sha256:two", seconds=2)
+    (ours / "reports" / "latest").symlink_to("run-3")
+    return ours
+
+
+def test_history_counts_each_report_once(project: Path) -> None:
+    rows = listed()
+    assert rows[UP] == {
+        "gate": "health",
+        "check": UP,
+        "owner": None,
+        "severity": "required",
+        "last": "passed",
+        "last_run": "run-3",
+        "runs": 3,
+        "passed": 2,
+        "median_s": 2.0,
+        "flaky_releases": 1,
+        "releases": {"sha256:one": {"passed": 1, "runs": 2}, "sha256:two": {"passed": 1, "runs": 1}},
+    }
+    assert (rows[WRONG]["runs"], rows[WRONG]["flaky_releases"]) == (3, 0)
+    assert rows["suites/notes/first.yaml::it is ready"]["last"] is None
+
+
+def test_the_cache_follows_the_reports(project: Path) -> None:
+    before = listed()
+    assert listed() == before
+    shutil.rmtree(project / "reports" / "run-2")
+    report(project, 4, "sha256:two", failed=True)
+    row = listed()[UP]
+    assert (row["runs"], row["last"], row["flaky_releases"]) == (3, "failed", 1)
+
+
+@pytest.mark.parametrize("damage", ["removed", "no database", "cut off", "another version"])
+def test_a_damaged_cache_changes_nothing(project: Path, damage: str) -> None:
+    expected, file = listed(), project / "reports" / history.FILE
+    content = file.read_bytes()
+    match damage:
+        case "removed":
+            file.unlink()
+        case "no database":
+            file.write_bytes(b"canary" * 1000)
+        case "cut off":
+            file.write_bytes(content[: len(content) // 2])
+        case "another version":
+            file.write_bytes(content[:60] + b"\0\0\0\x09" + content[64:])
+    assert listed() == expected
+    assert listed() == expected
+
+
+def test_an_incomplete_report_counts_for_nothing(project: Path) -> None:
+    expected = listed()
+    broken = report(project, 5, "sha256:two", failed=True)
+    (broken / "junit.xml").write_text("<testsuites>")
+    (report(project, 6, "sha256:two") / "verification.json").unlink()
+    assert listed() == expected
+
+
+def test_without_reports_there_is_no_history(project: Path) -> None:
+    shutil.rmtree(project / "reports")
+    assert {row["runs"] for row in listed().values()} == {0}
+
+
+@pytest.mark.parametrize(
+    ("rules", "owner"),
+    [
+        ("* @all\n", "@all"),
+        ("* @all\n/suites/notes/ @notes @qa # team\n", "@notes @qa"),
+        ("/suites/notes/ @notes\n* @all\n", "@all"),
+        ("*.py @python\n", "@python"),
+        ("suites/health @health\n# *.py @none\n", ""),
+    ],
+)
+def test_the_last_pattern_that_fits_names_the_owner(project: Path, rules: str, owner: str) -> None:
+    (project / "CODEOWNERS").write_text(rules)
+    assert (listed()[WRONG]["owner"] or "") == owner
+
+
+def test_the_table_names_every_check(project: Path) -> None:
+    lines = run("checks").output.splitlines()
+    assert lines[0].split() == ["gate", "check", "owner", "severity", "last", "passed", "median", "flaky"]
+    assert lines[1].split("  ")[-1] == "1 of 2 releases"
+    assert lines[-1] == "3 checks"
