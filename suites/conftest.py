@@ -1,4 +1,4 @@
-"""Fixtures of the shipped checks: data that they write, and delete again."""
+"""Fixtures of the example's checks: they write data and delete it again."""
 
 import secrets
 
@@ -19,7 +19,7 @@ def new_consult():
 
 @pytest.fixture
 def try_to_book(client, signed_in):
-    """A function that posts to /consults and hands back the answer; what it books is deleted afterwards."""
+    """A function that posts to /consults and returns the answer; a booked consult is deleted afterwards."""
     booked = []
 
     def post(headers=signed_in, on=client, **request):
@@ -43,7 +43,7 @@ def book(try_to_book, new_consult, signed_in):
     def make(headers=signed_in, on=None, **more):
         where = {} if on is None else {"on": on}
         response = try_to_book(headers, json={**new_consult, **more}, **where)
-        # Its shape is for suites/endpoints/ to check: where it is wrong, that gate says so, and no other.
+        # Only the endpoints gate checks the answer's shape, so that a wrong one fails no other gate.
         assert response.status_code == 201, f"POST /consults: status {response.status_code}, expected 201"
         return response.json()
 
