@@ -1,4 +1,4 @@
-"""What the auth gate's checks share: every operation that wants a token, asked with one that is none."""
+"""Fixtures of the auth gate's checks: they send headers that must open nothing to every operation that needs a token."""
 
 from contextlib import contextmanager
 
@@ -17,7 +17,7 @@ PROTECTED = (
 
 @contextmanager
 def saying(what):
-    """Puts in front of a failure which token it was."""
+    """Put the name of the token in front of a failure's message."""
     try:
         yield
     except AssertionError as error:
@@ -26,7 +26,7 @@ def saying(what):
 
 @pytest.fixture
 def session(client, sign_in, smoke_user):
-    """A session of the first smoke user that nothing else needs, as a token: whoever takes what is forged of it ends it alone."""
+    """A token of the first smoke user that no other check uses: a service that accepts a forgery ends only this session."""
     headers = sign_in(smoke_user)
     yield headers["Authorization"].removeprefix("Bearer ")
     client.post("/auth/logout", headers=headers)
@@ -34,13 +34,13 @@ def session(client, sign_in, smoke_user):
 
 @pytest.fixture
 def forged(session):
-    """The claims of a session that is open: a service that knows its sessions has no other reason to refuse them."""
+    """The claims of an open session: a service that stores its sessions has no other reason to refuse a forgery."""
     return claims_of(session)
 
 
 @pytest.fixture
 def try_every_door(client, contract, consult, try_to_book, new_consult):
-    """A function that asks every protected operation, on a consult that is there: each must answer 401 to these headers."""
+    """A function that sends headers to every protected operation, on an existing consult: each must answer 401."""
 
     def ask(what, headers):
         for method, template in PROTECTED:

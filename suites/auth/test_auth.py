@@ -1,4 +1,4 @@
-"""Who may, gets in; who may not, does not."""
+"""Users with the right credentials get in, and others do not."""
 
 import time
 
@@ -6,7 +6,7 @@ import pytest
 
 from verification.journeys.tokens import claims_of, header_of
 
-# Clocks of two machines differ by less; AWS takes no request from one that is further off.
+# Clocks of two machines differ by less; AWS refuses requests from a machine whose clock differs more.
 LARGEST_SKEW_S = 300
 
 
@@ -15,7 +15,7 @@ def _login(client, email, password):
 
 
 def test_right_credentials_get_a_token(client, contract, smoke_user, limits, measure):
-    """The token is as documented: HS256, claims, issued now, good for as long as it says, and no longer than `longest_token`."""
+    """The token is as documented: HS256, claims, issued now, valid for as long as it says, and no longer than `longest_token`."""
     response = _login(client, smoke_user.email, smoke_user.password)
     contract.check(response)
     assert response.status_code == 200, f"login with right credentials: status {response.status_code}, expected 200"
@@ -32,7 +32,7 @@ def test_right_credentials_get_a_token(client, contract, smoke_user, limits, mea
 
 
 def test_each_login_is_its_own(sign_in, smoke_users):
-    """Two logins have one `sub` and two `jti`; another user has another `sub`."""
+    """Two logins have the same `sub` and different `jti`; another user has another `sub`."""
     first, second, other = (
         claims_of(sign_in(user)["Authorization"].removeprefix("Bearer "))
         for user in (smoke_users[0], smoke_users[0], smoke_users[1])
@@ -42,24 +42,24 @@ def test_each_login_is_its_own(sign_in, smoke_users):
     assert first["sub"] != other["sub"], f"two users have the same sub, {first['sub']}"
 
 
-# Few on purpose: a service may lock an account after a handful of failures.
+# Few on purpose: a service may lock an account after a few failures.
 @pytest.mark.parametrize("wrong", ["another", "one blank more", "empty"])
 def test_wrong_password_is_refused(client, contract, smoke_user, wrong):
-    """401, as the contract words it, and no token."""
+    """401 as the contract documents it, and no token."""
     passwords = {"another": "not-the-password", "one blank more": f"{smoke_user.password} ", "empty": ""}
     response = _login(client, smoke_user.email, passwords[wrong])
     # "" is a string, and a service may have a rule about its length.
     contract.refused(response, *((401, 422) if wrong == "empty" else (401,)))
-    assert "access_token" not in response.text, f"login with a wrong password ({wrong}): 401, and a token all the same"
+    assert "access_token" not in response.text, f"login with a wrong password ({wrong}): 401, but the body has a token"
 
 
 def test_unknown_user_is_refused(client, contract):
-    """401 for somebody who does not exist."""
+    """401 for a user who does not exist."""
     contract.refused(_login(client, "nobody@smoke.example", "whatever"), 401)
 
 
 def test_a_token_opens_the_door(client, signed_in):
-    """With a token, one's own consults can be read."""
+    """With a token a user can read their own consults."""
     response = client.get("/consults?limit=1", headers=signed_in)
     assert response.status_code == 200, f"GET /consults with a token: status {response.status_code}, expected 200"
 

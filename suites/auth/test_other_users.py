@@ -1,4 +1,4 @@
-"""What is one user's is no other's: not by id, not in the list, not on its later pages."""
+"""A user cannot reach another user's data: not by id, not in the list, not on its later pages."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def other(client, sign_in, smoke_users):
 
 
 def test_by_id(client, contract, signed_in, consult, other):
-    """Neither read nor cancelled, and not told from one that does not exist."""
+    """Another user can neither read nor cancel a consult; the answer is the same as for one that does not exist."""
     path = f"/consults/{consult['id']}"
     contract.refused(client.get(path, headers=other), 404)
     contract.refused(client.delete(path, headers=other), 404)
@@ -21,7 +21,7 @@ def test_by_id(client, contract, signed_in, consult, other):
 
 
 def test_in_the_list(client, new_consult, consult, other):
-    """On no page: the first, of a hundred; and the one that comes after a cursor."""
+    """Another user's consult is on no page: not on the first, of a hundred, and not on the page after a cursor."""
     own = [client.post("/consults", json=new_consult, headers=other).json()["id"] for _ in range(2)]
     try:
         whole = client.get("/consults?limit=100", headers=other)

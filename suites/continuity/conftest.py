@@ -1,4 +1,4 @@
-"""Both colours as one check sees them: whoever is signed in on one, or has written through it, comes back on the other."""
+"""Both colours for one check: a user signs in or writes on one colour, and continues on the other."""
 
 from dataclasses import dataclass
 
@@ -12,35 +12,35 @@ IDS = ["live to candidate", "candidate to live"]
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two: its name in messages, and its client."""
+    """One of the two colours: its name in messages, and its client."""
 
     name: str
     client: httpx.Client
 
     def reads(self, session, path="/consults?limit=100"):
-        """The answer to a signed-in GET."""
+        """Return the answer to a signed-in GET."""
         return self.client.get(path, headers=session)
 
 
 @pytest.fixture
 def sides(client, live_client):
-    """Both, by name."""
+    """Both colours by name."""
     return {"the candidate": Side("the candidate", client), "live": Side("live", live_client)}
 
 
 @pytest.fixture
 def here(request, sides):
-    """Where it begins; a check names it by its parameter."""
+    """The colour on which the user begins; the check's parameter names it."""
     return sides[request.param]
 
 
 @pytest.fixture
 def there(request, sides):
-    """Where it goes on."""
+    """The colour on which the user continues; the check's parameter names it."""
     return sides[request.param]
 
 
 @pytest.fixture
 def session(sign_in, smoke_user, here):
-    """Headers of a session that was opened on the one side, for this check alone."""
+    """Headers of a session that was opened on the first colour, for this check alone."""
     return sign_in(smoke_user, on=here.client)

@@ -1,4 +1,4 @@
-"""What is written through one colour is there on the other at once, whole, in the list too; and what is deleted is gone."""
+"""A row written through one colour is on the other at once, complete and in the list; a deleted row is gone on both."""
 
 import pytest
 
@@ -14,7 +14,7 @@ def _listed(side, session, when):
 
 
 def _same(side, written, read, where):
-    """Every field that both answers have is the same; a release may have fields that the other has not."""
+    """Fail unless every field that both answers have is the same; a release may have fields that the other does not have."""
     wrong = sorted(name for name in written.keys() & read.keys() if written[name] != read[name])
     told = "; ".join(f"{name} is {read[name]!r}, written as {written[name]!r}" for name in wrong)
     assert not wrong, f"{where} on {side.name}: {told}"[:280]
@@ -22,9 +22,9 @@ def _same(side, written, read, where):
 
 @both_ways
 def test_written_on_one_is_read_on_both(here, there, session, book):
-    """By id and in the list, with the same content; a list that was read before is not stale."""
+    """A row is read by id and in the list, with the same content; a list that was read before is not stale."""
     for side in (here, there):
-        _listed(side, session, "before anything was written")  # whoever caches lists has this one now
+        _listed(side, session, "before anything was written")  # a colour that caches lists has this one now
     written = book(session, on=here.client)
     when = f"after a consult was booked on {here.name}"
     for side in (there, here):
@@ -37,10 +37,10 @@ def test_written_on_one_is_read_on_both(here, there, session, book):
 
 @both_ways
 def test_deleted_on_one_is_gone_on_both(here, there, session, book):
-    """404 by id and out of the list, where it was written and where it was deleted."""
+    """A deleted row is 404 by id and not in the list, on the colour that wrote it and on the one that deleted it."""
     written = book(session, on=here.client)
     path = f"/consults/{written['id']}"
-    for side in (here, there):  # whoever caches has it now
+    for side in (here, there):  # a colour that caches has it now
         side.reads(session, path)
         _listed(side, session, f"after a consult was booked on {here.name}")
     deleted = there.client.delete(path, headers=session)
@@ -53,7 +53,7 @@ def test_deleted_on_one_is_gone_on_both(here, there, session, book):
 
 @both_ways
 def test_pages_go_on_on_the_other_side(here, there, session, book):
-    """A cursor that one colour gave is good on the other: a user may be switched between two pages."""
+    """A cursor of one colour works on the other: a user may be switched between two pages."""
     newest = [book(session, on=here.client) for _ in range(3)]
     what = f"the second page on {there.name}, by a cursor of {here.name}"
     first = expect(here.reads(session, "/consults?limit=1"), 200, f"the first page on {here.name}").json()

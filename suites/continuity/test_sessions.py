@@ -1,4 +1,4 @@
-"""A session is the user's, not a colour's: opened, used and ended on either side, it is that on both."""
+"""Both colours share the users' sessions: one that is opened, used or ended on one colour is so on the other."""
 
 import pytest
 
@@ -25,14 +25,14 @@ def test_opened_on_one_is_good_on_both(here, there, session):
     """A user who signed in before the switch stays signed in after it, and after a rollback."""
     opened = f"a session opened on {here.name}"
     _good(there, session, opened)
-    # What the other side keeps of it (a cached session, a counter) must not spoil it where it comes from.
+    # An entry that the other colour keeps for it (a cached session, a counter) must not break it on the first colour.
     _good(here, session, f"{opened} and used on {there.name}")
     _good(there, session, f"{opened} and used on both")
 
 
 @both_ways
 def test_ended_on_one_is_ended_on_both(here, there, session):
-    """Logout on one colour is logout on both, whoever has seen the token before."""
+    """Logout on one colour is logout on both, also if both have seen the token before."""
     for side in (here, there):
         _good(side, session, f"a session opened on {here.name}")
     expect(_logout(there, session), 204, f"POST /auth/logout on {there.name}, opened on {here.name}")
@@ -42,7 +42,7 @@ def test_ended_on_one_is_ended_on_both(here, there, session):
 
 @both_ways
 def test_ended_where_it_was_opened(here, there, session):
-    """The other side has seen the token before, and must not believe it from memory."""
+    """The other colour has seen the token before, and must not accept it from a cache."""
     _good(there, session, f"a session opened on {here.name}")
     _logout(here, session)
     for side in (here, there):
@@ -52,7 +52,7 @@ def test_ended_where_it_was_opened(here, there, session):
 
 @both_ways
 def test_other_sessions_stay(here, there, session, sign_in, smoke_user):
-    """What one side revokes, it revokes of that session alone."""
+    """A logout revokes only that session, on both colours."""
     other = sign_in(smoke_user, on=there.client)
     _logout(here, session)
     for side in (here, there):

@@ -1,4 +1,4 @@
-"""The release reaches PostgreSQL, by its own word and by what it does: what it says it wrote is there, for everybody."""
+"""The release writes to PostgreSQL: a row that it wrote or deleted is there or gone for every client of the database."""
 
 import httpx
 import pytest
@@ -8,13 +8,13 @@ from verification.stores import connections as own
 
 
 def test_keeps_what_it_was_given(client, signed_in, consult):
-    """A row that was written can be read back, and is the same."""
+    """A row that was written can be read back unchanged."""
     read = expect(client.get(f"/consults/{consult['id']}", headers=signed_in), 200, "GET of a consult just booked")
     assert {key: read.json()[key] for key in consult} == consult
 
 
 def test_forgets_what_it_was_told_to(client, signed_in, consult):
-    """A row that was deleted is gone, by its id and from the list."""
+    """A deleted row is gone by its id and from the list."""
     path = f"/consults/{consult['id']}"
     expect(client.delete(path, headers=signed_in), 204, "DELETE of a consult")
     expect(client.get(path, headers=signed_in), 404, "GET of a consult just deleted")
@@ -26,8 +26,8 @@ def test_forgets_what_it_was_told_to(client, signed_in, consult):
 def find(stores, limits, book, live_client, sign_in, smoke_user, measure, warn):
     """A function that finds a consult's rows on a connection of our own.
 
-    None where there is no connection, or where `find` of the settings does not find what live has written either: then it
-    speaks of another service's tables, or has a mistake in it, and says nothing of this release.
+    It is None without a connection, or if `stores.database.find` does not find a consult that live has booked either:
+    then the statement is for another service's tables or has a mistake, and its result proves nothing about this release.
     """
 
     def look(consult):
@@ -37,26 +37,26 @@ def find(stores, limits, book, live_client, sign_in, smoke_user, measure, warn):
         try:
             control = book(sign_in(smoke_user, on=live_client), on=live_client)
         except (AssertionError, httpx.HTTPError):
-            return True  # live is sick, which is the bystander's to say; the settings fit until live shows otherwise
+            return True  # live is unhealthy, which the bystander gate reports; the settings may fit
         try:
             return look(control) == [(control["patient"], control["reason"])]
         except own.OtherSchema:
             return False
 
     why_not = (
-        "no database_url_secret" if stores.database is None else None if fits() else "`find` finds nothing of live's"
+        "no database_url_secret" if stores.database is None else None if fits() else "`find` does not find it on live"
     )
     measure("asked on a connection of our own", "yes" if why_not is None else f"no: {why_not}")
     if why_not is not None and stores.database is not None:
         warn(
             "the setting stores.database.find does not find the consult that was just booked on live, so the database itself was "
-            "NOT asked about this release; give the statement that finds a consult of this service by its id, see docs/settings.md"
+            "NOT checked for this release; give the statement that finds a consult of this service by its id, see docs/any-service.md"
         )
     return look if why_not is None else None
 
 
 def test_is_in_the_database_itself(client, signed_in, consult, find):
-    """The row is found on a connection of our own, and gone from there once the release has deleted it."""
+    """A connection of our own finds the row, and no longer finds it after the release has deleted it."""
     if find is None:
         expect(client.get(f"/consults/{consult['id']}", headers=signed_in), 200)
         return

@@ -1,12 +1,12 @@
-"""What the settings say of the edges: which web origins may call, and how often anybody may."""
+"""CORS and the rate limit are as configured: which web origins may call, and how often a user may."""
 
 FOREIGN = "https://attacker.example"
-# More than any check makes in a row; a service without a limit does not mind.
+# More requests than any check sends in a row; a service without a limit answers all of them.
 UNLIMITED = 30
 
 
 def _allowed(client, origin):
-    """Access-Control-Allow-Origin, for a preflight of POST /consults."""
+    """Return the headers of the answer to a preflight of POST /consults."""
     asked = {
         "Origin": origin,
         "Access-Control-Request-Method": "POST",
@@ -16,7 +16,7 @@ def _allowed(client, origin):
 
 
 def test_origins(client, limits):
-    """Each of `cors_origins` may call, a foreign one may not; where none is named, no foreign one with the user's credentials."""
+    """Each of `cors_origins` may call, a foreign origin may not; without the setting, none with the user's credentials."""
     foreign = _allowed(client, FOREIGN)
     told = foreign.get("access-control-allow-origin")
     again = (
@@ -32,7 +32,7 @@ def test_origins(client, limits):
 
 
 def test_rate_limit(client, contract, sign_in, smoke_user, limits, measure):
-    """429 with Retry-After and a problem beyond `rate_limit` requests a minute of one token, health exempt; without one, never."""
+    """Beyond `rate_limit` requests a minute of one token: 429, Retry-After, a problem; health is exempt. Without a limit: no 429."""
     limit, session = limits["rate_limit"], sign_in(smoke_user)
     answers = [client.get("/consults?limit=1", headers=session) for _ in range(limit + 1 if limit else UNLIMITED)]
     refused = [one for one in answers if one.status_code == 429]

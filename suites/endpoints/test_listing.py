@@ -1,7 +1,7 @@
-"""The list: newest first, page by page without a gap or a repetition, and as long as was asked for.
+"""The list: newest first, page by page without a gap or a repetition, and with as many items as requested.
 
-Other gates write as the same user at the same time, and what an earlier run left may be there: only what these checks booked
-themselves is counted.
+Other gates write as the same user at the same time, and an earlier run may have left rows: these checks count only the
+consults that they booked themselves.
 """
 
 from datetime import datetime
@@ -9,7 +9,7 @@ from itertools import pairwise
 
 import pytest
 
-# Pages that are read to find five consults just booked, two a page; the rest is room for what others write meanwhile.
+# Pages of two that are read to find five consults just booked; the rest is room for consults that others book at the time.
 MOST_PAGES = 30
 DEFAULT_LIMIT, LARGEST_LIMIT = 20, 100
 OUT_OF_RANGE = ("limit=0", "limit=-1", "limit=101", "limit=many", "limit=1.5", "limit=99999999999999999999")
@@ -30,7 +30,7 @@ def page(client, contract, signed_in):
 
 
 def test_newest_first_page_by_page(book, page):
-    """Five consults, booked for days in no order, are found once each, the last booked first."""
+    """Five consults, booked for days in mixed order, are found once each, the last booked first."""
     ids = [book(starts_at=f"2030-02-0{day}T09:30:00Z")["id"] for day in (4, 5, 3, 1, 2)]
     listed, parameters = [], {"limit": 2}
     for _ in range(MOST_PAGES):
@@ -46,7 +46,7 @@ def test_newest_first_page_by_page(book, page):
     mine = [one for one in seen if one in ids]
     assert len(mine) == len(ids), f"{len(mine)} of 5 consults just booked are on {len(seen) / 2:g} pages of 2"
     made = {item["id"]: datetime.fromisoformat(item["created_at"]) for item in listed}
-    # A service whose clock counts in seconds has no order for what was booked within one.
+    # A service whose clock counts in seconds has no order for consults that were booked within one second.
     turned = [
         pair for pair in pairwise(mine) if made[pair[0]] != made[pair[1]] and ids.index(pair[0]) < ids.index(pair[1])
     ]
@@ -60,14 +60,14 @@ def test_newest_first_page_by_page(book, page):
 
 
 def test_as_many_as_asked_for(book, page):
-    """`limit` items where there are as many, 20 by default, all in one page of 100; a cursor as long as there is more."""
+    """A page has `limit` items if there are enough, 20 by default, 100 at most; a cursor as long as there are more."""
     ids = {book(reason=f"page {number}")["id"] for number in range(DEFAULT_LIMIT + 1)}
     for parameters, expected in (({"limit": 1}, 1), ({"limit": 7}, 7), ({}, DEFAULT_LIMIT)):
         found = page(**parameters)
         size = len(found["items"])
         asked = f"GET /consults {parameters or 'without a limit'}, with {len(ids)} consults or more"
         assert size == expected, f"{asked}: {size} items, expected {expected}"
-        assert found["next_cursor"], f"{asked}: next_cursor is {found['next_cursor']!r}, and there are more"
+        assert found["next_cursor"], f"{asked}: next_cursor is {found['next_cursor']!r}, but there are more"
     whole = page(limit=LARGEST_LIMIT)
     missing = ids - {item["id"] for item in whole["items"]}
     assert not missing, f"limit=100: {len(missing)} of {len(ids)} consults just booked are not listed"
@@ -80,5 +80,5 @@ def test_as_many_as_asked_for(book, page):
 
 @pytest.mark.parametrize("query", [*OUT_OF_RANGE, *NOT_OURS])
 def test_parameters_out_of_range(client, contract, signed_in, query):
-    """422 with a problem, never a 500, and nothing told."""
+    """422 with a problem, never a 500, and no internal details."""
     contract.refused(client.get(f"/consults?{query}", headers=signed_in), 422)

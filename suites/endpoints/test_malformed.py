@@ -1,7 +1,7 @@
-"""Whatever is wrong with a request, the answer is a problem that says so and tells nothing about the inside.
+"""An invalid request is answered with a problem that names the mistake and reveals nothing internal.
 
-What breaks the contract's schema is answered as the contract says, 422. Where the contract is silent, a service may choose its
-words: which 4xx for what is no JSON or no id at all, and what a page looks like that is not there.
+A request that breaks the contract's schema is answered with 422, as the contract says. If the contract says nothing, the
+service may choose: the 4xx for a body that is not JSON or for an invalid id, and the answer for a path that does not exist.
 """
 
 import json
@@ -39,7 +39,7 @@ BOOKINGS = {
     "no such day": _but(starts_at="2030-02-30T09:30:00Z"),
     "a number for a time": _but(starts_at=1894699800),
 }
-# What libraries choke on and hardly anybody sends: refused is who chokes where live does not.
+# Input that breaks libraries and that users hardly ever send: only a release that fails where live does not is refused.
 ODD_BOOKINGS = {"half a surrogate pair": _but(reason="\ud800"), "deep": b'{"patient": ' + b"[" * 5000}
 LOGINS = {
     "no fields": b"{}",
@@ -48,7 +48,7 @@ LOGINS = {
 }
 IDS = ("1", "not-a-uuid", "%27%20OR%201=1", f"{NOBODYS}0")
 JSON = {"Content-Type": "application/json"}
-# 422 is what the contract calls malformed; 400, 413 and 415 are what RFC 9110 has for a body that cannot be read.
+# 422 is the contract's status for malformed input; 400, 413 and 415 are those of RFC 9110 for a body that cannot be read.
 UNREADABLE = (422, 400, 413, 415)
 
 
@@ -66,7 +66,7 @@ def test_malformed_bookings(try_to_book, contract, signed_in, name):
 
 @pytest.mark.parametrize("name", ODD_BOOKINGS)
 def test_odd_bookings(try_to_book, contract, signed_in, live_client, sign_in, smoke_user, measure, name):
-    """Booked, or a 4xx with a problem; a 500 where live has one, too, is nothing that this release has brought."""
+    """Booked, or a 4xx with a problem; a 500 is tolerated if live answers with a 500 as well."""
 
     def ask(headers, **where):
         return try_to_book(content=ODD_BOOKINGS[name], headers={**headers, **JSON}, **where)
@@ -92,7 +92,7 @@ def test_login_that_is_no_json(client, contract):
 
 
 def test_login_of_what_is_no_address(client, contract):
-    """422, or 401: nobody has such an address."""
+    """422, or 401 because no user has such an address."""
     body = {"email": "nobody", "password": "x"}
     contract.refused(client.post("/auth/login", json=body), 422, 401)
 
@@ -100,13 +100,13 @@ def test_login_of_what_is_no_address(client, contract):
 @pytest.mark.parametrize("method", ["GET", "DELETE"])
 @pytest.mark.parametrize("name", IDS)
 def test_ids_that_are_none(client, contract, signed_in, method, name):
-    """404 with a problem, there is no such consult; or 422 or 400, that is no id."""
+    """404 with a problem because the consult does not exist, or 422 or 400 because the id is invalid."""
     contract.refused(client.request(method, f"/consults/{name}", headers=signed_in), 404, 422, 400)
 
 
 @pytest.mark.parametrize("path", ["/no-such-page", f"/consults/{NOBODYS}/nothing", "/.env"])
 def test_what_is_not_there(client, contract, signed_in, path):
-    """404: no page that answers 200 to whatever is asked."""
+    """404: no catch-all page answers 200."""
     contract.refused(client.get(path, headers=signed_in), 404)
 
 

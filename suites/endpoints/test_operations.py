@@ -1,4 +1,4 @@
-"""Every operation of the contract gives every status that it documents, in the shape that it documents."""
+"""Every operation of the contract returns every status that it documents, in the shape that it documents."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 NOBODYS = "00000000-0000-4000-8000-000000000000"
-# What only an outage shows.
+# Answers that only an outage shows.
 NOT_ASKED = {("health", 503), ("healthDatabase", 503), ("healthRedis", 503)}
 
 
 @dataclass(frozen=True)
 class Asker:
-    """What the requests below are made of."""
+    """The parts of the requests below."""
 
     client: Any
     user: Any
@@ -23,12 +23,12 @@ class Asker:
     new_consult: dict[str, str]
 
     def login(self, **changes):
-        """Signs in with the right credentials, or with changed ones."""
+        """Sign in with the right credentials, or with changed ones, and return the answer."""
         credentials = {"email": self.user.email, "password": self.user.password}
         return self.client.post("/auth/login", json={**credentials, **changes})
 
     def own(self):
-        """The path of a consult that is there."""
+        """Book a consult and return its path."""
         return f"/consults/{self.book()['id']}"
 
 
@@ -58,13 +58,13 @@ REQUESTS = {
 
 @pytest.fixture
 def asker(client, smoke_user, signed_in, sign_in, book, try_to_book, new_consult):
-    """Asks on behalf of the first smoke user."""
+    """Sends requests as the first smoke user."""
     return Asker(client, smoke_user, signed_in, sign_in, book, try_to_book, new_consult)
 
 
 @pytest.mark.parametrize(("operation", "status"), REQUESTS, ids=lambda value: str(value))
 def test_documented_status(asker, contract, operation, status):
-    """The status, its content type and its schema, formats included; fields that the contract does not name may be there."""
+    """The status, its content type and its schema with formats are as documented; the answer may have further fields."""
     response = REQUESTS[operation, status](asker)
     if status < 400:
         contract.check(response)
@@ -75,7 +75,9 @@ def test_documented_status(asker, contract, operation, status):
 
 
 def test_no_documented_status_is_left_out(contract):
-    """Whoever adds an operation or a status to the contract adds a request above."""
+    """Each operation and status of the contract has a request above."""
     documented = {(one.operation_id, status) for one in contract.operations for status in one.statuses}
     missing = ", ".join(f"{name} {status}" for name, status in sorted(documented - NOT_ASKED - REQUESTS.keys()))
-    assert not missing, f"the contract documents {missing}, and suites/endpoints/test_operations.py asks for none of it"
+    assert not missing, (
+        f"the contract documents {missing}, but suites/endpoints/test_operations.py has no request for it"
+    )

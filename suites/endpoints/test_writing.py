@@ -1,10 +1,10 @@
-"""What is written is kept as it was sent, everywhere alike, and what is deleted is gone."""
+"""Written data is kept as it was sent and is the same in every answer; deleted data is gone."""
 
 from datetime import UTC, datetime
 
 import pytest
 
-# Beyond this, created_at is in another zone than it says, or in another unit; clocks differ by less (AWS allows 300 s).
+# A larger difference means a wrong zone or unit of created_at; clocks differ by less (AWS allows 300 s).
 LARGEST_SKEW_S = 300
 
 TEXTS = {
@@ -23,7 +23,7 @@ TIMES = {
 
 @pytest.fixture
 def everywhere(client, contract, signed_in):
-    """A function that shows a consult as POST, GET and the list have it, as the contract says: [(where, consult), …]."""
+    """A function that returns a consult as POST, GET and the list return it, checked by the contract: [(where, consult), …]."""
 
     def look(booked):
         contract.validate("Consult", booked)
@@ -42,7 +42,7 @@ def everywhere(client, contract, signed_in):
 
 @pytest.mark.parametrize("name", TEXTS)
 def test_text_is_kept(book, everywhere, name):
-    """Each character, in the answer, by id and in the list."""
+    """Each character is kept, in the answer, by id and in the list."""
     sent = {"patient": TEXTS[name], "reason": (TEXTS[name] * 2000)[:2000] if name == "longest" else TEXTS[name]}
     for where, seen in everywhere(book(**sent)):
         for field, text in sent.items():
@@ -51,7 +51,7 @@ def test_text_is_kept(book, everywhere, name):
 
 @pytest.mark.parametrize("name", TIMES)
 def test_time_is_kept(book, everywhere, name):
-    """The same instant, whatever the zone that it was sent in."""
+    """The time is the same instant, for every zone in which it was sent."""
     expected = datetime.fromisoformat(TIMES[name])
     for where, seen in everywhere(book(starts_at=TIMES[name])):
         found = datetime.fromisoformat(seen["starts_at"])
@@ -59,7 +59,7 @@ def test_time_is_kept(book, everywhere, name):
 
 
 def test_one_consult_is_the_same_everywhere(book, everywhere, measure):
-    """No field differs between the answer, the record and the list; created_at is now."""
+    """No field differs between the answer, the record and the list; created_at is the current time."""
     booked = book()
     for where, seen in everywhere(booked):
         other = sorted(key for key in booked.keys() | seen.keys() if booked.get(key) != seen.get(key))
@@ -73,10 +73,10 @@ def test_one_consult_is_the_same_everywhere(book, everywhere, measure):
 
 
 def test_cancelled_is_gone_and_nothing_else(client, contract, signed_in, book):
-    """404 by id, for GET and for a second DELETE, not in the list; its neighbour stays."""
+    """A cancelled consult is 404 for GET and a second DELETE, and not in the list; its neighbour stays."""
     neighbour, gone = book(), book()
     path = f"/consults/{gone['id']}"
-    contract.check(client.get("/consults?limit=100", headers=signed_in))  # whoever caches lists has this one now
+    contract.check(client.get("/consults?limit=100", headers=signed_in))  # a release that caches lists has this one now
     cancelled = client.delete(path, headers=signed_in)
     contract.check(cancelled)
     assert cancelled.status_code == 204, f"DELETE {path}: status {cancelled.status_code}, expected 204"

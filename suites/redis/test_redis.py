@@ -1,4 +1,4 @@
-"""The release reaches Redis, by its own word and by what it does: what it revokes is revoked for everybody."""
+"""The release writes to Redis: a token that it revokes is revoked for every client of Redis."""
 
 import hashlib
 
@@ -12,18 +12,18 @@ from verification.stores import connections as own
 
 @pytest.fixture
 def session(sign_in, smoke_user):
-    """Headers of a session that is this check's alone; where signing in fails, that is the auth gate's to say."""
+    """Headers of a session that only this check uses; the auth gate reports a failing sign-in."""
     return sign_in(smoke_user)
 
 
 @pytest.fixture
 def other_session(sign_in, smoke_user):
-    """Another one of the same user."""
+    """Headers of another session of the same user."""
     return sign_in(smoke_user)
 
 
 def test_a_session_lives_and_ends(client, session):
-    """Sessions are kept in Redis: a token works until it is revoked, and not a moment longer."""
+    """Sessions are kept in Redis: a token works until it is revoked, and no longer."""
     expect(client.get("/consults?limit=1", headers=session), 200)
     expect(client.post("/auth/logout", headers=session), 204)
     expect(client.get("/consults?limit=1", headers=session), 401, "GET /consults after logout")
@@ -38,10 +38,10 @@ def test_ending_one_session_leaves_the_others(client, session, other_session):
 
 @pytest.fixture
 def entry(stores, limits, live_client, sign_in, smoke_user, measure, warn):
-    """A function that tells how long Redis keeps the entry of a revoked session, on a connection of our own.
+    """A function that reads, on a connection of our own, for how many seconds Redis keeps a revoked session's entry.
 
-    None where there is no connection, or where `revoked` of the settings names no key of what live has revoked either: then it
-    is another service's, or has a mistake in it, and says nothing of this release.
+    It is None without a connection, or if `stores.redis.revoked` names no key of a token that live has revoked either:
+    then the key is another service's or has a mistake, and its absence proves nothing about this release.
     """
 
     def look(session):
@@ -54,28 +54,28 @@ def entry(stores, limits, live_client, sign_in, smoke_user, measure, warn):
             control = sign_in(smoke_user, on=live_client)
             expect(live_client.post("/auth/logout", headers=control), 204)
         except (AssertionError, httpx.HTTPError):
-            return True  # live is sick, which is the bystander's to say; the settings fit until live shows otherwise
+            return True  # live is unhealthy, which the bystander gate reports; the settings may fit
         return look(control) is not None
 
-    why_not = "no redis_url_secret" if stores.redis is None else None if fits() else "`revoked` is no key of live's"
+    why_not = "no redis_url_secret" if stores.redis is None else None if fits() else "`revoked` names no key on live"
     measure("asked on a connection of our own", "yes" if why_not is None else f"no: {why_not}")
     if why_not is not None and stores.redis is not None:
         warn(
-            "the setting stores.redis.revoked names no key of the token that was just revoked on live, so Redis itself was NOT asked "
-            "about this release; give the key under which this service keeps a revoked token, see docs/settings.md"
+            "the setting stores.redis.revoked names no key of the token that was just revoked on live, so Redis itself was NOT checked "
+            "for this release; give the key under which this service keeps a revoked token, see docs/any-service.md"
         )
     return look if why_not is None else None
 
 
 def test_is_in_redis_itself(client, session, entry, limits, measure):
-    """The entry of a revoked token is found on a connection of our own, and ends no sooner than the token, and by itself."""
+    """A connection of our own finds the entry of a revoked token; it expires by itself, at most a minute before the token."""
     expect(client.post("/auth/logout", headers=session), 204)
     if entry is None:
         return
     left = entry(session)
     claims = claims_of(session["Authorization"].removeprefix("Bearer "))
     lifetime = claims["exp"] - claims["iat"]
-    assert left is not None, f"a token was revoked, and Redis has no key {limits['revoked']} of it"
+    assert left is not None, f"a token was revoked, but Redis has no key {limits['revoked']} of it"
     measure("the entry of a revoked token ends in", left, limit=lifetime, unit="s")
     assert 0 < left <= lifetime + 1, f"the entry of a revoked token ends in {left} s (-1: never), limit {lifetime} s"
     assert left >= lifetime - 60, f"the entry of a revoked token ends in {left} s, the token in {lifetime} s"

@@ -1,8 +1,8 @@
-"""The switch, rehearsed: what must be refused is refused behind the front door's headers, too."""
+"""The switch, rehearsed: requests that must be refused are also refused with the front door's headers."""
 
 
 def test_refuses_as_it_should(front_client, contract):
-    """What must be refused is refused there, too: nobody is trusted for coming by the front door."""
+    """The release refuses these requests also with the front door's headers: it trusts no request because of them."""
     contract.refused(front_client.get("/consults"), 401)
     contract.refused(front_client.post("/auth/login", json={"email": "nobody@smoke.example", "password": "x"}), 401)
     contract.refused(front_client.get("/no-such-path"), 404)
