@@ -1,4 +1,4 @@
-"""Where a process's output passes before anybody reads it: its streams, and the file descriptors that its children inherit."""
+"""Cleans the output of a process before it is shown: its streams, and the file descriptors that its children inherit."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from typing import TextIO, cast
 from verification.redaction.printable import printable, with_markup
 
 Clean = Callable[[str], str]
-# A child that outlives the run may keep its end of a pipe open; nobody waits for it.
+# A child that outlives the run may keep its end of a pipe open. The run does not wait for it longer than this.
 _LAST_WORDS_S = 2.0
 _PIECE = 65536
 
 
 class _Like(io.TextIOBase):
-    """A text stream that answers every question as the stream behind it."""
+    """A text stream that delegates every question to the stream behind it."""
 
     def __init__(self, inner: TextIO | io.TextIOBase) -> None:
         super().__init__()
@@ -51,11 +51,11 @@ class _Like(io.TextIOBase):
 
 
 class RedactedStream(_Like):
-    """Clean text with ``clean`` and write it to another stream: whole lines at once, the begun line at a flush.
+    """A stream that cleans text with ``clean`` and writes it to another stream: whole lines at once, an incomplete line at a flush.
 
-    Control characters are removed, because the text may come from a service or a tool. ``marked_up`` is for pytest's terminal.
-    ``number``: the result of ``fileno``, for children that write to this stream; None: the other stream's own.
-    ``owns``: closing this stream closes the other one.
+    Control characters are removed, because the text may come from a service or a tool. ``marked_up`` is for pytest's
+    terminal. ``number``: the result of ``fileno``, for children that write to this stream; None: the other stream's
+    own. ``owns``: closing this stream closes the other one.
     """
 
     def __init__(self, inner: TextIO, clean: Clean, number: int | None = None, *, owns: bool = False) -> None:
@@ -70,7 +70,7 @@ class RedactedStream(_Like):
         self.buffer = _Bytes(self)
 
     def write(self, text: str, /) -> int:
-        """Write the whole lines, and keep the begun one."""
+        """Write the complete lines, and keep the incomplete one."""
         self._add(printable(text))
         return len(text)
 
@@ -91,7 +91,7 @@ class RedactedStream(_Like):
                 self._forward(lambda: self._to.write(self._clean(lines)))
 
     def _forward(self, act: Callable[[], object]) -> None:
-        """Write to the other stream; an output that nobody can take must not end a run that moves traffic."""
+        """Write to the other stream. A write error is ignored: it must not end a run that moves traffic."""
         if self._gone:
             return
         try:
@@ -102,7 +102,7 @@ class RedactedStream(_Like):
                 silence(self.inner.fileno())
 
     def flush(self) -> None:
-        """Write the begun line as well."""
+        """Write the incomplete line as well."""
         with self._lock:
             rest, self._rest = self._rest, ""
             if self._to.closed:
@@ -140,29 +140,29 @@ class _MarkedUp(_Like):
 
 
 class _Bytes(io.RawIOBase):
-    """What writes bytes to a redacted stream goes through it as well."""
+    """A binary stream that writes to a redacted stream, so that bytes are cleaned as well."""
 
     def __init__(self, stream: RedactedStream) -> None:
         super().__init__()
         self._stream = stream
 
     def writable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def write(self, data: object, /) -> int:
-        """Decodes; whatever is no UTF-8 is replaced."""
+        """Decode UTF-8 and write the text; invalid bytes are replaced. Return the number of bytes."""
         raw = bytes(cast("bytes", data))
         self._stream.write(raw.decode(errors="replace"))
         return len(raw)
 
     def flush(self) -> None:
-        """Also what has no end of a line yet."""
+        """Flush the stream, with its incomplete line."""
         self._stream.flush()
 
 
 class Pump:
-    """Stands in for a file descriptor of this process: what children write to it is cleaned, line by line."""
+    """Replaces a file descriptor of this process, and cleans what children write to it, line by line."""
 
     def __init__(self, descriptor: int, to: RedactedStream) -> None:
         self._descriptor = descriptor
@@ -174,10 +174,10 @@ class Pump:
         self._thread.start()
 
     def close(self) -> None:
-        """Gives the descriptor back, and waits a moment for what is still on its way."""
+        """Restore the descriptor, and wait up to 2 s for output that is still in the pipe."""
         os.dup2(self._saved, self._descriptor)
         os.close(self._saved)
-        if has_no_reader(self._descriptor):  # otherwise Python's own last flush would change the exit code
+        if has_no_reader(self._descriptor):  # otherwise the error of Python's own last flush would change the exit code
             silence(self._descriptor)
         self._thread.join(_LAST_WORDS_S)
         if not self._thread.is_alive():
@@ -201,11 +201,11 @@ def silence(descriptor: int) -> None:
 
 
 def forward(reading: int, to: TextIO | RedactedStream) -> None:
-    """Reads a descriptor to its end and writes everything to a stream; where that is closed, into nothing."""
+    """Read a descriptor to its end and write everything to a stream; drop the text if the stream is closed."""
     decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
     while True:
         piece = os.read(reading, _PIECE)
-        with contextlib.suppress(OSError, ValueError):  # nobody reads any more, or the stream is closed
+        with contextlib.suppress(OSError, ValueError):  # the stream has no reader any more, or it is closed
             to.write(decoder.decode(piece, final=not piece))
             if not piece or piece.endswith(b"\n"):
                 to.flush()
@@ -214,9 +214,9 @@ def forward(reading: int, to: TextIO | RedactedStream) -> None:
 
 
 class Guard:
-    """From ``install`` to ``close``, nothing reaches this process's stdout and stderr uncleaned.
+    """Cleans this process's stdout and stderr from ``install`` to ``close``.
 
-    ``children``: nor does what its children write there; a child that needs the terminal itself is a reason not to.
+    ``children``: clean the output of its children as well. Set it to False for a child that needs the terminal itself.
     """
 
     def __init__(self, clean: Clean, *, children: bool = True) -> None:
@@ -225,12 +225,12 @@ class Guard:
         self._undo = contextlib.ExitStack()
 
     def install(self) -> None:
-        """Takes ``sys.stdout`` and ``sys.stderr`` over, and the descriptors 1 and 2 where these are theirs."""
+        """Replace ``sys.stdout`` and ``sys.stderr``, and the descriptors 1 and 2 if the streams use them."""
         self._take("stdout", 1)
         self._take("stderr", 2)
 
     def close(self) -> None:
-        """Gives everything back; safe to repeat."""
+        """Restore all streams and descriptors. May be called again."""
         self._undo.close()
 
     def _take(self, name: str, number: int) -> None:
@@ -239,13 +239,13 @@ class Guard:
         if not self._children or _number_of(stream) != number:
             self._put(name, RedactedStream(stream, self._clean))
             return
-        # The terminal's or the log's own: kept under another number, so that a terminal stays one for this process.
+        # The terminal's or log's own stream keeps working under another number, so that this process still sees a terminal.
         own = os.fdopen(os.dup(number), "w", encoding=stream.encoding, errors=stream.errors, buffering=1)
         self._undo.callback(own.close)
         pump = Pump(number, RedactedStream(own, self._clean))
         self._undo.callback(pump.close)
         self._put(name, RedactedStream(own, self._clean, number))
-        # By this one Python measures the terminal; its number is the terminal's own.
+        # Python uses this stream to measure the terminal, so it needs the terminal's own descriptor.
         self._put(f"__{name}__", RedactedStream(own, self._clean))
 
     def _put(self, name: str, stream: RedactedStream) -> None:

@@ -1,13 +1,13 @@
-"""Text of a service or of a tool, made safe to print: without control characters, which could recolour, move or rename a terminal.
+"""Makes the text of a service or a tool safe to print: removes control characters that could recolour, move or rename a terminal.
 
-Reports keep such text as it came: JSON, XML and HTML show control characters as text.
+Reports keep such text unchanged: JSON, XML and HTML show control characters as text.
 """
 
 from __future__ import annotations
 
 import re
 
-# A whole sequence where one can be recognised, so that its remains do not disturb the text: CSI, OSC and the other strings, then
+# A whole sequence if it can be recognised, so that its remains do not disturb the text: CSI, OSC and the other strings, then
 # any other escape. An escape character that begins none of them is removed as a control character.
 _SEQUENCE = re.compile(
     r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]|(?:\x1b\]|\x9d)[^\x07\x1b\x9c\n]*(?:\x07|\x1b\\|\x9c)"
@@ -16,7 +16,7 @@ _SEQUENCE = re.compile(
 # C0 and C1 without line feed and tab, and the characters that change the direction of writing.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _RETURN = re.compile(r"\r\n?")
-# What pytest itself writes: colours, and the progress that it shows in the terminal's tab.
+# The markup that pytest itself writes: colours, and the progress that it shows in the terminal's tab.
 _MARKUP = re.compile(r"(\x1b\[[0-9;]*m|\x1b\]9;4;[0-9;]*\x1b\\|\r)")
 
 
@@ -26,7 +26,7 @@ def printable(text: str) -> str:
     ``printable`` twice is ``printable`` once.
     """
     text = _RETURN.sub("\n", text)
-    while (shorter := _SEQUENCE.sub("", text)) != text:  # what stood around a sequence may form another one
+    while (shorter := _SEQUENCE.sub("", text)) != text:  # the text around a sequence may form another one
         text = shorter
     return _CONTROL.sub("", text)
 
@@ -34,7 +34,7 @@ def printable(text: str) -> str:
 def with_markup(text: str) -> str:
     """Return the text with colours and carriage returns, and without every other escape sequence and control character.
 
-    For text of which pytest wrote the markup, and cleaned the rest with ``printable`` before.
+    Use it for text whose markup pytest wrote, and whose other parts were cleaned with ``printable`` before.
     """
     parts = _MARKUP.split(text)
     return "".join(part if number % 2 else printable(part) for number, part in enumerate(parts))

@@ -1,4 +1,4 @@
-"""Takes secrets out of text that is to be shown or kept: known values in whatever encoding, and what has the shape of a secret."""
+"""Removes secrets from text that is shown or kept: known values in every common encoding, and text that has the shape of a secret."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from xml.sax.saxutils import quoteattr
 MARK = "[redacted]"
 # A shorter secret is replaced as a whole word only; "abc" is part of too many words.
 _SHORT = 6
-# Lines of a key; what holds a secret of several lines together is shorter.
+# Lines of a multi-line secret, such as a key; shorter lines are only its frame.
 _LONG = 20
 _FIELDS = (
     "password|passwd|new_password|old_password|access_token|refresh_token|id_token|session_token|secret|client_secret|"
     "jwt_secret|api_key|secret_access_key|aws_secret_access_key|aws_session_token|secretaccesskey|sessiontoken|"
-    # Secrets Manager, ECR and Cognito: botocore logs whole answers at level DEBUG, before anybody could learn what is in them.
+    # Secrets Manager, ECR and Cognito: botocore logs whole answers at level DEBUG, before the redactor can learn their secrets.
     "secretstring|secretbinary|authorizationtoken|accesstoken|idtoken|refreshtoken"
 )
 _HEADERS = "authorization|proxy-authorization|set-cookie|cookie|x-api-key|x-amz-security-token"
-# What stands for a secret in a command that is shown: "Bearer $TOKEN" is to stay readable.
+# A variable in place of a secret in a command that is shown: "Bearer $TOKEN" must stay readable.
 _VARIABLE = r"(?:Bearer )?\$[A-Z_]+\b"
 
 _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -33,7 +33,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
         re.compile(rf'(\\+["\'](?:{_FIELDS})\\+["\']\s*:\s*\\+["\'])(?!{_VARIABLE})(?:(?!\\+["\']).)*', re.I),
         rf"\1{MARK}",
     ),
-    # "password": "…", 'password': '…', password="…"; the last of a text that was cut off, too
+    # "password": "…", 'password': '…', password="…"; also the last one of a text that was cut off
     (re.compile(rf'(\b(?:{_FIELDS})["\']?\s*[:=]\s*b?")(?!{_VARIABLE})(?:[^"\\\r\n]|\\.)*', re.I), rf"\1{MARK}"),
     (re.compile(rf"(\b(?:{_FIELDS})[\"']?\s*[:=]\s*b?')(?!{_VARIABLE})(?:[^'\\\r\n]|\\.)*", re.I), rf"\1{MARK}"),
     # password=… of a form or a query
@@ -46,7 +46,7 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"\b(Bearer )(?=[\w.~+/-]*\d)[\w.~+/-]{16,}=*", re.I), rf"\1{MARK}"),
     (re.compile(r"(?<![\w-])eyJ[\w-]{8,}\.[\w-]{4,}(?:\.[\w-]*)?"), MARK),
     (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----(?:.|\n)*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"), MARK),
-    # What pytest leaves of a long value is its beginning and its end.
+    # pytest shortens a long value to its beginning and its end.
     (re.compile(r"(\[redacted\])\.\.\.[\w./+=-]+"), r"\1"),
     # user:password@ of a URL; the greedy part ends at the last @ before the path
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/@:\"'<>]*:)[^\s/\"'<>]+(?=@)", re.I), rf"\1{MARK}"),
@@ -86,12 +86,12 @@ _PRIVATE_FIELDS: set[str] = set()
 
 
 def hide_fields(names: Iterable[str]) -> None:
-    """Treat fields of these names as secret from now on in this process, whatever their case: a service's private data."""
+    """Treat fields of these names, in any case, as secret from now on in this process: a service's private data."""
     _PRIVATE_FIELDS.update(name.lower() for name in names)
 
 
 def is_secret_name(name: str) -> bool:
-    """Whether a header or field of this name holds a secret: a whole word of it says so, in any case and spelling.
+    """Return whether a header or field of this name holds a secret: one of its whole words says so, in any case and spelling.
 
     ``X-Auth-Token``, ``apiKey`` and ``session_id`` do; ``author`` and ``monkey`` do not.
     """
@@ -101,7 +101,7 @@ def is_secret_name(name: str) -> bool:
     return not _SECRET_WORDS.isdisjoint(words) or not _RUN_TOGETHER.isdisjoint(words)
 
 
-# JSON in a text in JSON in the repr of a request; deeper, a line without a closing quote would be read once for each pair in it.
+# JSON in a text in JSON in the repr of a request. Any deeper, and a line without a closing quote is read once per pair in it.
 _DEEPEST = 3
 
 
@@ -110,29 +110,29 @@ def _hide_by_name(found: re.Match[str], depth: int = 1) -> str:
         return found["head"] + MARK
     if depth == _DEEPEST or len(found["value"]) < _SHORT:
         return found[0]
-    # The value of a pair that is not secret may hold pairs that are.
+    # The value of a pair that is not secret may itself hold secret pairs.
     return found["head"] + _QUOTED_PAIR.sub(partial(_hide_by_name, depth=depth + 1), found["value"])
 
 
-# Names of variables that hold a secret, unless they end in what says where one is.
+# Names of variables that hold a secret, unless their ending says that they hold its location.
 _SECRET_NAME = re.compile(r"PASSWORD|PASSWD|PASSPHRASE|SECRET|TOKEN|CREDENTIAL|API_?KEY|ACCESS_KEY|PRIVATE_KEY", re.I)
 _NO_SECRET_NAME = re.compile(r"_(?:FILE|PATH|DIR|ID|ARN|NAME|URL|URI|HOST|TTL|TIMEOUT|EXPIRATION)$", re.I)
-# Shorter ones, and those of letters alone, are words like "test" and "disabled", whose loss would make output unreadable.
+# Shorter values, and those of letters alone, are words like "test" and "disabled"; without them output is unreadable.
 _LEAST_OF_ENVIRONMENT = 8
 
 
 def secrets_in(environment: Mapping[str, str]) -> Iterator[str]:
-    """The values of variables that hold secrets by their name, at least eight characters long."""
+    """Yield the values, at least eight characters long, of variables whose names say that they hold a secret."""
     for name, value in environment.items():
         if _SECRET_NAME.search(name) and not _NO_SECRET_NAME.search(name) and len(value) >= _LEAST_OF_ENVIRONMENT:
             yield value
 
 
 class Redactor:
-    """Knows some secrets, and the shapes that secrets have. ``clean`` twice is ``clean`` once."""
+    """Replaces known secrets, and text that has the shape of a secret. ``clean`` twice is ``clean`` once."""
 
     def __init__(self, secrets: Iterable[str], before: Redactor | None = None) -> None:
-        """``before``: one whose secrets are known as well; a hundred tokens are learnt one after the other."""
+        """``before``: a redactor whose secrets are known as well, so that learning one more token does not prepare all of them again."""
         known = {part for secret in secrets for part in _parts(secret)}
         forms = {form for secret in known if len(secret) >= _SHORT for form in _encodings(secret)}
         words = {form for secret in known if len(secret) < _SHORT for form in _spellings(secret)}
@@ -140,7 +140,7 @@ class Redactor:
         self._words: frozenset[str] = frozenset(words | (before._words if before else frozenset()))
 
     def clean(self, text: str) -> str:
-        """The text with each secret replaced by ``[redacted]``; digests, ids and timestamps stay."""
+        """Return the text with each secret replaced by ``[redacted]``; digests, ids and timestamps stay."""
         if found := self._found(text):
             text = re.sub("|".join(found), MARK, text)
         for pattern, replacement in _PATTERNS:
@@ -150,12 +150,12 @@ class Redactor:
         return text
 
     def _found(self, text: str) -> list[str]:
-        """Patterns of the secrets that the text does hold: one of all that are known would take longer to compile than to use."""
+        """Return patterns for the known secrets that occur in the text: to compile a pattern of all of them takes longer than to use it."""
         forms = sorted((form for form in self._forms if form in text), key=_longest_first)
         words = sorted((word for word in self._words if word in text), key=_longest_first)
         if not forms and not words:
             return []
-        # The mark goes first, so that a secret like "redacted" does not grow brackets around brackets.
+        # The mark goes first, so that a secret like "redacted" does not put brackets around brackets.
         whole_words = (rf"(?<!\w){re.escape(word)}(?!\w)" for word in words)
         return [re.escape(MARK), *map(re.escape, forms), *whole_words]
 
@@ -164,21 +164,21 @@ class Redactor:
 
 
 class LearningRedactor:
-    """A redactor that knows more and more secrets; those of the process's environment from the start."""
+    """A redactor that learns further secrets. It knows those of the process's environment from the start."""
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         self._known = set(secrets_in(os.environ if environment is None else environment))
         self._redactor = Redactor(self._known)
 
     def learn(self, *secrets: str) -> None:
-        """Values that must not appear anywhere from now on; a shorter one than 8 characters is part of too much else."""
+        """Hide these values from now on. Values of fewer than 8 characters are ignored: they are part of too many other words."""
         long = [secret for secret in secrets if len(secret) >= _LEAST_OF_ENVIRONMENT]
         if not self._known.issuperset(long):
             self._known.update(long)
             self._redactor = Redactor(long, self._redactor)
 
     def clean(self, text: str) -> str:
-        """The text without secrets."""
+        """Return the text without secrets."""
         return self._redactor.clean(text)
 
 
@@ -187,7 +187,7 @@ def _longest_first(form: str) -> tuple[int, str]:
 
 
 def _spellings(secret: str) -> set[str]:
-    """The secret as it stands in a text, a URL, a JSON or HTML document, a Python literal."""
+    """Return the secret as it is written in a text, a URL, a JSON or HTML document, and a Python literal."""
     urls = {quote(secret), quote(secret, safe=""), quote_plus(secret)}
     lower = {re.sub(r"%[0-9A-F]{2}", lambda match: match[0].lower(), url) for url in urls}
     escaped = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1], repr(secret)[1:-1]}
@@ -197,14 +197,14 @@ def _spellings(secret: str) -> set[str]:
 
 
 def _in_a_page(text: str) -> set[str]:
-    """As Python's, the template engine's and the XML library's ways of escaping leave it."""
+    """Return the text as Python, the template engine and the XML library escape it."""
     templates = html.escape(text).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")
     attribute = html.escape(text, quote=False).replace('"', "&quot;")
     return {html.escape(text), html.escape(text, quote=False), templates, attribute, quoteattr(text)[1:-1]}
 
 
 def _parts(secret: str) -> set[str]:
-    """The secret, and where it has several lines its longer ones: output is cleaned line by line."""
+    """Return the secret, and the longer lines of a secret with several lines: output is cleaned line by line."""
     lines = [line.strip() for line in secret.splitlines()]
     return {
         part for part in (secret, *(line for line in lines if len(lines) > 1 and len(line) > _LONG)) if part.strip()
@@ -212,14 +212,14 @@ def _parts(secret: str) -> set[str]:
 
 
 def _encodings(secret: str) -> set[str]:
-    """The spellings, and base64 at each of the three places where the secret can begin in a longer text ("user:password")."""
+    """Return the spellings, hex, and base64 at each of the three offsets that the secret can have in a longer text ("user:password")."""
     forms = _spellings(secret)
     raw = secret.encode()
     forms |= {raw.hex(), raw.hex().upper()}
     for offset in range(3):
         padded = b"\0" * offset + raw
-        first = -(-offset * 8 // 6)  # characters that hold bits of what stands before
-        whole = len(padded) * 8 // 6  # from here on they hold bits of what comes after
+        first = -(-offset * 8 // 6)  # earlier characters hold bits of the text before the secret
+        whole = len(padded) * 8 // 6  # later characters hold bits of the text after it
         for encode in (base64.b64encode, base64.urlsafe_b64encode):
             forms.add(encode(padded).decode()[first:whole])
     return forms
