@@ -1,4 +1,4 @@
-"""Who takes jobs from queues in Redis: a release under test that does takes them from the live one."""
+"""Counts connections that take jobs from queues in Redis: a release under test that does so takes them from the live one."""
 
 from __future__ import annotations
 
@@ -7,21 +7,21 @@ from collections.abc import Iterable, Mapping
 
 from verification.stores.connections import TIMEOUT_S, StoreFailed
 
-# Commands after which an entry is the caller's alone. What everybody gets (SUBSCRIBE, XREAD) is nobody's to take.
+# Commands that give an entry to the caller alone. Entries that all readers get (SUBSCRIBE, XREAD) are not taken.
 _OF_LISTS = "lpop rpop blpop brpop lmpop blmpop lmove blmove rpoplpush brpoplpush"
 _OF_SETS = "zpopmin zpopmax bzpopmin bzpopmax zmpop bzmpop"
 _OF_STREAMS = "xreadgroup xclaim xautoclaim"
 TAKING = frozenset(f"{_OF_LISTS} {_OF_SETS} {_OF_STREAMS}".split())
-# A connection that waits for jobs shows it all the while; one that asks for them now and then, until it asks for something else.
+# A connection that waits for jobs shows its command all the time; one that polls shows it until its next other command.
 _LOOKS, _PAUSE_S = 3, 0.1
 
 
 def takers(url: str) -> tuple[int, int] | None:
-    """How many connections took, or wait to take, from a queue: the fewest and the most of some looks in a row.
+    """Return the smallest and the largest number, in three looks, of connections that took, or wait to take, from a queue.
 
-    None where this connection may not see the others. Raises StoreFailed.
+    None if this connection may not list the others. Raises StoreFailed.
     """
-    import redis  # here: only a deployment that has such a connection pays for it
+    import redis  # imported here: only a deployment that has such a connection needs it
 
     seen = []
     try:
@@ -37,5 +37,5 @@ def takers(url: str) -> tuple[int, int] | None:
 
 
 def count(clients: Iterable[Mapping[str, str]]) -> int:
-    """Of Redis's CLIENT LIST, by each connection's last command."""
+    """Count the takers in Redis's CLIENT LIST, by each connection's last command."""
     return sum(client.get("cmd", "").lower() in TAKING for client in clients)
