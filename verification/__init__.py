@@ -1,1 +1,1 @@
-"""What checks are made of: HTTP client, contract, statistics, prober, load. Imports nothing else of this project."""
+"""Building blocks for checks: HTTP client, contract, statistics, prober, load. Imports no other package of this project."""

@@ -1,4 +1,4 @@
-"""Percentiles, and how sure one can be of a failure ratio; scipy is imported only where it is asked."""
+"""Percentiles, and confidence bounds of a failure ratio. scipy is imported only if the bounds are used."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Percentiles:
-    """Of ``count`` values, in their own unit."""
+    """Percentiles of ``count`` values, in the values' own unit."""
 
     count: int
     p50: float
@@ -18,28 +18,28 @@ class Percentiles:
 
 
 def percentiles(values: Sequence[float]) -> Percentiles:
-    """p50, p95, p99 by ``percentile``. Raises ValueError where there is no value."""
+    """Return p50, p95, p99 and the maximum, by ``percentile``. Raises ValueError if there are no values."""
     ordered = sorted(values)
     p50, p95, p99 = (percentile(ordered, share) for share in (50, 95, 99))
     return Percentiles(len(ordered), p50, p95, p99, ordered[-1])
 
 
 def percentile(ordered: Sequence[float], share: float) -> float:
-    """The nearest-rank percentile of ascending values: the smallest one that ``share`` percent of them do not exceed.
+    """Return the nearest-rank percentile of ascending values: the smallest one that at least ``share`` percent do not exceed.
 
-    It is always a value that was measured, never an interpolation between two (Hyndman and Fan 1996, definition 1).
-    Raises ValueError where there is no value, or ``share`` lies outside of 0 to 100.
+    It is always a measured value, never an interpolation between two (Hyndman and Fan 1996, definition 1). Raises
+    ValueError if there are no values, or if ``share`` lies outside of 0 to 100.
     """
     if not ordered:
-        raise ValueError("no values: there is no percentile of nothing")
+        raise ValueError("a percentile needs at least one value, got none")
     return ordered[_rank(len(ordered), share) - 1]
 
 
 def percentile_of_counts(counts: Mapping[float, int], share: float) -> float:
-    """The same, of a histogram: value to how often. Raises ValueError as ``percentile`` does."""
+    """Return the nearest-rank percentile of a histogram (value to count). Raises ValueError as ``percentile`` does."""
     total = sum(counts.values())
     if total <= 0:
-        raise ValueError("no values: there is no percentile of nothing")
+        raise ValueError("a percentile needs at least one value, got none")
     rank = _rank(total, share)
     seen = 0
     for value in sorted(counts):
@@ -52,13 +52,13 @@ def percentile_of_counts(counts: Mapping[float, int], share: float) -> float:
 def _rank(count: int, share: float) -> int:
     if not 0 <= share <= 100:
         raise ValueError(f"a percentile lies in 0 to 100, got {share}")
-    # In whole thousandths of a percent: 0.95 * 20 is 19.000000000000004 in floating point, and the next rank.
+    # In thousandths of a percent: 0.95 * 20 is 19.000000000000004 in floating point, which would select the next rank.
     return max(1, -(-count * round(share * 1000) // 100_000))
 
 
 @dataclass(frozen=True)
 class Bounds:
-    """A ratio and the two bounds between which it lies with the asked confidence; each in 0 to 1."""
+    """A ratio and its two confidence bounds; each in 0 to 1."""
 
     ratio: float
     low: float
@@ -66,16 +66,19 @@ class Bounds:
 
 
 def failure_bounds(failures: int, n: int, confidence: float = 0.99) -> Bounds:
-    """The Clopper-Pearson ("exact") interval of a failure ratio: two-sided, each tail holds half of ``1 - confidence``.
+    """Return the Clopper-Pearson ("exact") interval of a failure ratio: two-sided, each tail holds half of ``1 - confidence``.
 
-    Clopper and Pearson, Biometrika 26 (1934) 404. It never covers less than ``confidence`` says. For a one-sided bound at 99 %
-    ask for 0.98. Nothing asked is nothing known: ``n`` of 0 gives 0 to 1. Raises ValueError where the numbers make no sense.
+    Clopper and Pearson, Biometrika 26 (1934) 404. Its coverage is never below ``confidence``. For a one-sided bound at
+    99 % pass 0.98. If ``n`` is 0, nothing is known and the bounds are 0 to 1. Raises ValueError unless 0 <= failures <=
+    n and 0 < confidence < 1.
     """
     if not 0 <= failures <= n or not 0 < confidence < 1:
         raise ValueError(f"{failures} failures of {n} at confidence {confidence} make no sense")
     if n == 0:
         return Bounds(0.0, 0.0, 1.0)
-    from scipy.special import betaincinv  # a sixth of a second, which only who counts failures pays
+    from scipy.special import (
+        betaincinv,
+    )  # imported here: it takes a sixth of a second, and only callers that count failures need it
 
     tail = (1 - confidence) / 2
     low = 0.0 if failures == 0 else float(betaincinv(failures, n - failures + 1, tail))
