@@ -1,4 +1,4 @@
-"""How large an answer may be, and how long it may take as a whole: no release can fill the memory or hold up a run."""
+"""Limits the size of an answer and its whole time, so that no release can fill the memory or block a run."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ from verification.http.decoding import ENCODINGS, MOST_ENCODINGS, Meter, TooLarg
 
 @dataclass(frozen=True)
 class AnswerLimits:
-    """``largest`` is in bytes, of the encoded and of the decoded body; ``deadline_s`` runs from the request to the body's end."""
+    """Limits of one answer: ``largest`` in bytes, of the encoded and of the decoded body; ``deadline_s`` from the request to the body's end."""
 
     largest: int = 16_000_000
     deadline_s: float = 30.0
 
     @classmethod
     def of(cls, megabytes: float, deadline_s: float) -> AnswerLimits:
-        """From the settings ``largest_answer`` and ``request_deadline``."""
+        """Return the limits for the settings ``largest_answer`` (MB) and ``request_deadline`` (seconds)."""
         return cls(int(megabytes * 1_000_000), deadline_s)
 
     @property
     def too_large(self) -> str:
-        """What is wrong with an answer above the size, with the setting."""
+        """Return the message for an answer above the size, with the name of the setting."""
         return f"the answer is larger than {self.largest / 1e6:g} MB (largest_answer in [deployment])"
 
     @property
     def too_slow(self) -> str:
-        """What is wrong with an answer after the deadline, with the setting."""
+        """Return the message for an answer after the deadline, with the name of the setting."""
         return f"no complete answer within {self.deadline_s:g} s (request_deadline in [deployment])"
 
 
@@ -48,26 +48,26 @@ class AnswerTooSlow(httpx.ReadTimeout):
 
 
 class UnreadableEncoding(httpx.ReadError):
-    """The body is encoded in a way that was not asked for, or not as its header says."""
+    """The body has an encoding that the client did not ask for, or that its header does not name."""
 
 
 class _Running(threading.local):
-    """The deadline of the request that this thread is busy with, on the monotonic clock."""
+    """The deadline of the request that this thread is sending, on the monotonic clock."""
 
     until: float | None = None
 
 
 class LimitedTransport(httpx.HTTPTransport):
-    """Sends a request and ends it at the deadline, whichever part of the answer is late; limits the size of the body.
+    """Sends a request and ends it at the deadline, in whichever part of the answer it is; limits the size of the body.
 
-    Raises AnswerTooLarge, AnswerTooSlow, UnreadableEncoding besides what ``httpx.HTTPTransport`` raises.
+    Raises AnswerTooLarge, AnswerTooSlow, UnreadableEncoding besides the exceptions of ``httpx.HTTPTransport``.
     """
 
     def __init__(self, verify: ssl.SSLContext, limits: httpx.Limits, answers: AnswerLimits) -> None:
         super().__init__(verify=verify, trust_env=False, retries=0, limits=limits)
         self._answers = answers
         self._running = _Running()
-        # httpx limits each single read; only the network below it can limit their sum.
+        # httpx limits each single read; only the network layer below it can limit their sum.
         self._pool = httpcore.ConnectionPool(
             ssl_context=verify,
             max_connections=limits.max_connections,
@@ -78,7 +78,7 @@ class LimitedTransport(httpx.HTTPTransport):
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """See the class."""
+        """Send a request and return the response, with the limits and exceptions of the class."""
         name = f"{request.method} {request.url.path}"
         until = time.monotonic() + self._answers.deadline_s
         with self._until(until, name):
@@ -95,7 +95,7 @@ class LimitedTransport(httpx.HTTPTransport):
 
     @contextmanager
     def _until(self, until: float, name: str) -> Iterator[None]:
-        """Give this thread the deadline, and name it in what comes of its end."""
+        """Set the deadline of this thread. Raises AnswerTooSlow, with ``name``, instead of a time-out at the deadline."""
         self._running.until = until
         try:
             yield
@@ -107,7 +107,10 @@ class LimitedTransport(httpx.HTTPTransport):
             self._running.until = None
 
     def pieces(self, body: Iterable[bytes], meter: Meter, request: tuple[float, str]) -> Iterator[bytes]:
-        """Yield a body's pieces as long as they keep the limits; ``request`` is its deadline and its name."""
+        """Yield a body's pieces while they keep the limits; ``request`` is the deadline and the name.
+
+        Raises AnswerTooLarge, AnswerTooSlow, UnreadableEncoding.
+        """
         until, name = request
         pieces = iter(body)
         while True:

@@ -26,11 +26,12 @@ _LONGEST_BODY = 2000
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request and what became of it.
+    """One request and its result.
 
-    ``status`` is None where no answer came, and ``problem`` then says why. ``elapsed_ms`` runs from sending to the end of the
-    answer's body (of its head, where the body is streamed by the caller); ``at`` is the moment of sending in epoch seconds.
-    ``kept`` says whether the connection could have been kept from an earlier request (keep-alive was on), not that it was.
+    ``status`` is None if there was no answer; ``problem`` then says why. ``elapsed_ms`` runs from sending to the end of
+    the answer's body (of its head, if the caller streams the body); ``at`` is the moment of sending in epoch seconds.
+    ``kept`` says whether the connection could have been kept from an earlier request (keep-alive was on), not that it
+    was.
     """
 
     method: str
@@ -48,14 +49,15 @@ OnExchange = Callable[[Exchange], None]
 class LoopbackTransport(httpx.BaseTransport):
     """Sends requests for ``*.localhost`` to 127.0.0.1, with the Host header and the TLS server name of the URL.
 
-    The response's own request stays the caller's, so that what is shown (a URL, a curl command) is what was asked for.
+    The response keeps the caller's request, so that messages (a URL, a curl command) show the address that the caller
+    used.
     """
 
     def __init__(self, inner: httpx.BaseTransport) -> None:
         self._inner = inner
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Raises what the inner transport raises: an ``httpx.TransportError``."""
+        """Send a request and return the response. Raises what the inner transport raises: an ``httpx.TransportError``."""
         return self._inner.handle_request(to_loopback(request))
 
     def __enter__(self) -> LoopbackTransport:
@@ -71,12 +73,12 @@ class LoopbackTransport(httpx.BaseTransport):
         self._inner.__exit__(exc_type, exc_value, traceback)
 
     def close(self) -> None:
-        """Closes the pool of connections."""
+        """Close the pool of connections."""
         self._inner.close()
 
 
 def to_loopback(request: httpx.Request) -> httpx.Request:
-    """The request as it must be sent: unchanged, or, for ``*.localhost``, addressed to 127.0.0.1."""
+    """Return the request to send: unchanged, or, for ``*.localhost``, addressed to 127.0.0.1."""
     host = request.url.host
     address = address_of(host)
     if address == host:
@@ -95,7 +97,7 @@ def to_loopback(request: httpx.Request) -> httpx.Request:
 
 
 class RecordingClient(httpx.Client):
-    """An ``httpx.Client`` that tells ``on_exchange`` of each request, those included that got no answer."""
+    """An ``httpx.Client`` that reports each request to ``on_exchange``, also a request without an answer."""
 
     def __init__(
         self,
@@ -112,7 +114,7 @@ class RecordingClient(httpx.Client):
         self._keep_alive = keep_alive
 
     def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
-        """As ``httpx.Client.send``, recorded. Raises ``httpx.TransportError`` where there is no answer."""
+        """Send as ``httpx.Client.send`` does, and record the exchange. Raises ``httpx.TransportError`` if there is no answer."""
         if self._tls_name is not None:
             request.extensions["sni_hostname"] = self._tls_name
         at, begin = time.time(), time.perf_counter()
@@ -144,13 +146,14 @@ def open_client(
     answers: AnswerLimits | None = None,
     route: Route = DIRECT,
 ) -> httpx.Client:
-    """A client for one address, to be closed by the caller (``with``).
+    """Return a client for one address; the caller closes it (``with``).
 
-    ``timeout_s`` limits each of connecting, sending, waiting and reading, ``answers`` the size of an answer and the whole time of
-    a request (None: the defaults). Without ``keep_alive`` each request has a connection
-    of its own. ``tls_name`` is asked for, and must be certified, instead of the address's own. ``route``: further headers, and a host. Nothing of the environment (proxies, netrc, certificates) is used.
+    ``timeout_s`` limits each of connecting, sending, waiting and reading; ``answers`` limits the size of an answer and
+    the whole time of a request (None: the defaults). Without ``keep_alive`` each request has its own connection.
+    ``ca_file`` as in ``tls_context``. ``tls_name`` replaces the address's host as the TLS server name, and the
+    certificate must be valid for it. ``route``: further headers, and a host. The client ignores the environment (proxies, netrc, certificates).
     """
-    # Reading the system's certificates takes 20 ms; a context without any trusts nobody, which is right where TLS is not meant.
+    # Reading the system's certificates takes 20 ms. Without TLS the client gets a context that trusts no certificate.
     context = tls_context(ca_file) if base_url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     limits = httpx.Limits(max_connections=100, max_keepalive_connections=20 if keep_alive else 0)
     transport = LimitedTransport(context, limits, answers or AnswerLimits())
@@ -170,35 +173,35 @@ def open_client(
 
 @dataclass(frozen=True)
 class Received:
-    """An answer of httpx as journeys read it."""
+    """An answer of httpx in the form that journeys read."""
 
     response: httpx.Response
 
     @property
     def status(self) -> int:
-        """The status."""
+        """Return the status."""
         return self.response.status_code
 
     @property
     def headers(self) -> httpx.Headers:
-        """The headers."""
+        """Return the headers."""
         return self.response.headers
 
     @property
     def body(self) -> bytes:
-        """The whole body."""
+        """Return the whole body."""
         return self.response.content
 
 
-# A viewer of TEST-NET-3 (RFC 5737), who has come by way of a proxy: what a service may look at in a request.
+# The address of a viewer in TEST-NET-3 (RFC 5737) who came through a proxy; a service may evaluate these headers.
 _VIEWER = "203.0.113.7"
 
 
 def as_front_door(live_url: str, header: str, ask_for: str | None = None) -> dict[str, Any]:
-    """Options of ``open_client`` for asking a colour as its front door will, for a viewer who asked for ``live_url``.
+    """Return options of ``open_client`` that ask a colour as its front door will, for a viewer who asked for ``live_url``.
 
-    ``header`` is what the host is handed on in, in small letters: where it is ``host``, the colour is asked for the live
-    domain's own name in TLS as well; else Host and TLS name are the colour's own. ``ask_for`` is a host that a load balancer
+    ``header`` is the header that carries the viewer's host, in lower case. If it is ``host``, the TLS name is the live
+    domain's own as well; otherwise Host and TLS name are the colour's own. ``ask_for`` is a host that a load balancer
     rewrites to the live domain's before the colour sees it.
     """
     url = httpx.URL(live_url)
@@ -212,9 +215,9 @@ def as_front_door(live_url: str, header: str, ask_for: str | None = None) -> dic
 
 
 def curl_for(request: httpx.Request) -> str:
-    """A command that sends the request again; the bearer token is ``$TOKEN``, a password ``$PASSWORD``.
+    """Return a curl command that repeats the request; the bearer token is ``$TOKEN``, a password ``$PASSWORD``.
 
-    Arguments with a variable stand in double quotes, so that the shell puts the variable's value there.
+    Arguments with a variable are in double quotes, so that the shell inserts the variable's value.
     """
     parts = ["curl", "-i"]
     if request.method != "GET":
@@ -248,7 +251,10 @@ def _body_of(request: httpx.Request) -> str:
         return ""
     try:
         value = json.loads(raw)
-    except (ValueError, RecursionError):  # UnicodeDecodeError is one; a body may be malformed on purpose
+    except (
+        ValueError,
+        RecursionError,
+    ):  # UnicodeDecodeError is a ValueError; a check may send a malformed body on purpose
         return shlex.quote(f"({len(raw)} bytes that are not JSON)")
     names: set[str] = set()
     hidden = _hide(value, names)
@@ -274,7 +280,7 @@ def _variable(field: str, names: set[str]) -> str:
 
 
 def _double_quoted(text: str, names: set[str]) -> str:
-    r"""For ``sh``: everything literal but our own variables, whose dollar sign stays free."""
+    """Quote for ``sh``: all text is literal except our own variables, whose dollar signs stay unescaped."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("`", "\\`").replace("$", "\\$")
     for name in names:
         escaped = escaped.replace(f'\\"\\{name}\\"', f'\\"{name}\\"')

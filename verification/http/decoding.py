@@ -1,4 +1,4 @@
-"""Decoding of an answer's body in small pieces, so that a small body cannot become one that fills the memory."""
+"""Decodes an answer's body in small pieces, so that a small body cannot expand until it fills the memory."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import zlib
 from collections.abc import Iterable, Iterator
 
 ENCODINGS = "gzip, deflate"
-"""What a client asks for, and accepts: brotli and zstd have no decoder here that can stop in the middle of a piece."""
+"""The encodings that a client asks for and accepts. brotli and zstd have no decoder here that can stop in the middle of a piece."""
 _PIECE = 65_536
 MOST_ENCODINGS = 3
 
 
 class TooLarge(Exception):
-    """A meter counted more than is allowed."""
+    """A meter counted more bytes than allowed."""
 
 
 class Meter:
-    """Decodes a body in small pieces, counts them, and stops before it is too much.
+    """Decodes a body in small pieces, counts their bytes, and stops at the limit.
 
-    ``encodings`` are those of the header, in its order; ``largest`` is in bytes. With ``keep``, ``feed`` returns the decoded
-    pieces. Raises ValueError if an encoding is not accepted.
+    ``encodings`` are those of the header, in its order; ``largest`` is in bytes. With ``keep``, ``feed`` returns the
+    decoded pieces. Raises ValueError if an encoding is not accepted.
     """
 
     def __init__(self, encodings: Iterable[str], largest: int, *, keep: bool = False) -> None:
@@ -57,7 +57,7 @@ class _Inflating:
     def __init__(self, name: str) -> None:
         self._bare_is_possible = (
             name == "deflate"
-        )  # "deflate" is zlib's format by the book, and bare deflate in practice
+        )  # by the standard, "deflate" is zlib's format; some servers send bare deflate
         self._stream = zlib.decompressobj(zlib.MAX_WBITS | 16 if name == "gzip" else zlib.MAX_WBITS)
 
     def pieces(self, data: bytes) -> Iterator[bytes]:
@@ -72,6 +72,6 @@ class _Inflating:
             self._bare_is_possible = False
             yield piece
             data = self._stream.unconsumed_tail
-            if not data and len(piece) == _PIECE:  # the rest of what zlib has decoded already
+            if not data and len(piece) == _PIECE:  # the rest of the bytes that zlib has decoded already
                 while piece := self._stream.decompress(b"", _PIECE):
                     yield piece

@@ -8,11 +8,11 @@ LOOPBACK = "127.0.0.1"
 
 
 def address_of(host: str) -> str:
-    """The address to connect to for a URL's host: 127.0.0.1 for ``*.localhost``, anything else unchanged."""
+    """Return the address to connect to for a URL's host: 127.0.0.1 for ``*.localhost``, any other host unchanged."""
     name = host.rstrip(".").lower()
     return LOOPBACK if name == "localhost" or name.endswith(".localhost") else host
 
 
 def tls_context(ca_file: str | None) -> ssl.SSLContext:
-    """Certificates are always checked: against ``ca_file`` (PEM) where one is given, else against the system's store."""
+    """Return a TLS context that checks certificates against ``ca_file`` (PEM), or against the system's store if it is None."""
     return ssl.create_default_context(cafile=ca_file)

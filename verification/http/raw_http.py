@@ -1,4 +1,4 @@
-"""One HTTP request on one connection, cheap enough for a prober: ``http.client``, no pool, no retries."""
+"""Sends one HTTP request on one connection, cheap enough for a prober: ``http.client``, no pool, no retries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from verification.http.loopback import address_of
 from verification.http.route import DIRECT, Route
 
 LARGEST_BODY = 16_000_000
-"""Bytes of a body; nothing is decoded here, and the request asks for no encoding."""
+"""The default limit of a body, in bytes. Nothing is decoded here, and the request asks for no encoding."""
 _PIECE = 65_536
 
 
@@ -33,7 +33,7 @@ class NotSendable(http.client.HTTPException):
 
 
 FAILURES = (WireTimeout, OSError, http.client.HTTPException)
-"""What ``Connection.ask`` raises."""
+"""The exceptions that ``Connection.ask`` raises."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Answer:
 
 
 class Connection:
-    """A connection to one origin; ``*.localhost`` is 127.0.0.1, and the Host header and TLS name stay the URL's, or the route's."""
+    """A connection to one origin. It connects to 127.0.0.1 for ``*.localhost``; the Host header and TLS name are the route's or the URL's."""
 
     def __init__(
         self,
@@ -69,7 +69,10 @@ class Connection:
         self._http.tls_name = route.tls_name or host
 
     def ask(self, method: str, path: str, headers: dict[str, str], body: bytes | None) -> Answer:
-        """Sends and reads the whole answer. Raises WireTimeout, OSError, ``http.client.HTTPException``."""
+        """Send a request and return the whole answer.
+
+        Raises NotSendable, TooLargeOnTheWire, WireTimeout, OSError, ``http.client.HTTPException``.
+        """
         deadline = time.monotonic() + self._timeout_s
         try:
             self._http.deadline = deadline
@@ -92,9 +95,10 @@ class Connection:
 
     @property
     def usable(self) -> bool:
-        """Whether a further request may go this way: open, and nothing to read on it (an end of file is something to read).
+        """Return whether another request may use this connection: it is open and has nothing to read (not even an end of file).
 
-        Every client looks before it sends; a connection that the server closed while idle is no failed request.
+        Every client checks this before it sends: a connection that the server closed while idle is not a failed
+        request.
         """
         sock = self._http.sock
         if sock is None:
@@ -107,7 +111,7 @@ class Connection:
             return False
 
     def close(self) -> None:
-        """Idempotent."""
+        """Close the connection. May be called again."""
         self._http.close()
 
 
@@ -123,7 +127,7 @@ class _Plain(http.client.HTTPConnection):
         return http.client.HTTPResponse(_Paced(sock, self.deadline), *options, **named)  # type: ignore[arg-type]  # makefile is all that it calls
 
     def connect(self) -> None:
-        """Connects to the address that the host stands for."""
+        """Connect to the address of the host."""
         self.sock = socket.create_connection((address_of(self.host), self.port), _left(self.deadline))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
@@ -132,7 +136,7 @@ class _Secure(_Plain):
     default_port = 443
 
     def connect(self) -> None:
-        """As above, and TLS under the URL's own host name."""
+        """Connect to the address of the host, with TLS under the URL's own host name."""
         super().connect()
         assert self._tls is not None, "an https origin has a context"
         plain = self.sock
@@ -145,7 +149,7 @@ class _Secure(_Plain):
 
 
 class _Paced(io.RawIOBase):
-    """What arrives on a socket until the deadline: lines of the head as well, which ``http.client`` reads byte by byte."""
+    """Reads from a socket until the deadline, also the lines of the head, which ``http.client`` reads byte by byte."""
 
     def __init__(self, sock: socket.socket, deadline: float) -> None:
         super().__init__()
@@ -154,27 +158,31 @@ class _Paced(io.RawIOBase):
         self._deadline = deadline
 
     def makefile(self, _mode: str) -> io.BufferedReader:
-        """As a socket's."""
+        """Return this reader, as a socket's ``makefile`` returns one."""
         return io.BufferedReader(self)
 
     def readable(self) -> bool:
-        """It is."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any, /) -> int | None:
-        """Raises TimeoutError at the deadline."""
+        """Read into a buffer and return the number of bytes. Raises TimeoutError at the deadline."""
         self._sock.settimeout(_left(self._deadline))
         return self._raw.readinto(buffer)
 
     def close(self) -> None:
-        """The socket itself is closed once its connection is done with it, too."""
+        """Close the reader; the socket itself closes once its connection has closed it, too."""
         if not self.closed:
             self._raw.close()
         super().close()
 
 
 def _body(response: http.client.HTTPResponse, largest: int) -> bytes:
-    """The whole body, however slowly it drips, or TimeoutError at the deadline; IncompleteRead where it was cut short."""
+    """Return the whole body, also if it arrives slowly.
+
+    Raises TimeoutError at the deadline, TooLargeOnTheWire above ``largest`` bytes, IncompleteRead if the body was cut
+    short.
+    """
     pieces: list[bytes] = []
     size = 0
     while not response.isclosed():
@@ -185,7 +193,7 @@ def _body(response: http.client.HTTPResponse, largest: int) -> bytes:
         size += len(piece)
         if size > largest:
             raise TooLargeOnTheWire(f"the answer is larger than {largest / 1e6:g} MB (largest_answer in [deployment])")
-    if response.length:  # read1, unlike read, says nothing about a body shorter than its Content-Length
+    if response.length:  # read1, unlike read, does not report a body that is shorter than its Content-Length
         raise http.client.IncompleteRead(b"".join(pieces), response.length)
     return b"".join(pieces)
 
