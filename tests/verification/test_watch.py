@@ -262,7 +262,7 @@ def test_false_alarm_rate_of_page_test() -> None:
             alarms += 1
             test = PageTest(hypotheses)
     assert 0 < alarms <= requests / 2000
-    with pytest.raises(ValueError, match="told apart"):
+    with pytest.raises(ValueError, match="cannot be distinguished"):
         Hypotheses(0.5, 0.5, 1)
 
 

@@ -1,4 +1,4 @@
-"""What the live domain gave its users before the switch, for each operation and connection kind; pure."""
+"""Measures what the live domain gave its users before the switch, for each operation and connection kind; pure."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from verification.statistics import percentile
 
 Cell = tuple[str, str]
 ENOUGH = 8
-"""Samples of an operation and connection kind; with fewer, the operation's of both kinds speak, then all."""
+"""Samples needed of an operation and connection kind. With fewer, both kinds of the operation are used, then all samples."""
 UNHURRIED = 25.0
-"""The percentile that stands for an answer of a machine that is not busy: the time before the switch was one of load, too."""
+"""The percentile that represents an answer of an idle machine: the time before the switch had load as well."""
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """``requests`` and ``failures`` before the switch; ``typical_ms`` is what an unhurried answer took, by cell."""
+    """``requests`` and ``failures`` before the switch; ``typical_ms`` is the time of an unhurried answer, by cell."""
 
     requests: int = 0
     failures: int = 0
@@ -26,11 +26,11 @@ class Baseline:
 
     @property
     def failure_ratio(self) -> float:
-        """0 where nothing was asked."""
+        """Return the ratio of failed requests; 0 without requests."""
         return self.failures / self.requests if self.requests else 0.0
 
     def typical(self, sample: Sample) -> float | None:
-        """What such a request used to take (ms); None where nothing like it was asked before."""
+        """Return what such a request took before the switch (ms); None if no comparable request was sent."""
         for cell in ((sample.operation, sample.kind), (sample.operation, ""), ("", "")):
             if cell in self.typical_ms:
                 return self.typical_ms[cell]
@@ -38,7 +38,7 @@ class Baseline:
 
 
 def baseline(samples: Iterable[Sample]) -> Baseline:
-    """Of the samples before the switch."""
+    """Return the baseline of the samples before the switch."""
     requests = failures = 0
     times: dict[Cell, list[float]] = defaultdict(list)
     for sample in samples:

@@ -1,4 +1,4 @@
-"""The watch over a candidate that takes some or all of the traffic: whose answer a sample is, and what it is compared with; pure."""
+"""Watches a candidate that takes some or all of the traffic: decides which colour gave an answer and what to compare it with; pure."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ class Side:
 
 
 class CandidateWatch:
-    """One watch, from a write of the routes to the next.
+    """One watch, from one write of the routes to the next.
 
-    ``share``: the candidate takes a part of the traffic alone, the answers of ``previous`` are right ones, too, and tell how
-    fast the machine is. An answer is whose the colour's header says, or the version where there is none; failures that name
-    neither are watched by themselves. ``control_before``: what the control took before the switch; None: there is none.
-    ``confirmed_at``: when (epoch s) the live domain was seen to answer as the candidate on fresh connections. Where no header
-    names a generation, fresh answers of the previous version are wrong from then on; a kept connection may outlast a switch.
+    ``share``: the candidate takes only a part of the traffic; answers of ``previous`` are correct as well, and show how
+    fast the machine is. The colour's header names the colour of an answer, or the version if there is no such header;
+    failures that name neither are watched separately. ``control_before``: what the control took before the switch;
+    None: there is no control. ``confirmed_at``: when (epoch s) the live domain was seen to answer as the candidate on
+    fresh connections. If no header names a generation, fresh answers of the previous version are wrong from then on; a
+    kept connection may outlast a switch.
     """
 
     def __init__(
@@ -52,31 +53,31 @@ class CandidateWatch:
 
     @property
     def requests(self) -> int:
-        """How many of the answers were the candidate's."""
+        """Return how many of the answers were the candidate's."""
         return self._watch.requests
 
     @property
     def failures(self) -> int:
-        """How many of those had failed."""
+        """Return how many of the candidate's answers had failed."""
         return self._watch.failures
 
     @property
     def excused(self) -> int:
-        """See ``Watch``."""
+        """Return how often slow answers were excused: see ``Watch``."""
         return self._watch.excused
 
     @property
     def harm(self) -> str | None:
-        """Proof that the candidate harms its users, None while there is none."""
+        """Return the proof that the candidate harms its users, None while there is none."""
         return self._watch.health.reason or self._unnamed.health.reason
 
     @property
     def harm_since(self) -> float | None:
-        """When the evidence of the harm began (epoch s), None while there is no harm."""
+        """Return when the evidence of the harm began (epoch s), None without harm."""
         return self._watch.health.since or self._unnamed.health.since
 
     def hear(self, sample: Sample) -> str | None:
-        """Takes in one answer of the live domain; the harm, if it is proven."""
+        """Take in one answer of the live domain; return the harm if it is proven."""
         whose = self._whose(sample)
         if whose == self._previous.colour:
             self._of_previous(sample)
@@ -87,22 +88,22 @@ class CandidateWatch:
         return self.harm
 
     def hear_control(self, sample: Sample) -> None:
-        """Takes in one answer of the previous colour at its own address."""
+        """Take in one answer of the previous colour at its own address."""
         if self._control is not None and self._control_before is not None:
             self._control.feed(sample, self._control_before)
 
     def _of_previous(self, sample: Sample) -> None:
-        """A late answer of the routes before, or, where both have a share, one that compares."""
+        """Take in an answer of the previous colour: a late one of the routes before, or, if both have a share, one to compare with."""
         if self._share and self._control is not None:
             self._control.feed(sample, self._before)
         elif sample.generation == self._generation or (sample.generation is None and self._must_have_arrived(sample)):
-            self._watch.feed(sample)  # the routes send everybody to the candidate, and this one came elsewhere
+            self._watch.feed(sample)  # the routes send every user to the candidate, so this answer is wrong
 
     def _must_have_arrived(self, sample: Sample) -> bool:
         return sample.kind == "fresh" and sample.at > self._confirmed_at
 
     def _whose(self, sample: Sample) -> str | None:
-        """The colour; None where nobody can tell."""
+        """Return the colour that gave an answer; None if it is unknown."""
         if sample.colour is not None:
             return sample.colour
         for side in (self._candidate, self._previous):

@@ -1,4 +1,4 @@
-"""Tests that may be asked after each request: how soon a failure ratio shows, and how seldom noise looks like one. Pure."""
+"""Sequential tests, to be evaluated after each request: they find a failure ratio soon and seldom take noise for one. Pure."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Hypotheses:
-    """Failure ratios to be told apart: ``good`` may be, ``bad`` may not; ``threshold`` is Wald's ``ln(1 / alpha)``.
+    """Two failure ratios to distinguish: ``good`` is acceptable, ``bad`` is not; ``threshold`` is Wald's ``ln(1 / alpha)``.
 
-    Raises ValueError unless 0 < good < bad < 1.
+    Raises ValueError unless 0 < good < bad < 1 and ``threshold`` is above 0.
     """
 
     good: float
@@ -19,16 +19,18 @@ class Hypotheses:
 
     def __post_init__(self) -> None:
         if not 0 < self.good < self.bad < 1 or self.threshold <= 0:
-            raise ValueError(f"{self.good} and {self.bad} at {self.threshold} cannot be told apart")
+            raise ValueError(
+                f"{self.good} and {self.bad} at {self.threshold} cannot be distinguished: expected 0 < good < bad < 1, threshold > 0"
+            )
 
 
 class PageTest:
-    """Wald's sequential probability ratio test, begun anew whenever it leans to "good" (Page, Biometrika 41 (1954) 100).
+    """Wald's sequential probability ratio test, restarted whenever it leans to "good" (Page, Biometrika 41 (1954) 100).
 
-    At a ratio of ``good`` a false alarm comes once in ``exp(threshold)`` requests at the most (Lorden 1971), at a smaller
-    one hardly ever; a change to ``bad`` is found as soon as any test of that false-alarm rate can find it (Moustakides 1986).
-    ``since`` and ``failures``: the requests, and the failures among them, that the evidence consists of; ``began``: the time of
-    the first of them (epoch s), None while there is no evidence.
+    At a ratio of ``good`` a false alarm comes at most once in ``exp(threshold)`` requests (Lorden 1971), at a smaller
+    ratio hardly ever; a change to ``bad`` is found as soon as any test of that false-alarm rate can find it
+    (Moustakides 1986). ``since`` and ``failures``: the requests, and the failures among them, that form the evidence;
+    ``began``: the time of the first of them (epoch s), None without evidence.
     """
 
     def __init__(self, hypotheses: Hypotheses) -> None:
@@ -54,10 +56,10 @@ class PageTest:
 
 
 def by_chance(here: int, of_here: int, there: int, of_there: int) -> float:
-    """Fisher's exact test, one-sided: how probable it is that ``here`` of ``of_here`` are slow where both are equally slow.
+    """Return Fisher's exact probability, one-sided, that ``here`` or more of ``of_here`` are slow if both sides are equally slow.
 
-    Conditional on how many are slow in all; needs no assumption about latencies. 1.0 where one of them has none.
-    Raises ValueError where the numbers make no sense.
+    It is conditional on the total of slow ones and needs no assumption about latencies. 1.0 if one side has no
+    requests. Raises ValueError unless 0 <= here <= of_here and 0 <= there <= of_there.
     """
     if not (0 <= here <= of_here and 0 <= there <= of_there):
         raise ValueError(f"{here} of {of_here} and {there} of {of_there} make no sense")
@@ -77,7 +79,8 @@ def by_chance(here: int, of_here: int, there: int, of_there: int) -> float:
 def at_least_by_chance(failures: int, n: int, ratio: float) -> float:
     """Return the probability of ``failures`` or more of ``n`` requests if each fails with probability ``ratio`` (binomial).
 
-    Needs no scipy, whose import takes a sixth of a second. Raises ValueError where the numbers make no sense.
+    It does not import scipy, which would take a sixth of a second. Raises ValueError unless 0 <= failures <= n and 0 <
+    ratio < 1.
     """
     if not (0 <= failures <= n and 0 < ratio < 1):
         raise ValueError(f"{failures} failures of {n} at a ratio of {ratio} make no sense")

@@ -1,7 +1,7 @@
-"""Is the promoted release slow, or is it the machine? A sliding count, and the previous colour asked at the same time; pure.
+"""Decides whether the promoted release is slow or the machine: a sliding count, and the previous colour asked at the same time; pure.
 
-Only timed answers of the previous colour excuse a slow release. If it gives too few in the window, because it answers errors,
-hangs or is silent, the release's own limits decide.
+Only timed answers of the previous colour excuse a slow release. If it gives too few in the window, because it answers
+errors, hangs or is silent, the release's own limits decide.
 """
 
 from __future__ import annotations
@@ -16,17 +16,21 @@ from verification.watch.sequential import by_chance
 ENOUGH_CONTROLS = 5
 """With fewer timed answers of the previous colour in the window, the release's own limits decide."""
 CHANCE = 1e-4
-"""So improbable must it be that the previous colour is as slow and by luck did not look it."""
+"""The previous colour does not excuse slowness if, equally slow, it would look this fast only with this probability."""
 LASTS = 4
-"""What was found must go on being found for this part of a window: looking again and again finds every coincidence once."""
+"""The finding must persist for this part of a window, because frequent tests find every coincidence once."""
 LEAST_MS = 3.0
-"""A difference that is smaller than this is nobody's harm, whatever the factor."""
+"""A smaller difference harms no user, whatever the factor."""
 
 
 @dataclass(frozen=True)
 class SlowLimits:
-    """Harm: of the last ``window`` answers more than ``share`` took longer than ``factor`` times what they used to, or more
-    than half of them longer than ``max_ms``; and the previous colour was not as slow in that very time."""
+    """Limits of slowness.
+
+    Harm: of the last ``window`` answers more than ``share`` took longer than ``factor`` times their time before the
+    switch, or more than half of them took longer than ``max_ms``; and the previous colour was not as slow in the same
+    time.
+    """
 
     window: int = 200
     share: float = 0.65
@@ -42,7 +46,7 @@ class _Slow:
 
 
 def _timed(sample: Sample) -> bool:
-    """A refusal comes quickly and says nothing about speed; an answer that never came does."""
+    """Return whether an answer's time counts: a refusal is quick and does not show the speed; a missing answer does."""
     return sample.ok or sample.status is None
 
 
@@ -53,9 +57,9 @@ def _judge(sample: Sample, before: Baseline, limits: SlowLimits) -> _Slow:
 
 
 class Control:
-    """The previous colour's answers in the same time, which tell a slow release from a slow machine.
+    """The previous colour's answers in the same time, which distinguish a slow release from a slow machine.
 
-    Only good answers count: an error comes quickly, and a request without an answer does not show how fast the machine is.
+    Only good answers count: an error is quick, and a request without an answer does not show how fast the machine is.
     """
 
     def __init__(self, limits: SlowLimits) -> None:
@@ -63,17 +67,17 @@ class Control:
         self._recent: deque[_Slow] = deque(maxlen=4 * limits.window)
 
     def feed(self, sample: Sample, before: Baseline) -> None:
-        """Take in one of its requests; ``before`` is what it took the same way before the switch."""
+        """Take in one of its requests; ``before`` is its baseline before the switch, by the same way."""
         if sample.ok:
             self._recent.append(_judge(sample, before, self._limits))
 
     def since(self, moment: float) -> list[_Slow]:
-        """What was answered from then on."""
+        """Return the answers since ``moment`` (epoch s)."""
         return [one for one in self._recent if one.done >= moment]
 
 
 class Slowness:
-    """Fed with each answer of the promoted release, says when it is slow; ``excused`` counts when all of the machine was."""
+    """Takes in each answer of the promoted release and reports when it is slow; ``excused`` counts when the whole machine was slow."""
 
     def __init__(self, before: Baseline, limits: SlowLimits, control: Control | None) -> None:
         self._before = before
@@ -86,11 +90,11 @@ class Slowness:
 
     @property
     def began(self) -> float | None:
-        """When the oldest answer of the window was asked for (epoch s); None before the first."""
+        """Return when the oldest answer of the window was asked for (epoch s); None before the first."""
         return self._recent[0][0].at if self._recent else None
 
     def feed(self, sample: Sample) -> str | None:
-        """Takes in one answer; what is wrong, None where nothing is."""
+        """Take in one answer; return the problem, None if there is none."""
         if not _timed(sample):
             return None
         judged = _judge(sample, self._before, self._limits)
@@ -135,11 +139,11 @@ class Slowness:
         )
 
     def _controls(self) -> list[_Slow]:
-        """The previous colour's answers of the window's time."""
+        """Return the previous colour's answers in the time of the window."""
         return self._control.since(self._recent[0][0].at) if self._control else []
 
     def _its_own(self, slow: int, controls: list[bool]) -> bool:
-        """Return whether it is the release's own slowness; too few answers of the previous colour excuse nothing."""
+        """Return whether the release itself is slow. With too few answers of the previous colour, it is."""
         if len(controls) < ENOUGH_CONTROLS:
             return True
         own = by_chance(slow, self._limits.window, sum(controls), len(controls)) < CHANCE

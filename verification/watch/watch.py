@@ -1,4 +1,4 @@
-"""After a switch: does what the live domain's users get still look well, or must traffic go back? Pure; fed sample by sample."""
+"""After a switch: decides whether the live domain's users are still served well, or traffic must go back. Pure; fed sample by sample."""
 
 from __future__ import annotations
 
@@ -10,23 +10,28 @@ from verification.watch.sequential import Hypotheses, PageTest
 from verification.watch.slowness import Control, SlowLimits, Slowness
 
 GROSS = 0.5
-"""A release that fails every other request is found after a handful."""
+"""A release that fails every other request is found after a few requests."""
 GROSS_THRESHOLD = 11.5
 SLIGHT_TIMES = 5
 SLIGHT_THRESHOLD = 8.0
 ALL = ""
 MOST_ALLOWED = 0.09
-"""Above this the two hypotheses of slight failure would no longer lie apart from gross failure."""
+"""Above this ratio the two hypotheses of slight failure would be too close to gross failure."""
 
 
 @dataclass(frozen=True)
 class WatchLimits:
-    """What counts as harm; how seldom a good release is taken for harm is measured by ``benchmarks/watch_false_alarms.py``.
+    """The limits of harm; ``benchmarks/watch_false_alarms.py`` measures how seldom a good release is taken for harmful.
 
-    Failures: sequential tests of ``max_failure_ratio`` (or the ratio before the switch, where that was higher) against half
-    of all requests, and against five times the ratio: over all requests, and for each operation and each connection kind.
-    Identity: ``wrong_identities`` answers of ``generation`` (None: of any) by another version or colour than the expected
-    (None: not compared); where answers name neither colour nor generation, those on fresh connections alone. Slowness: see ``SlowLimits``.
+    Failures: sequential tests of ``max_failure_ratio`` (or the ratio before the switch, if that was higher) against
+    half of all requests, and against five times the ratio: over all requests, and for each operation and each
+    connection kind.
+
+    Identity: ``wrong_identities`` answers of ``generation`` (None: of any) by another version or colour than the
+    expected one (None: not compared); if answers name neither colour nor generation, only those on fresh connections
+    count.
+
+    Slowness: see ``SlowLimits``.
     """
 
     version: str | None = None
@@ -39,9 +44,10 @@ class WatchLimits:
 
 @dataclass(frozen=True)
 class Health:
-    """What the watch says. ``reason`` is None exactly when not ``harmed``.
+    """The result of the watch. ``reason`` is None exactly if not ``harmed``.
 
-    ``at``: when the deciding sample was done; ``since``: when the first request was sent that belongs to the evidence (epoch s).
+    ``at``: when the deciding sample was done; ``since``: when the first request of the evidence was sent (both epoch
+    s).
     """
 
     harmed: bool
@@ -55,10 +61,11 @@ NOTHING_BEFORE = Baseline()
 
 
 class Watch:
-    """Feed it each sample since the switch, in the order of arrival. Harm, once seen, stays harm.
+    """Takes each sample since the switch, in the order of arrival. Harm, once found, stays harm.
 
-    ``before`` is what users got before the switch; without it nothing is compared with that time. ``control`` is fed by the
-    caller with the previous colour's answers of the same time; without it slowness is taken for the release's own.
+    ``before`` is the baseline of the time before the switch; without it nothing is compared with that time. The caller
+    feeds ``control`` with the previous colour's answers of the same time; without it slowness counts as the release's
+    own.
     """
 
     def __init__(self, limits: WatchLimits, before: Baseline = NOTHING_BEFORE, control: Control | None = None) -> None:
@@ -75,26 +82,26 @@ class Watch:
 
     @property
     def health(self) -> Health:
-        """As of the last sample."""
+        """Return the result as of the last sample."""
         return self._health
 
     @property
     def requests(self) -> int:
-        """How many samples it was fed: a watch that saw nothing has not seen that all is well."""
+        """Return the number of samples. Without samples, the watch has not shown that all is well."""
         return self._requests
 
     @property
     def failures(self) -> int:
-        """How many of them had failed."""
+        """Return how many of the samples had failed."""
         return self._failures
 
     @property
     def excused(self) -> int:
-        """How often answers were slow while the previous colour's were, too: the machine's doing, not the release's."""
+        """Return how often slow answers were excused because the previous colour's were slow, too: the machine is slow, not the release."""
         return self._slowness.excused
 
     def feed(self, sample: Sample) -> Health:
-        """Takes in one sample and says how things stand."""
+        """Take in one sample and return the health."""
         self._requests += 1
         self._failures += not sample.ok
         reason, since = self._identity(sample), sample.at
@@ -109,7 +116,7 @@ class Watch:
     def _identity(self, sample: Sample) -> str | None:
         limits = self._limits
         stale = None not in (limits.generation, sample.generation) and sample.generation != limits.generation
-        # Where no header names the colour, DNS may have decided: it moves nobody who holds a connection.
+        # If no header names the colour, DNS may have decided, which does not move a client that holds a connection.
         pinned = sample.kind == "kept" and sample.colour is None and sample.generation is None
         if sample.status is None or stale or pinned:
             return None
@@ -127,7 +134,7 @@ class Watch:
         return f"{self._wrong} answers by {' and '.join(wrong)}"
 
     def _failing(self, sample: Sample) -> tuple[str, float] | None:
-        """Return the harm and when its evidence began. Each test gets each request, also where another one has decided already."""
+        """Return the harm and when its evidence began. Each test gets each request, even after another test has decided."""
         failed, found = not sample.ok, None
         for group in (ALL, sample.operation, sample.kind):
             test = self._slight.get(group) or self._slight.setdefault(group, PageTest(self._slightly))
