@@ -1,4 +1,4 @@
-"""One colour, asked one request at a time and timed: what a user of it would wait for, on a kept or on a fresh connection."""
+"""Sends timed requests to one colour, one at a time, on a kept or on a fresh connection: the time that a user would wait."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _AGENT = "latency-check"
 
 
 class Unanswered(Exception):
-    """No answer, or not the expected one; its text says which, and quotes no secret of the answer."""
+    """There was no answer, or not the expected one. The text says which, and quotes no secret of the answer."""
 
 
 class Asker:
@@ -46,21 +46,22 @@ class Asker:
         self._sessions: dict[str, Credentials] = {}
         self._extra: dict[str, deque[Credentials]] = {}  # sessions opened to be measured, and closed again
         self._plays: dict[str, Play] = {}
-        self._passed: dict[str, int] = {}  # the last step of each play that was to be timed
-        self._left: list[Play] = []  # what could not be removed yet
-        self._lost: list[Play] = []  # where an answer was lost, so that nobody knows what was written
+        self._passed: dict[str, int] = {}  # the last step of each play that should be timed
+        self._left: list[Play] = []  # plays whose data could not be removed yet
+        self._lost: list[Play] = []  # plays with a lost answer, so that it is unknown what they wrote
 
     def ask(self, operation: Operation, kind: Kind) -> float | None:
-        """Milliseconds from before the request (of a fresh connection: from before connecting) to the end of the answer.
+        """Send one request and return its time in ms.
 
-        None where there is nothing to ask about, since nothing could be made. Raises Unanswered.
+        The time runs from before the request (of a fresh connection: from before connecting) to the end of the answer.
+        None if the operation has nothing to ask about, because an earlier request created nothing. Raises Unanswered.
         """
         prepared = self._prepare(operation)
         if prepared is None:
             return None
         if kind == "kept" and not self._kept.usable:
             self.reconnect()
-            self._send(self._kept, self._probe())  # its set-up is not a kept connection's
+            self._send(self._kept, self._probe())  # so that its set-up is not counted for the kept connection
         connection = self._kept if kind == "kept" else self._connect()
         answer, elapsed = None, 0.0
         begin = time.perf_counter()
@@ -88,7 +89,7 @@ class Asker:
         self._kept = self._connect()
 
     def clear(self) -> None:
-        """Remove what journeys wrote, and end what is still open; what cannot be, is left."""
+        """Remove what journeys wrote and close open sessions, within twice the time-out. Data that cannot be removed stays."""
         end = time.monotonic() + 2 * self._plan.timeout_s
         for play in (*self._plays.values(), *self._left):
             play.abandon()
@@ -119,7 +120,7 @@ class Asker:
             raise Unanswered(str(problem)) from None
 
     def _prepare(self, operation: Operation) -> Prepared | None:
-        """Return the request; None where a request before it failed, or nothing was made that it could ask about."""
+        """Return the request; None if a request before it failed, or created nothing that this one could ask about."""
         session = operation.session
         match operation.role:
             case "sign in":
@@ -133,10 +134,10 @@ class Asker:
         return None if play is None else play.prepare(self._headers(play))
 
     def _come_to(self, operation: Operation, journey: Journey) -> Play | None:
-        """Return a run of the journey whose next step is the operation's; None where it cannot get there.
+        """Return a run of the journey whose next step is the operation's; None if the run cannot get there.
 
-        Steps in between are asked if the operation needs them: another journey measures their operations. Raises Unanswered if one
-        of them fails.
+        Steps in between are sent if the operation needs them: another journey measures their operations. Raises
+        Unanswered if one of them fails.
         """
         play, number = self._plays.get(journey.name), journey.all_steps.index(operation.step)
         if play is None or number <= self._passed[journey.name]:
@@ -155,7 +156,7 @@ class Asker:
         return play if step is not None else None
 
     def _learn(self, operation: Operation, prepared: Prepared, answer: Answer | None) -> str | None:
-        """Take in an answer, or that there was none; return what is wrong with it."""
+        """Take in an answer, or None if there was none; return what is wrong with it."""
         if operation.journey is not None:
             return self._take_in(self._plays[operation.journey.name], prepared, answer)
         if answer is None:
@@ -175,7 +176,7 @@ class Asker:
         return None
 
     def _remove(self, play: Play, end: float = float("inf")) -> None:
-        """Ask the ``undo`` steps that are left, and remember the run if they did not succeed."""
+        """Send the remaining ``undo`` steps until ``end`` (monotonic s), and remember the run if they did not succeed."""
         if not play.left_something:
             return
         while play.next() is not None and time.monotonic() < end:
@@ -184,7 +185,7 @@ class Asker:
             self._left.append(play)
 
     def _sweep(self, play: Play, end: float) -> None:
-        """Remove what a run of a journey wrote although its answer was lost: its marker tells it from everything else."""
+        """Remove what a run of a journey wrote although its answer was lost; the run's marker identifies its entries."""
         sweep = play.journey.sweep
         answer = None
         if sweep is not None and time.monotonic() < end:
@@ -202,7 +203,7 @@ class Asker:
                 self._quietly_next(removing)
 
     def _quietly_next(self, play: Play) -> str | None:
-        """Ask the next step without timing it; return what is wrong with the answer."""
+        """Send the next step without timing it; return what is wrong with the answer."""
         prepared = play.prepare(self._headers(play))
         answer = self._quietly(prepared)
         problem = self._take_in(play, prepared, answer)
@@ -224,7 +225,7 @@ class Asker:
         return dict(self._sessions[session].headers) if session in self._sessions else {}
 
     def _values(self) -> Values:
-        """A marker for each run of a journey: both colours may write to the same place."""
+        """Return values with a new marker for each run of a journey, because both colours may write to the same place."""
         return Values(self._account, f"{_AGENT}-{secrets.token_hex(4)}")
 
     def _probe(self) -> Prepared:

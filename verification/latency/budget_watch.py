@@ -15,12 +15,12 @@ from verification.statistics import failure_bounds, percentile
 
 SHARES = {"p95_ms": 0.05, "p99_ms": 0.01}
 """The share of answers that may take longer than each budget."""
-# The chance that any good operation is suspected during a run, however often its answers are looked at.
+# The chance that any good operation is suspected during a run, however often its answers are evaluated.
 _ERROR = 0.001
 # Fewer answers prove nothing at this level.
 _FEWEST = 4
 _ID = re.compile(r"(?!v\d+$).*\d.*")
-# A measurement whose clock is late by this share of the p50 budget measures the machine.
+# If the clock is late by this share of the p50 budget, the measurement is about the machine.
 _LATE = 0.2
 
 
@@ -47,8 +47,9 @@ class OverBudget:
     def proves(self, questions: int) -> str | None:
         """Return the budget that these answers prove to be broken, None if they prove nothing.
 
-        ``questions``: how many pairs of operation and budget are watched. Each gets its part of the error, and each look
-        at n answers a part of that: 3 / n(n - 1), which sums to 1 from four answers on. So every answer may be looked at.
+        ``questions``: how many pairs of operation and budget are watched. Each gets its part of the error, and each
+        evaluation at n answers a part of that: 3 / n(n - 1), which sums to 1 from four answers on. So the counts may be
+        evaluated at every answer.
         """
         if self.answers < _FEWEST:
             return None
@@ -86,7 +87,7 @@ class BudgetWatch:
         self._settled: set[str] = set()
 
     def count(self, operation: str, elapsed_ms: float) -> OverBudget:
-        """Count one answer of an operation; return what was added."""
+        """Count one answer of an operation (ms); return the counts that were added."""
         added = OverBudget(1, int(elapsed_ms > self._limits.p95_ms), int(elapsed_ms > self._limits.p99_ms))
         self.add(operation, added)
         return added
@@ -146,14 +147,14 @@ def without_ids(path: str) -> str:
 
 
 def measure_alone(plan: LatencyPlan, limits: LatencyLimits, suspect: Suspect) -> Alone:
-    """Measure the suspected operation of the candidate; nothing else must use the release meanwhile.
+    """Measure the suspected operation of the candidate. Nothing else may use the release during the measurement.
 
     It ends as soon as the answers prove that a budget is broken, or as soon as the gate's own samples must break it.
     """
     name = measured_as(suspect.operation, plan.operations)
     if name is None:
         raise ValueError(f"the latency gate does not measure {suspect.operation}")
-    # The release is warm: it has answered the checks. The live colour's answers decide nothing about a budget.
+    # The release is warm: it has answered the checks. A budget does not depend on the live colour's answers.
     plan = replace(plan, urls={CANDIDATE: plan.urls[CANDIDATE]}, warmup=0)
 
     def hopeless(measured: Measured) -> str | None:
@@ -180,7 +181,7 @@ def _why(measured: Measured) -> str:
 
 
 def _broken(measured: Measured, name: str, limits: LatencyLimits) -> str | None:
-    """Return the budget that these answers break, by proof or because the rest of the planned ones cannot mend it."""
+    """Return the budget that these answers break: by proof, or because the remaining planned answers cannot bring it back."""
     counts = OverBudget.of(measured.of(name, CANDIDATE), limits)
     planned = sum(count for place, count in measured.planned.items() if place[0] == name)
     if counts.answers < _FEWEST:
@@ -196,5 +197,5 @@ def encoded(counts: OverBudget) -> list[int]:
 
 
 def decoded(numbers: Sequence[int]) -> OverBudget:
-    """Return the counts that ``encoded`` made a list of."""
+    """Return the counts that ``encoded`` turned into a list."""
     return OverBudget(*numbers)

@@ -1,6 +1,6 @@
-"""Is one release slower than another? Two samples of answer times in, one sentence of a statistician out; pure.
+"""Compares the answer times of two releases with statistical tests: two samples in, the result of a test out; pure.
 
-The only module of ours that imports scipy.stats (half a second), and only when something is compared.
+The only module of ours that imports scipy.stats (half a second), and only if it compares something.
 """
 
 from __future__ import annotations
@@ -11,20 +11,22 @@ from typing import Any
 
 from verification.latency.plan import CANDIDATE, CONTROL, LIVE, LatencyLimits
 
-# An answer is slow beyond so many times the distance from the fastest tenth to the median; of a normal distribution 1 in 10 million is.
+# An answer is slow beyond this many times the distance from the fastest tenth to the median (normal distribution: 1 in
+# 10 million).
 _SPREADS = 4
-# Nine sessions with more slow answers of the candidate, and none with more of live's, are as improbable as this (1 in 512).
+# The probability of nine sessions with more slow answers of the candidate, and none with more of live's (1 in 512).
 _CHANCE_OF_SESSIONS = 0.002
-# And the slowest of all are this share.
+# The share that counts as the slowest of all answers.
 _SLOWEST = 0.025
 
 
 @dataclass(frozen=True)
 class Shift:
-    """The typical answer's difference: ``shift_ms`` is the Hodges-Lehmann estimate, the median of all pairwise differences.
+    """The difference of the typical answer: ``shift_ms`` is the Hodges-Lehmann estimate, the median of all pairwise differences.
 
-    It is the estimator that belongs to the Mann-Whitney test, whose one-sided ``p`` stands beside it. ``ratio`` is live's median with
-    the shift, over live's median. ``needed`` is how many answers of each colour find ``found`` times live with the asked power.
+    This estimator belongs to the Mann-Whitney test, whose one-sided ``p`` is given with it. ``ratio`` is live's median
+    plus the shift, divided by live's median. ``needed`` is how many answers of each colour find ``found`` times live
+    with the required power.
     """
 
     candidate: int
@@ -38,9 +40,9 @@ class Shift:
 
 @dataclass(frozen=True)
 class Tail:
-    """How many answers were slow: far beyond what is usual for both. ``p`` is Fisher's exact test's, one-sided.
+    """The number of slow answers: far beyond the usual time of both colours. ``p``: of Fisher's exact test, one-sided.
 
-    ``p_sessions`` is the one-sided sign test's, over the sessions in which the colours differ; 0.0 without sessions.
+    ``p_sessions``: of the one-sided sign test over the sessions in which the colours differ; 0.0 without sessions.
     """
 
     candidate: int
@@ -52,12 +54,12 @@ class Tail:
 
     @property
     def more(self) -> float:
-        """The candidate's share of slow answers, less live's."""
+        """Return the candidate's share of slow answers minus live's."""
         return self.slow / self.candidate - self.live_slow / self.live
 
 
 def shift(candidate: Sequence[float], live: Sequence[float], limits: LatencyLimits, alpha: float) -> Shift:
-    """Compares two samples in ms. Raises ValueError where one is empty."""
+    """Compare two samples in ms. Raises ValueError if one is empty."""
     if not candidate or not live:
         raise ValueError("there is nothing to compare: one of the samples is empty")
     numpy, stats = _libraries()
@@ -72,9 +74,10 @@ def shift(candidate: Sequence[float], live: Sequence[float], limits: LatencyLimi
 def shift_of_all(
     pairs: Sequence[tuple[Sequence[float], Sequence[float]]], limits: LatencyLimits, alpha: float
 ) -> Shift:
-    """Many series as one: each divided by what is typical of it in both colours, so that a slow operation counts as a quick one does.
+    """Compare many series as one: each is divided by its median over both colours, so that slow and quick operations count the same.
 
-    Its milliseconds are those of a series whose typical answer takes one. Raises ValueError where there is nothing to compare.
+    The milliseconds are those of a series whose typical answer takes 1 ms. Raises ValueError if there is nothing to
+    compare.
     """
     numpy, _ = _libraries()
     mine: list[float] = []
@@ -88,11 +91,11 @@ def shift_of_all(
 
 @dataclass(frozen=True)
 class Sessions:
-    """The typical answer's difference in sessions, each an observation of its own: the medians of the sessions' differences.
+    """The difference of the typical answer, with each session as one observation: the medians of the sessions' differences.
 
-    ``ratio`` and ``shift_ms`` are the candidate's against live; ``control`` is the ratio that live has to itself, the larger way
-    round, so 1.0 or more. ``p``: the one-sided Wilcoxon signed-rank test of the sessions' ratios. ``low``, ``high``: a quarter of
-    the sessions have a smaller ratio, or a larger one. ``fast`` is the ratio of the two colours' fastest tenths, all sessions together.
+    ``ratio`` and ``shift_ms`` compare the candidate with live; ``control`` is the ratio of live to itself, always 1.0
+    or more. ``p``: of the one-sided Wilcoxon signed-rank test of the sessions' ratios. ``low``, ``high``: the lower and
+    upper quartile of the sessions' ratios. ``fast`` is the ratio of the two colours' fastest tenths, over all sessions.
     """
 
     count: int
@@ -106,7 +109,7 @@ class Sessions:
 
 
 def by_sessions(times: Mapping[str, Sequence[float]], count: int) -> Sessions:
-    """Compare series in ms that consist of ``count`` sessions; raises ValueError where there are fewer answers than sessions."""
+    """Compare series in ms that consist of ``count`` sessions. Raises ValueError if a series has fewer answers than sessions."""
     numpy, stats = _libraries()
     medians = {
         colour: numpy.array([float(numpy.median(part)) for part in numpy.array_split(numpy.asarray(series), count)])
@@ -129,7 +132,7 @@ def by_sessions(times: Mapping[str, Sequence[float]], count: int) -> Sessions:
 
 
 def all_by_sessions(series: Sequence[Mapping[str, Sequence[float]]], count: int) -> Sessions:
-    """Many series as one, each divided by its typical answer; a session's part of each lies beside that of the others."""
+    """Compare many series as one, each divided by its typical answer; a session combines its part of every series."""
     numpy, _ = _libraries()
     parts: dict[str, list[list[float]]] = {}
     for times in series:
@@ -143,10 +146,10 @@ def all_by_sessions(series: Sequence[Mapping[str, Sequence[float]]], count: int)
 
 
 def is_slower_in_sessions(found: Sessions, limits: LatencyLimits, alpha: float) -> bool:
-    """All must hold: beyond chance, by so much that it matters, by so much more than live differs from itself, and lasting.
+    """Return whether the candidate is slower: beyond chance, by a relevant amount, by more than live differs from itself, and lastingly.
 
-    Other work lengthens answers while it shares a core, and leaves the fast ones fast: a slower release is slower in those as well,
-    by half of the limit at least, or in three quarters of the sessions by all of it.
+    Other work on the same core lengthens some answers and leaves the fast ones fast. A slower release is slower in the
+    fast ones as well, by at least half of the limit, or in three quarters of the sessions by the whole limit.
     """
     matters = found.ratio > limits.slower * found.control and found.shift_ms > limits.slower_ms
     lasts = found.fast > 1 + (limits.slower - 1) / 2 or found.low > limits.slower
@@ -154,15 +157,16 @@ def is_slower_in_sessions(found: Sessions, limits: LatencyLimits, alpha: float) 
 
 
 def is_slower(found: Shift, limits: LatencyLimits, alpha: float) -> bool:
-    """Both must hold: beyond chance, and by so much that it matters."""
+    """Return whether the candidate is slower: beyond chance, and by a relevant amount."""
     return found.p <= alpha and found.ratio > limits.slower and found.shift_ms > limits.slower_ms
 
 
 def tail(pairs: Sequence[tuple[Sequence[float], Sequence[float]]], limits: LatencyLimits, sessions: int = 0) -> Tail:
-    """Slow answers of one or more series (candidate, live), each by its own border. Raises ValueError where there is none.
+    """Return the slow answers of one or more series (candidate, live), each by its own border. Raises ValueError without two samples.
 
-    Two borders are tried, and the plainer one is what is found (its ``p`` doubled for that): one finds many that are a little slow,
-    the other, where a busy machine makes many answers of both colours slow, those that are slower still.
+    Two borders are tried, and the result with the smaller ``p`` is returned (``p`` is doubled for that). One border
+    finds many answers that are a little slow. The other finds those that are slower still if a busy machine makes many
+    answers of both colours slow.
     """
     numpy, stats = _libraries()
     pairs = [pair for pair in pairs if pair[0] and pair[1]]
@@ -194,27 +198,28 @@ def tail(pairs: Sequence[tuple[Sequence[float], Sequence[float]]], limits: Laten
 
 
 def _far_from_usual(numpy: Any, both: Sequence[float], limits: LatencyLimits) -> float:
-    """From the fast half of both samples together, so that neither colour, nor any tail, sets the border.
+    """Return a border from the fast half of both samples together, so that neither colour, nor any tail, sets it.
 
-    A border from live's sample alone (its p95, say) would favour live: few of its own answers lie beyond their own quantile.
+    A border from live's sample alone (its p95, for example) would favour live: few of its own answers lie beyond their
+    own quantile.
     """
     typical, fast = (float(one) for one in numpy.quantile(both, (0.5, 0.1)))
     return typical + max((limits.slower - 1) * typical, limits.slower_ms, _SPREADS * (typical - fast))
 
 
 def _among_the_slowest(numpy: Any, both: Sequence[float], limits: LatencyLimits) -> float:
-    """The quantile test's: the slowest of both together ought to be of either in equal parts."""
+    """Return the border of the quantile test: the slowest answers of both together should come equally from both."""
     typical, slowest = (float(one) for one in numpy.quantile(both, (0.5, 1 - _SLOWEST)))
     return max(slowest, typical + (limits.slower - 1) * typical, typical + limits.slower_ms)
 
 
 def has_slower_tail(found: Tail, limits: LatencyLimits, alpha: float) -> bool:
-    """All must hold: beyond chance, by so much that it matters, and, where there were sessions, in most of them."""
+    """Return whether the tail is slower: beyond chance, by a relevant amount, and, if there were sessions, in most of them."""
     return found.p <= alpha and found.more > limits.tail_share and found.p_sessions <= _CHANCE_OF_SESSIONS
 
 
 def _needed(live: Any, delta: float, alpha: float, power: float) -> int:
-    """Noether (1987): answers of each colour that find live, ``delta`` ms later, as the noise in live's own answers has it."""
+    """Return how many answers of each colour find a live that is ``delta`` ms later, given the noise in live's answers. Noether (1987)."""
     numpy, stats = _libraries()
     differences = numpy.subtract.outer(live + delta, live)
     superior = float(numpy.mean(differences > 0) + numpy.mean(differences == 0) / 2)

@@ -1,4 +1,4 @@
-"""What measured answer times say about a release: budgets, a comparison with live, a second measurement before anything is refused."""
+"""Judges measured answer times of a release: budgets, a comparison with live, and a second measurement before a refusal."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from verification.latency.plan import CANDIDATE, KINDS, LIVE, LatencyLimits, Lat
 from verification.statistics import failure_bounds, percentile
 
 SHARES = {"p50_ms": 50, "p95_ms": 95, "p99_ms": 99}
-# A failure in a thousand answers is no reason to refuse; more than that, beyond doubt, is.
+# One failure in a thousand answers is acceptable; a ratio that is higher beyond doubt is not.
 _HICCUPS, _CONFIDENCE = 0.001, 0.99
-# A clock that is late by a fifth of the shortest budget decides nothing; beyond that the machine, not the release, is measured.
+# If the clock is late by more than a fifth of the shortest budget, the machine was measured, not the release: no verdict.
 _LATE = 0.2
 ALL = "all"
 SLOWER, TAIL, BUDGET, FAILURES, SAMPLES, GENERATOR = "slower", "tail", "budget", "failures", "samples", "generator"
@@ -41,7 +41,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class LatencyResult:
-    """``suspected`` is what the first measurement found; ``findings`` what a second one of everything found after that."""
+    """The result of the gate. ``suspected``: findings of the first measurement; ``findings``: those that the second one confirmed."""
 
     first: Measured
     second: Measured | None
@@ -52,31 +52,31 @@ class LatencyResult:
     operations: Mapping[str, Operation]
 
     def about(self, operation: str, *tests: str) -> list[str]:
-        """What was found about one operation, in words."""
+        """Return the findings about one operation, in words."""
         return [one.says for one in self.findings if one.operation == operation and one.test in tests]
 
     def first_words(self, operation: str) -> list[str]:
-        """What the first measurement said about it, whether or not the second said so, too."""
+        """Return what the first measurement found about the operation, also if the second one did not confirm it."""
         return [one.says for one in self.suspected if one.operation == operation]
 
     def last(self, operation: str) -> Measured:
-        """The measurement that decided about an operation."""
+        """Return the measurement that decided about an operation."""
         again = self.second is not None and any(place[0] == operation for place in self.second.times)
         return self.second if again and self.second is not None else self.first
 
     def shift(self, place: Place) -> comparison.Shift:
-        """How the typical answer differs from live's. Raises ValueError where there are no two samples."""
+        """Return how the typical answer differs from live's. Raises ValueError if there are no two samples."""
         times = self.last(place[0]).times[place]
         return comparison.shift(times[CANDIDATE], times[LIVE], self.limits, self.limits.alpha)
 
     @property
     def requests(self) -> int:
-        """Made of the candidate, in both measurements."""
+        """Return the number of requests to the candidate, in both measurements."""
         return sum(one.asked[CANDIDATE] for one in (self.first, self.second) if one is not None)
 
 
 def verify(plan: LatencyPlan, limits: LatencyLimits) -> LatencyResult:
-    """Measures, and once more what did not keep its limits; the candidate alone where the plan names no live colour."""
+    """Measure, and measure again if a limit was not kept; only the candidate if the plan names no live colour."""
     judge = Judge(limits, plan.samples, plan.operations)
 
     def once(places: Collection[Place]) -> Measured:
@@ -92,15 +92,15 @@ def verify(plan: LatencyPlan, limits: LatencyLimits) -> LatencyResult:
 def judge_twice(
     measured: Measure, judge: Judge, *, compared: bool, again: Callable[[Collection[str]], Measured] | None = None
 ) -> LatencyResult:
-    """The rule of the second measurement: a release is refused where both of them found something, and for what the second found.
+    """Apply the rule of the second measurement: refuse a release if both found something, for the reasons of the second.
 
-    ``again`` makes the second one, in sessions, and gets the names of the operations that are suspected.
+    ``again`` makes the second measurement, in sessions, and gets the names of the suspected operations.
     """
     first = measured(judge.places)
     suspected = tuple(judge.suspicions(first))
     if not suspected:
         return LatencyResult(first, None, (), (), compared, judge.limits, judge.operations)
-    # All of it again: a slow tail may have shown in one operation first, and by chance would not show in that one twice.
+    # Measure everything again: a slow tail may have shown in one operation first, and by chance would not show in that one twice.
     names = dict.fromkeys(one.operation for one in suspected if one.operation != ALL)
     second = measured(judge.places) if again is None else again(names)
     confirmed = judge.findings(second)
@@ -117,7 +117,7 @@ def judge_twice(
 
 
 class Judge:
-    """The limits, and how many questions are asked of one measurement: each gets its part of ``alpha`` (Bonferroni)."""
+    """Judges by the limits; ``alpha`` is divided by the number of questions of one measurement (Bonferroni)."""
 
     def __init__(
         self,
@@ -133,22 +133,22 @@ class Judge:
         names = {name for name, _ in self._places}
         questions = len(self._places) + len(names) + 2
         self.alpha = limits.alpha / (questions * LOOKS * MOST)
-        # Sessions are looked at three times at most.
+        # Sessions are evaluated at most three times.
         self._alpha_of_sessions = limits.alpha / (questions * (1 + len(MORE_SESSIONS)))
 
     def of(self, places: Collection[Place]) -> Judge:
-        """The same limits, on a part of the operations."""
+        """Return a judge with the same limits for a part of the operations."""
         return Judge(self.limits, self._samples, self.operations, places)
 
     @property
     def places(self) -> list[Place]:
-        """What is judged: operations and kinds of connection."""
+        """Return the operations and kinds of connection that are judged."""
         return self._places
 
-    # -- while it is being measured ------------------------------------------------------------------------------------
+    # -- during the measurement -----------------------------------------------------------------------------------------
 
     def hopeless(self, measured: Measured) -> str | None:
-        """Whether so much is over a budget, or failed, already that the rest cannot bring it back."""
+        """Return why the remaining answers cannot bring the result back, because too many are over a budget or failed; else None."""
         if found := self._failures(measured):
             return found.says
         for name in {name for name, _ in self._places}:
@@ -161,7 +161,7 @@ class Judge:
         return None
 
     def wanted(self, measured: Measured) -> list[Place]:
-        """Places that need more answers for the stated power; none where a difference is plain already."""
+        """Return the places that need more answers for the required power; none if a difference is plain already."""
         plain = next(chain(self._slower(measured), self._tails(measured)), None)
         if plain is not None:
             measured.cut_short = plain.says
@@ -175,7 +175,7 @@ class Judge:
         return self._under_powered(measured)
 
     def _under_powered(self, measured: Measured) -> list[Place]:
-        """Those of operations whose answers, over both kinds of connection, are fewer than their noise asks for."""
+        """Return the operations whose answers, over both kinds of connection, are fewer than their noise requires."""
         needed: dict[str, list[int]] = {}
         made: dict[str, int] = {}
         for (name, _), found in self._shifts(measured):
@@ -190,10 +190,10 @@ class Judge:
             if (times := measured.times[place]).get(LIVE) and times[CANDIDATE]
         ]
 
-    # -- when it has been ----------------------------------------------------------------------------------------------
+    # -- after the measurement ------------------------------------------------------------------------------------------
 
     def findings(self, measured: Measured) -> list[Finding]:
-        """Every limit that was not kept."""
+        """Return every limit that was not kept."""
         found = [*self._budgets(measured), *self._slower(measured), *self._tails(measured)]
         if failed := self._failures(measured):
             found.append(failed)
@@ -207,7 +207,7 @@ class Judge:
         return found or list(self._too_few(measured))
 
     def suspicions(self, measured: Measured) -> list[Finding]:
-        """Every limit that may not have been kept: the second measurement decides, so a weaker proof of slowness is enough here."""
+        """Return every limit that may not have been kept. A weaker proof is enough here, because the second measurement decides."""
         found = self.findings(measured)
         if any(one.test != SAMPLES for one in found):
             return found
@@ -227,7 +227,7 @@ class Judge:
                     yield Finding(BUDGET, name, says)
 
     def _in_sessions(self, measured: Measured) -> list[tuple[Place, comparison.Sessions]]:
-        """Of the places that every session asked on both colours."""
+        """Compare the places that every session asked on both colours."""
         return [
             (place, comparison.by_sessions(times, measured.sessions))
             for place in self._places
@@ -318,7 +318,7 @@ class Judge:
             yield Finding(SAMPLES, ALL, f"{says}, {all_.needed} are needed")
 
     def _pairs(self, measured: Measured, places: Collection[Place]) -> list[tuple[list[float], list[float]]]:
-        """(candidate, live) of those places where both answered."""
+        """Return (candidate, live) of the places that both colours answered."""
         return [
             (times[CANDIDATE], times[LIVE])
             for place in places

@@ -1,6 +1,6 @@
-"""Measures how long answers take, candidate and live in the same minutes: interleaved, warm, over fresh and kept connections.
+"""Measures how long answers take, candidate and live in the same minutes: interleaved, warm, on fresh and kept connections.
 
-One request at a time, at a bounded rate: live has users, and is not to be burdened. What the times mean is for ``latency.judge``.
+Sends one request at a time, at a bounded rate, because live has users. ``latency.judge`` evaluates the times.
 """
 
 from __future__ import annotations
@@ -18,26 +18,27 @@ from verification.latency.asking import Asker, Unanswered
 from verification.latency.plan import CANDIDATE, CONTROL, KINDS, LIVE, Kind, LatencyPlan, Operation, Place
 from verification.statistics import percentile
 
-# A release that is not warm by then is measured as it is: warming up must not take longer than being refused.
+# A release that is not warm by then is measured as it is: the warm-up must not take longer than a refusal.
 _LONGEST_WARM_UP_S = 5.0
-# Every so many turns a pause is made, however late it is: how late the pause ends tells how busy this machine is.
+# Turns between two pauses; a pause is made even if the measurement is late. Its late end shows how busy this machine is.
 _PAUSE_EVERY, _PAUSE_S = 10, 0.001
-# Looks at what there is so far: a release that is plainly slow is not asked for all of its samples.
+# Evaluations of the times so far, so that a plainly slow release is not asked for all of its samples.
 LOOKS = 4
-# Where the noise asks for more samples than planned, so many times the plan's at most.
+# If the noise requires more samples than planned, the limit is this many times the plan's.
 MOST = 3
-# The second measurement's sessions: so many, or more where they leave it open, with a pause of this many seconds before each.
+# The number of sessions of the second measurement; more if they decide nothing; the pause before each, in seconds.
 SESSIONS, MORE_SESSIONS = 16, (24, 32)
 _BETWEEN_SESSIONS_S = (0.2, 0.8)
 
 
 @dataclass
 class Measured:
-    """``times`` in ms, in the order of asking, by operation and kind of connection, then by colour.
+    """The times of a measurement: ``times`` in ms, in the order of sending, by operation and kind of connection, then by colour.
 
-    ``late_ms`` holds how much later than asked for this process woke up: its own share of every time measured here.
-    ``failures`` are (colour, operation, why); ``asked`` counts requests by colour. ``planned`` is samples of an operation and kind.
-    ``sessions``: how many sessions each series consists of, in equal parts; 0 for a measurement without a break.
+    ``late_ms`` holds how much later than requested this process woke up: its own part of every measured time.
+    ``failures`` are (colour, operation, reason); ``asked`` counts requests by colour. ``planned`` is the samples of an
+    operation and kind. ``sessions``: how many sessions each series consists of, in equal parts; 0 for a measurement
+    without a break.
     """
 
     planned: dict[Place, int]
@@ -51,11 +52,11 @@ class Measured:
 
     @property
     def lateness_ms(self) -> float:
-        """The p95 of it."""
+        """Return the p95 of ``late_ms``."""
         return percentile(sorted(self.late_ms), 95) if self.late_ms else 0.0
 
     def of(self, operation: str, colour: str) -> list[float]:
-        """One operation's times, both kinds of connection."""
+        """Return one operation's times (ms), both kinds of connection."""
         return [one for kind in KINDS for one in self.times.get((operation, kind), {}).get(colour, [])]
 
 
@@ -66,9 +67,10 @@ def measure(
     hopeless: Callable[[Measured], str | None],
     wanted: Callable[[Measured], Collection[Place]],
 ) -> Measured:
-    """Asks for the plan's samples of those places, and for more where ``wanted`` names some of them, to ``MOST`` times as many.
+    """Measure the plan's samples of those places, and up to ``MOST`` times as many for places that ``wanted`` names.
 
-    ``hopeless`` is asked after each round, and ends the measurement with the words it gives; ``wanted`` at every look.
+    ``hopeless`` is called after each round; if it returns a reason, the measurement ends. ``wanted`` is called at every
+    evaluation.
     """
     context = tls_context(plan.ca_file) if any(url.startswith("https:") for url in plan.urls.values()) else None
     askers = {colour: Asker(url, plan, context, plan.route_of(colour)) for colour, url in plan.urls.items()}
@@ -84,8 +86,8 @@ def measure_in_sessions(
 ) -> Measured:
     """Measure everything again, in sessions: each at another moment, on other connections, in an order of its own.
 
-    Answers of one moment resemble each other: they share the core that a process sits on. So a session is one observation.
-    Operations in ``suspected`` get all samples, as ``wanted`` is asked for more after ``SESSIONS`` sessions.
+    Answers of one moment resemble each other, because they share the core that a process runs on. So a session is one
+    observation. Operations in ``suspected`` get all samples; ``wanted`` is asked for more after ``SESSIONS`` sessions.
     A third series asks the live colour once more, as a control; both live series together keep to the plan's rate.
     """
     urls = {**plan.urls, **({CONTROL: plan.urls[LIVE]} if LIVE in plan.urls else {})}
@@ -96,19 +98,19 @@ def measure_in_sessions(
 
 
 class Asks(Protocol):
-    """Somebody who can be asked; a ``asking.Asker``, or in a simulation a maker of numbers."""
+    """The requests of one colour: an ``asking.Asker``, or in a simulation a generator of numbers."""
 
     def ask(self, operation: Operation, kind: Kind) -> float | None:
-        """Milliseconds, or None where there was nothing to ask about. Raises Unanswered."""
+        """Return the time in ms, or None if there was nothing to ask about. Raises Unanswered."""
 
     def sign_in(self) -> None:
-        """Raises Unanswered."""
+        """Open the sessions. Raises Unanswered."""
 
     def reconnect(self) -> None:
-        """Opens another connection from now on."""
+        """Use another connection from now on."""
 
     def clear(self) -> None:
-        """Leaves nothing behind."""
+        """Remove everything that the requests created."""
 
 
 def measure_with(
@@ -119,7 +121,7 @@ def measure_with(
     hopeless: Callable[[Measured], str | None],
     wanted: Callable[[Measured], Collection[Place]],
 ) -> Measured:
-    """As ``measure``, by askers that are there already."""
+    """Measure as ``measure`` does, with existing askers."""
     places = _completed(plan, places)
     measured = Measured(
         {place: max(1, int(plan.samples * plan.operations[place[0]].part)) for place in places},
@@ -137,7 +139,7 @@ def measure_sessions_with(
     hopeless: Callable[[Measured], str | None],
     wanted: Callable[[Measured], Collection[Place]],
 ) -> Measured:
-    """As ``measure_in_sessions``, by askers that are there already."""
+    """Measure as ``measure_in_sessions`` does, with existing askers."""
     parts = {name: one.part for name, one in plan.operations.items()}
     for name in suspected:
         parts.update(dict.fromkeys((name, *plan.operations[name].beside), 1.0) if name in parts else {})
@@ -163,7 +165,7 @@ def _measured(measured: Measured, askers: Mapping[str, Asks], run: Callable[[], 
 
 
 def _completed(plan: LatencyPlan, places: Collection[Place]) -> list[Place]:
-    """With what must go before and after: in the order of a round."""
+    """Return the places and those that must go before and after them, in the order of a round."""
     needed = set(places)
     for operation, kind in places:
         needed |= {(other, kind) for other in plan.operations[operation].beside}
@@ -171,7 +173,7 @@ def _completed(plan: LatencyPlan, places: Collection[Place]) -> list[Place]:
 
 
 class _Rounds:
-    """A round asks each place once, on both colours in turn; which goes first alternates."""
+    """A round asks each place once, on both colours in turn; the colour that goes first alternates."""
 
     def __init__(
         self,
@@ -195,7 +197,7 @@ class _Rounds:
         hopeless: Callable[[Measured], str | None],
         wanted: Callable[[Measured], Collection[Place]],
     ) -> None:
-        """Warms up, then measures."""
+        """Warm up, then measure."""
         plan, measured = self._plan, self._measured
         if not self._signed_in():
             return
@@ -223,14 +225,14 @@ class _Rounds:
     def run_sessions(
         self, hopeless: Callable[[Measured], str | None], wanted: Callable[[Measured], Collection[Place]]
     ) -> None:
-        """Warms up, then measures session by session."""
+        """Warm up, then measure session by session."""
         plan, measured = self._plan, self._measured
         if not self._signed_in():
             return
         self._warm_up(plan.places)
-        # With a fixed seed: the order must only be independent of what the machine does.
+        # A fixed seed is enough: the order must only be independent of the machine's behaviour.
         self._draw = random.Random(0)  # noqa: S311 - no secret
-        # Three series instead of two, and the pauses.
+        # Twice the time, because there are three series instead of two, and pauses.
         deadline = time.monotonic() + 2 * plan.longest_s
         rounds = -(-plan.samples // SESSIONS)
         rounds += -rounds % 4  # so that an operation with a quarter of the samples has as many in every session
@@ -266,7 +268,7 @@ class _Rounds:
         return True
 
     def _asks_in(self, number: int, operation: str) -> bool:
-        """Whether a round asks an operation: in a quarter of the rounds, one that gets a quarter of the samples."""
+        """Return whether this round asks an operation: one with a quarter of the samples is asked in a quarter of the rounds."""
         part = self._parts[operation]
         return int(number * part) != int((number + 1) * part)
 
@@ -280,14 +282,14 @@ class _Rounds:
                 for asker in self._askers.values():
                     try:
                         asker.ask(operation, kind)
-                    except Unanswered:  # what fails when it is warm is counted
+                    except Unanswered:  # failures are counted after the warm-up
                         continue
                 if time.monotonic() > end:
                     return
 
     def _turn(self, place: Place) -> None:
         self._wait()
-        # By each place's own count, not by turns in all: a place that always came second would pay for what the first stirred up.
+        # Alternate by each place's own count, not by turns in all: otherwise one colour could always come second at a place.
         colours = list(self._askers)
         if self._draw is not None:
             self._draw.shuffle(colours)
@@ -310,7 +312,7 @@ class _Rounds:
             measured.times[place][colour].append(elapsed)
 
     def _wait(self) -> None:
-        """Until this turn is due; a turn that is late already goes at once, and is not made up for."""
+        """Wait until this turn is due. A late turn starts at once, and the lost time is not made up for."""
         self._due = max(self._due + 1 / self._plan.rate, time.monotonic())
         left = self._due - time.monotonic()
         if self._turns % _PAUSE_EVERY == 0:
@@ -324,7 +326,7 @@ class _Rounds:
 
 @contextmanager
 def _without_garbage_collection() -> Iterator[None]:
-    """A collection of all that pytest holds takes tens of ms, and would be taken for the release's."""
+    """Disable garbage collection: collecting all that pytest holds takes tens of ms, which would count as the release's time."""
     was = gc.isenabled()
     gc.collect()
     gc.disable()
@@ -336,5 +338,5 @@ def _without_garbage_collection() -> Iterator[None]:
 
 
 def candidate_failures(measured: Measured) -> list[tuple[str, str, str]]:
-    """Those of the candidate."""
+    """Return the failures of the candidate."""
     return [one for one in measured.failures if one[0] == CANDIDATE]

@@ -1,4 +1,4 @@
-"""What the latency gate measures: of which colours, which operations, how often and how fast."""
+"""Says what the latency gate measures: which colours, which operations, how often and how fast."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ KINDS: tuple[Kind, ...] = ("kept", "fresh")
 Place = tuple[str, Kind]
 Role = Literal["step", "sign in", "sign out"]
 CANDIDATE, LIVE = "candidate", "live"
-# The live colour once more, asked as if it were a third one: what differs between it and live is the noise of these minutes.
+# A second series of the live colour, measured like a third colour: its difference from live is the noise of these minutes.
 CONTROL = "control"
 _PART_OF_SIGN_IN = 0.25
 
@@ -27,10 +27,11 @@ _PART_OF_SIGN_IN = 0.25
 class Operation:
     """A request of the description that is measured.
 
-    ``name``: the contract's operation id, or method and path. ``journey``: whose step it is, as it is played here; None for a health check and for a
-    sign-in. ``session``: the session in which it is asked, or that it opens or closes (``role``). ``part``: the share of the samples
-    that it gets; a sign-in costs more than all others together. ``beside``: the operations that it needs before it, because they make
-    what it asks for, and after it, because they remove it.
+    ``name``: the contract's operation id, or method and path. ``journey``: the journey that its step belongs to, as it
+    is played here; None for a health check and for a sign-in. ``session``: the session in which it is sent, or that it
+    opens or closes (``role``). ``part``: the share of the samples that it gets; a sign-in costs more than all others
+    together. ``beside``: the operations that it needs before it, because they create what it asks for, and after it,
+    because they remove it.
     """
 
     name: str
@@ -114,11 +115,15 @@ def _needed_before(steps: Sequence[Step]) -> list[Step]:
 
 @dataclass(frozen=True)
 class LatencyPlan:
-    """``urls`` by colour: ``candidate``, and ``live`` where there is one to compare with; each at its own address.
+    """What is measured. ``urls`` by colour: ``candidate``, and ``live`` if there is one to compare with; each at its own address.
 
-    ``service`` describes the requests; ``user`` signs in, None for a service without accounts. ``samples`` and ``warmup`` are answers of each operation, kind of connection and colour. ``rate`` is requests per second
-    that each colour is asked at most. ``timeout_s`` limits a whole request, ``largest`` the bytes of an answer's body. ``longest_s`` ends a measurement that the release, or the machine, draws out.
-    ``route``: what the candidate's requests carry.
+    ``service`` describes the requests; ``user`` signs in, None for a service without accounts. ``samples`` and
+    ``warmup`` count the answers of each operation, kind of connection and colour. ``rate`` is the highest number of
+    requests per second that each colour gets. ``timeout_s`` limits a whole request, ``largest`` the bytes of an
+    answer's body. ``longest_s`` ends a measurement that the release, or the machine, prolongs. ``ca_file`` as in
+    ``tls_context``. ``route``: the headers and the host of the candidate's requests.
+
+    Raises ValueError for other colours, for samples, rate or time-out of 0 or less, and for a missing user.
     """
 
     urls: Mapping[str, str]
@@ -143,7 +148,7 @@ class LatencyPlan:
 
     @cached_property
     def operations(self) -> Mapping[str, Operation]:
-        """The operations that are measured, by name."""
+        """Return the operations that are measured, by name."""
         return operations_of(self.service)
 
     def route_of(self, colour: str) -> Route:
@@ -152,17 +157,18 @@ class LatencyPlan:
 
     @property
     def places(self) -> list[Place]:
-        """Every operation over every kind of connection."""
+        """Return every operation over every kind of connection."""
         return [(name, kind) for kind in KINDS for name in self.operations]
 
 
 @dataclass(frozen=True)
 class LatencyLimits:
-    """What is allowed; the defaults are weighed against each other in ``benchmarks/latency_false_alarms.py``.
+    """The limits of the latency gate; ``benchmarks/latency_false_alarms.py`` weighs the defaults against each other.
 
-    ``p50_ms``, ``p95_ms``, ``p99_ms``: each operation's own, whatever live does. ``slower``: the typical answer may take so many
-    times live's; what is under ``slower_ms`` longer matters to nobody. ``found``: the slowdown that enough samples find in
-    ``power`` of cases. ``tail_share``: so many more answers than live's may be slow. ``alpha``: of the whole gate, one measurement.
+    ``p50_ms``, ``p95_ms``, ``p99_ms``: budgets of each operation, independent of live. ``slower``: the typical answer
+    may take up to this many times live's; a difference below ``slower_ms`` is ignored. ``found``: the slowdown that
+    enough samples find in ``power`` of cases. ``tail_share``: the allowed difference between the shares of slow answers
+    of the candidate and of live. ``alpha``: of the whole gate, for one measurement.
     """
 
     p50_ms: float = 500.0
@@ -177,6 +183,6 @@ class LatencyLimits:
 
     @staticmethod
     def of(table: Mapping[str, Any]) -> LatencyLimits:
-        """From the gate's table of the settings; keys that are no limits are somebody else's."""
+        """Return the limits in the gate's table of the settings; other keys are ignored."""
         known = {one.name for one in fields(LatencyLimits)}
         return LatencyLimits(**{key: float(value) for key, value in table.items() if key in known})
