@@ -1,4 +1,4 @@
-"""Is a release slower under load than what is live? Two loads of the same seconds in, findings in words out; pure."""
+"""Compares a release under load with the live one: two loads of the same seconds in, findings in words out; pure."""
 
 from __future__ import annotations
 
@@ -12,20 +12,23 @@ from verification.latency.comparison import Shift, Tail, has_slower_tail, is_slo
 from verification.latency.plan import LatencyLimits
 from verification.load.model import LoadPlan, LoadResult
 
-# Live has users: so many failed requests, and it is left alone.
+# Live has users, so its load ends after this many failed requests.
 MOST_FAILURES = 3
 LONGEST_S = 60.0
-# Of one measurement, divided by its questions; what is found has to be found twice.
+# Of one measurement, divided by its number of questions; a finding must be found twice.
 _ALPHA = 0.01
-# Answers of an operation, of each colour: with fewer nothing is said of it by itself.
+# The answers of an operation that each colour needs; with fewer the operation is not compared by itself.
 _ENOUGH = 20
-# All pairs are compared: of a longer series every n-th answer is taken, the slowest among them.
+# All pairs are compared, so of a longer series every n-th answer is used, including the slowest.
 _MOST = 1000
 
 
 @dataclass(frozen=True)
 class BesideLive:
-    """Candidate and live under the same small load. ``found``: where the candidate is slower, the worst first; ``problem``: why this proves nothing."""
+    """Candidate and live under the same small load.
+
+    ``found``: the operations in which the candidate is slower, the worst first; ``problem``: why this proves nothing.
+    """
 
     live_url: str
     candidate: LoadResult
@@ -37,14 +40,14 @@ class BesideLive:
 
     @property
     def harmed(self) -> bool:
-        """Whether live failed under it: then nobody asks again."""
+        """Return whether live failed under the load: then the load must not be repeated."""
         return self.live.failures >= MOST_FAILURES
 
 
 def plans(plan: LoadPlan, live_url: str, rate: float) -> tuple[LoadPlan, LoadPlan]:
-    """The plan made small for both: the same mix, as many requests for each user, ``rate`` requests/s in all for each colour.
+    """Return the plans of a small load for both: the same mix, as many requests for each user, ``rate`` requests/s for each colour.
 
-    Live's ends at the first failures.
+    Live's load ends after ``MOST_FAILURES`` failures.
     """
     rate = min(rate, plan.rate)
     users = max(1, math.ceil(plan.users * rate / plan.rate))
@@ -55,7 +58,7 @@ def plans(plan: LoadPlan, live_url: str, rate: float) -> tuple[LoadPlan, LoadPla
 
 
 def compare(made: tuple[LoadPlan, LoadPlan], results: Sequence[LoadResult], table: Mapping[str, Any]) -> BesideLive:
-    """Of the plans of ``plans`` and what came of them; ``table`` is the load gate's: slower, slower_ms, tail_share."""
+    """Compare the results of the plans that ``plans`` made; ``table`` is the load gate's: slower, slower_ms, tail_share."""
     candidate, live = results
     live_url, rate = made[1].base_url, made[1].rate
     limits = LatencyLimits.of(table)
@@ -101,7 +104,7 @@ def _shifted(name: str, one: Shift, limits: LatencyLimits) -> str:
 
 
 def _pairs(candidate: LoadResult, live: LoadResult) -> Iterator[tuple[str, tuple[list[float], list[float]]]]:
-    """Answer times (ms) of the operations that both answered often enough."""
+    """Yield the answer times (ms) of the operations that both answered often enough."""
     others = {one.operation: _times(one.times) for one in live.by_operation}
     for one in candidate.by_operation:
         pair = _times(one.times), others.get(one.operation, [])

@@ -1,4 +1,4 @@
-"""A load that is to be made, and what came of one."""
+"""The plan of a load, and its result."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from verification.journeys.model import Journey, Service
 
 
 class LoadFailed(AssertionError):
-    """The load was not made, or nobody can say what came of it: no verdict about the service, and no pass."""
+    """The load did not run, or its result is unknown: no verdict about the service, and no pass."""
 
 
 def journeys_of(service: Service) -> tuple[Journey, ...]:
-    """Return the journeys that the load plays, without the ``undo`` steps that only look whether something is gone."""
+    """Return the journeys that the load plays, without the ``undo`` steps that only check whether something is gone."""
     return tuple(one.without_looks() for one in service.played_on_live() if one.weight > 0)
 
 
 @dataclass(frozen=True)
 class LoadPlan:
-    """``rate`` requests per second in all, by ``users`` simultaneous users, for ``seconds`` from the first user's start.
+    """The plan: ``rate`` requests per second in all, by ``users`` simultaneous users, for ``seconds`` from the first user's start.
 
-    The users play the journeys of ``service``, each as often as its weight says, and sign in as ``smoke_users`` in turn.
-    ``ramp`` is how many users start per second (None: all within one second). ``timeout_s`` limits one request as a whole, and
-    ``largest`` the bytes of its answer's body. ``workers`` Locust processes on this machine make
-    it together, and ``elsewhere`` more that join at ``listen`` (host, port). ``most_failures`` failed requests end it, to spare whoever
-    is asked; only without workers. ``route``: what each request carries. Raises ValueError where a value makes no sense.
+    The users play the journeys of ``service``, each as often as its weight says, and sign in as ``smoke_users`` in
+    turn. ``ramp`` is how many users start per second (None: all within one second). ``timeout_s`` limits one request as
+    a whole, and ``largest`` the bytes of its answer's body. ``workers`` Locust processes on this machine share the load
+    with ``elsewhere`` more that join at ``listen`` (host, port). ``most_failures`` failed requests end the load, to
+    protect the release; only without workers. ``route``: the headers and the host of each request. Raises ValueError if a value makes no sense.
     """
 
     base_url: str
@@ -50,12 +50,12 @@ class LoadPlan:
 
     @property
     def shared(self) -> bool:
-        """Whether several processes make it, under a master that makes no request itself."""
+        """Return whether several processes share the load, under a master that sends no request itself."""
         return self.workers + self.elsewhere > 1
 
     @property
     def sign_ins(self) -> frozenset[str]:
-        """The operations that only open sessions: they are no part of the mix."""
+        """Return the operations that only open sessions: they are not part of the mix."""
         opened = {one.sign_in.operation for one in self.service.sessions.values() if one.sign_in is not None}
         return frozenset(opened - {step.operation for one in journeys_of(self.service) for step in one.all_steps})
 
@@ -90,7 +90,7 @@ class LoadPlan:
 
 @dataclass(frozen=True)
 class OperationLoad:
-    """One operation's part of a load. Times in ms; ``times`` says how many answers took each, as coarsely as Locust keeps it."""
+    """One operation's part of a load. Times in ms; ``times``: how many answers took each time, in the precision that Locust keeps."""
 
     operation: str
     requests: int
@@ -115,15 +115,17 @@ class WorkerLoad:
 
 @dataclass(frozen=True)
 class LoadResult:
-    """What came of a load.
+    """The result of a load.
 
-    ``requests``, ``failures`` and ``failure_ratio`` count the mix, and sign-ins that failed; times (ms) and ``throughput``
-    (requests/s) are the mix's alone. Sign-ins that went well stand in ``by_operation`` only.
-    ``seconds`` is how long the load really lasted; ``cut_short`` where that is under 95 % of ``planned_seconds``.
-    ``generator_cpu`` is how many cores Locust kept busy: near 1.0 the generator, not the service, set the pace. ``late_ms`` is the p95
-    of how much later than asked for its clock woke it up: what the machine that makes the load adds to every time.
-    Where several workers made it, each of these figures is that of the worst of them; ``workers`` holds them all, and none where one
-    process made it. Times come from Locust's histogram: whole ms below 100 ms, two significant digits above.
+    ``requests``, ``failures`` and ``failure_ratio`` count the mix, and sign-ins that failed; times (ms) and
+    ``throughput`` (requests/s) are the mix's alone. Successful sign-ins are in ``by_operation`` only. ``seconds`` is
+    how long the load really lasted; ``cut_short`` if that is under 95 % of ``planned_seconds``. ``generator_cpu`` is
+    how many cores Locust kept busy: near 1.0 the generator, not the service, set the pace. ``late_ms`` is the p95 of
+    how much later than requested its clock woke it up: the time that the generating machine adds to every answer.
+
+    If several workers shared the load, ``seconds``, ``generator_cpu`` and ``late_ms`` are those of the worst of them; ``workers``
+    holds all of them, and is empty for one process. Times come from Locust's histogram: whole ms below 100 ms, two
+    significant digits above.
     """
 
     requests: int
@@ -146,16 +148,16 @@ class LoadResult:
     MOST_CPU: ClassVar[float] = 0.9
 
     def proves_something(self, limits: Mapping[str, Any]) -> bool:
-        """Whether there were requests enough, by a generator with time to spare, to speak for or against the release."""
+        """Return whether there were enough requests, by a generator with time to spare, for a verdict about the release."""
         floor = float(limits.get("throughput", 0)) * float(limits.get("rate", 0))
         enough = self.requests >= int(limits.get("min_requests", 1)) and self.throughput >= floor
         return enough and not self.saturated(self.latest_of(limits))
 
     @staticmethod
     def latest_of(limits: Mapping[str, Any]) -> float:
-        """How late (ms) the generator's clock may be: a quarter of the budget, which then is not what it measured."""
+        """Return how late (ms) the generator's clock may be: a quarter of the p95 budget. A later clock measures itself."""
         return float(limits.get("p95_ms", 1000)) / 4
 
     def saturated(self, latest_ms: float) -> bool:
-        """Whether the generator, or the machine that it runs on, had no time to spare."""
+        """Return whether the generator, or the machine that it runs on, had no time to spare."""
         return self.generator_cpu > self.MOST_CPU or self.late_ms > latest_ms

@@ -1,4 +1,4 @@
-"""One Locust process: what it is told, what it prints, and its end."""
+"""One Locust process: its configuration, its output, and its end."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from verification.redaction.output import RedactedStream, forward
 ROOT = Path(__file__).resolve().parents[2]
 LOOPBACK = "127.0.0.1"
 LOCUSTFILE = Path(__file__).parent / "locusts" / "locustfile.py"
-# What of its output is still on the way when Locust has ended.
+# How long to wait for output that is still in the pipe after Locust has ended.
 _LAST_WORDS_S = 2.0
 
 
 def first_arguments(plan: LoadPlan, stats: Path) -> list[str]:
-    """Of the process that writes the result: the only one, or the master. No command line holds credentials."""
+    """Return the arguments of the process that writes the result: the only one, or the master. No command line holds credentials."""
     argv = [
         *("--headless", "--only-summary", "--json-file", str(stats.with_suffix("")), "--host", plan.base_url),
         *("-u", str(plan.users), "-r", str(plan.ramp or plan.users), "--stop-timeout", "2"),
@@ -37,15 +37,15 @@ def first_arguments(plan: LoadPlan, stats: Path) -> list[str]:
 
 
 def worker_arguments(host: str, port: int) -> list[str]:
-    """Of one that asks a master for the plan. What fails is told by the statistics, not by the exit code."""
+    """Return the arguments of a worker, which asks a master for the plan. Failures are in the statistics, not in the exit code."""
     return ["--worker", "--master-host", host, "--master-port", str(port), "--exit-code-on-error", "0"]
 
 
 class Locust:
-    """A process that runs from now on; what it prints goes to ``output`` as ``clean`` leaves it."""
+    """A running process. Its output goes to ``output``, cleaned by ``clean``; ``config`` goes to its stdin."""
 
     def __init__(
-        self, argv: list[str], told: Mapping[str, Any], folder: Path, output: TextIO, clean: Callable[[str], str]
+        self, argv: list[str], config: Mapping[str, Any], folder: Path, output: TextIO, clean: Callable[[str], str]
     ) -> None:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("LOCUST_")}
         path = os.pathsep.join(filter(None, (str(ROOT), environment.get("PYTHONPATH"))))
@@ -64,30 +64,30 @@ class Locust:
             target=forward, args=(self._process.stdout.fileno(), stream), name="locust-output", daemon=True
         )
         self._reader.start()
-        self._tell(told)
+        self._send_config(config)
 
     @property
     def code(self) -> int | None:
-        """Its exit code; None while it runs."""
+        """Return the exit code; None while the process runs."""
         return self._process.poll()
 
     def wait(self, seconds: float) -> int | None:
-        """Its exit code; None where it is not over within ``seconds``."""
+        """Return the exit code; None if the process is still running after ``seconds``."""
         try:
             return self._process.wait(seconds)
         except subprocess.TimeoutExpired:
             return None
 
     def leave(self) -> None:
-        """Asks it to: it deletes what it booked and ends, as it does where its parent is gone."""
+        """Ask the process to leave: it deletes what it booked and ends, as it does if its parent is gone."""
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
 
     def end(self, patience_s: float = 0.0) -> None:
-        """Ends it and whatever it started, at once unless it ends by itself within ``patience_s``."""
+        """End the process and everything that it started: at once, unless it ends by itself within ``patience_s``."""
         if self._process.poll() is None and (not patience_s or self.wait(patience_s) is None):
-            # At once: what matters by now has been written, or will never be.
+            # At once: its results are written by now, or will never be.
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
@@ -96,9 +96,12 @@ class Locust:
         if self._process.stdout is not None and not self._reader.is_alive():
             self._process.stdout.close()
 
-    def _tell(self, told: Mapping[str, Any]) -> None:
-        """The command line holds no credentials: those go through stdin, whose end also tells Locust that its parent is gone."""
+    def _send_config(self, config: Mapping[str, Any]) -> None:
+        """Send the configuration through stdin, because a command line must not hold credentials.
+
+        The end of stdin shows Locust that its parent is gone.
+        """
         assert self._process.stdin is not None, "opened with PIPE"
-        with contextlib.suppress(BrokenPipeError):  # it died at once: the missing result tells
-            self._process.stdin.write(json.dumps(told).encode() + b"\n")
+        with contextlib.suppress(BrokenPipeError):  # its missing result is reported
+            self._process.stdin.write(json.dumps(config).encode() + b"\n")
             self._process.stdin.flush()

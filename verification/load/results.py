@@ -1,4 +1,4 @@
-"""Reads what Locust wrote: its statistics (``--json-file``), and what our locustfile noted beside them."""
+"""Reads the files that Locust wrote: its statistics (``--json-file``), and our locustfile's notes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,10 @@ class _Entry:
 
 
 def result_of(plan: LoadPlan, stats: Path, extra: Path) -> LoadResult:
-    """Raises LoadFailed where a file is missing or unreadable, a worker was lost, or nothing at all was requested."""
+    """Return the result of a load.
+
+    Raises LoadFailed if a file is missing or unreadable, a worker was lost, or no request was sent.
+    """
     if extra.exists() and (problem := _read(extra, dict).get("problem")):
         raise LoadFailed(f"the load has no result: {problem}")
     entries = [_entry(value) for value in _read(stats, list)]

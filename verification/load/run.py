@@ -1,4 +1,4 @@
-"""Makes load on an address, with Locust in processes of its own, and says what came of it.
+"""Puts load on an address, with Locust in processes of its own, and returns the result.
 
 Locust patches sockets, threads and clocks of the process that imports it, so this one never does.
 """
@@ -35,24 +35,24 @@ __all__ = [
     "run_together",
 ]
 
-# Locust needs half a second to start, its users up to the stop timeout to finish; a machine under load takes longer for both.
+# Locust needs half a second to start, and its users up to the stop timeout to finish; both take longer under load.
 _GRACE_S = 30.0
 _TICK_S = 0.5
 _PAUSE_S = 0.05
 _TAIL_LINES = 12
-# Whoever is started here joins within this; whoever is elsewhere may have to be told first, by a person.
+# Workers that are started here join within the first time. A person may have to start those elsewhere first.
 _JOIN_S, _JOIN_ELSEWHERE_S = 60.0, 300.0
-# Workers end a moment after their master: it has heard their last words by then.
+# Workers end a moment after their master, when it has received their last reports.
 _LEAVE_S = 5.0
 EVERYWHERE = ("0.0.0.0", "*", "::")  # noqa: S104 - what to compare with
 
 
 def run_load(plan: LoadPlan, *, log: Path, on_tick: Callable[[float], None] | None = None) -> LoadResult:
-    """Makes the load and returns what came of it, failures of the service included.
+    """Run the load and return its result, failures of the service included.
 
-    ``log`` is the file that Locust's output is appended to, without secrets. ``on_tick`` is told about every half second how many seconds have
-    passed. Raises LoadFailed, with the log's tail, where there was no load or no result, or a worker was lost. Whatever is raised,
-    no process is left.
+    Locust's output is appended to the file ``log``, without secrets. ``on_tick`` is called about every half second with
+    the seconds that have passed. Raises LoadFailed, with the log's tail, if there was no load or no result, or a worker
+    was lost. No process is left, also after an exception.
     """
     return run_together([plan], log=log, on_tick=on_tick)[0]
 
@@ -60,7 +60,7 @@ def run_load(plan: LoadPlan, *, log: Path, on_tick: Callable[[float], None] | No
 def run_together(
     plans: Sequence[LoadPlan], *, log: Path, on_tick: Callable[[float], None] | None = None
 ) -> list[LoadResult]:
-    """Several loads in the same seconds, each by processes of its own: see ``run_load``."""
+    """Run several loads in the same seconds, each by processes of its own: see ``run_load``."""
     with tempfile.TemporaryDirectory(prefix="load-") as folder, log.open("a", encoding="utf-8") as output:
         start = log.stat().st_size
         crews = [_Crew(plan, Path(tempfile.mkdtemp(dir=folder)), output) for plan in plans]
@@ -74,35 +74,38 @@ def run_together(
         try:
             return [result_of(crew.plan, crew.stats, crew.extra) for crew in crews]
         except LoadFailed as exc:
-            told = ", ".join(map(str, codes))
-            raise LoadFailed(f"{exc} (Locust's exit code {told}){_tail(log, start)}") from exc
+            shown = ", ".join(map(str, codes))
+            raise LoadFailed(f"{exc} (Locust's exit code {shown}){_tail(log, start)}") from exc
 
 
 class _Crew:
-    """The Locust processes of one load: one by itself, or a master and its workers."""
+    """The Locust processes of one load: a single one, or a master and its workers."""
 
     def __init__(self, plan: LoadPlan, folder: Path, output: TextIO) -> None:
         self.plan, self._folder, self._output = plan, folder, output
         self._redactor = Redactor([*(user.password for user in plan.smoke_users), *plan.route.secrets()])
-        self.stats, self.extra, self._door = folder / "stats.json", folder / "run.json", folder / "door.json"
+        self.stats, self.extra, self._port_file = folder / "stats.json", folder / "run.json", folder / "port.json"
         self._join_s = 0.0 if not plan.shared else _JOIN_ELSEWHERE_S if plan.elsewhere else _JOIN_S
-        # Workers elsewhere are told nothing, and know the users' passwords alone.
+        # Workers elsewhere get no key from this process; they only know the users' passwords.
         self._key = "" if plan.elsewhere else secrets.token_hex(16)
         self._locusts: list[Locust] = []
 
     def start(self) -> None:
-        """The one that writes the result first; where it is a master, workers once its door is open."""
+        """Start the process that writes the result; if it is a master, start the workers once it listens."""
         plan = self.plan
-        self._add(first_arguments(plan, self.stats), self._told())
+        self._add(first_arguments(plan, self.stats), self._config())
         if not plan.shared:
             return
-        port, host = self._opened(), LOOPBACK if plan.listen is None else plan.listen[0]
+        port, host = self._listening_port(), LOOPBACK if plan.listen is None else plan.listen[0]
         argv = worker_arguments(LOOPBACK if host in EVERYWHERE else host, port)
         for _ in range(plan.workers):
             self._add(argv, {"users": self._users(), "key": self._key, "route": asdict(plan.route)})
 
     def wait(self, on_tick: Callable[[float], None] | None) -> int:
-        """Until the first of them has ended; its exit code. Raises LoadFailed where that takes too long, or a worker is lost."""
+        """Wait until the first process has ended and return its exit code.
+
+        Raises LoadFailed if that takes too long, or a worker is lost.
+        """
         begin = time.monotonic()
         deadline = begin + self._join_s + self.plan.seconds + _GRACE_S
         while True:
@@ -117,13 +120,13 @@ class _Crew:
                 on_tick(now - begin)
 
     def end(self) -> None:
-        """All of them, whatever they are doing; a moment is given only to those who are leaving already."""
+        """End all processes, whatever they are doing. Only processes that are already leaving get a moment to finish."""
         leave_by = time.monotonic() + (_LEAVE_S if self._locusts and self._locusts[0].code is not None else 0.0)
         for one in self._locusts:
             one.end(max(0.0, leave_by - time.monotonic()))
 
-    def _add(self, argv: list[str], told: Mapping[str, Any]) -> None:
-        self._locusts.append(Locust(argv, told, self._folder, self._output, self._redactor.clean))
+    def _add(self, argv: list[str], config: Mapping[str, Any]) -> None:
+        self._locusts.append(Locust(argv, config, self._folder, self._output, self._redactor.clean))
 
     def _look_after_workers(self) -> None:
         for number, one in enumerate(self._locusts[1:], 1):
@@ -131,19 +134,19 @@ class _Crew:
                 how = f"signal {-one.code}" if one.code < 0 else f"exit code {one.code}"
                 raise LoadFailed(f"worker {number} of {self.plan.workers} was lost ({how}): the load proves nothing")
 
-    def _opened(self) -> int:
-        """The port at which the master listens, once it does."""
+    def _listening_port(self) -> int:
+        """Wait until the master listens and return its port. Raises LoadFailed if it ends or takes too long."""
         deadline = time.monotonic() + _GRACE_S
-        while not self._door.exists():
+        while not self._port_file.exists():
             if self._locusts[0].code is not None or time.monotonic() > deadline:
-                raise LoadFailed(f"Locust's master did not open its door within {_GRACE_S:g} s")
+                raise LoadFailed(f"Locust's master did not listen within {_GRACE_S:g} s")
             time.sleep(_PAUSE_S)
-        return int(json.loads(self._door.read_text(encoding="utf-8"))["port"])
+        return int(json.loads(self._port_file.read_text(encoding="utf-8"))["port"])
 
     def _users(self) -> list[dict[str, str]]:
         return [{"email": user.email, "password": user.password} for user in self.plan.smoke_users]
 
-    def _told(self) -> dict[str, Any]:
+    def _config(self) -> dict[str, Any]:
         plan = self.plan
         return {
             "users": self._users(),
@@ -160,7 +163,7 @@ class _Crew:
             "expected": plan.workers + plan.elsewhere,
             "join_s": self._join_s,
             "extra": str(self.extra),
-            "door": str(self._door),
+            "port_file": str(self._port_file),
         }
 
 

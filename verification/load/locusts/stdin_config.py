@@ -1,4 +1,4 @@
-"""What this Locust process was told, in the first line of stdin; the end of stdin is the end of whoever started it."""
+"""Reads the configuration of this Locust process from the first line of stdin. Stdin ends when the parent process ends."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ from typing import Any
 
 import gevent
 
-# What users need to finish, and to delete what they booked; then the process is ended from outside, whatever it waits for.
+# The time that users need to finish, and to delete what they booked; then the kernel ends the process in any case.
 _SETTLE_S = 8
 
 
-def first_line() -> dict[str, Any]:
-    """The line, read byte by byte: what follows is the end of file, which is waited for elsewhere."""
+def read_config() -> dict[str, Any]:
+    """Return the configuration. It is read byte by byte, because ``follow_parent`` waits for the end of file after it."""
     line = bytearray()
     while not line.endswith(b"\n"):
         piece = os.read(0, 1)
         if not piece:
             sys.exit("no plan on stdin")
         line += piece
-    told: dict[str, Any] = json.loads(line)
-    return told
+    config: dict[str, Any] = json.loads(line)
+    return config
 
 
 def follow_parent(leave: Callable[[], None]) -> None:
-    """From now on ``leave`` is called when stdin ends, and soon after that the process ends, done or not."""
+    """Call ``leave`` when stdin ends, and end the process soon after that in any case."""
     gevent.spawn(_follow, leave)
 
 
 def _follow(leave: Callable[[], None]) -> None:
-    # In a real thread, since a patched read would block every user.
+    # In a real thread, because a patched read would block every user.
     while gevent.get_hub().threadpool.spawn(os.read, 0, 4096).get():
         pass
-    signal.alarm(_SETTLE_S)  # by the kernel: a socket that waits for a master that is gone blocks all of Python
+    signal.alarm(_SETTLE_S)  # by the kernel, because a socket that waits for a lost master blocks all of Python
     leave()

@@ -1,4 +1,4 @@
-"""How long this process's part of a load lasted, and whether it had time to spare."""
+"""Measures how long this process's part of a load lasted, and whether it had time to spare."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ class Timekeeper:
 
     @property
     def begun(self) -> bool:
-        """Whether there was a load at all."""
+        """Return whether the load has begun."""
         return self._begun is not None
 
     @property
     def figures(self) -> dict[str, Any]:
-        """Up to the end, or to now."""
+        """Return the figures up to the end, or up to now."""
         self.end()
         return {**(self._noted or {}), "late_ms": self._late_ms}
 
     def begin(self) -> None:
-        """The first user starts."""
+        """Note that the first user starts."""
         self._begun = time.monotonic(), _cpu_s()
         gevent.spawn(self._keep_time)
 
     def end(self) -> None:
-        """The load's own time is over: what users need to finish is not part of it. The first call counts."""
+        """Note the end of the load: the time that users need to finish is not part of it. Only the first call counts."""
         if self._begun is not None and self._noted is None:
             since, cpu_s = self._begun
             self._noted = {"seconds": time.monotonic() - since, "cpu_s": _cpu_s() - cpu_s}
 
     def _keep_time(self) -> None:
-        """Where this process is woken up late, so is every request, and none of that is the service's."""
+        """Measure how late this process is woken up: every request is as late, and that is not the service's time."""
         while self._noted is None:
             begin = time.monotonic()
             gevent.sleep(_HEARTBEAT_S)

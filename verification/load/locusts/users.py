@@ -1,4 +1,4 @@
-"""The users that Locust plays, by a plan that is known at once, or comes from the master."""
+"""The users that Locust plays, by a plan that is known at the start, or comes from the master."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ planned = Event()
 _journeys: list[Journey] = []
 _sessions: list[Session] = []
 _open: dict[Play, SmokeUser] = {}  # runs of journeys that may have left something
-_lost: set[Play] = set()  # those with a lost answer, so that nobody knows what was written
+_lost: set[Play] = set()  # runs with a lost answer, so that it is unknown what they wrote
 
 
 def adopt(plan: Mapping[str, Any], accounts: Sequence[Mapping[str, str]], first: int = 0) -> None:
-    """What users do from now on, and as whom; ``first``: the account that the first of them takes."""
+    """Set what users do from now on, and with which accounts; ``first``: the index of the first user's account."""
     PLAN.update(plan)
     ACCOUNTS.extend(accounts)
     ACCOUNTS.rotate(-first)
@@ -59,7 +59,7 @@ def adopt(plan: Mapping[str, Any], accounts: Sequence[Mapping[str, str]], first:
 
 
 def _know_loopback(own: str) -> None:
-    """``*.localhost`` is the loopback address (RFC 6761), whatever the resolver knows; Host and TLS name stay the URL's."""
+    """Connect to the loopback address for ``*.localhost`` (RFC 6761), independent of the resolver; Host and TLS name stay the URL's."""
     if own != "localhost" and not own.endswith(".localhost"):
         return
     resolve = gevent_socket.getaddrinfo
@@ -71,7 +71,7 @@ def _know_loopback(own: str) -> None:
 
 
 def clear() -> None:
-    """Remove what journeys have written; not in ``on_stop``, since Locust does not wait for that of a user who was between requests."""
+    """Remove what journeys have written. Not in ``on_stop``, because Locust does not wait for that of a user between requests."""
     with gevent.Timeout(_CLEAR_S, False):
         for play, user in list(_open.items()):
             if play.finished:
@@ -92,11 +92,11 @@ def _tls() -> ssl.SSLContext:
 
 
 class TooLargeForLoad(ConnectionError):
-    """The answer's body is larger than allowed, or encoded in a way that was not asked for."""
+    """The answer's body is larger than allowed, or has an encoding that the client did not ask for."""
 
 
 class LimitedResponse(FastResponse):
-    """Reads the body at once, while the request's deadline runs, and no more of it than the plan allows."""
+    """An answer whose body is read at once, within the request's deadline and up to the plan's size."""
 
     def _content(self) -> bytes:
         if self.headers is None or self._response is None:
@@ -117,18 +117,18 @@ class LimitedResponse(FastResponse):
 
     def __init__(self, *given: Any, **named: Any) -> None:
         super().__init__(*given, **named)
-        _ = self.content  # kept from here on
+        _ = self.content  # a kept connection from here on
 
 
 class SmokeUser(FastHttpUser):
-    """Signs in once, then makes one request at a time, as often as the plan says: the next one of its journey, or of another one."""
+    """A user that signs in once, then sends one request at a time, at the plan's rate: the next one of its journey, or of another one."""
 
     max_retries = 0
     ssl_context_factory = staticmethod(_tls)
 
     def __init__(self, environment: Any) -> None:
-        planned.wait()  # on a worker the plan may come a moment after the order to begin
-        # By the plan alone: Locust's master can set all of these, and could be anybody; users tell their passwords.
+        planned.wait()  # on a worker the plan may arrive a moment after the order to begin
+        # Only from the plan: a forged master could set all of these in Locust, and users send their passwords to this address.
         self.host, self.insecure, self.proxy_host, self.proxy_port = PLAN["base_url"], False, None, None
         super().__init__(environment)
         if (name := _route().tls_name) is not None:
@@ -136,7 +136,7 @@ class SmokeUser(FastHttpUser):
         self.client.client.response_type = LimitedResponse  # type: ignore[misc]  # Locust has no other way to choose it
 
     def on_start(self) -> None:
-        """Signs in as the next of the smoke users."""
+        """Sign in as the next of the smoke users."""
         self.account = ACCOUNTS[0] if ACCOUNTS else None
         ACCOUNTS.rotate(-1)
         self.credentials: dict[str, Credentials] = {}
@@ -144,7 +144,7 @@ class SmokeUser(FastHttpUser):
         self.sign_in()
 
     def sign_in(self) -> bool:
-        """Open the sessions that are missing; where one cannot be, the next request tries again. Return whether anything was asked."""
+        """Open the sessions that are missing; the next request tries again if one fails. Return whether a request was sent."""
         asked = False
         for session in _sessions:
             if session.name in self.credentials:
@@ -169,7 +169,7 @@ class SmokeUser(FastHttpUser):
 
     @task
     def step(self) -> None:
-        """One request: the next one of the journey, else the first one of another journey."""
+        """Send one request: the next one of the journey, else the first one of another journey."""
         if self.sign_in():
             return
         if self.play is None or self.play.finished:
@@ -179,7 +179,7 @@ class SmokeUser(FastHttpUser):
         self.go_on(self.play)
 
     def go_on(self, play: Play) -> None:
-        """Ask the next request of a journey."""
+        """Send the next request of a journey."""
         session = play.journey.session or ""
         known = self.credentials.get(session, Credentials())
         prepared = play.prepare(known.headers)
@@ -191,13 +191,13 @@ class SmokeUser(FastHttpUser):
 
     @staticmethod
     def take_in(play: Play, prepared: Prepared, answer: Answer | None) -> str | None:
-        """Take in an answer; return what is wrong with it, without its values: failures are counted by their words."""
+        """Take in an answer; return what is wrong with it, without its values: failures are counted by their text."""
         if answer is None and prepared.step.request.writes and prepared.step in play.journey.steps:
             _lost.add(play)
         return play.learn(prepared, answer, quote=False)
 
     def sweep(self, play: Play) -> None:
-        """Remove what a run of a journey wrote although its answer was lost: its marker tells it from everything else."""
+        """Remove what a run of a journey wrote although its answer was lost; the run's marker identifies its entries."""
         sweep, found = play.journey.sweep, []
         if sweep is None:
             return
@@ -219,10 +219,10 @@ class SmokeUser(FastHttpUser):
                 self.go_on(removing)
 
     def ask(self, prepared: Prepared, learn: Callable[[Answer | None], str | None]) -> int:
-        """Send a request, and return the answer's status, 0 without one; ``learn`` takes the answer in and says what is wrong with it."""
+        """Send a request and return the answer's status, 0 without one; ``learn`` takes in the answer and returns what is wrong with it."""
         headers = _route().beside({"User-Agent": _AGENT, "Accept-Encoding": ENCODINGS, **prepared.headers})
         try:
-            # Locust limits each single read; this ends the request however slowly its answer drips.
+            # Locust limits each single read; this ends the request even if its answer arrives slowly.
             with gevent.Timeout(PLAN["timeout_s"]):
                 asked = self.client.request(
                     prepared.method,
@@ -253,7 +253,7 @@ class SmokeUser(FastHttpUser):
         return any(one.name == name and one.sign_in is not None for one in _sessions)
 
     def values(self) -> Values:
-        """A marker for each run of a journey: all users may write to the same place."""
+        """Return values with a new marker for each run of a journey, because all users may write to the same place."""
         return Values(self.account, f"{_AGENT}-{secrets.token_hex(4)}")
 
 
@@ -265,17 +265,17 @@ class _Answer:
 
 
 class _Headers:
-    """The headers of Locust's answer, by the names that ``http.client`` has for them."""
+    """The headers of Locust's answer, with the methods that ``http.client`` has for them."""
 
     def __init__(self, given: Any) -> None:
         self._given = given
 
     def get(self, name: str, default: None = None) -> str | None:
-        """All values of a header in one text."""
+        """Return all values of a header in one text."""
         return ", ".join(self.get_all(name)) or default
 
     def get_all(self, name: str) -> list[str]:
-        """Each value of a header."""
+        """Return each value of a header."""
         return [] if self._given is None else [str(one) for one in self._given.getlist(name)]
 
 

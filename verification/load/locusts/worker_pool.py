@@ -1,8 +1,9 @@
-"""Several Locust processes as one load: Locust's own master and workers, and what its protocol does not ask.
+"""Runs several Locust processes as one load: Locust's own master and workers, and the checks that its protocol lacks.
 
-Locust's messages are neither signed nor secret, and who joins is believed. So a worker makes no request before the plan came from
-somebody who knows the smoke users' passwords, and those alone are counted who know them as well; nobody says them. What a worker
-reports at its end is held against the statistics that arrived from it: whatever got lost is a load without a result.
+Locust's messages are neither signed nor secret, and it trusts every process that joins. So a worker sends no request
+before it has the plan from a master that knows the smoke users' passwords, and the master counts only workers that know
+them as well; the passwords are never sent. The master compares the report that a worker sends at its end with the
+statistics that arrived from it: if anything was lost, the load has no result.
 """
 
 from __future__ import annotations
@@ -22,18 +23,21 @@ from verification.load.locusts.results_file import failures, write
 from verification.load.locusts.timekeeping import Timekeeper
 from verification.load.locusts.users import adopt, clear
 
-# Users finish within Locust's --stop-timeout of 2 s, then delete for 2 s at the most.
+# Users finish within Locust's --stop-timeout of 2 s, then delete for at most 2 s.
 _LAST_WORDS_S = 12.0
 # From the order to begin to the last worker's first user, on a machine under load.
 _BEGINNING_S = 15.0
-# What a worker learns from the master: nothing of it is secret.
+# The keys that the master sends to a worker; none of them is secret.
 _SHARED = ("base_url", "rate_per_user", "service", "timeout_s", "largest", "ca_file")
 _HELLO, _PLAN, _JOINED, _BEGUN, _WORKED = "hello", "plan", "joined", "begun", "worked"
 
 
-def _key(told: Mapping[str, Any]) -> bytes:
-    """Of the users' passwords, and of what only processes on this machine are told. Slow, so that a listener cannot guess passwords."""
-    known = json.dumps([told.get("key", ""), sorted([user["email"], user["password"]] for user in told["users"])])
+def _key(config: Mapping[str, Any]) -> bytes:
+    """Return a key from the users' passwords and the key that only processes on this machine get.
+
+    It is slow to compute, so that a listener cannot guess passwords.
+    """
+    known = json.dumps([config.get("key", ""), sorted([user["email"], user["password"]] for user in config["users"])])
     return hashlib.scrypt(known.encode(), salt=b"load workers", n=2**14, r=8, p=1)
 
 
@@ -42,12 +46,12 @@ def _proof(key: bytes, *parts: str) -> str:
 
 
 class Master:
-    """Makes no request; tells workers the plan, ends the load, and adds up what they made."""
+    """Sends no request; sends the plan to workers, ends the load, and adds up their results."""
 
-    def __init__(self, environment: Any, told: Mapping[str, Any]) -> None:
-        self._environment, self._runner, self._told = environment, environment.runner, told
-        self._key = _key(told)
-        self._text = json.dumps({name: told[name] for name in _SHARED})
+    def __init__(self, environment: Any, config: Mapping[str, Any]) -> None:
+        self._environment, self._runner, self._config = environment, environment.runner, config
+        self._key = _key(config)
+        self._text = json.dumps({name: config[name] for name in _SHARED})
         self._challenge = secrets.token_hex(16)
         self._seen: set[str] = set()
         self._joined: dict[str, str] = {}
@@ -62,8 +66,8 @@ class Master:
         environment.events.test_start.add_listener(self._started)
         environment.events.test_stopping.add_listener(self._stopping)
         environment.events.quitting.add_listener(self._write)
-        gevent.spawn_later(told["join_s"], self._give_up)
-        write(told["door"], {"port": self._runner.server.port})
+        gevent.spawn_later(config["join_s"], self._give_up)
+        write(config["port_file"], {"port": self._runner.server.port})
 
     def _connected(self, client_id: str, **_: Any) -> None:
         if not self._over:
@@ -87,34 +91,36 @@ class Master:
 
     def _give_up(self) -> None:
         if not self._time.begun:
-            told = f"{len(self._joined)} of {self._told['expected']} workers joined within {self._told['join_s']:g} s"
-            write(self._told["extra"], {"problem": told})
-            os._exit(1)  # Locust's own way out leaves those who did join
+            problem = (
+                f"{len(self._joined)} of {self._config['expected']} workers joined within {self._config['join_s']:g} s"
+            )
+            write(self._config["extra"], {"problem": problem})
+            os._exit(1)  # Locust's own exit would leave the workers that have joined running
 
     def _started(self, **_: Any) -> None:
-        if not self._time.begun:  # Locust begins again where a worker comes or goes
+        if not self._time.begun:  # Locust starts the test again if a worker comes or goes
             self._time.begin()
-            gevent.spawn_later(_BEGINNING_S + self._told["seconds"], self._end)
+            gevent.spawn_later(_BEGINNING_S + self._config["seconds"], self._end)
 
     def _begin(self, msg: Any, **_: Any) -> None:
-        """The time counts from the last worker's first user: each makes as much as was planned."""
+        """End the load ``seconds`` after the last worker's first user, so that each makes as much as planned."""
         self._begun.add(msg.node_id)
-        if len(self._begun) == self._told["expected"]:
-            gevent.spawn_later(self._told["seconds"], self._end)
+        if len(self._begun) == self._config["expected"]:
+            gevent.spawn_later(self._config["seconds"], self._end)
 
     def _stopping(self, **_: Any) -> None:
         self._time.end()
 
     def _end(self) -> None:
-        """Locust's own ``quit`` waits half a second for the last statistics; users who wait for an answer take longer."""
+        """End the load. Locust's own ``quit`` waits half a second for the last statistics; users that wait for an answer take longer."""
         self._over = True
         self._runner.stop(send_stop_to_client=False)
         self._runner.send_message("quit")
-        # When the last worker has said that it quits, so does the master; one that never says it is not waited for.
+        # The master quits when the last worker has reported that it quits, and does not wait longer than this.
         gevent.spawn_later(_LAST_WORDS_S, self._runner.quit)
 
     def _problem(self) -> str | None:
-        expected, strangers = self._told["expected"], self._seen - self._joined.keys()
+        expected, strangers = self._config["expected"], self._seen - self._joined.keys()
         if strangers:
             return f"{len(strangers)} of the workers that joined do not know the smoke users"
         lost = [host for one, host in self._joined.items() if one not in self._worked]
@@ -128,16 +134,16 @@ class Master:
     def _write(self, **_: Any) -> None:
         workers = [{**self._worked.get(one, {}), "host": host} for one, host in self._joined.items()]
         noted = {**self._time.figures, "errors": failures(self._environment.stats), "workers": workers}
-        write(self._told["extra"], {**noted, "problem": self._problem()})
+        write(self._config["extra"], {**noted, "problem": self._problem()})
 
 
 class Worker:
-    """Makes a part of the load, once it knows the master for one that knows the smoke users."""
+    """Makes a part of the load, after the master has proved that it knows the smoke users."""
 
-    def __init__(self, environment: Any, told: Mapping[str, Any]) -> None:
-        self._runner, self._users = environment.runner, told["users"]
-        self._route = told.get("route")  # workers elsewhere are told none
-        self._key = _key(told)
+    def __init__(self, environment: Any, config: Mapping[str, Any]) -> None:
+        self._runner, self._users = environment.runner, config["users"]
+        self._route = config.get("route")  # workers elsewhere get none
+        self._key = _key(config)
         self._nonce = secrets.token_hex(16)
         self._host = socket.gethostname()
         self._requests = 0
@@ -169,7 +175,7 @@ class Worker:
         self._time.end()
 
     def _report(self, **_: Any) -> None:
-        """After the last user, and before Locust sends the last statistics."""
+        """Report after the last user, and before Locust sends the last statistics."""
         if self._time.begun:
             clear()
             self._runner.send_message(_WORKED, {"requests": self._requests, **self._time.figures})
