@@ -330,7 +330,7 @@ def test_first_and_last_answers() -> None:
     assert first_answer_by(samples, since=1000, colour="green") == samples[10]
     assert first_answer_by(samples, since=1000, generation=9) is None
     assert last_answer_by(samples, colour="blue") == samples[9]
-    with pytest.raises(ValueError, match="which"):
+    with pytest.raises(ValueError, match="colour or generation"):
         first_answer_by(samples, since=0)
 
 

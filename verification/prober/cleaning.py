@@ -1,4 +1,4 @@
-"""What the prober does at its end: removes what its plays left, and what lost answers left behind."""
+"""Cleans up at the prober's end: removes the data that its plays left, also data of requests whose answers were lost."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from verification.prober.requests import USER_AGENT, Script, Track
 
 
 class Cleaner:
-    """Removes, journey by journey, what is known to be left; then what is found by this run's marker."""
+    """Removes, journey by journey, the data that is known to be left; then the data that has this run's marker."""
 
     def __init__(self, script: Script, connection: Connection, log: Callable[[str], None]) -> None:
         self._tracks = [track for track in script.tracks if track.wrote]
@@ -23,11 +23,11 @@ class Cleaner:
 
     @property
     def left(self) -> int:
-        """How many plays left something that is not yet removed."""
+        """Return how many plays left something that is not yet removed."""
         return max(0, sum(1 for track in self._tracks for _ in track.left()) - self._removed)
 
     def run(self) -> None:
-        """Ask for everything; a request that fails is logged, and the next one is tried."""
+        """Send all requests; a request that fails is logged, and the next one is tried."""
         for track in self._tracks:
             headers = self._signed_in(track)
             if headers is None:
@@ -67,7 +67,7 @@ class Cleaner:
             return []
 
     def _ask(self, prepared: Prepared) -> Answer | None:
-        """Return the answer, None if there is none: that is logged, and the next request has a new connection."""
+        """Return the answer. None if there is none: the failure is logged, and the next request has a new connection."""
         headers = {"User-Agent": USER_AGENT, **prepared.headers}
         try:
             return self._connection.ask(prepared.method, prepared.path, headers, prepared.body)

@@ -1,4 +1,4 @@
-"""What the prober's process is told, on its stdin and nowhere else."""
+"""The configuration of the prober's process. It is sent on stdin and nowhere else."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ from verification.prober.schedule import Schedule
 
 @dataclass(frozen=True)
 class ProberConfig:
-    """Where to ask, what, as whom, how often.
+    """The address to ask, the requests, the user, and the rate.
 
-    The prober plays the journeys of ``service`` that may be played on the live service. ``user`` is the smoke user; None: only
-    journeys without a session are played.
-    ``rate`` is requests per second in all; ``timeout_s`` what a request may take, from connecting to the answer's last byte;
-    ``largest`` the bytes of a body.
-    ``sign_in_pause_s`` is the pause before signing in is tried again. ``run`` marks what the prober writes, so that it finds
-    all of it again, what a lost answer left behind included. ``stderr_log`` is a path; None: no log.
-    ``control_url`` is an address that is asked the same, from the same process, ``control_rate`` times a second: what is slow
-    at both is the machine's doing. Those samples are ``control`` ones. None: there is none.
-    ``route``: what requests to ``base_url`` carry.
-    Raises ValueError where a value makes no sense.
+    The prober plays the journeys of ``service`` that may be played on the live service. ``user`` is the smoke user;
+    None: only journeys without a session are played. ``rate`` is requests per second in all. ``timeout_s`` limits a
+    request from connecting to the answer's last byte, ``largest`` the bytes of a body. ``sign_in_pause_s`` is the pause
+    before another attempt to sign in. ``run`` marks the prober's data, so that it finds all of it again, also data of
+    requests whose answers were lost. ``stderr_log`` is a path; None: no log.
+
+    ``control_url`` is an address that gets the same requests, from the same process, ``control_rate`` times a second:
+    if both addresses are slow, the machine is slow. Those samples are marked ``control``. None: there is no control.
+
+    ``route``: the headers and the host of requests to ``base_url``. Raises ValueError if a value makes no sense.
     """
 
     base_url: str
@@ -56,7 +56,7 @@ class ProberConfig:
 
     @property
     def schedule(self) -> Schedule:
-        """Which journeys are played, in which order."""
+        """Return the schedule: which journeys are played, in which order."""
         return Schedule.of(self.service, with_user=self.user is not None)
 
     def intervals(self) -> Mapping[str, float]:
@@ -65,7 +65,7 @@ class ProberConfig:
 
     @property
     def control(self) -> ProberConfig | None:
-        """The same questions to the control; its marker is one of its own, so that each finds what it wrote itself."""
+        """Return the configuration for the control, None without one. Its marker differs, so that each process finds only its own data."""
         if self.control_url is None:
             return None
         return replace(
@@ -79,12 +79,12 @@ class ProberConfig:
 
     @property
     def max_in_flight(self) -> int:
-        """Slow answers may pile up to this many before an arrival waits: what the rate makes in one timeout, and 2 spare."""
+        """Return how many slow answers may be pending before an arrival waits: the arrivals of one time-out, and 2 spare."""
         return min(256, int(self.rate * self.timeout_s) + 3)
 
     def to_line(self) -> str:
-        """One line of JSON, credentials included: for a pipe, never for a log."""
-        # What the process does not play it need not parse.
+        """Return one line of JSON, credentials included: for a pipe, never for a log."""
+        # The process need not parse the parts that it does not play.
         played = replace(
             self.service,
             contract=None,
@@ -111,7 +111,7 @@ class ProberConfig:
 
     @classmethod
     def from_line(cls, line: str) -> ProberConfig:
-        """Raises ValueError, TypeError or LookupError where the line is no configuration."""
+        """Return the configuration of a line of JSON. Raises ValueError, TypeError or LookupError if it is not one."""
         values = json.loads(line)
         user, service = values.pop("user"), Service.from_json(values.pop("service"))
         route = Route.from_json(values.pop("route"))

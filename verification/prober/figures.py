@@ -1,4 +1,4 @@
-"""What the prober's samples say about a stretch of time; pure."""
+"""Evaluates the prober's samples over a time window; pure."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Traffic:
 
 
 def traffic(samples: Iterable[Sample], *, since: float | None = None, until: float | None = None) -> Traffic:
-    """Counts the samples that were done in ``[since, until]`` (epoch seconds; None: open).
+    """Count the samples that were done in ``[since, until]`` (epoch seconds; None: open).
 
-    The gap counts from an edge of the window that was given, too: a window in which nothing was answered is one long gap.
-    A failure without a status is no response, and does not end a gap.
+    The gap also counts from a given edge of the window: a window without any answer is one long gap. A failure without
+    a status is not a response, and does not end a gap.
     """
     inside = within(samples, since=since, until=until)
     answers = sorted(s.done for s in inside if s.status is not None)
@@ -34,14 +34,14 @@ def traffic(samples: Iterable[Sample], *, since: float | None = None, until: flo
 
 
 def within(samples: Iterable[Sample], *, since: float | None = None, until: float | None = None) -> list[Sample]:
-    """Those done in ``[since, until]``, oldest answer first."""
+    """Return the samples that were done in ``[since, until]`` (epoch seconds; None: open), oldest answer first."""
     low = float("-inf") if since is None else since
     high = float("inf") if until is None else until
     return sorted((s for s in samples if low <= s.done <= high), key=lambda s: s.done)
 
 
 def first_failure(samples: Iterable[Sample], *, since: float | None = None) -> Sample | None:
-    """The failure that was seen first from ``since`` on; None where there is none."""
+    """Return the first failure from ``since`` on (epoch seconds); None if there is none."""
     return next((s for s in within(samples, since=since) if not s.ok), None)
 
 
@@ -53,13 +53,13 @@ def first_answer_by(
     generation: int | None = None,
     version: str | None = None,
 ) -> Sample | None:
-    """The first answer from ``since`` on that names this colour and this generation (None: whichever).
+    """Return the first answer from ``since`` on that names this colour and this generation (None: any).
 
-    An answer that names neither, as through a load balancer, is told by its ``version`` (None: not at all). Raises ValueError
-    where neither colour nor generation is given.
+    An answer that names neither, as through a load balancer, is identified by its ``version`` (None: never). None if
+    there is no such answer. Raises ValueError if neither colour nor generation is given.
     """
     if colour is None and generation is None:
-        raise ValueError("say which colour or generation")
+        raise ValueError("colour or generation must be given, got neither")
 
     def is_by(sample: Sample) -> bool:
         if sample.colour is None and sample.generation is None:
@@ -72,9 +72,12 @@ def first_answer_by(
 def last_answer_by(
     samples: Sequence[Sample], *, until: float | None = None, colour: str | None = None, generation: int | None = None
 ) -> Sample | None:
-    """The last answer up to ``until`` that names this colour and this generation (None: whichever)."""
+    """Return the last answer up to ``until`` that names this colour and this generation (None: any).
+
+    None if there is no such answer. Raises ValueError if neither colour nor generation is given.
+    """
     if colour is None and generation is None:
-        raise ValueError("say which colour or generation")
+        raise ValueError("colour or generation must be given, got neither")
     return next((s for s in reversed(within(samples, until=until)) if _is_by(s, colour, generation)), None)
 
 

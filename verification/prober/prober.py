@@ -1,4 +1,4 @@
-"""Asks the live domain, all the time, in a process of its own; this is the handle in the controlling process."""
+"""Controls the prober's process, which sends requests to the live domain all the time."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _KILL_S = 5.0
 
 
 class ProberFailed(RuntimeError):
-    """The prober did not start, died by itself, or did not say what was waited for."""
+    """The prober did not start, ended by itself, or did not send the expected samples."""
 
 
 class Prober:
     """A running prober. Its requests are never retried, and each is one sample.
 
-    ``alive`` is False from the moment on that the process has ended; ``problem`` then says why, unless ``stop`` was called.
-    Whoever counts on the samples asks for ``problem`` too: a dead prober sees no failures.
+    ``alive`` is False as soon as the process has ended; ``problem`` then says why, unless ``stop`` was called. Callers
+    that rely on the samples must check ``problem`` too: a dead prober sees no failures.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], log_path: str | None) -> None:
@@ -45,7 +45,7 @@ class Prober:
 
     @classmethod
     def start(cls, config: ProberConfig) -> Prober:
-        """Starts the process and returns at once; the first sample follows after about 0.2 s. Raises OSError."""
+        """Start the process and return at once; the first sample follows after about 0.2 s. Raises OSError."""
         with contextlib.ExitStack() as stack:
             log: IO[bytes] | int = subprocess.DEVNULL
             if config.stderr_log is not None:
@@ -58,7 +58,7 @@ class Prober:
                 stderr=log,
                 start_new_session=True,  # a Ctrl-C in the terminal must not end the measurement
             )
-        # BrokenPipeError: it died at once, which `alive` and `problem` tell.
+        # BrokenPipeError: the process died at once, which `alive` and `problem` report.
         with contextlib.suppress(BrokenPipeError):
             stdin = _pipe(process.stdin)
             stdin.write(config.to_line().encode())
@@ -67,17 +67,17 @@ class Prober:
 
     @property
     def pid(self) -> int:
-        """The process's id, which is its session's and its group's too."""
+        """Return the process's id, which is also the id of its session and its process group."""
         return self._process.pid
 
     @property
     def alive(self) -> bool:
-        """Whether the process runs and its samples can be read."""
+        """Return whether the process runs and its samples can be read."""
         return self._process.poll() is None and self._unreadable is None
 
     @property
     def problem(self) -> str | None:
-        """Why it does not measure although nobody stopped it; None where it does, or was stopped."""
+        """Return why it does not measure although ``stop`` was not called; None if it measures or was stopped."""
         if self._unreadable is not None:
             return self._unreadable
         if self._stopping or self._process.poll() is None:
@@ -85,33 +85,36 @@ class Prober:
         return f"the availability prober ended by itself, {_how(self._process.returncode)}{self._log_tail()}"
 
     def samples(self, since: float | None = None, until: float | None = None) -> list[Sample]:
-        """Those done in ``[since, until]`` (epoch seconds; None: open), in the order in which they were done."""
+        """Return the samples done in ``[since, until]`` (epoch seconds; None: open), in the order in which they were done."""
         with self._changed:
             taken = list(self._samples)
         return figures.within(taken, since=since, until=until)
 
     def controls(self, since: float | None = None, until: float | None = None) -> list[Sample]:
-        """The same of what the control was asked."""
+        """Return the control's samples done in ``[since, until]``, as ``samples`` does."""
         with self._changed:
             taken = list(self._controls)
         return figures.within(taken, since=since, until=until)
 
     def failures(self, since: float | None = None, until: float | None = None) -> list[Sample]:
-        """The failed ones of ``samples``."""
+        """Return the failed ones of ``samples``."""
         return [sample for sample in self.samples(since, until) if not sample.ok]
 
     def samples_from(self, index: int) -> list[Sample]:
-        """What arrived after the first ``index`` samples, in the order of arrival: for a loop that reads on and on."""
+        """Return the samples that arrived after the first ``index`` ones, in the order of arrival: for a loop that keeps reading."""
         with self._changed:
             return self._samples[index:]
 
     def controls_from(self, index: int) -> list[Sample]:
-        """The same of what the control answered."""
+        """Return the control's samples that arrived after the first ``index`` ones, as ``samples_from`` does."""
         with self._changed:
             return self._controls[index:]
 
     def wait_for_samples(self, count: int, deadline_s: float) -> None:
-        """Waits until there are ``count`` samples in all. Raises ProberFailed after ``deadline_s``, or as soon as it has died."""
+        """Wait until there are ``count`` samples in all.
+
+        Raises ProberFailed after ``deadline_s`` seconds, or as soon as the process has ended.
+        """
         deadline = time.monotonic() + deadline_s
         with self._changed:
             while len(self._samples) < count:
@@ -122,7 +125,10 @@ class Prober:
                 self._changed.wait(min(left, 0.1))
 
     def stop(self) -> None:
-        """Ends the process, which removes what it wrote; kills it after 6 s. Idempotent; never raises for a process that is gone."""
+        """End the process, which removes the data that it wrote; kill it after 6 s.
+
+        May be called again. Never raises for a process that is gone.
+        """
         with self._stop_lock:
             if self._process.poll() is None:
                 self._stopping = True
@@ -153,8 +159,8 @@ class Prober:
                     self._changed.notify_all()
         except ValueError as exc:
             if line.endswith(b"\n"):  # else the process was killed in the middle of a line
-                self._unreadable = f"the availability prober wrote what is no sample: {exc}"
-        # The end of its output is the end of the process: `alive` must not say otherwise a moment later.
+                self._unreadable = f"the availability prober wrote a line that is not a sample: {exc}"
+        # The end of its output is the end of the process: `alive` must not differ a moment later.
         if self._unreadable is None:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(_KILL_S)

@@ -1,7 +1,8 @@
 """The prober's own process: ``python -m verification.prober.process``, started by ``verification.prober.prober``.
 
-Reads its configuration from the first line of stdin, writes samples to stdout as lines of JSON, ends when stdin does (its parent
-is gone) or on SIGTERM. Arrivals have a constant rate; those that cannot be kept are left out, never caught up with in a burst.
+It reads its configuration from the first line of stdin, writes samples to stdout as lines of JSON, and ends when stdin
+does (its parent is gone) or on SIGTERM. Arrivals have a constant rate; late arrivals are dropped, never caught up with
+in a burst.
 """
 
 from __future__ import annotations
@@ -24,25 +25,25 @@ from verification.prober.requests import Ask, Script
 from verification.prober.samples import Sample
 from verification.redaction.printable import printable
 
-# Kept connections take turns, so that a switch is seen on more than one of them.
+# Kept connections take turns, so that more than one of them shows a switch.
 _KEPT = 8
 _CLEAN_UP_S = 2.0
 _SETTLE_S = 0.5
 
 
 class Clock:
-    """Epoch seconds that never step back: the wall clock at the start, and a monotonic one from there."""
+    """Epoch seconds that never step back: the wall clock at the start, then a monotonic clock."""
 
     def __init__(self) -> None:
         self._offset = time.time() - time.monotonic()
 
     def now(self) -> float:
-        """Epoch seconds."""
+        """Return the epoch seconds."""
         return self._offset + time.monotonic()
 
 
 class ProberProcess:
-    """Paces arrivals, hands each to a thread of its own choosing, writes the samples."""
+    """Paces arrivals, hands each to a thread of its own choice, and writes the samples."""
 
     def __init__(self, config: ProberConfig, writing: threading.Lock, *, control: bool = False) -> None:
         """``writing`` is held while a sample is written; ``control`` marks the samples."""
@@ -59,11 +60,11 @@ class ProberProcess:
         self._writing = writing
 
     def stop(self) -> None:
-        """No further arrival; safe in a signal handler's thread."""
+        """Accept no further arrival. Safe in a signal handler's thread."""
         self._stop.set()
 
     def run(self) -> None:
-        """Until ``stop``; then removes what was written, for 2 s at most."""
+        """Run until ``stop``; then remove the written data, for 2 s at most."""
         self._pace()
         self._settle()
         connection = Connection(self._config.base_url, self._context, _CLEAN_UP_S, route=self._config.route)
@@ -79,7 +80,7 @@ class ProberProcess:
             _log(f"{operation} was not asked {count} times, because an earlier step of its journey had failed")
 
     def _pace(self) -> None:
-        """One arrival each 1/rate seconds; an arrival whose moment has passed by more than one period is left out."""
+        """Start one arrival each 1/rate seconds; drop an arrival that is late by more than one period."""
         period = 1 / self._config.rate
         due = time.monotonic()
         while not self._stop.wait(max(0.0, due - time.monotonic())):
@@ -105,7 +106,7 @@ class ProberProcess:
         return False
 
     def _settle(self) -> None:
-        """Lets answers that are under way arrive, for half a second: what one of them wrote is to be removed, too."""
+        """Wait half a second for pending answers: their data must be removed, too."""
         deadline = time.monotonic() + _SETTLE_S
         for _ in range(self._workers):
             if not self._idle.acquire(timeout=max(0.0, deadline - time.monotonic())):
@@ -117,7 +118,7 @@ class ProberProcess:
             try:
                 self._emit(self._ask(ask))
             except BaseException as exc:
-                # A thread that ends in silence would be a hole in the measurement: end the process, which the parent sees.
+                # A thread that ends silently would be a gap in the measurement: end the process, which the parent notices.
                 _log(f"{type(exc).__name__} in the prober itself while asking {ask.operation}: {exc}")
                 os._exit(70)
             self._idle.release()
@@ -180,7 +181,7 @@ class ProberProcess:
 
 
 def _origin(answer: Answer | None) -> tuple[str | None, int | None]:
-    """Colour and generation, as the front door's headers name them."""
+    """Return colour and generation, as the front door's headers name them."""
     if answer is None:
         return None, None
     generation = answer.headers.get("x-bg-generation", "")
@@ -198,12 +199,15 @@ def _watch_parent(stop: Callable[[], None]) -> None:
 
 
 def main() -> int:
-    """The process, from its first line of stdin to its end. 0 after SIGTERM or the parent's end; 2: no configuration."""
+    """Run the process, from its first line of stdin to its end.
+
+    Returns 0 after SIGTERM or the parent's end; 2 without a valid configuration.
+    """
     line = bytearray()
     while not line.endswith(b"\n"):  # not sys.stdin: its buffer would hide the end of file from the watching thread
         piece = os.read(0, 65536)  # the parent writes one line and no more
         if not piece:
-            _log("no configuration on stdin")
+            _log("no configuration on stdin: expected one line of JSON")
             return 2
         line += piece
     config, writing = ProberConfig.from_line(line.decode()), threading.Lock()
@@ -229,5 +233,5 @@ def main() -> int:
 
 if __name__ == "__main__":
     code = main()
-    # Threads may still wait for answers that nobody needs any more.
+    # Threads may still wait for answers that are no longer needed.
     os._exit(code)

@@ -1,4 +1,4 @@
-"""What the prober asks at each arrival: the description's journeys, step by step, and the health check between them."""
+"""Decides the prober's request at each arrival: the description's journeys, step by step, and health checks between them."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from verification.prober.session import ProberSession
 
 USER_AGENT = "availability-prober"
 MOST_WRITTEN = 20
-"""So many plays that write are open at a time, over all journeys: none begins before another one has removed what it wrote."""
+"""The largest number of open plays that write, over all journeys: none begins before another has removed its data."""
 
 MOST_LEFT = 1000
-"""So many finished plays that left something are remembered for each journey: the end has no time to remove more."""
+"""The largest number of finished plays per journey that are remembered for removal: there is no time to remove more at the end."""
 
 
 @dataclass(frozen=True)
 class Ask:
-    """One request to be sent; ``session`` and ``carried`` are the session that it belongs to and the headers it had then."""
+    """One request to send; ``session`` and ``carried`` are its session and the session's headers at that time."""
 
     prepared: Prepared
     kind: ConnectionKind
@@ -39,12 +39,12 @@ class Ask:
 
     @property
     def operation(self) -> str:
-        """The name of the step's operation."""
+        """Return the name of the step's operation."""
         return self.prepared.step.operation
 
     @property
     def headers(self) -> dict[str, str]:
-        """What goes with it; never to be logged."""
+        """Return the headers of the request; never to be logged."""
         headers = {"User-Agent": USER_AGENT, **self.prepared.headers}
         if self.kind == "fresh":
             headers["Connection"] = "close"
@@ -53,14 +53,14 @@ class Ask:
 
 @dataclass(frozen=True)
 class Judgement:
-    """What is wrong with an answer (None: nothing), and the version that it named."""
+    """The problem of an answer (None: none), and the version that it named."""
 
     problem: str | None = None
     version: str | None = None
 
 
 class Script:
-    """Decides, arrival by arrival, what is asked, and learns from the answers. Safe to use from many threads."""
+    """Decides the request of each arrival, and learns from the answers. Safe to use from many threads."""
 
     def __init__(self, config: ProberConfig) -> None:
         self._lock = threading.Lock()
@@ -91,16 +91,16 @@ class Script:
 
     @property
     def tracks(self) -> tuple[Track, ...]:
-        """The journeys that are played."""
+        """Return the journeys that are played."""
         return self._tracks
 
     @property
     def not_asked(self) -> Mapping[str, int]:
-        """How many requests were left out because an earlier step of their journey had failed, by operation."""
+        """Return how many requests were left out because an earlier step of their journey had failed, by operation."""
         return sum((track.not_asked for track in self._tracks), Counter())
 
     def next(self) -> Ask:
-        """What the next arrival asks; kept and fresh connections alternate for each kind of request."""
+        """Return the request of the next arrival; kept and fresh connections alternate for each kind of request."""
         with self._lock:
             of_health = HEALTH_TURNS[self._arrivals % len(HEALTH_TURNS)]
             self._arrivals += 1
@@ -123,9 +123,9 @@ class Script:
         return None
 
     def learn(self, ask: Ask, answer: Answer | None) -> Judgement:
-        """Take in what came of a request (None: no answer), and judge it.
+        """Take in the answer to a request (None: no answer), and judge it.
 
-        Of a user's answers nothing but the status is quoted.
+        Of a user's answers only the status is quoted.
         """
         with self._lock:
             if ask.track is None or ask.play is None:
@@ -150,12 +150,12 @@ def _names_by_marker(journey: Journey) -> bool:
 
 
 class Track:
-    """The plays of one journey. A step waits for the answer to the one before it; meanwhile other plays go on."""
+    """The plays of one journey. A step waits for the answer to the one before it; other plays go on in that time."""
 
     def __init__(
         self, journey: Journey, values: Callable[[], Values], session: ProberSession | None, most_open: int
     ) -> None:
-        """``values`` makes the values of a play: account and marker; ``most_open`` limits the plays at a time."""
+        """``values`` creates the values of a play: account and marker; ``most_open`` limits the number of open plays."""
         self.journey = journey
         self.session = session
         self.values = values
@@ -168,11 +168,11 @@ class Track:
 
     @property
     def headers(self) -> Mapping[str, str] | None:
-        """What the session's requests carry; None if it is not signed in."""
+        """Return the headers of the session's requests; None if it is not signed in."""
         return {} if self.session is None else self.session.headers
 
     def take(self) -> tuple[Play, Prepared] | None:
-        """Return a play and its next request; None if there is no session, or each play waits and no further one may begin."""
+        """Return a play and its next request; None without a session, or if each play waits and no other one may begin."""
         headers = self.headers
         if headers is None:
             return None
@@ -202,7 +202,7 @@ class Track:
         return problem
 
     def left(self) -> Iterator[Values]:
-        """Yield what was captured in each play that, for all that is known, left something."""
+        """Yield the captured values of each play that may have left something."""
         yield from (play.values for play in (*self._left, *self._open) if play.left_something)
 
 

@@ -1,4 +1,4 @@
-"""Which journeys the prober plays, in which order, and how often each operation is asked; pure."""
+"""Decides which journeys the prober plays, in which order, and how often each operation is sent; pure."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from dataclasses import dataclass
 from verification.journeys.model import Journey, Service
 
 HEALTH_TURNS = (True, False, False, True, False, False, True, False)
-"""Of eight arrivals three ask for health; the others go on with a journey. Without a journey that can go on, health is asked, too."""
+"""Three of eight arrivals check the health; the others go on with a journey. If no journey can go on, the health is checked, too."""
 
 
 @dataclass(frozen=True)
 class Schedule:
-    """``turns`` is a cycle of positions in ``journeys``: each journey has as many turns as steps, so that no step waits for long."""
+    """The order of the journeys: ``turns`` is a cycle of positions in ``journeys``.
+
+    Each journey has as many turns as steps, so that no step waits for long.
+    """
 
     health: str
     journeys: tuple[Journey, ...]
@@ -39,7 +42,7 @@ class Schedule:
 
 
 def _only_health(service: Service, journey: Journey) -> bool:
-    """Return whether a journey asks for health alone, which has turns of its own."""
+    """Return whether a journey only checks the health, which has turns of its own."""
     asked = service.health.step
     return not journey.undo and all((one.request, one.expect) == (asked.request, asked.expect) for one in journey.steps)
 

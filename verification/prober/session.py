@@ -1,4 +1,4 @@
-"""A session of the prober: signed in once, and again after it was lost or before it expires."""
+"""A session of the prober. It signs in once, and again after the session was lost or before it expires."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from verification.journeys.player import Prepared
 from verification.journeys.sessions import NotSignedIn, credentials, sign_in_request, without_request
 
 _RENEWED_AFTER = 0.8
-"""The part of a session's time after which it is renewed: an expired session would look like a failed request."""
+"""The part of a session's lifetime after which it is renewed: a request in an expired session would look like a failure."""
 
 
 class ProberSession:
-    """Not safe to use from two threads."""
+    """A session and its renewal. Not safe to use from two threads."""
 
     def __init__(self, session: Session, values: Values, pause_s: float) -> None:
-        """``pause_s`` is the pause before signing in is tried again."""
+        """``pause_s`` is the pause before another attempt to sign in, in seconds."""
         self._session = session
         self._values = values
         self._pause_s = pause_s
@@ -60,7 +60,7 @@ class ProberSession:
         return None
 
     def lost(self, headers: Mapping[str, str]) -> None:
-        """A request with these headers was answered 401: sign in again, unless that was done meanwhile."""
+        """Note that a request with these headers was answered 401: sign in again, unless the session has been renewed since."""
         if self._session.sign_in is not None and headers is self._headers:
             self._headers = None
 
