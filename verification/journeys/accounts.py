@@ -1,4 +1,4 @@
-"""The smoke users: accounts that exist for the checks alone, whose data nobody misses."""
+"""The smoke users: accounts that exist only for checks, so that no person loses data."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class SmokeUser:
 def parse_smoke_users(secret: str, name: str = "the smoke users' secret") -> tuple[SmokeUser, ...]:
     """Return the users in the secret's text, a JSON list of ``{"email", "password"}``; ``name`` is its name in messages.
 
-    Raises ValueError, without any of the secret's text, if it is something else, or empty.
+    Raises ValueError, without any of the secret's text, if the text is something else, or the list is empty.
     """
     try:
         entries = json.loads(secret)

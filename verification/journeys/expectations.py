@@ -1,10 +1,11 @@
-"""Whether an answer is as expected, and what is captured from it.
+"""Compares an answer with an expectation, and captures values from the answer.
 
-In ``expect.body`` an object must have the fields that are named, and may have others; an array must be as long. A field may be an
-operator, an object with one key: ``{contains: …}`` (an array that has such an element, a text that has this part), ``{matches: …}`` (a regular
-expression), ``{type: …}``, ``{length: n}``, ``{greater: n}``, ``{less: n}``, ``{absent: true}``, ``{equals: …}`` (exactly this).
-A body that is not JSON is a text: ``{contains: …}`` and ``{matches: …}`` may be expected of it.
-``expect.json`` maps a JSONPath to the same: each value that it selects must be so, and it must select one, unless it is to be absent.
+In ``expect.body`` an object must have the named fields and may have others; an array must have the same length. A field
+may be an operator, an object with one key: ``{contains: …}`` (an array that has such an element, a text that has this
+part), ``{matches: …}`` (a regular expression), ``{type: …}``, ``{length: n}``, ``{greater: n}``, ``{less: n}``,
+``{absent: true}``, ``{equals: …}`` (exactly this). A body that is not JSON is a text: ``{contains: …}`` and ``{matches:
+…}`` apply to it. ``expect.json`` maps a JSONPath to the same: each value that it selects must fit, and it must select
+at least one, unless the value must be absent.
 """
 
 from __future__ import annotations
@@ -38,27 +39,27 @@ class Headers(Protocol):
 
 
 class Answer(Protocol):
-    """An answer as every client here has it."""
+    """An answer in the form that every client here returns."""
 
     @property
     def status(self) -> int:
-        """The status."""
+        """Return the status."""
 
     @property
     def headers(self) -> Headers:
-        """The headers."""
+        """Return the headers."""
 
     @property
     def body(self) -> bytes:
-        """The whole body."""
+        """Return the body."""
 
 
 class NotCaptured(ValueError):
-    """The answer lacks a value that later steps need; the text says which, and quotes nothing of the answer."""
+    """The answer lacks a value that later steps need; the text names the value, and quotes nothing of the answer."""
 
 
 def is_query(query: str) -> bool:
-    """Return whether this says where a value is in an answer: ``$.items[0].id`` or ``header NAME``."""
+    """Return whether the text names a place in an answer: ``$.items[0].id`` or ``header NAME``."""
     if _HEADER.fullmatch(query):
         return True
     return query.startswith("$") and _PATH.sub("", query[1:]) == ""
@@ -125,10 +126,10 @@ def version_of(health: Health, answer: Answer) -> str | None:
 
 
 def problems(expect: Expectation, answer: Answer, *, quote: bool = True) -> Iterator[str]:
-    """Yield what is not as expected, each as a part of a sentence; ``expect`` is filled already.
+    """Yield the differences from the expectation, each as a part of a sentence; the placeholders of ``expect`` are filled already.
 
-    The value of a field with a secret name is never shown. Without ``quote`` no value is shown: the text then has nothing of the
-    answer but its status, and is the same for each run of a journey.
+    The value of a field with a secret name is never shown. Without ``quote`` no value is shown: the text then contains
+    nothing of the answer but its status, and is the same for each run of a journey.
     """
     if answer.status not in expect.statuses:
         yield f"status {answer.status}, expected {' or '.join(map(str, expect.statuses))}"
@@ -183,7 +184,7 @@ def body_problems(wanted: Any, got: Any, where: str = "$") -> Iterator[str]:
 
 @dataclass(frozen=True)
 class _Mismatch:
-    """A value that is not as expected: where it is, and the whole message, which quotes it."""
+    """A value that differs from the expected one: its place, and the whole message, which quotes it."""
 
     where: str
     text: str

@@ -35,7 +35,7 @@ def _compiled(path: str) -> JSONPath:
 
 
 def without(paths: Iterable[str], document: Any) -> tuple[Any, set[str]]:
-    """Return a copy of a JSON value without what these JSONPaths select, and those of them that selected something."""
+    """Return a copy of a JSON value without the parts that these JSONPaths select, and those JSONPaths that selected something."""
     copy, selected = deepcopy(document), set()
     for path in paths:
         found = sorted((match.parts for match in _compiled(path).finditer(copy)), key=_order, reverse=True)

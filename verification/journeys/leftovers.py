@@ -1,4 +1,4 @@
-"""What a journey wrote and did not remove: the entries that carry the run's marker, and the steps that remove them; without I/O."""
+"""Finds what a journey wrote and did not remove: entries with the run's marker, and the steps that remove them; without I/O."""
 
 from __future__ import annotations
 
@@ -13,17 +13,20 @@ from verification.journeys.player import Play
 
 
 def removal(journey: Journey, values: Values) -> Play:
-    """Return a play of the ``undo`` steps that remove something, or capture what such a step needs; ``values`` are what was captured."""
+    """Return a play of the ``undo`` steps that remove something, or capture what such a step needs.
+
+    ``values`` holds the captured values.
+    """
     undo = tuple(step for step in journey.undo if step.request.writes or step.capture)
     play = Play(replace(journey, steps=(), undo=undo), values)
-    play.abandon()  # what is gone already is no problem
+    play.abandon()  # an entry that is already gone is not a failure
     return play
 
 
 def swept(sweep: Sweep, values: Values, answer: Answer) -> list[dict[str, Any]]:
-    """Return what the ``undo`` steps need of each entry in the answer to ``sweep`` that this run wrote.
+    """Return the values that the ``undo`` steps need, for each entry in the answer to ``sweep`` that this run wrote.
 
-    ``values`` hold the run's marker. Raises NotCaptured if the answer has no such list.
+    ``values`` holds the run's marker. Raises NotCaptured if the answer has no such list.
     """
     if answer.status not in sweep.step.expect.statuses:
         raise NotCaptured(f"status {answer.status}, expected {' or '.join(map(str, sweep.step.expect.statuses))}")

@@ -1,6 +1,7 @@
-"""What a service is and what its users do, as ``suites/service.yaml`` describes it; only data, cheap to import.
+"""The service and its users' actions, as ``suites/service.yaml`` describes them; only data, cheap to import.
 
-Every process that sends requests to the service plays these journeys: the checks, the prober, the load, the latency gate.
+Every process that sends requests to the service plays these journeys: the checks, the prober, the load, the latency
+gate.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Request:
 
     @property
     def writes(self) -> bool:
-        """Whether the request may change something."""
+        """Return whether the request may change something."""
         return self.method not in SAFE_METHODS
 
     def __str__(self) -> str:
@@ -44,10 +45,10 @@ class Request:
 
 @dataclass(frozen=True)
 class Expectation:
-    """What an answer must be. ``headers``, ``body`` and ``json`` as in ``expectations``; ``has_body``: whether a body is expected at all.
+    """The expected answer. ``headers``, ``body`` and ``json`` as in ``expectations``; ``has_body``: whether a body is expected at all.
 
-    Only checks in YAML use the rest: ``schema`` is a JSON Schema or the name of one in the contract, ``contract`` says whether the answer
-    must be as the contract has it, ``within_ms`` is how long it may take.
+    Only checks in YAML use the rest: ``schema`` is a JSON Schema or the name of one in the contract, ``contract`` says
+    whether the answer must fit the contract, ``within_ms`` is the longest time that it may take.
     """
 
     statuses: tuple[int, ...]
@@ -64,8 +65,9 @@ class Expectation:
 class Step:
     """One request of a journey.
 
-    ``operation`` is its name in reports: the contract's operation id, or method and path. ``capture`` maps a name to where its value is
-    in the answer (``$.id``, ``header Location``). ``private``: only the user of the journey may get this answer.
+    ``operation`` is its name in reports: the contract's operation id, or method and path. ``capture`` maps a name to
+    the value's place in the answer (``$.id``, ``header Location``). ``private``: only the user of the journey may get
+    this answer.
     """
 
     name: str
@@ -87,9 +89,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Sweep:
-    """How to find what a journey wrote if the answer with its id was lost.
+    """Finds the data that a journey wrote if the answer with its id was lost.
 
-    ``items`` is where the list is in the answer, ``where`` what an entry must contain, ``capture`` what the ``undo`` steps need of it.
+    ``items`` is the list's place in the answer, ``where`` what an entry must contain, ``capture`` the values that the
+    ``undo`` steps need of it.
     """
 
     step: Step
@@ -100,10 +103,10 @@ class Sweep:
 
 @dataclass(frozen=True)
 class Journey:
-    """What a user does, step by step, and how to remove what it wrote.
+    """A user's actions, step by step, and the steps that remove the written data.
 
-    ``session`` names the session it is played in (None: without one); ``weight`` is its share of the load. ``live``: the prober,
-    the load and the latency gate may write with it.
+    ``session`` names the session of the journey (None: without one); ``weight`` is its share of the load. ``live``: the
+    prober, the load and the latency gate may write with it.
     """
 
     name: str
@@ -116,16 +119,16 @@ class Journey:
 
     @property
     def writes(self) -> bool:
-        """Whether any step may change something."""
+        """Return whether any step may change something."""
         return any(step.request.writes for step in self.steps)
 
     @property
     def all_steps(self) -> tuple[Step, ...]:
-        """Return the steps and the ``undo`` steps, in the order in which they are asked."""
+        """Return the steps and the ``undo`` steps, in the order in which they are sent."""
         return (*self.steps, *self.undo)
 
     def without_looks(self) -> Journey:
-        """Return the journey without the ``undo`` steps that only look whether something is gone."""
+        """Return the journey without the ``undo`` steps that only check whether something is gone."""
         return replace(self, undo=tuple(step for step in self.undo if not step.only_looks))
 
     def reading(self) -> Journey | None:
@@ -135,23 +138,27 @@ class Journey:
         for step in self.steps:
             used = names_in([asdict(step.request), asdict(step.expect)])
             if step.request.writes or used & lost:
-                # What would have been written under a name of this run's own is not there either.
+                # Data that would have a name of this run's own does not exist either.
                 lost |= set(step.capture) | (used & {"uuid", "marker"})
             else:
                 kept.append(step)
         return Journey(self.name, tuple(kept), (), self.session, self.weight, self.live) if kept else None
 
     def on_live(self) -> Journey | None:
-        """Return what the prober, the load and the latency gate may play: the whole journey if it is ``live`` or writes nothing, else its reading part."""
+        """Return the part that the prober, the load and the latency gate may play.
+
+        It is the whole journey if it is ``live`` or writes nothing, else its reading part.
+        """
         return self if self.live or not self.writes else self.reading()
 
 
 @dataclass(frozen=True)
 class Session:
-    """How a user signs in.
+    """The way a user signs in.
 
-    ``sign_in`` and ``sign_out`` are None if the kind needs none. ``token`` and ``expires_in`` say where they are in the answer to ``sign_in``.
-    ``header`` is the header of an API key. ``token_format`` and ``algorithm`` say what the auth gate may try.
+    ``sign_in`` and ``sign_out`` are None if the kind needs none. ``token`` and ``expires_in`` are the values' places in
+    the answer to ``sign_in``. ``header`` is the header of an API key. ``token_format`` and ``algorithm`` tell the auth
+    gate which forged tokens to try.
     """
 
     name: str
@@ -176,7 +183,7 @@ class Session:
 
 @dataclass(frozen=True)
 class Health:
-    """The health check: its step, and where the version is in the answer (``$.version``, ``header X-Version``; None: nowhere)."""
+    """The health check: its step, and the version's place in the answer (``$.version``, ``header X-Version``; None: it has none)."""
 
     step: Step
     version: str | None
@@ -186,9 +193,9 @@ class Health:
 class Service:
     """The description of a service.
 
-    ``dependencies`` maps ``database`` and ``redis`` to the step that asks about it, None if the service declares that it has none.
-    ``stores`` holds what may be asked of the stores directly; ``environment`` further variables of the embedded service,
-    ``private_fields`` the names of fields whose values no output may show.
+    ``dependencies`` maps ``database`` and ``redis`` to the step that checks it, None if the service declares that it
+    has none. ``stores`` holds the queries for direct connections to the stores; ``environment`` further variables of
+    the embedded service, ``private_fields`` the names of fields whose values no output may show.
     """
 
     name: str
@@ -238,7 +245,7 @@ class Service:
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> Service:
-        """Return the description that ``to_json`` gave."""
+        """Return the description that ``to_json`` returned as JSON values."""
         sessions = {name: _session(raw) for name, raw in values["sessions"].items()}
         return Service(
             **{

@@ -27,7 +27,7 @@ class UnknownPlaceholder(KeyError):
 
 
 def holes(text: str) -> list[str]:
-    """Return what stands between the braces of every ``${…}`` of a text."""
+    """Return the text between the braces of every ``${…}`` of a text."""
     return _HOLE.findall(text)
 
 
@@ -52,7 +52,7 @@ def variable(name: str) -> str | None:
 
 
 def spelt(value: Any) -> str:
-    """Return a value as it stands inside of a text: ``true``, not ``True``."""
+    """Return a value as it is written inside a text: ``true``, not ``True``."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -70,7 +70,7 @@ class Values:
 
     @property
     def captured(self) -> Mapping[str, Any]:
-        """The captured values, by name."""
+        """Return the captured values, by name."""
         return self._captured
 
     def learn(self, captured: Mapping[str, Any]) -> None:

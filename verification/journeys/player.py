@@ -1,6 +1,7 @@
-"""Plays a journey without sending anything: says which request comes next, and learns from its answer.
+"""Plays a journey without sending anything: returns the next request, and learns from its answer.
 
-Whoever plays it sends the requests in its own way: the checks with httpx, the prober on connections of its own, the load in Locust.
+The caller sends the requests in its own way: the checks with httpx, the prober on its own connections, the load in
+Locust.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ class Prepared:
 def prepare(step: Step, values: Values, session: Mapping[str, str], *, undoing: bool = False) -> Prepared:
     """Return the step's request with its placeholders filled; ``session`` holds the headers of the session.
 
-    If ``undoing``, an expectation that lacks a value is reduced to the status: what was written must be removed in any case.
-    Raises UnknownPlaceholder.
+    If ``undoing``, an expectation that lacks a value is reduced to the status: the written data must be removed in any
+    case. Raises UnknownPlaceholder.
     """
     request = step.request
     body, content_type = _body(request, values)
@@ -65,7 +66,7 @@ def prepare(step: Step, values: Values, session: Mapping[str, str], *, undoing: 
 
 def _path(request: Request, values: Values) -> str:
     path = str(values.fill(request.path))
-    if "://" in path:  # a captured Location may be a whole URL; the colour under test is asked
+    if "://" in path:  # a captured Location may be a whole URL; the request still goes to the colour under test
         parts = urlsplit(path)
         path = f"{parts.path}?{parts.query}" if parts.query else parts.path
     path = quote(path, safe=_IN_A_PATH)
@@ -121,22 +122,22 @@ class Play:
         self._undone = 0
         self._failed = False
         self._wrote = False
-        self._removed: set[int] = set()  # positions of the undo steps that did what they should
+        self._removed: set[int] = set()  # positions of the undo steps that succeeded
         self._undo_failed = False
 
     @property
     def failed(self) -> bool:
-        """Whether a step failed; the steps after it are not asked."""
+        """Return whether a step failed; the steps after it are not sent."""
         return self._failed
 
     @property
     def finished(self) -> bool:
-        """Whether there is no further request."""
+        """Return whether no request is left."""
         return self.next() is None
 
     @property
     def left_something(self) -> bool:
-        """Whether the journey wrote something that an ``undo`` step could remove, and is not known to have removed."""
+        """Return whether the journey wrote something that an ``undo`` step could remove, and is not known to have removed."""
         return self._wrote and any(
             step.request.writes and position not in self._removed and self._can_fill(step)
             for position, step in enumerate(self.journey.undo)
@@ -144,13 +145,14 @@ class Play:
 
     @property
     def asked(self) -> int:
-        """How many of the journey's own steps were asked or skipped."""
+        """Return how many of the journey's own steps were sent or skipped."""
         return self._next
 
     def next(self) -> Step | None:
-        """Return the step to be asked next: the journey's, then its ``undo`` steps that have the values they need; None at the end.
+        """Return the next step: the journey's, then its ``undo`` steps that have the values they need; None at the end.
 
-        After an ``undo`` step that failed, those that only look whether something is gone are left out: the fault is known.
+        After a failed ``undo`` step, the steps that only check whether something is gone are left out: the fault is
+        known.
         """
         if not self._undoing:
             return self.journey.steps[self._next]
@@ -200,18 +202,18 @@ class Play:
         return judge(prepared, answer, quote=quote) or self._capture(prepared.step, answer)
 
     def skip(self) -> None:
-        """Go past the next step without asking it."""
+        """Skip the next step without sending it."""
         if self._undoing:
             self._undone += 1
         else:
             self._next += 1
 
     def abandon(self) -> None:
-        """Ask none of the remaining steps; the ``undo`` steps follow."""
+        """Skip the remaining steps; the ``undo`` steps follow."""
         self._failed = True
 
     def undo_again(self) -> None:
-        """Ask the ``undo`` steps from the first on, if something is left."""
+        """Send the ``undo`` steps again, from the first one, if something is left."""
         self._undone = 0 if self.left_something else len(self.journey.undo)
         self._failed, self._undo_failed = True, False
 

@@ -15,19 +15,20 @@ from verification.journeys.player import Prepared, judge, prepare
 
 
 class NotSignedIn(AssertionError):
-    """The answer to a sign-in was not the one that right credentials get; the text quotes nothing of the answer.
+    """The answer to a sign-in was not the one that valid credentials get; the text quotes nothing of the answer.
 
     ``problem`` is the text without the request.
     """
 
     def __init__(self, asked: Request, problem: str) -> None:
-        super().__init__(f"{asked}: {problem}")  # with its placeholders: the account may stand in the path
+        # The request with its placeholders, because its path may contain the account.
+        super().__init__(f"{asked}: {problem}")
         self.problem = problem
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """What every request of a session carries. ``token`` is the secret in it, None if the session has none."""
+    """The headers of every request of a session. ``token`` is the secret in them, None if the session has none."""
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     token: str | None = field(default=None, repr=False)

@@ -1,4 +1,4 @@
-"""Tokens as a forger would make them, by hand: a library refuses to make most of these."""
+"""Creates tokens by hand, as an attacker would: a library refuses to create most of them."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ SignToken = Callable[[Mapping[str, Any]], str]
 
 
 def signer(secret: str) -> SignToken:
-    """Signs with the service's own secret: what only its clock, or its memory, can tell from a good one."""
+    """Return a function that signs with the service's own secret: the service can refuse such a token only by its clock or its stored sessions."""
     return lambda claims: forge(claims, secret)
 
 
 def forge(claims: Mapping[str, Any], key: str | None, algorithm: str = "HS256") -> str:
-    """A JWT with these claims, its HMAC by ``key`` (none: without a signature), whatever its header says of the algorithm."""
+    """Return a JWT with these claims, its HMAC by ``key`` (None: without a signature), with any ``algorithm`` in its header."""
     head = f"{_part({'alg': algorithm, 'typ': 'JWT'})}.{_part(claims)}"
     return f"{head}.{'' if key is None else _encode(hmac.digest(key.encode(), head.encode(), hashlib.sha256))}"
 
 
 def altered(token: str, **claims: Any) -> str:
-    """The token with other claims under its old signature."""
+    """Return the token with other claims under its old signature."""
     header, payload, signature = token.split(".")
     return f"{header}.{_part({**_read(payload), **claims})}.{signature}"
 
 
 def header_of(token: str) -> dict[str, Any]:
-    """What the token says of itself. Raises ValueError where it is no JWT."""
+    """Return the token's header. Raises ValueError if it is not a JWT."""
     return _read(_parts(token)[0])
 
 
 def claims_of(token: str) -> dict[str, Any]:
-    """The claims, unverified. Raises ValueError where it is no JWT."""
+    """Return the claims without verifying them. Raises ValueError if it is not a JWT."""
     return _read(_parts(token)[1])
 
 
@@ -54,7 +54,7 @@ def _read(part: str) -> dict[str, Any]:
         # "from None": the cause would quote the token.
         raise ValueError("a part of the token is not JSON in base64url") from None
     if not isinstance(value, dict):
-        raise ValueError("a part of the token is no JSON object")
+        raise ValueError("a part of the token is not a JSON object")
     return value
 
 
