@@ -1,4 +1,4 @@
-"""Which of the contract's documented answers a run met: ``GET /orders/{id} 404``, of which check."""
+"""Compares the contract's documented answers with those that a run received: ``GET /orders/{id} 404``, and of which check."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def documented(contract: Contract) -> list[str]:
 
 
 def answer_of(contract: Contract, method: str, path: str, status: int) -> str | None:
-    """Return the documented answer that an answer is, None if the contract does not have it.
+    """Return the documented answer that fits an answer, None if the contract does not have it.
 
     ``path`` is the path as it was sent, without the query.
     """

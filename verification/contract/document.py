@@ -125,7 +125,7 @@ class Node:
         return InvalidDocument(f"{self.files.named(self.file)}{pointer((*self.tokens, *further))}: {problem}")
 
     def child(self, key: str | int) -> Node:
-        """Return the value of a key or an index, as it stands."""
+        """Return the node of a key or an index, without following a ``$ref``."""
         return Node(self.files, self.file, (*self.tokens, str(key)), self.value[key])
 
     def at(self, tokens: Tokens, ref: str) -> Node:
@@ -147,7 +147,7 @@ class Node:
         return node
 
     def follow(self) -> Node:
-        """Return this node, or the target if it is a ``$ref``, over several steps if need be."""
+        """Return this node or, if it is a ``$ref``, its target, also over several steps."""
         node, seen = self, {self}
         while isinstance(node.value, Mapping) and isinstance(ref := node.value.get("$ref"), str):
             node = node.child("$ref").target(ref)
@@ -274,7 +274,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 @lru_cache(maxsize=1)
 def _loader() -> type[yaml.SafeLoader]:
-    """Return a loader for YAML 1.2's core schema, as OpenAPI wants it: ``no`` and ``2026-01-01`` are texts."""
+    """Return a loader for YAML 1.2's core schema, as OpenAPI requires it: ``no`` and ``2026-01-01`` are texts."""
     base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # ten times as fast, if PyYAML was built with libyaml
 
     class Loader(base):  # type: ignore[misc]  # chosen when it runs
@@ -290,7 +290,7 @@ def _loader() -> type[yaml.SafeLoader]:
             for key, _ in node.value:
                 if not isinstance(key, yaml.ScalarNode):
                     raise yaml.constructor.ConstructorError(None, None, "a key must be a text", key.start_mark)
-            # A key is always a text: `200:` too. Deep: a recursive alias is then an error instead of an endless structure.
+            # A key is always a text, also `200:`. Deep: a recursive alias is then an error instead of an endless structure.
             return {str(key.value): self.construct_object(value, deep=True) for key, value in node.value}
 
     for tag, pattern, first in (
@@ -334,7 +334,7 @@ def _identified(root: Node) -> Iterator[tuple[Node, str]]:
 
 
 def _resolve_all(root: Node) -> None:
-    """Follow every reference of the document, and of what it refers to. Raises InvalidDocument for the first fault."""
+    """Follow every reference of the document and its files. Raises InvalidDocument for the first fault."""
     seen: set[int] = set()
     stack = [(root, False)]
     while stack:

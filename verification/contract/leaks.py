@@ -1,4 +1,4 @@
-"""Internal details that no answer may reveal: stack traces, paths, connection strings, SQL, and what the service is built with."""
+"""Finds internal details that no answer may reveal: stack traces, paths, connection strings, SQL, and development tools."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ _BODY: tuple[tuple[str, re.Pattern[str]], ...] = (
         ),
     ),
 )
-# What serves, services may say (RFC 9110, 10.2.4; App Runner's own proxy puts another name there); not that it is for development.
+# A service may name its server (RFC 9110, 10.2.4; App Runner's proxy replaces the name), but not a server for development.
 _SERVERS = re.compile(r"werkzeug|webrick|wsgiref|php/", re.I)
 _BANNERS = ("x-powered-by", "x-aspnet-version", "x-aspnetmvc-version", "x-runtime", "x-debug-token")
 
 
 def leaks(response: httpx.Response) -> list[str]:
-    """What the answer gives away, each as a sentence's part with its text, secrets taken out; empty where nothing is."""
+    """Return the revealed details, each as a part of a sentence with its text, without secrets; empty if there are none."""
     text = response.text.replace("\\n", "\n")  # a trace in a JSON string
     found = [f"{what}: {_show(match[0])}" for what, pattern in _BODY if (match := pattern.search(text))]
     found += [f"the header {name}: {_show(response.headers[name])}" for name in _BANNERS if name in response.headers]
@@ -61,6 +61,6 @@ def leaks(response: httpx.Response) -> list[str]:
 
 
 def _show(text: str) -> str:
-    """On one line, cut after it was redacted: half a secret is no longer known as one."""
+    """Return the text on one line, redacted first and then cut: half a secret would not be recognised."""
     line = " ".join(_REDACTOR.clean(text).split())
     return line if len(line) <= _LONGEST else line[: _LONGEST - 1] + "…"

@@ -1,4 +1,4 @@
-"""Media types as documents and answers write them, and values out of the bytes of an answer."""
+"""Compares media types of documents and answers, and reads values from the bytes of an answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from math import isfinite
 from typing import Any, NoReturn
 
-_LARGE = re.compile(r"\d[eE]\+?\d{3}")  # a number that a float may not hold
+_LARGE = re.compile(r"\d[eE]\+?\d{3}")  # a number that may be too large for a float
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class MediaType:
         return self.name.startswith("text/") and not self.is_json
 
     def covers(self, other: MediaType) -> bool:
-        """Return whether an answer of the other type is of this documented one.
+        """Return whether an answer of the other type fits this documented type.
 
         Parameters that the document states must be in the answer. A missing charset is the default one, and fits.
         """
@@ -90,7 +90,7 @@ def _exact(text: str) -> float | Decimal:
 
 
 def readings(text: str) -> list[Any]:
-    """Return the values that a text may stand for: itself, a JSON value, or the parts of a list with commas."""
+    """Return the values that a text may represent: itself, a JSON value, or the parts of a list with commas."""
     parts = [part.strip() for part in text.split(",")]
     return [text, *_read(text), parts, [next(iter(_read(part)), part) for part in parts]]
 

@@ -20,7 +20,7 @@ from verification.http.client import curl_for
 from verification.redaction.redactor import Redactor, is_secret_name
 
 if TYPE_CHECKING:
-    from jsonschema.exceptions import ValidationError  # takes longer to import than all of this package
+    from jsonschema.exceptions import ValidationError  # its import takes longer than that of all of this package
 
 __all__ = ["Contract", "ContractViolation", "Operation", "explain", "show", "violation"]
 
@@ -72,7 +72,7 @@ class Contract:
         answer = operation.answer(response.status_code)
         if answer is None:
             if response.status_code == 429 and "retry-after" in response.headers:
-                return  # a rate limit stands before every operation; documents rarely list it
+                return  # a rate limit applies before every operation; documents rarely list it
             listed = ", ".join(sorted(operation.answers)) or "none: the contract documents no answer of this operation"
             raise violation(response, name, f"status {response.status_code}", f"status {listed}")
         self._check_headers(response, name, answer.headers)
@@ -95,8 +95,8 @@ class Contract:
             self.check(response)
         elif operation is not None and "Problem" in self._names:
             self._check_content(response, name, Answer({PROBLEM: self._names["Problem"]}))
-        if told := leaks(response):
-            raise violation(response, name, f"an answer with {told[0]}", "one that tells nothing about the inside")
+        if revealed := leaks(response):
+            raise violation(response, name, f"an answer with {revealed[0]}", "one without internal details")
 
     def validate(self, schema_name: str, value: object) -> None:
         """Check a value against ``components/schemas``. Raises ContractViolation, or KeyError for an unknown schema."""
@@ -188,7 +188,7 @@ class Contract:
             return
         if not isinstance(value, dict):
             raise violation(response, name, show(value), "an object (RFC 9457)", where="$")
-        # RFC 9457, 3.1.2: the member, if it is there, is the answer's own status.
+        # RFC 9457, 3.1.2: the member, if present, is the answer's own status.
         if value.get("status", response.status_code) != response.status_code:
             raise violation(response, name, str(value["status"]), str(response.status_code), where="$.status")
 
@@ -227,7 +227,7 @@ def explain(error: ValidationError) -> tuple[str, str]:
 
 
 def show(value: object) -> str:
-    """Short, and without secrets: of an object its names alone."""
+    """Return a short text without secrets: only the names of an object's fields."""
     if isinstance(value, dict):
         return f"an object with {', '.join(map(str, value)) or 'no fields'}"[:_LONGEST_VALUE]
     if isinstance(value, list):
@@ -243,7 +243,7 @@ def violation(
     """Return the error for an answer: the request, the place, got, expected, and a command that repeats it."""
     status = "" if got.startswith(f"status {response.status_code}") else f"status {response.status_code}, "
     at = f"{where} is " if where else ""
-    # The first line is what a report shows as the reason: it says everything but how to see it again.
+    # The first line is what a report shows as the reason: it has everything except the command that repeats the request.
     return ContractViolation(
         f"{operation}: {status}{at}{got}, expected {expected}\n  again: {curl_for(response.request)}"
     )

@@ -54,7 +54,7 @@ class Operation:
     answers: Mapping[str, Answer] = field(default_factory=dict, repr=False, compare=False)
 
     def answer(self, status: int) -> Answer | None:
-        """Return what is documented for a status; None if nothing is."""
+        """Return the documented answer for a status; None if there is none."""
         key = self.key_of(status)
         return None if key is None else self.answers[key]
 
@@ -76,7 +76,7 @@ def operations(root: Node, schemas: Schemas) -> tuple[Operation, ...]:
 
 
 def normal(path: str) -> str:
-    """Return a path in one spelling: only what must be percent-encoded is. A %2F stays in its segment."""
+    """Return a path in one spelling: only the characters that require it are percent-encoded. A %2F stays in its segment."""
     return "/".join(quote(unquote(segment), safe=_SAFE) for segment in path.split("/"))
 
 
@@ -128,7 +128,7 @@ def _answer(schemas: Schemas, response: Node) -> Answer:
         media = place.object()
         content[content_type] = schemas.add(media.child("schema")) if "schema" in media.value else None
     headers = [_header(schemas, name, place.object()) for name, place in response.mapping("headers")]
-    # OpenAPI ignores a Content-Type here: the content says it.
+    # OpenAPI ignores a Content-Type here: the content states it.
     return Answer(content, tuple(header for header in headers if header.name.lower() != "content-type"))
 
 
@@ -159,7 +159,7 @@ def _prefix(server: Node) -> str:
     marks = {f"\0{number}\0": name for number, name in enumerate(variables)}
     for mark, name in marks.items():
         url = url.replace(f"{{{name}}}", mark)
-    # A variable may hold the scheme or the whole address: then its default says where the path begins.
+    # A variable may hold the scheme or the whole address: then its default shows where the path begins.
     mark, name = next(((mark, name) for mark, name in marks.items() if url.startswith(mark)), ("", ""))
     if mark and url[len(mark) :][:1] in ("", "/"):
         url = str(variables[name].get("default", "")) + url[len(mark) :]
@@ -178,7 +178,7 @@ def _path_of(url: str) -> str:
 
 
 def _values(variable: Mapping[str, Any]) -> str:
-    """Return a pattern of what a server's variable may be: its enum, or else its default or any one segment."""
+    """Return a pattern of the values that a server's variable may have: its enum, or else its default or any one segment."""
     listed = [str(value) for value in (variable.get("enum") or (variable.get("default", ""),))]
     patterns = [re.escape(normal(value.strip("/"))) for value in listed]
     return f"(?:{'|'.join(patterns if variable.get('enum') else [*patterns, '[^/]+'])})"

@@ -1,4 +1,4 @@
-"""The schemas of a document as JSON Schema 2020-12, in which jsonschema-rs validates what the service answers."""
+"""Translates a document's schemas to JSON Schema 2020-12, with which jsonschema-rs validates the service's answers."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _LONGEST = 120
 
 @dataclass(frozen=True)
 class _Dialect:
-    """What a JSON Schema dialect writes in another way than 2020-12."""
+    """The differences of a JSON Schema dialect from 2020-12."""
 
     boolean_limits: bool = False  # exclusiveMinimum: true
     ref_alone: bool = False  # keywords beside a $ref have no effect
@@ -52,7 +52,7 @@ _DIALECTS = {
 
 @dataclass(frozen=True)
 class _Around:
-    """What holds for a schema because of the schemas that include it.
+    """The context of a schema from the schemas that include it.
 
     ``unread``: the names of writeOnly properties. ``plain``: schemas whose discriminator was already applied.
     """
@@ -133,7 +133,7 @@ class Schemas:
         return None if validator.is_valid(value) else _most_telling(validator.iter_errors(value))
 
     def keyword(self, error: jsonschema_rs.ValidationError) -> tuple[str, Any]:
-        """Return the keyword of the schema that an error is about, and its value; ``writeOnly`` for what must be absent."""
+        """Return the keyword of the schema that an error is about, and its value; ``writeOnly`` for a property that must be absent."""
         schema, parent = {"$defs": self._definitions}, None
         for step in error.schema_path:
             schema, parent = schema[step], schema  # type: ignore[index]  # a path into nested mappings
@@ -183,7 +183,7 @@ class Schemas:
             if dialect.ref_alone and isinstance(value.get(keyword), str):
                 return self._refer(node.child(keyword).target(value[keyword]), around, owner)
         unread = around.unread | self._unread(node)
-        chosen = node in around.plain  # by its discriminator, which need not be asked again
+        chosen = node in around.plain  # its discriminator selected it already
         inside = _Around(dialect, unread, around.plain | ({node} if "discriminator" in value else set()))
         out = self._assertions(node, dialect, unread)
         for keyword in ("$ref", "$dynamicRef"):
@@ -413,7 +413,7 @@ def _or_null(out: dict[str, Any], value: Mapping[str, Any], dialect: _Dialect) -
     if not (dialect.nullable and value.get("nullable")):
         return out
     if "type" not in out and any(keyword in value for keyword in _SAME_LIST):
-        # The specification gives nullable no effect here, but this is how documents say "that schema, or null".
+        # The specification gives nullable no effect here, but documents use it to mean "that schema, or null".
         return {"anyOf": [{"type": "null"}, out]}
     types = out.get("type", [])
     return {**out, "type": [*([types] if isinstance(types, str) else types), "null"]} if types else out
@@ -433,6 +433,6 @@ def _most_telling(errors: Iterable[jsonschema_rs.ValidationError]) -> jsonschema
     if best.kind.name not in ("anyOf", "oneOf") or not context:
         return best
     branches = [_most_telling(branch) for branch in context if branch]
-    # A branch for another type fails at once, at the value itself; the branch that was meant fails inside it.
+    # A branch for another type fails at once, at the value itself; the intended branch fails inside it.
     inner = [one for one in branches if len(one.instance_path) > len(best.instance_path) or one.kind.name != "type"]
     return max(inner, key=lambda error: len(error.instance_path)) if len(inner) == 1 else best
