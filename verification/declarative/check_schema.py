@@ -1,4 +1,4 @@
-"""The shape of a file of checks, by ``checks.schema.json``, with messages that name check, line and the nearest known word."""
+"""Checks the shape of a file of checks by ``checks.schema.json``; messages name the check, the line and the nearest known word."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def mistakes_by_schema(source: Source) -> list[str]:
 
 
 def where(source: Source, path: list[Step]) -> str:
-    """Return the check, by its name, and the part of it."""
+    """Return the name of the check, and the part of it."""
     if len(path) < 2 or path[0] != "checks":
         return ""
     check = source.value["checks"][path[1]]
@@ -53,7 +53,7 @@ def _validator() -> Draft202012Validator:
 
 @cache
 def _quick() -> jsonschema_rs.Draft202012Validator:
-    """Return a compiled validator: hundreds of times as fast, but its messages name no part of the file."""
+    """Return a compiled validator: hundreds of times as fast, but its messages do not name the part of the file."""
     return jsonschema_rs.Draft202012Validator(_document())
 
 

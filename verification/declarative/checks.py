@@ -1,4 +1,4 @@
-"""Checks written in YAML: each check as it will be asked, one case for each set of its parameters."""
+"""Reads checks written in YAML: each check in the form in which it is sent, one case for each set of its parameters."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class DeclaredStep:
 
 @dataclass(frozen=True)
 class Case:
-    """A check with one set of its parameters filled in; ``undo`` steps are always asked."""
+    """A check with one set of its parameters filled in; ``undo`` steps are always sent."""
 
     id: str
     steps: tuple[DeclaredStep, ...]
@@ -120,7 +120,7 @@ def _stamp(path: Path) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-@lru_cache(maxsize=256)  # collection reads each file several times
+@lru_cache(maxsize=256)  # pytest's collection reads each file several times
 def _loaded(data: bytes, shown: str, folder: Folder) -> _Loaded:
     with without_garbage_collection():
         source = parse(data, shown)

@@ -1,6 +1,6 @@
-"""JSON Schemas that stand in a check: a rule without effect is a mistake, and the properties that they name must be in the answer.
+"""JSON Schemas inside a check: a rule without effect is a mistake, and the properties that they name must be in the answer.
 
-JSON Schema ignores what it does not know, and a property that is absent. A mistyped name would then turn a rule off.
+JSON Schema ignores unknown keywords and absent properties. A mistyped name would then turn a rule off.
 """
 
 from __future__ import annotations

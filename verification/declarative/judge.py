@@ -1,4 +1,4 @@
-"""Asks what a declared check asks, and judges the answers: every mismatch is named, with got, expected and how to see it again."""
+"""Sends the requests of a declared check and judges the answers: each mismatch is named, with got, expected and a command to repeat it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _ACCEPT = {"Accept": "*/*"}
 
 
 class CheckFailed(AssertionError):
-    """An answer that is not what a file of checks expects."""
+    """An answer that differs from the expectation in a file of checks."""
 
 
 def _ignore(name: str, response: httpx.Response, expect: Expectation) -> None:
@@ -48,7 +48,7 @@ class Asker:
     sleep: Callable[[float], None] = time.sleep
 
     def play(self, check: DeclaredCheck, case: Case, values: Values) -> list[httpx.Response]:
-        """Ask every step and return the answers. Raise CheckFailed at the first that is not as expected; ``undo`` steps are always asked."""
+        """Send every step and return the answers. Raise CheckFailed at the first unexpected one; ``undo`` steps are always sent."""
         answers: list[httpx.Response] = []
         problem: CheckFailed | None = None
         for number, step in enumerate(case.steps):
@@ -62,7 +62,7 @@ class Asker:
             try:
                 self._ask(check, step, values)
             except UnknownPlaceholder:
-                continue  # the step that captures the value was not asked or failed, so there is nothing to remove
+                continue  # the step that captures the value was not sent or failed, so there is nothing to remove
             except CheckFailed as failure:
                 problem = problem or failure
         if problem is not None:
@@ -88,7 +88,7 @@ class Asker:
         return response
 
     def _until(self, declared: DeclaredStep, prepared: Prepared, begin: str) -> tuple[httpx.Response, list[str]]:
-        """Send the request, again and again if the check says so, and return the last answer and its mistakes."""
+        """Send the request, repeatedly if the check has ``until``, and return the last answer and its mistakes."""
         started, asked = self.now(), 0
         while True:
             asked += 1
@@ -117,7 +117,7 @@ def _named(declared: DeclaredStep) -> str:
 def differences(
     check: DeclaredCheck, candidate: Sequence[httpx.Response], live: Sequence[httpx.Response]
 ) -> Iterator[str]:
-    """Yield how the answers of both colours to the same requests differ, apart from what the check allows to differ."""
+    """Yield the differences between both colours' answers to the same requests, except those that the check allows."""
     for one, other in zip(candidate, live, strict=True):
         begin = f"{check.place}: {one.request.method} {one.request.url.raw_path.decode()}: the colours differ: "
         if one.status_code != other.status_code:
@@ -131,7 +131,7 @@ def differences(
 
 
 def _comparable(response: httpx.Response, differ: Sequence[str]) -> tuple[Any, set[str]]:
-    """Return the JSON body without what may differ, and the paths that selected something; the text if it is not JSON."""
+    """Return the JSON body without the parts that may differ, and the paths that selected something; the text if it is not JSON."""
     try:
         document = response.json()
     except ValueError:
@@ -179,7 +179,7 @@ def _mismatches(expect: Expectation, response: httpx.Response, contract: Contrac
     try:
         value = response.json()
     except (ValueError, RecursionError):
-        if not expect.has_body and not expect.json:  # these have said it already
+        if not expect.has_body and not expect.json:  # these have reported it already
             yield f"{NOT_JSON}: {show(response.text)}"
         return
     yield from _unfit(expect.schema, value, contract)
@@ -192,7 +192,7 @@ def _documented(expect: Expectation, response: httpx.Response, contract: Contrac
     try:
         contract.check(response)
     except ContractViolation as violation:
-        # The last line is the command, which stands at the end once.
+        # The last line is the command, which is printed once at the end.
         first, *lines = str(violation).splitlines()
         yield f"not as the contract has it: {first}; {'; '.join(' '.join(line.split()) for line in lines[:-1])}"
 

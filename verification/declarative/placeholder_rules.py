@@ -1,4 +1,4 @@
-"""Mistakes with placeholders: a name without a value, a text that was probably meant as ``${name}``, a value that nothing uses."""
+"""Finds mistakes with placeholders: a name without a value, a text that was probably meant as ``${name}``, an unused value."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Text:
 
     @property
     def names(self) -> list[str]:
-        """Return what stands between the braces of every ``${…}``."""
+        """Return the text between the braces of every ``${…}``."""
         return [] if self.is_key else _HOLE.findall(self.text)
 
 
@@ -111,6 +111,6 @@ def _unknown(name: str, known: Collection[str], at: tuple[Step, ...], hint: str)
 
 
 def _meant(word: str, known: Collection[str]) -> str | None:
-    """Return the known name that a word is or nearly is."""
+    """Return the known name that a word is, or nearly is."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=_NEAR)
     return close[0] if close else None

@@ -1,4 +1,4 @@
-"""Mistakes in checks that a schema cannot say: each is a path inside of the check, and a text with a hint after a semicolon."""
+"""Finds mistakes in checks that a schema cannot express: each is a path inside the check, and a text with a hint after a semicolon."""
 
 from __future__ import annotations
 

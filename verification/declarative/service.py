@@ -184,7 +184,7 @@ def _errors(value: Any) -> list[ValidationError]:
 
 def _explain(source: Source, error: ValidationError) -> str:
     while error.validator == "oneOf" and error.context:
-        # "none" or an object: of what is an object, the object's own mistake is meant.
+        # "none" or an object: if the value is an object, report the mistake inside it.
         inner = _inner(error)
         if inner is None or not isinstance(error.instance, Mapping):
             kinds = (
@@ -250,7 +250,7 @@ def _nearest(word: str, known: Iterable[str], *, listed: bool = True) -> str:
 
 
 def _mistakes(source: Source) -> Iterator[str]:
-    """Yield what a schema cannot say."""
+    """Yield the mistakes that a schema cannot express."""
     raw = source.value
     sessions = _declared(raw["sessions"])
     yield from _requests(source, ["health"], raw["health"], set(), account=False)
@@ -343,7 +343,7 @@ def _sweep_mistakes(source: Source, path: list[Key], raw: Mapping[str, Any]) -> 
 def _requests(
     source: Source, path: list[Key], raw: Mapping[str, Any], captured: set[str], *, account: bool
 ) -> Iterator[str]:
-    """Yield the mistakes of a request and of what is expected of its answer."""
+    """Yield the mistakes of a request and of the expectation of its answer."""
     for part in ("request", "expect"):
         for name in sorted(names_in(raw.get(part, {}))):
             at = [*path, part]

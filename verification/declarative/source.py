@@ -1,4 +1,4 @@
-"""YAML with line numbers, read as JSON's types alone: no dates, no yes and no, no key twice, no number that JSON does not have."""
+"""Reads YAML with line numbers, as JSON's types only: no dates, no yes and no, no repeated key, no number that JSON does not have."""
 
 from __future__ import annotations
 
@@ -38,9 +38,10 @@ class InvalidChecks(ValueError):
 
 @dataclass(frozen=True)
 class Source:
-    """A document and where each of its parts stands.
+    """A document and the lines of its parts.
 
-    ``lines`` maps the ``id`` of a dict or list of ``value`` to the line of its start and the lines of its keys or items.
+    ``lines`` maps the ``id`` of a dict or list of ``value`` to the line of its start and the lines of its keys or
+    items.
     """
 
     file: str
@@ -48,7 +49,7 @@ class Source:
     lines: dict[int, tuple[int, Any]] = field(repr=False)
 
     def line(self, path: Sequence[Step]) -> int:
-        """Return the line of a part, by its keys and indices: that of its key; else that of the nearest part around it."""
+        """Return the line of a part, given by its keys and indices: the line of its key, else of the nearest part around it."""
         part, line = self.value, self.lines.get(id(self.value), (1, None))[0]
         for step in path:
             inner = self.lines.get(id(part), (0, None))[1]
@@ -84,7 +85,7 @@ def parse(data: bytes, shown: str) -> Source:
         with without_garbage_collection():
             composer.compose(text)
     except yaml.MarkedYAMLError as error:
-        last = text.rstrip("\n").count("\n") + 1  # libyaml gives the end of the file a line of its own
+        last = text.rstrip("\n").count("\n") + 1  # libyaml counts the end of the file as a line of its own
         line = min(error.problem_mark.line + 1, last) if error.problem_mark else 1
         raise InvalidChecks(f"{shown}:{line}: this is not YAML: {error.problem}") from None
     except yaml.YAMLError as error:
@@ -115,7 +116,7 @@ def _text(data: bytes, shown: str) -> str:
 
 @contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """Pause garbage collection: a document of many small objects, none of them garbage, would be searched again and again."""
+    """Pause garbage collection, which would repeatedly search a document of many small objects, none of them garbage."""
     paused = gc.isenabled()
     gc.disable()
     try:
@@ -143,7 +144,7 @@ class _Frame:
 
 
 class _Composer:
-    """Builds values from the parser's events, without recursion, so that depth and size have limits and messages a line."""
+    """Builds values from the parser's events, without recursion, so that depth and size have limits and each message has a line."""
 
     def __init__(self, shown: str) -> None:
         self.value: Any = _MISSING
@@ -151,7 +152,7 @@ class _Composer:
         self.mistakes: list[str] = []
         self._shown = shown
         self._stack: list[_Frame] = []
-        self._anchors: dict[str, tuple[Any, int]] = {}  # the value, and how many values it holds
+        self._anchors: dict[str, tuple[Any, int]] = {}  # the value, and how many values it contains
 
     def compose(self, text: str) -> None:
         """Read the whole text. Raise InvalidChecks if the structure is broken; other mistakes are collected."""
@@ -201,7 +202,7 @@ class _Composer:
             self._mistake(line, f"key {text!r} stands there twice; the first would be lost")
         top.key, top.key_line, top.lines[text] = text, line, line
         if plain and text == _MERGE:
-            top.key = _MERGE, True  # no text, so that a quoted "<<" stays a key
+            top.key = _MERGE, True  # not a text, so that a quoted "<<" stays a key
 
     def _plain(self, text: str, line: int) -> Any:
         if text in _WORDS:
@@ -223,7 +224,7 @@ class _Composer:
     def _number(self, text: str, whole: bool, line: int) -> float | int:
         try:
             value: float | int = int(text) if whole else float(text)
-        except ValueError:  # Python converts no integer of more than 4,300 digits
+        except ValueError:  # Python does not convert integers of more than 4,300 digits
             value = math.inf
         if isinstance(value, float) and math.isinf(value):
             self._mistake(line, f"{text[:40]} is too large for a number; write '{text[:40]}' in quotes for a text")

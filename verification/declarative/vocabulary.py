@@ -23,14 +23,14 @@ _DURATION = re.compile(r"([0-9]+)(ms|s|m)")
 
 @dataclass(frozen=True)
 class Until:
-    """Repeat a request until its answer is as expected: within so many seconds, with a pause of ``every_s`` seconds."""
+    """Repeat a request until its answer is as expected: at most ``within_s`` seconds, with a pause of ``every_s`` seconds."""
 
     within_s: float
     every_s: float
 
 
 def request_of(raw: Any, find: Callable[[str], str]) -> Request:
-    """Return a request as written; ``find`` returns the whole path of a file that it names."""
+    """Return a request as written; ``find`` returns the whole path of a file that the request names."""
     if isinstance(raw, str):
         method, _, path = raw.partition(" ")
         return Request(method, path)
@@ -54,7 +54,7 @@ def request_of(raw: Any, find: Callable[[str], str]) -> Request:
 
 
 def expectation_of(raw: Mapping[str, Any], schema: Any = None) -> Expectation:
-    """Return an expectation as written, with ``schema`` as it will be used."""
+    """Return an expectation as written; ``schema`` is already in its final form."""
     status = raw["status"]
     statuses = tuple(status) if isinstance(status, list) else (status,)
     return Expectation(
