@@ -143,8 +143,8 @@ def decided(draw: Draw, release: Release, seconds: float, rate: float) -> float 
     )
     for one in sorted((one for one in (*live, *control) if one.at >= BEFORE_S), key=lambda one: one.done):
         if one.control:
-            candidate_watch.hear_control(replace(one, ok=False, status=503) if release.alone else one)
-        elif candidate_watch.hear(one):
+            candidate_watch.feed_control(replace(one, ok=False, status=503) if release.alone else one)
+        elif candidate_watch.feed(one):
             return one.done - BEFORE_S
     return None
 

@@ -129,7 +129,7 @@ class TrafficMonitor:
 
     def harm(self) -> str | None:
         """Return proof of harm to users since the last call, before or after the switch; None if there is none."""
-        feed = self._candidate_watch.hear if self._candidate_watch else self._feed_live if self._live else None
+        feed = self._candidate_watch.feed if self._candidate_watch else self._feed_live if self._live else None
         if feed is None:
             return None
         if self.problem:
@@ -149,7 +149,7 @@ class TrafficMonitor:
         for sample in self._prober.controls_from(self._read_control) if self._candidate_watch else ():
             self._read_control += 1
             if self._candidate_watch:
-                self._candidate_watch.hear_control(sample)
+                self._candidate_watch.feed_control(sample)
 
     def both_failed(self, decided_at: float) -> str | None:
         """Return the figures of both colours if the previous colour failed as well, None if it did not, or cannot be asked.

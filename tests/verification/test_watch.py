@@ -177,9 +177,9 @@ def blue(n: int, *, generation: int = 8, ok: bool = True) -> Sample:
 def test_late_answers_are_ignored_and_answers_of_the_wrong_colour_are_harm() -> None:
     """The candidate gets all traffic: late answers of the old generation do not count, answers of the other colour do."""
     watch = candidate_watch()
-    assert not any(watch.hear(blue(n, generation=7, ok=False)) for n in range(50))
+    assert not any(watch.feed(blue(n, generation=7, ok=False)) for n in range(50))
     assert watch.requests == 0
-    assert [watch.hear(blue(n)) for n in range(2)][1] == (
+    assert [watch.feed(blue(n)) for n in range(2)][1] == (
         "2 answers by version 1.0.0, expected 1.1.0 and colour blue, expected green"
     )
 
@@ -191,29 +191,29 @@ def test_without_a_generation_the_previous_version_is_harm_after_the_confirmatio
     def nameless(n: int, kind: ConnectionKind) -> Sample:
         return replace(blue(n), colour=None, generation=None, kind=kind)
 
-    assert not any(watch.hear(nameless(n, "fresh")) for n in range(40))
-    assert not any(watch.hear(nameless(n, "kept")) for n in range(41, 80))
-    assert [watch.hear(nameless(n, "fresh")) for n in (81, 82)][1] == "2 answers by version 1.0.0, expected 1.1.0"
+    assert not any(watch.feed(nameless(n, "fresh")) for n in range(40))
+    assert not any(watch.feed(nameless(n, "kept")) for n in range(41, 80))
+    assert [watch.feed(nameless(n, "fresh")) for n in (81, 82)][1] == "2 answers by version 1.0.0, expected 1.1.0"
 
 
 def test_with_a_share_only_answers_of_the_candidate_count() -> None:
     watch = candidate_watch(share=True)
     for n in range(0, 400, 2):
-        assert watch.hear(blue(n, ok=n % 40 != 0)) is None
-        assert watch.hear(sample(n + 1)) is None
+        assert watch.feed(blue(n, ok=n % 40 != 0)) is None
+        assert watch.feed(sample(n + 1)) is None
     assert (watch.requests, watch.failures) == (200, 0)
-    assert [watch.hear(sample(n, ok=False)) for n in range(400, 403)][-1]
+    assert [watch.feed(sample(n, ok=False)) for n in range(400, 403)][-1]
 
 
 def test_with_a_share_and_no_colours_the_version_decides() -> None:
     """Failures without colour and version are counted separately."""
     watch = candidate_watch(share=True)
     for n in range(100):
-        watch.hear(replace(sample(n), colour=None))
-        watch.hear(replace(blue(n), colour=None))
+        watch.feed(replace(sample(n), colour=None))
+        watch.feed(replace(blue(n), colour=None))
     assert (watch.requests, watch.harm) == (100, None)
     nameless = [replace(sample(n, ok=n % 10 != 0), colour=None, version=None) for n in range(200)]
-    assert any(watch.hear(one) for one in nameless)
+    assert any(watch.feed(one) for one in nameless)
 
 
 @pytest.mark.parametrize("share", [False, True])
@@ -225,8 +225,8 @@ def test_without_enough_good_answers_of_the_previous_colour_slowness_is_harm(sha
         for n, one in enumerate(slow):
             good = n >= good_from
             other = replace(sample(n, ms=25 if good else 1, ok=good, colour="blue"), control=True)
-            watch.hear_control(other if n % 2 or good else replace(other, status=None, done=other.at + 2))
-            found.append(watch.hear(one))
+            watch.feed_control(other if n % 2 or good else replace(other, status=None, done=other.at + 2))
+            found.append(watch.feed(one))
         assert any(found) is harmed
 
 
@@ -234,9 +234,9 @@ def test_with_a_share_slowness_is_compared_with_the_previous_colour() -> None:
     small = SlowLimits(window=40)
     watch = CandidateWatch(WatchLimits(slow=small), GREEN, BLUE, 8, before(), None, share=True)
     both_slow = [one for n in range(300) for one in (sample(n, ms=25), replace(blue(n), done=1000 + n / 40 + 0.025))]
-    assert not any(watch.hear(one) for one in both_slow)
+    assert not any(watch.feed(one) for one in both_slow)
     one_slow = [one for n in range(300, 500) for one in (sample(n, ms=25), blue(n))]
-    assert any(watch.hear(one) for one in one_slow)
+    assert any(watch.feed(one) for one in one_slow)
 
 
 def test_rates_of_false_and_missed_alarms() -> None:

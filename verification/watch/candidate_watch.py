@@ -76,7 +76,7 @@ class CandidateWatch:
         """Return when the evidence of the harm began (epoch s), None without harm."""
         return self._watch.health.since or self._unnamed.health.since
 
-    def hear(self, sample: Sample) -> str | None:
+    def feed(self, sample: Sample) -> str | None:
         """Take in one answer of the live domain; return the harm if it is proven."""
         whose = self._whose(sample)
         if whose == self._previous.colour:
@@ -87,7 +87,7 @@ class CandidateWatch:
             self._watch.feed(sample)
         return self.harm
 
-    def hear_control(self, sample: Sample) -> None:
+    def feed_control(self, sample: Sample) -> None:
         """Take in one answer of the previous colour at its own address."""
         if self._control is not None and self._control_before is not None:
             self._control.feed(sample, self._control_before)

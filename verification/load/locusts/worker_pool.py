@@ -59,7 +59,12 @@ class Master:
         self._time = Timekeeper()
         self._begun: set[str] = set()
         self._over = False
-        listeners = ((_HELLO, self._hello), (_JOINED, self._join), (_BEGUN, self._begin), (_WORKED, self._hear))
+        listeners = (
+            (_HELLO, self._hello),
+            (_JOINED, self._join),
+            (_BEGUN, self._begin),
+            (_WORKED, self._receive_report),
+        )
         for name, listener in listeners:
             self._runner.register_message(name, listener)
         environment.events.worker_connect.add_listener(self._connected)
@@ -86,7 +91,7 @@ class Master:
         if hmac.compare_digest(proof, _proof(self._key, _JOINED, self._challenge, msg.node_id, host)):
             self._joined[msg.node_id] = host
 
-    def _hear(self, msg: Any, **_: Any) -> None:
+    def _receive_report(self, msg: Any, **_: Any) -> None:
         self._worked[msg.node_id] = dict(msg.data)
 
     def _give_up(self) -> None:
