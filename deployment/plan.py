@@ -65,7 +65,7 @@ class Operation:
 class LiveSnapshot:
     """The colour that was live when the deployment began. A rollback restores it.
 
-    ``problems``: what was wrong with it then, each as ``CHECK: PROBLEM``, if the deployment was allowed all the same. A
+    ``problems``: its problems at that time, each as ``CHECK: PROBLEM``, if the deployment was allowed in spite of them. A
     rollback does not require these checks to pass.
     """
 

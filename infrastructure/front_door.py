@@ -85,10 +85,10 @@ class _Enough(Exception):
 
 
 class _Examination:
-    """Plays journeys and notes the problems.
+    """Plays journeys and collects the problems.
 
-    A problem names the request with its placeholders, and quotes nothing of the answer but its status: it is the same each time,
-    so a rollback can compare it with what was wrong before the deployment.
+    A problem names the request with its placeholders, and quotes nothing of the answer but its status: it is the same
+    each time, so a rollback can compare it with the problems before the deployment.
     """
 
     def __init__(self, client: httpx.Client, service: Service, user: SmokeUser | None, *, every: bool) -> None:
@@ -102,7 +102,7 @@ class _Examination:
 
     @property
     def problems(self) -> Sequence[str]:
-        """What was found so far."""
+        """Return the problems found so far."""
         return self._problems
 
     def probe(self, step: Step) -> None:
@@ -113,7 +113,7 @@ class _Examination:
             self._note(str(step.request), judge(prepared, received, quote=False))
 
     def play(self, journey: Journey) -> None:
-        """Play a journey, if it can be signed in to; what it wrote is removed in any case."""
+        """Play a journey if its session can be opened; its data is removed in any case."""
         headers = self._session(journey.session)
         if headers is None:
             return
@@ -134,7 +134,7 @@ class _Examination:
                 self._sweep(journey, journey.sweep, headers)
 
     def sign_out(self) -> None:
-        """End the sessions that were signed in to."""
+        """End the open sessions."""
         for name, headers in self._sessions.items():
             step = self._service.sessions[name].sign_out
             if step is not None and headers is not None:
@@ -144,7 +144,7 @@ class _Examination:
                     self._note(str(step.request), judge(prepared, received, quote=False))
 
     def _session(self, name: str | None) -> Mapping[str, str] | None:
-        """Return what the requests of a session carry; None if it cannot be signed in to, which is noted once."""
+        """Return the headers of the session's requests; None if sign-in fails, which is noted once."""
         if name is None:
             return {}
         if name not in self._sessions:
@@ -168,7 +168,7 @@ class _Examination:
             return None
 
     def _remove(self, journey: Journey, play: Play, headers: Mapping[str, str]) -> None:
-        """Ask the ``undo`` steps that were not reached."""
+        """Send the ``undo`` steps that were not reached."""
         if play.left_something and not play.finished:
             self._remove_entry(journey, play.values, headers)
 
@@ -179,7 +179,7 @@ class _Examination:
             undoing.learn(prepared, self._quietly(prepared))
 
     def _sweep(self, journey: Journey, sweep: Sweep, headers: Mapping[str, str]) -> None:
-        """Remove what a lost answer left behind."""
+        """Remove the data of requests whose answers were lost."""
         values = self._values()
         received = self._quietly(prepare(sweep.step, values, headers))
         if received is None:
@@ -191,7 +191,7 @@ class _Examination:
                 self._remove_entry(journey, entry, headers)
 
     def _quietly(self, prepared: Prepared) -> Received | None:
-        """Return the answer, None if there is none: when something is removed, no problem is noted."""
+        """Return the answer, None if there is none; problems of removing are not noted."""
         try:
             return Received(_send(self._client, prepared))
         except _FAILURES:

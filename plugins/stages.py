@@ -74,7 +74,7 @@ class Check:
 
 
 class GateNode:
-    """A collected node whose checks belong to a gate, whatever file they come from."""
+    """A collected node whose checks belong to a gate, for every kind of file."""
 
     gate: str
 

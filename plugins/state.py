@@ -1,7 +1,7 @@
 """The state that the coordinator publishes for checks.
 
-Workers read it from an encrypted file. They get the key through their pipe from the coordinator, so that no secret is on
-the disk, whatever ends the run.
+Workers read it from an encrypted file. They get the key through their pipe from the coordinator, so that no secret is
+on the disk, however the run ends.
 """
 
 from __future__ import annotations

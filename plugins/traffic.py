@@ -264,7 +264,7 @@ class TrafficMonitor:
 
 
 def prober_config(settings: Settings, live_url: str, users: Sequence[SmokeUser], folder: Path) -> ProberConfig:
-    """Return what the prober is told: the service's journeys, the last smoke user if there is one, and its log in the run's folder."""
+    """Return the prober's configuration: the service's journeys, the last smoke user if there is one, and its log in the run's folder."""
     limits = settings.limits
     return ProberConfig(
         live_url,

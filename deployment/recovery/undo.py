@@ -118,7 +118,7 @@ class Undo:
 
     @property
     def reason(self) -> Reason | None:
-        """Why traffic was not moved, what failed, or what is still wrong as before; None if all is well."""
+        """Return why traffic was not moved, the failure, or the problem that existed before as well; None without a problem."""
         return self._reason
 
     @property

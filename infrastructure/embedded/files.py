@@ -32,7 +32,7 @@ def replace(path: Path, content: str | bytes, mode: int = 0o600, *, durable: boo
 
 
 def make_enterable(folder: Path) -> None:
-    """Create a folder, and its missing parents, that other users can pass through whatever the umask.
+    """Create a folder, and its missing parents, that other users can pass through under any umask.
 
     The rights of a folder that exists already stay as they are.
     """

@@ -17,7 +17,7 @@ from verification.journeys.sessions import NotSignedIn
 
 CLOSED = (401, 403)
 NOT_FOUND = (403, 404, 410)
-"""What another user may get for a private answer. 404 does not reveal that there is something."""
+"""The statuses that another user may get for a private answer. 404 does not reveal that the data exists."""
 WRONG = "not-the-right-password"
 
 

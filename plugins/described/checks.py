@@ -1,4 +1,4 @@
-"""How a module here declares its checks: a function of fixtures, its gate, and what it is repeated for."""
+"""The declaration of checks in this package: a function of fixtures, its gate, and the subjects for which it is repeated."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from verification.journeys.model import Service
 
 Function = Callable[..., None]
 Subjects = Callable[[Service], Sequence[tuple[str, Mapping[str, Any]]]]
-"""Returns for what a check is repeated: for each, the end of its name, and the arguments that are no fixtures."""
+"""Returns the subjects of a check: for each, the end of its name, and the arguments that are not fixtures."""
 
 _REGISTERED: list[tuple[str, str, Function, Subjects]] = []
 

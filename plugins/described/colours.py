@@ -1,4 +1,4 @@
-"""What only blue/green can get wrong: sessions and data on both colours, the live colour's health, the front door's requests."""
+"""Faults that only blue/green can have: sessions and data on both colours, the live colour's health, the front door's requests."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def _questions(service: Service) -> Sequence[Subject]:
 
 
 def _unharmed(player: Player, live_client: httpx.Client, live: Release, question: Question, advice: str) -> None:
-    """Ask the live colour; what fails is asked once more, in all its parts, before it counts as harm."""
+    """Ask the live colour; if a request fails, ask all parts once more before the failure counts as harm."""
     name = "live" if live.colour is None else f"live {live.colour} ({live.version or live.image or live.digest})"
     side = Side("live", live_client)
     try:

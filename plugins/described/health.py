@@ -42,7 +42,7 @@ def stays_up(player: Player, fresh_client: httpx.Client, limits: Limits, measure
     """`consecutive` answers in a row, over `window` seconds or more, are as described, each on a connection of its own."""
     count, began = limits["consecutive"], time.monotonic()
     for number in range(1, count + 1):
-        # Evenly: what comes and goes is seen whatever its rhythm.
+        # Evenly spaced, so that intermittent faults of every rhythm are seen.
         time.sleep(max(0.0, began + (number - 1) * limits["window"] / count - time.monotonic()))
         try:
             player.probe(player.service.health.step, fresh_client)
@@ -68,7 +68,7 @@ def answers_as_described(player: Player, client: httpx.Client, limits: Limits, m
 
 
 def version_of(player: Player, response: httpx.Response) -> str:
-    """Return the version that an answer names; a text in words if it names none."""
+    """Return the version that an answer names; a descriptive text if it names none."""
     where = player.service.health.version
     assert where is not None, "the description says where the version is"
     try:

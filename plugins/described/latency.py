@@ -26,7 +26,7 @@ SIGNED_IN = {
 
 
 def again(operation: Operation, base_url: str) -> str:
-    """Return what to type to see it again."""
+    """Return the command that repeats a request."""
     session = operation.session if operation.role != "sign in" else None
     method = "" if operation.method == "GET" else f" -X {operation.method}"
     credentials = SIGNED_IN.get(session.kind, "").format(header=session.header) if session else ""
@@ -63,7 +63,7 @@ def no_slower_than_live(
     """The typical answer and the share of slow ones, beside live's in the same minutes."""
     _was_asked(latency_result, player, operation)
     if not latency_result.compared:
-        measure(f"{operation} beside live", "not compared: there is no second colour that is well")
+        measure(f"{operation} beside live", "not compared: there is no healthy second colour")
     for kind in KINDS if latency_result.compared else ():
         shift = latency_result.shift((operation, kind))
         name = f"{operation} beside live, {kind} connections"
@@ -86,7 +86,7 @@ def all_no_slower_than_live(latency_result: LatencyResult, measure: Measure) -> 
 @check("latency", "was measured")
 @pytest.mark.samples("samples")
 def was_measured(latency_result: LatencyResult, limits: Limits, measure: Measure) -> None:
-    """By a clock that kept time, at a rate that burdens nobody, and with answers that came."""
+    """The clock kept time, the rate stayed below its limit, and the answers arrived."""
     measured = latency_result.second or latency_result.first
     measure("own clock late, p95", round(measured.lateness_ms, 2), limit=limits["p50_ms"] / 5, unit="ms")
     if latency_result.compared:

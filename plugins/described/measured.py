@@ -1,4 +1,4 @@
-"""What is measured: the load and what must hold after it, and the bake."""
+"""Checks of measurements: the load, the checks after it, and the bake."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def load_no_slower_than_live(
     """Both colours under a small load at once, if the settings ask for it (`compare_rate`); refused if found twice."""
     assert load_result.requests > 0
     if load_beside_live is None:
-        why = "compare_rate is 0" if not limits.get("compare_rate") else "there is no second colour that is well"
+        why = "compare_rate is 0" if not limits.get("compare_rate") else "there is no healthy second colour"
         measure("under load beside live", f"not compared: {why}")
         return
     found = load_beside_live

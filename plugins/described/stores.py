@@ -107,7 +107,7 @@ def nothing_is_left_behind(
         measure("rows left behind", f"not asked: {why}")
         if stores.database is not None and before is not None and "rows" in limits:
             warn(
-                "the setting stores.database.rows could not be run on the database, so nobody looked for what is left behind; "
+                "the setting stores.database.rows could not be run on the database, so rows that are left behind were not counted; "
                 "give the statement that counts the smoke users' rows, see docs/any-service.md"
             )
         return
@@ -144,6 +144,6 @@ def takes_no_jobs(
     measure(name, more, limit=allowed)
     assert more <= allowed, (
         f"connections that take from queues in Redis: {now[0]}, before the release was started {before.takers}, limit {allowed} "
-        "more: under test it takes jobs that belong to the live colour (if the live colour itself grew meanwhile, deploy again)\n"
+        "more: under test it takes jobs that belong to the live colour (if the live colour itself grew in that time, deploy again)\n"
         "  again: redis-cli client list | grep -E 'cmd=(b?[lr]pop|b?lmove|b?zpop|xreadgroup)'"
     )

@@ -1,4 +1,4 @@
-"""Refuses a run whose assertions do nothing: then every check would pass, whatever the release answers."""
+"""Refuses a run whose assertions do nothing: then every check would pass, with any answer of the release."""
 
 from __future__ import annotations
 

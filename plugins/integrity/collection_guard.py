@@ -25,7 +25,7 @@ from verification.declarative.source import InvalidChecks
 # pytest collects the functions, methods and classes whose names begin so, and each unittest.TestCase.
 CHECK_PREFIX, GROUP_PREFIX = "test", "Test"
 NO_CHECKS = frozenset({"fixture", "property", "cached_property"})
-"""Decorators whose results pytest does not collect, whatever the function's name."""
+"""Decorators whose results pytest does not collect, under any name of the function."""
 
 
 def declared(suites: Path) -> Iterator[str]:

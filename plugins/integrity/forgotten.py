@@ -130,7 +130,7 @@ def _holds_forgotten(source: PythonSource, others: Collection[str], fixtures: Co
     if source.tree is None:
         return _near_file(path.stem)
     if any(name.startswith("test_") or "::" in name or name not in source.used for name in checks_in(source.tree.body)):
-        return True  # but for a helper such as ``testit``, which its own file calls
+        return True  # except a helper such as ``testit``, which its own file calls
     return _near_file(path.stem) and any(
         isinstance(node, Function) and _is_forgotten(node, source, (), fixtures) for node in source.definitions
     )
@@ -239,7 +239,7 @@ def _nested(function: Function, source: PythonSource, file: str) -> Iterator[For
 
 
 def _is_forgotten(node: Function, source: PythonSource, others: Collection[str], fixtures: Collection[str]) -> bool:
-    """Return whether this function was meant as a check: by its name, its marks, or by what it needs and does."""
+    """Return whether this function was meant as a check: by its name, its marks, or its arguments and body."""
     used = node.name in source.used or node.name in others
     if node.name.startswith(CHECK_PREFIX) or used or SETUP.match(node.name):
         return False

@@ -1,7 +1,7 @@
-"""Which warnings fail a check, whatever the options: resource warnings never do, a failed thread always does.
+"""Decides which warnings fail a check, under all options: resource warnings never do, a failed thread always does.
 
-The garbage collector raises them at an arbitrary moment, often while a check of another gate runs, so they would fail the
-wrong check. An exception in a thread stays an error: the thread's result is missing.
+The garbage collector raises them at an arbitrary moment, often while a check of another gate runs, so they would fail
+the wrong check. An exception in a thread stays an error: the thread's result is missing.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def test_problem_is_not_excused_without_the_option(one: Deployment) -> None:
 
 
 def test_colour_that_does_not_answer_gets_no_traffic(one: Deployment) -> None:
-    """A dead colour is never better than the candidate, whatever it was before."""
+    """A dead colour is never better than the candidate, also if it was unhealthy before."""
     promoted(one, NO_DATABASE)
     one.cloud.sides[BLUE].running = False
     one.machine.abandon(HARM)

@@ -50,7 +50,7 @@ def tmpfs(folder: Path) -> Iterator[None]:
 
 
 def fill(folder: Path) -> Path:
-    """Fill the disk of the folder to its last byte; return the file that takes the space."""
+    """Fill the disk of the folder completely; return the file that takes the space."""
     path = folder / "filler"
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     try:

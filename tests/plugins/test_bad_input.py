@@ -33,7 +33,7 @@ def _settings(change: Callable[[str], str]) -> Prepare:
 
 
 def _contract(text: str | None) -> Prepare:
-    """Write a description of the service whose contract has this text; None: there is no such file."""
+    """Write a description of the service whose contract has this text; None: the file is missing."""
 
     def prepare(project: Project) -> None:
         folder = project.facts.folder

@@ -136,7 +136,7 @@ def test_checks_that_would_wait_for_a_dead_dependency_are_not_begun(project: Pro
 
 
 def test_fast_failure_of_a_dependency_stops_no_other_gate(project: Project) -> None:
-    """A wrong answer is no dead dependency: the other gates say what else is wrong."""
+    """A wrong answer does not mean a dead dependency: the other gates run and report further faults."""
     project.add("redis", "def test_it(client): assert client.get('/health').status_code == 500")
     run = project.run()
     assert run.result == REJECTED, run.output

@@ -50,7 +50,7 @@ def assert_safe(project: Project, run: Outcome, *, rolled_back: bool) -> None:
     assert "promotion" not in notes
     assert ("rolled_back" if rolled_back else "rejected") in notes[NOTE]
     (journal,) = (project.path / "reports").glob("2*/audit.jsonl")
-    list(read(journal))  # what is on the disk is whole
+    list(read(journal))  # the file on the disk is complete
 
 
 MOMENTS = {

@@ -44,7 +44,7 @@ class Screen:
         self.written.append(text)
 
     def ensure_newline(self) -> None:
-        """Do nothing: there is no other line."""
+        """Do nothing: no other line exists."""
 
 
 def progress_on(screen: Screen) -> Progress:

@@ -26,7 +26,7 @@ from verification.journeys.accounts import SmokeUser
 
 SETTINGS = Settings("test", LIMITS, {}, {"provider": "embedded"}, project=CHECKOUT)
 USERS = (SmokeUser("one@smoke.example", "password"),)
-# What a run does that leaves its receipt and then ends, or replaces its process, with an exit code of its own.
+# A run that leaves its receipt and then ends, or replaces its process, with an exit code of its own.
 LEAVE = "import os, pathlib; pathlib.Path(os.environ['DEPLOYMENT_RECEIPT']).write_text({folder!r} + '\\n'); "
 ENDS = {
     "libc's _exit": "import ctypes; ctypes.CDLL(None)._exit({code})",

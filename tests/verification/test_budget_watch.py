@@ -1,4 +1,4 @@
-"""The proof that an operation is too slow: how often it is wrong, how soon it comes, and what it does not look at."""
+"""The proof that an operation is too slow: how often it is wrong, how soon it is found, and which answers it ignores."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ def play(journey: Journey = JOURNEY) -> Play:
 
 
 def go(played: Play, *answers: Answer | None) -> list[tuple[str, str | None]]:
-    """Answer each next request in turn; return its step's name and what was wrong."""
+    """Answer each next request in turn; return its step's name and the problem."""
     seen = []
     for one in answers:
         prepared = played.prepare({})
@@ -207,7 +207,7 @@ NAMED = Journey(
 
 
 def test_undo_that_needs_no_captured_value() -> None:
-    """What was written is known by the run's marker: a lost answer may have written it."""
+    """The run's marker identifies data that a request with a lost answer may have written."""
     for lost in (None, answer(201)):
         played = play(NAMED)
         assert not played.left_something

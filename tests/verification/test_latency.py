@@ -102,7 +102,7 @@ NOTES = {
     "DELETE /files/${marker}.txt": ("DELETE /files/{}", 1),
     "GET /count": ("GET /count", 1),
 }
-"""What is measured of it: the server's name of each operation, and how often a round asks it."""
+"""The measured operations: the server's name of each operation, and how often a round asks it."""
 
 
 def plan_of_notes(notes: Notes, folder: Path, **values: float) -> LatencyPlan:

@@ -156,7 +156,7 @@ def judged_in_sessions(candidate: Draw, live: Draw) -> LatencyResult:
 
 
 def sharing_a_core(sessions: range) -> Draw:
-    """Return the login of 20 ms that takes 34 ms in these sessions, because its process shares a core meanwhile."""
+    """Return the login of 20 ms that takes 34 ms in these sessions, because its process shares a core in that time."""
 
     def draw_one(draw: random.Random, place: Place, n: int) -> float:
         if place[0] != "login":

@@ -75,7 +75,9 @@ def test_undo_waits_for_the_answer_to_the_step_before(described: Service) -> Non
     assert not {"find", "cancel", "gone"} & set(steps(waiting))
     (track,) = (track for track in script.tracks if track.journey.name == "book a consult")
     known = [values.captured["id"] for values in track.left()]
-    assert {ask.prepared.path.rpartition("/")[2] for ask in read} <= set(known), "what waits is removed at the end"
+    assert {ask.prepared.path.rpartition("/")[2] for ask in read} <= set(known), (
+        "data of waiting plays is removed at the end"
+    )
     assert script.learn(read[0], answer(read[0])).problem is None
     later = list(requests_of(script, slow="read"))
     assert [ask.prepared.path for ask in later if ask.prepared.step.name == "cancel"] == [read[0].prepared.path]
@@ -84,7 +86,7 @@ def test_undo_waits_for_the_answer_to_the_step_before(described: Service) -> Non
 def test_entry_of_a_lost_read_is_removed_and_the_steps_after_it_are_not_asked(described: Service) -> None:
     script = signed_in(described)
     read = next(ask for ask in requests_of(script, slow="read") if ask.prepared.step.name == "read")
-    assert script.learn(read, None).problem is None  # the process says what was wrong
+    assert script.learn(read, None).problem is None  # the process reports the problem
     later = [ask for ask in requests_of(script, slow="read") if ask.play is read.play]
     assert steps(later) == ["cancel", "gone"]
     assert later[0].prepared.path == read.prepared.path

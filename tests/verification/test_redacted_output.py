@@ -1,4 +1,4 @@
-"""Output that nobody can take: the reader has gone, or the disk behind a log is full."""
+"""Output that cannot be written: the reader has ended, or the disk of a log is full."""
 
 from __future__ import annotations
 

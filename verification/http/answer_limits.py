@@ -58,7 +58,7 @@ class _Running(threading.local):
 
 
 class LimitedTransport(httpx.HTTPTransport):
-    """Sends a request and ends it at the deadline, in whichever part of the answer it is; limits the size of the body.
+    """Sends a request and ends it at the deadline, also in the middle of the answer; limits the size of the body.
 
     Raises AnswerTooLarge, AnswerTooSlow, UnreadableEncoding besides the exceptions of ``httpx.HTTPTransport``.
     """

@@ -142,7 +142,7 @@ def _shape(operation: str) -> str:
 
 
 def without_ids(path: str) -> str:
-    """Return a path with ``{}`` for each part that looks like an id: it has a digit, and is no version such as ``v1``."""
+    """Return a path with ``{}`` for each part that looks like an id: it has a digit, and is not a version such as ``v1``."""
     return "/".join("{}" if _ID.fullmatch(part) else part for part in path.split("/"))
 
 

@@ -120,7 +120,7 @@ class _Crew:
                 on_tick(now - begin)
 
     def end(self) -> None:
-        """End all processes, whatever they are doing. Only processes that are already leaving get a moment to finish."""
+        """End all processes at once. Only processes that are already leaving get a moment to finish."""
         leave_by = time.monotonic() + (_LEAVE_S if self._locusts and self._locusts[0].code is not None else 0.0)
         for one in self._locusts:
             one.end(max(0.0, leave_by - time.monotonic()))

@@ -169,13 +169,13 @@ def _copy_binaries(home: Path) -> None:
     for folder in (_LIBRARIES, _WHEEL):
         copy = home / folder.name
         shutil.copytree(folder, copy, symlinks=True, dirs_exist_ok=True)
-        for path in (copy, *copy.rglob("*")):  # installed under a strict umask, the originals are for their owner alone
+        for path in (copy, *copy.rglob("*")):  # under a strict umask, only their owner can read the installed originals
             if not path.is_symlink():
                 path.chmod(0o755 if path.is_dir() or path.stat().st_mode & 0o100 else 0o644)
 
 
 def _make_home(home: Path) -> None:
-    """Create the folder so that the server's user can pass through it, whatever the umask."""
+    """Create the folder so that the server's user can pass through it, under any umask."""
     home.mkdir(parents=True, exist_ok=True)
     home.chmod(0o711)
 

@@ -1,1 +1,1 @@
-"""What runs inside a Locust process; nobody else imports it, since `import locust` patches sockets, threads and clocks."""
+"""The code of a Locust process. No other process imports it, because `import locust` patches sockets, threads and clocks."""
