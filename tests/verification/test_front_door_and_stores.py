@@ -80,3 +80,10 @@ def test_urls_of_stores_are_secrets() -> None:
     assert "canary" not in repr(stores)
     assert set(stores.secrets) == {stores.database, stores.redis, "canary-password"}
     assert Stores("no url", None).secrets == ("no url",)
+
+
+def test_a_command_names_the_kind_of_credentials_and_shows_none() -> None:
+    for value, shown in (("Basic Y2FuYXJ5", "Basic $CREDENTIALS"), ("Bearer canary-token", "Bearer $TOKEN")):
+        command = curl_for(httpx.Request("GET", f"{OWN}/x", headers={"Authorization": value}))
+        assert f'-H "Authorization: {shown}"' in command
+        assert value.partition(" ")[2] not in command

@@ -236,7 +236,8 @@ def curl_for(request: httpx.Request) -> str:
 
 def _header(name: str, value: str) -> str:
     if name == "authorization":
-        return '"Authorization: Bearer $TOKEN"'
+        scheme = value.partition(" ")[0]
+        return '"Authorization: Basic $CREDENTIALS"' if scheme == "Basic" else '"Authorization: Bearer $TOKEN"'
     if is_secret_name(name):
         return f'"{name}: $SECRET"'
     return shlex.quote(f"{name}: {value}")
