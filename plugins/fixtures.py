@@ -168,11 +168,15 @@ class Session:
                 )
             return self._clients[key]
 
-    def release(self, gate: str) -> Release:
-        """Return the release that a gate's checks ask; fail the check if there is none yet."""
+    def release(self, gate: str, url: str | None = None) -> Release:
+        """Return the release that a gate's checks ask; fail the check if there is none yet.
+
+        ``url``: the address that a check's own ``base_url`` names; another one than the release's is not the release's.
+        """
         state = self.state
-        release = state.promoted if gate == LIVE and state.deploying else state.candidate
-        return _require(release, "no release is available for requests", state)
+        found = state.promoted if gate == LIVE and state.deploying else state.candidate
+        release = _require(found, "no release is available for requests", state)
+        return release if url in (None, release.url) else Release(str(url))
 
     def _operation(self, exchange: Exchange) -> str | None:
         """Return the operation that a request used, as METHOD and path template; None if the contract has no such one."""
@@ -322,16 +326,18 @@ def base_url(_deployment: Session, gate: str) -> str:
 
 
 @pytest.fixture
-def client(_deployment: Session, gate: str, limits: Mapping[str, Any]) -> httpx.Client:
+def client(_deployment: Session, gate: str, base_url: str, limits: Mapping[str, Any]) -> httpx.Client:
     """An httpx.Client for the release: client.get("/health"); no retries, no redirects, every request recorded."""
-    return _deployment.client(gate, _deployment.release(gate), float(limits.get("timeout", DEFAULT_TIMEOUT_S)))
+    return _deployment.client(
+        gate, _deployment.release(gate, base_url), float(limits.get("timeout", DEFAULT_TIMEOUT_S))
+    )
 
 
 @pytest.fixture
-def fresh_client(_deployment: Session, gate: str, limits: Mapping[str, Any]) -> httpx.Client:
+def fresh_client(_deployment: Session, gate: str, base_url: str, limits: Mapping[str, Any]) -> httpx.Client:
     """The same as client, but every request opens a new connection."""
     timeout_s = float(limits.get("timeout", DEFAULT_TIMEOUT_S))
-    return _deployment.client(gate, _deployment.release(gate), timeout_s, keep_alive=False)
+    return _deployment.client(gate, _deployment.release(gate, base_url), timeout_s, keep_alive=False)
 
 
 @pytest.fixture
@@ -347,10 +353,12 @@ def fresh_live_client(_deployment: Session, gate: str, live: Release, limits: Ma
 
 
 @pytest.fixture
-def front_client(_deployment: Session, gate: str, limits: Mapping[str, Any]) -> httpx.Client:
+def front_client(_deployment: Session, gate: str, base_url: str, limits: Mapping[str, Any]) -> httpx.Client:
     """An httpx.Client that sends requests to the release as the front door will: with the live domain's host in its header."""
     timeout_s = float(limits.get("timeout", DEFAULT_TIMEOUT_S))
-    return _deployment.client(gate, _deployment.release(gate), timeout_s, front_door=_deployment.state.front_door)
+    return _deployment.client(
+        gate, _deployment.release(gate, base_url), timeout_s, front_door=_deployment.state.front_door
+    )
 
 
 @pytest.fixture

@@ -54,4 +54,5 @@ def message_of(report: pytest.TestReport) -> str:
     crash = getattr(report.longrepr, "reprcrash", None)
     text = str(crash.message) if crash is not None else str(report.longrepr or report.outcome)
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    return (lines[0] if lines else report.outcome)[:300]
+    # "Failed" is what pytest calls a failure with a message of its own; it says nothing.
+    return (lines[0].removeprefix("Failed: ") if lines else report.outcome)[:300]

@@ -85,7 +85,7 @@ def results(request: pytest.FixtureRequest) -> Iterator[Mapping[str, Future[Resu
 
 
 # Their deployments and rollbacks are covered by other documents and by tests/e2e as well.
-LONG = {"docs/any-service.md", "docs/embedded.md", "docs/roll-back-by-hand.md"}
+LONG = {"docs/any-service.md", "docs/embedded.md", "docs/roll-back-by-hand.md", "docs/run-a-deployment.md"}
 
 
 @pytest.mark.parametrize(

@@ -43,6 +43,7 @@ def tampered(folder: Path, name: str, content: bytes | None) -> Iterator[None]:
         kept.rename(folder)
 
 
+@pytest.mark.soak
 def test_evidence_of_a_deployment_and_its_rollback(
     up_sandbox: Sandbox,
     fast_settings: Path,

@@ -7,6 +7,7 @@ and the scheme of the colours' URLs.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -54,6 +55,7 @@ def command(up_sandbox: Sandbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     services = ", ".join(f'{colour} = "{name}"' for colour, name in outputs.services.items())
     head = f'default_environment = "production"\nservice = "{ROOT}/suites/service.yaml"\n'
     settings = tmp_path / "deployment.toml"
+    shutil.copy(ROOT / "checklist.toml", tmp_path)
     settings.write_text("\n".join([head, "[environments.production]", *lines, f"services = {{ {services} }}"]))
     real = estate.aws_estate
 

@@ -79,7 +79,7 @@ def test_migration_that_harms_live_is_rejected(own_sandbox: Sandbox) -> None:
     assert ran.code == 1, ran.output
     assert (ran.facts["verdict"], ran.facts["live_harmed"]) == ("rejected", True)
     reason = ran.facts["reason"]
-    assert reason.startswith("bystander: test_live_is_well[write]: "), reason
+    assert reason.startswith("bystander: live is well after the start (book a consult): "), reason
     assert "live blue (1.0.0) is harmed: book a consult, book: POST /consults on live: status 500" in reason
     assert "to do: " in reason
     assert {ran.gate(name)["outcome"] for name in ("auth", "endpoints", "load", "live")} == {"not_run"}

@@ -44,6 +44,7 @@ def test_recover(up_sandbox: Sandbox, user_of: Callable[[Sandbox], User], fast_s
     assert user.seen.failures == []
 
 
+@pytest.mark.soak
 def test_killed_after_the_bake_and_in_rollback(
     up_sandbox: Sandbox, user_of: Callable[[Sandbox], User], fast_settings: Path
 ) -> None:

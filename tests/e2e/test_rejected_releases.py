@@ -58,7 +58,7 @@ def test_every_broken_release_is_tried() -> None:
     ("fault", "culprit", "options"),
     [pytest.param(*one, (), marks=() if one[0] in SAMPLE else pytest.mark.soak) for one in EXPECTED]
     + [pytest.param(*one, ("-n2",), marks=pytest.mark.soak) for one in WITH_WORKERS]
-    + [(images.TOO_SLOW, "latency", ("--environment=quick",))],
+    + [pytest.param(images.TOO_SLOW, "latency", ("--environment=quick",), marks=pytest.mark.soak)],
     ids=lambda value: value.name if isinstance(value, Fault) else "".join(value).strip("-") or "as-shipped",
 )
 def test_rejected(

@@ -32,7 +32,10 @@ DOCUMENT = Path(__file__).resolve().parents[2] / "suites" / "contract" / "telehe
 SESSION = {"Authorization": "Bearer of-the-session"}
 OF_HTTPX = {"host", "accept", "accept-encoding", "connection", "user-agent", "content-length"}
 LETTERS = st.characters(min_codepoint=ord("a"), max_codepoint=ord("z")) | st.sampled_from("AZ_-.,:$%{}'\"")
-PACE = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+# The same examples in each run: a mutant that is equivalent in a way not known yet must not fail somebody else's change.
+PACE = settings(
+    max_examples=50, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 
 
 @dataclass(frozen=True)
