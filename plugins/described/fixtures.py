@@ -54,29 +54,24 @@ class Player:
         return self.deployment.smoke_user(number)
 
     def headers(self, client: httpx.Client, journey: Journey, number: int = 0) -> Mapping[str, str]:
-        """Return the headers of a session for a journey; the checks of this process share it."""
-        return self.session_headers(client, journey.session, number)
-
-    def session_headers(self, client: httpx.Client, name: str | None, number: int = 0) -> Mapping[str, str]:
-        """Return the headers of the session of that name; empty without one."""
-        if name is None or self.service.sessions[name].kind == "none":
+        """Return the headers of a session for a journey, empty without one; the checks of this process share it."""
+        if journey.session is None or not self.service.needs_account(journey):
             return {}
-        return self.deployment.credentials(client, self.service.sessions[name], self.user(number)).headers
+        return self.deployment.credentials(client, self.service.sessions[journey.session], self.user(number)).headers
 
     def values(self, journey: Journey, number: int = 0) -> Values:
         """Return the values of one run of a journey."""
-        signed_in = journey.session is not None and self.service.sessions[journey.session].kind != "none"
-        return self.deployment.values(self.user(number) if signed_in else None)
+        return self.deployment.values(self.user(number) if self.service.needs_account(journey) else None)
 
     def signed_values(self) -> Values:
         """Return the values of a request that is sent by the first smoke user."""
         return self.deployment.values(self.user())
 
-    def play(self, journey: Journey, side: Side, *, prefix: str = "") -> int:
+    def play(self, journey: Journey, side: Side) -> int:
         """Play a whole journey on one side and return the number of its answers. Raises JourneyFailed."""
-        return self.play_across(journey, lambda _: side, prefix=prefix)
+        return self.play_across(journey, lambda _: side)
 
-    def play_across(self, journey: Journey, choose: Choose, *, prefix: str = "") -> int:
+    def play_across(self, journey: Journey, choose: Choose) -> int:
         """Play a journey; ``choose`` names the side of each step, by its number from 0 on, ``undo`` steps included.
 
         The session is opened on the side of the first step. Return the number of answers. Raises JourneyFailed.
@@ -87,7 +82,7 @@ class Player:
         while play.next() is not None:
             side = choose(number)
             found = self.ask(play, side, headers)
-            problem = problem or (found and f"{prefix}{found}")
+            problem = problem or found
             number += 1
         if problem is not None:
             raise JourneyFailed(problem)

@@ -13,7 +13,7 @@ from plugins.described.checks import check
 from plugins.described.fixtures import JourneyFailed, Player
 from plugins.state import Release
 from verification.http.client import Received
-from verification.journeys.expectations import NotCaptured, find
+from verification.journeys import expectations
 
 Measure = Callable[..., None]
 Limits = Mapping[str, Any]
@@ -68,13 +68,8 @@ def answers_as_described(player: Player, client: httpx.Client, limits: Limits, m
 
 
 def version_of(player: Player, response: httpx.Response) -> str:
-    """Return the version that an answer names; a descriptive text if it names none."""
-    where = player.service.health.version
-    assert where is not None, "the description says where the version is"
-    try:
-        return str(find(where, Received(response)))
-    except NotCaptured as problem:
-        return f"none ({problem})"
+    """Return the version that an answer names; ``none`` if it names none."""
+    return expectations.version_of(player.service.health, Received(response)) or "none"
 
 
 def _names_its_version(

@@ -22,7 +22,7 @@ class RunMode(Protocol):
         """Handle a required check that did not pass."""
 
     def stop_if_failed(self) -> None:
-        """Stop the run if a required gate has failed; gates that have not ended are no reason."""
+        """Stop the run if a required gate has failed; a gate that has not ended does not stop it."""
 
     def conclude(self) -> None:
         """Decide, once all checks have run or the run cannot continue; move traffic back if necessary."""

@@ -26,7 +26,7 @@ def saying(what):
 
 @pytest.fixture
 def session(client, sign_in, smoke_user):
-    """A token of the first smoke user that no other check uses: a service that accepts a forgery ends only this session."""
+    """A token of the first smoke user that no other check uses: a service that accepts a forgery ends only that one."""
     headers = sign_in(smoke_user)
     yield headers["Authorization"].removeprefix("Bearer ")
     client.post("/auth/logout", headers=headers)

@@ -175,7 +175,7 @@ class Session:
 
     @property
     def needs_account(self) -> bool:
-        """Return whether only a user with an account can have this session."""
+        """Return whether only a user with an account can have the session."""
         parts: dict[str, Any] = {"none": None, "basic": [self.username, self.password], "api-key": self.password}
         request = self.sign_in and asdict(self.sign_in.request)
         return any(name.startswith("account.") for name in names_in(parts.get(self.kind, request)))

@@ -1,4 +1,4 @@
-"""``check``: runs one check and says what was asked, expected and answered. Checks in YAML run here, without pytest."""
+"""``check``: runs one check and prints the request, the expectation and the answer. Checks in YAML run here, without pytest."""
 
 from __future__ import annotations
 

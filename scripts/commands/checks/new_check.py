@@ -30,7 +30,7 @@ _VARIABLE = re.compile(r"\{([^{}]+)\}")
 
 @dataclass(frozen=True)
 class _Draft:
-    """A check, and what its author must change in it."""
+    """A check, and the parts of it that its author must change."""
 
     check: dict[str, Any]
     change: tuple[str, ...] = ()

@@ -249,7 +249,7 @@ class SmokeUser(FastHttpUser):
 
     @staticmethod
     def signs_in(name: str) -> bool:
-        """Return whether a request opens this session."""
+        """Return whether a request opens the session."""
         return any(one.name == name and one.sign_in is not None for one in _sessions)
 
     def values(self) -> Values:
