@@ -39,6 +39,7 @@ from verification.latency.budget_watch import without_ids
 from verification.latency.judge import LatencyResult
 from verification.latency.judge import verify as verify_latency
 from verification.latency.plan import LatencyLimits, Operation, operations_of
+from verification.latency.series import series as latency_series
 from verification.load.comparison import BesideLive
 from verification.load.model import LoadPlan, LoadResult, journeys_of
 from verification.stores.connections import Before, Stores
@@ -447,6 +448,7 @@ def latency_result(_deployment: Session, candidate: Release) -> LatencyResult:
     plan = replace(plan, largest=_deployment.answers.largest)
     result = verify_latency(plan, LatencyLimits.of(gate))
     _deployment.recorder.requested(result.requests, "latency_result")
+    _deployment.recorder.has_series(LATENCY, latency_series(result))
     return result
 
 
@@ -455,7 +457,9 @@ def load_result(_deployment: Session, candidate: Release, tmp_path_factory: pyte
     """The result of the load, run once for the whole gate: requests, failures, p95_ms, throughput, …"""
     gate, log = _deployment.gates.get("load", {}), tmp_path_factory.mktemp("load") / "locust.log"
     requested = partial(_deployment.recorder.requested, by="load_result")
-    return measurement.load(_deployment.load_plan(candidate), gate, log, requested)
+    result = measurement.load(_deployment.load_plan(candidate), gate, log, requested)
+    _deployment.recorder.has_series("load", {"seconds": result.by_second, "p95_limit_ms": gate.get("p95_ms")})
+    return result
 
 
 @pytest.fixture(scope="session")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -18,6 +19,10 @@ MEASUREMENT = "measurement"
 WARNING = "warning"
 ANSWER = "answer"
 NOT_ASKED = "not_asked"
+EXCHANGE = "exchange"
+SERIES = "series"
+EXCHANGES_KEPT = 5
+"""How many of the last requests of a failed check its report shows."""
 _NOT_ASKED = "not asked: "
 _SKIPPED = f"Skipped: {_NOT_ASKED}"
 
@@ -46,6 +51,8 @@ class Recorder:
         self._warnings: list[str] = []
         self._documented: set[str] = set()
         self._left_out: set[str] = set()
+        self._last: deque[Exchange] = deque(maxlen=EXCHANGES_KEPT)
+        self._series: dict[str, Any] = {}
 
     def exchanged(self, exchange: Exchange, documented: str | None = None) -> None:
         """Count a request of a check's client; with any answer it is also a sample. Raises what ``SlowAnswers.exchanged`` raises.
@@ -55,6 +62,7 @@ class Recorder:
         self.requested(1)
         with self._lock:
             self._answers += exchange.status is not None
+            self._last.append(exchange)
             if documented is not None:
                 self._documented.add(documented)
         self.slow.exchanged(exchange)
@@ -73,6 +81,11 @@ class Recorder:
         """Add a value to the report."""
         with self._lock:
             self._measurements.append(measurement)
+
+    def has_series(self, name: str, data: Any) -> None:
+        """Keep a series of measured values, as JSON's types, for the report's picture of that name."""
+        with self._lock:
+            self._series[name] = data
 
     def warned(self, text: str) -> None:
         """Add a warning; it fails nothing."""
@@ -98,6 +111,9 @@ class Recorder:
             measurements, self._measurements = self._measurements, []
             warnings, self._warnings = self._warnings, []
             documented, self._documented = sorted(self._documented), set()
+            last, series, self._series = list(self._last), self._series, {}
+            if report.when == "teardown":
+                self._last.clear()
         if requests:
             report.user_properties.append((REQUESTS, requests))
         # All reports of an item share one list of properties; a copy prevents counting the same evidence twice.
@@ -106,6 +122,9 @@ class Recorder:
             report.user_properties.append((SAMPLES, samples))
         report.user_properties.extend((MEASUREMENT, asdict(measurement)) for measurement in measurements)
         report.user_properties.extend((WARNING, text) for text in warnings)
+        report.user_properties.extend((SERIES, {"name": name, "data": data}) for name, data in series.items())
+        if report.failed:
+            report.user_properties.extend((EXCHANGE, asdict(exchange)) for exchange in last)
         self.slow.hand_over(report)
         report.user_properties.extend((ANSWER, text) for text in documented)
         if report.skipped and isinstance(report.longrepr, tuple) and report.longrepr[2] in self._left_out:
@@ -149,3 +168,14 @@ def measurements_in(report: pytest.TestReport) -> list[Measurement]:
         for name, value in report.user_properties
         if name == MEASUREMENT and isinstance(value, dict)
     ]
+
+
+def exchanges_in(report: pytest.TestReport) -> list[dict[str, Any]]:
+    """Return the last requests of a failed check, each with the fields of ``Exchange``."""
+    return [value for name, value in report.user_properties if name == EXCHANGE and isinstance(value, dict)]
+
+
+def series_in(report: pytest.TestReport) -> dict[str, Any]:
+    """Return the series that a check took, by name."""
+    found = (value for name, value in report.user_properties if name == SERIES and isinstance(value, dict))
+    return {str(one["name"]): one["data"] for one in found}

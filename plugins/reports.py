@@ -1,82 +1,79 @@
-"""The HTML report: pytest-html's, with the deployment's verdict, gates, values and timeline on top."""
+"""The report's details: the result and the evidence of each check, and the series that measurements took."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from deployment.evidence import archive
-from deployment.evidence.journal import Record
+from deployment.evidence.data.details import CHECK, SERIES
 from deployment.evidence.verdict import CheckOutcome
 from plugins import page
-from plugins.recorder import Measurement, measurements_in
+from plugins.recorder import answers_in, exchanges_in, measurements_in, requests_in, samples_in, series_in, warnings_in
 from plugins.run import coordinator_key
 
 if TYPE_CHECKING:
     from plugins.modes.coordinator import Coordinator
 
-measured_key = pytest.StashKey[dict[str, list[Measurement]]]()
+LONGEST = 8000
+"""The most characters of a failure's text that the report keeps; the first and the last parts of a longer one."""
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the report's listener if this run writes a report."""
-    if config.stash.get(coordinator_key, None) is not None:
-        config.stash[measured_key] = {}
-        config.pluginmanager.register(HtmlReport(config), "deployment-html")
+    """Register the recorder of details if this run writes a report."""
+    if (run := config.stash.get(coordinator_key, None)) is not None:
+        run.use_page(page.render)
+        config.pluginmanager.register(DetailsRecorder(run), "deployment-details")
 
 
-class HtmlReport:
-    """A listener that adds the summary to pytest-html's page; it decides nothing."""
+class DetailsRecorder:
+    """A listener that keeps what each check saw; it decides nothing."""
 
-    def __init__(self, config: pytest.Config) -> None:
-        self._config = config
-        self._measured = config.stash[measured_key]
-        self._run.use_page(self._final)
+    def __init__(self, run: Coordinator) -> None:
+        self._run = run
+        self._open: dict[str, dict[str, Any]] = {}
 
-    @property
-    def _run(self) -> Coordinator:
-        return self._config.stash[coordinator_key]
-
+    @pytest.hookimpl(trylast=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Store the values that a check compared with limits."""
-        if found := measurements_in(report):
-            self._measured.setdefault(report.nodeid, []).extend(found)
+        """Take in one of a check's reports; its teardown completes the line."""
+        if report.nodeid not in self._run.tally.expected:
+            return
+        line = self._open.setdefault(report.nodeid, {"started": round(report.start, 3), "duration_s": 0.0})
+        line["duration_s"] = round(line["duration_s"] + report.duration, 3)
+        line["requests"] = line.get("requests", 0) + requests_in(report)
+        line["samples"] = line.get("samples", 0) + samples_in(report)
+        for name, found in (
+            ("values", [vars(one) for one in measurements_in(report)]),
+            ("warnings", warnings_in(report)),
+            ("answers", answers_in(report)),
+            ("exchanges", exchanges_in(report)),
+        ):
+            if found:
+                line.setdefault(name, []).extend(found)
+        if report.failed and "detail" not in line:
+            line["detail"] = _shortened(report.longreprtext)
+        for name, data in series_in(report).items():
+            self._run.details.add(SERIES, name=name, data=data)
+        if report.when == "teardown":
+            self._close(report.nodeid)
 
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_html_report_title(self, report: Any) -> None:
-        """Set the page's title."""
-        report.title = f"Deployment report {self._run.run_id}"
+    def pytest_sessionfinish(self) -> None:
+        """Write the lines of checks that the run stopped in between."""
+        for check in list(self._open):
+            self._close(check)
 
-    @pytest.hookimpl(optionalhook=True)
-    def pytest_html_results_summary(self, prefix: list[str]) -> None:
-        """Put the summary on top of the page."""
-        prefix.insert(0, self.render())
+    def _close(self, check: str) -> None:
+        line, tally = self._open.pop(check), self._run.tally
+        results = tally.results.get(check, [])
+        bad = next((one for one in results if one.outcome is not CheckOutcome.PASSED), None)
+        outcome = "not_run" if not results else (bad or results[0]).outcome.value
+        if bad is not None and bad.message:
+            line["message"] = bad.message
+        self._run.details.add(CHECK, id=check, gate=tally.expected[check], outcome=outcome, **line)
 
-    def render(self) -> str:
-        """Return the summary as HTML; the template engine escapes every value."""
-        run = self._run
-        return run.redactor.clean(page.mark(page.summary(run.projected_records(), run.gate_reasons(), self._values())))
 
-    def _final(self, records: Sequence[Record]) -> str:
-        """Return the whole page with a new summary, because the verdict can still change after pytest-html wrote the page."""
-        run = self._run
-        path = run.folder / archive.PAGE_FILE
-        if not path.exists():  # pytest-html did not finish
-            return page.standalone(records)
-        return page.replace_summary(
-            path.read_text(encoding="utf-8"), page.summary(records, run.gate_reasons(), self._values())
-        )
-
-    def _values(self) -> list[dict[str, Any]]:
-        """Return a row for each value: its gate, its check, and whether the check passed."""
-        run, rows = self._run, []
-        for nodeid, measurements in self._measured.items():
-            results = run.tally.results.get(nodeid, [])
-            passed = bool(results) and all(result.outcome is CheckOutcome.PASSED for result in results)
-            gate = run.tally.expected.get(nodeid, "")
-            check = nodeid.rpartition("::")[2]
-            rows += [{"gate": gate, "check": check, "value": value, "passed": passed} for value in measurements]
-        return rows
+def _shortened(text: str) -> str:
+    """Return a text of at most ``LONGEST`` characters."""
+    half = LONGEST // 2
+    return text if len(text) <= LONGEST else f"{text[:half]}\n… {len(text) - LONGEST} characters …\n{text[-half:]}"

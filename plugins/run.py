@@ -129,8 +129,6 @@ def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redact
     except (OSError, JournalUnwritable) as error:
         raise pytest.UsageError(f"reports cannot be written to {options.reports}: {problem_of(error)}") from None
     config.stash[coordinator_key] = coordinator
-    config.option.htmlpath = str(coordinator.folder / "report.html")
-    config.option.self_contained_html = True
     config.option.xmlpath = str(coordinator.folder / "junit.xml")
     # Otherwise pytest would delete the temporary folders of this user's other runs before the promotion is final.
     config.option.basetemp = config.option.basetemp or str(coordinator.scratch)

@@ -30,6 +30,7 @@ SLOW_FOR_S = 5.0
 """The window (s, at the prober's rate) in which slow answers are counted; a short stall of the machine does not fill it."""
 LEAST_WINDOW = 40
 FAILURES_KEPT = 10
+EVIDENCE_EVERY_S = 0.5
 BESIDE_REQUESTS, BESIDE_WAIT_S = 3, 1.0
 """Requests to the previous colour that show how it is beside a failing candidate, and how long to wait for them (s)."""
 TOO_MANY = 0.02
@@ -52,6 +53,7 @@ class TrafficMonitor:
         self._before: tuple[Baseline, Baseline | None] | None = None
         self._has_control = config.control is not None
         self._read = self._read_control = 0
+        self._evidence: list[tuple[float, dict[str, float]]] = []
 
     def stop(self) -> None:
         """Stop the prober; its samples stay."""
@@ -137,9 +139,29 @@ class TrafficMonitor:
         self._feed_control()
         for sample in self._prober.samples_from(self._read):
             self._read += 1
-            if found := feed(sample):
+            found = feed(sample)
+            self._keep_evidence(sample.done)
+            if found:
                 return found
         return None
+
+    def _keep_evidence(self, at: float) -> None:
+        """Keep the watch's evidence once in a while, for the report's picture."""
+        if self._candidate_watch and (not self._evidence or at - self._evidence[-1][0] >= EVIDENCE_EVERY_S):
+            self._evidence.append((at, self._candidate_watch.evidence))
+
+    def series(self) -> dict[str, Any]:
+        """Return the series for the report's pictures: the live domain second by second, and the watch of the candidate."""
+        samples = self._prober.samples()
+        found: dict[str, Any] = {"availability": figures.by_second(samples)} if samples else {}
+        if self._evidence:
+            begin = self._evidence[0][0]
+            names = self._evidence[0][1]
+            points = {
+                name: [[round(at - begin, 2), round(one[name], 3)] for at, one in self._evidence] for name in names
+            }
+            found["bake"] = {"statistics": points}
+        return found
 
     def _feed_live(self, sample: Sample) -> str | None:
         return self._live.feed(sample).reason if self._live else None

@@ -7,7 +7,7 @@ reported in the journal (until the signature, after which the journal must not g
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -16,7 +16,8 @@ from typing import Any
 from deployment.errors import CloudError, DeploymentError, NoKey, StoredOtherwise, first_line
 from deployment.evidence import junit, report
 from deployment.evidence.attestation import ENVELOPE_FILE, Signer, digests, statement
-from deployment.evidence.journal import Journal, Record, last_data
+from deployment.evidence.data import content, details
+from deployment.evidence.journal import Journal, last_data
 from deployment.files import replace_file
 from deployment.ports import AuditStore, Lease
 
@@ -24,7 +25,8 @@ HEADS_NOTE = "heads"
 HEADS_KEPT = 20
 ANCHOR_TRIES = 5
 PAGE_FILE = "report.html"
-Page = Callable[[Sequence[Record]], str]
+Page = Callable[[Mapping[str, Any]], str]
+"""Renders the page from the content of ``data.json``."""
 REDACTED = (".xml", ".html", ".log", ".txt")
 """The kinds of files in a report's folder that plugins and other processes write themselves."""
 COPIES = 10
@@ -84,24 +86,33 @@ def close(
 ) -> dict[str, Any]:
     """Append the ``closing`` lines, write the report, move ``latest`` to it, and archive all of it; return the report.
 
-    ``page`` makes report.html from the journal, for runs in which no plugin has made one. Raises JournalUnwritable or
-    OSError if the report cannot be written.
+    ``page`` renders report.html from the data. Raises JournalUnwritable or OSError if the report cannot be written.
     """
     signer = _signer(journal, archive)
     for kind, data in closing:
         journal.append(kind, **data)
     built = report.build(journal.records())
-    if page is not None:
-        try:
-            replace_file(folder / PAGE_FILE, page(journal.records()))
-        except Exception as error:  # an error of the page must not stop a run from being recovered
-            say(f"{PAGE_FILE} was not written: {type(error).__name__}: {first_line(error)}")
+    _write_page(journal, folder, page, say)
     _write_junit(journal, folder, say)
     _redact(folder, journal)
     journal.require_whole()
     report.write(folder, built)
+    (folder / details.DETAILS_FILE).unlink(missing_ok=True)
     _archive(journal, folder, archive, signer, say)
     return built
+
+
+def _write_page(journal: Journal, folder: Path, page: Page | None, say: Callable[[str], None]) -> None:
+    """Write data.json and the page, which is rendered from it. An error of either must not stop a run from being closed."""
+    file = content.DATA_FILE
+    try:
+        data = content.build(journal.records(), content.details_of(folder))
+        content.write(folder, data)
+        if page is not None:
+            file = PAGE_FILE
+            replace_file(folder / file, page(data))
+    except Exception as error:
+        say(f"{file} was not written: {type(error).__name__}: {first_line(error)}")
 
 
 def _write_junit(journal: Journal, folder: Path, say: Callable[[str], None]) -> None:

@@ -31,7 +31,7 @@ from deployment.evidence import report
 from deployment.evidence.journal import Record
 
 ENVELOPE_FILE = "evidence.dsse.json"
-SIGNED_FILES = ("verification.json", "audit.jsonl", "report.html", "junit.xml")
+SIGNED_FILES = ("verification.json", "audit.jsonl", "data.json", "report.html", "junit.xml")
 """The files that the signature covers."""
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"

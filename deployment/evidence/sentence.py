@@ -59,3 +59,12 @@ def next_step(report: Mapping[str, Any]) -> str | None:
 def is_frozen(report: Mapping[str, Any]) -> bool:
     """Return whether the deployment was halted because its release's migration is irreversible."""
     return report["verdict"] == "rollback_failed" and "; frozen: " in str(report["reason"])
+
+
+def undo_sentence(report: Mapping[str, Any], undoes: str) -> str:
+    """Return the verdict of ``rollback`` in one sentence."""
+    release = f"{report['image'] or 'the previous release'} on {report['target']}"
+    return {
+        "rolled_back": f"ROLLED BACK: the promotion {undoes} was undone; {release} is live again and verified.",
+        "rejected": f"NOT ROLLED BACK: the promotion {undoes} stands; traffic was not moved back to {release}.",
+    }.get(str(report["verdict"]), sentence(report))

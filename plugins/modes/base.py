@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from deployment.evidence.archive import Archive
 from deployment.evidence.verdict import CheckResult
@@ -35,6 +36,9 @@ class RunMode(Protocol):
 
     def archive(self) -> Archive:
         """Return where the run's evidence is stored besides its report folder."""
+
+    def series(self) -> Mapping[str, Any]:
+        """Return the series that the run measured itself, by name, for the report's pictures."""
 
     def take_back(self, reason: Reason) -> None:
         """Take back a result that is good, because its report cannot be written."""

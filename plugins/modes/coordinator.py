@@ -17,7 +17,7 @@ import pytest
 from deployment.errors import DeploymentError, JournalUnwritable, Refused
 from deployment.evidence import archive, report
 from deployment.evidence.archive import NOWHERE
-from deployment.evidence.journal import Record
+from deployment.evidence.data.details import REASONS, SERIES
 from deployment.evidence.report import GOOD, REPORT_FILE, VERDICTS
 from deployment.evidence.verdict import CheckOutcome, CheckResult, GateResult, in_report_order
 from deployment.files import problem_of
@@ -318,14 +318,10 @@ class Coordinator(RunState):
             return VERDICTS[Phase.REFUSED]
         return self._mode.outcome()[0] if self._mode else "rejected"
 
-    def projected_records(self) -> list[Record]:
-        """Return the journal as it will be if nothing else fails, for pages that are written before the run's end."""
-        records = self._journal.records()
-        last = self._journal.head
-        closing = [Record(0, "", self._actor, kind, data, last, last) for kind, data in self._closing(self.exit_code())]
-        return [*records, *closing]
-
     def _write_report(self, code: int) -> None:
+        self._details.add(REASONS, gates=self.gate_reasons())
+        for name, values in self._mode.series().items() if self._mode else ():
+            self._details.add(SERIES, name=name, data=values)
         destination = self._mode.archive() if self._mode else NOWHERE
         closing = self._closing(code)
         self._report = archive.close(self._journal, self._folder, closing, destination, self.say, self._page)

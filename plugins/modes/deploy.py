@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 from deployment.access import Admission
 from deployment.errors import DeploymentError, LeaseHeld, StepFailed, first_line
@@ -49,7 +51,7 @@ from plugins.modes.choice import (
 from plugins.modes.coordinator import Coordinator
 from plugins.modes.environment_snapshot import allow_unhealthy_live, front_door_request, take_snapshot
 from plugins.modes.scratch import remove_leftovers
-from plugins.page import standalone
+from plugins.page import render
 from plugins.stages import AFTER_DEPENDENCIES, BYSTANDER, Stage
 from plugins.state import HeldLease, Release
 from plugins.traffic import (
@@ -189,7 +191,7 @@ class DeployMode:
             raise StepFailed(f"{found.record.deployment_id} could not be recovered; a person must act")
 
     def _evidence(self, archive: Archive) -> EvidenceWriter:
-        return EvidenceWriter(self._run.redactor.clean, archive, self._run.say, standalone)
+        return EvidenceWriter(self._run.redactor.clean, archive, self._run.say, render)
 
     def _plan(self, environment: Environment) -> Plan:
         image, allowed = choose_image(environment, self._run.options.image_tag), self._run.options.allow_irreversible
@@ -405,6 +407,10 @@ class DeployMode:
         if self._environment is None:
             return NOWHERE
         return self._environment.archive(leased=self._machine is not None and self._machine.holder is not None)
+
+    def series(self) -> Mapping[str, Any]:
+        """Return the live domain's traffic and the watch of the candidate."""
+        return {} if self._traffic is None else self._traffic.series()
 
     def take_back(self, reason: Reason) -> None:
         """Roll back a promotion whose report cannot be written."""

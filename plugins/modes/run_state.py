@@ -20,6 +20,7 @@ from deployment.clock import SystemClock
 from deployment.errors import DeploymentError, Refused, SettingsError, first_line
 from deployment.events import Event
 from deployment.evidence.archive import Page
+from deployment.evidence.data.details import DETAILS_FILE, Details
 from deployment.evidence.journal import JOURNAL_FILE, Journal
 from deployment.evidence.opening import Opening, open_journal
 from deployment.evidence.verdict import Tally
@@ -69,6 +70,7 @@ class RunState:
         "_checks",
         "_clock",
         "_collection_errors",
+        "_details",
         "_early",
         "_finalized",
         "_folder",
@@ -125,6 +127,7 @@ class RunState:
         self._signals = Signals()
         path = self._folder / JOURNAL_FILE
         self._journal = Journal(path, self._actor, self._clock, redactor.clean, self._signals.deferred)
+        self._details = Details(self._folder / DETAILS_FILE, redactor.clean)
         self._tally = Tally()
         self._checks: tuple[Check, ...] = ()
         self._refusal: Refused | None = None
@@ -239,6 +242,11 @@ class RunState:
     def journal(self) -> Journal:
         """The journal of this run."""
         return self._journal
+
+    @property
+    def details(self) -> Details:
+        """What the checks saw, for the report's page."""
+        return self._details
 
     @property
     def tally(self) -> Tally:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from deployment.errors import DeploymentError, Refused, first_line
 from deployment.evidence.archive import NOWHERE, Archive
@@ -168,6 +170,10 @@ class VerifyMode:
     def archive(self) -> Archive:
         """Return the environment's archive if the run is connected; without a lease nothing is anchored."""
         return self._environment.archive() if self._environment is not None else NOWHERE
+
+    def series(self) -> Mapping[str, Any]:
+        """Return nothing: no traffic is watched."""
+        return {}
 
     def take_back(self, reason: Reason) -> None:
         """Do nothing: the run is stopped, and a stopped verification has failed."""

@@ -27,7 +27,7 @@ from deployment.settings import Settings
 from infrastructure import compose
 from infrastructure.compose import Environment
 from plugins.modes.scratch import remove_leftovers
-from plugins.page import standalone
+from plugins.page import render
 from scripts.commands import console
 from verification.redaction.redactor import LearningRedactor
 
@@ -162,7 +162,7 @@ def complete_reports(settings: Settings, reports: Path, environment: Environment
         clock=SystemClock(),
         evidence=_evidence(environment)
         if environment is not None
-        else EvidenceWriter(LearningRedactor().clean, NOWHERE, console.say, standalone),
+        else EvidenceWriter(LearningRedactor().clean, NOWHERE, console.say, render),
         lost=lost_reports.results(environment.ports.lease) if environment is not None else {},
     )
 
@@ -170,5 +170,5 @@ def complete_reports(settings: Settings, reports: Path, environment: Environment
 def _evidence(environment: Environment, *, leased: bool = False) -> EvidenceWriter:
     """Return the writer of an interrupted run's evidence; ``leased``: the run held the lease."""
     return EvidenceWriter(
-        console.redactor_of(environment).clean, environment.archive(leased=leased), console.say, standalone
+        console.redactor_of(environment).clean, environment.archive(leased=leased), console.say, render
     )

@@ -24,7 +24,7 @@ from deployment.recovery.lock_wait import Queue, refuse_while_held
 from deployment.recovery.undo import Undo, last_promotion, lost_way_back, refuse_irreversible
 from deployment.settings import Settings
 from infrastructure.compose import Environment
-from plugins.page import standalone
+from plugins.page import render
 from plugins.traffic import TrafficMonitor, prober_config
 from scripts.commands import console
 from verification.watch.watch import WatchLimits
@@ -163,7 +163,7 @@ def _close(journal: Journal, folder: Path, environment: Environment, undo: Undo,
     }
     try:
         store = environment.archive(leased=leased)
-        archive.close(journal, folder, [("closed", closing)], store, console.say, standalone)
+        archive.close(journal, folder, [("closed", closing)], store, console.say, render)
     except (OSError, JournalUnwritable) as error:
         return journal.problem or problem_of(error)
     return None

@@ -38,7 +38,7 @@ def test_statement_is_an_in_toto_test_result(run: Run) -> None:
     found = statement_of(run)
     assert found["_type"] == "https://in-toto.io/Statement/v1"
     assert found["predicateType"] == "https://in-toto.io/attestation/test-result/v0.1"
-    names = ["verification.json", "audit.jsonl", "report.html", "junit.xml", "api:1.1.0"]
+    names = ["verification.json", "audit.jsonl", "data.json", "report.html", "junit.xml", "api:1.1.0"]
     assert [subject["name"] for subject in found["subject"]] == names
     assert found["subject"][-1]["digest"] == {"sha256": "a" * 64}
     predicate = found["predicate"]

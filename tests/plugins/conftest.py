@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -21,6 +23,13 @@ def pytester(
     return pytest.Pytester(request, tmp_path_factory, monkeypatch, _ispytest=True)
 
 
+def _quick_pictures() -> ModuleType:
+    """Return a stand-in that draws nothing: hundreds of runs here would draw for a second each; tests/page draws for real."""
+    module = ModuleType("vl_convert")
+    module.vegalite_to_svg = lambda *_, **__: "<svg ></svg>"  # type: ignore[attr-defined]  # a module made here
+    return module
+
+
 @pytest.fixture
 def project(pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
     """Yield a project whose checks all pass, in a world with blue live on 1.0.0."""
@@ -28,6 +37,7 @@ def project(pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.Monke
     folder.mkdir()
     monkeypatch.setenv(world.FOLDER, str(folder))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setitem(sys.modules, "vl_convert", _quick_pictures())
     # Development plugins would triple a worker's start-up time; pytest.ini names the plugins that a deployment needs.
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     world.install(monkeypatch)  # undone after the test; the project's conftest.py installs it in other processes

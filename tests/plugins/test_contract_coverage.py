@@ -46,7 +46,7 @@ def test_demanded_answer_that_no_check_met_rejects(project: Project, workers: st
     assert "suites/redis/test_redis.py::test_asks" in line["met"]["GET /health 200"]
     assert "POST /consults 422" in line["documented"]
     assert "POST /consults 422" not in line["met"]
-    assert "one page" in (run.folder / "report.html").read_text().partition("Answers of the contract")[2]
+    assert "one page" in (run.folder / "report.html").read_text().partition("The contract's answers")[2]
     shown = coverage(run, "--json")
     rows = {row["answer"]: row for row in json.loads(shown.stdout)["answers"]}
     assert rows[LIST] == {"answer": LIST, "demanded": True, "checks": line["met"][LIST]}

@@ -10,7 +10,7 @@ import pytest
 from deployment.clock import SystemClock
 from deployment.evidence import archive
 from deployment.evidence.journal import Journal
-from plugins.page import standalone
+from plugins.page import render
 from tests.plugins.test_plugin_reports import Page
 
 SECRET = "canary-of-a-page"
@@ -43,7 +43,7 @@ def written(folder: Path, *more: tuple[str, dict[str, object]], undoes: str | No
     for kind, data in more:
         journal.append(kind, **data)
     messages: list[str] = []
-    archive.close(journal, folder, [("closed", closed)], say=messages.append, page=standalone)
+    archive.close(journal, folder, [("closed", closed)], say=messages.append, page=render)
     assert messages == []
     return (folder / archive.PAGE_FILE).read_text()
 
@@ -74,10 +74,10 @@ def test_page_of_a_rollback(tmp_path: Path, closed: dict[str, object], sentence:
     html = written(tmp_path, ("traffic", {"promotion": None, "rollback": rollback}), undoes="run-0", **closed)
     page = Page(html)
     assert page.loads == []
-    assert page.texts.index(sentence) < page.texts.index("Who, what, when")
-    assert f'class="verdict {colour}"' in html
+    assert page.texts.index(sentence) < page.texts.index("The facts")
+    assert f'<header class="{colour}">' in html
     shown = " | ".join(page.texts)
-    for fact in ("telehealth-api:1.0.0, version 1.0.0", "sha256:aaaa", "Undoes | run-0", "Rollback | 12 | 3 | 0.031"):
+    for fact in ("telehealth-api:1.0.0, version 1.0.0", "sha256:aaaa", "undoes | run-0", "Rollback | 12 | 3 | 0.031"):
         assert fact in shown, shown
     assert "Gates" not in page.texts, "a rollback runs no gates"
     assert SECRET not in html
@@ -107,8 +107,8 @@ def test_page_of_a_recovery(tmp_path: Path) -> None:
     )
     page = Page(html)
     shown = " | ".join(page.texts)
-    assert "Recovered: | the run's process had died; arn:operator recovered it." in shown
-    assert "auth | passed | 6 | 0" in shown, "the page must show what the run had verified before it died"
+    assert "The run's process had died; arn:operator recovered it." in shown
+    assert "auth | passed, 6 of 6" in shown, "the page must show what the run had verified before it died"
     assert "live | not run" in shown
     assert "exit code" not in shown
     assert re.search(r"arn:operator recovers the deployment, whose run died in phase BAKING", shown)

@@ -16,6 +16,7 @@ from verification.journeys.accounts import SmokeUser
 from verification.latency.judge import verify
 from verification.latency.measuring import Measured, measure
 from verification.latency.plan import CANDIDATE, LIVE, LatencyLimits, LatencyPlan, operations_of
+from verification.latency.series import interval
 
 
 @pytest.fixture
@@ -172,3 +173,13 @@ def test_a_service_without_sessions_needs_no_user(notes: Notes, tmp_path: Path) 
     assert (result.findings, list(result.operations)) == ((), ["GET /ready"])
     with pytest.raises(ValueError, match="needs a smoke user"):
         replace(plan, service=SERVICE)
+
+
+def test_interval_holds_the_shift_of_two_samples() -> None:
+    """The interval of the Hodges-Lehmann estimate: around 1 for the same times, around 1.5 for times that are 1.5 times as long."""
+    live = [10 + n * 0.1 for n in range(60)]
+    low, high = interval(live, live)
+    assert low < 1 < high
+    low, high = interval([one * 1.5 for one in live], live)
+    assert 1.3 < low < 1.5 < high < 1.7
+    assert interval([1.0], [0.0]) == (1.0, 1.0)

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from verification.prober.figures import Traffic, first_answer_by, first_failure, last_answer_by, traffic
+from verification.prober.figures import Traffic, by_second, first_answer_by, first_failure, last_answer_by, traffic
 from verification.prober.samples import ConnectionKind, Sample
 from verification.watch.baseline import Baseline, baseline
 from verification.watch.candidate_watch import CandidateWatch, Side
@@ -349,3 +349,36 @@ def test_sample_is_read_back_from_its_line() -> None:
     assert Sample.from_line(sample(3).to_line()) == sample(3)
     with pytest.raises(ValueError, match="not a sample"):
         Sample.from_line('{"at": 1}')
+
+
+def test_traffic_by_second() -> None:
+    """Answers are counted in the second in which they ended, under the release that the colour's health check named."""
+    samples = [
+        sample(0, colour="blue", version="1.0.0"),
+        sample(1, colour="blue", version=None),
+        sample(2, colour="blue", ok=False),
+        sample(81, version=None),
+        sample(82),
+    ]
+    found = by_second(samples)
+    assert found["start"] == 1000
+    assert found["seconds"] == [
+        [0, 2, 1, {"blue 1.0.0": 2}],
+        [1, 0, 0, {}],
+        [2, 2, 0, {"green 1.1.0": 2}],
+    ]
+    assert found["longest_gap_ms"] == pytest.approx(79 / 40 * 1000)
+    with pytest.raises(ValueError, match="no samples"):
+        by_second([])
+
+
+def test_evidence_reaches_1_when_the_watch_finds_harm() -> None:
+    watch = Watch(WatchLimits(version="1.1.0", colour="green", generation=8))
+    for number in range(40):
+        watch.feed(sample(number))
+    assert max(watch.evidence.values()) < 0.1
+    number = 40
+    while not watch.feed(sample(number, ok=False)).harmed:
+        assert 0 < watch.evidence["failed requests"] < 1
+        number += 1
+    assert watch.evidence["failed requests"] >= 1

@@ -124,7 +124,7 @@ class LoadResult:
     how much later than requested its clock woke it up: the time that the generating machine adds to every answer.
 
     If several workers shared the load, ``seconds``, ``generator_cpu`` and ``late_ms`` are those of the worst of them; ``workers``
-    holds all of them, and is empty for one process. Times come from Locust's histogram: whole ms below 100 ms, two
+    holds all of them, and is empty for one process. ``by_second``: second, requests, failures and p95 (ms). Times come from Locust's histogram: whole ms below 100 ms, two
     significant digits above.
     """
 
@@ -144,6 +144,7 @@ class LoadResult:
     by_operation: tuple[OperationLoad, ...]
     errors: tuple[tuple[str, int], ...]
     workers: tuple[WorkerLoad, ...] = ()
+    by_second: tuple[tuple[int, int, int, float], ...] = ()
 
     MOST_CPU: ClassVar[float] = 0.9
 

@@ -65,6 +65,21 @@ def result_of(plan: LoadPlan, stats: Path, extra: Path) -> LoadResult:
         by_operation=tuple(_operation(entry.name, [entry]) for entry in sorted(entries, key=lambda e: e.name)),
         errors=errors,
         workers=workers,
+        by_second=_by_second(noted.get("workers") or [noted]),
+    )
+
+
+def _by_second(makers: Iterable[Mapping[str, Any]]) -> tuple[tuple[int, int, int, float], ...]:
+    """Return the load second by second, over all of its processes; it is only shown, so what is missing is left out."""
+    rows: dict[int, tuple[Counter[str], Counter[float]]] = {}
+    for maker in makers:
+        for second, (requests, failures, times) in maker.get("by_second", ()):
+            counts, histogram = rows.setdefault(int(second), (Counter(), Counter()))
+            counts.update(requests=int(requests), failures=int(failures))
+            histogram.update({float(ms): int(count) for ms, count in times.items()})
+    return tuple(
+        (second, counts["requests"], counts["failures"], percentile_of_counts(histogram, 95))
+        for second, (counts, histogram) in sorted(rows.items())
     )
 
 

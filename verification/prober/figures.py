@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
 from verification.prober.samples import Sample
 
@@ -31,6 +32,35 @@ def traffic(samples: Iterable[Sample], *, since: float | None = None, until: flo
         moments.append(max(s.done for s in inside))
     gaps = (later - earlier for earlier, later in pairwise(moments))
     return Traffic(len(inside), sum(not s.ok for s in inside), max(gaps, default=0.0) * 1000)
+
+
+def by_second(samples: Sequence[Sample]) -> dict[str, Any]:
+    """Return the samples second by second, as JSON's types.
+
+    ``start`` is the first moment of sending (epoch s). Each row of ``seconds`` is: second since then, answers as
+    expected, failures, and the number of good answers by ``COLOUR VERSION`` as far as they named it. The health check
+    names the version, so other answers get the last version that the colour named. Raises ValueError without samples.
+    """
+    if not samples:
+        raise ValueError("there are no samples")
+    ordered = sorted(samples, key=lambda one: one.done)
+    start = min(one.at for one in ordered)
+    versions: dict[str | None, str] = {}
+    for one in reversed(ordered):
+        if one.version is not None:
+            versions[one.colour] = one.version
+    rows: dict[int, list[Any]] = {}
+    for one in ordered:
+        if one.version is not None:
+            versions[one.colour] = one.version
+        row = rows.setdefault(int(one.done - start), [0, 0, {}])
+        row[0 if one.ok else 1] += 1
+        if one.ok:
+            label = " ".join(part for part in (one.colour, versions.get(one.colour)) if part) or "answered"
+            row[2][label] = row[2].get(label, 0) + 1
+    last = max(rows)
+    seconds = [[second, *rows.get(second, [0, 0, {}])] for second in range(last + 1)]
+    return {"start": round(start, 3), "longest_gap_ms": round(traffic(ordered).longest_gap_ms, 1), "seconds": seconds}
 
 
 def within(samples: Iterable[Sample], *, since: float | None = None, until: float | None = None) -> list[Sample]:

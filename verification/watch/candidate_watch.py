@@ -67,6 +67,11 @@ class CandidateWatch:
         return self._watch.excused
 
     @property
+    def evidence(self) -> dict[str, float]:
+        """Return how near each test of the candidate's answers is to its limit, as a share of it."""
+        return self._watch.evidence
+
+    @property
     def harm(self) -> str | None:
         """Return the proof that the candidate harms its users, None while there is none."""
         return self._watch.health.reason or self._unnamed.health.reason

@@ -42,6 +42,11 @@ class PageTest:
         self.failures = 0
         self.began: float | None = None
 
+    @property
+    def share(self) -> float:
+        """Return the evidence so far as a share of the threshold, at which it is enough."""
+        return self._score / self._threshold
+
     def feed(self, failed: bool, at: float | None = None) -> bool:
         """Take in one request, sent ``at`` (epoch s); return whether the evidence is enough."""
         self._score += self._failure if failed else self._success

@@ -93,6 +93,12 @@ class Slowness:
         """Return when the oldest answer of the window was asked for (epoch s); None before the first."""
         return self._recent[0][0].at if self._recent else None
 
+    @property
+    def share(self) -> float:
+        """Return the slow answers of the window as a share of those allowed, whether or not the machine excuses them."""
+        window = self._limits.window
+        return max(self._than_allowed / (window / 2), self._than_before / (self._limits.share * window))
+
     def feed(self, sample: Sample) -> str | None:
         """Take in one answer; return the problem, None if there is none."""
         if not _timed(sample):

@@ -100,6 +100,12 @@ class Watch:
         """Return how often slow answers were excused because the previous colour's were slow, too: the machine is slow, not the release."""
         return self._slowness.excused
 
+    @property
+    def evidence(self) -> dict[str, float]:
+        """Return how near each test is to its limit, as a share of it: at 1 the watch finds harm."""
+        failing = max((test.share for test in (self._gross, *self._slight.values())), default=0.0)
+        return {"failed requests": failing, "slow answers": self._slowness.share}
+
     def feed(self, sample: Sample) -> Health:
         """Take in one sample and return the health."""
         self._requests += 1

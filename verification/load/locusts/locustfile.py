@@ -36,6 +36,7 @@ class Alone:
         environment.events.test_start.add_listener(self._started)
         environment.events.test_stopping.add_listener(self._stopping)
         environment.events.quitting.add_listener(self._write)
+        environment.events.request.add_listener(self._time.requested)
         if CONFIG["most_failures"] is not None:
             environment.events.request.add_listener(self._requested)
 

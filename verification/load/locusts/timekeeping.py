@@ -12,12 +12,17 @@ _HEARTBEAT_S = 0.05
 
 
 class Timekeeper:
-    """``figures``: seconds, CPU seconds, and how late (ms) this process was woken up, each time that it asked to be."""
+    """Keeps time for one process.
+
+    ``figures``: seconds, CPU seconds, how late (ms) this process was woken up, each time that it asked to be, and for
+    each second the number of requests, of failures, and of answers by their time (ms).
+    """
 
     def __init__(self) -> None:
         self._begun: tuple[float, float] | None = None
         self._noted: dict[str, float] | None = None
         self._late_ms: list[float] = []
+        self._by_second: dict[int, list[Any]] = {}
 
     @property
     def begun(self) -> bool:
@@ -28,7 +33,17 @@ class Timekeeper:
     def figures(self) -> dict[str, Any]:
         """Return the figures up to the end, or up to now."""
         self.end()
-        return {**(self._noted or {}), "late_ms": self._late_ms}
+        return {**(self._noted or {}), "late_ms": self._late_ms, "by_second": sorted(self._by_second.items())}
+
+    def requested(self, response_time: float | None, exception: Any, **_: Any) -> None:
+        """Count a request in the second in which it ended; Locust calls this for each."""
+        if self._begun is None:
+            return
+        row = self._by_second.setdefault(int(time.monotonic() - self._begun[0]), [0, 0, {}])
+        row[0] += 1
+        row[1] += exception is not None
+        took = str(round(response_time or 0))
+        row[2][took] = row[2].get(took, 0) + 1
 
     def begin(self) -> None:
         """Note that the first user starts."""

@@ -155,6 +155,7 @@ class Worker:
         self._time = Timekeeper()
         self._runner.register_message(_PLAN, self._adopt)
         environment.events.request.add_listener(self._requested)
+        environment.events.request.add_listener(self._time.requested)
         environment.events.test_start.add_listener(self._started)
         environment.events.test_stopping.add_listener(self._stopping)
         environment.events.test_stop.add_listener(self._report)

@@ -1,0 +1,71 @@
+"""The journal as sentences, one for each line that a reader wants to see."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+def timeline(journal: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
+    """Return the time (UTC) and the sentence of each line of a journal that has one."""
+    rows = []
+    for record in journal:
+        data = record["data"]
+        text = {
+            "opened": lambda d=data: f"run opened by {d.get('by')} on {d.get('host')}, pid {d.get('pid')}",
+            "planned": lambda d=data: f"{d.get('image')} ({d.get('digest')}) for {d.get('target')}",
+            "intent": lambda d=data: f"{d['step']}: about to {d.get('what')}",
+            "outcome": lambda d=data: f"{d['step']}: {d['outcome']} — {d.get('detail')}",
+            "phase": lambda d=data: f"phase {d['before']} → {d['after']}",
+            "writing": lambda d=data: f"routes: {d['colour']}{_share(d)}, generation {d['generation']}",
+            "fault": lambda d=data: f"fault: {d['what']}",
+            "decided": lambda d=data: f"decided: {d['reason']}",
+            "admitted": lambda d=data: f"{d['by']} may {' and '.join(d['duties'])}" + _unchecked(d),
+            "broken_locks": lambda d=data: f"locks broken by hand since the last deployment: {_broken(d)}",
+            "approval_awaited": lambda d=data: f"waiting for another principal's approval until {d['until']}",
+            "approved": lambda d=data: f"approved by {d['by']}: {d.get('reason') or 'no reason given'}",
+            "approval_refused": lambda d=data: f"approval by {d['by']} refused: {d['reason']}",
+            "recovering": lambda d=data: f"{d['by']} recovers the deployment, whose run died in phase {d['phase']}",
+            "switched": lambda d=data: f"traffic was sent to {d['colour']}{_share(d)}, generation {d['generation']}",
+            "shifted": lambda d=data: (
+                f"{d['weight']} % held for {d['seconds']} s: {d['requests']} requests, {d['failed']} failed"
+            ),
+            "alarms": lambda d=data: (
+                f"alarms of {d['colour']}: {', '.join(f'{k} {v}' for k, v in d['states'].items())}"
+            ),
+            "alarms_unread": lambda d=data: f"the alarms could not be read: {d['error']}",
+            "waived": lambda d=data: f"{d['gate']} was waived: {d['reason']}",
+            "warning": lambda d=data: f"warning of {d['gate']}: {d['text']}",
+            "gone": lambda d=data: f"{len(d['checks'])} checks of the last promotion are gone",
+            "notifying": lambda d=data: f"about to notify the team: {d['event']}",
+            "notified": lambda d=data: f"the team was notified: {d['event']}",
+            "not_notified": lambda d=data: f"the team was not notified ({d['event']}): {d['error']}",
+            "unsigned": lambda d=data: f"the report is not signed: {d['reason']}",
+            "retire_failed": lambda d=data: f"{d['colour']} was not stopped: {d['error']}",
+            "note_failed": lambda d=data: f"the lock's note was not written: {d['error']}",
+            "check_failed": lambda d=data: f"the lock could not be checked: {d['error']}",
+            "gap": lambda d=data: f"the journal could not be written when it was due ({d['error']}): {_gap(d)}",
+            "settled": lambda d=data: f"recovered the interrupted run {d['deployment_id']}: {d['verdict']}",
+        }.get(record["kind"])
+        if text is not None:
+            rows.append({"time": str(record["time"])[11:23], "text": text()})
+    return rows
+
+
+def _gap(data: Mapping[str, Any]) -> str:
+    """Return whether the lines of a gap were written later."""
+    return "these lines were written later" if data["restored"] else f"{data['lines']} lines are lost"
+
+
+def _unchecked(data: Mapping[str, Any]) -> str:
+    return f"; not checked: {data['unchecked']}" if data.get("unchecked") else ""
+
+
+def _broken(data: Mapping[str, Any]) -> str:
+    return "; ".join(f"{lock['deployment_id']} by {lock['by']}: {lock['reason']}" for lock in data["locks"])
+
+
+def _share(data: Mapping[str, Any]) -> str:
+    """Return the share of the traffic in brackets; empty for 100 %."""
+    weight = data.get("weight", 100)
+    return "" if weight == 100 else f" ({weight} %)"

@@ -1,0 +1,218 @@
+"""What the page shows, computed from the content of ``data.json``; pure. The templates only place it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+WORDS = {"promoted": "good", "verified": "good", "refused": "neutral"}
+"""The mood of the banner by verdict; every other verdict is bad. A rollback by hand that worked is good."""
+MARKS = {
+    "passed": "✓",
+    "failed": "✗",
+    "error": "✗",
+    "inconclusive": "✗",
+    "absent": "-",
+    "incomplete": "…",
+    "not_run": "·",
+}
+BAD = ("failed", "error", "inconclusive")
+# The picture of the steps: its width and the width of the names, in the units of its viewBox.
+_WIDTH, _NAMES, _ROW, _LABEL = 960, 130, 26, 130
+
+
+@dataclass(frozen=True)
+class Bar:
+    """One step of the picture; ``x`` and ``width`` in the units of the viewBox."""
+
+    name: str
+    outcome: str
+    x: float
+    width: float
+    y: float
+    seconds: float
+
+    @property
+    def label(self) -> str:
+        """Where the label is: ``after`` the bar, or, if it would leave the picture, ``inside`` at its end or ``before`` it."""
+        if self.x + self.width < _WIDTH - _LABEL:
+            return "after"
+        return "inside" if self.width > _LABEL else "before"
+
+    @property
+    def label_x(self) -> float:
+        """Where the label begins, or ends if it is not after the bar."""
+        return {"after": self.x + self.width + 6, "inside": self.x + self.width - 6, "before": self.x - 6}[self.label]
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The picture of the steps in time: bars, the moments of the switches, and its size."""
+
+    bars: Sequence[Bar]
+    switches: Sequence[tuple[float, str]]
+    ticks: Sequence[tuple[float, str]]
+    height: int
+    width: int = _WIDTH
+
+
+def mood(data: Mapping[str, Any]) -> str:
+    """Return the mood of the verdict: good, bad or neutral."""
+    report = data["report"]
+    if data["undoes"] and report["exit_code"] == 0:
+        return "good"
+    return WORDS.get(str(report["verdict"]), "bad")
+
+
+def steps(data: Mapping[str, Any]) -> Steps | None:
+    """Return the picture of the steps; None if there was no step."""
+    found = [(one, _seconds(one["started_at"])) for one in data["report"]["steps"] if one.get("started_at")]
+    if not found:
+        return None
+    begin = min(start for _, start in found)
+    whole = max(max(start + (one["duration_s"] or 0) for one, start in found) - begin, 0.001)
+    scale = (_WIDTH - _NAMES - 10) / whole
+    bars = [
+        Bar(
+            one["name"],
+            one["outcome"],
+            round(_NAMES + (start - begin) * scale, 1),
+            round(max((one["duration_s"] or 0) * scale, 2), 1),
+            number * _ROW + 4,
+            one["duration_s"] or 0,
+        )
+        for number, (one, start) in enumerate(found)
+    ]
+    switched = [
+        (round(_NAMES + (_seconds(one["time"]) - begin) * scale, 1), _switch_words(one["data"]))
+        for one in data["journal"]
+        if one["kind"] == "switched" and begin <= _seconds(one["time"]) <= begin + whole
+    ]
+    step = _tick(whole)
+    ticks = [(round(_NAMES + n * step * scale, 1), duration(n * step)) for n in range(int(whole / step) + 1)]
+    return Steps(bars, switched, ticks, len(bars) * _ROW + 30)
+
+
+def _switch_words(data: Mapping[str, Any]) -> str:
+    weight = data.get("weight", 100)
+    return f"{'' if weight == 100 else f'{weight} % of '}traffic to {data['colour']}"
+
+
+def _tick(whole: float) -> float:
+    """Return the distance of the time axis's marks in seconds: at most eight of them."""
+    sizes = (0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 14400)
+    return next((size for size in sizes if whole / size <= 8), 86400)
+
+
+def _seconds(time: Any) -> float:
+    return datetime.fromisoformat(str(time)).timestamp()
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in words: ``40 ms``, ``0.4 s``, ``48 s``, ``3 min 20 s``, ``2 h 5 min``."""
+    if 0 < seconds < 0.1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 10:
+        return f"{seconds:.1f} s".replace(".0 s", " s")
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest} s" if rest else f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60} min"
+
+
+def took(report: Mapping[str, Any]) -> str | None:
+    """Return how long the run took, in words; None if its end is unknown."""
+    if not (report.get("started_at") and report.get("finished_at")):
+        return None
+    return duration(max(0.0, _seconds(report["finished_at"]) - _seconds(report["started_at"])))
+
+
+def users(data: Mapping[str, Any]) -> str | None:
+    """Return in one sentence how many requests of users failed; None if no traffic was watched."""
+    report, seen = data["report"], data["series"].get("availability")
+    if seen is not None:
+        failed = sum(second[2] for second in seen["seconds"])
+        total = sum(second[1] + second[2] for second in seen["seconds"])
+        gap = f"; longest gap without an answer {seen['longest_gap_ms']:.0f} ms" if total else ""
+        return f"{failed:,} of {total:,} requests to the live domain failed{gap}"
+    parts = [(word, report[word]) for word in ("promotion", "rollback") if report.get(word)]
+    if not parts:
+        return None
+    return "; ".join(
+        f"{part['failed']:,} of {part['requests']:,} requests failed at the {word}" for word, part in parts
+    )
+
+
+def groups(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the gates with their checks: those that did not pass come first."""
+    named = {gate["name"]: {**gate, "rows": []} for gate in data["gates"]}
+    for check in data["checks"]:
+        gate = named.setdefault(check["gate"], {"name": check["gate"], "outcome": "", "checks": 0, "rows": []})
+        gate["rows"].append({**check, "name": short_name(check["id"]), "text": row_text(check)})
+    for gate in named.values():
+        gate["rows"].sort(key=lambda row: (row["outcome"] not in BAD, row["outcome"] == "passed"))
+    return list(named.values())
+
+
+def row_text(check: Mapping[str, Any]) -> str:
+    """Return a check's line after its name: its duration, its requests and its values beside their limits."""
+    parts = [f"{check['duration_s']:.2f} s"] if "duration_s" in check else []
+    if check.get("requests"):
+        parts.append(f"{check['requests']} request{'s' if check['requests'] != 1 else ''}")
+    parts += [value_text(value) for value in check.get("values", ())]
+    if check.get("message"):
+        parts.append(str(check["message"]))
+    return " · ".join(parts)
+
+
+def value_text(value: Mapping[str, Any]) -> str:
+    """Return a measured value beside its limit and its number of samples."""
+    unit = f" {value['unit']}" if value.get("unit") else ""
+    limit = f", limit {value['limit']}{unit}" if value.get("limit") is not None else ""
+    samples = f", {value['samples']} samples" if value.get("samples") is not None else ""
+    return f"{value['name']}: {value['value']}{unit}{limit}{samples}"
+
+
+def short_name(check: str) -> str:
+    """Return a check's id without ``suites/`` and without the part that its gate's heading already says."""
+    return re.sub(r"^(suites/)?(service\.yaml::[^:]+::)?", "", check)
+
+
+def failures(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the checks that did not pass, each with the commands that repeat it."""
+    bad = [check for check in data["checks"] if check["outcome"] in BAD]
+    return [
+        {**check, "name": short_name(check["id"]), "measured": check.get("values", ()), "commands": commands(check)}
+        for check in bad
+    ]
+
+
+def commands(check: Mapping[str, Any]) -> list[str]:
+    """Return the commands that a failure's text names, each once."""
+    lines = (line.strip().removeprefix("E").strip() for line in str(check.get("detail", "")).splitlines())
+    return list(dict.fromkeys(line for line in lines if line.startswith(("curl ", "python ", "psql "))))
+
+
+def coverage(data: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return a row for each answer that the contract documents, with the names of the checks that met it."""
+    found = data["coverage"] or {}
+    met = found.get("met", {})
+    return [
+        {"answer": answer, "checks": [short_name(check) for check in met.get(answer, ())]}
+        for answer in found.get("documented", ())
+    ]
+
+
+def records(data: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
+    """Return the data of the journal's lines of a kind."""
+    return [one["data"] for one in data["journal"] if one["kind"] == kind]
+
+
+def waived(gates: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the gates that were waived."""
+    return [gate for gate in gates if gate.get("waived")]

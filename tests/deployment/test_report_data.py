@@ -1,0 +1,106 @@
+"""``data.json``: complete, derived from the journal and the details, and the same after a recovery."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from deployment.clock import SystemClock
+from deployment.evidence import archive
+from deployment.evidence.data import content, details
+from deployment.evidence.journal import Journal
+
+SECRET = "canary-in-a-detail"
+CHECKS = (
+    "suites/health/test_health.py::test_ok",
+    "suites/service.yaml::latency::budgets (login)",
+    "suites/auth/a.yaml::late",
+)
+
+
+def clean(text: str) -> str:
+    return text.replace(SECRET, "[redacted]")
+
+
+def opened(folder: Path) -> Journal:
+    """Return the journal of a run that expects CHECKS, with the results of the first two."""
+    journal = Journal(folder / "audit.jsonl", "arn:operator", SystemClock(), clean)
+    journal.append(
+        "opened", deployment_id="run-1", started_at="2026-11-29T04:00:00+00:00", mode="deploy", image_tag=None
+    )
+    journal.append("checks", names=list(CHECKS))
+    kept = details.Details(folder / details.DETAILS_FILE, clean)
+    kept.add(details.CHECK, id=CHECKS[0], gate="health", outcome="passed", duration_s=0.1)
+    kept.add(details.CHECK, id=CHECKS[1], gate="latency", outcome="failed", message=f"too slow {SECRET}")
+    kept.add(details.SERIES, name="latency", data={"operations": []})
+    kept.add(details.SERIES, name="latency", data={"operations": [1]})
+    return journal
+
+
+def closed(journal: Journal, folder: Path) -> dict[str, object]:
+    said: list[str] = []
+    archive.close(journal, folder, [("closed", {"verdict": "rejected"})], say=said.append)
+    assert said == []
+    return content.read(folder)
+
+
+def test_data_has_every_check(tmp_path: Path) -> None:
+    data = closed(opened(tmp_path), tmp_path)
+    assert [(one["id"], one["gate"], one["outcome"]) for one in data["checks"]] == [  # type: ignore[attr-defined]
+        (CHECKS[0], "health", "passed"),
+        (CHECKS[1], "latency", "failed"),
+        (CHECKS[2], "auth", "not_run"),
+    ]
+    assert data["series"] == {"latency": {"operations": [1]}}, "the last one of a name counts"
+    assert not (tmp_path / details.DETAILS_FILE).exists()
+    assert SECRET not in (tmp_path / content.DATA_FILE).read_text()
+
+
+def test_torn_details_of_a_killed_run(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    with (tmp_path / details.DETAILS_FILE).open("a") as file:
+        file.write(
+            '[]\n{"kind": 3}\n'
+            + "[" * 100_000
+            + '\n{"kind":"check","id":"suites/auth/a.yaml::late","gate":"auth","outc'
+        )
+    assert [one["outcome"] for one in closed(journal, tmp_path)["checks"]] == ["passed", "failed", "not_run"]  # type: ignore[attr-defined]
+
+
+def test_a_second_close_keeps_the_details_of_the_first(tmp_path: Path) -> None:
+    """A halted run is closed, and closed again when it was recovered."""
+    first = closed(opened(tmp_path), tmp_path)
+    again = closed(Journal(tmp_path / "audit.jsonl", "arn:operator", SystemClock(), clean), tmp_path)
+    assert again["checks"] == first["checks"]
+    assert again["series"] == first["series"]
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"report": {}}', '{"report": {}, "schema_version": 99}', "[" * 100_000, "\xff"]
+)
+def test_other_files_are_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / content.DATA_FILE).write_bytes(text.encode("latin-1"))
+    with pytest.raises(ValueError, match=r"data\.json|Expecting"):
+        content.read(tmp_path)
+
+
+def test_one_line_for_each_entry(tmp_path: Path) -> None:
+    data = closed(opened(tmp_path), tmp_path)
+    text = (tmp_path / content.DATA_FILE).read_text()
+    assert json.loads(text) == data
+    assert sum(line.startswith('{"id":') for line in text.splitlines()) == len(CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("check", "gate"),
+    [
+        (CHECKS[0], "health"),
+        (CHECKS[1], "latency"),
+        (CHECKS[2], "auth"),
+        ("suites/auth/deep/test_x.py::C::test_y", "auth"),
+    ],
+)
+def test_gate_of_a_check(check: str, gate: str) -> None:
+    assert content.gate_of(check) == gate

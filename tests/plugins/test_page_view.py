@@ -1,0 +1,111 @@
+"""What the page computes from the data: words, bars, commands, and pictures that a browser may show under the page's policy."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import pytest
+
+from plugins.page import charts, view
+
+START = "2026-11-29T04:00:00+00:00"
+
+
+def data(**more: Any) -> dict[str, Any]:
+    """Return data with one passed and one failed gate."""
+    gates = [
+        {"name": name, "outcome": outcome, "duration_s": 3.0, "reason": None}
+        for name, outcome in (("health", "passed"), ("load", "failed"))
+    ]
+    report = {"verdict": "rejected", "exit_code": 1, "steps": [], "promotion": None, "rollback": None}
+    return {"report": report, "gates": gates, "checks": [], "series": {}, "journal": [], "undoes": None, "coverage": {}, **more}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"),
+        (0.04, "40 ms"),
+        (4, "4 s"),
+        (9.96, "10 s"),
+        (48.4, "48 s"),
+        (60, "1 min"),
+        (200, "3 min 20 s"),
+        (7500, "2 h 5 min"),
+    ],
+)
+def test_durations(seconds: float, words: str) -> None:
+    assert view.duration(seconds) == words
+
+
+def test_steps_lie_within_the_picture_and_in_order() -> None:
+    steps = [
+        {"name": "lease", "outcome": "passed", "started_at": START, "duration_s": 1.0},
+        {"name": "promote", "outcome": "passed", "started_at": "2026-11-29T04:01:00+00:00", "duration_s": 0.0},
+        {"name": "bake", "outcome": "failed", "started_at": "2026-11-29T04:01:01+00:00", "duration_s": 59.0},
+    ]
+    switch = {"kind": "switched", "time": "2026-11-29T04:01:00.5+00:00", "data": {"colour": "green", "weight": 10}}
+    found = view.steps(data(report={**data()["report"], "steps": steps}, journal=[switch]))
+    assert found is not None
+    assert [bar.x for bar in found.bars] == sorted(bar.x for bar in found.bars)
+    assert all(bar.x > 0 and bar.width >= 2 and bar.x + bar.width <= found.width for bar in found.bars)
+    [(x, label)] = found.switches
+    assert found.bars[1].x < x < found.bars[2].x
+    assert label == "10 % of traffic to green"
+    assert len(found.ticks) <= 9
+    assert view.steps(data()) is None
+
+
+def test_users_of_a_rejected_release_count() -> None:
+    """Before a switch there is no promotion to count, but users were asked all the same."""
+    series = {"availability": {"longest_gap_ms": 33.3, "seconds": [[0, 40, 0, {}], [1, 38, 2, {}]]}}
+    assert (
+        view.users(data(series=series))
+        == "2 of 80 requests to the live domain failed; longest gap without an answer 33 ms"
+    )
+    assert view.users(data()) is None
+
+
+def test_failures_show_the_commands_of_their_text() -> None:
+    check = {
+        "id": "suites/service.yaml::endpoints::read",
+        "gate": "endpoints",
+        "outcome": "failed",
+        "detail": "E   GET /x: status 500\nE   curl -s 'http://x/x'\ncurl -s 'http://x/x'\nno command",
+        "values": [{"name": "p95", "value": 12.5, "limit": 10, "unit": "ms", "samples": 7}],
+    }
+    [found] = view.failures(data(checks=[check, {**check, "outcome": "passed"}]))
+    assert found["name"] == "read"
+    assert found["commands"] == ["curl -s 'http://x/x'"]
+    assert [view.value_text(value) for value in found["measured"]] == ["p95: 12.5 ms, limit 10 ms, 7 samples"]
+
+
+SERIES = {
+    "availability": {"start": 0.0, "longest_gap_ms": 5.0, "seconds": [[0, 3, 1, {"blue 1.0.0": 3}], [1, 2, 0, {"green <b>": 2}]]},
+    "latency": {
+        "operations": [{"operation": "GET /a, kept", "candidate": [1, 2, 3, 4, 5, 6], "live": [1, 2, 3, 4, 5, 6], "ratio": 1.2, "low": 1.1, "high": 1.3, "limit": 1.25}],
+        "budgets": {"p95_ms": 100},
+    },
+    "load": {"seconds": [[0, 10, 1, 12.0], [1, 11, 0, 13.0]], "p95_limit_ms": 50},
+    "bake": {"statistics": {"failed requests": [[0, 0.0], [1, 0.4]]}},
+}  # fmt: skip
+
+
+def test_each_series_has_a_picture_that_the_policy_allows() -> None:
+    found = charts.pictures(data(series=SERIES))
+    assert [one.name for one in found] == ["availability", "latency", "load", "bake", "gates"]
+    for one in found:
+        assert one.svg.startswith('<svg role="img" aria-label='), one.name
+        assert not re.search(r"<script|<style|style=|href=|on\w+=", one.svg), one.name
+        assert "<b>" not in one.svg
+    says = {one.name: one.says for one in found}
+    assert says["availability"].startswith("6 requests in 2 seconds, 1 failed")
+    assert "GET /a, kept: 1.20 times live's time (95 %: 1.10 to 1.30), limit 1.25 times" in says["latency"]
+    assert "21 requests in 2 s, 1 failed" in says["load"]
+    assert "the highest value was 0.40" in says["bake"]
+
+
+def test_a_picture_that_cannot_be_drawn_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(charts, "DEADLINE_S", 0.0)
+    assert [bool(one.svg) for one in charts.pictures(data(series={"bake": SERIES["bake"]}))] == [False, False]
