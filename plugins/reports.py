@@ -8,7 +8,6 @@ import pytest
 
 from deployment.evidence.data.details import CHECK, SERIES
 from deployment.evidence.verdict import CheckOutcome
-from plugins import page
 from plugins.recorder import answers_in, exchanges_in, measurements_in, requests_in, samples_in, series_in, warnings_in
 from plugins.run import coordinator_key
 
@@ -23,6 +22,9 @@ LONGEST = 8000
 def pytest_configure(config: pytest.Config) -> None:
     """Register the recorder of details if this run writes a report."""
     if (run := config.stash.get(coordinator_key, None)) is not None:
+        # Imported here: workers have this plugin as well, and only the coordinator makes a page.
+        from plugins import page
+
         run.use_page(page.render)
         config.pluginmanager.register(DetailsRecorder(run), "deployment-details")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,6 +20,7 @@ from plugins.modes.coordinator import Coordinator
 from plugins.recorder import Measurement, Recorder, measurements_in, requests_in, samples_in
 from plugins.scheduling.parallel import AHEAD, BARRIER, PhaseScheduler, decode
 from plugins.stages import Check, Stage, folder_of, gate_of_name, problems_of
+from tests.checkout import CHECKOUT
 
 
 class Node:
@@ -290,3 +293,19 @@ def test_gates_are_folders(tmp_path: Path) -> None:
     assert [gate_of_name(name, "suites") for name in names] == ["auth", "auth", "", ""]
     checks = [Check("a", "auth", Stage.FUNCTIONAL), Check("a", "auth", Stage.FUNCTIONAL), Check("b", "", Stage.LIVE)]
     assert len(list(problems_of(checks))) == 2
+
+
+def test_slow_libraries_are_imported_only_where_they_are_needed() -> None:
+    """A worker calls no AWS API, and only `up` and `down` of an embedded environment ask its database."""
+    program = (
+        "import importlib, sys\n"
+        "from plugins.framework import pytest_plugins\n"
+        "for name in pytest_plugins: importlib.import_module(name)\n"
+        "print(sorted({'boto3', 'psycopg', 'jinja2', 'scipy', 'locust'} & set(sys.modules)))\n"
+        "import infrastructure.compose\n"
+        "print(sorted({'psycopg', 'scipy', 'locust'} & set(sys.modules)))"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], cwd=CHECKOUT.root, capture_output=True, text=True, check=False
+    )
+    assert (ran.stdout, ran.stderr) == ("[]\n[]\n", "")

@@ -11,9 +11,6 @@ import tempfile
 from functools import partial
 from pathlib import Path
 
-import psycopg
-from psycopg import sql
-
 from infrastructure.embedded import files
 from infrastructure.embedded.errors import StartFailed
 from infrastructure.embedded.layout import Environment, Layout
@@ -84,6 +81,8 @@ def url(port: int, password: str, role: str = APPLICATION, database: str = APPLI
 
 def answers(port: int, password: str) -> bool:
     """Return whether the application's database answers a query."""
+    import psycopg  # here and below: every command imports this module, and only `up` and `down` ask the database
+
     try:
         with psycopg.connect(url(port, password), connect_timeout=2) as connection:
             return connection.execute("select 1").fetchone() == (1,)
@@ -140,6 +139,9 @@ def _initdb(layout: Layout, home: Path, cluster: Path, password_file: Path, user
 
 def _ready(port: int, superuser_password: str, password: str) -> bool:
     """Return whether the server answers; create the application's role and database if they are missing."""
+    import psycopg
+    from psycopg import sql
+
     try:
         admin = url(port, superuser_password, "postgres", "postgres")
         with psycopg.connect(admin, connect_timeout=2, autocommit=True) as connection:
