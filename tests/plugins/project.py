@@ -26,10 +26,14 @@ REFUSED = (4, "refused", 0, 0, 0)
 
 ROOT = Path(__file__).resolve().parents[2]
 ASKS = 'def test_asks(client):\n    assert client.get("/health").status_code == 200\n'
+# A worker calls no port of the world, and importing it would import boto3, a second of each worker's start.
 CONFTEST = """
-import pytest
-from tests.plugins import world
-world.install(pytest.MonkeyPatch())
+import os, pytest
+if "PYTEST_XDIST_WORKER" in os.environ:
+    from tests.plugins.project_settings import install
+else:
+    from tests.plugins.world import install
+install(pytest.MonkeyPatch())
 pytest_plugins = ("plugins.options", "plugins.run", "plugins.fixtures", "plugins.declarative", "plugins.reports")
 """
 INI = """

@@ -6,7 +6,6 @@ see the same. Workers see only the state that the controller publishes.
 
 from __future__ import annotations
 
-import importlib
 import json
 import os
 import threading
@@ -43,10 +42,9 @@ from infrastructure import compose
 from infrastructure.compose import Environment
 from infrastructure.description import service_of
 from infrastructure.front_door import HttpFrontDoor
+from tests.plugins import project_settings
+from tests.plugins.project_settings import FOLDER
 from verification.journeys.accounts import SmokeUser
-
-FOLDER = "FAKE_WORLD"
-"""The environment variable that names the world's folder."""
 
 USERS = (SmokeUser("one@smoke.example", "canary-password-1"), SmokeUser("two@smoke.example", "canary-password-2"))
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJjYW5hcnkifQ.c2lnbmF0dXJlLWNhbmFyeQ"
@@ -294,11 +292,9 @@ def _stop(settings: Settings) -> None:
 
 def install(patch: pytest.MonkeyPatch) -> None:
     """Replace the real environment by the fake world in this process."""
-    project = importlib.import_module("deployment.project")  # pytester may have removed the module from sys.modules
-    settings = Path(os.environ[FOLDER]) / "deployment.toml"
     for name, value in (("is_up", _is_up), ("start", _start), ("connect", _connect), ("stop", _stop)):
         patch.setattr(compose, name, value)
-    patch.setattr(project, "SETTINGS", str(settings))
+    project_settings.install(patch)
 
 
 class _Handler(BaseHTTPRequestHandler):
