@@ -7,28 +7,56 @@ from __future__ import annotations
 import httpcore  # noqa: F401
 import pytest
 
+from tests.slowest import SlowestFiles
 from tests.soak import Soak
 
-# Folders whose tests start whole environments.
-LONG = {"e2e", "docs", "gates", "embedded"}
+# The longest files, longest first, and then the folders whose tests start whole environments, and those that start processes.
+FIRST = (
+    "tests/docs/test_docs_commands.py",
+    "tests/e2e/test_good_runs.py",
+    "tests/e2e/test_on_ecs.py",
+    "tests/e2e/test_rolled_back_releases.py",
+    "tests/projects/test_examples.py",
+    "tests/e2e",
+    "tests/gates",
+    "tests/embedded",
+    "tests/projects",
+    "tests/plugins",
+    "tests/embedded_aws_contract",
+    "tests/embedded_aws",
+    "tests/service",
+    "tests/terraform",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Add ``--soak`` and ``--soak-seconds``."""
+    """Add ``--soak``, ``--soak-seconds`` and ``--slowest-files``."""
     parser.addoption("--soak", action="store_true", help="also run what `make test` leaves out for its time")
     parser.addoption("--soak-seconds", type=float, default=float("inf"), help="begin no test of a soak after this")
+    parser.addoption("--slowest-files", type=int, metavar="N", help="print the times of the N slowest test files")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """With ``--soak``, record the tests that passed, so that the next soak continues there."""
+    """Record the tests that passed with ``--soak``, so that the next soak continues there, and the times of files if asked."""
     if config.getoption("--soak"):
         config.pluginmanager.register(Soak(config), "soak")
+    if (most := config.getoption("--slowest-files")) and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(SlowestFiles(most), "slowest-files")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Deselect soak tests without ``--soak``; sort the slow folders first, so that no worker runs them alone at the end."""
+    """Deselect soak tests without ``--soak``; sort the slow files first, so that no worker runs one alone at the end."""
     if not config.getoption("--soak"):
         soak = {item for item in items if item.get_closest_marker("soak")}
         config.hook.pytest_deselected(items=list(soak))
         items[:] = [item for item in items if item not in soak]
-    items.sort(key=lambda item: item.path.parent.name not in LONG)
+    items.sort(key=lambda item: turn(item.nodeid))
+
+
+def turn(nodeid: str) -> int:
+    """Return the position of a test's file or folder in FIRST, or the one after its end."""
+    file = nodeid.partition("::")[0]
+    for place in (file, file.rpartition("/")[0]):
+        if place in FIRST:
+            return FIRST.index(place)
+    return len(FIRST)
