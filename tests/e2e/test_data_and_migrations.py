@@ -73,6 +73,7 @@ def test_irreversible_release(own_sandbox: Sandbox) -> None:
     own_sandbox.assert_live("blue", images.OLD)
 
 
+@pytest.mark.soak  # tests/gates tries such a migration in `make test`
 def test_migration_that_harms_live_is_rejected(own_sandbox: Sandbox) -> None:
     """Rejected before the candidate's gates run; the reason names the harm to live's users and the next step."""
     ran = own_sandbox.pytest("--target=green", f"--image-tag={WANTS_A_COLUMN.tag}")

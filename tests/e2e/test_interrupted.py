@@ -27,7 +27,7 @@ class Case:
 CASES = [
     pytest.param(Case("provision", signal.SIGINT, group=True), marks=pytest.mark.soak),
     pytest.param(Case("verify", signal.SIGINT, group=True), marks=pytest.mark.soak),
-    Case("verify", signal.SIGTERM, workers="2"),
+    pytest.param(Case("verify", signal.SIGTERM, workers="2"), marks=pytest.mark.soak),
     pytest.param(Case("promote", signal.SIGINT), marks=pytest.mark.soak),
     pytest.param(Case("bake", signal.SIGTERM, workers="2"), marks=pytest.mark.soak),
 ]

@@ -20,7 +20,7 @@ from tests.e2e.user import User
 @pytest.mark.parametrize(
     "spot",
     [
-        Spot(PROMOTION, PROMOTION.index("opened"), "after"),
+        pytest.param(Spot(PROMOTION, PROMOTION.index("opened"), "after"), marks=pytest.mark.soak),
         pytest.param(Spot(PROMOTION, PROMOTION.index("phase LEASED"), "before"), marks=pytest.mark.soak),
         Spot(PROMOTION, PROMOTION.index("intent provision"), "after"),
         pytest.param(Spot(PROMOTION, PROMOTION.index("outcome provision"), "before"), marks=pytest.mark.soak),

@@ -19,6 +19,7 @@ AT_ONCE = 4
 TEN = 10
 
 
+@pytest.mark.soak
 def test_four_at_once_without_an_environment(sandbox: Sandbox, fast_settings: Path) -> None:
     """One run is promoted, the others exit with 4 and name it; no process is left."""
     runs = [killing.deploy(sandbox, fast_settings) for _ in range(AT_ONCE)]

@@ -17,7 +17,7 @@ ORDERED = """
 """
 
 
-@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+@pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.soak)])
 def test_checks_after_the_load_run_after_it(project: Project, workers: str) -> None:
     path = str(project.facts.folder / "order.txt")
     for gate, asked in (("bystander", ""), ("database", "loaded, "), ("load", ""), ("zebra", "")):

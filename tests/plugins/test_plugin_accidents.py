@@ -96,7 +96,7 @@ HOOKS = {
         ("auth", "logfinish", "-n0"),
         ("live", "logreport", "-n0"),
         ("live", "logfinish", "-n0"),
-        ("live", "logreport", "-n2"),
+        pytest.param("live", "logreport", "-n2", marks=pytest.mark.soak),
     ],
 )
 def test_a_plugin_that_raises(project: Project, gate: str, hook: str, workers: str) -> None:
@@ -204,7 +204,7 @@ def test_next_run_completes_the_report_of_a_dead_run(project: Project) -> None:
     assert run.folder.resolve() != dead, "`latest` must be this run's report"
 
 
-@pytest.mark.parametrize("options", [(), ("-n2",)], ids=["alone", "workers"])
+@pytest.mark.parametrize("options", [(), pytest.param(("-n2",), marks=pytest.mark.soak)], ids=["alone", "workers"])
 def test_temporary_files_of_other_runs_are_kept(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: tuple[str, ...]
 ) -> None:

@@ -24,7 +24,7 @@ def test_promotion_reports_every_preflight_item(project: Project) -> None:
     assert "not checked" in (run.folder / "report.html").read_text()
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
+@pytest.mark.parametrize("workers", [(), pytest.param(("-n", "2"), marks=pytest.mark.soak)], ids=["alone", "workers"])
 def test_drift_is_refused_before_anything_is_touched(project: Project, workers: tuple[str, ...]) -> None:
     project.facts.write("variables", {"green": {"LEVEL": "canary-value"}})
     run = project.run(*workers)

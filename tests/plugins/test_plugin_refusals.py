@@ -113,7 +113,7 @@ def test_two_checks_of_one_name(project: Project) -> None:
     ("source", "workers"),
     [
         (BROKEN_IMPORT, "-n0"),
-        (BROKEN_IMPORT, "-n2"),
+        pytest.param(BROKEN_IMPORT, "-n2", marks=pytest.mark.soak),
         (ABSENT_MODULE, "-n0"),
         (ABSENT_MODULE, "-n2"),
         ("import pytest\n@pytest.mark.parametrize('x', [])\ndef test_it(x): pass", "-n0"),

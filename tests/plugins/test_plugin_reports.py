@@ -116,7 +116,7 @@ def test_reports_have_every_check(project: Project) -> None:
     assert not (run.folder / "state.json").exists()
 
 
-@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+@pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.soak)])
 def test_a_log_has_one_line_for_each_step(project: Project, workers: str) -> None:
     project.add("live", "def test_fails(client, promoted): assert client.get('/health').status_code == 500")
     run = project.run(workers)

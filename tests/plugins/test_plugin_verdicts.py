@@ -124,7 +124,12 @@ def test_a_gate_that_is_not_required_blocks_nothing(project: Project) -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "failures", "workers"), [("-x", 1, "-n0"), ("--maxfail=2", 2, "-n0"), ("--maxfail=2", 2, "-n2")]
+    ("option", "failures", "workers"),
+    [
+        ("-x", 1, "-n0"),
+        ("--maxfail=2", 2, "-n0"),
+        pytest.param("--maxfail=2", 2, "-n2", marks=pytest.mark.soak),
+    ],
 )
 def test_stopping_at_failures_is_a_rejection(project: Project, option: str, failures: int, workers: str) -> None:
     project.add("endpoints", "\n".join(f"def test_it_{n}(client): assert False" for n in range(failures)))
