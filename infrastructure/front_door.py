@@ -14,6 +14,7 @@ from verification.http.answer_limits import AnswerLimits
 from verification.http.client import Received, open_client
 from verification.journeys.accounts import SmokeUser
 from verification.journeys.expectations import NotCaptured, version_of
+from verification.journeys.issuers import TokenNotIssued
 from verification.journeys.leftovers import removal, swept
 from verification.journeys.model import Journey, Service, Step, Sweep
 from verification.journeys.placeholders import Values
@@ -144,7 +145,11 @@ class _Examination:
                     self._note(str(step.request), judge(prepared, received, quote=False))
 
     def _session(self, name: str | None) -> Mapping[str, str] | None:
-        """Return the headers of the session's requests; None if sign-in fails, which is noted once."""
+        """Return the headers of the session's requests; None if sign-in fails, which is noted once.
+
+        A token that another host did not issue is not noted: it says nothing about this colour, and traffic must be able
+        to go back to it. The checks that need the token fail with the reason.
+        """
         if name is None:
             return {}
         if name not in self._sessions:
@@ -156,7 +161,10 @@ class _Examination:
         session, values = self._service.sessions[name], self._values()
         asked = sign_in_request(session, values)
         if asked is None:
-            return without_request(session, values).headers
+            try:
+                return without_request(session, values).headers
+            except TokenNotIssued:
+                return None
         what = f"{asked.step.request} for {self._user.email}" if self._user else str(asked.step.request)
         received = self._send(asked, what)
         if received is None:

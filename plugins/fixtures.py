@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import cached_property, partial
@@ -29,7 +30,9 @@ from verification.contract.openapi import Contract
 from verification.http.answer_limits import AnswerLimits
 from verification.http.client import Exchange, OnExchange, Received, RecordingClient, as_front_door, open_client
 from verification.http.route import DIRECT, Route
+from verification.journeys import issuers
 from verification.journeys.accounts import SmokeUser
+from verification.journeys.issuers import RENEWED_AFTER
 from verification.journeys.model import Service
 from verification.journeys.model import Session as SignedIn
 from verification.journeys.placeholders import Values
@@ -61,7 +64,7 @@ class Session:
         self._clients: dict[
             tuple[str, Route, float, bool, FrontDoorRequest | None, OnExchange | None], httpx.Client
         ] = {}
-        self._credentials: dict[tuple[str, Route, str, str], Credentials] = {}
+        self._credentials: dict[tuple[str, Route, str, str], tuple[Credentials, float]] = {}
         self._lock = threading.Lock()
 
     @property
@@ -202,16 +205,19 @@ class Session:
         """Return the user's credentials for an address; all checks of this process share them."""
         route = client.route if isinstance(client, RecordingClient) else DIRECT
         key = (str(client.base_url), route, session.name, user.email)
-        if key not in self._credentials:
-            self._credentials[key] = self.new_credentials(client, session, user)
-        return self._credentials[key]
+        found, ends_at = self._credentials.get(key, (None, 0.0))
+        # A token of another host renews itself, and this says whether it is still there.
+        if found is None or time.monotonic() >= ends_at or session.issued_elsewhere:
+            found = self.new_credentials(client, session, user)
+            self._credentials[key] = found, time.monotonic() + RENEWED_AFTER * found.lasts_s
+        return found
 
     def new_credentials(self, client: httpx.Client, session: SignedIn, user: SmokeUser) -> Credentials:
-        """Sign in and return new credentials; no output shows them. Raises NotSignedIn, ``httpx.TransportError``."""
+        """Sign in and return new credentials; no output shows them. Raises NotSignedIn, TokenNotIssued, ``httpx.TransportError``."""
         values = self.values(user)
         request = sign_in_request(session, values)
         if request is None:
-            found = without_request(session, values)
+            found = without_request(session, values, self.learn)
         else:
             response = client.request(request.method, request.path, headers=dict(request.headers), content=request.body)
             found = credentials(session, request, Received(response))
@@ -254,7 +260,8 @@ class Session:
             redactor.learn(*secrets)
 
     def close(self) -> None:
-        """Close all clients."""
+        """Close all clients, and end the renewal of tokens."""
+        issuers.forget()
         for client in self._clients.values():
             client.close()
 

@@ -26,6 +26,11 @@ def sessions(service: Service) -> Sequence[tuple[str, Mapping[str, Any]]]:
     return [(f"({name})", {"session": one}) for name, one in service.sessions.items() if one.kind != "none"]
 
 
+def _with_password(service: Service) -> Sequence[tuple[str, Mapping[str, Any]]]:
+    """Return the sessions whose password the service itself checks; a wrong one would say nothing about any other."""
+    return [one for one in sessions(service) if one[1]["session"].checks_password]
+
+
 def _ended(service: Service) -> Sequence[tuple[str, Mapping[str, Any]]]:
     return [one for one in sessions(service) if one[1]["session"].sign_out is not None]
 
@@ -72,7 +77,7 @@ def signs_in(player: Player, client: httpx.Client, smoke_user: SmokeUser, sessio
     player.end(client, session, found)
 
 
-@check("auth", "refuses a wrong password", sessions)
+@check("auth", "refuses a wrong password", _with_password)
 def refuses_a_wrong_password(player: Player, client: httpx.Client, smoke_user: SmokeUser, session: Session) -> None:
     """A wrong password opens nothing."""
     # One attempt: a service may lock an account after a few.

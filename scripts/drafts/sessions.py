@@ -40,13 +40,40 @@ def session_of(document: Document, name: str, scheme: Mapping[str, Any]) -> Draf
         return _signed_in(document, "cookie", where)
     if kind == "http" and str(scheme.get("scheme", "")).lower() == "bearer":
         return _signed_in(document, "bearer", where)
-    flow = scheme.get("flows", {}).get("password") if kind == "oauth2" else None
-    if isinstance(flow, Mapping):
+    flows = scheme.get("flows", {}) if kind == "oauth2" else {}
+    if isinstance(flow := flows.get("password"), Mapping):
         return DraftedSession({"kind": "bearer", "sign_in": _password_flow(document, str(flow.get("tokenUrl", "")))})
+    if isinstance(flow := flows.get("clientCredentials"), Mapping):
+        return _client_credentials(document, flow, where)
     kinds = (
         f"{kind} in the {scheme['in']}" if kind == "apiKey" else f"{kind} {'/'.join(scheme.get('flows', {}))}".strip()
     )
     return DraftedSession(None, [f"{where}: {kinds} cannot be drafted; see the framework's docs/any-service.md"])
+
+
+def _client_credentials(document: Document, flow: Mapping[str, Any], where: str) -> DraftedSession:
+    """Return the session of OAuth 2's client credentials; a relative address, or one of an operation, is a path of the service."""
+    url = str(flow.get("tokenUrl", ""))
+    parts = urlsplit(url)
+    path = f"/{parts.path.lstrip('/')}"
+    posts = [one.path for one in document.operations if one.method == "POST"]
+    if parts.scheme in ("http", "https"):
+        own = path if path in posts else None
+    else:
+        own = next((one for one in posts if one.endswith(path)), path)
+    absolute = own is None
+    session: dict[str, Any] = {"kind": "oauth2-client-credentials", "token_url": own or url}
+    scopes = flow.get("scopes")
+    if isinstance(scopes, Mapping) and scopes:
+        session["scope"] = " ".join(map(str, scopes))
+    unknown = [
+        f"{where}: id and secret of a client go into the accounts' secret, as client_id and client_secret; "
+        "the draft sends them as client_secret_basic and asks for every scope"
+    ]
+    if absolute and parts.scheme == "http":
+        unknown.append(f"{where}: {url} must begin with https://")
+        session["token_url"] = f"https{url[4:]}"
+    return DraftedSession(session, unknown)
 
 
 def _password_flow(document: Document, url: str) -> dict[str, Any]:

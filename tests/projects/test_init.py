@@ -124,6 +124,14 @@ SCHEMES = {
             },
         },
     ),
+    "client credentials": (
+        "{type: oauth2, flows: {clientCredentials: {tokenUrl: 'https://login.example/t', scopes: {read: r, write: w}}}}",
+        {"kind": "oauth2-client-credentials", "token_url": "https://login.example/t", "scope": "read write"},
+    ),
+    "client credentials of the service": (
+        "{type: oauth2, flows: {clientCredentials: {tokenUrl: token, scopes: {}}}}",
+        {"kind": "oauth2-client-credentials", "token_url": "/auth/token"},
+    ),
     "cookie": (
         "{type: apiKey, in: cookie, name: sid}",
         {

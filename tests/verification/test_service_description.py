@@ -96,7 +96,7 @@ def test_a_small_description(tmp_path: Path) -> None:
         (
             "{kind: basic}",
             "{kind: basics}",
-            "expected one of none, basic, api-key, bearer, cookie; did you mean 'basic'?",
+            "expected one of none, basic, api-key, bearer, cookie, oauth2-client-credentials, cognito; did you mean 'basic'?",
         ),
         ("{kind: basic}", "{kind: bearer}", "a session of kind bearer needs sign_in"),
         ("dependencies: none", "dependencies: {database: none}", "'redis' is missing in dependencies"),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,18 @@ from jsonschema.exceptions import ValidationError, best_match
 from verification.contract.openapi import Contract
 from verification.declarative import placeholder_rules, rules
 from verification.declarative.files import Folder, UnusableFile
+from verification.declarative.issuers import issuer_mistakes, issuer_of
 from verification.declarative.source import InvalidChecks, Source, read
 from verification.declarative.source import Step as Key
 from verification.declarative.vocabulary import expectation_of, request_of
 from verification.journeys.expectations import is_query
+from verification.journeys.issuers import token_form
 from verification.journeys.model import (
+    COGNITO,
+    OAUTH2,
     Expectation,
     Health,
+    Issuer,
     Journey,
     Request,
     Service,
@@ -39,6 +45,20 @@ FOLDERS = ("project", "shared")
 """Placeholders of ``environment``: the project's folder, and one that all instances of the embedded service share."""
 _OK = Expectation((200,))
 _SIGNS_IN = ("bearer", "cookie")
+_BELONGS: Mapping[str, Sequence[str]] = {
+    "key": ("api-key",),
+    "username": ("basic", COGNITO),
+    "password": ("basic", COGNITO),
+    "token_url": (OAUTH2,),
+    "client_id": (OAUTH2, COGNITO),
+    "client_secret": (OAUTH2, COGNITO),
+    "authentication": (OAUTH2,),
+    "scope": (OAUTH2,),
+    "region": (COGNITO,),
+    "endpoint": (COGNITO,),
+    "use": (COGNITO,),
+}
+"""The kinds of session that have a key."""
 _ALLOWED_OF_ACCOUNT = ("account.email", "account.password")
 
 
@@ -132,7 +152,7 @@ class _Builder:
 
     def session(self, name: str, raw: Mapping[str, Any]) -> Session:
         sign_in, token = raw.get("sign_in"), raw.get("token", {})
-        return Session(
+        session = Session(
             name,
             raw["kind"],
             sign_in=sign_in and self.step("sign in", sign_in),
@@ -145,6 +165,15 @@ class _Builder:
             token_format=token.get("format"),
             algorithm=token.get("algorithm"),
         )
+        return session if (issuer := issuer_of(raw)) is None else self._issued(session, issuer)
+
+    def _issued(self, session: Session, issuer: Issuer) -> Session:
+        """Return a session with its issuer; if that is the service, the request for a token is a sign-in."""
+        if issuer.elsewhere:
+            return replace(session, issuer=issuer)
+        request = Request("POST", issuer.url, body_kind="form", body=token_form(issuer))
+        sign_in = Step("sign in", self._operation(request), request, _OK)
+        return replace(session, issuer=issuer, sign_in=sign_in, token="$.access_token", expires_in="$.expires_in")  # noqa: S106 - a place
 
     def journey(self, name: str, raw: Mapping[str, Any]) -> Journey:
         sweep = raw.get("sweep")
@@ -277,9 +306,11 @@ def _session_mistakes(source: Source, path: list[Key], raw: Mapping[str, Any]) -
         yield source.error(
             [*path, "sign_in"], "sign_in lacks token: where the token is in the answer, such as $.access_token"
         )
-    for key, only in (("key", "api-key"), ("username", "basic"), ("password", "basic")):
-        if key in raw and kind != only:
-            yield source.error([*path, key], f"{key} belongs to a session of kind {only}, this one is {kind}")
+    for key, kinds in _BELONGS.items():
+        if key in raw and kind not in kinds:
+            belongs = " or ".join(kinds)
+            yield source.error([*path, key], f"{key} belongs to a session of kind {belongs}, this one is {kind}")
+    yield from (source.error([*path, *at], what) for at, what in issuer_mistakes(raw))
     for key in ("token", "expires_in"):
         if key in raw.get("sign_in", {}) and not is_query(raw["sign_in"][key]):
             yield source.error([*path, "sign_in", key], _no_query(raw["sign_in"][key]))

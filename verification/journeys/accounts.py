@@ -20,6 +20,8 @@ class SmokeUser:
 def parse_smoke_users(secret: str, name: str = "the smoke users' secret") -> tuple[SmokeUser, ...]:
     """Return the users in the secret's text, a JSON list of ``{"email", "password"}``; ``name`` is its name in messages.
 
+    An entry may be a client of OAuth 2, ``{"client_id", "client_secret"}``: ``${account.email}`` is then the client's id.
+
     Raises ValueError, without any of the secret's text, if the text is something else, or the list is empty.
     """
     try:
@@ -34,10 +36,11 @@ def parse_smoke_users(secret: str, name: str = "the smoke users' secret") -> tup
 
 def _user(entry: object, index: int, name: str) -> SmokeUser:
     if isinstance(entry, dict):
-        email, password = entry.get("email"), entry.get("password")
-        if isinstance(email, str) and isinstance(password, str) and email and password:
-            return SmokeUser(email, password)
-    raise ValueError(f'entry {index} of {name} is not {{"email", "password"}}')
+        for keys in (("email", "password"), ("client_id", "client_secret")):
+            email, password = (entry.get(key) for key in keys)
+            if isinstance(email, str) and isinstance(password, str) and email and password:
+                return SmokeUser(email, password)
+    raise ValueError(f'entry {index} of {name} is not {{"email", "password"}} or {{"client_id", "client_secret"}}')
 
 
 LARGEST_FILE = 1_000_000

@@ -16,7 +16,8 @@ SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "PROPFIND", "REPORT", "SEARCH", "QUERY
 """Methods that change nothing (RFC 9110, 9.2.1, and IANA's registry of methods); every other one counts as writing."""
 
 BodyKind = Literal["none", "json", "text", "form", "multipart", "file"]
-SessionKind = Literal["none", "basic", "api-key", "bearer", "cookie", "oauth2-client-credentials"]
+SessionKind = Literal["none", "basic", "api-key", "bearer", "cookie", "oauth2-client-credentials", "cognito"]
+OAUTH2, COGNITO = "oauth2-client-credentials", "cognito"
 
 
 @dataclass(frozen=True)
@@ -153,12 +154,34 @@ class Journey:
 
 
 @dataclass(frozen=True)
+class Issuer:
+    """Where a session's token comes from, and how the client proves who it is.
+
+    ``url`` is absolute, or a path of the service, which then has the request as its ``sign_in``. ``client_id`` and
+    ``client_secret`` have placeholders. ``authentication`` is ``client_secret_basic`` or ``client_secret_post``; ``use``
+    is the token of a user pool that the service expects: ``access`` or ``id``.
+    """
+
+    url: str
+    client_id: str
+    client_secret: str | None = None
+    authentication: str = "client_secret_basic"
+    scope: str | None = None
+    use: str = "access"
+
+    @property
+    def elsewhere(self) -> bool:
+        """Return whether another host than the service issues the token."""
+        return not self.url.startswith("/")
+
+
+@dataclass(frozen=True)
 class Session:
     """The way a user signs in.
 
     ``sign_in`` and ``sign_out`` are None if the kind needs none. ``token`` and ``expires_in`` are the values' places in
     the answer to ``sign_in``. ``header`` is the header of an API key. ``token_format`` and ``algorithm`` tell the auth
-    gate which forged tokens to try.
+    gate which forged tokens to try. ``issuer`` is for OAuth 2's client credentials and for Cognito.
     """
 
     name: str
@@ -172,13 +195,34 @@ class Session:
     password: str = "${account.password}"  # noqa: S105 - a placeholder
     token_format: str | None = None
     algorithm: str | None = None
+    issuer: Issuer | None = None
 
     @property
     def needs_account(self) -> bool:
         """Return whether only a user with an account can have the session."""
-        parts: dict[str, Any] = {"none": None, "basic": [self.username, self.password], "api-key": self.password}
-        request = self.sign_in and asdict(self.sign_in.request)
-        return any(name.startswith("account.") for name in names_in(parts.get(self.kind, request)))
+        return any(name.startswith("account.") for name in self._opened_with())
+
+    @property
+    def checks_password(self) -> bool:
+        """Return whether the service itself refuses a wrong password of an account."""
+        return "account.password" in self._opened_with() and not self.issued_elsewhere
+
+    @property
+    def issued_elsewhere(self) -> bool:
+        """Return whether another host than the service issues the session's token."""
+        return self.issuer is not None and self.issuer.elsewhere
+
+    def _opened_with(self) -> set[str]:
+        """Return the placeholders of everything that opens the session."""
+        match self.kind:
+            case "none":
+                return set()
+            case "api-key":
+                return names_in(self.password)
+            case "basic":
+                return names_in([self.username, self.password])
+        user = [self.username, self.password] if self.kind == COGNITO else None
+        return names_in([user, self.issuer and asdict(self.issuer), self.sign_in and asdict(self.sign_in.request)])
 
 
 @dataclass(frozen=True)
@@ -265,7 +309,8 @@ def _step(raw: Mapping[str, Any]) -> Step:
 
 
 def _session(raw: Mapping[str, Any]) -> Session:
-    return Session(**{**raw, **{name: raw[name] and _step(raw[name]) for name in ("sign_in", "sign_out")}})
+    steps = {name: raw[name] and _step(raw[name]) for name in ("sign_in", "sign_out")}
+    return Session(**{**raw, **steps, "issuer": raw["issuer"] and Issuer(**raw["issuer"])})
 
 
 def _journey(raw: Mapping[str, Any]) -> Journey:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 
 from verification.journeys.expectations import Answer, NotCaptured, find
+from verification.journeys.issuers import IssuedHeaders, client_headers, issued, lasts
 from verification.journeys.model import Request, Session
 from verification.journeys.placeholders import Values
 from verification.journeys.player import Prepared, judge, prepare
@@ -28,10 +29,15 @@ class NotSignedIn(AssertionError):
 
 @dataclass(frozen=True)
 class Credentials:
-    """The headers of every request of a session. ``token`` is the secret in them, None if the session has none."""
+    """The headers of every request of a session. ``token`` is the secret in them, None if the session has none.
+
+    ``lasts_s`` is the time until the session ends, in seconds. If another host issues the token, ``headers`` always
+    has the newest one.
+    """
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     token: str | None = field(default=None, repr=False)
+    lasts_s: float = float("inf")
 
 
 def account_of(user: Any) -> Mapping[str, str]:
@@ -41,11 +47,26 @@ def account_of(user: Any) -> Mapping[str, str]:
 
 def sign_in_request(session: Session, values: Values) -> Prepared | None:
     """Return the request that opens a session, None if the kind needs none."""
-    return None if session.sign_in is None else prepare(session.sign_in, values, {})
+    if session.sign_in is None:
+        return None
+    return prepare(session.sign_in, values, {} if session.issuer is None else client_headers(session.issuer, values))
 
 
-def without_request(session: Session, values: Values) -> Credentials:
-    """Return the credentials of a kind that needs no sign-in: none, basic, api-key."""
+def issued_headers(session: Session, values: Values) -> IssuedHeaders | None:
+    """Return the headers with a token that another host issues, perhaps not there yet; None for any other session.
+
+    Sends nothing itself, so that timed loops can call it. Raises TokenNotIssued if a placeholder has no value.
+    """
+    return issued(session, values) if session.issued_elsewhere else None
+
+
+def without_request(session: Session, values: Values, learn: Callable[[str], None] | None = None) -> Credentials:
+    """Return the credentials of a session that the service itself does not open: none, basic, api-key, or a token of another host.
+
+    ``learn`` redacts a token of another host, also each later one. Raises TokenNotIssued.
+    """
+    if (headers := issued_headers(session, values)) is not None:
+        return Credentials(headers, headers.wait(learn))
     match session.kind:
         case "basic":
             pair = f"{values.fill(session.username)}:{values.fill(session.password)}"
@@ -74,7 +95,16 @@ def credentials(session: Session, prepared: Prepared, answer: Answer) -> Credent
         raise NotSignedIn(asked, str(problem)) from None
     if not isinstance(token, str) or not token:
         raise NotSignedIn(asked, f"{session.token} is not a text")
-    return Credentials({"Authorization": f"Bearer {token}"}, token)
+    return Credentials({"Authorization": f"Bearer {token}"}, token, _lasts(session, answer))
+
+
+def _lasts(session: Session, answer: Answer) -> float:
+    if session.expires_in is None:
+        return float("inf")
+    try:
+        return lasts(find(session.expires_in, answer))
+    except NotCaptured:
+        return float("inf")
 
 
 def _cookies(answer: Answer) -> dict[str, str]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from verification.http.raw_http import Answer, Connection, TooLargeOnTheWire, WireTimeout
 from verification.http.route import DIRECT, Route
 from verification.journeys.expectations import NotCaptured
+from verification.journeys.issuers import IssuedHeaders, TokenNotIssued
 from verification.journeys.leftovers import removal, swept
 from verification.journeys.model import Journey, Session
 from verification.journeys.placeholders import Values
@@ -112,11 +113,11 @@ class Asker:
     def _signed_in(self, session: Session) -> Credentials:
         values = self._values()
         asked = sign_in_request(session, values)
-        if asked is None:
-            return without_request(session, values)
         try:
+            if asked is None:
+                return without_request(session, values)
             return credentials(session, asked, self._send(self._kept, asked))
-        except NotSignedIn as problem:
+        except (NotSignedIn, TokenNotIssued) as problem:
             raise Unanswered(str(problem)) from None
 
     def _prepare(self, operation: Operation) -> Prepared | None:
@@ -222,7 +223,12 @@ class Asker:
 
     def _headers(self, play: Play) -> dict[str, str]:
         session = play.journey.session
-        return dict(self._sessions[session].headers) if session in self._sessions else {}
+        if session not in self._sessions:
+            return {}
+        headers = self._sessions[session].headers
+        if isinstance(headers, IssuedHeaders) and headers.token is None:
+            raise Unanswered(headers.problem or "the session's token has ended")
+        return dict(headers)
 
     def _values(self) -> Values:
         """Return values with a new marker for each run of a journey, because both colours may write to the same place."""

@@ -19,6 +19,7 @@ from collections.abc import Callable
 
 from verification.http.loopback import tls_context
 from verification.http.raw_http import FAILURES, Answer, Connection
+from verification.journeys import issuers
 from verification.prober.cleaning import Cleaner
 from verification.prober.config import ProberConfig
 from verification.prober.requests import Ask, Script
@@ -78,6 +79,8 @@ class ProberProcess:
             connection.close()
         for operation, count in self._script.not_asked.items():
             _log(f"{operation} was not asked {count} times, because an earlier step of its journey had failed")
+        for problem in issuers.problems():
+            _log(problem)
 
     def _pace(self) -> None:
         """Start one arrival each 1/rate seconds; drop an arrival that is late by more than one period."""

@@ -5,14 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-from verification.journeys.expectations import Answer, NotCaptured, find
+from verification.journeys.expectations import Answer
+from verification.journeys.issuers import RENEWED_AFTER, IssuedHeaders
 from verification.journeys.model import Session
 from verification.journeys.placeholders import Values
 from verification.journeys.player import Prepared
-from verification.journeys.sessions import NotSignedIn, credentials, sign_in_request, without_request
-
-_RENEWED_AFTER = 0.8
-"""The part of a session's lifetime after which it is renewed: a request in an expired session would look like a failure."""
+from verification.journeys.sessions import (
+    NotSignedIn,
+    credentials,
+    issued_headers,
+    sign_in_request,
+    without_request,
+)
 
 
 class ProberSession:
@@ -23,14 +27,22 @@ class ProberSession:
         self._session = session
         self._values = values
         self._pause_s = pause_s
-        self._headers = without_request(session, values).headers if session.sign_in is None else None
+        self._headers: Mapping[str, str] | None = None
+        if session.sign_in is None:
+            # Not `without_request` for a token of another host: it would wait for that host.
+            self._headers = issued_headers(session, values) or without_request(session, values).headers
         self._signing_in = False
         self._not_before = 0.0
         self._renew_at = float("inf")
 
     @property
     def headers(self) -> Mapping[str, str] | None:
-        """Return what each request of the session carries, never to be logged; None before it is signed in."""
+        """Return what each request of the session carries, never to be logged; None before it is signed in.
+
+        If another host issues the token, it is also None while there is no valid one: that is no fault of the service.
+        """
+        if isinstance(self._headers, IssuedHeaders) and self._headers.token is None:
+            return None
         return self._headers
 
     def due(self) -> Prepared | None:
@@ -53,22 +65,16 @@ class ProberSession:
         if answer is None:
             return None
         try:
-            self._headers = credentials(self._session, prepared, answer).headers
+            found = credentials(self._session, prepared, answer)
         except NotSignedIn as error:
             return error.problem
-        self._renew_at = time.monotonic() + _RENEWED_AFTER * self._lasts(answer)
+        self._headers = found.headers
+        self._renew_at = time.monotonic() + RENEWED_AFTER * found.lasts_s
         return None
 
     def lost(self, headers: Mapping[str, str]) -> None:
         """Note that a request with these headers was answered 401: sign in again, unless the session has been renewed since."""
-        if self._session.sign_in is not None and headers is self._headers:
+        if isinstance(headers, IssuedHeaders):
+            headers.lost()
+        elif self._session.sign_in is not None and headers is self._headers:
             self._headers = None
-
-    def _lasts(self, answer: Answer) -> float:
-        if self._session.expires_in is None:
-            return float("inf")
-        try:
-            seconds = float(find(self._session.expires_in, answer))
-        except (NotCaptured, TypeError, ValueError, OverflowError):
-            return float("inf")
-        return seconds if seconds > 0 else float("inf")

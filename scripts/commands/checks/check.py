@@ -179,6 +179,7 @@ class _Runner:
         import httpx
 
         from verification.declarative.judge import CheckFailed, differences
+        from verification.journeys.issuers import TokenNotIssued
         from verification.journeys.sessions import NotSignedIn
 
         roles = _roles(check, self._against)
@@ -190,7 +191,7 @@ class _Runner:
                 answers.append(self._play(check, case, self._places.url_of(role), timeout_s))
             if len(answers) > 1 and (found := list(differences(check, *answers))):
                 raise CheckFailed("\n".join(found))
-        except (CheckFailed, NotSignedIn) as failure:
+        except (CheckFailed, NotSignedIn, TokenNotIssued) as failure:
             problem = str(failure)
         except httpx.TransportError as failure:
             problem = f"no answer to the sign-in ({type(failure).__name__}: {failure})"
@@ -243,7 +244,7 @@ class _Runner:
             values = _values(user)
             request = sign_in_request(session, values)
             if request is None:
-                found = without_request(session, values)
+                found = without_request(session, values, self._learn)
             else:
                 made = client.request(request.method, request.path, headers=dict(request.headers), content=request.body)
                 answer: Received = Received(made)

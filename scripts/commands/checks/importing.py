@@ -37,6 +37,7 @@ _COVERED = {
     "basic": "authorization",
     "cookie": "cookie",
     "oauth2-client-credentials": "authorization",
+    "cognito": "authorization",
 }
 # Headers of the client and of the connection; the check's own client has its own.
 _DROPPED = re.compile(

@@ -16,7 +16,7 @@ from locust.runners import MasterRunner, WorkerRunner
 from verification.load.locusts import stdin_config
 from verification.load.locusts.results_file import failures, write
 from verification.load.locusts.timekeeping import Timekeeper
-from verification.load.locusts.users import SmokeUser, adopt, clear
+from verification.load.locusts.users import MISSING_TOKENS, SmokeUser, adopt, clear
 from verification.load.locusts.worker_pool import Master, Worker
 
 __all__ = ["SmokeUser"]  # Locust finds it by this name
@@ -58,7 +58,8 @@ class Alone:
         self._time.end()  # after a signal Locust quits first and stops afterwards
         self._environment.runner.stop()
         clear()
-        write(CONFIG["extra"], {**self._time.figures, "errors": failures(self._environment.stats)})
+        problem = next(iter(sorted(MISSING_TOKENS)), None)
+        write(CONFIG["extra"], {**self._time.figures, "errors": failures(self._environment.stats), "problem": problem})
 
 
 def _leave() -> None:

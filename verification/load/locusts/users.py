@@ -21,6 +21,7 @@ from locust.contrib.fasthttp import FastHttpUser, FastResponse
 from verification.http.decoding import ENCODINGS, Meter, TooLarge
 from verification.http.route import DIRECT, Route
 from verification.journeys.expectations import Answer, NotCaptured
+from verification.journeys.issuers import IssuedHeaders, TokenNotIssued
 from verification.journeys.leftovers import removal, swept
 from verification.journeys.model import Journey, Service, Session
 from verification.journeys.placeholders import Values
@@ -35,6 +36,8 @@ _PIECE = 65_536
 PLAN: dict[str, Any] = {}
 ACCOUNTS: deque[Mapping[str, str]] = deque()
 ROUTE: list[Route] = []
+MISSING_TOKENS: set[str] = set()
+"""Why users had to wait: another host issued no token for a session. Such a load proves nothing about the release."""
 planned = Event()
 _journeys: list[Journey] = []
 _sessions: list[Session] = []
@@ -144,19 +147,32 @@ class SmokeUser(FastHttpUser):
         self.sign_in()
 
     def sign_in(self) -> bool:
-        """Open the sessions that are missing; the next request tries again if one fails. Return whether a request was sent."""
+        """Open the sessions that are missing; the next request tries again if one fails.
+
+        Return whether this turn is over: a request was sent, or another host issued no token for a session. The user
+        then sends nothing, because an answer to a request without a token would count against the release.
+        """
         asked = False
         for session in _sessions:
-            if session.name in self.credentials:
+            if self.is_open(session):
                 continue
             values = self.values()
             prepared = sign_in_request(session, values)
             if prepared is None:
-                self.credentials[session.name] = without_request(session, values)
+                try:
+                    self.credentials[session.name] = without_request(session, values)
+                except TokenNotIssued as problem:
+                    MISSING_TOKENS.add(str(problem))
+                    asked = True
                 continue
             self.ask(prepared, partial(self.open, session, prepared))
             asked = True
         return asked
+
+    def is_open(self, session: Session) -> bool:
+        """Return whether the user has credentials for a session, and a token that another host issued has not ended."""
+        headers = self.credentials[session.name].headers if session.name in self.credentials else None
+        return headers is not None and not (isinstance(headers, IssuedHeaders) and headers.token is None)
 
     def open(self, session: Session, prepared: Prepared, answer: Answer | None) -> str | None:
         """Take in the answer to a sign-in; return what is wrong with it."""
@@ -184,8 +200,11 @@ class SmokeUser(FastHttpUser):
         known = self.credentials.get(session, Credentials())
         prepared = play.prepare(known.headers)
         status = self.ask(prepared, partial(self.take_in, play, prepared))
-        if status == 401 and 401 not in prepared.expect.statuses and self.signs_in(session):
-            self.credentials.pop(session, None)
+        if status == 401 and 401 not in prepared.expect.statuses:
+            if self.signs_in(session):
+                self.credentials.pop(session, None)
+            elif isinstance(known.headers, IssuedHeaders):
+                known.headers.lost()
         if play.finished and not play.left_something and play not in _lost:
             _open.pop(play, None)
 

@@ -21,7 +21,7 @@ import gevent
 
 from verification.load.locusts.results_file import failures, write
 from verification.load.locusts.timekeeping import Timekeeper
-from verification.load.locusts.users import adopt, clear
+from verification.load.locusts.users import MISSING_TOKENS, adopt, clear
 
 # Users finish within Locust's --stop-timeout of 2 s, then delete for at most 2 s.
 _LAST_WORDS_S = 12.0
@@ -132,6 +132,9 @@ class Master:
         if lost or len(self._joined) < expected:
             where = f" (on {', '.join(sorted(set(lost)))})" if lost else ""
             return f"{len(lost) or expected - len(self._joined)} of {expected} workers were lost{where}"
+        missing = [text for one in self._worked.values() for text in one.get("missing_tokens", ())]
+        if missing:
+            return str(missing[0])
         made = sum(int(one["requests"]) for one in self._worked.values())
         arrived = sum(entry.num_requests for entry in self._environment.stats.entries.values())
         return None if made == arrived else f"workers made {made} requests, and statistics of {arrived} arrived"
@@ -184,4 +187,5 @@ class Worker:
         """Report after the last user, and before Locust sends the last statistics."""
         if self._time.begun:
             clear()
-            self._runner.send_message(_WORKED, {"requests": self._requests, **self._time.figures})
+            missing = {"missing_tokens": sorted(MISSING_TOKENS)}
+            self._runner.send_message(_WORKED, {"requests": self._requests, **missing, **self._time.figures})

@@ -1,0 +1,142 @@
+"""Two small real servers: a token endpoint of another host (OAuth 2), and a service that accepts its tokens.
+
+The service has a token endpoint of its own as well, ``/token``.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import secrets
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, unquote_plus
+
+from verification.journeys.accounts import SmokeUser
+
+CLIENT = SmokeUser("machine:one", "canary-Client/secret+2")
+OTHER = SmokeUser("machine:two", "canary-Other/secret+3")
+
+
+def described(token_url: str, more: str = "") -> str:
+    """Return the description of the service; ``more`` are further keys of its session."""
+    return f"""\
+service: ledger
+health: {{request: GET /up, version: none}}
+dependencies: none
+sessions:
+  machine:
+    kind: oauth2-client-credentials
+    token_url: {token_url}
+    {more}
+journeys:
+  read the ledger:
+    as: machine
+    steps:
+      - {{name: read, request: GET /ledger, expect: {{status: 200, body: {{entries: {{type: array}}}}}}, private: true}}
+"""
+
+
+class Servers:
+    """Both servers. ``status`` other than 200 makes the token endpoint fail, with the request and a secret in its answer.
+
+    ``lifetime_s`` is the ``expires_in`` of tokens; a token is valid until ``revoke``. ``requests``: the forms that came to the
+    endpoint, with the client. ``refused`` counts requests to the service without a valid token.
+    """
+
+    def __init__(self) -> None:
+        self.status = 200
+        self.lifetime_s: float | None = 3600
+        self.requests: list[dict[str, str]] = []
+        self.valid: dict[str, str] = {}
+        self.refused = self.answered = 0
+        self.lock = threading.Lock()
+        self._servers = [_Server(("127.0.0.1", 0), _Handler) for _ in range(2)]
+        self._threads = []
+        for server in self._servers:
+            server.servers = self
+            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    @property
+    def token_url(self) -> str:
+        return f"http://login.localhost:{self._servers[0].server_address[1]}/oauth2/token"
+
+    @property
+    def url(self) -> str:
+        return f"http://ledger.localhost:{self._servers[1].server_address[1]}"
+
+    def revoke(self) -> None:
+        with self.lock:
+            self.valid.clear()
+
+    def stop(self) -> None:
+        for server in self._servers:
+            server.shutdown()
+            server.server_close()
+        for thread in self._threads:
+            thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    request_queue_size = 128
+    servers: Servers
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Ignore the error: a client that closes its connection does not fail the test."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1
+    server: _Server
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+        form = {name: one[0] for name, one in parse_qs(body).items()}
+        kind, _, pair = self.headers.get("Authorization", "").partition(" ")
+        if kind == "Basic":
+            name, _, secret = base64.b64decode(pair).decode().partition(":")
+            form |= {"basic": "yes", "client_id": unquote_plus(name), "client_secret": unquote_plus(secret)}
+        servers = self.server.servers
+        servers.requests.append(form)
+        known = {one.email: one.password for one in (CLIENT, OTHER)}
+        name = form.get("client_id", "")
+        if servers.status != 200:
+            echo = {"error": form.get("client_secret"), "message": f"{body} {self.headers}"}
+            self._answer(servers.status, echo)
+        elif known.get(name) != form.get("client_secret"):
+            self._answer(401, {"error": "invalid_client"})
+        else:
+            token = secrets.token_urlsafe(16)
+            with servers.lock:
+                servers.valid[token] = name
+            lifetime = {} if servers.lifetime_s is None else {"expires_in": servers.lifetime_s}
+            self._answer(200, {"access_token": token, "token_type": "Bearer", **lifetime})
+
+    def do_GET(self) -> None:
+        servers = self.server.servers
+        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        if self.path == "/up":
+            self._answer(200, {"status": "ok"})
+        elif servers.valid.get(token) == CLIENT.email:
+            servers.answered += 1
+            self._answer(200, {"entries": []})
+        else:
+            servers.refused += 1
+            self._answer(403 if token in servers.valid else 401, {"error": "no token"})
+
+    def _answer(self, status: int, value: Any) -> None:
+        body = json.dumps(value).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
