@@ -90,6 +90,11 @@ class Settings:
         """``embedded`` or ``aws``."""
         return str(self.estate["provider"])
 
+    @property
+    def answers_name_colour(self) -> bool:
+        """Return whether the router adds a header with the colour to each answer; the default platform's router does."""
+        return self.estate.get("router", NAMES_COLOUR[0]) in NAMES_COLOUR
+
     def table(self, gate: str) -> Mapping[str, Any]:
         """Return a gate's limits: as written, and the defaults for the other keys. A gate of a project's own has no defaults."""
         return {**gate_defaults().get(gate, {}), **self.gates.get(gate, {})}
@@ -238,6 +243,12 @@ IMPOSSIBLE: Mapping[tuple[str, str], str] = {
         "function would be a second switch before that one (a plain distribution may be in front of the load balancer)"
     ),
 }
+NAMES_COLOUR = ("cloudfront",)
+"""The routers whose answers name the colour in a header: CloudFront's function sets it.
+
+A load balancer's rule can add no header by target group, and DNS adds none: behind them only the version in an answer says
+which release gave it.
+"""
 INSTEAD: Mapping[str, str] = {"apprunner": 'router = "cloudfront"', "ecs": 'router = "alb" or "route53"'}
 
 

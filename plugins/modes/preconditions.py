@@ -18,6 +18,7 @@ from plugins.modes.settings_checks import (
     load_has_journeys,
     load_is_possible,
     service_is_described,
+    shares_can_be_judged,
     with_strategy,
 )
 from plugins.options import RunOptions
@@ -37,6 +38,8 @@ def accepted_settings(config: pytest.Config, options: RunOptions, suites: Path) 
     load_is_possible(settings, options.load_workers)
     service_is_described(settings)
     coverage_is_possible(settings)
+    if options.target is not None:
+        shares_can_be_judged(settings)
     if options.load or options.target is not None:
         load_has_journeys(settings)
         load_can_use(options.route(), settings)

@@ -18,6 +18,22 @@ def with_strategy(settings: Settings, given: str | None) -> Settings:
     return replace(settings, limits=replace(settings.limits, strategy=text))
 
 
+def shares_can_be_judged(settings: Settings) -> None:
+    """Raise Refused if a strategy moves a share of the traffic, and no answer says which colour gave it."""
+    from infrastructure.description import service_of  # as below
+
+    chosen = strategy.parse(settings.limits.strategy)
+    if not chosen.shifts or service_of(settings).health.version is not None or settings.answers_name_colour:
+        return
+    raise Refused(
+        f"strategy {chosen.text!r} gives the candidate a share of the traffic, and nothing would say which answers are its "
+        f"own: {settings.service_file.name} says `health.version: none`, and this environment's router adds no header with "
+        "the colour",
+        hint=f"Use --strategy={strategy.AT_ONCE}, or let the service name its version in the answer to its health check "
+        "(`health.version: $.version`, or `{header: X-Version}`).",
+    )
+
+
 def load_is_possible(settings: Settings, workers: int | None) -> None:
     """Raise SettingsError if the load has more workers than users; ``--load-workers`` overrides the settings."""
     gate = settings.table("load")

@@ -51,6 +51,19 @@ def test_invalid_strategy_is_refused(project: Project, text: str) -> None:
     assert project.run(f"--strategy={text}", "--plan").code == 4
 
 
+@pytest.mark.parametrize("more", [(), ("--plan",)])
+def test_shares_that_nobody_can_tell_apart_are_refused(project: Project, more: tuple[str, ...]) -> None:
+    """A load balancer adds no header with the colour, and the service names no version."""
+    project.describe(("version: $.version", "version: none"))
+    settings = project.facts.folder / "deployment.toml"
+    settings.write_text(settings.read_text() + 'platform = "ecs"\nrouter = "alb"\n')
+    run = project.run("--strategy=canary:10%,60s", *more)
+    assert run.code == 4, run.output
+    assert "nothing would say which answers are its own" in run.output
+    assert "--strategy=all-at-once" in run.output
+    assert run.calls == []
+
+
 def test_strategy_needs_a_target(project: Project) -> None:
     assert project.run("--strategy=canary:10%,60s", target=None).code == 4
 
