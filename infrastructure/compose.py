@@ -138,7 +138,7 @@ def start(settings: Settings, progress: Progress, run_id: str) -> bool:
     state = _usable_state(settings.project)
     try:
         cloud.refuse_strangers(state)
-        cloud.refuse_other_platform(state, _platform(settings))
+        cloud.refuse_other_environment(state, _platform(settings), _served(settings).stores)
         if cloud.outputs(state) is None:
             progress("starting the embedded cloud")
             if cloud.up_for(
@@ -169,7 +169,8 @@ def _served(settings: Settings) -> cloud.Served:
     variables = dict(service.environment)
     for word, folder in folders.items():
         variables = {name: value.replace(word, folder) for name, value in variables.items()}
-    return cloud.Served(service.repository, path, variables)
+    stores = tuple(name for name, step in service.dependencies.items() if step is not None)
+    return cloud.Served(service.repository, path, variables, stores)
 
 
 def stop(settings: Settings) -> None:
@@ -336,7 +337,7 @@ def _known_secrets(
 def _stores(vault: SecretsManager, estate: Estate, service: Service) -> Stores:
     """Return the stores that the service declares and the environment names. Raises SettingsError if they contradict."""
     for name, secret in (("database", estate.database_url_secret), ("redis", estate.redis_url_secret)):
-        if secret and service.dependencies.get(name) is None and not estate.redis_url:
+        if secret and service.dependencies.get(name) is None:
             raise SettingsError(
                 f"suites/service.yaml declares no {name}, but this environment names {name}_url_secret",
                 hint=f"Describe dependencies.{name}, or delete {name}_url_secret.",
@@ -441,7 +442,8 @@ def _embedded_connection(outputs: cloud.Outputs) -> Connection:
 
 def _embedded_estate(settings: Settings) -> Estate:
     try:
-        cloud.refuse_other_platform(settings.project.embedded_state, _platform(settings))
+        served = _served(settings)
+        cloud.refuse_other_environment(settings.project.embedded_state, _platform(settings), served.stores)
     except EmbeddedError as error:
         raise Refused(str(error)) from error
     outputs = cloud.outputs(settings.project.embedded_state)
@@ -463,8 +465,9 @@ def _embedded_estate(settings: Settings) -> Estate:
         notifications_topic=outputs.notifications_topic,
         alarms=tuple(outputs.alarms),
         health_checks=tuple(outputs.route53_health_checks),
-        database_url_secret=outputs.secrets["database_url"],
-        redis_url=outputs.redis_url,
+        # The environment may run a store that the service no longer has.
+        database_url_secret=outputs.secrets.get("database_url") if "database" in served.stores else None,
+        redis_url=outputs.redis_url if "redis" in served.stores else None,
         rehearsal_hosts=by_colour(outputs.rehearsal_hosts),
     )
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from infrastructure.embedded import images, passwords, statelock, status
 from infrastructure.embedded import outputs as outputs_file
 from infrastructure.embedded.caddy.listeners import AWSELB
-from infrastructure.embedded.errors import NotRunning, StartFailed, StateForeign, StatePlatform
+from infrastructure.embedded.errors import NotRunning, StartFailed, StateForeign, StatePlatform, StateStores
 from infrastructure.embedded.estate.resources import Estate
 from infrastructure.embedded.images import highest, lowest, tags
 from infrastructure.embedded.layout import (
@@ -38,7 +38,7 @@ __all__ = [
     "inspect",
     "lowest",
     "outputs",
-    "refuse_other_platform",
+    "refuse_other_environment",
     "refuse_strangers",
     "sleeps",
     "sync_registry",
@@ -94,12 +94,12 @@ def up(
     Raises UnknownTag, EmptyRegistry or BrokenImage before anything is started; StartFailed if a process does not start
     (after a failed first `up` nothing runs); StateForeign if the folder holds other files; StatePlatform if it holds an
     environment on the other platform; StateBusy while another `up` or `down` works on it; StateOwned if the environment
-    belongs to one run.
+    belongs to one run; StateStores if the folder holds an environment without a store that ``served`` names.
     """
     layout = Layout(state.resolve())
     with statelock.locked(layout, "up"):
         statelock.refuse_strangers(layout)
-        refuse_other_platform(state, platform)
+        refuse_other_environment(state, platform, served.stores)
         environment = read_environment(layout)
         if environment is not None:
             return _mend(layout, environment, progress)
@@ -125,7 +125,7 @@ def up_for(
     """
     layout = Layout(state.resolve())
     refuse_strangers(state)
-    refuse_other_platform(state, platform)
+    refuse_other_environment(state, platform, served.stores)
     if outputs(state) is not None:
         return False
     with statelock.locked(layout, "up"):
@@ -150,11 +150,19 @@ def refuse_strangers(state: Path) -> None:
     statelock.refuse_strangers(Layout(state.resolve()))
 
 
-def refuse_other_platform(state: Path, platform: str) -> None:
-    """Raise StatePlatform if the folder holds an environment on another platform, running or not."""
+def refuse_other_environment(state: Path, platform: str, stores: Sequence[str]) -> None:
+    """Refuse a folder that holds an environment of another kind, running or not.
+
+    Raises StatePlatform if it is on another platform, StateStores if it lacks one of ``stores``. A store that the
+    service no longer has keeps running: the environment's instances may still use it.
+    """
     environment = read_environment(Layout(state.resolve()))
-    if environment is not None and environment.platform != platform:
+    if environment is None:
+        return
+    if environment.platform != platform:
         raise StatePlatform(state, environment.platform, platform)
+    if missing := [one for one in stores if one not in environment.served.stores]:
+        raise StateStores(state, missing)
 
 
 def down(state: Path) -> Stopped:

@@ -11,6 +11,7 @@ EmbeddedError
 │   ├── StateOwned         the environment belongs to one run, which is still under way
 │   ├── StateForeign       the folder holds something that is not an embedded environment
 │   ├── StatePlatform      the folder holds an environment on the other platform
+│   ├── StateStores        the folder holds an environment without a store that the service declares now
 │   └── NotRunning         no environment is up in the folder
 └── StartFailed            a process of the environment did not become ready
 """
@@ -124,6 +125,18 @@ class StatePlatform(StateError):
             "EMBEDDED_STATE to another folder: two environments can run side by side"
         )
         self.state, self.there, self.asked = state, there, asked
+
+
+class StateStores(StateError):
+    """The folder's environment was created without a store that the service has now."""
+
+    def __init__(self, state: Path, missing: Sequence[str]) -> None:
+        super().__init__(
+            f"the embedded environment in {state} was started without {' and '.join(missing)}, which "
+            "suites/service.yaml now declares as a dependency; start it again with an empty store (python scripts/deploy.py "
+            "down, then up), or set EMBEDDED_STATE to another folder"
+        )
+        self.state, self.missing = state, tuple(missing)
 
 
 class NotRunning(StateError):

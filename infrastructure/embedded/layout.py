@@ -17,6 +17,7 @@ ACCOUNT_ID = "123456789012"
 """The id of moto's account."""
 REGION = "us-east-1"
 SCHEMA = 1
+STORES = ("database", "redis")
 PROJECT_ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -38,11 +39,15 @@ class Ports:
 
 @dataclass(frozen=True)
 class Served:
-    """What the environment serves: the repository of the images, the path of their health check, further variables."""
+    """What the environment serves: the repository of the images, the path of their health check, further variables.
+
+    ``stores`` are the stores that run beside the service: ``database``, ``redis``.
+    """
 
     repository: str
     health_path: str = "/health"
     variables: Mapping[str, str] = field(default_factory=dict)
+    stores: tuple[str, ...] = STORES
 
     @property
     def stem(self) -> str:
@@ -240,7 +245,9 @@ def read_environment(layout: Layout) -> Environment | None:
         return None
     document.pop("schema")
     # An environment of an earlier version recorded the repository alone.
-    document["served"] = Served(**document.get("served", {"repository": document.pop("repository", "")}))
+    served = document.get("served", {"repository": document.pop("repository", "")})
+    # An earlier version started every store.
+    document["served"] = Served(**{**served, "stores": tuple(served.get("stores", STORES))})
     document["ports"] = Ports(**document["ports"])
     document["registry"] = Path(document["registry"])
     document["postgres_home"] = Path(document["postgres_home"])

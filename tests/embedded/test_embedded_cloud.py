@@ -8,6 +8,7 @@ import os
 import shutil
 import stat
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import pytest
 
 from infrastructure.embedded import cloud
 from infrastructure.embedded.errors import EmptyRegistry, ImageChanged, NotRunning
+from infrastructure.embedded.layout import Layout, read_environment
 from tests.embedded.conftest import SERVED
 
 
@@ -153,3 +155,25 @@ def test_without_an_environment_there_is_nothing_to_report(tmp_path: Path) -> No
     with pytest.raises(NotRunning, match=r"deploy\.py up"):
         cloud.sync_registry(tmp_path / "none")
     assert not (tmp_path / "none").exists()
+
+
+def test_a_store_that_is_no_longer_declared_keeps_running(running: Any) -> None:
+    """Its instances may still use it: the running release was deployed with its address."""
+    assert cloud.up(running.state, running.registry, replace(SERVED, stores=())) == running.outputs
+    found = cloud.inspect(running.state)
+    assert found is not None
+    assert {"postgres", "valkey"} <= {one.name for one in found.processes if one.answers}
+
+
+def test_an_environment_of_an_earlier_version_has_every_store(running: Any) -> None:
+    layout = Layout(running.state)
+    document = json.loads(layout.environment.read_text())
+    written = layout.environment.read_text()
+    del document["served"]["stores"]
+    try:
+        layout.environment.write_text(json.dumps(document))
+        found = read_environment(layout)
+    finally:
+        layout.environment.write_text(written)
+    assert found is not None
+    assert found.served.stores == ("database", "redis")

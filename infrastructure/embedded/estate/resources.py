@@ -77,7 +77,7 @@ class Estate:
 
     def _ensure_live_ecs(self, secrets: dict[str, str]) -> None:
         serving = self._ecs.ensure()
-        injected = {name: secrets[key] for name, key in INJECTED.items()}
+        injected = _injected(secrets)
         try:
             if self._ecs.ensure_services(serving, self._first_image(), self._variables(), injected):
                 self._ecs.settled(CREATE_WITHIN_S)
@@ -152,7 +152,7 @@ class Estate:
             notifications_queue=self._names.topic,
             alarms=list(alarms.NAMES),
             route53_health_checks=alarms.health_checks(self._session, self._environment),
-            redis_url=f"redis://127.0.0.1:{self._environment.ports.valkey}/0",
+            redis_url=f"redis://127.0.0.1:{self._environment.ports.valkey}/0" if self._has("redis") else "",
             platform=self._environment.platform,
             cluster=serving.cluster,
             target_groups=serving.target_groups,
@@ -201,7 +201,7 @@ class Estate:
         values = {
             "smoke_users": self._passwords.seed_users(),
             "jwt_secret": self._passwords.jwt_secret,
-            "database_url": postgres.url(port, password),
+            **({"database_url": postgres.url(port, password)} if self._has("database") else {}),
             "signing_key": self._passwords.signing_key,
         }
         return {
@@ -228,7 +228,7 @@ class Estate:
                     "ImageConfiguration": {
                         "Port": "3000",
                         "RuntimeEnvironmentVariables": self._variables() | {"DEPLOY_COLOR": colour},
-                        "RuntimeEnvironmentSecrets": {name: secrets[key] for name, key in INJECTED.items()},
+                        "RuntimeEnvironmentSecrets": _injected(secrets),
                     },
                 },
                 "AutoDeploymentsEnabled": False,
@@ -248,13 +248,16 @@ class Estate:
 
     def _variables(self) -> dict[str, str]:
         """Return the service's environment variables that are the same for both colours."""
+        redis = {"REDIS_HOST": "127.0.0.1", "REDIS_PORT": str(self._environment.ports.valkey)}
         return {
             "NODE_ENV": "production",
-            "REDIS_HOST": "127.0.0.1",
-            "REDIS_PORT": str(self._environment.ports.valkey),
+            **(redis if self._has("redis") else {}),
             "CORS_ORIGINS": self._environment.live_url,
             **self._environment.served.variables,
         }
+
+    def _has(self, store: str) -> bool:
+        return store in self._environment.served.stores
 
     def _client(self, service: str) -> Any:
         here = service in ("ecs", "elbv2")
@@ -280,6 +283,11 @@ class Estate:
         written = [path for path in self._layout.logs.rglob("*") if path.is_file() and path.parent != self._layout.logs]
         newest = sorted(written, key=lambda path: path.stat().st_mtime)[-4:]
         return "\n".join(f"{path.name}: {line}" for path in newest for line in _last_lines(path))
+
+
+def _injected(secrets: dict[str, str]) -> dict[str, str]:
+    """Return the variables that the service gets from Secrets Manager, each with its secret's ARN."""
+    return {name: secrets[key] for name, key in INJECTED.items() if key in secrets}
 
 
 def _first_keys(host: str) -> dict[str, str]:

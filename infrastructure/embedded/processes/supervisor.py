@@ -21,11 +21,12 @@ ENDPOINT_GRACE_S = 15.0
 
 
 def specs(layout: Layout, environment: Environment, passwords: Passwords) -> tuple[ProcessSpec, ...]:
-    """Return the specs of all processes of the environment."""
+    """Return the specs of all processes of the environment; a store that the service does not have has none."""
     superuser, application = passwords.postgres_superuser, passwords.postgres_application
+    stores = environment.served.stores
     return (
-        postgres.spec(layout, environment, superuser, application),
-        valkey.spec(layout, environment),
+        *([postgres.spec(layout, environment, superuser, application)] if "database" in stores else []),
+        *([valkey.spec(layout, environment)] if "redis" in stores else []),
         python_server.moto(layout, environment),
         server.spec(layout, environment),
         python_server.endpoint(layout, environment),
