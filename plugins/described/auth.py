@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -14,11 +16,16 @@ from verification.journeys.accounts import SmokeUser
 from verification.journeys.model import Journey, Service, Session, Step
 from verification.journeys.player import Play, prepare
 from verification.journeys.sessions import NotSignedIn
+from verification.journeys.tokens import SignToken, altered, claims_of, forge
+from verification.journeys.untried import SIGNED_HERE
 
 CLOSED = (401, 403)
 NOT_FOUND = (403, 404, 410)
 """The statuses that another user may get for a private answer. 404 does not reveal that the data exists."""
 WRONG = "not-the-right-password"
+_A_DAY_S = 86_400
+_EXPIRED_S = 600
+"""More than the leeway that libraries allow for clocks."""
 
 
 def sessions(service: Service) -> Sequence[tuple[str, Mapping[str, Any]]]:
@@ -29,6 +36,12 @@ def sessions(service: Service) -> Sequence[tuple[str, Mapping[str, Any]]]:
 def _with_password(service: Service) -> Sequence[tuple[str, Mapping[str, Any]]]:
     """Return the sessions whose password the service itself checks; a wrong one would say nothing about any other."""
     return [one for one in sessions(service) if one[1]["session"].checks_password]
+
+
+def _forgeable(service: Service) -> Sequence[tuple[str, Mapping[str, Any]]]:
+    """Return the sessions whose tokens are JWTs, and in which a request can be sent that writes nothing."""
+    found = [one for one in sessions(service) if one[1]["session"].token_format == "jwt"]  # noqa: S105 - a format
+    return [one for one in found if first_protected(service, one[1]["session"]) is not None]
 
 
 def _ended(service: Service) -> Sequence[tuple[str, Mapping[str, Any]]]:
@@ -108,6 +121,28 @@ def _without(headers: Mapping[str, str]) -> Iterator[tuple[str, Mapping[str, str
     for name, value in headers.items():
         kind = value.split(" ")[0] if " " in value else ""
         yield "with credentials that are none", {name: f"{kind} bm9ib2R5Om5vdGhpbmc=".strip()}
+
+
+@check("auth", "refuses a forged token", _forgeable)
+def refuses_a_forged_token(
+    player: Player, client: httpx.Client, sign_token: SignToken | None, smoke_user: SmokeUser, session: Session
+) -> None:
+    """Good claims open nothing without a signature or under another key; other claims open nothing under the old signature."""
+    opened = first_protected(player.service, session)
+    assert opened is not None, "subjects have a request to send"
+    found = player.deployment.credentials(client, session, smoke_user)
+    claims = claims_of(found.token or "")
+    later = {**claims, "exp": int(time.time()) + _A_DAY_S}
+    attempts = {
+        "a token without a signature": forge(claims, None, "none"),
+        "a token that another key signed": forge(claims, secrets.token_hex(16)),
+        "a token with other claims under its old signature": altered(found.token or "", exp=later["exp"]),
+    }
+    if sign_token is not None and session.algorithm in SIGNED_HERE:
+        attempts["an expired token"] = sign_token({**claims, "exp": int(time.time()) - _EXPIRED_S})
+    for what, token in attempts.items():
+        player.deployment.learn(token)
+        _is_closed(player, client, opened[1], {"Authorization": f"Bearer {token}"}, f"with {what}")
 
 
 @check("auth", "private", _private)

@@ -22,6 +22,7 @@ from plugins.options import ACCOUNTS_VARIABLE
 from plugins.stages import Stage
 from plugins.state import Release, expected, unregistered
 from plugins.traffic import TrafficMonitor, prober_config
+from verification.journeys.untried import untried
 from verification.watch.watch import WatchLimits
 
 # Without a deployment nothing needs to bake; the watch is long enough to see a service that fails occasionally.
@@ -74,7 +75,11 @@ class VerifyMode:
             promoted=release,
             no_account=why,
         )
-        if (environment := self._environment) is not None:
+        environment = self._environment
+        knows_secret = environment is not None and bool(environment.token_secret)
+        for text in untried(service_of(self._settings), len(users), knows_secret=knows_secret):
+            run.warn("auth", text)
+        if environment is not None:
             run.publish(
                 token_secret=environment.token_secret,
                 stores=environment.stores,

@@ -154,7 +154,8 @@ class Progress:
         if left_out := report.get("not_asked"):
             counts = Counter(one["gate"] for one in left_out)
             gates = ", ".join(f"{gate} ({count})" for gate, count in counts.items())
-            text = f"PARTIAL: {len(left_out)} checks were not asked: {gates}: {left_out[0]['reason']}"
+            partial = "PARTIAL: " if report["partial"] else ""
+            text = f"{partial}{len(left_out)} checks were not asked: {gates}: {left_out[0]['reason']}"
             terminal.write_line(f"  {self._fitted(terminal, text, 2)}", bold=True, yellow=True)
         if claimed := report.get("claimed"):
             text = f"{claimed['digest']} is claimed by {claimed['by']}, and was not verified"

@@ -20,6 +20,8 @@ from plugins.options import Mode, RunOptions, check_address_options
 from tests.checkout import CHECKOUT
 from tests.plugins.project import INI, ROOT
 from tests.verification.shop_server import DESCRIPTION, USER, Shop
+from tests.verification.token_server import CLIENT, OTHER, Servers, described
+from verification.journeys import issuers
 
 PASSWORD = USER["password"]
 ACCOUNTS = [USER, USER]
@@ -330,3 +332,57 @@ def test_the_variable_counts_only_for_an_address(monkeypatch: pytest.MonkeyPatch
     assert options(base_url=None).users() == ()
     with pytest.raises(Refused, match="the variable SMOKE_USERS is not JSON"):
         options().users()
+
+
+@pytest.fixture
+def servers() -> Iterator[Servers]:
+    running = Servers()
+    yield running
+    issuers.forget()
+    running.stop()
+
+
+def ledger(
+    shopping: Shopping, servers: Servers, *args: str, algorithm: str = "RS256"
+) -> tuple[int, str, dict[str, Any]]:
+    """Verify the service of the tokens: its auth gate, with two clients."""
+    text = described(servers.token_url, f"token: {{format: jwt, algorithm: {algorithm}}}")
+    (shopping.path / "suites" / "service.yaml").write_text(text)
+    clients = [{"client_id": one.email, "client_secret": one.password} for one in (CLIENT, OTHER)]
+    accounts = shopping.accounts(json.dumps(clients))
+    return shopping.run(accounts, f"--base-url={servers.url}", "suites/service.yaml::auth", *args, url=False)
+
+
+def test_the_auth_gate_with_tokens_of_another_host(shopping: Shopping, servers: Servers) -> None:
+    """Each attempt that the gate cannot make is said in words, and no check of it counts as passed."""
+    code, output, report = ledger(shopping, servers)
+    assert code == 0, output
+    gate = next(one for one in report["gates"] if one["name"] == "auth")
+    assert (gate["outcome"], gate["checks"]) == ("passed", 4)  # signs in, closed, forged, private
+    assert shopping.journal("warning") == [
+        {"gate": "auth", "text": f"not tried: {text}"}
+        for text in (
+            "a wrong password of session machine: another host checks it, not the release",
+            "a revoked session of session machine: suites/service.yaml describes no sign_out for it",
+            "an expired token of session machine: it is signed with RS256, and the service's private key is not known",
+        )
+    ]
+    page = (shopping.path / "reports" / "latest" / "report.html").read_text()
+    for text in (output, page):
+        assert "not tried: an expired token of session machine" in text
+    assert len(servers.requests) == 2  # one for each client
+
+
+def test_a_release_that_believes_every_token_fails(shopping: Shopping, servers: Servers) -> None:
+    servers.believes = True
+    code, output, _ = ledger(shopping, servers)
+    assert code == 1, output
+    assert "with a token without a signature" in output
+
+
+def test_a_token_endpoint_that_fails_is_named(shopping: Shopping, servers: Servers) -> None:
+    servers.status = 503
+    code, output, report = ledger(shopping, servers)
+    assert code == 1, output
+    assert "issued no token: it answered with status 503. This is not an answer of the release" in report["reason"]
+    assert servers.answered == servers.refused == 0

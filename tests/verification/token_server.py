@@ -9,11 +9,13 @@ import base64
 import json
 import secrets
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote_plus
 
 from verification.journeys.accounts import SmokeUser
+from verification.journeys.tokens import claims_of, forge
 
 CLIENT = SmokeUser("machine:one", "canary-Client/secret+2")
 OTHER = SmokeUser("machine:two", "canary-Other/secret+3")
@@ -41,7 +43,7 @@ journeys:
 class Servers:
     """Both servers. ``status`` other than 200 makes the token endpoint fail, with the request and a secret in its answer.
 
-    ``lifetime_s`` is the ``expires_in`` of tokens; a token is valid until ``revoke``. ``requests``: the forms that came to the
+    ``believes``: the service takes every token for a good one, whoever signed it. ``lifetime_s`` is the ``expires_in`` of tokens; a token is valid until ``revoke``. ``requests``: the forms that came to the
     endpoint, with the client. ``refused`` counts requests to the service without a valid token.
     """
 
@@ -51,6 +53,7 @@ class Servers:
         self.requests: list[dict[str, str]] = []
         self.valid: dict[str, str] = {}
         self.refused = self.answered = 0
+        self.believes = False
         self.lock = threading.Lock()
         self._servers = [_Server(("127.0.0.1", 0), _Handler) for _ in range(2)]
         self._threads = []
@@ -115,7 +118,9 @@ class _Handler(BaseHTTPRequestHandler):
         elif known.get(name) != form.get("client_secret"):
             self._answer(401, {"error": "invalid_client"})
         else:
-            token = secrets.token_urlsafe(16)
+            token = forge(
+                {"sub": name, "exp": int(time.time()) + 3600, "jti": secrets.token_hex(8)}, "canary-signing-key"
+            )
             with servers.lock:
                 servers.valid[token] = name
             lifetime = {} if servers.lifetime_s is None else {"expires_in": servers.lifetime_s}
@@ -126,7 +131,7 @@ class _Handler(BaseHTTPRequestHandler):
         token = self.headers.get("Authorization", "").removeprefix("Bearer ")
         if self.path == "/up":
             self._answer(200, {"status": "ok"})
-        elif servers.valid.get(token) == CLIENT.email:
+        elif servers.valid.get(token) == CLIENT.email or (servers.believes and _claims(token)):
             servers.answered += 1
             self._answer(200, {"entries": []})
         else:
@@ -140,3 +145,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
+
+
+def _claims(token: str) -> dict[str, Any]:
+    try:
+        return claims_of(token)
+    except ValueError:
+        return {}
