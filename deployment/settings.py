@@ -91,6 +91,11 @@ class Settings:
         return str(self.estate["provider"])
 
     @property
+    def named_secrets(self) -> Mapping[str, str]:
+        """Return where the secrets of ``${secret.NAME}`` are kept, by NAME."""
+        return dict(self.estate.get("secrets", {}))
+
+    @property
     def answers_name_colour(self) -> bool:
         """Return whether the router adds a header with the colour to each answer; the default platform's router does."""
         return self.estate.get("router", NAMES_COLOUR[0]) in NAMES_COLOUR

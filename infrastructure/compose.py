@@ -30,6 +30,7 @@ from deployment.preflight.preflight import PreflightPorts
 from deployment.project import FRAMEWORK, Project
 from deployment.releases import default_tag
 from deployment.settings import DeploymentLimits, Settings
+from infrastructure import named_secrets
 from infrastructure.aws import adapters as classes
 from infrastructure.aws.cloudwatch import CloudWatchAlarms
 from infrastructure.aws.dynamodb import DynamoLease
@@ -282,6 +283,7 @@ def connect(settings: Settings) -> Environment:
         raise SettingsError(f"{estate.smoke_users_secret}: {error}") from None
     token_secret = vault.read(estate.token_secret) if estate.token_secret is not None else None
     stores = _stores(vault, estate, service_of(settings))
+    named = named_secrets.provide(vault, settings, estate.own_secrets)
     limits = settings.limits
     front = HttpFrontDoor(
         estate.live_url,
@@ -297,7 +299,7 @@ def connect(settings: Settings) -> Environment:
         registry=_registry(clients, settings, estate),
         caller=caller,
         smoke_users=users,
-        secrets=_known_secrets(secret, users, connection, token_secret, stores),
+        secrets=(*_known_secrets(secret, users, connection, token_secret, stores), *named),
         signer=signer,
         checker=keys.checker(signer, estate.signing_public_key_file),
         store=S3AuditStore(clients, estate.audit_bucket, clock) if estate.audit_bucket else None,
@@ -469,6 +471,7 @@ def _embedded_estate(settings: Settings) -> Estate:
         database_url_secret=outputs.secrets.get("database_url") if "database" in served.stores else None,
         redis_url=outputs.redis_url if "redis" in served.stores else None,
         rehearsal_hosts=by_colour(outputs.rehearsal_hosts),
+        own_secrets=outputs.secrets,
     )
 
 

@@ -47,6 +47,8 @@ class Estate:
     redis_url_secret: str | None = None
     redis_url: str | None = None
     rehearsal_hosts: Mapping[Colour, str] = field(default_factory=dict)
+    own_secrets: Mapping[str, str] = field(default_factory=dict)
+    """ARNs of the embedded environment's secrets, by the names that its settings may use."""
 
     @property
     def store_secrets(self) -> tuple[str, ...]:

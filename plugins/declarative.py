@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import types
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -95,7 +95,15 @@ def _sessions(checks: Sequence[DeclaredCheck], config: pytest.Config) -> Iterato
 def _variables(checks: Sequence[DeclaredCheck], config: pytest.Config) -> Iterator[str]:
     """Redact the variables that these checks use in all output; yield those that cannot be used."""
     redactor = config.stash.get(redactor_key, None)
-    yield from unusable_variables(checks, os.environ, (lambda _: None) if redactor is None else redactor.learn)
+    learn = (lambda _: None) if redactor is None else redactor.learn
+    named: Collection[str] = ()
+    # A run against an address reads no secret of an environment.
+    if any(check.variables for check in checks) and not config.option.base_url:
+        try:
+            named = load_settings(project_of(config).settings_file, config.option.environment).named_secrets
+        except (Refused, OSError, ValueError):
+            named = ()  # the run itself refuses the settings
+    yield from unusable_variables(checks, os.environ, learn, named)
 
 
 # -- how a check runs ------------------------------------------------------------------------------------------------------

@@ -35,7 +35,7 @@ from verification.journeys.accounts import SmokeUser
 from verification.journeys.issuers import RENEWED_AFTER
 from verification.journeys.model import Service
 from verification.journeys.model import Session as SignedIn
-from verification.journeys.placeholders import Values
+from verification.journeys.placeholders import Values, provide_secrets, secret_values
 from verification.journeys.sessions import Credentials, account_of, credentials, sign_in_request, without_request
 from verification.journeys.tokens import SignToken, signer
 from verification.latency.budget_watch import without_ids
@@ -83,7 +83,8 @@ class Session:
                 *(user.password for user in state.smoke_users),
                 *state.stores.secrets,
             )  # of headers: plugins/run.py
-            self.learn(*secrets, *filter(None, [state.token_secret]))
+            provide_secrets(state.secrets)
+            self.learn(*secrets, *filter(None, [state.token_secret]), *secret_values(self.service.variables))
             return state
         raise pytest.UsageError("the deployment's fixtures exist only in checks below suites/")
 

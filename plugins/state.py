@@ -7,6 +7,7 @@ on the disk, however the run ends.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -95,8 +96,9 @@ class Bake:
 class State:
     """The values of the deploy fixtures. A step that has not run yet is None; ``problem`` says why it will never run.
 
-    ``no_account``: why a verification of an address lacks accounts, so that checks that need one are not asked; None in all
-    other runs, where such a check fails.
+    ``no_account``: why a verification of an address, or a deployment with one account, lacks accounts, so that checks that
+    need more are not asked; None in all other runs, where such a check fails. ``secrets``: the environment's secrets, by
+    the NAME of ``${secret.NAME}``.
     """
 
     deployment_id: str
@@ -115,6 +117,7 @@ class State:
     baked: Bake | None = None
     problem: str | None = None
     no_account: str | None = None
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
 
 
 def expected(version: str | None) -> Image | None:
@@ -139,6 +142,7 @@ def read(path: Path, key: str) -> State:
     return State(
         **{
             **raw,
+            "secrets": dict(raw["secrets"]),
             "smoke_users": tuple(SmokeUser(**user) for user in raw["smoke_users"]),
             "stores": Stores(**raw["stores"]),
             "stores_before": raw["stores_before"] and Before(**raw["stores_before"]),

@@ -53,6 +53,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "infrastructure.estate": ("infrastructure.aws.session", "infrastructure.aws.ecs.target_groups", "deployment"),
     "infrastructure.front_door": ("deployment", "verification"),
     "infrastructure.live_domain": ("deployment", "verification"),
+    "infrastructure.named_secrets": ("deployment", "verification"),
     "infrastructure": (),
     "deployment.evidence": (*DEPLOYMENT_ROOT, "deployment.evidence"),
     "deployment.preflight": (*DEPLOYMENT_ROOT, "deployment.evidence", "deployment.preflight"),

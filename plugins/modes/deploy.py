@@ -62,6 +62,7 @@ from plugins.traffic import (
     prober_config,
     watch_limits,
 )
+from verification.journeys.placeholders import provided_secrets, secret_values
 from verification.journeys.untried import untried
 from verification.watch.candidate_watch import Side
 
@@ -104,7 +105,7 @@ class DeployMode:
         read_checklist(run, settings)
         self._own_cloud = queue.retry(self._start_cloud)
         environment = self._environment = compose.connect(settings)
-        run.redactor.learn(*environment.secrets)
+        run.redactor.learn(*environment.secrets, *secret_values(service_of(settings).variables))
         run.name_checks()
         target = projected_target(environment, run.options.target, run.run_id)
         self._admission = admit_run(run, environment, settings, target)
@@ -114,6 +115,7 @@ class DeployMode:
         run.publish(
             smoke_users=environment.smoke_users,
             token_secret=environment.token_secret,
+            secrets=provided_secrets(),
             # With one account, what is private cannot be asked for as another user: such a check is left out, never passed.
             no_account=None if len(environment.smoke_users) != 1 else "it needs two accounts, and the secret holds one",
             stores=environment.stores,

@@ -17,6 +17,7 @@ from plugins.modes.settings_checks import (
     load_can_use,
     load_has_journeys,
     load_is_possible,
+    secrets_have_values,
     service_is_described,
     shares_can_be_judged,
     with_strategy,
@@ -37,6 +38,7 @@ def accepted_settings(config: pytest.Config, options: RunOptions, suites: Path) 
     settings = with_strategy(load(run_options.project_of(config).settings_file, options.environment), options.strategy)
     load_is_possible(settings, options.load_workers)
     service_is_described(settings)
+    secrets_have_values(settings, of_environment=options.base_url is None)
     coverage_is_possible(settings)
     if options.target is not None:
         shares_can_be_judged(settings)

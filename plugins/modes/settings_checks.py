@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 
 from deployment import strategy
@@ -67,6 +68,20 @@ def load_can_use(route: Route, settings: Settings) -> None:
             "--header and --host cannot be sent to the load's workers on other machines: their connection is not private",
             hint="Set gates.load.workers_elsewhere = 0, or omit --load.",
         )
+
+
+def secrets_have_values(settings: Settings, *, of_environment: bool) -> None:
+    """Raise Refused if a variable or secret of the description has no value; ``of_environment``: the run reads the settings' secrets."""
+    from infrastructure.description import service_of  # as below
+    from verification.declarative.demands import unusable
+
+    named = settings.named_secrets if of_environment else {}
+    for name in service_of(settings).variables:
+        if (problem := unusable(name, os.environ, lambda _: None, named)) is not None:
+            raise Refused(
+                f"{settings.service_file.name}: ${{{name}}} {problem}",
+                hint="docs/settings.md describes [environments.NAME.secrets].",
+            )
 
 
 def service_is_described(settings: Settings) -> None:

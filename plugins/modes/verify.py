@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -22,6 +23,7 @@ from plugins.options import ACCOUNTS_VARIABLE
 from plugins.stages import Stage
 from plugins.state import Release, expected, unregistered
 from plugins.traffic import TrafficMonitor, prober_config
+from verification.journeys.placeholders import provide_secrets, provided_secrets, secret_values
 from verification.journeys.untried import untried
 from verification.watch.watch import WatchLimits
 
@@ -55,6 +57,9 @@ class VerifyMode:
         if self._environment is not None:
             users = self._environment.smoke_users
             run.redactor.learn(*self._environment.secrets)
+        # In a verification a variable of the process replaces the environment's secret.
+        provide_secrets(provided_secrets(), unless_in=os.environ)
+        run.redactor.learn(*secret_values(service_of(self._settings).variables))
         run.name_checks()
         if run.options.expect_version is not None and service_of(self._settings).health.version is None:
             run.warn("health", "the answers name no version, so --expect-version was not compared with anything")
@@ -68,6 +73,7 @@ class VerifyMode:
         beside = run.options.live_url
         run.publish(
             smoke_users=users,
+            secrets=provided_secrets(),
             candidate=release,
             # Without a second colour, checks that compare two colours send both sides' requests to this one.
             live=release if beside is None else Release(beside.rstrip("/")),

@@ -171,3 +171,61 @@ checks:
     everything = run.output + "".join(path.read_text() for path in run.folder.iterdir() if path.is_file())
     assert '$.status is \\"ok\\", expected \\"[redacted]\\"' in everything
     assert "canary" not in everything
+
+
+SECRET = """
+checks:
+  - name: a page
+    request: {method: GET, path: /health, headers: {X-Key: "${secret.SMOKE_KEY}"}}
+    expect: {status: 200, body: {status: "${secret.SMOKE_KEY}"}, contract: false}
+"""
+
+
+def keep_secret(project: Project, monkeypatch: pytest.MonkeyPatch, vault: dict[str, str]) -> None:
+    """Name SMOKE_KEY in the settings, and keep these secrets in the environment's vault."""
+    add(project, SECRET, gate="pages")
+    monkeypatch.delenv("SMOKE_KEY", raising=False)
+    settings = project.facts.folder / "deployment.toml"
+    settings.write_text(settings.read_text() + '[environments.test.secrets]\nSMOKE_KEY = "team/key"\n')
+    project.facts.write("vault", vault)
+
+
+@pytest.mark.parametrize(
+    ("vault", "problem"),
+    [
+        ({}, "environments.test.secrets.SMOKE_KEY: there is no secret team/key"),
+        ({"team/key": "canary"}, "the value of team/key is too short to be redacted"),
+    ],
+)
+def test_a_secret_that_cannot_be_used_refuses(
+    project: Project, monkeypatch: pytest.MonkeyPatch, vault: dict[str, str], problem: str
+) -> None:
+    keep_secret(project, monkeypatch, vault)
+    run = project.run()
+    assert run.result == REFUSED, run.output
+    assert problem in run.output
+    assert "canary" not in run.output
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")])
+def test_a_secret_of_the_environment(
+    project: Project, monkeypatch: pytest.MonkeyPatch, workers: tuple[str, ...]
+) -> None:
+    """The settings say where it is kept; it is read and redacted before the first request, on workers as well."""
+    keep_secret(project, monkeypatch, {"team/key": "canary of the environment"})
+    run = project.run(*workers)
+    assert run.result == REJECTED, run.output
+    everything = run.output + "".join(path.read_text() for path in run.folder.iterdir() if path.is_file())
+    assert '$.status is \\"ok\\", expected \\"[redacted]\\"' in everything
+    assert "canary" not in everything
+
+
+def test_a_secret_of_the_description_needs_a_value(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SMOKE_KEY", raising=False)
+    project.describe(('password: "${account.password}"', 'password: "${secret.SMOKE_KEY}"'))
+    run = project.run()
+    assert run.result == REFUSED, run.output
+    assert (
+        "service.yaml: ${secret.SMOKE_KEY} has no value; set the variable SMOKE_KEY, or name the secret" in run.output
+    )
+    assert project.run("--plan").code == 4

@@ -22,7 +22,7 @@ from typing import Any, ClassVar
 import pytest
 
 from deployment.clock import SystemClock
-from deployment.errors import LeaseHeld, LeaseLost, UnknownTag
+from deployment.errors import LeaseHeld, LeaseLost, NotFound, UnknownTag
 from deployment.model import (
     Caller,
     Colour,
@@ -38,7 +38,7 @@ from deployment.model import (
 )
 from deployment.plan import Ports
 from deployment.settings import Settings
-from infrastructure import compose
+from infrastructure import compose, named_secrets
 from infrastructure.compose import Environment
 from infrastructure.description import service_of
 from infrastructure.front_door import HttpFrontDoor
@@ -270,9 +270,24 @@ def _start(settings: Settings, progress: compose.Progress, run_id: str) -> bool:
     return True
 
 
+class FakeVault:
+    """Secrets Manager; the facts hold its secrets."""
+
+    def __init__(self, facts: Facts) -> None:
+        self._facts = facts
+
+    def read(self, name: str) -> str:
+        """Return a secret. Raises NotFound."""
+        found = self._facts.read("vault", {}).get(name)
+        if found is None:
+            raise NotFound(f"there is no secret {name}")
+        return str(found)
+
+
 def _connect(settings: Settings) -> Environment:
     facts, clock = _facts(), SystemClock()
     live_url = facts.read("urls")["live"]
+    named = named_secrets.provide(FakeVault(facts), settings, {})
     front = HttpFrontDoor(live_url, USERS[0], service_of(settings), timeout_s=settings.limits.prober_timeout)
     return Environment(
         settings.environment,
@@ -281,7 +296,7 @@ def _connect(settings: Settings) -> Environment:
         FakeRegistry(facts),
         Caller("arn:aws:iam::123456789012:user/tester", "123456789012"),
         USERS,
-        tuple(user.password for user in USERS),
+        (*(user.password for user in USERS), *named),
         permissions=None if facts.read("denied") is None else FakePermissions(facts),
     )
 

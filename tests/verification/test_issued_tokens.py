@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -22,7 +23,7 @@ from verification.journeys import issuers
 from verification.journeys.accounts import SmokeUser, parse_smoke_users
 from verification.journeys.issuers import IssuedHeaders, Token, TokenNotIssued, TokenRequest, token_of, token_request
 from verification.journeys.model import Issuer, Service, Session
-from verification.journeys.placeholders import Values
+from verification.journeys.placeholders import Values, provide_secrets, provided_secrets, secret_values
 from verification.journeys.sessions import account_of, credentials, sign_in_request, without_request
 from verification.journeys.tokens import claims_of
 from verification.latency.asking import Asker
@@ -201,6 +202,24 @@ def test_the_prober_renews_its_token(servers: Servers, tmp_path: Path) -> None:
         assert prober.failures() == []
         assert {sample.operation for sample in prober.samples()} == {"GET /up", "GET /ledger"}
     assert servers.refused == 0
+
+
+def test_the_prober_gets_the_secrets_of_the_environment(
+    servers: Servers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They go over the pipe of its configuration, as passwords do, and replace a variable of the same name."""
+    monkeypatch.setenv("LEDGER_SECRET", "canary of another place")
+    service = service_at(tmp_path, servers.token_url, "client_secret: '${secret.LEDGER_SECRET}'")
+    provide_secrets({"LEDGER_SECRET": CLIENT.password})
+    try:
+        assert secret_values(service.variables) == (CLIENT.password,)
+        with Prober.start(ProberConfig(servers.url, CLIENT, service, rate=50)) as prober:
+            wait_until(lambda: servers.answered > 0)
+            assert prober.failures() == []
+        provide_secrets(provided_secrets(), unless_in=os.environ)
+        assert secret_values(service.variables) == ("canary of another place",)
+    finally:
+        provide_secrets({})
 
 
 def test_the_prober_counts_no_failure_of_the_endpoint(servers: Servers, tmp_path: Path) -> None:

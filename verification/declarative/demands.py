@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import httpx
 
 from verification.contract.openapi import Contract
 from verification.declarative.checks import DeclaredCheck
 from verification.declarative.placeholder_rules import nearest
-from verification.journeys.placeholders import variable
-
-SHORTEST_SECRET = 8
-"""Redaction leaves shorter values alone, because they are part of many words."""
+from verification.journeys.placeholders import SHORTEST_SECRET, variable
 
 
 def names_a_schema(checks: Sequence[DeclaredCheck]) -> bool:
@@ -30,21 +27,38 @@ def unknown_sessions(checks: Sequence[DeclaredCheck], known: Mapping[str, object
 
 
 def unusable_variables(
-    checks: Sequence[DeclaredCheck], environment: Mapping[str, str], learn: Callable[[str], None]
+    checks: Sequence[DeclaredCheck],
+    environment: Mapping[str, str],
+    learn: Callable[[str], None],
+    named: Collection[str] = (),
 ) -> Iterator[str]:
-    """Call ``learn``, which redacts, with the variables that the checks use; yield those that are not set, or too short to be redacted."""
+    """Call ``learn``, which redacts, with the variables that the checks use; yield those that are not set, or too short to be redacted.
+
+    ``named`` are the secrets that the settings name; their values are read and redacted later, before the first request.
+    """
     for check in checks:
         for name in check.variables:
-            value = environment.get(variable(name) or "")
-            if value is None:
-                yield f"{check.place}: ${{{name}}} in check {check.name!r} has no value; set the variable {variable(name)}"
-            elif name.startswith("secret.") and len(value) < SHORTEST_SECRET:
-                yield (
-                    f"{check.place}: the variable {variable(name)} is too short to be redacted; "
-                    f"a secret has at least {SHORTEST_SECRET} characters"
-                )
-            else:
-                learn(value)
+            if (problem := unusable(name, environment, learn, named)) is not None:
+                yield f"{check.place}: ${{{name}}} in check {check.name!r} {problem}"
+
+
+def unusable(
+    name: str, environment: Mapping[str, str], learn: Callable[[str], None], named: Collection[str]
+) -> str | None:
+    """Return why ``secret.NAME`` or ``env.NAME`` cannot be used, as the end of a sentence; else call ``learn`` and return None."""
+    own, secret = variable(name) or "", name.startswith("secret.")
+    value = environment.get(own)
+    if value is None:
+        if secret and own in named:
+            return None
+        return f"has no value; set the variable {own}" + (", or name the secret in the environment's settings" * secret)
+    if secret and len(value) < SHORTEST_SECRET:
+        return (
+            f"cannot be used: the variable {own} is too short to be redacted; "
+            f"a secret has at least {SHORTEST_SECRET} characters"
+        )
+    learn(value)
+    return None
 
 
 def clean_up(client: httpx.Client, contract: Contract, response: httpx.Response, headers: Mapping[str, str]) -> None:

@@ -36,7 +36,7 @@ from verification.journeys.model import (
     Step,
     Sweep,
 )
-from verification.journeys.placeholders import NAME, holes, is_builtin, names_in
+from verification.journeys.placeholders import NAME, holes, is_builtin, names_in, variable
 
 SCHEMA_FILE = Path(__file__).with_name("service.schema.json")
 FILE = "service.yaml"
@@ -383,7 +383,7 @@ def _requests(
                     yield source.error(at, f"${{{name}}} needs a session: this request has none")
                 elif name not in _ALLOWED_OF_ACCOUNT:
                     yield source.error(at, f"${{{name}}} is unknown{_nearest(name, _ALLOWED_OF_ACCOUNT)}")
-            elif name not in captured and not is_builtin(name):
+            elif name not in captured and not is_builtin(name) and variable(name) is None:
                 known = [*sorted(captured), "marker", "uuid", "now", "now+30d"]
                 yield source.error(
                     at,

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from verification.journeys.placeholders import is_builtin, names_in
+from verification.journeys.placeholders import is_builtin, names_in, variable
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "PROPFIND", "REPORT", "SEARCH", "QUERY")
 """Methods that change nothing (RFC 9110, 9.2.1, and IANA's registry of methods); every other one counts as writing."""
@@ -262,6 +262,11 @@ class Service:
     def needs_user(self) -> bool:
         """Return whether a session is opened with the account of a user."""
         return any(one.needs_account for one in self.sessions.values())
+
+    @property
+    def variables(self) -> tuple[str, ...]:
+        """Return the placeholders that are variables or secrets: ``env.NAME``, ``secret.NAME``."""
+        return tuple(sorted(name for name in names_in(asdict(self)) if variable(name) is not None))
 
     def probes(self) -> Iterator[Step]:
         """Yield the health check and the declared dependencies' checks: requests that need no session."""

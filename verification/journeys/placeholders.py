@@ -1,7 +1,8 @@
 """Placeholders in requests and expectations.
 
 ``${id}`` is a captured value, ``${account.email}`` a field of the smoke user; ``${marker}``, ``${now+30d}`` and ``${uuid}`` are made;
-``${env.NAME}`` and ``${secret.NAME}`` are variables of the process's environment, and no output shows a secret.
+``${env.NAME}`` is a variable of the process. ``${secret.NAME}`` is a secret that the deployment's environment gives, else a
+variable of the process; no output shows it.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import json
 import os
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,6 +21,31 @@ _NOW = re.compile(r"now(?:([+-])(\d+)([smhd]))?")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _ACCOUNT = "account."
 _VARIABLES = re.compile(r"(?:env|secret)\.([A-Za-z_]\w*)")
+
+
+SHORTEST_SECRET = 8
+"""Redaction leaves shorter values alone, because they are part of many words."""
+_SECRETS: dict[str, str] = {}
+
+
+def provide_secrets(values: Mapping[str, str], *, unless_in: Mapping[str, str] | None = None) -> None:
+    """Use these values for ``${secret.NAME}`` in this process from now on, by NAME, and no others that were provided before.
+
+    A name in ``unless_in`` keeps the value that it has there: in a verification, variables of the process go first.
+    """
+    _SECRETS.clear()
+    _SECRETS.update({name: value for name, value in values.items() if name not in (unless_in or {})})
+
+
+def provided_secrets() -> dict[str, str]:
+    """Return the provided secrets by name, for another process of this run; never for a log."""
+    return dict(_SECRETS)
+
+
+def secret_values(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the values of those of these placeholders that are ``secret.NAME`` and have one, for redaction."""
+    own = [variable(name) for name in names if name.startswith("secret.")]
+    return tuple(found for one in own if one and (found := _SECRETS.get(one, os.environ.get(one))))
 
 
 class UnknownPlaceholder(KeyError):
@@ -83,8 +109,11 @@ class Values:
             return self._captured[name]
         if name == "marker":
             return self._marker
-        if (own := variable(name)) is not None and own in os.environ:
-            return os.environ[own]
+        if (own := variable(name)) is not None:
+            if name.startswith("secret.") and own in _SECRETS:
+                return _SECRETS[own]
+            if own in os.environ:
+                return os.environ[own]
         if name == "uuid":
             return self._uuid
         if (now := _NOW.fullmatch(name)) is not None:

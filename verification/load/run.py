@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TextIO
 
+from verification.journeys.placeholders import provided_secrets, secret_values
 from verification.load.model import (
     LoadFailed,
     LoadPlan,
@@ -83,7 +84,8 @@ class _Crew:
 
     def __init__(self, plan: LoadPlan, folder: Path, output: TextIO) -> None:
         self.plan, self._folder, self._output = plan, folder, output
-        self._redactor = Redactor([*(user.password for user in plan.smoke_users), *plan.route.secrets()])
+        known = (*provided_secrets().values(), *secret_values(plan.service.variables))
+        self._redactor = Redactor([*(user.password for user in plan.smoke_users), *plan.route.secrets(), *known])
         self.stats, self.extra, self._port_file = folder / "stats.json", folder / "run.json", folder / "port.json"
         self._join_s = 0.0 if not plan.shared else _JOIN_ELSEWHERE_S if plan.elsewhere else _JOIN_S
         # Workers elsewhere get no key from this process; they only know the users' passwords.
@@ -99,7 +101,7 @@ class _Crew:
         port, host = self._listening_port(), LOOPBACK if plan.listen is None else plan.listen[0]
         argv = worker_arguments(LOOPBACK if host in EVERYWHERE else host, port)
         for _ in range(plan.workers):
-            self._add(argv, {"users": self._users(), "key": self._key, "route": asdict(plan.route)})
+            self._add(argv, {**self._private(), "key": self._key, "route": asdict(plan.route)})
 
     def wait(self, on_tick: Callable[[float], None] | None) -> int:
         """Wait until the first process has ended and return its exit code.
@@ -143,13 +145,15 @@ class _Crew:
             time.sleep(_PAUSE_S)
         return int(json.loads(self._port_file.read_text(encoding="utf-8"))["port"])
 
-    def _users(self) -> list[dict[str, str]]:
-        return [{"email": user.email, "password": user.password} for user in self.plan.smoke_users]
+    def _private(self) -> dict[str, Any]:
+        """Return what only processes on this machine get: accounts and secrets."""
+        users = [{"email": user.email, "password": user.password} for user in self.plan.smoke_users]
+        return {"users": users, "secrets": provided_secrets()}
 
     def _config(self) -> dict[str, Any]:
         plan = self.plan
         return {
-            "users": self._users(),
+            **self._private(),
             "key": self._key,
             "service": plan.service.to_json(),
             "base_url": plan.base_url,

@@ -12,6 +12,7 @@ from verification.http.raw_http import LARGEST_BODY
 from verification.http.route import DIRECT, Route
 from verification.journeys.accounts import SmokeUser
 from verification.journeys.model import Service
+from verification.journeys.placeholders import provide_secrets, provided_secrets
 from verification.prober.schedule import Schedule
 
 
@@ -106,13 +107,15 @@ class ProberConfig:
             "control_rate": self.control_rate,
             "run": self.run,
             "route": asdict(self.route),
+            "secrets": provided_secrets(),
         }
         return json.dumps(values) + "\n"
 
     @classmethod
     def from_line(cls, line: str) -> ProberConfig:
-        """Return the configuration of a line of JSON. Raises ValueError, TypeError or LookupError if it is not one."""
+        """Return the configuration of a line of JSON, and use the secrets in it from now on. Raises ValueError, TypeError or LookupError if it is not one."""
         values = json.loads(line)
+        provide_secrets(values.pop("secrets"))
         user, service = values.pop("user"), Service.from_json(values.pop("service"))
         route = Route.from_json(values.pop("route"))
         return cls(user=user and SmokeUser(**user), service=service, route=route, **values)

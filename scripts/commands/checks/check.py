@@ -84,13 +84,15 @@ def _declared(settings: Settings, wanted: Wanted, file: Path, name: str, learn: 
 
     shown = file.relative_to(settings.project.root.resolve()).as_posix()
     service, contract = service_of(settings), contract_of(settings)
+    named = settings.named_secrets if wanted.against in (places.LIVE, places.CANDIDATE) else {}
     try:
         checks = load(file, shown, () if contract is None else contract.schemas)
         chosen = list(_chosen(checks, name, shown))
         used = [check for check, _ in chosen]
         mistakes = [
             *demands.unknown_sessions(used, service.sessions),
-            *demands.unusable_variables(used, os.environ, learn),
+            *demands.unusable_variables(used, os.environ, learn, named),
+            *_unusable(service, learn, named),
         ]
         if mistakes:
             raise InvalidChecks("\n".join(dict.fromkeys(mistakes)))
@@ -98,7 +100,8 @@ def _declared(settings: Settings, wanted: Wanted, file: Path, name: str, learn: 
         raise Refused(str(error), hint="docs/add-a-check.md describes the format.") from None
     _refuse_impossible(used, wanted, service)
     timeout_s = float(settings.table(file.parent.name).get("timeout", TIMEOUT_S))
-    found = places.find(settings, wanted.against, wanted.accounts, learn)
+    asked = {*service.variables, *(name for check in used for name in check.variables)}
+    found = places.find(settings, wanted.against, wanted.accounts, learn, asked)
     for check in used:
         for role in _roles(check, wanted.against):
             found.url_of(role)  # refused before anything is asked
@@ -108,6 +111,15 @@ def _declared(settings: Settings, wanted: Wanted, file: Path, name: str, learn: 
     finally:
         runner.close()
     return PASSED if all(results) else FAILED
+
+
+def _unusable(service: Service, learn: Learn, named: Mapping[str, str]) -> Iterator[str]:
+    """Yield the variables and secrets of the description that have no value."""
+    from verification.declarative.demands import unusable
+
+    for name in service.variables:
+        if (problem := unusable(name, os.environ, learn, named)) is not None:
+            yield f"suites/service.yaml: ${{{name}}} {problem}"
 
 
 def _chosen(checks: Sequence[DeclaredCheck], name: str, shown: str) -> Iterator[tuple[DeclaredCheck, Case]]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,6 +11,7 @@ from urllib.parse import urlsplit
 from deployment.errors import Refused
 from deployment.settings import Settings
 from verification.journeys.accounts import SmokeUser, parse_smoke_users
+from verification.journeys.placeholders import provide_secrets, provided_secrets
 
 LIVE, CANDIDATE = "live", "candidate"
 
@@ -43,11 +45,17 @@ def check_against(against: str) -> None:
         )
 
 
-def find(settings: Settings, against: str, accounts: Path | None, learn: Callable[..., None]) -> Places:
-    """Return the addresses and the accounts. Secrets are redacted from now on. Raises Refused, CloudError."""
+def find(
+    settings: Settings, against: str, accounts: Path | None, learn: Callable[..., None], asked: Collection[str] = ()
+) -> Places:
+    """Return the addresses and the accounts. Secrets are redacted from now on. Raises Refused, CloudError.
+
+    ``asked`` are the variables and secrets that will be used; a variable of the process replaces the environment's secret.
+    """
     given = () if accounts is None else _accounts(accounts)
     if against in (LIVE, CANDIDATE):
-        places = _places(settings, learn)
+        lacking = {f"secret.{name}" for name in settings.named_secrets if name not in os.environ}
+        places = _places(settings, learn, quickly=lacking.isdisjoint(asked))
         places = Places(places.live, places.candidate, given or places.users)
     else:
         places = Places(None, None, given)
@@ -55,8 +63,8 @@ def find(settings: Settings, against: str, accounts: Path | None, learn: Callabl
     return places
 
 
-def _places(settings: Settings, learn: Callable[..., None]) -> Places:
-    if settings.provider == "embedded":
+def _places(settings: Settings, learn: Callable[..., None], *, quickly: bool) -> Places:
+    if settings.provider == "embedded" and quickly:
         from infrastructure.embedded import addresses
 
         quick = addresses.read(settings.project.embedded_state)
@@ -73,6 +81,7 @@ def _places(settings: Settings, learn: Callable[..., None]) -> Places:
         )
     connected = compose.connect(settings)
     learn(*connected.secrets)
+    provide_secrets(provided_secrets(), unless_in=os.environ)
     document = status.describe(connected.name, connected.live_url, connected.ports, connected.registry)
     return Places(connected.live_url, document["idle"]["url"], tuple(connected.smoke_users))
 

@@ -13,6 +13,7 @@ import gevent
 from locust import events
 from locust.runners import MasterRunner, WorkerRunner
 
+from verification.journeys.placeholders import provide_secrets
 from verification.load.locusts import stdin_config
 from verification.load.locusts.results_file import failures, write
 from verification.load.locusts.timekeeping import Timekeeper
@@ -22,6 +23,7 @@ from verification.load.locusts.worker_pool import Master, Worker
 __all__ = ["SmokeUser"]  # Locust finds it by this name
 
 CONFIG = stdin_config.read_config()
+provide_secrets(CONFIG.get("secrets", {}))  # a worker elsewhere has only variables of its own
 _runners: list[Any] = []
 
 
