@@ -282,6 +282,7 @@ def test_mistakes_in_bodies(tmp_path: Path, request_: str, words: str) -> None:
 # -- expectations ------------------------------------------------------------------------------------------------------------
 
 ITEMS = {"items": [{"id": "a-1", "n": 1}, {"id": "a-2", "n": 2}], "total": 2, "token": "canary-1"}
+ITEMS |= {"at": "2026-03-01T10:00:00.25Z", "day": "2026-03-01", "text": "later"}
 
 
 @pytest.mark.parametrize(
@@ -300,6 +301,14 @@ ITEMS = {"items": [{"id": "a-1", "n": 1}, {"id": "a-2", "n": 2}], "total": 2, "t
         ("body: {token: {matches: ^x}}", "$.token is not what was expected (hidden)"),
         ("body: {totl: {type: integer}}", "$.totl is missing, expected type \"integer\"; did you mean 'total'?"),
         ("body: {total: {equals: {a: 1}}}", '$.total is 2, expected equals {"a": 1}'),
+        ('body: {at: {less: "${now}"}}', ""),
+        ('body: {at: {greater: "2026-03-01T11:00:00.1+01:00"}, day: {greater: 2026-02-28}}', ""),
+        ("body: {at: {less: 2026-03-01T10:00:00Z}}", 'expected less "2026-03-01T10:00:00Z"'),
+        ('body: {at: {greater: "${now-1h}"}}', "$.at is "),
+        ("body: {day: {less: 2026-03-01}}", 'expected less "2026-03-01"'),
+        ("body: {day: {less: 2026-03-02T00:00:00Z}}", "$.day is "),
+        ('body: {text: {greater: "2026-03-01T10:00:00Z"}}', "$.text is "),
+        ("body: {at: {greater: 1}}", "$.at is "),
     ],
 )
 def test_operators_and_json_paths(tmp_path: Path, expect: str, problem: str) -> None:
@@ -326,6 +335,8 @@ def test_operators_and_json_paths(tmp_path: Path, expect: str, problem: str) -> 
         ("body: {a: {length: -1}}", "expected a whole number"),
         ("body: {a: {length: two}}", "expected a whole number"),
         ("body: {a: {greater: x}}", 'greater has "x"'),
+        ("body: {a: {less: 2026-03-01T10:00:00}}", "expected a number, a time such as ${now-1h}, or a date"),
+        ("body: {a: {less: 2026-13-01}}", "expected a number, a time"),
         ("body: {a: {absent: maybe}}", "expected true"),
         ("body: {a: {contains: ''}}", "every text contains an empty one"),
         ("body: {a: {contains: {}}}", "{} accepts every object"),

@@ -12,7 +12,7 @@ from verification.declarative import inline_schemas, placeholder_rules
 from verification.declarative.placeholder_rules import Text, nearest
 from verification.declarative.source import Step
 from verification.declarative.vocabulary import BODIES, LONGEST_S, until_of
-from verification.journeys.expectations import OPERATORS, TYPES, is_query
+from verification.journeys.expectations import OPERATORS, TYPES, is_ordered, is_query
 from verification.journeys.model import SAFE_METHODS, Request
 from verification.journeys.placeholders import is_builtin
 
@@ -297,8 +297,8 @@ def _operator(operator: str, value: Any, path: tuple[Step, ...]) -> Iterator[Mis
             yield path, f"{json.dumps(value)} is not a type; expected {', '.join(TYPES)}{nearest(str(value), TYPES)}"
         case "length" if not number or value < 0 or value != int(value):
             yield path, f"length has {json.dumps(value)}; expected a whole number"
-        case "greater" | "less" if not number:
-            yield path, f"{operator} has {json.dumps(value)}; expected a number"
+        case "greater" | "less" if not is_ordered(value):
+            yield path, f"{operator} has {json.dumps(value)}; expected a number, a time such as ${{now-1h}}, or a date"
         case "absent" if not isinstance(value, bool):
             yield path, f"absent has {json.dumps(value)}; expected true"
         case "contains":

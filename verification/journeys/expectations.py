@@ -2,8 +2,8 @@
 
 In ``expect.body`` an object must have the named fields and may have others; an array must have the same length. A field
 may be an operator, an object with one key: ``{contains: …}`` (an array that has such an element, a text that has this
-part), ``{matches: …}`` (a regular expression), ``{type: …}``, ``{length: n}``, ``{greater: n}``, ``{less: n}``,
-``{absent: true}``, ``{equals: …}`` (exactly this). A body that is not JSON is a text: ``{contains: …}`` and ``{matches:
+part), ``{matches: …}`` (a regular expression), ``{type: …}``, ``{length: n}``, ``{greater: n}``, ``{less: n}`` (of two
+numbers, two times or two dates), ``{absent: true}``, ``{equals: …}`` (exactly this). A body that is not JSON is a text: ``{contains: …}`` and ``{matches:
 …}`` apply to it. ``expect.json`` maps a JSONPath to the same: each value that it selects must fit, and it must select
 at least one, unless the value must be absent.
 """
@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import date, datetime
 from typing import Any, Protocol
 
 from verification.journeys.model import Expectation, Health
@@ -29,6 +30,8 @@ _ABSENT = object()
 # RFC 9535's singular queries without its rarer spellings: $, then .name, ['name'] or [0].
 _PATH = re.compile(r"""\.([A-Za-z_][\w-]*)|\['([^']+)'\]|\["([^"]+)"\]|\[(-?\d+)\]""")
 _HEADER = re.compile(r"header ([A-Za-z0-9_-]+)")
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_TIME = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 class Headers(Protocol):
@@ -274,9 +277,9 @@ def _holds(operator: str, value: Any, got: Any) -> bool:
         case "length":
             return isinstance(got, str | list | dict) and len(got) == value
         case "greater":
-            return _number(got) and got > value
+            return _is_greater(got, value)
         case "less":
-            return _number(got) and got < value
+            return _is_greater(value, got)
     return _same(value, got)
 
 
@@ -289,6 +292,29 @@ def _is_type(name: str, got: Any) -> bool:
         case "null":
             return got is None
     return isinstance(got, {"array": list, "boolean": bool, "object": dict, "string": str}[name])
+
+
+def is_ordered(value: Any) -> bool:
+    """Return whether ``greater`` and ``less`` can compare it: a number, a time with its offset from UTC, or a date."""
+    return _number(value) or (isinstance(value, str) and _moment(value) is not None)
+
+
+def _is_greater(one: Any, other: Any) -> bool:
+    """Return whether ``one`` is greater or later; False if the two are not of the same kind."""
+    if isinstance(one, str) and isinstance(other, str):
+        first, second = _moment(one), _moment(other)
+        return type(first) is type(second) and first is not None and bool(first > second)  # type: ignore[operator]  # of one type
+    return _number(one) and _number(other) and one > other
+
+
+def _moment(text: str) -> datetime | date | None:
+    """Return the time or the date that a text is, as RFC 3339 and JSON Schema write it; None for any other text."""
+    try:
+        if _DATE.fullmatch(text):
+            return date.fromisoformat(text)
+        return datetime.fromisoformat(text.upper()) if _TIME.fullmatch(text) else None
+    except ValueError:
+        return None
 
 
 def _number(value: Any) -> bool:
