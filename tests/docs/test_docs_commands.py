@@ -89,6 +89,7 @@ LONG = {
     "docs/add-a-check.md",
     "docs/any-service.md",
     "docs/embedded.md",
+    "docs/qa.md",
     "docs/read-a-report.md",
     "docs/roll-back-by-hand.md",
     "docs/run-a-deployment.md",
