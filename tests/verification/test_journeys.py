@@ -72,6 +72,14 @@ def test_placeholders_keep_the_type_of_a_value() -> None:
     assert values.fill("${account.email}") == "a@b.example"
 
 
+def test_a_unique_text_of_letters_and_digits() -> None:
+    """For names that allow no hyphen; it is the same UUID in every step of one run."""
+    one, other = Values(None, "m"), Values(None, "m")
+    assert one.fill("a${uuid.hex}") == f"a{one.value('uuid').replace('-', '')}"
+    assert one.value("uuid.hex").isalnum()
+    assert one.value("uuid.hex") != other.value("uuid.hex")
+
+
 def test_times_are_utc() -> None:
     now, later = Values(None, "m").fill(["${now}", "${now+30d}"])
     assert now.endswith("Z")
@@ -393,7 +401,7 @@ def test_a_reading_step_that_expects_what_a_writing_one_gives_is_left_out() -> N
     assert [one.name for one in reading.steps] == ["list"]
 
 
-@pytest.mark.parametrize("name", ["uuid", "marker"])
+@pytest.mark.parametrize("name", ["uuid", "uuid.hex", "marker"])
 def test_a_reading_step_that_names_what_a_writing_one_put_there_is_left_out(name: str) -> None:
     place = f"/notes/${{{name}}}"
     put = Step("put", "put", Request("PUT", place), Expectation((201,)))
@@ -403,6 +411,9 @@ def test_a_reading_step_that_names_what_a_writing_one_put_there_is_left_out(name
     assert reading is not None
     assert [one.name for one in reading.steps] == ["look"]
     assert Journey("keep", (get, put)).reading() == Journey("keep", (get,)), "nothing had been put there yet"
+    other = {"uuid": "uuid.hex", "uuid.hex": "uuid"}.get(name, name)
+    same = Step("get", "get", Request("GET", f"/notes/${{{other}}}"), Expectation((200,)))
+    assert Journey("keep", (put, same)).reading() is None, "both spellings are one text"
 
 
 def test_undo_is_asked_although_its_expectation_lacks_a_value() -> None:

@@ -36,7 +36,7 @@ from verification.journeys.model import (
     Step,
     Sweep,
 )
-from verification.journeys.placeholders import NAME, holes, is_builtin, names_in, variable
+from verification.journeys.placeholders import MADE, NAME, holes, is_builtin, names_in, variable
 
 SCHEMA_FILE = Path(__file__).with_name("service.schema.json")
 FILE = "service.yaml"
@@ -384,7 +384,7 @@ def _requests(
                 elif name not in _ALLOWED_OF_ACCOUNT:
                     yield source.error(at, f"${{{name}}} is unknown{_nearest(name, _ALLOWED_OF_ACCOUNT)}")
             elif name not in captured and not is_builtin(name) and variable(name) is None:
-                known = [*sorted(captured), "marker", "uuid", "now", "now+30d"]
+                known = [*sorted(captured), *sorted(MADE), "now", "now+30d"]
                 yield source.error(
                     at,
                     f"${{{name}}} has no value here; captured before: {', '.join(sorted(captured)) or 'nothing'}{_nearest(name, known, listed=False)}",

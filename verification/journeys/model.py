@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from verification.journeys.placeholders import is_builtin, names_in, variable
+from verification.journeys.placeholders import MADE, UUIDS, is_builtin, names_in, variable
 
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS", "PROPFIND", "REPORT", "SEARCH", "QUERY")
 """Methods that change nothing (RFC 9110, 9.2.1, and IANA's registry of methods); every other one counts as writing."""
@@ -140,7 +140,7 @@ class Journey:
             used = names_in([asdict(step.request), asdict(step.expect)])
             if step.request.writes or used & lost:
                 # Data that would have a name of this run's own does not exist either.
-                lost |= set(step.capture) | (used & {"uuid", "marker"})
+                lost |= set(step.capture) | (used & MADE) | (UUIDS if used & UUIDS else set())
             else:
                 kept.append(step)
         return Journey(self.name, tuple(kept), (), self.session, self.weight, self.live) if kept else None

@@ -1,6 +1,7 @@
 """Placeholders in requests and expectations.
 
-``${id}`` is a captured value, ``${account.email}`` a field of the smoke user; ``${marker}``, ``${now+30d}`` and ``${uuid}`` are made;
+``${id}`` is a captured value, ``${account.email}`` a field of the smoke user; ``${marker}``, ``${now+30d}``, ``${uuid}`` and
+``${uuid.hex}`` are made;
 ``${env.NAME}`` is a variable of the process. ``${secret.NAME}`` is a secret that the deployment's environment gives, else a
 variable of the process; no output shows it.
 """
@@ -20,6 +21,9 @@ _HOLE = re.compile(r"\$\{([^{}]*)\}")
 _NOW = re.compile(r"now(?:([+-])(\d+)([smhd]))?")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _ACCOUNT = "account."
+UUIDS = frozenset({"uuid", "uuid.hex"})
+MADE = UUIDS | {"marker"}
+"""Texts that are different in each run."""
 _VARIABLES = re.compile(r"(?:env|secret)\.([A-Za-z_]\w*)")
 
 
@@ -68,7 +72,7 @@ def names_in(value: Any) -> set[str]:
 
 def is_builtin(name: str) -> bool:
     """Return whether the name always has a value: ``marker``, ``uuid``, ``now``, ``now+30d``, ``account.…``."""
-    return name in ("marker", "uuid") or _NOW.fullmatch(name) is not None or name.startswith(_ACCOUNT)
+    return name in MADE or _NOW.fullmatch(name) is not None or name.startswith(_ACCOUNT)
 
 
 def variable(name: str) -> str | None:
@@ -116,6 +120,8 @@ class Values:
                 return os.environ[own]
         if name == "uuid":
             return self._uuid
+        if name == "uuid.hex":
+            return self._uuid.replace("-", "")
         if (now := _NOW.fullmatch(name)) is not None:
             return _time(now)
         field = name.removeprefix(_ACCOUNT)
