@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import functools
 import os
+import sys
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from deployment.errors import Refused
@@ -85,6 +87,30 @@ def _upwards(starts: tuple[Path, ...]) -> Iterator[Path]:
 
 def _is_project(folder: Path) -> bool:
     return all((folder / name).is_file() for name in (SETTINGS, CONFIGURATION))
+
+
+# One module of each package of requirements.txt that the first imports need.
+_NEEDED = ("boto3", "click", "cryptography", "httpx", "jsonschema", "jsonschema_rs", "rich", "securesystemslib", "yaml")
+
+
+def wrong_interpreter(found: Callable[[str], object | None] = find_spec) -> str | None:
+    """Return a message if this interpreter lacks the framework's packages, None if it has them.
+
+    It is the case if a user forgets to activate the virtual environment. ``found`` returns None for a missing module.
+    """
+    missing = [name for name in _NEEDED if found(name) is None]
+    if not missing:
+        return None
+    activate = FRAMEWORK / ".venv" / "bin" / "activate"
+    way = (
+        f". {activate}"
+        if activate.is_file()
+        else f"{sys.executable} -m pip install -r {FRAMEWORK / 'requirements.txt'}"
+    )
+    return (
+        f"{sys.executable} lacks packages of the deployment framework ({', '.join(missing)}); expected an interpreter "
+        f"with the packages of requirements.txt. Type: {way}"
+    )
 
 
 @functools.cache

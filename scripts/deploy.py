@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING, TextIO
 # `python scripts/deploy.py` puts scripts/ first on the import path; the framework's packages are one level up.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-import click  # noqa: E402  # after the path is set
+from deployment.project import Project, find, framework_version, wrong_interpreter  # noqa: E402  # after the path is set
+
+if (_problem := wrong_interpreter()) is not None:
+    print(f"refused: {_problem}", file=sys.stderr)
+    raise SystemExit(4)
+
+import click  # noqa: E402  # after the packages were found
 
 from deployment.errors import CloudError, DeploymentError, Refused  # noqa: E402
-from deployment.project import Project, find, framework_version  # noqa: E402
 from deployment.settings import Settings, load  # noqa: E402
 from scripts.commands.checks import line  # noqa: E402
 from scripts.deferred import deferred  # noqa: E402

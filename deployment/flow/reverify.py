@@ -49,7 +49,8 @@ def observe_live(plan: Plan, ports: Ports, *, unhealthy_allowed: bool = False) -
     if problem is not None and not unhealthy_allowed:
         raise StepFailed(
             f"{routes.live} is live and already unhealthy: {problem}",
-            hint="Roll back, or repair it; deploy a release that repairs it with --allow-unhealthy-live REASON.",
+            hint="`pytest` without options asks it again. If the expectation is wrong, correct suites/service.yaml; if the service is, "
+            "roll back, or deploy a release that repairs it with --allow-unhealthy-live REASON.",
         )
     version = answers[-1].version if answers else None
     return LiveSnapshot(routes.live, live.digest, version, live.url, live.origin, routes.generation), problem

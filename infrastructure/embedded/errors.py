@@ -35,7 +35,11 @@ class EmptyRegistry(RegistryError):
 
     def __init__(self, registry: Path, found: Sequence[str] = ()) -> None:
         there = f"only tags that are not SemVer: {', '.join(found)}" if found else "no image"
-        advice = "name one with --image-tag TAG" if found else "set EMBEDDED_REGISTRY to a folder of images"
+        advice = (
+            "name one with --image-tag TAG"
+            if found
+            else "copy one there (docs/embedded.md says what it holds), or set EMBEDDED_REGISTRY to another folder"
+        )
         super().__init__(
             f"{registry} holds {there}; expected folders REPOSITORY/TAG/ such as my-service/1.0.0/: {advice}"
         )

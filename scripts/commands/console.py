@@ -99,7 +99,8 @@ def _answer(answer: Mapping[str, Any]) -> str:
     if not answer["ok"]:
         return f"FAILING now: {answer['problem']}"
     by = f" by {answer['colour']}" if answer["colour"] else ""
-    return f"the health check is ok now: version {answer['version']}{by}"
+    version = f": version {answer['version']}" if answer["version"] else ""
+    return f"the health check is ok now{version}{by}"
 
 
 def _since(since: Mapping[str, Any] | None) -> str:
@@ -117,5 +118,6 @@ def _rollback(rollback: Mapping[str, Any]) -> str:
 
 def _colour(name: str, colour: Mapping[str, Any]) -> str:
     image = colour["image"] or colour["digest"] or "nothing"
-    running = f"running {colour['version']} at {colour['url']}" if colour["url"] else "not running"
+    version = f" {colour['version']}" if colour["version"] else ""  # a service may report none
+    running = f"running{version} at {colour['url']}" if colour["url"] else "not running"
     return f"{name:<12} {colour['colour']}: {image}, {running}"

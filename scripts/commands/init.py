@@ -175,7 +175,8 @@ def _styled(value: Any, key: str = "") -> Any:
 
 def _report(folder: Path, name: str, description: Mapping[str, Any], unknown: list[str]) -> None:
     journeys = description["journeys"]
-    click.echo(f"wrote {folder}, the project of {name}: {len(journeys)} journeys in suites/service.yaml")
+    many = "1 journey" if len(journeys) == 1 else f"{len(journeys)} journeys"
+    click.echo(f"wrote {folder}, the project of {name}: {many} in suites/service.yaml")
     click.echo("what this command could not know:")
     for text in [
         *unknown,

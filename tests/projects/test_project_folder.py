@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from deployment.project import wrong_interpreter
 from scripts.commands import init
 from tests.checkout import CHECKOUT
 from tests.projects.test_init import TELEHEALTH, served
@@ -110,6 +111,16 @@ def test_missing_framework_is_named(ours: Path) -> None:
         assert done.returncode == 4, done.stdout
         assert "the deployment framework was not found" in done.stdout
         assert "Traceback" not in done.stdout
+
+
+def test_an_interpreter_without_the_packages_is_named(ours: Path) -> None:
+    """The usual cause is a virtual environment that is not active; -S hides its packages."""
+    done = run(ours, "-S", "scripts/deploy.py", "status")
+    assert done.returncode == 4, done.stdout
+    assert "lacks packages of the deployment framework (boto3, click," in done.stdout
+    assert "Traceback" not in done.stdout
+    assert wrong_interpreter(lambda name: None if name == "rich" else name) is not None
+    assert wrong_interpreter() is None
 
 
 @pytest.mark.soak

@@ -32,3 +32,17 @@ def moved_and_not_verified() -> None:
 def test_error_in_an_uninterrupted_block_is_raised() -> None:
     with pytest.raises(RuntimeError, match="moved"):
         moved_and_not_verified()
+
+
+def test_a_service_that_reports_no_version_runs_without_one() -> None:
+    """Its description has ``version: none``; the words "version None" would look like a fault."""
+    answer = {"ok": True, "problem": None, "version": None, "colour": "blue"}
+    side = {"colour": "blue", "image": "index:1.0.0", "digest": None, "version": None, "url": "http://a.localhost"}
+    idle = {**side, "colour": "green", "image": None, "url": None}
+    document = {"environment": "e", "live_url": "http://x", "live_domain": answer, "live": side, "idle": idle}
+    rest = {"live_since": None, "rollback": {"possible": False, "reason": "none"}, "deployment": None, "lock": None}
+    shown = console.status({**document, **rest}, [])
+    assert "None" not in shown
+    assert "running at http://a.localhost" in shown
+    answered = console.status({**document, **rest, "live_domain": {**answer, "version": "1.2.0"}}, [])
+    assert "version 1.2.0 by blue" in answered
