@@ -82,7 +82,7 @@ def schema(text: str) -> str:
         ),
         ("{type: object, dependentRequired: {a: [b]}}", "'a' is not in properties"),
         ("{type: object, dependencies: {a: [b]}}", "did you mean 'dependentSchemas'?"),
-        ("{type: array, items: [{type: string}]}", "expected object or boolean"),
+        ("{type: array, items: [{type: string}]}", "expected an object or true or false"),
         ("{type: array, minItems: one}", '"one" is not allowed'),
         ("{type: object, contentMediaType: text/html}", "unknown key 'contentMediaType'"),
     ],

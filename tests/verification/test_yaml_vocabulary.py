@@ -193,7 +193,7 @@ def test_no_answer_is_not_waited_for(tmp_path: Path) -> None:
     ("text", "words"),
     [
         (one("POST /orders", more=UNTIL), "POST is not repeated, because it changes something"),
-        (one(more="    until: {within: 10}\n"), "expected string"),
+        (one(more="    until: {within: 10}\n"), "expected a duration such as 500ms, 10s or 2m; write 10s for seconds"),
         (one(more="    until: {within: 10 s}\n"), "expected a duration such as 500ms, 10s or 2m"),
         (one(more="    until: {within: 0s}\n"), "expected a duration such as"),
         (one(more="    until: {within: 11m}\n"), "the longest time is 10m"),

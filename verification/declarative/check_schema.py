@@ -15,6 +15,7 @@ from jsonschema.exceptions import ValidationError
 
 from verification.declarative.placeholder_rules import nearest
 from verification.declarative.source import Source, Step
+from verification.declarative.wording import expected, expected_text
 
 SCHEMA_FILE = Path(__file__).with_name("checks.schema.json")
 
@@ -84,12 +85,14 @@ def _explain(source: Source, error: ValidationError) -> str:
 def _rule(error: ValidationError) -> str:
     last = str(error.absolute_path[-1]) if error.absolute_path else ""
     if error.validator == "type":
-        kinds = error.validator_value if isinstance(error.validator_value, list) else [error.validator_value]
-        return f"expected {' or '.join(map(str, kinds))}"
+        kinds: Any = error.validator_value
+        return expected(last, kinds, error.instance)
     if error.validator == "pattern":
-        in_names = "propertyNames" in error.absolute_schema_path
-        wanted = _PATTERNS.get("parameters" if in_names else last, f"what fits {error.validator_value}")
-        return f"expected {wanted}"
+        if "propertyNames" in error.absolute_schema_path:
+            return "expected a name of letters, digits and _, for ${name}"
+        if last == "name":
+            return "expected letters, digits, blanks and _.,'()/- (it becomes part of the check's id)"
+        return expected_text(last, error.instance) or f"expected what fits {error.validator_value}"
     if error.validator == "enum":
         allowed = list(map(str, error.validator_value))  # type: ignore[arg-type]  # the stubs allow any value
         kind = "a format that is checked" if last == "format" else "one of"
@@ -97,13 +100,3 @@ def _rule(error: ValidationError) -> str:
     if error.validator in ("minItems", "minProperties", "minLength"):
         return "it must not be empty"
     return str(error.message)
-
-
-_PATTERNS = {
-    "request": "a method and a path, as in 'GET /health'",
-    "path": "a path that begins with /",
-    "name": "letters, digits, blanks and _.,'()/- (it becomes part of the check's id)",
-    "parameters": "a name of letters, digits and _, for ${name}",
-    "within": "a duration such as 500ms, 10s or 2m",
-    "every": "a duration such as 500ms, 10s or 2m",
-}

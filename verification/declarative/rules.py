@@ -252,7 +252,9 @@ def in_expectation(expect: Mapping[str, Any]) -> Iterator[Mistake]:
 def _json_path(path: str, at: tuple[Step, ...]) -> Iterator[Mistake]:
     from verification.journeys.json_paths import problem_of  # its library takes a tenth of a second to import
 
-    if (problem := problem_of(path)) is not None:
+    if not path.startswith("$"):
+        yield at, f"{path!r} is not a JSONPath; it begins with $, as in $.{path.lstrip('.')}"
+    elif (problem := problem_of(path)) is not None:
         yield at, f"{path!r} is not a JSONPath; {problem}"
 
 

@@ -21,6 +21,7 @@ from verification.declarative.issuers import issuer_mistakes, issuer_of
 from verification.declarative.source import InvalidChecks, Source, read
 from verification.declarative.source import Step as Key
 from verification.declarative.vocabulary import expectation_of, request_of
+from verification.declarative.wording import expected, expected_text
 from verification.journeys.expectations import is_query
 from verification.journeys.issuers import token_form
 from verification.journeys.model import (
@@ -249,17 +250,12 @@ def _where(error: ValidationError) -> str:
 
 
 def _rule(error: ValidationError) -> str:
-    if error.validator == "type":
-        wanted: Any = error.validator_value
-        kinds = wanted if isinstance(wanted, list) else [wanted]
-        return f"expected {' or '.join(map(str, kinds))}"
     last = str(error.absolute_path[-1]) if error.absolute_path else ""
-    if error.validator == "pattern" and last in ("request", "path"):
-        return (
-            "expected a method and a path, as in 'GET /health'"
-            if last == "request"
-            else "expected a path that begins with /"
-        )
+    if error.validator == "type":
+        kinds: Any = error.validator_value
+        return expected(last, kinds, error.instance)
+    if error.validator == "pattern" and (wanted := expected_text(last, error.instance)) is not None:
+        return wanted
     if error.validator == "enum":
         allowed = [str(one) for one in error.schema["enum"]] if isinstance(error.schema, Mapping) else []
         return f"expected one of {', '.join(allowed)}{_nearest(str(error.instance), allowed, listed=False)}"

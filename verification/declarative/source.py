@@ -77,6 +77,23 @@ def read_bytes(path: Path, shown: str) -> bytes:
         raise InvalidChecks(f"{shown}:1: the file cannot be read: {error.strerror or type(error).__name__}") from None
 
 
+# The parser sees this mistake on the next line.
+_AT_ITS_BEGINNING = ("could not find expected ':'",)
+
+
+def _hint(problem: str, line: str) -> str:
+    """Return what to write instead, for the mistakes that people make most; an empty text for others."""
+    if "tab character" in problem or (line.lstrip(" ").startswith("\t") and "cannot start any token" in problem):
+        return "; indent with spaces"
+    if problem in _AT_ITS_BEGINNING:
+        return "; write a colon and a blank after the key, as in 'request: GET /health'"
+    if problem == "mapping values are not allowed in this context":
+        return "; put a text with a colon in quotes, or correct the indentation"
+    if "${" in line and problem.startswith("did not find expected ','"):
+        return '; inside of {…} put a text with ${…} in quotes, as in "GET /orders/${id}"'
+    return ""
+
+
 def parse(data: bytes, shown: str) -> Source:
     """Return the document in these bytes. Raise InvalidChecks as ``read`` does."""
     text = _text(data, shown)
@@ -86,8 +103,10 @@ def parse(data: bytes, shown: str) -> Source:
             composer.compose(text)
     except yaml.MarkedYAMLError as error:
         last = text.rstrip("\n").count("\n") + 1  # libyaml counts the end of the file as a line of its own
-        line = min(error.problem_mark.line + 1, last) if error.problem_mark else 1
-        raise InvalidChecks(f"{shown}:{line}: this is not YAML: {error.problem}") from None
+        mark = error.context_mark if error.problem in _AT_ITS_BEGINNING else error.problem_mark
+        line = min(mark.line + 1, last) if mark else 1
+        hint = _hint(str(error.problem), text.splitlines()[line - 1] if text else "")
+        raise InvalidChecks(f"{shown}:{line}: this is not YAML: {error.problem}{hint}") from None
     except yaml.YAMLError as error:
         raise InvalidChecks(f"{shown}:1: this is not YAML: {error}") from None
     if composer.mistakes:

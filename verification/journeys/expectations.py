@@ -230,7 +230,23 @@ def _mismatches(wanted: Any, got: Any, where: str) -> Iterator[_Mismatch]:
         for number, (one, other) in enumerate(zip(wanted, got, strict=True)):
             yield from _mismatches(one, other, f"{where}[{number}]")
     elif not _same(wanted, got):
-        yield _Mismatch(where, f"{where} is {_shown(got)}, expected {show(wanted)}")
+        yield _Mismatch(where, f"{where} is {_shown(got)}, expected {show(wanted)}{_near_operator(wanted, got)}")
+
+
+# The words of other tools for the operators.
+_OTHER_WORDS = {
+    **dict.fromkeys(("eq", "equal", "is"), "equals"), **dict.fromkeys(("regex", "pattern", "match"), "matches"),
+    **dict.fromkeys(("gt", "greater_than", "min"), "greater"), **dict.fromkeys(("lt", "less_than", "max"), "less"),
+    **dict.fromkeys(("size", "len", "count"), "length"), **dict.fromkeys(("has", "include", "includes", "contain"), "contains"),
+}  # fmt: skip
+
+
+def _near_operator(wanted: Any, got: Any) -> str:
+    """Return a hint if an object was expected of a value that is none, and its only key is nearly an operator."""
+    if not isinstance(wanted, Mapping) or len(wanted) != 1 or isinstance(got, Mapping):
+        return ""
+    (key,) = wanted
+    return f"; did you mean {_OTHER_WORDS[key]!r}?" if key in _OTHER_WORDS else _near(str(key), OPERATORS)
 
 
 def _near(name: str, known: Iterable[str]) -> str:
