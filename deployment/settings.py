@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import math
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,6 +35,11 @@ MOVED = {
     "gates.redis.revoked": "stores.redis.revoked",
     "gates.load.mix": "the weight of each journey",
 }
+
+_NAME = re.compile(r"""[\w-]+|"[^"]*"|'[^']*'""")
+_TABLE = re.compile(r"\s*\[([^\[\]]+)\]")
+_KEY = re.compile(r"""\s*((?:[\w-]+|"[^"]*"|'[^']*')(?:\s*\.\s*(?:[\w-]+|"[^"]*"|'[^']*'))*)\s*=""")
+_NUMBER = re.compile(r"-?[0-9]+(\.[0-9]+)?")
 
 
 @dataclass(frozen=True)
@@ -158,7 +164,8 @@ def _parse(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from None
     except ValueError as error:  # TOML's own errors, invalid UTF-8, and nan or inf
-        raise SettingsError(f"{path.name} is not TOML: {error}") from None
+        hint = "Texts need quotes, times are numbers of seconds, and a table occurs once; docs/settings.md describes every key."
+        raise SettingsError(f"{path.name} is not TOML: {error}", hint=hint) from None
 
 
 def _finite(text: str) -> float:
@@ -175,11 +182,36 @@ def _validate(document: Mapping[str, Any], path: Path) -> None:
         _leaves(jsonschema.Draft202012Validator(schema).iter_errors(document)), key=lambda e: list(map(str, e.path))
     )
     if problems:
-        lines = [_explain(problem) for problem in problems]
-        raise SettingsError(
-            f"{path.name}: " + f"\n  {path.name}: ".join(dict.fromkeys(lines)),
-            hint="docs/settings.md describes every key.",
-        )
+        lines = _lines_of(path)
+        listed = {tuple(one.absolute_path) for one in problems if one.validator == "enum"}
+        # A value that must be one of several has a second problem: it is not the one that the alternatives begin with.
+        shown = [one for one in problems if one.validator != "const" or tuple(one.absolute_path) not in listed]
+        texts = [f"{path.name}{place}: {text}" for one in shown for place, text in _explain(one, lines)]
+        raise SettingsError("\n  ".join(dict.fromkeys(texts)), hint="docs/settings.md describes every key.")
+
+
+def _lines_of(path: Path) -> dict[tuple[str, ...], int]:
+    """Return the first line of each table and each key of a TOML file, by the names that lead to it."""
+    lines: dict[tuple[str, ...], int] = {}
+    table: tuple[str, ...] = ()
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+        if (header := _TABLE.match(line)) is not None:
+            table = _names(header[1])
+            lines.setdefault(table, number)
+        elif (key := _KEY.match(line)) is not None:
+            lines.setdefault((*table, *_names(key[1])), number)
+    return lines
+
+
+def _names(dotted: str) -> tuple[str, ...]:
+    return tuple(found.strip("\"'") for found in _NAME.findall(dotted))
+
+
+def _place(path: Sequence[Any], lines: Mapping[tuple[str, ...], int]) -> str:
+    """Return ``:5``, the line of the nearest key or table above; an empty text if there is none."""
+    names = tuple(map(str, path))
+    known = next((names[:length] for length in range(len(names), 0, -1) if names[:length] in lines), None)
+    return "" if known is None else f":{lines[known]}"
 
 
 def _refuse_moved(document: Mapping[str, Any], name: str) -> None:
@@ -213,18 +245,37 @@ def _leaves(errors: Any) -> Iterator[jsonschema.ValidationError]:
             yield error
 
 
-def _explain(problem: jsonschema.ValidationError) -> str:
+def _explain(problem: jsonschema.ValidationError, lines: Mapping[tuple[str, ...], int]) -> Iterator[tuple[str, str]]:
+    """Yield the line, as ``:5``, and the text of each mistake in this problem."""
+    path = list(problem.absolute_path)
     where = ".".join(map(str, problem.absolute_path)) or "top level"
     schema = problem.schema if isinstance(problem.schema, Mapping) else {}
     if problem.validator == "additionalProperties":
         known = schema.get("properties", {})
-        unknown = [key for key in cast("dict[str, Any]", problem.instance) if key not in known]
-        return "; ".join(f"unknown key {key!r} in [{where}]{_nearest(key, known)}" for key in unknown)
-    if problem.validator == "required":
-        return f"[{where}] {problem.message}"
-    if problem.validator == "not":  # a key that another platform or router has
-        return f"{where} is not allowed: {schema['description']}"
-    return f"{where} = {problem.instance!r} is not allowed: {problem.message}"
+        for key in cast("dict[str, Any]", problem.instance):
+            if key not in known:
+                yield _place([*path, key], lines), f"unknown key {key!r} in [{where}]{_nearest(key, known)}"
+    elif problem.validator == "required":
+        yield _place(path, lines), f"[{where}] {problem.message}"
+    elif problem.validator == "not":  # a key that another platform or router has
+        yield _place(path, lines), f"{where} is not allowed: {schema['description']}"
+    else:
+        text = f"{where} = {problem.instance!r} is not allowed: {problem.message}{_instead(problem)}"
+        yield _place(path, lines), text
+
+
+def _instead(problem: jsonschema.ValidationError) -> str:
+    """Return what to write, if the user's intention is clear."""
+    value = problem.instance
+    if problem.validator == "enum":
+        return _nearest(str(value), map(str, cast("list[Any]", problem.validator_value)))
+    if problem.validator != "type" or not isinstance(value, str):
+        return ""
+    if problem.validator_value in ("number", "integer"):
+        if _NUMBER.fullmatch(value):
+            return f"; write {value} without quotes"
+        return "; times are numbers of seconds, of milliseconds if the name ends in _ms" if _NUMBER.match(value) else ""
+    return f"; write {value.lower()} without quotes" if value.lower() in ("true", "false") else ""
 
 
 def _nearest(word: str, known: Any) -> str:

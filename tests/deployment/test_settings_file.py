@@ -254,3 +254,31 @@ def test_gates_have_the_shipped_limits_by_default(file: Path) -> None:
     assert settings.table("load") == {**gate_defaults()["load"], "users": 3}
     assert settings.table("own") == {}
     assert settings.gates == {"load": {"users": 3}}, "a gate that is not named is not required to have checks"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (HEAD + "[gates.load]\nusers = 3\n\nraet = 5\n" + BODY, ":5: unknown key 'raet' in [gates.load]; did you mean 'rate'?"),
+        (HEAD + "[gates.load]\nrate = '5'\n" + BODY, ":3: gates.load.rate = '5' is not allowed: '5' is not of type 'number'; write 5 without quotes"),
+        (HEAD + "[deployment]\nbake = '5m'\n" + BODY, ":3: deployment.bake = '5m' is not allowed: '5m' is not of type 'number'; times are numbers of seconds"),
+        (HEAD + "[gates.new]\nrequired = 'True'\n" + BODY, "; write true without quotes"),
+        (HEAD + "\n" + BODY.replace("embedded", "embeded"), ":4: environments.e.provider = 'embeded' is not allowed"),
+        (HEAD + BODY.replace("embedded", "embeded"), "did you mean 'embedded'?"),
+        (HEAD + "[environments]\n'e'.provider = 'embedded'\ne.deployment.baek = 1\n", ":4: unknown key 'baek'"),
+        (HEAD + BODY + "[ environments . e . gates.health ]  # ours\nintervall = 1\n", ":5: unknown key 'intervall'"),
+        (BODY, "deployment.toml: [top level] 'default_environment' is a required property"),
+    ],
+)  # fmt: skip
+def test_a_mistake_has_its_line_and_what_to_write(file: Path, text: str, message: str) -> None:
+    file.write_text(text)
+    with pytest.raises(SettingsError) as caught:
+        load(file)
+    assert message in str(caught.value)
+    assert "was expected" not in str(caught.value), "one mistake is reported once"
+
+
+def test_text_that_is_not_toml_says_what_to_do(file: Path) -> None:
+    file.write_text(HEAD + BODY + "[deployment]\nbake = 5m\n")
+    with pytest.raises(SettingsError, match=r"at line 5.*\n.*Texts need quotes, times are numbers of seconds"):
+        load(file)
