@@ -77,6 +77,11 @@ class LiveSnapshot:
     generation: int
     problems: tuple[str, ...] = ()
 
+    @property
+    def release(self) -> str:
+        """Return its version for a message, its digest if the service reports no version."""
+        return self.version or self.digest or "of unknown version"
+
     def excuses(self, problem: str) -> bool:
         """Return whether the check of this problem failed before the deployment as well, also if it failed differently."""
         return _check_of(problem) in map(_check_of, self.problems)

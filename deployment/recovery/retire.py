@@ -71,7 +71,7 @@ def retire_previous(
         # Removed last: a rollback to a colour that is being stopped finds it unhealthy, and does not move traffic.
         lost = LostWayBack(promotion, run_id, "stopped").dump()
         ports.lease.note(holder, {"promotion": None, LOST_WAY_BACK: lost})
-        return f"{colour} is stopped; going back to {promotion.previous.version} needs a deployment now"
+        return f"{colour} is stopped; going back to {promotion.previous.release} needs a deployment now"
     finally:
         keeper.stop()
         ports.lease.release(holder)

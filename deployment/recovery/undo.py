@@ -46,9 +46,10 @@ def last_promotion(ports: Ports, again: Callable[[LostWayBack], str] | None = No
         lost = lost_way_back(ports)
         if lost is None:
             raise Refused(f"no promotion can be undone; {routes.live} is live")
+        previous = lost.promotion.previous
         raise Refused(
-            f"no promotion can be undone; {routes.live} is live, and the previous release {lost.promotion.previous.version} "
-            f"on {lost.promotion.previous.colour} was {lost.how} by run {lost.lost_by}",
+            f"no promotion can be undone; {routes.live} is live, and the previous release {previous.release} "
+            f"on {previous.colour} was {lost.how} by run {lost.lost_by}",
             hint=again(lost) if again else "`python scripts/deploy.py rollback --redeploy` deploys it again.",
         )
     promotion = Promotion.load(text)
@@ -74,7 +75,7 @@ def refuse_irreversible(promotion: Promotion, allowed: str | None) -> None:
     image = promotion.image
     if image.irreversible and allowed is None:
         raise Refused(
-            f"the migration of {image.name} is irreversible: {promotion.previous.version} may not be able to work on its data",
+            f"the migration of {image.name} is irreversible: {promotion.previous.release} may not be able to work on its data",
             hint="Fix it forward with another deployment; or, if you are sure, add --allow-irreversible REASON.",
         )
 

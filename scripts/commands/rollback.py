@@ -71,7 +71,7 @@ def release_to_redeploy(settings: Settings, environment: Environment, irreversib
     if lost is None:
         promotion = last_promotion(environment.ports)
         raise Refused(
-            f"{promotion.previous.colour} still has {promotion.previous.version}: nothing has to be deployed again",
+            f"{promotion.previous.colour} still has {promotion.previous.release}: nothing has to be deployed again",
             hint="Run `python scripts/deploy.py rollback`, which only moves traffic.",
         )
     refuse_irreversible(lost.promotion, irreversible)
@@ -82,7 +82,7 @@ def _tag(environment: Environment, lost: LostWayBack) -> str:
     image = environment.image_of(lost.promotion.previous.digest)
     if image is None:
         raise Refused(
-            f"the registry does not have {lost.promotion.previous.digest} any more, the image of {lost.promotion.previous.version}",
+            f"the registry does not have {lost.promotion.previous.digest} any more, the image of {lost.promotion.previous.release}",
             hint="Build that release again and deploy it with `python scripts/deploy.py deploy --image-tag TAG`.",
         )
     return image.tag

@@ -47,6 +47,15 @@ def status(one: Deployment) -> dict[str, Any]:
     return describe("test", "http://live.example", one.ports, FakeRegistry(OLD, NEW, WORSE))
 
 
+def test_a_release_without_a_version_is_named_by_its_digest(done: Deployment) -> None:
+    """The description of its service says ``version: none``."""
+    promotion = last_promotion(done.ports)
+    nameless = replace(promotion.previous, version=None)
+    assert nameless.release == OLD.digest
+    assert replace(nameless, digest=None).release == "of unknown version"
+    assert promotion.previous.release == OLD.version
+
+
 @pytest.mark.parametrize("promote", [False, True])
 def test_failed_attempt_uses_up_the_way_back_and_is_named(done: Deployment, promote: bool) -> None:
     """The issue's input, and an attempt that was promoted and rolled back."""
