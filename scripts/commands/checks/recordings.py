@@ -192,6 +192,12 @@ def _pair(text: str, between: str) -> tuple[str, str]:
 _STATIC = re.compile(r"image/|font/|text/css|javascript|video/|audio/|application/font|wasm")
 
 
+_EXPORTS = {
+    "HAR": "Export it from the browser's network tools.",
+    "a Postman collection": "Export it from Postman as Collection v2.1.",
+}
+
+
 def from_har(text: str) -> list[Recorded]:
     """Return the requests of a HAR file without those for pictures, styles and scripts. Raises Refused."""
     document = _json(text, "HAR")
@@ -200,7 +206,7 @@ def from_har(text: str) -> list[Recorded]:
     except (LookupError, TypeError, AttributeError):
         raise Refused(
             "this is not a HAR file: log.entries is missing or malformed",
-            hint="Export it from the browser's network tools.",
+            hint=_EXPORTS["HAR"],
         ) from None
 
 
@@ -327,7 +333,9 @@ def _json(text: str, what: str) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
-        raise Refused(f"this is not {what}: the file is not JSON") from None  # the cause would carry the whole text
+        hint = "`import curl` reads curl commands." if text.lstrip().startswith("curl ") else _EXPORTS[what]
+        # Without the cause, which would carry the whole text.
+        raise Refused(f"this is not {what}: the file is not JSON", hint=hint) from None
 
 
 def origin(url: str) -> str:
