@@ -61,7 +61,7 @@ def load_failures(load_result: LoadResult, limits: Limits, measure: Measure) -> 
     first = "; ".join(f"{count} times {text}" for text, count in load_result.errors[:3])
     assert bound < limits["failure_ratio"], (
         f"{failed} of {requests} requests failed ({load_result.failure_ratio:.2%}, by {CONFIDENCE:.0%} confidence up to "
-        f"{bound:.2%}, limit {limits['failure_ratio']:.2%}): {first or 'too few requests'}"
+        f"{bound:.2%}, limit {limits['failure_ratio']:.2%}): {first or 'too few requests to be sure; raise gates.load.duration or gates.load.rate'}"
     )
 
 
