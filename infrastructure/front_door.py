@@ -15,6 +15,7 @@ from verification.http.client import Received, open_client
 from verification.journeys.accounts import SmokeUser
 from verification.journeys.expectations import NotCaptured, version_of
 from verification.journeys.issuers import TokenNotIssued
+from verification.journeys.ledger import Ledger
 from verification.journeys.leftovers import removal, swept
 from verification.journeys.model import Journey, Service, Step, Sweep
 from verification.journeys.placeholders import Values
@@ -40,12 +41,15 @@ class HttpFrontDoor:
         *,
         timeout_s: float,
         answers: AnswerLimits | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
+        """``ledger``: records the data that journeys wrote until it is removed; None: it is not recorded."""
         self._live_url = live_url
         self._user = user
         self._service = service
         self._timeout = timeout_s
         self._answers = answers
+        self._ledger = ledger or Ledger(None)
 
     def ask(self, times: int, url: str | None = None) -> Sequence[Answer]:
         """See ``deployment.ports.FrontDoor``."""
@@ -71,7 +75,7 @@ class HttpFrontDoor:
     def examine(self, url: str | None = None, *, every: bool = False) -> Sequence[str]:
         """See ``deployment.ports.FrontDoor``."""
         with self._client(url) as client:
-            examination = _Examination(client, self._service, self._user, every=every)
+            examination = _Examination(client, self._service, self._user, self._ledger, every=every)
             with suppress(_Enough):
                 for step in self._service.probes():
                     examination.probe(step)
@@ -92,8 +96,11 @@ class _Examination:
     each time, so a rollback can compare it with the problems before the deployment.
     """
 
-    def __init__(self, client: httpx.Client, service: Service, user: SmokeUser | None, *, every: bool) -> None:
+    def __init__(
+        self, client: httpx.Client, service: Service, user: SmokeUser | None, ledger: Ledger, *, every: bool
+    ) -> None:
         self._client = client
+        self._ledger = ledger
         self._service = service
         self._user = user
         self._values = partial(Values, None if user is None else account_of(user), _marker())
@@ -118,7 +125,7 @@ class _Examination:
         headers = self._session(journey.session)
         if headers is None:
             return
-        play, lost = Play(journey, self._values()), False
+        play, lost = Play(journey, self._values(), self._ledger.entry(journey)), False
         try:
             while not play.finished:
                 prepared = play.prepare(headers)
@@ -131,8 +138,8 @@ class _Examination:
                 self._note(str(prepared.step.request), problem)
         finally:
             self._remove(journey, play, headers)
-            if lost and journey.sweep is not None:
-                self._sweep(journey, journey.sweep, headers)
+            if lost and journey.sweep is not None and self._sweep(journey, journey.sweep, headers):
+                play.settle()
 
     def sign_out(self) -> None:
         """End the open sessions."""
@@ -178,25 +185,31 @@ class _Examination:
     def _remove(self, journey: Journey, play: Play, headers: Mapping[str, str]) -> None:
         """Send the ``undo`` steps that were not reached."""
         if play.left_something and not play.finished:
-            self._remove_entry(journey, play.values, headers)
+            self._undo(removal(journey, play.values, play.entry), headers)
 
-    def _remove_entry(self, journey: Journey, values: Values, headers: Mapping[str, str]) -> None:
-        undoing = removal(journey, values)
+    def _undo(self, undoing: Play, headers: Mapping[str, str]) -> bool:
+        """Send the steps of a removal; return whether all succeeded."""
         while not undoing.finished:
             prepared = undoing.prepare(headers)
             undoing.learn(prepared, self._quietly(prepared))
+        return not undoing.undo_failed
 
-    def _sweep(self, journey: Journey, sweep: Sweep, headers: Mapping[str, str]) -> None:
-        """Remove the data of requests whose answers were lost."""
+    def _sweep(self, journey: Journey, sweep: Sweep, headers: Mapping[str, str]) -> bool:
+        """Remove the data of requests whose answers were lost; return whether all of it was removed."""
         values = self._values()
         received = self._quietly(prepare(sweep.step, values, headers))
         if received is None:
-            return
-        with suppress(NotCaptured):
-            for captured in swept(sweep, values, received):
-                entry = self._values()
-                entry.learn(captured)
-                self._remove_entry(journey, entry, headers)
+            return False
+        try:
+            found = swept(sweep, values, received)
+        except NotCaptured:
+            return False
+        removed = []
+        for captured in found:
+            entry = self._values()
+            entry.learn(captured)
+            removed.append(self._undo(removal(journey, entry), headers))
+        return all(removed)
 
     def _quietly(self, prepared: Prepared) -> Received | None:
         """Return the answer, None if there is none; problems of removing are not noted."""

@@ -74,7 +74,7 @@ def test_undo_waits_for_the_answer_to_the_step_before(described: Service) -> Non
     assert read
     assert not {"find", "cancel", "gone"} & set(steps(waiting))
     (track,) = (track for track in script.tracks if track.journey.name == "book a consult")
-    known = [values.captured["id"] for values in track.left()]
+    known = [play.values.captured["id"] for play in track.left()]
     assert {ask.prepared.path.rpartition("/")[2] for ask in read} <= set(known), (
         "data of waiting plays is removed at the end"
     )

@@ -7,18 +7,19 @@ from dataclasses import replace
 from typing import Any
 
 from verification.journeys.expectations import Answer, NotCaptured, body_problems, captured_from, value_at
+from verification.journeys.ledger import Entry
 from verification.journeys.model import Journey, Sweep
 from verification.journeys.placeholders import Values
 from verification.journeys.player import Play
 
 
-def removal(journey: Journey, values: Values) -> Play:
+def removal(journey: Journey, values: Values, entry: Entry | None = None) -> Play:
     """Return a play of the ``undo`` steps that remove something, or capture what such a step needs.
 
-    ``values`` holds the captured values.
+    ``values`` holds the captured values. ``entry``: the lines in the run's ledger of the play that wrote them.
     """
     undo = tuple(step for step in journey.undo if step.request.writes or step.capture)
-    play = Play(replace(journey, steps=(), undo=undo), values)
+    play = Play(replace(journey, steps=(), undo=undo), values, entry)
     play.abandon()  # an entry that is already gone is not a failure
     return play
 

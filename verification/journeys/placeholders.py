@@ -99,6 +99,11 @@ class Values:
         self._uuid = str(uuid.uuid4())
 
     @property
+    def account(self) -> Mapping[str, str]:
+        """Return the smoke user's fields, empty without a session; never to be logged."""
+        return self._account
+
+    @property
     def captured(self) -> Mapping[str, Any]:
         """Return the captured values, by name."""
         return self._captured

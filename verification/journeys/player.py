@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from verification.journeys.expectations import Answer, NotCaptured, capture, problems
+from verification.journeys.ledger import Entry
 from verification.journeys.model import Expectation, Journey, Request, Step
 from verification.journeys.placeholders import UnknownPlaceholder, Values, names_in, spelt
 
@@ -114,14 +115,16 @@ def _multipart(fields: Mapping[str, Any]) -> tuple[bytes, str]:
 class Play:
     """One run of a journey by one user. Not safe to use from two threads."""
 
-    def __init__(self, journey: Journey, values: Values) -> None:
-        """``values`` belong to this run alone: captured values are added to them."""
+    def __init__(self, journey: Journey, values: Values, entry: Entry | None = None) -> None:
+        """``values`` belong to this run alone: captured values are added to them. ``entry``: its lines in the run's ledger."""
         self.journey = journey
         self.values = values
+        self.entry = entry or Entry()
         self._next = 0
         self._undone = 0
         self._failed = False
         self._wrote = False
+        self._lost = False  # a request that writes got no answer
         self._removed: set[int] = set()  # positions of the undo steps that succeeded
         self._undo_failed = False
 
@@ -138,10 +141,19 @@ class Play:
     @property
     def left_something(self) -> bool:
         """Return whether the journey wrote something that an ``undo`` step could remove, and is not known to have removed."""
-        return self._wrote and any(
+        return self._wrote and self._can_remove_more
+
+    @property
+    def _can_remove_more(self) -> bool:
+        return any(
             step.request.writes and position not in self._removed and self._can_fill(step)
             for position, step in enumerate(self.journey.undo)
         )
+
+    @property
+    def undo_failed(self) -> bool:
+        """Return whether an ``undo`` step was not answered as expected."""
+        return self._undo_failed
 
     @property
     def asked(self) -> int:
@@ -168,7 +180,10 @@ class Play:
         step = self.next()
         if step is None:
             raise LookupError("the journey has no further step")
-        return prepare(step, self.values, session, undoing=self._undoing)
+        prepared = prepare(step, self.values, session, undoing=self._undoing)
+        if step.request.writes and not self._undoing:
+            self.entry.begin(self.values, session)
+        return prepared
 
     def learn(self, prepared: Prepared, answer: Answer | None, *, quote: bool = True) -> str | None:
         """Take in the answer to the next step (None: there was none) and return what is wrong with it, None if it is as expected.
@@ -176,12 +191,22 @@ class Play:
         Without ``quote`` the text has no value of the answer.
         """
         if self._undoing:
-            return self._learn_undo(prepared, answer, quote=quote)
-        self._next += 1
-        self._wrote = self._wrote or prepared.step.request.writes
-        problem = self._judge(prepared, answer, quote=quote)
-        self._failed = self._failed or answer is None or problem is not None
+            problem = self._learn_undo(prepared, answer, quote=quote)
+        else:
+            self._next += 1
+            self._wrote = self._wrote or prepared.step.request.writes
+            self._lost = self._lost or (answer is None and prepared.step.request.writes)
+            problem = self._judge(prepared, answer, quote=quote)
+            self._failed = self._failed or answer is None or problem is not None
+            self.entry.learned(self.values)
+        if self.entry.is_open and not self._lost and self.finished and not self._can_remove_more:
+            self.entry.close()
         return problem
+
+    def settle(self) -> None:
+        """Note that nothing of this run is left, because its entries were looked for and removed."""
+        self._lost = False
+        self.entry.close()
 
     def _learn_undo(self, prepared: Prepared, answer: Answer | None, *, quote: bool) -> str | None:
         position = self._undone

@@ -13,6 +13,7 @@ from verification.http.raw_http import Answer, Connection, TooLargeOnTheWire, Wi
 from verification.http.route import DIRECT, Route
 from verification.journeys.expectations import NotCaptured
 from verification.journeys.issuers import IssuedHeaders, TokenNotIssued
+from verification.journeys.ledger import Ledger
 from verification.journeys.leftovers import removal, swept
 from verification.journeys.model import Journey, Session
 from verification.journeys.placeholders import Values
@@ -43,6 +44,9 @@ class Asker:
         self._plan = plan
         self._context = context
         self._account = None if plan.user is None else account_of(plan.user)
+        self._ledger = Ledger(
+            plan.ledger, [] if plan.user is None else [plan.user.password], plan.service.private_fields
+        )
         self._kept = self._connect()
         self._sessions: dict[str, Credentials] = {}
         self._extra: dict[str, deque[Credentials]] = {}  # sessions opened to be measured, and closed again
@@ -103,6 +107,7 @@ class Asker:
             if session.sign_out is not None and time.monotonic() < end:
                 self._quietly(prepare(session.sign_out, self._values(), found.headers))
         self._kept.close()
+        self._ledger.close()
 
     def _open_sessions(self) -> Iterator[tuple[Session, Credentials]]:
         sessions = self._plan.service.sessions
@@ -145,7 +150,7 @@ class Asker:
             if play is not None:
                 play.abandon()
                 self._remove(play)
-            play = self._plays[journey.name] = Play(journey, self._values())
+            play = self._plays[journey.name] = Play(journey, self._values(), self._ledger.entry(journey))
         self._passed[journey.name] = number
         while (step := play.next()) is not None and step != operation.step:
             if play.failed and operation.step in journey.steps:
@@ -201,7 +206,9 @@ class Asker:
             play.values.learn(captured)
             removing = removal(play.journey, play.values)
             while not removing.finished and time.monotonic() < end:
-                self._quietly_next(removing)
+                if self._quietly_next(removing) is not None:
+                    return
+        play.settle()
 
     def _quietly_next(self, play: Play) -> str | None:
         """Send the next step without timing it; return what is wrong with the answer."""

@@ -121,7 +121,8 @@ class LatencyPlan:
     ``warmup`` count the answers of each operation, kind of connection and colour. ``rate`` is the highest number of
     requests per second that each colour gets. ``timeout_s`` limits a whole request, ``largest`` the bytes of an
     answer's body. ``longest_s`` ends a measurement that the release, or the machine, prolongs. ``ca_file`` as in
-    ``tls_context``. ``route``: the headers and the host of the candidate's requests.
+    ``tls_context``. ``route``: the headers and the host of the candidate's requests. ``ledger``: the path of the run's
+    ledger; None: written data is not recorded.
 
     Raises ValueError for other colours, for samples, rate or time-out of 0 or less, and for a missing user.
     """
@@ -137,6 +138,7 @@ class LatencyPlan:
     longest_s: float = 120.0
     ca_file: str | None = None
     route: Route = DIRECT
+    ledger: str | None = None
 
     def __post_init__(self) -> None:
         if CANDIDATE not in self.urls or set(self.urls) > {CANDIDATE, LIVE}:

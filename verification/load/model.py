@@ -29,7 +29,9 @@ class LoadPlan:
     turn. ``ramp`` is how many users start per second (None: all within one second). ``timeout_s`` limits one request as
     a whole, and ``largest`` the bytes of its answer's body. ``workers`` Locust processes on this machine share the load
     with ``elsewhere`` more that join at ``listen`` (host, port). ``most_failures`` failed requests end the load, to
-    protect the release; only without workers. ``route``: the headers and the host of each request. Raises ValueError if a value makes no sense.
+    protect the release; only without workers. ``route``: the headers and the host of each request. ``ledger``: the path of
+    the run's ledger; workers elsewhere, and a load without one, do not record written data. Raises ValueError if a value
+    makes no sense.
     """
 
     base_url: str
@@ -47,6 +49,7 @@ class LoadPlan:
     listen: tuple[str, int] | None = None
     most_failures: int | None = None
     route: Route = DIRECT
+    ledger: str | None = None
 
     @property
     def shared(self) -> bool:

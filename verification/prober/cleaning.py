@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from verification.http.raw_http import FAILURES, Answer, Connection
+from verification.journeys.ledger import Entry
 from verification.journeys.leftovers import removal, swept
 from verification.journeys.model import Sweep
 from verification.journeys.placeholders import Values
@@ -33,21 +34,19 @@ class Cleaner:
             if headers is None:
                 self._log(f"{track.journey.name}: no session, so nothing is removed")
                 continue
-            for values in list(track.left()):
-                self._remove(track, values, headers)
+            for play in list(track.left()):
+                self._remove(track, play.values, headers, play.entry)
             if track.journey.sweep is not None:
-                for captured in self._sweep(track.journey.sweep, track.values(), headers):
-                    values = track.values()
-                    values.learn(captured)
-                    self._remove(track, values, headers)
+                self._sweep(track, track.journey.sweep, headers)
 
     def _signed_in(self, track: Track) -> Mapping[str, str] | None:
         if track.headers is None and track.session is not None and (asked := track.session.sign_in()) is not None:
             track.session.learn(asked, self._ask(asked))
         return track.headers
 
-    def _remove(self, track: Track, values: Values, headers: Mapping[str, str]) -> None:
-        play = removal(track.journey, values)
+    def _remove(self, track: Track, values: Values, headers: Mapping[str, str], entry: Entry | None = None) -> bool:
+        """Send the ``undo`` steps of a play, whose lines in the ledger are ``entry``; return whether they succeeded."""
+        play = removal(track.journey, values, entry)
         problem = None
         while not play.finished:
             prepared = play.prepare(headers)
@@ -57,14 +56,26 @@ class Cleaner:
         self._removed += problem is None
         if problem is not None:
             self._log(f"{track.journey.name}: removing what it wrote: {problem}")
+        return problem is None
 
-    def _sweep(self, sweep: Sweep, values: Values, headers: Mapping[str, str]) -> list[dict[str, object]]:
+    def _sweep(self, track: Track, sweep: Sweep, headers: Mapping[str, str]) -> None:
+        """Remove the data that has this run's marker."""
+        values = track.values()
         answer = self._ask(prepare(sweep.step, values, headers))
+        if answer is None:
+            return
         try:
-            return [] if answer is None else swept(sweep, values, answer)
+            found = swept(sweep, values, answer)
         except ValueError as problem:
             self._log(f"{sweep.step.request}: {problem}")
-            return []
+            return
+        removed = []
+        for captured in found:
+            values = track.values()
+            values.learn(captured)
+            removed.append(self._remove(track, values, headers))
+        if all(removed):
+            track.swept()
 
     def _ask(self, prepared: Prepared) -> Answer | None:
         """Return the answer. None if there is none: the failure is logged, and the next request has a new connection."""

@@ -29,7 +29,8 @@ class ProberConfig:
     ``control_url`` is an address that gets the same requests, from the same process, ``control_rate`` times a second:
     if both addresses are slow, the machine is slow. Those samples are marked ``control``. None: there is no control.
 
-    ``route``: the headers and the host of requests to ``base_url``. Raises ValueError if a value makes no sense.
+    ``route``: the headers and the host of requests to ``base_url``. ``ledger``: the path of the run's ledger, in which data
+    that is not removed yet is recorded; None: nothing is recorded. Raises ValueError if a value makes no sense.
     """
 
     base_url: str
@@ -45,6 +46,7 @@ class ProberConfig:
     control_rate: float = 0.0
     run: str = field(default_factory=lambda: secrets.token_hex(8))
     route: Route = DIRECT
+    ledger: str | None = None
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.base_url)
@@ -108,6 +110,7 @@ class ProberConfig:
             "run": self.run,
             "route": asdict(self.route),
             "secrets": provided_secrets(),
+            "ledger": self.ledger,
         }
         return json.dumps(values) + "\n"
 

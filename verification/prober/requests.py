@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from verification.journeys.expectations import Answer, version_of
+from verification.journeys.ledger import Ledger
 from verification.journeys.model import Journey
 from verification.journeys.placeholders import Values, names_in
 from verification.journeys.player import Play, Prepared, judge, prepare
@@ -81,8 +82,10 @@ class Script:
                 return 1
             return max(1, MOST_WRITTEN // writing) if journey.writes else config.max_in_flight
 
+        secrets = [] if config.user is None else [config.user.password]
+        ledger = Ledger(config.ledger, secrets, config.service.private_fields)
         self._tracks = tuple(
-            Track(one, values, None if one.session is None else sessions[one.session], most_open(one))
+            Track(one, values, None if one.session is None else sessions[one.session], most_open(one), ledger)
             for one in schedule.journeys
         )
         self._values = values()
@@ -153,7 +156,12 @@ class Track:
     """The plays of one journey. A step waits for the answer to the one before it; other plays go on in that time."""
 
     def __init__(
-        self, journey: Journey, values: Callable[[], Values], session: ProberSession | None, most_open: int
+        self,
+        journey: Journey,
+        values: Callable[[], Values],
+        session: ProberSession | None,
+        most_open: int,
+        ledger: Ledger,
     ) -> None:
         """``values`` creates the values of a play: account and marker; ``most_open`` limits the number of open plays."""
         self.journey = journey
@@ -162,9 +170,11 @@ class Track:
         self.wrote = False
         self.not_asked: Counter[str] = Counter()
         self._most_open = most_open
+        self._ledger = ledger
         self._open: list[Play] = []
         self._ready: deque[Play] = deque()
         self._left: deque[Play] = deque(maxlen=MOST_LEFT)
+        self._lost: deque[Play] = deque(maxlen=MOST_LEFT)
 
     @property
     def headers(self) -> Mapping[str, str] | None:
@@ -179,7 +189,7 @@ class Track:
         if self._ready:
             play = self._ready.popleft()
         elif len(self._open) < self._most_open:
-            play = Play(self.journey, self.values())
+            play = Play(self.journey, self.values(), self._ledger.entry(self.journey))
             self._open.append(play)
         else:
             return None
@@ -197,13 +207,20 @@ class Track:
             self._open.remove(play)
             if play.left_something:
                 self._left.append(play)
+            elif play.entry.is_open:
+                self._lost.append(play)
         else:
             self._ready.append(play)
         return problem
 
-    def left(self) -> Iterator[Values]:
-        """Yield the captured values of each play that may have left something."""
-        yield from (play.values for play in (*self._left, *self._open) if play.left_something)
+    def left(self) -> Iterator[Play]:
+        """Yield each play that may have left something that its captured values can remove."""
+        yield from (play for play in (*self._left, *self._open) if play.left_something)
+
+    def swept(self) -> None:
+        """Note that all data with this run's marker was looked for and removed."""
+        for play in self._lost:
+            play.settle()
 
 
 class _Alternation:

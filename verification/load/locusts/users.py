@@ -22,6 +22,7 @@ from verification.http.decoding import ENCODINGS, Meter, TooLarge
 from verification.http.route import DIRECT, Route
 from verification.journeys.expectations import Answer, NotCaptured
 from verification.journeys.issuers import IssuedHeaders, TokenNotIssued
+from verification.journeys.ledger import Ledger
 from verification.journeys.leftovers import removal, swept
 from verification.journeys.model import Journey, Service, Session
 from verification.journeys.placeholders import Values
@@ -38,6 +39,7 @@ ACCOUNTS: deque[Mapping[str, str]] = deque()
 ROUTE: list[Route] = []
 MISSING_TOKENS: set[str] = set()
 """Why users had to wait: another host issued no token for a session. Such a load proves nothing about the release."""
+LEDGER: list[Ledger] = []
 planned = Event()
 _journeys: list[Journey] = []
 _sessions: list[Session] = []
@@ -58,6 +60,8 @@ def adopt(plan: Mapping[str, Any], accounts: Sequence[Mapping[str, str]], first:
     SmokeUser.network_timeout = SmokeUser.connection_timeout = plan["timeout_s"]
     _know_loopback(urlsplit(plan["base_url"]).hostname or "")
     ROUTE[:] = [Route.from_json(plan["route"])] if plan.get("route") else []
+    passwords = [account["password"] for account in accounts]
+    LEDGER[:] = [Ledger(plan.get("ledger"), passwords, service.private_fields)]
     planned.set()
 
 
@@ -190,7 +194,7 @@ class SmokeUser(FastHttpUser):
             return
         if self.play is None or self.play.finished:
             journey = random.choices(_journeys, [one.weight for one in _journeys])[0]  # noqa: S311 - a mix, not a secret
-            self.play = Play(journey, self.values())
+            self.play = Play(journey, self.values(), LEDGER[0].entry(journey))
             _open[self.play] = self
         self.go_on(self.play)
 
@@ -230,12 +234,16 @@ class SmokeUser(FastHttpUser):
             return None
 
         known = self.credentials.get(play.journey.session or "", Credentials())
-        self.ask(prepare(sweep.step, play.values, known.headers), look)
+        status = self.ask(prepare(sweep.step, play.values, known.headers), look)
+        removed = status in sweep.step.expect.statuses
         for captured in found:
             play.values.learn(captured)
             removing = removal(play.journey, play.values)
             while not removing.finished:
                 self.go_on(removing)
+            removed = removed and not removing.undo_failed
+        if removed:
+            play.settle()
 
     def ask(self, prepared: Prepared, learn: Callable[[Answer | None], str | None]) -> int:
         """Send a request and return the answer's status, 0 without one; ``learn`` takes in the answer and returns what is wrong with it."""

@@ -150,7 +150,7 @@ class Worker:
 
     def __init__(self, environment: Any, config: Mapping[str, Any]) -> None:
         self._runner, self._users = environment.runner, config["users"]
-        self._route = config.get("route")  # workers elsewhere get none
+        self._own = {name: config.get(name) for name in ("route", "ledger")}  # workers elsewhere get none
         self._key = _key(config)
         self._nonce = secrets.token_hex(16)
         self._host = socket.gethostname()
@@ -169,7 +169,7 @@ class Worker:
         if not hmac.compare_digest(str(msg.data["proof"]), _proof(self._key, _PLAN, self._nonce, text, challenge)):
             print("the master does not know the smoke users: nothing is asked for it", flush=True)
             os._exit(76)
-        adopt({**json.loads(text), "route": self._route}, self._users, int(msg.data["index"]))
+        adopt({**json.loads(text), **self._own}, self._users, int(msg.data["index"]))
         proof = _proof(self._key, _JOINED, challenge, self._runner.client_id, self._host)
         self._runner.send_message(_JOINED, {"host": self._host, "proof": proof})
 
