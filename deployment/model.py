@@ -285,6 +285,59 @@ class Answer:
 
 
 @dataclass(frozen=True)
+class Removal:
+    """The removal of the data that journeys of a dead run left.
+
+    ``removed`` counts the entries that were removed, ``gone`` the plays of journeys whose data was gone already. ``left`` says
+    what could not be removed, and why.
+    """
+
+    removed: int = 0
+    gone: int = 0
+    left: tuple[str, ...] = ()
+
+    @property
+    def nothing(self) -> bool:
+        """Return whether the ledger listed nothing."""
+        return not (self.removed or self.gone or self.left)
+
+    def __str__(self) -> str:
+        text = f"{self.removed} entries that its journeys left in the service were removed"
+        if self.gone:
+            text += f", {self.gone} were gone already"
+        return f"{text}; not removed: {'; '.join(self.left)}" if self.left else text
+
+
+@dataclass(frozen=True)
+class ReadBack:
+    """One request that reads what a journey wrote after the switch, sent again after a rollback.
+
+    ``problem``: why it did not read the data, or why nothing was written (``written`` is False); None if it read the data.
+    """
+
+    journey: str
+    operation: str
+    problem: str | None = None
+    written: bool = True
+
+    @property
+    def readable(self) -> bool:
+        """Return whether the data was read."""
+        return self.written and self.problem is None
+
+    @property
+    def outcome(self) -> str:
+        """Return the result in one word: ``readable``, ``not_readable`` or ``not_written``."""
+        return "not_written" if not self.written else "readable" if self.readable else "not_readable"
+
+    def __str__(self) -> str:
+        word = {"not_written": "not written", "not_readable": "NOT readable after the rollback"}.get(self.outcome)
+        return f"{word or 'still readable'}: {self.journey}, {self.operation}" + (
+            f": {self.problem}" if self.problem else ""
+        )
+
+
+@dataclass(frozen=True)
 class GateRule:
     """What the settings require of a gate: a required one must pass, with at least ``min_checks`` checks."""
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from deployment.model import Colour, Holder, Image, Reason
 from deployment.phases import Phase
-from deployment.ports import NO_ALARMS, Alarms, Clock, FrontDoor, Lease, Platform, Router
+from deployment.ports import NO_ALARMS, NO_JOURNEY_DATA, Alarms, Clock, FrontDoor, JourneyData, Lease, Platform, Router
 from deployment.settings import DeploymentLimits
 
 LOST_WAY_BACK, LIVE_SINCE = "lost_way_back", "live_since"
@@ -49,6 +49,7 @@ class Ports:
     front: FrontDoor
     clock: Clock
     alarms: Alarms = NO_ALARMS
+    data: JourneyData = NO_JOURNEY_DATA
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Protocol
 
 from deployment.model import (
@@ -22,6 +23,8 @@ from deployment.model import (
     Notice,
     Progress,
     Quota,
+    ReadBack,
+    Removal,
     Rights,
     Rollout,
     Routes,
@@ -246,6 +249,62 @@ class FrontDoor(Protocol):
         """
 
 
+class WrittenData(Protocol):
+    """Data that journeys have written since a switch, to read it again after a rollback."""
+
+    def read_back(self) -> Sequence[ReadBack]:
+        """Read all of it again through the live domain; return a result for each request. Raises nothing."""
+
+    def remove(self) -> None:
+        """Remove it, as far as possible. Raises nothing."""
+
+
+class JourneyData(Protocol):
+    """The data that the described journeys write to the service."""
+
+    def record(self, ledger: Path, front: FrontDoor) -> FrontDoor:
+        """Start a run's ledger, the file of data that is not removed yet; return a front door that records in it, too.
+
+        Returns ``front`` if the file cannot be written.
+        """
+
+    def remove(self, ledger: Path, within_s: float) -> Removal | None:
+        """Remove through the live domain what a ledger lists; the file goes with the last entry. Raises nothing.
+
+        None without a ledger, or if it belongs to another environment, or another process is removing the same data.
+        """
+
+    def write(self, url: str, ledger: Path | None) -> WrittenData:
+        """Begin to play the journeys that may write on live, at ``url``, up to the last step that reads; return at once."""
+
+
+class NoJourneyData:
+    """An environment whose journeys' data is not recorded."""
+
+    def record(self, ledger: Path, front: FrontDoor) -> FrontDoor:  # noqa: ARG002  # the port's signature
+        """Return the same front door."""
+        return front
+
+    def remove(self, ledger: Path, within_s: float) -> Removal | None:  # noqa: ARG002  # the port's signature
+        """Return None."""
+        return None
+
+    def write(self, url: str, ledger: Path | None) -> WrittenData:  # noqa: ARG002  # the port's signature
+        """Return data that consists of nothing."""
+        return NothingWritten()
+
+
+class NothingWritten:
+    """No data."""
+
+    def read_back(self) -> Sequence[ReadBack]:
+        """Return no result."""
+        return ()
+
+    def remove(self) -> None:
+        """Do nothing."""
+
+
 class NoAlarms:
     """An environment without alarms."""
 
@@ -255,3 +314,4 @@ class NoAlarms:
 
 
 NO_ALARMS = NoAlarms()
+NO_JOURNEY_DATA = NoJourneyData()

@@ -49,7 +49,7 @@ from infrastructure.description import service_of
 from infrastructure.embedded import cloud, images
 from infrastructure.embedded.errors import EmbeddedError, StartFailed, StateOwned
 from infrastructure.estate import Estate, adapters, aws_estate, by_colour
-from infrastructure.front_door import HttpFrontDoor
+from infrastructure.journey_data import HttpJourneyData
 from infrastructure.live_domain import LiveDomain
 from verification.http.answer_limits import AnswerLimits
 from verification.journeys.accounts import SmokeUser, parse_smoke_users
@@ -285,9 +285,10 @@ def connect(settings: Settings) -> Environment:
     stores = _stores(vault, estate, service_of(settings))
     named = named_secrets.provide(vault, settings, estate.own_secrets)
     limits = settings.limits
-    front = HttpFrontDoor(
+    data = HttpJourneyData(
+        settings.environment,
         estate.live_url,
-        users[0],
+        users,
         service_of(settings),
         timeout_s=limits.prober_timeout,
         answers=AnswerLimits.of(limits.largest_answer, limits.request_deadline),
@@ -295,7 +296,7 @@ def connect(settings: Settings) -> Environment:
     return Environment(
         name=settings.environment,
         live_url=estate.live_url,
-        ports=_ports(clients, settings, estate, front, clock),
+        ports=_ports(clients, settings, estate, data, clock),
         registry=_registry(clients, settings, estate),
         caller=caller,
         smoke_users=users,
@@ -317,14 +318,15 @@ def connect(settings: Settings) -> Environment:
     )
 
 
-def _ports(clients: Clients, settings: Settings, estate: Estate, front: HttpFrontDoor, clock: SystemClock) -> Ports:
+def _ports(clients: Clients, settings: Settings, estate: Estate, data: HttpJourneyData, clock: SystemClock) -> Ports:
     return Ports(
         platform=classes.platform(estate.platform.name)(clients, **estate.platform.options),
         router=classes.router(estate.router.name)(clients, **estate.router.options),
         lease=DynamoLease(clients, table=estate.lease_table, ttl_s=settings.limits.lease_ttl, clock=clock),
-        front=front,
+        front=data.front(),
         clock=clock,
         alarms=_alarms(clients, estate),
+        data=data,
     )
 
 

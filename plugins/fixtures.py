@@ -33,6 +33,7 @@ from verification.http.route import DIRECT, Route
 from verification.journeys import issuers
 from verification.journeys.accounts import SmokeUser
 from verification.journeys.issuers import RENEWED_AFTER
+from verification.journeys.ledger import Ledger
 from verification.journeys.model import Service
 from verification.journeys.model import Session as SignedIn
 from verification.journeys.placeholders import Values, provide_secrets, secret_values
@@ -124,6 +125,17 @@ class Session:
         if contract is not None and exchange.status is not None:
             name = answer_of(contract, exchange.method, exchange.path, exchange.status)
         self.recorder.exchanged(exchange, name)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """Return the run's ledger, in which journeys record what they have written."""
+        state = self.state
+        known = (
+            *(user.password for user in state.smoke_users),
+            *filter(None, [state.token_secret]),
+            *state.stores.secrets,
+        )
+        return Ledger(state.ledger, known, self.service.private_fields)
 
     @cached_property
     def answers(self) -> AnswerLimits:
@@ -253,7 +265,7 @@ class Session:
         workers, service = self._config.option.load_workers, self.playable
         users = self.state.smoke_users if journeys_of(service) and not service.needs_user else self.accounts
         plan = measurement.load_plan(service, candidate, users, self.gates.get("load", {}), workers)
-        return replace(plan, largest=self.answers.largest)
+        return replace(plan, largest=self.answers.largest, ledger=self.state.ledger)
 
     def learn(self, *secrets: str) -> None:
         """Redact these values from now on in all output."""
@@ -453,7 +465,7 @@ def latency_result(_deployment: Session, candidate: Release) -> LatencyResult:
     service = _deployment.playable
     users = _deployment.users() if service.needs_user else state.smoke_users
     plan = latency_plan(service, candidate, state.baseline, users, gate)
-    plan = replace(plan, largest=_deployment.answers.largest)
+    plan = replace(plan, largest=_deployment.answers.largest, ledger=state.ledger)
     result = verify_latency(plan, LatencyLimits.of(gate))
     _deployment.recorder.requested(result.requests, "latency_result")
     _deployment.recorder.has_series(LATENCY, latency_series(result))

@@ -96,6 +96,8 @@ class Bake:
 class State:
     """The values of the deploy fixtures. A step that has not run yet is None; ``problem`` says why it will never run.
 
+    ``ledger`` is the path of the run's ledger: the data that journeys have written and not removed yet; None: it has none.
+
     ``no_account``: why a verification of an address, or a deployment with one account, lacks accounts, so that checks that
     need more are not asked; None in all other runs, where such a check fails. ``secrets``: the environment's secrets, by
     the NAME of ``${secret.NAME}``.
@@ -118,6 +120,7 @@ class State:
     problem: str | None = None
     no_account: str | None = None
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    ledger: str | None = None
 
 
 def expected(version: str | None) -> Image | None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+from deployment.recovery.leftovers import LEDGER_FILE
 from deployment.settings import Settings
 from deployment.strategy import Shift
 from infrastructure.description import service_of
@@ -296,6 +297,7 @@ def prober_config(settings: Settings, live_url: str, users: Sequence[SmokeUser],
         timeout_s=limits.prober_timeout,
         largest=AnswerLimits.of(limits.largest_answer, limits.request_deadline).largest,
         stderr_log=str(folder / "prober.log"),
+        ledger=str(folder / LEDGER_FILE),
     )
 
 

@@ -52,6 +52,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "infrastructure.description": ("deployment", "verification"),
     "infrastructure.estate": ("infrastructure.aws.session", "infrastructure.aws.ecs.target_groups", "deployment"),
     "infrastructure.front_door": ("deployment", "verification"),
+    "infrastructure.journey_data": ("deployment", "verification", "infrastructure.front_door"),
     "infrastructure.live_domain": ("deployment", "verification"),
     "infrastructure.named_secrets": ("deployment", "verification"),
     "infrastructure": (),

@@ -71,6 +71,7 @@ def build(records: Sequence[Record]) -> dict[str, Any]:
         "preflight": last_data(records, "preflight").get("items", []),
         "checklist": checklist.evaluate(records),
         **_of_an_address(records),
+        **_of_journeys(records),
     }
 
 
@@ -91,6 +92,15 @@ def _of_an_address(records: Sequence[Record]) -> dict[str, Any]:
     fields: dict[str, Any] = {"claimed": {name: claimed.get(name) for name in ("digest", "by")}} if claimed else {}
     if not_asked:
         fields["not_asked"] = not_asked
+    return fields
+
+
+def _of_journeys(records: Sequence[Record]) -> dict[str, Any]:
+    """Return the fields about data of journeys: read again after a rollback, and removed for a run that died."""
+    reads, removed = last_data(records, "read_back").get("reads"), last_data(records, "leftovers")
+    fields: dict[str, Any] = {"read_back": reads} if reads else {}
+    if removed:
+        fields["leftovers"] = {name: removed.get(name) for name in ("removed", "gone", "left")}
     return fields
 
 

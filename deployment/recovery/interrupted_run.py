@@ -18,6 +18,7 @@ from deployment.flow.machine import Machine
 from deployment.flow.notices import Audience, Notices, about
 from deployment.phases import Phase
 from deployment.plan import DeploymentRecord, Operation
+from deployment.recovery.leftovers import remove_of_run
 from deployment.recovery.recover import UNDECIDED, Decision, recover
 
 
@@ -44,6 +45,8 @@ def recover_run(
     notices.send_end(machine.phase, machine.reason)
     notices.flush()
     unreported = None
+    if machine.phase is not Phase.HALTED:
+        remove_of_run(by.ports, journal, folder, evidence.say)
     try:
         evidence.close(journal, folder, _closing(journal, machine))
     except (OSError, JournalUnwritable) as error:

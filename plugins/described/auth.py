@@ -182,7 +182,7 @@ class _until:  # noqa: N801 - reads as a phrase after "with"
     def __init__(self, player: Player, client: httpx.Client, journey: Journey, step: Step) -> None:
         self._player, self._side, self._step = player, Side("the release", client), step
         self._headers = player.headers(client, journey)
-        self._play = Play(journey, player.values(journey))
+        self._play = player.begin(journey)
 
     def __enter__(self) -> tuple[Play, Mapping[str, str]]:
         while (following := self._play.next()) is not None and following is not self._step:

@@ -67,6 +67,10 @@ class Player:
         """Return the values of a request that is sent by the first smoke user."""
         return self.deployment.values(self.user())
 
+    def begin(self, journey: Journey) -> Play:
+        """Return a run of a journey; its data is recorded, so that `recover` removes it if this process is killed."""
+        return Play(journey, self.values(journey), self.deployment.ledger.entry(journey))
+
     def play(self, journey: Journey, side: Side) -> int:
         """Play a whole journey on one side and return the number of its answers. Raises JourneyFailed."""
         return self.play_across(journey, lambda _: side)
@@ -77,7 +81,7 @@ class Player:
         The session is opened on the side of the first step. Return the number of answers. Raises JourneyFailed.
         """
         headers = self.headers(choose(0).client, journey)
-        play = Play(journey, self.values(journey))
+        play = self.begin(journey)
         number, problem = 0, None
         while play.next() is not None:
             side = choose(number)

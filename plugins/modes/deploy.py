@@ -19,12 +19,15 @@ from deployment.flow.approval import REQUIRED, wait_for_approval
 from deployment.flow.lease import alive, open_deployment
 from deployment.flow.machine import Machine
 from deployment.flow.notices import Audience, Notices, about
+from deployment.flow.read_back import report_read_back
 from deployment.flow.reverify import live_problem
 from deployment.model import Colour, Reason
 from deployment.phases import EXIT_CODES, Phase
 from deployment.plan import LiveSnapshot, Plan
+from deployment.ports import WrittenData
 from deployment.recovery import complete_report
 from deployment.recovery.interrupted_run import recover_run
+from deployment.recovery.leftovers import LEDGER_FILE, remove_of_ended_runs, remove_own
 from deployment.recovery.lock_wait import dead_lock_token, refuse_while_held
 from deployment.settings import Settings
 from deployment.strategy import parse
@@ -81,6 +84,7 @@ class DeployMode:
         self._admission: Admission | None = None
         self._decided_at: float | None = None
         self._promoted_at: float | None = None
+        self._written: WrittenData | None = None
         self.live_harmed = False
 
     # -- stages --------------------------------------------------------------------------------------------------------
@@ -104,7 +108,10 @@ class DeployMode:
         queue = queue_of(run)
         read_checklist(run, settings)
         self._own_cloud = queue.retry(self._start_cloud)
-        environment = self._environment = compose.connect(settings)
+        environment = compose.connect(settings)
+        ledger = run.folder / LEDGER_FILE
+        front = environment.ports.data.record(ledger, environment.ports.front)
+        environment = self._environment = replace(environment, ports=replace(environment.ports, front=front))
         run.redactor.learn(*environment.secrets, *secret_values(service_of(settings).variables))
         run.name_checks()
         target = projected_target(environment, run.options.target, run.run_id)
@@ -113,6 +120,7 @@ class DeployMode:
         plan, holder = machine.plan, machine.holder
         assert holder is not None, "a leased machine has a holder"
         run.publish(
+            ledger=str(ledger),
             smoke_users=environment.smoke_users,
             token_secret=environment.token_secret,
             secrets=provided_secrets(),
@@ -173,6 +181,7 @@ class DeployMode:
             lost=lost_reports.results(environment.ports.lease),
         )
         remove_leftovers(partial(complete_report.run_ended, run.options.reports))
+        remove_of_ended_runs(environment.ports.data, run.options.reports, run.say)
         return machine, live
 
     @property
@@ -271,6 +280,8 @@ class DeployMode:
         assert environment is not None, "a deployment that promotes has reached its environment"
         release = Release(environment.live_url, machine.plan.target, machine.plan.image)
         run.publish(promoted=release, live=release)
+        if run.state.candidate is not None:
+            self._written = environment.ports.data.write(run.state.candidate.url, run.folder / LEDGER_FILE)
 
     def _approved(self, machine: Machine, evidence: str, traffic: TrafficMonitor) -> bool:
         """Wait for another principal's approval if the settings require it; stop the run without it."""
@@ -351,7 +362,13 @@ class DeployMode:
         with run.signals.shielded():
             machine.abandon(run.reason or reason, beside=self._beside)
             self._journal_traffic()
+            self._read_back(machine)
         run.replace_reason(machine.reason)
+
+    def _read_back(self, machine: Machine) -> None:
+        """Read again what journeys wrote to the new colour after the switch, if traffic is back."""
+        if self._written is not None and machine.phase is Phase.ROLLED_BACK:
+            report_read_back(self._written, self._run.journal, self._run.say)
 
     def _beside(self) -> str | None:
         """Return the figures of both colours if the previous colour failed, too, and keep them for the report's ``rollback``."""
@@ -429,13 +446,20 @@ class DeployMode:
         self._decided_at = time.time()
         machine.take_back(reason)
         self._journal_traffic()
+        self._read_back(machine)
         self._run.replace_reason(machine.reason)
 
     def close(self, unreported: str | None) -> None:
         """Stop the prober, and the embedded environment if this run started it."""
         if self._machine is not None and (problem := self._machine.let_go(unreported)):
             self._run.say(problem)
+        halted = self._machine is not None and self._machine.phase is Phase.HALTED  # then `recover` removes the data
+        if self._written is not None and not halted:
+            self._written.remove()
         if self._traffic is not None:
             self._traffic.stop()
         if self._own_cloud:
-            compose.stop(self._settings)
+            compose.stop(self._settings)  # with all data, so the ledger is needed no longer
+            (self._run.folder / LEDGER_FILE).unlink(missing_ok=True)
+        elif self._environment is not None and not halted:
+            remove_own(self._environment.ports.data, self._run.folder, self._run.say)

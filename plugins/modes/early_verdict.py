@@ -72,7 +72,7 @@ class EarlyVerdict:
         if candidate is None or (self._service.needs_user and not users):
             return Alone(False, f"{suspect.operation}: there is no candidate to measure")
         plan = latency_plan(self._service, candidate, None, users, self._gate)
-        return measure_alone(replace(plan, largest=self._largest), self._limits, suspect)
+        return measure_alone(replace(plan, largest=self._largest, ledger=state.ledger), self._limits, suspect)
 
     def take_again(self) -> list[str]:
         """Return the checks that must begin again, each once."""

@@ -13,6 +13,7 @@ from deployment.evidence.archive import NOWHERE, Archive
 from deployment.evidence.opening import plan_release
 from deployment.evidence.verdict import CheckResult, GateOutcome, GateResult, culprit, not_passed
 from deployment.model import Reason
+from deployment.recovery.leftovers import LEDGER_FILE, remove_own
 from deployment.settings import Settings
 from infrastructure import compose
 from infrastructure.compose import Environment
@@ -72,6 +73,7 @@ class VerifyMode:
             release = self._live()
         beside = run.options.live_url
         run.publish(
+            ledger=self._start_ledger(),
             smoke_users=users,
             secrets=provided_secrets(),
             candidate=release,
@@ -94,6 +96,15 @@ class VerifyMode:
                 if base_url is not None
                 else None,  # requests to the live domain pass its own front door
             )
+
+    def _start_ledger(self) -> str | None:
+        """Start the ledger of written data; None for an address, because `recover` works on environments only."""
+        environment = self._environment
+        if environment is None or self._run.options.base_url is not None:
+            return None
+        ledger = self._run.folder / LEDGER_FILE
+        environment.ports.data.record(ledger, environment.ports.front)
+        return str(ledger)
 
     def _connect(self, has_users: bool) -> str | None:
         """Connect to the environment if the run needs it; return why accounts may be lacking, None if they must be there.
@@ -190,6 +201,8 @@ class VerifyMode:
         """Do nothing: the run is stopped, and a stopped verification has failed."""
 
     def close(self, unreported: str | None) -> None:  # noqa: ARG002  # nothing is kept about a verification
-        """Stop the prober."""
+        """Stop the prober, and remove what the run's journeys left."""
         if self._traffic is not None:
             self._traffic.stop()
+        if self._environment is not None:
+            remove_own(self._environment.ports.data, self._run.folder, self._run.say)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from deployment.model import Removal
+
 
 def timeline(journal: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
     """Return the time (UTC) and the sentence of each line of a journal that has one."""
@@ -45,11 +47,22 @@ def timeline(journal: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
             "note_failed": lambda d=data: f"the lock's note was not written: {d['error']}",
             "check_failed": lambda d=data: f"the lock could not be checked: {d['error']}",
             "gap": lambda d=data: f"the journal could not be written when it was due ({d['error']}): {_gap(d)}",
+            "leftovers": lambda d=data: _leftovers(d),
+            "read_back": lambda d=data: _read_back(d),
             "settled": lambda d=data: f"recovered the interrupted run {d['deployment_id']}: {d['verdict']}",
         }.get(record["kind"])
         if text is not None:
             rows.append({"time": str(record["time"])[11:23], "text": text()})
     return rows
+
+
+def _leftovers(data: Mapping[str, Any]) -> str:
+    return str(Removal(data["removed"], data["gone"], tuple(data["left"])))
+
+
+def _read_back(data: Mapping[str, Any]) -> str:
+    good = sum(one["outcome"] == "readable" for one in data["reads"])
+    return f"after the rollback {good} of {len(data['reads'])} requests read the data written after the promotion"
 
 
 def _gap(data: Mapping[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from deployment.flow.notices import Audience
 from deployment.phases import EXIT_CODES, Phase
 from deployment.recovery.complete_report import complete, free_lock, may_have_moved, run_ended, touched_runs
 from deployment.recovery.interrupted_run import recover_run
+from deployment.recovery.leftovers import LEDGER_FILE, remove_of_ended_runs
 from deployment.recovery.recover import UNDECIDED, Decision
 from deployment.settings import Settings
 from infrastructure import compose
@@ -49,6 +51,10 @@ def recover(settings: Settings, environment: Environment, reports: Path, decisio
     if found is None:
         _clean_up(settings, environment, reports)
         return 0
+    ledger = reports / found.record.deployment_id / LEDGER_FILE
+    if ledger.exists():  # `recover` plays journeys as well, and may be killed
+        front = environment.ports.data.record(ledger, environment.ports.front)
+        environment = replace(environment, ports=replace(environment.ports, front=front))
     try:
         with console.uninterrupted():
             phase = recover_run(
@@ -78,6 +84,7 @@ def recover(settings: Settings, environment: Environment, reports: Path, decisio
         click.echo("Free space in the folder of the reports and run `recover` again: it writes the report.", err=True)
         return CUT_SHORT
     complete_reports(settings, reports, environment)
+    remove_of_ended_runs(environment.ports.data, reports, click.echo)
     return 0
 
 
@@ -144,12 +151,13 @@ def _clean_up(settings: Settings, environment: Environment, reports: Path) -> No
     """Free the lock and complete the reports of runs that died before they changed anything."""
     freed = free_lock(environment.ports, environment.caller.arn, settings.limits)
     completed = complete_reports(settings, reports, environment)
+    removed = remove_of_ended_runs(environment.ports.data, reports, click.echo)
     holder = environment.ports.lease.current()
     if freed is not None:
         click.echo(f"the lock of {freed}, whose process is gone, is free again; the run had changed nothing")
     elif holder is not None:
         click.echo(f"nothing to recover; the lock of {holder.deployment_id} will expire")
-    elif not completed:
+    elif not (completed or removed):
         click.echo("nothing to recover")
 
 

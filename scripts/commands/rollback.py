@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import secrets
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
 from deployment.access import Admission, Duty, admit, demand
-from deployment.errors import JournalUnwritable, Refused, first_line
+from deployment.errors import DeploymentError, JournalUnwritable, Refused, first_line
 from deployment.evidence import archive
 from deployment.evidence.journal import JOURNAL_FILE, Journal
 from deployment.evidence.opening import Opening, open_journal, plan_release
 from deployment.evidence.report import VERDICTS
 from deployment.files import problem_of
 from deployment.flow.notices import Notices, place_of
+from deployment.flow.read_back import report_read_back
 from deployment.model import Notice, NoticeKind, Reason
 from deployment.phases import ROLLBACK_EXIT_CODES, Phase
 from deployment.plan import LostWayBack, Promotion
+from deployment.ports import NothingWritten, WrittenData
+from deployment.recovery.leftovers import LEDGER_FILE, remove_own
 from deployment.recovery.lock_wait import Queue, refuse_while_held
 from deployment.recovery.undo import Undo, last_promotion, lost_way_back, refuse_irreversible
 from deployment.settings import Settings
@@ -110,6 +114,8 @@ def _carry_out(
 ) -> int:
     run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-rollback-{secrets.token_hex(3)}"
     folder = reports / run_id
+    front = environment.ports.data.record(folder / LEDGER_FILE, environment.ports.front)
+    environment = replace(environment, ports=replace(environment.ports, front=front))
     journal = Journal(
         folder / JOURNAL_FILE, environment.caller.arn, environment.ports.clock, console.redactor_of(environment).clean
     )
@@ -120,6 +126,7 @@ def _carry_out(
     notices = Notices(environment.notifier, journal, _about(run_id, environment, promotion, folder), say=console.say)
     config = prober_config(settings, environment.live_url, environment.smoke_users, folder)
     traffic = TrafficMonitor(config, WatchLimits())
+    data = _write(environment, promotion, folder)
     undo = Undo(run_id, environment.operation(settings.limits), journal, console.event)
     refusal: Refused | None = None
     requested = Reason("rollback", f"a rollback of {promotion.deployment_id} was requested")
@@ -134,7 +141,10 @@ def _carry_out(
             written = undo.written[-1] if undo.written else None
             seen = traffic.rollback(began, written, str(undo.reason or requested), promotion.previous.version)
             journal.append("traffic", promotion=None, rollback=seen)
+            if undo.phase is Phase.ROLLED_BACK:
+                report_read_back(data, journal, console.say)
     finally:
+        data.remove()
         traffic.stop()
     code = ROLLBACK_EXIT_CODES[undo.phase]
     if refusal is None:
@@ -143,6 +153,7 @@ def _carry_out(
     unreported = _close(journal, folder, environment, undo, leased=refusal is None)
     if problem := undo.let_go(unreported):
         console.say(problem)
+    remove_own(environment.ports.data, folder, console.say)
     if refusal is not None:
         raise refusal
     click.echo(_sentence(undo.phase, promotion, undo.reason))
@@ -151,6 +162,15 @@ def _carry_out(
         return code if undo.phase is Phase.HALTED else INTERNAL_ERROR
     click.echo(f"report: {folder / 'report.html'}")
     return code
+
+
+def _write(environment: Environment, promotion: Promotion, folder: Path) -> WrittenData:
+    """Begin to write data to the promoted colour, which is read again once traffic is back on the other one."""
+    try:
+        url = environment.ports.platform.describe(promotion.target).url
+    except DeploymentError:
+        url = None
+    return NothingWritten() if url is None else environment.ports.data.write(url, folder / LEDGER_FILE)
 
 
 def _close(journal: Journal, folder: Path, environment: Environment, undo: Undo, *, leased: bool) -> str | None:

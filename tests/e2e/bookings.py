@@ -40,3 +40,14 @@ class Bookings:
         """Sign out and close the client."""
         assert self._client.post("/auth/logout", headers=self._bearer).status_code == 204
         self._client.close()
+
+
+def consults_of_smoke_users(sandbox: Sandbox) -> list[str]:
+    """Return the ids of all consults that the smoke users have on the live colour."""
+    found: list[str] = []
+    with sandbox.world() as world, open_client(world.live_url, timeout_s=10) as client:
+        for user in world.smoke_users:
+            bearer = {"Authorization": f"Bearer {sign_in(client, user)}"}
+            found += [item["id"] for item in client.get("/consults?limit=100", headers=bearer).json()["items"]]
+            client.post("/auth/logout", headers=bearer)
+    return found

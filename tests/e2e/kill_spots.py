@@ -76,6 +76,7 @@ ROLLBACK_COMMAND = (
     "outcome retire",
     "logs",
     "traffic",
+    "read_back",
     "notifying",
     "closed",
 )
@@ -91,6 +92,7 @@ RECOVER_COMMAND = (
     "intent retire",
     "outcome retire",
     "logs",
+    "leftovers",
     "closed",
 )
 MOMENTS = ("before", "after")

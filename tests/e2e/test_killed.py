@@ -5,15 +5,18 @@ Failure mode 11: an interrupted run. The other test_killed_*.py files kill befor
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.e2e import killing
+from tests.e2e.bookings import consults_of_smoke_users
 from tests.e2e.kill_spots import PROMOTION, Spot, verdict_of_killed_promotion
 from tests.e2e.killing import NEW, OLD
-from tests.e2e.sandbox import Sandbox, journal
+from tests.e2e.sandbox import RunningCommand, Sandbox, journal, wait_until
 from tests.e2e.user import User
 
 
@@ -101,3 +104,48 @@ def test_next_run_recovers(up_sandbox: Sandbox, user_of: Callable[[Sandbox], Use
         killing.assert_no_change_after_thaw(up_sandbox, killed, before)
         killing.assert_settled(up_sandbox, OLD)
     assert user.seen.failures == []
+
+
+@pytest.mark.soak
+def test_data_of_a_killed_run_is_removed(up_sandbox: Sandbox, fast_settings: Path) -> None:
+    """SIGKILL for every process of a run that has consults booked: `recover` cancels them, says how many, and is harmless again."""
+    before = up_sandbox.running()
+    assert consults_of_smoke_users(up_sandbox) == []
+    running = killing.deploy(up_sandbox, fast_settings)
+
+    def has_data() -> bool:
+        assert running.process.poll() is None, "the run ended before it was killed"
+        return bool(consults_of_smoke_users(up_sandbox)) and _suspended_with_data(up_sandbox, _processes_of(running))
+
+    wait_until(has_data, "consults booked", timeout_s=300)
+    for process in _processes_of(running):
+        process.kill()
+    up_sandbox.wait(running)
+    booked, folder = len(consults_of_smoke_users(up_sandbox)), running.folder()
+    assert booked > 0, "nothing removes them by itself"
+    assert folder is not None
+    ran = killing.recover(up_sandbox)
+    assert consults_of_smoke_users(up_sandbox) == []
+    (line,) = (line for line in journal(folder) if line["kind"] == "leftovers")
+    assert (line["removed"], line["left"]) == (booked, [])
+    assert f"{booked} entries that its journeys left in the service were removed" in ran.output
+    assert json.loads((folder / "verification.json").read_text(encoding="utf-8"))["verdict"] == "rejected"
+    assert not (folder / "journeys.jsonl").exists()
+    assert "nothing to recover" in killing.recover(up_sandbox).output
+    wait_until(lambda: up_sandbox.running() == before, f"what the killed run started to end: {before}")
+
+
+def _processes_of(running: RunningCommand) -> list[psutil.Process]:
+    me = psutil.Process(running.process.pid)
+    return [one for one in (*me.children(recursive=True), me) if one.status() != psutil.STATUS_ZOMBIE]
+
+
+def _suspended_with_data(sandbox: Sandbox, processes: list[psutil.Process]) -> bool:
+    """Suspend the processes and return whether consults are booked then; resume them if there are none."""
+    for process in processes:
+        process.suspend()
+    if consults_of_smoke_users(sandbox):
+        return True
+    for process in processes:
+        process.resume()
+    return False

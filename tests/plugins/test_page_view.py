@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from plugins.page import charts, view
+from plugins.page.timeline import timeline
 
 START = "2026-11-29T04:00:00+00:00"
 
@@ -109,3 +110,19 @@ def test_each_series_has_a_picture_that_the_policy_allows() -> None:
 def test_a_picture_that_cannot_be_drawn_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(charts, "DEADLINE_S", 0.0)
     assert [bool(one.svg) for one in charts.pictures(data(series={"bake": SERIES["bake"]}))] == [False, False]
+
+
+def test_data_of_journeys_in_the_timeline() -> None:
+    """Data that a dead run left, and data that was read again after a rollback."""
+    reads = [
+        {"journey": "book", "operation": "GET /a", "outcome": one, "problem": None}
+        for one in ("readable", "not_written")
+    ]
+    lines = [
+        {"kind": "leftovers", "time": START, "data": {"removed": 2, "gone": 1, "left": ["book: no answer"]}},
+        {"kind": "read_back", "time": START, "data": {"reads": reads}},
+    ]
+    assert [row["text"] for row in timeline(lines)] == [
+        "2 entries that its journeys left in the service were removed, 1 were gone already; not removed: book: no answer",
+        "after the rollback 1 of 2 requests read the data written after the promotion",
+    ]

@@ -186,6 +186,10 @@ def test_release_that_fails_during_the_bake_is_rolled_back(project: Project) -> 
     assert run.report["reason"].startswith("bake: ")
     assert run.report["rollback"]["failed"] > 0
     assert "both colours" not in run.report["reason"]
+    reads = run.report["read_back"]  # the release may become sick before it has taken the data
+    assert {one["journey"] for one in reads} == {"book a consult"}
+    assert {one["outcome"] for one in reads} <= {"readable", "not_written"}, reads
+    assert "written after the promotion" in run.output
     live = [run.gate("live")[key] for key in ("outcome", "checks", "ran", "failed")]
     assert live == ["failed", 2, 1, 0], "the bake belongs to the gate, although the gate's last check never ran"
 

@@ -41,7 +41,7 @@ from deployment.settings import Settings
 from infrastructure import compose, named_secrets
 from infrastructure.compose import Environment
 from infrastructure.description import service_of
-from infrastructure.front_door import HttpFrontDoor
+from infrastructure.journey_data import HttpJourneyData
 from tests.plugins import project_settings
 from tests.plugins.project_settings import FOLDER
 from verification.journeys.accounts import SmokeUser
@@ -288,11 +288,12 @@ def _connect(settings: Settings) -> Environment:
     facts, clock = _facts(), SystemClock()
     live_url = facts.read("urls")["live"]
     named = named_secrets.provide(FakeVault(facts), settings, {})
-    front = HttpFrontDoor(live_url, USERS[0], service_of(settings), timeout_s=settings.limits.prober_timeout)
+    timeout_s = settings.limits.prober_timeout
+    data = HttpJourneyData(settings.environment, live_url, USERS, service_of(settings), timeout_s=timeout_s)
     return Environment(
         settings.environment,
         live_url,
-        Ports(FakePlatform(facts), FakeRouter(facts), FakeLease(facts), front, clock),
+        Ports(FakePlatform(facts), FakeRouter(facts), FakeLease(facts), data.front(), clock, data=data),
         FakeRegistry(facts),
         Caller("arn:aws:iam::123456789012:user/tester", "123456789012"),
         USERS,

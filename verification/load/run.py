@@ -101,9 +101,7 @@ class _Crew:
         port, host = self._listening_port(), LOOPBACK if plan.listen is None else plan.listen[0]
         argv = worker_arguments(LOOPBACK if host in EVERYWHERE else host, port)
         for _ in range(plan.workers):
-            self._add(
-                argv, {**self._private(), "key": self._key, "route": asdict(plan.route), "ledger": plan.ledger}
-            )
+            self._add(argv, {**self._private(), "key": self._key, "route": asdict(plan.route), "ledger": plan.ledger})
 
     def wait(self, on_tick: Callable[[float], None] | None) -> int:
         """Wait until the first process has ended and return its exit code.
