@@ -11,7 +11,7 @@ from types import ModuleType
 
 import pytest
 
-from tests.plugins import world
+from tests.plugins import project_settings, world
 from tests.plugins.project import ROOT, Project
 
 
@@ -25,7 +25,7 @@ def _entry_points(folder: Path) -> importlib.metadata.EntryPoints:
 
 
 def _known_entry_points(package: importlib.metadata.PathDistribution) -> importlib.metadata.EntryPoints:
-    return _entry_points(package._path)  # type: ignore[attr-defined]  # the only name of the folder
+    return _entry_points(Path(str(package._path)))  # type: ignore[attr-defined]  # the only name of the folder
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def project(pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.Monke
     """Yield a project whose checks all pass, in a world with blue live on 1.0.0."""
     folder = tmp_path / "world"
     folder.mkdir()
-    monkeypatch.setenv(world.FOLDER, str(folder))
+    monkeypatch.setenv(project_settings.FOLDER, str(folder))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     monkeypatch.setitem(sys.modules, "vl_convert", _quick_pictures())
     # Development plugins would triple a worker's start-up time; pytest.ini names the plugins that a deployment needs.
