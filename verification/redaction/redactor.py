@@ -7,6 +7,7 @@ import html
 import json
 import os
 import re
+import threading
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from urllib.parse import quote, quote_plus
@@ -51,6 +52,12 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     # user:password@ of a URL; the greedy part ends at the last @ before the path
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/@:\"'<>]*:)[^\s/\"'<>]+(?=@)", re.I), rf"\1{MARK}"),
 )
+
+# Most texts are short and have none of these characters, so that most patterns need not be tried: each matches only a text that has
+# one character of its group.
+_PAIRED, _WITH_EQUALS, _WITH_COLON = ":=,", "=", ":"
+_NEEDED = (_PAIRED, _PAIRED, _PAIRED, _WITH_EQUALS, _PAIRED, _PAIRED, _WITH_COLON, " ", ".", "-", ".", _WITH_COLON)
+_TRIED = tuple(zip(_NEEDED, _PATTERNS, strict=True))
 
 _SECRET_WORDS = frozenset({"key", "token", "secret", "auth", "authorization", "password", "session", "cookie"})
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
@@ -128,6 +135,10 @@ def secrets_in(environment: Mapping[str, str]) -> Iterator[str]:
             yield value
 
 
+_LONGEST_KEPT, _MOST_KEPT = 300, 4096
+"""The cleaned form of texts up to this length is kept, for so many texts."""
+
+
 class Redactor:
     """Replaces known secrets, and text that has the shape of a secret. ``clean`` twice is ``clean`` once."""
 
@@ -136,17 +147,32 @@ class Redactor:
         known = {part for secret in secrets for part in _parts(secret)}
         forms = {form for secret in known if len(secret) >= _SHORT for form in _encodings(secret)}
         words = {form for secret in known if len(secret) < _SHORT for form in _spellings(secret)}
+        self._cleaned: dict[tuple[int, str], str] = {}
         self._forms: frozenset[str] = frozenset(forms | (before._forms if before else frozenset()))
         self._words: frozenset[str] = frozenset(words | (before._words if before else frozenset()))
 
     def clean(self, text: str) -> str:
         """Return the text with each secret replaced by ``[redacted]``; digests, ids and timestamps stay."""
+        if len(text) > _LONGEST_KEPT:
+            return self._clean(text)
+        # A report of a check has the same names and texts several times, and is cleaned where it is made and where it is written.
+        key = (len(_PRIVATE_FIELDS), text)
+        found = self._cleaned.get(key)
+        if found is None:
+            if len(self._cleaned) >= _MOST_KEPT:
+                self._cleaned.clear()
+            found = self._cleaned[key] = self._clean(text)
+        return found
+
+    def _clean(self, text: str) -> str:
         if found := self._found(text):
             text = re.sub("|".join(found), MARK, text)
-        for pattern, replacement in _PATTERNS:
-            text = pattern.sub(replacement, text)
-        for named in (_QUOTED_PAIR, _PAIR_OF_HTTP, _HEADER_LINE, _QUERY):
-            text = named.sub(_hide_by_name, text)
+        for needed, (pattern, replacement) in _TRIED:
+            if any(one in text for one in needed):
+                text = pattern.sub(replacement, text)
+        if any(one in text for one in _PAIRED):
+            for named in (_QUOTED_PAIR, _PAIR_OF_HTTP, _HEADER_LINE, _QUERY):
+                text = named.sub(_hide_by_name, text)
         return text
 
     def _found(self, text: str) -> list[str]:
@@ -167,15 +193,17 @@ class LearningRedactor:
     """A redactor that learns further secrets. It knows those of the process's environment from the start."""
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
+        self._learning = threading.Lock()
         self._known = set(secrets_in(os.environ if environment is None else environment))
         self._redactor = Redactor(self._known)
 
     def learn(self, *secrets: str) -> None:
         """Hide these values from now on. Values of fewer than 8 characters are ignored: they are part of too many other words."""
         long = [secret for secret in secrets if len(secret) >= _LEAST_OF_ENVIRONMENT]
-        if not self._known.issuperset(long):
-            self._known.update(long)
-            self._redactor = Redactor(long, self._redactor)
+        with self._learning:  # two threads may sign in at the same time
+            if not self._known.issuperset(long):
+                self._known.update(long)
+                self._redactor = Redactor(long, self._redactor)
 
     def clean(self, text: str) -> str:
         """Return the text without secrets."""
