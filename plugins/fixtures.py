@@ -6,6 +6,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -67,6 +68,7 @@ class Session:
         ] = {}
         self._credentials: dict[tuple[str, Route, str, str], tuple[Credentials, float]] = {}
         self._lock = threading.Lock()
+        self._signing_in = threading.Lock()
 
     @property
     def state(self) -> State:
@@ -192,7 +194,7 @@ class Session:
         """
         state = self.state
         found = state.promoted if gate == LIVE and state.deploying else state.candidate
-        release = _require(found, "no release is available for requests", state)
+        release = require(found, "no release is available for requests", state)
         return release if url in (None, release.url) else Release(str(url))
 
     def _operation(self, exchange: Exchange) -> str | None:
@@ -214,16 +216,24 @@ class Session:
         marker = f"deployment verification {secrets.token_hex(6)}"
         return Values(None if user is None else account_of(user), marker)
 
-    def credentials(self, client: httpx.Client, session: SignedIn, user: SmokeUser) -> Credentials:
-        """Return the user's credentials for an address; all checks of this process share them."""
+    def credentials(
+        self,
+        client: httpx.Client,
+        session: SignedIn,
+        user: SmokeUser,
+        slot: Callable[[], AbstractContextManager[None]] = nullcontext,
+    ) -> Credentials:
+        """Return the user's credentials for an address; all checks of this process share them. A sign-in is sent in ``slot``."""
         route = client.route if isinstance(client, RecordingClient) else DIRECT
         key = (str(client.base_url), route, session.name, user.email)
-        found, ends_at = self._credentials.get(key, (None, 0.0))
-        # A token of another host renews itself, and this says whether it is still there.
-        if found is None or time.monotonic() >= ends_at or session.issued_elsewhere:
-            found = self.new_credentials(client, session, user)
-            self._credentials[key] = found, time.monotonic() + RENEWED_AFTER * found.lasts_s
-        return found
+        with self._signing_in:
+            found, ends_at = self._credentials.get(key, (None, 0.0))
+            # A token of another host renews itself, and this says whether it is still there.
+            if found is None or time.monotonic() >= ends_at or session.issued_elsewhere:
+                with slot():
+                    found = self.new_credentials(client, session, user)
+                self._credentials[key] = found, time.monotonic() + RENEWED_AFTER * found.lasts_s
+            return found
 
     def new_credentials(self, client: httpx.Client, session: SignedIn, user: SmokeUser) -> Credentials:
         """Sign in and return new credentials; no output shows them. Raises NotSignedIn, TokenNotIssued, ``httpx.TransportError``."""
@@ -240,7 +250,7 @@ class Session:
 
     def signed_in(self) -> SignedIn:
         """Return the description's first session; fail the check if the service has none."""
-        return _require(self.service.signed_in, "suites/service.yaml describes no session", self.state)
+        return require(self.service.signed_in, "suites/service.yaml describes no session", self.state)
 
     @property
     def accounts(self) -> tuple[SmokeUser, ...]:
@@ -252,7 +262,7 @@ class Session:
         state = self.state
         if len(state.smoke_users) < needed and state.no_account is not None:
             self.recorder.leave_out(state.no_account)
-        return _require(state.smoke_users or None, "the smoke users are unknown", state)
+        return require(state.smoke_users or None, "the smoke users are unknown", state)
 
     @property
     def playable(self) -> Service:
@@ -286,7 +296,8 @@ def _deployment(pytestconfig: pytest.Config) -> Iterator[Session]:
     session.close()
 
 
-def _require(value: T | None, missing: str, state: State) -> T:
+def require(value: T | None, missing: str, state: State) -> T:
+    """Return the value; fail the check if it is None. ``missing`` says what is lacking."""
     if value is None:
         pytest.fail(f"{missing}: {state.problem or 'that step comes later in a deployment'}", pytrace=False)
     return value
@@ -295,37 +306,37 @@ def _require(value: T | None, missing: str, state: State) -> T:
 @pytest.fixture(scope="session")
 def lease(_deployment: Session) -> HeldLease:
     """The lease that this deployment holds: deployment_id, token, since."""
-    return _require(_deployment.state.lease, "no lease is held", _deployment.state)
+    return require(_deployment.state.lease, "no lease is held", _deployment.state)
 
 
 @pytest.fixture(scope="session")
 def provisioned(_deployment: Session) -> Release:
     """The release on the idle colour, after provisioning: url, version, colour, image, digest."""
-    return _require(_deployment.state.candidate, "nothing was provisioned", _deployment.state)
+    return require(_deployment.state.candidate, "nothing was provisioned", _deployment.state)
 
 
 @pytest.fixture(scope="session")
 def candidate(_deployment: Session) -> Release:
     """The release under verification: url, version, colour, image, digest; without a deployment, the release at that URL."""
-    return _require(_deployment.state.candidate, "no candidate was provisioned", _deployment.state)
+    return require(_deployment.state.candidate, "no candidate was provisioned", _deployment.state)
 
 
 @pytest.fixture
 def live(_deployment: Session) -> Release:
     """The live release, through the live domain: url, version, colour, image, digest."""
-    return _require(_deployment.state.live, "the live release is not known", _deployment.state)
+    return require(_deployment.state.live, "the live release is not known", _deployment.state)
 
 
 @pytest.fixture(scope="session")
 def promoted(_deployment: Session) -> Release:
     """The release after its promotion, through the live domain; only in suites/live."""
-    return _require(_deployment.state.promoted, "nothing was promoted", _deployment.state)
+    return require(_deployment.state.promoted, "nothing was promoted", _deployment.state)
 
 
 @pytest.fixture(scope="session")
 def baked(_deployment: Session) -> Bake:
     """The result of the bake: seconds, requests, failed, median_ms, previous_median_ms; only in suites/live."""
-    return _require(_deployment.state.baked, "the bake has not run", _deployment.state)
+    return require(_deployment.state.baked, "the bake has not run", _deployment.state)
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any, NoReturn
 
@@ -38,12 +39,22 @@ class Measurement:
     samples: int | None = None
 
 
+OnRecord = Callable[[Exchange, str | None], None]
+
+
+class _Elsewhere(threading.local):
+    """Receives the requests of this thread; None: they belong to the running check."""
+
+    receive: OnRecord | None = None
+
+
 class Recorder:
     """Collects the evidence of the running check; any thread may add to it."""
 
     def __init__(self) -> None:
         self.slow = SlowAnswers()
         self._lock = threading.Lock()
+        self._elsewhere = _Elsewhere()
         self._requests = 0
         self._answers = 0
         self._shared: dict[str, int] = {}  # by fixture: requests of a measurement that several checks use
@@ -59,6 +70,9 @@ class Recorder:
 
         ``documented`` is the answer's name in the contract, see ``verification.contract.coverage``.
         """
+        if self._elsewhere.receive is not None:
+            self._elsewhere.receive(exchange, documented)
+            return
         self.requested(1)
         with self._lock:
             self._answers += exchange.status is not None
@@ -66,6 +80,15 @@ class Recorder:
             if documented is not None:
                 self._documented.add(documented)
         self.slow.exchanged(exchange)
+
+    @contextmanager
+    def redirected(self, receive: OnRecord) -> Iterator[None]:
+        """Give this thread's requests to ``receive`` instead of the running check: it plays another check ahead."""
+        self._elsewhere.receive = receive
+        try:
+            yield
+        finally:
+            self._elsewhere.receive = None
 
     def requested(self, count: int, by: str | None = None) -> None:
         """Count requests that were sent on behalf of a check, for instance by a load generator.

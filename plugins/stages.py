@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import pytest
 
@@ -71,6 +72,22 @@ class Check:
     gate: str
     stage: Stage
     declares: str = ""
+
+
+class AheadOfItems(Protocol):
+    """Checks that are played before their items run; the test loop says when that may happen."""
+
+    def plan(self, items: Sequence[pytest.Item]) -> None:
+        """Take the items of a stage, in the order in which they will run."""
+
+    def quiet(self) -> AbstractContextManager[None]:
+        """Return a block in which no request is sent."""
+
+    def stop(self) -> list[str]:
+        """Play nothing further. Return the checks that were asked and whose items did not take their results."""
+
+
+ahead_key = pytest.StashKey[AheadOfItems]()
 
 
 class GateNode:

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import inspect
 import os
 import types
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Generator, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from deployment.errors import Refused
 from deployment.settings import load as load_settings
 from infrastructure.description import service_of
-from plugins.fixtures import Session
+from plugins import fixtures
+from plugins.declarative.ahead import PlayAhead
+from plugins.declarative.items import CLIENT, LIVE_CLIENT, function_of, taking_key, took_key
 from plugins.options import project_of
 from plugins.run import redactor_key, suites_of
-from plugins.stages import is_file_of_checks
+from plugins.stages import ahead_key, is_file_of_checks
 from verification.contract.openapi import Contract
-from verification.declarative.checks import Case, DeclaredCheck, load
-from verification.declarative.demands import clean_up, names_a_schema, unknown_sessions, unusable_variables
-from verification.declarative.judge import Asker, CheckFailed, differences
+from verification.declarative.checks import DeclaredCheck, load
+from verification.declarative.demands import names_a_schema, unknown_sessions, unusable_variables
 from verification.declarative.source import InvalidChecks
-from verification.journeys.accounts import SmokeUser
-from verification.journeys.model import Expectation
-from verification.journeys.placeholders import Values
 
-CANDIDATE, LIVE, BOTH, EACH = "candidate", "live", "both", "each"
+PATIENCE_S = 60.0
+"""So long a stopped run waits for the checks that are played ahead and must still remove what they wrote."""
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
@@ -54,13 +50,24 @@ class CheckFile(pytest.Module):
         except InvalidChecks as error:
             raise self.CollectError(f"{error}\ndocs/add-a-check.md describes the format") from None
         module = types.ModuleType(self.path.stem)
+        replaced = self._replaced()
         for check in checks:
-            setattr(module, check.name, _function(check, self.path))
+            setattr(module, check.name, function_of(check, self.path, replaced))
         return module
+
+    def _replaced(self) -> frozenset[str]:
+        """Return the fixtures of clients that a conftest or a plugin has replaced for this file."""
+        manager = self.session._fixturemanager
+        definitions = {name: manager.getfixturedefs(name, self) or () for name in (*CLIENT, *LIVE_CLIENT)}
+        return frozenset(name for name, found in definitions.items() if any(not _is_own(one) for one in found))
 
     def funcnamefilter(self, name: str) -> bool:
         """Collect every check, whether or not its name starts with ``test_``."""
         return not name.startswith("__")
+
+
+def _is_own(definition: Any) -> bool:
+    return getattr(definition.func, "__module__", None) == fixtures.__name__
 
 
 # -- what only the project knows -------------------------------------------------------------------------------------------
@@ -106,97 +113,22 @@ def _variables(checks: Sequence[DeclaredCheck], config: pytest.Config) -> Iterat
     yield from unusable_variables(checks, os.environ, learn, named)
 
 
-# -- how a check runs ------------------------------------------------------------------------------------------------------
+# -- how its items run -----------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Side:
-    """A colour as a check sees it: its name in the report, its client, and the headers of the session there."""
-
-    name: str
-    client: httpx.Client
-    headers: Mapping[str, str]
+def pytest_configure(config: pytest.Config) -> None:
+    """Let the test loop of this process play checks ahead."""
+    config.stash[ahead_key] = config.stash[taking_key] = PlayAhead(PATIENCE_S)
 
 
-def _function(check: DeclaredCheck, path: Path) -> Callable[..., None]:
-    def run(_deployment: Session, client: httpx.Client, measure: Callable[..., None], **more: Any) -> None:
-        clients = {CANDIDATE: client, LIVE: more.get("live_client")}
-        colour = more.get("colour", CANDIDATE if check.on == EACH else check.on)
-        user = more.get("smoke_user")
-        sides = [
-            _Side(name, one, _headers(check, _deployment, one, user))
-            for name, one in clients.items()
-            if one is not None and colour in (name, BOTH)
-        ]
-        _run(check, more.get("case", check.cases[0]), sides, _deployment, user, measure)
-
-    fixtures = ["_deployment", "client", "measure"]
-    fixtures += ["live_client"] if check.on != CANDIDATE else []
-    fixtures += ["smoke_user"] if check.signed_in or check.session else []
-    if check.has_parameters:
-        fixtures += ["case"]
-        run = pytest.mark.parametrize("case", check.cases, ids=[case.id for case in check.cases])(run)
-    if check.on == EACH:
-        fixtures += ["colour"]
-        run = pytest.mark.parametrize("colour", [CANDIDATE, LIVE])(run)
-    # pytest reads the fixture names from the signature, and the check's file and line from the code object.
-    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # PEP 362
-        [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in fixtures]
-    )
-    run.__code__ = run.__code__.replace(co_filename=str(path), co_firstlineno=check.line, co_name=check.name)
-    return run
-
-
-def _headers(
-    check: DeclaredCheck, deployment: Session, client: httpx.Client, user: SmokeUser | None
-) -> Mapping[str, str]:
-    if user is None:
-        return {}
-    session = deployment.signed_in() if check.session is None else deployment.service.sessions[check.session]
-    return deployment.credentials(client, session, user).headers
-
-
-def _run(
-    check: DeclaredCheck,
-    case: Case,
-    sides: Sequence[_Side],
-    deployment: Session,
-    user: SmokeUser | None,
-    measure: Callable[..., None],
-) -> None:
-    problem = None
-    try:
-        answers = [_play(check, case, side, deployment, deployment.values(user), measure) for side in sides]
-        if check.on == BOTH and (found := list(differences(check, *answers))):
-            raise CheckFailed("\n".join(found))
-    except CheckFailed as failure:
-        problem = str(failure)
-    if problem is not None:
-        pytest.fail(problem, pytrace=False)  # a traceback would show only this framework's code
-
-
-def _play(
-    check: DeclaredCheck,
-    case: Case,
-    side: _Side,
-    deployment: Session,
-    values: Values,
-    measure: Callable[..., None],
-) -> list[httpx.Response]:
-    contract = None if deployment.service.contract is None else deployment.contract
-    where = "" if check.on == CANDIDATE else f" on {side.name}"
-    written: list[httpx.Response] = []
-
-    def answered(step: str, response: httpx.Response, expect: Expectation) -> None:
-        name = f"{step}, " if step else ""
-        written.append(response)
-        measure(f"{name}status{where}", response.status_code, limit=" or ".join(map(str, expect.statuses)), samples=1)
-        elapsed = round(response.elapsed.total_seconds() * 1000, 1)
-        measure(f"{name}answered in{where}", elapsed, limit=expect.within_ms, unit="ms", samples=1)
-
-    try:
-        return Asker(side.client, contract, side.headers, answered).play(check, case, values)
-    finally:
-        for response in written:
-            if contract is not None and not case.undo:
-                clean_up(side.client, contract, response, side.headers)
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Give the report of a check that was played ahead the time at which it was played, and its duration."""
+    report = yield
+    result = item.stash.get(took_key, None)
+    if result is not None and call.when == "call":
+        report.start, report.duration = result.started_at, result.seconds
+        report.stop = report.start + report.duration
+    return report

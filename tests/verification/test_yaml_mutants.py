@@ -25,6 +25,7 @@ from hypothesis import strategies as st
 from verification.contract.openapi import Contract
 from verification.declarative.checks import DeclaredCheck, load
 from verification.declarative.judge import Asker, CheckFailed
+from verification.declarative.pool import Turn
 from verification.declarative.source import InvalidChecks
 from verification.journeys.placeholders import Values
 
@@ -222,7 +223,7 @@ def passes(checks: tuple[DeclaredCheck, ...], recorded: list[Recorded], contract
         for case in check.cases:
             session = SESSION if check.signed_in or check.session else {}
             clock = count()  # each look at it takes a second
-            asker = Asker(SERVICE.client, contract, session, now=clock.__next__, sleep=lambda _: None)
+            asker = Asker(SERVICE.client, contract, session, turn=Turn(now=clock.__next__, sleep=lambda _: None))
             try:
                 asker.play(check, case, Values({"email": "a@b.example", "password": "p"}, "marker"))
             except CheckFailed:

@@ -13,6 +13,7 @@ import pytest
 
 from verification.declarative.checks import DeclaredCheck, load
 from verification.declarative.judge import Asker, CheckFailed, differences
+from verification.declarative.pool import Turn
 from verification.declarative.source import InvalidChecks
 from verification.journeys.placeholders import Values
 
@@ -58,7 +59,7 @@ class World:
         """Play each case of the check; return the answers of the last one."""
         answers: list[httpx.Response] = []
         with httpx.Client(base_url="http://api.example", transport=httpx.MockTransport(self._send)) as client:
-            asker = Asker(client, now=lambda: self.time, sleep=self._pause)
+            asker = Asker(client, turn=Turn(now=lambda: self.time, sleep=self._pause))
             for case in check.cases:
                 answers = asker.play(check, case, Values(account, "run-1"))
         return answers

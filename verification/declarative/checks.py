@@ -48,7 +48,8 @@ class DeclaredCheck:
     """One check of a file. ``on``: candidate, live, both or each; ``differ``: JSONPaths that may differ if it is both.
 
     ``session`` is the name of the session that its requests are sent in, ``signed_in`` means the first one of the service.
-    ``variables`` are the placeholders ``env.NAME`` and ``secret.NAME``.
+    ``variables`` are the placeholders ``env.NAME`` and ``secret.NAME``. ``independent``: whether it may run beside others; None
+    if the check does not say so.
     """
 
     file: str
@@ -61,11 +62,22 @@ class DeclaredCheck:
     on: str = "candidate"
     differ: tuple[str, ...] = ()
     variables: tuple[str, ...] = field(default=())
+    independent: bool | None = None
 
     @property
     def place(self) -> str:
         """Return file and line: ``suites/health/pages.yaml:3``."""
         return f"{self.file}:{self.line}"
+
+    @property
+    def writes(self) -> bool:
+        """Return whether a request of the check may change something."""
+        return any(one.step.request.writes for case in self.cases for one in (*case.steps, *case.undo))
+
+    @property
+    def may_overlap(self) -> bool:
+        """Return whether the check may run beside others: it says so, or it only reads."""
+        return not self.writes if self.independent is None else self.independent
 
 
 def load(path: Path, shown: str, schemas: Collection[str] | None = None) -> tuple[DeclaredCheck, ...]:
@@ -176,6 +188,7 @@ class _Builder:
             on=raw.get("on", "candidate"),
             differ=tuple(raw.get("differ", ())),
             variables=tuple(sorted(name for name in asked if variable(name) is not None)),
+            independent=raw.get("independent"),
         )
 
     def _sets(self, path: list[Key], raw: Any) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +13,7 @@ from jsonschema.exceptions import best_match
 from verification.contract.openapi import Contract, ContractViolation, explain
 from verification.declarative.checks import ONE_STEP, Case, DeclaredCheck, DeclaredStep
 from verification.declarative.placeholder_rules import nearest
+from verification.declarative.pool import Turn
 from verification.http.client import Received, curl_for
 from verification.journeys.expectations import NOT_JSON, NotCaptured, capture, problems, show
 from verification.journeys.model import Expectation
@@ -37,21 +37,23 @@ class Asker:
     """Plays the steps of a case against one address.
 
     ``session`` holds the headers of the session. ``answered`` is called with the step's name, each step's last answer and its
-    expectation. ``now`` and ``sleep`` count in seconds.
+    expectation. ``turn`` paces the requests.
     """
 
     client: httpx.Client
     contract: Contract | None = None
     session: Mapping[str, str] = field(default_factory=dict, repr=False)
     answered: Callable[[str, httpx.Response, Expectation], None] = _ignore
-    now: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
+    turn: Turn = field(default_factory=Turn)
 
     def play(self, check: DeclaredCheck, case: Case, values: Values) -> list[httpx.Response]:
         """Send every step and return the answers. Raise CheckFailed at the first unexpected one; ``undo`` steps are always sent."""
         answers: list[httpx.Response] = []
         problem: CheckFailed | None = None
         for number, step in enumerate(case.steps):
+            if self.turn.cancelled:
+                problem = CheckFailed(f"{check.file}:{step.line}: not asked, because the run was stopped")
+                break
             try:
                 answers.append(self._ask(check, step, values))
             except CheckFailed as failure:
@@ -89,7 +91,7 @@ class Asker:
 
     def _until(self, declared: DeclaredStep, prepared: Prepared, begin: str) -> tuple[httpx.Response, list[str]]:
         """Send the request, repeatedly if the check has ``until``, and return the last answer and its mistakes."""
-        started, asked = self.now(), 0
+        started, asked = self.turn.now(), 0
         while True:
             asked += 1
             response = self._send(prepared, begin)
@@ -97,15 +99,16 @@ class Asker:
             until = declared.until
             if not wrong or until is None:
                 return response, wrong
-            if self.now() - started + until.every_s > until.within_s:
+            if self.turn.cancelled or self.turn.now() - started + until.every_s > until.within_s:
                 return response, [f"{one}, {asked} times in {until.within_s:g} s" for one in wrong]
-            self.sleep(until.every_s)
+            self.turn.sleep(until.every_s)
 
     def _send(self, prepared: Prepared, begin: str) -> httpx.Response:
         try:
-            return self.client.request(
-                prepared.method, prepared.path, headers=dict(prepared.headers), content=prepared.body
-            )
+            with self.turn.slot():
+                return self.client.request(
+                    prepared.method, prepared.path, headers=dict(prepared.headers), content=prepared.body
+                )
         except (httpx.TransportError, UnicodeError) as error:
             raise CheckFailed(f"{begin}: no answer ({type(error).__name__}: {error})") from None
 

@@ -1,0 +1,3 @@
+"""Checks in YAML as items of pytest."""
+
+pytest_plugins = ("plugins.declarative.collector",)
