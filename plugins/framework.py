@@ -11,6 +11,7 @@ pytest_plugins = (
     "plugins.options",
     "plugins.run",
     "plugins.fixtures",
+    "plugins.streams",
     "plugins.declarative",
     "plugins.described.collector",
     "plugins.described.fixtures",

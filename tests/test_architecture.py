@@ -86,6 +86,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "plugins.run": (*OUTSIDE_PLUGINS, "plugins"),
     "plugins.fixtures": (*OUTSIDE_PLUGINS, *PLUGINS_ROOT, "plugins.run"),
     "plugins.declarative": (*OUTSIDE_PLUGINS, *PLUGINS_ROOT, "plugins.run", "plugins.fixtures", "plugins.declarative"),
+    "plugins.streams": (*OUTSIDE_PLUGINS, *PLUGINS_ROOT, "plugins.run", "plugins.fixtures"),
     "plugins.reports": (*OUTSIDE_PLUGINS, *PLUGINS_ROOT, "plugins.modes", "plugins.run"),
     "plugins": (*OUTSIDE_PLUGINS, *PLUGINS_ROOT),
     "suites": ("suites", "plugins", "verification"),

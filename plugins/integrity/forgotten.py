@@ -16,7 +16,9 @@ from plugins.integrity.python_source import Function, PythonSource, asserts, def
 from plugins.stages import CONTRACT_FOLDER
 from verification.declarative.checks import SUFFIXES
 
-FIXTURES_FILES = [Path(__file__).resolve().parents[1] / name for name in ("fixtures.py", "described/fixtures.py")]
+FIXTURES_FILES = [
+    Path(__file__).resolve().parents[1] / name for name in ("fixtures.py", "streams.py", "described/fixtures.py")
+]
 PYTEST_FIXTURES = frozenset(
     [
         "cache",

@@ -34,7 +34,7 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 else:
     from tests.plugins.world import install
 install(pytest.MonkeyPatch())
-pytest_plugins = ("plugins.options", "plugins.run", "plugins.fixtures", "plugins.declarative", "plugins.reports")
+pytest_plugins = ("plugins.options", "plugins.run", "plugins.fixtures", "plugins.streams", "plugins.declarative", "plugins.reports")
 """
 INI = """
 [pytest]

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from textwrap import dedent
 from typing import Any
 from xml.etree import ElementTree
 
@@ -217,3 +218,37 @@ def test_durations_and_values_are_those_of_the_check(checks: Checks) -> None:
     html = (checks.pytester.path / "reports" / "latest" / "report.html").read_text()
     assert html.count("answered in") == 5
     assert all(0 <= float(case.get("time", -1)) < TOGETHER_S for case in checks.junit().values())
+
+
+def test_events_and_websockets_are_recorded_and_reveal_no_secret(checks: Checks) -> None:
+    source = """
+        import pytest
+        from verification.http.events import EventsMissing
+        from verification.http.websocket import ConversationFailed
+
+
+        def test_events(events):
+            with pytest.raises(EventsMissing, match="content type application/json"):
+                events("/feed?access_token=canary-stream-1", headers={"X-Auth-Token": "canary-stream-2"})
+
+
+        def test_websocket(websocket):
+            with pytest.raises(ConversationFailed, match="status 200, expected 101"):
+                with websocket("/chat?access_token=canary-stream-1"):
+                    pass
+            pytest.fail("shown: canary-stream-1 canary-stream-2")
+    """
+    folder = checks.pytester.path / "suites" / "endpoints"
+    (folder / "test_streams.py").write_text(dedent(source))
+    checks.write(reading(1, "/a/"))
+    code, output, gate = checks.run("suites/endpoints/test_streams.py")
+    assert (code, gate["checks"], gate["failed"]) == (1, 3, 1), output
+    assert checks.pairs.asked[-2:] == [
+        "GET /feed?access_token=canary-stream-1",
+        "GET /chat?access_token=canary-stream-1",
+    ]
+    shown = output + "".join(
+        file.read_text() for file in (checks.pytester.path / "reports" / "latest").glob("*") if file.is_file()
+    )
+    assert "shown: [redacted] [redacted]" in shown
+    assert "canary-stream" not in shown

@@ -113,6 +113,16 @@ class RecordingClient(httpx.Client):
         self._on_exchange = on_exchange
         self._keep_alive = keep_alive
 
+    @property
+    def tls_name(self) -> str | None:
+        """Return the name that replaces the address's host in TLS, None if it is the address's."""
+        return self._tls_name
+
+    def record(self, exchange: Exchange) -> None:
+        """Record an exchange that another protocol's client made in place of this one."""
+        if self._on_exchange is not None:
+            self._on_exchange(exchange)
+
     def send(self, request: httpx.Request, **options: Any) -> httpx.Response:
         """Send as ``httpx.Client.send`` does, and record the exchange. Raises ``httpx.TransportError`` if there is no answer."""
         if self._tls_name is not None:
