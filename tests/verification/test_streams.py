@@ -43,21 +43,20 @@ class Service:
             except OSError:
                 return
             self._connections.append(connection)
-            head = b""
-            while b"\r\n\r\n" not in head and (piece := connection.recv(4096)):
-                head += piece
-            self.heads.append(head)
             try:
+                head = b""
+                while b"\r\n\r\n" not in head and (piece := connection.recv(4096)):
+                    head += piece
+                self.heads.append(head)
                 self._speak(connection, head)
             except OSError:
                 continue  # the client has closed the connection
 
     def stop(self) -> None:
         """Close every connection."""
-        if not self._thread.is_alive():
-            return
-        self._listening.shutdown(socket.SHUT_RDWR)
-        self._listening.close()
+        if self._listening.fileno() >= 0:  # a test may stop it before its end
+            self._listening.shutdown(socket.SHUT_RDWR)
+            self._listening.close()
         for connection in self._connections:
             connection.close()
         self._thread.join()
