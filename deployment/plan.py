@@ -15,6 +15,8 @@ from deployment.settings import DeploymentLimits
 
 LOST_WAY_BACK, LIVE_SINCE = "lost_way_back", "live_since"
 """The notes beside the lease with the content of these names' classes."""
+CHECKS, CHECKS_OF = "checks", "checks_of"
+"""The notes beside the lease with the checks that the last promotion had to pass (a JSON list), and with its id."""
 
 
 @dataclass(frozen=True)

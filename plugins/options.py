@@ -142,10 +142,10 @@ def _add_recorded_options(group: pytest.OptionGroup) -> None:
     """Add the options that the journal records: waivers, permissions, attestations and the Terraform plan."""
     group.addoption(
         "--waive",
-        metavar="GATE=REASON",
+        metavar="GATE|CHECK=REASON",
         action="append",
         default=[],
-        help="let a required gate fail, except health and live; repeatable",
+        help="let a required gate fail, except health and live, or a check be weaker than before; repeatable",
     )
     group.addoption(
         "--allow-irreversible",

@@ -8,7 +8,7 @@ import os
 import secrets
 import warnings
 from collections.abc import Generator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,10 +29,11 @@ from plugins.options import Mode, RunOptions
 from plugins.recorder import Recorder
 from plugins.scheduling.parallel import ParallelPhases, WorkerSide
 from plugins.scheduling.serial import SerialPhases
-from plugins.stages import MARKER, check_of, gate_of, is_ordinary
+from plugins.stages import ADVISORY, MARKERS, check_of, gate_of, is_ordinary, today_key
 from plugins.terminal.output import Output, WorkerOutput
 from plugins.terminal.progress import Progress
 from plugins.terminal.redacting import redact, redact_name
+from verification.declarative.exemptions import today
 from verification.redaction.redactor import LearningRedactor
 
 if TYPE_CHECKING:
@@ -54,8 +55,10 @@ def suites_of(config: pytest.Config) -> Path:
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Determine the kind of the run, and register the plugins that it needs."""
-    config.addinivalue_line("markers", MARKER)
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
     config.stash[recorder_key] = Recorder()
+    config.stash[today_key] = _today(config)
     redactor, suites = LearningRedactor(), suites_of(config)
     if hasattr(config, "workerinput"):
         if "deployment_state" in config.workerinput:
@@ -84,6 +87,12 @@ def pytest_configure(config: pytest.Config) -> None:
     _guard(config)
     config.stash[redactor_key] = redactor
     _coordinate(config, options, suites, redactor)
+
+
+def _today(config: pytest.Config) -> date:
+    """Return the day (UTC) on which the run began; workers get it from the coordinator, so that all of them agree."""
+    given = getattr(config, "workerinput", {}).get("deployment_today")
+    return date.fromisoformat(given) if given else today()
 
 
 def _guard(config: pytest.Config) -> None:
@@ -215,6 +224,8 @@ class Hooks:
         if self._run.has_cut_short(report):
             report.outcome = "skipped"
             report.longrepr = (report.location[0], report.location[1] or 0, "the run was stopped while this check ran")
+        if report.nodeid in self._run.tally.advisory:
+            report.user_properties.append(("severity", ADVISORY))
         redact(report, self._run.redactor)
         self._run.record(report)
         redact_name(report, self._run.redactor)
@@ -299,10 +310,14 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_setup(item: pytest.Item) -> Generator[None, None, None]:
-    """Begin a check: whether its requests count for the latency budgets depends on its stage."""
+    """Begin a check: whether its requests count for the latency budgets depends on its stage. Skip it if a skip is in force."""
     recorder = item.config.stash.get(recorder_key, None)
     if recorder is not None and redactor_key in item.config.stash:
-        recorder.slow.begin(is_ordinary(check_of(item, suites_of(item.config))))
+        check = check_of(item, suites_of(item.config))
+        if check.skipped and check.exemption is not None:
+            # pytest itself skips the item after all wrappers of this hook have begun.
+            item.add_marker(pytest.mark.skip(reason=f"until {check.exemption.until}: {check.exemption.reason}"))
+        recorder.slow.begin(is_ordinary(check))
     return (yield)
 
 

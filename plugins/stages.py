@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import linecache
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import date
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, Protocol
@@ -14,6 +16,7 @@ import pytest
 from deployment.errors import Refused
 from deployment.evidence.verdict import LIVE
 from verification.declarative.checks import SUFFIXES
+from verification.declarative.exemptions import Exemption, Kind, mistakes_in_skip, not_here, today
 
 BAKED = "baked"
 LOADED = "loaded"
@@ -28,7 +31,14 @@ CONTRACT_FOLDER = "contract"
 
 
 SAMPLES = "samples"
-MARKER = f"{SAMPLES}(number or setting of the gate): answers of the release that the check needs to pass"
+ADVISORY, SKIP_UNTIL = "advisory", "skip_until"
+MARKERS = (
+    f"{SAMPLES}(number or setting of the gate): answers of the release that the check needs to pass",
+    f"{ADVISORY}(reason): the check is shown, but does not count for its gate",
+    f'{SKIP_UNTIL}("YYYY-MM-DD", reason="…"): the check is not run up to and including this day (UTC)',
+)
+today_key = pytest.StashKey[date]()
+"""The day (UTC) on which the run began: it decides in all processes which skips have ended."""
 
 
 class Stage(IntEnum):
@@ -66,12 +76,29 @@ class Check:
     """An expected check: its node id, its gate (empty outside the gates' folders) and its stage.
 
     ``declares``: the least number of samples, as a number or the name of a setting of the gate; empty if it declares none.
+    ``exemption``: how the check is exempt from counting for its gate; None if it is not.
     """
 
     nodeid: str
     gate: str
     stage: Stage
     declares: str = ""
+    exemption: Exemption | None = None
+
+    @property
+    def counts(self) -> bool:
+        """Whether the gate needs the check: it is neither advisory nor skipped."""
+        return self.exemption is None or self.exemption.kind is Kind.EXPIRED
+
+    @property
+    def advisory(self) -> bool:
+        """Whether the check is run and shown, without counting for its gate."""
+        return self.exemption is not None and self.exemption.kind is Kind.ADVISORY
+
+    @property
+    def skipped(self) -> bool:
+        """Whether the check is not run, because a skip is in force."""
+        return self.exemption is not None and self.exemption.kind is Kind.SKIPPED
 
 
 class AheadOfItems(Protocol):
@@ -133,7 +160,7 @@ def check_of(item: pytest.Item, suites: Path) -> Check:
         stage = Stage.BAKE if BAKED in fixtures else stage
     elif LOADED in fixtures:
         stage = Stage.LOADED
-    return Check(item.nodeid, gate, stage, _declared(item))
+    return Check(item.nodeid, gate, stage, _declared(item), exemption_of(item, gate))
 
 
 def is_ordinary(check: Check) -> bool:
@@ -146,6 +173,74 @@ def _declared(item: pytest.Item) -> str:
     own = [mark for mark in getattr(getattr(item, "function", None), "pytestmark", ()) if mark.name == SAMPLES]
     mark = own[0] if own else item.get_closest_marker(SAMPLES)
     return "" if mark is None else " ".join(map(str, mark.args)) or "none"
+
+
+def exemption_of(item: pytest.Item, gate: str) -> Exemption | None:
+    """Return how a check is exempt, by the markers ``advisory`` and ``skip_until`` in its file; None if it is not.
+
+    Markers that a plugin or a conftest adds to the collected item do not count: the file alone makes a check weaker.
+    """
+    marks = list(_marks_in_file(item))
+    found = [mark for mark in marks if mark.name in (ADVISORY, SKIP_UNTIL)]
+    if not found:
+        return None
+    mark = found[0]  # the nearest one: of a parameter, else of the function, its class or its module
+    place, day = _place_of(item, mark.name), item.config.stash.get(today_key, None) or today()
+    if len({one.name for one in found}) > 1:
+        both = f"@pytest.mark.{ADVISORY} and @pytest.mark.{SKIP_UNTIL} on one check; delete one of the two"
+        return Exemption(Kind.INVALID, both, place=place)
+    problem = not_here(gate, ADVISORY if mark.name == ADVISORY else "skipped") or next(_mistakes_in(mark, day), None)
+    if problem is not None:
+        return Exemption(Kind.INVALID, problem, place=place)
+    if mark.name == ADVISORY:
+        return Exemption(Kind.ADVISORY, str(mark.args[0]).strip() if mark.args else "", place=place)
+    until = str(mark.args[0])
+    kind = Kind.EXPIRED if date.fromisoformat(until) < day else Kind.SKIPPED
+    return Exemption(kind, str(mark.kwargs["reason"]).strip(), until, place)
+
+
+def _mistakes_in(mark: pytest.Mark, day: date) -> Iterator[str]:
+    if mark.name == ADVISORY:
+        if mark.kwargs or len(mark.args) > 1 or not all(isinstance(one, str) and one.strip() for one in mark.args):
+            yield f'@pytest.mark.{ADVISORY} takes a reason; write @pytest.mark.{ADVISORY}("…")'
+        return
+    if len(mark.args) != 1 or set(mark.kwargs) != {"reason"}:
+        usage = f'@pytest.mark.{SKIP_UNTIL}("YYYY-MM-DD", reason="…")'
+        yield f"@pytest.mark.{SKIP_UNTIL} takes the last day and a reason; write {usage}"
+        return
+    for _, what in mistakes_in_skip(mark.kwargs["reason"], mark.args[0], day):
+        yield what
+
+
+def _marks_in_file(item: pytest.Item) -> Iterator[pytest.Mark]:
+    """Yield the markers of a check where its file puts them, the nearest first."""
+    callspec = getattr(item, "callspec", None)
+    places: list[Any] = [getattr(callspec, "marks", ())]
+    owners = [getattr(item, "function", None), *getattr(getattr(item, "cls", None), "__mro__", ())]
+    for owner in (*owners, getattr(item, "module", None)):
+        own = getattr(owner, "__dict__", {}).get("pytestmark", ())
+        places.append(own if isinstance(own, list | tuple) else [own])
+    for place in places:
+        for one in place:
+            mark = getattr(one, "mark", one)  # ``pytestmark = pytest.mark.x`` holds a decorator
+            if isinstance(mark, pytest.Mark):
+                yield mark
+
+
+def _place_of(item: pytest.Item, marker: str) -> str:
+    """Return file and line of a check's marker; the line of the check if the marker stands elsewhere, as that of a class."""
+    code = getattr(getattr(item, "function", None), "__code__", None)
+    file = item.nodeid.partition("::")[0]
+    if code is None:
+        return file
+    first, path = code.co_firstlineno, code.co_filename
+    for line in range(first, first + 20):
+        text = linecache.getline(path, line)
+        if f"mark.{marker}" in text:
+            return f"{file}:{line}"
+        if text.lstrip().startswith(("def ", "async def ")):
+            break
+    return f"{file}:{first}"
 
 
 def samples(check: Check, table: Mapping[str, Any]) -> int:

@@ -41,7 +41,7 @@ UNDECIDED = ("not_run", "incomplete", "absent")
 """The outcomes of gates that the statement lists neither as passed nor as failed."""
 
 # The journal lines that say what was tested: the predicate's "configuration used for the test run".
-CONFIGURATION = ("opened", "manifest", "planned")
+CONFIGURATION = ("opened", "manifest", "planned", "exempt")
 
 
 class Checker:
@@ -137,6 +137,7 @@ def statement(records: Sequence[Record], files: Mapping[str, str]) -> dict[str, 
         word: [gate["name"] for gate in built["gates"] if _list_name(gate) == word]
         for word in ("passed", "warned", "failed")
     }
+    gates["warned"] += [one["check"] for one in built.get("exempt", ()) if _warns(one)]
     return {
         "_type": STATEMENT_TYPE,
         "subject": subjects,
@@ -160,8 +161,13 @@ def _list_name(gate: Mapping[str, Any]) -> str | None:
     if gate["outcome"] == "passed":
         return "passed"
     if gate["outcome"] in UNDECIDED:
-        return None
+        return "warned" if gate["outcome"] == "absent" and gate["waived"] else None
     return "failed" if gate["required"] and not gate["waived"] else "warned"
+
+
+def _warns(one: Mapping[str, Any]) -> bool:
+    """Return whether an exempt check belongs to the warnings: it was skipped, waived, or advisory and did not pass."""
+    return one["severity"] == "skipped" or bool(one["waived"]) or one["outcome"] not in ("passed", "not_run")
 
 
 def _result(built: Mapping[str, Any], warned: bool) -> str:

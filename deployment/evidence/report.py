@@ -14,7 +14,7 @@ from typing import Any
 from deployment.evidence import checklist
 from deployment.evidence.journal import Record, last_data
 from deployment.evidence.opening import FIRST_SCHEMA, schema_of
-from deployment.evidence.verdict import GateOutcome, GateResult, in_report_order
+from deployment.evidence.verdict import GateOutcome, GateResult, in_report_order, names_of
 from deployment.files import replace_file
 from deployment.phases import Phase
 
@@ -72,6 +72,7 @@ def build(records: Sequence[Record]) -> dict[str, Any]:
         "checklist": checklist.evaluate(records),
         **_of_an_address(records),
         **_of_journeys(records),
+        **_exempt(records),
     }
 
 
@@ -101,6 +102,31 @@ def _of_journeys(records: Sequence[Record]) -> dict[str, Any]:
     fields: dict[str, Any] = {"read_back": reads} if reads else {}
     if removed:
         fields["leftovers"] = {name: removed.get(name) for name in ("removed", "gone", "left")}
+    return fields
+
+
+def _exempt(records: Sequence[Record]) -> dict[str, Any]:
+    """Return the fields about checks that do not count for their gates, and the promotion with which the checks were compared.
+
+    A field is missing if the journal has nothing about it.
+    """
+    waived = {
+        str(one.data["check"]): one.data["reason"] for one in records if one.kind == "waived" and "check" in one.data
+    }
+    results = {one["check"]: one for one in last_data(records, "advised").get("checks", ())}
+    fields: dict[str, Any] = {}
+    if exempt := last_data(records, "exempt").get("checks"):
+        fields["exempt"] = [
+            {
+                **one,
+                "outcome": results.get(one["check"], {}).get("outcome", "not_run"),
+                "message": results.get(one["check"], {}).get("message"),
+                "waived": next((waived[name] for name in names_of(one["check"]) if name in waived), None),
+            }
+            for one in exempt
+        ]
+    if compared := last_data(records, "compared"):
+        fields["compared_with"] = {name: compared.get(name) for name in ("promotion", "checks")}
     return fields
 
 

@@ -34,7 +34,7 @@ def sentence(report: Mapping[str, Any]) -> str:
     gates: Sequence[Mapping[str, Any]] = report["gates"]
     waived = [gate["name"] for gate in gates if gate["waived"] and gate["outcome"] != "passed"]
     words["gates"] = f"{', '.join(waived)} did NOT pass and was waived, every other" if waived else "every"
-    words["checks"] = "required gate" if advisories(gates) else "check"
+    words["checks"] = "required gate" if advisories(gates) else "required check" if exemptions(report) else "check"
     return (FROZEN if is_frozen(report) else SENTENCES[str(report["verdict"])]).format(**words)
 
 
@@ -49,6 +49,20 @@ def advisories(gates: Sequence[Mapping[str, Any]]) -> list[str]:
         for gate in gates
         if not gate["required"] and gate["outcome"] in ("failed", "error")
     ]
+
+
+def exemptions(report: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each advisory check that did not pass, and for each skipped one: none of them decided anything."""
+    return [sentence for one in report.get("exempt", ()) if (sentence := _exemption(one)) is not None]
+
+
+def _exemption(one: Mapping[str, Any]) -> str | None:
+    waived = f" (waived: {one['waived']})" if one["waived"] else ""
+    if one["severity"] == "skipped":
+        return f"check {one['check']} is skipped until {one['until']}: {one['reason']}{waived}"
+    if one["outcome"] not in ("passed", "not_run"):
+        return f"advisory check {one['check']} did not pass{waived}: {one['message'] or one['outcome']}"
+    return f"check {one['check']} is advisory{waived}" if waived else None
 
 
 def next_step(report: Mapping[str, Any]) -> str | None:

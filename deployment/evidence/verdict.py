@@ -88,6 +88,12 @@ def in_report_order(names: Iterable[str]) -> list[str]:
     return [*ORDER, *further, LIVE]
 
 
+def names_of(check: str) -> tuple[str, str, str]:
+    """Return the names that stand for a check, for instance in a waiver: its own, that of all its parameters, that of its file."""
+    base = check.partition("[")[0]
+    return check, base, base.partition("::")[0]
+
+
 @dataclass
 class Tally:
     """Collects the expected checks and their results. An expected check without a result is not a pass.
@@ -108,11 +114,14 @@ class Tally:
     answers: dict[str, set[str]] = field(default_factory=dict)  # the contract's answer -> the checks that met it
     not_asked: dict[str, str] = field(default_factory=dict)  # check -> why this run cannot ask it
     harmed: dict[str, str] = field(default_factory=dict)  # gate -> why it failed although none of its checks did
+    advisory: set[str] = field(default_factory=set)  # expected checks that do not count for their gates
 
-    def expect(self, check: str, gate: str, samples: int = 0) -> None:
-        """Expect a check to pass, on at least ``samples`` samples."""
+    def expect(self, check: str, gate: str, samples: int = 0, *, advisory: bool = False) -> None:
+        """Expect a check to pass, on at least ``samples`` samples; if it is advisory, its gate does not need it."""
         self.expected[check] = gate
         self.declared[check] = samples
+        if advisory:
+            self.advisory.add(check)
 
     def record(self, result: CheckResult) -> None:
         """Record a check's result. A second, different outcome of the same check never improves the first."""
@@ -168,12 +177,25 @@ class Tally:
 
     def lacks_only_left_out(self, gate: str) -> bool:
         """Return whether checks of a gate were left out, and every other one of it has a result."""
-        checks = [check for check, own in self.expected.items() if own == gate and not self.results.get(check)]
+        checks = [check for check in self._counted(gate) if not self.results.get(check)]
         return bool(checks) and all(check in self.not_asked for check in checks)
+
+    def _counted(self, gate: str) -> list[str]:
+        return [check for check, own in self.expected.items() if own == gate and check not in self.advisory]
+
+    def advised(self) -> list[dict[str, str | None]]:
+        """Return the result of each advisory check: its outcome (``not_run`` without one), and why it did not pass."""
+        found: list[dict[str, str | None]] = []
+        for check in sorted(self.advisory):
+            results = self.results.get(check, [])
+            bad = next((one for one in results if one.outcome is not CheckOutcome.PASSED), None)
+            outcome = _worst(results).value if results else GateOutcome.NOT_RUN.value
+            found.append({"check": check, "outcome": outcome, "message": bad.message if bad else None})
+        return found
 
     def gate(self, rule: GateRule) -> GateResult:
         """Return the gate's result so far."""
-        checks = [check for check, gate in self.expected.items() if gate == rule.name]
+        checks = self._counted(rule.name)
         results_of = {check: self.results.get(check, []) for check in checks}
         requests = sum(self.requests[check] for check in checks)
         outcome, reason = self._judge(rule, results_of, requests)

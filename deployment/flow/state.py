@@ -20,6 +20,8 @@ from deployment.flow.steps import Steps
 from deployment.model import Holder, Reason, Service
 from deployment.phases import TERMINAL, Outcome, Phase, advance
 from deployment.plan import (
+    CHECKS,
+    CHECKS_OF,
     LIVE_SINCE,
     LOST_WAY_BACK,
     ApprovalRequest,
@@ -297,7 +299,8 @@ class DeploymentState:
             return None
         notes: dict[str, str | None] = {"deployment": None, "head": self._journal.head}
         if self._phase is Phase.SUCCEEDED:
-            notes |= {"promotion": self._promotion().dump(), "checks": json.dumps(self._manifest)}
+            notes |= {"promotion": self._promotion().dump(), CHECKS: json.dumps(self._manifest)}
+            notes |= {CHECKS_OF: self._plan.deployment_id}
             notes |= {LOST_WAY_BACK: None, LIVE_SINCE: self._live_since("promotion").dump()}
         elif self._phase is Phase.ROLLED_BACK or self._touched:
             notes |= self._way_back_lost()

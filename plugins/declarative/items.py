@@ -18,6 +18,7 @@ from plugins.stages import gate_of
 from plugins.state import Release
 from verification.declarative.checks import Case, DeclaredCheck
 from verification.declarative.demands import clean_up
+from verification.declarative.exemptions import ADVISORY
 from verification.declarative.judge import Asker, CheckFailed, differences
 from verification.declarative.pool import Job, Result, Turn
 from verification.journeys.accounts import SmokeUser
@@ -180,6 +181,10 @@ def function_of(check: DeclaredCheck, path: Path, replaced: frozenset[str]) -> C
     if check.on == EACH:
         needed += ["colour"]
         run = pytest.mark.parametrize("colour", [CANDIDATE, LIVE])(run)
+    if check.skip is not None:
+        run = pytest.mark.skip_until(check.skip.until, reason=check.skip.reason)(run)
+    elif check.severity == ADVISORY:
+        run = pytest.mark.advisory()(run)
     # pytest reads the fixture names from the signature, and the check's file and line from the code object.
     run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # PEP 362
         [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in needed]

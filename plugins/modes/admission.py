@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from deployment import access
 from deployment.access import DEPLOYMENT, Admission, Duty
@@ -11,11 +12,12 @@ from deployment.errors import Refused
 from deployment.events import Waiting
 from deployment.flow.machine import Machine
 from deployment.model import Colour
-from deployment.plan import Plan
+from deployment.plan import CHECKS_OF, Plan
 from deployment.preflight import attestations, checklist, preflight
 from deployment.recovery.lock_wait import Queue
 from deployment.settings import Settings
 from infrastructure.compose import Environment
+from plugins.integrity import waivers
 from plugins.modes.coordinator import Coordinator
 
 BROKEN = "broken_locks"
@@ -98,9 +100,15 @@ def report_broken_locks(machine: Machine, say: Callable[[str], None]) -> None:
 
 
 def compare_manifests(run: Coordinator, environment: Environment, machine: Machine) -> None:
-    """Journal the waivers, and the checks that the last promotion had to pass and this run does not have."""
-    checks = sorted(run.redactor.clean(check.nodeid) for check in run.checks)
-    machine.expect_manifest(checks)
+    """Journal the waivers, and how the checks differ from those that the last promotion had to pass.
+
+    Raises Refused if a check or a gate became weaker since then and no waiver says why.
+    """
+    clean, notes = run.redactor.clean, environment.ports.lease.notes()
+    checks = [replace(check, nodeid=clean(check.nodeid)) for check in run.checks]
+    machine.expect_manifest(sorted(check.nodeid for check in checks if check.counts))
     run.confirm_waivers(environment.caller.arn)
-    last = json.loads(environment.ports.lease.notes().get("checks", "[]"))
-    run.report_gone(sorted(set(last) - set(checks)))
+    last = waivers.last_checks(notes)
+    run.compare(notes.get(CHECKS_OF), None if last is None else len(last))
+    run.report_gone(sorted(set(last or ()) - {check.nodeid for check in checks}))
+    waivers.refuse_weaker(notes, checks, run.tally.absent, run.suites.name, run.waivers)

@@ -13,6 +13,7 @@ from plugins.integrity.findings import Findings
 from plugins.integrity.forgotten import forgotten
 from plugins.integrity.hook_guard import Problem
 from plugins.stages import Check, gate_of_name, problems_of, samples
+from verification.declarative.exemptions import Kind
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,12 @@ def refuse_invalid(collected: Collected, settings: Settings | None) -> None:
     refuse_problems(collected.findings.problems)
     for problem in problems_of(collected.checks):
         raise Refused(problem)
+    for check in collected.checks:
+        if check.exemption is not None and check.exemption.kind is Kind.INVALID:
+            problem, _, hint = check.exemption.reason.partition("; ")
+            raise Refused(
+                f"{check.exemption.place}: {problem}", where=check.gate, hint=f"{hint[:1].upper()}{hint[1:]}."
+            )
     for check in collected.checks:
         samples(check, settings.table(check.gate) if settings else {})
     if not collected.checks:
@@ -102,10 +109,12 @@ def refuse_small_gates(
     for name in gates:
         if name in absent:
             continue
-        rule, size = settings.rule(name), sum(check.gate == name for check in checks)
+        own = [check for check in checks if check.gate == name]
+        rule, size = settings.rule(name), sum(check.counts for check in own)
         if rule.required and size < rule.min_checks:
+            others = f" (besides {len(own) - size} that are advisory or skipped)" if len(own) > size else ""
             raise Refused(
-                f"gate {name} has {size} checks, but {rule.min_checks} are required",
+                f"gate {name} has {size} checks{others}, but {rule.min_checks} are required",
                 where=name,
                 hint=f"Add checks to suites/{name}/, or change gates.{name}.min_checks in deployment.toml.",
             )

@@ -39,6 +39,7 @@ from plugins.modes.run_state import RunState, Waiver
 from plugins.recorder import answers_in, not_asked_in, requests_in, samples_in, warnings_in
 from plugins.stages import LATENCY, Check, Stage, samples
 from verification.contract.coverage import documented, missing
+from verification.declarative.exemptions import Kind
 
 INTERRUPTED, INTERNAL_ERROR, REFUSED, NO_CHECKS = 2, 3, 4, 5
 ENDPOINTS = "endpoints"
@@ -69,18 +70,25 @@ class Coordinator(RunState):
         refuse_contradictions(checks, self._tally.absent)
         for check in checks:
             table = self._settings.table(check.gate) if self._settings else {}
-            self._tally.expect(check.nodeid, check.gate, samples(check, table))
+            if not check.skipped:
+                self._tally.expect(check.nodeid, check.gate, samples(check, table), advisory=check.advisory)
         if self._state.deploying:
-            for gate, reason in waivers.parse(self._options.waive, self.gate_names()).items():
-                self._waivers[gate] = Waiver(reason, self._actor)
+            for name, reason in waivers.parse(self._options.waive, self.gate_names(), checks).items():
+                self._waivers[name] = Waiver(reason, self._actor)
         refuse_incomplete(collected, self._suites, whole=self._state.deploying or not self._options.partial)
         if self._state.deploying:
             assert self._settings is not None, "a run without settings is refused before it collects"
             refuse_small_gates(checks, self._settings, self.gate_names(), self._tally.absent)
-        lines = sorted(f"{check} {least}".removesuffix(" 0") for check, least in self._tally.declared.items())
+        lines = sorted(
+            f"{check} {least}".removesuffix(" 0") + (" advisory" if check in self._tally.advisory else "")
+            for check, least in self._tally.declared.items()
+        )
         self._manifest_hash = hashlib.sha256("\n".join(lines).encode()).hexdigest()
         counts = {name: self.gate_size(name) for name in self.gate_names()}
-        least = {name: sum(self._tally.declared[one.nodeid] for one in checks if one.gate == name) for name in counts}
+        least = {
+            name: sum(self._tally.declared[one.nodeid] for one in checks if one.gate == name and one.counts)
+            for name in counts
+        }
         files = dict(findings.files)
         absent = {"absent": dict(self._tally.absent)} if self._tally.absent else {}
         self._journal.append(
@@ -95,10 +103,16 @@ class Coordinator(RunState):
         """Journal the names of the expected checks, once the secrets that must be redacted in them are known."""
         declared = {check: least for check, least in sorted(self._tally.declared.items()) if least}
         self._journal.append("checks", names=sorted(check.nodeid for check in self._checks), samples=declared)
+        exempt = sorted((check for check in self._checks if not check.counts), key=lambda check: check.nodeid)
+        if exempt:
+            self._journal.append("exempt", checks=[_exempt(check) for check in exempt])
+        for check in self._checks:
+            if (ended := check.exemption) is not None and ended.kind is Kind.EXPIRED:
+                self.warn(check.gate, f"the skip of {check.nodeid} ended on {ended.until}, so the check counts again")
 
     def gate_size(self, name: str) -> int:
-        """Return how many checks a gate is expected to run."""
-        return sum(check.gate == name for check in self._checks)
+        """Return how many checks must pass in a gate."""
+        return sum(check.gate == name and check.counts for check in self._checks)
 
     def gate_names(self) -> list[str]:
         """Return every gate of the report, in the report's order."""
@@ -168,6 +182,8 @@ class Coordinator(RunState):
             outcome = CheckOutcome.INCONCLUSIVE
         result = CheckResult(check, gate, outcome, message)
         self._tally.record(result)
+        if check in self._tally.advisory:
+            return  # it decides nothing
         if self._early is not None:
             self._early.ended(report, gate, outcome)
         if outcome is not CheckOutcome.PASSED and self._mode and self._settings and self._settings.rule(gate).required:
@@ -219,7 +235,9 @@ class Coordinator(RunState):
         if not patterns or self._settings is None or self.partial:
             return
         contract = contract_of(self._settings)
-        lacking = missing([] if contract is None else documented(contract), patterns, self._tally.answers)
+        advisory = self._tally.advisory
+        met = {answer: checks for answer, checks in self._tally.answers.items() if checks - advisory}
+        lacking = missing([] if contract is None else documented(contract), patterns, met)
         if lacking:
             more = f" and {len(lacking) - 1} more" if len(lacking) > 1 else ""
             text = f"no check met {lacking[0]}{more}, which `cover` of deployment.toml names"
@@ -332,6 +350,7 @@ class Coordinator(RunState):
         return [
             *self._coverage(),
             *([("not_asked", {"checks": self._tally.left_out()})] if self._tally.not_asked else []),
+            *([("advised", {"checks": self._tally.advised()})] if self._tally.advisory else []),
             ("gates", {"gates": self._reported_gates()}),
             (
                 "closed",
@@ -370,4 +389,18 @@ class Coordinator(RunState):
         return [gate.as_report() | {"required": self._settings.rule(gate.name).required} for gate in gates]
 
     def _any_failure(self) -> bool:
-        return any(r.outcome is not CheckOutcome.PASSED for results in self._tally.results.values() for r in results)
+        counted = [results for check, results in self._tally.results.items() if check not in self._tally.advisory]
+        return any(result.outcome is not CheckOutcome.PASSED for results in counted for result in results)
+
+
+def _exempt(check: Check) -> dict[str, str | None]:
+    """Return the journal's entry of a check that does not count for its gate."""
+    assert check.exemption is not None, "only exempt checks are listed"
+    kind, reason, until = check.exemption.kind, check.exemption.reason, check.exemption.until
+    return {
+        "check": check.nodeid,
+        "gate": check.gate,
+        "severity": kind,
+        "reason": reason or None,
+        "until": until or None,
+    }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 
@@ -37,6 +38,7 @@ from plugins.modes.completeness import (
 from plugins.modes.preconditions import accepted_settings
 from plugins.options import RunOptions
 from plugins.stages import Check, check_of
+from verification.declarative.exemptions import Kind
 from verification.prober.schedule import Schedule
 from verification.redaction.printable import printable
 
@@ -116,7 +118,7 @@ class PlanMode:
         checks = collected.checks
         gates = in_report_order({*settings.gates, *(check.gate for check in checks)})
         refuse_invalid(collected, settings)
-        waivers.parse(self._options.waive, gates)
+        waived = waivers.parse(self._options.waive, gates, checks)
         refuse_incomplete(collected, self._suites, whole=True)
         absent = absent_gates(service_of(settings))
         refuse_contradictions(checks, absent)
@@ -125,6 +127,7 @@ class PlanMode:
         admission = None
         if environment is not None:
             admission = admit(environment, settings, DEPLOYMENT, projected_target(environment, self._options.target))
+            waivers.refuse_weaker(environment.ports.lease.notes(), checks, absent, self._suites.name, waived)
         image, live = compose.projected_release(settings, self._options.image_tag, environment)
         target = choose_target(live, self._options.target)
         refuse_irreversible(image, self._options.allow_irreversible, settings.limits.strategy)
@@ -227,6 +230,17 @@ def _gates(settings: Settings, checks: Sequence[Check], absent: Mapping[str, str
             lines.append(f"  gate {name}: absent, nothing will be asked: {absent[name]}")
             continue
         required = "required" if settings.rule(name).required else "not required"
-        lines.append(f"  gate {name}: {len(own)} checks, {required}")
-        lines += [f"      {check.nodeid.rpartition('suites/')[2]}" for check in own]
+        others = Counter(check.exemption.kind for check in own if check.exemption is not None and not check.counts)
+        more = "".join(f", {count} {kind}" for kind, count in sorted(others.items()))
+        lines.append(f"  gate {name}: {len(own) - others.total()} checks, {required}{more}")
+        lines += [f"      {check.nodeid.rpartition('suites/')[2]}{_exemption(check)}" for check in own]
     return lines
+
+
+def _exemption(check: Check) -> str:
+    """Return how a check is exempt, in brackets; empty if it is not."""
+    if check.exemption is None:
+        return ""
+    kind, reason, until = check.exemption.kind, check.exemption.reason, check.exemption.until
+    words = f"skip ended on {until}" if kind is Kind.EXPIRED else f"{kind} until {until}" if until else str(kind)
+    return f" ({words}{f': {reason}' if reason else ''})"

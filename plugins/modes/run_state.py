@@ -29,6 +29,7 @@ from deployment.model import Reason
 from deployment.settings import Settings
 from plugins import state as published
 from plugins.integrity.assertions import recorded_environment
+from plugins.integrity.waivers import is_check
 from plugins.modes.base import RunMode
 from plugins.modes.early_verdict import EarlyVerdict
 from plugins.modes.scratch import STATE_FILE, Scratch
@@ -280,7 +281,7 @@ class RunState:
 
     @property
     def waivers(self) -> Mapping[str, Waiver]:
-        """The waived gates."""
+        """The waivers by the names of gates, checks and files of checks."""
         return self._waivers
 
     @property
@@ -356,15 +357,15 @@ class RunState:
             self.publish()
         return self._state_key
 
-    def waive(self, gate: str, reason: str, by: str) -> None:
-        """Let a required gate fail, and journal the reason and the principal."""
-        self._waivers[gate] = Waiver(reason, by)
-        self._journal.append("waived", gate=gate, reason=str(self._waivers[gate]))
+    def waive(self, name: str, reason: str, by: str) -> None:
+        """Let a required gate fail, or accept that a check became weaker, and journal the reason and the principal."""
+        self._waivers[name] = Waiver(reason, by)
+        self._journal.append("waived", **{"check" if is_check(name) else "gate": name}, reason=str(self._waivers[name]))
 
     def confirm_waivers(self, by: str) -> None:
         """Journal the waivers that were given as options, now that AWS has said who the caller is."""
-        for gate, waiver in list(self._waivers.items()):
-            self.waive(gate, waiver.reason, by)
+        for name, waiver in list(self._waivers.items()):
+            self.waive(name, waiver.reason, by)
 
     def report_gone(self, checks: Sequence[str]) -> None:
         """Journal the checks of the last promotion that this run does not have."""
@@ -372,6 +373,12 @@ class RunState:
         if checks:
             self._journal.append("gone", checks=list(checks))
             self.say(f"{len(checks)} checks of the last promotion are gone, among them {checks[0]}")
+
+    def compare(self, promotion: str | None, checks: int | None) -> None:
+        """Journal the promotion with which the checks were compared, and how many it had to pass; None if nothing is recorded."""
+        self._journal.append("compared", promotion=promotion, checks=checks)
+        if checks is None and (self._tally.absent or not all(check.counts for check in self._checks)):
+            self.say("no earlier promotion is recorded: the parts that do not count were compared with nothing")
 
     def warn(self, gate: str, text: str) -> None:
         """Show a warning beside the verdict, once, however many checks give it; it decides nothing."""

@@ -172,6 +172,8 @@ class VerifyMode:
             run.stop(Reason(where, what))
         elif run.tally.not_asked and not any(gate.outcome is GateOutcome.PASSED for gate in run.gates()):
             run.stop(Reason("verify", f"no gate passed: {next(iter(run.tally.not_asked.values()))}"))
+        elif run.checks and not any(check.counts for check in run.checks):
+            run.stop(Reason("verify", "no check ran that counts for a gate"))
 
     def _excused(self, gate: GateResult) -> bool:
         """Return whether a gate may be missing, or may lack checks that this run could not ask."""

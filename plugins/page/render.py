@@ -12,6 +12,7 @@ from typing import Any
 import jinja2
 from markupsafe import Markup
 
+from deployment.evidence.sentence import exemptions
 from plugins.page import charts, view
 from plugins.page.timeline import timeline
 
@@ -36,6 +37,8 @@ def render(data: Mapping[str, Any]) -> str:
         timeline=timeline(data["journal"]),
         warnings=view.records(data, "warning"),
         gone=next(iter(view.records(data, "gone")), {}).get("checks", ()),
+        exemptions=exemptions(data["report"]),
+        uncompared=view.uncompared(data["report"]),
         logs=view.records(data, "logs"),
         pictures=charts.pictures(data),
         marks=view.MARKS,

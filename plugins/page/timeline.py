@@ -36,7 +36,9 @@ def timeline(journal: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
                 f"alarms of {d['colour']}: {', '.join(f'{k} {v}' for k, v in d['states'].items())}"
             ),
             "alarms_unread": lambda d=data: f"the alarms could not be read: {d['error']}",
-            "waived": lambda d=data: f"{d['gate']} was waived: {d['reason']}",
+            "waived": lambda d=data: f"{d.get('gate') or d.get('check')} was waived: {d['reason']}",
+            "exempt": lambda d=data: f"{len(d['checks'])} checks do not count for their gates",
+            "compared": lambda d=data: _compared(d),
             "warning": lambda d=data: f"warning of {d['gate']}: {d['text']}",
             "gone": lambda d=data: f"{len(d['checks'])} checks of the last promotion are gone",
             "notifying": lambda d=data: f"about to notify the team: {d['event']}",
@@ -63,6 +65,15 @@ def _leftovers(data: Mapping[str, Any]) -> str:
 def _read_back(data: Mapping[str, Any]) -> str:
     good = sum(one["outcome"] == "readable" for one in data["reads"])
     return f"after the rollback {good} of {len(data['reads'])} requests read the data written after the promotion"
+
+
+def _compared(data: Mapping[str, Any]) -> str:
+    """Return with which promotion the checks were compared."""
+    if data["checks"] is None:
+        return "no earlier promotion is recorded, so the checks were compared with nothing"
+    return (
+        f"the checks were compared with the {data['checks']} that promotion {data['promotion'] or 'before'} had to pass"
+    )
 
 
 def _gap(data: Mapping[str, Any]) -> str:

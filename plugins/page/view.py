@@ -59,6 +59,12 @@ class Steps:
     width: int = _WIDTH
 
 
+def uncompared(report: Mapping[str, Any]) -> bool:
+    """Return whether parts do not count and it is not known whether they counted before."""
+    weaker = "exempt" in report or any(gate["outcome"] == "absent" for gate in report["gates"])
+    return weaker and report.get("compared_with", {"checks": 0})["checks"] is None
+
+
 def mood(data: Mapping[str, Any]) -> str:
     """Return the mood of the verdict: good, bad or neutral."""
     report = data["report"]

@@ -24,7 +24,8 @@ from deployment.model import Reason
 from plugins.integrity.assertions import assertion_problem, recorded_environment, refuse_disabled_assertions
 from plugins.integrity.findings import CollectionWatch, Findings, findings, from_json
 from plugins.integrity.process_guard import file_hashes, first_difference
-from plugins.stages import Check, Stage, check_of
+from plugins.stages import Check, Stage, check_of, today_key
+from verification.declarative.exemptions import from_facts
 
 if TYPE_CHECKING:
     from plugins.modes.coordinator import Coordinator
@@ -62,6 +63,7 @@ class WorkerSide:
             "gates": [check.gate for check in checks],
             "stages": [int(check.stage) for check in checks],
             "samples": [check.declares for check in checks],
+            "exemptions": [None if check.exemption is None else asdict(check.exemption) for check in checks],
             "assertion_problem": assertion_problem(session.config),
             "variables": recorded_environment(),
             # The controller does not load the conftests of folders, and another folder could lie on the worker's path.
@@ -96,9 +98,9 @@ def decode(collection: Sequence[str]) -> WorkerCollection:
     encoded = barrier.rpartition(f"{BARRIER}[")[2].rstrip("]")
     facts = json.loads(base64.urlsafe_b64decode(encoded))
     checks = [
-        Check(nodeid, gate, Stage(stage), declares)
-        for nodeid, gate, stage, declares in zip(
-            nodeids, facts["gates"], facts["stages"], facts["samples"], strict=True
+        Check(nodeid, gate, Stage(stage), declares, None if exempt is None else from_facts(exempt))
+        for nodeid, gate, stage, declares, exempt in zip(
+            nodeids, facts["gates"], facts["stages"], facts["samples"], facts["exemptions"], strict=True
         )
     ]
     return WorkerCollection(checks, from_json(facts["findings"]), facts["assertion_problem"], facts["variables"])
@@ -289,6 +291,7 @@ class ParallelPhases:
         node.workerinput["deployment_key"] = self._run.share_state()
         node.workerinput["deployment_state"] = str(self._run.state_file)
         node.workerinput["deployment_root"] = str(self._run.suites)
+        node.workerinput["deployment_today"] = node.config.stash[today_key].isoformat()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_testnodedown(self, node: Any, error: object | None) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from deployment.events import Event, PhaseChanged, StepBegan, StepEnded, Waiting
-from deployment.evidence.sentence import advisories, next_step, sentence
+from deployment.evidence.sentence import advisories, exemptions, next_step, sentence
 from deployment.evidence.verdict import GateOutcome
 from deployment.phases import Phase
 from verification.redaction.printable import printable
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 # On a terminal the line is rewritten in place; a CI log gets a new line, rarely enough to stay readable.
 LOG_EVERY_S = 15.0
 NAME_WIDTH = 10
+MOST_EXEMPTIONS = 10
 
 # During these steps checks run, and pytest's own lines show the progress.
 SPANNING = ("verify", "live")
@@ -147,6 +148,11 @@ class Progress:
         reasons = run.gate_reasons()
         for advisory in advisories([{**gate, "reason": reasons.get(gate["name"])} for gate in report["gates"]]):
             terminal.write_line(f"  {self._fitted(terminal, advisory, 2)}", bold=True, yellow=True)
+        exempt = exemptions(report)
+        if (more := len(exempt) - MOST_EXEMPTIONS) > 0:
+            exempt[MOST_EXEMPTIONS:] = [f"{more} more checks do not count for their gates; report.html lists them"]
+        for text in exempt:
+            terminal.write_line(f"  {self._fitted(terminal, text, 2)}", bold=True, yellow=True)
         for gate in report["gates"]:
             if gate["outcome"] == GateOutcome.ABSENT:
                 text = f"gate {gate['name']} is absent: {reasons.get(gate['name'])}"

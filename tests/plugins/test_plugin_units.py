@@ -87,6 +87,7 @@ def collection(*stages: Stage, problem: str | None = None, **files: str) -> list
         "gates": ["g"] * len(stages),
         "stages": [int(stage) for stage in stages],
         "samples": [""] * len(stages),
+        "exemptions": [None] * len(stages),
         "findings": {"problems": [], "shortened": [], "deselected": 3, "files": files},
         "assertion_problem": problem,
         "variables": {},

@@ -11,6 +11,7 @@ from typing import Any
 
 from verification.declarative import inline_schemas, rules
 from verification.declarative.check_schema import mistakes_by_schema, where
+from verification.declarative.exemptions import ADVISORY, REQUIRED, Skip, not_here, today
 from verification.declarative.files import Folder, UnusableFile, rows
 from verification.declarative.placeholder_rules import nearest
 from verification.declarative.source import InvalidChecks, Source, parse, read_bytes, without_garbage_collection
@@ -49,7 +50,7 @@ class DeclaredCheck:
 
     ``session`` is the name of the session that its requests are sent in, ``signed_in`` means the first one of the service.
     ``variables`` are the placeholders ``env.NAME`` and ``secret.NAME``. ``independent``: whether it may run beside others; None
-    if the check does not say so.
+    if the check does not say so. ``severity`` is ``required`` or ``advisory``.
     """
 
     file: str
@@ -63,6 +64,8 @@ class DeclaredCheck:
     differ: tuple[str, ...] = ()
     variables: tuple[str, ...] = field(default=())
     independent: bool | None = None
+    severity: str = REQUIRED
+    skip: Skip | None = None
 
     @property
     def place(self) -> str:
@@ -154,6 +157,8 @@ class _Builder:
         self.files: dict[Path, tuple[int, int]] = {}
         self._source = source
         self._folder = folder
+        self._gate = folder.gate
+        self._today = today()
 
     def checks(self) -> tuple[DeclaredCheck, ...]:
         """Return every check without a mistake."""
@@ -171,8 +176,11 @@ class _Builder:
         before = len(self.mistakes)
         sets = self._sets(path, raw.get("parameters"))
         found = rules.texts_of(raw)
-        for inner, what in rules.mistakes(raw, sets, found):
+        for inner, what in (*rules.mistakes(raw, sets, found), *rules.exemption(raw, self._today)):
             self._mistake([*path, *inner], what)
+        exempt = "skip" if "skip" in raw else "severity" if raw.get("severity") == ADVISORY else None
+        if exempt is not None and (problem := not_here(self._gate, "skipped" if exempt == "skip" else ADVISORY)):
+            self._mistake([*path, exempt], problem)
         cases: tuple[Case, ...] = ()
         if len(self.mistakes) == before:
             cases = tuple(self._case(path, raw, one) for one in sets or [{}])
@@ -189,6 +197,8 @@ class _Builder:
             differ=tuple(raw.get("differ", ())),
             variables=tuple(sorted(name for name in asked if variable(name) is not None)),
             independent=raw.get("independent"),
+            severity=raw.get("severity", REQUIRED),
+            skip=Skip(**raw["skip"]) if "skip" in raw else None,
         )
 
     def _sets(self, path: list[Key], raw: Any) -> list[dict[str, Any]]:

@@ -33,6 +33,12 @@ class Folder:
         folder = file.resolve().parent
         return cls(folder, next((one for one in (folder, *folder.parents) if one.name == SUITES), folder))
 
+    @property
+    def gate(self) -> str:
+        """The folder of ``suites/`` that the file belongs to; empty if it lies elsewhere."""
+        parts = self.path.relative_to(self.inside).parts
+        return parts[0] if parts and self.inside.name == SUITES else ""
+
     def find(self, name: str) -> Path:
         """Return the path of a file that a check names. Raise UnusableFile."""
         try:

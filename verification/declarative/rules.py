@@ -6,9 +6,11 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from verification.declarative import inline_schemas, placeholder_rules
+from verification.declarative.exemptions import ADVISORY, mistakes_in_skip
 from verification.declarative.placeholder_rules import Text, nearest
 from verification.declarative.source import Step
 from verification.declarative.vocabulary import BODIES, LONGEST_S, until_of
@@ -75,6 +77,17 @@ def mistakes_in_filled(request: Request, parameters: Mapping[str, Any]) -> Itera
         text: Any = value
         if isinstance(text, str) and not (text.isascii() and text.isprintable()):
             yield f"the value of {name} has a character that a header cannot have"
+
+
+def exemption(check: Mapping[str, Any], day: date) -> Iterator[Mistake]:
+    """Yield the mistakes in ``severity`` and ``skip`` of a check whose file is read on this day."""
+    skip = check.get("skip")
+    if skip is None:
+        return
+    for key, what in mistakes_in_skip(skip["reason"], skip["until"], day):
+        yield ("skip", key), what
+    if check.get("severity") == ADVISORY:
+        yield ("skip",), "an advisory check fails no gate, so that it needs no skip; delete one of the two"
 
 
 def _shape(check: Mapping[str, Any]) -> Iterator[Mistake]:
