@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from scripts.commands.checks import history, listing
+from scripts.commands.checks.collected import Listed
 from tests.scripts.notes_project import run
 
 UP, WRONG = "suites/service.yaml::health::answers", "suites/notes/test_own.py::test_in_python[a::b]"
@@ -33,7 +34,12 @@ def listed() -> dict[str, dict[str, object]]:
 
 @pytest.fixture
 def project(ours: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr(listing, "_collected", lambda _: [UP, WRONG, "suites/notes/first.yaml::it is ready"])
+    own = [
+        Listed(UP, "health", "required"),
+        Listed(WRONG, "notes", "advisory"),
+        Listed("suites/notes/first.yaml::it is ready", "notes", "skipped", until="2027-01-31"),
+    ]
+    monkeypatch.setattr(listing, "collected", lambda _: own)
     report(ours, 1, "sha256:one", seconds=5)
     report(ours, 2, "sha256:one", failed=True, seconds=1)
     report(ours, 3, "sha256:two", seconds=2)
@@ -58,6 +64,8 @@ def test_history_counts_each_report_once(project: Path) -> None:
     }
     assert (rows[WRONG]["runs"], rows[WRONG]["flaky_releases"]) == (3, 0)
     assert rows["suites/notes/first.yaml::it is ready"]["last"] is None
+    severities = ["required", "advisory", "skipped until 2027-01-31"]
+    assert [row["severity"] for row in rows.values()] == severities
 
 
 def test_the_cache_follows_the_reports(project: Path) -> None:

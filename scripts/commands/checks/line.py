@@ -100,17 +100,27 @@ def import_recording(tools: Tools, kind: str, file: TextIO, to: str, environment
 @click.option(
     "--reports", type=click.Path(path_type=Path), metavar="DIR", help="Folder of the reports (default: reports/)."
 )
+@click.option("--promote", metavar="ID", help="Make this advisory check required, instead of listing.")
 @environment_option
 @click.pass_obj
-def list_checks(tools: Tools, as_json: bool, reports: Path | None, environment: str | None) -> None:
+def list_checks(
+    tools: Tools, as_json: bool, reports: Path | None, promote: str | None, environment: str | None
+) -> None:
     """List all checks: gate, owner (by CODEOWNERS), severity, last result, pass rate, duration, flakiness.
 
-    The history comes from the reports; a cache beside them, which may be deleted, makes it quick.
+    The history comes from the reports; a cache beside them, which may be deleted, makes it quick. --promote edits a check in
+    YAML, and prints the marker to delete for one in Python.
     """
     from scripts.commands.checks import listing as command
 
     project = tools.project()
-    sys.exit(command.run(load(project.settings_file, environment), reports or project.reports, as_json))
+    settings = load(project.settings_file, environment)
+    if promote is not None:
+        from scripts.commands.checks import promoting
+        from scripts.commands.checks.collected import collected
+
+        sys.exit(promoting.run(settings, promote, collected(settings)))
+    sys.exit(command.run(settings, reports or project.reports, as_json))
 
 
 COMMANDS = (check, new_check, import_recording, list_checks)

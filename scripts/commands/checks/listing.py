@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -14,10 +12,10 @@ from typing import Any
 
 import click
 
-from deployment.errors import Refused
 from deployment.project import Project
 from deployment.settings import Settings
 from scripts.commands.checks import history
+from scripts.commands.checks.collected import SKIPPED, collected
 from scripts.commands.checks.history import History
 
 OWNERS = ("CODEOWNERS", ".github/CODEOWNERS", "docs/CODEOWNERS")
@@ -52,17 +50,18 @@ class _Row:
 
 def run(settings: Settings, reports: Path, as_json: bool) -> int:
     """Print the checks of all gates, and return 0. Raises Refused if they cannot be collected."""
+    listed = collected(settings)
     known = history.read(reports)
     owners = _Owners(settings.project)
     rows = [
         _Row(
-            gate := _gate(node),
-            node,
-            owners.of(node.partition("::")[0]),
-            "required" if settings.rule(gate).required else "advisory",
-            known.get(history.name_of(node), _NOT_RUN),
+            one.gate,
+            one.check,
+            owners.of(one.check.partition("::")[0]),
+            f"{one.severity} until {one.until}" if one.severity == SKIPPED else one.severity,
+            known.get(history.name_of(one.check), _NOT_RUN),
         )
-        for node in _collected(settings)
+        for one in listed
     ]
     if as_json:
         click.echo(json.dumps([row.document() for row in rows], indent=2))
@@ -83,24 +82,6 @@ def _line(row: _Row) -> tuple[str, ...]:
     flaky = f"{known.flaky} of {len(known.releases)} releases" if known.flaky else "-"
     passed = f"{known.passed} of {known.runs}"
     return row.gate, row.check, row.owner, row.severity, known.last, passed, f"{known.seconds:.2f} s", flaky
-
-
-def _gate(node: str) -> str:
-    """Return the gate of a check: its folder, or the second part for one from the description."""
-    parts = node.partition("::")[0].split("/")
-    return parts[1] if len(parts) > 2 else node.split("::")[1]
-
-
-def _collected(settings: Settings) -> list[str]:
-    """Return the ids of all checks, as pytest collects them. Raises Refused with its message."""
-    folder = settings.project.suites.name
-    command = [sys.executable, "-m", "pytest", "--collect-only", "-q", f"--environment={settings.environment}", folder]
-    done = subprocess.run(
-        command, cwd=settings.project.root, capture_output=True, text=True, errors="replace", check=False
-    )
-    if done.returncode:
-        raise Refused(f"pytest cannot collect the checks:\n{(done.stdout + done.stderr).strip()}")
-    return [line for line in done.stdout.splitlines() if line.startswith(f"{folder}/") and "::" in line]
 
 
 class _Owners:
