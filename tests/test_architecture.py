@@ -71,6 +71,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "verification.watch": ("verification.watch", "verification.prober", "verification.statistics"),
     "verification.latency": ("verification.latency", *VERIFICATION_JOURNEYS),
     "verification.load": ("verification.load", "verification.latency", *VERIFICATION_JOURNEYS),
+    "verification.history": ("verification.history", "verification.statistics"),
     "verification": (),
     "plugins.described": (*OUTSIDE_PLUGINS, *PLUGINS_ROOT, "plugins.run", "plugins.fixtures", "plugins.described"),
     "plugins.integrity": (*OUTSIDE_PLUGINS, *PLUGINS_ROOT, "plugins.described.checks", "plugins.integrity"),

@@ -106,7 +106,8 @@ def _of_journeys(records: Sequence[Record]) -> dict[str, Any]:
 
 
 def _exempt(records: Sequence[Record]) -> dict[str, Any]:
-    """Return the fields about checks that do not count for their gates, and the promotion with which the checks were compared.
+    """Return the fields about checks that do not count for their gates, the promotion with which the checks were compared, and
+    the history of each check.
 
     A field is missing if the journal has nothing about it.
     """
@@ -125,6 +126,8 @@ def _exempt(records: Sequence[Record]) -> dict[str, Any]:
             }
             for one in exempt
         ]
+    if history := last_data(records, "history").get("checks"):
+        fields["history"] = history
     if compared := last_data(records, "compared"):
         fields["compared_with"] = {name: compared.get(name) for name in ("promotion", "checks")}
     return fields

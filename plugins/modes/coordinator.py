@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from deployment.errors import DeploymentError, JournalUnwritable, Refused
+from deployment.errors import DeploymentError, JournalUnwritable, Refused, first_line
 from deployment.evidence import archive, report
 from deployment.evidence.archive import NOWHERE
 from deployment.evidence.data.details import REASONS, SERIES
@@ -38,11 +38,13 @@ from plugins.modes.completeness import (
 from plugins.modes.run_state import RunState, Waiver
 from plugins.recorder import answers_in, not_asked_in, requests_in, samples_in, warnings_in
 from plugins.stages import LATENCY, Check, Stage, samples
+from verification import history as histories
 from verification.contract.coverage import documented, missing
 from verification.declarative.exemptions import Kind
 
 INTERRUPTED, INTERNAL_ERROR, REFUSED, NO_CHECKS = 2, 3, 4, 5
 ENDPOINTS = "endpoints"
+SHOWN_BROKEN = 5
 CRASHED = "???"
 """``when`` of xdist's report about the check that a lost worker was running."""
 
@@ -103,12 +105,36 @@ class Coordinator(RunState):
         """Journal the names of the expected checks, once the secrets that must be redacted in them are known."""
         declared = {check: least for check, least in sorted(self._tally.declared.items()) if least}
         self._journal.append("checks", names=sorted(check.nodeid for check in self._checks), samples=declared)
+        self.recall()
         exempt = sorted((check for check in self._checks if not check.counts), key=lambda check: check.nodeid)
         if exempt:
             self._journal.append("exempt", checks=[_exempt(check) for check in exempt])
         for check in self._checks:
             if (ended := check.exemption) is not None and ended.kind is Kind.EXPIRED:
                 self.warn(check.gate, f"the skip of {check.nodeid} ended on {ended.until}, so the check counts again")
+
+    def recall(self) -> None:
+        """Journal what earlier reports say of the expected checks; nothing without any. An error here changes nothing else."""
+        try:
+            found = histories.read(self._options.reports, besides=self._run_id)
+            known = {check: one for check in self._tally.expected if (one := found.of(check)) is not None}
+            checks = [
+                {
+                    "check": check,
+                    "runs": one.runs,
+                    "passed": one.passed,
+                    "median_s": round(one.seconds, 3),
+                    "chance": one.chance_data(),
+                }
+                for check, one in sorted(known.items())
+            ]
+        except Exception as error:  # the history decides nothing, so that no error of it may stop a run
+            self.say(f"the history of the checks cannot be read: {first_line(error)}")
+            return
+        if checks or found.broken:
+            self._journal.append("history", checks=checks, left_out=dict(found.broken))
+        for folder, why in list(found.broken.items())[:SHOWN_BROKEN]:
+            self.say(f"the history leaves out reports/{folder}: {why}")
 
     def gate_size(self, name: str) -> int:
         """Return how many checks must pass in a gate."""

@@ -39,6 +39,7 @@ def render(data: Mapping[str, Any]) -> str:
         gone=next(iter(view.records(data, "gone")), {}).get("checks", ()),
         exemptions=exemptions(data["report"]),
         uncompared=view.uncompared(data["report"]),
+        left_out=next(iter(view.records(data, "history")), {}).get("left_out", {}),
         logs=view.records(data, "logs"),
         pictures=charts.pictures(data),
         marks=view.MARKS,

@@ -206,6 +206,30 @@ def test_a_verification_shows_them_too(project: Project) -> None:
     assert run.report["reason"] == "verify: no check ran that counts for a gate"
 
 
+def test_the_report_shows_the_history_of_each_check_and_a_broken_report_changes_nothing(project: Project) -> None:
+    first = project.run("suites/redis", target=None)
+    assert "history" not in first.report
+    broken = first.folder.resolve().parent / "20200101-000000-verify-000000"
+    broken.mkdir()
+    (broken / "verification.json").write_text("[]")
+    (broken / "junit.xml").write_text("<")
+    run = project.run("suites/redis", target=None)
+    assert (run.code, run.report["verdict"]) == (0, "verified"), run.output
+    validate(run.report, SCHEMA)
+    (one,) = run.report["history"]
+    chance = {"failed": 0, "runs": 1, "low": 0.0, "high": 0.975}
+    assert one == {
+        "check": "suites/redis/test_redis.py::test_asks",
+        "runs": 1,
+        "passed": 1,
+        "median_s": one["median_s"],
+        "chance": chance,
+    }
+    assert f"the history leaves out reports/{broken.name}: verification.json is not an object" in run.output
+    assert "0 of 1: 0.0 to 97.5 %" in page(run)
+    assert f"Left out: reports/{broken.name}: verification.json is not an object" in page(run)
+
+
 # -- compared with the last promotion --------------------------------------------------------------------------------------
 
 

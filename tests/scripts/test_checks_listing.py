@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from scripts.commands.checks import history, listing
+from scripts.commands.checks import listing
 from scripts.commands.checks.collected import Listed
 from tests.scripts.notes_project import run
+from verification import history
 
 UP, WRONG = "suites/service.yaml::health::answers", "suites/notes/test_own.py::test_in_python[a::b]"
 JUNIT = '<testsuites><testsuite><testcase classname="suites.service.yaml.health" name="answers" time="{seconds}">{up}</testcase><testcase classname="suites.notes.test_own" name="test_in_python[a::b]" time="1"/><testcase classname="deployment" name="verdict" time="9"/></testsuite></testsuites>'
@@ -29,7 +30,7 @@ def listed() -> dict[str, dict[str, object]]:
     """Return the rows of ``checks --json`` by check."""
     result = run("checks", "--json")
     assert result.exit_code == 0, (result.output, result.exception)
-    return {row["check"]: row for row in json.loads(result.output)}
+    return {row["check"]: row for row in json.loads(result.stdout)}
 
 
 @pytest.fixture
@@ -60,6 +61,7 @@ def test_history_counts_each_report_once(project: Path) -> None:
         "passed": 2,
         "median_s": 2.0,
         "flaky_releases": 1,
+        "chance": {"failed": 0, "runs": 1, "low": 0.0, "high": 0.975},
         "releases": {"sha256:one": {"passed": 1, "runs": 2}, "sha256:two": {"passed": 1, "runs": 1}},
     }
     assert (rows[WRONG]["runs"], rows[WRONG]["flaky_releases"]) == (3, 0)
@@ -100,6 +102,8 @@ def test_an_incomplete_report_counts_for_nothing(project: Path) -> None:
     (broken / "junit.xml").write_text("<testsuites>")
     (report(project, 6, "sha256:two") / "verification.json").unlink()
     assert listed() == expected
+    assert "left out: " in run("checks").stderr
+    assert "run-5: junit.xml is not XML" in run("checks").stderr
 
 
 def test_without_reports_there_is_no_history(project: Path) -> None:
@@ -125,5 +129,5 @@ def test_the_last_pattern_that_fits_names_the_owner(project: Path, rules: str, o
 def test_the_table_names_every_check(project: Path) -> None:
     lines = run("checks").output.splitlines()
     assert lines[0].split() == ["gate", "check", "owner", "severity", "last", "passed", "median", "flaky"]
-    assert lines[1].split("  ")[-1] == "1 of 2 releases"
+    assert lines[1].split("  ")[-1] == "1 of 2 releases, by chance 0.0% (0.0% to 97.5%)"
     assert lines[-1] == "3 checks"

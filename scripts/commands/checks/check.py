@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -35,6 +36,8 @@ PASSED, FAILED, REFUSED = 0, 1, 4
 NOTHING_COLLECTED = 5
 SUFFIXES = (".yaml", ".yml")
 TIMEOUT_S = 10.0
+SKIP_BEGINS = "until "
+"""How the reason of a skip begins that the check's file declares, see docs/add-a-check.md."""
 Learn = Callable[..., None]
 
 
@@ -208,6 +211,8 @@ class _Runner:
         except httpx.TransportError as failure:
             problem = f"no answer to the sign-in ({type(failure).__name__}: {failure})"
         name = f"{check.file}::{_id(check, case)}"
+        if check.skip is not None:
+            click.echo(f"note: runs skip {name} until {check.skip.until}: {check.skip.reason}")
         if problem is not None:
             click.echo(f"failed: {name} ({' and '.join(roles)})\n{problem}")
             return False
@@ -306,11 +311,22 @@ def _by_pytest(settings: Settings, wanted: Wanted, file: Path, name: str, learn:
             errors="replace",
         )
         results = list(_results(Path(reports), shown))
+        only_exempt = _ran_only_exempt_checks(Path(reports))
     for result in results:
         click.echo(result)
+    if only_exempt and done.returncode == FAILED:  # the run has failed because nothing in it counts for a gate
+        return FAILED if any(result.startswith("failed: ") for result in results) else PASSED
     if not results or done.returncode not in (PASSED, FAILED):
         click.echo(done.stdout, err=True)
     return REFUSED if done.returncode == NOTHING_COLLECTED else done.returncode
+
+
+def _ran_only_exempt_checks(reports: Path) -> bool:
+    """Return whether the only run in ``reports`` had no checks but advisory and skipped ones."""
+    for file in reports.glob("[!l]*/verification.json"):
+        report = json.loads(file.read_text(encoding="utf-8"))
+        return "exempt" in report and not any(gate["checks"] for gate in report["gates"])
+    return False
 
 
 def _results(reports: Path, shown: str) -> Iterator[str]:
@@ -321,7 +337,9 @@ def _results(reports: Path, shown: str) -> Iterator[str]:
                 continue
             name = f"{shown}::{case.get('name')}"
             problem = next((one for one in case if one.tag in ("failure", "error", "skipped")), None)
-            if problem is None:
+            if problem is not None and problem.tag == "skipped" and str(problem.get("message")).startswith(SKIP_BEGINS):
+                yield f"skipped: {name}: {problem.get('message')}"
+            elif problem is None:
                 yield f"passed: {name} ({float(case.get('time', 0)) * 1000:.0f} ms)"
             else:
                 yield f"failed: {name}\n{(problem.text or problem.get('message') or '').strip()}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deployment.errors import Refused
+from deployment.project import FRAMEWORK
 from deployment.settings import Settings
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 VARIABLE = "DEPLOYMENT_CHECKS"
 """The environment variable that names the file for the list."""
-FRAMEWORK = Path(__file__).resolve().parents[3]
 REQUIRED, ADVISORY, SKIPPED = "required", "advisory", "skipped"
 
 

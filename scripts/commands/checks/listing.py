@@ -14,9 +14,9 @@ import click
 
 from deployment.project import Project
 from deployment.settings import Settings
-from scripts.commands.checks import history
 from scripts.commands.checks.collected import SKIPPED, collected
-from scripts.commands.checks.history import History
+from verification import history
+from verification.history import History
 
 OWNERS = ("CODEOWNERS", ".github/CODEOWNERS", "docs/CODEOWNERS")
 _NOT_RUN = History("-", "", 0, 0, 0.0, {})
@@ -44,6 +44,7 @@ class _Row:
             "passed": known.passed,
             "median_s": None if known is _NOT_RUN else round(known.seconds, 3),
             "flaky_releases": known.flaky,
+            "chance": known.chance_data(),
             "releases": {digest: {"passed": one, "runs": every} for digest, (one, every) in known.releases.items()},
         }
 
@@ -52,6 +53,8 @@ def run(settings: Settings, reports: Path, as_json: bool) -> int:
     """Print the checks of all gates, and return 0. Raises Refused if they cannot be collected."""
     listed = collected(settings)
     known = history.read(reports)
+    for folder, why in known.broken.items():
+        click.echo(f"left out: {reports / folder}: {why}", err=True)
     owners = _Owners(settings.project)
     rows = [
         _Row(
@@ -59,7 +62,7 @@ def run(settings: Settings, reports: Path, as_json: bool) -> int:
             one.check,
             owners.of(one.check.partition("::")[0]),
             f"{one.severity} until {one.until}" if one.severity == SKIPPED else one.severity,
-            known.get(history.name_of(one.check), _NOT_RUN),
+            known.of(one.check) or _NOT_RUN,
         )
         for one in listed
     ]
@@ -79,7 +82,7 @@ def _line(row: _Row) -> tuple[str, ...]:
     known = row.history
     if known is _NOT_RUN:
         return row.gate, row.check, row.owner, row.severity, "-", "-", "-", "-"
-    flaky = f"{known.flaky} of {len(known.releases)} releases" if known.flaky else "-"
+    flaky = f"{known.flaky} of {len(known.releases)} releases, {known.odds}" if known.flaky else "-"
     passed = f"{known.passed} of {known.runs}"
     return row.gate, row.check, row.owner, row.severity, known.last, passed, f"{known.seconds:.2f} s", flaky
 

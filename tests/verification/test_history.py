@@ -1,0 +1,135 @@
+"""The history of checks comes from the reports alone; a report that cannot be read is left out and named."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from verification import history
+
+SUITE = '<testsuites><testsuite><testcase classname="suites.a.test_x" name="test_y" time="{time}">{more}</testcase></testsuite></testsuites>'
+NODE = "suites/a/test_x.py::test_y"
+
+
+def report(reports: Path, name: str, digest: str | None = "sha256:one", *, failed: bool = False) -> Path:
+    folder = reports / name
+    folder.mkdir(parents=True)
+    (folder / "verification.json").write_text(json.dumps({"digest": digest, "started_at": name}))
+    (folder / "junit.xml").write_text(SUITE.format(time=1, more="<failure/>" if failed else ""))
+    return folder
+
+
+def of(reports: Path) -> history.History:
+    found = history.read(reports).of(NODE)
+    assert found is not None
+    return found
+
+
+def test_a_failure_that_a_pass_of_the_same_release_follows_is_chance(tmp_path: Path) -> None:
+    for number, (digest, failed) in enumerate(
+        [("one", False), ("one", True), ("one", False), ("two", True), ("two", False), ("bad", False), ("bad", True)]
+    ):
+        report(tmp_path, f"run-{number}", f"sha256:{digest}", failed=failed)
+    report(tmp_path, "run-8", None, failed=True)  # an address without a digest
+    found = of(tmp_path)
+    assert (found.runs, found.passed, found.flaky) == (8, 4, 3)
+    assert (found.chance_failures, found.chance_runs) == (2, 5)
+    assert found.chance_data() == {"failed": 2, "runs": 5, "low": 0.0527, "high": 0.8534}  # R: binom.test(2, 5)
+    assert found.odds == "by chance 40.0% (5.3% to 85.3%)"
+
+
+def test_without_a_pass_nothing_is_known_of_chance(tmp_path: Path) -> None:
+    report(tmp_path, "run-1", failed=True)
+    found = of(tmp_path)
+    assert (found.chance_data(), found.odds, found.flaky) == (None, "by chance: unknown", 0)
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "why"),
+    [
+        ("verification.json", b"{", "verification.json is not JSON"),
+        ("verification.json", b"[" * 100_000, "verification.json is not JSON"),
+        ("verification.json", b"\xff\xfe\x00", "verification.json is not JSON"),
+        ("verification.json", b"[]", "verification.json is not an object"),
+        ("verification.json", b"{}", "verification.json: started_at is missing"),
+        ("verification.json", b'{"started_at": 7}', "verification.json: started_at is not a text"),
+        ("verification.json", b'{"started_at": "a", "digest": {"a": 1}}', "verification.json: digest is not a text"),
+        ("verification.json", b'{"started_at": "a", "digest": "\\ud800"}', "verification.json: digest is not a text"),
+        ("junit.xml", b"<testsuites>", "junit.xml is not XML"),
+        ("junit.xml", b'<?xml version="1.0" encoding="no-such"?><a/>', "junit.xml is not XML"),
+        (
+            "junit.xml",
+            SUITE.format(time="nan", more="").encode(),
+            "junit.xml: the time of suites.a.test_x::test_y is not",
+        ),
+        (
+            "junit.xml",
+            SUITE.format(time="soon", more="").encode(),
+            "junit.xml: the time of suites.a.test_x::test_y is not",
+        ),
+        ("junit.xml", None, "junit.xml is not a file"),
+    ],
+)
+def test_a_broken_report_is_left_out_and_named(tmp_path: Path, file: str, content: bytes | None, why: str) -> None:
+    report(tmp_path, "run-1")
+    path = report(tmp_path, "run-2", failed=True) / file
+    path.unlink()
+    if content is None:
+        os.mkfifo(path)  # opening it would wait forever
+    else:
+        path.write_bytes(content)
+    for _ in range(2):  # read, then from the cache
+        found = history.read(tmp_path)
+        assert list(found.broken) == ["run-2"]
+        assert found.broken["run-2"].startswith(why)
+        assert (of(tmp_path).runs, of(tmp_path).passed) == (1, 1)
+
+
+def test_a_run_that_has_not_ended_is_not_broken(tmp_path: Path) -> None:
+    report(tmp_path, "run-1")
+    (tmp_path / "run-2").mkdir()
+    (report(tmp_path, "run-3") / "junit.xml").unlink()  # a rollback has no checks
+    assert history.read(tmp_path).broken == {}
+    assert of(tmp_path).runs == 1
+
+
+def test_a_cache_that_is_in_use_is_not_deleted(tmp_path: Path) -> None:
+    report(tmp_path, "run-1")
+    history.read(tmp_path)
+    report(tmp_path, "run-2")
+    other = sqlite3.connect(tmp_path / history.FILE)
+    other.execute("BEGIN EXCLUSIVE")
+    assert of(tmp_path).runs == 2
+    other.rollback()
+    other.close()
+    assert (tmp_path / history.FILE).is_file()
+    assert of(tmp_path).runs == 2
+
+
+def test_only_new_and_changed_reports_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for number in range(3):
+        report(tmp_path, f"run-{number}")
+    history.read(tmp_path)
+    seen: list[str] = []
+    real = history._report
+
+    def noted(folder: Path) -> tuple[str | None, str, list[history.Result]]:
+        seen.append(folder.name)
+        return real(folder)
+
+    monkeypatch.setattr(history, "_report", noted)
+    report(tmp_path, "run-3")
+    (tmp_path / "run-1" / "junit.xml").write_text(SUITE.format(time=2, more="<error/>"))
+    assert (of(tmp_path).runs, of(tmp_path).passed) == (4, 3)
+    assert sorted(seen) == ["run-1", "run-3"]
+
+
+def test_the_first_run_writes_no_cache(tmp_path: Path) -> None:
+    report(tmp_path, "run-1")
+    assert history.read(tmp_path, besides="run-1") == history.Histories()
+    assert not (tmp_path / history.FILE).exists()
+    assert history.read(tmp_path / "none") == history.Histories()

@@ -1,0 +1,294 @@
+"""The history of every check, in one SQLite file: a cache that is rebuilt from the reports and may be deleted at any time.
+
+It is never the truth: no verdict and no exit code depends on it. A report that cannot be read is left out and named.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import sqlite3
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from verification.statistics import Bounds, failure_bounds
+
+FILE = ".history.sqlite"
+REPORT, RESULTS = "verification.json", "junit.xml"
+LARGEST = 100_000_000
+"""The size of the largest file of a report that is read, in bytes."""
+CONFIDENCE = 0.95
+_VERSION = 2
+_TABLES = """
+CREATE TABLE runs (run INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, stamp TEXT NOT NULL, digest TEXT, started_at TEXT, problem TEXT);
+CREATE TABLE checks (name TEXT UNIQUE NOT NULL, number INTEGER PRIMARY KEY);
+CREATE TABLE results (run INTEGER NOT NULL, number INTEGER NOT NULL, passed INTEGER NOT NULL, seconds REAL NOT NULL);
+CREATE INDEX by_run ON results (run);
+"""
+Result = tuple[str, int, float]
+"""The name of a check, whether it passed, and its seconds."""
+_Row = tuple[int, int, float]
+"""The place of a run among all runs, whether the check passed, and its seconds."""
+
+
+@dataclass(frozen=True)
+class History:
+    """What the reports say of one check.
+
+    ``last`` is the result in the newest run with it (``passed``, ``failed``), ``seconds`` the median duration. ``releases`` maps a
+    digest to the passed and to all results; ``flaky`` counts the releases for which the check has both passed and failed.
+
+    ``chance_failures`` of ``chance_runs`` results failed by chance: the results of those releases whose newest result is a pass,
+    so that each failure among them was followed by a pass of the same release.
+    """
+
+    last: str
+    last_run: str
+    runs: int
+    passed: int
+    seconds: float
+    releases: Mapping[str, tuple[int, int]]
+    chance_failures: int = 0
+    chance_runs: int = 0
+
+    @property
+    def flaky(self) -> int:
+        """The number of releases for which the check has both passed and failed."""
+        return sum(0 < passed < every for passed, every in self.releases.values())
+
+    @property
+    def chance(self) -> Bounds:
+        """The share of runs in which the check fails by chance, with its Clopper-Pearson bounds at 95 %."""
+        return failure_bounds(self.chance_failures, self.chance_runs, CONFIDENCE)
+
+    @property
+    def odds(self) -> str:
+        """How often the check fails by chance, in words."""
+        if not self.chance_runs:
+            return "by chance: unknown"
+        found = self.chance
+        return f"by chance {found.ratio:.1%} ({found.low:.1%} to {found.high:.1%})"
+
+    def chance_data(self) -> dict[str, int | float] | None:
+        """Return how often the check fails by chance, as JSON values; None if no result can say."""
+        if not self.chance_runs:
+            return None
+        bounds = {"low": round(self.chance.low, 4), "high": round(self.chance.high, 4)}
+        return {"failed": self.chance_failures, "runs": self.chance_runs, **bounds}
+
+
+@dataclass(frozen=True)
+class Histories:
+    """The history of each check by its name in JUnit files, and why a report was left out, by the name of its folder."""
+
+    checks: Mapping[str, History] = field(default_factory=dict)
+    broken: Mapping[str, str] = field(default_factory=dict)
+
+    def of(self, node: str) -> History | None:
+        """Return the history of a check by its id in pytest; None if no report has it."""
+        return self.checks.get(name_of(node))
+
+
+class BrokenReport(ValueError):
+    """A report that cannot be used; the text names the file and says why."""
+
+
+def name_of(node: str) -> str:
+    """Return a check's name in JUnit files, by its id in pytest: ``suites.health.test_up::test_name``."""
+    path, bracket, parameters = node.partition("[")
+    parts = path.split("::")
+    parts[0] = parts[0].replace("/", ".").removesuffix(".py")
+    return f"{'.'.join(parts[:-1])}::{parts[-1]}{bracket}{parameters}"
+
+
+def read(reports: Path, besides: str | None = None) -> Histories:
+    """Return the histories from a folder of reports; the cache in it is brought up to date first.
+
+    ``besides``: the report of the running process; if the folder has no other one, nothing is written.
+
+    A cache that is damaged, in use, of another version, or not writable costs time and nothing else. Raises OSError if the
+    folder cannot be listed.
+    """
+    folders = [
+        folder for folder in _listed(reports) if folder.name != besides and not folder.is_symlink() and folder.is_dir()
+    ]
+    if besides is not None and not folders:
+        return Histories()
+    try:
+        with contextlib.closing(_opened(reports / FILE)) as database:
+            return _read(database, folders)
+    except sqlite3.DatabaseError as error:
+        if not isinstance(error, sqlite3.OperationalError):  # that is a file which another process uses, or a full disk
+            with contextlib.suppress(OSError):
+                (reports / FILE).unlink(missing_ok=True)
+    with contextlib.closing(_opened(None)) as database:
+        return _read(database, folders)
+
+
+def _listed(reports: Path) -> list[Path]:
+    return list(reports.iterdir()) if reports.is_dir() else []
+
+
+def _opened(file: Path | None) -> sqlite3.Connection:
+    database = sqlite3.connect(":memory:" if file is None else file, timeout=1)
+    try:
+        version = database.execute("PRAGMA user_version").fetchone()[0]
+        if version != _VERSION:
+            if version or database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                raise sqlite3.DatabaseError("a cache of another version")
+            database.executescript(f"BEGIN; {_TABLES} PRAGMA user_version = {_VERSION}; COMMIT;")
+    except BaseException:
+        database.close()
+        raise
+    return database
+
+
+def _read(database: sqlite3.Connection, folders: Iterable[Path]) -> Histories:
+    with database:
+        _update(database, folders)
+    runs = database.execute("SELECT run, digest, id FROM runs ORDER BY started_at, id").fetchall()
+    place = {run: number for number, (run, _, _) in enumerate(runs)}
+    rows: dict[int, list[_Row]] = {}
+    for number, run, passed, seconds in database.execute("SELECT number, run, passed, seconds FROM results"):
+        rows.setdefault(number, []).append((place[run], passed, seconds))
+    names = database.execute("SELECT name, number FROM checks")
+    checks = {name: _history(sorted(rows[number]), runs) for name, number in names if number in rows}
+    broken = database.execute("SELECT id, problem FROM runs WHERE problem IS NOT NULL ORDER BY id")
+    return Histories(checks, dict(broken.fetchall()))
+
+
+def _update(database: sqlite3.Connection, folders: Iterable[Path]) -> None:
+    """Read the reports that are new or have changed, and forget those that are gone."""
+    known = dict(database.execute("SELECT id, stamp FROM runs"))
+    numbers = dict(database.execute("SELECT name, number FROM checks"))
+    there = {_spelt(folder.name): folder for folder in folders}
+    for run in known.keys() - there.keys():
+        _forget(database, run)
+    for run, folder in there.items():
+        stamp = _stamp(folder)
+        if stamp == known.get(run):
+            continue
+        _forget(database, run)
+        digest = started = problem = None
+        results: list[Result] = []
+        try:
+            if stamp:
+                digest, started, results = _report(folder)
+        except BrokenReport as error:
+            problem = str(error)
+        made = database.execute(
+            "INSERT INTO runs (id, stamp, digest, started_at, problem) VALUES (?, ?, ?, ?, ?)",
+            (run, stamp, digest, started, problem),
+        ).lastrowid
+        new = {name: len(numbers) + more for more, name in enumerate({one[0] for one in results} - numbers.keys())}
+        numbers |= new
+        database.executemany("INSERT INTO checks VALUES (?, ?)", new.items())
+        database.executemany(
+            "INSERT INTO results VALUES (?, ?, ?, ?)",
+            [(made, numbers[name], passed, seconds) for name, passed, seconds in results],
+        )
+
+
+def _spelt(name: str) -> str:
+    """Return a folder's name with characters that no text can have replaced."""
+    return name.encode(errors="backslashreplace").decode()
+
+
+def _forget(database: sqlite3.Connection, run: str) -> None:
+    database.execute("DELETE FROM results WHERE run IN (SELECT run FROM runs WHERE id = ?)", (run,))
+    database.execute("DELETE FROM runs WHERE id = ?", (run,))
+
+
+# -- one report ------------------------------------------------------------------------------------------------------------
+
+
+def _stamp(folder: Path) -> str:
+    """Return what changes with the report's files; empty if one is missing: of a run that has not ended, or that had no checks."""
+    try:
+        found = [(folder / name).stat() for name in (REPORT, RESULTS)]
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return f"unreadable: {error.strerror}"
+    return " ".join(f"{one.st_mode}:{one.st_size}:{one.st_mtime_ns}" for one in found)
+
+
+def _report(folder: Path) -> tuple[str | None, str, list[Result]]:
+    """Return digest, start and results of a report. Raise BrokenReport."""
+    try:
+        document = json.loads(_content(folder / REPORT))
+    except (ValueError, RecursionError) as error:
+        raise error if isinstance(error, BrokenReport) else BrokenReport(f"{REPORT} is not JSON") from None
+    if not isinstance(document, dict):
+        raise BrokenReport(f"{REPORT} is not an object")
+    digest, started = (_text(document, key) for key in ("digest", "started_at"))
+    if started is None:
+        raise BrokenReport(f"{REPORT}: started_at is missing")
+    try:
+        root = ElementTree.fromstring(_content(folder / RESULTS))  # noqa: S314 - a report of this project's own runs
+    except (ElementTree.ParseError, LookupError, ValueError) as error:
+        raise error if isinstance(error, BrokenReport) else BrokenReport(f"{RESULTS} is not XML") from None
+    return digest, started, list(_results(root))
+
+
+def _content(file: Path) -> bytes:
+    """Return a file's content; a pipe or a device is not opened. Raise BrokenReport."""
+    try:
+        found = file.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise BrokenReport(f"{file.name} is not a file")
+        if found.st_size > LARGEST:
+            raise BrokenReport(f"{file.name} has {found.st_size:,} bytes; the limit is {LARGEST:,}")
+        return file.read_bytes()
+    except OSError as error:
+        raise BrokenReport(f"{file.name} cannot be read: {error.strerror}") from None
+
+
+def _text(document: Mapping[str, Any], key: str) -> str | None:
+    value = document.get(key)
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value.isascii():
+        raise BrokenReport(f"{REPORT}: {key} is not a text")
+    return value
+
+
+def _results(root: ElementTree.Element) -> Iterator[Result]:
+    for case in root.iter("testcase"):
+        outcomes = {one.tag for one in case}
+        if case.get("classname") == "deployment" or "skipped" in outcomes:
+            continue
+        name = f"{case.get('classname')}::{case.get('name')}"
+        try:
+            seconds = float(case.get("time", 0))
+        except ValueError:
+            seconds = math.nan
+        if not 0 <= seconds < math.inf:
+            raise BrokenReport(f"{RESULTS}: the time of {name[:100]} is not a number of seconds")
+        yield name, int(not outcomes & {"failure", "error"}), seconds
+
+
+def _history(rows: list[_Row], runs: list[tuple[int, str | None, str]]) -> History:
+    """Return the history of a check from its results, oldest first; each names its place in ``runs``."""
+    results: dict[str, list[int]] = {}
+    for place, passed, _ in rows:
+        digest = runs[place][1]
+        if digest is not None:
+            results.setdefault(digest, []).append(passed)
+    good = [found for found in results.values() if found[-1]]
+    durations = sorted(seconds for _, _, seconds in rows)
+    return History(
+        "passed" if rows[-1][1] else "failed",
+        runs[rows[-1][0]][2],
+        len(rows),
+        sum(row[1] for row in rows),
+        durations[len(durations) // 2],
+        {digest: (sum(found), len(found)) for digest, found in results.items()},
+        sum(len(found) - sum(found) for found in good),
+        sum(len(found) for found in good),
+    )
