@@ -281,9 +281,9 @@ def test_what_is_weaker_than_the_last_promotion() -> None:
         Check("suites/a/x.py::back", "a", Stage.FUNCTIONAL, exemption=Exemption(Kind.EXPIRED)),
     ]
     last = ["suites/a/x.py::one[1]", "suites/a/x.py::one[2]", "suites/a/x.py::back", "suites/b/x.py::one"]
-    found = weakened(last, checks, {"b": "there is no b", "c": "there is no c"}, "suites")
+    found = weakened(last, checks, {"b": "b is absent", "c": "c is absent"}, "suites")
     assert [one.name for one in found] == ["b", "suites/a/x.py::one[2]"]
-    assert weakened([], checks, {"b": "there is no b"}, "suites") == []
+    assert weakened([], checks, {"b": "b is absent"}, "suites") == []
 
 
 @pytest.mark.parametrize("note", [None, "no JSON", "{}", "7"])
