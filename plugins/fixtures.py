@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx
 import pytest
@@ -25,7 +25,7 @@ from plugins.options import project_of
 from plugins.recorder import Measurement, Recorder
 from plugins.run import coordinator_key, recorder_key, redactor_key, suites_of
 from plugins.stages import BYSTANDER, LATENCY, gate_of
-from plugins.state import Bake, FrontDoorRequest, HeldLease, Release, State
+from plugins.state import Bake, FrontDoorRequest, HeldLease, Release, State, require
 from verification.contract.coverage import answer_of
 from verification.contract.openapi import Contract
 from verification.http.answer_limits import AnswerLimits
@@ -51,7 +51,6 @@ from verification.stores.connections import Before, Stores
 
 DEFAULT_TIMEOUT_S = 10.0
 
-T = TypeVar("T")
 Measure = Callable[..., None]
 Warn = Callable[[str], None]
 SignIn = Callable[..., dict[str, str]]
@@ -294,13 +293,6 @@ def _deployment(pytestconfig: pytest.Config) -> Iterator[Session]:
     session = Session(pytestconfig, pytestconfig.stash[recorder_key])
     yield session
     session.close()
-
-
-def require(value: T | None, missing: str, state: State) -> T:
-    """Return the value; fail the check if it is None. ``missing`` says what is lacking."""
-    if value is None:
-        pytest.fail(f"{missing}: {state.problem or 'that step comes later in a deployment'}", pytrace=False)
-    return value
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import pytest
 from cryptography.fernet import Fernet
 
 from deployment.files import PRIVATE, replace_file
@@ -19,6 +20,8 @@ from deployment.model import Colour, Image
 from verification.http.route import DIRECT, Route
 from verification.journeys.accounts import SmokeUser
 from verification.stores.connections import Before, Stores
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -166,3 +169,10 @@ def _release(raw: dict[str, Any] | None) -> Release | None:
     colour, source = raw["colour"], raw["source"]
     route = Route.from_json(raw["route"])
     return Release(raw["url"], Colour(colour) if colour else None, Image(**source) if source else None, route)
+
+
+def require(value: T | None, missing: str, state: State) -> T:
+    """Return the value; fail the check if it is None. ``missing`` says what is lacking."""
+    if value is None:
+        pytest.fail(f"{missing}: {state.problem or 'that step comes later in a deployment'}", pytrace=False)
+    return value

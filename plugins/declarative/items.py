@@ -11,11 +11,11 @@ from typing import Any, Protocol, cast
 import httpx
 import pytest
 
-from plugins.fixtures import DEFAULT_TIMEOUT_S, Session, require
+from plugins.fixtures import DEFAULT_TIMEOUT_S, Session
 from plugins.recorder import Measurement
 from plugins.run import suites_of
 from plugins.stages import gate_of
-from plugins.state import Release
+from plugins.state import Release, require
 from verification.declarative.checks import Case, DeclaredCheck
 from verification.declarative.demands import clean_up
 from verification.declarative.exemptions import ADVISORY

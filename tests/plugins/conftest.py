@@ -25,7 +25,7 @@ def _entry_points(folder: Path) -> importlib.metadata.EntryPoints:
 
 
 def _known_entry_points(package: importlib.metadata.PathDistribution) -> importlib.metadata.EntryPoints:
-    return _entry_points(Path(str(package._path)))  # type: ignore[attr-defined]  # the only name of the folder
+    return _entry_points(Path(str(package._path)))  # the only name of the folder
 
 
 @pytest.fixture
