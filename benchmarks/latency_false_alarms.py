@@ -4,7 +4,7 @@
     python benchmarks/latency_false_alarms.py --live 100 [--load 2] [--record FILE]             two real colours of one release
     python benchmarks/latency_false_alarms.py --live 300 --load 2 --login-passes 2 2 [--results FILE] [--seconds S]
 
-Simulated: the gate's own rounds, looks, second measurement and limits, over generated times or over times from ``--record``.
+Simulated: the gate's own rounds, looks, further measurements and limits, over generated times or over times from ``--record``.
 Live: PostgreSQL, Valkey and 1.1.0 twice, beside ``--load`` processes that only use the CPU. Prints; asserts nothing.
 ``--login-passes LIVE CANDIDATE``: both colours hash the password of a login in the event loop, with that many passes of scrypt
 of about 9 ms of CPU each: ``2 2`` is one release twice, ``2 3`` a login of 1.5 times the time. ``--results`` appends one line for each run, and
@@ -22,8 +22,9 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # a script's path begins with its own folder
 
@@ -35,9 +36,9 @@ from tests.e2e.images import Fault
 from tests.gates.verifying import open_bench
 from verification.journeys.accounts import SmokeUser
 from verification.latency import measuring as latency
-from verification.latency.judge import Judge, LatencyResult, judge_twice, verify
-from verification.latency.measuring import Asks, Measured, measure_sessions_with, measure_with
-from verification.latency.plan import CANDIDATE, CONTROL, LIVE, Kind, LatencyLimits, LatencyPlan, Operation, Place
+from verification.latency.judge import Judge, LatencyResult, judge_repeatedly, verify
+from verification.latency.measuring import Asks, Measured, SessionPlan, measure_sessions_with, measure_with
+from verification.latency.plan import AGAIN, CANDIDATE, LIVE, Kind, LatencyLimits, LatencyPlan, Operation, Place
 from verification.statistics import failure_bounds
 
 Draw = random.Random
@@ -57,6 +58,27 @@ class Machine:
         self._left = 0
         self._asked = 0
         self.now_ms = 0.0
+        self.core = 0  # of the measuring process
+        self._factors: dict[int, tuple[float, float]] = {}
+
+    def factor(self, core: int) -> float:
+        """Return how many times as long the answers of this core take now, because of other work on it."""
+        until, factor = self._factors.get(core, (-1.0, 1.0))
+        if self.now_ms >= until:
+            until, factor = (
+                self.now_ms + self.draw.expovariate(1 / LONG_STAY_MS),
+                self.draw.choice((1.0, 1.35, 1.7)),
+            )
+            self._factors[core] = until, factor
+        return factor
+
+    def allowed(self) -> Collection[int]:
+        """Return the cores."""
+        return 0, 1
+
+    def limit(self, cores: Collection[int]) -> None:
+        """Move the measuring process."""
+        self.core = min(cores)
 
     def time(self, base: float) -> float:
         """Return the time (ms) of one answer of a service that takes ``base`` ms on an idle machine."""
@@ -89,8 +111,8 @@ class Colour:
     clear = sign_in
 
     def reconnect(self) -> None:
-        """Let the pause between two sessions go by; both or three askers share it."""
-        self._machine.now_ms += 170.0
+        """Let the pause between two sessions go by; all askers share it."""
+        self._machine.now_ms += 125.0
 
 
 class Placed(Colour):
@@ -115,6 +137,30 @@ class Placed(Colour):
         return took
 
 
+class Following(Colour):
+    """A process on a core whose other work stays for minutes: all of its answers take longer for as long as that.
+
+    If the measuring process has moved, the system moves this process to the same core half of the time.
+    """
+
+    def __init__(self, machine: Machine, slower: float, tail: float, place: dict[str, int]) -> None:
+        super().__init__(machine, 0.0, slower, tail)
+        self._place = place
+
+    def ask(self, operation: Operation, kind: Kind) -> float:
+        """Return the time (ms) of one answer."""
+        machine, place = self._machine, self._place
+        if not place:
+            place.update(core=machine.draw.randrange(2), seen=machine.core)
+        if place["seen"] != machine.core:
+            place["seen"] = machine.core
+            if machine.draw.random() < 0.5:
+                place["core"] = machine.core
+        took = super().ask(operation, kind) * machine.factor(place["core"])
+        machine.now_ms += took + 1.0
+        return took
+
+
 class Recorded(Colour):
     """A colour whose times are drawn from those of real colours."""
 
@@ -127,13 +173,14 @@ class Recorded(Colour):
         return draw.choice(self.times[f"{operation.name} {kind}"]) * self._slower + late
 
 
-# For comparison (LATENCY_WITHOUT_SESSIONS=1): the second measurement is made as the first one, as it was before there were sessions.
-WITHOUT_SESSIONS = os.environ.get("LATENCY_WITHOUT_SESSIONS") == "1"
 # How long a process of `Placed` stays as it is, mean.
 MEAN_STAY_MS = 2000.0
-# The model of `Placed`, beside those of MODELS.
-CORES = "shared cores"
+# How long a core of `Following` stays as it is, mean.
+LONG_STAY_MS = 120_000.0
+# The models of `Placed` and `Following`, beside the others of MODELS.
+CORES, MINUTES = "shared cores", "shared cores for minutes"
 
+PLACED: dict[str, type[Placed] | type[Following]] = {CORES: Placed, MINUTES: Following}
 # name: spread of the times, share of answers that begin a burst, drift of a cold start, share of answers with garbage collection
 MODELS = {
     "quiet": (0.15, 0.0, 0.0, 0.0),
@@ -143,6 +190,7 @@ MODELS = {
     "warming up": (0.2, 0.0, 1.0, 0.0),
     "all of it": (0.4, 0.003, 0.5, 0.003),
     CORES: (0.2, 0.0, 0.0, 0.0),
+    MINUTES: (0.2, 0.0, 0.0, 0.0),
 }
 RELEASES = {
     "the same": (1.0, 0.0),
@@ -158,16 +206,15 @@ def simulated(seed: int, model: str, slower: float, tail: float) -> LatencyResul
     draw = Draw(seed)
     sigma, bursts, drift, pauses = MODELS.get(model, (0.0, 0.0, 0.0, 0.0))
     machine = Machine(draw, sigma, bursts, drift)
-    askers: dict[str, Asks]
-    if model == CORES:
-        mine: dict[str, float] = {}
-        lives: dict[str, float] = {}
-        askers = {CANDIDATE: Placed(machine, slower, tail, mine), LIVE: Placed(machine, 1.0, 0.0, lives)}
-        control: Asks = Placed(machine, 1.0, 0.0, lives)
-    else:
-        kind = Recorded if model == "recorded" else Colour
-        askers = {CANDIDATE: kind(machine, pauses, slower, tail), LIVE: kind(machine, pauses)}
-        control = kind(machine, pauses)
+    series: dict[str, Asks] = {}
+    for colour, factor, late in ((CANDIDATE, slower, tail), (LIVE, 1.0, 0.0)):
+        place: dict[str, Any] = {}  # both series of a colour ask one process
+        for name in (colour, AGAIN[colour]):
+            if model in PLACED:
+                series[name] = PLACED[model](machine, factor, late, place)
+            else:
+                series[name] = (Recorded if model == "recorded" else Colour)(machine, pauses, factor, late)
+    askers = {colour: series[colour] for colour in (CANDIDATE, LIVE)}
     urls = dict.fromkeys(askers, "http://nowhere")
     plan = LatencyPlan(urls, SERVICE, SmokeUser("", ""), samples=GATE["samples"], rate=1e9)
     judge = Judge(LIMITS, plan.samples, plan.operations)
@@ -176,11 +223,14 @@ def simulated(seed: int, model: str, slower: float, tail: float) -> LatencyResul
         looked = judge.of(places)
         return measure_with(askers, plan, places, hopeless=looked.hopeless, wanted=looked.wanted)
 
-    def again(suspected: Collection[str]) -> Measured:
-        three = {**askers, CONTROL: control}
-        return measure_sessions_with(three, plan, suspected, hopeless=judge.hopeless, wanted=judge.wanted)
+    def again(suspected: Collection[str], sessions: SessionPlan, judge: Judge) -> Measured:
+        sessions = replace(sessions, affinity=machine)
+        return measure_sessions_with(series, plan, suspected, sessions, hopeless=judge.hopeless, wanted=judge.wanted)
 
-    return judge_twice(measured, judge, compared=True, again=None if WITHOUT_SESSIONS else again)
+    def pause(seconds: float) -> None:
+        machine.now_ms += seconds * 1000
+
+    return judge_repeatedly(measured, judge, again, compared=True, pause=pause)
 
 
 def history(task: tuple[int, str, float, float]) -> tuple[bool, bool, str]:
@@ -267,6 +317,7 @@ def live(asked: Live) -> None:
                     "load": round(os.getloadavg()[0], 1),
                     "refused": [found.says for found in result.findings],
                     "suspected": [found.says for found in result.suspected],
+                    "measurements": 1 + sum(one is not None for one in (result.second, result.third)),
                 }
             )
             print(f"  {len(lines)}: {json.dumps(lines[-1])}", flush=True)

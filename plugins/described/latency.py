@@ -69,7 +69,7 @@ def no_slower_than_live(
         name = f"{operation} beside live, {kind} connections"
         measure(name, round(shift.ratio, 2), limit=limits["slower"], unit="times", samples=shift.candidate + shift.live)
     for first in latency_result.first_words(operation):
-        measure(f"{operation}, the first of two measurements", first)
+        measure(f"{operation}, the first measurement", first)
     found = latency_result.about(operation, "slower", "tail")
     assert not found, "; ".join(found) + again(latency_result.operations[operation], base_url)
 
@@ -78,7 +78,7 @@ def no_slower_than_live(
 def all_no_slower_than_live(latency_result: LatencyResult, measure: Measure) -> None:
     """All operations as one: the typical answer and the share of slow ones, beside live's."""
     for first in latency_result.first_words("all"):
-        measure("the first of two measurements", first)
+        measure("the first measurement", first)
     found = latency_result.about("all", "slower", "tail")
     assert not found, "; ".join(found)
 
@@ -87,7 +87,7 @@ def all_no_slower_than_live(latency_result: LatencyResult, measure: Measure) -> 
 @pytest.mark.samples("samples")
 def was_measured(latency_result: LatencyResult, limits: Limits, measure: Measure) -> None:
     """The clock kept time, the rate stayed below its limit, and the answers arrived."""
-    measured = latency_result.second or latency_result.first
+    measured = latency_result.decisive
     measure("own clock late, p95", round(measured.lateness_ms, 2), limit=limits["p50_ms"] / 5, unit="ms")
     if latency_result.compared:
         asked = latency_result.first.asked[LIVE]

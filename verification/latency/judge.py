@@ -1,18 +1,22 @@
-"""Judges measured answer times of a release: budgets, a comparison with live, and a second measurement before a refusal."""
+"""Judges measured answer times of a release: budgets, a comparison with live, and two more measurements before a refusal."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import chain
 from statistics import mean
+from typing import Protocol
 
 from verification.latency import comparison
 from verification.latency.measuring import (
     LOOKS,
-    MORE_SESSIONS,
     MOST,
+    SECOND,
+    THIRD,
     Measured,
+    SessionPlan,
     candidate_failures,
     measure,
     measure_in_sessions,
@@ -28,20 +32,30 @@ _LATE = 0.2
 ALL = "all"
 SLOWER, TAIL, BUDGET, FAILURES, SAMPLES, GENERATOR = "slower", "tail", "budget", "failures", "samples", "generator"
 Measure = Callable[[Collection[Place]], Measured]
+# Other work moves on, or ends, in this time; in seconds.
+PAUSE_BEFORE_THIRD_S = 5.0
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One limit that was not kept: of an operation, or of ``all``; ``test`` is one of the names above."""
+    """One limit that was not kept: of an operation, or of ``all``; ``test`` is one of the names above.
+
+    ``plain``: other work on the machine cannot explain it, so that two measurements are enough.
+    """
 
     test: str
     operation: str
     says: str
+    plain: bool = True
+
+    def after(self, earlier: str) -> Finding:
+        """Return the finding with the words of the earlier measurements added."""
+        return replace(self, says=f"{self.says}; {earlier}")
 
 
 @dataclass(frozen=True)
 class LatencyResult:
-    """The result of the gate. ``suspected``: findings of the first measurement; ``findings``: those that the second one confirmed."""
+    """The result of the gate. ``suspected``: findings of the first measurement; ``findings``: those that the later ones confirmed."""
 
     first: Measured
     second: Measured | None
@@ -50,19 +64,25 @@ class LatencyResult:
     compared: bool
     limits: LatencyLimits
     operations: Mapping[str, Operation]
+    third: Measured | None = None
+
+    @property
+    def decisive(self) -> Measured:
+        """Return the last measurement."""
+        return self.third or self.second or self.first
 
     def about(self, operation: str, *tests: str) -> list[str]:
         """Return the findings about one operation, in words."""
         return [one.says for one in self.findings if one.operation == operation and one.test in tests]
 
     def first_words(self, operation: str) -> list[str]:
-        """Return what the first measurement found about the operation, also if the second one did not confirm it."""
+        """Return what the first measurement found about the operation, also if a later one did not confirm it."""
         return [one.says for one in self.suspected if one.operation == operation]
 
     def last(self, operation: str) -> Measured:
         """Return the measurement that decided about an operation."""
-        again = self.second is not None and any(place[0] == operation for place in self.second.times)
-        return self.second if again and self.second is not None else self.first
+        measured = self.decisive
+        return measured if any(place[0] == operation for place in measured.times) else self.first
 
     def shift(self, place: Place) -> comparison.Shift:
         """Return how the typical answer differs from live's. Raises ValueError if there are no two samples."""
@@ -71,8 +91,15 @@ class LatencyResult:
 
     @property
     def requests(self) -> int:
-        """Return the number of requests to the candidate, in both measurements."""
-        return sum(one.asked[CANDIDATE] for one in (self.first, self.second) if one is not None)
+        """Return the number of requests to the candidate, in all measurements."""
+        return sum(one.asked_candidate for one in (self.first, self.second, self.third) if one is not None)
+
+
+class Again(Protocol):
+    """Makes a further measurement, in sessions: the second one, or the third one that confirms it."""
+
+    def __call__(self, suspected: Collection[str], sessions: SessionPlan, judge: Judge) -> Measured:
+        """Measure everything again, the suspected operations with all samples; ``judge`` says when it is enough."""
 
 
 def verify(plan: LatencyPlan, limits: LatencyLimits) -> LatencyResult:
@@ -83,37 +110,58 @@ def verify(plan: LatencyPlan, limits: LatencyLimits) -> LatencyResult:
         looked = judge.of(places)
         return measure(plan, places, hopeless=looked.hopeless, wanted=looked.wanted)
 
-    def again(suspected: Collection[str]) -> Measured:
-        return measure_in_sessions(plan, suspected, hopeless=judge.hopeless, wanted=judge.wanted)
+    def again(suspected: Collection[str], sessions: SessionPlan, judge: Judge) -> Measured:
+        return measure_in_sessions(plan, suspected, sessions, hopeless=judge.hopeless, wanted=judge.wanted)
 
-    return judge_twice(once, judge, compared=LIVE in plan.urls, again=again)
+    return judge_repeatedly(once, judge, again, compared=LIVE in plan.urls)
 
 
-def judge_twice(
-    measured: Measure, judge: Judge, *, compared: bool, again: Callable[[Collection[str]], Measured] | None = None
+def judge_repeatedly(
+    measured: Measure,
+    judge: Judge,
+    again: Again,
+    *,
+    compared: bool,
+    pause: Callable[[float], None] = time.sleep,
 ) -> LatencyResult:
-    """Apply the rule of the second measurement: refuse a release if both found something, for the reasons of the second.
+    """Apply the rule of repeated measurements: refuse a release if the first suspects it, for the reasons of the last.
 
-    ``again`` makes the second measurement, in sessions, and gets the names of the suspected operations.
+    The second measurement decides, unless all that it finds is a difference from live that is not plain. Then a third
+    one follows after a ``pause`` (in seconds), and only a difference of the same operation, by the same test, counts.
     """
     first = measured(judge.places)
     suspected = tuple(judge.suspicions(first))
+    result = LatencyResult(first, None, suspected, (), compared, judge.limits, judge.operations)
     if not suspected:
-        return LatencyResult(first, None, (), (), compared, judge.limits, judge.operations)
+        return result
     # Measure everything again: a slow tail may have shown in one operation first, and by chance would not show in that one twice.
-    names = dict.fromkeys(one.operation for one in suspected if one.operation != ALL)
-    second = measured(judge.places) if again is None else again(names)
-    confirmed = judge.findings(second)
+    second = again(_operations(suspected), SECOND, judge)
+    found = judge.findings(second)
     words = {one.operation: one.says for one in suspected}
-    findings = [
-        Finding(
-            one.test,
-            one.operation,
-            f"{one.says}; the first of two measurements: {words.get(one.operation, suspected[0].says)}",
+    decided = [one for one in found if one.plain]
+    if decided or not found:
+        findings = tuple(
+            one.after(f"the first of two measurements: {words.get(one.operation, suspected[0].says)}")
+            for one in decided
         )
-        for one in confirmed
-    ]
-    return LatencyResult(first, second, suspected, tuple(findings), compared, judge.limits, judge.operations)
+        return replace(result, second=second, findings=findings)
+    pause(PAUSE_BEFORE_THIRD_S)
+    confirming = judge.confirming(found)
+    third = again(_operations(found), THIRD, confirming)
+    seconds = {one.operation: one.says for one in found}
+    findings = tuple(
+        one.after(
+            f"the first of three measurements: {words.get(one.operation, suspected[0].says)}; "
+            f"the second: {seconds.get(one.operation, found[0].says)}"
+        )
+        for one in confirming.findings(third)
+    )
+    return replace(result, second=second, third=third, findings=findings)
+
+
+def _operations(found: Collection[Finding]) -> Collection[str]:
+    """Return the names of the operations that these findings are about, each once."""
+    return dict.fromkeys(one.operation for one in found if one.operation != ALL)
 
 
 class Judge:
@@ -134,11 +182,23 @@ class Judge:
         questions = len(self._places) + len(names) + 2
         self.alpha = limits.alpha / (questions * LOOKS * MOST)
         # Sessions are evaluated at most three times.
-        self._alpha_of_sessions = limits.alpha / (questions * (1 + len(MORE_SESSIONS)))
+        self._alpha_of_sessions = limits.alpha / (questions * (1 + len(SECOND.more)))
+        self._chance_of_sessions = comparison.CHANCE_OF_SESSIONS
+        self._named: frozenset[tuple[str, str]] = frozenset()
 
     def of(self, places: Collection[Place]) -> Judge:
         """Return a judge with the same limits for a part of the operations."""
         return Judge(self.limits, self._samples, self.operations, places)
+
+    def confirming(self, found: Collection[Finding]) -> Judge:
+        """Return a judge of the third measurement: only a difference that has been found can be confirmed, at the plain level.
+
+        The level is not divided again, because these differences are named and passed the divided level before.
+        """
+        judge = self.of(self._places)
+        judge._named = frozenset((one.test, one.operation) for one in found)
+        judge.alpha = judge._alpha_of_sessions = judge._chance_of_sessions = self.limits.alpha
+        return judge
 
     @property
     def places(self) -> list[Place]:
@@ -162,10 +222,12 @@ class Judge:
 
     def wanted(self, measured: Measured) -> list[Place]:
         """Return the places that need more answers for the required power; none if a difference is plain already."""
-        plain = next(chain(self._slower(measured), self._tails(measured)), None)
+        plain = next(self._differences(measured), None)
         if plain is not None:
             measured.cut_short = plain.says
             return []
+        if self._named:
+            return self._unconfirmed(measured)
         if measured.sessions:
             return [
                 place
@@ -173,6 +235,15 @@ class Judge:
                 if found.p <= self.limits.alpha and found.high > self.limits.slower
             ]
         return self._under_powered(measured)
+
+    def _unconfirmed(self, measured: Measured) -> list[Place]:
+        """Return the places of which more sessions may still confirm a difference."""
+        named = {name for _, name in self._named}
+        places = [place for place in self._places if place[0] in named or ALL in named]
+        slower = [place for place, found in self._in_sessions(measured) if found.high > self.limits.slower]
+        pairs = self._pairs(measured, places) if any(test == TAIL for test, _ in self._named) else []
+        tailed = bool(pairs) and comparison.tail(pairs, self.limits).more > self.limits.tail_share / 2
+        return [place for place in places if tailed or place in slower]
 
     def _under_powered(self, measured: Measured) -> list[Place]:
         """Return the operations whose answers, over both kinds of connection, are fewer than their noise requires."""
@@ -194,7 +265,7 @@ class Judge:
 
     def findings(self, measured: Measured) -> list[Finding]:
         """Return every limit that was not kept."""
-        found = [*self._budgets(measured), *self._slower(measured), *self._tails(measured)]
+        found = [*self._budgets(measured), *self._differences(measured)]
         if failed := self._failures(measured):
             found.append(failed)
         late, allowed = measured.lateness_ms, _LATE * self.limits.p50_ms
@@ -215,6 +286,12 @@ class Judge:
         weaker.alpha = self.limits.alpha / len(self._places)
         return list(weaker._slower(measured)) or found
 
+    def _differences(self, measured: Measured) -> Iterator[Finding]:
+        """Return the differences from live; in a third measurement only those of the second one."""
+        for one in chain(self._slower(measured), self._tails(measured)):
+            if not self._named or (one.test, one.operation) in self._named:
+                yield one
+
     def _budgets(self, measured: Measured) -> Iterator[Finding]:
         for name in dict.fromkeys(name for name, _ in self._places):
             times = sorted(measured.of(name, CANDIDATE))
@@ -229,7 +306,7 @@ class Judge:
     def _in_sessions(self, measured: Measured) -> list[tuple[Place, comparison.Sessions]]:
         """Compare the places that every session asked on both colours."""
         return [
-            (place, comparison.by_sessions(times, measured.sessions))
+            (place, comparison.by_sessions(times, measured.sessions, measured.cores))
             for place in self._places
             if min(len((times := measured.times[place]).get(colour, ())) for colour in (CANDIDATE, LIVE))
             >= measured.sessions
@@ -239,20 +316,23 @@ class Judge:
         found = self._in_sessions(measured)
         places = [place for place, _ in found]
         if any(one.shift_ms > self.limits.slower_ms for _, one in found):
-            all_ = comparison.all_by_sessions([measured.times[place] for place in places], measured.sessions)
+            series = [measured.times[place] for place in places]
+            all_ = comparison.all_by_sessions(series, measured.sessions, measured.cores)
             limits = replace(self.limits, slower_ms=0.0)
             if comparison.is_slower_in_sessions(all_, limits, self._alpha_of_sessions):
-                yield Finding(SLOWER, ALL, self._session_words(ALL, all_, "each beside what is typical of it"))
+                yield self._slower_finding(ALL, all_, "each beside what is typical of it")
         for (name, kind), one in found:
             if comparison.is_slower_in_sessions(one, self.limits, self._alpha_of_sessions):
                 about = f"{one.shift_ms:.1f} ms more than live, {kind} connections"
-                yield Finding(SLOWER, name, self._session_words(name, one, about))
+                yield self._slower_finding(name, one, about)
 
-    def _session_words(self, name: str, found: comparison.Sessions, about: str) -> str:
-        return (
-            f"{self._asked(name)}: {found.ratio:.2f} times live's time, limit {self.limits.slower * found.control:.2f} times ({about}; "
-            f"{found.count} sessions, Wilcoxon p {found.p:.1g}; live against itself {found.control:.2f} times)"
+    def _slower_finding(self, name: str, found: comparison.Sessions, about: str) -> Finding:
+        says = (
+            f"{self._asked(name)}: {found.ratio:.2f} times live's time, at least {found.bound:.2f}, "
+            f"limit {self.limits.slower * found.control:.2f} times ({about}; "
+            f"{found.count} sessions, Wilcoxon p {found.p:.1g}; a colour against itself {found.control:.2f} times)"
         )
+        return Finding(SLOWER, name, says, plain=comparison.is_plainly_slower(found, self.limits))
 
     def _slower(self, measured: Measured) -> Iterator[Finding]:
         if measured.sessions:
@@ -262,11 +342,12 @@ class Judge:
         if any(found.shift_ms > self.limits.slower_ms for _, found in shifts):
             found = comparison.shift_of_all(self._pairs(measured, self._places), self.limits, self.alpha)
             if comparison.is_slower(found, replace(self.limits, slower_ms=0.0), self.alpha):
-                yield Finding(SLOWER, ALL, self._words(ALL, found, "each beside what is typical of it"))
+                says = self._words(ALL, found, "each beside what is typical of it")
+                yield Finding(SLOWER, ALL, says, plain=False)
         for (name, kind), found in shifts:
             if comparison.is_slower(found, self.limits, self.alpha):
                 about = f"{found.shift_ms:.1f} ms more than live's {found.live_ms:.1f} ms, {kind} connections"
-                yield Finding(SLOWER, name, self._words(name, found, about))
+                yield Finding(SLOWER, name, self._words(name, found, about), plain=False)
 
     def _words(self, name: str, found: comparison.Shift, about: str) -> str:
         return (
@@ -281,17 +362,18 @@ class Judge:
             if not pairs:
                 continue
             found = comparison.tail(pairs, self.limits, measured.sessions)
-            if comparison.has_slower_tail(found, self.limits, self.alpha):
+            if comparison.has_slower_tail(found, self.limits, self.alpha, self._chance_of_sessions):
                 yield Finding(
                     TAIL,
                     name,
                     f"{self._asked(name)}: {found.slow / found.candidate:.1%} of {found.candidate} answers are far slower than usual, "
                     f"of live's {found.live_slow / found.live:.1%}; limit {self.limits.tail_share:.0%} more "
                     f"(Fisher p {found.p:.1g})",
+                    plain=False,
                 )
 
     def _failures(self, measured: Measured) -> Finding | None:
-        failed, asked = candidate_failures(measured), measured.asked[CANDIDATE]
+        failed, asked = candidate_failures(measured), measured.asked_candidate
         if len(failed) < 2 or failure_bounds(len(failed), asked, 2 * _CONFIDENCE - 1).low <= _HICCUPS:
             return None
         _, name, why = failed[0]
@@ -310,7 +392,7 @@ class Judge:
                     says = f"{self._asked(place[0])}: {len(times)} answers of {colour}, {measured.planned[place]} are needed{why}"
                     yield Finding(SAMPLES, place[0], says)
         pairs = self._pairs(measured, self._places)
-        if not pairs:
+        if not pairs or self._named:  # a third measurement gets more sessions instead
             return
         all_ = comparison.shift_of_all(pairs, self.limits, self.alpha)
         if min(all_.candidate, all_.live) < all_.needed:

@@ -15,7 +15,8 @@ from typing import Protocol
 
 from verification.http.loopback import tls_context
 from verification.latency.asking import Asker, Unanswered
-from verification.latency.plan import CANDIDATE, CONTROL, KINDS, LIVE, Kind, LatencyPlan, Operation, Place
+from verification.latency.cores import Affinity, ThreadAffinity, moving
+from verification.latency.plan import AGAIN, CANDIDATE, KINDS, LIVE, Kind, LatencyPlan, Operation, Place
 from verification.statistics import percentile
 
 # A release that is not warm by then is measured as it is: the warm-up must not take longer than a refusal.
@@ -26,9 +27,34 @@ _PAUSE_EVERY, _PAUSE_S = 10, 0.001
 LOOKS = 4
 # If the noise requires more samples than planned, the limit is this many times the plan's.
 MOST = 3
-# The number of sessions of the second measurement; more if they decide nothing; the pause before each, in seconds.
-SESSIONS, MORE_SESSIONS = 16, (24, 32)
+# The pause before each session, in seconds.
 _BETWEEN_SESSIONS_S = (0.2, 0.8)
+# This many sessions have the plan's samples of an operation.
+_SESSIONS_OF_ALL_SAMPLES = 16
+
+
+@dataclass(frozen=True)
+class SessionPlan:
+    """How many sessions a measurement has: ``least``, and ``more`` as long as they decide nothing.
+
+    ``seed`` decides the order of requests and cores, ``affinity`` reaches the cores of the measuring thread.
+    """
+
+    least: int
+    more: tuple[int, ...]
+    seed: int = 0
+    affinity: Affinity = field(default_factory=ThreadAffinity, compare=False)
+
+    @property
+    def most(self) -> int:
+        """Return the highest number of sessions."""
+        return self.more[-1]
+
+
+SECOND = SessionPlan(16, (24, 32))
+"""Finds out whether a suspected release is slower."""
+THIRD = SessionPlan(8, (16, 24), seed=1)
+"""Confirms a named difference, so that fewer sessions are enough."""
 
 
 @dataclass
@@ -38,7 +64,7 @@ class Measured:
     ``late_ms`` holds how much later than requested this process woke up: its own part of every measured time.
     ``failures`` are (colour, operation, reason); ``asked`` counts requests by colour. ``planned`` is the samples of an
     operation and kind. ``sessions``: how many sessions each series consists of, in equal parts; 0 for a measurement
-    without a break.
+    without a break. ``cores`` names the core of this process in each session; it is empty if the process did not move.
     """
 
     planned: dict[Place, int]
@@ -49,6 +75,12 @@ class Measured:
     seconds: float = 0.0
     cut_short: str | None = None
     sessions: int = 0
+    cores: list[int] = field(default_factory=list)
+
+    @property
+    def asked_candidate(self) -> int:
+        """Return the number of requests to the candidate, in both of its series."""
+        return self.asked[CANDIDATE] + self.asked.get(AGAIN[CANDIDATE], 0)
 
     @property
     def lateness_ms(self) -> float:
@@ -80,6 +112,7 @@ def measure(
 def measure_in_sessions(
     plan: LatencyPlan,
     suspected: Collection[str],
+    sessions: SessionPlan = SECOND,
     *,
     hopeless: Callable[[Measured], str | None],
     wanted: Callable[[Measured], Collection[Place]],
@@ -87,14 +120,16 @@ def measure_in_sessions(
     """Measure everything again, in sessions: each at another moment, on other connections, in an order of its own.
 
     Answers of one moment resemble each other, because they share the core that a process runs on. So a session is one
-    observation. Operations in ``suspected`` get all samples; ``wanted`` is asked for more after ``SESSIONS`` sessions.
-    A third series asks the live colour once more, as a control; both live series together keep to the plan's rate.
+    observation. Operations in ``suspected`` get all samples; ``wanted`` is asked for more after ``sessions.least`` sessions.
+    If there is a live colour, two more series ask both colours once more, as controls; both series of a colour together keep
+    to the plan's rate.
     """
-    urls = {**plan.urls, **({CONTROL: plan.urls[LIVE]} if LIVE in plan.urls else {})}
-    plan = replace(plan, rate=plan.rate / 2) if CONTROL in urls else plan
+    compared = LIVE in plan.urls
+    urls = {**plan.urls, **({AGAIN[colour]: url for colour, url in plan.urls.items()} if compared else {})}
+    plan = replace(plan, rate=plan.rate / 2) if compared else plan
     context = tls_context(plan.ca_file) if any(url.startswith("https:") for url in urls.values()) else None
     askers = {colour: Asker(url, plan, context, plan.route_of(colour)) for colour, url in urls.items()}
-    return measure_sessions_with(askers, plan, suspected, hopeless=hopeless, wanted=wanted)
+    return measure_sessions_with(askers, plan, suspected, sessions, hopeless=hopeless, wanted=wanted)
 
 
 class Asks(Protocol):
@@ -135,6 +170,7 @@ def measure_sessions_with(
     askers: Mapping[str, Asks],
     plan: LatencyPlan,
     suspected: Collection[str],
+    sessions: SessionPlan = SECOND,
     *,
     hopeless: Callable[[Measured], str | None],
     wanted: Callable[[Measured], Collection[Place]],
@@ -143,13 +179,14 @@ def measure_sessions_with(
     parts = {name: one.part for name, one in plan.operations.items()}
     for name in suspected:
         parts.update(dict.fromkeys((name, *plan.operations[name].beside), 1.0) if name in parts else {})
+    part = min(1.0, sessions.least / _SESSIONS_OF_ALL_SAMPLES)
     measured = Measured(
-        {place: max(1, int(plan.samples * parts[place[0]])) for place in plan.places},
+        {place: max(1, int(plan.samples * part * parts[place[0]])) for place in plan.places},
         {place: {colour: [] for colour in askers} for place in plan.places},
         dict.fromkeys(askers, 0),
     )
     rounds = _Rounds(plan, askers, measured, parts)
-    return _measured(measured, askers, lambda: rounds.run_sessions(hopeless, wanted))
+    return _measured(measured, askers, lambda: rounds.run_sessions(sessions, hopeless, wanted))
 
 
 def _measured(measured: Measured, askers: Mapping[str, Asks], run: Callable[[], None]) -> Measured:
@@ -223,39 +260,52 @@ class _Rounds:
         wanted(measured)
 
     def run_sessions(
-        self, hopeless: Callable[[Measured], str | None], wanted: Callable[[Measured], Collection[Place]]
+        self,
+        sessions: SessionPlan,
+        hopeless: Callable[[Measured], str | None],
+        wanted: Callable[[Measured], Collection[Place]],
     ) -> None:
-        """Warm up, then measure session by session."""
-        plan, measured = self._plan, self._measured
+        """Warm up, then measure session by session, each from another core than the session before."""
         if not self._signed_in():
             return
-        self._warm_up(plan.places)
+        self._warm_up(self._plan.places)
         # A fixed seed is enough: the order must only be independent of the machine's behaviour.
-        self._draw = random.Random(0)  # noqa: S311 - no secret
-        # Twice the time, because there are three series instead of two, and pauses.
-        deadline = time.monotonic() + 2 * plan.longest_s
-        rounds = -(-plan.samples // SESSIONS)
-        rounds += -rounds % 4  # so that an operation with a quarter of the samples has as many in every session
-        places = plan.places
-        for session in range(MORE_SESSIONS[-1]):
-            time.sleep(self._draw.uniform(*_BETWEEN_SESSIONS_S))
-            for asker in self._askers.values():
-                asker.reconnect()
-            self._due = time.monotonic()
-            for number in range(session * rounds, (session + 1) * rounds):
-                for place in places:
-                    if self._asks_in(number, place[0]):
-                        self._turn(place)
-                measured.cut_short = hopeless(measured)
+        self._draw = random.Random(sessions.seed)  # noqa: S311 - no secret
+        # Twice the time, because there are four series instead of two, and pauses.
+        longest_s = 2 * self._plan.longest_s
+        deadline = time.monotonic() + longest_s
+        measured = self._measured
+        with moving(sessions.affinity, self._draw) as move:
+            for session in range(sessions.most):
+                core = move()
+                self._session(session, hopeless)
                 if measured.cut_short is not None:
                     return
-            measured.sessions = session + 1
-            enough = measured.sessions >= SESSIONS
-            if not enough and time.monotonic() > deadline:
-                measured.cut_short = f"it took longer than {2 * plan.longest_s:g} s"
-            if measured.cut_short or (enough and time.monotonic() > deadline):
-                return
-            if measured.sessions in (SESSIONS, *MORE_SESSIONS) and not wanted(measured):
+                measured.sessions = session + 1
+                measured.cores += [] if core is None else [core]
+                enough = measured.sessions >= sessions.least
+                if time.monotonic() > deadline:
+                    measured.cut_short = None if enough else f"it took longer than {longest_s:g} s"
+                    return
+                if measured.sessions in (sessions.least, *sessions.more) and not wanted(measured):
+                    return
+
+    def _session(self, session: int, hopeless: Callable[[Measured], str | None]) -> None:
+        """Measure one session, after a pause and on new connections."""
+        if self._draw is None:
+            raise ValueError("a session needs an order that is drawn")
+        rounds = -(-self._plan.samples // _SESSIONS_OF_ALL_SAMPLES)
+        rounds += -rounds % 4  # so that an operation with a quarter of the samples has as many in every session
+        time.sleep(self._draw.uniform(*_BETWEEN_SESSIONS_S))
+        for asker in self._askers.values():
+            asker.reconnect()
+        self._due = time.monotonic()
+        for number in range(session * rounds, (session + 1) * rounds):
+            for place in self._plan.places:
+                if self._asks_in(number, place[0]):
+                    self._turn(place)
+            self._measured.cut_short = hopeless(self._measured)
+            if self._measured.cut_short is not None:
                 return
 
     def _signed_in(self) -> bool:
@@ -338,5 +388,5 @@ def _without_garbage_collection() -> Iterator[None]:
 
 
 def candidate_failures(measured: Measured) -> list[tuple[str, str, str]]:
-    """Return the failures of the candidate."""
-    return [one for one in measured.failures if one[0] == CANDIDATE]
+    """Return the failures of the candidate, in both of its series."""
+    return [one for one in measured.failures if one[0] in (CANDIDATE, AGAIN[CANDIDATE])]
