@@ -8,7 +8,12 @@ from collections.abc import Collection
 
 import pytest
 
+from tests.verification.contract_server import SERVICE, USER
+from verification.journeys.accounts import SmokeUser
+from verification.latency import measuring
 from verification.latency.cores import MOST_CORES, moving
+from verification.latency.measuring import Measured, SessionPlan, measure_sessions_with
+from verification.latency.plan import AGAIN, CANDIDATE, LIVE, Kind, LatencyPlan, Operation, Place
 
 
 class FakeAffinity:
@@ -77,3 +82,72 @@ def test_system_that_does_not_know_its_cores_is_left_as_it_is() -> None:
 
     with moving(Unknown(()), random.Random(1)) as move:
         assert move() is None
+
+
+class Quick:
+    """A colour that takes 1 ms for each answer."""
+
+    def __init__(self) -> None:
+        self.cleared = False
+        self.asked: list[Place] = []
+
+    def ask(self, operation: Operation, kind: Kind) -> float:
+        self.asked.append((operation.name, kind))
+        return 1.0
+
+    def sign_in(self) -> None: ...
+
+    def reconnect(self) -> None: ...
+
+    def clear(self) -> None:
+        self.cleared = True
+
+
+PLAN = LatencyPlan(
+    {CANDIDATE: "http://a", LIVE: "http://b"}, SERVICE, SmokeUser(**USER), samples=16, warmup=0, rate=1e9
+)
+
+
+@pytest.fixture
+def askers(monkeypatch: pytest.MonkeyPatch) -> dict[str, Quick]:
+    """The series of a measurement in sessions; there are no pauses."""
+    monkeypatch.setattr(measuring, "_BETWEEN_SESSIONS_S", (0.0, 0.0))
+    monkeypatch.setattr(measuring, "_PAUSE_S", 0.0)
+    return {colour: Quick() for colour in (CANDIDATE, LIVE, *AGAIN.values())}
+
+
+def test_each_session_has_its_core_and_both_colours_get_as_many_requests(askers: dict[str, Quick]) -> None:
+    affinity = FakeAffinity({0, 1})
+    sessions = SessionPlan(2, (4,), affinity=affinity)
+    measured = measure_sessions_with(
+        askers,
+        PLAN,
+        [],
+        sessions,
+        hopeless=lambda _: None,
+        wanted=lambda seen: [("health", "kept")] if seen.sessions < 4 else [],
+    )
+    assert (measured.sessions, sorted(measured.cores)) == (4, [0, 0, 1, 1])
+    assert affinity.chosen == [*({core} for core in measured.cores), {0, 1}]
+    assert len({tuple(sorted(one.asked)) for one in askers.values()}) == 1
+    assert measured.planned["health", "kept"] == 2
+    assert all(one.cleared for one in askers.values())
+
+
+def test_measurement_that_fails_returns_the_cores(askers: dict[str, Quick]) -> None:
+    affinity = FakeAffinity({0, 1})
+
+    def fail(_: Measured) -> str | None:
+        raise RuntimeError("interrupted")
+
+    with pytest.raises(RuntimeError):
+        measure_sessions_with(
+            askers, PLAN, [], SessionPlan(2, (4,), affinity=affinity), hopeless=fail, wanted=lambda _: []
+        )
+    assert affinity.chosen[-1] == {0, 1}
+
+
+def test_measurement_without_affinity_has_no_cores(askers: dict[str, Quick]) -> None:
+    sessions = SessionPlan(2, (4,), affinity=FakeAffinity(()))
+    measured = measure_sessions_with(askers, PLAN, [], sessions, hopeless=lambda _: None, wanted=lambda _: [])
+    assert (measured.sessions, measured.cores) == (2, [])

@@ -100,11 +100,12 @@ def shift_of_all(
 class Sessions:
     """The difference of the typical answer, with each session as one observation: the medians of the sessions' differences.
 
-    ``ratio`` and ``shift_ms`` compare the candidate with live; ``control`` is the ratio of a colour to itself, of
-    the colour that differs more, always 1.0 or more. ``p``: of the one-sided Wilcoxon signed-rank test of the sessions' ratios. ``bound``: the lower
-    bound of the median ratio (95 %); most sessions lie above it: 12 of 16. ``high``: the upper quartile of the
-    sessions' ratios. ``fast`` is the ratio of the two colours' fastest tenths, over all sessions. ``core``: the ratio on the core of the
-    measuring process on which it is lowest; ``ratio`` if that process stayed where it was.
+    ``ratio`` and ``shift_ms`` compare the candidate with live. ``control`` is the ratio of a colour to itself, the mean
+    of both colours, always 1.0 or more. ``p``: of the one-sided Wilcoxon signed-rank test of the sessions' ratios.
+    ``bound``: the lower bound of the median ratio (95 %); most sessions lie above it: 12 of 16. ``high``: the upper
+    quartile of the sessions' ratios. ``fast``: the ratio of the two colours' fastest tenths, over all sessions.
+    ``core``: the ratio on the core of the measuring process on which it is lowest; ``ratio`` if that process stayed
+    where it was.
     """
 
     count: int
@@ -134,7 +135,7 @@ def by_sessions(times: Mapping[str, Sequence[float]], count: int, cores: Sequenc
     logs = {colour: numpy.log(of) for colour, of in medians.items()}
     again = {colour: logs.get(AGAIN[colour], logs[colour]) for colour in (CANDIDATE, LIVE)}
     ratios = (logs[CANDIDATE] + again[CANDIDATE] - logs[LIVE] - again[LIVE]) / 2
-    noise = max(abs(float(numpy.median(again[colour] - logs[colour]))) for colour in again)
+    noise = sum(abs(float(numpy.median(again[colour] - logs[colour]))) for colour in again) / len(again)
     p = float(stats.wilcoxon(ratios, alternative="greater").pvalue) if numpy.any(ratios) else 1.0
     middle, high = (float(numpy.exp(one)) for one in numpy.quantile(ratios, (0.5, 0.75)))
     typical = {colour: (medians[colour] + medians.get(AGAIN[colour], medians[colour])) / 2 for colour in again}

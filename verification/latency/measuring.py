@@ -271,8 +271,8 @@ class _Rounds:
         self._warm_up(self._plan.places)
         # A fixed seed is enough: the order must only be independent of the machine's behaviour.
         self._draw = random.Random(sessions.seed)  # noqa: S311 - no secret
-        # Twice the time, because there are four series instead of two, and pauses.
-        longest_s = 2 * self._plan.longest_s
+        # More time, because there are four series instead of two, and pauses.
+        longest_s = 3 * self._plan.longest_s
         deadline = time.monotonic() + longest_s
         measured = self._measured
         with moving(sessions.affinity, self._draw) as move:
