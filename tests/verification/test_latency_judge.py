@@ -288,6 +288,8 @@ def test_third_measurement_after_a_pause_must_confirm_a_difference_that_is_not_p
         result = Again(second, in_sessions(third, noise, 8)).judged()
         assert result.findings == (), words(result)
         assert result.third is not None
+        assert "times live's time" in result.second_words("readConsult")[0]
+        assert result.first_words("readConsult")
 
 
 def test_plain_difference_needs_no_third_measurement() -> None:

@@ -65,6 +65,7 @@ class LatencyResult:
     limits: LatencyLimits
     operations: Mapping[str, Operation]
     third: Measured | None = None
+    unconfirmed: tuple[Finding, ...] = ()  # what the second measurement found, and the third one did not
 
     @property
     def decisive(self) -> Measured:
@@ -78,6 +79,10 @@ class LatencyResult:
     def first_words(self, operation: str) -> list[str]:
         """Return what the first measurement found about the operation, also if a later one did not confirm it."""
         return [one.says for one in self.suspected if one.operation == operation]
+
+    def second_words(self, operation: str) -> list[str]:
+        """Return what the second measurement found about the operation, if the third one did not confirm it."""
+        return [one.says for one in self.unconfirmed if one.operation == operation]
 
     def last(self, operation: str) -> Measured:
         """Return the measurement that decided about an operation."""
@@ -149,14 +154,17 @@ def judge_repeatedly(
     confirming = judge.confirming(found)
     third = again(_operations(found), THIRD, confirming)
     seconds = {one.operation: one.says for one in found}
+    confirmed = confirming.findings(third)
     findings = tuple(
         one.after(
             f"the first of three measurements: {words.get(one.operation, suspected[0].says)}; "
             f"the second: {seconds.get(one.operation, found[0].says)}"
         )
-        for one in confirming.findings(third)
+        for one in confirmed
     )
-    return replace(result, second=second, third=third, findings=findings)
+    again_found = {(one.test, one.operation) for one in confirmed}
+    unconfirmed = tuple(one for one in found if (one.test, one.operation) not in again_found)
+    return replace(result, second=second, third=third, findings=findings, unconfirmed=unconfirmed)
 
 
 def _operations(found: Collection[Finding]) -> Collection[str]:

@@ -28,7 +28,7 @@ LOOKS = 4
 # If the noise requires more samples than planned, the limit is this many times the plan's.
 MOST = 3
 # The pause before each session, in seconds.
-_BETWEEN_SESSIONS_S = (0.2, 0.8)
+_BETWEEN_SESSIONS_S = (0.2, 0.6)
 # This many sessions have the plan's samples of an operation.
 _SESSIONS_OF_ALL_SAMPLES = 16
 
