@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from enum import Enum, StrEnum
+from enum import Enum, Flag, StrEnum, auto
 
 
 class Colour(StrEnum):
@@ -344,3 +344,16 @@ class GateRule:
     name: str
     required: bool = True
     min_checks: int = 1
+
+
+class Reads(Flag):
+    """The secrets that a command reads when it connects."""
+
+    NOTHING = 0
+    USERS = auto()
+    """The smoke users, with whom it signs in."""
+    CHECKED = auto()
+    """The secrets that only checks use: the key of the service's tokens, and the addresses of its stores."""
+    ALL = USERS | CHECKED
+    USERS_IF_READABLE = auto()
+    """The smoke users; if they cannot be read, the command works without them: the way back must not depend on a secret."""

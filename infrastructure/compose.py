@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,7 +15,6 @@ from deployment.errors import (
     EnvironmentTaken,
     NotPermitted,
     Refused,
-    SettingsError,
     StepFailed,
 )
 from deployment.evidence import keys
@@ -23,14 +22,14 @@ from deployment.evidence.archive import Archive
 from deployment.evidence.attestation import Checker, Signer
 from deployment.flow.alarms import AllAlarms
 from deployment.flow.lease import owner_alive
-from deployment.model import Caller, Colour, Image
+from deployment.model import Caller, Colour, Image, Reads
 from deployment.plan import Operation, Ports
 from deployment.ports import Alarms, AuditStore, Notifier, Permissions, PushTarget, Registry
 from deployment.preflight.preflight import PreflightPorts
 from deployment.project import FRAMEWORK, Project
-from deployment.releases import default_tag
+from deployment.releases import default_tag, named_image
 from deployment.settings import DeploymentLimits, Settings
-from infrastructure import named_secrets
+from infrastructure import named_secrets, secret_values
 from infrastructure.aws import adapters as classes
 from infrastructure.aws.cloudwatch import CloudWatchAlarms
 from infrastructure.aws.dynamodb import DynamoLease
@@ -52,8 +51,7 @@ from infrastructure.estate import Estate, adapters, aws_estate, by_colour
 from infrastructure.journey_data import HttpJourneyData
 from infrastructure.live_domain import LiveDomain
 from verification.http.answer_limits import AnswerLimits
-from verification.journeys.accounts import SmokeUser, parse_smoke_users
-from verification.journeys.model import Service
+from verification.journeys.accounts import SmokeUser
 from verification.stores.connections import Stores
 
 Progress = Callable[[str], None]
@@ -80,6 +78,8 @@ class Environment:
     preflight_ports: PreflightPorts = field(default_factory=PreflightPorts)
     push_target: PushTarget | None = None
     stores: Stores = field(default_factory=Stores, repr=False)
+    unread: str | None = None
+    """Why the smoke users were not read, for a command that works without them; None if nothing failed."""
     viewer_host: str = "host"
     rehearsal_hosts: Mapping[str, str] = field(default_factory=dict)
     """By a colour's own URL: the host for which its load balancer treats a request as one to the live domain."""
@@ -93,8 +93,8 @@ class Environment:
         return Operation(self.name, self.caller.arn, limits, self.ports)
 
     def image_of(self, digest: str | None) -> Image | None:
-        """Return the registry's image of a digest; None if the registry does not know it."""
-        return None if digest is None else self.registry.find(digest)
+        """Return the registry's image of a digest, to show its name; None if the registry does not know it or cannot be asked."""
+        return named_image(self.registry, digest)
 
 
 def embedded_registry(settings: Settings) -> Path:
@@ -257,8 +257,8 @@ def processes(settings: Settings) -> list[str]:
     return lines
 
 
-def connect(settings: Settings) -> Environment:
-    """Connect to an environment that is up. Raises Refused, SettingsError, CloudError."""
+def connect(settings: Settings, reads: Reads = Reads.ALL) -> Environment:
+    """Connect to an environment that is up, and read the secrets in ``reads``. Raises Refused, SettingsError, CloudError."""
     estate = _estate(settings)
     clock = SystemClock()
     connection = estate.connection
@@ -276,19 +276,13 @@ def connect(settings: Settings) -> Environment:
         )
     vault = SecretsManager(clients)
     signer = keys.signer(vault, estate.signing_key_secret, estate.signing_key_file)
-    secret = vault.read(estate.smoke_users_secret)
-    try:
-        users = parse_smoke_users(secret)
-    except ValueError as error:
-        raise SettingsError(f"{estate.smoke_users_secret}: {error}") from None
-    token_secret = vault.read(estate.token_secret) if estate.token_secret is not None else None
-    stores = _stores(vault, estate, service_of(settings))
-    named = named_secrets.provide(vault, settings, estate.own_secrets)
+    values = secret_values.read(vault, estate, service_of(settings), reads)
+    named = () if reads is Reads.NOTHING else named_secrets.provide(vault, settings, estate.own_secrets)
     limits = settings.limits
     data = HttpJourneyData(
         settings.environment,
         estate.live_url,
-        users,
+        values.smoke_users,
         service_of(settings),
         timeout_s=limits.prober_timeout,
         answers=AnswerLimits.of(limits.largest_answer, limits.request_deadline),
@@ -299,18 +293,19 @@ def connect(settings: Settings) -> Environment:
         ports=_ports(clients, settings, estate, data, clock),
         registry=_registry(clients, settings, estate),
         caller=caller,
-        smoke_users=users,
-        secrets=(*_known_secrets(secret, users, connection, token_secret, stores), *named),
+        smoke_users=values.smoke_users,
+        secrets=(*values.texts, *_keys(connection), *named),
         signer=signer,
         checker=keys.checker(signer, estate.signing_public_key_file),
         store=S3AuditStore(clients, estate.audit_bucket, clock) if estate.audit_bucket else None,
         permissions=_permissions(clients, settings, estate),
         region=estate.connection.region,
         notifier=SnsNotifier(clients, estate.notifications_topic) if estate.notifications_topic else None,
-        token_secret=token_secret,
+        token_secret=values.token_secret,
         preflight_ports=_preflight_ports(clients, settings, estate, vault, clock),
         push_target=EcrPushTarget(clients, service_of(settings).repository, estate.account, estate.connection.region),
-        stores=stores,
+        stores=values.stores,
+        unread=values.unread,
         viewer_host=classes.viewer_host(estate.router.name),
         rehearsal_hosts={
             estate.platform.options["colour_urls"][one]: host for one, host in estate.rehearsal_hosts.items()
@@ -327,29 +322,6 @@ def _ports(clients: Clients, settings: Settings, estate: Estate, data: HttpJourn
         clock=clock,
         alarms=_alarms(clients, estate),
         data=data,
-    )
-
-
-def _known_secrets(
-    smoke_users: str, users: Sequence[SmokeUser], connection: Connection, token_secret: str | None, stores: Stores
-) -> tuple[str, ...]:
-    """Return every secret value that no output may show."""
-    own = (smoke_users, *(user.password for user in users), *_keys(connection))
-    return (*own, *filter(None, [token_secret]), *stores.secrets)
-
-
-def _stores(vault: SecretsManager, estate: Estate, service: Service) -> Stores:
-    """Return the stores that the service declares and the environment names. Raises SettingsError if they contradict."""
-    for name, secret in (("database", estate.database_url_secret), ("redis", estate.redis_url_secret)):
-        if secret and service.dependencies.get(name) is None:
-            raise SettingsError(
-                f"suites/service.yaml declares no {name}, but this environment names {name}_url_secret",
-                hint=f"Describe dependencies.{name}, or delete {name}_url_secret.",
-            )
-    database, redis = (service.dependencies.get(name) is not None for name in ("database", "redis"))
-    return Stores(
-        vault.read(estate.database_url_secret) if database and estate.database_url_secret else None,
-        (vault.read(estate.redis_url_secret) if estate.redis_url_secret else estate.redis_url) if redis else None,
     )
 
 
@@ -485,7 +457,7 @@ def projected_release(
     An embedded environment that is not up would start with its lowest release live on blue. Raises Refused, CloudError.
     """
     if is_up(settings):
-        environment = environment or connect(settings)
+        environment = environment or connect(settings, Reads.NOTHING)
         return environment.registry.resolve(
             tag or default_tag(environment.registry.tags())
         ), environment.ports.router.observe().live

@@ -21,6 +21,7 @@ if (_problem := wrong_interpreter()) is not None:
 import click  # noqa: E402  # after the packages were found
 
 from deployment.errors import CloudError, DeploymentError, Refused  # noqa: E402
+from deployment.model import Reads  # noqa: E402
 from deployment.settings import Settings, load  # noqa: E402
 from scripts.commands.checks import line  # noqa: E402
 from scripts.deferred import deferred  # noqa: E402
@@ -93,6 +94,7 @@ irreversible_option = click.option(
 )
 
 
+WAY_BACK = Reads.USERS_IF_READABLE
 TOOLS = line.Tools(REDACTOR.learn, lambda: _project())
 
 
@@ -129,7 +131,7 @@ def down(reports: Path, force: bool) -> None:
     """
     if not force:
         compose.refuse_to_stop_under_a_run(_project())
-    recover.recover_before_down(_settings, _connect, reports.absolute())
+    recover.recover_before_down(_settings, lambda own: _connect(own, WAY_BACK), reports.absolute())
     stopped = compose.down(_project())
     click.echo(f"stopped: {', '.join(stopped)}" if stopped else "no embedded environment was up")
 
@@ -216,7 +218,9 @@ def rollback_command(
         tag, colour = rollback.release_to_redeploy(settings, _connect(settings), allow_irreversible)
         options = [f"--reports={reports.absolute()}", f"--wait-for-lock={wait_for_lock:g}"]
         sys.exit(_deploy(run.pytest_command(tag, colour, settings.environment), options))
-    sys.exit(rollback.rollback(settings, _connect(settings), reports.absolute(), wait_for_lock, allow_irreversible))
+    sys.exit(
+        rollback.rollback(settings, _connect(settings, WAY_BACK), reports.absolute(), wait_for_lock, allow_irreversible)
+    )
 
 
 @cli.command("retire", short_help="Stop the previous colour after retire_after.")
@@ -293,7 +297,7 @@ def recover_command(
     from deployment.recovery.recover import Decision  # its imports take long
 
     decision = Decision(keep_live, allow_irreversible)
-    sys.exit(recover.recover(settings, _connect(settings), reports.absolute(), decision))
+    sys.exit(recover.recover(settings, _connect(settings, WAY_BACK), reports.absolute(), decision))
 
 
 @cli.command("load-worker", short_help="Join the load of a deployment on another machine.")
@@ -308,7 +312,7 @@ def load_worker_command(address: str, once: bool, environment: str | None) -> No
     The smoke users' passwords come from the environment's secret and are sent only to the service.
     """
     host, port = load_worker.parse(address)
-    connected = _connect(_settings(environment))
+    connected = _connect(_settings(environment), Reads.USERS)
     load_worker.serve(host, port, connected.smoke_users, sys.stdout, once=once)
 
 
@@ -412,12 +416,12 @@ def _deploy(command: Sequence[str], options: Sequence[str]) -> int:
 def _reach(folder: Path) -> tuple[Settings, Environment | None]:
     """Return settings and environment of the run with this report; None instead of one that is not up."""
     settings = _settings(audit.environment_of(folder), folder.parent)
-    return settings, _connect(settings) if compose.is_up(settings) else None
+    return settings, _connect(settings, WAY_BACK) if compose.is_up(settings) else None
 
 
-def _connect(settings: Settings) -> Environment:
-    """Return the connected environment, and redact its secrets from now on."""
-    connected = compose.connect(settings)
+def _connect(settings: Settings, reads: Reads = Reads.NOTHING) -> Environment:
+    """Return the connected environment with the secrets in ``reads``, and redact these from now on."""
+    connected = compose.connect(settings, reads)
     REDACTOR.learn(*connected.secrets)
     return connected
 

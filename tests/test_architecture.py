@@ -55,6 +55,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "infrastructure.journey_data": ("deployment", "verification", "infrastructure.front_door"),
     "infrastructure.live_domain": ("deployment", "verification"),
     "infrastructure.named_secrets": ("deployment", "verification"),
+    "infrastructure.secret_values": ("infrastructure.estate", "deployment", "verification"),
     "infrastructure": (),
     "deployment.evidence": (*DEPLOYMENT_ROOT, "deployment.evidence"),
     "deployment.preflight": (*DEPLOYMENT_ROOT, "deployment.evidence", "deployment.preflight"),

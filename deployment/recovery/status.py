@@ -10,6 +10,7 @@ from deployment.model import Service
 from deployment.plan import LIVE_SINCE, LiveSince, Ports
 from deployment.ports import Registry
 from deployment.recovery.undo import last_promotion
+from deployment.releases import named_image
 
 
 def describe(environment: str, live_url: str, ports: Ports, registry: Registry) -> dict[str, Any]:
@@ -55,7 +56,7 @@ def _rollback(ports: Ports, registry: Registry) -> dict[str, Any]:
     except Refused as error:
         return {"possible": False, **nothing, "reason": first_line(error)}
     back = promotion.previous
-    image = registry.find(back.digest) if back.digest else None
+    image = named_image(registry, back.digest)
     found = {
         "colour": back.colour.value,
         "image": image.name if image else None,
@@ -77,7 +78,7 @@ def _rollback(ports: Ports, registry: Registry) -> dict[str, Any]:
 
 def _colour(ports: Ports, registry: Registry, service: Service) -> dict[str, Any]:
     """Describe one colour: image and digest as configured; version and url as running, null if nothing runs."""
-    image = registry.find(service.digest) if service.digest else None
+    image = named_image(registry, service.digest)
     answer = next(iter(ports.front.ask(1, service.url)), None) if service.running and service.url else None
     return {
         "colour": service.colour.value,

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from deployment.errors import DeploymentError, Refused, TargetIsLive
 from deployment.flow.lease import open_deployment
-from deployment.model import Colour, Image
+from deployment.model import Colour, Image, Reads
 from deployment.plan import LiveSnapshot
 from deployment.releases import default_tag
 from deployment.settings import Settings
@@ -52,7 +52,7 @@ def colour_of_auto(settings: Settings) -> Colour | None:
     try:
         if not compose.is_up(settings):
             return None if compose.sleeps(settings) else compose.projected_release(settings, None)[1].other
-        ports = compose.connect(settings).ports
+        ports = compose.connect(settings, Reads.NOTHING).ports
         if ports.lease.current() is not None or open_deployment(ports) is not None:
             return None
         return ports.router.observe().live.other

@@ -16,7 +16,7 @@ from deployment.evidence.journal import Record
 from deployment.evidence.opening import written_by
 from deployment.evidence.verdict import in_report_order
 from deployment.flow.approval import REQUIRED
-from deployment.model import Colour, Image
+from deployment.model import Colour, Image, Reads
 from deployment.preflight import attestations, checklist, preflight
 from deployment.preflight.items import Item, Outcome
 from deployment.settings import Settings
@@ -123,7 +123,7 @@ class PlanMode:
         absent = absent_gates(service_of(settings))
         refuse_contradictions(checks, absent)
         refuse_small_gates(checks, settings, gates, absent)
-        environment = compose.connect(settings) if compose.is_up(settings) else None
+        environment = compose.connect(settings, Reads.NOTHING) if compose.is_up(settings) else None
         admission = None
         if environment is not None:
             admission = admit(environment, settings, DEPLOYMENT, projected_target(environment, self._options.target))

@@ -14,6 +14,7 @@ from deployment.evidence import archive, keys
 from deployment.evidence.attestation import ENVELOPE_FILE, Checker, unsigned_files
 from deployment.evidence.audit import Anchors, Finding, Outcome, examine
 from deployment.evidence.journal import JOURNAL_FILE
+from deployment.model import Reads
 from deployment.settings import Settings
 from infrastructure import compose, estate
 from infrastructure.compose import Environment
@@ -51,7 +52,7 @@ def environment_of(folder: Path) -> str | None:
 def verify(settings: Settings, folder: Path) -> int:
     """Print the findings; return 0 if all hold, 1 if one does not, 6 if one could not be checked."""
     try:
-        environment: Environment | None = compose.connect(settings)
+        environment: Environment | None = compose.connect(settings, Reads.NOTHING)
         problem = ""
     except DeploymentError as error:
         environment, problem = None, first_line(error)

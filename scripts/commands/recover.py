@@ -55,6 +55,8 @@ def recover(settings: Settings, environment: Environment, reports: Path, decisio
     if ledger.exists():  # `recover` plays journeys as well, and may be killed
         front = environment.ports.data.record(ledger, environment.ports.front)
         environment = replace(environment, ports=replace(environment.ports, front=front))
+    if environment.unread is not None:
+        console.say(f"not checked: {environment.unread}")
     try:
         with console.uninterrupted():
             phase = recover_run(

@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from deployment.access import Admission, Duty, admit, demand
-from deployment.errors import DeploymentError, JournalUnwritable, Refused, first_line
+from deployment.errors import CloudError, DeploymentError, JournalUnwritable, Refused, first_line
 from deployment.evidence import archive
 from deployment.evidence.journal import JOURNAL_FILE, Journal
 from deployment.evidence.opening import Opening, open_journal, plan_release
@@ -58,8 +58,8 @@ def rollback(
     refuse_irreversible(promotion, irreversible)
     # The promoted colour needs the rights, since it is stopped afterwards; the previous colour is not changed.
     admission = admit(settings.access, [Duty.ROLLBACK], environment.caller, environment.permissions, promotion.target)
-    if admission.unchecked:
-        console.say(f"not checked: {admission.unchecked}")
+    for unchecked in filter(None, (admission.unchecked, environment.unread)):
+        console.say(f"not checked: {unchecked}")
     with console.uninterrupted():
         return _carry_out(settings, environment, reports, admission, promotion, irreversible)
 
@@ -83,10 +83,11 @@ def release_to_redeploy(settings: Settings, environment: Environment, irreversib
 
 
 def _tag(environment: Environment, lost: LostWayBack) -> str:
-    image = environment.image_of(lost.promotion.previous.digest)
+    digest = lost.promotion.previous.digest
+    image = None if digest is None else environment.registry.find(digest)
     if image is None:
         raise Refused(
-            f"the registry does not have {lost.promotion.previous.digest} any more, the image of {lost.promotion.previous.release}",
+            f"the registry does not have {digest} any more, the image of {lost.promotion.previous.release}",
             hint="Build that release again and deploy it with `python scripts/deploy.py deploy --image-tag TAG`.",
         )
     return image.tag
@@ -95,7 +96,7 @@ def _tag(environment: Environment, lost: LostWayBack) -> str:
 def _again(environment: Environment, lost: LostWayBack) -> str:
     try:
         tag = _tag(environment, lost)
-    except Refused as error:
+    except (Refused, CloudError) as error:
         return first_line(error)
     named = f"--environment {environment.name}"
     return (

@@ -12,6 +12,7 @@ import pytest
 
 from deployment import project
 from deployment.evidence.archive import NOWHERE, Archive
+from deployment.model import Reads
 from deployment.settings import Settings
 from infrastructure import compose
 from plugins.modes import environment_snapshot
@@ -44,7 +45,7 @@ class FakeEnvironment:
         return NOWHERE
 
 
-def connect(_settings: Settings) -> FakeEnvironment:
+def connect(_settings: Settings, _reads: Reads = Reads.ALL) -> FakeEnvironment:
     """Return the fake environment; replaces ``compose.connect``."""
     facts = json.loads(Path(os.environ[FILE]).read_text(encoding="utf-8"))
     users = parse_smoke_users(json.dumps(facts["users"]))

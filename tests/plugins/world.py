@@ -31,6 +31,7 @@ from deployment.model import (
     Image,
     Progress,
     Readiness,
+    Reads,
     Rights,
     Rollout,
     Routes,
@@ -284,7 +285,7 @@ class FakeVault:
         return str(found)
 
 
-def _connect(settings: Settings) -> Environment:
+def _connect(settings: Settings, reads: Reads = Reads.ALL) -> Environment:  # connect's signature
     facts, clock = _facts(), SystemClock()
     live_url = facts.read("urls")["live"]
     named = named_secrets.provide(FakeVault(facts), settings, {})

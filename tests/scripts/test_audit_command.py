@@ -19,7 +19,7 @@ GOOD, BAD, UNCHECKED = (Finding("chain", outcome, "detail") for outcome in Outco
 
 @pytest.fixture(autouse=True)
 def unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
-    def connect(_: object) -> None:
+    def connect(*_: object) -> None:
         raise Refused("no environment is up")
 
     monkeypatch.setattr(compose, "connect", connect)

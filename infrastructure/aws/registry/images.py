@@ -110,7 +110,10 @@ class EcrRegistry:
         if not answer.get("images"):
             code = next((failure.get("failureCode") for failure in answer.get("failures", ())), "no image")
             raise CloudError(f"ecr BatchGetImage: {code} for {self._repository}@{digest}")
-        manifest: Mapping[str, Any] = json.loads(answer["images"][0]["imageManifest"])
+        try:
+            manifest: Mapping[str, Any] = json.loads(answer["images"][0]["imageManifest"])
+        except ValueError as error:
+            raise CloudError(f"ecr BatchGetImage: the manifest of {self._repository}@{digest} is not JSON") from error
         return manifest
 
     def _unknown(self, tag: str) -> UnknownTag:

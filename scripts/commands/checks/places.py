@@ -71,6 +71,7 @@ def _places(settings: Settings, learn: Callable[..., None], *, quickly: bool) ->
         if quick is not None:
             return Places(quick.live, quick.idle, parse_smoke_users(quick.users))
     # These imports take over a second: only an environment that cannot be read from its files needs them.
+    from deployment.model import Reads
     from deployment.recovery import status
     from infrastructure import compose
 
@@ -79,7 +80,7 @@ def _places(settings: Settings, learn: Callable[..., None], *, quickly: bool) ->
             "no embedded environment is up",
             hint="Start it with `python scripts/deploy.py up`, or ask a service of your own with --against=URL.",
         )
-    connected = compose.connect(settings)
+    connected = compose.connect(settings, Reads.USERS)
     learn(*connected.secrets)
     provide_secrets(provided_secrets(), unless_in=os.environ)
     document = status.describe(connected.name, connected.live_url, connected.ports, connected.registry)
