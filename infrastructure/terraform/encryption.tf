@@ -10,7 +10,7 @@ data "aws_iam_policy_document" "key" {
 
     principals {
       type        = "AWS"
-      identifiers = ["arn:aws:iam::${local.account}:root"]
+      identifiers = ["arn:${local.partition}:iam::${local.account}:root"]
     }
   }
 
@@ -21,13 +21,13 @@ data "aws_iam_policy_document" "key" {
 
     principals {
       type        = "Service"
-      identifiers = ["logs.${each.key}.amazonaws.com"]
+      identifiers = ["logs.${each.key}.${data.aws_partition.current.dns_suffix}"]
     }
 
     condition {
       test     = "ArnLike"
       variable = "kms:EncryptionContext:aws:logs:arn"
-      values   = ["arn:aws:logs:${each.key}:${local.account}:log-group:*"]
+      values   = ["arn:${local.partition}:logs:${each.key}:${local.account}:log-group:*"]
     }
   }
 

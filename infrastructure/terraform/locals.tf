@@ -1,5 +1,7 @@
 data "aws_caller_identity" "current" {}
 
+data "aws_partition" "current" {}
+
 data "aws_route53_zone" "main" {
   name         = local.hosted_zone_name
   private_zone = false
@@ -9,7 +11,9 @@ locals {
   name    = "${var.environment}-telehealth"
   colours = ["blue", "green"]
   account = data.aws_caller_identity.current.account_id
-  router  = coalesce(var.router, var.platform == "apprunner" ? "cloudfront" : "alb")
+  # aws, aws-cn or aws-us-gov, which begins every ARN.
+  partition = data.aws_partition.current.partition
+  router    = coalesce(var.router, var.platform == "apprunner" ? "cloudfront" : "alb")
 
   apprunner = var.platform == "apprunner"
   ecs       = var.platform == "ecs"

@@ -64,6 +64,7 @@ module "secrets" {
   prefix           = "${var.environment}/telehealth"
   kms_key_arn      = aws_kms_key.main.arn
   redis_auth_token = random_password.redis.result
+  stores           = setintersection(var.checked_secrets, ["database", "redis"])
 }
 
 module "cognito" {

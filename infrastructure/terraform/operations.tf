@@ -18,7 +18,11 @@ locals {
   # App Runner's ARNs end in an ID that is another one once the service had to be made anew.
   service_arns = {
     for colour, service in local.services : colour =>
-    local.apprunner ? "arn:aws:apprunner:${var.aws_region}:${local.account}:service/${service}/*" : "arn:aws:ecs:${var.aws_region}:${local.account}:service/${local.name}/${service}"
+    local.apprunner ? "arn:${local.partition}:apprunner:${var.aws_region}:${local.account}:service/${service}/*" : "arn:${local.partition}:ecs:${var.aws_region}:${local.account}:service/${local.name}/${service}"
+  }
+
+  checked_secrets = {
+    for name in var.checked_secrets : name => module.secrets.arns[{ token = "jwt-secret", database = "verifier-database-url", redis = "verifier-redis-url" }[name]]
   }
 
   route_arns = {
@@ -82,6 +86,7 @@ module "iam" {
   name                     = local.name
   environment              = var.environment
   account                  = local.account
+  partition                = local.partition
   region                   = var.aws_region
   platform                 = var.platform
   router                   = local.router
@@ -89,16 +94,17 @@ module "iam" {
   service_arns             = local.service_arns
   service_names            = local.services
   cluster_arn              = local.ecs ? module.ecs[0].cluster_arn : ""
+  shared_arns              = local.apprunner ? [module.app_runner_base[0].vpc_connector_arn, module.app_runner_base[0].auto_scaling_configuration_arn, module.app_runner_base[0].observability_configuration_arn] : []
   route_arns               = local.route_arns
   repository_arn           = module.registry.repository_arn
   passed_role_arns         = local.apprunner ? [module.app_runner_base[0].access_role_arn, module.app_runner_base[0].instance_role_arn] : [module.ecs[0].execution_role_arn, module.ecs[0].task_role_arn]
-  log_group_arns           = local.apprunner ? [for service in values(local.services) : "arn:aws:logs:${var.aws_region}:${local.account}:log-group:/aws/apprunner/${service}/*"] : ["arn:aws:logs:${var.aws_region}:${local.account}:log-group:${module.ecs[0].log_group_name}:*"]
-  health_check_arns        = ["arn:aws:route53:::healthcheck/${module.route53.health_check_id}"]
+  log_group_arns           = local.apprunner ? [for service in values(local.services) : "arn:${local.partition}:logs:${var.aws_region}:${local.account}:log-group:/aws/apprunner/${service}/*"] : ["arn:${local.partition}:logs:${var.aws_region}:${local.account}:log-group:${module.ecs[0].log_group_name}:*"]
+  health_check_arns        = ["arn:${local.partition}:route53:::healthcheck/${module.route53.health_check_id}"]
   lease_table_arn          = module.deploy_state.lease_table_arn
   audit_bucket_arn         = module.deploy_state.audit_bucket_arn
   smoke_users_secret_arn   = module.secrets.arns["smoke-users"]
   signing_key_secret_arn   = module.secrets.arns["signing-key"]
-  user_pool_arn            = module.cognito.user_pool_arn
+  checked_secret_arns      = values(local.checked_secrets)
   topic_arn                = module.topic.arn
   kms_key_arn              = aws_kms_key.main.arn
   github_repository        = var.github_repository

@@ -105,6 +105,21 @@ output "signing_key_secret" {
   value       = module.secrets.arns["signing-key"]
 }
 
+output "token_secret" {
+  description = "Secret with the key of the service's tokens, if checks read it; its ARN, never its value."
+  value       = lookup(local.checked_secrets, "token", null)
+}
+
+output "database_url_secret" {
+  description = "Secret with the database's address for the checks, if they read it; its ARN, never its value."
+  value       = lookup(local.checked_secrets, "database", null)
+}
+
+output "redis_url_secret" {
+  description = "Secret with Redis's address for the checks, if they read it; its ARN, never its value."
+  value       = lookup(local.checked_secrets, "redis", null)
+}
+
 output "alarms" {
   description = "The alarms that say whether the colours are well, one a colour: {colour} stands for it."
   value       = module.monitoring.alarm_names

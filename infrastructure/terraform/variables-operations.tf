@@ -39,8 +39,19 @@ variable "github_oidc_provider_arn" {
   default     = null
 
   validation {
-    condition     = var.github_oidc_provider_arn == null || can(regex("^arn:aws:iam::[0-9]{12}:oidc-provider/token\\.actions\\.githubusercontent\\.com$", var.github_oidc_provider_arn))
+    condition     = var.github_oidc_provider_arn == null || can(regex("^arn:aws(-cn|-us-gov)?:iam::[0-9]{12}:oidc-provider/token\\.actions\\.githubusercontent\\.com$", var.github_oidc_provider_arn))
     error_message = "github_oidc_provider_arn is the ARN of the provider token.actions.githubusercontent.com."
+  }
+}
+
+variable "checked_secrets" {
+  description = "Secrets that a deployment's checks read besides the smoke users: \"token\" (the key of the service's tokens: whoever reads it can sign in as any user), \"database\" and \"redis\" (the addresses of the stores, for users that may only read). The roles of deployments may read these, and no others."
+  type        = set(string)
+  default     = []
+
+  validation {
+    condition     = length(setsubtract(var.checked_secrets, ["token", "database", "redis"])) == 0
+    error_message = "checked_secrets are \"token\", \"database\" or \"redis\"."
   }
 }
 
@@ -50,7 +61,7 @@ variable "operators" {
   default     = []
 
   validation {
-    condition     = alltrue([for arn in var.operators : can(regex("^arn:aws:iam::[0-9]{12}:(role|user)/", arn))])
+    condition     = alltrue([for arn in var.operators : can(regex("^arn:aws(-cn|-us-gov)?:iam::[0-9]{12}:(role|user)/", arn))])
     error_message = "operators are ARNs of IAM roles or users."
   }
 }

@@ -17,7 +17,7 @@ variable "image_blue" {
   default     = null
 
   validation {
-    condition     = var.image_blue == null || can(regex("^[0-9]{12}\\.dkr\\.ecr\\.[a-z0-9-]+\\.amazonaws\\.com/[^@:]+@sha256:[0-9a-f]{64}$", var.image_blue))
+    condition     = var.image_blue == null || can(regex("^[0-9]{12}\\.dkr\\.ecr\\.[a-z0-9-]+\\.amazonaws\\.com(\\.cn)?/[^@:]+@sha256:[0-9a-f]{64}$", var.image_blue))
     error_message = "image_blue is ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY@sha256:DIGEST: a tag can be moved."
   }
 }
@@ -28,7 +28,7 @@ variable "image_green" {
   default     = null
 
   validation {
-    condition     = var.image_green == null || can(regex("^[0-9]{12}\\.dkr\\.ecr\\.[a-z0-9-]+\\.amazonaws\\.com/[^@:]+@sha256:[0-9a-f]{64}$", var.image_green))
+    condition     = var.image_green == null || can(regex("^[0-9]{12}\\.dkr\\.ecr\\.[a-z0-9-]+\\.amazonaws\\.com(\\.cn)?/[^@:]+@sha256:[0-9a-f]{64}$", var.image_green))
     error_message = "image_green is ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY@sha256:DIGEST: a tag can be moved."
   }
 }

@@ -47,6 +47,8 @@ KEYS = (
     "route53_health_checks",
 )
 """The settings that infrastructure/terraform outputs under the same name; a setting without an output is removed."""
+CHOSEN = ("token_secret", "database_url_secret", "redis_url_secret")
+"""Settings that Terraform outputs only for `checked_secrets`; without an output, a person's own setting stays."""
 
 _NAME = re.compile(r"[A-Za-z0-9/_+=.@:-]+")
 _SECRET = re.compile(r"PRIVATE KEY|://[^/@\s]*:[^/@\s]*@|\"password\"", re.IGNORECASE)
@@ -98,7 +100,7 @@ def read(text: str, environment: str) -> Mapping[str, Any]:
             hint="A state belongs to one environment: initialise Terraform with the backend file of this environment.",
         )
     known = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))["$defs"]["aws_environment"]["properties"]
-    found = {key: document[key] for key in KEYS if key in known and document.get(key, {}).get("value") is not None}
+    found = {key: document[key] for key in (*KEYS, *CHOSEN) if key in known and document.get(key, {}).get("value") is not None}
     for key, output in found.items():
         _refuse_secret(key, output)
     return {key: output["value"] for key, output in found.items()}

@@ -15,18 +15,15 @@ PERFORMS = {
     # A whole run and its rollback, which stops the colour that the run deployed to.
     "deploy-blue": ("deploy", "promote", "rollback"),
     "deploy-green": ("deploy", "promote", "rollback"),
-    "promote": ("promote",),
     "rollback": ("rollback",),
     "approve": ("approve",),
 }
 # Calls before the IAM simulation, or besides the duties: identity, smoke users, key, evidence, logs, scans, preflight.
 BESIDE = {
-    "sts:GetCallerIdentity",
     "iam:GetRole",
     "iam:SimulatePrincipalPolicy",
     "secretsmanager:GetSecretValue",
     "secretsmanager:DescribeSecret",
-    "cognito-idp:AdminInitiateAuth",
     "kms:Decrypt",
     "kms:GenerateDataKey",
     "s3:PutObject",
@@ -38,6 +35,8 @@ BESIDE = {
     "servicequotas:ListServiceQuotas",
     "cloudwatch:GetMetricData",
     "apprunner:ListTagsForResource",
+    "apprunner:CreateService",
+    "apprunner:TagResource",
     "elasticloadbalancing:DescribeRules",
     "elasticloadbalancing:DescribeTargetHealth",
     "route53:GetChange",
@@ -73,10 +72,10 @@ def beside(estate: Estate, role: str) -> Iterator[tuple[str, str]]:
     """
     out = {name: one.get("value") for name, one in estate.outputs.items()}
     key = estate.resources["aws_kms_key.main"]["arn"]
-    yield "secretsmanager:GetSecretValue", out["smoke_users_secret"]
     yield "kms:Decrypt", key
     if role == "approve":  # its evidence is a note beside the lease
         return
+    yield "secretsmanager:GetSecretValue", out["smoke_users_secret"]
     yield "kms:GenerateDataKey", key
     yield "secretsmanager:GetSecretValue", out["signing_key_secret"]
     yield "s3:ListBucket", f"arn:aws:s3:::{out['audit_bucket']}"

@@ -52,11 +52,23 @@ def settings(tmp_path: Path) -> Path:
 def test_every_setting_of_an_estate_is_an_output() -> None:
     """`configure` reads only outputs of the root module, and a person sets the other keys of the schema."""
     outputs = set(re.findall(r'^output "(\w+)"', (TREE / "outputs.tf").read_text(encoding="utf-8"), re.MULTILINE))
-    assert set(configure.KEYS) <= outputs
+    assert set(configure.KEYS) | set(configure.CHOSEN) <= outputs
     schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))["$defs"]["aws_environment"]["properties"]
-    by_hand = {"provider", "profile", "deployment", "gates", "access", "token_secret", "listener_arn"}
-    by_hand |= {"signing_key_file", "signing_public_key_file", "database_url_secret", "redis_url_secret"}
-    assert set(schema) - set(configure.KEYS) - by_hand == set()
+    by_hand = {"provider", "profile", "deployment", "gates", "access", "listener_arn"}
+    by_hand |= {"signing_key_file", "signing_public_key_file"}
+    assert set(schema) - set(configure.KEYS) - set(configure.CHOSEN) - by_hand == set()
+
+
+def test_chosen_secrets_are_written_and_a_persons_own_stay(settings: Path) -> None:
+    """`checked_secrets` of Terraform becomes settings; without it, a secret that a person named is not removed."""
+    text = settings.read_text(encoding="utf-8")
+    own = 'lease_table = "production-telehealth-deploy-state"\n'
+    settings.write_text(text.replace(own, own + 'token_secret = "mine"\n', 1), encoding="utf-8")
+    assert configure.configure(settings, "production", printed(), dry_run=False) == 0
+    assert load(settings, "production").estate["token_secret"] == "mine"
+    arn = "arn:aws:secretsmanager:eu-central-1:210987654321:secret:production/telehealth/verifier-redis-url-a1"
+    assert configure.configure(settings, "production", printed(redis_url_secret=arn), dry_run=False) == 0
+    assert load(settings, "production").estate["redis_url_secret"] == arn
 
 
 @pytest.mark.parametrize("where", ["behind it", "at the end of the file"])

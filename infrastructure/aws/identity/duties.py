@@ -85,7 +85,7 @@ WRITE_ROUTES: Mapping[str, Rights] = {
     "route53": {ROUTES: ("route53:ChangeResourceRecordSets",), CHANGES: ("route53:GetChange",)},
 }
 PASSED_TO: Mapping[str, Sequence[str]] = {
-    "apprunner": ("build.apprunner.amazonaws.com", "tasks.apprunner.amazonaws.com"),
+    "apprunner": ("apprunner.amazonaws.com",),
     "ecs": ("ecs-tasks.amazonaws.com",),
 }
 

@@ -1,22 +1,35 @@
-# What each duty may do, and to what: infrastructure/aws/identity/permissions.py lists the calls. Nothing here can delete evidence, read a
-# database's password, or change the estate.
+# What each duty may do, and to what. docs/aws.md lists the calls of each role's commands, and a test compares them with these policies.
+# Nothing here can delete evidence or change the estate.
 
 locals {
   everything = ["*"] # calls that know no resource
 
-  lease = { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [var.lease_table_arn] }
+  dns_suffixes = var.partition == "aws-cn" ? ["amazonaws.com", "amazonaws.com.cn"] : ["amazonaws.com"]
 
-  # Lock, evidence and secrets are encrypted with the estate's key, by way of these services alone.
+  # Without the right to list, a missing object is answered with 403 instead of 404.
+  find_evidence = { actions = ["s3:ListBucket"], resources = [var.audit_bucket_arn] }
+  signing_key   = { actions = ["secretsmanager:GetSecretValue"], resources = [var.signing_key_secret_arn] }
+
+  lease      = { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [var.lease_table_arn] }
+  read_lease = { actions = ["dynamodb:GetItem"], resources = [var.lease_table_arn] }
+
+  # Lock, evidence and secrets are encrypted with the estate's key, and used by way of these services only.
   decrypt = {
-    actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
+    actions   = ["kms:Decrypt"]
     resources = [var.kms_key_arn]
-    condition = { test = "StringEquals", variable = "kms:ViaService", values = [for service in ["dynamodb", "s3", "secretsmanager", "sns"] : "${service}.${var.region}.amazonaws.com"] }
+    condition = { test = "StringEquals", variable = "kms:ViaService", values = [for pair in setproduct(["dynamodb", "s3", "secretsmanager", "sns"], local.dns_suffixes) : "${pair[0]}.${var.region}.${pair[1]}"] }
+  }
+
+  encrypt = {
+    actions   = ["kms:GenerateDataKey"]
+    resources = [var.kms_key_arn]
+    condition = { test = "StringEquals", variable = "kms:ViaService", values = [for pair in setproduct(["s3", "sns"], local.dns_suffixes) : "${pair[0]}.${var.region}.${pair[1]}"] }
   }
 
   look = {
     apprunner = [
       { actions = ["apprunner:ListServices"], resources = local.everything },
-      { actions = ["apprunner:DescribeService", "apprunner:ListOperations", "apprunner:ListTagsForResource"], resources = values(var.service_arns) },
+      { actions = ["apprunner:DescribeService", "apprunner:ListOperations"], resources = values(var.service_arns) },
     ]
     ecs = [
       { actions = ["ecs:DescribeServices"], resources = values(var.service_arns) },
@@ -40,7 +53,7 @@ locals {
     alb        = [{ actions = ["elasticloadbalancing:DescribeRules", "elasticloadbalancing:DescribeTags", "elasticloadbalancing:DescribeTargetHealth"], resources = local.everything }]
     route53 = [
       { actions = ["route53:ListResourceRecordSets"], resources = var.route_arns },
-      { actions = ["route53:GetChange"], resources = ["arn:aws:route53:::change/*"] },
+      { actions = ["route53:GetChange"], resources = ["arn:${var.partition}:route53:::change/*"] },
     ]
   }[var.router]
 
@@ -61,7 +74,7 @@ locals {
         { actions = ["application-autoscaling:DescribeScalableTargets", "cloudwatch:GetMetricData"], resources = local.everything },
         {
           actions   = ["application-autoscaling:RegisterScalableTarget"]
-          resources = ["arn:aws:application-autoscaling:${var.region}:${var.account}:scalable-target/*"]
+          resources = ["arn:${var.partition}:application-autoscaling:${var.region}:${var.account}:scalable-target/*"]
           condition = { test = "StringEquals", variable = "application-autoscaling:service-namespace", values = ["ecs"] }
         },
       ]
@@ -70,50 +83,63 @@ locals {
 
   bring_up = {
     for colour, arn in var.service_arns : colour => {
-      apprunner = [{ actions = ["apprunner:UpdateService", "apprunner:StartDeployment", "apprunner:ResumeService"], resources = [arn] }]
-      ecs       = [{ actions = ["ecs:RegisterTaskDefinition", "ecs:TagResource"], resources = ["arn:aws:ecs:${var.region}:${var.account}:task-definition/${var.service_names[colour]}:*"] }]
+      apprunner = [
+        { actions = ["apprunner:UpdateService", "apprunner:StartDeployment", "apprunner:ResumeService"], resources = [arn] },
+        # A service that is gone is created again, as the other colour's is configured; IAM checks each part that the request names.
+        { actions = ["apprunner:CreateService"], resources = concat([arn], var.shared_arns) },
+        { actions = ["apprunner:TagResource"], resources = [arn] },
+        { actions = ["apprunner:ListTagsForResource"], resources = values(var.service_arns) },
+      ]
+      ecs = [{ actions = ["ecs:RegisterTaskDefinition", "ecs:TagResource"], resources = ["arn:${var.partition}:ecs:${var.region}:${var.account}:task-definition/${var.service_names[colour]}:*"] }]
     }[var.platform]
   }
 
+  # AWS's documents disagree on the service to which App Runner passes a role, and calls without this key were seen. So the key is
+  # compared if it is there; in any case only these roles can be passed, and they trust App Runner only.
   pass_roles = {
     actions   = ["iam:PassRole"]
     resources = var.passed_role_arns
-    condition = { test = "StringEquals", variable = "iam:PassedToService", values = { apprunner = ["build.apprunner.amazonaws.com", "tasks.apprunner.amazonaws.com"], ecs = ["ecs-tasks.amazonaws.com"] }[var.platform] }
+    condition = {
+      apprunner = { test = "StringEqualsIfExists", variable = "iam:PassedToService", values = ["apprunner.amazonaws.com", "build.apprunner.amazonaws.com", "bullet.amazonaws.com", "tasks.apprunner.amazonaws.com"] }
+      ecs       = { test = "StringEquals", variable = "iam:PassedToService", values = ["ecs-tasks.amazonaws.com"] }
+    }[var.platform]
   }
 
   duties = merge(
     {
       plan = concat(local.look, local.tasks, local.read_routes, local.watch, [
         { actions = ["ecr:BatchGetImage", "ecr:DescribeImages", "ecr:DescribeImageScanFindings"], resources = [var.repository_arn] },
-        { actions = ["cloudwatch:GetMetricData", "sts:GetCallerIdentity"], resources = local.everything },
         # Preflight can do without these two, and says so: how much of the quotas is used, and whether secrets are there (not what they are).
-        { actions = ["servicequotas:ListServiceQuotas"], resources = local.everything },
-        { actions = ["secretsmanager:DescribeSecret"], resources = ["arn:aws:secretsmanager:${var.region}:${var.account}:secret:${var.environment}/telehealth/*"] },
-        { actions = ["logs:FilterLogEvents"], resources = var.log_group_arns },
-        { actions = ["dynamodb:GetItem"], resources = [var.lease_table_arn] },
+        { actions = ["servicequotas:ListServiceQuotas", "cloudwatch:GetMetricData"], resources = local.everything },
+        { actions = ["secretsmanager:DescribeSecret"], resources = ["arn:${var.partition}:secretsmanager:${var.region}:${var.account}:secret:${var.environment}/telehealth/*"] },
+        local.read_lease,
         { actions = ["iam:GetRole", "iam:SimulatePrincipalPolicy"], resources = local.own_role_arns },
         local.decrypt,
       ])
       promote  = concat(local.read_routes, local.write_routes, local.watch, [local.lease, local.decrypt])
       rollback = concat(local.look, local.read_routes, local.write_routes, local.stop["blue"], local.stop["green"], [local.lease, local.decrypt])
       approve  = [local.lease, local.decrypt]
-      smoke    = [{ actions = ["secretsmanager:GetSecretValue"], resources = [var.smoke_users_secret_arn] }, { actions = ["cognito-idp:AdminInitiateAuth"], resources = [var.user_pool_arn] }, local.decrypt]
+      smoke    = [{ actions = ["secretsmanager:GetSecretValue"], resources = [var.smoke_users_secret_arn] }, local.decrypt]
       # Writes evidence, and never over any: there is no right to delete, or to pass by the retention.
       evidence = [
         { actions = ["s3:PutObject", "s3:GetObject"], resources = ["${var.audit_bucket_arn}/*"] },
-        { actions = ["s3:ListBucket"], resources = [var.audit_bucket_arn] },
-        { actions = ["secretsmanager:GetSecretValue"], resources = [var.signing_key_secret_arn] },
+        local.find_evidence,
+        local.signing_key,
         { actions = ["sns:Publish"], resources = [var.topic_arn] },
         local.decrypt,
+        local.encrypt,
       ]
       # Adds images; a tag that is there cannot be moved, since the repository's tags are immutable.
       push = [
         { actions = ["ecr:GetAuthorizationToken"], resources = local.everything },
         { actions = ["ecr:BatchCheckLayerAvailability", "ecr:CompleteLayerUpload", "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart"], resources = [var.repository_arn] },
       ]
+      # The key checks signatures, too; with `signing_public_key_file` in the settings it is not read.
       audit = [
-        { actions = ["s3:GetObject", "s3:GetObjectRetention", "s3:GetObjectVersion"], resources = ["${var.audit_bucket_arn}/*"] },
-        { actions = ["s3:ListBucket", "s3:ListBucketVersions", "s3:GetBucketObjectLockConfiguration"], resources = [var.audit_bucket_arn] },
+        { actions = ["s3:GetObject"], resources = ["${var.audit_bucket_arn}/*"] },
+        local.find_evidence,
+        local.signing_key,
+        local.read_lease,
         local.decrypt,
       ]
     },
@@ -121,9 +147,13 @@ locals {
       for colour in keys(var.service_arns) : "deploy-${colour}" => concat(local.look, local.tasks, local.stop[colour], local.bring_up[colour], local.read_routes, [
         local.pass_roles,
         { actions = ["ecr:BatchGetImage", "ecr:DescribeImages"], resources = [var.repository_arn] },
+        # Why a release did not come up.
+        { actions = ["logs:FilterLogEvents"], resources = var.log_group_arns },
         local.lease,
         local.decrypt,
       ])
     },
+    # Checks read these, if the environment lets them: `checked_secrets`.
+    length(var.checked_secret_arns) == 0 ? {} : { checked = [{ actions = ["secretsmanager:GetSecretValue"], resources = var.checked_secret_arns }, local.decrypt] },
   )
 }

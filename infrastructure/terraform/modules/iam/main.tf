@@ -5,27 +5,27 @@ locals {
   # `release` is the role of a whole run, which verifies what it brought up and moves traffic to it; `build-release` builds first;
   # `deploy-blue` and `deploy-green` make such runs to that colour alone, and can take traffic away from it again. The others do
   # one thing.
+  run = concat(["plan", "promote", "smoke", "evidence"], length(var.checked_secret_arns) == 0 ? [] : ["checked"])
   roles = {
     plan          = ["plan"]
-    release       = ["plan", "deploy-blue", "deploy-green", "promote", "smoke", "evidence"]
-    build-release = ["push", "plan", "deploy-blue", "deploy-green", "promote", "smoke", "evidence"]
+    release       = concat(local.run, ["deploy-blue", "deploy-green"])
+    build-release = concat(local.run, ["deploy-blue", "deploy-green", "push"])
     build         = ["push"]
-    deploy-blue   = ["plan", "deploy-blue", "promote", "smoke", "evidence"]
-    deploy-green  = ["plan", "deploy-green", "promote", "smoke", "evidence"]
-    promote       = ["promote", "smoke", "evidence"]
+    deploy-blue   = concat(local.run, ["deploy-blue"])
+    deploy-green  = concat(local.run, ["deploy-green"])
     rollback      = ["rollback", "smoke", "evidence"]
-    approve       = ["approve", "smoke"]
+    approve       = ["approve"]
     smoke         = ["smoke"]
     audit         = ["audit"]
   }
 
   role_names    = { for role in keys(local.roles) : role => "${var.name}-${role}" }
-  own_role_arns = [for name in values(local.role_names) : "arn:aws:iam::${var.account}:role/${name}"]
+  own_role_arns = [for name in values(local.role_names) : "arn:${var.partition}:iam::${var.account}:role/${name}"]
   attachments   = merge([for role, duties in local.roles : { for duty in duties : "${role}/${duty}" => { role = role, duty = duty } }]...)
 
   github_provider = var.github_repository == null ? null : coalesce(var.github_oidc_provider_arn, try(aws_iam_openid_connect_provider.github[0].arn, null))
   # Without any of both the account's own administrators decide who may take a role.
-  people = length(var.operators) > 0 ? var.operators : var.github_repository == null ? ["arn:aws:iam::${var.account}:root"] : []
+  people = length(var.operators) > 0 ? var.operators : var.github_repository == null ? ["arn:${var.partition}:iam::${var.account}:root"] : []
 }
 
 resource "aws_iam_openid_connect_provider" "github" {

@@ -13,6 +13,11 @@ variable "account" {
   type        = string
 }
 
+variable "partition" {
+  description = "Partition of the account: aws, aws-cn or aws-us-gov."
+  type        = string
+}
+
 variable "region" {
   description = "Region of the estate."
   type        = string
@@ -46,6 +51,11 @@ variable "service_names" {
 variable "cluster_arn" {
   description = "Cluster of the tasks; empty on App Runner."
   type        = string
+}
+
+variable "shared_arns" {
+  description = "What both App Runner services share, and a service that is created again names: connector, scaling, tracing. Empty on ECS."
+  type        = list(string)
 }
 
 variable "route_arns" {
@@ -93,9 +103,9 @@ variable "signing_key_secret_arn" {
   type        = string
 }
 
-variable "user_pool_arn" {
-  description = "User pool that the smoke users sign in to."
-  type        = string
+variable "checked_secret_arns" {
+  description = "Secrets that checks read besides the smoke users: the key of the tokens, the addresses of the stores."
+  type        = list(string)
 }
 
 variable "topic_arn" {

@@ -2,12 +2,14 @@
 # holds it. Redis's password is the one that AWS wants to be told.
 
 locals {
-  by_hand = {
+  by_hand = merge({
     database-url = "DATABASE_URL of the service's own database user, with sslmode=verify-full"
     jwt-secret   = "What the service signs its tokens with"
     smoke-users  = "The two smoke users: a JSON list of {email, password}"
     signing-key  = "Ed25519 key that signs the deployments' reports, PKCS#8, PEM"
-  }
+    }, {
+    for store in var.stores : "verifier-${store}-url" => "URL of the service's ${store} for the checks, with a user that may only read"
+  })
 }
 
 resource "aws_secretsmanager_secret" "by_hand" {

@@ -3,6 +3,12 @@ variable "prefix" {
   type        = string
 }
 
+variable "stores" {
+  description = "Stores that checks ask themselves, \"database\" or \"redis\": each gets a secret for its address."
+  type        = set(string)
+  default     = []
+}
+
 variable "kms_key_arn" {
   description = "Key that encrypts the secrets."
   type        = string
