@@ -97,17 +97,20 @@ module "iam" {
   shared_arns              = local.apprunner ? [module.app_runner_base[0].vpc_connector_arn, module.app_runner_base[0].auto_scaling_configuration_arn, module.app_runner_base[0].observability_configuration_arn] : []
   route_arns               = local.route_arns
   repository_arn           = module.registry.repository_arn
+  enhanced_scanning        = var.enhanced_scanning
   passed_role_arns         = local.apprunner ? [module.app_runner_base[0].access_role_arn, module.app_runner_base[0].instance_role_arn] : [module.ecs[0].execution_role_arn, module.ecs[0].task_role_arn]
   log_group_arns           = local.apprunner ? [for service in values(local.services) : "arn:${local.partition}:logs:${var.aws_region}:${local.account}:log-group:/aws/apprunner/${service}/*"] : ["arn:${local.partition}:logs:${var.aws_region}:${local.account}:log-group:${module.ecs[0].log_group_name}:*"]
   health_check_arns        = ["arn:${local.partition}:route53:::healthcheck/${module.route53.health_check_id}"]
   lease_table_arn          = module.deploy_state.lease_table_arn
   audit_bucket_arn         = module.deploy_state.audit_bucket_arn
+  secret_arns              = concat(values(module.secrets.arns), [module.secrets.redis_auth_arn])
   smoke_users_secret_arn   = module.secrets.arns["smoke-users"]
   signing_key_secret_arn   = module.secrets.arns["signing-key"]
   checked_secret_arns      = values(local.checked_secrets)
   topic_arn                = module.topic.arn
   kms_key_arn              = aws_kms_key.main.arn
   github_repository        = var.github_repository
+  github_ids               = var.github_ids
   github_oidc_provider_arn = var.github_oidc_provider_arn
   operators                = var.operators
 }

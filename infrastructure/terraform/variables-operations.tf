@@ -28,8 +28,19 @@ variable "github_repository" {
   default     = null
 
   validation {
-    condition     = var.github_repository == null || can(regex("^[A-Za-z0-9-]+/[A-Za-z0-9._-]+$", var.github_repository))
-    error_message = "github_repository is OWNER/NAME."
+    condition     = var.github_repository == null || can(regex("^[A-Za-z0-9_-]+/[A-Za-z0-9._-]+$", var.github_repository))
+    error_message = "github_repository is OWNER/NAME, without ids: these go to github_ids."
+  }
+}
+
+variable "github_ids" {
+  description = "Ids of the repository's owner and of the repository, as `gh api repos/OWNER/NAME --jq '[.owner.id, .id]'` shows them. GitHub puts them into the tokens of repositories that were created, renamed or transferred since 2026-07-15. Both forms are trusted; with `only`, the form with ids alone, which no later owner of the same names can present. Null: only the names."
+  type        = object({ owner = number, repository = number, only = optional(bool, false) })
+  default     = null
+
+  validation {
+    condition     = var.github_ids == null || (var.github_repository != null && try(var.github_ids.owner > 0 && var.github_ids.repository > 0, false))
+    error_message = "github_ids has the positive numbers owner and repository, and github_repository is set."
   }
 }
 
@@ -41,6 +52,17 @@ variable "github_oidc_provider_arn" {
   validation {
     condition     = var.github_oidc_provider_arn == null || can(regex("^arn:aws(-cn|-us-gov)?:iam::[0-9]{12}:oidc-provider/token\\.actions\\.githubusercontent\\.com$", var.github_oidc_provider_arn))
     error_message = "github_oidc_provider_arn is the ARN of the provider token.actions.githubusercontent.com."
+  }
+}
+
+variable "enhanced_scanning" {
+  description = "Whether the account's registry has enhanced scanning (Amazon Inspector) on: reading its findings needs more rights."
+  type        = bool
+  default     = false
+
+  validation {
+    condition     = var.enhanced_scanning != null
+    error_message = "enhanced_scanning is true or false."
   }
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from tests.terraform.stub.core import Workspace
 PAIRS = [("apprunner", "cloudfront"), ("ecs", "alb"), ("ecs", "route53")]
 VARIABLES = (
     "github_repository=example/telehealth",
+    "github_ids={owner=123456,repository=456789}",
     'notification_emails=["team@example.com"]',
     'verifier_cidrs=["192.0.2.0/28"]',
 )
@@ -31,6 +32,8 @@ class Estate:
     router: str
     workspace: Workspace
     document: Mapping[str, Any]
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    """The plan before the first apply: it has what the files say, without the values that a provider computes."""
 
     @property
     def variables(self) -> tuple[str, ...]:
@@ -49,6 +52,11 @@ class Estate:
         """The values of every resource, by its address."""
         return dict(_resources(self.document["values"]["root_module"]))
 
+    @cached_property
+    def planned(self) -> Mapping[str, Mapping[str, Any]]:
+        """The planned values of every resource, by its address."""
+        return dict(_resources(self.plan["planned_values"]["root_module"]))
+
     def of(self, kind: str) -> Mapping[str, Mapping[str, Any]]:
         """Return the resources of one type, by their addresses."""
         return {address: values for address, values in self.resources.items() if f".{kind}." in f".{address}"}
@@ -57,7 +65,7 @@ class Estate:
 def _resources(module: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for resource in module.get("resources", ()):
         if resource["mode"] == "managed":
-            yield resource["address"], resource["values"]
+            yield resource["address"], resource.get("values", {})  # a plan may know none
     for child in module.get("child_modules", ()):
         yield from _resources(child)
 
@@ -74,7 +82,7 @@ def terraform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mapping[str,
         yield environment
 
 
-@pytest.fixture(scope="module", params=PAIRS, ids="-".join)
+@pytest.fixture(scope="session", params=PAIRS, ids="-".join)
 def estate(
     request: pytest.FixtureRequest, terraform: Mapping[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Estate:
@@ -82,13 +90,16 @@ def estate(
     platform, router = request.param
     workspace = core.workspace(tmp_path_factory.mktemp(f"{platform}-{router}") / "tree", terraform)
     empty = Estate(platform, router, workspace, {})
-    *_, shown = workspace.run(
+    answers = workspace.run(
         ("init", "-input=false", "-no-color"),
-        ("apply", "-auto-approve", "-input=false", "-no-color", "-compact-warnings", *empty.variables),
+        ("plan", "-input=false", "-no-color", "-compact-warnings", "-out=first", *empty.variables),
+        ("show", "-json", "first"),
+        ("apply", "-input=false", "-no-color", "-compact-warnings", "first"),
         ("show", "-json"),
     )
-    assert shown.code == 0, shown.err
-    return Estate(platform, router, workspace, shown.document())
+    assert answers[-1].code == 0, answers[-1].err
+    planned, shown = answers[2].document(), answers[4].document()
+    return Estate(platform, router, workspace, shown, planned)
 
 
 @pytest.fixture

@@ -284,7 +284,10 @@ def test_each_role_has_one_purpose(estate: Estate) -> None:
     writes = {"apprunner:UpdateService", "apprunner:PauseService", "ecs:UpdateService", "ecs:RegisterTaskDefinition"}
     for right in rights["deploy-green"]:
         assert right.action not in writes or "green" in right.resource, right
-    assert not {right.action for right in rights["rollback"]} & {"apprunner:UpdateService", "ecs:RegisterTaskDefinition"}
+    assert not {right.action for right in rights["rollback"]} & {
+        "apprunner:UpdateService",
+        "ecs:RegisterTaskDefinition",
+    }
     assert not [right.action for right in rights["rollback"] if right.action.startswith(("ecr:", "iam:"))]
     assert not [right.action for right in rights["audit"] if right.action.startswith("s3:Put")]
     passed = [right for role in rights.values() for right in role if right.action == "iam:PassRole"]
@@ -299,6 +302,9 @@ def test_github_is_trusted_for_one_repository_and_environment(estate: Estate) ->
     assert statement["Condition"] == {
         "StringEquals": {
             "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
-            "token.actions.githubusercontent.com:sub": "repo:example/telehealth:environment:production",
+            "token.actions.githubusercontent.com:sub": [
+                "repo:example/telehealth:environment:production",
+                "repo:example@123456/telehealth@456789:environment:production",
+            ],
         }
     }

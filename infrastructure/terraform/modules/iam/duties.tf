@@ -109,9 +109,11 @@ locals {
     {
       plan = concat(local.look, local.tasks, local.read_routes, local.watch, [
         { actions = ["ecr:BatchGetImage", "ecr:DescribeImages", "ecr:DescribeImageScanFindings"], resources = [var.repository_arn] },
+        # ECR answers with Inspector's findings only to those who may ask Inspector.
+        ], var.enhanced_scanning ? [{ actions = ["inspector2:ListCoverage", "inspector2:ListFindings"], resources = local.everything }] : [], [
         # Preflight can do without these two, and says so: how much of the quotas is used, and whether secrets are there (not what they are).
         { actions = ["servicequotas:ListServiceQuotas", "cloudwatch:GetMetricData"], resources = local.everything },
-        { actions = ["secretsmanager:DescribeSecret"], resources = ["arn:${var.partition}:secretsmanager:${var.region}:${var.account}:secret:${var.environment}/telehealth/*"] },
+        { actions = ["secretsmanager:DescribeSecret"], resources = var.secret_arns },
         local.read_lease,
         { actions = ["iam:GetRole", "iam:SimulatePrincipalPolicy"], resources = local.own_role_arns },
         local.decrypt,

@@ -23,6 +23,12 @@ locals {
   own_role_arns = [for name in values(local.role_names) : "arn:${var.partition}:iam::${var.account}:role/${name}"]
   attachments   = merge([for role, duties in local.roles : { for duty in duties : "${role}/${duty}" => { role = role, duty = duty } }]...)
 
+  # As tokens name the repository: by its names, or by names and ids.
+  github_repositories = var.github_repository == null ? [] : concat(
+    var.github_ids != null && var.github_ids.only ? [] : [var.github_repository],
+    var.github_ids == null ? [] : [format("%s@%s/%s@%s", split("/", var.github_repository)[0], var.github_ids.owner, split("/", var.github_repository)[1], var.github_ids.repository)],
+  )
+
   github_provider = var.github_repository == null ? null : coalesce(var.github_oidc_provider_arn, try(aws_iam_openid_connect_provider.github[0].arn, null))
   # Without any of both the account's own administrators decide who may take a role.
   people = length(var.operators) > 0 ? var.operators : var.github_repository == null ? ["arn:${var.partition}:iam::${var.account}:root"] : []
@@ -66,11 +72,13 @@ data "aws_iam_policy_document" "trust" {
         values   = ["sts.amazonaws.com"]
       }
 
-      # The whole of it, without a wildcard: no other repository, branch or environment.
+      # The whole of it, without a wildcard: no other repository, branch or environment. Repositories that were created, renamed or
+      # transferred since 2026-07-15 present names with their ids, which are never given to another repository
+      # (https://github.blog/changelog/2026-04-23-immutable-subject-claims-for-github-actions-oidc-tokens).
       condition {
         test     = "StringEquals"
         variable = "token.actions.githubusercontent.com:sub"
-        values   = ["repo:${var.github_repository}:environment:${var.environment}"]
+        values   = [for repository in local.github_repositories : "repo:${repository}:environment:${var.environment}"]
       }
     }
   }

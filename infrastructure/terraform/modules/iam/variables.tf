@@ -68,6 +68,11 @@ variable "repository_arn" {
   type        = string
 }
 
+variable "enhanced_scanning" {
+  description = "Whether Amazon Inspector scans the registry's images."
+  type        = bool
+}
+
 variable "passed_role_arns" {
   description = "Roles that an update hands on to the platform."
   type        = list(string)
@@ -91,6 +96,11 @@ variable "lease_table_arn" {
 variable "audit_bucket_arn" {
   description = "ARN of the evidence's bucket."
   type        = string
+}
+
+variable "secret_arns" {
+  description = "Every secret of the estate, of which preflight asks whether it has a value."
+  type        = list(string)
 }
 
 variable "smoke_users_secret_arn" {
@@ -121,6 +131,11 @@ variable "kms_key_arn" {
 variable "github_repository" {
   description = "GitHub repository, OWNER/NAME; null: none."
   type        = string
+}
+
+variable "github_ids" {
+  description = "Ids of the repository's owner and of the repository; `only`: tokens without them are refused. Null: only names are trusted."
+  type        = object({ owner = number, repository = number, only = bool })
 }
 
 variable "github_oidc_provider_arn" {

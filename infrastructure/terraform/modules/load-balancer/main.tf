@@ -31,7 +31,7 @@ resource "aws_vpc_security_group_ingress_rule" "test" {
 
 resource "aws_vpc_security_group_egress_rule" "tasks" {
   security_group_id = aws_security_group.main.id
-  description       = "The service's tasks"
+  description       = "Tasks of the service"
   cidr_ipv4         = var.vpc_cidr
   ip_protocol       = "tcp"
   from_port         = var.port

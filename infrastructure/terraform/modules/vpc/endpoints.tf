@@ -26,7 +26,7 @@ resource "aws_vpc_endpoint" "interface" {
 
 resource "aws_security_group" "endpoints" {
   name        = "${var.name}-endpoints"
-  description = "Endpoints of AWS's own APIs"
+  description = "Endpoints of the APIs of AWS"
   vpc_id      = aws_vpc.main.id
 
   tags = { Name = "${var.name}-endpoints" }

@@ -21,7 +21,7 @@ resource "aws_vpc_security_group_egress_rule" "data" {
   for_each = { database = var.database_port, redis = var.redis_port }
 
   security_group_id = aws_security_group.service.id
-  description       = "The service's ${each.key}"
+  description       = "To the ${each.key} of the service"
   cidr_ipv4         = var.vpc_cidr
   ip_protocol       = "tcp"
   from_port         = each.value

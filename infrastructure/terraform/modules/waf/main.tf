@@ -11,7 +11,7 @@ resource "aws_wafv2_ip_set" "verifiers" {
 
 resource "aws_wafv2_web_acl" "main" {
   name        = var.name
-  description = var.everybody ? "The front door" : "A colour's own address"
+  description = var.everybody ? "The front door" : "The address of one colour"
   scope       = var.scope
 
   default_action {
