@@ -56,6 +56,8 @@ class Cluster:
         """By configured digest: the digest that ECS reports for its tasks, if it differs (None: not reported yet)."""
         self.index: dict[str, Sequence[str]] = {}
         self.wrote: list[str] = []
+        self.settings: dict[str, dict[str, Any]] = {}
+        """Fields of a service that replace its own, by the service's name."""
         self._number = 0
 
     def create(self, colour: Colour, digest: str, tasks: int = 2, **more: Any) -> Made:
@@ -145,7 +147,7 @@ class Cluster:
 
     def _service(self, made: Made) -> Mapping[str, Any]:
         name = NAMES[made.colour]
-        return {
+        own = {
             "serviceName": name,
             "serviceArn": f"{ARN}:service/main/{name}",
             "status": "ACTIVE",
@@ -159,6 +161,7 @@ class Cluster:
             "events": made.events,
             "loadBalancers": [{"targetGroupArn": GROUPS[made.colour], "containerName": "api", "containerPort": 8080}],
         }
+        return own | self.settings.get(name, {})
 
     def _update(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         made = self.services[given["service"]]

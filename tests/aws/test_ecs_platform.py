@@ -396,3 +396,49 @@ def test_logs_are_the_colours_own_streams_and_the_services_events(
     assert platform.logs(GREEN, cluster.clock.now()) == ["line"]
     assert (given["groups"], given["streams"]) == ({"api": "/ecs/api"}, {"api": "green/api/"})
     assert "steady state" in given["events"][0][1]
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        ({"deploymentController": {"type": "CODE_DEPLOY"}}, "CODE_DEPLOY"),
+        ({"deploymentController": {"type": "EXTERNAL"}}, "EXTERNAL"),
+        ({"deploymentConfiguration": {"strategy": "BLUE_GREEN"}}, "BLUE_GREEN"),
+        ({"deploymentConfiguration": {"strategy": "LINEAR"}}, "LINEAR"),
+        ({"deploymentConfiguration": {"strategy": "CANARY"}}, "CANARY"),
+    ],
+)
+def test_services_that_something_else_deploys_are_obstacles(
+    cluster: Cluster, platform: EcsPlatform, setting: dict[str, Any], named: str
+) -> None:
+    """Preflight refuses them, and no UpdateService is sent: it would shift traffic before any gate."""
+    cluster.settings[NAMES[GREEN]] = setting
+    assert named in (platform.describe(GREEN).obstacle or "")
+    with pytest.raises(ProvisionFailed, match=named):
+        platform.provision(GREEN, IMAGE)
+    assert cluster.wrote == []
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"deploymentController": {"type": "ECS"}},
+        {"deploymentConfiguration": {"strategy": "ROLLING", "maximumPercent": 200}},
+    ],
+)
+def test_rolling_services_are_no_obstacle(cluster: Cluster, platform: EcsPlatform, setting: dict[str, Any]) -> None:
+    cluster.settings[NAMES[GREEN]] = setting
+    assert platform.describe(GREEN).obstacle is None
+
+
+def test_scale_in_is_no_failure(cluster: Cluster, platform: EcsPlatform) -> None:
+    """Autoscaling stops healthy tasks of the deployment; tasks that fail their health checks still count."""
+    rollout = platform.provision(GREEN, IMAGE)
+    for _ in range(5):
+        reason = f"Scaling activity initiated by (deployment {cluster.services[NAMES[GREEN]].deployments[0]['id']})"
+        cluster.end(GREEN, stopCode="ServiceSchedulerInitiated", stoppedReason=reason)
+    assert said(cluster, rollout)[0] is Readiness.NOT_YET
+    for _ in range(5):
+        unhealthy = "Task failed ELB health checks in (target-group api-green)"
+        cluster.end(GREEN, stopCode="ServiceSchedulerInitiated", stoppedReason=unhealthy)
+    assert said(cluster, rollout)[0] is Readiness.STUCK

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -49,6 +50,63 @@ def test_scan_status(status: str, finished: bool, under_way: bool) -> None:
         )
         scan = EcrScans(offline, "telehealth-api", ACCOUNT).of("sha256:" + "a" * 64)
     assert (scan.finished, scan.under_way) == (finished, under_way)
+
+
+DIGEST, LINUX_DIGEST = "sha256:" + "a" * 64, "sha256:" + "b" * 64
+INDEX = {"manifests": [{"digest": LINUX_DIGEST, "platform": {"os": "linux", "architecture": "amd64"}}]}
+FINDING = {"severity": "HIGH", "status": "ACTIVE"}
+
+
+def scanned(*answers: tuple[str, Any]) -> tuple[Any, list[Any]]:
+    """Return the scan of an image from these answers of ECR, in their order, and the rest of the stub's answers."""
+    offline = clients_for(Connection("us-east-1", ACCOUNT, credentials=Credentials("key", "secret")))
+    with Stubber(offline.client("ecr")) as stubber:
+        for operation, answer in answers:
+            if isinstance(answer, str):
+                stubber.add_client_error(operation, answer, http_status_code=400)
+            else:
+                stubber.add_response(operation, answer)
+        try:
+            return EcrScans(offline, "telehealth-api", ACCOUNT).of(DIGEST), list(stubber._queue)
+        except CloudError as error:
+            return error, []
+
+
+def active(**findings: Any) -> tuple[str, Any]:
+    return "describe_image_scan_findings", {"imageScanStatus": {"status": "ACTIVE"}, "imageScanFindings": findings}
+
+
+def test_active_scan_without_a_result_is_not_finished() -> None:
+    """Inspector reports ACTIVE before it has looked at the image: that is not "no finding"."""
+    scan, _ = scanned(active())
+    assert (scan.finished, scan.under_way) == (False, True)
+    clean, _ = scanned(active(findingSeverityCounts={}))
+    assert (clean.finished, clean.findings) == (True, {})
+
+
+def test_enhanced_findings_without_counts_are_counted() -> None:
+    """Closed findings do not count; every page is read."""
+    first = active(enhancedFindings=[FINDING])
+    page = active(enhancedFindings=[FINDING, {**FINDING, "status": "CLOSED"}, {**FINDING, "severity": "LOW"}])
+    page[1]["nextToken"] = "more"
+    scan, left = scanned(first, page, active(enhancedFindings=[FINDING]))
+    assert (scan.finished, scan.findings, left) == (True, {"HIGH": 2, "LOW": 1}, [])
+
+
+@pytest.mark.parametrize("unscanned", ["ScanNotFoundException", {"imageScanStatus": {"status": "UNSUPPORTED_IMAGE"}}])
+def test_scan_of_an_index_is_that_of_its_linux_manifest(unscanned: Any) -> None:
+    image = {"images": [{"imageManifest": json.dumps(INDEX)}]}
+    found = active(findingSeverityCounts={"LOW": 2})
+    scan, _ = scanned(("describe_image_scan_findings", unscanned), ("batch_get_image", image), found)
+    assert (scan.finished, scan.findings) == (True, {"LOW": 2})
+    plain = {"images": [{"imageManifest": "{}"}]}
+    scan, _ = scanned(("describe_image_scan_findings", unscanned), ("batch_get_image", plain))
+    assert scan.finished is False
+
+
+def test_denied_scan_names_inspectors_rights() -> None:
+    error, _ = scanned(("describe_image_scan_findings", "AccessDeniedException"))
+    assert "inspector2:ListFindings" in error.hint
 
 
 def test_secret_is_checked_without_its_value(clients: Clients) -> None:

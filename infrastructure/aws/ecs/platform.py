@@ -16,6 +16,7 @@ from infrastructure.aws.ecs.requests import (
     configuration_hash,
     digest_of,
     followed,
+    foreign_deployer,
     gives_up,
     image_of,
     judge,
@@ -83,7 +84,7 @@ class EcsPlatform:
             url=self._urls[colour],
             configuration=configuration_hash(service, definition, repository_of(image)),
             unhealthy=unhealthy if desired else None,
-            obstacle=None if service["status"] == "ACTIVE" else "ECS is deleting it",
+            obstacle=foreign_deployer(service) if service["status"] == "ACTIVE" else "ECS is deleting it",
         )
 
     def configured(self, colour: Colour) -> Configuration | None:
@@ -179,6 +180,8 @@ class EcsPlatform:
                 f"{name} does not exist in cluster {self._cluster}",
                 hint="Create the estate (infrastructure/terraform).",
             )
+        if problem := foreign_deployer(service):
+            raise ProvisionFailed(f"{name}: {problem}")
         container = main_container(service, self._groups.arn(colour))
         wanted = int((sibling or {}).get("desiredCount", 0)) or int(service["desiredCount"]) or 1
         if sibling is not None:

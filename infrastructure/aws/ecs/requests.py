@@ -66,6 +66,27 @@ def followed(deployment: Mapping[str, Any]) -> Followed:
     )
 
 
+def foreign_deployer(service: Mapping[str, Any]) -> str | None:
+    """Return why an update of the service would not be a rolling deployment by ECS alone; None if it would.
+
+    With another controller UpdateService is refused, or starts nothing. With another strategy ECS shifts traffic by itself,
+    before any gate has run.
+    """
+    controller = service.get("deploymentController", {}).get("type", "ECS")
+    if controller != "ECS":
+        return (
+            f"its deployment controller is {controller}, which deploys instead of ECS; create the service again with the "
+            "controller ECS (it cannot be changed)"
+        )
+    strategy = service.get("deploymentConfiguration", {}).get("strategy", "ROLLING")
+    if strategy != "ROLLING":
+        return (
+            f"its deployment strategy is {strategy}: ECS would shift traffic by itself, before any gate; set it to ROLLING "
+            "(`aws ecs update-service --deployment-configuration strategy=ROLLING`)"
+        )
+    return None
+
+
 def main_container(service: Mapping[str, Any], group: str) -> str:
     """Return the container that gets the target group's traffic. Raises ProvisionFailed if the service is not behind it."""
     for one in service.get("loadBalancers", ()):

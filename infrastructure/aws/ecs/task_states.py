@@ -18,8 +18,12 @@ _MOST_TASKS = 100
 
 _STOPPED_BY_ECS = "ServiceSchedulerInitiated"
 _FAILED = ("EssentialContainerExited", _STOPPED_BY_ECS, "TaskFailedToStart")
-"""The stopCode of a task that ended by itself, that ECS stopped as unhealthy, and that never started. During a deployment
-nothing else stops its tasks."""
+"""The stopCode of a task that ended by itself, that ECS stopped, and that never started."""
+_SCALED_IN = "Scaling activity initiated"
+"""How the reason begins of a healthy task that ECS stopped because fewer are wanted: only the text tells it from a failed one.
+
+https://docs.aws.amazon.com/AmazonECS/latest/developerguide/stopped-task-error-codes.html
+"""
 
 
 class Tasks:
@@ -76,11 +80,7 @@ class Tasks:
 
     def _ended(self, name: str, deployment: str) -> Sequence[Mapping[str, Any]]:
         """Return the failed tasks of a deployment, in the order in which they stopped."""
-        found = [
-            task
-            for task in self._tasks(name, "STOPPED")
-            if task.get("startedBy") == deployment and task.get("stopCode") in _FAILED
-        ]
+        found = [task for task in self._tasks(name, "STOPPED") if task.get("startedBy") == deployment and _failed(task)]
         return sorted(found, key=lambda task: _seconds(task.get("stoppedAt")))
 
     def _tasks(self, name: str, desired: str) -> Sequence[Mapping[str, Any]]:
@@ -123,6 +123,12 @@ class Tasks:
             for one in answer.get("images", ())
             for entry in json.loads(one["imageManifest"]).get("manifests", ())
         ]
+
+
+def _failed(task: Mapping[str, Any]) -> bool:
+    """Return whether a task's end is a failure of its release, and not a scale-in."""
+    scaled_in = str(task.get("stoppedReason", "")).startswith(_SCALED_IN)
+    return task.get("stopCode") in _FAILED and not (task["stopCode"] == _STOPPED_BY_ECS and scaled_in)
 
 
 def _why(task: Mapping[str, Any]) -> str:

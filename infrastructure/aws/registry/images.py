@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import semver
 
-from deployment.errors import CloudError, NotFound, Refused, UnknownTag
+from deployment.errors import NotFound, Refused, UnknownTag
 from deployment.model import Image
+from infrastructure.aws.registry.manifests import Manifests, linux_of
 from infrastructure.aws.session import Clients
 
 VERSION_ANNOTATION = "org.opencontainers.image.version"
@@ -18,12 +17,6 @@ MIGRATION_ANNOTATION = "com.telehealth.migration"
 MIGRATIONS = {None: False, "reversible": False, "irreversible": True}
 
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")  # the distribution specification's rule for tags
-_MANIFESTS = (
-    "application/vnd.oci.image.index.v1+json",
-    "application/vnd.oci.image.manifest.v1+json",
-    "application/vnd.docker.distribution.manifest.list.v2+json",
-    "application/vnd.docker.distribution.manifest.v2+json",
-)
 _MOST_TAGS_SHOWN = 30
 
 
@@ -34,6 +27,7 @@ class EcrRegistry:
         self._clients = clients
         self._repository = repository
         self._account = account
+        self._manifests = Manifests(clients, repository, account)
         self._host = f"{account}.dkr.ecr.{region}.amazonaws.com"
 
     def resolve(self, tag: str) -> Image:
@@ -92,29 +86,12 @@ class EcrRegistry:
 
     def _annotations(self, digest: str) -> Mapping[str, str]:
         """Return the image's annotations; those of its index take precedence over those of its Linux manifest."""
-        manifest = self._manifest(digest)
+        manifest = self._manifests.of(digest)
         own: Mapping[str, str] = manifest.get("annotations") or {}
-        linux = next((entry["digest"] for entry in manifest.get("manifests", ()) if _is_linux(entry)), None)
+        linux = linux_of(manifest)
         if linux is None:
             return own
-        return {**(self._manifest(linux).get("annotations") or {}), **own}
-
-    def _manifest(self, digest: str) -> Mapping[str, Any]:
-        answer = self._clients.call(
-            "ecr",
-            "BatchGetImage",
-            **self._where(),
-            imageIds=[{"imageDigest": digest}],
-            acceptedMediaTypes=list(_MANIFESTS),
-        )
-        if not answer.get("images"):
-            code = next((failure.get("failureCode") for failure in answer.get("failures", ())), "no image")
-            raise CloudError(f"ecr BatchGetImage: {code} for {self._repository}@{digest}")
-        try:
-            manifest: Mapping[str, Any] = json.loads(answer["images"][0]["imageManifest"])
-        except ValueError as error:
-            raise CloudError(f"ecr BatchGetImage: the manifest of {self._repository}@{digest} is not JSON") from error
-        return manifest
+        return {**(self._manifests.of(linux).get("annotations") or {}), **own}
 
     def _unknown(self, tag: str) -> UnknownTag:
         known = self.tags()
@@ -136,8 +113,3 @@ def in_precedence(tags: set[str]) -> Sequence[str]:
 
 def _semver(tag: str) -> semver.Version | None:
     return semver.Version.parse(tag) if semver.Version.is_valid(tag) else None
-
-
-def _is_linux(entry: Mapping[str, Any]) -> bool:
-    platform = entry.get("platform") or {}
-    return platform.get("os") == "linux" and platform.get("architecture") == "amd64"
