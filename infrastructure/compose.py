@@ -303,7 +303,7 @@ def connect(settings: Settings, reads: Reads = Reads.ALL) -> Environment:
         notifier=SnsNotifier(clients, estate.notifications_topic) if estate.notifications_topic else None,
         token_secret=values.token_secret,
         preflight_ports=_preflight_ports(clients, settings, estate, vault, clock),
-        push_target=EcrPushTarget(clients, service_of(settings).repository, estate.account, estate.connection.region),
+        push_target=EcrPushTarget(clients, _repository(settings), estate.account, estate.connection.region),
         stores=values.stores,
         unread=values.unread,
         viewer_host=classes.viewer_host(estate.router.name),
@@ -331,7 +331,7 @@ def _preflight_ports(
     """Return the ports that only preflight uses."""
     own = (estate.smoke_users_secret, estate.token_secret, estate.signing_key_secret, *estate.store_secrets)
     return PreflightPorts(
-        scans=EcrScans(clients, service_of(settings).repository, estate.account),
+        scans=EcrScans(clients, _repository(settings), estate.account),
         quotas=MeasuredQuotas(clients, classes.QUOTAS[estate.platform.name], clock),
         vault=vault,
         own_secrets=tuple(filter(None, own)),
@@ -377,7 +377,7 @@ def _permissions(clients: Clients, settings: Settings, estate: Estate) -> Permis
         Resources(
             region=estate.connection.region,
             account=estate.account,
-            repository=service_of(settings).repository,
+            repository=_repository(settings),
             lease_table=estate.lease_table,
             platform=estate.platform.name,
             services=estate.platform.options["services"],
@@ -391,9 +391,14 @@ def _permissions(clients: Clients, settings: Settings, estate: Estate) -> Permis
     )
 
 
+def _repository(settings: Settings) -> str:
+    """Return the image repository of an environment: its own, else the service's."""
+    return str(settings.estate.get("ecr_repository") or service_of(settings).repository)
+
+
 def _registry(clients: Clients, settings: Settings, estate: Estate) -> Registry:
     return EcrRegistry(
-        clients, repository=service_of(settings).repository, account=estate.account, region=estate.connection.region
+        clients, repository=_repository(settings), account=estate.account, region=estate.connection.region
     )
 
 

@@ -55,6 +55,7 @@ module "registry" {
   source = "./modules/registry"
 
   repository  = var.repository
+  create      = var.create_repository
   kms_key_arn = aws_kms_key.main.arn
 }
 

@@ -120,6 +120,11 @@ output "redis_url_secret" {
   value       = lookup(local.checked_secrets, "redis", null)
 }
 
+output "ecr_repository" {
+  description = "Name of the image repository."
+  value       = module.registry.repository_name
+}
+
 output "alarms" {
   description = "The alarms that say whether the colours are well, one a colour: {colour} stands for it."
   value       = module.monitoring.alarm_names

@@ -11,6 +11,17 @@ variable "repository" {
   }
 }
 
+variable "create_repository" {
+  description = "Whether this environment makes the repository. False: another environment of the account has made it, and this one uses it, so that a release is tested and promoted as the same image."
+  type        = bool
+  default     = true
+
+  validation {
+    condition     = var.create_repository != null
+    error_message = "create_repository is true or false."
+  }
+}
+
 variable "image_blue" {
   description = "Image of blue when it is first created, by digest. Null: the newest one of the repository. Afterwards images are the deployer's."
   type        = string

@@ -27,6 +27,7 @@ KEYS = (
     "account",
     "region",
     "live_url",
+    "ecr_repository",
     "cluster",
     "services",
     "target_groups",
@@ -100,7 +101,11 @@ def read(text: str, environment: str) -> Mapping[str, Any]:
             hint="A state belongs to one environment: initialise Terraform with the backend file of this environment.",
         )
     known = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))["$defs"]["aws_environment"]["properties"]
-    found = {key: document[key] for key in (*KEYS, *CHOSEN) if key in known and document.get(key, {}).get("value") is not None}
+    found = {
+        key: document[key]
+        for key in (*KEYS, *CHOSEN)
+        if key in known and document.get(key, {}).get("value") is not None
+    }
     for key, output in found.items():
         _refuse_secret(key, output)
     return {key: output["value"] for key, output in found.items()}

@@ -6,6 +6,7 @@ and the attributes whose names differ. What botocore does not model is in ``DOCU
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -226,7 +227,7 @@ class _Walk:
             if items:
                 self._range(shape, len(items), place, "items")
             for number, one in enumerate(items):
-                self.value(shape.member, one, names, f"{place}[{number}]")  # type: ignore[attr-defined]  # a list's shape has it
+                self.value(shape.member, one, names, f"{place}[{number}]")
         elif isinstance(value, str) and shape.type_name == "string":
             self._text(shape, value, place)
         elif isinstance(value, int | float) and not isinstance(value, bool) and shape.type_name in _NUMBERS:
@@ -243,10 +244,10 @@ class _Walk:
         self._range(shape, len(value), place, "characters")
 
     def _range(self, shape: Shape, size: float, place: str, what: str) -> None:
-        for bound, wrong in (("min", lambda limit: size < limit), ("max", lambda limit: size > limit)):
+        for bound, wrong in (("min", operator.lt), ("max", operator.gt)):
             if (limit := shape.metadata.get(bound)) is not None:
                 self.compared += 1
-                if wrong(limit):
+                if wrong(size, limit):
                     self.problems.append(f"{place} is {size} {what}".rstrip() + f", and the {bound} is {limit}")
 
 
@@ -269,10 +270,10 @@ def _path(shape: Shape, path: str) -> Shape | None:
     """Return the member at a path of names; lists on the way are entered."""
     for name in path.split("."):
         while shape.type_name == "list":
-            shape = shape.member  # type: ignore[attr-defined]  # a list's shape has it
-        if name not in shape.members:  # type: ignore[attr-defined]  # a structure's shape has them
+            shape = shape.member
+        if name not in shape.members:
             return None
-        shape = shape.members[name]  # type: ignore[attr-defined]
+        shape = shape.members[name]
     return shape
 
 

@@ -161,3 +161,15 @@ def test_function_that_writes_host_is_detected(tmp_path: Any) -> None:
     bad.write_text(source(REQUEST).replace("return request;", "request.headers.host = { value: 'x' }; return request;"))
     with pytest.raises(AssertionError, match="read only"):
         run(bad, request(), written(100))
+
+
+@pytest.mark.parametrize("kept", [(), ("x-bg-color",), ("x-bg-generation",), ("x-bg-pin",)])
+def test_answer_survives_missing_request_headers(kept: tuple[str, ...]) -> None:
+    """An error in the function would turn the viewer's answer into a 503."""
+    sent = {name: {"value": "7-blue"} for name in kept}
+    event = {**request(), "request": {**request()["request"], "headers": {"host": {"value": "api"}, **sent}}}
+    event["response"] = {"statusCode": 200, "headers": {"etag": {"value": "1"}}, "cookies": {}}
+    answer = run(RESPONSE, event, {})["answer"]
+    assert answer["statusCode"] == 200
+    assert set(answer["headers"]) == {"etag", *(name for name in kept if name != "x-bg-pin")}
+    assert set(answer["cookies"]) == ({"bg_track"} if "x-bg-pin" in kept else set())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -40,3 +41,21 @@ def test_a_mistake_is_found(terraform: Mapping[str, str], tmp_path: Path) -> Non
     *_, valid = workspace.run(("init", "-input=false", "-no-color"), ("validate", "-json"))
     found = {one["summary"] for one in valid.document()["diagnostics"]}
     assert found == {"Unsupported argument", "Unsupported attribute"}
+
+
+def test_second_environment_uses_the_first_ones_repository(terraform: Mapping[str, str], tmp_path: Path) -> None:
+    """Two environments in one account: the second makes no repository, and its roles read and push the first one's."""
+    workspace = core.workspace(tmp_path / "tree", terraform)
+    options = [
+        f"-var={one}"
+        for one in ("environment=staging", "create_repository=false", "domain_name=api.staging.example.com")
+    ]
+    *_, shown = workspace.run(
+        ("init", "-input=false", "-no-color"),
+        ("plan", "-input=false", "-no-color", "-out=plan", *options),
+        ("show", "-json", "plan"),
+    )
+    assert shown.code == 0, shown.err
+    planned = json.dumps(shown.document()["planned_values"])
+    assert '"aws_ecr_repository"' not in planned
+    assert shown.document()["planned_values"]["outputs"]["ecr_repository"]["value"] == "telehealth-api"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deployment.settings import SCHEMA_FILE, load
+from infrastructure.aws.ecs.requests import register_request
 from infrastructure.estate import aws_estate
 from scripts.commands import configure
 from tests.terraform.conftest import Estate
@@ -71,7 +72,13 @@ def test_only_the_front_door_is_public(estate: Estate) -> None:
         for address, rule in estate.of("aws_vpc_security_group_ingress_rule").items()
         if rule["cidr_ipv4"] == "0.0.0.0/0" or rule["cidr_ipv6"]
     }
-    assert set(open_to_all.values()) <= {(443, 443)}
+    assert set(open_to_all.values()) <= {(443, 443), (80, 80)}
+    plain = {address: one for address, one in estate.of("aws_lb_listener").items() if one["protocol"] != "HTTPS"}
+    assert {one["port"] for one in plain.values()} == ({80} if open_to_all else set())
+    for one in plain.values():  # the only port without TLS serves nothing
+        (action,) = one["default_action"]
+        (redirect,) = action["redirect"]
+        assert (action["type"], redirect["protocol"], redirect["port"]) == ("redirect", "HTTPS", "443")
     assert all("load_balancer" in address for address in open_to_all)
     assert bool(open_to_all) == (estate.platform == "ecs")
     assert not any(subnet["map_public_ip_on_launch"] for subnet in estate.of("aws_subnet").values())
@@ -153,6 +160,19 @@ def test_deployer_loads_terraforms_outputs(estate: Estate, tmp_path: Path) -> No
     before = settings.read_bytes()
     assert configure.configure(settings, "production", text, dry_run=False) == 0
     assert settings.read_bytes() == before
+
+
+def test_a_task_can_write_temporary_files(estate: Estate) -> None:
+    """Its root is read-only, so /tmp is a volume; the deployer's next revision keeps it."""
+    for values in estate.of("aws_ecs_task_definition").values():
+        (container,) = json.loads(values["container_definitions"])
+        assert container["readonlyRootFilesystem"] is True
+        assert {"sourceVolume": "tmp", "containerPath": "/tmp", "readOnly": False} in container["mountPoints"]  # noqa: S108
+        assert "tmp" in {volume["name"] for volume in values["volume"]}
+        described = {"family": "f", "volumes": [{"name": "tmp"}], "containerDefinitions": [container]}
+        made = register_request(described, (), "app", "new@sha256:1")
+        assert made["volumes"] == [{"name": "tmp"}]
+        assert made["containerDefinitions"][0]["mountPoints"] == container["mountPoints"]
 
 
 def test_the_switch_can_be_rehearsed(estate: Estate) -> None:

@@ -31,6 +31,7 @@ from infrastructure.aws.identity.duties import (
     TOPIC,
     needs,
 )
+from infrastructure.aws.partitions import partition_of
 from infrastructure.aws.route53.records import STAMP_LABEL
 from infrastructure.aws.session import Clients
 
@@ -65,6 +66,7 @@ class SimulatedPermissions:
     def __init__(self, clients: Clients, resources: Resources) -> None:
         self._clients = clients
         self._resources = resources
+        self._partition = partition_of(resources.region)
 
     def missing(self, caller: Caller, duties: Sequence[str], target: Colour | None = None) -> Rights:
         """Return the actions that IAM would deny the caller, each once; never raises CloudError."""
@@ -135,7 +137,9 @@ class SimulatedPermissions:
         if kind == ROLES:
             return [_text("iam:PassedToService", PASSED_TO[own.platform])]
         if kind == TASKS:
-            return [_text("ecs:cluster", [f"arn:aws:ecs:{own.region}:{own.account}:cluster/{own.cluster}"])]
+            return [
+                _text("ecs:cluster", [f"arn:{self._partition}:ecs:{own.region}:{own.account}:cluster/{own.cluster}"])
+            ]
         if kind == SCALING:
             return [_text("application-autoscaling:service-namespace", ["ecs"])]
         if kind == ROUTES and own.router == "route53":
@@ -149,17 +153,19 @@ class SimulatedPermissions:
         where = f"{own.region}:{own.account}"
         return {
             ANYTHING: ("*",),
-            LEASE: (f"arn:aws:dynamodb:{where}:table/{own.lease_table}",),
+            LEASE: (f"arn:{self._partition}:dynamodb:{where}:table/{own.lease_table}",),
             ROUTES: (self._routes(),),
-            CHANGES: ("arn:aws:route53:::change/C0",),
-            IMAGES: (f"arn:aws:ecr:{where}:repository/{own.repository}",),
+            CHANGES: (f"arn:{self._partition}:route53:::change/C0",),
+            IMAGES: (f"arn:{self._partition}:ecr:{where}:repository/{own.repository}",),
             TOPIC: (own.topic,) if own.topic else (),
             ALARMS: ("*",) if own.alarms else (),
-            HEALTH_CHECKS: [f"arn:aws:route53:::healthcheck/{identity}" for identity in own.health_checks],
-            SCALING: (f"arn:aws:application-autoscaling:{where}:scalable-target/*",),
+            HEALTH_CHECKS: [
+                f"arn:{self._partition}:route53:::healthcheck/{identity}" for identity in own.health_checks
+            ],
+            SCALING: (f"arn:{self._partition}:application-autoscaling:{where}:scalable-target/*",),
             TASKS: (
-                f"arn:aws:ecs:{where}:task/{own.cluster}/*",
-                f"arn:aws:ecs:{where}:container-instance/{own.cluster}/*",
+                f"arn:{self._partition}:ecs:{where}:task/{own.cluster}/*",
+                f"arn:{self._partition}:ecs:{where}:container-instance/{own.cluster}/*",
             ),
         }[kind]
 
@@ -167,7 +173,7 @@ class SimulatedPermissions:
         """Return the ARN of the resource that a switch writes to."""
         own = self._resources
         if own.router == "route53":
-            return f"arn:aws:route53:::hostedzone/{own.options['hosted_zone_id']}"
+            return f"arn:{self._partition}:route53:::hostedzone/{own.options['hosted_zone_id']}"
         return str(own.options["arn" if own.router == "alb" else "key_value_store_arn"])
 
     def _running(self, changed: Set[Colour]) -> Mapping[str, Sequence[str]]:

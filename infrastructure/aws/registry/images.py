@@ -9,6 +9,7 @@ import semver
 
 from deployment.errors import NotFound, Refused, UnknownTag
 from deployment.model import Image
+from infrastructure.aws.partitions import registry_host
 from infrastructure.aws.registry.manifests import Manifests, linux_of
 from infrastructure.aws.session import Clients
 
@@ -28,7 +29,7 @@ class EcrRegistry:
         self._repository = repository
         self._account = account
         self._manifests = Manifests(clients, repository, account)
-        self._host = f"{account}.dkr.ecr.{region}.amazonaws.com"
+        self._host = registry_host(account, region)
 
     def resolve(self, tag: str) -> Image:
         """Return the image behind a tag. Raises UnknownTag, Refused if the image names no version, CloudError."""

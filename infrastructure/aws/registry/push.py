@@ -6,6 +6,7 @@ import base64
 import binascii
 
 from deployment.errors import CloudError
+from infrastructure.aws.partitions import registry_host
 from infrastructure.aws.session import Clients
 
 
@@ -18,7 +19,7 @@ class EcrPushTarget:
 
     def __init__(self, clients: Clients, repository: str, account: str, region: str) -> None:
         self._clients = clients
-        self.host = f"{account}.dkr.ecr.{region}.amazonaws.com"
+        self.host = registry_host(account, region)
         self.repository = repository
 
     def credentials(self) -> tuple[str, str]:

@@ -102,12 +102,12 @@ run "registry" {
   }
 
   assert {
-    condition     = aws_ecr_repository.main.image_tag_mutability == "IMMUTABLE" && aws_ecr_repository.main.image_scanning_configuration[0].scan_on_push
+    condition     = aws_ecr_repository.main[0].image_tag_mutability == "IMMUTABLE" && aws_ecr_repository.main[0].image_scanning_configuration[0].scan_on_push
     error_message = "a tag can be moved, or an image is not scanned"
   }
 
   assert {
-    condition     = one(aws_ecr_repository.main.encryption_configuration).encryption_type == "KMS"
+    condition     = one(aws_ecr_repository.main[0].encryption_configuration).encryption_type == "KMS"
     error_message = "images are not encrypted"
   }
 }

@@ -28,6 +28,11 @@ resource "aws_ecs_task_definition" "main" {
   # The deployer registers further revisions, and rolls back to earlier ones.
   skip_destroy = true
 
+  # The root is read-only; most runtimes want a place for temporary files.
+  volume {
+    name = "tmp"
+  }
+
   runtime_platform {
     operating_system_family = "LINUX"
     cpu_architecture        = "X86_64"
@@ -38,6 +43,7 @@ resource "aws_ecs_task_definition" "main" {
     image                  = terraform_data.first_image.output
     essential              = true
     readonlyRootFilesystem = true
+    mountPoints            = [{ sourceVolume = "tmp", containerPath = "/tmp", readOnly = false }]
     linuxParameters        = { initProcessEnabled = true }
     stopTimeout            = 60
     portMappings           = [{ containerPort = var.port, hostPort = var.port, protocol = "tcp" }]

@@ -18,6 +18,15 @@ resource "aws_vpc_security_group_ingress_rule" "live" {
   to_port           = 443
 }
 
+resource "aws_vpc_security_group_ingress_rule" "redirect" {
+  security_group_id = aws_security_group.main.id
+  description       = "Everybody, to be redirected to TLS"
+  cidr_ipv4         = "0.0.0.0/0"
+  ip_protocol       = "tcp"
+  from_port         = 80
+  to_port           = 80
+}
+
 resource "aws_vpc_security_group_ingress_rule" "test" {
   count = length(var.verifier_cidrs)
 
@@ -95,6 +104,23 @@ resource "aws_lb_listener" "live" {
       content_type = "text/plain"
       message_body = "no such host"
       status_code  = "404"
+    }
+  }
+}
+
+# Who types the domain without https:// is sent there; nothing is served without TLS.
+resource "aws_lb_listener" "redirect" {
+  load_balancer_arn = aws_lb.main.arn
+  port              = 80
+  protocol          = "HTTP"
+
+  default_action {
+    type = "redirect"
+
+    redirect {
+      protocol    = "HTTPS"
+      port        = "443"
+      status_code = "HTTP_301"
     }
   }
 }

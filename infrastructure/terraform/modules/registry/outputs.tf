@@ -1,14 +1,14 @@
 output "repository_name" {
   description = "Name of the repository."
-  value       = aws_ecr_repository.main.name
+  value       = local.repository.name
 }
 
 output "repository_arn" {
   description = "ARN of the repository."
-  value       = aws_ecr_repository.main.arn
+  value       = local.repository.arn
 }
 
 output "repository_url" {
   description = "Address of the repository, without tag or digest."
-  value       = aws_ecr_repository.main.repository_url
+  value       = local.repository.repository_url
 }

@@ -3,6 +3,12 @@ variable "repository" {
   type        = string
 }
 
+variable "create" {
+  description = "Whether the repository is made here; false: it exists."
+  type        = bool
+  default     = true
+}
+
 variable "kms_key_arn" {
   description = "Key that encrypts the images."
   type        = string

@@ -5,8 +5,12 @@ function handler(event) {
     const sent = event.request.headers;
     const response = event.response;
 
-    response.headers['x-bg-color'] = { value: sent['x-bg-color'].value };
-    response.headers['x-bg-generation'] = { value: sent['x-bg-generation'].value };
+    // A request that the other function did not answer for has none of them; its viewer still gets the answer.
+    ['x-bg-color', 'x-bg-generation'].forEach(function (name) {
+        if (sent[name]) {
+            response.headers[name] = { value: sent[name].value };
+        }
+    });
     if (sent['x-bg-pin']) {
         response.cookies['bg_track'] = {
             value: sent['x-bg-pin'].value,
