@@ -12,6 +12,7 @@ from deployment.settings import SCHEMA_FILE, load
 from infrastructure.aws.ecs.requests import register_request
 from infrastructure.estate import aws_estate
 from scripts.commands import configure
+from tests.permissions import table
 from tests.terraform.conftest import Estate
 from tests.terraform.required_rights import BESIDE, PERFORMS, PUSH, beside, needed
 from tests.terraform.rights import allows, of_roles, trust
@@ -296,6 +297,14 @@ def test_roles_allow_nothing_else(estate: Estate) -> None:
     assert not [
         a for a in everything if a.startswith(("iam:Put", "iam:Create", "iam:Attach")) or "Delete" in a or "Bypass" in a
     ]
+
+
+def test_roles_allow_exactly_the_calls_of_their_commands(estate: Estate) -> None:
+    """The recorded calls of real runs: no role lacks one, and nothing in a role is unused."""
+    for role, found in of_roles(estate).items():
+        calls = table.actions(estate.platform, estate.router, role)
+        assert {right.action for right in found} == calls, role
+    assert set(of_roles(estate)) == set(table.recorded()[estate.platform])
 
 
 def test_each_role_has_one_purpose(estate: Estate) -> None:

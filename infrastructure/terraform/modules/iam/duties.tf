@@ -10,6 +10,8 @@ locals {
   find_evidence = { actions = ["s3:ListBucket"], resources = [var.audit_bucket_arn] }
   signing_key   = { actions = ["secretsmanager:GetSecretValue"], resources = [var.signing_key_secret_arn] }
 
+  logs = { actions = ["logs:FilterLogEvents"], resources = var.log_group_arns }
+
   lease      = { actions = ["dynamodb:GetItem", "dynamodb:UpdateItem"], resources = [var.lease_table_arn] }
   read_lease = { actions = ["dynamodb:GetItem"], resources = [var.lease_table_arn] }
 
@@ -33,7 +35,7 @@ locals {
     ]
     ecs = [
       { actions = ["ecs:DescribeServices"], resources = values(var.service_arns) },
-      { actions = ["ecs:DescribeTaskDefinition", "elasticloadbalancing:DescribeTargetGroups", "elasticloadbalancing:DescribeTargetGroupAttributes", "elasticloadbalancing:DescribeTargetHealth"], resources = local.everything },
+      { actions = ["ecs:DescribeTaskDefinition", "elasticloadbalancing:DescribeTargetHealth"], resources = local.everything },
     ]
   }[var.platform]
 
@@ -71,7 +73,7 @@ locals {
       ecs = [
         { actions = ["ecs:UpdateService"], resources = [arn] },
         # Nobody may ask it any more, and autoscaling must not bring it back; a candidate gets the live colour's bounds.
-        { actions = ["application-autoscaling:DescribeScalableTargets", "cloudwatch:GetMetricData"], resources = local.everything },
+        { actions = ["application-autoscaling:DescribeScalableTargets", "cloudwatch:GetMetricData", "elasticloadbalancing:DescribeTargetGroups", "elasticloadbalancing:DescribeTargetGroupAttributes"], resources = local.everything },
         {
           actions   = ["application-autoscaling:RegisterScalableTarget"]
           resources = ["arn:${var.partition}:application-autoscaling:${var.region}:${var.account}:scalable-target/*"]
@@ -107,7 +109,7 @@ locals {
 
   duties = merge(
     {
-      plan = concat(local.look, local.tasks, local.read_routes, local.watch, [
+      plan = concat(local.look, local.read_routes, local.watch, [
         { actions = ["ecr:BatchGetImage", "ecr:DescribeImages", "ecr:DescribeImageScanFindings"], resources = [var.repository_arn] },
         # ECR answers with Inspector's findings only to those who may ask Inspector.
         ], var.enhanced_scanning ? [{ actions = ["inspector2:ListCoverage", "inspector2:ListFindings"], resources = local.everything }] : [], [
@@ -119,7 +121,7 @@ locals {
         local.decrypt,
       ])
       promote  = concat(local.read_routes, local.write_routes, local.watch, [local.lease, local.decrypt])
-      rollback = concat(local.look, local.read_routes, local.write_routes, local.stop["blue"], local.stop["green"], [local.lease, local.decrypt])
+      rollback = concat(local.look, local.read_routes, local.write_routes, local.stop["blue"], local.stop["green"], [local.lease, local.logs, local.decrypt])
       approve  = [local.lease, local.decrypt]
       smoke    = [{ actions = ["secretsmanager:GetSecretValue"], resources = [var.smoke_users_secret_arn] }, local.decrypt]
       # Writes evidence, and never over any: there is no right to delete, or to pass by the retention.
@@ -150,7 +152,7 @@ locals {
         local.pass_roles,
         { actions = ["ecr:BatchGetImage", "ecr:DescribeImages"], resources = [var.repository_arn] },
         # Why a release did not come up.
-        { actions = ["logs:FilterLogEvents"], resources = var.log_group_arns },
+        local.logs,
         local.lease,
         local.decrypt,
       ])
