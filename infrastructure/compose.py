@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -277,13 +277,13 @@ def connect(settings: Settings, reads: Reads = Reads.ALL) -> Environment:
     vault = SecretsManager(clients)
     signer = keys.signer(vault, estate.signing_key_secret, estate.signing_key_file)
     values = secret_values.read(vault, estate, service_of(settings), reads)
-    named = () if reads is Reads.NOTHING else named_secrets.provide(vault, settings, estate.own_secrets)
+    named = named_secrets.provide(vault, settings, estate.own_secrets, reads)
     limits = settings.limits
     data = HttpJourneyData(
         settings.environment,
         estate.live_url,
         values.smoke_users,
-        service_of(settings),
+        service_of(settings).without(named.unread),
         timeout_s=limits.prober_timeout,
         answers=AnswerLimits.of(limits.largest_answer, limits.request_deadline),
     )
@@ -294,7 +294,7 @@ def connect(settings: Settings, reads: Reads = Reads.ALL) -> Environment:
         registry=_registry(clients, settings, estate),
         caller=caller,
         smoke_users=values.smoke_users,
-        secrets=(*values.texts, *_keys(connection), *named),
+        secrets=(*values.texts, *_keys(connection), *named.texts),
         signer=signer,
         checker=keys.checker(signer, estate.signing_public_key_file),
         store=S3AuditStore(clients, estate.audit_bucket, clock) if estate.audit_bucket else None,
@@ -305,12 +305,20 @@ def connect(settings: Settings, reads: Reads = Reads.ALL) -> Environment:
         preflight_ports=_preflight_ports(clients, settings, estate, vault, clock),
         push_target=EcrPushTarget(clients, _repository(settings), estate.account, estate.connection.region),
         stores=values.stores,
-        unread=values.unread,
+        unread="; ".join(_unread(values.unread, named.unread)) or None,
         viewer_host=classes.viewer_host(estate.router.name),
         rehearsal_hosts={
             estate.platform.options["colour_urls"][one]: host for one, host in estate.rehearsal_hosts.items()
         },
     )
+
+
+def _unread(users: str | None, named: Mapping[str, str]) -> Iterator[str]:
+    """Yield what could not be read and is therefore not verified."""
+    if users is not None:
+        yield users
+    for name, why in named.items():
+        yield f"{name} could not be read ({why}): what uses it is not verified"
 
 
 def _ports(clients: Clients, settings: Settings, estate: Estate, data: HttpJourneyData, clock: SystemClock) -> Ports:

@@ -298,7 +298,7 @@ def _connect(settings: Settings, reads: Reads = Reads.ALL) -> Environment:  # co
         FakeRegistry(facts),
         Caller("arn:aws:iam::123456789012:user/tester", "123456789012"),
         USERS,
-        (*(user.password for user in USERS), *named),
+        (*(user.password for user in USERS), *named.texts),
         permissions=None if facts.read("denied") is None else FakePermissions(facts),
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from deployment.evidence.journal import JOURNAL_FILE
 from deployment.model import Caller, Image, Reads
 from deployment.recovery import status
 from deployment.settings import Settings
-from infrastructure import secret_values
+from infrastructure import named_secrets, secret_values
 from infrastructure.aws.session import Connection
 from infrastructure.compose import Environment
 from infrastructure.description import service_of
@@ -23,6 +24,7 @@ from tests.checkout import CHECKOUT
 from tests.deployment.fakes import NEW, OLD, FakeRegistry
 from tests.deployment.harness import LIMITS, Deployment
 from tests.deployment.test_way_back import attempt
+from verification.journeys.placeholders import provide_secrets
 
 SETTINGS = Settings(
     "test",
@@ -172,3 +174,42 @@ def test_unreadable_users_stop_a_check_but_no_way_back(vault: Vault) -> None:
     assert "users" in (values.unread or "")
     with pytest.raises(Exception, match="users"):
         secret_values.read(vault, ESTATE, service_of(SETTINGS), Reads.USERS)
+
+
+class DeniedVault:
+    """A vault with one secret that may be read, and one that may not."""
+
+    def read(self, name: str) -> str:
+        """See ``deployment.ports.Secrets``."""
+        if name == "prod/denied":
+            raise CloudDenied("secretsmanager GetSecretValue: AccessDeniedException")
+        return f"value of {name}"
+
+    def exists(self, name: str) -> bool:
+        """See ``deployment.ports.Secrets``."""
+        return bool(name)
+
+
+NAMED = replace(SETTINGS, estate={**SETTINGS.estate, "secrets": {"KEY": "prod/key", "OTHER": "prod/denied"}})
+
+
+def test_way_back_does_without_a_secret_of_the_service() -> None:
+    found = named_secrets.provide(DeniedVault(), NAMED, {}, Reads.USERS_IF_READABLE)
+    assert found.texts == ("value of prod/key",)
+    assert list(found.unread) == ["secret.OTHER"]
+    assert "AccessDenied" in found.unread["secret.OTHER"]
+    provide_secrets({})
+    with pytest.raises(CloudDenied):
+        named_secrets.provide(DeniedVault(), NAMED, {})
+    assert named_secrets.provide(DeniedVault(), NAMED, {}, Reads.NOTHING).texts == ()
+
+
+def test_journeys_that_use_an_unread_secret_are_not_played() -> None:
+    service = service_of(SETTINGS)
+    [first, *rest] = service.journeys
+    step = first.steps[0]
+    keyed = replace(step, request=replace(step.request, headers={"X-Key": "${secret.OTHER}"}))
+    changed = replace(service, journeys=(replace(first, steps=(keyed, *first.steps[1:])), *rest))
+    assert changed.without(["secret.OTHER"]).journeys == tuple(rest)
+    assert service.without(["secret.OTHER"]) == service
+    assert changed.without(["secret.ANOTHER"]) == changed

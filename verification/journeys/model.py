@@ -6,7 +6,7 @@ gate.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -282,6 +282,16 @@ class Service:
         """Return the service with only the sessions that need no account, and the journeys that can be played without one."""
         sessions = {name: one for name, one in self.sessions.items() if not one.needs_account}
         journeys = tuple(one for one in self.journeys if one.session is None or one.session in sessions)
+        return replace(self, sessions=sessions, journeys=journeys)
+
+    def without(self, names: Collection[str]) -> Service:
+        """Return the service without the sessions and journeys that use one of these placeholders, or such a session."""
+        sessions = {name: one for name, one in self.sessions.items() if not names_in(asdict(one)) & set(names)}
+        journeys = tuple(
+            one
+            for one in self.journeys
+            if (one.session is None or one.session in sessions) and not names_in(asdict(one)) & set(names)
+        )
         return replace(self, sessions=sessions, journeys=journeys)
 
     def needs_account(self, journey: Journey) -> bool:
