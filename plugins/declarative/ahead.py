@@ -19,7 +19,7 @@ from plugins.declarative.items import CLIENT, LIVE_CLIENT, Played, declared_in
 from plugins.fixtures import Session
 from plugins.run import suites_of
 from plugins.stages import BYSTANDER, CONTINUITY, Stage, check_of
-from verification.declarative.pool import Job, Pace, Pool, Result
+from verification.http.pool import Job, Pace, Pool, Result
 
 IN_FLIGHT, PER_SECOND = "checks_in_flight", "checks_per_second"
 DEFAULT_IN_FLIGHT, DEFAULT_PER_SECOND = 8, 200.0

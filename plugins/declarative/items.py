@@ -20,7 +20,7 @@ from verification.declarative.checks import Case, DeclaredCheck
 from verification.declarative.demands import clean_up
 from verification.declarative.exemptions import ADVISORY
 from verification.declarative.judge import Asker, CheckFailed, differences
-from verification.declarative.pool import Job, Result, Turn
+from verification.http.pool import Job, Result, Turn
 from verification.journeys.accounts import SmokeUser
 from verification.journeys.model import Expectation
 

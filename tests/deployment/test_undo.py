@@ -26,7 +26,7 @@ def test_undo_moves_traffic_verifies_it_and_stops_the_release(done: Deployment) 
     assert done.cloud.routes.live is BLUE
     assert not done.cloud.sides[GREEN].running
     assert done.lease.holder is None
-    assert set(done.lease.kept) == {"head", "checks", "live_since"}
+    assert set(done.lease.kept) == {"head", "checks", "checks_of", "live_since"}
 
 
 def test_second_undo_is_refused(done: Deployment) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from verification.declarative.pool import Job, Pace, Pool, Stopped, Turn
+from verification.http.pool import Job, Pace, Pool, Stopped, Turn
 
 Play = Callable[[Turn, Callable[[Any], None]], str]
 SOON_S = 20.0

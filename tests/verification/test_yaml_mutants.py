@@ -25,8 +25,8 @@ from hypothesis import strategies as st
 from verification.contract.openapi import Contract
 from verification.declarative.checks import DeclaredCheck, load
 from verification.declarative.judge import Asker, CheckFailed
-from verification.declarative.pool import Turn
 from verification.declarative.source import InvalidChecks
+from verification.http.pool import Turn
 from verification.journeys.placeholders import Values
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "suites" / "contract" / "telehealth.openapi.yaml"

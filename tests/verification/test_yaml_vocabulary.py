@@ -13,8 +13,8 @@ import pytest
 
 from verification.declarative.checks import DeclaredCheck, load
 from verification.declarative.judge import Asker, CheckFailed, differences
-from verification.declarative.pool import Turn
 from verification.declarative.source import InvalidChecks
+from verification.http.pool import Turn
 from verification.journeys.placeholders import Values
 
 FILE = "suites/orders/orders.yaml"

@@ -13,8 +13,8 @@ from jsonschema.exceptions import best_match
 from verification.contract.openapi import Contract, ContractViolation, explain
 from verification.declarative.checks import ONE_STEP, Case, DeclaredCheck, DeclaredStep
 from verification.declarative.placeholder_rules import nearest
-from verification.declarative.pool import Turn
 from verification.http.client import Received, curl_for
+from verification.http.pool import Turn
 from verification.journeys.expectations import NOT_JSON, NotCaptured, capture, problems, show
 from verification.journeys.model import Expectation
 from verification.journeys.placeholders import UnknownPlaceholder, Values
