@@ -153,7 +153,8 @@ class Sandbox:
         return CommandResult(running.process.returncode, output, seconds, report, folder)
 
     def _folders(self) -> set[Path]:
-        return {path for path in self.reports.glob("*") if not path.is_symlink()} if self.reports.exists() else set()
+        found = self.reports.glob("*") if self.reports.exists() else ()
+        return {path for path in found if path.is_dir() and not path.is_symlink()}
 
     # -- the world -----------------------------------------------------------------------------------------------------
 

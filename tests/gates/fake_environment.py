@@ -13,6 +13,7 @@ import pytest
 from deployment import project
 from deployment.evidence.archive import NOWHERE, Archive
 from deployment.model import Reads
+from deployment.ports import NO_JOURNEY_DATA, JourneyData
 from deployment.settings import Settings
 from infrastructure import compose
 from plugins.modes import environment_snapshot
@@ -29,6 +30,13 @@ SETTINGS = "GATES_SETTINGS"
 
 
 @dataclass(frozen=True)
+class FakePorts:
+    """The part of the ports that verifying an address needs."""
+
+    data: JourneyData = NO_JOURNEY_DATA
+
+
+@dataclass(frozen=True)
 class FakeEnvironment:
     """The part of an ``Environment`` that verifying an address needs."""
 
@@ -39,6 +47,7 @@ class FakeEnvironment:
     live_url: str
     viewer_host: str
     rehearsal_hosts: Mapping[str, str] = field(default_factory=dict)
+    ports: FakePorts = FakePorts()
 
     def archive(self) -> Archive:
         """Return an archive that keeps nothing."""

@@ -54,6 +54,8 @@ def project(pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.Monke
     folder.mkdir()
     monkeypatch.setenv(project_settings.FOLDER, str(folder))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    # Inherited from the run of this test: a project's process would take itself for a worker, without the fake world.
+    monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     monkeypatch.setitem(sys.modules, "vl_convert", _quick_pictures())
     # Development plugins would triple a worker's start-up time; pytest.ini names the plugins that a deployment needs.
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")

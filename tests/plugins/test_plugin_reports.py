@@ -110,7 +110,7 @@ def test_reports_have_every_check(project: Project) -> None:
         *("schema_version", "framework_version", "deployment_id", "environment", "target"),
         *("image", "digest", "version", "actor"),
         *("started_at", "finished_at", "exit_code", "recovered", "partial", "verdict", "reason", "live_harmed"),
-        *("gates", "steps", "promotion", "rollback", "preflight", "checklist"),
+        *("gates", "steps", "promotion", "rollback", "preflight", "checklist", "compared_with"),
     ]
     assert (run.report["promotion"], run.report["rollback"], run.report["live_harmed"]) == (None, None, False)
     assert run.report["reason"].startswith("load: test_fails: ")

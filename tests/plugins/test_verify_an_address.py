@@ -136,7 +136,7 @@ def test_without_accounts_the_other_checks_run_and_the_run_is_partial(shopping: 
         "it needs an account; give --accounts FILE or the variable SMOKE_USERS"
     }
     assert "checks were not asked: auth (" in output
-    assert "could not ask" in (shopping.path / "reports" / "latest" / "report.html").read_text()
+    assert "could not be asked" in (shopping.path / "reports" / "latest" / "report.html").read_text()
     assert shopping.shop.orders == {}
     records = list(read(shopping.path / "reports" / "latest" / "audit.jsonl"))
     statement = attestation.statement(records, {})["predicate"]
