@@ -6,7 +6,7 @@ Every implementation raises only the errors of ``deployment.errors``, and each o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
@@ -174,6 +174,9 @@ class AuditStore(Protocol):
 
     def get(self, name: str) -> bytes | None:
         """Return the content under that name, None if there is none. Raises CloudError."""
+
+    def names(self, prefix: str) -> Iterable[str]:
+        """Return every name that begins with ``prefix``. Raises CloudError, also while the result is read."""
 
 
 class Permissions(Protocol):

@@ -7,17 +7,18 @@ reported in the journal (until the signature, after which the journal must not g
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from deployment.errors import CloudError, DeploymentError, NoKey, StoredOtherwise, first_line
+from deployment.errors import CloudError, DeploymentError, NoKey, first_line
 from deployment.evidence import junit, report
-from deployment.evidence.attestation import ENVELOPE_FILE, Signer, digests, statement
+from deployment.evidence.attestation import ENVELOPE_FILE, SIGNED_FILES, Signer, digests, statement
 from deployment.evidence.data import content, details
 from deployment.evidence.journal import Journal, last_data
+from deployment.evidence.store.copies import DEADLINE_S, Upload
 from deployment.files import replace_file
 from deployment.ports import AuditStore, Lease
 
@@ -29,8 +30,6 @@ Page = Callable[[Mapping[str, Any]], str]
 """Renders the page from the content of ``data.json``."""
 REDACTED = (".xml", ".html", ".log", ".txt")
 """The kinds of files in a report's folder that plugins and other processes write themselves."""
-COPIES = 10
-"""The most copies of one file: one, and one more for each time that a halted deployment was recovered again."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +37,15 @@ class Archive:
     """The places that keep an environment's evidence besides the report's folder.
 
     ``signer`` reads the key when it is called and raises NoKey or CloudError; ``store`` is None if there is none.
-    ``lease`` is given for runs that held it: the journal's head is kept beside it.
+    ``lease`` is given for runs that held it: the journal's head is kept beside it. ``upload_s``: the seconds that all
+    uploads to the store may take together.
     """
 
     environment: str
     signer: Callable[[], Signer]
     store: AuditStore | None
     lease: Lease | None = None
+    upload_s: float = DEADLINE_S
 
 
 def _unreached() -> Signer:
@@ -159,22 +160,28 @@ def _archive(
     journal: Journal, folder: Path, archive: Archive, signer: Signer | None, say: Callable[[str], None]
 ) -> None:
     """Copy, sign and anchor; each is tried even if another one failed."""
-    if archive.store is not None:
-        problem = _problem_of(lambda: _copy(archive, folder, journal.path))
-        if problem:
-            say(f"the journal was not copied to the audit store: {problem}")
-            _problem_of(lambda: journal.append("not_stored", error=problem))
-    if signer is not None:
-        problem = _problem_of(lambda: _sign(journal, folder, signer))
-        if problem:
-            say(f"the report was not signed: {problem}")
-        elif archive.store is not None and (
-            problem := _problem_of(lambda: _copy(archive, folder, folder / ENVELOPE_FILE))
-        ):
-            say(f"the signature was not copied to the audit store: {problem}")
+    upload = None if archive.store is None else Upload(archive.store, archive.environment, archive.upload_s)
+    if upload is not None and (problem := _problem_of(lambda: upload.file(journal.path))):
+        say(f"the journal was not copied to the audit store: {problem}")
+        _problem_of(lambda: journal.append("not_stored", error=problem))
+    if signer is not None and (problem := _problem_of(lambda: _sign(journal, folder, signer))):
+        say(f"the report was not signed: {problem}")
     lease = archive.lease
     if lease is not None and (problem := _problem_of(lambda: anchor(lease, folder.name, journal))):
         say(f"the journal was not anchored beside the lease: {problem}")
+    if upload is not None:
+        _copy(upload, folder, journal.path, say)
+
+
+def _copy(upload: Upload, folder: Path, journal: Path, say: Callable[[str], None]) -> None:
+    """Copy the files of the report to the audit store, the signature first."""
+    paths = [folder / name for name in (ENVELOPE_FILE, *SIGNED_FILES)]
+    lost: dict[str, list[str]] = {}
+    for path in paths:
+        if path != journal and path.is_file() and (problem := _problem_of(partial(upload.file, path))):
+            lost.setdefault(problem, []).append(path.name)
+    for problem, names in lost.items():
+        say(f"{', '.join(names)}: not copied to the audit store: {problem}")
 
 
 def _problem_of(act: Callable[[], object]) -> str | None:
@@ -186,46 +193,9 @@ def _problem_of(act: Callable[[], object]) -> str | None:
     return None
 
 
-def _copy(archive: Archive, folder: Path, file: Path) -> None:
-    if archive.store is not None:
-        put(archive.store, archive.environment, folder.name, file.name, file.read_bytes())
-
-
 def _sign(journal: Journal, folder: Path, signer: Signer) -> None:
     signed = signer.sign(statement(journal.records(), digests(folder)))
     replace_file(folder / ENVELOPE_FILE, signed.decode())
-
-
-# -- the store -------------------------------------------------------------------------------------------------------------
-
-
-def names(environment: str, run_id: str, file: str) -> Iterator[str]:
-    """Yield the names that a file's copies get: a run that was closed and later recovered has a second, longer copy."""
-    stem, dot, rest = file.partition(".")
-    for number in count(1):
-        yield f"{environment}/{run_id}/{stem}{'' if number == 1 else f'-{number}'}{dot}{rest}"
-
-
-def put(store: AuditStore, environment: str, run_id: str, file: str, content: bytes) -> None:
-    """Store a copy beside the earlier ones. Raises CloudError, or StoredOtherwise if there are more than a run can have."""
-    for _, name in zip(range(COPIES), names(environment, run_id, file), strict=False):
-        try:
-            store.put(name, content)
-        except StoredOtherwise:
-            continue
-        return
-    raise StoredOtherwise(f"the audit store has {COPIES} other copies of {run_id}/{file}")
-
-
-def copies(store: AuditStore, environment: str, run_id: str, file: str) -> list[bytes]:
-    """Return every copy, oldest first. Raises CloudError."""
-    found = []
-    for _, name in zip(range(COPIES), names(environment, run_id, file), strict=False):
-        content = store.get(name)
-        if content is None:
-            break
-        found.append(content)
-    return found
 
 
 # -- the anchor beside the lease ---------------------------------------------------------------------------------------------

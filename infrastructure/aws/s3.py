@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from deployment.errors import CloudError, StoredOtherwise
 from deployment.ports import Clock
 from infrastructure.aws.errors import aws_code, aws_errors
@@ -10,6 +12,13 @@ from infrastructure.aws.session import Clients
 # S3 answers 409 while another conditional write of the same name is under way; AWS's advice is to try again.
 CONFLICT_TRIES = 5
 CONFLICT_PAUSE_S = 0.2
+TYPES = {
+    "jsonl": "application/x-ndjson",
+    "json": "application/json",
+    "html": "text/html; charset=utf-8",
+    "xml": "application/xml",
+}
+"""The media types of evidence, by the end of a file's name."""
 
 
 class S3AuditStore:
@@ -59,6 +68,17 @@ class S3AuditStore:
             raise
         return content
 
+    def names(self, prefix: str) -> Iterator[str]:
+        """Yield the key of every object that begins with ``prefix``, in the order of S3. Raises CloudError."""
+        more: dict[str, str] = {}
+        while True:
+            answer = self._clients.call("s3", "ListObjectsV2", Bucket=self._bucket, Prefix=prefix, **more)
+            yield from (str(one["Key"]) for one in answer.get("Contents", ()))
+            if not answer.get("IsTruncated"):
+                return
+            more = {"ContinuationToken": answer["NextContinuationToken"]}
+
 
 def _type(name: str) -> str:
-    return "application/x-ndjson" if name.endswith(".jsonl") else "application/json"
+    """Return the media type of an object, by the end of its name."""
+    return TYPES.get(name.rpartition(".")[2], "application/octet-stream")

@@ -14,6 +14,7 @@ from deployment.evidence import archive, keys
 from deployment.evidence.attestation import ENVELOPE_FILE, Checker, unsigned_files
 from deployment.evidence.audit import Anchors, Finding, Outcome, examine
 from deployment.evidence.journal import JOURNAL_FILE
+from deployment.evidence.store.copies import copies
 from deployment.model import Reads
 from deployment.settings import Settings
 from infrastructure import compose, estate
@@ -102,8 +103,8 @@ def _anchors(environment: Environment | None, problem: str, name: str, run_id: s
         unread.append(f"the lease was not read: {first_line(error)}")
     if environment.store is not None:
         try:
-            journals = archive.copies(environment.store, name, run_id, JOURNAL_FILE)
-            envelopes = archive.copies(environment.store, name, run_id, ENVELOPE_FILE)
+            journals = copies(environment.store, name, run_id, JOURNAL_FILE)
+            envelopes = copies(environment.store, name, run_id, ENVELOPE_FILE)
         except DeploymentError as error:
             unread.append(f"the audit store was not read: {first_line(error)}")
     return Anchors(head, journals, envelopes, unread)

@@ -18,6 +18,7 @@ from deployment.evidence.archive import Archive
 from deployment.evidence.attestation import ENVELOPE_FILE, Signer
 from deployment.evidence.audit import Anchors, Finding, Outcome, examine
 from deployment.evidence.journal import JOURNAL_FILE, Journal, line_hash
+from deployment.evidence.store.copies import copies
 from tests.deployment.fakes import FakeClock, FakeCloud, FakeLease
 
 ENVIRONMENT = "test"
@@ -54,6 +55,10 @@ class MemoryStore:
     def get(self, name: str) -> bytes | None:
         """See ``deployment.ports.AuditStore``."""
         return self.kept.get(name)
+
+    def names(self, prefix: str) -> list[str]:
+        """See ``deployment.ports.AuditStore``."""
+        return sorted(name for name in self.kept if name.startswith(prefix))
 
 
 @dataclass
@@ -97,8 +102,8 @@ class Run:
         estate, name = self.estate, self.folder.name
         return Anchors(
             archive.anchored(estate.lease, name),
-            archive.copies(estate.store, ENVIRONMENT, name, JOURNAL_FILE),
-            archive.copies(estate.store, ENVIRONMENT, name, ENVELOPE_FILE),
+            copies(estate.store, ENVIRONMENT, name, JOURNAL_FILE),
+            copies(estate.store, ENVIRONMENT, name, ENVELOPE_FILE),
         )
 
     def examine(self, anchors: Anchors | None = None) -> list[Finding]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,9 @@ from cryptography.hazmat.primitives.serialization import (
 from deployment.errors import CloudUnreachable, NoKey, SettingsError
 from deployment.evidence import archive, keys
 from deployment.evidence.archive import Archive
-from deployment.evidence.attestation import ENVELOPE_FILE, Checker, Signer, envelope_of
+from deployment.evidence.attestation import ENVELOPE_FILE, SIGNED_FILES, Checker, Signer, envelope_of
 from deployment.evidence.journal import Journal, read
+from deployment.evidence.store import copies
 from tests.audit.evidence import ENVIRONMENT, GATES, Estate, MemoryStore, Run, make_run, private_pem
 from tests.deployment.fakes import FakeClock
 
@@ -79,10 +82,8 @@ def test_result_follows_from_the_verdict(tmp_path: Path, closed: dict[str, Any],
 
 def test_copies_are_stored_under_environment_and_run(run: Run) -> None:
     name = run.folder.name
-    assert run.estate.store.kept == {
-        f"test/{name}/audit.jsonl": run.journal.read_bytes(),
-        f"test/{name}/evidence.dsse.json": (run.folder / ENVELOPE_FILE).read_bytes(),
-    }
+    stored = (*SIGNED_FILES, ENVELOPE_FILE)
+    assert run.estate.store.kept == {f"test/{name}/{file}": (run.folder / file).read_bytes() for file in stored}
     last = run.lines[-1]
     assert json.loads(run.estate.lease.kept["heads"]) == {name: [last["seq"], last["hash"]]}
 
@@ -101,7 +102,9 @@ def test_run_that_is_recovered_later_is_archived_again(run: Run) -> None:
     journal.append("recovering", phase="HALTED")
     archive.close(journal, run.folder, [("closed", {"verdict": "rolled_back"})], run.estate.archive)
     assert run.bad() == {}
-    assert len(run.estate.store.kept) == 4
+    names = {file.rpartition("/")[2] for file in run.estate.store.kept}
+    changed = {"audit-2.jsonl", "evidence-2.dsse.json", "verification-2.json", "data-2.json", "junit-2.xml"}
+    assert names == {*SIGNED_FILES, ENVELOPE_FILE, *changed}
     run.rewrite(run.lines[:7])
     assert {"head", "copy"} <= set(run.bad())
 
@@ -134,6 +137,71 @@ def test_unreachable_store_changes_no_verdict(tmp_path: Path) -> None:
     assert messages[0] == "the journal was not copied to the audit store: s3 PutObject: no answer"
     run = Run(folder, estate)
     assert run.bad() == {}, "it is still signed and anchored beside the lease"
+
+
+class Hanging(MemoryStore):
+    """A store that answers only after the test allows it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.allowed = threading.Event()
+        self.asked: list[str] = []
+
+    def put(self, name: str, content: bytes) -> None:
+        self.asked.append(name)
+        self.allowed.wait()
+        super().put(name, content)
+
+
+def test_store_that_hangs_delays_no_run_beyond_the_deadline(tmp_path: Path) -> None:
+    messages: list[str] = []
+    store = Hanging()
+    estate, folder = Estate(store=store), tmp_path / "one"
+    journal = Journal(folder / "audit.jsonl", "tester", FakeClock())
+    journal.append("opened", deployment_id="one")
+    places = replace(estate.archive, upload_s=0.2)
+    report = archive.close(journal, folder, [("closed", {"verdict": "promoted"})], places, messages.append)
+    assert report["verdict"] == "promoted"
+    late = "the audit store did not take it in time; no more is uploaded for this run"
+    assert messages == [
+        f"the journal was not copied to the audit store: {late}",
+        f"{ENVELOPE_FILE}, verification.json, data.json, junit.xml: not copied to the audit store: {late}",
+    ]
+    store.allowed.set()
+    for thread in threading.enumerate():
+        if thread.name == "audit-store":
+            thread.join(10)
+    assert len(store.asked) == 1, "after the deadline the store is not asked again"
+    assert Run(folder, estate).bad() == {}, "a copy that came late contradicts nothing"
+    assert [one.what for one in Run(folder, estate).examine() if one.what == "copy"] == ["copy"]
+
+
+def test_a_line_that_only_the_journal_has_is_found_unless_it_says_that_no_copy_was_stored(run: Run) -> None:
+    journal = Journal(run.journal, "tester", FakeClock())
+    journal.append("closed", verdict="rejected")
+    assert "copy" in run.bad()
+
+
+def test_store_of_an_earlier_version_stays_valid(run: Run) -> None:
+    """It has the journal and the signature alone."""
+    kept, name = run.estate.store.kept, run.folder.name
+    for file in ("verification.json", "data.json", "report.html", "junit.xml"):
+        del kept[f"test/{name}/{file}"]
+    assert [one.what for one in run.examine() if not one.good] == []
+    assert sorted(copies.fetch(run.estate.store, "test", name)) == ["audit.jsonl", ENVELOPE_FILE]
+
+
+def test_fetch_returns_the_signed_copy_of_each_file(run: Run) -> None:
+    """A recovered run can have a file whose second copy was signed, and one that never changed."""
+    journal = Journal(run.journal, "recoverer", FakeClock())
+    journal.append("recovering", phase="HALTED")
+    archive.close(journal, run.folder, [("closed", {"verdict": "rolled_back"})], run.estate.archive)
+    store, name = run.estate.store, run.folder.name
+    store.put(f"test/{name}/report-2.html", b"by another principal")
+    found = copies.fetch(store, "test", name)
+    assert found == {file: (run.folder / file).read_bytes() for file in (*SIGNED_FILES, ENVELOPE_FILE)}
+    assert copies.runs(store, "test") == [name]
+    assert copies.fetch(store, "test", "another") == {}
 
 
 def test_broken_lease_note_prevents_no_report(tmp_path: Path) -> None:

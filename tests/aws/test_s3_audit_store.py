@@ -38,6 +38,14 @@ def test_equal_content_is_accepted_and_other_content_refused(store: S3AuditStore
     assert store.get("one") == b"a"
 
 
+def test_names_are_listed_over_all_pages(store: S3AuditStore) -> None:
+    stored = [f"test/{number:04}/audit.jsonl" for number in range(1001)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda name: store.put(name, b"a"), [*stored, "other/one"]))
+    assert list(store.names("test/")) == stored
+    assert list(store.names("none/")) == []
+
+
 def test_one_of_eight_racing_writers_wins(store: S3AuditStore) -> None:
     def race(number: int) -> bool:
         try:
@@ -58,6 +66,8 @@ def test_missing_bucket_is_an_error(clients: Clients, clock: Clock) -> None:
         missing.put("one", b"a")
     with pytest.raises(NotFound, match="NoSuchBucket"):
         missing.get("one")
+    with pytest.raises(NotFound, match="NoSuchBucket"):
+        list(missing.names("one"))
 
 
 class Scripted(Clients):

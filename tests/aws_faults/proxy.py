@@ -119,6 +119,8 @@ def operation_of(method: str, path: str, target: str, body: bytes) -> str:
         if path.startswith("/2013-04-01/healthcheck/"):
             return "GetHealthCheckStatus"
         return {"GET": "ListResourceRecordSets", "POST": "ChangeResourceRecordSets"}[method]
+    if "list-type=2" in path:
+        return "ListObjectsV2"
     return {"PUT": "PutObject", "GET": "GetObject"}[method]
 
 
@@ -171,7 +173,7 @@ class _Handler(BaseHTTPRequestHandler):
             text = json.dumps({"__type": code, "message": "injected"})
             return status, [("x-amzn-ErrorType", code), ("Content-Type", "application/json")], text.encode()
         error = f"<Error><Code>{code}</Code><Message>injected</Message></Error>"
-        if armed.operation not in ("PutObject", "GetObject"):
+        if armed.operation not in ("PutObject", "GetObject", "ListObjectsV2"):
             error = f"<ErrorResponse>{error}</ErrorResponse>"
         return status, [("Content-Type", "text/xml")], error.encode()
 

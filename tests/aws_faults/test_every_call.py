@@ -264,6 +264,15 @@ def get(scene: Scene) -> Act:
     )
 
 
+def names(scene: Scene) -> Act:
+    act = put(scene)
+    act.do(scene.clean)
+    return Act(
+        lambda clients: list(S3AuditStore(clients, scene.name, scene.clock).names("run/")),
+        lambda result: result == ["run/a.jsonl"],
+    )
+
+
 def publish(scene: Scene) -> Act:
     topic = str(scene.clean.call("sns", "CreateTopic", Name=scene.name)["TopicArn"])
     queue = str(scene.clean.call("sqs", "CreateQueue", QueueName=scene.name)["QueueUrl"])
@@ -305,6 +314,7 @@ CALLS = {
     "notifier.send": Call("Publish", publish),
     "store.put": Call("PutObject", put, "ConditionalRequestConflict"),
     "store.get": Call("GetObject", get),
+    "store.names": Call("ListObjectsV2", names),
     **ALARM_CALLS,
     **ROUTER_CALLS,
     **ECS_CALLS,

@@ -22,6 +22,7 @@ from deployment.evidence import archive
 from deployment.evidence.attestation import ENVELOPE_FILE, Checker
 from deployment.evidence.audit import Anchors, examine
 from deployment.evidence.journal import JOURNAL_FILE
+from deployment.evidence.store.copies import copies
 from deployment.model import Colour
 from deployment.plan import Operation, Ports
 from deployment.ports import Router
@@ -146,8 +147,8 @@ class Recording:
         environment = self.expected["environment"]
         anchors = Anchors(
             archive.anchored(lease, run.name),
-            archive.copies(store, environment, run.name, JOURNAL_FILE),
-            archive.copies(store, environment, run.name, ENVELOPE_FILE),
+            copies(store, environment, run.name, JOURNAL_FILE),
+            copies(store, environment, run.name, ENVELOPE_FILE),
         )
         key = Checker((self.folder / "public_key.pem").read_text())
         return [f"{one.what}: {one.detail}" for one in examine(run, JOURNAL_FILE, anchors, lambda: key) if not one.good]
