@@ -24,6 +24,7 @@ from deployment.errors import CloudError, DeploymentError, Refused  # noqa: E402
 from deployment.model import Reads  # noqa: E402
 from deployment.settings import Settings, load  # noqa: E402
 from scripts.commands.checks import line  # noqa: E402
+from scripts.commands.evidence import line as evidence  # noqa: E402
 from scripts.deferred import deferred  # noqa: E402
 from verification.redaction.output import Guard  # noqa: E402
 from verification.redaction.redactor import LearningRedactor  # noqa: E402
@@ -95,7 +96,7 @@ irreversible_option = click.option(
 
 
 WAY_BACK = Reads.USERS_IF_READABLE
-TOOLS = line.Tools(REDACTOR.learn, lambda: _project())
+TOOLS = line.Tools(REDACTOR.learn, lambda: _project(), lambda settings: _connect(settings))
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "obj": TOOLS})
@@ -316,23 +317,6 @@ def load_worker_command(address: str, once: bool, environment: str | None) -> No
     load_worker.serve(host, port, connected.smoke_users, sys.stdout, once=once)
 
 
-@cli.group("audit", short_help="Check the evidence of a run.")
-def audit_commands() -> None:
-    """Check the evidence of a run."""
-
-
-@audit_commands.command(short_help="Check a report's journal, files and signature.")
-@click.argument("deployment_id", metavar="[ID]", required=False)
-@click.option(
-    "--environment", metavar="NAME", help="Environment of deployment.toml (default: the report's environment)."
-)
-@reports_option
-def verify(deployment_id: str | None, environment: str | None, reports: Path) -> None:
-    """Check a report's journal, files and signature (default: the newest report)."""
-    folder = audit.choose(reports.absolute(), deployment_id)
-    sys.exit(audit.verify(_settings(environment or audit.environment_of(folder)), folder))
-
-
 @cli.command("coverage", short_help="Show which documented answers the checks met.")
 @click.argument("deployment_id", metavar="[ID]", required=False)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -377,7 +361,7 @@ def init_command(folder: Path, contract: Path | None, url: str | None) -> None:
     sys.exit(init.init(init.Given(folder, contract, url)))
 
 
-for command in line.COMMANDS:
+for command in (*line.COMMANDS, *evidence.COMMANDS):
     cli.add_command(command)
 
 

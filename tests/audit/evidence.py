@@ -137,7 +137,9 @@ def make_run(
     journal.append("manifest", checks={"health": 2, "live": 2})
     journal.append("planned", target="green", image="api:1.1.0", digest="sha256:" + "a" * 64, version="1.1.0")
     journal.append("intent", step="lease")
-    journal.append("outcome", step="lease", outcome="passed", started_at="…", duration_s=0.1)
+    journal.append(
+        "outcome", step="lease", outcome="passed", started_at="2026-11-22T11:59:00.000+00:00", duration_s=0.1
+    )
     (folder / "report.html").write_text("<p>promoted")
     (folder / "junit.xml").write_text("<testsuites/>")
     finished = datetime(2026, 11, 22, 12, tzinfo=UTC).isoformat()

@@ -200,7 +200,7 @@ def test_fetch_returns_the_signed_copy_of_each_file(run: Run) -> None:
     store.put(f"test/{name}/report-2.html", b"by another principal")
     found = copies.fetch(store, "test", name)
     assert found == {file: (run.folder / file).read_bytes() for file in (*SIGNED_FILES, ENVELOPE_FILE)}
-    assert copies.runs(store, "test") == [name]
+    assert copies.runs(store, "test") == {name: [ENVELOPE_FILE, *SIGNED_FILES]}
     assert copies.fetch(store, "test", "another") == {}
 
 

@@ -91,8 +91,13 @@ def details_of(folder: Path) -> list[Mapping[str, Any]]:
 
 def read(folder: Path) -> dict[str, Any]:
     """Return the data of a report's folder. Raises OSError without the file, ValueError if it is not such data."""
+    return parse((folder / DATA_FILE).read_bytes())
+
+
+def parse(content: bytes) -> dict[str, Any]:
+    """Return the data of the file's content. Raises ValueError if it is not such data."""
     try:
-        data = json.loads((folder / DATA_FILE).read_text(encoding="utf-8"))
+        data = json.loads(content.decode())
     except (UnicodeDecodeError, RecursionError):
         raise ValueError(f"{DATA_FILE} is not JSON") from None
     if not isinstance(data, dict) or not isinstance(data.get("report"), dict):

@@ -99,9 +99,14 @@ def _within(seconds: float, act: Callable[[], None], problems: list[BaseExceptio
 # -- reading it ------------------------------------------------------------------------------------------------------------
 
 
-def runs(store: AuditStore, environment: str) -> list[str]:
-    """Return the ids of an environment's runs, oldest first. Raises CloudError."""
-    return sorted({name.split("/")[1] for name in store.names(f"{environment}/") if name.count("/") == 2})
+def runs(store: AuditStore, environment: str) -> dict[str, list[str]]:
+    """Return the names of the files of each run of an environment, by the run's id, oldest first. Raises CloudError."""
+    found: dict[str, set[str]] = {}
+    for name in store.names(f"{environment}/"):
+        _, *run_id, file = name.split("/")
+        if len(run_id) == 1:
+            found.setdefault(run_id[0], set()).add(_file_of(file))
+    return {run_id: [file for file in KEPT_FILES if file in found[run_id]] for run_id in sorted(found)}
 
 
 def fetch(store: AuditStore, environment: str, run_id: str) -> dict[str, bytes]:

@@ -6,21 +6,27 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
 from deployment.errors import Refused
 from deployment.project import Project
-from deployment.settings import load
+from deployment.settings import Settings, load
+
+if TYPE_CHECKING:
+    from infrastructure.compose import Environment
 
 
 @dataclass(frozen=True)
 class Tools:
-    """What commands get from the script: ``learn`` redacts a secret from now on, ``project`` finds the project."""
+    """What commands get from the script: ``learn`` redacts a secret from now on, ``project`` finds the project, ``connect``
+    returns the connected environment.
+    """
 
     learn: Callable[..., None]
     project: Callable[[], Project]
+    connect: Callable[[Settings], Environment]
 
 
 environment_option = click.option(
