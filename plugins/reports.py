@@ -25,7 +25,7 @@ def pytest_configure(config: pytest.Config) -> None:
         # Imported here: workers have this plugin as well, and only the coordinator makes a page.
         from plugins import page
 
-        run.use_page(page.render)
+        run.use_page(page.render, page.refresh)
         config.pluginmanager.register(DetailsRecorder(run), "deployment-details")
 
 

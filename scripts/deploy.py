@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from deployment.recovery import status as environment_status
     from infrastructure import compose
     from infrastructure.compose import Environment
-    from plugins import options
+    from plugins import options, page
     from scripts.commands import (
         approve,
         attest,
@@ -52,6 +52,7 @@ else:  # these import boto3 and pytest, which take over a second; each is import
     environment_status = deferred("deployment.recovery.status")
     compose = deferred("infrastructure.compose")
     options = deferred("plugins.options")
+    page = deferred("plugins.page")
     approve = deferred("scripts.commands.approve")
     attest = deferred("scripts.commands.attest")
     audit = deferred("scripts.commands.audit")
@@ -219,6 +220,7 @@ def rollback_command(
         tag, colour = rollback.release_to_redeploy(settings, _connect(settings), allow_irreversible)
         options = [f"--reports={reports.absolute()}", f"--wait-for-lock={wait_for_lock:g}"]
         sys.exit(_deploy(run.pytest_command(tag, colour, settings.environment), options))
+    _refresh_after(reports)
     sys.exit(
         rollback.rollback(settings, _connect(settings, WAY_BACK), reports.absolute(), wait_for_lock, allow_irreversible)
     )
@@ -291,6 +293,7 @@ def recover_command(
     if keep_live and allow_irreversible:
         raise click.UsageError("--keep-live keeps traffic and --allow-irreversible sends it back: use only one of them")
     settings = _settings(environment, reports)
+    _refresh_after(reports)
     if not compose.is_up(settings):
         if not recover.complete_reports(settings, reports.absolute()):
             click.echo("nothing to recover: no embedded environment is up")
@@ -394,7 +397,17 @@ def _prepare_image(tag: str | None, image: str | None, context: Path | None, env
 
 def _deploy(command: Sequence[str], options: Sequence[str]) -> int:
     """Run pytest, and recover its run if its exit code is not proven; return the exit code."""
-    return run.deploy(command, _project().root, options, lambda folder: recover.settle(lambda: _reach(folder), folder))
+
+    def settle(folder: Path) -> int:
+        _refresh_after(folder.parent)
+        return recover.settle(lambda: _reach(folder), folder)
+
+    return run.deploy(command, _project().root, options, settle)
+
+
+def _refresh_after(reports: Path) -> None:
+    """Write the index of all reports when the command ends; an error of it changes no exit code."""
+    click.get_current_context().call_on_close(lambda: page.refresh(reports.absolute(), console.say))
 
 
 def _reach(folder: Path) -> tuple[Settings, Environment | None]:

@@ -322,6 +322,8 @@ class Coordinator(RunState):
                 if self._mode is not None:
                     self._mode.close(unreported)
                 self._scratch.remove()
+            if self._index is not None:
+                self._index(self._folder.parent, self.say)
             return code
 
     def _close_evidence(self) -> str | None:

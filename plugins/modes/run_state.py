@@ -9,7 +9,7 @@ import getpass
 import platform
 import socket
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from importlib.metadata import version
@@ -76,6 +76,7 @@ class RunState:
         "_finalized",
         "_folder",
         "_gone",
+        "_index",
         "_internal_error",
         "_interrupted",
         "_journal",
@@ -152,6 +153,7 @@ class RunState:
         self._state = State(run_id, options.target is not None, settings.environment if settings else "")
         self._mode: RunMode | None = None
         self._page: Page | None = None
+        self._index: Callable[[Path, Callable[[str], None]], object] | None = None
         self._open()
         self._journal.require_written()
 
@@ -330,9 +332,10 @@ class RunState:
         """Choose what happens at each stage: a deployment or a verification."""
         self._mode = mode
 
-    def use_page(self, page: Page) -> None:
-        """Choose how report.html is written at the end."""
+    def use_page(self, page: Page, index: Callable[[Path, Callable[[str], None]], object]) -> None:
+        """Choose how report.html is written at the end, and then the index of all reports of a folder."""
         self._page = page
+        self._index = index
 
     def say(self, text: str) -> None:
         """Show one line to the person who follows the run."""

@@ -1,5 +1,6 @@
-"""The page of a report: one self-contained HTML file, rendered from the content of ``data.json`` alone."""
+"""The pages: a report's, rendered from the content of ``data.json`` alone, and the history of all runs."""
 
+from plugins.page.history import refresh
 from plugins.page.render import render
 
-__all__ = ["render"]
+__all__ = ["refresh", "render"]

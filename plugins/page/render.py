@@ -17,13 +17,13 @@ from plugins.page import charts, view
 from plugins.page.timeline import timeline
 
 TEMPLATES = Path(__file__).with_name("templates")
-STYLE, SCRIPT = "page.css", "page.js"
+PAGE, STYLE, SCRIPT = "page.html", "page.css", "page.js"
 
 
 def render(data: Mapping[str, Any]) -> str:
     """Return the page of a report; the template engine escapes every value."""
     gates = data["gates"]
-    return _template().render(
+    return template(PAGE, SCRIPT).render(
         data=data,
         report=data["report"],
         mood=view.mood(data),
@@ -47,11 +47,11 @@ def render(data: Mapping[str, Any]) -> str:
 
 
 @functools.cache
-def _template() -> jinja2.Template:
-    """Return the compiled template, with the style, the script and the policy that allows exactly them."""
+def template(name: str, script_name: str) -> jinja2.Template:
+    """Return a compiled template, with the style, its script and the policy that allows exactly them."""
     loader = jinja2.FileSystemLoader(TEMPLATES)
     environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    style, script = ((TEMPLATES / name).read_text(encoding="utf-8") for name in (STYLE, SCRIPT))
+    style, script = ((TEMPLATES / one).read_text(encoding="utf-8") for one in (STYLE, script_name))
     environment.globals.update(
         style=Markup(style),  # noqa: S704 - a file of ours
         script=Markup(script),  # noqa: S704 - a file of ours
@@ -59,7 +59,7 @@ def _template() -> jinja2.Template:
         duration=view.duration,
     )
     environment.filters["value_text"] = view.value_text
-    return environment.get_template("page.html")
+    return environment.get_template(name)
 
 
 def _policy(style: str, script: str) -> str:

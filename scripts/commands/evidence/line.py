@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -101,4 +102,68 @@ def render(
     sys.exit(stored.render(_found(tools, environment, reports), deployment_id, target))
 
 
-COMMANDS = (audit,)
+@click.group("history", invoke_without_command=True, short_help="Write a page about all runs.")
+@reports_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead of writing the page.")
+@click.option("--csv", "as_csv", is_flag=True, help="Print one line for each run as CSV instead.")
+@click.option("--environment", metavar="NAME", help="With --json or --csv: only the runs of this environment.")
+@click.option(
+    "--since",
+    type=click.DateTime(["%Y-%m-%d"]),
+    metavar="YYYY-MM-DD",
+    help="With --json or --csv: only the runs that started on this day (UTC) or later.",
+)
+@click.pass_context
+def history(
+    context: click.Context,
+    reports: Path | None,
+    as_json: bool,
+    as_csv: bool,
+    environment: str | None,
+    since: datetime | None,
+) -> None:
+    """Write reports/index.html: every run, DORA's figures and the slowest gates, from the reports alone.
+
+    Each run writes it as well. No verdict depends on it.
+    """
+    from deployment.evidence.past.runs import read
+    from scripts.commands.evidence import history as command
+
+    tools: Tools = context.obj
+    folder = (reports or tools.project().reports).absolute()
+    if context.invoked_subcommand is not None:
+        return
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv are two formats: use only one of them")
+    if not (as_json or as_csv):
+        if environment is not None or since is not None:
+            raise click.UsageError(
+                "--environment and --since need --json or --csv: the page has every run, and a filter"
+            )
+        sys.exit(command.page(folder))
+    past = read(folder, environment, None if since is None else since.replace(tzinfo=UTC))
+    sys.exit((command.as_json if as_json else command.as_csv)(folder, past))
+
+
+@history.command("mark", short_help="Say that a run was a false alarm, or rework.")
+@click.argument("deployment_id", metavar="ID")
+@click.option(
+    "--false-alarm", "kind", flag_value="false_alarm", help="The release was good, and was rolled back or rejected."
+)
+@click.option("--rework", "kind", flag_value="rework", help="An unplanned deployment after an incident.")
+@click.option("--reason", required=True, metavar="TEXT", help="Reason; the history shows it.")
+@reports_option
+@click.pass_obj
+def mark(tools: Tools, deployment_id: str, kind: str | None, reason: str, reports: Path | None) -> None:
+    """Mark a run in reports/marks.jsonl, outside of the signed folders; the history shows and counts it."""
+    from scripts.commands.evidence import history as command
+
+    if kind is None:
+        raise click.UsageError("say what the run was: --false-alarm or --rework")
+    if not reason.strip():
+        raise click.BadParameter("must not be empty", param_hint="--reason")
+    folder = (reports or tools.project().reports).absolute()
+    sys.exit(command.mark(folder, deployment_id, kind, reason.strip()))
+
+
+COMMANDS = (audit, history)

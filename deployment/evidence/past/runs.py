@@ -1,0 +1,156 @@
+"""The runs of a folder of reports, each read from its ``verification.json`` alone."""
+
+from __future__ import annotations
+
+import json
+import math
+import stat
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from deployment.errors import first_line
+from deployment.evidence.report import REPORT_FILE
+
+LARGEST = 100_000_000
+"""The size of the largest report that is read, in bytes."""
+KINDS = ("rollback", "verify")
+NO_REPORT = ("retire", "unlock")
+"""The kinds of runs that write only a journal."""
+MOVED = ("promoted", "rolled_back", "rollback_failed")
+"""The verdicts of deployments that sent users to the new release."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run. ``kind`` is ``deploy``, ``verify`` or ``rollback``; times are in UTC, durations in seconds."""
+
+    id: str
+    kind: str
+    environment: str
+    verdict: str
+    reason: str | None
+    release: str | None
+    digest: str | None
+    actor: str | None
+    started_at: datetime
+    finished_at: datetime | None
+    moved_at: datetime | None
+    """The end of the promotion."""
+    restored_at: datetime | None
+    """The end of a rollback that succeeded."""
+    committed_at: datetime | None
+    gates: Mapping[str, float]
+    undoes: str | None = None
+
+    @property
+    def seconds(self) -> float | None:
+        """How long the run took; None if its end is unknown."""
+        return None if self.finished_at is None else max(0.0, (self.finished_at - self.started_at).total_seconds())
+
+    @property
+    def promotes(self) -> bool:
+        """Whether the run is a deployment that sent users to its release."""
+        return self.kind == "deploy" and self.verdict in MOVED
+
+
+@dataclass(frozen=True)
+class Past:
+    """All runs, oldest first, and the folders that were left out, each with the reason."""
+
+    runs: Sequence[Run]
+    left_out: Sequence[tuple[str, str]]
+
+
+def read(reports: Path, environment: str | None = None, since: datetime | None = None) -> Past:
+    """Return the runs of a folder of reports: of one environment, and those that started at ``since`` or later.
+
+    A folder without a readable report is left out, and named.
+    """
+    runs, left_out = [], []
+    for folder in sorted(reports.iterdir() if reports.is_dir() else ()):
+        if folder.is_symlink() or folder.name.startswith(".") or not folder.is_dir() or _word(folder.name) in NO_REPORT:
+            continue
+        try:
+            runs.append(_run(folder.name, _content(folder / REPORT_FILE)))
+        except OSError as error:
+            left_out.append((folder.name, f"{REPORT_FILE}: {error.strerror}"))
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+            left_out.append((folder.name, f"{REPORT_FILE} is not a report: {first_line(error)}"))
+    chosen = [
+        run
+        for run in runs
+        if (environment is None or run.environment == environment) and (since is None or run.started_at >= since)
+    ]
+    return Past(sorted(chosen, key=lambda run: (run.started_at, run.id)), left_out)
+
+
+def _content(path: Path) -> Any:
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST:
+        raise ValueError("it is not a file of usual size")
+    return json.loads(path.read_bytes())
+
+
+def _run(name: str, report: Any) -> Run:
+    """Return the run of a report. Raises ValueError, LookupError, TypeError or AttributeError if it is not one."""
+    if report["deployment_id"] != name:
+        raise ValueError("it is the report of another run")
+    if not isinstance(report["verdict"], str):
+        raise ValueError("it has no verdict")
+    steps = {step["name"]: step for step in report["steps"]}
+    word, verdict = _word(name), report["verdict"]
+    verified = verdict in ("verified", "failed")
+    rollback = report.get("rollback") or {}
+    asked = str(rollback.get("reason") or report.get("reason") or "").split()
+    return Run(
+        name,
+        word if word in KINDS else "verify" if verified else "deploy",
+        _text(report["environment"]) or "",
+        verdict,
+        _text(report["reason"]),
+        _text(report["image"]) or _text(report.get("version")),
+        _text(report["digest"]),
+        _text(report["actor"]),
+        _required(report["started_at"]),
+        _time(report["finished_at"]),
+        _end_of(steps.get("promote")),
+        _end_of(steps.get("rollback")) if verdict == "rolled_back" else None,
+        _time(report.get("committed_at")),
+        {gate["name"]: _seconds(gate["duration_s"]) for gate in report["gates"] if gate["outcome"] == "passed"},
+        asked[2] if word == "rollback" and asked[:2] == ["rollback", "of"] and len(asked) > 2 else None,
+    )
+
+
+def _word(name: str) -> str:
+    """Return the third part of a run's id: its colour, or the name of its command."""
+    parts = name.split("-")
+    return parts[2] if len(parts) > 2 else ""
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _time(value: Any) -> datetime | None:
+    return None if value is None else _required(value)
+
+
+def _required(value: Any) -> datetime:
+    found = datetime.fromisoformat(value)
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+
+
+def _seconds(value: Any) -> float:
+    seconds = float(value)
+    if not math.isfinite(seconds):
+        raise ValueError("a duration is not a number")
+    return seconds
+
+
+def _end_of(step: Any) -> datetime | None:
+    if step is None or step["outcome"] != "passed":
+        return None
+    return _required(step["started_at"]) + timedelta(seconds=_seconds(step["duration_s"]))

@@ -1,0 +1,59 @@
+"""``reports/index.html``: all runs on one page, rebuilt from the reports alone. It decides nothing and has a deadline."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from deployment.errors import first_line
+from deployment.evidence.past import marks as marking
+from deployment.evidence.past.figures import COUNTED, figures, slowest
+from deployment.evidence.past.runs import read
+from deployment.files import replace_file
+from plugins.page.render import template
+
+INDEX_FILE = "index.html"
+DEADLINE_S = 10.0
+
+
+def page(reports: Path) -> str:
+    """Return the page about the runs of a folder of reports."""
+    past = read(reports)
+    marks, problems = marking.read(reports)
+    runs = list(reversed(past.runs))
+    return template("history.html", "history.js").render(
+        runs=runs,
+        marks=marks,
+        left_out=[*past.left_out, *((marking.MARKS_FILE, problem) for problem in problems)],
+        figures=figures(past.runs, marks),
+        counted=COUNTED,
+        slowest=slowest(past.runs),
+        environments=sorted({run.environment for run in runs}),
+        verdicts=sorted({run.verdict for run in runs}),
+        pages={run.id for run in runs if (reports / run.id / "report.html").is_file()},
+    )
+
+
+def refresh(reports: Path, say: Callable[[str], None], deadline_s: float = DEADLINE_S) -> bool:
+    """Write the page anew; return whether it was written. Raises nothing: ``say`` gets the problem."""
+    pages: list[str] = []
+    problems = [f"it took longer than {deadline_s:g} s; `python scripts/deploy.py history` writes it"]
+
+    def build() -> None:
+        try:
+            pages.append(page(reports))
+        except Exception as error:
+            problems[0] = f"{type(error).__name__}: {first_line(error)}"
+
+    worker = threading.Thread(target=build, daemon=True, name="history")
+    worker.start()
+    worker.join(deadline_s)
+    if pages:
+        try:
+            replace_file(reports / INDEX_FILE, pages[0], durable=False)
+            return True
+        except OSError as error:
+            problems[0] = str(error.strerror)
+    say(f"{INDEX_FILE} was not written: {problems[0]}")
+    return False
