@@ -94,6 +94,11 @@ def public_key_file(settings: Settings) -> Path | None:
     return _beside_settings(settings, "signing_public_key_file")
 
 
+def earlier_public_key_files(settings: Settings) -> tuple[Path, ...]:
+    """Return the files of the keys that signed before the present one."""
+    return tuple(settings.project.root / file for file in settings.estate.get("earlier_public_key_files", ()))
+
+
 def _apprunner(settings: Settings) -> Mapping[str, Any]:
     own = settings.estate
     return {"services": by_colour(own["services"]), "scheme": own.get("scheme", "https")}

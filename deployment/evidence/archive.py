@@ -90,8 +90,9 @@ def close(
     ``page`` renders report.html from the data. Raises JournalUnwritable or OSError if the report cannot be written.
     """
     signer = _signer(journal, archive)
+    named = {} if signer is None else {"signing_key": signer.checker.fingerprint}
     for kind, data in closing:
-        journal.append(kind, **data)
+        journal.append(kind, **data, **(named if kind == "closed" else {}))
     built = report.build(journal.records())
     _write_page(journal, folder, page, say)
     _write_junit(journal, folder, say)

@@ -45,25 +45,59 @@ CONFIGURATION = ("opened", "manifest", "planned", "exempt")
 
 
 class Checker:
-    """An Ed25519 public key."""
+    """An environment's Ed25519 public key, and its earlier ones: keys rotate, and old reports keep their signatures."""
 
-    def __init__(self, pem: str) -> None:
-        """Raise NoKey if ``pem`` is not such a key."""
-        try:
-            key = load_pem_public_key(pem.encode())
-        except (ValueError, UnsupportedAlgorithm):
-            key = None
-        if not isinstance(key, Ed25519PublicKey):
-            raise NoKey("the public key is not an Ed25519 public key in PEM")
-        self._key = SSlibKey.from_crypto(key)
+    __slots__ = ("_keys", "_pems")
+
+    def __init__(self, pem: str, *earlier: str) -> None:
+        """Raise NoKey if one of them is not such a key, in PEM."""
+        keys = {fingerprint_of(key): key for key in map(_public_key, (pem, *earlier))}
+        self._keys = {name: SSlibKey.from_crypto(key) for name, key in keys.items()}
+        self._pems = {name: _pem_of(key) for name, key in keys.items()}
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of the newest key, see ``fingerprint_of``."""
+        return next(iter(self._pems))
+
+    @property
+    def pems(self) -> Mapping[str, str]:
+        """Each key in PEM by its fingerprint, the newest first."""
+        return dict(self._pems)
+
+    def with_earlier(self, pems: Sequence[str]) -> Checker:
+        """Return a checker that also knows these keys. Raises NoKey."""
+        return Checker(*self._pems.values(), *pems)
+
+    def signed_by(self, envelope: Envelope) -> str | None:
+        """Return the fingerprint of the key that signed the envelope; None if none of them did."""
+        for name, key in self._keys.items():
+            try:
+                envelope.verify([key], 1)
+            except LibraryError:
+                continue
+            return name
+        return None
 
     def check(self, envelope: Envelope) -> bool:
-        """Return whether this key signed the envelope."""
-        try:
-            envelope.verify([self._key], 1)
-        except LibraryError:
-            return False
-        return True
+        """Return whether one of the keys signed the envelope."""
+        return self.signed_by(envelope) is not None
+
+
+def fingerprint_of(key: Ed25519PublicKey) -> str:
+    """Return ``sha256:`` and the digest of the key's DER (SubjectPublicKeyInfo), in hexadecimal."""
+    der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return f"sha256:{hashlib.sha256(der).hexdigest()}"
+
+
+def _public_key(pem: str) -> Ed25519PublicKey:
+    try:
+        key = load_pem_public_key(pem.encode())
+    except (ValueError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PublicKey):
+        raise NoKey("the public key is not an Ed25519 public key in PEM")
+    return key
 
 
 class Signer:
@@ -79,7 +113,7 @@ class Signer:
             # Raised outside of the handler: a parser's message may quote its input, and would be this error's context.
             raise NoKey("the signing key is not an Ed25519 private key in PEM (PKCS#8, no password)")
         self._signer = CryptoSigner(key)
-        self.checker = Checker(_public_pem(key))
+        self.checker = Checker(_pem_of(key.public_key()))
 
     def sign(self, statement: Mapping[str, Any]) -> bytes:
         """Return the content of the envelope's file."""
@@ -89,8 +123,8 @@ class Signer:
         return to_json(envelope)
 
 
-def _public_pem(key: Ed25519PrivateKey) -> str:
-    return key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
+def _pem_of(key: Ed25519PublicKey) -> str:
+    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
 def to_json(envelope: Envelope) -> bytes:

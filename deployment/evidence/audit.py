@@ -17,7 +17,7 @@ from deployment.errors import DeploymentError, first_line
 from deployment.evidence import report
 from deployment.evidence.attestation import ENVELOPE_FILE, SIGNED_FILES, Checker, digests, envelope_of, statement
 from deployment.evidence.chain import chain
-from deployment.evidence.journal import Record
+from deployment.evidence.journal import Record, last_data
 
 AFTER_CLOSED = frozenset({"not_stored"})
 """The kinds of lines that a journal may have after it was closed, before it was signed."""
@@ -195,7 +195,7 @@ def _signed(
         envelope = envelope_of(content)
     except ValueError as error:
         return [*findings, Finding("signature", Outcome.BAD, f"{ENVELOPE_FILE} was changed: {error}")]
-    findings.append(_signature(envelope, checker))
+    findings.append(_signature(envelope, signing_key(records or ()), checker))
     try:
         signed = json.loads(envelope.payload)
         return findings + _contents(folder, records, signed)
@@ -203,14 +203,25 @@ def _signed(
         return [*findings, Finding("files", Outcome.BAD, "the signed content is not a statement about a report")]
 
 
-def _signature(envelope: Any, checker: Callable[[], Checker]) -> Finding:
+def signing_key(records: Sequence[Record]) -> str | None:
+    """Return the fingerprint of the key that a journal names; older journals name none."""
+    named = last_data(records, "closed").get("signing_key")
+    return None if named is None else str(named)
+
+
+def _signature(envelope: Any, named: str | None, checker: Callable[[], Checker]) -> Finding:
     try:
         key = checker()
     except DeploymentError as error:
         return Finding("signature", Outcome.UNCHECKED, first_line(error))
-    if key.check(envelope):
-        return _good("signature", "by the environment's key")
-    return Finding("signature", Outcome.BAD, "not made by the environment's key, or the statement was changed")
+    signer = key.signed_by(envelope)
+    if signer is None:
+        return Finding("signature", Outcome.BAD, "not made by the environment's key, or the statement was changed")
+    if named not in (None, signer):
+        return Finding("signature", Outcome.BAD, f"made by the key {signer}, but the journal names {named}")
+    return _good(
+        "signature", "by the environment's key" if signer == key.fingerprint else f"by an earlier key, {signer}"
+    )
 
 
 def _contents(folder: Path, records: Sequence[Record] | None, stated: dict[str, Any]) -> list[Finding]:

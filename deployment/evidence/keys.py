@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deployment.errors import NoKey, SettingsError
@@ -38,18 +38,29 @@ def signer(secrets: Secrets, secret: str | None, file: Path | None) -> Callable[
     if secret is not None:
         return lambda: Signer(secrets.read(secret))
     if file is not None:
-        return lambda: Signer(_read(file))
+        return lambda: Signer(read_key(file))
     return no_key
 
 
-def checker(signing: Callable[[], Signer], public_file: Path | None) -> Callable[[], Checker]:
-    """Return a function that reads the public key: from ``public_file`` if given, else derived from the private key."""
-    if public_file is not None:
-        return lambda: Checker(_read(public_file))
-    return no_checker if signing is no_key else lambda: signing().checker
+def checker(
+    signing: Callable[[], Signer], public_file: Path | None, earlier: Sequence[Path] = ()
+) -> Callable[[], Checker]:
+    """Return a function that reads the public key: from ``public_file`` if given, else derived from the private key.
+
+    ``earlier`` are the files of the environment's earlier public keys.
+    """
+    if public_file is None and signing is no_key:
+        return no_checker
+
+    def read() -> Checker:
+        newest = signing().checker if public_file is None else Checker(read_key(public_file))
+        return newest.with_earlier([read_key(file) for file in earlier])
+
+    return read
 
 
-def _read(file: Path) -> str:
+def read_key(file: Path) -> str:
+    """Return the text of a key's file. Raises NoKey."""
     try:
         return file.read_text(encoding="utf-8")
     except OSError as error:
