@@ -58,10 +58,10 @@ def verify(settings: Settings, folder: Path) -> int:
     except DeploymentError as error:
         environment, problem = None, first_line(error)
     anchors = _anchors(environment, problem, settings.environment, folder.name)
-    findings = examine(folder, JOURNAL_FILE, anchors, _checker(settings, environment, problem))
+    findings = examine(folder, JOURNAL_FILE, anchors, checker_of(settings, environment, problem))
     click.echo(f"{folder.name}, of {settings.environment}")
     for finding in findings:
-        click.echo(_line(finding))
+        click.echo(line(finding))
     if others := unsigned_files(folder):
         click.echo(f"  not covered by the signature: {', '.join(others)}")
     outcomes = {finding.outcome for finding in findings}
@@ -75,11 +75,12 @@ def verify(settings: Settings, folder: Path) -> int:
     return 0
 
 
-def _line(finding: Finding) -> str:
+def line(finding: Finding) -> str:
+    """Return a finding as one line of output."""
     return f"  {finding.outcome.value:<11}  {finding.what:<17}  {finding.detail}"
 
 
-def _checker(settings: Settings, environment: Environment | None, problem: str) -> Callable[[], Checker]:
+def checker_of(settings: Settings, environment: Environment | None, problem: str) -> Callable[[], Checker]:
     """Return the signature checker: the environment's, or if it was not reached, that of the settings' key file."""
     if environment is not None:
         return environment.checker

@@ -34,6 +34,7 @@ GATES = [
     }
     for name in ("health", "load", "live")
 ]
+NOTHING_MORE: Mapping[str, Any] = {}
 
 
 def private_pem() -> str:
@@ -128,12 +129,13 @@ def make_run(
     estate: Estate,
     run_id: str = "20261122-120000-green-abcdef",
     gates: Sequence[Mapping[str, Any]] = GATES,
+    opened: Mapping[str, Any] = NOTHING_MORE,
     **closed: Any,
 ) -> Run:
     """Return a promoted run with seven journal lines, a page and a JUnit file."""
     folder = reports / run_id
     journal = Journal(folder / JOURNAL_FILE, "tester", FakeClock())
-    journal.append("opened", deployment_id=run_id, environment=ENVIRONMENT, target="green", by="tester")
+    journal.append("opened", deployment_id=run_id, environment=ENVIRONMENT, target="green", by="tester", **opened)
     journal.append("manifest", checks={"health": 2, "live": 2})
     journal.append("planned", target="green", image="api:1.1.0", digest="sha256:" + "a" * 64, version="1.1.0")
     journal.append("intent", step="lease")

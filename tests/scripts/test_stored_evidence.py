@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,14 @@ from click.testing import CliRunner
 from deployment.errors import CloudUnreachable, Refused
 from deployment.evidence.attestation import ENVELOPE_FILE, SIGNED_FILES
 from deployment.evidence.data import content
-from deployment.ports import AuditStore
+from deployment.settings import load
+from infrastructure.compose import Environment
 from plugins.page import render
 from scripts.commands.checks.line import Tools
 from scripts.commands.evidence import line, stored
 from scripts.commands.evidence.stored import Found
 from tests.audit.evidence import ENVIRONMENT, Estate, Run, make_run
+from tests.checkout import SETTINGS_FILE
 
 FILES = {ENVELOPE_FILE, *SIGNED_FILES}
 
@@ -108,10 +111,10 @@ def test_runs_of_another_environment_are_not_listed(run: Run) -> None:
 
 
 def test_store_that_is_not_reached_is_named(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    def unreached() -> AuditStore:
+    def unreached() -> Environment:
         raise CloudUnreachable("s3 ListObjectsV2: no answer")
 
-    found = Found.of(ENVIRONMENT, run.folder.parent, unreached)
+    found = replace(Found.of(load(SETTINGS_FILE), run.folder.parent, unreached), environment=ENVIRONMENT)
     assert stored.show(found, as_json=False) == 0
     shown = capsys.readouterr()
     assert run.folder.name in shown.out

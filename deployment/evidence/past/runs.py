@@ -23,6 +23,10 @@ MOVED = ("promoted", "rolled_back", "rollback_failed")
 """The verdicts of deployments that sent users to the new release."""
 
 
+NOT_A_REPORT = (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError)
+"""The errors of ``parse``."""
+
+
 @dataclass(frozen=True)
 class Run:
     """One run. ``kind`` is ``deploy``, ``verify`` or ``rollback``; times are in UTC, durations in seconds."""
@@ -74,10 +78,10 @@ def read(reports: Path, environment: str | None = None, since: datetime | None =
         if folder.is_symlink() or folder.name.startswith(".") or not folder.is_dir() or _word(folder.name) in NO_REPORT:
             continue
         try:
-            runs.append(_run(folder.name, _content(folder / REPORT_FILE)))
+            runs.append(parse(folder.name, _content(folder / REPORT_FILE)))
         except OSError as error:
             left_out.append((folder.name, f"{REPORT_FILE}: {error.strerror}"))
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+        except NOT_A_REPORT as error:
             left_out.append((folder.name, f"{REPORT_FILE} is not a report: {first_line(error)}"))
     chosen = [
         run
@@ -87,15 +91,16 @@ def read(reports: Path, environment: str | None = None, since: datetime | None =
     return Past(sorted(chosen, key=lambda run: (run.started_at, run.id)), left_out)
 
 
-def _content(path: Path) -> Any:
+def _content(path: Path) -> bytes:
     found = path.stat()
     if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST:
         raise ValueError("it is not a file of usual size")
-    return json.loads(path.read_bytes())
+    return path.read_bytes()
 
 
-def _run(name: str, report: Any) -> Run:
-    """Return the run of a report. Raises ValueError, LookupError, TypeError or AttributeError if it is not one."""
+def parse(name: str, content: bytes) -> Run:
+    """Return the run of a report's file. Raises one of ``NOT_A_REPORT`` if it is not the report of the run ``name``."""
+    report = json.loads(content)
     if report["deployment_id"] != name:
         raise ValueError("it is the report of another run")
     if not isinstance(report["verdict"], str):

@@ -10,7 +10,7 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import count
 from pathlib import Path
 
@@ -120,6 +120,13 @@ def fetch(store: AuditStore, environment: str, run_id: str) -> dict[str, bytes]:
     found = {file: copies(store, environment, run_id, file) for file in sorted(stored & set(KEPT_FILES))}
     signed = _signed_digests(found.get(ENVELOPE_FILE, []))
     return {file: _chosen(own, signed.get(file)) for file, own in found.items() if own}
+
+
+def incomplete(files: Mapping[str, bytes]) -> str | None:
+    """Return why the evidence of a run is not complete: a signed file is missing. None if it is."""
+    signed = _signed_digests([files[ENVELOPE_FILE]] if ENVELOPE_FILE in files else [])
+    missing = [name for name in SIGNED_FILES if name in signed and name not in files]
+    return f"the signature covers {', '.join(missing)}, which is not here" if missing else None
 
 
 def _file_of(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +28,7 @@ def _found(tools: Tools, environment: str | None, reports: Path | None) -> Found
     project = tools.project()
     settings = load(project.settings_file, environment)
     folder = (reports or project.reports).absolute()
-    return Found.of(settings.environment, folder, lambda: tools.connect(settings).store)
+    return Found.of(settings, folder, lambda: tools.connect(settings))
 
 
 @click.group("audit", short_help="Check, list and fetch the evidence of runs.")
@@ -35,19 +36,85 @@ def audit() -> None:
     """Check, list and fetch the evidence of runs; docs/audit.md describes what it proves."""
 
 
-@audit.command(short_help="Check a report's journal, files and signature.")
-@click.argument("deployment_id", metavar="[ID]", required=False)
+@audit.command(short_help="Check a report, or a bundle.")
+@click.argument("what", metavar="[ID|BUNDLE]", required=False)
 @click.option(
     "--environment", metavar="NAME", help="Environment of deployment.toml (default: the report's environment)."
 )
+@click.option(
+    "--key",
+    "key_files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="For a bundle: a public key that you trust, PEM; may be repeated.",
+)
+@click.option(
+    "--fingerprint",
+    "fingerprints",
+    multiple=True,
+    metavar="SHA256",
+    help="For a bundle: the fingerprint of a key in it that you trust; may be repeated.",
+)
 @reports_option
 @click.pass_obj
-def verify(tools: Tools, deployment_id: str | None, environment: str | None, reports: Path | None) -> None:
-    """Check a report's journal, files and signature (default: the newest report)."""
+def verify(
+    tools: Tools,
+    what: str | None,
+    environment: str | None,
+    key_files: tuple[Path, ...],
+    fingerprints: tuple[str, ...],
+    reports: Path | None,
+) -> None:
+    """Check a report's journal, files and signature (default: the newest report), or a bundle of `audit export`.
+
+    0: all of it holds. 1: it does not. 6: a part could not be checked, such as the
+    signatures of a bundle without a key that you trust: anybody can sign again.
+    """
+    if what is not None and Path(what).is_file():
+        from scripts.commands.evidence import bundles
+
+        sys.exit(bundles.verify(Path(what), key_files, [_fingerprint(one) for one in fingerprints]))
+    if key_files or fingerprints:
+        raise click.UsageError("--key and --fingerprint are for a bundle, and there is no such file")
     from scripts.commands import audit as command
 
-    folder = command.choose((reports or tools.project().reports).absolute(), deployment_id)
+    folder = command.choose((reports or tools.project().reports).absolute(), what)
     sys.exit(command.verify(load(tools.project().settings_file, environment or command.environment_of(folder)), folder))
+
+
+def _fingerprint(text: str) -> str:
+    """Return a fingerprint as ``sha256:`` and hexadecimal digits. Raises BadParameter if it is not one."""
+    digits = text.strip().lower().removeprefix("sha256:")
+    if not re.fullmatch("[0-9a-f]{64}", digits):
+        raise click.BadParameter(f"{text} is not a SHA-256 in 64 hexadecimal digits", param_hint="--fingerprint")
+    return f"sha256:{digits}"
+
+
+@audit.command("export", short_help="Write a bundle for an auditor.")
+@click.option("--since", type=click.DateTime(["%Y-%m-%d"]), metavar="YYYY-MM-DD", help="Runs from this day (UTC) on.")
+@click.option("--control", metavar="NAME", help="Only the runs that serve this control, such as CC8.1.")
+@click.option("--to", "target", type=click.Path(path_type=Path), metavar="FILE", help="The new file, a tar archive.")
+@environment_option
+@reports_option
+@click.pass_obj
+def export_runs(
+    tools: Tools,
+    since: datetime | None,
+    control: str | None,
+    target: Path | None,
+    environment: str | None,
+    reports: Path | None,
+) -> None:
+    """Write the evidence of an environment's runs to one file, with a manifest of hashes and the public keys.
+
+    `audit verify FILE --key KEY` checks it on any machine that has this package.
+    1: a run was left out, because its evidence is not complete; it is named.
+    """
+    from scripts.commands.evidence import bundles
+
+    began = None if since is None else since.replace(tzinfo=UTC)
+    sys.exit(bundles.export(_found(tools, environment, reports), control, began, target))
 
 
 @audit.command("list", short_help="List the runs of the audit store.")

@@ -12,13 +12,17 @@ from pathlib import Path
 import click
 
 from deployment.errors import DeploymentError, Refused, first_line
+from deployment.evidence import keys
+from deployment.evidence.attestation import Checker
 from deployment.evidence.data.content import DATA_FILE, parse
 from deployment.evidence.journal import JOURNAL_FILE
 from deployment.evidence.store import copies
 from deployment.files import problem_of
 from deployment.ports import AuditStore
+from deployment.settings import Settings
+from infrastructure.compose import Environment
 from plugins.page import render as page_of
-from scripts.commands.audit import environment_of
+from scripts.commands.audit import checker_of, environment_of
 
 ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -31,14 +35,17 @@ class Found:
     reports: Path
     store: AuditStore | None
     problem: str | None = None
+    checker: Callable[[], Checker] = keys.no_checker
 
     @classmethod
-    def of(cls, environment: str, reports: Path, connect: Callable[[], AuditStore | None]) -> Found:
-        """Return the place; an environment that is not reached has no store."""
+    def of(cls, settings: Settings, reports: Path, connect: Callable[[], Environment]) -> Found:
+        """Return the place; an environment that is not reached has no store, and only the keys that the settings name."""
         try:
-            return cls(environment, reports, connect())
+            environment = connect()
         except DeploymentError as error:
-            return cls(environment, reports, None, first_line(error))
+            problem = first_line(error)
+            return cls(settings.environment, reports, None, problem, checker_of(settings, None, problem))
+        return cls(settings.environment, reports, environment.store, None, environment.checker)
 
     @property
     def place(self) -> str:
