@@ -83,6 +83,8 @@ def test_report_page(project: Project) -> None:
     run = project.run()
     assert run.result == PROMOTED, run.output
     html = (run.folder / "report.html").read_text()
+    index = (run.folder.parent / "index.html").read_text()
+    assert f'<a href="{run.report["deployment_id"]}/report.html">' in index, "the run is in the history at once"
     page = Page(html)
     assert [load for load in page.loads if not load.startswith("data:")] == []
     assert not re.search(r"@import|url\(\s*['\"]?https?:", html)
@@ -98,6 +100,13 @@ def test_report_page(project: Project) -> None:
     assert "version: 1.1.0, limit 1.1.0" in shown
     for fact in (run.report["digest"], run.report["deployment_id"], "arn:aws:iam::123456789012:user/tester"):
         assert fact in shown, fact
+
+
+def test_an_index_that_cannot_be_written_changes_no_exit_code(project: Project) -> None:
+    (project.path / "reports" / "index.html").mkdir(parents=True)
+    run = project.run()
+    assert run.result == PROMOTED, run.output
+    assert "index.html was not written: Is a directory" in run.output
 
 
 def test_reports_have_every_check(project: Project) -> None:

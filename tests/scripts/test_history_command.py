@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from deployment.errors import Refused
 from deployment.evidence.past import marks as marking
 from deployment.evidence.past.figures import figures, slowest
 from deployment.evidence.past.runs import read
@@ -180,6 +181,13 @@ def test_json_and_csv_have_every_run(reports: Path) -> None:
     some = json.loads(call(reports, "--json", "--environment", "production", "--since", "2026-11-05").output)
     assert [run["kind"] for run in some["runs"]] == ["verify", "deploy", "deploy"]
     assert call(reports, "--json", "--csv").exit_code != 0
+
+
+@pytest.mark.parametrize("arguments", [[], ["--json"], ["--csv"]])
+def test_a_folder_that_does_not_exist_is_refused(tmp_path: Path, arguments: list[str]) -> None:
+    result = call(tmp_path / "none", *arguments)
+    assert isinstance(result.exception, Refused)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_slowest_gate_is_first(reports: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from deployment.errors import Refused
 from deployment.settings import load
 from scripts.commands.checks.line import Tools, environment_option
 
@@ -200,6 +201,8 @@ def history(
     folder = (reports or tools.project().reports).absolute()
     if context.invoked_subcommand is not None:
         return
+    if not folder.is_dir():
+        raise Refused(f"{folder} is not a folder of reports", hint="Name one with --reports DIR.")
     if as_json and as_csv:
         raise click.UsageError("--json and --csv are two formats: use only one of them")
     if not (as_json or as_csv):
