@@ -217,9 +217,8 @@ def _checker(folder: Path, trusted: Checker | None, travelling: list[Checker]) -
 
     def untrusted() -> Checker:
         if signer is None:
-            raise NoKey(
-                f"signed with the key {named or 'of an older version, which the journal does not name'}: it is not here"
-            )
+            by = f"the key {named}" if named else "a key that the journal does not name"
+            raise NoKey(f"signed with {by}; it is neither in the bundle nor given with --key")
         raise NoKey(
             f"signed with {signer}, a key that neither --key nor --fingerprint names: anybody can sign with a key of their own"
         )
