@@ -28,9 +28,11 @@ from securesystemslib.signer import CryptoSigner, SSlibKey  # type: ignore[attr-
 
 from deployment.errors import NoKey
 from deployment.evidence import report
+from deployment.evidence.intoto.configuration import configuration
 from deployment.evidence.journal import Record
 
 ENVELOPE_FILE = "evidence.dsse.json"
+SUMMARY_FILE = "summary.dsse.json"
 SIGNED_FILES = ("verification.json", "audit.jsonl", "data.json", "report.html", "junit.xml")
 """The files that the signature covers."""
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
@@ -39,9 +41,6 @@ PREDICATE_TYPE = "https://in-toto.io/attestation/test-result/v0.1"
 
 UNDECIDED = ("not_run", "incomplete", "absent")
 """The outcomes of gates that the statement lists neither as passed nor as failed."""
-
-# The journal lines that say what was tested: the predicate's "configuration used for the test run".
-CONFIGURATION = ("opened", "manifest", "planned", "exempt")
 
 
 class Checker:
@@ -145,8 +144,8 @@ def envelope_of(content: bytes) -> Envelope:
 
 
 def unsigned_files(folder: Path) -> list[str]:
-    """Return the names of the files in a report's folder that the signature does not cover."""
-    covered = {*SIGNED_FILES, ENVELOPE_FILE}
+    """Return the names of the files in a report's folder that neither envelope covers."""
+    covered = {*SIGNED_FILES, ENVELOPE_FILE, SUMMARY_FILE}
     return sorted(
         name
         for path in folder.rglob("*")
@@ -178,11 +177,7 @@ def statement(records: Sequence[Record], files: Mapping[str, str]) -> dict[str, 
         "predicateType": PREDICATE_TYPE,
         "predicate": {
             "result": _result(built, bool(gates["warned"])),
-            "configuration": [
-                {"name": f"audit.jsonl:{record.seq} {record.kind}", "digest": {"sha256": record.hash}}
-                for record in records
-                if record.kind in CONFIGURATION
-            ],
+            "configuration": configuration(records),
             "passedTests": gates["passed"],
             "warnedTests": gates["warned"],
             "failedTests": gates["failed"],

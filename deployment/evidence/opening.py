@@ -1,7 +1,7 @@
 """The first two lines of a journal: who started what, where (``opened``), and which release it is about (``planned``).
 
 The line ``opened`` also says which version of the report's schema the journal's report has, so that an older journal
-yields the report that its own version wrote.
+yields the report that its own version wrote. In the same way it says which form the signed statement has.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from deployment.model import Colour, Image
 from deployment.project import framework_version
 
 FIRST_SCHEMA, SCHEMA_VERSION = 1, 2
+FIRST_STATEMENT, SECOND_STATEMENT = 1, 2
 
 
 def schema_of(records: Sequence[Record]) -> int:
@@ -24,9 +25,18 @@ def schema_of(records: Sequence[Record]) -> int:
     return int(last_data(records, "opened").get("schema_version", FIRST_SCHEMA))
 
 
+def statement_version_of(records: Sequence[Record]) -> int:
+    """Return the form of the signed statement that a journal declares; journals without one have the first form."""
+    return int(last_data(records, "opened").get("statement_version", FIRST_STATEMENT))
+
+
 def written_by() -> dict[str, Any]:
     """Return the fields of ``opened`` that say which version of the framework writes the journal."""
-    return {"framework": framework_version(), "schema_version": SCHEMA_VERSION}
+    return {
+        "framework": framework_version(),
+        "schema_version": SCHEMA_VERSION,
+        "statement_version": SECOND_STATEMENT,
+    }
 
 
 @dataclass(frozen=True)

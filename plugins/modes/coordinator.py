@@ -18,6 +18,7 @@ from deployment.errors import DeploymentError, JournalUnwritable, Refused, first
 from deployment.evidence import archive, report
 from deployment.evidence.archive import NOWHERE
 from deployment.evidence.data.details import REASONS, SERIES
+from deployment.evidence.intoto.configuration import SETTINGS, inputs
 from deployment.evidence.report import GOOD, REPORT_FILE, VERDICTS
 from deployment.evidence.verdict import CheckOutcome, CheckResult, GateResult, in_report_order
 from deployment.files import problem_of
@@ -94,8 +95,28 @@ class Coordinator(RunState):
         files = dict(findings.files)
         absent = {"absent": dict(self._tally.absent)} if self._tally.absent else {}
         self._journal.append(
-            "manifest", checks=counts, samples=least, sha256=self._manifest_hash, files=files, **absent
+            "manifest",
+            checks=counts,
+            samples=least,
+            sha256=self._manifest_hash,
+            files=files,
+            inputs=self._inputs(),
+            **absent,
         )
+
+    def _inputs(self) -> list[dict[str, str]]:
+        """Return the files that decide what is checked and with which limits, each with its SHA-256."""
+        if (settings := self._settings) is None:
+            return []
+        described, project = settings.service_file, settings.project
+        contract = service_of(settings).contract
+        roles = {
+            SETTINGS: project.settings_file,
+            "service": described,
+            "contract": None if contract is None else described.parent / contract,
+            "checklist": project.checklist_file,
+        }
+        return inputs(project.root, roles)
 
     def absent(self) -> dict[str, str]:
         """Return the gates that the service declares absent, each with the words for the report."""

@@ -18,6 +18,7 @@ from deployment.evidence.archive import Archive
 from deployment.evidence.attestation import ENVELOPE_FILE, Signer
 from deployment.evidence.audit import Anchors, Finding, Outcome, examine
 from deployment.evidence.journal import JOURNAL_FILE, Journal, line_hash
+from deployment.evidence.opening import SECOND_STATEMENT
 from deployment.evidence.store.copies import copies
 from tests.deployment.fakes import FakeClock, FakeCloud, FakeLease
 
@@ -35,6 +36,15 @@ GATES = [
     for name in ("health", "load", "live")
 ]
 NOTHING_MORE: Mapping[str, Any] = {}
+TESTED = {
+    "sha256": "1" * 64,
+    "files": {"service.yaml": "2" * 64, "auth/test_log in.py": "3" * 64},
+    "inputs": [
+        {"role": "settings", "path": "deployment.toml", "sha256": "4" * 64},
+        {"role": "service", "path": "suites/service.yaml", "sha256": "2" * 64},
+    ],
+}
+"""The fields of the line ``manifest`` about the checks and the files."""
 
 
 def private_pem() -> str:
@@ -135,8 +145,10 @@ def make_run(
     """Return a promoted run with seven journal lines, a page and a JUnit file."""
     folder = reports / run_id
     journal = Journal(folder / JOURNAL_FILE, "tester", FakeClock())
-    journal.append("opened", deployment_id=run_id, environment=ENVIRONMENT, target="green", by="tester", **opened)
-    journal.append("manifest", checks={"health": 2, "live": 2})
+    known = {"deployment_id": run_id, "environment": ENVIRONMENT, "target": "green", "by": "tester", "mode": "deploy"}
+    marks = {"framework": "1.1.0", "statement_version": SECOND_STATEMENT}
+    journal.append("opened", **{**known, **marks, **opened})
+    journal.append("manifest", checks={"health": 2, "live": 2}, **TESTED)
     journal.append("planned", target="green", image="api:1.1.0", digest="sha256:" + "a" * 64, version="1.1.0")
     journal.append("intent", step="lease")
     journal.append(

@@ -48,13 +48,6 @@ def test_statement_is_an_in_toto_test_result(run: Run) -> None:
     assert predicate["result"] == "WARNED", "an optional gate failed"
     assert predicate["passedTests"] == ["health", "live"]
     assert (predicate["warnedTests"], predicate["failedTests"]) == (["load"], [])
-    configuration = {item["name"]: item["digest"]["sha256"] for item in predicate["configuration"]}
-    lines = {line["kind"]: line["hash"] for line in run.lines}
-    assert configuration == {
-        "audit.jsonl:1 opened": lines["opened"],
-        "audit.jsonl:2 manifest": lines["manifest"],
-        "audit.jsonl:3 planned": lines["planned"],
-    }
 
 
 @pytest.mark.parametrize("outcome", ["incomplete", "not_run", "absent"])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -248,6 +250,20 @@ def test_a_part_that_the_service_declares_absent_is_absent_and_blocks_nothing(pr
     assert "gate redis is absent: telehealth-api declares that it has no Redis" in outcome.output
     (manifest,) = [record for record in outcome.journal if record["kind"] == "manifest"]
     assert manifest["absent"] == {"redis": "telehealth-api declares that it has no Redis"}
+
+
+def test_manifest_names_the_files_that_decide(project: Project) -> None:
+    """The signed statement lists them from here."""
+    (manifest,) = [record for record in project.run().journal if record["kind"] == "manifest"]
+    found = {one["role"]: one["sha256"] for one in manifest["inputs"]}
+    settings = project.facts.folder / "deployment.toml"
+    described = tomllib.loads(settings.read_text(encoding="utf-8"))["service"]
+    files = {"settings": settings, "service": Path(described)}
+    assert {role: found[role] for role in files} == {
+        role: hashlib.sha256(path.read_bytes()).hexdigest() for role, path in files.items()
+    }
+    assert len(found["contract"]) == 64
+    assert [one for one in manifest["inputs"] if Path(one["path"]).is_absolute()] == []
 
 
 def test_checks_of_a_part_that_is_declared_absent_are_refused(project: Project) -> None:
