@@ -15,8 +15,9 @@ from typing import Any
 
 from deployment.errors import CloudError, DeploymentError, NoKey, first_line
 from deployment.evidence import junit, report
-from deployment.evidence.attestation import ENVELOPE_FILE, SIGNED_FILES, Signer, digests, statement
+from deployment.evidence.attestation import ENVELOPE_FILE, SIGNED_FILES, SUMMARY_FILE, Signer
 from deployment.evidence.data import content, details
+from deployment.evidence.intoto import summary
 from deployment.evidence.journal import Journal, last_data
 from deployment.evidence.store.copies import DEADLINE_S, Upload
 from deployment.files import replace_file
@@ -176,7 +177,7 @@ def _archive(
 
 def _copy(upload: Upload, folder: Path, journal: Path, say: Callable[[str], None]) -> None:
     """Copy the files of the report to the audit store, the signature first."""
-    paths = [folder / name for name in (ENVELOPE_FILE, *SIGNED_FILES)]
+    paths = [folder / name for name in (ENVELOPE_FILE, SUMMARY_FILE, *SIGNED_FILES)]
     lost: dict[str, list[str]] = {}
     for path in paths:
         if path != journal and path.is_file() and (problem := _problem_of(partial(upload.file, path))):
@@ -195,8 +196,7 @@ def _problem_of(act: Callable[[], object]) -> str | None:
 
 
 def _sign(journal: Journal, folder: Path, signer: Signer) -> None:
-    signed = signer.sign(statement(journal.records(), digests(folder)))
-    replace_file(folder / ENVELOPE_FILE, signed.decode())
+    summary.sign(folder, journal.records(), signer)
 
 
 # -- the anchor beside the lease ---------------------------------------------------------------------------------------------

@@ -15,8 +15,17 @@ from typing import Any
 
 from deployment.errors import DeploymentError, first_line
 from deployment.evidence import report
-from deployment.evidence.attestation import ENVELOPE_FILE, SIGNED_FILES, Checker, digests, envelope_of, statement
+from deployment.evidence.attestation import (
+    ENVELOPE_FILE,
+    SIGNED_FILES,
+    SUMMARY_FILE,
+    Checker,
+    digests,
+    envelope_of,
+    statement,
+)
 from deployment.evidence.chain import chain
+from deployment.evidence.intoto.summary import summary
 from deployment.evidence.journal import Record, last_data
 
 AFTER_CLOSED = frozenset({"not_stored"})
@@ -73,7 +82,10 @@ def examine(folder: Path, journal_file: str, anchors: Anchors, checker: Callable
         findings.append(Finding("report", Outcome.UNCHECKED, "the journal is broken, and the report is built from it"))
     else:
         findings.append(_report(folder, records))
-    return findings + _signed(folder, None if broken else records, anchors, checker)
+    whole = None if broken else records
+    signed = _signed(folder, whole, anchors, checker)
+    holds = not broken and all(finding.good for finding in signed)
+    return [*findings, *signed, *_summarized(folder, records, checker, holds=holds)]
 
 
 # -- the journal alone, and its anchors --------------------------------------------------------------------------------
@@ -222,6 +234,33 @@ def _signature(envelope: Any, named: str | None, checker: Callable[[], Checker])
     return _good(
         "signature", "by the environment's key" if signer == key.fingerprint else f"by an earlier key, {signer}"
     )
+
+
+def _summarized(
+    folder: Path, records: Sequence[Record], checker: Callable[[], Checker], *, holds: bool
+) -> list[Finding]:
+    """Check the verification summary. ``holds``: the journal and the signed statement, from which it follows, are good.
+
+    A run that has no summary, and should have none, yields no finding.
+    """
+    content, envelope = _bytes(folder / SUMMARY_FILE), _bytes(folder / ENVELOPE_FILE)
+    expected = summary(records, envelope) if holds and envelope is not None else None
+    if content is None:
+        bad = f"{SUMMARY_FILE} is missing: a run that verified an image has one"
+        return [] if expected is None else [Finding("summary", Outcome.BAD, bad)]
+    try:
+        signed = envelope_of(content)
+        stated = json.loads(signed.payload)
+    except (ValueError, RecursionError) as error:
+        return [Finding("summary", Outcome.BAD, f"{SUMMARY_FILE} was changed: {error}")]
+    by_key = _signature(signed, signing_key(records), checker)
+    if not by_key.good:
+        return [Finding("summary", by_key.outcome, by_key.detail)]
+    if not holds:
+        return [Finding("summary", Outcome.UNCHECKED, "the statement that it sums up does not hold")]
+    if stated != expected:
+        return [Finding("summary", Outcome.BAD, "it does not follow from the journal and the signed statement")]
+    return [_good("summary", f"{stated['predicate']['verificationResult']}, by the environment's key")]
 
 
 def _contents(folder: Path, records: Sequence[Record] | None, stated: dict[str, Any]) -> list[Finding]:

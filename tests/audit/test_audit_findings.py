@@ -15,6 +15,7 @@ from deployment.errors import NoKey
 from deployment.evidence import report
 from deployment.evidence.attestation import ENVELOPE_FILE, SIGNED_FILES, Signer, digests, statement
 from deployment.evidence.audit import Anchors, Outcome, examine
+from deployment.evidence.intoto import summary
 from deployment.evidence.journal import JOURNAL_FILE, read
 from tests.audit.evidence import Estate, Run, make_run, private_pem
 
@@ -32,7 +33,7 @@ def copy_alone(run: Run) -> Anchors:
 def test_untouched_evidence_holds(run: Run) -> None:
     findings = run.examine()
     assert [finding.what for finding in findings if not finding.good] == []
-    names = ["chain", "closed", "head", "copy", "report", "signature", *SIGNED_FILES]
+    names = ["chain", "closed", "head", "copy", "report", "signature", *SIGNED_FILES, "summary"]
     assert [finding.what for finding in findings] == names
 
 
@@ -236,7 +237,7 @@ def test_a_removed_envelope_is_found(run: Run) -> None:
 
 def test_another_key_is_found(run: Run) -> None:
     forge(run, private_pem())
-    assert list(run.bad(head_alone(run))) == ["signature"]
+    assert list(run.bad(head_alone(run))) == ["signature", "summary"]
     assert run.bad()["signature"]
 
 
@@ -283,12 +284,12 @@ def test_unchecked_evidence_is_not_good(run: Run) -> None:
 
     findings = examine(run.folder, JOURNAL_FILE, Anchors(unread=["the lease was not asked"]), gone)  # type: ignore[arg-type]  # `gone` never returns
     unchecked = {finding.what: finding.detail for finding in findings if finding.outcome is Outcome.UNCHECKED}
-    assert unchecked == {"anchor": "the lease was not asked", "signature": "the key is gone"}
+    gone_for = dict.fromkeys(("signature", "summary"), "the key is gone")
+    assert unchecked == {"anchor": "the lease was not asked", **gone_for}
 
 
 def forge(run: Run, pem: str) -> None:
     """Sign the folder with another key, as an attacker who can write the folder could."""
     if run.lines[2]["version"] == "6.6.6":
         report.write(run.folder, report.build(list(read(run.journal))))
-    claim = statement(list(read(run.journal)), digests(run.folder))
-    (run.folder / ENVELOPE_FILE).write_bytes(Signer(pem).sign(claim))
+    summary.sign(run.folder, list(read(run.journal)), Signer(pem))

@@ -15,14 +15,14 @@ from itertools import count
 from pathlib import Path
 
 from deployment.errors import CloudUnreachable, StoredOtherwise
-from deployment.evidence.attestation import ENVELOPE_FILE, SIGNED_FILES, envelope_of
+from deployment.evidence.attestation import ENVELOPE_FILE, SIGNED_FILES, SUMMARY_FILE, envelope_of
 from deployment.ports import AuditStore
 
 COPIES = 10
 """The most copies of one file: one, and one more for each time that a halted deployment was recovered again."""
 DEADLINE_S = 60.0
 """The time that all uploads of a run may take together."""
-KEPT_FILES = (ENVELOPE_FILE, *SIGNED_FILES)
+KEPT_FILES = (ENVELOPE_FILE, SUMMARY_FILE, *SIGNED_FILES)
 _NUMBER = re.compile(r"-\d+$")
 
 
