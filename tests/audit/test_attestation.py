@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
 from deployment.errors import CloudUnreachable, NoKey, SettingsError
 from deployment.evidence import archive, keys
 from deployment.evidence.archive import Archive
-from deployment.evidence.attestation import ENVELOPE_FILE, SIGNED_FILES, Checker, Signer, envelope_of
+from deployment.evidence.attestation import ENVELOPE_FILE, SIGNED_FILES, SUMMARY_FILE, Checker, Signer, envelope_of
 from deployment.evidence.journal import Journal, read
 from deployment.evidence.store import copies
 from tests.audit.evidence import ENVIRONMENT, GATES, Estate, MemoryStore, Run, make_run, private_pem
@@ -75,7 +75,7 @@ def test_result_follows_from_the_verdict(tmp_path: Path, closed: dict[str, Any],
 
 def test_copies_are_stored_under_environment_and_run(run: Run) -> None:
     name = run.folder.name
-    stored = (*SIGNED_FILES, ENVELOPE_FILE)
+    stored = (*SIGNED_FILES, ENVELOPE_FILE, SUMMARY_FILE)
     assert run.estate.store.kept == {f"test/{name}/{file}": (run.folder / file).read_bytes() for file in stored}
     last = run.lines[-1]
     assert json.loads(run.estate.lease.kept["heads"]) == {name: [last["seq"], last["hash"]]}
@@ -97,7 +97,8 @@ def test_run_that_is_recovered_later_is_archived_again(run: Run) -> None:
     assert run.bad() == {}
     names = {file.rpartition("/")[2] for file in run.estate.store.kept}
     changed = {"audit-2.jsonl", "evidence-2.dsse.json", "verification-2.json", "data-2.json", "junit-2.xml"}
-    assert names == {*SIGNED_FILES, ENVELOPE_FILE, *changed}
+    changed |= {"summary-2.dsse.json"}
+    assert names == {*SIGNED_FILES, ENVELOPE_FILE, SUMMARY_FILE, *changed}
     run.rewrite(run.lines[:7])
     assert {"head", "copy"} <= set(run.bad())
 
@@ -178,7 +179,7 @@ def test_a_line_that_only_the_journal_has_is_found_unless_it_says_that_no_copy_w
 def test_store_of_an_earlier_version_stays_valid(run: Run) -> None:
     """It has the journal and the signature alone."""
     kept, name = run.estate.store.kept, run.folder.name
-    for file in ("verification.json", "data.json", "report.html", "junit.xml"):
+    for file in ("verification.json", "data.json", "report.html", "junit.xml", SUMMARY_FILE):
         del kept[f"test/{name}/{file}"]
     assert [one.what for one in run.examine() if not one.good] == []
     assert sorted(copies.fetch(run.estate.store, "test", name)) == ["audit.jsonl", ENVELOPE_FILE]
@@ -192,8 +193,8 @@ def test_fetch_returns_the_signed_copy_of_each_file(run: Run) -> None:
     store, name = run.estate.store, run.folder.name
     store.put(f"test/{name}/report-2.html", b"by another principal")
     found = copies.fetch(store, "test", name)
-    assert found == {file: (run.folder / file).read_bytes() for file in (*SIGNED_FILES, ENVELOPE_FILE)}
-    assert copies.runs(store, "test") == {name: [ENVELOPE_FILE, *SIGNED_FILES]}
+    assert found == {file: (run.folder / file).read_bytes() for file in (*SIGNED_FILES, ENVELOPE_FILE, SUMMARY_FILE)}
+    assert copies.runs(store, "test") == {name: [ENVELOPE_FILE, SUMMARY_FILE, *SIGNED_FILES]}
     assert copies.fetch(store, "test", "another") == {}
 
 

@@ -75,7 +75,7 @@ def test_a_key_that_only_travels_in_the_bundle_proves_nothing(made: tuple[Path, 
     path, run = made
     code, checked = result(path)
     assert code == 6
-    assert {one.what for found in checked.runs.values() for one in found if not one.good} == {"signature"}
+    assert {one.what for found in checked.runs.values() for one in found if not one.good} == {"signature", "summary"}
     assert result(path, public(private_pem()))[0] == 6
     assert result(path, fingerprint="sha256:" + "0" * 64)[0] == 6
     both = result(path, public(private_pem()), fingerprint=Signer(run.estate.pem).checker.fingerprint)

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from deployment.errors import CloudUnreachable, Refused
-from deployment.model import Colour
+from deployment.model import Colour, Reads
 from deployment.settings import Settings, load
 from infrastructure import compose
 from plugins.modes import choice
@@ -52,7 +52,7 @@ def test_colour_of_an_environment_that_is_not_up(monkeypatch: pytest.MonkeyPatch
 
 
 def test_environment_that_does_not_answer_leaves_the_id_without_a_colour(monkeypatch: pytest.MonkeyPatch) -> None:
-    def unreachable(_: Settings) -> None:
+    def unreachable(_: Settings, __: Reads) -> None:
         raise CloudUnreachable("no answer")
 
     monkeypatch.setattr(compose, "is_up", lambda _: True)

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from deployment.errors import CloudUnreachable, Refused
-from deployment.evidence.attestation import ENVELOPE_FILE, SIGNED_FILES
+from deployment.evidence.attestation import ENVELOPE_FILE, SIGNED_FILES, SUMMARY_FILE
 from deployment.evidence.data import content
 from deployment.settings import load
 from infrastructure.compose import Environment
@@ -21,7 +21,7 @@ from scripts.commands.evidence.stored import Found
 from tests.audit.evidence import ENVIRONMENT, Estate, Run, make_run
 from tests.checkout import SETTINGS_FILE
 
-FILES = {ENVELOPE_FILE, *SIGNED_FILES}
+FILES = {ENVELOPE_FILE, SUMMARY_FILE, *SIGNED_FILES}
 
 
 @pytest.fixture
