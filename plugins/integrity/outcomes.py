@@ -6,6 +6,9 @@ import pytest
 
 from deployment.evidence.verdict import CheckOutcome
 
+LONGEST = 300
+"""The most characters of a check's message."""
+
 
 def outcome_of(report: pytest.TestReport) -> CheckOutcome | None:
     """Return the check's outcome by this report; None if the report adds nothing (a setup or teardown that passed)."""
@@ -44,9 +47,9 @@ def _seal(report: pytest.TestReport) -> str:
 
 
 def message_of(report: pytest.TestReport) -> str:
-    """Return the failure in one line, at most 300 characters."""
+    """Return the failure in one line, at most ``LONGEST`` characters."""
     if changed(report) and (problem := vars(report).get("unsealed")):
-        return str(problem)[:300]
+        return shortened(str(problem))
     if changed(report):
         return "its report, or the check itself, was changed while it ran"
     if report.skipped:
@@ -55,4 +58,14 @@ def message_of(report: pytest.TestReport) -> str:
     text = str(crash.message) if crash is not None else str(report.longrepr or report.outcome)
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
     # "Failed" is what pytest calls a failure with a message of its own; it says nothing.
-    return (lines[0].removeprefix("Failed: ") if lines else report.outcome)[:300]
+    return shortened(lines[0].removeprefix("Failed: ") if lines else report.outcome)
+
+
+def shortened(text: str, most: int = LONGEST) -> str:
+    """Return a text of at most ``most`` characters: a longer one ends after a whole word, with an ellipsis."""
+    if len(text) <= most:
+        return text
+    kept = text[: most - 2]
+    words = kept.rpartition(" ")[0]
+    # One very long word, such as a URL, is cut: its beginning says more than the few words before it.
+    return (words if len(words) >= most // 2 else kept).rstrip(" ,;:") + " …"

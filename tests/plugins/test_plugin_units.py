@@ -15,7 +15,7 @@ import pytest
 
 from deployment.errors import Refused
 from deployment.evidence.verdict import CheckOutcome
-from plugins.integrity.outcomes import outcome_of
+from plugins.integrity.outcomes import outcome_of, shortened
 from plugins.modes.coordinator import Coordinator
 from plugins.recorder import Measurement, Recorder, measurements_in, requests_in, samples_in
 from plugins.scheduling.parallel import AHEAD, BARRIER, PhaseScheduler, decode
@@ -310,3 +310,18 @@ def test_slow_libraries_are_imported_only_where_they_are_needed() -> None:
         [sys.executable, "-c", program], cwd=CHECKOUT.root, capture_output=True, text=True, check=False
     )
     assert (ran.stdout, ran.stderr) == ("[]\n[]\n", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "short"),
+    [
+        ("as long as it may be", "as long as it may be"),
+        ("GET /consults: p95 612.4 ms, limit", "GET /consults: p95 …"),
+        ("twelve words, then another", "twelve words, then …"),
+        ("GET https://a.example.com/a/long/path", "GET https://a.examp …"),
+        ("x" * 30, "x" * 19 + " …"),
+        ("", ""),
+    ],
+)
+def test_a_long_message_ends_after_a_whole_word(text: str, short: str) -> None:
+    assert shortened(text, 21) == short
