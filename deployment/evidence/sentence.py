@@ -8,7 +8,7 @@ from typing import Any
 SENTENCES = {
     "promoted": "PROMOTED: {image} is live on {target} in {environment}; {gates} required gate passed and the bake saw no harm.",
     "rejected": "REJECTED: {image} was not promoted; live traffic never moved.",
-    "rolled_back": "ROLLED BACK: {image} had been promoted to {target}; the previous colour is live again and verified.",
+    "rolled_back": "ROLLED BACK: {image} had been promoted to {target}; {live} is live again and verified.",
     "rollback_failed": "ROLLBACK FAILED: the live state of {environment} is unknown or wrong. A person must act now.",
     "refused": "REFUSED: nothing was touched.",
     "verified": "VERIFIED: every {checks} that ran has passed.",
@@ -28,9 +28,10 @@ NEXT = {
 }
 
 
-def sentence(report: Mapping[str, Any]) -> str:
-    """Return the verdict as one sentence."""
+def sentence(report: Mapping[str, Any], live: str | None = None) -> str:
+    """Return the verdict as one sentence. ``live`` is what is live after the run, if that is known."""
     words = {key: report.get(key) or "the release" for key in ("image", "target", "environment")}
+    words["live"] = live or "the previous colour"
     gates: Sequence[Mapping[str, Any]] = report["gates"]
     waived = [gate["name"] for gate in gates if gate["waived"] and gate["outcome"] != "passed"]
     words["gates"] = f"{', '.join(waived)} did NOT pass and was waived, every other" if waived else "every"

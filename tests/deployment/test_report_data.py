@@ -104,3 +104,20 @@ def test_one_line_for_each_entry(tmp_path: Path) -> None:
 )
 def test_gate_of_a_check(check: str, gate: str) -> None:
     assert content.gate_of(check) == gate
+
+
+def test_the_sentence_of_a_rollback_names_the_live_release(tmp_path: Path) -> None:
+    journal = opened(tmp_path)
+    journal.append("planned", target="green", image="api:1.1.0")
+    journal.append(
+        "outcome",
+        step="lease",
+        outcome="passed",
+        started_at="",
+        duration_s=1,
+        detail="blue is live and healthy on 1.0.0",
+    )
+    archive.close(journal, tmp_path, [("closed", {"verdict": "rolled_back"})])
+    assert content.read(tmp_path)["sentence"] == (
+        "ROLLED BACK: api:1.1.0 had been promoted to green; blue, version 1.0.0 is live again and verified."
+    )

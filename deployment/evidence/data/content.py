@@ -33,14 +33,14 @@ def build(records: Sequence[Record], details: Iterable[Mapping[str, Any]] = ()) 
     facts = report.build(records)
     planned, opened, closed = (last_data(records, kind) for kind in ("planned", "opened", "closed"))
     undoes = planned.get("undoes")
-    lines = list(details)
+    lines, live = list(details), _live(records, facts)
     reasons = _reasons(records) | next((dict(one["gates"]) for one in lines if one["kind"] == detail_lines.REASONS), {})
     gates = [] if undoes else [{**gate, "reason": reasons.get(gate["name"])} for gate in facts["gates"]]
     return {
         "schema_version": SCHEMA,
         "report": facts,
-        "sentence": undo_sentence(facts, undoes) if undoes else sentence(facts),
-        "live": _live(records, facts),
+        "sentence": undo_sentence(facts, undoes) if undoes else sentence(facts, live),
+        "live": live,
         "gates": gates,
         "advisories": advisories(gates),
         "remedies": [one for one in (closed.get("remedy"), next_step(facts)) if one],
