@@ -113,7 +113,8 @@ def _scale(colours: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def _number(field: str, title: str | None, **more: Any) -> Spec:
-    return {"field": field, "type": "quantitative", "title": title, **more}
+    """Return the encoding of a number; without a title, the picture's other layers give the axis its title."""
+    return {"field": field, "type": "quantitative", **({} if title is None else {"title": title}), **more}
 
 
 # -- the live domain ---------------------------------------------------------------------------------------------------
@@ -213,7 +214,7 @@ def load(series: Mapping[str, Any], _: Mapping[str, Any]) -> tuple[str, Spec]:
     names = ("t", "requests", "failures", "p95")
     rows = [dict(zip(names, one, strict=True)) for one in series["seconds"]]
     counts = [(one["t"], {"answered": one["requests"] - one["failures"], "failed": one["failures"]}) for one in rows]
-    x = _number("t", None, axis={"tickCount": 12, "grid": False})
+    x = _number("t", "", axis={"tickCount": 12, "grid": False})
     rate: Spec = {
         "height": 120,
         "width": WIDTH,
@@ -256,7 +257,7 @@ def bake(series: Mapping[str, Any], _: Mapping[str, Any]) -> tuple[str, Spec]:
     lines: Spec = {
         "mark": {"type": "line"},
         "encoding": {
-            "x": _number("t", "seconds of the bake"),
+            "x": _number("t", "seconds of the bake", axis={"tickCount": 12, "grid": False}),
             "y": _number("share", "share of the limit"),
             "color": {"field": "of", "type": "nominal", "scale": _scale(names)},
         },
@@ -287,7 +288,7 @@ def gate_times(data: Mapping[str, Any]) -> tuple[str, Spec] | None:
         "layer": [
             {
                 "mark": {"type": "bar", "height": 12, "fill": CANDIDATE},
-                "encoding": {"y": y, "x": _number("s", "seconds")},
+                "encoding": {"y": y, "x": _number("s", "seconds", axis={"tickCount": 8})},
             },
             {
                 "mark": {"type": "text", "align": "left", "dx": 4},

@@ -33,6 +33,8 @@ def render(data: Mapping[str, Any]) -> str:
         groups=view.groups(data),
         failures=view.failures(data),
         waived=view.waived(gates),
+        absent=view.absent(gates),
+        ran=view.ran(data),
         coverage=view.coverage(data),
         timeline=timeline(data["journal"]),
         warnings=view.records(data, "warning"),
@@ -58,7 +60,7 @@ def template(name: str, script_name: str) -> jinja2.Template:
         policy=_policy(style, script),
         duration=view.duration,
     )
-    environment.filters["value_text"] = view.value_text
+    environment.filters.update(value_text=view.value_text, gate_text=view.gate_text)
     return environment.get_template(name)
 
 

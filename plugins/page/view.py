@@ -21,7 +21,7 @@ MARKS = {
 }
 BAD = ("failed", "error", "inconclusive")
 # The picture of the steps: its width and the width of the names, in the units of its viewBox.
-_WIDTH, _NAMES, _ROW, _LABEL = 960, 130, 26, 130
+_WIDTH, _NAMES, _ROW, _LABEL, _LETTER = 960, 90, 22, 130, 7
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,22 @@ class Bar:
 
 
 @dataclass(frozen=True)
+class Switch:
+    """One switch of the traffic; ``y`` is its label's row below the bars."""
+
+    x: float
+    y: float
+    label: str
+
+
+@dataclass(frozen=True)
 class Steps:
     """The picture of the steps in time: bars, the moments of the switches, and its size."""
 
     bars: Sequence[Bar]
-    switches: Sequence[tuple[float, str]]
+    switches: Sequence[Switch]
     ticks: Sequence[tuple[float, str]]
+    rows_end: int
     height: int
     width: int = _WIDTH
 
@@ -99,7 +109,23 @@ def steps(data: Mapping[str, Any]) -> Steps | None:
     ]
     step = _tick(whole)
     ticks = [(round(_NAMES + n * step * scale, 1), duration(n * step)) for n in range(int(whole / step) + 1)]
-    return Steps(bars, switched, ticks, len(bars) * _ROW + 30)
+    end = len(bars) * _ROW + 4
+    switches = _in_rows(switched, end + 6)
+    height = max([end, *(one.y + 10 for one in switches)]) + 20
+    return Steps(bars, switches, ticks, end, round(height))
+
+
+def _in_rows(switched: Sequence[tuple[float, str]], first: float) -> list[Switch]:
+    """Return the switches with their labels in rows below ``first``, so that no label covers another one."""
+    ends: list[float] = []
+    found = []
+    for x, label in switched:
+        half = len(label) * _LETTER / 2
+        middle = min(x, _WIDTH - half)
+        row = next((n for n, end in enumerate(ends) if end < middle - half), len(ends))
+        ends[row:] = [middle + half, *ends[row + 1 :]]
+        found.append(Switch(x, first + row * 16, label))
+    return found
 
 
 def _switch_words(data: Mapping[str, Any]) -> str:
@@ -184,6 +210,21 @@ def value_text(value: Mapping[str, Any]) -> str:
     return f"{value['name']}: {value['value']}{unit}{limit}{samples}"
 
 
+def gate_text(gate: Mapping[str, Any]) -> str:
+    """Return a gate's outcome in the strip: ``passed, 5 of 5``, ``2 of 8 failed, waived``."""
+    checks, failed = gate["checks"], gate.get("failed", 0)
+    count = f"{failed:,} of {checks:,} failed" if failed else f"{gate.get('ran', checks):,} of {checks:,}"
+    outcome = "" if failed and gate["outcome"] == "failed" else gate["outcome"].replace("_", " ")
+    parts = [outcome, count if checks else ""]
+    parts += ["waived" if gate.get("waived") else "", "" if gate["required"] else "advisory"]
+    return ", ".join(part for part in parts if part)
+
+
+def ran(data: Mapping[str, Any]) -> bool:
+    """Return whether there is a check or a gate to show: a refused run has neither."""
+    return bool(data["checks"]) or any(gate["outcome"] != "not_run" for gate in data["gates"])
+
+
 def short_name(check: str) -> str:
     """Return a check's id without ``suites/`` and without the part that its gate's heading already says."""
     return re.sub(r"^(suites/)?(service\.yaml::[^:]+::)?", "", check)
@@ -222,3 +263,8 @@ def records(data: Mapping[str, Any], kind: str) -> list[Mapping[str, Any]]:
 def waived(gates: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return the gates that were waived."""
     return [gate for gate in gates if gate.get("waived")]
+
+
+def absent(gates: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the gates that the service declares absent."""
+    return [gate for gate in gates if gate["outcome"] == "absent"]

@@ -51,11 +51,43 @@ def test_steps_lie_within_the_picture_and_in_order() -> None:
     assert found is not None
     assert [bar.x for bar in found.bars] == sorted(bar.x for bar in found.bars)
     assert all(bar.x > 0 and bar.width >= 2 and bar.x + bar.width <= found.width for bar in found.bars)
-    [(x, label)] = found.switches
-    assert found.bars[1].x < x < found.bars[2].x
-    assert label == "10 % of traffic to green"
+    [one] = found.switches
+    assert found.bars[1].x < one.x < found.bars[2].x
+    assert one.label == "10 % of traffic to green"
     assert len(found.ticks) <= 9
     assert view.steps(data()) is None
+
+
+def test_labels_of_switches_do_not_cover_each_other() -> None:
+    """A canary moves the traffic several times within a second."""
+    step = {"name": "promote", "outcome": "passed", "started_at": START, "duration_s": 60.0}
+    moves = [
+        {"kind": "switched", "time": f"2026-11-29T04:00:{at:02}+00:00", "data": {"colour": "green", "weight": weight}}
+        for at, weight in ((20, 5), (21, 25), (22, 50), (58, 100))
+    ]
+    found = view.steps(data(report={**data()["report"], "steps": [step]}, journal=moves))
+    assert found is not None
+    rows = [one.y for one in found.switches]
+    assert len(set(rows[:3])) == 3
+    assert rows[3] == rows[0]
+    assert found.rows_end < min(rows) < max(rows) < found.height - 20
+
+
+@pytest.mark.parametrize(
+    ("more", "text"),
+    [
+        ({}, "passed, 8 of 8"),
+        ({"outcome": "failed", "failed": 1}, "1 of 8 failed"),
+        ({"outcome": "failed", "failed": 1, "waived": "known", "required": False}, "1 of 8 failed, waived, advisory"),
+        ({"outcome": "error", "failed": 2, "checks": 9868}, "error, 2 of 9,868 failed"),
+        ({"outcome": "incomplete", "ran": 3}, "incomplete, 3 of 8"),
+        ({"outcome": "absent", "checks": 0}, "absent"),
+    ],
+)
+def test_a_gate_in_the_strip(more: dict[str, Any], text: str) -> None:
+    """The number beside "failed" is the number of failures, not of the checks that ran."""
+    gate = {"outcome": "passed", "checks": 8, "ran": 8, "failed": 0, "waived": None, "required": True}
+    assert view.gate_text({**gate, **more}) == text
 
 
 def test_users_of_a_rejected_release_count() -> None:
