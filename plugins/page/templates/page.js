@@ -24,7 +24,7 @@ if (form) {
       gate.open = Boolean(text || outcome) && here > 0;
       shown += here;
     }
-    form.querySelector("output").textContent = text || outcome ? `${shown} checks` : "";
+    form.querySelector("output").textContent = text || outcome ? `${shown.toLocaleString("en")} check${shown === 1 ? "" : "s"}` : "";
   };
   form.addEventListener("input", apply);
   form.addEventListener("submit", (event) => event.preventDefault());
