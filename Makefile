@@ -18,12 +18,12 @@ EXAMPLES := $(patsubst %/requirements.txt,%/.venv/.installed,$(wildcard examples
 deploy: $(VENV)/.installed
 	@$(BIN)/python -m pytest --target=$(TARGET) $(ARGS)
 
-test: lint examples/httpbin/.venv/.installed
+test: lint examples/httpbin/.venv/.installed tests/page/node_modules/.installed
 	@$(BIN)/python -m pytest tests -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # All of `make test` and the long tests, then deployments of every broken release and a hundred good ones beside other work.
 # Neither part starts a new test or deployment after SOAK_SECONDS.
-soak: lint examples
+soak: lint examples tests/page/node_modules/.installed
 	@HISTORIES=20000 $(BIN)/python -m pytest tests --soak -n 3 --dist loadfile --no-loadscope-reorder \
 		--soak-seconds=$(SOAK_SECONDS) $(ARGS); tests=$$?; \
 	$(BIN)/python benchmarks/gates.py --broken --good 100 --seconds=$(SOAK_SECONDS) && exit $$tests
@@ -41,6 +41,12 @@ examples/%/.venv/.installed: examples/%/requirements.txt
 	@$(PYTHON) -m venv examples/$*/.venv
 	@examples/$*/.venv/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@
+
+# What tests/page needs to open the report's page in the machine's Chromium; without npm those tests are skipped, with the reason.
+tests/page/node_modules/.installed: tests/page/package-lock.json
+	@echo "installing $< (once) ..."
+	@cd tests/page && npm ci --ignore-scripts --no-audit --no-fund --silent && touch node_modules/.installed \
+		|| echo "npm is missing or failed: tests/page skips the tests that need a browser"
 
 # Checks the estate's Terraform files as infrastructure/terraform/checkov.toml says. It has its own venv, because checkov installs 300 MB.
 checkov: $(VENV)-checkov/bin/checkov $(VENV)/.installed
@@ -65,4 +71,4 @@ $(VENV)/.installed-dev: requirements-dev.txt requirements-terraform.txt requirem
 	@touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-checkov .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-checkov tests/page/node_modules .pytest_cache .mypy_cache .ruff_cache
