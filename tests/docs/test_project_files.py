@@ -160,7 +160,7 @@ def test_hooks_run_the_lint_commands() -> None:
 
 def test_dependabot_updates_packages_and_actions_weekly() -> None:
     updates = {one["package-ecosystem"]: one for one in read_yaml(GITHUB / "dependabot.yml")["updates"]}
-    assert set(updates) == {"pip", "github-actions"}
+    assert set(updates) == {"pip", "github-actions", "npm"}
     assert all(one["schedule"] == {"interval": "weekly"} and one["groups"] for one in updates.values())
 
 
