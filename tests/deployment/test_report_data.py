@@ -121,3 +121,22 @@ def test_the_sentence_of_a_rollback_names_the_live_release(tmp_path: Path) -> No
     assert content.read(tmp_path)["sentence"] == (
         "ROLLED BACK: api:1.1.0 had been promoted to green; blue, version 1.0.0 is live again and verified."
     )
+
+
+@pytest.mark.parametrize(
+    ("verdict", "live"), [("rolled_back", "api:1.0.0 on blue"), ("rejected", None), ("refused", None)]
+)
+def test_what_is_live_after_a_rollback_by_hand(tmp_path: Path, verdict: str, live: str | None) -> None:
+    """The release that was live when the command began is not live any more if it succeeded."""
+    journal = opened(tmp_path)
+    journal.append("planned", target="blue", image="api:1.0.0", undoes="run-0")
+    journal.append(
+        "outcome",
+        step="lease",
+        outcome="passed",
+        started_at="",
+        duration_s=1,
+        detail=None,
+    )
+    archive.close(journal, tmp_path, [("closed", {"verdict": verdict})])
+    assert content.read(tmp_path)["live"] == live
