@@ -21,7 +21,7 @@ MARKS = {
 }
 BAD = ("failed", "error", "inconclusive")
 # The picture of the steps: its width and the width of the names, in the units of its viewBox.
-_WIDTH, _NAMES, _ROW, _LABEL, _LETTER = 960, 90, 22, 130, 7
+_WIDTH, _NAMES, _ROW, _LABEL, _LETTER = 960, 90, 20, 130, 7
 
 
 @dataclass(frozen=True)
@@ -50,9 +50,10 @@ class Bar:
 
 @dataclass(frozen=True)
 class Switch:
-    """One switch of the traffic; ``y`` is its label's row below the bars."""
+    """One switch of the traffic; ``label_x`` is the middle of its label, ``y`` the label's row below the bars."""
 
     x: float
+    label_x: float
     y: float
     label: str
 
@@ -97,7 +98,7 @@ def steps(data: Mapping[str, Any]) -> Steps | None:
             one["outcome"],
             round(_NAMES + (start - begin) * scale, 1),
             round(max((one["duration_s"] or 0) * scale, 2), 1),
-            number * _ROW + 4,
+            number * _ROW + 2,
             one["duration_s"] or 0,
         )
         for number, (one, start) in enumerate(found)
@@ -124,7 +125,7 @@ def _in_rows(switched: Sequence[tuple[float, str]], first: float) -> list[Switch
         middle = min(x, _WIDTH - half)
         row = next((n for n, end in enumerate(ends) if end < middle - half), len(ends))
         ends[row:] = [middle + half, *ends[row + 1 :]]
-        found.append(Switch(x, first + row * 16, label))
+        found.append(Switch(x, middle, first + row * 16, label))
     return found
 
 
@@ -162,6 +163,23 @@ def took(report: Mapping[str, Any]) -> str | None:
     if not (report.get("started_at") and report.get("finished_at")):
         return None
     return duration(max(0.0, _seconds(report["finished_at"]) - _seconds(report["started_at"])))
+
+
+def before(data: Mapping[str, Any]) -> str | None:
+    """Return what was live before the run; None if the run did not come that far, or undid a promotion."""
+    found = (one["data"] for one in data["journal"] if one["kind"] == "outcome" and one["data"].get("step") == "lease")
+    detail = next((one.get("detail") for one in found if one["outcome"] == "passed"), None)
+    return str(detail).replace(" is live and healthy on ", ", version ", 1) if detail else None
+
+
+def compared(data: Mapping[str, Any]) -> str | None:
+    """Return with which promotion the run's checks were compared, and the difference; None if with none."""
+    known = data["report"].get("compared_with") or {}
+    if known.get("checks") is None:
+        return None
+    gone = len(next(iter(records(data, "gone")), {}).get("checks", ()))
+    difference = "none of them is gone" if gone == 0 else f"{gone:,} of them {'is' if gone == 1 else 'are'} gone"
+    return f"the {known['checks']:,} checks of {known.get('promotion') or 'the last promotion'}: {difference}"
 
 
 def users(data: Mapping[str, Any]) -> str | None:

@@ -106,7 +106,7 @@ class Run:
         return self.add("checklist", mode="recorded", items=listed, attested=attested)
 
     def step(
-        self, name: str, seconds: float, detail: str, outcome: str = "passed", during: Callable[[], Any] = int
+        self, name: str, seconds: float, detail: str | None, outcome: str = "passed", during: Callable[[], Any] = int
     ) -> Run:
         """Append a step's lines; ``during`` is called half way."""
         self.add("intent", step=name, what=f"do {name}")
@@ -259,6 +259,8 @@ def promoted(folder: Path) -> Path:
     run = _begun(folder, sizes).absent("redis", NO_REDIS)
     _all_passed(run, [name for name in BEFORE if name != "redis"])
     run.ran("load", failed=1, waived=WAIVER).ran("rehearsal", failed=1, required=False)
+    run.add("compared", promotion="20261122-081500-blue-77aa01", checks=214)
+    run.add("gone", checks=[check_id("redis", 0)])
     run.add("waived", gate="load", reason=WAIVER).step("verify", 95, "every required gate passed")
     run.step("promote", 4, "green is live", during=_switch(run)).ran("live").step("live", 6, "12 checks passed")
     run.step("bake", 60, "no harm in 60 s").series(210, switch=149).add("traffic", promotion=PROMOTION, rollback=None)
@@ -312,7 +314,7 @@ def undone(folder: Path) -> Path:
     """Build a rollback by hand."""
     run = Run(folder).opened("rollback", reason="INC-4712: doctors cannot see new consultations")
     run.planned("1.0.0", "blue", OLD_DIGEST, undoes="20261128-160000-green-1a2b3c")
-    run.step("lease", 0.4, "green is live and healthy on 1.1.0")
+    run.step("lease", 0.4, None)
     run.step("rollback", 3, "blue is live", during=lambda: run.add("switched", colour="blue", generation=3))
     rollback = {"reason": "asked for", "detected_s": 0.0, "switch_s": 0.031, "requests": 120, "failed": 0}
     run.add("traffic", promotion=None, rollback=rollback)

@@ -24,7 +24,7 @@ MOST_BYTES, MOST_ELEMENTS = 8_000_000, 15_000
 MOST_PAGES = 6
 """The most pages of a usual deployment's PDF before its list of checks."""
 SCREEN = 800
-FULL = ("promoted", "rejected", "rolled_back", "refused", "undone")
+FULL = ("promoted", "rolled_back", "refused", "undone")
 """The pages whose elements axe-core examines in each `make test`; the others have the same kinds of elements."""
 WORDS = {"rolled_back": "ROLLED BACK"}
 
@@ -152,6 +152,15 @@ def test_waived_absent_and_advisory_gates_are_on_the_first_screen(seen: Mapping[
     assert {"load 1 of 8 failed, waived", "rehearsal 1 of 8 failed, advisory", "redis absent"} <= set(
         seen["promoted"]["gates"]
     )
+
+
+def test_the_difference_to_the_last_time(seen: Mapping[str, dict[str, Any]]) -> None:
+    assert seen["promoted"]["facts"]["Live before"] == "blue, version 1.0.0"
+    assert seen["promoted"]["facts"]["Compared with"] == (
+        "the 214 checks of 20261122-081500-blue-77aa01: 1 of them is gone"
+    )
+    assert seen["undone"]["facts"]["Live now"] == "telehealth-api:1.0.0 on blue"
+    assert not any("Live before" in seen[name]["facts"] for name in ("refused", "undone"))
 
 
 def test_a_failure_shows_what_was_asked_and_how_to_see_it_again(seen: Mapping[str, dict[str, Any]]) -> None:
