@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +21,7 @@ MARKS = {
     "not_run": "·",
 }
 BAD = ("failed", "error", "inconclusive")
+_COMMAND = re.compile(r"(?:E\s)?\s*(?:again:\s*(?P<labelled>\S.*)|(?P<plain>(?:curl|python|psql|redis-cli) .*))$")
 # The picture of the steps: its width and the width of the names, in the units of its viewBox.
 _WIDTH, _NAMES, _ROW, _LABEL, _LETTER = 960, 90, 20, 130, 7
 
@@ -258,9 +260,10 @@ def failures(data: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def commands(check: Mapping[str, Any]) -> list[str]:
-    """Return the commands that a failure's text names, each once."""
-    lines = (line.strip().removeprefix("E").strip() for line in str(check.get("detail", "")).splitlines())
-    return list(dict.fromkeys(line for line in lines if line.startswith(("curl ", "python ", "psql "))))
+    """Return the commands that a failure's text names, each once, and the one that runs the check alone."""
+    found = (_COMMAND.match(line) for line in str(check.get("detail", "")).splitlines())
+    named = (one["labelled"] or one["plain"] for one in found if one)
+    return [*dict.fromkeys(named), f"pytest --base-url=URL {shlex.quote(check['id'])}"]
 
 
 def coverage(data: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -172,7 +172,8 @@ def test_a_failure_shows_what_was_asked_and_how_to_see_it_again(seen: Mapping[st
         ["GET /consults?limit=500", "500", "12.3 ms"],
         ["GET /health", "ReadTimeout: no answer within 5 s", "5000.0 ms"],
     ]
-    assert failure["commands"] == [runs.CURL]
+    name = "suites/service.yaml::latency::operation 0 answers a valid request as the contract says"
+    assert failure["commands"] == [runs.CURL, f"pytest --base-url=URL '{name}'"]
 
 
 def test_a_refused_run_shows_what_was_asked_for(seen: Mapping[str, dict[str, Any]]) -> None:

@@ -110,7 +110,7 @@ def test_failures_show_the_commands_of_their_text() -> None:
     }
     [found] = view.failures(data(checks=[check, {**check, "outcome": "passed"}]))
     assert found["name"] == "read"
-    assert found["commands"] == ["curl -s 'http://x/x'"]
+    assert found["commands"] == ["curl -s 'http://x/x'", "pytest --base-url=URL suites/service.yaml::endpoints::read"]
     assert [view.value_text(value) for value in found["measured"]] == ["p95: 12.5 ms, limit 10 ms, 7 samples"]
 
 
