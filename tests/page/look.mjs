@@ -48,12 +48,14 @@ const wider = () => {
 };
 
 const search = async (page, text) => {
+  const begin = performance.now();
   await page.fill("input[type=search]", text);
-  return page.evaluate(() => ({
+  const found = await page.evaluate(() => ({
     says: document.querySelector("output").textContent,
     shown: [...document.querySelectorAll(".rows li")].filter((one) => one.checkVisibility()).length,
-    height: document.querySelector("#checks").getBoundingClientRect().height,
+    height: document.querySelector("#checks").getBoundingClientRect().height, // the layout is complete
   }));
+  return { ...found, ms: performance.now() - begin };
 };
 
 const rules = async (page, options) => {
@@ -75,7 +77,9 @@ for (const one of plan.pages) {
   page.on("request", (request) => requests.push(request.url()));
   page.on("console", (message) => messages.push(message.text()));
   page.on("pageerror", (error) => messages.push(String(error)));
+  const begin = performance.now();
   await page.goto(one.url);
+  const loaded = performance.now() - begin;
   const here = await page.evaluate(seen);
   if (one.axe) {
     await page.evaluate(axe);
@@ -94,7 +98,7 @@ for (const one of plan.pages) {
   }
   await page.setViewportSize({ width: 360, height: 740 });
   here.wider = await page.evaluate(wider);
-  found[one.name] = { ...here, requests, messages };
+  found[one.name] = { ...here, requests, messages, loaded_ms: loaded };
   await context.close();
 }
 await browser.close();
