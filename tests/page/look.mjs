@@ -59,7 +59,7 @@ const search = async (page, text) => {
 };
 
 const rules = async (page, options) => {
-  const { violations } = await page.evaluate((how) => window.axe.run(how), options);
+  const { violations } = await page.evaluate((how) => window.axe.run(how), { resultTypes: ["violations"], preload: false, ...options });
   return violations.map((one) => `${one.id}: ${one.nodes[0].html.slice(0, 200)}`);
 };
 

@@ -24,7 +24,7 @@ MOST_BYTES, MOST_ELEMENTS = 8_000_000, 15_000
 MOST_PAGES = 6
 """The most pages of a usual deployment's PDF before its list of checks."""
 SCREEN = 800
-FULL = ("promoted", "rolled_back", "refused", "undone")
+FULL = ("promoted", "rolled_back", "refused")
 """The pages whose elements axe-core examines in each `make test`; the others have the same kinds of elements."""
 WORDS = {"rolled_back": "ROLLED BACK"}
 
