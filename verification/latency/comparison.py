@@ -23,6 +23,8 @@ _ERROR_OF_BOUND = 0.05
 _LEAST_ON_A_CORE = 2
 PLAINLY = 2.0
 """A process that shares its core with another one takes up to this many times as long."""
+# The probability of a tail by chance below which it is plain.
+_PLAIN_TAIL = 1e-6
 # The share that counts as the slowest of all answers.
 _SLOWEST = 0.025
 
@@ -117,6 +119,7 @@ class Sessions:
     fast: float
     bound: float
     core: float
+    cores: int = 0
 
 
 def by_sessions(times: Mapping[str, Sequence[float]], count: int, cores: Sequence[int] = ()) -> Sessions:
@@ -141,7 +144,8 @@ def by_sessions(times: Mapping[str, Sequence[float]], count: int, cores: Sequenc
     typical = {colour: (medians[colour] + medians.get(AGAIN[colour], medians[colour])) / 2 for colour in again}
     moved = float(numpy.median(typical[CANDIDATE] - typical[LIVE]))
     bound, core = float(numpy.exp(_bound(stats, ratios))), float(numpy.exp(_lowest(numpy, ratios, cores)))
-    return Sessions(count, middle, moved, float(numpy.exp(noise)), p, high, _fast(numpy, times), bound, core)
+    several = len(_by_core(numpy, ratios, cores))
+    return Sessions(count, middle, moved, float(numpy.exp(noise)), p, high, _fast(numpy, times), bound, core, several)
 
 
 def _fast(numpy: Any, times: Mapping[str, Sequence[float]]) -> float:
@@ -161,10 +165,15 @@ def _bound(stats: Any, ratios: Any) -> float:
 
 def _lowest(numpy: Any, ratios: Any, cores: Sequence[int]) -> float:
     """Return the lowest of the medians by core; the median of all if the cores are unknown or the same."""
+    medians = [float(numpy.median(one)) for one in _by_core(numpy, ratios, cores)]
+    return min(medians, default=float(numpy.median(ratios)))
+
+
+def _by_core(numpy: Any, ratios: Any, cores: Sequence[int]) -> list[Any]:
+    """Return the sessions' ratios by core, of cores with enough sessions; empty if the cores are unknown."""
     known = len(cores) == len(ratios)
     groups = [ratios[numpy.asarray(cores) == core] for core in sorted(set(cores))] if known else []
-    medians = [float(numpy.median(one)) for one in groups if len(one) >= _LEAST_ON_A_CORE]
-    return min(medians, default=float(numpy.median(ratios)))
+    return [one for one in groups if len(one) >= _LEAST_ON_A_CORE]
 
 
 def all_by_sessions(series: Sequence[Mapping[str, Sequence[float]]], count: int, cores: Sequence[int] = ()) -> Sessions:
@@ -194,8 +203,13 @@ def is_slower_in_sessions(found: Sessions, limits: LatencyLimits, alpha: float) 
 
 
 def is_plainly_slower(found: Sessions, limits: LatencyLimits) -> bool:
-    """Return whether a candidate that is slower is so by more than other work explains: far slower, its fastest answers as well."""
-    return found.bound > PLAINLY * found.control and min(found.fast, found.core) > limits.slower
+    """Return whether a candidate that is slower is so by more than other work explains.
+
+    Its fastest answers are slower as well, and it is slower from each of several cores of the measuring process, or else
+    far slower.
+    """
+    far = limits.slower if found.cores > 1 else PLAINLY
+    return found.bound > far * found.control and min(found.fast, found.core) > limits.slower
 
 
 def is_slower(found: Shift, limits: LatencyLimits, alpha: float) -> bool:
@@ -253,6 +267,11 @@ def _among_the_slowest(numpy: Any, both: Sequence[float], limits: LatencyLimits)
     """Return the border of the quantile test: the slowest answers of both together should come equally from both."""
     typical, slowest = (float(one) for one in numpy.quantile(both, (0.5, 1 - _SLOWEST)))
     return max(slowest, typical + (limits.slower - 1) * typical, typical + limits.slower_ms)
+
+
+def is_plain_tail(found: Tail) -> bool:
+    """Return whether other work on the machine does not explain a slower tail: live's answers, in the same time, show little of it."""
+    return found.p <= _PLAIN_TAIL and found.slow / found.candidate > 3 * found.live_slow / found.live
 
 
 def has_slower_tail(

@@ -131,7 +131,7 @@ def judge_repeatedly(
 ) -> LatencyResult:
     """Apply the rule of repeated measurements: refuse a release if the first suspects it, for the reasons of the last.
 
-    The second measurement decides, unless all that it finds is a difference from live that is not plain. Then a third
+    The second measurement decides, unless nothing that it finds is plain. Then a third
     one follows after a ``pause`` (in seconds), and only a difference of the same operation, by the same test, counts.
     """
     first = measured(judge.places)
@@ -143,11 +143,9 @@ def judge_repeatedly(
     second = again(_operations(suspected), SECOND, judge)
     found = judge.findings(second)
     words = {one.operation: one.says for one in suspected}
-    decided = [one for one in found if one.plain]
-    if decided or not found:
+    if not found or any(one.plain for one in found):
         findings = tuple(
-            one.after(f"the first of two measurements: {words.get(one.operation, suspected[0].says)}")
-            for one in decided
+            one.after(f"the first of two measurements: {words.get(one.operation, suspected[0].says)}") for one in found
         )
         return replace(result, second=second, findings=findings)
     pause(PAUSE_BEFORE_THIRD_S)
@@ -377,7 +375,7 @@ class Judge:
                     f"{self._asked(name)}: {found.slow / found.candidate:.1%} of {found.candidate} answers are far slower than usual, "
                     f"of live's {found.live_slow / found.live:.1%}; limit {self.limits.tail_share:.0%} more "
                     f"(Fisher p {found.p:.1g})",
-                    plain=False,
+                    plain=comparison.is_plain_tail(found),
                 )
 
     def _failures(self, measured: Measured) -> Finding | None:
