@@ -12,18 +12,20 @@ unexport PYTHONDONTWRITEBYTECODE
 
 EXAMPLES := $(patsubst %/requirements.txt,%/.venv/.installed,$(wildcard examples/*/requirements.txt))
 
+PAGE := $(patsubst %/package-lock.json,%/node_modules/.installed,$(wildcard tests/page/package-lock.json))
+
 .PHONY: deploy test soak lint examples checkov clean
 .DEFAULT_GOAL := deploy
 
 deploy: $(VENV)/.installed
 	@$(BIN)/python -m pytest --target=$(TARGET) $(ARGS)
 
-test: lint examples/httpbin/.venv/.installed tests/page/node_modules/.installed
+test: lint examples/httpbin/.venv/.installed $(PAGE)
 	@$(BIN)/python -m pytest tests -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # All of `make test` and the long tests, then deployments of every broken release and a hundred good ones beside other work.
 # Neither part starts a new test or deployment after SOAK_SECONDS.
-soak: lint examples tests/page/node_modules/.installed
+soak: lint examples $(PAGE)
 	@HISTORIES=20000 $(BIN)/python -m pytest tests --soak -n 3 --dist loadfile --no-loadscope-reorder \
 		--soak-seconds=$(SOAK_SECONDS) $(ARGS); tests=$$?; \
 	$(BIN)/python benchmarks/gates.py --broken --good 100 --seconds=$(SOAK_SECONDS) && exit $$tests
