@@ -91,7 +91,7 @@ def close(
     ``page`` renders report.html from the data. Raises JournalUnwritable or OSError if the report cannot be written.
     """
     signer = _signer(journal, archive)
-    named = {} if signer is None else {"signing_key": signer.checker.fingerprint}
+    named = {} if signer is None else {"signed_by": signer.checker.fingerprint}
     for kind, data in closing:
         journal.append(kind, **data, **(named if kind == "closed" else {}))
     built = report.build(journal.records())

@@ -217,7 +217,7 @@ def _signed(
 
 def signing_key(records: Sequence[Record]) -> str | None:
     """Return the fingerprint of the key that a journal names; older journals name none."""
-    named = last_data(records, "closed").get("signing_key")
+    named = last_data(records, "closed").get("signed_by")
     return None if named is None else str(named)
 
 

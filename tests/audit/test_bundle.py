@@ -93,7 +93,7 @@ def test_a_bundle_that_was_signed_again_never_holds(made: tuple[Path, Run], tmp_
     assert result(tmp_path / "forged.tar", fingerprint=Signer(run.estate.pem).checker.fingerprint)[0] == 6
     # The journal names the right key, but another key signs.
     lines = forged.lines
-    lines[-1]["signing_key"] = Signer(run.estate.pem).checker.fingerprint
+    lines[-1]["signed_by"] = Signer(run.estate.pem).checker.fingerprint
     forged.rewrite(lines)
     with (tmp_path / "named.tar").open("wb") as file:
         files = {one.name: one.read_bytes() for one in forged.folder.iterdir()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from deployment.settings import load
 from infrastructure.estate import earlier_public_key_files
 from tests.audit.evidence import Estate, Run, make_run, private_pem
 from tests.checkout import SETTINGS_FILE
+from verification.redaction.redactor import LearningRedactor
 
 
 def public_pem(private: str) -> str:
@@ -37,13 +39,13 @@ def test_a_run_names_its_key_as_openssl_does(run: Run, tmp_path: Path) -> None:
         check=True,
         capture_output=True,
     ).stdout
-    named = run.lines[-1]["signing_key"]
+    named = run.lines[-1]["signed_by"]
     assert named == f"sha256:{hashlib.sha256(der).hexdigest()}"
     assert named == Signer(run.estate.pem).checker.fingerprint
 
 
 def test_an_unsigned_run_names_no_key(tmp_path: Path) -> None:
-    assert "signing_key" not in make_run(tmp_path, Estate(pem="none")).lines[-1]
+    assert "signed_by" not in make_run(tmp_path, Estate(pem="none")).lines[-1]
 
 
 def test_an_earlier_key_checks_an_older_run(run: Run, tmp_path: Path) -> None:
@@ -65,7 +67,7 @@ def test_a_key_that_the_journal_does_not_name_is_found(tmp_path: Path) -> None:
     run = make_run(tmp_path, Estate())
     other = make_run(tmp_path / "other", Estate())
     lines = run.lines
-    lines[-1]["signing_key"] = Signer(other.estate.pem).checker.fingerprint
+    lines[-1]["signed_by"] = Signer(other.estate.pem).checker.fingerprint
     forged = make_run(tmp_path / "forged", Estate(pem=run.estate.pem), signing_key_named="x")
     ring = Checker(public_pem(other.estate.pem), public_pem(run.estate.pem))
     assert signature(forged, ring).good
@@ -87,3 +89,9 @@ def test_the_keyring_is_part_of_the_settings(tmp_path: Path) -> None:
     (tmp_path / "deployment.toml").write_text(text)
     settings = load(tmp_path / "deployment.toml", "production")
     assert earlier_public_key_files(settings) == (tmp_path / "keys/2025.pem", tmp_path / "keys/2026.pem")
+
+
+def test_redaction_leaves_the_fingerprint_of_the_key(tmp_path: Path) -> None:
+    """A field whose name contains `key` would be hidden, and the signature could not be compared with it."""
+    run = make_run(tmp_path, Estate())
+    assert LearningRedactor({}).clean(json.dumps(run.lines[-1])) == json.dumps(run.lines[-1])
