@@ -45,6 +45,9 @@ def _descriptors(records: Sequence[Record]) -> Iterator[dict[str, Any]]:
         yield {"name": FIRST_NAME, "uri": journal, "digest": {"sha256": opened.hash}}
     if "sha256" in manifest:
         yield {"name": "checks", "uri": journal, "digest": {"sha256": manifest["sha256"]}}
+    exempt = next((record for record in records if record.kind == "exempt"), None)
+    if exempt is not None:
+        yield {"name": "exempt checks", "uri": journal, "digest": {"sha256": exempt.hash}}
     if planned.get("digest"):
         yield {"name": "image", **image(planned)}
     with_role = {one["path"] for one in manifest.get("inputs", ())}
