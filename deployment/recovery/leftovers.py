@@ -14,7 +14,7 @@ LEDGER_FILE = "journeys.jsonl"
 """The ledger of a run, beside its journal: the data that its journeys have written and not removed yet."""
 WITHIN_S = 30.0
 """The time (s) for one run's data."""
-AT_THE_END_S = 5.0
+AT_THE_END_S = 15.0
 """The time (s) in which a run removes what its own processes left."""
 
 
