@@ -6,6 +6,7 @@ from __future__ import annotations
 # such a run would leave httpx with the exceptions of a discarded httpcore, and it would no longer recognise a ConnectError.
 import httpcore  # noqa: F401
 import pytest
+import vl_convert  # noqa: F401  # a second import fails, and pytester forgets what its runs have imported first
 
 from tests.slowest import SlowestFiles
 from tests.soak import Soak
