@@ -1,4 +1,4 @@
-"""The secrets that checks and the description use as ``${secret.NAME}``: the settings say where they are kept."""
+"""Reads the secrets that checks and the description use as ``${secret.NAME}``, from the places in the settings."""
 
 from __future__ import annotations
 

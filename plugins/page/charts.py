@@ -66,7 +66,7 @@ def _drawn(specs: Sequence[tuple[str, Spec]]) -> dict[str, str]:
 
 
 def _finished(svg: str, title: str) -> Markup:
-    """Return the SVG as one image with a name; what it shows stands beside it in words."""
+    """Return the SVG as one image with a name. The caption says what it shows."""
     if not svg:
         return Markup("")
     plain = re.sub(r' (role|aria-[a-z]+)="[^"]*"', "", svg)

@@ -29,7 +29,6 @@ def render(data: Mapping[str, Any]) -> str:
         mood=view.mood(data),
         took=view.took(data["report"]),
         users=view.users(data),
-        before=view.before(data),
         compared=view.compared(data),
         steps=view.steps(data),
         groups=view.groups(data),

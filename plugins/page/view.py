@@ -87,7 +87,7 @@ def mood(data: Mapping[str, Any]) -> str:
 
 
 def steps(data: Mapping[str, Any]) -> Steps | None:
-    """Return the picture of the steps; None if there was no step."""
+    """Return the picture of the steps; None for a run without steps."""
     found = [(one, _seconds(one["started_at"])) for one in data["report"]["steps"] if one.get("started_at")]
     if not found:
         return None
@@ -165,13 +165,6 @@ def took(report: Mapping[str, Any]) -> str | None:
     if not (report.get("started_at") and report.get("finished_at")):
         return None
     return duration(max(0.0, _seconds(report["finished_at"]) - _seconds(report["started_at"])))
-
-
-def before(data: Mapping[str, Any]) -> str | None:
-    """Return what was live before the run; None if the run did not come that far, or undid a promotion."""
-    found = (one["data"] for one in data["journal"] if one["kind"] == "outcome" and one["data"].get("step") == "lease")
-    detail = next((one.get("detail") for one in found if one["outcome"] == "passed"), None)
-    return str(detail).replace(" is live and healthy on ", ", version ", 1) if detail else None
 
 
 def compared(data: Mapping[str, Any]) -> str | None:

@@ -153,43 +153,9 @@ class Bench:
         facts_file = self.folder / "fake-environment.json"
         facts_file.write_text(json.dumps(facts), encoding="utf-8")
         reports = self.folder / "reports"
-        url = f"http://api.telehealth.localhost:{service.port}"
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "EMBEDDED_"))}
         ran = subprocess.run(
-            [
-                *(
-                    sys.executable,
-                    "-m",
-                    "pytest",
-                    f"--base-url={url}",
-                    f"--reports={reports}",
-                    "-p",
-                    "no:cacheprovider",
-                ),
-                *(
-                    "-p",
-                    "tests.gates.fake_environment",
-                    "-p",
-                    "html",
-                    "-p",
-                    "metadata",
-                    "-p",
-                    "xdist",
-                    "-q",
-                    "--tb=line",
-                ),
-                *("-W", "ignore::pytest.PytestAssertRewriteWarning"),
-                *(
-                    [
-                        f"--live-url=http://blue.telehealth.localhost:{beside.port}",
-                        f"--expect-version={service.version}",
-                    ]
-                    if beside
-                    else []
-                ),
-                *options,
-                *(f"suites/{gate}" for gate in gates),
-            ],
+            _arguments(service, beside, reports, [*options, *(f"suites/{gate}" for gate in gates)]),
             cwd=ROOT,
             env={
                 **inherited,
@@ -205,6 +171,18 @@ class Bench:
             check=False,
         )
         return _read(ran.returncode, ran.stdout + ran.stderr, reports / "latest")
+
+
+def _arguments(service: Service, beside: Service | None, reports: Path, more: Sequence[str]) -> list[str]:
+    """Return the command that verifies the service, and compares it with the live colour ``beside`` if there is one."""
+    command = [sys.executable, "-m", "pytest", f"--base-url=http://api.telehealth.localhost:{service.port}"]
+    command += [f"--reports={reports}", "-q", "--tb=line", "-W", "ignore::pytest.PytestAssertRewriteWarning"]
+    for plugin in ("no:cacheprovider", "tests.gates.fake_environment", "html", "metadata", "xdist"):
+        command += ["-p", plugin]
+    if beside is not None:
+        live = f"http://blue.telehealth.localhost:{beside.port}"
+        command += [f"--live-url={live}", f"--expect-version={service.version}"]
+    return [*command, *more]
 
 
 @contextmanager

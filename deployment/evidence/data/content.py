@@ -33,13 +33,15 @@ def build(records: Sequence[Record], details: Iterable[Mapping[str, Any]] = ()) 
     facts = report.build(records)
     planned, opened, closed = (last_data(records, kind) for kind in ("planned", "opened", "closed"))
     undoes = planned.get("undoes")
-    lines, live = list(details), _live(records, facts, bool(undoes))
+    lines, before = list(details), _before(records)
+    live = _live(facts, before, bool(undoes))
     reasons = _reasons(records) | next((dict(one["gates"]) for one in lines if one["kind"] == detail_lines.REASONS), {})
     gates = [] if undoes else [{**gate, "reason": reasons.get(gate["name"])} for gate in facts["gates"]]
     return {
         "schema_version": SCHEMA,
         "report": facts,
         "sentence": undo_sentence(facts, undoes) if undoes else sentence(facts, live),
+        "before": before,
         "live": live,
         "gates": gates,
         "advisories": advisories(gates),
@@ -151,24 +153,20 @@ def _asked_for(opened: Mapping[str, Any]) -> str | None:
     return "the highest version was asked for" if tag is None else f"tag {tag} was asked for"
 
 
-def _live(records: Sequence[Record], facts: Mapping[str, Any], by_hand: bool) -> str | None:
+def _before(records: Sequence[Record]) -> str | None:
+    """Return what was live before the run; None if the run did not come that far, or undoes a promotion by hand."""
+    steps = (one.data for one in records if one.kind == "outcome" and one.data.get("step") == "lease")
+    detail = next((one.get("detail") for one in steps if one.get("outcome") == "passed"), None)
+    return str(detail).replace(" is live and healthy on ", ", version ", 1) if detail else None
+
+
+def _live(facts: Mapping[str, Any], before: str | None, by_hand: bool) -> str | None:
     """Return what is live after the run, as far as its journal shows it. ``by_hand``: the run undoes a promotion."""
-    before = next(
-        (
-            str(one.data.get("detail"))
-            for one in records
-            if one.kind == "outcome"
-            and one.data.get("step") == "lease"
-            and one.data.get("outcome") == "passed"
-            and one.data.get("detail")  # a rollback by hand takes the lock and notes nothing
-        ),
-        None,
-    )
     match facts["verdict"]:
         case "rolled_back" if by_hand:
             return f"{facts['image'] or 'the previous release'} on {facts['target']}"
         case "promoted":
             return f"{facts['image']} on {facts['target']}"
-        case "rejected" | "rolled_back" if before is not None:
-            return before.replace(" is live and healthy on ", ", version ", 1)
+        case "rejected" | "rolled_back":
+            return before
     return None

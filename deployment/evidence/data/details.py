@@ -37,7 +37,7 @@ class Details:
 
 
 def read(path: Path) -> Iterator[Mapping[str, Any]]:
-    """Yield the lines of a file; none if there is no such file. Lines that are torn or no objects are left out."""
+    """Yield the lines of a file; none without the file. Torn lines, and lines that are not objects, are left out."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
     except OSError:
