@@ -1,5 +1,7 @@
 """`make soak`: tests that passed at this commit are not run again, and the results are kept in a file.
 
+A commit that differs only in documents counts as the same one, except for tests that read documents.
+
 ``python -m tests.soak`` prints that file: for each test file, its results with their commit and date. The results of an
 unfinished soak are in ``.soak/COMMIT.jsonl``, one line for each test. With ``--soak-seconds N`` no test begins after N seconds;
 the next call continues.
@@ -13,6 +15,7 @@ import subprocess
 import time
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +24,30 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results" / "soak.json"
 STATE = ROOT / ".soak"
-TESTED = (".", ":!benchmarks/results")
+DOCUMENTS = ("docs", ":(glob)*.md")
+TESTED = (".", ":!benchmarks/results", ":!docs", ":(exclude,glob)*.md")
 PASSED, FAILED = "passed", "failed"
 WORKERINPUT = "soak"
 
 
 def tree() -> str:
-    """Return the last commit of the tested files, with a hash of uncommitted changes; benchmarks/results does not count."""
+    """Return the last commit of the tested files, with a hash of uncommitted changes; results and documents do not count."""
     commit = _git("log", "-1", "--format=%h", "--abbrev=10", "--", *TESTED).strip() or "no-commit"
     changed = _git("diff", "HEAD", "--", *TESTED)
     return f"{commit}+{hashlib.sha256(changed.encode()).hexdigest()[:8]}" if changed else commit
+
+
+def documents() -> str:
+    """Return a hash of the documents."""
+    known = _git("ls-files", "-s", "--", *DOCUMENTS) + _git("diff", "HEAD", "--", *DOCUMENTS)
+    return hashlib.sha256(known.encode()).hexdigest()[:8]
+
+
+@cache
+def reads_documents(file: str) -> bool:
+    """Return whether a test file, by its path below the root, may read documents: it names one or their folder, or is in tests/docs."""
+    text = (ROOT / file).read_text(encoding="utf-8") if (ROOT / file).is_file() else ""
+    return file.startswith("tests/docs/") or any(word in text for word in ('.md"', "docs"))
 
 
 def _git(*arguments: str) -> str:
@@ -44,8 +61,9 @@ class Soak:
         self._worker = hasattr(config, "workerinput")
         self._tree = "" if self._worker else tree()
         self._state = STATE / f"{self._tree}.jsonl"
+        self._documents = "" if self._worker else documents()
         known = _read(self._state) if not self._worker else {}
-        self._passed = sorted(name for name, line in known.items() if line["outcome"] == PASSED)
+        self._passed = still_passed(known.values(), self._documents)
         self._until = time.time() + config.getoption("--soak-seconds")
         if self._worker:
             self._passed, self._until = config.workerinput[WORKERINPUT]  # type: ignore[attr-defined]  # xdist's
@@ -80,6 +98,7 @@ class Soak:
             line["outcome"] = FAILED if report.failed else report.outcome
         if report.when == "teardown" and not self._worker:
             line["seconds"] = round(line["seconds"], 3)
+            line["documents"] = self._documents
             self._state.parent.mkdir(exist_ok=True)
             with self._state.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(self._open.pop(report.nodeid)) + "\n")
@@ -92,6 +111,16 @@ class Soak:
             kept = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
             both = dict(sorted((kept | summed(self._tree, lines.values())).items()))
             RESULTS.write_text(json.dumps(both, indent=1) + "\n", encoding="utf-8")
+
+
+def still_passed(lines: Iterable[Mapping[str, Any]], documents: str) -> list[str]:
+    """Return the tests that passed, without those that read documents and passed with other ones."""
+    return sorted(
+        line["test"]
+        for line in lines
+        if line["outcome"] == PASSED
+        and (line.get("documents") == documents or not reads_documents(line["test"].partition("::")[0]))
+    )
 
 
 def _read(path: Path) -> dict[str, Mapping[str, Any]]:
