@@ -214,7 +214,7 @@ def simulated(seed: int, model: str, slower: float, tail: float) -> LatencyResul
                 series[name] = PLACED[model](machine, factor, late, place)
             else:
                 series[name] = (Recorded if model == "recorded" else Colour)(machine, pauses, factor, late)
-    askers = {colour: series[colour] for colour in (CANDIDATE, LIVE)}
+    askers: dict[str, Asks] = {colour: series[colour] for colour in (CANDIDATE, LIVE)}
     urls = dict.fromkeys(askers, "http://nowhere")
     plan = LatencyPlan(urls, SERVICE, SmokeUser("", ""), samples=GATE["samples"], rate=1e9)
     judge = Judge(LIMITS, plan.samples, plan.operations)
@@ -225,7 +225,10 @@ def simulated(seed: int, model: str, slower: float, tail: float) -> LatencyResul
 
     def again(suspected: Collection[str], sessions: SessionPlan, judge: Judge) -> Measured:
         sessions = replace(sessions, affinity=machine)
-        return measure_sessions_with(series, plan, suspected, sessions, hopeless=judge.hopeless, wanted=judge.wanted)
+        asks = series if sessions.controls else askers
+        return measure_sessions_with(
+            asks, plan, judge.places, suspected, sessions, hopeless=judge.hopeless, wanted=judge.wanted
+        )
 
     def pause(seconds: float) -> None:
         machine.now_ms += seconds * 1000

@@ -122,6 +122,7 @@ def test_each_session_has_its_core_and_both_colours_get_as_many_requests(askers:
     measured = measure_sessions_with(
         askers,
         PLAN,
+        PLAN.places,
         [],
         sessions,
         hopeless=lambda _: None,
@@ -134,6 +135,22 @@ def test_each_session_has_its_core_and_both_colours_get_as_many_requests(askers:
     assert all(one.cleared for one in askers.values())
 
 
+def test_measurement_may_end_before_all_its_sessions(askers: dict[str, Quick]) -> None:
+    looks: list[tuple[int, bool]] = []
+
+    def wanted(seen: Measured) -> list[Place]:
+        looks.append((seen.sessions, seen.is_early))
+        return [] if not seen.is_early else [("health", "kept")]
+
+    sessions = SessionPlan(4, (6,), early=(1, 2), affinity=FakeAffinity(()))
+    measured = measure_sessions_with(askers, PLAN, PLAN.places, [], sessions, hopeless=lambda _: None, wanted=wanted)
+    assert (looks, measured.sessions) == ([(1, True), (2, True), (4, False)], 4)
+    measured = measure_sessions_with(
+        askers, PLAN, PLAN.places, [], sessions, hopeless=lambda _: None, wanted=lambda _: []
+    )
+    assert (measured.sessions, measured.is_early) == (1, True)
+
+
 def test_measurement_that_fails_returns_the_cores(askers: dict[str, Quick]) -> None:
     affinity = FakeAffinity({0, 1})
 
@@ -142,12 +159,14 @@ def test_measurement_that_fails_returns_the_cores(askers: dict[str, Quick]) -> N
 
     with pytest.raises(RuntimeError):
         measure_sessions_with(
-            askers, PLAN, [], SessionPlan(2, (4,), affinity=affinity), hopeless=fail, wanted=lambda _: []
+            askers, PLAN, PLAN.places, [], SessionPlan(2, (4,), affinity=affinity), hopeless=fail, wanted=lambda _: []
         )
     assert affinity.chosen[-1] == {0, 1}
 
 
 def test_measurement_without_affinity_has_no_cores(askers: dict[str, Quick]) -> None:
     sessions = SessionPlan(2, (4,), affinity=FakeAffinity(()))
-    measured = measure_sessions_with(askers, PLAN, [], sessions, hopeless=lambda _: None, wanted=lambda _: [])
+    measured = measure_sessions_with(
+        askers, PLAN, PLAN.places, [], sessions, hopeless=lambda _: None, wanted=lambda _: []
+    )
     assert (measured.sessions, measured.cores) == (2, [])

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 
 from tests.verification.contract_server import SERVICE
-from verification.latency import comparison
+from verification.latency import comparison, tails
 from verification.latency.judge import PAUSE_BEFORE_THIRD_S, Judge, LatencyResult, judge_repeatedly
 from verification.latency.measuring import SECOND, THIRD, Measured, SessionPlan
 from verification.latency.plan import AGAIN, CANDIDATE, KINDS, LIVE, LatencyLimits, Place, operations_of
@@ -165,10 +165,11 @@ class Again:
     def __init__(self, *measured: Measured) -> None:
         self._measured = list(measured)
         self.asked: list[tuple[list[str], SessionPlan]] = []
+        self.places: list[list[Place]] = []
         self.pauses: list[float] = []
 
     def __call__(self, suspected: Collection[str], sessions: SessionPlan, judge: Judge) -> Measured:
-        assert judge.places
+        self.places.append(judge.places)
         self.asked.append((list(suspected), sessions))
         return self._measured.pop(0)
 
@@ -310,13 +311,6 @@ def test_plain_tail_needs_no_third_measurement() -> None:
     assert result.third is None
 
 
-def test_slow_tail_that_live_shows_too_is_not_plain() -> None:
-    found = comparison.Tail(1000, 1000, slow=60, live_slow=15, p=1e-7)
-    assert comparison.is_plain_tail(found)
-    assert not comparison.is_plain_tail(replace(found, live_slow=25))
-    assert not comparison.is_plain_tail(replace(found, p=1e-5))
-
-
 def test_difference_on_each_of_several_cores_is_plain() -> None:
     """A process that shares its core with other work is slower from one core only."""
     cores = [session % 2 for session in range(16)]
@@ -327,6 +321,62 @@ def test_difference_on_each_of_several_cores_is_plain() -> None:
     assert not comparison.is_plainly_slower(replace(SLOWER, cores=1), LIMITS)
 
 
+def test_only_suspected_operations_are_measured_again() -> None:
+    slower: Draw = lambda draw, place, n: noise(draw, place, n) * (2 if place[0] == "login" else 1)  # noqa: E731 - used once
+    again = Again(in_sessions(slower, noise), in_sessions(slower, noise, 8))
+    result = judge_repeatedly(
+        measured_by(slower), Judge(LIMITS, SAMPLES, OPERATIONS), again, compared=True, pause=lambda _: None
+    )
+    assert {name for name, _ in again.places[0]} == {"login"}
+    assert {one.operation for one in result.findings} == {"login"}, words(result)
+
+
+def test_slower_operation_beside_one_without_answers_is_measured_again_with_all_others() -> None:
+    first = measured_by(lambda draw, place, n: noise(draw, place, n) * (2 if place[0] == "login" else 1))(PLACES)
+    first.times["health", "kept"][CANDIDATE].clear()
+    again = Again(in_sessions(noise, noise))
+    judge = Judge(LIMITS, SAMPLES, OPERATIONS)
+    assert judge_repeatedly(lambda _: first, judge, again, compared=True).findings == ()
+    assert again.places[0] == judge.places
+
+
+def test_plain_tail_ends_the_second_measurement_early() -> None:
+    judge = Judge(LIMITS, SAMPLES, OPERATIONS)
+    early = replace(in_sessions(tail(0.1), noise, 8), is_early=True)
+    assert judge.wanted(early) == []
+    assert "far slower than usual" in str(early.cut_short)
+    assert {one.test for one in judge.findings(early)} == {"tail"}
+
+
+def test_difference_that_is_not_plain_does_not_end_the_second_measurement_early() -> None:
+    judge = Judge(LIMITS, SAMPLES, OPERATIONS)
+    slower: Draw = lambda draw, place, n: noise(draw, place, n) * (1.6 if place[0] == "readConsult" else 1)  # noqa: E731 - used once
+    early = replace(in_sessions(slower, noise, 12), is_early=True)
+    assert (judge.wanted(early), early.cut_short) == (judge.places, None)
+    assert judge.wanted(replace(early, is_early=False)) == []
+
+
+def test_colours_are_not_compared_with_themselves_if_only_a_tail_is_suspected() -> None:
+    def again_after(first: Draw) -> Again:
+        again = Again(in_sessions(noise, noise))
+        judge_repeatedly(measured_by(first), Judge(LIMITS, SAMPLES, OPERATIONS), again, compared=True)
+        return again
+
+    only_tail = again_after(lambda draw, place, n: noise(draw, place, n) + (300 if n % 20 == 0 else 0))
+    assert not only_tail.asked[0][1].controls
+    both = again_after(lambda draw, place, n: 1.5 * noise(draw, place, n) + (300 if n % 20 == 0 else 0))
+    assert both.asked[0][1].controls, "slower, too"
+
+
+def test_measurement_without_controls_says_nothing_about_the_typical_answer() -> None:
+    measured = in_sessions(lambda draw, place, n: 1.5 * noise(draw, place, n), noise)
+    judge = Judge(LIMITS, SAMPLES, OPERATIONS)
+    assert "slower" in {one.test for one in judge.findings(measured)}
+    for colour in AGAIN.values():
+        del measured.asked[colour]
+    assert "slower" not in {one.test for one in judge.findings(measured)}
+
+
 def test_third_measurement_that_proves_nothing_does_not_pass() -> None:
     slower = in_sessions(
         lambda draw, place, n: noise(draw, place, n) * (1.6 if place[0] == "readConsult" else 1), noise
@@ -335,7 +385,7 @@ def test_third_measurement_that_proves_nothing_does_not_pass() -> None:
     late.late_ms = [120.0] * 50
     assert "too busy to measure" in words(Again(slower, late).judged())
     empty = in_sessions(noise, noise, 8)
-    empty.times["health", "kept"][CANDIDATE].clear()
+    empty.times["readConsult", "kept"][CANDIDATE].clear()
     assert "0 answers of candidate" in words(Again(slower, empty).judged())
 
 
@@ -400,7 +450,7 @@ def test_comparison_without_samples_raises() -> None:
     with pytest.raises(ValueError, match="nothing to compare"):
         comparison.shift([], [1.0], LIMITS, 0.01)
     with pytest.raises(ValueError, match="nothing to compare"):
-        comparison.tail([([], [1.0])], LIMITS)
+        tails.tail([([], [1.0])], LIMITS)
 
 
 def test_clear_difference_ends_the_measurement() -> None:

@@ -1,6 +1,6 @@
 """Compares the answer times of two releases with statistical tests: two samples in, the result of a test out; pure.
 
-The only module of ours that imports scipy.stats (half a second), and only if it compares something.
+Imports scipy.stats (half a second) only if it compares something.
 """
 
 from __future__ import annotations
@@ -12,21 +12,12 @@ from typing import Any
 
 from verification.latency.plan import AGAIN, CANDIDATE, LIVE, LatencyLimits
 
-# An answer is slow beyond this many times the distance from the fastest tenth to the median (normal distribution: 1 in
-# 10 million).
-_SPREADS = 4
-CHANCE_OF_SESSIONS = 0.002
-"""The probability of nine sessions with more slow answers of the candidate, and none with more of live's (1 in 512)."""
 # The error of the lower bound of a ratio, one-sided.
 _ERROR_OF_BOUND = 0.05
 # A core with fewer sessions than this has no typical ratio.
 _LEAST_ON_A_CORE = 2
 PLAINLY = 2.0
 """A process that shares its core with another one takes up to this many times as long."""
-# The probability of a tail by chance below which it is plain.
-_PLAIN_TAIL = 1e-6
-# The share that counts as the slowest of all answers.
-_SLOWEST = 0.025
 
 
 @dataclass(frozen=True)
@@ -47,31 +38,11 @@ class Shift:
     needed: int
 
 
-@dataclass(frozen=True)
-class Tail:
-    """The number of slow answers: far beyond the usual time of both colours. ``p``: of Fisher's exact test, one-sided.
-
-    ``p_sessions``: of the one-sided sign test over the sessions in which the colours differ; 0.0 without sessions.
-    """
-
-    candidate: int
-    live: int
-    slow: int
-    live_slow: int
-    p: float
-    p_sessions: float = 0.0
-
-    @property
-    def more(self) -> float:
-        """Return the candidate's share of slow answers minus live's."""
-        return self.slow / self.candidate - self.live_slow / self.live
-
-
 def shift(candidate: Sequence[float], live: Sequence[float], limits: LatencyLimits, alpha: float) -> Shift:
     """Compare two samples in ms. Raises ValueError if one is empty."""
     if not candidate or not live:
         raise ValueError("there is nothing to compare: one of the samples is empty")
-    numpy, stats = _libraries()
+    numpy, stats = libraries()
     mine, other = numpy.asarray(candidate), numpy.asarray(live)
     typical = float(numpy.median(other))
     moved = float(numpy.median(numpy.subtract.outer(mine, other)))
@@ -88,7 +59,7 @@ def shift_of_all(
     The milliseconds are those of a series whose typical answer takes 1 ms. Raises ValueError if there is nothing to
     compare.
     """
-    numpy, _ = _libraries()
+    numpy, _ = libraries()
     mine: list[float] = []
     other: list[float] = []
     for candidate, live in pairs:
@@ -127,7 +98,7 @@ def by_sessions(times: Mapping[str, Sequence[float]], count: int, cores: Sequenc
 
     Raises ValueError if a series has fewer answers than sessions.
     """
-    numpy, stats = _libraries()
+    numpy, stats = libraries()
     medians = {
         colour: numpy.array([float(numpy.median(part)) for part in numpy.array_split(numpy.asarray(series), count)])
         for colour, series in times.items()
@@ -178,7 +149,7 @@ def _by_core(numpy: Any, ratios: Any, cores: Sequence[int]) -> list[Any]:
 
 def all_by_sessions(series: Sequence[Mapping[str, Sequence[float]]], count: int, cores: Sequence[int] = ()) -> Sessions:
     """Compare many series as one, each divided by its typical answer; a session combines its part of every series."""
-    numpy, _ = _libraries()
+    numpy, _ = libraries()
     parts: dict[str, list[list[float]]] = {}
     for times in series:
         typical = float(numpy.median([one for values in times.values() for one in values])) or 1.0
@@ -217,73 +188,9 @@ def is_slower(found: Shift, limits: LatencyLimits, alpha: float) -> bool:
     return found.p <= alpha and found.ratio > limits.slower and found.shift_ms > limits.slower_ms
 
 
-def tail(pairs: Sequence[tuple[Sequence[float], Sequence[float]]], limits: LatencyLimits, sessions: int = 0) -> Tail:
-    """Return the slow answers of one or more series (candidate, live), each by its own border. Raises ValueError without two samples.
-
-    Two borders are tried, and the result with the smaller ``p`` is returned (``p`` is doubled for that). One border
-    finds many answers that are a little slow. The other finds those that are slower still if a busy machine makes many
-    answers of both colours slow.
-    """
-    numpy, stats = _libraries()
-    pairs = [pair for pair in pairs if pair[0] and pair[1]]
-    if not pairs:
-        raise ValueError("there is nothing to compare: there are no two samples")
-    mine, other = (sum(len(pair[side]) for pair in pairs) for side in (0, 1))
-    found = []
-    for border in (_far_from_usual, _among_the_slowest):
-        slow = live_slow = 0
-        more = numpy.zeros(sessions)
-        for candidate, live in pairs:
-            begins = border(numpy, [*candidate, *live], limits)
-            slow += sum(one > begins for one in candidate)
-            live_slow += sum(one > begins for one in live)
-            if sessions:
-                for series, sign in ((candidate, 1), (live, -1)):
-                    parts = numpy.array_split(numpy.asarray(series) > begins, sessions)
-                    more += sign * numpy.array([float(part.mean()) if part.size else 0.0 for part in parts])
-        table = [[slow, mine - slow], [live_slow, other - live_slow]]
-        p = float(stats.fisher_exact(table, alternative="greater").pvalue)
-        differing = int(numpy.sum(more != 0))
-        p_sessions = (
-            float(stats.binomtest(int(numpy.sum(more > 0)), differing, alternative="greater").pvalue)
-            if differing
-            else 1.0
-        )
-        found.append(Tail(mine, other, slow, live_slow, min(1.0, 2 * p), p_sessions if sessions else 0.0))
-    return min(found, key=lambda one: one.p)
-
-
-def _far_from_usual(numpy: Any, both: Sequence[float], limits: LatencyLimits) -> float:
-    """Return a border from the fast half of both samples together, so that neither colour, nor any tail, sets it.
-
-    A border from live's sample alone (its p95, for example) would favour live: few of its own answers lie beyond their
-    own quantile.
-    """
-    typical, fast = (float(one) for one in numpy.quantile(both, (0.5, 0.1)))
-    return typical + max((limits.slower - 1) * typical, limits.slower_ms, _SPREADS * (typical - fast))
-
-
-def _among_the_slowest(numpy: Any, both: Sequence[float], limits: LatencyLimits) -> float:
-    """Return the border of the quantile test: the slowest answers of both together should come equally from both."""
-    typical, slowest = (float(one) for one in numpy.quantile(both, (0.5, 1 - _SLOWEST)))
-    return max(slowest, typical + (limits.slower - 1) * typical, typical + limits.slower_ms)
-
-
-def is_plain_tail(found: Tail) -> bool:
-    """Return whether other work on the machine does not explain a slower tail: live's answers, in the same time, show little of it."""
-    return found.p <= _PLAIN_TAIL and found.slow / found.candidate > 3 * found.live_slow / found.live
-
-
-def has_slower_tail(
-    found: Tail, limits: LatencyLimits, alpha: float, chance_of_sessions: float = CHANCE_OF_SESSIONS
-) -> bool:
-    """Return whether the tail is slower: beyond chance, by a relevant amount, and, if there were sessions, in most of them."""
-    return found.p <= alpha and found.more > limits.tail_share and found.p_sessions <= chance_of_sessions
-
-
 def _needed(live: Any, delta: float, alpha: float, power: float) -> int:
     """Return how many answers of each colour find a live that is ``delta`` ms later, given the noise in live's answers. Noether (1987)."""
-    numpy, stats = _libraries()
+    numpy, stats = libraries()
     differences = numpy.subtract.outer(live + delta, live)
     superior = float(numpy.mean(differences > 0) + numpy.mean(differences == 0) / 2)
     if superior <= 0.5:
@@ -292,7 +199,8 @@ def _needed(live: Any, delta: float, alpha: float, power: float) -> int:
     return int(z * z / (6 * (superior - 0.5) ** 2)) + 1
 
 
-def _libraries() -> tuple[Any, Any]:
+def libraries() -> tuple[Any, Any]:
+    """Return numpy and scipy.stats."""
     import numpy
     from scipy import stats
 

@@ -9,7 +9,7 @@ from itertools import chain
 from statistics import mean
 from typing import Protocol
 
-from verification.latency import comparison
+from verification.latency import comparison, tails
 from verification.latency.measuring import (
     LOOKS,
     MOST,
@@ -104,7 +104,7 @@ class Again(Protocol):
     """Makes a further measurement, in sessions: the second one, or the third one that confirms it."""
 
     def __call__(self, suspected: Collection[str], sessions: SessionPlan, judge: Judge) -> Measured:
-        """Measure everything again, the suspected operations with all samples; ``judge`` says when it is enough."""
+        """Measure the judge's places again, the suspected operations with all samples; ``judge`` says when it is enough."""
 
 
 def verify(plan: LatencyPlan, limits: LatencyLimits) -> LatencyResult:
@@ -116,7 +116,9 @@ def verify(plan: LatencyPlan, limits: LatencyLimits) -> LatencyResult:
         return measure(plan, places, hopeless=looked.hopeless, wanted=looked.wanted)
 
     def again(suspected: Collection[str], sessions: SessionPlan, judge: Judge) -> Measured:
-        return measure_in_sessions(plan, suspected, sessions, hopeless=judge.hopeless, wanted=judge.wanted)
+        return measure_in_sessions(
+            plan, judge.places, suspected, sessions, hopeless=judge.hopeless, wanted=judge.wanted
+        )
 
     return judge_repeatedly(once, judge, again, compared=LIVE in plan.urls)
 
@@ -139,8 +141,10 @@ def judge_repeatedly(
     result = LatencyResult(first, None, suspected, (), compared, judge.limits, judge.operations)
     if not suspected:
         return result
-    # Measure everything again: a slow tail may have shown in one operation first, and by chance would not show in that one twice.
-    second = again(_operations(suspected), SECOND, judge)
+    if _names_operations(suspected) and judge.has_answers(first):
+        judge = judge.only(_operations(suspected))
+    # Else measure everything again: a slow tail may have shown in one operation first, and by chance would not show in that one twice.
+    second = again(_operations(suspected), replace(SECOND, controls=_need_controls(suspected)), judge)
     found = judge.findings(second)
     words = {one.operation: one.says for one in suspected}
     if not found or any(one.plain for one in found):
@@ -149,8 +153,8 @@ def judge_repeatedly(
         )
         return replace(result, second=second, findings=findings)
     pause(PAUSE_BEFORE_THIRD_S)
-    confirming = judge.confirming(found)
-    third = again(_operations(found), THIRD, confirming)
+    confirming = (judge.only(_operations(found)) if _names_operations(found) else judge).confirming(found)
+    third = again(_operations(found), replace(THIRD, controls=_need_controls(found)), confirming)
     seconds = {one.operation: one.says for one in found}
     confirmed = confirming.findings(third)
     findings = tuple(
@@ -170,6 +174,16 @@ def _operations(found: Collection[Finding]) -> Collection[str]:
     return dict.fromkeys(one.operation for one in found if one.operation != ALL)
 
 
+def _names_operations(found: Collection[Finding]) -> bool:
+    """Return whether nothing but single operations is slower, so that the others need not be measured again."""
+    return all(one.test == SLOWER and one.operation != ALL for one in found)
+
+
+def _need_controls(found: Collection[Finding]) -> bool:
+    """Return whether a colour must be compared with itself: not for slow answers that are counted, which then take half the time."""
+    return any(one.test not in (TAIL, BUDGET, FAILURES) for one in found)
+
+
 class Judge:
     """Judges by the limits; ``alpha`` is divided by the number of questions of one measurement (Bonferroni)."""
 
@@ -187,14 +201,25 @@ class Judge:
         names = {name for name, _ in self._places}
         questions = len(self._places) + len(names) + 2
         self.alpha = limits.alpha / (questions * LOOKS * MOST)
-        # Sessions are evaluated at most three times.
-        self._alpha_of_sessions = limits.alpha / (questions * (1 + len(SECOND.more)))
-        self._chance_of_sessions = comparison.CHANCE_OF_SESSIONS
+        # Sessions are evaluated at most four times.
+        self._alpha_of_sessions = limits.alpha / (questions * (len(SECOND.early) + 1 + len(SECOND.more)))
+        self._chance_of_sessions = tails.CHANCE_OF_SESSIONS
         self._named: frozenset[tuple[str, str]] = frozenset()
+        self._is_whole = True
 
     def of(self, places: Collection[Place]) -> Judge:
         """Return a judge with the same limits for a part of the operations."""
         return Judge(self.limits, self._samples, self.operations, places)
+
+    def has_answers(self, measured: Measured) -> bool:
+        """Return whether each place has answers of each colour."""
+        return all(times and all(times.values()) for times in (measured.times[place] for place in self._places))
+
+    def only(self, operations: Collection[str]) -> Judge:
+        """Return a judge of those operations, of each by itself, at the levels of this one, which hold for all that it judges."""
+        judge = self.of([place for place in self._places if place[0] in operations])
+        judge.alpha, judge._alpha_of_sessions, judge._is_whole = self.alpha, self._alpha_of_sessions, False
+        return judge
 
     def confirming(self, found: Collection[Finding]) -> Judge:
         """Return a judge of the third measurement: only a difference that has been found can be confirmed, at the plain level.
@@ -203,7 +228,9 @@ class Judge:
         """
         judge = self.of(self._places)
         judge._named = frozenset((one.test, one.operation) for one in found)
-        judge.alpha = judge._alpha_of_sessions = judge._chance_of_sessions = self.limits.alpha
+        judge._is_whole = self._is_whole
+        judge.alpha = judge._alpha_of_sessions = self.limits.alpha
+        judge._chance_of_sessions = tails.CHANCE_OF_CONFIRMING_SESSIONS
         return judge
 
     @property
@@ -228,12 +255,16 @@ class Judge:
 
     def wanted(self, measured: Measured) -> list[Place]:
         """Return the places that need more answers for the required power; none if a difference is plain already."""
-        plain = next(self._differences(measured), None)
-        if plain is not None:
-            measured.cut_short = plain.says
-            return []
+        for one in self._differences(measured):
+            if one.plain or not measured.is_early:
+                measured.cut_short = one.says
+                return []
+        if measured.is_early:
+            return self._places
         if self._named:
             return self._unconfirmed(measured)
+        if measured.sessions and not measured.has_controls:
+            return []
         if measured.sessions:
             return [
                 place
@@ -248,7 +279,7 @@ class Judge:
         places = [place for place in self._places if place[0] in named or ALL in named]
         slower = [place for place, found in self._in_sessions(measured) if found.high > self.limits.slower]
         pairs = self._pairs(measured, places) if any(test == TAIL for test, _ in self._named) else []
-        tailed = bool(pairs) and comparison.tail(pairs, self.limits).more > self.limits.tail_share / 2
+        tailed = bool(pairs) and tails.tail(pairs, self.limits).more > self.limits.tail_share / 2
         return [place for place in places if tailed or place in slower]
 
     def _under_powered(self, measured: Measured) -> list[Place]:
@@ -286,11 +317,10 @@ class Judge:
     def suspicions(self, measured: Measured) -> list[Finding]:
         """Return every limit that may not have been kept. A weaker proof is enough here, because the second measurement decides."""
         found = self.findings(measured)
-        if any(one.test != SAMPLES for one in found):
-            return found
         weaker = self.of(self._places)
         weaker.alpha = self.limits.alpha / len(self._places)
-        return list(weaker._slower(measured)) or found
+        known = {one.operation for one in found if one.test == SLOWER}
+        return [*found, *(one for one in weaker._slower(measured) if one.operation not in known)]
 
     def _differences(self, measured: Measured) -> Iterator[Finding]:
         """Return the differences from live; in a third measurement only those of the second one."""
@@ -321,7 +351,7 @@ class Judge:
     def _slower_in_sessions(self, measured: Measured) -> Iterator[Finding]:
         found = self._in_sessions(measured)
         places = [place for place, _ in found]
-        if any(one.shift_ms > self.limits.slower_ms for _, one in found):
+        if self._is_whole and any(one.shift_ms > self.limits.slower_ms for _, one in found):
             series = [measured.times[place] for place in places]
             all_ = comparison.all_by_sessions(series, measured.sessions, measured.cores)
             limits = replace(self.limits, slower_ms=0.0)
@@ -342,7 +372,8 @@ class Judge:
 
     def _slower(self, measured: Measured) -> Iterator[Finding]:
         if measured.sessions:
-            yield from self._slower_in_sessions(measured)
+            if measured.has_controls:
+                yield from self._slower_in_sessions(measured)
             return
         shifts = self._shifts(measured)
         if any(found.shift_ms > self.limits.slower_ms for _, found in shifts):
@@ -363,19 +394,21 @@ class Judge:
 
     def _tails(self, measured: Measured) -> Iterator[Finding]:
         groups = {name: [(name, kind) for kind in KINDS] for name in dict.fromkeys(name for name, _ in self._places)}
-        for name, places in {ALL: self._places, **groups}.items():
+        for name, places in (({ALL: self._places} if self._is_whole else {}) | groups).items():
             pairs = self._pairs(measured, places)
             if not pairs:
                 continue
-            found = comparison.tail(pairs, self.limits, measured.sessions)
-            if comparison.has_slower_tail(found, self.limits, self.alpha, self._chance_of_sessions):
+            found = tails.tail(pairs, self.limits, measured.sessions, measured.cores)
+            plain = found.p <= self.alpha and tails.is_plain_tail(pairs, measured.cores)
+            chance = tails.CHANCE_OF_SESSIONS_IF_PLAIN if plain else 0.0
+            if tails.has_slower_tail(found, self.limits, self.alpha, max(chance, self._chance_of_sessions)):
                 yield Finding(
                     TAIL,
                     name,
                     f"{self._asked(name)}: {found.slow / found.candidate:.1%} of {found.candidate} answers are far slower than usual, "
                     f"of live's {found.live_slow / found.live:.1%}; limit {self.limits.tail_share:.0%} more "
                     f"(Fisher p {found.p:.1g})",
-                    plain=comparison.is_plain_tail(found),
+                    plain=plain,
                 )
 
     def _failures(self, measured: Measured) -> Finding | None:
@@ -398,7 +431,7 @@ class Judge:
                     says = f"{self._asked(place[0])}: {len(times)} answers of {colour}, {measured.planned[place]} are needed{why}"
                     yield Finding(SAMPLES, place[0], says)
         pairs = self._pairs(measured, self._places)
-        if not pairs or self._named:  # a third measurement gets more sessions instead
+        if not pairs or self._named or not self._is_whole:  # these get more sessions instead
             return
         all_ = comparison.shift_of_all(pairs, self.limits, self.alpha)
         if min(all_.candidate, all_.live) < all_.needed:

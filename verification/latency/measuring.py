@@ -37,12 +37,15 @@ _SESSIONS_OF_ALL_SAMPLES = 16
 class SessionPlan:
     """How many sessions a measurement has: ``least``, and ``more`` as long as they decide nothing.
 
+    After ``early`` sessions it ends if a difference is plain. ``controls``: whether both colours are asked twice.
     ``seed`` decides the order of requests and cores, ``affinity`` reaches the cores of the measuring thread.
     """
 
     least: int
     more: tuple[int, ...]
     seed: int = 0
+    early: tuple[int, ...] = ()
+    controls: bool = True
     affinity: Affinity = field(default_factory=ThreadAffinity, compare=False)
 
     @property
@@ -51,7 +54,7 @@ class SessionPlan:
         return self.more[-1]
 
 
-SECOND = SessionPlan(16, (24, 32))
+SECOND = SessionPlan(16, (24, 32), early=(8,))
 """Finds out whether a suspected release is slower."""
 THIRD = SessionPlan(8, (16, 24), seed=1)
 """Confirms a named difference, so that fewer sessions are enough."""
@@ -76,6 +79,12 @@ class Measured:
     cut_short: str | None = None
     sessions: int = 0
     cores: list[int] = field(default_factory=list)
+    is_early: bool = False  # fewer sessions than planned: only a plain difference decides
+
+    @property
+    def has_controls(self) -> bool:
+        """Return whether both colours were asked twice, so that a colour can be compared with itself."""
+        return AGAIN[CANDIDATE] in self.asked
 
     @property
     def asked_candidate(self) -> int:
@@ -111,25 +120,26 @@ def measure(
 
 def measure_in_sessions(
     plan: LatencyPlan,
+    places: Collection[Place],
     suspected: Collection[str],
     sessions: SessionPlan = SECOND,
     *,
     hopeless: Callable[[Measured], str | None],
     wanted: Callable[[Measured], Collection[Place]],
 ) -> Measured:
-    """Measure everything again, in sessions: each at another moment, on other connections, in an order of its own.
+    """Measure those places again, in sessions: each at another moment, on other connections, in an order of its own.
 
     Answers of one moment resemble each other, because they share the core that a process runs on. So a session is one
     observation. Operations in ``suspected`` get all samples; ``wanted`` is asked for more after ``sessions.least`` sessions.
-    If there is a live colour, two more series ask both colours once more, as controls; both series of a colour together keep
-    to the plan's rate.
+    If there is a live colour and ``sessions.controls``, two more series ask both colours once more, as controls; both series
+    of a colour together keep to the plan's rate.
     """
-    compared = LIVE in plan.urls
+    compared = LIVE in plan.urls and sessions.controls
     urls = {**plan.urls, **({AGAIN[colour]: url for colour, url in plan.urls.items()} if compared else {})}
     plan = replace(plan, rate=plan.rate / 2) if compared else plan
     context = tls_context(plan.ca_file) if any(url.startswith("https:") for url in urls.values()) else None
     askers = {colour: Asker(url, plan, context, plan.route_of(colour)) for colour, url in urls.items()}
-    return measure_sessions_with(askers, plan, suspected, sessions, hopeless=hopeless, wanted=wanted)
+    return measure_sessions_with(askers, plan, places, suspected, sessions, hopeless=hopeless, wanted=wanted)
 
 
 class Asks(Protocol):
@@ -169,6 +179,7 @@ def measure_with(
 def measure_sessions_with(
     askers: Mapping[str, Asks],
     plan: LatencyPlan,
+    places: Collection[Place],
     suspected: Collection[str],
     sessions: SessionPlan = SECOND,
     *,
@@ -180,9 +191,10 @@ def measure_sessions_with(
     for name in suspected:
         parts.update(dict.fromkeys((name, *plan.operations[name].beside), 1.0) if name in parts else {})
     part = min(1.0, sessions.least / _SESSIONS_OF_ALL_SAMPLES)
+    places = _completed(plan, places)
     measured = Measured(
-        {place: max(1, int(plan.samples * part * parts[place[0]])) for place in plan.places},
-        {place: {colour: [] for colour in askers} for place in plan.places},
+        {place: max(1, int(plan.samples * part * parts[place[0]])) for place in places},
+        {place: {colour: [] for colour in askers} for place in places},
         dict.fromkeys(askers, 0),
     )
     rounds = _Rounds(plan, askers, measured, parts)
@@ -268,7 +280,7 @@ class _Rounds:
         """Warm up, then measure session by session, each from another core than the session before."""
         if not self._signed_in():
             return
-        self._warm_up(self._plan.places)
+        self._warm_up(list(self._measured.times))
         # A fixed seed is enough: the order must only be independent of the machine's behaviour.
         self._draw = random.Random(sessions.seed)  # noqa: S311 - no secret
         # More time, because there are four series instead of two, and pauses.
@@ -284,10 +296,11 @@ class _Rounds:
                 measured.sessions = session + 1
                 measured.cores += [] if core is None else [core]
                 enough = measured.sessions >= sessions.least
+                measured.is_early = not enough
                 if time.monotonic() > deadline:
                     measured.cut_short = None if enough else f"it took longer than {longest_s:g} s"
                     return
-                if measured.sessions in (sessions.least, *sessions.more) and not wanted(measured):
+                if measured.sessions in (*sessions.early, sessions.least, *sessions.more) and not wanted(measured):
                     return
 
     def _session(self, session: int, hopeless: Callable[[Measured], str | None]) -> None:
@@ -301,7 +314,7 @@ class _Rounds:
             asker.reconnect()
         self._due = time.monotonic()
         for number in range(session * rounds, (session + 1) * rounds):
-            for place in self._plan.places:
+            for place in self._measured.times:
                 if self._asks_in(number, place[0]):
                     self._turn(place)
             self._measured.cut_short = hopeless(self._measured)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from verification.http.route import DIRECT
-from verification.latency.comparison import Shift, Tail, has_slower_tail, is_slower, shift, tail
+from verification.latency.comparison import Shift, is_slower, shift
 from verification.latency.plan import LatencyLimits
+from verification.latency.tails import Tail, has_slower_tail, tail
 from verification.load.model import LoadPlan, LoadResult
 
 # Live has users, so its load ends after this many failed requests.

@@ -1,0 +1,51 @@
+"""Slow answers of generated series: what chance, other work, or a single core explains is no slower tail."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from verification.latency import tails
+from verification.latency.plan import LatencyLimits
+
+LIMITS = LatencyLimits(slower_ms=0.3)
+USUAL, LATE = 1.0, 300.0
+
+
+def series(late: int, of: int = 480, late_ms: float = LATE) -> list[float]:
+    """Return answers of which ``late``, evenly spread, take ``late_ms``."""
+    return [late_ms if n * late // of != (n + 1) * late // of else USUAL for n in range(of)]
+
+
+def test_slow_tail_that_live_shows_too_is_not_plain() -> None:
+    assert tails.is_plain_tail([(series(24), series(0))])
+    assert tails.is_plain_tail([(series(60), series(15))])
+    assert not tails.is_plain_tail([(series(60), series(25))])
+    assert not tails.is_plain_tail([(series(10), series(0))]), "possible by chance"
+
+
+def test_tail_that_a_shared_core_explains_is_not_plain() -> None:
+    assert not tails.is_plain_tail([(series(60, late_ms=1.9), series(0))]), "twice as long"
+    assert not tails.is_plain_tail([(series(60, late_ms=12.0), series(0))]), "a few slices of the scheduler"
+    assert not tails.is_plain_tail([(series(60, late_ms=110.0), [40.0] * 480)]), "less than three times as long"
+
+
+def test_tail_from_one_core_of_several_is_not_plain() -> None:
+    cores = [0, 1] * 8
+    from_one_core = [value for core in cores for value in series(6 * core, 30)]
+    assert tails.is_plain_tail([(from_one_core, series(0))])
+    assert not tails.is_plain_tail([(from_one_core, series(0))], cores)
+    assert tails.is_plain_tail([(series(48), series(0))], cores)
+
+
+def test_tail_from_one_core_of_several_is_no_effect() -> None:
+    cores = [0, 1] * 8
+    from_one_core = [value for core in cores for value in series(6 * core, 30)]
+    from_both = series(48)
+    for candidate, known, found in (
+        (from_one_core, cores, False),
+        (from_one_core, [], True),
+        (from_one_core, [0] * 16, True),
+        (from_both, cores, True),
+    ):
+        measured = tails.tail([(candidate, series(0))], LIMITS, 16, known)
+        assert tails.has_slower_tail(replace(measured, p_sessions=0.0), LIMITS, 0.001) == found
