@@ -49,3 +49,18 @@ def test_tail_from_one_core_of_several_is_no_effect() -> None:
     ):
         measured = tails.tail([(candidate, series(0))], LIMITS, 16, known)
         assert tails.has_slower_tail(replace(measured, p_sessions=0.0), LIMITS, 0.001) == found
+
+
+def test_release_that_is_slower_as_a_whole_has_no_slower_tail() -> None:
+    live = [1.0 + n % 7 / 10 for n in range(480)]
+    slower = [1.4 * one for one in live]
+    assert tails.tail([(slower, live)], LIMITS, 16).slow == 0
+    with_a_tail = [one + (300 if n % 20 == 0 else 0) for n, one in enumerate(slower)]
+    assert tails.has_slower_tail(tails.tail([(with_a_tail, live)], LIMITS, 16), LIMITS, 0.001)
+
+
+def test_session_in_which_a_process_was_slow_is_no_tail() -> None:
+    live = [1.0] * 480
+    sharing = [1.7] * 60 + [1.0] * 420
+    assert tails.tail([(sharing, live)], LIMITS, 16).slow == 0
+    assert tails.tail([(sharing, live)], LIMITS).slow == 60, "without sessions it cannot be told from a tail"

@@ -59,12 +59,14 @@ def tail(pairs: Pairs, limits: LatencyLimits, sessions: int = 0, cores: Sequence
 
     Two borders are tried, and the result with the smaller ``p`` is returned (``p`` is doubled for that). One border
     finds many answers that are a little slow. The other finds those that are slower still if a busy machine makes many
-    answers of both colours slow. ``cores`` names the core of each session, if they differ.
+    answers of both colours slow. ``cores`` names the core of each session, if they differ. Where the candidate's typical
+    answer takes longer, its answers are divided by that ratio: a release that is slower as a whole has no slower tail.
     """
     _, stats = libraries()
-    pairs = [pair for pair in pairs if pair[0] and pair[1]]
+    pairs = [pair for pair in pairs if len(pair[0]) and len(pair[1])]
     if not pairs:
         raise ValueError("there is nothing to compare: there are no two samples")
+    pairs = _without_shift(pairs, max(1, sessions))
     found = []
     for border in (_far_from_usual, _among_the_slowest):
         late, asked = _count(pairs, partial(border, limits), max(1, sessions))
@@ -100,10 +102,30 @@ def is_plain_tail(pairs: Pairs, cores: Sequence[int] = ()) -> bool:
         typical = float(numpy.median(both))
         return max(times * typical, typical + more_ms)
 
-    late, asked = _count(pairs, border, max(1, len(cores)))
+    parts = max(1, len(cores))
+    late, asked = _count(_without_shift(pairs, parts), border, parts)
     groups = [(late.sum(axis=1), asked.sum(axis=1)), *_by_core(late, asked, cores)]
     little = all(found[0] * of[1] > _PLAIN_SHARE * found[1] * of[0] for found, of in groups)
     return little and _fisher(stats, late, asked) <= _PLAIN_TAIL
+
+
+def _without_shift(pairs: Pairs, parts: int) -> Pairs:
+    """Return the series with the candidate's answers of each session as quick as live's, if its typical answer takes longer."""
+    numpy, _ = libraries()
+    sides: tuple[list[Any], list[Any]] = ([], [])
+    for pair in pairs:
+        for series, into in zip(pair, sides, strict=True):
+            into.append(numpy.array_split(numpy.asarray(series, dtype=float), parts))
+    usual = [float(numpy.median([*pair[0], *pair[1]])) or 1.0 for pair in pairs]
+    for session in range(parts):
+        ratios = [numpy.concatenate([of[session] / one for of, one in zip(side, usual, strict=True)]) for side in sides]
+        if not all(one.size for one in ratios):
+            continue
+        mine, other = (float(numpy.median(one)) for one in ratios)
+        if mine > other > 0:
+            for of in sides[0]:
+                of[session] = of[session] * (other / mine)
+    return [(numpy.concatenate(mine), numpy.concatenate(other)) for mine, other in zip(*sides, strict=True)]
 
 
 def _count(pairs: Pairs, border: Callable[[Sequence[float]], float], parts: int) -> tuple[Any, Any]:
