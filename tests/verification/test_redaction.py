@@ -50,6 +50,28 @@ def test_known_secret_is_redacted_in_every_encoding(secret: str, before: str, af
         assert form not in clean(f"{before} {form} {after}")
 
 
+PIECES = st.sampled_from(
+    [
+        *("password", "PassWord", "secret_key", "api_key", "apiKey", "x-api-key", "Set-Cookie", "X-Auth-Token", "SessionId"),
+        *("author", "monkey", "name", "Bearer ", "bearer ", "eyJhbGciOiJ9", ".abcd", "...", MARK, "-----BEGIN PRIVATE KEY-----"),
+        *('"', "'", "\\", ":", "=", ",", " ", "&", "?", "(", ")", "b'", "\n", "http://", "user", "@", "/", "$TOKEN"),
+        *("abc0123456789def", "x"),
+    ]
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.lists(PIECES, max_size=25).map("".join))
+def test_patterns_that_are_not_tried_would_have_found_nothing(text: str) -> None:
+    """Every pattern is tried on a text with a letter beyond ASCII."""
+    assert Redactor([]).clean(f"é\n{text}") == f"é\n{Redactor([]).clean(text)}"
+
+
+@pytest.mark.parametrize("text", ['{"pa\u017f\u017fword": "abcdefgh"}', '{"api_\u212aey": "abcdefgh"}'])
+def test_letters_beyond_ascii_that_match_others_in_any_case_hide_no_name(text: str) -> None:
+    assert "abcdefgh" not in Redactor([]).clean(text)
+
+
 @settings(deadline=None)
 @given(SECRETS, st.binary(max_size=6), st.binary(max_size=6))
 def test_known_secret_is_redacted_inside_base64(secret: str, before: bytes, after: bytes) -> None:

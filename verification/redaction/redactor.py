@@ -53,10 +53,21 @@ _PATTERNS: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s/@:\"'<>]*:)[^\s/\"'<>]+(?=@)", re.I), rf"\1{MARK}"),
 )
 
-# Most texts are short and have none of these characters, so that most patterns need not be tried: each matches only a text that has
-# one character of its group.
-_PAIRED, _WITH_EQUALS, _WITH_COLON = ":=,", "=", ":"
-_NEEDED = (_PAIRED, _PAIRED, _PAIRED, _WITH_EQUALS, _PAIRED, _PAIRED, _WITH_COLON, " ", ".", "-", ".", _WITH_COLON)
+# Most texts have no part that any match of a pattern must have, so that most patterns need not be tried. A part may be in any case.
+_PAIRED = ":=,"
+"""A pair of a name and a value has one of these characters."""
+_TELLING = ("key", "token", "secret", "auth", "passw", "session", "cookie")
+"""Every name of a secret has one of these parts."""
+_NAMED: tuple[str, ...] = ()
+"""In place of a part: one of ``_TELLING`` and one of ``_PAIRED``."""
+_NEEDED: tuple[tuple[str, ...], ...] = (
+    *[_NAMED] * 7,
+    ("bearer ",),
+    ("eyj", "."),
+    ("-----begin ",),
+    (MARK, "..."),
+    ("://", "@"),
+)
 _TRIED = tuple(zip(_NEEDED, _PATTERNS, strict=True))
 
 _SECRET_WORDS = frozenset({"key", "token", "secret", "auth", "authorization", "password", "session", "cookie"})
@@ -167,12 +178,17 @@ class Redactor:
     def _clean(self, text: str) -> str:
         if found := self._found(text):
             text = re.sub("|".join(found), MARK, text)
+        lowered, whole = text.lower(), not text.isascii()  # some letters beyond ASCII match one of ASCII in another case
+        named = whole or (
+            any(one in text for one in _PAIRED) and any(one in lowered for one in (*_TELLING, *_PRIVATE_FIELDS))
+        )
         for needed, (pattern, replacement) in _TRIED:
-            if any(one in text for one in needed):
+            if named if needed is _NAMED else whole or all(one in lowered for one in needed):
                 text = pattern.sub(replacement, text)
-        if any(one in text for one in _PAIRED):
-            for named in (_QUOTED_PAIR, _PAIR_OF_HTTP, _HEADER_LINE, _QUERY):
-                text = named.sub(_hide_by_name, text)
+                lowered = text.lower()  # the mark may be new in it
+        if named:
+            for pairs in (_QUOTED_PAIR, _PAIR_OF_HTTP, _HEADER_LINE, _QUERY):
+                text = pairs.sub(_hide_by_name, text)
         return text
 
     def _found(self, text: str) -> list[str]:
