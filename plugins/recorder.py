@@ -143,7 +143,7 @@ class Recorder:
         report.user_properties = list(report.user_properties)
         if samples:
             report.user_properties.append((SAMPLES, samples))
-        report.user_properties.extend((MEASUREMENT, asdict(measurement)) for measurement in measurements)
+        report.user_properties.extend((MEASUREMENT, dict(vars(measurement))) for measurement in measurements)
         report.user_properties.extend((WARNING, text) for text in warnings)
         report.user_properties.extend((SERIES, {"name": name, "data": data}) for name, data in series.items())
         if report.failed:
@@ -186,11 +186,12 @@ def not_asked_in(report: pytest.TestReport) -> str | None:
 
 def measurements_in(report: pytest.TestReport) -> list[Measurement]:
     """Return the values of a report."""
-    return [
-        Measurement(**value)
-        for name, value in report.user_properties
-        if name == MEASUREMENT and isinstance(value, dict)
-    ]
+    return [Measurement(**value) for value in measurement_data_in(report)]
+
+
+def measurement_data_in(report: pytest.TestReport) -> list[dict[str, Any]]:
+    """Return the values of a report, each with the fields of ``Measurement``."""
+    return [value for name, value in report.user_properties if name == MEASUREMENT and isinstance(value, dict)]
 
 
 def exchanges_in(report: pytest.TestReport) -> list[dict[str, Any]]:

@@ -8,7 +8,15 @@ import pytest
 
 from deployment.evidence.data.details import CHECK, SERIES
 from deployment.evidence.verdict import CheckOutcome
-from plugins.recorder import answers_in, exchanges_in, measurements_in, requests_in, samples_in, series_in, warnings_in
+from plugins.recorder import (
+    answers_in,
+    exchanges_in,
+    measurement_data_in,
+    requests_in,
+    samples_in,
+    series_in,
+    warnings_in,
+)
 from plugins.run import coordinator_key
 
 if TYPE_CHECKING:
@@ -46,7 +54,7 @@ class DetailsRecorder:
         line["requests"] = line.get("requests", 0) + requests_in(report)
         line["samples"] = line.get("samples", 0) + samples_in(report)
         for name, found in (
-            ("values", [vars(one) for one in measurements_in(report)]),
+            ("values", measurement_data_in(report)),
             ("warnings", warnings_in(report)),
             ("answers", answers_in(report)),
             ("exchanges", exchanges_in(report)),

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date
 from enum import IntEnum
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -141,6 +142,7 @@ def gate_of_name(nodeid: str, suites: str) -> str:
     return parts[1] if parts[0] == suites and len(parts) > 2 else ""
 
 
+@lru_cache(maxsize=1024)  # asked several times for each check
 def folder_of(path: Path, suites: Path) -> str:
     """Return the folder of ``suites/`` that holds the file; empty if none does."""
     if not path.is_relative_to(suites):

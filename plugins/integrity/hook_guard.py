@@ -45,6 +45,7 @@ SUITES_HOOKS = (
     "pytest_runtest_teardown",
     "pytest_sessionfinish",
 )
+_WATCHED = (*DECIDING_HOOKS, *SUITES_HOOKS)
 # The packages that may implement DECIDING_HOOKS, and the top-level modules of each.
 KNOWN_DISTRIBUTIONS = {
     "pytest": ("_pytest",),
@@ -76,7 +77,7 @@ def foreign_hooks(config: pytest.Config) -> list[Problem]:
 
 def _foreign(config: pytest.Config) -> Iterator[Problem]:
     suites = project_of(config).suites
-    for name in (*DECIDING_HOOKS, *SUITES_HOOKS):
+    for name in _WATCHED:
         for one in getattr(config.hook, name).get_hookimpls():
             function = getattr(one.function, "__func__", one.function)
             if name in DECIDING_HOOKS:
@@ -224,7 +225,7 @@ class HookGuard:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
-        self._seen: dict[int, object] = {}  # keeps them alive, so that no id is used again
+        self._seen: list[list[object]] = []  # the hooks' functions at the last look, by hook
         self._problem: str | None = None
         self._armed = False
 
@@ -246,15 +247,14 @@ class HookGuard:
             self.look()
 
     def look(self) -> None:
-        """Look for foreign hooks, unless every hook was seen before."""
+        """Look for foreign hooks, unless the hooks are those of the last look."""
         if self._problem is not None:
             return
-        hooks = [
-            one for name in (*DECIDING_HOOKS, *SUITES_HOOKS) for one in getattr(self._config.hook, name).get_hookimpls()
-        ]
-        if all(id(one) in self._seen for one in hooks):
+        relay = self._config.hook
+        hooks: list[list[object]] = [getattr(relay, name).get_hookimpls() for name in _WATCHED]
+        if hooks == self._seen:  # each is equal to itself alone
             return
         found = foreign_hooks(self._config)
         if found:
             self._problem = f"{found[0].what}, which was registered during the run"
-        self._seen.update((id(one), one) for one in hooks)
+        self._seen = hooks

@@ -25,6 +25,8 @@ def printable(text: str) -> str:
 
     ``printable`` twice is ``printable`` once.
     """
+    if text.isprintable():  # of one line, and none of its characters is a control character
+        return text
     text = _RETURN.sub("\n", text)
     while (shorter := _SEQUENCE.sub("", text)) != text:  # the text around a sequence may form another one
         text = shorter
