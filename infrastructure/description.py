@@ -26,6 +26,13 @@ def contract_of(settings: Settings) -> Contract | None:
     return None if name is None else _read(settings.service_file.parent / name)
 
 
+def has_environment(settings: Settings) -> bool:
+    """Return whether the folder of the embedded environment holds one, running or not; False for an environment on AWS."""
+    from infrastructure.embedded.layout import Layout
+
+    return settings.provider == "embedded" and Layout(settings.project.embedded_state.resolve()).environment.exists()
+
+
 @lru_cache(maxsize=4)
 def _read(path: Path) -> Contract:
     return Contract.load(path)  # the description was accepted, so this document is too

@@ -18,7 +18,7 @@ from deployment.errors import JournalUnwritable, Refused, SettingsError
 from deployment.evidence import receipt
 from deployment.files import problem_of
 from deployment.model import Colour
-from deployment.settings import load
+from deployment.settings import Settings, load
 from plugins import options as run_options
 from plugins.integrity.findings import CollectionWatch
 from plugins.integrity.hook_guard import HookGuard, blamed, is_replaced
@@ -37,6 +37,7 @@ from verification.declarative.exemptions import today
 from verification.redaction.redactor import LearningRedactor
 
 if TYPE_CHECKING:
+    from plugins.modes.base import RunMode
     from plugins.modes.coordinator import Coordinator
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
@@ -109,10 +110,7 @@ def _watch(config: pytest.Config, suites: Path) -> CollectionWatch:
 
 def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redactor: LearningRedactor) -> None:
     # Imported here because only the coordinator needs boto3 and the embedded environment; it saves each worker a second.
-    from plugins.modes.choice import colour_of_auto
     from plugins.modes.coordinator import Coordinator
-    from plugins.modes.deploy import DeployMode
-    from plugins.modes.verify import VerifyMode
 
     progress = Progress(config)
     refusal: Refused | None = None
@@ -127,6 +125,8 @@ def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redact
             settings = settings or load(run_options.project_of(config).settings_file)
     colour = None
     if refusal is None and settings is not None and options.target == run_options.AUTO:
+        from plugins.modes.choice import colour_of_auto
+
         colour = colour_of_auto(settings)
     run_id = _run_id(options, colour)
     try:
@@ -149,11 +149,21 @@ def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redact
         _without_workers(config)
         return
     assert settings is not None, "a run whose settings cannot be read is refused"
-    deploying = options.mode is Mode.DEPLOY
-    coordinator.use_mode(DeployMode(coordinator, settings) if deploying else VerifyMode(coordinator, settings))
+    coordinator.use_mode(_mode(coordinator, settings, options.mode))
     parallel = getattr(config.option, "dist", "no") != "no" and bool(config.option.tx)  # xdist may be switched off
     phases = ParallelPhases(coordinator) if parallel else SerialPhases(coordinator, _watch(config, suites))
     config.pluginmanager.register(phases, "deployment-phases")
+
+
+def _mode(coordinator: Coordinator, settings: Settings, mode: Mode) -> RunMode:
+    """Return the actions of a run. Each kind imports much that the other one does not need."""
+    if mode is Mode.DEPLOY:
+        from plugins.modes.deploy import DeployMode
+
+        return DeployMode(coordinator, settings)
+    from plugins.modes.verify import VerifyMode
+
+    return VerifyMode(coordinator, settings)
 
 
 def _without_workers(config: pytest.Config) -> None:

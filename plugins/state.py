@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
-from cryptography.fernet import Fernet
 
 from deployment.files import PRIVATE, replace_file
 from deployment.model import Colour, Image
@@ -133,17 +132,23 @@ def expected(version: str | None) -> Image | None:
 
 def new_key() -> str:
     """Return a key for the states of one run."""
+    from cryptography.fernet import Fernet  # only runs with workers write and read this file
+
     return Fernet.generate_key().decode()
 
 
 def write(state: State, path: Path, key: str) -> None:
     """Replace the file atomically, encrypted: the state holds the smoke users' passwords. Raises OSError."""
+    from cryptography.fernet import Fernet
+
     encrypted = Fernet(key).encrypt(json.dumps(asdict(state)).encode())
     replace_file(path, encrypted.decode(), mode=PRIVATE, durable=False)
 
 
 def read(path: Path, key: str) -> State:
     """Read the state that ``write`` wrote with this key."""
+    from cryptography.fernet import Fernet
+
     raw = json.loads(Fernet(key).decrypt(path.read_bytes()))
     return State(
         **{

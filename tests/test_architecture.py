@@ -49,7 +49,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "infrastructure.aws": ("infrastructure.aws", "deployment.ports", "deployment.model", "deployment.errors"),
     "infrastructure.embedded": ("infrastructure.embedded",),
     "infrastructure.compose": ("infrastructure", "deployment", "verification"),
-    "infrastructure.description": ("deployment", "verification"),
+    "infrastructure.description": ("infrastructure.embedded.layout", "deployment", "verification"),
     "infrastructure.estate": ("infrastructure.aws.session", "infrastructure.aws.ecs.target_groups", "deployment"),
     "infrastructure.front_door": ("deployment", "verification"),
     "infrastructure.journey_data": ("deployment", "verification", "infrastructure.front_door"),

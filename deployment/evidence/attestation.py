@@ -12,24 +12,17 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
-
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    PublicFormat,
-    load_pem_private_key,
-    load_pem_public_key,
-)
-from securesystemslib.dsse import Envelope
-from securesystemslib.exceptions import Error as LibraryError
-from securesystemslib.signer import CryptoSigner, SSlibKey  # type: ignore[attr-defined]  # its way of exporting them
+from typing import TYPE_CHECKING, Any
 
 from deployment.errors import NoKey
 from deployment.evidence import report
 from deployment.evidence.intoto.configuration import configuration
 from deployment.evidence.journal import Record
+
+# The functions import securesystemslib themselves: it imports boto3, and a run without a key needs neither.
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from securesystemslib.dsse import Envelope
 
 ENVELOPE_FILE = "evidence.dsse.json"
 SUMMARY_FILE = "summary.dsse.json"
@@ -50,6 +43,8 @@ class Checker:
 
     def __init__(self, pem: str, *earlier: str) -> None:
         """Raise NoKey if one of them is not such a key, in PEM."""
+        from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]  # its way of exporting it
+
         keys = {fingerprint_of(key): key for key in map(_public_key, (pem, *earlier))}
         self._keys = {name: SSlibKey.from_crypto(key) for name, key in keys.items()}
         self._pems = {name: _pem_of(key) for name, key in keys.items()}
@@ -70,6 +65,8 @@ class Checker:
 
     def signed_by(self, envelope: Envelope) -> str | None:
         """Return the fingerprint of the key that signed the envelope; None if none of them did."""
+        from securesystemslib.exceptions import Error as LibraryError
+
         for name, key in self._keys.items():
             try:
                 envelope.verify([key], 1)
@@ -85,11 +82,17 @@ class Checker:
 
 def fingerprint_of(key: Ed25519PublicKey) -> str:
     """Return ``sha256:`` and the digest of the key's DER (SubjectPublicKeyInfo), in hexadecimal."""
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
     der = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
     return f"sha256:{hashlib.sha256(der).hexdigest()}"
 
 
 def _public_key(pem: str) -> Ed25519PublicKey:
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+    from cryptography.hazmat.primitives.serialization import load_pem_public_key
+
     try:
         key = load_pem_public_key(pem.encode())
     except (ValueError, UnsupportedAlgorithm):
@@ -104,6 +107,11 @@ class Signer:
 
     def __init__(self, pem: str) -> None:
         """Raise NoKey if ``pem`` is not such a key."""
+        from cryptography.exceptions import UnsupportedAlgorithm
+        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+        from securesystemslib.signer import CryptoSigner  # type: ignore[attr-defined]  # as above
+
         try:
             key = load_pem_private_key(pem.encode(), password=None)
         except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -116,6 +124,8 @@ class Signer:
 
     def sign(self, statement: Mapping[str, Any]) -> bytes:
         """Return the content of the envelope's file."""
+        from securesystemslib.dsse import Envelope
+
         payload = json.dumps(statement, sort_keys=True, separators=(",", ":")).encode()
         envelope = Envelope(payload, PAYLOAD_TYPE, {})
         envelope.sign(self._signer)
@@ -123,6 +133,8 @@ class Signer:
 
 
 def _pem_of(key: Ed25519PublicKey) -> str:
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
     return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
 
@@ -133,6 +145,9 @@ def to_json(envelope: Envelope) -> bytes:
 
 def envelope_of(content: bytes) -> Envelope:
     """Read an envelope's file. Raises ValueError if it is not an envelope, or not spelled as ``to_json`` writes it."""
+    from securesystemslib.dsse import Envelope
+    from securesystemslib.exceptions import Error as LibraryError
+
     try:
         envelope = Envelope.from_dict(json.loads(content))
         written = to_json(envelope)

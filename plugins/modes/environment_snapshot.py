@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from deployment.errors import StepFailed
 from deployment.settings import Settings
-from infrastructure.compose import Environment
 from infrastructure.description import service_of
 from plugins.stages import BYSTANDER, CONTINUITY
 from plugins.state import FrontDoorRequest
@@ -16,6 +15,7 @@ from verification.stores.queues import takers
 
 if TYPE_CHECKING:
     from deployment.flow.machine import Machine
+    from infrastructure.compose import Environment
     from plugins.modes.coordinator import Coordinator
 
 

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from deployment.errors import DeploymentError, Refused, first_line
 from deployment.evidence.archive import NOWHERE, Archive
@@ -15,9 +15,7 @@ from deployment.evidence.verdict import CheckResult, GateOutcome, GateResult, cu
 from deployment.model import Reason
 from deployment.recovery.leftovers import LEDGER_FILE, remove_own
 from deployment.settings import Settings
-from infrastructure import compose
-from infrastructure.compose import Environment
-from infrastructure.description import service_of
+from infrastructure.description import has_environment, service_of
 from plugins.modes.coordinator import Coordinator
 from plugins.modes.environment_snapshot import front_door_request, take_snapshot
 from plugins.options import ACCOUNTS_VARIABLE
@@ -28,8 +26,12 @@ from verification.journeys.placeholders import provide_secrets, provided_secrets
 from verification.journeys.untried import untried
 from verification.watch.watch import WatchLimits
 
+if TYPE_CHECKING:
+    from infrastructure.compose import Environment
+
 # Without a deployment nothing needs to bake; the watch is long enough to see a service that fails occasionally.
 LONGEST_WATCH_S = 5.0
+_NO_ACCOUNT = f"it needs an account; give --accounts FILE or the variable {ACCOUNTS_VARIABLE}"
 
 
 class VerifyMode:
@@ -112,11 +114,16 @@ class VerifyMode:
         The address of a service needs no environment: an embedded one gives its accounts if it is up, one on AWS if it is named.
         """
         options, settings = self._run.options, self._settings
+        if options.base_url is not None:
+            if has_users:
+                return f"--accounts or {ACCOUNTS_VARIABLE} has too few accounts"
+            if options.environment is None and not has_environment(settings):
+                return _NO_ACCOUNT
+        from infrastructure import compose  # it imports boto3, which an address alone does not need
+
         if options.base_url is None:
             self._environment = compose.connect(settings)
             return None
-        if has_users:
-            return f"--accounts or {ACCOUNTS_VARIABLE} has too few accounts"
         embedded = settings.provider == "embedded"
         if compose.is_up(settings) if embedded else options.environment is not None:
             try:
@@ -125,7 +132,7 @@ class VerifyMode:
             except (Refused, DeploymentError):
                 if not embedded:
                     raise
-        return f"it needs an account; give --accounts FILE or the variable {ACCOUNTS_VARIABLE}"
+        return _NO_ACCOUNT
 
     def _live(self) -> Release:
         environment = self._environment

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx
-import jsonschema_rs
 
 from verification.contract import document
 from verification.contract.document import InvalidDocument, Node
@@ -20,6 +19,7 @@ from verification.http.client import curl_for
 from verification.redaction.redactor import Redactor, is_secret_name
 
 if TYPE_CHECKING:
+    import jsonschema_rs
     from jsonschema.exceptions import ValidationError  # its import takes longer than that of all of this package
 
 __all__ = ["Contract", "ContractViolation", "Operation", "explain", "show", "violation"]

@@ -7,11 +7,13 @@ import binascii
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
-
-import jsonschema_rs
+from typing import TYPE_CHECKING, Any
 
 from verification.contract.document import Node
+
+# Functions import the library themselves: it takes longer than all of this package, and a service may have no contract.
+if TYPE_CHECKING:
+    import jsonschema_rs
 
 _URI = "urn:contract"
 _OPENAPI_DIALECTS = "https://spec.openapis.org/oas/3."
@@ -110,6 +112,8 @@ class Schemas:
                     )
                 elif following not in done:
                     path.append((following, iter(self._includes[following])))
+        import jsonschema_rs
+
         translated = {"$defs": self._definitions}
         try:
             jsonschema_rs.meta.validate(translated)
@@ -123,6 +127,8 @@ class Schemas:
         """Return what is wrong with a value, the most telling error of several; None if it is valid."""
         validator = self._validators.get(name)
         if validator is None:
+            import jsonschema_rs
+
             self._validators[name] = validator = jsonschema_rs.Draft202012Validator(
                 {"$ref": f"{_URI}#/$defs/{name}"},
                 registry=self._registry,
@@ -219,6 +225,8 @@ class Schemas:
         text = json.dumps(assertions, sort_keys=True, default=str)
         if text in self._checked:
             return
+        import jsonschema_rs
+
         try:
             jsonschema_rs.Draft202012Validator(assertions, offline=True)
         except ValueError as error:

@@ -7,9 +7,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import jsonschema_rs
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
@@ -17,7 +16,12 @@ from verification.declarative.placeholder_rules import nearest
 from verification.declarative.source import Source, Step
 from verification.declarative.wording import expected, expected_text
 
+if TYPE_CHECKING:
+    import jsonschema_rs
+
 SCHEMA_FILE = Path(__file__).with_name("checks.schema.json")
+_FEW = 20
+"""To validate so many checks slowly takes less time than to import the quick validator."""
 
 
 def mistakes_by_schema(source: Source) -> list[str]:
@@ -55,12 +59,16 @@ def _validator() -> Draft202012Validator:
 @cache
 def _quick() -> jsonschema_rs.Draft202012Validator:
     """Return a compiled validator: hundreds of times as fast, but its messages do not name the part of the file."""
+    import jsonschema_rs
+
     return jsonschema_rs.Draft202012Validator(_document())
 
 
 def _errors(value: Any) -> list[ValidationError]:
+    checks = value.get("checks") if isinstance(value, dict) else None
+    few = isinstance(checks, list) and len(checks) <= _FEW
     with suppress(ValueError):  # a value that it cannot convert
-        if _quick().is_valid(value):
+        if not few and _quick().is_valid(value):
             return []
     return sorted(_validator().iter_errors(value), key=lambda error: [str(step) for step in error.absolute_path])
 

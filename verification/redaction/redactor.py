@@ -178,7 +178,10 @@ class Redactor:
     def _clean(self, text: str) -> str:
         if found := self._found(text):
             text = re.sub("|".join(found), MARK, text)
-        lowered, whole = text.lower(), not text.isascii()  # some letters beyond ASCII match one of ASCII in another case
+        lowered, whole = (
+            text.lower(),
+            not text.isascii(),
+        )  # some letters beyond ASCII match one of ASCII in another case
         named = whole or (
             any(one in text for one in _PAIRED) and any(one in lowered for one in (*_TELLING, *_PRIVATE_FIELDS))
         )
