@@ -8,7 +8,7 @@ itself. Between two runs nothing is in flight, so that checks in Python, and che
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,7 @@ class PlayAhead:
         self._runs: dict[str, _Run] = {}
         self._pool: Pool[Played] | None = None
         self._started: _Run | None = None
+        self._left: list[str] = []
 
     def plan(self, items: Sequence[pytest.Item]) -> None:
         """Take the items of a stage, in the order in which they will run."""
@@ -72,24 +73,30 @@ class PlayAhead:
     def stop(self) -> list[str]:
         """Play nothing further. Return the checks that were asked and whose items did not take their results."""
         self._runs = {}
+        self._end()
+        left, self._left = self._left, []
+        return left
+
+    def _end(self) -> None:
+        """End the run of items that is played, and remember the results that no item took."""
         pool, self._pool, self._started = self._pool, None, None
-        if pool is None:
-            return []
-        pool.stop(self._patience_s)
-        return pool.left
+        if pool is not None:
+            pool.stop(self._patience_s)
+            self._left += pool.left
 
     def _start(self, run: _Run, deployment: Session) -> None:
-        if self._pool is not None:
-            self._pool.stop(self._patience_s)
-        self._pool, self._started = None, run
+        self._end()
+        self._started = run
         table = deployment.gates.get(run.gate, {})
         in_flight = int(table.get(IN_FLIGHT, DEFAULT_IN_FLIGHT))
         if in_flight == 1:
             return
         jobs = dict(_jobs(run.items, deployment))
         pace = Pace(in_flight, float(table.get(PER_SECOND, DEFAULT_PER_SECOND)))
-        self._pool = Pool(jobs, pace, in_flight)
-        self._pool.start()
+        pool = Pool(jobs, pace, in_flight)
+        with suppress(RuntimeError):  # no thread can be started, so that each item plays itself
+            pool.start()
+            self._pool = pool
 
 
 def _runs(items: Sequence[pytest.Item]) -> Iterator[_Run]:

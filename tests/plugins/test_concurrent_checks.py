@@ -211,6 +211,36 @@ def test_a_selection_asks_only_what_it_selects(checks: Checks) -> None:
     assert {*checks.pairs.asked} == {"GET /pair/3", "GET /pair/4"}
 
 
+def test_without_threads_each_item_plays_itself(checks: Checks, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = threading.Thread.start
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name.startswith("checks-"):
+            raise RuntimeError("can't start new thread")
+        started(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    checks.write(*(reading(n, "/a/") for n in range(6)))
+    code, output, gate = checks.run()
+    assert (code, gate["checks"], gate["failed"]) == (0, 6, 0), output
+    assert sorted(checks.pairs.asked) == [f"GET /a/{n}" for n in range(6)]
+
+
+def test_a_result_that_no_item_takes_is_an_error_also_if_other_checks_follow(checks: Checks) -> None:
+    (checks.pytester.path / "conftest.py").write_text(
+        'pytest_plugins = ("plugins.framework",)\n'
+        "def pytest_runtest_setup(item):\n"
+        "    if item.name == 'read 2':\n"
+        "        raise ValueError('a broken conftest')\n"
+    )
+    alone = "{name: alone, request: POST /orders/1, expect: {status: 200}}"
+    checks.write(*(reading(n, "/a/") for n in range(4)), alone, *(reading(n, "/a/") for n in range(4, 8)))
+    code, output, _ = checks.run()
+    assert code == 1, output
+    page = (checks.pytester.path / "reports" / "latest" / "audit.jsonl").read_text()
+    assert "no item took the result of suites/endpoints/many.yaml::read 2" in output + page
+
+
 def test_durations_and_values_are_those_of_the_check(checks: Checks) -> None:
     checks.write(*(reading(n, more=", until: {within: 5s}") for n in range(4)), reading(5, "/health?"))
     code, output, _ = checks.run()

@@ -52,6 +52,14 @@ class Service:
         assert len(self.begun) >= number
 
 
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for a condition."""
+    end = time.monotonic() + SOON_S
+    while not condition() and time.monotonic() < end:
+        threading.Event().wait(0.001)
+    assert condition()
+
+
 def asking(service: Service, name: str) -> Job[str]:
     def play(turn: Turn, emit: Callable[[Any], None]) -> str:
         emit(f"before {name}")
@@ -215,3 +223,77 @@ def test_items_that_never_ask_for_their_results_do_not_block_later_ones() -> Non
     with pool_of({str(n): asking(service, str(n)) for n in range(100)}, in_flight=1) as pool:
         assert pool.take("99", lambda _: None).get() == "99"
         assert len(pool.left) == 99
+
+
+def test_a_check_that_waits_for_its_turn_sends_nothing_once_the_pool_is_stopped() -> None:
+    service, turns = Service(), dict[str, Turn]()
+
+    def asking_in_turn(name: str) -> Job[str]:
+        def play(turn: Turn, emit: Callable[[Any], None]) -> str:
+            turns[name] = turn
+            service.answer(turn)
+            return name
+
+        return Job(play)
+
+    pool = Pool({name: asking_in_turn(name) for name in "abc"}, Pace(1, 1000.0), 3)
+    pool.start()
+    service.reached(1)
+    until(lambda: len(turns) == 3)
+    stopping = threading.Thread(target=pool.stop, args=(SOON_S,))
+    stopping.start()
+    until(lambda: all(turn.cancelled for turn in turns.values()))
+    service.free.set()
+    stopping.join(SOON_S)
+    until(lambda: not any(thread.name.startswith("checks-") for thread in threading.enumerate()))
+    assert len(service.begun) == 1
+
+
+def test_a_cancelled_check_still_gets_a_turn_for_its_undo_steps() -> None:
+    turn = Turn(Pace(1, 1000.0))
+    turn.cancel()
+    with pytest.raises(Stopped), turn.slot():
+        pass
+    with turn.slot(undo=True):
+        pass
+
+
+def test_a_signal_while_requests_are_awaited_does_not_hold_back_later_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    pace, service = Pace(1, 1000.0), Service()
+    asked = threading.Thread(target=service.answer, args=(Turn(pace),), daemon=True)
+    asked.start()
+    service.reached(1)
+
+    def wait(timeout: float | None = None) -> bool:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as signal:
+        signal.setattr(pace._changed, "wait", wait)
+        with pytest.raises(KeyboardInterrupt), pace.quiet():
+            pass
+    service.free.set()
+    undoing = threading.Thread(target=service.answer, args=(Turn(pace),), daemon=True)
+    undoing.start()
+    undoing.join(SOON_S)
+    asked.join(SOON_S)
+    assert len(service.begun) == 2
+
+
+def test_fewer_threads_than_wanted_play_everything_and_none_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    started, allowed = threading.Thread.start, [2]
+
+    def start(thread: threading.Thread) -> None:
+        if thread.name.startswith("checks-"):
+            if not allowed[0]:
+                raise RuntimeError("can't start new thread")
+            allowed[0] -= 1
+        started(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    service = Service()
+    service.free.set()
+    jobs = {str(n): asking(service, str(n)) for n in range(40)}
+    with pool_of(jobs, in_flight=8) as pool:
+        assert [pool.take(str(n), lambda _: None).get() for n in range(40)] == [str(n) for n in range(40)]
+    with pytest.raises(RuntimeError, match="new thread"):
+        Pool(jobs, Pace(8, 1000.0), 8).start()

@@ -52,8 +52,29 @@ def test_known_secret_is_redacted_in_every_encoding(secret: str, before: str, af
 
 PIECES = st.sampled_from(
     [
-        *("password", "PassWord", "secret_key", "api_key", "apiKey", "x-api-key", "Set-Cookie", "X-Auth-Token", "SessionId"),
-        *("author", "monkey", "name", "Bearer ", "bearer ", "eyJhbGciOiJ9", ".abcd", "...", MARK, "-----BEGIN PRIVATE KEY-----"),
+        *(
+            "password",
+            "PassWord",
+            "secret_key",
+            "api_key",
+            "apiKey",
+            "x-api-key",
+            "Set-Cookie",
+            "X-Auth-Token",
+            "SessionId",
+        ),
+        *(
+            "author",
+            "monkey",
+            "name",
+            "Bearer ",
+            "bearer ",
+            "eyJhbGciOiJ9",
+            ".abcd",
+            "...",
+            MARK,
+            "-----BEGIN PRIVATE KEY-----",
+        ),
         *('"', "'", "\\", ":", "=", ",", " ", "&", "?", "(", ")", "b'", "\n", "http://", "user", "@", "/", "$TOKEN"),
         *("abc0123456789def", "x"),
     ]

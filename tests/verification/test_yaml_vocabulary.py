@@ -162,6 +162,19 @@ def test_mistakes_in_steps(tmp_path: Path, old: str, new: str, line: int, words:
     assert any(one.startswith(f"{FILE}:{line}: ") and words in one for one in message.splitlines()), message
 
 
+@pytest.mark.parametrize("how", [KeyboardInterrupt, pytest.fail.Exception])
+def test_undo_steps_are_sent_if_a_signal_or_a_verdict_ends_the_check(tmp_path: Path, how: type[BaseException]) -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        if request.method == "GET":
+            raise how("the check ends here")
+        return shop(request)
+
+    world = World(answer)
+    with pytest.raises(how, match="the check ends here"):
+        world.play(loaded(tmp_path, STEPS))
+    assert [request.method for request in world.seen] == ["POST", "GET", "DELETE"]
+
+
 # -- until ------------------------------------------------------------------------------------------------------------------
 
 UNTIL = "    until: {within: 10s, every: 2s}\n"

@@ -66,7 +66,10 @@ def clean_up(client: httpx.Client, contract: Contract, response: httpx.Response,
     request = response.request
     if request.method != "POST" or not response.is_success:
         return
-    made = response.json() if "json" in response.headers.get("content-type", "") else None
+    try:
+        made = response.json() if "json" in response.headers.get("content-type", "") else None
+    except (ValueError, RecursionError):
+        return  # the check itself says that the body is not JSON
     if isinstance(made, dict) and isinstance(made.get("id"), str):
         path = f"{request.url.path}/{made['id']}"
         if contract.operation_for("DELETE", path) is not None:

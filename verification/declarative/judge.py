@@ -14,7 +14,7 @@ from verification.contract.openapi import Contract, ContractViolation, explain
 from verification.declarative.checks import ONE_STEP, Case, DeclaredCheck, DeclaredStep
 from verification.declarative.placeholder_rules import nearest
 from verification.http.client import Received, curl_for
-from verification.http.pool import Turn
+from verification.http.pool import Stopped, Turn
 from verification.journeys.expectations import NOT_JSON, NotCaptured, capture, problems, show
 from verification.journeys.model import Expectation
 from verification.journeys.placeholders import UnknownPlaceholder, Values
@@ -22,6 +22,7 @@ from verification.journeys.player import Prepared, prepare
 from verification.redaction.redactor import is_secret_name
 
 _ACCEPT = {"Accept": "*/*"}
+_STOPPED = "not asked, because the run was stopped"
 
 
 class CheckFailed(AssertionError):
@@ -47,37 +48,53 @@ class Asker:
     turn: Turn = field(default_factory=Turn)
 
     def play(self, check: DeclaredCheck, case: Case, values: Values) -> list[httpx.Response]:
-        """Send every step and return the answers. Raise CheckFailed at the first unexpected one; ``undo`` steps are always sent."""
-        answers: list[httpx.Response] = []
+        """Send every step and return the answers. Raise CheckFailed at the first unexpected one.
+
+        The ``undo`` steps are always sent, also if a signal ends the check.
+        """
         problem: CheckFailed | None = None
+        answers: list[httpx.Response] = []
+        try:
+            problem = self._steps(check, case, values, answers)
+        finally:
+            undone = self._undo(check, case, values)
+        if (problem := problem or undone) is not None:
+            raise problem
+        return answers
+
+    def _steps(
+        self, check: DeclaredCheck, case: Case, values: Values, answers: list[httpx.Response]
+    ) -> CheckFailed | None:
+        """Send the steps and add their answers; return the first problem."""
         for number, step in enumerate(case.steps):
-            if self.turn.cancelled:
-                problem = CheckFailed(f"{check.file}:{step.line}: not asked, because the run was stopped")
-                break
             try:
                 answers.append(self._ask(check, step, values))
             except CheckFailed as failure:
                 left = [one.step.name for one in case.steps[number + 1 :]]
-                problem = CheckFailed(f"{failure}\n  not asked: {', '.join(left)}") if left else failure
-                break
+                return CheckFailed(f"{failure}\n  not asked: {', '.join(left)}") if left else failure
+        return None
+
+    def _undo(self, check: DeclaredCheck, case: Case, values: Values) -> CheckFailed | None:
+        """Send the steps that remove what the check wrote; return the first problem."""
+        problem: CheckFailed | None = None
         for step in case.undo:
             try:
-                self._ask(check, step, values)
+                self._ask(check, step, values, undo=True)
             except UnknownPlaceholder:
                 continue  # the step that captures the value was not sent or failed, so there is nothing to remove
             except CheckFailed as failure:
                 problem = problem or failure
-        if problem is not None:
-            raise problem
-        return answers
+        return problem
 
-    def _ask(self, check: DeclaredCheck, declared: DeclaredStep, values: Values) -> httpx.Response:
+    def _ask(
+        self, check: DeclaredCheck, declared: DeclaredStep, values: Values, *, undo: bool = False
+    ) -> httpx.Response:
         try:
             prepared = prepare(declared.step, values, {**_ACCEPT, **self.session})
         except OSError as error:
             raise CheckFailed(f"{check.file}:{declared.line}: a file cannot be read: {error.strerror}") from None
         begin = f"{check.file}:{declared.line}: {_named(declared)}{prepared.method} {prepared.path}"
-        response, wrong = self._until(declared, prepared, begin)
+        response, wrong = self._until(declared, prepared, begin, undo=undo)
         self.answered(declared.step.name, response, prepared.expect)
         if not wrong:
             try:
@@ -89,26 +106,32 @@ class Asker:
             raise CheckFailed("\n".join([*(f"{begin}: {one}" for one in wrong), again]))
         return response
 
-    def _until(self, declared: DeclaredStep, prepared: Prepared, begin: str) -> tuple[httpx.Response, list[str]]:
+    def _until(
+        self, declared: DeclaredStep, prepared: Prepared, begin: str, *, undo: bool
+    ) -> tuple[httpx.Response, list[str]]:
         """Send the request, repeatedly if the check has ``until``, and return the last answer and its mistakes."""
         started, asked = self.turn.now(), 0
         while True:
             asked += 1
-            response = self._send(prepared, begin)
+            response = self._send(prepared, begin, undo=undo)
             wrong = list(_mismatches(prepared.expect, response, self.contract))
             until = declared.until
             if not wrong or until is None:
                 return response, wrong
-            if self.turn.cancelled or self.turn.now() - started + until.every_s > until.within_s:
+            if self.turn.now() - started + until.every_s > until.within_s:
                 return response, [f"{one}, {asked} times in {until.within_s:g} s" for one in wrong]
-            self.turn.sleep(until.every_s)
+            self.turn.sleep(until.every_s, undo=undo)
 
-    def _send(self, prepared: Prepared, begin: str) -> httpx.Response:
+    def _send(self, prepared: Prepared, begin: str, *, undo: bool) -> httpx.Response:
+        if self.turn.cancelled and not undo:
+            raise CheckFailed(f"{begin}: {_STOPPED}")
         try:
-            with self.turn.slot():
+            with self.turn.slot(undo=undo):
                 return self.client.request(
                     prepared.method, prepared.path, headers=dict(prepared.headers), content=prepared.body
                 )
+        except Stopped:
+            raise CheckFailed(f"{begin}: {_STOPPED}") from None
         except (httpx.TransportError, UnicodeError) as error:
             raise CheckFailed(f"{begin}: no answer ({type(error).__name__}: {error})") from None
 

@@ -22,7 +22,7 @@ _SWITCH_S = 0.0005
 
 
 class Stopped(RuntimeError):
-    """The pool was stopped before this check was played."""
+    """The pool was stopped before this check, or its next request, was sent."""
 
 
 class Pace:
@@ -39,20 +39,22 @@ class Pace:
         self._held = False
 
     @contextmanager
-    def slot(self) -> Iterator[float]:
-        """Wait for a turn, and hold it in the block. Yields the seconds of waiting."""
+    def slot(self, given_up: Callable[[], bool] = lambda: False) -> Iterator[float]:
+        """Wait for a turn, and hold it in the block. Yields the seconds of waiting.
+
+        Raises Stopped if ``given_up`` is true while it waits; ``wake`` makes it look.
+        """
         asked, ticket = self._now(), object()
         with self._changed:
             self._queue.append(ticket)
-            while self._held or self._queue[0] is not ticket or self._running >= self._in_flight:
-                self._changed.wait()
-            while (pause := self._next - self._now()) > 0 or self._held:
-                self._changed.wait(pause if pause > 0 else None)
-            self._queue.popleft()
-            self._running += 1
-            begun = self._now()
-            self._next = begun + self._interval_s  # later requests do not catch up: a service sees no burst
-            self._changed.notify_all()
+            try:
+                self._wait_for_turn(ticket, given_up)
+                self._running += 1
+                begun = self._now()
+                self._next = begun + self._interval_s  # later requests do not catch up: a service sees no burst
+            finally:
+                self._queue.remove(ticket)
+                self._changed.notify_all()
         try:
             yield begun - asked
         finally:
@@ -60,16 +62,32 @@ class Pace:
                 self._running -= 1
                 self._changed.notify_all()
 
+    def _wait_for_turn(self, ticket: object, given_up: Callable[[], bool]) -> None:
+        while True:
+            if given_up():
+                raise Stopped("the run was stopped before this request was sent")
+            pause: float | None = None
+            if not self._held and self._queue[0] is ticket and self._running < self._in_flight:
+                pause = self._next - self._now()
+                if pause <= 0:
+                    return
+            self._changed.wait(pause)
+
+    def wake(self) -> None:
+        """Let those who wait for a turn look whether they have given up."""
+        with self._changed:
+            self._changed.notify_all()
+
     @contextmanager
     def quiet(self) -> Iterator[None]:
         """Wait until no request is in flight, and admit none in the block."""
-        with self._changed:
-            self._held = True
-            while self._running:
-                self._changed.wait()
         try:
+            with self._changed:
+                self._held = True
+                while self._running:
+                    self._changed.wait()
             yield
-        finally:
+        finally:  # also if a signal ends the waiting: ``undo`` steps must still be sent
             with self._changed:
                 self._held = False
                 self._changed.notify_all()
@@ -98,28 +116,30 @@ class Turn:
 
     @property
     def cancelled(self) -> bool:
-        """Return whether the check must end: no further step is sent, only ``undo`` steps."""
+        """Return whether the check must end: no further request is sent, except those of ``undo`` steps."""
         return self._cancelled.is_set()
 
     def cancel(self) -> None:
-        """End the check at its next step."""
+        """End the check before its next request."""
         self._cancelled.set()
+        if self._pace is not None:
+            self._pace.wake()
 
     def now(self) -> float:
         """Return the monotonic time without the time in the queue."""
         return self._now() - self._waited
 
-    def sleep(self, seconds: float) -> None:
-        """Wait without a slot, at most until the check is cancelled."""
-        (self._sleep or self._cancelled.wait)(seconds)
+    def sleep(self, seconds: float, *, undo: bool = False) -> None:
+        """Wait without a slot, at most until the check is cancelled, which does not end the waiting of ``undo`` steps."""
+        (self._sleep or (time.sleep if undo else self._cancelled.wait))(seconds)
 
-    def slot(self) -> AbstractContextManager[None]:
-        """Return the block in which one request may be sent."""
-        return nullcontext() if self._pace is None else self._slot(self._pace)
+    def slot(self, *, undo: bool = False) -> AbstractContextManager[None]:
+        """Return the block in which one request may be sent; it raises Stopped once the check is cancelled, unless for ``undo``."""
+        return nullcontext() if self._pace is None else self._slot(self._pace, undo)
 
     @contextmanager
-    def _slot(self, pace: Pace) -> Iterator[None]:
-        with pace.slot() as waited:
+    def _slot(self, pace: Pace, undo: bool) -> Iterator[None]:
+        with pace.slot(lambda: self.cancelled and not undo) as waited:
             self._waited += waited
             if self.started_at is None:
                 self.started_at = time.time()
@@ -180,11 +200,17 @@ class Pool(Generic[T]):
         self._interval = sys.getswitchinterval()
 
     def start(self) -> None:
-        """Begin to play."""
-        sys.setswitchinterval(min(self._interval, _SWITCH_S))
+        """Begin to play, on fewer threads if the machine allows no more. Raises RuntimeError if it allows none."""
         for number in range(self._threads):
             # No thread of a stopped run keeps the process alive; ``stop`` waits for those that have something to remove.
-            threading.Thread(target=self._work, name=f"checks-{number}", daemon=True).start()
+            thread = threading.Thread(target=self._work, name=f"checks-{number}", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError:
+                if number == 0:
+                    raise
+                break
+        sys.setswitchinterval(min(self._interval, _SWITCH_S))
 
     def take(self, key: str, on_event: Callable[[Any], None]) -> Result[T]:
         """Wait for a job's result and return it; ``on_event`` gets its events as they happen, in the caller's thread.
