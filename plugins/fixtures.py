@@ -30,6 +30,7 @@ from verification.contract.coverage import answer_of
 from verification.contract.openapi import Contract
 from verification.http.answer_limits import AnswerLimits
 from verification.http.client import Exchange, OnExchange, Received, RecordingClient, as_front_door, open_client
+from verification.http.cookies import ask_alone
 from verification.http.route import DIRECT, Route
 from verification.journeys import issuers
 from verification.journeys.accounts import SmokeUser
@@ -241,7 +242,7 @@ class Session:
         if request is None:
             found = without_request(session, values, self.learn)
         else:
-            response = client.request(request.method, request.path, headers=dict(request.headers), content=request.body)
+            response = ask_alone(client, request.method, request.path, request.headers, request.body)
             found = credentials(session, request, Received(response))
         if found.token is not None:
             self.learn(found.token)

@@ -20,6 +20,7 @@ from verification.declarative.checks import Case, DeclaredCheck
 from verification.declarative.demands import clean_up
 from verification.declarative.exemptions import ADVISORY
 from verification.declarative.judge import Asker, CheckFailed, differences
+from verification.http.cookies import own_cookies
 from verification.http.pool import Job, Result, Turn
 from verification.journeys.accounts import SmokeUser
 from verification.journeys.model import Expectation
@@ -143,13 +144,15 @@ class Declared:
             elapsed = round(response.elapsed.total_seconds() * 1000, 1)
             measured.append(Measurement(f"{name}answered in{where}", elapsed, expect.within_ms, "ms", 1))
 
-        try:
-            return Asker(side.client, contract, headers, answered, turn).play(self.check, case, deployment.values(user))
-        finally:
-            for response in written:
-                if contract is not None and not case.undo and response.request.method == "POST":
-                    with turn.slot():
-                        clean_up(side.client, contract, response, headers)
+        with own_cookies(side.client):
+            try:
+                asker = Asker(side.client, contract, headers, answered, turn)
+                return asker.play(self.check, case, deployment.values(user))
+            finally:
+                for response in written:
+                    if contract is not None and not case.undo and response.request.method == "POST":
+                        with turn.slot(undo=True):
+                            clean_up(side.client, contract, response, headers)
 
 
 def _client(item: pytest.Item, deployment: Session, release: Release | None) -> httpx.Client:

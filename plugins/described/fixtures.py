@@ -11,6 +11,7 @@ import pytest
 from plugins.fixtures import Session
 from verification.contract.openapi import Contract, ContractViolation, violation
 from verification.http.client import Received, curl_for
+from verification.http.cookies import ask_alone
 from verification.journeys.accounts import SmokeUser
 from verification.journeys.model import Journey, Service, Step
 from verification.journeys.model import Session as SignedIn
@@ -121,7 +122,7 @@ class Player:
 
     def send(self, client: httpx.Client, prepared: Prepared) -> httpx.Response:
         """Send a prepared request. Raises ``httpx.TransportError``."""
-        return client.request(prepared.method, prepared.path, headers=dict(prepared.headers), content=prepared.body)
+        return ask_alone(client, prepared.method, prepared.path, prepared.headers, prepared.body)
 
     def probe(self, step: Step, client: httpx.Client) -> httpx.Response:
         """Send a request that needs no session and return its answer; raises JourneyFailed unless it is as expected."""

@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 import ssl
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -96,8 +97,18 @@ def to_loopback(request: httpx.Request) -> httpx.Request:
     )
 
 
+class _Jar(threading.local):
+    """The cookies of one thread: checks that are played at the same time do not see those of each other."""
+
+    def __init__(self) -> None:
+        self.cookies = httpx.Cookies()
+
+
 class RecordingClient(httpx.Client):
-    """An ``httpx.Client`` that reports each request to ``on_exchange``, also a request without an answer."""
+    """An ``httpx.Client`` that reports each request to ``on_exchange``, also a request without an answer.
+
+    Its cookies are those of the thread that asks.
+    """
 
     def __init__(
         self,
@@ -107,11 +118,21 @@ class RecordingClient(httpx.Client):
         route: Route = DIRECT,
         **options: Any,
     ) -> None:
+        self._jar = _Jar()
         super().__init__(**options)
         self.route = route
         self._tls_name = tls_name
         self._on_exchange = on_exchange
         self._keep_alive = keep_alive
+
+    @property
+    def cookies(self) -> httpx.Cookies:
+        """Return the cookies of this thread."""
+        return self._jar.cookies
+
+    @cookies.setter
+    def cookies(self, cookies: Any) -> None:
+        self._jar.cookies = httpx.Cookies(cookies)
 
     @property
     def tls_name(self) -> str | None:

@@ -225,6 +225,7 @@ class _Runner:
         from verification.declarative.demands import clean_up
         from verification.declarative.judge import Asker
         from verification.http.client import open_client
+        from verification.http.cookies import own_cookies
         from verification.journeys.model import Expectation
 
         if url not in self._clients:
@@ -241,16 +242,18 @@ class _Runner:
             answers.append(response)
             self._answers.append(response)
 
-        try:
-            return Asker(client, self._contract, headers, answered).play(check, case, _values(user))
-        finally:
-            for response in answers:
-                if self._contract is not None and not case.undo:
-                    clean_up(client, self._contract, response, headers)
+        with own_cookies(client):
+            try:
+                return Asker(client, self._contract, headers, answered).play(check, case, _values(user))
+            finally:
+                for response in answers:
+                    if self._contract is not None and not case.undo:
+                        clean_up(client, self._contract, response, headers)
 
     def _session(self, name: str | None, client: httpx.Client, user: SmokeUser | None) -> Mapping[str, str]:
         """Return the headers of a session. Raises NotSignedIn, ``httpx.TransportError``."""
         from verification.http.client import Received
+        from verification.http.cookies import ask_alone
         from verification.journeys.sessions import credentials, sign_in_request, without_request
 
         session = self._service.signed_in if name is None else self._service.sessions[name]
@@ -263,7 +266,7 @@ class _Runner:
             if request is None:
                 found = without_request(session, values, self._learn)
             else:
-                made = client.request(request.method, request.path, headers=dict(request.headers), content=request.body)
+                made = ask_alone(client, request.method, request.path, request.headers, request.body)
                 answer: Received = Received(made)
                 found = credentials(session, request, answer)
             if found.token is not None:
