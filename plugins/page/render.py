@@ -5,11 +5,15 @@ from __future__ import annotations
 import base64
 import functools
 import hashlib
+import os
+import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import jinja2
+from jinja2.bccache import Bucket
 from markupsafe import Markup
 
 from deployment.evidence.sentence import exemptions
@@ -53,7 +57,9 @@ def render(data: Mapping[str, Any]) -> str:
 def template(name: str, script_name: str) -> jinja2.Template:
     """Return a compiled template, with the style, its script and the policy that allows exactly them."""
     loader = jinja2.FileSystemLoader(TEMPLATES)
-    environment = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, bytecode_cache=_compiled()
+    )
     style, script = ((TEMPLATES / one).read_text(encoding="utf-8") for one in (STYLE, script_name))
     environment.globals.update(
         style=Markup(style),  # noqa: S704 - a file of ours
@@ -63,6 +69,21 @@ def template(name: str, script_name: str) -> jinja2.Template:
     )
     environment.filters.update(value_text=view.value_text, gate_text=view.gate_text)
     return environment.get_template(name)
+
+
+class _Compiled(jinja2.FileSystemBytecodeCache):
+    """Keeps compiled templates, which takes as long to make as ten checks in YAML. A full disk loses them, and no page."""
+
+    def dump_bytecode(self, bucket: Bucket) -> None:
+        with suppress(OSError):
+            super().dump_bytecode(bucket)
+
+
+def _compiled() -> _Compiled | None:
+    """Return the cache beside this module's own compiled form; None if Python may not keep that either."""
+    folder = Path(__file__).with_name("__pycache__")
+    usable = not sys.dont_write_bytecode and folder.is_dir() and os.access(folder, os.W_OK)
+    return _Compiled(str(folder)) if usable else None
 
 
 def _policy(style: str, script: str) -> str:
