@@ -15,6 +15,7 @@ import pytest
 from infrastructure.embedded import addresses
 from infrastructure.embedded.layout import Environment, Layout, Ports, Served, write_environment
 from tests.checkout import CHECKOUT
+from tests.plugins.project import INI
 from tests.scripts.notes_project import CHECKS, refused, run
 from tests.verification.notes_server import USER, Notes
 
@@ -128,6 +129,22 @@ def test_a_check_in_python_runs_under_pytest(ours: Path) -> None:
     """Nothing is up, so pytest refuses, and its code and message are handed on."""
     result = ask("suites/notes/test_own.py::test_in_python")
     assert result.exit_code not in (0, 1), result.output
+
+
+def test_a_check_in_python_has_the_modules_of_its_project(ours: Path, notes: Notes) -> None:
+    """The project's package has the name of one of the framework's, which this process has imported."""
+    paths = f"import sys\nsys.path.append({str(CHECKOUT.root)!r})\n"
+    (ours / "conftest.py").write_text(f'{paths}pytest_plugins = ("plugins.framework",)\n')
+    (ours / "pytest.ini").write_text(INI)
+    (ours / "checklist.toml").write_text(CHECKOUT.checklist_file.read_text())
+    (ours / "scripts").mkdir()
+    (ours / "scripts" / "__init__.py").write_text("READY = '/ready'\n")
+    source = "import os\nfrom scripts import READY\n\n\ndef test_it(client):\n    os.write(1, b'said')\n    assert client.get(READY).is_success\n"
+    (ours / "suites" / "notes" / "test_ready.py").write_text(source)
+    result = ask("suites/notes/test_ready.py::test_it", "--against", notes.url)
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith("passed: suites/notes/test_ready.py::test_it (")
+    assert "said" not in result.output
 
 
 def environment_up(state: Path, notes: Notes, *, candidate: bool) -> None:
