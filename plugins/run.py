@@ -143,7 +143,7 @@ def _coordinate(config: pytest.Config, options: RunOptions, suites: Path, redact
     config.option.basetemp = config.option.basetemp or str(coordinator.scratch)
     config.pluginmanager.register(LoadOption(config, suites), "deployment-load-option")
     config.pluginmanager.register(Hooks(config, coordinator, progress), "deployment-run")
-    config.pluginmanager.register(Output(config, redactor), "deployment-output")
+    config.pluginmanager.register(Output(config, redactor, progress.screen), "deployment-output")
     if refusal is not None:
         coordinator.refuse(refusal)
         _without_workers(config)
@@ -229,6 +229,11 @@ class Hooks:
         return True if self._run.refusal is not None else None
 
     @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logstart(self) -> None:
+        """Show the live view from the first check on, if no step has shown it before."""
+        self._progress.start_view()
+
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Redact each report before other plugins write it, then count it."""
         if self._run.has_cut_short(report):
@@ -238,7 +243,22 @@ class Hooks:
             report.user_properties.append(("severity", ADVISORY))
         redact(report, self._run.redactor)
         self._run.record(report)
+        self._progress.checked(report.nodeid, report.when)
         redact_name(report, self._run.redactor)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_report_teststatus(self) -> Generator[None, Any, Any]:
+        """Let pytest print no letter of a check if the gates' progress is shown; its summary still has the words."""
+        found = yield
+        return (found[0], "", found[2]) if found and self._progress.counts_checks else found
+
+    def pytest_enter_pdb(self) -> None:
+        """Leave the terminal to the debugger."""
+        self._progress.stop_view()
+
+    def pytest_leave_pdb(self) -> None:
+        """Show the live view again."""
+        self._progress.resume_view()
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_warning_recorded(self, warning_message: warnings.WarningMessage) -> None:
@@ -279,6 +299,7 @@ class Hooks:
         try:
             cut_short = bool(session.shouldfail or session.shouldstop)
             session.exitstatus = self._run.finish(int(exitstatus), cut_short)
+            self._progress.stop_view()
             return (yield)
         except BaseException as error:
             # Not re-raised: pytest does not expect an error here and would exit with 1, which means rejected.

@@ -54,6 +54,7 @@ class TrafficMonitor:
         self._before: tuple[Baseline, Baseline | None] | None = None
         self._has_control = config.control is not None
         self._read = self._read_control = 0
+        self._sent = (0, 0)
         self._evidence: list[tuple[float, dict[str, float]]] = []
 
     def stop(self) -> None:
@@ -71,6 +72,13 @@ class TrafficMonitor:
         return (
             f"{len(failures)} requests to the live domain failed, first: {describe(failures[0])}" if failures else None
         )
+
+    @property
+    def sent(self) -> tuple[int, int]:
+        """The requests to the live domain so far, and how many of them failed; for one thread, which reads each sample once."""
+        new = self._prober.samples_from(self._sent[0])
+        self._sent = (self._sent[0] + len(new), self._sent[1] + _failed(new))
+        return self._sent
 
     @property
     def problem(self) -> str | None:

@@ -84,7 +84,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "plugins.modes",
     ),
     "plugins.scheduling": (*OUTSIDE_PLUGINS, *PLUGINS_ROOT, "plugins.integrity", "plugins.modes", "plugins.scheduling"),
-    "plugins.terminal": (*OUTSIDE_PLUGINS, *PLUGINS_ROOT, "plugins.modes", "plugins.terminal"),
+    "plugins.terminal": (*OUTSIDE_PLUGINS, *PLUGINS_ROOT, "plugins.integrity", "plugins.modes", "plugins.terminal"),
     "plugins.run": (*OUTSIDE_PLUGINS, "plugins"),
     "plugins.fixtures": (*OUTSIDE_PLUGINS, *PLUGINS_ROOT, "plugins.run"),
     "plugins.declarative": (*OUTSIDE_PLUGINS, *PLUGINS_ROOT, "plugins.run", "plugins.fixtures", "plugins.declarative"),

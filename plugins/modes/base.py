@@ -40,6 +40,10 @@ class RunMode(Protocol):
     def series(self) -> Mapping[str, Any]:
         """Return the series that the run measured itself, by name, for the report's pictures."""
 
+    @property
+    def traffic_seen(self) -> tuple[int, int] | None:
+        """The requests to the live domain so far, and how many of them failed; None if none are sent."""
+
     def take_back(self, reason: Reason) -> None:
         """Take back a result that is good, because its report cannot be written."""
 

@@ -157,6 +157,11 @@ class Coordinator(RunState):
         for folder, why in list(found.broken.items())[:SHOWN_BROKEN]:
             self.say(f"the history leaves out reports/{folder}: {why}")
 
+    @property
+    def traffic_seen(self) -> tuple[int, int] | None:
+        """The requests to the live domain so far, and how many of them failed; None if none are sent."""
+        return None if self._mode is None else self._mode.traffic_seen
+
     def gate_size(self, name: str) -> int:
         """Return how many checks must pass in a gate."""
         return sum(check.gate == name and check.counts for check in self._checks)

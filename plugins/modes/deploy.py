@@ -438,6 +438,11 @@ class DeployMode:
         """Return the live domain's traffic and the watch of the candidate."""
         return {} if self._traffic is None else self._traffic.series()
 
+    @property
+    def traffic_seen(self) -> tuple[int, int] | None:
+        """The users' requests so far, and how many of them failed."""
+        return None if self._traffic is None else self._traffic.sent
+
     def take_back(self, reason: Reason) -> None:
         """Roll back a promotion whose report cannot be written."""
         machine = self._machine

@@ -206,6 +206,11 @@ class VerifyMode:
         """Return nothing: no traffic is watched."""
         return {}
 
+    @property
+    def traffic_seen(self) -> tuple[int, int] | None:
+        """The requests to the release so far, and how many of them failed."""
+        return None if self._traffic is None else self._traffic.sent
+
     def take_back(self, reason: Reason) -> None:
         """Do nothing: the run is stopped, and a stopped verification has failed."""
 

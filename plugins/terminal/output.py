@@ -12,6 +12,7 @@ from typing import Any, TextIO
 
 import pytest
 
+from plugins.terminal.screen import Screen
 from verification.redaction.output import Guard, RedactedStream
 from verification.redaction.redactor import LearningRedactor
 
@@ -19,10 +20,12 @@ from verification.redaction.redactor import LearningRedactor
 class Output:
     """Installs the guard when the session starts, before anything else writes, and removes it at the very end."""
 
-    def __init__(self, config: pytest.Config, redactor: LearningRedactor) -> None:
+    def __init__(self, config: pytest.Config, redactor: LearningRedactor, screen: Screen | None = None) -> None:
+        """``screen``: the block of lines that other output to the terminal must erase first."""
         self._config = config
         self._redactor = redactor
-        self._guard = Guard(redactor.clean)
+        through = screen.beneath if screen is not None else _itself
+        self._guard = Guard(redactor.clean, through=through)
         self._undo: list[Callable[[], None]] = []
 
     @pytest.hookimpl(tryfirst=True)
@@ -70,6 +73,10 @@ class Output:
         """Remove the guard after the run's last output."""
         while self._undo:
             self._undo.pop()()
+
+
+def _itself(stream: TextIO) -> TextIO:
+    return stream
 
 
 def _is_stdout(stream: TextIO) -> bool:

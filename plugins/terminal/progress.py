@@ -1,39 +1,60 @@
-"""Progress of a deployment on the terminal: the step, its duration, and what it waits for."""
+"""Progress of a run on the terminal: its steps, its gates, and its verdict."""
 
 from __future__ import annotations
 
+import os
+import re
 import textwrap
 import time
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from deployment.events import Event, PhaseChanged, StepBegan, StepEnded, Waiting
-from deployment.evidence.sentence import advisories, exemptions, next_step, sentence
-from deployment.evidence.verdict import GateOutcome
+from deployment.evidence.data import content
+from deployment.evidence.past.usual import durations
+from deployment.evidence.verdict import CheckOutcome, GateOutcome, GateResult
 from deployment.phases import Phase
+from plugins.terminal.live import JOINT, GateCount, LiveView, Now, StepClock, possible
+from plugins.terminal.screen import Screen
 from verification.redaction.printable import printable
 
 if TYPE_CHECKING:
     from plugins.modes.coordinator import Coordinator
 
-# On a terminal the line is rewritten in place; a CI log gets a new line, rarely enough to stay readable.
+# A log gets a line about a step that waits, rarely enough to stay readable.
 LOG_EVERY_S = 15.0
 NAME_WIDTH = 10
-MOST_EXEMPTIONS = 10
-
-# During these steps checks run, and pytest's own lines show the progress.
-SPANNING = ("verify", "live")
+_UNIT = re.compile(r"(?<=\d) (?=s\b|ms\b|min\b)")
+ON_A_CANDIDATE = "--base-url=URL "
+LAST = ("teardown", "???")
+"""``when`` of a check's last report: its teardown, or xdist's report about a lost worker."""
 
 
 class Progress:
-    """A listener of the machine's events that writes to pytest's terminal."""
+    """A listener of the machine's events and of the checks' results that writes to pytest's terminal.
 
-    def __init__(self, config: pytest.Config) -> None:
+    On a terminal a live view stays below the lines that are printed. A log gets the lines alone: one for each step and
+    each gate that has ended, and one now and then while a step waits.
+    """
+
+    def __init__(self, config: pytest.Config, screen: Screen | None = None) -> None:
         self._config = config
-        self._waited = False
+        self._screen = screen or Screen()
+        self._run: Coordinator | None = None
+        self._clock = StepClock()
+        self._gates: dict[str, GateCount] = {}
+        self._ended: set[str] = set()
+        self._usual: dict[str, float] = {}
+        self._view: LiveView | None = None
         self._last_line = 0.0
+
+    @property
+    def screen(self) -> Screen:
+        """The block of the live view, which other output must erase first."""
+        return self._screen
 
     def _terminal(self) -> pytest.TerminalReporter | None:
         found: pytest.TerminalReporter | None = self._config.pluginmanager.get_plugin("terminalreporter")
@@ -44,6 +65,7 @@ class Progress:
         terminal = self._terminal()
         if terminal is None:
             return
+        self._run = run
         options = run.options
         environment = run.settings.environment if run.settings else options.environment or "no environment"
         title = (
@@ -55,6 +77,90 @@ class Progress:
             title = f"verify {options.base_url}"
         terminal.write_sep("=", printable(f"{title} ({environment})"), bold=True)
         terminal.write_line(f"id {run.run_id}")
+        if self.counts_checks:  # instead of pytest's names of files and its letters
+            terminal.showfspath = False
+            terminal._show_progress_info = False
+
+    @property
+    def counts_checks(self) -> bool:
+        """Whether this shows how far the gates are, so that pytest itself need not."""
+        return int(self._config.option.verbose) == 0
+
+    # -- the live view -------------------------------------------------------------------------------------------------
+
+    def start_view(self) -> None:
+        """Start the live view if there is a terminal that can show it."""
+        terminal, run = self._terminal(), self._run
+        if self._view is not None or terminal is None or run is None or run.refusal is not None:
+            return
+        if not (terminal.isatty and self.counts_checks and self._screen.usable and possible(os.environ)):
+            return
+        if not self._clock.step:  # a verification has no steps
+            self._clock.begin("verify", "verify the release")
+        self._view = LiveView(self._screen, self._now, colours=bool(terminal.hasmarkup))
+        self._view.start()
+
+    def stop_view(self) -> None:
+        """Stop the live view, and erase it; for other output that needs the terminal."""
+        if self._view is not None:
+            self._view.stop()
+
+    def resume_view(self) -> None:
+        """Show the live view again after ``stop_view``."""
+        if self._view is not None and not self._view.running:
+            self._view.start()
+
+    def _now(self) -> Now | None:
+        """Return what the live view shows; called in its thread."""
+        run, clock = self._run, self._clock
+        if run is None:
+            return None
+        if not self._usual and run.settings is not None:
+            self._usual = {"": 0.0} | durations(run.folder.parent, run.settings.environment, run.run_id)
+        return Now(
+            clock.step,
+            printable(clock.what),
+            clock.elapsed_s,
+            self._usual.get(clock.step),
+            run.redactor.clean(printable(clock.detail)).replace("\n", " "),
+            tuple(self._gates.values()),
+            run.traffic_seen,
+        )
+
+    # -- results -------------------------------------------------------------------------------------------------------
+
+    def checked(self, check: str, when: str | None) -> None:
+        """Count a check's report; print the line of a gate whose checks all have results. ``check``: its id in pytest."""
+        run = self._run
+        if run is None:
+            return
+        if not self._gates:
+            sizes = Counter(one.gate for one in run.checks if one.counts)
+            self._gates = {name: GateCount(name, sizes[name]) for name in run.gate_names()}
+        gate, results = run.tally.expected.get(check), run.tally.results.get(check)
+        if when not in LAST or gate is None or not results or check in self._ended or check in run.tally.advisory:
+            return
+        self._ended.add(check)
+        bad = any(one.outcome is not CheckOutcome.PASSED for one in results)
+        before = self._gates[gate]
+        now = self._gates[gate] = replace(before, done=before.done + 1, failed=before.failed + bad)
+        if now.ended and self.counts_checks:
+            self._gate(next(one for one in run.gates() if one.name == gate))
+
+    def _gate(self, gate: GateResult) -> None:
+        """Print the line of a gate that has ended."""
+        took = f"({gate.duration_s:.1f} s)"
+        if gate.outcome is GateOutcome.PASSED:
+            self._line(gate.name, f"gate passed: {gate.checks} of {gate.checks} checks {took}", green=True)
+            return
+        why = f"waived: {gate.waived}" if gate.waived else "" if gate.required else "not required"
+        count = f"{gate.failed} of {gate.checks} checks did not pass {took}" + (f", {why}" if why else "")
+        harmless = bool(why)
+        self._line(
+            gate.name, f"gate FAILED: {count}: {gate.reason}", **({"yellow": True} if harmless else {"red": True})
+        )
+
+    # -- events --------------------------------------------------------------------------------------------------------
 
     def say(self, text: str) -> None:
         """Print one line about the environment."""
@@ -64,11 +170,13 @@ class Progress:
         """Print one event of the deployment."""
         if isinstance(event, StepBegan):
             self._last_line = time.monotonic()
-            if self._in_place() and event.step not in SPANNING:
-                self._rewrite(f"{event.step:<{NAME_WIDTH}} {event.what} ...")
+            self._clock.begin(event.step, event.what)
+            self.start_view()
         elif isinstance(event, Waiting):
+            self._clock.wait(event.detail)
             self._waiting(event)
         elif isinstance(event, StepEnded):
+            self._clock.end()
             mark = {"green": True} if event.passed else {"red": True}
             word = "" if event.passed else "FAILED: "
             self._line(event.step, f"{word}{event.detail} ({event.duration_s:.1f} s)", **mark)
@@ -76,24 +184,9 @@ class Progress:
             self._line("rollback", f"because of {event.reason}", red=True, bold=True)
 
     def _waiting(self, event: Waiting) -> None:
-        """Show how long the step has waited, then its state: the end of the line is cut on a narrow terminal."""
-        if self._in_place():
-            self._rewrite(f"{event.step:<{NAME_WIDTH}} {event.elapsed_s:.0f} s: {event.detail}")
-        elif time.monotonic() - self._last_line >= LOG_EVERY_S:
+        """Print a line if the step has waited long and no live view shows it."""
+        if self._view is None and time.monotonic() - self._last_line >= LOG_EVERY_S:
             self._line(event.step, f"still waiting after {event.elapsed_s:.0f} s: {event.detail}")
-
-    def _in_place(self) -> bool:
-        terminal = self._terminal()
-        return terminal is not None and bool(terminal.isatty) and self._config.option.verbose >= 0
-
-    def _rewrite(self, text: str) -> None:
-        terminal = self._terminal()
-        if terminal is not None:
-            if not self._waited:
-                self._newline(terminal)
-            line = printable(text).replace("\n", " ")
-            terminal.rewrite(line[: terminal._tw.fullwidth - 1], erase=True)
-            self._waited = True
 
     @staticmethod
     def _newline(terminal: pytest.TerminalReporter) -> None:
@@ -106,13 +199,7 @@ class Progress:
         terminal = self._terminal()
         if terminal is None or self._config.option.verbose < -1:
             return
-        if self._waited:
-            terminal.rewrite("", erase=True)
-            terminal.write("\r")
-            self._waited = False
-            terminal.currentfspath = None
-        else:
-            self._newline(terminal)
+        self._newline(terminal)
         self._last_line = time.monotonic()
         terminal.write(f"{name:<{NAME_WIDTH}} ", bold=True)
         terminal.write_line(self._fitted(terminal, text, NAME_WIDTH + 1), **markup)
@@ -127,48 +214,23 @@ class Progress:
         if not terminal.isatty:
             return text
         width = max(20, terminal._tw.fullwidth - indent)
-        lines = textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
-        return ("\n" + " " * indent).join(lines)
+        lines = textwrap.wrap(_UNIT.sub(JOINT, text), width, break_long_words=False, break_on_hyphens=False)
+        return ("\n" + " " * indent).join(lines).replace(JOINT, " ")
 
     def verdict(self, run: Coordinator) -> None:
-        """Print the last lines: the verdict, its reason, the report's path and the exit code."""
+        """Print the last screen: the verdict, its reason, the failures, the users, the report's path and the exit code."""
+        from plugins.terminal.verdict import MOODS, screen  # workers print none
+
+        self.stop_view()
         terminal, report = self._terminal(), run.report
         if terminal is None or report is None:
             return
         good = report["exit_code"] == 0
         self._newline(terminal)
         terminal.write_sep("=", "verdict", bold=True, green=good, red=not good)
-        terminal.write_line(self._fitted(terminal, sentence(report), 0), bold=True, green=good, red=not good)
-        if run.refusal is not None:
-            for line in str(run.refusal).splitlines():
-                terminal.write_line(f"  {self._fitted(terminal, line.strip(), 2)}")
-        elif report["reason"]:
-            for line in (report["reason"], *(run.remedy or "").splitlines()):
-                terminal.write_line(f"  {self._fitted(terminal, line.strip(), 2)}")
-        reasons = run.gate_reasons()
-        for advisory in advisories([{**gate, "reason": reasons.get(gate["name"])} for gate in report["gates"]]):
-            terminal.write_line(f"  {self._fitted(terminal, advisory, 2)}", bold=True, yellow=True)
-        exempt = exemptions(report)
-        if (more := len(exempt) - MOST_EXEMPTIONS) > 0:
-            exempt[MOST_EXEMPTIONS:] = [f"{more} more checks do not count for their gates; report.html lists them"]
-        for text in exempt:
-            terminal.write_line(f"  {self._fitted(terminal, text, 2)}", bold=True, yellow=True)
-        for gate in report["gates"]:
-            if gate["outcome"] == GateOutcome.ABSENT:
-                text = f"gate {gate['name']} is absent: {reasons.get(gate['name'])}"
-                terminal.write_line(f"  {self._fitted(terminal, text, 2)}", bold=True, yellow=True)
-        if left_out := report.get("not_asked"):
-            counts = Counter(one["gate"] for one in left_out)
-            gates = ", ".join(f"{gate} ({count})" for gate, count in counts.items())
-            partial = "PARTIAL: " if report["partial"] else ""
-            text = f"{partial}{len(left_out)} checks were not asked: {gates}: {left_out[0]['reason']}"
-            terminal.write_line(f"  {self._fitted(terminal, text, 2)}", bold=True, yellow=True)
-        if claimed := report.get("claimed"):
-            text = f"{claimed['digest']} is claimed by {claimed['by']}, and was not verified"
-            terminal.write_line(f"  {self._fitted(terminal, text, 2)}")
-        for warning in run.warnings:
-            terminal.write_line(f"  WARNING  {self._fitted(terminal, warning, 11)}", bold=True, yellow=True)
-        if hint := next_step(report):
-            terminal.write_line(f"  {hint}")
-        terminal.write_line(f"  report: {run.folder / 'report.html'}")
-        terminal.write_line(f"  exit code {report['exit_code']}")
+        data = content.build(run.journal.records(), content.details_of(run.folder))
+        asked = run.options
+        against = f"--base-url={asked.base_url} " if asked.base_url else "" if asked.target is None else ON_A_CANDIDATE
+        width = terminal._tw.fullwidth if terminal.isatty else None
+        for text, mood in screen(data, run.folder / "report.html", against, width):
+            terminal.write_line(text, **MOODS[mood])

@@ -286,6 +286,23 @@ def rolled_back(folder: Path) -> Path:
     return run.closed("rolled_back", 10, reason=reason)
 
 
+def halted(folder: Path) -> Path:
+    """Build a rollback that failed."""
+    run = _all_passed(_begun(folder)).step("verify", 95, "every required gate passed")
+    run.step("promote", 4, "green is live", during=_switch(run)).ran("live").step("live", 6, "12 checks passed")
+    reason = "bake: 31 of 240 requests of users failed (limit 1 %): GET /consults: status 500"
+    run.step("bake", 20, reason, "failed").step("rollback", 30, "the router answers 503", "failed")
+    run.series(190, switch=149, failed={170: 12, 171: 19})
+    reason = f"rollback: the router answers 503; the rollback was started because of {reason}"
+    return run.closed("rollback_failed", 11, reason=reason)
+
+
+def verified(folder: Path) -> Path:
+    """Build a verification of the live release."""
+    run = Run(folder).opened("verify").expect(SIZES).planned()
+    return _all_passed(run, list(SIZES)).closed("verified", 0)
+
+
 def refused(folder: Path) -> Path:
     run = Run(folder).opened().add("refusal", what="no such tag")
     run.clock.sleep(2)
@@ -330,5 +347,6 @@ def many(folder: Path) -> Path:
 
 
 RUNS: dict[str, Callable[[Path], Path]] = {
-    one.__name__: one for one in (promoted, rejected, rolled_back, refused, interrupted, recovered, undone, many)
+    one.__name__: one
+    for one in (promoted, rejected, rolled_back, halted, verified, refused, interrupted, recovered, undone, many)
 }

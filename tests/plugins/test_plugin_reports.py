@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import re
-import struct
-import subprocess
-import sys
-import termios
 from html.parser import HTMLParser
-from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from tests.plugins.project import PROMOTED, REJECTED, ROOT, Project
+from tests.plugins.on_a_terminal import pytest_on_a_terminal
+from tests.plugins.project import PROMOTED, REJECTED, Project
 
 
 class Page(HTMLParser):
@@ -146,48 +141,28 @@ def test_a_log_has_one_line_for_each_step(project: Project, workers: str) -> Non
 def test_a_terminal_of_80_columns(project: Project) -> None:
     project.add("zebra", "def test_it(client): assert False, 'a long \\x1b[41mstory\\x07 ' * 20")
     project.settings("[gates.zebra]\nrequired = false")
-    text = on_a_terminal(project.path, 80)
-    steps = [line for line in text if re.match(r"(lease|provision|verify|promote|live|bake) .*\(\d+\.\d s\)$", line)]
-    assert [line.split()[0] for line in steps] == ["lease", "verify", "promote", "live", "bake"]
-    assert any(re.match(r"provision  telehealth-api:1.1.0 runs on green", line) for line in text)
-    verdict = text.index(next(line for line in text if line.startswith("PROMOTED: ")))
-    assert [line for line in steps if len(line) > 80] == []
-    assert max(map(len, text[verdict : verdict + 2])) <= 80
-    checks = [line for line in text if line.startswith("suites/")]
-    assert [line for line in checks if len(line) > 80] == []
-    assert sum(line.count(" .") for line in checks) == 9
-    assert any("AssertionError: a long story a long story" in line for line in text)
-    assert any(re.search(r" F +\[", line) for line in checks)
-
-
-def on_a_terminal(folder: Path, columns: int) -> list[str]:
-    """Run a deployment on a terminal and return the lines that it leaves, with carriage returns applied and without colours."""
-    ours, theirs = os.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    environment = {key: value for key, value in os.environ.items() if key not in ("PY_COLORS", "COLUMNS", "CI")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "pytest", "--target=green"],
-        cwd=folder,
-        env={**environment, "PYTHONPATH": str(ROOT), "TERM": "xterm-256color"},
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
+    seen = pytest_on_a_terminal(project.path, "--target=green")
+    assert seen.code == 0, seen.last
+    assert b"\x07" not in seen.raw, "only this framework's and pytest's own markup may reach the terminal"
+    assert b"\x1b[41m" not in seen.raw, "only this framework's and pytest's own markup may reach the terminal"
+    text = seen.everything
+    ends = [line for line in text if re.match(r"(lease|provision|verify|promote|live|bake) .*\(\d+\.\d s\)$", line)]
+    steps = [line.split()[0] for line in ends if line.split()[1] != "gate"]
+    assert any(line.startswith("provision  telehealth-api:1.1.0 runs on green") for line in text)
+    assert steps == ["lease", "verify", "promote", "live", "bake"]
+    assert sum(" gate passed: " in line for line in text) == 8
+    zebra = text.index(
+        next(line for line in text if line.startswith("zebra      gate FAILED: 1 of 1 checks did not pass"))
     )
-    os.close(theirs)
-    written = bytearray()
-    try:
-        while piece := os.read(ours, 65536):
-            written += piece
-    except OSError:  # Linux raises it once no process has the other side open
-        pass
-    finally:
-        os.close(ours)
-        code = process.wait(30)
-    assert code == 0, written.decode()
-    assert b"\x07" not in written, "only pytest's own markup may reach the terminal"
-    assert b"\x1b[41m" not in written, "only pytest's own markup may reach the terminal"
-    text = re.sub(r"\x1b\[[0-9;]*[A-Za-z]", "", written.decode())
-    return [shown(line, columns) for line in text.replace("\r\n", "\n").split("\n")]
+    assert "not required: test_it: AssertionError: a long story a" in " ".join(
+        " ".join(text[zebra : zebra + 3]).split()
+    )
+    assert [line for line in text if line.startswith("suites/") and not line.endswith("AssertionError")] == [], (
+        "the gates' lines replace pytest's letters"
+    )
+    verdict = text.index(next(line for line in text if line.startswith("PROMOTED: ")))
+    assert "FAILED zebra: test_it" in "\n".join(text[verdict:])
+    assert any("AssertionError: a long story a long story" in line for line in text)
 
 
 def shown(line: str, columns: int) -> str:

@@ -217,11 +217,15 @@ class Guard:
     """Cleans this process's stdout and stderr from ``install`` to ``close``.
 
     ``children``: clean the output of its children as well. Set it to False for a child that needs the terminal itself.
+    ``through``: returns the stream to which the cleaned text for a stream is written.
     """
 
-    def __init__(self, clean: Clean, *, children: bool = True) -> None:
+    def __init__(
+        self, clean: Clean, *, children: bool = True, through: Callable[[TextIO], TextIO] = lambda stream: stream
+    ) -> None:
         self._clean = clean
         self._children = children
+        self._through = through
         self._undo = contextlib.ExitStack()
 
     def install(self) -> None:
@@ -237,16 +241,17 @@ class Guard:
         stream: TextIO = getattr(sys, name)
         stream.flush()
         if not self._children or _number_of(stream) != number:
-            self._put(name, RedactedStream(stream, self._clean))
+            self._put(name, RedactedStream(self._through(stream), self._clean))
             return
         # The terminal's or log's own stream keeps working under another number, so that this process still sees a terminal.
         own = os.fdopen(os.dup(number), "w", encoding=stream.encoding, errors=stream.errors, buffering=1)
         self._undo.callback(own.close)
-        pump = Pump(number, RedactedStream(own, self._clean))
+        to = self._through(own)
+        pump = Pump(number, RedactedStream(to, self._clean))
         self._undo.callback(pump.close)
-        self._put(name, RedactedStream(own, self._clean, number))
+        self._put(name, RedactedStream(to, self._clean, number))
         # Python uses this stream to measure the terminal, so it needs the terminal's own descriptor.
-        self._put(f"__{name}__", RedactedStream(own, self._clean))
+        self._put(f"__{name}__", RedactedStream(to, self._clean))
 
     def _put(self, name: str, stream: RedactedStream) -> None:
         self._undo.callback(setattr, sys, name, getattr(sys, name))

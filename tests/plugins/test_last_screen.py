@@ -1,0 +1,81 @@
+"""The last screen of a run: what a person must know, within 24 lines of 80 columns, for each verdict."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from deployment.evidence.data import content
+from deployment.evidence.journal import JOURNAL_FILE, read
+from plugins.terminal.verdict import screen
+from tests.page import runs
+from tests.plugins.on_a_terminal import COLUMNS, LINES, displayed
+
+AGAINST = "--base-url=URL "
+
+
+def last_screen(folder: Path) -> str:
+    """Return what a terminal shows that was clear before, with the heading."""
+    data = content.build(list(read(folder / JOURNAL_FILE)), content.details_of(folder))
+    lines = [text for text, _ in screen(data, folder / "report.html", AGAINST, COLUMNS)]
+    return displayed("\n".join([" verdict ".center(COLUMNS, "="), *lines]) + "\n")
+
+
+def words(shown: str) -> str:
+    return " ".join(shown.split())
+
+
+EXPECTED = {
+    "promoted": (
+        "PROMOTED: telehealth-api:1.1.0 is live on green in production; load did NOT pass and was waived",
+        "gate rehearsal is not required and did not pass",
+        "gate redis is absent: the service declares no cache",
+        "exit code 0",
+    ),
+    "rejected": (
+        "REJECTED: telehealth-api:1.1.0 was not promoted; live traffic never moved.",
+        "latency: budgets (listConsults): GET /consults: p95 612.4 ms, limit 500 ms",
+        "FAILED latency: operation 0 answers a valid request as the contract says",
+        "FAILED latency: test_answers_as_documented[2-a-consultation-of-another-doctor]",
+        "curl -s -i -H 'Authorization: Bearer [redacted]' 'https://green.internal.example.com/consults?limit=500'",
+        "users: 0 of ",
+        "exit code 1",
+    ),
+    "rolled_back": (
+        "ROLLED BACK: telehealth-api:1.1.0 had been promoted to green;",
+        "bake: 31 of 240 requests of users failed (limit 1 %): GET /consults: status 500",
+        "users: 31 of ",
+        "exit code 10",
+    ),
+    "refused": (
+        "REFUSED: nothing was touched.",
+        "telehealth-api has no image with the tag 1.1.0 in the registry of production",
+        "Push the image, or choose one of 1.0.0, 0.9.4, 0.9.3.",
+        "exit code 4",
+    ),
+    "interrupted": (
+        "REJECTED: telehealth-api:1.1.0 was not promoted",
+        "interrupted: SIGINT",
+        "users: 0 of ",
+        "exit code 2",
+    ),
+    "halted": (
+        "ROLLBACK FAILED: the live state of production is unknown or wrong. A person must act now.",
+        "rollback: the router answers 503; the rollback was started because of bake:",
+        "See docs/roll-back-by-hand.md;",
+        "`python scripts/deploy.py recover` tries again.",
+        "exit code 11",
+    ),
+    "verified": ("VERIFIED: every check that ran has passed.", "exit code 0"),
+    "many": ("REJECTED:", "117 more failures: see the report", "report: ", "exit code 1"),
+}
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_last_screen_of_each_verdict(name: str, tmp_path: Path) -> None:
+    shown = last_screen(runs.RUNS[name](tmp_path / "reports" / name))
+    print(shown)
+    assert len(shown.splitlines()) <= LINES - 1, "with the shell's prompt, one screen"
+    for text in (*EXPECTED[name], f"report: {tmp_path / 'reports' / name / 'report.html'}"):
+        assert words(text) in words(shown) or text.replace(" ", "") in shown.replace("\n", "").replace(" ", ""), text
