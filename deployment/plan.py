@@ -85,6 +85,10 @@ class LiveSnapshot:
         """Return its version for a message, its digest if the service reports no version."""
         return self.version or self.digest or "of unknown version"
 
+    def as_journal(self, problem: str | None = None) -> dict[str, str | None]:
+        """Return what the journal says about it; ``problem``: why it was unhealthy, None if it was healthy."""
+        return {"colour": self.colour, "version": self.version, "digest": self.digest, "problem": problem}
+
     def excuses(self, problem: str) -> bool:
         """Return whether the check of this problem failed before the deployment as well, also if it failed differently."""
         return _check_of(problem) in map(_check_of, self.problems)

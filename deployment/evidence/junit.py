@@ -15,7 +15,7 @@ from xml.etree.ElementTree import Element, ParseError, SubElement, indent, parse
 
 from deployment.evidence import report
 from deployment.evidence.journal import Record, last_data
-from deployment.evidence.sentence import sentence
+from deployment.evidence.sentence import live_after, live_before, sentence
 
 JUNIT_FILE = "junit.xml"
 MODES = ("deploy", "verify", None)
@@ -108,14 +108,15 @@ def _of_the_run(records: Sequence[Record]) -> Element:
         problem = str(details.get(step["name"]) or "it did not complete")
         failed = None if step["outcome"] == "passed" else (step["outcome"], problem)
         _case(suite, f"step {step['name']}", step["duration_s"], failed)
-    _case(suite, "verdict", seconds, None if built["verdict"] in report.GOOD else _verdict(built))
+    live = live_after(built, live_before(records))
+    _case(suite, "verdict", seconds, None if built["verdict"] in report.GOOD else _verdict(built, live))
     _count(suite)
     return suite
 
 
-def _verdict(built: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the verdict that fails the testcase, and the sentence about it with its reason."""
-    parts: Iterable[str | None] = (sentence(built), built["reason"])
+def _verdict(built: Mapping[str, Any], live: str | None) -> tuple[str, str]:
+    """Return the verdict that fails the testcase, and the sentence about it with its reason. ``live``: see ``sentence``."""
+    parts: Iterable[str | None] = (sentence(built, live), built["reason"])
     return str(built["verdict"]), "\n".join(part for part in parts if part)
 
 

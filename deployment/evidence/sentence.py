@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from deployment.evidence.journal import Record
+
 SENTENCES = {
     "promoted": "PROMOTED: {image} is live on {target} in {environment}; {gates} required gate passed and the bake saw no harm.",
     "rejected": "REJECTED: {image} was not promoted; live traffic never moved.",
@@ -37,6 +39,41 @@ def sentence(report: Mapping[str, Any], live: str | None = None) -> str:
     words["gates"] = f"{', '.join(waived)} did NOT pass and was waived, every other" if waived else "every"
     words["checks"] = "required gate" if advisories(gates) else "required check" if exemptions(report) else "check"
     return (FROZEN if is_frozen(report) else SENTENCES[str(report["verdict"])]).format(**words)
+
+
+def live_before(records: Sequence[Record]) -> Mapping[str, Any]:
+    """Return what was live before the run: ``colour``, ``version``, ``digest``, and if they are known ``image`` and ``problem``.
+
+    Journals of earlier versions have only the sentence of the step ``lease``, which is returned as ``text``. Empty if the run
+    did not come that far.
+    """
+    for one in records:
+        lease = one.kind == "outcome" and one.data.get("step") == "lease" and one.data.get("outcome") == "passed"
+        if live := one.data.get("live") if lease or one.kind == "live_before" else None:
+            return dict(live)
+        if lease and (detail := one.data.get("detail")):
+            return {"text": str(detail).replace(" is live and healthy on ", ", version ", 1)}
+    return {}
+
+
+def live_words(live: Mapping[str, Any]) -> str | None:
+    """Return the release and the colour of ``live_before``; None if it is empty."""
+    if not live:
+        return None
+    release = live.get("image") or (f"version {live['version']}" if live.get("version") else live.get("digest"))
+    return str(live.get("text") or f"{live['colour']}, {release or 'a release of unknown version'}")
+
+
+def live_after(report: Mapping[str, Any], before: Mapping[str, Any], undoes: str | None = None) -> str | None:
+    """Return what is live after the run, as far as its journal shows it. ``undoes``: the promotion that the run undoes."""
+    match report["verdict"]:
+        case "rolled_back" if undoes:
+            return f"{report['image'] or 'the previous release'} on {report['target']}"
+        case "promoted":
+            return f"{report['image']} on {report['target']}"
+        case "rejected" | "rolled_back":
+            return live_words(before)
+    return None
 
 
 def advisories(gates: Sequence[Mapping[str, Any]]) -> list[str]:

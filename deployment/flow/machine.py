@@ -68,6 +68,7 @@ class Machine(DeploymentState):
             allowed = f"UNHEALTHY ({problem}), which was allowed: {allow_unhealthy_live}"
             state = f"healthy on {live.version or live.digest}" if problem is None else allowed
             result["detail"] = f"{live.colour} is live and {state}"
+            result["live"] = live.as_journal(problem and f"{problem}, which was allowed: {allow_unhealthy_live}")
         return live
 
     def provision(self) -> Service:

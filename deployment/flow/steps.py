@@ -74,16 +74,16 @@ class Steps:
         self.notify(StepEnded(step.name, passed, duration, detail))
 
     @contextmanager
-    def step(self, name: str, what: str, **data: Any) -> Iterator[dict[str, str]]:
-        """Run a block as a step. The block may put its one-line result under ``detail``."""
-        result: dict[str, str] = {}
+    def step(self, name: str, what: str, **data: Any) -> Iterator[dict[str, Any]]:
+        """Run a block as a step. The block may put its one-line result under ``detail``, and further data for the outcome."""
+        result: dict[str, Any] = {}
         self.begin(name, what, **data)
         try:
             yield result
         except BaseException as error:
             self.end(False, first_line(error))
             raise
-        self.end(True, result.get("detail", what))
+        self.end(True, **{"detail": what, **result})
 
     def writing(self, colour: str, generation: int, weight: int = 100) -> None:
         """Journal the moment right before traffic is sent to ``colour``; the time of a switch is counted from it.

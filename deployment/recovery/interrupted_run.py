@@ -79,6 +79,8 @@ def _journal(path: Path, record: DeploymentRecord, by: Operation, clean: Callabl
             **written_by(),
         )
         plan_release(journal, plan.target, plan.image, plan.actor)
+        if record.previous is not None:
+            journal.append("live_before", live=record.previous.as_journal("; ".join(record.previous.problems) or None))
         if record.phase in (Phase.PROMOTING, Phase.BAKING, Phase.ROLLING_BACK, Phase.HALTED):
             journal.append("intent", step="promote", what="known from the lease item")
     return journal

@@ -166,7 +166,7 @@ class Undo:
         """Take the lock. Raises Refused, with the lock released, if the promotion does not stand any more."""
         operation = self._operation
         lease = operation.ports.lease
-        with self._steps.step("lease", "take the lock"):
+        with self._steps.step("lease", "take the lock") as result:
             doing = f"roll back {promotion.deployment_id}"
             holder = lease.acquire(
                 this_process(self._id, operation.actor, operation.ports.clock, operation.limits, doing)
@@ -178,6 +178,9 @@ class Undo:
                 self._phase = Phase.REFUSED
                 lease.release(holder)
                 raise
+            image = promotion.image
+            live = {"colour": promotion.target, "image": image.name, "version": image.version, "digest": image.digest}
+            result["live"] = live
         return holder
 
     def let_go(self, unreported: str | None = None) -> str | None:

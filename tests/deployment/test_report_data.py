@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -121,6 +122,41 @@ def test_the_sentence_of_a_rollback_names_the_live_release(tmp_path: Path) -> No
     assert content.read(tmp_path)["sentence"] == (
         "ROLLED BACK: api:1.1.0 had been promoted to green; blue, version 1.0.0 is live again and verified."
     )
+
+
+@pytest.mark.parametrize(
+    ("live", "before", "after"),
+    [
+        ({"colour": "blue", "version": "1.0.0", "digest": "sha256:aa", "problem": None}, "blue, version 1.0.0", None),
+        ({"colour": "blue", "version": None, "digest": "sha256:aa"}, "blue, sha256:aa", None),
+        ({"colour": "blue", "version": None, "digest": None}, "blue, a release of unknown version", None),
+        (
+            {"colour": "green", "image": "api:1.1.0", "version": "1.1.0", "digest": "sha256:bb"},
+            "green, api:1.1.0",
+            None,
+        ),
+        (
+            {"colour": "blue", "version": "1.0.0", "digest": None, "problem": "health: 503, which was allowed: INC-1"},
+            "blue, version 1.0.0, unhealthy: health: 503, which was allowed: INC-1",
+            "blue, version 1.0.0",
+        ),
+    ],
+)
+def test_live_release_before_the_run_comes_from_the_journal_and_not_from_a_sentence(
+    tmp_path: Path, live: dict[str, str | None], before: str, after: str | None
+) -> None:
+    journal = opened(tmp_path)
+    journal.append("planned", target="green", image="api:1.2.0")
+    lease = {"step": "lease", "outcome": "passed", "started_at": "", "duration_s": 1}
+    journal.append("outcome", **lease, detail="in words that may change", live=live)
+    archive.close(journal, tmp_path, [("closed", {"verdict": "rolled_back", "reason": "bake: harm"})])
+    data = content.read(tmp_path)
+    assert (data["before"], data["live"]) == (before, after or before)
+    sentence = f"ROLLED BACK: api:1.2.0 had been promoted to green; {after or before} is live again and verified."
+    assert data["sentence"] == sentence
+    verdict = ElementTree.parse(tmp_path / "junit.xml").find(".//testcase[@name='verdict']/failure")  # noqa: S314  # our own file
+    assert verdict is not None
+    assert verdict.text == f"{sentence}\nbake: harm"
 
 
 @pytest.mark.parametrize(

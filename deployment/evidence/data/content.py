@@ -15,7 +15,15 @@ from typing import Any
 from deployment.evidence import report
 from deployment.evidence.data import details as detail_lines
 from deployment.evidence.journal import Record, last_data
-from deployment.evidence.sentence import advisories, next_step, sentence, undo_sentence
+from deployment.evidence.sentence import (
+    advisories,
+    live_after,
+    live_before,
+    live_words,
+    next_step,
+    sentence,
+    undo_sentence,
+)
 from deployment.files import replace_file
 
 DATA_FILE = "data.json"
@@ -33,22 +41,22 @@ def build(records: Sequence[Record], details: Iterable[Mapping[str, Any]] = ()) 
     facts = report.build(records)
     planned, opened, closed = (last_data(records, kind) for kind in ("planned", "opened", "closed"))
     undoes = planned.get("undoes")
-    lines, before = list(details), _before(records)
-    live = _live(facts, before, bool(undoes))
+    lines, before = list(details), live_before(records)
+    live = live_after(facts, before, undoes)
     reasons = _reasons(records) | next((dict(one["gates"]) for one in lines if one["kind"] == detail_lines.REASONS), {})
     gates = [] if undoes else [{**gate, "reason": reasons.get(gate["name"])} for gate in facts["gates"]]
     return {
         "schema_version": SCHEMA,
         "report": facts,
         "sentence": undo_sentence(facts, undoes) if undoes else sentence(facts, live),
-        "before": before,
+        "before": _with_problem(before),
         "live": live,
         "gates": gates,
         "advisories": advisories(gates),
         "remedies": [one for one in (closed.get("remedy"), next_step(facts)) if one],
         "asked": _asked_for(opened),
         "undoes": undoes,
-        "reason_given": planned.get("reason") or opened.get("reason"),
+        "reason_given": facts.get("reason_given") or planned.get("reason"),
         "requested_by": planned.get("requested_by"),
         "recovered_by": next((one.actor for one in reversed(records) if one.kind == "recovering"), None),
         "host": opened.get("host"),
@@ -153,20 +161,8 @@ def _asked_for(opened: Mapping[str, Any]) -> str | None:
     return "the highest version was asked for" if tag is None else f"tag {tag} was asked for"
 
 
-def _before(records: Sequence[Record]) -> str | None:
-    """Return what was live before the run; None if the run did not come that far, or undoes a promotion by hand."""
-    steps = (one.data for one in records if one.kind == "outcome" and one.data.get("step") == "lease")
-    detail = next((one.get("detail") for one in steps if one.get("outcome") == "passed"), None)
-    return str(detail).replace(" is live and healthy on ", ", version ", 1) if detail else None
-
-
-def _live(facts: Mapping[str, Any], before: str | None, by_hand: bool) -> str | None:
-    """Return what is live after the run, as far as its journal shows it. ``by_hand``: the run undoes a promotion."""
-    match facts["verdict"]:
-        case "rolled_back" if by_hand:
-            return f"{facts['image'] or 'the previous release'} on {facts['target']}"
-        case "promoted":
-            return f"{facts['image']} on {facts['target']}"
-        case "rejected" | "rolled_back":
-            return before
-    return None
+def _with_problem(before: Mapping[str, Any]) -> str | None:
+    """Return what was live before the run, with its problem if it was unhealthy."""
+    problem = f", unhealthy: {before['problem']}" if before.get("problem") else ""
+    words = live_words(before)
+    return words and words + problem
