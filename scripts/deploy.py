@@ -96,6 +96,12 @@ irreversible_option = click.option(
 )
 
 
+reason_option = click.option(
+    "--reason",
+    metavar="TEXT",
+    callback=_require_text,
+    help="Reason; the report, its page and the history show it.",
+)
 WAY_BACK = Reads.USERS_IF_READABLE
 TOOLS = line.Tools(REDACTOR.learn, lambda: _project(), lambda settings: _connect(settings))
 
@@ -206,24 +212,31 @@ def deploy(
     help="Wait this long for a running deployment (default: 0).",
 )
 @irreversible_option
+@reason_option
 @click.option(
     "--redeploy",
     is_flag=True,
     help="Deploy the previous release again, with every gate, if a later run has overwritten or stopped it.",
 )
 def rollback_command(
-    environment: str | None, reports: Path, wait_for_lock: float, allow_irreversible: str | None, redeploy: bool
+    environment: str | None,
+    reports: Path,
+    wait_for_lock: float,
+    allow_irreversible: str | None,
+    reason: str | None,
+    redeploy: bool,
 ) -> None:
     """Undo the last promotion: send traffic back, verify it, then stop the failed colour."""
     settings = _settings(environment, reports)
     if redeploy:
+        if reason is not None:
+            raise click.UsageError("--redeploy deploys, and a deployment records no --reason: use only one of them")
         tag, colour = rollback.release_to_redeploy(settings, _connect(settings), allow_irreversible)
         options = [f"--reports={reports.absolute()}", f"--wait-for-lock={wait_for_lock:g}"]
         sys.exit(_deploy(run.pytest_command(tag, colour, settings.environment), options))
     _refresh_after(reports)
-    sys.exit(
-        rollback.rollback(settings, _connect(settings, WAY_BACK), reports.absolute(), wait_for_lock, allow_irreversible)
-    )
+    asked = rollback.Request(wait_for_lock, allow_irreversible, reason)
+    sys.exit(rollback.rollback(settings, _connect(settings, WAY_BACK), reports.absolute(), asked))
 
 
 @cli.command("retire", short_help="Stop the previous colour after retire_after.")
@@ -286,8 +299,9 @@ def unlock_command(environment: str | None, reports: Path, reason: str, force: b
     callback=_require_text,
     help="End a halted deployment with traffic unchanged, if the live colour is healthy.",
 )
+@reason_option
 def recover_command(
-    environment: str | None, reports: Path, allow_irreversible: str | None, keep_live: str | None
+    environment: str | None, reports: Path, allow_irreversible: str | None, keep_live: str | None, reason: str | None
 ) -> None:
     """Finish or undo an interrupted run; safe to repeat."""
     if keep_live and allow_irreversible:
@@ -300,7 +314,7 @@ def recover_command(
         return
     from deployment.recovery.recover import Decision  # its imports take long
 
-    decision = Decision(keep_live, allow_irreversible)
+    decision = Decision(keep_live, allow_irreversible, reason)
     sys.exit(recover.recover(settings, _connect(settings, WAY_BACK), reports.absolute(), decision))
 
 

@@ -70,6 +70,7 @@ def build(records: Sequence[Record]) -> dict[str, Any]:
         "rollback": traffic.get("rollback"),
         "preflight": last_data(records, "preflight").get("items", []),
         "checklist": checklist.evaluate(records),
+        **_reason_given(records),
         **_of_an_address(records),
         **_of_journeys(records),
         **_exempt(records),
@@ -85,6 +86,13 @@ def build_like(records: Sequence[Record], written: Mapping[str, Any]) -> dict[st
     if built["schema_version"] != FIRST_SCHEMA:
         return built
     return {name: value for name, value in built.items() if name not in LATER_FIELDS or name in {*written, *known}}
+
+
+def _reason_given(records: Sequence[Record]) -> dict[str, str]:
+    """Return the operator's reason of a rollback by hand, or of the newest recovery that has one; nothing without one."""
+    given = [one.data.get("reason") for one in records if one.kind in ("opened", "recovering")]
+    found = next((str(reason) for reason in reversed(given) if reason), None)
+    return {} if found is None else {"reason_given": found}
 
 
 def _of_an_address(records: Sequence[Record]) -> dict[str, Any]:

@@ -54,11 +54,12 @@ class Decision:
     """An operator's decision about a halted deployment, with its reason; None: not decided.
 
     ``keep``: traffic stays on the live colour. ``back``: traffic goes back although the release's migration is
-    irreversible.
+    irreversible. ``reason``: why an operator recovers the run; it decides nothing.
     """
 
     keep: str | None = None
     back: str | None = None
+    reason: str | None = None
 
 
 UNDECIDED = Decision()
@@ -91,6 +92,8 @@ def recover(
     record = now.record  # read again, now that the lease is ours
     machine = Machine.resume(record, by.limits, by.ports, journal, listener, holder)
     facts = {"phase": record.phase, "step": record.step, "by": by.actor}
+    if decision.reason is not None:
+        facts["reason"] = decision.reason
     if decision.keep is not None:
         live = _colour_to_keep(machine)
         journal.append("recovering", **facts)

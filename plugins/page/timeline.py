@@ -27,7 +27,13 @@ def timeline(journal: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
             "approval_awaited": lambda d=data: f"waiting for another principal's approval until {d['until']}",
             "approved": lambda d=data: f"approved by {d['by']}: {d.get('reason') or 'no reason given'}",
             "approval_refused": lambda d=data: f"approval by {d['by']} refused: {d['reason']}",
-            "recovering": lambda d=data: f"{d['by']} recovers the deployment, whose run died in phase {d['phase']}",
+            "recovering": lambda d=data: (
+                f"{d['by']} recovers the deployment, whose run died in phase {d['phase']}"
+                + (f": {d['reason']}" if d.get("reason") else "")
+            ),
+            "frozen": lambda d=data: f"frozen: the migration of {d['image']} is irreversible",
+            "irreversible": lambda d=data: f"{d.get('by')} allowed an irreversible migration: {d.get('reason')}",
+            "kept": lambda d=data: f"{d['by']} kept {d['live']} live: {d['reason']}",
             "switched": lambda d=data: f"traffic was sent to {d['colour']}{_share(d)}, generation {d['generation']}",
             "shifted": lambda d=data: (
                 f"{d['weight']} % held for {d['seconds']} s: {d['requests']} requests, {d['failed']} failed"

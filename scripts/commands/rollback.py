@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -41,27 +41,36 @@ HAPPENINGS = {
 }
 
 
-def rollback(
-    settings: Settings,
-    environment: Environment,
-    reports: Path,
-    wait_for_lock: float = 0.0,
-    irreversible: str | None = None,
-) -> int:
+@dataclass(frozen=True)
+class Request:
+    """What the caller asks for: how long to wait for the lock (seconds), and why.
+
+    ``irreversible``: why to go back although the release's migration is irreversible; None: refuse that.
+    """
+
+    wait_for_lock: float = 0.0
+    irreversible: str | None = None
+    reason: str | None = None
+
+
+def rollback(settings: Settings, environment: Environment, reports: Path, asked: Request | None = None) -> int:
     """Return 0 if traffic moved and was verified, 1 if the previous colour is unhealthy and nothing moved, 11 if unknown.
 
     Raises Refused if the caller may not roll back, or if no promotion can be undone.
     """
+    asked = asked or Request()
     demand(settings.access, [Duty.ROLLBACK], environment.caller)
-    Queue(environment.ports.clock, wait_for_lock, console.waiting()).retry(lambda: refuse_while_held(environment.ports))
+    Queue(environment.ports.clock, asked.wait_for_lock, console.waiting()).retry(
+        lambda: refuse_while_held(environment.ports)
+    )
     promotion = last_promotion(environment.ports, lambda lost: _again(environment, lost))
-    refuse_irreversible(promotion, irreversible)
+    refuse_irreversible(promotion, asked.irreversible)
     # The promoted colour needs the rights, since it is stopped afterwards; the previous colour is not changed.
     admission = admit(settings.access, [Duty.ROLLBACK], environment.caller, environment.permissions, promotion.target)
     for unchecked in filter(None, (admission.unchecked, environment.unread)):
         console.say(f"not checked: {unchecked}")
     with console.uninterrupted():
-        return _carry_out(settings, environment, reports, admission, promotion, irreversible)
+        return _carry_out(settings, environment, reports, admission, promotion, asked)
 
 
 def release_to_redeploy(settings: Settings, environment: Environment, irreversible: str | None) -> tuple[str, str]:
@@ -111,7 +120,7 @@ def _carry_out(
     reports: Path,
     admission: Admission,
     promotion: Promotion,
-    irreversible: str | None,
+    asked: Request,
 ) -> int:
     run_id = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-rollback-{secrets.token_hex(3)}"
     folder = reports / run_id
@@ -120,9 +129,9 @@ def _carry_out(
     journal = Journal(
         folder / JOURNAL_FILE, environment.caller.arn, environment.ports.clock, console.redactor_of(environment).clean
     )
-    _open(journal, run_id, environment, promotion)
+    _open(journal, run_id, environment, promotion, asked.reason)
     if promotion.image.irreversible:
-        journal.append("irreversible", reason=irreversible, by=environment.caller.arn)
+        journal.append("irreversible", reason=asked.irreversible, by=environment.caller.arn)
     journal.append("admitted", by=environment.caller.arn, duties=list(admission.duties), unchecked=admission.unchecked)
     notices = Notices(environment.notifier, journal, _about(run_id, environment, promotion, folder), say=console.say)
     config = prober_config(settings, environment.live_url, environment.smoke_users, folder)
@@ -190,10 +199,11 @@ def _close(journal: Journal, folder: Path, environment: Environment, undo: Undo,
     return None
 
 
-def _open(journal: Journal, run_id: str, environment: Environment, promotion: Promotion) -> None:
+def _open(journal: Journal, run_id: str, environment: Environment, promotion: Promotion, reason: str | None) -> None:
     previous, by = promotion.previous, environment.caller.arn
     opening = Opening(run_id, environment.name, "rollback", by, previous.colour)
-    open_journal(journal, opening, environment.ports.clock.now().isoformat(timespec="milliseconds"))
+    given = {} if reason is None else {"reason": reason}
+    open_journal(journal, opening, environment.ports.clock.now().isoformat(timespec="milliseconds"), **given)
     known = {"digest": previous.digest, "version": previous.version}
     image = environment.image_of(previous.digest)
     plan_release(journal, previous.colour, image, by, known=known, undoes=promotion.deployment_id)

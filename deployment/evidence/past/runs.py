@@ -48,6 +48,8 @@ class Run:
     committed_at: datetime | None
     gates: Mapping[str, float]
     undoes: str | None = None
+    reason_given: str | None = None
+    """The operator's reason, of `rollback --reason` and `recover --reason`."""
 
     @property
     def seconds(self) -> float | None:
@@ -126,6 +128,7 @@ def parse(name: str, content: bytes) -> Run:
         _time(report.get("committed_at")),
         {gate["name"]: _seconds(gate["duration_s"]) for gate in report["gates"] if gate["outcome"] == "passed"},
         asked[2] if word == "rollback" and asked[:2] == ["rollback", "of"] and len(asked) > 2 else None,
+        _text(report.get("reason_given")),
     )
 
 

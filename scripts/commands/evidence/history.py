@@ -32,7 +32,7 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """The first characters of cells that a spreadsheet would calculate."""
 COLUMNS = (
     "id", "kind", "environment", "verdict", "reason", "release", "digest", "actor", "started_at", "finished_at", "seconds",
-    "moved_at", "restored_at", "committed_at", "undoes", "false_alarm", "rework",
+    "moved_at", "restored_at", "committed_at", "undoes", "reason_given", "false_alarm", "rework",
 )  # fmt: skip
 
 
