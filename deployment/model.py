@@ -26,7 +26,8 @@ class Image:
 
     ``version`` is the manifest's annotation ``org.opencontainers.image.version``: the running release must report it.
     ``uri`` is what a platform pulls: ``ACCOUNT.dkr.ecr.REGION.amazonaws.com/REPOSITORY@sha256:…``. ``irreversible``:
-    the release declares that no older one can work on the database once its migration has run.
+    the release declares that no older one can work on the database once its migration has run. ``committed_at``: the time of
+    its commit (ISO 8601 with an offset) if its registry knows it; it is no part of the identity.
     """
 
     repository: str
@@ -35,6 +36,7 @@ class Image:
     version: str
     uri: str
     irreversible: bool = False
+    committed_at: str | None = field(default=None, compare=False)
 
     @property
     def name(self) -> str:

@@ -155,9 +155,10 @@ class DeploymentRecord:
         """Return the record as JSON: one flat object, as every version so far has written it."""
         own = {name: value for name, value in asdict(self).items() if name not in ("plan", "owner")}
         own["previous"] = _stored(self.previous) if self.previous else None
-        plan = asdict(self.plan) | {"started_at": self.plan.started_at.isoformat()}
-        reason = str(self.reason) if self.reason else None
-        return json.dumps(plan | asdict(self.owner) | own | {"reason": reason})
+        image, reason = self.plan.image, str(self.reason) if self.reason else None
+        plan = asdict(self.plan) | {"image": _image(image), "started_at": self.plan.started_at.isoformat()}
+        committed = {"committed_at": image.committed_at} if image.committed_at else {}
+        return json.dumps(plan | asdict(self.owner) | own | {"reason": reason} | committed)
 
     @staticmethod
     def load(text: str) -> DeploymentRecord:
@@ -168,7 +169,7 @@ class DeploymentRecord:
                 raw["deployment_id"],
                 raw["environment"],
                 Colour(raw["target"]),
-                Image(**raw["image"]),
+                Image(**raw["image"], committed_at=raw.get("committed_at")),
                 raw["actor"],
                 datetime.fromisoformat(raw["started_at"]),
             ),
@@ -188,6 +189,11 @@ def live_snapshot(raw: Mapping[str, Any]) -> LiveSnapshot:
     """Return a live snapshot from its JSON form; keys that other versions have added are ignored."""
     known = {one.name: raw[one.name] for one in fields(LiveSnapshot) if one.name in raw}
     return LiveSnapshot(**{**known, "colour": Colour(raw["colour"]), "problems": tuple(raw.get("problems", ()))})
+
+
+def _image(image: Image) -> dict[str, Any]:
+    """Return the JSON form of an image, which every version can read: without the time of its commit."""
+    return {name: value for name, value in asdict(image).items() if name != "committed_at"}
 
 
 def _stored(live: LiveSnapshot) -> dict[str, Any]:
@@ -213,7 +219,7 @@ class Promotion:
 
     def dump(self) -> str:
         """Return the promotion as JSON, for the lease item."""
-        return json.dumps(asdict(self) | {"previous": _stored(self.previous)})
+        return json.dumps(asdict(self) | {"image": _image(self.image), "previous": _stored(self.previous)})
 
     @staticmethod
     def load(text: str) -> Promotion:

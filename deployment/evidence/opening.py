@@ -81,4 +81,5 @@ def plan_release(
     ``known`` gives ``digest`` or ``version`` as the caller observed them; they take precedence over the image's.
     """
     observed = {"digest": image and image.digest, "version": image and image.version} | dict(known or {})
-    journal.append("planned", target=target, image=image and image.name, **observed, by=by, **more)
+    committed = {"committed_at": image.committed_at} if image is not None and image.committed_at else {}
+    journal.append("planned", target=target, image=image and image.name, **observed, **committed, by=by, **more)

@@ -70,6 +70,7 @@ def build(records: Sequence[Record]) -> dict[str, Any]:
         "rollback": traffic.get("rollback"),
         "preflight": last_data(records, "preflight").get("items", []),
         "checklist": checklist.evaluate(records),
+        **({"committed_at": planned["committed_at"]} if planned.get("committed_at") else {}),
         **_reason_given(records),
         **_of_an_address(records),
         **_of_journeys(records),

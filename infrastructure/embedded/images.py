@@ -13,6 +13,7 @@ import os
 import shutil
 import tarfile
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from semver import Version
@@ -24,6 +25,7 @@ CONFIG_TYPE = "application/vnd.oci.image.config.v1+json"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar"
 VERSION_ANNOTATION = "org.opencontainers.image.version"
 MIGRATION_ANNOTATION = "com.telehealth.migration"
+COMMITTED_ANNOTATION = "com.telehealth.committed-at"
 MIGRATIONS = ("reversible", "irreversible")
 """The words that the file MIGRATION may contain; without the file a migration is reversible."""
 _LEFTOVERS = {"__pycache__", ".mypy_cache", ".pytest_cache", ".ruff_cache", ".DS_Store"}
@@ -106,7 +108,7 @@ def build(folder: ImageFolder) -> Image:
         "mediaType": MANIFEST_TYPE,
         "config": {"mediaType": CONFIG_TYPE, "digest": _digest(config_bytes), "size": len(config_bytes)},
         "layers": [{"mediaType": LAYER_TYPE, "digest": layer_digest, "size": len(layer)}],
-        "annotations": {VERSION_ANNOTATION: version} | _migration(folder.path),
+        "annotations": {VERSION_ANNOTATION: version} | _migration(folder.path) | _committed(folder.path),
     }
     text = _json(manifest)
     return Image(folder, text, _digest(text.encode()))
@@ -170,6 +172,20 @@ def _migration(folder: Path) -> dict[str, str]:
     if declared not in MIGRATIONS:
         raise BrokenImage(folder, f"its file MIGRATION says {declared!r}; it must say {' or '.join(MIGRATIONS)}")
     return {MIGRATION_ANNOTATION: declared}
+
+
+def _committed(folder: Path) -> dict[str, str]:
+    """Return the manifest annotation for the optional file COMMITTED_AT; empty without the file."""
+    file = folder / "COMMITTED_AT"
+    if not file.exists():
+        return {}
+    try:
+        committed = datetime.fromisoformat(file.read_text().strip())
+    except (OSError, ValueError) as exc:
+        raise BrokenImage(folder, "its file COMMITTED_AT has no ISO 8601 time") from exc
+    if committed.tzinfo is None:
+        raise BrokenImage(folder, "the time in its file COMMITTED_AT has no offset, such as +00:00")
+    return {COMMITTED_ANNOTATION: committed.isoformat()}
 
 
 def _web_command(folder: Path) -> str:

@@ -119,7 +119,12 @@ def _push(request: BuildRequest, tag: str, target: PushTarget, say: Say) -> str:
 def _build(context: Path, reference: str, version: str, commit: str) -> str:
     with tempfile.TemporaryDirectory() as folder:
         metadata = Path(folder) / "metadata.json"
-        docker.run(docker.build(context, reference, version, commit, metadata), show=True)
+        annotations = {
+            docker.VERSION: version,
+            docker.REVISION: commit,
+            docker.COMMITTED: docker.run(docker.committed_at(context)),
+        }
+        docker.run(docker.build(context, reference, annotations, metadata), show=True)
         try:
             return str(json.loads(metadata.read_text(encoding="utf-8"))["containerimage.digest"])
         except (OSError, ValueError, KeyError) as error:

@@ -15,6 +15,7 @@ from verification.redaction.output import forward
 PLATFORM = "linux/amd64"
 """The platform of App Runner and of the estate's task definitions."""
 VERSION, REVISION = "org.opencontainers.image.version", "org.opencontainers.image.revision"
+COMMITTED = "com.telehealth.committed-at"
 ELSEWHERE = (
     "Install Docker with buildx, or push the image from another machine and deploy it with --image-tag TAG "
     "or --image HOST/REPOSITORY:TAG."
@@ -38,14 +39,14 @@ def has_buildx() -> Command:
     return ("docker", "buildx", "version")
 
 
-def build(context: Path, reference: str, version: str, revision: str, metadata: Path) -> Command:
+def build(context: Path, reference: str, annotations: Mapping[str, str], metadata: Path) -> Command:
     """Build for ``PLATFORM``, annotate the manifest, push, and write the digest to ``metadata``.
 
     Without provenance and SBOM the tag names a single manifest, whose digest the platforms report for running services.
     """
     return (
         *("docker", "buildx", "build", "--platform", PLATFORM, "--provenance=false", "--sbom=false"),
-        *("--annotation", f"{VERSION}={version}", "--annotation", f"{REVISION}={revision}"),
+        *(part for name, value in annotations.items() for part in ("--annotation", f"{name}={value}")),
         *("--output", f"type=image,name={reference},push=true,oci-mediatypes=true"),
         *("--metadata-file", str(metadata), str(context)),
     )
@@ -84,6 +85,11 @@ def changes(context: Path) -> Command:
 def commit(context: Path) -> Command:
     """Print the commit that is checked out."""
     return ("git", "-C", str(context), "rev-parse", "HEAD")
+
+
+def committed_at(context: Path) -> Command:
+    """Print the time of the commit that is checked out, in ISO 8601 with its offset."""
+    return ("git", "-C", str(context), "show", "--no-patch", "--format=%cI", "HEAD")
 
 
 def run(command: Command, *, stdin: str | None = None, show: bool = False) -> str:

@@ -131,3 +131,27 @@ def test_unknown_migration_annotation_is_refused(repository: Repository) -> None
     repository.push("1.2.0", None, annotations={VERSION_ANNOTATION: "1.2.0", MIGRATION_ANNOTATION: "maybe"})
     with pytest.raises(Refused, match=r"maybe.*'reversible' or 'irreversible'"):
         repository.registry.resolve("1.2.0")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "committed_at"),
+    [
+        ("2026-11-28T10:00:00+01:00", "2026-11-28T09:00:00+00:00"),
+        ("2026-11-28T10:00:00Z", "2026-11-28T10:00:00+00:00"),
+        ("2026-11-28T10:00:00", None),  # without an offset it could be any hour
+        ("yesterday", None),
+        ("", None),
+        (None, None),
+    ],
+)
+def test_time_of_the_commit_is_read_and_never_invented(
+    repository: Repository, annotation: str | None, committed_at: str | None
+) -> None:
+    """The time of the build, which OCI calls created, is another one."""
+    own = {} if annotation is None else {"com.telehealth.committed-at": annotation}
+    created = {"org.opencontainers.image.created": "2026-11-29T00:00:00Z"}
+    digest = repository.push("1.2.0", None, annotations={VERSION_ANNOTATION: "1.2.0", **created, **own})
+    assert repository.registry.resolve("1.2.0").committed_at == committed_at
+    found = repository.registry.find(digest)
+    assert found is not None
+    assert found.committed_at == committed_at

@@ -37,7 +37,7 @@ def test_hosts_of_the_registry_and_of_pushes() -> None:
     clients = cast(Clients, None)
     assert EcrPushTarget(clients, "api", ACCOUNT, "cn-north-1").host == f"{ACCOUNT}.dkr.ecr.cn-north-1.amazonaws.com.cn"
     registry = EcrRegistry(clients, "api", ACCOUNT, "cn-north-1")
-    assert registry._image("1.0.0", "sha256:1", "1.0.0", None).uri.startswith(
+    assert registry._image("1.0.0", "sha256:1", "1.0.0", {}).uri.startswith(
         f"{ACCOUNT}.dkr.ecr.cn-north-1.amazonaws.com.cn/api@"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -12,6 +13,11 @@ from deployment.clock import SystemClock
 from deployment.evidence import archive
 from deployment.evidence.data import content, details
 from deployment.evidence.journal import Journal
+from deployment.evidence.opening import plan_release
+from deployment.evidence.past.runs import parse
+from deployment.model import Colour, Image
+from deployment.phases import Phase
+from deployment.plan import DeploymentRecord, LiveSnapshot, Owner, Plan, Promotion
 
 SECRET = "canary-in-a-detail"
 CHECKS = (
@@ -176,3 +182,32 @@ def test_what_is_live_after_a_rollback_by_hand(tmp_path: Path, verdict: str, liv
     )
     archive.close(journal, tmp_path, [("closed", {"verdict": verdict})])
     assert content.read(tmp_path)["live"] == live
+
+
+@pytest.mark.parametrize("committed_at", ["2026-11-28T10:00:00+00:00", None])
+def test_time_of_the_commit_goes_from_the_image_to_the_report_and_the_history(
+    tmp_path: Path, committed_at: str | None
+) -> None:
+    journal = opened(tmp_path)
+    image = Image("api", "1.1.0", "sha256:" + "b" * 64, "1.1.0", "uri", committed_at=committed_at)
+    plan_release(journal, Colour.GREEN, image, "arn:operator")
+    archive.close(journal, tmp_path, [("closed", {"verdict": "promoted", "exit_code": 0})])
+    content_of = (tmp_path / "verification.json").read_bytes()
+    assert json.loads(content_of).get("committed_at") == committed_at
+    assert ("committed_at" in json.loads(content_of)) is (committed_at is not None)
+    found = parse("run-1", content_of).committed_at
+    assert (found and found.isoformat()) == committed_at
+
+
+def test_time_of_the_commit_survives_the_lock_and_leaves_promotions_as_they_were() -> None:
+    """Versions that do not know it can still read both."""
+    image = Image("api", "1.1.0", "sha256:b", "1.1.0", "uri", committed_at="2026-11-28T10:00:00+00:00")
+    plan = Plan("run-1", "test", Colour.GREEN, image, "arn:operator", datetime(2026, 11, 29, tzinfo=UTC))
+    record = DeploymentRecord(plan, Owner("host", 1, 0.0), Phase.BAKING, "2026-11-29T00:00:00+00:00", None, None)
+    text = record.dump()
+    assert "committed_at" not in json.loads(text)["image"]
+    assert DeploymentRecord.load(text).plan.image.committed_at == image.committed_at
+    live = LiveSnapshot(Colour.BLUE, None, None, None, None, 1)
+    promotion = Promotion("run-1", Colour.GREEN, image, 2, live, "2026-11-29T00:00:00+00:00")
+    assert "committed_at" not in promotion.dump()
+    assert Promotion.load(promotion.dump()) == promotion

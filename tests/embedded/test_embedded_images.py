@@ -159,3 +159,18 @@ def test_an_unknown_word_in_the_migration_file_is_refused(tmp_path: Path, image:
     (image(tmp_path, "1.0.0") / "MIGRATION").write_text("perhaps")
     with pytest.raises(BrokenImage, match=r"MIGRATION says 'perhaps'"):
         images.build(only(tmp_path))
+
+
+def test_time_of_the_commit_becomes_an_annotation(tmp_path: Path, image: MakeImage) -> None:
+    folder, name = image(tmp_path, "1.0.0"), "com.telehealth.committed-at"
+    assert name not in images.build(only(tmp_path)).manifest
+    (folder / "COMMITTED_AT").write_text("2026-11-28T10:00:00+01:00\n")
+    annotations = json.loads(images.build(only(tmp_path)).manifest)["annotations"]
+    assert annotations[name] == "2026-11-28T10:00:00+01:00"
+
+
+@pytest.mark.parametrize("content", ["yesterday", "", "2026-11-28T10:00:00"])
+def test_time_of_the_commit_that_says_nothing_is_refused(tmp_path: Path, image: MakeImage, content: str) -> None:
+    (image(tmp_path, "1.0.0") / "COMMITTED_AT").write_text(content)
+    with pytest.raises(BrokenImage, match="COMMITTED_AT"):
+        images.build(only(tmp_path))

@@ -152,6 +152,7 @@ def test_a_clean_tree_is_built_annotated_and_pushed_in_one_go(harness: BuildHarn
         *("buildx", "build", "--platform", "linux/amd64", "--provenance=false", "--sbom=false"),
         *("--annotation", "org.opencontainers.image.version=1.4.2"),
         *("--annotation", f"org.opencontainers.image.revision={git(harness.context, 'rev-parse', 'HEAD')}"),
+        *("--annotation", f"com.telehealth.committed-at={git(harness.context, 'log', '-1', '--format=%cI')}"),
         *("--output", f"type=image,name={REPOSITORY}:1.4.2,push=true,oci-mediatypes=true"),
         *("--metadata-file", metadata, str(harness.context)),
     ]

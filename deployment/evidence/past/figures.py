@@ -22,7 +22,8 @@ COUNTED = {
     "a person marked as a false alarm is no failure either.",
     "time to restore": "The median time from the end of the promotion to the end of the rollback; after a rollback that failed, to the next "
     "promotion or rollback that succeeded.",
-    "lead time": "The median time from the commit to the end of the promotion, of the reports that have the commit's time.",
+    "lead time": "The median time from the commit to the end of the promotion, of the deployments whose image carries the "
+    "commit's time and that sent users to their release; the number of these stands beside the number of all.",
     "rework rate": "The deployments that a person marked as rework, divided by all that sent users to their release.",
 }
 """How each figure was counted."""
@@ -107,7 +108,7 @@ def _of(environment: str, runs: Sequence[Run], marks: Marks) -> Figures:
     leads = [
         (run.moved_at - run.committed_at).total_seconds()
         for run in moved.values()
-        if run.committed_at is not None and run.moved_at is not None
+        if run.committed_at is not None and run.moved_at is not None and run.committed_at <= run.moved_at
     ]
     rework = sum(REWORK in marks.get(run_id, {}) for run_id in moved)
     period = (runs[-1].started_at - runs[0].started_at).total_seconds()

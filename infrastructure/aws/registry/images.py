@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 
 import semver
 
@@ -15,6 +16,8 @@ from infrastructure.aws.session import Clients
 
 VERSION_ANNOTATION = "org.opencontainers.image.version"
 MIGRATION_ANNOTATION = "com.telehealth.migration"
+COMMITTED_ANNOTATION = "com.telehealth.committed-at"
+"""The time of the image's commit; ``org.opencontainers.image.created`` is the time of the build, which says nothing about it."""
 MIGRATIONS = {None: False, "reversible": False, "irreversible": True}
 
 _TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")  # the distribution specification's rule for tags
@@ -47,7 +50,7 @@ class EcrRegistry:
                 "the version that its release must report is unknown",
                 hint=f'Build it with `docker buildx build --annotation "{VERSION_ANNOTATION}=VERSION" …` and push it again.',
             )
-        return self._image(tag, digest, version, migration)
+        return self._image(tag, digest, version, annotations)
 
     def find(self, digest: str) -> Image | None:
         """Return the image of a digest under its highest tag; None if it is gone, has no tag, or names no version."""
@@ -61,12 +64,14 @@ class EcrRegistry:
         if not tags or not version:
             return None
         best = [tag for tag in tags if _semver(tag)] or tags
-        return self._image(best[-1], digest, version, annotations.get(MIGRATION_ANNOTATION))
+        return self._image(best[-1], digest, version, annotations)
 
-    def _image(self, tag: str, digest: str, version: str, migration: str | None) -> Image:
+    def _image(self, tag: str, digest: str, version: str, annotations: Mapping[str, str]) -> Image:
         uri = f"{self._host}/{self._repository}@{digest}"
         # A live image with an unknown annotation counts as irreversible.
-        return Image(self._repository, tag, digest, version, uri, MIGRATIONS.get(migration, True))
+        irreversible = MIGRATIONS.get(annotations.get(MIGRATION_ANNOTATION), True)
+        committed_at = _time(annotations.get(COMMITTED_ANNOTATION))
+        return Image(self._repository, tag, digest, version, uri, irreversible, committed_at)
 
     def tags(self) -> Sequence[str]:
         """Return every tag: SemVer tags in precedence order, then the others by name. Raises CloudError."""
@@ -104,6 +109,15 @@ class EcrRegistry:
 
     def _where(self) -> dict[str, str]:
         return {"registryId": self._account, "repositoryName": self._repository}
+
+
+def _time(text: str | None) -> str | None:
+    """Return a time in UTC if it has an offset; None for any other text: it is shown, and decides nothing."""
+    try:
+        found = datetime.fromisoformat(text or "")
+    except ValueError:
+        return None
+    return None if found.tzinfo is None else found.astimezone(UTC).isoformat()
 
 
 def in_precedence(tags: set[str]) -> Sequence[str]:

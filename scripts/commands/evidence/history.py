@@ -104,7 +104,9 @@ def _line(one: Figures) -> str:
         "frequency unknown" if one.per_week is None else f"{one.per_week:.1f} per week",
         f"{one.failed} failed" + ("" if one.failure_rate is None else f" ({one.failure_rate:.0%})"),
         "time to restore unknown" if one.restore_s is None else f"restored within {duration(one.restore_s)}",
-        "lead time unknown" if one.lead_s is None else f"lead time {duration(one.lead_s)}",
+        "lead time unknown"
+        if one.lead_s is None
+        else f"lead time {duration(one.lead_s)} ({one.leads} of {one.promotions})",
         f"{one.rework} marked as rework",
     ]
     return ", ".join(parts)
