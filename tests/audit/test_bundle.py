@@ -101,16 +101,73 @@ def test_a_bundle_that_was_signed_again_never_holds(made: tuple[Path, Run], tmp_
     assert result(tmp_path / "named.tar", public(run.estate.pem))[0] == 1
 
 
+def parts_of(path: Path) -> list[tuple[str, int, int]]:
+    """Return every part of a tar file: the header, the content and the padding of each member, and the end."""
+    parts: list[tuple[str, int, int]] = []
+    with tarfile.open(path) as tar:
+        for member in tar:
+            content, after = member.offset_data, member.offset_data + member.size
+            parts += [(f"{member.name}: header", member.offset, content), (f"{member.name}: content", content, after)]
+            parts += [(f"{member.name}: padding", after, after + -member.size % 512)]
+    parts.append(("end", parts[-1][2], path.stat().st_size))
+    return [part for part in parts if part[2] > part[1]]
+
+
 @settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_any_changed_byte_is_found(made: tuple[Path, Run], data: st.DataObject) -> None:
+    """In each file, its header and its padding: a place among all bytes would seldom be in a small file or in a header."""
     path, run = made
-    whole = path.read_bytes()
-    at = data.draw(st.integers(0, len(whole) - 1), label="place")
+    whole, parts = path.read_bytes(), parts_of(path)
+    seen = {name.rpartition("/")[2].partition(":")[0] for name, _, _ in parts}
+    assert seen >= {*copies.KEPT_FILES, bundle.MANIFEST, bundle.SEAL, "end"}, "every file of the bundle is a part"
+    _, begin, end = data.draw(st.sampled_from(parts), label="part")
+    at = data.draw(st.integers(begin, end - 1), label="place")
     byte = data.draw(st.integers(0, 255).filter(lambda value: value != whole[at]), label="byte")
     changed = path.with_name("changed.tar")
     changed.write_bytes(whole[:at] + bytes([byte]) + whole[at + 1 :])
     assert Outcome.BAD in bundle.verify(changed, [public(run.estate.pem)]).outcomes
+
+
+Member = tuple[tarfile.TarInfo, bytes]
+METADATA: dict[str, st.SearchStrategy[Any]] = {
+    "mtime": st.integers(1, 2**31),
+    "uid": st.integers(1, 9999),
+    "gid": st.integers(1, 9999),
+    "uname": st.just("root"),
+    "gname": st.just("root"),
+    "mode": st.sampled_from((0o600, 0o755, 0o666)),
+    "name": st.sampled_from(("other", f"runs/{FIRST}/other.html", "runs/other/audit.jsonl", "MANIFEST.json ")),
+}
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_another_order_name_or_metadata_is_found(made: tuple[Path, Run], data: st.DataObject) -> None:
+    """The contents stay as they are, and the tar file stays valid."""
+    path, run = made
+    with tarfile.open(path) as tar:
+        members: list[Member] = [(member, tar.extractfile(member).read()) for member in tar]  # type: ignore[union-attr]  # all are files
+    first, second = data.draw(st.lists(st.integers(0, len(members) - 1), min_size=2, max_size=2, unique=True))
+    kind = data.draw(st.sampled_from(("order", "swapped contents", "twice", "gone", *METADATA)), label="change")
+    if kind == "order":
+        members[first], members[second] = members[second], members[first]
+    elif kind == "swapped contents":
+        (one, content), (two, other) = members[first], members[second]
+        members[first], members[second] = (one, other), (two, content)
+    elif kind == "twice":
+        members.append(members[first])
+    elif kind == "gone":
+        del members[first]
+    else:
+        setattr(members[first][0], kind, data.draw(METADATA[kind]))
+    changed = path.with_name("changed.tar")
+    with tarfile.open(changed, "w", format=tarfile.USTAR_FORMAT) as tar:
+        for member, content in members:
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    if changed.read_bytes() != path.read_bytes():
+        assert Outcome.BAD in bundle.verify(changed, [public(run.estate.pem)]).outcomes
 
 
 @pytest.mark.parametrize("cut", [1, 512, 10_240, 20_000])

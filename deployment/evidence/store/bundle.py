@@ -1,9 +1,9 @@
 """A bundle: the evidence of several runs in one tar file, which ``audit verify`` checks without anything else.
 
 It has ``runs/ID/FILE``, ``keys/FINGERPRINT.pem``, ``MANIFEST.json`` with the hash of each of them, and
-``MANIFEST.sha256`` with the hash of the manifest. The tar file has one valid spelling: it is written again while it is
-read, and both must be equal byte for byte. Anybody can sign evidence again with a key of their own, so the keys that
-travel in the bundle prove nothing until the auditor names one.
+``MANIFEST.sha256`` with the hash of the manifest. The tar file has one valid spelling: its files are in the order of the
+manifest, it is written again while it is read, and both must be equal byte for byte. Anybody can sign evidence again
+with a key of their own, so the keys that travel in the bundle prove nothing until the auditor names one.
 """
 
 from __future__ import annotations
@@ -164,6 +164,7 @@ def _members(tar: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
 
 def _manifest(root: Path, hashes: dict[str, str]) -> Mapping[str, Any]:
     """Return the manifest, after it was compared with the files; its own two files leave ``hashes``. Raises ValueError."""
+    order = list(hashes)
     seal = f"{hashes.pop(MANIFEST)}  {MANIFEST}\n".encode()
     hashes.pop(SEAL)
     if (root / SEAL).read_bytes() != seal:
@@ -174,6 +175,8 @@ def _manifest(root: Path, hashes: dict[str, str]) -> Mapping[str, Any]:
     listed = manifest["files"]
     if changed := sorted(name for name in {*listed, *hashes} if listed.get(name) != hashes.get(name)):
         raise ValueError(f"not as {MANIFEST} lists them: {', '.join(changed)}")
+    if order != [*listed, MANIFEST, SEAL]:
+        raise ValueError(f"its files are not in the order of {MANIFEST}")
     for name in hashes:
         if (match := _KEY.fullmatch(name)) and _fingerprint(root / name) != f"sha256:{match[1]}":
             raise ValueError(f"{name} is another key than its name says")
