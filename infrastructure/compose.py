@@ -47,7 +47,7 @@ from infrastructure.aws.sns import SnsNotifier
 from infrastructure.description import service_of
 from infrastructure.embedded import cloud, images
 from infrastructure.embedded.errors import EmbeddedError, StartFailed, StateOwned
-from infrastructure.estate import Estate, adapters, aws_estate, by_colour, earlier_public_key_files
+from infrastructure.estate import Estate, adapters, audit_folder, aws_estate, by_colour, earlier_public_key_files
 from infrastructure.journey_data import HttpJourneyData
 from infrastructure.live_domain import LiveDomain
 from verification.http.answer_limits import AnswerLimits
@@ -297,7 +297,8 @@ def connect(settings: Settings, reads: Reads = Reads.ALL) -> Environment:
         secrets=(*values.texts, *_keys(connection), *named.texts),
         signer=signer,
         checker=keys.checker(signer, estate.signing_public_key_file, earlier_public_key_files(settings)),
-        store=S3AuditStore(clients, estate.audit_bucket, clock) if estate.audit_bucket else None,
+        store=audit_folder(settings)
+        or (S3AuditStore(clients, estate.audit_bucket, clock) if estate.audit_bucket else None),
         permissions=_permissions(clients, settings, estate),
         region=estate.connection.region,
         notifier=SnsNotifier(clients, estate.notifications_topic) if estate.notifications_topic else None,

@@ -12,6 +12,7 @@ from deployment.clock import SystemClock
 from deployment.errors import SettingsError
 from deployment.model import Colour
 from deployment.settings import Settings
+from infrastructure.audit_folder import FolderAuditStore, folder_of
 from infrastructure.aws.ecs.target_groups import DrainWindow
 from infrastructure.aws.session import Connection
 
@@ -87,6 +88,12 @@ def adapters(settings: Settings) -> tuple[Adapter, Adapter]:
     """Return platform and router of an environment; all keys that they need must be set."""
     platform, router = settings.estate["platform"], settings.estate["router"]
     return Adapter(platform, _PLATFORMS[platform](settings)), Adapter(router, _ROUTERS[router](settings))
+
+
+def audit_folder(settings: Settings) -> FolderAuditStore | None:
+    """Return the audit store if it is a folder, which needs no connection to the environment; else None."""
+    named = settings.estate.get("audit_folder")
+    return None if named is None else FolderAuditStore(folder_of(named, settings.project.root))
 
 
 def public_key_file(settings: Settings) -> Path | None:

@@ -51,6 +51,9 @@ KEYS = (
 CHOSEN = ("token_secret", "database_url_secret", "redis_url_secret")
 """Settings that Terraform outputs only for `checked_secrets`; without an output, a person's own setting stays."""
 
+CHOSEN_INSTEAD = {"signing_key_secret": "signing_key_file", "audit_bucket": "audit_folder"}
+"""A person's own setting, which stays, by the output that it replaces."""
+
 _NAME = re.compile(r"[A-Za-z0-9/_+=.@:-]+")
 _SECRET = re.compile(r"PRIVATE KEY|://[^/@\s]*:[^/@\s]*@|\"password\"", re.IGNORECASE)
 _HINT = "Pass the output of: terraform -chdir=infrastructure/terraform output -json"
@@ -130,8 +133,8 @@ def changed(text: str, environment: str, values: Mapping[str, Any]) -> str:
             del table[key]
     with _before_next_table(table):
         for key, value in {"provider": "aws", **values}.items():
-            # A signing key in a file was chosen by the user and stays.
-            if table.get(key) != value and not (key == "signing_key_secret" and "signing_key_file" in table):
+            # A signing key in a file, and an audit store in a folder, were chosen by the user and stay.
+            if table.get(key) != value and CHOSEN_INSTEAD.get(key, "") not in table:
                 table[key] = _item(value)
     return tomlkit.dumps(document)
 

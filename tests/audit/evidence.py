@@ -76,7 +76,7 @@ class MemoryStore:
 class Estate:
     """The store, lease and key that a run's evidence uses outside its folder."""
 
-    store: MemoryStore = field(default_factory=MemoryStore)
+    store: Any = field(default_factory=MemoryStore)
     lease: FakeLease = field(default_factory=lambda: FakeLease(FakeCloud(FakeClock()), 60))
     pem: str = field(default_factory=private_pem)
 

@@ -55,7 +55,7 @@ def test_every_setting_of_an_estate_is_an_output() -> None:
     assert set(configure.KEYS) | set(configure.CHOSEN) <= outputs
     schema = json.loads(SCHEMA_FILE.read_text(encoding="utf-8"))["$defs"]["aws_environment"]["properties"]
     by_hand = {"provider", "profile", "deployment", "gates", "access", "listener_arn"}
-    by_hand |= {"signing_key_file", "signing_public_key_file", "earlier_public_key_files", "secrets"}
+    by_hand |= {"signing_key_file", "signing_public_key_file", "earlier_public_key_files", "secrets", "audit_folder"}
     assert set(schema) - set(configure.KEYS) - set(configure.CHOSEN) - by_hand == set()
 
 
@@ -69,6 +69,16 @@ def test_chosen_secrets_are_written_and_a_persons_own_stay(settings: Path) -> No
     arn = "arn:aws:secretsmanager:eu-central-1:210987654321:secret:production/telehealth/verifier-redis-url-a1"
     assert configure.configure(settings, "production", printed(redis_url_secret=arn), dry_run=False) == 0
     assert load(settings, "production").estate["redis_url_secret"] == arn
+
+
+def test_audit_folder_is_kept_instead_of_the_bucket(settings: Path) -> None:
+    text = settings.read_text(encoding="utf-8")
+    own = 'lease_table = "production-telehealth-deploy-state"\n'
+    settings.write_text(text.replace(own, 'audit_folder = "file:///mnt/audit"\n' + own, 1), encoding="utf-8")
+    assert configure.configure(settings, "production", printed(), dry_run=False) == 0
+    found = load(settings, "production").estate
+    assert found["audit_folder"] == "file:///mnt/audit"
+    assert "audit_bucket" not in found
 
 
 @pytest.mark.parametrize("where", ["behind it", "at the end of the file"])

@@ -21,6 +21,7 @@ from deployment.files import problem_of
 from deployment.ports import AuditStore
 from deployment.settings import Settings
 from infrastructure.compose import Environment
+from infrastructure.estate import audit_folder
 from plugins.page import render as page_of
 from scripts.commands.audit import checker_of, environment_of
 
@@ -44,7 +45,9 @@ class Found:
             environment = connect()
         except DeploymentError as error:
             problem = first_line(error)
-            return cls(settings.environment, reports, None, problem, checker_of(settings, None, problem))
+            folder = audit_folder(settings)
+            why = None if folder is not None else problem
+            return cls(settings.environment, reports, folder, why, checker_of(settings, None, problem))
         return cls(settings.environment, reports, environment.store, None, environment.checker)
 
     @property
