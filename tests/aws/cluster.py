@@ -39,6 +39,8 @@ class Made:
     events: list[dict[str, Any]] = field(default_factory=list)
     ended: list[dict[str, Any]] = field(default_factory=list)
     breaker: bool = False
+    history: list[dict[str, Any]] = field(default_factory=list)
+    """Its service deployments, oldest first."""
 
 
 class Cluster:
@@ -58,6 +60,8 @@ class Cluster:
         self.wrote: list[str] = []
         self.settings: dict[str, dict[str, Any]] = {}
         """Fields of a service that replace its own, by the service's name."""
+        self.no_history = ""
+        """The code of ECS's refusal to list service deployments; empty if it lists them."""
         self._number = 0
 
     def create(self, colour: Colour, digest: str, tasks: int = 2, **more: Any) -> Made:
@@ -84,6 +88,8 @@ class Cluster:
         self.health[GROUPS[colour]] = ["healthy"] * made.desired
         made.deployments = made.deployments[:1]
         made.deployments[0] |= {"rolloutState": "COMPLETED", "runningCount": made.desired}
+        now = made.history[-1]
+        now["status"] = "ROLLBACK_SUCCESSFUL" if now["status"].startswith("ROLLBACK") else "SUCCESSFUL"
         self._event(made, f"(service {NAMES[colour]}) has reached a steady state.")
 
     def break_down(self, colour: Colour) -> None:
@@ -95,7 +101,8 @@ class Cluster:
             "failedTasks": 3,
             "rolloutStateReason": "ECS deployment circuit breaker: tasks failed to start.",
         }
-        self._deploy(made, former, made.desired)
+        made.history[-1] |= {"status": "ROLLBACK_IN_PROGRESS", "rollback": {"reason": "Circuit breaker triggered."}}
+        self._deploy(made, former, made.desired, recorded=False)
         self._event(made, f"(service {NAMES[colour]}) rolling back to deployment.")
 
     def call(self, service: str, operation: str, /, **given: Any) -> Mapping[str, Any]:
@@ -118,6 +125,15 @@ class Cluster:
             "RegisterTaskDefinition": lambda: {"taskDefinition": self.definitions[self._register(given)]},
             "UpdateService": lambda: self._update(given),
             "ListTasks": lambda: {"taskArns": self._listed(given["serviceName"], given["desiredStatus"])},
+            "ListServiceDeployments": lambda: {"serviceDeployments": self._history(given["service"])},
+            "DescribeServiceDeployments": lambda: {
+                "serviceDeployments": [
+                    one
+                    for made in self.services.values()
+                    for one in made.history
+                    if one["serviceDeploymentArn"] in given["serviceDeploymentArns"]
+                ]
+            },
             "DescribeTasks": lambda: {"tasks": [self._task(arn) for arn in given["tasks"]]},
             "DescribeTargetHealth": lambda: {
                 "TargetHealthDescriptions": [
@@ -171,7 +187,13 @@ class Cluster:
         made.desired = made.deployments[0]["desiredCount"] = given["desiredCount"]
         return {"service": self._service(made)}
 
-    def _deploy(self, made: Made, definition: str, desired: int) -> None:
+    def _history(self, name: str) -> list[dict[str, Any]]:
+        if self.no_history:
+            raise ClientError({"Error": {"Code": self.no_history}}, "ListServiceDeployments")
+        known = ("serviceDeploymentArn", "createdAt", "status")
+        return [{key: one[key] for key in known} for one in reversed(self.services[name].history)]
+
+    def _deploy(self, made: Made, definition: str, desired: int, *, recorded: bool = True) -> None:
         self._number += 1
         self.clock.sleep(1)
         for former in made.deployments:
@@ -187,6 +209,12 @@ class Cluster:
             "createdAt": self.clock.now(),
         }
         made.deployments.insert(0, deployment)
+        if recorded:
+            made.history[-1:] = [
+                one | {"status": "STOPPED"} if one["status"] == "IN_PROGRESS" else one for one in made.history[-1:]
+            ]
+            arn = f"{ARN}:service-deployment/main/{NAMES[made.colour]}/{self._number}"
+            made.history.append({"serviceDeploymentArn": arn, "createdAt": self.clock.now(), "status": "IN_PROGRESS"})
 
     def _register(self, given: Mapping[str, Any]) -> str:
         revision = 1 + sum(one["family"] == given["family"] for one in self.definitions.values())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, cast
 
@@ -143,7 +144,9 @@ def test_deployment_rolled_back_by_the_circuit_breaker_is_stuck(cluster: Cluster
     cluster.settle(GREEN)
     readiness, detail = said(cluster, rollout)
     assert readiness is Readiness.STUCK
-    assert "api-green: ECS deploys api-green:1, not api-green:2: it rolled the deployment back" in detail
+    assert (
+        "api-green: ECS deploys api-green:1, not api-green:2: it rolled the deployment back (Circuit breaker" in detail
+    )
     assert "one of its tasks ended" not in detail, "ECS reports no ended task"
 
 
@@ -218,6 +221,52 @@ def test_stale_answer_is_not_taken_for_a_rollback(cluster: Cluster, platform: Ec
     made.deployments, made.definition = fresh
     cluster.settle(GREEN)
     assert said(cluster, rollout)[0] is Readiness.READY
+
+
+def test_history_and_not_the_time_decides_about_another_deployment(cluster: Cluster, platform: EcsPlatform) -> None:
+    """A clock that ran backwards between two deployments once made a rollback look like an answer from before it."""
+    rollout = platform.provision(GREEN, IMAGE)
+    cluster.break_down(GREEN)
+    cluster.settle(GREEN)
+    made = cluster.services[NAMES[GREEN]]
+    made.deployments[0]["createdAt"] -= timedelta(hours=1)
+    readiness, detail = said(cluster, rollout)
+    assert (readiness, "Circuit breaker triggered" in detail) == (Readiness.STUCK, True), detail
+
+
+@pytest.mark.parametrize("refused", ["UnsupportedFeatureException", "AccessDeniedException", ""])
+def test_unknown_history_is_reported_and_not_guessed(cluster: Cluster, platform: EcsPlatform, refused: str) -> None:
+    """The rollout waits, until the run's time is over, and says what it does not know; a completed one still ends."""
+    cluster.no_history = refused
+    rollout = platform.provision(GREEN, IMAGE)
+    if not refused:  # an earlier version wrote the rollout
+        definition, deployment, _ = rollout.operation.split(" ")
+        rollout = replace(rollout, operation=f"{definition} {deployment} 1767225600.000")
+    made = cluster.services[NAMES[GREEN]]
+    fresh, made.definition = made.definition, f"{made.definition.rpartition(':')[0]}:1"
+    made.deployments = [made.deployments[1] | {"status": "PRIMARY"}]
+    readiness, detail = said(cluster, rollout)
+    assert (readiness, detail.startswith("unknown: api-green has deployment ecs-svc/2")) == (Readiness.NOT_YET, True)
+    made.definition, made.deployments[0]["id"] = fresh, deployment_of(rollout)
+    cluster.settle(GREEN)
+    assert said(cluster, rollout)[0] is Readiness.READY
+
+
+def deployment_of(rollout: Rollout) -> str:
+    return rollout.operation.split(" ")[1]
+
+
+def test_later_deployment_of_another_user(cluster: Cluster, platform: EcsPlatform) -> None:
+    """One of the same release counts once it is complete; one of another release ends the rollout."""
+    rollout = platform.provision(GREEN, IMAGE)
+    made = cluster.services[NAMES[GREEN]]
+    cluster._deploy(made, made.definition, made.desired)
+    assert said(cluster, rollout)[0] is Readiness.NOT_YET
+    cluster.settle(GREEN)
+    assert said(cluster, rollout)[0] is Readiness.READY
+    cluster._deploy(made, cluster.services[NAMES[BLUE]].definition, made.desired)
+    cluster.settle(GREEN)
+    assert said(cluster, rollout)[1].endswith("not api-green:2: another user deployed")
 
 
 @pytest.mark.parametrize(

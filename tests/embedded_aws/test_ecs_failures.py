@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.embedded_aws.ecs_harness import BREAKER, Cluster, awslogs
+from tests.embedded_aws.ecs_harness import BREAKER, CLUSTER, Cluster, awslogs
 from tests.embedded_aws.harness import ACCOUNT, REGION, wait_for
 
 ABSENT = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:absent-AbCdEf"
@@ -34,6 +35,14 @@ def test_the_circuit_breaker_rolls_back_to_the_last_good_deployment(cluster: Clu
     if begun in failed:  # it is listed until its last task is gone
         assert (failed[begun]["failedTasks"], failed[begun]["status"]) == (3, "ACTIVE")
         assert failed[begun]["rolloutStateReason"] == "ECS deployment circuit breaker: tasks failed to start."
+    listed = cluster.ecs.list_service_deployments(cluster=CLUSTER, service="trips")["serviceDeployments"]
+    assert [one["status"] for one in listed] == ["ROLLBACK_SUCCESSFUL", "SUCCESSFUL"]
+    arns = [one["serviceDeploymentArn"] for one in listed]
+    described = cluster.ecs.describe_service_deployments(serviceDeploymentArns=[*arns, "arn:gone"])
+    newest = described["serviceDeployments"][0]
+    assert newest["targetServiceRevision"]["arn"].endswith(begun.partition("/")[2])
+    assert "circuit breaker" in newest["rollback"]["reason"]
+    assert [one["reason"] for one in described["failures"]] == ["MISSING"]
     stopped = [task for task in cluster.tasks("trips", "STOPPED") if task["taskDefinitionArn"] == broken]
     assert [task["containers"][0]["exitCode"] for task in stopped] == [3, 3, 3]
 
@@ -44,8 +53,26 @@ def test_without_a_good_deployment_a_failed_one_stalls(cluster: Cluster) -> None
     service = cluster.describe("stalls")
     assert len(service["deployments"]) == 1
     assert service["deployments"][0]["failedTasks"] == 3
+    assert _history(cluster, "stalls") == ["STOPPED"]
     cluster.update("stalls", taskDefinition=cluster.definition("stalls", cluster.endpoint.image("2")))
+    cluster.update("stalls", forceNewDeployment=True)
     cluster.deployed("stalls")
+    assert _history(cluster, "stalls") == ["SUCCESSFUL", "STOPPED", "STOPPED"]
+
+
+def _history(cluster: Cluster, name: str) -> list[str]:
+    """Return the statuses of a service's service deployments, the newest first, read page by page."""
+    return [one["status"] for page in _pages(cluster, name) for one in page["serviceDeployments"]]
+
+
+def _pages(cluster: Cluster, name: str) -> Iterator[dict[str, Any]]:
+    place: dict[str, str] = {}
+    while True:
+        page = cluster.ecs.list_service_deployments(cluster=CLUSTER, service=name, maxResults=2, **place)
+        yield page
+        if "nextToken" not in page:
+            return
+        place = {"nextToken": page["nextToken"]}
 
 
 @pytest.mark.soak

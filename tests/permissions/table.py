@@ -41,6 +41,8 @@ ONLY_SOMETIMES = {
     "apprunner:CreateService": ("apprunner:TagResource",),
     "ecs:RegisterTaskDefinition": ("ecs:TagResource",),
     "application-autoscaling:DescribeScalableTargets": ("application-autoscaling:RegisterScalableTarget",),
+    # A deployment that the service no longer lists.
+    "ecs:ListServiceDeployments": ("ecs:DescribeServiceDeployments",),
     # If the object exists already, it is compared; without the right to list, a missing one would be a 403.
     "s3:PutObject": ("s3:GetObject", "s3:ListBucket"),
     # The used part of a quota, which moto does not list.

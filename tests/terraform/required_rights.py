@@ -108,5 +108,6 @@ def _resources(estate: Estate, kind: str, names: list[str]) -> list[str]:
         duties.READ_SERVICES: [service[estate.platform].format(w=where, c=cluster, n=name) for name in names],
         duties.SERVICES: [service[estate.platform].format(w=where, c=cluster, n=name) for name in names],
         duties.ROLES: passed,
+        duties.DEPLOYMENTS: [f"arn:aws:ecs:{where}:service-deployment/{cluster}/{name}/0123" for name in names],
         duties.DEFINITIONS: [f"arn:aws:ecs:{where}:task-definition/{name}:7" for name in names],
     }[kind]

@@ -27,6 +27,7 @@ from infrastructure.aws.ecs.requests import (
     repository_of,
     under_way,
 )
+from infrastructure.aws.ecs.service_deployments import ServiceDeployments
 from infrastructure.aws.ecs.target_groups import DrainWindow, TargetGroups
 from infrastructure.aws.ecs.task_states import Tasks
 from infrastructure.aws.logs import newest_lines
@@ -58,6 +59,7 @@ class EcsPlatform:
         self._urls = colour_urls
         self._scaling = Scaling(clients, cluster)
         self._tasks = Tasks(clients, cluster)
+        self._history = ServiceDeployments(clients, cluster)
         self._requests: dict[Colour, str] = {}
 
     def describe(self, colour: Colour) -> Service:
@@ -111,7 +113,7 @@ class EcsPlatform:
         if service is None:
             return Progress(Readiness.STUCK, f"{name} does not exist any more")
         ours = Followed.parse(rollout.operation)
-        so_far = judge(service, ours)
+        so_far = judge(service, ours, lambda: self._history.since(name, ours.before))
         if so_far is not None:
             return self._with_its_tasks(so_far, service, ours.deployment)
         container = main_container(service, self._groups.arn(colour))
@@ -146,7 +148,7 @@ class EcsPlatform:
             # the task has its target group's deregistration delay to finish its requests.
             self._scaling.allow_zero(self._names[colour])
             self._ecs("UpdateService", service=self._names[colour], desiredCount=0)
-        return Rollout(colour, "", str(followed(primary(service))))
+        return Rollout(colour, "", str(followed(primary(service), None)))
 
     def stopped(self, colour: Colour) -> Progress:
         """Return READY when no task of the colour is left."""
@@ -191,7 +193,7 @@ class EcsPlatform:
             return self._update(name, definition, wanted)
         now = primary(service)
         if now.get("rolloutState") == "IN_PROGRESS" and int(service["desiredCount"]) >= wanted:
-            return followed(now)  # this rollout has been started already
+            return followed(now, self._history.newest(name, finished=True))  # this rollout has been started already
         # The release must start again, with today's secrets; an earlier start proves nothing.
         return self._update(name, definition, wanted, forceNewDeployment=True)
 
@@ -216,8 +218,9 @@ class EcsPlatform:
         return self._tasks.failing(service, deployment, most_failures(service)) or so_far
 
     def _update(self, name: str, definition: str, wanted: int, **more: Any) -> Followed:
+        before = self._history.newest(name)
         answer = self._ecs("UpdateService", service=name, taskDefinition=definition, desiredCount=wanted, **more)
-        return followed(primary(answer["service"]))
+        return followed(primary(answer["service"]), before)
 
     def _find(self, colour: Colour) -> Mapping[str, Any] | None:
         """Return the colour's service, or None if it does not exist (any more)."""

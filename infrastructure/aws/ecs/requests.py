@@ -6,13 +6,13 @@ import copy
 import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
 from deployment.errors import ProvisionFailed
 from deployment.model import Progress, Readiness
+from infrastructure.aws.ecs.service_deployments import NONE_BEFORE
 
 _COPIED = (
     "family",
@@ -35,35 +35,36 @@ _COPIED = (
 """The fields of DescribeTaskDefinition that RegisterTaskDefinition accepts, besides the containers and the tags."""
 
 
+_UNKNOWN = "?"
+
+History = Callable[[], Sequence[Mapping[str, Any]] | None]
+"""Returns the service deployments from the followed one on, the oldest first; None if ECS does not say."""
+
+
 @dataclass(frozen=True)
 class Followed:
-    """The content of a rollout's ``operation``: the task definition that must run, the deployment that starts it, its start.
+    """The content of a rollout's ``operation``: the task definition that must run, and the deployment that starts it.
 
-    ``began`` is in seconds since the epoch, by ECS's clock.
+    ``before`` is the ARN of the service deployment before that one; None if it is unknown.
     """
 
     definition: str
     deployment: str
-    began: float
+    before: str | None
 
     @classmethod
     def parse(cls, text: str) -> Followed:
-        """Read the text that ``__str__`` wrote."""
-        definition, deployment, began = text.split(" ")
-        return cls(definition, deployment, float(began))
+        """Read the text that ``__str__`` wrote. Earlier versions wrote a time in place of ``before``: it says nothing."""
+        definition, deployment, before = text.split(" ")
+        return cls(definition, deployment, before if before.startswith(("arn:", NONE_BEFORE)) else None)
 
     def __str__(self) -> str:
-        return f"{self.definition} {self.deployment} {self.began:.3f}"
+        return f"{self.definition} {self.deployment} {self.before or _UNKNOWN}"
 
 
-def followed(deployment: Mapping[str, Any]) -> Followed:
+def followed(deployment: Mapping[str, Any], before: str | None) -> Followed:
     """Return the values by which a rollout follows one of a service's deployments."""
-    began = deployment.get("createdAt")
-    return Followed(
-        str(deployment.get("taskDefinition", "-")),
-        str(deployment.get("id", "-")),
-        began.timestamp() if isinstance(began, datetime) else 0.0,
-    )
+    return Followed(str(deployment.get("taskDefinition", "-")), str(deployment.get("id", "-")), before)
 
 
 def foreign_deployer(service: Mapping[str, Any]) -> str | None:
@@ -174,35 +175,57 @@ def most_failures(service: Mapping[str, Any]) -> int:
     return min(max(math.ceil(int(service["desiredCount"]) / 2), 3), 200)
 
 
-def judge(service: Mapping[str, Any], ours: Followed) -> Progress | None:
+def judge(service: Mapping[str, Any], ours: Followed, history: History) -> Progress | None:
     """Return the state of the followed deployment; None if ECS reports it as complete.
 
-    After a circuit breaker's rollback the service is as stable as any other: only the task definition shows the rollback.
+    After a circuit breaker's rollback the service is as stable as any other. So if the service has another deployment than
+    the followed one, its history decides.
     """
     name, now = service["serviceName"], primary(service)
     own = next((one for one in service.get("deployments", ()) if one.get("id") == ours.deployment), None)
     if own is not None and own.get("rolloutState") == "FAILED":
         why = own.get("rolloutStateReason") or "the deployment failed"
         return Progress(Readiness.STUCK, f"{name}: {why}; the release did not come up, its logs say why")
-    if now.get("taskDefinition") != ours.definition:
-        if followed(now).began < ours.began:
-            return Progress(
-                Readiness.NOT_YET, f"not listed yet: deployment {ours.deployment} of {name}"
-            )  # read before the deployment began
+    if now.get("id") != ours.deployment:
+        decided = _replaced(service, ours, history())
+        if decided is not None:
+            return decided
+    return _unfinished(service)
+
+
+def _unfinished(service: Mapping[str, Any]) -> Progress | None:
+    """Return how far the newest deployment is; None if it is complete."""
+    now = primary(service)
+    if now.get("rolloutState") == "COMPLETED":
+        return None
+    counts = f"{now.get('runningCount', 0)} of {now.get('desiredCount', 0)} tasks run"
+    failed = f", {now['failedTasks']} failed to start" if now.get("failedTasks") else ""
+    # The state first: a terminal cuts the end of the line.
+    return Progress(Readiness.NOT_YET, f"{counts}{failed}: {service['serviceName']}; {_newest_event(service)}")
+
+
+def _replaced(
+    service: Mapping[str, Any], ours: Followed, history: Sequence[Mapping[str, Any]] | None
+) -> Progress | None:
+    """Return why the service shows another deployment than the followed one; None if a later one starts the same release."""
+    name, now = service["serviceName"], primary(service)
+    if history is None:
         return Progress(
-            Readiness.STUCK,
-            f"{name}: ECS deploys {_short(now.get('taskDefinition'))}, not {_short(ours.definition)}: "
-            "it rolled the deployment back, or another user deployed",
+            Readiness.NOT_YET,
+            f"unknown: {name} has deployment {now.get('id', '-')}, and ECS does not say what became of {ours.deployment}",
         )
-    if now.get("rolloutState") != "COMPLETED":
-        counts = f"{now.get('runningCount', 0)} of {now.get('desiredCount', 0)} tasks run"
-        failed = f", {now['failedTasks']} failed to start" if now.get("failedTasks") else ""
-        # The state first: a terminal cuts the end of the line.
-        return Progress(Readiness.NOT_YET, f"{counts}{failed}: {name}; {_newest_event(service)}")
-    if own is None and followed(now).began < ours.began:
-        # The same task definition completed before ours began: ours is a forced deployment that ECS does not list yet.
-        return Progress(Readiness.NOT_YET, f"not listed yet: deployment {ours.deployment} of {name}")
-    return None
+    own, later, same = next(iter(history), None), history[1:], now.get("taskDefinition") == ours.definition
+    if later and same:
+        return None
+    shown = f"{name}: ECS deploys {_short(now.get('taskDefinition'))}, not {_short(ours.definition)}"
+    status = str((own or {}).get("status"))
+    if own is not None and (status.startswith("ROLLBACK_") or (status.startswith("STOP") and not later)):
+        why = own.get("rollback", {}).get("reason") or own.get("statusReason") or status
+        back = "it stopped the deployment" if status.startswith("STOP") else "it rolled the deployment back"
+        return Progress(Readiness.STUCK, f"{shown}: {back} ({why})")
+    if later:
+        return Progress(Readiness.STUCK, f"{shown}: another user deployed")
+    return Progress(Readiness.NOT_YET, f"not listed yet: deployment {ours.deployment} of {name}")
 
 
 def _newest_event(service: Mapping[str, Any]) -> str:

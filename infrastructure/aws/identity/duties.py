@@ -12,13 +12,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 SERVICES, READ_SERVICES, ROLES, TASKS, DEFINITIONS = "services", "both services", "roles", "tasks", "task definitions"
+DEPLOYMENTS = "service deployments"
 ROUTES, CHANGES, LEASE, IMAGES, SCALING = "routes", "changes", "lease", "images", "scalable targets"
 TOPIC, ALARMS, HEALTH_CHECKS, ANYTHING = "topic", "alarms", "health checks", "*"
 
 Rights = Mapping[str, Sequence[str]]
 """Actions by the kind of resource that they act on.
 
-``SERVICES``, their ``ROLES`` and their ``DEFINITIONS`` belong to the target colour only: a run only reads the other colour.
+``SERVICES``, their ``DEPLOYMENTS``, ``ROLES`` and ``DEFINITIONS`` belong to the target colour only: a run only reads the other colour.
 """
 
 _LEASE: Rights = {LEASE: ("dynamodb:GetItem", "dynamodb:UpdateItem")}
@@ -59,6 +60,8 @@ BRING_UP: Mapping[str, Sequence[Rights]] = {
         _ECS_STOP,
         {
             TASKS: ("ecs:ListTasks", "ecs:DescribeTasks"),
+            SERVICES: ("ecs:ListServiceDeployments",),
+            DEPLOYMENTS: ("ecs:DescribeServiceDeployments",),
             DEFINITIONS: ("ecs:RegisterTaskDefinition", "ecs:TagResource"),
             ROLES: ("iam:PassRole",),
         },
@@ -119,6 +122,7 @@ def needs(duties: Sequence[str], platform: str, router: str) -> Rights:
         SERVICES,
         ROLES,
         DEFINITIONS,
+        DEPLOYMENTS,
     )
     found: dict[str, dict[str, None]] = {kind: {} for kind in order}
     for duty in duties:

@@ -18,6 +18,7 @@ from infrastructure.aws.identity.duties import (
     ANYTHING,
     CHANGES,
     DEFINITIONS,
+    DEPLOYMENTS,
     HEALTH_CHECKS,
     IMAGES,
     LEASE,
@@ -113,7 +114,7 @@ class SimulatedPermissions:
         arns: Mapping[str, Sequence[str]] | None = None
         for kind, actions in needs.items():
             # Kinds that need no look-up come first: if IAM does not answer, no other call is made.
-            looked_up = kind in (READ_SERVICES, SERVICES, ROLES, DEFINITIONS)
+            looked_up = kind in (READ_SERVICES, SERVICES, ROLES, DEFINITIONS, DEPLOYMENTS)
             if looked_up and arns is None:
                 running = self._running if self._resources.platform == "apprunner" else self._running_on_ecs
                 arns = running(set(self._resources.services) if target is None else {target})
@@ -212,6 +213,7 @@ class SimulatedPermissions:
             SERVICES: [str(one["serviceArn"]) for one in ours],
             ROLES: sorted(roles),
             DEFINITIONS: sorted(families),
+            DEPLOYMENTS: [f"{str(one['serviceArn']).replace(':service/', ':service-deployment/')}/*" for one in ours],
         }
 
     def _ask(self, operation: str, **parameters: Any) -> Mapping[str, Any]:

@@ -18,6 +18,7 @@ from infrastructure.embedded.aws.config import EndpointConfig
 from infrastructure.embedded.aws.ecs.definitions import TaskDefinitions
 from infrastructure.embedded.aws.ecs.runner import Runner
 from infrastructure.embedded.aws.ecs.scheduler import Scheduler
+from infrastructure.embedded.aws.ecs.service_deployments import ServiceDeployments
 from infrastructure.embedded.aws.ecs.services import Services
 from infrastructure.embedded.aws.ecs.store import Store as EcsStore
 from infrastructure.embedded.aws.ecs.tasks import Tasks
@@ -100,6 +101,7 @@ def _ecs(parts: Parts) -> Starlette:
     services = Services(config, store, definitions, balancers, changed)
     tasks = Tasks(store, services, runner)
     ecs = definitions.handlers() | services.handlers() | tasks.handlers()
+    ecs |= ServiceDeployments(store, services).handlers()
     elbv2 = LoadBalancing(config, balancers).handlers() | groups.handlers()
     query = {"elbv2": elbv2, "iam": Iam(config).handlers()}
     return server.application(server.Services({"ecs": ecs}, query, {}), config.region, start, stop)

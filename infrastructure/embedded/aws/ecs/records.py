@@ -53,6 +53,22 @@ class Deployment:
 
 
 @dataclass(frozen=True)
+class Revision:
+    """One entry of a service's history: a service deployment; ``deployment`` and ``back`` are ids of `deployments` entries.
+
+    ``back`` is the deployment that rolls this one back, None until one does.
+    """
+
+    arn: str
+    deployment: str
+    created_at: float
+    status: str = "IN_PROGRESS"
+    reason: str = ""
+    back: str | None = None
+    ended_at: float | None = None
+
+
+@dataclass(frozen=True)
 class Service:
     """A service; `settings` are the members of CreateService and UpdateService except count and task definition."""
 
@@ -67,6 +83,7 @@ class Service:
     tags: dict[str, str] = field(default_factory=dict)
     events: tuple[Document, ...] = ()
     last_good: str | None = None
+    history: tuple[Revision, ...] = ()
 
     @property
     def name(self) -> str:

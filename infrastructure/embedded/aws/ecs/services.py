@@ -10,7 +10,7 @@ from threading import Event
 from infrastructure.embedded.aws.config import EndpointConfig
 from infrastructure.embedded.aws.ecs import service_rules as rules
 from infrastructure.embedded.aws.ecs.definitions import TaskDefinitions
-from infrastructure.embedded.aws.ecs.deployments import new_deployment, superseded
+from infrastructure.embedded.aws.ecs.deployments import new_deployment, recorded, superseded
 from infrastructure.embedded.aws.ecs.documents import service_document, tags_document
 from infrastructure.embedded.aws.ecs.errors import cluster_not_found, invalid, service_not_found
 from infrastructure.embedded.aws.ecs.records import Cluster, Document, Service
@@ -113,7 +113,7 @@ class Services:
                 deployments=(new_deployment(definition.arn, desired),),
                 tags={tag["key"]: tag.get("value", "") for tag in request.get("tags", [])},
             )
-            self._store.services.put(service)
+            self._store.services.put(recorded(service))
         self._changed.set()
         return {"service": service_document(service, [], tags=True)}
 
@@ -141,7 +141,7 @@ class Services:
             )
             changed = replace(service, settings=settings, desired=desired)
             if deploys:
-                changed = superseded(changed, new_deployment(definition.arn, desired))
+                changed = recorded(superseded(changed, new_deployment(definition.arn, desired)))
             elif desired != service.desired:
                 changed = changed.with_deployment(replace(primary, desired=desired, updated_at=time.time()))
             self._store.services.put(changed)

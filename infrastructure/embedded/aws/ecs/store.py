@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 from urllib.parse import quote
 
 from infrastructure.embedded import files
-from infrastructure.embedded.aws.ecs.records import Cluster, Deployment, Service, Task, TaskDefinition
+from infrastructure.embedded.aws.ecs.records import Cluster, Deployment, Revision, Service, Task, TaskDefinition
 from infrastructure.embedded.aws.runtime.instances import Instance
 
 Record = TypeVar("Record", Cluster, TaskDefinition, Service, Task)
@@ -93,7 +93,8 @@ class Store:
 
 def _service(read: dict[str, Any]) -> Service:
     deployments = tuple(Deployment(**one) for one in read["deployments"])
-    return Service(**read | {"deployments": deployments, "events": tuple(read["events"])})
+    history = tuple(Revision(**one) for one in read.get("history", ()))
+    return Service(**read | {"deployments": deployments, "events": tuple(read["events"]), "history": history})
 
 
 def _task(read: dict[str, Any]) -> Task:

@@ -92,7 +92,12 @@ locals {
         { actions = ["apprunner:TagResource"], resources = [arn] },
         { actions = ["apprunner:ListTagsForResource"], resources = values(var.service_arns) },
       ]
-      ecs = [{ actions = ["ecs:RegisterTaskDefinition", "ecs:TagResource"], resources = ["arn:${var.partition}:ecs:${var.region}:${var.account}:task-definition/${var.service_names[colour]}:*"] }]
+      ecs = [
+        { actions = ["ecs:RegisterTaskDefinition", "ecs:TagResource"], resources = ["arn:${var.partition}:ecs:${var.region}:${var.account}:task-definition/${var.service_names[colour]}:*"] },
+        # What became of a deployment that the service no longer lists: ECS may have rolled it back.
+        { actions = ["ecs:ListServiceDeployments"], resources = [arn] },
+        { actions = ["ecs:DescribeServiceDeployments"], resources = ["${replace(arn, ":service/", ":service-deployment/")}/*"] },
+      ]
     }[var.platform]
   }
 
