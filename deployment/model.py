@@ -152,6 +152,16 @@ class Caller:
 
     arn: str
     account: str
+    expires_at: datetime | None = None
+    """When the credentials end; None if they are renewed, or if their end is unknown."""
+
+
+@dataclass(frozen=True)
+class Contact:
+    """What this machine found at an address: ``reached`` is None if the answer does not show it."""
+
+    reached: bool | None
+    detail: str
 
 
 @dataclass(frozen=True)

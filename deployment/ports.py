@@ -17,6 +17,7 @@ from deployment.model import (
     Caller,
     Colour,
     Configuration,
+    Contact,
     DomainState,
     Holder,
     Image,
@@ -219,6 +220,13 @@ class Domain(Protocol):
 
     def observe(self) -> DomainState:
         """Resolve the domain and, for https, make a TLS handshake with it. Raises CloudUnreachable if either fails."""
+
+
+class Addresses(Protocol):
+    """The colours' own addresses, as this machine reaches them."""
+
+    def contact(self, url: str) -> Contact:
+        """Connect to a URL's host, within a deadline. Never raises CloudError."""
 
 
 class Notifier(Protocol):

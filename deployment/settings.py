@@ -73,6 +73,11 @@ class DeploymentLimits:
     scan_timeout: float = 600
     certificate_days: float = 14
 
+    @property
+    def approval_wait(self) -> float:
+        """The longest time that a run waits for an approval: 0 if it needs none."""
+        return self.approval_timeout if self.approval == "required" else 0
+
 
 @dataclass(frozen=True)
 class Settings:

@@ -44,6 +44,7 @@ from infrastructure.aws.s3 import S3AuditStore
 from infrastructure.aws.secretsmanager import SecretsManager
 from infrastructure.aws.session import Clients, Connection, Credentials, clients_for
 from infrastructure.aws.sns import SnsNotifier
+from infrastructure.colour_addresses import ColourAddresses
 from infrastructure.description import service_of
 from infrastructure.embedded import cloud, images
 from infrastructure.embedded.errors import EmbeddedError, StartFailed, StateOwned
@@ -345,6 +346,7 @@ def _preflight_ports(
         vault=vault,
         own_secrets=tuple(filter(None, own)),
         domain=LiveDomain(estate.live_url, timeout_s=settings.limits.prober_timeout),
+        addresses=ColourAddresses(timeout_s=settings.limits.prober_timeout),
     )
 
 

@@ -59,6 +59,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "infrastructure.front_door": ("deployment", "verification"),
     "infrastructure.journey_data": ("deployment", "verification", "infrastructure.front_door"),
+    "infrastructure.colour_addresses": ("deployment", "verification"),
     "infrastructure.live_domain": ("deployment", "verification"),
     "infrastructure.named_secrets": ("deployment", "verification"),
     "infrastructure.secret_values": ("infrastructure.estate", "deployment", "verification"),

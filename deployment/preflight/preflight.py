@@ -13,7 +13,7 @@ from deployment.access import Admission
 from deployment.errors import CloudError, DeploymentError, Refused, first_line
 from deployment.model import AlarmState, Colour, Image
 from deployment.plan import Ports
-from deployment.ports import Domain, Quotas, Scans, Vault
+from deployment.ports import Addresses, Domain, Quotas, Scans, Vault
 from deployment.preflight import drift, terraform_plan
 from deployment.preflight.items import Item, Outcome, Subject
 from deployment.settings import DeploymentLimits
@@ -37,6 +37,7 @@ class PreflightPorts:
     vault: Vault | None = None
     own_secrets: Sequence[str] = ()
     domain: Domain | None = None
+    addresses: Addresses | None = None
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def run_preflight(ports: Ports, extra: PreflightPorts, limits: DeploymentLimits,
     subject = Subject(proposal.image, proposal.target, ports.router.observe(), services)
     plan = proposal.terraform_plan
     questions: list[Callable[[], Item]] = [
-        lambda: _credentials(proposal.admission),
+        lambda: _credentials(proposal.admission, ports.clock.now(), limits),
         lambda: _rights(proposal.admission),
         lambda: _routes(subject),
         lambda: _live(subject),
@@ -70,6 +71,7 @@ def run_preflight(ports: Ports, extra: PreflightPorts, limits: DeploymentLimits,
         lambda: _quotas(extra.quotas),
         lambda: _secrets(ports, extra, subject),
         lambda: _domain(extra.domain, ports.clock.now(), limits.certificate_days),
+        lambda: _address(extra.addresses, subject),
         lambda: drift.item(ports.platform, subject),
     ]
     if subject.routes.spread_s:
@@ -110,12 +112,27 @@ def _expectations(items: Sequence[Item]) -> str:
 # -- the caller and the colours ----------------------------------------------------------------------------------------
 
 
-def _credentials(admission: Admission | None) -> Item:
+def _credentials(admission: Admission | None, now: datetime, limits: DeploymentLimits) -> Item:
     expected = "a caller of the environment's account, on the lists of [access]"
     if admission is None:
         return Item("credentials", Outcome.NOT_CHECKED, "no environment is running", expected)
-    may = " and ".join(admission.duties)
-    return Item("credentials", Outcome.OK, f"{admission.caller.arn}, who may {may}", expected)
+    caller = admission.caller
+    found = f"{caller.arn}, who may {' and '.join(admission.duties)}"
+    if caller.expires_at is None:
+        return Item("credentials", Outcome.OK, found, expected)
+    left = (caller.expires_at - now).total_seconds()
+    ends = f"the credentials end at {caller.expires_at:%Y-%m-%d %H:%M:%S} UTC, in {left:.0f} s"
+    after = limits.promote_timeout + limits.bake + limits.rollback_timeout
+    if left >= limits.approval_wait + after:
+        return Item("credentials", Outcome.OK, f"{found}; {ends}", expected)
+    waits = f"approval_timeout is {limits.approval_wait:g} s, and " if limits.approval_wait else ""
+    return Item(
+        "credentials",
+        Outcome.REFUSED,
+        f"{ends}, but {waits}promote_timeout, bake and rollback_timeout together are {after:g} s",
+        "credentials that outlive the deployment: sign in for longer (role-duration-seconds in GitHub's workflow, "
+        "max_session_duration of the role), or set a shorter approval_timeout or bake in deployment.toml",
+    )
 
 
 def _rights(admission: Admission | None) -> Item:
@@ -276,6 +293,30 @@ def _domain(domain: Domain | None, now: datetime, days: float) -> Item:
     left = state.expires_at - now
     found = f"{where}; its certificate expires on {state.expires_at:%Y-%m-%d}, in {left.days} days"
     return Item("domain", Outcome.REFUSED if left < timedelta(days=days) else Outcome.OK, found, expected)
+
+
+def _address(addresses: Addresses | None, subject: Subject) -> Item:
+    """Check that this machine reaches the target's own address, or the live colour's while nothing runs at the target's."""
+    expected = (
+        "the checks can connect to the colours' own addresses: run the deployment inside the VPC, or add this machine's "
+        "address to verifier_cidrs and apply Terraform"
+    )
+    if addresses is None:
+        return Item("address", Outcome.NOT_CHECKED, "this environment has no check of the colours' addresses", expected)
+    target, live = subject.services[subject.target], subject.services[subject.routes.live]
+    known = [one for one in (target, live) if one.url]
+    if not known:
+        return Item("address", Outcome.NOT_CHECKED, "no colour has an address yet", expected)
+    contact = addresses.contact(str(known[0].url))
+    found = f"{known[0].colour}: {contact.detail}"
+    if contact.reached is False and not target.running and known[0] is target and live.url:
+        # Nothing runs there yet: the live colour's address has the same rules.
+        other = addresses.contact(live.url)
+        found = f"{found}; {target.colour} is {target.status}; {live.colour}: {other.detail}"
+        outcome = Outcome.REFUSED if other.reached is False else Outcome.NOT_CHECKED
+        return Item("address", outcome, found, expected)
+    outcome = {True: Outcome.OK, False: Outcome.REFUSED, None: Outcome.NOT_CHECKED}[contact.reached]
+    return Item("address", outcome, found, expected)
 
 
 def _plan(path: Path, subject: Subject, now: datetime, max_age_s: float) -> Item:

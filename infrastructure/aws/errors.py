@@ -143,6 +143,11 @@ def aws_errors(service: str, operation: str) -> Iterator[None]:
         yield
     except bc.ClientError as error:
         raise _from_answer(service, operation, error) from error
+    except RuntimeError as error:
+        if type(error) is not RuntimeError:
+            raise
+        # botocore's answer to keys of the environment after AWS_CREDENTIAL_EXPIRATION.
+        raise CloudDenied(f"{service} {operation}: the credentials have expired", hint="Sign in again.") from error
     except tuple({*BY_CLASS, bc.BotoCoreError}) as error:
         ours = next((BY_CLASS[base] for base in type(error).__mro__ if base in BY_CLASS), CloudError)
         raise ours(f"{service} {operation}: {type(error).__name__}", hint=_hint(ours)) from error

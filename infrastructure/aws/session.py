@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -15,6 +16,7 @@ import botocore.session
 from botocore import xform_name
 from botocore.config import Config
 
+from deployment.errors import SettingsError
 from infrastructure.aws.errors import aws_errors
 
 CONNECT_TIMEOUT_S = 5.0
@@ -24,6 +26,9 @@ ATTEMPTS = 4
 
 HURRIED = Config(connect_timeout=2.0, read_timeout=5.0, retries={"mode": "standard", "total_max_attempts": 1})
 """The configuration for calls that a run can do without."""
+
+EXPIRATION = "AWS_CREDENTIAL_EXPIRATION"
+"""The variable with the end of the environment's keys; botocore reads it, too."""
 
 KEY_VALUE_STORE = "cloudfront-keyvaluestore"
 ANY_SERVICE = "default"
@@ -134,6 +139,18 @@ class Clients:
                 return found
             place = {marker: answer[marker]}
 
+    def expire_at(self) -> datetime | None:
+        """Return when the environment's keys end, as AWS_CREDENTIAL_EXPIRATION says.
+
+        None if it is not set, or if the keys come from elsewhere: botocore renews those of a profile, a container or an
+        instance. Raises SettingsError if it is not a time.
+        """
+        text = os.environ.get(EXPIRATION, "")
+        keys = bool(os.environ.get("AWS_ACCESS_KEY_ID"))
+        if self.target.profile is not None or self.target.credentials is not None or not (text and keys):
+            return None
+        return _time(text)
+
     def _make(self, service: str, config: Config | None = None) -> Any:
         endpoint = self.target.endpoint(service)
         # An empty mapping, unlike None, makes botocore ignore HTTP_PROXY and similar variables.
@@ -158,12 +175,25 @@ def clients_for(target: Connection, patience: Patience = Patience()) -> Clients:
             aws_secret_access_key=keys.secret_key if keys else None,
             aws_session_token=keys.session_token if keys else None,
         )
+        if keys is None and target.profile is None and os.environ.get(EXPIRATION):
+            _time(os.environ[EXPIRATION])  # botocore would fail on it at the first call
         if keys is None:
             core.get_scoped_config()  # raises for an unknown profile here, not at the first call
             resolver = core.get_component("credential_provider")
             for legacy in _LEGACY_CREDENTIALS:
                 resolver.remove(legacy)
         return Clients(target, session)
+
+
+def _time(text: str) -> datetime:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise SettingsError(
+            f"{EXPIRATION} must be a time such as 2026-01-31T12:00:00Z, but it is {text!r}",
+            hint=f"Sign in again, or unset {EXPIRATION}.",
+        ) from error
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _config(patience: Patience) -> Config:

@@ -90,6 +90,7 @@ module "iam" {
   region                   = var.aws_region
   platform                 = var.platform
   router                   = local.router
+  session_seconds          = var.session_seconds
   domain_name              = var.domain_name
   service_arns             = local.service_arns
   service_names            = local.services

@@ -55,6 +55,17 @@ variable "github_oidc_provider_arn" {
   }
 }
 
+variable "session_seconds" {
+  description = "How long a sign-in with one of the roles may last: a deployment that waits for an approval needs it for that long, and for its bake and a rollback."
+  type        = number
+  default     = 7200
+
+  validation {
+    condition     = var.session_seconds >= 3600 && var.session_seconds <= 43200
+    error_message = "session_seconds is from 3600 to 43200, as AWS allows."
+  }
+}
+
 variable "enhanced_scanning" {
   description = "Whether the account's registry has enhanced scanning (Amazon Inspector) on: reading its findings needs more rights."
   type        = bool

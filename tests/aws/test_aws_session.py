@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -126,3 +127,28 @@ def test_every_page_is_read(clients: Clients, monkeypatch: pytest.MonkeyPatch, m
     monkeypatch.setattr(clients, "call", call)
     assert clients.pages("s", "ListThings", "Items", marker=marker, A="1") == [{"N": 1}, {"N": 2}, {"N": 3}]
     assert asked == [{"A": "1"}, {"A": "1", marker: "page 2"}, {"A": "1", marker: "page 3"}]
+
+
+def in_the_environment(monkeypatch: pytest.MonkeyPatch, ends: str) -> None:
+    for name, value in {"ACCESS_KEY_ID": "AKIA", "SECRET_ACCESS_KEY": "s", "CREDENTIAL_EXPIRATION": ends}.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+
+
+@pytest.mark.parametrize("text", ["2026-01-31T12:00:00Z", "2026-01-31T14:00:00+02:00", "2026-01-31T12:00:00"])
+def test_end_of_the_environments_keys_is_known(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    in_the_environment(monkeypatch, text)
+    assert clients_for(Connection("eu-west-1", ACCOUNT)).expire_at() == datetime(2026, 1, 31, 12, tzinfo=UTC)
+    assert clients_for(Connection("eu-west-1", ACCOUNT, credentials=KEYS)).expire_at() is None
+
+
+def test_end_that_is_no_time_is_a_settings_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    in_the_environment(monkeypatch, "tomorrow")
+    with pytest.raises(SettingsError, match="AWS_CREDENTIAL_EXPIRATION must be a time"):
+        clients_for(Connection("eu-west-1", ACCOUNT))
+
+
+def test_expired_keys_of_the_environment_are_denied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """botocore raises a plain RuntimeError for them, before it sends anything."""
+    in_the_environment(monkeypatch, "2020-01-01T00:00:00Z")
+    with pytest.raises(CloudDenied, match="sts GetCallerIdentity: the credentials have expired"):
+        clients_for(Connection("eu-west-1", ACCOUNT)).call("sts", "GetCallerIdentity")

@@ -12,7 +12,19 @@ import pytest
 
 from deployment.access import DEPLOYMENT, Admission
 from deployment.errors import CloudDenied, CloudError, CloudUnreachable, Refused
-from deployment.model import Alarm, AlarmState, Caller, Colour, Configuration, DomainState, Quota, Routes, Scan, Service
+from deployment.model import (
+    Alarm,
+    AlarmState,
+    Caller,
+    Colour,
+    Configuration,
+    Contact,
+    DomainState,
+    Quota,
+    Routes,
+    Scan,
+    Service,
+)
 from deployment.ports import NO_ALARMS
 from deployment.preflight.items import Item, Outcome
 from deployment.preflight.preflight import PreflightPorts, Proposal, judge, run_preflight, summary, too_severe
@@ -33,6 +45,11 @@ class Surroundings:
     problems: dict[str, str | CloudError] = field(default_factory=dict)
     state: DomainState | CloudError | None = None
     asked: list[str] = field(default_factory=list)
+    contacts: dict[str, Contact] = field(default_factory=dict)
+    """By URL: what the machine finds there; any other address answers."""
+
+    def contact(self, url: str) -> Contact:
+        return self.contacts.get(url, Contact(True, f"{url} answers (200)"))
 
     def of(self, digest: str) -> Scan:
         self.asked.append(digest)
@@ -90,10 +107,12 @@ class Estate:
     def now(self) -> datetime:
         return self.cloud.clock.now()
 
-    def items(self, plan: Path | None = None, limits: DeploymentLimits = LIMITS) -> dict[str, Item]:
+    def items(
+        self, plan: Path | None = None, limits: DeploymentLimits = LIMITS, admission: Admission = ADMISSION
+    ) -> dict[str, Item]:
         one = self.surroundings
-        surroundings = PreflightPorts(one, one, one, self.own_secrets, one)
-        found = run_preflight(self.deployment.ports, surroundings, limits, Proposal(NEW, GREEN, ADMISSION, plan))
+        surroundings = PreflightPorts(one, one, one, self.own_secrets, one, one)
+        found = run_preflight(self.deployment.ports, surroundings, limits, Proposal(NEW, GREEN, admission, plan))
         return {item.name: item for item in found}
 
     def refused(self) -> list[str]:
@@ -109,7 +128,7 @@ def test_healthy_estate_passes(estate: Estate) -> None:
     items = estate.items()
     assert {item.outcome for item in items.values()} == {Outcome.OK}
     judge(list(items.values()))
-    assert summary(list(items.values())) == "12 of 12 items are ok"
+    assert summary(list(items.values())) == "13 of 13 items are ok"
     assert "it is resumed before it is updated" in items["idle"].found
     assert estate.surroundings.asked.count(NEW.digest) == 1, "the scan of the digest to deploy is read once"
 
@@ -250,6 +269,61 @@ def test_a_domain_without_certificate_or_address(estate: Estate) -> None:
     assert estate.items()["domain"].outcome is Outcome.SICK
 
 
+REACHED = Contact(True, "answers")
+CLOSED = Contact(False, "green.test port 443 accepts no connection within 5 s")
+FORBIDDEN = Contact(None, "green.test answers 403")
+
+
+@pytest.mark.parametrize(
+    ("running", "green", "blue", "outcome", "words"),
+    [
+        (True, REACHED, REACHED, Outcome.OK, "green: answers"),
+        (True, CLOSED, REACHED, Outcome.REFUSED, "green: green.test port 443 accepts no connection"),
+        (True, FORBIDDEN, REACHED, Outcome.NOT_CHECKED, "answers 403"),
+        # Behind a load balancer the address answers without a task; on App Runner a paused service may not.
+        (False, REACHED, CLOSED, Outcome.OK, "green: answers"),
+        (False, CLOSED, REACHED, Outcome.NOT_CHECKED, "green is PAUSED; blue: answers"),
+        (False, CLOSED, CLOSED, Outcome.REFUSED, "green is PAUSED; blue: green.test port 443"),
+    ],
+)
+def test_target_must_be_within_reach(
+    estate: Estate, running: bool, green: Contact, blue: Contact, outcome: Outcome, words: str
+) -> None:
+    """A hosted runner outside the VPC cannot verify a colour: the run says so before it starts anything."""
+    estate.cloud.sides[GREEN].running = running
+    estate.surroundings.contacts = {"https://green.test": green, "https://blue.test": blue}
+    items = estate.items()
+    assert items["address"].outcome is outcome
+    assert words in items["address"].found
+    if outcome is Outcome.REFUSED:
+        with pytest.raises(Refused, match="preflight: address: green") as caught:
+            judge(list(items.values()))
+        assert "verifier_cidrs" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize(
+    ("left", "limits", "refused"),
+    [
+        (None, LIMITS, ""),
+        (7200, replace(LIMITS, approval="required", approval_timeout=3600), ""),
+        (7200, replace(LIMITS, approval_timeout=86400), ""),  # no approval is required
+        (7200, replace(LIMITS, approval="required", approval_timeout=7000), "approval_timeout is 7000 s, and"),
+        (900, replace(LIMITS, bake=1800), "but promote_timeout, bake and rollback_timeout together are 2220 s"),
+    ],
+)
+def test_credentials_must_outlive_approval_and_bake(
+    estate: Estate, left: float | None, limits: DeploymentLimits, refused: str
+) -> None:
+    """The two times stand in the refusal; credentials without a known end are not judged."""
+    ends = None if left is None else estate.now() + timedelta(seconds=left)
+    admission = replace(ADMISSION, caller=replace(ADMISSION.caller, expires_at=ends))
+    item = estate.items(limits=limits, admission=admission)["credentials"]
+    assert item.outcome is (Outcome.REFUSED if refused else Outcome.OK)
+    if left is not None:
+        assert f"UTC, in {left:g} s" in item.found
+    assert refused in item.found
+
+
 def test_refusal_names_every_item(estate: Estate) -> None:
     estate.surroundings.scan = Scan(True, {"CRITICAL": 2})
     estate.cloud.sides[BLUE].running = False
@@ -263,7 +337,7 @@ def test_items_without_a_port_are_not_checked(estate: Estate) -> None:
     ports = replace(estate.deployment.ports, alarms=NO_ALARMS)
     found = run_preflight(ports, PreflightPorts(), LIMITS, Proposal(NEW, GREEN))
     unchecked = {item.name for item in found if item.outcome is Outcome.NOT_CHECKED}
-    assert unchecked == {"credentials", "rights", "scan", "alarms", "quotas", "secrets", "domain"}
+    assert unchecked == {"credentials", "rights", "scan", "alarms", "quotas", "secrets", "domain", "address"}
 
 
 def test_unreadable_plan_refuses(estate: Estate, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ JOB = WORKFLOW["jobs"]["deploy"]
 STEPS = {step.get("name", step.get("uses")): step for step in JOB["steps"]}
 SCRIPTS = {name: step["run"] for name, step in STEPS.items() if "run" in step}
 NICE = {"IMAGE_TAG": "1.1.0", "TARGET": "auto", "ENVIRONMENT": "embedded"}
+OPERATIONS = ROOT / "infrastructure" / "terraform" / "variables-operations.tf"
 NASTY = '1.1.0"; touch pwned; $(touch pwned) `touch pwned`'
 
 
@@ -176,6 +178,29 @@ def test_a_recovery_that_fails_calls_a_person(folder: Checkout) -> None:
     ended, output, _ = summarize(folder, SETTLED="11")
     assert ended == 0, output
     assert "::error title=A person must act now::" in output
+
+
+def test_runner_is_one_that_reaches_the_colours() -> None:
+    """A hosted runner does not: its address is in no list."""
+    assert JOB["runs-on"] == "${{ vars.DEPLOY_RUNNER }}"
+
+
+def test_end_of_the_sign_in_is_noted_before_it_begins(folder: Checkout) -> None:
+    """The noted end is no later than the real one, and botocore and preflight read it under this name."""
+    names = list(STEPS)
+    signing = next(name for name in names if name.startswith("aws-actions/configure-aws-credentials"))
+    assert names.index("Note when the sign-in ends") == names.index(signing) - 1
+    longest = re.search(r'"session_seconds" \{[^}]*default\s*= (\d+)', OPERATIONS.read_text(encoding="utf-8"))
+    assert longest is not None
+    assert JOB["env"]["ROLE_SECONDS"] <= int(longest[1]), "AWS refuses a longer session than the role allows"
+    assert STEPS[signing]["with"]["role-duration-seconds"] == "${{ env.ROLE_SECONDS }}"
+    noted = folder.folder / "environment"
+    before = datetime.now(UTC).replace(microsecond=0)
+    ran = folder.bash(SCRIPTS["Note when the sign-in ends"], {"GITHUB_ENV": str(noted), "ROLE_SECONDS": "7200"})
+    assert ran.code == 0, ran.output
+    name, _, ends = noted.read_text(encoding="utf-8").strip().partition("=")
+    assert name == "AWS_CREDENTIAL_EXPIRATION"
+    assert before <= datetime.fromisoformat(ends) - timedelta(seconds=7200) <= datetime.now(UTC)
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / ".github" / "workflows").glob("*.yml")), ids=lambda path: path.name)

@@ -353,6 +353,17 @@ def test_workflow_pins_the_actions_that_this_checkout_pins(tmp_path: Path) -> No
     assert theirs == set(uses.findall((CHECKOUT.root / ".github" / "workflows" / "deploy.yml").read_text()))
 
 
+def test_workflow_signs_in_and_chooses_its_runner_as_this_checkout_s(tmp_path: Path) -> None:
+    init(tmp_path / "ours")
+    about = re.compile(r"^.*(?:DEPLOY_RUNNER|ROLE_SECONDS|AWS_CREDENTIAL_EXPIRATION).*$", re.MULTILINE)
+    ours, theirs = (
+        about.findall((root / ".github" / "workflows" / "deploy.yml").read_text())
+        for root in (CHECKOUT.root, tmp_path / "ours")
+    )
+    assert theirs == ours
+    assert "    runs-on: ${{ vars.DEPLOY_RUNNER }}" in theirs
+
+
 def test_settings_are_valid_and_name_the_project_s_registry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("EMBEDDED_REGISTRY", raising=False)
     init(tmp_path / "ours")

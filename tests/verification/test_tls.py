@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from deployment.errors import CloudUnreachable
+from infrastructure.colour_addresses import REFUSED_BY, ColourAddresses
 from infrastructure.live_domain import LiveDomain
 from tests.verification.contract_server import SERVICE, USER, Service
 from verification.http.client import open_client
@@ -108,3 +111,56 @@ def test_live_domain_without_tls_or_address(service: Service) -> None:
         LiveDomain("https://no-such-host.invalid", timeout_s=5).observe()
     with pytest.raises(CloudUnreachable, match=r"TLS handshake with .* failed"):
         LiveDomain(f"https://{NAME}:{service.port}", timeout_s=5).observe()
+
+
+def test_colours_own_address_is_tried(secure_url: str, certificate: Path) -> None:
+    """Name, connection, certificate and answer: each fault has its own words."""
+    assert ColourAddresses(timeout_s=5, ca_file=str(certificate)).contact(secure_url).reached
+    found = ColourAddresses(timeout_s=5).contact(secure_url)
+    assert (found.reached, f"the certificate of {NAME} is not valid" in found.detail) == (False, True)
+    nowhere = ColourAddresses(timeout_s=5).contact("https://no-such-host.invalid:8443")
+    assert (nowhere.reached, "no-such-host.invalid does not resolve" in nowhere.detail) == (False, True)
+
+
+def test_closed_ports_are_out_of_reach() -> None:
+    """Nothing listens; or a firewall drops the packets, as a security group does: here a full backlog does."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        closed = ColourAddresses(timeout_s=5).contact(f"http://{NAME}:{port}")
+        assert (closed.reached, f"{NAME} port {port} refuses connections" in closed.detail) == (False, True)
+        free.listen(0)
+        waiting = [socket.socket() for _ in range(3)]
+        for one in waiting:
+            one.setblocking(False)
+            one.connect_ex(("127.0.0.1", port))
+        silent = ColourAddresses(timeout_s=0.1).contact(f"http://{NAME}:{port}")
+        for one in waiting:
+            one.close()
+    assert (silent.reached, silent.detail) == (False, f"{NAME} port {port} accepts no connection within 0.1 s")
+
+
+@pytest.mark.parametrize(
+    ("answer", "reached", "words"),
+    [
+        (b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n", True, "answers (503)"),
+        (b"not http", True, "accepts connections"),
+        (b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", None, "either its web ACL"),
+        (f"HTTP/1.1 403 Forbidden\r\n{REFUSED_BY}: verifier_cidrs\r\n\r\n".encode(), False, "refuses this machine"),
+    ],
+)
+def test_web_acl_is_told_from_the_service(answer: bytes, reached: bool | None, words: str) -> None:
+    """App Runner accepts every connection; only its web ACL's answer shows that the checks would be refused."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer_once() -> None:
+            one, _ = server.accept()
+            with one:
+                one.recv(4096)
+                one.sendall(answer)
+
+        thread = threading.Thread(target=answer_once)
+        thread.start()
+        found = ColourAddresses(timeout_s=5).contact(f"http://127.0.0.1:{server.getsockname()[1]}")
+        thread.join(5)
+    assert (found.reached, words in found.detail) == (reached, True), found

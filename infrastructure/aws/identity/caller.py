@@ -68,7 +68,7 @@ class StsIdentity:
                 f"{error.message}; this machine's clock is {clock_difference(ahead)} AWS's",
                 hint="Set the clock (NTP): AWS refuses signatures that are more than five minutes off.",
             ) from error
-        caller = Caller(arn=answer["Arn"], account=answer["Account"])
+        caller = Caller(answer["Arn"], answer["Account"], self._clients.expire_at())
         return caller, ahead_s(answer, before, datetime.now(UTC))
 
     def session_of(self, role_arn: str, name: str) -> tuple[str, str, str]:

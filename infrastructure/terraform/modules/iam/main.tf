@@ -120,7 +120,7 @@ resource "aws_iam_role" "duty" {
   name                 = local.role_names[each.key]
   description          = "Deployments of ${var.name}: ${each.key}"
   assume_role_policy   = data.aws_iam_policy_document.trust.json
-  max_session_duration = 7200
+  max_session_duration = var.session_seconds
 }
 
 resource "aws_iam_role_policy_attachment" "duty" {

@@ -147,3 +147,9 @@ variable "operators" {
   description = "ARNs of the roles or users that may take the roles."
   type        = list(string)
 }
+
+variable "session_seconds" {
+  description = "How long a sign-in with one of the roles may last."
+  type        = number
+  default     = 7200
+}

@@ -22,7 +22,18 @@ resource "aws_wafv2_web_acl" "main" {
 
     dynamic "block" {
       for_each = var.everybody ? [] : [1]
-      content {}
+
+      content {
+        custom_response {
+          response_code = 403
+
+          # Preflight tells a refusal by this ACL from one by the service.
+          response_header {
+            name  = "x-refused-by"
+            value = "verifier_cidrs"
+          }
+        }
+      }
     }
   }
 
