@@ -297,7 +297,7 @@ def connect(settings: Settings, reads: Reads = Reads.ALL) -> Environment:
         smoke_users=values.smoke_users,
         secrets=(*values.texts, *_keys(connection), *named.texts),
         signer=signer,
-        checker=keys.checker(signer, estate.signing_public_key_file, earlier_public_key_files(settings)),
+        checker=keys.checker(signer, estate.public_key(vault), earlier_public_key_files(settings)),
         store=audit_folder(settings)
         or (S3AuditStore(clients, estate.audit_bucket, clock) if estate.audit_bucket else None),
         permissions=_permissions(clients, settings, estate),
@@ -462,6 +462,8 @@ def _embedded_estate(settings: Settings) -> Estate:
         redis_url=outputs.redis_url if "redis" in served.stores else None,
         rehearsal_hosts=by_colour(outputs.rehearsal_hosts),
         own_secrets=outputs.secrets,
+        # An environment that an earlier version created has no such secret.
+        signing_public_key_secret=outputs.secrets.get("signing_public_key"),
     )
 
 

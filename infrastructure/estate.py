@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 
 from deployment.clock import SystemClock
 from deployment.errors import SettingsError
+from deployment.evidence import keys
 from deployment.model import Colour
+from deployment.ports import Secrets
 from deployment.settings import Settings
 from infrastructure.audit_folder import FolderAuditStore, folder_of
 from infrastructure.aws.ecs.target_groups import DrainWindow
@@ -40,6 +42,7 @@ class Estate:
     signing_key_secret: str | None
     signing_key_file: Path | None = None
     signing_public_key_file: Path | None = None
+    signing_public_key_secret: str | None = None
     token_secret: str | None = None
     notifications_topic: str | None = None
     alarms: tuple[str, ...] = ()
@@ -50,6 +53,10 @@ class Estate:
     rehearsal_hosts: Mapping[Colour, str] = field(default_factory=dict)
     own_secrets: Mapping[str, str] = field(default_factory=dict)
     """ARNs of the embedded environment's secrets, by the names that its settings may use."""
+
+    def public_key(self, secrets: Secrets) -> Callable[[], str] | None:
+        """Return a function that reads the key with which signatures are checked; None if the settings name none."""
+        return keys.public(secrets, self.signing_public_key_secret, self.signing_public_key_file)
 
     @property
     def store_secrets(self) -> tuple[str, ...]:
@@ -74,6 +81,7 @@ def aws_estate(settings: Settings) -> Estate:
         own.get("signing_key_secret"),
         _beside_settings(settings, "signing_key_file"),
         public_key_file(settings),
+        own.get("signing_public_key_secret"),
         own.get("token_secret"),
         own.get("notifications_topic"),
         tuple(own.get("alarms", ())),

@@ -8,7 +8,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
 
 from infrastructure.embedded.files import replace_json
 
@@ -28,6 +34,11 @@ class Passwords:
     secret_access_key: str = field(repr=False)
     smoke_users: tuple[str, ...] = field(repr=False)
     """One password for each of SMOKE_USERS."""
+
+    def public_key(self) -> str:
+        """Return the public half of the signing key: PEM."""
+        key = load_pem_private_key(self.signing_key.encode(), None).public_key()
+        return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode()
 
     def seed_users(self) -> str:
         """Return the value of SEED_USERS: a JSON list of {"email", "password"}."""

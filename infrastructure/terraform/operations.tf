@@ -107,6 +107,7 @@ module "iam" {
   secret_arns              = concat(values(module.secrets.arns), [module.secrets.redis_auth_arn])
   smoke_users_secret_arn   = module.secrets.arns["smoke-users"]
   signing_key_secret_arn   = module.secrets.arns["signing-key"]
+  public_key_secret_arn    = module.secrets.arns["signing-public-key"]
   checked_secret_arns      = values(local.checked_secrets)
   topic_arn                = module.topic.arn
   kms_key_arn              = aws_kms_key.main.arn

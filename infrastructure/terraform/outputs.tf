@@ -105,6 +105,11 @@ output "signing_key_secret" {
   value       = module.secrets.arns["signing-key"]
 }
 
+output "signing_public_key_secret" {
+  description = "Secret with the public half of that key; its ARN, never its value."
+  value       = module.secrets.arns["signing-public-key"]
+}
+
 output "token_secret" {
   description = "Secret with the key of the service's tokens, if checks read it; its ARN, never its value."
   value       = lookup(local.checked_secrets, "token", null)

@@ -89,7 +89,11 @@ def checker_of(settings: Settings, environment: Environment | None, problem: str
     def unreached() -> Checker:
         raise NoKey(f"the key could not be read: {problem}")
 
-    return unreached if public is None else keys.checker(keys.no_key, public, estate.earlier_public_key_files(settings))
+    return (
+        unreached
+        if public is None
+        else keys.checker(keys.no_key, keys.public(None, None, public), estate.earlier_public_key_files(settings))
+    )
 
 
 def _anchors(environment: Environment | None, problem: str, name: str, run_id: str) -> Anchors:

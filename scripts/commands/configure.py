@@ -42,6 +42,7 @@ KEYS = (
     "lease_table",
     "smoke_users_secret",
     "signing_key_secret",
+    "signing_public_key_secret",
     "audit_bucket",
     "notifications_topic",
     "alarms",

@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from deployment.errors import CloudUnreachable, NoKey, SettingsError
+from deployment.errors import CloudUnreachable, NoKey, NotFound, SettingsError
 from deployment.evidence import archive, keys
 from deployment.evidence.archive import Archive
 from deployment.evidence.attestation import ENVELOPE_FILE, SIGNED_FILES, SUMMARY_FILE, Checker, Signer, envelope_of
@@ -253,7 +253,12 @@ def test_invalid_key_is_refused_and_not_shown(pem: str) -> None:
 def test_key_comes_from_either_a_secret_or_a_file(run: Run, tmp_path: Path) -> None:
     class Vault:
         def read(self, name: str) -> str:
-            return {"key": run.estate.pem}[name]
+            if name == "empty":
+                raise NotFound("secretsmanager GetSecretValue: ResourceNotFoundException")
+            return {"key": run.estate.pem, "public": public.read_text()}[name]
+
+    def forbidden() -> Signer:
+        raise AssertionError("whoever only checks must not read the key that signs")
 
     private, public = tmp_path / "key.pem", tmp_path / "key.pub"
     private.write_text(run.estate.pem)
@@ -264,7 +269,9 @@ def test_key_comes_from_either_a_secret_or_a_file(run: Run, tmp_path: Path) -> N
     for checker in (
         keys.checker(from_secret, None),
         keys.checker(from_file, None),
-        keys.checker(keys.no_key, public),
+        keys.checker(keys.no_key, keys.public(Vault(), None, public)),
+        keys.checker(forbidden, keys.public(Vault(), "public", None)),
+        keys.checker(forbidden, keys.public(Vault(), "private", public)),  # the file counts
     ):
         assert checker().check(envelope)
     with pytest.raises(SettingsError, match="both"):
@@ -274,6 +281,9 @@ def test_key_comes_from_either_a_secret_or_a_file(run: Run, tmp_path: Path) -> N
             missing()
     with pytest.raises(NoKey):
         keys.checker(keys.no_key, None)()
+    with pytest.raises(NoKey, match="the secret empty") as caught:
+        keys.checker(forbidden, keys.public(Vault(), "empty", None))()
+    assert "openssl pkey" in str(caught.value.hint)
 
 
 def test_run_without_an_environment_is_journalled_as_unsigned(tmp_path: Path) -> None:

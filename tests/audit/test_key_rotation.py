@@ -52,14 +52,14 @@ def test_an_earlier_key_checks_an_older_run(run: Run, tmp_path: Path) -> None:
     old, new = tmp_path / "old.pem", tmp_path / "new.pem"
     old.write_text(public_pem(run.estate.pem))
     new.write_text(public_pem(private_pem()))
-    alone, ring = (keys.checker(keys.no_key, new, earlier)() for earlier in ((), (old,)))
+    alone, ring = (keys.checker(keys.no_key, keys.public(None, None, new), earlier)() for earlier in ((), (old,)))
     assert signature(run, alone).outcome is Outcome.BAD
     found = signature(run, ring)
     assert found.good
     assert found.detail == f"by an earlier key, {Signer(run.estate.pem).checker.fingerprint}"
     old.unlink()
     with pytest.raises(NoKey, match=r"old\.pem cannot be read"):
-        keys.checker(keys.no_key, new, (old,))()
+        keys.checker(keys.no_key, keys.public(None, None, new), (old,))()
 
 
 def test_a_key_that_the_journal_does_not_name_is_found(tmp_path: Path) -> None:

@@ -72,6 +72,7 @@ def variables_of(outputs: Outputs) -> Variables:
         "secret_arns": list(outputs.secrets.values()),
         "smoke_users_secret_arn": outputs.secrets["smoke_users"],
         "signing_key_secret_arn": outputs.secrets["signing_key"],
+        "public_key_secret_arn": outputs.secrets["signing_public_key"],
         "checked_secret_arns": [outputs.secrets["jwt_secret"], outputs.secrets["database_url"]],
         "topic_arn": outputs.notifications_topic,
         "kms_key_arn": KEY,

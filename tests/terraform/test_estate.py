@@ -319,6 +319,8 @@ def test_each_role_has_one_purpose(estate: Estate) -> None:
     }
     assert not [right.action for right in rights["rollback"] if right.action.startswith(("ecr:", "iam:"))]
     assert not [right.action for right in rights["audit"] if right.action.startswith("s3:Put")]
+    read = {right.resource for right in rights["audit"] if right.action == "secretsmanager:GetSecretValue"}
+    assert read == {estate.outputs["signing_public_key_secret"]["value"]}, "who reads the key itself can sign anything"
     passed = [right for role in rights.values() for right in role if right.action == "iam:PassRole"]
     assert all(
         right.condition and "iam:PassedToService" in right.condition and "*" not in right.resource for right in passed

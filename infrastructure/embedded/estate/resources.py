@@ -203,6 +203,7 @@ class Estate:
             "jwt_secret": self._passwords.jwt_secret,
             **({"database_url": postgres.url(port, password)} if self._has("database") else {}),
             "signing_key": self._passwords.signing_key,
+            "signing_public_key": self._passwords.public_key(),
         }
         return {
             name: _ensure_secret(manager, f"{self._names.prefix}/{name.replace('_', '-')}", values[name])

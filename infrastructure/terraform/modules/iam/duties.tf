@@ -143,11 +143,11 @@ locals {
         { actions = ["ecr:GetAuthorizationToken"], resources = local.everything },
         { actions = ["ecr:BatchCheckLayerAvailability", "ecr:CompleteLayerUpload", "ecr:InitiateLayerUpload", "ecr:PutImage", "ecr:UploadLayerPart"], resources = [var.repository_arn] },
       ]
-      # The key checks signatures, too; with `signing_public_key_file` in the settings it is not read.
+      # The public half of the key alone: who can read the key itself can sign any report.
       audit = [
         { actions = ["s3:GetObject"], resources = ["${var.audit_bucket_arn}/*"] },
         local.find_evidence,
-        local.signing_key,
+        { actions = ["secretsmanager:GetSecretValue"], resources = [var.public_key_secret_arn] },
         local.read_lease,
         local.decrypt,
       ]

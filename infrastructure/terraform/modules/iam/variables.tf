@@ -108,6 +108,11 @@ variable "smoke_users_secret_arn" {
   type        = string
 }
 
+variable "public_key_secret_arn" {
+  description = "Secret with the public half of the signing key, for those who only check."
+  type        = string
+}
+
 variable "signing_key_secret_arn" {
   description = "Secret with the key that signs reports."
   type        = string

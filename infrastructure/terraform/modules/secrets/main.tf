@@ -7,6 +7,8 @@ locals {
     jwt-secret   = "What the service signs its tokens with"
     smoke-users  = "The two smoke users: a JSON list of {email, password}"
     signing-key  = "Ed25519 key that signs the deployments' reports, PKCS#8, PEM"
+    # For those who only check signatures: who can read the key itself can sign anything.
+    signing-public-key = "Public half of signing-key, PEM"
     }, {
     for store in var.stores : "verifier-${store}-url" => "URL of the service's ${store} for the checks, with a user that may only read"
   })

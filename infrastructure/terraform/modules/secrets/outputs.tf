@@ -1,5 +1,5 @@
 output "arns" {
-  description = "ARN of each secret by its name: database-url, jwt-secret, smoke-users, signing-key."
+  description = "ARN of each secret by its name: database-url, jwt-secret, smoke-users, signing-key, signing-public-key."
   value       = { for name, secret in aws_secretsmanager_secret.by_hand : name => secret.arn }
 }
 
