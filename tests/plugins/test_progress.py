@@ -73,7 +73,7 @@ def ecs(name: str) -> str:
     deployment = {"id": "ecs-svc/1", "taskDefinition": "d:2", "rolloutState": "IN_PROGRESS", "status": "PRIMARY"}
     counts = {"runningCount": 1, "desiredCount": 4, "failedTasks": 2}
     service = {"serviceName": name, "deployments": [deployment | counts], "events": [{"message": "has started" * 9}]}
-    found = judge(service, Followed("d:2", "ecs-svc/1", 0.0))
+    found = judge(service, Followed("d:2", "ecs-svc/1", None), lambda: None)
     assert found is not None
     return found.detail
 
