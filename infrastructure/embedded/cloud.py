@@ -7,6 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -316,7 +317,8 @@ def _destroy(layout: Layout) -> tuple[str, ...]:
 
 
 def _leave_folder(layout: Layout) -> None:
-    """Remove the lock, and the folder if it is empty then."""
+    """Remove the lock, and the folder if it is empty then and may be removed: a disk that is mounted there stays."""
     layout.lock.unlink(missing_ok=True)
     if not any(layout.state.iterdir()):
-        layout.state.rmdir()
+        with suppress(OSError):
+            layout.state.rmdir()

@@ -156,7 +156,7 @@ def _clean_up(settings: Settings, environment: Environment, reports: Path) -> No
     removed = remove_of_ended_runs(environment.ports.data, reports, click.echo)
     holder = environment.ports.lease.current()
     if freed is not None:
-        click.echo(f"the lock of {freed}, whose process is gone, is free again; the run had changed nothing")
+        click.echo(f"the lock of {freed}, whose process is gone, is free again; no traffic had to be moved")
     elif holder is not None:
         click.echo(f"nothing to recover; the lock of {holder.deployment_id} will expire")
     elif not (completed or removed):

@@ -1,4 +1,4 @@
-"""Reports on a real disk, a small tmpfs, that fills during a deployment."""
+"""A real disk, a small tmpfs, that fills during a deployment: that of the reports, or that of the environment."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ def small_disk(good_registry: Path) -> Iterator[Sandbox]:
 
 
 @contextmanager
-def tmpfs(folder: Path) -> Iterator[None]:
+def tmpfs(folder: Path, size: str = SIZE) -> Iterator[None]:
     """Mount a small tmpfs at the folder during the block; skip if that is not possible."""
     folder.mkdir()
     mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(folder)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], capture_output=True, check=False
     )
     if mounted.returncode != 0:
         pytest.skip(f"a tmpfs cannot be mounted here: {mounted.stderr.decode().strip()}")
@@ -90,3 +90,34 @@ def test_disk_that_fills_gives_3_and_leaves_a_safe_world(small_disk: Sandbox, st
     report = json.loads((folder / "verification.json").read_text(encoding="utf-8"))
     assert report["verdict"] in STEPS[step], recovered.output
     assert report["recovered"]
+
+
+@pytest.mark.parametrize(
+    ("step", "codes"),
+    [("provision", {1, 3}), ("verify", {1, 3}), ("promote", {1, 3, 10, 11}), ("bake", {0, 3, 10, 11})],
+)
+def test_full_disk_of_the_environment_is_told_and_recovered(good_registry: Path, step: str, codes: set[int]) -> None:
+    """Stores, services and the cloud's control plane write there, so any request may fail; 11 means that nothing could be moved."""
+    if os.geteuid() != 0:
+        pytest.skip("only root can mount a tmpfs")
+    with open_sandbox(good_registry, "quick") as sandbox, tmpfs(sandbox.state, "400m"):
+        up = sandbox.script("up")
+        assert up.code == 0, up.output
+        running = sandbox.begin_pytest("--target=green")
+        running.wait_for("intent", step)
+        filler = fill(sandbox.state)
+        run = sandbox.wait(running)
+        assert run.code in codes, run.output
+        assert list((sandbox.reports.parent / "tmp").glob("deployment-*")) == []
+        filler.unlink()
+        recovered = sandbox.undo("recover")
+        status = sandbox.script("status")
+        if run.code == 0:
+            sandbox.assert_live("green", images.NEW)
+        else:
+            sandbox.assert_live("blue", images.OLD)
+        assert (recovered.code, status.code) == (0, 0), recovered.output + status.output
+        down = sandbox.script("down")
+        assert down.code == 0, down.output
+        assert "Traceback" not in run.output + recovered.output + status.output + down.output
+        sandbox.close()  # while its files can still be seen

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import multiprocessing
 import os
 import shutil
@@ -46,6 +47,17 @@ def still_runs(pid: int) -> bool:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def test_down_of_a_folder_that_is_a_disk_of_its_own_leaves_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def busy(path: Path) -> None:
+        raise OSError(errno.EBUSY, "Device or resource busy", str(path))
+
+    monkeypatch.setattr(Path, "rmdir", busy)
+    layout = Layout(tmp_path / "state")
+    layout.state.mkdir()
+    cloud._leave_folder(layout)
+    assert list(layout.state.iterdir()) == []
 
 
 def test_down_leaves_no_process_no_port_and_no_data(state: Path, registry: Path) -> None:
