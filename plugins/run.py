@@ -27,6 +27,7 @@ from plugins.integrity.resource_warnings import StartUpWarnings, warn_only
 from plugins.modes.preconditions import accepted_settings
 from plugins.options import Mode, RunOptions
 from plugins.recorder import Recorder
+from plugins.scheduling.garbage import Garbage
 from plugins.scheduling.parallel import ParallelPhases, WorkerSide
 from plugins.scheduling.serial import SerialPhases
 from plugins.stages import ADVISORY, MARKERS, check_of, gate_of, is_ordinary, today_key
@@ -65,6 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
         if "deployment_state" in config.workerinput:
             warn_only(config)
             _guard(config)
+            config.pluginmanager.register(Garbage(), "deployment-garbage")
             config.pluginmanager.register(WorkerSide(suites, _watch(config, suites)), "deployment-worker")
             config.pluginmanager.register(LoadOption(config, suites), "deployment-load-option")
             config.stash[redactor_key] = redactor
@@ -86,6 +88,7 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     warn_only(config)
     _guard(config)
+    config.pluginmanager.register(Garbage(), "deployment-garbage")
     config.stash[redactor_key] = redactor
     _coordinate(config, options, suites, redactor)
 

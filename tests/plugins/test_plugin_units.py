@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import gc
 import json
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from deployment.evidence.verdict import CheckOutcome
 from plugins.integrity.outcomes import outcome_of, shortened
 from plugins.modes.coordinator import Coordinator
 from plugins.recorder import Measurement, Recorder, measurements_in, requests_in, samples_in
+from plugins.scheduling.garbage import RARELY, Garbage
 from plugins.scheduling.parallel import AHEAD, BARRIER, PhaseScheduler, decode
 from plugins.stages import Check, Stage, folder_of, gate_of_name, problems_of
 from tests.checkout import CHECKOUT
@@ -294,6 +296,16 @@ def test_gates_are_folders(tmp_path: Path) -> None:
     assert [gate_of_name(name, "suites") for name in names] == ["auth", "auth", "", ""]
     checks = [Check("a", "auth", Stage.FUNCTIONAL), Check("a", "auth", Stage.FUNCTIONAL), Check("b", "", Stage.LIVE)]
     assert len(list(problems_of(checks))) == 2
+
+
+def test_the_collector_of_garbage_is_restored_after_a_run() -> None:
+    before = gc.get_threshold(), gc.get_freeze_count()
+    garbage = Garbage()
+    garbage.pytest_collection_finish()
+    assert gc.get_threshold() == RARELY
+    assert gc.get_freeze_count() > before[1]
+    garbage.pytest_unconfigure()
+    assert (gc.get_threshold(), gc.get_freeze_count()) == (before[0], 0)
 
 
 def test_slow_libraries_are_imported_only_where_they_are_needed() -> None:
