@@ -12,8 +12,10 @@ from deployment.evidence.past.figures import COUNTED, figures, slowest
 from deployment.evidence.past.runs import read
 from deployment.files import replace_file
 from plugins.page.render import template
+from verification import history as checks
 
 INDEX_FILE = "index.html"
+CHECKS_SHOWN = 10
 DEADLINE_S = 10.0
 
 
@@ -22,17 +24,27 @@ def page(reports: Path) -> str:
     past = read(reports)
     marks, problems = marking.read(reports)
     runs = list(reversed(past.runs))
+    flaky, unread = flakiest_checks(reports)
     return template("history.html", "history.js").render(
         runs=runs,
         marks=marks,
-        left_out=[*past.left_out, *((marking.MARKS_FILE, problem) for problem in problems)],
+        left_out=[*past.left_out, *unread, *((marking.MARKS_FILE, problem) for problem in problems)],
         figures=figures(past.runs, marks),
         counted=COUNTED,
         slowest=slowest(past.runs),
+        flakiest=flaky,
         environments=sorted({run.environment for run in runs}),
         verdicts=sorted({run.verdict for run in runs}),
         pages={run.id for run in runs if (reports / run.id / "report.html").is_file()},
     )
+
+
+def flakiest_checks(reports: Path) -> tuple[list[tuple[str, checks.History]], list[tuple[str, str]]]:
+    """Return the checks that fail by chance most often, and what could not be read: the page is written without it."""
+    try:
+        return checks.flakiest(checks.read(reports, flaky=True), CHECKS_SHOWN), []
+    except Exception as error:
+        return [], [("the history of the checks", f"it cannot be read: {first_line(error)}")]
 
 
 def refresh(reports: Path, say: Callable[[str], None], deadline_s: float = DEADLINE_S) -> bool:

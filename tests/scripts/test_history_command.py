@@ -21,6 +21,7 @@ from deployment.project import FRAMEWORK, Project
 from plugins.page import history, refresh
 from scripts.commands.checks.line import Tools
 from scripts.commands.evidence import line
+from verification import history as checks
 
 BEGAN = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -167,6 +168,34 @@ def test_the_page_names_every_run_and_loads_nothing(reports: Path) -> None:
     assert "http" not in page.replace("http-equiv", "").replace("HYPERLINK(&#34;http://x", "")
     assert "prefers-color-scheme: dark" in page
     assert page.index("<table") < page.index("<script>"), "the runs are there without the script"
+
+
+def test_page_and_json_name_the_flakiest_checks_with_links(reports: Path) -> None:
+    promoted = [run.id for run in read(reports).runs if run.verdict == "promoted"]
+    for run_id, outcome in zip(promoted, ("<failure/>", "", "", ""), strict=True):
+        case = f'<testcase classname="suites.redis.test_r" name="test_&lt;b&gt;" time="0.1">{outcome}</testcase>'
+        (reports / run_id / "junit.xml").write_text(f"<testsuites><testsuite>{case}</testsuite></testsuites>")
+        (reports / run_id / "report.html").touch()
+    text = history.page(reports)
+    assert '<h2 id="flakiest-title">Flakiest checks</h2>' in text
+    assert "suites.redis.test_r::test_&lt;b&gt;" in text
+    assert '1 of 4 runs</td><td class="num">25.0 % <small>(0.6 to 80.6)</small>' in text
+    assert f'passed in <a href="{promoted[-1]}/report.html">' in text
+    (one,) = json.loads(call(reports, "--json").stdout)["flakiest_checks"]
+    assert one == {
+        "check": "suites.redis.test_r::test_<b>", "failed": 1, "runs": 4, "low": 0.0063, "high": 0.8059,
+        "flaky_releases": 1, "last_run": promoted[-1],
+    }  # fmt: skip
+
+
+def test_history_of_checks_that_cannot_be_read_is_named(reports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object, **__: object) -> object:
+        raise OSError("the disk is gone")
+
+    monkeypatch.setattr(checks, "read", broken)
+    text = history.page(reports)
+    assert "<code>the history of the checks</code>: it cannot be read: the disk is gone" in text
+    assert "Runs, newest first" in text
 
 
 def test_json_and_csv_have_every_run(reports: Path) -> None:

@@ -42,6 +42,32 @@ def test_a_failure_that_a_pass_of_the_same_release_follows_is_chance(tmp_path: P
     assert found.odds == "by chance 40.0% (5.3% to 85.3%)"
 
 
+CASES = '<testcase classname="suites.a.test_x" name="{name}" time="1">{more}</testcase>'
+
+
+def several(reports: Path, name: str, digest: str, failed: str) -> None:
+    """Write a report of the checks ``test_a`` to ``test_d``, of which those in ``failed`` failed."""
+    folder = report(reports, name, digest)
+    cases = (CASES.format(name=f"test_{one}", more="<failure/>" if one in failed else "") for one in "abcd")
+    (folder / "junit.xml").write_text(f"<testsuites><testsuite>{''.join(cases)}</testsuite></testsuites>")
+
+
+def test_flakiest_checks_are_those_that_fail_by_chance_most_often(tmp_path: Path) -> None:
+    """``test_c`` failed for a release and never passed for it: that is no chance. ``test_d`` has never failed."""
+    for number, failed in enumerate(("b", "ab", "b", "")):
+        several(tmp_path, f"run-{number}", "sha256:one", failed)
+    several(tmp_path, "run-5", "sha256:two", "c")
+    found = history.flakiest(history.read(tmp_path, flaky=True), 10)
+    assert [(name, one.chance_failures, one.chance_runs) for name, one in found] == [
+        ("suites.a.test_x::test_b", 3, 5),
+        ("suites.a.test_x::test_a", 1, 5),
+    ]
+    everything = history.read(tmp_path)
+    assert found == history.flakiest(everything, 10)
+    assert history.flakiest(everything, 1) == found[:1]
+    assert len(everything.checks) == 4
+
+
 def test_without_a_pass_nothing_is_known_of_chance(tmp_path: Path) -> None:
     report(tmp_path, "run-1", failed=True)
     found = of(tmp_path)

@@ -22,7 +22,7 @@ from deployment.evidence.past.marks import Mark
 from deployment.evidence.past.runs import Past, Run, read
 from deployment.files import problem_of
 from plugins.page import refresh
-from plugins.page.history import INDEX_FILE
+from plugins.page.history import INDEX_FILE, flakiest_checks
 from plugins.page.view import duration
 
 FAILED = 1
@@ -55,12 +55,17 @@ def page(reports: Path) -> int:
 def as_json(reports: Path, past: Past) -> int:
     """Print the runs, the figures and how they were counted as one JSON object; return 0."""
     marks, problems = marking.read(reports)
+    flaky, unread = flakiest_checks(reports)
     document = {
         "runs": [_row(run, marks.get(run.id, {})) | {"gates": run.gates} for run in past.runs],
         "figures": [asdict(one) for one in figures(past.runs, marks)],
         "counted": COUNTED,
+        "flakiest_checks": [
+            {"check": name, **(one.chance_data() or {}), "flaky_releases": one.flaky, "last_run": one.last_run}
+            for name, one in flaky
+        ],
         "slowest_gates": [asdict(one) for one in slowest(past.runs)],
-        "left_out": [{"name": name, "problem": problem} for name, problem in past.left_out]
+        "left_out": [{"name": name, "problem": problem} for name, problem in [*past.left_out, *unread]]
         + [{"name": marking.MARKS_FILE, "problem": problem} for problem in problems],
     }
     click.echo(json.dumps(document, indent=2))
