@@ -73,6 +73,8 @@ def live_after(report: Mapping[str, Any], before: Mapping[str, Any], undoes: str
             return f"{report['image']} on {report['target']}"
         case "rejected" | "rolled_back":
             return live_words(before)
+        case "verified" | "failed" if report["target"]:  # of the live release: an address has no colour
+            return f"{report['image'] or report['digest'] or 'a release of unknown version'} on {report['target']}"
     return None
 
 

@@ -6,6 +6,7 @@ import base64
 import functools
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -14,12 +15,13 @@ from typing import Any
 
 import jinja2
 from jinja2.bccache import Bucket
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from deployment.evidence.sentence import exemptions
 from plugins.page import charts, view
 from plugins.page.timeline import timeline
 
+_BACKTICKS = re.compile("`([^`]+)`")
 TEMPLATES = Path(__file__).with_name("templates")
 PAGE, STYLE, SCRIPT = "page.html", "page.css", "page.js"
 
@@ -48,6 +50,8 @@ def render(data: Mapping[str, Any]) -> str:
         uncompared=view.uncompared(data["report"]),
         left_out=next(iter(view.records(data, "history")), {}).get("left_out", {}),
         logs=view.records(data, "logs"),
+        unsigned=next(iter(view.records(data, "unsigned")), {}).get("reason"),
+        signed_by=next(iter(view.records(data, "closed")), {}).get("signed_by"),
         pictures=charts.pictures(data),
         marks=view.MARKS,
     )
@@ -67,7 +71,7 @@ def template(name: str, script_name: str) -> jinja2.Template:
         policy=_policy(style, script),
         duration=view.duration,
     )
-    environment.filters.update(value_text=view.value_text, gate_text=view.gate_text)
+    environment.filters.update(commands=_commands, value_text=view.value_text, gate_text=view.gate_text)
     return environment.get_template(name)
 
 
@@ -84,6 +88,11 @@ def _compiled() -> _Compiled | None:
     folder = Path(__file__).with_name("__pycache__")
     usable = not sys.dont_write_bytecode and folder.is_dir() and os.access(folder, os.W_OK)
     return _Compiled(str(folder)) if usable else None
+
+
+def _commands(text: str) -> Markup:
+    """Return the text as HTML, with what stands between backticks as code."""
+    return Markup(_BACKTICKS.sub(r"<code>\1</code>", str(escape(text))))  # noqa: S704 - it was escaped
 
 
 def _policy(style: str, script: str) -> str:

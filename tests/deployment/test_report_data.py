@@ -211,3 +211,23 @@ def test_time_of_the_commit_survives_the_lock_and_leaves_promotions_as_they_were
     promotion = Promotion("run-1", Colour.GREEN, image, 2, live, "2026-11-29T00:00:00+00:00")
     assert "committed_at" not in promotion.dump()
     assert Promotion.load(promotion.dump()) == promotion
+
+
+@pytest.mark.parametrize(
+    ("planned", "live"),
+    [
+        ({"target": "green", "image": "api:1.1.0", "digest": "sha256:bb"}, "api:1.1.0 on green"),
+        ({"target": "green", "image": None, "digest": "sha256:bb"}, "sha256:bb on green"),
+        (None, None),
+    ],
+)
+@pytest.mark.parametrize("verdict", ["verified", "failed"])
+def test_verification_of_the_live_release_says_what_is_live(
+    tmp_path: Path, planned: dict[str, str | None] | None, live: str | None, verdict: str
+) -> None:
+    """An address has no colour, so nothing is known about it."""
+    journal = opened(tmp_path)
+    if planned is not None:
+        journal.append("planned", **planned)
+    archive.close(journal, tmp_path, [("closed", {"verdict": verdict})])
+    assert content.read(tmp_path)["live"] == live

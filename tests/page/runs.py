@@ -106,15 +106,23 @@ class Run:
         return self.add("checklist", mode="recorded", items=listed, attested=attested)
 
     def step(
-        self, name: str, seconds: float, detail: str | None, outcome: str = "passed", during: Callable[[], Any] = int
+        self,
+        name: str,
+        seconds: float,
+        detail: str | None,
+        outcome: str = "passed",
+        during: Callable[[], Any] = int,
+        **more: Any,
     ) -> Run:
-        """Append a step's lines; ``during`` is called half way."""
+        """Append a step's lines; ``during`` is called half way, and ``more`` goes to the outcome."""
         self.add("intent", step=name, what=f"do {name}")
         start = self.time()
         self.clock.sleep(seconds / 2)
         during()
         self.clock.sleep(seconds / 2)
-        return self.add("outcome", step=name, outcome=outcome, started_at=start, duration_s=seconds, detail=detail)
+        return self.add(
+            "outcome", step=name, outcome=outcome, started_at=start, duration_s=seconds, detail=detail, **more
+        )
 
     def time(self) -> str:
         return self.clock.now().isoformat(timespec="milliseconds")
@@ -331,7 +339,8 @@ def undone(folder: Path) -> Path:
     """Build a rollback by hand."""
     run = Run(folder).opened("rollback", reason="INC-4712: doctors cannot see new consultations")
     run.planned("1.0.0", "blue", OLD_DIGEST, undoes="20261128-160000-green-1a2b3c")
-    run.step("lease", 0.4, None)
+    live = {"colour": "green", "image": "telehealth-api:1.1.0", "version": "1.1.0", "digest": DIGEST}
+    run.step("lease", 0.4, None, live=live)
     run.step("rollback", 3, "blue is live", during=lambda: run.add("switched", colour="blue", generation=3))
     rollback = {"reason": "asked for", "detected_s": 0.0, "switch_s": 0.031, "requests": 120, "failed": 0}
     run.add("traffic", promotion=None, rollback=rollback)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from plugins.page import charts, view
+from deployment.evidence.data import content
+from plugins.page import charts, render, view
 from plugins.page.timeline import timeline
+from tests.page import runs
 
 START = "2026-11-29T04:00:00+00:00"
 
@@ -158,3 +161,21 @@ def test_data_of_journeys_in_the_timeline() -> None:
         "2 entries that its journeys left in the service were removed, 1 were gone already; not removed: book: no answer",
         "after the rollback 1 of 2 requests read the data written after the promotion",
     ]
+
+
+def test_page_says_whether_the_run_is_signed_and_with_which_key(tmp_path: Path) -> None:
+    """A run without a key must not seem to be signed."""
+    found = content.read(runs.halted(tmp_path / "halted"))
+    assert "This run is not signed: the run reached no environment." in render(found)
+    assert "The signature in evidence.dsse.json" not in render(found)
+    found["journal"] = [one for one in found["journal"] if one["kind"] != "unsigned"]
+    next(one for one in found["journal"] if one["kind"] == "closed")["data"]["signed_by"] = "sha256:<aa>"
+    page = render(found)
+    assert "The signature in evidence.dsse.json covers this page" in page
+    assert 'Its key has the fingerprint <code class="digest">sha256:&lt;aa&gt;</code>.' in page
+
+
+def test_commands_in_what_to_do_are_code_and_everything_else_is_escaped(tmp_path: Path) -> None:
+    found = content.read(runs.halted(tmp_path / "halted"))
+    found["remedies"] = ["Run `deploy.py <x>`, not <b>this</b> or ` alone."]
+    assert "Run <code>deploy.py &lt;x&gt;</code>, not &lt;b&gt;this&lt;/b&gt; or ` alone." in render(found)
