@@ -69,10 +69,8 @@ def recorded() -> Mapping[str, Recorded]:
         every = {key: sorted({call for one in deployments for call in one[key]}) for key in ("calls", "works_without")}
         for role in DEPLOYING:
             roles[role]["deploy"] = every
-        for commands in roles.values():
-            for entry in commands.values():
-                more = (calls for known, calls in ONLY_SOMETIMES.items() if known in entry["calls"])
-                entry["calls"] = sorted({*entry["calls"], *chain.from_iterable(more)})
+        roles.update(complete(roles))
+        every = roles[DEPLOYING[0]]["deploy"]
         roles["build-release"] = {"deploy --context": {**every, "calls": sorted({*every["calls"], *PUSH})}}
         roles["smoke"] = {"load-worker": {"calls": list(USERS), "works_without": []}}
         roles["build"] = {"docker buildx build --push": {"calls": list(PUSH), "works_without": []}}
@@ -83,6 +81,17 @@ def recorded() -> Mapping[str, Recorded]:
         }
         for role, commands in found["ecs"].items()
     }
+    return found
+
+
+def complete(roles: Recorded) -> dict[str, dict[str, dict[str, list[str]]]]:
+    """Return the calls of each role's commands with those of ``ONLY_SOMETIMES``, which a run makes or not."""
+    found: dict[str, dict[str, dict[str, list[str]]]] = {}
+    for role, commands in roles.items():
+        for command, entry in commands.items():
+            more = (calls for known, calls in ONLY_SOMETIMES.items() if known in entry["calls"])
+            calls = sorted({*entry["calls"], *chain.from_iterable(more)})
+            found.setdefault(role, {})[command] = {"calls": calls, "works_without": list(entry["works_without"])}
     return found
 
 
