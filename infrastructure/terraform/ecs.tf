@@ -53,7 +53,7 @@ module "load_balancer" {
   health_path         = local.health_path
   access_log_bucket   = module.deploy_state.access_log_bucket
   web_acl_arn         = module.front_door_waf[0].arn
-  deletion_protection = var.deletion_protection
+  deletion_protection = local.deletion_protection
 }
 
 module "ecs_service" {

@@ -94,7 +94,7 @@ data "aws_iam_policy_document" "key" {
 resource "aws_kms_key" "main" {
   description             = "Everything that ${local.name} keeps"
   enable_key_rotation     = true
-  deletion_window_in_days = 30
+  deletion_window_in_days = var.trial ? 7 : 30
   policy                  = data.aws_iam_policy_document.key[var.aws_region].json
 }
 
@@ -108,7 +108,7 @@ resource "aws_kms_key" "global" {
 
   description             = "What ${local.name} has to keep in us-east-1"
   enable_key_rotation     = true
-  deletion_window_in_days = 30
+  deletion_window_in_days = var.trial ? 7 : 30
   policy                  = data.aws_iam_policy_document.key["us-east-1"].json
 }
 

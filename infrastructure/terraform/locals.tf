@@ -15,6 +15,8 @@ locals {
   partition = data.aws_partition.current.partition
   router    = coalesce(var.router, var.platform == "apprunner" ? "cloudfront" : "alb")
 
+  deletion_protection = var.deletion_protection && !var.trial
+
   apprunner = var.platform == "apprunner"
   ecs       = var.platform == "ecs"
 

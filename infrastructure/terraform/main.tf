@@ -27,7 +27,22 @@ module "database" {
   db_engine_version         = var.db_engine_version
   kms_key_arn               = aws_kms_key.main.arn
   log_retention_days        = var.log_retention_days
-  deletion_protection       = var.deletion_protection
+  deletion_protection       = local.deletion_protection
+  trial                     = var.trial
+}
+
+# How the service's own user comes to exist in a database that only the service's network reaches.
+module "database_user" {
+  source = "./modules/database-user"
+
+  name                    = local.name
+  host                    = module.database.address
+  port                    = local.database_port
+  master_user_secret_arn  = module.database.master_user_secret_arn
+  database_url_secret_arn = module.secrets.arns["database-url"]
+  reader_url_secret_arn   = lookup(module.secrets.arns, "verifier-database-url", "")
+  kms_key_arn             = aws_kms_key.main.arn
+  log_retention_days      = var.log_retention_days
 }
 
 # ElastiCache takes these signs alone besides letters and digits.
@@ -56,6 +71,7 @@ module "registry" {
 
   repository  = var.repository
   create      = var.create_repository
+  trial       = var.trial
   kms_key_arn = aws_kms_key.main.arn
 }
 
@@ -65,6 +81,7 @@ module "secrets" {
   prefix           = "${var.environment}/telehealth"
   kms_key_arn      = aws_kms_key.main.arn
   redis_auth_token = random_password.redis.result
+  trial            = var.trial
   stores           = setintersection(var.checked_secrets, ["database", "redis"])
 }
 
@@ -72,7 +89,7 @@ module "cognito" {
   source = "./modules/cognito"
 
   name                = local.name
-  deletion_protection = var.deletion_protection
+  deletion_protection = local.deletion_protection
 }
 
 module "deploy_state" {
@@ -83,5 +100,6 @@ module "deploy_state" {
   kms_key_arn          = aws_kms_key.main.arn
   audit_retention_days = var.audit_retention_days
   log_retention_days   = var.log_retention_days
-  deletion_protection  = var.deletion_protection
+  deletion_protection  = local.deletion_protection
+  trial                = var.trial
 }

@@ -167,6 +167,16 @@ output "master_user_secret_arn" {
   value       = module.database.master_user_secret_arn
 }
 
+output "database_user_task" {
+  description = "What starts the task that makes the service's own user of the database: the options of `aws ecs run-task`."
+  value = join(" ", [
+    "--cluster ${module.database_user.cluster}",
+    "--task-definition ${module.database_user.task_definition}",
+    "--launch-type FARGATE",
+    "--network-configuration awsvpcConfiguration={subnets=[${join(",", module.vpc.private_subnet_ids)}],securityGroups=[${module.vpc.service_security_group_id}],assignPublicIp=DISABLED}",
+  ])
+}
+
 output "secrets_by_hand" {
   description = "Secrets whose values a person puts in."
   value       = module.secrets.arns

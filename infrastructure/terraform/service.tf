@@ -26,11 +26,13 @@ locals {
   }
 
   # The platform puts the values in; the service's configuration shows ARNs alone.
-  secrets = {
+  secrets = merge({
     DATABASE_URL     = module.secrets.arns["database-url"]
     JWT_SECRET       = module.secrets.arns["jwt-secret"]
     REDIS_AUTH_TOKEN = module.secrets.redis_auth_arn
-  }
+    }, var.seed_smoke_users ? {
+    SEED_USERS = module.secrets.arns["smoke-users"]
+  } : {})
 }
 
 data "aws_iam_policy_document" "service" {

@@ -165,6 +165,17 @@ variable "audit_retention_days" {
   }
 }
 
+variable "trial" {
+  description = "Whether the environment is a trial that `terraform destroy` removes completely: nothing refuses to be deleted, evidence is locked for a day, in a mode that an administrator can lift, secrets and images go at once, and the database has neither a standby nor a last snapshot. Set it before the first apply: evidence that is locked stays locked."
+  type        = bool
+  default     = false
+
+  validation {
+    condition     = var.trial != null && !(var.trial && var.environment == "production")
+    error_message = "trial is true or false, and false for the environment \"production\": name the trial's own environment."
+  }
+}
+
 variable "deletion_protection" {
   description = "Whether database, load balancers, lock and user pool refuse to be deleted. False only for an environment that is to go."
   type        = bool

@@ -121,6 +121,17 @@ variable "rate_limit_max_requests" {
   }
 }
 
+variable "seed_smoke_users" {
+  description = "Whether the service gets the smoke users in SEED_USERS, a JSON list of {email, password}, and makes them itself in its release step. False: they exist already, or are made in another way."
+  type        = bool
+  default     = false
+
+  validation {
+    condition     = var.seed_smoke_users != null
+    error_message = "seed_smoke_users is true or false."
+  }
+}
+
 variable "compliance_modes" {
   description = "Switches that are passed on to the service as HIPAA_COMPLIANCE_MODE and SOC2_COMPLIANCE_MODE. They make nothing compliant by themselves."
   type        = object({ hipaa = bool, soc2 = bool })

@@ -93,6 +93,7 @@ def _resources(estate: Estate, kind: str, names: list[str]) -> list[str]:
         values["arn"]
         for address, values in estate.of("aws_iam_role").items()
         if any(part in address for part in ("role.access", "role.instance", "role.execution", "role.task"))
+        and not address.startswith("module.database_user.")  # a person starts that task, no deployment
     ]
     return {
         duties.ANYTHING: ["*"],

@@ -8,12 +8,15 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks import estate_cost
 from deployment.settings import SCHEMA_FILE, load
 from infrastructure.aws.ecs.requests import register_request
 from infrastructure.estate import aws_estate
 from scripts.commands import configure
 from tests.permissions import table
 from tests.terraform.conftest import Estate
+from tests.terraform.destruction import kept
+from tests.terraform.documented_costs import documented_costs
 from tests.terraform.required_rights import BESIDE, PERFORMS, PUSH, beside, needed
 from tests.terraform.rights import allows, of_roles, trust
 from tests.terraform.stub import core
@@ -339,3 +342,54 @@ def test_github_is_trusted_for_one_repository_and_environment(estate: Estate) ->
             ],
         }
     }
+
+
+def test_other_environments_keep_what_cannot_be_made_again(estate: Estate) -> None:
+    """The database with a snapshot, the lock, the evidence, the images, the secrets, the user pool."""
+    found = {
+        (re.sub(r"\[.*?\]", "", address).rpartition("module.")[2], argument)
+        for address, argument in kept(estate.planned)
+    }
+    assert found >= {
+        ("database.aws_db_instance.main", "deletion_protection"),
+        ("database.aws_db_instance.main", "skip_final_snapshot"),
+        ("deploy_state.aws_dynamodb_table.lease", "deletion_protection_enabled"),
+        ("deploy_state.aws_s3_bucket.audit", "force_destroy"),
+        ("deploy_state.aws_s3_bucket_object_lock_configuration.audit", "default_retention"),
+        ("registry.aws_ecr_repository.main", "force_delete"),
+        ("secrets.aws_secretsmanager_secret.by_hand", "recovery_window_in_days"),
+        ("cognito.aws_cognito_user_pool.main", "deletion_protection"),
+    }
+
+
+def test_last_snapshot_has_a_name_of_its_own(estate: Estate) -> None:
+    """A fixed name is taken after the first ``terraform destroy``, and the second one fails at its last step."""
+    database = estate.resources["module.database.aws_db_instance.main"]
+    assert database["final_snapshot_identifier"].startswith("production-telehealth-final-")
+    assert database["final_snapshot_identifier"] != "production-telehealth-final-"
+
+
+def test_documented_costs_are_planned_ones(estate: Estate) -> None:
+    """Only the default pair is documented. A new quantity: python -m benchmarks.estate_cost."""
+    found = (
+        [(one.name, one.quantity, f"{one.usd:.2f}") for one in estate_cost.parts(estate.planned)]
+        if estate.router == "alb"
+        else []
+    )
+    assert found == (documented_costs((0, 1, 2)) if found else [])
+
+
+def test_task_that_makes_the_databases_user(estate: Estate) -> None:
+    """It runs the tested script, gets passwords from secrets only, and its role reads no other secret."""
+    task = estate.resources["module.database_user.aws_ecs_task_definition.main"]
+    (container,) = json.loads(task["container_definitions"])
+    script = core.TREE / "modules" / "database-user" / "create-user.sh"
+    assert container["command"] == ["sh", "-c", script.read_text()]
+    master = estate.outputs["master_user_secret_arn"]["value"]
+    given = {one["name"]: one["valueFrom"] for one in container["secrets"]}
+    service = estate.outputs["secrets_by_hand"]["value"]["database-url"]
+    assert given == {"PGUSER": f"{master}:username::", "PGPASSWORD": f"{master}:password::", "DATABASE_URL": service}
+    assert {one["name"] for one in container["environment"]} == {"PGHOST", "PGPORT", "PGDATABASE", "PGSSLROOTCERT_URL"}
+    policy = json.loads(estate.resources["module.database_user.aws_iam_role_policy.execution"]["policy"])
+    (read,) = (one for one in policy["Statement"] if one["Action"] == "secretsmanager:GetSecretValue")
+    assert set(read["Resource"]) == {master, service}

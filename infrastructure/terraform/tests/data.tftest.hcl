@@ -10,6 +10,8 @@ mock_provider "aws" {
   }
 }
 
+mock_provider "random" {}
+
 variables {
   name                      = "production-telehealth"
   account                   = "123456789012"

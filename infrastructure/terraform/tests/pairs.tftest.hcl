@@ -72,3 +72,13 @@ run "verifiers_that_are_everybody" {
 
   expect_failures = [var.verifier_cidrs]
 }
+
+run "a_trial_called_production" {
+  command = plan
+
+  variables {
+    trial = true
+  }
+
+  expect_failures = [var.trial]
+}

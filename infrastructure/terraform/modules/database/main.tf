@@ -76,6 +76,11 @@ resource "aws_iam_role_policy_attachment" "monitoring" {
   policy_arn = "arn:${data.aws_partition.current.partition}:iam::aws:policy/service-role/AmazonRDSEnhancedMonitoringRole"
 }
 
+# The last snapshot outlives the database: under a fixed name the second one of an environment would be refused.
+resource "random_id" "snapshot" {
+  byte_length = 4
+}
+
 resource "aws_db_instance" "main" {
   identifier     = var.name
   engine         = "postgres"
@@ -95,7 +100,7 @@ resource "aws_db_instance" "main" {
   storage_encrypted     = true
   kms_key_id            = var.kms_key_arn
 
-  multi_az               = true
+  multi_az               = !var.trial
   publicly_accessible    = false
   db_subnet_group_name   = aws_db_subnet_group.main.name
   vpc_security_group_ids = [aws_security_group.database.id]
@@ -107,10 +112,10 @@ resource "aws_db_instance" "main" {
 
   backup_retention_period   = 35
   copy_tags_to_snapshot     = true
-  delete_automated_backups  = false
+  delete_automated_backups  = var.trial
   deletion_protection       = var.deletion_protection
-  skip_final_snapshot       = false
-  final_snapshot_identifier = "${var.name}-final"
+  skip_final_snapshot       = var.trial
+  final_snapshot_identifier = "${var.name}-final-${random_id.snapshot.hex}"
 
   enabled_cloudwatch_logs_exports       = ["postgresql", "upgrade"]
   monitoring_interval                   = 60

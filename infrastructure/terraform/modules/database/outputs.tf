@@ -3,6 +3,11 @@ output "endpoint" {
   value       = aws_db_instance.main.endpoint
 }
 
+output "address" {
+  description = "Host of the database."
+  value       = aws_db_instance.main.address
+}
+
 output "identifier" {
   description = "Name of the instance, as its metrics know it."
   value       = aws_db_instance.main.identifier

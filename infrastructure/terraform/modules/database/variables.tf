@@ -52,3 +52,9 @@ variable "deletion_protection" {
   description = "Whether the database refuses to be deleted."
   type        = bool
 }
+
+variable "trial" {
+  description = "Whether the database goes without a last snapshot, with its backups, and has no standby: for an environment that is destroyed again."
+  type        = bool
+  default     = false
+}

@@ -3,7 +3,7 @@
 
 resource "aws_s3_bucket" "access_logs" {
   bucket        = "${var.name}-access-logs-${var.account}"
-  force_destroy = false
+  force_destroy = var.trial
 }
 
 resource "aws_s3_bucket_versioning" "access_logs" {

@@ -25,7 +25,7 @@ resource "aws_dynamodb_table" "lease" {
 resource "aws_s3_bucket" "audit" {
   bucket              = "${var.name}-audit-${var.account}"
   object_lock_enabled = true
-  force_destroy       = false
+  force_destroy       = var.trial
 }
 
 resource "aws_s3_bucket_versioning" "audit" {
@@ -36,14 +36,14 @@ resource "aws_s3_bucket_versioning" "audit" {
   }
 }
 
-# COMPLIANCE: no role, not even the account's root, can shorten it or delete a version before.
+# COMPLIANCE: no role, not even the account's root, can shorten it or delete a version before. GOVERNANCE: an administrator can.
 resource "aws_s3_bucket_object_lock_configuration" "audit" {
   bucket = aws_s3_bucket_versioning.audit.bucket
 
   rule {
     default_retention {
-      mode = "COMPLIANCE"
-      days = var.audit_retention_days
+      mode = var.trial ? "GOVERNANCE" : "COMPLIANCE"
+      days = var.trial ? 1 : var.audit_retention_days
     }
   }
 }

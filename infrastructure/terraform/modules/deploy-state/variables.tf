@@ -27,3 +27,9 @@ variable "deletion_protection" {
   description = "Whether the lock's table refuses to be deleted."
   type        = bool
 }
+
+variable "trial" {
+  description = "Whether evidence is locked for a day only, and the buckets are destroyed with their content."
+  type        = bool
+  default     = false
+}

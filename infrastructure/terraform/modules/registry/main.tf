@@ -26,7 +26,7 @@ resource "aws_ecr_repository" "main" {
 
   name                 = var.repository
   image_tag_mutability = "IMMUTABLE"
-  force_delete         = false
+  force_delete         = var.trial
 
   image_scanning_configuration {
     scan_on_push = true

@@ -13,3 +13,9 @@ variable "kms_key_arn" {
   description = "Key that encrypts the images."
   type        = string
 }
+
+variable "trial" {
+  description = "Whether the repository is destroyed with its images."
+  type        = bool
+  default     = false
+}

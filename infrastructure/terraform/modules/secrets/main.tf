@@ -20,14 +20,14 @@ resource "aws_secretsmanager_secret" "by_hand" {
   name                    = "${var.prefix}/${each.key}"
   description             = each.value
   kms_key_id              = var.kms_key_arn
-  recovery_window_in_days = 30
+  recovery_window_in_days = var.trial ? 0 : 30
 }
 
 resource "aws_secretsmanager_secret" "redis_auth" {
   name                    = "${var.prefix}/redis-auth"
   description             = "Password of Redis"
   kms_key_id              = var.kms_key_arn
-  recovery_window_in_days = 30
+  recovery_window_in_days = var.trial ? 0 : 30
 }
 
 resource "aws_secretsmanager_secret_version" "redis_auth" {

@@ -19,3 +19,9 @@ variable "redis_auth_token" {
   type        = string
   sensitive   = true
 }
+
+variable "trial" {
+  description = "Whether secrets go at once when they are destroyed, so that their names are free again."
+  type        = bool
+  default     = false
+}
