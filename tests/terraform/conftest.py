@@ -50,24 +50,25 @@ class Estate:
     @cached_property
     def resources(self) -> Mapping[str, Mapping[str, Any]]:
         """The values of every resource, by its address."""
-        return dict(_resources(self.document["values"]["root_module"]))
+        return dict(resources_of(self.document["values"]["root_module"]))
 
     @cached_property
     def planned(self) -> Mapping[str, Mapping[str, Any]]:
         """The planned values of every resource, by its address."""
-        return dict(_resources(self.plan["planned_values"]["root_module"]))
+        return dict(resources_of(self.plan["planned_values"]["root_module"]))
 
     def of(self, kind: str) -> Mapping[str, Mapping[str, Any]]:
         """Return the resources of one type, by their addresses."""
         return {address: values for address, values in self.resources.items() if f".{kind}." in f".{address}"}
 
 
-def _resources(module: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+def resources_of(module: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield address and values of every managed resource in a module and those below it."""
     for resource in module.get("resources", ()):
         if resource["mode"] == "managed":
             yield resource["address"], resource.get("values", {})  # a plan may know none
     for child in module.get("child_modules", ()):
-        yield from _resources(child)
+        yield from resources_of(child)
 
 
 @pytest.fixture(scope="session")

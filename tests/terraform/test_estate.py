@@ -56,9 +56,8 @@ def test_apply_restores_terraforms_own_values(estate: Estate) -> None:
     if estate.router == "route53":  # two pairs are enough
         return
     found = set(changes(estate, drifted, "-var", "rate_limit_max_requests=77"))
-    kind = "aws_ecs_task_definition" if estate.platform == "ecs" else "aws_apprunner_service"
-    module = "ecs_service" if estate.platform == "ecs" else "app_runner"
-    services = {f'module.{module}["{colour}"].{kind}.main' for colour in COLOURS}
+    ecs, apprunner = 'ecs_service["{}"].aws_ecs_task_definition.main[0]', 'app_runner["{}"].aws_apprunner_service.main'
+    services = {f"module.{(ecs if estate.platform == 'ecs' else apprunner).format(colour)}" for colour in COLOURS}
     assert found == {"module.database.aws_db_instance.main", *services}
 
 
@@ -273,7 +272,7 @@ def variables(estate: Estate) -> tuple[Mapping[str, str], Mapping[str, str]]:
         service = estate.resources['module.app_runner["blue"].aws_apprunner_service.main']
         image = service["source_configuration"][0]["image_repository"][0]["image_configuration"][0]
         return image["runtime_environment_variables"], image["runtime_environment_secrets"]
-    task = estate.resources['module.ecs_service["blue"].aws_ecs_task_definition.main']
+    task = estate.resources['module.ecs_service["blue"].aws_ecs_task_definition.main[0]']
     container = json.loads(task["container_definitions"])[0]
     return (
         {one["name"]: one["value"] for one in container["environment"]},

@@ -97,8 +97,40 @@ run "green_on_ecs" {
   }
 
   assert {
-    condition     = aws_appautoscaling_target.main.min_capacity == 2
+    condition     = aws_appautoscaling_target.main[0].min_capacity == 2
     error_message = "a colour could be scaled below what it needs for all traffic"
+  }
+}
+
+run "second_service_like_one_that_exists" {
+  command = plan
+
+  module {
+    source = "./modules/ecs-service"
+  }
+
+  variables {
+    name                       = "bakery-green"
+    color                      = "green"
+    task_definition_arn        = "arn:aws:ecs:us-east-1:123456789012:task-definition/bakery:17"
+    security_group_ids         = ["sg-1"]
+    capacity_provider_strategy = [{ capacity_provider = "FARGATE_SPOT", weight = 1, base = 0 }]
+    max_size                   = null
+  }
+
+  assert {
+    condition     = aws_ecs_service.main.name == "bakery-green" && endswith(aws_ecs_service.main.task_definition, "bakery:17")
+    error_message = "the service does not start with the existing task definition"
+  }
+
+  assert {
+    condition     = length(aws_ecs_task_definition.main) + length(aws_security_group.main) + length(aws_appautoscaling_target.main) == 0
+    error_message = "something besides the service is made"
+  }
+
+  assert {
+    condition     = length(aws_ecs_service.main.capacity_provider_strategy) == 1
+    error_message = "the tasks would run on other capacity than the first service's"
   }
 }
 

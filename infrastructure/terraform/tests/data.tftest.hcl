@@ -164,7 +164,7 @@ run "secrets" {
   }
 
   assert {
-    condition     = aws_secretsmanager_secret_version.redis_auth.secret_string == "0123456789abcdef"
+    condition     = aws_secretsmanager_secret_version.redis_auth[0].secret_string == "0123456789abcdef"
     error_message = "Redis's password is not where the service looks for it"
   }
 }

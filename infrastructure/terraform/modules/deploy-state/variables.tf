@@ -9,8 +9,9 @@ variable "account" {
 }
 
 variable "kms_key_arn" {
-  description = "Key that encrypts lock and evidence."
+  description = "Key that encrypts lock and evidence; null: AWS's own."
   type        = string
+  default     = null
 }
 
 variable "audit_retention_days" {

@@ -1,10 +1,39 @@
-# One colour on ECS Fargate. Once it is made, its task definition and its size belong to the deployer.
+# One colour on ECS Fargate. Once it is made, its task definition and its size belong to the deployer. It may be a second service like
+# one that exists: then it starts with the existing task definition, and nothing but the service itself is made here.
 
 data "aws_region" "current" {}
 
+moved {
+  from = aws_ecs_task_definition.main
+  to   = aws_ecs_task_definition.main[0]
+}
+
+moved {
+  from = aws_security_group.main
+  to   = aws_security_group.main[0]
+}
+
+moved {
+  from = aws_vpc_security_group_ingress_rule.load_balancer
+  to   = aws_vpc_security_group_ingress_rule.load_balancer[0]
+}
+
+moved {
+  from = aws_appautoscaling_target.main
+  to   = aws_appautoscaling_target.main[0]
+}
+
+moved {
+  from = aws_appautoscaling_policy.main
+  to   = aws_appautoscaling_policy.main[0]
+}
+
 locals {
-  service_name = "${var.environment}-telehealth-api-${var.color}"
-  variables    = merge(var.variables, { DEPLOY_COLOR = var.color, OTEL_SERVICE_NAME = "telehealth-api-${var.environment}-${var.color}", PORT = tostring(var.port) })
+  service_name = coalesce(var.name, "${var.environment}-telehealth-api-${var.color}")
+  # Existing security groups instead of one of its own, an existing task definition instead of one of its own.
+  own_group      = length(var.security_group_ids) == 0 ? 1 : 0
+  own_definition = var.task_definition_arn == null ? 1 : 0
+  variables      = merge(var.variables, { DEPLOY_COLOR = var.color, OTEL_SERVICE_NAME = coalesce(var.name, "telehealth-api-${var.environment}-${var.color}"), PORT = tostring(var.port) })
 }
 
 # What it starts with, for ever: the definition below changes with the service's variables, never with an image. The deployer puts its
@@ -18,6 +47,8 @@ resource "terraform_data" "first_image" {
 }
 
 resource "aws_ecs_task_definition" "main" {
+  count = local.own_definition
+
   family                   = local.service_name
   requires_compatibilities = ["FARGATE"]
   network_mode             = "awsvpc"
@@ -39,7 +70,7 @@ resource "aws_ecs_task_definition" "main" {
   }
 
   container_definitions = jsonencode([{
-    name                   = "app"
+    name                   = var.container_name
     image                  = terraform_data.first_image.output
     essential              = true
     readonlyRootFilesystem = true
@@ -64,6 +95,8 @@ resource "aws_ecs_task_definition" "main" {
 }
 
 resource "aws_security_group" "main" {
+  count = local.own_group
+
   name        = "${local.service_name}-in"
   description = "Who reaches ${var.color}"
   vpc_id      = var.vpc_id
@@ -72,7 +105,9 @@ resource "aws_security_group" "main" {
 }
 
 resource "aws_vpc_security_group_ingress_rule" "load_balancer" {
-  security_group_id            = aws_security_group.main.id
+  count = local.own_group
+
+  security_group_id            = aws_security_group.main[0].id
   description                  = "The load balancer"
   referenced_security_group_id = var.load_balancer_security_group_id
   ip_protocol                  = "tcp"
@@ -83,18 +118,18 @@ resource "aws_vpc_security_group_ingress_rule" "load_balancer" {
 resource "aws_ecs_service" "main" {
   name             = local.service_name
   cluster          = var.cluster_arn
-  task_definition  = aws_ecs_task_definition.main.arn
-  launch_type      = "FARGATE"
-  platform_version = "LATEST"
+  task_definition  = coalesce(var.task_definition_arn, one(aws_ecs_task_definition.main[*].arn))
+  launch_type      = length(var.capacity_provider_strategy) == 0 ? var.launch_type : null
+  platform_version = var.launch_type == "EC2" ? null : var.platform_version
   desired_count    = var.min_size
 
   availability_zone_rebalancing      = "ENABLED"
   deployment_minimum_healthy_percent = 100
   deployment_maximum_percent         = 200
-  health_check_grace_period_seconds  = 60
+  health_check_grace_period_seconds  = var.health_check_grace_period
   enable_ecs_managed_tags            = true
   propagate_tags                     = "SERVICE"
-  enable_execute_command             = false
+  enable_execute_command             = var.enable_execute_command
 
   deployment_controller {
     type = "ECS"
@@ -106,15 +141,25 @@ resource "aws_ecs_service" "main" {
     rollback = true
   }
 
+  dynamic "capacity_provider_strategy" {
+    for_each = var.capacity_provider_strategy
+
+    content {
+      capacity_provider = capacity_provider_strategy.value.capacity_provider
+      weight            = capacity_provider_strategy.value.weight
+      base              = capacity_provider_strategy.value.base
+    }
+  }
+
   network_configuration {
     subnets          = var.private_subnet_ids
-    security_groups  = [var.service_security_group_id, aws_security_group.main.id]
-    assign_public_ip = false
+    security_groups  = local.own_group == 1 ? compact([var.service_security_group_id, one(aws_security_group.main[*].id)]) : var.security_group_ids
+    assign_public_ip = var.assign_public_ip
   }
 
   load_balancer {
     target_group_arn = var.target_group_arn
-    container_name   = "app"
+    container_name   = var.container_name
     container_port   = var.port
   }
 
@@ -125,7 +170,10 @@ resource "aws_ecs_service" "main" {
   }
 }
 
+# Without a largest size the service does not scale by itself.
 resource "aws_appautoscaling_target" "main" {
+  count = var.max_size == null ? 0 : 1
+
   service_namespace  = "ecs"
   resource_id        = "service/${var.cluster_name}/${aws_ecs_service.main.name}"
   scalable_dimension = "ecs:service:DesiredCount"
@@ -139,11 +187,13 @@ resource "aws_appautoscaling_target" "main" {
 }
 
 resource "aws_appautoscaling_policy" "main" {
+  count = var.max_size == null ? 0 : 1
+
   name               = "requests"
   policy_type        = "TargetTrackingScaling"
-  service_namespace  = aws_appautoscaling_target.main.service_namespace
-  resource_id        = aws_appautoscaling_target.main.resource_id
-  scalable_dimension = aws_appautoscaling_target.main.scalable_dimension
+  service_namespace  = aws_appautoscaling_target.main[0].service_namespace
+  resource_id        = aws_appautoscaling_target.main[0].resource_id
+  scalable_dimension = aws_appautoscaling_target.main[0].scalable_dimension
 
   target_tracking_scaling_policy_configuration {
     target_value       = 60

@@ -10,8 +10,9 @@ variable "create" {
 }
 
 variable "kms_key_arn" {
-  description = "Key that encrypts the images."
+  description = "Key that encrypts the images; null: AWS's own."
   type        = string
+  default     = null
 }
 
 variable "trial" {

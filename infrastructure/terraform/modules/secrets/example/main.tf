@@ -1,0 +1,13 @@
+# The two secrets of deployments, without values, encrypted with AWS's own key.
+
+provider "aws" {
+  region = "us-east-1"
+}
+
+module "secrets" {
+  source = "../"
+
+  prefix = "production/shop"
+  names  = ["signing-key", "smoke-users"]
+  redis  = false
+}
