@@ -23,6 +23,7 @@ import click  # noqa: E402  # after the packages were found
 from deployment.errors import CloudError, DeploymentError, Refused  # noqa: E402
 from deployment.model import Reads  # noqa: E402
 from deployment.settings import Settings, load  # noqa: E402
+from scripts.commands.adoption import line as adoption  # noqa: E402
 from scripts.commands.checks import line  # noqa: E402
 from scripts.commands.evidence import line as evidence  # noqa: E402
 from scripts.deferred import deferred  # noqa: E402
@@ -378,7 +379,7 @@ def init_command(folder: Path, contract: Path | None, url: str | None) -> None:
     sys.exit(init.init(init.Given(folder, contract, url)))
 
 
-for command in (*line.COMMANDS, *evidence.COMMANDS):
+for command in (*line.COMMANDS, *evidence.COMMANDS, *adoption.COMMANDS):
     cli.add_command(command)
 
 

@@ -6,7 +6,7 @@ import difflib
 import json
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -68,7 +68,7 @@ def configure(settings_file: Path, environment: str, outputs: str, *, dry_run: b
     except (OSError, ValueError) as error:
         raise Refused(f"{settings_file} cannot be read: {error}") from None
     after = changed(before, environment, found)
-    _require_valid(after, settings_file, environment)
+    require_valid(after, settings_file, environment)
     if after == before:
         click.echo(f"{settings_file.name} is up to date")
         return 0
@@ -115,8 +115,11 @@ def read(text: str, environment: str) -> Mapping[str, Any]:
     return {key: output["value"] for key, output in found.items()}
 
 
-def changed(text: str, environment: str, values: Mapping[str, Any]) -> str:
-    """Return the file with these values in the environment's table; comments, order and everything else stay."""
+def changed(text: str, environment: str, values: Mapping[str, Any], removable: Sequence[str] = KEYS) -> str:
+    """Return the file with these values in the environment's table; comments, order and everything else stay.
+
+    Keys of ``removable`` that have no value are removed.
+    """
     try:
         document = tomlkit.parse(text)
     except TOMLKitError as error:
@@ -129,7 +132,7 @@ def changed(text: str, environment: str, values: Mapping[str, Any]) -> str:
     table = environments[environment]
     if table.get("provider", "aws") != "aws":
         raise Refused(f"environment {environment!r} of deployment.toml is not on AWS")
-    for key in KEYS:
+    for key in removable:
         if key not in values and key in table:
             del table[key]
     with _before_next_table(table):
@@ -187,7 +190,7 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(inner)
 
 
-def _require_valid(text: str, settings_file: Path, environment: str) -> None:
+def require_valid(text: str, settings_file: Path, environment: str) -> None:
     """Raise SettingsError if the deployer could not use the new settings."""
     with tempfile.TemporaryDirectory() as folder:
         candidate = Path(folder) / settings_file.name

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -41,17 +42,19 @@ def clock() -> SteppedClock:
     return SteppedClock()
 
 
-@pytest.fixture(scope="session")
-def moto_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Run moto in its own process: it uses botocore, too, and this folder's environment would mislead it."""
+@contextmanager
+def running_moto(script: Path, log: Path) -> Iterator[str]:
+    """Run a script that serves moto in its own process; yield its URL.
+
+    moto uses botocore, too, and this folder's environment would mislead it.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    log = tmp_path_factory.mktemp("moto") / "moto.log"
     clean = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
     with log.open("wb") as output:
         server = subprocess.Popen(
-            [sys.executable, str(Path(__file__).with_name("serial_moto.py")), str(port)],
+            [sys.executable, str(script), str(port)],
             env=clean,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -67,6 +70,13 @@ def moto_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         except subprocess.TimeoutExpired:
             server.kill()
             server.wait(5)
+
+
+@pytest.fixture(scope="session")
+def moto_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    script = Path(__file__).with_name("serial_moto.py")
+    with running_moto(script, tmp_path_factory.mktemp("moto") / "moto.log") as url:
+        yield url
 
 
 def _wait_until_listening(server: subprocess.Popen[bytes], port: int, log: Path) -> None:

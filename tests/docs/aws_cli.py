@@ -1,4 +1,4 @@
-"""The part of the AWS CLI that docs/roll-back-by-hand.md uses: options by botocore's service model, calls on loopback.
+"""The part of the AWS CLI that docs/roll-back-by-hand.md and docs/adopt.md use: options by botocore's service model, calls on loopback.
 
     python aws_cli.py SERVICE OPERATION [--option value …] [--query JMESPATH] [--output text]
     python aws_cli.py exports
@@ -68,7 +68,9 @@ def parse(options: list[str], known: dict[str, tuple[str, Any]]) -> tuple[dict[s
 
 
 def value(kind: str, text: str) -> Any:
-    """Return an option's value, converted to its type."""
+    """Return an option's value, converted to its type; ``file://NAME`` is the text of a file."""
+    if text.startswith("file://"):
+        text = Path(text.removeprefix("file://")).read_text(encoding="utf-8")
     if kind in JSON_TYPES:
         return json.loads(text)
     return int(text) if kind in ("integer", "long") else text

@@ -219,7 +219,7 @@ def test_fixtures_not_for_checks_are_private() -> None:
 # -- help texts ----------------------------------------------------------------------------------------------------------
 
 
-COMMANDS = ["", "up", "down", "status", "deploy", "rollback", "recover"]
+COMMANDS = ["", "up", "down", "status", "deploy", "rollback", "recover", "adopt"]
 HELP = """
 import json, sys
 sys.path.insert(0, "scripts")

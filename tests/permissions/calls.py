@@ -41,7 +41,7 @@ class Place:
 
 def action_of(service: str, operation: str) -> str:
     """Return the IAM action of a call; ``service`` is botocore's name."""
-    name = {"ListObjectsV2": "ListBucket"}.get(operation, operation)
+    name = {"HeadBucket": "ListBucket", "ListObjectsV2": "ListBucket"}.get(operation, operation)
     return f"{PREFIXES.get(service, service)}:{name}"
 
 
@@ -121,15 +121,22 @@ _RESOURCES: Mapping[str, Finder] = {
     "apprunner:ResumeService": _named("ServiceArn"),
     "apprunner:StartDeployment": _named("ServiceArn"),
     "apprunner:UpdateService": _named("ServiceArn"),
+    "cloudfront:DescribeFunction": _anything,
+    "cloudfront:ListDistributions": _anything,
     "cloudfront-keyvaluestore:DescribeKeyValueStore": _named("KvsARN"),
     "cloudfront-keyvaluestore:GetKey": _named("KvsARN"),
     "cloudfront-keyvaluestore:UpdateKeys": _named("KvsARN"),
     "cloudwatch:DescribeAlarms": _anything,
     "cloudwatch:GetMetricData": _anything,
+    "dynamodb:DescribeTable": _regional("dynamodb", "table/{TableName}"),
     "dynamodb:GetItem": _regional("dynamodb", "table/{TableName}"),
     "dynamodb:UpdateItem": _regional("dynamodb", "table/{TableName}"),
     "ecr:BatchGetImage": _REPOSITORY,
     "ecr:DescribeImages": _REPOSITORY,
+    "ecr:DescribeRepositories": lambda place, given: (
+        [place.arn("ecr", f"repository/{name}") for name in given["repositoryNames"]],
+        {},
+    ),
     "ecr:DescribeImageScanFindings": _REPOSITORY,
     "ecr:GetAuthorizationToken": _anything,
     "ecs:DescribeServices": _of_cluster("service/{cluster}/{name}"),
@@ -142,6 +149,7 @@ _RESOURCES: Mapping[str, Finder] = {
     "ecs:UpdateService": _of_cluster("service/{cluster}/{name}"),
     "elasticloadbalancing:AddTags": _named("ResourceArns"),
     "elasticloadbalancing:DescribeListeners": _anything,
+    "elasticloadbalancing:DescribeLoadBalancers": _anything,
     "elasticloadbalancing:DescribeRules": _anything,
     "elasticloadbalancing:DescribeTags": _anything,
     "elasticloadbalancing:DescribeTargetGroupAttributes": _anything,

@@ -1,0 +1,98 @@
+"""An existing App Runner service with the CloudFront distribution in front of it, read for `adopt`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from deployment.errors import Refused, SwitchFailed
+from infrastructure.aws.adoption.reader import Reader
+from infrastructure.aws.cloudfront.router import CloudFrontRouter
+from infrastructure.aws.session import Clients
+
+
+@dataclass(frozen=True)
+class AppRunnerEstate:
+    """A service, its distribution, and the key value store that its distribution's function reads; None for missing ones.
+
+    ``unreadable`` is the reason why the store does not say where traffic goes; None if it does.
+    """
+
+    service: Mapping[str, Any]
+    distribution: Mapping[str, Any] | None
+    store: str | None
+    unreadable: str | None
+
+    @property
+    def aliases(self) -> Sequence[str]:
+        """The domains of the distribution."""
+        found: Sequence[str] = (self.distribution or {}).get("Aliases", {}).get("Items", ())
+        return found
+
+
+def read(reader: Reader, service: str, distribution: str | None) -> AppRunnerEstate:
+    """Return the estate around a service; ``distribution`` is an ID, None for the one whose origin the service is.
+
+    Raises Refused, NotPermitted, CloudError.
+    """
+    found = _service(reader, service)
+    front = _distribution(reader, str(found.get("ServiceUrl", "")), distribution)
+    store = _store(reader, front) if front else None
+    return AppRunnerEstate(found, front, store, _unreadable(reader, store) if store else None)
+
+
+def _service(reader: Reader, name: str) -> Mapping[str, Any]:
+    summaries: list[Mapping[str, Any]] = []
+    place: dict[str, str] = {}
+    while True:
+        answer = reader.call("apprunner", "ListServices", **place)
+        summaries += answer["ServiceSummaryList"]
+        if not answer.get("NextToken"):
+            break
+        place = {"NextToken": answer["NextToken"]}
+    arn = next((one["ServiceArn"] for one in summaries if one["ServiceName"] == name), None)
+    if arn is None:
+        known = ", ".join(sorted(str(one["ServiceName"]) for one in summaries)) or "it has none"
+        raise Refused(f"App Runner has no service {name} in this account and region", hint=f"Its services: {known}.")
+    service: Mapping[str, Any] = reader.call("apprunner", "DescribeService", ServiceArn=arn)["Service"]
+    return service
+
+
+def _distribution(reader: Reader, origin: str, chosen: str | None) -> Mapping[str, Any] | None:
+    every = reader.pages("cloudfront", "ListDistributions", "Items")
+    if chosen is not None:
+        found = [one for one in every if one["Id"] == chosen]
+        if not found:
+            raise Refused(
+                f"this account has no CloudFront distribution {chosen}",
+                hint="List them with `aws cloudfront list-distributions`.",
+            )
+        return found[0]
+    found = [one for one in every if origin in [each["DomainName"] for each in one.get("Origins", {}).get("Items", ())]]
+    if len(found) > 1:
+        raise Refused(
+            f"{len(found)} CloudFront distributions have the service as an origin: {', '.join(str(one['Id']) for one in found)}",
+            hint="Name the one that users reach with --distribution ID.",
+        )
+    return found[0] if found else None
+
+
+def _store(reader: Reader, distribution: Mapping[str, Any]) -> str | None:
+    """Return the ARN of the key value store of the function that sees each request; None without one."""
+    functions = distribution.get("DefaultCacheBehavior", {}).get("FunctionAssociations", {}).get("Items", ())
+    for one in functions:
+        if one.get("EventType") == "viewer-request":
+            name = str(one["FunctionARN"]).rpartition("/")[2]
+            summary = reader.call("cloudfront", "DescribeFunction", Name=name)["FunctionSummary"]
+            stores = summary["FunctionConfig"].get("KeyValueStoreAssociations", {}).get("Items", ())
+            return str(stores[0]["KeyValueStoreARN"]) if stores else None
+    return None
+
+
+def _unreadable(reader: Reader, store: str) -> str | None:
+    try:
+        CloudFrontRouter(cast(Clients, reader), store).observe()  # it only calls
+    except SwitchFailed as error:
+        return error.message
+    return None

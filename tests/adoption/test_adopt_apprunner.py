@@ -1,0 +1,151 @@
+"""``adopt`` on an App Runner service: its distribution, the key value store, the front door that is missing."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from deployment.errors import Refused
+from deployment.settings import load
+from infrastructure.aws.session import Clients
+from infrastructure.estate import aws_estate
+from scripts.commands.adoption.adopt import Places, adopt
+from scripts.commands.adoption.model import Given, Request
+from tests.adoption.app_runner import NAME, ORIGIN, STORE, AppRunner, distribution
+from tests.adoption.fits import misfits
+from tests.adoption.test_adopt_rights import statements
+from tests.permissions.calls import action_of
+from tests.terraform.stub import core
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Path:
+    return Path(shutil.copy(core.ROOT / "deployment.toml", tmp_path))
+
+
+def run(cloud: AppRunner, settings: Path, service: str = NAME, **given: Any) -> int:
+    request = Request("shop", service, None, "123456789012", "us-east-1", Given(**given))
+    return adopt(cast(Clients, cloud), request, Places(settings))
+
+
+def test_nothing_is_missing_and_the_settings_are_written(settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cloud = AppRunner()
+    assert run(cloud, settings) == 0
+    shown = capsys.readouterr().out
+    assert "App Runner service storefront is blue, behind distribution E1" in shown
+    assert "nothing is missing" in shown
+    assert "storefront-green need not exist" in shown
+    estate = aws_estate(load(settings, "shop"))
+    assert (estate.platform.name, estate.router.name) == ("apprunner", "cloudfront")
+    assert estate.router.options == {"key_value_store_arn": STORE}
+    assert estate.live_url == "https://shop.bakery.example"
+    assert {str(one): name for one, name in estate.platform.options["services"].items()} == {
+        "blue": "storefront",
+        "green": "storefront-green",
+    }
+    before = settings.read_bytes()
+    assert run(AppRunner(), settings) == 0
+    assert settings.read_bytes() == before
+
+
+def test_the_calls_are_the_documented_ones() -> None:
+    cloud = AppRunner()
+    request = Request("shop", NAME, None, "123456789012", "us-east-1")
+    with pytest.raises(Refused, match="cannot be read"):
+        adopt(cast(Clients, cloud), request, Places(Path("/nowhere/deployment.toml")))
+    made = {action_of(*one.split(":")) for one in cloud.calls}
+    assert made == {action for name in ("Parts", "AppRunner") for action in statements()[name]["Action"]}
+
+
+def without_distribution() -> AppRunner:
+    cloud = AppRunner()
+    cloud.distributions, cloud.exists = [distribution("E9", "elsewhere.example")], False
+    return cloud
+
+
+def test_the_call_of_a_front_door_is_printed(settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cloud = without_distribution()
+    message = re.compile(r"no CloudFront distribution is in front of it.*--live-url", re.DOTALL)
+    with pytest.raises(Refused, match=message):
+        run(cloud, settings)
+    assert run(cloud, settings, live_url="https://shop.bakery.example") == 1
+    shown = capsys.readouterr().out
+    assert "not written" in shown
+    assert misfits(shown) == []
+    assert re.search(rf'origins += {{ blue = "{ORIGIN}", green = "{ORIGIN}" }}', shown)
+
+
+@pytest.mark.soak
+def test_the_call_of_a_front_door_is_valid(
+    settings: Path, terraform: Mapping[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(without_distribution(), settings, live_url="https://shop.bakery.example")
+    shown = capsys.readouterr().out
+    text = shown[shown.index("terraform {") : shown.index("not written")].rstrip() + "\n"
+    tree = tmp_path / "source"
+    shutil.copytree(core.TREE / "modules", tree / "modules")
+    (tree / "main.tf").write_text(re.sub(r'"[^"]*/terraform/modules/', '"./modules/', text), encoding="utf-8")
+    formed, begun, valid = core.workspace(tmp_path / "tree", terraform, tree).run(
+        ("fmt", "-check", "-diff", "-no-color"), ("init", "-input=false", "-no-color"), ("validate", "-json")
+    )
+    assert (formed.code, begun.code) == (0, 0), formed.out + begun.err
+    assert valid.document()["diagnostics"] == []
+
+
+def without_function(cloud: AppRunner) -> None:
+    cloud.distributions = [distribution("E1", function=False)]
+
+
+def without_store(cloud: AppRunner) -> None:
+    cloud.stores = []
+
+
+def without_keys(cloud: AppRunner) -> None:
+    cloud.keys = {}
+
+
+def from_source(cloud: AppRunner) -> None:
+    cloud.repository = None
+
+
+def with_a_port_only(cloud: AppRunner) -> None:
+    cloud.protocol = "TCP"
+
+
+CHANGES: Mapping[str, tuple[Callable[[AppRunner], None], str]] = {
+    "no function": (without_function, "distribution E1 has no viewer-request function with a key value store"),
+    "no store": (without_store, "distribution E1 has no viewer-request function with a key value store"),
+    "no keys": (without_keys, "the key value store does not say where traffic goes: .*active is missing"),
+    "source code": (from_source, "built from source code"),
+    "TCP": (with_a_port_only, "healthy as soon as its port listens"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), CHANGES.values(), ids=CHANGES)
+def test_each_part_to_change_is_named(
+    change: Callable[[AppRunner], None], message: str, settings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cloud = AppRunner()
+    change(cloud)
+    assert run(cloud, settings) == 1
+    assert re.search(message, capsys.readouterr().out)
+
+
+def test_several_distributions_need_a_choice(settings: Path) -> None:
+    cloud = AppRunner()
+    cloud.distributions = [distribution("E1"), distribution("E2")]
+    with pytest.raises(Refused, match=re.compile(r"2 CloudFront distributions .*E1, E2.*--distribution ID", re.DOTALL)):
+        run(cloud, settings)
+    assert run(cloud, settings, distribution="E2") == 0
+    with pytest.raises(Refused, match="no CloudFront distribution E3"):
+        run(cloud, settings, distribution="E3")
+
+
+def test_unknown_service_lists_the_known_ones(settings: Path) -> None:
+    with pytest.raises(Refused, match=re.compile(r"no service nowhere .*Its services: storefront\.", re.DOTALL)):
+        run(AppRunner(), settings, "nowhere")

@@ -1,0 +1,79 @@
+"""docs/adopt.md: every command of the page runs, in its order, up to the first verified deployment and its rollback."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from infrastructure.embedded import cloud
+from tests.adoption import embedded_bakery, endpoints
+from tests.docs.checkout import Checkout, checkout
+from tests.docs.documents import Block, document
+from tests.docs.test_docs_commands import AWS_CLI, run_block
+
+PAGE = document("docs/adopt.md")
+TERRAFORM_CLI = Path(__file__).with_name("terraform_cli.py")
+ECS = "embedded-ecs"
+
+
+def short_times(copy: Checkout) -> str:
+    """Return the tables of the embedded environment on ECS as those of the adopted one.
+
+    The gates that measure times do not count: this test is about the estate, and a busy machine fails them.
+    """
+    text = (copy.folder / "deployment.toml").read_text(encoding="utf-8")
+    own = text[text.index(f"[environments.{ECS}.deployment]") : text.index("# An environment on AWS.")]
+    own = own.replace(ECS, "bakery").replace("bake = 10\n", "bake = 1\n").replace("duration = 6\n", "duration = 1\n")
+    own = re.sub(
+        r"^(\[environments\.bakery\.gates\.(?:latency|load)\])$", r"\1\nrequired = false", own, flags=re.MULTILINE
+    )
+    return own.replace("samples = 60\n", "samples = 20\n").replace("longest = 60\n", "longest = 5\n")
+
+
+def stand_ins() -> str:
+    """Return the shell functions that take the place of the CLIs."""
+    python = shlex.quote(sys.executable)
+    commands = {"aws": AWS_CLI, "terraform": TERRAFORM_CLI}
+    return "".join(f'{name}() {{ {python} {shlex.quote(str(path))} "$@"; }}\n' for name, path in commands.items())
+
+
+def blocks() -> list[Block]:
+    return [block for block in PAGE.blocks() if block.language == "sh"]
+
+
+@pytest.mark.soak
+def test_every_command_of_the_page_does_what_it_says(terraform: Mapping[str, str]) -> None:
+    with checkout() as copy:
+        up = copy.bash(f"python scripts/deploy.py up --environment {ECS}")
+        assert up.code == 0, up.output
+        outputs = cloud.outputs(copy.folder / ".embedded")
+        assert outputs is not None
+        embedded_bakery.make(outputs, copy.folder)
+        keys = outputs.credentials
+        variables = {
+            **{name: value for name, value in terraform.items() if name.startswith("TF_")},
+            **endpoints.variables(outputs.endpoints, keys.access_key_id, keys.secret_access_key, copy.folder),
+        }
+        said = []
+        for block in blocks():
+            ran = copy.bash(stand_ins() + run_block(block, f"docs/adopt.md:{block.line}"), variables)
+            assert ran.code == 0, ran.output[-6000:]
+            said.append(ran.output)
+            settings = copy.folder / "deployment.toml"
+            text = settings.read_text(encoding="utf-8")
+            if "[environments.bakery]" in text and "[environments.bakery.deployment]" not in text:
+                settings.write_text(text + "\n" + short_times(copy), encoding="utf-8")
+        assert "nothing is missing" in said[3]
+        again = copy.bash(blocks()[3].text, variables)
+        assert (again.code, "deployment.toml is up to date" in again.output) == (0, True), again.output
+        reports = [json.loads(path.read_text(encoding="utf-8")) for path in copy.reports()]
+        assert [(one["verdict"], one["version"]) for one in reports] == [
+            ("promoted", "1.1.0"),
+            ("rolled_back", "1.0.0"),
+        ]

@@ -1,0 +1,346 @@
+"""``adopt`` on an ECS service that another team's Terraform made: the missing parts, the Terraform for them, the settings."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deployment.errors import Refused
+from deployment.model import Colour
+from deployment.preflight import drift
+from deployment.preflight.items import Outcome, Subject
+from deployment.settings import load
+from infrastructure.aws.adoption.reader import Reader
+from infrastructure.aws.ecs.platform import EcsPlatform
+from infrastructure.aws.load_balancer.router import AlbRouter
+from infrastructure.aws.session import Clients
+from infrastructure.estate import aws_estate
+from scripts.commands.adoption.adopt import Places, adopt
+from scripts.commands.adoption.model import Given, Request
+from tests.adoption import bakery
+from tests.adoption.bakery import Bakery, forward, path
+from tests.adoption.fits import misfits, referred
+from tests.terraform.stub import core
+
+ROOT = core.ROOT
+ENVIRONMENT = "shop"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Path:
+    return Path(shutil.copy(ROOT / "deployment.toml", tmp_path))
+
+
+@pytest.fixture
+def estate(clients: Clients) -> Bakery:
+    """Return an estate that the test may change."""
+    return bakery.made(clients)
+
+
+@pytest.fixture(scope="module")
+def whole(clients: Clients) -> Bakery:
+    """Return an estate in which nothing is missing, and that no test changes."""
+    own = bakery.made(clients)
+    bakery.mend(clients, own)
+    bakery.complete(clients, own, request(own).environment)
+    return own
+
+
+@pytest.fixture(scope="module")
+def untouched(clients: Clients) -> Bakery:
+    """Return an estate that no test changes."""
+    return bakery.made(clients)
+
+
+def request(own: Bakery, **given: Any) -> Request:
+    environment = f"{ENVIRONMENT}{own.cluster.removeprefix('ex-bakery')}"  # moto is shared by the tests
+    return Request(environment, own.service, own.cluster, "123456789012", "us-east-1", Given(**given))
+
+
+def parts_of(shown: str) -> list[str]:
+    """Return the named parts of the report, in order."""
+    return re.findall(r"^  (\S(?:.*?\S)?)  +\S.*$", shown.split("# Terraform")[0], re.MULTILINE)
+
+
+MADE = [
+    "second target group",
+    "weighted rule",
+    "test listener of blue",
+    "test listener of green",
+    "second service",
+    "lock and evidence",
+    "secrets",
+]
+
+
+def test_everything_that_is_missing_is_named_and_no_secret_is_shown(
+    clients: Clients, untouched: Bakery, settings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = settings.read_bytes()
+    assert adopt(clients, request(untouched), Places(settings)) == 1
+    shown = capsys.readouterr().out
+    assert misfits(shown) == []
+    assert referred(shown) == {"green_target_group.arn", "green_test_listener.target_group_arn"}
+    assert parts_of(shown) == [*MADE, "circuit breaker of blue", "grace period of blue", "immutable tags"]
+    assert f"behind rule 100 of port 443 for {untouched.domain} of load balancer {untouched.cluster}" in shown
+    assert "call adopt again after `terraform apply`" in shown
+    assert bakery.PASSWORD not in shown
+    assert bakery.HEADER not in shown
+    assert settings.read_bytes() == before
+
+
+@pytest.mark.soak
+def test_the_terraform_is_for_exactly_that_and_valid(
+    clients: Clients, untouched: Bakery, settings: Path, terraform: Mapping[str, str], tmp_path: Path
+) -> None:
+    """Terraform's own core formats, validates and plans it beside the modules that it names."""
+    tree = tmp_path / "infrastructure" / "terraform"
+    shutil.copytree(core.TREE / "modules", tree / "modules")
+    place = tree / "shop" / "adopted.tf"
+    place.parent.mkdir()
+    assert adopt(clients, request(untouched), Places(settings, place)) == 1
+    text = place.read_text(encoding="utf-8")
+    text = re.sub(r'source = "[^"]*/modules/', 'source = "./modules/', text)
+    (tree / "main.tf").write_text(text, encoding="utf-8")
+    shutil.rmtree(place.parent)
+    *_, planned, shown = core.workspace(tmp_path / "tree", terraform, tree).run(
+        ("fmt", "-check", "-diff", "-no-color"),
+        ("init", "-input=false", "-no-color"),
+        ("validate", "-json"),
+        ("plan", "-input=false", "-no-color", "-out=plan", '-var=verifier_cidrs=["192.0.2.0/28"]'),
+        ("show", "-json", "plan"),
+    )
+    assert planned.code == 0, planned.out + planned.err
+    modules = shown.document()["planned_values"]["root_module"]["child_modules"]
+    assert {one["address"].removeprefix("module.") for one in modules} == {
+        "blue_test_listener",
+        "deploy_state",
+        "green_service",
+        "green_target_group",
+        "green_test_listener",
+        "live_rule",
+        "secrets",
+    }
+    planned_values = {one["address"]: one.get("values", {}) for each in modules for one in each["resources"]}
+    service = planned_values["module.green_service.aws_ecs_service.main"]
+    assert (service["name"], service["task_definition"]) == ("storefront-green", untouched.definition)
+    assert {one["capacity_provider"] for one in service["capacity_provider_strategy"]} == {"FARGATE", "FARGATE_SPOT"}
+    rule = planned_values["module.live_rule.aws_lb_listener_rule.main"]
+    assert (rule["priority"], rule["listener_arn"]) == (99, untouched.listener)
+    assert not [address for address in planned_values if "task_definition" in address]
+
+
+def test_nothing_is_missing_once_the_parts_exist(
+    clients: Clients, whole: Bakery, settings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The second call writes the settings, the third one changes nothing, and the deployer accepts the estate."""
+    own = request(whole)
+    assert adopt(clients, own, Places(settings)) == 0
+    shown = capsys.readouterr().out
+    assert "nothing is missing" in shown
+    assert f"--environment {own.environment} --plan" in shown
+    written = settings.read_bytes()
+    assert adopt(clients, own, Places(settings)) == 0
+    assert "is up to date" in capsys.readouterr().out
+    assert settings.read_bytes() == written
+    found = aws_estate(load(settings, own.environment))
+    assert found.live_url == f"https://{whole.domain}"
+    assert found.platform.options["colour_urls"] == {
+        Colour.BLUE: f"https://{whole.domain}:8443",
+        Colour.GREEN: f"https://{whole.domain}:8444",
+    }
+    assert (found.lease_table, found.audit_bucket) == (f"{own.name}-deploy-state", f"{own.name}-audit-123456789012")
+    assert found.signing_key_secret is not None
+    platform, router = EcsPlatform(clients, **found.platform.options), AlbRouter(clients, **found.router.options)
+    routes = router.observe()
+    assert (routes.live, routes.weights) == (Colour.BLUE, {Colour.BLUE: 100, Colour.GREEN: 0})
+    services = {colour: platform.describe(colour) for colour in Colour}
+    assert [one.obstacle for one in services.values()] == [None, None]
+    subject = Subject(None, Colour.GREEN, routes, services)  # type: ignore[arg-type]  # drift needs no image
+    assert drift.item(platform, subject).outcome is Outcome.OK
+
+
+def test_a_table_with_other_values_is_replaced_only_on_request(
+    clients: Clients, whole: Bakery, settings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = request(whole)
+    adopt(clients, own, Places(settings))
+    changed = settings.read_text(encoding="utf-8").replace(f"{own.name}-deploy-state", "mine")
+    settings.write_text(changed, encoding="utf-8")
+    with pytest.raises(Refused, match=r"exists with other values:\n  .*mine") as refused:
+        adopt(clients, own, Places(settings))
+    assert "--replace" in str(refused.value)
+    assert settings.read_text(encoding="utf-8") == changed
+    capsys.readouterr()
+    adopt(clients, own, Places(settings, replace=True))
+    assert load(settings, own.environment).estate["lease_table"] == f"{own.name}-deploy-state"
+
+
+def test_a_terraform_file_is_never_replaced(
+    clients: Clients, untouched: Bakery, settings: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "adopted.tf"
+    adopt(clients, request(untouched), Places(settings, place))
+    assert adopt(clients, request(untouched), Places(settings, place)) == 1, "the same content is up to date"
+    text = place.read_text(encoding="utf-8") + "# mine\n"
+    place.write_text(text, encoding="utf-8")
+    with pytest.raises(Refused, match="would destroy"):
+        adopt(clients, request(untouched), Places(settings, place))
+    assert place.read_text(encoding="utf-8") == text
+
+
+# -- other estates -------------------------------------------------------------------------------------------------------
+
+
+def in_the_default_action(clients: Clients, own: Bakery) -> None:
+    clients.call("elbv2", "DeleteRule", RuleArn=own.rule)
+    clients.call("elbv2", "ModifyListener", ListenerArn=own.listener, DefaultActions=forward(own.group))
+
+
+def test_the_default_action_gets_a_rule_behind_all_others(
+    clients: Clients, estate: Bakery, settings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    in_the_default_action(clients, estate)
+    with pytest.raises(Refused, match=r"(?s)names no host.*--live-url"):
+        adopt(clients, request(estate), Places(settings))
+    adopt(clients, request(estate, live_url="https://api.bakery.example"), Places(settings))
+    shown = capsys.readouterr().out
+    (rule,) = re.findall(r'module "live_rule" \{\n(.*?)\n\}', shown, re.DOTALL)
+    assert re.search(r"priority += 111$", rule, re.MULTILINE)
+    assert "like_arn" not in rule
+
+
+def test_second_service_that_differs_is_named_without_values(
+    clients: Clients, estate: Bakery, settings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    own = request(estate)
+    bakery.mend(clients, estate)
+    bakery.complete(clients, estate, own.environment)
+    definition = bakery.task_definition(clients, f"{estate.cluster}-other", "other.bakery.example")
+    clients.call("ecs", "UpdateService", cluster=estate.cluster, service="storefront-green", taskDefinition=definition)
+    assert adopt(clients, own, Places(settings)) == 1
+    shown = capsys.readouterr().out
+    assert parts_of(shown) == ["equal services"]
+    assert "variable node.DOMAIN differs (values are not shown)" in shown
+    assert bakery.PASSWORD not in shown
+
+
+def test_other_live_rules_are_named(
+    clients: Clients, estate: Bakery, settings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clients.call(
+        "elbv2",
+        "CreateRule",
+        ListenerArn=estate.listener,
+        Priority=200,
+        Conditions=[path("/old-shop*")],
+        Actions=forward(estate.group),
+    )
+    with pytest.raises(Refused, match=r"(?s)2 rules forward users .*rule 100 of .*rule 200 of") as refused:
+        adopt(clients, request(estate), Places(settings))
+    assert "--rule ARN" in str(refused.value)
+    adopt(clients, request(estate, rule=estate.rule), Places(settings))
+    assert "rule 200 of port 443 forwards to blue as well, and a switch does not move it" in capsys.readouterr().out
+
+
+def test_sign_in_before_the_service_is_left_to_its_own_terraform(
+    clients: Clients, estate: Bakery, settings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """AWS does not return the secret of a sign-in, so no module could repeat the action."""
+    config = {
+        "UserPoolArn": "arn:aws:cognito-idp:us-east-1:123456789012:userpool/us-east-1_1",
+        "UserPoolClientId": "c",
+        "UserPoolDomain": "d",
+    }
+    sign_in = {"Type": "authenticate-cognito", "Order": 1, "AuthenticateCognitoConfig": config}
+    clients.call(
+        "elbv2", "ModifyRule", RuleArn=estate.rule, Actions=[sign_in, {**forward(estate.group)[0], "Order": 2}]
+    )
+    adopt(clients, request(estate), Places(settings))
+    shown = capsys.readouterr().out
+    assert "has the actions authenticate-cognito, forward" in shown
+    assert 'module "live_rule"' not in shown
+
+
+# -- estates that cannot be adopted --------------------------------------------------------------------------------------
+
+
+def other_group(clients: Clients, own: Bakery, name: str, **more: Any) -> str:
+    vpc = clients.call("elbv2", "DescribeTargetGroups", TargetGroupArns=[own.group])["TargetGroups"][0]["VpcId"]
+    answer = clients.call("elbv2", "CreateTargetGroup", Name=name, Port=8080, VpcId=vpc, TargetType="ip", **more)
+    return str(answer["TargetGroups"][0]["TargetGroupArn"])
+
+
+def taken_port(clients: Clients, own: Bakery) -> None:
+    clients.call(
+        "elbv2",
+        "CreateListener",
+        LoadBalancerArn=own.balancer,
+        Port=8443,
+        Protocol="HTTP",
+        DefaultActions=[{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}],
+    )
+
+
+def shared_rule(clients: Clients, own: Bakery) -> None:
+    groups = [other_group(clients, own, f"{own.cluster}-{name}", Protocol="HTTP") for name in "ab"]
+    clients.call("elbv2", "ModifyRule", RuleArn=own.rule, Actions=forward(own.group, *groups))
+
+
+CHANGED: Mapping[str, tuple[Callable[[Clients, Bakery], None], str]] = {
+    "a port that is taken": (taken_port, r"port 8443 .* is taken .*--test-ports"),
+    "a rule for three groups": (shared_rule, r"also forwards to targetgroup/\S+, targetgroup/\S+, which belongs to neither"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "message"), CHANGED.values(), ids=CHANGED)
+def test_estate_that_cannot_be_adopted_is_refused(
+    change: Callable[[Clients, Bakery], None], message: str, clients: Clients, estate: Bakery, settings: Path
+) -> None:
+    change(clients, estate)
+    before = settings.read_bytes()
+    with pytest.raises(Refused, match=re.compile(message, re.DOTALL)):
+        adopt(clients, request(estate), Places(settings))
+    assert settings.read_bytes() == before
+
+
+OPTIONS: Mapping[str, tuple[Mapping[str, Any], str]] = {
+    "another rule": ({"rule": "arn:x"}, r"--rule arn:x forwards no users .*rule 100 of port 443"),
+    "no rule for users": ({"test_ports": (443, 8444)}, "no rule forwards users to .* except on ports 443"),
+    "a table that is missing": ({"lease_table": "gone"}, "DynamoDB table gone does not exist .*Omit --lease-table"),
+    "a secret that is missing": ({"signing_key_secret": "gone"}, "secret gone does not exist .*Omit --signing-key-secret"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("given", "message"), OPTIONS.values(), ids=OPTIONS)
+def test_option_that_fits_no_estate_is_refused(
+    given: Mapping[str, Any], message: str, clients: Clients, untouched: Bakery, settings: Path
+) -> None:
+    with pytest.raises(Refused, match=re.compile(message, re.DOTALL)):
+        adopt(clients, request(untouched, **given), Places(settings))
+
+
+def test_codedeploy_is_a_part_to_change(clients: Clients, settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    estate = bakery.made(clients, deploymentController={"type": "CODE_DEPLOY"})
+    adopt(clients, request(estate), Places(settings))
+    shown = capsys.readouterr().out
+    assert "deployment controller is CODE_DEPLOY" in shown
+    assert 'deployment_controller { type = "ECS" }' in shown
+
+
+@pytest.mark.parametrize("part", ["cluster", "service"])
+def test_name_that_does_not_exist_is_refused(part: str, clients: Clients, untouched: Bakery, settings: Path) -> None:
+    names = {"cluster": untouched.cluster, "service": untouched.service, part: "nowhere"}
+    asked = Request(ENVIRONMENT, names["service"], names["cluster"], "123456789012", "us-east-1")
+    with pytest.raises(Refused, match=r"ECS cluster nowhere does not exist|no service nowhere"):
+        adopt(clients, asked, Places(settings))
+
+
+def test_a_call_that_may_write_is_refused(clients: Clients) -> None:
+    with pytest.raises(ValueError, match="only reads"):
+        Reader(clients).call("elbv2", "ModifyRule", RuleArn="arn:x", Actions=[])

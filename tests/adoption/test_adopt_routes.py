@@ -1,0 +1,147 @@
+"""The rules of a load balancer, judged for blue/green, and the services that cannot have a second colour: no AWS is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from deployment.errors import Refused
+from infrastructure.aws.adoption import ecs
+from infrastructure.aws.adoption.reader import Reader
+from infrastructure.aws.adoption.routes import Route, priority_before, routes_of
+from tests.adoption.bakery import forward, host, path
+
+BLUE, GREEN, OTHER = "arn:blue", "arn:green", "arn:other"
+PORTS = (8443, 8444)
+
+
+def route(port: int, priority: int | None, *groups: str, conditions: Sequence[Mapping[str, Any]] = ()) -> Route:
+    listener = {"ListenerArn": f"arn:listener/{port}", "Port": port, "Protocol": "HTTPS"}
+    rule = {
+        "RuleArn": f"arn:rule/{port}/{priority}",
+        "Priority": "default" if priority is None else str(priority),
+        "IsDefault": priority is None,
+        "Conditions": list(conditions),
+        "Actions": forward(*groups),
+    }
+    return Route(listener, rule)
+
+
+SHOP = [host("shop.example")]
+FIRST = route(443, 100, BLUE, conditions=SHOP)
+
+
+@pytest.mark.parametrize(
+    ("priorities", "expected"),
+    [((100,), 99), ((99, 100), None), ((90, 100), 99), ((1, 100), 99), ((100, 200), 99), ((98, 99, 100), None)],
+)
+def test_a_new_rule_stands_right_before_the_old_one(priorities: Sequence[int], expected: int | None) -> None:
+    """A rule between them would lose its requests to a new rule further ahead."""
+    assert priority_before(FIRST, [route(443, one, OTHER) for one in priorities]) == expected
+
+
+def test_the_place_of_a_default_action_is_behind_all_rules() -> None:
+    default = route(443, None, BLUE)
+    assert priority_before(default, [route(443, 7, OTHER), route(443, 900, OTHER), default]) == 901
+    assert priority_before(default, [default]) == 1
+    assert priority_before(default, [route(443, 50_000, OTHER), default]) is None
+
+
+def test_first_rule_of_all_has_no_place_before_it() -> None:
+    assert priority_before(route(443, 1, BLUE), [route(443, 1, BLUE)]) is None
+
+
+def test_overtaken_rule_is_not_beside_the_new_one() -> None:
+    weighted = route(443, 99, BLUE, GREEN, conditions=SHOP)
+    plain = route(80, None, BLUE)
+    found = routes_of([weighted, FIRST, plain, route(443, 110, OTHER)], BLUE, GREEN, PORTS)
+    assert found.weighted is weighted
+    assert found.beside(weighted) == [plain]
+    further = route(443, 98, BLUE, conditions=[host("shop.example"), path("/a*")])
+    found = routes_of([further, weighted, FIRST], BLUE, GREEN, PORTS)
+    assert found.beside(weighted) == [further]
+
+
+def test_rule_for_everything_overtakes_the_default_action() -> None:
+    weighted, default = route(443, 111, BLUE, GREEN, conditions=[path("*")]), route(443, None, BLUE)
+    found = routes_of([weighted, default], BLUE, GREEN, PORTS)
+    assert found.beside(found.weighted or default) == []
+
+
+def test_tests_are_listeners_on_their_ports_or_a_host_for_each_colour() -> None:
+    weighted = route(443, 99, BLUE, GREEN, conditions=SHOP)
+    ports = [route(8443, None, BLUE), route(8444, None, GREEN)]
+    assert routes_of([weighted, FIRST, *ports], BLUE, GREEN, PORTS).tests == {BLUE: ports[0], GREEN: ports[1]}
+    hosts = [
+        route(9443, number, group, conditions=[host(f"{number}.shop.example")])
+        for number, group in enumerate((BLUE, GREEN), 1)
+    ]
+    assert routes_of([weighted, FIRST, *hosts], BLUE, GREEN, PORTS).tests == {BLUE: hosts[0], GREEN: hosts[1]}
+    assert routes_of([weighted, FIRST, hosts[0]], BLUE, GREEN, PORTS).tests == {}, "one host alone serves users"
+
+
+def test_pattern_is_no_host() -> None:
+    assert route(443, 1, BLUE, conditions=[host("*.shop.example", "shop.example", "s?op.example")]).hosts == (
+        "shop.example",
+    )
+
+
+def test_urls_omit_the_usual_port() -> None:
+    assert route(443, None, BLUE).url("a.example") == "https://a.example"
+    assert route(8443, None, BLUE).url("a.example") == "https://a.example:8443"
+
+
+# -- services that cannot have a second colour ---------------------------------------------------------------------------
+
+
+class Answers(Reader):
+    """Answers with fixed documents."""
+
+    def __init__(self, service: Mapping[str, Any], balancer: Mapping[str, Any]) -> None:
+        group = {"TargetGroupArn": BLUE, "TargetGroupName": "blue", "LoadBalancerArns": balancer.get("arns", ["arn:b"])}
+        self._answers: Mapping[str, Mapping[str, Any]] = {
+            "DescribeServices": {"services": [{"serviceName": "api", "status": "ACTIVE", "taskDefinition": "d", **service}]},
+            "DescribeTaskDefinition": {"taskDefinition": {"networkMode": "bridge"}},
+            "DescribeScalableTargets": {"ScalableTargets": []},
+            "DescribeTargetGroups": {"TargetGroups": [group]},
+            "DescribeLoadBalancers": {"LoadBalancers": [{"LoadBalancerName": "lb", "Type": "application", **balancer}]},
+        }  # fmt: skip
+
+    def call(self, service: str, operation: str, /, **parameters: Any) -> Mapping[str, Any]:
+        del service, parameters
+        return self._answers[operation]
+
+
+BEHIND = {"loadBalancers": [{"targetGroupArn": BLUE, "containerName": "a", "containerPort": 1}]}
+VPC = {"networkConfiguration": {"awsvpcConfiguration": {"subnets": ["s"]}}}
+CONNECT = {"deployments": [{"serviceConnectConfiguration": {"enabled": True}}]}
+CANNOT: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any], str]] = {
+    "Service Connect only": (CONNECT, {}, "behind no load balancer: it is reached through Service Connect"),
+    "nothing in front": ({}, {}, "its tasks are in no target group"),
+    "a Classic Load Balancer": ({"loadBalancers": [{"loadBalancerName": "x"}]}, {}, "Classic Load Balancer"),
+    "two target groups": (
+        {"loadBalancers": [{"targetGroupArn": f"arn:x:targetgroup/{name}/1"} for name in "ab"]},
+        {},
+        r"in 2 target groups \(targetgroup/a/1, targetgroup/b/1\)",
+    ),
+    "another controller": (
+        {"deploymentController": {"type": "EXTERNAL"}},
+        {},
+        "has the deployment controller EXTERNAL",
+    ),
+    "bridge mode": (BEHIND, {}, "has the network mode bridge"),
+    "a network load balancer": (BEHIND | VPC, {"Type": "network"}, "lb is a network load balancer"),
+    "no rule": (BEHIND | VPC, {"arns": []}, "no load balancer forwards to target group blue"),
+    "two load balancers": (BEHIND | VPC, {"arns": ["arn:b", "arn:c"]}, "2 load balancers forward to target group blue"),
+}
+
+
+@pytest.mark.parametrize(("service", "balancer", "message"), CANNOT.values(), ids=CANNOT)
+def test_service_that_cannot_have_a_second_colour_is_refused(
+    service: Mapping[str, Any], balancer: Mapping[str, Any], message: str
+) -> None:
+    with pytest.raises(Refused, match=message) as refused:
+        ecs.read(Answers(service, balancer), "main", "api", "api-green")
+    assert refused.value.hint
