@@ -109,8 +109,8 @@ module "iam" {
   signing_key_secret_arn   = module.secrets.arns["signing-key"]
   public_key_secret_arn    = module.secrets.arns["signing-public-key"]
   checked_secret_arns      = values(local.checked_secrets)
-  topic_arn                = module.topic.arn
-  kms_key_arn              = aws_kms_key.main.arn
+  topic_arns               = [module.topic.arn]
+  kms_key_arns             = [aws_kms_key.main.arn]
   github_repository        = var.github_repository
   github_ids               = var.github_ids
   github_oidc_provider_arn = var.github_oidc_provider_arn

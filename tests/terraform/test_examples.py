@@ -73,3 +73,25 @@ def test_every_example_plans_and_aws_accepts_its_values(terraform: Mapping[str, 
             assert kind in REQUESTS or kind in UNCONSTRAINED, f"{kind}: add its request"
             problems += [f"{address}: {one}" for one in refused(kind, values)[0]]
     assert problems == []
+
+
+@pytest.mark.soak
+def test_roles_of_an_estate_without_key_topic_and_health_check(terraform: Mapping[str, str], tmp_path: Path) -> None:
+    """IAM refuses a statement without a resource: the example of iam leaves out three kinds."""
+    tree = tmp_path / "source"
+    shutil.copytree(core.TREE / "modules" / "iam", tree / "modules" / "iam")
+    (tree / "main.tf.json").write_text(json.dumps({"module": {"iam": {"source": "./modules/iam/example"}}}))
+    *_, shown = core.workspace(tmp_path / "tree", terraform, tree).run(
+        ("init", "-input=false", "-no-color"),
+        ("apply", "-auto-approve", "-input=false", "-no-color", "-compact-warnings"),
+        ("show", "-json"),
+    )
+    assert shown.code == 0, shown.err
+    applied = dict(resources_of(shown.document()["values"]["root_module"]))
+    policies = [json.loads(values["policy"]) for address, values in applied.items() if "aws_iam_policy." in address]
+    statements = [one for policy in policies for one in policy["Statement"]]
+    assert len(policies) > 8
+    assert all(one["Resource"] for one in statements)
+    text = json.dumps(statements)
+    assert [name for name in ("kms:", "sns:", "GetHealthCheckStatus") if name in text] == []
+    assert "ecs:UpdateService" in text

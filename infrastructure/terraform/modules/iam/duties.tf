@@ -18,13 +18,13 @@ locals {
   # Lock, evidence and secrets are encrypted with the estate's key, and used by way of these services only.
   decrypt = {
     actions   = ["kms:Decrypt"]
-    resources = [var.kms_key_arn]
+    resources = var.kms_key_arns
     condition = { test = "StringEquals", variable = "kms:ViaService", values = [for pair in setproduct(["dynamodb", "s3", "secretsmanager", "sns"], local.dns_suffixes) : "${pair[0]}.${var.region}.${pair[1]}"] }
   }
 
   encrypt = {
     actions   = ["kms:GenerateDataKey"]
-    resources = [var.kms_key_arn]
+    resources = var.kms_key_arns
     condition = { test = "StringEquals", variable = "kms:ViaService", values = [for pair in setproduct(["s3", "sns"], local.dns_suffixes) : "${pair[0]}.${var.region}.${pair[1]}"] }
   }
 
@@ -134,7 +134,7 @@ locals {
         { actions = ["s3:PutObject", "s3:GetObject"], resources = ["${var.audit_bucket_arn}/*"] },
         local.find_evidence,
         local.signing_key,
-        { actions = ["sns:Publish"], resources = [var.topic_arn] },
+        { actions = ["sns:Publish"], resources = var.topic_arns },
         local.decrypt,
         local.encrypt,
       ]

@@ -88,7 +88,8 @@ data "aws_iam_policy_document" "duty" {
   for_each = local.duties
 
   dynamic "statement" {
-    for_each = each.value
+    # IAM refuses a statement without a resource.
+    for_each = [for one in each.value : one if length(one.resources) > 0]
 
     content {
       actions   = statement.value.actions

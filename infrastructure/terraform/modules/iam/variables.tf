@@ -84,7 +84,7 @@ variable "log_group_arns" {
 }
 
 variable "health_check_arns" {
-  description = "Route 53's health checks."
+  description = "Route 53's health checks; empty: none."
   type        = list(string)
 }
 
@@ -123,14 +123,14 @@ variable "checked_secret_arns" {
   type        = list(string)
 }
 
-variable "topic_arn" {
-  description = "Topic that is told of deployments."
-  type        = string
+variable "topic_arns" {
+  description = "Topic that is told of deployments; empty: none."
+  type        = list(string)
 }
 
-variable "kms_key_arn" {
-  description = "The estate's key."
-  type        = string
+variable "kms_key_arns" {
+  description = "The estate's key; empty: AWS's own keys, which need no right."
+  type        = list(string)
 }
 
 variable "github_repository" {

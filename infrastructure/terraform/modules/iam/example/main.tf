@@ -31,8 +31,8 @@ module "iam" {
   smoke_users_secret_arn   = "arn:aws:secretsmanager:us-east-1:123456789012:secret:shop/smoke-users-AbCdEf"
   signing_key_secret_arn   = "arn:aws:secretsmanager:us-east-1:123456789012:secret:shop/signing-key-AbCdEf"
   checked_secret_arns      = []
-  topic_arn                = "arn:aws:sns:us-east-1:123456789012:shop-deployments"
-  kms_key_arn              = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+  topic_arns               = []
+  kms_key_arns             = []
   github_repository        = "example/shop"
   github_ids               = { owner = 123456, repository = 456789, only = false }
   github_oidc_provider_arn = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
