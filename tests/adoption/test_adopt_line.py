@@ -13,6 +13,7 @@ from deployment.errors import CloudDenied, NotPermitted
 from infrastructure.aws.adoption.reader import Reader
 from infrastructure.aws.session import Clients
 from scripts.commands.adoption import hcl, line
+from scripts.commands.adoption.adopt import values_of
 from scripts.commands.adoption.model import Request
 from tests.adoption import endpoints
 from tests.terraform.stub.core import ROOT
@@ -25,14 +26,11 @@ WRONG = {
     "half a service": (("--region", "us-east-1", "--service", "api"), "adopt needs one service"),
     "two platforms": ((*ECS, "--app-runner-service", "a", "--region", "us-east-1"), "adopt needs one service"),
     "a URL with a path": ((*ECS, "--region", "us-east-1", "--live-url", "https://a.example/b"), "is not a scheme and a host"),
+    "a name with a space": (("--cluster", "main", "--service", "a b"), "--service 'a b' is not a name on AWS"),
+    "one port twice": ((*ECS, "--region", "us-east-1", "--test-ports", "1", "1"), "--test-ports 1 1 are not two different"),
+    "a port too high": ((*ECS, "--region", "us-east-1", "--test-ports", "1", "65536"), "are not two different ports"),
     "an unknown profile": ((*ECS, "--region", "us-east-1", "--profile", "nobody-here"), "ProfileNotFound"),
 }  # fmt: skip
-RUN = """
-import sys
-from scripts import deploy
-from scripts.commands.adoption import line
-sys.exit(deploy.main())
-"""
 
 
 def command(arguments: Sequence[str], variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
@@ -64,9 +62,8 @@ def test_wrong_options_are_refused(
     assert "Traceback" not in said
 
 
-def test_the_command_reaches_aws_and_says_what_is_wrong(clients: Clients, moto_url: str, tmp_path: Path) -> None:
+def test_the_command_reaches_aws_and_says_what_is_wrong(clients: Clients, moto_url: str) -> None:
     """In a process of its own: exit code 4, one message, no traceback."""
-    del tmp_path
     named = endpoints.variables({"default": moto_url}, "AKIAIOSFODNN7EXAMPLE", "not-a-real-secret", ROOT)
     done = command([*ECS, "--region", clients.target.region], {"PATH": "/usr/bin:/bin", **named})
     assert done.returncode == 4, done.stderr
@@ -109,6 +106,20 @@ def test_values_are_no_templates_of_terraform(tmp_path: Path) -> None:
     assert r'text  = "a \"$${b}\" %%{c}"' in text
     assert "flags = [true, null]" in text
     assert "map   = { k = 1 }" in text
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ({"environments": {"new": {"region": "us-east-1", "profile": "p"}}}, ("us-east-1", "p")),
+        ({"environments": {"new": {"region": 5}}}, (None, None)),
+        ({"environments": {"other": {"region": "us-east-1"}}}, (None, None)),
+        ({"environments": 5}, (None, None)),
+        ({}, (None, None)),
+    ],
+)
+def test_region_and_profile_of_an_existing_environment(document: dict[str, object], expected: object) -> None:
+    assert values_of(document, "new") == expected
 
 
 def test_every_option_is_a_field_or_handled() -> None:

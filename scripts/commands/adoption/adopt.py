@@ -160,5 +160,8 @@ def account_of(clients: Clients) -> str:
 
 def values_of(settings: Mapping[str, Any], name: str) -> tuple[str | None, str | None]:
     """Return region and profile of an environment that exists already; None for each that it does not name."""
-    own = settings.get("environments", {}).get(name, {})
-    return own.get("region"), own.get("profile")
+    environments = settings.get("environments")
+    own = environments.get(name) if isinstance(environments, dict) else None
+    found = [own.get(key) if isinstance(own, dict) else None for key in ("region", "profile")]
+    region, profile = (value if isinstance(value, str) else None for value in found)
+    return region, profile

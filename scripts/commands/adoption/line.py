@@ -60,6 +60,7 @@ def adopt(tools: Tools, /, environment: str, terraform: Path | None, replace: bo
     if not _NAME.fullmatch(environment):
         raise Refused(f"--environment {environment!r} must consist of letters, digits, - and _")
     options["live_url"] = _live_url(options["live_url"])
+    _check_ports(*options["test_ports"])
     settings_file = tools.project().settings_file
     region, profile = command.values_of(_parsed(settings_file), environment)
     region, profile = options["region"] or region, options["profile"] or profile
@@ -77,6 +78,13 @@ def adopt(tools: Tools, /, environment: str, terraform: Path | None, replace: bo
 def _service(options: dict[str, Any]) -> tuple[str, str | None]:
     """Return service and cluster; no cluster on App Runner. Raises Refused for options that name no estate, or two."""
     on_ecs = [name for name in ("cluster", "service") if options[name]]
+    for name in ("cluster", "service", "app_runner_service", "second_service"):
+        plain = str(options[name] or "x").rpartition("/")[2] if name == "cluster" else options[name] or "x"
+        if not _NAME.fullmatch(plain):
+            raise Refused(
+                f"--{name.replace('_', '-')} {options[name]!r} is not a name on AWS",
+                hint="Expected letters, digits, - and _, such as --cluster main --service api.",
+            )
     if options["app_runner_service"] and not on_ecs:
         return str(options["app_runner_service"]), None
     if len(on_ecs) == 2 and not options["app_runner_service"]:
@@ -85,6 +93,15 @@ def _service(options: dict[str, Any]) -> tuple[str, str | None]:
         "adopt needs one service: --cluster with --service, or --app-runner-service",
         hint="Such as: python scripts/deploy.py adopt --environment production --region us-east-1 --cluster main --service api",
     )
+
+
+def _check_ports(blue: int, green: int) -> None:
+    """Raise Refused unless the ports are two different ones."""
+    if blue == green or not {blue, green} <= set(range(1, 65536)):
+        raise Refused(
+            f"--test-ports {blue} {green} are not two different ports",
+            hint="Expected two numbers from 1 to 65535, such as --test-ports 8443 8444.",
+        )
 
 
 def _live_url(url: str | None) -> str | None:
