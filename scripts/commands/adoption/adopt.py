@@ -128,7 +128,7 @@ def _report(found: Adoption) -> Iterator[str]:
     if not found.findings:
         yield "nothing is missing"
     if made:
-        yield "missing, and made by the Terraform below:"
+        yield "missing, and made by modules of this project:"
         yield from _lines(made)
     if changed:
         yield "to change at the place that owns it:"

@@ -1,5 +1,6 @@
 # The rule that holds the weights, before the rule or the default action that has sent the live traffic so far: with the same conditions
-# and transforms, and everything on the colour that is live. Creating it changes no request; destroying it restores the former state.
+# and transforms, and everything on the colour that is live. Creating it changes no request; without it everything goes to the first
+# colour again.
 
 data "aws_lb_listener_rule" "like" {
   count = var.like_arn == null ? 0 : 1
