@@ -267,7 +267,7 @@ def complete(clients: Clients, own: Bakery, environment: str) -> None:
         AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
     )
     clients.call("s3", "CreateBucket", Bucket=f"{name}-audit-123456789012")
-    for secret in ("smoke-users", "signing-key"):
+    for secret in ("smoke-users", "signing-key", "signing-public-key"):
         clients.call("secretsmanager", "CreateSecret", Name=f"{environment}/{own.service}/{secret}", SecretString="x")
 
 

@@ -156,6 +156,7 @@ def test_nothing_is_missing_once_the_parts_exist(
     }
     assert (found.lease_table, found.audit_bucket) == (f"{own.name}-deploy-state", f"{own.name}-audit-123456789012")
     assert found.signing_key_secret is not None
+    assert found.signing_public_key_secret is not None
     platform, router = EcsPlatform(clients, **found.platform.options), AlbRouter(clients, **found.router.options)
     routes = router.observe()
     assert (routes.live, routes.weights) == (Colour.BLUE, {Colour.BLUE: 100, Colour.GREEN: 0})

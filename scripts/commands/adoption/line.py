@@ -38,6 +38,7 @@ _NAME = re.compile(r"[A-Za-z0-9_-]+")
 @click.option("--lease-table", metavar="NAME", help="DynamoDB table of the lock, if one exists.")
 @click.option("--smoke-users-secret", metavar="NAME", help="Secret with the smoke users, if one exists.")
 @click.option("--signing-key-secret", metavar="NAME", help="Secret with the signing key, if one exists.")
+@click.option("--signing-public-key-secret", metavar="NAME", help="Secret with that key's public half, if one exists.")
 @click.option("--terraform", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
               help="New file for the Terraform (default: print it).")  # fmt: skip
 @click.option("--replace", is_flag=True, help="Change the environment's table if it has other values.")

@@ -27,6 +27,7 @@ class Given:
     lease_table: str | None = None
     smoke_users_secret: str | None = None
     signing_key_secret: str | None = None
+    signing_public_key_secret: str | None = None
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,11 @@ class Request:
     def signing_key_secret(self) -> str:
         """The name or ARN of the secret with the signing key."""
         return self.given.signing_key_secret or f"{self.prefix}/signing-key"
+
+    @property
+    def signing_public_key_secret(self) -> str:
+        """The name or ARN of the secret with the public half of the signing key."""
+        return self.given.signing_public_key_secret or f"{self.prefix}/signing-public-key"
 
     def by_colour(self, existing: Any, second: Any) -> Mapping[str, Any]:
         """Return a table with a value for each colour, blue first."""

@@ -17,7 +17,8 @@ _ECR = re.compile(r"(\d{12})\.dkr\.ecr\.([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?/([
 _KEPT_DAYS = {"audit_retention_days": 365, "log_retention_days": 90}
 _VALUES = {
     "smoke-users": "two users of the service, as JSON: docs/aws.md has the form",
-    "signing-key": "an Ed25519 key: openssl genpkey -algorithm ed25519 -out signing-key.pem",
+    "signing-key": "an Ed25519 key: openssl genpkey -algorithm ed25519 -out signing-key",
+    "signing-public-key": "its public half: openssl pkey -in signing-key -pubout -out signing-public-key",
 }
 
 
@@ -59,6 +60,11 @@ def _secrets(reader: Reader, request: Request, settings: dict[str, Any]) -> Iter
     names = {
         "smoke-users": ("smoke_users_secret", request.smoke_users_secret, given.smoke_users_secret),
         "signing-key": ("signing_key_secret", request.signing_key_secret, given.signing_key_secret),
+        "signing-public-key": (
+            "signing_public_key_secret",
+            request.signing_public_key_secret,
+            given.signing_public_key_secret,
+        ),
     }
     missing = []
     for name, (key, place, chosen) in names.items():

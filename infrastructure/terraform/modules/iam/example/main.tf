@@ -27,9 +27,10 @@ module "iam" {
   health_check_arns        = []
   lease_table_arn          = "arn:aws:dynamodb:us-east-1:123456789012:table/production-shop-deploy-state"
   audit_bucket_arn         = "arn:aws:s3:::production-shop-audit-123456789012"
-  secret_arns              = ["arn:aws:secretsmanager:us-east-1:123456789012:secret:shop/smoke-users-AbCdEf", "arn:aws:secretsmanager:us-east-1:123456789012:secret:shop/signing-key-AbCdEf"]
+  secret_arns              = ["arn:aws:secretsmanager:us-east-1:123456789012:secret:shop/smoke-users-AbCdEf", "arn:aws:secretsmanager:us-east-1:123456789012:secret:shop/signing-key-AbCdEf", "arn:aws:secretsmanager:us-east-1:123456789012:secret:shop/signing-public-key-AbCdEf"]
   smoke_users_secret_arn   = "arn:aws:secretsmanager:us-east-1:123456789012:secret:shop/smoke-users-AbCdEf"
   signing_key_secret_arn   = "arn:aws:secretsmanager:us-east-1:123456789012:secret:shop/signing-key-AbCdEf"
+  public_key_secret_arn    = "arn:aws:secretsmanager:us-east-1:123456789012:secret:shop/signing-public-key-AbCdEf"
   checked_secret_arns      = []
   topic_arns               = []
   kms_key_arns             = []

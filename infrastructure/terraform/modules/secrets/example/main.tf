@@ -1,4 +1,4 @@
-# The two secrets of deployments, without values, encrypted with AWS's own key.
+# The secrets of deployments, without values, encrypted with AWS's own key.
 
 provider "aws" {
   region = "us-east-1"
@@ -8,6 +8,6 @@ module "secrets" {
   source = "../"
 
   prefix = "production/shop"
-  names  = ["signing-key", "smoke-users"]
+  names  = ["signing-key", "signing-public-key", "smoke-users"]
   redis  = false
 }
