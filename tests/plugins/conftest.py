@@ -11,21 +11,23 @@ from types import ModuleType
 
 import pytest
 
+# pytester forgets what a run imports. Each of hundreds of runs would compile the page's templates again, a quarter of its time.
+import plugins.page.render  # noqa: F401
 from tests.plugins import project_settings, world
 from tests.plugins.project import ROOT, Project
 
 
 @cache
-def _entry_points(folder: Path) -> importlib.metadata.EntryPoints:
+def _entry_points(folder: str) -> importlib.metadata.EntryPoints:
     """Return the entry points of the package whose metadata is in this folder."""
-    package = importlib.metadata.PathDistribution(folder)
+    package = importlib.metadata.PathDistribution(Path(folder))
     # The base class's property: the fixture below replaces that of the subclass.
     found: importlib.metadata.EntryPoints = importlib.metadata.Distribution.entry_points.__get__(package)
     return found
 
 
 def _known_entry_points(package: importlib.metadata.PathDistribution) -> importlib.metadata.EntryPoints:
-    return _entry_points(Path(str(package._path)))  # the only name of the folder
+    return _entry_points(str(package._path))  # the only name of the folder
 
 
 @pytest.fixture

@@ -266,7 +266,7 @@ def test_fewer_samples_than_a_gate_declares(project: Project, way: str) -> None:
     )
 
 
-@pytest.mark.parametrize("workers", ["-n0", "-n1"])
+@pytest.mark.parametrize("workers", ["-n0", pytest.param("-n1", marks=pytest.mark.soak)])
 def test_as_many_samples_as_a_gate_declares(project: Project, workers: str) -> None:
     project.settings("[gates.redis]\nconsecutive = 5")
     project.add("redis", FIVE + "    for _ in range(limits['consecutive']): client.get('/health')")

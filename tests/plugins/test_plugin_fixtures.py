@@ -64,7 +64,14 @@ def traced(project: Project, *args: str) -> tuple[list[dict[str, Any]], dict[str
 
 
 @pytest.mark.parametrize(
-    "args", [("-n0",), ("-n4", "--dist=worksteal"), ("--dist=each", "--tx=2*popen")], ids=["alone", "four", "each"]
+    "args",
+    [
+        ("-n0",),
+        ("-n2", "--dist=worksteal"),
+        pytest.param(("-n4", "--dist=worksteal"), marks=pytest.mark.soak),
+        ("--dist=each", "--tx=2*popen"),
+    ],
+    ids=["alone", "two", "four", "each"],
 )
 def test_checks_see_the_deployment_itself(project: Project, args: tuple[str, ...]) -> None:
     trace, report = traced(project, *args)
