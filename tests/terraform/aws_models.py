@@ -7,6 +7,7 @@ and the attributes whose names differ. What botocore does not model is in ``DOCU
 from __future__ import annotations
 
 import operator
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -287,3 +288,8 @@ def _plain(name: str) -> str:
 
 def _many(value: Any) -> Sequence[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
+
+
+def kind_of(address: str) -> str:
+    """Return the type of a resource, from its address."""
+    return next(part for part in reversed(re.sub(r"\[[^\]]*\]", "", address).split(".")[:-1]))

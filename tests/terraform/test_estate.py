@@ -14,6 +14,7 @@ from infrastructure.aws.ecs.requests import register_request
 from infrastructure.estate import aws_estate
 from scripts.commands import configure
 from tests.permissions import table
+from tests.terraform.aws_models import REQUESTS, kind_of, refused
 from tests.terraform.conftest import Estate
 from tests.terraform.destruction import kept
 from tests.terraform.documented_costs import documented_costs
@@ -31,6 +32,38 @@ ALIKE = (
 )
 # The parts that AWS generates: UUIDs and hexadecimal parts of ARNs; besides, the short names of the load balancers.
 GENERATED = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{16,32}\b|telehealth-[bg]\b")
+# Types without a request of their own, or whose request constrains no value in botocore.
+UNCONSTRAINED = {
+    "aws_acm_certificate_validation",
+    "aws_default_security_group",
+    "aws_internet_gateway",
+    "aws_route",
+    "aws_route_table",
+    "aws_route_table_association",
+    "aws_s3_bucket_logging",
+    "aws_s3_bucket_policy",
+    "aws_s3_bucket_public_access_block",
+    "aws_secretsmanager_secret_version",
+    "aws_sns_topic_policy",
+    "aws_vpc_security_group_egress_rule",
+    "aws_vpc_security_group_ingress_rule",
+}
+
+
+def test_aws_accepts_every_value(estate: Estate) -> None:
+    """No value breaks a pattern, an enum, a length, a range or a count."""
+    problems, compared = [], 0
+    policies = {address: values for address, values in estate.resources.items() if kind_of(address) == "aws_iam_policy"}
+    for address, values in {**estate.planned, **policies}.items():  # a plan does not know the ARNs in a policy yet
+        kind = kind_of(address)
+        if not kind.startswith("aws_"):
+            continue
+        assert kind in REQUESTS or kind in UNCONSTRAINED, f"{kind}: add its request"
+        found, number = refused(kind, values)
+        problems += [f"{address}: {one}" for one in found]
+        compared += number
+    assert problems == []
+    assert compared > 300, "values were not found in the models"
 
 
 def test_an_apply_moves_no_traffic_and_deploys_nothing(estate: Estate) -> None:
