@@ -31,7 +31,13 @@ LEFT_OUT = shutil.ignore_patterns(
     ".ruff_cache",
 )
 # These tests are about the documents' commands; short times change nothing in them.
-SHORT = {"bake = 10\n": "bake = 1\n", "samples = 60\n": "samples = 20\n"}
+SHORT = {
+    "bake = 10\n": "bake = 1\n",
+    "prober_rate = 40\n": "prober_rate = 20\n",
+    # Few samples prove only a large slowdown, as in the environment "quick".
+    "samples = 60\n": "samples = 20\nwarmup = 1\nslower = 2\nfound = 3\n",
+    "slower_ms = 0.3             # answers take less than a millisecond\n": "slower_ms = 2\n",
+}
 SHORT_FOR_ALL = {
     "consecutive = 40 ": "consecutive = 5 ",
     "window = 1 ": "window = 0.2 ",

@@ -87,3 +87,9 @@ def user_of() -> Callable[[Sandbox], User]:
 def fast_settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a deployment.toml with the shortest possible times: these tests kill runs, and the gates are not what they test."""
     return write_fast_settings(tmp_path_factory.mktemp("fast-settings"))
+
+
+@pytest.fixture(scope="session")
+def long_bake_settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return such a deployment.toml with the shipped bake of 10 s: long enough for a release that fails after 5 s."""
+    return write_fast_settings(tmp_path_factory.mktemp("long-bake-settings"), bake="10")

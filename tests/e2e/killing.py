@@ -36,30 +36,41 @@ FAST = {
 }
 ECS = "embedded-ecs"
 FAST_ON_ECS = {
-    "deployment": FAST["deployment"],
-    "gates.latency": {"samples": "20"},
+    "deployment": FAST["deployment"] | {"prober_rate": "20"},
+    "gates.latency": {"samples": "20", "slower_ms": "2"},
     "gates.load": FAST["gates.load"],
 }
-FAST_FOR_ALL = {"consecutive": "5", "window": "0.2"}
+FAST_FOR_ALL = {
+    "deployment": {"identity": "20"},
+    "gates.health": {"consecutive": "5", "window": "0.2", "identity": "20"},
+    # Few samples prove only a large slowdown, as in the environment "quick".
+    "gates.latency": {"warmup": "1", "slower": "2", "found": "3"},
+}
 
 
-def write_fast_settings(folder: Path) -> Path:
-    """Write a deployment.toml with shorter times for the environments ``quick`` and ``embedded-ecs``; return its path."""
+def write_fast_settings(folder: Path, bake: str = "1") -> Path:
+    """Write a deployment.toml with shorter times for the environments ``quick`` and ``embedded-ecs``; return its path.
+
+    ``bake`` is how long a promoted release is watched, in seconds.
+    """
     text = SETTINGS_FILE.read_text(encoding="utf-8")
     for environment, tables in (("quick", FAST), (ECS, FAST_ON_ECS)):
         for table, values in tables.items():
             head, title, rest = text.partition(f"[environments.{environment}.{table}]\n")
             for key, value in values.items():
-                rest, found = re.subn(rf"^{key} = \S+", f"{key} = {value}", rest, count=1, flags=re.MULTILINE)
+                wanted = bake if key == "bake" else value
+                rest, found = re.subn(rf"^{key} = \S+", f"{key} = {wanted}", rest, count=1, flags=re.MULTILINE)
                 assert found == 1, f"{table}.{key} is no longer set in the environment {environment}"
             text = head + title + rest
-    head, title, rest = text.partition("[gates.health]\n")
-    for key, value in FAST_FOR_ALL.items():
-        rest, found = re.subn(rf"^{key} = \S+", f"{key} = {value}", rest, count=1, flags=re.MULTILINE)
-        assert found == 1, f"gates.health.{key} is no longer set"
+    for table, values in FAST_FOR_ALL.items():
+        head, title, rest = text.partition(f"[{table}]\n")
+        for key, value in values.items():
+            rest, found = re.subn(rf"^{key} = \S+", f"{key} = {value}", rest, count=1, flags=re.MULTILINE)
+            assert found == 1, f"{table}.{key} is no longer set"
+        text = head + title + rest
     path = folder / "deployment.toml"
     service = load(SETTINGS_FILE, None).service_file  # the shipped file's path is relative to that file
-    whole = re.sub(r"^service = .*", f'service = "{service}"', head + title + rest, count=1, flags=re.MULTILINE)
+    whole = re.sub(r"^service = .*", f'service = "{service}"', text, count=1, flags=re.MULTILINE)
     path.write_text(whole, encoding="utf-8")
     shutil.copy(CHECKOUT.checklist_file, folder)
     return path

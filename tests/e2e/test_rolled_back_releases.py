@@ -6,10 +6,12 @@ Failure mode 10: rolled back, and the pipeline is green. The exit code is 10, th
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-from tests.e2e import images
+from tests.e2e import images, killing
 from tests.e2e.bookings import consults_of_smoke_users
 from tests.e2e.images import Fault
 from tests.e2e.sandbox import Sandbox, wait_until
@@ -20,22 +22,39 @@ LONGEST_HARM_S = 9.0
 BAKED = ["promote", "live", "bake", "rollback", "retire"]
 
 
+class Case(NamedTuple):
+    """A release, the step that fails because of it, and the run's steps; ``shipped``: with the shipped settings."""
+
+    fault: Fault
+    culprit: str
+    steps: list[str]
+    shipped: bool = True
+
+
 @pytest.mark.parametrize(
-    ("fault", "culprit", "steps"),
+    "case",
     [
-        (images.FAILS_LATER, "bake", BAKED),
-        pytest.param(images.FAILS_WHEN_LIVE, "promote", ["promote", "rollback", "retire"], marks=pytest.mark.soak),
-        pytest.param(images.SOME_FAIL_LATER, "bake", BAKED, marks=pytest.mark.soak),
+        Case(images.FAILS_LATER, "bake", BAKED, shipped=False),
+        pytest.param(Case(images.FAILS_LATER, "bake", BAKED), marks=pytest.mark.soak),
+        pytest.param(
+            Case(images.FAILS_WHEN_LIVE, "promote", ["promote", "rollback", "retire"]), marks=pytest.mark.soak
+        ),
+        pytest.param(Case(images.SOME_FAIL_LATER, "bake", BAKED), marks=pytest.mark.soak),
     ],
-    ids=["fails-later", "fails-when-live", "some-fail-later"],
+    ids=["fails-later", "fails-later-as-shipped", "fails-when-live", "some-fail-later"],
 )
 def test_rolled_back(
-    either_sandbox: Sandbox, user_of: Callable[[Sandbox], User], fault: Fault, culprit: str, steps: list[str]
+    either_sandbox: Sandbox, user_of: Callable[[Sandbox], User], long_bake_settings: Path, case: Case
 ) -> None:
     """Exit 10, blue live again; users' requests fail only between the release's failure and the rollback."""
+    _, culprit, steps, shipped = case
+    tag = f"--image-tag={case.fault.tag}"
     before = either_sandbox.running()
     with user_of(either_sandbox) as user:
-        ran = either_sandbox.pytest("--target=green", f"--image-tag={fault.tag}")
+        if shipped:
+            ran = either_sandbox.pytest("--target=green", tag)
+        else:
+            ran = either_sandbox.wait(killing.deploy(either_sandbox, long_bake_settings, tag))
     assert ran.code == 10, ran.output
     assert (ran.facts["verdict"], ran.facts["exit_code"], ran.facts["live_harmed"]) == ("rolled_back", 10, False)
     assert ran.facts["reason"].startswith(f"{culprit}: "), ran.facts["reason"]
