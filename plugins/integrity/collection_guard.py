@@ -115,15 +115,15 @@ def is_group(node: ast.ClassDef) -> bool:
     return node.name.startswith(GROUP_PREFIX) or any(last_name(base).endswith("TestCase") for base in node.bases)
 
 
-def uncollected(suites: Path, nodeids: Iterable[str]) -> list[str]:
-    """Return the declared checks that were not collected."""
+def uncollected(names: Iterable[str], nodeids: Iterable[str]) -> list[str]:
+    """Return which of these declared checks were not collected."""
     collected = {nodeid.partition("[")[0] for nodeid in nodeids}
-    return [name for name in dict.fromkeys(declared(suites)) if name not in collected]
+    return [name for name in dict.fromkeys(names) if name not in collected]
 
 
-def duplicates(suites: Path) -> list[str]:
-    """Return the checks whose file has two functions of that name: Python keeps only the last one."""
-    return [name for name, count in Counter(declared(suites)).items() if count > 1]
+def duplicates(names: Iterable[str]) -> list[str]:
+    """Return the declared checks whose file has two functions of that name: Python keeps only the last one."""
+    return [name for name, count in Counter(names).items() if count > 1]
 
 
 def shortened(items: Sequence[pytest.Item]) -> list[str]:

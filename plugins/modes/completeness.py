@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deployment.errors import Refused
 from deployment.settings import Settings
-from plugins.integrity.collection_guard import duplicates, uncollected
+from plugins.integrity.collection_guard import declared, duplicates, uncollected
 from plugins.integrity.findings import Findings
 from plugins.integrity.forgotten import forgotten
 from plugins.integrity.hook_guard import Problem
@@ -66,7 +66,8 @@ def refuse_invalid(collected: Collected, settings: Settings | None) -> None:
 def refuse_incomplete(collected: Collected, suites: Path, *, whole: bool) -> None:
     """Raise Refused if checks are missing; in a run that is not whole, because the user selected checks, they may be."""
     found, names = collected.findings, [check.nodeid for check in collected.checks]
-    if doubled := duplicates(suites):
+    named = list(declared(suites))
+    if doubled := duplicates(named):
         raise Refused(
             f"{doubled[0]} is defined twice in its file, and only the last one would run", hint="Rename one of them."
         )
@@ -83,7 +84,7 @@ def refuse_incomplete(collected: Collected, suites: Path, *, whole: bool) -> Non
         raise Refused(f"{collected.skipped} files of checks were skipped, but this run must run all checks")
     if found.shortened:
         raise Refused(found.shortened[0], hint="Look for a conftest or a plugin that implements pytest_generate_tests.")
-    if missing := [name for name in uncollected(suites, names) if collected.belongs(name, suites)]:
+    if missing := [name for name in uncollected(named, names) if collected.belongs(name, suites)]:
         raise Refused(
             f"{missing[0]} is in its file but was not collected ({len(missing)} in all)",
             hint="Look for a condition around it (if, try), for collect_ignore, a conftest or an option that leaves it out.",

@@ -76,7 +76,7 @@ def test_declared_checks(tmp_path: Path) -> None:
 def test_uncollected_checks(tmp_path: Path) -> None:
     folder = suites(tmp_path)
     collected = [name for name in declared(folder) if "deep" not in name and "many" not in name]
-    assert uncollected(folder, [*collected, "suites/health/test_things.py::test_many[1]"]) == [
+    assert uncollected(declared(folder), [*collected, "suites/health/test_things.py::test_many[1]"]) == [
         "suites/health/test_things.py::TestGroup::TestDeeper::test_deep"
     ]
 
@@ -84,13 +84,13 @@ def test_uncollected_checks(tmp_path: Path) -> None:
 def test_unparsable_file_is_left_to_pytest(tmp_path: Path) -> None:
     folder = suites(tmp_path)
     (folder / "health" / "test_broken.py").write_text("def test_(:")
-    assert uncollected(folder, declared(folder)) == []
+    assert uncollected(declared(folder), declared(folder)) == []
 
 
 def test_alternatives_are_no_duplicates(tmp_path: Path) -> None:
     folder = suites(tmp_path)
     alternatives = "try:\n    import x\nexcept ImportError:\n    def test_a(): ...\nelse:\n    def test_a(): ...\n"
     (folder / "health" / "test_more.py").write_bytes(b"\xef\xbb\xbf" + alternatives.encode())
-    assert duplicates(folder) == []
+    assert duplicates(declared(folder)) == []
     (folder / "health" / "test_more.py").write_text(alternatives + "def test_a(): ...\n")
-    assert duplicates(folder) == ["suites/health/test_more.py::test_a"]
+    assert duplicates(declared(folder)) == ["suites/health/test_more.py::test_a"]
