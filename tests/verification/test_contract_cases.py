@@ -12,7 +12,7 @@ import yaml
 
 from verification.contract import Contract, ContractViolation
 
-CASES = yaml.safe_load(Path(__file__).with_name("contract_cases.yaml").read_text(encoding="utf-8"))
+CASES = yaml.load(Path(__file__).with_name("contract_cases.yaml").read_bytes(), yaml.CSafeLoader)  # in C: ten times as fast
 
 
 def document(case: dict[str, Any]) -> str:
