@@ -325,13 +325,12 @@ TABLE = [
 
 
 def _rows(faults: set[Fault], *, soak: set[Fault]) -> list[Any]:
-    """Return the rows of these faults; those in ``soak`` run only in `make soak` for the load balancer, DNS and ECS.
+    """Return the rows of these faults; those in ``soak`` run only in `make soak`.
 
     A throttled call ends as a failed one does, and botocore retries every operation in the same way.
     """
-    newer = {**ROUTER_CALLS, **ECS_CALLS}
     return [
-        pytest.param(name, fault, marks=[pytest.mark.soak] if name in newer and fault in soak else [])
+        pytest.param(name, fault, marks=[pytest.mark.soak] if fault in soak else [])
         for name, fault in TABLE
         if fault in faults
     ]
@@ -370,7 +369,7 @@ def test_repetition_after_one_fault_succeeds(aws: Aws, clock: Clock, name: str, 
 
 
 @pytest.mark.usefixtures("_table")
-@pytest.mark.parametrize(("name", "fault"), _rows(set(Fault) - {Fault.CONFLICT}, soak=set(Fault)))
+@pytest.mark.parametrize(("name", "fault"), _rows(set(Fault) - {Fault.CONFLICT}, soak=set(Fault) - {Fault.RESET_AFTER}))
 def test_one_fault_is_retried_by_the_client(aws: Aws, clock: Clock, name: str, fault: Fault) -> None:
     """The client's own second try succeeds, even if the first took effect: the caller does not notice the fault."""
     call = CALLS[name]

@@ -33,6 +33,7 @@ def alarm(sandbox: Sandbox, name: str) -> Iterator[Any]:
         set_state("OK")
 
 
+@pytest.mark.soak
 def test_firing_alarm_rejects_before_provisioning(up_sandbox: Sandbox) -> None:
     before = up_sandbox.running()
     with alarm(up_sandbox, "DeploymentHealthCheck") as set_state:

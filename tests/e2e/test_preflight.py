@@ -7,6 +7,8 @@ import json
 from typing import Any
 from uuid import uuid4
 
+import pytest
+
 from infrastructure.aws.session import Clients, Connection, Credentials, clients_for
 from infrastructure.embedded import cloud
 from tests.e2e.sandbox import Sandbox
@@ -34,6 +36,7 @@ def push(clients: Clients, repository: str) -> str:
     return tag
 
 
+@pytest.mark.soak
 def test_an_image_with_findings_is_refused(up_sandbox: Sandbox) -> None:
     """The image's scan has a finding that is worse than the allowed severity; the run and its plan are refused."""
     clients, outputs = clients_of(up_sandbox)

@@ -23,8 +23,8 @@ REFUSALS = {
 }
 
 
-# tests/plugins tries all of them in milliseconds; here a few run as processes, as a user types them.
-TYPED = {"unknown tag", "unknown environment", "-k", "a path", "live colour"}
+# tests/plugins tries all of them in milliseconds; here two run as processes, as a user types them.
+TYPED = {"unknown tag", "-k"}
 
 
 @pytest.mark.parametrize(
@@ -47,11 +47,11 @@ def test_refused(up_sandbox: Sandbox, case: str) -> None:
 @pytest.mark.parametrize(
     ("options", "code"),
     [
-        (["--collect-only", "-q"], 0),
+        pytest.param(["--collect-only", "-q"], 0, marks=pytest.mark.soak),
         (["--collect-only", "-q", "--target=green"], 0),
         (["tests/verification/test_statistics.py", "-q", "-p", "no:cacheprovider"], 0),
         (["--target=green", "--plan"], 0),
-        (["--target=green", "--plan", "--image-tag=9.9.9"], 4),
+        pytest.param(["--target=green", "--plan", "--image-tag=9.9.9"], 4, marks=pytest.mark.soak),
         (["--target=blue", "--plan"], 4),
     ],
     ids=["collect", "collect a deployment", "ordinary", "plan", "plan of an unknown tag", "plan for the live colour"],

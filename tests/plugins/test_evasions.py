@@ -77,7 +77,7 @@ def test_other_configuration(project: Project) -> None:
     assert refused(project.run("-c", "other.ini"))
 
 
-@pytest.mark.parametrize("target", ["green", None], ids=["deploy", "verify"])
+@pytest.mark.parametrize("target", ["green", pytest.param(None, marks=pytest.mark.soak)], ids=["deploy", "verify"])
 @pytest.mark.parametrize(
     ("variables", "options"),
     [

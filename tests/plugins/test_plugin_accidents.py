@@ -27,7 +27,13 @@ def test_a_check_that_ends_the_run(project: Project, gate: str, how: str) -> Non
     assert run.result == result_of(2, gate), run.output
 
 
-@pytest.mark.parametrize(("gate", "how"), [("endpoints", "raise KeyboardInterrupt"), ("live", "pytest.exit('enough')")])
+@pytest.mark.parametrize(
+    ("gate", "how"),
+    [
+        pytest.param("endpoints", "raise KeyboardInterrupt", marks=pytest.mark.soak),
+        ("live", "pytest.exit('enough')"),
+    ],
+)
 def test_a_check_that_ends_its_worker(project: Project, gate: str, how: str) -> None:
     project.add(gate, f"import pytest\ndef test_it(client): {how}")
     run = project.run("-n2")
@@ -36,7 +42,10 @@ def test_a_check_that_ends_its_worker(project: Project, gate: str, how: str) -> 
 
 @pytest.mark.parametrize(
     ("gate", "expected", "how"),
-    [("database", REJECTED, "os._exit(0)"), ("live", ROLLED_BACK, "os.kill(os.getpid(), 9)")],
+    [
+        pytest.param("database", REJECTED, "os._exit(0)", marks=pytest.mark.soak),
+        ("live", ROLLED_BACK, "os.kill(os.getpid(), 9)"),
+    ],
     ids=["exit", "kill"],
 )
 def test_a_worker_that_is_lost(project: Project, gate: str, expected: tuple[object, ...], how: str) -> None:

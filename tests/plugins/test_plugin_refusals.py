@@ -115,7 +115,7 @@ def test_two_checks_of_one_name(project: Project) -> None:
         (BROKEN_IMPORT, "-n0"),
         pytest.param(BROKEN_IMPORT, "-n2", marks=pytest.mark.soak),
         (ABSENT_MODULE, "-n0"),
-        (ABSENT_MODULE, "-n2"),
+        pytest.param(ABSENT_MODULE, "-n2", marks=pytest.mark.soak),
         ("import pytest\n@pytest.mark.parametrize('x', [])\ndef test_it(x): pass", "-n0"),
     ],
     ids=["broken import", "broken import, workers", "importorskip", "importorskip, workers", "empty parametrize"],
