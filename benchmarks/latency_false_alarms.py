@@ -226,9 +226,7 @@ def simulated(seed: int, model: str, slower: float, tail: float) -> LatencyResul
     def again(suspected: Collection[str], sessions: SessionPlan, judge: Judge) -> Measured:
         sessions = replace(sessions, affinity=machine)
         asks = series if sessions.controls else askers
-        return measure_sessions_with(
-            asks, plan, judge.places, suspected, sessions, hopeless=judge.hopeless, wanted=judge.wanted
-        )
+        return measure_sessions_with(asks, plan, suspected, sessions, hopeless=judge.hopeless, wanted=judge.wanted)
 
     def pause(seconds: float) -> None:
         machine.now_ms += seconds * 1000

@@ -290,6 +290,24 @@ def _many(value: Any) -> Sequence[Any]:
     return value if isinstance(value, list) else [] if value is None else [value]
 
 
+# Types without a request of their own, or whose request constrains no value in botocore.
+UNCONSTRAINED = {
+    "aws_acm_certificate_validation",
+    "aws_default_security_group",
+    "aws_internet_gateway",
+    "aws_route",
+    "aws_route_table",
+    "aws_route_table_association",
+    "aws_s3_bucket_logging",
+    "aws_s3_bucket_policy",
+    "aws_s3_bucket_public_access_block",
+    "aws_secretsmanager_secret_version",
+    "aws_sns_topic_policy",
+    "aws_vpc_security_group_egress_rule",
+    "aws_vpc_security_group_ingress_rule",
+}
+
+
 def kind_of(address: str) -> str:
     """Return the type of a resource, from its address."""
     return next(part for part in reversed(re.sub(r"\[[^\]]*\]", "", address).split(".")[:-1]))

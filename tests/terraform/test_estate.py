@@ -14,7 +14,7 @@ from infrastructure.aws.ecs.requests import register_request
 from infrastructure.estate import aws_estate
 from scripts.commands import configure
 from tests.permissions import table
-from tests.terraform.aws_models import REQUESTS, kind_of, refused
+from tests.terraform.aws_models import REQUESTS, UNCONSTRAINED, kind_of, refused
 from tests.terraform.conftest import Estate
 from tests.terraform.destruction import kept
 from tests.terraform.documented_costs import documented_costs
@@ -32,22 +32,6 @@ ALIKE = (
 )
 # The parts that AWS generates: UUIDs and hexadecimal parts of ARNs; besides, the short names of the load balancers.
 GENERATED = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{16,32}\b|telehealth-[bg]\b")
-# Types without a request of their own, or whose request constrains no value in botocore.
-UNCONSTRAINED = {
-    "aws_acm_certificate_validation",
-    "aws_default_security_group",
-    "aws_internet_gateway",
-    "aws_route",
-    "aws_route_table",
-    "aws_route_table_association",
-    "aws_s3_bucket_logging",
-    "aws_s3_bucket_policy",
-    "aws_s3_bucket_public_access_block",
-    "aws_secretsmanager_secret_version",
-    "aws_sns_topic_policy",
-    "aws_vpc_security_group_egress_rule",
-    "aws_vpc_security_group_ingress_rule",
-}
 
 
 def test_aws_accepts_every_value(estate: Estate) -> None:

@@ -9,11 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.terraform.aws_models import REQUESTS, refused
+from tests.terraform.aws_models import REQUESTS, UNCONSTRAINED, kind_of, refused
 from tests.terraform.conftest import resources_of
 from tests.terraform.stub import core
 from tests.terraform.stub.core import Workspace
-from tests.terraform.test_aws_accepts import UNCONSTRAINED, kind_of
 
 MODULES = sorted(path.name for path in (core.TREE / "modules").iterdir())
 

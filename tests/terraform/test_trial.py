@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import estate_cost
-from tests.terraform.conftest import PAIRS, VARIABLES, Estate, _resources
+from tests.terraform.conftest import PAIRS, VARIABLES, Estate, resources_of
 from tests.terraform.destruction import kept
 from tests.terraform.documented_costs import documented_costs
 from tests.terraform.stub import core
@@ -60,7 +60,7 @@ def test_trial_is_destroyed(trial: Estate) -> None:
         ("apply", "-input=false", "-no-color", "-compact-warnings", "first"),
         ("show", "-json"),
     )
-    resources = dict(_resources(applied.document()["values"]["root_module"]))
+    resources = dict(resources_of(applied.document()["values"]["root_module"]))
     assert len(resources) == len(trial.planned)
     options = [
         word for one in (f"platform={trial.platform}", f"router={trial.router}", *VARIABLES) for word in ("-var", one)

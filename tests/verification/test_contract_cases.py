@@ -12,7 +12,8 @@ import yaml
 
 from verification.contract import Contract, ContractViolation
 
-CASES = yaml.load(Path(__file__).with_name("contract_cases.yaml").read_bytes(), yaml.CSafeLoader)  # in C: ten times as fast
+CASES_FILE = Path(__file__).with_name("contract_cases.yaml")
+CASES = yaml.load(CASES_FILE.read_bytes(), yaml.CSafeLoader)  # in C: ten times as fast
 
 
 def document(case: dict[str, Any]) -> str:

@@ -122,7 +122,6 @@ def test_each_session_has_its_core_and_both_colours_get_as_many_requests(askers:
     measured = measure_sessions_with(
         askers,
         PLAN,
-        PLAN.places,
         [],
         sessions,
         hopeless=lambda _: None,
@@ -143,11 +142,9 @@ def test_measurement_may_end_before_all_its_sessions(askers: dict[str, Quick]) -
         return [] if not seen.is_early else [("health", "kept")]
 
     sessions = SessionPlan(4, (6,), early=(1, 2), affinity=FakeAffinity(()))
-    measured = measure_sessions_with(askers, PLAN, PLAN.places, [], sessions, hopeless=lambda _: None, wanted=wanted)
+    measured = measure_sessions_with(askers, PLAN, [], sessions, hopeless=lambda _: None, wanted=wanted)
     assert (looks, measured.sessions) == ([(1, True), (2, True), (4, False)], 4)
-    measured = measure_sessions_with(
-        askers, PLAN, PLAN.places, [], sessions, hopeless=lambda _: None, wanted=lambda _: []
-    )
+    measured = measure_sessions_with(askers, PLAN, [], sessions, hopeless=lambda _: None, wanted=lambda _: [])
     assert (measured.sessions, measured.is_early) == (1, True)
 
 
@@ -159,14 +156,12 @@ def test_measurement_that_fails_returns_the_cores(askers: dict[str, Quick]) -> N
 
     with pytest.raises(RuntimeError):
         measure_sessions_with(
-            askers, PLAN, PLAN.places, [], SessionPlan(2, (4,), affinity=affinity), hopeless=fail, wanted=lambda _: []
+            askers, PLAN, [], SessionPlan(2, (4,), affinity=affinity), hopeless=fail, wanted=lambda _: []
         )
     assert affinity.chosen[-1] == {0, 1}
 
 
 def test_measurement_without_affinity_has_no_cores(askers: dict[str, Quick]) -> None:
     sessions = SessionPlan(2, (4,), affinity=FakeAffinity(()))
-    measured = measure_sessions_with(
-        askers, PLAN, PLAN.places, [], sessions, hopeless=lambda _: None, wanted=lambda _: []
-    )
+    measured = measure_sessions_with(askers, PLAN, [], sessions, hopeless=lambda _: None, wanted=lambda _: [])
     assert (measured.sessions, measured.cores) == (2, [])

@@ -104,7 +104,7 @@ class Again(Protocol):
     """Makes a further measurement, in sessions: the second one, or the third one that confirms it."""
 
     def __call__(self, suspected: Collection[str], sessions: SessionPlan, judge: Judge) -> Measured:
-        """Measure the judge's places again, the suspected operations with all samples; ``judge`` says when it is enough."""
+        """Measure the places of ``sessions`` again, the suspected operations with all samples; ``judge`` says when it is enough."""
 
 
 def verify(plan: LatencyPlan, limits: LatencyLimits) -> LatencyResult:
@@ -116,9 +116,7 @@ def verify(plan: LatencyPlan, limits: LatencyLimits) -> LatencyResult:
         return measure(plan, places, hopeless=looked.hopeless, wanted=looked.wanted)
 
     def again(suspected: Collection[str], sessions: SessionPlan, judge: Judge) -> Measured:
-        return measure_in_sessions(
-            plan, judge.places, suspected, sessions, hopeless=judge.hopeless, wanted=judge.wanted
-        )
+        return measure_in_sessions(plan, suspected, sessions, hopeless=judge.hopeless, wanted=judge.wanted)
 
     return judge_repeatedly(once, judge, again, compared=LIVE in plan.urls)
 
@@ -144,7 +142,7 @@ def judge_repeatedly(
     if _names_operations(suspected) and judge.has_answers(first):
         judge = judge.only(_operations(suspected))
     # Else measure everything again: a slow tail may have shown in one operation first, and by chance would not show in that one twice.
-    second = again(_operations(suspected), replace(SECOND, controls=_need_controls(suspected)), judge)
+    second = again(_operations(suspected), _sessions(SECOND, suspected, judge), judge)
     found = judge.findings(second)
     words = {one.operation: one.says for one in suspected}
     if not found or any(one.plain for one in found):
@@ -154,7 +152,7 @@ def judge_repeatedly(
         return replace(result, second=second, findings=findings)
     pause(PAUSE_BEFORE_THIRD_S)
     confirming = (judge.only(_operations(found)) if _names_operations(found) else judge).confirming(found)
-    third = again(_operations(found), replace(THIRD, controls=_need_controls(found)), confirming)
+    third = again(_operations(found), _sessions(THIRD, found, confirming), confirming)
     seconds = {one.operation: one.says for one in found}
     confirmed = confirming.findings(third)
     findings = tuple(
@@ -179,9 +177,10 @@ def _names_operations(found: Collection[Finding]) -> bool:
     return all(one.test == SLOWER and one.operation != ALL for one in found)
 
 
-def _need_controls(found: Collection[Finding]) -> bool:
-    """Return whether a colour must be compared with itself: not for slow answers that are counted, which then take half the time."""
-    return any(one.test not in (TAIL, BUDGET, FAILURES) for one in found)
+def _sessions(plan: SessionPlan, found: Collection[Finding], judge: Judge) -> SessionPlan:
+    """Return the plan for the judge's places; without controls, in half the time, if only slow or failed answers are counted."""
+    typical = any(one.test not in (TAIL, BUDGET, FAILURES) for one in found)
+    return replace(plan, controls=typical, places=tuple(judge.places))
 
 
 class Judge:

@@ -38,6 +38,7 @@ class SessionPlan:
     """How many sessions a measurement has: ``least``, and ``more`` as long as they decide nothing.
 
     After ``early`` sessions it ends if a difference is plain. ``controls``: whether both colours are asked twice.
+    ``places``: what is asked; everything if it is empty.
     ``seed`` decides the order of requests and cores, ``affinity`` reaches the cores of the measuring thread.
     """
 
@@ -46,6 +47,7 @@ class SessionPlan:
     seed: int = 0
     early: tuple[int, ...] = ()
     controls: bool = True
+    places: tuple[Place, ...] = field(default=(), compare=False)
     affinity: Affinity = field(default_factory=ThreadAffinity, compare=False)
 
     @property
@@ -120,14 +122,13 @@ def measure(
 
 def measure_in_sessions(
     plan: LatencyPlan,
-    places: Collection[Place],
     suspected: Collection[str],
     sessions: SessionPlan = SECOND,
     *,
     hopeless: Callable[[Measured], str | None],
     wanted: Callable[[Measured], Collection[Place]],
 ) -> Measured:
-    """Measure those places again, in sessions: each at another moment, on other connections, in an order of its own.
+    """Measure the places of ``sessions`` again, in sessions: each at another moment, on other connections, in an order of its own.
 
     Answers of one moment resemble each other, because they share the core that a process runs on. So a session is one
     observation. Operations in ``suspected`` get all samples; ``wanted`` is asked for more after ``sessions.least`` sessions.
@@ -139,7 +140,7 @@ def measure_in_sessions(
     plan = replace(plan, rate=plan.rate / 2) if compared else plan
     context = tls_context(plan.ca_file) if any(url.startswith("https:") for url in urls.values()) else None
     askers = {colour: Asker(url, plan, context, plan.route_of(colour)) for colour, url in urls.items()}
-    return measure_sessions_with(askers, plan, places, suspected, sessions, hopeless=hopeless, wanted=wanted)
+    return measure_sessions_with(askers, plan, suspected, sessions, hopeless=hopeless, wanted=wanted)
 
 
 class Asks(Protocol):
@@ -179,7 +180,6 @@ def measure_with(
 def measure_sessions_with(
     askers: Mapping[str, Asks],
     plan: LatencyPlan,
-    places: Collection[Place],
     suspected: Collection[str],
     sessions: SessionPlan = SECOND,
     *,
@@ -191,7 +191,7 @@ def measure_sessions_with(
     for name in suspected:
         parts.update(dict.fromkeys((name, *plan.operations[name].beside), 1.0) if name in parts else {})
     part = min(1.0, sessions.least / _SESSIONS_OF_ALL_SAMPLES)
-    places = _completed(plan, places)
+    places = _completed(plan, sessions.places or plan.places)
     measured = Measured(
         {place: max(1, int(plan.samples * part * parts[place[0]])) for place in places},
         {place: {colour: [] for colour in askers} for place in places},
