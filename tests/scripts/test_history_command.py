@@ -180,7 +180,7 @@ def test_page_and_json_name_the_flakiest_checks_with_links(reports: Path) -> Non
     assert '<h2 id="flakiest-title">Flakiest checks</h2>' in text
     assert "suites.redis.test_r::test_&lt;b&gt;" in text
     assert '1 of 4 runs</td><td class="num">25.0 % <small>(0.6 to 80.6)</small>' in text
-    assert f'passed in <a href="{promoted[-1]}/report.html">' in text
+    assert f'<td><a href="{promoted[-1]}/report.html">passed</a></td>' in text
     (one,) = json.loads(call(reports, "--json").stdout)["flakiest_checks"]
     assert one == {
         "check": "suites.redis.test_r::test_<b>", "failed": 1, "runs": 4, "low": 0.0063, "high": 0.8059,
