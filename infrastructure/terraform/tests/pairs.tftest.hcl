@@ -82,3 +82,25 @@ run "a_trial_called_production" {
 
   expect_failures = [var.trial]
 }
+
+run "smoke_users_are_not_the_services" {
+  command = plan
+
+  assert {
+    condition     = !contains(keys(local.secrets), "SEED_USERS")
+    error_message = "the service gets the passwords of the smoke users without being asked to make them"
+  }
+}
+
+run "smoke_users_are_made_by_the_service" {
+  command = plan
+
+  variables {
+    seed_smoke_users = true
+  }
+
+  assert {
+    condition     = contains(keys(local.secrets), "SEED_USERS")
+    error_message = "the service is to make the smoke users, and does not get them"
+  }
+}

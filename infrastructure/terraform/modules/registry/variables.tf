@@ -20,3 +20,9 @@ variable "trial" {
   type        = bool
   default     = false
 }
+
+variable "trial" {
+  description = "Whether the repository is destroyed with its images."
+  type        = bool
+  default     = false
+}
