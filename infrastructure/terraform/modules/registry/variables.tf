@@ -20,9 +20,3 @@ variable "trial" {
   type        = bool
   default     = false
 }
-
-variable "trial" {
-  description = "Whether the repository is destroyed with its images."
-  type        = bool
-  default     = false
-}
