@@ -7,13 +7,14 @@ import sys
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
 # pytester forgets what a run imports. Each of hundreds of runs would compile the page's templates again, a quarter of its time.
 import plugins.page.render  # noqa: F401
-from tests.plugins import project_settings, world
+import verification.prober.prober
+from tests.plugins import forked_prober, project_settings, world
 from tests.plugins.project import ROOT, Project
 
 
@@ -49,8 +50,17 @@ def _quick_pictures() -> ModuleType:
     return module
 
 
+@pytest.fixture(scope="session")
+def forked_probers() -> Iterator[SimpleNamespace]:
+    """Yield what starts the probers of runs in this process; runs in a process of their own start theirs as users' runs do."""
+    with forked_prober.forking() as made:
+        yield made
+
+
 @pytest.fixture
-def project(pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+def project(
+    pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, forked_probers: SimpleNamespace
+) -> Iterator[Project]:
     """Yield a project whose checks all pass, in a world with blue live on 1.0.0."""
     folder = tmp_path / "world"
     folder.mkdir()
@@ -59,6 +69,7 @@ def project(pytester: pytest.Pytester, tmp_path: Path, monkeypatch: pytest.Monke
     # Inherited from the run of this test: a project's process would take itself for a worker, without the fake world.
     monkeypatch.delenv("PYTEST_XDIST_WORKER", raising=False)
     monkeypatch.setitem(sys.modules, "vl_convert", _quick_pictures())
+    monkeypatch.setattr(verification.prober.prober, "subprocess", forked_probers)
     # Development plugins would triple a worker's start-up time; pytest.ini names the plugins that a deployment needs.
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     world.install(monkeypatch)  # undone after the test; the project's conftest.py installs it in other processes
