@@ -18,7 +18,7 @@ from jinja2.bccache import Bucket
 from markupsafe import Markup, escape
 
 from deployment.evidence.sentence import exemptions
-from plugins.page import charts, view
+from plugins.page import charts, facts, view
 from plugins.page.timeline import timeline
 
 _BACKTICKS = re.compile("`([^`]+)`")
@@ -33,12 +33,19 @@ def render(data: Mapping[str, Any]) -> str:
         data=data,
         report=data["report"],
         mood=view.mood(data),
-        took=view.took(data["report"]),
+        kind=facts.kind(data),
+        times=facts.times(data),
         users=view.users(data),
-        compared=view.compared(data),
+        watched=facts.watched(data),
+        compared=facts.compared(data),
+        left_out=facts.left_out(data),
+        unchecked=facts.unchecked(data),
+        went_back=facts.went_back(data),
+        words=facts.WORDS,
         steps=view.steps(data),
         groups=view.groups(data),
         failures=view.failures(data),
+        failure_groups=facts.groups_of_failures(view.failures(data)),
         waived=view.waived(gates),
         absent=view.absent(gates),
         ran=view.ran(data),
@@ -48,7 +55,7 @@ def render(data: Mapping[str, Any]) -> str:
         gone=next(iter(view.records(data, "gone")), {}).get("checks", ()),
         exemptions=exemptions(data["report"]),
         uncompared=view.uncompared(data["report"]),
-        left_out=next(iter(view.records(data, "history")), {}).get("left_out", {}),
+        unread=next(iter(view.records(data, "history")), {}).get("left_out", {}),
         logs=view.records(data, "logs"),
         unsigned=next(iter(view.records(data, "unsigned")), {}).get("reason"),
         signed_by=next(iter(view.records(data, "closed")), {}).get("signed_by"),

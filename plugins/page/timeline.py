@@ -17,7 +17,7 @@ def timeline(journal: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
             "opened": lambda d=data: f"run opened by {d.get('by')} on {d.get('host')}, pid {d.get('pid')}",
             "planned": lambda d=data: f"{d.get('image')} ({d.get('digest')}) for {d.get('target')}",
             "intent": lambda d=data: f"{d['step']}: about to {d.get('what')}",
-            "outcome": lambda d=data: f"{d['step']}: {d['outcome']} — {d.get('detail')}",
+            "outcome": lambda d=data: f"{d['step']}: {d['outcome']}" + (f" — {d['detail']}" if d.get("detail") else ""),
             "phase": lambda d=data: f"phase {d['before']} → {d['after']}",
             "writing": lambda d=data: f"routes: {d['colour']}{_share(d)}, generation {d['generation']}",
             "fault": lambda d=data: f"fault: {d['what']}",

@@ -91,7 +91,8 @@ def steps(data: Mapping[str, Any]) -> Steps | None:
     found = [(one, _seconds(one["started_at"])) for one in data["report"]["steps"] if one.get("started_at")]
     if not found:
         return None
-    begin = min(start for _, start in found)
+    opened = data["report"].get("started_at")
+    begin = min([*(start for _, start in found), *([_seconds(opened)] if opened else [])])
     whole = max(max(start + (one["duration_s"] or 0) for one, start in found) - begin, 0.001)
     scale = (_WIDTH - _NAMES - 10) / whole
     bars = [
@@ -158,23 +159,6 @@ def duration(seconds: float) -> str:
     if minutes < 60:
         return f"{minutes} min {rest} s" if rest else f"{minutes} min"
     return f"{minutes // 60} h {minutes % 60} min"
-
-
-def took(report: Mapping[str, Any]) -> str | None:
-    """Return how long the run took, in words; None if its end is unknown."""
-    if not (report.get("started_at") and report.get("finished_at")):
-        return None
-    return duration(max(0.0, _seconds(report["finished_at"]) - _seconds(report["started_at"])))
-
-
-def compared(data: Mapping[str, Any]) -> str | None:
-    """Return with which promotion the run's checks were compared, and the difference; None if with none."""
-    known = data["report"].get("compared_with") or {}
-    if known.get("checks") is None:
-        return None
-    gone = len(next(iter(records(data, "gone")), {}).get("checks", ()))
-    difference = "none of them is gone" if gone == 0 else f"{gone:,} of them {'is' if gone == 1 else 'are'} gone"
-    return f"the {known['checks']:,} checks of {known.get('promotion') or 'the last promotion'}: {difference}"
 
 
 def users(data: Mapping[str, Any]) -> str | None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from deployment.evidence import archive
+from deployment.evidence.attestation import Signer
 from deployment.evidence.data import details
 from deployment.evidence.journal import Journal
 from plugins.integrity.outcomes import shortened
@@ -25,13 +27,27 @@ SIZES = {
 BEFORE = tuple(name for name in SIZES if name != "live")
 NO_REDIS = "the service declares no cache: sessions are kept in the database"
 WAIVER = "INC-4711: the load generator's host is being replaced, agreed with the team lead"
-REASON = shortened(
+WHOLE_REASON = (
     "latency: budgets (listConsults): GET /consults: p95 612.4 ms, limit 500 ms (60 answers); GET /consults: 1.61 times "
     "live's time (95 %: 1.38 to 1.92), limit 1.25 times; the first of two measurements: GET /consults: p95 598.0 ms, limit "
     "500 ms (60 answers); GET /consults: 1.58 times live's time (95 %: 1.31 to 1.84), limit 1.25 times"
 )
+REASON = shortened(WHOLE_REASON)
 """A reason that is too long for one line, as a measurement gives it."""
+SLOW = {"candidate": [180.0, 260.0, 330.0, 410.0, 612.4, 700.1], "ratio": 1.61, "low": 1.38, "high": 1.92}
+"""What the picture shows of an operation that is too slow."""
 CURL = "curl -s -i -H 'Authorization: Bearer [redacted]' 'https://green.internal.example.com/consults?limit=500'"
+
+
+@cache
+def signer() -> Signer:
+    """Return a signer with a new key, the same for all runs."""
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key = Ed25519PrivateKey.generate()
+    pem = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    return Signer(pem.decode())
 
 
 class Clock:
@@ -72,8 +88,8 @@ class Run:
         return self.add(
             "opened", deployment_id=f"20261129-040000-green-{self.folder.name}", environment="production", target="auto",
             by="maria@ci", started_at=self.time(), mode=mode, host="runner-7", pid=4711, framework="1.1.0",
-            schema_version=2, argv=["--target=auto", "--image-tag", "1.1.0"], versions=versions,
-            **({"image_tag": "1.1.0"} if mode == "deploy" else {}), **more,
+            schema_version=2, versions=versions,
+            **({"image_tag": "1.1.0"} if mode == "deploy" else {}), **{"argv": ["--target=auto", "--image-tag", "1.1.0"], **more},
         )  # fmt: skip
 
     def planned(self, version: str = "1.1.0", target: str = "green", digest: str = DIGEST, **more: Any) -> Run:
@@ -156,18 +172,21 @@ class Run:
         self.reasons[gate] = reason
         return self
 
-    def series(self, watched: int, switch: int | None = None, failed: dict[int, int] | None = None) -> Run:
-        """Write every series; ``switch`` is the second in which the candidate began to answer users."""
+    def series(
+        self, watched: int, switch: int | None = None, failed: dict[int, int] | None = None, back: int | None = None
+    ) -> Run:
+        """Write every series. The candidate began to answer users in the second ``switch``, and ended in ``back``."""
         chance = random.Random(4)
         seconds = []
         for second in range(watched):
-            label = "blue 1.0.0" if switch is None or second < switch else "green 1.1.0"
+            label = "blue 1.0.0" if switch is None or not switch <= second < (back or watched) else "green 1.1.0"
             bad, good = (failed or {}).get(second, 0), chance.randint(36, 44)
             seconds.append([second, good, bad, {label: good}])
         self.details.add(
             details.SERIES, name="availability",
             data={"start": BEGIN.timestamp(), "longest_gap_ms": 48.2, "seconds": seconds},
         )  # fmt: skip
+        slow = self.gates["latency"]["failed"] > 0
         names = ("GET /health", "GET /consults", "POST /consults", "GET /consults/{id}", "POST /auth/login")
         operations = [
             {
@@ -175,17 +194,21 @@ class Run:
                 "candidate": [2.1, 3.4, 5.2 * n, 7.1 * n, 22.0 * n, 61.0 * n],
                 "live": [2.0, 3.1, 4.9 * n, 6.8 * n, 20.0 * n, 55.0 * n],
                 "ratio": 1.0 + n / 50, "low": 0.9, "high": 1.1 + n / 20, "limit": 1.25,
-            }
+            } | (SLOW if slow and name == "GET /consults" else {})
             for n, name in enumerate(names, 1)
             for kind in ("kept", "fresh")
         ]  # fmt: skip
         budgets = {"p50_ms": 100, "p95_ms": 500, "p99_ms": 1000}
-        self.details.add(details.SERIES, name="latency", data={"operations": operations, "budgets": budgets})
+        if self.gates["latency"]["ran"]:
+            self.details.add(details.SERIES, name="latency", data={"operations": operations, "budgets": budgets})
         load = [[second, chance.randint(180, 220), int(second == 11), chance.uniform(30, 60)] for second in range(30)]
-        self.details.add(details.SERIES, name="load", data={"seconds": load, "p95_limit_ms": 500})
+        if self.gates["load"]["ran"]:
+            self.details.add(details.SERIES, name="load", data={"seconds": load, "p95_limit_ms": 500})
         if switch is not None:
             bake = {
-                "failed requests": [[t, min(0.05 * t, 0.6)] for t in range(watched - switch)],
+                "failed requests": [
+                    [t, 1.2 if failed and t + switch >= max(failed) else 0.0] for t in range(watched - switch)
+                ],
                 "slow answers": [[t, 0.1 + 0.01 * t] for t in range(watched - switch)],
             }
             self.details.add(details.SERIES, name="bake", data={"statistics": bake})
@@ -199,7 +222,8 @@ class Run:
         self.clock.sleep(0.6)
         said: list[str] = []
         closing = {"verdict": verdict, "exit_code": exit_code, "finished_at": self.time(), **more}
-        archive.close(self.journal, self.folder, [("closed", closing)], say=said.append, page=render)
+        target = archive.NOWHERE if verdict == "refused" else archive.Archive("production", signer, None)
+        archive.close(self.journal, self.folder, [("closed", closing)], target, said.append, render)
         assert said == []
         return self.folder
 
@@ -207,13 +231,13 @@ class Run:
 def check_id(gate: str, number: int) -> str:
     if number % 3:
         return f"suites/{gate}/test_{gate}.py::test_answers_as_documented[{number}-a-consultation-of-another-doctor]"
-    return f"suites/service.yaml::{gate}::operation {number} answers a valid request as the contract says"
+    return f"suites/service.yaml::{gate}::case {number} of GET /consults answers as the contract says"
 
 
 def gate_line(name: str, checks: int, ran: int, failed: int, outcome: str, **more: Any) -> dict[str, Any]:
     return {
         "name": name, "required": True, "outcome": outcome, "checks": checks, "ran": ran, "failed": failed,
-        "duration_s": round(0.21 * ran, 3), "waived": None, **more,
+        "duration_s": round(min(0.21 * ran, 300), 3), "waived": None, **more,
     }  # fmt: skip
 
 
@@ -230,8 +254,9 @@ def check(gate: str, number: int, failed: bool) -> dict[str, Any]:
     if failed:
         line |= {
             "outcome": "failed",
-            "message": shortened(f"GET /consults?limit=500: status 500, expected 422; {REASON}"),
-            "detail": f"GET /consults?limit=500\n  status: 500, expected 422\n  body: {{'error': '{'x' * 300}'}}\n{CURL}",
+            "message": REASON if gate == "latency" else "GET /consults?limit=500: status 500, expected 422",
+            "detail": f"{WHOLE_REASON}\n{CURL}" if gate == "latency" else
+            f"GET /consults?limit=500\n  status: 500, expected 422\n  body: {{'error': 'the database refused {'x' * 60}'}}\n{CURL}",
             "exchanges": [
                 {"method": "GET", "path": "/consults?limit=500", "status": 500, "elapsed_ms": 12.3, "at": 0.0, "problem": None, "kept": True},
                 {"method": "GET", "path": "/health", "status": None, "elapsed_ms": 5000.0, "at": 1.0, "problem": "ReadTimeout: no answer within 5 s", "kept": False},
@@ -245,6 +270,7 @@ def _begun(folder: Path, sizes: dict[str, int] = SIZES) -> Run:
     run.clock.sleep(8)
     run.expect(sizes).planned().preflight()
     run.step("lease", 1.6, "blue is live and healthy on 1.0.0")
+    run.add("compared", promotion="20261122-081500-blue-77aa01", checks=sum(sizes.values()) + ("redis" not in sizes))
     return run.step("provision", 42, "telehealth-api:1.1.0 runs on green, digest sha256:9f8e7d6c9f8e")
 
 
@@ -267,7 +293,6 @@ def promoted(folder: Path) -> Path:
     run = _begun(folder, sizes).absent("redis", NO_REDIS)
     _all_passed(run, [name for name in BEFORE if name != "redis"])
     run.ran("load", failed=1, waived=WAIVER).ran("rehearsal", failed=1, required=False)
-    run.add("compared", promotion="20261122-081500-blue-77aa01", checks=214)
     run.add("gone", checks=[check_id("redis", 0)])
     run.add("waived", gate="load", reason=WAIVER).step("verify", 95, "every required gate passed")
     run.step("promote", 4, "green is live", during=_switch(run)).ran("live").step("live", 6, "12 checks passed")
@@ -287,9 +312,11 @@ def rolled_back(folder: Path) -> Path:
     reason = "bake: 31 of 240 requests of users failed (limit 1 %): GET /consults: status 500"
     run.step("bake", 20, reason, "failed")
     run.step("rollback", 3, "blue is live", during=lambda: run.add("switched", colour="blue", generation=3))
-    run.add("logs", colour="green", lines=[f"04:03:0{n} app: ERROR could not serve" for n in range(9)])
+    run.add(
+        "logs", colour="green", lines=[f"04:02:5{n} app: ERROR GET /consults: the database refused" for n in range(9)]
+    )
     rollback = {"reason": reason, "detected_s": 1.2, "switch_s": 0.029, "requests": 240, "failed": 31}
-    run.step("retire", 5, "green is PAUSED").series(190, switch=149, failed={170: 12, 171: 19})
+    run.step("retire", 5, "green is PAUSED").series(184, switch=149, failed={170: 12, 171: 19}, back=178)
     run.add("traffic", promotion=PROMOTION, rollback=rollback)
     return run.closed("rolled_back", 10, reason=reason)
 
@@ -300,14 +327,15 @@ def halted(folder: Path) -> Path:
     run.step("promote", 4, "green is live", during=_switch(run)).ran("live").step("live", 6, "12 checks passed")
     reason = "bake: 31 of 240 requests of users failed (limit 1 %): GET /consults: status 500"
     run.step("bake", 20, reason, "failed").step("rollback", 30, "the router answers 503", "failed")
-    run.series(190, switch=149, failed={170: 12, 171: 19})
+    run.series(206, switch=149, failed={170: 12, 171: 19})
     reason = f"rollback: the router answers 503; the rollback was started because of {reason}"
     return run.closed("rollback_failed", 11, reason=reason)
 
 
 def verified(folder: Path) -> Path:
     """Build a verification of the live release."""
-    run = Run(folder).opened("verify").expect(SIZES).planned()
+    run = Run(folder).opened("verify", argv=["--environment=production"]).expect(SIZES).planned()
+    run.clock.sleep(58)
     return _all_passed(run, list(SIZES)).closed("verified", 0)
 
 
@@ -321,7 +349,7 @@ def refused(folder: Path) -> Path:
 def interrupted(folder: Path) -> Path:
     run = _all_passed(_begun(folder), BEFORE[:4]).ran("endpoints", 40)
     run.step("verify", 31, "interrupted by SIGINT", "failed").step("retire", 5, "green is PAUSED")
-    return run.series(90).closed("rejected", 2, reason="interrupted: SIGINT", partial=True)
+    return run.series(86).closed("rejected", 2, reason="interrupted: SIGINT", partial=True)
 
 
 def recovered(folder: Path) -> Path:
@@ -337,7 +365,9 @@ def recovered(folder: Path) -> Path:
 
 def undone(folder: Path) -> Path:
     """Build a rollback by hand."""
-    run = Run(folder).opened("rollback", reason="INC-4712: doctors cannot see new consultations")
+    run = Run(folder).opened(
+        "rollback", reason="INC-4712: doctors cannot see new consultations", argv=["rollback", "--reason", "…"]
+    )
     run.planned("1.0.0", "blue", OLD_DIGEST, undoes="20261128-160000-green-1a2b3c")
     live = {"colour": "green", "image": "telehealth-api:1.1.0", "version": "1.1.0", "digest": DIGEST}
     run.step("lease", 0.4, None, live=live)
@@ -352,7 +382,7 @@ def many(folder: Path) -> Path:
     run = _begun(folder, SIZES | {"endpoints": 10_000 - sum(SIZES.values()) + SIZES["endpoints"]})
     run = _all_passed(run, [name for name in BEFORE if name != "endpoints"]).ran("endpoints", failed=120)
     run.step("verify", 620, REASON, "failed").step("retire", 5.8, "green is PAUSED")
-    return run.series(700).closed("rejected", 1, reason=REASON)
+    return run.series(676).closed("rejected", 1, reason=REASON)
 
 
 RUNS: dict[str, Callable[[Path], Path]] = {

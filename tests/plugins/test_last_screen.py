@@ -36,7 +36,7 @@ EXPECTED = {
     "rejected": (
         "REJECTED: telehealth-api:1.1.0 was not promoted; live traffic never moved.",
         "latency: budgets (listConsults): GET /consults: p95 612.4 ms, limit 500 ms",
-        "FAILED latency: operation 0 answers a valid request as the contract says",
+        "FAILED latency: case 0 of GET /consults answers as the contract says",
         "FAILED latency: test_answers_as_documented[2-a-consultation-of-another-doctor]",
         "curl -s -i -H 'Authorization: Bearer [redacted]' 'https://green.internal.example.com/consults?limit=500'",
         "users: 0 of ",

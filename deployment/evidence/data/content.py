@@ -58,7 +58,9 @@ def build(records: Sequence[Record], details: Iterable[Mapping[str, Any]] = ()) 
         "undoes": undoes,
         "reason_given": facts.get("reason_given") or planned.get("reason"),
         "requested_by": planned.get("requested_by"),
-        "recovered_by": next((one.actor for one in reversed(records) if one.kind == "recovering"), None),
+        "recovered_by": next(
+            (one.data.get("by", one.actor) for one in reversed(records) if one.kind == "recovering"), None
+        ),
         "host": opened.get("host"),
         "command": opened.get("argv"),
         "versions": {

@@ -1,0 +1,140 @@
+"""The facts of the first screen that need a computation: what counted, what was compared, how long the release was live; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from plugins.page.view import duration, records
+
+# Users may be without a watch for this long at the end of a run, in seconds: the report is written then.
+_UNWATCHED_S = 15
+# So many names stand in a list of names.
+_NAMES = 5
+
+WORDS = (
+    ("candidate", "the release that the run wants to promote; it answers at an address of its own until then"),
+    ("gate", "a group of checks; the candidate goes live only if every required gate passed"),
+    ("advisory", "said of a gate or check: it is reported, and decides nothing"),
+    (
+        "waived",
+        "said of a gate or check: a person decided beforehand, with a reason, that it does not stop the release",
+    ),
+    ("absent", "said of a gate: the service declares that it has no such part"),
+    ("preflight", "what is looked at before anything is touched"),
+    ("lease", "the lock of the environment: one run at a time may change it"),
+    ("provision", "starting the candidate on the idle colour"),
+    ("promote", "sending the users' traffic to the candidate"),
+    ("live", "the step and the gate that ask through the users' own address right after the switch"),
+    ("bake", "watching the users' requests for some time after the switch; harm sends the traffic back"),
+    ("retire", "stopping the colour that gets no traffic after a failure"),
+    ("bystander", "checks that the candidate does not disturb the live colour beside it"),
+    ("continuity", "sessions and data that begin on one colour and go on with the other, in both directions"),
+    ("rehearsal", "asking the candidate as the users' address will ask it"),
+    ("kept, fresh", "requests on connections that stay open, and on new ones"),
+    ("generation", "the number of the routes that send the traffic; each switch writes the next one"),
+    ("prober", "what sends requests to the users' address during the whole run, and counts"),
+    (
+        "exit codes",
+        "0 promoted or verified, 1 rejected, 2 interrupted, 3 internal error, 4 refused, 10 rolled back, 11 rollback failed",
+    ),
+)
+"""The words of the page and what they mean."""
+
+
+def kind(data: Mapping[str, Any]) -> str:
+    """Return what the page reports."""
+    if data["undoes"]:
+        return "Rollback report"
+    return "Verification report" if data["report"]["verdict"] in ("verified", "failed") else "Deployment report"
+
+
+def left_out(data: Mapping[str, Any]) -> str | None:
+    """Return which gates do not count or did not run, also if there are none; None for a run without gates."""
+    gates = data["gates"]
+    if not gates:
+        return None
+    named = {
+        "waived": [gate["name"] for gate in gates if gate.get("waived")],
+        "absent": [gate["name"] for gate in gates if gate["outcome"] == "absent"],
+        "advisory": [gate["name"] for gate in gates if not gate["required"]],
+        "incomplete": [gate["name"] for gate in gates if gate["outcome"] == "incomplete"],
+        "not run": [gate["name"] for gate in gates if gate["outcome"] == "not_run"],
+    }
+    found = [f"{word}: {', '.join(names)}" for word, names in named.items() if names]
+    return "; ".join(found) if found else f"no gate: all {len(gates)} ran, none was waived, absent or advisory"
+
+
+def unchecked(data: Mapping[str, Any]) -> Sequence[str]:
+    """Return the preflight items that could not be checked, each with what was found."""
+    items = data["report"].get("preflight") or ()
+    return [f"{one['name']} ({one['found']})" for one in items if one["outcome"] == "not_checked"]
+
+
+def compared(data: Mapping[str, Any]) -> str:
+    """Return with which promotion the run's checks were compared and the difference, or why they were not."""
+    known = data["report"].get("compared_with")
+    if known is None:
+        return "nothing: the run did not come to a comparison with the last promotion"
+    if known.get("checks") is None:
+        return "nothing: no earlier promotion is recorded"
+    gone = len(next(iter(records(data, "gone")), {}).get("checks", ()))
+    difference = "none of them is gone" if gone == 0 else f"{gone:,} of them {'is' if gone == 1 else 'are'} gone"
+    return f"the {known['checks']:,} checks of {known.get('promotion') or 'the last promotion'}: {difference}"
+
+
+def times(data: Mapping[str, Any]) -> str | None:
+    """Return how long the run took, after which time the release was live, and for how long; None if its end is unknown."""
+    report = data["report"]
+    if not (report.get("started_at") and report.get("finished_at")):
+        return None
+    begin, end = _seconds(report["started_at"]), _seconds(report["finished_at"])
+    parts = [f"took {duration(max(0.0, end - begin))}"]
+    switched = [(_seconds(one["time"]), one["data"]) for one in data["journal"] if one["kind"] == "switched"]
+    on = next((time for time, data in switched if _takes_all(data, report)), None)
+    if on is not None:
+        parts.append(f"live after {duration(on - begin)}")
+        off = next((time for time, data in switched if time > on and data["colour"] != report["target"]), None)
+        parts += [f"for {duration(off - on)}"] if off is not None else []
+    return ", ".join(parts)
+
+
+def watched(data: Mapping[str, Any]) -> str | None:
+    """Return for how much of the run users' requests were counted, if a part of it is missing at the end; else None."""
+    report, seen = data["report"], data["series"].get("availability")
+    if seen is None or not seen["seconds"] or not report.get("finished_at"):
+        return None
+    counted = seen["seconds"][-1][0] + 1
+    missing = _seconds(report["finished_at"]) - seen["start"] - counted
+    if missing <= _UNWATCHED_S:
+        return None
+    why = ", until the run's process died" if report.get("recovered") else ""
+    return f"Counted for {duration(counted)}{why}; nobody counted in the last {duration(missing)}"
+
+
+def went_back(data: Mapping[str, Any]) -> str | None:
+    """Return what became of a promotion that was taken back; None if none was."""
+    ends = {one["name"]: one["outcome"] for one in data["report"]["steps"]}
+    if "rollback" not in ends or "promote" not in ends:
+        return None
+    return "the release was rolled back" if ends["rollback"] == "passed" else "a rollback was tried, and failed"
+
+
+def groups_of_failures(failures: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the first failure of each gate and message, with ``same``: the names of some others, and ``others``: how many."""
+    found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for one in failures:
+        found.setdefault((one["gate"], str(one.get("message") or one["id"])), []).append(one)
+    return [
+        {**first, "others": len(rest), "same": [one["name"] for one in rest[:_NAMES]]}
+        for first, *rest in found.values()
+    ]
+
+
+def _takes_all(switched: Mapping[str, Any], report: Mapping[str, Any]) -> bool:
+    return bool(switched["colour"] == report.get("target") and switched.get("weight", 100) == 100)
+
+
+def _seconds(time: Any) -> float:
+    return datetime.fromisoformat(str(time)).timestamp()

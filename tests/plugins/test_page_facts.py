@@ -1,0 +1,99 @@
+"""The facts of a report's first screen: what was left out, compared and counted, and how long the release was live."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from plugins.page import facts
+
+BEGIN = datetime(2026, 11, 29, 4, tzinfo=UTC)
+
+
+def at(seconds: float) -> str:
+    return (BEGIN + timedelta(seconds=seconds)).isoformat()
+
+
+def gate(name: str, outcome: str = "passed", *, required: bool = True, waived: str | None = None) -> dict[str, Any]:
+    return {"name": name, "outcome": outcome, "required": required, "waived": waived}
+
+
+def data(*gates: dict[str, Any], **report: Any) -> dict[str, Any]:
+    whole = {"verdict": "promoted", "target": "green", "started_at": at(0), "finished_at": at(200), "steps": []}
+    return {"report": whole | report, "gates": gates, "journal": [], "series": {}, "undoes": None}
+
+
+def switched(seconds: float, colour: str, **more: Any) -> dict[str, Any]:
+    return {"kind": "switched", "time": at(seconds), "data": {"colour": colour, "generation": 2, **more}}
+
+
+def test_what_was_left_out_is_said_also_if_it_is_nothing() -> None:
+    assert facts.left_out(data()) is None
+    assert facts.left_out(data(gate("health"), gate("auth"))) == (
+        "no gate: all 2 ran, none was waived, absent or advisory"
+    )
+    some = data(
+        gate("health"), gate("load", "failed", waived="INC-1"), gate("redis", "absent"), gate("live", "not_run"),
+        gate("rehearsal", required=False), gate("auth", "incomplete"),
+    )  # fmt: skip
+    assert facts.left_out(some) == "waived: load; absent: redis; advisory: rehearsal; incomplete: auth; not run: live"
+
+
+@pytest.mark.parametrize(
+    ("known", "says"),
+    [
+        (None, "the run did not come to a comparison"),
+        ({"checks": None}, "no earlier promotion is recorded"),
+        ({"checks": 214, "promotion": "20261122-blue"}, "the 214 checks of 20261122-blue: none of them is gone"),
+    ],
+)
+def test_comparison_is_said_also_if_there_was_none(known: dict[str, Any] | None, says: str) -> None:
+    assert says in facts.compared(data(**({"compared_with": known} if known else {})))
+
+
+def test_time_until_the_release_was_live_and_for_how_long() -> None:
+    run = data()
+    assert facts.times(run) == "took 3 min 20 s"
+    run["journal"] = [switched(90, "green", weight=5), switched(100, "green")]
+    assert facts.times(run) == "took 3 min 20 s, live after 1 min 40 s"
+    run["journal"].append(switched(130, "blue"))
+    assert facts.times(run) == "took 3 min 20 s, live after 1 min 40 s, for 30 s"
+    assert facts.times(data(finished_at=None)) is None
+
+
+def test_part_of_a_run_in_which_nobody_counted_is_said() -> None:
+    run = data()
+    assert facts.watched(run) is None
+    run["series"]["availability"] = {"start": BEGIN.timestamp() + 5, "seconds": [[n, 40, 0, {}] for n in range(190)]}
+    assert facts.watched(run) is None, "the rest is the time in which the report is written"
+    run["series"]["availability"]["seconds"] = [[n, 40, 0, {}] for n in range(95)]
+    assert facts.watched(run) == "Counted for 1 min 35 s; nobody counted in the last 1 min 40 s"
+    run["report"]["recovered"] = True
+    assert "until the run's process died" in str(facts.watched(run))
+
+
+def test_failures_with_one_message_are_one_entry() -> None:
+    failures = [{"gate": "endpoints", "name": f"case {n}", "id": f"c{n}", "message": "status 500"} for n in range(9)]
+    other = {"gate": "auth", "name": "other", "id": "o", "message": "status 500"}
+    first, second = facts.groups_of_failures([*failures, other])
+    assert (first["name"], first["others"], first["same"]) == ("case 0", 8, [f"case {n}" for n in range(1, 6)])
+    assert (second["name"], second["others"]) == ("other", 0)
+    unsaid = [{"gate": "auth", "name": name, "id": name, "message": ""} for name in "ab"]
+    assert len(facts.groups_of_failures(unsaid)) == 2
+
+
+def test_taken_back_promotion_is_said() -> None:
+    def steps(**outcomes: str) -> dict[str, Any]:
+        return data(steps=[{"name": name, "outcome": outcome} for name, outcome in outcomes.items()])
+
+    assert facts.went_back(steps(promote="passed")) is None
+    assert facts.went_back(steps(promote="passed", rollback="passed")) == "the release was rolled back"
+    assert facts.went_back(steps(promote="passed", rollback="failed")) == "a rollback was tried, and failed"
+
+
+def test_kind_of_report_is_named() -> None:
+    assert facts.kind(data()) == "Deployment report"
+    assert facts.kind(data(verdict="verified")) == "Verification report"
+    assert facts.kind(data() | {"undoes": "20261122-blue"}) == "Rollback report"
