@@ -1,4 +1,4 @@
-"""The facts of the first screen that need a computation: what counted, what was compared, how long the release was live; pure."""
+"""The facts of the first screen that need a computation, such as the time until the release was live; pure."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def left_out(data: Mapping[str, Any]) -> str | None:
 
 
 def unchecked(data: Mapping[str, Any]) -> Sequence[str]:
-    """Return the preflight items that could not be checked, each with what was found."""
+    """Return the preflight items that could not be checked, each with its finding."""
     items = data["report"].get("preflight") or ()
     return [f"{one['name']} ({one['found']})" for one in items if one["outcome"] == "not_checked"]
 

@@ -174,7 +174,7 @@ def test_a_failure_shows_what_was_asked_and_how_to_see_it_again(seen: Mapping[st
         ["GET /consults?limit=500", "500", "12.3 ms"],
         ["GET /health", "ReadTimeout: no answer within 5 s", "5000.0 ms"],
     ]
-    name = "suites/service.yaml::latency::operation 0 answers a valid request as the contract says"
+    name = "suites/service.yaml::latency::case 0 of GET /consults answers as the contract says"
     assert failure["commands"] == [runs.CURL, f"pytest --base-url=URL '{name}'"]
 
 
