@@ -277,18 +277,23 @@ def bake(series: Mapping[str, Any], _: Mapping[str, Any]) -> tuple[str, Spec]:
 
 def gate_times(data: Mapping[str, Any]) -> tuple[str, Spec] | None:
     """Return the sentence and the picture of the time that each gate's checks took; None if only few ran at all."""
-    rows = [{"gate": one["name"], "s": one["duration_s"]} for one in data["gates"] if one["duration_s"] >= 0.05]
+    rows = [
+        {"gate": one["name"], "s": one["duration_s"], "of": "failed" if one["outcome"] == "failed" else "others"}
+        for one in data["gates"]
+        if one["duration_s"] >= 0.05
+    ]
     if not data["series"] or len(rows) < 2:
         return None
     longest = max(rows, key=lambda row: row["s"])
     y = {"field": "gate", "type": "nominal", "title": None, "sort": None}
+    colour = {"field": "of", "type": "nominal", "scale": _scale({"others": CANDIDATE, "failed": BAD}), "legend": None}
     spec: Spec = {
         "height": {"step": 20},
         "data": _values(rows),
         "layer": [
             {
-                "mark": {"type": "bar", "height": 12, "fill": CANDIDATE},
-                "encoding": {"y": y, "x": _number("s", "seconds", axis={"tickCount": 8})},
+                "mark": {"type": "bar", "height": 12},
+                "encoding": {"y": y, "x": _number("s", "seconds", axis={"tickCount": 8}), "color": colour},
             },
             {
                 "mark": {"type": "text", "align": "left", "dx": 4},

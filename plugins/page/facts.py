@@ -37,24 +37,39 @@ WORDS = (
     ("prober", "what sends requests to the users' address during the whole run, and counts"),
     (
         "exit codes",
-        "0 promoted or verified, 1 rejected, 2 interrupted, 3 internal error, 4 refused, 10 rolled back, 11 rollback failed",
+        "of a run: 0 promoted, verified, or rolled back by hand; 1 rejected, 2 interrupted, 3 internal error, 4 refused, 10 rolled back, 11 rollback failed",
     ),
 )
 """The words of the page and what they mean."""
+
+
+VERIFICATIONS = ("verified", "failed")
+"""The verdicts of a run that deploys nothing."""
 
 
 def kind(data: Mapping[str, Any]) -> str:
     """Return what the page reports."""
     if data["undoes"]:
         return "Rollback report"
-    return "Verification report" if data["report"]["verdict"] in ("verified", "failed") else "Deployment report"
+    return "Verification report" if data["report"]["verdict"] in VERIFICATIONS else "Deployment report"
+
+
+def live_now(data: Mapping[str, Any]) -> str:
+    """Return what is live, or what is known about it."""
+    if data["live"]:
+        return str(data["live"])
+    if data["report"]["verdict"] in ("refused", *VERIFICATIONS):
+        return "unchanged; the run did not ask what is live"
+    switched = records(data, "switched")
+    last = f"; the last switch that worked was to {switched[-1]['colour']}" if switched else ""
+    return f"unknown{last}; `python scripts/deploy.py status` asks"
 
 
 def left_out(data: Mapping[str, Any]) -> str | None:
-    """Return which gates do not count or did not run, also if there are none; None for a run without gates."""
+    """Return which gates do not count or did not run, also if there are none; None if no gate is known."""
     gates = data["gates"]
     if not gates:
-        return None
+        return "no gate: a rollback by hand runs none" if data["undoes"] else None
     named = {
         "waived": [gate["name"] for gate in gates if gate.get("waived")],
         "absent": [gate["name"] for gate in gates if gate["outcome"] == "absent"],
@@ -75,6 +90,10 @@ def unchecked(data: Mapping[str, Any]) -> Sequence[str]:
 def compared(data: Mapping[str, Any]) -> str:
     """Return with which promotion the run's checks were compared and the difference, or why they were not."""
     known = data["report"].get("compared_with")
+    if data["undoes"]:
+        return "nothing: a rollback by hand runs no checks"
+    if data["report"]["verdict"] in VERIFICATIONS:
+        return "nothing: a verification is not compared with a promotion"
     if known is None:
         return "nothing: the run did not come to a comparison with the last promotion"
     if known.get("checks") is None:
@@ -100,17 +119,17 @@ def times(data: Mapping[str, Any]) -> str | None:
     return ", ".join(parts)
 
 
-def watched(data: Mapping[str, Any]) -> str | None:
-    """Return for how much of the run users' requests were counted, if a part of it is missing at the end; else None."""
+def watched(data: Mapping[str, Any]) -> tuple[str, bool] | None:
+    """Return for how long users' requests were counted, and whether that was to the end of the run; None if they were not."""
     report, seen = data["report"], data["series"].get("availability")
     if seen is None or not seen["seconds"] or not report.get("finished_at"):
         return None
     counted = seen["seconds"][-1][0] + 1
     missing = _seconds(report["finished_at"]) - seen["start"] - counted
     if missing <= _UNWATCHED_S:
-        return None
+        return f"counted for {duration(counted)}, to the end", True
     why = ", until the run's process died" if report.get("recovered") else ""
-    return f"Counted for {duration(counted)}{why}; nobody counted in the last {duration(missing)}"
+    return f"Counted for {duration(counted)}{why}; nobody counted in the last {duration(missing)}.", False
 
 
 def went_back(data: Mapping[str, Any]) -> str | None:

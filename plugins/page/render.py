@@ -38,6 +38,7 @@ def render(data: Mapping[str, Any]) -> str:
         users=view.users(data),
         watched=facts.watched(data),
         compared=facts.compared(data),
+        live_now=facts.live_now(data),
         left_out=facts.left_out(data),
         unchecked=facts.unchecked(data),
         went_back=facts.went_back(data),

@@ -15,7 +15,7 @@ def timeline(journal: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
         data = record["data"]
         text = {
             "opened": lambda d=data: f"run opened by {d.get('by')} on {d.get('host')}, pid {d.get('pid')}",
-            "planned": lambda d=data: f"{d.get('image')} ({d.get('digest')}) for {d.get('target')}",
+            "planned": lambda d=data: f"{d.get('image')} ({d.get('digest')}) for {d.get('target')}" + _because(d),
             "intent": lambda d=data: f"{d['step']}: about to {d.get('what')}",
             "outcome": lambda d=data: f"{d['step']}: {d['outcome']}" + (f" — {d['detail']}" if d.get("detail") else ""),
             "phase": lambda d=data: f"phase {d['before']} → {d['after']}",
@@ -57,11 +57,16 @@ def timeline(journal: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
             "gap": lambda d=data: f"the journal could not be written when it was due ({d['error']}): {_gap(d)}",
             "leftovers": lambda d=data: _leftovers(d),
             "read_back": lambda d=data: _read_back(d),
+            "closed": lambda d=data: f"closed: {str(d['verdict']).replace('_', ' ')}" + _because(d),
             "settled": lambda d=data: f"recovered the interrupted run {d['deployment_id']}: {d['verdict']}",
         }.get(record["kind"])
         if text is not None:
             rows.append({"time": str(record["time"])[11:23], "text": text()})
     return rows
+
+
+def _because(data: Mapping[str, Any]) -> str:
+    return f"; reason: {data['reason']}" if data.get("reason") else ""
 
 
 def _leftovers(data: Mapping[str, Any]) -> str:

@@ -150,7 +150,7 @@ class Run:
         for gate, size in sizes.items():
             self.gates[gate] = gate_line(gate, size, 0, 0, "not_run")
         self.add("checks", names=names)
-        met = {"GET /health 200": names[:4], "GET /consults 200": names[-3:]}
+        met = {"GET /health 200": names[:4], "GET /consults 200": names[4:6]}
         return self.add("coverage", documented=["GET /health 200", "GET /health 503", "GET /consults 200"], met=met)
 
     def ran(self, gate: str, ran: int | None = None, failed: int = 0, **more: Any) -> Run:
@@ -360,13 +360,15 @@ def recovered(folder: Path) -> Path:
     run.add("recovering", phase="BAKING", step="bake", by="arn:aws:sts::123456789012:assumed-role/deployer/sam")
     run.step("rollback", 3, "blue is live", during=lambda: run.add("switched", colour="blue", generation=3))
     run.series(149).add("leftovers", removed=2, gone=1, left=["book: no answer"])
-    return run.closed("rolled_back", None, recovered=True, reason="bake: its process died")
+    return run.closed("rolled_back", None, recovered=True, reason="bake: the process of the run died")
 
 
 def undone(folder: Path) -> Path:
     """Build a rollback by hand."""
     run = Run(folder).opened(
-        "rollback", reason="INC-4712: doctors cannot see new consultations", argv=["rollback", "--reason", "…"]
+        "rollback",
+        reason="INC-4712: doctors cannot see new consultations",
+        argv=["rollback", "--reason", "INC-4712: doctors cannot see new consultations"],
     )
     run.planned("1.0.0", "blue", OLD_DIGEST, undoes="20261128-160000-green-1a2b3c")
     live = {"colour": "green", "image": "telehealth-api:1.1.0", "version": "1.1.0", "digest": DIGEST}
@@ -381,8 +383,9 @@ def many(folder: Path) -> Path:
     """Build a rejected run of 10,000 checks, of which 120 failed."""
     run = _begun(folder, SIZES | {"endpoints": 10_000 - sum(SIZES.values()) + SIZES["endpoints"]})
     run = _all_passed(run, [name for name in BEFORE if name != "endpoints"]).ran("endpoints", failed=120)
-    run.step("verify", 620, REASON, "failed").step("retire", 5.8, "green is PAUSED")
-    return run.series(676).closed("rejected", 1, reason=REASON)
+    reason = "endpoints: 120 of 9,868 checks failed; the first: GET /consults?limit=500: status 500, expected 422"
+    run.step("verify", 620, reason, "failed").step("retire", 5.8, "green is PAUSED")
+    return run.series(676).closed("rejected", 1, reason=reason)
 
 
 RUNS: dict[str, Callable[[Path], Path]] = {

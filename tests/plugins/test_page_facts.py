@@ -31,6 +31,7 @@ def switched(seconds: float, colour: str, **more: Any) -> dict[str, Any]:
 
 def test_what_was_left_out_is_said_also_if_it_is_nothing() -> None:
     assert facts.left_out(data()) is None
+    assert "by hand runs none" in str(facts.left_out(data() | {"undoes": "20261122-blue"}))
     assert facts.left_out(data(gate("health"), gate("auth"))) == (
         "no gate: all 2 ran, none was waived, absent or advisory"
     )
@@ -53,6 +54,11 @@ def test_comparison_is_said_also_if_there_was_none(known: dict[str, Any] | None,
     assert says in facts.compared(data(**({"compared_with": known} if known else {})))
 
 
+def test_runs_that_compare_nothing_say_why() -> None:
+    assert "a verification is not compared" in facts.compared(data(verdict="verified"))
+    assert "by hand runs no checks" in facts.compared(data() | {"undoes": "20261122-blue"})
+
+
 def test_time_until_the_release_was_live_and_for_how_long() -> None:
     run = data()
     assert facts.times(run) == "took 3 min 20 s"
@@ -67,9 +73,9 @@ def test_part_of_a_run_in_which_nobody_counted_is_said() -> None:
     run = data()
     assert facts.watched(run) is None
     run["series"]["availability"] = {"start": BEGIN.timestamp() + 5, "seconds": [[n, 40, 0, {}] for n in range(190)]}
-    assert facts.watched(run) is None, "the rest is the time in which the report is written"
+    assert facts.watched(run) == ("counted for 3 min 10 s, to the end", True), "the report is written in the rest"
     run["series"]["availability"]["seconds"] = [[n, 40, 0, {}] for n in range(95)]
-    assert facts.watched(run) == "Counted for 1 min 35 s; nobody counted in the last 1 min 40 s"
+    assert facts.watched(run) == ("Counted for 1 min 35 s; nobody counted in the last 1 min 40 s.", False)
     run["report"]["recovered"] = True
     assert "until the run's process died" in str(facts.watched(run))
 
@@ -82,6 +88,13 @@ def test_failures_with_one_message_are_one_entry() -> None:
     assert (second["name"], second["others"]) == ("other", 0)
     unsaid = [{"gate": "auth", "name": name, "id": name, "message": ""} for name in "ab"]
     assert len(facts.groups_of_failures(unsaid)) == 2
+
+
+def test_what_is_known_about_the_live_release() -> None:
+    assert facts.live_now(data() | {"live": "telehealth-api:1.1.0 on green"}) == "telehealth-api:1.1.0 on green"
+    assert "did not ask" in facts.live_now(data(verdict="refused") | {"live": None})
+    failed = data(verdict="rollback_failed") | {"live": None, "journal": [switched(100, "green")]}
+    assert facts.live_now(failed).startswith("unknown; the last switch that worked was to green;")
 
 
 def test_taken_back_promotion_is_said() -> None:
