@@ -17,6 +17,7 @@ from deployment.ports import Clock, PushTarget, Scans
 from deployment.preflight.preflight import too_severe
 from deployment.settings import DeploymentLimits
 from infrastructure.compose import Environment
+from infrastructure.embedded.images import COMMITTED_ANNOTATION
 from scripts.commands import docker
 
 Say = Callable[[str], None]
@@ -122,7 +123,7 @@ def _build(context: Path, reference: str, version: str, commit: str) -> str:
         annotations = {
             docker.VERSION: version,
             docker.REVISION: commit,
-            docker.COMMITTED: docker.run(docker.committed_at(context)),
+            COMMITTED_ANNOTATION: docker.run(docker.committed_at(context)),
         }
         docker.run(docker.build(context, reference, annotations, metadata), show=True)
         try:

@@ -15,7 +15,6 @@ from verification.redaction.output import forward
 PLATFORM = "linux/amd64"
 """The platform of App Runner and of the estate's task definitions."""
 VERSION, REVISION = "org.opencontainers.image.version", "org.opencontainers.image.revision"
-COMMITTED = "com.telehealth.committed-at"
 ELSEWHERE = (
     "Install Docker with buildx, or push the image from another machine and deploy it with --image-tag TAG "
     "or --image HOST/REPOSITORY:TAG."

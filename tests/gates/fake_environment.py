@@ -15,7 +15,7 @@ from deployment.evidence.archive import NOWHERE, Archive
 from deployment.model import Reads
 from deployment.ports import NO_JOURNEY_DATA, JourneyData
 from deployment.settings import Settings
-from infrastructure import compose
+from infrastructure import compose, description
 from plugins.modes import environment_snapshot
 from verification.journeys.accounts import SmokeUser, parse_smoke_users
 from verification.stores.connections import Before, Stores
@@ -76,5 +76,6 @@ def pytest_load_initial_conftests() -> None:
     if SETTINGS in os.environ:
         project.SETTINGS = os.environ[SETTINGS]  # an absolute path replaces the one below the project's folder
     environment_snapshot.take_snapshot = take_snapshot  # type: ignore[assignment]  # the part of an Environment that is needed
+    description.has_environment = lambda settings: settings is not None
     compose.is_up = lambda settings: settings is not None
     compose.connect = connect  # type: ignore[assignment]  # the part of an Environment that is needed
