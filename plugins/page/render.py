@@ -7,6 +7,7 @@ import functools
 import hashlib
 import os
 import re
+import shlex
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
@@ -79,7 +80,9 @@ def template(name: str, script_name: str) -> jinja2.Template:
         policy=_policy(style, script),
         duration=view.duration,
     )
-    environment.filters.update(commands=_commands, value_text=view.value_text, gate_text=view.gate_text)
+    environment.filters.update(
+        commands=_commands, shell=shlex.join, value_text=view.value_text, gate_text=view.gate_text
+    )
     return environment.get_template(name)
 
 
