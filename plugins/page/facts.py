@@ -61,8 +61,7 @@ def live_now(data: Mapping[str, Any]) -> str:
     if data["report"]["verdict"] in ("refused", *VERIFICATIONS):
         return "unchanged; the run did not ask what is live"
     switched = records(data, "switched")
-    last = f"; the last switch that worked was to {switched[-1]['colour']}" if switched else ""
-    return f"unknown{last}; `python scripts/deploy.py status` asks"
+    return f"unknown; last switched to {switched[-1]['colour']}" if switched else "unknown"
 
 
 def left_out(data: Mapping[str, Any]) -> str | None:
@@ -82,9 +81,9 @@ def left_out(data: Mapping[str, Any]) -> str | None:
 
 
 def unchecked(data: Mapping[str, Any]) -> Sequence[str]:
-    """Return the preflight items that could not be checked, each with its finding."""
+    """Return the names of the preflight items that could not be checked."""
     items = data["report"].get("preflight") or ()
-    return [f"{one['name']} ({one['found']})" for one in items if one["outcome"] == "not_checked"]
+    return [one["name"] for one in items if one["outcome"] == "not_checked"]
 
 
 def compared(data: Mapping[str, Any]) -> str:

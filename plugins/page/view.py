@@ -208,10 +208,11 @@ def value_text(value: Mapping[str, Any]) -> str:
 
 
 def gate_text(gate: Mapping[str, Any]) -> str:
-    """Return a gate's outcome in the strip: ``passed, 5 of 5``, ``2 of 8 failed, waived``."""
+    """Return a gate's outcome in the strip beside its mark: ``5 of 5``, ``2 of 8 failed, waived``, ``not run, 0 of 12``."""
     checks, failed = gate["checks"], gate.get("failed", 0)
     count = f"{failed:,} of {checks:,} failed" if failed else f"{gate.get('ran', checks):,} of {checks:,}"
-    outcome = "" if failed and gate["outcome"] == "failed" else gate["outcome"].replace("_", " ")
+    said = gate["outcome"] == "passed" or (failed and gate["outcome"] == "failed")
+    outcome = "" if said else gate["outcome"].replace("_", " ")
     parts = [outcome, count if checks else ""]
     parts += ["waived" if gate.get("waived") else "", "" if gate["required"] else "advisory"]
     return ", ".join(part for part in parts if part)

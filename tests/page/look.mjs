@@ -26,6 +26,7 @@ const seen = () => {
     pictures: all("figure svg").length,
     failures: all(".failure").map((one) => ({
       message: text(one.querySelector(".message")),
+      text: text(one),
       values: [...one.querySelectorAll(".values li")].map(text),
       exchanges: [...one.querySelectorAll("tbody tr")].map((row) => [...row.children].map(text)),
       commands: [...one.querySelectorAll(".command")].map(text),
