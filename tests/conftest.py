@@ -14,8 +14,8 @@ from tests.soak import Soak
 # The longest files, longest first, and then the folders whose tests start whole environments, and those that start processes.
 FIRST = (
     "tests/docs/test_docs_commands.py",
-    "tests/e2e/test_good_runs.py",
     "tests/e2e/test_on_ecs.py",
+    "tests/terraform/test_estate.py",
     "tests/e2e/test_rolled_back_releases.py",
     "tests/projects/test_examples.py",
     "tests/e2e",

@@ -327,7 +327,8 @@ TABLE = [
 def _rows(faults: set[Fault], *, soak: set[Fault]) -> list[Any]:
     """Return the rows of these faults; those in ``soak`` run only in `make soak`.
 
-    A throttled call ends as a failed one does, and botocore retries every operation in the same way.
+    A call that is throttled or reset before it took effect ends as a failed one does, a slow one as one that was reset
+    afterwards, and botocore retries every operation in the same way.
     """
     return [
         pytest.param(name, fault, marks=[pytest.mark.soak] if fault in soak else [])
@@ -355,7 +356,7 @@ def _counted() -> Any:
 
 
 @pytest.mark.usefixtures("_table")
-@pytest.mark.parametrize(("name", "fault"), _rows(set(Fault), soak={Fault.THROTTLED}))
+@pytest.mark.parametrize(("name", "fault"), _rows(set(Fault), soak={Fault.THROTTLED, Fault.RESET_BEFORE, Fault.SLOW}))
 def test_repetition_after_one_fault_succeeds(aws: Aws, clock: Clock, name: str, fault: Fault) -> None:
     """Without retries: the error is documented, and a repetition gives the requested result and state."""
     call = CALLS[name]

@@ -20,7 +20,7 @@ STEPS = ["lease", "provision", "verify", "promote", "live", "bake"]
 ALL_GATES = [*ORDER, "bystander", "continuity", "rehearsal", LIVE]
 
 
-def _assert_promoted(ran: CommandResult, target: str) -> None:
+def assert_promoted(ran: CommandResult, target: str) -> None:
     assert ran.code == 0, ran.output
     facts = ran.facts
     assert (facts["verdict"], facts["reason"], facts["target"]) == ("promoted", None, target)
@@ -36,7 +36,7 @@ def _assert_promoted(ran: CommandResult, target: str) -> None:
     assert (ran.intents("provision"), ran.intents("promote"), ran.intents("rollback")) == (1, 1, 0)
 
 
-def _assert_refused(ran: CommandResult, words: str) -> None:
+def assert_refused(ran: CommandResult, words: str) -> None:
     assert ran.code == 4, ran.output
     assert words in ran.output
     assert (ran.facts["verdict"], ran.facts["exit_code"], ran.facts["steps"]) == ("refused", 4, [])
@@ -44,6 +44,8 @@ def _assert_refused(ran: CommandResult, words: str) -> None:
     assert {gate["outcome"] for gate in ran.facts["gates"]} == {"not_run"}
 
 
+# tests/e2e/test_on_ecs.py plays the same in `make test`, and README.md's commands deploy to App Runner there.
+@pytest.mark.soak
 def test_promote_and_roll_back(good_registry: Path, user_of: Callable[[Sandbox], User], fast_settings: Path) -> None:
     """From `up` to `down`: a promotion and a rollback, without a failed request of a user."""
     with open_sandbox(good_registry) as sandbox:
@@ -53,15 +55,15 @@ def test_promote_and_roll_back(good_registry: Path, user_of: Callable[[Sandbox],
             with command_lines() as shown:
                 noisy = ("-s", "-vv", "-rA", "--log-cli-level=DEBUG")
                 promoted = sandbox.wait(killing.deploy(sandbox, fast_settings, *noisy))
-            _assert_promoted(promoted, "green")
+            assert_promoted(promoted, "green")
             sandbox.assert_live("green", images.NEW)
-            _assert_refused(sandbox.pytest("--target=green"), "green is live")
-            _undo(sandbox, "blue", images.OLD)
+            assert_refused(sandbox.pytest("--target=green"), "green is live")
+            undo(sandbox, "blue", images.OLD)
             assert any("-m locust" in line for line in shown), "the load's command line must be among those seen"
             assert_no_secrets(sandbox, {"the terminal": promoted.output, "ps": "\n".join(shown)})
         assert user.seen.failures == []
         print(f"{user.seen.requests} requests, {user.seen.writes} of them writes")
-        _assert_down(sandbox, ports)
+        assert_down(sandbox, ports)
 
 
 @pytest.mark.soak
@@ -76,16 +78,16 @@ def test_promote_twice_and_roll_back(
         assert "already up" in again.output
         ports = sandbox.ports()
         with user_of(sandbox) as user:
-            _assert_promoted(sandbox.pytest("--target=green"), "green")
+            assert_promoted(sandbox.pytest("--target=green"), "green")
             sandbox.assert_live("green", images.NEW)
-            _assert_promoted(sandbox.wait(killing.deploy(sandbox, fast_settings, "--target=auto", "-n", "2")), "blue")
+            assert_promoted(sandbox.wait(killing.deploy(sandbox, fast_settings, "--target=auto", "-n", "2")), "blue")
             sandbox.assert_live("blue", images.NEW)
-            _undo(sandbox, "green", images.NEW)
+            undo(sandbox, "green", images.NEW)
         assert user.seen.failures == []
-        _assert_down(sandbox, ports)
+        assert_down(sandbox, ports)
 
 
-def _assert_down(sandbox: Sandbox, ports: list[int]) -> None:
+def assert_down(sandbox: Sandbox, ports: list[int]) -> None:
     """Run `down`: no process is left and no port answers; a second `down` has nothing to stop."""
     down = sandbox.script("down")
     assert down.code == 0
@@ -96,7 +98,7 @@ def _assert_down(sandbox: Sandbox, ports: list[int]) -> None:
     assert "no embedded environment was up" in sandbox.script("down").output
 
 
-def _undo(sandbox: Sandbox, colour: str, version: str) -> None:
+def undo(sandbox: Sandbox, colour: str, version: str) -> None:
     """Roll back to this colour; a second `rollback` is refused. A consult that a user booked before is still there."""
     bookings = Bookings(sandbox)
     booked = bookings.book(notes="before the rollback")
@@ -158,9 +160,9 @@ def test_run_starts_its_own_environment(private_sandbox: Sandbox) -> None:
     assert "9.9.9" in unknown.output
     assert not private_sandbox.state.exists()
     assert not private_sandbox.reports.exists()
-    _assert_promoted(private_sandbox.pytest("--environment=quick", "--target=green", "-n", "4"), "green")
+    assert_promoted(private_sandbox.pytest("--environment=quick", "--target=green", "-n", "4"), "green")
     assert private_sandbox.running() == {}
     assert private_sandbox.script("status", "--json").code == 1
-    _assert_refused(private_sandbox.pytest("--target=blue"), "blue is live")
-    _assert_refused(private_sandbox.pytest("--target=green", "--image-tag=9.9.9"), "9.9.9")
+    assert_refused(private_sandbox.pytest("--target=blue"), "blue is live")
+    assert_refused(private_sandbox.pytest("--target=green", "--image-tag=9.9.9"), "9.9.9")
     assert private_sandbox.running() == {}

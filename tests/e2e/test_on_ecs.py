@@ -10,31 +10,38 @@ from pathlib import Path
 import pytest
 
 from tests.e2e import images, killing
+from tests.e2e.canaries import assert_no_secrets, command_lines
 from tests.e2e.conftest import open_sandbox
 from tests.e2e.sandbox import Sandbox
+from tests.e2e.test_good_runs import assert_down, assert_promoted, assert_refused, undo
 from tests.e2e.user import User
 
 ENVIRONMENT = "embedded-ecs"
 
 
 def test_promoted_and_rolled_back(good_registry: Path, user_of: Callable[[Sandbox], User], fast_settings: Path) -> None:
-    """A good release is promoted and rolled back; no request fails."""
+    """From `up` to `down`: a good release is promoted and rolled back; no request fails, and no secret is shown."""
     with open_sandbox(good_registry, ENVIRONMENT) as sandbox:
         up = sandbox.script("up")
         assert up.code == 0, up.output
         assert f"--environment={ENVIRONMENT}" in up.output
+        ports = sandbox.ports()
         with user_of(sandbox) as user:
-            promoted = sandbox.wait(killing.deploy(sandbox, fast_settings, f"--image-tag={images.NEW}"))
-            assert promoted.code == 0, promoted.output
-            assert promoted.facts["promotion"]["failed"] == 0
+            with command_lines() as shown:
+                noisy = ("-s", "-vv", "-rA", "--log-cli-level=DEBUG", f"--image-tag={images.NEW}")
+                promoted = sandbox.wait(killing.deploy(sandbox, fast_settings, *noisy))
+            assert_promoted(promoted, "green")
             assert promoted.facts["promotion"]["switch_s"] is not None
             sandbox.assert_live("green", images.NEW)
-            undone = sandbox.undo("rollback")
-            assert undone.code == 0, undone.output
-            sandbox.assert_live("blue", images.OLD)
+            assert_refused(sandbox.pytest("--target=green"), "green is live")
+            undo(sandbox, "blue", images.OLD)
+            assert any("-m locust" in line for line in shown), "the load's command line must be among those seen"
+            assert_no_secrets(sandbox, {"the terminal": promoted.output, "ps": "\n".join(shown)})
         assert user.seen.failures == []
         assert user.seen.last_by.keys() == {images.OLD, images.NEW}
         _refused_for_the_other_platform(sandbox)
+        sandbox.environment = ENVIRONMENT
+        assert_down(sandbox, ports)
 
 
 def _refused_for_the_other_platform(sandbox: Sandbox) -> None:

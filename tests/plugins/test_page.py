@@ -108,9 +108,9 @@ def test_page_of_a_recovery(tmp_path: Path) -> None:
     page = Page(html)
     shown = " | ".join(page.texts)
     assert "The run's process had died; arn:operator recovered it." in shown
-    assert "auth | passed, 6 of 6" in shown, "the page must show what the run had verified before it died"
+    assert "auth | passed, | 6 of 6" in shown, "the page must show what the run had verified before it died"
     assert "live | not run" in shown
-    assert "exit code" not in shown
+    assert "exit code " not in shown, "the words of the page explain exit codes"
     assert re.search(r"arn:operator recovers the deployment, whose run died in phase BAKING", shown)
 
 
