@@ -49,7 +49,7 @@ def test_longest_files_come_first_and_other_files_last() -> None:
         "tests/test_slowest.py::test_it",
         "tests/plugins/test_page.py::test_it",
         "tests/e2e/test_alarms.py::test_it",
-        "tests/e2e/test_good_runs.py::test_it[a/b::c]",
+        "tests/e2e/test_on_ecs.py::test_it[a/b::c]",
         "tests/docs/test_docs_commands.py::test_it[README.md]",
     ]
     assert sorted(names, key=conftest.turn) == names[::-1]
