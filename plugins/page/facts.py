@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
-from plugins.page.view import duration, records
+from plugins.page.view import absent, duration, records, timestamp, waived
 
 # Users may be without a watch for this long at the end of a run, in seconds: the report is written then.
 _UNWATCHED_S = 15
@@ -70,8 +69,8 @@ def left_out(data: Mapping[str, Any]) -> str | None:
     if not gates:
         return "no gate: a rollback by hand runs none" if data["undoes"] else None
     named = {
-        "waived": [gate["name"] for gate in gates if gate.get("waived")],
-        "absent": [gate["name"] for gate in gates if gate["outcome"] == "absent"],
+        "waived": [gate["name"] for gate in waived(gates)],
+        "absent": [gate["name"] for gate in absent(gates)],
         "advisory": [gate["name"] for gate in gates if not gate["required"]],
         "incomplete": [gate["name"] for gate in gates if gate["outcome"] == "incomplete"],
         "not run": [gate["name"] for gate in gates if gate["outcome"] == "not_run"],
@@ -107,9 +106,9 @@ def times(data: Mapping[str, Any]) -> str | None:
     report = data["report"]
     if not (report.get("started_at") and report.get("finished_at")):
         return None
-    begin, end = _seconds(report["started_at"]), _seconds(report["finished_at"])
+    begin, end = timestamp(report["started_at"]), timestamp(report["finished_at"])
     parts = [f"took {duration(max(0.0, end - begin))}"]
-    switched = [(_seconds(one["time"]), one["data"]) for one in data["journal"] if one["kind"] == "switched"]
+    switched = [(timestamp(one["time"]), one["data"]) for one in data["journal"] if one["kind"] == "switched"]
     on = next((time for time, data in switched if _takes_all(data, report)), None)
     if on is not None:
         parts.append(f"live after {duration(on - begin)}")
@@ -124,7 +123,7 @@ def watched(data: Mapping[str, Any]) -> tuple[str, bool] | None:
     if seen is None or not seen["seconds"] or not report.get("finished_at"):
         return None
     counted = seen["seconds"][-1][0] + 1
-    missing = _seconds(report["finished_at"]) - seen["start"] - counted
+    missing = timestamp(report["finished_at"]) - seen["start"] - counted
     if missing <= _UNWATCHED_S:
         return f"counted for {duration(counted)}, to the end", True
     why = ", until the run's process died" if report.get("recovered") else ""
@@ -152,7 +151,3 @@ def groups_of_failures(failures: Sequence[Mapping[str, Any]]) -> list[dict[str, 
 
 def _takes_all(switched: Mapping[str, Any], report: Mapping[str, Any]) -> bool:
     return bool(switched["colour"] == report.get("target") and switched.get("weight", 100) == 100)
-
-
-def _seconds(time: Any) -> float:
-    return datetime.fromisoformat(str(time)).timestamp()

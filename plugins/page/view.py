@@ -88,11 +88,11 @@ def mood(data: Mapping[str, Any]) -> str:
 
 def steps(data: Mapping[str, Any]) -> Steps | None:
     """Return the picture of the steps; None for a run without steps."""
-    found = [(one, _seconds(one["started_at"])) for one in data["report"]["steps"] if one.get("started_at")]
+    found = [(one, timestamp(one["started_at"])) for one in data["report"]["steps"] if one.get("started_at")]
     if not found:
         return None
     opened = data["report"].get("started_at")
-    begin = min([*(start for _, start in found), *([_seconds(opened)] if opened else [])])
+    begin = min([*(start for _, start in found), *([timestamp(opened)] if opened else [])])
     whole = max(max(start + (one["duration_s"] or 0) for one, start in found) - begin, 0.001)
     scale = (_WIDTH - _NAMES - 10) / whole
     bars = [
@@ -107,9 +107,9 @@ def steps(data: Mapping[str, Any]) -> Steps | None:
         for number, (one, start) in enumerate(found)
     ]
     switched = [
-        (round(_NAMES + (_seconds(one["time"]) - begin) * scale, 1), _switch_words(one["data"]))
+        (round(_NAMES + (timestamp(one["time"]) - begin) * scale, 1), _switch_words(one["data"]))
         for one in data["journal"]
-        if one["kind"] == "switched" and begin <= _seconds(one["time"]) <= begin + whole
+        if one["kind"] == "switched" and begin <= timestamp(one["time"]) <= begin + whole
     ]
     step = _tick(whole)
     ticks = [(round(_NAMES + n * step * scale, 1), duration(n * step)) for n in range(int(whole / step) + 1)]
@@ -143,7 +143,8 @@ def _tick(whole: float) -> float:
     return next((size for size in sizes if whole / size <= 8), 86400)
 
 
-def _seconds(time: Any) -> float:
+def timestamp(time: Any) -> float:
+    """Return a time of the report as seconds since 1970."""
     return datetime.fromisoformat(str(time)).timestamp()
 
 
