@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tests.e2e import killing
-from tests.e2e.bookings import consults_of_smoke_users
+from tests.e2e.bookings import consults_left
 from tests.e2e.kill_spots import PROMOTION, Spot, verdict_of_killed_promotion
 from tests.e2e.killing import NEW, OLD
 from tests.e2e.sandbox import RunningCommand, Sandbox, journal, wait_until
@@ -110,22 +110,22 @@ def test_next_run_recovers(up_sandbox: Sandbox, user_of: Callable[[Sandbox], Use
 def test_data_of_a_killed_run_is_removed(up_sandbox: Sandbox, fast_settings: Path) -> None:
     """SIGKILL for every process of a run that has consults booked: `recover` cancels them, says how many, and is harmless again."""
     before = up_sandbox.running()
-    assert consults_of_smoke_users(up_sandbox) == []
+    assert consults_left(up_sandbox) == []
     running = killing.deploy(up_sandbox, fast_settings)
 
     def has_data() -> bool:
         assert running.process.poll() is None, "the run ended before it was killed"
-        return bool(consults_of_smoke_users(up_sandbox)) and _suspended_with_data(up_sandbox, _processes_of(running))
+        return bool(consults_left(up_sandbox)) and _suspended_with_data(up_sandbox, _processes_of(running))
 
     wait_until(has_data, "consults booked", timeout_s=300)
     for process in _processes_of(running):
         process.kill()
     up_sandbox.wait(running)
-    booked, folder = len(consults_of_smoke_users(up_sandbox)), running.folder()
+    booked, folder = len(consults_left(up_sandbox)), running.folder()
     assert booked > 0, "nothing removes them by itself"
     assert folder is not None
     ran = killing.recover(up_sandbox)
-    assert consults_of_smoke_users(up_sandbox) == []
+    assert consults_left(up_sandbox) == []
     (line,) = (line for line in journal(folder) if line["kind"] == "leftovers")
     assert (line["removed"], line["left"]) == (booked, [])
     assert f"{booked} entries that its journeys left in the service were removed" in ran.output
@@ -144,7 +144,7 @@ def _suspended_with_data(sandbox: Sandbox, processes: list[psutil.Process]) -> b
     """Suspend the processes and return whether consults are booked then; resume them if there are none."""
     for process in processes:
         process.suspend()
-    if consults_of_smoke_users(sandbox):
+    if consults_left(sandbox):
         return True
     for process in processes:
         process.resume()

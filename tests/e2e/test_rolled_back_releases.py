@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from tests.e2e import images, killing
-from tests.e2e.bookings import consults_of_smoke_users
+from tests.e2e.bookings import consults_left
 from tests.e2e.images import Fault
 from tests.e2e.sandbox import Sandbox, wait_until
 from tests.e2e.user import User
@@ -68,7 +68,7 @@ def test_rolled_back(
     if "bake" in steps:  # written before the release failed, and read again on blue
         assert "not_readable" not in {one["outcome"] for one in ran.facts["read_back"]}, ran.facts["read_back"]
         assert "after the promotion" in ran.output
-    assert consults_of_smoke_users(either_sandbox) == []
+    assert consults_left(either_sandbox) == []
     failures = user.seen.failures
     assert {failure.colour for failure in failures} == {None if either_sandbox.environment else "green"}
     harm = failures[-1].at - failures[0].at

@@ -15,7 +15,8 @@ from verification.journeys.accounts import SmokeUser
 # The pause between an answer and the next request leaves CPU for the other processes on a machine with two cores.
 PAUSE_S = 0.05
 FRESH_EVERY = 8
-BOOKING = json.dumps({"patient": "A. User", "reason": "closed loop", "starts_at": "2031-02-03T04:05:06Z"}).encode()
+PATIENT = "A. User"
+BOOKING = json.dumps({"patient": PATIENT, "reason": "closed loop", "starts_at": "2031-02-03T04:05:06Z"}).encode()
 
 
 @dataclass(frozen=True)
