@@ -156,7 +156,7 @@ class Endpoint:
             "ingress_dir": str(self.folder / "ingress"),
             "edge_route_file": str(self.folder / "edge" / "route"),
             "start_timeout_s": 6,
-            "release_timeout_s": 3,
+            "release_timeout_s": 120,
             "drain_s": 0.1,
             "stop_grace_s": 2,
         }
