@@ -14,14 +14,14 @@ EXAMPLES := $(patsubst %/requirements.txt,%/.venv/.installed,$(wildcard examples
 
 PAGE := $(patsubst %/package-lock.json,%/node_modules/.installed,$(wildcard tests/page/package-lock.json))
 
-.PHONY: deploy test soak lint examples checkov clean
+.PHONY: deploy test soak lint style examples checkov clean
 .DEFAULT_GOAL := deploy
 
 deploy: $(VENV)/.installed
 	@$(BIN)/python -m pytest --target=$(TARGET) $(ARGS)
 
-test: lint examples/httpbin/.venv/.installed $(PAGE)
-	@$(BIN)/python -m pytest tests -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
+test: style examples/httpbin/.venv/.installed $(PAGE)
+	@tests/in_memory.sh $(BIN)/python -m pytest tests -n 3 --dist loadfile --no-loadscope-reorder $(ARGS)
 
 # All of `make test` and the long tests, then deployments of every broken release and a hundred good ones beside other work.
 # Neither part starts a new test or deployment after SOAK_SECONDS.
@@ -30,10 +30,13 @@ soak: lint examples $(PAGE)
 		--soak-seconds=$(SOAK_SECONDS) $(ARGS); tests=$$?; \
 	$(BIN)/python benchmarks/gates.py --broken --good 100 --seconds=$(SOAK_SECONDS) && exit $$tests
 
-lint: $(VENV)/.installed-dev
+lint: style
+	@$(BIN)/mypy .
+
+# The part of `lint` that takes a second; `make test` runs mypy beside its tests.
+style: $(VENV)/.installed-dev
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy .
 
 # The virtual environments of the example services, whose pins conflict with ours.
 examples: $(EXAMPLES)

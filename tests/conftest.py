@@ -13,6 +13,7 @@ from tests.soak import Soak
 
 # The longest files, longest first, and then the folders whose tests start whole environments, and those that start processes.
 FIRST = (
+    "tests/test_types.py",
     "tests/docs/test_docs_commands.py",
     "tests/e2e/test_on_ecs.py",
     "tests/terraform/test_estate.py",
