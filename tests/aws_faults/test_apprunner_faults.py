@@ -71,7 +71,14 @@ class Estate:
         assert (service.running, service.digest) == (True, image.digest)
 
 
-@pytest.mark.parametrize("fault", [fault for fault in Fault if fault is not Fault.CONFLICT])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(fault, marks=() if fault in (Fault.FAILED, Fault.RESET_AFTER) else pytest.mark.soak, id=fault)
+        for fault in Fault
+        if fault is not Fault.CONFLICT
+    ],
+)
 def test_each_change_of_a_service_survives_a_fault(aws: Aws, embedded: Endpoint, fault: Fault) -> None:
     """The service is created, updated, started again, paused and resumed."""
     estate = Estate(aws, embedded)

@@ -1,6 +1,6 @@
 """Random histories of concurrent, failing, suspended and dying runs: after the recovery the invariants hold.
 
-``HISTORIES=50000 python -m pytest tests/deployment/test_histories.py -s`` explores more than the default of 500.
+``HISTORIES=50000 python -m pytest tests/deployment/test_histories.py -s`` explores more than the default of 250.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from deployment.flow.lease import LeaseKeeper
 from tests.deployment.histories import run_history
 from tests.deployment.history_plan import Command, Fault, History, Kind
 
-HISTORIES = int(os.environ.get("HISTORIES", "500"))
+HISTORIES = int(os.environ.get("HISTORIES", "250"))
 
 faults = st.lists(st.tuples(st.integers(1, 75), st.sampled_from(Fault)), max_size=3).map(tuple)
 commands = st.builds(

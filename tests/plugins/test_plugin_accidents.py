@@ -56,6 +56,7 @@ def test_a_worker_that_is_lost(project: Project, gate: str, expected: tuple[obje
     assert run.report["reason"].startswith((f"{gate}: test_it", "verify: worker gw", "live: worker gw"))
 
 
+@pytest.mark.soak
 def test_all_workers_are_lost(project: Project) -> None:
     project.add("health", "\n".join(f"import os\ndef test_{n}(client): os._exit(1)" for n in range(4)))
     run = project.run("-n2", "--max-worker-restart=0")
@@ -121,7 +122,7 @@ def test_a_plugin_that_raises_in_a_worker(project: Project) -> None:
     assert run.result[1:] == ROLLED_BACK[1:], run.output
 
 
-@pytest.mark.parametrize("order", ["tryfirst", "trylast"])
+@pytest.mark.parametrize("order", [pytest.param("tryfirst", marks=pytest.mark.soak), "trylast"])
 def test_a_plugin_that_raises_at_the_end(project: Project, order: str) -> None:
     project.plugin(f"""
         @pytest.hookimpl({order}=True)

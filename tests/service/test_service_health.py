@@ -37,6 +37,7 @@ def orphan(
         yield service, port
 
 
+@pytest.mark.soak
 def test_redis_down_and_back(
     orphan: tuple[Service, int], signed_in: dict[tuple[str, str], SignedIn], tmp_path: Path
 ) -> None:
@@ -59,6 +60,7 @@ def test_redis_down_and_back(
         expect(service.client.get("/health/database"), 200, DEPENDENCY)
 
 
+@pytest.mark.soak
 def test_database_down_and_back(
     cluster: Postgres,
     colours: dict[str, Service],

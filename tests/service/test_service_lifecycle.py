@@ -16,6 +16,7 @@ from tests.service.shapes import expect_problem
 from tests.service.support import Image, Postgres, Service, serve, stop, wait_until
 from tests.service.users import ALICE, BOB, SECRET, Person, log_in
 
+pytestmark = pytest.mark.soak  # the images are fixed: their digests are in recorded evidence
 _NUMBERS = count()
 
 
