@@ -59,7 +59,7 @@ class Cluster:
         self.index: dict[str, Sequence[str]] = {}
         self.wrote: list[str] = []
         self.settings: dict[str, dict[str, Any]] = {}
-        """Fields of a service that replace its own, by the service's name."""
+        """Fields of a service that replace its own, by the service's name; None: ECS leaves the field out."""
         self.no_history = ""
         """The code of ECS's refusal to list service deployments; empty if it lists them."""
         self._number = 0
@@ -177,7 +177,7 @@ class Cluster:
             "events": made.events,
             "loadBalancers": [{"targetGroupArn": GROUPS[made.colour], "containerName": "api", "containerPort": 8080}],
         }
-        return own | self.settings.get(name, {})
+        return {key: value for key, value in (own | self.settings.get(name, {})).items() if value is not None}
 
     def _update(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
         made = self.services[given["service"]]

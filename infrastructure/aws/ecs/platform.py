@@ -69,6 +69,9 @@ class EcsPlatform:
             return Service(
                 colour, "ABSENT", obstacle="create its ECS service with terraform apply (infrastructure/terraform)"
             )
+        obstacle = foreign_deployer(service) if service["status"] == "ACTIVE" else "ECS is deleting it"
+        if not service.get("taskDefinition"):  # with the controller EXTERNAL its task sets have it
+            return Service(colour, str(service["status"]), obstacle=obstacle or "it runs no task definition yet")
         definition = self._definition(service["taskDefinition"])
         try:
             image = image_of(definition, main_container(service, self._groups.arn(colour)))
@@ -86,13 +89,15 @@ class EcsPlatform:
             url=self._urls[colour],
             configuration=configuration_hash(service, definition, repository_of(image)),
             unhealthy=unhealthy if desired else None,
-            obstacle=foreign_deployer(service) if service["status"] == "ACTIVE" else "ECS is deleting it",
+            obstacle=obstacle,
         )
 
     def configured(self, colour: Colour) -> Configuration | None:
         """See ``deployment.ports.Platform``."""
         service = self._find(colour)
-        return None if service is None else of_ecs(service, self._definition(service["taskDefinition"]))
+        if service is None or not service.get("taskDefinition"):
+            return None
+        return of_ecs(service, self._definition(service["taskDefinition"]))
 
     def provision(self, colour: Colour, image: Image) -> Rollout:
         """Register the colour's task definition with the image and update its service to the other colour's size.
@@ -165,7 +170,8 @@ class EcsPlatform:
         if service is None:
             return ()
         groups, streams = {}, {}
-        for one in self._definition(service["taskDefinition"]).get("containerDefinitions", ()):
+        definition = self._definition(service["taskDefinition"]) if service.get("taskDefinition") else {}
+        for one in definition.get("containerDefinitions", ()):
             options = one.get("logConfiguration", {}).get("options", {})
             if options.get("awslogs-group"):
                 groups[one["name"]] = options["awslogs-group"]

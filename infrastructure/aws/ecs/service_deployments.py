@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 from deployment.errors import CloudError
@@ -11,6 +12,7 @@ from infrastructure.aws.session import Clients
 NONE_BEFORE = "-"
 """Stands for the deployment before a service's first one."""
 _UNFINISHED = ("PENDING", "IN_PROGRESS")
+_NOT_YET = datetime.max.replace(tzinfo=UTC)
 _MOST_DESCRIBED = 20
 """The most deployments that one DescribeServiceDeployments call takes."""
 
@@ -52,7 +54,7 @@ class ServiceDeployments:
         try:
             return self._described(later[:_MOST_DESCRIBED])
         except CloudError:
-            return None
+            return None  # also if one is missing: ECS lists a new deployment a moment before it describes it
 
     def _listed(self, service: str) -> Sequence[Mapping[str, Any]] | None:
         try:
@@ -66,11 +68,13 @@ class ServiceDeployments:
             )
         except CloudError:
             return None
-        return sorted(found, key=lambda one: one["createdAt"])
+        # ECS lists the newest first; two of the same second, and one without a time, keep that order.
+        found.reverse()
+        return sorted(found, key=lambda one: one.get("createdAt", _NOT_YET))
 
-    def _described(self, arns: Sequence[str]) -> Sequence[Mapping[str, Any]]:
+    def _described(self, arns: Sequence[str]) -> Sequence[Mapping[str, Any]] | None:
         if not arns:
             return ()
         answer = self._clients.call("ecs", "DescribeServiceDeployments", serviceDeploymentArns=list(arns))
         by_arn = {str(one["serviceDeploymentArn"]): one for one in answer["serviceDeployments"]}
-        return [by_arn[arn] for arn in arns if arn in by_arn]
+        return [by_arn[arn] for arn in arns] if by_arn.keys() >= set(arns) else None
