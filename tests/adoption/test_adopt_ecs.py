@@ -6,7 +6,7 @@ import re
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -25,6 +25,7 @@ from scripts.commands.adoption.model import Given, Request
 from tests.adoption import bakery
 from tests.adoption.bakery import Bakery, forward, path
 from tests.adoption.fits import misfits, referred
+from tests.aws.shapes import checked
 from tests.terraform.stub import core
 
 ROOT = core.ROOT
@@ -89,6 +90,8 @@ def test_everything_that_is_missing_is_named_and_no_secret_is_shown(
     assert parts_of(shown) == [*MADE, "circuit breaker of blue", "grace period of blue", "immutable tags"]
     assert f"behind rule 100 of port 443 for {untouched.domain} of load balancer {untouched.cluster}" in shown
     assert "call adopt again after `terraform apply`" in shown
+    assert "is reached through" not in shown
+    assert "does not copy" not in shown
     assert bakery.PASSWORD not in shown
     assert bakery.HEADER not in shown
     assert settings.read_bytes() == before
@@ -345,3 +348,127 @@ def test_name_that_does_not_exist_is_refused(part: str, clients: Clients, untouc
 def test_a_call_that_may_write_is_refused(clients: Clients) -> None:
     with pytest.raises(ValueError, match="only reads"):
         Reader(clients).call("elbv2", "ModifyRule", RuleArn="arn:x", Actions=[])
+
+
+# -- parts that few teams use --------------------------------------------------------------------------------------------
+
+Change = Callable[[dict[str, Any]], None]
+
+
+class Changed:
+    """Clients whose answers to one operation a test changes; the changed answers fit botocore's model."""
+
+    def __init__(self, clients: Clients, operation: str, change: Change) -> None:
+        self._clients = clients
+        self._operation = operation
+        self._change = change
+
+    def call(self, service: str, operation: str, /, **given: Any) -> Mapping[str, Any]:
+        answer = dict(self._clients.call(service, operation, **given))
+        if operation == self._operation:
+            answer.pop("ResponseMetadata", None)
+            self._change(answer)
+            return checked(service, operation, given, answer)
+        return answer
+
+
+def shown(
+    clients: Clients,
+    own: Bakery,
+    settings: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: Change,
+) -> str:
+    """Run adopt on changed answers about the first service; return what it printed."""
+
+    def first_only(answer: dict[str, Any]) -> None:
+        for service in answer["services"]:
+            if service["serviceName"] == own.service:
+                change(service)
+
+    given = cast(Clients, Changed(clients, "DescribeServices", first_only))
+    assert adopt(given, request(own), Places(settings)) == 1
+    return capsys.readouterr().out
+
+
+def test_other_ways_to_the_service_are_noted(
+    clients: Clients, untouched: Bakery, settings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A switch moves no request of Service Connect, and the module makes no service with it."""
+    connect = {"enabled": True, "namespace": "n", "services": [{"portName": "http"}]}
+    said = shown(
+        clients,
+        untouched,
+        settings,
+        capsys,
+        lambda one: one["deployments"][0].update(serviceConnectConfiguration=connect),
+    )
+    assert "storefront is reached through Service Connect as well: a switch does not move those requests" in said
+    assert "does not copy from storefront: service_connect_configuration." in said
+
+
+def test_the_values_of_codedeploy_are_those_of_its_primary_task_set(
+    clients: Clients, untouched: Bakery, settings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """CodeDeploy's task sets have the task definition, the network and the target group."""
+
+    def change(service: dict[str, Any]) -> None:
+        moved = {key: service.pop(key) for key in ("taskDefinition", "loadBalancers", "networkConfiguration")}
+        strategy = service.pop("capacityProviderStrategy")
+        service.update(
+            deploymentController={"type": "CODE_DEPLOY"},
+            deployments=[],
+            taskSets=[
+                {"status": "ACTIVE", "taskDefinition": "arn:former"},
+                {"status": "PRIMARY", **moved, "capacityProviderStrategy": strategy},
+            ],
+        )
+
+    said = shown(clients, untouched, settings, capsys, change)
+    assert parts_of(said)[: len(MADE) + 1] == [*MADE, "deployments of blue"]
+    assert "deployment controller is CODE_DEPLOY" in said
+    assert untouched.definition in said
+    assert "FARGATE_SPOT" in said
+    assert "arn:former" not in said
+
+
+def test_a_service_without_tasks_gets_bounds_that_fit(
+    clients: Clients, untouched: Bakery, settings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With bounds of 0 and 0, Terraform would refuse a second service of at least one task."""
+
+    def change(answer: dict[str, Any]) -> None:
+        answer["ScalableTargets"] = [
+            {
+                "ServiceNamespace": "ecs",
+                "ResourceId": "service/a/b",
+                "ScalableDimension": "ecs:service:DesiredCount",
+                "MinCapacity": 0,
+                "MaxCapacity": 0,
+                "RoleARN": "arn:r",
+                "CreationTime": 0,
+            }
+        ]
+
+    given = cast(Clients, Changed(clients, "DescribeScalableTargets", change))
+    adopt(given, request(untouched), Places(settings))
+    said = capsys.readouterr().out
+    assert re.search(r"min_size += 1$", said, re.MULTILINE)
+    assert re.search(r"max_size += 1$", said, re.MULTILINE)
+
+
+def test_a_target_group_that_another_service_uses_is_not_taken(clients: Clients, settings: Path) -> None:
+    """A team's canary is no second colour: its target group must not get another service's tasks."""
+    own = bakery.made(clients)
+    canary = other_group(clients, own, f"{own.cluster}-canary", Protocol="HTTP")
+    targets = [{"TargetGroupArn": group, "Weight": weight} for group, weight in ((own.group, 95), (canary, 5))]
+    actions = [{"Type": "forward", "ForwardConfig": {"TargetGroups": targets}}]
+    clients.call("elbv2", "ModifyRule", RuleArn=own.rule, Actions=actions)
+    message = (
+        r"rule 100 of port 443 .* sends requests to targetgroup/\S+-canary/\S+ as well, and no service storefront-green"
+    )
+    with pytest.raises(Refused, match=message) as refused:
+        adopt(clients, request(own), Places(settings))
+    assert "--second-service" in str(refused.value)
+    bakery.second_service(clients, own, canary, serviceName="storefront-canary")
+    assert adopt(clients, request(own, second_service="storefront-canary"), Places(settings)) == 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from infrastructure.aws.adoption import ecs
 from infrastructure.aws.adoption.reader import Reader
 from infrastructure.aws.adoption.routes import Route, priority_before, routes_of
 from tests.adoption.bakery import forward, host, path
+from tests.aws.shapes import checked
 
 BLUE, GREEN, OTHER = "arn:blue", "arn:green", "arn:other"
 PORTS = (8443, 8444)
@@ -131,6 +132,18 @@ CANNOT: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any], str]] = {
         {},
         "has the deployment controller EXTERNAL",
     ),
+    "a service that is being deleted": (
+        BEHIND | {"status": "DRAINING"},
+        {},
+        r"is being deleted \(its status is DRAINING\)",
+    ),
+    "a task on each machine": (BEHIND | {"schedulingStrategy": "DAEMON"}, {}, "has the scheduling strategy DAEMON"),
+    "an Express Mode service": (BEHIND | {"resourceManagementType": "ECS"}, {}, "is an Express Mode service"),
+    "no task definition": (
+        BEHIND | {"taskDefinition": "", "deploymentController": {"type": "CODE_DEPLOY"}},
+        {},
+        r"runs no task definition \(its deployment controller is CODE_DEPLOY\)",
+    ),
     "bridge mode": (BEHIND, {}, "has the network mode bridge"),
     "a network load balancer": (BEHIND | VPC, {"Type": "network"}, "lb is a network load balancer"),
     "no rule": (BEHIND | VPC, {"arns": []}, "no load balancer forwards to target group blue"),
@@ -145,3 +158,52 @@ def test_service_that_cannot_have_a_second_colour_is_refused(
     with pytest.raises(Refused, match=message) as refused:
         ecs.read(Answers(service, balancer), "main", "api", "api-green")
     assert refused.value.hint
+
+
+def test_the_service_itself_is_no_second_service() -> None:
+    with pytest.raises(Refused, match="--second-service api is the service itself"):
+        ecs.read(Answers({}, {}), "main", "api", "api")
+
+
+def test_a_group_without_a_weight_has_one() -> None:
+    """AWS answers with a weight always; a request may omit it, and then it is 1."""
+    shared = route(443, 1, BLUE, GREEN)
+    del shared.rule["Actions"][0]["ForwardConfig"]["TargetGroups"][1]["Weight"]
+    assert shared.weights == {BLUE: 1, GREEN: 1}
+    single = Route(shared.listener, {"Actions": [{"Type": "forward", "TargetGroupArn": BLUE}, {"Type": "redirect"}]})
+    assert single.weights == {BLUE: 1}
+    assert Route(shared.listener, {"Actions": [{"Type": "fixed-response"}]}).groups == frozenset()
+
+
+# -- parts that few teams use --------------------------------------------------------------------------------------------
+
+Change = Callable[[dict[str, Any]], None]
+
+
+def deployment(**members: Any) -> Change:
+    return lambda service: service["deployments"][0].update(members)
+
+
+CONNECTED = {"enabled": True, "namespace": "n", "services": [{"portName": "http"}]}
+CLIENT_ONLY = {"enabled": True, "namespace": "n"}
+LATTICE = {"roleArn": "arn:r", "targetGroupArn": "arn:t", "portName": "http"}
+WAYS: Mapping[str, tuple[Change, str | None, tuple[str, ...]]] = {
+    "Service Connect": (deployment(serviceConnectConfiguration=CONNECTED), "Service Connect", ("service_connect_configuration",)),
+    "a client of Service Connect": (deployment(serviceConnectConfiguration=CLIENT_ONLY), None, ("service_connect_configuration",)),
+    "VPC Lattice": (deployment(vpcLatticeConfigurations=[LATTICE]), "VPC Lattice", ("vpc_lattice_configurations",)),
+    "Cloud Map": (lambda one: one.update(serviceRegistries=[{"registryArn": "arn:r"}]), "service discovery (AWS Cloud Map)", ("service_registries",)),
+    "a volume": (deployment(volumeConfigurations=[{"name": "data"}]), None, ("volume_configuration",)),
+    "placement": (lambda one: one.update(placementConstraints=[{"type": "distinctInstance"}], placementStrategy=[{"type": "random"}]), None, ("placement_constraints", "ordered_placement_strategy")),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "way", "by_hand"), WAYS.values(), ids=WAYS)
+def test_what_no_switch_moves_and_what_the_module_does_not_copy_is_known(
+    change: Change, way: str | None, by_hand: tuple[str, ...]
+) -> None:
+    document: dict[str, Any] = {"serviceName": "api", "deployments": [{"status": "PRIMARY"}]}
+    change(document)
+    checked("ecs", "DescribeServices", {"services": ["api"]}, {"services": [document]})
+    service = ecs.EcsService(document, {}, None)
+    assert service.other_ways == (() if way is None else (way,))
+    assert service.only_by_hand == by_hand

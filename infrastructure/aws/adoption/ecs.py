@@ -12,6 +12,15 @@ from infrastructure.aws.adoption.routes import Route
 from infrastructure.aws.errors import aws_code
 
 _SERVICE = "ecs:service:DesiredCount"
+_OF_A_TASK_SET = (
+    "taskDefinition",
+    "loadBalancers",
+    "networkConfiguration",
+    "launchType",
+    "capacityProviderStrategy",
+    "platformVersion",
+)
+_BEHIND_ALB = "Put it behind an Application Load Balancer (infrastructure/terraform/modules/load-balancer), then call adopt again."
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,33 @@ class EcsService:
         found: Mapping[str, Any] = self.document.get("networkConfiguration", {}).get("awsvpcConfiguration", {})
         return found
 
+    @property
+    def other_ways(self) -> tuple[str, ...]:
+        """The names of the ways in which other services reach it without the load balancer."""
+        ways = {
+            "Service Connect": any(one.get("services") for one in self._of_deployments("serviceConnectConfiguration")),
+            "service discovery (AWS Cloud Map)": bool(self.document.get("serviceRegistries")),
+            "VPC Lattice": any(self._of_deployments("vpcLatticeConfigurations")),
+        }
+        return tuple(way for way, used in ways.items() if used)
+
+    @property
+    def only_by_hand(self) -> tuple[str, ...]:
+        """The parts of its configuration that the module ecs-service does not know, by their names in Terraform."""
+        connect = any(one.get("enabled") for one in self._of_deployments("serviceConnectConfiguration"))
+        parts = {
+            "service_connect_configuration": connect,
+            "service_registries": bool(self.document.get("serviceRegistries")),
+            "vpc_lattice_configurations": any(self._of_deployments("vpcLatticeConfigurations")),
+            "volume_configuration": any(self._of_deployments("volumeConfigurations")),
+            "placement_constraints": bool(self.document.get("placementConstraints")),
+            "ordered_placement_strategy": bool(self.document.get("placementStrategy")),
+        }
+        return tuple(name for name, used in parts.items() if used)
+
+    def _of_deployments(self, key: str) -> list[Any]:
+        return [one[key] for one in self.document.get("deployments", ()) if one.get(key)]
+
 
 @dataclass(frozen=True)
 class EcsEstate:
@@ -57,13 +93,21 @@ class EcsEstate:
     @property
     def container(self) -> Mapping[str, Any]:
         """The container and the port that get the first service's traffic."""
-        found: Mapping[str, Any] = self.first.document["loadBalancers"][0]
+        group = str(self.group["TargetGroupArn"])
+        found: Mapping[str, Any] = next(
+            one for one in self.first.document["loadBalancers"] if one.get("targetGroupArn") == group
+        )
         return found
 
 
 def read(reader: Reader, cluster: str, service: str, second: str) -> EcsEstate:
     """Return the estate around a service. Raises Refused for one that cannot have a second colour, NotPermitted, CloudError."""
     cluster = cluster.rpartition("/")[2]
+    if second == service:
+        raise Refused(
+            f"--second-service {second} is the service itself",
+            hint="Name another service of the cluster, or omit --second-service.",
+        )
     first = _service(reader, cluster, service)
     if first is None:
         raise Refused(
@@ -75,7 +119,7 @@ def read(reader: Reader, cluster: str, service: str, second: str) -> EcsEstate:
     balancer = _balancer(reader, document)
     routes = _routes(reader, str(balancer["LoadBalancerArn"]))
     other = _service(reader, cluster, second)
-    found = other.target_groups[0] if other is not None and other.target_groups else _beside(routes, group)
+    found = other.target_groups[0] if other is not None and other.target_groups else _beside(routes, group, second)
     return EcsEstate(cluster, first, document, balancer, routes, other, found)
 
 
@@ -91,16 +135,45 @@ def _service(reader: Reader, cluster: str, name: str) -> EcsService | None:
         ) from error
     if not found or found[0]["status"] == "INACTIVE":
         return None
-    document = found[0]
+    document = _usable(name, found[0])
+    definition = reader.call("ecs", "DescribeTaskDefinition", taskDefinition=document["taskDefinition"])
+    return EcsService(document, definition["taskDefinition"], _bounds(reader, cluster, name))
+
+
+def _usable(name: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a service's document, with the values of its primary task set. Raises Refused if it cannot be a colour."""
+    if document["status"] == "DRAINING":
+        raise Refused(
+            f"service {name} is being deleted (its status is DRAINING)",
+            hint="Wait until it is INACTIVE, then create it again or name another service.",
+        )
+    if document.get("schedulingStrategy") == "DAEMON":
+        raise Refused(
+            f"service {name} has the scheduling strategy DAEMON: ECS decides the number of its tasks, and a deployment must",
+            hint="Create the service again with the scheduling strategy REPLICA, then call adopt again.",
+        )
+    if document.get("resourceManagementType") == "ECS":
+        raise Refused(
+            f"service {name} is an Express Mode service: ECS itself manages its load balancer and moves its traffic",
+            hint="Create the service with CreateService, behind a load balancer of your own, then call adopt again.",
+        )
     controller = document.get("deploymentController", {}).get("type", "ECS")
     if controller == "EXTERNAL":
         raise Refused(
             f"service {name} has the deployment controller EXTERNAL: its task sets hold the task definition and the load "
             "balancer, and another program deploys them",
-            hint="Create the service again with the controller ECS (it cannot be changed), then call adopt again.",
+            hint="Create the service again with the controller ECS, then call adopt again.",
         )
-    definition = reader.call("ecs", "DescribeTaskDefinition", taskDefinition=document["taskDefinition"])
-    return EcsService(document, definition["taskDefinition"], _bounds(reader, cluster, name))
+    # CodeDeploy replaces task sets: the primary one runs, and the service may still have the values of its creation.
+    task_sets: Sequence[Mapping[str, Any]] = document.get("taskSets", ())
+    primary = next((one for one in task_sets if one.get("status") == "PRIMARY"), {})
+    document = {**document, **{key: primary[key] for key in _OF_A_TASK_SET if primary.get(key)}}
+    if not document.get("taskDefinition"):
+        raise Refused(
+            f"service {name} runs no task definition (its deployment controller is {controller})",
+            hint="Deploy it once, then call adopt again.",
+        )
+    return document
 
 
 def _bounds(reader: Reader, cluster: str, name: str) -> tuple[int, int] | None:
@@ -123,12 +196,12 @@ def _only_group(service: EcsService) -> str:
         instead = "it is reached through Service Connect" if connect else "its tasks are in no target group"
         raise Refused(
             f"service {service.name} is behind no load balancer: {instead}, and traffic can only be moved by a load balancer's rule",
-            hint="Put it behind an Application Load Balancer (infrastructure/terraform/modules/load-balancer), then call adopt again.",
+            hint=_BEHIND_ALB,
         )
     if not groups:
         raise Refused(
             f"service {service.name} is behind a Classic Load Balancer, which has no rules and no weights",
-            hint="Put it behind an Application Load Balancer (infrastructure/terraform/modules/load-balancer), then call adopt again.",
+            hint=_BEHIND_ALB,
         )
     if len(groups) > 1:
         names = ", ".join(arn.rpartition(":")[2] for arn in groups)
@@ -179,7 +252,19 @@ def _routes(reader: Reader, balancer: str) -> list[Route]:
     ]
 
 
-def _beside(routes: Sequence[Route], group: str) -> str | None:
-    """Return the only other target group of a rule that forwards to a group; None if there is none, or several."""
+def _beside(routes: Sequence[Route], group: str, second: str) -> str | None:
+    """Return the only other target group of a rule that forwards to a group; None if there is none, or several.
+
+    Raises Refused if it gets requests: then another service than ``second``, which does not exist, answers there.
+    """
     others = {other for one in routes if group in one.groups for other in one.groups - {group}}
-    return next(iter(others)) if len(others) == 1 else None
+    if len(others) != 1:
+        return None
+    (other,) = others
+    used = next((one for one in routes if group in one.groups and one.weights.get(other)), None)
+    if used is not None:
+        raise Refused(
+            f"{used} sends requests to {other.rpartition(':')[2]} as well, and no service {second} is registered there",
+            hint="Name the service behind that target group with --second-service, or give the target group the weight 0.",
+        )
+    return other

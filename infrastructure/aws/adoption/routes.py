@@ -36,12 +36,13 @@ class Route:
     @property
     def groups(self) -> frozenset[str]:
         """The ARNs of the target groups that it forwards to."""
-        found: set[str] = set()
-        for action in self.rule.get("Actions", ()):
-            if action.get("Type") == "forward":
-                found |= {one["TargetGroupArn"] for one in action.get("ForwardConfig", {}).get("TargetGroups", ())}
-                found |= {action["TargetGroupArn"]} if "TargetGroupArn" in action else set()
-        return frozenset(found)
+        return frozenset(self.weights)
+
+    @property
+    def weights(self) -> Mapping[str, int]:
+        """The weights of its target groups; a group without a weight has 1, as on AWS."""
+        targets = [one for action in self.rule.get("Actions", ()) for one in _targets(action)]
+        return {str(one["TargetGroupArn"]): int(one.get("Weight", 1)) for one in targets}
 
     @property
     def hosts(self) -> tuple[str, ...]:
@@ -92,6 +93,13 @@ class Routes:
     def beside(self, chosen: Route) -> Sequence[Route]:
         """Return the live routes that a switch of ``chosen`` does not move, without those that ``chosen`` overtakes."""
         return [one for one in self.live if one.arn != chosen.arn and not _overtakes(chosen, one)]
+
+
+def _targets(action: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Return the target groups of an action; ``TargetGroupArn`` beside ``ForwardConfig`` repeats the only one."""
+    if action.get("Type") != "forward":
+        return ()
+    return action.get("ForwardConfig", {}).get("TargetGroups", ()) or [action] * ("TargetGroupArn" in action)
 
 
 def routes_of(routes: Sequence[Route], group: str, second: str | None, test_ports: Sequence[int]) -> Routes:

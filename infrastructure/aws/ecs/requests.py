@@ -76,8 +76,8 @@ def foreign_deployer(service: Mapping[str, Any]) -> str | None:
     controller = service.get("deploymentController", {}).get("type", "ECS")
     if controller != "ECS":
         return (
-            f"its deployment controller is {controller}, which deploys instead of ECS; create the service again with the "
-            "controller ECS (it cannot be changed)"
+            f"its deployment controller is {controller}, which deploys instead of ECS; set it to ECS (`aws ecs update-service "
+            "--deployment-controller type=ECS`), or create the service again"
         )
     strategy = service.get("deploymentConfiguration", {}).get("strategy", "ROLLING")
     if strategy != "ROLLING":

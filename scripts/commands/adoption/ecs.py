@@ -192,7 +192,7 @@ class _Judged:
             for one in document.get("capacityProviderStrategy", ())
         ]
         optional = {
-            "max_size": most,
+            "max_size": None if most is None else max(most, least, 1),
             "assign_public_ip": network.get("assignPublicIp") == "ENABLED" or None,
             "capacity_provider_strategy": strategy or None,
             "launch_type": None if strategy else document.get("launchType"),
@@ -347,16 +347,33 @@ class _Judged:
         """Return the conditions that AWS cannot show and the deployer relies on."""
         first = self.estate.first
         return [
+            *(
+                f"{first.name} is reached through {way} as well: a switch does not move those requests, so its callers must use "
+                "the load balancer."
+                for way in first.other_ways
+            ),
+            *(self._not_copied() if self.estate.second is None else ()),
             f"The Terraform that owns {first.name} must ignore task_definition and desired_count (lifecycle ignore_changes): "
             "otherwise its next apply takes the release back.",
             f"The test listeners are reached as {urlsplit(self.live_url).hostname} on their ports: the live domain must lead to "
             "the load balancer itself. If a CDN is before it, set colour_urls by hand.",
         ]
 
+    def _not_copied(self) -> Iterator[str]:
+        found = ", ".join(self.estate.first.only_by_hand)
+        if found:
+            yield (
+                f"The module of the second service does not copy from {self.estate.first.name}: {found}. Make the second service "
+                "with your own module instead, in the same target group."
+            )
+
 
 def _controller(service: ecs.EcsService) -> str:
     if service.document.get("deploymentController", {}).get("type", "ECS") != "ECS":
-        return f'deployment_controller {{ type = "ECS" }} in the aws_ecs_service {service.name}, which makes it anew'
+        return (
+            f'deployment_controller {{ type = "ECS" }} in the aws_ecs_service {service.name}; if the plan would replace the '
+            "service, change it first: aws ecs update-service --deployment-controller type=ECS"
+        )
     return f'deployment_configuration {{ strategy = "ROLLING" }} in the aws_ecs_service {service.name}'
 
 
