@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -335,6 +336,25 @@ def test_codedeploy_is_a_part_to_change(clients: Clients, settings: Path, capsys
     shown = capsys.readouterr().out
     assert "deployment controller is CODE_DEPLOY" in shown
     assert 'deployment_controller { type = "ECS" }' in shown
+
+
+@pytest.mark.parametrize(
+    ("place", "message"),
+    [
+        ("eu-west-1:123456789012", "is in region eu-west-1, and adopt reads region us-east-1"),
+        ("us-east-1:999999999999", "is in account 999999999999, and adopt reads account 123456789012"),
+    ],
+)
+def test_a_cluster_elsewhere_is_not_taken_for_one_of_the_same_name(
+    place: str, message: str, clients: Clients, untouched: Bakery, settings: Path
+) -> None:
+    asked = Request(
+        ENVIRONMENT, untouched.service, f"arn:aws:ecs:{place}:cluster/{untouched.cluster}", "123456789012", "us-east-1"
+    )
+    with pytest.raises(Refused, match=message):
+        adopt(clients, asked, Places(settings))
+    here = replace(asked, cluster=f"arn:aws:ecs:us-east-1:123456789012:cluster/{untouched.cluster}")
+    assert adopt(clients, here, Places(settings)) == 1
 
 
 @pytest.mark.parametrize("part", ["cluster", "service"])

@@ -31,6 +31,7 @@ _MOST_SHOWN = 6
 def adopt(reader: Reader, request: Request) -> Adoption:
     """Read the estate of a service on ECS and return what it lacks. Raises Refused, NotPermitted, CloudError."""
     assert request.cluster is not None
+    _check_place(request.cluster, request)
     estate = ecs.read(reader, request.cluster, request.service, request.second)
     judged = _Judged(request, estate)
     found, notes = judged.found, judged.notes()  # they refuse an estate without a live rule or a live domain
@@ -365,6 +366,18 @@ class _Judged:
             yield (
                 f"The module of the second service does not copy from {self.estate.first.name}: {found}. Make the second service "
                 "with your own module instead, in the same target group."
+            )
+
+
+def _check_place(cluster: str, request: Request) -> None:
+    """Raise Refused for the ARN of a cluster in another region or account: one of the same name would be read instead."""
+    parts_of_arn = cluster.split(":")[3:5]  # arn:PARTITION:ecs:REGION:ACCOUNT:cluster/NAME
+    known = (("region", request.region), ("account", request.account))
+    for (part, used), named in zip(known, parts_of_arn, strict=False):
+        if named != used:
+            raise Refused(
+                f"cluster {cluster} is in {part} {named}, and adopt reads {part} {used}",
+                hint="Compare --cluster with --region and --profile.",
             )
 
 
