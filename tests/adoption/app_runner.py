@@ -30,6 +30,10 @@ class AppRunner:
         self.repository: dict[str, Any] | None = {"ImageIdentifier": IMAGE, "ImageRepositoryType": "ECR"}
         self.protocol = "HTTP"
         self.exists = True
+        self.service: dict[str, Any] = {}
+        """Members of the service that replace its own; None: AWS leaves the member out."""
+        self.listed: list[dict[str, Any]] = []
+        """Further services of the list."""
         self.calls: list[str] = []
 
     def call(self, service: str, operation: str, /, **given: Any) -> Mapping[str, Any]:
@@ -47,10 +51,11 @@ class AppRunner:
         if operation in ("DescribeTable", "HeadBucket", "DescribeSecret", "DescribeRepositories") and not self.exists:
             raise absent
         answers: Mapping[str, Mapping[str, Any]] = {
-            "ListServices": {"ServiceSummaryList": [{"ServiceName": NAME, "ServiceArn": ARN, "Status": "RUNNING"}]},
-            "DescribeService": {"Service": self._service()},
+            "ListServices": {"ServiceSummaryList": [*self.listed, {"ServiceName": NAME, "ServiceArn": ARN, "Status": "RUNNING"}]},
+            "DescribeService": {"Service": self._service() | {"ServiceArn": given.get("ServiceArn")}},
             "ListDistributions": {"DistributionList": _list(self.distributions, "Marker", "MaxItems", "IsTruncated")},
-            "DescribeFunction": {"FunctionSummary": _function(self.stores)},
+            "DescribeFunction": {"FunctionSummary": _function(self.stores if given.get("Stage") == "LIVE" else [])},
+            "GetCallerIdentity": {"Account": "123456789012", "Arn": "arn:aws:iam::123456789012:user/a", "UserId": "a"},
             "DescribeKeyValueStore": {"ETag": "E", "ItemCount": 3, "TotalSizeInBytes": 1, "KvsARN": STORE, "Created": THEN},
             "DescribeTable": {"Table": {"TableName": "table"}},
             "HeadBucket": {},
@@ -60,7 +65,7 @@ class AppRunner:
         return answers[operation]
 
     def _service(self) -> dict[str, Any]:
-        return {
+        own = {
             "ServiceName": NAME,
             "ServiceId": "0" * 32,
             "ServiceArn": ARN,
@@ -74,6 +79,7 @@ class AppRunner:
             "HealthCheckConfiguration": {"Protocol": self.protocol},
             "AutoScalingConfigurationSummary": {},
         }
+        return {key: value for key, value in (own | self.service).items() if value is not None}
 
 
 def _list(items: list[dict[str, Any]], *more: str) -> dict[str, Any]:

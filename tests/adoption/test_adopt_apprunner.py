@@ -117,11 +117,29 @@ def with_a_port_only(cloud: AppRunner) -> None:
     cloud.protocol = "TCP"
 
 
+def paused(cloud: AppRunner) -> None:
+    cloud.service = {"Status": "PAUSED"}
+
+
+def private(cloud: AppRunner) -> None:
+    cloud.service = {"NetworkConfiguration": {"IngressConfiguration": {"IsPubliclyAccessible": False}}}
+
+
+def disabled(cloud: AppRunner) -> None:
+    cloud.distributions = [distribution("E1") | {"Enabled": False}]
+
+
 CHANGES: Mapping[str, tuple[Callable[[AppRunner], None], str]] = {
     "no function": (without_function, "distribution E1 has no viewer-request function with a key value store"),
     "no store": (without_store, "distribution E1 has no viewer-request function with a key value store"),
     "no keys": (without_keys, "the key value store does not say where traffic goes: .*active is missing"),
     "source code": (from_source, "built from source code"),
+    "paused": (
+        paused,
+        "paused service +nobody answers.*\n.*aws apprunner resume-service --service-arn arn:aws:apprunner",
+    ),
+    "private": (private, "only a VPC reaches the service"),
+    "disabled": (disabled, "distribution E1 answers nobody"),
     "TCP": (with_a_port_only, "healthy as soon as its port listens"),
 }
 
@@ -144,6 +162,70 @@ def test_several_distributions_need_a_choice(settings: Path) -> None:
     assert run(cloud, settings, distribution="E2") == 0
     with pytest.raises(Refused, match="no CloudFront distribution E3"):
         run(cloud, settings, distribution="E3")
+
+
+def test_a_staging_distribution_and_a_pattern_are_no_live_domain(
+    settings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A staging distribution has its primary one's origins; a pattern is no domain that a request can name."""
+    cloud = AppRunner()
+    aliases = {"Quantity": 2, "Items": ["*.bakery.example", "shop.bakery.example"]}
+    cloud.distributions = [distribution("E1") | {"Aliases": aliases}, distribution("E2") | {"Staging": True}]
+    assert run(cloud, settings) == 0
+    assert "behind distribution E1" in capsys.readouterr().out
+    assert load(settings, "shop").estate["live_url"] == "https://shop.bakery.example"
+    cloud.distributions = [distribution("E1") | {"Aliases": {"Quantity": 1, "Items": ["*.bakery.example"]}}]
+    with pytest.raises(Refused, match="its distribution has no alias that is one domain"):
+        run(cloud, settings)
+
+
+def test_a_private_service_gets_no_front_door(settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """App Runner gives it no domain that CloudFront could reach."""
+    cloud = without_distribution()
+    private(cloud)
+    cloud.service["ServiceUrl"] = None
+    assert run(cloud, settings, live_url="https://shop.bakery.example") == 1
+    shown = capsys.readouterr().out
+    assert "private service" in shown
+    assert "a service that CloudFront reaches, then call adopt again" in shown
+    assert 'module "front_door"' not in shown
+
+
+def test_source_code_without_a_repository_names_no_image(settings: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    cloud = AppRunner()
+    from_source(cloud)
+    cloud.exists = False
+    assert run(cloud, settings) == 1
+    shown = capsys.readouterr().out
+    assert "has no repository storefront; deployments take images" in shown
+    cloud.repository = {"ImageIdentifier": "public.ecr.aws/a/b:1", "ImageRepositoryType": "ECR_PUBLIC"}
+    assert run(cloud, settings) == 1
+    assert "and the service runs the image public.ecr.aws/a/b:1;" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("status", ["CREATE_FAILED", "DELETE_FAILED", "DELETED"])
+def test_a_service_that_never_runs_is_refused(status: str, settings: Path) -> None:
+    cloud = AppRunner()
+    cloud.service = {"Status": status}
+    with pytest.raises(Refused, match=f"storefront serves nobody: its status is {status}"):
+        run(cloud, settings)
+
+
+def test_a_deleted_service_of_the_same_name_is_not_meant(settings: Path) -> None:
+    cloud = AppRunner()
+    cloud.listed = [
+        {"ServiceName": NAME, "ServiceArn": "arn:aws:apprunner:us-east-1:123456789012:service/old", "Status": "DELETED"}
+    ]
+    assert run(cloud, settings) == 0
+    cloud.listed = [
+        {
+            "ServiceName": "gone",
+            "ServiceArn": "arn:aws:apprunner:us-east-1:123456789012:service/gone",
+            "Status": "DELETED",
+        }
+    ]
+    with pytest.raises(Refused, match=re.compile(r"no service gone .*Its services: storefront\.", re.DOTALL)):
+        run(cloud, settings, "gone")
 
 
 def test_unknown_service_lists_the_known_ones(settings: Path) -> None:

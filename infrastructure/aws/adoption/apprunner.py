@@ -11,6 +11,8 @@ from infrastructure.aws.adoption.reader import Reader
 from infrastructure.aws.cloudfront.router import CloudFrontRouter
 from infrastructure.aws.session import Clients
 
+_NEVER_RUNS = frozenset({"CREATE_FAILED", "DELETE_FAILED", "DELETED"})
+
 
 @dataclass(frozen=True)
 class AppRunnerEstate:
@@ -26,9 +28,15 @@ class AppRunnerEstate:
 
     @property
     def aliases(self) -> Sequence[str]:
-        """The domains of the distribution."""
+        """The domains of the distribution, without patterns such as *.example.com."""
         found: Sequence[str] = (self.distribution or {}).get("Aliases", {}).get("Items", ())
-        return found
+        return [one for one in found if "*" not in one]
+
+    @property
+    def origin(self) -> str | None:
+        """The service's own domain; None for a service that only a VPC reaches."""
+        ingress = self.service.get("NetworkConfiguration", {}).get("IngressConfiguration", {})
+        return str(self.service.get("ServiceUrl") or "") or None if ingress.get("IsPubliclyAccessible", True) else None
 
 
 def read(reader: Reader, service: str, distribution: str | None) -> AppRunnerEstate:
@@ -37,7 +45,7 @@ def read(reader: Reader, service: str, distribution: str | None) -> AppRunnerEst
     Raises Refused, NotPermitted, CloudError.
     """
     found = _service(reader, service)
-    front = _distribution(reader, str(found.get("ServiceUrl", "")), distribution)
+    front = _distribution(reader, found.get("ServiceUrl"), distribution)
     store = _store(reader, front) if front else None
     return AppRunnerEstate(found, front, store, _unreadable(reader, store) if store else None)
 
@@ -51,16 +59,24 @@ def _service(reader: Reader, name: str) -> Mapping[str, Any]:
         if not answer.get("NextToken"):
             break
         place = {"NextToken": answer["NextToken"]}
-    arn = next((one["ServiceArn"] for one in summaries if one["ServiceName"] == name), None)
-    if arn is None:
-        known = ", ".join(sorted(str(one["ServiceName"]) for one in summaries)) or "it has none"
+    there = {str(one["ServiceName"]): one for one in summaries if one.get("Status") != "DELETED"}
+    if name not in there:
+        known = ", ".join(sorted(there)) or "it has none"
         raise Refused(f"App Runner has no service {name} in this account and region", hint=f"Its services: {known}.")
-    service: Mapping[str, Any] = reader.call("apprunner", "DescribeService", ServiceArn=arn)["Service"]
+    service: Mapping[str, Any] = reader.call("apprunner", "DescribeService", ServiceArn=there[name]["ServiceArn"])[
+        "Service"
+    ]
+    if service["Status"] in _NEVER_RUNS:
+        raise Refused(
+            f"App Runner service {name} serves nobody: its status is {service['Status']}",
+            hint="Delete it, create it again, and call adopt again once it runs.",
+        )
     return service
 
 
-def _distribution(reader: Reader, origin: str, chosen: str | None) -> Mapping[str, Any] | None:
-    every = reader.pages("cloudfront", "ListDistributions", "Items")
+def _distribution(reader: Reader, origin: str | None, chosen: str | None) -> Mapping[str, Any] | None:
+    # A staging distribution is a copy for tests: its primary one has the users.
+    every = [one for one in reader.pages("cloudfront", "ListDistributions", "Items") if not one.get("Staging")]
     if chosen is not None:
         found = [one for one in every if one["Id"] == chosen]
         if not found:
@@ -84,7 +100,8 @@ def _store(reader: Reader, distribution: Mapping[str, Any]) -> str | None:
     for one in functions:
         if one.get("EventType") == "viewer-request":
             name = str(one["FunctionARN"]).rpartition("/")[2]
-            summary = reader.call("cloudfront", "DescribeFunction", Name=name)["FunctionSummary"]
+            # The distribution runs the published stage; without a stage, CloudFront describes the one in development.
+            summary = reader.call("cloudfront", "DescribeFunction", Name=name, Stage="LIVE")["FunctionSummary"]
             stores = summary["FunctionConfig"].get("KeyValueStoreAssociations", {}).get("Items", ())
             return str(stores[0]["KeyValueStoreARN"]) if stores else None
     return None

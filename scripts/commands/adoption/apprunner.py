@@ -46,7 +46,11 @@ def _live_url(estate: apprunner.AppRunnerEstate, request: Request) -> str:
         return request.given.live_url
     if estate.aliases:
         return f"https://{estate.aliases[0]}"
-    front = "its distribution has no alias" if estate.distribution else "no CloudFront distribution is in front of it"
+    front = (
+        "its distribution has no alias that is one domain"
+        if estate.distribution
+        else "no CloudFront distribution is in front of it"
+    )
     raise Refused(
         f"the live domain of {request.service} is unknown: {front}",
         hint="Name it with --live-url, such as --live-url https://api.example.com.",
@@ -60,6 +64,18 @@ def _of_service(estate: apprunner.AppRunnerEstate, image: Mapping[str, Any]) -> 
             "the service is built from source code, or from a public image; deployments take images from ECR by digest",
             change='image_repository { image_repository_type = "ECR" } in the aws_apprunner_service',
         )
+    if estate.service["Status"] == "PAUSED":
+        yield Finding(
+            "paused service",
+            "nobody answers the users",
+            change=f"aws apprunner resume-service --service-arn {estate.service['ServiceArn']}",
+        )
+    if estate.origin is None:
+        yield Finding(
+            "private service",
+            "only a VPC reaches the service, and CloudFront and the machine that verifies are outside",
+            change="network_configuration { ingress_configuration { is_publicly_accessible = true } } in the aws_apprunner_service",
+        )
     if estate.service.get("HealthCheckConfiguration", {}).get("Protocol", "TCP") != "HTTP":
         yield Finding(
             "health check",
@@ -69,8 +85,20 @@ def _of_service(estate: apprunner.AppRunnerEstate, image: Mapping[str, Any]) -> 
 
 
 def _front_door(estate: apprunner.AppRunnerEstate, request: Request, live_url: str) -> Iterator[Finding]:
-    if estate.distribution is None:
-        origin = str(estate.service["ServiceUrl"])
+    if estate.distribution is not None and not estate.distribution.get("Enabled", True):
+        yield Finding(
+            "disabled distribution",
+            f"distribution {estate.distribution['Id']} answers nobody",
+            change="enabled = true in the aws_cloudfront_distribution",
+        )
+    if estate.distribution is None and estate.origin is None:
+        yield Finding(
+            "front door",
+            "no CloudFront distribution has the service as an origin",
+            change="a service that CloudFront reaches, then call adopt again",
+        )
+    elif estate.distribution is None:
+        origin = estate.origin
         arguments = {
             "name": request.name,
             "domain_name": str(urlsplit(live_url).hostname),

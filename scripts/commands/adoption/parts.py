@@ -98,7 +98,7 @@ def _repository(reader: Reader, request: Request, image: str, settings: dict[str
     settings["ecr_repository"] = name
     found = parts.repository(reader, name)
     if found is None:
-        where = "" if own else f", and the service runs an image from {image.partition('/')[0]}"
+        where = "" if own or not image else f", and the service runs the image {image.partition('@')[0]}"
         yield Finding(
             "repository",
             f"the account's registry has no repository {name}{where}; deployments take images from there by digest",
