@@ -15,7 +15,7 @@ locals {
   partition = data.aws_partition.current.partition
   router    = coalesce(var.router, var.platform == "apprunner" ? "cloudfront" : "alb")
 
-  deletion_protection = var.deletion_protection && !var.trial
+  deletion_protection = var.trial ? false : var.deletion_protection # checkov evaluates no "!"
 
   apprunner = var.platform == "apprunner"
   ecs       = var.platform == "ecs"

