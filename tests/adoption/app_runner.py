@@ -36,6 +36,9 @@ class AppRunner:
         """Further services of the list."""
         self.calls: list[str] = []
 
+    def expire_at(self) -> None:
+        """The keys do not expire."""
+
     def call(self, service: str, operation: str, /, **given: Any) -> Mapping[str, Any]:
         self.calls.append(f"{service}:{operation}")
         with aws_errors(service, operation):

@@ -1,6 +1,7 @@
-"""`python moto_server.py PORT`: moto, with the members of an ECS service that moto forgets.
+"""`python moto_server.py PORT`: moto, with the members of an ECS service and of a distribution that moto forgets.
 
 moto accepts a capacity provider strategy, a deployment configuration and a grace period, and describes the service without them.
+It accepts the functions of a distribution, and lists the distribution without them.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from moto.cloudfront.models import DefaultCacheBehaviour
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import make_server
 
@@ -61,7 +63,19 @@ class Remembering:
         return [answer]
 
 
+def keep_functions() -> None:
+    """Let a distribution keep the functions of its default cache behaviour."""
+    own = DefaultCacheBehaviour.__init__
+
+    def kept(self: Any, config: dict[str, Any]) -> None:
+        own(self, config)
+        self.function_associations = config.get("FunctionAssociations") or {"Quantity": 0}
+
+    DefaultCacheBehaviour.__init__ = kept  # type: ignore[method-assign]  # moto has no hook for it
+
+
 if __name__ == "__main__":
+    keep_functions()
     make_server(
         "127.0.0.1", int(sys.argv[1]), Remembering(one_at_a_time), threaded=True, request_handler=MotoRequestHandler
     ).serve_forever()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -14,11 +16,13 @@ from deployment.errors import Refused
 from deployment.settings import load
 from infrastructure.aws.session import Clients
 from infrastructure.estate import aws_estate
+from scripts.commands.adoption import line
 from scripts.commands.adoption.adopt import Places, adopt
 from scripts.commands.adoption.model import Given, Request
-from tests.adoption.app_runner import NAME, ORIGIN, STORE, AppRunner, distribution
+from tests.adoption.app_runner import ARN, NAME, ORIGIN, STORE, AppRunner, distribution
 from tests.adoption.fits import misfits
 from tests.adoption.test_adopt_rights import statements
+from tests.docs.documents import document
 from tests.permissions.calls import action_of
 from tests.terraform.stub import core
 
@@ -51,6 +55,27 @@ def test_nothing_is_missing_and_the_settings_are_written(settings: Path, capsys:
     before = settings.read_bytes()
     assert run(AppRunner(), settings) == 0
     assert settings.read_bytes() == before
+
+
+@pytest.mark.parametrize(("exists", "ended"), [(False, 1), (True, 0)])
+def test_the_command_of_the_page_runs(
+    exists: bool, ended: int, settings: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its exit code is the announced one while a part is missing; `make soak` runs it against a foreign estate."""
+    (block,) = [one for one in document("docs/adopt.md").blocks() if "app-runner" in one.words]
+    python, script, command, *options = shlex.split(block.text)
+    assert (python, script, command) == ("python", "scripts/deploy.py", "adopt")
+    cloud = AppRunner()
+    cloud.exists = exists
+    name = options[options.index("--app-runner-service") + 1]
+    cloud.listed = [{"ServiceName": name, "ServiceArn": ARN, "Status": "RUNNING"}]
+    monkeypatch.setattr("infrastructure.aws.session.clients_for", lambda _: cloud)
+    tools = SimpleNamespace(project=lambda: SimpleNamespace(settings_file=settings))
+    with pytest.raises(SystemExit) as left:
+        line.adopt.main(options, obj=tools, standalone_mode=False)
+    assert (left.value.code, block.options["exit"]) == (ended, "1")
+    assert f"App Runner service {name} is blue" in capsys.readouterr().out
+    assert load(settings, options[options.index("--environment") + 1]).estate["router"] == "cloudfront"
 
 
 def test_the_calls_are_the_documented_ones() -> None:

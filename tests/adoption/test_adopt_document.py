@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shlex
 import sys
@@ -11,11 +12,13 @@ from pathlib import Path
 
 import pytest
 
+from deployment.settings import load
 from infrastructure.embedded import cloud
-from tests.adoption import embedded_bakery, endpoints
+from tests.adoption import embedded_bakery, endpoints, sweets
 from tests.docs.checkout import Checkout, checkout
 from tests.docs.documents import Block, document
 from tests.docs.test_docs_commands import AWS_CLI, run_block
+from tests.embedded_aws.harness import KVS_ARN, Endpoint
 
 PAGE = document("docs/adopt.md")
 TERRAFORM_CLI = Path(__file__).with_name("terraform_cli.py")
@@ -44,7 +47,8 @@ def stand_ins() -> str:
 
 
 def blocks() -> list[Block]:
-    return [block for block in PAGE.blocks() if block.language == "sh"]
+    """Return the commands for ECS."""
+    return [block for block in PAGE.blocks() if block.language == "sh" and "app-runner" not in block.words]
 
 
 @pytest.mark.soak
@@ -77,3 +81,32 @@ def test_every_command_of_the_page_does_what_it_says(terraform: Mapping[str, str
             ("promoted", "1.1.0"),
             ("rolled_back", "1.0.0"),
         ]
+
+
+def command_for_app_runner() -> Block:
+    """Return the command for App Runner."""
+    (block,) = [block for block in PAGE.blocks() if "app-runner" in block.words]
+    return block
+
+
+@pytest.mark.soak
+def test_the_command_for_app_runner_reads_a_foreign_estate(
+    moto_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It names what is missing, and nothing that is there; the test's services answer AWS's APIs on loopback."""
+    for name in [name for name in os.environ if name.startswith("AWS_") or name.upper().endswith("_PROXY")]:
+        monkeypatch.delenv(name)  # the other team's clients read them
+    with Endpoint(tmp_path / "endpoint", moto_url).running() as endpoint, checkout() as copy:
+        distribution = sweets.made(endpoint, moto_url)
+        at = {"apprunner": endpoint.url, "cloudfront-keyvaluestore": endpoint.url, "default": moto_url}
+        block = command_for_app_runner()
+        ran = copy.bash(
+            run_block(block, f"docs/adopt.md:{block.line}"), endpoints.variables(at, "test", "test", copy.folder)
+        )
+        assert ran.code == 0, ran.output[-6000:]
+        assert f"App Runner service {sweets.SERVICE} is blue, behind distribution {distribution}" in ran.output
+        named = re.findall(r"^  (\w[\w ]*\w) {2,}\w", ran.output, re.MULTILINE)
+        assert named == ["lock and evidence", "secrets", "immutable tags"]
+        settings = load(copy.folder / "deployment.toml", "sweets").estate
+        assert (settings["live_url"], settings["key_value_store_arn"]) == (f"https://{sweets.DOMAIN}", KVS_ARN)
+        assert settings["ecr_repository"] == sweets.REPOSITORY
