@@ -22,15 +22,14 @@ from infrastructure.aws.load_balancer.router import AlbRouter
 from infrastructure.aws.session import Clients
 from infrastructure.estate import aws_estate
 from scripts.commands.adoption.adopt import Places, adopt
-from scripts.commands.adoption.model import Given, Request
+from scripts.commands.adoption.model import Request
 from tests.adoption import bakery
+from tests.adoption.asked import ENVIRONMENT, Changed, parts_of, report_of, request
 from tests.adoption.bakery import Bakery, forward, path
 from tests.adoption.fits import misfits, referred
-from tests.aws.shapes import checked
 from tests.terraform.stub import core
 
 ROOT = core.ROOT
-ENVIRONMENT = "shop"
 
 
 @pytest.fixture
@@ -57,16 +56,6 @@ def whole(clients: Clients) -> Bakery:
 def untouched(clients: Clients) -> Bakery:
     """Return an estate that no test changes."""
     return bakery.made(clients)
-
-
-def request(own: Bakery, **given: Any) -> Request:
-    environment = f"{ENVIRONMENT}{own.cluster.removeprefix('ex-bakery')}"  # moto is shared by the tests
-    return Request(environment, own.service, own.cluster, "123456789012", "us-east-1", Given(**given))
-
-
-def parts_of(shown: str) -> list[str]:
-    """Return the named parts of the report, in order."""
-    return re.findall(r"^  (\S(?:.*?\S)?)  +\S.*$", shown.split("# Terraform")[0], re.MULTILINE)
 
 
 MADE = [
@@ -235,6 +224,20 @@ def test_second_service_that_differs_is_named_without_values(
     assert bakery.PASSWORD not in shown
 
 
+def test_the_test_listeners_have_every_certificate_of_the_live_one(
+    clients: Clients, estate: Bakery, settings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a shared listener, the default certificate is often another domain's."""
+    more = [clients.call("acm", "RequestCertificate", DomainName=f"{name}.example")["CertificateArn"] for name in "ab"]
+    certificates = [{"CertificateArn": arn} for arn in more]
+    clients.call("elbv2", "AddListenerCertificates", ListenerArn=estate.listener, Certificates=certificates)
+    adopt(clients, request(estate), Places(settings))
+    shown = capsys.readouterr().out
+    assert misfits(shown) == []
+    listed = f'more_certificate_arns += ["{more[0]}", "{more[1]}"]'
+    assert len(re.findall(listed.replace("[", r"\["), shown)) == 2
+
+
 def test_other_live_rules_are_named(
     clients: Clients, estate: Bakery, settings: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -372,51 +375,13 @@ def test_a_call_that_may_write_is_refused(clients: Clients) -> None:
 
 # -- parts that few teams use --------------------------------------------------------------------------------------------
 
-Change = Callable[[dict[str, Any]], None]
-
-
-class Changed:
-    """Clients whose answers to one operation a test changes; the changed answers fit botocore's model."""
-
-    def __init__(self, clients: Clients, operation: str, change: Change) -> None:
-        self._clients = clients
-        self._operation = operation
-        self._change = change
-
-    def call(self, service: str, operation: str, /, **given: Any) -> Mapping[str, Any]:
-        answer = dict(self._clients.call(service, operation, **given))
-        if operation == self._operation:
-            answer.pop("ResponseMetadata", None)
-            self._change(answer)
-            return checked(service, operation, given, answer)
-        return answer
-
-
-def shown(
-    clients: Clients,
-    own: Bakery,
-    settings: Path,
-    capsys: pytest.CaptureFixture[str],
-    change: Change,
-) -> str:
-    """Run adopt on changed answers about the first service; return what it printed."""
-
-    def first_only(answer: dict[str, Any]) -> None:
-        for service in answer["services"]:
-            if service["serviceName"] == own.service:
-                change(service)
-
-    given = cast(Clients, Changed(clients, "DescribeServices", first_only))
-    assert adopt(given, request(own), Places(settings)) == 1
-    return capsys.readouterr().out
-
 
 def test_other_ways_to_the_service_are_noted(
     clients: Clients, untouched: Bakery, settings: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A switch moves no request of Service Connect, and the module makes no service with it."""
     connect = {"enabled": True, "namespace": "n", "services": [{"portName": "http"}]}
-    said = shown(
+    said = report_of(
         clients,
         untouched,
         settings,
@@ -444,7 +409,7 @@ def test_the_values_of_codedeploy_are_those_of_its_primary_task_set(
             ],
         )
 
-    said = shown(clients, untouched, settings, capsys, change)
+    said = report_of(clients, untouched, settings, capsys, change)
     assert parts_of(said)[: len(MADE) + 1] == [*MADE, "deployments of blue"]
     assert "deployment controller is CODE_DEPLOY" in said
     assert untouched.definition in said

@@ -148,6 +148,7 @@ _RESOURCES: Mapping[str, Finder] = {
     "ecs:RegisterTaskDefinition": _regional("ecs", "task-definition/{family}:*"),
     "ecs:UpdateService": _of_cluster("service/{cluster}/{name}"),
     "elasticloadbalancing:AddTags": _named("ResourceArns"),
+    "elasticloadbalancing:DescribeListenerCertificates": _anything,
     "elasticloadbalancing:DescribeListeners": _anything,
     "elasticloadbalancing:DescribeLoadBalancers": _anything,
     "elasticloadbalancing:DescribeRules": _anything,

@@ -93,6 +93,7 @@ REQUESTS: Mapping[str, Request] = {
     "aws_kms_key": Request("kms", "CreateKey"),
     "aws_lb": Request("elbv2", "CreateLoadBalancer", {"load_balancer_type": "Type"}),
     "aws_lb_listener": Request("elbv2", "CreateListener", {"default_action": "DefaultActions"}),
+    "aws_lb_listener_certificate": Request("elbv2", "AddListenerCertificates"),
     "aws_lb_listener_rule": Request("elbv2", "CreateRule", {"action": "Actions", "transform": "Transforms"}),
     "aws_lb_target_group": Request(
         "elbv2",

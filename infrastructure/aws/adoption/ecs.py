@@ -243,13 +243,21 @@ def _balancer(reader: Reader, group: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _routes(reader: Reader, balancer: str) -> list[Route]:
-    """Return every rule of every listener."""
+    """Return every rule of every listener, each listener with all its certificates."""
     listeners = reader.pages("elbv2", "DescribeListeners", "Listeners", LoadBalancerArn=balancer)
     return [
         Route(listener, rule)
-        for listener in listeners
+        for listener in (_with_certificates(reader, one) for one in listeners)
         for rule in reader.pages("elbv2", "DescribeRules", "Rules", ListenerArn=listener["ListenerArn"])
     ]
+
+
+def _with_certificates(reader: Reader, listener: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a listener with its default certificate first: a listener describes itself without those for further domains."""
+    if listener.get("Protocol") != "HTTPS":
+        return listener
+    found = reader.pages("elbv2", "DescribeListenerCertificates", "Certificates", ListenerArn=listener["ListenerArn"])
+    return {**listener, "Certificates": sorted(found, key=lambda one: not one.get("IsDefault"))}
 
 
 def _beside(routes: Sequence[Route], group: str, second: str) -> str | None:

@@ -295,13 +295,14 @@ class _Judged:
 
     def _listener(self, colour: str, port: int, target: Any) -> Mapping[str, Any]:
         guards = self.estate.balancer.get("SecurityGroups", ())
-        certificates = self.live.listener.get("Certificates", ())
+        certificates = [str(one["CertificateArn"]) for one in self.live.listener.get("Certificates", ())]
         return {
             "color": colour,
             "load_balancer_arn": str(self.estate.balancer["LoadBalancerArn"]),
             **({"load_balancer_security_group_id": str(guards[0])} if guards else {}),
             "port": port,
-            **({"certificate_arn": str(certificates[0]["CertificateArn"])} if certificates else {}),
+            **({"certificate_arn": certificates[0]} if certificates else {}),
+            **({"more_certificate_arns": certificates[1:]} if certificates[1:] else {}),
             "target_group_arn": target,
             "verifier_cidrs": Expression(f"var.{VERIFIERS.name}") if guards else [],
         }

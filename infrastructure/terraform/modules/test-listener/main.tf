@@ -16,6 +16,14 @@ resource "aws_lb_listener" "main" {
   tags = { Color = var.color }
 }
 
+# The live listener chooses its certificate by the domain, and so does this one.
+resource "aws_lb_listener_certificate" "more" {
+  count = length(var.more_certificate_arns)
+
+  listener_arn    = aws_lb_listener.main.arn
+  certificate_arn = var.more_certificate_arns[count.index]
+}
+
 resource "aws_vpc_security_group_ingress_rule" "verifiers" {
   count = length(var.verifier_cidrs)
 

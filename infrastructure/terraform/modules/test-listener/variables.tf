@@ -20,9 +20,15 @@ variable "port" {
 }
 
 variable "certificate_arn" {
-  description = "Certificate for the live domain; null: HTTP."
+  description = "Certificate for names that no other certificate has; null: HTTP."
   type        = string
   default     = null
+}
+
+variable "more_certificate_arns" {
+  description = "Certificates of further domains, among which TLS chooses by name."
+  type        = list(string)
+  default     = []
 }
 
 variable "ssl_policy" {
