@@ -238,6 +238,24 @@ def test_the_test_listeners_have_every_certificate_of_the_live_one(
     assert len(re.findall(listed.replace("[", r"\["), shown)) == 2
 
 
+def test_a_secret_that_waits_for_its_deletion_is_restored(
+    clients: Clients, estate: Bakery, settings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """AWS refuses a new secret of its name, so no Terraform for it is printed."""
+    own = request(estate)
+    place = own.signing_key_secret
+    clients.call("secretsmanager", "CreateSecret", Name=place, SecretString="x")
+    clients.call("secretsmanager", "DeleteSecret", SecretId=place, RecoveryWindowInDays=7)
+    assert adopt(clients, own, Places(settings)) == 1
+    shown = capsys.readouterr().out
+    assert f"secret {place} is scheduled for deletion" in shown
+    assert f"aws secretsmanager restore-secret --secret-id {place}" in shown
+    assert re.search(r'names += \["signing-public-key", "smoke-users"\]', shown)
+    clients.call("secretsmanager", "RestoreSecret", SecretId=place)
+    adopt(clients, own, Places(settings))
+    assert "is scheduled for deletion" not in capsys.readouterr().out
+
+
 def test_other_live_rules_are_named(
     clients: Clients, estate: Bakery, settings: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

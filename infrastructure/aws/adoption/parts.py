@@ -11,17 +11,18 @@ from infrastructure.aws.adoption.reader import Reader
 
 @dataclass(frozen=True)
 class Secret:
-    """A secret: its ARN, or None if it does not exist, and whether a value was put in."""
+    """A secret: its ARN, or None if it does not exist, and whether a value was put in; ``deleted``: it waits for its deletion."""
 
     arn: str | None
     has_value: bool
+    deleted: bool = False
 
 
 def secret(reader: Reader, name: str) -> Secret:
     """Return the state of a secret by name or ARN; no value is read. Raises NotPermitted, CloudError."""
     found = reader.find("secretsmanager", "DescribeSecret", SecretId=name)
     if found is None or found.get("DeletedDate"):
-        return Secret(None, has_value=False)
+        return Secret(None, has_value=False, deleted=found is not None)
     stages = [stage for stages in found.get("VersionIdsToStages", {}).values() for stage in stages]
     return Secret(str(found["ARN"]), "AWSCURRENT" in stages)
 

@@ -69,7 +69,14 @@ def _secrets(reader: Reader, request: Request, settings: dict[str, Any]) -> Iter
     missing = []
     for name, (key, place, chosen) in names.items():
         state = parts.secret(reader, place)
-        if state.arn is not None:
+        if state.deleted:
+            settings[key] = place
+            yield Finding(
+                f"secret {name}",
+                f"secret {place} is scheduled for deletion, and its name is taken until then",
+                change=f"aws secretsmanager restore-secret --secret-id {place}",
+            )
+        elif state.arn is not None:
             settings[key] = state.arn
         elif chosen is not None:
             raise Refused(
