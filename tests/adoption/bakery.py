@@ -288,3 +288,33 @@ def second_service(clients: Clients, own: Bakery, group: str, **changes: Any) ->
         **changes,
     }
     clients.call("ecs", "CreateService", **request)
+
+
+# -- changes of the estate ----------------------------------------------------------------------------------------------
+
+
+def in_the_default_action(clients: Clients, own: Bakery) -> None:
+    clients.call("elbv2", "DeleteRule", RuleArn=own.rule)
+    clients.call("elbv2", "ModifyListener", ListenerArn=own.listener, DefaultActions=forward(own.group))
+
+
+def other_group(clients: Clients, own: Bakery, name: str, **more: Any) -> str:
+    vpc = clients.call("elbv2", "DescribeTargetGroups", TargetGroupArns=[own.group])["TargetGroups"][0]["VpcId"]
+    answer = clients.call("elbv2", "CreateTargetGroup", Name=name, Port=8080, VpcId=vpc, TargetType="ip", **more)
+    return str(answer["TargetGroups"][0]["TargetGroupArn"])
+
+
+def taken_port(clients: Clients, own: Bakery) -> None:
+    clients.call(
+        "elbv2",
+        "CreateListener",
+        LoadBalancerArn=own.balancer,
+        Port=8443,
+        Protocol="HTTP",
+        DefaultActions=[{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}],
+    )
+
+
+def shared_rule(clients: Clients, own: Bakery) -> None:
+    groups = [other_group(clients, own, f"{own.cluster}-{name}", Protocol="HTTP") for name in "ab"]
+    clients.call("elbv2", "ModifyRule", RuleArn=own.rule, Actions=forward(own.group, *groups))

@@ -25,7 +25,16 @@ from scripts.commands.adoption.adopt import Places, adopt
 from scripts.commands.adoption.model import Request
 from tests.adoption import bakery
 from tests.adoption.asked import ENVIRONMENT, Changed, parts_of, report_of, request
-from tests.adoption.bakery import Bakery, forward, path
+from tests.adoption.bakery import (
+    Bakery,
+    forward,
+    host,
+    in_the_default_action,
+    other_group,
+    path,
+    shared_rule,
+    taken_port,
+)
 from tests.adoption.fits import misfits, referred
 from tests.terraform.stub import core
 
@@ -191,11 +200,6 @@ def test_a_terraform_file_is_never_replaced(
 # -- other estates -------------------------------------------------------------------------------------------------------
 
 
-def in_the_default_action(clients: Clients, own: Bakery) -> None:
-    clients.call("elbv2", "DeleteRule", RuleArn=own.rule)
-    clients.call("elbv2", "ModifyListener", ListenerArn=own.listener, DefaultActions=forward(own.group))
-
-
 def test_the_default_action_gets_a_rule_behind_all_others(
     clients: Clients, estate: Bakery, settings: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -256,6 +260,45 @@ def test_a_secret_that_waits_for_its_deletion_is_restored(
     assert "is scheduled for deletion" not in capsys.readouterr().out
 
 
+def test_the_named_rule_decides_and_not_another_one_with_weights(
+    clients: Clients, estate: Bakery, settings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bakery.mend(clients, estate)
+    bakery.complete(clients, estate, request(estate).environment)
+    before = settings.read_bytes()
+    assert adopt(clients, request(estate, rule=estate.rule), Places(settings)) == 1
+    shown = capsys.readouterr().out
+    assert "rule 100 of port 443" in shown
+    assert "has no free priority right before it" in shown
+    assert settings.read_bytes() == before, "the settings would name a rule without weights"
+    (weighted,) = (
+        one
+        for one in clients.call("elbv2", "DescribeRules", ListenerArn=estate.listener)["Rules"]
+        if one["Priority"] == "99"
+    )
+    more = {
+        "ListenerArn": estate.listener,
+        "Priority": 90,
+        "Conditions": [host(estate.domain), path("/v2*")],
+        "Actions": weighted["Actions"],
+    }
+    second = clients.call("elbv2", "CreateRule", **more)["Rules"][0]["RuleArn"]
+    with pytest.raises(Refused, match="3 rules forward users"):
+        adopt(clients, request(estate), Places(settings))
+    assert adopt(clients, request(estate, rule=second), Places(settings)) == 1
+    assert parts_of(capsys.readouterr().out) == ["other rules", "other rules"]
+    assert load(settings, request(estate).environment).estate["listener_rule_arn"] == second
+
+
+def test_two_services_in_one_target_group_are_parted(
+    clients: Clients, estate: Bakery, settings: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bakery.second_service(clients, estate, estate.group)
+    assert adopt(clients, request(estate), Places(settings)) == 1
+    named = parts_of(capsys.readouterr().out)
+    assert {"second target group", "weighted rule", "target group of the second service"} <= set(named)
+
+
 def test_other_live_rules_are_named(
     clients: Clients, estate: Bakery, settings: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -294,28 +337,6 @@ def test_sign_in_before_the_service_is_left_to_its_own_terraform(
 
 
 # -- estates that cannot be adopted --------------------------------------------------------------------------------------
-
-
-def other_group(clients: Clients, own: Bakery, name: str, **more: Any) -> str:
-    vpc = clients.call("elbv2", "DescribeTargetGroups", TargetGroupArns=[own.group])["TargetGroups"][0]["VpcId"]
-    answer = clients.call("elbv2", "CreateTargetGroup", Name=name, Port=8080, VpcId=vpc, TargetType="ip", **more)
-    return str(answer["TargetGroups"][0]["TargetGroupArn"])
-
-
-def taken_port(clients: Clients, own: Bakery) -> None:
-    clients.call(
-        "elbv2",
-        "CreateListener",
-        LoadBalancerArn=own.balancer,
-        Port=8443,
-        Protocol="HTTP",
-        DefaultActions=[{"Type": "fixed-response", "FixedResponseConfig": {"StatusCode": "404"}}],
-    )
-
-
-def shared_rule(clients: Clients, own: Bakery) -> None:
-    groups = [other_group(clients, own, f"{own.cluster}-{name}", Protocol="HTTP") for name in "ab"]
-    clients.call("elbv2", "ModifyRule", RuleArn=own.rule, Actions=forward(own.group, *groups))
 
 
 CHANGED: Mapping[str, tuple[Callable[[Clients, Bakery], None], str]] = {

@@ -119,7 +119,8 @@ def read(reader: Reader, cluster: str, service: str, second: str) -> EcsEstate:
     balancer = _balancer(reader, document)
     routes = _routes(reader, str(balancer["LoadBalancerArn"]))
     other = _service(reader, cluster, second)
-    found = other.target_groups[0] if other is not None and other.target_groups else _beside(routes, group, second)
+    own = [one for one in other.target_groups if one != group] if other is not None else []
+    found = own[0] if own else _beside(routes, group, second)
     return EcsEstate(cluster, first, document, balancer, routes, other, found)
 
 

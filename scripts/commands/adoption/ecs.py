@@ -92,6 +92,11 @@ class _Judged:
             )
         return self._usable(live[0])
 
+    @cached_property
+    def weighted(self) -> bool:
+        """Whether the route that takes the users' traffic forwards to both colours already."""
+        return self.live.groups == {self.group, self.estate.second_group}
+
     def _usable(self, route: Route) -> Route:
         """Return the route if it forwards only to this service. Raises Refused otherwise."""
         strangers = route.groups - {self.group, self.estate.second_group}
@@ -157,7 +162,7 @@ class _Judged:
             )
             return
         yield from self._of_service(other, str(colour))
-        if other.target_groups != (self.estate.second_group,) or self.estate.second_group == self.group:
+        if other.target_groups != (self.estate.second_group,):
             yield Finding(
                 "target group of the second service",
                 f"{other.name} must register its tasks in one target group of its own",
@@ -240,7 +245,7 @@ class _Judged:
                 f"{one} forwards to {self.request.colour} as well, and a switch does not move it",
                 change="a redirect to the live domain, or no rule, in its place",
             )
-        if self.routes.weighted is not None:
+        if self.weighted:
             return
         priority = priority_before(live, [one for one in self.estate.routes if _same_listener(one, live)])
         if live.actions != ("forward",):
@@ -324,7 +329,7 @@ class _Judged:
     def settings(self, own: Mapping[str, Any]) -> Mapping[str, Any] | None:
         """Return the environment's settings; None if a part that they name does not exist yet."""
         host, tests = str(urlsplit(self.live_url).hostname), self.routes.tests
-        if self.estate.second_group is None or self.routes.weighted is None or len(tests) < 2:
+        if self.estate.second_group is None or not self.weighted or len(tests) < 2:
             return None
         groups = self.request.by_colour(self.group, self.estate.second_group)
         rule = {"listener_arn" if self.live.is_default else "listener_rule_arn": self.live.arn}
