@@ -132,6 +132,33 @@ run "second_service_like_one_that_exists" {
     condition     = length(aws_ecs_service.main.capacity_provider_strategy) == 1
     error_message = "the tasks would run on other capacity than the first service's"
   }
+
+  assert {
+    condition     = aws_ecs_service.main.platform_version == "LATEST"
+    error_message = "the version of Fargate's platform is lost"
+  }
+}
+
+run "second_service_on_machines_of_ones_own" {
+  command = apply # a plan does not know a version that is not set
+
+  module {
+    source = "./modules/ecs-service"
+  }
+
+  variables {
+    name                       = "bakery-green"
+    color                      = "green"
+    task_definition_arn        = "arn:aws:ecs:us-east-1:123456789012:task-definition/bakery:17"
+    security_group_ids         = ["sg-1"]
+    capacity_provider_strategy = [{ capacity_provider = "bakery-machines", weight = 1, base = 0 }]
+    max_size                   = null
+  }
+
+  assert {
+    condition     = aws_ecs_service.main.platform_version != "LATEST"
+    error_message = "AWS refuses a version of Fargate's platform for other capacity"
+  }
 }
 
 run "another_colour" {

@@ -30,6 +30,8 @@ moved {
 
 locals {
   service_name = coalesce(var.name, "${var.environment}-telehealth-api-${var.color}")
+  # Other capacity has no version of a platform: AWS refuses one there.
+  fargate = length(var.capacity_provider_strategy) == 0 ? var.launch_type == "FARGATE" : alltrue([for one in var.capacity_provider_strategy : startswith(one.capacity_provider, "FARGATE")])
   # Existing security groups instead of one of its own, an existing task definition instead of one of its own.
   own_group      = length(var.security_group_ids) == 0 ? 1 : 0
   own_definition = var.task_definition_arn == null ? 1 : 0
@@ -120,7 +122,7 @@ resource "aws_ecs_service" "main" {
   cluster          = var.cluster_arn
   task_definition  = coalesce(var.task_definition_arn, one(aws_ecs_task_definition.main[*].arn))
   launch_type      = length(var.capacity_provider_strategy) == 0 ? var.launch_type : null
-  platform_version = var.launch_type == "EC2" ? null : var.platform_version
+  platform_version = local.fargate ? var.platform_version : null
   desired_count    = var.min_size
 
   availability_zone_rebalancing      = "ENABLED"
