@@ -139,6 +139,12 @@ CANNOT: Mapping[str, tuple[Mapping[str, Any], Mapping[str, Any], str]] = {
     ),
     "a task on each machine": (BEHIND | {"schedulingStrategy": "DAEMON"}, {}, "has the scheduling strategy DAEMON"),
     "an Express Mode service": (BEHIND | {"resourceManagementType": "ECS"}, {}, "is an Express Mode service"),
+    "a strategy of ECS": (
+        BEHIND | {"deploymentConfiguration": {"strategy": "BLUE_GREEN"}},
+        {},
+        "has the deployment strategy BLUE_GREEN: ECS itself moves its traffic",
+    ),
+    "another strategy of ECS": (BEHIND | {"deploymentConfiguration": {"strategy": "CANARY"}}, {}, "strategy CANARY"),
     "no task definition": (
         BEHIND | {"taskDefinition": "", "deploymentController": {"type": "CODE_DEPLOY"}},
         {},

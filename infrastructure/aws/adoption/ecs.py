@@ -158,6 +158,14 @@ def _usable(name: str, document: Mapping[str, Any]) -> Mapping[str, Any]:
             f"service {name} is an Express Mode service: ECS itself manages its load balancer and moves its traffic",
             hint="Create the service with CreateService, behind a load balancer of your own, then call adopt again.",
         )
+    strategy = document.get("deploymentConfiguration", {}).get("strategy", "ROLLING")
+    if strategy != "ROLLING":
+        # The two target groups take turns, and the service always names the same one: the other may be the live one.
+        raise Refused(
+            f"service {name} has the deployment strategy {strategy}: ECS itself moves its traffic between two target groups",
+            hint="Deploy once more if its rule sends traffic to the alternate target group; then set the strategy to ROLLING "
+            "(`aws ecs update-service --deployment-configuration strategy=ROLLING`) and call adopt again.",
+        )
     controller = document.get("deploymentController", {}).get("type", "ECS")
     if controller == "EXTERNAL":
         raise Refused(

@@ -388,12 +388,10 @@ def _check_place(cluster: str, request: Request) -> None:
 
 
 def _controller(service: ecs.EcsService) -> str:
-    if service.document.get("deploymentController", {}).get("type", "ECS") != "ECS":
-        return (
-            f'deployment_controller {{ type = "ECS" }} in the aws_ecs_service {service.name}; if the plan would replace the '
-            "service, change it first: aws ecs update-service --deployment-controller type=ECS"
-        )
-    return f'deployment_configuration {{ strategy = "ROLLING" }} in the aws_ecs_service {service.name}'
+    return (
+        f'deployment_controller {{ type = "ECS" }} in the aws_ecs_service {service.name}; if the plan would replace the '
+        "service, change it first: aws ecs update-service --deployment-controller type=ECS"
+    )
 
 
 def _same_listener(one: Route, other: Route) -> bool:
