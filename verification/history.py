@@ -8,12 +8,14 @@ from __future__ import annotations
 import contextlib
 import json
 import math
+import os
 import sqlite3
 import stat
+from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from xml.etree import ElementTree
 
 from verification.statistics import Bounds, failure_bounds
@@ -23,22 +25,26 @@ REPORT, RESULTS = "verification.json", "junit.xml"
 LARGEST = 100_000_000
 """The size of the largest file of a report that is read, in bytes."""
 CONFIDENCE = 0.95
-_VERSION = 2
+_VERSION = 3
 _TABLES = """
-CREATE TABLE runs (run INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, stamp TEXT NOT NULL, digest TEXT, started_at TEXT, problem TEXT);
+CREATE TABLE runs (
+    run INTEGER PRIMARY KEY, id TEXT UNIQUE NOT NULL, stamp TEXT NOT NULL, digest TEXT, started_at TEXT, problem TEXT,
+    numbers BLOB NOT NULL, failed BLOB NOT NULL, seconds BLOB NOT NULL
+);
 CREATE TABLE checks (name TEXT UNIQUE NOT NULL, number INTEGER PRIMARY KEY);
-CREATE TABLE results (run INTEGER NOT NULL, number INTEGER NOT NULL, passed INTEGER NOT NULL, seconds REAL NOT NULL);
-CREATE INDEX by_run ON results (run);
 """
-_ALL = "SELECT number, run, passed, seconds FROM results"
-_SOME = """SELECT number, run, passed, seconds FROM results WHERE number IN (
-    SELECT number FROM results JOIN runs USING (run) WHERE digest IS NOT NULL
-    GROUP BY number, digest HAVING min(passed) < max(passed)
-)"""
+_NUMBERS: Final = "I"
+_SECONDS: Final = "d"
+"""The types of the arrays in a run's row: the numbers of its checks, the places of those that failed, and their seconds. A row
+for each result would take three times as long to write and to read."""
+Seen = tuple[os.stat_result, Mapping[str, Any]]
+"""A report's file before the caller read it, and its fields ``digest`` and ``started_at``."""
 Result = tuple[str, int, float]
 """The name of a check, whether it passed, and its seconds."""
 _Row = tuple[int, int, float]
 """The place of a run among all runs, whether the check passed, and its seconds."""
+_Run = tuple[str | None, str, bytes, bytes, bytes]
+"""A run's digest and id, and its three arrays."""
 
 
 @dataclass(frozen=True)
@@ -117,11 +123,14 @@ def name_of(node: str) -> str:
     return f"{'.'.join(parts[:-1])}::{parts[-1]}{bracket}{parameters}"
 
 
-def read(reports: Path, besides: str | None = None, *, flaky: bool = False) -> Histories:
+def read(
+    reports: Path, besides: str | None = None, *, flaky: bool = False, seen: Mapping[str, Seen] | None = None
+) -> Histories:
     """Return the histories from a folder of reports; the cache in it is brought up to date first.
 
     ``besides``: the report of the running process; if the folder has no other one, nothing is written. ``flaky``: only the
-    checks that have both passed and failed for a release; of a thousand runs this takes a fifth of the time.
+    checks that have both passed and failed for a release; of a thousand runs this takes a fifth of the time. ``seen``: reports that the caller has read, by the name of
+    their folder; one whose file has changed since is read again.
 
     A cache that is damaged, in use, of another version, or not writable costs time and nothing else. Raises OSError if the
     folder cannot be listed.
@@ -133,13 +142,13 @@ def read(reports: Path, besides: str | None = None, *, flaky: bool = False) -> H
         return Histories()
     try:
         with contextlib.closing(_opened(reports / FILE)) as database:
-            return _read(database, folders, flaky)
+            return _read(database, folders, flaky, seen or {})
     except sqlite3.DatabaseError as error:
         if not isinstance(error, sqlite3.OperationalError):  # that is a file which another process uses, or a full disk
             with contextlib.suppress(OSError):
                 (reports / FILE).unlink(missing_ok=True)
     with contextlib.closing(_opened(None)) as database:
-        return _read(database, folders, flaky)
+        return _read(database, folders, flaky, seen or {})
 
 
 def _listed(reports: Path) -> list[Path]:
@@ -160,60 +169,95 @@ def _opened(file: Path | None) -> sqlite3.Connection:
     return database
 
 
-def _read(database: sqlite3.Connection, folders: Iterable[Path], flaky: bool) -> Histories:
+def _read(database: sqlite3.Connection, folders: Iterable[Path], flaky: bool, seen: Mapping[str, Seen]) -> Histories:
     with database:
-        _update(database, folders)
-    runs = database.execute("SELECT run, digest, id FROM runs ORDER BY started_at, id").fetchall()
-    place = {run: number for number, (run, _, _) in enumerate(runs)}
-    rows: dict[int, list[_Row]] = {}
-    for number, run, passed, seconds in database.execute(_SOME if flaky else _ALL):
-        rows.setdefault(number, []).append((place[run], passed, seconds))
+        _update(database, folders, seen)
+    runs = database.execute("SELECT digest, id, numbers, failed, seconds FROM runs ORDER BY started_at, id").fetchall()
+    rows = _rows(runs, flaky)
     names = database.execute("SELECT name, number FROM checks")
     checks = {name: _history(sorted(rows[number]), runs) for name, number in names if number in rows}
     broken = database.execute("SELECT id, problem FROM runs WHERE problem IS NOT NULL ORDER BY id")
     return Histories(checks, dict(broken.fetchall()))
 
 
-def _update(database: sqlite3.Connection, folders: Iterable[Path]) -> None:
+def _rows(runs: list[_Run], flaky: bool) -> dict[int, list[_Row]]:
+    """Return the results by the number of their check, oldest first. ``runs`` are oldest first, too."""
+    wanted = _flaky(runs) if flaky else None
+    rows: dict[int, list[_Row]] = {}
+    for place, (_, _, *packed) in enumerate(runs):
+        numbers, failed, seconds = _unpacked(*packed)
+        for at, number in enumerate(numbers):
+            if wanted is None or number in wanted:
+                rows.setdefault(number, []).append((place, int(at not in failed), seconds[at]))
+    return rows
+
+
+def _flaky(runs: list[_Run]) -> set[int]:
+    """Return the numbers of the checks that have both passed and failed for a release."""
+    broken = {digest for digest, _, _, failed, _ in runs if failed and digest is not None}
+    good: dict[str, set[int]] = {}
+    bad: dict[str, set[int]] = {}
+    for digest, _, *packed in runs:
+        if digest is not None and digest in broken:
+            numbers, failed, _ = _unpacked(*packed)
+            good.setdefault(digest, set()).update(one for at, one in enumerate(numbers) if at not in failed)
+            bad.setdefault(digest, set()).update(numbers[at] for at in failed)
+    return {number for digest in broken for number in good[digest] & bad[digest]}
+
+
+def _packed(results: Iterable[Result], numbers: Mapping[str, int]) -> tuple[bytes, bytes, bytes]:
+    """Return a run's results as the three arrays of its row."""
+    of = [(numbers[name], passed, seconds) for name, passed, seconds in results]
+    return (
+        array(_NUMBERS, [number for number, _, _ in of]).tobytes(),
+        array(_NUMBERS, [at for at, (_, passed, _) in enumerate(of) if not passed]).tobytes(),
+        array(_SECONDS, [seconds for _, _, seconds in of]).tobytes(),
+    )
+
+
+def _unpacked(numbers: bytes, failed: bytes, seconds: bytes) -> tuple[array[int], frozenset[int], array[float]]:
+    """Return the three arrays of a run's row. Raises sqlite3.DatabaseError if they do not fit together."""
+    try:
+        of, places, times = array(_NUMBERS, numbers), array(_NUMBERS, failed), array(_SECONDS, seconds)
+    except (TypeError, ValueError):
+        raise sqlite3.DatabaseError("a damaged row") from None
+    if len(of) != len(times) or any(at >= len(of) for at in places):
+        raise sqlite3.DatabaseError("a damaged row")
+    return of, frozenset(places), times
+
+
+def _update(database: sqlite3.Connection, folders: Iterable[Path], seen: Mapping[str, Seen]) -> None:
     """Read the reports that are new or have changed, and forget those that are gone."""
     known = dict(database.execute("SELECT id, stamp FROM runs"))
     numbers = dict(database.execute("SELECT name, number FROM checks"))
     there = {_spelt(folder.name): folder for folder in folders}
-    for run in known.keys() - there.keys():
-        _forget(database, run)
+    gone = [(run,) for run in known.keys() - there.keys()]
+    database.executemany("DELETE FROM runs WHERE id = ?", gone)
     for run, folder in there.items():
         stamp = _stamp(folder)
         if stamp == known.get(run):
             continue
-        _forget(database, run)
+        if run in known:
+            database.execute("DELETE FROM runs WHERE id = ?", (run,))
         digest = started = problem = None
         results: list[Result] = []
         try:
             if stamp:
-                digest, started, results = _report(folder)
+                digest, started, results = _report(folder, _head(seen.get(folder.name), stamp))
         except BrokenReport as error:
             problem = str(error)
-        made = database.execute(
-            "INSERT INTO runs (id, stamp, digest, started_at, problem) VALUES (?, ?, ?, ?, ?)",
-            (run, stamp, digest, started, problem),
-        ).lastrowid
         new = {name: len(numbers) + more for more, name in enumerate({one[0] for one in results} - numbers.keys())}
         numbers |= new
         database.executemany("INSERT INTO checks VALUES (?, ?)", new.items())
-        database.executemany(
-            "INSERT INTO results VALUES (?, ?, ?, ?)",
-            [(made, numbers[name], passed, seconds) for name, passed, seconds in results],
+        database.execute(
+            "INSERT INTO runs (id, stamp, digest, started_at, problem, numbers, failed, seconds) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (run, stamp, digest, started, problem, *_packed(results, numbers)),
         )
 
 
 def _spelt(name: str) -> str:
     """Return a folder's name with characters that no text can have replaced."""
     return name.encode(errors="backslashreplace").decode()
-
-
-def _forget(database: sqlite3.Connection, run: str) -> None:
-    database.execute("DELETE FROM results WHERE run IN (SELECT run FROM runs WHERE id = ?)", (run,))
-    database.execute("DELETE FROM runs WHERE id = ?", (run,))
 
 
 # -- one report ------------------------------------------------------------------------------------------------------------
@@ -227,16 +271,25 @@ def _stamp(folder: Path) -> str:
         return ""
     except OSError as error:
         return f"unreadable: {error.strerror}"
-    return " ".join(f"{one.st_mode}:{one.st_size}:{one.st_mtime_ns}" for one in found)
+    return " ".join(map(_state, found))
 
 
-def _report(folder: Path) -> tuple[str | None, str, list[Result]]:
-    """Return digest, start and results of a report. Raise BrokenReport."""
+def _state(file: os.stat_result) -> str:
+    return f"{file.st_mode}:{file.st_size}:{file.st_mtime_ns}"
+
+
+def _head(seen: Seen | None, stamp: str) -> Mapping[str, Any] | None:
+    """Return the fields of a report that the caller has read, None if its file has changed since."""
+    return seen[1] if seen is not None and stamp.split(" ")[0] == _state(seen[0]) else None
+
+
+def _report(folder: Path, head: Mapping[str, Any] | None = None) -> tuple[str | None, str, list[Result]]:
+    """Return digest, start and results of a report, whose fields ``head`` may be known. Raise BrokenReport."""
     try:
-        document = json.loads(_content(folder / REPORT))
+        document = json.loads(_content(folder / REPORT)) if head is None else head
     except (ValueError, RecursionError) as error:
         raise error if isinstance(error, BrokenReport) else BrokenReport(f"{REPORT} is not JSON") from None
-    if not isinstance(document, dict):
+    if not isinstance(document, Mapping):
         raise BrokenReport(f"{REPORT} is not an object")
     digest, started = (_text(document, key) for key in ("digest", "started_at"))
     if started is None:
@@ -272,31 +325,32 @@ def _text(document: Mapping[str, Any], key: str) -> str | None:
 
 def _results(root: ElementTree.Element) -> Iterator[Result]:
     for case in root.iter("testcase"):
-        outcomes = {one.tag for one in case}
-        if case.get("classname") == "deployment" or "skipped" in outcomes:
+        values = case.attrib
+        outcomes = {one.tag for one in case} if len(case) else ()
+        if values.get("classname") == "deployment" or "skipped" in outcomes:
             continue
-        name = f"{case.get('classname')}::{case.get('name')}"
+        name = f"{values.get('classname')}::{values.get('name')}"
         try:
-            seconds = float(case.get("time", 0))
+            seconds = float(values.get("time", 0))
         except ValueError:
             seconds = math.nan
         if not 0 <= seconds < math.inf:
             raise BrokenReport(f"{RESULTS}: the time of {name[:100]} is not a number of seconds")
-        yield name, int(not outcomes & {"failure", "error"}), seconds
+        yield name, int("failure" not in outcomes and "error" not in outcomes), seconds
 
 
-def _history(rows: list[_Row], runs: list[tuple[int, str | None, str]]) -> History:
+def _history(rows: list[_Row], runs: list[_Run]) -> History:
     """Return the history of a check from its results, oldest first; each names its place in ``runs``."""
     results: dict[str, list[int]] = {}
     for place, passed, _ in rows:
-        digest = runs[place][1]
+        digest = runs[place][0]
         if digest is not None:
             results.setdefault(digest, []).append(passed)
     good = [found for found in results.values() if found[-1]]
     durations = sorted(seconds for _, _, seconds in rows)
     return History(
         "passed" if rows[-1][1] else "failed",
-        runs[rows[-1][0]][2],
+        runs[rows[-1][0]][1],
         len(rows),
         sum(row[1] for row in rows),
         durations[len(durations) // 2],

@@ -273,7 +273,7 @@ def test_a_page_that_cannot_be_written_is_reported(reports: Path, monkeypatch: p
     (reports / history.INDEX_FILE).mkdir()
     assert not refresh(reports, said.append)
     assert said == ["index.html was not written: Is a directory"]
-    monkeypatch.setattr(history, "page", lambda _: 1 / 0)
+    monkeypatch.setattr(history, "index", lambda _: 1 / 0)
     assert not refresh(reports, said.append)
     assert said[1].startswith("index.html was not written: ZeroDivisionError")
 
@@ -282,7 +282,7 @@ def test_a_page_that_takes_too_long_is_given_up(reports: Path, monkeypatch: pyte
     import threading
 
     allowed, said = threading.Event(), list[str]()
-    monkeypatch.setattr(history, "page", lambda _: str(allowed.wait()))
+    monkeypatch.setattr(history, "index", lambda _: str(allowed.wait()))
     assert not refresh(reports, said.append, deadline_s=0.01)
     allowed.set()
     assert "took longer than 0.01 s" in said[0]

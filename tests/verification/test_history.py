@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -143,15 +145,75 @@ def test_only_new_and_changed_reports_are_read(tmp_path: Path, monkeypatch: pyte
     seen: list[str] = []
     real = history._report
 
-    def noted(folder: Path) -> tuple[str | None, str, list[history.Result]]:
+    def noted(folder: Path, head: Mapping[str, Any] | None) -> tuple[str | None, str, list[history.Result]]:
         seen.append(folder.name)
-        return real(folder)
+        return real(folder, head)
 
     monkeypatch.setattr(history, "_report", noted)
     report(tmp_path, "run-3")
     (tmp_path / "run-1" / "junit.xml").write_text(SUITE.format(time=2, more="<error/>"))
     assert (of(tmp_path).runs, of(tmp_path).passed) == (4, 3)
     assert sorted(seen) == ["run-1", "run-3"]
+
+
+def test_a_report_that_the_caller_has_read_is_read_again_only_if_it_has_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = [report(tmp_path, f"run-{number}", "sha256:one") / "verification.json" for number in range(3)]
+    seen = {file.parent.name: (file.stat(), json.loads(file.read_bytes())) for file in files}
+    files[1].write_text(json.dumps({"digest": "sha256:another", "started_at": "run-1"}))
+    report(tmp_path, "run-3", "sha256:three")
+    read: list[str] = []
+    real = history._content
+
+    def noted(file: Path) -> bytes:
+        read.append(f"{file.parent.name}/{file.name}")
+        return real(file)
+
+    monkeypatch.setattr(history, "_content", noted)
+    found = history.read(tmp_path, seen=seen).of(NODE)
+    assert found is not None
+    assert found.releases == {"sha256:one": (2, 2), "sha256:another": (1, 1), "sha256:three": (1, 1)}
+    reread = {name for name in read if name.endswith("verification.json")}
+    assert reread == {"run-1/verification.json", "run-3/verification.json"}
+
+
+@pytest.mark.parametrize("head", [{"digest": 7, "started_at": "a"}, {"digest": None, "started_at": None}])
+def test_a_wrong_field_of_a_report_that_the_caller_has_read_is_named(tmp_path: Path, head: dict[str, Any]) -> None:
+    file = report(tmp_path, "run-1") / "verification.json"
+    assert list(history.read(tmp_path, seen={"run-1": (file.stat(), head)}).broken) == ["run-1"]
+
+
+@pytest.mark.parametrize("flaky", [False, True])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "numbers = x'0000'",
+        "seconds = x''",
+        "numbers = 'text'",
+        "failed = x'FFFFFFFF'",
+    ],
+)
+def test_a_cache_with_a_damaged_row_is_made_anew(tmp_path: Path, damage: str, flaky: bool) -> None:
+    report(tmp_path, "run-1", failed=True)
+    report(tmp_path, "run-2")
+    whole = history.read(tmp_path, flaky=flaky)
+    database = sqlite3.connect(tmp_path / history.FILE)
+    database.execute(f"UPDATE runs SET {damage} WHERE id = 'run-1'")  # noqa: S608 - a text of this test
+    database.commit()
+    database.close()
+    for _ in range(2):
+        assert history.read(tmp_path, flaky=flaky) == whole
+
+
+def test_a_check_that_a_run_has_twice_counts_twice(tmp_path: Path) -> None:
+    folder = report(tmp_path, "run-1")
+    cases = CASES.format(name="test_y", more="<failure/>") + CASES.format(name="test_y", more="")
+    (folder / "junit.xml").write_text(f"<testsuites><testsuite>{cases}</testsuite></testsuites>")
+    for flaky in (False, True):
+        found = history.read(tmp_path, flaky=flaky).of(NODE)
+        assert found is not None
+        assert (found.runs, found.passed, found.flaky) == (2, 1, 1)
 
 
 def test_the_first_run_writes_no_cache(tmp_path: Path) -> None:

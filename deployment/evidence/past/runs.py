@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import stat
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,9 @@ MOVED = ("promoted", "rolled_back", "rollback_failed")
 """The verdicts of deployments that sent users to the new release."""
 
 
+Seen = tuple[os.stat_result, Mapping[str, Any]]
+"""A report's file before it was read, and its fields ``HEAD``."""
+HEAD = ("digest", "started_at")
 NOT_A_REPORT = (ValueError, LookupError, TypeError, AttributeError, RecursionError, OverflowError)
 """The errors of ``parse``."""
 
@@ -64,10 +68,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Past:
-    """All runs, oldest first, and the folders that were left out, each with the reason."""
+    """All runs, oldest first, and the folders that were left out, each with the reason.
+
+    ``seen`` has every report that was read, by the name of its folder: no other reader has to read it again.
+    """
 
     runs: Sequence[Run]
     left_out: Sequence[tuple[str, str]]
+    seen: Mapping[str, Seen] = field(default_factory=dict)
 
 
 def read(reports: Path, environment: str | None = None, since: datetime | None = None) -> Past:
@@ -76,11 +84,15 @@ def read(reports: Path, environment: str | None = None, since: datetime | None =
     A folder without a readable report is left out, and named.
     """
     runs, left_out = [], []
+    seen: dict[str, Seen] = {}
     for folder in sorted(reports.iterdir() if reports.is_dir() else ()):
         if folder.is_symlink() or folder.name.startswith(".") or not folder.is_dir() or _word(folder.name) in NO_REPORT:
             continue
         try:
-            runs.append(parse(folder.name, _content(folder / REPORT_FILE)))
+            found, content = _content(folder / REPORT_FILE)
+            report = json.loads(content)
+            runs.append(_run(folder.name, report))
+            seen[folder.name] = found, {name: report.get(name) for name in HEAD}
         except OSError as error:
             left_out.append((folder.name, f"{REPORT_FILE}: {error.strerror}"))
         except NOT_A_REPORT as error:
@@ -90,19 +102,22 @@ def read(reports: Path, environment: str | None = None, since: datetime | None =
         for run in runs
         if (environment is None or run.environment == environment) and (since is None or run.started_at >= since)
     ]
-    return Past(sorted(chosen, key=lambda run: (run.started_at, run.id)), left_out)
+    return Past(sorted(chosen, key=lambda run: (run.started_at, run.id)), left_out, seen)
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path) -> tuple[os.stat_result, bytes]:
     found = path.stat()
     if not stat.S_ISREG(found.st_mode) or found.st_size > LARGEST:
         raise ValueError("it is not a file of usual size")
-    return path.read_bytes()
+    return found, path.read_bytes()
 
 
 def parse(name: str, content: bytes) -> Run:
     """Return the run of a report's file. Raises one of ``NOT_A_REPORT`` if it is not the report of the run ``name``."""
-    report = json.loads(content)
+    return _run(name, json.loads(content))
+
+
+def _run(name: str, report: Any) -> Run:
     if report["deployment_id"] != name:
         raise ValueError("it is the report of another run")
     if not isinstance(report["verdict"], str):

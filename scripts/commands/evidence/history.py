@@ -38,16 +38,13 @@ COLUMNS = (
 
 def page(reports: Path) -> int:
     """Write index.html and print the figures; return 0, or 1 if the page could not be written."""
-    if not refresh(reports, lambda text: click.echo(text, err=True), DEADLINE_S):
+    shown = refresh(reports, lambda text: click.echo(text, err=True), DEADLINE_S)
+    if shown is None:
         return FAILED
-    past = read(reports)
-    marks, problems = marking.read(reports)
-    for one in figures(past.runs, marks):
+    for one in shown.figures:
         click.echo(_line(one))
-    for name, problem in past.left_out:
+    for name, problem in shown.left_out:
         click.echo(f"left out: {name}: {problem}", err=True)
-    for problem in problems:
-        click.echo(f"left out: {problem}", err=True)
     click.echo(f"history: {reports / INDEX_FILE}")
     return 0
 
@@ -55,7 +52,7 @@ def page(reports: Path) -> int:
 def as_json(reports: Path, past: Past) -> int:
     """Print the runs, the figures and how they were counted as one JSON object; return 0."""
     marks, problems = marking.read(reports)
-    flaky, unread = flakiest_checks(reports)
+    flaky, unread = flakiest_checks(reports, past.seen)
     document = {
         "runs": [_row(run, marks.get(run.id, {})) | {"gates": run.gates} for run in past.runs],
         "figures": [asdict(one) for one in figures(past.runs, marks)],
