@@ -256,7 +256,9 @@ def retire_command(environment: str | None, reports: Path, now: bool) -> None:
 @cli.command("approve", short_help="Approve a promotion that waits for approval.")
 @click.argument("deployment_id", metavar="ID")
 @environment_option
-@click.option("--reason", metavar="TEXT", help="Reason of the approval; the run's journal records it.")
+@click.option(
+    "--reason", metavar="TEXT", callback=_require_text, help="Reason of the approval; the run's journal records it."
+)
 def approve_command(deployment_id: str, environment: str | None, reason: str | None) -> None:
     """Approve the promotion of deployment ID, which another principal started; `status` shows the ID."""
     settings = _settings(environment)
@@ -310,7 +312,7 @@ def recover_command(
     settings = _settings(environment, reports)
     _refresh_after(reports)
     if not compose.is_up(settings):
-        if not recover.complete_reports(settings, reports.absolute()):
+        if not recover.complete_reports(settings, reports.absolute(), reason=reason):
             click.echo("nothing to recover: no embedded environment is up")
         return
     from deployment.recovery.recover import Decision  # its imports take long

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -35,6 +36,14 @@ TOUCHING_STEPS = ("provision", "rollback")
 
 The record beside the lease is written before it.
 """
+
+
+@dataclass(frozen=True)
+class Recoverer:
+    """Who completes the reports, and the reason that this caller gave; None: none."""
+
+    actor: str
+    reason: str | None = None
 
 
 def free_lock(ports: Ports, actor: str, limits: DeploymentLimits) -> str | None:
@@ -92,7 +101,7 @@ def complete(
     reports: Path,
     environment: str,
     *,
-    actor: str,
+    by: Recoverer,
     clock: Clock,
     evidence: EvidenceWriter = LOCAL_EVIDENCE,
     lost: Mapping[str, Mapping[str, Any]] = NO_RESULTS,
@@ -100,7 +109,7 @@ def complete(
     """Complete the reports of all untouched runs, and of those whose results are in ``lost``; return how many.
 
     ``lost``: results by run, as ``deployment.flow.lost_reports`` keeps them. A report that cannot be written is
-    reported and kept for later.
+    reported and kept for later. Each journal records the caller's reason, if there is one.
     """
     completed = 0
     for folder in _incomplete_runs(reports, environment, lost):
@@ -108,10 +117,12 @@ def complete(
             with exclusive_lock(folder / JOURNAL_FILE) as locked:  # two processes must not write one journal
                 if not locked or (folder / REPORT_FILE).exists():
                     continue  # another process completes it, or has just done so
-                journal = Journal(folder / JOURNAL_FILE, actor, clock, evidence.clean)
+                journal = Journal(folder / JOURNAL_FILE, by.actor, clock, evidence.clean)
                 result = lost.get(folder.name)
                 if result is not None and result["head"] != journal.head:
                     journal.append("gap", error=result["problem"], restored=False, lines=result["lost"])
+                if by.reason is not None:
+                    journal.append("recovering", by=by.actor, reason=by.reason)
                 closing = _closing(journal.records(), clock) if result is None else _closing_of(result, clock)
                 evidence.close(journal, folder, closing)
         except (OSError, JournalBroken, JournalUnwritable) as error:

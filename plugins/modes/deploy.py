@@ -175,7 +175,7 @@ class DeployMode:
         complete_report.complete(
             run.options.reports,
             self._settings.environment,
-            actor=environment.caller.arn,
+            by=complete_report.Recoverer(environment.caller.arn),
             clock=run.clock,
             evidence=self._evidence(environment.archive()),
             lost=lost_reports.results(environment.ports.lease),

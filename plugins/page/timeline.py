@@ -28,7 +28,8 @@ def timeline(journal: Sequence[Mapping[str, Any]]) -> list[dict[str, str]]:
             "approved": lambda d=data: f"approved by {d['by']}: {d.get('reason') or 'no reason given'}",
             "approval_refused": lambda d=data: f"approval by {d['by']} refused: {d['reason']}",
             "recovering": lambda d=data: (
-                f"{d['by']} recovers the deployment, whose run died in phase {d['phase']}"
+                f"{d['by']} recovers the deployment, whose run died"
+                + (f" in phase {d['phase']}" if d.get("phase") else "")
                 + (f": {d['reason']}" if d.get("reason") else "")
             ),
             "frozen": lambda d=data: f"frozen: the migration of {d['image']} is irreversible",

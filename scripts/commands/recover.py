@@ -21,7 +21,14 @@ from deployment.flow import lost_reports
 from deployment.flow.lease import open_deployment
 from deployment.flow.notices import Audience
 from deployment.phases import EXIT_CODES, Phase
-from deployment.recovery.complete_report import complete, free_lock, may_have_moved, run_ended, touched_runs
+from deployment.recovery.complete_report import (
+    Recoverer,
+    complete,
+    free_lock,
+    may_have_moved,
+    run_ended,
+    touched_runs,
+)
 from deployment.recovery.interrupted_run import recover_run
 from deployment.recovery.leftovers import LEDGER_FILE, remove_of_ended_runs
 from deployment.recovery.recover import UNDECIDED, Decision
@@ -49,7 +56,7 @@ def recover(settings: Settings, environment: Environment, reports: Path, decisio
         click.echo(f"removed {removed} temporary folders of runs that were killed")
     found = open_deployment(environment.ports)
     if found is None:
-        _clean_up(settings, environment, reports)
+        _clean_up(settings, environment, reports, decision.reason)
         return 0
     ledger = reports / found.record.deployment_id / LEDGER_FILE
     if ledger.exists():  # `recover` plays journeys as well, and may be killed
@@ -85,7 +92,7 @@ def recover(settings: Settings, environment: Environment, reports: Path, decisio
     if not (reports / found.record.deployment_id / REPORT_FILE).exists():
         click.echo("Free space in the folder of the reports and run `recover` again: it writes the report.", err=True)
         return CUT_SHORT
-    complete_reports(settings, reports, environment)
+    _complete(settings, reports, environment, decision.reason)
     remove_of_ended_runs(environment.ports.data, reports, click.echo)
     return 0
 
@@ -149,10 +156,10 @@ def recover_before_down(
             click.echo(f"{run} was not recovered, and its report stays incomplete: {error}", err=True)
 
 
-def _clean_up(settings: Settings, environment: Environment, reports: Path) -> None:
+def _clean_up(settings: Settings, environment: Environment, reports: Path, reason: str | None) -> None:
     """Free the lock and complete the reports of runs that died before they changed anything."""
     freed = free_lock(environment.ports, environment.caller.arn, settings.limits)
-    completed = complete_reports(settings, reports, environment)
+    completed = complete_reports(settings, reports, environment, reason)
     removed = remove_of_ended_runs(environment.ports.data, reports, click.echo)
     holder = environment.ports.lease.current()
     if freed is not None:
@@ -163,12 +170,24 @@ def _clean_up(settings: Settings, environment: Environment, reports: Path) -> No
         click.echo("nothing to recover")
 
 
-def complete_reports(settings: Settings, reports: Path, environment: Environment | None = None) -> int:
-    """Complete the reports of runs that died on this host before they changed anything; return how many."""
+def complete_reports(
+    settings: Settings, reports: Path, environment: Environment | None = None, reason: str | None = None
+) -> int:
+    """Complete the reports of runs that died on this host before they changed anything; return how many.
+
+    ``reason``: the caller's; if no report is completed, the caller is told that it is recorded nowhere.
+    """
+    completed = _complete(settings, reports, environment, reason)
+    if reason is not None and not completed:
+        click.echo("--reason is not recorded: there is no run to recover whose report could hold it", err=True)
+    return completed
+
+
+def _complete(settings: Settings, reports: Path, environment: Environment | None, reason: str | None) -> int:
     return complete(
         reports,
         settings.environment,
-        actor=environment.caller.arn if environment is not None else getpass.getuser(),
+        by=Recoverer(environment.caller.arn if environment is not None else getpass.getuser(), reason),
         clock=SystemClock(),
         evidence=_evidence(environment)
         if environment is not None

@@ -29,8 +29,9 @@ def journal(
     return made
 
 
-def complete(reports: Path) -> int:
-    return complete_report.complete(reports, "test", actor="recoverer", clock=SystemClock())
+def complete(reports: Path, reason: str | None = None) -> int:
+    by = complete_report.Recoverer("recoverer", reason)
+    return complete_report.complete(reports, "test", by=by, clock=SystemClock())
 
 
 @pytest.mark.parametrize(
@@ -54,6 +55,17 @@ def test_report_of_a_dead_run_is_completed(
     assert report["recovered"] is True
     assert list(read(made.path))[-1].kind == "closed"
     assert complete(tmp_path) == 0
+
+
+@pytest.mark.parametrize("mode", ["deploy", "rollback", "verify"])
+def test_report_of_a_dead_run_has_the_reason_of_its_recovery(tmp_path: Path, mode: str) -> None:
+    made = journal(tmp_path, "one", mode)
+    assert complete(tmp_path, "its runner was stopped") == 1
+    report = json.loads((tmp_path / "one" / "verification.json").read_text())
+    assert report["reason_given"] == "its runner was stopped"
+    (line,) = [record.data for record in read(made.path) if record.kind == "recovering"]
+    assert line == {"by": "recoverer", "reason": "its runner was stopped"}
+    assert complete(tmp_path, "again") == 0
 
 
 def test_verdict_in_the_journal_is_kept(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from deployment.flow.lease import LeaseKeeper
 from deployment.flow.lost_reports import results
 from deployment.model import Reason
 from deployment.phases import Phase
-from deployment.recovery.complete_report import complete
+from deployment.recovery.complete_report import Recoverer, complete
 from tests.deployment.fakes import BLUE, GREEN, OLD
 from tests.deployment.harness import GATES, LIMITS, Deployment, Harm
 
@@ -166,17 +166,23 @@ def test_result_is_kept_beside_the_lease_and_the_report_completed_later(tmp_path
     said: list[str] = []
     assert completed(one, lost, said) == 0, "the process of another host may still live"
     rewrite_host(folder)
-    assert completed(one, lost, said) == 1
+    assert completed(one, lost, said, "the disk has space again") == 1
     report = one.report()
     assert (report["verdict"], report["recovered"], report["exit_code"]) == ("rolled_back", True, None)
+    assert report["reason_given"] == "the disk has space again"
     (gap,) = [record.data for record in read(folder / "audit.jsonl") if record.kind == "gap"]
     assert gap["lines"] > 0
     assert not gap["restored"]
 
 
-def completed(one: Deployment, lost: dict[str, dict[str, object]], said: list[str]) -> int:
+def completed(one: Deployment, lost: dict[str, dict[str, object]], said: list[str], reason: str | None = None) -> int:
     return complete(
-        one.reports, "test", actor="x", clock=SystemClock(), evidence=EvidenceWriter(say=said.append), lost=lost
+        one.reports,
+        "test",
+        by=Recoverer("x", reason),
+        clock=SystemClock(),
+        evidence=EvidenceWriter(say=said.append),
+        lost=lost,
     )
 
 

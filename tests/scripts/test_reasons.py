@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,17 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from deployment.clock import SystemClock
+from deployment.evidence.journal import Journal
 from deployment.evidence.past.runs import read
 from deployment.phases import Phase
 from deployment.recovery.recover import Decision
 from infrastructure.compose import Environment
 from plugins.page import render
 from plugins.page.history import page as history_page
+from plugins.page.timeline import timeline
 from scripts import deploy
+from scripts.commands import recover as command
 from scripts.commands import rollback
 from scripts.commands.evidence import history
 from tests.checkout import CHECKOUT
@@ -96,9 +101,55 @@ def test_recover_shows_the_reason_and_what_is_live(
     assert data["live"] == data["before"] == f"blue, version {OLD.version}"
 
 
-@pytest.mark.parametrize("command", ["rollback", "recover"])
-def test_reason_must_not_be_empty(command: str) -> None:
-    result = CliRunner().invoke(deploy.cli, [command, "--reason", "  "])
+def dead_run(reports: Path, mode: str = "deploy") -> Path:
+    """Write the journal of a run whose process has ended before it touched anything; return its folder."""
+    folder = reports / "20261129-120000-green-abcdef"
+    journal = Journal(folder / "audit.jsonl", "maria", SystemClock())
+    opened = {"mode": mode, "by": "maria", "host": socket.gethostname(), "pid": 0, "started_at": "2026-11-29T12:00:00Z"}
+    journal.append("opened", deployment_id=folder.name, environment=SETTINGS.environment, **opened)
+    return folder
+
+
+@pytest.mark.parametrize("mode", ["deploy", "rollback"])
+@pytest.mark.parametrize("up", [True, False])
+def test_recover_shows_the_reason_of_a_run_that_died_before_it_touched_anything(
+    done: Deployment, capsys: pytest.CaptureFixture[str], mode: str, up: bool
+) -> None:
+    folder = dead_run(done.reports, mode)
+    if up:
+        assert (
+            command.recover(SETTINGS, environment(done, FakeRegistry(OLD, NEW)), done.reports, Decision(reason=WHY))
+            == 0
+        )
+    else:
+        assert command.complete_reports(SETTINGS, done.reports, reason=WHY) == 1
+    assert "not recorded" not in capsys.readouterr().err
+    data = json.loads((folder / "data.json").read_text())
+    assert f": {WHY}" in next(row["text"] for row in timeline(data["journal"]) if "recovers" in row["text"])
+    row = shown_by(folder, capsys)
+    assert (row["verdict"], row["recovered"]) == ("rejected", True)
+
+
+def test_recover_says_that_a_reason_is_not_recorded_if_there_is_no_run(
+    done: Deployment, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command.recover(SETTINGS, environment(done, FakeRegistry(OLD, NEW)), done.reports, Decision(reason=WHY)) == 0
+    said = capsys.readouterr()
+    assert "nothing to recover" in said.out
+    assert "--reason is not recorded" in said.err
+    assert command.recover(SETTINGS, environment(done, FakeRegistry(OLD, NEW)), done.reports) == 0
+    assert "--reason" not in capsys.readouterr().err
+
+
+def test_approve_takes_no_empty_reason() -> None:
+    result = CliRunner().invoke(deploy.cli, ["approve", "20261129-120000-green-abcdef", "--reason", " "])
+    assert result.exit_code != 0
+    assert "--reason: must not be empty" in " ".join(result.output.split())
+
+
+@pytest.mark.parametrize("name", ["rollback", "recover"])
+def test_reason_must_not_be_empty(name: str) -> None:
+    result = CliRunner().invoke(deploy.cli, [name, "--reason", "  "])
     assert result.exit_code != 0
     assert "--reason" in result.output
     assert "must not be empty" in result.output
