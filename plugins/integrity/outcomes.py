@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from deployment.evidence.verdict import CheckOutcome
 
+_OWN_NAMES = re.compile(r"^(?:Failed|AssertionError|(?:verification|plugins)(?:\.\w+)+): (?=.)")
+"""What Python calls a check's failure, or an error of this framework: the message after it says all that a reader needs."""
 LONGEST = 300
 """The most characters of a check's message."""
 
@@ -57,8 +61,7 @@ def message_of(report: pytest.TestReport) -> str:
     crash = getattr(report.longrepr, "reprcrash", None)
     text = str(crash.message) if crash is not None else str(report.longrepr or report.outcome)
     lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    # "Failed" is what pytest calls a failure with a message of its own; it says nothing.
-    return shortened(lines[0].removeprefix("Failed: ") if lines else report.outcome)
+    return shortened(_OWN_NAMES.sub("", lines[0]) if lines else report.outcome)
 
 
 def shortened(text: str, most: int = LONGEST) -> str:

@@ -37,7 +37,7 @@ def test_message_of_a_failing_check_survives_redaction(project: Project, workers
     run = project.run(workers, "--showlocals")
     assert run.result == REJECTED, run.output
     message = "GET /consults: status 200, expected 422" + (" of [redacted]" if more else "")
-    assert run.report["reason"] == f"endpoints: test_list: AssertionError: {message}"
+    assert run.report["reason"] == f"endpoints: test_list: {message}"
     [summary] = re.findall(r"^FAILED suites/endpoints.*", run.output, flags=re.MULTILINE)
     assert " - AssertionError: G" in summary, "the line ends where the terminal does"
     [shown] = junit_messages(run)
@@ -82,6 +82,24 @@ def test_redacted_report_keeps_its_message_on_the_way_from_a_worker(source: str,
     assert crash is not None
     assert "canary" not in crash.message + str(received.longrepr) + received.longreprtext
     assert "[redacted]" in received.longreprtext
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("raise AssertionError('login: status 401, expected 200')", "login: status 401, expected 200"),
+        (
+            "from verification.journeys.sessions import NotSignedIn\nraise NotSignedIn('POST /auth/login', 'status 401')",
+            "POST /auth/login: status 401",
+        ),
+        ("raise KeyError('token')", "KeyError: 'token'"),
+        ("raise AssertionError()", "AssertionError"),
+        ("raise AssertionError('no answer: OSError: x')", "no answer: OSError: x"),
+    ],
+)
+def test_message_of_a_check_begins_with_its_words_and_not_with_a_name_of_ours(source: str, message: str) -> None:
+    """A built-in error keeps its name: without it, `'token'` would say nothing."""
+    assert message_of(failed(source)) == message
 
 
 def test_report_without_a_secret_is_left_as_it_is() -> None:
