@@ -259,6 +259,9 @@ class FrontDoor(Protocol):
         found; empty if all is well.
         """
 
+    def examined(self) -> str:
+        """Return in words what ``examine`` asks: its requests, and its journeys with the number of their requests."""
+
 
 class WrittenData(Protocol):
     """Data that journeys have written since a switch, to read it again after a rollback."""

@@ -26,6 +26,10 @@ _FAILURES = (httpx.HTTPError, httpx.InvalidURL, UnicodeError)
 """No answer, or a captured value that no request can carry."""
 
 
+JOURNEYS_NAMED = 5
+"""The most journeys that a sentence names."""
+
+
 class HttpFrontDoor:
     """The FrontDoor port over HTTP, which plays the journeys of ``service``.
 
@@ -83,6 +87,15 @@ class HttpFrontDoor:
                     examination.play(journey)
                 examination.sign_out()
             return examination.problems
+
+    def examined(self) -> str:
+        """See ``deployment.ports.FrontDoor``."""
+        asked = [str(step.request) for step in self._service.probes()]
+        played = self._service.played_on_live(with_user=self._user is not None)
+        named = [f"{one.name} ({len(one.all_steps)})" for one in played[:JOURNEYS_NAMED]]
+        more = [f"{len(played) - len(named)} more"] if len(played) > len(named) else []
+        journeys = f"; the journeys, with their requests: {', '.join([*named, *more])}" if played else ""
+        return f"{', '.join(asked)}{journeys}"
 
 
 class _Enough(Exception):

@@ -70,7 +70,7 @@ def move_traffic_back(
     sentence = confirm(ports, steps, to, generation, Confirmation(limits.confirmations, left(), tolerant=True))
     remaining = _wait_until_healthy(ports, steps, previous, left())
     if not remaining:
-        return MovedBack(f"{sentence}; health, dependencies and journeys are ok")
+        return MovedBack(f"{sentence}; then all of this passed through the live domain: {ports.front.examined()}")
     still = f"still wrong with {previous.colour}, as before the deployment: {'; '.join(remaining)}"
     return MovedBack(f"{sentence}; {still}", still)
 

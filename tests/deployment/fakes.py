@@ -307,6 +307,9 @@ class FakeFront:
             found = [fails] if isinstance(fails, str) else list(fails)
             return found if every else found[:1]
 
+    def examined(self) -> str:
+        return "GET /health"
+
     def _live(self) -> Answer:
         routes = self.cloud.routes
         return self._of(routes.live, routes.live, routes.generation)

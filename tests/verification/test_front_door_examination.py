@@ -104,6 +104,17 @@ def examine(monkeypatch: pytest.MonkeyPatch, described: Service) -> Examine:
     return run
 
 
+@pytest.mark.parametrize("user", [USER, None])
+def test_examination_says_in_words_what_it_asks(examine: Examine, described: Service, user: SmokeUser | None) -> None:
+    door = HttpFrontDoor("http://live.example", user, described, timeout_s=1)
+    said = door.examined()
+    requests, _, journeys = said.partition("; the journeys, with their requests: ")
+    assert requests == "GET /health, GET /health/database, GET /health/redis"
+    assert ("book a consult (" in journeys) == (user is not None)
+    for request in requests.split(", "):
+        assert request in examine({}, every=False)[1]
+
+
 def test_healthy_service_has_no_problem(examine: Examine) -> None:
     for every in (False, True):
         assert examine({}, every=every) == ([], ASKED)
