@@ -16,6 +16,8 @@ CAUGHT = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 CUT_SHORT = 3
+SENDERS = {"SIGINT": "Ctrl-C", "SIGTERM": "a cancelled job or kill", "SIGHUP": "a closed terminal"}
+"""What usually sends each signal, for readers who do not know their names."""
 
 
 class SignalReceived(KeyboardInterrupt):
@@ -48,6 +50,11 @@ class Signals:
             signal.signal(number, handler)  # type: ignore[arg-type]  # signal.signal returned it
         self._previous.clear()
         os._exit = self._exit
+
+    @property
+    def cause(self) -> str:
+        """Return the first signal and its usual sender as a reason; ``received`` must not be None."""
+        return f"interrupted by {self.received} ({SENDERS[str(self.received)]})"
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         first = self.received is None

@@ -17,6 +17,13 @@ SENTENCES = {
     "failed": "FAILED: the verification did not pass.",
 }
 
+INTERRUPTED, INTERNAL_ERROR = "INTERRUPTED", "INTERNAL ERROR"
+DIED = "the run died"
+"""How the reason of a run begins whose process ended before the run did."""
+_CUT_SHORT = ("interrupted by ", "the run was stopped before all checks had run", DIED)
+"""How the reason begins of a run that ended early although nothing was found wrong with its release."""
+_INTERNAL = 3
+
 FROZEN = (
     "FROZEN: {image} failed after the switch and its migration is irreversible; traffic was left on {target}. "
     "A person must act now."
@@ -39,6 +46,36 @@ def sentence(report: Mapping[str, Any], live: str | None = None) -> str:
     words["gates"] = f"{', '.join(waived)} did NOT pass and was waived, every other" if waived else "every"
     words["checks"] = "required gate" if advisories(gates) else "required check" if exemptions(report) else "check"
     return (FROZEN if is_frozen(report) else SENTENCES[str(report["verdict"])]).format(**words)
+
+
+def unfinished(report: Mapping[str, Any]) -> str | None:
+    """Return INTERRUPTED or INTERNAL_ERROR if that ended the run, and not a fault of the release; None otherwise.
+
+    The verdict is the same as of a bad release, because neither was promoted.
+    """
+    if report["verdict"] not in ("rejected", "rolled_back", "failed"):
+        return None
+    where, _, text = str(report.get("reason")).partition(": ")
+    if text.startswith(_CUT_SHORT):
+        return INTERRUPTED
+    failed = {gate["name"] for gate in report.get("gates", ()) if gate["outcome"] in ("failed", "error")}
+    return INTERNAL_ERROR if report["exit_code"] == _INTERNAL and where not in failed else None
+
+
+def headline(data: Mapping[str, Any]) -> str:
+    """Return the sentence of ``data.json`` as a person reads it: a run that was cut short does not say that its release failed.
+
+    ``sentence`` in the data names the verdict, and stays as it was signed.
+    """
+    report, word = data["report"], unfinished(data["report"])
+    if word is None or data["undoes"]:
+        return str(data["sentence"])
+    said = str(data["sentence"]).partition(": ")[2]
+    if report["verdict"] == "failed":
+        said = "the verification did not finish."
+    failed = [f"{gate['name']} ({gate['failed']})" for gate in report["gates"] if gate["failed"]]
+    found = f"Checks had failed before, in {', '.join(failed)}." if failed else "No check had failed."
+    return f"{word}: {said} {found}"
 
 
 def live_before(records: Sequence[Record]) -> Mapping[str, Any]:

@@ -19,6 +19,7 @@ from deployment.errors import JournalBroken, JournalUnwritable, LeaseHeld, Lease
 from deployment.evidence.archive import LOCAL_EVIDENCE, EvidenceWriter
 from deployment.evidence.journal import JOURNAL_FILE, Journal, Record, read
 from deployment.evidence.report import REPORT_FILE, VERDICTS
+from deployment.evidence.sentence import DIED
 from deployment.files import exclusive_lock
 from deployment.flow.lease import this_process
 from deployment.phases import Phase
@@ -165,7 +166,7 @@ def _closing(records: list[Record], clock: Clock) -> dict[str, Any]:
     return {
         "verdict": "failed" if verifying else VERDICTS[Phase.REJECTED],
         "exit_code": None,
-        "reason": f"{where}: the run died" + ("" if verifying else " before it had touched anything"),
+        "reason": f"{where}: {DIED}" + ("" if verifying else " before it had touched anything"),
         "recovered": True,
         "finished_at": clock.now().isoformat(timespec="milliseconds"),
     }

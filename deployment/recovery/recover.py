@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from deployment.errors import DeploymentError, LeaseHeld, Refused, StepFailed
 from deployment.events import Listener
 from deployment.evidence.journal import Journal
+from deployment.evidence.sentence import DIED
 from deployment.flow.lease import OpenDeployment, open_deployment, owner_alive, this_process
 from deployment.flow.machine import Machine
 from deployment.flow.reverify import live_problem
@@ -136,7 +137,7 @@ def _finish(machine: Machine, record: DeploymentRecord) -> None:
     elif machine.ended:
         machine.retire_resumed()
     else:
-        died = Reason(record.step or "verify", f"the run died in phase {record.phase}")
+        died = Reason(record.step or "verify", f"{DIED} in phase {record.phase}")
         machine.abandon(died, moved=record.step == "promote" or _began(machine.journal, "promote"))
 
 

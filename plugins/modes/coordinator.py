@@ -307,7 +307,7 @@ class Coordinator(RunState):
                 self._internal_error = True
                 self.stop(Reason("verify", "an internal error of the framework or of a plugin"))
             if self._signals.received:
-                self.stop(Reason(self.where(), f"interrupted by {self._signals.received}"))
+                self.stop(Reason(self.where(), self._signals.cause))
             elif exitstatus == pytest.ExitCode.INTERRUPTED and not self._any_failure():
                 self.interrupt()
             elif not (self._manifest_hash or self._stopped):
@@ -335,7 +335,7 @@ class Coordinator(RunState):
                 self._internal_error |= not interrupted
                 self.stop(Reason(self.where(), f"{type(late_failure).__name__} while the run was ending"))
             if self._signals.received:
-                self.stop(Reason(self.where(), f"interrupted by {self._signals.received}"))
+                self.stop(Reason(self.where(), self._signals.cause))
             if self._mode is not None:
                 if late_failure is not None or self._signals.received:
                     self._mode.conclude()

@@ -15,6 +15,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from plugins.page.view import traffic_moves
+
 DEADLINE_S = 20.0
 """How long drawing may take in all; the page then says which pictures are missing."""
 VEGA_LITE = "5.20"
@@ -130,8 +132,7 @@ def availability(series: Mapping[str, Any], data: Mapping[str, Any]) -> tuple[st
             "t": round(datetime.fromisoformat(one["time"]).timestamp() - series["start"], 2),
             "says": f"to {one['data']['colour']}",
         }
-        for one in data["journal"]
-        if one["kind"] == "switched"
+        for one in traffic_moves(data)
     ]
     bars: Spec = {
         "mark": "bar",

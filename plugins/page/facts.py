@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from plugins.page.view import absent, duration, records, timestamp, waived
+from plugins.page.view import absent, duration, records, timestamp, traffic_moves, waived
 
 # Users may be without a watch for this long at the end of a run, in seconds: the report is written then.
 _UNWATCHED_S = 15
@@ -59,8 +59,8 @@ def live_now(data: Mapping[str, Any]) -> str:
         return str(data["live"])
     if data["report"]["verdict"] in ("refused", *VERIFICATIONS):
         return "unchanged; the run did not ask what is live"
-    switched = records(data, "switched")
-    return f"unknown; last switched to {switched[-1]['colour']}" if switched else "unknown"
+    switched = traffic_moves(data)
+    return f"unknown; last switched to {switched[-1]['data']['colour']}" if switched else "unknown"
 
 
 def left_out(data: Mapping[str, Any]) -> str | None:
@@ -108,7 +108,7 @@ def times(data: Mapping[str, Any]) -> str | None:
         return None
     begin, end = timestamp(report["started_at"]), timestamp(report["finished_at"])
     parts = [f"took {duration(max(0.0, end - begin))}"]
-    switched = [(timestamp(one["time"]), one["data"]) for one in data["journal"] if one["kind"] == "switched"]
+    switched = [(timestamp(one["time"]), one["data"]) for one in traffic_moves(data)]
     on = next((time for time, data in switched if _takes_all(data, report)), None)
     if on is not None:
         parts.append(f"live after {duration(on - begin)}")
@@ -138,8 +138,24 @@ def went_back(data: Mapping[str, Any]) -> str | None:
     return "the release was rolled back" if ends["rollback"] == "passed" else "a rollback was tried, and failed"
 
 
-def groups_of_failures(failures: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return the first failure of each gate and message, with ``same``: the names of some others, and ``others``: how many."""
+def verified_by(data: Mapping[str, Any]) -> str | None:
+    """Return what was asked after the traffic had gone back, and the answers; None if it did not go back."""
+    ends = [one for one in records(data, "outcome") if one["step"] == "rollback"]
+    if not ends or ends[-1]["outcome"] != "passed" or not ends[-1].get("detail"):
+        return None
+    reads = [one for line in records(data, "read_back") for one in line["reads"]]
+    good = sum(one["outcome"] == "readable" for one in reads)
+    read = f"; {good} of {len(reads)} requests read data that was written after the promotion" if reads else ""
+    return f"after the traffic had gone back: {ends[-1]['detail']}{read}"
+
+
+def groups_of_failures(failures: Sequence[Mapping[str, Any]], reason: object) -> list[dict[str, Any]]:
+    """Return the first failure of each gate and message, with ``same``: the names of some others, and ``others``: how many.
+
+    The gate that ``reason`` names comes first: its failure decided the run.
+    """
+    decided = str(reason).partition(":")[0]
+    failures = sorted(failures, key=lambda one: one["gate"] != decided)
     found: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
     for one in failures:
         found.setdefault((one["gate"], str(one.get("message") or one["id"])), []).append(one)

@@ -18,7 +18,7 @@ import jinja2
 from jinja2.bccache import Bucket
 from markupsafe import Markup, escape
 
-from deployment.evidence.sentence import exemptions
+from deployment.evidence.sentence import exemptions, headline, unfinished
 from plugins.page import charts, facts, view
 from plugins.page.timeline import timeline
 
@@ -33,6 +33,8 @@ def render(data: Mapping[str, Any]) -> str:
     return template(PAGE, SCRIPT).render(
         data=data,
         report=data["report"],
+        headline=headline(data),
+        unfinished=unfinished(data["report"]),
         mood=view.mood(data),
         kind=facts.kind(data),
         times=facts.times(data),
@@ -42,12 +44,13 @@ def render(data: Mapping[str, Any]) -> str:
         live_now=facts.live_now(data),
         left_out=facts.left_out(data),
         unchecked=facts.unchecked(data),
+        verified_by=facts.verified_by(data),
         went_back=facts.went_back(data),
         words=facts.WORDS,
         steps=view.steps(data),
         groups=view.groups(data),
         failures=view.failures(data),
-        failure_groups=facts.groups_of_failures(view.failures(data)),
+        failure_groups=facts.groups_of_failures(view.failures(data), data["report"]["reason"]),
         waived=view.waived(gates),
         absent=view.absent(gates),
         ran=view.ran(data),

@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from deployment.evidence.sentence import INTERRUPTED, unfinished
+
+_MOVES_BACK = ("rollback", "retire")
 WORDS = {"promoted": "good", "verified": "good", "refused": "neutral"}
-"""The mood of the banner by verdict; every other verdict is bad. A rollback by hand that worked is good."""
+"""The mood of the banner by verdict; every other verdict is bad. A rollback by hand that worked is good, an interrupted run neutral."""
 MARKS = {
     "passed": "✓",
     "failed": "✗",
@@ -83,6 +86,8 @@ def mood(data: Mapping[str, Any]) -> str:
     report = data["report"]
     if data["undoes"] and report["exit_code"] == 0:
         return "good"
+    if unfinished(report) == INTERRUPTED:
+        return "neutral"
     return WORDS.get(str(report["verdict"]), "bad")
 
 
@@ -95,10 +100,11 @@ def steps(data: Mapping[str, Any]) -> Steps | None:
     begin = min([*(start for _, start in found), *([timestamp(opened)] if opened else [])])
     whole = max(max(start + (one["duration_s"] or 0) for one, start in found) - begin, 0.001)
     scale = (_WIDTH - _NAMES - 10) / whole
+    cut = unfinished(data["report"]) == INTERRUPTED
     bars = [
         Bar(
             one["name"],
-            one["outcome"],
+            "interrupted" if cut and one["outcome"] == "failed" and one["name"] not in _MOVES_BACK else one["outcome"],
             round(_NAMES + (start - begin) * scale, 1),
             round(max((one["duration_s"] or 0) * scale, 2), 1),
             number * _ROW + 2,
@@ -108,8 +114,8 @@ def steps(data: Mapping[str, Any]) -> Steps | None:
     ]
     switched = [
         (round(_NAMES + (timestamp(one["time"]) - begin) * scale, 1), _switch_words(one["data"]))
-        for one in data["journal"]
-        if one["kind"] == "switched" and begin <= timestamp(one["time"]) <= begin + whole
+        for one in traffic_moves(data)
+        if begin <= timestamp(one["time"]) <= begin + whole
     ]
     step = _tick(whole)
     ticks = [(round(_NAMES + n * step * scale, 1), duration(n * step)) for n in range(int(whole / step) + 1)]
@@ -117,6 +123,28 @@ def steps(data: Mapping[str, Any]) -> Steps | None:
     switches = _in_rows(switched, end + 6)
     height = max([end, *(one.y + 10 for one in switches)]) + 20
     return Steps(bars, switches, ticks, end, round(height))
+
+
+def traffic_moves(data: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the journal's lines about switches of the traffic that were seen to work, oldest first.
+
+    A promotion writes ``switched``. A rollback writes ``writing``, and its step passes once users' answers come from there.
+    """
+    found, written, known = [], None, set()
+    for one in data["journal"]:
+        if one["kind"] == "switched":
+            found.append(one)
+            known.add(one["data"].get("generation"))
+        elif one["kind"] == "writing":
+            written = one
+        elif _went_back(one) and written is not None and written["data"].get("generation") not in known:
+            found.append(written)
+    return found
+
+
+def _went_back(line: Mapping[str, Any]) -> bool:
+    data = line["data"]
+    return line["kind"] == "outcome" and (data["step"], data["outcome"]) == ("rollback", "passed")
 
 
 def _in_rows(switched: Sequence[tuple[float, str]], first: float) -> list[Switch]:

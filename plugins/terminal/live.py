@@ -77,7 +77,8 @@ def block(now: Now, width: int, *, most: int = MOST_LINES, colours: bool = False
     lines.add_column(width=10, no_wrap=True)
     lines.add_column(overflow="fold")
     time_words = f": {duration(now.elapsed_s)}{time_left(now.elapsed_s, now.usual_s)}"
-    lines.add_row(Text(now.step, "bold"), Text(now.what + time_words))
+    if now.step:  # between two steps nothing is waited for
+        lines.add_row(Text(now.step, "bold"), Text(now.what + time_words))
     if now.detail:
         lines.add_row("", Text(now.detail[:LONGEST_DETAIL]))
     if shown := [gate for gate in now.gates if gate.checks]:

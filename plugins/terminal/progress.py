@@ -15,6 +15,7 @@ import pytest
 from deployment.events import Event, PhaseChanged, StepBegan, StepEnded, Waiting
 from deployment.evidence.data import content
 from deployment.evidence.past.usual import durations
+from deployment.evidence.sentence import INTERRUPTED, unfinished
 from deployment.evidence.verdict import CheckOutcome, GateOutcome, GateResult
 from deployment.phases import Phase
 from plugins.terminal.live import JOINT, GateCount, LiveView, Now, StepClock, possible
@@ -227,7 +228,8 @@ class Progress:
             return
         good = report["exit_code"] == 0
         self._newline(terminal)
-        terminal.write_sep("=", "verdict", bold=True, green=good, red=not good)
+        cut = unfinished(report) == INTERRUPTED
+        terminal.write_sep("=", "verdict", bold=True, green=good, yellow=cut, red=not (good or cut))
         data = content.build(run.journal.records(), content.details_of(run.folder))
         asked = run.options
         against = f"--base-url={asked.base_url} " if asked.base_url else "" if asked.target is None else ON_A_CANDIDATE

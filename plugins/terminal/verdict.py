@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deployment.evidence.sentence import exemptions
+from deployment.evidence.sentence import INTERRUPTED, exemptions, headline, unfinished
 from plugins.integrity.outcomes import shortened
 from plugins.page import view
 from verification.redaction.printable import printable
@@ -113,7 +113,8 @@ def _as_many(parts: Sequence[Part], room: int, width: int | None) -> tuple[list[
 
 def _verdict(data: Mapping[str, Any]) -> Iterator[Part]:
     report = data["report"]
-    yield Part([data["sentence"]], GOOD if report["exit_code"] == 0 else BAD, 0)
+    mood = GOOD if report["exit_code"] == 0 else NOTE if unfinished(report) == INTERRUPTED else BAD
+    yield Part([headline(data)], mood, 0)
     if report["reason"]:
         yield Part([report["reason"]], most=MOST_OF_REASON)
     for remedy in data["remedies"]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from plugins.signals import SENDERS
 from tests.e2e import images, killing
 from tests.e2e.sandbox import CommandResult, Sandbox
 from tests.e2e.user import User
@@ -55,7 +56,7 @@ def _assert_called_off(ran: CommandResult, step: str, number: signal.Signals) ->
     assert (ran.facts["verdict"], ran.facts["exit_code"]) == ("rolled_back" if moved else "rejected", 2)
     assert moved or step != "bake"
     assert not (moved and step in ("provision", "verify"))
-    assert ran.facts["reason"] == f"{step}: interrupted by {number.name}"
+    assert ran.facts["reason"] == f"{step}: interrupted by {number.name} ({SENDERS[number.name]})"
     assert (ran.facts["promotion"] is not None, ran.facts["rollback"] is not None) == (moved, moved)
     assert ran.steps[-1] == "retire"
     assert len(ran.journal("closed")) == 1

@@ -311,7 +311,7 @@ def rolled_back(folder: Path) -> Path:
     run.step("promote", 4, "green is live", during=_switch(run)).ran("live").step("live", 6, "12 checks passed")
     reason = "bake: 31 of 240 requests of users failed (limit 1 %): GET /consults: status 500"
     run.step("bake", 20, reason, "failed")
-    run.step("rollback", 3, "blue is live", during=lambda: run.add("switched", colour="blue", generation=3))
+    run.step("rollback", 3, "blue is live", during=lambda: run.add("writing", colour="blue", generation=3, weight=100))
     run.add(
         "logs", colour="green", lines=[f"04:02:5{n} app: ERROR GET /consults: the database refused" for n in range(9)]
     )
@@ -348,8 +348,9 @@ def refused(folder: Path) -> Path:
 
 def interrupted(folder: Path) -> Path:
     run = _all_passed(_begun(folder), BEFORE[:4]).ran("endpoints", 40)
-    run.step("verify", 31, "interrupted by SIGINT", "failed").step("retire", 5, "green is PAUSED")
-    return run.series(86).closed("rejected", 2, reason="interrupted: SIGINT", partial=True)
+    reason = "interrupted by SIGINT (Ctrl-C)"
+    run.step("verify", 31, reason, "failed").step("retire", 5, "green is PAUSED")
+    return run.series(86).closed("rejected", 2, reason=f"verify: {reason}", partial=True)
 
 
 def recovered(folder: Path) -> Path:
@@ -358,9 +359,9 @@ def recovered(folder: Path) -> Path:
     run.step("promote", 4, "green is live", during=_switch(run)).add("intent", step="bake", what="watch users")
     run.clock.sleep(400)
     run.add("recovering", phase="BAKING", step="bake", by="arn:aws:sts::123456789012:assumed-role/deployer/sam")
-    run.step("rollback", 3, "blue is live", during=lambda: run.add("switched", colour="blue", generation=3))
+    run.step("rollback", 3, "blue is live", during=lambda: run.add("writing", colour="blue", generation=3, weight=100))
     run.series(149).add("leftovers", removed=2, gone=1, left=["book: no answer"])
-    return run.closed("rolled_back", None, recovered=True, reason="bake: the process of the run died")
+    return run.closed("rolled_back", None, recovered=True, reason="bake: the run died in phase BAKING")
 
 
 def undone(folder: Path) -> Path:
@@ -373,7 +374,7 @@ def undone(folder: Path) -> Path:
     run.planned("1.0.0", "blue", OLD_DIGEST, undoes="20261128-160000-green-1a2b3c")
     live = {"colour": "green", "image": "telehealth-api:1.1.0", "version": "1.1.0", "digest": DIGEST}
     run.step("lease", 0.4, None, live=live)
-    run.step("rollback", 3, "blue is live", during=lambda: run.add("switched", colour="blue", generation=3))
+    run.step("rollback", 3, "blue is live", during=lambda: run.add("writing", colour="blue", generation=3, weight=100))
     rollback = {"reason": "asked for", "detected_s": 0.0, "switch_s": 0.031, "requests": 120, "failed": 0}
     run.add("traffic", promotion=None, rollback=rollback)
     return run.closed("rolled_back", 0)

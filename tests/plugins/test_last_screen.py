@@ -55,8 +55,8 @@ EXPECTED = {
         "exit code 4",
     ),
     "interrupted": (
-        "REJECTED: telehealth-api:1.1.0 was not promoted",
-        "interrupted: SIGINT",
+        "INTERRUPTED: telehealth-api:1.1.0 was not promoted; live traffic never moved. No check had failed.",
+        "verify: interrupted by SIGINT (Ctrl-C)",
         "users: 0 of ",
         "exit code 2",
     ),

@@ -9,6 +9,7 @@ import pytest
 
 from deployment.clock import SystemClock
 from deployment.evidence import archive
+from deployment.evidence.data import content
 from deployment.evidence.journal import Journal
 from plugins.page import render
 from tests.plugins.test_plugin_reports import Page
@@ -112,6 +113,108 @@ def test_page_of_a_recovery(tmp_path: Path) -> None:
     assert "live | not run" in shown
     assert "exit code " not in shown, "the words of the page explain exit codes"
     assert re.search(r"arn:operator recovers the deployment, whose run died in phase BAKING", shown)
+
+
+GATE = {
+    "name": "auth",
+    "required": True,
+    "outcome": "passed",
+    "checks": 6,
+    "failed": 0,
+    "duration_s": 1.0,
+    "waived": None,
+}
+NOT_PROMOTED = "telehealth-api:1.0.0 was not promoted; live traffic never moved."
+BACK = "telehealth-api:1.0.0 had been promoted to blue; the previous colour is live again and verified."
+
+
+@pytest.mark.parametrize(
+    ("verdict", "code", "reason", "more", "expected", "colour"),
+    [
+        ("rejected", 2, "verify: interrupted by SIGINT (Ctrl-C)", {}, f"INTERRUPTED: {NOT_PROMOTED} No check had failed.", "neutral"),
+        ("rejected", 2, "verify: interrupted by SIGTERM", {}, f"INTERRUPTED: {NOT_PROMOTED} No check had failed.", "neutral"),
+        ("rolled_back", 2, "bake: interrupted by SIGHUP", {}, f"INTERRUPTED: {BACK} No check had failed.", "neutral"),
+        (
+            "rejected", 2, "verify: interrupted by SIGINT", {"outcome": "failed", "failed": 2},
+            f"INTERRUPTED: {NOT_PROMOTED} Checks had failed before, in auth (2).", "neutral",
+        ),
+        ("rejected", None, "verify: the run died in phase VERIFYING", {}, f"INTERRUPTED: {NOT_PROMOTED} No check had failed.", "neutral"),
+        ("failed", 2, "verify: interrupted by SIGINT", {}, "INTERRUPTED: the verification did not finish. No check had failed.", "neutral"),
+        ("rejected", 3, "verify: an internal error of the framework", {}, f"INTERNAL ERROR: {NOT_PROMOTED} No check had failed.", "bad"),
+        ("rejected", 3, "auth: 2 of its checks failed", {"outcome": "failed", "failed": 2}, f"REJECTED: {NOT_PROMOTED}", "bad"),
+        ("rejected", 2, "auth: 2 of its checks failed", {"outcome": "failed", "failed": 2}, f"REJECTED: {NOT_PROMOTED}", "bad"),
+        ("rejected", 1, "auth: 2 of its checks failed", {"outcome": "failed", "failed": 2}, f"REJECTED: {NOT_PROMOTED}", "bad"),
+    ],
+)  # fmt: skip
+def test_page_of_a_run_that_was_cut_short_does_not_say_that_the_release_failed(
+    tmp_path: Path, verdict: str, code: int | None, reason: str, more: dict[str, object], expected: str, colour: str
+) -> None:
+    """The signed data keeps the verdict; the page's first sentence and its colour say what happened."""
+    step = {"step": "verify", "started_at": STARTED, "duration_s": 3.0, "outcome": "failed", "detail": reason}
+    html = written(
+        tmp_path,
+        ("intent", {"step": "verify", "what": "verify"}),
+        ("outcome", step),
+        ("gates", {"gates": [GATE | more]}),
+        verdict=verdict,
+        exit_code=code,
+        reason=reason,
+        recovered=code is None,
+    )
+    assert Page(html).texts.count(expected) == 1
+    assert f'<header class="{colour}">' in html
+    cut = expected.startswith("INTERRUPTED")
+    assert ('<rect class="interrupted"' in html, '<rect class="failed"' in html) == (cut, not cut)
+    data = content.read(tmp_path)
+    assert data["report"]["verdict"] == verdict
+    assert not data["sentence"].startswith("INTER")
+
+
+def test_page_of_a_rollback_names_what_was_asked_afterwards(tmp_path: Path) -> None:
+    asked = "20 answers in a row on fresh connections by blue; then all of this passed: GET /health"
+    step: dict[str, object] = {
+        "step": "rollback",
+        "started_at": STARTED,
+        "duration_s": 3.0,
+        "outcome": "passed",
+        "detail": asked,
+    }
+    reads = [
+        {"journey": "book", "operation": f"GET /consults/{n}", "outcome": one, "problem": None}
+        for n, one in enumerate(("readable", "readable", "not_found"))
+    ]
+    lines: list[tuple[str, dict[str, object]]] = [
+        ("intent", {"step": "rollback", "what": "move"}),
+        ("outcome", step),
+    ]
+    html = written(
+        tmp_path / "one", *lines, ("read_back", {"reads": reads}), verdict="rolled_back", exit_code=10, reason="bake: x"
+    )
+    said = f"after the traffic had gone back: {asked}; 2 of 3 requests read data that was written after the promotion"
+    assert f"Verified by | {said}" in " | ".join(Page(html).texts)
+    html = written(
+        tmp_path / "two",
+        ("intent", lines[0][1]),
+        ("outcome", step | {"outcome": "failed"}),
+        verdict="rollback_failed",
+        exit_code=11,
+        reason="rollback: x",
+    )
+    assert "Verified by" not in html
+
+
+def test_page_names_the_caller_and_the_local_user_as_such(tmp_path: Path) -> None:
+    html = written(
+        tmp_path / "one",
+        ("planned", {"by": "arn:x", "requested_by": "maria@runner-7"}),
+        verdict="rejected",
+        exit_code=1,
+    )
+    assert "arn:x; local user maria@runner-7" in Page(html).texts
+    html = written(
+        tmp_path / "two", ("planned", {"by": "maria@ci", "requested_by": "maria@ci"}), verdict="rejected", exit_code=1
+    )
+    assert "maria@ci, on h" in Page(html).texts
 
 
 def test_journal_is_closed_if_the_page_fails(tmp_path: Path) -> None:

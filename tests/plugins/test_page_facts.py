@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from plugins.page import facts
+from plugins.page import facts, view
 
 BEGIN = datetime(2026, 11, 29, 4, tzinfo=UTC)
 
@@ -69,6 +69,24 @@ def test_time_until_the_release_was_live_and_for_how_long() -> None:
     assert facts.times(data(finished_at=None)) is None
 
 
+def written(seconds: float, colour: str, generation: int) -> dict[str, Any]:
+    data = {"colour": colour, "generation": generation, "weight": 100}
+    return {"kind": "writing", "time": at(seconds), "data": data}
+
+
+@pytest.mark.parametrize(("outcome", "back"), [("passed", True), ("failed", False)])
+def test_switch_back_of_a_rollback_is_shown_as_the_switch_of_a_promotion_is(outcome: str, back: bool) -> None:
+    """The flow journals `writing` and `switched` for a promotion, but `writing` and the step's outcome for a rollback."""
+    run = data()
+    ended = {"kind": "outcome", "time": at(131), "data": {"step": "rollback", "outcome": outcome}}
+    run["journal"] = [written(99, "green", 2), switched(100, "green"), written(130, "blue", 3), ended]
+    assert facts.times(run) == "took 3 min 20 s, live after 1 min 40 s" + (", for 30 s" if back else "")
+    run["report"]["steps"] = [{"name": "verify", "outcome": "passed", "started_at": at(0), "duration_s": 180.0}]
+    picture = view.steps(run)
+    assert picture is not None
+    assert [one.label for one in picture.switches] == ["traffic to green", *(["traffic to blue"] if back else [])]
+
+
 def test_part_of_a_run_in_which_nobody_counted_is_said() -> None:
     run = data()
     assert facts.watched(run) is None
@@ -83,11 +101,17 @@ def test_part_of_a_run_in_which_nobody_counted_is_said() -> None:
 def test_failures_with_one_message_are_one_entry() -> None:
     failures = [{"gate": "endpoints", "name": f"case {n}", "id": f"c{n}", "message": "status 500"} for n in range(9)]
     other = {"gate": "auth", "name": "other", "id": "o", "message": "status 500"}
-    first, second = facts.groups_of_failures([*failures, other])
+    first, second = facts.groups_of_failures([*failures, other], "endpoints: case 0: status 500")
     assert (first["name"], first["others"], first["same"]) == ("case 0", 8, [f"case {n}" for n in range(1, 6)])
     assert (second["name"], second["others"]) == ("other", 0)
     unsaid = [{"gate": "auth", "name": name, "id": name, "message": ""} for name in "ab"]
-    assert len(facts.groups_of_failures(unsaid)) == 2
+    assert len(facts.groups_of_failures(unsaid, None)) == 2
+
+
+def test_failure_that_decided_the_run_comes_first() -> None:
+    failures = [{"gate": gate, "name": gate, "id": gate, "message": gate} for gate in ("health", "auth", "endpoints")]
+    order = [one["gate"] for one in facts.groups_of_failures(failures, "endpoints: endpoints: status 500")]
+    assert order == ["endpoints", "health", "auth"]
 
 
 def test_what_is_known_about_the_live_release() -> None:

@@ -103,6 +103,9 @@ GATES = tuple(
 
 def test_live_view_shows_gates_users_and_the_time_left() -> None:
     gates = (replace(GATES[0], done=12), replace(GATES[1], done=3, failed=2), *GATES[2:], GateCount("load", 0))
+    between = block(Now("", "", 1.3, 0.0, "", gates, (1204, 3)), 79)
+    assert between.startswith("gates "), "between two steps, no time of a step is shown"
+    assert block(Now("", "", 1.3), 79).strip() == ""
     shown = block(Now("verify", "verify telehealth-api:1.1.0 on green", 48, 128, "", gates, (1204, 3)), 79)
     print(shown)
     assert "verify telehealth-api:1.1.0 on green: 48 s, about 1 min 20 s left\n" in shown
