@@ -17,7 +17,7 @@ import pytest
 from deployment.errors import DeploymentError, JournalUnwritable, Refused, first_line
 from deployment.evidence import archive, report
 from deployment.evidence.archive import NOWHERE
-from deployment.evidence.data.details import REASONS, SERIES
+from deployment.evidence.data.details import REASONS, SERIES, reasons_line
 from deployment.evidence.intoto.configuration import SETTINGS, inputs
 from deployment.evidence.report import GOOD, REPORT_FILE, VERDICTS
 from deployment.evidence.verdict import CheckOutcome, CheckResult, GateResult, in_report_order
@@ -391,7 +391,7 @@ class Coordinator(RunState):
         return self._mode.outcome()[0] if self._mode else "rejected"
 
     def _write_report(self, code: int) -> None:
-        self._details.add(REASONS, gates=self.gate_reasons())
+        self._details.add(REASONS, **reasons_line(self.gate_reasons()))
         for name, values in self._mode.series().items() if self._mode else ():
             self._details.add(SERIES, name=name, data=values)
         destination = self._mode.archive() if self._mode else NOWHERE

@@ -18,6 +18,7 @@ from deployment.evidence.past.runs import parse
 from deployment.model import Colour, Image
 from deployment.phases import Phase
 from deployment.plan import DeploymentRecord, LiveSnapshot, Owner, Plan, Promotion
+from verification.redaction.redactor import LearningRedactor
 
 SECRET = "canary-in-a-detail"
 CHECKS = (
@@ -63,6 +64,16 @@ def test_data_has_every_check(tmp_path: Path) -> None:
     assert data["series"] == {"latency": {"operations": [1]}}, "the last one of a name counts"
     assert not (tmp_path / details.DETAILS_FILE).exists()
     assert SECRET not in (tmp_path / content.DATA_FILE).read_text()
+
+
+def test_reason_of_a_gate_stays_readable_whatever_the_gate_is_called(tmp_path: Path) -> None:
+    """Redaction removes the values of keys such as `auth`, so a gate's name must not be a key."""
+    reasons = {"health": None, "auth": "27 of 33 failed", "sign-in-token": "no check ran"}
+    kept = details.Details(tmp_path / details.DETAILS_FILE, LearningRedactor().clean)
+    kept.add(details.REASONS, **details.reasons_line(reasons))
+    (line,) = details.read(tmp_path / details.DETAILS_FILE)
+    assert details.reasons_of(line) == reasons
+    assert details.reasons_of({"kind": details.REASONS, "gates": {"health": "slow"}}) == {"health": "slow"}, "as before"
 
 
 def test_torn_details_of_a_killed_run(tmp_path: Path) -> None:

@@ -216,7 +216,8 @@ class Run:
 
     def closed(self, verdict: str, exit_code: int | None, **more: Any) -> Path:
         """Close the run's evidence and return its folder."""
-        self.details.add(details.REASONS, gates={name: self.reasons.get(name) for name in self.gates})
+        reasons = {name: self.reasons.get(name) for name in self.gates}
+        self.details.add(details.REASONS, **details.reasons_line(reasons))
         if self.gates:
             self.add("gates", gates=list(self.gates.values()))
         self.clock.sleep(0.6)

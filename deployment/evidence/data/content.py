@@ -43,7 +43,9 @@ def build(records: Sequence[Record], details: Iterable[Mapping[str, Any]] = ()) 
     undoes = planned.get("undoes")
     lines, before = list(details), live_before(records)
     live = live_after(facts, before, undoes)
-    reasons = _reasons(records) | next((dict(one["gates"]) for one in lines if one["kind"] == detail_lines.REASONS), {})
+    reasons = _reasons(records) | next(
+        (detail_lines.reasons_of(one) for one in lines if one["kind"] == detail_lines.REASONS), {}
+    )
     gates = [] if undoes else [{**gate, "reason": reasons.get(gate["name"])} for gate in facts["gates"]]
     return {
         "schema_version": SCHEMA,
@@ -98,7 +100,7 @@ def details_of(folder: Path) -> list[Mapping[str, Any]]:
     checks = [{"kind": detail_lines.CHECK, **one} for one in known["checks"] if one["outcome"] not in NO_RESULT]
     series = [{"kind": detail_lines.SERIES, "name": name, "data": one} for name, one in known["series"].items()]
     reasons = {gate["name"]: gate["reason"] for gate in known["gates"]}
-    return [*checks, *series, {"kind": detail_lines.REASONS, "gates": reasons}]
+    return [*checks, *series, {"kind": detail_lines.REASONS, **detail_lines.reasons_line(reasons)}]
 
 
 def read(folder: Path) -> dict[str, Any]:

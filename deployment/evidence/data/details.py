@@ -36,6 +36,20 @@ class Details:
             file.write(line + "\n")
 
 
+def reasons_line(reasons: Mapping[str, str | None]) -> dict[str, Any]:
+    """Return the data of a line REASONS, by the names of the gates.
+
+    A gate's name is a value and not a key: redaction removes the value of a key such as ``auth``.
+    """
+    return {"gates": [{"name": name, "reason": reason} for name, reason in reasons.items()]}
+
+
+def reasons_of(line: Mapping[str, Any]) -> dict[str, str | None]:
+    """Return the reasons of a line REASONS, by the names of the gates; lines of earlier versions are a mapping."""
+    gates = line["gates"]
+    return dict(gates) if isinstance(gates, Mapping) else {one["name"]: one["reason"] for one in gates}
+
+
 def read(path: Path) -> Iterator[Mapping[str, Any]]:
     """Yield the lines of a file; none without the file. Torn lines, and lines that are not objects, are left out."""
     try:
