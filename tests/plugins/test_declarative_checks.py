@@ -61,7 +61,7 @@ def test_a_mistake_refuses_and_names_file_line_and_key(project: Project) -> None
     add(project, PAGES.format(expected="ok").replace("status: 200\n", "stauts: 200\n"))
     run = project.run()
     assert run.result == REFUSED, run.output
-    assert "suites/health/pages.yaml:6: unknown key 'stauts' in expect of check 'health is ok'" in run.output
+    assert "suites/health/pages.yaml:6:7: unknown key 'stauts' in expect of check 'health is ok'" in run.output
     assert "did you mean 'status'?" in run.output
 
 
@@ -71,7 +71,7 @@ def test_schemas_with_a_mistake_refuse(project: Project) -> None:
     run = project.run()
     assert run.result == REFUSED, run.output
     assert (
-        "pages.yaml:8: the contract has no schema 'Helth' in expect of check 'health is ok'; did you mean 'Health'?"
+        "pages.yaml:8:7: the contract has no schema 'Helth' in expect of check 'health is ok'; did you mean 'Health'?"
         in run.output
     )
     assert "unknown key 'requird' in expect.schema of check 'health is ok'; did you mean 'required'?" in run.output

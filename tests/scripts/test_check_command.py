@@ -100,7 +100,7 @@ def test_what_cannot_be_run_is_refused(ours: Path, arguments: tuple[str, ...], e
 
 def test_a_mistake_in_the_file_is_refused_with_its_line(ours: Path) -> None:
     (ours / "suites/notes/first.yaml").write_text(CHECKS.replace("status: 418", "stauts: 418"))
-    assert "suites/notes/first.yaml:16: unknown key 'stauts'" in refusal("suites/notes/first.yaml::it is ready")
+    assert "suites/notes/first.yaml:16:14: unknown key 'stauts'" in refusal("suites/notes/first.yaml::it is ready")
 
 
 def test_a_secret_that_is_not_set_is_refused(ours: Path) -> None:

@@ -70,17 +70,17 @@ def test_a_small_description(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ("journeys:", "journies:", "suites/service.yaml:8: unknown key 'journies'; did you mean 'journeys'?"),
+        ("journeys:", "journies:", "suites/service.yaml:8:1: unknown key 'journies'; did you mean 'journeys'?"),
         (
             "    live: true",
             "    lives: true",
-            "suites/service.yaml:11: unknown key 'lives' in journeys.buy; did you mean 'live'?",
+            "suites/service.yaml:11:5: unknown key 'lives' in journeys.buy; did you mean 'live'?",
         ),
-        ("service: shop\n", "", "suites/service.yaml:1: 'service' is missing"),
+        ("service: shop\n", "", "suites/service.yaml:1:1: 'service' is missing"),
         (
             "as: customer",
             "as: costumer",
-            "suites/service.yaml:10: there is no session 'costumer'; did you mean 'customer'?",
+            "suites/service.yaml:10:5: there is no session 'costumer'; did you mean 'customer'?",
         ),
         (
             "GET /orders/${id}",
@@ -145,7 +145,7 @@ def test_requests_and_expectations_have_the_words_of_checks() -> None:
 @pytest.mark.parametrize(
     ("request_", "message"),
     [
-        ("{method: PUT, path: /scan, file: scan.png}", "suites/service.yaml:3: file scan.png does not exist"),
+        ("{method: PUT, path: /scan, file: scan.png}", "suites/service.yaml:3:3: file scan.png does not exist"),
         ("{method: PUT, path: /scan, form: {a: 1}, json: 2}", "a request has json or form, not both"),
         ("{method: GTE, path: /up}", "expected one of"),
         ("{method: GET, path: '/up?a=1', query: {b: 2}}", "the path has a query already"),

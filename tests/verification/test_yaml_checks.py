@@ -113,7 +113,7 @@ def test_each_mistake_is_reported_with_its_line(tmp_path: Path, text: str, line:
     with pytest.raises(InvalidChecks) as caught:
         checks(tmp_path, text)
     first = str(caught.value).splitlines()[0]
-    assert first.startswith(f"suites/health/pages.yaml:{line}: "), str(caught.value)
+    assert first.startswith(f"suites/health/pages.yaml:{line}:"), str(caught.value)
     assert [word for word in words if word not in first] == [], first
 
 

@@ -63,7 +63,7 @@ def test_a_mistake_in_a_file_of_checks(tmp_path: Path, old: str, new: str, line:
     with pytest.raises(InvalidChecks) as caught:
         load(tmp_path / "a.yaml", "suites/pages/a.yaml")
     assert words in str(caught.value), str(caught.value)
-    assert f"suites/pages/a.yaml:{line}: " in str(caught.value), str(caught.value)
+    assert f"suites/pages/a.yaml:{line}:" in str(caught.value), str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -83,7 +83,7 @@ def test_a_mistake_in_the_description(tmp_path: Path, old: str, new: str, line: 
     with pytest.raises(InvalidService) as caught:
         load_service(tmp_path / "service.yaml", "suites/service.yaml")
     assert words in str(caught.value), str(caught.value)
-    assert f"suites/service.yaml:{line}: " in str(caught.value), str(caught.value)
+    assert f"suites/service.yaml:{line}:" in str(caught.value), str(caught.value)
 
 
 @pytest.mark.parametrize(

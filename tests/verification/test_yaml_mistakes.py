@@ -89,7 +89,7 @@ def schema(text: str) -> str:
 )
 def test_rules_without_effect_in_a_schema(tmp_path: Path, text: str, words: str) -> None:
     message = refusal(tmp_path, schema(text))
-    assert message.startswith((f"{FILE}:6: ", f"{FILE}:7: ")), message
+    assert message.startswith((f"{FILE}:6:", f"{FILE}:7:")), message
     assert words in message
 
 
@@ -181,7 +181,7 @@ def test_values_that_nothing_uses_and_texts_that_look_like_placeholders(
 ) -> None:
     message = refusal(tmp_path, text)
     assert words in message
-    assert message.startswith(f"{FILE}:{line}: "), message
+    assert message.startswith(f"{FILE}:{line}:"), message
 
 
 def test_texts_with_dollars_and_braces_that_are_none(tmp_path: Path) -> None:
@@ -197,14 +197,14 @@ def test_texts_with_dollars_and_braces_that_are_none(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_numbers_that_json_does_not_have(tmp_path: Path, text: str) -> None:
     message = refusal(tmp_path, check(expect=f"\n      status: 200\n      body: {{opens: {text}}}"))
-    assert message.startswith(f"{FILE}:6: {text[:40]} is ")
+    assert message.startswith(f"{FILE}:6:21: {text[:40]} is ")
     assert "in quotes for a text" in message
 
 
 @pytest.mark.parametrize("text", ["True", "FALSE", "~", "Null", ""])
 def test_words_that_json_does_not_have(tmp_path: Path, text: str) -> None:
     message = refusal(tmp_path, check(expect=f"\n      status: 200\n      body: {{open: {text}}}"))
-    assert message.startswith(f"{FILE}:6: ")
+    assert message.startswith(f"{FILE}:6:")
     assert "write " in message
 
 
@@ -246,8 +246,30 @@ def test_scalars_are_those_of_json(tmp_path: Path, text: str, value: Any) -> Non
 )  # fmt: skip
 def test_broken_files_get_a_message_with_the_line(tmp_path: Path, text: bytes, line: int, words: str) -> None:
     message = refusal(tmp_path, text)
-    assert message.startswith(f"{FILE}:{line}: "), message
+    assert message.startswith(f"{FILE}:{line}:"), message
     assert words in message
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ("checks:\n  - name: é\ufeff\x00\n", "2:13"),
+        ("checks:\n  - name: \tx: 1\n", "2:13"),
+        ("checks: [{name: a, name: b}]\n", "1:20"),
+        ("checks:\n  - {name: a page, request: GET /a, expect: {stauts: 200, status: 010}}\n", "2:67"),
+        ("checks:\n  - {name: a page, request: GET /a, expect: {stauts: 200, status: 200}}\n", "2:46"),
+        ("checks:\n  - {name: a page, request: GET /a, expect: {status: [200, no]}}\n", "2:60"),
+        ("checks:\n  - {name: a page, request: 'GET /a?b=${c}', expect: {status: 200}}\n", "2:20"),
+        ("checks:\n  - {name: a page, request: GET /a, expect: {status: 200, body: {a: {matches: '('}}}}\n", "2:70"),
+    ],
+)
+def test_a_message_names_the_column(tmp_path: Path, text: str, place: str) -> None:
+    message = refusal(tmp_path, text)
+    assert message.startswith(f"{FILE}:{place}: "), message
+
+
+def test_the_column_of_a_byte_that_is_not_utf_8(tmp_path: Path) -> None:
+    assert refusal(tmp_path, "checks:\n  - name: é".encode() + b"\xe9").startswith(f"{FILE}:2:12: byte 0xe9 ")
 
 
 def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
@@ -260,7 +282,7 @@ def test_aliases_that_expand_without_end(tmp_path: Path) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 9)]
     message = refusal(tmp_path, "\n".join(lines))
-    assert message.startswith(f"{FILE}:6: the file has more than 1,000,000 values")
+    assert message.startswith(f"{FILE}:6:55: the file has more than 1,000,000 values")
 
 
 def test_anchors_and_merges(tmp_path: Path) -> None:
@@ -275,7 +297,7 @@ def test_a_schema_that_the_contract_lacks(tmp_path: Path) -> None:
     text = check(expect="{status: 200, schema: Helth}")
     message = refusal(tmp_path, text, schemas=("Health", "Problem"))
     assert message == (
-        f"{FILE}:4: the contract has no schema 'Helth' in expect of check 'a page'; did you mean 'Health'?"
+        f"{FILE}:4:27: the contract has no schema 'Helth' in expect of check 'a page'; did you mean 'Health'?"
     )
     assert loaded(tmp_path, text)
     assert "there are none" in refusal(tmp_path, text, schemas=())

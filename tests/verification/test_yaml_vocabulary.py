@@ -159,7 +159,7 @@ def test_mistakes_in_steps(tmp_path: Path, old: str, new: str, line: int, words:
     assert old in STEPS
     message = refusal(tmp_path, STEPS.replace(old, new, 1))
     assert words in message, message
-    assert any(one.startswith(f"{FILE}:{line}: ") and words in one for one in message.splitlines()), message
+    assert any(one.startswith(f"{FILE}:{line}:") and words in one for one in message.splitlines()), message
 
 
 @pytest.mark.parametrize("how", [KeyboardInterrupt, pytest.fail.Exception])
@@ -218,7 +218,7 @@ def test_no_answer_is_not_waited_for(tmp_path: Path) -> None:
 def test_mistakes_in_until(tmp_path: Path, text: str, words: str) -> None:
     message = refusal(tmp_path, text)
     assert words in message
-    assert message.startswith((f"{FILE}:5: ", f"{FILE}:3: ")), message
+    assert message.startswith((f"{FILE}:5:", f"{FILE}:3:")), message
 
 
 # -- bodies of requests ------------------------------------------------------------------------------------------------------
@@ -289,7 +289,7 @@ def test_mistakes_in_bodies(tmp_path: Path, request_: str, words: str) -> None:
     (tmp_path / "secret").write_text("x")
     (tmp_path / "suites" / "orders" / "link").symlink_to(tmp_path / "secret")
     message = refusal(tmp_path, one(request_))
-    assert message.startswith(f"{FILE}:3: "), message
+    assert message.startswith(f"{FILE}:3:"), message
     assert words in message
 
 
@@ -359,7 +359,7 @@ def test_operators_and_json_paths(tmp_path: Path, expect: str, problem: str) -> 
 )
 def test_mistakes_in_expectations(tmp_path: Path, expect: str, words: str) -> None:
     message = refusal(tmp_path, one(expect=f"{{status: 200, {expect}}}"))
-    assert message.startswith(f"{FILE}:4: "), message
+    assert message.startswith(f"{FILE}:4:"), message
     assert words in message
 
 

@@ -1,4 +1,4 @@
-"""Reads YAML with line numbers, as JSON's types only: no dates, no yes and no, no repeated key, no number that JSON does not have."""
+"""Reads YAML with lines and columns, as JSON's types only: no dates, no yes and no, no repeated key, no number that JSON does not have."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 from yaml.reader import Reader
@@ -20,6 +20,7 @@ Step = str | int
 DEEPEST = 100
 LARGEST = 1_000_000
 _MERGE = "<<"
+_BEGIN = yaml.Mark("", 0, 0, 0, None, 0)
 _MISSING = object()
 _WORDS = {"null": None, "true": True, "false": False}
 _OTHER_WORDS = {"~": "null", "null": "null", "true": "true", "false": "false"}
@@ -33,35 +34,45 @@ _LIKE_A_NUMBER = re.compile(
 
 
 class InvalidChecks(ValueError):
-    """A file of checks that cannot be used: file, line, what was wrong, what to write instead; a line for each mistake."""
+    """A file of checks that cannot be used: file, line, column, what was wrong, what to write instead; a line for each mistake."""
+
+
+class Mark(Protocol):
+    """A place in a text; line and column begin at 0."""
+
+    line: int
+    column: int
 
 
 @dataclass(frozen=True)
 class Source:
-    """A document and the lines of its parts.
+    """A document and the places of its parts.
 
-    ``lines`` maps the ``id`` of a dict or list of ``value`` to the line of its start and the lines of its keys or
+    ``marks`` maps the ``id`` of a dict or list of ``value`` to the place of its start and the places of its keys or
     items.
     """
 
     file: str
     value: Any
-    lines: dict[int, tuple[int, Any]] = field(repr=False)
+    marks: dict[int, tuple[Mark, Any]] = field(repr=False)
 
     def line(self, path: Sequence[Step]) -> int:
         """Return the line of a part, given by its keys and indices: the line of its key, else of the nearest part around it."""
-        part, line = self.value, self.lines.get(id(self.value), (1, None))[0]
-        for step in path:
-            inner = self.lines.get(id(part), (0, None))[1]
-            try:
-                line, part = inner[step], part[step]
-            except (LookupError, TypeError):
-                break
-        return line
+        return self._mark(path).line + 1
 
     def error(self, path: Sequence[Step], what: str) -> str:
         """Return one line of an InvalidChecks."""
-        return f"{self.file}:{self.line(path)}: {what}"
+        return f"{self.file}:{_place(self._mark(path))}: {what}"
+
+    def _mark(self, path: Sequence[Step]) -> Mark:
+        part, mark = self.value, self.marks[id(self.value)][0] if id(self.value) in self.marks else _BEGIN
+        for step in path:
+            inner = self.marks.get(id(part), (mark, None))[1]
+            try:
+                mark, part = inner[step], part[step]
+            except (LookupError, TypeError):
+                break
+        return mark
 
 
 def read(path: Path, shown: str) -> Source:
@@ -74,7 +85,7 @@ def read_bytes(path: Path, shown: str) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise InvalidChecks(f"{shown}:1: the file cannot be read: {error.strerror or type(error).__name__}") from None
+        raise InvalidChecks(f"{shown}:1:1: the file cannot be read: {error.strerror or type(error).__name__}") from None
 
 
 # The parser sees this mistake on the next line.
@@ -104,33 +115,38 @@ def parse(data: bytes, shown: str) -> Source:
     except yaml.MarkedYAMLError as error:
         last = text.rstrip("\n").count("\n") + 1  # libyaml counts the end of the file as a line of its own
         mark = error.context_mark if error.problem in _AT_ITS_BEGINNING else error.problem_mark
-        line = min(mark.line + 1, last) if mark else 1
+        mark = mark or _BEGIN
+        line, column = (mark.line + 1, mark.column + 1) if mark.line < last else (last, 1)
         hint = _hint(str(error.problem), text.splitlines()[line - 1] if text else "")
-        raise InvalidChecks(f"{shown}:{line}: this is not YAML: {error.problem}{hint}") from None
+        raise InvalidChecks(f"{shown}:{line}:{column}: this is not YAML: {error.problem}{hint}") from None
     except yaml.YAMLError as error:
-        raise InvalidChecks(f"{shown}:1: this is not YAML: {error}") from None
+        raise InvalidChecks(f"{shown}:1:1: this is not YAML: {error}") from None
     if composer.mistakes:
         raise InvalidChecks("\n".join(composer.mistakes))
-    return Source(shown, composer.value, composer.lines)
+    return Source(shown, composer.value, composer.marks)
 
 
 def _text(data: bytes, shown: str) -> str:
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise InvalidChecks(f"{shown}:1: the file is encoded in UTF-16; save it in UTF-8")
+        raise InvalidChecks(f"{shown}:1:1: the file is encoded in UTF-16; save it in UTF-8")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
+        before = data[: error.start].decode("utf-8-sig")
         raise InvalidChecks(
-            f"{shown}:{line}: byte 0x{data[error.start]:02x} is not UTF-8; save the file in UTF-8"
+            f"{shown}:{_end_of(before)}: byte 0x{data[error.start]:02x} is not UTF-8; save the file in UTF-8"
         ) from None
     if found := Reader.NON_PRINTABLE.search(text):
-        line = text.count("\n", 0, found.start()) + 1
         raise InvalidChecks(
-            f"{shown}:{line}: character U+{ord(found[0]):04X} is not allowed in YAML; "
+            f"{shown}:{_end_of(text[: found.start()])}: character U+{ord(found[0]):04X} is not allowed in YAML; "
             'write an escape in double quotes, such as "\\0"'
         )
     return text
+
+
+def _end_of(text: str) -> str:
+    """Return line and column of the character after a text."""
+    return f"{text.count(chr(10)) + 1}:{len(text) - text.rfind(chr(10))}"
 
 
 @contextmanager
@@ -145,29 +161,33 @@ def without_garbage_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _line(event: yaml.Event) -> int:
-    return event.start_mark.line + 1 if event.start_mark is not None else 1
+def _mark(event: yaml.Event) -> Mark:
+    return event.start_mark or _BEGIN
+
+
+def _place(mark: Mark) -> str:
+    return f"{mark.line + 1}:{mark.column + 1}"
 
 
 class _Frame:
     """A dict or list that is not complete yet."""
 
-    __slots__ = ("anchor", "key", "key_line", "line", "lines", "merges", "size", "value")
+    __slots__ = ("anchor", "key", "key_mark", "mark", "marks", "merges", "size", "value")
 
-    def __init__(self, value: Any, lines: Any, line: int, anchor: str | None) -> None:
-        self.value, self.lines, self.line, self.anchor = value, lines, line, anchor
+    def __init__(self, value: Any, marks: Any, mark: Mark, anchor: str | None) -> None:
+        self.value, self.marks, self.mark, self.anchor = value, marks, mark, anchor
         self.key: Any = _MISSING
-        self.key_line = line
+        self.key_mark = mark
         self.merges: list[Any] = []
         self.size = 1
 
 
 class _Composer:
-    """Builds values from the parser's events, without recursion, so that depth and size have limits and each message has a line."""
+    """Builds values from the parser's events, without recursion, so that depth and size have limits and each message has its place."""
 
     def __init__(self, shown: str) -> None:
         self.value: Any = _MISSING
-        self.lines: dict[int, tuple[int, Any]] = {}
+        self.marks: dict[int, tuple[Mark, Any]] = {}
         self.mistakes: list[str] = []
         self._shown = shown
         self._stack: list[_Frame] = []
@@ -191,66 +211,66 @@ class _Composer:
                 raise self._broken(event, "a second document begins; write one document, with one list of checks")
         if self.value is _MISSING or self.value is None:
             raise InvalidChecks(
-                f"{self._shown}:1: the file is empty; write a list of checks that begins with 'checks:'"
+                f"{self._shown}:1:1: the file is empty; write a list of checks that begins with 'checks:'"
             )
 
     def _broken(self, event: yaml.Event, what: str) -> InvalidChecks:
-        return InvalidChecks(f"{self._shown}:{_line(event)}: {what}")
+        return InvalidChecks(f"{self._shown}:{_place(_mark(event))}: {what}")
 
-    def _mistake(self, line: int, what: str) -> None:
-        self.mistakes.append(f"{self._shown}:{line}: {what}")
+    def _mistake(self, mark: Mark, what: str) -> None:
+        self.mistakes.append(f"{self._shown}:{_place(mark)}: {what}")
 
     def _scalar(self, event: yaml.ScalarEvent) -> None:
-        line = _line(event)
+        mark = _mark(event)
         plain, text = event.implicit[0], event.value
         if event.tag is not None:
             raise self._broken(event, f"tag {event.tag} is not allowed; write JSON's types, and a text in quotes")
         top = self._stack[-1] if self._stack else None
         if top is not None and top.key is _MISSING and isinstance(top.value, dict):
-            self._key(top, text, plain, line)
+            self._key(top, text, plain, mark)
             return
-        value = self._plain(text, line) if plain else text
+        value = self._plain(text, mark) if plain else text
         if event.anchor is not None:
             self._anchors[event.anchor] = value, 1
-        self._add(value, line, 1)
+        self._add(value, mark, 1)
 
-    def _key(self, top: _Frame, text: str, plain: bool, line: int) -> None:
+    def _key(self, top: _Frame, text: str, plain: bool, mark: Mark) -> None:
         if plain and not text:
-            self._mistake(line, "a key is empty; write a name before the colon")
-        if text in top.lines:
-            self._mistake(line, f"key {text!r} stands there twice; the first would be lost")
-        top.key, top.key_line, top.lines[text] = text, line, line
+            self._mistake(mark, "a key is empty; write a name before the colon")
+        if text in top.marks:
+            self._mistake(mark, f"key {text!r} stands there twice; the first would be lost")
+        top.key, top.key_mark, top.marks[text] = text, mark, mark
         if plain and text == _MERGE:
             top.key = _MERGE, True  # not a text, so that a quoted "<<" stays a key
 
-    def _plain(self, text: str, line: int) -> Any:
+    def _plain(self, text: str, mark: Mark) -> Any:
         if text in _WORDS:
             return _WORDS[text]
         number = _NUMBER.fullmatch(text)
         if number:
-            return self._number(text, whole=number[1] is None and number[2] is None, line=line)
+            return self._number(text, whole=number[1] is None and number[2] is None, mark=mark)
         if not text:
-            self._mistake(line, "a value is missing; write null, or '' for an empty text")
+            self._mistake(mark, "a value is missing; write null, or '' for an empty text")
         elif text.lower() in _OTHER_WORDS:
             word = _OTHER_WORDS[text.lower()]
-            self._mistake(line, f"{text} is not a value of JSON; write {word}, or '{text}' in quotes for a text")
+            self._mistake(mark, f"{text} is not a value of JSON; write {word}, or '{text}' in quotes for a text")
         elif _LIKE_A_NUMBER.fullmatch(text):
             self._mistake(
-                line, f"{text} is not a number of JSON; write its digits alone, or '{text}' in quotes for a text"
+                mark, f"{text} is not a number of JSON; write its digits alone, or '{text}' in quotes for a text"
             )
         return text
 
-    def _number(self, text: str, whole: bool, line: int) -> float | int:
+    def _number(self, text: str, whole: bool, mark: Mark) -> float | int:
         try:
             value: float | int = int(text) if whole else float(text)
         except ValueError:  # Python does not convert integers of more than 4,300 digits
             value = math.inf
         if isinstance(value, float) and math.isinf(value):
-            self._mistake(line, f"{text[:40]} is too large for a number; write '{text[:40]}' in quotes for a text")
+            self._mistake(mark, f"{text[:40]} is too large for a number; write '{text[:40]}' in quotes for a text")
             return 0
         return value
 
-    def _begin(self, value: Any, lines: Any, event: yaml.CollectionStartEvent) -> None:
+    def _begin(self, value: Any, marks: Any, event: yaml.CollectionStartEvent) -> None:
         if event.tag is not None:
             raise self._broken(event, f"tag {event.tag} is not allowed; write JSON's types")
         top = self._stack[-1] if self._stack else None
@@ -258,7 +278,7 @@ class _Composer:
             raise self._broken(event, "a key is a mapping or a list; write a text")
         if len(self._stack) >= DEEPEST:
             raise self._broken(event, f"values are nested more than {DEEPEST} levels deep")
-        self._stack.append(_Frame(value, lines, _line(event), event.anchor))
+        self._stack.append(_Frame(value, marks, _mark(event), event.anchor))
 
     def _end(self) -> None:
         frame = self._stack.pop()
@@ -266,14 +286,14 @@ class _Composer:
             for key, value in merged.items():
                 if key not in frame.value:
                     frame.value[key] = value
-                    frame.lines[key] = frame.lines[_MERGE]
-        self.lines[id(frame.value)] = frame.line, frame.lines
+                    frame.marks[key] = frame.marks[_MERGE]
+        self.marks[id(frame.value)] = frame.mark, frame.marks
         if frame.anchor is not None:
             self._anchors[frame.anchor] = frame.value, frame.size
-        self._add(frame.value, frame.line, frame.size)
+        self._add(frame.value, frame.mark, frame.size)
 
     def _alias(self, event: yaml.AliasEvent) -> None:
-        name, line = event.anchor, _line(event)
+        name, mark = event.anchor, _mark(event)
         top = self._stack[-1] if self._stack else None
         if top is not None and isinstance(top.value, dict) and top.key is _MISSING:
             raise self._broken(event, f"alias *{name} is used as a key; write a text")
@@ -282,19 +302,21 @@ class _Composer:
         if name not in self._anchors:
             raise self._broken(event, f"alias *{name} has no anchor &{name} before it")
         value, size = self._anchors[name]
-        self._add(value, line, size)
+        self._add(value, mark, size)
 
-    def _add(self, value: Any, line: int, size: int) -> None:
+    def _add(self, value: Any, mark: Mark, size: int) -> None:
         if not self._stack:
             self.value = value
             return
         top = self._stack[-1]
         top.size += size
         if top.size > LARGEST:
-            raise InvalidChecks(f"{self._shown}:{line}: the file has more than {LARGEST:,} values, aliases included")
+            raise InvalidChecks(
+                f"{self._shown}:{_place(mark)}: the file has more than {LARGEST:,} values, aliases included"
+            )
         if isinstance(top.value, list):
             top.value.append(value)
-            top.lines.append(line)
+            top.marks.append(mark)
         elif isinstance(top.key, tuple):
             self._merge(top, value)
             top.key = _MISSING
@@ -307,4 +329,4 @@ class _Composer:
         if all(isinstance(one, dict) for one in several):
             top.merges += several
         else:
-            self._mistake(top.key_line, "<< merges mappings; write an alias of a mapping, such as <<: *common")
+            self._mistake(top.key_mark, "<< merges mappings; write an alias of a mapping, such as <<: *common")

@@ -30,6 +30,8 @@ _URL = re.compile(r"([A-Za-z]+) https?://[^/]*(/.*)?")
 def expected(key: str, kinds: str | Sequence[str], value: Any) -> str:
     """Return what the value at ``key`` must be, and, if the user's intention is clear, what to write; ``kinds``: types of JSON Schema."""
     kinds = [kinds] if isinstance(kinds, str) else list(kinds)
+    if key == "until" and kinds == ["string"]:  # of a skip
+        return "expected a day such as 2030-12-31"
     wanted = _BY_KEY.get(key) or " or ".join(_KINDS.get(kind, kind) for kind in kinds)
     return f"expected {wanted}{_instead(key, kinds, value)}"
 
