@@ -342,8 +342,8 @@ def load_worker_command(address: str, once: bool, environment: str | None) -> No
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @reports_option
 def show_coverage(deployment_id: str | None, as_json: bool, reports: Path) -> None:
-    """Show which of the contract's documented answers the checks of a run met (default: the newest report)."""
-    sys.exit(coverage.show(audit.choose(reports.absolute(), deployment_id), as_json))
+    """Show which of the contract's documented answers the checks of a run met (default: the newest run that has checks)."""
+    sys.exit(coverage.show(reports.absolute(), deployment_id, as_json))
 
 
 @cli.command("configure", short_help="Write an environment's settings from Terraform's outputs.")

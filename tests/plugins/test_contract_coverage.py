@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from deployment.errors import Refused
+from deployment.evidence.journal import JOURNAL_FILE
+from scripts.commands.checks import coverage as coverage_command
 from scripts.deploy import cli
 from tests.plugins.project import PROMOTED, REJECTED, Outcome, Project
 from verification.contract.coverage import demanded
@@ -30,6 +35,16 @@ def recorded(run: Outcome) -> dict[str, Any]:
 def coverage(run: Outcome, *options: str) -> Result:
     folder = run.folder.resolve()
     return CliRunner().invoke(cli, ["coverage", folder.name, "--reports", str(folder.parent), *options])
+
+
+def later_report_without_checks(run: Outcome) -> Path:
+    """Write the report of a later run that asked nothing, such as a rollback, and return its folder."""
+    folder = run.folder.resolve()
+    later = folder.with_name("29991231-235959-rollback-000000")
+    later.mkdir()
+    first = (folder / JOURNAL_FILE).read_text().splitlines(keepends=True)[0]
+    (later / JOURNAL_FILE).write_text(first)
+    return later
 
 
 @pytest.mark.parametrize("workers", ["-n0", pytest.param("-n2", marks=pytest.mark.soak)])
@@ -55,6 +70,14 @@ def test_demanded_answer_that_no_check_met_rejects(project: Project, workers: st
     assert "not met (demanded)" in shown.output
     assert f"{len(line['met'])} of {len(line['documented'])} documented answers met" in shown.output
     assert "not met, and named by `cover`" in shown.output
+    later = later_report_without_checks(run)
+    newest = CliRunner().invoke(cli, ["coverage", "--reports", str(later.parent)])
+    assert newest.output == shown.output
+    with pytest.raises(Refused, match="has no coverage"):
+        coverage_command.show(later.parent, later.name, as_json=False)
+    shutil.rmtree(run.folder.resolve())
+    with pytest.raises(Refused, match=r"no report in .* has coverage"):
+        coverage_command.show(later.parent, None, as_json=False)
 
 
 @pytest.mark.soak

@@ -115,7 +115,9 @@ def test_a_mistake_in_a_file_is_refused_with_its_line(project: Project) -> None:
     teapot(project, "severity: advisory", "health")
     run = project.run()
     assert (*run.result[:2], run.calls) == (4, "refused", []), run.output
-    assert "more.yaml:3:5: a check of gate health cannot be advisory in severity of check 'it is a teapot'" in run.output
+    assert (
+        "more.yaml:3:5: a check of gate health cannot be advisory in severity of check 'it is a teapot'" in run.output
+    )
 
 
 def test_a_mistake_in_a_marker_is_refused_with_its_line(project: Project) -> None:

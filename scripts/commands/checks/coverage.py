@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
 from deployment.errors import Refused
 from deployment.evidence.journal import JOURNAL_FILE, last_data, read
+from scripts.commands import audit
 from verification.contract.coverage import demanded
 
 FAILED = 1
 NAMED = 3
 
 
-def show(folder: Path, as_json: bool) -> int:
-    """Print every documented answer with its checks; return 0, or 1 if no check met an answer that ``cover`` names.
+def show(reports: Path, run_id: str | None, as_json: bool) -> int:
+    """Print every documented answer with the checks of a run (None: of the newest run that recorded coverage).
 
-    Raises Refused if the run recorded no coverage.
+    Return 0, or 1 if no check met an answer that ``cover`` names. Raises Refused if there is no such run.
     """
-    data = last_data(list(read(folder / JOURNAL_FILE)), "coverage")
-    if not data:
-        raise Refused(
-            f"report {folder.name} has no coverage: its run had no contract, ran no check, or is of an older version",
-            hint="Run `pytest` and ask again, or name another report.",
-        )
+    folder, data = _newest(reports) if run_id is None else _named(audit.choose(reports, run_id))
     answers, met = list(data["documented"]), data["met"]
     needed = set(demanded(answers, data.get("cover", ())))
     lacking = [one for one in answers if one in needed and not met.get(one)]
@@ -42,6 +40,31 @@ def show(folder: Path, as_json: bool) -> int:
         click.echo(f"not met, and named by `cover` of deployment.toml: {', '.join(lacking)}", err=True)
         return FAILED
     return 0
+
+
+def _named(folder: Path) -> tuple[Path, Mapping[str, Any]]:
+    data = _recorded(folder)
+    if data is None:
+        raise Refused(
+            f"report {folder.name} has no coverage: its run had no contract, ran no check, or is of an older version",
+            hint="Name the report of a run with checks, or none for the newest of them.",
+        )
+    return folder, data
+
+
+def _newest(reports: Path) -> tuple[Path, Mapping[str, Any]]:
+    """Return the newest report with coverage: a rollback and a refused run have none."""
+    for folder in sorted(reports.glob("*/"), reverse=True):  # an id begins with the time
+        if (folder / JOURNAL_FILE).exists() and not folder.is_symlink() and (data := _recorded(folder)) is not None:
+            return folder, data
+    raise Refused(
+        f"no report in {reports} has coverage: a run records it if the description names a contract and a check ran",
+        hint="Run `pytest` and ask again.",
+    )
+
+
+def _recorded(folder: Path) -> Mapping[str, Any] | None:
+    return last_data(list(read(folder / JOURNAL_FILE)), "coverage") or None
 
 
 def _checks(checks: list[str], needed: bool) -> str:
