@@ -65,6 +65,9 @@ def no_slower_than_live(
     if not latency_result.compared:
         measure(f"{operation} beside live", "not compared: there is no healthy second colour")
     for kind in KINDS if latency_result.compared else ():
+        if not latency_result.is_answered((operation, kind)):
+            why = "; ".join(latency_result.about("all", "failures", "samples")) or "a colour gave no good answer"
+            pytest.fail(f"{operation} could not be compared over {kind} connections: {why}", pytrace=False)
         shift = latency_result.shift((operation, kind))
         name = f"{operation} beside live, {kind} connections"
         measure(name, round(shift.ratio, 2), limit=limits["slower"], unit="times", samples=shift.candidate + shift.live)

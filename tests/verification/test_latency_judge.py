@@ -5,14 +5,19 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
+from plugins.described.latency import no_slower_than_live
 from tests.verification.contract_server import SERVICE
 from verification.latency import comparison, tails
 from verification.latency.judge import PAUSE_BEFORE_THIRD_S, Judge, LatencyResult, judge_repeatedly
 from verification.latency.measuring import SECOND, THIRD, Measured, SessionPlan
 from verification.latency.plan import AGAIN, CANDIDATE, KINDS, LIVE, LatencyLimits, Place, operations_of
+
+if TYPE_CHECKING:
+    from plugins.described.fixtures import Player
 
 OPERATIONS = operations_of(SERVICE)
 PLACES: list[Place] = [(name, kind) for kind in KINDS for name in OPERATIONS]
@@ -460,3 +465,21 @@ def test_clear_difference_ends_the_measurement() -> None:
     assert measured.cut_short is not None
     endless = measured_by(lambda _draw, _place, _n: 9000.0, None)(PLACES)
     assert "too many answers over" in str(judge.hopeless(endless))
+
+
+def test_an_operation_without_a_good_answer_is_refused_in_words() -> None:
+    """The check names the failed requests; a comparison with nothing would be an error of the program."""
+
+    def failing(places: Collection[Place]) -> Measured:
+        measured = measured_by(noise)(places)
+        for times in measured.times.values():
+            times[CANDIDATE].clear()
+        failures = [(CANDIDATE, next(iter(OPERATIONS)), "status 500, expected 200")] * 10
+        return replace(measured, failures=failures)
+
+    result = judged_by(failing)
+    name = next(iter(OPERATIONS))
+    with pytest.raises(pytest.fail.Exception) as caught:
+        no_slower_than_live(result, cast("Player", None), {"slower": 1.25}, lambda *_, **__: None, "http://c", name)
+    assert str(caught.value).startswith(f"{name} could not be compared over kept connections: 10 of ")
+    assert "status 500, expected 200" in str(caught.value)

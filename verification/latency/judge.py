@@ -89,6 +89,11 @@ class LatencyResult:
         measured = self.decisive
         return measured if any(place[0] == operation for place in measured.times) else self.first
 
+    def is_answered(self, place: Place) -> bool:
+        """Return whether both colours gave a good answer, so that ``shift`` can compare them."""
+        times = self.last(place[0]).times.get(place, {})
+        return all(times.get(colour) for colour in (CANDIDATE, LIVE))
+
     def shift(self, place: Place) -> comparison.Shift:
         """Return how the typical answer differs from live's. Raises ValueError if there are no two samples."""
         times = self.last(place[0]).times[place]
