@@ -13,10 +13,11 @@ import httpx
 from plugins.described.checks import check
 from plugins.described.fixtures import Player, Side
 from verification.journeys.accounts import SmokeUser
+from verification.journeys.expectations import show
 from verification.journeys.model import Journey, Service, Session, Step
 from verification.journeys.player import Play, prepare
 from verification.journeys.sessions import NotSignedIn
-from verification.journeys.tokens import SignToken, altered, claims_of, forge
+from verification.journeys.tokens import SignToken, altered, claims_of, forge, header_of
 from verification.journeys.untried import SIGNED_HERE
 
 CLOSED = (401, 403)
@@ -88,6 +89,11 @@ def signs_in(player: Player, client: httpx.Client, smoke_user: SmokeUser, sessio
         problem = player.ask(play, Side("the release", client), found.headers)
         assert problem is None, problem
     player.end(client, session, found)
+    # An issuer of OAuth 2 may omit it (RFC 6749, 5.1); this place was written into the description.
+    assert session.expires_in is None or session.issuer is not None or found.lasts_s < float("inf"), (
+        f"the answer to {session.sign_in} has no lifetime in seconds at {session.expires_in}; "
+        "correct sign_in.expires_in in suites/service.yaml, or delete it"
+    )
 
 
 @check("auth", "refuses a wrong password", _with_password)
@@ -132,6 +138,10 @@ def refuses_a_forged_token(
     assert opened is not None, "subjects have a request to send"
     found = player.deployment.credentials(client, session, smoke_user)
     claims = claims_of(found.token or "")
+    signed = header_of(found.token or "").get("alg")
+    assert session.algorithm in (None, signed), (
+        f"the service signs its tokens with {show(signed)}, and suites/service.yaml says {session.algorithm}"
+    )
     later = {**claims, "exp": int(time.time()) + _A_DAY_S}
     attempts = {
         "a token without a signature": forge(claims, None, "none"),

@@ -18,7 +18,13 @@ def journeys(service: Service) -> Sequence[tuple[str, Mapping[str, Any]]]:
 
 
 @check("endpoints", "journey", journeys)
-def journey_as_described(player: Player, client: httpx.Client, measure: Callable[..., None], journey: Journey) -> None:
+def journey_as_described(
+    player: Player,
+    client: httpx.Client,
+    measure: Callable[..., None],
+    warn: Callable[[str], None],
+    journey: Journey,
+) -> None:
     """Every step of the journey is answered as described and as the contract says; `undo` as well."""
-    answers = player.play(journey, Side("the release", client))
+    answers = player.play(journey, Side("the release", client), warn)
     measure("answers as described", answers, samples=answers)

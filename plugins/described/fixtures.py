@@ -13,6 +13,8 @@ from verification.contract.openapi import Contract, ContractViolation, violation
 from verification.http.client import Received, curl_for
 from verification.http.cookies import ask_alone
 from verification.journeys.accounts import SmokeUser
+from verification.journeys.expectations import NotCaptured
+from verification.journeys.leftovers import swept
 from verification.journeys.model import Journey, Service, Step
 from verification.journeys.model import Session as SignedIn
 from verification.journeys.placeholders import Values
@@ -72,11 +74,14 @@ class Player:
         """Return a run of a journey; its data is recorded, so that `recover` removes it if this process is killed."""
         return Play(journey, self.values(journey), self.deployment.ledger.entry(journey))
 
-    def play(self, journey: Journey, side: Side) -> int:
-        """Play a whole journey on one side and return the number of its answers. Raises JourneyFailed."""
-        return self.play_across(journey, lambda _: side)
+    def play(self, journey: Journey, side: Side, warn: Callable[[str], None] | None = None) -> int:
+        """Play a whole journey on one side and return the number of its answers. Raises JourneyFailed.
 
-    def play_across(self, journey: Journey, choose: Choose) -> int:
+        ``warn`` is called if ``sweep`` does not find the data that the journey wrote.
+        """
+        return self.play_across(journey, lambda _: side, warn)
+
+    def play_across(self, journey: Journey, choose: Choose, warn: Callable[[str], None] | None = None) -> int:
         """Play a journey; ``choose`` names the side of each step, by its number from 0 on, ``undo`` steps included.
 
         The session is opened on the side of the first step. Return the number of answers. Raises JourneyFailed.
@@ -86,6 +91,8 @@ class Player:
         number, problem = 0, None
         while play.next() is not None:
             side = choose(number)
+            if warn is not None and number == len(journey.steps) and (lost := self._not_swept(play, side, headers)):
+                warn(lost)
             found = self.ask(play, side, headers)
             problem = problem or found
             number += 1
@@ -108,6 +115,26 @@ class Player:
         if problem is not None:
             return f"{where}: {problem}\n  again: {curl_for(response.request)}"
         return self.undocumented(response, where)
+
+    def _not_swept(self, play: Play, side: Side, headers: Mapping[str, str]) -> str | None:
+        """Return why ``sweep`` does not find the data that the journey wrote, None if it does, or if nothing is to be found."""
+        sweep = play.journey.sweep
+        if sweep is None or play.failed or not play.left_something:
+            return None
+        try:
+            found = swept(
+                sweep, play.values, Received(self.send(side.client, prepare(sweep.step, play.values, headers)))
+            )
+        except (NotCaptured, httpx.TransportError) as error:
+            problem = str(error) or type(error).__name__
+        else:
+            if any(one.items() <= play.values.captured.items() for one in found):
+                return None
+            problem = "no entry is as `where` says and has the captured values"
+        return (
+            f"the sweep of journey {play.journey.name} does not find what the journey wrote ({problem}), so recover could not remove "
+            "it after a killed run; correct request, items, where or capture in suites/service.yaml"
+        )
 
     def undocumented(self, response: httpx.Response, where: str) -> str | None:
         """Return how an answer differs from the contract, None if it does not, or if the contract does not have the operation."""

@@ -180,6 +180,26 @@ def test_with_accounts_header_and_host_every_check_runs(shopping: Shopping) -> N
     assert (code, report["verdict"]) == (1, "failed"), output
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ('where: {tag: "${marker}"}', 'where: {tga: "${marker}"}', "no entry is as `where` says"),
+        ("items: $.orders", "items: $.oders", "the body has no $.oders"),
+        ("request: GET /orders\n", "request: GET /order\n", "the body has no $.orders"),
+    ],
+)
+def test_a_sweep_that_finds_nothing_is_a_warning(shopping: Shopping, old: str, new: str, words: str) -> None:
+    """It is needed only after a killed run, when it is too late to correct it."""
+    description = shopping.path / "suites" / "service.yaml"
+    assert DESCRIPTION.count(old) == 1
+    description.write_text(DESCRIPTION.replace(old, new))
+    code, output, report = shopping.run(shopping.accounts(), "suites/endpoints")
+    assert (code, outcomes(report)["endpoints"]) == (0, "passed"), output
+    warning = "WARNING  endpoints: the sweep of journey order does not find what the journey wrote"
+    assert f"{warning} ({words}" in output
+    assert shopping.shop.orders == {}
+
+
 def test_accounts_in_the_variable(shopping: Shopping, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SMOKE_USERS", json.dumps(ACCOUNTS))
     code, output, report = shopping.run("suites/endpoints")

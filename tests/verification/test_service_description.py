@@ -27,10 +27,11 @@ journeys:
     live: true
     steps:
       - {name: order, request: {method: POST, path: /orders, json: {tag: "${marker}"}}, expect: {status: 201}, capture: {id: $.id}}
-      - {name: read, request: "GET /orders/${id}"}
+      - {name: read, request: "GET /orders/${id}", private: true}
     undo:
       - {name: cancel, request: "DELETE /orders/${id}", expect: {status: 204}}
 """
+SWEEP = 'sweep: {request: GET /orders, items: $.items, where: {tag: "${marker}"}, capture: {id: $.id}}\n    '
 
 
 def described(tmp_path: Path, text: str) -> Service:
@@ -110,6 +111,23 @@ def test_a_small_description(tmp_path: Path) -> None:
         ("version: none", "version: {heading: X}", "unknown key 'heading'"),
         ("service: shop", "service: shop\ncontract: none.yaml", "the contract none.yaml cannot be used: No such file"),
         ("service: shop", "service: shop\nservice: shop", "key 'service'"),
+        ("version: none", "version: $version", "'$version' does not say where the version is"),
+        ("    as: customer\n", "", "private needs a session"),
+        ("status: 204}}", "status: 204}, private: true}", "private has no effect in undo"),
+        ("{kind: basic}", "{kind: basic, header: X-Key}", "header belongs to a session of kind api-key"),
+        ("{kind: basic}", "{kind: none, sign_out: {request: GET /bye}}", "sign_out belongs to a session of kind basic"),
+        ("{kind: basic}", "{kind: basic, token: {format: jwt}}", "token belongs to a session of kind api-key"),
+        ("{kind: basic}", "{kind: basic, username: '${acount.email}'}", "${acount.email} has no value here"),
+        ("{kind: basic}", "{kind: basic, username: '${account.email'}", "'${account.email' is not a placeholder"),
+        ("{kind: basic}", "{kind: api-key, key: '${env.A KEY}'}", "${env.A KEY} has no value here"),
+        (
+            "undo:",
+            f"{SWEEP.replace('id: $.id', 'idd: $.id')}undo:",
+            "undo does not use the value 'idd'; did you mean 'id'?",
+        ),
+        ("undo:", f"{SWEEP.replace('id: $.id', 'idd: $.id')}undo:", "sweep must capture 'id', which undo uses"),
+        ("undo:", f"{SWEEP.replace('$.items', 'header X-Items')}undo:", "'header X-Items' is not a place in the body"),
+        ("dependencies: none", "dependencies: none\nprivate_fields: [tagg]", "did you mean 'tag'?"),
     ],
 )
 def test_a_mistake_names_line_and_remedy(tmp_path: Path, old: str, new: str, message: str) -> None:
@@ -123,6 +141,22 @@ def test_a_mistake_names_line_and_remedy(tmp_path: Path, old: str, new: str, mes
 def test_a_journey_that_writes_on_live_is_undone(tmp_path: Path) -> None:
     with pytest.raises(InvalidService, match="it needs undo"):
         described(tmp_path, GOOD[: GOOD.index("    undo:")])
+
+
+def test_a_sweep_without_undo(tmp_path: Path) -> None:
+    text = GOOD[: GOOD.index("    undo:")].replace("live: true", "live: false")
+    with pytest.raises(InvalidService, match="sweep has no effect without undo"):
+        described(tmp_path, f"{text}    {SWEEP}")
+
+
+def test_private_fields_that_only_the_contract_knows(tmp_path: Path) -> None:
+    """A name that no field nearly has is accepted: a service without a contract may answer with any."""
+    contract = f"contract: {ROOT / 'suites' / 'contract' / 'telehealth.openapi.yaml'}"
+    for names in ("patient", "surname", "patients, patient"):
+        service = described(tmp_path, f"{GOOD}private_fields: [{names}]\n{contract}\n")
+        assert list(service.private_fields) == names.split(", ")
+    with pytest.raises(InvalidService, match=r"yaml:17:18: neither .* has a field 'patents'; did you mean 'patient'"):
+        described(tmp_path, f"{GOOD}private_fields: [patents]\n{contract}\n")
 
 
 def test_a_value_that_nothing_uses(tmp_path: Path) -> None:

@@ -46,6 +46,11 @@ class Contract:
         self.schemas = tuple(self._names)
         self._schemas.complete()
 
+    @property
+    def fields(self) -> frozenset[str]:
+        """Return the names of the fields that the document's answers and named schemas have."""
+        return self._schemas.fields()
+
     @classmethod
     def load(cls, path: Path) -> Contract:
         """Return the contract of a YAML or JSON document and of the files that it refers to.

@@ -155,6 +155,20 @@ class Schemas:
         types = schema.get("type", ()) if isinstance(schema, Mapping) else ()
         return "string" in ([types] if isinstance(types, str) else types)
 
+    def fields(self) -> frozenset[str]:
+        """Return the names of all properties."""
+        found: set[str] = set()
+        left: list[Any] = list(self._definitions.values())
+        while left:
+            value = left.pop()
+            if isinstance(value, Mapping):
+                properties = value.get("properties")
+                found.update(properties if isinstance(properties, Mapping) else ())
+                left += value.values()
+            elif isinstance(value, list):
+                left += value
+        return frozenset(found)
+
     def _name(self, node: Node, around: _Around) -> str:
         found = self._names.get((node, around))
         if found is None:

@@ -1,4 +1,4 @@
-"""The keys of a session whose token comes from OAuth 2's client credentials or from a Cognito user pool."""
+"""The keys of a session: those of an issuer of tokens (OAuth 2, Cognito), and the placeholders in all of them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from verification.declarative.placeholder_rules import Text, malformed
 from verification.journeys.model import COGNITO, OAUTH2, Issuer
 from verification.journeys.placeholders import holes, variable
 
 _ACCOUNT = ("account.email", "account.password")
-_FILLED = ("client_id", "client_secret", "username", "password")
+_FILLED = ("client_id", "client_secret", "username", "password", "key", "scope")
+_NAMES = ("account", "secret", "env")
 
 
 def issuer_of(raw: Mapping[str, Any]) -> Issuer | None:
@@ -49,13 +51,20 @@ def issuer_mistakes(raw: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], s
                 (key,),
                 f"{key} must be a placeholder, such as ${{secret.NAME}}: a secret does not belong in this file",
             )
+
+
+def filled_mistakes(raw: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield the placeholders without a value in the keys of a session: the path from it, and a sentence."""
     for key in _FILLED:
-        for hole in holes(raw.get(key, "")):
+        text = raw.get(key, "")
+        for hole in holes(text):
             if hole not in _ACCOUNT and variable(hole) is None:
                 yield (
                     (key,),
                     f"${{{hole}}} has no value here; here are ${{account.email}}, ${{account.password}}, ${{secret.NAME}} and ${{env.NAME}}",
                 )
+        for _, what in malformed([Text((), text)], _NAMES):
+            yield (key,), what
 
 
 def _url_mistakes(url: str) -> Iterator[str]:

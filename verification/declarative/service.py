@@ -17,7 +17,7 @@ from jsonschema.exceptions import ValidationError, best_match
 from verification.contract.openapi import Contract
 from verification.declarative import placeholder_rules, rules
 from verification.declarative.files import Folder, UnusableFile
-from verification.declarative.issuers import issuer_mistakes, issuer_of
+from verification.declarative.issuers import filled_mistakes, issuer_mistakes, issuer_of
 from verification.declarative.source import InvalidChecks, Source, read
 from verification.declarative.source import Step as Key
 from verification.declarative.vocabulary import expectation_of, request_of
@@ -46,8 +46,13 @@ FOLDERS = ("project", "shared")
 """Placeholders of ``environment``: the project's folder, and one that all instances of the embedded service share."""
 _OK = Expectation((200,))
 _SIGNS_IN = ("bearer", "cookie")
+_NEARLY = 0.8
+_USERS = ("basic", "api-key", "bearer", "cookie", OAUTH2, COGNITO)
 _BELONGS: Mapping[str, Sequence[str]] = {
     "key": ("api-key",),
+    "header": ("api-key",),
+    "sign_out": _USERS,
+    "token": tuple(kind for kind in _USERS if kind != "basic"),
     "username": ("basic", COGNITO),
     "password": ("basic", COGNITO),
     "token_url": (OAUTH2,),
@@ -83,6 +88,8 @@ def load_service(path: Path, shown: str) -> Service:
     if mistakes:
         raise InvalidService("\n".join(dict.fromkeys(mistakes)))
     contract = _contract(source, path)
+    if misspelt := list(_private_fields(source, contract)):
+        raise InvalidService("\n".join(misspelt))
     service = _service(source.value, contract, folder)
     if contract is not None and service.signed_in is None:
         secured = [one for one in contract.operations if one.secured]
@@ -279,6 +286,10 @@ def _mistakes(source: Source) -> Iterator[str]:
     raw = source.value
     sessions = _declared(raw["sessions"])
     yield from _requests(source, ["health"], raw["health"], set(), account=False)
+    version = raw["health"].get("version", NONE)
+    if isinstance(version, str) and version != NONE and not is_query(version):
+        what = f"{version!r} does not say where the version is: write $.field, {{header: NAME}} or none"
+        yield source.error(["health", "version"], what)
     for name, one in _declared(raw["dependencies"]).items():
         if one != NONE:
             yield from _requests(source, ["dependencies", name], one, set(), account=False)
@@ -306,7 +317,7 @@ def _session_mistakes(source: Source, path: list[Key], raw: Mapping[str, Any]) -
         if key in raw and kind not in kinds:
             belongs = " or ".join(kinds)
             yield source.error([*path, key], f"{key} belongs to a session of kind {belongs}, this one is {kind}")
-    yield from (source.error([*path, *at], what) for at, what in issuer_mistakes(raw))
+    yield from (source.error([*path, *at], what) for at, what in (*issuer_mistakes(raw), *filled_mistakes(raw)))
     for key in ("token", "expires_in"):
         if key in raw.get("sign_in", {}) and not is_query(raw["sign_in"][key]):
             yield source.error([*path, "sign_in", key], _no_query(raw["sign_in"][key]))
@@ -351,20 +362,73 @@ def _journey_mistakes(
         yield source.error(
             path, "a journey with live: true writes on the live service for as long as a deployment runs; it needs undo"
         )
+    yield from _private_mistakes(source, path, raw, name is not None and sessions.get(name, {}).get("kind") != NONE)
     if "sweep" in raw:
-        yield from _sweep_mistakes(source, [*path, "sweep"], raw)
+        yield from _sweep_mistakes(source, [*path, "sweep"], raw, set(captured))
 
 
-def _sweep_mistakes(source: Source, path: list[Key], raw: Mapping[str, Any]) -> Iterator[str]:
+def _private_mistakes(source: Source, path: list[Key], raw: Mapping[str, Any], has_user: bool) -> Iterator[str]:
+    """Yield the steps whose ``private`` would never be asked."""
+    for part in ("steps", "undo"):
+        for number, step in enumerate(raw.get(part, ())):
+            if step.get("private") and part == "undo":
+                what = "private has no effect in undo; write it in the step that reads the data"
+                yield source.error([*path, part, number, "private"], what)
+            elif step.get("private") and not has_user:
+                what = "private needs a session, which tells its user from others; write as: SESSION in the journey"
+                yield source.error([*path, part, number, "private"], what)
+
+
+def _sweep_mistakes(source: Source, path: list[Key], raw: Mapping[str, Any], captured: set[str]) -> Iterator[str]:
     sweep = raw["sweep"]
     yield from _requests(source, path, sweep, set(), account="as" in raw)
     if "marker" not in names_in(sweep["where"]):
         yield source.error(
             [*path, "where"], "where must name ${marker}: it is what tells this run's entries from all others"
         )
-    for key, query in {"items": sweep["items"], **sweep["capture"]}.items():
-        if not is_query(query):
-            yield source.error([*path, key] if key == "items" else [*path, "capture", key], _no_query(query))
+    for at, query in (("items", sweep["items"]), *((f"capture {key}", one) for key, one in sweep["capture"].items())):
+        if not is_query(query) or not query.startswith("$"):
+            yield source.error([*path, *at.split(" ")], f"{query!r} is not a place in the body: write $.items or $.id")
+    if "undo" not in raw:
+        yield source.error(path, "sweep has no effect without undo, which removes the entries that it finds")
+        return
+    made = {key for step in raw["undo"] for key in step.get("capture", {})}
+    needed = {name for step in raw["undo"] for name in names_in(step["request"])} & captured - made
+    for key in sorted(sweep["capture"].keys() - needed):
+        yield source.error([*path, "capture", key], f"undo does not use the value {key!r}{_nearest(key, needed)}")
+    for key in sorted(needed - sweep["capture"].keys()):
+        yield source.error([*path, "capture"], f"sweep must capture {key!r}, which undo uses")
+
+
+def _private_fields(source: Source, contract: Contract | None) -> Iterator[str]:
+    """Yield the private fields that nothing has, if a field has nearly the same name: redaction would miss that one."""
+    named = source.value.get("private_fields", ())
+    known = set(_keys(source.value)) | (contract.fields if contract is not None else set())
+    for number, name in enumerate(named):
+        close = [] if name in known else difflib.get_close_matches(name, known - set(named), n=1, cutoff=_NEARLY)
+        if close:
+            what = f"neither the contract nor a request has a field {name!r}; did you mean {close[0]!r}?"
+            yield source.error(["private_fields", number], what)
+
+
+def _keys(value: Any) -> Iterator[str]:
+    """Yield the keys of all objects in the bodies of requests and expectations."""
+    for key, inner in (
+        value.items() if isinstance(value, Mapping) else enumerate(value if isinstance(value, list) else ())
+    ):
+        if key in ("json", "body", "form", "multipart"):
+            yield from _all_keys(inner)
+        else:
+            yield from _keys(inner)
+
+
+def _all_keys(value: Any) -> Iterator[str]:
+    for key, inner in (
+        value.items() if isinstance(value, Mapping) else enumerate(value if isinstance(value, list) else ())
+    ):
+        if isinstance(key, str):
+            yield key
+        yield from _all_keys(inner)
 
 
 def _requests(
