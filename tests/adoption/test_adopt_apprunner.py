@@ -161,10 +161,10 @@ CHANGES: Mapping[str, tuple[Callable[[AppRunner], None], str]] = {
     "source code": (from_source, "built from source code"),
     "paused": (
         paused,
-        "paused service +nobody answers.*\n.*aws apprunner resume-service --service-arn arn:aws:apprunner",
+        "paused service +users get no answer.*\n.*aws apprunner resume-service --service-arn arn:aws:apprunner",
     ),
     "private": (private, "only a VPC reaches the service"),
-    "disabled": (disabled, "distribution E1 answers nobody"),
+    "disabled": (disabled, "distribution E1 answers no request"),
     "TCP": (with_a_port_only, "healthy as soon as its port listens"),
 }
 
@@ -192,7 +192,7 @@ def test_several_distributions_need_a_choice(settings: Path) -> None:
 def test_a_staging_distribution_and_a_pattern_are_no_live_domain(
     settings: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A staging distribution has its primary one's origins; a pattern is no domain that a request can name."""
+    """A staging distribution has its primary one's origins; a request cannot name a pattern."""
     cloud = AppRunner()
     aliases = {"Quantity": 2, "Items": ["*.bakery.example", "shop.bakery.example"]}
     cloud.distributions = [distribution("E1") | {"Aliases": aliases}, distribution("E2") | {"Staging": True}]
@@ -232,7 +232,7 @@ def test_source_code_without_a_repository_names_no_image(settings: Path, capsys:
 def test_a_service_that_never_runs_is_refused(status: str, settings: Path) -> None:
     cloud = AppRunner()
     cloud.service = {"Status": status}
-    with pytest.raises(Refused, match=f"storefront serves nobody: its status is {status}"):
+    with pytest.raises(Refused, match=f"storefront cannot answer: its status is {status}"):
         run(cloud, settings)
 
 

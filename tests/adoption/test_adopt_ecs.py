@@ -482,7 +482,7 @@ def test_a_service_without_tasks_gets_bounds_that_fit(
 
 
 def test_a_target_group_that_another_service_uses_is_not_taken(clients: Clients, settings: Path) -> None:
-    """A team's canary is no second colour: its target group must not get another service's tasks."""
+    """A team's canary is another service: its target group must not get another service's tasks."""
     own = bakery.made(clients)
     canary = other_group(clients, own, f"{own.cluster}-canary", Protocol="HTTP")
     targets = [{"TargetGroupArn": group, "Weight": weight} for group, weight in ((own.group, 95), (canary, 5))]

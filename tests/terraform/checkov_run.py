@@ -30,7 +30,7 @@ def judge(listed: Mapping[str, Any], passed: Sequence[tuple[str, str]], failed: 
 
 
 def run(checkov: str, platform: str) -> Mapping[str, Any]:
-    """Return checkov's results for one platform; the modules' examples are no estate."""
+    """Return checkov's results for one platform; the modules' examples do not belong to the estate."""
     with tempfile.NamedTemporaryFile("w", suffix=".tfvars") as variables:
         variables.write(f'platform = "{platform}"\ngithub_repository = "example/telehealth"\n')
         variables.flush()

@@ -68,7 +68,7 @@ def _service(reader: Reader, name: str) -> Mapping[str, Any]:
     ]
     if service["Status"] in _NEVER_RUNS:
         raise Refused(
-            f"App Runner service {name} serves nobody: its status is {service['Status']}",
+            f"App Runner service {name} cannot answer: its status is {service['Status']}",
             hint="Delete it, create it again, and call adopt again once it runs.",
         )
     return service

@@ -67,7 +67,7 @@ def _of_service(estate: apprunner.AppRunnerEstate, image: Mapping[str, Any]) -> 
     if estate.service["Status"] == "PAUSED":
         yield Finding(
             "paused service",
-            "nobody answers the users",
+            "users get no answer",
             change=f"aws apprunner resume-service --service-arn {estate.service['ServiceArn']}",
         )
     if estate.origin is None:
@@ -88,7 +88,7 @@ def _front_door(estate: apprunner.AppRunnerEstate, request: Request, live_url: s
     if estate.distribution is not None and not estate.distribution.get("Enabled", True):
         yield Finding(
             "disabled distribution",
-            f"distribution {estate.distribution['Id']} answers nobody",
+            f"distribution {estate.distribution['Id']} answers no request",
             change="enabled = true in the aws_cloudfront_distribution",
         )
     if estate.distribution is None and estate.origin is None:
