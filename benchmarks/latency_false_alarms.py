@@ -8,12 +8,14 @@ Simulated: the gate's own rounds, looks, further measurements and limits, over g
 Live: PostgreSQL, Valkey and 1.1.0 twice, beside ``--load`` processes that only use the CPU. Prints; asserts nothing.
 ``--login-passes LIVE CANDIDATE``: both colours hash the password of a login in the event loop, with that many passes of scrypt
 of about 9 ms of CPU each: ``2 2`` is one release twice, ``2 3`` a login of 1.5 times the time. ``--results`` appends one line for each run, and
-a further call with the same file goes on where the last one ended; both end after ``--seconds``.
+a further call with the same file goes on where the last one ended; both end after ``--seconds``. A line counts as long as neither
+``verification/latency`` nor the gate's settings have changed since.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import multiprocessing
 import os
@@ -296,10 +298,19 @@ class Live:
     record: Path | None
 
 
+def gate() -> str:
+    """Return a hash of the latency gate: its modules' code and its settings."""
+    modules = sorted(Path(latency.__file__).parent.glob("*.py"))
+    parts = [path.read_bytes() for path in modules] + [repr(sorted(GATE.items())).encode()]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()[:10]
+
+
 def live(asked: Live) -> None:
     """Print the gate's result for two real colours, ``runs`` times in all, the lines of ``results`` included."""
     known = asked.results.read_text(encoding="utf-8").splitlines() if asked.results and asked.results.exists() else []
-    lines = [json.loads(one) for one in known]
+    names = " against ".join(fault.name if fault else "1.1.0" for fault in asked.faults)
+    question = {"gate": gate(), "releases": names, "beside": asked.load}
+    lines = [one for one in map(json.loads, known) if {name: one[name] for name in question} == question]
     kept: dict[str, list[float]] = defaultdict(list)
     end = time.monotonic() + asked.seconds
     with open_bench() as bench, bench.serving(asked.faults[0]) as one, bench.serving(asked.faults[1]) as other:
@@ -314,6 +325,7 @@ def live(asked: Live) -> None:
                 kept[f"{name} {kind}"] += [value for values in times.values() for value in values]
             lines.append(
                 {
+                    **question,
                     "seconds": round(time.monotonic() - began, 1),
                     "load": round(os.getloadavg()[0], 1),
                     "refused": [found.says for found in result.findings],
@@ -326,7 +338,6 @@ def live(asked: Live) -> None:
                 with asked.results.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(lines[-1]) + "\n")
     refused, suspected = (sum(bool(one[name]) for one in lines) for name in ("refused", "suspected"))
-    names = " against ".join(fault.name if fault else "1.1.0" for fault in asked.faults)
     print(line(f"{names}, {asked.load} beside it", refused, max(1, len(lines)), f"; suspected at first {suspected}"))
     if asked.record is not None:
         asked.record.write_text(json.dumps(kept), encoding="utf-8")
