@@ -82,7 +82,9 @@ def parse(texts: Sequence[str], entries: Sequence[Entry]) -> Mapping[str, Attest
         if not (name and equals and slash and who and what):
             raise Refused(f"--attest {text!r} does not say who attests what", hint="Write --attest ITEM=WHO/WHAT.")
         if name not in known:
-            raise Refused(f"--attest {name}: the checklist has no such item", hint=f"It has: {', '.join(known)}.")
+            raise Refused(
+                f"--attest {name}: the checklist has no such item", hint=f"Choose one of its items: {', '.join(known)}."
+            )
         if name in found:
             raise Refused(f"--attest {name} was given twice")
         found[name] = Attestation(who, what)

@@ -53,6 +53,15 @@ def kind(data: Mapping[str, Any]) -> str:
     return "Verification report" if data["report"]["verdict"] in VERIFICATIONS else "Deployment report"
 
 
+def command(data: Mapping[str, Any]) -> Sequence[str]:
+    """Return the words with which the run was started, as a user types them; empty if they are unknown.
+
+    A run records its options alone.
+    """
+    options = data["command"] or ()
+    return [*(("python", "scripts/deploy.py") if data["undoes"] else ("pytest",)), *options] if options else ()
+
+
 def live_now(data: Mapping[str, Any]) -> str:
     """Return what is live, or what is known about it."""
     if data["live"]:

@@ -37,6 +37,7 @@ def render(data: Mapping[str, Any]) -> str:
         unfinished=unfinished(data["report"]),
         mood=view.mood(data),
         kind=facts.kind(data),
+        command=facts.command(data),
         times=facts.times(data),
         users=view.users(data),
         watched=facts.watched(data),

@@ -92,14 +92,14 @@ def test_unknown_tag_lists_the_known_ones(repository: Repository, tag: str) -> N
         repository.push(known, known)
     with pytest.raises(UnknownTag) as caught:
         repository.registry.resolve(tag)
-    assert caught.value.hint == "It has: latest, 1.9.0, 1.10.0."
+    assert caught.value.hint == "Choose one of its tags: latest, 1.9.0, 1.10.0."
 
 
 def test_empty_repository_is_reported(repository: Repository) -> None:
     assert repository.registry.tags() == []
     with pytest.raises(UnknownTag, match="has no tag") as caught:
         repository.registry.resolve("1.0.0")
-    assert caught.value.hint == "It has: none at all."
+    assert caught.value.hint == "It has no tag at all: push an image first."
 
 
 def test_missing_repository_is_not_found(clients: Clients) -> None:

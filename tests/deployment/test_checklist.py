@@ -190,7 +190,7 @@ def test_attestation_of_an_unknown_item_or_given_twice_is_refused() -> None:
     entries = [Entry("pre", "one", "One")]
     with pytest.raises(Refused, match="no such item") as caught:
         parse(["two=jane/what"], entries)
-    assert caught.value.hint == "It has: one."
+    assert caught.value.hint == "Choose one of its items: one."
     with pytest.raises(Refused, match="twice"):
         parse(["one=jane/what", "one=jane/what"], entries)
 

@@ -25,6 +25,18 @@ def data(*gates: dict[str, Any], **report: Any) -> dict[str, Any]:
     return {"report": whole | report, "gates": gates, "journal": [], "series": {}, "undoes": None}
 
 
+@pytest.mark.parametrize(
+    ("options", "undoes", "words"),
+    [
+        (["--target=auto", "--image-tag=1.1.0"], None, ["pytest", "--target=auto", "--image-tag=1.1.0"]),
+        (["rollback", "--reason", "slow"], "run-0", ["python", "scripts/deploy.py", "rollback", "--reason", "slow"]),
+        (None, None, []),
+    ],
+)
+def test_command_of_the_run_can_be_typed_again(options: list[str] | None, undoes: str | None, words: list[str]) -> None:
+    assert list(facts.command(data() | {"command": options, "undoes": undoes})) == words
+
+
 def switched(seconds: float, colour: str, **more: Any) -> dict[str, Any]:
     return {"kind": "switched", "time": at(seconds), "data": {"colour": colour, "generation": 2, **more}}
 

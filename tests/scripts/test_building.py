@@ -53,7 +53,7 @@ class BuildHarness:
         pushed = any("push=true" in " ".join(call["argv"]) or call["argv"][0] == "push" for call in self.calls())
         digest = self.there.get(tag) or (self.there.get("after a push") if pushed else None)
         if digest is None:
-            raise UnknownTag(f"telehealth-api has no tag {tag!r}", hint="It has: 1.0.0.")
+            raise UnknownTag(f"telehealth-api has no tag {tag!r}", hint="Choose one of its tags: 1.0.0.")
         return Image("telehealth-api", tag, digest, tag, f"{REPOSITORY}@{digest}")
 
     def find(self, digest: str) -> Image | None:

@@ -104,8 +104,11 @@ class EcrRegistry:
         # The highest version comes last, at the end of the line that the user reads.
         shown = [*(one for one in known if not _semver(one)), *(one for one in known if _semver(one))]
         left = f"… ({len(shown)} in all) " if len(shown) > _MOST_TAGS_SHOWN else ""
-        listed = left + ", ".join(shown[-_MOST_TAGS_SHOWN:]) if shown else "none at all"
-        return UnknownTag(f"{self._repository} has no tag {tag!r}", hint=f"It has: {listed}.")
+        hint = f"Choose one of its tags: {left}{', '.join(shown[-_MOST_TAGS_SHOWN:])}."
+        return UnknownTag(
+            f"{self._repository} has no tag {tag!r}",
+            hint=hint if shown else "It has no tag at all: push an image first.",
+        )
 
     def _where(self) -> dict[str, str]:
         return {"registryId": self._account, "repositoryName": self._repository}
