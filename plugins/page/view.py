@@ -248,8 +248,9 @@ def gate_text(gate: Mapping[str, Any]) -> str:
 
 
 def ran(data: Mapping[str, Any]) -> bool:
-    """Return whether there is a check or a gate to show: a refused run has neither."""
-    return bool(data["checks"]) or any(gate["outcome"] != "not_run" for gate in data["gates"])
+    """Return whether there is a check or a gate to show: a refused run has neither, although it may have collected checks."""
+    refused = data["report"]["verdict"] == "refused"
+    return bool(data["checks"] and not refused) or any(gate["outcome"] != "not_run" for gate in data["gates"])
 
 
 def short_name(check: str) -> str:

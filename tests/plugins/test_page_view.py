@@ -43,6 +43,14 @@ def test_durations(seconds: float, words: str) -> None:
     assert view.duration(seconds) == words
 
 
+def test_refused_run_shows_no_checks_although_it_has_collected_some() -> None:
+    """A tag that the registry lacks is refused after pytest has collected every check."""
+    gates = [{"name": "health", "outcome": "not_run"}]
+    checks = [{"id": "suites/health/test_health.py::test_ok", "gate": "health", "outcome": "not_run"}]
+    assert not view.ran(data(report={"verdict": "refused"}, gates=gates, checks=checks))
+    assert view.ran(data(report={"verdict": "rejected"}, gates=gates, checks=checks)), "provision failed"
+
+
 def test_steps_lie_within_the_picture_and_in_order() -> None:
     steps = [
         {"name": "lease", "outcome": "passed", "started_at": START, "duration_s": 1.0},
