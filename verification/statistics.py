@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+_RAREST = 1e-9
+
 
 @dataclass(frozen=True)
 class Percentiles:
@@ -47,6 +49,13 @@ def percentile_of_counts(counts: Mapping[float, int], share: float) -> float:
         if seen >= rank:
             return value
     raise AssertionError("the rank lies within the total")
+
+
+def by_chance(p: float) -> str:
+    """Return a probability as people say it: ``1 in 3,000 by chance``, with one significant digit."""
+    if p <= _RAREST:
+        return f"less than 1 in {round(1 / _RAREST):,} by chance"
+    return f"1 in {round(float(f'{1 / p:.1g}')):,} by chance"
 
 
 def _rank(count: int, share: float) -> int:

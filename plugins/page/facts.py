@@ -32,6 +32,9 @@ WORDS = (
     ("continuity", "sessions and data that begin on one colour and go on with the other, in both directions"),
     ("rehearsal", "asking the candidate as the users' address will ask it"),
     ("kept, fresh", "requests on connections that stay open, and on new ones"),
+    ("p50, p95, p99", "the time within which 50, 95 or 99 of 100 answers came"),
+    ("times live's time", "the candidate's time to answer, divided by the time that the live colour took beside it"),
+    ("by chance", "how often a test of statistics finds such a difference although there is none"),
     ("generation", "the number of the routes that send the traffic; each switch writes the next one"),
     ("prober", "what sends requests to the users' address during the whole run, and counts"),
     (

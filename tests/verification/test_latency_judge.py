@@ -214,7 +214,8 @@ def test_login_half_as_long_again_is_found_although_cores_are_shared() -> None:
         sharing_a_core(range(7, 12)),
     )
     assert {one.operation for one in result.findings} == {"login"}
-    assert "16 sessions, Wilcoxon" in words(result)
+    assert "16 sessions, Wilcoxon's test: " in words(result)
+    assert " by chance; live compared with itself: " in words(result)
 
 
 def test_release_that_is_slow_in_most_answers_is_found_although_its_fast_ones_are_fast() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from verification.statistics import failure_bounds, percentile, percentile_of_counts, percentiles
+from verification.statistics import by_chance, failure_bounds, percentile, percentile_of_counts, percentiles
 
 
 def test_percentiles_are_measured_values() -> None:
@@ -16,6 +16,20 @@ def test_percentiles_are_measured_values() -> None:
     assert (found.count, found.p50, found.p95, found.p99, found.maximum) == (20, 10, 19, 20, 20)
     with pytest.raises(ValueError, match="at least one value"):
         percentiles([])
+
+
+@pytest.mark.parametrize(
+    ("p", "words"),
+    [
+        (1.0, "1 in 1 by chance"),
+        (0.031, "1 in 30 by chance"),
+        (1e-6, "1 in 1,000,000 by chance"),
+        (2.4e-5, "1 in 40,000 by chance"),
+        (0.0, "less than 1 in 1,000,000,000 by chance"),
+    ],
+)
+def test_probability_in_words(p: float, words: str) -> None:
+    assert by_chance(p) == words
 
 
 @settings(deadline=None)

@@ -67,7 +67,7 @@ def test_single_failures_are_no_harm(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("xxx", "3 of the last 3 requests failed, limit 1.00%"),
+        ("xxx", "3 of the last 3 requests failed, limit 1 %"),
         ("." * 300 + "xxx", "3 of the last 3 requests failed"),
         ("." * 300 + "x.x.x.x", "4 of the last 7 requests failed"),
         ((("." * 19 + "x") * 12), "requests failed"),

@@ -22,7 +22,7 @@ from verification.latency.measuring import (
     measure_in_sessions,
 )
 from verification.latency.plan import CANDIDATE, KINDS, LIVE, LatencyLimits, LatencyPlan, Operation, Place
-from verification.statistics import failure_bounds, percentile
+from verification.statistics import by_chance, failure_bounds, percentile
 
 SHARES = {"p50_ms": 50, "p95_ms": 95, "p99_ms": 99}
 # One failure in a thousand answers is acceptable; a ratio that is higher beyond doubt is not.
@@ -370,7 +370,7 @@ class Judge:
         says = (
             f"{self._asked(name)}: {found.ratio:.2f} times live's time, at least {found.bound:.2f}, "
             f"limit {self.limits.slower * found.control:.2f} times ({about}; "
-            f"{found.count} sessions, Wilcoxon p {found.p:.1g}; a colour against itself {found.control:.2f} times)"
+            f"{found.count} sessions, Wilcoxon's test: {by_chance(found.p)}; live compared with itself: {found.control:.2f} times)"
         )
         return Finding(SLOWER, name, says, plain=comparison.is_plainly_slower(found, self.limits))
 
@@ -393,7 +393,7 @@ class Judge:
     def _words(self, name: str, found: comparison.Shift, about: str) -> str:
         return (
             f"{self._asked(name)}: {found.ratio:.2f} times live's time, limit {self.limits.slower:g} times ({about}; "
-            f"Mann-Whitney p {found.p:.1g}, {found.candidate} and {found.live} answers)"
+            f"Mann-Whitney's test of {found.candidate} and {found.live} answers: {by_chance(found.p)})"
         )
 
     def _tails(self, measured: Measured) -> Iterator[Finding]:
@@ -411,7 +411,7 @@ class Judge:
                     name,
                     f"{self._asked(name)}: {found.slow / found.candidate:.1%} of {found.candidate} answers are far slower than usual, "
                     f"of live's {found.live_slow / found.live:.1%}; limit {self.limits.tail_share:.0%} more "
-                    f"(Fisher p {found.p:.1g})",
+                    f"(Fisher's test: {by_chance(found.p)})",
                     plain=plain,
                 )
 

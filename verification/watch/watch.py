@@ -153,7 +153,7 @@ class Watch:
         (group, test), kinds = found, ("kept", "fresh")
         which = "" if group == ALL else f" on {group} connections" if group in kinds else f" for {group}"
         reason = (
-            f"{test.failures} of the last {test.since} requests{which} failed, limit {self._allowed:.2%}; "
+            f"{test.failures} of the last {test.since} requests{which} failed, limit {100 * self._allowed:g} %; "
             f"the last: {sample.operation} on a {sample.kind} connection, {sample.problem}"
         )
         return reason, sample.at if test.began is None else test.began
