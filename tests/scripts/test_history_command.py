@@ -188,6 +188,19 @@ def test_page_and_json_name_the_flakiest_checks_with_links(reports: Path) -> Non
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("reason", "words"),
+    [
+        ("verify: interrupted by SIGINT (Ctrl-C)", '<span class="not_run">rejected, interrupted</span>'),
+        ("lease: the run died before it had touched anything", '<span class="not_run">rejected, interrupted</span>'),
+        ("auth: test_login: status 401", '<span class="failed">rejected</span>'),
+    ],
+)
+def test_page_says_which_runs_were_interrupted(tmp_path: Path, reason: str, words: str) -> None:
+    report(tmp_path, 0, "green", "rejected", reason=reason)
+    assert words in history.page(tmp_path)
+
+
 def test_history_of_checks_that_cannot_be_read_is_named(reports: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> object:
         raise OSError("the disk is gone")

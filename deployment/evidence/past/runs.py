@@ -14,6 +14,7 @@ from typing import Any
 
 from deployment.errors import first_line
 from deployment.evidence.report import REPORT_FILE
+from deployment.evidence.sentence import INTERRUPTED, unfinished
 
 LARGEST = 100_000_000
 """The size of the largest report that is read, in bytes."""
@@ -54,6 +55,8 @@ class Run:
     undoes: str | None = None
     reason_given: str | None = None
     """The operator's reason, of `rollback --reason` and `recover --reason`."""
+    interrupted: bool = False
+    """Whether a signal or the death of its process ended the run, and not a fault of its release."""
 
     @property
     def seconds(self) -> float | None:
@@ -144,6 +147,7 @@ def _run(name: str, report: Any) -> Run:
         {gate["name"]: _seconds(gate["duration_s"]) for gate in report["gates"] if gate["outcome"] == "passed"},
         asked[2] if word == "rollback" and asked[:2] == ["rollback", "of"] and len(asked) > 2 else None,
         _text(report.get("reason_given")),
+        unfinished({"exit_code": None} | report) == INTERRUPTED,
     )
 
 
