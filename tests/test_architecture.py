@@ -347,7 +347,7 @@ PLACES = {
     "plugins/integrity/forgotten.py": "the names of the framework's fixtures",
     "plugins/integrity/hook_guard.py": "whether a hook belongs to the framework",
     "plugins/options.py": "pytest's folder is the project",
-    "plugins/page/render.py": "the report's templates",
+    "plugins/page/rendering.py": "the report's templates",
     "scripts/commands/init.py": "the templates of a project's files",
     "scripts/deploy.py": "the framework's import path, and where to search for the project",
     "verification/declarative/check_schema.py": "its JSON Schema",

@@ -1,6 +1,6 @@
 """The pages: a report's, rendered from the content of ``data.json`` alone, and the history of all runs."""
 
 from plugins.page.history import refresh
-from plugins.page.render import render
+from plugins.page.rendering import render
 
 __all__ = ["refresh", "render"]

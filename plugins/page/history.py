@@ -12,7 +12,7 @@ from deployment.evidence.past import marks as marking
 from deployment.evidence.past.figures import COUNTED, Figures, figures, slowest
 from deployment.evidence.past.runs import Seen, read
 from deployment.files import replace_file
-from plugins.page.render import template
+from plugins.page.rendering import template
 from verification import history as checks
 
 INDEX_FILE = "index.html"

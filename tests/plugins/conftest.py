@@ -12,7 +12,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 
 # pytester forgets what a run imports. Each of hundreds of runs would compile the page's templates again, a quarter of its time.
-import plugins.page.render  # noqa: F401
+import plugins.page.rendering  # noqa: F401
 import verification.prober.prober
 from tests.plugins import forked_prober, project_settings, world
 from tests.plugins.project import ROOT, Project
