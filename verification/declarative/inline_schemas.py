@@ -17,6 +17,7 @@ from verification.declarative.source import Step
 Mistake = tuple[tuple[Step, ...], str]
 
 MOST = 10_000
+_LONGEST = 80
 _REFERENCE = re.compile(r"#/\$defs/([^/]+)")
 _NOTES = frozenset(
     [
@@ -103,6 +104,10 @@ class _Walk:
             return
         types = _types(schema) or types
         yield from _without_effect(schema, path, types)
+        yield from _beside_a_value(schema, path)
+        denied = schema.get("not")
+        if isinstance(denied, dict) and "type" in denied and denied.keys() & {"const", "enum"}:
+            yield (*path, "not", "type"), "type has no effect beside the values that are denied; write it beside not"
         yield from _unnamed(schema, path, reversed_)
         if path and "$defs" in schema:
             yield (*path, "$defs"), "$defs must stand at the top of the schema"
@@ -189,7 +194,18 @@ def _without_effect(
             try:
                 re.compile(pattern)
             except (re.error, RecursionError, OverflowError) as error:
-                yield (*path, keyword), f"{pattern!r} is not a regular expression; {error}"
+                yield (*path, keyword), f"{pattern[:_LONGEST]!r} is not a regular expression; {error}"
+
+
+def _beside_a_value(schema: Mapping[str, Any], path: tuple[Step, ...]) -> Iterator[Mistake]:
+    """Yield the keywords beside ``const`` or ``enum``: the values fit them, and they add nothing, or no value ever fits."""
+    for given in ("const", "enum"):
+        for keyword in schema if given in schema else ():
+            if keyword in _ONLY_FOR:
+                yield (
+                    (*path, keyword),
+                    f"{keyword} has no effect beside {given}, which names the values; delete one of them",
+                )
 
 
 def _values_of_another_type(
@@ -216,6 +232,10 @@ def _values_of_another_type(
 def _unnamed(schema: Mapping[str, Any], path: tuple[Step, ...], reversed_: bool) -> Iterator[Mistake]:
     """Yield the names that no answer needs to have, so that a mistyped one would never be noticed."""
     properties = schema.get("properties", {})
+    for pattern in schema.get("patternProperties", ()):
+        if re.escape(pattern) == pattern:
+            what = f"{pattern!r} is a name and no pattern; write it in properties, or ^{pattern} for all names that begin with it"
+            yield (*path, "patternProperties", pattern), what
     if "patternProperties" in schema and not _closed(schema):
         yield (*path, "patternProperties"), "patternProperties needs additionalProperties: false beside it"
     for keyword in ("dependentRequired", "dependentSchemas"):
