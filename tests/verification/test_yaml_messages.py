@@ -55,6 +55,13 @@ journeys:
         ("    expect", "    parameters: pages.csv\n    expect", 4, "expected a list of objects, or {csv: FILE}"),
         ("expect: {status: 200}", "expect: 200", 4, "expected an object such as {status: 200}"),
         ("  - name", "    name", 1, "expected a list, in which each check begins with -"),
+        ("checks:\n", "", 1, "in a file of checks, the list stands below 'checks:'"),
+        ("GET /pages", "GET /pages/${my-id}", 3, "write ${my_id}"),
+        ("GET /pages", "GET /pages/${secrets.KEY}", 3, "write ${secret.KEY}"),
+        ("GET /pages", "GET /pages/${now+2w}", 3, "write a time as in ${now-90s}, ${now+5m}"),
+        ("    request: GET /pages", "    signed_in: true\n    request: GET /${account.emial}", 4, "; write account.email or account.password"),
+        ("name: a page", "name: a\u2028 page", 2, "character U+2028 would begin a new line here"),
+        ("{status: 200}", "{status: 200, body: {matches: '" + "(" * 3000 + "'}}", 4, "(' is not a regular expression"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_file_of_checks(tmp_path: Path, old: str, new: str, line: int, words: str) -> None:
@@ -64,6 +71,7 @@ def test_a_mistake_in_a_file_of_checks(tmp_path: Path, old: str, new: str, line:
         load(tmp_path / "a.yaml", "suites/pages/a.yaml")
     assert words in str(caught.value), str(caught.value)
     assert f"suites/pages/a.yaml:{line}:" in str(caught.value), str(caught.value)
+    assert len(str(caught.value)) < 400, "a message quotes no long value"
 
 
 @pytest.mark.parametrize(
@@ -73,6 +81,11 @@ def test_a_mistake_in_a_file_of_checks(tmp_path: Path, old: str, new: str, line:
         ("weight: 1", "weight: '2'", 7, "expected a whole number; write 2 without quotes"),
         ("weight: 1", "live: yes", 7, "expected true or false"),
         ("GET /up", "get /up", 2, "write GET /up"),
+        ("service: pages", "service: pages\nrepository: A/B", 2, "expected lower-case letters, digits and ._-/ between them"),
+        ("service: pages", "service: pages\nenvironment: {level: a}", 2, "expected names of capital letters, digits and _"),
+        ("service: pages", "service: pages\nprivate_fields: []", 2, "it must not be empty"),
+        ("service: pages", "service: pages\nstores: {database: {find: SELECT 1}}", 2, "expected an SQL statement with %s for the id"),
+        ("  look:", "  look [1]:", 5, "expected names of letters, digits, blanks and"),
         ("status: 200", "status: '200'", 9, "write 200 without quotes"),
         ("      - {name: look, request: GET /pages, expect: {status: 200}}", "      name: look", 8, "in which each step begins with -"),
     ],

@@ -64,6 +64,13 @@ def schema(text: str) -> str:
         ("{type: object, allOf: [{minLength: 1}]}", "minLength has no effect on type object"),
         ("{type: object, $ref: '#/$defs/a', $defs: {a: {minItems: 1}}}", "minItems has no effect on type object"),
         ("{then: {type: object}}", "then has no effect without if"),
+        ("{const: a, maxLength: 3}", "maxLength has no effect beside const, which names the values"),
+        ("{type: string, enum: [a, b], pattern: ^a}", "pattern has no effect beside enum"),
+        ("{type: object, properties: {a: {not: {type: integer, enum: [3]}}}}", "type has no effect beside the values"),
+        (
+            "{type: object, patternProperties: {size: {type: integer}}, additionalProperties: false}",
+            "'size' is a name and no pattern in expect of check 'a page'; write it in properties, or ^size",
+        ),
         ("{type: array, minContains: 2}", "minContains has no effect without contains"),
         ("{}", "a schema without a rule accepts every value"),
         ("{description: a page}", "a schema without a rule accepts every value"),

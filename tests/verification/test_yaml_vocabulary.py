@@ -278,7 +278,7 @@ def test_a_multipart_form(tmp_path: Path) -> None:
         ("{method: PUT, path: /o, file: ../../secret}", "../../secret lies outside of suites/"),
         ("{method: PUT, path: /o, file: /etc/passwd}", "/etc/passwd lies outside of suites/"),
         ("{method: PUT, path: /o, file: link}", "link lies outside of suites/"),
-        ("{method: PUT, path: /o, file: ..}", "file .. does not exist"),
+        ("{method: PUT, path: /o, file: ..}", ".. is a folder"),
         ("{method: POST, path: /o, form: {a: 1}, json: 2}", "a request has json or form, not both"),
         ("{method: POST, path: /o, multipart: {a: {fil: x}}}", "unknown key 'fil'"),
         ("{method: POST, path: /o, multipart: {a: {file: x, content_type: png}}}", "is not allowed"),

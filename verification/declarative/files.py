@@ -45,6 +45,8 @@ class Folder:
             path = (self.path / name).resolve()
             if not path.is_relative_to(self.inside):
                 raise UnusableFile(f"{name} lies outside of {self.inside.name}/; copy it beside the checks")
+            if path.is_dir():
+                raise UnusableFile(f"{name} is a folder; name a file in it")
             if not path.is_file():
                 raise UnusableFile(f"file {name} does not exist; the path is relative to the file of checks")
             if (size := path.stat().st_size) > LARGEST:

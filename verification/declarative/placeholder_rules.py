@@ -103,11 +103,26 @@ def _unknown(name: str, known: Collection[str], at: tuple[Step, ...], hint: str)
     if name in known or (is_builtin(name) and not name.startswith("account.")) or variable(name) is not None:
         return
     if name.startswith("account."):
-        yield at, f"${{{name}}} has no value; write account.email or account.password, and signed_in: true in the check"
+        session = "" if "account.email" in known else ", and signed_in: true in the check"
+        yield at, f"${{{name}}} has no value; write account.email or account.password{session}"
     elif not NAME.fullmatch(name):
-        yield at, f"${{{name}}} is not a placeholder: a name has letters, digits and _{nearest(name, known)}"
+        yield (
+            at,
+            f"${{{name}}} is not a placeholder: a name has letters, digits and _{nearest(name, known) or _instead(name)}",
+        )
     else:
         yield at, f"${{{name}}} has no value{nearest(name, known) or hint}"
+
+
+def _instead(name: str) -> str:
+    """Return what to write instead of a text that is no name, if that is likely."""
+    first, dot, rest = name.partition(".")
+    if dot and (close := difflib.get_close_matches(first, ("env", "secret", "account"), n=1, cutoff=0.5)):
+        return f"; write ${{{close[0]}.{rest or 'NAME'}}}"
+    if name.startswith("now"):
+        return "; write a time as in ${now-90s}, ${now+5m}, ${now+2h} or ${now+30d}"
+    plain = re.sub(r"\W+", "_", name.strip())
+    return f"; write ${{{plain}}}" if NAME.fullmatch(plain) else ""
 
 
 def _meant(word: str, known: Collection[str]) -> str | None:

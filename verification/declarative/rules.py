@@ -22,6 +22,7 @@ Mistake = tuple[tuple[Step, ...], str]
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
 _ACCOUNT = ("account.email", "account.password")
+_LONGEST = 80
 _OF_ONE_REQUEST = ("request", "expect", "until")
 
 
@@ -278,7 +279,7 @@ def _pattern(pattern: Any, at: tuple[Step, ...]) -> Iterator[Mistake]:
     try:
         re.compile(pattern)
     except (re.error, RecursionError, OverflowError) as error:
-        yield at, f"{pattern!r} is not a regular expression; {error}"
+        yield at, f"{pattern[:_LONGEST]!r} is not a regular expression; {error}"
 
 
 def _wanted(wanted: Any, path: tuple[Step, ...]) -> Iterator[Mistake]:

@@ -263,6 +263,8 @@ def _rule(error: ValidationError) -> str:
         return expected(last, kinds, error.instance)
     if error.validator == "pattern" and (wanted := expected_text(last, error.instance)) is not None:
         return wanted
+    if error.validator in ("minItems", "minProperties", "minLength"):
+        return "it must not be empty"
     if error.validator == "enum":
         allowed = [str(one) for one in error.schema["enum"]] if isinstance(error.schema, Mapping) else []
         return f"expected one of {', '.join(allowed)}{_nearest(str(error.instance), allowed, listed=False)}"

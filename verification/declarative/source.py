@@ -20,6 +20,8 @@ Step = str | int
 DEEPEST = 100
 LARGEST = 1_000_000
 _MERGE = "<<"
+_LINE_BREAKS = re.compile("[\x85\u2028\u2029]")
+"""Line breaks in YAML 1.1, which editors do not show as such."""
 _BEGIN = yaml.Mark("", 0, 0, 0, None, 0)
 _MISSING = object()
 _WORDS = {"null": None, "true": True, "false": False}
@@ -128,7 +130,7 @@ def parse(data: bytes, shown: str) -> Source:
 
 def _text(data: bytes, shown: str) -> str:
     if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise InvalidChecks(f"{shown}:1:1: the file is encoded in UTF-16; save it in UTF-8")
+        raise InvalidChecks(f"{shown}:1:1: the file is encoded in UTF-16 or UTF-32; save it in UTF-8")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -136,6 +138,11 @@ def _text(data: bytes, shown: str) -> str:
         raise InvalidChecks(
             f"{shown}:{_end_of(before)}: byte 0x{data[error.start]:02x} is not UTF-8; save the file in UTF-8"
         ) from None
+    if found := _LINE_BREAKS.search(text):
+        raise InvalidChecks(
+            f"{shown}:{_end_of(text[: found.start()])}: character U+{ord(found[0]):04X} would begin a new line here; "
+            f'delete it, or write "\\u{ord(found[0]):04X}" in double quotes'
+        )
     if found := Reader.NON_PRINTABLE.search(text):
         raise InvalidChecks(
             f"{shown}:{_end_of(text[: found.start()])}: character U+{ord(found[0]):04X} is not allowed in YAML; "
@@ -211,7 +218,7 @@ class _Composer:
                 raise self._broken(event, "a second document begins; write one document, with one list of checks")
         if self.value is _MISSING or self.value is None:
             raise InvalidChecks(
-                f"{self._shown}:1:1: the file is empty; write a list of checks that begins with 'checks:'"
+                f"{self._shown}:1:1: the file is empty; begin with 'checks:', and in service.yaml with 'service:'"
             )
 
     def _broken(self, event: yaml.Event, what: str) -> InvalidChecks:

@@ -21,6 +21,21 @@ _BY_KEY = {
     "expect": "an object such as {status: 200}",
     "capture": "an object such as {id: $.id}",
 }
+_BY_PATTERN = {
+    "repository": "lower-case letters, digits and ._-/ between them, as in shop/api",
+    "environment": "names of capital letters, digits and _, such as LOG_LEVEL",
+    "journeys": "names of letters, digits, blanks and _.,'()/- (they become parts of the checks' ids)",
+    "name": "letters, digits, blanks and _.,'()/- (it becomes a part of the check's id)",
+    "sessions": "names of letters, digits, _ and -",
+    "capture": "names of letters, digits and _, for ${name}",
+    "find": "an SQL statement with %s for the id",
+    "rows": "an SQL statement with %s for the list of the users' e-mail addresses",
+    "revoked": "a key with {jti} or {sha256}",
+    "region": "a region such as eu-central-1",
+    "header": "the name of a header, such as X-Version",
+    "token_url": "a URL, or a path of the service",
+    "endpoint": "a URL",
+}
 _KINDS = {"boolean": "true or false", "object": "an object", "array": "a list", "integer": "a whole number"}
 _KINDS |= {"number": "a number", "string": "a text", "null": "null"}
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?")
@@ -32,13 +47,18 @@ def expected(key: str, kinds: str | Sequence[str], value: Any) -> str:
     kinds = [kinds] if isinstance(kinds, str) else list(kinds)
     if key == "until" and kinds == ["string"]:  # of a skip
         return "expected a day such as 2030-12-31"
+    if not key:
+        listed = "; in a file of checks, the list stands below 'checks:'" if isinstance(value, list) else ""
+        return f"expected keys, each with a colon after it{listed}"
     wanted = _BY_KEY.get(key) or " or ".join(_KINDS.get(kind, kind) for kind in kinds)
     return f"expected {wanted}{_instead(key, kinds, value)}"
 
 
 def expected_text(key: str, value: Any) -> str | None:
     """Return what a text at ``key`` must be instead of a text that does not fit its pattern; None for an unknown key."""
-    return expected(key, (), value) if key in _BY_KEY else None
+    if key in _BY_KEY:
+        return expected(key, (), value)
+    return f"expected {_BY_PATTERN[key]}" if key in _BY_PATTERN else None
 
 
 def _instead(key: str, kinds: Sequence[str], value: Any) -> str:
